@@ -1,0 +1,1 @@
+"""The rules of the broker as functions of values: standard library only, no clock, no I/O."""

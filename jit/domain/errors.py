@@ -1,0 +1,172 @@
+"""
+Every error the broker raises on purpose.
+
+* BrokerError
+  x Rejected               the caller can repair it          4xx   never retried
+    - InvalidRequest       the body breaks the contract      400
+    - Unauthenticated      nobody is signed in               401
+    - Forbidden            the caller lacks an app role      403
+    - AccessDenied         JIT policy, rule or RBAC says no  403
+    - NotFound             no such thing                     404
+    - Conflict             the state does not allow it       409
+    - TooLarge             the body is over the limit        413
+  x Unavailable            waiting may repair it             503   retried by the host
+    - Throttled            a service asked us to slow down   503
+    - Unknown              the answer to a call was lost     503
+  x Refused                Azure refused a well-formed call  500   never retried as it is
+    - PermissionLost       Azure: the broker may not         500
+    - Gone                 Azure: there is no such resource  500
+    - Busy                 Azure: another operation runs     503
+  x StateConflict          someone else wrote first          503   read and decide again
+  x Defect                 nobody but a developer can        500   poison after the last try
+    - IllegalTransition    the state table has no such edge  500
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import ClassVar
+
+
+@dataclass(frozen=True, slots=True)
+class Violation:
+    """
+    One reason to refuse.
+
+    Attributes:
+        pointer: JSON pointer as a URI fragment (RFC 6901 section 6): ``#/virtualMachines/0/id``.
+        code: Stable, kebab-case, for programs.
+        detail: One sentence for people; names the thing and the limit.
+    """
+
+    pointer: str
+    code: str
+    detail: str
+
+
+class BrokerError(Exception):
+    """Base class. Its message is written for the caller and never quotes Azure."""
+
+    status: ClassVar[int] = 500
+    slug: ClassVar[str] = "defect"
+
+
+class Rejected(BrokerError):
+    """The caller can repair it."""
+
+    status = 400
+    slug = "rejected"
+
+    def __init__(
+        self,
+        detail: str,
+        violations: tuple[Violation, ...] = (),
+        *,
+        request_id: str | None = None,
+    ) -> None:
+        """Keep *violations* for the problem body; *request_id* names the audited request."""
+        super().__init__(detail)
+        self.violations = violations
+        self.request_id = request_id
+
+
+class InvalidRequest(Rejected):
+    """The request breaks the contract."""
+
+    slug = "invalid-request"
+
+
+class Unauthenticated(Rejected):
+    """Nobody is signed in."""
+
+    status = 401
+    slug = "unauthenticated"
+
+
+class Forbidden(Rejected):
+    """The caller lacks the app role for this."""
+
+    status = 403
+    slug = "forbidden"
+
+
+class AccessDenied(Rejected):
+    """The JIT policy, a rule or RBAC does not allow this access."""
+
+    status = 403
+    slug = "access-denied"
+
+
+class NotFound(Rejected):
+    """There is no such thing."""
+
+    status = 404
+    slug = "not-found"
+
+
+class Conflict(Rejected):
+    """The present state does not allow it."""
+
+    status = 409
+    slug = "conflict"
+
+
+class TooLarge(Rejected):
+    """The body is over the limit."""
+
+    status = 413
+    slug = "too-large"
+
+
+class Unavailable(BrokerError):
+    """Waiting may repair it; repeat with the same Idempotency-Key."""
+
+    status = 503
+    slug = "unavailable"
+
+    def __init__(self, detail: str, *, retry_after_seconds: int = 10) -> None:
+        """*retry_after_seconds* is what the failing service asked for, or our own guess."""
+        super().__init__(detail)
+        self.retry_after_seconds = retry_after_seconds
+
+
+class Throttled(Unavailable):
+    """A service asked us to slow down."""
+
+
+class Unknown(Unavailable):
+    """The answer to a call was lost: it may or may not have happened."""
+
+
+class Busy(Unavailable):
+    """Azure runs another operation on that resource."""
+
+
+class Refused(BrokerError):
+    """Azure refused a well-formed call; repeating it as it is would not help."""
+
+    def __init__(self, detail: str, *, code: str = "", azure_status: int = 0) -> None:
+        """*code* is Azure's error code, *azure_status* its HTTP status; both for decisions."""
+        super().__init__(detail)
+        self.code = code
+        self.azure_status = azure_status
+
+
+class PermissionLost(Refused):
+    """Azure says that the broker's identity may not do this."""
+
+
+class Gone(Refused):
+    """Azure says that there is no such resource."""
+
+
+class StateConflict(Unavailable):
+    """Someone else wrote first: read and decide again."""
+
+
+class Defect(BrokerError):
+    """Nobody but a developer can repair it."""
+
+
+class IllegalTransition(Defect):
+    """The state table has no such edge."""
