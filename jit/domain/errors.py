@@ -20,6 +20,8 @@ Every error the broker raises on purpose.
   x StateConflict          someone else wrote first          503   read and decide again
   x Defect                 nobody but a developer can        500   poison after the last try
     - IllegalTransition    the state table has no such edge  500
+
+``Malformed`` stands outside the tree: a parser's ``ValueError``, which readers make a violation.
 """
 
 from __future__ import annotations
@@ -170,3 +172,17 @@ class Defect(BrokerError):
 
 class IllegalTransition(Defect):
     """The state table has no such edge."""
+
+
+class Malformed(ValueError):
+    """
+    Text that is not what it should be: a value to report, before there is a request to reject.
+
+    Attributes:
+        code: Stable, kebab-case, for programs; becomes the code of a `Violation`.
+    """
+
+    def __init__(self, code: str, detail: str) -> None:
+        """Keep *code*; *detail* is one sentence for people and never repeats hostile text."""
+        super().__init__(detail)
+        self.code = code
