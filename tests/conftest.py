@@ -1,0 +1,52 @@
+"""Fixtures of the whole suite: one real storage emulator, an empty account for each test."""
+
+import base64
+import itertools
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from hypothesis import settings
+
+from local import azurite as emulator
+from local.children import Children
+
+# Examples share two busy cores with the emulator: a slow example is no failure.
+settings.register_profile("project", deadline=None)
+settings.load_profile("project")
+
+_ACCOUNTS = 1000
+_KEY = base64.b64encode(b"an empty account for one test").decode()
+
+
+@pytest.fixture(scope="session")
+def _emulator(tmp_path_factory: pytest.TempPathFactory) -> Iterator[emulator.Azurite]:
+    run = tmp_path_factory.mktemp("azurite")
+    accounts = {f"test{number:04}": _KEY for number in range(_ACCOUNTS)}
+    with Children() as children:
+        yield emulator.start(
+            children, run, in_memory=True, accounts={emulator.ACCOUNT: emulator.KEY} | accounts
+        )
+
+
+@pytest.fixture(scope="session")
+def _fresh_accounts() -> Iterator[str]:
+    return (f"test{number:04}" for number in itertools.count())
+
+
+@pytest.fixture(scope="session")
+def azurite(_emulator: emulator.Azurite) -> str:
+    """The connection string of an Azurite account that the whole session shares."""
+    return _emulator.connection_string()
+
+
+@pytest.fixture
+def storage(_emulator: emulator.Azurite, _fresh_accounts: Iterator[str]) -> str:
+    """The connection string of an empty storage account that belongs to one test."""
+    return _emulator.connection_string(next(_fresh_accounts), _KEY)
+
+
+@pytest.fixture(scope="session")
+def project() -> Path:
+    """The root of the project."""
+    return Path(__file__).resolve().parent.parent
