@@ -1,0 +1,50 @@
+"""The numbers that the HTTP contract promises."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import timedelta
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Limits:
+    """
+    What a caller may ask at most, and at least.
+
+    Attributes:
+        machines: VMs a request; a table transaction of 100 rows must hold one row each.
+        ports: Ports a VM.
+        sources: Sources a request, allowed sources a port.
+        widest_source_v4: Shortest IPv4 prefix a caller may name (``JIT_WIDEST_SOURCE``).
+        widest_source_v6: The same for IPv6: /64 is one link, what one household is given.
+        shortest: Shortest access, through an NSG.
+        shortest_behind_firewall: An update of a firewall takes three to five minutes.
+        longest: Longest access; Defender's own bound for ``maxRequestAccessDuration``.
+        start_horizon: How far ahead a start may lie (``JIT_START_HORIZON``).
+        start_grace: How far a start may lie in the past: the caller's clock is not ours.
+        justification: Characters, at least and at most.
+        reason: Characters of a decision's reason, at least and at most.
+        ticket_system: Characters at most.
+        ticket_id: Characters at most.
+        violations: How many are named; a hostile body of 64 KiB can break rules 10,000 times.
+    """
+
+    machines: int = 90
+    ports: int = 10
+    sources: int = 10
+    widest_source_v4: int = 24
+    widest_source_v6: int = 64
+    shortest: timedelta = timedelta(minutes=5)
+    shortest_behind_firewall: timedelta = timedelta(minutes=15)
+    longest: timedelta = timedelta(hours=24)
+    start_horizon: timedelta = timedelta(days=30)
+    start_grace: timedelta = timedelta(seconds=60)
+    justification: tuple[int, int] = (5, 500)
+    reason: tuple[int, int] = (1, 500)
+    ticket_system: int = 64
+    ticket_id: int = 128
+    violations: int = 1000
+
+
+LIMITS = Limits()
+"""The contract's own numbers; settings may move some of them."""
