@@ -10,8 +10,8 @@ import re
 from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 from enum import StrEnum
-from ipaddress import ip_network
 
+from jit.domain.addresses import network
 from jit.domain.companion import companion_body, companion_name, parse_companion_name
 from jit.domain.firewall import (
     NatRule,
@@ -175,7 +175,8 @@ def matches(
     touch what is not asked about. Sources compare as prefixes, one by one; ``203.0.113.7`` and
     ``203.0.113.7/32`` are equal, ``*`` and service tags equal nothing.
     """
-    return _aims_at(rule, private_ip, port) and _prefixes(rule) == frozenset(sources)
+    found = _prefixes(rule)
+    return _aims_at(rule, private_ip, port) and bool(found) and found == frozenset(sources)
 
 
 def matches_within(
@@ -211,20 +212,12 @@ def _aims_at(rule: JitAllow | NatRule, private_ip: str, port: int) -> bool:
 
 def _same_address(left: str, right: str) -> bool:
     """Tell whether both name one address; ``10.1.1.4/32`` is ``10.1.1.4``."""
-    one, other = _network(left), _network(right)
+    one, other = network(left), network(right)
     return one is not None and one == other and one.num_addresses == 1
 
 
 def _prefixes(rule: JitAllow | NatRule) -> frozenset[Network]:
     """Return the sources of *rule*; nothing at all where one of them is not a prefix."""
-    found = [_network(source) for source in rule.sources]
+    found = [network(source) for source in rule.sources]
     known = frozenset(prefix for prefix in found if prefix is not None)
     return known if None not in found else frozenset()
-
-
-def _network(text: str) -> Network | None:
-    """Return the prefix that *text* writes, host bits cleared, or None."""
-    try:
-        return ip_network(text, strict=False)
-    except ValueError:
-        return None

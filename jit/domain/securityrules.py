@@ -89,6 +89,11 @@ class SecurityRule:
     state: str = "Succeeded"
     faults: tuple[str, ...] = ()
 
+    @property
+    def in_force(self) -> bool:
+        """Whether Azure has applied it as it reads; while a write runs, its old self may act."""
+        return self.state.lower() == "succeeded"
+
 
 def parse_rules(nsg: Mapping[str, object]) -> tuple[SecurityRule, ...]:
     """

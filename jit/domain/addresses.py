@@ -1,0 +1,199 @@
+"""Sets of IP addresses, and what the sources of a security rule mean as such sets."""
+
+from __future__ import annotations
+
+from bisect import bisect_right
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from ipaddress import ip_network
+
+from jit.domain.model import Network
+
+
+@dataclass(frozen=True, slots=True)
+class AddressSet:
+    """
+    Addresses of one family, as numbers.
+
+    Attributes:
+        ranges: Pairs of first and last; ascending, neither overlapping nor adjacent.
+    """
+
+    ranges: tuple[tuple[int, int], ...] = ()
+
+    def __contains__(self, address: int) -> bool:
+        """Tell whether *address* is in the set."""
+        place = bisect_right(self.ranges, address, key=lambda pair: pair[0])
+        return place > 0 and address <= self.ranges[place - 1][1]
+
+    def __or__(self, other: AddressSet) -> AddressSet:
+        """Return the addresses of either set."""
+        return _joined((self, other))
+
+    def edges(self) -> Iterator[int]:
+        """Yield every address at which membership changes, seen from below."""
+        for first, last in self.ranges:
+            yield first
+            yield last + 1
+
+    def complement(self, version: int) -> AddressSet:
+        """Return every other address of IP *version* 4 or 6."""
+        starts = (0, *(last + 1 for _, last in self.ranges))
+        ends = (*(first - 1 for first, _ in self.ranges), everything(version).ranges[0][1])
+        gaps = zip(starts, ends, strict=True)
+        return AddressSet(tuple((first, last) for first, last in gaps if first <= last))
+
+
+def _merged(ranges: Iterable[tuple[int, int]]) -> Iterator[tuple[int, int]]:
+    """Yield *ranges* in order, with those that touch made one."""
+    held: tuple[int, int] | None = None
+    for first, last in sorted(ranges):
+        if held is None:
+            held = (first, last)
+        elif first <= held[1] + 1:
+            held = (held[0], max(held[1], last))
+        else:
+            yield held
+            held = (first, last)
+    if held is not None:
+        yield held
+
+
+def network(text: str) -> Network | None:
+    """Return the prefix that *text* writes, host bits cleared, or None."""
+    try:
+        return ip_network(text, strict=False)
+    except ValueError:
+        return None
+
+
+def span(prefix: Network) -> AddressSet:
+    """Return the addresses of *prefix*."""
+    return AddressSet(((int(prefix.network_address), int(prefix.broadcast_address)),))
+
+
+def everything(version: int) -> AddressSet:
+    """Return all addresses of IP *version* 4 or 6."""
+    return AddressSet(((0, 2 ** (32 if version == 4 else 128) - 1),))  # noqa: PLR2004 # IPv4
+
+
+def union(prefixes: Iterable[str], version: int) -> AddressSet:
+    """
+    Return the addresses of those *prefixes* that are of IP *version*.
+
+    Raises:
+        ValueError: One of them is no prefix.
+    """
+    networks = (ip_network(text, strict=False) for text in prefixes)
+    return _joined(span(item) for item in networks if item.version == version)
+
+
+def _joined(sets: Iterable[AddressSet]) -> AddressSet:
+    """Return the addresses of any of *sets*, which may be thousands."""
+    return AddressSet(tuple(_merged(pair for item in sets for pair in item.ranges)))
+
+
+# ---- service tags ----------------------------------------------------------------------------
+
+_PRIVATE = {
+    4: union(("10.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16", "100.64.0.0/10"), 4),
+    6: union(("fc00::/7",), 6),
+}
+"""Addresses that no packet from the internet carries; whose they are is not known here."""
+
+_HOST = union(("168.63.129.16/32",), 4)
+"""The virtual address of the host, where health probes come from."""
+
+_PUBLIC = {
+    4: (
+        _PRIVATE[4]
+        | _HOST
+        | union(("0.0.0.0/8", "127.0.0.0/8", "169.254.0.0/16", "224.0.0.0/3"), 4)
+        | union(("192.0.0.0/24", "198.18.0.0/15"), 4)
+    ).complement(4),
+    6: union(("2000::/3",), 6),
+}
+"""Addresses of the internet; the documentation networks of RFC 5737 and RFC 3849 count as such."""
+
+
+@dataclass(frozen=True, slots=True)
+class Reach:
+    """
+    The addresses that a part of a rule stands for, as far as can be known.
+
+    Attributes:
+        sure: It stands for these.
+        possible: It stands for no others; a superset of ``sure``.
+    """
+
+    sure: AddressSet
+    possible: AddressSet
+
+    def __or__(self, other: Reach) -> Reach:
+        """Return what both parts together stand for."""
+        return Reach(self.sure | other.sure, self.possible | other.possible)
+
+
+def unknown(version: int) -> Reach:
+    """Return the reach of what cannot be read: any address may be meant, or none."""
+    return Reach(AddressSet(), everything(version))
+
+
+def reach(texts: Iterable[str], vnet: AddressSet, version: int) -> Reach:
+    """
+    Return the addresses that *texts* stand for.
+
+    ``VirtualNetwork`` surely covers *vnet*. It also covers peered networks, on-premises ranges and
+    the prefixes of user-defined routes, a default route included; those are not known here, so
+    any private or special address may belong to it. A public address outside *vnet* is taken not
+    to: who routes public prefixes, or ``0.0.0.0/0``, to an appliance must say so in *vnet*.
+
+    ``Internet`` covers the public addresses outside *vnet*, and never a private one.
+
+    ``AzureLoadBalancer`` is the host's address 168.63.129.16. Of every other service tag, and of
+    everything that is no prefix, the addresses are not known.
+
+    Args:
+        texts: Prefixes, service tags in any case, or ``*``.
+        vnet: The known part of the tag ``VirtualNetwork``.
+        version: Of the addresses that are asked about, 4 or 6.
+
+    Source:
+        Learn, "Virtual network service tags"; for user-defined routes also
+        https://journeyofthegeek.com/2022/06/22/virtualnetwork-service-tag-and-network-security-groups/
+    """
+    found = [_reach(text, vnet, version) for text in texts]
+    return Reach(
+        sure=_joined(item.sure for item in found),
+        possible=_joined(item.possible for item in found),
+    )
+
+
+def _reach(text: str, vnet: AddressSet, version: int) -> Reach:
+    match text.lower():
+        case "*" | "any":
+            return Reach(everything(version), everything(version))
+        case "internet":
+            return _internet(vnet, version)
+        case "virtualnetwork":
+            return Reach(vnet, vnet | _PUBLIC[version].complement(version))
+        case "azureloadbalancer":
+            return _load_balancer(version)
+    prefix = network(text)
+    if prefix is None:
+        return unknown(version)
+    exact = span(prefix) if prefix.version == version else AddressSet()
+    return Reach(exact, exact)
+
+
+def _internet(vnet: AddressSet, version: int) -> Reach:
+    """Return the reach of ``Internet``; a public address used inside *vnet* is a doubt."""
+    outside = (_PUBLIC[version].complement(version) | vnet).complement(version)
+    return Reach(outside, _PRIVATE[version].complement(version))
+
+
+def _load_balancer(version: int) -> Reach:
+    """Return the reach of ``AzureLoadBalancer``; its IPv6 address is link-local, not documented."""
+    if version == 4:  # noqa: PLR2004 # IPv4
+        return Reach(_HOST, _HOST)
+    return Reach(AddressSet(), union(("fe80::/10",), 6))
