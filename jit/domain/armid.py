@@ -19,7 +19,6 @@ from jit.domain.errors import Malformed
 
 MALFORMED = "vm-id-malformed"
 NOT_A_VM = "vm-id-not-a-vm"
-LONGEST_ID = 512
 RANDOM_BYTES = 10
 
 _UUID = r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}"
@@ -74,15 +73,14 @@ def parse_vm_id(text: str) -> VmId:
         "Naming rules and restrictions for Azure resources" (Microsoft Learn):
         ``Microsoft.Resources`` resourcegroups, ``Microsoft.Compute`` virtualMachines.
     """
-    known = text[: LONGEST_ID + 1]  # one character too many matches no grammar
-    if found := _VM.fullmatch(known):
+    if found := _VM.fullmatch(text):
         return VmId(
-            id=known,
+            id=text,
             subscription=found["subscription"].lower(),
             resource_group=found["group"],
             name=found["name"],
         )
-    if len(text) <= LONGEST_ID and _NO_VM.fullmatch(text):
+    if _NO_VM.fullmatch(text):
         raise Malformed(NOT_A_VM, "this id names another kind of resource, not a virtual machine")
     raise Malformed(
         MALFORMED,

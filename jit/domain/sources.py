@@ -127,12 +127,14 @@ def parse_allowed(text: str) -> Network:
     Read a prefix that a JIT policy shall allow: of any width short of everything.
 
     Raises:
-        Malformed: As `parse_source`, without its limit of width; one fault only.
+        Malformed: ``source-any``, ``source-malformed``, ``source-host-bits``, or
+            ``source-reserved`` where all of it is reserved: a wide prefix may well hold some.
     """
-    result = parse_source(text, widest_v4=1, widest_v6=1)
-    if isinstance(result, tuple):
-        raise result[0]
-    return result
+    if _ANY.fullmatch(text) or (network := parse_prefix(text)).prefixlen == 0:
+        raise Malformed(ANY, "everything is written as * and stands alone")
+    if any(_inside(network, special) for special, _ in _RESERVED):
+        raise Malformed(RESERVED, f"{network} is no one's source")
+    return network
 
 
 def reserved(network: Network) -> str | None:
