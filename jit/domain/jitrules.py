@@ -12,43 +12,9 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 from jit.domain.addresses import network
-from jit.domain.companion import companion_body, companion_name, parse_companion_name
-from jit.domain.firewall import (
-    NatRule,
-    etag,
-    firewall_policy_id,
-    is_jit_collection,
-    nat_rules,
-    provisioning_state,
-    public_addresses,
-    subnet_ids,
-    without_rules,
-)
+from jit.domain.firewall import NatRule
 from jit.domain.model import Network
 from jit.domain.securityrules import Access, Direction, PortRange, SecurityRule
-
-__all__ = [
-    "JitAllow",
-    "JitKind",
-    "JitName",
-    "NatRule",
-    "companion_body",
-    "companion_name",
-    "etag",
-    "firewall_policy_id",
-    "is_jit_allow_name",
-    "is_jit_collection",
-    "matches",
-    "matches_within",
-    "nat_rules",
-    "nsg_allow_rules",
-    "parse_companion_name",
-    "parse_jit_name",
-    "provisioning_state",
-    "public_addresses",
-    "subnet_ids",
-    "without_rules",
-]
 
 
 class JitKind(StrEnum):

@@ -15,40 +15,16 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from ipaddress import IPv4Address, IPv6Address
-from typing import Literal
 
 from jit.domain.addresses import AddressSet, Reach, reach, span, union, unknown
 from jit.domain.model import Network
-from jit.domain.securityrules import (
-    Access,
-    Direction,
-    PortRange,
-    RuleProtocol,
-    SecurityRule,
-    parse_rules,
-)
-
-__all__ = [
-    "Allowed",
-    "Blocked",
-    "CannotTell",
-    "Flow",
-    "Part",
-    "PortRange",
-    "SecurityRule",
-    "Verdict",
-    "evaluate",
-    "evaluate_path",
-    "first_free_priority",
-    "parse_rules",
-    "parts",
-]
+from jit.domain.securityrules import Access, Direction, PortRange, RuleProtocol, SecurityRule
 
 HIGHEST_PRIORITY = 4096
 """The largest priority number that a rule of one's own may have."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, slots=True)
 class Flow:
     """
     Packets that come in from somewhere to one port of a VM, from any source port.
@@ -57,21 +33,14 @@ class Flow:
         source: All of it must get through for the flow to be allowed.
         destination: The VM's private address, of the same family as *source*.
         port: 1 to 65535.
-        protocol: ``*`` means both TCP and UDP, and both must get through: a JIT policy's ``*``
-            promises either. Protocols without ports are not asked about.
-
-    Raises:
-        ValueError: *source* and *destination* are of different families.
+        protocol: ``TCP``, ``UDP``, or ``*``, which means both, and both must get through: a JIT
+            policy's ``*`` promises either. Protocols without ports are not asked about.
     """
 
     source: Network
     destination: IPv4Address | IPv6Address
     port: int
-    protocol: Literal["TCP", "UDP", "*"]
-
-    def __post_init__(self) -> None:
-        if self.source.version != self.destination.version:
-            raise ValueError(f"{self.source} cannot send to {self.destination}")
+    protocol: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -146,7 +115,7 @@ def evaluate(rules: Sequence[SecurityRule], flow: Flow, vnet_prefixes: Iterable[
     Return what one NSG does to *flow*.
 
     Args:
-        rules: Of one NSG, default rules included (``parse_rules``); any order.
+        rules: Of one NSG, default rules included (``securityrules.parse_rules``); any order.
         flow: One source prefix to one VM port.
         vnet_prefixes: The VNet's address space, and peered or routed prefixes where known: what
             the tag ``VirtualNetwork`` surely covers. A private address outside is a doubt.
@@ -188,6 +157,8 @@ def evaluate_path(
 def _verdicts(
     nsgs: Sequence[Sequence[SecurityRule]], flow: Flow, vnet_prefixes: Iterable[str]
 ) -> list[Verdict]:
+    if flow.source.version != flow.destination.version:
+        return [CannotTell(None, f"{flow.source} cannot send to {flow.destination}")]
     prefixes = tuple(vnet_prefixes)
     return [_worst([part.verdict for (part,) in parts([rules], flow, prefixes)]) for rules in nsgs]
 
@@ -243,9 +214,9 @@ def parts(
 
 
 def _protocols(flow: Flow) -> tuple[RuleProtocol, ...]:
-    if flow.protocol == "*":
-        return (RuleProtocol.TCP, RuleProtocol.UDP)
-    return (RuleProtocol(flow.protocol),)
+    both = (RuleProtocol.TCP, RuleProtocol.UDP)
+    named = tuple(item for item in both if item.value == flow.protocol.upper())
+    return named or both
 
 
 def _first_addresses(source: Network, candidates: Iterable[_Candidate]) -> list[int]:

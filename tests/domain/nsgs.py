@@ -2,7 +2,8 @@
 
 from ipaddress import ip_address, ip_network
 
-from jit.domain.nsg import Flow, parse_rules
+from jit.domain.nsg import Flow
+from jit.domain.securityrules import parse_rules
 
 NSG_ID = (
     "/subscriptions/5c0ffee0-0000-4000-8000-000000000001/resourceGroups/rg-web"
@@ -12,15 +13,15 @@ VNET = ("10.1.0.0/16",)
 VM = "10.1.1.4"
 
 
-def arm_rule(priority, access="Allow", *, name=None, source="*", port="*", to="*", **changes):
+def arm_rule(number, access="Allow", /, *, name=None, source="*", port="*", to="*", **changes):
     """One security rule; lists become the plural fields; a change to None removes the field."""
-    named = name or f"rule-{priority}"
+    named = name or f"rule-{number}"
     fields = {
         "provisioningState": "Succeeded",
         "protocol": "*",
         "sourcePortRange": "*",
         "access": access,
-        "priority": priority,
+        "priority": number,
         "direction": "Inbound",
         **_either("sourceAddressPrefix", "sourceAddressPrefixes", source),
         **_either("destinationAddressPrefix", "destinationAddressPrefixes", to),
@@ -56,4 +57,4 @@ def rules_of(*rules):
 
 
 def a_flow(source="203.0.113.7", *, to=VM, port=22, protocol="TCP"):
-    return Flow(source=ip_network(source), destination=ip_address(to), port=port, protocol=protocol)
+    return Flow(ip_network(source), ip_address(to), port, protocol)

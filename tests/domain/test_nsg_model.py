@@ -5,7 +5,8 @@ from ipaddress import ip_address, ip_network
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
-from jit.domain.nsg import Allowed, Blocked, CannotTell, evaluate, evaluate_path, parse_rules
+from jit.domain.nsg import Allowed, Blocked, CannotTell, evaluate, evaluate_path
+from jit.domain.securityrules import parse_rules
 from tests.domain.nsgs import DEFAULTS, a_flow, arm_nsg, arm_rule
 
 # The universe: a VNet of 8 addresses, private neighbours, public ones, the health probe.
@@ -50,23 +51,17 @@ CHANGES = st.sampled_from(
 def arm_rules(draw, changes=CHANGES, texts=TEXTS):
     numbers = draw(st.lists(st.integers(100, 130), unique=True, max_size=5))
     return [
-        altered(
-            arm_rule(
-                number,
-                draw(st.sampled_from(["Allow", "Deny", "allow", "DENY"])),
-                source=draw(some(texts)),
-                port=draw(some(PORTS)),
-                to=draw(some(texts)),
-                protocol=draw(st.sampled_from(["*", "Tcp", "UDP", "tcp", "Icmp"])),
-            ),
-            draw(changes),
+        arm_rule(
+            number,
+            draw(st.sampled_from(["Allow", "Deny", "allow", "DENY"])),
+            source=draw(some(texts)),
+            port=draw(some(PORTS)),
+            to=draw(some(texts)),
+            **{"protocol": draw(st.sampled_from(["*", "Tcp", "UDP", "tcp", "Icmp"]))}
+            | draw(changes),
         )
         for number in numbers
     ]
-
-
-def altered(rule, changes):
-    return {**rule, "properties": {**rule["properties"], **changes}}
 
 
 flows = st.builds(
