@@ -1,0 +1,146 @@
+"""
+``python -m local.host``: start the development host on one app.
+
+Exit codes: 0 after SIGTERM or Ctrl-C, 1 for an app that cannot run, with all of
+its faults on standard error.
+"""
+
+from __future__ import annotations
+
+import argparse
+import importlib
+import json
+import logging
+import os
+import signal
+import sys
+import threading
+from collections.abc import Callable
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import azure.functions as func
+
+from local.host import checks, functions, hostjson, principal, settings
+from local.host.process import Host, Plan
+
+_log = logging.getLogger("local.host")
+_ROOT = Path(__file__).resolve().parent.parent.parent
+_EXCLUDED = ("webhooks", "health")  # paths that authenticate by themselves
+
+
+class Unusable(Exception):
+    """The app cannot run; the message says everything that is wrong."""
+
+
+def main() -> int:
+    """Run until told to stop; return the exit code."""
+    arguments = _arguments()
+    _log_to_stderr()
+    try:
+        host = Host(plan(arguments.app.resolve(), arguments.port, arguments.landscape))
+    except Unusable as error:
+        print(error, file=sys.stderr)
+        return 1
+    stopping = threading.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda *_: stopping.set())
+    host.start()
+    print(f"host ready on {host.server.url}", flush=True)
+    stopping.wait()
+    host.stop()
+    _log.info("host stopped")
+    return 0
+
+
+def plan(folder: Path, port: int, landscape: Path) -> Plan:
+    """
+    Load the app in *folder*, check it, and return how to host it.
+
+    Sets the process's environment as the platform would: settings files,
+    ``WEBSITE_AUTH_ENABLED``, ``WEBSITE_HOSTNAME``.
+
+    Raises:
+        Unusable: With every fault that was found.
+    """
+    os.environ.update(_environment(folder, port))
+    os.chdir(folder)
+    app = _load(folder)
+    host_json = _host_json(folder)
+    faults = checks.faults(app, os.environ, host_json)
+    if faults:
+        raise Unusable(_listed(f"{folder} cannot be hosted", faults))
+    options = hostjson.options(host_json)
+    return Plan(
+        folder=folder,
+        functions=functions.index(app),
+        settings=dict(os.environ),
+        options=options,
+        authentication=principal.read(
+            landscape, [f"/{options.route_prefix}/{path}" for path in _EXCLUDED]
+        ),
+        clock=_clock(folder),
+        port=port,
+    )
+
+
+def _environment(folder: Path, port: int) -> dict[str, str]:
+    platform = {
+        "AZURE_FUNCTIONS_ENVIRONMENT": "Development",
+        "FUNCTIONS_WORKER_RUNTIME": "python",
+        "WEBSITE_AUTH_ENABLED": "True",
+        "WEBSITE_HOSTNAME": f"localhost:{port}",
+    }
+    return platform | settings.read(folder, os.environ)
+
+
+def _load(folder: Path) -> func.FunctionApp:
+    try:
+        return functions.load(folder)
+    except Exception as error:
+        _log.exception("function_app.py cannot be imported")
+        raise Unusable(f"{folder}: function_app.py cannot be imported: {error}") from error
+
+
+def _host_json(folder: Path) -> dict[str, Any]:
+    try:
+        return dict(json.loads((folder / "host.json").read_text()))
+    except (OSError, TypeError, ValueError) as error:
+        raise Unusable(f"{folder}: host.json cannot be read: {error}") from error
+
+
+def _clock(folder: Path) -> Callable[[], datetime]:
+    """Return the clock that the timers follow, after giving it to the broker as well."""
+    path = os.environ.get("JIT_LOCAL_CLOCK")
+    if not path:
+        return lambda: datetime.now(UTC)
+    from local.clock import FileClock
+
+    clock = FileClock(path).now
+    if (folder / "jit" / "wiring.py").is_file():
+        importlib.import_module("jit.wiring").clock = clock  # type: ignore[attr-defined]
+    return clock
+
+
+def _listed(heading: str, faults: list[str]) -> str:
+    return "\n".join([f"{heading}:", *(f"  - {fault}" for fault in faults)])
+
+
+def _log_to_stderr() -> None:
+    """Forward formatted messages only, as the worker does: ``extra`` never arrives."""
+    handler = logging.StreamHandler()
+    handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(name)s %(message)s"))
+    logging.basicConfig(level=logging.INFO, handlers=[handler])
+
+
+def _arguments() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(prog="python -m local.host", description=__doc__)
+    parser.add_argument("--port", type=int, default=7071, help="0 means any free port")
+    parser.add_argument("--app", type=Path, default=Path(), help="where function_app.py lies")
+    parser.add_argument("--landscape", type=Path, default=_ROOT / "local" / "landscape.json")
+    return parser.parse_args()
+
+
+if __name__ == "__main__":
+    sys.exit(main())

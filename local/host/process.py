@@ -1,0 +1,168 @@
+"""
+The running host: functions, what feeds them, and how all of it begins and ends.
+
+A kill at any moment leaves nothing but messages that stay invisible for a
+while and leases that run out; an orderly end leaves nothing at all.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import logging
+import os
+import threading
+import time
+import uuid
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from local.host import functions as functions_
+from local.host import schedule, settings
+from local.host.admin import Admin
+from local.host.functions import Binding, Function
+from local.host.hostjson import HostOptions
+from local.host.invocation import Invoker, Response
+from local.host.principal import Authentication
+from local.host.server import Request, Server
+from local.host.site import Site
+
+if TYPE_CHECKING:  # imported when the first queue or timer needs them: half a second
+    from local.host.queues import QueueListener
+    from local.host.storage import Storage
+    from local.host.timers import TimerListener
+
+_log = logging.getLogger("local.host")
+_DRAIN_SECONDS = 10.0
+_TIMERS_CONNECTION = "AzureWebJobsStorage"
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """
+    Everything that a host needs to know.
+
+    Attributes:
+        folder: Where the app lies; part of the names of its locks.
+        functions: What there is to run, in the order of the host.
+        settings: The app's settings.
+        options: What ``host.json`` says.
+        authentication: Who may call.
+        clock: What the timers follow.
+        port: Where to listen, on loopback; 0 means any free port.
+    """
+
+    folder: Path
+    functions: Sequence[Function]
+    settings: Mapping[str, str]
+    options: HostOptions
+    authentication: Authentication
+    clock: Callable[[], datetime]
+    port: int
+
+
+class Host:
+    """A host of one app: ``start``, then ``stop``."""
+
+    def __init__(self, plan: Plan) -> None:
+        self._plan = plan
+        self._storages: dict[str, Storage] = {}
+        self._lock = threading.Lock()
+        self._queues: list[QueueListener] = []
+        self._timers: list[TimerListener] = []
+        self.invoker = Invoker(self._send, _threads(plan.settings))
+        self._admin = Admin(plan.functions, self.invoker)
+        self._site = Site(
+            functions_.of_type(plan.functions, functions_.HTTP),
+            plan.options.route_prefix,
+            plan.authentication,
+            self.invoker,
+        )
+        self.server = Server(plan.port, self._answer)
+
+    def start(self) -> None:
+        """Begin to listen, to read queues and to watch the clock."""
+        of_type = functions_.of_type
+        self._queues = [self._queue(f) for f in of_type(self._plan.functions, functions_.QUEUE)]
+        self._timers = [self._timer(f) for f in of_type(self._plan.functions, functions_.TIMER)]
+        for queue in self._queues:
+            queue.start()
+        for timer in self._timers:
+            timer.start()
+        threading.Thread(target=self.server.serve_forever, name="http", daemon=True).start()
+
+    def stop(self) -> None:
+        """Take no new work, let what runs come to its end (within bounds), give back the rest."""
+        deadline = time.monotonic() + _DRAIN_SECONDS
+        for queue in self._queues:
+            queue.stop()
+        for timer in self._timers:
+            timer.stop(max(0.0, deadline - time.monotonic()))
+        self.server.drain(max(0.0, deadline - time.monotonic()))
+        if not self.invoker.running.wait_for_none(max(0.0, deadline - time.monotonic())):
+            _log.warning("some functions did not end in %g s", _DRAIN_SECONDS)
+
+    def _answer(self, request: Request) -> Response:
+        is_admin = request.path.lower().startswith("/admin/")
+        return (self._admin if is_admin else self._site).answer(request)
+
+    def _queue(self, function: Function) -> QueueListener:
+        from local.host.queues import POISON, QueueListener
+
+        storage, name = self._queue_of(function.trigger)
+        poison = None if name.endswith(POISON) else storage.queue(name + POISON)
+        options = self._plan.options.queues
+        return QueueListener(function, storage.queue(name), poison, options, self.invoker)
+
+    def _timer(self, function: Function) -> TimerListener:
+        from local.host.timers import Lock, Monitor, TimerListener
+
+        storage = self._storage(_TIMERS_CONNECTION)
+        place = f"{_host_id(self._plan.folder)}/{function.name}"
+        lease_id = str(uuid.uuid5(uuid.NAMESPACE_URL, f"{self.server.url}/{place}"))
+        monitored = function.trigger.fields.get("useMonitor", True)
+        expression = settings.resolve(function.trigger.fields["schedule"], self._plan.settings)
+        return TimerListener(
+            function,
+            schedule.parse(expression),
+            self._plan.clock,
+            Lock(storage, f"locks/{place}", lease_id),
+            Monitor(storage.blob(f"timers/{place}")) if monitored else None,
+            self.invoker,
+        )
+
+    def _send(self, binding: Binding, bodies: list[str | bytes]) -> None:
+        from local.host import messages
+
+        storage, name = self._queue_of(binding)
+        messages.send(storage.queue(name), bodies, self._plan.options.queues.message_encoding)
+        for listener in self._queues:
+            if listener.queue_name == name:
+                listener.wake()
+
+    def _queue_of(self, binding: Binding) -> tuple[Storage, str]:
+        name = settings.resolve(binding.fields["queueName"], self._plan.settings)
+        return self._storage(binding.fields["connection"]), name
+
+    def _storage(self, connection: str) -> Storage:
+        """Return the account behind *connection*; raises ``MissingSetting`` without a string."""
+        from local.host.storage import Storage
+
+        text = settings.connection(connection, self._plan.settings)
+        if text is None:
+            raise settings.MissingSetting(f"{connection}: this host needs a connection string")
+        with self._lock:
+            return self._storages.setdefault(text, Storage(text))
+
+
+def _threads(values: Mapping[str, str]) -> int:
+    """Return how many synchronous functions run at once, as the worker decides it."""
+    default = min(32, (os.cpu_count() or 1) + 4)
+    return int(values.get("PYTHON_THREADPOOL_THREAD_COUNT") or default)
+
+
+def _host_id(folder: Path) -> str:
+    """Return what instances of the same app share, and other apps do not."""
+    return "local-" + hashlib.sha256(str(folder.resolve()).encode()).hexdigest()[:16]
