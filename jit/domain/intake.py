@@ -20,6 +20,7 @@ What `jit.domain.policy` refuses comes later and has codes of its own. The codes
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
@@ -203,7 +204,7 @@ def read_idempotency_key(header: str | None) -> tuple[str | None, tuple[Violatio
     return None, (Violation(ROOT, KEY_MALFORMED, detail),)
 
 
-def bounded(violations: list[Violation], limits: Limits = LIMITS) -> tuple[Violation, ...]:
+def bounded(violations: Sequence[Violation], limits: Limits = LIMITS) -> tuple[Violation, ...]:
     """Return *violations*, cut where there are too many to be of use to anyone."""
     if len(violations) <= limits.violations:
         return tuple(violations)
