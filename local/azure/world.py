@@ -1,0 +1,110 @@
+"""Everything the simulated Azure knows at one instant."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+from local.azure import directory, ids
+from local.azure.defender import Defender
+from local.azure.directory import Directory
+from local.azure.faults import Faults
+from local.azure.journal import Journal
+from local.azure.landscape import Landscape
+from local.azure.operations import Operations
+from local.azure.options import Options
+from local.azure.store import Guids, Store
+from local.azure.throttle import Throttle
+from local.azure.timeline import Timeline
+from local.azure.tokens import Tokens
+from local.azure.turns import Turns
+from local.azure.wire import Json
+
+
+@dataclass
+class World:
+    """
+    The parts, put together; see each one's own module.
+
+    Attributes:
+        subscriptions: By id in lower case: ``id, name, defenderPlan``.
+        groups: Resource groups as (subscription, name), in lower case.
+    """
+
+    tenant: str
+    subscriptions: dict[str, Json]
+    groups: set[tuple[str, str]]
+    timeline: Timeline
+    options: Options
+    guids: Guids
+    store: Store
+    operations: Operations
+    directory: Directory
+    tokens: Tokens
+    throttle: Throttle
+    faults: Faults
+    journal: Journal
+    defender: Defender
+    latency_seconds: float = 0.0
+
+
+def create(landscape: Landscape, timeline: Timeline, identity_header: str | None) -> World:
+    """Return the world as *landscape* describes it."""
+    options, guids, faults = Options(), Guids(), Faults()
+    store = Store(guids)
+    operations = Operations(
+        timeline, store, guids, keeps_old=lambda type_: _keeps_old(options, type_)
+    )
+    turns = Turns(store, operations, options, faults)
+    operations.freed = turns.pump
+    people = directory.read(landscape.document, landscape.roles)
+    world = World(
+        tenant=landscape.tenant,
+        subscriptions={each["id"].lower(): each for each in landscape.subscriptions},
+        groups=landscape.groups(),
+        timeline=timeline,
+        options=options,
+        guids=guids,
+        store=store,
+        operations=operations,
+        directory=people,
+        tokens=Tokens(people, landscape.tenant, identity_header),
+        throttle=Throttle(timeline.patience),
+        faults=faults,
+        journal=Journal(),
+        defender=Defender(timeline, store, options, faults, turns),
+    )
+    _populate(world, landscape)
+    return world
+
+
+def _keeps_old(options: Options, type_: str) -> bool:
+    return options.firewall_keeps_old_on_failure or type_.lower() != ids.FIREWALLS.lower()
+
+
+def _populate(world: World, landscape: Landscape) -> None:
+    for resource in landscape.resources():
+        world.store.put(resource)
+    for resource in world.store.all():
+        for name, target, user in _references(resource):
+            _note_user(world.store, name, target, user)
+    for resource in list(world.store.all()):
+        if resource["type"] == ids.JIT_POLICIES:
+            world.defender.protection.protect(resource, at_once=True)
+
+
+def _references(resource: Json) -> Iterator[tuple[str, str, str]]:
+    """Yield the NSGs that *resource* uses: the list there, the NSG, the id it lists."""
+    properties: dict[str, Any] = resource["properties"]
+    if resource["type"] == ids.INTERFACES and "networkSecurityGroup" in properties:
+        yield "networkInterfaces", properties["networkSecurityGroup"]["id"], resource["id"]
+    for subnet in properties.get("subnets", ()) if resource["type"] == ids.NETWORKS else ():
+        if "networkSecurityGroup" in subnet["properties"]:
+            yield "subnets", subnet["properties"]["networkSecurityGroup"]["id"], subnet["id"]
+
+
+def _note_user(store: Store, name: str, target: str, user: str) -> None:
+    group = store.get(target)
+    if group is not None:
+        group["properties"].setdefault(name, []).append({"id": user})
