@@ -6,9 +6,11 @@ Everything else in the body is other people's and comes back as it was.
 
 from __future__ import annotations
 
+import json
 from collections.abc import Collection, Mapping
 from copy import deepcopy
 from dataclasses import dataclass
+from hashlib import sha256
 from typing import Any
 
 Json = Mapping[str, object]
@@ -203,3 +205,29 @@ def _texts(parent: Json, key: str) -> tuple[str, ...]:
     value = parent.get(key)
     found = value if isinstance(value, list) else []
     return tuple(item for item in found if isinstance(item, str))
+
+
+_VOLATILE = {"etag", "provisioningState"}
+
+
+def foreign_digest(firewall: Json) -> str:
+    """
+    Return a SHA-256 of all that is not Defender's: it must be the same after a PUT of ours.
+
+    ETags and provisioning states are left out, and so are Defender's NAT rule collections, which
+    it changes on its own.
+    """
+    body = _steady(firewall)
+    nats = body.get("properties", {}).get("natRuleCollections")
+    if isinstance(nats, list):
+        nats[:] = [item for item in nats if not is_jit_collection(_name(item))]
+    return sha256(json.dumps(body, sort_keys=True).encode()).hexdigest()
+
+
+def _steady(value: Any) -> Any:
+    """Return a copy without the members that change by themselves."""
+    if isinstance(value, Mapping):
+        return {key: _steady(item) for key, item in value.items() if key not in _VOLATILE}
+    if isinstance(value, list):
+        return [_steady(item) for item in value]
+    return value

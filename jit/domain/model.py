@@ -179,6 +179,7 @@ class Interface:
         subnet_id: ARM id of its subnet.
         nsg_ids: NSGs that guard it: on the NIC, on the subnet, or both.
         public_ip: Its own public address, if any.
+        public_ip_id: ARM id of that address.
         primary: Whether it is the VM's primary interface.
     """
 
@@ -187,6 +188,7 @@ class Interface:
     subnet_id: str
     nsg_ids: tuple[str, ...]
     public_ip: str | None = None
+    public_ip_id: str | None = None
     primary: bool = True
 
 
@@ -240,6 +242,13 @@ class VirtualMachine:
     occupations: tuple[Occupation, ...] = ()
     warnings: tuple[Warning_, ...] = ()
 
+    @property
+    def interface(self) -> Interface | None:
+        """The interface that a connection reaches: the primary one."""
+        return next((nic for nic in self.interfaces if nic.primary), None) or next(
+            iter(self.interfaces), None
+        )
+
     def rule_for(self, port: int) -> PortRule | None:
         """Return the policy's rule for *port*, if it has one."""
         return next((rule for rule in self.ports if rule.number == port), None)
@@ -266,6 +275,7 @@ class Grant:
         duration: What was asked for.
         latest_end: Never open after this, whatever happens on the way.
         expires_at: Fixed before the first initiate; None until then.
+        claimed_at: When that was: the order in which grants of one VM port came.
         handover_at: When a change of the shared path will interrupt this grant.
         initiates: Ids of the initiates that carried it, newest last; proof of what is ours.
         initiated_at: When the newest of them was stored, just before the call.
@@ -273,8 +283,8 @@ class Grant:
         answered: Azure's 202 for the newest initiate was received.
         seen: Its rules were observed at least once.
         rules: Resource ids of its rules, as first seen.
-        companion: Resource id of the companion NSG rule, stored before it is created.
-        private_ip: The VM's address when its rules were first seen.
+        companions: Resource ids of companion NSG rules, stored before they are created.
+        private_ips: The VM's addresses when its rules were first seen.
         next_check_at: Nothing needs doing before this instant.
         note: Why it waits or failed, for people.
     """
@@ -294,6 +304,7 @@ class Grant:
     status: Status = Status.PENDING
     firewall_id: str | None = None
     expires_at: datetime | None = None
+    claimed_at: datetime | None = None
     handover_at: datetime | None = None
     opened_at: datetime | None = None
     closing_at: datetime | None = None
@@ -306,8 +317,8 @@ class Grant:
     answered: bool = False
     seen: bool = False
     rules: tuple[str, ...] = ()
-    companion: str | None = None
-    private_ip: str | None = None
+    companions: tuple[str, ...] = ()
+    private_ips: tuple[str, ...] = ()
     note: str | None = None
 
     @property

@@ -1,0 +1,323 @@
+"""
+Accepting an access request: decide, store, answer.
+
+No Azure call on the way to 202: the inventory decides. Only a denial is checked against Azure
+before it is told, and opening decides again on fresh data in any case.
+"""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
+
+from jit import records, telemetry
+from jit.broker.idempotency import Idempotency, Slot
+from jit.domain import armid, sharing
+from jit.domain.audit import Event
+from jit.domain.errors import (
+    AccessDenied,
+    Conflict,
+    InvalidRequest,
+    Rejected,
+    Unavailable,
+    Violation,
+)
+from jit.domain.intake import Draft
+from jit.domain.limits import Limits
+from jit.domain.model import (
+    AccessRequest,
+    Decision,
+    Grant,
+    Person,
+    Request,
+    Status,
+    Via,
+    VirtualMachine,
+    WantedMachine,
+    WantedPort,
+)
+from jit.domain.policy import Finding, Kind, decide, effective_protocol, worst
+from jit.observer import Observer
+from jit.store import Store, Whole
+
+OPENS_LATEST = timedelta(hours=1)
+"""A grant that could not be opened this long after its start is given up."""
+
+_FEW = 3  # VMs; above, one query for the whole policy is cheaper
+
+RULE = "jit-policy"
+"""The rule that allows: being a requester, within the VM's JIT policy."""
+
+_REFUSALS: Mapping[Kind, type[Rejected]] = {
+    Kind.BODY: InvalidRequest,
+    Kind.POLICY: AccessDenied,
+    Kind.OCCUPIED: Conflict,
+}
+_SAID = {
+    Kind.BODY: "the request breaks the contract",
+    Kind.POLICY: "the JIT policy does not allow this access",
+    Kind.OCCUPIED: "somebody else holds this port for now",
+}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Submission:
+    """
+    An access request as it came in.
+
+    Attributes:
+        draft: The body, read.
+        body: The body as JSON, for telling repetitions from reuse.
+        key: The caller's ``Idempotency-Key``, if sent.
+        caller: Who asks.
+    """
+
+    draft: Draft
+    body: Mapping[str, object]
+    key: str | None
+    caller: Person
+
+
+class Acceptor:
+    """Takes access requests in."""
+
+    def __init__(
+        self,
+        store: Store,
+        idempotency: Idempotency,
+        observer: Callable[[], Observer],
+        limits: Limits,
+    ) -> None:
+        """*observer* is built when first called: most requests never need it."""
+        self._store = store
+        self._idempotency = idempotency
+        self._observer = observer
+        self._limits = limits
+
+    def preview(self, submission: Submission, *, now: datetime) -> Decision:
+        """Decide without storing anything."""
+        findings, _ = self._decided(submission.draft, now)
+        violations = (*submission.draft.violations, *(f.violation for f in findings))
+        return Decision(allowed=not violations, rule=RULE, errors=violations)
+
+    def accept(self, submission: Submission, *, now: datetime) -> Whole:
+        """
+        Store the request, or return the one that it repeats.
+
+        Raises:
+            Rejected: The body, the policy or a neighbour forbids it; every fault is named.
+            Unavailable: Storage failed: unknown, repeat with the same key.
+        """
+        wish = submission.draft.request
+        if wish is None:
+            raise self._refusal(submission, now)
+        slot = self._slot(submission, wish, now)
+        if slot.repeated:
+            known = self._store.load(slot.request_id)
+            if known is not None:
+                return known
+        findings, machines = self._decided(submission.draft, now)
+        if findings:
+            self._idempotency.forget(slot)
+            raise self._denied(findings, (), submission, slot.request_id, now)
+        return self._stored(slot.request_id, wish, machines, submission.caller, now)
+
+    def _slot(self, submission: Submission, wish: AccessRequest, now: datetime) -> Slot:
+        new_id = self._new_id(wish, now)
+        slot = self._idempotency.begin(
+            submission.caller.id, submission.key, submission.body, new_id, now
+        )
+        if slot.repeated and submission.key is None:
+            known = self._store.load(slot.request_id)
+            if known is not None and known.status is Status.CLOSED:
+                return self._idempotency.replace(slot, new_id, now) or slot
+        return slot
+
+    def _new_id(self, wish: AccessRequest, now: datetime) -> str:
+        subscription = armid.subscription(wish.machines[0].id)
+        return armid.new_request_id(subscription, now, secrets.token_bytes(10))
+
+    # ---- deciding ----------------------------------------------------------------------------
+
+    def _decided(
+        self, draft: Draft, now: datetime
+    ) -> tuple[tuple[Finding, ...], Mapping[str, VirtualMachine]]:
+        """Decide by the inventory; what it denies is decided again by Azure itself."""
+        machines = self._known(draft)
+        findings = decide(draft, machines, now=now, limits=self._limits)
+        if not any(finding.kind is not Kind.BODY for finding in findings):
+            return findings, machines
+        machines = self._fresh(draft, now)
+        return decide(draft, machines, now=now, limits=self._limits), machines
+
+    def _known(self, draft: Draft) -> dict[str, VirtualMachine]:
+        ids = {armid.key(machine.id): machine.id for machine in draft.machines}
+        found = {key: self._store.machine(vm_id) for key, vm_id in ids.items()}
+        return {key: vm for key, vm in found.items() if vm is not None}
+
+    def _fresh(self, draft: Draft, now: datetime) -> dict[str, VirtualMachine]:
+        """Read the subscriptions from Azure, and keep what was read."""
+        found: dict[str, VirtualMachine] = {}
+        for subscription in {armid.subscription(machine.id) for machine in draft.machines}:
+            machines = self._read(subscription, now)
+            self._store.remember_machines(subscription, machines, complete=True)
+            found |= {armid.key(vm.id): vm for vm in machines}
+        return found
+
+    def _read(self, subscription: str, now: datetime) -> tuple[VirtualMachine, ...]:
+        observer = self._observer()
+        if subscription not in observer.watched():
+            return ()
+        return observer.machines(subscription, now=now)
+
+    def _refusal(self, submission: Submission, now: datetime) -> Rejected:
+        """Return a problem for a faulty body, with what the policy says about its good parts."""
+        try:
+            findings, _ = self._decided(submission.draft, now)
+        except Unavailable:
+            findings = ()  # the body is faulty in any case: 400, not 503
+        return self._denied(findings, submission.draft.violations, submission, None, now)
+
+    def _denied(
+        self,
+        findings: Sequence[Finding],
+        faults: tuple[Violation, ...],
+        submission: Submission,
+        request_id: str | None,
+        now: datetime,
+    ) -> Rejected:
+        """Audit a denial and return its problem."""
+        kind = Kind.BODY if faults else worst(tuple(findings)) or Kind.BODY
+        violations = (*faults, *(finding.violation for finding in findings))
+        if request_id is not None:
+            self._audit_denial(request_id, violations, submission, now)
+        return _REFUSALS[kind](_SAID[kind], violations, request_id=request_id)
+
+    def _audit_denial(
+        self,
+        request_id: str,
+        violations: Sequence[Violation],
+        submission: Submission,
+        now: datetime,
+    ) -> None:
+        facts = {
+            "virtualMachines": [machine.id for machine in submission.draft.machines],
+            "justification": submission.draft.justification,
+            "errors": records.violations_doc(violations),
+        }
+        event = Event(
+            at=now,
+            what="request.denied",
+            actor=submission.caller.id,
+            request_id=request_id,
+            facts=facts,
+        )
+        self._store.audit(request_id, event)
+        telemetry.event("request.denied", request_id=request_id, reasons=len(violations))
+
+    # ---- storing -----------------------------------------------------------------------------
+
+    def _stored(
+        self,
+        request_id: str,
+        wish: AccessRequest,
+        machines: Mapping[str, VirtualMachine],
+        caller: Person,
+        now: datetime,
+    ) -> Whole:
+        starts_at = max(wish.starts_at or now, now)
+        grants = [
+            self._grant(request_id, (index, wanted, port), wish, machines, starts_at, now)
+            for index, wanted in enumerate(wish.machines)
+            for port in wanted.ports
+        ]
+        grants = self._announced(grants, now)
+        request = Request(
+            id=request_id,
+            requester=caller,
+            justification=wish.justification,
+            created_at=now,
+            starts_at=starts_at,
+            duration=wish.duration,
+            sources=wish.sources,
+            policies=tuple(dict.fromkeys(grant.policy_id for grant in grants)),
+            decision=Decision(allowed=True, rule=RULE),
+            ticket=wish.ticket,
+        )
+        self._store.insert(request, grants, [_accepted(request, grants, now)])
+        telemetry.event("request.accepted", request_id=request_id, grants=len(grants))
+        return Whole(request, tuple(grants))
+
+    def _grant(
+        self,
+        request_id: str,
+        place: tuple[int, WantedMachine, WantedPort],
+        wish: AccessRequest,
+        machines: Mapping[str, VirtualMachine],
+        starts_at: datetime,
+        now: datetime,
+    ) -> Grant:
+        index, wanted, port = place
+        vm = machines[armid.key(wanted.id)]
+        rule = vm.rule_for(port.number)
+        return Grant(
+            id=f"{request_id}-{index}-{port.number}",
+            request_id=request_id,
+            vm_id=vm.id,
+            policy_id=vm.policy_id or "",
+            port=port.number,
+            protocol=(effective_protocol(port.protocol, rule) if rule else None) or "*",
+            sources=wish.sources,
+            via=vm.via,
+            firewall_id=vm.firewall_id if vm.via is Via.FIREWALL else None,
+            starts_at=starts_at,
+            duration=wish.duration,
+            latest_end=starts_at + OPENS_LATEST + wish.duration,
+            next_check_at=starts_at,
+            status=Status.SCHEDULED if starts_at > now else Status.PENDING,
+        )
+
+    def _announced(self, grants: Sequence[Grant], now: datetime) -> list[Grant]:
+        """Tell at acceptance when the shared path of a VM port will change hands."""
+        neighbours = self._neighbours(grants)
+        done: list[Grant] = []
+        for grant in grants:
+            others = neighbours.get((armid.key(grant.vm_id), grant.port), [])
+            end = max(grant.starts_at, now) + grant.duration
+            when = sharing.handover(grant, others, end=end, now=now) if others else None
+            done.append(replace(grant, handover_at=when))
+        return done
+
+    def _neighbours(self, grants: Sequence[Grant]) -> dict[tuple[str, int], list[Grant]]:
+        """Return the live grants on the same VM ports; one query a VM, or one a policy."""
+        machines = {armid.key(grant.vm_id): grant for grant in grants}
+        prefixes = {
+            records.grants_prefix(grant.policy_id, grant.vm_id if len(machines) <= _FEW else None)
+            for grant in machines.values()
+        }
+        partition = armid.subscription(grants[0].vm_id)
+        found: dict[tuple[str, int], list[Grant]] = {}
+        for prefix in sorted(prefixes):
+            for held in self._store.grants(partition, prefix):
+                for grant in held.grants:
+                    if grant.live:
+                        found.setdefault((armid.key(grant.vm_id), grant.port), []).append(grant)
+        return found
+
+
+def _accepted(request: Request, grants: Sequence[Grant], now: datetime) -> Event:
+    return Event(
+        at=now,
+        what="request.accepted",
+        actor=request.requester.id,
+        request_id=request.id,
+        facts={
+            "justification": request.justification,
+            "ticket": f"{request.ticket.system} {request.ticket.id}" if request.ticket else None,
+            "rule": request.decision.rule,
+            "sources": [str(source) for source in request.sources],
+            "grants": [f"{armid.name(grant.vm_id)}:{grant.port}" for grant in grants],
+        },
+    )

@@ -1,0 +1,222 @@
+"""
+What the worker does to Azure: initiate, companion rules, removals.
+
+Each action reports what it knows afterwards; none decides. A batch that Azure refuses is retried
+in halves down to one VM port, so that only the one at fault fails.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import timedelta
+from functools import partial
+from ipaddress import IPv4Network
+
+from jit import telemetry
+from jit.broker.turns import Turns
+from jit.domain import armid, entries, firewall
+from jit.domain.accompany import Companion
+from jit.domain.controller import Ask
+from jit.domain.errors import (
+    BrokerError,
+    PermissionLost,
+    Refused,
+    StateConflict,
+    Unavailable,
+)
+from jit.domain.model import Network as Prefix
+from jit.domain.paths import PathRule
+from jit.domain.times import format_instant
+from jit.interfaces import JitPolicies, Network
+
+_LOST_PERMISSION = timedelta(hours=1)
+
+VmPort = tuple[str, int]
+"""Key of a VM and a port."""
+
+
+@dataclass(slots=True)
+class Outcome:
+    """
+    What became of an initiate.
+
+    Attributes:
+        answered: VM ports that Azure accepted (202).
+        refused: VM ports that Azure refused for good, with its code.
+        wait: How long to stay away, if Azure asked for it or did not answer.
+        note: Why, for people.
+    """
+
+    answered: set[VmPort] = field(default_factory=set)
+    refused: dict[VmPort, str] = field(default_factory=dict)
+    wait: timedelta | None = None
+    note: str = ""
+
+
+class Actions:
+    """Calls Azure on behalf of the worker."""
+
+    def __init__(
+        self, policies: Callable[[], JitPolicies], network: Callable[[], Network], turns: Turns
+    ) -> None:
+        """The clients are built when first needed."""
+        self._policies = policies
+        self._network = network
+        self._turns = turns
+
+    def initiate(self, policy_id: str, asks: Sequence[Ask], justification: str) -> Outcome:
+        """Ask Defender for all of *asks* in one call; in halves where it refuses them together."""
+        outcome = Outcome()
+        self._initiate(policy_id, asks, justification, outcome)
+        return outcome
+
+    def _initiate(
+        self, policy_id: str, asks: Sequence[Ask], justification: str, outcome: Outcome
+    ) -> None:
+        try:
+            self._policies().initiate(policy_id, initiate_body(asks, justification))
+        except Unavailable as error:
+            outcome.wait = timedelta(seconds=error.retry_after_seconds)
+            outcome.note = str(error)
+        except PermissionLost as error:
+            telemetry.alert("permission.lost", policy_id=policy_id, code=error.code)
+            outcome.wait, outcome.note = _LOST_PERMISSION, "the broker may not initiate any more"
+        except Refused as error:
+            self._halve(policy_id, asks, justification, outcome, error)
+        else:
+            outcome.answered.update(vm_port(ask) for ask in asks)
+
+    def _halve(
+        self,
+        policy_id: str,
+        asks: Sequence[Ask],
+        justification: str,
+        outcome: Outcome,
+        error: Refused,
+    ) -> None:
+        if len(asks) == 1:
+            telemetry.warning(
+                "initiate.refused", policy_id=policy_id, vm_id=asks[0].vm_id, code=error.code
+            )
+            outcome.refused[vm_port(asks[0])] = error.code or str(error.azure_status)
+            return
+        middle = len(asks) // 2
+        self._initiate(policy_id, asks[:middle], justification, outcome)
+        self._initiate(policy_id, asks[middle:], justification, outcome)
+
+    def add_companions(self, wishes: Iterable[Companion]) -> list[BrokerError]:
+        """Create companion rules; a rule that is there already is simply written again."""
+        return _tried(
+            "companion.added",
+            [(w.rule_id, partial(self._network().put_rule, w.rule_id, w.body)) for w in wishes],
+        )
+
+    def remove_rules(self, rule_ids: Iterable[str]) -> list[BrokerError]:
+        """Delete single NSG rules."""
+        return _tried(
+            "rule.removed", [(r, partial(self._network().delete_rule, r)) for r in rule_ids]
+        )
+
+    def remove_nat_rules(self, rules: Sequence[PathRule]) -> list[BrokerError]:
+        """Remove NAT rules, all of one firewall in one PUT."""
+        by_firewall: dict[str, set[tuple[str, str]]] = {}
+        ids: dict[str, str] = {}
+        for rule in rules:
+            ids[armid.key(rule.holder_id)] = rule.holder_id
+            pair = (rule.collection or "", rule.name)
+            by_firewall.setdefault(armid.key(rule.holder_id), set()).add(pair)
+        return _tried(
+            "nat_rules.removed",
+            [(ids[k], partial(self._put, ids[k], doomed)) for k, doomed in by_firewall.items()],
+        )
+
+    def _put(self, firewall_id: str, doomed: set[tuple[str, str]]) -> None:
+        """GET, only from ``Succeeded``, take out what is ours, PUT under the ETag just read."""
+        body = self._network().firewall(firewall_id)
+        etag = firewall.etag(body)
+        if firewall.provisioning_state(body) != "Succeeded" or not etag:
+            raise StateConflict("the firewall is being updated")
+        changed = firewall.without_rules(body, doomed)
+        if changed == body:
+            return
+        digest = firewall.foreign_digest(body)
+        self._turns.note_operation(firewall_id, url="", foreign=digest)
+        url = self._network().put_firewall(firewall_id, changed, etag=etag)
+        self._turns.note_operation(firewall_id, url=url, foreign=digest)
+
+    def still_removable(
+        self, policy_id: str, rules: Sequence[tuple[PathRule, VmPort]], known: frozenset[str]
+    ) -> list[PathRule]:
+        """Read Defender's requests once more and keep the rules that no stranger needs."""
+        if not rules:
+            return []
+        policy = self._policies().get(policy_id)
+        found = [item for item in entries.read(policy) if item.initiate_id not in known]
+        return [rule for rule, port in rules if not _held(rule, port, found)]
+
+
+def _held(rule: PathRule, port: VmPort, found: Sequence[entries.Entry]) -> bool:
+    strangers = [
+        entry
+        for entry in entries.of_port(found, *port)
+        if entry.active and set(entry.sources) & set(rule.sources)
+    ]
+    return bool(strangers)
+
+
+def _tried(name: str, acts: Iterable[tuple[str, Callable[[], None]]]) -> list[BrokerError]:
+    """Do each act; one that fails does not stop the others, and is looked at again later."""
+    errors: list[BrokerError] = []
+    for resource_id, act in acts:
+        try:
+            act()
+        except PermissionLost as error:
+            telemetry.alert("permission.lost", resource_id=resource_id, code=error.code)
+            errors.append(error)
+        except (Unavailable, Refused) as error:
+            telemetry.warning(
+                f"{name.split('.', maxsplit=1)[0]}.postponed", resource_id=resource_id
+            )
+            errors.append(error)
+        else:
+            telemetry.event(name, resource_id=resource_id)
+    return errors
+
+
+def vm_port(ask: Ask) -> VmPort:
+    """Return the key of what is asked for."""
+    return armid.key(ask.vm_id), ask.port
+
+
+def initiate_body(asks: Sequence[Ask], justification: str) -> Mapping[str, object]:
+    """
+    Return the body of an initiate.
+
+    Several sources go as a list, which the service takes and the published contract lacks
+    (https://github.com/Azure/azure-rest-api-specs/issues/32158).
+    """
+    machines: dict[str, list[Mapping[str, object]]] = {}
+    ids = {armid.key(ask.vm_id): ask.vm_id for ask in asks}
+    for ask in asks:
+        machines.setdefault(armid.key(ask.vm_id), []).append(_port(ask))
+    return {
+        "virtualMachines": [{"id": ids[key], "ports": ports} for key, ports in machines.items()],
+        "justification": justification,
+    }
+
+
+def _port(ask: Ask) -> Mapping[str, object]:
+    texts = [_prefix(source) for source in ask.sources]
+    where: Mapping[str, object] = (
+        {"allowedSourceAddressPrefix": texts[0]}
+        if len(texts) == 1
+        else {"allowedSourceAddressPrefixes": texts}
+    )
+    return {"number": ask.port, "endTimeUtc": format_instant(ask.until), **where}
+
+
+def _prefix(source: Prefix) -> str:
+    """Write a lone address without its length, as Defender's own examples do."""
+    full = 32 if isinstance(source, IPv4Network) else 128
+    return str(source.network_address) if source.prefixlen == full else str(source)

@@ -1,0 +1,114 @@
+"""
+The same request twice is one grant; the same key with another body is an error.
+
+The key's row is inserted before the request, with the request's id: whoever comes second, in the
+same millisecond or after a crash, finishes or returns what the first began.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from jit import records
+from jit.domain.errors import Conflict, StateConflict, Unavailable, Unknown, Violation
+from jit.interfaces import Op, Row, Table, Verb
+
+KEPT = timedelta(days=7)
+"""How long a caller's own key is remembered."""
+
+KEPT_WITHOUT_KEY = timedelta(minutes=10)
+"""How long the same body from the same caller counts as a repetition."""
+
+_ATTEMPTS = 3
+
+
+@dataclass(frozen=True, slots=True)
+class Slot:
+    """What a key stands for: the id of the request, and whether somebody began it before."""
+
+    request_id: str
+    row: Row
+    repeated: bool
+
+
+class Idempotency:
+    """Keys of callers, in ``JitIdempotency``."""
+
+    def __init__(self, table: Table) -> None:
+        """Use *table*."""
+        self._table = table
+
+    def begin(
+        self, caller: str, key: str | None, body: Mapping[str, object], new_id: str, now: datetime
+    ) -> Slot:
+        """
+        Return the slot of *key*, or of *body* where the caller sent no key.
+
+        Raises:
+            Conflict: The key was used with another body.
+            Unavailable: Storage did not answer, or the row kept changing.
+        """
+        digest = _digest(json.dumps(body, sort_keys=True))
+        row = Row(
+            partition=caller,
+            key=_digest(f"key {key}" if key is not None else f"body {digest}"),
+            values={
+                "BodyHash": digest,
+                "RequestId": new_id,
+                "Until": records.stamp(now + (KEPT if key is not None else KEPT_WITHOUT_KEY)),
+            },
+        )
+        for _ in range(_ATTEMPTS):
+            slot = self._try(row, digest, now)
+            if slot is not None:
+                return slot
+        raise Unavailable("the idempotency key kept changing")
+
+    def _try(self, row: Row, digest: str, now: datetime) -> Slot | None:
+        try:
+            (etag,) = self._table.write([Op(Verb.INSERT, row)])
+            return Slot(str(row.values["RequestId"]), _tagged(row, etag), repeated=False)
+        except (StateConflict, Unknown):
+            there = self._table.get(row.partition, row.key)
+        if there is None:
+            return None
+        if str(there.values["Until"]) < records.stamp(now):
+            return self._renew(_tagged(row, there.etag))
+        if there.values["BodyHash"] != digest:
+            detail = "this Idempotency-Key was used with another body"
+            raise Conflict(detail, (Violation("#", "idempotency-key-reused", detail),))
+        return Slot(str(there.values["RequestId"]), there, repeated=True)
+
+    def _renew(self, row: Row) -> Slot | None:
+        """Take over a row that has run out."""
+        try:
+            (etag,) = self._table.write([Op(Verb.REPLACE, row)])
+        except StateConflict:
+            return None
+        return Slot(str(row.values["RequestId"]), _tagged(row, etag), repeated=False)
+
+    def replace(self, slot: Slot, new_id: str, now: datetime) -> Slot | None:
+        """Let a slot whose request has ended stand for a new one; None if somebody was quicker."""
+        until = records.stamp(now + KEPT_WITHOUT_KEY)
+        values = {**slot.row.values, "RequestId": new_id, "Until": until}
+        row = Row(partition=slot.row.partition, key=slot.row.key, values=values, etag=slot.row.etag)
+        return self._renew(row)
+
+    def forget(self, slot: Slot) -> None:
+        """Free the key of a request that was refused: the caller may mend the body."""
+        try:
+            self._table.write([Op(Verb.DELETE, slot.row)])
+        except StateConflict:
+            return  # somebody took it over meanwhile: it is theirs
+
+
+def _tagged(row: Row, etag: str) -> Row:
+    return Row(partition=row.partition, key=row.key, values=row.values, etag=etag)
+
+
+def _digest(text: str) -> str:
+    return hashlib.sha256(text.encode()).hexdigest()

@@ -1,0 +1,401 @@
+"""
+The worker of a JIT policy: level-triggered, one pass for everything that is due.
+
+A message says only that the policy has work. The pass claims the policy, reads its grants, looks
+at Azure, lets ``domain.controller`` decide, stores the outcome under the ETags it read, and only
+then acts; what the acts answered is stored as well. A pass that dies anywhere is repeated by the
+next message or by the timer, and comes to the same end.
+"""
+
+from __future__ import annotations
+
+import base64
+import secrets
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from datetime import datetime, timedelta
+
+from jit import messages, records, telemetry
+from jit.broker.actions import Actions, Outcome, VmPort
+from jit.broker.turns import Claim, Turns
+from jit.domain import armid, controller, entries
+from jit.domain.audit import transitions
+from jit.domain.controller import Ask, Step, World
+from jit.domain.errors import BrokerError, Gone, Refused, Unavailable
+from jit.domain.limits import Limits
+from jit.domain.model import CloseReason, Grant, Status, VirtualMachine
+from jit.domain.paths import PathRule
+from jit.interfaces import JitPolicies, Network, Queues
+from jit.observer import Observer
+from jit.store import Held, Store
+
+_NAMED = 5
+_LONGEST_DELAY = timedelta(minutes=10)
+_SOONEST = timedelta(seconds=1)
+_FAILED_PASS = timedelta(seconds=20)
+_SIBLINGS = timedelta(minutes=10)
+
+
+@dataclass(slots=True)
+class _Pass:
+    """What one pass carries along."""
+
+    policy_id: str
+    now: datetime
+    claim: Claim
+    rows: tuple[Held, ...]
+    tombstones: tuple[Held, ...]
+    initiated: bool = False
+    not_before: datetime | None = None
+    turns: frozenset[str] = field(default_factory=frozenset)
+
+    @property
+    def grants(self) -> list[Grant]:
+        return [grant for held in self.rows for grant in held.grants]
+
+    @property
+    def known(self) -> frozenset[str]:
+        """Initiate ids that are ours."""
+        buried = (grant for held in self.tombstones for grant in held.grants)
+        return frozenset(i for grant in (*self.grants, *buried) for i in grant.initiates)
+
+
+class Worker:
+    """Works JIT policies."""
+
+    def __init__(
+        self,
+        store: Store,
+        observer: Observer,
+        queues: Callable[[], Queues],
+        policies: Callable[[], JitPolicies],
+        network: Callable[[], Network],
+        limits: Limits,
+    ) -> None:
+        """Clients with slow imports are built when first called."""
+        self._store = store
+        self._observer = observer
+        self._queues = queues
+        self._turns = Turns(store)
+        self._actions = Actions(policies, network, self._turns)
+        self._limits = limits
+
+    def work(self, policy_id: str, *, now: datetime) -> None:
+        """
+        Do everything that is due for a policy.
+
+        Raises:
+            Unavailable: Storage or the policy could not be read; the host brings the message
+                back, and the timer would too.
+        """
+        if not self._due(policy_id, now):
+            return
+        claim = self._turns.claim(policy_id)
+        if claim is None:
+            return  # its holder looks once more after giving it back
+        self._claimed(policy_id, claim, now)
+        self._come_back(policy_id, now)
+
+    def _due(self, policy_id: str, now: datetime) -> bool:
+        rows = self._rows(policy_id)
+        return any(str(held.row.values["DueAt"]) <= records.stamp(now) for held in rows)
+
+    def _rows(self, policy_id: str) -> tuple[Held, ...]:
+        partition = armid.subscription(policy_id)
+        return self._store.grants(partition, records.grants_prefix(policy_id))
+
+    def _claimed(self, policy_id: str, claim: Claim, now: datetime) -> None:
+        state = _Pass(
+            policy_id=policy_id,
+            now=now,
+            claim=claim,
+            rows=self._rows(policy_id),
+            tombstones=self._store.tombstones(
+                armid.subscription(policy_id), records.tombstones_prefix(policy_id)
+            ),
+        )
+        failed = True
+        try:
+            self._pass(state)
+            failed = False
+        finally:
+            wait = state.not_before or (now + _FAILED_PASS if failed else None)
+            attempts = claim.attempts + 1 if state.not_before or failed else 0
+            self._turns.release(
+                claim, not_before=wait, attempts=attempts, initiated=state.initiated
+            )
+
+    def _pass(self, state: _Pass) -> None:
+        self._finish_closed(state)
+        if state.claim.not_before and state.now < state.claim.not_before:
+            state.not_before = state.claim.not_before
+            return
+        chosen = self._chosen(state)
+        if not chosen:
+            return
+        predicted = self._predicted(chosen, state)
+        world = self._world(chosen, predicted, state)
+        step, world = self._decide(chosen, world, state)
+        self._store_step(chosen, step, state)
+        self._act(step, world, state)
+        self._finish_closed(state)
+
+    # ---- what the pass is about ------------------------------------------------------------------
+
+    def _chosen(self, state: _Pass) -> list[Grant]:
+        """Return the live grants of every VM with something due; new ones wait while we gather."""
+        gathering = state.claim.quiet_seconds > 0
+        live = [grant for grant in state.grants if grant.live]
+        if gathering:
+            live = [grant for grant in live if not _new(grant)]
+        due = {armid.key(grant.vm_id) for grant in live if grant.next_check_at <= state.now}
+        return [grant for grant in live if armid.key(grant.vm_id) in due]
+
+    def _predicted(self, grants: Sequence[Grant], state: _Pass) -> Mapping[str, VirtualMachine]:
+        """Return what the inventory knows of the VMs; a VM it lacks refreshes all of it."""
+        ids = {armid.key(grant.vm_id): grant.vm_id for grant in grants}
+        found = {key: self._store.machine(vm_id) for key, vm_id in ids.items()}
+        if None in found.values():
+            partition = armid.subscription(state.policy_id)
+            fresh = self._observer.machines(partition, now=state.now)
+            self._store.remember_machines(partition, fresh, complete=True)
+            found |= {armid.key(vm.id): vm for vm in fresh if armid.key(vm.id) in ids}
+        return {key: vm for key, vm in found.items() if vm is not None}
+
+    def _world(
+        self,
+        grants: Sequence[Grant],
+        predicted: Mapping[str, VirtualMachine],
+        state: _Pass,
+    ) -> World:
+        deciding = frozenset(armid.key(grant.vm_id) for grant in grants if _new(grant))
+        world = self._observer.world(state.policy_id, predicted, deciding=deciding, now=state.now)
+        firewalls = {vm.firewall_id for vm in predicted.values() if vm.firewall_id}
+        free = frozenset(
+            armid.key(item)
+            for item in firewalls
+            if self._turns.firewall_free(item, state.policy_id, state.now)
+        )
+        return replace(world, known=state.known, turns=free)
+
+    def _decide(self, grants: Sequence[Grant], world: World, state: _Pass) -> tuple[Step, World]:
+        """Decide; where a firewall's turn was lost just now, decide again without it."""
+        initiate_id = _new_initiate_id()
+        step = controller.step(
+            grants, world, now=state.now, initiate_id=initiate_id, limits=self._limits
+        )
+        lost = {
+            armid.key(firewall_id)
+            for firewall_id in _changes(step)
+            if not self._turns.take_firewall(firewall_id, state.policy_id, state.now)
+        }
+        if lost:
+            world = replace(world, turns=world.turns - lost)
+            step = controller.step(
+                grants, world, now=state.now, initiate_id=initiate_id, limits=self._limits
+            )
+        state.turns = world.turns
+        return step, world
+
+    # ---- writing -----------------------------------------------------------------------------------
+
+    def _store_step(self, before: Sequence[Grant], step: Step, state: _Pass) -> None:
+        self._save({grant.id: grant for grant in step.grants}, before, state)
+
+    def _save(self, changed: Mapping[str, Grant], before: Sequence[Grant], state: _Pass) -> None:
+        """Store changed grants over the rows of this pass, with their audit rows."""
+        changes = [
+            (held, tuple(changed.get(grant.id, grant) for grant in held.grants))
+            for held in state.rows
+            if any(changed.get(grant.id, grant) != grant for grant in held.grants)
+        ]
+        if not changes:
+            return
+        after = [changed[grant.id] for grant in before if grant.id in changed]
+        events = transitions(before, after, now=state.now)
+        written = {held.row.key: held for held in self._store.save(changes, events)}
+        state.rows = tuple(written.get(held.row.key, held) for held in state.rows)
+        for event in events:
+            telemetry.event(event.what, grant_id=event.grant_id, request_id=event.request_id)
+
+    # ---- acting ------------------------------------------------------------------------------------
+
+    def _act(self, step: Step, world: World, state: _Pass) -> None:
+        errors = self._actions.remove_rules(step.companion_removals)
+        if step.asks:
+            self._initiate(step.asks, state)
+        errors += self._actions.add_companions(step.companions)
+        errors += self._remove(step, state)
+        self._give_back(world, step, state)
+        waits = [error for error in errors if isinstance(error, Unavailable)]
+        if waits:
+            seconds = min(error.retry_after_seconds for error in waits)
+            telemetry.warning("action.postponed", policy_id=state.policy_id, seconds=seconds)
+
+    def _initiate(self, asks: Sequence[Ask], state: _Pass) -> None:
+        state.initiated = True
+        carried = [grant for grant in state.grants if grant.wants_path and not grant.answered]
+        initiate_id = next(
+            (grant.initiates[-1] for grant in carried if grant.initiated_at == state.now), ""
+        )
+        text = entries.mark(initiate_id, self._reasons(carried))
+        outcome = self._actions.initiate(state.policy_id, asks, text)
+        telemetry.event(
+            "initiate.sent",
+            policy_id=state.policy_id,
+            initiate_id=initiate_id,
+            ports=len(asks),
+            answered=len(outcome.answered),
+        )
+        self._note_outcome(outcome, initiate_id, state)
+
+    def _reasons(self, grants: Sequence[Grant]) -> str:
+        """Return who asks and why, for Defender's own record."""
+        ids = list(dict.fromkeys(grant.request_id for grant in grants))
+        texts = []
+        for request_id in ids[:_NAMED]:
+            request = self._store.request(request_id)
+            if request is not None:
+                ticket = f"{request.ticket.id} " if request.ticket else ""
+                texts.append(f"{ticket}{request.requester.name}: {request.justification}")
+        more = f"; {len(ids) - _NAMED} more" if len(ids) > _NAMED else ""
+        return "; ".join(texts) + more
+
+    def _note_outcome(self, outcome: Outcome, initiate_id: str, state: _Pass) -> None:
+        changed: dict[str, Grant] = {}
+        for grant in state.grants:
+            if grant.initiates[-1:] == (initiate_id,) and grant.wants_path:
+                changed[grant.id] = _after(grant, outcome, state.now)
+        if outcome.wait is not None:
+            state.not_before = state.now + outcome.wait
+        self._save(changed, state.grants, state)
+
+    def _remove(self, step: Step, state: _Pass) -> list[BrokerError]:
+        if not step.removals:
+            return []
+        ports = {
+            rule: (armid.key(grant.vm_id), grant.port)
+            for grant in state.grants
+            if grant.status is Status.CLOSING
+            for rule in grant.rules
+        }
+        chosen: list[tuple[PathRule, VmPort]] = [
+            (rule, ports.get(rule.id, ("", 0))) for rule in step.removals
+        ]
+        try:
+            rules = self._actions.still_removable(state.policy_id, chosen, state.known)
+        except Gone:
+            rules = [rule for rule, _ in chosen]  # no policy, so no request of anybody's
+        except Refused as error:
+            return [error]
+        errors = self._actions.remove_rules(r.id for r in rules if r.collection is None)
+        return errors + self._actions.remove_nat_rules([r for r in rules if r.collection])
+
+    def _give_back(self, world: World, step: Step, state: _Pass) -> None:
+        """Return the turns of firewalls on which nothing of this policy is under way."""
+        busy = {armid.key(firewall_id) for firewall_id in _changes(step)}
+        for grant in state.grants:
+            if grant.firewall_id and _under_way(grant):
+                busy.add(armid.key(grant.firewall_id))
+        for view in world.machines.values():
+            front = view.firewall
+            if front is None or not front.settled or armid.key(front.id) in busy:
+                continue
+            self._check_foreign(front.id, front.foreign)
+            self._turns.return_firewall(front.id, state.policy_id)
+
+    def _check_foreign(self, firewall_id: str, now_there: str) -> None:
+        _, before = self._turns.noted(firewall_id)
+        if before and before != now_there:
+            telemetry.alert("firewall.foreign_rules_changed", firewall_id=firewall_id)
+
+    # ---- ends --------------------------------------------------------------------------------------
+
+    def _finish_closed(self, state: _Pass) -> None:
+        """Move requests whose grants are all closed to history."""
+        closed = [held for held in state.rows if not any(grant.live for grant in held.grants)]
+        moved = {held.request_id for held in closed if self._finish(held, state)}
+        state.rows = tuple(held for held in state.rows if held.request_id not in moved)
+
+    def _finish(self, held: Held, state: _Pass) -> bool:
+        """Finish the request of a closed row; False while it has open grants elsewhere."""
+        if not self._store.is_live(held.row.partition, held.request_id):
+            self._store.bury([held], now=state.now)  # a move that died half-way
+            return True
+        whole = self._store.load(held.request_id)
+        if whole is None or whole.row is None:
+            return True  # another instance has just moved it
+        if whole.status is Status.CLOSED:
+            self._store.finish(whole, now=state.now)
+            telemetry.event("request.finished", request_id=held.request_id)
+            return True
+        later = tuple(replace(g, next_check_at=state.now + _SIBLINGS) for g in held.grants)
+        if held.grants[0].next_check_at <= state.now:
+            (written,) = self._store.save([(held, later)], [])
+            state.rows = tuple(written if r.row.key == held.row.key else r for r in state.rows)
+        return False
+
+    def _come_back(self, policy_id: str, now: datetime) -> None:
+        """After giving the claim back, look once more: a request may have come in meanwhile."""
+        rows = self._rows(policy_id)
+        if not rows:
+            return
+        row = self._store.control(armid.subscription(policy_id), records.policy_key(policy_id))
+        claim = Claim(row) if row is not None else None
+        first = min(records.instant(str(held.row.values["DueAt"])) for held in rows)
+        delay = max(first - now, _SOONEST)
+        if claim is not None:
+            delay = max(delay, timedelta(seconds=claim.quiet_seconds if _any_new(rows, now) else 0))
+            delay = max(delay, (claim.not_before or now) - now)
+        if delay <= _LONGEST_DELAY:
+            self._queues().send(messages.POLICY, messages.policy(policy_id), delay=delay)
+
+
+def _new(grant: Grant) -> bool:
+    return grant.status in {Status.SCHEDULED, Status.PENDING}
+
+
+def _any_new(rows: Iterable[Held], now: datetime) -> bool:
+    return any(_new(grant) and grant.next_check_at <= now for held in rows for grant in held.grants)
+
+
+def _under_way(grant: Grant) -> bool:
+    return grant.status is Status.OPENING or (grant.status is Status.CLOSING and bool(grant.rules))
+
+
+def _changes(step: Step) -> set[str]:
+    """Return the ids of the firewalls that a step changes."""
+    asked = {ask.firewall_id for ask in step.asks if ask.firewall_id}
+    return asked | {rule.holder_id for rule in step.removals if rule.collection is not None}
+
+
+def _after(grant: Grant, outcome: Outcome, now: datetime) -> Grant:
+    """Return a grant as the initiate's answer leaves it."""
+    port = (armid.key(grant.vm_id), grant.port)
+    if port in outcome.answered:
+        return replace(grant, answered=True)
+    if port in outcome.refused:
+        return _refused(grant, outcome.refused[port], now)
+    return replace(
+        grant, note=outcome.note or None, next_check_at=now + (outcome.wait or _FAILED_PASS)
+    )
+
+
+def _refused(grant: Grant, code: str, now: datetime) -> Grant:
+    """A 4xx opened nothing: whoever came with this initiate fails, the others keep what they had."""
+    if len(grant.initiates) == 1 and grant.opened_at is None:
+        return controller.close(
+            grant, CloseReason.FAILED, now, f"Azure refused to open it ({code})"
+        )
+    return replace(
+        grant,
+        initiates=grant.initiates[:-1],
+        answered=True,
+        next_check_at=now + _LONGEST_DELAY,
+        note=f"Azure refused a change of the shared path ({code})",
+    )
+
+
+def _new_initiate_id() -> str:
+    """Return 26 characters of base32: 128 random bits."""
+    return base64.b32encode(secrets.token_bytes(16)).decode().rstrip("=").lower()

@@ -1,0 +1,169 @@
+"""
+What may be removed for a grant that must not be open, and when it counts as gone.
+
+The Defender API has no revoke (Microsoft.Security 2020-01-01), so closing early means removing
+the rules themselves. A rule goes only if it is proved to be the grant's, if no other live grant
+wants its sources on that VM port, and if Defender lists no unexpired request of others for it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
+
+from jit.domain import companion, paths, sharing
+from jit.domain.entries import Entry
+from jit.domain.model import CloseReason, Grant, Network, Status, Via
+from jit.domain.paths import MachineView, PathRule
+
+GRACE = {
+    Via.FIREWALL: timedelta(minutes=10),
+    Via.PUBLIC_IP: timedelta(minutes=2),
+    Via.PRIVATE: timedelta(minutes=2),
+}
+"""How long Azure's own expiry is given before the broker removes what is left."""
+
+APPEARS_WITHIN = timedelta(minutes=15)
+"""Absence counts only once presence was possible: rules may appear this long after an initiate."""
+
+OVERDUE = timedelta(minutes=30)
+"""A path still there this long after its end is an alert."""
+
+_SOONEST, _LATEST = timedelta(seconds=3), timedelta(minutes=1)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Closing:
+    """The grant after a look, and what to remove for it."""
+
+    grant: Grant
+    removals: tuple[PathRule, ...] = ()
+    companions: tuple[str, ...] = ()
+
+
+def work(
+    grant: Grant,
+    group: Sequence[Grant],
+    view: MachineView,
+    seen: Sequence[Entry],
+    *,
+    held: Sequence[str],
+    now: datetime,
+) -> Closing:
+    """
+    Advance a grant that must not be open.
+
+    Args:
+        grant: In status ``closing``.
+        group: All unfinished grants of the VM port, *grant* among them.
+        view: A fresh look at the VM.
+        seen: Defender's entries for the VM port, oldest first.
+        held: Sources of foreign requests in force on the VM port.
+        now: Aware, UTC.
+    """
+    unclear = paths.look(grant, view).sight is paths.Sight.UNCLEAR
+    own = _companions(grant, view)
+    if unclear and not own:
+        return Closing(grant=_later(grant, now, "waiting for an update in Azure to finish"))
+    left = [] if unclear else _left(grant, group, view, held)
+    if not left and not own and not unclear and _absence_counts(grant, seen, now):
+        return Closing(grant=_gone(grant, now))
+    due = now >= _from(grant)
+    removals = tuple(rule for rule in left if _removable(rule, group, held)) if due else ()
+    return Closing(grant=_later(grant, now, _why(left)), removals=removals, companions=own)
+
+
+def _gone(grant: Grant, now: datetime) -> Grant:
+    keep = grant.note if grant.close_reason is not CloseReason.EXPIRED else None
+    return grant.advance(Status.CLOSED, closed_at=now, companions=(), note=keep)
+
+
+def _why(left: Sequence[PathRule]) -> str:
+    names = ", ".join(rule.name for rule in left)
+    return f"still there: {names}" if left else "waiting until its rules could no longer appear"
+
+
+def _from(grant: Grant) -> datetime:
+    """Return when the broker may remove rules: at once, or after Azure had its chance."""
+    start = grant.closing_at or grant.latest_end
+    if grant.close_reason is not CloseReason.EXPIRED:
+        return start
+    return (grant.expires_at or start) + GRACE[grant.via]
+
+
+def _later(grant: Grant, now: datetime, note: str) -> Grant:
+    """Return the grant with a time for the next look; the note of a failure is kept."""
+    kept = grant.note if grant.close_reason is not CloseReason.EXPIRED and grant.note else note
+    wait = max(_SOONEST, min(_LATEST, (now - (grant.closing_at or now)) / 2))
+    return replace(grant, next_check_at=now + wait, note=kept)
+
+
+def _companions(grant: Grant, view: MachineView) -> tuple[str, ...]:
+    """Return the grant's own companion rules that are still there, by id."""
+    return tuple(
+        f"{guard.id}/securityRules/{rule.name}"
+        for guard in view.guards.values()
+        for rule in guard.rules
+        if companion.parse_companion_name(rule.name) == grant.id
+    )
+
+
+def _left(
+    grant: Grant, group: Sequence[Grant], view: MachineView, held: Sequence[str]
+) -> list[PathRule]:
+    """Return the rules that still let this grant's sources in, on nobody else's account."""
+    rules = paths.letting_in(
+        paths.rules_of_port(view, grant.port, grant.private_ips), grant.sources
+    )
+    others = _others(grant, group)
+    alone = [
+        source
+        for source in grant.sources
+        if not _needed(source, others) and not sharing.covered(source, held)
+    ]
+    return [rule for rule in paths.letting_in(rules, alone) if _proved(rule, grant, group)]
+
+
+def _others(grant: Grant, group: Iterable[Grant]) -> list[Grant]:
+    return [other for other in group if other.id != grant.id and other.wants_path]
+
+
+def _needed(source: Network, others: Iterable[Grant]) -> bool:
+    return any(
+        isinstance(theirs, type(source)) and source.subnet_of(theirs)  # type: ignore[arg-type] # same version
+        for other in others
+        for theirs in other.sources
+    )
+
+
+def _proved(rule: PathRule, grant: Grant, group: Sequence[Grant]) -> bool:
+    """Recorded as the grant's own, or exactly what Defender writes for grants of this port."""
+    if rule.id in grant.rules:
+        return True
+    asked = sharing.union(group)
+    prefixes = {str(source) for source in asked} | {str(s.network_address) for s in asked}
+    return rule.exact and bool(rule.sources) and set(rule.sources) <= prefixes
+
+
+def _removable(rule: PathRule, group: Sequence[Grant], held: Sequence[str]) -> bool:
+    """Whether no live grant and no stranger's request needs any part of *rule*."""
+    live = [other for other in group if other.wants_path]
+    if any(paths.letting_in((rule,), other.sources) for other in live):
+        return False  # the union shrinks by a new initiate, not by cutting the others
+    return not any(_overlap(rule, text) for text in held)
+
+
+def _overlap(rule: PathRule, text: str) -> bool:
+    networks = paths.readable((text,))
+    return not networks or bool(paths.letting_in((rule,), networks))
+
+
+def _absence_counts(grant: Grant, seen: Sequence[Entry], now: datetime) -> bool:
+    """Whether its rules were seen before, can no longer appear, or Defender revoked them."""
+    if grant.seen or grant.initiated_at is None:
+        return True
+    newest = [entry for entry in seen if entry.initiate_id == grant.initiates[-1]]
+    if newest and not any(entry.active for entry in newest):
+        return True
+    return now >= grant.initiated_at + APPEARS_WITHIN

@@ -1,0 +1,370 @@
+"""
+What can be seen of a grant's network path: its rules, and whether packets would pass.
+
+``open`` means observed open and effective for that source, in a resource whose provisioning has
+succeeded. Behind a firewall the VM sees an address of AzureFirewallSubnet and not the requester's
+(https://github.com/MicrosoftDocs/azure-docs/issues/46777), so the NSG is evaluated for that.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from enum import Enum
+from ipaddress import ip_address, ip_network
+
+from jit.domain import armid, nsg
+from jit.domain.companion import parse_companion_name
+from jit.domain.firewall import NatRule
+from jit.domain.jitrules import JitAllow
+from jit.domain.model import Connection, Grant, Interface, Network, Via, VirtualMachine
+from jit.domain.securityrules import SecurityRule
+from jit.domain.sharing import covered
+
+_COMMANDS = {3389: "mstsc /v:{address}:{port}", 22: "ssh -p {port} user@{address}"}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Guard:
+    """An NSG as read: ``settled`` while its provisioning state is ``Succeeded``."""
+
+    id: str
+    settled: bool
+    rules: tuple[SecurityRule, ...]
+    allows: tuple[JitAllow, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Firewall:
+    """
+    A classic-rules firewall as read.
+
+    Attributes:
+        settled: Its provisioning state is ``Succeeded``.
+        failed: Its last update failed: some of its instances may run old rules, some new.
+        etag: Names that version.
+        foreign: Digest of everything in it that is not Defender's.
+    """
+
+    id: str
+    settled: bool
+    failed: bool
+    etag: str
+    foreign: str
+    nat_rules: tuple[NatRule, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PathRule:
+    """
+    One of Defender's rules that let somebody reach a port of a VM.
+
+    Attributes:
+        id: ARM id; for a NAT rule, the firewall's id with collection and rule name behind it.
+        holder_id: The NSG or firewall that holds it.
+        collection: NAT rule collection; None for an NSG rule.
+        target: The VM's private address that it leads to.
+        front: Public address and ports of a NAT rule.
+        exact: It leads to that address and port and nowhere else, and could be read in full.
+    """
+
+    id: str
+    holder_id: str
+    name: str
+    collection: str | None
+    sources: tuple[str, ...]
+    target: str
+    exact: bool
+    front: tuple[str, int] | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MachineView:
+    """A VM with everything on its path, as read just now."""
+
+    vm: VirtualMachine
+    guards: Mapping[str, Guard]
+    firewall: Firewall | None = None
+
+    def guards_of(self, interface: Interface) -> list[Guard] | None:
+        """Return the NSGs of an interface; None if one of them could not be read."""
+        found = [self.guards.get(armid.key(nsg_id)) for nsg_id in interface.nsg_ids]
+        return None if None in found else [guard for guard in found if guard is not None]
+
+
+class Sight(Enum):
+    """What a look at a path showed."""
+
+    OPEN = "open"  # rules present, packets pass
+    BLOCKED = "blocked"  # rules present, something stops the packets
+    PARTIAL = "partial"  # some of the rules are there
+    ABSENT = "absent"  # none of the rules is there
+    UNCLEAR = "unclear"  # something is being updated or could not be read
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Look:
+    """
+    The result of a look.
+
+    Attributes:
+        sight: The summary.
+        rules: Rules that let any of the grant's sources in.
+        connection: What to connect to, once ``open``.
+        why: A sentence for people.
+        blocked_by: Per NSG id, the priority of the rule that stops the firewall's address.
+    """
+
+    sight: Sight
+    rules: tuple[PathRule, ...] = ()
+    connection: Connection | None = None
+    why: str = ""
+    blocked_by: Mapping[str, int] | None = None
+
+    @property
+    def rule_ids(self) -> tuple[str, ...]:
+        """Resource ids of the rules seen."""
+        return tuple(rule.id for rule in self.rules)
+
+
+def addresses(vm: VirtualMachine) -> tuple[str, ...]:
+    """Return the private addresses of a VM, the primary one first."""
+    ordered = sorted(vm.interfaces, key=lambda nic: not nic.primary)
+    return tuple(nic.private_ip for nic in ordered if nic.private_ip)
+
+
+def rules_of_port(
+    view: MachineView, port: int, recorded: Iterable[str] = ()
+) -> tuple[PathRule, ...]:
+    """
+    Return Defender's rules that let anybody reach one port of a VM.
+
+    *recorded* are addresses the VM had when its rules were first seen: a rule for an address it
+    no longer has is still its rule.
+    """
+    ips = frozenset({*addresses(view.vm), *recorded})
+    return (*_allows(view, port, ips), *_nats(view.firewall, port, ips))
+
+
+def _allows(view: MachineView, port: int, ips: frozenset[str]) -> Iterator[PathRule]:
+    for guard in view.guards.values():
+        for allow in guard.allows:
+            targets = ips & {text.removesuffix("/32") for text in allow.destinations}
+            if targets and any(port in ports for ports in allow.ports):
+                yield PathRule(
+                    id=allow.id,
+                    holder_id=guard.id,
+                    name=allow.name,
+                    collection=None,
+                    sources=allow.sources,
+                    target=min(targets),
+                    exact=_lone(allow, port) and not allow.faults,
+                )
+
+
+def _lone(allow: JitAllow, port: int) -> bool:
+    """Whether the rule opens that one port of one address."""
+    return len(allow.destinations) == 1 and [str(ports) for ports in allow.ports] == [str(port)]
+
+
+def _nats(firewall: Firewall | None, port: int, ips: frozenset[str]) -> Iterator[PathRule]:
+    for rule in firewall.nat_rules if firewall else ():
+        if rule.is_jit and rule.translated_address in ips and rule.translated_port == str(port):
+            yield PathRule(
+                id=nat_rule_id(firewall.id if firewall else "", rule),
+                holder_id=firewall.id if firewall else "",
+                name=rule.name,
+                collection=rule.collection,
+                sources=rule.sources,
+                target=rule.translated_address,
+                exact=not rule.ip_groups,
+                front=_front(rule),
+            )
+
+
+def nat_rule_id(firewall_id: str, rule: NatRule) -> str:
+    """Return an id for a NAT rule: Azure gives collections and rules names only."""
+    return f"{firewall_id}/natRuleCollections/{rule.collection}/rules/{rule.name}"
+
+
+def _front(rule: NatRule) -> tuple[str, int] | None:
+    ports = [int(text) for text in rule.ports if text.isdigit()]
+    return (rule.destinations[0], ports[0]) if rule.destinations and ports else None
+
+
+def letting_in(rules: Iterable[PathRule], sources: Iterable[Network]) -> tuple[PathRule, ...]:
+    """Return the *rules* that let in an address of *sources*."""
+    wanted = tuple(sources)
+    return tuple(rule for rule in rules if any(_touches(rule, source) for source in wanted))
+
+
+def look(grant: Grant, view: MachineView) -> Look:
+    """Look at the path of *grant*: is it there, and does it work for every source?"""
+    everything = rules_of_port(view, grant.port, grant.private_ips)
+    rules = letting_in(everything, grant.sources)
+    unclear = _unclear(grant, view)
+    if unclear:
+        return Look(sight=Sight.UNCLEAR, rules=rules, why=unclear)
+    if not rules:
+        return Look(sight=Sight.ABSENT, why="no rule is there yet")
+    through = _through_firewall if grant.via is Via.FIREWALL else _through_nsg
+    return through(grant, view, rules)
+
+
+def readable(texts: Iterable[str]) -> tuple[Network, ...]:
+    """Return the prefixes among *texts*; tags, ranges and ``*`` are left out."""
+    found = []
+    for text in texts:
+        with suppress(ValueError):
+            found.append(ip_network(text, strict=False))
+    return tuple(found)
+
+
+def _touches(rule: PathRule, source: Network) -> bool:
+    return any(_overlaps(text, source) for text in rule.sources)
+
+
+def _overlaps(text: str, source: Network) -> bool:
+    try:
+        return ip_network(text, strict=False).overlaps(source)
+    except (ValueError, TypeError):
+        return True  # `*`, a tag, a range, another IP version: it may well let it in
+
+
+def _unclear(grant: Grant, view: MachineView) -> str:
+    for nic in view.vm.interfaces:
+        guards = view.guards_of(nic)
+        if guards is None:
+            return f"an NSG of {nic.id.rsplit('/', 1)[-1]} could not be read"
+        for guard in guards:
+            if not guard.settled:
+                return f"NSG {_name(guard.id)} is being updated"
+    if grant.via is Via.FIREWALL:
+        return _firewall_unclear(view.firewall)
+    return ""
+
+
+def _firewall_unclear(firewall: Firewall | None) -> str:
+    if firewall is None:
+        return "the firewall could not be read"
+    if firewall.failed:
+        return f"the last update of firewall {_name(firewall.id)} failed; repeat it in Azure"
+    return "" if firewall.settled else f"firewall {_name(firewall.id)} is being updated"
+
+
+def _name(resource_id: str) -> str:
+    return resource_id.rsplit("/", 1)[-1]
+
+
+def _through_nsg(grant: Grant, view: MachineView, rules: Sequence[PathRule]) -> Look:
+    nic = view.vm.interface
+    if nic is None:
+        return Look(sight=Sight.UNCLEAR, rules=tuple(rules), why="the VM has no interface")
+    texts = [text for rule in rules if rule.target == nic.private_ip for text in rule.sources]
+    if not all(covered(source, texts) for source in grant.sources):
+        return Look(sight=Sight.PARTIAL, rules=tuple(rules), why="not every rule is there yet")
+    verdict = _verdict(view, nic, grant.sources, grant, public=grant.via is Via.PUBLIC_IP)
+    if verdict is not None:
+        return Look(sight=Sight.BLOCKED, rules=tuple(rules), why=verdict[0])
+    address = nic.public_ip if grant.via is Via.PUBLIC_IP else nic.private_ip
+    return _open(grant, rules, address or nic.private_ip, grant.port)
+
+
+def _through_firewall(grant: Grant, view: MachineView, rules: Sequence[PathRule]) -> Look:
+    nic = view.vm.interface
+    nats = [rule for rule in rules if rule.collection is not None]
+    here = [rule for rule in nats if nic is not None and rule.target == nic.private_ip]
+    front = next((rule.front for rule in here if rule.front), None)
+    blocked = _firewall_blocked(grant, view, nic)
+    covers_all = all(covered(s, [t for r in here for t in r.sources]) for s in grant.sources)
+    if nic is None or not covers_all or front is None:
+        return Look(
+            sight=Sight.PARTIAL,
+            rules=tuple(rules),
+            why="the NAT rule is not there yet",
+            blocked_by=blocked[1],
+        )
+    if blocked[0]:
+        return Look(sight=Sight.BLOCKED, rules=tuple(rules), why=blocked[0], blocked_by=blocked[1])
+    return _open(grant, rules, *front)
+
+
+def _firewall_blocked(
+    grant: Grant, view: MachineView, nic: Interface | None
+) -> tuple[str, Mapping[str, int]]:
+    """Return why the firewall's own addresses would be stopped, and by which priorities."""
+    sources = tuple(ip_network(prefix) for prefix in view.vm.firewall_sources)
+    if nic is None or not sources:
+        return "the firewall's subnet is unknown", {}
+    verdict = _verdict(view, nic, sources, grant, public=False)
+    return verdict if verdict is not None else ("", {})
+
+
+def _verdict(
+    view: MachineView,
+    nic: Interface,
+    sources: Iterable[Network],
+    grant: Grant,
+    *,
+    public: bool,
+) -> tuple[str, Mapping[str, int]] | None:
+    """Return what stops a flow from *sources*; None if every NSG lets all of it pass."""
+    guards = view.guards_of(nic) or []
+    stopped: dict[str, int] = {}
+    why = ""
+    target = ip_address(nic.private_ip)
+    for source in sources:
+        if source.version != target.version:
+            return f"{source} cannot reach {target}: another IP version", {}
+        flow = nsg.Flow(source, target, grant.port, protocol_of(grant))
+        for guard in guards:
+            rules = tuple(_without_others_companions(guard.rules, grant))
+            verdict = nsg.evaluate(rules, flow, view.vm.vnet_prefixes)
+            if not isinstance(verdict, nsg.Allowed):
+                stopped[guard.id] = min(_priority(verdict), stopped.get(guard.id, 65500))
+                why = f"{_name(guard.id)}: {_because(verdict)}"
+    if not guards and public:
+        return "a public address without any NSG", {}
+    return (why, stopped) if stopped else None
+
+
+def _without_others_companions(
+    rules: Iterable[SecurityRule], grant: Grant
+) -> Iterator[SecurityRule]:
+    """Leave out other grants' companion rules: they go when those grants go."""
+    for rule in rules:
+        owner = parse_companion_name(rule.name)
+        if owner is None or owner == grant.id:
+            yield rule
+
+
+def protocol_of(grant: Grant) -> str:
+    """Return the protocol that packets use: RDP and SSH are TCP even where a policy says ``*``."""
+    return "TCP" if grant.port in _COMMANDS and grant.protocol == "*" else grant.protocol
+
+
+def _priority(verdict: nsg.Blocked | nsg.CannotTell) -> int:
+    return verdict.rule.priority if verdict.rule is not None else 65500
+
+
+def _because(verdict: nsg.Blocked | nsg.CannotTell) -> str:
+    name = verdict.rule.name if verdict.rule is not None else "no rule"
+    if isinstance(verdict, nsg.Blocked):
+        return f"rule {name} blocks it"
+    return f"cannot tell whether rule {name} lets it pass"
+
+
+def _open(grant: Grant, rules: Sequence[PathRule], address: str, port: int) -> Look:
+    command = _COMMANDS.get(grant.port, "{address}:{port}")
+    host = f"[{address}]" if ":" in address else address
+    return Look(
+        sight=Sight.OPEN,
+        rules=tuple(rules),
+        connection=Connection(
+            via=grant.via,
+            address=address,
+            port=port,
+            command=command.format(address=host, port=port),
+        ),
+    )

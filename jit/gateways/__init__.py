@@ -1,0 +1,1 @@
+"""One module per Azure API: call, translate errors, decide nothing."""

@@ -1,0 +1,114 @@
+"""
+Azure Resource Manager: one pipeline for every client, and a thin reader without a management SDK.
+
+The management SDKs take up to a second to import; the HTTP path and the few reads without an SDK
+of ours use the reader here. Pipelines retry failed connections for seconds and nothing else: a
+``Retry-After`` is waited for by the queue, never inside a function.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+from urllib.parse import urlsplit
+
+from azure.core import PipelineClient
+from azure.core.pipeline.policies import (
+    BearerTokenCredentialPolicy,
+    ContentDecodePolicy,
+    CustomHookPolicy,
+    HeadersPolicy,
+    ProxyPolicy,
+    RequestIdPolicy,
+    RetryPolicy,
+    SansIOHTTPPolicy,
+    UserAgentPolicy,
+)
+from azure.core.rest import HttpRequest
+
+from jit.domain.errors import Defect
+from jit.gateways.azure_errors import arm_errors
+from jit.interfaces import Resource
+
+if TYPE_CHECKING:
+    from azure.core.credentials import TokenCredential
+    from azure.core.pipeline import PipelineRequest
+
+_LOOPBACK = {"127.0.0.1", "::1", "localhost"}
+_PAGES = 1000  # a list that never ends is a fault, not a reason to read for ever
+TIMEOUTS: Mapping[str, Any] = {"connection_timeout": 5, "read_timeout": 30}
+"""Seconds; a function never waits for a slow operation, only for an answer."""
+
+
+class _LoopbackHttp(SansIOHTTPPolicy[Any, Any]):
+    """Allows a bearer token over plain http to this machine, and to nowhere else."""
+
+    def on_request(self, request: PipelineRequest[Any]) -> None:
+        """Lift azure-core's https rule for loopback hosts."""
+        if urlsplit(request.http_request.url).hostname in _LOOPBACK:
+            request.context.options["enforce_https"] = False
+
+
+def policies(credential: TokenCredential, scope: str) -> list[Any]:
+    """
+    Return the pipeline of every ARM client.
+
+    Left out on purpose: ``ARMAutoResourceProviderRegistrationPolicy``, which would need a right
+    that the broker should not have; and request logging, which could log justifications.
+    """
+    return [
+        RequestIdPolicy(),
+        HeadersPolicy(),
+        UserAgentPolicy("jit-access-broker"),
+        ProxyPolicy(),
+        ContentDecodePolicy(),
+        RetryPolicy(retry_total=2, retry_connect=2, retry_read=0, retry_status=0),
+        _LoopbackHttp(),
+        BearerTokenCredentialPolicy(credential, scope),
+        CustomHookPolicy(),
+    ]
+
+
+class ThinArm:
+    """An ``Arm`` over a bare azure-core pipeline."""
+
+    def __init__(
+        self, endpoint: str, credential: TokenCredential, scope: str, *, transport: Any = None
+    ) -> None:
+        """*endpoint* is ``https://management.azure.com`` or a sovereign cloud's."""
+        extra = {"transport": transport} if transport is not None else {}
+        self._endpoint = endpoint.rstrip("/")
+        self._client: PipelineClient[Any, Any] = PipelineClient(
+            self._endpoint, policies=policies(credential, scope), **TIMEOUTS, **extra
+        )
+
+    def get(self, resource_id: str, api_version: str) -> Resource:
+        """Return one resource."""
+        return self._read(f"{self._endpoint}{resource_id}", {"api-version": api_version})
+
+    def list(self, path: str, api_version: str) -> list[Resource]:
+        """Return every item of a list, all pages."""
+        page = self._read(f"{self._endpoint}{path}", {"api-version": api_version})
+        found: list[Resource] = []
+        for _ in range(_PAGES):
+            found.extend(item for item in page.get("value") or () if isinstance(item, Mapping))
+            following = page.get("nextLink")
+            if not following:
+                return found
+            page = self._read(self._checked(str(following)), {})
+        raise Defect(f"a list of Azure has more than {_PAGES} pages")
+
+    def _checked(self, link: str) -> str:
+        """Return *link* if it stays with the endpoint: it is called with our token."""
+        if urlsplit(link)[:2] != urlsplit(self._endpoint)[:2]:
+            raise Defect("Azure's nextLink leads to another host")
+        return link
+
+    def _read(self, url: str, params: Mapping[str, str]) -> Resource:
+        with arm_errors():
+            response = self._client.send_request(HttpRequest("GET", url, params=dict(params)))
+            response.raise_for_status()
+            body = response.json()
+        if not isinstance(body, Mapping):
+            raise Defect("Azure answered with something that is not an object")
+        return body

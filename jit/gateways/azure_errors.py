@@ -1,0 +1,93 @@
+"""
+Azure's failures in the broker's words.
+
+Upstream text never leaves the log: it stays the cause (``raise … from``) and nothing above a
+gateway imports ``azure.core``. The client pipelines retry for seconds at most and never sleep out
+a ``Retry-After``; waiting for minutes is the queue's work.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from azure.core.exceptions import (
+    AzureError,
+    HttpResponseError,
+    ServiceRequestError,
+)
+
+from jit.domain.errors import (
+    Busy,
+    Gone,
+    PermissionLost,
+    Refused,
+    StateConflict,
+    Throttled,
+    Unavailable,
+    Unknown,
+)
+
+_BUSY = {
+    "AnotherOperationInProgress",
+    "RetryableErrorDueToAnotherOperation",
+    "RetryableError",
+    "CanceledAndSupersededDueToAnotherOperation",
+    "FirewallPolicyUpdateNotAllowedWhenUpdatingOrDeleting",
+}
+_WAIT_SECONDS = 10
+_LONGEST_WAIT_SECONDS = 3600
+
+
+@contextmanager
+def arm_errors(*, changes: bool = False) -> Iterator[None]:
+    """
+    Translate what Azure Resource Manager answers.
+
+    Args:
+        changes: The call changes something, so a lost answer leaves it ``Unknown``.
+    """
+    try:
+        yield
+    except HttpResponseError as error:
+        if error.status_code is None:
+            raise _lost(changes=changes) from error
+        raise _refusal(error, error.status_code) from error
+    except ServiceRequestError as error:  # nothing was sent
+        raise Unavailable("Azure could not be reached") from error
+    except AzureError as error:
+        raise _lost(changes=changes) from error
+
+
+def _lost(*, changes: bool) -> Unavailable:
+    if changes:
+        return Unknown("Azure did not answer; the change may have happened")
+    return Unavailable("Azure did not answer")
+
+
+def _refusal(error: HttpResponseError, status: int) -> Exception:
+    code = error_code(error)
+    wait = retry_after(error)
+    if code in _BUSY:
+        return Busy("another operation runs on that resource", retry_after_seconds=wait)
+    if status == 429:  # noqa: PLR2004 # HTTP: too many requests
+        return Throttled("Azure asked us to slow down", retry_after_seconds=wait)
+    if status == 412:  # noqa: PLR2004 # HTTP: precondition failed
+        return StateConflict("the resource changed since it was read")
+    if status in {408, 500, 502, 503, 504}:
+        return Unknown("Azure failed; the change may have happened", retry_after_seconds=wait)
+    kind = {401: PermissionLost, 403: PermissionLost, 404: Gone}.get(status, Refused)
+    return kind(f"Azure refused the call ({code or status})", code=code, azure_status=status)
+
+
+def error_code(error: HttpResponseError) -> str:
+    """Return ARM's error code, or an empty string."""
+    found = getattr(error.error, "code", None) if error.error is not None else None
+    return found if isinstance(found, str) else ""
+
+
+def retry_after(error: HttpResponseError) -> int:
+    """Return the seconds the service asks to wait; 10 where it does not say, an hour at most."""
+    headers = getattr(error.response, "headers", None) or {}
+    value = str(headers.get("Retry-After", ""))
+    return min(int(value), _LONGEST_WAIT_SECONDS) if value.isdigit() else _WAIT_SECONDS

@@ -1,0 +1,83 @@
+"""
+Microsoft Defender for Cloud's JIT policies, through azure-mgmt-security.
+
+Bodies go out and come back as raw JSON: the SDK's models drop what they do not know, and have no
+list of sources in an initiate (https://github.com/Azure/azure-rest-api-specs/issues/32158).
+"""
+
+from __future__ import annotations
+
+import io
+import json
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from azure.mgmt.security.v2020_01_01 import SecurityCenter
+
+from jit.domain import armid
+from jit.gateways.arm import TIMEOUTS, policies
+from jit.gateways.azure_errors import arm_errors
+from jit.interfaces import Resource
+
+
+class DefenderPolicies:
+    """A ``JitPolicies`` over the real client, api-version 2020-01-01."""
+
+    def __init__(
+        self, endpoint: str, credential: Any, scope: str, *, transport: Any = None
+    ) -> None:
+        """One client for each subscription is made when first needed."""
+        self._make: Callable[[str], Any] = lambda subscription: SecurityCenter(
+            credential,
+            subscription,
+            base_url=endpoint,
+            credential_scopes=[scope],
+            policies=policies(credential, scope),
+            **TIMEOUTS,
+            **({"transport": transport} if transport is not None else {}),
+        )
+        self._clients: dict[str, Any] = {}
+
+    def get(self, policy_id: str) -> Resource:
+        """Return a policy."""
+        with arm_errors():
+            found: Resource = self._operations(policy_id).get(*_path(policy_id), cls=_raw)
+        return found
+
+    def initiate(self, policy_id: str, body: Mapping[str, object]) -> None:
+        """Ask Defender to open ports."""
+        with arm_errors(changes=True):
+            self._operations(policy_id).initiate(*_path(policy_id), body=_bytes(body), cls=_raw)
+
+    def replace(self, policy_id: str, body: Mapping[str, object]) -> Resource:
+        """Put the whole policy."""
+        with arm_errors(changes=True):
+            found: Resource = self._operations(policy_id).create_or_update(
+                *_path(policy_id), body=_bytes(body), cls=_raw
+            )
+        return found
+
+    def delete(self, policy_id: str) -> None:
+        """Delete a policy."""
+        with arm_errors(changes=True):
+            self._operations(policy_id).delete(*_path(policy_id))
+
+    def _operations(self, policy_id: str) -> Any:
+        subscription = armid.subscription(policy_id)
+        if subscription not in self._clients:
+            self._clients[subscription] = self._make(subscription)
+        return self._clients[subscription].jit_network_access_policies
+
+
+def _path(policy_id: str) -> tuple[str, str, str]:
+    parts = armid.parts(policy_id)
+    return armid.resource_group(policy_id), parts["locations"], armid.name(policy_id)
+
+
+def _bytes(body: Mapping[str, object]) -> io.BytesIO:
+    return io.BytesIO(json.dumps(body).encode())
+
+
+def _raw(response: Any, _model: object, _headers: object) -> Any:
+    """Return the answer as JSON instead of a model."""
+    return json.loads(response.http_response.body() or b"null")

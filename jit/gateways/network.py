@@ -1,0 +1,113 @@
+"""
+NSGs and classic-rules firewalls, through azure-mgmt-network.
+
+Long operations are started and never waited for. A firewall is replaced as a whole, so every PUT
+carries ``If-Match``: Microsoft.Network honours it for NSGs (recorded answers of
+kubernetes-sigs/cloud-provider-azure); for firewalls that is assumed, the resource provider being
+the same.
+"""
+
+from __future__ import annotations
+
+import io
+import json
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from azure.mgmt.network import NetworkManagementClient
+
+from jit.domain import armid
+from jit.domain.errors import Gone
+from jit.gateways.arm import TIMEOUTS, policies
+from jit.gateways.azure_errors import arm_errors
+from jit.interfaces import Resource
+
+
+class AzureNetwork:
+    """A ``Network`` over the real client."""
+
+    def __init__(
+        self, endpoint: str, credential: Any, scope: str, *, transport: Any = None
+    ) -> None:
+        """One client for each subscription is made when first needed."""
+        self._make: Callable[[str], Any] = lambda subscription: NetworkManagementClient(
+            credential,
+            subscription,
+            base_url=endpoint,
+            credential_scopes=[scope],
+            policies=policies(credential, scope),
+            **TIMEOUTS,
+            **({"transport": transport} if transport is not None else {}),
+        )
+        self._clients: dict[str, Any] = {}
+
+    def nsg(self, nsg_id: str) -> Resource:
+        """Return an NSG with its rules."""
+        with arm_errors():
+            found: Resource = self._client(nsg_id).network_security_groups.get(
+                armid.resource_group(nsg_id), armid.name(nsg_id), cls=_raw
+            )
+        return found
+
+    def firewall(self, firewall_id: str) -> Resource:
+        """Return a firewall with its rule collections."""
+        with arm_errors():
+            found: Resource = self._client(firewall_id).azure_firewalls.get(
+                armid.resource_group(firewall_id), armid.name(firewall_id), cls=_raw
+            )
+        return found
+
+    def put_rule(self, rule_id: str, body: Mapping[str, object]) -> None:
+        """Create or replace one security rule."""
+        with arm_errors(changes=True):
+            self._client(rule_id).security_rules.begin_create_or_update(
+                *_rule(rule_id), _bytes(body), polling=False
+            )
+
+    def delete_rule(self, rule_id: str) -> None:
+        """Delete one security rule; deleting nothing is fine."""
+        try:
+            with arm_errors(changes=True):
+                self._client(rule_id).security_rules.begin_delete(*_rule(rule_id), polling=False)
+        except Gone:
+            return
+
+    def put_firewall(self, firewall_id: str, body: Mapping[str, object], *, etag: str) -> str:
+        """Replace a whole firewall if it still has *etag*; return the operation's URL."""
+        headers: dict[str, str] = {}
+
+        def keep(response: Any, _model: object, _headers: object) -> None:
+            headers.update(response.http_response.headers)
+
+        with arm_errors(changes=True):
+            poller = self._client(firewall_id).azure_firewalls.begin_create_or_update(
+                armid.resource_group(firewall_id),
+                armid.name(firewall_id),
+                _bytes(body),
+                headers={"If-Match": etag},
+                polling=False,
+                cls=keep,
+            )
+            poller.result()  # does not poll: runs `keep` over the first answer
+        found = {name.lower(): value for name, value in headers.items()}
+        return found.get("azure-asyncoperation", "")
+
+    def _client(self, resource_id: str) -> Any:
+        subscription = armid.subscription(resource_id)
+        if subscription not in self._clients:
+            self._clients[subscription] = self._make(subscription)
+        return self._clients[subscription]
+
+
+def _rule(rule_id: str) -> tuple[str, str, str]:
+    parts = armid.parts(rule_id)
+    return armid.resource_group(rule_id), parts["networksecuritygroups"], armid.name(rule_id)
+
+
+def _bytes(body: Mapping[str, object]) -> io.BytesIO:
+    return io.BytesIO(json.dumps(body).encode())
+
+
+def _raw(response: Any, _model: object, _headers: object) -> Any:
+    """Return the answer as JSON instead of a model."""
+    return json.loads(response.http_response.body() or b"null")

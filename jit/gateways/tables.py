@@ -1,0 +1,219 @@
+"""
+Azure Table Storage.
+
+Every write names the version it saw: inserts fail on what exists, replaces and deletes carry the
+ETag. Leases are aged by the service's own clock (the ``Date`` header), not by an instance's.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from email.utils import parsedate_to_datetime
+from typing import TYPE_CHECKING, Any
+
+from azure.core import MatchConditions
+from azure.core.exceptions import (
+    AzureError,
+    HttpResponseError,
+    ResourceExistsError,
+    ResourceModifiedError,
+    ResourceNotFoundError,
+    ServiceRequestError,
+)
+from azure.data.tables import TableClient, TableTransactionError, UpdateMode
+
+from jit.domain.errors import Defect, StateConflict, Unavailable, Unknown
+from jit.interfaces import Op, Page, Row, Verb, Where
+
+if TYPE_CHECKING:
+    from azure.core.pipeline import PipelineResponse
+
+_RETRYABLE = {408, 429, 500, 502, 503, 504}
+_CONFLICTS = {404, 409, 412}
+_PAGE = 1000  # the service's own limit
+
+
+class StorageTable:
+    """A ``Table`` over Azure Table Storage; creates the table when it is missing."""
+
+    def __init__(self, client: TableClient) -> None:
+        """Use *client*, which names the table."""
+        self._client = client
+
+    def get(self, partition: str, key: str) -> Row | None:
+        """Return one row; None if there is none, or no table yet."""
+        date = _Date()
+        try:
+            with _errors(writes=False):
+                found = self._client.get_entity(partition, key, raw_response_hook=date)
+        except _Missing:
+            return None
+        return _row(found, date.value)
+
+    def query(self, where: Where, *, limit: int = _PAGE, token: str | None = None) -> Page:
+        """Return one page."""
+        date = _Date()
+        text, values = _filter(where)
+        try:
+            with _errors(writes=False):
+                pages = self._client.query_entities(
+                    text,
+                    parameters=values,
+                    results_per_page=min(limit, _PAGE),
+                    raw_response_hook=date,
+                ).by_page(json.loads(token) if token else None)
+                rows = tuple(_row(entity, date.value) for entity in next(pages, ()))
+        except _Missing:
+            return Page(rows=())
+        following = getattr(pages, "continuation_token", None)
+        return Page(rows=rows, token=json.dumps(following) if following else None)
+
+    def write(self, ops: Sequence[Op]) -> tuple[str, ...]:
+        """Do all of *ops* or none; return the etags written."""
+        try:
+            return self._write(ops)
+        except _TableMissing:
+            self._create()
+            return self._write(ops)
+
+    def _write(self, ops: Sequence[Op]) -> tuple[str, ...]:
+        with _errors(writes=True):
+            if len(ops) == 1:
+                return (self._single(ops[0]),)
+            done = self._client.submit_transaction([_operation(op) for op in ops])
+            return tuple(str(item.get("etag") or "") for item in done)
+
+    def _single(self, op: Op) -> str:
+        if op.verb is Verb.DELETE:
+            self._client.delete_entity(op.row.partition, op.row.key, **_seen(op.row))
+            return ""
+        if op.verb is Verb.INSERT:
+            return str(self._client.create_entity(_entity(op.row)).get("etag") or "")
+        done = self._client.update_entity(_entity(op.row), mode=UpdateMode.REPLACE, **_seen(op.row))
+        return str(done.get("etag") or "")
+
+    def _create(self) -> None:
+        with _errors(writes=True):
+            try:
+                self._client.create_table()
+            except ResourceExistsError:
+                return  # another instance was quicker
+
+
+class _Missing(Exception):  # a private signal, not an error
+    """There is no such row."""
+
+
+class _TableMissing(_Missing):
+    """There is no such table."""
+
+
+class _Date:
+    """Catches the service's clock from a response."""
+
+    def __init__(self) -> None:
+        self.value: datetime | None = None
+
+    def __call__(self, response: PipelineResponse[Any, Any]) -> None:
+        text = response.http_response.headers.get("Date")
+        if text:
+            self.value = parsedate_to_datetime(text).astimezone(UTC)
+
+
+@contextmanager
+def _errors(*, writes: bool) -> Iterator[None]:
+    """Speak the broker's errors; keep Azure's as the cause."""
+    try:
+        yield
+    except HttpResponseError as error:
+        raise _translated(error, writes=writes) from error
+    except ServiceRequestError as error:  # nothing was sent
+        raise Unavailable("table storage could not be reached") from error
+    except AzureError as error:
+        raise _lost(writes=writes) from error
+
+
+def _translated(error: HttpResponseError, *, writes: bool) -> Exception:
+    status = error.status_code
+    if status == 404 and "TableNotFound" in f"{_code(error)} {error.message}":  # noqa: PLR2004
+        return _TableMissing()
+    if isinstance(error, ResourceNotFoundError) and not writes:
+        return _Missing()
+    conflict = (ResourceExistsError, ResourceModifiedError, ResourceNotFoundError)
+    if isinstance(error, conflict) or (writes and status in _CONFLICTS):
+        return StateConflict("the row changed since it was read")
+    if status is None or status in _RETRYABLE:
+        return _lost(writes=writes)
+    if isinstance(error, TableTransactionError):
+        return Defect("table storage refused a transaction")
+    return Defect("table storage refused a well-formed call")
+
+
+def _lost(*, writes: bool) -> Unavailable:
+    if writes:
+        return Unknown("table storage did not answer; the write may have happened")
+    return Unavailable("table storage did not answer")
+
+
+def _code(error: HttpResponseError) -> str:
+    return str(getattr(error, "error_code", "") or "")
+
+
+def _operation(op: Op) -> tuple[str, Mapping[str, Any], dict[str, Any]]:
+    if op.verb is Verb.INSERT:
+        return ("create", _entity(op.row), {})
+    if op.verb is Verb.REPLACE:
+        return ("update", _entity(op.row), {"mode": UpdateMode.REPLACE, **_seen(op.row)})
+    return ("delete", _entity(op.row), _seen(op.row))
+
+
+def _seen(row: Row) -> dict[str, Any]:
+    if not row.etag:
+        raise Defect("a write must name the version it saw")
+    return {"etag": row.etag, "match_condition": MatchConditions.IfNotModified}
+
+
+def _entity(row: Row) -> dict[str, Any]:
+    return {"PartitionKey": row.partition, "RowKey": row.key, **row.values}
+
+
+def _row(entity: Mapping[str, Any], read_at: datetime | None) -> Row:
+    metadata = getattr(entity, "metadata", {})
+    values = {k: v for k, v in entity.items() if k not in {"PartitionKey", "RowKey"}}
+    written = metadata.get("timestamp")
+    return Row(
+        partition=entity["PartitionKey"],
+        key=entity["RowKey"],
+        values=values,
+        etag=metadata.get("etag", ""),
+        written_at=_aware(written) if written is not None else None,
+        read_at=read_at,
+    )
+
+
+def _aware(value: datetime) -> datetime:
+    return value.replace(tzinfo=UTC) if value.tzinfo is None else value.astimezone(UTC)
+
+
+def _filter(where: Where) -> tuple[str, dict[str, str]]:
+    clauses: list[str] = []
+    values: dict[str, str] = {}
+
+    def add(name: str, operator: str, value: str) -> None:
+        values[f"v{len(values)}"] = value
+        clauses.append(f"{name} {operator} @v{len(values) - 1}")
+
+    if where.partition is not None:
+        add("PartitionKey", "eq", where.partition)
+    if where.first:
+        add("RowKey", "ge", where.first)
+    if where.last:
+        add("RowKey", "lt", where.last)
+    for name, value in where.equal.items():
+        add(name, "eq", value)
+    for name, value in where.at_most.items():
+        add(name, "le", value)
+    return " and ".join(clauses), values

@@ -1,0 +1,39 @@
+"""Queue names and messages: a message is a hint that carries a key, never state."""
+
+from __future__ import annotations
+
+import json
+
+from jit.domain.errors import Defect
+
+POLICY = "jit-policy"
+RECONCILE = "jit-reconcile"
+POLICY_POISON = f"{POLICY}-poison"
+RECONCILE_POISON = f"{RECONCILE}-poison"
+_LIMIT = 4096
+
+
+def policy(policy_id: str) -> str:
+    """Return a message that says: this JIT policy has work."""
+    return json.dumps({"policy": policy_id})
+
+
+def reconcile(subscription: str) -> str:
+    """Return a message that says: compare this subscription's rules with its grants."""
+    return json.dumps({"subscription": subscription})
+
+
+def read(body: bytes, key: str) -> str:
+    """
+    Return the value of *key* in a message.
+
+    Raises:
+        Defect: It is not one of our messages; it will end in the poison queue and be alerted.
+    """
+    try:
+        value = json.loads(body[:_LIMIT])[key]
+    except (ValueError, LookupError, TypeError) as error:
+        raise Defect(f"a message without {key}") from error
+    if not isinstance(value, str):
+        raise Defect(f"a message whose {key} is not text")
+    return value

@@ -1,0 +1,303 @@
+"""
+Fresh looks at Azure: a subscription as a whole, or just what one JIT policy's grants rest on.
+
+Reads of one look run in parallel; each look takes as few dependent rounds as the inventory's
+prediction allows, and what turns out to be referred to elsewhere is read in a further round.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import TypeVar
+
+from jit.domain import armid, entries, firewall, jitrules, securityrules, topology
+from jit.domain.controller import World
+from jit.domain.errors import Gone, PermissionLost, Refused, Unavailable
+from jit.domain.model import VirtualMachine
+from jit.domain.paths import Firewall, Guard, MachineView
+from jit.interfaces import Arm, JitPolicies, Network, Resource
+
+COMPUTE = "2024-07-01"
+NETWORK = "2024-05-01"
+SECURITY = "2020-01-01"
+SUBSCRIPTIONS = "2022-12-01"
+_ROUNDS = 4  # VM, interface, network, NSG of the subnet
+_WORKERS = 16
+
+_LISTS = {
+    "machines": ("Microsoft.Compute/virtualMachines", COMPUTE),
+    "interfaces": ("Microsoft.Network/networkInterfaces", NETWORK),
+    "networks": ("Microsoft.Network/virtualNetworks", NETWORK),
+    "nsgs": ("Microsoft.Network/networkSecurityGroups", NETWORK),
+    "firewalls": ("Microsoft.Network/azureFirewalls", NETWORK),
+    "public_ips": ("Microsoft.Network/publicIPAddresses", NETWORK),
+    "policies": ("Microsoft.Security/jitNetworkAccessPolicies", SECURITY),
+}
+_KINDS = {
+    "virtualmachines": ("machines", COMPUTE),
+    "networkinterfaces": ("interfaces", NETWORK),
+    "virtualnetworks": ("networks", NETWORK),
+    "publicipaddresses": ("public_ips", NETWORK),
+    "networksecuritygroups": ("nsgs", NETWORK),
+    "azurefirewalls": ("firewalls", NETWORK),
+}
+
+T = TypeVar("T")
+R = TypeVar("R")
+
+
+@dataclass(frozen=True, slots=True)
+class _Read:
+    """What one look has read so far, by kind; failures by key."""
+
+    found: dict[str, dict[str, Resource]] = field(default_factory=dict)
+    failed: dict[str, str] = field(default_factory=dict)
+
+    def kind(self, name: str) -> Sequence[Resource]:
+        return tuple(self.found.get(name, {}).values())
+
+    def has(self, resource_id: str) -> bool:
+        key = armid.key(resource_id)
+        return key in self.failed or any(key in group for group in self.found.values())
+
+
+class Observer:
+    """Looks at Azure and returns values of the domain."""
+
+    def __init__(
+        self,
+        arm: Arm,
+        policies: Callable[[], JitPolicies],
+        network: Callable[[], Network],
+        subscriptions: tuple[str, ...] = (),
+    ) -> None:
+        """
+        Look at *subscriptions*, or at all that the identity can read.
+
+        *policies* and *network* build their clients when first called: their SDKs are slow.
+        """
+        self._arm = arm
+        self._watched = subscriptions
+        self._policies = policies
+        self._network = network
+
+    def watched(self) -> tuple[str, ...]:
+        """Return the ids of the subscriptions that this broker looks after, lower-case."""
+        if self._watched:
+            return self._watched
+        items = self._arm.list("/subscriptions", SUBSCRIPTIONS)
+        return tuple(
+            str(item["subscriptionId"]).lower() for item in items if item.get("subscriptionId")
+        )
+
+    def snapshot(self, subscription: str) -> topology.Snapshot:
+        """
+        Read every list of a subscription: seven list calls, in parallel, whatever its size.
+
+        Raises:
+            Unavailable: A list could not be read; a snapshot with holes would lie.
+            PermissionLost: The identity may not read a list.
+        """
+
+        def read(item: tuple[str, str]) -> list[Resource]:
+            kind, version = item
+            return self._arm.list(f"/subscriptions/{subscription}/providers/{kind}", version)
+
+        lists = _parallel(read, list(_LISTS.values()))
+        return topology.Snapshot(**dict(zip(_LISTS, lists, strict=True)))
+
+    def machines(self, subscription: str, *, now: datetime) -> tuple[VirtualMachine, ...]:
+        """Return every VM of a subscription as it is now."""
+        return tuple(topology.machines(self.snapshot(subscription), now=now).values())
+
+    def world(
+        self,
+        policy_id: str,
+        predicted: Mapping[str, VirtualMachine],
+        *,
+        deciding: frozenset[str],
+        now: datetime,
+    ) -> World:
+        """
+        Look at one policy and the VMs of its grants.
+
+        Args:
+            policy_id: ARM id.
+            predicted: What the inventory knows of these VMs, by key. It says where to look; what
+                counts is what is read now.
+            deciding: Keys of the VMs to be decided about: their interfaces and networks are read
+                again too. For the others, NSGs and firewall suffice.
+            now: Aware, UTC.
+
+        Raises:
+            Unavailable: The policy could not be read.
+        """
+        wanted = [item for key, vm in predicted.items() for item in _reads(vm, key in deciding)]
+        read = _Read()
+        policy = self._first_round(policy_id, wanted, read)
+        for _ in range(_ROUNDS - 1):
+            missing = [item for item in _missing(read, predicted) if not read.has(item)]
+            if not missing:
+                break
+            self._round(missing, read)
+        return _world(policy, predicted, deciding, read, now)
+
+    def _first_round(self, policy_id: str, wanted: Sequence[str], read: _Read) -> Resource | None:
+        with ThreadPoolExecutor(max_workers=1) as pool:
+            policy = pool.submit(self._policy, policy_id)
+            self._round(wanted, read)
+            return policy.result()
+
+    def _policy(self, policy_id: str) -> Resource | None:
+        try:
+            return self._policies().get(policy_id)
+        except Gone:
+            return None
+
+    def _round(self, wanted: Sequence[str], read: _Read) -> None:
+        unique = list({armid.key(item): item for item in wanted}.values())
+        results = _parallel(self._one, unique)
+        for resource_id, result in zip(unique, results, strict=True):
+            kind = _kind(resource_id)
+            if isinstance(result, str):
+                read.failed[armid.key(resource_id)] = result
+            else:
+                read.found.setdefault(kind, {})[armid.key(resource_id)] = result
+
+    def _one(self, resource_id: str) -> Resource | str:
+        """Return a resource, or why it could not be read."""
+        name = resource_id.rsplit("/", 1)[-1]
+        try:
+            return self._get(resource_id)
+        except Gone:
+            return f"{name} does not exist any more"
+        except PermissionLost:
+            return f"the broker may not read {name}; see docs/operations.md on its role"
+        except (Unavailable, Refused):
+            return f"{name} could not be read"
+
+    def _get(self, resource_id: str) -> Resource:
+        kind = _kind(resource_id)
+        if kind == "nsgs":
+            return self._network().nsg(resource_id)
+        if kind == "firewalls":
+            return self._network().firewall(resource_id)
+        return self._arm.get(resource_id, dict(_KINDS.values())[kind])
+
+
+def _parallel(act: Callable[[T], R], items: Sequence[T]) -> list[R]:
+    if not items:
+        return []
+    with ThreadPoolExecutor(max_workers=min(_WORKERS, len(items))) as pool:
+        return list(pool.map(act, items))
+
+
+def _kind(resource_id: str) -> str:
+    kind = resource_id.rsplit("/", 2)[-2].lower()
+    return _KINDS[kind][0]
+
+
+def _reads(vm: VirtualMachine, deciding: bool) -> Iterable[str]:
+    """Yield the ids to read for a VM, as the inventory predicts them."""
+    yield from (nsg_id for nic in vm.interfaces for nsg_id in nic.nsg_ids)
+    if vm.firewall_id:
+        yield vm.firewall_id
+    if not deciding:
+        return
+    yield vm.id
+    for nic in vm.interfaces:
+        yield nic.id
+        yield nic.subnet_id.rsplit("/subnets/", 1)[0]
+        if nic.public_ip_id:
+            yield nic.public_ip_id
+
+
+def _missing(read: _Read, predicted: Mapping[str, VirtualMachine]) -> Iterable[str]:
+    """Yield what was read resources refer to."""
+    for kind in ("machines", "interfaces"):
+        for resource in read.kind(kind):
+            yield from filter(None, topology.references(resource))
+    subnets = [
+        topology.text(topology.mapping(topology.properties(ip), "subnet"), "id")
+        for nic in read.kind("interfaces")
+        for ip in topology.mappings(topology.properties(nic), "ipConfigurations")
+    ]
+    for vnet in read.kind("networks"):
+        yield from filter(None, topology.subnet_guards(vnet, subnets))
+    yield from (vm.firewall_id for vm in predicted.values() if vm.firewall_id)
+
+
+def _world(
+    policy: Resource | None,
+    predicted: Mapping[str, VirtualMachine],
+    deciding: frozenset[str],
+    read: _Read,
+    now: datetime,
+) -> World:
+    snapshot = topology.Snapshot(
+        machines=read.kind("machines"),
+        interfaces=read.kind("interfaces"),
+        networks=read.kind("networks"),
+        firewalls=read.kind("firewalls"),
+        public_ips=read.kind("public_ips"),
+        policies=(policy,) if policy is not None else (),
+    )
+    fresh = topology.machines(snapshot, now=now)
+    machines = {
+        key: fresh[key] if key in deciding else vm
+        for key, vm in predicted.items()
+        if key not in deciding or key in fresh
+    }
+    unreadable = {
+        key: read.failed.get(key, "the VM could not be read")
+        for key in predicted
+        if key not in machines
+    }
+    guards = {key: guard(nsg) for key, nsg in read.found.get("nsgs", {}).items()}
+    firewalls = {key: front(body) for key, body in read.found.get("firewalls", {}).items()}
+    return World(
+        found=policy is not None,
+        entries=entries.read(policy) if policy is not None else (),
+        machines={key: view(vm, guards, firewalls) for key, vm in machines.items()},
+        unreadable=unreadable,
+    )
+
+
+def view(
+    vm: VirtualMachine, guards: Mapping[str, Guard], firewalls: Mapping[str, Firewall]
+) -> MachineView:
+    """Return a VM with those of the NSGs and firewalls that are on its path."""
+    keys = [armid.key(nsg_id) for nic in vm.interfaces for nsg_id in nic.nsg_ids]
+    return MachineView(
+        vm=vm,
+        guards={key: guards[key] for key in keys if key in guards},
+        firewall=firewalls.get(armid.key(vm.firewall_id)) if vm.firewall_id else None,
+    )
+
+
+def guard(nsg: Resource) -> Guard:
+    """Return an NSG as ARM returns it as a ``Guard``."""
+    nsg_id = topology.text(nsg, "id")
+    rules = securityrules.parse_rules(nsg)
+    return Guard(
+        id=nsg_id,
+        settled=firewall.provisioning_state(nsg) == "Succeeded",
+        rules=rules,
+        allows=jitrules.nsg_allow_rules(nsg_id, rules),
+    )
+
+
+def front(body: Resource) -> Firewall:
+    """Return a firewall as ARM returns it as a ``Firewall``."""
+    state = firewall.provisioning_state(body)
+    return Firewall(
+        id=topology.text(body, "id"),
+        settled=state == "Succeeded",
+        failed=state == "Failed",
+        etag=firewall.etag(body) or "",
+        foreign=firewall.foreign_digest(body),
+        nat_rules=firewall.nat_rules(body),
+    )

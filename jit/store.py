@@ -1,0 +1,403 @@
+"""
+The broker's memory: requests, grants, inventory, turns, history, over tables.
+
+Every write is a transaction of one partition under the ETags that were read, and carries the
+audit rows of what it changes. A write whose answer was lost is resolved by reading.
+"""
+
+from __future__ import annotations
+
+import json
+import secrets
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
+
+from jit import records
+from jit.domain import armid
+from jit.domain.audit import Event
+from jit.domain.errors import StateConflict, Unknown
+from jit.domain.model import Grant, Request, Status, VirtualMachine, status_of
+from jit.interfaces import Op, Row, Table, Verb, Where
+
+TOMBSTONE_KEPT = timedelta(days=7)
+_OPERATIONS = 100  # the most that a transaction takes
+_CHUNK = 45  # a delete and an insert each, below the 100 operations of a transaction
+
+
+@dataclass(frozen=True, slots=True)
+class Held:
+    """One row of grants as read: a request's grants on one VM."""
+
+    row: Row
+    grants: tuple[Grant, ...]
+
+    @property
+    def request_id(self) -> str:
+        """The request these grants belong to."""
+        return self.grants[0].request_id
+
+
+@dataclass(frozen=True, slots=True)
+class Whole:
+    """A request with all its grants; *rows* and *row* are empty for one from history."""
+
+    request: Request
+    grants: tuple[Grant, ...]
+    row: Row | None = None
+    rows: tuple[Held, ...] = ()
+
+    @property
+    def status(self) -> Status:
+        """The least advanced of its grants that is not closed."""
+        return status_of(self.grants)
+
+
+class Store:
+    """Requests and what belongs to them, in ``JitState`` and ``JitHistory``."""
+
+    def __init__(self, state: Table, history: Table) -> None:
+        """Use these two tables."""
+        self._state = state
+        self._history = history
+
+    # ---- requests --------------------------------------------------------------------------
+
+    def insert(self, request: Request, grants: Sequence[Grant], events: Iterable[Event]) -> None:
+        """
+        Store a new request with its grants: all of it or nothing.
+
+        A request that is there already is fine: it is the same one, stored before.
+        """
+        rows = [records.request_row(request)]
+        rows += [records.grants_row(group) for group in by_machine(grants)]
+        ops = [Op(Verb.INSERT, row) for row in rows]
+        ops += [Op(Verb.INSERT, audit_row(rows[0].partition, event)) for event in events]
+        try:
+            self._state.write(ops)
+        except (StateConflict, Unknown):
+            if self._state.get(rows[0].partition, rows[0].key) is None:
+                raise
+
+    def load(self, request_id: str) -> Whole | None:
+        """Return a request with its grants, live or from history; None if there is none."""
+        parsed = armid.parse_request_id(request_id)
+        if parsed is None:
+            return None
+        return self._live(parsed[0], request_id) or self._finished(*parsed, request_id)
+
+    def _live(self, partition: str, request_id: str) -> Whole | None:
+        row = self._state.get(partition, records.request_key(request_id))
+        if row is None:
+            return None
+        request = records.request_of(json.loads(str(row.values["Doc"])))
+        return self.whole(row, request)
+
+    def whole(self, row: Row, request: Request) -> Whole:
+        """Return a live request together with its rows of grants."""
+        held = tuple(
+            item
+            for policy in request.policies
+            for item in self.grants(row.partition, records.grants_prefix(policy), request.id)
+        )
+        grants = tuple(grant for item in held for grant in item.grants)
+        return Whole(request, _in_order(grants), row, held)
+
+    def _finished(self, partition: str, created: datetime, request_id: str) -> Whole | None:
+        first, last = records.span(request_id)
+        rows = self._all(
+            self._history,
+            Where(partition=history_partition(partition, created), first=first, last=last),
+        )
+        return whole_from_history(list(rows))
+
+    def grants(
+        self, partition: str, prefix: str, request_id: str | None = None
+    ) -> tuple[Held, ...]:
+        """Return the rows of grants below *prefix*, of one request if given."""
+        first, last = records.span(prefix)
+        equal = {"Request": request_id} if request_id else {}
+        where = Where(partition=partition, first=first, last=last, equal=equal)
+        return tuple(Held(row, records.grants_of(row)) for row in self._all(self._state, where))
+
+    def due(self, partition: str, now: datetime) -> Iterator[Row]:
+        """Yield the rows of grants that need somebody by *now*."""
+        where = Where(
+            partition=partition, first="g|", last="g}", at_most={"DueAt": records.stamp(now)}
+        )
+        yield from self._all(self._state, where)
+
+    def save(
+        self, changes: Sequence[tuple[Held, Sequence[Grant]]], events: Sequence[Event]
+    ) -> tuple[Held, ...]:
+        """
+        Write changed grants of one partition over the rows they were read from.
+
+        Each row goes in one transaction with the audit rows of its request.
+
+        Returns:
+            The rows as written.
+
+        Raises:
+            StateConflict: Somebody wrote first; nothing of the failing transaction was written.
+        """
+        written: list[Held] = []
+        for chunk in _chunks(changes, events):
+            ops = [
+                Op(Verb.REPLACE, records.grants_row(grants, held.row))
+                for (held, grants), _ in chunk
+            ]
+            audits = [
+                Op(Verb.INSERT, audit_row(ops[0].row.partition, event))
+                for _, group in chunk
+                for event in group
+            ]
+            etags = self._state.write([*ops, *audits])
+            written += [
+                Held(replace(op.row, etag=etag), tuple(grants))
+                for op, etag, ((_, grants), _) in zip(ops, etags, chunk, strict=False)
+            ]
+        return tuple(written)
+
+    def finish(self, whole: Whole, *, now: datetime) -> None:
+        """
+        Move a closed request to history: insert, forget the request, bury its grants.
+
+        Each step may have happened before; repeating it changes nothing.
+        """
+        if whole.row is None or whole.status is not Status.CLOSED:
+            return
+        self._remember(whole)
+        self._forget(whole.row)
+        self.bury(whole.rows, now=now)
+
+    def _remember(self, whole: Whole) -> None:
+        ops = [Op(Verb.INSERT, row) for row in history_rows(whole)]
+        try:
+            self._history.write(ops)
+        except (StateConflict, Unknown):
+            if self._history.get(ops[0].row.partition, ops[0].row.key) is None:
+                raise
+
+    def _forget(self, row: Row) -> None:
+        try:
+            self._state.write([Op(Verb.DELETE, row)])
+        except StateConflict:
+            if self._state.get(row.partition, row.key) is not None:
+                raise
+
+    def bury(self, rows: Sequence[Held], *, now: datetime) -> None:
+        """Turn closed rows of grants into tombstones."""
+        for start in range(0, len(rows), _CHUNK):
+            ops: list[Op] = []
+            for held in rows[start : start + _CHUNK]:
+                stone = records.tombstone_row(held.row, held.grants, until=now + TOMBSTONE_KEPT)
+                ops += [Op(Verb.DELETE, held.row), Op(Verb.INSERT, stone)]
+            self._state.write(ops)
+
+    def request(self, request_id: str) -> Request | None:
+        """Return a live request without its grants."""
+        partition, _ = armid.parse_request_id(request_id) or ("", None)
+        row = self._state.get(partition, records.request_key(request_id))
+        return records.request_of(json.loads(str(row.values["Doc"]))) if row else None
+
+    def audit(self, request_id: str, event: Event) -> None:
+        """Record an event that changes no row."""
+        partition, _ = armid.parse_request_id(request_id) or ("", None)
+        self._state.write([Op(Verb.INSERT, audit_row(partition, event))])
+
+    def is_live(self, partition: str, request_id: str) -> bool:
+        """Tell whether the request's own row still is among the live ones."""
+        return self._state.get(partition, records.request_key(request_id)) is not None
+
+    def tombstones(self, partition: str, prefix: str) -> tuple[Held, ...]:
+        """Return the tombstones below *prefix* (``t`` for all of the subscription)."""
+        first, last = records.span(prefix)
+        where = Where(partition=partition, first=first, last=last)
+        return tuple(Held(row, records.grants_of(row)) for row in self._all(self._state, where))
+
+    def drop(self, rows: Sequence[Row]) -> None:
+        """Delete rows of one partition; what is gone already is fine."""
+        for row in rows:
+            try:
+                self._state.write([Op(Verb.DELETE, row)])
+            except StateConflict:
+                continue  # another instance dropped or renewed it
+
+    # ---- the inventory -----------------------------------------------------------------------
+
+    def machine(self, vm_id: str) -> VirtualMachine | None:
+        """Return a VM of the inventory; None if it was never seen."""
+        row = self._state.get(armid.subscription(vm_id), records.machine_key(vm_id))
+        return records.machine_of(row) if row is not None else None
+
+    def machines(self, partition: str) -> tuple[tuple[Row, VirtualMachine], ...]:
+        """Return the whole inventory of a subscription."""
+        where = Where(partition=partition, first="v|", last="v}")
+        return tuple((row, records.machine_of(row)) for row in self._all(self._state, where))
+
+    def remember_machines(
+        self, partition: str, found: Iterable[VirtualMachine], *, complete: bool
+    ) -> None:
+        """
+        Bring the inventory up to date; *complete* drops the VMs that were not found.
+
+        Another instance writing the same row at the same time has read Azure at the same time:
+        its row is as good as ours.
+        """
+        old = {row.key: row for row, _ in self.machines(partition)}
+        ops: list[Op] = []
+        for vm in found:
+            before = old.pop(records.machine_key(vm.id), None)
+            row = records.machine_row(vm, partition, etag=before.etag if before else "")
+            if before is None:
+                ops.append(Op(Verb.INSERT, row))
+            elif before.values["Doc"] != row.values["Doc"]:
+                ops.append(Op(Verb.REPLACE, row))
+        if complete:
+            ops += [Op(Verb.DELETE, row) for row in old.values()]
+        self._write_cache(ops)
+
+    def _write_cache(self, ops: Sequence[Op]) -> None:
+        for start in range(0, len(ops), 100):
+            chunk = ops[start : start + 100]
+            try:
+                self._state.write(chunk)
+            except StateConflict:
+                for op in chunk:
+                    self._write_cached(op)
+
+    def _write_cached(self, op: Op) -> None:
+        try:
+            self._state.write([op])
+        except StateConflict:
+            return  # another instance wrote it just now
+
+    # ---- rows of control ---------------------------------------------------------------------
+
+    def control(self, partition: str, key: str) -> Row | None:
+        """Return a controller or turn row."""
+        return self._state.get(partition, key)
+
+    def put_control(self, row: Row) -> Row:
+        """Insert or replace a controller or turn row under its ETag; return it as written."""
+        verb = Verb.REPLACE if row.etag else Verb.INSERT
+        (etag,) = self._state.write([Op(verb, row)])
+        return replace(row, etag=etag)
+
+    # ---- lists -------------------------------------------------------------------------------
+
+    def live_requests(self, partition: str) -> Iterator[tuple[Row, Request]]:
+        """Yield the live requests of a subscription, oldest first."""
+        for row in self._all(self._state, Where(partition=partition, first="r|", last="r}")):
+            yield row, records.request_of(json.loads(str(row.values["Doc"])))
+
+    def history(self, partition: str, month: datetime) -> Iterator[Whole]:
+        """Yield the finished requests of a subscription that were created in one month."""
+        rows = self._all(self._history, Where(partition=history_partition(partition, month)))
+        group: list[Row] = []
+        for row in rows:
+            if group and _request_part(row) != _request_part(group[0]):
+                yield from filter(None, (whole_from_history(group),))
+                group = []
+            group.append(row)
+        yield from filter(None, (whole_from_history(group),))
+
+    @staticmethod
+    def _all(table: Table, where: Where) -> Iterator[Row]:
+        token: str | None = None
+        while True:
+            page = table.query(where, token=token)
+            yield from page.rows
+            token = page.token
+            if token is None:
+                return
+
+
+_Change = tuple[tuple[Held, Sequence[Grant]], list[Event]]
+
+
+def _chunks(
+    changes: Sequence[tuple[Held, Sequence[Grant]]], events: Sequence[Event]
+) -> Iterator[list[_Change]]:
+    """Yield changes with their events in groups that fit a transaction."""
+    chunk: list[_Change] = []
+    size = 0
+    for held, grants in changes:
+        names = {grant.id for grant in grants}
+        mine = [event for event in events if event.grant_id in names]
+        if chunk and size + 1 + len(mine) > _OPERATIONS:
+            yield chunk
+            chunk, size = [], 0
+        chunk.append(((held, grants), mine))
+        size += 1 + len(mine)
+    if chunk:
+        yield chunk
+
+
+def by_machine(grants: Iterable[Grant]) -> list[list[Grant]]:
+    """Group a request's grants by VM, in order."""
+    groups: dict[str, list[Grant]] = {}
+    for grant in grants:
+        groups.setdefault(armid.key(grant.vm_id), []).append(grant)
+    return list(groups.values())
+
+
+def audit_row(partition: str, event: Event) -> Row:
+    """Return the outbox row of an event; its key sorts by time and never repeats."""
+    return Row(
+        partition=partition,
+        key=f"a|{records.stamp(event.at)}|{secrets.token_hex(8)}",
+        values={"Doc": json.dumps(event.doc())},
+    )
+
+
+def _in_order(grants: Iterable[Grant]) -> tuple[Grant, ...]:
+    return tuple(sorted(grants, key=_ordinal))
+
+
+def _ordinal(grant: Grant) -> tuple[int, int]:
+    _, index, port = grant.id.rsplit("-", 2)
+    return int(index), int(port)
+
+
+def history_partition(subscription: str, moment: datetime) -> str:
+    """Return the partition of requests created in *moment*'s month."""
+    return f"{subscription}|{moment:%Y-%m}"
+
+
+def history_rows(whole: Whole) -> list[Row]:
+    """Return the rows of a finished request: itself first, then its grants, a row a VM."""
+    created = whole.request.created_at
+    partition, _ = armid.parse_request_id(whole.request.id) or ("", None)
+    home = history_partition(partition, created)
+    rows = [
+        Row(
+            partition=home,
+            key=f"{whole.request.id}|",
+            values={
+                "Requester": whole.request.requester.id,
+                "Ticket": whole.request.ticket.id if whole.request.ticket else "",
+                "CreatedAt": records.stamp(created),
+                "Doc": json.dumps(records.request_doc(whole.request)),
+            },
+        )
+    ]
+    for number, group in enumerate(by_machine(whole.grants)):
+        doc = json.dumps([records.grant_doc(grant) for grant in group])
+        key = f"{whole.request.id}|{number:03d}"
+        rows.append(Row(partition=home, key=key, values={"Doc": doc}))
+    return rows
+
+
+def whole_from_history(rows: Sequence[Row]) -> Whole | None:
+    """Read what ``history_rows`` wrote; None where there is nothing."""
+    if not rows:
+        return None
+    request = records.request_of(json.loads(str(rows[0].values["Doc"])))
+    grants = tuple(grant for row in rows[1:] for grant in records.grants_of(row))
+    return Whole(request, _in_order(grants))
+
+
+def _request_part(row: Row) -> str:
+    return row.key.split("|", 1)[0]
