@@ -125,14 +125,14 @@ def is_installed() -> bool:
 
 def obtain() -> None:
     """
-    Install Azurite into ``.local`` unless it is there, and show how far it is.
+    Install Azurite, with Node if need be, unless it is there; show how far it is.
 
     Raises:
         subprocess.CalledProcessError: npm or pip failed; it has said why.
     """
+    found = node.obtain()
     if is_installed():
         return
-    found = node.obtain()
     version = _SOURCES[1].read_text().split('"azurite": "')[1].split('"')[0]
     print(f"obtaining Azurite {version} with npm (Node {found.version}): about 65 MB, once")
     shutil.rmtree(HOME, ignore_errors=True)

@@ -20,6 +20,7 @@ from typing import IO, Self
 
 _LEASH = Path(__file__).with_name("leash.py")
 _LOOK_SECONDS = 0.02
+_WATCH_SECONDS = 0.2
 _TAIL_LINES = 30
 
 
@@ -156,6 +157,19 @@ class Children:
         code = child.wait(seconds=10)
         self._forget(child)
         return code
+
+    def wait_for_any(self) -> None:
+        """
+        Wait until a child ends by itself.
+
+        Raises:
+            ChildFailed: Always, in the end; with its last words.
+        """
+        while True:
+            for child in self._running:
+                if child.exit_code is not None:
+                    raise ChildFailed(f"{child.name} ended with {child.exit_code}:\n{child.tail()}")
+            time.sleep(_WATCH_SECONDS)
 
     def _forget(self, child: Child) -> None:
         if child in self._running:

@@ -1,9 +1,10 @@
 """
 The stand-in for App Service authentication: who is calling, as headers.
 
-The platform strips every ``X-MS-*`` header of a client and writes its own;
-so does this. Which person of the landscape calls is the client's choice, by
-``X-Local-User``: that is why none of this is ever deployed.
+The platform strips the headers that say who is calling and writes its own; so
+does this. Other ``X-MS-*`` headers pass: Logic Apps sends some. Which person of
+the landscape calls is the client's choice, by ``X-Local-User``: that is why
+none of this is ever deployed.
 https://learn.microsoft.com/azure/app-service/configure-authentication-user-identities
 """
 
@@ -18,6 +19,7 @@ from pathlib import Path
 USER, ADDRESS = "x-local-user", "x-local-address"
 DEFAULT_USER = "alice"
 ANONYMOUS = "-"
+_PLATFORMS = ("x-ms-client-principal", "x-ms-token-")
 _LONG = "http://schemas.microsoft.com/identity/claims/"
 
 
@@ -128,7 +130,7 @@ def forwarded(headers: list[tuple[str, str]], peer: tuple[str, int]) -> list[tup
 
 
 def _is_platforms(name: str) -> bool:
-    return name.lower() == USER or name.lower().startswith("x-ms-")
+    return name.lower() == USER or name.lower().startswith(_PLATFORMS)
 
 
 def _person(entry: Mapping[str, object]) -> Person:

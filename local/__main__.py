@@ -1,0 +1,90 @@
+"""
+``python -m local run``: the whole stack, until Ctrl-C. ``python -m local demo``: the main job.
+
+Exit codes: 0 after Ctrl-C or a demo whose every step was verified, 1 otherwise.
+"""
+
+from __future__ import annotations
+
+import argparse
+import importlib
+import signal
+import sys
+import tempfile
+from collections.abc import Sequence
+from pathlib import Path
+
+from local.azurite import NotInstalled, Ports
+from local.children import ChildFailed
+from local.stack import NoCoreTools, Options, Stack
+
+_HOST_PORTS = (7071, 7073, 7074, 7075)  # 7072 is the simulator's
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run one command; return the exit code."""
+    chosen = _parser().parse_args(arguments)
+    for number in (signal.SIGTERM, signal.SIGHUP):
+        signal.signal(number, _interrupt)
+    try:
+        return _demo() if chosen.command == "demo" else _run(chosen)
+    except (ChildFailed, NoCoreTools, NotInstalled) as error:
+        print(error, file=sys.stderr)
+        return 1
+    except KeyboardInterrupt:
+        print("\nstopped")
+        return 0
+
+
+def _demo() -> int:
+    """Run ``local/demo.py``, which starts a stack of its own."""
+    return int(importlib.import_module("local.demo").main())
+
+
+def _run(chosen: argparse.Namespace) -> int:
+    run = chosen.directory or Path(tempfile.mkdtemp(prefix="jit-stack-"))
+    options = Options(
+        hosts=_HOST_PORTS[: chosen.instances],
+        simulator=7072,
+        storage=Ports(10000, 10001, 10002),
+        in_memory=chosen.directory is None,
+        env=dict(setting.split("=", 1) for setting in chosen.set),
+        say=lambda line: print(line, flush=True),
+    )
+    print(f"starting the local stack; logs in {run}")
+    with Stack(run, options) as stack:
+        print(_welcome(stack), flush=True)
+        stack.wait()
+    return 0
+
+
+def _welcome(stack: Stack) -> str:
+    hosts = ", ".join(host.url for host in stack.hosts)
+    return f"""
+broker            {hosts}
+Azure simulator   {stack.simulator_url}  (its clock: {stack.simulator_url}/_sim/clock)
+
+  curl -s {stack.url}/api/virtual-machines
+  curl -s -H 'X-Local-User: olga' {stack.url}/api/access
+  curl -s {stack.simulator_url}/_sim/clock -d '{{"advance": "PT1H"}}'
+
+Ctrl-C stops everything."""
+
+
+def _interrupt(*_: object) -> None:
+    raise KeyboardInterrupt
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="python -m local", description=__doc__)
+    commands = parser.add_subparsers(dest="command", required=True)
+    commands.add_parser("demo", help="show the main job, step by step, on a stack of its own")
+    run = commands.add_parser("run", help="start the stack and leave it up")
+    run.add_argument("--instances", type=int, default=1, choices=range(1, len(_HOST_PORTS) + 1))
+    run.add_argument("--directory", type=Path, help="keep data and logs there (default: nowhere)")
+    run.add_argument("--set", action="append", default=[], metavar="NAME=VALUE", help="a setting")
+    return parser
+
+
+if __name__ == "__main__":
+    sys.exit(main())
