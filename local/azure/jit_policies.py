@@ -129,9 +129,7 @@ def _check_machine(call: Call, machine_id: str) -> None:
     """Check that a VM can be in this policy, that the caller may write it."""
     parts = ids.parse(machine_id)
     if parts is None or parts.subscription.lower() not in call.world.subscriptions:
-        subscription = "" if parts is None else parts.subscription
-        message = f"The linked subscription '{subscription}' was not found."
-        raise ArmError(404, "LinkedSubscriptionNotFound", message)
+        raise _unknown_link(call, "" if parts is None else parts.subscription)
     call.require(f"{ids.MACHINES}/write", machine_id)
     machine = call.world.store.get(machine_id)
     if machine is None:
@@ -144,6 +142,16 @@ def _check_machine(call: Call, machine_id: str) -> None:
             f"Virtual machine '{parts.name}' is not in the policy's resource group or location.",
         )
     _check_supported(call, machine)
+
+
+def _unknown_link(call: Call, subscription: str) -> ArmError:
+    return ArmError(
+        403,
+        "LinkedAuthorizationFailed",
+        f"The client has permission to perform action '{ids.MACHINES}/write' on scope "
+        f"'{call.request.decoded_path}', however the linked subscription '{subscription}' was "
+        "not found. ",
+    )
 
 
 def _check_supported(call: Call, machine: Json) -> None:
