@@ -78,6 +78,11 @@ def shout(resource_id: str) -> str:
     return _GROUP.sub(lambda group: group[0].upper(), resource_id, count=1)
 
 
+def mumble(resource_id: str) -> str:
+    """Return *resource_id* as the portal stores it in a JIT policy: in yet another case."""
+    return shout(resource_id).replace("/resourceGroups/", "/resourcegroups/")
+
+
 def parent(resource_id: str) -> str:
     """Return the id one level up: of a subnet, its virtual network."""
     return resource_id.rsplit("/", 2)[0]

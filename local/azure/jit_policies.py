@@ -35,11 +35,12 @@ def put(call: Call) -> Response:
     """Replace the policy's VMs: those that the body leaves out lose their protection."""
     wanted = call.id(_TYPE, "location", "policy")
     body = call.request.json_object()
+    _check_plan(call)
     machines = jit_bodies.read_policy(call.names["policy"], body)
     for machine in machines:
         _check_machine(call, machine["id"])
     old = call.world.store.get(wanted)
-    policy = _policy(call, wanted, machines, _requests(call, body, old))
+    policy = _policy(call, wanted, machines, old, body)
     call.world.store.put(policy)
     before = [] if old is None else old["properties"]["virtualMachines"]
     call.world.defender.protection.protect(policy, [each["id"] for each in before])
@@ -70,6 +71,7 @@ def initiate(call: Call) -> Response:
     body = call.request.json_object()
     wanted = jit_bodies.read_initiate(body, options, now)
     policy = _existing(call)
+    _check_plan(call)
     ports = jit_bodies.find_ports(policy, wanted, options, now)
     for each in wanted:
         _check_readable(call, each.machine)
@@ -101,17 +103,29 @@ def _existing(call: Call) -> Json:
     return policy
 
 
-def _policy(call: Call, wanted: str, machines: list[Json], requests: list[Json]) -> Json:
+def _check_plan(call: Call) -> None:
+    """Check that the subscription has Defender for Servers Plan 2, or its older full plan."""
+    plan = call.world.subscriptions[call.names["subscription"].lower()]["defenderPlan"]
+    if plan["pricingTier"] != "Standard" or plan.get("subPlan", "P2") != "P2":
+        raise ArmError(
+            403,
+            "Forbidden",
+            "Just-in-time network access needs the standard tier with Defender for Servers Plan 2.",
+        )
+
+
+def _policy(call: Call, wanted: str, machines: list[Json], old: Json | None, sent: Json) -> Json:
+    first = old or {}  # the first spelling of a name stays
     return {
-        "id": wanted,
-        "name": call.names["policy"],
+        "id": first.get("id", wanted),
+        "name": first.get("name", call.names["policy"]),
         "type": _TYPE,
         "kind": "Basic",
-        "location": call.names["location"],
+        "location": first.get("location", call.names["location"]),
         "properties": {
             "provisioningState": "Succeeded",
             "virtualMachines": machines,
-            "requests": requests,
+            "requests": _requests(call, sent, old),
         },
     }
 

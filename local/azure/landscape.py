@@ -5,19 +5,11 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator
 from dataclasses import dataclass
-from ipaddress import ip_network
-from itertools import islice
 from pathlib import Path
 
-from local.azure import ids, shapes
+from local.azure import farms, ids, shapes
 from local.azure.shapes import Place
 from local.azure.wire import Json
-
-_FIRST_MACHINE = 10  # a farm's first VM has the host address .11: Azure keeps .0 to .3
-_FARM_PORTS = (
-    {"number": 22, "protocol": "TCP", "sources": "*", "max": "PT3H"},
-    {"number": 3389, "protocol": "TCP", "sources": "*", "max": "PT3H"},
-)
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,7 +71,7 @@ def load(path: Path) -> Landscape:
 
 def _groups(subscription: Json) -> Iterator[Json]:
     yield from subscription.get("resourceGroups", ())
-    yield from map(_farm, subscription.get("farms", ()))
+    yield from map(farms.group, subscription.get("farms", ()))
 
 
 def _network(place: Place, group: Json) -> Iterator[Json]:
@@ -107,53 +99,9 @@ def _policies(place: Place, group: Json) -> Iterator[Json]:
     for policy in group.get("jitPolicies", ()):
         machines = [
             {
-                "id": ids.shout(place.id(ids.MACHINES, name)),
+                "id": ids.mumble(place.id(ids.MACHINES, name)),
                 "ports": list(map(shapes.jit_port, ports)),
             }
             for name, ports in policy["virtualMachines"].items()
         ]
         yield shapes.jit_policy(place, policy["name"], machines)
-
-
-def _farm(short: Json) -> Json:
-    """Return the resource group that *short* describes: many VMs of one kind."""
-    numbers = range(short["first"], short["first"] + short["count"])
-    names = [f"farm{number:02d}" for number in numbers]
-    network = short["resourceGroup"].removeprefix("rg-")
-    inside = list(islice(ip_network(short["network"]).hosts(), _FIRST_MACHINE, 250))
-    outside = list(islice(ip_network(short["publicNetwork"]).hosts(), _FIRST_MACHINE, 250))
-    subnet = f"{ip_network(short['network']).network_address}/24"
-    machines = [
-        _farm_machine(name, short["os"], network, str(inside[index]))
-        for index, name in enumerate(names)
-    ]
-    return {
-        "name": short["resourceGroup"],
-        "virtualNetworks": [
-            {
-                "name": f"vnet-{network}",
-                "prefixes": [short["network"]],
-                "subnets": [{"name": "snet-vms", "prefix": subnet}],
-            }
-        ],
-        "networkSecurityGroups": [{"name": f"nsg-{network}", "rules": []}],
-        "publicIpAddresses": [
-            {"name": f"pip-{name}", "address": str(outside[index])}
-            for index, name in enumerate(names)
-        ],
-        "virtualMachines": machines,
-        "jitPolicies": [
-            {"name": "default", "virtualMachines": {name: list(_FARM_PORTS) for name in names}}
-        ],
-    }
-
-
-def _farm_machine(name: str, os: str, network: str, address: str) -> Json:
-    nic = {
-        "name": f"{name}-nic",
-        "subnet": f"vnet-{network}/snet-vms",
-        "privateIp": address,
-        "publicIp": f"pip-{name}",
-        "nsg": f"nsg-{network}",
-    }
-    return {"name": name, "os": os, "nics": [nic]}

@@ -10,7 +10,7 @@ from local.azure.times import plain
 from local.azure.wire import Json
 from local.azure.world import World
 
-_PARTS = {"resources", "options", "deniedActions"}
+_PARTS = {"resources", "options", "deniedActions", "plans"}
 _RULE = f"{ids.SECURITY_GROUPS}/securityRules"
 
 
@@ -24,6 +24,7 @@ def state(world: World) -> Json:
             what if who == "broker" else {"person": who, "action": what}
             for who, what in world.directory.denied
         ],
+        "plans": {each["id"]: each["defenderPlan"] for each in world.subscriptions.values()},
     }
 
 
@@ -33,7 +34,8 @@ def patch(world: World, document: Json) -> None:
 
     ``resources`` are replaced one by one, null deletes; a rule of an NSG has an id
     of its own here as in ARM. ``options`` are merged. ``deniedActions`` replace
-    the denied ones: patterns for the broker, or ``{"person", "action"}``.
+    the denied ones: patterns for the broker, or ``{"person", "action"}``. ``plans``
+    replace Defender's plans by subscription: ``{"pricingTier", "subPlan"?}``.
 
     Raises:
         ValueError: It makes no sense; nothing has been changed then.
@@ -44,10 +46,15 @@ def patch(world: World, document: Json) -> None:
     resources = document.get("resources", {})
     for resource_id, resource in resources.items():
         _check(world, resource_id, resource)
+    plans = document.get("plans", {})
+    for subscription, plan in plans.items():
+        _check_plan(world, subscription, plan)
     denied = [_denial(world, each) for each in document.get("deniedActions", ())]
     world.options.change(document.get("options", {}))
     if "deniedActions" in document:
         world.directory.denied[:] = denied
+    for subscription, plan in plans.items():
+        world.subscriptions[subscription.lower()]["defenderPlan"] = plan
     for resource_id, resource in resources.items():
         _replace(world, resource_id, copy.deepcopy(resource))
 
@@ -59,6 +66,13 @@ def _denial(world: World, given: Any) -> tuple[str, str]:
     if person not in world.directory.principals:
         raise ValueError(f"nobody is called {person!r}")
     return person, str(action)
+
+
+def _check_plan(world: World, subscription: str, plan: object) -> None:
+    if subscription.lower() not in world.subscriptions:
+        raise ValueError(f"there is no subscription {subscription}")
+    if not isinstance(plan, dict) or plan.get("pricingTier") not in {"Free", "Standard"}:
+        raise ValueError("a plan has a pricingTier: Free or Standard")
 
 
 def _check(world: World, resource_id: str, resource: object) -> None:

@@ -53,7 +53,9 @@ def read(name: str, properties: object) -> Json:
     check_name(name)
     if not isinstance(properties, dict):
         raise _invalid("InvalidRequestFormat", f"The security rule {name} has no properties.")
-    rule: Json = {"description": str(properties.get("description") or "")}
+    rule: Json = {}
+    if properties.get("description"):
+        rule["description"] = str(properties["description"])
     for field, words in _WORDS.items():
         rule[field] = _word(name, field, properties.get(field), words)
     rule["priority"] = _priority(properties.get("priority"))

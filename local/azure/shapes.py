@@ -112,7 +112,6 @@ def group_properties(rules: list[Json]) -> Json:
 def security_rule(short: Json) -> Json:
     """Return a rule; *short* has ``name, priority, access, protocol, source, …, ports``."""
     properties: Json = {
-        "description": short.get("description", ""),
         "protocol": short["protocol"],
         "sourcePortRange": "*",
         "access": short["access"],

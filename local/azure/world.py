@@ -61,7 +61,7 @@ def create(landscape: Landscape, timeline: Timeline, identity_header: str | None
     people = directory.read(landscape.document, landscape.roles)
     world = World(
         tenant=landscape.tenant,
-        subscriptions={each["id"].lower(): each for each in landscape.subscriptions},
+        subscriptions={each["id"].lower(): dict(each) for each in landscape.subscriptions},
         groups=landscape.groups(),
         timeline=timeline,
         options=options,
