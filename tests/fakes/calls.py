@@ -1,0 +1,83 @@
+"""
+The count of calls to the outside, and a hook before and after each one.
+
+A crash harness runs a scenario once to count its calls, then again for every k with a hook that
+raises before call k (nothing happened) or after it (it happened, the answer is lost).
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any
+
+Hook = Callable[[str, int], None]
+"""Called with the call's name (``state.write``) and its number, from 1; may raise."""
+
+
+class Crash(BaseException):
+    """The process died here. Not an ``Exception``: nothing in the broker may catch it."""
+
+
+def _nothing(_name: str, _number: int) -> None:
+    return
+
+
+class Calls:
+    """
+    Every call to the outside, in the order in which they began.
+
+    Attributes:
+        names: Their names so far.
+        before: Runs before a call acts: raising here means that it never happened.
+        after: Runs when a call has acted: raising here loses its answer.
+    """
+
+    def __init__(self) -> None:
+        """Count from nothing, hooks silent."""
+        self.names: list[str] = []
+        self.before: Hook = _nothing
+        self.after: Hook = _nothing
+        self._lock = threading.Lock()
+
+    @contextmanager
+    def call(self, name: str) -> Iterator[None]:
+        """Count one call; a call that fails by itself has no answer to lose."""
+        with self._lock:
+            self.names.append(name)
+            number = len(self.names)
+        self.before(name, number)
+        yield
+        self.after(name, number)
+
+    def count(self, prefix: str = "") -> int:
+        """Return how many calls' names begin with *prefix*."""
+        return sum(name.startswith(prefix) for name in self.names)
+
+
+class Counted:
+    """
+    Anything with methods, each call of which goes through *calls*.
+
+    Stands in for a ``Table``, ``Queues``, ``JitPolicies``, ``Network`` or ``Arm`` of any make:
+    ``arm: Arm = Counted(ThinArm(…), calls, "arm")``. Attributes that are not methods pass through.
+    """
+
+    def __init__(self, inner: Any, calls: Calls, name: str) -> None:
+        """*name* precedes the method's in the calls' names: ``arm.get``."""
+        self._inner = inner
+        self._calls = calls
+        self._name = name
+
+    def __getattr__(self, method: str) -> Any:
+        """Return *inner*'s attribute; a method comes with its count."""
+        found = getattr(self._inner, method)
+        if not callable(found):
+            return found
+
+        def counted(*args: Any, **kwargs: Any) -> Any:
+            with self._calls.call(f"{self._name}.{method}"):
+                return found(*args, **kwargs)
+
+        return counted
