@@ -31,7 +31,7 @@ from jit.domain.model import (
     Ticket,
     Via,
     VirtualMachine,
-    Warning_,
+    MachineWarning,
     status_of,
 )
 from jit.interfaces import Row
@@ -329,7 +329,7 @@ def machine_of(row: Row) -> VirtualMachine:
             Occupation(port=item[0], sources=tuple(item[1]), ends_at=instant(item[2]))
             for item in doc["occupations"]
         ),
-        warnings=tuple(Warning_(code=item[0], detail=item[1]) for item in doc["warnings"]),
+        warnings=tuple(MachineWarning(code=item[0], detail=item[1]) for item in doc["warnings"]),
     )
 
 

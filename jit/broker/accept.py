@@ -24,7 +24,7 @@ from jit.domain.errors import (
     Unavailable,
     Violation,
 )
-from jit.domain.intake import Draft
+from jit.domain.intake import Draft, bounded
 from jit.domain.limits import Limits
 from jit.domain.model import (
     AccessRequest,
@@ -44,6 +44,8 @@ from jit.store import Store, Whole
 
 OPENS_LATEST = timedelta(hours=1)
 """A grant that could not be opened this long after its start is given up."""
+
+_AUDITED = 50  # violations; a table property holds 64 KiB
 
 _FEW = 3  # VMs; above, one query for the whole policy is cheaper
 
@@ -112,7 +114,7 @@ class Acceptor:
         """
         wish = submission.draft.request
         if wish is None:
-            raise self._refusal(submission, now)
+            return self._known_or_refused(submission, now)
         slot = self._slot(submission, wish, now)
         if slot.repeated:
             known = self._store.load(slot.request_id)
@@ -172,6 +174,14 @@ class Acceptor:
             return ()
         return observer.machines(subscription, now=now)
 
+    def _known_or_refused(self, submission: Submission, now: datetime) -> Whole:
+        """A late repetition is answered as before, though its start now lies in the past."""
+        found = self._idempotency.find(submission.caller.id, submission.key, submission.body)
+        known = self._store.load(found) if found else None
+        if known is None:
+            raise self._refusal(submission, now)
+        return known
+
     def _refusal(self, submission: Submission, now: datetime) -> Rejected:
         """Return a problem for a faulty body, with what the policy says about its good parts."""
         try:
@@ -190,7 +200,8 @@ class Acceptor:
     ) -> Rejected:
         """Audit a denial and return its problem."""
         kind = Kind.BODY if faults else worst(tuple(findings)) or Kind.BODY
-        violations = (*faults, *(finding.violation for finding in findings))
+        found = [*faults, *(finding.violation for finding in findings)]
+        violations = bounded(found, self._limits)
         if request_id is not None:
             self._audit_denial(request_id, violations, submission, now)
         return _REFUSALS[kind](_SAID[kind], violations, request_id=request_id)
@@ -203,9 +214,9 @@ class Acceptor:
         now: datetime,
     ) -> None:
         facts = {
-            "virtualMachines": [machine.id for machine in submission.draft.machines],
+            "virtualMachines": [machine.id for machine in submission.draft.machines[:_AUDITED]],
             "justification": submission.draft.justification,
-            "errors": records.violations_doc(violations),
+            "errors": records.violations_doc(violations[:_AUDITED]),
         }
         event = Event(
             at=now,

@@ -55,7 +55,7 @@ class Idempotency:
         digest = _digest(json.dumps(body, sort_keys=True))
         row = Row(
             partition=caller,
-            key=_digest(f"key {key}" if key is not None else f"body {digest}"),
+            key=_row_key(key, digest),
             values={
                 "BodyHash": digest,
                 "RequestId": new_id,
@@ -67,6 +67,14 @@ class Idempotency:
             if slot is not None:
                 return slot
         raise Unavailable("the idempotency key kept changing")
+
+    def find(self, caller: str, key: str | None, body: Mapping[str, object]) -> str | None:
+        """Return the id of the request that *key* (or *body*) already stands for, if any."""
+        digest = _digest(json.dumps(body, sort_keys=True))
+        there = self._table.get(caller, _row_key(key, digest))
+        if there is None or there.values["BodyHash"] != digest:
+            return None
+        return str(there.values["RequestId"])
 
     def _try(self, row: Row, digest: str, now: datetime) -> Slot | None:
         try:
@@ -104,6 +112,10 @@ class Idempotency:
             self._table.write([Op(Verb.DELETE, slot.row)])
         except StateConflict:
             return  # somebody took it over meanwhile: it is theirs
+
+
+def _row_key(key: str | None, digest: str) -> str:
+    return _digest(f"key {key}" if key is not None else f"body {digest}")
 
 
 def _tagged(row: Row, etag: str) -> Row:

@@ -202,7 +202,7 @@ class Occupation:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Warning_:
+class MachineWarning:
     """Something about a VM that its owner should know."""
 
     code: str
@@ -240,7 +240,7 @@ class VirtualMachine:
     firewall_sources: tuple[str, ...] = ()
     vnet_prefixes: tuple[str, ...] = ()
     occupations: tuple[Occupation, ...] = ()
-    warnings: tuple[Warning_, ...] = ()
+    warnings: tuple[MachineWarning, ...] = ()
 
     @property
     def interface(self) -> Interface | None:

@@ -9,7 +9,7 @@ from ipaddress import IPv4Address, IPv6Address, ip_address, ip_network
 from jit.domain.addresses import network
 from jit.domain.companion import parse_companion_name
 from jit.domain.jitrules import JitKind, is_jit_allow_name, parse_jit_name
-from jit.domain.model import Network, PortRule, Warning_
+from jit.domain.model import Network, PortRule, MachineWarning
 from jit.domain.nsg import Allowed, Blocked, Flow, Part, evaluate_path, parts
 from jit.domain.securityrules import Access, Direction, SecurityRule
 
@@ -25,7 +25,7 @@ def jit_warnings(
     private_ip: str,
     ports: Iterable[PortRule],
     vnet_prefixes: Iterable[str],
-) -> tuple[Warning_, ...]:
+) -> tuple[MachineWarning, ...]:
     """
     Return what weakens the JIT deny rules of one interface, one warning a port at most.
 
@@ -62,7 +62,7 @@ def bastion_warnings(
     ports: Iterable[PortRule],
     bastion_prefixes: Iterable[str],
     vnet_prefixes: Iterable[str],
-) -> tuple[Warning_, ...]:
+) -> tuple[MachineWarning, ...]:
     """
     Return how the JIT deny rules and a Bastion that serves the VM get in each other's way.
 
@@ -106,7 +106,7 @@ class _Guard:
     port: PortRule
     vnet: tuple[str, ...]
 
-    def warnings(self) -> Iterator[Warning_]:
+    def warnings(self) -> Iterator[MachineWarning]:
         """Yield what lets traffic in past the deny rule, if anything does."""
         if not self._guarded():
             yield self._warn("deny-missing", "no NSG has the deny rule of the JIT policy")
@@ -123,7 +123,7 @@ class _Guard:
             code = "deny-shadowed" if idle else "jit-bypassed"
             yield self._warn(code, f"let in before the JIT deny rule by {_listed(early)}")
 
-    def against(self, bastion: Network) -> Iterator[Warning_]:
+    def against(self, bastion: Network) -> Iterator[MachineWarning]:
         """Yield how *bastion* fares, if JIT has to do with it."""
         if not self._guarded():
             return
@@ -164,8 +164,8 @@ class _Guard:
             if self._has_deny(rules):
                 yield from filter(_may_allow, _involved(view))
 
-    def _warn(self, code: str, detail: str) -> Warning_:
-        return Warning_(code=code, detail=f"port {self.port.number}: {detail}")
+    def _warn(self, code: str, detail: str) -> MachineWarning:
+        return MachineWarning(code=code, detail=f"port {self.port.number}: {detail}")
 
 
 def _is_jit_deny(rule: SecurityRule, address: IPv4Address | IPv6Address, port: int) -> bool:

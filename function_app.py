@@ -1,0 +1,166 @@
+"""
+Every trigger of the broker, and nothing else.
+
+A trigger reads, calls one use case, renders. It holds no rule: if a line here needs a unit test of
+its own, it belongs in ``jit``. App Service authentication stands in front of every route but
+``health``, so the function level is anonymous.
+"""
+
+import azure.functions as func
+
+from jit import messages, telemetry, web, wiring
+from jit.broker.accept import Submission
+from jit.broker.views import read_filters
+from jit.broker.views import request as shown
+from jit.domain import intake
+from jit.domain.errors import InvalidRequest
+from jit.domain.model import Person
+from jit.domain.roles import Role
+
+app = func.FunctionApp(http_auth_level=func.AuthLevel.ANONYMOUS)
+STORAGE = "AzureWebJobsStorage"
+SEES = (Role.REQUESTER, Role.OPERATOR, Role.AUDITOR, Role.APPROVER)
+
+
+# ---- access requests -----------------------------------------------------------------------------
+
+
+@app.route(route="access-requests", methods=["POST"])
+@app.queue_output(arg_name="work", queue_name=messages.POLICY, connection=STORAGE)
+def create_access_request(req: func.HttpRequest, work: func.Out[list[str]]) -> func.HttpResponse:
+    """Accept an access request: 202 and a place to watch it, or a problem."""
+
+    def act() -> func.HttpResponse:
+        now, caller = wiring.clock(), web.caller(req, wiring.settings(), Role.REQUESTER)
+        submission = _submission(req, caller)
+        if submission.draft.dry_run:
+            return web.previewed(wiring.acceptor().preview(submission, now=now))
+        whole = wiring.acceptor().accept(submission, now=now)
+        work.set([messages.policy(policy) for policy in whole.request.policies])
+        return web.accepted(whole, req, wiring.settings(), now)
+
+    return web.answered(req, wiring.settings(), act)
+
+
+def _submission(req: func.HttpRequest, caller: Person) -> Submission:
+    body = web.body(req)
+    key, faults = intake.read_idempotency_key(req.headers.get("Idempotency-Key"))
+    if faults:
+        raise InvalidRequest("the Idempotency-Key cannot be used", faults)
+    limits = wiring.settings().limits
+    draft = intake.read_access_request(body, now=wiring.clock(), limits=limits)
+    return Submission(draft=draft, body=body, key=key, caller=caller)
+
+
+@app.route(route="access-requests", methods=["GET"])
+def list_access_requests(req: func.HttpRequest) -> func.HttpResponse:
+    """List requests, live and finished."""
+
+    def act() -> func.HttpResponse:
+        caller = web.caller(req, wiring.settings(), *SEES)
+        filters = read_filters(req.params, now=wiring.clock())
+        found, token = wiring.views().page(filters, caller, req.params.get("continuationToken"))
+        return web.ok({"value": [shown(item) for item in found], "continuationToken": token})
+
+    return web.answered(req, wiring.settings(), act)
+
+
+@app.route(route="access-requests/{id}", methods=["GET"])
+def get_access_request(req: func.HttpRequest) -> func.HttpResponse:
+    """Return one request, live or finished."""
+
+    def act() -> func.HttpResponse:
+        caller = web.caller(req, wiring.settings(), *SEES)
+        return web.ok(shown(wiring.views().one(req.route_params["id"], caller)))
+
+    return web.answered(req, wiring.settings(), act)
+
+
+@app.route(route="access-requests/{id}/outcome", methods=["GET"])
+def get_outcome(req: func.HttpRequest) -> func.HttpResponse:
+    """Say 202 until the request is settled, then 200: the async pattern of Logic Apps."""
+
+    def act() -> func.HttpResponse:
+        caller = web.caller(req, wiring.settings(), *SEES)
+        whole = wiring.views().one(req.route_params["id"], caller)
+        return web.outcome(whole, req, wiring.settings(), wiring.clock())
+
+    return web.answered(req, wiring.settings(), act)
+
+
+@app.route(route="access-requests/{id}/revoke", methods=["POST"])
+@app.queue_output(arg_name="work", queue_name=messages.POLICY, connection=STORAGE)
+def revoke_access_request(req: func.HttpRequest, work: func.Out[list[str]]) -> func.HttpResponse:
+    """Give access back early: the own one, or anybody's as an operator."""
+
+    def act() -> func.HttpResponse:
+        caller = web.caller(req, wiring.settings(), Role.REQUESTER, Role.OPERATOR)
+        limits = wiring.settings().limits
+        reason, faults = intake.read_reason(web.optional_body(req), limits=limits)
+        if faults:
+            raise InvalidRequest("the body has faults", faults)
+        decided = wiring.decisions().revoke(req.route_params["id"], caller, reason, wiring.clock())
+        work.set([messages.policy(policy) for policy in decided.whole.request.policies])
+        return web.decided(decided, req, wiring.settings(), wiring.clock())
+
+    return web.answered(req, wiring.settings(), act)
+
+
+@app.route(route="access-requests/{id}/extend", methods=["POST"])
+@app.queue_output(arg_name="work", queue_name=messages.POLICY, connection=STORAGE)
+def extend_access_request(req: func.HttpRequest, work: func.Out[list[str]]) -> func.HttpResponse:
+    """Keep the own access for longer, without dropping it."""
+
+    def act() -> func.HttpResponse:
+        caller = web.caller(req, wiring.settings(), Role.REQUESTER)
+        wish, faults = intake.read_extend(web.body(req), limits=wiring.settings().limits)
+        if wish is None:
+            raise InvalidRequest("the body has faults", faults)
+        decided = wiring.decisions().extend(
+            req.route_params["id"], caller, wish.duration, wish.reason, wiring.clock()
+        )
+        work.set([messages.policy(policy) for policy in decided.whole.request.policies])
+        return web.decided(decided, req, wiring.settings(), wiring.clock())
+
+    return web.answered(req, wiring.settings(), act)
+
+
+# ---- virtual machines ----------------------------------------------------------------------------
+
+
+@app.route(route="virtual-machines", methods=["GET"])
+def list_virtual_machines(req: func.HttpRequest) -> func.HttpResponse:
+    """List virtual machines with what JIT can do for them and who is in."""
+
+    def act() -> func.HttpResponse:
+        caller = web.caller(req, wiring.settings(), *SEES)
+        found = wiring.views().machines(req.params.get("subscription"), caller, now=wiring.clock())
+        return web.ok({"value": found, "continuationToken": None})
+
+    return web.answered(req, wiring.settings(), act)
+
+
+@app.route(route="my-address", methods=["GET"])
+def get_my_address(req: func.HttpRequest) -> func.HttpResponse:
+    """Return the caller's address as the broker sees it: a source to ask for."""
+
+    def act() -> func.HttpResponse:
+        web.caller(req, wiring.settings(), *SEES)
+        return web.ok({"address": web.address(req)})
+
+    return web.answered(req, wiring.settings(), act)
+
+
+# ---- workers -------------------------------------------------------------------------------------
+
+
+@app.queue_trigger(arg_name="msg", queue_name=messages.POLICY, connection=STORAGE)
+def work_policy(msg: func.QueueMessage) -> None:
+    """Do everything that is due for a JIT policy."""
+    wiring.worker().work(messages.read(msg.get_body(), "policy"), now=wiring.clock())
+
+
+@app.queue_trigger(arg_name="msg", queue_name=messages.POLICY_POISON, connection=STORAGE)
+def alert_policy_poison(msg: func.QueueMessage) -> None:
+    """Alert: grants do not depend on messages, but something keeps failing."""
+    telemetry.alert("message.poisoned", queue=messages.POLICY, message_id=msg.id)

@@ -1,0 +1,164 @@
+"""What people decide about a request that is under way: revoke, extend."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
+
+from jit import telemetry
+from jit.domain import controller
+from jit.domain.audit import Event, transitions
+from jit.domain.errors import (
+    AccessDenied,
+    Conflict,
+    Forbidden,
+    NotFound,
+    StateConflict,
+    Unavailable,
+    Violation,
+)
+from jit.domain.model import CloseReason, Grant, Person, Status, VirtualMachine
+from jit.domain.roles import Role
+from jit.store import Held, Store, Whole
+
+_ATTEMPTS = 3
+
+
+@dataclass(frozen=True, slots=True)
+class Decided:
+    """The request after the decision; *changed* is False where it was already so."""
+
+    whole: Whole
+    changed: bool
+
+
+class Decisions:
+    """Applies what people decide."""
+
+    def __init__(self, store: Store) -> None:
+        """Use *store*."""
+        self._store = store
+
+    def revoke(self, request_id: str, caller: Person, reason: str | None, now: datetime) -> Decided:
+        """
+        End a request early: the own one, or any as an operator.
+
+        Raises:
+            NotFound: There is no such request, or it is somebody else's.
+        """
+
+        def change(grant: Grant) -> Grant:
+            if not grant.live or grant.status is Status.CLOSING:
+                return grant
+            return controller.begin_closing(grant, CloseReason.REVOKED, now, reason)
+
+        return self._apply(request_id, caller, change, now, reason)
+
+    def extend(
+        self,
+        request_id: str,
+        caller: Person,
+        duration: timedelta,
+        reason: str | None,
+        now: datetime,
+    ) -> Decided:
+        """
+        Move the ends of the open grants to *duration* from now, within each port's maximum.
+
+        Raises:
+            NotFound: There is no such request, or it is somebody else's.
+            Forbidden: Somebody else's, and only its requester may keep it open.
+            Conflict: Nothing of it is open.
+            AccessDenied: The policy has no room for it.
+        """
+        whole = self._own(request_id, caller)
+        if whole.request.requester.id != caller.id:
+            raise Forbidden("only its requester may extend a request")
+        if not any(grant.wants_path for grant in whole.grants):
+            raise Conflict(f"the request is {whole.status}; only an open one can be extended")
+
+        def change(grant: Grant) -> Grant:
+            return self._extended(grant, duration, now) if grant.wants_path else grant
+
+        return self._apply(request_id, caller, change, now, reason)
+
+    def _extended(self, grant: Grant, duration: timedelta, now: datetime) -> Grant:
+        rule = self._machine(grant).rule_for(grant.port)
+        if rule is None:
+            detail = f"port {grant.port} is no longer in the JIT policy"
+            raise AccessDenied(detail, (Violation("#", "port-not-in-policy", detail),))
+        end = (now + min(duration, rule.max_duration)).replace(microsecond=0)
+        if grant.expires_at is not None and end <= grant.expires_at:
+            return grant
+        return replace(
+            grant, expires_at=end, latest_end=max(end, grant.latest_end), next_check_at=now
+        )
+
+    def _machine(self, grant: Grant) -> VirtualMachine:
+        vm = self._store.machine(grant.vm_id)
+        if vm is None:
+            raise AccessDenied("the virtual machine is no longer known")
+        return vm
+
+    def _own(self, request_id: str, caller: Person) -> Whole:
+        whole = self._store.load(request_id)
+        if whole is None or not may_see(whole, caller):
+            raise NotFound(f"there is no request {request_id}")
+        return whole
+
+    def _apply(
+        self,
+        request_id: str,
+        caller: Person,
+        change: Callable[[Grant], Grant],
+        now: datetime,
+        reason: str | None,
+    ) -> Decided:
+        """Change the grants under the ETags read; read and decide again where somebody wrote."""
+        for _ in range(_ATTEMPTS):
+            whole = self._own(request_id, caller)
+            try:
+                return self._once(whole, caller, change, now, reason)
+            except StateConflict:
+                continue
+        raise Unavailable("the request kept changing")
+
+    def _once(
+        self,
+        whole: Whole,
+        caller: Person,
+        change: Callable[[Grant], Grant],
+        now: datetime,
+        reason: str | None,
+    ) -> Decided:
+        rows = [(held, tuple(change(grant) for grant in held.grants)) for held in whole.rows]
+        changes = [(held, after) for held, after in rows if after != held.grants]
+        if not changes:
+            return Decided(whole, changed=False)
+        events = self._events(changes, caller, now, reason)
+        self._store.save(changes, events)
+        for event in events:
+            telemetry.event(event.what, grant_id=event.grant_id, request_id=event.request_id)
+        after = {grant.id: grant for _, grants in rows for grant in grants}
+        grants = tuple(after[grant.id] for grant in whole.grants)
+        return Decided(Whole(whole.request, grants), changed=True)
+
+    @staticmethod
+    def _events(
+        changes: Sequence[tuple[Held, Sequence[Grant]]],
+        caller: Person,
+        now: datetime,
+        reason: str | None,
+    ) -> list[Event]:
+        before = [grant for held, _ in changes for grant in held.grants]
+        after = [grant for _, grants in changes for grant in grants]
+        events = transitions(before, after, actor=caller.id, now=now)
+        return [replace(event, facts={**event.facts, "reason": reason}) for event in events]
+
+
+def may_see(whole: Whole, caller: Person) -> bool:
+    """Tell whether *caller* may see a request: the own one, or all as more than a requester."""
+    if whole.request.requester.id == caller.id:
+        return True
+    return bool(caller.roles & {Role.OPERATOR, Role.AUDITOR, Role.APPROVER})

@@ -1,0 +1,310 @@
+"""What requests, grants and virtual machines look like from outside: the contract's shapes."""
+
+from __future__ import annotations
+
+import base64
+import json
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+from jit import records
+from jit.broker.decisions import may_see
+from jit.domain import armid
+from jit.domain.errors import InvalidRequest, NotFound, Violation
+from jit.domain.model import Grant, Person, PortRule, Status, VirtualMachine
+from jit.domain.times import format_duration, format_instant, parse_instant
+from jit.observer import Observer
+from jit.store import Store, Whole
+
+DEFAULT_SPAN = timedelta(days=30)
+_PAGE = 100
+_MONTHS = 25  # two years of history in one listing, at most
+_FRESH = timedelta(minutes=15)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Filters:
+    """What a list of requests is narrowed by; None means any."""
+
+    status: Status | None = None
+    vm: str | None = None
+    requester: str | None = None
+    ticket: str | None = None
+    start: datetime
+    end: datetime
+
+
+def request(whole: Whole) -> dict[str, Any]:
+    """Return a request as the contract shows it."""
+    asked = whole.request
+    ends = [grant.expires_at for grant in whole.grants if grant.expires_at]
+    doc: dict[str, Any] = {
+        "id": asked.id,
+        "status": whole.status.value,
+        "requester": {"id": asked.requester.id, "name": asked.requester.name},
+        "justification": asked.justification,
+        "createdAt": format_instant(asked.created_at),
+        "startsAt": format_instant(asked.starts_at),
+        "expiresAt": format_instant(max(ends)) if ends else None,
+        "duration": format_duration(asked.duration),
+        "grants": [grant(item) for item in whole.grants],
+        "decision": {
+            "allowed": asked.decision.allowed,
+            "rule": asked.decision.rule,
+            "errors": records.violations_doc(asked.decision.errors),
+        },
+    }
+    if asked.ticket is not None:
+        doc["ticket"] = {"system": asked.ticket.system, "id": asked.ticket.id}
+    return doc
+
+
+def grant(item: Grant) -> dict[str, Any]:
+    """Return a grant as the contract shows it."""
+    link = item.connection if item.status in {Status.OPEN, Status.CLOSING} else None
+    return {
+        "id": item.id,
+        "virtualMachineId": item.vm_id,
+        "port": item.port,
+        "protocol": item.protocol,
+        "sources": [str(source) for source in item.sources],
+        "status": item.status.value,
+        "startsAt": format_instant(item.starts_at),
+        "expiresAt": _when(item.expires_at),
+        "handoverAt": _when(item.handover_at),
+        "openedAt": _when(item.opened_at),
+        "closedAt": _when(item.closed_at),
+        "closeReason": item.close_reason.value if item.close_reason else None,
+        "connection": {
+            "via": link.via.value,
+            "address": link.address,
+            "port": link.port,
+            "command": link.command,
+        }
+        if link is not None and item.status is Status.OPEN
+        else None,
+        # NSG changes affect new flows only (Learn, "Network security groups"); what a removed
+        # DNAT rule does to open sessions is not documented, so the worse case is told.
+        "sessionsMayContinue": True,
+        "note": item.note,
+    }
+
+
+def _when(moment: datetime | None) -> str | None:
+    return format_instant(moment) if moment is not None else None
+
+
+def machine(vm: VirtualMachine, grants: Iterable[Grant]) -> dict[str, Any]:
+    """Return a virtual machine as the contract shows it."""
+    return {
+        "id": vm.id,
+        "name": vm.name,
+        "subscription": armid.subscription(vm.id),
+        "location": vm.location,
+        "status": vm.support.value,
+        "reasons": list(vm.reasons),
+        "via": vm.via.value,
+        "ports": [_port(rule) for rule in vm.ports],
+        "grants": [grant(item) for item in grants],
+        "warnings": [{"code": w.code, "detail": w.detail} for w in vm.warnings],
+    }
+
+
+def _port(rule: PortRule) -> dict[str, Any]:
+    return {
+        "number": rule.number,
+        "protocol": rule.protocol,
+        "allowedSources": list(rule.allowed_sources),
+        "maxDuration": format_duration(rule.max_duration),
+    }
+
+
+class Views:
+    """Reads for callers."""
+
+    def __init__(self, store: Store, observer: Callable[[], Observer]) -> None:
+        """*observer* is built when first called."""
+        self._store = store
+        self._observer = observer
+
+    def one(self, request_id: str, caller: Person) -> Whole:
+        """
+        Return a request that *caller* may see.
+
+        Raises:
+            NotFound: There is none, or it is somebody else's: both look the same.
+        """
+        whole = self._store.load(request_id)
+        if whole is None or not may_see(whole, caller):
+            raise NotFound(f"there is no request {request_id[:64]}")
+        return whole
+
+    # ---- lists ---------------------------------------------------------------------------------
+
+    def page(
+        self, filters: Filters, caller: Person, token: str | None
+    ) -> tuple[list[Whole], str | None]:
+        """
+        Return a page of requests, live first, then finished ones, and how to go on.
+
+        The scan is bounded: a page may be empty and still carry a token.
+        """
+        skip = _read_token(token)
+        found: list[Whole] = []
+        seen: set[str] = set()
+        for position, whole in enumerate(self._every(filters)):
+            if position < skip:
+                continue
+            if whole.request.id not in seen and _fits(whole, filters, caller):
+                seen.add(whole.request.id)
+                found.append(whole)
+            if len(found) == _PAGE:
+                return found, _token(position + 1)
+        return found, None
+
+    def _every(self, filters: Filters) -> Iterator[Whole]:
+        subscriptions = self._observer().watched()
+        for subscription in subscriptions:
+            for row, asked in self._store.live_requests(subscription):
+                if filters.start <= asked.created_at <= filters.end:
+                    yield self._store.whole(row, asked)
+        for month in _months(filters.start, filters.end):
+            for subscription in subscriptions:
+                yield from self._store.history(subscription, month)
+
+    # ---- virtual machines ----------------------------------------------------------------------
+
+    def machines(self, subscription: str | None, caller: Person, *, now: datetime) -> list[Any]:
+        """Return the virtual machines of the watched subscriptions with their open grants."""
+        watched = self._observer().watched()
+        if subscription is not None and subscription.lower() not in watched:
+            detail = "the broker does not look after this subscription"
+            raise InvalidRequest(detail, (Violation("#/subscription", "not-watched", detail),))
+        chosen = [subscription.lower()] if subscription else list(watched)
+        return [item for part in chosen for item in self._of_subscription(part, caller, now)]
+
+    def _of_subscription(
+        self, subscription: str, caller: Person, now: datetime
+    ) -> list[dict[str, Any]]:
+        machines = self._known(subscription, now)
+        grants = self._open_grants(subscription, caller)
+        return [machine(vm, grants.get(armid.key(vm.id), ())) for vm in machines]
+
+    def _known(self, subscription: str, now: datetime) -> Sequence[VirtualMachine]:
+        """Return the inventory; on a new system, where there is none yet, read it from Azure."""
+        known = [vm for _, vm in self._store.machines(subscription)]
+        if known:
+            return sorted(known, key=lambda vm: vm.name)
+        fresh = self._observer().machines(subscription, now=now)
+        self._store.remember_machines(subscription, fresh, complete=True)
+        return sorted(fresh, key=lambda vm: vm.name)
+
+    def _open_grants(self, subscription: str, caller: Person) -> Mapping[str, Sequence[Grant]]:
+        """Return live grants by VM: the caller's own, or all for those who may see all."""
+        found: dict[str, list[Grant]] = {}
+        for row, asked in self._store.live_requests(subscription):
+            whole = self._store.whole(row, asked)
+            if may_see(whole, caller):
+                for item in whole.grants:
+                    if item.live:
+                        found.setdefault(armid.key(item.vm_id), []).append(item)
+        return found
+
+
+def read_filters(query: Mapping[str, str], *, now: datetime) -> Filters:
+    """
+    Read the query of ``GET access-requests``.
+
+    Raises:
+        InvalidRequest: Every fault is named.
+    """
+    faults: list[Violation] = []
+    unknown = set(query) - {
+        "status",
+        "vm",
+        "requester",
+        "ticket",
+        "from",
+        "to",
+        "continuationToken",
+    }
+    faults += [Violation(f"#/{name}", "unknown-field", "no such filter") for name in unknown]
+    end = _instant(query.get("to"), "to", faults) or now
+    start = _instant(query.get("from"), "from", faults) or end - DEFAULT_SPAN
+    status = _status(query.get("status"), faults)
+    if faults:
+        raise InvalidRequest("the query has faults", tuple(faults))
+    return Filters(
+        status=status,
+        vm=query.get("vm"),
+        requester=query.get("requester"),
+        ticket=query.get("ticket"),
+        start=start,
+        end=end,
+    )
+
+
+def _instant(text: str | None, name: str, faults: list[Violation]) -> datetime | None:
+    if text is None:
+        return None
+    try:
+        return parse_instant(text)
+    except ValueError as error:
+        faults.append(Violation(f"#/{name}", "time-malformed", str(error)))
+        return None
+
+
+def _status(text: str | None, faults: list[Violation]) -> Status | None:
+    if text is None:
+        return None
+    try:
+        return Status(text)
+    except ValueError:
+        detail = f"a status is one of {', '.join(Status)}"
+        faults.append(Violation("#/status", "status-unknown", detail))
+        return None
+
+
+def _fits(whole: Whole, filters: Filters, caller: Person) -> bool:
+    asked = whole.request
+    ticket = asked.ticket.id if asked.ticket else None
+    return (
+        may_see(whole, caller)
+        and filters.start <= asked.created_at <= filters.end
+        and filters.status in {None, whole.status}
+        and filters.requester in {None, asked.requester.id}
+        and filters.ticket in {None, ticket}
+        and (filters.vm is None or any(_is_vm(item, filters.vm) for item in whole.grants))
+    )
+
+
+def _is_vm(item: Grant, vm: str) -> bool:
+    return armid.key(vm) in {armid.key(item.vm_id), armid.name(item.vm_id).lower()}
+
+
+def _months(start: datetime, end: datetime) -> list[datetime]:
+    """Return the first days of the months from *end* back to *start*."""
+    months: list[datetime] = []
+    month = end.astimezone(UTC).replace(day=1, hour=0, minute=0, second=0, microsecond=0)
+    while month > start - timedelta(days=31) and len(months) < _MONTHS:
+        months.append(month)
+        month = (month - timedelta(days=1)).replace(day=1)
+    return months
+
+
+def _token(position: int) -> str:
+    return base64.urlsafe_b64encode(json.dumps({"skip": position}).encode()).decode()
+
+
+def _read_token(token: str | None) -> int:
+    if token is None:
+        return 0
+    try:
+        skip = json.loads(base64.urlsafe_b64decode(token))["skip"]
+    except (ValueError, LookupError, TypeError) as error:
+        detail = "the continuation token is not one of ours"
+        fault = Violation("#/continuationToken", "token-malformed", detail)
+        raise InvalidRequest(detail, (fault,)) from error
+    return skip if isinstance(skip, int) and skip >= 0 else 0

@@ -1,0 +1,16 @@
+"""The app roles of the broker's Entra ID application."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+
+
+class Role(StrEnum):
+    """An app role, as it stands in a token's ``roles`` claim."""
+
+    REQUESTER = "Jit.Requester"  # asks, sees and revokes the own
+    APPROVER = "Jit.Approver"  # decides about others' requests
+    OPERATOR = "Jit.Operator"  # sees and revokes all, configures JIT, reconciles
+    AUDITOR = "Jit.Auditor"  # sees all, changes nothing
+    BREAK_GLASS = "Jit.BreakGlass"  # opens without approval, loudly
+    SYSTEM = "Jit.System"  # a ticketing system: may act on behalf of a person

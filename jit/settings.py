@@ -1,0 +1,140 @@
+"""Settings: read once, from a mapping that is passed in, all faults in one message."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from datetime import timedelta
+from uuid import UUID
+
+from jit.domain.limits import LIMITS, Limits
+from jit.domain.times import parse_duration
+
+ARM_ENDPOINT = "https://management.azure.com"
+PROBLEMS_URL = "https://github.com/jit-access-broker/jit-access-broker/blob/main/docs/problems.md"
+NAMES = (
+    "AZURE_CLIENT_ID",
+    "AzureWebJobsStorage",
+    "AzureWebJobsStorage__accountName",
+    "JIT_ARM_ENDPOINT",
+    "JIT_ARM_SCOPE",
+    "JIT_PROBLEMS_URL",
+    "JIT_PUBLIC_BASE_URL",
+    "JIT_REMOVE_ORPHANS",
+    "JIT_START_HORIZON",
+    "JIT_SUBSCRIPTIONS",
+    "JIT_WIDEST_SOURCE",
+    "WEBSITE_AUTH_ENABLED",
+)
+"""Every setting that ``from_env`` reads; a test compares them with sample, template and docs."""
+
+
+class BadSettings(Exception):
+    """One or more settings cannot be used; the message names them all."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Settings:
+    """
+    What the broker is told about its surroundings.
+
+    Attributes:
+        storage_connection: Connection string of the storage account; None uses the identity.
+        storage_account: Name of the storage account, when the identity is used.
+        client_id: Client id of a user-assigned managed identity; None means system-assigned.
+        subscriptions: Lower-case ids to look after; empty means all that the identity can read.
+        arm_endpoint: Azure Resource Manager.
+        arm_scope: Scope of its tokens.
+        public_base_url: How callers reach the broker; None takes it from each request.
+        problems_url: Page that explains problem types.
+        auth_enabled: App Service authentication is on; principals are believed only then.
+        remove_orphans: Remove JIT-looking rules that nobody asked for.
+        limits: The contract's numbers, as moved by settings.
+    """
+
+    storage_connection: str | None
+    storage_account: str | None
+    client_id: str | None
+    subscriptions: tuple[str, ...]
+    arm_endpoint: str
+    arm_scope: str
+    public_base_url: str | None
+    problems_url: str
+    auth_enabled: bool
+    remove_orphans: bool
+    limits: Limits
+
+    @staticmethod
+    def from_env(env: Mapping[str, str]) -> Settings:
+        """
+        Read settings from *env*.
+
+        Raises:
+            BadSettings: The message names every fault.
+        """
+        faults: list[str] = []
+        endpoint = _url(env, "JIT_ARM_ENDPOINT", faults) or ARM_ENDPOINT
+        settings = Settings(
+            storage_connection=env.get("AzureWebJobsStorage") or None,
+            storage_account=env.get("AzureWebJobsStorage__accountName") or None,
+            client_id=env.get("AZURE_CLIENT_ID") or None,
+            subscriptions=_subscriptions(env.get("JIT_SUBSCRIPTIONS", ""), faults),
+            arm_endpoint=endpoint,
+            arm_scope=env.get("JIT_ARM_SCOPE") or f"{ARM_ENDPOINT}/.default",
+            public_base_url=_url(env, "JIT_PUBLIC_BASE_URL", faults),
+            problems_url=_url(env, "JIT_PROBLEMS_URL", faults) or PROBLEMS_URL,
+            auth_enabled=_flag(env, "WEBSITE_AUTH_ENABLED", faults),
+            remove_orphans=_flag(env, "JIT_REMOVE_ORPHANS", faults),
+            limits=_limits(env, faults),
+        )
+        if not settings.storage_connection and not settings.storage_account:
+            faults.append("AzureWebJobsStorage or AzureWebJobsStorage__accountName is required")
+        if faults:
+            raise BadSettings("; ".join(faults))
+        return settings
+
+
+def _url(env: Mapping[str, str], name: str, faults: list[str]) -> str | None:
+    value = env.get(name, "").rstrip("/")
+    if value and not value.startswith(("https://", "http://")):
+        faults.append(f"{name} must be an http(s) URL")
+    return value or None
+
+
+def _flag(env: Mapping[str, str], name: str, faults: list[str]) -> bool:
+    value = env.get(name, "").lower()
+    if value not in {"", "true", "false", "1", "0"}:
+        faults.append(f"{name} must be true or false")
+    return value in {"true", "1"}
+
+
+def _subscriptions(text: str, faults: list[str]) -> tuple[str, ...]:
+    found = []
+    for item in filter(None, (part.strip() for part in text.split(","))):
+        try:
+            found.append(str(UUID(item)))
+        except ValueError:
+            faults.append(f"JIT_SUBSCRIPTIONS holds {item!r}, which is not a subscription id")
+    return tuple(dict.fromkeys(found))
+
+
+def _limits(env: Mapping[str, str], faults: list[str]) -> Limits:
+    limits = LIMITS
+    widest = env.get("JIT_WIDEST_SOURCE", "").lstrip("/")
+    if widest:
+        if widest.isdigit() and 1 <= int(widest) <= 32:  # noqa: PLR2004 # bits of IPv4
+            limits = replace(limits, widest_source_v4=int(widest))
+        else:
+            faults.append("JIT_WIDEST_SOURCE must be a prefix length from 1 to 32")
+    horizon = env.get("JIT_START_HORIZON", "")
+    if horizon:
+        limits = replace(limits, start_horizon=_horizon(horizon, faults))
+    return limits
+
+
+def _horizon(text: str, faults: list[str]) -> timedelta:
+    try:
+        return parse_duration(text)
+    except ValueError as error:
+        faults.append(f"JIT_START_HORIZON: {error}")
+        return LIMITS.start_horizon

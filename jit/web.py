@@ -1,0 +1,205 @@
+"""
+HTTP: requests read, answers rendered, problems written (RFC 9457).
+
+No rule lives here. A principal is believed only where App Service authentication is on: the
+platform strips the ``X-MS-CLIENT-PRINCIPAL`` headers of clients and sets its own
+(https://learn.microsoft.com/azure/app-service/configure-authentication-user-identities).
+"""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import json
+from collections.abc import Callable, Mapping
+from datetime import datetime, timedelta
+from typing import Any
+from urllib.parse import urlsplit
+
+import azure.functions as func
+
+from jit import jsonbody, telemetry
+from jit.broker import views
+from jit.broker.decisions import Decided
+from jit.domain.errors import (
+    BrokerError,
+    Forbidden,
+    InvalidRequest,
+    Rejected,
+    Unauthenticated,
+    Unavailable,
+    Violation,
+)
+from jit.domain.model import ADVANCE, Decision, Person, Status, settled
+from jit.domain.roles import Role
+from jit.records import violations_doc
+from jit.settings import Settings
+from jit.store import Whole
+
+_JSON = "application/json"
+_PROBLEM = "application/problem+json"
+_PRINCIPAL_LIMIT = 32_768
+_OID = {"oid", "http://schemas.microsoft.com/identity/claims/objectidentifier"}
+_ROLES = {"roles", "http://schemas.microsoft.com/ws/2008/06/identity/claims/role"}
+_NAMES = ("preferred_username", "upn", "name", "appid", "azp")
+_SLOWEST = timedelta(minutes=10)
+_SOON_SECONDS = 5
+
+
+# ---- the caller ----------------------------------------------------------------------------------
+
+
+def caller(req: func.HttpRequest, settings: Settings, *allowed: Role) -> Person:
+    """
+    Return who calls, if one of their app roles is *allowed*.
+
+    Raises:
+        Unauthenticated: Nobody is signed in, or authentication is not switched on.
+        Forbidden: None of their roles will do.
+    """
+    person = _principal(req) if settings.auth_enabled else None
+    if person is None:
+        raise Unauthenticated("sign in through the broker's Entra ID application")
+    if allowed and not person.roles & set(allowed):
+        raise Forbidden(f"this needs one of the app roles {', '.join(sorted(allowed))}")
+    return person
+
+
+def _principal(req: func.HttpRequest) -> Person | None:
+    header = req.headers.get("X-MS-CLIENT-PRINCIPAL", "")
+    if not header or len(header) > _PRINCIPAL_LIMIT:
+        return None
+    try:
+        claims = json.loads(base64.b64decode(header))["claims"]
+        pairs = [(str(claim["typ"]), str(claim["val"])) for claim in claims]
+    except (ValueError, binascii.Error, LookupError, TypeError):
+        return None
+    return _person(pairs)
+
+
+def _person(pairs: list[tuple[str, str]]) -> Person | None:
+    oid = next((value for kind, value in pairs if kind in _OID), "")
+    if not oid:
+        return None
+    names = [value for wanted in _NAMES for kind, value in pairs if kind == wanted]
+    roles = frozenset(value for kind, value in pairs if kind in _ROLES)
+    return Person(id=oid.lower(), name=next(iter(names), oid), roles=roles)
+
+
+def address(req: func.HttpRequest) -> str:
+    """Return the caller's address: the last hop that the platform itself appended."""
+    text = str(req.headers.get("X-Forwarded-For", "")).split(",")[-1].strip()
+    if text.startswith("["):
+        return text[1:].split("]", 1)[0]
+    return text.split(":", 1)[0] if text.count(":") == 1 else text
+
+
+# ---- bodies --------------------------------------------------------------------------------------
+
+
+def body(req: func.HttpRequest) -> dict[str, object]:
+    """Return the JSON object in the body; InvalidRequest or TooLarge where there is none."""
+    return jsonbody.read(req.get_body())
+
+
+def optional_body(req: func.HttpRequest) -> dict[str, object] | None:
+    """Return the JSON object in the body, None where it is empty."""
+    return jsonbody.read_optional(req.get_body())
+
+
+def flag(req: func.HttpRequest, name: str) -> bool:
+    """Return a boolean of the query; false where it is missing."""
+    text = str(req.params.get(name, "false")).lower()
+    if text not in {"true", "false"}:
+        detail = f"{name} is true or false"
+        raise InvalidRequest(detail, (Violation(f"#/{name}", "wrong-type", detail),))
+    return text == "true"
+
+
+# ---- answers -------------------------------------------------------------------------------------
+
+
+def ok(doc: object, status: int = 200, headers: Mapping[str, str] | None = None) -> func.HttpResponse:
+    """Return *doc* as JSON."""
+    return func.HttpResponse(
+        json.dumps(doc), status_code=status, mimetype=_JSON, headers=dict(headers or {})
+    )
+
+
+def accepted(whole: Whole, req: func.HttpRequest, settings: Settings, now: datetime) -> func.HttpResponse:
+    """Return 202 with the request and the place to watch it: Logic Apps' async pattern."""
+    base = settings.public_base_url or _base(req)
+    where = f"{base}/api/access-requests/{whole.request.id}/outcome"
+    headers = {"Location": where, "Retry-After": str(_retry_after(whole, now))}
+    return ok(views.request(whole), 202, headers)
+
+
+def outcome(whole: Whole, req: func.HttpRequest, settings: Settings, now: datetime) -> func.HttpResponse:
+    """Return 202 until the request is settled, then 200."""
+    if settled(whole.grants):
+        return ok(views.request(whole))
+    return accepted(whole, req, settings, now)
+
+
+def decided(done: Decided, req: func.HttpRequest, settings: Settings, now: datetime) -> func.HttpResponse:
+    """Return 202 for a change that is under way, 200 where it was already so."""
+    return (
+        accepted(done.whole, req, settings, now) if done.changed else ok(views.request(done.whole))
+    )
+
+
+def previewed(decision: Decision) -> func.HttpResponse:
+    """Return what would be decided."""
+    errors = violations_doc(decision.errors)
+    return ok({"decision": {"allowed": decision.allowed, "rule": decision.rule, "errors": errors}})
+
+
+def _base(req: func.HttpRequest) -> str:
+    parts = urlsplit(req.url)
+    return f"{parts.scheme}://{parts.netloc}"
+
+
+def _retry_after(whole: Whole, now: datetime) -> int:
+    """Return seconds: a few while it opens, up to ten minutes while its start lies ahead."""
+    if ADVANCE.index(whole.status) >= ADVANCE.index(Status.PENDING):
+        return _SOON_SECONDS
+    ahead = max(whole.request.starts_at - now, timedelta(seconds=_SOON_SECONDS))
+    return int(min(ahead, _SLOWEST).total_seconds())
+
+
+def problem(error: BrokerError, req: func.HttpRequest, settings: Settings) -> func.HttpResponse:
+    """Return an error as a problem; upstream text never is part of it."""
+    doc: dict[str, Any] = {
+        "type": f"{settings.problems_url}#{error.slug}",
+        "title": (type(error).__doc__ or "").strip().splitlines()[0].rstrip("."),
+        "status": error.status,
+        "detail": str(error),
+        "instance": urlsplit(req.url).path,
+    }
+    headers: dict[str, str] = {}
+    if isinstance(error, Rejected):
+        doc["errors"] = violations_doc(error.violations)
+        if error.request_id:
+            doc["requestId"] = error.request_id
+    if isinstance(error, Unavailable):
+        headers["Retry-After"] = str(error.retry_after_seconds)
+    return func.HttpResponse(
+        json.dumps(doc), status_code=error.status, mimetype=_PROBLEM, headers=headers
+    )
+
+
+def answered(req: func.HttpRequest, settings: Settings, act: Callable[[], func.HttpResponse]) -> func.HttpResponse:
+    """
+    Return what *act* returns, or the problem that it raised.
+
+    A defect stays the host's 500: it is not the caller's to read.
+    """
+    try:
+        return act()
+    except Rejected as error:
+        codes = sorted({violation.code for violation in error.violations})
+        telemetry.event("request.rejected", status=error.status, problem=error.slug, codes=codes)
+        return problem(error, req, settings)
+    except Unavailable as error:
+        telemetry.warning("request.unavailable", detail=str(error), path=urlsplit(req.url).path)
+        return problem(error, req, settings)
