@@ -249,6 +249,13 @@ def test_one_address_is_one_address_with_or_without_its_length(source, to):
     assert matches(rule, private_ip=VM, port=22, sources=[ALICE])
 
 
+def test_a_network_is_no_vm():
+    """A rule for a whole subnet matches nothing, even where the VM is given as that subnet."""
+    found = both(an_allow(to="10.1.1.0/24"), private_ip="10.1.1.0/24")
+
+    assert found == (False, False)
+
+
 def test_a_rule_for_some_of_the_sources_matches_within_only():
     """Defender may write one rule for several sources, or one for each."""
     found = both(an_allow(), sources=[ALICE, DAVE])

@@ -100,6 +100,7 @@ def test_of_several_blocking_rules_the_first_is_named():
     rules = rules_of(
         arm_rule(300, "Deny", source="203.0.113.0/32"),
         arm_rule(200, "Deny", source="203.0.113.9/32"),
+        arm_rule(250, "Deny", source="203.0.113.99/32"),
         arm_rule(400),
     )
 
