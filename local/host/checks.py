@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import inspect
 import re
+import types
 import typing
 from collections.abc import Iterator, Mapping, Sequence
 from itertools import combinations
@@ -90,6 +91,8 @@ def _of_annotation(binding: Binding, hint: Any) -> Iterator[str]:
         return
     if not isinstance(inner, type) and typing.get_origin(inner) is None:
         yield f"the annotation of {binding.name} is not a type: {inner!r}"
+    elif isinstance(inner, types.GenericAlias):
+        yield f"{binding.name}: the worker knows typing.List[...] and its like, not {inner!r}"
     elif not _fits(binding, inner):
         yield f"the annotation of {binding.name} does not fit a {binding.type} binding: {inner!r}"
 

@@ -80,11 +80,13 @@ class Invoker:
         threads: How many synchronous functions may run at once.
 
     Attributes:
+        threads: The same number.
         running: Counts the invocations that are under way.
     """
 
     def __init__(self, send: Send, threads: int) -> None:
         self._send = send
+        self.threads = threads
         self._slots = threading.BoundedSemaphore(threads)
         self.running = Tally()
         self._lock = threading.Lock()

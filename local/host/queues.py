@@ -86,7 +86,7 @@ class QueueListener:
         self._held: dict[str, _Held] = {}
         self._lock = threading.Lock()
         self._wake, self._stopping = threading.Event(), threading.Event()
-        self._pool = ThreadPoolExecutor(options.batch_size + options.new_batch_threshold)
+        self._pool = ThreadPoolExecutor(invoker.threads)  # more could not run anyway
         self._thread = threading.Thread(target=self._watch, name=f"queue-{function.name}")
         self._thread.daemon = True
 

@@ -181,14 +181,21 @@ class TimerListener:
         healthy = True
         while not self._stopping.wait(_LOOK_SECONDS):
             try:
-                self._look()
+                self.look()
                 healthy = True
             except (AzureError, OSError, ValueError) as error:  # storage or the clock is away
                 if healthy:
                     _log.warning("timer %s waits: %s", self._function.name, error)
                 healthy = False
 
-    def _look(self) -> None:
+    def look(self) -> None:
+        """
+        Look at the clock once, and fire if it is time.
+
+        Raises:
+            AzureError: Storage is away.
+            OSError: The clock is away.
+        """
         if not self._lock.held():
             self._status = None  # whoever fires meanwhile stores what comes next
             return
