@@ -218,7 +218,7 @@ def foreign_digest(firewall: Json) -> str:
     it changes on its own.
     """
     body = _steady(firewall)
-    nats = body.get("properties", {}).get("natRuleCollections")
+    nats = _object(body, "properties").get("natRuleCollections")
     if isinstance(nats, list):
         nats[:] = [item for item in nats if not is_jit_collection(_name(item))]
     return sha256(json.dumps(body, sort_keys=True).encode()).hexdigest()

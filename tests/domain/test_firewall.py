@@ -11,6 +11,7 @@ from jit.domain.firewall import (
     NatRule,
     etag,
     firewall_policy_id,
+    foreign_digest,
     is_jit_collection,
     nat_rules,
     provisioning_state,
@@ -335,3 +336,53 @@ def test_removing_twice_is_removing_once(firewall, doomed):
     twice = without_rules(once, doomed)
 
     assert written(twice) == written(once)
+
+
+# ---- comparing --------------------------------------------------------------------------------
+
+
+@given(firewalls, dooms)
+def test_removing_defenders_rules_leaves_the_digest_of_all_else_as_it_was(firewall, doomed):
+    """A write of ours can be told from a write that did harm."""
+    ours = {(collection, rule) for collection, rule in doomed if is_jit_collection(collection)}
+
+    after = without_rules(firewall, ours)
+
+    assert foreign_digest(after) == foreign_digest(firewall)
+
+
+@pytest.mark.parametrize(
+    "harm",
+    [
+        {"threatIntelMode": "Off"},
+        {"networkRuleCollections": []},
+        {"ipConfigurations": []},
+        {"natRuleCollections": []},
+        {"natRuleCollections": [arm_collection(arm_nat_rule("https"), name="customer-dnat")]},
+        {"natRuleCollections": [CUSTOMER, arm_collection(name="customer-2")]},
+    ],
+)
+def test_any_other_change_changes_the_digest(harm):
+    """Whatever is not Defender's must come back."""
+    firewall = arm_firewall(CUSTOMER, arm_collection(arm_nat_rule()))
+
+    digest = foreign_digest(arm_firewall(**{"natRuleCollections": [CUSTOMER]} | harm))
+
+    assert digest != foreign_digest(firewall)
+
+
+def test_what_azure_changes_by_itself_does_not_change_the_digest():
+    """A write gives new tags and new states, everywhere in the body."""
+    updating = {"provisioningState": "Updating", "etag": "8"}
+    later = arm_firewall(CUSTOMER | {"etag": "8"}, **updating) | {"etag": "8"}
+
+    digest = foreign_digest(later)
+
+    assert digest == foreign_digest(arm_firewall(CUSTOMER))
+
+
+def test_a_body_without_properties_has_a_digest():
+    """A strange body is compared, not refused."""
+    digest = foreign_digest({"properties": None})
+
+    assert digest != foreign_digest({})
