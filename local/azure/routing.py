@@ -204,6 +204,8 @@ def _token(text: str) -> str:
 
 def _read_token(token: str | None) -> str:
     try:
-        return "" if token is None else base64.urlsafe_b64decode(token).decode()
+        if token is None:
+            return ""
+        return base64.b64decode(token, altchars=b"-_", validate=True).decode()
     except ValueError as error:
         raise ArmError(400, "InvalidSkipToken", "The $skiptoken is not valid.") from error
