@@ -11,6 +11,7 @@ import json
 import logging
 
 _log = logging.getLogger("jit")
+logging.getLogger("azure").setLevel(logging.WARNING)  # its INFO is every request and its headers
 
 
 def event(name: str, /, *, level: int = logging.INFO, **fields: object) -> None:

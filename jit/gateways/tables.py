@@ -91,9 +91,16 @@ class StorageTable:
             self._client.delete_entity(op.row.partition, op.row.key, **_seen(op.row))
             return ""
         if op.verb is Verb.INSERT:
-            return str(self._client.create_entity(_entity(op.row)).get("etag") or "")
+            return self._insert(op.row)
         done = self._client.update_entity(_entity(op.row), mode=UpdateMode.REPLACE, **_seen(op.row))
         return str(done.get("etag") or "")
+
+    def _insert(self, row: Row) -> str:
+        try:
+            return str(self._client.create_entity(_entity(row)).get("etag") or "")
+        except ResourceNotFoundError as error:
+            # An insert finds everything but its table; the SDK keeps no error code here.
+            raise _TableMissing from error
 
     def _create(self) -> None:
         with _errors(writes=True):
