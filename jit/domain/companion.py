@@ -56,20 +56,22 @@ def companion_body(
         grant_id: Names the rule, and stands in its description.
         private_ip: The VM's address.
         port: The VM's port.
-        protocol: ``TCP``, ``UDP`` or ``*``.
+        protocol: ``TCP``, ``UDP`` or ``*``, in any case.
         sources: Prefixes of AzureFirewallSubnet, at least one.
         priority: 100 to 4096, free, smaller than that of the rule that blocks.
 
     Raises:
-        ValueError: The name cannot be built, or *sources* is empty: a rule without a source
-            would not be refused everywhere, and must never be sent.
+        ValueError: The name cannot be built; there is no such *protocol*; or *sources* is empty:
+            a rule without a source must never be sent, whatever Azure would make of it.
     """
     if not sources:
         raise ValueError("a companion rule needs a source")
+    if protocol.upper() not in _ARM_PROTOCOLS:
+        raise ValueError(f"a companion rule cannot carry {protocol!r}")
     return {
         "properties": {
             "description": f"Companion of JIT access grant {_as_named(grant_id)}; see its broker.",
-            "protocol": _ARM_PROTOCOLS[protocol],
+            "protocol": _ARM_PROTOCOLS[protocol.upper()],
             "sourcePortRange": "*",
             "destinationPortRange": str(port),
             **_source_fields(tuple(sources)),

@@ -97,7 +97,9 @@ def test_several_prefixes_of_the_firewall_subnet_become_a_list():
     assert "sourceAddressPrefix" not in fields
 
 
-@pytest.mark.parametrize(("protocol", "written"), [("TCP", "Tcp"), ("UDP", "Udp"), ("*", "*")])
+@pytest.mark.parametrize(
+    ("protocol", "written"), [("TCP", "Tcp"), ("Tcp", "Tcp"), ("UDP", "Udp"), ("*", "*")]
+)
 def test_the_protocol_is_written_as_azure_spells_it(protocol, written):
     """JIT policies and NSGs differ in case."""
     body = a_body(protocol=protocol)
@@ -109,6 +111,12 @@ def test_a_companion_without_a_source_is_never_built():
     """No source could be read as any source."""
     with pytest.raises(ValueError, match="needs a source"):
         a_body(sources=[])
+
+
+def test_a_companion_of_another_protocol_is_never_built():
+    """What a JIT policy cannot name is not let in."""
+    with pytest.raises(ValueError, match="cannot carry 'ICMP'"):
+        a_body(protocol="ICMP")
 
 
 def test_a_description_fits_for_the_longest_grant_id():
