@@ -9,7 +9,7 @@ from ipaddress import IPv4Address, IPv6Address, ip_address, ip_network
 from jit.domain.addresses import network
 from jit.domain.companion import parse_companion_name
 from jit.domain.jitrules import JitKind, is_jit_allow_name, parse_jit_name
-from jit.domain.model import Network, PortRule, MachineWarning
+from jit.domain.model import MachineWarning, Network, PortRule
 from jit.domain.nsg import Allowed, Blocked, Flow, Part, evaluate_path, parts
 from jit.domain.securityrules import Access, Direction, SecurityRule
 
