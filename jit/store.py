@@ -12,6 +12,7 @@ import secrets
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
+from itertools import islice
 
 from jit import records
 from jit.domain import armid
@@ -21,6 +22,7 @@ from jit.domain.model import Grant, Request, Status, VirtualMachine, status_of
 from jit.interfaces import Op, Row, Table, Verb, Where
 
 TOMBSTONE_KEPT = timedelta(days=7)
+_PAGE = 1000  # rows a query returns at most
 _OPERATIONS = 100  # the most that a transaction takes
 _CHUNK = 45  # a delete and an insert each, below the 100 operations of a transaction
 
@@ -217,12 +219,21 @@ class Store:
         return tuple(Held(row, records.grants_of(row)) for row in self._all(self._state, where))
 
     def drop(self, rows: Sequence[Row]) -> None:
-        """Delete rows of one partition; what is gone already is fine."""
-        for row in rows:
-            try:
-                self._state.write([Op(Verb.DELETE, row)])
-            except StateConflict:
-                continue  # another instance dropped or renewed it
+        """
+        Delete rows of one partition in transactions; what is gone already is fine.
+
+        So is what somebody else changed meanwhile: it is not the row that was to go.
+        """
+        self._write_cache([Op(Verb.DELETE, row) for row in rows])
+
+    def outbox(self, partition: str, *, limit: int) -> tuple[Row, ...]:
+        """Return the oldest audit rows of a subscription that no drainer has taken yet."""
+        where = Where(partition=partition, first="a|", last="a}")
+        return tuple(islice(self._all(self._state, where, limit), limit))
+
+    def note(self, partition: str, events: Sequence[Event]) -> None:
+        """Record events of a subscription that change no row, 100 at most."""
+        self._state.write([Op(Verb.INSERT, audit_row(partition, event)) for event in events])
 
     # ---- the inventory -----------------------------------------------------------------------
 
@@ -304,10 +315,10 @@ class Store:
         yield from filter(None, (whole_from_history(group),))
 
     @staticmethod
-    def _all(table: Table, where: Where) -> Iterator[Row]:
+    def _all(table: Table, where: Where, limit: int = _PAGE) -> Iterator[Row]:
         token: str | None = None
         while True:
-            page = table.query(where, token=token)
+            page = table.query(where, limit=limit, token=token)
             yield from page.rows
             token = page.token
             if token is None:

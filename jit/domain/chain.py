@@ -1,0 +1,118 @@
+r"""
+The audit chain: each record names the hash of the one before it.
+
+How to verify a chain offline. A record's hash is the SHA-256, in lower-case hexadecimal, of the
+bytes of one JSON object with the members ``chain``, ``event``, ``previous``, ``recordedAt`` and
+``sequence``, written like this: members sorted by name at every depth, no space between tokens,
+every character outside ASCII as ``\uXXXX`` (lower-case digits, surrogate pairs), control
+characters too unless JSON has a short form for them (``\n``), numbers as they stand. In Python:
+``json.dumps(value, sort_keys=True, separators=(",", ":"))``. ``chain`` is the subscription id,
+lower-case; sequences count from 1 without a gap; the first ``previous`` is 64 zeros.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, replace
+from hashlib import sha256
+from typing import Any
+
+Json = Mapping[str, Any]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Head:
+    """
+    Where a chain ends.
+
+    Attributes:
+        chain: Subscription id, lower-case.
+        sequence: That of the last record; 0 for an empty chain.
+        hash: That of the last record; 64 zeros for an empty chain.
+    """
+
+    chain: str
+    sequence: int = 0
+    hash: str = "0" * 64
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Record:
+    """
+    One link of a chain.
+
+    Attributes:
+        chain: Subscription id, lower-case.
+        sequence: 1, 2, 3, …
+        previous: Hash of the record before.
+        recorded_at: When it was appended, RFC 3339, UTC; the event says when it happened.
+        event: What happened, as ``domain.audit.Event.doc`` writes it.
+        hash: What the rest amounts to.
+    """
+
+    chain: str
+    sequence: int
+    previous: str
+    recorded_at: str
+    event: Json
+    hash: str
+
+
+def append(head: Head, event: Json, *, recorded_at: str) -> Record:
+    """Return the record that follows *head*."""
+    record = Record(
+        chain=head.chain,
+        sequence=head.sequence + 1,
+        previous=head.hash,
+        recorded_at=recorded_at,
+        event=event,
+        hash="",
+    )
+    return replace(record, hash=digest(record))
+
+
+def head_of(record: Record) -> Head:
+    """Return the end of a chain whose last record is *record*."""
+    return Head(chain=record.chain, sequence=record.sequence, hash=record.hash)
+
+
+def digest(record: Record) -> str:
+    """Return the hash that *record* should have."""
+    value = {
+        "chain": record.chain,
+        "event": record.event,
+        "previous": record.previous,
+        "recordedAt": record.recorded_at,
+        "sequence": record.sequence,
+    }
+    return sha256(canonical(value).encode()).hexdigest()
+
+
+def canonical(value: object) -> str:
+    """Write JSON in the one form that is hashed; ASCII only."""
+    return json.dumps(value, sort_keys=True, separators=(",", ":"), allow_nan=False)
+
+
+def verify(records: Iterable[Record], *, start: Head, end: Head | None = None) -> int | None:
+    """
+    Return the first sequence that is broken: altered, missing or out of place.
+
+    Args:
+        records: In order, beginning right after *start*.
+        start: ``Head(chain=subscription)`` for a whole chain, else a head that was kept.
+        end: The head that the chain had when it was last anchored elsewhere. Without it, records
+            cut off at the end go unnoticed: that is what anchors are for.
+
+    Returns:
+        None if every record is what it says and follows from the one before.
+    """
+    head = start
+    for record in records:
+        expected = append(head, record.event, recorded_at=record.recorded_at)
+        if record != expected:
+            return head.sequence + 1
+        head = head_of(record)
+        if end is not None and head.sequence == end.sequence and head != end:
+            return head.sequence
+    return head.sequence + 1 if end is not None and head.sequence < end.sequence else None
