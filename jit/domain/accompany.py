@@ -12,7 +12,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
-from jit.domain import companion, paths
+from jit.domain import companion, nsg, paths
 from jit.domain.firewall import NatRule
 from jit.domain.model import Grant, Interface
 from jit.domain.paths import Guard, Look, MachineView
@@ -110,6 +110,5 @@ def _companion(
 
 def _free(guard: Guard, blocking: int, used: Sequence[Companion]) -> int | None:
     """Return a free priority that decides before *blocking*; the nearest, to disturb least."""
-    busy = {rule.priority for rule in guard.rules}
-    busy |= {item.priority for item in used if item.nsg_id == guard.id}
-    return next((p for p in range(min(blocking, 4097) - 1, 99, -1) if p not in busy), None)
+    below = min([blocking, *(item.priority for item in used if item.nsg_id == guard.id)])
+    return nsg.first_free_priority(guard.rules, below=below)

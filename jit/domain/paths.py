@@ -205,7 +205,9 @@ def look(grant: Grant, view: MachineView) -> Look:
     rules = letting_in(everything, grant.sources)
     unclear = _unclear(grant, view)
     if unclear:
-        return Look(sight=Sight.UNCLEAR, rules=rules, why=unclear)
+        return Look(
+            sight=Sight.UNCLEAR, rules=rules, why=unclear, blocked_by=_meanwhile(grant, view)
+        )
     if not rules:
         return Look(sight=Sight.ABSENT, why="no rule is there yet")
     through = _through_firewall if grant.via is Via.FIREWALL else _through_nsg
@@ -232,16 +234,28 @@ def _overlaps(text: str, source: Network) -> bool:
         return True  # `*`, a tag, a range, another IP version: it may well let it in
 
 
+def _meanwhile(grant: Grant, view: MachineView) -> Mapping[str, int]:
+    """Return what the NSGs would stop once the firewall has finished its update."""
+    if grant.via is not Via.FIREWALL or _nsg_unclear(view):
+        return {}
+    return _firewall_blocked(grant, view, view.vm.interface)[1]
+
+
 def _unclear(grant: Grant, view: MachineView) -> str:
+    found = _nsg_unclear(view)
+    if not found and grant.via is Via.FIREWALL:
+        return _firewall_unclear(view.firewall)
+    return found
+
+
+def _nsg_unclear(view: MachineView) -> str:
     for nic in view.vm.interfaces:
         guards = view.guards_of(nic)
         if guards is None:
-            return f"an NSG of {nic.id.rsplit('/', 1)[-1]} could not be read"
+            return f"an NSG of {_name(nic.id)} could not be read"
         for guard in guards:
             if not guard.settled:
                 return f"NSG {_name(guard.id)} is being updated"
-    if grant.via is Via.FIREWALL:
-        return _firewall_unclear(view.firewall)
     return ""
 
 
