@@ -49,6 +49,7 @@ def main() -> int:
     host.start()
     print(f"host ready on {host.server.url}", flush=True)
     stopping.wait()
+    _log.info("host stopping")
     host.stop()
     _log.info("host stopped")
     return 0

@@ -16,6 +16,7 @@ import uuid
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -36,6 +37,7 @@ if TYPE_CHECKING:  # imported when the first queue or timer needs them: half a s
 
 _log = logging.getLogger("local.host")
 _DRAIN_SECONDS = 10.0
+_LOOK_SECONDS = 0.05  # how soon the server notices that it should stop
 _TIMERS_CONNECTION = "AzureWebJobsStorage"
 
 
@@ -91,7 +93,8 @@ class Host:
             queue.start()
         for timer in self._timers:
             timer.start()
-        threading.Thread(target=self.server.serve_forever, name="http", daemon=True).start()
+        serve = partial(self.server.serve_forever, _LOOK_SECONDS)
+        threading.Thread(target=serve, name="http", daemon=True).start()
 
     def stop(self) -> None:
         """Take no new work, let what runs come to its end (within bounds), give back the rest."""

@@ -5,8 +5,9 @@ The order of things is that of the real ``QueueListener`` and ``QueueProcessor``
 (Azure/azure-sdk-for-net, Microsoft.Azure.WebJobs.Extensions.Storage.Queues):
 a message is held invisible for ten minutes and held again while its function
 runs; done, it is deleted; failed, it is shown again after ``visibilityTimeout``;
-failed ``maxDequeueCount`` times, it moves to the poison queue, whose own
-messages never move on.
+failed ``maxDequeueCount`` times, it moves to the poison queue. A message that
+fails there stays invisible until its hold ends, is tried ``maxDequeueCount``
+times in all and then left to expire: a function on a poison queue must not raise.
 """
 
 from __future__ import annotations
@@ -173,17 +174,20 @@ class QueueListener:
         try:
             self._invoker.invoke(self._function, self._argument(held.message, body))
         except InvocationFailed:
-            if tries >= self._options.max_dequeue_count:
-                self._give_up(held)
-            else:
-                self._show(held, self._options.visibility_timeout.total_seconds())
+            self._fail(held, tries)
         else:
             self._delete(held)
 
-    def _give_up(self, held: _Held) -> None:
-        """Move the message to the poison queue; a poison message only waits and comes again."""
-        if self._poison is None:
+    def _fail(self, held: _Held, tries: int) -> None:
+        """Show the message again or give it up; a poison message stays invisible for its hold."""
+        if tries >= self._options.max_dequeue_count:
+            self._give_up(held)
+        elif self._poison is not None:
             self._show(held, self._options.visibility_timeout.total_seconds())
+
+    def _give_up(self, held: _Held) -> None:
+        """Move the message to the poison queue; a poison message itself stays where it is."""
+        if self._poison is None:
             return
         _log.error("message %s moves to %s", held.message.id, self._poison.queue_name)
         messages.post(self._poison, held.message.content)

@@ -16,7 +16,7 @@ import logging
 import threading
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -162,13 +162,16 @@ class TimerListener:
         self._function, self._schedule, self._clock = function, schedule, clock
         self._lock, self._monitor, self._invoker = lock, monitor, invoker
         self._status: Status | None = None
+        self._expected: datetime | None = None
         self._run_on_startup = bool(function.trigger.fields.get("runOnStartup"))
         self._stopping = threading.Event()
         self._thread = threading.Thread(target=self._watch, name=f"timer-{function.name}")
         self._thread.daemon = True
 
     def start(self) -> None:
-        """Begin to watch the clock."""
+        """Begin to watch the clock; what comes due from now on is not missed."""
+        with contextlib.suppress(OSError, ValueError):  # the clock is not there yet
+            self._expected = self._schedule.after(self._clock())
         self._thread.start()
 
     def stop(self, seconds: float) -> None:
@@ -196,10 +199,11 @@ class TimerListener:
             AzureError: Storage is away.
             OSError: The clock is away.
         """
+        now = self._clock()
         if not self._lock.held():
             self._status = None  # whoever fires meanwhile stores what comes next
+            self._expected = self._schedule.after(now)
             return
-        now = self._clock()
         status = self._status = self._current(now)
         if self._run_on_startup:
             self._run_on_startup = False
@@ -209,12 +213,20 @@ class TimerListener:
 
     def _current(self, now: datetime) -> Status:
         """Return what is due next; a clock that was set back brings the due time back as well."""
-        status = self._status or self._stored()
+        if self._status is None:
+            self._status = self._stored() or self._first(now)
+            due = self._status.due.isoformat()
+            _log.info("timer %s is ours; it is due at %s", self._function.name, due)
+        status = self._status
         regular = self._schedule.after(now)
-        if status is None:
-            return Status(self._schedule.expression, None, regular)
-        if status.due > regular:
-            return Status(status.expression, status.last, regular)
+        return status if status.due <= regular else replace(status, due=regular)
+
+    def _first(self, now: datetime) -> Status:
+        """Return and store the status of a timer that has none yet."""
+        due = self._expected or self._schedule.after(now)
+        status = Status(self._schedule.expression, None, due)
+        if self._monitor is not None:
+            self._monitor.write(status)
         return status
 
     def _stored(self) -> Status | None:
