@@ -208,6 +208,10 @@ class Store:
         partition, _ = armid.parse_request_id(request_id) or ("", None)
         self._state.write([Op(Verb.INSERT, audit_row(partition, event))])
 
+    def record(self, partition: str, events: Sequence[Event]) -> None:
+        """Record events of a subscription that belong to no request: 1 to 100, all or none."""
+        self._state.write([Op(Verb.INSERT, audit_row(partition, event)) for event in events])
+
     def is_live(self, partition: str, request_id: str) -> bool:
         """Tell whether the request's own row still is among the live ones."""
         return self._state.get(partition, records.request_key(request_id)) is not None

@@ -15,6 +15,7 @@ from typing import Any
 from azure.mgmt.security.v2020_01_01 import SecurityCenter
 
 from jit.domain import armid
+from jit.domain.errors import Gone
 from jit.gateways.arm import TIMEOUTS, policies
 from jit.gateways.azure_errors import arm_errors
 from jit.interfaces import Resource
@@ -58,9 +59,12 @@ class DefenderPolicies:
         return found
 
     def delete(self, policy_id: str) -> None:
-        """Delete a policy."""
-        with arm_errors(changes=True):
-            self._operations(policy_id).delete(*_path(policy_id))
+        """Delete a policy; deleting nothing is fine."""
+        try:
+            with arm_errors(changes=True):
+                self._operations(policy_id).delete(*_path(policy_id))
+        except Gone:
+            return
 
     def _operations(self, policy_id: str) -> Any:
         subscription = armid.subscription(policy_id)

@@ -1,0 +1,73 @@
+"""
+The broker's own Azure gateways over the simulator, without a socket.
+
+There are no further fakes of Azure: the real SDK clients run here on an in-process transport, so
+what is tested above is what runs below, error translation and paging included.
+"""
+
+from __future__ import annotations
+
+import time
+from typing import Any
+
+from azure.core.credentials import AccessToken
+
+from jit.gateways.arm import ThinArm
+from jit.gateways.jit_policies import DefenderPolicies
+from jit.gateways.network import AzureNetwork
+from jit.interfaces import Arm, JitPolicies, Network
+from jit.observer import Observer
+from local.azure.transport import SimulatorTransport
+from tests.fakes.calls import Calls, Counted
+from tests.local.azure.sim import HOST, Sim
+
+SCOPE = "https://management.azure.com/.default"
+
+
+class SimulatedIdentity:
+    """A credential of one of the landscape's principals, the broker's own unless told."""
+
+    def __init__(self, sim: Sim, person: str = "broker") -> None:
+        """Tokens are issued by *sim* itself."""
+        self._sim = sim
+        self._person = person
+
+    def get_token(self, *_scopes: str, **_options: Any) -> AccessToken:
+        """Return a fresh token, good for an hour of wall time."""
+        return AccessToken(self._sim.token(self._person), int(time.time()) + 3600)
+
+
+class Overslept(AssertionError):
+    """A client wanted to wait inside a call; waiting is the queue's work."""
+
+
+def _refuse_to_sleep(seconds: float) -> None:
+    raise Overslept(f"{seconds} seconds")
+
+
+class SimulatedAzure:
+    """
+    Real gateways, simulated Azure.
+
+    Attributes:
+        sim: The simulator, with its clock, faults and log.
+        calls: Counts every call of ``arm``, ``policies`` and ``network``.
+    """
+
+    def __init__(self, sim: Sim, calls: Calls | None = None, *, person: str = "broker") -> None:
+        """Build the three gateways as *person*; a client that waits fails its test."""
+        self.sim = sim
+        self.calls = calls or Calls()
+        transport = SimulatorTransport(sim.azure, sleep=_refuse_to_sleep)
+        who = SimulatedIdentity(sim, person)
+        self.arm: Arm = Counted(ThinArm(HOST, who, SCOPE, transport=transport), self.calls, "arm")
+        self.policies: JitPolicies = Counted(
+            DefenderPolicies(HOST, who, SCOPE, transport=transport), self.calls, "policies"
+        )
+        self.network: Network = Counted(
+            AzureNetwork(HOST, who, SCOPE, transport=transport), self.calls, "network"
+        )
+
+    def observer(self, *subscriptions: str) -> Observer:
+        """Return the broker's eyes on this Azure."""
+        return Observer(self.arm, lambda: self.policies, lambda: self.network, subscriptions)
