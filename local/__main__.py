@@ -16,9 +16,11 @@ from pathlib import Path
 
 from local.azurite import NotInstalled, Ports
 from local.children import ChildFailed
-from local.stack import NoCoreTools, Options, Stack
+from local.stack import ROOT, NoCoreTools, Options, Stack
 
-_HOST_PORTS = (7071, 7073, 7074, 7075)  # 7072 is the simulator's
+_HOST_PORTS = (7071, 7073, 7074, 7075)
+_SIMULATOR_PORT = 7072
+_STORAGE_PORTS = Ports(10000, 10001, 10002)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -44,9 +46,10 @@ def _demo() -> int:
 def _run(chosen: argparse.Namespace) -> int:
     run = chosen.directory or Path(tempfile.mkdtemp(prefix="jit-stack-"))
     options = Options(
-        hosts=_HOST_PORTS[: chosen.instances],
-        simulator=7072,
-        storage=Ports(10000, 10001, 10002),
+        app=chosen.app,
+        hosts=(0,) * chosen.instances if chosen.any_ports else _HOST_PORTS[: chosen.instances],
+        simulator=0 if chosen.any_ports else _SIMULATOR_PORT,
+        storage=Ports() if chosen.any_ports else _STORAGE_PORTS,
         in_memory=chosen.directory is None,
         env=dict(setting.split("=", 1) for setting in chosen.set),
         say=lambda line: print(line, flush=True),
@@ -81,6 +84,8 @@ def _parser() -> argparse.ArgumentParser:
     commands.add_parser("demo", help="show the main job, step by step, on a stack of its own")
     run = commands.add_parser("run", help="start the stack and leave it up")
     run.add_argument("--instances", type=int, default=1, choices=range(1, len(_HOST_PORTS) + 1))
+    run.add_argument("--any-ports", action="store_true", help="where 7071 and so on are taken")
+    run.add_argument("--app", type=Path, default=ROOT, help="where function_app.py lies")
     run.add_argument("--directory", type=Path, help="keep data and logs there (default: nowhere)")
     run.add_argument("--set", action="append", default=[], metavar="NAME=VALUE", help="a setting")
     return parser

@@ -121,6 +121,7 @@ class Children:
 
         Its standard output and error go to the end of the file *log*.
         """
+        self._pipe()  # or nobody would end it
         with log.open("ab") as output:
             process = subprocess.Popen(
                 command,

@@ -177,6 +177,7 @@ class Stack:
             NotInstalled: Azurite has not been obtained.
             NoCoreTools: See there.
         """
+        _host_command(0, self.options)  # fails here rather than after the rest is up
         with ExitStack() as opening:
             self.run.mkdir(parents=True, exist_ok=True)
             opening.enter_context(self._children)

@@ -1,0 +1,147 @@
+"""The stack: what it starts, what it tells its hosts, and how it ends."""
+
+import json
+import signal
+import subprocess
+import sys
+
+import pytest
+
+from local import stack as stacks
+from local.azurite import Ports
+from local.stack import NoCoreTools, Options, Stack
+from tests.local.calls import call
+
+APP = """
+import json, os
+import azure.functions as func
+app = func.FunctionApp(http_auth_level=func.AuthLevel.ANONYMOUS)
+
+@app.route(route="environment")
+def environment(req: func.HttpRequest) -> str:
+    return json.dumps(dict(os.environ))
+"""
+SAMPLE = {
+    "IsEncrypted": False,
+    "Values": {"JIT_TICK_SCHEDULE": "0 * * * * *", "JIT_ARM_ENDPOINT": "overruled"},
+}
+
+
+def write_app(folder):
+    """Write a small app that shows its environment."""
+    (folder / "function_app.py").write_text(APP)
+    (folder / "host.json").write_text('{"version": "2.0"}')
+    (folder / "local.settings.sample.json").write_text(json.dumps(SAMPLE))
+    return folder
+
+
+@pytest.fixture
+def app(tmp_path_factory):
+    """The small app, in a folder of its own."""
+    return write_app(tmp_path_factory.mktemp("app"))
+
+
+@pytest.fixture(scope="module")
+def stack(tmp_path_factory):
+    """One whole stack with two hosts of the small app."""
+    app = write_app(tmp_path_factory.mktemp("app"))
+    options = Options(app=app, hosts=(0, 0), env={"JIT_EXTRA": "said by the test"})
+    with Stack(tmp_path_factory.mktemp("run"), options) as running:
+        yield running
+
+
+def environment(host):
+    return call(f"{host.url}/api/environment").json
+
+
+def test_hosts_find_the_simulator_and_the_storage(stack):
+    """The broker's real clients need no more than these settings."""
+    seen = environment(stack.hosts[0])
+
+    assert seen["AzureWebJobsStorage"] == stack.connection_string
+    assert seen["JIT_ARM_ENDPOINT"] == stack.simulator_url
+    assert seen["IDENTITY_ENDPOINT"] == f"{stack.simulator_url}/msi/token"
+    assert seen["JIT_LOCAL_CLOCK"] == str(stack.clock_file)
+    assert len(seen["JIT_SUBSCRIPTIONS"].split(",")) == 2
+
+
+def test_settings_come_from_the_sample_under_the_callers(stack):
+    """What nobody says otherwise is what the sample says."""
+    seen = environment(stack.hosts[0])
+
+    assert seen["JIT_TICK_SCHEDULE"] == "0 * * * * *"
+    assert seen["JIT_EXTRA"] == "said by the test"
+
+
+def test_every_host_has_the_same_settings(stack):
+    """But for its own address."""
+    first, second = map(environment, stack.hosts)
+
+    assert first.pop("WEBSITE_HOSTNAME") != second.pop("WEBSITE_HOSTNAME")
+    assert first == second
+
+
+def test_the_identity_endpoint_wants_the_stacks_secret(stack):
+    """Tokens are for those who know the header, as in App Service."""
+    path = "/msi/token?api-version=2019-08-01&resource=https://management.azure.com/"
+    secret = environment(stack.hosts[0])["IDENTITY_HEADER"]
+
+    assert call(stack.simulator_url + path, X_IDENTITY_HEADER="guessed").status == 401
+    assert call(stack.simulator_url + path, X_IDENTITY_HEADER=secret).json["access_token"]
+
+
+def test_a_host_can_be_killed_and_started_again(stack):
+    """On its port, with its settings, while the others go on."""
+    before = environment(stack.hosts[1])
+    stack.hosts[1].kill()
+    answer = call(f"{stack.hosts[0].url}/api/environment")
+    stack.hosts[1].start()
+
+    assert answer.status == 200
+    assert environment(stack.hosts[1]) == before
+
+
+def test_settings_that_would_lead_to_a_real_azure_do_not_get_in(app, tmp_path, monkeypatch):
+    """A developer is often signed in somewhere."""
+    monkeypatch.setenv("AZURE_CLIENT_SECRET", "of the real thing")
+    monkeypatch.setenv("JIT_SUBSCRIPTIONS", "a real one")
+    with Stack(tmp_path / "run", Options(app=app, simulator=None)) as running:
+        seen = environment(running.hosts[0])
+
+    assert "AZURE_CLIENT_SECRET" not in seen
+    assert "JIT_SUBSCRIPTIONS" not in seen
+
+
+def test_core_tools_that_are_missing_are_named(app, tmp_path, monkeypatch):
+    """``JIT_LOCAL_HOST=func`` needs ``func``."""
+    monkeypatch.setenv("JIT_LOCAL_HOST", "func")
+    monkeypatch.setenv("PATH", str(tmp_path))
+
+    with (
+        pytest.raises(NoCoreTools, match="Core Tools"),
+        Stack(tmp_path / "run", Options(app=app, simulator=None)),
+    ):
+        pytest.fail("there is no func")
+
+
+def test_the_command_runs_until_it_is_told_to_stop(app, project, tmp_path):
+    """``python -m local run``: addresses on standard output, exit code 0 on SIGTERM."""
+    command = [sys.executable, "-u", "-m", "local", "run", "--any-ports", "--app", str(app)]
+    command += ["--directory", str(tmp_path / "run")]
+    with subprocess.Popen(command, cwd=project, stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdout is not None
+        lines = list(iter(process.stdout.readline, "Ctrl-C stops everything.\n"))
+        address = next(line for line in lines if line.startswith("broker")).split()[1]
+        status = call(f"{address}/api/environment").status
+        process.send_signal(signal.SIGTERM)
+        code = process.wait(60)
+
+    assert (status, code) == (200, 0)
+
+
+def test_free_ports_are_not_those_of_the_documented_stack():
+    """A test never meets what ``make run`` has started."""
+    documented = {7071, 7072, 7073, 10000, 10001, 10002}
+
+    assert not documented & set(stacks._FREE_PORTS)
+    assert Ports() == Ports(0, 0, 0)
