@@ -134,7 +134,8 @@ def obtain() -> None:
     if is_installed():
         return
     version = _SOURCES[1].read_text().split('"azurite": "')[1].split('"')[0]
-    print(f"obtaining Azurite {version} with npm (Node {found.version}): about 70 MB, once")
+    say = f"obtaining Azurite {version} with npm (Node {found.version}): about 70 MB, once"
+    print(say, flush=True)
     shutil.rmtree(HOME, ignore_errors=True)
     HOME.mkdir(parents=True)
     for source in _SOURCES:

