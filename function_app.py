@@ -6,8 +6,6 @@ its own, it belongs in ``jit``. App Service authentication stands in front of ev
 ``health``, so the function level is anonymous.
 """
 
-from typing import List  # noqa: UP035 # the worker does not know list[str] as an output type
-
 import azure.functions as func
 
 from jit import messages, telemetry, web, wiring
@@ -29,7 +27,7 @@ SEES = (Role.REQUESTER, Role.OPERATOR, Role.AUDITOR, Role.APPROVER)
 
 @app.route(route="access-requests", methods=["POST"])
 @app.queue_output(arg_name="work", queue_name=messages.POLICY, connection=STORAGE)
-def create_access_request(req: func.HttpRequest, work: func.Out[List[str]]) -> func.HttpResponse:
+def create_access_request(req: func.HttpRequest, work: func.Out[list[str]]) -> func.HttpResponse:
     """Accept an access request: 202 and a place to watch it, or a problem."""
 
     def act() -> func.HttpResponse:
@@ -92,7 +90,7 @@ def get_outcome(req: func.HttpRequest) -> func.HttpResponse:
 
 @app.route(route="access-requests/{id}/revoke", methods=["POST"])
 @app.queue_output(arg_name="work", queue_name=messages.POLICY, connection=STORAGE)
-def revoke_access_request(req: func.HttpRequest, work: func.Out[List[str]]) -> func.HttpResponse:
+def revoke_access_request(req: func.HttpRequest, work: func.Out[list[str]]) -> func.HttpResponse:
     """Give access back early: the own one, or anybody's as an operator."""
 
     def act() -> func.HttpResponse:
@@ -110,7 +108,7 @@ def revoke_access_request(req: func.HttpRequest, work: func.Out[List[str]]) -> f
 
 @app.route(route="access-requests/{id}/extend", methods=["POST"])
 @app.queue_output(arg_name="work", queue_name=messages.POLICY, connection=STORAGE)
-def extend_access_request(req: func.HttpRequest, work: func.Out[List[str]]) -> func.HttpResponse:
+def extend_access_request(req: func.HttpRequest, work: func.Out[list[str]]) -> func.HttpResponse:
     """Keep the own access for longer, without dropping it."""
 
     def act() -> func.HttpResponse:
@@ -142,6 +140,34 @@ def list_virtual_machines(req: func.HttpRequest) -> func.HttpResponse:
     return web.answered(req, wiring.settings(), act)
 
 
+@app.route(route="virtual-machines/jit-policy", methods=["PUT"])
+def put_jit_policy(req: func.HttpRequest) -> func.HttpResponse:
+    """Put virtual machines under just-in-time access."""
+
+    def act() -> func.HttpResponse:
+        caller = web.caller(req, wiring.settings(), Role.OPERATOR)
+        wanted, faults = intake.read_policy_put(web.body(req), limits=wiring.settings().limits)
+        if faults:
+            raise InvalidRequest("the body has faults", faults)
+        return web.configured(wiring.configurator().put(wanted, caller, now=wiring.clock()))
+
+    return web.answered(req, wiring.settings(), act)
+
+
+@app.route(route="virtual-machines/jit-policy", methods=["DELETE"])
+def delete_jit_policy(req: func.HttpRequest) -> func.HttpResponse:
+    """Take virtual machines out of just-in-time access."""
+
+    def act() -> func.HttpResponse:
+        caller = web.caller(req, wiring.settings(), Role.OPERATOR)
+        unwanted, faults = intake.read_policy_delete(web.body(req), limits=wiring.settings().limits)
+        if faults:
+            raise InvalidRequest("the body has faults", faults)
+        return web.configured(wiring.configurator().delete(unwanted, caller, now=wiring.clock()))
+
+    return web.answered(req, wiring.settings(), act)
+
+
 @app.route(route="my-address", methods=["GET"])
 def get_my_address(req: func.HttpRequest) -> func.HttpResponse:
     """Return the caller's address as the broker sees it: a source to ask for."""
@@ -151,6 +177,44 @@ def get_my_address(req: func.HttpRequest) -> func.HttpResponse:
         return web.ok({"address": web.address(req)})
 
     return web.answered(req, wiring.settings(), act)
+
+
+@app.route(route="reconcile", methods=["POST"])
+@app.queue_output(arg_name="work", queue_name=messages.RECONCILE, connection=STORAGE)
+def start_reconcile(req: func.HttpRequest, work: func.Out[list[str]]) -> func.HttpResponse:
+    """Compare all rules with all grants: now, or as a plan without acting."""
+
+    def act() -> func.HttpResponse:
+        web.caller(req, wiring.settings(), Role.OPERATOR)
+        if web.flag(req, "dryRun"):
+            return web.planned(wiring.reconciler().dry_run(now=wiring.clock()))
+        subscriptions = wiring.reconciler().subscriptions()
+        work.set([messages.reconcile(subscription) for subscription in subscriptions])
+        return web.ok({"dryRun": False, "subscriptions": list(subscriptions)}, 202)
+
+    return web.answered(req, wiring.settings(), act)
+
+
+@app.route(route="health", methods=["GET"])
+def get_health(req: func.HttpRequest) -> func.HttpResponse:
+    """Say whether storage and Azure answer; open to anybody, so it says no more."""
+    health = wiring.health().look()
+    return web.ok(health.doc(), 200 if health.well else 503)
+
+
+# ---- timers: they only look and enqueue ----------------------------------------------------------
+
+
+@app.timer_trigger(arg_name="timer", schedule="%JIT_TICK_SCHEDULE%", use_monitor=True)
+def tick(timer: func.TimerRequest) -> None:
+    """Wake the policies that have something due: no message is needed for anything to happen."""
+    wiring.reconciler().tick(now=wiring.clock())
+
+
+@app.timer_trigger(arg_name="timer", schedule="%JIT_RECONCILE_SCHEDULE%", use_monitor=True)
+def reconcile(timer: func.TimerRequest) -> None:
+    """Have every subscription compared: one message each."""
+    wiring.reconciler().enqueue_all()
 
 
 # ---- workers -------------------------------------------------------------------------------------
@@ -166,3 +230,16 @@ def work_policy(msg: func.QueueMessage) -> None:
 def alert_policy_poison(msg: func.QueueMessage) -> None:
     """Alert: grants do not depend on messages, but something keeps failing."""
     telemetry.alert("message.poisoned", queue=messages.POLICY, message_id=msg.id)
+
+
+@app.queue_trigger(arg_name="msg", queue_name=messages.RECONCILE, connection=STORAGE)
+def reconcile_subscription(msg: func.QueueMessage) -> None:
+    """Compare a subscription's rules with its grants; close, mend, report."""
+    subscription = messages.read(msg.get_body(), "subscription")
+    wiring.reconciler().run(subscription, now=wiring.clock())
+
+
+@app.queue_trigger(arg_name="msg", queue_name=messages.RECONCILE_POISON, connection=STORAGE)
+def alert_reconcile_poison(msg: func.QueueMessage) -> None:
+    """Alert: a subscription cannot be reconciled."""
+    telemetry.alert("message.poisoned", queue=messages.RECONCILE, message_id=msg.id)

@@ -13,10 +13,11 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import TypeVar
 
-from jit.domain import armid, entries, firewall, jitrules, securityrules, topology
+from jit.domain import advice, armid, entries, firewall, jitrules, securityrules, topology
 from jit.domain.controller import World
 from jit.domain.errors import Gone, PermissionLost, Refused, Unavailable
 from jit.domain.model import VirtualMachine
+from jit.domain.ownership import Observed
 from jit.domain.paths import Firewall, Guard, MachineView
 from jit.interfaces import Arm, JitPolicies, Network, Resource
 
@@ -64,6 +65,15 @@ class _Read:
         return key in self.failed or any(key in group for group in self.found.values())
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Again:
+    """Some NSGs and firewalls by key, and Defender's requests of some policies, as of now."""
+
+    guards: Mapping[str, Guard]
+    firewalls: Mapping[str, Firewall]
+    entries: tuple[entries.Entry, ...]
+
+
 class Observer:
     """Looks at Azure and returns values of the domain."""
 
@@ -86,8 +96,10 @@ class Observer:
 
     def watched(self) -> tuple[str, ...]:
         """Return the ids of the subscriptions that this broker looks after, lower-case."""
-        if self._watched:
-            return self._watched
+        return self._watched or self.readable()
+
+    def readable(self) -> tuple[str, ...]:
+        """Return the ids of the subscriptions that Azure lets the identity read: one call."""
         items = self._arm.list("/subscriptions", SUBSCRIPTIONS)
         return tuple(
             str(item["subscriptionId"]).lower() for item in items if item.get("subscriptionId")
@@ -111,7 +123,32 @@ class Observer:
 
     def machines(self, subscription: str, *, now: datetime) -> tuple[VirtualMachine, ...]:
         """Return every VM of a subscription as it is now."""
-        return tuple(topology.machines(self.snapshot(subscription), now=now).values())
+        return self.inventory(self.snapshot(subscription), now=now)
+
+    def inventory(
+        self, snapshot: topology.Snapshot, *, now: datetime
+    ) -> tuple[VirtualMachine, ...]:
+        """Return the VMs of *snapshot*, with what their owners should know."""
+        return advice.advised(topology.machines(snapshot, now=now).values(), snapshot)
+
+    def again(self, holders: Iterable[str], policies: Iterable[str]) -> Again:
+        """
+        Read some NSGs and firewalls once more, and after them some JIT policies.
+
+        What cannot be read is left out of the answer: nothing may be done to it.
+
+        Raises:
+            Unavailable: A policy could not be read: whether others need a rule is unknown.
+            Refused: The same, for good.
+        """
+        read = _Read()
+        self._round(list(holders), read)
+        found = _parallel(self._policy, list(policies))
+        return Again(
+            guards=_guards(read),
+            firewalls=_fronts(read),
+            entries=tuple(entry for item in found if item for entry in entries.read(item)),
+        )
 
     def world(
         self,
@@ -256,13 +293,32 @@ def _world(
         for key in predicted
         if key not in machines
     }
-    guards = {key: guard(nsg) for key, nsg in read.found.get("nsgs", {}).items()}
-    firewalls = {key: front(body) for key, body in read.found.get("firewalls", {}).items()}
+    guards, firewalls = _guards(read), _fronts(read)
     return World(
         found=policy is not None,
         entries=entries.read(policy) if policy is not None else (),
         machines={key: view(vm, guards, firewalls) for key, vm in machines.items()},
         unreadable=unreadable,
+    )
+
+
+def _guards(read: _Read) -> dict[str, Guard]:
+    return {key: guard(nsg) for key, nsg in read.found.get("nsgs", {}).items()}
+
+
+def _fronts(read: _Read) -> dict[str, Firewall]:
+    return {key: front(body) for key, body in read.found.get("firewalls", {}).items()}
+
+
+def observed(snapshot: topology.Snapshot, machines: Iterable[VirtualMachine]) -> Observed:
+    """Return a subscription's lists as what its grants are compared with."""
+    guards = {armid.key(topology.text(nsg, "id")): guard(nsg) for nsg in snapshot.nsgs}
+    firewalls = {armid.key(topology.text(item, "id")): front(item) for item in snapshot.firewalls}
+    return Observed(
+        guards=guards,
+        firewalls=firewalls,
+        machines={armid.key(vm.id): view(vm, guards, firewalls) for vm in machines},
+        entries=tuple(entry for policy in snapshot.policies for entry in entries.read(policy)),
     )
 
 

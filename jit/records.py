@@ -22,6 +22,7 @@ from jit.domain.model import (
     Decision,
     Grant,
     Interface,
+    MachineWarning,
     Occupation,
     Person,
     PortRule,
@@ -31,7 +32,6 @@ from jit.domain.model import (
     Ticket,
     Via,
     VirtualMachine,
-    MachineWarning,
     status_of,
 )
 from jit.interfaces import Row

@@ -11,7 +11,7 @@ from __future__ import annotations
 import base64
 import binascii
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import Any
 from urllib.parse import urlsplit
@@ -20,6 +20,7 @@ import azure.functions as func
 
 from jit import jsonbody, telemetry
 from jit.broker import views
+from jit.broker.configure import Configured
 from jit.broker.decisions import Decided
 from jit.domain.errors import (
     BrokerError,
@@ -31,6 +32,7 @@ from jit.domain.errors import (
     Violation,
 )
 from jit.domain.model import ADVANCE, Decision, Person, Status, settled
+from jit.domain.reconcile import Item
 from jit.domain.roles import Role
 from jit.records import violations_doc
 from jit.settings import Settings
@@ -119,14 +121,18 @@ def flag(req: func.HttpRequest, name: str) -> bool:
 # ---- answers -------------------------------------------------------------------------------------
 
 
-def ok(doc: object, status: int = 200, headers: Mapping[str, str] | None = None) -> func.HttpResponse:
+def ok(
+    doc: object, status: int = 200, headers: Mapping[str, str] | None = None
+) -> func.HttpResponse:
     """Return *doc* as JSON."""
     return func.HttpResponse(
         json.dumps(doc), status_code=status, mimetype=_JSON, headers=dict(headers or {})
     )
 
 
-def accepted(whole: Whole, req: func.HttpRequest, settings: Settings, now: datetime) -> func.HttpResponse:
+def accepted(
+    whole: Whole, req: func.HttpRequest, settings: Settings, now: datetime
+) -> func.HttpResponse:
     """Return 202 with the request and the place to watch it: Logic Apps' async pattern."""
     base = settings.public_base_url or _base(req)
     where = f"{base}/api/access-requests/{whole.request.id}/outcome"
@@ -134,18 +140,34 @@ def accepted(whole: Whole, req: func.HttpRequest, settings: Settings, now: datet
     return ok(views.request(whole), 202, headers)
 
 
-def outcome(whole: Whole, req: func.HttpRequest, settings: Settings, now: datetime) -> func.HttpResponse:
+def outcome(
+    whole: Whole, req: func.HttpRequest, settings: Settings, now: datetime
+) -> func.HttpResponse:
     """Return 202 until the request is settled, then 200."""
     if settled(whole.grants):
         return ok(views.request(whole))
     return accepted(whole, req, settings, now)
 
 
-def decided(done: Decided, req: func.HttpRequest, settings: Settings, now: datetime) -> func.HttpResponse:
+def decided(
+    done: Decided, req: func.HttpRequest, settings: Settings, now: datetime
+) -> func.HttpResponse:
     """Return 202 for a change that is under way, 200 where it was already so."""
     return (
         accepted(done.whole, req, settings, now) if done.changed else ok(views.request(done.whole))
     )
+
+
+def configured(done: Sequence[Configured]) -> func.HttpResponse:
+    """Return the virtual machines as they are now, and what became of their policies."""
+    machines = [views.machine(vm, ()) for item in done for vm in item.machines]
+    policies = [{"id": item.policy_id, "action": item.action.value} for item in done]
+    return ok({"value": machines, "policies": policies})
+
+
+def planned(items: Sequence[Item]) -> func.HttpResponse:
+    """Return what reconcile would do."""
+    return ok({"dryRun": True, "plan": [item.doc() for item in items]})
 
 
 def previewed(decision: Decision) -> func.HttpResponse:
@@ -188,7 +210,9 @@ def problem(error: BrokerError, req: func.HttpRequest, settings: Settings) -> fu
     )
 
 
-def answered(req: func.HttpRequest, settings: Settings, act: Callable[[], func.HttpResponse]) -> func.HttpResponse:
+def answered(
+    req: func.HttpRequest, settings: Settings, act: Callable[[], func.HttpResponse]
+) -> func.HttpResponse:
     """
     Return what *act* returns, or the problem that it raised.
 

@@ -18,7 +18,10 @@ if TYPE_CHECKING:
     from azure.core.credentials import TokenCredential
 
     from jit.broker.accept import Acceptor
+    from jit.broker.configure import Configurator
     from jit.broker.decisions import Decisions
+    from jit.broker.health import HealthCheck
+    from jit.broker.reconcile import Reconciler
     from jit.broker.views import Views
     from jit.broker.worker import Worker
     from jit.interfaces import Arm, JitPolicies, Network, Queues, Table
@@ -155,3 +158,41 @@ def worker() -> Worker:
     from jit.broker.worker import Worker
 
     return Worker(store(), observer(), queues, policies, network, settings().limits)
+
+
+@cache
+def configurator() -> Configurator:
+    """Return the use case of ``virtual-machines/jit-policy``."""
+    from jit.broker.configure import Configurator
+
+    return Configurator(store(), observer, policies, queues)
+
+
+@cache
+def reconciler() -> Reconciler:
+    """Return the use case of the timers and of the queue ``jit-reconcile``."""
+    from jit.broker.actions import Actions
+    from jit.broker.audit import Drainer
+    from jit.broker.idempotency import Idempotency
+    from jit.broker.reconcile import Reconciler
+    from jit.broker.turns import Turns
+
+    turns = Turns(store())
+    return Reconciler(
+        store=store(),
+        observer=observer(),
+        actions=Actions(policies, network, turns),
+        turns=turns,
+        queues=queues,
+        drainer=Drainer(store(), table(AUDIT)),
+        idempotency=Idempotency(table(IDEMPOTENCY)),
+        remove_orphans=settings().remove_orphans,
+    )
+
+
+@cache
+def health() -> HealthCheck:
+    """Return the use case of ``health``."""
+    from jit.broker.health import HealthCheck
+
+    return HealthCheck(lambda: table(STATE), lambda: observer().readable())

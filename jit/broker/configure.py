@@ -8,31 +8,16 @@ The whole request is checked before anything is written; repeating it is harmles
 
 from __future__ import annotations
 
-import hashlib
-import json
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from datetime import datetime
-from typing import Any
 
 from jit import messages, records, telemetry
+from jit.broker.policychange import Change, PolicyWriter, azure
 from jit.broker.turns import Claim, Turns
-from jit.domain import armid, configuration, protection, topology
-from jit.domain.audit import Event
+from jit.domain import armid, configuration, topology
 from jit.domain.configuration import Action, Look, Looks, Plan
-from jit.domain.errors import (
-    AccessDenied,
-    Conflict,
-    Gone,
-    InvalidRequest,
-    PermissionLost,
-    Refused,
-    Rejected,
-    Unavailable,
-    Unknown,
-    Violation,
-)
+from jit.domain.errors import Conflict, InvalidRequest, Rejected, Unavailable, Violation
 from jit.domain.intake import MachinePolicy, bounded
 from jit.domain.model import Person, VirtualMachine
 from jit.domain.topology import Resource
@@ -40,11 +25,7 @@ from jit.interfaces import JitPolicies, Queues
 from jit.observer import Observer
 from jit.store import Store
 
-REFUSED = "refused-by-azure"
-DIFFERS = "policy-differs"
-
 _BUSY_SECONDS = 10
-_TOLD = 8_000  # characters of an entry that go into the trail; a table's text holds 32,768
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -63,18 +44,6 @@ class Configured:
     machines: tuple[VirtualMachine, ...]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Change:
-    """A change of one policy under a claim; None is a policy that does not exist."""
-
-    plan: Plan
-    claim: Claim
-    caller: Person
-    now: datetime
-    before: Resource | None
-    after: Resource | None
-
-
 class Configurator:
     """Puts VMs under just-in-time access, and takes them out of it."""
 
@@ -88,9 +57,9 @@ class Configurator:
         """Clients with slow imports are built when first called."""
         self._store = store
         self._observer = observer
-        self._policies = policies
         self._queues = queues
         self._turns = Turns(store)
+        self._writer = PolicyWriter(store, policies)
 
     def put(
         self, wanted: Sequence[MachinePolicy], caller: Person, *, now: datetime
@@ -131,7 +100,7 @@ class Configurator:
 
     def _look(self, items: Iterable[MachinePolicy], now: datetime) -> Looks:
         asked = {armid.subscription(item.id) for item in items}
-        with _azure("the subscription", lambda *_: ()):
+        with azure("the subscription", lambda *_: ()):
             observer = self._observer()
             found = {name: observer.snapshot(name) for name in asked & {*observer.watched()}}
         return {name: Look(s, topology.machines(s, now=now)) for name, s in found.items()}
@@ -186,96 +155,17 @@ class Configurator:
 
     def _configured(self, plan: Plan, claim: Claim, caller: Person, now: datetime) -> Configured:
         self._refuse_live([plan])  # again: from here on nobody opens anything under it
-        with _azure(plan.label, plan.faults):
-            before = self._read(plan.policy_id)
+        before = self._writer.read(plan)
         after = plan.applied_to(before)
         action = configuration.action(before, after)
         found = before
         if action is not Action.UNCHANGED:
-            change = _Change(
+            change = Change(
                 plan=plan, claim=claim, caller=caller, now=now, before=before, after=after
             )
-            found = self._changed(change)
+            found = self._writer.write(change)
         machines = self._remember(plan, found, now)
         return Configured(policy_id=plan.policy_id, action=action, machines=machines)
-
-    def _read(self, policy_id: str) -> Resource | None:
-        try:
-            return self._policies().get(policy_id)
-        except Gone:
-            return None
-
-    def _changed(self, change: _Change) -> Resource | None:
-        """Write the policy, read it back, compare; every step stands in the trail."""
-        self._record(change, "policy.change_began")
-        self._check_claim(change)
-        plan = change.plan
-        with self._failing(change), _azure(plan.label, plan.faults):
-            answered = self._write(plan.policy_id, change.after)
-            found = self._read(plan.policy_id)
-            self._compare(change, found, answered=answered)
-        self._record(change, "policy.changed")
-        telemetry.event("policy.changed", policy_id=plan.policy_id, machines=len(plan.wanted))
-        return found
-
-    def _check_claim(self, change: _Change) -> None:
-        """Stop if reading took longer than the lease: somebody else may be acting already."""
-        row = change.claim.row
-        now_there = self._store.control(row.partition, row.key)
-        if now_there is None or now_there.etag != row.etag:
-            raise Unavailable(f"{change.plan.label} was taken over", retry_after_seconds=1)
-
-    def _write(self, policy_id: str, after: Resource | None) -> bool:
-        """Write, and tell whether Azure answered; if it did not, reading back tells."""
-        try:
-            if after is None:
-                self._policies().delete(policy_id)
-            else:
-                self._policies().replace(policy_id, after)
-        except Unknown:
-            return False
-        return True
-
-    def _compare(self, change: _Change, found: Resource | None, *, answered: bool) -> None:
-        plan, unlike = change.plan, protection.unlike(change.after, found)
-        if not unlike:
-            return
-        if not answered:
-            raise Unknown(f"Azure did not answer; {plan.label} may still change")
-        telemetry.alert("policy.differs", policy_id=plan.policy_id, machines=list(unlike))
-        names = ", ".join(armid.name(vm_id) for vm_id in unlike if vm_id)
-        detail = f"{plan.label} is not what was written; it differs about {names}"
-        raise Conflict(detail, plan.faults(DIFFERS, detail))
-
-    @contextmanager
-    def _failing(self, change: _Change) -> Iterator[None]:
-        """Note in the trail that a change failed, or that nobody knows."""
-        try:
-            yield
-        except (Rejected, Unavailable) as error:
-            self._record(change, "policy.change_failed", reason=str(error))
-            raise
-
-    def _record(self, change: _Change, what: str, **facts: str) -> None:
-        """Record one event a VM: who changed what, from what, to what."""
-        plan, old, new = change.plan, *map(protection.entries, (change.before, change.after))
-        events = [
-            Event(
-                at=change.now,
-                what=what,
-                actor=change.caller.id,
-                request_id="",
-                facts={
-                    "policyId": plan.policy_id,
-                    "virtualMachineId": item.id,
-                    "before": _told(old.get(armid.key(item.id))),
-                    "after": _told(new.get(armid.key(item.id))),
-                    **facts,
-                },
-            )
-            for item in plan.wanted
-        ]
-        self._store.record(armid.subscription(plan.policy_id), events)
 
     def _remember(
         self, plan: Plan, found: Resource | None, now: datetime
@@ -320,32 +210,6 @@ def _grants_of(policy_id: str) -> tuple[str, str]:
 
 def _is(policy: Resource, policy_id: str) -> bool:
     return armid.key(topology.text(policy, "id")) == armid.key(policy_id)
-
-
-def _told(entry: Resource | None) -> Any:
-    """Return an entry's ports for the trail; a digest of what a row could not hold."""
-    if entry is None:
-        return None
-    ports = entry.get("ports")
-    text = json.dumps(ports, sort_keys=True)
-    if len(text) <= _TOLD:
-        return ports
-    return {"sha256": hashlib.sha256(text.encode()).hexdigest(), "characters": len(text)}
-
-
-@contextmanager
-def _azure(thing: str, faults: Callable[[str, str], tuple[Violation, ...]]) -> Iterator[None]:
-    """Tell the caller what Azure refused; the words are ours, its code is told."""
-    try:
-        yield
-    except PermissionLost as error:
-        telemetry.alert("permission.lost", resource=thing, code=error.code)
-        detail = f"Azure does not let the broker at {thing}: its role or a Defender plan is missing"
-        raise AccessDenied(detail, faults(REFUSED, detail)) from error
-    except Refused as error:
-        telemetry.warning("policy.refused", resource=thing, code=error.code)
-        detail = f"Azure refused the change of {thing} ({error.code or error.azure_status})"
-        raise InvalidRequest(detail, faults(REFUSED, detail)) from error
 
 
 def _summed(failed: Sequence[Rejected | Unavailable], plans: int) -> Rejected | Unavailable:

@@ -15,7 +15,7 @@ from datetime import datetime, timedelta
 
 from jit import records
 from jit.domain.errors import Conflict, StateConflict, Unavailable, Unknown, Violation
-from jit.interfaces import Op, Row, Table, Verb
+from jit.interfaces import Op, Row, Table, Verb, Where
 
 KEPT = timedelta(days=7)
 """How long a caller's own key is remembered."""
@@ -24,6 +24,8 @@ KEPT_WITHOUT_KEY = timedelta(minutes=10)
 """How long the same body from the same caller counts as a repetition."""
 
 _ATTEMPTS = 3
+_SWEPT = 200  # rows; one call each, for callers are many and their rows few
+_SWEPT_PAGES = 20  # a filter on a property makes pages short, or empty
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,12 +108,36 @@ class Idempotency:
         row = Row(partition=slot.row.partition, key=slot.row.key, values=values, etag=slot.row.etag)
         return self._renew(row)
 
+    def sweep(self, *, now: datetime) -> int:
+        """
+        Delete keys that have run out, a bounded number; return how many were found.
+
+        A key that is taken over meanwhile has another ETag and stays.
+        """
+        where = Where(at_most={"Until": records.stamp(now)})
+        found: dict[str, list[Row]] = {}
+        token: str | None = None
+        for _ in range(_SWEPT_PAGES):
+            page = self._table.query(where, limit=_SWEPT, token=token)
+            for row in page.rows:
+                found.setdefault(row.partition, []).append(row)
+            token = page.token
+            if token is None or sum(map(len, found.values())) >= _SWEPT:
+                break
+        for rows in found.values():
+            for row in rows:
+                self._drop(row)
+        return sum(map(len, found.values()))
+
+    def _drop(self, row: Row) -> None:
+        try:
+            self._table.write([Op(Verb.DELETE, row)])
+        except StateConflict:
+            return  # renewed, or dropped by somebody else
+
     def forget(self, slot: Slot) -> None:
         """Free the key of a request that was refused: the caller may mend the body."""
-        try:
-            self._table.write([Op(Verb.DELETE, slot.row)])
-        except StateConflict:
-            return  # somebody took it over meanwhile: it is theirs
+        self._drop(slot.row)  # unless somebody took it over meanwhile: it is theirs
 
 
 def _row_key(key: str | None, digest: str) -> str:

@@ -140,6 +140,13 @@ class Turns:
         values = row.values if row is not None else {}
         return str(values.get("Operation") or ""), str(values.get("Foreign") or "")
 
+    def has_firewall(self, firewall_id: str, policy_id: str) -> bool:
+        """Tell whether it is this policy's turn on the firewall."""
+        row = self._store.control(
+            armid.subscription(firewall_id), records.firewall_key(firewall_id)
+        )
+        return row is not None and row.values.get("Holder") == armid.row_hash(policy_id)
+
     def return_firewall(self, firewall_id: str, policy_id: str) -> None:
         """Give the turn back, if this policy has it."""
         row = self._store.control(

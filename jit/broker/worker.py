@@ -197,7 +197,7 @@ class Worker:
         state.turns = world.turns
         return step, world
 
-    # ---- writing -----------------------------------------------------------------------------------
+    # ---- writing -------------------------------------------------------------------------------
 
     def _store_step(self, before: Sequence[Grant], step: Step, state: _Pass) -> None:
         self._save({grant.id: grant for grant in step.grants}, before, state)
@@ -218,7 +218,7 @@ class Worker:
         for event in events:
             telemetry.event(event.what, grant_id=event.grant_id, request_id=event.request_id)
 
-    # ---- acting ------------------------------------------------------------------------------------
+    # ---- acting --------------------------------------------------------------------------------
 
     def _act(self, step: Step, world: World, state: _Pass) -> None:
         errors = self._actions.remove_rules(step.companion_removals)
@@ -309,7 +309,7 @@ class Worker:
         if before and before != now_there:
             telemetry.alert("firewall.foreign_rules_changed", firewall_id=firewall_id)
 
-    # ---- ends --------------------------------------------------------------------------------------
+    # ---- ends ----------------------------------------------------------------------------------
 
     def _finish_closed(self, state: _Pass) -> None:
         """Move requests whose grants are all closed to history."""
@@ -382,7 +382,7 @@ def _after(grant: Grant, outcome: Outcome, now: datetime) -> Grant:
 
 
 def _refused(grant: Grant, code: str, now: datetime) -> Grant:
-    """A 4xx opened nothing: whoever came with this initiate fails, the others keep what they had."""
+    """A 4xx opened nothing: who came with this initiate fails, the others keep what they had."""
     if len(grant.initiates) == 1 and grant.opened_at is None:
         return controller.close(
             grant, CloseReason.FAILED, now, f"Azure refused to open it ({code})"

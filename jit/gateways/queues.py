@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import math
 from collections.abc import Callable
 from datetime import timedelta
 
@@ -25,7 +26,8 @@ class StorageQueues:
     def send(self, queue: str, message: str, *, delay: timedelta = timedelta(0)) -> None:
         """Send *message*, visible after *delay*; create the queue if it is missing."""
         text = base64.b64encode(message.encode()).decode()
-        seconds = int(max(timedelta(0), min(delay, _LONGEST)).total_seconds())
+        # Rounded up: a message that comes too early finds nothing due, and ends.
+        seconds = math.ceil(max(timedelta(0), min(delay, _LONGEST)).total_seconds())
         client = self._clients.get(queue) or self._clients.setdefault(queue, self._make(queue))
         try:
             try:
