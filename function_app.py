@@ -6,6 +6,8 @@ its own, it belongs in ``jit``. App Service authentication stands in front of ev
 ``health``, so the function level is anonymous.
 """
 
+from typing import List
+
 import azure.functions as func
 
 from jit import messages, telemetry, web, wiring
@@ -27,7 +29,7 @@ SEES = (Role.REQUESTER, Role.OPERATOR, Role.AUDITOR, Role.APPROVER)
 
 @app.route(route="access-requests", methods=["POST"])
 @app.queue_output(arg_name="work", queue_name=messages.POLICY, connection=STORAGE)
-def create_access_request(req: func.HttpRequest, work: func.Out[list[str]]) -> func.HttpResponse:
+def create_access_request(req: func.HttpRequest, work: func.Out[List[str]]) -> func.HttpResponse:
     """Accept an access request: 202 and a place to watch it, or a problem."""
 
     def act() -> func.HttpResponse:
@@ -90,7 +92,7 @@ def get_outcome(req: func.HttpRequest) -> func.HttpResponse:
 
 @app.route(route="access-requests/{id}/revoke", methods=["POST"])
 @app.queue_output(arg_name="work", queue_name=messages.POLICY, connection=STORAGE)
-def revoke_access_request(req: func.HttpRequest, work: func.Out[list[str]]) -> func.HttpResponse:
+def revoke_access_request(req: func.HttpRequest, work: func.Out[List[str]]) -> func.HttpResponse:
     """Give access back early: the own one, or anybody's as an operator."""
 
     def act() -> func.HttpResponse:
@@ -108,7 +110,7 @@ def revoke_access_request(req: func.HttpRequest, work: func.Out[list[str]]) -> f
 
 @app.route(route="access-requests/{id}/extend", methods=["POST"])
 @app.queue_output(arg_name="work", queue_name=messages.POLICY, connection=STORAGE)
-def extend_access_request(req: func.HttpRequest, work: func.Out[list[str]]) -> func.HttpResponse:
+def extend_access_request(req: func.HttpRequest, work: func.Out[List[str]]) -> func.HttpResponse:
     """Keep the own access for longer, without dropping it."""
 
     def act() -> func.HttpResponse:
@@ -181,7 +183,7 @@ def get_my_address(req: func.HttpRequest) -> func.HttpResponse:
 
 @app.route(route="reconcile", methods=["POST"])
 @app.queue_output(arg_name="work", queue_name=messages.RECONCILE, connection=STORAGE)
-def start_reconcile(req: func.HttpRequest, work: func.Out[list[str]]) -> func.HttpResponse:
+def start_reconcile(req: func.HttpRequest, work: func.Out[List[str]]) -> func.HttpResponse:
     """Compare all rules with all grants: now, or as a plan without acting."""
 
     def act() -> func.HttpResponse:
