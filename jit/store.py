@@ -7,6 +7,7 @@ audit rows of what it changes. A write whose answer was lost is resolved by read
 
 from __future__ import annotations
 
+import itertools
 import json
 import secrets
 from collections.abc import Iterable, Iterator, Sequence
@@ -25,6 +26,7 @@ TOMBSTONE_KEPT = timedelta(days=7)
 _PAGE = 1000  # rows a query returns at most
 _OPERATIONS = 100  # the most that a transaction takes
 _CHUNK = 45  # a delete and an insert each, below the 100 operations of a transaction
+_made = itertools.count()  # audit rows of this process
 
 
 @dataclass(frozen=True, slots=True)
@@ -359,10 +361,11 @@ def by_machine(grants: Iterable[Grant]) -> list[list[Grant]]:
 
 
 def audit_row(partition: str, event: Event) -> Row:
-    """Return the outbox row of an event; its key sorts by time and never repeats."""
+    """Return the outbox row of an event; its key sorts by time, then as made, and never repeats."""
+    order = f"{next(_made):012d}"  # of one instant, and one process: a cause before its effect
     return Row(
         partition=partition,
-        key=f"a|{records.stamp(event.at)}|{secrets.token_hex(8)}",
+        key=f"a|{records.stamp(event.at)}|{order}|{secrets.token_hex(8)}",
         values={"Doc": json.dumps(event.doc())},
     )
 
