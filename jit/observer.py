@@ -17,7 +17,7 @@ from jit.domain import advice, armid, entries, firewall, jitrules, securityrules
 from jit.domain.controller import World
 from jit.domain.errors import Gone, PermissionLost, Refused, Unavailable
 from jit.domain.model import VirtualMachine
-from jit.domain.ownership import Observed
+from jit.domain.observed import Observed
 from jit.domain.paths import Firewall, Guard, MachineView
 from jit.interfaces import Arm, JitPolicies, Network, Resource
 
@@ -26,7 +26,7 @@ NETWORK = "2024-05-01"
 SECURITY = "2020-01-01"
 SUBSCRIPTIONS = "2022-12-01"
 _ROUNDS = 4  # VM, interface, network, NSG of the subnet
-_WORKERS = 16
+_WORKERS = 10  # as many as the connections that a client keeps
 
 _LISTS = {
     "machines": ("Microsoft.Compute/virtualMachines", COMPUTE),

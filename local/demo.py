@@ -137,7 +137,7 @@ class Demo:
         nats = [rule for fw in _of(resources, "azureFirewalls") for rule in _jit_nats(fw)]
         for rule in nats:
             say(f"NAT  {rule['name']}: {_nat_text(rule)}")
-        rules = [r for nsg in _of(resources, "networkSecurityGroups") for r in _rules_for(nsg, RDP)]
+        rules = self._nsg_rules(resources)
         for rule in sorted(rules, key=lambda item: int(item["properties"]["priority"])):
             say(f"NSG  {_rule_text(rule)}")
         companions = [rule for rule in rules if rule["name"].startswith("jit-broker-")]
@@ -215,7 +215,7 @@ class Demo:
             request = self._settle(request_id, wanted)
             if watch is not None and not watch():
                 raise Unexpected("Alice's path stays open while Dave leaves")
-            news = f"{request['status']}: {request['grants'][0]['note'] or '-'}"
+            news = f"{request['status']}: {request['grants'][0]['note'] or '-'}"[:100]
             if news != shown:
                 shown = news
                 say(f"after {minute:2} min  {news}")
@@ -244,9 +244,14 @@ class Demo:
     def _left(self) -> list[str]:
         resources = self._state()
         nats = [rule["name"] for fw in _of(resources, "azureFirewalls") for rule in _jit_nats(fw)]
-        rules = [r for nsg in _of(resources, "networkSecurityGroups") for r in _rules_for(nsg, RDP)]
+        rules = self._nsg_rules(resources)
         names = [rule["name"] for rule in rules if rule["properties"]["access"] == "Allow"]
         return nats + [name for name in names if "JITRule-" in name or "jit-broker" in name]
+
+    def _nsg_rules(self, resources: Mapping[str, Any]) -> list[dict[str, Any]]:
+        """Return the rules of web01's NSG that speak of RDP."""
+        nsgs = _of(resources, "networkSecurityGroups")
+        return [rule for nsg in nsgs if nsg["name"] == "nsg-web" for rule in _rules_for(nsg, RDP)]
 
     def _reaches(self, source: str) -> bool:
         query = urllib.parse.urlencode({"source": source, "vm": self._vm["id"], "port": RDP})

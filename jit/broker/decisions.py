@@ -51,7 +51,7 @@ class Decisions:
         def change(grant: Grant) -> Grant:
             if not grant.live or grant.status is Status.CLOSING:
                 return grant
-            return controller.begin_closing(grant, CloseReason.REVOKED, now, reason)
+            return controller.begin_closing(grant, CloseReason.REVOKED, now)
 
         return self._apply(request_id, caller, change, now, reason)
 

@@ -91,7 +91,9 @@ _VERBS = {
 def _verb(before: Grant, after: Grant) -> str:
     if before.status is not after.status:
         return _VERBS.get(after.status, "changed")
-    return "end_changed" if before.expires_at != after.expires_at else "initiate_sent"
+    if before.initiates[-1:] != after.initiates[-1:]:
+        return "initiate_recorded"
+    return "end_changed" if before.expires_at != after.expires_at else "companion_recorded"
 
 
 def _facts(grant: Grant) -> dict[str, Any]:

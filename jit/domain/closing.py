@@ -30,6 +30,9 @@ APPEARS_WITHIN = timedelta(minutes=15)
 OVERDUE = timedelta(minutes=30)
 """A path still there this long after its end is an alert."""
 
+_TOLD = {CloseReason.FAILED, CloseReason.SUPERSEDED, CloseReason.DENIED}
+"""Reasons whose note says why, and outlives what the closing waits for."""
+
 _SOONEST, _LATEST = timedelta(seconds=3), timedelta(minutes=1)
 
 
@@ -75,7 +78,7 @@ def work(
 
 
 def _gone(grant: Grant, now: datetime) -> Grant:
-    keep = grant.note if grant.close_reason is not CloseReason.EXPIRED else None
+    keep = grant.note if grant.close_reason in _TOLD else None
     return grant.advance(Status.CLOSED, closed_at=now, companions=(), note=keep)
 
 
@@ -94,7 +97,7 @@ def _from(grant: Grant) -> datetime:
 
 def _later(grant: Grant, now: datetime, note: str) -> Grant:
     """Return the grant with a time for the next look; the note of a failure is kept."""
-    kept = grant.note if grant.close_reason is not CloseReason.EXPIRED and grant.note else note
+    kept = (grant.note if grant.close_reason in _TOLD else None) or note
     wait = max(_SOONEST, min(_LATEST, (now - (grant.closing_at or now)) / 2))
     return replace(grant, next_check_at=now + wait, note=kept)
 
