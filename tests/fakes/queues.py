@@ -6,6 +6,7 @@ Limits: https://learn.microsoft.com/rest/api/storageservices/put-message.
 
 from __future__ import annotations
 
+import math
 import re
 import threading
 from collections.abc import Callable
@@ -39,14 +40,14 @@ class FakeQueues:
         self._queues: dict[str, list[Sent]] = {}
 
     def send(self, queue: str, message: str, *, delay: timedelta = timedelta(0)) -> None:
-        """Send *message*; a delay outside 0 to 7 days becomes the nearest one inside."""
+        """Send *message*; visible after *delay* (0 to 7 days), in whole seconds."""
         with self._calls.call("queues.send"):
             if not _NAME.fullmatch(queue):
                 raise Defect("a queue has a name of 3 to 63 lower-case letters, digits, hyphens")
             if len(message.encode()) > MESSAGE_BYTES:
                 raise Defect("a message has 64 KiB at most")
             bounded = max(timedelta(0), min(delay, LONGEST_DELAY))
-            whole = timedelta(seconds=int(bounded.total_seconds()))
+            whole = timedelta(seconds=math.ceil(bounded.total_seconds()))
             with self._lock:
                 sent = Sent(message, self._clock() + whole)
                 self._queues.setdefault(queue, []).append(sent)

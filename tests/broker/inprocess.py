@@ -1,0 +1,234 @@
+"""
+The broker in this process: its own use cases and gateways, tables in memory, simulated Azure.
+
+Time stands still until a test moves it. ``live`` brings each message when it is due, as the queue
+would, so that an hour of the broker's life takes a moment.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+from jit import messages
+from jit.broker.accept import Acceptor, Submission
+from jit.broker.decisions import Decided, Decisions
+from jit.broker.idempotency import Idempotency
+from jit.broker.views import Views
+from jit.broker.worker import Worker
+from jit.domain import intake
+from jit.domain.errors import Unavailable
+from jit.domain.limits import LIMITS
+from jit.domain.model import Decision, Grant, Person
+from jit.store import Store, Whole
+from tests.fakes.azure import SimulatedAzure
+from tests.fakes.calls import Calls
+from tests.fakes.queues import FakeQueues
+from tests.fakes.tables import FakeTable
+from tests.local.azure.sim import DEVELOPMENT, LANDSCAPE, PRODUCTION, Sim, group, machine, policy
+
+HERE, THERE, ELSEWHERE = "203.0.113.7", "203.0.113.8", "198.51.100.20"
+"""Three addresses that count as public."""
+
+REDELIVERED = timedelta(seconds=30)
+"""When a message whose function failed comes back: host.json's ``visibilityTimeout``."""
+
+TICK = timedelta(minutes=1)
+"""How often the timer ``tick`` looks."""
+
+
+def person(name: str) -> Person:
+    """Return one of the landscape's people as App Service authentication would name them."""
+    found = next(each for each in LANDSCAPE.document["people"] if each["name"] == name)
+    return Person(id=found["id"], name=found["displayName"], roles=frozenset(found["roles"]))
+
+
+ALICE, BOB, DAVE, OLGA, AUDRA = map(person, ("alice", "bob", "dave", "olga", "audra"))
+
+
+def farm(number: int) -> str:
+    """Return the id of one of the fifty VMs of the subscription *Development*."""
+    where = group(f"rg-farm-{(number - 1) // 10 + 1}", DEVELOPMENT)
+    return machine(f"farm{number:02d}", where)
+
+
+def policy_of(vm: str) -> str:
+    """Return the id of the JIT policy of a VM of the landscape."""
+    return policy(vm.partition("/providers/")[0])
+
+
+def wish(vm: str | tuple[str, ...], port: int = 22, source: str = HERE, **changes: Any) -> Any:
+    """Return a body that asks for a port of one or more VMs."""
+    names = (vm,) if isinstance(vm, str) else vm
+    return {
+        "virtualMachines": [{"id": name, "ports": [{"number": port}]} for name in names],
+        "sources": [source],
+        "duration": "PT1H",
+        "justification": "CHG0030001 monthly patch",
+        **changes,
+    }
+
+
+class InProcess:
+    """
+    One broker, its storage, its Azure.
+
+    Attributes:
+        sim: The simulated Azure, whose clock is everybody's.
+        calls: Counts every call to storage, queues or Azure; its hooks may fail them.
+    """
+
+    def __init__(self) -> None:
+        """Begin with empty tables, an untouched landscape."""
+        self.sim = Sim()
+        self.calls = Calls()
+        self.azure = SimulatedAzure(self.sim, self.calls)
+        self.state = FakeTable(self._clock, calls=self.calls, name="state")
+        self.history = FakeTable(self._clock, calls=self.calls, name="history")
+        self.keys = FakeTable(self._clock, calls=self.calls, name="keys")
+        self.queues = FakeQueues(self._clock, calls=self.calls)
+        self.store = Store(self.state, self.history)
+        self.observer = self.azure.observer(PRODUCTION, DEVELOPMENT)
+        self.idempotency = Idempotency(self.keys)
+        self.acceptor = Acceptor(self.store, self.idempotency, lambda: self.observer, LIMITS)
+        self.decisions = Decisions(self.store)
+        self.views = Views(self.store, lambda: self.observer)
+        self.worker = Worker(
+            self.store,
+            self.observer,
+            lambda: self.queues,
+            lambda: self.azure.policies,
+            lambda: self.azure.network,
+            LIMITS,
+        )
+
+    def _clock(self) -> datetime:
+        return self.sim.now
+
+    @property
+    def now(self) -> datetime:
+        """The present of everybody."""
+        return self.sim.now
+
+    # ---- callers ---------------------------------------------------------------------------------
+
+    def submission(self, body: Any, caller: Person = ALICE, key: str | None = None) -> Submission:
+        """Return a body as the trigger hands it on."""
+        draft = intake.read_access_request(body, now=self.now, limits=LIMITS)
+        return Submission(draft=draft, body=body, key=key, caller=caller)
+
+    def accept(self, body: Any, caller: Person = ALICE, *, key: str | None = None) -> Whole:
+        """Do what ``POST access-requests`` does, without sending the message."""
+        return self.acceptor.accept(self.submission(body, caller, key), now=self.now)
+
+    def ask(self, body: Any, caller: Person = ALICE, *, key: str | None = None) -> str:
+        """Do what ``POST access-requests`` does; return the request's id."""
+        whole = self.accept(body, caller, key=key)
+        self._send(whole)
+        return whole.request.id
+
+    def preview(self, body: Any, caller: Person = ALICE) -> Decision:
+        """Ask what would be decided."""
+        return self.acceptor.preview(self.submission(body, caller), now=self.now)
+
+    def revoke(self, request_id: str, caller: Person = ALICE, reason: str | None = None) -> Decided:
+        """Do what ``POST …/revoke`` does."""
+        decided = self.decisions.revoke(request_id, caller, reason, self.now)
+        self._send(decided.whole)
+        return decided
+
+    def extend(self, request_id: str, span: timedelta, caller: Person = ALICE) -> Decided:
+        """Do what ``POST …/extend`` does."""
+        decided = self.decisions.extend(request_id, caller, span, None, self.now)
+        self._send(decided.whole)
+        return decided
+
+    def _send(self, whole: Whole) -> None:
+        for policy_id in whole.request.policies:
+            self.queues.send(messages.POLICY, messages.policy(policy_id))
+
+    def whole(self, request_id: str) -> Whole:
+        """Return a request as it is stored."""
+        found = self.store.load(request_id)
+        if found is None:
+            raise LookupError(request_id)
+        return found
+
+    def grant(self, request_id: str) -> Grant:
+        """Return the only grant of a request."""
+        (found,) = self.whole(request_id).grants
+        return found
+
+    def status(self, request_id: str) -> str:
+        """Return a request's status."""
+        return self.whole(request_id).status.value
+
+    # ---- time ------------------------------------------------------------------------------------
+
+    def work(self, vm: str) -> None:
+        """Make one pass over the JIT policy of a VM, now."""
+        self.worker.work(policy_of(vm), now=self.now)
+
+    def live(self, minutes: float, *, ticks: bool = True) -> None:
+        """Let that much time pass: messages arrive when they are due, the timer ticks."""
+        end = self.now + timedelta(minutes=minutes)
+        next_tick = self.now + TICK if ticks else end + TICK
+        self.deliver()
+        while (due := min(self._next_due(), next_tick)) <= end:
+            self.advance(due - self.now)
+            if due == next_tick:
+                self.tick()
+                next_tick += TICK
+            self.deliver()
+        self.advance(end - self.now)
+
+    def deliver(self) -> None:
+        """Bring every visible message to the worker; one whose pass fails comes back later."""
+        while (text := self.queues.receive(messages.POLICY)) is not None:
+            try:
+                self.worker.work(messages.read(text.encode(), "policy"), now=self.now)
+            except Unavailable:
+                self.queues.send(messages.POLICY, text, delay=REDELIVERED)
+
+    def tick(self) -> None:
+        """Do what the timer ``tick`` does: wake every policy that has something due."""
+        for subscription in (PRODUCTION, DEVELOPMENT):
+            rows = self.store.due(subscription, self.now)
+            for policy_id in sorted({str(row.values["Policy"]) for row in rows}):
+                self.queues.send(messages.POLICY, messages.policy(policy_id))
+
+    def advance(self, span: timedelta) -> None:
+        """Move everybody's clock, and nothing else."""
+        if span > timedelta(0):
+            self.sim.azure.world.timeline.advance(span)
+
+    def _next_due(self) -> datetime:
+        waiting = self.queues.waiting(messages.POLICY)
+        return min((item.visible_at for item in waiting), default=datetime.max.replace(tzinfo=UTC))
+
+    # ---- what a test looks at --------------------------------------------------------------------
+
+    def initiates(self) -> list[Any]:
+        """Return the bodies of the broker's initiates that Azure saw, oldest first."""
+        return [each["requestBody"] for each in self._initiates()]
+
+    def answers(self) -> list[int]:
+        """Return how Azure answered them."""
+        return [each["status"] for each in self._initiates()]
+
+    def _initiates(self) -> list[Mapping[str, Any]]:
+        log = self.sim.control("GET", "log")
+        return [
+            each
+            for each in log
+            if each["path"].endswith("/initiate") and each["principal"] == "broker"
+        ]
+
+    def reachable(self, vm: str, port: int = 22, source: str = HERE) -> bool:
+        """Tell whether packets from *source* would reach the VM's port."""
+        return bool(self.sim.reachable(vm, port, source)["reachable"])
+
+    def occupy(self, vm: str, port: int, source: str, minutes: float = 60) -> None:
+        """Open a port as somebody who uses the portal."""
+        self.sim.initiate(vm, port, source, minutes, as_="petra")
