@@ -1,0 +1,64 @@
+"""
+``python -m bench [name ...]``: run benchmarks, print a figure a line.
+
+Exit codes: 0 when everything was measured, whether or not goals were met; 1 when a measurement
+failed; 2 for an unknown name.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+import time
+import traceback
+from collections.abc import Sequence
+
+from bench import machine
+from bench.catalogue import BENCHMARKS, Benchmark
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run what was asked for; return the exit code."""
+    names = _names(arguments)
+    facts = machine.surroundings(names)
+    _say(machine.described(facts))
+    measured = [_ran(benchmark, facts) for benchmark in _unique(names or list(BENCHMARKS))]
+    return 0 if all(measured) else 1
+
+
+def _unique(names: Sequence[str]) -> list[Benchmark]:
+    """Return the benchmarks of *names* in order, once each: one may yield several figures."""
+    return list(dict.fromkeys(BENCHMARKS[name] for name in names))
+
+
+def _ran(benchmark: Benchmark, facts: dict[str, object]) -> bool:
+    """Run one benchmark and print its figures; False if the measurement failed."""
+    began = time.monotonic()
+    _say(f"{benchmark.__name__} ...")
+    try:
+        for figure in benchmark():
+            print(figure.line(facts), flush=True)
+    except Exception:  # noqa: BLE001 # one that fails must not hide the others' figures
+        _say(f"{benchmark.__name__} could not be measured:\n{traceback.format_exc()}")
+        return False
+    _say(f"{benchmark.__name__} took {time.monotonic() - began:.0f} s")
+    return True
+
+
+def _say(text: str) -> None:
+    print(text, file=sys.stderr, flush=True)
+
+
+def _names(arguments: Sequence[str] | None) -> list[str]:
+    """Return the names asked for; an unknown one ends the program with 2."""
+    parser = argparse.ArgumentParser(prog="python -m bench", description=__doc__)
+    parser.add_argument("names", nargs="*", metavar="name", help=", ".join(BENCHMARKS))
+    names: list[str] = parser.parse_args(arguments).names
+    unknown = [name for name in names if name not in BENCHMARKS]
+    if unknown:
+        parser.error(f"there is no {', '.join(unknown)}; there are {', '.join(BENCHMARKS)}")
+    return names
+
+
+if __name__ == "__main__":
+    sys.exit(main())

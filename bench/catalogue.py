@@ -1,0 +1,16 @@
+"""Which benchmarks there are: by the names of their figures."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+
+from bench import cold
+from bench.figures import Figure
+
+Benchmark = Callable[[], Iterator[Figure]]
+
+BENCHMARKS: dict[str, Benchmark] = {
+    "cold_start_cpu_ratio": cold.cold_start_cpu_ratio,
+    "cold_first_accept_ratio": cold.cold_first_accept_ratio,
+}
+"""Each yields one or more figures; those of several names appear under each of them."""

@@ -1,0 +1,78 @@
+"""Figures: one measured number, its unit, its goal, how it was measured."""
+
+from __future__ import annotations
+
+import json
+import statistics
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Goal:
+    """A number that a figure should not pass: at most, or at least."""
+
+    at_most: float | None = None
+    at_least: float | None = None
+
+    def met(self, value: float) -> bool:
+        """Tell whether *value* keeps to it."""
+        above = self.at_most is not None and value > self.at_most
+        below = self.at_least is not None and value < self.at_least
+        return not above and not below
+
+    def text(self) -> str:
+        """Return the goal as people write it."""
+        return f"<= {self.at_most:g}" if self.at_most is not None else f">= {self.at_least:g}"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Figure:
+    """
+    One line of the output.
+
+    Attributes:
+        name: Of the benchmark; the contract's.
+        value: The number.
+        unit: What it counts.
+        goal: What it should be; None where the number only informs.
+        details: How it came about: n, spread, parts, conditions.
+    """
+
+    name: str
+    value: float
+    unit: str
+    goal: Goal | None = None
+    details: Mapping[str, object] = field(default_factory=dict)
+
+    def line(self, surroundings: Mapping[str, object]) -> str:
+        """Return the figure as one line of JSON; *surroundings* name machine and command."""
+        judged: dict[str, object] = {}
+        if self.goal is not None:
+            judged = {"goal": self.goal.text(), "met": self.goal.met(self.value)}
+        head = {"name": self.name, "value": rounded(self.value), "unit": self.unit}
+        return json.dumps({**head, **judged, **self.details, **surroundings})
+
+
+def rounded(value: float) -> float:
+    """Return *value* with four significant digits: more would claim a precision nobody has."""
+    return float(f"{value:.4g}")
+
+
+def spread(values: Sequence[float]) -> dict[str, object]:
+    """Return n, median, quartiles and extremes of *values* (two at least)."""
+    low, _, high = statistics.quantiles(values, n=4, method="inclusive")
+    return {
+        "n": len(values),
+        "median": rounded(statistics.median(values)),
+        "quartiles": [rounded(low), rounded(high)],
+        "extremes": [rounded(min(values)), rounded(max(values))],
+    }
+
+
+def ratio(
+    ours: Sequence[float], theirs: Sequence[float]
+) -> tuple[float, dict[str, dict[str, object]]]:
+    """Return the ratio of two medians, with the spread of both sides in seconds."""
+    value = statistics.median(ours) / statistics.median(theirs)
+    return value, {"ours": spread(ours), "yardstick": spread(theirs)}

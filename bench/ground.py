@@ -1,0 +1,68 @@
+"""The ground under the benchmarks: a local stack, and what its apps are told."""
+
+from __future__ import annotations
+
+import json
+import tempfile
+import urllib.request
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from bench import landscapes, processes
+from local.stack import Options, Stack
+
+_APP_SETTINGS = ("AzureWebJobsStorage", "IDENTITY_", "JIT_")
+_ASK_SECONDS = 60
+
+
+@dataclass(frozen=True, slots=True)
+class Ground:
+    """
+    A running stack.
+
+    Attributes:
+        stack: Azurite, simulator, hosts.
+        folder: For files of a benchmark; gone with the stack.
+    """
+
+    stack: Stack
+    folder: Path
+
+    @property
+    def env(self) -> dict[str, str]:
+        """The environment of an app of this stack: its settings and nothing else."""
+        settings = self.stack.env.items()
+        chosen = {name: value for name, value in settings if name.startswith(_APP_SETTINGS)}
+        return processes.plain_environment() | chosen | {"WEBSITE_AUTH_ENABLED": "True"}
+
+    def sim(self, method: str, name: str, document: object = None) -> Any:
+        """Call the simulator's control plane; return its answer."""
+        data = None if document is None else json.dumps(document).encode()
+        url = f"{self.stack.simulator_url}/_sim/{name}"
+        request = urllib.request.Request(url, data, method=method)
+        with urllib.request.urlopen(request, timeout=_ASK_SECONDS) as answer:
+            content = answer.read()
+        return json.loads(content) if content else None
+
+    def learn(self) -> int:
+        """Fill the inventory as reconciling would; return the number of VMs."""
+        return int(processes.run(["-m", "bench.learning"], env=self.env).output)
+
+
+@contextmanager
+def ground(
+    *, hosts: int = 0, farms: int = 5, machines: int = 10, env: dict[str, str] | None = None
+) -> Iterator[Ground]:
+    """Start a stack on free ports over a landscape of its own; end it with the context."""
+    with tempfile.TemporaryDirectory(prefix="jit-bench-") as name:
+        folder = Path(name)
+        options = Options(
+            landscape=landscapes.write(folder / "landscape.json", farms=farms, machines=machines),
+            hosts=(0,) * hosts,
+            env=env or {},
+        )
+        with Stack(folder / "stack", options) as stack:
+            yield Ground(stack, folder)
