@@ -31,8 +31,8 @@ from jit.domain.errors import (
     Unavailable,
     Violation,
 )
+from jit.domain.item import Item
 from jit.domain.model import ADVANCE, Decision, Person, Status, settled
-from jit.domain.reconcile import Item
 from jit.domain.roles import Role
 from jit.records import violations_doc
 from jit.settings import Settings

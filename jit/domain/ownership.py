@@ -8,8 +8,7 @@ be used again by Defender (assumed), so a recorded one must also lead where the 
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping
 from datetime import datetime
 
 from jit.domain import armid, paths
@@ -17,99 +16,14 @@ from jit.domain.addresses import network
 from jit.domain.closing import GRACE
 from jit.domain.entries import Entry
 from jit.domain.firewall import NatRule
-from jit.domain.jitrules import JitAllow, matches_within
+from jit.domain.jitrules import matches_within
 from jit.domain.model import CloseReason, Grant, Network, Via, VirtualMachine
-from jit.domain.paths import Firewall, Guard, MachineView, PathRule
+from jit.domain.observed import Found, Observed
+from jit.domain.paths import MachineView
 from jit.domain.securityrules import PortRange
 
 OTHERS_GRACE = GRACE[Via.FIREWALL]
 """How long after its end somebody else's request still counts: Azure's own expiry goes first."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Observed:
-    """
-    A subscription as read: everything by key (lower-cased id).
-
-    Attributes:
-        guards: NSGs that could be read.
-        firewalls: Classic-rules firewalls that could be read.
-        machines: VMs with what is on their paths.
-        entries: Defender's requests of all JIT policies, oldest first.
-    """
-
-    guards: Mapping[str, Guard]
-    firewalls: Mapping[str, Firewall]
-    machines: Mapping[str, MachineView]
-    entries: tuple[Entry, ...]
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Found:
-    """
-    One of Defender's rules, as observed.
-
-    Attributes:
-        path: The same as a path's rule: its id, its holder, its sources.
-        settled: The rule is what it says: its holder's last update has succeeded.
-        addresses: Private addresses that it leads to; empty where they cannot be told.
-    """
-
-    raw: JitAllow | NatRule
-    path: PathRule
-    settled: bool
-    addresses: frozenset[str]
-
-    def leads_to(self, port: int) -> bool:
-        """Tell whether it lets anybody reach *port*."""
-        if isinstance(self.raw, NatRule):
-            return self.raw.translated_port == str(port)
-        return any(port in ports for ports in self.raw.ports)
-
-    @property
-    def title(self) -> str:
-        """The rule's name as people look for it; NAT rules stand in a collection."""
-        if self.path.collection is None:
-            return self.path.name
-        return f"{self.path.collection}/{self.path.name}"
-
-
-def jit_rules(observed: Observed) -> Iterator[Found]:
-    """Yield every rule that carries the name of one of Defender's, NSGs first."""
-    for guard in observed.guards.values():
-        yield from (_in_guard(guard, allow) for allow in guard.allows)
-    for firewall in observed.firewalls.values():
-        yield from (_in_firewall(firewall, rule) for rule in firewall.nat_rules if rule.is_jit)
-
-
-def _in_guard(guard: Guard, allow: JitAllow) -> Found:
-    addresses = frozenset(text.removesuffix("/32") for text in allow.destinations)
-    path = PathRule(
-        id=allow.id,
-        holder_id=guard.id,
-        name=allow.name,
-        collection=None,
-        sources=allow.sources,
-        target=min(addresses, default=""),
-        exact=not allow.faults,
-    )
-    settled = guard.settled and allow.state.lower() == "succeeded"
-    return Found(raw=allow, path=path, settled=settled, addresses=addresses)
-
-
-def _in_firewall(firewall: Firewall, rule: NatRule) -> Found:
-    path = PathRule(
-        id=paths.nat_rule_id(firewall.id, rule),
-        holder_id=firewall.id,
-        name=rule.name,
-        collection=rule.collection,
-        sources=rule.sources,
-        target=rule.translated_address,
-        exact=not rule.ip_groups,
-    )
-    addresses = frozenset(filter(None, (rule.translated_address,)))
-    settled = firewall.settled and not firewall.failed
-    return Found(raw=rule, path=path, settled=settled, addresses=addresses)
 
 
 class Book:
@@ -238,10 +152,16 @@ class Book:
         ]
 
     def _vms(self, rule: Found) -> list[str]:
-        """Return the keys of the VMs that *rule* leads to, or led to when it was recorded."""
+        """
+        Return the keys of the VMs that *rule* leads to, or led to when it was recorded.
+
+        Where its holder guards no VM with that address, any VM with it may be meant.
+        """
         holder = armid.key(rule.path.holder_id)
-        places = ((holder, address) for address in sorted(rule.addresses))
-        found = [armid.key(vm.id) for place in places for vm in self._machines.get(place, ())]
+        found: list[str] = []
+        for address in sorted(rule.addresses):
+            here = self._machines.get((holder, address)) or self._machines.get(("", address)) or []
+            found += [armid.key(vm.id) for vm in here]
         grants = (*self.recorders(rule), *self.sharers(rule))
         return list(dict.fromkeys((*found, *(armid.key(grant.vm_id) for grant in grants))))
 
@@ -319,10 +239,14 @@ def _meet(texts: tuple[str, ...], others: tuple[str, ...]) -> bool:
 
 
 def _by_place(views: Mapping[str, MachineView]) -> dict[tuple[str, str], list[VirtualMachine]]:
-    """Return VMs by NSG or firewall, with private address: addresses repeat between networks."""
+    """
+    Return VMs by NSG or firewall, with private address: addresses repeat between networks.
+
+    Under an empty holder stand all VMs with an address.
+    """
     places: dict[tuple[str, str], list[VirtualMachine]] = {}
     for view in views.values():
-        for holder in {armid.key(item) for item in _holders_of(view.vm)}:
+        for holder in {"", *(armid.key(item) for item in _holders_of(view.vm))}:
             for address in paths.addresses(view.vm):
                 places.setdefault((holder, address), []).append(view.vm)
     return places

@@ -8,85 +8,18 @@ becomes one item. What is being updated or could not be read yields no action.
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from datetime import datetime
-from enum import StrEnum
 
 from jit.domain import armid, companion, paths
 from jit.domain.addresses import network
 from jit.domain.closing import OVERDUE
 from jit.domain.entries import Entry
+from jit.domain.item import Action, Item, Kind
 from jit.domain.model import Grant, Status
-from jit.domain.ownership import (
-    Book,
-    Found,
-    Observed,
-    covered,
-    jit_rules,
-    leftover_from,
-    touches,
-    was_asked,
-)
+from jit.domain.observed import Found, Observed, jit_rules
+from jit.domain.ownership import Book, covered, leftover_from, touches, was_asked
 from jit.domain.paths import Guard, PathRule, Sight
 from jit.domain.securityrules import Access, Direction, PortRange, SecurityRule
-
-__all__ = ["Action", "Item", "Kind", "Observed", "plan", "unknown_companions"]
-
-
-class Action(StrEnum):
-    """What an item asks for."""
-
-    REMOVE_RULE = "remove-rule"
-    REOPEN = "reopen"  # the policy's worker looks, and asks Defender again
-    CLOSE = "close"  # the policy's worker ends the grant
-    REPORT = "report"  # a person looks
-
-
-class Kind(StrEnum):
-    """What is wrong; ``class`` in the contract."""
-
-    EXPIRED = "expired"  # a rule of a grant that is over
-    MISSING = "missing"  # a grant without its rules
-    ALTERED = "altered"  # a grant's rule that somebody widened
-    ORPHAN = "orphan"  # a rule without a grant
-    HELD_BY_OTHER = "held-by-other"  # an expired one that somebody else still needs
-    COMPANION = "companion"  # the broker's own rule, no longer needed
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Item:
-    """
-    One line of a plan.
-
-    Attributes:
-        resource: ARM id of the NSG or firewall that holds the rule, or of the VM that lacks it.
-        rule: The rule's name; a NAT rule's with its collection before it.
-        grant: Id of the grant that it is about.
-        policy_id: JIT policy under whose claim to act.
-        path: The rule itself.
-        since: When the rule should have been gone, of a leftover.
-    """
-
-    action: Action
-    kind: Kind
-    resource: str
-    reason: str
-    rule: str | None = None
-    grant: str | None = None
-    policy_id: str | None = None
-    path: PathRule | None = None
-    since: datetime | None = None
-
-    def doc(self) -> dict[str, str | None]:
-        """Return the item as the contract writes it."""
-        return {
-            "action": self.action.value,
-            "class": self.kind.value,
-            "resource": self.resource,
-            "rule": self.rule,
-            "grant": self.grant,
-            "reason": self.reason,
-        }
 
 
 def plan(
@@ -194,7 +127,7 @@ def _orphan(rule: Found, wanting: Sequence[Grant], book: Book, *, remove: bool) 
     if wanting:
         remove, reason = False, f"{reason}; grant {wanting[0].id} passes through it too"
     if not rule.path.exact:
-        remove, reason = False, f"{reason}; it could not be read in full"
+        remove, reason = False, f"{reason}; it is not written as Defender writes its rules"
     return Item(
         action=Action.REMOVE_RULE if remove else Action.REPORT,
         kind=Kind.ORPHAN,

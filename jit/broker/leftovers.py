@@ -1,0 +1,199 @@
+"""
+What closed grants left behind: removed under the claim of its policy, looked at again just before.
+
+Single rules of NSGs go one by one. Rules of a firewall go in one update of it, and only when its
+turn is free; the turn comes back in the first run that sees the update finished.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, field, replace
+from datetime import timedelta
+
+from jit import telemetry
+from jit.broker.actions import Actions
+from jit.broker.comparison import Comparison
+from jit.broker.turns import Turns
+from jit.domain import armid
+from jit.domain.audit import BROKER, Event
+from jit.domain.errors import Refused, Unavailable, Unknown
+from jit.domain.item import Action, Item
+from jit.domain.paths import PathRule
+from jit.observer import Observer
+from jit.store import Store
+
+REMOVALS = 60
+"""Rules removed in one run."""
+
+TOGETHER = 20
+"""NSG rules removed under one claim: the lease of a minute must outlast the calls."""
+
+_MORE = timedelta(minutes=1)
+_UPDATED = timedelta(minutes=4)  # a firewall's update takes three to five minutes
+
+
+@dataclass(slots=True)
+class Done:
+    """
+    What a removal leaves to do.
+
+    Attributes:
+        policies: Whose workers may have come while their claim was taken.
+        again: When to compare once more, if there is a reason to.
+    """
+
+    policies: list[str] = field(default_factory=list)
+    again: timedelta | None = None
+
+    def look_again(self, after: timedelta) -> None:
+        """Ask for another comparison, the earliest asked for."""
+        self.again = min(after, self.again or after)
+
+
+@dataclass(frozen=True, slots=True)
+class Leftovers:
+    """Removes rules that a plan names."""
+
+    store: Store
+    observer: Observer
+    actions: Actions
+    turns: Turns
+
+    def remove(self, items: Iterable[Item], comparison: Comparison) -> Done:
+        """Remove what *items* say, but for what the worker of an unfinished grant removes."""
+        live = comparison.live
+        doomed = [
+            item for item in items if item.action is Action.REMOVE_RULE and item.grant not in live
+        ]
+        done = Done()
+        for group in _groups(doomed[:REMOVALS]):
+            try:
+                self._together(group, comparison, done)
+            except (Unavailable, Refused) as error:
+                name = comparison.subscription
+                telemetry.warning("removal.postponed", subscription=name, reason=str(error))
+        if len(doomed) > REMOVALS:
+            done.look_again(_MORE)
+        return done
+
+    def return_turns(self, comparison: Comparison) -> None:
+        """Give back the turns of firewalls whose update, begun in an earlier run, is over."""
+        for front in comparison.observed.firewalls.values():
+            if not front.settled or not self.turns.has_firewall(front.id, comparison.holder):
+                continue
+            _, before = self.turns.noted(front.id)
+            if before and before != front.foreign:
+                telemetry.alert("firewall.foreign_rules_changed", firewall_id=front.id)
+            self.turns.return_firewall(front.id, comparison.holder)
+
+    def _together(self, group: Sequence[Item], comparison: Comparison, done: Done) -> None:
+        """Remove the rules of *group* whose policies can be claimed."""
+        ids = {armid.key(item.policy_id): item.policy_id for item in group if item.policy_id}
+        claims = {key: claim for key, item in ids.items() if (claim := self.turns.claim(item))}
+        mine = [i for i in group if i.policy_id is None or armid.key(i.policy_id) in claims]
+        try:
+            if mine:
+                self._claimed(mine, [ids[key] for key in claims], comparison, done)
+        finally:
+            for key, claim in claims.items():
+                self.turns.release(claim, not_before=claim.not_before, attempts=claim.attempts)
+                done.policies.append(ids[key])
+
+    def _claimed(
+        self,
+        items: Sequence[Item],
+        policies: Sequence[str],
+        comparison: Comparison,
+        done: Done,
+    ) -> None:
+        still = self._still(items, policies, comparison)
+        nats = [item for item in still if _is_nat(item)]
+        if nats and not self.turns.take_firewall(
+            nats[0].resource, comparison.holder, comparison.now
+        ):
+            nats = []
+        going = [*(item for item in still if not _is_nat(item)), *nats]
+        if not going:
+            return
+        self.store.note(comparison.subscription, [_event(item, comparison) for item in going])
+        self.actions.remove_rules(rule.id for rule in _rules(going) if rule.collection is None)
+        if nats:
+            self._update(nats[0].resource, _rules(nats), comparison, done)
+
+    def _still(
+        self, items: Sequence[Item], policies: Sequence[str], comparison: Comparison
+    ) -> list[Item]:
+        """Read rules, requests and grants again, plan again, and keep what still is to go."""
+        again = self.observer.again(dict.fromkeys(item.resource for item in items), policies)
+        before = comparison.observed
+        keys = {armid.key(policy_id) for policy_id in policies}
+        kept = (e for e in before.entries if _policy_key(e.vm_id, comparison) not in keys)
+        fresh = replace(
+            comparison,
+            rows=self.store.grants(comparison.subscription, "g"),
+            observed=replace(
+                before,
+                guards=again.guards,
+                firewalls=again.firewalls,
+                entries=(*kept, *again.entries),
+            ),
+        )
+        wanted = {(item.path.id, item.kind) for item in items if item.path is not None}
+        return [
+            item
+            for item in fresh.plan()
+            if item.action is Action.REMOVE_RULE
+            and item.path is not None
+            and (item.path.id, item.kind) in wanted
+            and item.grant not in fresh.live
+        ]
+
+    def _update(
+        self, firewall_id: str, rules: Sequence[PathRule], comparison: Comparison, done: Done
+    ) -> None:
+        """Take rules out of a firewall; an update that did not begin gives the turn back."""
+        errors = self.actions.remove_nat_rules(rules)
+        if errors and not any(isinstance(error, Unknown) for error in errors):
+            self.turns.return_firewall(firewall_id, comparison.holder)
+        else:
+            done.look_again(_UPDATED)
+
+
+def _groups(items: Iterable[Item]) -> Iterator[list[Item]]:
+    """Yield NAT rules by firewall, for one update each; the others by policy, a few at a time."""
+    groups: dict[tuple[bool, str], list[Item]] = {}
+    for item in items:
+        name = item.resource if _is_nat(item) else item.policy_id or ""
+        groups.setdefault((_is_nat(item), armid.key(name)), []).append(item)
+    for (nat, _), group in groups.items():
+        step = REMOVALS if nat else TOGETHER
+        for start in range(0, len(group), step):
+            yield group[start : start + step]
+
+
+def _is_nat(item: Item) -> bool:
+    return item.path is not None and item.path.collection is not None
+
+
+def _rules(items: Iterable[Item]) -> list[PathRule]:
+    return [item.path for item in items if item.path is not None]
+
+
+def _policy_key(vm_id: str, comparison: Comparison) -> str:
+    view = comparison.observed.machines.get(armid.key(vm_id))
+    return armid.key(view.vm.policy_id or "") if view is not None else ""
+
+
+def _event(item: Item, comparison: Comparison) -> Event:
+    """Return the audit record of a removal, written before the call."""
+    known = {grant.id: grant for grant in (*comparison.grants, *comparison.buried)}
+    grant = known.get(item.grant or "")
+    return Event(
+        at=comparison.now,
+        what="rule.removal_began",
+        actor=BROKER,
+        request_id=grant.request_id if grant is not None else "",
+        grant_id=item.grant,
+        facts={**item.doc(), "sources": list(item.path.sources) if item.path else []},
+    )
