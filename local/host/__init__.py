@@ -7,5 +7,16 @@ work, ``server``, ``queues`` and ``timers``, and ``process``, which owns them.
 
 It stands in for https://github.com/Azure/azure-functions-host and its Python
 worker, https://github.com/Azure/azure-functions-python-worker. Where they
-surprise, it surprises in the same way; ``local/README.md`` lists what it leaves out.
+surprise, it surprises in the same way. Where it differs:
+
+* It looks at an empty queue every second at most, not every ``maxPollingInterval``.
+* It creates the queues of its triggers; there, a trigger waits for its queue.
+* Its timers follow ``JIT_LOCAL_CLOCK``, in UTC, and a jump of the clock is a miss.
+* A killed instance gets its timers back at once if it starts again on its port.
+* ``functionTimeout`` is checked, but nothing is ended after it.
+* It knows no function keys, and refuses an app that wants them.
+* It has HTTP, queue and timer triggers, queue outputs, and refuses the rest.
+* App Service authentication is part of it, with ``X-Local-User`` for a login page.
+* ``X-Local-Address`` plays the caller's address, ``X-Local-Wait`` waits for a
+  function that ``POST /admin/functions/{name}`` fires.
 """

@@ -39,7 +39,7 @@ def main() -> int:
     arguments = _arguments()
     _log_to_stderr()
     try:
-        host = Host(plan(arguments.app.resolve(), arguments.port, arguments.landscape))
+        host = Host(plan(arguments.app.resolve(), arguments.port, arguments.landscape.resolve()))
     except Unusable as error:
         print(error, file=sys.stderr)
         return 1

@@ -142,6 +142,8 @@ def _of_values(binding: Binding, values: Mapping[str, str]) -> Iterator[str]:
         schedule.parse(settings.resolve(binding.fields["schedule"], values))
     elif binding.type == functions_.HTTP:
         routes.parse(binding.fields["route"])
+        if str(binding.fields.get("authLevel")).upper() != "ANONYMOUS":
+            yield "the development host knows no keys: the auth level must be anonymous"
     elif "queueName" in binding.fields:
         name = settings.resolve(binding.fields["queueName"], values)
         if _QUEUE_NAME.fullmatch(name) is None:

@@ -37,6 +37,7 @@ if TYPE_CHECKING:  # imported when the first queue or timer needs them: half a s
 
 _log = logging.getLogger("local.host")
 _DRAIN_SECONDS = 10.0
+_LONGEST_DELAY = 1.0  # seconds between two looks at an empty queue: nobody pays for them here
 _LOOK_SECONDS = 0.05  # how soon the server notices that it should stop
 _TIMERS_CONNECTION = "AzureWebJobsStorage"
 
@@ -112,12 +113,13 @@ class Host:
         return (self._admin if is_admin else self._site).answer(request)
 
     def _queue(self, function: Function) -> QueueListener:
-        from local.host.queues import POISON, QueueListener
+        from local.host.queues import POISON, Pace, QueueListener
 
         storage, name = self._queue_of(function.trigger)
         poison = None if name.endswith(POISON) else storage.queue(name + POISON)
         options = self._plan.options.queues
-        return QueueListener(function, storage.queue(name), poison, options, self.invoker)
+        pace = Pace(min(_LONGEST_DELAY, options.max_polling_interval.total_seconds()))
+        return QueueListener(function, storage.queue(name), poison, options, self.invoker, pace)
 
     def _timer(self, function: Function) -> TimerListener:
         from local.host.timers import Lock, Monitor, TimerListener

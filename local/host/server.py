@@ -11,7 +11,6 @@ import re
 from collections.abc import Callable
 from dataclasses import dataclass
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from urllib.parse import urlsplit
 
 from local.host.invocation import Response
 from local.host.tally import Tally
@@ -47,7 +46,12 @@ class Request:
     @property
     def path(self) -> str:
         """The path of the target, still encoded."""
-        return urlsplit(self.target).path
+        return self.target.partition("?")[0]
+
+    @property
+    def query(self) -> str:
+        """What follows the first question mark, still encoded."""
+        return self.target.partition("?")[2]
 
     def header(self, name: str) -> str | None:
         """Return the first header of that *name* (lower case)."""

@@ -12,7 +12,7 @@ import logging
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from urllib.parse import parse_qsl, urlsplit
+from urllib.parse import parse_qsl
 
 from azure.functions.http import HttpRequest
 
@@ -22,7 +22,7 @@ from local.host.invocation import InvocationFailed, Invoker, Response
 from local.host.server import Request
 
 _log = logging.getLogger("local.host")
-_BAD_HEADER = re.compile(r"[\r\n\0]")
+_BAD_HEADER = re.compile(r"[^\t\x20-\x7e]")  # the real host sends ASCII, and no line breaks
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,7 +85,7 @@ class Site:
         except InvocationFailed:
             return Response(500)
         if any(_BAD_HEADER.search(name + value) for name, value in answer.headers):
-            _log.error("%s returned a header with a line break", function.name)
+            _log.error("%s returned a header that is not one line of ASCII", function.name)
             return Response(500)
         return answer
 
@@ -99,7 +99,7 @@ def _argument(
         method=request.method,
         url=f"http://{host}{request.target}",
         headers=_joined((name.lower(), value) for name, value in headers),
-        params=_joined(parse_qsl(urlsplit(request.target).query, keep_blank_values=True)),
+        params=_joined(parse_qsl(request.query, keep_blank_values=True)),
         route_params=dict(route_params),
         body_type="bytes",
         body=request.body,

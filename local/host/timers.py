@@ -106,21 +106,21 @@ class Monitor:
 
     def read(self) -> Status | None:
         """
-        Return the stored status; None if there is none.
+        Return the stored status; None if there is none that can be read.
 
         Raises:
             AzureError: Storage is away.
         """
         try:
             document = json.loads(self._blob.download_blob().readall())
-        except ResourceNotFoundError:
+            last = document["Last"]
+            return Status(
+                expression=document["Schedule"],
+                last=None if last is None else datetime.fromisoformat(last),
+                due=datetime.fromisoformat(document["Next"]),
+            )
+        except (ResourceNotFoundError, KeyError, TypeError, ValueError):
             return None
-        last = document["Last"]
-        return Status(
-            expression=document["Schedule"],
-            last=None if last is None else datetime.fromisoformat(last),
-            due=datetime.fromisoformat(document["Next"]),
-        )
 
     def write(self, status: Status) -> None:
         """

@@ -1,6 +1,7 @@
 """The stack: what it starts, what it tells its hosts, and how it ends."""
 
 import json
+import os
 import signal
 import subprocess
 import sys
@@ -122,6 +123,20 @@ def test_core_tools_that_are_missing_are_named(app, tmp_path, monkeypatch):
         Stack(tmp_path / "run", Options(app=app, simulator=None)),
     ):
         pytest.fail("there is no func")
+
+
+def test_core_tools_serve_where_they_are_wanted(app, project, tmp_path, monkeypatch):
+    """``JIT_LOCAL_HOST=func`` starts ``func start --port``, in the app's folder."""
+    func = tmp_path / "func"
+    command = f'{sys.executable} -m local.host --app . --port "$3"'
+    func.write_text(f'#!/bin/sh\necho "$1 $2"\nPYTHONPATH={project} exec {command}\n')
+    func.chmod(0o755)
+    monkeypatch.setenv("JIT_LOCAL_HOST", "func")
+    monkeypatch.setenv("PATH", f"{tmp_path}:{os.environ['PATH']}")
+    with Stack(tmp_path / "run", Options(app=app, simulator=None)) as running:
+        log = running.hosts[0].log
+
+    assert log.startswith("start --port")
 
 
 def test_the_command_runs_until_it_is_told_to_stop(app, project, tmp_path):

@@ -290,6 +290,14 @@ def test_a_route_of_the_hosts_own(app):
     assert "the host keeps 'admin/users'" in faults(app, host_json=bare)[0]
 
 
+def test_a_function_that_wants_a_key():
+    """It would be open here and closed in Azure: no picture of it at all."""
+    locked = func.FunctionApp(http_auth_level=func.AuthLevel.FUNCTION)
+    add_http(locked, "alpha", "items")
+
+    assert "must be anonymous" in faults(locked)[0]
+
+
 def test_a_binding_that_this_host_lacks(app):
     """Better no start than a function that never runs."""
 

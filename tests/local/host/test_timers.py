@@ -167,6 +167,16 @@ def test_a_changed_schedule_forgets_what_the_old_one_missed(timer_of, clock):
     assert fired == []
 
 
+@pytest.mark.parametrize("content", [b"not json", b"[]", b"{}", b'{"Last": null, "Next": "soon"}'])
+def test_a_status_that_cannot_be_read_is_as_good_as_none(storage, content):
+    """A timer must not stop for what somebody wrote into its blob."""
+    account = Storage(storage)
+    account.ensure_container()
+    account.blob("timers/tick").upload_blob(content)
+
+    assert Monitor(account.blob("timers/tick")).read() is None
+
+
 def test_of_two_instances_one_fires(timer_of, clock):
     """The other one waits for the lease."""
     first: list[bool] = []
