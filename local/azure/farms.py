@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 from ipaddress import ip_network
-from itertools import islice
 
 from local.azure.wire import Json
 
-_FIRST = 10  # a farm's first VM has the host address .11: Azure keeps .0 to .3 for itself
+_FIRST = 11  # the host address of a farm's first VM: Azure keeps .0 to .3 for itself
 _PORTS = (
     {"number": 22, "protocol": "TCP", "sources": "*", "max": "PT3H"},
     {"number": 3389, "protocol": "TCP", "sources": "*", "max": "PT3H"},
@@ -33,8 +32,8 @@ def group(short: Json) -> Json:
         **({"nsg": nsg} if on_subnet else {}),
     }
     network = short["resourceGroup"].replace("rg-", "vnet-")
-    addresses = zip(names, _hosts(short["network"]), strict=False)
-    outside = zip(names, _hosts(short["publicNetwork"]), strict=False)
+    addresses = zip(names, _hosts(short["network"], len(names)), strict=True)
+    outside = zip(names, _hosts(short["publicNetwork"], len(names)), strict=True)
     own = {} if on_subnet else {"nsg": nsg}
     return {
         "name": short["resourceGroup"],
@@ -51,8 +50,9 @@ def group(short: Json) -> Json:
     }
 
 
-def _hosts(network: str) -> list[str]:
-    return [str(each) for each in islice(ip_network(network).hosts(), _FIRST, 250)]
+def _hosts(network: str, count: int) -> list[str]:
+    inside = ip_network(network)
+    return [str(inside[_FIRST + number]) for number in range(count)]
 
 
 def _machine(name: str, os: str, subnet: str, more: Json) -> Json:

@@ -34,6 +34,7 @@ _CHILDREN = {
     ids.BASTIONS.lower(): {"ipConfigurations": "bastionHostIpConfigurations"},
     ids.ADDRESSES.lower(): {},
 }
+_LAGGING = {ids.SECURITY_GROUPS.lower(), ids.FIREWALLS.lower()}
 _SPACE = uuid.UUID("4d8b8c2e-7d0d-4c43-9b6f-51a2d4f0a3e1")
 
 
@@ -93,12 +94,14 @@ class Store:
         return [self._resources[each] for each in sorted(found)]
 
     def take_effect(self, resource: Json) -> None:
-        """Let packets meet the resource as it is shown now."""
+        """Let packets meet the resource as it is shown now; only rules can lag behind."""
+        if resource["type"].lower() not in _LAGGING:
+            return
         properties = copy.deepcopy(resource.get("properties", {}))
         self._effective[ids.key(resource["id"])] = properties
 
     def effective(self, resource_id: str) -> Json:
-        """Return the properties that packets meet; empty when there is no such resource."""
+        """Return the properties of an NSG or firewall that packets meet; empty without one."""
         return self._effective.get(ids.key(resource_id), {})
 
     def stamp(self, resource: Json, state: str) -> None:
