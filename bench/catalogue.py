@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 
-from bench import cold
+from bench import cold, warm
 from bench.figures import Figure
 
 Benchmark = Callable[[], Iterator[Figure]]
@@ -12,5 +12,6 @@ Benchmark = Callable[[], Iterator[Figure]]
 BENCHMARKS: dict[str, Benchmark] = {
     "cold_start_cpu_ratio": cold.cold_start_cpu_ratio,
     "cold_first_accept_ratio": cold.cold_first_accept_ratio,
+    "accept_cpu_ratio": warm.accept_cpu_ratio,
 }
 """Each yields one or more figures; those of several names appear under each of them."""
