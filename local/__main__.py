@@ -68,7 +68,7 @@ broker            {hosts}
 Azure simulator   {stack.simulator_url}  (its clock: {stack.simulator_url}/_sim/clock)
 
   curl -s {stack.url}/api/virtual-machines
-  curl -s -H 'X-Local-User: olga' {stack.url}/api/access
+  curl -s -H 'X-Local-User: olga' {stack.url}/api/access-requests
   curl -s {stack.simulator_url}/_sim/clock -d '{{"advance": "PT1H"}}'
 
 Ctrl-C stops everything."""

@@ -29,11 +29,14 @@ class ChildFailed(Exception):
 
 
 class Child:
-    """One running child process; its output goes to the file *log*."""
+    """One running child process; its output goes to the end of the file *log*."""
 
-    def __init__(self, name: str, process: subprocess.Popen[bytes], log: Path) -> None:
+    def __init__(
+        self, name: str, process: subprocess.Popen[bytes], log: Path, begin: int = 0
+    ) -> None:
         self.name = name
         self.log = log
+        self._begin = begin
         self._process = process
 
     @property
@@ -47,8 +50,8 @@ class Child:
         return self._process.poll()
 
     def output(self) -> str:
-        """Return everything the child has written so far."""
-        return self.log.read_text(errors="replace")
+        """Return what this child has written so far, without what was in the file before."""
+        return self.log.read_bytes()[self._begin :].decode(errors="replace")
 
     def tail(self, lines: int = _TAIL_LINES) -> str:
         """Return the last *lines* lines of its output."""
@@ -123,6 +126,7 @@ class Children:
         """
         self._pipe()  # or nobody would end it
         with log.open("ab") as output:
+            begin = output.tell()
             process = subprocess.Popen(
                 command,
                 cwd=cwd,
@@ -132,7 +136,7 @@ class Children:
                 stderr=output,
                 start_new_session=True,
             )
-        child = Child(name, process, log)
+        child = Child(name, process, log, begin)
         self._tell(f"+{child.pid}")
         self._running.append(child)
         return child

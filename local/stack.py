@@ -94,7 +94,7 @@ class HostProcess:
     @property
     def log(self) -> str:
         """Everything it has written, over all of its lives."""
-        return self.child.output()
+        return self.child.log.read_text(errors="replace")
 
     def start(self) -> None:
         """

@@ -128,6 +128,15 @@ def test_a_child_sees_exactly_the_environment_it_is_given(children, tmp_path):
     assert child.output() == "True False\n"
 
 
+def test_the_output_of_a_former_child_is_not_its_own(start):
+    """Started again on the same file, a child is not ready because its forerunner was."""
+    start("print('ready')").wait(seconds=20)
+    again = start("print('again')")
+    again.wait(seconds=20)
+
+    assert (again.output(), again.log.read_text()) == ("again\n", "ready\nagain\n")
+
+
 def test_children_are_started_inside_the_context(tmp_path):
     """Outside, nobody would end them."""
     with pytest.raises(RuntimeError, match="inside the context"):

@@ -7,6 +7,7 @@ import subprocess
 import sys
 
 import pytest
+from azure.storage.queue import QueueServiceClient
 
 from local import stack as stacks
 from local.azurite import Ports
@@ -49,6 +50,16 @@ def stack(tmp_path_factory):
     options = Options(app=app, hosts=(0, 0), env={"JIT_EXTRA": "said by the test"})
     with Stack(tmp_path_factory.mktemp("run"), options) as running:
         yield running
+
+
+def make_queue(connection_string, name):
+    with QueueServiceClient.from_connection_string(connection_string) as service:
+        service.create_queue(name)
+
+
+def queues(connection_string):
+    with QueueServiceClient.from_connection_string(connection_string) as service:
+        return [queue.name for queue in service.list_queues()]
 
 
 def environment(host):
@@ -137,6 +148,17 @@ def test_core_tools_serve_where_they_are_wanted(app, project, tmp_path, monkeypa
         log = running.hosts[0].log
 
     assert log.startswith("start --port")
+
+
+def test_what_is_kept_in_a_directory_is_there_the_next_time(app, tmp_path):
+    """``--directory``: a stack that was stopped goes on where it was."""
+    options = Options(app=app, simulator=None, in_memory=False)
+    with Stack(tmp_path / "run", options) as first:
+        make_queue(first.connection_string, "kept")
+    with Stack(tmp_path / "run", options) as second:
+        kept = queues(second.connection_string)
+
+    assert kept == ["kept"]
 
 
 def test_the_command_runs_until_it_is_told_to_stop(app, project, tmp_path):
