@@ -15,7 +15,7 @@ from ipaddress import IPv4Network
 
 from jit import telemetry
 from jit.broker.turns import Turns
-from jit.domain import armid, entries, firewall
+from jit.domain import armid, entries, firewall, paths
 from jit.domain.accompany import Companion
 from jit.domain.controller import Ask
 from jit.domain.errors import (
@@ -146,23 +146,27 @@ class Actions:
         self._turns.note_operation(firewall_id, url=url, foreign=digest)
 
     def still_removable(
-        self, policy_id: str, rules: Sequence[tuple[PathRule, VmPort]], known: frozenset[str]
+        self, policy_id: str, rules: Sequence[PathRule], known: frozenset[str]
     ) -> list[PathRule]:
         """Read Defender's requests once more and keep the rules that no stranger needs."""
         if not rules:
             return []
         policy = self._policies().get(policy_id)
         found = [item for item in entries.read(policy) if item.initiate_id not in known]
-        return [rule for rule, port in rules if not _held(rule, port, found)]
+        return [rule for rule in rules if not _held(rule, found)]
 
 
-def _held(rule: PathRule, port: VmPort, found: Sequence[entries.Entry]) -> bool:
-    strangers = [
-        entry
-        for entry in entries.of_port(found, *port)
-        if entry.active and set(entry.sources) & set(rule.sources)
-    ]
-    return bool(strangers)
+def _held(rule: PathRule, found: Sequence[entries.Entry]) -> bool:
+    """Whether a stranger's request that Defender counts as active may rest on *rule*."""
+    return any(
+        entry.active and _shares(rule, entry)
+        for entry in entries.of_port(found, rule.vm_id, rule.port)
+    )
+
+
+def _shares(rule: PathRule, entry: entries.Entry) -> bool:
+    networks = paths.readable(entry.sources)
+    return len(networks) < len(entry.sources) or bool(paths.letting_in((rule,), networks))
 
 
 def _tried(name: str, acts: Iterable[tuple[str, Callable[[], None]]]) -> list[BrokerError]:

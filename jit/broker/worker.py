@@ -16,7 +16,7 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 
 from jit import messages, records, telemetry
-from jit.broker.actions import Actions, Outcome, VmPort
+from jit.broker.actions import Actions, Outcome
 from jit.broker.turns import Claim, Turns
 from jit.domain import armid, controller, entries
 from jit.domain.audit import transitions
@@ -24,7 +24,6 @@ from jit.domain.controller import Ask, Step, World
 from jit.domain.errors import BrokerError, Gone, Refused, Unavailable
 from jit.domain.limits import Limits
 from jit.domain.model import CloseReason, Grant, Status, VirtualMachine
-from jit.domain.paths import PathRule
 from jit.interfaces import JitPolicies, Network, Queues
 from jit.observer import Observer
 from jit.store import Held, Store
@@ -273,19 +272,10 @@ class Worker:
     def _remove(self, step: Step, state: _Pass) -> list[BrokerError]:
         if not step.removals:
             return []
-        ports = {
-            rule: (armid.key(grant.vm_id), grant.port)
-            for grant in state.grants
-            if grant.status is Status.CLOSING
-            for rule in grant.rules
-        }
-        chosen: list[tuple[PathRule, VmPort]] = [
-            (rule, ports.get(rule.id, ("", 0))) for rule in step.removals
-        ]
         try:
-            rules = self._actions.still_removable(state.policy_id, chosen, state.known)
+            rules = self._actions.still_removable(state.policy_id, step.removals, state.known)
         except Gone:
-            rules = [rule for rule, _ in chosen]  # no policy, so no request of anybody's
+            rules = list(step.removals)  # no policy, so no request of anybody's
         except Refused as error:
             return [error]
         errors = self._actions.remove_rules(r.id for r in rules if r.collection is None)

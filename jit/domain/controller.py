@@ -44,6 +44,7 @@ REOPENS = 3
 _SOONEST, _LATEST = timedelta(seconds=3), timedelta(minutes=1)
 _TURN = timedelta(minutes=1)
 _KEPT_INITIATES = 12
+_KEPT_RULES = 24
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -146,8 +147,12 @@ def _port(group: Sequence[Grant], context: _Context) -> Step:
     grants = [_by_entries(grant, seen, context) for grant in grants]
     grants = _claimed(grants, view, seen, context)
     looks = {grant.id: paths.look(grant, view) for grant in grants if grant.live}
+    ours = not _held_by_stranger(seen, context)
     grants = [
-        _looked(grant, looks[grant.id], view, now) if grant.live else grant for grant in grants
+        _looked(_recorded(grant, looks[grant.id], view) if ours else grant, looks[grant.id], now)
+        if grant.live
+        else grant
+        for grant in grants
     ]
     grants, asks = _asked(grants, looks, view, seen, context)
     grants, companions = _accompanied(grants, looks, view, context)
@@ -313,14 +318,23 @@ def _may_change(grant: Grant, view: MachineView, context: _Context) -> bool:
     return ready and armid.key(grant.firewall_id or "") in context.world.turns
 
 
-def _looked(grant: Grant, look: Look, view: MachineView, now: datetime) -> Grant:
-    """Write down what was seen of a path that should exist."""
-    if grant.rules == () and look.rules and look.sight is not Sight.UNCLEAR:
-        grant = replace(grant, rules=look.rule_ids, private_ips=paths.addresses(view.vm))
-    elif look.rules and look.sight is not Sight.UNCLEAR:
-        grant = replace(grant, rules=tuple(dict.fromkeys((*grant.rules, *look.rule_ids)))[-24:])
-    if look.rules and look.sight is not Sight.UNCLEAR:
-        grant = replace(grant, seen=True)
+def _held_by_stranger(seen: Sequence[Entry], context: _Context) -> bool:
+    """Whether the path, if there is one, stands on somebody else's request: not ours to record."""
+    current = next((entry for entry in reversed(seen) if entry.in_force(context.now)), None)
+    return current is not None and _foreign(current, context)
+
+
+def _recorded(grant: Grant, look: Look, view: MachineView) -> Grant:
+    """Write down the rules of a path that stands on our own request."""
+    if not look.rules or look.sight is Sight.UNCLEAR:
+        return grant
+    rules = tuple(dict.fromkeys((*grant.rules, *look.rule_ids)))[-_KEPT_RULES:]
+    ips = grant.private_ips or paths.addresses(view.vm)
+    return replace(grant, rules=rules, private_ips=ips, seen=True)
+
+
+def _looked(grant: Grant, look: Look, now: datetime) -> Grant:
+    """Advance a grant by what was seen of its path."""
     if not grant.wants_path:
         return grant
     if look.sight is Sight.OPEN:

@@ -67,6 +67,8 @@ class PathRule:
         target: The VM's private address that it leads to.
         front: Public address and ports of a NAT rule.
         exact: It leads to that address and port and nowhere else, and could be read in full.
+        vm_id: The VM that it was looked up for, empty where it was not.
+        port: The port of that VM.
     """
 
     id: str
@@ -77,6 +79,8 @@ class PathRule:
     target: str
     exact: bool
     front: tuple[str, int] | None = None
+    vm_id: str = ""
+    port: int = 0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -144,7 +148,7 @@ def rules_of_port(
     no longer has is still its rule.
     """
     ips = frozenset({*addresses(view.vm), *recorded})
-    return (*_allows(view, port, ips), *_nats(view.firewall, port, ips))
+    return (*_allows(view, port, ips), *_nats(view, port, ips))
 
 
 def _allows(view: MachineView, port: int, ips: frozenset[str]) -> Iterator[PathRule]:
@@ -160,6 +164,8 @@ def _allows(view: MachineView, port: int, ips: frozenset[str]) -> Iterator[PathR
                     sources=allow.sources,
                     target=min(targets),
                     exact=_lone(allow, port) and not allow.faults,
+                    vm_id=view.vm.id,
+                    port=port,
                 )
 
 
@@ -168,18 +174,22 @@ def _lone(allow: JitAllow, port: int) -> bool:
     return len(allow.destinations) == 1 and [str(ports) for ports in allow.ports] == [str(port)]
 
 
-def _nats(firewall: Firewall | None, port: int, ips: frozenset[str]) -> Iterator[PathRule]:
-    for rule in firewall.nat_rules if firewall else ():
+def _nats(view: MachineView, port: int, ips: frozenset[str]) -> Iterator[PathRule]:
+    if view.firewall is None:
+        return
+    for rule in view.firewall.nat_rules:
         if rule.is_jit and rule.translated_address in ips and rule.translated_port == str(port):
             yield PathRule(
-                id=nat_rule_id(firewall.id if firewall else "", rule),
-                holder_id=firewall.id if firewall else "",
+                id=nat_rule_id(view.firewall.id, rule),
+                holder_id=view.firewall.id,
                 name=rule.name,
                 collection=rule.collection,
                 sources=rule.sources,
                 target=rule.translated_address,
                 exact=not rule.ip_groups,
                 front=_front(rule),
+                vm_id=view.vm.id,
+                port=port,
             )
 
 
