@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from datetime import datetime
+from time import monotonic
 from typing import TypeVar
 
 from jit.domain import advice, armid, entries, firewall, jitrules, securityrules, topology
@@ -25,6 +26,7 @@ COMPUTE = "2024-07-01"
 NETWORK = "2024-05-01"
 SECURITY = "2020-01-01"
 SUBSCRIPTIONS = "2022-12-01"
+_RECENT_SECONDS = 5.0
 _ROUNDS = 4  # VM, interface, network, NSG of the subnet
 _WORKERS = 10  # as many as the connections that a client keeps
 
@@ -52,10 +54,11 @@ R = TypeVar("R")
 
 @dataclass(frozen=True, slots=True)
 class _Read:
-    """What one look has read so far, by kind; failures by key."""
+    """What one look has read so far, by kind; by key, why something could not be read."""
 
     found: dict[str, dict[str, Resource]] = field(default_factory=dict)
     failed: dict[str, str] = field(default_factory=dict)
+    gone: set[str] = field(default_factory=set)
 
     def kind(self, name: str) -> Sequence[Resource]:
         return tuple(self.found.get(name, {}).values())
@@ -91,6 +94,7 @@ class Observer:
         """
         self._arm = arm
         self._watched = subscriptions
+        self._recent: dict[str, tuple[float, tuple[VirtualMachine, ...]]] = {}
         self._policies = policies
         self._network = network
 
@@ -123,7 +127,22 @@ class Observer:
 
     def machines(self, subscription: str, *, now: datetime) -> tuple[VirtualMachine, ...]:
         """Return every VM of a subscription as it is now."""
-        return self.inventory(self.snapshot(subscription), now=now)
+        found = self.inventory(self.snapshot(subscription), now=now)
+        self._recent[subscription] = (monotonic(), found)
+        return found
+
+    def recent_machines(self, subscription: str, *, now: datetime) -> tuple[VirtualMachine, ...]:
+        """
+        Return every VM as it is now or was a few seconds ago.
+
+        For answers to callers: repeating a request that is denied must not be a way to use up
+        the identity's quota of reads (25 a second: Learn, "Understand how Azure Resource Manager
+        throttles requests").
+        """
+        read_at, found = self._recent.get(subscription, (-_RECENT_SECONDS, ()))
+        if monotonic() - read_at < _RECENT_SECONDS:
+            return found
+        return self.machines(subscription, now=now)
 
     def inventory(
         self, snapshot: topology.Snapshot, *, now: datetime
@@ -198,19 +217,22 @@ class Observer:
         unique = list({armid.key(item): item for item in wanted}.values())
         results = _parallel(self._one, unique)
         for resource_id, result in zip(unique, results, strict=True):
-            kind = _kind(resource_id)
-            if isinstance(result, str):
-                read.failed[armid.key(resource_id)] = result
+            key = armid.key(resource_id)
+            if result is None:
+                read.gone.add(key)
+                read.failed[key] = f"{armid.name(resource_id)} does not exist any more"
+            elif isinstance(result, str):
+                read.failed[key] = result
             else:
-                read.found.setdefault(kind, {})[armid.key(resource_id)] = result
+                read.found.setdefault(_kind(resource_id), {})[key] = result
 
-    def _one(self, resource_id: str) -> Resource | str:
-        """Return a resource, or why it could not be read."""
-        name = resource_id.rsplit("/", 1)[-1]
+    def _one(self, resource_id: str) -> Resource | str | None:
+        """Return a resource, or why it could not be read; None if there is none."""
+        name = armid.name(resource_id)
         try:
             return self._get(resource_id)
         except Gone:
-            return f"{name} does not exist any more"
+            return None
         except PermissionLost:
             return f"the broker may not read {name}; see docs/operations.md on its role"
         except (Unavailable, Refused):
@@ -283,15 +305,11 @@ def _world(
         policies=(policy,) if policy is not None else (),
     )
     fresh = topology.machines(snapshot, now=now)
+    unreadable = {key: why for key in deciding if (why := _unread(key, predicted[key], read))}
     machines = {
         key: fresh[key] if key in deciding else vm
         for key, vm in predicted.items()
-        if key not in deciding or key in fresh
-    }
-    unreadable = {
-        key: read.failed.get(key, "the VM could not be read")
-        for key in predicted
-        if key not in machines
+        if key not in unreadable
     }
     guards, firewalls = _guards(read), _fronts(read)
     return World(
@@ -300,6 +318,32 @@ def _world(
         machines={key: view(vm, guards, firewalls) for key, vm in machines.items()},
         unreadable=unreadable,
     )
+
+
+def _unread(key: str, predicted: VirtualMachine, read: _Read) -> str:
+    """
+    Return why a VM to be decided about was read only in part; empty if all of it was read.
+
+    Half a VM must not be decided about: without its interface it looks unsupported, without its
+    firewall it looks as if packets came another way. NSGs are looked at later, one by one.
+    """
+    vm = read.found.get("machines", {}).get(key)
+    if vm is None:
+        return read.failed.get(key, "the VM could not be read")
+    keys = list(_rests_on(vm, read))
+    front = armid.key(predicted.firewall_id or "")
+    keys += [front] if front not in read.gone else []
+    return next((read.failed[item] for item in keys if item in read.failed), "")
+
+
+def _rests_on(vm: Resource, read: _Read) -> Iterator[str]:
+    """Yield the keys of a VM's interfaces, their networks and public addresses."""
+    for nic_id in topology.references(vm):
+        nic = read.found.get("interfaces", {}).get(armid.key(nic_id))
+        yield armid.key(nic_id)
+        for item in topology.references(nic) if nic is not None else ():
+            if item and _kind(item) != "nsgs":
+                yield armid.key(item)
 
 
 def _guards(read: _Read) -> dict[str, Guard]:

@@ -304,14 +304,18 @@ class Store:
 
     # ---- lists -------------------------------------------------------------------------------
 
-    def live_requests(self, partition: str) -> Iterator[tuple[Row, Request]]:
-        """Yield the live requests of a subscription, oldest first."""
-        for row in self._all(self._state, Where(partition=partition, first="r|", last="r}")):
+    def live_requests(self, partition: str, *, after: str = "") -> Iterator[tuple[Row, Request]]:
+        """Yield the live requests of a subscription, oldest first, those behind *after*."""
+        first = f"{records.request_key(after)}!" if after else "r|"  # "!" sorts before any id
+        for row in self._all(self._state, Where(partition=partition, first=first, last="r}")):
             yield row, records.request_of(json.loads(str(row.values["Doc"])))
 
-    def history(self, partition: str, month: datetime) -> Iterator[Whole]:
+    def history(self, partition: str, month: datetime, *, after: str = "") -> Iterator[Whole]:
         """Yield the finished requests of a subscription that were created in one month."""
-        rows = self._all(self._history, Where(partition=history_partition(partition, month)))
+        first = records.span(after)[1] if after else ""
+        rows = self._all(
+            self._history, Where(partition=history_partition(partition, month), first=first)
+        )
         group: list[Row] = []
         for row in rows:
             if group and _request_part(row) != _request_part(group[0]):

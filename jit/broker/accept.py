@@ -172,7 +172,7 @@ class Acceptor:
         observer = self._observer()
         if subscription not in observer.watched():
             return ()
-        return observer.machines(subscription, now=now)
+        return observer.recent_machines(subscription, now=now)
 
     def _known_or_refused(self, submission: Submission, now: datetime) -> Whole:
         """A late repetition is answered as before, though its start now lies in the past."""

@@ -18,7 +18,7 @@ from jit.domain.errors import (
     Unavailable,
     Violation,
 )
-from jit.domain.model import CloseReason, Grant, Person, Status, VirtualMachine
+from jit.domain.model import CloseReason, Grant, Person, Request, Status, VirtualMachine
 from jit.domain.roles import Role
 from jit.store import Held, Store, Whole
 
@@ -103,7 +103,7 @@ class Decisions:
 
     def _own(self, request_id: str, caller: Person) -> Whole:
         whole = self._store.load(request_id)
-        if whole is None or not may_see(whole, caller):
+        if whole is None or not may_see(whole.request, caller):
             raise NotFound(f"there is no request {request_id}")
         return whole
 
@@ -157,8 +157,8 @@ class Decisions:
         return [replace(event, facts={**event.facts, "reason": reason}) for event in events]
 
 
-def may_see(whole: Whole, caller: Person) -> bool:
+def may_see(request: Request, caller: Person) -> bool:
     """Tell whether *caller* may see a request: the own one, or all as more than a requester."""
-    if whole.request.requester.id == caller.id:
+    if request.requester.id == caller.id:
         return True
     return bool(caller.roles & {Role.OPERATOR, Role.AUDITOR, Role.APPROVER})

@@ -20,6 +20,7 @@ from jit.store import Store, Whole
 
 DEFAULT_SPAN = timedelta(days=30)
 _PAGE = 100
+_SCAN = 500  # requests looked at for one page
 _MONTHS = 25  # two years of history in one listing, at most
 _FRESH = timedelta(minutes=15)
 
@@ -34,6 +35,14 @@ class Filters:
     ticket: str | None = None
     start: datetime
     end: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class _Place:
+    """Where a page ended: a section of the list, and the last request that was looked at."""
+
+    section: tuple[int, str]
+    after: str
 
 
 def request(whole: Whole) -> dict[str, Any]:
@@ -137,7 +146,7 @@ class Views:
             NotFound: There is none, or it is somebody else's: both look the same.
         """
         whole = self._store.load(request_id)
-        if whole is None or not may_see(whole, caller):
+        if whole is None or not may_see(whole.request, caller):
             raise NotFound(f"there is no request {request_id[:64]}")
         return whole
 
@@ -149,30 +158,40 @@ class Views:
         """
         Return a page of requests, live first, then finished ones, and how to go on.
 
-        The scan is bounded: a page may be empty and still carry a token.
+        The scan is bounded: a page may be empty and still carry a token. A request that moves to
+        history meanwhile may be seen twice across pages, never missed.
         """
-        skip = _read_token(token)
         found: list[Whole] = []
-        seen: set[str] = set()
-        for position, whole in enumerate(self._every(filters)):
-            if position < skip:
-                continue
-            if whole.request.id not in seen and _fits(whole, filters, caller):
-                seen.add(whole.request.id)
+        for looked, (place, whole) in enumerate(self._every(filters, _read_token(token)), 1):
+            if _fits(whole, filters, caller):
                 found.append(whole)
-            if len(found) == _PAGE:
-                return found, _token(position + 1)
+            if len(found) == _PAGE or looked == _SCAN:
+                return found, _token(place)
         return found, None
 
-    def _every(self, filters: Filters) -> Iterator[Whole]:
-        subscriptions = self._observer().watched()
-        for subscription in subscriptions:
-            for row, asked in self._store.live_requests(subscription):
-                if filters.start <= asked.created_at <= filters.end:
-                    yield self._store.whole(row, asked)
-        for month in _months(filters.start, filters.end):
-            for subscription in subscriptions:
-                yield from self._store.history(subscription, month)
+    def _every(self, filters: Filters, begin: _Place) -> Iterator[tuple[_Place, Whole]]:
+        """Yield requests behind *begin* with their places, a section after the other."""
+        for section in self._sections(filters):
+            if section < begin.section:
+                continue
+            after = begin.after if section == begin.section else ""
+            for whole in self._section(section, filters, after):
+                yield _Place(section, whole.request.id), whole
+
+    def _sections(self, filters: Filters) -> list[tuple[int, str]]:
+        """Return the parts of the list in order: 0 is what lives, then a number a month."""
+        watched = sorted(self._observer().watched())
+        months = range(len(_months(filters.start, filters.end)))
+        return [(part, name) for part in (0, *(month + 1 for month in months)) for name in watched]
+
+    def _section(self, section: tuple[int, str], filters: Filters, after: str) -> Iterator[Whole]:
+        part, subscription = section
+        if part:
+            month = _months(filters.start, filters.end)[part - 1]
+            yield from self._store.history(subscription, month, after=after)
+            return
+        for row, asked in self._store.live_requests(subscription, after=after):
+            yield self._store.whole(row, asked)
 
     # ---- virtual machines ----------------------------------------------------------------------
 
@@ -203,13 +222,13 @@ class Views:
 
     def _open_grants(self, subscription: str, caller: Person) -> Mapping[str, Sequence[Grant]]:
         """Return live grants by VM: the caller's own, or all for those who may see all."""
+        rows = self._store.grants(subscription, "g")
+        asked = {item.id: item for _, item in self._store.live_requests(subscription)}
         found: dict[str, list[Grant]] = {}
-        for row, asked in self._store.live_requests(subscription):
-            whole = self._store.whole(row, asked)
-            if may_see(whole, caller):
-                for item in whole.grants:
-                    if item.live:
-                        found.setdefault(armid.key(item.vm_id), []).append(item)
+        for item in (grant for held in rows for grant in held.grants if grant.live):
+            request = asked.get(item.request_id)
+            if request is not None and may_see(request, caller):
+                found.setdefault(armid.key(item.vm_id), []).append(item)
         return found
 
 
@@ -271,7 +290,7 @@ def _fits(whole: Whole, filters: Filters, caller: Person) -> bool:
     asked = whole.request
     ticket = asked.ticket.id if asked.ticket else None
     return (
-        may_see(whole, caller)
+        may_see(whole.request, caller)
         and filters.start <= asked.created_at <= filters.end
         and filters.status in {None, whole.status}
         and filters.requester in {None, asked.requester.id}
@@ -294,17 +313,26 @@ def _months(start: datetime, end: datetime) -> list[datetime]:
     return months
 
 
-def _token(position: int) -> str:
-    return base64.urlsafe_b64encode(json.dumps({"skip": position}).encode()).decode()
+def _token(place: _Place) -> str:
+    doc = [place.section[0], place.section[1], place.after]
+    return base64.urlsafe_b64encode(json.dumps(doc).encode()).decode()
 
 
-def _read_token(token: str | None) -> int:
+def _read_token(token: str | None) -> _Place:
     if token is None:
-        return 0
+        return _Place((0, ""), "")
     try:
-        skip = json.loads(base64.urlsafe_b64decode(token))["skip"]
-    except (ValueError, LookupError, TypeError) as error:
-        detail = "the continuation token is not one of ours"
-        fault = Violation("#/continuationToken", "token-malformed", detail)
-        raise InvalidRequest(detail, (fault,)) from error
-    return skip if isinstance(skip, int) and skip >= 0 else 0
+        part, subscription, after = json.loads(base64.urlsafe_b64decode(token))
+    except (ValueError, TypeError) as error:
+        raise _bad_token() from error
+    if not (isinstance(part, int) and isinstance(subscription, str) and isinstance(after, str)):
+        raise _bad_token()
+    if armid.parse_request_id(after) is None:
+        raise _bad_token()
+    return _Place((part, subscription), after)
+
+
+def _bad_token() -> InvalidRequest:
+    detail = "the continuation token is not one of ours"
+    fault = Violation("#/continuationToken", "token-malformed", detail)
+    return InvalidRequest(detail, (fault,))
