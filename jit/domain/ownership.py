@@ -25,6 +25,9 @@ from jit.domain.securityrules import PortRange
 OTHERS_GRACE = GRACE[Via.FIREWALL]
 """How long after its end somebody else's request still counts: Azure's own expiry goes first."""
 
+_ANYWHERE = ""
+"""The holder of what may stand anywhere."""
+
 
 class Book:
     """Grants by the rules and places that are theirs, and what others were allowed there."""
@@ -56,7 +59,7 @@ class Book:
     def _enter(self, grant: Grant) -> None:
         for rule_id in grant.rules:
             self._recorded.setdefault(armid.key(rule_id), []).append(grant)
-        for holder in self._holders(grant):
+        for holder in {_ANYWHERE, *self._holders(grant)}:
             for address in self.addresses(grant):
                 self._placed.setdefault((holder, address), []).append(grant)
         port = (armid.key(grant.vm_id), grant.port)
@@ -99,7 +102,21 @@ class Book:
 
     def sharers(self, rule: Found) -> list[Grant]:
         """Return the grants on the VM ports that *rule* leads to."""
+        return self._on_port(rule, armid.key(rule.path.holder_id))
+
+    def needers(self, rule: Found) -> list[Grant]:
+        """
+        Return the grants that should have a path now and may get it by *rule*.
+
+        Where its holder guards no VM with that address, any grant for the address may need it.
+        """
         holder = armid.key(rule.path.holder_id)
+        known = any((holder, address) in self._machines for address in rule.addresses)
+        near = (*self.sharers(rule), *([] if known else self._on_port(rule, _ANYWHERE)))
+        found = {grant.id: grant for grant in near if self.wanting(grant) and touches(rule, grant)}
+        return list(found.values())
+
+    def _on_port(self, rule: Found, holder: str) -> list[Grant]:
         found = {
             grant.id: grant
             for address in sorted(rule.addresses)
@@ -160,7 +177,11 @@ class Book:
         holder = armid.key(rule.path.holder_id)
         found: list[str] = []
         for address in sorted(rule.addresses):
-            here = self._machines.get((holder, address)) or self._machines.get(("", address)) or []
+            here = (
+                self._machines.get((holder, address))
+                or self._machines.get((_ANYWHERE, address))
+                or []
+            )
             found += [armid.key(vm.id) for vm in here]
         grants = (*self.recorders(rule), *self.sharers(rule))
         return list(dict.fromkeys((*found, *(armid.key(grant.vm_id) for grant in grants))))
@@ -242,11 +263,11 @@ def _by_place(views: Mapping[str, MachineView]) -> dict[tuple[str, str], list[Vi
     """
     Return VMs by NSG or firewall, with private address: addresses repeat between networks.
 
-    Under an empty holder stand all VMs with an address.
+    Under ``_ANYWHERE`` stand all VMs with an address.
     """
     places: dict[tuple[str, str], list[VirtualMachine]] = {}
     for view in views.values():
-        for holder in {"", *(armid.key(item) for item in _holders_of(view.vm))}:
+        for holder in {_ANYWHERE, *(armid.key(item) for item in _holders_of(view.vm))}:
             for address in paths.addresses(view.vm):
                 places.setdefault((holder, address), []).append(view.vm)
     return places

@@ -17,7 +17,7 @@ from jit.domain.entries import Entry
 from jit.domain.item import Action, Item, Kind
 from jit.domain.model import Grant, Status
 from jit.domain.observed import Found, Observed, jit_rules
-from jit.domain.ownership import Book, covered, leftover_from, touches, was_asked
+from jit.domain.ownership import Book, covered, leftover_from, was_asked
 from jit.domain.paths import Guard, PathRule, Sight
 from jit.domain.securityrules import Access, Direction, PortRange, SecurityRule
 
@@ -76,8 +76,7 @@ def _rule(rule: Found, book: Book, *, remove_orphans: bool) -> Item | None:
     altered = next((g for g in book.recorders(rule) if _altered(rule, g, book)), None)
     if altered is not None:
         return _item(Action.CLOSE, Kind.ALTERED, rule, altered, "it opens more than was asked for")
-    wanting = [g for g in book.sharers(rule) if book.wanting(g) and touches(rule, g)]
-    strangers = book.strangers(rule)
+    wanting, strangers = book.needers(rule), book.strangers(rule)
     if over:
         waits = any(not book.over(g) and not book.wanting(g) for g in owners)
         return None if waits else _leftover(rule, _newest(over), wanting, strangers)
