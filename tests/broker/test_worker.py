@@ -325,6 +325,28 @@ def test_a_pass_that_cannot_read_the_policy_says_so_to_the_host(broker):
         broker.work(farm(1))
 
 
+@pytest.mark.parametrize(
+    "kind",
+    [
+        "virtualMachines/",
+        "networkInterfaces",
+        "virtualNetworks",
+        "azureFirewalls",
+        "Groups/nsg-web",
+    ],
+)
+def test_what_could_not_be_read_for_a_moment_denies_nobody(broker, kind):
+    """Half a VM looks unsupported, or reached another way: it is not decided about."""
+    request_id = broker.ask(wish(WEB01, 3389))
+    down = {"status": 503, "code": "ServerUnavailable"}
+    broker.sim.faults({"match": {"method": "GET", "path": kind}, "times": 4, "answer": down})
+
+    broker.live(9)
+
+    assert broker.status(request_id) == "open"
+    assert broker.grant(request_id).connection.via == "firewall"
+
+
 # ---- several people, one port --------------------------------------------------------------------
 
 
