@@ -48,9 +48,9 @@ def settings() -> Settings:
 @cache
 def credential() -> TokenCredential:
     """Return the broker's managed identity."""
-    from azure.identity import ManagedIdentityCredential
+    from jit.gateways.identity import ManagedIdentity
 
-    return ManagedIdentityCredential(client_id=settings().client_id)
+    return ManagedIdentity(settings().client_id)
 
 
 @cache
@@ -141,7 +141,7 @@ def decisions() -> Decisions:
     """Return the use cases of revoke and extend."""
     from jit.broker.decisions import Decisions
 
-    return Decisions(store())
+    return Decisions(store(), settings().limits)
 
 
 @cache

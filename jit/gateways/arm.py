@@ -27,7 +27,7 @@ from azure.core.pipeline.policies import (
 from azure.core.rest import HttpRequest
 
 from jit.domain.errors import Defect
-from jit.gateways.azure_errors import arm_errors
+from jit.gateways.azure_errors import arm_errors, as_object
 from jit.interfaces import Resource
 
 if TYPE_CHECKING:
@@ -95,20 +95,22 @@ class ThinArm:
             following = page.get("nextLink")
             if not following:
                 return found
-            page = self._read(self._checked(str(following)), {})
+            page = self._read(str(following), {})
         raise Defect(f"a list of Azure has more than {_PAGES} pages")
 
-    def _checked(self, link: str) -> str:
-        """Return *link* if it stays with the endpoint: it is called with our token."""
-        if urlsplit(link)[:2] != urlsplit(self._endpoint)[:2]:
-            raise Defect("Azure's nextLink leads to another host")
-        return link
-
     def _read(self, url: str, params: Mapping[str, str]) -> Resource:
+        self._check(url)
         with arm_errors():
             response = self._client.send_request(HttpRequest("GET", url, params=dict(params)))
             response.raise_for_status()
-            body = response.json()
-        if not isinstance(body, Mapping):
-            raise Defect("Azure answered with something that is not an object")
-        return body
+            return as_object(response.json())
+
+    def _check(self, url: str) -> None:
+        """Refuse to leave the endpoint: every call carries our token."""
+        if _origin(url) != _origin(self._endpoint):
+            raise Defect("a link of Azure leads to another host")
+
+
+def _origin(url: str) -> tuple[str, str]:
+    parts = urlsplit(url)
+    return parts.scheme.lower(), parts.netloc.lower()

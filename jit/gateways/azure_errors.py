@@ -8,11 +8,13 @@ a ``Retry-After``; waiting for minutes is the queue's work.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import re
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 
 from azure.core.exceptions import (
     AzureError,
+    DecodeError,
     HttpResponseError,
     ServiceRequestError,
 )
@@ -27,6 +29,7 @@ from jit.domain.errors import (
     Unavailable,
     Unknown,
 )
+from jit.interfaces import Resource
 
 _BUSY = {
     "AnotherOperationInProgress",
@@ -35,6 +38,7 @@ _BUSY = {
     "CanceledAndSupersededDueToAnotherOperation",
     "FirewallPolicyUpdateNotAllowedWhenUpdatingOrDeleting",
 }
+_SECONDS = re.compile(r"[0-9]{1,9}")
 _WAIT_SECONDS = 10
 _LONGEST_WAIT_SECONDS = 3600
 
@@ -49,6 +53,8 @@ def arm_errors(*, changes: bool = False) -> Iterator[None]:
     """
     try:
         yield
+    except (DecodeError, ValueError) as error:  # a page of a proxy, an answer cut short
+        raise _lost(changes=changes) from error
     except HttpResponseError as error:
         if error.status_code is None:
             raise _lost(changes=changes) from error
@@ -90,4 +96,18 @@ def retry_after(error: HttpResponseError) -> int:
     """Return the seconds the service asks to wait; 10 where it does not say, an hour at most."""
     headers = getattr(error.response, "headers", None) or {}
     value = str(headers.get("Retry-After", ""))
-    return min(int(value), _LONGEST_WAIT_SECONDS) if value.isdigit() else _WAIT_SECONDS
+    if not _SECONDS.fullmatch(value):
+        return _WAIT_SECONDS
+    return min(int(value), _LONGEST_WAIT_SECONDS)
+
+
+def as_object(body: object) -> Resource:
+    """
+    Return an answer's *body*, which must be a JSON object.
+
+    Raises:
+        ValueError: It is something else; `arm_errors` makes it an answer that was lost.
+    """
+    if not isinstance(body, Mapping):
+        raise ValueError("Azure answered with something that is not an object")  # noqa: TRY004 # a bad value, not a bad call
+    return body

@@ -17,7 +17,7 @@ from azure.mgmt.security.v2020_01_01 import SecurityCenter
 from jit.domain import armid
 from jit.domain.errors import Gone
 from jit.gateways.arm import TIMEOUTS, policies
-from jit.gateways.azure_errors import arm_errors
+from jit.gateways.azure_errors import arm_errors, as_object
 from jit.interfaces import Resource
 
 
@@ -41,28 +41,30 @@ class DefenderPolicies:
 
     def get(self, policy_id: str) -> Resource:
         """Return a policy."""
+        operations, path = self._operations(policy_id), _path(policy_id)
         with arm_errors():
-            found: Resource = self._operations(policy_id).get(*_path(policy_id), cls=_raw)
+            found: Resource = operations.get(*path, cls=_raw)
         return found
 
     def initiate(self, policy_id: str, body: Mapping[str, object]) -> None:
         """Ask Defender to open ports."""
+        operations, path = self._operations(policy_id), _path(policy_id)
         with arm_errors(changes=True):
-            self._operations(policy_id).initiate(*_path(policy_id), body=_bytes(body), cls=_raw)
+            operations.initiate(*path, body=_bytes(body), cls=_raw)
 
     def replace(self, policy_id: str, body: Mapping[str, object]) -> Resource:
         """Put the whole policy."""
+        operations, path = self._operations(policy_id), _path(policy_id)
         with arm_errors(changes=True):
-            found: Resource = self._operations(policy_id).create_or_update(
-                *_path(policy_id), body=_bytes(body), cls=_raw
-            )
+            found: Resource = operations.create_or_update(*path, body=_bytes(body), cls=_raw)
         return found
 
     def delete(self, policy_id: str) -> None:
         """Delete a policy; deleting nothing is fine."""
+        operations, path = self._operations(policy_id), _path(policy_id)
         try:
             with arm_errors(changes=True):
-                self._operations(policy_id).delete(*_path(policy_id))
+                operations.delete(*path)
         except Gone:
             return
 
@@ -82,6 +84,6 @@ def _bytes(body: Mapping[str, object]) -> io.BytesIO:
     return io.BytesIO(json.dumps(body).encode())
 
 
-def _raw(response: Any, _model: object, _headers: object) -> Any:
+def _raw(response: Any, _model: object, _headers: object) -> Resource:
     """Return the answer as JSON instead of a model."""
-    return json.loads(response.http_response.body() or b"null")
+    return as_object(json.loads(response.http_response.body()))

@@ -19,7 +19,7 @@ from azure.mgmt.network import NetworkManagementClient
 from jit.domain import armid
 from jit.domain.errors import Gone
 from jit.gateways.arm import TIMEOUTS, policies
-from jit.gateways.azure_errors import arm_errors
+from jit.gateways.azure_errors import arm_errors, as_object
 from jit.interfaces import Resource
 
 
@@ -43,60 +43,52 @@ class AzureNetwork:
 
     def nsg(self, nsg_id: str) -> Resource:
         """Return an NSG with its rules."""
+        operations, place = self._client(nsg_id).network_security_groups, _place(nsg_id)
         with arm_errors():
-            found: Resource = self._client(nsg_id).network_security_groups.get(
-                armid.resource_group(nsg_id), armid.name(nsg_id), cls=_raw
-            )
+            found: Resource = operations.get(*place, cls=_raw)
         return found
 
     def firewall(self, firewall_id: str) -> Resource:
         """Return a firewall with its rule collections."""
+        operations, place = self._client(firewall_id).azure_firewalls, _place(firewall_id)
         with arm_errors():
-            found: Resource = self._client(firewall_id).azure_firewalls.get(
-                armid.resource_group(firewall_id), armid.name(firewall_id), cls=_raw
-            )
+            found: Resource = operations.get(*place, cls=_raw)
         return found
 
     def put_rule(self, rule_id: str, body: Mapping[str, object]) -> None:
         """Create or replace one security rule."""
+        operations, rule = self._client(rule_id).security_rules, _rule(rule_id)
         with arm_errors(changes=True):
-            self._client(rule_id).security_rules.begin_create_or_update(
-                *_rule(rule_id), _bytes(body), polling=False
-            )
+            operations.begin_create_or_update(*rule, _bytes(body), polling=False)
 
     def delete_rule(self, rule_id: str) -> None:
         """Delete one security rule; deleting nothing is fine."""
+        operations, rule = self._client(rule_id).security_rules, _rule(rule_id)
         try:
             with arm_errors(changes=True):
-                self._client(rule_id).security_rules.begin_delete(*_rule(rule_id), polling=False)
+                operations.begin_delete(*rule, polling=False)
         except Gone:
             return
 
     def put_firewall(self, firewall_id: str, body: Mapping[str, object], *, etag: str) -> str:
         """Replace a whole firewall if it still has *etag*; return the operation's URL."""
-        headers: dict[str, str] = {}
-
-        def keep(response: Any, _model: object, _headers: object) -> None:
-            headers.update(response.http_response.headers)
-
+        operations, place = self._client(firewall_id).azure_firewalls, _place(firewall_id)
         with arm_errors(changes=True):
-            poller = self._client(firewall_id).azure_firewalls.begin_create_or_update(
-                armid.resource_group(firewall_id),
-                armid.name(firewall_id),
-                _bytes(body),
-                headers={"If-Match": etag},
-                polling=False,
-                cls=keep,
+            poller = operations.begin_create_or_update(
+                *place, _bytes(body), headers={"If-Match": etag}, polling=False, cls=_headers
             )
-            poller.result()  # does not poll: runs `keep` over the first answer
-        found = {name.lower(): value for name, value in headers.items()}
-        return found.get("azure-asyncoperation", "")
+            headers: Mapping[str, str] = poller.result()  # of the first answer: does not poll
+        return headers.get("Azure-AsyncOperation", "")
 
     def _client(self, resource_id: str) -> Any:
         subscription = armid.subscription(resource_id)
         if subscription not in self._clients:
             self._clients[subscription] = self._make(subscription)
         return self._clients[subscription]
+
+
+def _place(resource_id: str) -> tuple[str, str]:
+    return armid.resource_group(resource_id), armid.name(resource_id)
 
 
 def _rule(rule_id: str) -> tuple[str, str, str]:
@@ -108,6 +100,12 @@ def _bytes(body: Mapping[str, object]) -> io.BytesIO:
     return io.BytesIO(json.dumps(body).encode())
 
 
-def _raw(response: Any, _model: object, _headers: object) -> Any:
+def _raw(response: Any, _model: object, _headers: object) -> Resource:
     """Return the answer as JSON instead of a model."""
-    return json.loads(response.http_response.body() or b"null")
+    return as_object(json.loads(response.http_response.body()))
+
+
+def _headers(response: Any, _model: object, _: object) -> Mapping[str, str]:
+    """Return the answer's headers, whose names have no case."""
+    found: Mapping[str, str] = response.http_response.headers
+    return found

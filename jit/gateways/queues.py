@@ -3,16 +3,26 @@
 from __future__ import annotations
 
 import base64
+import contextlib
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from datetime import timedelta
 
-from azure.core.exceptions import AzureError, ResourceNotFoundError
+from azure.core.exceptions import (
+    AzureError,
+    HttpResponseError,
+    ResourceExistsError,
+    ResourceNotFoundError,
+)
 from azure.storage.queue import QueueClient
 
-from jit.domain.errors import Unavailable
+from jit.domain.errors import Defect, Unavailable
 
 _LONGEST = timedelta(days=7)
+_KEPT = timedelta(days=7)
+"""How long a message that nobody takes is kept once it is visible; a hint is soon stale."""
+
+_REFUSED = {400, 413}
 
 
 class StorageQueues:
@@ -25,15 +35,31 @@ class StorageQueues:
 
     def send(self, queue: str, message: str, *, delay: timedelta = timedelta(0)) -> None:
         """Send *message*, visible after *delay*; create the queue if it is missing."""
-        text = base64.b64encode(message.encode()).decode()
-        # Rounded up: a message that comes too early finds nothing due, and ends.
-        seconds = math.ceil(max(timedelta(0), min(delay, _LONGEST)).total_seconds())
         client = self._clients.get(queue) or self._clients.setdefault(queue, self._make(queue))
-        try:
+        hidden = max(timedelta(0), min(delay, _LONGEST))
+        with _errors():
             try:
-                client.send_message(text, visibility_timeout=seconds)
+                _send(client, message, hidden)
             except ResourceNotFoundError:
-                client.create_queue()
-                client.send_message(text, visibility_timeout=seconds)
-        except AzureError as error:
-            raise Unavailable("queue storage did not take a message") from error
+                with contextlib.suppress(ResourceExistsError):  # another instance was quicker
+                    client.create_queue()
+                _send(client, message, hidden)
+
+
+def _send(client: QueueClient, message: str, hidden: timedelta) -> None:
+    client.send_message(
+        base64.b64encode(message.encode()).decode(),
+        visibility_timeout=math.ceil(hidden.total_seconds()),
+        time_to_live=math.ceil((hidden + _KEPT).total_seconds()),
+    )
+
+
+@contextlib.contextmanager
+def _errors() -> Iterator[None]:
+    """Speak the broker's errors; keep Azure's as the cause."""
+    try:
+        yield
+    except AzureError as error:
+        if isinstance(error, HttpResponseError) and error.status_code in _REFUSED:
+            raise Defect("queue storage refused a message") from error
+        raise Unavailable("queue storage did not take a message") from error

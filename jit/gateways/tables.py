@@ -8,6 +8,7 @@ ETag. Leases are aged by the service's own clock (the ``Date`` header), not by a
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime
@@ -17,13 +18,13 @@ from typing import TYPE_CHECKING, Any
 from azure.core import MatchConditions
 from azure.core.exceptions import (
     AzureError,
+    DecodeError,
     HttpResponseError,
     ResourceExistsError,
-    ResourceModifiedError,
     ResourceNotFoundError,
     ServiceRequestError,
 )
-from azure.data.tables import TableClient, TableTransactionError, UpdateMode
+from azure.data.tables import TableClient, UpdateMode
 
 from jit.domain.errors import Defect, StateConflict, Unavailable, Unknown
 from jit.interfaces import Op, Page, Row, Verb, Where
@@ -32,8 +33,13 @@ if TYPE_CHECKING:
     from azure.core.pipeline import PipelineResponse
 
 _RETRYABLE = {408, 429, 500, 502, 503, 504}
-_CONFLICTS = {404, 409, 412}
+_CONFLICTS = {409, 412}
+_NOT_FOUND = 404
+_SHUT = {401, 403}
 _PAGE = 1000  # the service's own limit
+_OPERATIONS = 100  # the same
+_INTEGER = range(-(2**31), 2**31)  # Edm.Int32: what the SDK makes of an int
+_FORBIDDEN = re.compile(r"[/\\#?\x00-\x1f\x7f-\x9f]")
 
 
 class StorageTable:
@@ -45,17 +51,18 @@ class StorageTable:
 
     def get(self, partition: str, key: str) -> Row | None:
         """Return one row; None if there is none, or no table yet."""
-        date = _Date()
+        _check_keys(partition, key)
+        answer = _Answer()
         try:
             with _errors(writes=False):
-                found = self._client.get_entity(partition, key, raw_response_hook=date)
+                found = self._client.get_entity(partition, key, raw_response_hook=answer)
         except _Missing:
             return None
-        return _row(found, date.value)
+        return _row(found, answer.date)
 
     def query(self, where: Where, *, limit: int = _PAGE, token: str | None = None) -> Page:
         """Return one page."""
-        date = _Date()
+        answer = _Answer()
         text, values = _filter(where)
         try:
             with _errors(writes=False):
@@ -63,9 +70,9 @@ class StorageTable:
                     text,
                     parameters=values,
                     results_per_page=min(limit, _PAGE),
-                    raw_response_hook=date,
+                    raw_response_hook=answer,
                 ).by_page(json.loads(token) if token else None)
-                rows = tuple(_row(entity, date.value) for entity in next(pages, ()))
+                rows = tuple(_row(entity, answer.date) for entity in next(pages, ()))
         except _Missing:
             return Page(rows=())
         following = getattr(pages, "continuation_token", None)
@@ -73,11 +80,15 @@ class StorageTable:
 
     def write(self, ops: Sequence[Op]) -> tuple[str, ...]:
         """Do all of *ops* or none; return the etags written."""
+        _check(ops)
         try:
             return self._write(ops)
         except _TableMissing:
             self._create()
+        try:
             return self._write(ops)
+        except _TableMissing as error:
+            raise Unavailable("a table is being deleted") from error
 
     def _write(self, ops: Sequence[Op]) -> tuple[str, ...]:
         with _errors(writes=True):
@@ -88,12 +99,18 @@ class StorageTable:
 
     def _single(self, op: Op) -> str:
         if op.verb is Verb.DELETE:
-            self._client.delete_entity(op.row.partition, op.row.key, **_seen(op.row))
-            return ""
+            return self._delete(op.row)
         if op.verb is Verb.INSERT:
             return self._insert(op.row)
         done = self._client.update_entity(_entity(op.row), mode=UpdateMode.REPLACE, **_seen(op.row))
         return str(done.get("etag") or "")
+
+    def _delete(self, row: Row) -> str:
+        answer = _Answer()
+        self._client.delete_entity(row.partition, row.key, **_seen(row), raw_response_hook=answer)
+        if answer.status == _NOT_FOUND:  # which the SDK takes for success
+            raise StateConflict("the row is gone")
+        return ""
 
     def _insert(self, row: Row) -> str:
         try:
@@ -118,16 +135,18 @@ class _TableMissing(_Missing):
     """There is no such table."""
 
 
-class _Date:
-    """Catches the service's clock from a response."""
+class _Answer:
+    """Catches what the SDK does not return: the status, the service's clock."""
 
     def __init__(self) -> None:
-        self.value: datetime | None = None
+        self.status: int | None = None
+        self.date: datetime | None = None
 
     def __call__(self, response: PipelineResponse[Any, Any]) -> None:
+        self.status = response.http_response.status_code
         text = response.http_response.headers.get("Date")
         if text:
-            self.value = parsedate_to_datetime(text).astimezone(UTC)
+            self.date = parsedate_to_datetime(text).astimezone(UTC)
 
 
 @contextmanager
@@ -135,6 +154,8 @@ def _errors(*, writes: bool) -> Iterator[None]:
     """Speak the broker's errors; keep Azure's as the cause."""
     try:
         yield
+    except (DecodeError, ValueError) as error:  # a page of a proxy, an answer cut short
+        raise _lost(writes=writes) from error
     except HttpResponseError as error:
         raise _translated(error, writes=writes) from error
     except ServiceRequestError as error:  # nothing was sent
@@ -145,18 +166,21 @@ def _errors(*, writes: bool) -> Iterator[None]:
 
 def _translated(error: HttpResponseError, *, writes: bool) -> Exception:
     status = error.status_code
-    if status == 404 and "TableNotFound" in f"{_code(error)} {error.message}":  # noqa: PLR2004
-        return _TableMissing()
-    if isinstance(error, ResourceNotFoundError) and not writes:
-        return _Missing()
-    conflict = (ResourceExistsError, ResourceModifiedError, ResourceNotFoundError)
-    if isinstance(error, conflict) or (writes and status in _CONFLICTS):
+    if status == _NOT_FOUND:
+        return _missing(error, writes=writes)
+    if status in _CONFLICTS:
         return StateConflict("the row changed since it was read")
     if status is None or status in _RETRYABLE:
         return _lost(writes=writes)
-    if isinstance(error, TableTransactionError):
-        return Defect("table storage refused a transaction")
+    if status in _SHUT:
+        return Unavailable("table storage does not let the broker in")
     return Defect("table storage refused a well-formed call")
+
+
+def _missing(error: HttpResponseError, *, writes: bool) -> Exception:
+    if "TableNotFound" in str(error.message):  # the SDK writes the code into the message
+        return _TableMissing()
+    return StateConflict("the row is gone") if writes else _Missing()
 
 
 def _lost(*, writes: bool) -> Unavailable:
@@ -165,8 +189,22 @@ def _lost(*, writes: bool) -> Unavailable:
     return Unavailable("table storage did not answer")
 
 
-def _code(error: HttpResponseError) -> str:
-    return str(getattr(error, "error_code", "") or "")
+def _check(ops: Sequence[Op]) -> None:
+    """Refuse what the service would refuse, and what the SDK would raise errors of its own for."""
+    keys = {(op.row.partition, op.row.key) for op in ops}
+    if not 0 < len(ops) <= _OPERATIONS:
+        raise Defect(f"a transaction has 1 to {_OPERATIONS} operations")
+    if len(keys) < len(ops) or len({partition for partition, _ in keys}) > 1:
+        raise Defect("a transaction is of one partition and touches no row twice")
+    for op in ops:
+        _check_keys(op.row.partition, op.row.key)
+        if any(isinstance(v, int) and v not in _INTEGER for v in op.row.values.values()):
+            raise Defect("an integer of a row has 32 bits")
+
+
+def _check_keys(*keys: str) -> None:
+    if any(_FORBIDDEN.search(key) for key in keys):
+        raise Defect("a key holds / \\ # ? or a control character")
 
 
 def _operation(op: Op) -> tuple[str, Mapping[str, Any], dict[str, Any]]:
