@@ -37,7 +37,7 @@ from tests.domain.worlds import (
     seen,
 )
 
-NOTHING = []
+NOTHING: list[object] = []
 SECOND = timedelta(seconds=1)
 BEHIND = {"via": Via.FIREWALL, "firewall_id": FIREWALL_ID}
 

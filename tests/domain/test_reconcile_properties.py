@@ -203,7 +203,7 @@ def on_port(item, grant, observed):
 
 def proofs(item, known, observed):
     """The grants that make the rule of *item* ours: recorded, or just what was asked for."""
-    asked = {}
+    asked: dict[tuple[str, int], set[str]] = {}
     for grant in known:
         if grant.initiates:
             asked.setdefault((grant.vm_id, grant.port), set()).update(map(str, grant.sources))
@@ -308,12 +308,12 @@ def test_after_its_end_no_plan_leaves_a_proven_path_open_without_a_reason(world)
     items = plan(observed, live, stones, now=NOON, remove_orphans=False)
     told = {item.path.id for item in items if item.path is not None}
     everything = plan(observed, [], [], now=NOON, remove_orphans=True)  # each JIT rule, as orphan
-    settled = [item for item in everything if item.kind is Kind.ORPHAN and item.path is not None]
+    settled = [(item, item.path.id) for item in everything if item.path is not None]
 
     assert [
-        item.path.id
-        for item in settled
-        if item.path.id not in told
+        rule
+        for item, rule in settled
+        if rule not in told
         and (owners := proofs(item, known, observed))
         and all(over(grant) for grant in owners)
         and any(recorded_or_exact(item, grant, observed) for grant in owners)

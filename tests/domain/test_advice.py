@@ -1,0 +1,131 @@
+"""Warnings over a whole subscription: which rules, which Bastions concern which VM."""
+
+from dataclasses import replace
+
+import pytest
+
+from jit.domain.advice import advised
+from jit.domain.model import Support
+from jit.domain.topology import Snapshot
+from tests.domain.nsgs import NSG_ID, VM, arm_nsg, arm_rule
+from tests.domain.worlds import GROUP, a_vm
+
+DENY = arm_rule(
+    4096, "Deny", name="MicrosoftDefenderForCloud-JITRule_1_" + "A" * 32, port="22", to=VM
+)
+OPEN_DOOR = arm_rule(200, name="customer", source="192.0.2.0/24", port="22", to="*")
+BASTION = "10.1.2.0/26"
+VNETS = f"{GROUP}/providers/Microsoft.Network/virtualNetworks"
+
+
+def arm_vnet(name="vnet-prod", /, *, bastion=None, peer=None, state="Connected"):
+    subnets = [{"name": "web", "properties": {"addressPrefix": "10.1.1.0/24"}}]
+    if bastion is not None:
+        named = {"name": "AzureBastionSubnet", "properties": {"addressPrefix": bastion}}
+        subnets.append(named)
+    peerings = [
+        {
+            "properties": {
+                "peeringState": state,
+                "remoteVirtualNetwork": {"id": f"{VNETS}/{peer}".upper()},
+            }
+        }
+    ]
+    return {
+        "id": f"{VNETS}/{name}",
+        "properties": {"subnets": subnets, "virtualNetworkPeerings": peerings if peer else []},
+    }
+
+
+def codes(*rules, vm=None, vnets=None, nsgs=None):
+    networks = [arm_vnet()] if vnets is None else vnets
+    snapshot = Snapshot(nsgs=[arm_nsg(*rules)] if nsgs is None else nsgs, networks=networks)
+    (found,) = advised([vm or a_vm()], snapshot)
+    return [warning.code for warning in found.warnings]
+
+
+def test_a_vm_that_is_guarded_as_defender_guards_it_has_no_warning():
+    """Its deny rule is there, and nothing comes before it."""
+    assert codes(DENY) == []
+
+
+def test_a_vm_whose_deny_rule_is_gone_is_warned_about():
+    """Somebody removed what closes the door."""
+    assert codes() == ["deny-missing"]
+
+
+def test_a_vm_whose_deny_rule_is_bypassed_is_warned_about():
+    """A customer's standing rule takes precedence."""
+    assert codes(DENY, OPEN_DOOR) == ["jit-bypassed"]
+
+
+def test_a_bastion_in_the_vms_own_vnet_that_is_cut_off_is_warned_about():
+    """It reaches the VM from AzureBastionSubnet, which the deny rule stops."""
+    assert codes(DENY, vnets=[arm_vnet(bastion=BASTION)]) == ["bastion-cut-off"]
+
+
+def test_a_bastion_that_comes_past_just_in_time_access_is_warned_about():
+    """Both are true: a standing rule comes before the deny, and the Bastion uses it."""
+    door = arm_rule(200, name="bastion", source=BASTION, port="22", to="*")
+
+    assert codes(DENY, door, vnets=[arm_vnet(bastion=BASTION)]) == [
+        "jit-bypassed",
+        "bastion-bypass",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("state", "found"), [("Connected", ["bastion-cut-off"]), ("Disconnected", [])]
+)
+def test_a_bastion_of_a_connected_peer_counts(state, found):
+    """One Bastion in the hub serves all its spokes."""
+    spoke, hub = arm_vnet(peer="hub", state=state), arm_vnet("hub", bastion=BASTION)
+
+    assert codes(DENY, vnets=[spoke, hub]) == found
+
+
+def test_a_peer_that_is_not_in_the_snapshot_says_nothing():
+    """It belongs to another subscription."""
+    assert codes(DENY, vnets=[arm_vnet(peer="elsewhere")]) == []
+
+
+def test_a_bastion_of_somebody_elses_vnet_does_not_count():
+    """It cannot reach the VM."""
+    assert codes(DENY, vnets=[arm_vnet(), arm_vnet("other", bastion=BASTION)]) == []
+
+
+@pytest.mark.parametrize("support", [Support.NOT_CONFIGURED, Support.UNSUPPORTED])
+def test_only_a_vm_with_a_jit_policy_can_have_warnings(support):
+    """Without one there is no deny rule to miss."""
+    assert codes(vm=a_vm(support=support)) == []
+
+
+def test_an_nsg_that_is_not_in_the_snapshot_gives_no_warning():
+    """A guess would be worse."""
+    assert codes(nsgs=[]) == []
+
+
+@pytest.mark.parametrize("address", ["", "somewhere"])
+def test_an_address_that_cannot_be_read_gives_no_warning(address):
+    """The same for the VM's own."""
+    assert codes(vm=a_vm(address=address)) == []
+
+
+def test_prefixes_that_cannot_be_read_are_left_out():
+    """One strange prefix does not silence the rest."""
+    strange = a_vm(vnet_prefixes=("10.1.0.0/16", "?"))
+
+    assert codes(vm=strange, vnets=[arm_vnet(bastion="?")]) == ["deny-missing"]
+
+
+def test_two_interfaces_with_the_same_trouble_are_told_once():
+    """A warning names a port, not an interface."""
+    vm = a_vm()
+    twin = replace(vm, interfaces=(*vm.interfaces, replace(vm.interfaces[0], primary=False)))
+
+    assert codes(vm=twin) == ["deny-missing"]
+
+
+def test_an_nsg_is_found_in_whatever_case_an_interface_names_it():
+    """ARM ids vary in case."""
+    assert codes(vm=a_vm(nsgs=(NSG_ID.upper(),))) == ["deny-missing"]
