@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
 from jit import telemetry
-from jit.domain import controller
+from jit.domain import armid, controller
 from jit.domain.audit import Event, transitions
 from jit.domain.errors import (
     AccessDenied,
@@ -16,9 +16,10 @@ from jit.domain.errors import (
     NotFound,
     StateConflict,
     Unavailable,
-    Violation,
 )
+from jit.domain.limits import Limits
 from jit.domain.model import CloseReason, Grant, Person, Request, Status, VirtualMachine
+from jit.domain.policy import Kind, decide
 from jit.domain.roles import Role
 from jit.store import Held, Store, Whole
 
@@ -36,9 +37,10 @@ class Decided:
 class Decisions:
     """Applies what people decide."""
 
-    def __init__(self, store: Store) -> None:
-        """Use *store*."""
+    def __init__(self, store: Store, limits: Limits) -> None:
+        """Use *store*; *limits* are for deciding again."""
         self._store = store
+        self._limits = limits
 
     def revoke(self, request_id: str, caller: Person, reason: str | None, now: datetime) -> Decided:
         """
@@ -84,11 +86,16 @@ class Decisions:
         return self._apply(request_id, caller, change, now, reason)
 
     def _extended(self, grant: Grant, duration: timedelta, now: datetime) -> Grant:
-        rule = self._machine(grant).rule_for(grant.port)
-        if rule is None:
-            detail = f"port {grant.port} is no longer in the JIT policy"
-            raise AccessDenied(detail, (Violation("#", "port-not-in-policy", detail),))
-        end = (now + min(duration, rule.max_duration)).replace(microsecond=0)
+        """Decide again as for a new grant, and move the end: never beyond the port's maximum."""
+        vm = self._machine(grant)
+        rule = vm.rule_for(grant.port)
+        span = min(duration, rule.max_duration) if rule else duration
+        wish = controller.as_request(replace(grant, duration=span))
+        findings = decide(wish, {armid.key(grant.vm_id): vm}, now=now, limits=self._limits)
+        denied = tuple(item.violation for item in findings if item.kind is Kind.POLICY)
+        if denied:
+            raise AccessDenied("the JIT policy no longer allows this access", denied)
+        end = (now + span).replace(microsecond=0)
         if grant.expires_at is not None and end <= grant.expires_at:
             return grant
         return replace(

@@ -92,7 +92,7 @@ class InProcess:
         self.observer = self.azure.observer(PRODUCTION, DEVELOPMENT)
         self.idempotency = Idempotency(self.keys)
         self.acceptor = Acceptor(self.store, self.idempotency, lambda: self.observer, LIMITS)
-        self.decisions = Decisions(self.store)
+        self.decisions = Decisions(self.store, LIMITS)
         self.views = Views(self.store, lambda: self.observer)
         self.worker = Worker(
             self.store,
