@@ -10,11 +10,11 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 
 from jit.domain.entries import Entry
 from jit.domain.model import Grant, Network, Via
-from jit.domain.sources import within
+from jit.domain.sources import same, within
 
 SHORTEST = timedelta(minutes=5)
 """Defender's shortest access (Microsoft.Security 2020-01-01, ``maxRequestAccessDuration``)."""
@@ -52,8 +52,9 @@ def wanted(grants: Iterable[Grant], *, now: datetime) -> Wanted | None:
     if not live:
         return None
     end = _next_shrink(live)
-    leavers = [grant for grant in live if _end(grant) <= end]
     stayers = [grant for grant in live if _end(grant) > end]
+    kept = union(stayers)
+    leavers = [g for g in live if _end(g) == end and not kept.issuperset(g.sources)]
     spared = bool(stayers) and all(_bears_nothing(leaver, stayers) for leaver in leavers)
     return Wanted(union(live), end + lead(live[0].via) if spared else end)
 
@@ -68,14 +69,16 @@ def fixed_end(grant: Grant, others: Iterable[Grant], *, end: datetime, now: date
     Return the end of *grant*, given that it joins *others* on the VM port at *now*.
 
     Brought forward by the lead where an earlier comer with other sources stays on; rounded down
-    to the hand-over where less than Defender's shortest access would remain after it.
+    to the hand-over where less than Defender's shortest access would remain after it. Neither
+    leaves less than the shortest access, nor more than was to be had.
     """
     earlier = [other for other in _needing(others, now) if other.id != grant.id]
     stay = [other for other in earlier if _end(other) > end]
+    least = min(end, now + SHORTEST)
     if stay and not frozenset(grant.sources) <= union(stay):
-        end = max(end - lead(grant.via), now + SHORTEST)
+        end = max(end - lead(grant.via), least)
     gap = _handover(grant, earlier, end=end)
-    if gap is not None and end - gap < SHORTEST:
+    if gap is not None and gap >= least and end - gap < SHORTEST:
         return gap
     return end
 
@@ -101,9 +104,7 @@ def covers(entry: Entry, target: Wanted, *, now: datetime) -> bool:
 
 def same_sources(texts: Sequence[str], sources: frozenset[Network]) -> bool:
     """Compare prefixes as Azure writes them with ours; a lone address equals its /32."""
-    mine = {str(source) for source in sources}
-    theirs = {text if "/" in text else f"{text}/{128 if ':' in text else 32}" for text in texts}
-    return mine == theirs
+    return same(tuple(sources), tuple(texts))
 
 
 def covered(source: Network, texts: Iterable[str]) -> bool:
@@ -133,8 +134,10 @@ def _bears_nothing(leaver: Grant, stayers: Sequence[Grant]) -> bool:
     return any(_order(stayer) < _order(leaver) for stayer in stayers)
 
 
-def _order(grant: Grant) -> tuple[datetime, str]:
-    return (grant.claimed_at or datetime.max.replace(tzinfo=grant.starts_at.tzinfo), grant.id)
+def _order(grant: Grant) -> tuple[datetime, datetime, str]:
+    """Return what tells earlier from later comers; those claimed in one step came as they start."""
+    never = datetime.max.replace(tzinfo=UTC)
+    return (grant.claimed_at or never, grant.starts_at, grant.id)
 
 
 def _handover(grant: Grant, earlier: Sequence[Grant], *, end: datetime) -> datetime | None:
