@@ -171,9 +171,13 @@ def planned(items: Sequence[Item]) -> func.HttpResponse:
 
 
 def previewed(decision: Decision) -> func.HttpResponse:
-    """Return what would be decided."""
-    errors = violations_doc(decision.errors)
-    return ok({"decision": {"allowed": decision.allowed, "rule": decision.rule, "errors": errors}})
+    """Return what would be decided, by itself and where a request shows it."""
+    shown = {
+        "allowed": decision.allowed,
+        "rule": decision.rule,
+        "errors": violations_doc(decision.errors),
+    }
+    return ok({**shown, "decision": shown})
 
 
 def _base(req: func.HttpRequest) -> str:

@@ -99,9 +99,16 @@ class Acceptor:
         self._limits = limits
 
     def preview(self, submission: Submission, *, now: datetime) -> Decision:
-        """Decide without storing anything."""
+        """
+        Decide without storing anything.
+
+        Raises:
+            InvalidRequest: The body is faulty: there is nothing to decide about.
+        """
+        if submission.draft.request is None:
+            raise self._refusal(submission, now)
         findings, _ = self._decided(submission.draft, now)
-        violations = (*submission.draft.violations, *(f.violation for f in findings))
+        violations = bounded([finding.violation for finding in findings], self._limits)
         return Decision(allowed=not violations, rule=RULE, errors=violations)
 
     def accept(self, submission: Submission, *, now: datetime) -> Whole:
