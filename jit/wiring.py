@@ -10,7 +10,7 @@ import os
 from collections.abc import Callable
 from datetime import UTC, datetime
 from functools import cache
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from jit.settings import Settings
 
@@ -58,16 +58,15 @@ def table(name: str) -> Table:
     """Return a table of the storage account."""
     from azure.data.tables import TableClient
 
-    from jit.gateways.tables import StorageTable
+    from jit.gateways.tables import TIMING, StorageTable
 
-    timing: dict[str, Any] = {"retry_total": 2, "connection_timeout": 3, "read_timeout": 10}
     if settings().storage_connection:
         client = TableClient.from_connection_string(
-            settings().storage_connection or "", name, **timing
+            settings().storage_connection or "", name, **TIMING
         )
     else:
         endpoint = f"https://{settings().storage_account}.table.core.windows.net"
-        client = TableClient(endpoint, name, credential=credential(), **timing)
+        client = TableClient(endpoint, name, credential=credential(), **TIMING)
     return StorageTable(client)
 
 
@@ -76,13 +75,15 @@ def queues() -> Queues:
     """Return the queues, for messages with a delay."""
     from azure.storage.queue import QueueClient
 
-    from jit.gateways.queues import StorageQueues
+    from jit.gateways.queues import TIMING, StorageQueues
 
     def make(name: str) -> QueueClient:
         if settings().storage_connection:
-            return QueueClient.from_connection_string(settings().storage_connection or "", name)
+            return QueueClient.from_connection_string(
+                settings().storage_connection or "", name, **TIMING
+            )
         endpoint = f"https://{settings().storage_account}.queue.core.windows.net"
-        return QueueClient(endpoint, name, credential=credential())
+        return QueueClient(endpoint, name, credential=credential(), **TIMING)
 
     return StorageQueues(make)
 

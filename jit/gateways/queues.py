@@ -5,8 +5,9 @@ from __future__ import annotations
 import base64
 import contextlib
 import math
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from datetime import timedelta
+from typing import Any
 
 from azure.core.exceptions import (
     AzureError,
@@ -17,6 +18,16 @@ from azure.core.exceptions import (
 from azure.storage.queue import QueueClient
 
 from jit.domain.errors import Defect, Unavailable
+
+TIMING: Mapping[str, Any] = {
+    "retry_total": 2,
+    "initial_backoff": 1,
+    "increment_base": 2,
+    "random_jitter_range": 1,
+    "connection_timeout": 3,
+    "read_timeout": 10,
+}
+"""Seconds: at the SDK's own pace one lost message would hold a function for over a minute."""
 
 _LONGEST = timedelta(days=7)
 _KEPT = timedelta(days=7)

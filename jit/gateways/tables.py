@@ -18,7 +18,6 @@ from typing import TYPE_CHECKING, Any
 from azure.core import MatchConditions
 from azure.core.exceptions import (
     AzureError,
-    DecodeError,
     HttpResponseError,
     ResourceExistsError,
     ResourceNotFoundError,
@@ -32,9 +31,12 @@ from jit.interfaces import Op, Page, Row, Verb, Where
 if TYPE_CHECKING:
     from azure.core.pipeline import PipelineResponse
 
+TIMING: Mapping[str, Any] = {"retry_total": 2, "connection_timeout": 3, "read_timeout": 10}
+"""Seconds, and how often the SDK repeats what failed: for a few seconds, then the queue's turn."""
+
 _RETRYABLE = {408, 429, 500, 502, 503, 504}
 _CONFLICTS = {409, 412}
-_NOT_FOUND = 404
+_ERRORS, _NOT_FOUND = 400, 404
 _SHUT = {401, 403}
 _PAGE = 1000  # the service's own limit
 _OPERATIONS = 100  # the same
@@ -154,7 +156,7 @@ def _errors(*, writes: bool) -> Iterator[None]:
     """Speak the broker's errors; keep Azure's as the cause."""
     try:
         yield
-    except (DecodeError, ValueError) as error:  # a page of a proxy, an answer cut short
+    except ValueError as error:  # an answer that cannot be read
         raise _lost(writes=writes) from error
     except HttpResponseError as error:
         raise _translated(error, writes=writes) from error
@@ -170,7 +172,7 @@ def _translated(error: HttpResponseError, *, writes: bool) -> Exception:
         return _missing(error, writes=writes)
     if status in _CONFLICTS:
         return StateConflict("the row changed since it was read")
-    if status is None or status in _RETRYABLE:
+    if status is None or status < _ERRORS or status in _RETRYABLE:  # below: a page of a proxy
         return _lost(writes=writes)
     if status in _SHUT:
         return Unavailable("table storage does not let the broker in")
