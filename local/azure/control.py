@@ -28,7 +28,7 @@ def handle(azure: Azure, request: Request) -> Response:
         return verb(azure, request)
     except ArmError as error:
         return error.response()
-    except (ValueError, TypeError, KeyError) as error:
+    except (ValueError, TypeError, KeyError, AttributeError) as error:
         return _refusal(400, str(error))
 
 

@@ -24,7 +24,7 @@ _NAT_FIELDS = ("destinationAddresses", "destinationPorts", "protocols")
 
 def check(properties: Json, addresses: list[str]) -> None:
     """
-    Check a firewall's *properties*; *addresses* are its public IPs.
+    Check a firewall's *properties*, which have their shape; *addresses* are its public IPs.
 
     Raises:
         ArmError: 400 for the first fault.
@@ -43,8 +43,8 @@ def check(properties: Json, addresses: list[str]) -> None:
 
 
 def _check_unique(kind: str, collections: list[Json]) -> None:
-    names = [str(each.get("name")).lower() for each in collections]
-    priorities = [(each.get("properties") or {}).get("priority") for each in collections]
+    names = [each["name"].lower() for each in collections]
+    priorities = [each["properties"].get("priority") for each in collections]
     for what, values in (("name", names), ("priority", priorities)):
         if len(set(values)) != len(values):
             raise _invalid(
@@ -54,20 +54,20 @@ def _check_unique(kind: str, collections: list[Json]) -> None:
 
 
 def _check_collection(collection: Json) -> None:
-    name, properties = collection.get("name"), collection.get("properties") or {}
+    name, properties = collection["name"], collection["properties"]
     priority, rules = properties.get("priority"), properties.get("rules")
-    if not isinstance(name, str) or not _NAME.fullmatch(name):
+    if not _NAME.fullmatch(name):
         raise _invalid("InvalidResourceName", f"Resource name {name} is invalid.")
-    if isinstance(priority, bool) or not isinstance(priority, int):
+    if priority is None:
         raise _invalid("InvalidRequestFormat", f"Rule collection {name} has no priority.")
     if not _LOWEST <= priority <= _HIGHEST:
         raise _invalid(
             "AzureFirewallRuleCollectionInvalidPriority",
             f"Rule collection {name} has priority {priority}; allowed is {_LOWEST}-{_HIGHEST}.",
         )
-    if not isinstance(rules, list) or not rules:
+    if not rules:
         raise _invalid("AzureFirewallRuleCollectionEmpty", f"Rule collection {name} has no rules.")
-    names = [str(rule.get("name")).lower() for rule in rules]
+    names = [rule["name"].lower() for rule in rules]
     if len(set(names)) != len(names):
         raise _invalid("AzureFirewallRuleConflict", f"Rules of {name} have the same name.")
 
@@ -95,8 +95,8 @@ def _destinations(collections: list[Json]) -> Iterator[tuple[str, str, str]]:
 
 
 def _check_nat_rule(rule: Json, addresses: list[str]) -> None:
-    name = rule.get("name")
-    if not all(isinstance(rule.get(field), list) and rule[field] for field in _NAT_FIELDS):
+    name = rule["name"]
+    if not all(rule.get(field) for field in _NAT_FIELDS):
         raise _invalid("InvalidRequestFormat", f"NAT rule {name} lacks {', '.join(_NAT_FIELDS)}.")
     if bool(rule.get("sourceAddresses")) == bool(rule.get("sourceIpGroups")):
         message = f"NAT rule {name} needs sourceAddresses or sourceIpGroups, not both."
@@ -107,7 +107,7 @@ def _check_nat_rule(rule: Json, addresses: list[str]) -> None:
     if not set(rule["destinationAddresses"]) <= set(addresses):
         message = f"NAT rule {name} has a destination that is not a public IP of the firewall."
         raise _invalid("AzureFirewallRuleInvalidDestination", message)
-    if not {str(each).upper() for each in rule["protocols"]} <= {"TCP", "UDP"}:
+    if not {each.upper() for each in rule["protocols"]} <= {"TCP", "UDP"}:
         raise _invalid("AzureFirewallRuleInvalidProtocol", f"NAT rule {name}: TCP or UDP.")
     for port in (*rule["destinationPorts"], rule.get("translatedPort")):
         if not str(port).isdecimal() or not 1 <= int(port) <= _TOP_NAT_PORT:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import copy
 
-from local.azure import firewall_checks, ids
+from local.azure import bodies, firewall_checks, ids
 from local.azure.network import reading, shown
 from local.azure.operations import links, precondition, result_link
 from local.azure.routing import GROUP, Call, Route
@@ -66,17 +66,15 @@ def delete(call: Call) -> Response:
 
 def _read(call: Call, wanted: str, old: Json | None) -> Json:
     body = call.request.json_object()
-    sent = body.get("properties")
-    if not isinstance(sent, dict) or not body.get("location"):
-        message = "The request needs a location with properties."
-        raise ArmError(400, "InvalidRequestFormat", message, details=[])
-    properties = copy.deepcopy(sent)
+    bodies.check(body, bodies.Firewall)
+    properties = copy.deepcopy(body["properties"])
     properties["ipConfigurations"] = _legs(properties.get("ipConfigurations"), old)
     for kind in firewall_checks.KINDS:
-        properties[kind] = _collections(properties.get(kind))
-    more: Json = {
-        name: body[name] for name in ("tags", "zones", "extendedLocation") if name in body
-    }
+        properties[kind] = [
+            {"name": each["name"], "properties": each["properties"]}
+            for each in properties.get(kind) or ()
+        ]
+    more: Json = {name: body[name] for name in ("tags", "zones") if name in body}
     return {
         "name": call.names["name"] if old is None else old["name"],
         "id": wanted if old is None else old["id"],
@@ -87,28 +85,18 @@ def _read(call: Call, wanted: str, old: Json | None) -> Json:
     }
 
 
-def _legs(sent: object, old: Json | None) -> list[Json]:
+def _legs(sent: list[Json] | None, old: Json | None) -> list[Json]:
     """Return the IP configurations; the private address is read-only, so the old one stays."""
-    if not isinstance(sent, list) or not sent:
+    if not sent:
         message = "A firewall needs ipConfigurations."
         raise ArmError(400, "AzureFirewallIpConfigurationMissing", message, details=[])
-    known = (
-        {} if old is None else {leg["name"]: leg for leg in old["properties"]["ipConfigurations"]}
-    )
+    known = {each["name"]: each for each in old["properties"]["ipConfigurations"]} if old else {}
     legs = []
     for leg in sent:
-        before = known.get(leg.get("name"), {}).get("properties", {})
+        before = known.get(leg["name"], {}).get("properties", {})
         kept = {name: before[name] for name in ("privateIPAddress",) if name in before}
-        legs.append({"name": leg.get("name"), "properties": {**leg.get("properties", {}), **kept}})
+        legs.append({"name": leg["name"], "properties": {**leg["properties"], **kept}})
     return legs
-
-
-def _collections(sent: object) -> list[Json]:
-    if sent is None:
-        return []
-    if not isinstance(sent, list) or not all(isinstance(each, dict) for each in sent):
-        raise ArmError(400, "InvalidRequestFormat", "Rule collections are a list.", details=[])
-    return [{"name": each.get("name"), "properties": each.get("properties")} for each in sent]
 
 
 def _check_links(call: Call, firewall: Json) -> None:

@@ -23,7 +23,7 @@ from local.azure.wire import ArmError, Json
 LONGEST_NAMES = 56
 _SHORTEST, _LONGEST = timedelta(minutes=5), timedelta(days=1)
 _TOP_PORT = 65535
-_PROTOCOLS = {"TCP", "UDP", "*"}
+_PROTOCOLS = ("TCP", "UDP", "*")
 _ONE_END = "Only one of fields 'EndTimeUtc' and 'Duration' can be set."
 
 

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from local.azure import farms, ids, shapes
+from local.azure import farms, firewall_shapes, ids, shapes
 from local.azure.shapes import Place
 from local.azure.wire import Json
 
@@ -83,7 +83,7 @@ def _network(place: Place, group: Json) -> Iterator[Json]:
     for address in group.get("publicIpAddresses", ()):
         yield shapes.public_address(place, address)
     for firewall in group.get("azureFirewalls", ()):
-        yield shapes.firewall(place, firewall, addresses[firewall["publicIp"]])
+        yield firewall_shapes.firewall(place, firewall, addresses[firewall["publicIp"]])
     for bastion in group.get("bastionHosts", ()):
         yield shapes.bastion(place, bastion)
 

@@ -6,6 +6,7 @@ import copy
 from typing import Any
 
 from local.azure import ids
+from local.azure.shapes import group_properties
 from local.azure.times import plain
 from local.azure.wire import Json
 from local.azure.world import World
@@ -44,8 +45,7 @@ def patch(world: World, document: Json) -> None:
     if unknown:
         raise ValueError(f"known are {', '.join(sorted(_PARTS))}; unknown: {sorted(unknown)}")
     resources = document.get("resources", {})
-    for resource_id, resource in resources.items():
-        _check(world, resource_id, resource)
+    parts = {name: _parsed(world, name, resource) for name, resource in resources.items()}
     plans = document.get("plans", {})
     for subscription, plan in plans.items():
         _check_plan(world, subscription, plan)
@@ -56,7 +56,7 @@ def patch(world: World, document: Json) -> None:
     for subscription, plan in plans.items():
         world.subscriptions[subscription.lower()]["defenderPlan"] = plan
     for resource_id, resource in resources.items():
-        _replace(world, resource_id, copy.deepcopy(resource))
+        _replace(world, resource_id, parts[resource_id], copy.deepcopy(resource))
 
 
 def _denial(world: World, given: Any) -> tuple[str, str]:
@@ -75,40 +75,35 @@ def _check_plan(world: World, subscription: str, plan: object) -> None:
         raise ValueError("a plan has a pricingTier: Free or Standard")
 
 
-def _check(world: World, resource_id: str, resource: object) -> None:
+def _parsed(world: World, resource_id: str, resource: object) -> ids.ResourceId:
     parts = ids.parse(resource_id)
     if parts is None:
         raise ValueError(f"{resource_id!r} is not a resource id")
     if parts.is_type(_RULE) and world.store.get(ids.parent(resource_id)) is None:
         raise ValueError(f"there is no group for {resource_id}")
-    if resource is not None and not (
-        isinstance(resource, dict) and isinstance(resource.get("properties"), dict)
-    ):
+    properties = resource.get("properties") if isinstance(resource, dict) else None
+    if resource is not None and not isinstance(properties, dict):
         raise ValueError(f"{resource_id} needs properties")
+    return parts
 
 
-def _replace(world: World, resource_id: str, resource: Json | None) -> None:
-    parts = ids.parse(resource_id)
-    if parts is None:
-        raise ValueError(f"{resource_id!r} is not a resource id")
+def _replace(world: World, resource_id: str, parts: ids.ResourceId, resource: Json | None) -> None:
     if parts.is_type(_RULE):
-        _replace_rule(world, resource_id, parts.name, resource)
+        _replace_rule(world, ids.parent(resource_id), parts.name, resource)
     elif resource is None:
         world.store.remove(resource_id)
     else:
-        _replace_whole(world, resource_id, resource)
+        _replace_whole(world, resource_id, parts, resource)
 
 
-def _replace_whole(world: World, resource_id: str, resource: Json) -> None:
-    parts = ids.parse(resource_id)
+def _replace_whole(world: World, resource_id: str, parts: ids.ResourceId, resource: Json) -> None:
     old = world.store.get(resource_id) or {}
-    if parts is None:
-        raise ValueError(f"{resource_id!r} is not a resource id")
     frame = {
         "name": old.get("name", parts.name),
         "id": old.get("id", resource_id),
         "type": old.get("type", parts.type),
         "location": old.get("location", "westeurope"),
+        "properties": {**_always_there(parts), **resource["properties"]},
     }
     world.groups.add((parts.subscription.lower(), parts.group.lower()))
     stored = world.store.put({**resource, **frame})
@@ -116,10 +111,19 @@ def _replace_whole(world: World, resource_id: str, resource: Json) -> None:
         world.defender.adopt(stored)
 
 
-def _replace_rule(world: World, rule_id: str, name: str, rule: Json | None) -> None:
-    group = world.store.get(ids.parent(rule_id))
-    if group is None:
-        raise ValueError(f"there is no group for {rule_id}")
+def _always_there(parts: ids.ResourceId) -> Json:
+    """Return the properties that Azure never leaves out, for a test that does."""
+    if parts.is_type(ids.SECURITY_GROUPS):
+        return group_properties([])
+    if parts.is_type(ids.JIT_POLICIES):
+        return {"provisioningState": "Succeeded", "virtualMachines": [], "requests": []}
+    return {}
+
+
+def _replace_rule(world: World, group_id: str, name: str, rule: Json | None) -> None:
+    group = world.store.get(group_id)
+    if group is None:  # a null before it in the same patch took the group away
+        return
     rules = group["properties"]["securityRules"]
     others = [each for each in rules if each["name"].lower() != name.lower()]
     fresh = [] if rule is None else [{"name": name, "properties": rule["properties"]}]

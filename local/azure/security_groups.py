@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from local.azure import ids, security_rules
+from local.azure import bodies, ids, security_rules
 from local.azure.network import existing, reading, shown
 from local.azure.operations import Operation, links, precondition, result_link
 from local.azure.routing import GROUP, Call, Route, page
@@ -62,9 +62,10 @@ def put_group(call: Call) -> Response:
     wanted = call.id(_TYPE, "name")
     old = call.world.store.get(wanted)
     body = call.request.json_object()
+    bodies.check(body, bodies.Group)
     security_rules.check_name(call.names["name"])
     sent = (body.get("properties") or {}).get("securityRules") or []
-    rules = [security_rules.read(str(each.get("name")), each.get("properties")) for each in sent]
+    rules = [security_rules.read(each["name"], each["properties"]) for each in sent]
     security_rules.check_together(rules)
     if old is not None:
         _take_turn(call.world, old)

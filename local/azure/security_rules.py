@@ -115,7 +115,7 @@ def _several(
 ) -> None:
     """Copy a value or its plural form; exactly one of the two may say something."""
     one, many = sent.get(field), sent.get(field + plural) or []
-    if (one is None) == (not many):
+    if (one is None) == (not many) or not isinstance(many, list):
         raise _invalid(
             "SecurityRuleParameterContainsUnsupportedValue",
             f"Exactly one of {field}, {field}{plural} must have a value.",

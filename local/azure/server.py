@@ -5,6 +5,7 @@ from __future__ import annotations
 import socket
 import struct
 import time
+import traceback
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
@@ -57,6 +58,9 @@ class _Handler(BaseHTTPRequestHandler):
         except Dropped:
             self._reset()
             return
+        except Exception as error:  # noqa: BLE001 - a defect must not look like a lost answer
+            traceback.print_exc()
+            response = ArmError(500, "SimulatorDefect", repr(error)).response()
         if not request.path.startswith(("/_sim", "/msi")):
             self._wait()
         self._write(response)

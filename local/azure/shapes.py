@@ -10,13 +10,56 @@ from local.azure.wire import Json
 
 _SPACE = uuid.UUID("0b6f4d1e-2f8c-4a55-8a4e-6f2f6e9a7c10")
 _DEFAULT_RULES = (
-    ("AllowVnetInBound", 65000, "Inbound", "Allow", "VirtualNetwork", "VirtualNetwork"),
-    ("AllowAzureLoadBalancerInBound", 65001, "Inbound", "Allow", "AzureLoadBalancer", "*"),
-    ("DenyAllInBound", 65500, "Inbound", "Deny", "*", "*"),
-    ("AllowVnetOutBound", 65000, "Outbound", "Allow", "VirtualNetwork", "VirtualNetwork"),
-    ("AllowInternetOutBound", 65001, "Outbound", "Allow", "*", "Internet"),
-    ("DenyAllOutBound", 65500, "Outbound", "Deny", "*", "*"),
+    {
+        "name": "AllowVnetInBound",
+        "description": "Allow inbound traffic from all VMs in VNET",
+        "priority": 65000,
+        "source": "VirtualNetwork",
+        "destination": "VirtualNetwork",
+    },
+    {
+        "name": "AllowAzureLoadBalancerInBound",
+        "description": "Allow inbound traffic from azure load balancer",
+        "priority": 65001,
+        "source": "AzureLoadBalancer",
+    },
+    {
+        "name": "DenyAllInBound",
+        "description": "Deny all inbound traffic",
+        "priority": 65500,
+        "access": "Deny",
+    },
+    {
+        "name": "AllowVnetOutBound",
+        "description": "Allow outbound traffic from all VMs to all VMs in VNET",
+        "direction": "Outbound",
+        "priority": 65000,
+        "source": "VirtualNetwork",
+        "destination": "VirtualNetwork",
+    },
+    {
+        "name": "AllowInternetOutBound",
+        "description": "Allow outbound traffic from all VMs to Internet",
+        "direction": "Outbound",
+        "priority": 65001,
+        "destination": "Internet",
+    },
+    {
+        "name": "DenyAllOutBound",
+        "description": "Deny all outbound traffic",
+        "direction": "Outbound",
+        "priority": 65500,
+        "access": "Deny",
+    },
 )
+_ANY: Json = {
+    "access": "Allow",
+    "direction": "Inbound",
+    "protocol": "*",
+    "source": "*",
+    "destination": "*",
+    "ports": "*",
+}
 
 
 class Place:
@@ -60,7 +103,7 @@ def virtual_network(place: Place, short: Json) -> Json:
             "name": subnet["name"],
             "properties": {
                 "addressPrefix": subnet["prefix"],
-                **_link("networkSecurityGroup", place, ids.SECURITY_GROUPS, subnet.get("nsg")),
+                **link("networkSecurityGroup", place, ids.SECURITY_GROUPS, subnet.get("nsg")),
             },
         }
         for subnet in short["subnets"]
@@ -77,7 +120,7 @@ def bastion(place: Place, short: Json) -> Json:
         "properties": {
             "privateIPAllocationMethod": "Dynamic",
             "subnet": {"id": place.subnet(short["subnet"])},
-            **_link("publicIPAddress", place, ids.ADDRESSES, short.get("publicIp")),
+            **link("publicIPAddress", place, ids.ADDRESSES, short.get("publicIp")),
         },
     }
     sku = {"name": "Standard"}
@@ -105,15 +148,17 @@ def security_group(place: Place, short: Json) -> Json:
 
 def group_properties(rules: list[Json]) -> Json:
     """Return an NSG's properties with *rules* beside Azure's default ones."""
-    defaults = [_default_rule(*parts) for parts in _DEFAULT_RULES]
+    defaults = [security_rule({**_ANY, **short}) for short in _DEFAULT_RULES]
     return {"securityRules": rules, "defaultSecurityRules": defaults}
 
 
 def security_rule(short: Json) -> Json:
     """Return a rule; *short* has ``name, priority, access, protocol, source, …, ports``."""
     properties: Json = {
+        **({"description": short["description"]} if "description" in short else {}),
         "protocol": short["protocol"],
         "sourcePortRange": "*",
+        "sourcePortRanges": [],
         "access": short["access"],
         "priority": short["priority"],
         "direction": short.get("direction", "Inbound"),
@@ -121,7 +166,6 @@ def security_rule(short: Json) -> Json:
     one_or_many(properties, "sourceAddressPrefix", short["source"], plural="es")
     one_or_many(properties, "destinationAddressPrefix", short["destination"], plural="es")
     one_or_many(properties, "destinationPortRange", short["ports"], plural="s")
-    properties.setdefault("sourcePortRanges", [])
     return {"name": short["name"], "properties": properties}
 
 
@@ -134,107 +178,6 @@ def one_or_many(properties: Json, name: str, value: str | list[str], *, plural: 
         properties[name + plural] = list(value)
 
 
-def _default_rule(
-    name: str, priority: int, direction: str, access: str, source: str, destination: str
-) -> Json:
-    return security_rule(
-        {
-            "name": name,
-            "priority": priority,
-            "direction": direction,
-            "access": access,
-            "protocol": "*",
-            "source": source,
-            "destination": destination,
-            "ports": "*",
-        }
-    )
-
-
-def firewall(place: Place, short: Json, address: str) -> Json:
-    """Return the firewall whose public IP is *address*; with ``policy``, without classic rules."""
-    leg = {
-        "name": "azureFirewallIpConfiguration",
-        "properties": {
-            "privateIPAddress": short["privateIp"],
-            "subnet": {"id": place.subnet(short["subnet"])},
-            "publicIPAddress": {"id": place.id(ids.ADDRESSES, short["publicIp"])},
-        },
-    }
-    properties: Json = {
-        "sku": {"name": "AZFW_VNet", "tier": "Standard"},
-        "threatIntelMode": "Alert",
-        "additionalProperties": {},
-        "ipConfigurations": [leg],
-        "natRuleCollections": [
-            _nat_collection(each, address) for each in short.get("natRules", ())
-        ],
-        "networkRuleCollections": [
-            _collection(each, _network_rule) for each in short.get("networkRules", ())
-        ],
-        "applicationRuleCollections": [
-            _collection(each, _application_rule) for each in short.get("applicationRules", ())
-        ],
-        **_link("firewallPolicy", place, "Microsoft.Network/firewallPolicies", short.get("policy")),
-    }
-    return place.resource(ids.FIREWALLS, short["name"], properties)
-
-
-def _nat_collection(short: Json, address: str) -> Json:
-    rules = [_nat_rule(rule, address) for rule in short["rules"]]
-    properties = {"priority": short["priority"], "action": {"type": "Dnat"}, "rules": rules}
-    return {"name": short["collection"], "properties": properties}
-
-
-def _nat_rule(short: Json, address: str) -> Json:
-    target, port = short["to"].rsplit(":", 1)
-    return {
-        "name": short["name"],
-        "protocols": short["protocols"],
-        "sourceAddresses": short["sources"],
-        "destinationAddresses": [address],
-        "destinationPorts": [short["port"]],
-        "sourceIpGroups": [],
-        "translatedAddress": target,
-        "translatedPort": port,
-    }
-
-
-def _collection(short: Json, rule: Any) -> Json:
-    return {
-        "name": short["collection"],
-        "properties": {
-            "priority": short["priority"],
-            "action": {"type": short["action"]},
-            "rules": [rule(each) for each in short["rules"]],
-        },
-    }
-
-
-def _network_rule(short: Json) -> Json:
-    return {
-        "name": short["name"],
-        "protocols": short["protocols"],
-        "sourceAddresses": short["sources"],
-        "destinationAddresses": short["destinations"],
-        "destinationPorts": short["ports"],
-        "sourceIpGroups": [],
-        "destinationIpGroups": [],
-        "destinationFqdns": [],
-    }
-
-
-def _application_rule(short: Json) -> Json:
-    return {
-        "name": short["name"],
-        "protocols": [{"protocolType": "Https", "port": 443}],
-        "targetFqdns": short["fqdns"],
-        "fqdnTags": [],
-        "sourceAddresses": short["sources"],
-        "sourceIpGroups": [],
-    }
-
-
 def interface(place: Place, short: Json, machine: str, *, primary: bool) -> Json:
     """Return the network interface of the VM *machine*."""
     leg = {
@@ -245,7 +188,7 @@ def interface(place: Place, short: Json, machine: str, *, primary: bool) -> Json
             "privateIPAddressVersion": "IPv4",
             "primary": True,
             "subnet": {"id": place.subnet(short["subnet"])},
-            **_link("publicIPAddress", place, ids.ADDRESSES, short.get("publicIp")),
+            **link("publicIPAddress", place, ids.ADDRESSES, short.get("publicIp")),
         },
     }
     properties = {
@@ -255,7 +198,7 @@ def interface(place: Place, short: Json, machine: str, *, primary: bool) -> Json
         "primary": primary,
         "nicType": "Standard",
         "virtualMachine": {"id": ids.shout(place.id(ids.MACHINES, machine))},
-        **_link("networkSecurityGroup", place, ids.SECURITY_GROUPS, short.get("nsg")),
+        **link("networkSecurityGroup", place, ids.SECURITY_GROUPS, short.get("nsg")),
     }
     return place.resource(ids.INTERFACES, short["name"], properties, kind="Regular")
 
@@ -304,5 +247,6 @@ def jit_policy(place: Place, name: str, machines: list[Json]) -> Json:
     return place.resource(ids.JIT_POLICIES, name, properties, kind="Basic")
 
 
-def _link(name: str, place: Place, type_: str, target: str | None) -> Json:
+def link(name: str, place: Place, type_: str, target: str | None) -> Json:
+    """Return the property *name* that refers to a neighbour; nothing without a target."""
     return {} if target is None else {name: {"id": place.id(type_, target)}}

@@ -126,10 +126,12 @@ class _Exchange:
 
     def _run_arm(self) -> Response:
         try:
-            self.principal = self._world.tokens.holder(self._request)
+            principal = self._world.tokens.holder(self._request)
         except ArmError as error:
             return error.response().with_headers(self._headers())
-        return self._with_faults(self._answer).with_headers(self._headers())
+        self.principal = principal
+        response = self._with_faults(lambda effects: self._answer(principal, effects))
+        return response.with_headers(self._headers())
 
     def _with_faults(self, work: Work) -> Response:
         name = "" if self.principal is None else self.principal.name
@@ -151,16 +153,14 @@ class _Exchange:
             raise Dropped("after")
         return response
 
-    def _answer(self, effects: Effects) -> Response:
+    def _answer(self, principal: Principal, effects: Effects) -> Response:
         try:
-            return self._checked(effects)
+            return self._checked(principal, effects)
         except ArmError as error:
             return error.response()
 
-    def _checked(self, effects: Effects) -> Response:
+    def _checked(self, principal: Principal, effects: Effects) -> Response:
         request, world = self._request, self._world
-        if self.principal is None:
-            raise ArmError(401, "AuthenticationFailed", "Nobody calls.")
         if "api-version" not in request.query:
             raise ArmError(
                 400,
@@ -168,22 +168,13 @@ class _Exchange:
                 "The api-version query parameter (?api-version=) is required for all requests.",
             )
         route, names = self._router.find(request.method, request.path)
-        quota = self._take_quota(names)
+        quota = _take_quota(world, principal, names, request.method)
         _check_subscription(world, names)
-        path = request.decoded_path
-        if route.action and not world.directory.may(
-            self.principal, route.action, route.scope(path)
-        ):
-            raise forbidden(self.principal, route.action, route.scope(path))
+        scope = route.scope(request.decoded_path)
+        if route.action and not world.directory.may(principal, route.action, scope):
+            raise forbidden(principal, route.action, scope)
         _check_group(world, names)
-        return _answered(Call(world, request, names, self.principal, effects), route.handler, quota)
-
-    def _take_quota(self, names: dict[str, str]) -> dict[str, str]:
-        world = self._world
-        if not world.options.throttling or self.principal is None:
-            return {}
-        subscription = names.get("subscription", "tenant")
-        return world.throttle.take(self.principal.id, subscription, self._request.method)
+        return _answered(Call(world, request, names, principal, effects), route.handler, quota)
 
     def _headers(self) -> dict[str, str]:
         given = self._request.headers.get("x-ms-correlation-request-id")
@@ -194,6 +185,14 @@ class _Exchange:
             "x-ms-correlation-request-id": given or mine,
             "x-ms-routing-request-id": f"WESTEUROPE:{now:%Y%m%dT%H%M%SZ}:{mine}",
         }
+
+
+def _take_quota(
+    world: World, principal: Principal, names: dict[str, str], method: str
+) -> dict[str, str]:
+    if not world.options.throttling:
+        return {}
+    return world.throttle.take(principal.id, names.get("subscription", "tenant"), method)
 
 
 def _answered(call: Call, handler: Handler, quota: dict[str, str]) -> Response:

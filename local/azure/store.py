@@ -126,7 +126,8 @@ class Store:
 def _stamp_child(parent: Json, child: Json, segment: str, etag: str, state: str) -> None:
     child["id"] = f"{parent['id']}/{segment}/{child['name']}"
     child["etag"] = etag
-    child["type"] = f"{parent['type']}/{segment}"
+    if not segment.endswith("RuleCollections"):  # those have no type in the specification
+        child["type"] = f"{parent['type']}/{segment}"
     properties = child.setdefault("properties", {})
     leaving = properties.get("provisioningState") == "Deleting" and state == "Updating"
     properties["provisioningState"] = "Deleting" if leaving else state

@@ -52,6 +52,7 @@ class World:
 def create(landscape: Landscape, timeline: Timeline, identity_header: str | None) -> World:
     """Return the world as *landscape* describes it."""
     options, guids, faults = Options(), Guids(), Faults()
+    options.change(landscape.document.get("options", {}))
     store = Store(guids)
     operations = Operations(
         timeline, store, guids, keeps_old=lambda type_: _keeps_old(options, type_)

@@ -69,6 +69,15 @@ def test_another_file_is_not_taken_for_a_clock(tmp_path, text):
         read(tmp_path / "clock.json")
 
 
+def test_failed_write_leaves_nothing_behind(tmp_path):
+    """Where the file cannot be replaced, no half-written one stays."""
+    (tmp_path / "clock.json").mkdir()
+    with pytest.raises(OSError, match=r"[Dd]irectory"):
+        write(tmp_path / "clock.json", ClockState())
+
+    assert [each.name for each in tmp_path.iterdir()] == ["clock.json"]
+
+
 def test_naive_instant_is_refused(tmp_path):
     """An instant without a zone would be read as another one elsewhere."""
     with pytest.raises(ValueError, match="zone"):

@@ -4,6 +4,7 @@ from typing import Any
 
 import pytest
 
+from local.azure.landscape import Landscape
 from local.azure.simulator import Azure
 from local.azure.timeline import Timeline
 from local.azure.times import parse_instant
@@ -217,6 +218,13 @@ def test_control_plane_says_what_it_does_not_know(sim: Sim, method, name, status
 def test_control_plane_needs_json(sim: Sim):
     """A body that is none is refused as ARM would."""
     assert sim.send("POST", "/_sim/clock", []).status == 400
+
+
+def test_landscape_may_set_options():
+    """A landscape can say how its Azure behaves."""
+    landscape = Landscape({**LANDSCAPE.document, "options": {"pageSize": 3}}, LANDSCAPE.roles)
+
+    assert Azure(landscape, Timeline()).world.options.page_size == 3
 
 
 def test_landscape_has_what_the_contract_names(sim: Sim):

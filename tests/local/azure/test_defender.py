@@ -563,7 +563,7 @@ def play(sim: Sim, requests: list[Any]) -> None:
         sim.advance(f"PT{pause}S")
 
 
-@settings(max_examples=40)
+@settings(max_examples=25)
 @given(REQUESTS)
 def test_in_the_end_nothing_of_defenders_is_left(requests):
     """Whatever was requested, in any order: all is revoked, every rule is gone."""
@@ -576,7 +576,7 @@ def test_in_the_end_nothing_of_defenders_is_left(requests):
     assert sim.nat() == []
 
 
-@settings(max_examples=40)
+@settings(max_examples=25)
 @given(REQUESTS)
 def test_one_port_never_has_two_open_requests(requests):
     """At every moment a VM port has at most one initiated entry, one allow rule."""
@@ -592,7 +592,7 @@ def test_one_port_never_has_two_open_requests(requests):
     assert len(set(open_ports)) == len(open_ports)
 
 
-@settings(max_examples=20)
+@settings(max_examples=10)
 @given(REQUESTS, st.integers(1, 60))
 def test_advancing_in_steps_is_the_same_as_in_one_jump(requests, step):
     """How often somebody looks changes nothing."""

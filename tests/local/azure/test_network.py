@@ -2,6 +2,8 @@
 
 import pytest
 
+from local.azure import shapes
+from local.azure.shapes import Place
 from tests.local.azure.sim import DB, DEVELOPMENT, NSG_DB, PRODUCTION, WEB, Sim, error, network
 
 VNET = network("virtualNetworks", "vnet-prod", WEB)
@@ -96,6 +98,25 @@ def test_plan_of_a_machine_is_inherited(sim: Sim):
 
     assert plan["properties"]["inherited"] == "True"
     assert plan["properties"]["inheritedFrom"] == f"/subscriptions/{PRODUCTION}"
+
+
+def test_plan_of_a_machine_that_is_not_there_is_404(sim: Sim):
+    """Nothing inherits from nothing."""
+    machine = f"{DB}/providers/Microsoft.Compute/virtualMachines/none"
+    path = f"{machine}/providers/Microsoft.Security/pricings/VirtualMachines"
+
+    assert error(sim.call("GET", path)) == (404, "ResourceNotFound")
+
+
+def test_bastion_of_a_landscape_is_listed(sim: Sim):
+    """A landscape may have one; it stands in its own subnet."""
+    place = Place(PRODUCTION, "rg-web", "westeurope")
+    made = shapes.bastion(place, {"name": "bas", "subnet": "vnet-prod/AzureBastionSubnet"})
+    sim.control("PUT", "state", {"resources": {made["id"]: made}})
+    path = f"/subscriptions/{PRODUCTION}/providers/Microsoft.Network/bastionHosts"
+    leg = sim.get(path)["value"][0]["properties"]["ipConfigurations"][0]
+
+    assert leg["properties"]["subnet"]["id"] == f"{VNET}/subnets/AzureBastionSubnet"
 
 
 def test_unknown_plan_is_404(sim: Sim):

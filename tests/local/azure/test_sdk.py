@@ -16,6 +16,8 @@ from azure.core.exceptions import (
     ServiceResponseError,
 )
 from azure.core.pipeline.policies import SansIOHTTPPolicy
+from azure.core.pipeline.transport import RequestsTransport
+from azure.core.rest import HttpRequest
 from azure.identity import CredentialUnavailableError, ManagedIdentityCredential
 from azure.mgmt.network import NetworkManagementClient
 from azure.mgmt.security import SecurityCenter
@@ -31,6 +33,7 @@ from tests.local.azure.sim import (
     DB01,
     DEVELOPMENT,
     LANDSCAPE,
+    NSG_DB,
     PRODUCTION,
     rule,
 )
@@ -275,3 +278,43 @@ def test_transport_waits_as_it_was_told(server: Server):
     SimulatorTransport(server.azure, sleep=waited.append).sleep(7)
 
     assert waited == [7]
+
+
+NETWORK = f"/subscriptions/{PRODUCTION}/providers/Microsoft.Network"
+MINE = f"{NSG_DB}/securityRules/mine"
+ANSWERED = [
+    ("GET", f"{DB01}?api-version=1", None),
+    ("GET", f"{DB01}x?api-version=1", None),
+    ("GET", DB01, None),
+    ("GET", f"{NETWORK}/azureFirewalls?api-version=1", None),
+    ("GET", f"{NETWORK}/nothings?api-version=1", None),
+    ("PUT", f"{MINE}?api-version=1", rule(priority=300)),
+    ("DELETE", f"{MINE}?api-version=1", None),
+]
+
+
+@pytest.mark.parametrize(("method", "path", "body"), ANSWERED)
+def test_transport_answers_as_the_server_does(server: Server, method, path, body):
+    """Status, headers and body are the same, byte for byte."""
+    served = RequestsTransport()
+    direct = SimulatorTransport(Azure(LANDSCAPE, Timeline(), "secret"))
+    bearer = {"Authorization": f"Bearer {token(server)}"}
+    request = HttpRequest(method, server.url + path, headers=bearer, json=body)
+    over_socket, in_memory = served.send(request), direct.send(request)
+    shown = [(each.status_code, each.body(), headers(each)) for each in (over_socket, in_memory)]
+    served.close()
+
+    assert shown[0] == shown[1]
+
+
+def headers(response: Any) -> dict[str, str]:
+    """All headers but those that HTTP itself adds, or that tell the time."""
+    added = {"date", "server", "content-length", "x-ms-routing-request-id"}
+    return {name: text for name, text in response.headers.items() if name.lower() not in added}
+
+
+def token(server: Server) -> str:
+    directory = server.azure.world.directory
+    return server.azure.world.tokens.issue(
+        directory.principals["broker"], "https://management.azure.com"
+    )[0]

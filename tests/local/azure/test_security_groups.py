@@ -288,6 +288,30 @@ def test_rules_are_listed_without_the_default_ones(sim: Sim):
     assert not {each["name"] for each in defaults} & set(names)
 
 
+def test_default_rules_have_the_fields_of_recorded_ones(sim: Sim):
+    """As kubernetes-sigs/cloud-provider-azure recorded them for its securitygroupclient."""
+    first = sim.get(NSG_WEB)["properties"]["defaultSecurityRules"][0]
+
+    assert first.keys() == {"name", "id", "etag", "type", "properties"}
+    assert first["type"] == "Microsoft.Network/networkSecurityGroups/defaultSecurityRules"
+    assert first["properties"] == {
+        "provisioningState": "Succeeded",
+        "description": "Allow inbound traffic from all VMs in VNET",
+        "protocol": "*",
+        "sourcePortRange": "*",
+        "destinationPortRange": "*",
+        "sourceAddressPrefix": "VirtualNetwork",
+        "destinationAddressPrefix": "VirtualNetwork",
+        "access": "Allow",
+        "priority": 65000,
+        "direction": "Inbound",
+        "sourcePortRanges": [],
+        "destinationPortRanges": [],
+        "sourceAddressPrefixes": [],
+        "destinationAddressPrefixes": [],
+    }
+
+
 def test_whole_group_is_replaced(sim: Sim):
     """Rules that the body does not name are gone: how Terraform wipes them."""
     group = sim.get(NSG_WEB)
