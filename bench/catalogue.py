@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 
-from bench import cold, warm
+from bench import cold, load, warm
 from bench.figures import Figure
 
 Benchmark = Callable[[], Iterator[Figure]]
@@ -13,5 +13,7 @@ BENCHMARKS: dict[str, Benchmark] = {
     "cold_start_cpu_ratio": cold.cold_start_cpu_ratio,
     "cold_first_accept_ratio": cold.cold_first_accept_ratio,
     "accept_cpu_ratio": warm.accept_cpu_ratio,
+    "accept_per_second": load.accept_per_second,
+    "initiate_calls_for_burst": load.initiate_calls_for_burst,
 }
 """Each yields one or more figures; those of several names appear under each of them."""
