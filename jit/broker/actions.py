@@ -108,14 +108,15 @@ class Actions:
     def add_companions(self, wishes: Iterable[Companion]) -> list[BrokerError]:
         """Create companion rules; a rule that is there already is simply written again."""
         return _tried(
-            "companion.added",
+            ("companion.added", "companion.postponed"),
             [(w.rule_id, partial(self._network().put_rule, w.rule_id, w.body)) for w in wishes],
         )
 
     def remove_rules(self, rule_ids: Iterable[str]) -> list[BrokerError]:
         """Delete single NSG rules."""
         return _tried(
-            "rule.removed", [(r, partial(self._network().delete_rule, r)) for r in rule_ids]
+            ("rule.removed", "rule.postponed"),
+            [(r, partial(self._network().delete_rule, r)) for r in rule_ids],
         )
 
     def remove_nat_rules(self, rules: Sequence[PathRule]) -> list[BrokerError]:
@@ -127,7 +128,7 @@ class Actions:
             pair = (rule.collection or "", rule.name)
             by_firewall.setdefault(armid.key(rule.holder_id), set()).add(pair)
         return _tried(
-            "nat_rules.removed",
+            ("nat_rules.removed", "nat_rules.postponed"),
             [(ids[k], partial(self._put, ids[k], doomed)) for k, doomed in by_firewall.items()],
         )
 
@@ -169,8 +170,15 @@ def _shares(rule: PathRule, entry: entries.Entry) -> bool:
     return len(networks) < len(entry.sources) or bool(paths.letting_in((rule,), networks))
 
 
-def _tried(name: str, acts: Iterable[tuple[str, Callable[[], None]]]) -> list[BrokerError]:
-    """Do each act; one that fails does not stop the others, and is looked at again later."""
+def _tried(
+    names: tuple[str, str], acts: Iterable[tuple[str, Callable[[], None]]]
+) -> list[BrokerError]:
+    """
+    Do each act; one that fails does not stop the others, and is looked at again later.
+
+    *names* are the events of an act that was done, and of one that was not.
+    """
+    done, postponed = names
     errors: list[BrokerError] = []
     for resource_id, act in acts:
         try:
@@ -179,12 +187,10 @@ def _tried(name: str, acts: Iterable[tuple[str, Callable[[], None]]]) -> list[Br
             telemetry.alert("permission.lost", resource_id=resource_id, code=error.code)
             errors.append(error)
         except (Unavailable, Refused) as error:
-            telemetry.warning(
-                f"{name.split('.', maxsplit=1)[0]}.postponed", resource_id=resource_id
-            )
+            telemetry.warning(postponed, resource_id=resource_id)
             errors.append(error)
         else:
-            telemetry.event(name, resource_id=resource_id)
+            telemetry.event(done, resource_id=resource_id)
     return errors
 
 

@@ -71,7 +71,7 @@ def _audible(before: Grant, after: Grant) -> bool:
 def _event(before: Grant, after: Grant, actor: str, now: datetime) -> Event:
     return Event(
         at=now,
-        what=f"grant.{_verb(before, after)}",
+        what=_name(before, after),
         actor=actor,
         request_id=after.request_id,
         grant_id=after.id,
@@ -79,21 +79,23 @@ def _event(before: Grant, after: Grant, actor: str, now: datetime) -> Event:
     )
 
 
-_VERBS = {
-    Status.PENDING: "became_due",
-    Status.OPENING: "opening_began",
-    Status.OPEN: "opened",
-    Status.CLOSING: "closing_began",
-    Status.CLOSED: "closed",
+_NAMES = {
+    Status.PENDING: "grant.became_due",
+    Status.OPENING: "grant.opening_began",
+    Status.OPEN: "grant.opened",
+    Status.CLOSING: "grant.closing_began",
+    Status.CLOSED: "grant.closed",
 }
 
 
-def _verb(before: Grant, after: Grant) -> str:
+def _name(before: Grant, after: Grant) -> str:
     if before.status is not after.status:
-        return _VERBS.get(after.status, "changed")
+        return _NAMES.get(after.status, "grant.changed")
     if before.initiates[-1:] != after.initiates[-1:]:
-        return "initiate_recorded"
-    return "end_changed" if before.expires_at != after.expires_at else "companion_recorded"
+        return "grant.initiate_recorded"
+    if before.expires_at != after.expires_at:
+        return "grant.end_changed"
+    return "grant.companion_recorded"
 
 
 def _facts(grant: Grant) -> dict[str, Any]:
