@@ -67,11 +67,14 @@ class Store:
 
     # ---- requests --------------------------------------------------------------------------
 
-    def insert(self, request: Request, grants: Sequence[Grant], events: Iterable[Event]) -> None:
+    def insert(self, request: Request, grants: Sequence[Grant], events: Iterable[Event]) -> bool:
         """
         Store a new request with its grants: all of it or nothing.
 
         A request that is there already is fine: it is the same one, stored before.
+
+        Returns:
+            False where what is stored may be somebody else's version: read it.
         """
         rows = [records.request_row(request)]
         rows += [records.grants_row(group) for group in by_machine(grants)]
@@ -82,6 +85,8 @@ class Store:
         except (StateConflict, Unknown):
             if self._state.get(rows[0].partition, rows[0].key) is None:
                 raise
+            return False
+        return True
 
     def load(self, request_id: str) -> Whole | None:
         """Return a request with its grants, live or from history; None if there is none."""

@@ -1,0 +1,358 @@
+"""Accepting: decided by the inventory, denials checked against Azure, stored whole or not."""
+
+import json
+from datetime import timedelta
+
+import pytest
+
+from jit.domain.errors import AccessDenied, Conflict, InvalidRequest, Rejected, Unavailable
+from tests.broker.inprocess import ALICE, DAVE, ELSEWHERE, HERE, THERE, farm, policy_of, wish
+from tests.local.azure.sim import DB01, HUB01, NEW01, WEB01, group, machine
+
+DOWN = {"status": 503, "code": "ServerUnavailable"}
+NOBODYS = group("rg-web", "5c0ffee0-0000-4000-8000-00000000dead")
+
+
+def _codes(error: Rejected) -> list[str]:
+    return [violation.code for violation in error.violations]
+
+
+def _azure_down(broker):
+    broker.sim.faults({"match": {"path": "/"}, "times": None, "answer": DOWN})
+
+
+def _known(broker):
+    """Have the inventory read, as on any day but the first."""
+    broker.preview(wish(farm(9)))
+    broker.preview(wish(DB01, 22))
+
+
+# ---- accepted ------------------------------------------------------------------------------------
+
+
+def test_an_accepted_request_is_pending_with_a_grant_a_port(broker):
+    """Accepted means stored and not yet asked for."""
+    body = wish(DB01)
+    body["virtualMachines"][0]["ports"] = [{"number": 22}, {"number": 3389, "protocol": "TCP"}]
+
+    whole = broker.accept(body | {"duration": "PT2H"})
+
+    assert [(grant.port, grant.status) for grant in whole.grants] == [
+        (22, "pending"),
+        (3389, "pending"),
+    ]
+    assert broker.whole(whole.request.id).grants == whole.grants
+
+
+def test_a_request_its_grants_and_its_trail_are_stored_in_one_transaction(broker):
+    """All of it or nothing."""
+    _known(broker)
+    before = broker.calls.count("state.write")
+
+    broker.accept(wish((farm(1), farm(2))))
+
+    assert broker.calls.count("state.write") - before == 1
+    assert [len(broker.state.rows(kind)) for kind in ("r|", "g|", "a|")] == [1, 2, 1]
+
+
+def test_accepting_a_known_vm_calls_nothing_of_azure(broker):
+    """The inventory decides; opening decides again."""
+    _known(broker)
+    before = broker.calls.count("arm")
+
+    broker.accept(wish(farm(1)))
+
+    assert broker.calls.count("arm") == before
+
+
+def test_a_request_is_accepted_while_azure_is_down(broker):
+    """It is opened later."""
+    _known(broker)
+    _azure_down(broker)
+
+    assert broker.accept(wish(farm(1))).status == "pending"
+
+
+def test_a_vm_id_is_the_same_in_any_case(broker):
+    """Azure writes ids in several ways; they are one VM."""
+    whole = broker.accept(wish(farm(1).upper().replace("/SUBSCRIPTIONS", "/subscriptions")))
+
+    assert whole.grants[0].policy_id.lower() == policy_of(farm(1)).lower()
+
+
+def test_a_single_address_inside_an_allowed_prefix_is_enough(broker):
+    """The policy's prefix bounds a source; it need not equal it."""
+    assert broker.accept(wish(DB01, 3389, HERE)).status == "pending"
+
+
+def test_tcp_under_a_rule_for_every_protocol_is_shown_as_every_protocol(broker):
+    """Initiate carries no protocol: what opens is the policy's."""
+    body = wish(DB01, 5985)
+    body["virtualMachines"][0]["ports"][0]["protocol"] = "TCP"
+
+    assert broker.accept(body).grants[0].protocol == "*"
+
+
+def test_a_request_that_starts_later_is_scheduled(broker):
+    """Nothing of it is due before its start."""
+    start = broker.now + timedelta(hours=3)
+
+    whole = broker.accept(wish(farm(1), startTime=start.isoformat()))
+
+    assert (whole.status, whole.grants[0].next_check_at) == ("scheduled", start)
+
+
+def test_the_latest_end_leaves_an_hour_to_open(broker):
+    """A path that opens late still ends by then."""
+    whole = broker.accept(wish(farm(1), duration="PT2H"))
+
+    assert whole.grants[0].latest_end == broker.now + timedelta(hours=3)
+
+
+def test_a_later_comer_is_told_of_the_hand_over_at_acceptance(broker):
+    """When the first one's path ends, the second one's is interrupted for a moment."""
+    broker.ask(wish(farm(1), duration="PT30M"))
+    broker.live(1)
+    first = broker.store.grants(*_row_of(broker))[0].grants[0]
+
+    whole = broker.accept(wish(farm(1), source=THERE, duration="PT2H"), DAVE)
+
+    assert whole.grants[0].handover_at == first.expires_at
+
+
+def _row_of(broker):
+    (row,) = broker.state.rows("g|")
+    return row.partition, row.key.rsplit("|", 1)[0]
+
+
+# ---- refused -------------------------------------------------------------------------------------
+
+
+def _port(number, protocol=None):
+    return {"number": number} | ({"protocol": protocol} if protocol else {})
+
+
+@pytest.mark.parametrize(
+    ("body", "refusal", "codes"),
+    [
+        (wish(DB01, 443), AccessDenied, ["port-not-in-policy"]),
+        (wish(machine("none", NOBODYS)), AccessDenied, ["vm-not-found"]),
+        (wish(farm(1).replace("farm01", "farm99")), AccessDenied, ["vm-not-found"]),
+        (wish(NEW01), AccessDenied, ["no-jit-policy"]),
+        (wish(HUB01), AccessDenied, ["vm-unsupported"]),
+        (wish(DB01, 3389, ELSEWHERE), AccessDenied, ["source-not-allowed"]),
+        (wish(DB01, 3389, duration="PT3H"), AccessDenied, ["duration-too-long"]),
+        (wish(DB01, 22, "10.2.0.4"), InvalidRequest, ["source-not-public"]),
+        (wish(DB01, 22, "2a01:111:f100::1"), AccessDenied, ["ipv6-not-allowed"]),
+        (wish(WEB01, 22, "2a01:111:f100::1"), AccessDenied, ["ipv6-not-allowed"]),
+        (wish(WEB01, 22, duration="PT10M"), InvalidRequest, ["duration-too-short"]),
+        (
+            wish(DB01, 22) | {"virtualMachines": [{"id": DB01, "ports": [_port(22, "UDP")]}]},
+            AccessDenied,
+            ["protocol-not-in-policy"],
+        ),
+        (
+            wish((NEW01, HUB01, DB01), 443),
+            AccessDenied,
+            ["no-jit-policy", "vm-unsupported", "port-not-in-policy"],
+        ),
+    ],
+)
+def test_what_the_policy_does_not_allow_is_refused_with_every_reason(broker, body, refusal, codes):
+    """Each reason has its code; all of them come at once; no request is stored."""
+    with pytest.raises(refusal) as caught:
+        broker.accept(body)
+
+    assert _codes(caught.value) == codes
+    assert broker.state.rows("r|") == broker.state.rows("g|") == ()
+
+
+def test_an_unsupported_vm_is_refused_with_the_reason(broker):
+    """A person reads why the broker cannot serve it."""
+    with pytest.raises(AccessDenied) as caught:
+        broker.accept(wish(HUB01))
+
+    assert "firewall policy" in caught.value.violations[0].detail
+
+
+def test_a_port_that_a_stranger_holds_is_a_conflict_that_says_until_when(broker):
+    """Somebody's portal request is never cut short."""
+    broker.occupy(farm(1), 22, ELSEWHERE, minutes=90)
+
+    with pytest.raises(Conflict) as caught:
+        broker.accept(wish(farm(1)))
+
+    until = (broker.now + timedelta(minutes=90)).strftime("%Y-%m-%dT%H:%M")
+    assert _codes(caught.value) == ["occupied"]
+    assert f"occupied until {until}" in caught.value.violations[0].detail
+
+
+def test_a_port_that_a_stranger_holds_for_the_same_source_is_joined(broker):
+    """Equal sources are no conflict."""
+    broker.occupy(farm(1), 22, HERE)
+
+    assert broker.accept(wish(farm(1))).status == "pending"
+
+
+def test_faults_of_the_body_and_of_the_policy_are_told_together(broker):
+    """One round trip mends all."""
+    with pytest.raises(InvalidRequest) as caught:
+        broker.accept(wish(DB01, 443, justification="x"))
+
+    assert _codes(caught.value) == ["text-too-short", "port-not-in-policy"]
+
+
+def test_a_faulty_body_is_refused_as_faulty_while_azure_is_down(broker):
+    """Waiting would not mend it."""
+    _azure_down(broker)
+
+    with pytest.raises(InvalidRequest) as caught:
+        broker.accept(wish(farm(1), justification="x"))
+
+    assert _codes(caught.value) == ["text-too-short"]
+
+
+def test_a_denial_is_written_to_the_trail_with_its_reasons(broker):
+    """Who was refused what, why: the audit knows; the answer names the id."""
+    with pytest.raises(AccessDenied) as caught:
+        broker.accept(wish(DB01, 443), DAVE)
+
+    (row,) = broker.state.rows("a|")
+    event = json.loads(str(row.values["Doc"]))
+    assert (event["what"], event["actor"]) == ("request.denied", DAVE.id)
+    assert event["requestId"] == caught.value.request_id
+
+
+def test_a_denied_key_is_free_for_the_mended_body(broker):
+    """The caller repairs the body and sends it again under the same key."""
+    with pytest.raises(AccessDenied):
+        broker.accept(wish(DB01, 443), key="k")
+
+    assert broker.accept(wish(DB01, 22), key="k").status == "pending"
+
+
+# ---- the inventory and the truth -----------------------------------------------------------------
+
+
+def _policy_with(broker, vm, port):
+    """The VM's JIT policy with one more port."""
+    policy = broker.sim.get(policy_of(vm))
+    rule = {
+        "number": port,
+        "protocol": "TCP",
+        "allowedSourceAddressPrefix": "*",
+        "maxRequestAccessDuration": "PT3H",
+    }
+    name = vm.rsplit("/", 1)[-1].lower()
+    entries = policy["properties"]["virtualMachines"]
+    next(each for each in entries if each["id"].lower().endswith(name))["ports"].append(rule)
+    return {policy_of(vm): policy}
+
+
+def test_what_the_inventory_denies_is_decided_again_by_azure_itself(broker):
+    """A port that was added to the policy a minute ago is not refused."""
+    broker.accept(wish(farm(1)))
+    broker.sim.control("PUT", "state", {"resources": _policy_with(broker, farm(1), 5986)})
+    broker.observer = broker.azure.observer(*broker.observer.watched())
+
+    assert broker.accept(wish(farm(1), 5986)).status == "pending"
+
+
+def test_what_azure_allowed_on_a_second_look_is_remembered(broker):
+    """The next caller needs no call to Azure."""
+    broker.accept(wish(farm(1)))
+    broker.sim.control("PUT", "state", {"resources": _policy_with(broker, farm(1), 5986)})
+    broker.observer = broker.azure.observer(*broker.observer.watched())
+    broker.accept(wish(farm(1), 5986))
+    before = broker.calls.count("arm")
+
+    broker.accept(wish(farm(1), 5986), DAVE)
+
+    assert broker.calls.count("arm") == before
+
+
+def test_what_the_inventory_allows_and_azure_does_not_is_denied_at_opening(broker):
+    """Nothing opens without a decision taken again at that moment."""
+    _known(broker)
+    broker.sim.call("DELETE", policy_of(farm(1)), as_="petra")
+    request_id = broker.ask(wish(farm(1)))
+
+    broker.live(1)
+
+    assert broker.grant(request_id).close_reason == "denied"
+    assert broker.initiates() == []
+
+
+def test_repeating_a_denied_request_does_not_use_up_azures_quota(broker):
+    """A caller who is refused a hundred times costs one look at Azure."""
+    with pytest.raises(AccessDenied):
+        broker.accept(wish(DB01, 443))
+    before = broker.calls.count("arm")
+
+    with pytest.raises(AccessDenied):
+        broker.accept(wish(DB01, 444))
+
+    assert broker.calls.count("arm") == before
+
+
+def test_an_unknown_vm_is_not_denied_while_azure_cannot_be_asked(broker):
+    """Not knowing is 503, not 403: repeat with the same key."""
+    _azure_down(broker)
+
+    with pytest.raises(Unavailable):
+        broker.accept(wish(farm(1)))
+
+    assert broker.state.rows("r|") == broker.state.rows("g|") == ()
+
+
+# ---- storage down --------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("call", ["keys.write", "state.get", "state.query", "state.write"])
+def test_storage_that_is_down_is_503_and_nothing_half_believed(broker, call):
+    """The same call again, once storage is back, is one whole request."""
+    _known(broker)
+
+    def fail(name: str, _: int) -> None:
+        if name == call:
+            raise Unavailable("table storage did not answer")
+
+    broker.calls.before = fail
+    with pytest.raises(Unavailable):
+        broker.accept(wish(farm(1)), key="k")
+    rows = broker.state.rows("r|") + broker.state.rows("g|")
+    broker.calls.before = lambda *_: None
+
+    assert rows == ()
+    assert broker.accept(wish(farm(1)), key="k").status == "pending"
+    assert len(broker.state.rows("g|")) == 1
+
+
+# ---- a preview -----------------------------------------------------------------------------------
+
+
+def test_a_preview_says_yes_and_stores_nothing(broker):
+    """A dry run is a question."""
+    _known(broker)
+    before = len(broker.state.rows())
+
+    decision = broker.preview(wish(farm(1)))
+
+    assert decision.allowed
+    assert (len(broker.state.rows()), broker.keys.rows()) == (before, ())
+
+
+def test_a_preview_says_no_with_every_reason(broker):
+    """A refusal in a dry run is an answer, not an error."""
+    decision = broker.preview(wish((NEW01, DB01), 443))
+
+    assert not decision.allowed
+    assert [error.code for error in decision.errors] == ["no-jit-policy", "port-not-in-policy"]
+
+
+def test_a_preview_of_a_faulty_body_is_refused_as_post_would(broker):
+    """There is nothing to decide about."""
+    with pytest.raises(InvalidRequest) as caught:
+        broker.preview(wish(farm(1), justification="x"), ALICE)
+
+    assert _codes(caught.value) == ["text-too-short"]
