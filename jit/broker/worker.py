@@ -223,7 +223,9 @@ class Worker:
         errors = self._actions.remove_rules(step.companion_removals)
         if step.asks:
             self._initiate(step.asks, state)
-        errors += self._actions.add_companions(step.companions)
+        named = {rule for g in state.grants if g.wants_path for rule in g.companions}
+        wishes = [wish for wish in step.companions if wish.rule_id in named]  # not of refused ones
+        errors += self._actions.add_companions(wishes)
         errors += self._remove(step, state)
         self._give_back(world, step, state)
         waits = [error for error in errors if isinstance(error, Unavailable)]

@@ -219,7 +219,9 @@ def look(grant: Grant, view: MachineView) -> Look:
             sight=Sight.UNCLEAR, rules=rules, why=unclear, blocked_by=_meanwhile(grant, view)
         )
     if not rules:
-        return Look(sight=Sight.ABSENT, why="no rule is there yet")
+        return Look(
+            sight=Sight.ABSENT, why="no rule is there yet", blocked_by=_meanwhile(grant, view)
+        )
     through = _through_firewall if grant.via is Via.FIREWALL else _through_nsg
     return through(grant, view, rules)
 
@@ -245,7 +247,7 @@ def _overlaps(text: str, source: Network) -> bool:
 
 
 def _meanwhile(grant: Grant, view: MachineView) -> Mapping[str, int]:
-    """Return what the NSGs would stop once the firewall has finished its update."""
+    """Return what the NSGs will stop once the firewall lets packets through."""
     if grant.via is not Via.FIREWALL or _nsg_unclear(view):
         return {}
     return _firewall_blocked(grant, view, view.vm.interface)[1]
