@@ -1,164 +1,95 @@
 """
 The shapes that the network provider deserializes: checked before anything is read from a body.
 
+A shape is a type, a list of one shape, or an object of named shapes; a name that
+ends with ``!`` must be there. Null counts as absent. Fields that a shape does
+not name are fine: no check here looks at them.
+
 Source:
-    Microsoft.Network 2021-02-01, azureFirewall.json, networkSecurityGroup.json;
-    fields that no check here looks at are left out.
+    Microsoft.Network 2021-02-01, azureFirewall.json, networkSecurityGroup.json.
 """
 
 from __future__ import annotations
 
 from typing import Any
 
-import msgspec
+from local.azure.wire import ArmError
 
-from local.azure.wire import ArmError, Json
-
-_Texts = list[str] | None
-
-
-class Reference(msgspec.Struct):
-    """A link to another resource."""
-
-    id: str
-
-
-class LegProperties(msgspec.Struct):
-    """What an IP configuration of a firewall stands on."""
-
-    subnet: Reference | None = None
-    public_address: Reference | None = msgspec.field(default=None, name="publicIPAddress")
-
-
-class Leg(msgspec.Struct):
-    """An IP configuration of a firewall."""
-
-    name: str
-    properties: LegProperties
+_REFERENCE = {"id!": str}
+_LEG = {"name!": str, "properties!": {"subnet": _REFERENCE, "publicIPAddress": _REFERENCE}}
+_RULE = {
+    "name!": str,
+    "sourceAddresses": [str],
+    "sourceIpGroups": [str],
+    "destinationAddresses": [str],
+    "destinationPorts": [str],
+}
+_NAT_RULE = {
+    **_RULE,
+    "protocols": [str],
+    "translatedAddress": str,
+    "translatedFqdn": str,
+    "translatedPort": str,
+}
 
 
-class FirewallRule(msgspec.Struct, rename="camel"):
-    """A NAT, network or application rule: the fields they share, those of DNAT."""
-
-    name: str
-    source_addresses: _Texts = None
-    source_ip_groups: _Texts = None
-    destination_addresses: _Texts = None
-    destination_ports: _Texts = None
-    translated_address: str | None = None
-    translated_fqdn: str | None = None
-    translated_port: str | None = None
+def _collection(rule: object) -> object:
+    action = {"type!": str}
+    return {"name!": str, "properties!": {"priority": int, "action": action, "rules": [rule]}}
 
 
-class NatRule(FirewallRule, rename="camel"):
-    """A DNAT rule; application rules have protocols of another shape."""
-
-    protocols: _Texts = None
-
-
-class NetworkRule(NatRule, rename="camel"):
-    """A network rule: the same fields with another meaning."""
-
-
-class Action(msgspec.Struct):
-    """What a rule collection does."""
-
-    type: str
-
-
-class NatProperties(msgspec.Struct):
-    """A NAT rule collection's properties."""
-
-    action: Action | None = None
-    priority: int | None = None
-    rules: list[NatRule] | None = None
+FIREWALL = {
+    "location!": str,
+    "tags": {},
+    "properties!": {
+        "ipConfigurations": [_LEG],
+        "natRuleCollections": [_collection(_NAT_RULE)],
+        "networkRuleCollections": [_collection({**_RULE, "protocols": [str]})],
+        "applicationRuleCollections": [_collection(_RULE)],
+        "firewallPolicy": _REFERENCE,
+    },
+}
+SECURITY_GROUP = {
+    "location": str,
+    "tags": {},
+    "properties": {"securityRules": [{"name!": str, "properties!": {}}]},
+}
 
 
-class NetworkProperties(msgspec.Struct):
-    """A network rule collection's properties."""
-
-    action: Action
-    priority: int | None = None
-    rules: list[NetworkRule] | None = None
-
-
-class ApplicationProperties(msgspec.Struct):
-    """An application rule collection's properties."""
-
-    action: Action
-    priority: int | None = None
-    rules: list[FirewallRule] | None = None
-
-
-class NatCollection(msgspec.Struct):
-    """A NAT rule collection."""
-
-    name: str
-    properties: NatProperties
-
-
-class NetworkCollection(msgspec.Struct):
-    """A network rule collection."""
-
-    name: str
-    properties: NetworkProperties
-
-
-class ApplicationCollection(msgspec.Struct):
-    """An application rule collection."""
-
-    name: str
-    properties: ApplicationProperties
-
-
-class FirewallProperties(msgspec.Struct, rename="camel"):
-    """A firewall's properties."""
-
-    ip_configurations: list[Leg] | None = None
-    nat_rule_collections: list[NatCollection] | None = None
-    network_rule_collections: list[NetworkCollection] | None = None
-    application_rule_collections: list[ApplicationCollection] | None = None
-    firewall_policy: Reference | None = None
-
-
-class Firewall(msgspec.Struct):
-    """The body of a firewall's PUT."""
-
-    location: str
-    properties: FirewallProperties
-    tags: dict[str, str] | None = None
-
-
-class NamedRule(msgspec.Struct):
-    """A rule inside a group's body."""
-
-    name: str
-    properties: dict[str, Any]
-
-
-class GroupProperties(msgspec.Struct, rename="camel"):
-    """A group's properties."""
-
-    security_rules: list[NamedRule] | None = None
-
-
-class Group(msgspec.Struct):
-    """The body of a network security group's PUT."""
-
-    location: str | None = None
-    properties: GroupProperties | None = None
-    tags: dict[str, str] | None = None
-
-
-def check(body: Json, shape: type[msgspec.Struct]) -> None:
+def check(value: Any, shape: Any, place: str = "$") -> None:
     """
-    Check that *body* has *shape*; fields that the shape does not name are fine.
+    Check that *value* has *shape*; *place* is where it stands in the body.
 
     Raises:
-        ArmError: 400, naming the first field that has not.
+        ArmError: 400, naming the first place that has not.
     """
-    try:
-        msgspec.convert(body, shape)
-    except msgspec.ValidationError as error:
-        message = f"The request content was invalid and could not be deserialized: '{error}'."
-        raise ArmError(400, "InvalidRequestFormat", message, details=[]) from error
+    if isinstance(shape, dict):
+        _check_object(value, shape, place)
+    elif isinstance(shape, list):
+        if not isinstance(value, list):
+            raise _wrong(place, "a list")
+        for index, each in enumerate(value):
+            check(each, shape[0], f"{place}[{index}]")
+    elif not isinstance(value, shape) or isinstance(value, bool):
+        raise _wrong(place, f"of type {shape.__name__}")
+
+
+def _check_object(value: Any, shape: dict[str, Any], place: str) -> None:
+    if not isinstance(value, dict):
+        raise _wrong(place, "an object")
+    for name, inner in shape.items():
+        field = name.rstrip("!")
+        if value.get(field) is not None:
+            check(value[field], inner, f"{place}.{field}")
+        elif name != field:
+            raise _wrong(f"{place}.{field}", "there")
+
+
+def _wrong(place: str, wanted: str) -> ArmError:
+    return ArmError(
+        400,
+        "InvalidRequestFormat",
+        "The request content was invalid and could not be deserialized: "
+        f"'{place} is not {wanted}'.",
+        details=[],
+    )

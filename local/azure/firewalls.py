@@ -66,7 +66,7 @@ def delete(call: Call) -> Response:
 
 def _read(call: Call, wanted: str, old: Json | None) -> Json:
     body = call.request.json_object()
-    bodies.check(body, bodies.Firewall)
+    bodies.check(body, bodies.FIREWALL)
     properties = copy.deepcopy(body["properties"])
     properties["ipConfigurations"] = _legs(properties.get("ipConfigurations"), old)
     for kind in firewall_checks.KINDS:

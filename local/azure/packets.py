@@ -128,7 +128,7 @@ def _translates(rule: Json, address: str, flow: Flow) -> bool:
         rule.get("translatedAddress") == address
         and int(rule.get("translatedPort", 0)) == flow.port
         and flow.protocol.upper() in [each.upper() for each in rule["protocols"]]
-        and any(_in_range(each, flow.source) for each in rule.get("sourceAddresses", ()))
+        and any(_in_range(each, flow.source) for each in rule.get("sourceAddresses") or ())
     )
 
 
@@ -138,18 +138,18 @@ def _denied_by_firewall(firewall: Json, address: str, flow: Flow) -> str | None:
     for collection in sorted(collections, key=lambda each: int(each["properties"]["priority"])):
         for rule in collection["properties"]["rules"]:
             if _network_rule_matches(rule, address, flow):
-                denies = collection["properties"]["action"]["type"] == "Deny"
+                denies = collection["properties"].get("action") == {"type": "Deny"}
                 return f"firewall rule {rule['name']} denies" if denies else None
     return None
 
 
 def _network_rule_matches(rule: Json, address: str, flow: Flow) -> bool:
-    protocols = [each.upper() for each in rule["protocols"]]
+    protocols = [each.upper() for each in rule.get("protocols") or ()]
     return (
         (flow.protocol.upper() in protocols or "ANY" in protocols)
-        and any(_in_range(each, flow.source) for each in rule.get("sourceAddresses", ()))
-        and any(_in_range(each, address) for each in rule.get("destinationAddresses", ()))
-        and any(_in_ports(each, flow.port) for each in rule["destinationPorts"])
+        and any(_in_range(each, flow.source) for each in rule.get("sourceAddresses") or ())
+        and any(_in_range(each, address) for each in rule.get("destinationAddresses") or ())
+        and any(_in_ports(each, flow.port) for each in rule.get("destinationPorts") or ())
     )
 
 

@@ -62,7 +62,7 @@ def put_group(call: Call) -> Response:
     wanted = call.id(_TYPE, "name")
     old = call.world.store.get(wanted)
     body = call.request.json_object()
-    bodies.check(body, bodies.Group)
+    bodies.check(body, bodies.SECURITY_GROUP)
     security_rules.check_name(call.names["name"])
     sent = (body.get("properties") or {}).get("securityRules") or []
     rules = [security_rules.read(each["name"], each["properties"]) for each in sent]

@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 
 from local.azure.landscape import load
+from local.azure.options import Options
 from local.clock import read
 
 ROOT = Path(__file__).resolve().parents[3]
@@ -58,6 +59,17 @@ def test_file_that_is_no_landscape_is_refused(tmp_path, text):
     (tmp_path / "landscape.json").write_text(text)
     with pytest.raises(ValueError, match="not a landscape"):
         load(tmp_path / "landscape.json")
+
+
+def test_every_option_is_described():
+    """The README's table has all options, and no others."""
+    text = (ROOT / "local" / "README.md").read_text()
+    table = text.partition("**Options**")[2].partition("A landscape file may")[0]
+    first_cells = re.findall(r"^\| (`[^|]*`) \|", table, re.MULTILINE)
+
+    assert {name for cell in first_cells for name in re.findall(r"`(\w+)`", cell)} == set(
+        Options().document()
+    )
 
 
 def test_simulator_knows_nothing_of_the_broker():
