@@ -69,11 +69,11 @@ def work(
     own = _companions(grant, view)
     if unclear and not own:
         return Closing(grant=_later(grant, now, "waiting for an update in Azure to finish"))
-    left = [] if unclear else _left(grant, group, view, held)
+    present = paths.rules_of_port(view, grant.port, grant.private_ips)
+    left = [] if unclear else _left(grant, group, present, held)
     if not left and not own and not unclear and _absence_counts(grant, seen, now):
         return Closing(grant=_gone(grant, now))
-    due = now >= _from(grant)
-    removals = tuple(rule for rule in left if _removable(rule, group, held)) if due else ()
+    removals = _removable(left, group, present, held) if now >= _from(grant) else ()
     return Closing(grant=_later(grant, now, _why(left)), removals=removals, companions=own)
 
 
@@ -113,23 +113,33 @@ def _companions(grant: Grant, view: MachineView) -> tuple[str, ...]:
 
 
 def _left(
-    grant: Grant, group: Sequence[Grant], view: MachineView, held: Sequence[str]
+    grant: Grant, group: Sequence[Grant], present: Sequence[PathRule], held: Sequence[str]
 ) -> list[PathRule]:
     """Return the rules that still let this grant's sources in, on nobody else's account."""
-    rules = paths.letting_in(
-        paths.rules_of_port(view, grant.port, grant.private_ips), grant.sources
-    )
-    others = _others(grant, group)
-    alone = [
-        source
-        for source in grant.sources
-        if not _needed(source, others) and not sharing.covered(source, held)
+    others = _wanting(group)
+    alone = [source for source in grant.sources if not _entitled(source, others, held)]
+    return [
+        rule
+        for rule in paths.letting_in(present, alone)
+        if _exceeds(rule, others, held) and _proved(rule, grant, group)
     ]
-    return [rule for rule in paths.letting_in(rules, alone) if _proved(rule, grant, group)]
 
 
-def _others(grant: Grant, group: Iterable[Grant]) -> list[Grant]:
-    return [other for other in group if other.id != grant.id and other.wants_path]
+def _exceeds(rule: PathRule, others: Sequence[Grant], held: Sequence[str]) -> bool:
+    """Whether *rule* lets in more than live grants and strangers' requests account for."""
+    found = paths.readable(rule.sources)
+    return len(found) < len(rule.sources) or not all(
+        _entitled(network, others, held) for network in found
+    )
+
+
+def _entitled(source: Network, others: Sequence[Grant], held: Sequence[str]) -> bool:
+    return sharing.covered(source, held) or _needed(source, others)
+
+
+def _wanting(group: Iterable[Grant]) -> list[Grant]:
+    """Return those of the VM port whose path must stay; a closing grant is none of them."""
+    return [other for other in group if other.wants_path]
 
 
 def _needed(source: Network, others: Iterable[Grant]) -> bool:
@@ -144,17 +154,46 @@ def _proved(rule: PathRule, grant: Grant, group: Sequence[Grant]) -> bool:
     """Recorded as the grant's own, or exactly what Defender writes for grants of this port."""
     if rule.id in grant.rules:
         return True
-    asked = sharing.union(group)
-    prefixes = {str(source) for source in asked} | {str(s.network_address) for s in asked}
-    return rule.exact and bool(rule.sources) and set(rule.sources) <= prefixes
+    found = paths.readable(rule.sources)
+    return (
+        rule.exact
+        and 0 < len(found) == len(rule.sources)
+        and sharing.union(group).issuperset(found)
+    )
 
 
-def _removable(rule: PathRule, group: Sequence[Grant], held: Sequence[str]) -> bool:
-    """Whether no live grant and no stranger's request needs any part of *rule*."""
-    live = [other for other in group if other.wants_path]
-    if any(paths.letting_in((rule,), other.sources) for other in live):
-        return False  # the union shrinks by a new initiate, not by cutting the others
-    return not any(_overlap(rule, text) for text in held)
+def _removable(
+    left: Iterable[PathRule],
+    group: Sequence[Grant],
+    present: Iterable[PathRule],
+    held: Sequence[str],
+) -> tuple[PathRule, ...]:
+    """Return the rules of *left* that no live grant and no stranger's request rests on."""
+    others = _wanting(group)
+    stay = [rule for rule in present if not _exceeds(rule, others, held)]
+    return tuple(
+        rule
+        for rule in left
+        if _spare(rule, stay, others) and not any(_overlap(rule, text) for text in held)
+    )
+
+
+def _spare(rule: PathRule, stay: Iterable[PathRule], others: Iterable[Grant]) -> bool:
+    """
+    Whether the rules that *stay* let in all live grants that *rule* lets in.
+
+    Where they do not, the union shrinks by a new initiate, not by cutting the others.
+    """
+    texts = [text for other in stay if _door(other) == _door(rule) for text in other.sources]
+    return all(
+        sharing.covered(source, texts)
+        for source in sharing.union(others)
+        if paths.letting_in((rule,), (source,))
+    )
+
+
+def _door(rule: PathRule) -> tuple[str, str | None, str]:
+    return rule.holder_id, rule.collection, rule.target
 
 
 def _overlap(rule: PathRule, text: str) -> bool:
@@ -166,7 +205,7 @@ def _absence_counts(grant: Grant, seen: Sequence[Entry], now: datetime) -> bool:
     """Whether its rules were seen before, can no longer appear, or Defender revoked them."""
     if grant.seen or grant.initiated_at is None:
         return True
-    newest = [entry for entry in seen if entry.initiate_id == grant.initiates[-1]]
+    newest = [entry for entry in seen if entry.initiate_id in grant.initiates[-1:]]
     if newest and not any(entry.active for entry in newest):
         return True
     return now >= grant.initiated_at + APPEARS_WITHIN
