@@ -8,6 +8,7 @@ of ours use the reader here. Pipelines retry failed connections for seconds and 
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
@@ -32,7 +33,7 @@ from jit.interfaces import Resource
 
 if TYPE_CHECKING:
     from azure.core.credentials import TokenCredential
-    from azure.core.pipeline import PipelineRequest
+    from azure.core.pipeline import PipelineRequest, PipelineResponse
 
 _LOOPBACK = {"127.0.0.1", "::1", "localhost"}
 _PAGES = 1000  # a list that never ends is a fault, not a reason to read for ever
@@ -67,6 +68,29 @@ def policies(credential: TokenCredential, scope: str) -> list[Any]:
         BearerTokenCredentialPolicy(credential, scope),
         CustomHookPolicy(),
     ]
+
+
+class Answer:
+    """
+    What came back of one call of a management SDK, caught by its ``raw_response_hook``.
+
+    The SDKs' models drop what they do not know and fail over one odd date among a thousand; what
+    the broker reads it reads from the JSON itself.
+    """
+
+    def __init__(self) -> None:
+        """Nothing has come back yet."""
+        self.headers: Mapping[str, str] = {}
+        self._body = b""
+
+    def __call__(self, response: PipelineResponse[Any, Any]) -> None:
+        """Keep the answer; of several attempts, the last."""
+        self.headers = response.http_response.headers
+        self._body = response.http_response.body()
+
+    def resource(self) -> Resource:
+        """Return the body; ValueError if it is not a JSON object."""
+        return as_object(json.loads(self._body))
 
 
 class ThinArm:

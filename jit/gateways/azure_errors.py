@@ -38,6 +38,7 @@ _BUSY = {
     "CanceledAndSupersededDueToAnotherOperation",
     "FirewallPolicyUpdateNotAllowedWhenUpdatingOrDeleting",
 }
+_ERRORS = 400
 _SECONDS = re.compile(r"[0-9]{1,9}")
 _WAIT_SECONDS = 10
 _LONGEST_WAIT_SECONDS = 3600
@@ -56,7 +57,7 @@ def arm_errors(*, changes: bool = False) -> Iterator[None]:
     except (DecodeError, ValueError) as error:  # a page of a proxy, an answer cut short
         raise _lost(changes=changes) from error
     except HttpResponseError as error:
-        if error.status_code is None:
+        if error.status_code is None or error.status_code < _ERRORS:  # an answer none expects
             raise _lost(changes=changes) from error
         raise _refusal(error, error.status_code) from error
     except ServiceRequestError as error:  # nothing was sent

@@ -10,14 +10,15 @@ from __future__ import annotations
 import io
 import json
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from typing import Any
 
 from azure.mgmt.security.v2020_01_01 import SecurityCenter
 
 from jit.domain import armid
 from jit.domain.errors import Gone
-from jit.gateways.arm import TIMEOUTS, policies
-from jit.gateways.azure_errors import arm_errors, as_object
+from jit.gateways.arm import TIMEOUTS, Answer, policies
+from jit.gateways.azure_errors import arm_errors
 from jit.interfaces import Resource
 
 
@@ -41,23 +42,25 @@ class DefenderPolicies:
 
     def get(self, policy_id: str) -> Resource:
         """Return a policy."""
-        operations, path = self._operations(policy_id), _path(policy_id)
+        operations, path, answer = self._operations(policy_id), _path(policy_id), Answer()
         with arm_errors():
-            found: Resource = operations.get(*path, cls=_raw)
-        return found
+            with suppress(ValueError):  # a model could not hold it
+                operations.get(*path, raw_response_hook=answer)
+            return answer.resource()
 
     def initiate(self, policy_id: str, body: Mapping[str, object]) -> None:
         """Ask Defender to open ports."""
         operations, path = self._operations(policy_id), _path(policy_id)
-        with arm_errors(changes=True):
-            operations.initiate(*path, body=_bytes(body), cls=_raw)
+        with arm_errors(changes=True), suppress(ValueError):  # 202 is all that it says
+            operations.initiate(*path, body=_bytes(body))
 
     def replace(self, policy_id: str, body: Mapping[str, object]) -> Resource:
         """Put the whole policy."""
-        operations, path = self._operations(policy_id), _path(policy_id)
+        operations, path, answer = self._operations(policy_id), _path(policy_id), Answer()
         with arm_errors(changes=True):
-            found: Resource = operations.create_or_update(*path, body=_bytes(body), cls=_raw)
-        return found
+            with suppress(ValueError):  # a model could not hold it
+                operations.create_or_update(*path, body=_bytes(body), raw_response_hook=answer)
+            return answer.resource()
 
     def delete(self, policy_id: str) -> None:
         """Delete a policy; deleting nothing is fine."""
@@ -82,8 +85,3 @@ def _path(policy_id: str) -> tuple[str, str, str]:
 
 def _bytes(body: Mapping[str, object]) -> io.BytesIO:
     return io.BytesIO(json.dumps(body).encode())
-
-
-def _raw(response: Any, _model: object, _headers: object) -> Resource:
-    """Return the answer as JSON instead of a model."""
-    return as_object(json.loads(response.http_response.body()))

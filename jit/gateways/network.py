@@ -12,14 +12,15 @@ from __future__ import annotations
 import io
 import json
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from typing import Any
 
 from azure.mgmt.network import NetworkManagementClient
 
 from jit.domain import armid
 from jit.domain.errors import Gone
-from jit.gateways.arm import TIMEOUTS, policies
-from jit.gateways.azure_errors import arm_errors, as_object
+from jit.gateways.arm import TIMEOUTS, Answer, policies
+from jit.gateways.azure_errors import arm_errors
 from jit.interfaces import Resource
 
 
@@ -43,17 +44,11 @@ class AzureNetwork:
 
     def nsg(self, nsg_id: str) -> Resource:
         """Return an NSG with its rules."""
-        operations, place = self._client(nsg_id).network_security_groups, _place(nsg_id)
-        with arm_errors():
-            found: Resource = operations.get(*place, cls=_raw)
-        return found
+        return _get(self._client(nsg_id).network_security_groups, nsg_id)
 
     def firewall(self, firewall_id: str) -> Resource:
         """Return a firewall with its rule collections."""
-        operations, place = self._client(firewall_id).azure_firewalls, _place(firewall_id)
-        with arm_errors():
-            found: Resource = operations.get(*place, cls=_raw)
-        return found
+        return _get(self._client(firewall_id).azure_firewalls, firewall_id)
 
     def put_rule(self, rule_id: str, body: Mapping[str, object]) -> None:
         """Create or replace one security rule."""
@@ -73,18 +68,26 @@ class AzureNetwork:
     def put_firewall(self, firewall_id: str, body: Mapping[str, object], *, etag: str) -> str:
         """Replace a whole firewall if it still has *etag*; return the operation's URL."""
         operations, place = self._client(firewall_id).azure_firewalls, _place(firewall_id)
+        headers, answer = {"If-Match": etag}, Answer()
         with arm_errors(changes=True):
-            poller = operations.begin_create_or_update(
-                *place, _bytes(body), headers={"If-Match": etag}, polling=False, cls=_headers
+            operations.begin_create_or_update(
+                *place, _bytes(body), headers=headers, polling=False, raw_response_hook=answer
             )
-            headers: Mapping[str, str] = poller.result()  # of the first answer: does not poll
-        return headers.get("Azure-AsyncOperation", "")
+        return answer.headers.get("Azure-AsyncOperation", "")
 
     def _client(self, resource_id: str) -> Any:
         subscription = armid.subscription(resource_id)
         if subscription not in self._clients:
             self._clients[subscription] = self._make(subscription)
         return self._clients[subscription]
+
+
+def _get(operations: Any, resource_id: str) -> Resource:
+    place, answer = _place(resource_id), Answer()
+    with arm_errors():
+        with suppress(ValueError):  # a model could not hold it
+            operations.get(*place, raw_response_hook=answer)
+        return answer.resource()
 
 
 def _place(resource_id: str) -> tuple[str, str]:
@@ -98,14 +101,3 @@ def _rule(rule_id: str) -> tuple[str, str, str]:
 
 def _bytes(body: Mapping[str, object]) -> io.BytesIO:
     return io.BytesIO(json.dumps(body).encode())
-
-
-def _raw(response: Any, _model: object, _headers: object) -> Resource:
-    """Return the answer as JSON instead of a model."""
-    return as_object(json.loads(response.http_response.body()))
-
-
-def _headers(response: Any, _model: object, _: object) -> Mapping[str, str]:
-    """Return the answer's headers, whose names have no case."""
-    found: Mapping[str, str] = response.http_response.headers
-    return found

@@ -41,7 +41,8 @@ class Overslept(AssertionError):
     """A client wanted to wait inside a call; waiting is the queue's work."""
 
 
-def _refuse_to_sleep(seconds: float) -> None:
+def refuse_to_sleep(seconds: float) -> None:
+    """Fail the test whose client waits."""
     raise Overslept(f"{seconds} seconds")
 
 
@@ -54,19 +55,23 @@ class SimulatedAzure:
         calls: Counts every call of ``arm``, ``policies`` and ``network``.
     """
 
-    def __init__(self, sim: Sim, calls: Calls | None = None, *, person: str = "broker") -> None:
-        """Build the three gateways as *person*; a client that waits fails its test."""
+    def __init__(
+        self,
+        sim: Sim,
+        calls: Calls | None = None,
+        *,
+        person: str = "broker",
+        endpoint: str = HOST,
+        transport: Any = None,
+    ) -> None:
+        """Build the three gateways as *person*; without a *transport* they need no socket."""
         self.sim = sim
         self.calls = calls or Calls()
-        transport = SimulatorTransport(sim.azure, sleep=_refuse_to_sleep)
-        who = SimulatedIdentity(sim, person)
-        self.arm: Arm = Counted(ThinArm(HOST, who, SCOPE, transport=transport), self.calls, "arm")
-        self.policies: JitPolicies = Counted(
-            DefenderPolicies(HOST, who, SCOPE, transport=transport), self.calls, "policies"
-        )
-        self.network: Network = Counted(
-            AzureNetwork(HOST, who, SCOPE, transport=transport), self.calls, "network"
-        )
+        over = {"transport": transport or SimulatorTransport(sim.azure, sleep=refuse_to_sleep)}
+        to = (endpoint, SimulatedIdentity(sim, person), SCOPE)
+        self.arm: Arm = Counted(ThinArm(*to, **over), self.calls, "arm")
+        self.policies: JitPolicies = Counted(DefenderPolicies(*to, **over), self.calls, "policies")
+        self.network: Network = Counted(AzureNetwork(*to, **over), self.calls, "network")
 
     def observer(self, *subscriptions: str) -> Observer:
         """Return the broker's eyes on this Azure."""

@@ -1,0 +1,206 @@
+"""The thin reader of Azure Resource Manager, in process and over HTTP."""
+
+import pytest
+
+from jit.domain.errors import Defect, Gone, PermissionLost, Throttled, Unavailable
+from jit.gateways.arm import ThinArm
+from jit.observer import COMPUTE, NETWORK
+from tests.fakes.azure import SCOPE, SimulatedIdentity
+from tests.gateways.faults import REFUSALS, answer, body, drop
+from tests.gateways.wires import PAGE_OF_A_PROXY, Wire, answers, refused, silent
+from tests.local.azure.sim import DEVELOPMENT, HOST, NSG_DB, PRODUCTION, WEB01, machine
+
+FARM = f"/subscriptions/{DEVELOPMENT}/providers/Microsoft.Compute/virtualMachines"
+DENIED = {"deniedActions": ["Microsoft.Compute/virtualMachines/read"]}
+
+
+def over(wire, sim, endpoint=HOST):
+    """A reader over a wire that can be cut."""
+    return ThinArm(endpoint, SimulatedIdentity(sim), SCOPE, transport=wire.transport)
+
+
+# ---- one resource --------------------------------------------------------------------------------
+
+
+def test_a_resource_comes_as_azure_wrote_it(azure, sim):
+    """Raw JSON: what nobody here knows passes through."""
+    found = {**sim.get(WEB01), "newField": {"of": ["the", "future"]}}
+    sim.faults(body(found))
+
+    assert azure.arm.get(WEB01, COMPUTE) == found
+
+
+def test_an_id_has_no_case(azure, sim):
+    """Azure finds a resource however its id is spelled."""
+    assert azure.arm.get(WEB01.upper(), COMPUTE)["name"] == sim.get(WEB01)["name"]
+
+
+def test_the_api_version_is_sent(azure, sim):
+    """ARM refuses a call without one."""
+    azure.arm.get(NSG_DB, NETWORK)
+
+    assert sim.control("GET", "log")[-1]["query"]["api-version"] == NETWORK
+
+
+def test_a_resource_that_does_not_exist_is_gone(azure):
+    """404 means gone."""
+    with pytest.raises(Gone):
+        azure.arm.get(machine("nowhere", WEB01.partition("/providers/")[0]), COMPUTE)
+
+
+def test_a_right_that_was_taken_away_is_told(azure, sim):
+    """403 means unknown, not gone."""
+    sim.control("PUT", "state", DENIED)
+    with pytest.raises(PermissionLost) as error:
+        azure.arm.get(WEB01, COMPUTE)
+
+    assert (error.value.code, error.value.azure_status) == ("AuthorizationFailed", 403)
+
+
+@pytest.mark.parametrize(("status", "code", "kind"), REFUSALS)
+def test_azures_refusals_are_told_apart(azure, sim, status, code, kind):
+    """What the next step is depends on them."""
+    sim.faults(answer(status, code))
+    with pytest.raises(kind) as error:
+        azure.arm.get(WEB01, COMPUTE)
+
+    assert type(error.value) is kind
+    assert error.value.__cause__ is not None
+
+
+@pytest.mark.parametrize(
+    ("header", "seconds"),
+    [("17", 17), ("86400", 3600), ("soon", 10), ("-1", 10), ("²", 10), ("9" * 5000, 10), ("", 10)],
+)
+def test_azures_wish_to_wait_is_told_and_not_slept(azure, sim, header, seconds):
+    """Minutes are the queue's; a wish that makes no sense is ten seconds, a long one an hour."""
+    sim.faults(answer(429, "TooManyRequests", **{"Retry-After": header}))
+    with pytest.raises(Throttled) as error:
+        azure.arm.get(WEB01, COMPUTE)
+
+    assert error.value.retry_after_seconds == seconds
+
+
+@pytest.mark.parametrize("when", ["before", "after"])
+def test_a_read_without_an_answer_is_an_outage(azure, sim, when):
+    """Nothing was changed: the caller may simply repeat."""
+    sim.faults(drop(when))
+    with pytest.raises(Unavailable) as error:
+        azure.arm.get(WEB01, COMPUTE)
+
+    assert type(error.value) is Unavailable
+
+
+@pytest.mark.parametrize("content", [[], "text", 7, None])
+def test_an_answer_that_is_no_object_is_none(azure, sim, content):
+    """Whatever speaks there, it is not Azure Resource Manager."""
+    sim.faults(body(content))
+
+    with pytest.raises(Unavailable):
+        azure.arm.get(WEB01, COMPUTE)
+
+
+@pytest.mark.parametrize(
+    "step",
+    [silent, PAGE_OF_A_PROXY, answers(200), answers(204), answers(302)],
+    ids=["silent", "proxy", "empty", "no-content", "redirect"],
+)
+def test_an_answer_that_cannot_be_read_is_an_outage(sim, step):
+    """A captive portal is not Azure; nobody follows it elsewhere with our token."""
+    wire = Wire(step)
+    with pytest.raises(Unavailable):
+        over(wire, sim).get(WEB01, COMPUTE)
+
+    assert len(wire.sent) == 1
+
+
+def test_a_connection_that_fails_is_tried_again_for_seconds(sim):
+    """Nothing was sent, so nothing can happen twice."""
+    wire = Wire(*[refused] * 9)
+    with pytest.raises(Unavailable, match="could not be reached"):
+        over(wire, sim).get(WEB01, COMPUTE)
+
+    assert len(wire.sent) == 3
+    assert sum(wire.slept) < 5
+
+
+def test_the_token_goes_over_plain_http_to_this_machine_only(sim):
+    """A simulator on loopback may have it, nothing else."""
+    wire = Wire()
+    with pytest.raises(Unavailable):
+        over(wire, sim, "http://management.example").get(WEB01, COMPUTE)
+
+    assert wire.sent == []
+
+
+# ---- lists ---------------------------------------------------------------------------------------
+
+
+def test_a_list_has_the_items_of_all_its_pages(azure, sim):
+    """Azure pages as it likes."""
+    sim.options(pageSize=7)
+    found = azure.arm.list(FARM, COMPUTE)
+
+    assert len({item["id"] for item in found}) == 50
+    assert len(sim.control("GET", "log")) == 8
+
+
+def test_a_list_of_the_subscriptions_needs_no_scope(azure):
+    """The identity sees what it was given."""
+    found = azure.arm.list("/subscriptions", "2022-12-01")
+
+    assert [item["subscriptionId"] for item in found] == [PRODUCTION, DEVELOPMENT]
+
+
+@pytest.mark.parametrize("page", [{}, {"value": None}, {"value": []}, {"value": [7, "x"]}])
+def test_a_page_without_items_has_none(azure, sim, page):
+    """What is no object is no resource."""
+    sim.faults(body(page))
+
+    assert azure.arm.list(FARM, COMPUTE) == []
+
+
+@pytest.mark.parametrize(
+    "link",
+    [
+        "https://evil.example/subscriptions",
+        "http://127.0.0.1:7072@evil.example/subscriptions",
+        "http://127.0.0.1:1/subscriptions",
+        "//evil.example/subscriptions",
+        "/subscriptions",
+        7,
+    ],
+)
+def test_a_link_to_another_place_is_not_followed(azure, sim, link):
+    """Every call carries the broker's token."""
+    sim.faults(body({"value": [], "nextLink": link}))
+    with pytest.raises(Defect, match="another host"):
+        azure.arm.list(FARM, COMPUTE)
+
+    assert len(sim.control("GET", "log")) == 1
+
+
+def test_an_id_that_leads_to_another_place_is_not_followed(azure, sim):
+    """An id is a path, whatever it looks like."""
+    with pytest.raises(Defect, match="another host"):
+        azure.arm.get("@evil.example/subscriptions", COMPUTE)
+
+    assert sim.control("GET", "log") == []
+
+
+def test_a_list_without_an_end_is_a_defect(sim):
+    """A page that names itself as the next is not read for ever."""
+    wire = Wire(*[answers(200, b'{"value": [], "nextLink": "http://127.0.0.1:7072/next"}')] * 1001)
+    with pytest.raises(Defect, match="1000 pages"):
+        over(wire, sim).list(FARM, COMPUTE)
+
+    assert len(wire.sent) == 1001
+
+
+def test_a_page_that_fails_fails_the_list(azure, sim):
+    """A list with holes would lie."""
+    sim.options(pageSize=10)
+    sim.faults({**answer(500), "skip": 2})
+
+    with pytest.raises(Unavailable):
+        azure.arm.list(FARM, COMPUTE)
