@@ -47,8 +47,12 @@ class Decisions:
         End a request early: the own one, or any as an operator.
 
         Raises:
-            NotFound: There is no such request, or it is somebody else's.
+            NotFound: There is no such request, or the caller may not see it.
+            Forbidden: They may see it, as approvers and auditors do, and no more.
         """
+        whole = self._own(request_id, caller)
+        if whole.request.requester.id != caller.id and Role.OPERATOR not in caller.roles:
+            raise Forbidden("only its requester or an operator may revoke a request")
 
         def change(grant: Grant) -> Grant:
             if not grant.live or grant.status is Status.CLOSING:
