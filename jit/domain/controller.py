@@ -147,9 +147,9 @@ def _port(group: Sequence[Grant], context: _Context) -> Step:
     grants = [_by_entries(grant, seen, context) for grant in grants]
     grants = _claimed(grants, view, seen, context)
     looks = {grant.id: paths.look(grant, view) for grant in grants if grant.live}
-    ours = not _held_by_stranger(seen, context)
+    asked = frozenset() if _held_by_stranger(seen, context) else sharing.union(grants)
     grants = [
-        _looked(_recorded(grant, looks[grant.id], view) if ours else grant, looks[grant.id], now)
+        _looked(_recorded(grant, looks[grant.id], view, asked), looks[grant.id], now)
         if grant.live
         else grant
         for grant in grants
@@ -324,13 +324,21 @@ def _held_by_stranger(seen: Sequence[Entry], context: _Context) -> bool:
     return current is not None and _foreign(current, context)
 
 
-def _recorded(grant: Grant, look: Look, view: MachineView) -> Grant:
-    """Write down the rules of a path that stands on our own request."""
-    if not look.rules or look.sight is Sight.UNCLEAR:
+def _recorded(grant: Grant, look: Look, view: MachineView, asked: frozenset[Network]) -> Grant:
+    """Write down the rules of a path that open what was *asked*, and nothing more."""
+    own = [rule.id for rule in look.rules if _asked_for(rule, asked)]
+    if not own or look.sight is Sight.UNCLEAR:
         return grant
-    rules = tuple(dict.fromkeys((*grant.rules, *look.rule_ids)))[-_KEPT_RULES:]
+    rules = tuple(dict.fromkeys((*grant.rules, *own)))[-_KEPT_RULES:]
     ips = grant.private_ips or paths.addresses(view.vm)
     return replace(grant, rules=rules, private_ips=ips, seen=True)
+
+
+def _asked_for(rule: PathRule, asked: frozenset[Network]) -> bool:
+    """Whether it is what Defender writes for *asked*: a wider one is somebody else's leftover."""
+    networks = paths.readable(rule.sources)
+    whole = bool(networks) and len(networks) == len(rule.sources)
+    return rule.exact and whole and asked.issuperset(networks)
 
 
 def _looked(grant: Grant, look: Look, now: datetime) -> Grant:
