@@ -1,8 +1,10 @@
 """
 What closed grants left behind: removed under the claim of its policy, looked at again just before.
 
-Single rules of NSGs go one by one. Rules of a firewall go in one update of it, and only when its
-turn is free; the turn comes back in the first run that sees the update finished.
+Single rules of NSGs go one by one; while an NSG is busy with one, the others wait for another run
+(Azure answers 429 ``RetryableErrorDueToAnotherOperation``). Rules of a firewall go in one update
+of it, and only when its turn is free; the turn comes back in the first run that sees the update
+finished.
 """
 
 from __future__ import annotations
@@ -30,6 +32,7 @@ TOGETHER = 20
 """NSG rules removed under one claim: the lease of a minute must outlast the calls."""
 
 _MORE = timedelta(minutes=1)
+_SOON = timedelta(seconds=10)  # a change of one rule takes Azure a few seconds
 _UPDATED = timedelta(minutes=4)  # a firewall's update takes three to five minutes
 
 
@@ -41,10 +44,12 @@ class Done:
     Attributes:
         policies: Whose workers may have come while their claim was taken.
         again: When to compare once more, if there is a reason to.
+        busy: Keys of NSGs that took no further removal.
     """
 
     policies: list[str] = field(default_factory=list)
     again: timedelta | None = None
+    busy: set[str] = field(default_factory=set)
 
     def look_again(self, after: timedelta) -> None:
         """Ask for another comparison, the earliest asked for."""
@@ -108,18 +113,25 @@ class Leftovers:
         done: Done,
     ) -> None:
         still = self._still(items, policies, comparison)
+        for item in still:
+            if not _is_nat(item) and armid.key(item.resource) not in done.busy:
+                self._single(item, comparison, done)
         nats = [item for item in still if _is_nat(item)]
-        if nats and not self.turns.take_firewall(
-            nats[0].resource, comparison.holder, comparison.now
-        ):
-            nats = []
-        going = [*(item for item in still if not _is_nat(item)), *nats]
-        if not going:
-            return
-        self.store.note(comparison.subscription, [_event(item, comparison) for item in going])
-        self.actions.remove_rules(rule.id for rule in _rules(going) if rule.collection is None)
-        if nats:
-            self._update(nats[0].resource, _rules(nats), comparison, done)
+        if nats and self.turns.take_firewall(nats[0].resource, comparison.holder, comparison.now):
+            self._update(nats, comparison, done)
+
+    def _single(self, item: Item, comparison: Comparison, done: Done) -> None:
+        """Remove one NSG rule; an NSG that is busy, or does not answer, is left alone for now."""
+        self._note([item], comparison)
+        errors = self.actions.remove_rules(rule.id for rule in _rules([item]))
+        waits = [error for error in errors if isinstance(error, Unavailable)]
+        if waits:
+            done.busy.add(armid.key(item.resource))
+            done.look_again(max(_SOON, timedelta(seconds=waits[0].retry_after_seconds)))
+
+    def _note(self, items: Sequence[Item], comparison: Comparison) -> None:
+        """Write down what is about to be removed, and why."""
+        self.store.note(comparison.subscription, [_event(item, comparison) for item in items])
 
     def _still(
         self, items: Sequence[Item], policies: Sequence[str], comparison: Comparison
@@ -149,13 +161,12 @@ class Leftovers:
             and item.grant not in fresh.live
         ]
 
-    def _update(
-        self, firewall_id: str, rules: Sequence[PathRule], comparison: Comparison, done: Done
-    ) -> None:
+    def _update(self, items: Sequence[Item], comparison: Comparison, done: Done) -> None:
         """Take rules out of a firewall; an update that did not begin gives the turn back."""
-        errors = self.actions.remove_nat_rules(rules)
+        self._note(items, comparison)
+        errors = self.actions.remove_nat_rules(_rules(items))
         if errors and not any(isinstance(error, Unknown) for error in errors):
-            self.turns.return_firewall(firewall_id, comparison.holder)
+            self.turns.return_firewall(items[0].resource, comparison.holder)
         else:
             done.look_again(_UPDATED)
 

@@ -1,0 +1,175 @@
+"""A broker that reconciles, and the foreign hands that give it something to do."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pytest
+
+from jit import messages
+from jit.broker.actions import Actions
+from jit.broker.audit import Drainer
+from jit.broker.reconcile import Reconciler
+from jit.broker.turns import Turns
+from jit.domain.companion import companion_body, companion_name
+from tests.broker.inprocess import HERE, InProcess, farm, policy_of, wish
+from tests.fakes.tables import FakeTable
+from tests.local.azure.sim import DEVELOPMENT, FW_PROD, group, network
+
+NSG_FARM = network("networkSecurityGroups", "nsg-farm-1", group("rg-farm-1", DEVELOPMENT))
+COLLECTION = "MDC-JIT-NatRuleCollection"
+
+
+class Reconciling:
+    """
+    A broker and its reconciler.
+
+    Attributes:
+        broker: Everything else of the broker, and its Azure.
+        audit: The table of the chain.
+    """
+
+    def __init__(self, broker: InProcess, *, remove_orphans: bool = False) -> None:
+        self.broker = broker
+        self.audit = FakeTable(lambda: broker.now, calls=broker.calls, name="audit")
+        turns = Turns(broker.store)
+        self.turns = turns
+        self.reconciler = Reconciler(
+            store=broker.store,
+            observer=broker.observer,
+            actions=Actions(lambda: broker.azure.policies, lambda: broker.azure.network, turns),
+            turns=turns,
+            queues=lambda: broker.queues,
+            drainer=Drainer(broker.store, self.audit),
+            idempotency=broker.idempotency,
+            remove_orphans=remove_orphans,
+        )
+
+    def run(self, subscription: str = DEVELOPMENT) -> None:
+        """Do what a message of the queue ``jit-reconcile`` does."""
+        self.reconciler.run(subscription, now=self.broker.now)
+
+    def planned(self, *subscriptions: str) -> list[tuple[str, str]]:
+        """Return action and class of each item of a plan."""
+        names = subscriptions or (DEVELOPMENT,)
+        items = self.reconciler.dry_run(now=self.broker.now, subscriptions=names)
+        return [(item.action.value, item.kind.value) for item in items]
+
+    def opened(self, vm: str = farm(1), minutes: float = 5, **changes: Any) -> str:
+        """Ask for a path and let it open; return the request's id."""
+        request_id = self.broker.ask(wish(vm, **changes))
+        self.broker.live(minutes)
+        return request_id
+
+    def closed(self, vm: str = farm(1), minutes: float = 70, **changes: Any) -> str:
+        """Ask for a path and let it open and end; return the request's id."""
+        return self.opened(vm, minutes, **changes)
+
+    def reconcile_messages(self) -> list[str]:
+        """Return the subscriptions that wait to be compared."""
+        sent = self.broker.queues.waiting(messages.RECONCILE)
+        return [messages.read(each.text.encode(), "subscription") for each in sent]
+
+    def policy_messages(self) -> list[str]:
+        """Return the policies that wait for their worker."""
+        sent = self.broker.queues.waiting(messages.POLICY)
+        return [messages.read(each.text.encode(), "policy") for each in sent]
+
+    def writes(self) -> list[tuple[str, str]]:
+        """Return method and last name of every change that the broker asked of Azure."""
+        log = self.broker.sim.control("GET", "log")
+        return [
+            (each["method"], each["path"].rsplit("/", 1)[-1])
+            for each in log
+            if each["principal"] == "broker" and each["method"] != "GET"
+        ]
+
+    # ---- foreign hands ---------------------------------------------------------------------------
+
+    def edit(self, **resources: Any) -> None:
+        """Replace resources behind everybody's back; None deletes."""
+        self.broker.sim.control("PUT", "state", {"resources": resources})
+
+    def wipe(self, nsg: str = NSG_FARM) -> None:
+        """Take Defender's allow rules out of an NSG, as infrastructure as code does."""
+        names = [name for name in self.broker.sim.rules(nsg) if "JITRule-" in name]
+        self.edit(**{f"{nsg}/securityRules/{name}": None for name in names})
+
+    def leave(self, number: int = 1, *, nsg: str = NSG_FARM, **changes: Any) -> str:
+        """Put a rule named like Defender's into an NSG; return its name."""
+        name = f"MicrosoftDefenderForCloud-JITRule-77-{number:032X}"
+        self.put_rule(name, number, nsg=nsg, **changes)
+        return name
+
+    def put_rule(self, name: str, number: int = 1, *, nsg: str = NSG_FARM, **changes: Any) -> None:
+        """Put a rule into an NSG that lets HERE reach port 22 of the first VM of the farm."""
+        properties = {
+            "priority": 2000 + number,
+            "direction": "Inbound",
+            "access": "Allow",
+            "protocol": "Tcp",
+            "sourceAddressPrefix": HERE,
+            "sourcePortRange": "*",
+            "destinationAddressPrefix": self.address(farm(1)),
+            "destinationPortRange": "22",
+            **changes,
+        }
+        self.edit(**{f"{nsg}/securityRules/{name}": {"properties": properties}})
+
+    def leave_companion(self, grant_id: str, nsg: str, address: str, port: int) -> str:
+        """Put the companion rule of a grant into an NSG; return its name."""
+        body = companion_body(
+            grant_id,
+            private_ip=address,
+            port=port,
+            protocol="TCP",
+            sources=("10.1.0.0/26",),
+            priority=150,
+        )
+        name = companion_name(grant_id)
+        self.edit(**{f"{nsg}/securityRules/{name}": body})
+        return name
+
+    def leave_nat(self, *rules: tuple[str, str, int], source: str = HERE) -> None:
+        """Put DNAT rules (name, address, port) into Defender's collection of the firewall."""
+        firewall = self.broker.sim.get(FW_PROD)
+        own = [
+            {
+                "name": name,
+                "protocols": ["TCP"],
+                "sourceAddresses": [source],
+                "sourceIpGroups": [],
+                "destinationAddresses": ["52.137.62.53"],
+                "destinationPorts": [str(10000 + port)],
+                "translatedAddress": address,
+                "translatedPort": str(port),
+            }
+            for name, address, port in rules
+        ]
+        collections = [
+            each
+            for each in firewall["properties"]["natRuleCollections"]
+            if each["name"] != COLLECTION
+        ]
+        collection = {
+            "name": COLLECTION,
+            "properties": {"priority": 100, "action": {"type": "Dnat"}, "rules": own},
+        }
+        firewall["properties"]["natRuleCollections"] = [*collections, collection]
+        self.edit(**{FW_PROD: firewall})
+
+    def address(self, vm: str) -> str:
+        """Return the private address of a VM."""
+        reference = self.broker.sim.get(vm)["properties"]["networkProfile"]["networkInterfaces"][0]
+        nic = self.broker.sim.get(reference["id"])
+        return str(nic["properties"]["ipConfigurations"][0]["properties"]["privateIPAddress"])
+
+
+def told(caplog: pytest.LogCaptureFixture, name: str) -> list[dict[str, Any]]:
+    """Return the events of that name."""
+    lines = (json.loads(record.getMessage()) for record in caplog.records if record.name == "jit")
+    return [line for line in lines if line["event"] == name]
+
+
+FARM_POLICY = policy_of(farm(1))
