@@ -1,20 +1,24 @@
 """The drainer: every audit row reaches the chain once, whoever dies or comes second."""
 
 from dataclasses import replace
+from datetime import UTC, datetime
 
 import pytest
+from azure.data.tables import TableClient
 
 from jit.broker.audit import BATCH, BATCHES, Drainer
 from jit.domain import chain
 from jit.domain.audit import Event
 from jit.domain.chain import Head
 from jit.domain.errors import StateConflict, Unavailable, Unknown
+from jit.gateways.tables import StorageTable
 from jit.interfaces import Op, Verb
 from jit.store import Store
 from tests.fakes.calls import Calls, Crash
 from tests.fakes.clock import FakeClock
 from tests.fakes.tables import FakeTable
 
+NOON = datetime(2026, 11, 22, 12, 0, tzinfo=UTC)
 HERE, ELSEWHERE = "5c0ffee0-0000-4000-8000-000000000001", "5c0ffee0-0000-4000-8000-000000000002"
 
 
@@ -345,3 +349,50 @@ def test_a_record_that_was_changed_in_the_table_is_found(trail):
     trail.audit.write([Op(Verb.REPLACE, replace(row, values=forged))])
 
     assert trail.broken() == 2
+
+
+# ---- over Azure Table Storage's own client -------------------------------------------------------
+
+
+@pytest.fixture
+def stored(storage):
+    """A drainer over a real storage emulator, and its store."""
+    tables = [
+        StorageTable(TableClient.from_connection_string(storage, name))
+        for name in ("JitState", "JitHistory", "JitAudit")
+    ]
+    store = Store(tables[0], tables[1])
+    return store, Drainer(store, tables[2])
+
+
+def _happened(store, count):
+    """Write so many audit rows."""
+    for number in range(count):
+        event = Event(at=NOON, what=f"thing.happened{number}", actor="é", request_id="r1")
+        store.note(HERE, [event])
+
+
+def test_a_full_batch_is_one_transaction_of_the_real_client(stored):
+    """A hundred operations, insertions and the head together, and another batch behind it."""
+    store, drainer = stored
+    _happened(store, BATCH + 1)
+
+    drained = drainer.drain(HERE, now=NOON)
+
+    records = list(drainer.records(HERE))
+    assert drained == len(records) == BATCH + 1
+    assert chain.verify(records, start=Head(chain=HERE), end=drainer.head(HERE)) is None
+    assert store.outbox(HERE, limit=10) == ()
+
+
+def test_an_outbox_that_comes_back_is_recorded_once_by_the_real_client(stored):
+    """A backup restored, a deletion lost: the keys are there."""
+    store, drainer = stored
+    _happened(store, 2)
+    rows = store.outbox(HERE, limit=10)
+    drainer.drain(HERE, now=NOON)
+    store._state.write([Op(Verb.INSERT, replace(row, etag="")) for row in rows])
+
+    drainer.drain(HERE, now=NOON)
+
+    assert len(list(drainer.records(HERE))) == 2
