@@ -10,10 +10,7 @@ from typing import List
 
 import azure.functions as func
 
-from jit import messages, telemetry, web, wiring
-from jit.broker.accept import Submission
-from jit.broker.views import read_filters
-from jit.broker.views import request as shown
+from jit import messages, render, telemetry, web, wiring
 from jit.domain import intake
 from jit.domain.errors import InvalidRequest
 from jit.domain.model import Person
@@ -44,14 +41,14 @@ def create_access_request(req: func.HttpRequest, work: func.Out[List[str]]) -> f
     return web.answered(req, wiring.settings(), act)
 
 
-def _submission(req: func.HttpRequest, caller: Person) -> Submission:
+def _submission(req: func.HttpRequest, caller: Person) -> intake.Submission:
     body = web.body(req)
     key, faults = intake.read_idempotency_key(req.headers.get("Idempotency-Key"))
     if faults:
         raise InvalidRequest("the Idempotency-Key cannot be used", faults)
     limits = wiring.settings().limits
     draft = intake.read_access_request(body, now=wiring.clock(), limits=limits)
-    return Submission(draft=draft, body=body, key=key, caller=caller)
+    return intake.Submission(draft=draft, body=body, key=key, caller=caller)
 
 
 @app.route(route="access-requests", methods=["GET"])
@@ -60,9 +57,10 @@ def list_access_requests(req: func.HttpRequest) -> func.HttpResponse:
 
     def act() -> func.HttpResponse:
         caller = web.caller(req, wiring.settings(), *SEES)
-        filters = read_filters(req.params, now=wiring.clock())
-        found, token = wiring.views().page(filters, caller, req.params.get("continuationToken"))
-        return web.ok({"value": [shown(item) for item in found], "continuationToken": token})
+        found, token = wiring.views().page(req.params, caller, now=wiring.clock())
+        return web.ok(
+            {"value": [render.request(item) for item in found], "continuationToken": token}
+        )
 
     return web.answered(req, wiring.settings(), act)
 
@@ -73,7 +71,7 @@ def get_access_request(req: func.HttpRequest) -> func.HttpResponse:
 
     def act() -> func.HttpResponse:
         caller = web.caller(req, wiring.settings(), *SEES)
-        return web.ok(shown(wiring.views().one(req.route_params["id"], caller)))
+        return web.ok(render.request(wiring.views().one(req.route_params["id"], caller)))
 
     return web.answered(req, wiring.settings(), act)
 

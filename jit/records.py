@@ -15,7 +15,6 @@ from ipaddress import ip_network
 from typing import Any
 
 from jit.domain import armid
-from jit.domain.errors import Violation
 from jit.domain.model import (
     CloseReason,
     Connection,
@@ -352,8 +351,3 @@ def _interface(item: Sequence[Any]) -> Interface:
         public_ip_id=item[5],
         primary=item[6],
     )
-
-
-def violations_doc(violations: Sequence[Violation]) -> list[dict[str, str]]:
-    """Return violations as the contract writes them."""
-    return [{"pointer": v.pointer, "code": v.code, "detail": v.detail} for v in violations]

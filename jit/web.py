@@ -13,15 +13,12 @@ import binascii
 import json
 from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime, timedelta
-from typing import Any
+from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
 import azure.functions as func
 
-from jit import jsonbody, telemetry
-from jit.broker import views
-from jit.broker.configure import Configured
-from jit.broker.decisions import Decided
+from jit import jsonbody, render, telemetry
 from jit.domain.errors import (
     BrokerError,
     Forbidden,
@@ -31,12 +28,15 @@ from jit.domain.errors import (
     Unavailable,
     Violation,
 )
-from jit.domain.item import Item
 from jit.domain.model import ADVANCE, Decision, Person, Status, settled
 from jit.domain.roles import Role
-from jit.records import violations_doc
 from jit.settings import Settings
-from jit.store import Whole
+
+if TYPE_CHECKING:  # the use cases' results: whoever renders one has loaded it already
+    from jit.broker.configure import Configured
+    from jit.broker.decisions import Decided
+    from jit.domain.item import Item
+    from jit.store import Whole
 
 _JSON = "application/json"
 _PROBLEM = "application/problem+json"
@@ -137,7 +137,7 @@ def accepted(
     base = settings.public_base_url or _base(req)
     where = f"{base}/api/access-requests/{whole.request.id}/outcome"
     headers = {"Location": where, "Retry-After": str(_retry_after(whole, now))}
-    return ok(views.request(whole), 202, headers)
+    return ok(render.request(whole), 202, headers)
 
 
 def outcome(
@@ -145,7 +145,7 @@ def outcome(
 ) -> func.HttpResponse:
     """Return 202 until the request is settled, then 200."""
     if settled(whole.grants):
-        return ok(views.request(whole))
+        return ok(render.request(whole))
     return accepted(whole, req, settings, now)
 
 
@@ -154,13 +154,13 @@ def decided(
 ) -> func.HttpResponse:
     """Return 202 for a change that is under way, 200 where it was already so."""
     return (
-        accepted(done.whole, req, settings, now) if done.changed else ok(views.request(done.whole))
+        accepted(done.whole, req, settings, now) if done.changed else ok(render.request(done.whole))
     )
 
 
 def configured(done: Sequence[Configured]) -> func.HttpResponse:
     """Return the virtual machines as they are now, and what became of their policies."""
-    machines = [views.machine(vm, ()) for item in done for vm in item.machines]
+    machines = [render.machine(vm, ()) for item in done for vm in item.machines]
     policies = [{"id": item.policy_id, "action": item.action.value} for item in done]
     return ok({"value": machines, "policies": policies})
 
@@ -172,11 +172,7 @@ def planned(items: Sequence[Item]) -> func.HttpResponse:
 
 def previewed(decision: Decision) -> func.HttpResponse:
     """Return what would be decided, by itself and where a request shows it."""
-    shown = {
-        "allowed": decision.allowed,
-        "rule": decision.rule,
-        "errors": violations_doc(decision.errors),
-    }
+    shown = render.decision(decision)
     return ok({**shown, "decision": shown})
 
 
@@ -204,7 +200,7 @@ def problem(error: BrokerError, req: func.HttpRequest, settings: Settings) -> fu
     }
     headers: dict[str, str] = {}
     if isinstance(error, Rejected):
-        doc["errors"] = violations_doc(error.violations)
+        doc["errors"] = render.violations(error.violations)
         if error.request_id:
             doc["requestId"] = error.request_id
     if isinstance(error, Unavailable):

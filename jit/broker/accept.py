@@ -9,10 +9,10 @@ from __future__ import annotations
 
 import secrets
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import datetime, timedelta
 
-from jit import records, telemetry
+from jit import records, render, telemetry
 from jit.broker.idempotency import Idempotency, Slot
 from jit.domain import armid, sharing
 from jit.domain.audit import Event
@@ -24,7 +24,7 @@ from jit.domain.errors import (
     Unavailable,
     Violation,
 )
-from jit.domain.intake import Draft, bounded
+from jit.domain.intake import Draft, Submission, bounded
 from jit.domain.limits import Limits
 from jit.domain.model import (
     AccessRequest,
@@ -62,24 +62,6 @@ _SAID = {
     Kind.POLICY: "the JIT policy does not allow this access",
     Kind.OCCUPIED: "somebody else holds this port for now",
 }
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Submission:
-    """
-    An access request as it came in.
-
-    Attributes:
-        draft: The body, read.
-        body: The body as JSON, for telling repetitions from reuse.
-        key: The caller's ``Idempotency-Key``, if sent.
-        caller: Who asks.
-    """
-
-    draft: Draft
-    body: Mapping[str, object]
-    key: str | None
-    caller: Person
 
 
 class Acceptor:
@@ -223,7 +205,7 @@ class Acceptor:
         facts = {
             "virtualMachines": [machine.id for machine in submission.draft.machines[:_AUDITED]],
             "justification": submission.draft.justification,
-            "errors": records.violations_doc(violations[:_AUDITED]),
+            "errors": render.violations(violations[:_AUDITED]),
         }
         event = Event(
             at=now,

@@ -1,20 +1,20 @@
-"""What requests, grants and virtual machines look like from outside: the contract's shapes."""
+"""Reads for callers: one request, lists of requests, virtual machines."""
 
 from __future__ import annotations
 
 import base64
 import json
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from jit import records
+from jit import render
 from jit.broker.decisions import may_see
 from jit.domain import armid
 from jit.domain.errors import InvalidRequest, NotFound, Violation
-from jit.domain.model import Grant, Person, PortRule, Status, VirtualMachine
-from jit.domain.times import format_duration, format_instant, parse_instant
+from jit.domain.model import Grant, Person, Status, VirtualMachine
+from jit.domain.times import parse_instant
 from jit.observer import Observer
 from jit.store import Store, Whole
 
@@ -45,91 +45,6 @@ class _Place:
     after: str
 
 
-def request(whole: Whole) -> dict[str, Any]:
-    """Return a request as the contract shows it."""
-    asked = whole.request
-    ends = [grant.expires_at for grant in whole.grants if grant.expires_at]
-    doc: dict[str, Any] = {
-        "id": asked.id,
-        "status": whole.status.value,
-        "requester": {"id": asked.requester.id, "name": asked.requester.name},
-        "justification": asked.justification,
-        "createdAt": format_instant(asked.created_at),
-        "startsAt": format_instant(asked.starts_at),
-        "expiresAt": format_instant(max(ends)) if ends else None,
-        "duration": format_duration(asked.duration),
-        "grants": [grant(item) for item in whole.grants],
-        "decision": {
-            "allowed": asked.decision.allowed,
-            "rule": asked.decision.rule,
-            "errors": records.violations_doc(asked.decision.errors),
-        },
-    }
-    if asked.ticket is not None:
-        doc["ticket"] = {"system": asked.ticket.system, "id": asked.ticket.id}
-    return doc
-
-
-def grant(item: Grant) -> dict[str, Any]:
-    """Return a grant as the contract shows it."""
-    link = item.connection if item.status in {Status.OPEN, Status.CLOSING} else None
-    return {
-        "id": item.id,
-        "virtualMachineId": item.vm_id,
-        "port": item.port,
-        "protocol": item.protocol,
-        "sources": [str(source) for source in item.sources],
-        "status": item.status.value,
-        "startsAt": format_instant(item.starts_at),
-        "expiresAt": _when(item.expires_at),
-        "handoverAt": _when(item.handover_at),
-        "openedAt": _when(item.opened_at),
-        "closedAt": _when(item.closed_at),
-        "closeReason": item.close_reason.value if item.close_reason else None,
-        "connection": {
-            "via": link.via.value,
-            "address": link.address,
-            "port": link.port,
-            "command": link.command,
-        }
-        if link is not None and item.status is Status.OPEN
-        else None,
-        # NSG changes affect new flows only (Learn, "Network security groups"); what a removed
-        # DNAT rule does to open sessions is not documented, so the worse case is told.
-        "sessionsMayContinue": True,
-        "note": item.note,
-    }
-
-
-def _when(moment: datetime | None) -> str | None:
-    return format_instant(moment) if moment is not None else None
-
-
-def machine(vm: VirtualMachine, grants: Iterable[Grant]) -> dict[str, Any]:
-    """Return a virtual machine as the contract shows it."""
-    return {
-        "id": vm.id,
-        "name": vm.name,
-        "subscription": armid.subscription(vm.id),
-        "location": vm.location,
-        "status": vm.support.value,
-        "reasons": list(vm.reasons),
-        "via": vm.via.value,
-        "ports": [_port(rule) for rule in vm.ports],
-        "grants": [grant(item) for item in grants],
-        "warnings": [{"code": w.code, "detail": w.detail} for w in vm.warnings],
-    }
-
-
-def _port(rule: PortRule) -> dict[str, Any]:
-    return {
-        "number": rule.number,
-        "protocol": rule.protocol,
-        "allowedSources": list(rule.allowed_sources),
-        "maxDuration": format_duration(rule.max_duration),
-    }
-
-
 class Views:
     """Reads for callers."""
 
@@ -153,16 +68,20 @@ class Views:
     # ---- lists ---------------------------------------------------------------------------------
 
     def page(
-        self, filters: Filters, caller: Person, token: str | None
+        self, query: Mapping[str, str], caller: Person, *, now: datetime
     ) -> tuple[list[Whole], str | None]:
         """
         Return a page of requests, live first, then finished ones, and how to go on.
 
+        Raises:
+            InvalidRequest: The query has faults; every one is named.
+
         The scan is bounded: a page may be empty and still carry a token. A request that moves to
         history meanwhile may be seen twice across pages, never missed.
         """
+        filters, begin = read_filters(query, now=now), _read_token(query.get("continuationToken"))
         found: list[Whole] = []
-        for looked, (place, whole) in enumerate(self._every(filters, _read_token(token)), 1):
+        for looked, (place, whole) in enumerate(self._every(filters, begin), 1):
             if _fits(whole, filters, caller):
                 found.append(whole)
             if len(found) == _PAGE or looked == _SCAN:
@@ -209,7 +128,7 @@ class Views:
     ) -> list[dict[str, Any]]:
         machines = self._known(subscription, now)
         grants = self._open_grants(subscription, caller)
-        return [machine(vm, grants.get(armid.key(vm.id), ())) for vm in machines]
+        return [render.machine(vm, grants.get(armid.key(vm.id), ())) for vm in machines]
 
     def _known(self, subscription: str, now: datetime) -> Sequence[VirtualMachine]:
         """Return the inventory; on a new system, where there is none yet, read it from Azure."""

@@ -20,7 +20,7 @@ What `jit.domain.policy` refuses comes later and has codes of its own. The codes
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
@@ -32,6 +32,7 @@ from jit.domain.limits import LIMITS, Limits
 from jit.domain.model import (
     AccessRequest,
     Network,
+    Person,
     PortRule,
     Ticket,
     WantedMachine,
@@ -81,6 +82,24 @@ class Draft:
             justification=self.justification,
             ticket=self.ticket,
         )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Submission:
+    """
+    An access request as it came in.
+
+    Attributes:
+        draft: The body, read.
+        body: The body as JSON, for telling repetitions from reuse.
+        key: The caller's ``Idempotency-Key``, if sent.
+        caller: Who asks.
+    """
+
+    draft: Draft
+    body: Mapping[str, object]
+    key: str | None
+    caller: Person
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

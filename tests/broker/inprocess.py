@@ -12,13 +12,14 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from jit import messages
-from jit.broker.accept import Acceptor, Submission
+from jit.broker.accept import Acceptor
 from jit.broker.decisions import Decided, Decisions
 from jit.broker.idempotency import Idempotency
 from jit.broker.views import Views
 from jit.broker.worker import Worker
 from jit.domain import intake
 from jit.domain.errors import Unavailable
+from jit.domain.intake import Submission
 from jit.domain.limits import LIMITS
 from jit.domain.model import Decision, Grant, Person
 from jit.store import Store, Whole

@@ -7,8 +7,8 @@ from threading import Barrier
 import pytest
 
 from jit.broker.idempotency import KEPT, KEPT_WITHOUT_KEY
-from jit.broker.views import request as shown
 from jit.domain.errors import AccessDenied, Conflict, InvalidRequest, Unknown
+from jit.render import request as shown
 from tests.broker.inprocess import ALICE, DAVE, farm, wish
 from tests.local.azure.sim import DB01
 
