@@ -242,8 +242,8 @@ def _touches(rule: PathRule, source: Network) -> bool:
 def _overlaps(text: str, source: Network) -> bool:
     try:
         return ip_network(text, strict=False).overlaps(source)
-    except (ValueError, TypeError):
-        return True  # `*`, a tag, a range, another IP version: it may well let it in
+    except ValueError:
+        return True  # `*`, a tag, a range: it may well let it in
 
 
 def _meanwhile(grant: Grant, view: MachineView) -> Mapping[str, int]:
@@ -256,7 +256,7 @@ def _meanwhile(grant: Grant, view: MachineView) -> Mapping[str, int]:
 def _unclear(grant: Grant, view: MachineView) -> str:
     found = _nsg_unclear(view)
     if not found and grant.via is Via.FIREWALL:
-        return _firewall_unclear(view.firewall)
+        return _firewall_unclear(view)
     return found
 
 
@@ -271,9 +271,10 @@ def _nsg_unclear(view: MachineView) -> str:
     return ""
 
 
-def _firewall_unclear(firewall: Firewall | None) -> str:
-    if firewall is None:
-        return "the firewall could not be read"
+def _firewall_unclear(view: MachineView) -> str:
+    firewall = view.firewall
+    if firewall is None:  # where none is known any more, none is there: nothing leads through it
+        return "the firewall could not be read" if view.vm.firewall_id else ""
     if firewall.failed:
         return f"the last update of firewall {_name(firewall.id)} failed; repeat it in Azure"
     return "" if firewall.settled else f"firewall {_name(firewall.id)} is being updated"
@@ -375,10 +376,11 @@ def _priority(verdict: nsg.Blocked | nsg.CannotTell) -> int:
 
 
 def _because(verdict: nsg.Blocked | nsg.CannotTell) -> str:
-    name = verdict.rule.name if verdict.rule is not None else "no rule"
     if isinstance(verdict, nsg.Blocked):
-        return f"rule {name} blocks it"
-    return f"cannot tell whether rule {name} lets it pass"
+        return f"rule {verdict.rule.name} blocks it"
+    if verdict.rule is None:
+        return "no rule is known to decide"
+    return f"cannot tell whether rule {verdict.rule.name} lets it pass"
 
 
 def _open(grant: Grant, rules: Sequence[PathRule], address: str, port: int) -> Look:

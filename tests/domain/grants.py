@@ -140,15 +140,15 @@ def _moved(rule, nsg_id):
 
 def a_nat(*sources, port=22, mapped=10022, to=VM, name=None, **changes):
     """One of Defender's DNAT rules, as ARM writes it."""
-    return arm_nat(
-        name or f"MDC-JIT-web01-{port}",
-        sourceAddresses=[*sources] or [str(HOME.network_address)],
-        destinationAddresses=[FRONT],
-        destinationPorts=[str(mapped)],
-        translatedAddress=to,
-        translatedPort=str(port),
+    fields = {
+        "sourceAddresses": [*sources] or [str(HOME.network_address)],
+        "destinationAddresses": [FRONT],
+        "destinationPorts": [str(mapped)],
+        "translatedAddress": to,
+        "translatedPort": str(port),
         **changes,
-    )
+    }
+    return arm_nat(name or f"MDC-JIT-web01-{port}", **fields)
 
 
 def a_firewall(*rules, collection=JIT_COLLECTION, settled=True, failed=False):
