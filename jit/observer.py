@@ -9,26 +9,23 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import datetime
 from time import monotonic
-from typing import TypeVar
 
 from jit.domain import advice, armid, entries, firewall, jitrules, securityrules, topology
 from jit.domain.controller import World
-from jit.domain.errors import Gone, PermissionLost, Refused, Unavailable
+from jit.domain.errors import Gone
 from jit.domain.model import VirtualMachine
 from jit.domain.observed import Observed
 from jit.domain.paths import Firewall, Guard, MachineView
 from jit.interfaces import Arm, JitPolicies, Network, Resource
+from jit.reads import COMPUTE, NETWORK, Read, Reader, kind, parallel
 
-COMPUTE = "2024-07-01"
-NETWORK = "2024-05-01"
 SECURITY = "2020-01-01"
 SUBSCRIPTIONS = "2022-12-01"
 _RECENT_SECONDS = 5.0
 _ROUNDS = 4  # VM, interface, network, NSG of the subnet
-_WORKERS = 10  # as many as the connections that a client keeps
 
 _LISTS = {
     "machines": ("Microsoft.Compute/virtualMachines", COMPUTE),
@@ -39,33 +36,6 @@ _LISTS = {
     "public_ips": ("Microsoft.Network/publicIPAddresses", NETWORK),
     "policies": ("Microsoft.Security/jitNetworkAccessPolicies", SECURITY),
 }
-_KINDS = {
-    "virtualmachines": ("machines", COMPUTE),
-    "networkinterfaces": ("interfaces", NETWORK),
-    "virtualnetworks": ("networks", NETWORK),
-    "publicipaddresses": ("public_ips", NETWORK),
-    "networksecuritygroups": ("nsgs", NETWORK),
-    "azurefirewalls": ("firewalls", NETWORK),
-}
-
-T = TypeVar("T")
-R = TypeVar("R")
-
-
-@dataclass(frozen=True, slots=True)
-class _Read:
-    """What one look has read so far, by kind; by key, why something could not be read."""
-
-    found: dict[str, dict[str, Resource]] = field(default_factory=dict)
-    failed: dict[str, str] = field(default_factory=dict)
-    gone: set[str] = field(default_factory=set)
-
-    def kind(self, name: str) -> Sequence[Resource]:
-        return tuple(self.found.get(name, {}).values())
-
-    def has(self, resource_id: str) -> bool:
-        key = armid.key(resource_id)
-        return key in self.failed or any(key in group for group in self.found.values())
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -96,7 +66,7 @@ class Observer:
         self._watched = subscriptions
         self._recent: dict[str, tuple[float, tuple[VirtualMachine, ...]]] = {}
         self._policies = policies
-        self._network = network
+        self._reader = Reader(arm, network)
 
     def watched(self) -> tuple[str, ...]:
         """Return the ids of the subscriptions that this broker looks after, lower-case."""
@@ -122,7 +92,7 @@ class Observer:
             kind, version = item
             return self._arm.list(f"/subscriptions/{subscription}/providers/{kind}", version)
 
-        lists = _parallel(read, list(_LISTS.values()))
+        lists = parallel(read, list(_LISTS.values()))
         return topology.Snapshot(**dict(zip(_LISTS, lists, strict=True)))
 
     def machines(self, subscription: str, *, now: datetime) -> tuple[VirtualMachine, ...]:
@@ -160,9 +130,9 @@ class Observer:
             Unavailable: A policy could not be read: whether others need a rule is unknown.
             Refused: The same, for good.
         """
-        read = _Read()
-        self._round(list(holders), read)
-        found = _parallel(self._policy, list(policies))
+        read = Read()
+        self._reader.round(holders, read)
+        found = parallel(self._policy, list(policies))
         return Again(
             guards=_guards(read),
             firewalls=_fronts(read),
@@ -192,19 +162,19 @@ class Observer:
             Unavailable: The policy could not be read.
         """
         wanted = [item for key, vm in predicted.items() for item in _reads(vm, key in deciding)]
-        read = _Read()
+        read = Read()
         policy = self._first_round(policy_id, wanted, read)
         for _ in range(_ROUNDS - 1):
             missing = [item for item in _missing(read, predicted) if not read.has(item)]
             if not missing:
                 break
-            self._round(missing, read)
+            self._reader.round(missing, read)
         return _world(policy, predicted, deciding, read, now)
 
-    def _first_round(self, policy_id: str, wanted: Sequence[str], read: _Read) -> Resource | None:
+    def _first_round(self, policy_id: str, wanted: Sequence[str], read: Read) -> Resource | None:
         with ThreadPoolExecutor(max_workers=1) as pool:
             policy = pool.submit(self._policy, policy_id)
-            self._round(wanted, read)
+            self._reader.round(wanted, read)
             return policy.result()
 
     def _policy(self, policy_id: str) -> Resource | None:
@@ -212,51 +182,6 @@ class Observer:
             return self._policies().get(policy_id)
         except Gone:
             return None
-
-    def _round(self, wanted: Sequence[str], read: _Read) -> None:
-        unique = list({armid.key(item): item for item in wanted}.values())
-        results = _parallel(self._one, unique)
-        for resource_id, result in zip(unique, results, strict=True):
-            key = armid.key(resource_id)
-            if result is None:
-                read.gone.add(key)
-                read.failed[key] = f"{armid.name(resource_id)} does not exist any more"
-            elif isinstance(result, str):
-                read.failed[key] = result
-            else:
-                read.found.setdefault(_kind(resource_id), {})[key] = result
-
-    def _one(self, resource_id: str) -> Resource | str | None:
-        """Return a resource, or why it could not be read; None if there is none."""
-        name = armid.name(resource_id)
-        try:
-            return self._get(resource_id)
-        except Gone:
-            return None
-        except PermissionLost:
-            return f"the broker may not read {name}; see docs/operations.md on its role"
-        except (Unavailable, Refused):
-            return f"{name} could not be read"
-
-    def _get(self, resource_id: str) -> Resource:
-        kind = _kind(resource_id)
-        if kind == "nsgs":
-            return self._network().nsg(resource_id)
-        if kind == "firewalls":
-            return self._network().firewall(resource_id)
-        return self._arm.get(resource_id, dict(_KINDS.values())[kind])
-
-
-def _parallel(act: Callable[[T], R], items: Sequence[T]) -> list[R]:
-    if not items:
-        return []
-    with ThreadPoolExecutor(max_workers=min(_WORKERS, len(items))) as pool:
-        return list(pool.map(act, items))
-
-
-def _kind(resource_id: str) -> str:
-    kind = resource_id.rsplit("/", 2)[-2].lower()
-    return _KINDS[kind][0]
 
 
 def _reads(vm: VirtualMachine, deciding: bool) -> Iterable[str]:
@@ -274,10 +199,10 @@ def _reads(vm: VirtualMachine, deciding: bool) -> Iterable[str]:
             yield nic.public_ip_id
 
 
-def _missing(read: _Read, predicted: Mapping[str, VirtualMachine]) -> Iterable[str]:
+def _missing(read: Read, predicted: Mapping[str, VirtualMachine]) -> Iterable[str]:
     """Yield what was read resources refer to."""
-    for kind in ("machines", "interfaces"):
-        for resource in read.kind(kind):
+    for name in ("machines", "interfaces"):
+        for resource in read.kind(name):
             yield from filter(None, topology.references(resource))
     subnets = [
         topology.text(topology.mapping(topology.properties(ip), "subnet"), "id")
@@ -293,7 +218,7 @@ def _world(
     policy: Resource | None,
     predicted: Mapping[str, VirtualMachine],
     deciding: frozenset[str],
-    read: _Read,
+    read: Read,
     now: datetime,
 ) -> World:
     snapshot = topology.Snapshot(
@@ -320,7 +245,7 @@ def _world(
     )
 
 
-def _unread(key: str, predicted: VirtualMachine, read: _Read) -> str:
+def _unread(key: str, predicted: VirtualMachine, read: Read) -> str:
     """
     Return why a VM to be decided about was read only in part; empty if all of it was read.
 
@@ -336,21 +261,21 @@ def _unread(key: str, predicted: VirtualMachine, read: _Read) -> str:
     return next((read.failed[item] for item in keys if item in read.failed), "")
 
 
-def _rests_on(vm: Resource, read: _Read) -> Iterator[str]:
+def _rests_on(vm: Resource, read: Read) -> Iterator[str]:
     """Yield the keys of a VM's interfaces, their networks and public addresses."""
     for nic_id in topology.references(vm):
         nic = read.found.get("interfaces", {}).get(armid.key(nic_id))
         yield armid.key(nic_id)
         for item in topology.references(nic) if nic is not None else ():
-            if item and _kind(item) != "nsgs":
+            if item and kind(item) != "nsgs":
                 yield armid.key(item)
 
 
-def _guards(read: _Read) -> dict[str, Guard]:
+def _guards(read: Read) -> dict[str, Guard]:
     return {key: guard(nsg) for key, nsg in read.found.get("nsgs", {}).items()}
 
 
-def _fronts(read: _Read) -> dict[str, Firewall]:
+def _fronts(read: Read) -> dict[str, Firewall]:
     return {key: front(body) for key, body in read.found.get("firewalls", {}).items()}
 
 
