@@ -2,11 +2,15 @@
 
 import threading
 from collections.abc import Iterator
+from contextlib import contextmanager
 
 import pytest
 
+from jit.gateways.identity import ManagedIdentity
 from local.azure.server import Server
+from local.children import Children
 from tests.fakes.azure import SimulatedAzure
+from tests.gateways import tls
 from tests.gateways.wires import Wire
 from tests.local.azure.sim import Sim
 
@@ -17,9 +21,8 @@ def sim() -> Sim:
     return Sim()
 
 
-@pytest.fixture
-def url(sim: Sim) -> Iterator[str]:
-    """Where that simulator listens."""
+@contextmanager
+def _serving(sim: Sim) -> Iterator[str]:
     server = Server(sim.azure, 0)
     thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02})
     thread.start()
@@ -27,6 +30,29 @@ def url(sim: Sim) -> Iterator[str]:
     server.shutdown()
     thread.join()
     server.server_close()
+
+
+@pytest.fixture
+def url(sim: Sim) -> Iterator[str]:
+    """Where that simulator listens."""
+    with _serving(sim) as url:
+        yield url
+
+
+@pytest.fixture(scope="session")
+def managed_identity() -> Iterator[ManagedIdentity]:
+    """The real credential, as App Service's identity endpoint feeds it: the simulator's."""
+    with _serving(Sim()) as url, pytest.MonkeyPatch.context() as environment:
+        environment.setenv("IDENTITY_ENDPOINT", f"{url}/msi/token")
+        environment.setenv("IDENTITY_HEADER", "a secret of the platform")
+        yield ManagedIdentity()
+
+
+@pytest.fixture(scope="session")
+def tls_storage(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tls.TlsStorage]:
+    """A storage account over TLS that takes tokens and no keys."""
+    with Children() as children:
+        yield tls.start(children, tmp_path_factory.mktemp("azurite-tls"))
 
 
 @pytest.fixture

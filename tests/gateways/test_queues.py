@@ -32,12 +32,12 @@ class InAzurite:
     """Real queues, and a look at them with another client."""
 
     def __init__(self, request):
-        self._connection = request.getfixturevalue("azurite")
         self._request = request
         self.queues = StorageQueues(self.client)
 
     def client(self, queue):
-        client = QueueClient.from_connection_string(self._connection, queue, retry_total=0)
+        connection = self._request.getfixturevalue("azurite")
+        client = QueueClient.from_connection_string(connection, queue, retry_total=0)
         self._request.addfinalizer(client.close)
         return client
 
@@ -49,7 +49,27 @@ class InAzurite:
         return [base64.b64decode(message.content, validate=True).decode() for message in found]
 
 
-@pytest.fixture(params=[InMemory, InAzurite], ids=["fake", "azurite"])
+class OverTls(InAzurite):
+    """The same over TLS, with the real managed identity credential."""
+
+    def __init__(self, request):
+        names = ("tls_storage", "managed_identity")
+        self._storage, self._identity = map(request.getfixturevalue, names)
+        super().__init__(request)
+
+    def client(self, queue):
+        client = QueueClient(
+            self._storage.endpoints["Queue"],
+            queue,
+            credential=self._identity,
+            retry_total=0,
+            connection_verify=str(self._storage.certificate),
+        )
+        self._request.addfinalizer(client.close)
+        return client
+
+
+@pytest.fixture(params=[InMemory, InAzurite, OverTls], ids=["fake", "azurite", "tls"])
 def place(request):
     return request.param(request)
 

@@ -1,4 +1,9 @@
-"""The contract of a table: the same laws for the one in memory and for the real client."""
+"""
+The contract of a table: the same laws for the one in memory and for the real client.
+
+The real client runs against Azurite twice: with a connection string, as the local stack uses it,
+and over TLS with the real managed identity credential, as Azure is used.
+"""
 
 import json
 from datetime import datetime, timedelta
@@ -26,7 +31,20 @@ def a_real_one(request):
     return StorageTable(client)
 
 
-@pytest.fixture(params=[a_fake, a_real_one], ids=["fake", "azurite"])
+def one_over_tls(request):
+    storage, identity = map(request.getfixturevalue, ("tls_storage", "managed_identity"))
+    client = TableClient(
+        storage.endpoints["Table"],
+        f"t{uuid4().hex}",
+        credential=identity,
+        retry_total=0,
+        connection_verify=str(storage.certificate),
+    )
+    request.addfinalizer(client.close)
+    return StorageTable(client)
+
+
+@pytest.fixture(params=[a_fake, a_real_one, one_over_tls], ids=["fake", "azurite", "tls"])
 def table(request):
     """An empty table that does not exist yet."""
     return request.param(request)
