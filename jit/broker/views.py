@@ -12,7 +12,7 @@ from typing import Any
 from jit import render
 from jit.broker.decisions import may_see
 from jit.domain import armid
-from jit.domain.errors import InvalidRequest, NotFound, Violation
+from jit.domain.errors import InvalidRequest, Malformed, NotFound, Violation
 from jit.domain.model import Grant, Person, Status, VirtualMachine
 from jit.domain.times import parse_instant
 from jit.observer import Observer
@@ -22,7 +22,7 @@ DEFAULT_SPAN = timedelta(days=30)
 _PAGE = 100
 _SCAN = 500  # requests looked at for one page
 _MONTHS = 25  # two years of history in one listing, at most
-_FRESH = timedelta(minutes=15)
+_TOKEN = 512  # characters; ours are shorter, and a long one could nest too deep to be read
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -80,13 +80,13 @@ class Views:
         history meanwhile may be seen twice across pages, never missed.
         """
         filters, begin = read_filters(query, now=now), _read_token(query.get("continuationToken"))
-        found: list[Whole] = []
+        found: dict[str, Whole] = {}  # a move to history that stopped half-way stands in both
         for looked, (place, whole) in enumerate(self._every(filters, begin), 1):
             if _fits(whole, filters, caller):
-                found.append(whole)
+                found.setdefault(whole.request.id, whole)
             if len(found) == _PAGE or looked == _SCAN:
-                return found, _token(place)
-        return found, None
+                return list(found.values()), _token(place)
+        return list(found.values()), None
 
     def _every(self, filters: Filters, begin: _Place) -> Iterator[tuple[_Place, Whole]]:
         """Yield requests behind *begin* with their places, a section after the other."""
@@ -169,7 +169,7 @@ def read_filters(query: Mapping[str, str], *, now: datetime) -> Filters:
         "continuationToken",
     }
     faults += [Violation(f"#/{name}", "unknown-field", "no such filter") for name in unknown]
-    end = _instant(query.get("to"), "to", faults) or now
+    end = min(_instant(query.get("to"), "to", faults) or now, now)
     start = _instant(query.get("from"), "from", faults) or end - DEFAULT_SPAN
     status = _status(query.get("status"), faults)
     if faults:
@@ -177,7 +177,7 @@ def read_filters(query: Mapping[str, str], *, now: datetime) -> Filters:
     return Filters(
         status=status,
         vm=query.get("vm"),
-        requester=query.get("requester"),
+        requester=query["requester"].lower() if "requester" in query else None,
         ticket=query.get("ticket"),
         start=start,
         end=end,
@@ -189,8 +189,8 @@ def _instant(text: str | None, name: str, faults: list[Violation]) -> datetime |
         return None
     try:
         return parse_instant(text)
-    except ValueError as error:
-        faults.append(Violation(f"#/{name}", "time-malformed", str(error)))
+    except Malformed as error:
+        faults.append(Violation(f"#/{name}", error.code, str(error)))
         return None
 
 
@@ -241,7 +241,7 @@ def _read_token(token: str | None) -> _Place:
     if token is None:
         return _Place((0, ""), "")
     try:
-        part, subscription, after = json.loads(base64.urlsafe_b64decode(token))
+        part, subscription, after = json.loads(base64.urlsafe_b64decode(token[:_TOKEN]))
     except (ValueError, TypeError) as error:
         raise _bad_token() from error
     if not (isinstance(part, int) and isinstance(subscription, str) and isinstance(after, str)):
