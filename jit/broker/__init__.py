@@ -7,6 +7,6 @@ The use cases of the broker, one module each.
 * ``decisions``  a person revokes or extends
 * ``reconcile``  all rules of a subscription against all its grants
 * ``views``      what requests and virtual machines look like from outside
-* ``configure``  JIT policies written
+* ``configure``  JIT policies changed for some VMs (``policychange``: one policy, step by step)
 * ``audit``      the outbox drained into the chain
 """

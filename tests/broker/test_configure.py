@@ -23,6 +23,7 @@ from jit.messages import POLICY
 from jit.store import Store
 from tests.broker.grants import a_grant, a_request
 from tests.fakes.azure import SimulatedAzure
+from tests.fakes.calls import Crash
 from tests.fakes.clock import FakeClock
 from tests.fakes.queues import FakeQueues
 from tests.fakes.tables import FakeTable
@@ -578,3 +579,52 @@ def test_an_entry_too_long_for_a_row_is_on_record_by_its_digest(site):
     site.put(DB01)
 
     assert site.trail()[0][2]["before"].keys() == {"sha256", "characters"}
+
+
+# ---- crashes -------------------------------------------------------------------------------------
+
+CALLS = 24
+"""How many calls a change of one policy makes to the outside."""
+
+
+def dying(site, number, when):
+    """Have the process die at one call, before or after it acted: then nothing else happens."""
+    dead: list[str] = []
+
+    def die(name, count):
+        if dead or count == number:
+            dead.append(name)
+            raise Crash
+
+    def buried(name, _count):
+        if dead:
+            die(name, 0)
+
+    calls = site.azure.calls
+    calls.before, calls.after = (die, buried) if when == "before" else (buried, die)
+
+
+def test_a_change_makes_so_many_calls(site):
+    """The crash points below are all there are."""
+    site.put(NEW01)
+
+    assert len(site.azure.calls.names) == CALLS
+
+
+@pytest.mark.parametrize("when", ["before", "after"])
+@pytest.mark.parametrize("number", range(1, CALLS + 1))
+def test_a_change_that_died_anywhere_is_finished_by_repeating_it(site, number, when):
+    """Whatever call was the last one: no VM loses its rules, and the repetition gets there."""
+    before = site.entries()
+    dying(site, number, when)
+    with pytest.raises(Crash):
+        site.put(NEW01)
+    between = site.entries()
+    site.azure.calls.before = site.azure.calls.after = lambda *_: None
+    site.clock.advance(timedelta(minutes=2))  # a dead process's lease runs out
+    site.put(NEW01)
+
+    assert {name: between[name] for name in before} == before
+    assert site.entries() == {**before, "new01": site.entries()["new01"]}
+    assert site.store.machine(NEW01).support is Support.CONFIGURED
+    assert site.trail()[0][0] == "policy.change_began"
