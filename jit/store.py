@@ -411,9 +411,8 @@ def history_rows(whole: Whole) -> list[Row]:
         )
     ]
     for number, group in enumerate(by_machine(whole.grants)):
-        doc = json.dumps([records.grant_doc(grant) for grant in group])
         key = f"{whole.request.id}|{number:03d}"
-        rows.append(Row(partition=home, key=key, values={"Doc": doc}))
+        rows.append(Row(partition=home, key=key, values=records.grants_values(group)))
     return rows
 
 
