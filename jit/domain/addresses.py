@@ -5,6 +5,7 @@ from __future__ import annotations
 from bisect import bisect_right
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from functools import lru_cache
 from ipaddress import ip_network
 
 from jit.domain.model import Network
@@ -59,6 +60,7 @@ def _merged(ranges: Iterable[tuple[int, int]]) -> Iterator[tuple[int, int]]:
         yield held
 
 
+@lru_cache(maxsize=4096)  # the same few texts stand in thousands of rules
 def network(text: str) -> Network | None:
     """Return the prefix that *text* writes, host bits cleared, or None."""
     try:

@@ -18,7 +18,7 @@ from jit.domain.item import Action, Item, Kind
 from jit.domain.model import Grant, Status
 from jit.domain.observed import Found, Observed, jit_rules
 from jit.domain.ownership import Book, covered, leftover_from, was_asked
-from jit.domain.paths import Guard, PathRule, Sight
+from jit.domain.paths import Guard, MachineView, PathRule, Sight
 from jit.domain.securityrules import Access, Direction, PortRange, SecurityRule
 
 
@@ -50,7 +50,7 @@ def plan(
         *_present(_companion(rule, guard, book, observed) for guard, rule in _companions(observed)),
     ]
     closing = {item.grant for item in found if item.action is Action.CLOSE}
-    missing = _present(_grant(grant, observed, book) for grant in book.grants.values())
+    missing = _present(_missing(book, observed))
     return (*found, *(item for item in missing if item.grant not in closing))
 
 
@@ -250,10 +250,19 @@ _WRONG: Mapping[Status, frozenset[Sight]] = {
 """What a look at a grant's path must not show; while it opens, parts may come one by one."""
 
 
-def _grant(grant: Grant, observed: Observed, book: Book) -> Item | None:
-    view = observed.machines.get(armid.key(grant.vm_id))
-    if view is None or not book.wanting(grant) or not grant.seen:
-        return None
+def _missing(book: Book, observed: Observed) -> Iterator[Item | None]:
+    """Look at the path of each grant that should have one; an NSG is sifted once a VM port."""
+    sifted: dict[tuple[str, int], MachineView] = {}
+    for grant in book.grants.values():
+        key = armid.key(grant.vm_id)
+        view = observed.machines.get(key)
+        if view is not None and book.wanting(grant) and grant.seen:
+            port = (key, grant.port)
+            sifted[port] = sifted.get(port) or paths.narrowed(view, grant.port)
+            yield _grant(grant, sifted[port])
+
+
+def _grant(grant: Grant, view: MachineView) -> Item | None:
     look = paths.look(grant, view)
     if look.sight not in _WRONG[grant.status]:
         return None

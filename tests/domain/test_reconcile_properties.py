@@ -7,7 +7,7 @@ from ipaddress import ip_network
 from hypothesis import given
 from hypothesis import strategies as st
 
-from jit.domain import armid
+from jit.domain import armid, paths
 from jit.domain.closing import GRACE
 from jit.domain.firewall import is_jit_collection
 from jit.domain.item import Action, Kind
@@ -348,3 +348,31 @@ def test_each_rule_becomes_one_item_at_most(world):
 def test_the_graces_are_within_what_these_laws_assume():
     """A longer grace would make the laws above say less."""
     assert max(GRACE.values()) < timedelta(minutes=PAST_ALL_GRACE)
+
+
+@st.composite
+def anyones(draw):
+    """NSG rules of anybody's, readable or not."""
+    return [
+        arm_rule(
+            1000 + number,
+            draw(st.sampled_from(["Allow", "Deny", "?"])),
+            source=draw(st.sampled_from([*SOURCES, "*", "VirtualNetwork", "Storage"])),
+            port=draw(st.sampled_from(["22", "3389", "*", "20-25", "443"])),
+            to=draw(st.sampled_from([VM, "10.1.1.5", "10.1.1.0/24", "*", "VirtualNetwork"])),
+            provisioningState=draw(st.sampled_from(["Succeeded", "Succeeded", "Updating"])),
+            direction=draw(st.sampled_from(["Inbound", "Inbound", "Outbound"])),
+        )
+        for number in range(draw(st.integers(0, 5)))
+    ]
+
+
+@given(st.data(), anyones(), allows())
+def test_a_look_at_a_sifted_nsg_shows_the_same(data, others, own):
+    """Rules that certainly do not concern a VM port change nothing about it."""
+    grant, rules = data.draw(grants(0))
+    observed = seen(*others, *own, nats=[nat()])
+    view = observed.machines[armid.key(VM_ID)]
+    grant = replace(grant, vm_id=VM_ID, rules=rules)
+
+    assert paths.look(grant, paths.narrowed(view, grant.port)) == paths.look(grant, view)
