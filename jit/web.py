@@ -13,6 +13,7 @@ import binascii
 import json
 from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime, timedelta
+from ipaddress import ip_address
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
@@ -73,10 +74,10 @@ def _principal(req: func.HttpRequest) -> Person | None:
         return None
     try:
         claims = json.loads(base64.b64decode(header))["claims"]
-        pairs = [(str(claim["typ"]), str(claim["val"])) for claim in claims]
-    except (ValueError, binascii.Error, LookupError, TypeError):
+        pairs = [(claim["typ"], claim["val"]) for claim in claims]
+    except (ValueError, binascii.Error, LookupError, TypeError, RecursionError):
         return None
-    return _person(pairs)
+    return _person([(kind, value) for kind, value in pairs if isinstance(value, str)])
 
 
 def _person(pairs: list[tuple[str, str]]) -> Person | None:
@@ -88,12 +89,17 @@ def _person(pairs: list[tuple[str, str]]) -> Person | None:
     return Person(id=oid.lower(), name=next(iter(names), oid), roles=roles)
 
 
-def address(req: func.HttpRequest) -> str:
-    """Return the caller's address: the last hop that the platform itself appended."""
+def address(req: func.HttpRequest) -> str | None:
+    """Return the caller's address: the last hop, which the platform itself appended."""
     text = str(req.headers.get("X-Forwarded-For", "")).split(",")[-1].strip()
     if text.startswith("["):
-        return text[1:].split("]", 1)[0]
-    return text.split(":", 1)[0] if text.count(":") == 1 else text
+        text = text[1:].split("]", 1)[0]
+    elif text.count(":") == 1:
+        text = text.split(":", 1)[0]
+    try:
+        return str(ip_address(text))
+    except ValueError:
+        return None
 
 
 # ---- bodies --------------------------------------------------------------------------------------
