@@ -11,6 +11,7 @@ from local.stack import Stack
 from tests.local.calls import Answer, call
 
 ALICE, DAVE, STRANGER = "203.0.113.7", "198.51.100.9", "192.0.2.66"
+UNAVAILABLE = 503
 _REAL_SECONDS = 2.0  # for queues and workers, after each minute of the stack's clock
 _PAUSE_SECONDS = 0.05
 
@@ -84,6 +85,17 @@ class Broker:
         while not truth():
             assert time.monotonic() < deadline, "it did not come about"
             pause.wait(_PAUSE_SECONDS)
+
+    def patient(self, method: str, path: str, body: Any, user: str) -> Answer:
+        """Repeat a call while the answer is 503: somebody works on the same thing."""
+        answers: list[Answer] = []
+
+        def done() -> bool:
+            answers.append(self.call(method, path, body, user))
+            return answers[-1].status != UNAVAILABLE
+
+        self.eventually(done)
+        return answers[-1]
 
     def initiates(self, vm: str) -> int:
         """Return how often Defender was asked to open ports of *vm*."""

@@ -161,12 +161,12 @@ def test_an_operator_puts_a_machine_under_jit_and_a_requester_may_ask_at_once(br
     port = {"number": 22, "protocol": "TCP", "allowedSources": ["*"], "maxDuration": "PT3H"}
     wish = {"virtualMachines": [{"id": broker.machine("new01")["id"], "ports": [port]}]}
     refused = broker.call("PUT", "/virtual-machines/jit-policy", wish, user="alice")
-    answer = broker.call("PUT", "/virtual-machines/jit-policy", wish, user="olga")
+    answer = broker.patient("PUT", "/virtual-machines/jit-policy", wish, "olga")
     asked = broker.call("POST", "/access-requests", broker.body("new01"))
     broker.call("POST", f"/access-requests/{asked.json['id']}/revoke")
     broker.until(asked.json["id"], "closed")
     removal = {"virtualMachines": [{"id": broker.machine("new01")["id"]}]}
-    removed = broker.call("DELETE", "/virtual-machines/jit-policy", removal, user="olga")
+    removed = broker.patient("DELETE", "/virtual-machines/jit-policy", removal, "olga")
 
     assert refused.status == 403
     assert answer.status == 200, answer.json
