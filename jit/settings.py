@@ -122,7 +122,7 @@ def _limits(env: Mapping[str, str], faults: list[str]) -> Limits:
     limits = LIMITS
     widest = env.get("JIT_WIDEST_SOURCE", "").lstrip("/")
     if widest:
-        if widest.isdigit() and 1 <= int(widest) <= 32:  # noqa: PLR2004 # bits of IPv4
+        if widest.isascii() and widest.isdigit() and 1 <= int(widest) <= 32:  # noqa: PLR2004 # bits of IPv4
             limits = replace(limits, widest_source_v4=int(widest))
         else:
             faults.append("JIT_WIDEST_SOURCE must be a prefix length from 1 to 32")

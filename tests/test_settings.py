@@ -1,0 +1,163 @@
+"""Settings: read once from a mapping, every fault in one message."""
+
+import json
+import re
+from datetime import timedelta
+from pathlib import Path
+
+import pytest
+
+from jit.domain.limits import LIMITS
+from jit.settings import ARM_ENDPOINT, NAMES, PROBLEMS_URL, BadSettings, Settings
+
+PROJECT = Path(__file__).resolve().parent.parent
+SAMPLE = json.loads((PROJECT / "local.settings.sample.json").read_text())["Values"]
+STORAGE = {"AzureWebJobsStorage": "UseDevelopmentStorage=true"}
+SUBSCRIPTION = "5C0FFEE0-0000-4000-8000-000000000001"
+
+
+class Watched(dict[str, str]):
+    """An environment that remembers what was asked of it."""
+
+    def __init__(self, values):
+        super().__init__(values)
+        self.asked = set()
+
+    def get(self, key, default=None):
+        self.asked.add(key)
+        return super().get(key, default)
+
+
+def read(**values):
+    return Settings.from_env(STORAGE | values)
+
+
+# ---- names ---------------------------------------------------------------------------------------
+
+
+def test_the_names_are_those_that_are_read():
+    """The list that documents are compared with is the truth."""
+    env = Watched(STORAGE)
+
+    Settings.from_env(env)
+
+    assert env.asked == set(NAMES)
+
+
+def test_every_setting_of_the_sample_is_read_or_is_a_schedule():
+    """Nothing in the sample is without effect."""
+    schedules = set(re.findall(r'schedule="%(\w+)%"', (PROJECT / "function_app.py").read_text()))
+
+    ours = {name for name in SAMPLE if name.startswith("JIT_")}
+    assert ours <= set(NAMES) | schedules
+    assert schedules <= ours
+
+
+def test_the_sample_can_be_used_as_it_is():
+    """It is what a fresh clone runs with."""
+    assert Settings.from_env(SAMPLE).arm_endpoint == "http://127.0.0.1:7072"
+
+
+def test_the_sample_holds_no_secret():
+    """It is public."""
+    assert "AccountKey" not in json.dumps(SAMPLE)
+
+
+# ---- values --------------------------------------------------------------------------------------
+
+
+def test_little_is_needed():
+    """Storage; everything else has a safe default."""
+    settings = read()
+
+    assert (settings.arm_endpoint, settings.problems_url) == (ARM_ENDPOINT, PROBLEMS_URL)
+    assert (settings.subscriptions, settings.public_base_url) == ((), None)
+    assert settings.limits == LIMITS
+
+
+def test_nobody_is_believed_unless_the_platform_signs_in():
+    """Absent means off."""
+    assert read().auth_enabled is False
+
+
+def test_orphans_are_kept_unless_an_operator_says_otherwise():
+    """Absent means: report, do not remove."""
+    assert read().remove_orphans is False
+
+
+@pytest.mark.parametrize(("text", "value"), [("True", True), ("1", True), ("false", False)])
+def test_a_flag_is_read_as_azure_writes_it(text, value):
+    """App Service writes ``True``."""
+    assert read(WEBSITE_AUTH_ENABLED=text).auth_enabled is value
+
+
+def test_storage_may_be_reached_by_identity():
+    """No secret at all: the account's name is enough."""
+    settings = Settings.from_env({"AzureWebJobsStorage__accountName": "jitstore"})
+
+    assert (settings.storage_account, settings.storage_connection) == ("jitstore", None)
+
+
+def test_subscriptions_are_ids_in_lower_case_each_once():
+    """Blanks and a comma too many do no harm."""
+    text = f" {SUBSCRIPTION}, ,{SUBSCRIPTION.lower()},"
+
+    assert read(JIT_SUBSCRIPTIONS=text).subscriptions == (SUBSCRIPTION.lower(),)
+
+
+def test_a_base_url_loses_its_last_slash():
+    """Paths are put behind it."""
+    assert read(JIT_PUBLIC_BASE_URL="https://jit.example/").public_base_url == "https://jit.example"
+
+
+@pytest.mark.parametrize(("text", "bits"), [("28", 28), ("/28", 28), ("32", 32), ("1", 1)])
+def test_the_widest_source_is_a_prefix_length(text, bits):
+    """With or without its slash."""
+    assert read(JIT_WIDEST_SOURCE=text).limits.widest_source_v4 == bits
+
+
+def test_the_horizon_of_starts_is_a_duration():
+    """ISO 8601, as everywhere."""
+    assert read(JIT_START_HORIZON="P7D").limits.start_horizon == timedelta(days=7)
+
+
+# ---- faults --------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("name", "text"),
+    [
+        ("JIT_SUBSCRIPTIONS", "Production"),
+        ("JIT_ARM_ENDPOINT", "management.azure.com"),
+        ("JIT_PUBLIC_BASE_URL", "ftp://x"),
+        ("JIT_PROBLEMS_URL", "docs"),
+        ("JIT_REMOVE_ORPHANS", "maybe"),
+        ("WEBSITE_AUTH_ENABLED", "on"),
+        ("JIT_WIDEST_SOURCE", "0"),
+        ("JIT_WIDEST_SOURCE", "33"),
+        ("JIT_WIDEST_SOURCE", "²"),
+        ("JIT_WIDEST_SOURCE", "-1"),
+        ("JIT_START_HORIZON", "30 days"),
+        ("JIT_START_HORIZON", "P1M"),
+    ],
+)
+def test_a_setting_that_cannot_be_used_is_named(name, text):
+    """Whoever deploys reads which one."""
+    with pytest.raises(BadSettings, match=name):
+        read(**{name: text})
+
+
+def test_storage_is_required():
+    """There is no broker without a memory."""
+    with pytest.raises(BadSettings, match="AzureWebJobsStorage"):
+        Settings.from_env({})
+
+
+def test_every_fault_is_named_at_once():
+    """One start, one list."""
+    env = {"JIT_SUBSCRIPTIONS": "x", "JIT_REMOVE_ORPHANS": "x", "JIT_WIDEST_SOURCE": "x"}
+
+    with pytest.raises(BadSettings) as caught:
+        Settings.from_env(env)
+
+    assert str(caught.value).count(";") == len(env)
