@@ -1,0 +1,34 @@
+"""Messages: a key, never state."""
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from jit import messages
+from jit.domain.errors import Defect
+
+
+@given(st.text(max_size=500))
+def test_a_policy_is_read_as_it_was_sent(policy_id):
+    """Whatever an id may hold."""
+    assert messages.read(messages.policy(policy_id).encode(), "policy") == policy_id
+
+
+@given(st.text(max_size=100))
+def test_a_subscription_is_read_as_it_was_sent(subscription):
+    """Whatever an id may hold."""
+    assert messages.read(messages.reconcile(subscription).encode(), "subscription") == subscription
+
+
+@pytest.mark.parametrize(
+    "body", [b"", b"{", b"[]", b"null", b'{"other": 1}', b'{"policy": 7}', b"\xff", b"{" * 9000]
+)
+def test_a_message_that_is_not_ours_is_a_defect(body):
+    """The host tries it five times, then it is poison and an alert: never silently dropped."""
+    with pytest.raises(Defect):
+        messages.read(body, "policy")
+
+
+def test_a_message_holds_nothing_but_its_key():
+    """Losing it, or getting it twice, changes nothing."""
+    assert messages.policy("p") == '{"policy": "p"}'
