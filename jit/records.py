@@ -36,6 +36,12 @@ from jit.domain.model import (
 from jit.interfaces import Row
 
 NEVER = "9999-12-31T23:59:59.000000Z"
+NEW = frozenset({Status.SCHEDULED.value, Status.PENDING.value})
+"""Statuses of grants of which nothing has been asked of Azure yet."""
+
+LAST_BEGUN = Status.OPENING.value
+"""As text, every other status is at most this one, and the new ones are not: a query can tell."""
+
 _END = "}"  # the character after `|`: every key with a prefix is below prefix + this
 _TEXT = 30_000  # characters of a property: the service takes 64 KiB of UTF-16
 

@@ -129,6 +129,21 @@ class Store:
         where = Where(partition=partition, first=first, last=last, equal=equal)
         return tuple(Held(row, records.grants_of(row)) for row in self._all(self._state, where))
 
+    def grant_rows(self, policy_id: str) -> Iterator[Row]:
+        """Yield a policy's rows of grants unread: their columns tell status and when due."""
+        first, last = records.span(records.grants_prefix(policy_id))
+        partition = armid.subscription(policy_id)
+        yield from self._all(self._state, Where(partition=partition, first=first, last=last))
+
+    def first_due(self, policy_id: str, now: datetime, *, begun: bool = False) -> Row | None:
+        """Return a row of a policy's grants that is due by *now*; *begun*: no new one."""
+        first, last = records.span(records.grants_prefix(policy_id))
+        at_most = {"DueAt": records.stamp(now)} | ({"Status": records.LAST_BEGUN} if begun else {})
+        where = Where(
+            partition=armid.subscription(policy_id), first=first, last=last, at_most=at_most
+        )
+        return next(self._all(self._state, where, 1), None)
+
     def due(self, partition: str, now: datetime) -> Iterator[Row]:
         """Yield the rows of grants that need somebody by *now*."""
         where = Where(

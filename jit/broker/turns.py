@@ -8,6 +8,7 @@ firewall's turn is a courtesy that avoids our own collisions: ``If-Match`` is th
 from __future__ import annotations
 
 import secrets
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
@@ -55,6 +56,12 @@ class Claim:
         rest = records.instant(last) + step - now
         return max(0, -(-rest // timedelta(seconds=1)))
 
+    @property
+    def awaited(self) -> bool:
+        """Whether a message is on its way that will look at the new grants."""
+        wake, now = str(self.row.values.get("WakeAt") or ""), self.row.read_at
+        return bool(wake) and now is not None and records.instant(wake) > now
+
 
 class Turns:
     """Takes and gives back claims."""
@@ -64,21 +71,28 @@ class Turns:
         self._store = store
 
     def claim(self, policy_id: str) -> Claim | None:
-        """Win the policy's controller row, or return None while somebody else holds it."""
+        """
+        Win the policy's controller row, or return None while somebody else holds it.
+
+        Whoever was quicker may not have claimed it, only noted something: hence a second try.
+        """
         partition, key = armid.subscription(policy_id), records.policy_key(policy_id)
-        row = self._store.control(partition, key) or Row(
-            partition=partition, key=key, values={"Policy": policy_id}
-        )
-        if row.values.get("Owner") and not _aged(row):
-            return None
-        try:
-            won = self._store.put_control(_with(row, Owner=secrets.token_hex(8)))
-        except StateConflict:
-            return None
-        if won.read_at is None:  # just inserted: read it once for the service's clock
-            read = self._store.control(partition, key)
-            return Claim(read) if read is not None and read.etag == won.etag else None
-        return Claim(won)
+        for _ in range(2):
+            row = self._store.control(partition, key) or Row(
+                partition=partition, key=key, values={"Policy": policy_id}
+            )
+            if row.values.get("Owner") and not _aged(row):
+                return None
+            with suppress(StateConflict):
+                return self._won(self._store.put_control(_with(row, Owner=secrets.token_hex(8))))
+        return None
+
+    def _won(self, row: Row) -> Claim | None:
+        """Return a row just won; one just inserted is read once for the service's clock."""
+        if row.read_at is not None:
+            return Claim(row)
+        read = self._store.control(row.partition, row.key)
+        return Claim(read) if read is not None and read.etag == row.etag else None
 
     def release(
         self,
@@ -101,6 +115,21 @@ class Turns:
             self._store.put_control(row)
         except StateConflict:
             return  # the lease ran out; its new holder decides
+
+    def look(self, policy_id: str) -> Claim | None:
+        """Return what a policy's controller row says, unclaimed; None if there is none."""
+        row = self._store.control(armid.subscription(policy_id), records.policy_key(policy_id))
+        return Claim(row) if row is not None else None
+
+    def expect(self, seen: Claim, delay: timedelta) -> None:
+        """Note that a message comes after *delay*: new grants until then need none of their own."""
+        if seen.row.read_at is None or seen.row.values.get("Owner"):
+            return
+        wake = records.stamp(seen.row.read_at + delay)
+        try:
+            self._store.put_control(_with(seen.row, WakeAt=wake))
+        except StateConflict:
+            return  # somebody has just claimed it, and will look again afterwards
 
     def firewall_free(self, firewall_id: str, policy_id: str, now: datetime) -> bool:
         """Tell whether *policy_id* may take, or has, the firewall's turn."""

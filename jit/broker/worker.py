@@ -24,7 +24,8 @@ from jit.domain.controller import Ask, Step, World
 from jit.domain.errors import BrokerError, Gone, Refused, Unavailable
 from jit.domain.limits import Limits
 from jit.domain.model import CloseReason, Grant, Status, VirtualMachine
-from jit.interfaces import JitPolicies, Network, Queues
+from jit.domain.vanished import remembered
+from jit.interfaces import JitPolicies, Network, Queues, Row
 from jit.observer import Observer
 from jit.store import Held, Store
 
@@ -87,7 +88,8 @@ class Worker:
             Unavailable: Storage or the policy could not be read; the host brings the message
                 back, and the timer would too.
         """
-        if not self._due(policy_id, now):
+        first = self._store.first_due(policy_id, now)
+        if first is None or self._awaited(policy_id, first, now):
             return
         claim = self._turns.claim(policy_id)
         if claim is None:
@@ -95,9 +97,12 @@ class Worker:
         self._claimed(policy_id, claim, now)
         self._come_back(policy_id, now)
 
-    def _due(self, policy_id: str, now: datetime) -> bool:
-        rows = self._rows(policy_id)
-        return any(str(held.row.values["DueAt"]) <= records.stamp(now) for held in rows)
+    def _awaited(self, policy_id: str, first: Row, now: datetime) -> bool:
+        """Tell whether only new grants wait, and a message is on its way that will gather them."""
+        seen = self._turns.look(policy_id) if first.values["Status"] in records.NEW else None
+        if seen is None or not seen.awaited:
+            return False
+        return self._store.first_due(policy_id, now, begun=True) is None
 
     def _rows(self, policy_id: str) -> tuple[Held, ...]:
         partition = armid.subscription(policy_id)
@@ -159,7 +164,8 @@ class Worker:
             fresh = self._observer.machines(partition, now=state.now)
             self._store.remember_machines(partition, fresh, complete=True)
             found |= {armid.key(vm.id): vm for vm in fresh if armid.key(vm.id) in ids}
-        return {key: vm for key, vm in found.items() if vm is not None}
+        known = {key: vm for key, vm in found.items() if vm is not None}
+        return known | _vanished(grant for grant in grants if armid.key(grant.vm_id) not in known)
 
     def _world(
         self,
@@ -329,26 +335,36 @@ class Worker:
 
     def _come_back(self, policy_id: str, now: datetime) -> None:
         """After giving the claim back, look once more: a request may have come in meanwhile."""
-        rows = self._rows(policy_id)
-        if not rows:
+        rows = list(self._store.grant_rows(policy_id))
+        seen = self._turns.look(policy_id)
+        if not rows or seen is None:
             return
-        row = self._store.control(armid.subscription(policy_id), records.policy_key(policy_id))
-        claim = Claim(row) if row is not None else None
-        first = min(records.instant(str(held.row.values["DueAt"])) for held in rows)
-        delay = max(first - now, _SOONEST)
-        if claim is not None:
-            delay = max(delay, timedelta(seconds=claim.quiet_seconds if _any_new(rows, now) else 0))
-            delay = max(delay, (claim.not_before or now) - now)
-        if delay <= _LONGEST_DELAY:
-            self._queues().send(messages.POLICY, messages.policy(policy_id), delay=delay)
+        is_new = _any_new(rows, now)
+        first = min(records.instant(str(row.values["DueAt"])) for row in rows)
+        quiet = timedelta(seconds=seen.quiet_seconds if is_new else 0)
+        delay = max(first - now, _SOONEST, quiet, (seen.not_before or now) - now)
+        if delay > _LONGEST_DELAY:
+            return
+        if is_new:
+            self._turns.expect(seen, delay)
+        self._queues().send(messages.POLICY, messages.policy(policy_id), delay=delay)
+
+
+def _vanished(grants: Iterable[Grant]) -> dict[str, VirtualMachine]:
+    """Return VMs that no longer exist, as their grants remember them, unless new ones wait."""
+    groups: dict[str, list[Grant]] = {}
+    for grant in grants:
+        groups.setdefault(armid.key(grant.vm_id), []).append(grant)
+    return {key: remembered(group) for key, group in groups.items() if not any(map(_new, group))}
 
 
 def _new(grant: Grant) -> bool:
     return grant.status in {Status.SCHEDULED, Status.PENDING}
 
 
-def _any_new(rows: Iterable[Held], now: datetime) -> bool:
-    return any(_new(grant) and grant.next_check_at <= now for held in rows for grant in held.grants)
+def _any_new(rows: Iterable[Row], now: datetime) -> bool:
+    due = (row for row in rows if str(row.values["DueAt"]) <= records.stamp(now))
+    return any(row.values["Status"] in records.NEW for row in due)
 
 
 def _under_way(grant: Grant) -> bool:
