@@ -11,6 +11,7 @@ import secrets
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime, timedelta
+from typing import TYPE_CHECKING
 
 from jit import records, render, telemetry
 from jit.broker.idempotency import Idempotency, Slot
@@ -39,8 +40,10 @@ from jit.domain.model import (
     WantedPort,
 )
 from jit.domain.policy import Finding, Kind, decide, effective_protocol, worst
-from jit.observer import Observer
 from jit.store import Store, Whole
+
+if TYPE_CHECKING:  # a first request is answered without loading how to look at Azure
+    from jit.observer import Observer
 
 OPENS_LATEST = timedelta(hours=1)
 """A grant that could not be opened this long after its start is given up."""
