@@ -25,6 +25,7 @@ from jit.reads import COMPUTE, NETWORK, Read, Reader, kind, parallel
 SECURITY = "2020-01-01"
 SUBSCRIPTIONS = "2022-12-01"
 _RECENT_SECONDS = 5.0
+_SETTLED = {"provisioningState": "Succeeded"}
 _ROUNDS = 4  # VM, interface, network, NSG of the subnet
 
 _LISTS = {
@@ -230,7 +231,8 @@ def _world(
         policies=(policy,) if policy is not None else (),
     )
     fresh = topology.machines(snapshot, now=now)
-    unreadable = {key: why for key in deciding if (why := _unread(key, predicted[key], read))}
+    known = [key for key in predicted if key in deciding]
+    unreadable = {key: why for key in known if (why := _unread(key, predicted[key], read))}
     machines = {
         key: fresh[key] if key in deciding else vm
         for key, vm in predicted.items()
@@ -272,11 +274,17 @@ def _rests_on(vm: Resource, read: Read) -> Iterator[str]:
 
 
 def _guards(read: Read) -> dict[str, Guard]:
-    return {key: guard(nsg) for key, nsg in read.found.get("nsgs", {}).items()}
+    """Return the NSGs that were read; one that is gone holds no rules any more."""
+    found = {key: guard(nsg) for key, nsg in read.found.get("nsgs", {}).items()}
+    gone = (key for key in read.gone if kind(key) == "nsgs")
+    return found | {key: Guard(id=key, settled=True, rules=(), allows=()) for key in gone}
 
 
 def _fronts(read: Read) -> dict[str, Firewall]:
-    return {key: front(body) for key, body in read.found.get("firewalls", {}).items()}
+    """Return the firewalls that were read; one that is gone holds no rules any more."""
+    found = {key: front(body) for key, body in read.found.get("firewalls", {}).items()}
+    gone = (key for key in read.gone if kind(key) == "firewalls")
+    return found | {key: front({"id": key, "properties": _SETTLED}) for key in gone}
 
 
 def observed(snapshot: topology.Snapshot, machines: Iterable[VirtualMachine]) -> Observed:

@@ -1,0 +1,117 @@
+"""Grants whose VM, NSG or firewall is deleted under them: each still ends, observed gone."""
+
+from datetime import timedelta
+
+import pytest
+
+from tests.broker.inprocess import farm, wish
+from tests.broker.reconciling import NSG_FARM, Reconciling
+from tests.local.azure.sim import FW_PROD, PRODUCTION, WEB01
+
+HOURS = 90  # minutes: an hour's access, its grace, some passes
+
+
+@pytest.fixture
+def it(broker):
+    return Reconciling(broker)
+
+
+def rules(it):
+    return [name for name in it.broker.sim.rules(NSG_FARM) if "JITRule-" in name]
+
+
+def test_a_grant_of_a_deleted_vm_closes_at_its_end(it):
+    """The rules that it recorded say where to look."""
+    request_id = it.opened()
+    it.edit(**{farm(1): None})
+    it.run()
+
+    it.broker.live(HOURS)
+
+    assert it.broker.status(request_id) == "closed"
+    assert rules(it) == []
+
+
+def test_a_rule_that_outlives_its_vm_is_removed(it):
+    """The next VM with that address would inherit the open door."""
+    it.broker.sim.faults({"match": {"path": "nsg-farm-1"}, "times": None, "leaveRules": True})
+    request_id = it.opened()
+    it.edit(**{farm(1): None})
+    it.run()
+
+    it.broker.live(HOURS)
+
+    assert it.broker.status(request_id) == "closed"
+    assert rules(it) == []
+
+
+def test_a_revoked_grant_of_a_deleted_vm_closes_at_once(it):
+    """No VM is needed to take a rule out."""
+    request_id = it.opened()
+    it.edit(**{farm(1): None})
+    it.run()
+    it.broker.revoke(request_id)
+
+    it.broker.live(2)
+
+    assert it.broker.status(request_id) == "closed"
+    assert rules(it) == []
+
+
+def test_a_grant_that_was_not_seen_yet_on_a_deleted_vm_is_given_up(it):
+    """Nothing appeared, and nothing can appear any more."""
+    request_id = it.opened(minutes=0)
+    it.broker.work(farm(1))
+    it.edit(**{farm(1): None, NSG_FARM: None})
+    it.run()
+
+    it.broker.live(HOURS)
+
+    assert it.broker.status(request_id) == "closed"
+
+
+def test_a_pending_grant_of_a_deleted_vm_is_given_up(it):
+    """Nobody decides about half a VM, but nobody waits for ever either."""
+    start = it.broker.now + timedelta(minutes=10)
+    request_id = it.broker.ask(wish(farm(1), startTime=start.isoformat()))
+    it.edit(**{farm(1): None})
+    it.run()
+
+    it.broker.live(HOURS)
+
+    assert it.broker.grant(request_id).close_reason == "failed"
+
+
+def test_a_grant_whose_nsg_is_deleted_too_closes(it):
+    """A rule in an NSG that is gone is gone: 404 is an answer."""
+    request_id = it.opened()
+    it.edit(**{farm(1): None, NSG_FARM: None})
+    it.run()
+
+    it.broker.live(HOURS)
+
+    assert it.broker.status(request_id) == "closed"
+
+
+def test_a_grant_whose_firewall_is_deleted_closes(it):
+    """The same for a NAT rule."""
+    request_id = it.opened(WEB01, 20, port=3389)
+    opened = it.broker.status(request_id)
+    it.edit(**{FW_PROD: None})
+    it.run(PRODUCTION)
+
+    it.broker.live(HOURS)
+
+    assert opened == "open"
+    assert it.broker.status(request_id) == "closed"
+
+
+def test_a_grant_whose_nsg_may_not_be_read_does_not_close(it):
+    """403 is no answer: unknown is neither open nor closed."""
+    request_id = it.opened()
+    action = "Microsoft.Network/networkSecurityGroups/read"
+    it.broker.sim.control("PUT", "state", {"deniedActions": [action]})
+
+    it.broker.live(HOURS)
+
+    assert it.broker.status(request_id) == "closing"
