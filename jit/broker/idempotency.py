@@ -115,19 +115,17 @@ class Idempotency:
         A key that is taken over meanwhile has another ETag and stays.
         """
         where = Where(at_most={"Until": records.stamp(now)})
-        found: dict[str, list[Row]] = {}
+        found: list[Row] = []
         token: str | None = None
         for _ in range(_SWEPT_PAGES):
             page = self._table.query(where, limit=_SWEPT, token=token)
-            for row in page.rows:
-                found.setdefault(row.partition, []).append(row)
+            found += page.rows
             token = page.token
-            if token is None or sum(map(len, found.values())) >= _SWEPT:
+            if token is None or len(found) >= _SWEPT:
                 break
-        for rows in found.values():
-            for row in rows:
-                self._drop(row)
-        return sum(map(len, found.values()))
+        for row in found:
+            self._drop(row)
+        return len(found)
 
     def _drop(self, row: Row) -> None:
         try:
