@@ -139,8 +139,6 @@ class Leftovers:
         """Read rules, requests and grants again, plan again, and keep what still is to go."""
         again = self.observer.again(dict.fromkeys(item.resource for item in items), policies)
         before = comparison.observed
-        keys = {armid.key(policy_id) for policy_id in policies}
-        kept = (e for e in before.entries if _policy_key(e.vm_id, comparison) not in keys)
         fresh = replace(
             comparison,
             rows=self.store.grants(comparison.subscription, "g"),
@@ -148,7 +146,7 @@ class Leftovers:
                 before,
                 guards=again.guards,
                 firewalls=again.firewalls,
-                entries=(*kept, *again.entries),
+                entries=(*before.entries, *again.entries),  # one that ended since holds once more
             ),
         )
         wanted = {(item.path.id, item.kind) for item in items if item.path is not None}
@@ -189,11 +187,6 @@ def _is_nat(item: Item) -> bool:
 
 def _rules(items: Iterable[Item]) -> list[PathRule]:
     return [item.path for item in items if item.path is not None]
-
-
-def _policy_key(vm_id: str, comparison: Comparison) -> str:
-    view = comparison.observed.machines.get(armid.key(vm_id))
-    return armid.key(view.vm.policy_id or "") if view is not None else ""
 
 
 def _event(item: Item, comparison: Comparison) -> Event:

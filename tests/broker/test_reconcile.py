@@ -497,6 +497,20 @@ def test_an_expired_grant_that_nobody_looked_after_is_closed(it):
     assert allows(it) == []
 
 
+def test_the_leftovers_of_an_unfinished_grant_are_left_to_its_worker(it):
+    """One at a time acts for a grant: the run tells, and neither claims nor looks again."""
+    it.broker.sim.faults({"match": {"path": "nsg-farm-1"}, "times": None, "leaveRules": True})
+    it.opened()
+    it.broker.queues.lose()
+    it.broker.live(90, ticks=False)
+    looked = it.broker.calls.count("network")
+
+    it.run()
+
+    assert it.broker.calls.count("network") == looked
+    assert it.policy_messages() == [FARM_POLICY]
+
+
 # ---- the broker's own rules ----------------------------------------------------------------------
 
 
