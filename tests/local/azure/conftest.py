@@ -15,7 +15,7 @@ from tests.local.azure.sim import LANDSCAPE, Sim
 @pytest.fixture
 def sim() -> Sim:
     """A simulator with a frozen clock in this process."""
-    return Sim()
+    return Sim(LANDSCAPE)
 
 
 @pytest.fixture(scope="module")

@@ -16,9 +16,30 @@ DEVELOPMENT = "5c0ffee0-0000-4000-8000-000000000002"
 BROKER = "b40ce400-0000-4000-8000-000000000009"
 API = "2020-01-01"
 HOST = "http://127.0.0.1:7072"
-LANDSCAPE: Landscape = load(
+ROLE: Landscape = load(
     Path(__file__).resolve().parent.parent.parent.parent / "local" / "landscape.json"
 )
+"""The landscape as it stands: the broker has its own role and no more."""
+
+
+def _reading_more(landscape: Landscape) -> Landscape:
+    """Return *landscape* with a broker that may read what the broker itself never reads."""
+    extra = {
+        "Name": "Reads of the simulator's tests",
+        "Actions": [
+            "Microsoft.Network/bastionHosts/read",
+            "Microsoft.Network/locations/operations/read",
+            "Microsoft.Network/networkSecurityGroups/securityRules/read",
+            "Microsoft.Network/virtualNetworks/subnets/read",
+            "Microsoft.Security/pricings/read",
+        ],
+    }
+    given = {"person": "broker", "role": extra["Name"]}
+    document = {**landscape.document, "azureRoles": [*landscape.document["azureRoles"], given]}
+    return Landscape(document, (*landscape.roles, extra))
+
+
+LANDSCAPE: Landscape = _reading_more(ROLE)
 
 
 def group(name: str, subscription: str = PRODUCTION) -> str:
@@ -52,8 +73,8 @@ ALICE, BOB = "203.0.113.7", "203.0.113.8"
 class Sim:
     """The simulator with a frozen clock; calls are made as the broker unless said otherwise."""
 
-    def __init__(self) -> None:
-        self.azure = Azure(LANDSCAPE, Timeline())
+    def __init__(self, landscape: Landscape = ROLE) -> None:
+        self.azure = Azure(landscape, Timeline())
         self.azure.world.timeline.freeze()
         self.control("PUT", "state", {"options": {"throttling": False}})
 

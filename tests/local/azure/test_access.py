@@ -85,8 +85,9 @@ def test_landscape_that_assigns_nonsense_is_refused(change):
         read({**LANDSCAPE.document, "azureRoles": [assignment]}, LANDSCAPE.roles)
 
 
-def test_broker_has_exactly_the_role_of_the_project(sim: Sim):
+def test_broker_has_exactly_the_role_of_the_project():
     """The simulator enforces the file that is deployed."""
+    sim = Sim()
     broker = sim.azure.world.directory.principals["broker"]
     roles = [
         each.role for each in sim.azure.world.directory.assignments if each.principal == broker.id
