@@ -203,6 +203,7 @@ _INSTANTS = (
     "claimed_at",
     "handover_at",
     "opened_at",
+    "lost_at",
     "closing_at",
     "closed_at",
     "initiated_at",

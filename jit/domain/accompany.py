@@ -35,7 +35,7 @@ def wish(
     Return the grant with the companion rules it needs written down, and those rules.
 
     Args:
-        grant: In status ``opening``, behind a firewall, its initiate sent.
+        grant: In status ``opening``, behind a firewall.
         look: What was just seen; ``blocked_by`` names the NSGs that stop the firewall.
         view: The VM.
         taken: Companions already decided in this step: their priorities are not free.

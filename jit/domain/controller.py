@@ -104,7 +104,10 @@ def step(
         limits: The broker's own limits, for deciding again.
     """
     context = _Context(world, now, initiate_id, limits)
-    parts = [_port(group, context) for group in _groups(grants)]
+    parts: list[Step] = []
+    for group in _groups(grants):
+        taken = [wish for part in parts for wish in part.companions]
+        parts.append(_port(group, context, taken))
     return Step(
         grants=tuple(grant for part in parts for grant in part.grants),
         asks=tuple(ask for part in parts for ask in part.asks),
@@ -136,8 +139,8 @@ def _groups(grants: Iterable[Grant]) -> list[list[Grant]]:
     return list(groups.values())
 
 
-def _port(group: Sequence[Grant], context: _Context) -> Step:
-    """Advance the grants of one VM port."""
+def _port(group: Sequence[Grant], context: _Context, taken: Sequence[Companion]) -> Step:
+    """Advance the grants of one VM port; the priorities of *taken* are not free any more."""
     now, world = context.now, context.world
     grants = [by_time(grant, now=now) for grant in group]
     view = world.machines.get(armid.key(group[0].vm_id))
@@ -147,15 +150,18 @@ def _port(group: Sequence[Grant], context: _Context) -> Step:
     grants = [_by_entries(grant, seen, context) for grant in grants]
     grants = _claimed(grants, view, seen, context)
     looks = {grant.id: paths.look(grant, view) for grant in grants if grant.live}
-    asked = frozenset() if _held_by_stranger(seen, context) else sharing.union(grants)
+    current = _current(seen, context)
+    stranger = current is not None and _foreign(current, context)
+    asked = frozenset() if stranger else sharing.union(grants)
+    until = current.ends_at if current is not None else None
     grants = [
-        _looked(_recorded(grant, looks[grant.id], view, asked), looks[grant.id], now)
+        _looked(_recorded(grant, looks[grant.id], view, asked), looks[grant.id], until, now)
         if grant.live
         else grant
         for grant in grants
     ]
     grants, asks = _asked(grants, looks, view, seen, context)
-    grants, companions = _accompanied(grants, looks, view, context)
+    grants, companions = _accompanied(grants, looks, view, taken, context)
     return _closed(grants, asks, companions, view, seen, context)
 
 
@@ -171,16 +177,7 @@ def by_time(grant: Grant, *, now: datetime) -> Grant:
     if grant.wants_path and grant.expires_at is not None and grant.expires_at <= now:
         reason = CloseReason.EXPIRED if grant.opened_at else CloseReason.FAILED
         return begin_closing(grant, reason, now)
-    if grant.status is Status.OPENING and _overdue(grant, now):
-        return begin_closing(
-            grant, CloseReason.FAILED, now, grant.note or "it did not open in time"
-        )
     return grant
-
-
-def _overdue(grant: Grant, now: datetime) -> bool:
-    asked = grant.initiated_at or grant.claimed_at
-    return asked is not None and now >= asked + OPENS_WITHIN[grant.via]
 
 
 def begin_closing(
@@ -222,16 +219,31 @@ def _by_entries(grant: Grant, seen: Sequence[Entry], context: _Context) -> Grant
     if not grant.wants_path or any(entry.active for entry in mine):
         return grant
     later = seen[seen.index(mine[-1]) + 1 :] if mine else _since(seen, grant)
-    foreign = [entry for entry in later if _foreign(entry, context)]
-    if foreign and not any(
-        sharing.same_sources(entry.sources, frozenset(grant.sources)) and not mine
-        for entry in foreign
-    ):
+    if _superseded(grant, mine, later, context):
         note = "somebody else's newer request for this port replaced it in Defender"
         return begin_closing(grant, CloseReason.SUPERSEDED, context.now, note)
     if mine and not later and mine[-1].reason not in {"Expired", "NewerRequestInitiated"}:
         return begin_closing(grant, CloseReason.REVOKED, context.now, "revoked in Azure")
     return grant
+
+
+def _superseded(
+    grant: Grant, mine: Sequence[Entry], later: Sequence[Entry], context: _Context
+) -> bool:
+    """Whether a stranger's request took the place of the grant's own, or of one it had joined."""
+    strangers = [entry for entry in later if _foreign(entry, context)]
+    if strangers and not mine:  # it has joined the newest of them, or still waits for its own
+        joined = sharing.same_sources(strangers[-1].sources, frozenset(grant.sources))
+        return strangers[-1].in_force(context.now) and not joined
+    if strangers:
+        return True
+    # Defender says that a newer one came, but shows none: it is not ours, so it is not to be cut.
+    last = mine[-1] if mine and not later else None
+    return (
+        last is not None
+        and last.reason == "NewerRequestInitiated"
+        and last.initiate_id == grant.initiates[-1]
+    )
 
 
 def _since(seen: Sequence[Entry], grant: Grant) -> list[Entry]:
@@ -318,10 +330,9 @@ def _may_change(grant: Grant, view: MachineView, context: _Context) -> bool:
     return ready and armid.key(grant.firewall_id or "") in context.world.turns
 
 
-def _held_by_stranger(seen: Sequence[Entry], context: _Context) -> bool:
-    """Whether the path, if there is one, stands on somebody else's request: not ours to record."""
-    current = next((entry for entry in reversed(seen) if entry.in_force(context.now)), None)
-    return current is not None and _foreign(current, context)
+def _current(seen: Sequence[Entry], context: _Context) -> Entry | None:
+    """Return the request that the VM port's path stands on, ours or a stranger's."""
+    return next((entry for entry in reversed(seen) if entry.in_force(context.now)), None)
 
 
 def _recorded(grant: Grant, look: Look, view: MachineView, asked: frozenset[Network]) -> Grant:
@@ -329,9 +340,10 @@ def _recorded(grant: Grant, look: Look, view: MachineView, asked: frozenset[Netw
     own = [rule.id for rule in look.rules if _asked_for(rule, asked)]
     if not own or look.sight is Sight.UNCLEAR:
         return grant
+    whole = look.sight in {Sight.OPEN, Sight.BLOCKED}  # what is partial is still on its way
     rules = tuple(dict.fromkeys((*grant.rules, *own)))[-_KEPT_RULES:]
     ips = grant.private_ips or paths.addresses(view.vm)
-    return replace(grant, rules=rules, private_ips=ips, seen=True)
+    return replace(grant, rules=rules, private_ips=ips, seen=grant.seen or whole)
 
 
 def _asked_for(rule: PathRule, asked: frozenset[Network]) -> bool:
@@ -341,16 +353,18 @@ def _asked_for(rule: PathRule, asked: frozenset[Network]) -> bool:
     return rule.exact and whole and asked.issuperset(networks)
 
 
-def _looked(grant: Grant, look: Look, now: datetime) -> Grant:
-    """Advance a grant by what was seen of its path."""
+def _looked(grant: Grant, look: Look, until: datetime | None, now: datetime) -> Grant:
+    """Advance a grant by what was seen of its path, which stands on a request *until* then."""
     if not grant.wants_path:
         return grant
     if look.sight is Sight.OPEN:
+        ends = filter(None, (grant.expires_at, until))
         return grant.advance(
             Status.OPEN,
             opened_at=grant.opened_at or now,
             connection=look.connection,
-            next_check_at=grant.expires_at or now,
+            lost_at=None,
+            next_check_at=min(ends, default=now),
             note=None,
         )
     return _not_open(grant, look, now)
@@ -358,9 +372,17 @@ def _looked(grant: Grant, look: Look, now: datetime) -> Grant:
 
 def _not_open(grant: Grant, look: Look, now: datetime) -> Grant:
     if grant.status is Status.OPEN and look.sight is not Sight.UNCLEAR:
-        grant = grant.advance(Status.OPENING)
+        grant = grant.advance(Status.OPENING, lost_at=now)
+    if grant.status is Status.OPENING and _overdue(grant, now):
+        return begin_closing(grant, CloseReason.FAILED, now, f"not open in time: {look.why}")
     wait = pace(now - (grant.initiated_at or now))
     return replace(grant, note=look.why, next_check_at=min(now + wait, grant.expires_at or now))
+
+
+def _overdue(grant: Grant, now: datetime) -> bool:
+    """Whether the newest initiate, or the mending of a lost path, has had its time."""
+    since = max(filter(None, (grant.claimed_at, grant.initiated_at, grant.lost_at)), default=now)
+    return now >= since + OPENS_WITHIN[grant.via]
 
 
 def pace(elapsed: timedelta) -> timedelta:
@@ -378,10 +400,10 @@ def _asked(
     """Ask Defender for what the VM port should have, if it does not have it already."""
     target = sharing.wanted(grants, now=context.now)
     if target is None or not _needs_asking(target, grants, looks, seen, context):
-        return [_joined(grant, seen, context) for grant in grants], ()
+        return [_joined(grant, grants, seen, context) for grant in grants], ()
     first = next(grant for grant in grants if grant.wants_path)
     if not _may_change(first, view, context):
-        return grants, ()
+        return [_postponed(grant, context) for grant in grants], ()
     ask = Ask(
         vm_id=first.vm_id,
         port=first.port,
@@ -390,6 +412,13 @@ def _asked(
         firewall_id=first.firewall_id if first.via is Via.FIREWALL else None,
     )
     return [_carried(grant, looks.get(grant.id), context) for grant in grants], (ask,)
+
+
+def _postponed(grant: Grant, context: _Context) -> Grant:
+    """A grant that waits for the firewall, even one that is open still, is looked at again."""
+    if not grant.wants_path:
+        return grant
+    return replace(grant, next_check_at=min(grant.next_check_at, context.now + _TURN))
 
 
 def _carried(grant: Grant, look: Look | None, context: _Context) -> Grant:
@@ -407,22 +436,22 @@ def _carried(grant: Grant, look: Look | None, context: _Context) -> Grant:
     )
 
 
-def _joined(grant: Grant, seen: Sequence[Entry], context: _Context) -> Grant:
+def _joined(
+    grant: Grant, grants: Sequence[Grant], seen: Sequence[Entry], context: _Context
+) -> Grant:
     """A grant whose path another grant's initiate already opened carries that initiate too."""
-    newest = seen[-1] if seen else None
+    current = _current(seen, context)
+    shared = {i for other in grants if other.wants_path for i in other.initiates}
     if (
         not grant.wants_path
-        or newest is None
-        or newest.initiate_id is None
-        or not newest.in_force(context.now)
-        or newest.initiate_id in grant.initiates
-        or _foreign(newest, context)
+        or current is None
+        or current.initiate_id not in shared.difference(grant.initiates)
     ):
         return grant
     return replace(
         grant,
-        initiates=(*grant.initiates, newest.initiate_id),
-        initiated_at=grant.initiated_at or context.now,
+        initiates=(*grant.initiates, current.initiate_id),
+        initiated_at=context.now,
         answered=True,
     )
 
@@ -435,7 +464,7 @@ def _needs_asking(
     context: _Context,
 ) -> bool:
     live = [grant for grant in grants if grant.wants_path]
-    current = next((entry for entry in reversed(seen) if entry.in_force(context.now)), None)
+    current = _current(seen, context)
     if current is not None and _foreign(current, context):
         return False  # same sources, or the grant would have been denied: join, never supersede
     carried = {initiate for grant in live for initiate in grant.initiates}
@@ -472,17 +501,21 @@ def _waiting(live: Sequence[Grant], seen: Sequence[Entry], context: _Context) ->
 
 
 def _accompanied(
-    grants: list[Grant], looks: Mapping[str, Look], view: MachineView, context: _Context
+    grants: list[Grant],
+    looks: Mapping[str, Look],
+    view: MachineView,
+    taken: Sequence[Companion],
+    context: _Context,
 ) -> tuple[list[Grant], tuple[Companion, ...]]:
     """Let the firewall's own addresses through where an NSG would stop them."""
     done: list[Grant] = []
     wishes: list[Companion] = []
     for grant in grants:
         look = looks.get(grant.id)
-        if not (grant.status is Status.OPENING and look and look.blocked_by and grant.initiated_at):
+        if not (grant.status is Status.OPENING and look and look.blocked_by):
             done.append(grant)
             continue
-        changed, found = accompany.wish(grant, look, view, taken=wishes, now=context.now)
+        changed, found = accompany.wish(grant, look, view, taken=(*taken, *wishes), now=context.now)
         done.append(changed)
         wishes.extend(found)
     return done, tuple(wishes)

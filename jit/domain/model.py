@@ -281,6 +281,7 @@ class Grant:
         initiated_at: When the newest of them was stored, just before the call.
         attempts: How many initiates were made for it.
         answered: Azure's 202 for the newest initiate was received.
+        lost_at: When a path that had been open was first seen not to be; None while it is open.
         seen: Its rules were observed at least once.
         rules: Resource ids of its rules, as first seen.
         companions: Resource ids of companion NSG rules, stored before they are created.
@@ -307,6 +308,7 @@ class Grant:
     claimed_at: datetime | None = None
     handover_at: datetime | None = None
     opened_at: datetime | None = None
+    lost_at: datetime | None = None
     closing_at: datetime | None = None
     closed_at: datetime | None = None
     close_reason: CloseReason | None = None

@@ -1,0 +1,294 @@
+"""
+The controller against a small Azure: whatever people, Defender and accidents do, laws hold.
+
+Grants come and go on one VM, alone or behind a firewall; strangers use the portal; somebody wipes
+rules; Defender forgets to remove them, or never writes them; answers are lost.
+"""
+
+from dataclasses import dataclass, field, replace
+from datetime import datetime, timedelta
+
+from hypothesis import settings
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
+
+from jit.domain import controller, sharing
+from jit.domain.controller import Step, step
+from jit.domain.item import Action
+from jit.domain.limits import LIMITS
+from jit.domain.model import CloseReason, Grant, Status, Via
+from jit.domain.paths import PathRule
+from jit.domain.reconcile import plan
+from tests.domain.azure_model import Azure, Request
+from tests.domain.bodies import NOW
+from tests.domain.firewalls import FIREWALL_ID
+from tests.domain.grants import ELSEWHERE, HOME, MINUTE, OFFICE, a_grant
+
+ALPHABET = "abcdefghijklmnopqrstuvwxyz234567"
+sources = st.lists(st.sampled_from([HOME, OFFICE, ELSEWHERE]), min_size=1, max_size=2, unique=True)
+ports = st.sampled_from([22, 3389])
+
+
+@dataclass
+class Broker:
+    """The worker's loop without tables: look, decide, store, act."""
+
+    azure: Azure
+    grants: dict[str, Grant] = field(default_factory=dict)
+    known: set[str] = field(default_factory=set)
+    passes: int = 0
+
+    def look(self) -> Step:
+        """Decide once, without storing or acting."""
+        live = [grant for grant in self.grants.values() if grant.live]
+        return step(
+            live,
+            self.azure.world(self.known),
+            now=self.azure.now,
+            initiate_id=self._id(),
+            limits=LIMITS,
+        )
+
+    def work(self, *, lost: str = "") -> Step:
+        """Make one pass; the initiate's call or its answer may be *lost*."""
+        done = self.look()
+        self.passes += 1
+        self.grants |= {grant.id: grant for grant in done.grants}
+        self.known |= {i for grant in done.grants for i in grant.initiates}
+        self._act(done, lost)
+        return done
+
+    def reconcile(self) -> None:
+        """Compare everything with everything, as the timer does; remove what is left over."""
+        grants = list(self.grants.values())
+        live = {grant.id for grant in grants if grant.live}
+        over = [grant for grant in grants if not grant.live]
+        for item in plan(
+            self.azure.observed(),
+            [grant for grant in grants if grant.live],
+            over,
+            now=self.azure.now,
+            remove_orphans=False,
+        ):
+            if item.action is Action.REMOVE_RULE and item.path and item.grant not in live:
+                self._remove(item.path)
+            if item.action in {Action.REOPEN, Action.CLOSE} and item.grant:
+                self._wake(self.grants[item.grant], closing=item.action is Action.CLOSE)
+
+    def _wake(self, grant: Grant, *, closing: bool) -> None:
+        now = self.azure.now
+        if closing and grant.wants_path:
+            grant = controller.begin_closing(grant, CloseReason.FAILED, now)
+        self.grants[grant.id] = replace(grant, next_check_at=now)
+
+    def _remove(self, path: PathRule) -> None:
+        if path.collection is None:
+            self.azure.delete(path.id)
+        elif self.azure.busy_until is None:
+            self.azure.take_out(int(path.name.rpartition("-")[2]))
+
+    def _id(self) -> str:
+        number, text = self.passes, ""
+        for _ in range(26):
+            number, digit = divmod(number, 32)
+            text += ALPHABET[digit]
+        return text
+
+    def _act(self, done: Step, lost: str) -> None:
+        for rule_id in done.companion_removals:
+            self.azure.delete(rule_id)
+        if done.asks and lost != "call":
+            newest = {g.initiates[-1] for g in done.grants if g.initiated_at == self.azure.now}
+            self.azure.initiate(done.asks, newest.pop())
+        if done.asks and not lost:
+            self._answer(done)
+        for wish in done.companions:
+            self.azure.add_companion(wish.rule_id, wish.body)
+        for path in done.removals:
+            self._remove(path)
+
+    def _answer(self, done: Step) -> None:
+        asked = {ask.port for ask in done.asks}
+        for grant in done.grants:
+            if grant.port in asked and grant.wants_path:
+                self.grants[grant.id] = replace(grant, answered=True)
+
+    @property
+    def due(self) -> datetime | None:
+        """When the first live grant needs a pass."""
+        return min((g.next_check_at for g in self.grants.values() if g.live), default=None)
+
+    def live_until(self, end: datetime) -> None:
+        """Pass whenever a grant is due, reconcile every five minutes, until *end*."""
+        while self.azure.now < end:
+            until = min(self.azure.now + 5 * MINUTE, end)
+            while (due := self.due) is not None and due <= until:
+                self.azure.advance(max(due, self.azure.now))
+                self.work()
+            self.azure.advance(until)
+            self.reconcile()
+
+
+class Laws(RuleBasedStateMachine):
+    """People, Defender and accidents, in any order."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.azure = Azure(NOW)
+        self.broker = Broker(self.azure)
+        self.wiped = False
+
+    @initialize(walled=st.booleans())
+    def begin(self, walled):
+        self.azure.walled = walled
+
+    # ---- what people do ------------------------------------------------------------------------
+
+    @rule(where=sources, port=ports, minutes=st.integers(15, 90))
+    def ask(self, where, port, minutes):
+        """Somebody is granted access, and the worker comes by."""
+        now = self.azure.now
+        name = f"g{len(self.broker.grants)}"
+        self.broker.grants[name] = a_grant(
+            name,
+            port=port,
+            sources=tuple(where),
+            starts_at=now,
+            duration=minutes * MINUTE,
+            latest_end=now + (minutes + 60) * MINUTE,
+            next_check_at=now,
+            via=Via.FIREWALL if self.azure.walled else Via.PUBLIC_IP,
+            firewall_id=FIREWALL_ID if self.azure.walled else None,
+        )
+        self._work()
+
+    @precondition(lambda self: self._wanting())
+    @rule(data=st.data())
+    def revoke(self, data):
+        """Somebody leaves early."""
+        grant = data.draw(st.sampled_from(self._wanting()))
+        gone = controller.begin_closing(grant, CloseReason.REVOKED, self.azure.now)
+        self.broker.grants[grant.id] = gone
+        self._work()
+
+    @rule(where=sources, port=ports, minutes=st.integers(5, 60))
+    def stranger(self, where, port, minutes):
+        """Somebody uses the portal."""
+        self.azure.take(port, where, self.azure.now + minutes * MINUTE)
+
+    # ---- what goes wrong -----------------------------------------------------------------------
+
+    @rule(port=ports)
+    def wipe(self, port):
+        """Somebody's template removes the NSG's rules."""
+        names = [name for name, item in self.azure.allows.items() if item.port == port]
+        for name in names:
+            del self.azure.allows[name]
+        self.azure.companions.clear()
+        self.wiped = True
+
+    @rule(on=st.booleans())
+    def forget(self, on):
+        """Defender forgets to remove its rules, or remembers again."""
+        self.azure.forgetful = on
+
+    @rule(on=st.booleans())
+    def fall_silent(self, on):
+        """Defender never writes a rule, or does again."""
+        self.azure.silent = on
+
+    @rule(lost=st.sampled_from(["call", "answer"]))
+    def lose(self, lost):
+        """The next initiate, or its answer, is lost on the way."""
+        self._work(lost=lost)
+
+    @rule(minutes=st.sampled_from([0, 1, 4, 9, 30]))
+    def wait(self, minutes):
+        """Time passes; the worker comes whenever it is due."""
+        end = self.azure.now + minutes * MINUTE
+        while (due := self.broker.due) is not None and due <= end:
+            self.azure.advance(max(due, self.azure.now))
+            self._work()
+        self.azure.advance(end)
+
+    @rule()
+    def compare(self):
+        """The timer compares everything."""
+        self.broker.reconcile()
+
+    # ---- the laws ------------------------------------------------------------------------------
+
+    def _work(self, lost: str = "") -> None:
+        planned = self.broker.look()
+        self._check_asks(planned.asks, planned.grants)
+        self._check_removals(planned)
+        before = self._served()
+        self.broker.work(lost=lost)
+        wanting = {grant.id for grant in self._wanting()}
+        assert before & wanting <= self._served(), "a live grant's path was removed"
+        again = self.broker.look()
+        assert lost or again.asks == (), "stepping twice asked twice"
+        assert again.companions == () or lost or self.azure.busy_until, "a companion was made twice"
+
+    def _check_asks(self, asks, grants) -> None:
+        for ask in asks:
+            mine = [g for g in grants if g.port == ask.port and g.wants_path]
+            assert set(ask.sources) == sharing.union(mine), "other sources than were granted"
+            last = max(grant.expires_at for grant in mine) + sharing.lead(mine[0].via)
+            assert ask.until <= max(last, self.azure.now + sharing.SHORTEST), "beyond every end"
+            assert not self._strangers(ask.port), "a stranger would have been superseded"
+
+    def _check_removals(self, planned: Step) -> None:
+        for item in planned.removals:
+            doors = self.azure.doors(item.port)
+            named = [d for d in doors if set(map(str, d.sources)) == set(item.sources)] or doors
+            touched = [d for d in named if d.initiate_id is None and d.in_force(self.azure.now)]
+            assert touched == [], "a stranger's rule would have been removed"
+
+    def _served(self) -> set[str]:
+        """Grants that want a path and have one."""
+        return {
+            grant.id
+            for grant in self.broker.grants.values()
+            if grant.wants_path and all(self.azure.lets_in(s, grant.port) for s in grant.sources)
+        }
+
+    def _wanting(self) -> list[Grant]:
+        return [grant for grant in self.broker.grants.values() if grant.wants_path]
+
+    def _strangers(self, port: int) -> list[Request]:
+        return [
+            item
+            for item in self.azure.requests
+            if item.port == port and item.initiate_id is None and item.in_force(self.azure.now)
+        ]
+
+    @invariant()
+    def an_open_path_lets_everybody_in_who_was_granted_it(self):
+        """P4, at the moment of the look."""
+        looked = self.broker.look()
+        claimed = [grant for grant in looked.grants if grant.status is Status.OPEN]
+        assert all(
+            self.azure.lets_in(source, grant.port) for grant in claimed for source in grant.sources
+        )
+
+    @invariant()
+    def every_end_is_known_before_anything_is_asked(self):
+        """P2: an initiate without a stored end would be a path without one."""
+        asked = [grant for grant in self.broker.grants.values() if grant.initiates]
+        assert all(grant.expires_at is not None for grant in asked)
+
+    def teardown(self) -> None:
+        """P2: after every end nothing of ours is left, and nothing hangs."""
+        self.azure.silent = False
+        ends = [grant.latest_end for grant in self.broker.grants.values()]
+        end = max([self.azure.now, *ends]) + timedelta(hours=3)
+        self.broker.live_until(end)
+        assert {grant.status for grant in self.broker.grants.values()} <= {Status.CLOSED}
+        assert self.azure.companions == {}
+        ours = [d for port in (22, 3389) for d in self.azure.doors(port) if d.initiate_id]
+        assert ours == [], "a path of ours outlived everything"
+
+
+TestLaws = Laws.TestCase
+TestLaws.settings = settings(max_examples=60, stateful_step_count=25, deadline=None)
