@@ -392,9 +392,8 @@ def _after(grant: Grant, outcome: Outcome, now: datetime) -> Grant:
 def _refused(grant: Grant, code: str, now: datetime) -> Grant:
     """A 4xx opened nothing: who came with this initiate fails, the others keep what they had."""
     if len(grant.initiates) == 1 and grant.opened_at is None:
-        return controller.close(
-            grant, CloseReason.FAILED, now, f"Azure refused to open it ({code})"
-        )
+        end = controller.begin_closing if grant.companions else controller.close
+        return end(grant, CloseReason.FAILED, now, f"Azure refused to open it ({code})")
     return replace(
         grant,
         initiates=grant.initiates[:-1],

@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 
 from jit import messages
+from jit.broker.worker import _refused
 from jit.domain.errors import Unavailable
 from tests.broker.inprocess import (
     ALICE,
@@ -19,6 +20,8 @@ from tests.broker.inprocess import (
     policy_of,
     wish,
 )
+from tests.domain.bodies import NOW
+from tests.domain.grants import an_opening
 from tests.local.azure.sim import DB01, FW_PROD, NSG_WEB, WEB01
 
 OPENED = 1.0  # minutes in which an NSG opens
@@ -510,3 +513,10 @@ def test_two_firewall_vms_ports_take_turns(broker):
 
     assert (broker.status(first), broker.status(second)) == ("open", "open")
     assert (broker.reachable(WEB01, 3389), broker.reachable(WEB01, 22, THERE)) == (True, True)
+
+
+def test_a_refused_grant_that_wrote_down_a_companion_closes_by_observation():
+    """The companion may have been created in the same pass: it has to be seen gone."""
+    refused = _refused(an_opening(companions=("companion",)), "InvalidJitRequest", NOW)
+
+    assert (refused.status, refused.close_reason) == ("closing", "failed")
