@@ -2,19 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import replace
 
 from jit.domain import armid, nsgwarnings, securityrules, topology
 from jit.domain.addresses import network
+from jit.domain.aimed import Aimed
 from jit.domain.model import Interface, MachineWarning, Support, VirtualMachine
-from jit.domain.securityrules import SecurityRule
 from jit.domain.topology import Resource, Snapshot
 
 _BASTION = "azurebastionsubnet"
 """The name that the subnet of a Bastion must have, and no other subnet can (Microsoft Learn)."""
 
-_Rules = Mapping[str, Sequence[SecurityRule]]
+_Rules = Mapping[str, Aimed]
 
 
 def advised(machines: Iterable[VirtualMachine], snapshot: Snapshot) -> tuple[VirtualMachine, ...]:
@@ -27,7 +27,8 @@ def advised(machines: Iterable[VirtualMachine], snapshot: Snapshot) -> tuple[Vir
     would be worse.
     """
     rules = {
-        armid.key(topology.text(nsg, "id")): securityrules.parse_rules(nsg) for nsg in snapshot.nsgs
+        armid.key(topology.text(nsg, "id")): Aimed(securityrules.parse_rules(nsg))
+        for nsg in snapshot.nsgs
     }
     bastions = _bastions(snapshot.networks)
     return tuple(
@@ -55,7 +56,7 @@ def _of_interface(
     keys = [armid.key(nsg_id) for nsg_id in nic.nsg_ids]
     if network(nic.private_ip) is None or not all(key in rules for key in keys):
         return ()
-    nsgs = [rules[key] for key in keys]
+    nsgs = [rules[key].at(nic.private_ip) for key in keys]
     vnet = tuple(text for text in vm.vnet_prefixes if network(text) is not None)
     near = bastions.get(armid.key(nic.subnet_id.rsplit("/subnets/", 1)[0]), ())
     return (
