@@ -178,6 +178,22 @@ def test_the_note_that_tells_why_outlives_the_closing(reason, note):
     assert outcome.grant.note == note
 
 
+@pytest.mark.parametrize(
+    ("reason", "note", "shown"),
+    [
+        (CloseReason.FAILED, "why", "why"),
+        (CloseReason.FAILED, None, f"still there: {jit_name('-', 1)}"),
+        (CloseReason.REVOKED, "why", f"still there: {jit_name('-', 1)}"),
+        (CloseReason.EXPIRED, "why", f"still there: {jit_name('-', 1)}"),
+    ],
+)
+def test_while_closing_the_note_says_why_or_what_is_still_there(reason, note, shown):
+    """A failure's reason matters more than what the closing waits for."""
+    outcome = closed(a_closing(reason=reason, note=note), a_view(a_guard(an_allow())))
+
+    assert outcome.grant.note == shown
+
+
 # ---- what may be removed ---------------------------------------------------------------------
 
 
