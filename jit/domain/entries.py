@@ -77,20 +77,17 @@ def of_port(entries: Iterable[Entry], vm_id: str, port: int) -> tuple[Entry, ...
     return tuple(item for item in entries if item.port == port and armid.key(item.vm_id) == key)
 
 
-def occupations(
-    policy: Mapping[str, object], vm_id: str, *, now: datetime
-) -> tuple[Occupation, ...]:
+def occupations(found: Iterable[Entry], *, now: datetime) -> tuple[Occupation, ...]:
     """
-    Return the foreign requests in force on a VM.
+    Return the foreign requests in force among the entries of one VM.
 
     Foreign here is what carries no mark of this broker at all; whether a marked entry is really
     ours is checked against the stored initiate ids where it matters, at opening.
     """
-    key = armid.key(vm_id)
     return tuple(
         Occupation(port=item.port, sources=item.sources, ends_at=item.ends_at)
-        for item in read(policy)
-        if item.initiate_id is None and armid.key(item.vm_id) == key and item.in_force(now)
+        for item in found
+        if item.initiate_id is None and item.in_force(now)
     )
 
 

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from jit.domain import armid, entries, times
+from jit.domain.entries import Entry
 from jit.domain.model import (
     Interface,
     PortRule,
@@ -52,6 +53,7 @@ class _Index:
     public_ips: Mapping[str, Resource]
     firewalls: Mapping[str, Sequence[Resource]]  # vnet id -> firewalls in it
     policies: Mapping[str, tuple[Resource, Resource]]  # vm id -> (policy, its VM entry)
+    requests: Mapping[str, Sequence[Entry]]  # vm id -> Defender's requests of its policy
 
 
 def machines(snapshot: Snapshot, *, now: datetime) -> dict[str, VirtualMachine]:
@@ -118,7 +120,16 @@ def _index(snapshot: Snapshot) -> _Index:
         public_ips=_by_id(snapshot.public_ips),
         firewalls=firewalls,
         policies=policies,
+        requests=_requests(snapshot.policies),
     )
+
+
+def _requests(policies: Iterable[Resource]) -> dict[str, list[Entry]]:
+    """Return Defender's requests by VM; each policy is read once, whatever the number of VMs."""
+    found: dict[str, list[Entry]] = {}
+    for entry in (entry for policy in policies for entry in entries.read(policy)):
+        found.setdefault(armid.key(entry.vm_id), []).append(entry)
+    return found
 
 
 def _firewall_vnets(firewall: Resource) -> Iterator[str]:
@@ -154,7 +165,7 @@ def _machine(vm: Resource, index: _Index, now: datetime) -> VirtualMachine:
         firewall_id=text(classic, "id") if classic is not None else None,
         firewall_sources=_subnet_prefixes(classic, index) if classic is not None else (),
         vnet_prefixes=tuple(prefix for vnet in vnets.values() for prefix in _address_space(vnet)),
-        occupations=entries.occupations(policy, vm_id, now=now) if policy is not None else (),
+        occupations=entries.occupations(index.requests.get(armid.key(vm_id), ()), now=now),
     )
 
 

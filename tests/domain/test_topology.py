@@ -425,8 +425,9 @@ def test_strangers_requests_occupy_their_ports():
         "virtualMachines": [{"id": vm_id(), "ports": [port]}],
     }
     ours = {**request, "justification": entries.mark(MINE, "patch")}
+    elsewhere = {**request, "virtualMachines": [{"id": vm_id("db01"), "ports": [port]}]}
 
-    vm = the_vm(policies=[arm_policy(arm_port(), requests=[request, ours])])
+    vm = the_vm(policies=[arm_policy(arm_port(), requests=[request, ours, elsewhere])])
 
     assert vm.occupations == (
         Occupation(port=22, sources=("192.0.2.9",), ends_at=datetime(2026, 11, 22, 19, tzinfo=UTC)),
