@@ -198,7 +198,7 @@ def test_a_flag_that_is_missing_is_false():
     assert web.flag(request(params={}), "dryRun") is False
 
 
-@pytest.mark.parametrize("text", ["", "1", "yes", "tru e"])
+@pytest.mark.parametrize("text", ["", "1", "yes", "yes e"])
 def test_a_flag_that_is_neither_is_refused(text):
     """A dry run that was meant must never act."""
     with pytest.raises(InvalidRequest) as caught:

@@ -50,7 +50,7 @@ class Trail:
     def records(self, subscription=HERE):
         return list(Drainer(self.store, self.audit).records(subscription))
 
-    def whats(self, subscription=HERE):
+    def told(self, subscription=HERE):
         return [record.event["what"] for record in self.records(subscription)]
 
     def broken(self, subscription=HERE):
@@ -97,7 +97,7 @@ def test_what_stands_in_the_outbox_reaches_the_chain_in_order(trail):
     drained = trail.drain()
 
     assert drained == 3
-    assert sorted(trail.whats()) == ["thing.happened0", "thing.happened1", "thing.happened2"]
+    assert sorted(trail.told()) == ["thing.happened0", "thing.happened1", "thing.happened2"]
     assert trail.state.rows("a|") == ()
     assert trail.broken() is None
 
