@@ -23,16 +23,15 @@ class Aimed:
         for place, rule in enumerate(rules):
             self._place(place, rule)
 
-    def at(self, address: str) -> list[SecurityRule]:
+    def at(self, *addresses: str) -> list[SecurityRule]:
         """
-        Return the rules that may take packets to *address*, in their order.
+        Return the rules that may take packets to one of *addresses*, in their order.
 
         Left out is only what surely does not: outbound rules, and rules all of whose destinations
         are other single addresses. What cannot be read, or is not in force, is never left out.
         """
-        prefix = network(address)
-        mine = self._narrow.get(str(prefix), ()) if prefix is not None else ()
-        return [self._rules[place] for place in sorted({*self._wide, *mine})]
+        mine = {place for text in addresses for place in self._narrow.get(str(network(text)), ())}
+        return [self._rules[place] for place in sorted(mine.union(self._wide))]
 
     def _place(self, place: int, rule: SecurityRule) -> None:
         if rule.faults or not rule.in_force:

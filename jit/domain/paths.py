@@ -8,13 +8,14 @@ succeeded. Behind a firewall the VM sees an address of AzureFirewallSubnet and n
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from enum import Enum
 from ipaddress import ip_address, ip_network
 
 from jit.domain import armid, nsg
 from jit.domain.addresses import network
+from jit.domain.aimed import Aimed
 from jit.domain.companion import parse_companion_name
 from jit.domain.firewall import NatRule
 from jit.domain.jitrules import JitAllow
@@ -97,33 +98,41 @@ class MachineView:
         return None if None in found else [guard for guard in found if guard is not None]
 
 
-def narrowed(view: MachineView, port: int) -> MachineView:
+class Sieve:
     """
-    Return *view* without the NSG rules that certainly do not concern one port of the VM.
+    Leaves out of views the NSG rules that certainly do not concern one port of a VM.
 
-    Every look at that port shows the same; where many grants share an NSG, each looks at less.
-    For looking only: priorities that are taken by other rules are not to be seen in it.
+    Every look at that port shows the same; where many grants share an NSG, each looks at less. For
+    looking only: priorities that are taken by other rules are not to be seen. An NSG is sorted by
+    address once, so a sieve serves one reading of Azure.
     """
-    own = {network(address) for address in addresses(view.vm)}
-    guards = {
-        key: replace(
-            guard,
-            rules=tuple(rule for rule in guard.rules if _concerns(rule, port, own)),
-            allows=tuple(a for a in guard.allows if any(port in ports for ports in a.ports)),
-        )
-        for key, guard in view.guards.items()
-    }
-    return replace(view, guards=guards)
+
+    def __init__(self) -> None:
+        self._aimed: dict[str, Aimed] = {}
+
+    def narrowed(self, view: MachineView, port: int) -> MachineView:
+        """Return *view* with what may concern *port*."""
+        own = addresses(view.vm)
+        guards = {
+            key: replace(
+                guard,
+                rules=tuple(rule for rule in self._at(guard, own) if _concerns(rule, port)),
+                allows=tuple(a for a in guard.allows if any(port in ports for ports in a.ports)),
+            )
+            for key, guard in view.guards.items()
+        }
+        return replace(view, guards=guards)
+
+    def _at(self, guard: Guard, own: Sequence[str]) -> Sequence[SecurityRule]:
+        if guard.id not in self._aimed:
+            self._aimed[guard.id] = Aimed(guard.rules)
+        return self._aimed[guard.id].at(*own)
 
 
-def _concerns(rule: SecurityRule, port: int, own: Collection[Network | None]) -> bool:
-    if rule.faults or rule.destination_groups or not rule.in_force:
+def _concerns(rule: SecurityRule, port: int) -> bool:
+    if rule.faults or not rule.in_force:
         return True
-    elsewhere = (
-        prefix is not None and prefix.num_addresses == 1 and prefix not in own
-        for prefix in map(network, rule.destinations)
-    )
-    return any(port in ports for ports in rule.destination_ports) and not all(elsewhere)
+    return any(port in ports for ports in rule.destination_ports)
 
 
 class Sight(Enum):

@@ -252,13 +252,13 @@ _WRONG: Mapping[Status, frozenset[Sight]] = {
 
 def _missing(book: Book, observed: Observed) -> Iterator[Item | None]:
     """Look at the path of each grant that should have one; an NSG is sifted once a VM port."""
-    sifted: dict[tuple[str, int], MachineView] = {}
+    sieve, sifted = paths.Sieve(), dict[tuple[str, int], MachineView]()
     for grant in book.grants.values():
         key = armid.key(grant.vm_id)
         view = observed.machines.get(key)
         if view is not None and book.wanting(grant) and grant.seen:
             port = (key, grant.port)
-            sifted[port] = sifted.get(port) or paths.narrowed(view, grant.port)
+            sifted[port] = sifted.get(port) or sieve.narrowed(view, grant.port)
             yield _grant(grant, sifted[port])
 
 
