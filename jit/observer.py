@@ -102,9 +102,11 @@ class Observer:
         self._recent[subscription] = (monotonic(), found)
         return found
 
-    def recent_machines(self, subscription: str, *, now: datetime) -> tuple[VirtualMachine, ...]:
+    def recent_machines(
+        self, subscription: str, *, now: datetime
+    ) -> tuple[tuple[VirtualMachine, ...], bool]:
         """
-        Return every VM as it is now or was a few seconds ago.
+        Return every VM as it is now or was a few seconds ago, and whether it was read just now.
 
         For answers to callers: repeating a request that is denied must not be a way to use up
         the identity's quota of reads (25 a second: Learn, "Understand how Azure Resource Manager
@@ -112,8 +114,8 @@ class Observer:
         """
         read_at, found = self._recent.get(subscription, (-_RECENT_SECONDS, ()))
         if monotonic() - read_at < _RECENT_SECONDS:
-            return found
-        return self.machines(subscription, now=now)
+            return found, False
+        return self.machines(subscription, now=now), True
 
     def inventory(
         self, snapshot: topology.Snapshot, *, now: datetime

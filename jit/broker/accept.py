@@ -155,15 +155,17 @@ class Acceptor:
         """Read the subscriptions from Azure, and keep what was read."""
         found: dict[str, VirtualMachine] = {}
         for subscription in {armid.subscription(machine.id) for machine in draft.machines}:
-            machines = self._read(subscription, now)
-            self._store.remember_machines(subscription, machines, complete=True)
+            machines, new = self._read(subscription, now)
+            if new:  # what was read before may be older than what the inventory holds by now
+                self._store.remember_machines(subscription, machines, complete=True)
             found |= {armid.key(vm.id): vm for vm in machines}
         return found
 
-    def _read(self, subscription: str, now: datetime) -> tuple[VirtualMachine, ...]:
+    def _read(self, subscription: str, now: datetime) -> tuple[tuple[VirtualMachine, ...], bool]:
+        """Return the VMs of a subscription, and whether they were read just now."""
         observer = self._observer()
         if subscription not in observer.watched():
-            return ()
+            return (), False
         return observer.recent_machines(subscription, now=now)
 
     def _known_or_refused(self, submission: Submission, now: datetime) -> Whole:

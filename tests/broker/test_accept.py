@@ -7,7 +7,7 @@ import pytest
 
 from jit.domain.errors import AccessDenied, Conflict, InvalidRequest, Rejected, Unavailable
 from tests.broker.inprocess import ALICE, DAVE, ELSEWHERE, HERE, THERE, farm, policy_of, wish
-from tests.local.azure.sim import DB01, HUB01, NEW01, WEB01, group, machine
+from tests.local.azure.sim import DB01, HUB01, NEW01, PRODUCTION, WEB01, group, machine
 
 DOWN = {"status": 503, "code": "ServerUnavailable"}
 NOBODYS = group("rg-web", "5c0ffee0-0000-4000-8000-00000000dead")
@@ -293,6 +293,20 @@ def test_repeating_a_denied_request_does_not_use_up_azures_quota(broker):
         broker.accept(wish(DB01, 444))
 
     assert broker.calls.count("arm") == before
+
+
+def test_what_was_read_a_moment_ago_does_not_replace_newer_knowledge(broker):
+    """A comparison that ran in between knows better: its inventory stays."""
+    with pytest.raises(AccessDenied):
+        broker.accept(wish(DB01, 443))
+    broker.occupy(DB01, 22, ELSEWHERE)
+    found = broker.azure.observer().machines(PRODUCTION, now=broker.now)
+    broker.store.remember_machines(PRODUCTION, found, complete=True)
+
+    with pytest.raises(AccessDenied):
+        broker.accept(wish(DB01, 443), DAVE)
+
+    assert broker.store.machine(DB01).occupations != ()
 
 
 def test_an_unknown_vm_is_not_denied_while_azure_cannot_be_asked(broker):

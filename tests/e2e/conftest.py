@@ -1,17 +1,29 @@
-"""One local stack for a session of end-to-end tests: two hosts, the clock frozen."""
+"""Fixtures: one running stack with two hosts for the session, an empty one for each test."""
 
 from collections.abc import Iterator
 
 import pytest
 
 from local.stack import Options, Stack
-from tests.e2e.broker import Broker
+from tests.e2e.town import Town
 
 
 @pytest.fixture(scope="session")
-def broker(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Broker]:
-    """The broker on two host instances; every test uses machines of its own."""
+def _stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
     with Stack(tmp_path_factory.mktemp("stack"), Options(hosts=(0, 0))) as stack:
-        found = Broker(stack)
-        found.sim("POST", "/clock", {"freeze": True})
-        yield found
+        yield stack
+
+
+@pytest.fixture
+def town(_stack: Stack) -> Iterator[Town]:
+    """The running stack: nothing asked yet, Azure as the landscape says, the clock stopped."""
+    town = Town(_stack)
+    town.reset()
+    yield town
+    town.reset()
+
+
+@pytest.fixture
+def town_as_it_is(_stack: Stack) -> Town:
+    """The running stack, for what must leave it as it was: empty."""
+    return Town(_stack)

@@ -1,30 +1,53 @@
-"""The main job over HTTP: a request opens a path, and it closes again."""
+"""The main job over HTTP on the whole local stack: a path opens, and it closes again."""
 
-from tests.e2e.broker import ALICE, DAVE, STRANGER
+import pytest
+
+from tests.e2e.town import ELSEWHERE, HERE, THERE, farm, wish
+from tests.local.azure.sim import DB01, FW_PROD, NSG_WEB, WEB01
+
+pytestmark = pytest.mark.e2e
 
 
-def test_a_path_through_an_nsg_opens_for_its_source_alone_and_expires(broker):
-    """Open means reachable for the source, closed means unreachable for everybody."""
-    request = broker.ask("farm01")
-    opened = broker.until(request, "open")
-    seen = [broker.reaches("farm01", 22, source) for source in (ALICE, STRANGER)]
-    broker.advance("PT1H")
-    closed = broker.until(request, "closed")
+def _rules(town):
+    """Every rule of web01's firewall and NSG by collection or name, whoever wrote it."""
+    firewall = town.resource(FW_PROD)["properties"]
+    kinds = ("natRuleCollections", "networkRuleCollections", "applicationRuleCollections")
+    found = {item["name"]: item["properties"]["rules"] for kind in kinds for item in firewall[kind]}
+    rules = town.resource(NSG_WEB)["properties"]["securityRules"]
+    return found | {rule["name"]: rule["properties"]["priority"] for rule in rules}
 
-    assert seen == [True, False]
-    assert opened["grants"][0]["connection"]["command"].startswith("ssh -p 22 user@")
+
+# ---- one person ----------------------------------------------------------------------------------
+
+
+def test_a_path_through_an_nsg_opens_for_its_source_alone(town):
+    """From POST to ``open``; what it says to connect to works."""
+    request_id = town.ask(wish(farm(1)))
+
+    opened = town.until_status(request_id, "open")
+
+    assert opened["grants"][0]["connection"]["command"] == "ssh -p 22 user@20.71.21.11"
+    assert town.reachable(farm(1), 22, HERE)
+    assert not town.reachable(farm(1), 22, THERE)
+
+
+def test_a_path_is_closed_by_defender_at_its_end(town):
+    """Azure's own expiry goes first; the broker watches, and removes nothing."""
+    request_id = town.ask(wish(farm(2)))
+    town.until_status(request_id, "open")
+
+    closed = town.until_status(request_id, "closed", 70)
+
     assert closed["grants"][0]["closeReason"] == "expired"
-    assert not broker.reaches("farm01", 22, ALICE)
+    assert not town.reachable(farm(2))
+    assert town.calls("DELETE") == []
 
 
-def test_a_path_through_the_firewall_opens_with_its_companion_and_leaves_nothing(broker):
-    """The connection line names the firewall; the companion rule comes and goes."""
-    request = broker.ask("web01", 3389)
-    opened = broker.until(request, "open")
-    companions = broker.rules(f"jit-broker-{request}")
-    seen = [broker.reaches("web01", 3389, source) for source in (ALICE, STRANGER)]
-    broker.call("POST", f"/access-requests/{request}/revoke", {"reason": "done"})
-    closed = broker.until(request, "closed")
+def test_a_path_through_the_firewall_opens_with_its_companion(town):
+    """The command names the firewall; the NSG lets the firewall's own addresses through."""
+    request_id = town.ask(wish(WEB01, 3389))
+
+    opened = town.until_status(request_id, "open", 8)
 
     assert opened["grants"][0]["connection"] == {
         "via": "firewall",
@@ -32,194 +55,172 @@ def test_a_path_through_the_firewall_opens_with_its_companion_and_leaves_nothing
         "port": 13389,
         "command": "mstsc /v:52.137.62.53:13389",
     }
-    assert len(companions) == 1
-    assert seen == [True, False]
-    assert closed["grants"][0]["closeReason"] == "revoked"
-    assert broker.rules("jit-broker-") == []
-    assert not broker.reaches("web01", 3389, ALICE)
+    assert any(name.startswith("jit-broker-") for name in _rules(town))
+    assert town.reachable(WEB01, 3389, HERE)
+    assert not town.reachable(WEB01, 3389, THERE)
 
 
-def test_a_second_person_joins_and_leaves_without_hurting_the_first(broker):
-    """Whoever came first keeps the path all the way."""
-    first = broker.ask("farm02")
-    broker.until(first, "open")
-    second = broker.ask("farm02", 22, DAVE, user="dave", duration="PT30M")
-    broker.until(second, "open")
-    both = [broker.reaches("farm02", 22, source) for source in (ALICE, DAVE)]
-    broker.call("POST", f"/access-requests/{second}/revoke", user="dave")
-    broker.until(second, "closed")
-    after = [broker.reaches("farm02", 22, source) for source in (ALICE, DAVE)]
+def test_a_path_through_the_firewall_is_not_open_before_its_update(town):
+    """``open`` means effective, not asked for."""
+    request_id = town.ask(wish(WEB01, 3389))
 
-    assert both == [True, True]
-    assert after == [True, False]
-    assert broker.shown(first)["status"] == "open"
+    town.until(lambda: town.resource(FW_PROD)["properties"]["provisioningState"] == "Updating", 2)
+
+    assert town.request(request_id)["status"] in {"pending", "opening"}
+    assert not town.reachable(WEB01, 3389)
 
 
-def test_rules_that_azure_forgets_are_found_and_removed(broker):
-    """After its end a path is observed gone, whoever removes the rules."""
-    fault = {"match": {"method": "POST", "path": "initiate"}, "times": 1, "leaveRules": True}
-    broker.sim("POST", "/faults", {"faults": [fault]})
-    request = broker.ask("farm03", duration="PT10M")
-    broker.until(request, "open")
-    broker.advance("PT11M")
-    closed = broker.until(request, "closed")
+def test_a_path_through_the_firewall_leaves_nothing_behind(town):
+    """NAT rule, NSG rules, companion: gone; every rule of the customer's as it was."""
+    before = _rules(town)
+    request_id = town.ask(wish(WEB01, 3389, duration="PT20M"))
+    town.until_status(request_id, "open", 8)
 
-    assert closed["grants"][0]["closeReason"] == "expired"
-    assert not broker.reaches("farm03", 22, ALICE)
+    town.until_status(request_id, "closed", 45)
+
+    assert _rules(town) == before
 
 
-def test_an_extension_keeps_the_path_open_beyond_its_first_end(broker):
-    """The end moves; the path does not close in between."""
-    request = broker.ask("farm04", duration="PT30M")
-    first_end = broker.until(request, "open")["grants"][0]["expiresAt"]
-    answer = broker.call("POST", f"/access-requests/{request}/extend", {"duration": "PT2H"})
-    broker.eventually(lambda: broker.initiates("farm04") == 2)
-    broker.advance("PT40M")
-    later = broker.until(request, "open")
+def test_several_ports_of_several_vms_are_one_request(town):
+    """Two policies, four paths, one id to watch."""
+    body = wish(farm(3))
+    ports = [{"number": 22}, {"number": 3389}]
+    body["virtualMachines"] = [{"id": vm, "ports": ports} for vm in (farm(3), farm(13))]
+    request_id = town.ask(body)
+
+    town.until_status(request_id, "open", 4)
+
+    inside = [town.reachable(vm, port) for vm in (farm(3), farm(13)) for port in (22, 3389)]
+    assert inside == [True] * 4
+
+
+def test_a_scheduled_request_opens_at_its_start(town):
+    """Not before; its duration counts from then on."""
+    start = town.now.timestamp() + 3600
+    body = wish(farm(4), startTime=town.now.fromtimestamp(start, town.now.tzinfo).isoformat())
+    request_id = town.ask(body)
+    town.advance("PT55M")
+    waiting = town.request(request_id)
+
+    opened = town.until_status(request_id, "open", 10)
+
+    assert (waiting["status"], waiting["expiresAt"]) == ("scheduled", None)
+    assert opened["grants"][0]["openedAt"] >= opened["startsAt"]
+
+
+# ---- giving back, keeping longer -----------------------------------------------------------------
+
+
+def test_a_path_that_is_given_back_is_gone(town):
+    """Revoked by the broker's own hand, for the API knows no revoke."""
+    request_id = town.ask(wish(farm(5)))
+    town.until_status(request_id, "open")
+    answer = town.post(request_id, "revoke", {"reason": "done"})
+
+    closed = town.until_status(request_id, "closed")
 
     assert answer.status == 202
-    assert later["grants"][0]["expiresAt"] > first_end
-    assert broker.reaches("farm04", 22, ALICE)
+    assert closed["grants"][0]["closeReason"] == "revoked"
+    assert not town.reachable(farm(5))
 
 
-def test_a_request_for_later_waits_for_its_start(broker):
-    """Nothing opens before the start; then it opens by itself."""
-    now = broker.sim("GET", "/clock")["now"]
-    start = f"{now[:11]}23:59:00Z"
-    request = broker.ask("farm05", startTime=start)
-    early = broker.shown(request)
+def test_a_path_through_the_firewall_that_is_given_back_is_gone(town):
+    """In one update of the firewall, with the customer's rules untouched."""
+    before = _rules(town)
+    request_id = town.ask(wish(WEB01, 3389))
+    town.until_status(request_id, "open", 8)
+    town.post(request_id, "revoke")
 
-    assert early["status"] == "scheduled"
-    assert not broker.reaches("farm05", 22, ALICE)
+    town.until_status(request_id, "closed", 20)
 
-
-def test_the_outcome_is_202_with_a_place_to_ask_until_it_is_200(broker):
-    """Logic Apps' async pattern: absolute Location and Retry-After on each 202."""
-    answer = broker.call("POST", "/access-requests", broker.body("farm06"))
-    request = answer.json["id"]
-    path = f"/access-requests/{request}/outcome"
-    before = broker.call("GET", path)
-    broker.until(request, "open")
-    after = broker.call("GET", path)
-
-    assert answer.headers["location"].endswith(f"/api{path}")
-    assert (before.status, after.status) == (202, 200)
-    assert before.headers["location"].startswith("http://")
-    assert before.headers["retry-after"].isdigit()
-    assert after.json["grants"][0]["connection"]["address"]
+    assert _rules(town) == before
 
 
-def test_the_same_key_on_two_instances_is_one_request(broker):
-    """A repetition is answered with the request it repeats; another body is a conflict."""
-    body = broker.body("farm07")
-    answers = [
-        broker.call("POST", "/access-requests", body, Idempotency_Key="CHG-7") for _ in range(4)
-    ]
-    other = body | {"duration": "PT2H"}
-    conflict = broker.call("POST", "/access-requests", other, Idempotency_Key="CHG-7")
+def test_an_extended_path_outlives_its_first_end(town):
+    """Without a gap that anybody would notice afterwards."""
+    request_id = town.ask(wish(farm(6), duration="PT30M"))
+    town.until_status(request_id, "open")
+    town.advance("PT20M")
+    answer = town.post(request_id, "extend", {"duration": "PT1H"})
+    town.until(lambda: len(town.calls("POST", "/initiate")) == 2, 2)
 
-    assert {answer.status for answer in answers} == {202}
-    assert len({answer.json["id"] for answer in answers}) == 1
-    assert conflict.status == 409
-    assert conflict.json["errors"][0]["code"] == "idempotency-key-reused"
+    town.advance("PT15M")
+    town.until_status(request_id, "open", 2)
 
-
-def test_a_faulty_request_stores_nothing(broker):
-    """Every fault is named, and the list stays as it was."""
-    body = broker.body("farm08", sources=["0.0.0.0/0"], duration="P1M", extra=1)
-    answer = broker.call("POST", "/access-requests", body, user="bob")
-    listed = broker.call("GET", "/access-requests?vm=farm08", user="olga")
-
-    pointers = {error["pointer"] for error in answer.json["errors"]}
-    assert answer.status == 400
-    assert answer.headers["content-type"].startswith("application/problem+json")
-    assert pointers == {"#/sources/0", "#/duration", "#/extra"}
-    assert listed.json["value"] == []
+    assert answer.status == 202
+    assert town.reachable(farm(6))
 
 
-def test_what_the_policy_forbids_is_denied_with_the_audited_request(broker):
-    """A denial is 403, names the place, and carries the id of its audit record."""
-    answer = broker.call("POST", "/access-requests", broker.body("hub01"))
-
-    assert answer.status == 403
-    assert answer.json["errors"][0]["code"] == "vm-unsupported"
-    assert answer.json["requestId"]
+# ---- several people ------------------------------------------------------------------------------
 
 
-def test_a_dry_run_decides_and_stores_nothing(broker):
-    """200 with the decision; no request."""
-    answer = broker.call("POST", "/access-requests", broker.body("farm09", dryRun=True))
-    listed = broker.call("GET", "/access-requests?vm=farm09", user="olga")
+def test_a_second_person_joins_and_leaves_without_hurting_the_first(town):
+    """One port, two sources, and never somebody else's."""
+    first = town.ask(wish(DB01))
+    town.until_status(first, "open")
+    second = town.ask(wish(DB01, source=THERE), as_="dave")
+    town.until_status(second, "open")
+    together = [town.reachable(DB01, 22, source) for source in (HERE, THERE, ELSEWHERE)]
+    town.post(second, "revoke", as_="dave")
 
-    assert answer.status == 200
-    assert answer.json["decision"]["allowed"] is True
-    assert listed.json["value"] == []
+    town.until_status(second, "closed", 10)
 
-
-def test_an_operator_puts_a_machine_under_jit_and_a_requester_may_ask_at_once(broker):
-    """PUT jit-policy: from NotConfigured to a request that is accepted."""
-    port = {"number": 22, "protocol": "TCP", "allowedSources": ["*"], "maxDuration": "PT3H"}
-    wish = {"virtualMachines": [{"id": broker.machine("new01")["id"], "ports": [port]}]}
-    refused = broker.call("PUT", "/virtual-machines/jit-policy", wish, user="alice")
-    answer = broker.patient("PUT", "/virtual-machines/jit-policy", wish, "olga")
-    asked = broker.call("POST", "/access-requests", broker.body("new01"))
-    broker.call("POST", f"/access-requests/{asked.json['id']}/revoke")
-    broker.until(asked.json["id"], "closed")
-    removal = {"virtualMachines": [{"id": broker.machine("new01")["id"]}]}
-    removed = broker.patient("DELETE", "/virtual-machines/jit-policy", removal, "olga")
-
-    assert refused.status == 403
-    assert answer.status == 200, answer.json
-    assert asked.status == 202
-    assert removed.status == 200, removed.json
+    assert together == [True, True, False]
+    assert town.request(first)["status"] == "open"
+    assert [town.reachable(DB01, 22, source) for source in (HERE, THERE)] == [True, False]
 
 
-def test_nobody_sees_or_ends_somebody_elses_request(broker):
-    """To a requester, another's request looks like none; an operator sees and ends it."""
-    request = broker.ask("farm10")
-    path = f"/access-requests/{request}"
-    looks = [broker.call("GET", path, user=user).status for user in ("dave", "olga", "audra")]
-    refused = broker.call("POST", f"{path}/revoke", user="dave")
-    revoked = broker.call("POST", f"{path}/revoke", {"reason": "ticket closed"}, user="olga")
+def test_a_portal_users_path_is_never_cut_short(town):
+    """Whoever came by the portal keeps the port: 409, with the time it is free again."""
+    town.occupy(farm(7), 22, ELSEWHERE)
+    question = wish(farm(7), dryRun=True)
 
-    assert looks == [404, 200, 200]
-    assert refused.status == 404
-    assert revoked.status == 202
+    def known() -> bool:
+        decision = town.api("POST", "access-requests", question).json["decision"]
+        return not decision["allowed"]
 
+    town.until(known, 7)  # the inventory is as old as the last comparison
+    answer = town.api("POST", "access-requests", wish(farm(7)))
 
-def test_reconcile_is_the_operators_and_its_plan_names_no_rule_when_all_is_well(broker):
-    """A dry run returns the plan; a requester may not even ask."""
-    refused = broker.call("POST", "/reconcile?dryRun=true", user="alice")
-    planned = broker.call("POST", "/reconcile?dryRun=true", user="olga")
-    started = broker.call("POST", "/reconcile", user="olga")
-
-    removals = [item for item in planned.json["plan"] if item["action"] == "remove-rule"]
-    assert refused.status == 403
-    assert (planned.status, planned.json["dryRun"], removals) == (200, True, [])
-    assert started.status == 202
+    assert (answer.status, answer.json["errors"][0]["code"]) == (409, "occupied")
 
 
-def test_the_broker_never_needs_more_than_its_role(broker):
-    """Under exactly the permissions of infra/role.json nothing is refused."""
-    request = broker.ask("farm11")
-    broker.until(request, "open")
-    broker.call("POST", f"/access-requests/{request}/revoke")
-    broker.until(request, "closed")
+def test_a_path_that_a_portal_user_took_over_is_superseded(town):
+    """Closed, with the reason; never asked for again."""
+    request_id = town.ask(wish(farm(8)))
+    town.until_status(request_id, "open")
+    town.occupy(farm(8), 22, ELSEWHERE)
 
-    assert [item for item in broker.sim("GET", "/log") if item["status"] == 403] == []
+    closed = town.until_status(request_id, "closed", 15)
 
-
-def test_health_answers_anybody(broker):
-    """No sign-in, no detail."""
-    answer = broker.call("GET", "/health", user="-")
-
-    assert answer.status == 200
-    assert answer.json["status"] == "ok"
+    assert closed["grants"][0]["closeReason"] == "superseded"
+    assert town.reachable(farm(8), 22, ELSEWHERE)
 
 
-def test_a_caller_without_a_sign_in_is_told_so(broker):
-    """401, as a problem."""
-    answer = broker.call("GET", "/virtual-machines", user="-")
+# ---- what Azure forgets --------------------------------------------------------------------------
 
-    assert answer.status == 401
-    assert answer.headers["content-type"].startswith("application/problem+json")
+
+def test_a_rule_that_azure_forgot_is_found_and_removed(town):
+    """``closed`` is what was observed gone."""
+    town.faults({"match": {"path": "rg-farm-1"}, "times": None, "leaveRules": True})
+    request_id = town.ask(wish(farm(9), duration="PT5M"))
+    town.until_status(request_id, "open")
+
+    town.until_status(request_id, "closed", 15)
+
+    assert town.calls("DELETE", "securityRules") != []
+    assert not town.reachable(farm(9))
+
+
+def test_a_rule_that_comes_back_after_the_end_is_removed(town):
+    """Somebody's backup restored it: its grant's tombstone still knows it."""
+    request_id = town.ask(wish(farm(10), duration="PT5M"))
+    town.until_status(request_id, "open")
+    rule = town.rule_of(farm(10))
+    town.until_status(request_id, "closed", 15)
+    town.sim("PUT", "state", {"resources": rule})
+    inside = town.reachable(farm(10))
+
+    town.until(lambda: not town.reachable(farm(10)), 15)
+
+    assert inside

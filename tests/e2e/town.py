@@ -25,8 +25,9 @@ HERE, THERE, ELSEWHERE = "203.0.113.7", "203.0.113.8", "198.51.100.20"
 """Three addresses that count as public."""
 
 _TABLES = ("JitState", "JitIdempotency", "JitHistory")
+_UNAVAILABLE = 503
 _STEPS = 60  # looks on the way to the end of the wait, a few seconds apart at least
-_PATIENCE = 60.0  # seconds of real time for the hosts to catch up with a clock that was moved
+_PATIENCE_SECONDS = 60  # of real time, for the hosts to catch up with a clock that was moved
 
 
 class NotSo(AssertionError):
@@ -97,6 +98,18 @@ class Town:
         """Decide about a request: ``revoke`` or ``extend``."""
         return self.api("POST", f"access-requests/{request_id}/{verb}", body, as_=as_)
 
+    def patient(self, method: str, path: str, body: object, *, as_: str) -> Answer:
+        """Repeat a call while the answer is 503: somebody works on the same thing."""
+        answers = [self.api(method, path, body, as_=as_)]
+
+        def answered() -> bool:
+            if answers[-1].status == _UNAVAILABLE:
+                answers.append(self.api(method, path, body, as_=as_))
+            return answers[-1].status != _UNAVAILABLE
+
+        self.until(answered, 1)
+        return answers[-1]
+
     # ---- time ------------------------------------------------------------------------------------
 
     @property
@@ -112,18 +125,26 @@ class Town:
         """
         Move the clock, *minutes* at most, until *holds*.
 
+        At their end the hosts get real time to catch up, in which the clock ticks as a real one.
+
         Raises:
-            NotSo: It does not hold, though the hosts had time to catch up with the clock.
+            NotSo: It does not hold even then.
         """
         end = self.now + timedelta(minutes=minutes)
         step = f"PT{max(4, int(minutes * 60 / _STEPS))}S"
-        deadline = time.monotonic() + _PATIENCE
+        while self.now < end:
+            if holds():
+                return
+            self.advance(step)
+        began = time.monotonic()
+        ticked = 0
         while not holds():
-            if self.now < end:
-                self.advance(step)
-                deadline = time.monotonic() + _PATIENCE
-            elif time.monotonic() > deadline:
+            passed = int(time.monotonic() - began)
+            if passed > _PATIENCE_SECONDS:
                 raise NotSo(f"not within {minutes} minutes\n{self._present()}")
+            if passed > ticked:
+                ticked = passed
+                self.advance("PT1S")
 
     def until_status(self, request_id: str, status: str, minutes: float = 3) -> dict[str, Any]:
         """Wait until a request has *status*; return it."""
@@ -153,6 +174,15 @@ class Town:
         """Return a resource as it stands in Azure."""
         found = self.sim("GET", "state")["resources"]
         return next(value for key, value in found.items() if key.lower() == resource_id.lower())
+
+    def rule_of(self, vm: str) -> dict[str, Any]:
+        """Return the rule that lets somebody reach a VM of a farm, as a patch that restores it."""
+        group_id = vm.partition("/providers/")[0]
+        name = group_id.rsplit("/", 1)[1].replace("rg-", "nsg-")
+        nsg = f"{group_id}/providers/Microsoft.Network/networkSecurityGroups/{name}"
+        rules = self.resource(nsg)["properties"]["securityRules"]
+        (found,) = (rule for rule in rules if "JITRule-" in rule["name"])
+        return {f"{nsg}/securityRules/{found['name']}": found}
 
     def faults(self, *faults: object) -> None:
         """Have calls to Azure go wrong."""

@@ -1,0 +1,409 @@
+"""The HTTP contract on the whole local stack: what is answered, where to look, what is refused."""
+
+import json
+from datetime import UTC, datetime, timedelta
+
+import pytest
+
+from tests.e2e.town import ELSEWHERE, HERE, farm, wish
+from tests.local.azure.sim import DB01, HUB01, NEW01, WEB01, group, machine
+
+pytestmark = pytest.mark.e2e
+
+KEY = {"Idempotency-Key": "CHG0030001-1"}
+
+
+# ---- accepted ------------------------------------------------------------------------------------
+
+
+def test_an_accepted_request_is_202_with_a_place_to_watch(town):
+    """Absolute, and it is where the outcome is."""
+    answer = town.api("POST", "access-requests", wish(farm(1)))
+
+    place = f"{town.stack.url}/api/access-requests/{answer.json['id']}/outcome"
+    assert (answer.status, answer.headers["location"]) == (202, place)
+    assert int(answer.headers["retry-after"]) > 0
+    assert (answer.json["status"], answer.json["grants"][0]["connection"]) == ("pending", None)
+
+
+def test_an_outcome_is_202_until_the_request_is_settled_then_200(town):
+    """The async pattern of Logic Apps, followed as it is written."""
+    request_id = town.ask(wish(farm(2)))
+    path = f"access-requests/{request_id}/outcome"
+    first = town.api("GET", path)
+
+    town.until(lambda: town.api("GET", path).status == 200, 3)
+
+    assert (first.status, first.headers["location"]) == (202, f"{town.stack.url}/api/{path}")
+    assert town.api("GET", path).json["status"] == "open"
+
+
+def test_a_request_for_later_is_watched_every_ten_minutes(town):
+    """Nobody polls every few seconds for a week."""
+    start = (town.now + timedelta(days=7)).isoformat()
+
+    answer = town.api("POST", "access-requests", wish(farm(3), startTime=start))
+
+    assert (answer.json["status"], answer.headers["retry-after"]) == ("scheduled", "600")
+
+
+def test_a_dry_run_is_200_with_the_decision_and_stores_nothing(town):
+    """Yes or no, and why."""
+    yes = town.api("POST", "access-requests", wish(farm(1), dryRun=True))
+    no = town.api("POST", "access-requests", wish(HUB01, dryRun=True))
+
+    assert (yes.status, yes.json["decision"]["allowed"]) == (200, True)
+    assert (no.status, no.json["decision"]["errors"][0]["code"]) == (200, "vm-unsupported")
+    assert town.listed() == []
+
+
+# ---- the same call twice -------------------------------------------------------------------------
+
+
+def test_a_repetition_at_another_instance_is_the_same_request(town):
+    """Retries land anywhere."""
+    asked = [town.ask(wish(farm(4)), host=host, headers=KEY) for host in (0, 1, 0, 1, 1)]
+
+    assert len(set(asked)) == 1
+    assert len(town.listed()) == 1
+
+
+def test_a_key_used_with_another_body_is_a_conflict_at_any_instance(town):
+    """It would be two requests that look like one."""
+    town.ask(wish(farm(4)), host=0, headers=KEY)
+
+    answer = town.api("POST", "access-requests", wish(farm(5)), host=1, headers=KEY)
+
+    assert (answer.status, answer.json["errors"][0]["code"]) == (409, "idempotency-key-reused")
+
+
+@pytest.mark.parametrize("key", ["", "é", "a\tb", "x" * 256])
+def test_a_key_that_cannot_be_used_is_refused(town, key):
+    """The caller believes to be protected."""
+    answer = town.api("POST", "access-requests", wish(farm(4)), headers={"Idempotency-Key": key})
+
+    assert (answer.status, answer.json["errors"][0]["code"]) == (400, "idempotency-key-malformed")
+
+
+# ---- refused -------------------------------------------------------------------------------------
+
+
+def _with(**changes):
+    return wish(farm(6), **changes)
+
+
+def _vm(vm_id, *ports):
+    return {"virtualMachines": [{"id": vm_id, "ports": list(ports) or [{"number": 22}]}]}
+
+
+FOREIGN = machine("web01", group("rg-web", "5c0ffee0-0000-4000-8000-00000000dead"))
+BAD_BODIES = {
+    "nothing": (b"", 400, None),
+    "no-json": (b"{", 400, None),
+    "not-an-object": (b"[]", 400, None),
+    "duplicate-keys": (b'{"duration": "PT1H", "duration": "PT2H"}', 400, None),
+    "not-a-number": (b'{"duration": NaN}', 400, None),
+    "too-deep": (b"[" * 40 + b"]" * 40, 400, None),
+    "endless": (b"[" * 60_000, 400, None),
+    "not-utf-8": (b'{"duration": "\xff"}', 400, None),
+    "too-large": (b" " * (64 * 1024 + 1), 413, None),
+    "empty": ({}, 400, "missing-field"),
+    "unknown-field": (_with(colour="red"), 400, "unknown-field"),
+    "later-field": (_with(callbackUrl="https://x.example"), 400, "not-supported"),
+    "on-behalf-of": (
+        _with(onBehalfOf="a11ce000-0000-4000-8000-000000000001"),
+        400,
+        "not-supported",
+    ),
+    "no-machines": (_with(virtualMachines=[]), 400, "too-few"),
+    "many-machines": (
+        _with(virtualMachines=[_vm(farm(1))["virtualMachines"][0]] * 91),
+        400,
+        "too-many",
+    ),
+    "machine-twice": (
+        _with(virtualMachines=[_vm(each)["virtualMachines"][0] for each in (WEB01, WEB01.upper())]),
+        400,
+        "duplicate-vm",
+    ),
+    "two-subscriptions": (
+        _with(virtualMachines=[_vm(each)["virtualMachines"][0] for each in (WEB01, farm(1))]),
+        400,
+        "subscriptions-differ",
+    ),
+    "path-trick": (_with(**_vm(f"{WEB01}/../x")), 400, "vm-id-malformed"),
+    "encoded-trick": (_with(**_vm(WEB01.replace("web01", "web01%2f.."))), 400, "vm-id-malformed"),
+    "other-provider": (
+        _with(**_vm(WEB01.replace("Microsoft.Compute", "Microsoft.Classic"))),
+        400,
+        "vm-id-not-a-vm",
+    ),
+    "unknown-machine": (_with(**_vm(farm(1).replace("farm01", "nobody"))), 403, "vm-not-found"),
+    "foreign-subscription": (_with(**_vm(FOREIGN)), 403, "vm-not-found"),
+    "not-configured": (_with(**_vm(NEW01)), 403, "no-jit-policy"),
+    "unsupported": (_with(**_vm(HUB01)), 403, "vm-unsupported"),
+    "no-ports": (_with(virtualMachines=[{"id": farm(1), "ports": []}]), 400, "too-few"),
+    "port-0": (_with(**_vm(farm(1), {"number": 0})), 400, "port-out-of-range"),
+    "port-65536": (_with(**_vm(farm(1), {"number": 65536})), 400, "port-out-of-range"),
+    "port-true": (_with(**_vm(farm(1), {"number": True})), 400, "wrong-type"),
+    "port-text": (_with(**_vm(farm(1), {"number": "22"})), 400, "wrong-type"),
+    "port-twice": (_with(**_vm(farm(1), {"number": 22}, {"number": 22})), 400, "duplicate-port"),
+    "port-not-allowed": (_with(**_vm(farm(1), {"number": 443})), 403, "port-not-in-policy"),
+    "wrong-protocol": (
+        _with(**_vm(farm(1), {"number": 22, "protocol": "UDP"})),
+        403,
+        "protocol-not-in-policy",
+    ),
+    "strange-protocol": (
+        _with(**_vm(farm(1), {"number": 22, "protocol": "ICMP"})),
+        400,
+        "protocol-unknown",
+    ),
+    "no-sources": (_with(sources=[]), 400, "too-few"),
+    "any-source": (_with(sources=["*"]), 400, "source-any"),
+    "every-address": (_with(sources=["0.0.0.0/0"]), 400, "source-any"),
+    "half-the-world": (_with(sources=["128.0.0.0/1"]), 400, "source-too-wide"),
+    "wide-source": (_with(sources=["203.0.112.0/23"]), 400, "source-too-wide"),
+    "host-bits": (_with(sources=["203.0.113.7/24"]), 400, "source-host-bits"),
+    "source-twice": (_with(sources=[HERE, f"{HERE}/32"]), 400, "duplicate-source"),
+    "private-source": (_with(sources=["10.0.0.7"]), 400, "source-not-public"),
+    "loopback-source": (_with(sources=["127.0.0.1"]), 400, "source-reserved"),
+    "metadata-source": (_with(sources=["169.254.169.254"]), 400, "source-reserved"),
+    "multicast-source": (_with(sources=["224.0.0.1"]), 400, "source-reserved"),
+    "tag-source": (_with(sources=["Internet"]), 400, "source-any"),
+    "octal-source": (_with(sources=["0203.0.113.7"]), 400, "source-malformed"),
+    "ipv6-source": (_with(sources=["2a01:111:f100::1"]), 403, "ipv6-not-allowed"),
+    "source-outside": (
+        wish(DB01, 3389, ELSEWHERE, duration="PT1H"),
+        403,
+        "source-not-allowed",
+    ),
+    "months": (_with(duration="P1M"), 400, "duration-ambiguous"),
+    "negative": (_with(duration="-PT1H"), 400, "duration-negative"),
+    "minutes-as-number": (_with(duration=60), 400, "wrong-type"),
+    "too-short": (_with(duration="PT4M59S"), 400, "duration-too-short"),
+    "too-short-behind-firewall": (
+        wish(WEB01, 22, duration="PT14M"),
+        400,
+        "duration-too-short",
+    ),
+    "over-a-day": (_with(duration="PT24H1S"), 400, "duration-too-long"),
+    "over-the-port": (_with(duration="PT3H1S"), 403, "duration-too-long"),
+    "start-in-the-past": (_with(startTime="2020-01-01T00:00:00Z"), 400, "start-in-past"),
+    "start-without-zone": (_with(startTime="2030-01-01T00:00:00"), 400, "time-without-zone"),
+    "start-far-ahead": (
+        _with(startTime=(datetime.now(UTC) + timedelta(days=32)).isoformat()),
+        400,
+        "start-too-far",
+    ),
+    "short-reason": (_with(justification="need"), 400, "text-too-short"),
+    "long-reason": (_with(justification="x" * 501), 400, "text-too-long"),
+    "two-lines": (_with(justification="a patch\nX-Admin: yes"), 400, "text-not-one-line"),
+    "ticket-without-id": (_with(ticket={"system": "jira"}), 400, "missing-field"),
+}
+
+
+@pytest.mark.parametrize(("body", "status", "code"), BAD_BODIES.values(), ids=BAD_BODIES)
+def test_a_bad_request_is_a_problem_that_names_the_fault(town_as_it_is, body, status, code):
+    """Status, code, and a place; nothing is stored."""
+    answer = town_as_it_is.api("POST", "access-requests", body)
+
+    codes = [error["code"] for error in answer.json["errors"]]
+    assert (answer.status, code in [None, *codes]) == (status, True), codes
+    assert answer.headers["content-type"].startswith("application/problem+json")
+    assert town_as_it_is.listed() == []
+
+
+def test_every_fault_is_named_at_once(town):
+    """One round trip mends all."""
+    body = wish(DB01, 443, "0.0.0.0/0", duration="P1M", extra=1, justification="x")
+
+    answer = town.api("POST", "access-requests", body)
+
+    places = {error["pointer"] for error in answer.json["errors"]}
+    assert places == {
+        "#/extra",
+        "#/sources/0",
+        "#/duration",
+        "#/justification",
+        "#/virtualMachines/0/ports/0/number",
+    }
+
+
+def test_a_denial_names_the_audited_request(town):
+    """And the next read of it is 404: there is no such request."""
+    answer = town.api("POST", "access-requests", wish(HUB01))
+
+    assert answer.status == 403
+    assert town.api("GET", f"access-requests/{answer.json['requestId']}").status == 404
+
+
+@pytest.mark.parametrize(
+    "path", ["access-requests/x", "access-requests/%2e%2e", "access-requests/a|b", "nothing"]
+)
+def test_what_is_not_there_is_404(town_as_it_is, path):
+    """Whatever stands in the path."""
+    assert town_as_it_is.api("GET", path).status == 404
+
+
+@pytest.mark.parametrize(
+    "query",
+    ["status=odd", "from=x", "to=x", "colour=red", "continuationToken=x", "from=x&to=y&status=z"],
+)
+def test_a_faulty_query_is_refused(town_as_it_is, query):
+    """A filter that is ignored would look like an answer."""
+    answer = town_as_it_is.api("GET", f"access-requests?{query}")
+
+    assert answer.status == 400
+    assert len(answer.json["errors"]) == query.count("=")
+
+
+# ---- lists ---------------------------------------------------------------------------------------
+
+
+def test_a_list_is_narrowed_by_every_filter_at_once(town):
+    """VM, ticket, requester, status."""
+    ticket = {"system": "jira", "id": "OPS-1"}
+    wanted = town.ask(wish(farm(1), ticket=ticket))
+    town.ask(wish(farm(2), ticket=ticket))
+    town.ask(wish(farm(1), justification="another reason"), as_="dave")
+    alice = town.request(wanted)["requester"]["id"]
+
+    query = f"vm=farm01&ticket=OPS-1&requester={alice}"
+    found = town.api("GET", f"access-requests?{query}", as_="olga").json["value"]
+    closed = town.api("GET", f"access-requests?{query}&status=closed", as_="olga").json["value"]
+
+    assert [each["id"] for each in found] == [wanted]
+    assert closed == []
+
+
+def test_a_finished_request_is_listed_and_found(town):
+    """History is not gone after expiry."""
+    request_id = town.ask(wish(farm(7), duration="PT5M"))
+    town.until_status(request_id, "open")
+
+    town.until_status(request_id, "closed", 12)
+
+    assert [each["id"] for each in town.listed("alice")] == [request_id]
+
+
+def test_the_vms_are_listed_with_states_ports_and_who_is_in(town):
+    """The three tabs of the portal, and the open grants with what to connect to."""
+    request_id = town.ask(wish(DB01))
+    town.until_status(request_id, "open")
+
+    found = town.api("GET", "virtual-machines").json["value"]
+
+    vms = {each["name"]: each for each in found}
+    states = {name: vms[name]["status"] for name in ("web01", "db01", "new01", "hub01")}
+    assert states == {
+        "web01": "Configured",
+        "db01": "Configured",
+        "new01": "NotConfigured",
+        "hub01": "Unsupported",
+    }
+    assert len(vms) == 55
+    assert vms["db01"]["grants"][0]["connection"]["command"] == "ssh -p 22 user@20.71.10.11"
+
+
+def test_my_address_is_the_last_hop(town_as_it_is):
+    """What a client claims about itself is not believed."""
+    answer = town_as_it_is.api(
+        "GET",
+        "my-address",
+        headers={"X-Forwarded-For": "1.2.3.4", "X-Local-Address": "203.0.113.99"},
+    )
+
+    assert answer.json == {"address": "203.0.113.99"}
+
+
+def test_health_says_that_storage_and_azure_answer(town_as_it_is):
+    """To anybody, signed in or not."""
+    answer = town_as_it_is.api("GET", "health", as_="-")
+
+    shown = {name: answer.json[name] for name in ("status", "storage", "azure")}
+    assert answer.status == 200
+    assert shown == {"status": "ok", "storage": "ok", "azure": "ok"}
+
+
+# ---- configuring ---------------------------------------------------------------------------------
+
+
+def test_a_vm_is_put_under_jit_asked_for_and_taken_out_again(town):
+    """From ``NotConfigured`` to an open path, and back."""
+    port = {"number": 22, "protocol": "TCP", "allowedSources": ["*"], "maxDuration": "PT3H"}
+    body = {"virtualMachines": [{"id": NEW01, "ports": [port]}]}
+    put = town.api("PUT", "virtual-machines/jit-policy", body, as_="olga")
+    request_id = town.ask(wish(NEW01))
+    town.until_status(request_id, "open")
+    busy = town.api("PUT", "virtual-machines/jit-policy", body, as_="olga")
+    town.post(request_id, "revoke")
+    town.until_status(request_id, "closed", 5)
+
+    unwanted = {"virtualMachines": [{"id": NEW01}]}
+    gone = town.patient("DELETE", "virtual-machines/jit-policy", unwanted, as_="olga")
+
+    assert (put.status, put.json["value"][0]["status"]) == (200, "Configured")
+    assert busy.status == 409
+    assert (gone.status, gone.json["value"][0]["status"]) == (200, "NotConfigured")
+
+
+def test_a_faulty_jit_policy_is_refused_whole(town_as_it_is):
+    """Every fault with its place; Azure is not asked."""
+    port = {"number": 0, "protocol": "ICMP", "allowedSources": [], "maxDuration": "P1M"}
+    body = {"virtualMachines": [{"id": NEW01, "ports": [port]}]}
+
+    answer = town_as_it_is.api("PUT", "virtual-machines/jit-policy", body, as_="olga")
+
+    places = sorted(error["pointer"].rsplit("/", 1)[1] for error in answer.json["errors"])
+    assert answer.status == 400
+    assert places == ["allowedSources", "maxDuration", "number", "protocol"]
+
+
+# ---- comparing -----------------------------------------------------------------------------------
+
+
+def test_a_plan_names_what_would_be_done_and_does_nothing(town):
+    """A rule that somebody restored after its end: in the plan, and still there afterwards."""
+    request_id = town.ask(wish(farm(8), duration="PT5M"))
+    town.until_status(request_id, "open")
+    rule = town.rule_of(farm(8))
+    town.until_status(request_id, "closed", 12)
+    town.advance("PT10M")
+    town.sim("PUT", "state", {"resources": rule})
+
+    answer = town.api("POST", "reconcile?dryRun=true", as_="olga")
+
+    (item,) = answer.json["plan"]
+    assert (answer.status, answer.json["dryRun"]) == (200, True)
+    assert (item["action"], item["class"], item["rule"]) == (
+        "remove-rule",
+        "expired",
+        next(iter(rule)).rsplit("/", 1)[1],
+    )
+    assert item["grant"] == f"{request_id}-0-22"
+    assert town.reachable(farm(8))
+
+
+def test_a_comparison_is_started_for_every_subscription(town_as_it_is):
+    """202: one message each."""
+    answer = town_as_it_is.api("POST", "reconcile", as_="olga")
+
+    assert (answer.status, len(answer.json["subscriptions"])) == (202, 2)
+
+
+@pytest.mark.parametrize("text", ["", "1", "yes"])
+def test_a_dry_run_that_is_misspelt_never_acts(town_as_it_is, text):
+    """400, not a comparison."""
+    answer = town_as_it_is.api("POST", f"reconcile?dryRun={text}", as_="olga")
+
+    assert answer.status == 400
+
+
+def test_a_body_is_json_whatever_its_content_type_says(town):
+    """ServiceNow scripts often send none."""
+    content = json.dumps(wish(farm(1), dryRun=True)).encode()
+
+    answer = town.api("POST", "access-requests", content, headers={"Content-Type": "text/plain"})
+
+    assert answer.status == 200
