@@ -450,15 +450,17 @@ def test_no_look_is_planned_beyond_the_end():
     assert after.next_check_at == NOW + 10 * SECOND
 
 
-@pytest.mark.parametrize("via", Via)
-def test_what_does_not_open_in_time_has_failed(via):
+@pytest.mark.parametrize(
+    ("via", "minutes"), [(Via.PUBLIC_IP, 20), (Via.PRIVATE, 20), (Via.FIREWALL, 40)]
+)
+def test_what_does_not_open_in_time_has_failed(via, minutes):
     """Twenty minutes; forty behind a firewall, whose updates queue."""
     grant = an_opening(via=via, firewall_id=FIREWALL_ID)
     deny = arm_rule(90, "Deny", name="never-ssh", port="22")
     view = behind(a_firewall(), a_guard(an_allow(), deny), via=via)
 
-    before = alone(grant, a_world(view, an_entry()), now=NOW + OPENS_WITHIN[via] - SECOND)
-    after = alone(grant, a_world(view, an_entry()), now=NOW + OPENS_WITHIN[via])
+    before = alone(grant, a_world(view, an_entry()), now=NOW + minutes * MINUTE - SECOND)
+    after = alone(grant, a_world(view, an_entry()), now=NOW + minutes * MINUTE)
 
     assert before.status is Status.OPENING
     assert (after.status, after.close_reason) == (Status.CLOSING, CloseReason.FAILED)
@@ -545,6 +547,15 @@ def test_a_path_that_is_wiped_again_and_again_is_given_up(attempts, asks):
     done = stepped(grant, world=a_world(a_view(), an_entry()), now=NOW + HOUR)
 
     assert len(done.asks) == asks
+
+
+def test_a_hand_over_is_not_an_attempt():
+    """Only what was wiped, or was never answered, is counted against the path."""
+    there, newcomer = an_open(), a_grant("g2", sources=(OFFICE,))
+
+    done = stepped(there, newcomer, world=a_world(OURS, an_entry()))
+
+    assert [grant.attempts for grant in done.grants] == [1, 1]
 
 
 def test_a_path_that_was_never_seen_is_not_wiped():
@@ -667,6 +678,16 @@ def test_a_newcomer_and_those_there_are_asked_for_together():
     (ask,) = done.asks
     assert (set(ask.sources), ask.until) == ({HOME, OFFICE}, NOW + HOUR)
     assert [grant.initiates[-1] for grant in done.grants] == [FRESH, FRESH]
+
+
+def test_sources_of_both_ip_versions_can_be_asked_for_together():
+    """In one list, in a stable order."""
+    six = ip_network("2001:db8::/64")
+    view = a_view(ports=(a_rule(allowed_sources=("0.0.0.0/0", "2001:db8::/32")),))
+
+    (ask,) = stepped(an_opening(sources=(HOME, six), answered=False), world=a_world(view)).asks
+
+    assert ask.sources == (six, HOME)
 
 
 def test_who_closes_does_not_carry_the_new_initiate():
@@ -886,6 +907,7 @@ def test_a_request_that_expired_under_a_live_grant_is_asked_for_again():
         an_allow("*"),
         an_allow("203.0.113.0/24"),
         an_allow("203.0.113.7", "192.0.2.1"),
+        an_allow("203.0.113.7", "Internet"),
         an_allow(port=["22", "3389"]),
         an_allow(to=[VM, "10.1.1.9"]),
     ],
