@@ -161,6 +161,44 @@ def test_a_run_after_an_update_is_asked_for(it):
     assert it.reconcile_messages() == [PRODUCTION]
 
 
+def test_a_firewalls_turn_is_kept_while_its_update_runs(it):
+    """It is given back by the run that sees the update finished."""
+    it.closed(WEB01, port=3389)
+    it.leave_nat(RDP)
+    it.run(PRODUCTION)
+
+    it.run(PRODUCTION)
+
+    assert not it.turns.firewall_free(FW_PROD, policy_of(WEB01), it.broker.now)
+
+
+def test_removals_from_a_firewall_are_written_to_the_trail(it):
+    """Each rule of the one update, with its grant."""
+    grants = [it.closed(WEB01, port=3389), it.closed(WEB01, port=22)]
+    it.leave_nat(RDP, SSH)
+
+    it.run(PRODUCTION)
+
+    records = it.reconciler.drainer.records(PRODUCTION)
+    events = [r.event for r in records if r.event["what"] == "rule.removal_began"]
+    assert {event["requestId"] for event in events} == set(grants)
+    assert {event["facts"]["rule"].rsplit("/", 1)[-1] for event in events} == {RDP[0], SSH[0]}
+
+
+def test_a_claim_is_given_back_as_it_was_found(it):
+    """Azure asked the policy's worker to stay away: that still holds."""
+    it.closed()
+    it.leave()
+    later = it.broker.now + timedelta(minutes=10)
+    claim = it.turns.claim(FARM_POLICY)
+    it.turns.release(claim, not_before=later, attempts=3)
+
+    it.run()
+
+    found = it.turns.claim(FARM_POLICY)
+    assert (found.not_before, found.attempts) == (later, 3)
+
+
 def test_a_firewall_whose_turn_is_taken_is_left_alone(it):
     """Another policy's update runs: the next run looks again."""
     it.closed(WEB01, port=3389)
@@ -234,18 +272,31 @@ def test_a_request_of_somebody_else_between_plan_and_removal_keeps_the_rule(it):
     assert name in allows(it)
 
 
+def _open_behind_the_claim(it):
+    """Ask once more, and let a worker act as if the reconciler's lease had run out."""
+    it.broker.ask(wish(farm(1)))
+    claimed = it.broker.store.control(DEVELOPMENT, it.broker.state.rows("p|")[0].key)
+    it.broker.state.write([Op(Verb.DELETE, claimed)])
+    it.broker.work(farm(1))
+
+
 def test_a_grant_opened_between_plan_and_removal_keeps_the_rule(it):
     """The same person asked again, just now."""
     it.closed()
     name = it.leave()
+    once(it, "network.nsg", lambda: _open_behind_the_claim(it))
 
-    def ask_again():
-        it.broker.ask(wish(farm(1)))
-        claimed = it.broker.store.control(DEVELOPMENT, it.broker.state.rows("p|")[0].key)
-        it.broker.state.write([Op(Verb.DELETE, claimed)])  # as if its lease had run out
-        it.broker.work(farm(1))
+    it.run()
 
-    once(it, "network.nsg", ask_again)
+    assert name in allows(it)
+
+
+def test_a_grant_stored_between_plan_and_removal_keeps_the_rule(it):
+    """Its end is durable, its initiate not sent yet: only the tables know of it."""
+    it.closed()
+    name = it.leave()
+    it.broker.sim.faults({"match": {"path": "initiate"}, "drop": "before"})
+    once(it, "network.nsg", lambda: _open_behind_the_claim(it))
 
     it.run()
 
