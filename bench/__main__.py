@@ -34,14 +34,15 @@ def _unique(names: Sequence[str]) -> list[Benchmark]:
 def _ran(benchmark: Benchmark, facts: dict[str, object]) -> bool:
     """Run one benchmark and print its figures; False if the measurement failed."""
     began = time.monotonic()
-    _say(f"{benchmark.__name__} ...")
+    name = benchmark.__name__
+    _say(f"{name} ...")
     try:
         for figure in benchmark():
             print(figure.line(facts), flush=True)
     except Exception:  # noqa: BLE001 # one that fails must not hide the others' figures
-        _say(f"{benchmark.__name__} could not be measured:\n{traceback.format_exc()}")
+        _say(f"{name} could not be measured:\n{traceback.format_exc()}")
         return False
-    _say(f"{benchmark.__name__} took {time.monotonic() - began:.0f} s")
+    _say(f"{name} took {time.monotonic() - began:.0f} s")
     return True
 
 

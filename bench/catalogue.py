@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 
-from bench import cold, load, opening, warm
+from bench import cold, load, opening, reconciling, warm
 from bench.figures import Figure
 
 Benchmark = Callable[[], Iterator[Figure]]
@@ -17,5 +17,7 @@ BENCHMARKS: dict[str, Benchmark] = {
     "initiate_calls_for_burst": load.initiate_calls_for_burst,
     "open_50_vms_arm_rounds": opening.open_50_vms_arm_rounds,
     "open_50_vms_ratio": opening.open_50_vms_ratio,
+    "reconcile_arm_calls": reconciling.reconcile,
+    "reconcile_seconds": reconciling.reconcile,
 }
 """Each yields one or more figures; those of several names appear under each of them."""

@@ -10,20 +10,23 @@ from dataclasses import dataclass, field
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Goal:
-    """A number that a figure should not pass: at most, or at least."""
+    """What a figure should be: at most, at least, or exactly a number."""
 
     at_most: float | None = None
     at_least: float | None = None
+    exactly: float | None = None
 
     def met(self, value: float) -> bool:
         """Tell whether *value* keeps to it."""
         above = self.at_most is not None and value > self.at_most
         below = self.at_least is not None and value < self.at_least
-        return not above and not below
+        other = self.exactly is not None and value != self.exactly
+        return not (above or below or other)
 
     def text(self) -> str:
         """Return the goal as people write it."""
-        return f"<= {self.at_most:g}" if self.at_most is not None else f">= {self.at_least:g}"
+        named = (("<=", self.at_most), (">=", self.at_least), ("==", self.exactly))
+        return ", ".join(f"{sign} {number:g}" for sign, number in named if number is not None)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -2,20 +2,17 @@
 
 from __future__ import annotations
 
-import json
 import tempfile
-import urllib.request
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from bench import landscapes, processes
+from bench.simulator import Simulator
 from local.stack import Options, Stack
 
 _APP_SETTINGS = ("AzureWebJobsStorage", "IDENTITY_", "JIT_")
-_ASK_SECONDS = 60
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,14 +35,10 @@ class Ground:
         chosen = {name: value for name, value in settings if name.startswith(_APP_SETTINGS)}
         return processes.plain_environment() | chosen | {"WEBSITE_AUTH_ENABLED": "True"}
 
-    def sim(self, method: str, name: str, document: object = None) -> Any:
-        """Call the simulator's control plane; return its answer."""
-        data = None if document is None else json.dumps(document).encode()
-        url = f"{self.stack.simulator_url}/_sim/{name}"
-        request = urllib.request.Request(url, data, method=method)
-        with urllib.request.urlopen(request, timeout=_ASK_SECONDS) as answer:
-            content = answer.read()
-        return json.loads(content) if content else None
+    @property
+    def simulator(self) -> Simulator:
+        """The stack's Azure."""
+        return Simulator(self.stack.simulator_url)
 
     def learn(self) -> int:
         """Fill the inventory as reconciling would; return the number of VMs."""

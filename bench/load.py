@@ -81,7 +81,7 @@ def _burst(
 ) -> tuple[float, float, list[simlog.Call]]:
     """Ask for *bodies* at once; return seconds until accepted, until all open, and Azure's log."""
     callers = Callers(place.stack.url)
-    with simlog.recorded(place) as log:
+    with simlog.recorded(place.simulator) as log:
         began = time.perf_counter()
         answers = callers.ask_all(bodies, at_once=AT_ONCE)
         asked = time.perf_counter() - began

@@ -27,7 +27,7 @@ _OPENS_SECONDS = 120
 
 
 def open_50_vms_arm_rounds() -> Iterator[Figure]:
-    """Rounds of ARM calls, looking again included, while Azure works as slowly as it usually does."""
+    """Rounds of ARM calls, looking again included, while Azure works as slowly as usual."""
     usual = {"initiateSeconds": 10, "nsgSeconds": 3}
     with ground(hosts=1, farms=FARMS, machines=MACHINES) as place:
         seconds, calls = _opened(place, usual)
@@ -41,9 +41,7 @@ def open_50_vms_arm_rounds() -> Iterator[Figure]:
             "callsInAll": len(calls),
             "callsByMethod": Counter(call.method for call in calls),
             "initiates": len(simlog.initiates(list(calls))),
-            "chainSeconds": [
-                rounded((call.at - chain[0].at).total_seconds()) for call in chain
-            ],
+            "chainSeconds": [rounded((call.at - chain[0].at).total_seconds()) for call in chain],
             "secondsUntilOpen": rounded(seconds),
             "latencySeconds": LATENCY.total_seconds(),
             **usual,
@@ -94,7 +92,7 @@ def _opened(place: Ground, options: dict[str, Any]) -> tuple[float, list[simlog.
     place.learn()
     _prepare(place, options)
     callers = Callers(place.stack.url)
-    with simlog.recorded(place) as calls:
+    with simlog.recorded(place.simulator) as calls:
         began = time.perf_counter()
         answer = callers.ask("fifty", asking.body(machines))
         callers.wait_until_open(answer.document["id"], seconds=_OPENS_SECONDS)
@@ -103,5 +101,5 @@ def _opened(place: Ground, options: dict[str, Any]) -> tuple[float, list[simlog.
 
 
 def _prepare(place: Ground, options: dict[str, Any]) -> None:
-    place.sim("PUT", "state", {"options": options})
-    place.sim("PUT", "latency", {"seconds": LATENCY.total_seconds()})
+    place.simulator.set_options(**options)
+    place.simulator.set_latency(LATENCY.total_seconds())

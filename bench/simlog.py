@@ -10,8 +10,8 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from bench.ground import Ground
 from bench.processes import MeasurementFailed
+from bench.simulator import Simulator
 
 _MARK = "/subscriptions/the-log-begins-here"
 
@@ -37,7 +37,7 @@ class Call:
 
 
 @contextmanager
-def recorded(place: Ground) -> Iterator[list[Call]]:
+def recorded(simulator: Simulator) -> Iterator[list[Call]]:
     """
     Give a list that holds the calls of ARM made inside the context once it has ended.
 
@@ -45,19 +45,19 @@ def recorded(place: Ground) -> Iterator[list[Call]]:
         MeasurementFailed: The log was too short to hold them all.
     """
     calls: list[Call] = []
-    place.sim("DELETE", "log")
-    _mark(place)
+    simulator.call("DELETE", "log")
+    _mark(simulator)
     yield calls
-    entries = place.sim("GET", "log")
+    entries = simulator.call("GET", "log")
     if not entries or entries[0]["path"] != _MARK:
         raise MeasurementFailed("the simulator's log has lost its first calls")
     calls += [_call(entry) for entry in entries[1:] if not entry["path"].startswith("/msi/")]
 
 
-def _mark(place: Ground) -> None:
+def _mark(simulator: Simulator) -> None:
     """Make a call that is refused, and stands in the log: what follows it is complete."""
     try:
-        urllib.request.urlopen(place.stack.simulator_url + _MARK, timeout=10)
+        urllib.request.urlopen(simulator.url + _MARK, timeout=10)
     except urllib.error.HTTPError:
         return
     raise MeasurementFailed("the simulator answered a call without a token")

@@ -5,8 +5,10 @@ import json
 import pytest
 
 from bench import __main__ as program
+from bench.catalogue import BENCHMARKS
 from bench.cold import cold_start_cpu_ratio
 from bench.figures import Figure, Goal, ratio, rounded, spread
+from bench.processes import MeasurementFailed
 
 FACTS = {"command": "python -m bench", "python": "3.11.7", "cpu": "a cpu", "cores": 2, "load": 0.1}
 
@@ -25,6 +27,8 @@ def test_a_figure_is_one_line_of_json_with_its_surroundings():
         (Goal(at_most=3), 3.01, False),
         (Goal(at_least=8), 8, True),
         (Goal(at_least=8), 7.9, False),
+        (Goal(exactly=34), 34, True),
+        (Goal(exactly=34), 35, False),
     ],
 )
 def test_a_missed_goal_is_said_in_the_figure(goal, value, met):
@@ -69,6 +73,45 @@ def test_the_cold_start_is_measured_on_real_processes():
     assert shown["value"] > 0
     assert shown["met"] in {True, False}
     assert shown["ours"]["n"] == shown["yardstick"]["n"] == 2
+
+
+def test_every_figure_of_the_contract_can_be_asked_for():
+    """The names are a contract: documents and machines look for them."""
+    assert set(BENCHMARKS) == {
+        "cold_start_cpu_ratio",
+        "cold_first_accept_ratio",
+        "accept_cpu_ratio",
+        "accept_per_second",
+        "initiate_calls_for_burst",
+        "open_50_vms_arm_rounds",
+        "open_50_vms_ratio",
+        "reconcile_arm_calls",
+        "reconcile_seconds",
+    }
+
+
+def test_a_missed_goal_is_no_failure(capsys):
+    """The figure says so; the program fails only when something could not be measured."""
+    missed = Figure(name="calls", value=9, unit="calls", goal=Goal(at_most=3))
+
+    measured = program._ran(lambda: iter([missed]), {})
+
+    assert measured
+    assert json.loads(capsys.readouterr().out)["met"] is False
+
+
+def test_a_measurement_that_failed_prints_no_figure(capsys):
+    """A number that nobody measured would be a lie; why there is none stands beside it."""
+
+    def broken():
+        raise MeasurementFailed("nothing opened")
+
+    measured = program._ran(broken, {})
+
+    said = capsys.readouterr()
+    assert not measured
+    assert said.out == ""
+    assert "nothing opened" in said.err
 
 
 def test_an_unknown_name_is_refused_before_anything_runs(capsys):
