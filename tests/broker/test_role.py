@@ -1,0 +1,109 @@
+"""Least privilege: with any one action of the broker's role taken away, something stops working."""
+
+import json
+from collections.abc import Callable
+from datetime import timedelta
+from pathlib import Path
+
+import pytest
+
+from jit.broker.configure import Configurator
+from jit.domain.errors import BrokerError
+from jit.domain.intake import MachinePolicy
+from jit.domain.model import PortRule
+from tests.broker.inprocess import OLGA, InProcess, farm, wish
+from tests.local.azure.sim import APP01, DB01, NEW01, WEB01
+
+ROLE = Path(__file__).resolve().parent.parent.parent / "infra" / "role.json"
+ACTIONS = json.loads(ROLE.read_text())["Actions"]
+READING = {"inventory", "through an NSG", "through a firewall", "configure", "take out", "take all"}
+BREAKS = {
+    "Microsoft.Resources/subscriptions/read": {"find subscriptions"},
+    "Microsoft.Compute/virtualMachines/read": READING,
+    "Microsoft.Compute/virtualMachines/write": {"configure"},
+    "Microsoft.Network/azureFirewalls/read": READING,
+    "Microsoft.Network/azureFirewalls/write": {"through a firewall"},
+    "Microsoft.Network/networkInterfaces/read": READING,
+    "Microsoft.Network/networkSecurityGroups/read": READING,
+    "Microsoft.Network/networkSecurityGroups/securityRules/delete": {
+        "through an NSG",
+        "through a firewall",
+    },
+    "Microsoft.Network/networkSecurityGroups/securityRules/write": {"through a firewall"},
+    "Microsoft.Network/publicIPAddresses/join/action": {"through a firewall"},
+    "Microsoft.Network/publicIPAddresses/read": READING,
+    "Microsoft.Network/virtualNetworks/read": READING,
+    "Microsoft.Network/virtualNetworks/subnets/join/action": {"through a firewall"},
+    "Microsoft.Security/locations/jitNetworkAccessPolicies/delete": {"take all"},
+    "Microsoft.Security/locations/jitNetworkAccessPolicies/initiate/action": {
+        "through an NSG",
+        "through a firewall",
+    },
+    "Microsoft.Security/locations/jitNetworkAccessPolicies/read": READING,
+    "Microsoft.Security/locations/jitNetworkAccessPolicies/write": {"configure"},
+}
+SSH = PortRule(number=22, protocol="TCP", allowed_sources=("*",), max_duration=timedelta(hours=3))
+
+
+def _opens_and_closes(broker: InProcess, vm: str, port: int, minutes: float) -> bool:
+    request_id = broker.ask(wish(vm, port))
+    broker.live(minutes)
+    opened = broker.status(request_id) == "open"
+    broker.revoke(request_id)
+    broker.live(2.5 * minutes)
+    return opened and broker.status(request_id) == "closed"
+
+
+def _configurator(broker: InProcess) -> Configurator:
+    return Configurator(
+        broker.store, lambda: broker.observer, lambda: broker.azure.policies, lambda: broker.queues
+    )
+
+
+def _wanted(*rules: PortRule) -> tuple[MachinePolicy, ...]:
+    return (MachinePolicy(id=NEW01, ports=rules, pointer="#"),)
+
+
+def _everybody() -> tuple[MachinePolicy, ...]:
+    return tuple(MachinePolicy(id=vm, ports=(), pointer="#") for vm in (DB01, APP01))
+
+
+JOBS: dict[str, Callable[[InProcess], object]] = {
+    "find subscriptions": lambda broker: broker.azure.observer().watched(),
+    "inventory": lambda broker: broker.views.machines(None, OLGA, now=broker.now),
+    "through an NSG": lambda broker: _opens_and_closes(broker, farm(1), 22, 2),
+    "through a firewall": lambda broker: _opens_and_closes(broker, WEB01, 3389, 8),
+    "configure": lambda broker: _configurator(broker).put(_wanted(SSH), OLGA, now=broker.now),
+    "take out": lambda broker: _configurator(broker).delete(_wanted(), OLGA, now=broker.now),
+    "take all": lambda broker: _configurator(broker).delete(_everybody(), OLGA, now=broker.now),
+}
+
+
+def _succeeds(job: Callable[[InProcess], object], broker: InProcess) -> bool:
+    try:
+        return bool(job(broker))
+    except BrokerError:
+        return False
+
+
+def _works(*denied: str) -> set[str]:
+    """Do everything that the broker is for, without the *denied* actions; return what worked."""
+    broker = InProcess()
+    broker.sim.control("PUT", "state", {"deniedActions": list(denied)})
+    return {name for name, job in JOBS.items() if _succeeds(job, broker)}
+
+
+def test_the_role_is_enough_for_everything():
+    """Nothing more has to be granted."""
+    assert _works() == set(JOBS)
+
+
+def test_the_role_grants_nothing_that_is_not_proved_to_be_needed():
+    """An action without a line here would be one too many."""
+    assert set(ACTIONS) == set(BREAKS)
+
+
+@pytest.mark.parametrize("action", ACTIONS)
+def test_taking_one_action_away_breaks_what_it_is_for(action):
+    """No action is there for nothing, and none for more than is known."""
+    assert set(JOBS) - _works(action) == BREAKS[action]

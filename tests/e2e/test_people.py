@@ -1,0 +1,101 @@
+"""Who may do what, over HTTP, person by person."""
+
+import pytest
+
+from tests.e2e.town import farm, wish
+from tests.local.azure.sim import NEW01
+
+pytestmark = pytest.mark.e2e
+
+PEOPLE = ("alice", "bob", "olga", "audra", "snow", "petra", "-")
+"""Requester, approver and requester, operator, auditor, ticketing system, no role, nobody."""
+
+PORT = {"number": 22, "protocol": "TCP", "allowedSources": ["*"], "maxDuration": "PT3H"}
+POLICY = {"virtualMachines": [{"id": NEW01, "ports": [PORT | {"number": 0}]}]}  # 400 if allowed
+MAY = {
+    ("POST", "access-requests"): (200, 200, 403, 403, 200, 403, 401),
+    ("GET", "access-requests"): (200, 200, 200, 200, 200, 403, 401),
+    ("GET", "access-requests/x"): (404, 404, 404, 404, 404, 403, 401),
+    ("GET", "access-requests/x/outcome"): (404, 404, 404, 404, 404, 403, 401),
+    ("POST", "access-requests/x/revoke"): (404, 404, 404, 403, 404, 403, 401),
+    ("POST", "access-requests/x/extend"): (404, 404, 403, 403, 404, 403, 401),
+    ("GET", "virtual-machines"): (200, 200, 200, 200, 200, 403, 401),
+    ("PUT", "virtual-machines/jit-policy"): (403, 403, 400, 403, 403, 403, 401),
+    ("DELETE", "virtual-machines/jit-policy"): (403, 403, 400, 403, 403, 403, 401),
+    ("GET", "my-address"): (200, 200, 200, 200, 200, 403, 401),
+    ("POST", "reconcile?dryRun=true"): (403, 403, 200, 403, 403, 403, 401),
+    ("GET", "health"): (200, 200, 200, 200, 200, 200, 200),
+}
+BODIES = {
+    "access-requests": wish(farm(1), dryRun=True),
+    "access-requests/x/extend": {"duration": "PT1H"},
+    "virtual-machines/jit-policy": POLICY,
+}
+CASES = [
+    pytest.param(method, path, person, status, id=f"{method} {path} {person}")
+    for (method, path), statuses in MAY.items()
+    for person, status in zip(PEOPLE, statuses, strict=True)
+]
+
+
+@pytest.mark.parametrize(("method", "path", "person", "status"), CASES)
+def test_a_role_may_do_what_it_is_for_and_no_more(town_as_it_is, method, path, person, status):
+    """Without a sign-in 401, without the role 403, whatever else would be wrong."""
+    body = BODIES.get(path) if method != "GET" else None
+
+    assert town_as_it_is.api(method, path, body, as_=person).status == status
+
+
+@pytest.mark.parametrize(
+    ("person", "see", "revoke", "extend"),
+    [
+        ("dave", 404, 404, 404),
+        ("bob", 200, 403, 403),
+        ("audra", 200, 403, 403),
+        ("olga", 200, 202, 403),
+        ("alice", 200, 202, 202),
+    ],
+)
+def test_what_somebody_may_do_with_alices_open_path(town, person, see, revoke, extend):
+    """See, keep open, end: each for its own circle of people."""
+    request_id = town.ask(wish(farm(1)))
+    town.until_status(request_id, "open")
+
+    seen = town.api("GET", f"access-requests/{request_id}", as_=person)
+    extended = town.post(request_id, "extend", {"duration": "PT2H"}, as_=person)
+    revoked = town.post(request_id, "revoke", as_=person)
+
+    assert (seen.status, revoked.status, extended.status) == (see, revoke, extend)
+
+
+def test_a_requester_lists_no_strangers_requests(town):
+    """Two people, two lists; who watches sees both."""
+    mine = town.ask(wish(farm(2)))
+    other = town.ask(wish(farm(3)), as_="dave")
+
+    lists = {who: {each["id"] for each in town.listed(who)} for who in ("alice", "dave", "audra")}
+
+    assert lists == {"alice": {mine}, "dave": {other}, "audra": {mine, other}}
+
+
+@pytest.mark.parametrize(
+    "header", ["X-MS-CLIENT-PRINCIPAL", "X-MS-CLIENT-PRINCIPAL-ID", "X-MS-TOKEN-AAD-ID-TOKEN"]
+)
+def test_nobody_becomes_somebody_by_sending_the_platforms_headers(town_as_it_is, header):
+    """They are stripped from what clients send."""
+    forged = {header: "eyJjbGFpbXMiOiBbeyJ0eXAiOiAib2lkIiwgInZhbCI6ICJ4In1dfQ=="}
+
+    answer = town_as_it_is.api("GET", "access-requests", as_="-", headers=forged)
+
+    assert answer.status == 401
+    assert answer.json["type"].endswith("#unauthenticated")
+
+
+def test_two_repetitions_by_two_people_are_two_requests(town):
+    """A key is its caller's own."""
+    key = {"Idempotency-Key": "same"}
+
+    first = town.ask(wish(farm(4)), headers=key)
+    second = town.ask(wish(farm(4)), as_="dave", headers=key)
+
+    assert first != second
