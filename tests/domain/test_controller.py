@@ -213,6 +213,11 @@ def test_a_late_claim_gives_the_whole_time_until_the_latest_end(late, latest, en
     assert after.expires_at == NOW + end
 
 
+def test_what_was_just_asked_for_is_looked_at_in_seconds():
+    """Rules of an NSG are there soon."""
+    assert alone(a_grant()).next_check_at == NOW + 3 * SECOND
+
+
 def test_an_end_is_fixed_once():
     """A step later it is the same, whatever the clock says."""
     (claimed,) = stepped(a_grant()).grants
