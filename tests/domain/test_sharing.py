@@ -234,9 +234,10 @@ def test_who_leaves_before_an_earlier_comer_leaves_a_little_earlier(via, minutes
     assert end_of(a_grant("b", sources=(OFFICE,), via=via), first, ends=60) == 60 - minutes
 
 
-def test_who_comes_from_the_same_place_keeps_the_full_time():
+@pytest.mark.parametrize("there", [(OFFICE,), (HOME, OFFICE)])
+def test_who_comes_from_the_same_place_keeps_the_full_time(there):
     """No hand-over, nothing to bring forward."""
-    first = holding("a", HOME, OFFICE, ends=90)
+    first = holding("a", *there, ends=90)
 
     assert end_of(a_grant("b", sources=(OFFICE,)), first, ends=60) == 60
 
@@ -410,6 +411,7 @@ def test_what_was_asked_for_is_what_is_wanted(group):
     [
         ({}, True),
         ({"ends_at": NOW + HOUR + timedelta(seconds=1)}, True),
+        ({"ends_at": NOW + HOUR + timedelta(seconds=2)}, True),
         ({"ends_at": NOW + HOUR + timedelta(seconds=3)}, False),
         ({"ends_at": NOW + HOUR - timedelta(seconds=3)}, False),
         ({"active": False}, False),
