@@ -1,0 +1,110 @@
+"""Storage away, Azure away, an instance killed: what callers hear, what happens afterwards."""
+
+from collections.abc import Iterator
+
+import pytest
+
+from local.stack import Options, Stack
+from tests.e2e.town import Town, farm, wish
+
+pytestmark = pytest.mark.e2e
+
+DOWN = {"status": 503, "code": "ServerUnavailable"}
+
+
+@pytest.fixture(scope="module")
+def without_storage(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Town]:
+    """A stack whose storage has died after it came up."""
+    with Stack(tmp_path_factory.mktemp("outage"), Options()) as stack:
+        town = Town(stack)
+        town.reset()
+        town.ask(wish(farm(1)))
+        _kill_storage(stack)
+        yield town
+
+
+def _kill_storage(stack: Stack) -> None:
+    if stack._azurite is None:
+        raise RuntimeError("the stack has no storage")
+    stack._children.kill(stack._azurite.child)
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "body"),
+    [
+        ("POST", "access-requests", wish(farm(2))),
+        ("GET", "access-requests", None),
+        ("GET", "virtual-machines", None),
+    ],
+)
+def test_an_outage_of_storage_is_503_with_when_to_come_back(without_storage, method, path, body):
+    """Unknown, repeat with the same key: a problem, and nothing half-believed."""
+    answer = without_storage.api(method, path, body)
+
+    assert (answer.status, answer.json["type"].rsplit("#", 1)[1]) == (503, "unavailable")
+    assert int(answer.headers["retry-after"]) > 0
+
+
+def test_whether_a_faulty_body_repeats_an_accepted_one_is_unknown_without_storage(without_storage):
+    """Its start may have been good when it was first sent: only storage knows."""
+    answer = without_storage.api(
+        "POST", "access-requests", wish(farm(2), startTime="2020-01-01T00:00:00Z")
+    )
+
+    assert answer.status == 503
+
+
+def test_what_is_no_json_is_told_so_while_storage_is_away(without_storage):
+    """It repeats nothing, and waiting would not mend it."""
+    assert without_storage.api("POST", "access-requests", b"{").status == 400
+
+
+def test_health_says_that_storage_is_away(without_storage):
+    """503, with what is wrong."""
+    answer = without_storage.api("GET", "health", as_="-")
+
+    assert (answer.status, answer.json["azure"]) == (503, "ok")
+    assert answer.json["storage"] != "ok"
+
+
+def test_a_request_made_while_azure_is_away_opens_when_it_is_back(town):
+    """Accepted from the inventory; opened later."""
+    town.api("GET", "virtual-machines")
+    town.faults({"match": {"path": "/", "principal": "broker"}, "times": None, "answer": DOWN})
+    request_id = town.ask(wish(farm(3)))
+    town.advance("PT1M")
+    waiting = town.request(request_id)["status"]
+    town.sim("DELETE", "faults")
+
+    town.until_status(request_id, "open", 10)
+
+    assert waiting == "pending"
+    assert town.reachable(farm(3))
+
+
+def test_a_request_is_finished_by_the_instance_that_is_left(town):
+    """One host killed between two instructions; the other goes on."""
+    request_id = town.ask(wish(farm(4)), host=1)
+    town.until_status(request_id, "open")
+    town.stack.hosts[1].kill()
+    town.post(request_id, "revoke")
+    closed = town.until_status(request_id, "closed", 10)
+
+    town.stack.hosts[1].start()
+
+    assert closed["grants"][0]["closeReason"] == "revoked"
+    assert town.api("GET", f"access-requests/{request_id}", host=1).json["status"] == "closed"
+
+
+def test_what_people_wrote_is_in_no_log(town):
+    """Hosts log identifiers; the trail has the words."""
+    secret = "a-word-that-only-the-trail-may-hold"
+    request_id = town.ask(wish(farm(5), justification=secret))
+    town.until_status(request_id, "open")
+    town.post(request_id, "revoke", {"reason": secret})
+    town.until_status(request_id, "closed")
+
+    log = "".join(host.log for host in town.stack.hosts)
+
+    assert '"event": "grant.opened"' in log
+    assert [word for word in (secret, "Bearer ", "eyJ") if word in log] == []
