@@ -20,9 +20,10 @@ from tests.broker.inprocess import (
     policy_of,
     wish,
 )
+from tests.broker.reconciling import Reconciling
 from tests.domain.bodies import NOW
 from tests.domain.grants import an_opening
-from tests.local.azure.sim import DB01, FW_PROD, NSG_WEB, WEB01
+from tests.local.azure.sim import DB01, DEVELOPMENT, FW_PROD, NSG_WEB, WEB01
 
 OPENED = 1.0  # minutes in which an NSG opens
 FIREWALLED = 6.0  # minutes in which a firewall has had its update
@@ -391,6 +392,21 @@ def test_the_last_to_leave_closes_the_port(broker):
     assert (broker.status(first), broker.status(second)) == ("closed", "closed")
     assert not broker.reachable(farm(1), 22, HERE)
     assert not broker.reachable(farm(1), 22, THERE)
+
+
+def test_a_request_that_somebody_elses_newer_one_replaced_is_closed_as_superseded(broker):
+    """The comparison finds the path gone; what a portal user took over is never taken back."""
+    request_id = broker.ask(wish(farm(1)))
+    broker.live(OPENED)
+    broker.occupy(farm(1), 22, ELSEWHERE)
+    broker.live(5)
+    Reconciling(broker).run(DEVELOPMENT)
+
+    broker.live(5)
+
+    assert broker.grant(request_id).close_reason == "superseded"
+    assert len(broker.initiates()) == 1
+    assert broker.reachable(farm(1), 22, ELSEWHERE)
 
 
 def test_a_strangers_path_stays_when_ours_is_revoked(broker):
