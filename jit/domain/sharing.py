@@ -123,10 +123,8 @@ def _end(grant: Grant) -> datetime:
 def _next_shrink(live: Sequence[Grant]) -> datetime:
     everything = union(live)
     ends = sorted({_end(grant) for grant in live})
-    for end in ends:
-        if union(grant for grant in live if _end(grant) > end) != everything:
-            return end
-    return ends[-1]
+    shrinks = (end for end in ends if union(g for g in live if _end(g) > end) != everything)
+    return next(shrinks, ends[-1])
 
 
 def _bears_nothing(leaver: Grant, stayers: Sequence[Grant]) -> bool:
