@@ -30,8 +30,6 @@ from jit.domain.paths import PathRule
 from jit.domain.times import format_instant
 from jit.interfaces import JitPolicies, Network
 
-_LOST_PERMISSION = timedelta(hours=1)
-
 VmPort = tuple[str, int]
 """Key of a VM and a port."""
 
@@ -46,12 +44,14 @@ class Outcome:
         refused: VM ports that Azure refused for good, with its code.
         wait: How long to stay away, if Azure asked for it or did not answer.
         note: Why, for people.
+        forbidden: Azure's code where the broker's identity may not open something.
     """
 
     answered: set[VmPort] = field(default_factory=set)
     refused: dict[VmPort, str] = field(default_factory=dict)
     wait: timedelta | None = None
     note: str = ""
+    forbidden: str = ""
 
 
 class Actions:
@@ -69,6 +69,8 @@ class Actions:
         """Ask Defender for all of *asks* in one call; in halves where it refuses them together."""
         outcome = Outcome()
         self._initiate(policy_id, asks, justification, outcome)
+        if outcome.forbidden:
+            telemetry.alert("permission.lost", policy_id=policy_id, code=outcome.forbidden)
         return outcome
 
     def _initiate(
@@ -79,9 +81,6 @@ class Actions:
         except Unavailable as error:
             outcome.wait = timedelta(seconds=error.retry_after_seconds)
             outcome.note = str(error)
-        except PermissionLost as error:
-            telemetry.alert("permission.lost", policy_id=policy_id, code=error.code)
-            outcome.wait, outcome.note = _LOST_PERMISSION, "the broker may not initiate any more"
         except Refused as error:
             self._halve(policy_id, asks, justification, outcome, error)
         else:
@@ -99,7 +98,9 @@ class Actions:
             telemetry.warning(
                 "initiate.refused", policy_id=policy_id, vm_id=asks[0].vm_id, code=error.code
             )
-            outcome.refused[vm_port(asks[0])] = error.code or str(error.azure_status)
+            outcome.refused[vm_port(asks[0])] = code = error.code or str(error.azure_status)
+            if isinstance(error, PermissionLost):  # one VM's may be missing: no reason to stop
+                outcome.forbidden = code
             return
         middle = len(asks) // 2
         self._initiate(policy_id, asks[:middle], justification, outcome)

@@ -36,8 +36,16 @@ class Claim:
 
     @property
     def not_before(self) -> datetime | None:
-        """When Azure asked us to come back, if it did; the broker's clock."""
-        text = str(self.row.values.get("NotBefore") or "")
+        """When a pass may be tried again after one that failed; the broker's clock."""
+        return self._instant("NotBefore")
+
+    @property
+    def asks_from(self) -> datetime | None:
+        """When Azure may be asked again to open something, if it wanted us to wait."""
+        return self._instant("AsksFrom")
+
+    def _instant(self, name: str) -> datetime | None:
+        text = str(self.row.values.get(name) or "")
         return records.instant(text) if text else None
 
     @property
@@ -99,22 +107,34 @@ class Turns:
         claim: Claim,
         *,
         not_before: datetime | None = None,
+        asks_from: datetime | None = None,
         attempts: int = 0,
         initiated: bool = False,
     ) -> None:
-        """Give the row back; a row that was taken over meanwhile is not ours to give."""
+        """
+        Give the row back; a row that was taken over meanwhile is not ours to give.
+
+        Where *asks_from* is None, what the row says about it stays.
+        """
         row = _with(
             claim.row,
             Owner="",
             NotBefore=records.stamp(not_before) if not_before else "",
             Attempts=attempts,
         )
+        if asks_from is not None:
+            row = _with(row, AsksFrom=records.stamp(asks_from))
         if initiated and row.read_at is not None:
             row = _with(row, InitiatedAt=records.stamp(row.read_at), Burst=_burst(row))
         try:
             self._store.put_control(row)
         except StateConflict:
             return  # the lease ran out; its new holder decides
+
+    def holds(self, claim: Claim) -> bool:
+        """Tell whether nobody has taken the row over since it was won."""
+        row = self._store.control(claim.row.partition, claim.row.key)
+        return row is not None and row.etag == claim.row.etag
 
     def look(self, policy_id: str) -> Claim | None:
         """Return what a policy's controller row says, unclaimed; None if there is none."""

@@ -11,17 +11,18 @@ from __future__ import annotations
 
 import base64
 import secrets
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 
 from jit import messages, records, telemetry
-from jit.broker.actions import Actions, Outcome
+from jit.broker.actions import Actions, Outcome, VmPort, vm_port
 from jit.broker.turns import Claim, Turns
 from jit.domain import armid, controller, entries
 from jit.domain.audit import transitions
 from jit.domain.controller import Ask, Step, World
-from jit.domain.errors import BrokerError, Gone, Refused, Unavailable
+from jit.domain.errors import BrokerError, Gone, Refused, StateConflict, Unavailable
 from jit.domain.limits import Limits
 from jit.domain.model import CloseReason, Grant, Status, VirtualMachine
 from jit.domain.vanished import remembered
@@ -29,6 +30,7 @@ from jit.interfaces import JitPolicies, Network, Queues, Row
 from jit.observer import Observer
 from jit.store import Held, Store
 
+_ATTEMPTS = 3
 _NAMED = 5
 _LONGEST_DELAY = timedelta(minutes=10)
 _SOONEST = timedelta(seconds=1)
@@ -46,7 +48,7 @@ class _Pass:
     rows: tuple[Held, ...]
     tombstones: tuple[Held, ...]
     initiated: bool = False
-    not_before: datetime | None = None
+    asks_from: datetime | None = None
     turns: frozenset[str] = field(default_factory=frozenset)
 
     @property
@@ -94,6 +96,9 @@ class Worker:
         claim = self._turns.claim(policy_id)
         if claim is None:
             return  # its holder looks once more after giving it back
+        if _still(claim.not_before, now):  # whoever failed is brought back, or the timer comes
+            self._turns.release(claim, not_before=claim.not_before, attempts=claim.attempts)
+            return
         self._claimed(policy_id, claim, now)
         self._come_back(policy_id, now)
 
@@ -123,17 +128,16 @@ class Worker:
             self._pass(state)
             failed = False
         finally:
-            wait = state.not_before or (now + _FAILED_PASS if failed else None)
-            attempts = claim.attempts + 1 if state.not_before or failed else 0
             self._turns.release(
-                claim, not_before=wait, attempts=attempts, initiated=state.initiated
+                claim,
+                not_before=now + _FAILED_PASS if failed else None,
+                asks_from=state.asks_from,
+                attempts=claim.attempts + 1 if state.asks_from or failed else 0,
+                initiated=state.initiated,
             )
 
     def _pass(self, state: _Pass) -> None:
         self._finish_closed(state)
-        if state.claim.not_before and state.now < state.claim.not_before:
-            state.not_before = state.claim.not_before
-            return
         chosen = self._chosen(state)
         if not chosen:
             return
@@ -181,7 +185,7 @@ class Worker:
             for item in firewalls
             if self._turns.firewall_free(item, state.policy_id, state.now)
         )
-        return replace(world, known=state.known, turns=free)
+        return replace(world, known=state.known, turns=free, asks_from=state.claim.asks_from)
 
     def _decide(self, grants: Sequence[Grant], world: World, state: _Pass) -> tuple[Step, World]:
         """Decide; where a firewall's turn was lost just now, decide again without it."""
@@ -246,6 +250,8 @@ class Worker:
             (grant.initiates[-1] for grant in carried if grant.initiated_at == state.now), ""
         )
         text = entries.mark(initiate_id, self._reasons(carried))
+        if not self._turns.holds(state.claim):
+            raise StateConflict("the pass took too long: another one has taken over")
         outcome = self._actions.initiate(state.policy_id, asks, text)
         telemetry.event(
             "initiate.sent",
@@ -254,7 +260,11 @@ class Worker:
             ports=len(asks),
             answered=len(outcome.answered),
         )
-        self._note_outcome(outcome, initiate_id, state)
+        try:
+            self._note_outcome(outcome, initiate_id, state)
+        except StateConflict:  # somebody decided otherwise meanwhile, and it may have come first
+            self._make_due(asks, state)
+            raise
 
     def _reasons(self, grants: Sequence[Grant]) -> str:
         """Return who asks and why, for Defender's own record."""
@@ -274,8 +284,20 @@ class Worker:
             if grant.initiates[-1:] == (initiate_id,) and grant.wants_path:
                 changed[grant.id] = _after(grant, outcome, state.now)
         if outcome.wait is not None:
-            state.not_before = state.now + outcome.wait
+            state.asks_from = state.now + outcome.wait
         self._save(changed, state.grants, state)
+
+    def _make_due(self, asks: Sequence[Ask], state: _Pass) -> None:
+        """Have every grant looked at whose path an initiate may have changed behind its back."""
+        doors = {vm_port(ask) for ask in asks}
+        for _ in range(_ATTEMPTS):
+            changes = [
+                (held, tuple(_due_now(grant, doors, state.now) for grant in held.grants))
+                for held in self._rows(state.policy_id)
+            ]
+            with suppress(StateConflict):
+                self._store.save([each for each in changes if each[1] != each[0].grants], [])
+                return
 
     def _remove(self, step: Step, state: _Pass) -> list[BrokerError]:
         if not step.removals:
@@ -358,6 +380,11 @@ def _vanished(grants: Iterable[Grant]) -> dict[str, VirtualMachine]:
     return {key: remembered(group) for key, group in groups.items() if not any(map(_new, group))}
 
 
+def _still(moment: datetime | None, now: datetime) -> datetime | None:
+    """Return *moment* if it lies ahead."""
+    return moment if moment is not None and moment > now else None
+
+
 def _new(grant: Grant) -> bool:
     return grant.status in {Status.SCHEDULED, Status.PENDING}
 
@@ -375,6 +402,12 @@ def _changes(step: Step) -> set[str]:
     """Return the ids of the firewalls that a step changes."""
     asked = {ask.firewall_id for ask in step.asks if ask.firewall_id}
     return asked | {rule.holder_id for rule in step.removals if rule.collection is not None}
+
+
+def _due_now(grant: Grant, doors: Collection[VmPort], now: datetime) -> Grant:
+    if not grant.wants_path or (armid.key(grant.vm_id), grant.port) not in doors:
+        return grant
+    return replace(grant, next_check_at=min(grant.next_check_at, now))
 
 
 def _after(grant: Grant, outcome: Outcome, now: datetime) -> Grant:

@@ -58,6 +58,7 @@ class World:
         machines: By VM key; a VM that could not be read is missing and named in *unreadable*.
         known: Initiate ids that this broker stored: on live grants and on tombstones.
         turns: Keys of the firewalls that this step may have changed.
+        asks_from: Azure wanted us to ask for nothing before; closing does not wait for it.
     """
 
     found: bool
@@ -66,6 +67,7 @@ class World:
     unreadable: Mapping[str, str] = field(default_factory=dict)
     known: frozenset[str] = frozenset()
     turns: frozenset[str] = frozenset()
+    asks_from: datetime | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -281,6 +283,9 @@ def _claim(
     if not _may_change(grant, view, context):
         note = "waiting for another update of the firewall"
         return replace(grant, note=note, next_check_at=now + _TURN)
+    wait = _wait(context)
+    if wait is not None:
+        return replace(grant, note="Azure asked us to wait", next_check_at=wait)
     start = max(grant.starts_at, now)
     end = sharing.fixed_end(
         grant, group, end=min(start + grant.duration, grant.latest_end), now=now
@@ -403,7 +408,10 @@ def _asked(
         return [_joined(grant, grants, seen, context) for grant in grants], ()
     first = next(grant for grant in grants if grant.wants_path)
     if not _may_change(first, view, context):
-        return [_postponed(grant, context) for grant in grants], ()
+        return [_postponed(grant, context.now + _TURN) for grant in grants], ()
+    wait = _wait(context)
+    if wait is not None:
+        return [_postponed(grant, wait) for grant in grants], ()
     ask = Ask(
         vm_id=first.vm_id,
         port=first.port,
@@ -414,11 +422,17 @@ def _asked(
     return [_carried(grant, looks.get(grant.id), context) for grant in grants], (ask,)
 
 
-def _postponed(grant: Grant, context: _Context) -> Grant:
-    """A grant that waits for the firewall, even one that is open still, is looked at again."""
+def _wait(context: _Context) -> datetime | None:
+    """Return until when nothing may be asked for; None if it may."""
+    until = context.world.asks_from
+    return until if until is not None and until > context.now else None
+
+
+def _postponed(grant: Grant, until: datetime) -> Grant:
+    """A grant that waits for its turn, even one that is open still, is looked at again."""
     if not grant.wants_path:
         return grant
-    return replace(grant, next_check_at=min(grant.next_check_at, context.now + _TURN))
+    return replace(grant, next_check_at=min(grant.next_check_at, until))
 
 
 def _carried(grant: Grant, look: Look | None, context: _Context) -> Grant:
