@@ -222,6 +222,8 @@ class Laws(RuleBasedStateMachine):
         planned = self.broker.look()
         self._check_asks(planned.asks, planned.grants)
         self._check_removals(planned)
+        places = [(wish.nsg_id, wish.priority) for wish in planned.companions]
+        assert len(places) == len(set(places)), "two companions on one priority"
         before = self._served()
         self.broker.work(lost=lost)
         wanting = {grant.id for grant in self._wanting()}
@@ -233,7 +235,8 @@ class Laws(RuleBasedStateMachine):
     def _check_asks(self, asks, grants) -> None:
         for ask in asks:
             mine = [g for g in grants if g.port == ask.port and g.wants_path]
-            assert set(ask.sources) == sharing.union(mine), "other sources than were granted"
+            granted = {source for grant in mine for source in grant.sources}
+            assert set(ask.sources) == granted, "other sources than were granted"
             last = max(grant.expires_at for grant in mine) + sharing.lead(mine[0].via)
             assert ask.until <= max(last, self.azure.now + sharing.SHORTEST), "beyond every end"
             assert not self._strangers(ask.port), "a stranger would have been superseded"
@@ -277,6 +280,15 @@ class Laws(RuleBasedStateMachine):
         """P2: an initiate without a stored end would be a path without one."""
         asked = [grant for grant in self.broker.grants.values() if grant.initiates]
         assert all(grant.expires_at is not None for grant in asked)
+
+    @invariant()
+    def what_is_closed_cannot_open_any_more(self):
+        """P2: absence counts only once presence was possible."""
+        grants = self.broker.grants.values()
+        carried = {i for grant in grants if grant.live for i in grant.initiates}
+        over = {i for grant in grants if not grant.live for i in grant.initiates} - carried
+        late = [item for item in self.azure.requests if item.stage == "waiting" and not item.never]
+        assert not over & {item.initiate_id for item in late}
 
     def teardown(self) -> None:
         """P2: after every end nothing of ours is left, and nothing hangs."""
