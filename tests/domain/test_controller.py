@@ -671,6 +671,43 @@ def test_what_waits_for_the_firewall_with_others_does_not_hurry_those_who_close(
     }
 
 
+# ---- when Azure asked us to wait -----------------------------------------------------------------
+
+LATER = NOW + 10 * MINUTE
+
+
+def test_while_azure_wants_no_calls_nothing_is_claimed():
+    """The grant's time does not begin before it can be asked for."""
+    done = stepped(a_grant(), world=a_world(asks_from=LATER))
+
+    (grant,) = done.grants
+    assert (grant.status, grant.expires_at, done.asks) == (Status.PENDING, None, ())
+    assert (grant.note, grant.next_check_at) == ("Azure asked us to wait", LATER)
+
+
+def test_while_azure_wants_no_calls_nothing_is_repeated():
+    """A lost answer is asked about again when the time has come."""
+    done = stepped(an_opening(answered=False), world=a_world(asks_from=LATER))
+
+    assert done.asks == ()
+    assert done.grants[0].next_check_at <= LATER
+
+
+def test_closing_does_not_wait_for_what_azure_said_about_asking():
+    """Doubt keeps closing."""
+    done = stepped(a_leaver(), world=a_world(OURS, an_entry(), asks_from=LATER))
+
+    assert [rule.id for rule in done.removals] == [RULE_ID]
+
+
+@pytest.mark.parametrize("asks_from", [None, NOW, NOW - MINUTE])
+def test_once_the_wait_is_over_grants_are_asked_for(asks_from):
+    """At the very moment."""
+    done = stepped(a_grant(), world=a_world(asks_from=asks_from))
+
+    assert len(done.asks) == 1
+
+
 # ---- sharing a VM port ---------------------------------------------------------------------------
 
 
