@@ -1,8 +1,10 @@
 """
 Fifty VMs in five JIT policies: from one POST to the moment when the broker says ``open``.
 
-Each answer of Azure takes 50 ms. How long Azure itself works on a request (until Defender has
-written its rule, until the NSG's update has ended) is a condition of each figure, and is named.
+Host and script have loaded their SDKs when the clock starts: the host has opened a VM of a sixth
+policy, which is not measured. Each answer of Azure takes 50 ms. How long Azure itself works on a
+request (until Defender has written its rule, until the NSG's update has ended) is a condition of
+each figure, and is named.
 """
 
 from __future__ import annotations
@@ -29,7 +31,7 @@ _OPENS_SECONDS = 120
 def open_50_vms_arm_rounds() -> Iterator[Figure]:
     """Rounds of ARM calls, looking again included, while Azure works as slowly as usual."""
     usual = {"initiateSeconds": 10, "nsgSeconds": 3}
-    with ground(hosts=1, farms=FARMS, machines=MACHINES) as place:
+    with ground(hosts=1, farms=FARMS + 1, machines=MACHINES) as place:
         seconds, calls = _opened(place, usual)
     chain = longest(calls, LATENCY)
     yield Figure(
@@ -44,6 +46,7 @@ def open_50_vms_arm_rounds() -> Iterator[Figure]:
             "chainSeconds": [rounded((call.at - chain[0].at).total_seconds()) for call in chain],
             "secondsUntilOpen": rounded(seconds),
             "latencySeconds": LATENCY.total_seconds(),
+            "host": "warm",
             **usual,
         },
     )
@@ -62,6 +65,7 @@ def open_50_vms_ratio() -> Iterator[Figure]:
             "oursSeconds": rounded(ours),
             "yardstickSeconds": rounded(theirs),
             "latencySeconds": LATENCY.total_seconds(),
+            "host": "warm",
             **_QUICK,
             "ifAzureWorkedAtOnce": {
                 "ratio": rounded(theirs_at_once / ours_at_once),
@@ -77,7 +81,7 @@ def _compared(options: dict[str, Any]) -> tuple[float, float]:
     with ground(farms=FARMS, machines=MACHINES) as place:
         _prepare(place, options)
         run = processes.run(["-m", "bench.one_at_a_time", f"{FARMS}", f"{MACHINES}"], env=place.env)
-    with ground(hosts=1, farms=FARMS, machines=MACHINES) as place:
+    with ground(hosts=1, farms=FARMS + 1, machines=MACHINES) as place:
         seconds, _ = _opened(place, options)
     return float(run.output), seconds
 
@@ -92,6 +96,7 @@ def _opened(place: Ground, options: dict[str, Any]) -> tuple[float, list[simlog.
     place.learn()
     _prepare(place, options)
     callers = Callers(place.stack.url)
+    callers.warm_up(landscapes.machine(FARMS, 0, MACHINES))
     with simlog.recorded(place.simulator) as calls:
         began = time.perf_counter()
         answer = callers.ask("fifty", asking.body(machines))
