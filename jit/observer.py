@@ -14,11 +14,11 @@ from datetime import datetime
 from time import monotonic
 
 from jit.domain import advice, armid, entries, firewall, jitrules, securityrules, topology
-from jit.domain.controller import World
 from jit.domain.errors import Gone
 from jit.domain.model import VirtualMachine
 from jit.domain.observed import Observed
 from jit.domain.paths import Firewall, Guard, MachineView
+from jit.domain.world import World
 from jit.interfaces import Arm, JitPolicies, Network, Resource
 from jit.reads import COMPUTE, NETWORK, Read, Reader, kind, parallel
 

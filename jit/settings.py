@@ -74,18 +74,19 @@ class Settings:
         """
         faults: list[str] = []
         endpoint = _url(env, "JIT_ARM_ENDPOINT", faults) or ARM_ENDPOINT
+        subscriptions = _subscriptions(env.get("JIT_SUBSCRIPTIONS", ""), faults)
         settings = Settings(
             storage_connection=env.get("AzureWebJobsStorage") or None,
             storage_account=env.get("AzureWebJobsStorage__accountName") or None,
             client_id=env.get("AZURE_CLIENT_ID") or None,
-            subscriptions=_subscriptions(env.get("JIT_SUBSCRIPTIONS", ""), faults),
+            subscriptions=subscriptions,
             arm_endpoint=endpoint,
             arm_scope=env.get("JIT_ARM_SCOPE") or f"{ARM_ENDPOINT}/.default",
             public_base_url=_url(env, "JIT_PUBLIC_BASE_URL", faults),
             problems_url=_url(env, "JIT_PROBLEMS_URL", faults) or PROBLEMS_URL,
             auth_enabled=_flag(env, "WEBSITE_AUTH_ENABLED", faults),
             remove_orphans=_flag(env, "JIT_REMOVE_ORPHANS", faults),
-            limits=_limits(env, faults),
+            limits=replace(_limits(env, faults), subscriptions=frozenset(subscriptions)),
         )
         if not settings.storage_connection and not settings.storage_account:
             faults.append("AzureWebJobsStorage or AzureWebJobsStorage__accountName is required")

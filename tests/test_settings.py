@@ -105,6 +105,13 @@ def test_subscriptions_are_ids_in_lower_case_each_once():
     assert read(JIT_SUBSCRIPTIONS=text).subscriptions == (SUBSCRIPTION.lower(),)
 
 
+def test_access_is_decided_by_the_subscriptions_that_are_looked_after():
+    """Those that nobody looks after open nothing."""
+    limits = read(JIT_SUBSCRIPTIONS=SUBSCRIPTION).limits
+
+    assert limits.subscriptions == frozenset({SUBSCRIPTION.lower()})
+
+
 def test_a_base_url_loses_its_last_slash():
     """Paths are put behind it."""
     assert read(JIT_PUBLIC_BASE_URL="https://jit.example/").public_base_url == "https://jit.example"

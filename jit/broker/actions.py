@@ -17,7 +17,7 @@ from jit import telemetry
 from jit.broker.turns import Turns
 from jit.domain import armid, entries, firewall, paths
 from jit.domain.accompany import Companion
-from jit.domain.controller import Ask
+from jit.domain.asking import Ask
 from jit.domain.errors import (
     BrokerError,
     PermissionLost,

@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
 from jit import telemetry
-from jit.domain import armid, controller
+from jit.domain import armid, claiming, lifetime
 from jit.domain.audit import Event, transitions
 from jit.domain.errors import (
     AccessDenied,
@@ -57,7 +57,7 @@ class Decisions:
         def change(grant: Grant) -> Grant:
             if not grant.live or grant.status is Status.CLOSING:
                 return grant
-            return controller.begin_closing(grant, CloseReason.REVOKED, now)
+            return lifetime.begin_closing(grant, CloseReason.REVOKED, now)
 
         return self._apply(request_id, caller, change, now, reason)
 
@@ -94,7 +94,7 @@ class Decisions:
         vm = self._machine(grant)
         rule = vm.rule_for(grant.port)
         span = min(duration, rule.max_duration) if rule else duration
-        wish = controller.as_request(replace(grant, duration=span))
+        wish = claiming.as_request(replace(grant, duration=span))
         findings = decide(wish, {armid.key(grant.vm_id): vm}, now=now, limits=self._limits)
         denied = tuple(item.violation for item in findings if item.kind is Kind.POLICY)
         if denied:

@@ -20,7 +20,7 @@ from jit.broker.comparison import Comparison, compare
 from jit.broker.idempotency import Idempotency
 from jit.broker.leftovers import Leftovers
 from jit.broker.turns import Turns
-from jit.domain import armid, controller
+from jit.domain import armid, lifetime
 from jit.domain.audit import transitions
 from jit.domain.closing import OVERDUE
 from jit.domain.errors import BrokerError, PermissionLost, Refused, StateConflict, Unavailable
@@ -200,7 +200,7 @@ def _told(grant: Grant, item: Item | None, now: datetime) -> Grant:
         return grant
     if item.action is Action.CLOSE and grant.wants_path:
         note = f"somebody widened rule {item.rule}"
-        return controller.begin_closing(grant, CloseReason.FAILED, now, note)
+        return lifetime.begin_closing(grant, CloseReason.FAILED, now, note)
     return replace(grant, next_check_at=min(grant.next_check_at, now))
 
 

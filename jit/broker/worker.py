@@ -19,13 +19,15 @@ from datetime import datetime, timedelta
 from jit import messages, records, telemetry
 from jit.broker.actions import Actions, Outcome, VmPort, vm_port
 from jit.broker.turns import Claim, Turns
-from jit.domain import armid, controller, entries
+from jit.domain import armid, controller, entries, lifetime
+from jit.domain.asking import Ask
 from jit.domain.audit import transitions
-from jit.domain.controller import Ask, Step, World
+from jit.domain.controller import Step
 from jit.domain.errors import BrokerError, Gone, Refused, StateConflict, Unavailable
 from jit.domain.limits import Limits
 from jit.domain.model import CloseReason, Grant, Status, VirtualMachine
 from jit.domain.vanished import remembered
+from jit.domain.world import World
 from jit.interfaces import JitPolicies, Network, Queues, Row
 from jit.observer import Observer
 from jit.store import Held, Store
@@ -425,7 +427,7 @@ def _after(grant: Grant, outcome: Outcome, now: datetime) -> Grant:
 def _refused(grant: Grant, code: str, now: datetime) -> Grant:
     """A 4xx opened nothing: who came with this initiate fails, the others keep what they had."""
     if len(grant.initiates) == 1 and grant.opened_at is None:
-        end = controller.begin_closing if grant.companions else controller.close
+        end = lifetime.begin_closing if grant.companions else lifetime.close
         return end(grant, CloseReason.FAILED, now, f"Azure refused to open it ({code})")
     return replace(
         grant,

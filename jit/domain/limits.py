@@ -27,6 +27,7 @@ class Limits:
         ticket_system: Characters at most.
         ticket_id: Characters at most.
         violations: How many are named; a hostile body of 64 KiB can break rules 10,000 times.
+        subscriptions: Those looked after, lower-case (``JIT_SUBSCRIPTIONS``); empty means any.
     """
 
     machines: int = 90
@@ -44,6 +45,7 @@ class Limits:
     ticket_system: int = 64
     ticket_id: int = 128
     violations: int = 1000
+    subscriptions: frozenset[str] = frozenset()
 
 
 LIMITS = Limits()

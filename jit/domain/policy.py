@@ -145,7 +145,10 @@ def _of_machine(
     limits: Limits,
 ) -> Iterator[Finding]:
     here = at(wanted.pointer, "id")
-    if machine is None:
+    if limits.subscriptions and armid.subscription(wanted.id) not in limits.subscriptions:
+        detail = f"{armid.name(wanted.id)} is in a subscription that the broker does not look after"
+        yield _policy(here, VM_NOT_FOUND, detail)
+    elif machine is None:
         yield _policy(
             here, VM_NOT_FOUND, f"{armid.name(wanted.id)} is not among the VMs the broker sees"
         )

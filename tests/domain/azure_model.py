@@ -12,11 +12,12 @@ from datetime import datetime, timedelta
 from ipaddress import ip_network
 
 from jit.domain import armid
-from jit.domain.controller import Ask, World
+from jit.domain.asking import Ask
 from jit.domain.entries import Entry
 from jit.domain.model import Network
 from jit.domain.observed import Observed
 from jit.domain.paths import Guard, MachineView
+from jit.domain.world import World
 from tests.domain.bodies import vm_id
 from tests.domain.firewalls import FIREWALL_ID
 from tests.domain.grants import (

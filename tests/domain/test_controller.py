@@ -7,22 +7,15 @@ from ipaddress import ip_network
 import pytest
 
 from jit.domain import armid, entries, sharing
+from jit.domain.asking import REOPENS, Ask
+from jit.domain.claiming import as_request
 from jit.domain.closing import APPEARS_WITHIN
 from jit.domain.companion import companion_name
-from jit.domain.controller import (
-    OPENS_WITHIN,
-    REOPENS,
-    Ask,
-    World,
-    as_request,
-    begin_closing,
-    by_time,
-    close,
-    pace,
-    step,
-)
+from jit.domain.controller import OPENS_WITHIN, step
+from jit.domain.lifetime import begin_closing, by_time, close, pace
 from jit.domain.limits import LIMITS
 from jit.domain.model import CloseReason, Status, Support, Via
+from jit.domain.world import World
 from tests.domain.bodies import NOW, a_rule, vm_id
 from tests.domain.firewalls import FIREWALL_ID
 from tests.domain.grants import (

@@ -12,7 +12,7 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
-from jit.domain import controller, sharing
+from jit.domain import lifetime, sharing
 from jit.domain.controller import Step, step
 from jit.domain.item import Action
 from jit.domain.limits import LIMITS
@@ -78,7 +78,7 @@ class Broker:
     def _wake(self, grant: Grant, *, closing: bool) -> None:
         now = self.azure.now
         if closing and grant.wants_path:
-            grant = controller.begin_closing(grant, CloseReason.FAILED, now)
+            grant = lifetime.begin_closing(grant, CloseReason.FAILED, now)
         self.grants[grant.id] = replace(grant, next_check_at=now)
 
     def _remove(self, path: PathRule) -> None:
@@ -167,7 +167,7 @@ class Laws(RuleBasedStateMachine):
     def revoke(self, data):
         """Somebody leaves early."""
         grant = data.draw(st.sampled_from(self._wanting()))
-        gone = controller.begin_closing(grant, CloseReason.REVOKED, self.azure.now)
+        gone = lifetime.begin_closing(grant, CloseReason.REVOKED, self.azure.now)
         self.broker.grants[grant.id] = gone
         self._work()
 

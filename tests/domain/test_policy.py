@@ -8,8 +8,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from jit.domain import armid
 from jit.domain.errors import Violation
-from jit.domain.limits import Limits
+from jit.domain.limits import LIMITS, Limits
 from jit.domain.model import Occupation, Support, Via
 from jit.domain.policy import Finding, Kind, decide, effective_protocol, worst
 from tests.domain.bodies import (
@@ -392,3 +393,22 @@ def test_a_lookup_is_by_the_key_of_an_id():
     machine = a_vm(id=vm_id().replace("resourceGroups", "resourcegroups").upper())
 
     assert found(a_draft(), machine) == []
+
+
+# ---- which subscriptions are looked after
+
+
+def test_a_vm_of_a_subscription_that_is_no_longer_looked_after_is_refused():
+    """The inventory may still hold it; its rules would not be compared any more."""
+    elsewhere = replace(LIMITS, subscriptions=frozenset({"0" * 8 + "-0000-4000-8000-" + "0" * 12}))
+
+    findings = decide(a_draft(), inventory(a_vm()), now=NOW, limits=elsewhere)
+
+    assert [(item.kind, item.violation.pointer) for item in findings] == [(Kind.POLICY, ID)]
+
+
+def test_a_vm_of_a_subscription_that_is_looked_after_may_be_asked_for():
+    """Named in any case of letters."""
+    own = replace(LIMITS, subscriptions=frozenset({armid.subscription(vm_id())}))
+
+    assert decide(a_draft(), inventory(a_vm()), now=NOW, limits=own) == ()

@@ -1,0 +1,142 @@
+"""What to ask Defender for: the one request that a VM port should have, if it lacks it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
+
+from jit.domain import sharing
+from jit.domain.claiming import TURN
+from jit.domain.closing import APPEARS_WITHIN
+from jit.domain.entries import Entry
+from jit.domain.model import Grant, Network, Via
+from jit.domain.paths import Look, MachineView, Sight
+from jit.domain.world import Context
+
+REOPENS = 3
+"""How often a path that somebody wiped is asked for again."""
+
+_SOONEST = timedelta(seconds=3)
+_KEPT_INITIATES = 12
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Ask:
+    """One VM port of an initiate: exactly these sources, until then."""
+
+    vm_id: str
+    port: int
+    sources: tuple[Network, ...]
+    until: datetime
+    firewall_id: str | None = None
+
+
+def asked(
+    grants: list[Grant],
+    looks: Mapping[str, Look],
+    view: MachineView,
+    seen: Sequence[Entry],
+    context: Context,
+) -> tuple[list[Grant], tuple[Ask, ...]]:
+    """Ask Defender for what the VM port should have, if it does not have it already."""
+    target = sharing.wanted(grants, now=context.now)
+    if target is None or not _needs_asking(target, grants, looks, seen, context):
+        return [_joined(grant, grants, seen, context) for grant in grants], ()
+    first = next(grant for grant in grants if grant.wants_path)
+    if not context.may_change(first, view):
+        return [_postponed(grant, context.now + TURN) for grant in grants], ()
+    wait = context.waits_until
+    if wait is not None:
+        return [_postponed(grant, wait) for grant in grants], ()
+    ask = Ask(
+        vm_id=first.vm_id,
+        port=first.port,
+        sources=tuple(sorted(target.sources, key=str)),
+        until=max(target.until, context.now + sharing.SHORTEST).replace(microsecond=0),
+        firewall_id=first.firewall_id if first.via is Via.FIREWALL else None,
+    )
+    return [_carried(grant, looks.get(grant.id), context) for grant in grants], (ask,)
+
+
+def _postponed(grant: Grant, until: datetime) -> Grant:
+    """A grant that waits for its turn, even one that is open still, is looked at again."""
+    if not grant.wants_path:
+        return grant
+    return replace(grant, next_check_at=min(grant.next_check_at, until))
+
+
+def _carried(grant: Grant, look: Look | None, context: Context) -> Grant:
+    if not grant.wants_path:
+        return grant
+    wiped = grant.seen and look is not None and look.sight is Sight.ABSENT
+    return replace(
+        grant,
+        initiates=(*grant.initiates, context.initiate_id)[-_KEPT_INITIATES:],
+        initiated_at=context.now,
+        answered=False,
+        seen=False,
+        attempts=grant.attempts + (1 if wiped or not grant.answered else 0),
+        next_check_at=context.now + _SOONEST,
+    )
+
+
+def _joined(
+    grant: Grant, grants: Sequence[Grant], seen: Sequence[Entry], context: Context
+) -> Grant:
+    """A grant whose path another grant's initiate already opened carries that initiate too."""
+    current = context.current(seen)
+    shared = {i for other in grants if other.wants_path for i in other.initiates}
+    if (
+        not grant.wants_path
+        or current is None
+        or current.initiate_id not in shared.difference(grant.initiates)
+    ):
+        return grant
+    return replace(
+        grant,
+        initiates=(*grant.initiates, current.initiate_id),
+        initiated_at=context.now,
+        answered=True,
+    )
+
+
+def _needs_asking(
+    target: sharing.Wanted,
+    grants: Sequence[Grant],
+    looks: Mapping[str, Look],
+    seen: Sequence[Entry],
+    context: Context,
+) -> bool:
+    live = [grant for grant in grants if grant.wants_path]
+    current = context.current(seen)
+    if current is not None and context.foreign(current):
+        return False  # same sources, or the grant would have been denied: join, never supersede
+    carried = {initiate for grant in live for initiate in grant.initiates}
+    if current is not None and current.initiate_id in carried:
+        if sharing.covers(current, target, now=context.now):
+            return any(_wiped(grant, looks[grant.id]) for grant in live)
+        return True
+    return not _waiting(live, seen, context)
+
+
+def _wiped(grant: Grant, look: Look) -> bool:
+    """Whether a path that was seen is gone although Defender still counts it as open."""
+    return grant.seen and look.sight is Sight.ABSENT and grant.attempts <= REOPENS
+
+
+def _waiting(live: Sequence[Grant], seen: Sequence[Entry], context: Context) -> bool:
+    """Whether Azure answered 202 to an initiate for all of them that has not shown up yet."""
+    newest = {grant.initiates[-1] if grant.initiates else "" for grant in live}
+    shown = {entry.initiate_id for entry in seen}
+    return (
+        len(newest) == 1
+        and "" not in newest
+        and not newest & shown
+        and all(
+            grant.answered
+            and grant.initiated_at is not None
+            and context.now < grant.initiated_at + APPEARS_WITHIN
+            for grant in live
+        )
+    )

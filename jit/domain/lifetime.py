@@ -1,0 +1,48 @@
+"""
+What the clock alone decides about a grant: due, too late, at its end; when to look again.
+
+Every grant that is given up or ends passes through ``begin_closing`` or ``close``.
+"""
+
+from __future__ import annotations
+
+from datetime import datetime, timedelta
+
+from jit.domain.model import CloseReason, Grant, Status
+
+_SOONEST, _LATEST = timedelta(seconds=3), timedelta(minutes=1)
+
+
+def by_time(grant: Grant, *, now: datetime) -> Grant:
+    """Return *grant* as the clock alone makes it: due, too late, or at its end."""
+    if grant.status is Status.SCHEDULED and grant.starts_at <= now:
+        grant = grant.advance(Status.PENDING)
+    if grant.status is Status.PENDING and now >= grant.latest_end - grant.duration:
+        return close(grant, CloseReason.FAILED, now, grant.note or "it could not be opened in time")
+    if grant.wants_path and grant.expires_at is not None and grant.expires_at <= now:
+        reason = CloseReason.EXPIRED if grant.opened_at else CloseReason.FAILED
+        return begin_closing(grant, reason, now)
+    return grant
+
+
+def begin_closing(
+    grant: Grant, reason: CloseReason, now: datetime, note: str | None = None
+) -> Grant:
+    """Return *grant* on its way out; what was never asked of Azure is closed at once."""
+    if grant.initiated_at is None and not grant.rules and not grant.companions and not grant.seen:
+        return close(grant, reason, now, note)
+    return grant.advance(
+        Status.CLOSING, close_reason=reason, closing_at=now, next_check_at=now, note=note
+    )
+
+
+def close(grant: Grant, reason: CloseReason, now: datetime, note: str | None = None) -> Grant:
+    """Return *grant* closed."""
+    return grant.advance(
+        Status.CLOSED, close_reason=grant.close_reason or reason, closed_at=now, note=note
+    )
+
+
+def pace(elapsed: timedelta) -> timedelta:
+    """Return how long to wait before the next look: half of what has passed, 3 s to 1 min."""
+    return max(_SOONEST, min(_LATEST, elapsed / 2))

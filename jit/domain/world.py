@@ -1,0 +1,78 @@
+"""What one step of a JIT policy sees: Azure as it was just read, and the present."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+
+from jit.domain import armid
+from jit.domain.entries import Entry
+from jit.domain.limits import Limits
+from jit.domain.model import Grant, Via
+from jit.domain.paths import MachineView
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class World:
+    """
+    What was just read from Azure about one JIT policy.
+
+    Attributes:
+        found: False when Azure says that the policy does not exist.
+        entries: Defender's requests of the policy, oldest first.
+        machines: By VM key; a VM that could not be read is missing and named in *unreadable*.
+        known: Initiate ids that this broker stored: on live grants and on tombstones.
+        turns: Keys of the firewalls that this step may have changed.
+        asks_from: Azure wanted us to ask for nothing before; closing does not wait for it.
+    """
+
+    found: bool
+    entries: tuple[Entry, ...]
+    machines: Mapping[str, MachineView]
+    unreadable: Mapping[str, str] = field(default_factory=dict)
+    known: frozenset[str] = frozenset()
+    turns: frozenset[str] = frozenset()
+    asks_from: datetime | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Context:
+    """
+    One step's present.
+
+    Attributes:
+        now: Aware, UTC.
+        initiate_id: Fresh id for the initiate that this step may ask for.
+        limits: The broker's own limits, for deciding again.
+    """
+
+    world: World
+    now: datetime
+    initiate_id: str
+    limits: Limits
+
+    def foreign(self, entry: Entry) -> bool:
+        """Tell whether *entry* is of no initiate that we stored."""
+        return entry.initiate_id is None or entry.initiate_id not in self.world.known
+
+    def current(self, seen: Sequence[Entry]) -> Entry | None:
+        """Return the request that a VM port's path stands on, ours or a stranger's."""
+        return next((entry for entry in reversed(seen) if entry.in_force(self.now)), None)
+
+    def strangers(self, seen: Sequence[Entry]) -> list[Entry]:
+        """Return others' requests in force."""
+        return [entry for entry in seen if entry.in_force(self.now) and self.foreign(entry)]
+
+    def may_change(self, grant: Grant, view: MachineView) -> bool:
+        """Tell whether what *grant* needs may be asked for now: a firewall takes turns."""
+        if grant.via is not Via.FIREWALL:
+            return True
+        ready = view.firewall is not None and view.firewall.settled
+        return ready and armid.key(grant.firewall_id or "") in self.world.turns
+
+    @property
+    def waits_until(self) -> datetime | None:
+        """Until when nothing may be asked for; None if it may."""
+        until = self.world.asks_from
+        return until if until is not None and until > self.now else None
