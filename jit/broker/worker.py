@@ -37,6 +37,7 @@ _NAMED = 5
 _LONGEST_DELAY = timedelta(minutes=10)
 _SOONEST = timedelta(seconds=1)
 _FAILED_PASS = timedelta(seconds=20)
+_REFUSED = timedelta(minutes=2)  # soon: what is open still may end before its change is taken
 _SIBLINGS = timedelta(minutes=10)
 
 
@@ -433,7 +434,7 @@ def _refused(grant: Grant, code: str, now: datetime) -> Grant:
         grant,
         initiates=grant.initiates[:-1],
         answered=True,
-        next_check_at=now + _LONGEST_DELAY,
+        next_check_at=now + _REFUSED,
         note=f"Azure refused a change of the shared path ({code})",
     )
 
