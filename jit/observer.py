@@ -11,10 +11,13 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import datetime
+from functools import partial
 from time import monotonic
+from typing import TypeVar
 
+from jit import telemetry
 from jit.domain import advice, armid, entries, firewall, jitrules, securityrules, topology
-from jit.domain.errors import Gone
+from jit.domain.errors import Gone, Refused, Unavailable
 from jit.domain.model import VirtualMachine
 from jit.domain.observed import Observed
 from jit.domain.paths import Firewall, Guard, MachineView
@@ -26,6 +29,7 @@ SECURITY = "2020-01-01"
 SUBSCRIPTIONS = "2022-12-01"
 _RECENT_SECONDS = 5.0
 _SETTLED = {"provisioningState": "Succeeded"}
+_ASIDE = 2  # reads that only warnings rest on
 _ROUNDS = 4  # VM, interface, network, NSG of the subnet
 
 _LISTS = {
@@ -37,6 +41,10 @@ _LISTS = {
     "public_ips": ("Microsoft.Network/publicIPAddresses", NETWORK),
     "policies": ("Microsoft.Security/jitNetworkAccessPolicies", SECURITY),
 }
+_BASTIONS = ("Microsoft.Network/bastionHosts", NETWORK)
+_PLAN = ("Microsoft.Security/pricings/VirtualMachines", "2024-01-01")
+
+T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -82,19 +90,29 @@ class Observer:
 
     def snapshot(self, subscription: str) -> topology.Snapshot:
         """
-        Read every list of a subscription: seven list calls, in parallel, whatever its size.
+        Read every list of a subscription, and its plan: nine calls in parallel, whatever its size.
+
+        What only warnings rest on, Bastions and plan, may stay unknown: a path must not stay open
+        because advice about it could not be had.
 
         Raises:
             Unavailable: A list could not be read; a snapshot with holes would lie.
             PermissionLost: The identity may not read a list.
         """
+        under = f"/subscriptions/{subscription}/providers/"
 
         def read(item: tuple[str, str]) -> list[Resource]:
-            kind, version = item
-            return self._arm.list(f"/subscriptions/{subscription}/providers/{kind}", version)
+            return self._arm.list(under + item[0], item[1])
 
-        lists = parallel(read, list(_LISTS.values()))
-        return topology.Snapshot(**dict(zip(_LISTS, lists, strict=True)))
+        with ThreadPoolExecutor(max_workers=_ASIDE) as aside:
+            bastions = aside.submit(_if_readable, partial(read, _BASTIONS), under + _BASTIONS[0])
+            plan = aside.submit(
+                _if_readable, partial(self._arm.get, under + _PLAN[0], _PLAN[1]), under + _PLAN[0]
+            )
+            lists = parallel(read, list(_LISTS.values()))
+        return topology.Snapshot(
+            **dict(zip(_LISTS, lists, strict=True)), bastions=bastions.result(), plan=plan.result()
+        )
 
     def machines(self, subscription: str, *, now: datetime) -> tuple[VirtualMachine, ...]:
         """Return every VM of a subscription as it is now."""
@@ -185,6 +203,15 @@ class Observer:
             return self._policies().get(policy_id)
         except Gone:
             return None
+
+
+def _if_readable(read: Callable[[], T], path: str) -> T | None:
+    """Return what *read* returns; None, with an event, where Azure does not give it."""
+    try:
+        return read()
+    except (Unavailable, Refused) as error:
+        telemetry.warning("advice.limited", resource_id=path, error=type(error).__name__)
+        return None
 
 
 def _reads(vm: VirtualMachine, deciding: bool) -> Iterable[str]:

@@ -3,62 +3,112 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
-from jit.domain import armid, nsgwarnings, securityrules, topology
+from jit.domain import (
+    armid,
+    bastions,
+    firewall,
+    nsgwarnings,
+    securityrules,
+    setupwarnings,
+    topology,
+)
 from jit.domain.addresses import network
 from jit.domain.aimed import Aimed
 from jit.domain.model import Interface, MachineWarning, Support, VirtualMachine
 from jit.domain.topology import Resource, Snapshot
 
-_BASTION = "azurebastionsubnet"
-"""The name that the subnet of a Bastion must have, and no other subnet can (Microsoft Learn)."""
 
-_Rules = Mapping[str, Aimed]
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Scene:
+    """
+    What the VMs of a subscription are judged by.
+
+    Attributes:
+        rules: Of each NSG, by its key.
+        bastions: Prefixes of the Bastions that reach each virtual network, by its key.
+        firewalls: By key.
+        public_ips: By key: the address, or the name where the address is not known.
+        used: By VM, the public IP that its JIT policy names.
+        plan: The warnings about Defender's plan.
+    """
+
+    rules: Mapping[str, Aimed]
+    bastions: Mapping[str, tuple[str, ...]]
+    firewalls: Mapping[str, Resource]
+    public_ips: Mapping[str, str]
+    used: Mapping[str, str]
+    plan: tuple[MachineWarning, ...]
 
 
 def advised(machines: Iterable[VirtualMachine], snapshot: Snapshot) -> tuple[VirtualMachine, ...]:
     """
-    Return *machines* with their warnings; only VMs with a JIT policy can have any.
+    Return *machines* with their warnings.
 
-    A Bastion counts where the VM's own VNet, or one peered with it, has AzureBastionSubnet. Peered
-    VNets of other subscriptions are not in the snapshot, so nothing is said about them. An NSG
-    that is not in the snapshot, or an address that cannot be read, gives no warning: a guess
-    would be worse.
+    Only a VM with a JIT policy has any, but for Defender's plan, which is told of every VM that
+    just-in-time access could serve. An NSG that is not in the snapshot, or an address that cannot
+    be read, gives no warning: a guess would be worse.
     """
-    rules = {
-        armid.key(topology.text(nsg, "id")): Aimed(securityrules.parse_rules(nsg))
-        for nsg in snapshot.nsgs
-    }
-    bastions = _bastions(snapshot.networks)
+    scene = _scene(snapshot)
     return tuple(
-        replace(vm, warnings=tuple(_warnings(vm, rules, bastions)))
-        if vm.support is Support.CONFIGURED
-        else vm
-        for vm in machines
+        replace(vm, warnings=tuple(dict.fromkeys(_warnings(vm, scene)))) for vm in machines
     )
 
 
-def _warnings(
-    vm: VirtualMachine, rules: _Rules, bastions: Mapping[str, tuple[str, ...]]
-) -> Iterator[MachineWarning]:
-    seen: set[MachineWarning] = set()
-    for nic in vm.interfaces:
-        for warning in _of_interface(nic, vm, rules, bastions):
-            if warning not in seen:
-                seen.add(warning)
-                yield warning
+def _scene(snapshot: Snapshot) -> _Scene:
+    return _Scene(
+        rules={
+            armid.key(topology.text(nsg, "id")): Aimed(securityrules.parse_rules(nsg))
+            for nsg in snapshot.nsgs
+        },
+        bastions=bastions.reaching(snapshot.networks, snapshot.bastions),
+        firewalls={armid.key(topology.text(item, "id")): item for item in snapshot.firewalls},
+        public_ips={
+            armid.key(topology.text(item, "id")): _address(item) for item in snapshot.public_ips
+        },
+        used={
+            armid.key(topology.text(entry, "id")): topology.text(entry, "publicIpAddress")
+            for policy in snapshot.policies
+            for entry in topology.mappings(topology.properties(policy), "virtualMachines")
+        },
+        plan=tuple(setupwarnings.plan_warnings(snapshot.plan)),
+    )
 
 
-def _of_interface(
-    nic: Interface, vm: VirtualMachine, rules: _Rules, bastions: Mapping[str, tuple[str, ...]]
-) -> tuple[MachineWarning, ...]:
+def _address(public_ip: Resource) -> str:
+    address = topology.text(topology.properties(public_ip), "ipAddress")
+    return address or topology.text(public_ip, "name")
+
+
+def _warnings(vm: VirtualMachine, scene: _Scene) -> Iterator[MachineWarning]:
+    if vm.support is Support.UNSUPPORTED:
+        return
+    yield from scene.plan
+    if vm.support is Support.CONFIGURED:
+        yield from setupwarnings.policy_warnings(vm)
+        yield from _of_firewall(vm, scene)
+        for nic in vm.interfaces:
+            yield from _of_interface(nic, vm, scene)
+
+
+def _of_firewall(vm: VirtualMachine, scene: _Scene) -> Iterator[MachineWarning]:
+    found = scene.firewalls.get(armid.key(vm.firewall_id or ""))
+    if found is not None:
+        keys = map(armid.key, firewall.public_addresses(found))
+        addresses = tuple(scene.public_ips.get(key, key.rsplit("/", 1)[-1]) for key in keys)
+        yield from setupwarnings.firewall_warnings(
+            topology.text(found, "name"), addresses, scene.used.get(armid.key(vm.id), "")
+        )
+
+
+def _of_interface(nic: Interface, vm: VirtualMachine, scene: _Scene) -> tuple[MachineWarning, ...]:
     keys = [armid.key(nsg_id) for nsg_id in nic.nsg_ids]
-    if network(nic.private_ip) is None or not all(key in rules for key in keys):
+    if network(nic.private_ip) is None or not all(key in scene.rules for key in keys):
         return ()
-    nsgs = [rules[key].at(nic.private_ip) for key in keys]
+    nsgs = [scene.rules[key].at(nic.private_ip) for key in keys]
     vnet = tuple(text for text in vm.vnet_prefixes if network(text) is not None)
-    near = bastions.get(armid.key(nic.subnet_id.rsplit("/subnets/", 1)[0]), ())
+    near = scene.bastions.get(armid.key(nic.subnet_id.rsplit("/subnets/", 1)[0]), ())
     return (
         *nsgwarnings.jit_warnings(
             nsgs, private_ip=nic.private_ip, ports=vm.ports, vnet_prefixes=vnet
@@ -71,29 +121,3 @@ def _of_interface(
             vnet_prefixes=vnet,
         ),
     )
-
-
-def _bastions(networks: Iterable[Resource]) -> dict[str, tuple[str, ...]]:
-    """Return, by VNet, the prefixes of the Bastions that can reach its VMs."""
-    by_id = {armid.key(topology.text(vnet, "id")): vnet for vnet in networks}
-    own = {key: tuple(_bastion_prefixes(vnet)) for key, vnet in by_id.items()}
-    return {
-        key: tuple(dict.fromkeys((*own[key], *_of_peers(vnet, own)))) for key, vnet in by_id.items()
-    }
-
-
-def _of_peers(vnet: Resource, own: Mapping[str, tuple[str, ...]]) -> Iterator[str]:
-    for peering in topology.mappings(topology.properties(vnet), "virtualNetworkPeerings"):
-        inner = topology.properties(peering)
-        remote = topology.text(topology.mapping(inner, "remoteVirtualNetwork"), "id")
-        if topology.text(inner, "peeringState") == "Connected":
-            yield from own.get(armid.key(remote), ())
-
-
-def _bastion_prefixes(vnet: Resource) -> Iterator[str]:
-    for subnet in topology.mappings(topology.properties(vnet), "subnets"):
-        if topology.text(subnet, "name").lower() == _BASTION:
-            texts = topology.strings(
-                topology.properties(subnet), "addressPrefix", "addressPrefixes"
-            )
-            yield from (text for text in texts if network(text) is not None)

@@ -16,6 +16,15 @@ from jit.domain.securityrules import Access, Direction, SecurityRule
 Rules = Sequence[SecurityRule]
 Predicate = Callable[[SecurityRule], bool]
 
+_MISSING = (
+    "no NSG has the deny rule of the JIT policy; configure JIT for the VM again, and see that no "
+    "other tool removes the rule"
+)
+_MOVE = "remove that rule, or move it behind the deny rule"
+_CUT_OFF = (
+    "the JIT deny rule stops the Bastion {}; whoever comes by it needs access for that prefix as "
+    "the source"
+)
 _ANYWHERE = {4: ip_network("0.0.0.0/0"), 6: ip_network("::/0")}
 
 
@@ -109,7 +118,7 @@ class _Guard:
     def warnings(self) -> Iterator[MachineWarning]:
         """Yield what lets traffic in past the deny rule, if anything does."""
         if not self._guarded():
-            yield self._warn("deny-missing", "no NSG has the deny rule of the JIT policy")
+            yield self._warn("deny-missing", _MISSING)
             return
         seen = list(parts(_without(self.nsgs, _is_temporary), self._flow(), self.vnet))
         early = {
@@ -121,23 +130,32 @@ class _Guard:
         if early:
             idle = not any(self._is_deny(view.decider) for views in seen for view in views)
             code = "deny-shadowed" if idle else "jit-bypassed"
-            yield self._warn(code, f"let in before the JIT deny rule by {_listed(early)}")
+            yield self._warn(code, f"let in before the JIT deny rule by {_listed(early)}; {_MOVE}")
 
     def against(self, bastion: Network) -> Iterator[MachineWarning]:
         """Yield how *bastion* fares, if JIT has to do with it."""
         if not self._guarded():
             return
+        standing = _without(self.nsgs, _is_temporary)
         if isinstance(self._verdict(self.nsgs, bastion), Blocked):
             if isinstance(self._verdict(_without(self.nsgs, self._is_deny), bastion), Allowed):
-                yield self._warn(
-                    "bastion-cut-off", f"the JIT deny rule stops the Bastion {bastion}"
-                )
-        elif isinstance(self._verdict(_without(self.nsgs, _is_temporary), bastion), Allowed):
-            yield self._warn("bastion-bypass", f"the Bastion {bastion} gets in without a grant")
+                yield self._warn("bastion-cut-off", _CUT_OFF.format(bastion))
+        elif isinstance(self._verdict(standing, bastion), Allowed):
+            early = self._deciders(standing, bastion)
+            what = f"the Bastion {bastion} gets in without a grant by {_listed(early)}; {_MOVE}"
+            yield self._warn("bastion-bypass", what)
+
+    def _deciders(self, nsgs: Sequence[Rules], bastion: Network) -> set[SecurityRule]:
+        """Return the rules that let *bastion* in, of those NSGs that have the deny rule."""
+        seen = parts(nsgs, self._from(bastion), self.vnet)
+        return {rule for views in seen for rule in self._before_deny(views)}
 
     def _verdict(self, nsgs: Sequence[Rules], bastion: Network) -> object:
-        flow = Flow(source=bastion, destination=self.address, port=self.port.number, protocol="TCP")
-        return evaluate_path(nsgs, flow, self.vnet, public=False)
+        return evaluate_path(nsgs, self._from(bastion), self.vnet, public=False)
+
+    def _from(self, bastion: Network) -> Flow:
+        """Return what *bastion* sends to the port."""
+        return Flow(source=bastion, destination=self.address, port=self.port.number, protocol="TCP")
 
     def _flow(self) -> Flow:
         """Return everything that might come in to the port."""

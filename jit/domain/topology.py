@@ -33,6 +33,10 @@ class Snapshot:
 
     A full snapshot holds the complete lists; a targeted one holds the resources asked for. In
     both, what is referred to but not held counts as unknown, never as absent.
+
+    Attributes:
+        bastions: ``bastionHosts``; None where they were not read, or could not be.
+        plan: ``pricings/VirtualMachines`` of Defender; None likewise.
     """
 
     machines: Sequence[Resource] = ()
@@ -42,6 +46,8 @@ class Snapshot:
     firewalls: Sequence[Resource] = ()
     public_ips: Sequence[Resource] = ()
     policies: Sequence[Resource] = ()
+    bastions: Sequence[Resource] | None = None
+    plan: Resource | None = None
 
 
 @dataclass(frozen=True, slots=True)

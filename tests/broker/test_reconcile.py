@@ -678,15 +678,15 @@ def test_a_plan_covers_all_subscriptions_unless_told(it):
 
 
 @pytest.mark.parametrize("paths", [1, 9])
-def test_a_run_takes_seven_list_calls_however_many_grants_there_are(it, paths):
-    """Constant: the lists of the subscription, and nothing for each grant."""
+def test_a_run_takes_nine_calls_however_many_grants_there_are(it, paths):
+    """Constant: eight lists and the plan of the subscription, and nothing for each grant."""
     it.broker.ask(wish(tuple(farm(number) for number in range(1, paths + 1))))
     it.broker.live(5)
     before = it.broker.calls.count("arm"), it.broker.calls.count("network")
 
     it.run()
 
-    assert it.broker.calls.count("arm") - before[0] == 7
+    assert it.broker.calls.count("arm") - before[0] == 9
     assert it.broker.calls.count("network") == before[1]
     assert it.broker.calls.names[-1] != "policies.get"
 

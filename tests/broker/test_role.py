@@ -8,21 +8,28 @@ from pathlib import Path
 import pytest
 
 from jit.broker.configure import Configurator
+from jit.domain import armid
 from jit.domain.errors import BrokerError
 from jit.domain.intake import MachinePolicy
 from jit.domain.model import PortRule
 from tests.broker.inprocess import OLGA, InProcess, farm, wish
-from tests.local.azure.sim import APP01, DB01, NEW01, WEB01
+from tests.local.azure.sim import APP01, DB, DB01, NEW01, PRODUCTION, WEB01, network
 
 ROLE = Path(__file__).resolve().parent.parent.parent / "infra" / "role.json"
 ACTIONS = json.loads(ROLE.read_text())["Actions"]
-READING = {"inventory", "through an NSG", "through a firewall", "configure", "take out", "take all"}
+PLAN_2 = {"pricingTier": "Standard", "subPlan": "P2"}
+BASTION = network("bastionHosts", "bas-db", DB)
+READING = {
+    *("inventory", "through an NSG", "through a firewall", "configure", "take out", "take all"),
+    *("tell that a Bastion is gone", "tell that the plan is missing"),
+}
 BREAKS = {
     "Microsoft.Resources/subscriptions/read": {"find subscriptions"},
     "Microsoft.Compute/virtualMachines/read": READING,
     "Microsoft.Compute/virtualMachines/write": {"configure"},
     "Microsoft.Network/azureFirewalls/read": READING,
     "Microsoft.Network/azureFirewalls/write": {"through a firewall"},
+    "Microsoft.Network/bastionHosts/read": {"tell that a Bastion is gone"},
     "Microsoft.Network/networkInterfaces/read": READING,
     "Microsoft.Network/networkSecurityGroups/read": READING,
     "Microsoft.Network/networkSecurityGroups/securityRules/delete": {
@@ -41,6 +48,7 @@ BREAKS = {
     },
     "Microsoft.Security/locations/jitNetworkAccessPolicies/read": READING,
     "Microsoft.Security/locations/jitNetworkAccessPolicies/write": {"configure"},
+    "Microsoft.Security/pricings/read": {"tell that the plan is missing"},
 }
 SSH = PortRule(number=22, protocol="TCP", allowed_sources=("*",), max_duration=timedelta(hours=3))
 
@@ -68,9 +76,31 @@ def _everybody() -> tuple[MachinePolicy, ...]:
     return tuple(MachinePolicy(id=vm, ports=(), pointer="#") for vm in (DB01, APP01))
 
 
+def _codes(broker: InProcess, vm: str) -> set[str]:
+    """Look afresh; return the codes of a VM's warnings."""
+    found = broker.observer.machines(PRODUCTION, now=broker.now)
+    (seen,) = (each for each in found if armid.key(each.id) == armid.key(vm))
+    return {warning.code for warning in seen.warnings}
+
+
+def _tells_that_a_bastion_is_gone(broker: InProcess) -> bool:
+    """Its subnet is still there, and without the list of hosts looks as if it were in use."""
+    broker.sim.control("PUT", "state", {"resources": {BASTION: None}})
+    return not _codes(broker, DB01) & {"bastion-cut-off", "bastion-bypass"}
+
+
+def _tells_that_the_plan_is_missing(broker: InProcess) -> bool:
+    broker.sim.control("PUT", "state", {"plans": {PRODUCTION: {"pricingTier": "Free"}}})
+    told = "plan-missing" in _codes(broker, WEB01)
+    broker.sim.control("PUT", "state", {"plans": {PRODUCTION: PLAN_2}})  # the others need it
+    return told
+
+
 JOBS: dict[str, Callable[[InProcess], object]] = {
     "find subscriptions": lambda broker: broker.azure.observer().watched(),
     "inventory": lambda broker: broker.views.machines(None, OLGA, now=broker.now),
+    "tell that a Bastion is gone": _tells_that_a_bastion_is_gone,
+    "tell that the plan is missing": _tells_that_the_plan_is_missing,
     "through an NSG": lambda broker: _opens_and_closes(broker, farm(1), 22, 2),
     "through a firewall": lambda broker: _opens_and_closes(broker, WEB01, 3389, 8),
     "configure": lambda broker: _configurator(broker).put(_wanted(SSH), OLGA, now=broker.now),

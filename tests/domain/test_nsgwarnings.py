@@ -50,6 +50,13 @@ def warned(*nsgs, ports=(22,), protocol="TCP", private_ip=VM):
     return [(warning.code, warning.detail) for warning in found]
 
 
+MISSING = (
+    "no NSG has the deny rule of the JIT policy; configure JIT for the VM again, and see that no "
+    "other tool removes the rule"
+)
+MOVE = "remove that rule, or move it behind the deny rule"
+
+
 def codes(*nsgs, **changes):
     return [code for code, _ in warned(*nsgs, **changes)]
 
@@ -80,7 +87,7 @@ def test_a_port_of_the_policy_without_a_deny_is_missing_it():
     """Someone, or a template, has removed Defender's rule."""
     found = warned([arm_rule(300, port="443")], ports=(22,))
 
-    assert found == [("deny-missing", "port 22: no NSG has the deny rule of the JIT policy")]
+    assert found == [("deny-missing", f"port 22: {MISSING}")]
 
 
 @pytest.mark.parametrize(
@@ -106,7 +113,7 @@ def test_each_port_is_judged_on_its_own():
     """One deny rule may cover some of the ports only."""
     found = warned([jit_deny(port="22")], ports=(22, 3389))
 
-    assert found == [("deny-missing", "port 3389: no NSG has the deny rule of the JIT policy")]
+    assert found == [("deny-missing", f"port 3389: {MISSING}")]
 
 
 def test_one_nsg_with_the_deny_is_enough():
@@ -127,9 +134,8 @@ def test_a_standing_allow_before_the_deny_bypasses_jit():
     """The rule is named, with its priority."""
     found = warned([jit_deny(), arm_rule(300, name="office", source="198.51.100.0/24")])
 
-    assert found == [
-        ("jit-bypassed", "port 22: let in before the JIT deny rule by office (priority 300)")
-    ]
+    why = "port 22: let in before the JIT deny rule by office (priority 300)"
+    assert found == [("jit-bypassed", f"{why}; {MOVE}")]
 
 
 def test_all_the_bypassing_rules_are_named():
@@ -140,7 +146,7 @@ def test_all_the_bypassing_rules_are_named():
     found = warned([jit_deny(), office, home])
 
     assert [detail.rpartition(" by ")[2] for _, detail in found] == [
-        "home (priority 200), office (priority 300)"
+        f"home (priority 200), office (priority 300); {MOVE}"
     ]
 
 
@@ -233,9 +239,8 @@ def test_only_the_rules_that_precede_a_deny_are_named():
     """The other NSG's ordinary rules are not to blame."""
     found = warned([jit_deny(), arm_rule(300, name="office")], [arm_rule(400, name="web")])
 
-    assert found == [
-        ("deny-shadowed", "port 22: let in before the JIT deny rule by office (priority 300)")
-    ]
+    why = "port 22: let in before the JIT deny rule by office (priority 300)"
+    assert found == [("deny-shadowed", f"{why}; {MOVE}")]
 
 
 def test_an_ipv6_interface_is_judged_by_ipv6_rules():
@@ -292,9 +297,12 @@ def test_the_jit_deny_cuts_off_a_bastion():
         vnet_prefixes=VNET,
     )
 
-    assert [(warning.code, warning.detail) for warning in found] == [
-        ("bastion-cut-off", "port 22: the JIT deny rule stops the Bastion 10.1.2.0/26")
-    ]
+    (warning,) = found
+    assert warning.code == "bastion-cut-off"
+    assert warning.detail == (
+        "port 22: the JIT deny rule stops the Bastion 10.1.2.0/26; whoever comes by it needs "
+        "access for that prefix as the source"
+    )
 
 
 def test_a_bastion_in_a_peered_network_is_cut_off_too():
@@ -310,6 +318,28 @@ def test_a_standing_allow_before_the_deny_lets_a_bastion_bypass_jit(source):
     found = bastion_codes([jit_deny(), arm_rule(300, source=source, port="22")])
 
     assert found == ["bastion-bypass"]
+
+
+def test_the_rule_that_lets_a_bastion_past_jit_is_named():
+    """Of the NSG with the deny rule; the other one is not to blame."""
+    nsgs = [[jit_deny(), arm_rule(300, name="ops", source=BASTION)], [arm_rule(200, name="web")]]
+    (found,) = bastion_warnings(
+        [rules_of(*rules) for rules in nsgs],
+        private_ip=VM,
+        ports=[a_port()],
+        bastion_prefixes=[BASTION],
+        vnet_prefixes=VNET,
+    )
+
+    why = "port 22: the Bastion 10.1.2.0/26 gets in without a grant by ops (priority 300)"
+    assert (found.code, found.detail) == ("bastion-bypass", f"{why}; {MOVE}")
+
+
+def test_a_bastion_that_comes_from_the_hosts_address_is_cut_off_like_any_other():
+    """The SKU Developer: the default rules let the host in, the deny does not."""
+    found = bastion_codes([jit_deny()], prefixes=("168.63.129.16/32",))
+
+    assert found == ["bastion-cut-off"]
 
 
 def test_a_grant_for_the_bastion_ends_the_cut_and_is_no_bypass():

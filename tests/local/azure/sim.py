@@ -27,11 +27,9 @@ def _reading_more(landscape: Landscape) -> Landscape:
     extra = {
         "Name": "Reads of the simulator's tests",
         "Actions": [
-            "Microsoft.Network/bastionHosts/read",
             "Microsoft.Network/locations/operations/read",
             "Microsoft.Network/networkSecurityGroups/securityRules/read",
             "Microsoft.Network/virtualNetworks/subnets/read",
-            "Microsoft.Security/pricings/read",
         ],
     }
     given = {"person": "broker", "role": extra["Name"]}

@@ -2,8 +2,6 @@
 
 import pytest
 
-from local.azure import shapes
-from local.azure.shapes import Place
 from tests.local.azure.sim import DB, DEVELOPMENT, NSG_DB, PRODUCTION, WEB, Sim, error, network
 
 VNET = network("virtualNetworks", "vnet-prod", WEB)
@@ -13,9 +11,9 @@ VNET = network("virtualNetworks", "vnet-prod", WEB)
     ("kind", "count"),
     [
         ("networkInterfaces", 6),
-        ("publicIPAddresses", 5),
+        ("publicIPAddresses", 6),
         ("virtualNetworks", 3),
-        ("bastionHosts", 0),
+        ("bastionHosts", 1),
         ("azureFirewalls", 2),
     ],
 )
@@ -108,15 +106,18 @@ def test_plan_of_a_machine_that_is_not_there_is_404(sim: Sim):
     assert error(sim.call("GET", path)) == (404, "ResourceNotFound")
 
 
-def test_bastion_of_a_landscape_is_listed(sim: Sim):
-    """A landscape may have one; it stands in its own subnet."""
-    place = Place(PRODUCTION, "rg-web", "westeurope")
-    made = shapes.bastion(place, {"name": "bas", "subnet": "vnet-prod/AzureBastionSubnet"})
-    sim.control("PUT", "state", {"resources": {made["id"]: made}})
-    path = f"/subscriptions/{PRODUCTION}/providers/Microsoft.Network/bastionHosts"
-    leg = sim.get(path)["value"][0]["properties"]["ipConfigurations"][0]
+def test_bastion_stands_in_its_own_subnet(sim: Sim):
+    """Listed by subscription and by group, read by its id: the same each time."""
+    bastion = sim.get(network("bastionHosts", "bas-db", DB))
+    (leg,) = bastion["properties"]["ipConfigurations"]
+    vnet = network("virtualNetworks", "vnet-db", DB)
+    path = "providers/Microsoft.Network/bastionHosts"
 
-    assert leg["properties"]["subnet"]["id"] == f"{VNET}/subnets/AzureBastionSubnet"
+    assert leg["properties"]["subnet"]["id"] == f"{vnet}/subnets/AzureBastionSubnet"
+    assert leg["properties"]["publicIPAddress"]["id"].endswith("/pip-bastion")
+    assert sim.get(f"/subscriptions/{PRODUCTION}/{path}")["value"] == [bastion]
+    assert sim.get(f"{DB}/{path}")["value"] == [bastion]
+    assert sim.get(f"{WEB}/{path}")["value"] == []
 
 
 def test_unknown_plan_is_404(sim: Sim):
