@@ -207,6 +207,7 @@ _INSTANTS = (
     "closing_at",
     "closed_at",
     "initiated_at",
+    "asked_until",
 )
 _PLAIN = (
     "id",
@@ -234,6 +235,7 @@ def grant_doc(grant: Grant) -> dict[str, Any]:
     connection = grant.connection
     return doc | {
         "sources": [str(source) for source in grant.sources],
+        "asked": [str(source) for source in grant.asked],
         "via": grant.via.value,
         "status": grant.status.value,
         "seconds": grant.duration.total_seconds(),
@@ -258,6 +260,7 @@ def grant_of(doc: Mapping[str, Any]) -> Grant:
     return Grant(
         **fields,
         sources=tuple(ip_network(source) for source in doc["sources"]),
+        asked=tuple(ip_network(source) for source in doc["asked"]),
         via=Via(doc["via"]),
         status=Status(doc["status"]),
         duration=timedelta(seconds=doc["seconds"]),

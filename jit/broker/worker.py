@@ -148,6 +148,13 @@ class Worker:
         world = self._world(chosen, predicted, state)
         step, world = self._decide(chosen, world, state)
         self._store_step(chosen, step, state)
+        for excess in step.excesses:
+            telemetry.alert(
+                "access.widened",
+                grant_id=excess.grant_id,
+                resource_id=excess.resource,
+                reason=excess.reason,
+            )
         self._act(step, world, state)
         self._finish_closed(state)
 
@@ -433,6 +440,8 @@ def _refused(grant: Grant, code: str, now: datetime) -> Grant:
     return replace(
         grant,
         initiates=grant.initiates[:-1],
+        asked=(),  # what stands is an older one: Azure's own list tells what that named
+        asked_until=None,
         answered=True,
         next_check_at=now + _REFUSED,
         note=f"Azure refused a change of the shared path ({code})",

@@ -17,6 +17,9 @@ from jit.domain.world import Context
 REOPENS = 3
 """How often a path that somebody wiped is asked for again."""
 
+_WIPED = frozenset({Sight.ABSENT, Sight.PARTIAL})
+"""What a path must not look like once all of it was seen: somebody took it, or half of it."""
+
 _SOONEST = timedelta(seconds=3)
 _KEPT_INITIATES = 12
 
@@ -56,7 +59,7 @@ def asked(
         until=max(target.until, context.now + sharing.SHORTEST).replace(microsecond=0),
         firewall_id=first.firewall_id if first.via is Via.FIREWALL else None,
     )
-    return [_carried(grant, looks.get(grant.id), context) for grant in grants], (ask,)
+    return [_carried(grant, looks.get(grant.id), ask, context) for grant in grants], (ask,)
 
 
 def _postponed(grant: Grant, until: datetime) -> Grant:
@@ -66,14 +69,16 @@ def _postponed(grant: Grant, until: datetime) -> Grant:
     return replace(grant, next_check_at=min(grant.next_check_at, until))
 
 
-def _carried(grant: Grant, look: Look | None, context: Context) -> Grant:
+def _carried(grant: Grant, look: Look | None, ask: Ask, context: Context) -> Grant:
     if not grant.wants_path:
         return grant
-    wiped = grant.seen and look is not None and look.sight is Sight.ABSENT
+    wiped = grant.seen and look is not None and look.sight in _WIPED
     return replace(
         grant,
         initiates=(*grant.initiates, context.initiate_id)[-_KEPT_INITIATES:],
         initiated_at=context.now,
+        asked=ask.sources,
+        asked_until=ask.until,
         answered=False,
         seen=False,
         attempts=grant.attempts + (1 if wiped or not grant.answered else 0),
@@ -86,17 +91,19 @@ def _joined(
 ) -> Grant:
     """A grant whose path another grant's initiate already opened carries that initiate too."""
     current = context.current(seen)
-    shared = {i for other in grants if other.wants_path for i in other.initiates}
-    if (
-        not grant.wants_path
-        or current is None
-        or current.initiate_id not in shared.difference(grant.initiates)
-    ):
+    if not grant.wants_path or current is None or current.initiate_id in grant.initiates:
         return grant
+    wanting = [other for other in grants if other.wants_path]
+    carrier = next((other for other in wanting if current.initiate_id in other.initiates), None)
+    if carrier is None or current.initiate_id is None:
+        return grant
+    newest = carrier.initiates[-1] == current.initiate_id
     return replace(
         grant,
         initiates=(*grant.initiates, current.initiate_id),
         initiated_at=context.now,
+        asked=carrier.asked if newest else (),
+        asked_until=carrier.asked_until if newest else None,
         answered=True,
     )
 
@@ -112,21 +119,49 @@ def _needs_asking(
     current = context.current(seen)
     if current is not None and context.foreign(current):
         return False  # same sources, or the grant would have been denied: join, never supersede
+    if _waiting(target, live, seen, context):
+        return False
     carried = {initiate for grant in live for initiate in grant.initiates}
-    if current is not None and current.initiate_id in carried:
-        if sharing.covers(current, target, now=context.now):
-            return any(_wiped(grant, looks[grant.id]) for grant in live)
+    if current is None or current.initiate_id not in carried:
         return True
-    return not _waiting(live, seen, context)
+    if not _was_asked(current, target, live, context):
+        return True
+    return any(_wiped(grant, looks[grant.id]) for grant in live)
+
+
+def _was_asked(
+    current: Entry, target: sharing.Wanted, live: Sequence[Grant], context: Context
+) -> bool:
+    """
+    Whether *current* stands for just what is wanted: by what we stored before the call.
+
+    What Azure repeats of it may be written otherwise, or leave the sources out; believing that
+    would mean asking again and again.
+    """
+    stored = [grant for grant in live if grant.initiates[-1:] == (current.initiate_id,)]
+    if any(_asks_for(grant, target, context) for grant in stored):
+        return True
+    return sharing.covers(current, target, now=context.now)
+
+
+def _asks_for(grant: Grant, target: sharing.Wanted, context: Context) -> bool:
+    until = grant.asked_until
+    return (
+        until is not None
+        and frozenset(grant.asked) == target.sources
+        and sharing.lasts(until, target, now=context.now)
+    )
 
 
 def _wiped(grant: Grant, look: Look) -> bool:
     """Whether a path that was seen is gone although Defender still counts it as open."""
-    return grant.seen and look.sight is Sight.ABSENT and grant.attempts <= REOPENS
+    return grant.seen and look.sight in _WIPED and grant.attempts <= REOPENS
 
 
-def _waiting(live: Sequence[Grant], seen: Sequence[Entry], context: Context) -> bool:
-    """Whether Azure answered 202 to an initiate for all of them that has not shown up yet."""
+def _waiting(
+    target: sharing.Wanted, live: Sequence[Grant], seen: Sequence[Entry], context: Context
+) -> bool:
+    """Whether Azure answered 202 to an initiate for just that, which has not shown up yet."""
     newest = {grant.initiates[-1] if grant.initiates else "" for grant in live}
     shown = {entry.initiate_id for entry in seen}
     return (
@@ -135,6 +170,7 @@ def _waiting(live: Sequence[Grant], seen: Sequence[Entry], context: Context) -> 
         and not newest & shown
         and all(
             grant.answered
+            and (grant.asked_until is None or _asks_for(grant, target, context))
             and grant.initiated_at is not None
             and context.now < grant.initiated_at + APPEARS_WITHIN
             for grant in live

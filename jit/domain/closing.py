@@ -12,7 +12,8 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
-from jit.domain import companion, paths, sharing
+from jit.domain import armid, companion, paths, sharing
+from jit.domain.addresses import network
 from jit.domain.entries import Entry
 from jit.domain.model import CloseReason, Grant, Network, Status, Via
 from jit.domain.paths import MachineView, PathRule
@@ -70,7 +71,7 @@ def work(
     if unclear and not own:
         return Closing(grant=_later(grant, now, "waiting for an update in Azure to finish"))
     present = paths.rules_of_port(view, grant.port, grant.private_ips)
-    left = [] if unclear else _left(grant, group, present, held)
+    left = [] if unclear else _left(grant, group, present, seen, held)
     if not left and not own and not unclear and _absence_counts(grant, seen, now):
         return Closing(grant=_gone(grant, now))
     removals = _removable(left, group, present, held) if now >= _from(grant) else ()
@@ -113,16 +114,35 @@ def _companions(grant: Grant, view: MachineView) -> tuple[str, ...]:
 
 
 def _left(
-    grant: Grant, group: Sequence[Grant], present: Sequence[PathRule], held: Sequence[str]
+    grant: Grant,
+    group: Sequence[Grant],
+    present: Sequence[PathRule],
+    seen: Sequence[Entry],
+    held: Sequence[str],
 ) -> list[PathRule]:
     """Return the rules that still let this grant's sources in, on nobody else's account."""
     others = _wanting(group)
     alone = [source for source in grant.sources if not _entitled(source, others, held)]
+    letting = paths.letting_in(present, alone)
     return [
         rule
-        for rule in paths.letting_in(present, alone)
-        if _exceeds(rule, others, held) and _proved(rule, grant, group)
+        for rule in present
+        if (_listed(rule, grant, seen) or (rule in letting and _proved(rule, grant, group)))
+        and _exceeds(rule, others, held)
     ]
+
+
+def _listed(rule: PathRule, grant: Grant, seen: Sequence[Entry]) -> bool:
+    """Whether it opens what Defender lists for an initiate of the grant, asked for or not."""
+    texts = {
+        text for entry in seen if entry.initiate_id in grant.initiates for text in entry.sources
+    }
+    named = {*texts, *paths.readable(texts)}
+    return (
+        rule.exact
+        and bool(rule.sources)
+        and all(text in named or network(text) in named for text in rule.sources)
+    )
 
 
 def _exceeds(rule: PathRule, others: Sequence[Grant], held: Sequence[str]) -> bool:
@@ -152,7 +172,7 @@ def _needed(source: Network, others: Iterable[Grant]) -> bool:
 
 def _proved(rule: PathRule, grant: Grant, group: Sequence[Grant]) -> bool:
     """Recorded as the grant's own, or exactly what Defender writes for grants of this port."""
-    if rule.id in grant.rules:
+    if armid.key(rule.id) in {armid.key(rule_id) for rule_id in grant.rules}:
         return True
     found = paths.readable(rule.sources)
     return (

@@ -12,10 +12,22 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
-from jit.domain import accompany, armid, asking, claiming, closing, entries, memory, paths, sharing
+from jit.domain import (
+    accompany,
+    armid,
+    asking,
+    claiming,
+    closing,
+    entries,
+    excess,
+    memory,
+    paths,
+    sharing,
+)
 from jit.domain.accompany import Companion
 from jit.domain.asking import Ask
 from jit.domain.entries import Entry
+from jit.domain.excess import Excess
 from jit.domain.lifetime import begin_closing, by_time, pace
 from jit.domain.limits import Limits
 from jit.domain.model import CloseReason, Grant, Network, Status, Via
@@ -42,6 +54,7 @@ class Step:
     companions: tuple[Companion, ...] = ()
     removals: tuple[PathRule, ...] = ()
     companion_removals: tuple[str, ...] = ()
+    excesses: tuple[Excess, ...] = ()
 
 
 def step(
@@ -70,6 +83,7 @@ def step(
         companion_removals=tuple(
             dict.fromkeys(rule for part in parts for rule in part.companion_removals)
         ),
+        excesses=tuple(wide for part in parts for wide in part.excesses),
     )
 
 
@@ -94,21 +108,40 @@ def _port(group: Sequence[Grant], context: Context, taken: Sequence[Companion]) 
         return Step(grants=tuple(_blind(grant, context) for grant in grants))
     seen = entries.of_port(world.entries, group[0].vm_id, group[0].port)
     grants = [memory.by_entries(grant, seen, context) for grant in grants]
+    grants, excesses = _narrowed(grants, view, seen, context)
     grants = claiming.claimed(grants, view, seen, context)
-    looks = {grant.id: paths.look(grant, view) for grant in grants if grant.live}
+    grants = [replace(g, handover_at=sharing.announced(g, grants, now=now)) for g in grants]
+    asked = excess.asked_for(grants, context.strangers(seen))
+    looks = {grant.id: paths.look(grant, view, asked) for grant in grants if grant.live}
     current = context.current(seen)
     stranger = current is not None and context.foreign(current)
-    asked = frozenset() if stranger else sharing.union(grants)
+    recorded = frozenset() if stranger else sharing.union(grants)
     until = current.ends_at if current is not None else None
     grants = [
-        _looked(_recorded(grant, looks[grant.id], view, asked), looks[grant.id], until, now)
+        _looked(_recorded(grant, looks[grant.id], view, recorded), looks[grant.id], until, now)
         if grant.live
         else grant
         for grant in grants
     ]
     grants, asks = asking.asked(grants, looks, view, seen, context)
     grants, companions = _accompanied(grants, looks, view, taken, context)
-    return _closed(grants, asks, companions, view, seen, context)
+    done = _closed(grants, asks, companions, view, seen, context)
+    return replace(done, excesses=excesses)
+
+
+def _narrowed(
+    grants: Sequence[Grant], view: MachineView, seen: Sequence[Entry], context: Context
+) -> tuple[list[Grant], tuple[Excess, ...]]:
+    """Close every grant whose path opens more than was asked for."""
+    asked = excess.asked_for(grants, context.strangers(seen))
+    done: list[Grant] = []
+    wide: list[Excess] = []
+    for grant in grants:
+        rules = paths.rules_of_port(view, grant.port, grant.private_ips)
+        found = excess.found(grant, asked, seen, rules)
+        done.append(excess.closed(grant, found, context) if found else grant)
+        wide += [found] if found else []
+    return done, tuple(wide)
 
 
 def _blind(grant: Grant, context: Context) -> Grant:

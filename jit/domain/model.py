@@ -279,6 +279,8 @@ class Grant:
         handover_at: When a change of the shared path will interrupt this grant.
         initiates: Ids of the initiates that carried it, newest last; proof of what is ours.
         initiated_at: When the newest of them was stored, just before the call.
+        asked: Sources that the newest of them named for this VM port.
+        asked_until: The end that it named.
         attempts: How many initiates were made for it.
         answered: Azure's 202 for the newest initiate was received.
         lost_at: When a path that had been open was first seen not to be; None while it is open.
@@ -315,6 +317,8 @@ class Grant:
     connection: Connection | None = None
     initiates: tuple[str, ...] = ()
     initiated_at: datetime | None = None
+    asked: tuple[Network, ...] = ()
+    asked_until: datetime | None = None
     attempts: int = 0
     answered: bool = False
     seen: bool = False

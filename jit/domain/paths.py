@@ -247,10 +247,18 @@ def letting_in(rules: Iterable[PathRule], sources: Iterable[Network]) -> tuple[P
     return tuple(rule for rule in rules if any(_touches(rule, source) for source in wanted))
 
 
-def look(grant: Grant, view: MachineView) -> Look:
-    """Look at the path of *grant*: is it there, and does it work for every source?"""
+def look(grant: Grant, view: MachineView, asked: Iterable[Network] | None = None) -> Look:
+    """
+    Look at the path of *grant*: is it there, and does it work for every source?
+
+    Rules that open more than what was *asked* for on the VM port count as none: nobody's access
+    may rest on them.
+    """
     everything = rules_of_port(view, grant.port, grant.private_ips)
     rules = letting_in(everything, grant.sources)
+    if asked is not None:
+        allowed = tuple(asked)
+        rules = tuple(rule for rule in rules if opens_only(rule, allowed))
     unclear = _unclear(grant, view)
     if unclear:
         return Look(
@@ -262,6 +270,13 @@ def look(grant: Grant, view: MachineView) -> Look:
         )
     through = _through_firewall if grant.via is Via.FIREWALL else _through_nsg
     return through(grant, view, rules)
+
+
+def opens_only(rule: PathRule, allowed: Iterable[Network]) -> bool:
+    """Tell whether *rule* lets in nobody outside the prefixes that are *allowed*."""
+    texts = tuple(str(prefix) for prefix in allowed)
+    prefixes = readable(rule.sources)
+    return len(prefixes) == len(rule.sources) and all(covered(item, texts) for item in prefixes)
 
 
 def readable(texts: Iterable[str]) -> tuple[Network, ...]:

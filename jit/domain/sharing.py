@@ -56,7 +56,9 @@ def wanted(grants: Iterable[Grant], *, now: datetime) -> Wanted | None:
     kept = union(stayers)
     leavers = [g for g in live if _end(g) == end and not kept.issuperset(g.sources)]
     spared = bool(stayers) and all(_bears_nothing(leaver, stayers) for leaver in leavers)
-    return Wanted(union(live), end + lead(live[0].via) if spared else end)
+    if spared:
+        end = min(end + lead(live[0].via), max(_end(stayer) for stayer in stayers))
+    return Wanted(union(live), end)
 
 
 def union(grants: Iterable[Grant]) -> frozenset[Network]:
@@ -87,19 +89,32 @@ def handover(
     grant: Grant, others: Iterable[Grant], *, end: datetime, now: datetime
 ) -> datetime | None:
     """Return when the shared path changes under *grant* before its *end*, if it does."""
-    earlier = [other for other in _needing(others, now) if other.id != grant.id]
+    others = [other for other in _needing(others, now) if other.id != grant.id]
+    earlier = [other for other in others if _order(other) < _order(grant)]
     moment = _handover(grant, earlier, end=end)
     return moment if moment is not None and moment < end else None
 
 
+def announced(grant: Grant, others: Iterable[Grant], *, now: datetime) -> datetime | None:
+    """Return the hand-over of *grant*: an end that was moved since moves it, until it is past."""
+    before = grant.handover_at
+    if not grant.wants_path or (before is not None and before <= now):
+        return before
+    return handover(grant, others, end=_end(grant), now=now)
+
+
 def covers(entry: Entry, target: Wanted, *, now: datetime) -> bool:
     """Tell whether *entry* already is what the VM port should have."""
-    if not entry.in_force(now) or not same_sources(entry.sources, target.sources):
-        return False
-    if abs(entry.ends_at - target.until) <= _TOLERANCE:
+    same = entry.in_force(now) and same_sources(entry.sources, target.sources)
+    return same and lasts(entry.ends_at, target, now=now)
+
+
+def lasts(until: datetime, target: Wanted, *, now: datetime) -> bool:
+    """Tell whether access *until* then is as long as *target* wants it."""
+    if abs(until - target.until) <= _TOLERANCE:
         return True
     # Defender grants no less than five minutes: what is that short cannot be shortened further.
-    return target.until <= entry.ends_at <= now + SHORTEST + _TOLERANCE
+    return target.until <= until <= now + SHORTEST + _TOLERANCE
 
 
 def same_sources(texts: Sequence[str], sources: frozenset[Network]) -> bool:

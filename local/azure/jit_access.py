@@ -23,6 +23,7 @@ class Wanted:
         sources: One prefix or several.
         listed: Whether the caller sent a list.
         end: When access ends.
+        echoed: Whether the policy's ``requests`` tell the sources.
     """
 
     machine: str
@@ -31,6 +32,7 @@ class Wanted:
     sources: tuple[str, ...]
     listed: bool
     end: datetime
+    echoed: bool = True
 
     def entry(self, status: str) -> Json:
         """Return the port's entry for the policy's ``requests``."""
@@ -39,6 +41,7 @@ class Wanted:
             if self.listed
             else {"allowedSourceAddressPrefix": self.sources[0]}
         )
+        sources = sources if self.echoed else {}
         return {
             "number": self.port,
             **sources,

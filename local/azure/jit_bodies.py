@@ -126,10 +126,20 @@ def _wanted_port(machine: str, sent: Any, options: Options, now: datetime) -> Wa
     sources, listed = _sources(sent, _bad_input)
     if listed and not options.accept_prefix_lists:
         raise _bad_input("Field 'AllowedSourceAddressPrefixes' is not supported.")
+    if listed and options.ignore_prefix_lists:
+        sources, listed = [], False
     end = _end(sent, now)
     if end <= now:
         raise _bad_input("The end of access lies in the past.")
-    return Wanted(machine, number, "*", tuple(sources or [options.caller_address]), listed, end)
+    return Wanted(
+        machine,
+        number,
+        "*",
+        tuple(sources or [options.caller_address]),
+        listed,
+        end,
+        echoed=options.echo_prefix_lists or not listed,
+    )
 
 
 def _end(sent: Json, now: datetime) -> datetime:

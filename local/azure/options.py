@@ -31,6 +31,8 @@ class Options:
         firewall_if_match: Whether a firewall's PUT honours ``If-Match``.
         firewall_keeps_old_on_failure: A failed update leaves the old rules effective, else the new.
         accept_prefix_lists: Whether initiate takes ``allowedSourceAddressPrefixes``.
+        ignore_prefix_lists: Initiate drops ``allowedSourceAddressPrefixes`` without a word.
+        echo_prefix_lists: Whether a policy's requests repeat them.
         exact_prefix_only: A source must equal an allowed prefix; being inside is refused.
         initiating_status: An entry's status before its rule exists (an open enumeration).
         caller_address: Source of an initiate that names none: the calling service's own.
@@ -52,6 +54,8 @@ class Options:
     firewall_if_match: bool = True
     firewall_keeps_old_on_failure: bool = True
     accept_prefix_lists: bool = True
+    ignore_prefix_lists: bool = False
+    echo_prefix_lists: bool = True
     exact_prefix_only: bool = False
     initiating_status: str = "Initiating"
     caller_address: str = "51.105.66.10"

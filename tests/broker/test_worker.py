@@ -27,6 +27,7 @@ from tests.local.azure.sim import DB01, DEVELOPMENT, FW_PROD, NSG_WEB, WEB01
 
 OPENED = 1.0  # minutes in which an NSG opens
 FIREWALLED = 6.0  # minutes in which a firewall has had its update
+BROKERS_OWN = "51.105.66.10"  # the address that Azure sees the broker call from
 INITIATE = {"method": "POST", "path": "/initiate"}
 
 
@@ -231,6 +232,36 @@ def test_a_refused_prefix_list_fails_the_newcomer_alone(broker):
     assert broker.status(first) == "open"
     assert broker.reachable(farm(1), 22, HERE)
     assert not broker.reachable(farm(1), 22, THERE)
+
+
+def test_a_prefix_list_that_azure_drops_opens_nothing_for_long(broker):
+    """Defender then lets in the caller of the API, the broker itself: closed at once, alerted."""
+    broker.sim.options(ignorePrefixLists=True)
+    first = broker.ask(wish(farm(1)))
+    broker.live(OPENED)
+    second = broker.ask(wish(farm(1), source=THERE), DAVE)
+
+    broker.live(4)
+
+    assert not broker.reachable(farm(1), 22, BROKERS_OWN)
+    assert [broker.grant(request_id).close_reason for request_id in (first, second)] == [
+        "failed",
+        "failed",
+    ]
+    assert "more than was asked for" in str(broker.grant(second).note)
+
+
+def test_a_prefix_list_that_azure_does_not_repeat_is_asked_for_once(broker):
+    """What was sent is stored; only packets tell whether it works."""
+    broker.sim.options(echoPrefixLists=False)
+    first = broker.ask(wish(farm(1)))
+    broker.live(OPENED)
+    second = broker.ask(wish(farm(1), source=THERE), DAVE)
+
+    broker.live(20)
+
+    assert [broker.status(first), broker.status(second)] == ["open", "open"]
+    assert len(broker.initiates()) == 2
 
 
 def test_a_refused_newcomer_is_told_why(broker):

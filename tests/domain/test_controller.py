@@ -563,6 +563,16 @@ def test_a_path_that_was_never_seen_is_not_wiped():
     assert done.asks == ()
 
 
+def test_a_path_that_lost_its_nat_rule_is_asked_for_again():
+    """Half a path is none: the NSG still lets in, the firewall leads nowhere any more."""
+    half = behind(a_firewall(), a_guard(an_allow()))
+    grant = through_firewall(an_open(rules=(RULE_ID,)))
+
+    done = stepped(grant, world=a_world(half, an_entry()))
+
+    assert len(done.asks) == 1
+
+
 # ---- asking, and waiting for the answer ----------------------------------------------------------
 
 
@@ -571,6 +581,35 @@ def test_an_answered_initiate_is_waited_for():
     done = stepped(an_opening(), now=NOW + APPEARS_WITHIN - SECOND)
 
     assert done.asks == ()
+
+
+def test_an_answered_initiate_is_waited_for_while_an_older_one_still_shows():
+    """Defender lists it a little later; asking again would only supersede it."""
+    sources = (HOME, OFFICE)
+    named = {"asked": sources, "asked_until": NOW + 2 * HOUR, "initiates": (MINE, NEXT)}
+    grant = an_opening(sources=sources, **named)
+
+    done = stepped(grant, world=a_world(None, an_entry()), now=NOW + MINUTE)
+
+    assert done.asks == ()
+
+
+@pytest.mark.parametrize("told", [(), ("203.0.113.7",), ("198.51.100.0/24",)])
+def test_what_was_sent_counts_and_not_how_azure_repeats_it(told):
+    """An answer that leaves out sources must not make the broker ask for ever."""
+    sources = (HOME, OFFICE)
+    grant = an_opening(sources=sources, asked=sources, asked_until=NOW + 2 * HOUR)
+    entry = replace(an_entry(), sources=told)
+
+    assert stepped(grant, world=a_world(None, entry)).asks == ()
+
+
+def test_what_is_asked_for_is_stored_with_each_grant_that_it_is_for():
+    """Before the call; afterwards it tells what was asked, whatever Azure says."""
+    done = stepped(a_grant(), a_grant("g2", sources=(OFFICE,)))
+
+    (ask,) = done.asks
+    assert {(grant.asked, grant.asked_until) for grant in done.grants} == {(ask.sources, ask.until)}
 
 
 def test_an_answered_initiate_that_never_shows_is_repeated_after_a_quarter_of_an_hour():

@@ -11,6 +11,7 @@ from jit.domain.model import Grant, Status, Via
 from jit.domain.sharing import (
     SHORTEST,
     Wanted,
+    announced,
     covered,
     covers,
     fixed_end,
@@ -105,6 +106,37 @@ def test_an_earlier_comer_who_stays_is_spared_the_gap(via, minutes):
     assert wanted([first, later], now=NOW) == Wanted(
         frozenset({HOME, OFFICE}), NOW + HOUR + minutes * MINUTE
     )
+
+
+def test_nobody_is_spared_beyond_the_last_end():
+    """Whoever extended may leave just before the others: the entry never outlasts all of them."""
+    first = holding("a", HOME, ends=61, claimed=-9)
+    later = holding("b", OFFICE, ends=60)
+
+    assert wanted([first, later], now=NOW) == Wanted(frozenset({HOME, OFFICE}), NOW + 61 * MINUTE)
+
+
+def test_an_end_that_moved_moves_the_hand_over():
+    """The later comer is told of the new one."""
+    first = holding("a", HOME, ends=70, claimed=-9)
+    later = holding("b", OFFICE, ends=90, handover_at=NOW + HOUR)
+
+    assert announced(later, [first, later], now=NOW) == NOW + 70 * MINUTE
+
+
+def test_a_hand_over_that_is_past_stays_on_record():
+    """What was told and happened is not taken back."""
+    later = holding("b", OFFICE, ends=90, handover_at=NOW)
+
+    assert announced(later, [later], now=NOW) == NOW
+
+
+def test_who_came_first_is_told_of_no_hand_over():
+    """Whatever the ends of those who joined."""
+    first = holding("a", HOME, ends=90, claimed=-9)
+    later = holding("b", OFFICE, ends=60)
+
+    assert announced(first, [first, later], now=NOW) is None
 
 
 def test_who_leaves_nothing_behind_does_not_keep_others_from_being_spared():

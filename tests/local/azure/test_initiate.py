@@ -149,6 +149,27 @@ def test_list_of_sources_may_be_refused(sim: Sim):
     assert sim.entries(DB) == []
 
 
+def test_a_list_of_sources_may_be_dropped(sim: Sim):
+    """The worse case of what is not documented: the call opens the port to its own caller."""
+    sim.options(ignorePrefixLists=True)
+
+    sim.initiate(DB01, 22, [ALICE, BOB])
+    sim.advance("PT10S")
+
+    assert sim.allows(NSG_DB)[0]["sourceAddressPrefix"] == "51.105.66.10"
+
+
+def test_a_list_of_sources_may_be_missing_from_the_policy(sim: Sim):
+    """What the contract does not know, an answer may not show."""
+    sim.options(echoPrefixLists=False)
+
+    port = sim.initiate(DB01, 22, [ALICE, BOB]).json()["virtualMachines"][0]["ports"][0]
+    sim.advance("PT10S")
+
+    assert "allowedSourceAddressPrefixes" not in port
+    assert sim.allows(NSG_DB)[0]["sourceAddressPrefixes"] == [ALICE, BOB]
+
+
 def test_several_machines_go_in_one_request(sim: Sim):
     """All of one policy; ports stand under their machine."""
     ports = [

@@ -1,0 +1,127 @@
+"""What opens more than was asked for is closed, whoever widened it."""
+
+from dataclasses import replace
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from jit.domain import armid, excess, paths
+from jit.domain.controller import step
+from jit.domain.limits import LIMITS
+from jit.domain.model import CloseReason, Status
+from jit.domain.world import World
+from tests.domain.bodies import NOW, vm_id
+from tests.domain.grants import (
+    HOME,
+    MINE,
+    MINUTE,
+    NEXT,
+    OFFICE,
+    a_guard,
+    a_view,
+    an_allow,
+    an_entry,
+    an_open,
+    an_opening,
+    jit_name,
+)
+from tests.domain.nsgs import NSG_ID
+
+RULE_ID = f"{NSG_ID}/securityRules/{jit_name('-', 1)}"
+WIDE = ("*", "0.0.0.0/0", "Internet", "203.0.113.0/24", "51.105.66.10", "not an address")
+
+
+def asked(grant):
+    """The grant, with what its newest initiate named."""
+    return replace(grant, asked=grant.sources, asked_until=grant.expires_at)
+
+
+def stepped(grant, view, *seen):
+    """One step over the grant alone."""
+    world = World(
+        found=True,
+        entries=seen,
+        machines={armid.key(vm_id()): view},
+        known=frozenset({MINE, NEXT}),
+    )
+    return step([grant], world, now=NOW + MINUTE, initiate_id="c" * 26, limits=LIMITS)
+
+
+@pytest.mark.parametrize("text", WIDE)
+def test_an_entry_that_lists_more_than_was_asked_closes_the_grant(text):
+    """Azure has taken our initiate for something else."""
+    done = stepped(asked(an_opening()), a_view(), an_entry(text))
+
+    (grant,) = done.grants
+    assert (grant.status, grant.close_reason) == (Status.CLOSING, CloseReason.FAILED)
+    assert [item.grant_id for item in done.excesses] == [grant.id]
+
+
+@pytest.mark.parametrize("text", WIDE[:-1])
+def test_the_rule_of_a_widened_entry_is_removed(text):
+    """It is proved ours by the initiate that Defender lists with it, though it lets others in."""
+    view = a_view(a_guard(an_allow(text)))
+
+    done = stepped(asked(an_opening()), view, an_entry(text))
+
+    assert [rule.id for rule in done.removals] == [RULE_ID]
+
+
+def test_an_entry_without_sources_says_nothing():
+    """An answer may leave out what the contract does not know."""
+    done = stepped(asked(an_opening()), a_view(), replace(an_entry(), sources=()))
+
+    assert done.excesses == ()
+
+
+def test_an_entry_of_somebody_else_is_their_own_affair():
+    """However wide."""
+    found = excess.found(asked(an_open()), frozenset({HOME}), [an_entry("*", initiate_id=NEXT)], ())
+
+    assert found is None
+
+
+@pytest.mark.parametrize("text", ["*", "Internet", "203.0.113.0/24"])
+def test_a_recorded_rule_that_somebody_widened_closes_its_grant_at_once(text):
+    """Found by the next look, without waiting for a comparison."""
+    view = a_view(a_guard(an_allow(text)))
+
+    done = stepped(asked(an_open(rules=(RULE_ID.upper(),))), view, an_entry())
+
+    (grant,) = done.grants
+    assert (grant.status, grant.note) == (
+        Status.CLOSING,
+        f"somebody widened rule {jit_name('-', 1)}",
+    )
+    assert [rule.id for rule in done.removals] == [RULE_ID]
+
+
+def test_a_rule_for_those_who_share_the_port_is_not_too_wide():
+    """Each of them asked for it."""
+    both = frozenset({HOME, OFFICE})
+    view = a_view(a_guard(an_allow("203.0.113.7", "198.51.100.0/24")))
+    rules = paths.rules_of_port(view, 22)
+
+    assert excess.found(asked(an_open(rules=(RULE_ID,))), both, [an_entry()], rules) is None
+
+
+@pytest.mark.parametrize("text", ["*", "203.0.113.0/24"])
+def test_nobody_is_open_by_a_rule_that_is_wider_than_asked(text):
+    """It is not ours: it may go at any moment, or be somebody's mistake."""
+    done = stepped(asked(an_opening()), a_view(a_guard(an_allow(text))), an_entry())
+
+    (grant,) = done.grants
+    assert (grant.status, grant.rules) == (Status.OPENING, ())
+
+
+@given(st.lists(st.sampled_from([*WIDE, "203.0.113.7", "198.51.100.0/24"]), max_size=4))
+def test_a_rule_opens_only_what_is_allowed_or_is_too_wide(texts):
+    """What cannot be read lets in anybody."""
+    view = a_view(a_guard(an_allow(*(texts or ["203.0.113.7"]))))
+    (rule,) = paths.rules_of_port(view, 22)
+    allowed = (HOME, OFFICE)
+
+    inside = [prefix in allowed for prefix in paths.readable(rule.sources)]
+    expected = len(inside) == len(rule.sources) and all(inside)
+    assert paths.opens_only(rule, allowed) is expected
