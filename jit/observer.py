@@ -344,9 +344,11 @@ def guard(nsg: Resource) -> Guard:
     """Return an NSG as ARM returns it as a ``Guard``."""
     nsg_id = topology.text(nsg, "id")
     rules = securityrules.parse_rules(nsg)
+    state = firewall.provisioning_state(nsg)
     return Guard(
         id=nsg_id,
-        settled=firewall.provisioning_state(nsg) == "Succeeded",
+        settled=state == "Succeeded",
+        failed=state == "Failed",
         rules=rules,
         allows=jitrules.nsg_allow_rules(nsg_id, rules),
     )

@@ -68,14 +68,26 @@ def work(
     """
     unclear = paths.look(grant, view).sight is paths.Sight.UNCLEAR
     own = _companions(grant, view)
-    if unclear and not own:
+    present = _telling(grant, view, unclear=unclear)
+    left = _left(grant, group, present, seen, held)
+    if unclear and not own and not left:
         return Closing(grant=_later(grant, now, "waiting for an update in Azure to finish"))
-    present = paths.rules_of_port(view, grant.port, grant.private_ips)
-    left = [] if unclear else _left(grant, group, present, seen, held)
     if not left and not own and not unclear and _absence_counts(grant, seen, now):
         return Closing(grant=_gone(grant, now))
     removals = _removable(left, group, present, held) if now >= _from(grant) else ()
     return Closing(grant=_later(grant, now, _why(left)), removals=removals, companions=own)
+
+
+def _telling(grant: Grant, view: MachineView, *, unclear: bool) -> tuple[PathRule, ...]:
+    """
+    Return the rules of the VM port that what is listed can be believed about.
+
+    An NSG whose last update failed still lists a rule that could not be removed: nobody but the
+    broker would remove it again, and doing so repeats the update.
+    """
+    present = paths.rules_of_port(view, grant.port, grant.private_ips)
+    failed = {guard.id for guard in view.guards.values() if guard.failed}
+    return tuple(rule for rule in present if not unclear or rule.holder_id in failed)
 
 
 def _gone(grant: Grant, now: datetime) -> Grant:

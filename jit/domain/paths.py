@@ -28,12 +28,19 @@ _COMMANDS = {3389: "mstsc /v:{address}:{port}", 22: "ssh -p {port} user@{address
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Guard:
-    """An NSG as read: ``settled`` while its provisioning state is ``Succeeded``."""
+    """
+    An NSG as read.
+
+    Attributes:
+        settled: Its provisioning state is ``Succeeded``.
+        failed: Its last update failed: what it lists may not be what packets meet.
+    """
 
     id: str
     settled: bool
     rules: tuple[SecurityRule, ...]
     allows: tuple[JitAllow, ...]
+    failed: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -313,6 +320,8 @@ def _nsg_unclear(view: MachineView) -> str:
         if guards is None:
             return f"an NSG of {_name(nic.id)} could not be read"
         for guard in guards:
+            if guard.failed:
+                return f"the last update of NSG {_name(guard.id)} failed; repeat it in Azure"
             if not guard.settled:
                 return f"NSG {_name(guard.id)} is being updated"
     return ""

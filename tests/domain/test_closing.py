@@ -136,6 +136,7 @@ def test_what_was_never_asked_of_azure_is_gone_at_once():
     "view",
     [
         a_view(a_guard(settled=False)),
+        a_view(replace(a_guard(settled=False), failed=True)),
         behind(a_firewall(settled=False)),
         behind(a_firewall(settled=False, failed=True)),
         behind(None),
@@ -151,6 +152,25 @@ def test_nothing_is_gone_while_azure_updates_or_cannot_be_read(view):
     assert outcome.grant.status is Status.CLOSING
     assert outcome.removals == ()
     assert outcome.grant.note == "waiting for an update in Azure to finish"
+
+
+def test_a_removal_that_failed_in_azure_is_repeated():
+    """Nobody else would remove the rule; deleting it again repeats the NSG's failed update."""
+    stuck = replace(a_guard(an_allow(), settled=False), failed=True)
+
+    outcome = closed(a_closing(rules=(rule_id(),)), a_view(stuck), now=LATER)
+
+    assert removed(outcome) == OURS
+    assert outcome.grant.status is Status.CLOSING
+
+
+def test_nothing_is_removed_from_an_nsg_that_is_being_updated():
+    """Updating means ask later, whatever it lists meanwhile."""
+    busy = a_guard(an_allow(), settled=False)
+
+    outcome = closed(a_closing(rules=(rule_id(),)), a_view(busy), now=LATER)
+
+    assert removed(outcome) == []
 
 
 @pytest.mark.parametrize("reason", CloseReason)

@@ -261,6 +261,14 @@ def test_an_nsg_that_is_being_updated_is_unclear_whatever_it_shows():
     assert found.connection is None
 
 
+def test_an_nsg_whose_last_update_failed_is_unclear_and_says_what_to_do():
+    """What it lists may not be what packets meet."""
+    found = look(GRANT, a_view(replace(a_guard(an_allow(), settled=False), failed=True)))
+
+    assert found.sight is Sight.UNCLEAR
+    assert found.why == "the last update of NSG nsg-web failed; repeat it in Azure"
+
+
 def test_an_nsg_of_another_interface_that_could_not_be_read_is_unclear():
     """Defender writes a rule for each interface."""
     second = a_nic(id="nics/second", nsg_ids=(OTHER_NSG_ID,), primary=False)
