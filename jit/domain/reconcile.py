@@ -256,10 +256,15 @@ def _missing(book: Book, observed: Observed) -> Iterator[Item | None]:
     for grant in book.grants.values():
         key = armid.key(grant.vm_id)
         view = observed.machines.get(key)
-        if view is not None and book.wanting(grant) and grant.seen:
+        if view is not None and book.wanting(grant) and _was_there(grant):
             port = (key, grant.port)
             sifted[port] = sifted.get(port) or sieve.narrowed(view, grant.port)
             yield _grant(grant, sifted[port])
+
+
+def _was_there(grant: Grant) -> bool:
+    """Whether its path was seen: by a rule of its newest initiate, or of one before that."""
+    return grant.seen or grant.status is Status.OPEN
 
 
 def _grant(grant: Grant, view: MachineView) -> Item | None:

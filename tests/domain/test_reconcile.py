@@ -518,6 +518,13 @@ def test_a_grant_whose_rules_were_seen_and_are_gone_is_opened_again(status):
     assert items[0].resource == VM_ID
 
 
+def test_an_open_grant_whose_newest_rule_never_came_is_looked_at():
+    """What it was seen by has gone: somebody's newer request came before its own newer rule."""
+    items = planned(seen(), a_grant(status=Status.OPEN, seen=False, rules=[1]))
+
+    assert short(items) == [("reopen", "missing", None, "request1-0-22")]
+
+
 def test_an_open_grant_that_a_rule_of_somebody_else_blocks_is_looked_at():
     """Open means effective: a deny above the allow ends that."""
     deny = arm_rule(100, "Deny", name="customer", source="*", port="22")
