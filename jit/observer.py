@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from functools import partial
 from time import monotonic
@@ -90,33 +90,44 @@ class Observer:
 
     def snapshot(self, subscription: str) -> topology.Snapshot:
         """
-        Read every list of a subscription, and its plan: nine calls in parallel, whatever its size.
-
-        What only warnings rest on, Bastions and plan, may stay unknown: a path must not stay open
-        because advice about it could not be had.
+        Read every list of a subscription: seven list calls, in parallel, whatever its size.
 
         Raises:
             Unavailable: A list could not be read; a snapshot with holes would lie.
             PermissionLost: The identity may not read a list.
         """
+        lists = parallel(partial(self._list, subscription), list(_LISTS.values()))
+        return topology.Snapshot(**dict(zip(_LISTS, lists, strict=True)), plan=None)
+
+    def survey(self, subscription: str) -> topology.Snapshot:
+        """
+        Return a snapshot with what advice rests on: nine calls in parallel, whatever the size.
+
+        Bastions and plan may stay unknown: a path must not stay open because advice about it could
+        not be had.
+
+        Raises:
+            Unavailable: As for ``snapshot``.
+            PermissionLost: As for ``snapshot``.
+        """
         under = f"/subscriptions/{subscription}/providers/"
-
-        def read(item: tuple[str, str]) -> list[Resource]:
-            return self._arm.list(under + item[0], item[1])
-
         with ThreadPoolExecutor(max_workers=_ASIDE) as aside:
-            bastions = aside.submit(_if_readable, partial(read, _BASTIONS), under + _BASTIONS[0])
+            bastions = aside.submit(
+                _if_readable, partial(self._list, subscription, _BASTIONS), under + _BASTIONS[0]
+            )
             plan = aside.submit(
                 _if_readable, partial(self._arm.get, under + _PLAN[0], _PLAN[1]), under + _PLAN[0]
             )
-            lists = parallel(read, list(_LISTS.values()))
-        return topology.Snapshot(
-            **dict(zip(_LISTS, lists, strict=True)), bastions=bastions.result(), plan=plan.result()
-        )
+            seen = self.snapshot(subscription)
+        return replace(seen, bastions=bastions.result(), plan=plan.result())
+
+    def _list(self, subscription: str, item: tuple[str, str]) -> list[Resource]:
+        kind, version = item
+        return self._arm.list(f"/subscriptions/{subscription}/providers/{kind}", version)
 
     def machines(self, subscription: str, *, now: datetime) -> tuple[VirtualMachine, ...]:
         """Return every VM of a subscription as it is now."""
-        found = self.inventory(self.snapshot(subscription), now=now)
+        found = self.inventory(self.survey(subscription), now=now)
         self._recent[subscription] = (monotonic(), found)
         return found
 

@@ -136,7 +136,7 @@ class Reconciler:
     def _observe(
         self, subscription: str, now: datetime
     ) -> tuple[Observed, tuple[VirtualMachine, ...]]:
-        snapshot = self.observer.snapshot(subscription)
+        snapshot = self.observer.survey(subscription)
         machines = self.observer.inventory(snapshot, now=now)
         return observed(snapshot, machines), machines
 
