@@ -16,8 +16,9 @@ from bench.simulator import Simulator
 from jit import wiring
 from jit.domain import armid, intake
 from jit.domain.model import CloseReason, Grant, Person, Status
+from jit.history import history_rows
 from jit.interfaces import Op, Verb
-from jit.store import Whole, history_rows
+from jit.whole import Whole
 
 PERSON = Person(id="a11ce000-0000-4000-8000-000000000001", name="alice")
 _MONTHS = 12

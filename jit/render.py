@@ -12,7 +12,7 @@ from jit.domain.model import Decision, Grant, PortRule, Status, VirtualMachine
 from jit.domain.times import format_duration, format_instant
 
 if TYPE_CHECKING:  # whoever renders a request has loaded it already
-    from jit.store import Whole
+    from jit.whole import Whole
 
 
 def request(whole: Whole) -> dict[str, Any]:

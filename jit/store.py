@@ -11,7 +11,7 @@ import itertools
 import json
 import secrets
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import datetime, timedelta
 from itertools import islice
 
@@ -19,42 +19,16 @@ from jit import records
 from jit.domain import armid
 from jit.domain.audit import Event
 from jit.domain.errors import StateConflict, Unknown
-from jit.domain.model import Grant, Request, Status, VirtualMachine, status_of
+from jit.domain.model import Grant, Request, Status, VirtualMachine
+from jit.history import History
 from jit.interfaces import Op, Row, Table, Verb, Where
+from jit.scan import every
+from jit.whole import Held, Whole, by_machine, in_order
 
 TOMBSTONE_KEPT = timedelta(days=7)
-_PAGE = 1000  # rows a query returns at most
 _OPERATIONS = 100  # the most that a transaction takes
 _CHUNK = 45  # a delete and an insert each, below the 100 operations of a transaction
 _made = itertools.count()  # audit rows of this process
-
-
-@dataclass(frozen=True, slots=True)
-class Held:
-    """One row of grants as read: a request's grants on one VM."""
-
-    row: Row
-    grants: tuple[Grant, ...]
-
-    @property
-    def request_id(self) -> str:
-        """The request these grants belong to."""
-        return self.grants[0].request_id
-
-
-@dataclass(frozen=True, slots=True)
-class Whole:
-    """A request with all its grants; *rows* and *row* are empty for one from history."""
-
-    request: Request
-    grants: tuple[Grant, ...]
-    row: Row | None = None
-    rows: tuple[Held, ...] = ()
-
-    @property
-    def status(self) -> Status:
-        """The least advanced of its grants that is not closed."""
-        return status_of(self.grants)
 
 
 class Store:
@@ -63,7 +37,7 @@ class Store:
     def __init__(self, state: Table, history: Table) -> None:
         """Use these two tables."""
         self._state = state
-        self._history = history
+        self.history = History(history)
 
     # ---- requests --------------------------------------------------------------------------
 
@@ -93,7 +67,7 @@ class Store:
         parsed = armid.parse_request_id(request_id)
         if parsed is None:
             return None
-        return self._live(parsed[0], request_id) or self._finished(*parsed, request_id)
+        return self._live(parsed[0], request_id) or self.history.load(*parsed, request_id)
 
     def _live(self, partition: str, request_id: str) -> Whole | None:
         row = self._state.get(partition, records.request_key(request_id))
@@ -110,15 +84,7 @@ class Store:
             for item in self.grants(row.partition, records.grants_prefix(policy), request.id)
         )
         grants = tuple(grant for item in held for grant in item.grants)
-        return Whole(request, _in_order(grants), row, held)
-
-    def _finished(self, partition: str, created: datetime, request_id: str) -> Whole | None:
-        first, last = records.span(request_id)
-        rows = self._all(
-            self._history,
-            Where(partition=history_partition(partition, created), first=first, last=last),
-        )
-        return whole_from_history(list(rows))
+        return Whole(request, in_order(grants), row, held)
 
     def grants(
         self, partition: str, prefix: str, request_id: str | None = None
@@ -127,13 +93,17 @@ class Store:
         first, last = records.span(prefix)
         equal = {"Request": request_id} if request_id else {}
         where = Where(partition=partition, first=first, last=last, equal=equal)
-        return tuple(Held(row, records.grants_of(row)) for row in self._all(self._state, where))
+        return tuple(Held(row, records.grants_of(row)) for row in every(self._state, where))
+
+    def of_policy(self, policy_id: str) -> tuple[Held, ...]:
+        """Return the unfinished grants under a JIT policy."""
+        return self.grants(armid.subscription(policy_id), records.grants_prefix(policy_id))
 
     def grant_rows(self, policy_id: str) -> Iterator[Row]:
         """Yield a policy's rows of grants unread: their columns tell status and when due."""
         first, last = records.span(records.grants_prefix(policy_id))
         partition = armid.subscription(policy_id)
-        yield from self._all(self._state, Where(partition=partition, first=first, last=last))
+        yield from every(self._state, Where(partition=partition, first=first, last=last))
 
     def first_due(self, policy_id: str, now: datetime, *, begun: bool = False) -> Row | None:
         """Return a row of a policy's grants that is due by *now*; *begun*: no new one."""
@@ -142,14 +112,14 @@ class Store:
         where = Where(
             partition=armid.subscription(policy_id), first=first, last=last, at_most=at_most
         )
-        return next(self._all(self._state, where, 1), None)
+        return next(every(self._state, where, 1), None)
 
     def due(self, partition: str, now: datetime) -> Iterator[Row]:
         """Yield the rows of grants that need somebody by *now*."""
         where = Where(
             partition=partition, first="g|", last="g}", at_most={"DueAt": records.stamp(now)}
         )
-        yield from self._all(self._state, where)
+        yield from every(self._state, where)
 
     def save(
         self, changes: Sequence[tuple[Held, Sequence[Grant]]], events: Sequence[Event]
@@ -191,17 +161,9 @@ class Store:
         """
         if whole.row is None or whole.status is not Status.CLOSED:
             return
-        self._remember(whole)
+        self.history.remember(whole)
         self._forget(whole.row)
         self.bury(whole.rows, now=now)
-
-    def _remember(self, whole: Whole) -> None:
-        ops = [Op(Verb.INSERT, row) for row in history_rows(whole)]
-        try:
-            self._history.write(ops)
-        except (StateConflict, Unknown):
-            if self._history.get(ops[0].row.partition, ops[0].row.key) is None:
-                raise
 
     def _forget(self, row: Row) -> None:
         try:
@@ -242,7 +204,7 @@ class Store:
         """Return the tombstones below *prefix* (``t`` for all of the subscription)."""
         first, last = records.span(prefix)
         where = Where(partition=partition, first=first, last=last)
-        return tuple(Held(row, records.grants_of(row)) for row in self._all(self._state, where))
+        return tuple(Held(row, records.grants_of(row)) for row in every(self._state, where))
 
     def drop(self, rows: Sequence[Row]) -> None:
         """
@@ -255,7 +217,7 @@ class Store:
     def outbox(self, partition: str, *, limit: int) -> tuple[Row, ...]:
         """Return the oldest audit rows of a subscription that no drainer has taken yet."""
         where = Where(partition=partition, first="a|", last="a}")
-        return tuple(islice(self._all(self._state, where, limit), limit))
+        return tuple(islice(every(self._state, where, limit), limit))
 
     def note(self, partition: str, events: Sequence[Event]) -> None:
         """Record events of a subscription that change no row, 100 at most."""
@@ -271,7 +233,7 @@ class Store:
     def machines(self, partition: str) -> tuple[tuple[Row, VirtualMachine], ...]:
         """Return the whole inventory of a subscription."""
         where = Where(partition=partition, first="v|", last="v}")
-        return tuple((row, records.machine_of(row)) for row in self._all(self._state, where))
+        return tuple((row, records.machine_of(row)) for row in every(self._state, where))
 
     def remember_machines(
         self, partition: str, found: Iterable[VirtualMachine], *, complete: bool
@@ -327,32 +289,8 @@ class Store:
     def live_requests(self, partition: str, *, after: str = "") -> Iterator[tuple[Row, Request]]:
         """Yield the live requests of a subscription, oldest first, those behind *after*."""
         first = f"{records.request_key(after)}!" if after else "r|"  # "!" sorts before any id
-        for row in self._all(self._state, Where(partition=partition, first=first, last="r}")):
+        for row in every(self._state, Where(partition=partition, first=first, last="r}")):
             yield row, records.request_of(json.loads(str(row.values["Doc"])))
-
-    def history(self, partition: str, month: datetime, *, after: str = "") -> Iterator[Whole]:
-        """Yield the finished requests of a subscription that were created in one month."""
-        first = records.span(after)[1] if after else ""
-        rows = self._all(
-            self._history, Where(partition=history_partition(partition, month), first=first)
-        )
-        group: list[Row] = []
-        for row in rows:
-            if group and _request_part(row) != _request_part(group[0]):
-                yield from filter(None, (whole_from_history(group),))
-                group = []
-            group.append(row)
-        yield from filter(None, (whole_from_history(group),))
-
-    @staticmethod
-    def _all(table: Table, where: Where, limit: int = _PAGE) -> Iterator[Row]:
-        token: str | None = None
-        while True:
-            page = table.query(where, limit=limit, token=token)
-            yield from page.rows
-            token = page.token
-            if token is None:
-                return
 
 
 _Change = tuple[tuple[Held, Sequence[Grant]], list[Event]]
@@ -376,14 +314,6 @@ def _chunks(
         yield chunk
 
 
-def by_machine(grants: Iterable[Grant]) -> list[list[Grant]]:
-    """Group a request's grants by VM, in order."""
-    groups: dict[str, list[Grant]] = {}
-    for grant in grants:
-        groups.setdefault(armid.key(grant.vm_id), []).append(grant)
-    return list(groups.values())
-
-
 def audit_row(partition: str, event: Event) -> Row:
     """Return the outbox row of an event; its key sorts by time, then as made, and never repeats."""
     order = f"{next(_made):012d}"  # of one instant, and one process: a cause before its effect
@@ -392,53 +322,3 @@ def audit_row(partition: str, event: Event) -> Row:
         key=f"a|{records.stamp(event.at)}|{order}|{secrets.token_hex(8)}",
         values={"Doc": json.dumps(event.doc())},
     )
-
-
-def _in_order(grants: Iterable[Grant]) -> tuple[Grant, ...]:
-    return tuple(sorted(grants, key=_ordinal))
-
-
-def _ordinal(grant: Grant) -> tuple[int, int]:
-    _, index, port = grant.id.rsplit("-", 2)
-    return int(index), int(port)
-
-
-def history_partition(subscription: str, moment: datetime) -> str:
-    """Return the partition of requests created in *moment*'s month."""
-    return f"{subscription}|{moment:%Y-%m}"
-
-
-def history_rows(whole: Whole) -> list[Row]:
-    """Return the rows of a finished request: itself first, then its grants, a row a VM."""
-    created = whole.request.created_at
-    partition, _ = armid.parse_request_id(whole.request.id) or ("", None)
-    home = history_partition(partition, created)
-    rows = [
-        Row(
-            partition=home,
-            key=f"{whole.request.id}|",
-            values={
-                "Requester": whole.request.requester.id,
-                "Ticket": whole.request.ticket.id if whole.request.ticket else "",
-                "CreatedAt": records.stamp(created),
-                "Doc": json.dumps(records.request_doc(whole.request)),
-            },
-        )
-    ]
-    for number, group in enumerate(by_machine(whole.grants)):
-        key = f"{whole.request.id}|{number:03d}"
-        rows.append(Row(partition=home, key=key, values=records.grants_values(group)))
-    return rows
-
-
-def whole_from_history(rows: Sequence[Row]) -> Whole | None:
-    """Read what ``history_rows`` wrote; None where there is nothing."""
-    if not rows:
-        return None
-    request = records.request_of(json.loads(str(rows[0].values["Doc"])))
-    grants = tuple(grant for row in rows[1:] for grant in records.grants_of(row))
-    return Whole(request, _in_order(grants))
-
-
-def _request_part(row: Row) -> str:
-    return row.key.split("|", 1)[0]

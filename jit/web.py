@@ -37,7 +37,7 @@ if TYPE_CHECKING:  # the use cases' results: whoever renders one has loaded it a
     from jit.broker.configure import Configured
     from jit.broker.decisions import Decided
     from jit.domain.item import Item
-    from jit.store import Whole
+    from jit.whole import Whole
 
 _JSON = "application/json"
 _PROBLEM = "application/problem+json"

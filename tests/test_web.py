@@ -28,7 +28,7 @@ from jit.domain.errors import (
 from jit.domain.model import Decision
 from jit.domain.roles import Role
 from jit.settings import Settings
-from jit.store import Whole
+from jit.whole import Whole
 from tests.broker.inprocess import InProcess, farm, wish
 
 SETTINGS = Settings.from_env({"AzureWebJobsStorage": "x", "WEBSITE_AUTH_ENABLED": "True"})

@@ -40,7 +40,8 @@ from jit.domain.model import (
     WantedPort,
 )
 from jit.domain.policy import Finding, Kind, decide, effective_protocol, worst
-from jit.store import Store, Whole
+from jit.store import Store
+from jit.whole import Whole
 
 if TYPE_CHECKING:  # a first request is answered without loading how to look at Azure
     from jit.observer import Observer

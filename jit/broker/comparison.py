@@ -11,7 +11,8 @@ from jit.domain import reconcile
 from jit.domain.item import Item
 from jit.domain.model import Grant
 from jit.domain.observed import Observed
-from jit.store import Held, Store
+from jit.store import Store
+from jit.whole import Held
 
 _LOOKED_UP = 20  # companions of grants that only history knows
 

@@ -21,7 +21,8 @@ from jit.domain.limits import Limits
 from jit.domain.model import CloseReason, Grant, Person, Request, Status, VirtualMachine
 from jit.domain.policy import Kind, decide
 from jit.domain.roles import Role
-from jit.store import Held, Store, Whole
+from jit.store import Store
+from jit.whole import Held, Whole
 
 _ATTEMPTS = 3
 

@@ -16,7 +16,8 @@ from jit.domain.errors import InvalidRequest, Malformed, NotFound, Violation
 from jit.domain.model import Grant, Person, Status, VirtualMachine
 from jit.domain.times import parse_instant
 from jit.observer import Observer
-from jit.store import Store, Whole
+from jit.store import Store
+from jit.whole import Whole
 
 DEFAULT_SPAN = timedelta(days=30)
 _PAGE = 100
@@ -107,7 +108,7 @@ class Views:
         part, subscription = section
         if part:
             month = _months(filters.start, filters.end)[part - 1]
-            yield from self._store.history(subscription, month, after=after)
+            yield from self._store.history.month(subscription, month, after=after)
             return
         for row, asked in self._store.live_requests(subscription, after=after):
             yield self._store.whole(row, asked)

@@ -11,26 +11,26 @@ from __future__ import annotations
 
 import base64
 import secrets
-from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
-from contextlib import suppress
-from dataclasses import dataclass, field, replace
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import replace
 from datetime import datetime, timedelta
 
 from jit import messages, records, telemetry
-from jit.broker.actions import Actions, Outcome, VmPort, vm_port
+from jit.broker.actions import Actions
+from jit.broker.finishing import Finisher
+from jit.broker.initiating import Initiator
+from jit.broker.passes import Pass
 from jit.broker.turns import Claim, Turns
-from jit.domain import armid, controller, entries, lifetime
-from jit.domain.asking import Ask
-from jit.domain.audit import transitions
+from jit.domain import armid, controller
 from jit.domain.controller import Step
-from jit.domain.errors import BrokerError, Gone, Refused, StateConflict, Unavailable
+from jit.domain.errors import BrokerError, Gone, Refused, Unavailable
 from jit.domain.limits import Limits
-from jit.domain.model import CloseReason, Grant, Status, VirtualMachine
+from jit.domain.model import Grant, Status, VirtualMachine
 from jit.domain.vanished import remembered
 from jit.domain.world import World
 from jit.interfaces import JitPolicies, Network, Queues, Row
 from jit.observer import Observer
-from jit.store import Held, Store
+from jit.store import Store
 
 _ATTEMPTS = 3
 _NAMED = 5
@@ -39,30 +39,6 @@ _SOONEST = timedelta(seconds=1)
 _FAILED_PASS = timedelta(seconds=20)
 _REFUSED = timedelta(minutes=2)  # soon: what is open still may end before its change is taken
 _SIBLINGS = timedelta(minutes=10)
-
-
-@dataclass(slots=True)
-class _Pass:
-    """What one pass carries along."""
-
-    policy_id: str
-    now: datetime
-    claim: Claim
-    rows: tuple[Held, ...]
-    tombstones: tuple[Held, ...]
-    initiated: bool = False
-    asks_from: datetime | None = None
-    turns: frozenset[str] = field(default_factory=frozenset)
-
-    @property
-    def grants(self) -> list[Grant]:
-        return [grant for held in self.rows for grant in held.grants]
-
-    @property
-    def known(self) -> frozenset[str]:
-        """Initiate ids that are ours."""
-        buried = (grant for held in self.tombstones for grant in held.grants)
-        return frozenset(i for grant in (*self.grants, *buried) for i in grant.initiates)
 
 
 class Worker:
@@ -83,6 +59,8 @@ class Worker:
         self._queues = queues
         self._turns = Turns(store)
         self._actions = Actions(policies, network, self._turns)
+        self._initiator = Initiator(store, self._turns, self._actions)
+        self._finisher = Finisher(store)
         self._limits = limits
 
     def work(self, policy_id: str, *, now: datetime) -> None:
@@ -112,16 +90,12 @@ class Worker:
             return False
         return self._store.first_due(policy_id, now, begun=True) is None
 
-    def _rows(self, policy_id: str) -> tuple[Held, ...]:
-        partition = armid.subscription(policy_id)
-        return self._store.grants(partition, records.grants_prefix(policy_id))
-
     def _claimed(self, policy_id: str, claim: Claim, now: datetime) -> None:
-        state = _Pass(
+        state = Pass(
             policy_id=policy_id,
             now=now,
             claim=claim,
-            rows=self._rows(policy_id),
+            rows=self._store.of_policy(policy_id),
             tombstones=self._store.tombstones(
                 armid.subscription(policy_id), records.tombstones_prefix(policy_id)
             ),
@@ -139,15 +113,15 @@ class Worker:
                 initiated=state.initiated,
             )
 
-    def _pass(self, state: _Pass) -> None:
-        self._finish_closed(state)
+    def _pass(self, state: Pass) -> None:
+        self._finisher.finish_closed(state)
         chosen = self._chosen(state)
         if not chosen:
             return
         predicted = self._predicted(chosen, state)
         world = self._world(chosen, predicted, state)
         step, world = self._decide(chosen, world, state)
-        self._store_step(chosen, step, state)
+        state.save(self._store, {grant.id: grant for grant in step.grants}, chosen)
         for excess in step.excesses:
             telemetry.alert(
                 "access.widened",
@@ -156,11 +130,11 @@ class Worker:
                 reason=excess.reason,
             )
         self._act(step, world, state)
-        self._finish_closed(state)
+        self._finisher.finish_closed(state)
 
     # ---- what the pass is about ------------------------------------------------------------------
 
-    def _chosen(self, state: _Pass) -> list[Grant]:
+    def _chosen(self, state: Pass) -> list[Grant]:
         """Return the live grants of every VM with something due; new ones wait while we gather."""
         gathering = state.claim.quiet_seconds > 0
         live = [grant for grant in state.grants if grant.live]
@@ -169,7 +143,7 @@ class Worker:
         due = {armid.key(grant.vm_id) for grant in live if grant.next_check_at <= state.now}
         return [grant for grant in live if armid.key(grant.vm_id) in due]
 
-    def _predicted(self, grants: Sequence[Grant], state: _Pass) -> Mapping[str, VirtualMachine]:
+    def _predicted(self, grants: Sequence[Grant], state: Pass) -> Mapping[str, VirtualMachine]:
         """Return what the inventory knows of the VMs; a VM it lacks refreshes all of it."""
         ids = {armid.key(grant.vm_id): grant.vm_id for grant in grants}
         found = {key: self._store.machine(vm_id) for key, vm_id in ids.items()}
@@ -185,7 +159,7 @@ class Worker:
         self,
         grants: Sequence[Grant],
         predicted: Mapping[str, VirtualMachine],
-        state: _Pass,
+        state: Pass,
     ) -> World:
         deciding = frozenset(armid.key(grant.vm_id) for grant in grants if _new(grant))
         world = self._observer.world(state.policy_id, predicted, deciding=deciding, now=state.now)
@@ -197,7 +171,7 @@ class Worker:
         )
         return replace(world, known=state.known, turns=free, asks_from=state.claim.asks_from)
 
-    def _decide(self, grants: Sequence[Grant], world: World, state: _Pass) -> tuple[Step, World]:
+    def _decide(self, grants: Sequence[Grant], world: World, state: Pass) -> tuple[Step, World]:
         """Decide; where a firewall's turn was lost just now, decide again without it."""
         initiate_id = _new_initiate_id()
         step = controller.step(
@@ -216,33 +190,12 @@ class Worker:
         state.turns = world.turns
         return step, world
 
-    # ---- writing -------------------------------------------------------------------------------
-
-    def _store_step(self, before: Sequence[Grant], step: Step, state: _Pass) -> None:
-        self._save({grant.id: grant for grant in step.grants}, before, state)
-
-    def _save(self, changed: Mapping[str, Grant], before: Sequence[Grant], state: _Pass) -> None:
-        """Store changed grants over the rows of this pass, with their audit rows."""
-        changes = [
-            (held, tuple(changed.get(grant.id, grant) for grant in held.grants))
-            for held in state.rows
-            if any(changed.get(grant.id, grant) != grant for grant in held.grants)
-        ]
-        if not changes:
-            return
-        after = [changed[grant.id] for grant in before if grant.id in changed]
-        events = transitions(before, after, now=state.now)
-        written = {held.row.key: held for held in self._store.save(changes, events)}
-        state.rows = tuple(written.get(held.row.key, held) for held in state.rows)
-        for event in events:
-            telemetry.event(event.what, grant_id=event.grant_id, request_id=event.request_id)
-
     # ---- acting --------------------------------------------------------------------------------
 
-    def _act(self, step: Step, world: World, state: _Pass) -> None:
+    def _act(self, step: Step, world: World, state: Pass) -> None:
         errors = self._actions.remove_rules(step.companion_removals)
         if step.asks:
-            self._initiate(step.asks, state)
+            self._initiator.send(step.asks, state)
         named = {rule for g in state.grants if g.wants_path for rule in g.companions}
         wishes = [wish for wish in step.companions if wish.rule_id in named]  # not of refused ones
         errors += self._actions.add_companions(wishes)
@@ -253,63 +206,7 @@ class Worker:
             seconds = min(error.retry_after_seconds for error in waits)
             telemetry.warning("action.postponed", policy_id=state.policy_id, seconds=seconds)
 
-    def _initiate(self, asks: Sequence[Ask], state: _Pass) -> None:
-        state.initiated = True
-        carried = [grant for grant in state.grants if grant.wants_path and not grant.answered]
-        initiate_id = next(
-            (grant.initiates[-1] for grant in carried if grant.initiated_at == state.now), ""
-        )
-        text = entries.mark(initiate_id, self._reasons(carried))
-        if not self._turns.holds(state.claim):
-            raise StateConflict("the pass took too long: another one has taken over")
-        outcome = self._actions.initiate(state.policy_id, asks, text)
-        telemetry.event(
-            "initiate.sent",
-            policy_id=state.policy_id,
-            initiate_id=initiate_id,
-            ports=len(asks),
-            answered=len(outcome.answered),
-        )
-        try:
-            self._note_outcome(outcome, initiate_id, state)
-        except StateConflict:  # somebody decided otherwise meanwhile, and it may have come first
-            self._make_due(asks, state)
-            raise
-
-    def _reasons(self, grants: Sequence[Grant]) -> str:
-        """Return who asks and why, for Defender's own record."""
-        ids = list(dict.fromkeys(grant.request_id for grant in grants))
-        texts = []
-        for request_id in ids[:_NAMED]:
-            request = self._store.request(request_id)
-            if request is not None:
-                ticket = f"{request.ticket.id} " if request.ticket else ""
-                texts.append(f"{ticket}{request.requester.name}: {request.justification}")
-        more = f"; {len(ids) - _NAMED} more" if len(ids) > _NAMED else ""
-        return "; ".join(texts) + more
-
-    def _note_outcome(self, outcome: Outcome, initiate_id: str, state: _Pass) -> None:
-        changed: dict[str, Grant] = {}
-        for grant in state.grants:
-            if grant.initiates[-1:] == (initiate_id,) and grant.wants_path:
-                changed[grant.id] = _after(grant, outcome, state.now)
-        if outcome.wait is not None:
-            state.asks_from = state.now + outcome.wait
-        self._save(changed, state.grants, state)
-
-    def _make_due(self, asks: Sequence[Ask], state: _Pass) -> None:
-        """Have every grant looked at whose path an initiate may have changed behind its back."""
-        doors = {vm_port(ask) for ask in asks}
-        for _ in range(_ATTEMPTS):
-            changes = [
-                (held, tuple(_due_now(grant, doors, state.now) for grant in held.grants))
-                for held in self._rows(state.policy_id)
-            ]
-            with suppress(StateConflict):
-                self._store.save([each for each in changes if each[1] != each[0].grants], [])
-                return
-
-    def _remove(self, step: Step, state: _Pass) -> list[BrokerError]:
+    def _remove(self, step: Step, state: Pass) -> list[BrokerError]:
         if not step.removals:
             return []
         try:
@@ -321,7 +218,7 @@ class Worker:
         errors = self._actions.remove_rules(r.id for r in rules if r.collection is None)
         return errors + self._actions.remove_nat_rules([r for r in rules if r.collection])
 
-    def _give_back(self, world: World, step: Step, state: _Pass) -> None:
+    def _give_back(self, world: World, step: Step, state: Pass) -> None:
         """Return the turns of firewalls on which nothing of this policy is under way."""
         busy = {armid.key(firewall_id) for firewall_id in _changes(step)}
         for grant in state.grants:
@@ -340,30 +237,6 @@ class Worker:
             telemetry.alert("firewall.foreign_rules_changed", firewall_id=firewall_id)
 
     # ---- ends ----------------------------------------------------------------------------------
-
-    def _finish_closed(self, state: _Pass) -> None:
-        """Move requests whose grants are all closed to history."""
-        closed = [held for held in state.rows if not any(grant.live for grant in held.grants)]
-        moved = {held.request_id for held in closed if self._finish(held, state)}
-        state.rows = tuple(held for held in state.rows if held.request_id not in moved)
-
-    def _finish(self, held: Held, state: _Pass) -> bool:
-        """Finish the request of a closed row; False while it has open grants elsewhere."""
-        if not self._store.is_live(held.row.partition, held.request_id):
-            self._store.bury([held], now=state.now)  # a move that died half-way
-            return True
-        whole = self._store.load(held.request_id)
-        if whole is None or whole.row is None:
-            return True  # another instance has just moved it
-        if whole.status is Status.CLOSED:
-            self._store.finish(whole, now=state.now)
-            telemetry.event("request.finished", request_id=held.request_id)
-            return True
-        later = tuple(replace(g, next_check_at=state.now + _SIBLINGS) for g in held.grants)
-        if held.grants[0].next_check_at <= state.now:
-            (written,) = self._store.save([(held, later)], [])
-            state.rows = tuple(written if r.row.key == held.row.key else r for r in state.rows)
-        return False
 
     def _come_back(self, policy_id: str, now: datetime) -> None:
         """After giving the claim back, look once more: a request may have come in meanwhile."""
@@ -412,40 +285,6 @@ def _changes(step: Step) -> set[str]:
     """Return the ids of the firewalls that a step changes."""
     asked = {ask.firewall_id for ask in step.asks if ask.firewall_id}
     return asked | {rule.holder_id for rule in step.removals if rule.collection is not None}
-
-
-def _due_now(grant: Grant, doors: Collection[VmPort], now: datetime) -> Grant:
-    if not grant.wants_path or (armid.key(grant.vm_id), grant.port) not in doors:
-        return grant
-    return replace(grant, next_check_at=min(grant.next_check_at, now))
-
-
-def _after(grant: Grant, outcome: Outcome, now: datetime) -> Grant:
-    """Return a grant as the initiate's answer leaves it."""
-    port = (armid.key(grant.vm_id), grant.port)
-    if port in outcome.answered:
-        return replace(grant, answered=True)
-    if port in outcome.refused:
-        return _refused(grant, outcome.refused[port], now)
-    return replace(
-        grant, note=outcome.note or None, next_check_at=now + (outcome.wait or _FAILED_PASS)
-    )
-
-
-def _refused(grant: Grant, code: str, now: datetime) -> Grant:
-    """A 4xx opened nothing: who came with this initiate fails, the others keep what they had."""
-    if len(grant.initiates) == 1 and grant.opened_at is None:
-        end = lifetime.begin_closing if grant.companions else lifetime.close
-        return end(grant, CloseReason.FAILED, now, f"Azure refused to open it ({code})")
-    return replace(
-        grant,
-        initiates=grant.initiates[:-1],
-        asked=(),  # what stands is an older one: Azure's own list tells what that named
-        asked_until=None,
-        answered=True,
-        next_check_at=now + _REFUSED,
-        note=f"Azure refused a change of the shared path ({code})",
-    )
 
 
 def _new_initiate_id() -> str:

@@ -22,7 +22,8 @@ from jit.domain.errors import Unavailable
 from jit.domain.intake import Submission
 from jit.domain.limits import LIMITS
 from jit.domain.model import Decision, Grant, Person
-from jit.store import Store, Whole
+from jit.store import Store
+from jit.whole import Whole
 from tests.fakes.azure import SimulatedAzure
 from tests.fakes.calls import Calls
 from tests.fakes.queues import FakeQueues

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from jit import messages
-from jit.broker.worker import _refused
+from jit.broker.initiating import _refused
 from jit.domain.errors import Unavailable
 from tests.broker.inprocess import (
     ALICE,

@@ -1,0 +1,64 @@
+"""One pass over a JIT policy: the rows it works on, the claim it works under."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+
+from jit import telemetry
+from jit.broker.turns import Claim
+from jit.domain.audit import transitions
+from jit.domain.model import Grant
+from jit.store import Store
+from jit.whole import Held
+
+
+@dataclass(slots=True)
+class Pass:
+    """
+    What one pass carries along.
+
+    Attributes:
+        rows: Unfinished grants of the policy, as last written.
+        tombstones: Grants closed in the last days.
+        initiated: Whether Defender was asked for anything.
+        asks_from: Azure wants to be asked for nothing before.
+        turns: Keys of the firewalls that this pass may change.
+    """
+
+    policy_id: str
+    now: datetime
+    claim: Claim
+    rows: tuple[Held, ...]
+    tombstones: tuple[Held, ...]
+    initiated: bool = False
+    asks_from: datetime | None = None
+    turns: frozenset[str] = field(default_factory=frozenset)
+
+    @property
+    def grants(self) -> list[Grant]:
+        """Every unfinished grant of the policy."""
+        return [grant for held in self.rows for grant in held.grants]
+
+    @property
+    def known(self) -> frozenset[str]:
+        """Initiate ids that are ours."""
+        buried = (grant for held in self.tombstones for grant in held.grants)
+        return frozenset(i for grant in (*self.grants, *buried) for i in grant.initiates)
+
+    def save(self, store: Store, changed: Mapping[str, Grant], before: Sequence[Grant]) -> None:
+        """Store changed grants over the rows of this pass, with their audit rows."""
+        changes = [
+            (held, tuple(changed.get(grant.id, grant) for grant in held.grants))
+            for held in self.rows
+            if any(changed.get(grant.id, grant) != grant for grant in held.grants)
+        ]
+        if not changes:
+            return
+        after = [changed[grant.id] for grant in before if grant.id in changed]
+        events = transitions(before, after, now=self.now)
+        written = {held.row.key: held for held in store.save(changes, events)}
+        self.rows = tuple(written.get(held.row.key, held) for held in self.rows)
+        for event in events:
+            telemetry.event(event.what, grant_id=event.grant_id, request_id=event.request_id)

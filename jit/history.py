@@ -1,0 +1,93 @@
+"""Finished requests, by subscription and the month in which they were asked for."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Sequence
+from datetime import datetime
+
+from jit import records
+from jit.domain import armid
+from jit.domain.errors import StateConflict, Unknown
+from jit.interfaces import Op, Row, Table, Verb, Where
+from jit.scan import every
+from jit.whole import Whole, by_machine, in_order
+
+
+class History:
+    """The table ``JitHistory``."""
+
+    def __init__(self, table: Table) -> None:
+        """Keep requests in *table*."""
+        self._table = table
+
+    def load(self, partition: str, created: datetime, request_id: str) -> Whole | None:
+        """Return a finished request; None if there is none of that id."""
+        first, last = records.span(request_id)
+        rows = every(
+            self._table,
+            Where(partition=history_partition(partition, created), first=first, last=last),
+        )
+        return whole_from_history(list(rows))
+
+    def remember(self, whole: Whole) -> None:
+        """Keep a closed request; one that is there already is the same, kept before."""
+        ops = [Op(Verb.INSERT, row) for row in history_rows(whole)]
+        try:
+            self._table.write(ops)
+        except (StateConflict, Unknown):
+            if self._table.get(ops[0].row.partition, ops[0].row.key) is None:
+                raise
+
+    def month(self, partition: str, month: datetime, *, after: str = "") -> Iterator[Whole]:
+        """Yield the finished requests of a subscription that were created in one month."""
+        first = records.span(after)[1] if after else ""
+        rows = every(self._table, Where(partition=history_partition(partition, month), first=first))
+        group: list[Row] = []
+        for row in rows:
+            if group and _request_part(row) != _request_part(group[0]):
+                yield from filter(None, (whole_from_history(group),))
+                group = []
+            group.append(row)
+        yield from filter(None, (whole_from_history(group),))
+
+
+def history_partition(subscription: str, moment: datetime) -> str:
+    """Return the partition of requests created in *moment*'s month."""
+    return f"{subscription}|{moment:%Y-%m}"
+
+
+def history_rows(whole: Whole) -> list[Row]:
+    """Return the rows of a finished request: itself first, then its grants, a row a VM."""
+    created = whole.request.created_at
+    partition, _ = armid.parse_request_id(whole.request.id) or ("", None)
+    home = history_partition(partition, created)
+    rows = [
+        Row(
+            partition=home,
+            key=f"{whole.request.id}|",
+            values={
+                "Requester": whole.request.requester.id,
+                "Ticket": whole.request.ticket.id if whole.request.ticket else "",
+                "CreatedAt": records.stamp(created),
+                "Doc": json.dumps(records.request_doc(whole.request)),
+            },
+        )
+    ]
+    for number, group in enumerate(by_machine(whole.grants)):
+        key = f"{whole.request.id}|{number:03d}"
+        rows.append(Row(partition=home, key=key, values=records.grants_values(group)))
+    return rows
+
+
+def whole_from_history(rows: Sequence[Row]) -> Whole | None:
+    """Read what ``history_rows`` wrote; None where there is nothing."""
+    if not rows:
+        return None
+    request = records.request_of(json.loads(str(rows[0].values["Doc"])))
+    grants = tuple(grant for row in rows[1:] for grant in records.grants_of(row))
+    return Whole(request, in_order(grants))
+
+
+def _request_part(row: Row) -> str:
+    return row.key.split("|", 1)[0]

@@ -1,0 +1,56 @@
+"""A request as read: whole, with the rows that its grants stand in."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from jit.domain import armid
+from jit.domain.model import Grant, Request, Status, status_of
+from jit.interfaces import Row
+
+
+@dataclass(frozen=True, slots=True)
+class Held:
+    """One row of grants as read: a request's grants on one VM."""
+
+    row: Row
+    grants: tuple[Grant, ...]
+
+    @property
+    def request_id(self) -> str:
+        """The request these grants belong to."""
+        return self.grants[0].request_id
+
+
+@dataclass(frozen=True, slots=True)
+class Whole:
+    """A request with all its grants; *rows* and *row* are empty for one from history."""
+
+    request: Request
+    grants: tuple[Grant, ...]
+    row: Row | None = None
+    rows: tuple[Held, ...] = ()
+
+    @property
+    def status(self) -> Status:
+        """The least advanced of its grants that is not closed."""
+        return status_of(self.grants)
+
+
+def by_machine(grants: Iterable[Grant]) -> list[list[Grant]]:
+    """Group a request's grants by VM, in order."""
+    groups: dict[str, list[Grant]] = {}
+    for grant in grants:
+        groups.setdefault(armid.key(grant.vm_id), []).append(grant)
+    return list(groups.values())
+
+
+def in_order(grants: Iterable[Grant]) -> tuple[Grant, ...]:
+    """Return grants in the order of the request's body."""
+    return tuple(sorted(grants, key=_ordinal))
+
+
+def _ordinal(grant: Grant) -> tuple[int, int]:
+    _, index, port = grant.id.rsplit("-", 2)
+    return int(index), int(port)
