@@ -29,6 +29,7 @@ from azure.core.rest import HttpRequest
 
 from jit.domain.errors import Defect
 from jit.gateways.azure_errors import arm_errors, as_object
+from jit.gateways.connections import connections
 from jit.interfaces import Resource
 
 if TYPE_CHECKING:
@@ -37,8 +38,6 @@ if TYPE_CHECKING:
 
 _LOOPBACK = {"127.0.0.1", "::1", "localhost"}
 _PAGES = 1000  # a list that never ends is a fault, not a reason to read for ever
-TIMEOUTS: Mapping[str, Any] = {"connection_timeout": 5, "read_timeout": 30}
-"""Seconds; a function never waits for a slow operation, only for an answer."""
 
 
 class _LoopbackHttp(SansIOHTTPPolicy[Any, Any]):
@@ -100,10 +99,11 @@ class ThinArm:
         self, endpoint: str, credential: TokenCredential, scope: str, *, transport: Any = None
     ) -> None:
         """*endpoint* is ``https://management.azure.com`` or a sovereign cloud's."""
-        extra = {"transport": transport} if transport is not None else {}
         self._endpoint = endpoint.rstrip("/")
         self._client: PipelineClient[Any, Any] = PipelineClient(
-            self._endpoint, policies=policies(credential, scope), **TIMEOUTS, **extra
+            self._endpoint,
+            policies=policies(credential, scope),
+            transport=transport or connections(),
         )
 
     def get(self, resource_id: str, api_version: str) -> Resource:

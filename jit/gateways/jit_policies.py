@@ -17,8 +17,9 @@ from azure.mgmt.security.v2020_01_01 import SecurityCenter
 
 from jit.domain import armid
 from jit.domain.errors import Gone
-from jit.gateways.arm import TIMEOUTS, Answer, policies
+from jit.gateways.arm import Answer, policies
 from jit.gateways.azure_errors import arm_errors
+from jit.gateways.connections import connections
 from jit.interfaces import Resource
 
 
@@ -28,15 +29,15 @@ class DefenderPolicies:
     def __init__(
         self, endpoint: str, credential: Any, scope: str, *, transport: Any = None
     ) -> None:
-        """One client for each subscription is made when first needed."""
+        """One client for each subscription is made when first needed; they share connections."""
+        shared = transport or connections()
         self._make: Callable[[str], Any] = lambda subscription: SecurityCenter(
             credential,
             subscription,
             base_url=endpoint,
             credential_scopes=[scope],
             policies=policies(credential, scope),
-            **TIMEOUTS,
-            **({"transport": transport} if transport is not None else {}),
+            transport=shared,
         )
         self._clients: dict[str, Any] = {}
 
