@@ -1,0 +1,116 @@
+"""The worker's loop over a small Azure, without tables: look, decide, store, act."""
+
+from dataclasses import dataclass, field, replace
+from datetime import datetime
+
+from jit.domain import lifetime
+from jit.domain.controller import Step, step
+from jit.domain.item import Action
+from jit.domain.limits import LIMITS
+from jit.domain.model import CloseReason, Grant
+from jit.domain.paths import PathRule
+from jit.domain.reconcile import plan
+from tests.domain.azure_model import Azure
+from tests.domain.grants import MINUTE
+
+ALPHABET = "abcdefghijklmnopqrstuvwxyz234567"
+
+
+@dataclass
+class Broker:
+    """The worker's loop without tables: look, decide, store, act."""
+
+    azure: Azure
+    grants: dict[str, Grant] = field(default_factory=dict)
+    known: set[str] = field(default_factory=set)
+    passes: int = 0
+
+    def look(self) -> Step:
+        """Decide once, without storing or acting."""
+        live = [grant for grant in self.grants.values() if grant.live]
+        return step(
+            live,
+            self.azure.world(self.known),
+            now=self.azure.now,
+            initiate_id=self._id(),
+            limits=LIMITS,
+        )
+
+    def work(self, *, lost: str = "") -> Step:
+        """Make one pass; the initiate's call or its answer may be *lost*."""
+        done = self.look()
+        self.passes += 1
+        self.grants |= {grant.id: grant for grant in done.grants}
+        self.known |= {i for grant in done.grants for i in grant.initiates}
+        self._act(done, lost)
+        return done
+
+    def reconcile(self) -> None:
+        """Compare everything with everything, as the timer does; remove what is left over."""
+        grants = list(self.grants.values())
+        live = {grant.id for grant in grants if grant.live}
+        over = [grant for grant in grants if not grant.live]
+        for item in plan(
+            self.azure.observed(),
+            [grant for grant in grants if grant.live],
+            over,
+            now=self.azure.now,
+            remove_orphans=False,
+        ):
+            if item.action is Action.REMOVE_RULE and item.path and item.grant not in live:
+                self._remove(item.path)
+            if item.action in {Action.REOPEN, Action.CLOSE} and item.grant:
+                self._wake(self.grants[item.grant], closing=item.action is Action.CLOSE)
+
+    def _wake(self, grant: Grant, *, closing: bool) -> None:
+        now = self.azure.now
+        if closing and grant.wants_path:
+            grant = lifetime.begin_closing(grant, CloseReason.FAILED, now)
+        self.grants[grant.id] = replace(grant, next_check_at=now)
+
+    def _remove(self, path: PathRule) -> None:
+        if path.collection is None:
+            self.azure.delete(path.id)
+        elif self.azure.busy_until is None:
+            self.azure.take_out(int(path.name.rpartition("-")[2]))
+
+    def _id(self) -> str:
+        number, text = self.passes, ""
+        for _ in range(26):
+            number, digit = divmod(number, 32)
+            text += ALPHABET[digit]
+        return text
+
+    def _act(self, done: Step, lost: str) -> None:
+        for rule_id in done.companion_removals:
+            self.azure.delete(rule_id)
+        if done.asks and lost != "call":
+            newest = {g.initiates[-1] for g in done.grants if g.initiated_at == self.azure.now}
+            self.azure.initiate(done.asks, newest.pop())
+        if done.asks and not lost:
+            self._answer(done)
+        for wish in done.companions:
+            self.azure.add_companion(wish.rule_id, wish.body)
+        for path in done.removals:
+            self._remove(path)
+
+    def _answer(self, done: Step) -> None:
+        asked = {ask.port for ask in done.asks}
+        for grant in done.grants:
+            if grant.port in asked and grant.wants_path:
+                self.grants[grant.id] = replace(grant, answered=True)
+
+    @property
+    def due(self) -> datetime | None:
+        """When the first live grant needs a pass."""
+        return min((g.next_check_at for g in self.grants.values() if g.live), default=None)
+
+    def live_until(self, end: datetime) -> None:
+        """Pass whenever a grant is due, reconcile every five minutes, until *end*."""
+        while self.azure.now < end:
+            until = min(self.azure.now + 5 * MINUTE, end)
+            while (due := self.due) is not None and due <= until:
+                self.azure.advance(max(due, self.azure.now))
+                self.work()
+            self.azure.advance(until)
+            self.reconcile()
