@@ -192,6 +192,7 @@ class Observer:
 
         Raises:
             Unavailable: The policy could not be read.
+            Refused: The same, for good: what its requests say is unknown.
         """
         wanted = [item for key, vm in predicted.items() for item in _reads(vm, key in deciding)]
         read = Read()

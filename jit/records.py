@@ -218,6 +218,7 @@ _PLAIN = (
     "protocol",
     "firewall_id",
     "attempts",
+    "reopens",
     "answered",
     "seen",
     "note",

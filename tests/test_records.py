@@ -69,6 +69,7 @@ grants = st.builds(
     close_reason=st.none() | st.sampled_from(CloseReason),
     connection=st.none() | connections,
     attempts=st.integers(0, 100),
+    reopens=st.integers(0, 3),
     answered=st.booleans(),
     seen=st.booleans(),
     initiates=lists,

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 from jit import telemetry
 from jit.broker.passes import Pass
 from jit.domain.model import Status
 from jit.store import Store
 from jit.whole import Held
+
+FINISHED = 30
+"""Requests moved to history in one go: the lease of a minute must outlast the writes."""
 
 _SIBLINGS = timedelta(minutes=10)
 
@@ -21,25 +25,41 @@ class Finisher:
     store: Store
 
     def finish_closed(self, state: Pass) -> None:
-        """Move requests whose grants are all closed to history."""
-        closed = [held for held in state.rows if not any(grant.live for grant in held.grants)]
-        moved = {held.request_id for held in closed if self._finish(held, state)}
+        """Move requests whose grants are all closed to history; the rest of many comes next."""
+        groups: dict[str, list[Held]] = {}
+        for held in state.rows:
+            if not any(grant.live for grant in held.grants):
+                groups.setdefault(held.request_id, []).append(held)
+        ordered = sorted(groups.values(), key=_due)[:FINISHED]
+        moved = {group[0].request_id for group in ordered if self._finish(group, state)}
         state.rows = tuple(held for held in state.rows if held.request_id not in moved)
 
-    def _finish(self, held: Held, state: Pass) -> bool:
-        """Finish the request of a closed row; False while it has open grants elsewhere."""
-        if not self.store.is_live(held.row.partition, held.request_id):
-            self.store.bury([held], now=state.now)  # a move that died half-way
+    def _finish(self, rows: Sequence[Held], state: Pass) -> bool:
+        """Finish the request of closed *rows*; False while it has open grants elsewhere."""
+        first = rows[0]
+        if not self.store.is_live(first.row.partition, first.request_id):
+            self.store.bury(rows, now=state.now)  # a move that died half-way
             return True
-        whole = self.store.load(held.request_id)
+        whole = self.store.load(first.request_id)
         if whole is None or whole.row is None:
             return True  # another instance has just moved it
         if whole.status is Status.CLOSED:
             self.store.finish(whole, now=state.now)
-            telemetry.event("request.finished", request_id=held.request_id)
+            telemetry.event("request.finished", request_id=first.request_id)
             return True
-        later = tuple(replace(g, next_check_at=state.now + _SIBLINGS) for g in held.grants)
-        if held.grants[0].next_check_at <= state.now:
-            (written,) = self.store.save([(held, later)], [])
-            state.rows = tuple(written if r.row.key == held.row.key else r for r in state.rows)
+        self._postpone(rows, state)
         return False
+
+    def _postpone(self, rows: Iterable[Held], state: Pass) -> None:
+        """Look at closed rows later, those that are due: their siblings are not closed yet."""
+        later = [
+            (held, tuple(replace(g, next_check_at=state.now + _SIBLINGS) for g in held.grants))
+            for held in rows
+            if held.grants[0].next_check_at <= state.now
+        ]
+        written = {held.row.key: held for held in self.store.save(later, [])}
+        state.rows = tuple(written.get(held.row.key, held) for held in state.rows)
+
+
+def _due(rows: Sequence[Held]) -> datetime:
+    return min(held.grants[0].next_check_at for held in rows)

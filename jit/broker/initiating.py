@@ -73,12 +73,13 @@ class Initiator:
         return "; ".join(texts) + more
 
     def _note(self, outcome: Outcome, initiate_id: str, state: Pass) -> None:
-        changed: dict[str, Grant] = {}
-        for grant in state.grants:
-            if grant.initiates[-1:] == (initiate_id,) and grant.wants_path:
-                changed[grant.id] = _after(grant, outcome, state.now)
+        """Store what the answer means; where Azure took nothing, wait longer each time."""
+        carried = [g for g in state.grants if g.wants_path and g.initiates[-1:] == (initiate_id,)]
         if outcome.wait is not None:
+            tries = max((grant.attempts for grant in carried), default=1)
+            outcome.wait = max(outcome.wait, lifetime.after_failures(tries))
             state.asks_from = state.now + outcome.wait
+        changed = {grant.id: _after(grant, outcome, state.now) for grant in carried}
         state.save(self.store, changed, state.grants)
 
     def _make_due(self, asks: Sequence[Ask], state: Pass) -> None:

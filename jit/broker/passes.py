@@ -9,9 +9,11 @@ from datetime import datetime
 from jit import telemetry
 from jit.broker.turns import Claim
 from jit.domain.audit import transitions
-from jit.domain.model import Grant
+from jit.domain.model import CloseReason, Grant
 from jit.store import Store
 from jit.whole import Held
+
+_NAMED = 5
 
 
 @dataclass(slots=True)
@@ -62,3 +64,18 @@ class Pass:
         self.rows = tuple(written.get(held.row.key, held) for held in self.rows)
         for event in events:
             telemetry.event(event.what, grant_id=event.grant_id, request_id=event.request_id)
+        going = {grant.id for grant in before if grant.close_reason is None}
+        failed = [g for g in after if g.close_reason is CloseReason.FAILED and g.id in going]
+        if failed:
+            _tell_failed(self.policy_id, failed)
+
+
+def _tell_failed(policy_id: str, failed: Sequence[Grant]) -> None:
+    """Raise one alert for all grants that were given up together."""
+    telemetry.alert(
+        "grants.failed",
+        policy_id=policy_id,
+        count=len(failed),
+        grants=[grant.id for grant in failed[:_NAMED]],
+        reasons=sorted({grant.note or "" for grant in failed})[:_NAMED],
+    )

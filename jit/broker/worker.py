@@ -21,7 +21,7 @@ from jit.broker.finishing import Finisher
 from jit.broker.initiating import Initiator
 from jit.broker.passes import Pass
 from jit.broker.turns import Claim, Turns
-from jit.domain import armid, controller
+from jit.domain import armid, controller, lifetime
 from jit.domain.controller import Step
 from jit.domain.errors import BrokerError, Gone, Refused, Unavailable
 from jit.domain.limits import Limits
@@ -32,13 +32,9 @@ from jit.interfaces import JitPolicies, Network, Queues, Row
 from jit.observer import Observer
 from jit.store import Store
 
-_ATTEMPTS = 3
-_NAMED = 5
 _LONGEST_DELAY = timedelta(minutes=10)
+_LONGEST_REST = timedelta(minutes=1)
 _SOONEST = timedelta(seconds=1)
-_FAILED_PASS = timedelta(seconds=20)
-_REFUSED = timedelta(minutes=2)  # soon: what is open still may end before its change is taken
-_SIBLINGS = timedelta(minutes=10)
 
 
 class Worker:
@@ -107,7 +103,7 @@ class Worker:
         finally:
             self._turns.release(
                 claim,
-                not_before=now + _FAILED_PASS if failed else None,
+                not_before=now + _rest(claim) if failed else None,
                 asks_from=state.asks_from,
                 attempts=claim.attempts + 1 if state.asks_from or failed else 0,
                 initiated=state.initiated,
@@ -118,9 +114,7 @@ class Worker:
         chosen = self._chosen(state)
         if not chosen:
             return
-        predicted = self._predicted(chosen, state)
-        world = self._world(chosen, predicted, state)
-        step, world = self._decide(chosen, world, state)
+        step, world = self._decide(chosen, self._seen(chosen, state), state)
         state.save(self._store, {grant.id: grant for grant in step.grants}, chosen)
         for excess in step.excesses:
             telemetry.alert(
@@ -142,6 +136,32 @@ class Worker:
             live = [grant for grant in live if not _new(grant)]
         due = {armid.key(grant.vm_id) for grant in live if grant.next_check_at <= state.now}
         return [grant for grant in live if armid.key(grant.vm_id) in due]
+
+    def _seen(self, grants: Sequence[Grant], state: Pass) -> World:
+        """
+        Look at all that *grants* rest on.
+
+        Raises:
+            Unavailable: It could not be read; what time alone decides is stored all the same.
+        """
+        try:
+            return self._world(grants, self._predicted(grants, state), state)
+        except Refused as error:  # repeating it would not help
+            telemetry.alert("permission.lost", policy_id=state.policy_id, code=error.code)
+            return _blind(grants, "the broker may not read its JIT policy")
+        except Unavailable:
+            self._let_time_pass(grants, state)
+            raise
+
+    def _let_time_pass(self, grants: Sequence[Grant], state: Pass) -> None:
+        """Begin to close what has come to its end, or to its deadline."""
+        world = _blind(grants, "Azure does not answer")
+        step = controller.step(
+            grants, world, now=state.now, initiate_id=_new_initiate_id(), limits=self._limits
+        )
+        before = {grant.id: grant.status for grant in grants}
+        late = {grant.id: grant for grant in step.grants if grant.status is not before[grant.id]}
+        state.save(self._store, late, grants)
 
     def _predicted(self, grants: Sequence[Grant], state: Pass) -> Mapping[str, VirtualMachine]:
         """Return what the inventory knows of the VMs; a VM it lacks refreshes all of it."""
@@ -255,12 +275,23 @@ class Worker:
         self._queues().send(messages.POLICY, messages.policy(policy_id), delay=delay)
 
 
+def _blind(grants: Iterable[Grant], why: str) -> World:
+    """Return a world of which nothing is known."""
+    unreadable = {armid.key(grant.vm_id): why for grant in grants}
+    return World(found=True, entries=(), machines={}, unreadable=unreadable)
+
+
 def _vanished(grants: Iterable[Grant]) -> dict[str, VirtualMachine]:
     """Return VMs that no longer exist, as their grants remember them, unless new ones wait."""
     groups: dict[str, list[Grant]] = {}
     for grant in grants:
         groups.setdefault(armid.key(grant.vm_id), []).append(grant)
     return {key: remembered(group) for key, group in groups.items() if not any(map(_new, group))}
+
+
+def _rest(claim: Claim) -> timedelta:
+    """Return how long a policy rests after a pass that failed; a revocation may be waiting."""
+    return min(_LONGEST_REST, lifetime.after_failures(claim.attempts + 1))
 
 
 def _still(moment: datetime | None, now: datetime) -> datetime | None:

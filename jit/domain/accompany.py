@@ -12,10 +12,12 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
-from jit.domain import companion, nsg, paths
+from jit.domain import companion, lifetime, nsg, paths
 from jit.domain.firewall import NatRule
 from jit.domain.model import Grant, Interface
 from jit.domain.paths import Guard, Look, MachineView
+
+_SOON = timedelta(seconds=5)  # writing a rule takes Azure a few seconds
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -57,8 +59,8 @@ def wish(
         used.append(made)
         found.append(made)
     ids = tuple(dict.fromkeys((*grant.companions, *(made.rule_id for made in found))))
-    soon = now + timedelta(seconds=5)
-    return replace(grant, companions=ids, next_check_at=soon), tuple(found)
+    wait = max(_SOON, lifetime.pace(now - (grant.claimed_at or now)))
+    return replace(grant, companions=ids, next_check_at=now + wait), tuple(found)
 
 
 def _stranger(grant: Grant, view: MachineView, nic: Interface) -> str:

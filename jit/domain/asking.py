@@ -81,7 +81,8 @@ def _carried(grant: Grant, look: Look | None, ask: Ask, context: Context) -> Gra
         asked_until=ask.until,
         answered=False,
         seen=False,
-        attempts=grant.attempts + (1 if wiped or not grant.answered else 0),
+        attempts=grant.attempts + (0 if grant.answered else 1),
+        reopens=grant.reopens + (1 if wiped else 0),
         next_check_at=context.now + _SOONEST,
     )
 
@@ -155,7 +156,12 @@ def _asks_for(grant: Grant, target: sharing.Wanted, context: Context) -> bool:
 
 def _wiped(grant: Grant, look: Look) -> bool:
     """Whether a path that was seen is gone although Defender still counts it as open."""
-    return grant.seen and look.sight in _WIPED and grant.attempts <= REOPENS
+    return grant.seen and look.sight in _WIPED and grant.reopens < REOPENS
+
+
+def given_up(grant: Grant, look: Look) -> bool:
+    """Tell whether a path was wiped once more than it is asked for again."""
+    return grant.seen and look.sight in _WIPED and grant.reopens >= REOPENS
 
 
 def _waiting(

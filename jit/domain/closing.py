@@ -12,7 +12,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
-from jit.domain import armid, companion, paths, sharing
+from jit.domain import armid, companion, lifetime, paths, sharing
 from jit.domain.addresses import network
 from jit.domain.entries import Entry
 from jit.domain.model import CloseReason, Grant, Network, Status, Via
@@ -33,8 +33,6 @@ OVERDUE = timedelta(minutes=30)
 
 _TOLD = {CloseReason.FAILED, CloseReason.SUPERSEDED, CloseReason.DENIED}
 """Reasons whose note says why, and outlives what the closing waits for."""
-
-_SOONEST, _LATEST = timedelta(seconds=3), timedelta(minutes=1)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -66,16 +64,17 @@ def work(
         held: Sources of foreign requests in force on the VM port.
         now: Aware, UTC.
     """
-    unclear = paths.look(grant, view).sight is paths.Sight.UNCLEAR
+    look = paths.look(grant, view)
+    unclear = look.sight is paths.Sight.UNCLEAR
     own = _companions(grant, view)
     present = _telling(grant, view, unclear=unclear)
     left = _left(grant, group, present, seen, held)
     if unclear and not own and not left:
-        return Closing(grant=_later(grant, now, "waiting for an update in Azure to finish"))
+        return Closing(grant=waits(grant, now, look.why))
     if not left and not own and not unclear and _absence_counts(grant, seen, now):
         return Closing(grant=_gone(grant, now))
     removals = _removable(left, group, present, held) if now >= _from(grant) else ()
-    return Closing(grant=_later(grant, now, _why(left)), removals=removals, companions=own)
+    return Closing(grant=waits(grant, now, _why(left, own)), removals=removals, companions=own)
 
 
 def _telling(grant: Grant, view: MachineView, *, unclear: bool) -> tuple[PathRule, ...]:
@@ -95,8 +94,8 @@ def _gone(grant: Grant, now: datetime) -> Grant:
     return grant.advance(Status.CLOSED, closed_at=now, companions=(), note=keep)
 
 
-def _why(left: Sequence[PathRule]) -> str:
-    names = ", ".join(rule.name for rule in left)
+def _why(left: Sequence[PathRule], own: Sequence[str]) -> str:
+    names = ", ".join((*(rule.name for rule in left), *map(armid.name, own)))
     return f"still there: {names}" if left else "waiting until its rules could no longer appear"
 
 
@@ -108,10 +107,10 @@ def _from(grant: Grant) -> datetime:
     return (grant.expires_at or start) + GRACE[grant.via]
 
 
-def _later(grant: Grant, now: datetime, note: str) -> Grant:
+def waits(grant: Grant, now: datetime, note: str) -> Grant:
     """Return the grant with a time for the next look; the note of a failure is kept."""
     kept = (grant.note if grant.close_reason in _TOLD else None) or note
-    wait = max(_SOONEST, min(_LATEST, (now - (grant.closing_at or now)) / 2))
+    wait = lifetime.patience(now - (grant.closing_at or now))
     return replace(grant, next_check_at=now + wait, note=kept)
 
 

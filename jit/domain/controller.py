@@ -145,11 +145,17 @@ def _narrowed(
 
 
 def _blind(grant: Grant, context: Context) -> Grant:
-    """The VM could not be read: nothing changes, and the grant says so."""
+    """The VM could not be read: nothing is concluded but that time passes, and it says so."""
     if not grant.live or grant.status is Status.SCHEDULED:
         return grant
+    now = context.now
     why = context.world.unreadable.get(armid.key(grant.vm_id), "the VM could not be read")
-    return replace(grant, note=why, next_check_at=context.now + _LATEST)
+    if grant.status is Status.CLOSING:
+        return closing.waits(grant, now, why)
+    if grant.status is Status.OPENING and _overdue(grant, now):
+        return begin_closing(grant, CloseReason.FAILED, now, f"not open in time: {why}")
+    ends = filter(None, (now + _LATEST, grant.expires_at))
+    return replace(grant, note=why, next_check_at=min(ends))
 
 
 def _recorded(grant: Grant, look: Look, view: MachineView, asked: frozenset[Network]) -> Grant:
@@ -190,15 +196,27 @@ def _looked(grant: Grant, look: Look, until: datetime | None, now: datetime) -> 
 def _not_open(grant: Grant, look: Look, now: datetime) -> Grant:
     if grant.status is Status.OPEN and look.sight is not Sight.UNCLEAR:
         grant = grant.advance(Status.OPENING, lost_at=now)
+    why = _why(grant, look)
+    if asking.given_up(grant, look):
+        return begin_closing(grant, CloseReason.FAILED, now, why)
     if grant.status is Status.OPENING and _overdue(grant, now):
-        return begin_closing(grant, CloseReason.FAILED, now, f"not open in time: {look.why}")
+        return begin_closing(grant, CloseReason.FAILED, now, f"not open in time: {why}")
     wait = pace(now - (grant.initiated_at or now))
-    return replace(grant, note=look.why, next_check_at=min(now + wait, grant.expires_at or now))
+    return replace(grant, note=why, next_check_at=min(now + wait, grant.expires_at or now))
+
+
+def _why(grant: Grant, look: Look) -> str:
+    """Return why it is not open: what Azure did not take cannot be there."""
+    if asking.given_up(grant, look):
+        return f"its rules were taken away again after {grant.reopens} repetitions"
+    if grant.answered or not grant.attempts or look.sight is not Sight.ABSENT:
+        return look.why
+    return f"Azure has not taken the request to open it, {grant.attempts} times asked"
 
 
 def _overdue(grant: Grant, now: datetime) -> bool:
-    """Whether the newest initiate, or the mending of a lost path, has had its time."""
-    since = max(filter(None, (grant.claimed_at, grant.initiated_at, grant.lost_at)), default=now)
+    """Whether opening, or the mending of a lost path, has had its time, however often asked."""
+    since = max(filter(None, (grant.claimed_at, grant.lost_at)), default=now)
     return now >= since + OPENS_WITHIN[grant.via]
 
 

@@ -10,7 +10,9 @@ from datetime import datetime, timedelta
 
 from jit.domain.model import CloseReason, Grant, Status
 
-_SOONEST, _LATEST = timedelta(seconds=3), timedelta(minutes=1)
+_SOONEST, _OFTEN, _SELDOM = timedelta(seconds=3), timedelta(minutes=1), timedelta(minutes=15)
+_FIRST_WAIT, _LAST_WAIT = timedelta(seconds=10), timedelta(minutes=5)
+_DOUBLINGS = 5  # 10 s, doubled that often, is past the last wait
 
 
 def by_time(grant: Grant, *, now: datetime) -> Grant:
@@ -20,8 +22,9 @@ def by_time(grant: Grant, *, now: datetime) -> Grant:
     if grant.status is Status.PENDING and now >= grant.latest_end - grant.duration:
         return close(grant, CloseReason.FAILED, now, grant.note or "it could not be opened in time")
     if grant.wants_path and grant.expires_at is not None and grant.expires_at <= now:
-        reason = CloseReason.EXPIRED if grant.opened_at else CloseReason.FAILED
-        return begin_closing(grant, reason, now)
+        if grant.opened_at:
+            return begin_closing(grant, CloseReason.EXPIRED, now)
+        return begin_closing(grant, CloseReason.FAILED, now, grant.note or "it never opened")
     return grant
 
 
@@ -45,4 +48,20 @@ def close(grant: Grant, reason: CloseReason, now: datetime, note: str | None = N
 
 def pace(elapsed: timedelta) -> timedelta:
     """Return how long to wait before the next look: half of what has passed, 3 s to 1 min."""
-    return max(_SOONEST, min(_LATEST, elapsed / 2))
+    return max(_SOONEST, min(_OFTEN, elapsed / 2))
+
+
+def patience(elapsed: timedelta) -> timedelta:
+    """
+    Return how long to wait before the next try of what has no deadline: a path to be closed.
+
+    At first like ``pace``, later an eighth of what has passed, 15 min at most: a lock that nobody
+    lifts costs four tries an hour.
+    """
+    return max(pace(elapsed), min(_SELDOM, elapsed / 8))
+
+
+def after_failures(attempts: int) -> timedelta:
+    """Return how long to leave Azure alone after *attempts* that failed: 10 s, doubled, 5 min."""
+    doublings = min(max(attempts, 1) - 1, _DOUBLINGS)
+    return min(_FIRST_WAIT * (1 << doublings), _LAST_WAIT)

@@ -281,7 +281,8 @@ class Grant:
         initiated_at: When the newest of them was stored, just before the call.
         asked: Sources that the newest of them named for this VM port.
         asked_until: The end that it named.
-        attempts: How many initiates were made for it.
+        attempts: How many initiates were made for it that Azure had not taken before.
+        reopens: How often it was asked for again because somebody took its rules away.
         answered: Azure's 202 for the newest initiate was received.
         lost_at: When a path that had been open was first seen not to be; None while it is open.
         seen: Its rules were observed at least once.
@@ -320,6 +321,7 @@ class Grant:
     asked: tuple[Network, ...] = ()
     asked_until: datetime | None = None
     attempts: int = 0
+    reopens: int = 0
     answered: bool = False
     seen: bool = False
     rules: tuple[str, ...] = ()

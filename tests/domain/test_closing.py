@@ -151,7 +151,7 @@ def test_nothing_is_gone_while_azure_updates_or_cannot_be_read(view):
 
     assert outcome.grant.status is Status.CLOSING
     assert outcome.removals == ()
-    assert outcome.grant.note == "waiting for an update in Azure to finish"
+    assert outcome.grant.note == paths.look(grant, view).why
 
 
 def test_a_removal_that_failed_in_azure_is_repeated():
@@ -541,9 +541,9 @@ def test_a_closed_grant_names_no_companion_any_more():
 # ---- when to look again ----------------------------------------------------------------------
 
 
-@pytest.mark.parametrize(("minutes", "seconds"), [(0, 3), (1, 30), (30, 60)])
+@pytest.mark.parametrize(("minutes", "seconds"), [(0, 3), (1, 30), (8, 60), (60, 450), (600, 900)])
 def test_looks_become_rarer_and_never_stop(minutes, seconds):
-    """From three seconds to a minute."""
+    """From three seconds to a minute, and after long to a quarter of an hour."""
     now = NOW + minutes * MINUTE
 
     outcome = closed(a_closing(), a_view(a_guard(an_allow())), now=now)

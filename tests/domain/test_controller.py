@@ -352,10 +352,10 @@ def test_grants_are_claimed_in_the_order_of_their_starts():
     }
 
 
-@pytest.mark.parametrize("status", [Status.PENDING, Status.OPENING, Status.OPEN, Status.CLOSING])
+@pytest.mark.parametrize("status", [Status.PENDING, Status.OPENING, Status.OPEN])
 def test_what_cannot_be_seen_is_not_decided(status):
     """The VM could not be read: the grant says so, and is looked at again in a minute."""
-    grant = an_open(status=status)
+    grant = an_open(status=status, claimed_at=NOW)
     world = a_world(machines={}, unreadable={armid.key(vm_id()): "web01 could not be read"})
 
     done = stepped(grant, world=world)
@@ -534,17 +534,25 @@ def test_a_wiped_path_is_asked_for_again():
     (grant,) = done.grants
     assert len(done.asks) == 1
     assert grant.initiates == (MINE, FRESH)
-    assert (grant.attempts, grant.seen, grant.answered) == (2, False, False)
+    assert (grant.reopens, grant.seen, grant.answered) == (1, False, False)
 
 
-@pytest.mark.parametrize(("attempts", "asks"), [(1, 1), (REOPENS, 1), (REOPENS + 1, 0)])
-def test_a_path_that_is_wiped_again_and_again_is_given_up(attempts, asks):
+@pytest.mark.parametrize(("reopens", "asks"), [(0, 1), (REOPENS - 1, 1), (REOPENS, 0)])
+def test_a_path_that_is_wiped_again_and_again_is_given_up(reopens, asks):
     """Three times; whoever wipes it means it."""
-    grant = an_open(attempts=attempts)
+    grant = an_open(reopens=reopens)
 
     done = stepped(grant, world=a_world(a_view(), an_entry()), now=NOW + HOUR)
 
     assert len(done.asks) == asks
+
+
+def test_a_path_that_is_given_up_closes_with_a_reason():
+    """Waiting for its end would keep others from asking anew."""
+    done = alone(an_open(reopens=REOPENS), a_world(a_view(), an_entry()), now=NOW + HOUR)
+
+    assert done.close_reason is CloseReason.FAILED
+    assert done.note == "its rules were taken away again after 3 repetitions"
 
 
 def test_a_hand_over_is_not_an_attempt():
