@@ -11,7 +11,7 @@ INSTANCES ?= 1
 TEST_FLAGS ?= -n 2  # --cov joins here, with fail_under in pyproject.toml
 
 .DELETE_ON_ERROR:
-.PHONY: help demo run test check bench clean
+.PHONY: help demo run test check bench mutants clean
 
 help: ## list these targets
 	@sed -n 's/^\([a-z]*\):.*## \(.*\)/  make \1	\2/p' Makefile | expand -t 15
@@ -33,6 +33,9 @@ check: $(VENV)/dev ## lint, format check, type check, spelling
 
 bench: $(AZURITE) ## print the benchmarks' figures, one JSON object a line
 	@$(PY) -m bench
+
+mutants: $(AZURITE) $(VENV)/dev ## plant known bugs in a copy, one by one: each must be caught
+	@$(PY) -m tests.mutants
 
 clean: ## remove everything that make has made
 	rm -rf $(VENV) .local .coverage .coverage.* .hypothesis .mypy_cache .pytest_cache .ruff_cache

@@ -1,0 +1,321 @@
+"""
+The bugs: a piece of code, what a careless hand would make of it, and the tests that notice.
+
+Each is one edit, and each is a mistake that systems of this kind have really been known for.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Mutant:
+    """
+    One planted bug.
+
+    Attributes:
+        promise: The promise that it breaks, as in ``docs/promises.md``.
+        path: The module, from the root.
+        was: The code; it stands there exactly once.
+        becomes: The bug.
+        caught_by: Tests, any of which must fail.
+    """
+
+    name: str
+    promise: str
+    path: str
+    was: str
+    becomes: str
+    caught_by: tuple[str, ...]
+
+
+def law(path: str, name: str) -> str:
+    """Return a test as pytest names it."""
+    return f"{path}::{name}"
+
+
+MUTANTS = (
+    Mutant(
+        name="the call before the write",
+        promise="P2",
+        path="jit/broker/worker.py",
+        was="        state.save(self._store, {grant.id: grant for grant in step.grants}, chosen)\n",
+        becomes=(
+            "        self._act(step, world, state)\n"
+            "        state.save(self._store, {grant.id: grant for grant in step.grants}, chosen)\n"
+        ),
+        caught_by=(
+            law(
+                "tests/broker/test_crashes.py",
+                "test_the_end_of_a_path_is_durable_before_its_beginning",
+            ),
+        ),
+    ),
+    Mutant(
+        name="the end is fixed after the call",
+        promise="P2",
+        path="jit/domain/claiming.py",
+        was="        expires_at=end,\n",
+        becomes="        expires_at=None,\n",
+        caught_by=(
+            law(
+                "tests/broker/test_crashes.py",
+                "test_the_end_of_a_path_is_durable_before_its_beginning",
+            ),
+            law("tests/broker/test_worker.py", "test_a_path_is_closed_after_its_end"),
+        ),
+    ),
+    Mutant(
+        name="nothing is decided again at opening",
+        promise="P1",
+        path="jit/domain/claiming.py",
+        was="    if why_not:\n",
+        becomes="    if why_not and grant.attempts:\n",
+        caught_by=(
+            law(
+                "tests/broker/test_accept.py",
+                "test_what_the_inventory_allows_and_azure_does_not_is_denied_at_opening",
+            ),
+        ),
+    ),
+    Mutant(
+        name="a row is replaced whatever it holds by now",
+        promise="P3",
+        path="jit/gateways/tables.py",
+        was='    return {"etag": row.etag, "match_condition": MatchConditions.IfNotModified}\n',
+        becomes='    return {"etag": "*", "match_condition": MatchConditions.IfPresent}\n',
+        caught_by=(law("tests/gateways/test_tables.py", "test_a_lost_etag_is_a_conflict"),),
+    ),
+    Mutant(
+        name="somebody else's lease is ignored",
+        promise="P3",
+        path="jit/broker/turns.py",
+        was='            if row.values.get("Owner") and not _aged(row):\n',
+        becomes='            if row.values.get("Owner") and False:\n',
+        caught_by=(
+            law("tests/broker/test_turns.py", "test_a_policy_is_claimed_once"),
+            law("tests/broker/test_turns.py", "test_a_lease_holds_to_its_end"),
+        ),
+    ),
+    Mutant(
+        name="without a message nothing is finished",
+        promise="P3",
+        path="jit/broker/reconcile.py",
+        was='        self._wake(str(row.values["Policy"]) for row in self.store.due(subscription, now))\n',
+        becomes="        self._wake(())\n",
+        caught_by=(
+            law(
+                "tests/broker/test_reconcile.py",
+                "test_a_tick_wakes_each_policy_with_something_due_once",
+            ),
+        ),
+    ),
+    Mutant(
+        name="absence is taken for closed",
+        promise="P2",
+        path="jit/domain/closing.py",
+        was="    return now >= grant.initiated_at + APPEARS_WITHIN\n",
+        becomes="    return True\n",
+        caught_by=(
+            law(
+                "tests/domain/test_closing.py",
+                "test_absence_counts_only_once_presence_was_possible",
+            ),
+        ),
+    ),
+    Mutant(
+        name="what may not be read is taken for gone",
+        promise="P2",
+        path="jit/gateways/azure_errors.py",
+        was="    kind = {401: PermissionLost, 403: PermissionLost, 404: Gone}.get(status, Refused)\n",
+        becomes="    kind = {401: Gone, 403: Gone, 404: Gone}.get(status, Refused)\n",
+        caught_by=(
+            law("tests/gateways/test_arm.py", "test_a_right_that_was_taken_away_is_told"),
+            law("tests/gateways/test_network.py", "test_a_right_that_was_taken_away_is_told"),
+        ),
+    ),
+    Mutant(
+        name="a firewall that is updating counts as open",
+        promise="P4",
+        path="jit/domain/paths.py",
+        was='    return "" if firewall.settled else f"firewall {_name(firewall.id)} is being updated"\n',
+        becomes='    return ""\n',
+        caught_by=(
+            law(
+                "tests/broker/test_worker.py",
+                "test_a_firewall_vm_is_not_open_before_the_firewall_is_updated",
+            ),
+            law("tests/domain/test_paths.py", "test_a_firewall_that_has_not_succeeded_is_unclear"),
+        ),
+    ),
+    Mutant(
+        name="the NSG is judged for the person and not for the firewall",
+        promise="P4",
+        path="jit/domain/paths.py",
+        was=(
+            "    verdict = _verdict(view, nic, sources, grant, public=False)\n"
+            '    return verdict if verdict is not None else ("", {})\n'
+        ),
+        becomes=(
+            "    verdict = _verdict(view, nic, grant.sources, grant, public=False)\n"
+            '    return verdict if verdict is not None else ("", {})\n'
+        ),
+        caught_by=(
+            law(
+                "tests/domain/test_paths.py",
+                "test_defenders_own_allow_rule_does_not_help_behind_a_firewall",
+            ),
+        ),
+    ),
+    Mutant(
+        name="a name like Defender's is taken for proof",
+        promise="P5",
+        path="jit/domain/ownership.py",
+        was=("        asked = self.asked(grant)\n        return touches(rule, grant) and any(\n"),
+        becomes=(
+            "        asked = self.asked(grant)\n        return rule.leads_to(grant.port) or any(\n"
+        ),
+        caught_by=(
+            law(
+                "tests/domain/test_reconcile_properties.py",
+                "test_a_rule_named_for_removal_is_proved_to_be_of_a_grant_that_is_over",
+            ),
+        ),
+    ),
+    Mutant(
+        name="a mark that we never stored is taken for ours",
+        promise="P5",
+        path="jit/domain/world.py",
+        was=(
+            "        return entry.initiate_id is None"
+            " or entry.initiate_id not in self.world.known\n"
+        ),
+        becomes="        return entry.initiate_id is None\n",
+        caught_by=(
+            law(
+                "tests/domain/test_controller.py",
+                "test_a_mark_that_the_broker_does_not_know_is_a_strangers",
+            ),
+        ),
+    ),
+    Mutant(
+        name="requests of others do not hold a rule",
+        promise="P5",
+        path="jit/broker/actions.py",
+        was="        return [rule for rule in rules if not _held(rule, found)]\n",
+        becomes="        return [rule for rule in rules if found is not None]\n",
+        caught_by=(
+            law(
+                "tests/broker/test_actions.py",
+                "test_a_rule_that_a_request_made_meanwhile_may_rest_on_is_not_removed",
+            ),
+        ),
+    ),
+    Mutant(
+        name="the firewall is written whatever it holds by now",
+        promise="P5",
+        path="jit/gateways/network.py",
+        was='        headers, answer = {"If-Match": etag}, Answer()\n',
+        becomes='        headers, answer = {"If-Match": "*" if etag else etag}, Answer()\n',
+        caught_by=(
+            law(
+                "tests/gateways/test_network.py",
+                "test_a_firewall_that_somebody_changed_is_not_replaced",
+            ),
+        ),
+    ),
+    Mutant(
+        name="the newcomer's sources alone are asked for",
+        promise="P6",
+        path="jit/domain/sharing.py",
+        was="    return Wanted(union(live), end)\n",
+        becomes="    return Wanted(union(live[-1:]), end)\n",
+        caught_by=(
+            law(
+                "tests/domain/test_sharing.py",
+                "test_exactly_the_sources_of_those_who_need_a_path_are_asked_for",
+            ),
+            law(
+                "tests/broker/test_worker.py",
+                "test_a_second_person_joins_without_hurting_the_first",
+            ),
+        ),
+    ),
+    Mutant(
+        name="a request of somebody else is superseded",
+        promise="P6",
+        path="jit/domain/asking.py",
+        was="    if current is not None and context.foreign(current):\n",
+        becomes="    if current is not None and context.foreign(current) and not live:\n",
+        caught_by=(
+            law(
+                "tests/domain/test_controller.py",
+                "test_a_strangers_request_from_the_same_place_is_joined",
+            ),
+        ),
+    ),
+    Mutant(
+        name="several sources are asked for as one wide prefix",
+        promise="P7",
+        path="jit/broker/actions.py",
+        was="    texts = [_prefix(source) for source in ask.sources]\n",
+        becomes='    texts = [_prefix(s) for s in ask.sources][:1] if len(ask.sources) < 2 else ["*"]\n',
+        caught_by=(
+            law("tests/broker/test_actions.py", "test_an_initiate_names_the_sources_and_no_others"),
+            law(
+                "tests/broker/test_worker.py",
+                "test_a_second_person_joins_without_hurting_the_first",
+            ),
+        ),
+    ),
+    Mutant(
+        name="a path wider than asked is left open",
+        promise="P7",
+        path="jit/domain/excess.py",
+        was="    if entry is not None:\n",
+        becomes="    if entry is not None and not entry.sources:\n",
+        caught_by=(
+            law(
+                "tests/domain/test_excess.py",
+                "test_an_entry_that_lists_more_than_was_asked_closes_the_grant",
+            ),
+        ),
+    ),
+    Mutant(
+        name="the same key makes a second request",
+        promise="P8",
+        path="jit/broker/idempotency.py",
+        was='        return Slot(str(there.values["RequestId"]), there, repeated=True)\n',
+        becomes='        return Slot(str(row.values["RequestId"]), there, repeated=False)\n',
+        caught_by=(
+            law(
+                "tests/broker/test_idempotency.py",
+                "test_the_same_key_with_the_same_body_is_the_same_request",
+            ),
+        ),
+    ),
+    Mutant(
+        name="the same key with another body is answered",
+        promise="P8",
+        path="jit/broker/idempotency.py",
+        was='        if there.values["BodyHash"] != digest:\n            detail',
+        becomes='        if there.values["BodyHash"] == "":\n            detail',
+        caught_by=(
+            law(
+                "tests/broker/test_idempotency.py",
+                "test_the_same_key_with_another_body_is_a_conflict",
+            ),
+        ),
+    ),
+    Mutant(
+        name="a change without its audit row",
+        promise="P9",
+        path="jit/broker/passes.py",
+        was="        events = transitions(before, after, now=self.now)\n",
+        becomes="        events = transitions(before, before, now=self.now)\n",
+        caught_by=(
+            law("tests/broker/test_passes.py", "test_a_change_and_its_trail_are_stored_together"),
+        ),
+    ),
+)
