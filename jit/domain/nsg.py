@@ -3,7 +3,9 @@ What network security groups do to a flow.
 
 Three answers, never a guess: ``Allowed``, ``Blocked``, ``CannotTell``. What a rule takes may be
 unknown (a service tag, an application security group, a rule that is being changed); then both
-readings are followed, and only where they end alike is that end the answer.
+readings are followed, and only where they end alike is that end the answer. A rule that is being
+changed is taken to have had the priority that it shows; whether the NSG as a whole is being changed
+is for whoever asks to look at.
 
 Rules are read as Azure applies them: by priority, the first that takes a packet decides; the
 destination of an inbound packet is the VM's private address, whichever public one was dialled

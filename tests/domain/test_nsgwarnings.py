@@ -321,8 +321,9 @@ def test_a_standing_allow_before_the_deny_lets_a_bastion_bypass_jit(source):
 
 
 def test_the_rule_that_lets_a_bastion_past_jit_is_named():
-    """Of the NSG with the deny rule; the other one is not to blame."""
-    nsgs = [[jit_deny(), arm_rule(300, name="ops", source=BASTION)], [arm_rule(200, name="web")]]
+    """Of the NSG with the deny rule; neither the other NSG's nor a grant's is to blame."""
+    guarded = [jit_deny(), jit_allow(source=BASTION), arm_rule(300, name="ops", source=BASTION)]
+    nsgs = [guarded, [arm_rule(200, name="web")]]
     (found,) = bastion_warnings(
         [rules_of(*rules) for rules in nsgs],
         private_ip=VM,
