@@ -181,17 +181,21 @@ def _tried(
     """
     done, postponed = names
     errors: list[BrokerError] = []
+    lost: list[tuple[str, str]] = []
     for resource_id, act in acts:
         try:
             act()
         except PermissionLost as error:
-            telemetry.alert("permission.lost", resource_id=resource_id, code=error.code)
+            lost.append((resource_id, error.code))
             errors.append(error)
         except (Unavailable, Refused) as error:
             telemetry.warning(postponed, resource_id=resource_id)
             errors.append(error)
         else:
             telemetry.event(done, resource_id=resource_id)
+    if lost:
+        resource_id, code = lost[0]
+        telemetry.alert("permission.lost", resource_id=resource_id, code=code, count=len(lost))
     return errors
 
 

@@ -124,9 +124,10 @@ class Leftovers:
         """Remove one NSG rule; an NSG that is busy, or does not answer, is left alone for now."""
         self._note([item], comparison)
         errors = self.actions.remove_rules(rule.id for rule in _rules([item]))
+        if errors:  # a refusal holds for the whole NSG: asking for each rule would tell nothing new
+            done.busy.add(armid.key(item.resource))
         waits = [error for error in errors if isinstance(error, Unavailable)]
         if waits:
-            done.busy.add(armid.key(item.resource))
             done.look_again(max(_SOON, timedelta(seconds=waits[0].retry_after_seconds)))
 
     def _note(self, items: Sequence[Item], comparison: Comparison) -> None:

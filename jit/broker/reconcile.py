@@ -8,8 +8,7 @@ closed grants left behind is removed by ``leftovers``.
 
 from __future__ import annotations
 
-from collections import Counter
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 
@@ -19,10 +18,11 @@ from jit.broker.audit import Drainer
 from jit.broker.comparison import Comparison, compare
 from jit.broker.idempotency import Idempotency
 from jit.broker.leftovers import Leftovers
+from jit.broker.rounds import Round, Rounds
+from jit.broker.telling import say
 from jit.broker.turns import Turns
 from jit.domain import armid, lifetime
 from jit.domain.audit import transitions
-from jit.domain.closing import OVERDUE
 from jit.domain.errors import BrokerError, PermissionLost, Refused, StateConflict, Unavailable
 from jit.domain.item import Action, Item, Kind
 from jit.domain.model import CloseReason, Grant, VirtualMachine
@@ -33,8 +33,6 @@ from jit.store import Store
 
 DROPPED = 500
 """Tombstones dropped in one run."""
-
-_NAMED = 5
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -124,14 +122,35 @@ class Reconciler:
             self._tidy(subscription, now, first=subscription == min(watched))
 
     def _compare(self, subscription: str, now: datetime) -> None:
+        """Compare unless another instance is at it just now: its outcome would be the same."""
+        rounds = Rounds(self.store)
+        begun = rounds.begin(subscription)
+        if begun is None:
+            telemetry.event("reconcile.overlapped", subscription=subscription)
+            return
+        told = None
+        try:
+            told = self._compared(subscription, now, rounds, begun)
+        finally:
+            rounds.end(begun, told)
+
+    def _compared(
+        self, subscription: str, now: datetime, rounds: Rounds, begun: Round
+    ) -> frozenset[str] | None:
+        """Observe, plan, act; return what was told, None if nothing could be observed."""
         try:
             found, machines = self._observe(subscription, now)
         except Refused as error:  # repeating it would not help; time still passes for grants
             telemetry.alert("permission.lost", subscription=subscription, code=error.code)
             self._wake_due(subscription, now)
-            return
+            return None
         self.store.remember_machines(subscription, machines, complete=True)
-        self._act(self._comparison(subscription, found, now))
+        rounds.renew(begun)
+        comparison = self._comparison(subscription, found, now)
+        items = comparison.plan()
+        told = say(items, comparison, begun.told)
+        self._act(items, comparison)
+        return told
 
     def _observe(
         self, subscription: str, now: datetime
@@ -143,9 +162,7 @@ class Reconciler:
     def _comparison(self, subscription: str, found: Observed, now: datetime) -> Comparison:
         return compare(self.store, subscription, found, now=now, remove_orphans=self.remove_orphans)
 
-    def _act(self, comparison: Comparison) -> None:
-        items = comparison.plan()
-        _say(items, comparison)
+    def _act(self, items: Sequence[Item], comparison: Comparison) -> None:
         leftovers = Leftovers(self.store, self.observer, self.actions, self.turns)
         leftovers.return_turns(comparison)
         woken = self._tell(items, comparison)
@@ -202,44 +219,6 @@ def _told(grant: Grant, item: Item | None, now: datetime) -> Grant:
         note = f"somebody widened rule {item.rule}"
         return lifetime.begin_closing(grant, CloseReason.FAILED, now, note)
     return replace(grant, next_check_at=min(grant.next_check_at, now))
-
-
-# ---- saying ------------------------------------------------------------------------------------
-
-
-def _say(items: Sequence[Item], comparison: Comparison) -> None:
-    """Tell what was found: an alert for each that a person must see, a summary of the others."""
-    for item in items:
-        if item.kind is Kind.ALTERED:
-            telemetry.alert("rule.altered", **_fields(item))
-        elif _overdue(item, comparison.now):
-            telemetry.alert("rule.overdue", **_fields(item))
-    for kind, name in _SUMMARIES.items():
-        names = [f"{item.resource}/{item.rule}" for item in items if item.kind is kind]
-        if names:
-            examples = names[:_NAMED]
-            telemetry.warning(
-                name, subscription=comparison.subscription, count=len(names), examples=examples
-            )
-    counts = Counter(item.kind.value for item in items)
-    telemetry.event("reconcile.finished", subscription=comparison.subscription, **counts)
-
-
-_SUMMARIES = {
-    Kind.ORPHAN: "orphans.found",
-    Kind.HELD_BY_OTHER: "leftovers.held",
-    Kind.MISSING: "paths.missed",
-}
-
-
-def _overdue(item: Item, now: datetime) -> bool:
-    """Whether a rule stands long after it should have been gone, on nobody else's account."""
-    ours = item.kind in {Kind.EXPIRED, Kind.COMPANION}
-    return ours and item.since is not None and now >= item.since + OVERDUE
-
-
-def _fields(item: Item) -> Mapping[str, object]:
-    return {"resource_id": item.resource, "rule": item.rule, "grant_id": item.grant}
 
 
 def _unreadable(subscription: str, error: BrokerError) -> Item:

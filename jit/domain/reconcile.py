@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import datetime
 
-from jit.domain import armid, companion, paths
+from jit.domain import armid, companion, duplicates, paths
 from jit.domain.addresses import network
 from jit.domain.closing import OVERDUE
 from jit.domain.entries import Entry
@@ -45,8 +45,10 @@ def plan(
         that is not proved to be of a grant that is over, unless *remove_orphans*.
     """
     book = Book(observed, grants, tombstones, now=now)
+    rules = [(r, _rule(r, book, remove_orphans=remove_orphans)) for r in jit_rules(observed)]
     found = [
-        *_present(_rule(rule, book, remove_orphans=remove_orphans) for rule in jit_rules(observed)),
+        *_present(item for _, item in rules),
+        *duplicates.items([rule for rule, item in rules if item is None], book),
         *_present(_companion(rule, guard, book, observed) for guard, rule in _companions(observed)),
     ]
     closing = {item.grant for item in found if item.action is Action.CLOSE}
