@@ -20,7 +20,7 @@ from jit.domain import advice, armid, entries, firewall, jitrules, securityrules
 from jit.domain.errors import Gone, Refused, Unavailable
 from jit.domain.model import VirtualMachine
 from jit.domain.observed import Observed
-from jit.domain.paths import Firewall, Guard, MachineView
+from jit.domain.pathrules import Firewall, Guard, MachineView
 from jit.domain.world import World
 from jit.interfaces import Arm, JitPolicies, Network, Resource
 from jit.reads import COMPUTE, NETWORK, Read, Reader, kind, parallel

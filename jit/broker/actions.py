@@ -15,7 +15,7 @@ from ipaddress import IPv4Network
 
 from jit import telemetry
 from jit.broker.turns import Turns
-from jit.domain import armid, entries, firewall, paths
+from jit.domain import armid, entries, firewall, pathrules
 from jit.domain.accompany import Companion
 from jit.domain.asking import Ask
 from jit.domain.errors import (
@@ -26,7 +26,7 @@ from jit.domain.errors import (
     Unavailable,
 )
 from jit.domain.model import Network as Prefix
-from jit.domain.paths import PathRule
+from jit.domain.pathrules import PathRule
 from jit.domain.times import format_instant
 from jit.interfaces import JitPolicies, Network
 
@@ -167,8 +167,8 @@ def _held(rule: PathRule, found: Sequence[entries.Entry]) -> bool:
 
 
 def _shares(rule: PathRule, entry: entries.Entry) -> bool:
-    networks = paths.readable(entry.sources)
-    return len(networks) < len(entry.sources) or bool(paths.letting_in((rule,), networks))
+    networks = pathrules.readable(entry.sources)
+    return len(networks) < len(entry.sources) or bool(pathrules.letting_in((rule,), networks))
 
 
 def _tried(

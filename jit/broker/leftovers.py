@@ -21,7 +21,7 @@ from jit.domain import armid
 from jit.domain.audit import BROKER, Event
 from jit.domain.errors import Refused, Unavailable, Unknown
 from jit.domain.item import Action, Item
-from jit.domain.paths import PathRule
+from jit.domain.pathrules import PathRule
 from jit.observer import Observer
 from jit.store import Store
 

@@ -15,7 +15,8 @@ from datetime import datetime, timedelta
 from jit.domain import companion, lifetime, nsg, paths
 from jit.domain.firewall import NatRule
 from jit.domain.model import Grant, Interface
-from jit.domain.paths import Guard, Look, MachineView
+from jit.domain.pathrules import Guard, MachineView
+from jit.domain.paths import Look
 
 _SOON = timedelta(seconds=5)  # writing a rule takes Azure a few seconds
 

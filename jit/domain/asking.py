@@ -10,8 +10,9 @@ from jit.domain import sharing
 from jit.domain.claiming import TURN
 from jit.domain.closing import APPEARS_WITHIN
 from jit.domain.entries import Entry
-from jit.domain.model import Grant, Network, Via
-from jit.domain.paths import Look, MachineView, Sight
+from jit.domain.model import Grant, Network, Status, Via
+from jit.domain.pathrules import MachineView
+from jit.domain.paths import Look, Sight
 from jit.domain.world import Context
 
 REOPENS = 3
@@ -21,6 +22,7 @@ _WIPED = frozenset({Sight.ABSENT, Sight.PARTIAL})
 """What a path must not look like once all of it was seen: somebody took it, or half of it."""
 
 _SOONEST = timedelta(seconds=3)
+_SWAPS = timedelta(seconds=20)  # until its rules are written, as a rule
 _KEPT_INITIATES = 12
 
 
@@ -49,7 +51,7 @@ def asked(
     first = next(grant for grant in grants if grant.wants_path)
     if not context.may_change(first, view):
         return [_postponed(grant, context.now + TURN) for grant in grants], ()
-    wait = context.waits_until
+    wait = context.waits_until or _swapping(grants, context)
     if wait is not None:
         return [_postponed(grant, wait) for grant in grants], ()
     ask = Ask(
@@ -60,6 +62,20 @@ def asked(
         firewall_id=first.firewall_id if first.via is Via.FIREWALL else None,
     )
     return [_carried(grant, looks.get(grant.id), ask, context) for grant in grants], (ask,)
+
+
+def _swapping(grants: Sequence[Grant], context: Context) -> datetime | None:
+    """
+    Return until when an open path is being exchanged for the one asked for last.
+
+    Defender takes a path away with the request that replaces it: of three requests at once, the
+    second is over before its rules are written, and whoever stood on the first is cut meanwhile.
+    """
+    last = max((g.initiated_at for g in grants if g.wants_path and g.initiated_at), default=None)
+    if last is None or context.now >= last + _SWAPS:
+        return None
+    stood = any(g.status is Status.OPEN and g.opened_at and g.opened_at < last for g in grants)
+    return last + _SWAPS if stood else None
 
 
 def _postponed(grant: Grant, until: datetime) -> Grant:

@@ -21,7 +21,7 @@ from jit.domain.model import (
     WantedMachine,
     WantedPort,
 )
-from jit.domain.paths import MachineView
+from jit.domain.pathrules import MachineView
 from jit.domain.policy import decide
 from jit.domain.world import Context
 

@@ -12,11 +12,11 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
-from jit.domain import armid, companion, lifetime, paths, sharing
+from jit.domain import armid, companion, lifetime, pathrules, paths, sharing
 from jit.domain.addresses import network
 from jit.domain.entries import Entry
 from jit.domain.model import CloseReason, Grant, Network, Status, Via
-from jit.domain.paths import MachineView, PathRule
+from jit.domain.pathrules import MachineView, PathRule
 
 GRACE = {
     Via.FIREWALL: timedelta(minutes=10),
@@ -84,7 +84,7 @@ def _telling(grant: Grant, view: MachineView, *, unclear: bool) -> tuple[PathRul
     An NSG whose last update failed still lists a rule that could not be removed: nobody but the
     broker would remove it again, and doing so repeats the update.
     """
-    present = paths.rules_of_port(view, grant.port, grant.private_ips)
+    present = pathrules.rules_of_port(view, grant.port, grant.private_ips)
     failed = {guard.id for guard in view.guards.values() if guard.failed}
     return tuple(rule for rule in present if not unclear or rule.holder_id in failed)
 
@@ -134,7 +134,7 @@ def _left(
     """Return the rules that still let this grant's sources in, on nobody else's account."""
     others = _wanting(group)
     alone = [source for source in grant.sources if not _entitled(source, others, held)]
-    letting = paths.letting_in(present, alone)
+    letting = pathrules.letting_in(present, alone)
     return [
         rule
         for rule in present
@@ -148,7 +148,7 @@ def _listed(rule: PathRule, grant: Grant, seen: Sequence[Entry]) -> bool:
     texts = {
         text for entry in seen if entry.initiate_id in grant.initiates for text in entry.sources
     }
-    named = {*texts, *paths.readable(texts)}
+    named = {*texts, *pathrules.readable(texts)}
     return (
         rule.exact
         and bool(rule.sources)
@@ -158,7 +158,7 @@ def _listed(rule: PathRule, grant: Grant, seen: Sequence[Entry]) -> bool:
 
 def _exceeds(rule: PathRule, others: Sequence[Grant], held: Sequence[str]) -> bool:
     """Whether *rule* lets in more than live grants and strangers' requests account for."""
-    found = paths.readable(rule.sources)
+    found = pathrules.readable(rule.sources)
     return len(found) < len(rule.sources) or not all(
         _entitled(network, others, held) for network in found
     )
@@ -185,7 +185,7 @@ def _proved(rule: PathRule, grant: Grant, group: Sequence[Grant]) -> bool:
     """Recorded as the grant's own, or exactly what Defender writes for grants of this port."""
     if armid.key(rule.id) in {armid.key(rule_id) for rule_id in grant.rules}:
         return True
-    found = paths.readable(rule.sources)
+    found = pathrules.readable(rule.sources)
     return (
         rule.exact
         and 0 < len(found) == len(rule.sources)
@@ -219,7 +219,7 @@ def _spare(rule: PathRule, stay: Iterable[PathRule], others: Iterable[Grant]) ->
     return all(
         sharing.covered(source, texts)
         for source in sharing.union(others)
-        if paths.letting_in((rule,), (source,))
+        if pathrules.letting_in((rule,), (source,))
     )
 
 
@@ -228,8 +228,8 @@ def _door(rule: PathRule) -> tuple[str, str | None, str]:
 
 
 def _overlap(rule: PathRule, text: str) -> bool:
-    networks = paths.readable((text,))
-    return not networks or bool(paths.letting_in((rule,), networks))
+    networks = pathrules.readable((text,))
+    return not networks or bool(pathrules.letting_in((rule,), networks))
 
 
 def _absence_counts(grant: Grant, seen: Sequence[Entry], now: datetime) -> bool:

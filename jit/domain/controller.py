@@ -21,6 +21,7 @@ from jit.domain import (
     entries,
     excess,
     memory,
+    pathrules,
     paths,
     sharing,
 )
@@ -31,7 +32,8 @@ from jit.domain.excess import Excess
 from jit.domain.lifetime import begin_closing, by_time, pace
 from jit.domain.limits import Limits
 from jit.domain.model import CloseReason, Grant, Network, Status, Via
-from jit.domain.paths import Look, MachineView, PathRule, Sight
+from jit.domain.pathrules import MachineView, PathRule
+from jit.domain.paths import Look, Sight
 from jit.domain.world import Context, World
 
 OPENS_WITHIN = {
@@ -137,7 +139,7 @@ def _narrowed(
     done: list[Grant] = []
     wide: list[Excess] = []
     for grant in grants:
-        rules = paths.rules_of_port(view, grant.port, grant.private_ips)
+        rules = pathrules.rules_of_port(view, grant.port, grant.private_ips)
         found = excess.found(grant, asked, seen, rules)
         done.append(excess.closed(grant, found, context) if found else grant)
         wide += [found] if found else []
@@ -165,13 +167,13 @@ def _recorded(grant: Grant, look: Look, view: MachineView, asked: frozenset[Netw
         return grant
     whole = look.sight in {Sight.OPEN, Sight.BLOCKED}  # what is partial is still on its way
     rules = tuple(dict.fromkeys((*grant.rules, *own)))[-_KEPT_RULES:]
-    ips = grant.private_ips or paths.addresses(view.vm)
+    ips = grant.private_ips or pathrules.addresses(view.vm)
     return replace(grant, rules=rules, private_ips=ips, seen=grant.seen or whole)
 
 
 def _asked_for(rule: PathRule, asked: frozenset[Network]) -> bool:
     """Whether it is what Defender writes for *asked*: a wider one is somebody else's leftover."""
-    networks = paths.readable(rule.sources)
+    networks = pathrules.readable(rule.sources)
     whole = bool(networks) and len(networks) == len(rule.sources)
     return rule.exact and whole and asked.issuperset(networks)
 

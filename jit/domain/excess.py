@@ -10,10 +10,10 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
-from jit.domain import armid, lifetime, paths, sharing
+from jit.domain import armid, lifetime, pathrules, sharing
 from jit.domain.entries import Entry
 from jit.domain.model import CloseReason, Grant, Network
-from jit.domain.paths import PathRule
+from jit.domain.pathrules import PathRule
 from jit.domain.world import Context
 
 
@@ -38,7 +38,7 @@ def asked_for(group: Iterable[Grant], strangers: Iterable[Entry]) -> frozenset[N
     grants = tuple(group)
     ours = [source for grant in grants for source in grant.asked]
     theirs = [text for entry in strangers for text in entry.sources]
-    return frozenset((*sharing.union(grants), *ours, *paths.readable(theirs)))
+    return frozenset((*sharing.union(grants), *ours, *pathrules.readable(theirs)))
 
 
 def found(
@@ -62,7 +62,7 @@ def found(
         return Excess(grant_id=grant.id, resource=grant.policy_id, reason=why)
     recorded = {armid.key(rule_id) for rule_id in grant.rules}
     for rule in rules:
-        if armid.key(rule.id) in recorded and not paths.opens_only(rule, asked):
+        if armid.key(rule.id) in recorded and not pathrules.opens_only(rule, asked):
             why = f"somebody widened rule {rule.name}"
             return Excess(grant_id=grant.id, resource=rule.id, reason=why)
     return None
@@ -78,6 +78,6 @@ def _widened(entry: Entry, grant: Grant) -> bool:
     if not (entry.active and grant.asked and entry.initiate_id == grant.initiates[-1]):
         return False
     texts = tuple(str(source) for source in grant.asked)
-    prefixes = paths.readable(entry.sources)
+    prefixes = pathrules.readable(entry.sources)
     whole = len(prefixes) == len(entry.sources)
     return not (whole and all(sharing.covered(prefix, texts) for prefix in prefixes))

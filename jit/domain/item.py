@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
 
-from jit.domain.paths import PathRule
+from jit.domain.pathrules import PathRule
 
 
 class Action(StrEnum):

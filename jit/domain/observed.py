@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
-from jit.domain import paths
+from jit.domain import pathrules
 from jit.domain.addresses import network
 from jit.domain.entries import Entry
 from jit.domain.firewall import NatRule
 from jit.domain.jitrules import JitAllow
-from jit.domain.paths import Firewall, Guard, MachineView, PathRule
+from jit.domain.pathrules import Firewall, Guard, MachineView, PathRule
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -99,7 +99,7 @@ def _lone(allow: JitAllow) -> bool:
 
 def _in_firewall(firewall: Firewall, rule: NatRule) -> Found:
     path = PathRule(
-        id=paths.nat_rule_id(firewall.id, rule),
+        id=pathrules.nat_rule_id(firewall.id, rule),
         holder_id=firewall.id,
         name=rule.name,
         collection=rule.collection,

@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from datetime import datetime
 
-from jit.domain import armid, paths
+from jit.domain import armid, pathrules
 from jit.domain.addresses import network
 from jit.domain.closing import GRACE
 from jit.domain.entries import Entry
@@ -19,7 +19,7 @@ from jit.domain.firewall import NatRule
 from jit.domain.jitrules import matches_within
 from jit.domain.model import CloseReason, Grant, Network, Via, VirtualMachine
 from jit.domain.observed import Found, Observed
-from jit.domain.paths import MachineView
+from jit.domain.pathrules import MachineView
 from jit.domain.securityrules import PortRange
 
 OTHERS_GRACE = GRACE[Via.FIREWALL]
@@ -80,7 +80,7 @@ class Book:
     def addresses(self, grant: Grant) -> tuple[str, ...]:
         """Return the private addresses of a grant's VM, now and when its rules were seen."""
         view = self._views.get(armid.key(grant.vm_id))
-        now_there = paths.addresses(view.vm) if view is not None else ()
+        now_there = pathrules.addresses(view.vm) if view is not None else ()
         return tuple(dict.fromkeys((*now_there, *grant.private_ips)))
 
     # ---- time ----------------------------------------------------------------------------------
@@ -212,7 +212,7 @@ class Book:
             if entry.port == grant.port
             for text in entry.sources
         )
-        allowed = [*self.asked(grant), *paths.readable(theirs)]
+        allowed = [*self.asked(grant), *pathrules.readable(theirs)]
         return all(_inside(text, allowed) for text in rule.path.sources)
 
 
@@ -232,7 +232,7 @@ def leftover_from(grant: Grant) -> datetime | None:
 
 def touches(rule: Found, grant: Grant) -> bool:
     """Tell whether *rule* lets in any address of the grant's sources."""
-    return bool(paths.letting_in((rule.path,), grant.sources))
+    return bool(pathrules.letting_in((rule.path,), grant.sources))
 
 
 def covered(rule: Found, grants: Iterable[Grant]) -> bool:
@@ -253,7 +253,7 @@ def _meet(texts: tuple[str, ...], others: tuple[str, ...]) -> bool:
     """Tell whether both may mean one address; what cannot be read may mean any."""
     if not texts or not others:
         return True
-    left, right = paths.readable(texts), paths.readable(others)
+    left, right = pathrules.readable(texts), pathrules.readable(others)
     if len(left) < len(texts) or len(right) < len(others):
         return True
     return any(a.overlaps(b) for a in left for b in right if a.version == b.version)
@@ -268,7 +268,7 @@ def _by_place(views: Mapping[str, MachineView]) -> dict[tuple[str, str], list[Vi
     places: dict[tuple[str, str], list[VirtualMachine]] = {}
     for view in views.values():
         for holder in {_ANYWHERE, *(armid.key(item) for item in _holders_of(view.vm))}:
-            for address in paths.addresses(view.vm):
+            for address in pathrules.addresses(view.vm):
                 places.setdefault((holder, address), []).append(view.vm)
     return places
 

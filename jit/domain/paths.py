@@ -9,137 +9,24 @@ succeeded. Behind a firewall the VM sees an address of AzureFirewallSubnet and n
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from enum import Enum
 from ipaddress import ip_address, ip_network
 
-from jit.domain import armid, nsg
-from jit.domain.addresses import network
-from jit.domain.aimed import Aimed
+from jit.domain import nsg
 from jit.domain.companion import parse_companion_name
-from jit.domain.firewall import NatRule
-from jit.domain.jitrules import JitAllow
-from jit.domain.model import Connection, Grant, Interface, Network, Via, VirtualMachine
+from jit.domain.model import Connection, Grant, Interface, Network, Via
+from jit.domain.pathrules import (
+    MachineView,
+    PathRule,
+    letting_in,
+    opens_only,
+    rules_of_port,
+)
 from jit.domain.securityrules import SecurityRule
 from jit.domain.sharing import covered
 
 _COMMANDS = {3389: "mstsc /v:{address}:{port}", 22: "ssh -p {port} user@{address}"}
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Guard:
-    """
-    An NSG as read.
-
-    Attributes:
-        settled: Its provisioning state is ``Succeeded``.
-        failed: Its last update failed: what it lists may not be what packets meet.
-    """
-
-    id: str
-    settled: bool
-    rules: tuple[SecurityRule, ...]
-    allows: tuple[JitAllow, ...]
-    failed: bool = False
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Firewall:
-    """
-    A classic-rules firewall as read.
-
-    Attributes:
-        settled: Its provisioning state is ``Succeeded``.
-        failed: Its last update failed: some of its instances may run old rules, some new.
-        etag: Names that version.
-        foreign: Digest of everything in it that is not Defender's.
-    """
-
-    id: str
-    settled: bool
-    failed: bool
-    etag: str
-    foreign: str
-    nat_rules: tuple[NatRule, ...]
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class PathRule:
-    """
-    One of Defender's rules that let somebody reach a port of a VM.
-
-    Attributes:
-        id: ARM id; for a NAT rule, the firewall's id with collection and rule name behind it.
-        holder_id: The NSG or firewall that holds it.
-        collection: NAT rule collection; None for an NSG rule.
-        target: The VM's private address that it leads to.
-        front: Public address and ports of a NAT rule.
-        exact: It leads to that address and port and nowhere else, and could be read in full.
-        vm_id: The VM that it was looked up for, empty where it was not.
-        port: The port of that VM.
-    """
-
-    id: str
-    holder_id: str
-    name: str
-    collection: str | None
-    sources: tuple[str, ...]
-    target: str
-    exact: bool
-    front: tuple[str, int] | None = None
-    vm_id: str = ""
-    port: int = 0
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class MachineView:
-    """A VM with everything on its path, as read just now."""
-
-    vm: VirtualMachine
-    guards: Mapping[str, Guard]
-    firewall: Firewall | None = None
-
-    def guards_of(self, interface: Interface) -> list[Guard] | None:
-        """Return the NSGs of an interface; None if one of them could not be read."""
-        found = [self.guards.get(armid.key(nsg_id)) for nsg_id in interface.nsg_ids]
-        return None if None in found else [guard for guard in found if guard is not None]
-
-
-class Sieve:
-    """
-    Leaves out of views the NSG rules that certainly do not concern one port of a VM.
-
-    Every look at that port shows the same; where many grants share an NSG, each looks at less. For
-    looking only: priorities that are taken by other rules are not to be seen. An NSG is sorted by
-    address once, so a sieve serves one reading of Azure.
-    """
-
-    def __init__(self) -> None:
-        self._aimed: dict[str, Aimed] = {}
-
-    def narrowed(self, view: MachineView, port: int) -> MachineView:
-        """Return *view* with what may concern *port*."""
-        own = addresses(view.vm)
-        guards = {
-            key: replace(
-                guard,
-                rules=tuple(rule for rule in self._at(guard, own) if _concerns(rule, port)),
-                allows=tuple(a for a in guard.allows if any(port in ports for ports in a.ports)),
-            )
-            for key, guard in view.guards.items()
-        }
-        return replace(view, guards=guards)
-
-    def _at(self, guard: Guard, own: Sequence[str]) -> Sequence[SecurityRule]:
-        if guard.id not in self._aimed:
-            self._aimed[guard.id] = Aimed(guard.rules)
-        return self._aimed[guard.id].at(*own)
-
-
-def _concerns(rule: SecurityRule, port: int) -> bool:
-    if rule.faults or not rule.in_force:
-        return True
-    return any(port in ports for ports in rule.destination_ports)
 
 
 class Sight(Enum):
@@ -177,83 +64,6 @@ class Look:
         return tuple(rule.id for rule in self.rules)
 
 
-def addresses(vm: VirtualMachine) -> tuple[str, ...]:
-    """Return the private addresses of a VM, the primary one first."""
-    ordered = sorted(vm.interfaces, key=lambda nic: not nic.primary)
-    return tuple(nic.private_ip for nic in ordered if nic.private_ip)
-
-
-def rules_of_port(
-    view: MachineView, port: int, recorded: Iterable[str] = ()
-) -> tuple[PathRule, ...]:
-    """
-    Return Defender's rules that let anybody reach one port of a VM.
-
-    *recorded* are addresses the VM had when its rules were first seen: a rule for an address it
-    no longer has is still its rule.
-    """
-    ips = frozenset({*addresses(view.vm), *recorded})
-    return (*_allows(view, port, ips), *_nats(view, port, ips))
-
-
-def _allows(view: MachineView, port: int, ips: frozenset[str]) -> Iterator[PathRule]:
-    for guard in view.guards.values():
-        for allow in guard.allows:
-            targets = ips & {text.removesuffix("/32") for text in allow.destinations}
-            if targets and any(port in ports for ports in allow.ports):
-                yield PathRule(
-                    id=allow.id,
-                    holder_id=guard.id,
-                    name=allow.name,
-                    collection=None,
-                    sources=allow.sources,
-                    target=min(targets),
-                    exact=_lone(allow, port) and not allow.faults,
-                    vm_id=view.vm.id,
-                    port=port,
-                )
-
-
-def _lone(allow: JitAllow, port: int) -> bool:
-    """Whether the rule opens that one port of one address."""
-    return len(allow.destinations) == 1 and [str(ports) for ports in allow.ports] == [str(port)]
-
-
-def _nats(view: MachineView, port: int, ips: frozenset[str]) -> Iterator[PathRule]:
-    if view.firewall is None:
-        return
-    for rule in view.firewall.nat_rules:
-        if rule.is_jit and rule.translated_address in ips and rule.translated_port == str(port):
-            yield PathRule(
-                id=nat_rule_id(view.firewall.id, rule),
-                holder_id=view.firewall.id,
-                name=rule.name,
-                collection=rule.collection,
-                sources=rule.sources,
-                target=rule.translated_address,
-                exact=not rule.ip_groups,
-                front=_front(rule),
-                vm_id=view.vm.id,
-                port=port,
-            )
-
-
-def nat_rule_id(firewall_id: str, rule: NatRule) -> str:
-    """Return an id for a NAT rule: Azure gives collections and rules names only."""
-    return f"{firewall_id}/natRuleCollections/{rule.collection}/rules/{rule.name}"
-
-
-def _front(rule: NatRule) -> tuple[str, int] | None:
-    ports = [int(text) for text in rule.ports if text.isdigit()]
-    return (rule.destinations[0], ports[0]) if rule.destinations and ports else None
-
-
-def letting_in(rules: Iterable[PathRule], sources: Iterable[Network]) -> tuple[PathRule, ...]:
-    """Return the *rules* that let in an address of *sources*."""
-    wanted = tuple(sources)
-    return tuple(rule for rule in rules if any(_touches(rule, source) for source in wanted))
-
-
 def look(grant: Grant, view: MachineView, asked: Iterable[Network] | None = None) -> Look:
     """
     Look at the path of *grant*: is it there, and does it work for every source?
@@ -277,27 +87,6 @@ def look(grant: Grant, view: MachineView, asked: Iterable[Network] | None = None
         )
     through = _through_firewall if grant.via is Via.FIREWALL else _through_nsg
     return through(grant, view, rules)
-
-
-def opens_only(rule: PathRule, allowed: Iterable[Network]) -> bool:
-    """Tell whether *rule* lets in nobody outside the prefixes that are *allowed*."""
-    texts = tuple(str(prefix) for prefix in allowed)
-    prefixes = readable(rule.sources)
-    return len(prefixes) == len(rule.sources) and all(covered(item, texts) for item in prefixes)
-
-
-def readable(texts: Iterable[str]) -> tuple[Network, ...]:
-    """Return the prefixes among *texts*; tags, ranges and ``*`` are left out."""
-    return tuple(prefix for prefix in map(network, texts) if prefix is not None)
-
-
-def _touches(rule: PathRule, source: Network) -> bool:
-    return any(_overlaps(text, source) for text in rule.sources)
-
-
-def _overlaps(text: str, source: Network) -> bool:
-    prefix = network(text)
-    return prefix is None or prefix.overlaps(source)  # `*`, a tag, a range: it may well let it in
 
 
 def _meanwhile(grant: Grant, view: MachineView) -> Mapping[str, int]:

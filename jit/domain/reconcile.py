@@ -18,8 +18,10 @@ from jit.domain.item import Action, Item, Kind
 from jit.domain.model import Grant, Status
 from jit.domain.observed import Found, Observed, jit_rules
 from jit.domain.ownership import Book, covered, leftover_from, was_asked
-from jit.domain.paths import Guard, MachineView, PathRule, Sight
+from jit.domain.pathrules import Guard, MachineView, PathRule
+from jit.domain.paths import Sight
 from jit.domain.securityrules import Access, Direction, PortRange, SecurityRule
+from jit.domain.sieve import Sieve
 
 
 def plan(
@@ -254,7 +256,7 @@ _WRONG: Mapping[Status, frozenset[Sight]] = {
 
 def _missing(book: Book, observed: Observed) -> Iterator[Item | None]:
     """Look at the path of each grant that should have one; an NSG is sifted once a VM port."""
-    sieve, sifted = paths.Sieve(), dict[tuple[str, int], MachineView]()
+    sieve, sifted = Sieve(), dict[tuple[str, int], MachineView]()
     for grant in book.grants.values():
         key = armid.key(grant.vm_id)
         view = observed.machines.get(key)

@@ -10,7 +10,7 @@ from jit.domain import armid
 from jit.domain.entries import Entry
 from jit.domain.limits import Limits
 from jit.domain.model import Grant, Via
-from jit.domain.paths import MachineView
+from jit.domain.pathrules import MachineView
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

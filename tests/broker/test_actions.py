@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from jit.broker.actions import Actions, initiate_body
 from jit.broker.turns import Turns
-from jit.domain import paths
+from jit.domain import pathrules
 from jit.domain.asking import Ask
 from tests.broker.inprocess import HERE, THERE, InProcess, policy_of
 from tests.domain.bodies import NOW, vm_id
@@ -53,7 +53,7 @@ def test_a_rule_that_a_request_made_meanwhile_may_rest_on_is_not_removed(broker,
     actions = Actions(
         lambda: broker.azure.policies, lambda: broker.azure.network, Turns(broker.store)
     )
-    rule = paths.PathRule(
+    rule = pathrules.PathRule(
         id=f"{DB01}/rule",
         holder_id=DB01,
         name="rule",

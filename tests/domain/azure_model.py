@@ -16,7 +16,7 @@ from jit.domain.asking import Ask
 from jit.domain.entries import Entry
 from jit.domain.model import Network
 from jit.domain.observed import Observed
-from jit.domain.paths import Guard, MachineView
+from jit.domain.pathrules import Guard, MachineView
 from jit.domain.world import World
 from tests.domain.bodies import vm_id
 from tests.domain.firewalls import FIREWALL_ID

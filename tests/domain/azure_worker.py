@@ -8,7 +8,7 @@ from jit.domain.controller import Step, step
 from jit.domain.item import Action
 from jit.domain.limits import LIMITS
 from jit.domain.model import CloseReason, Grant
-from jit.domain.paths import PathRule
+from jit.domain.pathrules import PathRule
 from jit.domain.reconcile import plan
 from tests.domain.azure_model import Azure
 from tests.domain.grants import MINUTE

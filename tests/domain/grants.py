@@ -7,7 +7,7 @@ from ipaddress import ip_network
 from jit.domain import armid, firewall, jitrules, securityrules
 from jit.domain.entries import Entry
 from jit.domain.model import Grant, Interface, Status, Via
-from jit.domain.paths import Firewall, Guard, MachineView
+from jit.domain.pathrules import Firewall, Guard, MachineView
 from tests.domain.bodies import NOW, SUBSCRIPTION, a_rule, a_vm, vm_id
 from tests.domain.firewalls import FIREWALL_ID, JIT_COLLECTION, arm_collection, arm_firewall
 from tests.domain.firewalls import arm_nat_rule as arm_nat

@@ -6,7 +6,7 @@ from ipaddress import ip_network
 
 import pytest
 
-from jit.domain import paths
+from jit.domain import pathrules, paths
 from jit.domain.closing import GRACE, work
 from jit.domain.companion import companion_name
 from jit.domain.model import CloseReason, Status, Via
@@ -570,7 +570,7 @@ def test_removals_name_only_rules_that_are_there():
 
     outcome = closed(grant, view)
 
-    assert set(outcome.removals) <= set(paths.rules_of_port(view, 22))
+    assert set(outcome.removals) <= set(pathrules.rules_of_port(view, 22))
 
 
 def test_an_unsettled_nsg_of_a_grant_still_opening_is_waited_for():

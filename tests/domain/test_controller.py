@@ -786,6 +786,27 @@ def test_who_closes_does_not_carry_the_new_initiate():
     }
 
 
+def test_an_open_path_is_not_replaced_twice_before_its_first_replacement_is_there():
+    """The one in the middle would be over before its rules were written, and leave a gap."""
+    extended = an_open(opened_at=NOW - HOUR, expires_at=NOW + 3 * HOUR)
+    moment = NOW + timedelta(seconds=5)
+
+    done = stepped(extended, world=a_world(OURS, an_entry()), now=moment)
+
+    assert done.asks == ()
+    assert done.grants[0].next_check_at == NOW + timedelta(seconds=20)
+
+
+def test_a_replacement_that_does_not_show_itself_is_waited_for_no_longer_than_usual():
+    """Then the next one is asked for all the same."""
+    extended = an_open(opened_at=NOW - HOUR, expires_at=NOW + 3 * HOUR)
+    moment = NOW + timedelta(seconds=20)
+
+    done = stepped(extended, world=a_world(OURS, an_entry()), now=moment)
+
+    assert [ask.until for ask in done.asks] == [NOW + 3 * HOUR]
+
+
 def test_a_newcomer_from_the_same_place_joins_the_initiate():
     """Nothing needs asking; the newcomer's path is that initiate's."""
     there, newcomer = an_open(), a_grant("g2", duration=HOUR)

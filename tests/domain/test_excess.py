@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from jit.domain import armid, excess, paths
+from jit.domain import armid, excess, pathrules
 from jit.domain.controller import step
 from jit.domain.limits import LIMITS
 from jit.domain.model import CloseReason, Status
@@ -101,7 +101,7 @@ def test_a_rule_for_those_who_share_the_port_is_not_too_wide():
     """Each of them asked for it."""
     both = frozenset({HOME, OFFICE})
     view = a_view(a_guard(an_allow("203.0.113.7", "198.51.100.0/24")))
-    rules = paths.rules_of_port(view, 22)
+    rules = pathrules.rules_of_port(view, 22)
 
     assert excess.found(asked(an_open(rules=(RULE_ID,))), both, [an_entry()], rules) is None
 
@@ -119,9 +119,9 @@ def test_nobody_is_open_by_a_rule_that_is_wider_than_asked(text):
 def test_a_rule_opens_only_what_is_allowed_or_is_too_wide(texts):
     """What cannot be read lets in anybody."""
     view = a_view(a_guard(an_allow(*(texts or ["203.0.113.7"]))))
-    (rule,) = paths.rules_of_port(view, 22)
+    (rule,) = pathrules.rules_of_port(view, 22)
     allowed = (HOME, OFFICE)
 
-    inside = [prefix in allowed for prefix in paths.readable(rule.sources)]
+    inside = [prefix in allowed for prefix in pathrules.readable(rule.sources)]
     expected = len(inside) == len(rule.sources) and all(inside)
-    assert paths.opens_only(rule, allowed) is expected
+    assert pathrules.opens_only(rule, allowed) is expected

@@ -7,7 +7,8 @@ import pytest
 
 from jit.domain.companion import companion_name
 from jit.domain.model import Connection, Via
-from jit.domain.paths import Sight, addresses, letting_in, look, readable, rules_of_port
+from jit.domain.pathrules import addresses, letting_in, readable, rules_of_port
+from jit.domain.paths import Sight, look
 from tests.domain.bodies import vm_id
 from tests.domain.firewalls import FIREWALL_ID, JIT_COLLECTION
 from tests.domain.grants import (

@@ -14,6 +14,7 @@ from jit.domain.item import Action, Kind
 from jit.domain.jitrules import is_jit_allow_name
 from jit.domain.model import CloseReason, Status, Via
 from jit.domain.reconcile import plan
+from jit.domain.sieve import Sieve
 from tests.domain.firewalls import arm_collection
 from tests.domain.nsgs import VM, arm_rule
 from tests.domain.worlds import (
@@ -375,4 +376,4 @@ def test_a_look_at_a_sifted_nsg_shows_the_same(data, others, own):
     view = observed.machines[armid.key(VM_ID)]
     grant = replace(grant, vm_id=VM_ID, rules=rules)
 
-    assert paths.look(grant, paths.Sieve().narrowed(view, grant.port)) == paths.look(grant, view)
+    assert paths.look(grant, Sieve().narrowed(view, grant.port)) == paths.look(grant, view)

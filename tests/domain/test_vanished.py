@@ -2,9 +2,9 @@
 
 from dataclasses import replace
 
-from jit.domain import paths
+from jit.domain import pathrules
 from jit.domain.model import Support, Via
-from jit.domain.paths import MachineView
+from jit.domain.pathrules import MachineView
 from jit.domain.vanished import remembered
 from tests.domain.firewalls import FIREWALL_ID
 from tests.domain.nsgs import NSG_ID, VM
@@ -15,7 +15,7 @@ def test_it_has_the_addresses_and_nsgs_of_its_grants_rules():
     """Each once, however many grants name them."""
     vm = remembered([a_grant(1, rules=[1]), a_grant(2, rules=[2], private_ips=(VM, "10.1.1.9"))])
 
-    assert paths.addresses(vm) == (VM, "10.1.1.9")
+    assert pathrules.addresses(vm) == (VM, "10.1.1.9")
     assert {nsg for nic in vm.interfaces for nsg in nic.nsg_ids} == {NSG_ID.lower()}
 
 
@@ -56,7 +56,7 @@ def test_a_look_finds_the_rules_that_outlived_it():
     guards = {NSG_ID.lower(): a_guard(allow(1))}
     view = MachineView(vm=remembered([grant]), guards=guards, firewall=a_firewall(nat()))
 
-    found = paths.rules_of_port(view, grant.port)
+    found = pathrules.rules_of_port(view, grant.port)
 
     assert {rule.id for rule in found} == {rule_id(1), nat_id()}
 

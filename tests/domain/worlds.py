@@ -20,7 +20,7 @@ from jit.domain.model import (
     VirtualMachine,
 )
 from jit.domain.observed import Observed
-from jit.domain.paths import Firewall, Guard, MachineView
+from jit.domain.pathrules import Firewall, Guard, MachineView
 from tests.domain.firewalls import FIREWALL_ID, arm_collection, arm_firewall, arm_nat_rule
 from tests.domain.nsgs import NSG_ID, VM, arm_rule, rules_of
 

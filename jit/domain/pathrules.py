@@ -1,0 +1,191 @@
+"""Rules that let somebody reach a port of a VM, in the NSGs and firewalls that hold them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+
+from jit.domain import armid
+from jit.domain.addresses import network
+from jit.domain.firewall import NatRule
+from jit.domain.jitrules import JitAllow
+from jit.domain.model import Interface, Network, VirtualMachine
+from jit.domain.securityrules import SecurityRule
+from jit.domain.sharing import covered
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Guard:
+    """
+    An NSG as read.
+
+    Attributes:
+        settled: Its provisioning state is ``Succeeded``.
+        failed: Its last update failed: what it lists may not be what packets meet.
+    """
+
+    id: str
+    settled: bool
+    rules: tuple[SecurityRule, ...]
+    allows: tuple[JitAllow, ...]
+    failed: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Firewall:
+    """
+    A classic-rules firewall as read.
+
+    Attributes:
+        settled: Its provisioning state is ``Succeeded``.
+        failed: Its last update failed: some of its instances may run old rules, some new.
+        etag: Names that version.
+        foreign: Digest of everything in it that is not Defender's.
+    """
+
+    id: str
+    settled: bool
+    failed: bool
+    etag: str
+    foreign: str
+    nat_rules: tuple[NatRule, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PathRule:
+    """
+    One of Defender's rules that let somebody reach a port of a VM.
+
+    Attributes:
+        id: ARM id; for a NAT rule, the firewall's id with collection and rule name behind it.
+        holder_id: The NSG or firewall that holds it.
+        collection: NAT rule collection; None for an NSG rule.
+        target: The VM's private address that it leads to.
+        front: Public address and ports of a NAT rule.
+        exact: It leads to that address and port and nowhere else, and could be read in full.
+        vm_id: The VM that it was looked up for, empty where it was not.
+        port: The port of that VM.
+    """
+
+    id: str
+    holder_id: str
+    name: str
+    collection: str | None
+    sources: tuple[str, ...]
+    target: str
+    exact: bool
+    front: tuple[str, int] | None = None
+    vm_id: str = ""
+    port: int = 0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MachineView:
+    """A VM with everything on its path, as read just now."""
+
+    vm: VirtualMachine
+    guards: Mapping[str, Guard]
+    firewall: Firewall | None = None
+
+    def guards_of(self, interface: Interface) -> list[Guard] | None:
+        """Return the NSGs of an interface; None if one of them could not be read."""
+        found = [self.guards.get(armid.key(nsg_id)) for nsg_id in interface.nsg_ids]
+        return None if None in found else [guard for guard in found if guard is not None]
+
+
+def addresses(vm: VirtualMachine) -> tuple[str, ...]:
+    """Return the private addresses of a VM, the primary one first."""
+    ordered = sorted(vm.interfaces, key=lambda nic: not nic.primary)
+    return tuple(nic.private_ip for nic in ordered if nic.private_ip)
+
+
+def rules_of_port(
+    view: MachineView, port: int, recorded: Iterable[str] = ()
+) -> tuple[PathRule, ...]:
+    """
+    Return Defender's rules that let anybody reach one port of a VM.
+
+    *recorded* are addresses the VM had when its rules were first seen: a rule for an address it
+    no longer has is still its rule.
+    """
+    ips = frozenset({*addresses(view.vm), *recorded})
+    return (*_allows(view, port, ips), *_nats(view, port, ips))
+
+
+def _allows(view: MachineView, port: int, ips: frozenset[str]) -> Iterator[PathRule]:
+    for guard in view.guards.values():
+        for allow in guard.allows:
+            targets = ips & {text.removesuffix("/32") for text in allow.destinations}
+            if targets and any(port in ports for ports in allow.ports):
+                yield PathRule(
+                    id=allow.id,
+                    holder_id=guard.id,
+                    name=allow.name,
+                    collection=None,
+                    sources=allow.sources,
+                    target=min(targets),
+                    exact=_lone(allow, port) and not allow.faults,
+                    vm_id=view.vm.id,
+                    port=port,
+                )
+
+
+def _lone(allow: JitAllow, port: int) -> bool:
+    """Whether the rule opens that one port of one address."""
+    return len(allow.destinations) == 1 and [str(ports) for ports in allow.ports] == [str(port)]
+
+
+def _nats(view: MachineView, port: int, ips: frozenset[str]) -> Iterator[PathRule]:
+    if view.firewall is None:
+        return
+    for rule in view.firewall.nat_rules:
+        if rule.is_jit and rule.translated_address in ips and rule.translated_port == str(port):
+            yield PathRule(
+                id=nat_rule_id(view.firewall.id, rule),
+                holder_id=view.firewall.id,
+                name=rule.name,
+                collection=rule.collection,
+                sources=rule.sources,
+                target=rule.translated_address,
+                exact=not rule.ip_groups,
+                front=_front(rule),
+                vm_id=view.vm.id,
+                port=port,
+            )
+
+
+def nat_rule_id(firewall_id: str, rule: NatRule) -> str:
+    """Return an id for a NAT rule: Azure gives collections and rules names only."""
+    return f"{firewall_id}/natRuleCollections/{rule.collection}/rules/{rule.name}"
+
+
+def _front(rule: NatRule) -> tuple[str, int] | None:
+    ports = [int(text) for text in rule.ports if text.isdigit()]
+    return (rule.destinations[0], ports[0]) if rule.destinations and ports else None
+
+
+def letting_in(rules: Iterable[PathRule], sources: Iterable[Network]) -> tuple[PathRule, ...]:
+    """Return the *rules* that let in an address of *sources*."""
+    wanted = tuple(sources)
+    return tuple(rule for rule in rules if any(_touches(rule, source) for source in wanted))
+
+
+def opens_only(rule: PathRule, allowed: Iterable[Network]) -> bool:
+    """Tell whether *rule* lets in nobody outside the prefixes that are *allowed*."""
+    texts = tuple(str(prefix) for prefix in allowed)
+    prefixes = readable(rule.sources)
+    return len(prefixes) == len(rule.sources) and all(covered(item, texts) for item in prefixes)
+
+
+def readable(texts: Iterable[str]) -> tuple[Network, ...]:
+    """Return the prefixes among *texts*; tags, ranges and ``*`` are left out."""
+    return tuple(prefix for prefix in map(network, texts) if prefix is not None)
+
+
+def _touches(rule: PathRule, source: Network) -> bool:
+    return any(_overlaps(text, source) for text in rule.sources)
+
+
+def _overlaps(text: str, source: Network) -> bool:
+    prefix = network(text)
+    return prefix is None or prefix.overlaps(source)  # `*`, a tag, a range: it may well let it in
