@@ -156,6 +156,9 @@ class Configurator:
     def _configured(self, plan: Plan, claim: Claim, caller: Person, now: datetime) -> Configured:
         self._refuse_live([plan])  # again: from here on nobody opens anything under it
         before = self._writer.read(plan)
+        if before is None and any(_is(p, plan.policy_id) for p in plan.look.snapshot.policies):
+            # Written anew it would lose the VMs of others, should it be there after all.
+            raise Unavailable(f"{plan.label} has just vanished", retry_after_seconds=_BUSY_SECONDS)
         after = plan.applied_to(before)
         action = configuration.action(before, after)
         found = before

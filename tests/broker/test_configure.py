@@ -238,6 +238,18 @@ def test_defender_denies_the_port_from_then_on(site):
 # ---- what is taken out ---------------------------------------------------------------------------
 
 
+def test_a_policy_that_was_listed_and_then_is_called_absent_is_not_written_anew(site):
+    """A PUT replaces all VMs: one wrong 404 would take the others out of their protection."""
+    before = site.sim.get(policy(DB))
+    absent = {"match": {"method": "GET", "path": "jitNetworkAccessPolicies/default"}}
+    site.sim.faults(absent | {"answer": {"status": 404, "code": "ResourceNotFound"}})
+
+    with pytest.raises(Unavailable, match="has just vanished"):
+        site.put(NEW01)
+
+    assert site.sim.get(policy(DB)) == before
+
+
 def test_a_vm_taken_out_leaves_the_others_alone(site):
     """A delete removes one entry."""
     before = site.entries()
