@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from ipaddress import IPv4Address, IPv6Address, ip_address, ip_network
+from itertools import takewhile
 
 from jit.domain.addresses import network
 from jit.domain.companion import parse_companion_name
@@ -180,18 +181,21 @@ class _Guard:
         """Yield the rules that may let a part in, of those NSGs that have the deny rule."""
         for rules, view in zip(self.nsgs, views, strict=True):
             if self._has_deny(rules):
-                yield from filter(_may_allow, _involved(view))
+                before = takewhile(lambda rule: not self._is_deny(rule), _involved(view))
+                yield from filter(_may_allow, before)
 
     def _warn(self, code: str, detail: str) -> MachineWarning:
         return MachineWarning(code=code, detail=f"port {self.port.number}: {detail}")
 
 
 def _is_jit_deny(rule: SecurityRule, address: IPv4Address | IPv6Address, port: int) -> bool:
+    """Tell whether *rule* is Defender's; one just being written counts, a failed one does not."""
     name = parse_jit_name(rule.name)
     return (
         name is not None
         and name.kind is JitKind.DENY
         and rule.access is Access.DENY
+        and rule.state.lower() != "failed"
         and rule.direction is Direction.INBOUND
         and any(port in ports for ports in rule.destination_ports)
         and ip_network(address) in {network(text) for text in rule.destinations}

@@ -10,7 +10,9 @@ from jit.domain.nsgwarnings import jit_warnings
 from jit.domain.securityrules import parse_rules
 from jit.domain.times import parse_duration
 from tests.domain.nsgs import a_flow, arm_nsg, arm_rule, rules_of
-from tests.domain.test_nsg_model import VM_ADDRESS, VNET, arm_rules, flows
+from tests.domain.test_nsg_model import V4, Case, arm_rules, cases
+
+VNET, VM_ADDRESS = V4.vnets[0], V4.vm
 
 DENIES = [
     arm_rule(
@@ -32,7 +34,7 @@ def names(rules):
 
 
 def warned(rules):
-    return jit_warnings([rules], private_ip=VM_ADDRESS, ports=[PORT], vnet_prefixes=[VNET])
+    return jit_warnings([rules], private_ip=VM_ADDRESS, ports=[PORT], vnet_prefixes=VNET)
 
 
 def test_rules_for_another_single_address_are_left_out():
@@ -58,18 +60,19 @@ def test_a_rule_that_cannot_be_read_is_never_left_out():
     assert "rule-100" in names(Aimed(rules).at("10.1.1.4"))
 
 
-@given(rules=arm_rules(), flow=flows)
-@example(rules=[arm_rule(100, to=VM_ADDRESS)], flow=a_flow(to=VM_ADDRESS))
-def test_what_is_left_out_decides_nothing(rules, flow):
+@given(case=cases(most=1))
+@example(case=Case(V4, VNET, ([arm_rule(100, to=VM_ADDRESS)],), a_flow(to=VM_ADDRESS)))
+def test_what_is_left_out_decides_nothing(case):
     """Any NSG says the same about any flow by the rules that are aimed at its destination."""
-    parsed = parse_rules(arm_nsg(*rules))
+    (rules,) = case.nsgs
+    parsed = parse_rules(arm_nsg(*rules, defaults=[]))
 
-    aimed = Aimed(parsed).at(str(flow.destination))
+    aimed = Aimed(parsed).at(str(case.flow.destination))
 
-    assert evaluate(aimed, flow, [VNET]) == evaluate(parsed, flow, [VNET])
+    assert evaluate(aimed, case.flow, case.vnet) == evaluate(parsed, case.flow, case.vnet)
 
 
-@given(rules=arm_rules(), denies=st.lists(st.sampled_from(DENIES), unique_by=str))
+@given(rules=arm_rules(V4), denies=st.lists(st.sampled_from(DENIES), unique_by=str))
 def test_what_is_left_out_warns_of_nothing(rules, denies):
     """A VM's warnings are the same by the rules that are aimed at it."""
     parsed = parse_rules(arm_nsg(*rules, *denies))

@@ -100,6 +100,7 @@ def test_a_port_of_the_policy_without_a_deny_is_missing_it():
         {"name": f"MicrosoftDefenderForCloud-JITRule-7-{HEX}"},
         {"direction": "Outbound"},
         {"access": "Allow"},
+        {"provisioningState": "Failed"},
     ],
 )
 def test_a_rule_that_is_not_defenders_deny_for_the_port_does_not_count(change):
@@ -205,6 +206,22 @@ def test_an_allow_of_which_it_is_unknown_whom_it_lets_in_counts(unknown):
     found = codes([jit_deny(), arm_rule(300, **unknown)])
 
     assert found == ["jit-bypassed"]
+
+
+@pytest.mark.parametrize("behind", [[], [arm_rule(1001)]])
+def test_a_deny_that_is_just_being_written_is_no_news(behind):
+    """Least of all advice to remove it; the next comparison sees it settled."""
+    found = codes([jit_deny(1000, provisioningState="Updating"), *behind])
+
+    assert found == []
+
+
+def test_what_stands_before_a_deny_that_is_being_written_is_told():
+    """It would still be before it afterwards."""
+    found = warned([jit_deny(1000, provisioningState="Updating"), arm_rule(300, name="office")])
+
+    why = "port 22: let in before the JIT deny rule by office (priority 300)"
+    assert found == [("deny-shadowed", f"{why}; {MOVE}")]
 
 
 def test_a_deny_of_the_customers_before_the_allow_keeps_the_door_shut():
