@@ -16,7 +16,7 @@ from jit.domain.item import Action, Item, Kind
 from jit.domain.model import Grant
 from jit.domain.observed import Found
 from jit.domain.ownership import Book
-from jit.domain.paths import readable
+from jit.domain.pathrules import readable
 
 _Door = tuple[str, tuple[str, ...], tuple[str, ...], tuple[str, ...]]
 
