@@ -183,7 +183,7 @@ def _looked(grant: Grant, look: Look, until: datetime | None, now: datetime) -> 
     if not grant.wants_path:
         return grant
     if look.sight is Sight.OPEN:
-        ends = filter(None, (grant.expires_at, until))
+        ends = filter(None, (grant.expires_at, until, _next_news(grant, now)))
         return grant.advance(
             Status.OPEN,
             opened_at=grant.opened_at or now,
@@ -193,6 +193,13 @@ def _looked(grant: Grant, look: Look, until: datetime | None, now: datetime) -> 
             note=None,
         )
     return _not_open(grant, look, now)
+
+
+def _next_news(grant: Grant, now: datetime) -> datetime | None:
+    """Return when *grant* can be told of the hand-over after the one that it was told of."""
+    told = grant.handover_at
+    until = sharing.changed(told, grant) if told is not None else now
+    return until if until > now else None
 
 
 def _not_open(grant: Grant, look: Look, now: datetime) -> Grant:

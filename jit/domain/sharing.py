@@ -9,7 +9,7 @@ next shrinks; then for what remains. Whoever came later bears the gap of a hand-
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 
 from jit.domain.entries import Entry
@@ -53,10 +53,7 @@ def wanted(grants: Iterable[Grant], *, now: datetime) -> Wanted | None:
         return None
     end = _next_shrink(live)
     stayers = [grant for grant in live if _end(grant) > end]
-    kept = union(stayers)
-    leavers = [g for g in live if _end(g) == end and not kept.issuperset(g.sources)]
-    spared = bool(stayers) and all(_bears_nothing(leaver, stayers) for leaver in leavers)
-    if spared:
+    if stayers and _spared(end, live):
         end = min(end + lead(live[0].via), max(_end(stayer) for stayer in stayers))
     return Wanted(union(live), end)
 
@@ -89,18 +86,26 @@ def handover(
     grant: Grant, others: Iterable[Grant], *, end: datetime, now: datetime
 ) -> datetime | None:
     """Return when the shared path changes under *grant* before its *end*, if it does."""
-    others = [other for other in _needing(others, now) if other.id != grant.id]
-    earlier = [other for other in others if _order(other) < _order(grant)]
-    moment = _handover(grant, earlier, end=end)
-    return moment if moment is not None and moment < end else None
+    there = [other for other in _needing(others, now) if other.id != grant.id]
+    return _handover(grant, there, end=end)
 
 
 def announced(grant: Grant, others: Iterable[Grant], *, now: datetime) -> datetime | None:
-    """Return the hand-over of *grant*: an end that was moved since moves it, until it is past."""
+    """
+    Return the next hand-over of *grant*: an end that was moved since moves it.
+
+    One that is past stays until the path has had its time to change; the next one follows it.
+    """
     before = grant.handover_at
-    if not grant.wants_path or (before is not None and before <= now):
+    if not grant.wants_path or (before is not None and before <= now < changed(before, grant)):
         return before
-    return handover(grant, others, end=_end(grant), now=now)
+    following = handover(grant, others, end=_end(grant), now=now)
+    return following if before is None or before > now else following or before
+
+
+def changed(moment: datetime, grant: Grant) -> datetime:
+    """Return when the path of *grant* has changed, a hand-over having been at *moment*."""
+    return moment + lead(grant.via)
 
 
 def covers(entry: Entry, target: Wanted, *, now: datetime) -> bool:
@@ -142,9 +147,13 @@ def _next_shrink(live: Sequence[Grant]) -> datetime:
     return next(shrinks, ends[-1])
 
 
-def _bears_nothing(leaver: Grant, stayers: Sequence[Grant]) -> bool:
-    """Whether an earlier comer than *leaver* stays, and must not be cut."""
-    return any(_order(stayer) < _order(leaver) for stayer in stayers)
+def _spared(moment: datetime, live: Sequence[Grant]) -> bool:
+    """Whether nobody who stays bears the change at *moment*: somebody stays who came earlier."""
+    stayers = [grant for grant in live if _end(grant) > moment]
+    kept = union(stayers)
+    leavers = [g for g in live if _end(g) == moment and not kept.issuperset(g.sources)]
+    firsts = min(map(_order, stayers), default=None)
+    return firsts is not None and all(firsts < _order(leaver) for leaver in leavers)
 
 
 def _order(grant: Grant) -> tuple[datetime, datetime, str]:
@@ -153,12 +162,8 @@ def _order(grant: Grant) -> tuple[datetime, datetime, str]:
     return (grant.claimed_at or never, grant.starts_at, grant.id)
 
 
-def _handover(grant: Grant, earlier: Sequence[Grant], *, end: datetime) -> datetime | None:
-    """Return the first end of an earlier comer that takes sources away before *end*."""
-    for moment in sorted({_end(other) for other in earlier if _end(other) < end}):
-        before = [other for other in earlier if _end(other) >= moment]
-        after = [other for other in earlier if _end(other) > moment]
-        mine = frozenset(grant.sources)
-        if union(before) | mine != union(after) | mine:
-            return moment
-    return None
+def _handover(grant: Grant, others: Sequence[Grant], *, end: datetime) -> datetime | None:
+    """Return the first end of another that takes sources away before *end*, and spares nobody."""
+    live = [*others, replace(grant, expires_at=end)]
+    moments = sorted({_end(other) for other in others if _end(other) < end})
+    return next((moment for moment in moments if not _spared(moment, live)), None)

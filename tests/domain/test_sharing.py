@@ -139,6 +139,21 @@ def test_who_came_first_is_told_of_no_hand_over():
     assert announced(first, [first, later], now=NOW) is None
 
 
+def test_after_one_hand_over_the_next_is_told():
+    """A third person may outlast two others."""
+    first, second = holding("a", HOME, ends=-3), holding("b", OFFICE, ends=20)
+    third = holding("c", ELSEWHERE, ends=60, handover_at=NOW - 3 * MINUTE)
+
+    assert announced(third, [first, second, third], now=NOW) == NOW + 20 * MINUTE
+
+
+def test_the_last_hand_over_stays_on_record():
+    """What is past was told, and nothing else follows."""
+    alone = holding("c", ELSEWHERE, ends=60, handover_at=NOW - 3 * MINUTE)
+
+    assert announced(alone, [alone], now=NOW) == NOW - 3 * MINUTE
+
+
 def test_who_leaves_nothing_behind_does_not_keep_others_from_being_spared():
     """The earliest comer's source stays, so only the last one's leaving matters."""
     first = holding("a", HOME, ends=60, claimed=-9)
@@ -358,9 +373,23 @@ def test_the_later_comer_is_told_when_the_path_will_change():
 
 def test_of_several_changes_the_first_is_told():
     """The others follow."""
-    others = (holding("a", HOME, ends=30), holding("c", ELSEWHERE, ends=20))
+    others = (holding("a", HOME, ends=20), holding("c", ELSEWHERE, ends=30))
 
     assert told(a_grant("b", sources=(OFFICE,)), *others, ends=60) == 20
+
+
+def test_a_change_that_spares_everybody_is_not_told():
+    """Whoever leaves came later than somebody who stays: the successor comes in time."""
+    others = (holding("a", HOME, ends=30), holding("c", ELSEWHERE, ends=20))
+
+    assert told(a_grant("b", sources=(OFFICE,)), *others, ends=60) == 30
+
+
+def test_an_end_that_takes_nothing_away_is_not_told():
+    """Somebody who came later needs the same source for longer."""
+    others = (holding("a", HOME, ends=30), holding("c", HOME, ends=50))
+
+    assert told(a_grant("b", sources=(OFFICE,)), *others, ends=60) == 50
 
 
 @pytest.mark.parametrize(
