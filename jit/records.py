@@ -206,6 +206,7 @@ _INSTANTS = (
     "lost_at",
     "closing_at",
     "closed_at",
+    "unclear_at",
     "initiated_at",
     "asked_until",
 )

@@ -47,6 +47,9 @@ class Decisions:
         """
         End a request early: the own one, or any as an operator.
 
+        What cannot be observed gone for an hour or more, an operator may close with a reason as
+        ``unverified``; reconcile removes what turns out to be left, once it can be read.
+
         Raises:
             NotFound: There is no such request, or the caller may not see it.
             Forbidden: They may see it, as approvers and auditors do, and no more.
@@ -55,7 +58,11 @@ class Decisions:
         if whole.request.requester.id != caller.id and Role.OPERATOR not in caller.roles:
             raise Forbidden("only its requester or an operator may revoke a request")
 
+        trusted = Role.OPERATOR in caller.roles and bool(reason)
+
         def change(grant: Grant) -> Grant:
+            if trusted and lifetime.hopeless(grant, now=now):
+                return lifetime.unverified(grant, now)
             if not grant.live or grant.status is Status.CLOSING:
                 return grant
             return lifetime.begin_closing(grant, CloseReason.REVOKED, now)

@@ -117,7 +117,7 @@ def _refused(grant: Grant, code: str, now: datetime) -> Grant:
     """A 4xx opened nothing: who came with this initiate fails, the others keep what they had."""
     if len(grant.initiates) == 1 and grant.opened_at is None:
         end = lifetime.begin_closing if grant.companions else lifetime.close
-        return end(grant, CloseReason.FAILED, now, f"Azure refused to open it ({code})")
+        return end(grant, CloseReason.FAILED, now, f"{lifetime.REFUSED} to open it ({code})")
     return replace(
         grant,
         initiates=grant.initiates[:-1],
@@ -125,5 +125,5 @@ def _refused(grant: Grant, code: str, now: datetime) -> Grant:
         asked_until=None,
         answered=True,
         next_check_at=now + _REFUSED,
-        note=f"Azure refused a change of the shared path ({code})",
+        note=f"{lifetime.REFUSED} a change of its path ({code})",
     )

@@ -216,7 +216,8 @@ def _told(grant: Grant, item: Item | None, now: datetime) -> Grant:
     if item is None or not grant.live:
         return grant
     if item.action is Action.CLOSE and grant.wants_path:
-        note = f"somebody widened rule {item.rule}"
+        widened = item.kind is Kind.ALTERED
+        note = f"somebody widened rule {item.rule}" if widened else item.reason
         return lifetime.begin_closing(grant, CloseReason.FAILED, now, note)
     return replace(grant, next_check_at=min(grant.next_check_at, now))
 

@@ -68,9 +68,9 @@ def work(
     unclear = look.sight is paths.Sight.UNCLEAR
     own = _companions(grant, view)
     present = _telling(grant, view, unclear=unclear)
-    left = _left(grant, group, present, seen, held)
+    left = _left(grant, group, _here(present, grant, view), seen, held)
     if unclear and not own and not left:
-        return Closing(grant=waits(grant, now, look.why))
+        return Closing(grant=waits(grant, now, look.why, unclear=True))
     if not left and not own and not unclear and _absence_counts(grant, seen, now):
         return Closing(grant=_gone(grant, now))
     removals = _removable(left, group, present, held) if now >= _from(grant) else ()
@@ -87,6 +87,17 @@ def _telling(grant: Grant, view: MachineView, *, unclear: bool) -> tuple[PathRul
     present = pathrules.rules_of_port(view, grant.port, grant.private_ips)
     failed = {guard.id for guard in view.guards.values() if guard.failed}
     return tuple(rule for rule in present if not unclear or rule.holder_id in failed)
+
+
+def _here(rules: Iterable[PathRule], grant: Grant, view: MachineView) -> tuple[PathRule, ...]:
+    """
+    Leave out what leads to an address that the VM has no more, unless it was recorded.
+
+    Another VM may have that address by now, and the same person a path to it.
+    """
+    recorded = {armid.key(rule_id) for rule_id in grant.rules}
+    now_there = pathrules.addresses(view.vm)
+    return tuple(r for r in rules if r.target in now_there or armid.key(r.id) in recorded)
 
 
 def _gone(grant: Grant, now: datetime) -> Grant:
@@ -107,11 +118,16 @@ def _from(grant: Grant) -> datetime:
     return (grant.expires_at or start) + GRACE[grant.via]
 
 
-def waits(grant: Grant, now: datetime, note: str) -> Grant:
-    """Return the grant with a time for the next look; the note of a failure is kept."""
+def waits(grant: Grant, now: datetime, note: str, *, unclear: bool = False) -> Grant:
+    """
+    Return the grant with a time for the next look; the note of a failure is kept.
+
+    *unclear*: nothing could be observed; from when on that is so decides who may end it.
+    """
     kept = (grant.note if grant.close_reason in _TOLD else None) or note
     wait = lifetime.patience(now - (grant.closing_at or now))
-    return replace(grant, next_check_at=now + wait, note=kept)
+    since = (grant.unclear_at or now) if unclear else None
+    return replace(grant, next_check_at=now + wait, note=kept, unclear_at=since)
 
 
 def _companions(grant: Grant, view: MachineView) -> tuple[str, ...]:

@@ -20,6 +20,7 @@ from jit.domain import (
     closing,
     entries,
     excess,
+    lifetime,
     memory,
     pathrules,
     paths,
@@ -44,7 +45,7 @@ OPENS_WITHIN = {
 """The deadline of an initiate: what is not open by then is closed as failed."""
 
 _LATEST = timedelta(minutes=1)
-_KEPT_RULES = 24
+_KEPT_RULES, _KEPT_ADDRESSES = 24, 12
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -153,7 +154,7 @@ def _blind(grant: Grant, context: Context) -> Grant:
     now = context.now
     why = context.world.unreadable.get(armid.key(grant.vm_id), "the VM could not be read")
     if grant.status is Status.CLOSING:
-        return closing.waits(grant, now, why)
+        return closing.waits(grant, now, why, unclear=True)
     if grant.status is Status.OPENING and _overdue(grant, now):
         return begin_closing(grant, CloseReason.FAILED, now, f"not open in time: {why}")
     ends = filter(None, (now + _LATEST, grant.expires_at))
@@ -162,12 +163,13 @@ def _blind(grant: Grant, context: Context) -> Grant:
 
 def _recorded(grant: Grant, look: Look, view: MachineView, asked: frozenset[Network]) -> Grant:
     """Write down the rules of a path that open what was *asked*, and nothing more."""
-    own = [rule.id for rule in look.rules if _asked_for(rule, asked)]
+    there = pathrules.addresses(view.vm)
+    own = [rule.id for rule in look.rules if rule.target in there and _asked_for(rule, asked)]
     if not own or look.sight is Sight.UNCLEAR:
         return grant
     whole = look.sight in {Sight.OPEN, Sight.BLOCKED}  # what is partial is still on its way
     rules = tuple(dict.fromkeys((*grant.rules, *own)))[-_KEPT_RULES:]
-    ips = grant.private_ips or pathrules.addresses(view.vm)
+    ips = tuple(dict.fromkeys((*grant.private_ips, *there)))[-_KEPT_ADDRESSES:]
     return replace(grant, rules=rules, private_ips=ips, seen=grant.seen or whole)
 
 
@@ -218,7 +220,11 @@ def _why(grant: Grant, look: Look) -> str:
     """Return why it is not open: what Azure did not take cannot be there."""
     if asking.given_up(grant, look):
         return f"its rules were taken away again after {grant.reopens} repetitions"
-    if grant.answered or not grant.attempts or look.sight is not Sight.ABSENT:
+    if look.sight is not Sight.ABSENT:
+        return look.why
+    if grant.note and grant.note.startswith(lifetime.REFUSED):
+        return grant.note
+    if grant.answered or not grant.attempts:
         return look.why
     return f"Azure has not taken the request to open it, {grant.attempts} times asked"
 

@@ -10,8 +10,12 @@ from datetime import datetime, timedelta
 
 from jit.domain.model import CloseReason, Grant, Status
 
+REFUSED = "Azure refused"
+"""How a note begins that tells of a refusal; it outlives looks that find nothing."""
+
 _SOONEST, _OFTEN, _SELDOM = timedelta(seconds=3), timedelta(minutes=1), timedelta(minutes=15)
 _FIRST_WAIT, _LAST_WAIT = timedelta(seconds=10), timedelta(minutes=5)
+_HOPED = timedelta(hours=1)
 _DOUBLINGS = 5  # 10 s, doubled that often, is past the last wait
 
 
@@ -43,6 +47,23 @@ def close(grant: Grant, reason: CloseReason, now: datetime, note: str | None = N
     """Return *grant* closed."""
     return grant.advance(
         Status.CLOSED, close_reason=grant.close_reason or reason, closed_at=now, note=note
+    )
+
+
+def hopeless(grant: Grant, *, now: datetime) -> bool:
+    """Tell whether *grant* should be closed, and could not be observed for an hour."""
+    since = grant.unclear_at if grant.status is Status.CLOSING else None
+    return since is not None and now >= since + _HOPED
+
+
+def unverified(grant: Grant, now: datetime) -> Grant:
+    """Return *grant* closed without having been observed gone, because an operator says so."""
+    return grant.advance(
+        Status.CLOSED,
+        close_reason=CloseReason.UNVERIFIED,
+        closed_at=now,
+        next_check_at=now,
+        note=f"closed unseen by an operator: {grant.note}",
     )
 
 

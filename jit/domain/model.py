@@ -288,7 +288,8 @@ class Grant:
         seen: Its rules were observed at least once.
         rules: Resource ids of its rules, as first seen.
         companions: Resource ids of companion NSG rules, stored before they are created.
-        private_ips: The VM's addresses when its rules were first seen.
+        private_ips: The VM's addresses when its rules were seen.
+        unclear_at: Since when it should close and cannot be observed; None while it can.
         next_check_at: Nothing needs doing before this instant.
         note: Why it waits or failed, for people.
     """
@@ -314,6 +315,7 @@ class Grant:
     lost_at: datetime | None = None
     closing_at: datetime | None = None
     closed_at: datetime | None = None
+    unclear_at: datetime | None = None
     close_reason: CloseReason | None = None
     connection: Connection | None = None
     initiates: tuple[str, ...] = ()

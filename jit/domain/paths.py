@@ -83,10 +83,17 @@ def look(grant: Grant, view: MachineView, asked: Iterable[Network] | None = None
         )
     if not rules:
         return Look(
-            sight=Sight.ABSENT, why="no rule is there yet", blocked_by=_meanwhile(grant, view)
+            sight=Sight.ABSENT, why=_nowhere(grant, view), blocked_by=_meanwhile(grant, view)
         )
     through = _through_firewall if grant.via is Via.FIREWALL else _through_nsg
     return through(grant, view, rules)
+
+
+def _nowhere(grant: Grant, view: MachineView) -> str:
+    guarded = any(nic.nsg_ids for nic in view.vm.interfaces)
+    if grant.via is Via.FIREWALL or guarded:
+        return "no rule is there yet"
+    return "no NSG guards the VM any more, so there is no place for a rule"
 
 
 def _meanwhile(grant: Grant, view: MachineView) -> Mapping[str, int]:

@@ -260,10 +260,24 @@ def _missing(book: Book, observed: Observed) -> Iterator[Item | None]:
     for grant in book.grants.values():
         key = armid.key(grant.vm_id)
         view = observed.machines.get(key)
+        if view is None and book.wanting(grant):
+            yield _vanished(grant)
         if view is not None and book.wanting(grant) and _was_there(grant):
             port = (key, grant.port)
             sifted[port] = sifted.get(port) or sieve.narrowed(view, grant.port)
             yield _grant(grant, sifted[port])
+
+
+def _vanished(grant: Grant) -> Item:
+    """The next VM with its address would inherit an open door."""
+    return Item(
+        action=Action.CLOSE,
+        kind=Kind.MISSING,
+        resource=grant.vm_id,
+        grant=grant.id,
+        reason="its VM no longer exists: deleted, or moved to another resource group",
+        policy_id=grant.policy_id,
+    )
 
 
 def _was_there(grant: Grant) -> bool:

@@ -316,12 +316,21 @@ def test_a_recorded_rule_that_somebody_widened_is_still_the_grants_own():
 
 
 def test_a_rule_for_an_address_that_the_vm_no_longer_has_is_still_its_rule():
-    """The address is recorded at first sight."""
-    grant = a_closing(private_ips=("10.1.1.9",))
+    """Both were recorded when the rule was seen."""
+    grant = a_closing(private_ips=("10.1.1.9",), rules=(rule_id(),))
 
     outcome = closed(grant, a_view(a_guard(an_allow(to="10.1.1.9"))))
 
     assert removed(outcome) == OURS
+
+
+def test_a_rule_for_such_an_address_that_was_not_recorded_is_somebody_elses():
+    """Another VM has the address by now, and the same person a path to it."""
+    grant = a_closing(private_ips=("10.1.1.9",))
+
+    outcome = closed(grant, a_view(a_guard(an_allow(to="10.1.1.9"))))
+
+    assert removed(outcome) == []
 
 
 def test_rules_of_another_port_or_machine_are_left_alone():

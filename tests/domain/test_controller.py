@@ -1062,11 +1062,11 @@ def test_rules_are_recorded_once_and_the_newest_are_kept():
     assert after.rules.count(RULE_ID) == 1
 
 
-def test_addresses_are_recorded_at_first_sight():
+def test_every_address_that_a_vm_had_is_recorded():
     """A rule for an address that the VM loses later is still its rule."""
     after = alone(an_opening(private_ips=("10.1.1.9",)), a_world(OURS, an_entry()))
 
-    assert after.private_ips == ("10.1.1.9",)
+    assert after.private_ips == ("10.1.1.9", VM)
 
 
 # ---- the companion -------------------------------------------------------------------------------

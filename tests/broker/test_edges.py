@@ -1,0 +1,384 @@
+"""What Azure's owners do to a VM while a path to it is open: each ends in a state and a reason."""
+
+import copy
+import logging
+
+import pytest
+
+from tests.broker.inprocess import ALICE, HERE, OLGA, farm, wish
+from tests.broker.reconciling import NSG_FARM, Reconciling, told
+from tests.local.azure.sim import FW_PROD, PRODUCTION, WEB01
+
+READS = "Microsoft.Network/networkSecurityGroups/read"
+LOCKED = {"status": 409, "code": "ScopeLocked"}
+LEAVES = {"match": {"path": "nsg-farm-1"}, "times": None, "leaveRules": True}
+LATER = "10.21.0.201"
+
+
+@pytest.fixture
+def it(broker):
+    return Reconciling(broker)
+
+
+@pytest.fixture(autouse=True)
+def _events(caplog):
+    caplog.set_level(logging.INFO, logger="jit")
+
+
+def denied(it, *actions):
+    it.broker.sim.control("PUT", "state", {"deniedActions": list(actions)})
+
+
+def allows(it, nsg=NSG_FARM):
+    rules = it.broker.sim.rules(nsg)
+    return {n: r["destinationAddressPrefix"] for n, r in rules.items() if "JITRule-" in n}
+
+
+def nic_of(it, vm):
+    reference = it.broker.sim.get(vm)["properties"]["networkProfile"]["networkInterfaces"][0]
+    return it.broker.sim.get(reference["id"])
+
+
+def moved_to(nic, address):
+    """The same interface with another private address."""
+    changed = copy.deepcopy(nic)
+    changed["properties"]["ipConfigurations"][0]["properties"]["privateIPAddress"] = address
+    return changed
+
+
+def passed(it, minutes=10):
+    """A comparison, and what follows from it."""
+    it.run()
+    it.broker.live(minutes)
+
+
+# ---- the VM --------------------------------------------------------------------------------------
+
+
+def test_whether_a_vm_runs_is_not_asked(it):
+    """A path opens to a stopped VM too: its owner may be about to start it."""
+    vm = it.broker.sim.get(farm(1))
+    stopped = [{"code": "PowerState/deallocated"}]
+    vm["properties"]["instanceView"] = {"statuses": stopped}
+    it.edit(**{farm(1): vm})
+
+    request_id = it.opened()
+
+    assert it.broker.status(request_id) == "open"
+
+
+def test_a_vm_that_is_deleted_closes_its_grants_at_the_next_comparison(it, caplog):
+    """The next VM with its address would inherit an open door."""
+    request_id = it.opened()
+    it.edit(**{farm(1): None})
+
+    passed(it)
+
+    grant = it.broker.grant(request_id)
+    assert (grant.status, grant.close_reason) == ("closed", "failed")
+    assert grant.note == "its VM no longer exists: deleted, or moved to another resource group"
+    assert allows(it) == {}
+
+
+def test_a_vm_that_is_moved_to_another_group_is_another_vm(it):
+    """Its id changed, and with it the JIT policy: whoever needs it asks for the new one."""
+    request_id = it.opened()
+    moved = copy.deepcopy(it.broker.sim.get(farm(1)))
+    moved["id"] = farm(1).replace("rg-farm-1", "rg-farm-2")
+    it.edit(**{farm(1): None, moved["id"]: moved})
+
+    passed(it)
+
+    assert it.broker.status(request_id) == "closed"
+    assert allows(it) == {}
+
+
+# ---- its interface -------------------------------------------------------------------------------
+
+
+def test_a_private_address_that_changes_while_open_is_followed(it):
+    """The path to the old one is no path: Defender is asked for the new one."""
+    request_id = it.opened()
+    nic = nic_of(it, farm(1))
+    it.edit(**{nic["id"]: moved_to(nic, LATER)})
+
+    passed(it)
+
+    assert it.broker.status(request_id) == "open"
+    assert LATER in allows(it).values()
+
+
+def test_paths_to_all_addresses_that_a_vm_had_are_closed(it):
+    """Each was written down when its rule was seen."""
+    it.broker.sim.faults(LEAVES)
+    request_id = it.opened()
+    nic = nic_of(it, farm(1))
+    it.edit(**{nic["id"]: moved_to(nic, LATER)})
+    passed(it)
+    it.edit(**{nic["id"]: moved_to(nic, "10.21.0.202")})
+    passed(it)
+    it.broker.revoke(request_id)
+
+    it.broker.live(10)
+
+    assert it.broker.status(request_id) == "closed"
+    assert allows(it) == {}
+
+
+def test_an_address_that_another_vm_has_taken_over_keeps_that_vms_path(it):
+    """The same person, the same port, the old address: it is the other VM's door by now."""
+    mine = it.opened(farm(1))
+    nic, other = nic_of(it, farm(1)), nic_of(it, farm(2))
+    old = it.address(farm(1))
+    it.edit(**{nic["id"]: moved_to(nic, LATER), other["id"]: moved_to(other, old)})
+    passed(it)
+    theirs = it.opened(farm(2))
+    it.broker.revoke(mine)
+
+    it.broker.live(10)
+
+    assert it.broker.status(mine) == "closed"
+    assert it.broker.status(theirs) == "open"
+    assert old in allows(it).values()
+
+
+def test_an_interface_that_is_swapped_is_followed(it):
+    """A new interface, a new address, the same VM."""
+    request_id = it.opened()
+    nic = nic_of(it, farm(1))
+    new = moved_to(nic, LATER)
+    new["id"], new["name"] = f"{nic['id']}-b", f"{nic['name']}-b"
+    vm = it.broker.sim.get(farm(1))
+    vm["properties"]["networkProfile"]["networkInterfaces"][0]["id"] = new["id"]
+    it.edit(**{new["id"]: new, farm(1): vm, nic["id"]: None})
+
+    passed(it)
+
+    assert it.broker.status(request_id) == "open"
+    assert LATER in allows(it).values()
+
+
+# ---- its NSG -------------------------------------------------------------------------------------
+
+
+def with_nsg(nic, nsg_id):
+    """The interface guarded by another NSG, or by none."""
+    changed = copy.deepcopy(nic)
+    changed["properties"].pop("networkSecurityGroup", None)
+    if nsg_id:
+        changed["properties"]["networkSecurityGroup"] = {"id": nsg_id}
+    return changed
+
+
+def test_an_nsg_that_is_swapped_on_the_interface_is_followed(it):
+    """The rule in the old one guards nobody; the new one gets its own."""
+    request_id = it.opened()
+    new = NSG_FARM.replace("nsg-farm-1", "nsg-new")
+    empty = {"id": new, "name": "nsg-new", "location": "westeurope"}
+    nic = nic_of(it, farm(1))
+    it.edit(**{new: {**empty, "properties": {"securityRules": []}}})
+    it.edit(**{nic["id"]: with_nsg(nic, new)})
+
+    passed(it)
+
+    assert it.broker.status(request_id) == "open"
+    assert len(allows(it, new)) == 1
+
+
+def test_a_vm_that_loses_its_nsg_has_no_path_and_says_why(it, caplog):
+    """Without an NSG there is no place for a rule."""
+    request_id = it.opened()
+    nic = nic_of(it, farm(1))
+    it.edit(**{nic["id"]: with_nsg(nic, None)})
+
+    passed(it, minutes=40)
+
+    grant, (alert,) = it.broker.grant(request_id), told(caplog, "grants.failed")
+    assert (grant.status, grant.close_reason) == ("closed", "failed")
+    assert "no NSG guards the VM" in alert["reasons"][0]
+
+
+# ---- locks ---------------------------------------------------------------------------------------
+
+
+def test_a_lock_that_keeps_a_path_from_opening_is_told_at_once(it, caplog):
+    """The requester reads Azure's own word for it."""
+    it.broker.sim.faults({"match": {"path": "/initiate"}, "times": None, "answer": LOCKED})
+
+    request_id = it.opened()
+
+    grant = it.broker.grant(request_id)
+    assert (grant.close_reason, grant.note) == ("failed", "Azure refused to open it (ScopeLocked)")
+    assert len(told(caplog, "grants.failed")) == 1
+
+
+def test_a_lock_that_keeps_a_wiped_path_from_coming_back_is_told(it, caplog):
+    """What nobody can mend is given up, with the reason that was known first."""
+    request_id = it.opened()
+    it.broker.sim.faults({"match": {"path": "/initiate"}, "times": None, "answer": LOCKED})
+    it.wipe()
+
+    passed(it, minutes=40)
+
+    assert it.broker.grant(request_id).close_reason == "failed"
+    assert "ScopeLocked" in told(caplog, "grants.failed")[0]["reasons"][0]
+
+
+@pytest.mark.parametrize("answer", [LOCKED, {"status": 403, "code": "AuthorizationFailed"}])
+def test_a_rule_that_may_not_be_removed_keeps_its_grant_closing_and_alerts(it, caplog, answer):
+    """Never closed without having been seen gone; the rule has a name in the alert."""
+    it.broker.sim.faults(LEAVES, {"match": {"method": "DELETE"}, "times": None, "answer": answer})
+    request_id = it.opened()
+    (name,) = allows(it)
+    it.broker.revoke(request_id)
+    it.broker.live(45)
+
+    it.run()
+
+    grant = it.broker.grant(request_id)
+    assert (grant.status, grant.note) == ("closing", f"still there: {name}")
+    assert told(caplog, "rule.overdue")[-1]["rule"] == name
+
+
+def test_a_lock_that_is_lifted_lets_the_grant_close(it):
+    """Trying never ends: a quarter of an hour to remove it, another one to see it gone."""
+    it.broker.sim.faults(LEAVES, {"match": {"method": "DELETE"}, "times": None, "answer": LOCKED})
+    request_id = it.opened()
+    it.broker.revoke(request_id)
+    it.broker.live(180)
+    it.broker.sim.control("DELETE", "faults")
+
+    it.broker.live(32)
+
+    assert it.broker.status(request_id) == "closed"
+
+
+def test_a_firewall_that_may_not_be_written_keeps_its_grant_closing_and_alerts(it, caplog):
+    """The NAT rule is named; nothing is taken for gone."""
+    request_id = it.opened(WEB01, 15, port=3389)
+    (rule,) = it.broker.sim.nat()
+    it.broker.sim.faults({"match": {"path": "fw-prod"}, "times": None, "leaveRules": True})
+    denied(it, "Microsoft.Network/azureFirewalls/write")
+    it.broker.revoke(request_id)
+    it.broker.live(45)
+
+    it.run(PRODUCTION)
+
+    assert it.broker.status(request_id) == "closing"
+    assert rule["name"] in told(caplog, "rule.overdue")[-1]["rule"]
+    assert FW_PROD in {event.get("resource_id") for event in told(caplog, "permission.lost")}
+
+
+# ---- permissions ---------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "action", [READS, "Microsoft.Security/locations/jitNetworkAccessPolicies/read"]
+)
+def test_what_may_not_be_read_is_not_taken_for_closed(it, caplog, action):
+    """An alert says what is missing; the grant says it too."""
+    request_id = it.opened()
+    denied(it, action)
+
+    it.broker.live(180)
+    it.run()
+
+    grant = it.broker.grant(request_id)
+    assert grant.status == "closing"
+    assert "read" in grant.note
+    assert len(told(caplog, "permission.lost")) > 0
+
+
+def test_a_permission_that_is_given_back_lets_the_grant_close(it):
+    """At the latest a quarter of an hour afterwards."""
+    request_id = it.opened()
+    denied(it, READS)
+    it.broker.live(180)
+    denied(it)
+
+    it.broker.live(17)
+
+    assert it.broker.status(request_id) == "closed"
+
+
+def test_a_firewall_that_stays_failed_is_an_alert_that_says_so(it, caplog):
+    """Neither open nor closed: a person repeats its update, or nothing ever ends."""
+    failed = {"match": {"principal": "defender", "path": "fw-prod"}, "times": None}
+    it.broker.sim.faults(failed | {"operation": {"status": "Failed"}})
+    it.broker.ask(wish(WEB01, 3389))
+    it.broker.live(120)
+
+    it.run(PRODUCTION)
+
+    (alert,) = told(caplog, "grants.unverified")
+    assert "the last update of firewall fw-prod failed" in alert["reasons"][0]
+
+
+# ---- unverified ----------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def unseen(it):
+    """A grant that should have closed more than an hour ago, and cannot be looked at."""
+    request_id = it.opened()
+    denied(it, READS)
+    it.broker.live(180)
+    return request_id
+
+
+def test_an_operator_may_end_what_cannot_be_seen(it, unseen):
+    """With a reason, after an hour: the trail says who, and that nobody saw it closed."""
+    it.broker.revoke(unseen, OLGA, "CHG0031337 the subscription is gone")
+    it.broker.live(2)
+
+    grant = it.broker.grant(unseen)
+    assert (grant.status, grant.close_reason) == ("closed", "unverified")
+    assert grant.note.startswith("closed unseen by an operator")
+
+
+@pytest.mark.parametrize(("caller", "reason"), [(ALICE, "I am done"), (OLGA, None), (OLGA, "")])
+def test_nobody_else_and_nobody_without_a_reason_may(it, unseen, caller, reason):
+    """Closing unseen is an operator's own responsibility."""
+    it.broker.revoke(unseen, caller, reason)
+
+    assert it.broker.status(unseen) == "closing"
+
+
+def test_what_has_been_unclear_for_less_than_an_hour_is_waited_for(it):
+    """An outage is no reason."""
+    request_id = it.opened()
+    denied(it, READS)
+    it.broker.revoke(request_id)
+    it.broker.live(50)
+
+    it.broker.revoke(request_id, OLGA, "CHG0031337")
+
+    assert it.broker.status(request_id) == "closing"
+
+
+def test_a_rule_that_is_seen_to_stand_is_never_closed_unseen(it):
+    """It can be observed: it is there."""
+    it.broker.sim.faults(LEAVES, {"match": {"method": "DELETE"}, "times": None, "answer": LOCKED})
+    request_id = it.opened()
+    it.broker.revoke(request_id)
+    it.broker.live(180)
+
+    it.broker.revoke(request_id, OLGA, "CHG0031337")
+
+    assert it.broker.status(request_id) == "closing"
+
+
+def test_what_was_closed_unseen_is_removed_once_it_can_be_read(it):
+    """Its tombstone still knows its rules."""
+    it.broker.sim.faults(LEAVES)
+    request_id = it.opened()
+    denied(it, READS)
+    it.broker.live(180)
+    it.broker.revoke(request_id, OLGA, "CHG0031337")
+    it.broker.live(2)
+    denied(it)
+
+    passed(it)
+
+    assert allows(it) == {}
+    assert not it.broker.reachable(farm(1), source=HERE)
