@@ -57,7 +57,7 @@ def test_make_alone_lists_every_command():
     )
     commands = [line.split()[1] for line in shown.stdout.splitlines()]
 
-    assert commands == ["help", "demo", "run", "test", "check", "bench", "clean"]
+    assert commands == ["help", "demo", "run", "test", "check", "bench", "mutants", "clean"]
 
 
 def test_continuous_integration_runs_what_the_readme_says():
