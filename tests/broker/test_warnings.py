@@ -157,7 +157,7 @@ def test_a_plan_without_jit_is_told_of_every_vm_that_jit_could_serve(it, plan, s
     assert [name for name, detail in missing.items() if detail] == [
         *("app01", "db01", "new01", "web01")
     ]
-    assert f"Defender for Servers is {says} on the subscription" in missing["new01"]
+    assert f"Defender for Servers is {says} on the subscription" in str(missing["new01"])
 
 
 def test_the_plan_of_one_subscription_says_nothing_about_another(it):

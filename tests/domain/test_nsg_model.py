@@ -2,12 +2,13 @@
 
 from dataclasses import dataclass
 from ipaddress import ip_address, ip_network
+from typing import Any
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from jit.domain.nsg import Allowed, Blocked, CannotTell, evaluate, evaluate_path
+from jit.domain.nsg import Allowed, Blocked, CannotTell, Flow, evaluate, evaluate_path
 from jit.domain.securityrules import parse_rules
 from tests.domain.nsgs import DEFAULTS, a_flow, arm_nsg, arm_rule
 
@@ -81,8 +82,8 @@ class Case:
 
     universe: Universe
     vnet: tuple[str, ...]
-    nsgs: tuple[list, ...]
-    flow: object
+    nsgs: tuple[list[Any], ...]
+    flow: Flow
 
     def verdict(self):
         """What the evaluator says."""
@@ -123,7 +124,7 @@ CHANGES = st.sampled_from(
         {"destinationPortRange": "70000"},
     ]
 )
-PLAIN = st.just({})
+PLAIN: st.SearchStrategy[dict[str, Any]] = st.just({})
 
 
 def some(texts):
@@ -298,10 +299,10 @@ class Truth:
         from_any_port: Whether the packets come from the source ports that some rules name.
     """
 
-    meant: dict
+    meant: dict[str, str]
     members: str
     routed: str | None
-    old: dict
+    old: dict[str, Any]
     number: int
     from_any_port: bool
 
