@@ -10,10 +10,20 @@ from hypothesis import settings
 
 from local import azurite as emulator
 from local.children import Children
+from tests.crash import summary
 
 # Examples share two busy cores with the emulator: a slow example is no failure.
 settings.register_profile("project", deadline=None)
 settings.load_profile("project")
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """Say at the end how many crash points and faults were survived."""
+    reports = itertools.chain.from_iterable(terminalreporter.stats.values())
+    line = summary.told(reports)
+    if line:
+        terminalreporter.write_line(line)
+
 
 _ACCOUNTS = 1000
 _KEY = base64.b64encode(b"an empty account for one test").decode()

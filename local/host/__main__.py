@@ -73,6 +73,7 @@ def plan(folder: Path, port: int, landscape: Path) -> Plan:
     if faults:
         raise Unusable(_listed(f"{folder} cannot be hosted", faults))
     options = hostjson.options(host_json)
+    _await_death()
     return Plan(
         folder=folder,
         functions=functions.index(app),
@@ -122,6 +123,14 @@ def _clock(folder: Path) -> Callable[[], datetime]:
     if (folder / "jit" / "wiring.py").is_file():
         importlib.import_module("jit.wiring").clock = clock  # type: ignore[attr-defined]
     return clock
+
+
+def _await_death() -> None:
+    """Have this process die at the call that a test has chosen, if one has."""
+    if os.environ.get("JIT_LOCAL_DIES"):
+        from local.host import death
+
+        death.install(death.planned(os.environ))
 
 
 def _listed(heading: str, faults: list[str]) -> str:
