@@ -1,0 +1,225 @@
+"""
+A firewall after any sequence of the broker's removals: what is not Defender's is as it was.
+
+The real gateway writes over the real client; behind it is a shelf that keeps any body whatever,
+as bytes, under an ETag. A customer may write at any time, between the broker's read and its write
+too.
+"""
+
+import json
+from copy import deepcopy
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+
+from azure.core.credentials import AccessToken
+from hypothesis import given
+from hypothesis import strategies as st
+
+from jit.broker.actions import Actions
+from jit.broker.turns import Turns
+from jit.domain.firewall import nat_rules
+from jit.domain.pathrules import PathRule
+from jit.gateways.jit_policies import DefenderPolicies
+from jit.gateways.network import AzureNetwork
+from jit.store import Store
+from local.azure.transport import SimulatorTransport
+from local.azure.wire import answer
+from tests.domain.firewalls import FIREWALL_ID, arm_collection, arm_firewall, arm_nat_rule
+from tests.fakes.azure import SCOPE
+from tests.fakes.tables import FakeTable
+from tests.local.azure.sim import HOST
+
+# ---- firewalls of any kind -----------------------------------------------------------------------
+
+JSON = st.recursive(
+    st.none()
+    | st.booleans()
+    | st.integers()
+    | st.floats(allow_nan=False, allow_infinity=False)
+    | st.text(max_size=5),
+    lambda inner: (
+        st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=5), inner, max_size=3)
+    ),
+    max_leaves=5,
+)
+unknown = st.dictionaries(st.sampled_from(["x", "tags", "ipGroups", "größe"]), JSON, max_size=2)
+defenders_names = st.sampled_from(["MDC-JIT-fw-prod", "MDC-JIT-2", "ASC-JIT"])
+customers_names = st.sampled_from(["customer-dnat", "mdc-jit", "MDC", "customer-MDC-JIT", ""])
+rule_names = st.sampled_from(["MDC-JIT-web01-22", "MDC-JIT-web01-3389", "https", ""])
+rules = st.lists(
+    st.builds(lambda n, more: arm_nat_rule(n, **more), rule_names, unknown), max_size=3
+)
+
+
+def collected(names, inner):
+    """Collections under those names, with unknown properties inside and outside."""
+    return st.builds(
+        lambda name, found, priority, outside, inside: (
+            outside
+            | (made := arm_collection(*found, name=name, priority=priority))
+            | {"properties": made["properties"] | inside}
+        ),
+        names,
+        inner,
+        st.integers(100, 65000),
+        unknown,
+        unknown,
+    )
+
+
+other_rules = st.lists(
+    st.builds(lambda n, more: {"name": n} | more, rule_names, unknown), max_size=3
+)
+others = st.lists(collected(customers_names | defenders_names, other_rules), max_size=2)
+nats = st.lists(collected(customers_names | defenders_names, rules), max_size=5)
+firewalls = st.builds(
+    lambda found, network, application, inside, outside: (
+        outside
+        | arm_firewall(
+            *found,
+            networkRuleCollections=network,
+            applicationRuleCollections=application,
+            **inside,
+        )
+    ),
+    nats,
+    others,
+    others,
+    unknown,
+    unknown,
+)
+
+
+# ---- the shelf -----------------------------------------------------------------------------------
+
+
+@dataclass
+class Shelf:
+    """
+    One firewall, kept as it was sent.
+
+    Attributes:
+        body: The bytes, but for the ETag.
+        between: What somebody else does to it between the next read and what follows.
+    """
+
+    body: bytes
+    version: int = 1
+    between: list[str] = field(default_factory=list)
+
+    def handle(self, request):
+        """Answer a GET, or a PUT whose ``If-Match`` names what is there."""
+        if request.method == "GET":
+            shown = answer(200, self.shown())
+            self.edited(*self.between)
+            self.between = []
+            return shown
+        if request.headers["if-match"] != self.shown()["etag"]:
+            return answer(412, {"error": {"code": "PreconditionFailed", "message": "changed"}})
+        self.write(json.loads(request.body))
+        return answer(200, self.shown())
+
+    def shown(self):
+        """The firewall as a GET returns it."""
+        return json.loads(self.body) | {"etag": f'W/"{self.version}"'}
+
+    def write(self, document):
+        """Keep *document* under a new ETag."""
+        self.body, self.version = json.dumps(document).encode(), self.version + 1
+
+    def edited(self, *texts):
+        """A customer writes each of *texts* into a property of their own."""
+        for text in texts:
+            document = self.shown()
+            document["properties"]["customers"] = text
+            self.write(document)
+
+
+class Nobody:
+    """A credential: the shelf asks for none."""
+
+    def get_token(self, *_scopes, **_options):
+        """No simulated identity is behind it."""
+        return AccessToken("a-token", 2**31)
+
+
+def an_actions(shelf):
+    """The broker's hands, over *shelf*."""
+    table = FakeTable(lambda: datetime(2026, 11, 22, 12, tzinfo=UTC))
+    wire = SimulatorTransport(shelf)
+    policies = DefenderPolicies(HOST, Nobody(), SCOPE, transport=wire)
+    network = AzureNetwork(HOST, Nobody(), SCOPE, transport=wire)
+    return Actions(lambda: policies, lambda: network, Turns(Store(table, table)))
+
+
+def removed(shelf, steps):
+    """Have the broker remove rules, step by step; a customer may write in the middle of each."""
+    actions = an_actions(shelf)
+    for doomed, meanwhile in steps:
+        shelf.between = list(meanwhile)
+        actions.remove_nat_rules([a_path(*pair) for pair in doomed])
+
+
+def a_path(collection, name):
+    """One of Defender's NAT rules, as the broker names it."""
+    return PathRule(
+        id=f"{FIREWALL_ID}/natRuleCollections/{collection}/rules/{name}",
+        holder_id=FIREWALL_ID,
+        name=name,
+        collection=collection,
+        sources=("203.0.113.7",),
+        target="10.1.1.4",
+        exact=True,
+    )
+
+
+def customers(document):
+    """Everything of a firewall that is not Defender's, as bytes; order counts."""
+    kept = deepcopy(document)
+    kept.pop("etag")
+    found = kept["properties"]["natRuleCollections"]
+    found[:] = [each for each in found if not each["name"].startswith(("MDC-JIT", "ASC-JIT"))]
+    return json.dumps(kept)
+
+
+def without_customers(document):
+    """A firewall without what the customer writes meanwhile."""
+    document["properties"].pop("customers", None)
+    return document
+
+
+dooms = st.lists(st.tuples(defenders_names, rule_names), max_size=4)
+steps = st.lists(st.tuples(dooms, st.lists(st.text(max_size=3), max_size=1)), max_size=4)
+
+
+@given(firewalls, steps)
+def test_what_is_not_defenders_comes_back_byte_for_byte_after_any_removals(firewall, steps):
+    """NAT, network and application rules, and every property, known to the broker or not."""
+    shelf = Shelf(json.dumps(firewall).encode())
+
+    removed(shelf, steps)
+
+    assert customers(without_customers(shelf.shown())) == customers(without_customers(firewall))
+
+
+@given(firewalls, dooms)
+def test_defenders_rules_that_nobody_named_come_back_too(firewall, doomed):
+    """Each in its place; those that were named are gone."""
+    before = [rule for rule in nat_rules(firewall) if (rule.collection, rule.name) not in doomed]
+    shelf = Shelf(json.dumps(firewall).encode())
+
+    an_actions(shelf).remove_nat_rules([a_path(*pair) for pair in doomed])
+
+    assert list(nat_rules(shelf.shown())) == before
+
+
+@given(firewalls, dooms, st.text(max_size=3))
+def test_a_customers_write_between_our_read_and_our_write_is_never_lost(firewall, doomed, text):
+    """The broker's write names the version that it read, and is refused."""
+    shelf = Shelf(json.dumps(firewall).encode(), between=[text])
+
+    an_actions(shelf).remove_nat_rules([a_path(*pair) for pair in doomed])
+
+    found = shelf.shown()["properties"]
+    assert found.get("customers", text) == text
+    assert bool(doomed) == ("customers" in found)
