@@ -11,10 +11,10 @@ INSTANCES ?= 1
 TEST_FLAGS ?= -n 2  # --cov joins here, with fail_under in pyproject.toml
 
 .DELETE_ON_ERROR:
-.PHONY: help demo run test check bench mutants clean
+.PHONY: help demo run test check bench mutants crash-full clean
 
 help: ## list these targets
-	@sed -n 's/^\([a-z]*\):.*## \(.*\)/  make \1	\2/p' Makefile | expand -t 15
+	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1	\2/p' Makefile | expand -t 18
 
 demo: $(AZURITE) ## run the main job, step by step, on the local stack
 	@$(PY) -m local demo
@@ -36,6 +36,9 @@ bench: $(AZURITE) ## print the benchmarks' figures, one JSON object a line
 
 mutants: $(AZURITE) $(VENV)/dev ## plant known bugs in a copy, one by one: each must be caught
 	@$(PY) -m tests.mutants
+
+crash-full: $(AZURITE) $(VENV)/dev ## strike every call of every scenario, and kill a host at each: many hours
+	JIT_CRASH=full JIT_KILLS=full $(PY) -m pytest $(TEST_FLAGS) tests/crash
 
 clean: ## remove everything that make has made
 	rm -rf $(VENV) .local .coverage .coverage.* .hypothesis .mypy_cache .pytest_cache .ruff_cache
