@@ -18,7 +18,7 @@ from tests.crash.strikes import STRIKES, Strike, Struck
 
 SAMPLE = 1
 """
-Changing calls that a strike meets where nobody says otherwise; in every other pair of scenario
+Changing calls that a strike meets where nobody says otherwise; in every third pair of scenario
 and strike, as many of all its calls.
 """
 
@@ -68,7 +68,8 @@ def points(scenario: str, strike: Strike) -> list[int]:
     changing = [number for number in every if names[number - 1].startswith(_CHANGING)]
     first = _spread(changing or every, int(wanted), offset=_scattered(strike.name, scenario))
     scattered = _scattered(scenario, strike.name)
-    return sorted({*first, *_spread(every, int(wanted) * (scattered % 2), offset=scattered)})
+    more = 0 if scattered % 3 else int(wanted)
+    return sorted({*first, *_spread(every, more, offset=scattered)})
 
 
 def _scattered(*words: str) -> int:

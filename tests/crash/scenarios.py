@@ -134,8 +134,8 @@ def _outlives_a_stranger(life: Life) -> None:
 
 
 def _superseded(life: Life) -> None:
-    """Noticed by the next comparison, five minutes later at most."""
-    life.promises.patience.gap = timedelta(minutes=6)
+    """Noticed by the next comparison, five minutes later; ten if one does not take place."""
+    life.promises.patience.gap = timedelta(minutes=12)
     life.at(0, "a", life.ask("a", wish(DB01, duration="PT20M"), ALICE))
     life.happen(4, lambda: _petra(life, DB01, 22, ELSEWHERE, 10))
 
