@@ -11,7 +11,7 @@ INSTANCES ?= 1
 TEST_FLAGS ?= -n 2  # --cov joins here, with fail_under in pyproject.toml
 
 .DELETE_ON_ERROR:
-.PHONY: help demo run test check bench mutants crash-full clean
+.PHONY: help demo run test check bench mutants soak crash-full clean
 
 help: ## list these targets
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1	\2/p' Makefile | expand -t 18
@@ -36,6 +36,9 @@ bench: $(AZURITE) ## print the benchmarks' figures, one JSON object a line
 
 mutants: $(AZURITE) $(VENV)/dev ## plant known bugs in a copy, one by one: each must be caught
 	@$(PY) -m tests.mutants
+
+soak: $(VENV)/dev ## walk at random over everything at once (JIT_SOAK_MINUTES=10, JIT_SOAK_SEED)
+	@$(PY) -m tests.machine.soak
 
 crash-full: $(AZURITE) $(VENV)/dev ## strike every call of every scenario, and kill a host at each: many hours
 	JIT_CRASH=full JIT_KILLS=full $(PY) -m pytest $(TEST_FLAGS) tests/crash
