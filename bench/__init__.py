@@ -6,5 +6,5 @@ figure, a line each; progress and the machine stand on standard error. A missed 
 like any other (``"met": false``); only a measurement that failed ends the program with 1.
 
 Reading order: ``figures`` (what a line is), ``catalogue`` (which benchmarks there are), then one
-module a question: ``cold``, ``warm``, ``load``, ``opening``, ``reconciling``.
+module a question: ``cold``, ``warm``, ``load``, ``opening``, ``bursting``, ``reconciling``.
 """

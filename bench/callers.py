@@ -56,6 +56,23 @@ class Callers:
             keys = [f"{time.monotonic_ns()}-{number}" for number in range(len(bodies))]
             return list(pool.map(self.ask, keys, bodies))
 
+    def revoke(self, request_id: str) -> Answer:
+        """
+        End a request early.
+
+        Raises:
+            MeasurementFailed: Anything but 202.
+        """
+        answer = self._call("POST", f"{_PATH}/{request_id}/revoke", "{}")
+        if answer.status != _ACCEPTED:
+            raise MeasurementFailed(f"revoke: {answer.status} {answer.document}")
+        return answer
+
+    def statuses(self, request_id: str) -> set[str]:
+        """Return the statuses of a request's grants."""
+        shown = self._call("GET", f"{_PATH}/{request_id}").document
+        return {grant["status"] for grant in shown["grants"]}
+
     def warm_up(self, machine: str) -> None:
         """Open port 22 of a VM that is not measured: afterwards the host has loaded every SDK."""
         answer = self.ask(f"warm-up-{time.monotonic_ns()}", asking.body([machine]))

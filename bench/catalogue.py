@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 
-from bench import cold, load, opening, reconciling, warm
+from bench import bursting, cold, load, opening, reconciling, warm
 from bench.figures import Figure
 
 Benchmark = Callable[[], Iterator[Figure]]
@@ -15,6 +15,7 @@ BENCHMARKS: dict[str, Benchmark] = {
     "accept_cpu_ratio": warm.accept_cpu_ratio,
     "accept_per_second": load.accept_per_second,
     "initiate_calls_for_burst": load.initiate_calls_for_burst,
+    "firewall_updates_for_burst": bursting.firewall_updates_for_burst,
     "open_50_vms_arm_rounds": opening.open_50_vms_arm_rounds,
     "open_50_vms_ratio": opening.open_50_vms_ratio,
     "reconcile_arm_calls": reconciling.reconcile,

@@ -47,13 +47,25 @@ class Ground:
 
 @contextmanager
 def ground(
-    *, hosts: int = 0, farms: int = 5, machines: int = 10, env: dict[str, str] | None = None
+    *,
+    hosts: int = 0,
+    farms: int = 5,
+    machines: int = 10,
+    walled: bool = False,
+    env: dict[str, str] | None = None,
 ) -> Iterator[Ground]:
-    """Start a stack on free ports over a landscape of its own; end it with the context."""
+    """
+    Start a stack on free ports over a landscape of its own; end it with the context.
+
+    *walled* puts all machines behind one firewall, instead of into farms.
+    """
     with tempfile.TemporaryDirectory(prefix="jit-bench-") as name:
         folder = Path(name)
+        file = folder / "landscape.json"
         options = Options(
-            landscape=landscapes.write(folder / "landscape.json", farms=farms, machines=machines),
+            landscape=landscapes.write_walled(file, machines=machines)
+            if walled
+            else landscapes.write(file, farms=farms, machines=machines),
             hosts=(0,) * hosts,
             env=env or {},
         )

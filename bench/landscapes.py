@@ -9,6 +9,11 @@ from typing import Any
 from local.stack import ROOT
 
 SUBSCRIPTION = "5c0ffee0-0000-4000-8000-000000000002"
+WALLED = "5c0ffee0-0000-4000-8000-000000000001"
+FIREWALL = (
+    f"/subscriptions/{WALLED}/resourceGroups/rg-web/providers/Microsoft.Network"
+    "/azureFirewalls/fw-prod"
+)
 PORTS = (22, 3389)
 _OWN = ROOT / "local" / "landscape.json"
 
@@ -23,13 +28,46 @@ def write(file: Path, *, farms: int, machines: int) -> Path:
     Returns:
         The file.
     """
-    document = json.loads(_OWN.read_text())
-    (own,) = (item for item in document["subscriptions"] if item["id"] == SUBSCRIPTION)
+    document, own = _alone(SUBSCRIPTION)
     own["farms"] = [_farm(number, machines) for number in range(farms)]
-    document["subscriptions"] = [own]
-    document["roleFiles"] = [str((_OWN.parent / each).resolve()) for each in document["roleFiles"]]
     file.write_text(json.dumps(document))
     return file
+
+
+def write_walled(file: Path, *, machines: int) -> Path:
+    """
+    Write a landscape whose only subscription has so many VMs behind one firewall, in one policy.
+
+    Each VM has an NSG of its own.
+
+    Returns:
+        The file.
+    """
+    document, own = _alone(WALLED)
+    (home,) = (item for item in own["resourceGroups"] if item["name"] == "rg-web")
+    home["virtualMachines"] = [_walled(number) for number in range(machines)]
+    ports = [{"number": port, "protocol": "TCP", "sources": "*", "max": "PT3H"} for port in PORTS]
+    names = [item["name"] for item in home["virtualMachines"]]
+    home["networkSecurityGroups"] = [{"name": f"nsg-{name}", "rules": []} for name in names]
+    home["jitPolicies"] = [{"name": "default", "virtualMachines": dict.fromkeys(names, ports)}]
+    own["resourceGroups"] = [home]
+    file.write_text(json.dumps(document))
+    return file
+
+
+def _alone(subscription: str) -> tuple[dict[str, Any], dict[str, Any]]:
+    """Return the local stack's landscape with one subscription of its own, and that one."""
+    document = json.loads(_OWN.read_text())
+    (own,) = (item for item in document["subscriptions"] if item["id"] == subscription)
+    document["subscriptions"] = [own]
+    document["roleFiles"] = [str((_OWN.parent / each).resolve()) for each in document["roleFiles"]]
+    return document, own
+
+
+def _walled(number: int) -> dict[str, Any]:
+    name = f"wall{number + 1:02d}"
+    nic = {"name": f"{name}-nic", "subnet": "vnet-prod/snet-web", "nsg": f"nsg-{name}"}
+    return {"name": name, "os": "Linux", "nics": [{**nic, "privateIp": f"10.1.1.{number + 4}"}]}
 
 
 def _farm(number: int, machines: int) -> dict[str, Any]:
@@ -62,4 +100,12 @@ def policy(farm: int) -> str:
     return (
         f"/subscriptions/{SUBSCRIPTION}/resourceGroups/{group(farm)}"
         "/providers/Microsoft.Security/locations/westeurope/jitNetworkAccessPolicies/default"
+    )
+
+
+def walled(number: int) -> str:
+    """Return the id of VM *number* (from 0) behind the firewall."""
+    return (
+        f"/subscriptions/{WALLED}/resourceGroups/rg-web"
+        f"/providers/Microsoft.Compute/virtualMachines/wall{number + 1:02d}"
     )

@@ -83,6 +83,7 @@ def test_every_figure_of_the_contract_can_be_asked_for():
         "accept_cpu_ratio",
         "accept_per_second",
         "initiate_calls_for_burst",
+        "firewall_updates_for_burst",
         "open_50_vms_arm_rounds",
         "open_50_vms_ratio",
         "reconcile_arm_calls",
