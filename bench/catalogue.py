@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 
-from bench import bursting, cold, load, opening, reconciling, warm
+from bench import bursting, cold, load, opening, reconciling, scaling, warm
 from bench.figures import Figure
 
 Benchmark = Callable[[], Iterator[Figure]]
@@ -20,5 +20,6 @@ BENCHMARKS: dict[str, Benchmark] = {
     "open_50_vms_ratio": opening.open_50_vms_ratio,
     "reconcile_arm_calls": reconciling.reconcile,
     "reconcile_seconds": reconciling.reconcile,
+    "peak_rss_mb": scaling.peak_rss_mb,
 }
 """Each yields one or more figures; those of several names appear under each of them."""

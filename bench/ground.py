@@ -52,6 +52,7 @@ def ground(
     farms: int = 5,
     machines: int = 10,
     walled: bool = False,
+    subscriptions: int = 1,
     env: dict[str, str] | None = None,
 ) -> Iterator[Ground]:
     """
@@ -65,7 +66,9 @@ def ground(
         options = Options(
             landscape=landscapes.write_walled(file, machines=machines)
             if walled
-            else landscapes.write(file, farms=farms, machines=machines),
+            else landscapes.write(
+                file, farms=farms, machines=machines, subscriptions=subscriptions
+            ),
             hosts=(0,) * hosts,
             env=env or {},
         )

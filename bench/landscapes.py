@@ -18,20 +18,29 @@ PORTS = (22, 3389)
 _OWN = ROOT / "local" / "landscape.json"
 
 
-def write(file: Path, *, farms: int, machines: int) -> Path:
+def write(file: Path, *, farms: int, machines: int, subscriptions: int = 1) -> Path:
     """
-    Write a landscape whose only subscription has *farms* farms of *machines* VMs each.
+    Write a landscape whose *subscriptions* have *farms* farms of *machines* VMs each.
 
     Each farm has one JIT policy, one NSG, one network; each VM has a public IP and the ports 22
-    and 3389 in the policy.
+    and 3389 in the policy. Subscriptions differ in their ids alone.
 
     Returns:
         The file.
     """
     document, own = _alone(SUBSCRIPTION)
     own["farms"] = [_farm(number, machines) for number in range(farms)]
+    document["subscriptions"] = [
+        {**own, "id": name} for name in (subscription(number) for number in range(subscriptions))
+    ]
     file.write_text(json.dumps(document))
     return file
+
+
+def subscription(number: int) -> str:
+    """Return the id of subscription *number* (from 0, which is ``SUBSCRIPTION``)."""
+    head, _, last = SUBSCRIPTION.rpartition("-")
+    return f"{head}-{int(last) + number:012d}"
 
 
 def write_walled(file: Path, *, machines: int) -> Path:

@@ -1,0 +1,71 @@
+"""
+Reconciling twenty subscriptions that are alike: 500 VMs' worth of grants each, 500 NSGs in all.
+
+One process works them one after the other, as a worker of the queue does. What it needs for twenty
+should be what it needs for one: memory is bounded by a subscription, calls by what it holds.
+"""
+
+from __future__ import annotations
+
+import json
+import statistics
+from collections.abc import Iterator
+from typing import Any
+
+from bench import processes
+from bench.figures import Figure, Goal, spread
+from bench.ground import ground
+from bench.scaled import FARMS, MACHINES
+
+SUBSCRIPTIONS = 20
+_MORE = 1.25  # how much more memory twenty may take than one
+_MIB = 1024
+
+
+def peak_rss_mb(subscriptions: int = SUBSCRIPTIONS) -> Iterator[Figure]:
+    """Peak memory, seconds and ARM calls with *subscriptions*, beside those with one."""
+    with ground(farms=FARMS, machines=MACHINES, subscriptions=subscriptions) as place:
+        place.learn()
+        processes.run(["-m", "bench.scaled", "fill", str(subscriptions)], env=place.env)
+        processes.run(["-m", "bench.scaled", "run", str(subscriptions)], env=place.env)  # the trail
+        one, many = (
+            json.loads(
+                processes.run(["-m", "bench.scaled", "run", str(count)], env=place.env).output
+            )
+            for count in (1, subscriptions)
+        )
+    details = {**_size(many, subscriptions), "withOneSubscription": one["peakKiB"] / _MIB}
+    yield Figure(
+        name="peak_rss_mb",
+        value=many["peakKiB"] / _MIB,
+        unit="MiB",
+        goal=Goal(at_most=_MORE * one["peakKiB"] / _MIB),
+        details=details,
+    )
+    yield Figure(
+        name="reconcile_arm_calls",
+        value=max(many["calls"]),
+        unit="ARM calls a subscription",
+        goal=Goal(exactly=max(one["calls"])),
+        details=_size(many, subscriptions),
+    )
+    yield Figure(
+        name="reconcile_seconds",
+        value=sum(many["seconds"]),
+        unit="seconds for all subscriptions",
+        details={
+            **_size(many, subscriptions),
+            "aSubscription": spread(many["seconds"]),
+            "median": statistics.median(many["seconds"]),
+        },
+    )
+
+
+def _size(item: dict[str, Any], subscriptions: int) -> dict[str, object]:
+    return {
+        "liveGrants": item["grants"],
+        "subscriptions": subscriptions,
+        "nsgs": subscriptions * FARMS,
+        "firewalls": subscriptions,
+        "machines": subscriptions * FARMS * MACHINES,
+    }
