@@ -8,7 +8,7 @@ PY := $(VENV)/bin/python
 PIP := $(PY) -m pip install --disable-pip-version-check --no-input
 AZURITE := .local/azurite/installed
 INSTANCES ?= 1
-TEST_FLAGS ?= -n 2  # --cov joins here, with fail_under in pyproject.toml
+TEST_FLAGS ?= -n 2 --cov --cov-report=term:skip-covered
 
 .DELETE_ON_ERROR:
 .PHONY: help demo run test check bench mutants soak crash-full clean

@@ -17,6 +17,17 @@ settings.register_profile("project", deadline=None)
 settings.load_profile("project")
 
 
+_REPETITIVE = {"crash", "machine"}
+"""Folders of tests that pass thousands of times where other tests pass: not measured, for speed."""
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Leave coverage to the tests that state one law each."""
+    for item in items:
+        if item.path.parent.name in _REPETITIVE:
+            item.add_marker(pytest.mark.no_cover)
+
+
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
     """Say at the end how many crash points and faults were survived."""
     reports = itertools.chain.from_iterable(terminalreporter.stats.values())
