@@ -300,8 +300,9 @@ def _unread(key: str, predicted: VirtualMachine, read: Read) -> str:
         return read.failed.get(key, "the VM could not be read")
     keys = list(_rests_on(vm, read))
     front = armid.key(predicted.firewall_id or "")
-    keys += [front] if front not in read.gone else []
-    return next((read.failed[item] for item in keys if item in read.failed), "")
+    if front in read.gone:  # one wrong 404 must not open another way: the next comparison tells
+        return "its firewall was not found"
+    return next((read.failed[item] for item in (*keys, front) if item in read.failed), "")
 
 
 def _rests_on(vm: Resource, read: Read) -> Iterator[str]:

@@ -382,6 +382,19 @@ def test_what_could_not_be_read_for_a_moment_denies_nobody(broker, kind):
     assert broker.grant(request_id).connection.via == "firewall"
 
 
+def test_a_firewall_that_is_called_absent_once_does_not_make_for_another_way(broker):
+    """The inventory knows it: whether it is gone is for a comparison to find out."""
+    request_id = broker.ask(wish(WEB01, 3389))
+    absent = {"status": 404, "code": "ResourceNotFound"}
+    match = {"method": "GET", "path": "azureFirewalls/fw-prod"}
+    broker.sim.faults({"match": match, "times": 1, "answer": absent})
+
+    broker.live(9)
+
+    assert broker.grant(request_id).connection.via == "firewall"
+    assert broker.status(request_id) == "open"
+
+
 # ---- several people, one port --------------------------------------------------------------------
 
 
