@@ -1,7 +1,8 @@
 """
 A process that fills, or reconciles, some subscriptions that are alike.
 
-Usage: ``python -m bench.scaled fill <subscriptions>`` or ``run <subscriptions>``. The paths of the
+Usage: ``python -m bench.scaled fill <subscriptions>`` or ``run <subscriptions> <comparisons>``,
+which compares them in turn until there were so many comparisons. The paths of the
 first subscription are opened by the broker itself; the others get copies of its rules, in Azure,
 and of its rows, in the store. ``run`` prints one JSON object: ``seconds`` and ARM ``calls`` of each
 subscription, live ``grants``, ``peakKiB`` of this process.
@@ -18,6 +19,7 @@ import sys
 import time
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
+from itertools import cycle, islice
 from pathlib import Path
 
 from bench import landscapes, pasts, simlog
@@ -117,11 +119,11 @@ def _grant(grant: Grant, request_id: str, subscription: str) -> Grant:
     )
 
 
-def run(count: int) -> None:
-    """Reconcile *count* subscriptions one after the other, as one worker would."""
+def run(count: int, times: int) -> None:
+    """Reconcile *count* subscriptions in turn, *times* comparisons, as one worker would."""
     simulator = _simulator()
     names = [landscapes.subscription(number) for number in range(count)]
-    measured = [_compared(simulator, name) for name in names]
+    measured = [_compared(simulator, name) for name in islice(cycle(names), times)]
     peak = _peak_kib()
     planned = wiring.reconciler().dry_run(now=wiring.clock(), subscriptions=names[-1:])
     if planned:
@@ -158,4 +160,7 @@ def _grants(names: Sequence[str]) -> Iterator[int]:
 
 
 if __name__ == "__main__":
-    {"fill": fill, "run": run}[sys.argv[1]](int(sys.argv[2]))
+    if sys.argv[1] == "fill":
+        fill(int(sys.argv[2]))
+    else:
+        run(int(sys.argv[2]), int(sys.argv[3]))

@@ -127,9 +127,7 @@ class Observer:
 
     def machines(self, subscription: str, *, now: datetime) -> tuple[VirtualMachine, ...]:
         """Return every VM of a subscription as it is now."""
-        found = self.inventory(self.survey(subscription), now=now)
-        self._recent[subscription] = (monotonic(), found)
-        return found
+        return self.inventory(self.survey(subscription), now=now)
 
     def recent_machines(
         self, subscription: str, *, now: datetime
@@ -141,10 +139,13 @@ class Observer:
         the identity's quota of reads (25 a second: Learn, "Understand how Azure Resource Manager
         throttles requests").
         """
-        read_at, found = self._recent.get(subscription, (-_RECENT_SECONDS, ()))
-        if monotonic() - read_at < _RECENT_SECONDS:
-            return found, False
-        return self.machines(subscription, now=now), True
+        since = monotonic() - _RECENT_SECONDS
+        self._recent = {key: item for key, item in self._recent.items() if item[0] > since}
+        if subscription in self._recent:
+            return self._recent[subscription][1], False
+        found = self.machines(subscription, now=now)
+        self._recent[subscription] = (monotonic(), found)
+        return found, True
 
     def inventory(
         self, snapshot: topology.Snapshot, *, now: datetime
