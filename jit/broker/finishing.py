@@ -55,11 +55,11 @@ class Finisher:
         later = [
             (held, tuple(replace(g, next_check_at=state.now + _SIBLINGS) for g in held.grants))
             for held in rows
-            if held.grants[0].next_check_at <= state.now
+            if any(grant.next_check_at <= state.now for grant in held.grants)
         ]
         written = {held.row.key: held for held in self.store.save(later, [])}
         state.rows = tuple(written.get(held.row.key, held) for held in state.rows)
 
 
 def _due(rows: Sequence[Held]) -> datetime:
-    return min(held.grants[0].next_check_at for held in rows)
+    return min(grant.next_check_at for held in rows for grant in held.grants)
