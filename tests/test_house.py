@@ -57,7 +57,7 @@ def test_make_alone_lists_every_command():
     )
     commands = [line.split()[1] for line in shown.stdout.splitlines()]
 
-    everyday = ["help", "demo", "run", "test", "check", "bench"]
+    everyday = ["help", "demo", "run", "test", "cover", "check", "bench"]
     assert commands == [*everyday, "mutants", "soak", "crash-full", "clean"]
 
 
