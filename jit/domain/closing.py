@@ -25,6 +25,18 @@ GRACE = {
 }
 """How long Azure's own expiry is given before the broker removes what is left."""
 
+SHRINKS_WITHIN = {
+    Via.FIREWALL: timedelta(minutes=20),  # Defender's update behind two others of 3 to 5 minutes
+    Via.PUBLIC_IP: timedelta(minutes=4),
+    Via.PRIVATE: timedelta(minutes=4),
+}
+"""
+How long a rule that others live by may outlast one of its grants.
+
+It goes by an initiate for the others alone. Where Azure does not take that, the rule itself goes:
+an end that was promised comes before the others' access, which is then asked for again.
+"""
+
 APPEARS_WITHIN = timedelta(minutes=15)
 """Absence counts only once presence was possible: rules may appear this long after an initiate."""
 
@@ -73,7 +85,10 @@ def work(
         return Closing(grant=waits(grant, now, look.why, unclear=True))
     if not left and not own and not unclear and _absence_counts(grant, seen, now):
         return Closing(grant=_gone(grant, now))
-    removals = _removable(left, group, present, held) if now >= _from(grant) else ()
+    removals: tuple[PathRule, ...] = ()
+    if now >= _from(grant):
+        alone = now >= _from(grant) + SHRINKS_WITHIN[grant.via]
+        removals = _removable(left, () if alone else group, present, held)
     return Closing(grant=waits(grant, now, _why(left, own)), removals=removals, companions=own)
 
 

@@ -189,6 +189,7 @@ def test_a_comparison_that_was_overtaken_does_not_take_its_row_back(it):
     """The row belongs to whoever wrote it last."""
     rounds = Rounds(it.broker.store)
     slow = rounds.begin(DEVELOPMENT)
+    assert slow is not None
     it.broker.advance(LEASE + timedelta(seconds=1))
     rounds.begin(DEVELOPMENT)
 
@@ -201,6 +202,7 @@ def test_a_comparison_that_goes_on_is_not_overtaken(it):
     """It says so when it has read Azure."""
     rounds = Rounds(it.broker.store)
     begun = rounds.begin(DEVELOPMENT)
+    assert begun is not None
     it.broker.advance(LEASE - timedelta(seconds=1))
     rounds.renew(begun)
     it.broker.advance(LEASE - timedelta(seconds=1))

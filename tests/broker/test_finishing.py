@@ -1,8 +1,11 @@
 """Requests whose grants are all closed move to history, a bounded number at a time."""
 
+from dataclasses import replace
 from datetime import timedelta
 
 from jit.broker.finishing import FINISHED
+from jit.domain import lifetime
+from jit.domain.model import CloseReason
 from tests.broker.inprocess import farm, policy_of, wish
 
 
@@ -46,3 +49,22 @@ def test_a_request_for_several_vms_is_moved_by_one_pass(broker):
 
     assert len(broker.state.rows("t|")) == 3
     assert broker.state.rows("p|")[0].values["Attempts"] == 0
+
+
+def test_a_closed_row_is_postponed_as_a_whole(broker):
+    """Whichever of its grants is due: while a sibling is open it must not stay due for ever."""
+    machines = [
+        {"id": farm(1), "ports": [{"number": 22}, {"number": 3389}]},
+        {"id": farm(2), "ports": [{"number": 22}]},
+    ]
+    broker.accept(wish(farm(1), virtualMachines=machines))
+    policy_id = policy_of(farm(1))
+    held = next(each for each in broker.store.of_policy(policy_id) if len(each.grants) > 1)
+    first, second = (lifetime.close(g, CloseReason.REVOKED, broker.now) for g in held.grants)
+    first = replace(first, next_check_at=broker.now + timedelta(hours=1))
+    broker.store.save([(held, (first, second))], [])
+
+    broker.work(farm(1))
+
+    (row,) = (each for each in broker.store.of_policy(policy_id) if len(each.grants) > 1)
+    assert all(grant.next_check_at > broker.now for grant in row.grants)

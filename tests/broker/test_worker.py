@@ -202,6 +202,22 @@ def test_a_request_for_fifty_vms_of_five_policies_opens_with_a_call_a_policy(bro
     assert len(broker.initiates()) == 5
 
 
+def test_who_gives_back_a_shared_path_is_out_though_azure_refuses_the_change(broker):
+    """The VM was taken out of its policy in the portal, say: the promised end comes first."""
+    staying = broker.ask(wish(farm(1)))
+    leaving = broker.ask(wish(farm(1), source=THERE), DAVE)
+    broker.live(OPENED)
+    refusal = {"status": 400, "code": "InvalidInitiateInput"}
+    broker.sim.faults({"match": INITIATE, "times": None, "answer": refusal})
+    broker.revoke(leaving, DAVE)
+
+    broker.live(30)
+
+    assert not broker.reachable(farm(1), 22, THERE)
+    assert broker.grant(leaving).close_reason == "revoked"
+    assert (broker.status(leaving), broker.grant(staying).close_reason) == ("closed", "failed")
+
+
 # ---- Azure refuses -------------------------------------------------------------------------------
 
 

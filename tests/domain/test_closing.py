@@ -7,7 +7,7 @@ from ipaddress import ip_network
 import pytest
 
 from jit.domain import pathrules, paths
-from jit.domain.closing import GRACE, work
+from jit.domain.closing import GRACE, SHRINKS_WITHIN, work
 from jit.domain.companion import companion_name
 from jit.domain.model import CloseReason, Status, Via
 from tests.domain.bodies import NOW
@@ -398,6 +398,30 @@ def test_a_shared_rule_is_not_cut_from_under_a_live_grant():
     assert outcome.grant.status is Status.CLOSING
 
 
+@pytest.mark.parametrize("via", [Via.PUBLIC_IP, Via.FIREWALL])
+def test_a_shared_rule_goes_where_azure_does_not_take_its_successor(via):
+    """An end comes before others' access; they are asked for again."""
+    other = an_open("g2", sources=(OFFICE,), via=via)
+    shared = a_view(a_guard(an_allow("203.0.113.7", "198.51.100.0/24")))
+    leaving = a_closing(rules=(rule_id(),), via=via)
+
+    before = closed(leaving, shared, other, now=NOW + SHRINKS_WITHIN[via] - timedelta(seconds=1))
+    after = closed(leaving, shared, other, now=NOW + SHRINKS_WITHIN[via])
+
+    assert (before.removals, removed(after)) == ((), OURS)
+
+
+def test_a_shared_rule_that_a_strangers_request_holds_stays_all_the_same():
+    """What others made in Azure is not ours to take."""
+    other = an_open("g2", sources=(OFFICE,))
+    shared = a_view(a_guard(an_allow("203.0.113.7", "198.51.100.0/24")))
+    leaving = a_closing(rules=(rule_id(),))
+
+    outcome = closed(leaving, shared, other, held=("198.51.100.0/24",), now=NOW + HOUR)
+
+    assert outcome.removals == ()
+
+
 def test_a_shared_rule_goes_once_the_live_grant_has_one_of_its_own():
     """What Defender forgot when it wrote the successor."""
     other = an_open("g2", sources=(OFFICE,))
@@ -584,7 +608,7 @@ def test_removals_name_only_rules_that_are_there():
 
 def test_an_unsettled_nsg_of_a_grant_still_opening_is_waited_for():
     """The view decides, not the status that the grant once had."""
-    grant = replace(an_opening(), status=Status.CLOSING, close_reason=CloseReason.REVOKED)
+    grant = replace(an_opening(), status=Status.CLOSING)
 
     outcome = closed(grant, a_view(a_guard(an_allow(), settled=False)))
 
