@@ -221,6 +221,7 @@ _PLAIN = (
     "attempts",
     "reopens",
     "answered",
+    "written",
     "seen",
     "note",
 )
@@ -238,6 +239,7 @@ def grant_doc(grant: Grant) -> dict[str, Any]:
     return doc | {
         "sources": [str(source) for source in grant.sources],
         "asked": [str(source) for source in grant.asked],
+        "before": list(grant.before) if grant.before is not None else None,
         "via": grant.via.value,
         "status": grant.status.value,
         "seconds": grant.duration.total_seconds(),
@@ -263,6 +265,7 @@ def grant_of(doc: Mapping[str, Any]) -> Grant:
         **fields,
         sources=tuple(ip_network(source) for source in doc["sources"]),
         asked=tuple(ip_network(source) for source in doc["asked"]),
+        before=tuple(doc["before"]) if doc["before"] is not None else None,
         via=Via(doc["via"]),
         status=Status(doc["status"]),
         duration=timedelta(seconds=doc["seconds"]),

@@ -6,14 +6,14 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
-from jit.domain import sharing
+from jit.domain import sharing, written
 from jit.domain.claiming import TURN
-from jit.domain.closing import APPEARS_WITHIN
 from jit.domain.entries import Entry
 from jit.domain.model import Grant, Network, Status, Via
 from jit.domain.pathrules import MachineView
 from jit.domain.paths import Look, Sight
 from jit.domain.world import Context
+from jit.domain.written import APPEARS_WITHIN
 
 REOPENS = 3
 """How often a path that somebody wiped is asked for again."""
@@ -61,7 +61,9 @@ def asked(
         until=max(target.until, context.now + sharing.SHORTEST).replace(microsecond=0),
         firewall_id=first.firewall_id if first.via is Via.FIREWALL else None,
     )
-    return [_carried(grant, looks.get(grant.id), ask, context) for grant in grants], (ask,)
+    before = written.before(grants, view, context.now)
+    done = [_carried(grant, looks.get(grant.id), ask, context) for grant in grants]
+    return [replace(grant, before=before) if grant.wants_path else grant for grant in done], (ask,)
 
 
 def _swapping(grants: Sequence[Grant], context: Context) -> datetime | None:
@@ -96,6 +98,7 @@ def _carried(grant: Grant, look: Look | None, ask: Ask, context: Context) -> Gra
         asked=ask.sources,
         asked_until=ask.until,
         answered=False,
+        written=False,
         seen=False,
         attempts=grant.attempts + (0 if grant.answered else 1),
         reopens=grant.reopens + (1 if wiped else 0),
@@ -122,6 +125,8 @@ def _joined(
         asked=carrier.asked if newest else (),
         asked_until=carrier.asked_until if newest else None,
         answered=True,
+        before=carrier.before if newest else None,
+        written=newest and carrier.written,
     )
 
 

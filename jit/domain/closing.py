@@ -12,7 +12,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
-from jit.domain import armid, companion, lifetime, pathrules, paths, sharing
+from jit.domain import armid, companion, lifetime, pathrules, paths, sharing, written
 from jit.domain.addresses import network
 from jit.domain.entries import Entry
 from jit.domain.model import CloseReason, Grant, Network, Status, Via
@@ -36,9 +36,6 @@ How long a rule that others live by may outlast one of its grants.
 It goes by an initiate for the others alone. Where Azure does not take that, the rule itself goes:
 an end that was promised comes before the others' access, which is then asked for again.
 """
-
-APPEARS_WITHIN = timedelta(minutes=15)
-"""Absence counts only once presence was possible: rules may appear this long after an initiate."""
 
 OVERDUE = timedelta(minutes=30)
 """A path still there this long after its end is an alert."""
@@ -264,10 +261,8 @@ def _overlap(rule: PathRule, text: str) -> bool:
 
 
 def _absence_counts(grant: Grant, seen: Sequence[Entry], now: datetime) -> bool:
-    """Whether its rules were seen before, can no longer appear, or Defender revoked them."""
-    if grant.seen or grant.initiated_at is None:
+    """Whether presence was possible: all was written, or can be no longer, or is revoked."""
+    if not written.may_appear(grant, now):
         return True
     newest = [entry for entry in seen if entry.initiate_id in grant.initiates[-1:]]
-    if newest and not any(entry.active for entry in newest):
-        return True
-    return now >= grant.initiated_at + APPEARS_WITHIN
+    return bool(newest) and not any(entry.active for entry in newest)

@@ -25,6 +25,7 @@ from jit.domain import (
     pathrules,
     paths,
     sharing,
+    written,
 )
 from jit.domain.accompany import Companion
 from jit.domain.asking import Ask
@@ -164,13 +165,14 @@ def _blind(grant: Grant, context: Context) -> Grant:
 def _recorded(grant: Grant, look: Look, view: MachineView, asked: frozenset[Network]) -> Grant:
     """Write down the rules of a path that open what was *asked*, and nothing more."""
     there = pathrules.addresses(view.vm)
-    own = [rule.id for rule in look.rules if rule.target in there and _asked_for(rule, asked)]
+    own = [rule for rule in look.rules if rule.target in there and _asked_for(rule, asked)]
     if not own or look.sight is Sight.UNCLEAR:
         return grant
     whole = look.sight in {Sight.OPEN, Sight.BLOCKED}  # what is partial is still on its way
-    rules = tuple(dict.fromkeys((*grant.rules, *own)))[-_KEPT_RULES:]
+    rules = tuple(dict.fromkeys((*grant.rules, *(rule.id for rule in own))))[-_KEPT_RULES:]
     ips = tuple(dict.fromkeys((*grant.private_ips, *there)))[-_KEPT_ADDRESSES:]
-    return replace(grant, rules=rules, private_ips=ips, seen=grant.seen or whole)
+    noted = replace(grant, rules=rules, private_ips=ips, seen=grant.seen or whole)
+    return written.observed(noted, own, view) if whole else noted
 
 
 def _asked_for(rule: PathRule, asked: frozenset[Network]) -> bool:
@@ -205,7 +207,7 @@ def _next_news(grant: Grant, now: datetime) -> datetime | None:
 
 
 def _not_open(grant: Grant, look: Look, now: datetime) -> Grant:
-    if grant.status is Status.OPEN and look.sight is not Sight.UNCLEAR:
+    if grant.status is Status.OPEN and (look.sight is not Sight.UNCLEAR or look.leaving):
         grant = grant.advance(Status.OPENING, lost_at=now)
     why = _why(grant, look)
     if asking.given_up(grant, look):

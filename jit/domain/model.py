@@ -285,7 +285,10 @@ class Grant:
         reopens: How often it was asked for again because somebody took its rules away.
         answered: Azure's 202 for the newest initiate was received.
         lost_at: When a path that had been open was first seen not to be; None while it is open.
-        seen: Its rules were observed at least once.
+        before: Marks of the rules that were there when the newest initiate was stored; None where
+            nothing seen later can be told from what an older initiate asked for.
+        written: Rules of the newest initiate were observed: nothing of it is still on its way.
+        seen: Its rules were observed at least once since then, whosever they are.
         rules: Resource ids of its rules, as first seen.
         companions: Resource ids of companion NSG rules, stored before they are created.
         private_ips: The VM's addresses when its rules were seen.
@@ -325,6 +328,8 @@ class Grant:
     attempts: int = 0
     reopens: int = 0
     answered: bool = False
+    before: tuple[str, ...] | None = ()
+    written: bool = False
     seen: bool = False
     rules: tuple[str, ...] = ()
     companions: tuple[str, ...] = ()

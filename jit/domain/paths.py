@@ -50,6 +50,7 @@ class Look:
         connection: What to connect to, once ``open``.
         why: A sentence for people.
         blocked_by: Per NSG id, the priority of the rule that stops the firewall's address.
+        leaving: While ``unclear``: the firewall is updated to what no longer lets all of it in.
     """
 
     sight: Sight
@@ -57,6 +58,7 @@ class Look:
     connection: Connection | None = None
     why: str = ""
     blocked_by: Mapping[str, int] | None = None
+    leaving: bool = False
 
     @property
     def rule_ids(self) -> tuple[str, ...]:
@@ -79,7 +81,11 @@ def look(grant: Grant, view: MachineView, asked: Iterable[Network] | None = None
     unclear = _unclear(grant, view)
     if unclear:
         return Look(
-            sight=Sight.UNCLEAR, rules=rules, why=unclear, blocked_by=_meanwhile(grant, view)
+            sight=Sight.UNCLEAR,
+            rules=rules,
+            why=unclear,
+            blocked_by=_meanwhile(grant, view),
+            leaving=_leaving(grant, view, rules),
         )
     if not rules:
         return Look(
@@ -87,6 +93,14 @@ def look(grant: Grant, view: MachineView, asked: Iterable[Network] | None = None
         )
     through = _through_firewall if grant.via is Via.FIREWALL else _through_nsg
     return through(grant, view, rules)
+
+
+def _leaving(grant: Grant, view: MachineView, rules: Sequence[PathRule]) -> bool:
+    """Whether the firewall lists rules already by which packets will not pass."""
+    if grant.via is not Via.FIREWALL or view.firewall is None:
+        return False
+    texts = [text for rule in rules if rule.collection is not None for text in rule.sources]
+    return not all(covered(source, texts) for source in grant.sources)
 
 
 def _nowhere(grant: Grant, view: MachineView) -> str:

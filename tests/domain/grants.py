@@ -74,7 +74,13 @@ def an_opening(name="g1", **changes):
 
 def an_open(name="g1", **changes):
     """A grant that was observed open."""
-    seen = {"status": Status.OPEN, "opened_at": NOW, "seen": True, "private_ips": (VM,)}
+    seen = {
+        "status": Status.OPEN,
+        "opened_at": NOW,
+        "written": True,
+        "seen": True,
+        "private_ips": (VM,),
+    }
     return an_opening(name, **{**seen, **changes})
 
 

@@ -77,7 +77,7 @@ def test_what_was_seen_and_is_gone_is_closed():
 )
 def test_absence_counts_only_once_presence_was_possible(minutes, status):
     """Rules that were never seen may still appear a quarter of an hour after the initiate."""
-    grant = a_closing(seen=False)
+    grant = a_closing(written=False)
 
     outcome = closed(grant, a_view(), now=NOW + minutes * MINUTE)
 
@@ -86,7 +86,7 @@ def test_absence_counts_only_once_presence_was_possible(minutes, status):
 
 def test_rules_that_could_still_appear_are_waited_for_in_words():
     """People who ask see why it is not closed yet."""
-    outcome = closed(a_closing(seen=False), a_view())
+    outcome = closed(a_closing(written=False), a_view())
 
     assert outcome.grant.note == "waiting until its rules could no longer appear"
 
@@ -95,7 +95,7 @@ def test_a_revoked_entry_means_that_nothing_will_appear():
     """Defender itself says so."""
     revoked = an_entry(active=False, reason="NewerRequestInitiated")
 
-    outcome = closed(a_closing(seen=False), a_view(), seen=[revoked])
+    outcome = closed(a_closing(written=False), a_view(), seen=[revoked])
 
     assert outcome.grant.status is Status.CLOSED
 
@@ -104,21 +104,21 @@ def test_only_the_newest_initiates_entry_speaks():
     """An older one is always revoked by the newer one."""
     older = an_entry(initiate_id=MINE, active=False, reason="NewerRequestInitiated")
 
-    outcome = closed(a_closing(seen=False, initiates=(MINE, NEXT)), a_view(), seen=[older])
+    outcome = closed(a_closing(written=False, initiates=(MINE, NEXT)), a_view(), seen=[older])
 
     assert outcome.grant.status is Status.CLOSING
 
 
 def test_an_active_entry_may_still_get_its_rules():
     """In force, but not there yet."""
-    outcome = closed(a_closing(seen=False), a_view(), seen=[an_entry()])
+    outcome = closed(a_closing(written=False), a_view(), seen=[an_entry()])
 
     assert outcome.grant.status is Status.CLOSING
 
 
 def test_a_grant_whose_initiates_were_all_refused_waits_all_the_same():
     """A refusal that was lost on the way is no refusal; the time of the call is on record."""
-    grant = a_closing(seen=False, initiates=())
+    grant = a_closing(written=False, initiates=())
 
     outcome = closed(grant, a_view(), seen=[an_entry(active=False)])
 
@@ -127,7 +127,7 @@ def test_a_grant_whose_initiates_were_all_refused_waits_all_the_same():
 
 def test_what_was_never_asked_of_azure_is_gone_at_once():
     """Only a companion rule of its own had to go first."""
-    outcome = closed(a_closing(seen=False, initiated_at=None, initiates=()), a_view())
+    outcome = closed(a_closing(written=False, initiated_at=None, initiates=()), a_view())
 
     assert outcome.grant.status is Status.CLOSED
 

@@ -9,13 +9,13 @@ import pytest
 from jit.domain import armid, entries, sharing
 from jit.domain.asking import REOPENS, Ask
 from jit.domain.claiming import as_request
-from jit.domain.closing import APPEARS_WITHIN
 from jit.domain.companion import companion_name
 from jit.domain.controller import OPENS_WITHIN, step
 from jit.domain.lifetime import begin_closing, by_time, close, pace
 from jit.domain.limits import LIMITS
 from jit.domain.model import CloseReason, Status, Support, Via
 from jit.domain.world import World
+from jit.domain.written import APPEARS_WITHIN
 from tests.domain.bodies import NOW, a_rule, vm_id
 from tests.domain.firewalls import FIREWALL_ID
 from tests.domain.grants import (
@@ -579,6 +579,17 @@ def test_a_path_that_lost_its_nat_rule_is_asked_for_again():
     done = stepped(grant, world=a_world(half, an_entry()))
 
     assert len(done.asks) == 1
+
+
+@pytest.mark.parametrize(
+    ("nats", "status"), [((), Status.OPENING), ((a_nat(),), Status.OPEN)], ids=["gone", "there"]
+)
+def test_a_path_that_an_update_of_the_firewall_takes_away_is_not_open(nats, status):
+    """An update is no reason to doubt what stays listed; what is not listed any more goes."""
+    view = behind(a_firewall(*nats, settled=False), a_guard(an_allow()))
+    grant = through_firewall(an_open(rules=(RULE_ID,)))
+
+    assert alone(grant, a_world(view, an_entry())).status is status
 
 
 # ---- asking, and waiting for the answer ----------------------------------------------------------

@@ -198,6 +198,4 @@ class Laws(RuleBasedStateMachine):
 
 
 TestLaws = Laws.TestCase
-TestLaws.settings = settings(  # the same walks each time: one rare walk breaks P4, see the promises
-    max_examples=60, stateful_step_count=25, deadline=None, derandomize=True
-)
+TestLaws.settings = settings(max_examples=60, stateful_step_count=25, deadline=None)

@@ -115,12 +115,25 @@ MUTANTS = (
         name="absence is taken for closed",
         promise="P2",
         path="jit/domain/closing.py",
-        was="    return now >= grant.initiated_at + APPEARS_WITHIN\n",
-        becomes="    return True\n",
+        was="    if not written.may_appear(grant, now):\n",
+        becomes="    if written is not None:\n",
         caught_by=(
             law(
                 "tests/domain/test_closing.py",
                 "test_absence_counts_only_once_presence_was_possible",
+            ),
+        ),
+    ),
+    Mutant(
+        name="a leftover is taken for the rule that was asked for",
+        promise="P2",
+        path="jit/domain/written.py",
+        was="    new = [rule for rule in own if mark(rule) not in grant.before]\n",
+        becomes="    new = list(own)\n",
+        caught_by=(
+            law(
+                "tests/domain/test_written.py",
+                "test_a_rule_that_was_there_before_says_nothing_of_the_initiate",
             ),
         ),
     ),

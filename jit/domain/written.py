@@ -1,0 +1,78 @@
+"""
+Whether Defender has written the rules of a grant's newest initiate: what may still appear.
+
+A rule does not name the request that it was written for. One that was there before the initiate,
+somebody's leftover or what an older initiate asked for, proves nothing about this one: who takes
+it away has not closed what is still on its way.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import replace
+from datetime import datetime, timedelta
+from hashlib import sha256
+
+from jit.domain import armid, pathrules
+from jit.domain.model import Grant, Via
+from jit.domain.pathrules import MachineView, PathRule
+from jit.domain.sharing import covered
+
+APPEARS_WITHIN = timedelta(minutes=15)
+"""How long after an initiate its rules may still appear."""
+
+_KEPT_MARKS = 24
+
+
+def before(grants: Iterable[Grant], view: MachineView, now: datetime) -> tuple[str, ...] | None:
+    """
+    Return the marks of the rules that are there before a VM port's next initiate.
+
+    None: an older initiate of *grants* may still be written, or there are too many to keep, so
+    that nothing seen later can be told apart.
+    """
+    group = tuple(grants)
+    marks = dict.fromkeys(
+        mark(rule)
+        for grant in group
+        for rule in pathrules.rules_of_port(view, grant.port, grant.private_ips)
+    )
+    if len(marks) > _KEPT_MARKS or any(may_appear(grant, now) for grant in group):
+        return None
+    return tuple(marks)
+
+
+def mark(rule: PathRule) -> str:
+    """Return what tells *rule* from another, and from itself with other sources: 16 digits."""
+    parts = (armid.key(rule.id), rule.target, *sorted(rule.sources))
+    return sha256("\n".join(parts).encode()).hexdigest()[:16]
+
+
+def may_appear(grant: Grant, now: datetime) -> bool:
+    """Tell whether rules of the newest initiate of *grant* may still be on their way."""
+    since = grant.initiated_at
+    return since is not None and not grant.written and now < since + APPEARS_WITHIN
+
+
+def observed(grant: Grant, own: Sequence[PathRule], view: MachineView) -> Grant:
+    """Note whether *own*, rules of a path that is there, are new ones in every place, for all."""
+    if grant.written or grant.before is None:
+        return grant
+    new = [rule for rule in own if mark(rule) not in grant.before]
+    if not all(_lets_all_in(grant, new, holder) for holder in _holders(grant, view)):
+        return grant
+    return replace(grant, written=True, before=())
+
+
+def _lets_all_in(grant: Grant, rules: Iterable[PathRule], holder: str) -> bool:
+    texts = [text for rule in rules if armid.key(rule.holder_id) == holder for text in rule.sources]
+    return all(covered(source, texts) for source in grant.sources)
+
+
+def _holders(grant: Grant, view: MachineView) -> set[str]:
+    """Return everything that Defender writes a rule into for one path."""
+    nic = view.vm.interface
+    holders = {armid.key(nsg_id) for nsg_id in (nic.nsg_ids if nic else ())}
+    if grant.via is Via.FIREWALL and view.firewall is not None:
+        holders.add(armid.key(view.firewall.id))
+    return holders
