@@ -19,12 +19,13 @@ from tests.domain.grants import (
     a_nic,
     a_view,
     an_allow,
+    an_entry,
     an_opening,
     behind,
     through_firewall,
 )
 from tests.domain.nsgs import NSG_ID
-from tests.domain.test_controller import a_world, alone, an_entry, stepped
+from tests.domain.test_controller import a_world, alone, stepped
 
 OTHER_NSG = f"{NSG_ID}-subnet"
 
