@@ -188,7 +188,9 @@ class Observer:
             predicted: What the inventory knows of these VMs, by key. It says where to look; what
                 counts is what is read now.
             deciding: Keys of the VMs to be decided about: their interfaces and networks are read
-                again too. For the others, NSGs and firewall suffice.
+                again too. For the others, NSGs and firewall suffice. One that is read only in part
+                is named as unreadable, and is returned as predicted: who already has a path there
+                must not wait for what only deciding needs.
             now: Aware, UTC.
 
         Raises:
@@ -275,11 +277,8 @@ def _world(
     fresh = topology.machines(snapshot, now=now)
     known = [key for key in predicted if key in deciding]
     unreadable = {key: why for key in known if (why := _unread(key, predicted[key], read))}
-    machines = {
-        key: fresh[key] if key in deciding else vm
-        for key, vm in predicted.items()
-        if key not in unreadable
-    }
+    decidable = deciding - unreadable.keys()
+    machines = {key: fresh[key] if key in decidable else vm for key, vm in predicted.items()}
     guards, firewalls = _guards(read), _fronts(read)
     return World(
         found=policy is not None,

@@ -167,8 +167,10 @@ def _held(rule: PathRule, found: Sequence[entries.Entry]) -> bool:
 
 
 def _shares(rule: PathRule, entry: entries.Entry) -> bool:
+    """Whether *entry* may need *rule*: what is listed without its sources may be for anybody."""
     networks = pathrules.readable(entry.sources)
-    return len(networks) < len(entry.sources) or bool(pathrules.letting_in((rule,), networks))
+    unclear = not networks or len(networks) < len(entry.sources)
+    return unclear or bool(pathrules.letting_in((rule,), networks))
 
 
 def _tried(

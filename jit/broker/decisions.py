@@ -18,7 +18,15 @@ from jit.domain.errors import (
     Unavailable,
 )
 from jit.domain.limits import Limits
-from jit.domain.model import CloseReason, Grant, Person, Request, Status, VirtualMachine
+from jit.domain.model import (
+    CloseReason,
+    Grant,
+    Person,
+    Request,
+    Status,
+    VirtualMachine,
+    status_of,
+)
 from jit.domain.policy import Kind, decide
 from jit.domain.roles import Role
 from jit.store import Store
@@ -83,17 +91,19 @@ class Decisions:
         Raises:
             NotFound: There is no such request, or it is somebody else's.
             Forbidden: Somebody else's, and only its requester may keep it open.
-            Conflict: Nothing of it is open.
+            Conflict: Nothing of it is open, or its end has passed, whoever has seen that yet.
             AccessDenied: The policy has no room for it.
         """
         whole = self._own(request_id, caller)
         if whole.request.requester.id != caller.id:
             raise Forbidden("only its requester may extend a request")
-        if not any(grant.wants_path for grant in whole.grants):
-            raise Conflict(f"the request is {whole.status}; only an open one can be extended")
+        today = tuple(lifetime.by_time(grant, now=now) for grant in whole.grants)
+        if not any(grant.wants_path for grant in today):
+            raise Conflict(f"the request is {status_of(today)}; only an open one can be extended")
 
         def change(grant: Grant) -> Grant:
-            return self._extended(grant, duration, now) if grant.wants_path else grant
+            lasts = lifetime.by_time(grant, now=now).wants_path
+            return self._extended(grant, duration, now) if lasts else grant
 
         return self._apply(request_id, caller, change, now, reason)
 

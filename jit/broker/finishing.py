@@ -31,8 +31,7 @@ class Finisher:
             if not any(grant.live for grant in held.grants):
                 groups.setdefault(held.request_id, []).append(held)
         ordered = sorted(groups.values(), key=_due)[:FINISHED]
-        moved = {group[0].request_id for group in ordered if self._finish(group, state)}
-        state.rows = tuple(held for held in state.rows if held.request_id not in moved)
+        state.bury({group[0].request_id for group in ordered if self._finish(group, state)})
 
     def _finish(self, rows: Sequence[Held], state: Pass) -> bool:
         """Finish the request of closed *rows*; False while it has open grants elsewhere."""

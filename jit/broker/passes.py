@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 
@@ -23,7 +23,7 @@ class Pass:
 
     Attributes:
         rows: Unfinished grants of the policy, as last written.
-        tombstones: Grants closed in the last days.
+        tombstones: Grants closed in the last days, or by this pass.
         initiated: Whether Defender was asked for anything.
         asks_from: Azure wants to be asked for nothing before.
         turns: Keys of the firewalls that this pass may change.
@@ -48,6 +48,12 @@ class Pass:
         """Initiate ids that are ours."""
         buried = (grant for held in self.tombstones for grant in held.grants)
         return frozenset(i for grant in (*self.grants, *buried) for i in grant.initiates)
+
+    def bury(self, requests: Collection[str]) -> None:
+        """Let the rows of *requests* be tombstones: Defender goes on listing what they asked."""
+        moved = tuple(held for held in self.rows if held.request_id in requests)
+        self.rows = tuple(held for held in self.rows if held.request_id not in requests)
+        self.tombstones = (*self.tombstones, *moved)
 
     def save(self, store: Store, changed: Mapping[str, Grant], before: Sequence[Grant]) -> None:
         """Store changed grants over the rows of this pass, with their audit rows."""

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import base64
 import secrets
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Container, Iterable, Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime, timedelta
 
@@ -145,7 +145,8 @@ class Worker:
             Unavailable: It could not be read; what time alone decides is stored all the same.
         """
         try:
-            return self._world(grants, self._predicted(grants, state), state)
+            known = self._predicted(grants, state)
+            return self._world(grants, known, _vanished(grants, known), state)
         except Refused as error:  # repeating it would not help
             telemetry.alert("permission.lost", policy_id=state.policy_id, code=error.code)
             return _blind(grants, "the broker may not read its JIT policy")
@@ -172,24 +173,35 @@ class Worker:
             fresh = self._observer.machines(partition, now=state.now)
             self._store.remember_machines(partition, fresh, complete=True)
             found |= {armid.key(vm.id): vm for vm in fresh if armid.key(vm.id) in ids}
-        known = {key: vm for key, vm in found.items() if vm is not None}
-        return known | _vanished(grant for grant in grants if armid.key(grant.vm_id) not in known)
+        return {key: vm for key, vm in found.items() if vm is not None}
 
     def _world(
         self,
         grants: Sequence[Grant],
-        predicted: Mapping[str, VirtualMachine],
+        known: Mapping[str, VirtualMachine],
+        vanished: Mapping[str, VirtualMachine],
         state: Pass,
     ) -> World:
-        deciding = frozenset(armid.key(grant.vm_id) for grant in grants if _new(grant))
-        world = self._observer.world(state.policy_id, predicted, deciding=deciding, now=state.now)
+        """Look at VMs as they are *known*; what is only remembered decides about nothing new."""
+        deciding = {armid.key(grant.vm_id) for grant in grants if _undecided(grant, state.now)}
+        predicted = {**known, **vanished}
+        world = self._observer.world(
+            state.policy_id, predicted, deciding=frozenset(deciding & known.keys()), now=state.now
+        )
+        unreadable = {**world.unreadable, **dict.fromkeys(vanished, "the VM was not found")}
         firewalls = {vm.firewall_id for vm in predicted.values() if vm.firewall_id}
         free = frozenset(
             armid.key(item)
             for item in firewalls
             if self._turns.firewall_free(item, state.policy_id, state.now)
         )
-        return replace(world, known=state.known, turns=free, asks_from=state.claim.asks_from)
+        return replace(
+            world,
+            unreadable=unreadable,
+            known=state.known,
+            turns=free,
+            asks_from=state.claim.asks_from,
+        )
 
     def _decide(self, grants: Sequence[Grant], world: World, state: Pass) -> tuple[Step, World]:
         """Decide; where a firewall's turn was lost just now, decide again without it."""
@@ -281,12 +293,12 @@ def _blind(grants: Iterable[Grant], why: str) -> World:
     return World(found=True, entries=(), machines={}, unreadable=unreadable)
 
 
-def _vanished(grants: Iterable[Grant]) -> dict[str, VirtualMachine]:
-    """Return VMs that no longer exist, as their grants remember them, unless new ones wait."""
+def _vanished(grants: Iterable[Grant], known: Container[str]) -> dict[str, VirtualMachine]:
+    """Return VMs that no longer exist, as their grants remember them."""
     groups: dict[str, list[Grant]] = {}
     for grant in grants:
         groups.setdefault(armid.key(grant.vm_id), []).append(grant)
-    return {key: remembered(group) for key, group in groups.items() if not any(map(_new, group))}
+    return {key: remembered(group) for key, group in groups.items() if key not in known}
 
 
 def _rest(claim: Claim) -> timedelta:
@@ -301,6 +313,11 @@ def _still(moment: datetime | None, now: datetime) -> datetime | None:
 
 def _new(grant: Grant) -> bool:
     return grant.status in {Status.SCHEDULED, Status.PENDING}
+
+
+def _undecided(grant: Grant, now: datetime) -> bool:
+    """Tell whether *grant* is to be decided about: one that starts later must disturb nobody."""
+    return lifetime.by_time(grant, now=now).status is Status.PENDING
 
 
 def _any_new(rows: Iterable[Row], now: datetime) -> bool:

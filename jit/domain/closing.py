@@ -8,8 +8,8 @@ wants its sources on that VM port, and if Defender lists no unexpired request of
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Container, Iterable, Sequence
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 
 from jit.domain import armid, companion, lifetime, pathrules, paths, sharing, written
@@ -17,6 +17,7 @@ from jit.domain.addresses import network
 from jit.domain.entries import Entry
 from jit.domain.model import CloseReason, Grant, Network, Status, Via
 from jit.domain.pathrules import MachineView, PathRule
+from jit.domain.world import Rests, rests_elsewhere
 
 GRACE = {
     Via.FIREWALL: timedelta(minutes=10),
@@ -40,8 +41,26 @@ an end that was promised comes before the others' access, which is then asked fo
 OVERDUE = timedelta(minutes=30)
 """A path still there this long after its end is an alert."""
 
+UNLISTED = ""
+"""What a stranger's request holds that Azure lists without its sources: maybe any rule, so none
+is removed that may be theirs, and none counts as theirs."""
+
 _TOLD = {CloseReason.FAILED, CloseReason.SUPERSEDED, CloseReason.DENIED}
 """Reasons whose note says why, and outlives what the closing waits for."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Others:
+    """
+    What is not the grant's alone.
+
+    Attributes:
+        held: Sources of foreign requests in force on the VM port.
+        rests: What the grants of the policy rest on.
+    """
+
+    held: Sequence[str] = ()
+    rests: Rests = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -59,7 +78,7 @@ def work(
     view: MachineView,
     seen: Sequence[Entry],
     *,
-    held: Sequence[str],
+    others: Others,
     now: datetime,
 ) -> Closing:
     """
@@ -70,22 +89,23 @@ def work(
         group: All unfinished grants of the VM port, *grant* among them.
         view: A fresh look at the VM.
         seen: Defender's entries for the VM port, oldest first.
-        held: Sources of foreign requests in force on the VM port.
+        others: What strangers and other VM ports have a right to.
         now: Aware, UTC.
     """
     look = paths.look(grant, view)
     unclear = look.sight is paths.Sight.UNCLEAR
     own = _companions(grant, view)
     present = _telling(grant, view, unclear=unclear)
-    left = _left(grant, group, _here(present, grant, view), seen, held)
+    ours = [rule for rule in present if not rests_elsewhere(rule.id, grant, others.rests)]
+    left = _left(grant, group, _here(ours, grant, view), seen, others.held)
     if unclear and not own and not left:
         return Closing(grant=waits(grant, now, look.why, unclear=True))
     if not left and not own and not unclear and _absence_counts(grant, seen, now):
         return Closing(grant=_gone(grant, now))
     removals: tuple[PathRule, ...] = ()
     if now >= _from(grant):
-        alone = now >= _from(grant) + SHRINKS_WITHIN[grant.via]
-        removals = _removable(left, () if alone else group, present, held)
+        outlived = [rule for rule in left if _outlived(rule, grant, group, now)]
+        removals = _removable(left, group, present, others.held, outlived)
     return Closing(grant=waits(grant, now, _why(left, own)), removals=removals, companions=own)
 
 
@@ -93,12 +113,15 @@ def _telling(grant: Grant, view: MachineView, *, unclear: bool) -> tuple[PathRul
     """
     Return the rules of the VM port that what is listed can be believed about.
 
-    An NSG whose last update failed still lists a rule that could not be removed: nobody but the
-    broker would remove it again, and doing so repeats the update.
+    Another NSG that is being updated, or cannot be read, is no reason to leave a rule that was
+    read. An NSG whose last update failed still lists a rule that could not be removed: nobody but
+    the broker would remove it again, and doing so repeats the update.
     """
-    present = pathrules.rules_of_port(view, grant.port, grant.private_ips)
-    failed = {guard.id for guard in view.guards.values() if guard.failed}
-    return tuple(rule for rule in present if not unclear or rule.holder_id in failed)
+    present = pathrules.rules_of_port(view, grant.port, grant.private_ips, known=grant.rules)
+    telling = {guard.id for guard in view.guards.values() if guard.failed or guard.settled}
+    if view.firewall is not None and view.firewall.settled:
+        telling.add(view.firewall.id)
+    return tuple(rule for rule in present if not unclear or rule.holder_id in telling)
 
 
 def _here(rules: Iterable[PathRule], grant: Grant, view: MachineView) -> tuple[PathRule, ...]:
@@ -187,9 +210,8 @@ def _listed(rule: PathRule, grant: Grant, seen: Sequence[Entry]) -> bool:
 def _exceeds(rule: PathRule, others: Sequence[Grant], held: Sequence[str]) -> bool:
     """Whether *rule* lets in more than live grants and strangers' requests account for."""
     found = pathrules.readable(rule.sources)
-    return len(found) < len(rule.sources) or not all(
-        _entitled(network, others, held) for network in found
-    )
+    whole = 0 < len(found) == len(rule.sources)
+    return not whole or not all(_entitled(network, others, held) for network in found)
 
 
 def _entitled(source: Network, others: Sequence[Grant], held: Sequence[str]) -> bool:
@@ -226,15 +248,32 @@ def _removable(
     group: Sequence[Grant],
     present: Iterable[PathRule],
     held: Sequence[str],
+    outlived: Container[PathRule],
 ) -> tuple[PathRule, ...]:
-    """Return the rules of *left* that no live grant and no stranger's request rests on."""
+    """
+    Return the rules of *left* that no live grant and no stranger's request rests on.
+
+    Those that have *outlived* their time go from under live grants too.
+    """
     others = _wanting(group)
     stay = [rule for rule in present if not _exceeds(rule, others, held)]
     return tuple(
         rule
         for rule in left
-        if _spare(rule, stay, others) and not any(_overlap(rule, text) for text in held)
+        if (rule in outlived or _spare(rule, stay, others))
+        and not any(_overlap(rule, text) for text in held)
     )
+
+
+def _outlived(rule: PathRule, grant: Grant, group: Iterable[Grant], now: datetime) -> bool:
+    """
+    Whether *rule* has had its time to shrink since the last who must be out gave it back.
+
+    That may be later than *grant* did, whose own sources somebody else needed until then.
+    """
+    over = (each for each in group if each.status is Status.CLOSING)
+    shared = [each for each in over if pathrules.letting_in((rule,), each.sources)]
+    return all(now >= _from(each) + SHRINKS_WITHIN[each.via] for each in (grant, *shared))
 
 
 def _spare(rule: PathRule, stay: Iterable[PathRule], others: Iterable[Grant]) -> bool:

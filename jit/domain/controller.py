@@ -36,7 +36,7 @@ from jit.domain.limits import Limits
 from jit.domain.model import CloseReason, Grant, Network, Status, Via
 from jit.domain.pathrules import MachineView, PathRule
 from jit.domain.paths import Look, Sight
-from jit.domain.world import Context, World
+from jit.domain.world import Context, World, rests_elsewhere, rests_of
 
 OPENS_WITHIN = {
     Via.FIREWALL: timedelta(minutes=40),  # Defender's update behind two others of 3 to 5 minutes
@@ -74,9 +74,12 @@ def step(
         initiate_id: Fresh id for the initiate that this step may ask for.
         limits: The broker's own limits, for deciding again.
     """
-    context = Context(world=world, now=now, initiate_id=initiate_id, limits=limits)
+    every = tuple(grants)
+    context = Context(
+        world=world, now=now, initiate_id=initiate_id, limits=limits, rests=rests_of(every)
+    )
     parts: list[Step] = []
-    for group in _groups(grants):
+    for group in _groups(every):
         taken = [wish for part in parts for wish in part.companions]
         parts.append(_port(group, context, taken))
     return Step(
@@ -113,7 +116,7 @@ def _port(group: Sequence[Grant], context: Context, taken: Sequence[Companion]) 
     seen = entries.of_port(world.entries, group[0].vm_id, group[0].port)
     grants = [memory.by_entries(grant, seen, context) for grant in grants]
     grants, excesses = _narrowed(grants, view, seen, context)
-    grants = claiming.claimed(grants, view, seen, context)
+    grants = _claimed(grants, view, seen, context)
     grants = [replace(g, handover_at=sharing.announced(g, grants, now=now)) for g in grants]
     asked = excess.asked_for(grants, context.strangers(seen))
     looks = {grant.id: paths.look(grant, view, asked) for grant in grants if grant.live}
@@ -122,15 +125,26 @@ def _port(group: Sequence[Grant], context: Context, taken: Sequence[Companion]) 
     recorded = frozenset() if stranger else sharing.union(grants)
     until = current.ends_at if current is not None else None
     grants = [
-        _looked(_recorded(grant, looks[grant.id], view, recorded), looks[grant.id], until, now)
-        if grant.live
-        else grant
+        _looked(
+            _recorded(grant, looks[grant.id], view, recorded, context), looks[grant.id], until, now
+        )
+        if grant.wants_path or grant.status is Status.CLOSING
+        else grant  # a new one has asked for nothing, so no rule is its own
         for grant in grants
     ]
     grants, asks = asking.asked(grants, looks, view, seen, context)
     grants, companions = _accompanied(grants, looks, view, taken, context)
     done = _closed(grants, asks, companions, view, seen, context)
     return replace(done, excesses=excesses)
+
+
+def _claimed(
+    grants: Sequence[Grant], view: MachineView, seen: Sequence[Entry], context: Context
+) -> list[Grant]:
+    """Decide about new grants; where their VM was read only in part they alone wait for it."""
+    if armid.key(view.vm.id) not in context.world.unreadable:
+        return claiming.claimed(grants, view, seen, context)
+    return [_blind(g, context) if g.status is Status.PENDING else g for g in grants]
 
 
 def _narrowed(
@@ -141,7 +155,7 @@ def _narrowed(
     done: list[Grant] = []
     wide: list[Excess] = []
     for grant in grants:
-        rules = pathrules.rules_of_port(view, grant.port, grant.private_ips)
+        rules = pathrules.rules_of_port(view, grant.port, grant.private_ips, known=grant.rules)
         found = excess.found(grant, asked, seen, rules)
         done.append(excess.closed(grant, found, context) if found else grant)
         wide += [found] if found else []
@@ -162,10 +176,18 @@ def _blind(grant: Grant, context: Context) -> Grant:
     return replace(grant, note=why, next_check_at=min(ends))
 
 
-def _recorded(grant: Grant, look: Look, view: MachineView, asked: frozenset[Network]) -> Grant:
+def _recorded(
+    grant: Grant, look: Look, view: MachineView, asked: frozenset[Network], context: Context
+) -> Grant:
     """Write down the rules of a path that open what was *asked*, and nothing more."""
     there = pathrules.addresses(view.vm)
-    own = [rule for rule in look.rules if rule.target in there and _asked_for(rule, asked)]
+    own = [
+        rule
+        for rule in look.rules
+        if rule.target in there
+        and _asked_for(rule, asked)
+        and not rests_elsewhere(rule.id, grant, context.rests)
+    ]
     if not own or look.sight is Sight.UNCLEAR:
         return grant
     whole = look.sight in {Sight.OPEN, Sight.BLOCKED}  # what is partial is still on its way
@@ -272,7 +294,9 @@ def _closed(
     seen: Sequence[Entry],
     context: Context,
 ) -> Step:
-    held = tuple(text for entry in context.strangers(seen) for text in entry.sources)
+    strangers = context.strangers(seen)
+    held = tuple(text for entry in strangers for text in entry.sources or (closing.UNLISTED,))
+    others = closing.Others(held=held, rests=context.rests)
     done: list[Grant] = []
     removals: list[PathRule] = []
     companion_removals: list[str] = []
@@ -280,7 +304,7 @@ def _closed(
         if grant.status is not Status.CLOSING:
             done.append(grant)
             continue
-        result = closing.work(grant, grants, view, seen, held=held, now=context.now)
+        result = closing.work(grant, grants, view, seen, others=others, now=context.now)
         removals.extend(
             rule
             for rule in result.removals

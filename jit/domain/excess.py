@@ -62,7 +62,8 @@ def found(
         return Excess(grant_id=grant.id, resource=grant.policy_id, reason=why)
     recorded = {armid.key(rule_id) for rule_id in grant.rules}
     for rule in rules:
-        if armid.key(rule.id) in recorded and not pathrules.opens_only(rule, asked):
+        narrow = rule.exact and pathrules.opens_only(rule, asked)
+        if armid.key(rule.id) in recorded and not narrow:
             why = f"somebody widened rule {rule.name}"
             return Excess(grant_id=grant.id, resource=rule.id, reason=why)
     return None

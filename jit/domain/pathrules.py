@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
+from ipaddress import ip_network
 
 from jit.domain import armid
 from jit.domain.addresses import network
@@ -100,22 +101,29 @@ def addresses(vm: VirtualMachine) -> tuple[str, ...]:
 
 
 def rules_of_port(
-    view: MachineView, port: int, recorded: Iterable[str] = ()
+    view: MachineView, port: int, recorded: Iterable[str] = (), *, known: Iterable[str] = ()
 ) -> tuple[PathRule, ...]:
     """
     Return Defender's rules that let anybody reach one port of a VM.
 
     *recorded* are addresses the VM had when its rules were first seen: a rule for an address it
-    no longer has is still its rule.
+    no longer has is still its rule. *known* are ids of rules that led to it alone when they were
+    recorded: they count, not as ``exact``, wherever else somebody has made them lead.
     """
     ips = frozenset({*addresses(view.vm), *recorded})
-    return (*_allows(view, port, ips), *_nats(view, port, ips))
+    ids = frozenset(map(armid.key, known))
+    return (*_allows(view, port, ips, ids), *_nats(view, port, ips))
 
 
-def _allows(view: MachineView, port: int, ips: frozenset[str]) -> Iterator[PathRule]:
+def _allows(
+    view: MachineView, port: int, ips: frozenset[str], known: frozenset[str]
+) -> Iterator[PathRule]:
     for guard in view.guards.values():
         for allow in guard.allows:
             targets = ips & {text.removesuffix("/32") for text in allow.destinations}
+            exact = bool(targets) and _lone(allow, port) and not allow.faults
+            if not targets and armid.key(allow.id) in known:
+                targets = frozenset(ip for ip in ips if _may_reach(ip, allow.destinations))
             if targets and any(port in ports for ports in allow.ports):
                 yield PathRule(
                     id=allow.id,
@@ -124,10 +132,15 @@ def _allows(view: MachineView, port: int, ips: frozenset[str]) -> Iterator[PathR
                     collection=None,
                     sources=allow.sources,
                     target=min(targets),
-                    exact=_lone(allow, port) and not allow.faults,
+                    exact=exact,
                     vm_id=view.vm.id,
                     port=port,
                 )
+
+
+def _may_reach(ip: str, destinations: Iterable[str]) -> bool:
+    """Whether *destinations* contain *ip*, or cannot be read: ``*``, a tag, a range."""
+    return any(network(text) is None or covered(ip_network(ip), (text,)) for text in destinations)
 
 
 def _lone(allow: JitAllow, port: int) -> bool:
@@ -171,10 +184,15 @@ def letting_in(rules: Iterable[PathRule], sources: Iterable[Network]) -> tuple[P
 
 
 def opens_only(rule: PathRule, allowed: Iterable[Network]) -> bool:
-    """Tell whether *rule* lets in nobody outside the prefixes that are *allowed*."""
+    """
+    Tell whether *rule* lets in nobody outside the prefixes that are *allowed*.
+
+    One that names no source by its prefix, but an IP group, may let in anybody.
+    """
     texts = tuple(str(prefix) for prefix in allowed)
     prefixes = readable(rule.sources)
-    return len(prefixes) == len(rule.sources) and all(covered(item, texts) for item in prefixes)
+    whole = 0 < len(prefixes) == len(rule.sources)
+    return whole and all(covered(item, texts) for item in prefixes)
 
 
 def readable(texts: Iterable[str]) -> tuple[Network, ...]:
@@ -183,7 +201,7 @@ def readable(texts: Iterable[str]) -> tuple[Network, ...]:
 
 
 def _touches(rule: PathRule, source: Network) -> bool:
-    return any(_overlaps(text, source) for text in rule.sources)
+    return not rule.sources or any(_overlaps(text, source) for text in rule.sources)
 
 
 def _overlaps(text: str, source: Network) -> bool:

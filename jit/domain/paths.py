@@ -50,7 +50,7 @@ class Look:
         connection: What to connect to, once ``open``.
         why: A sentence for people.
         blocked_by: Per NSG id, the priority of the rule that stops the firewall's address.
-        leaving: While ``unclear``: the firewall is updated to what no longer lets all of it in.
+        leaving: While ``unclear``: what is listed already no longer lets all of it in.
     """
 
     sight: Sight
@@ -96,10 +96,13 @@ def look(grant: Grant, view: MachineView, asked: Iterable[Network] | None = None
 
 
 def _leaving(grant: Grant, view: MachineView, rules: Sequence[PathRule]) -> bool:
-    """Whether the firewall lists rules already by which packets will not pass."""
-    if grant.via is not Via.FIREWALL or view.firewall is None:
+    """Whether what is listed could be read, and will not let all of it in."""
+    nic = view.vm.interface
+    behind = grant.via is Via.FIREWALL
+    if nic is None or (view.firewall is None if behind else view.guards_of(nic) is None):
         return False
-    texts = [text for rule in rules if rule.collection is not None for text in rule.sources]
+    kind = [r for r in rules if (r.collection is not None) is behind and r.target == nic.private_ip]
+    texts = [text for rule in kind for text in rule.sources]
     return not all(covered(source, texts) for source in grant.sources)
 
 
@@ -161,6 +164,9 @@ def _through_nsg(grant: Grant, view: MachineView, rules: Sequence[PathRule]) -> 
     if verdict is not None:
         return Look(sight=Sight.BLOCKED, rules=tuple(rules), why=verdict[0])
     address = nic.public_ip if grant.via is Via.PUBLIC_IP else nic.private_ip
+    if not (address or nic.public_ip_id):  # a stopped VM's dynamic address comes when it starts
+        why = "the VM's interface has no public address any more"
+        return Look(sight=Sight.BLOCKED, rules=tuple(rules), why=why)
     return _open(grant, rules, address or nic.private_ip, grant.port)
 
 

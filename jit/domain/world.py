@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 
@@ -11,6 +11,9 @@ from jit.domain.entries import Entry
 from jit.domain.limits import Limits
 from jit.domain.model import Grant, Via
 from jit.domain.pathrules import MachineView
+
+VmPort = tuple[str, int]
+"""Key of a VM, and a port."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -21,7 +24,9 @@ class World:
     Attributes:
         found: False when Azure says that the policy does not exist.
         entries: Defender's requests of the policy, oldest first.
-        machines: By VM key; a VM that could not be read is missing and named in *unreadable*.
+        machines: By VM key; a VM of which nothing is known is missing.
+        unreadable: Why a VM was not read in whole: nothing new is decided about there, even where
+            *machines* tells what is known of it.
         known: Initiate ids that this broker stored: on live grants and on tombstones.
         turns: Keys of the firewalls that this step may have changed.
         asks_from: Azure wanted us to ask for nothing before; closing does not wait for it.
@@ -36,6 +41,32 @@ class World:
     asks_from: datetime | None = None
 
 
+Rests = Mapping[str, frozenset[VmPort]]
+"""Keys of the rules that open paths rest on, each with its VM ports."""
+
+
+def rests_of(grants: Iterable[Grant]) -> dict[str, frozenset[VmPort]]:
+    """Return which VM ports rest on each recorded rule, by the rule's key."""
+    found: dict[str, frozenset[VmPort]] = {}
+    for grant in grants:
+        if grant.wants_path:
+            door = frozenset({(armid.key(grant.vm_id), grant.port)})
+            for rule in map(armid.key, grant.rules):
+                found[rule] = found.get(rule, frozenset()) | door
+    return found
+
+
+def rests_elsewhere(rule_id: str, grant: Grant, rests: Rests) -> bool:
+    """
+    Tell whether a rule is another VM port's, and was not recorded for that of *grant*.
+
+    One NSG may guard two networks whose addresses overlap: the same rule fits both VMs.
+    """
+    key = armid.key(rule_id)
+    door = (armid.key(grant.vm_id), grant.port)
+    return bool(rests.get(key, frozenset()) - {door}) and key not in map(armid.key, grant.rules)
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Context:
     """
@@ -45,12 +76,14 @@ class Context:
         now: Aware, UTC.
         initiate_id: Fresh id for the initiate that this step may ask for.
         limits: The broker's own limits, for deciding again.
+        rests: What the grants of the policy rest on.
     """
 
     world: World
     now: datetime
     initiate_id: str
     limits: Limits
+    rests: Rests = field(default_factory=dict)
 
     def foreign(self, entry: Entry) -> bool:
         """Tell whether *entry* is of no initiate that we stored."""

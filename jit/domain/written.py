@@ -14,7 +14,7 @@ from datetime import datetime, timedelta
 from hashlib import sha256
 
 from jit.domain import armid, pathrules
-from jit.domain.model import Grant, Via
+from jit.domain.model import Grant
 from jit.domain.pathrules import MachineView, PathRule
 from jit.domain.sharing import covered
 
@@ -55,24 +55,26 @@ def may_appear(grant: Grant, now: datetime) -> bool:
 
 
 def observed(grant: Grant, own: Sequence[PathRule], view: MachineView) -> Grant:
-    """Note whether *own*, rules of a path that is there, are new ones in every place, for all."""
+    """Note whether *own*, rules of a path that is there, are new in each NSG, for each address."""
     if grant.written or grant.before is None:
         return grant
     new = [rule for rule in own if mark(rule) not in grant.before]
-    if not all(_lets_all_in(grant, new, holder) for holder in _holders(grant, view)):
+    if not all(_lets_all_in(grant, new, door) for door in _doors(view)):
         return grant
     return replace(grant, written=True, before=())
 
 
-def _lets_all_in(grant: Grant, rules: Iterable[PathRule], holder: str) -> bool:
-    texts = [text for rule in rules if armid.key(rule.holder_id) == holder for text in rule.sources]
+def _lets_all_in(grant: Grant, rules: Iterable[PathRule], door: tuple[str, str]) -> bool:
+    here = [rule for rule in rules if (armid.key(rule.holder_id), rule.target) == door]
+    texts = [text for rule in here for text in rule.sources]
     return all(covered(source, texts) for source in grant.sources)
 
 
-def _holders(grant: Grant, view: MachineView) -> set[str]:
-    """Return everything that Defender writes a rule into for one path."""
-    nic = view.vm.interface
-    holders = {armid.key(nsg_id) for nsg_id in (nic.nsg_ids if nic else ())}
-    if grant.via is Via.FIREWALL and view.firewall is not None:
-        holders.add(armid.key(view.firewall.id))
-    return holders
+def _doors(view: MachineView) -> set[tuple[str, str]]:
+    """Return what Defender may write rules into for one path, for which address each."""
+    nics = [nic for nic in view.vm.interfaces if nic.private_ip]
+    doors = {(armid.key(nsg_id), nic.private_ip) for nic in nics for nsg_id in nic.nsg_ids}
+    first = view.vm.interface
+    if view.firewall is not None and first is not None:
+        doors.add((armid.key(view.firewall.id), first.private_ip))
+    return doors

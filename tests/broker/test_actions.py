@@ -47,9 +47,16 @@ def broker():
     return InProcess()
 
 
-@pytest.mark.parametrize(("source", "kept"), [(HERE, []), (THERE, [DB01])])
-def test_a_rule_that_a_request_made_meanwhile_may_rest_on_is_not_removed(broker, source, kept):
+@pytest.mark.parametrize(
+    ("sources", "listed", "kept"),
+    [([HERE], True, []), ([THERE], True, [DB01]), ([HERE, THERE], False, [])],
+    ids=["for it", "for another", "for we know not whom"],
+)
+def test_a_rule_that_a_request_made_meanwhile_may_rest_on_is_not_removed(
+    broker, sources, listed, kept
+):
     """Somebody used the portal between the look and the removal."""
+    broker.sim.options(echoPrefixLists=listed)
     actions = Actions(
         lambda: broker.azure.policies, lambda: broker.azure.network, Turns(broker.store)
     )
@@ -64,7 +71,7 @@ def test_a_rule_that_a_request_made_meanwhile_may_rest_on_is_not_removed(broker,
         vm_id=DB01,
         port=22,
     )
-    broker.sim.initiate(DB01, 22, source, 60, as_="petra")
+    broker.sim.initiate(DB01, 22, sources if len(sources) > 1 else sources[0], 60, as_="petra")
 
     found = actions.still_removable(policy_of(DB01), [rule], frozenset())
 

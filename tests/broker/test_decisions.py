@@ -1,6 +1,7 @@
 """What people decide about a request under way: give it back, keep it longer."""
 
 import json
+from dataclasses import replace
 from datetime import timedelta
 
 import pytest
@@ -302,6 +303,34 @@ def test_what_has_ended_cannot_be_extended(broker, opened):
 
     with pytest.raises(Conflict):
         broker.extend(opened, HOUR)
+
+
+@pytest.mark.parametrize("late", [timedelta(0), timedelta(minutes=15)], ids=["just now", "before"])
+def test_what_is_past_its_end_cannot_be_extended_though_nobody_has_looked(broker, opened, late):
+    """The end was fixed: that no worker came to see it makes it no later."""
+    before = broker.grant(opened)
+    broker.queues.lose()
+    broker.advance(before.expires_at + late - broker.now)
+
+    with pytest.raises(Conflict, match="the request is closing"):
+        broker.extend(opened, HOUR)
+
+    assert broker.grant(opened) == before
+
+
+def test_of_several_grants_none_that_is_past_its_end_is_extended(broker):
+    """Each has an end of its own; the others go on."""
+    request_id = broker.ask(wish((farm(1), farm(2))))
+    broker.live(1)
+    held = broker.whole(request_id).rows[0]
+    over = replace(held.grants[0], expires_at=broker.now)
+    broker.store.save([(held, (over,))], [])
+
+    broker.extend(request_id, HOUR)
+
+    ends = {grant.vm_id: grant.expires_at for grant in broker.whole(request_id).grants}
+    assert ends.pop(over.vm_id) == over.expires_at
+    assert list(ends.values()) == [(broker.now + HOUR).replace(microsecond=0)]
 
 
 def test_an_extension_is_decided_by_todays_policy(broker):

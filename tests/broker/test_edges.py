@@ -2,14 +2,20 @@
 
 import copy
 import logging
+from datetime import timedelta
 
 import pytest
 
-from tests.broker.inprocess import ALICE, HERE, OLGA, farm, wish
+from tests.broker.inprocess import ALICE, BOB, HERE, OLGA, THERE, farm, wish
 from tests.broker.reconciling import NSG_FARM, Reconciling, told
 from tests.local.azure.sim import FW_PROD, PRODUCTION, WEB01
 
 READS = "Microsoft.Network/networkSecurityGroups/read"
+PARTS = [
+    "Microsoft.Compute/virtualMachines/read",
+    "Microsoft.Network/networkInterfaces/read",
+    "Microsoft.Network/virtualNetworks/read",
+]
 LOCKED = {"status": 409, "code": "ScopeLocked"}
 LEAVES = {"match": {"path": "nsg-farm-1"}, "times": None, "leaveRules": True}
 LATER = "10.21.0.201"
@@ -299,6 +305,93 @@ def test_a_permission_that_is_given_back_lets_the_grant_close(it):
     it.broker.live(17)
 
     assert it.broker.status(request_id) == "closed"
+
+
+@pytest.fixture(params=PARTS, ids=["vm", "interface", "network"])
+def half_read(it, request):
+    """Alice's path is open; a part of her VM that only opening needs may not be read."""
+    request_id = it.opened()
+    denied(it, request.param)
+    return request_id
+
+
+@pytest.mark.parametrize(
+    ("days", "waits"), [(0, "pending"), (5, "scheduled")], ids=["due", "scheduled"]
+)
+def test_what_a_new_request_waits_for_keeps_nobody_elses_path_open(it, half_read, days, waits):
+    """Whether the new one may open cannot be told; that the other one must close is known."""
+    start = it.broker.now + timedelta(days=days, seconds=1)
+    other = it.broker.ask(wish(farm(1), source=THERE, startTime=start.isoformat()), BOB)
+    it.broker.live(1)
+    it.broker.revoke(half_read)
+
+    it.broker.live(3)
+
+    assert it.broker.status(half_read) == "closed"
+    assert not it.broker.reachable(farm(1))
+    assert it.broker.status(other) == waits
+
+
+def test_a_request_that_starts_later_makes_nobody_read_more(it):
+    """There is nothing to decide about it yet: closing rests on NSGs and the firewall alone."""
+    request_id = it.opened()
+    start = it.broker.now + timedelta(days=5)
+    it.broker.ask(wish(farm(1), source=THERE, startTime=start.isoformat()), BOB)
+    before = it.broker.calls.count("arm.get")
+    it.broker.revoke(request_id)
+
+    it.broker.live(3)
+
+    assert it.broker.status(request_id) == "closed"
+    assert it.broker.calls.count("arm.get") == before
+
+
+def test_a_vm_that_is_read_in_part_opens_for_nobody_new(it, half_read):
+    """Who has a path keeps it; who waits is neither let in nor denied, and told why."""
+    other = it.broker.ask(wish(farm(1), source=THERE), BOB)
+
+    passed(it)
+
+    grant = it.broker.grant(other)
+    assert (grant.status, grant.expires_at) == ("pending", None)
+    assert "may not read" in grant.note
+    assert it.broker.status(half_read) == "open"
+    assert not it.broker.reachable(farm(1), source=THERE)
+    assert len(it.broker.initiates()) == 1
+
+
+def test_who_waited_for_a_part_of_a_vm_gets_in_once_it_can_be_read(it, half_read):
+    """At the latest a minute afterwards, and nobody is cut off by it."""
+    other = it.broker.ask(wish(farm(1), source=THERE), BOB)
+    it.broker.live(10)
+    denied(it)
+
+    it.broker.live(3)
+
+    assert (it.broker.status(half_read), it.broker.status(other)) == ("open", "open")
+
+
+def test_who_waits_takes_no_rule_of_an_open_request_for_the_own(it, half_read):
+    """The same source, the same port: what was never asked of Azure is given back at once."""
+    other = it.broker.ask(wish(farm(1)), BOB)
+    it.broker.live(2)
+
+    it.broker.revoke(other, BOB)
+
+    assert it.broker.grant(other).rules == ()
+    assert (it.broker.status(half_read), it.broker.status(other)) == ("open", "closed")
+
+
+def test_a_scheduled_request_takes_no_rule_of_an_open_one_for_its_own(it):
+    """It can be given back while the same source has a path already."""
+    start = it.broker.now + timedelta(hours=3)
+    other = it.broker.ask(wish(farm(1), startTime=start.isoformat()), BOB)
+    request_id = it.opened()
+
+    it.broker.revoke(other, BOB)
+
+    assert it.broker.grant(other).rules == ()
+    assert (it.broker.status(request_id), it.broker.status(other)) == ("open", "closed")
 
 
 def test_a_firewall_that_stays_failed_is_an_alert_that_says_so(it, caplog):

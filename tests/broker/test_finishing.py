@@ -3,10 +3,13 @@
 from dataclasses import replace
 from datetime import timedelta
 
+import pytest
+
 from jit.broker.finishing import FINISHED
 from jit.domain import lifetime
 from jit.domain.model import CloseReason
-from tests.broker.inprocess import farm, policy_of, wish
+from tests.broker.inprocess import DAVE, THERE, farm, policy_of, wish
+from tests.fakes.calls import Crash
 
 
 def cancelled(broker, number):
@@ -68,3 +71,32 @@ def test_a_closed_row_is_postponed_as_a_whole(broker):
 
     (row,) = (each for each in broker.store.of_policy(policy_id) if len(each.grants) > 1)
     assert all(grant.next_check_at > broker.now for grant in row.grants)
+
+
+def dies_before_history(broker):
+    """Let the process die when it is about to move a request to history."""
+
+    def die(name: str, _: int) -> None:
+        if name == "history.write":
+            raise Crash
+
+    broker.calls.before = die
+    with pytest.raises(Crash):
+        broker.live(5)
+    broker.calls.before = lambda *_: None
+    broker.queues.lose()
+
+
+def test_what_a_dead_pass_left_to_move_is_still_known_for_ours(broker):
+    """Defender goes on listing its request: to a newcomer that is no stranger's."""
+    first = broker.ask(wish(farm(1)))
+    broker.live(2)
+    broker.revoke(first)
+    dies_before_history(broker)
+    closed = broker.status(first)
+
+    second = broker.ask(wish(farm(1), source=THERE), DAVE)
+    broker.live(3)
+
+    assert closed == "closed"
+    assert broker.status(second) == "open"

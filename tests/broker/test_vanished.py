@@ -4,9 +4,9 @@ from datetime import timedelta
 
 import pytest
 
-from tests.broker.inprocess import farm, wish
+from tests.broker.inprocess import BOB, THERE, farm, wish
 from tests.broker.reconciling import NSG_FARM, Reconciling
-from tests.local.azure.sim import FW_PROD, PRODUCTION, WEB01
+from tests.local.azure.sim import DEVELOPMENT, FW_PROD, PRODUCTION, WEB01
 
 HOURS = 90  # minutes: an hour's access, its grace, some passes
 
@@ -56,6 +56,43 @@ def test_a_revoked_grant_of_a_deleted_vm_closes_at_once(it):
 
     assert it.broker.status(request_id) == "closed"
     assert rules(it) == []
+
+
+@pytest.mark.parametrize(
+    ("days", "waits"), [(0, "pending"), (5, "scheduled")], ids=["due", "scheduled"]
+)
+@pytest.mark.parametrize("compared", [True, False], ids=["compared", "not compared"])
+def test_a_new_request_keeps_no_rule_of_a_deleted_vm(it, days, waits, compared):
+    """Where to look for others' rules is remembered, whoever waits for a VM that is gone."""
+    it.broker.sim.faults({"match": {"path": "nsg-farm-1"}, "times": None, "leaveRules": True})
+    request_id = it.opened()
+    start = it.broker.now + timedelta(days=days, minutes=1)
+    other = it.broker.ask(wish(farm(1), source=THERE, startTime=start.isoformat()), BOB)
+    it.edit(**{farm(1): None})
+    it.broker.live(2)
+    if compared:
+        it.run()
+    it.broker.revoke(request_id)
+
+    it.broker.live(3)
+
+    assert it.broker.status(request_id) == "closed"
+    assert rules(it) == []
+    assert it.broker.status(other) == waits
+
+
+def test_nothing_new_opens_on_a_vm_that_is_only_remembered(it, monkeypatch):
+    """What grants remember of a VM says where their rules were, not who may be let in."""
+    it.opened()
+    other = it.broker.accept(wish(farm(1), source=THERE), BOB).request.id
+    monkeypatch.setattr(it.broker.observer, "machines", lambda *_, **__: ())
+    it.broker.store.remember_machines(DEVELOPMENT, (), complete=True)
+
+    it.broker.live(5)
+
+    grant = it.broker.grant(other)
+    assert (grant.status, grant.note) == ("pending", "the VM was not found")
+    assert not it.broker.reachable(farm(1), source=THERE)
 
 
 def test_a_grant_that_was_not_seen_yet_on_a_deleted_vm_is_given_up(it):

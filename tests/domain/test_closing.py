@@ -7,10 +7,11 @@ from ipaddress import ip_network
 import pytest
 
 from jit.domain import pathrules, paths
-from jit.domain.closing import GRACE, SHRINKS_WITHIN, work
+from jit.domain.closing import GRACE, SHRINKS_WITHIN, UNLISTED, Others, work
 from jit.domain.companion import companion_name
 from jit.domain.model import CloseReason, Status, Via
-from tests.domain.bodies import NOW
+from jit.domain.world import rests_of
+from tests.domain.bodies import NOW, vm_id
 from tests.domain.firewalls import FIREWALL_ID, JIT_COLLECTION
 from tests.domain.grants import (
     ELSEWHERE,
@@ -19,9 +20,11 @@ from tests.domain.grants import (
     MINUTE,
     NEXT,
     OFFICE,
+    OTHER_NSG_ID,
     a_firewall,
     a_guard,
     a_nat,
+    a_nic,
     a_view,
     an_allow,
     an_entry,
@@ -48,9 +51,10 @@ def a_closing(name="g1", reason=CloseReason.REVOKED, **changes):
     )
 
 
-def closed(grant, view, *others, seen=(), held=(), now=NOW):
+def closed(grant, view, *others, seen=(), held=(), rests=None, now=NOW):
     """The outcome of one look at a closing grant."""
-    return work(grant, (grant, *others), view, seen, held=held, now=now)
+    around = Others(held=held, rests=rests or {})
+    return work(grant, (grant, *others), view, seen, others=around, now=now)
 
 
 def removed(outcome):
@@ -161,6 +165,69 @@ def test_a_removal_that_failed_in_azure_is_repeated():
     outcome = closed(a_closing(rules=(rule_id(),)), a_view(stuck), now=LATER)
 
     assert removed(outcome) == OURS
+    assert outcome.grant.status is Status.CLOSING
+
+
+@pytest.mark.parametrize("sibling", [a_guard(nsg_id=OTHER_NSG_ID, settled=False), None])
+def test_a_rule_goes_though_another_nsg_cannot_be_judged(sibling):
+    """What is read of it is enough to remove it, and not enough to call the path gone."""
+    nics = (a_nic(), a_nic(id=f"{a_nic().id}-2", nsg_ids=(OTHER_NSG_ID,), primary=False))
+    held = [a_guard(an_allow()), *([sibling] if sibling else [])]
+    bare = [a_guard(), *([sibling] if sibling else [])]
+    grant = a_closing(rules=(rule_id(),))
+
+    assert removed(closed(grant, a_view(*held, interfaces=nics), now=LATER)) == OURS
+    after = closed(grant, a_view(*bare, interfaces=nics), now=LATER)
+    assert after.grant.status is Status.CLOSING
+
+
+@pytest.mark.parametrize("widened", ["*", "10.1.1.0/24", "VirtualNetwork"])
+def test_a_recorded_rule_goes_wherever_somebody_has_made_it_lead(widened):
+    """It lets the person in still; that it lets them in elsewhere too is no reason to keep it."""
+    view = a_view(a_guard(an_allow(to=widened)))
+
+    outcome = closed(a_closing(rules=(rule_id(),)), view, now=LATER)
+
+    assert removed(outcome) == OURS
+    assert outcome.grant.status is Status.CLOSING
+
+
+def test_a_rule_that_leads_to_a_whole_network_and_was_not_recorded_is_somebody_elses():
+    """Defender's rules lead to one address."""
+    outcome = closed(a_closing(), a_view(a_guard(an_allow(to="10.1.1.0/24"))), now=LATER)
+
+    assert outcome.removals == ()
+
+
+def test_a_recorded_nat_rule_whose_sources_became_an_ip_group_goes():
+    """Nobody can say who is in the group: the person may be."""
+    nat = a_nat(sourceAddresses=[], sourceIpGroups=["/ipGroups/admins"])
+    view = behind(a_firewall(nat), a_guard())
+    (rule,) = pathrules.rules_of_port(view, 22)
+
+    outcome = closed(through_firewall(a_closing(rules=(rule.id,))), view, now=LATER)
+
+    assert removed(outcome) == [rule.name]
+    assert outcome.grant.status is Status.CLOSING
+
+
+def test_a_rule_that_another_vm_rests_on_is_left_to_it():
+    """One NSG may guard two networks whose addresses overlap."""
+    rests = rests_of([an_open("g2", vm_id=vm_id("web02"), rules=(rule_id(2),))])
+    view = a_view(a_guard(an_allow(), an_allow(number=2, priority=101)))
+
+    outcome = closed(a_closing(rules=(rule_id(),)), view, rests=rests, now=LATER)
+
+    assert removed(outcome) == OURS
+
+
+def test_no_rule_goes_while_a_strangers_request_is_listed_without_its_sources():
+    """It may be theirs; and nothing says that it is, so the grant is not closed over it."""
+    view = a_view(a_guard(an_allow()))
+
+    outcome = closed(a_closing(rules=(rule_id(),)), view, held=(UNLISTED,), now=LATER)
+
+    assert outcome.removals == ()
     assert outcome.grant.status is Status.CLOSING
 
 
@@ -409,6 +476,20 @@ def test_a_shared_rule_goes_where_azure_does_not_take_its_successor(via):
     after = closed(leaving, shared, other, now=NOW + SHRINKS_WITHIN[via])
 
     assert (before.removals, removed(after)) == ((), OURS)
+
+
+def test_a_shared_rules_time_to_shrink_begins_with_the_last_who_gave_it_back():
+    """Who left long ago, from where somebody else still is, does not hurry what comes now."""
+    shared = a_view(a_guard(an_allow("203.0.113.7", "198.51.100.0/24")))
+    early = a_closing(rules=(rule_id(),))
+    live = an_open("g2", rules=(rule_id(),))
+    late = a_closing("g3", sources=(OFFICE,), closing_at=LATER, rules=(rule_id(),))
+    entry = an_entry("203.0.113.7", "198.51.100.0/24")
+
+    soon = closed(early, shared, live, late, seen=[entry], now=LATER)
+    then = closed(early, shared, live, late, seen=[entry], now=LATER + SHRINKS_WITHIN[early.via])
+
+    assert (removed(soon), removed(then)) == ([], OURS)
 
 
 def test_a_shared_rule_that_a_strangers_request_holds_stays_all_the_same():

@@ -592,6 +592,36 @@ def test_a_path_that_an_update_of_the_firewall_takes_away_is_not_open(nats, stat
     assert alone(grant, a_world(view, an_entry())).status is status
 
 
+@pytest.mark.parametrize("failed", [False, True])
+@pytest.mark.parametrize(
+    ("allows", "status"),
+    [((), Status.OPENING), ((an_allow(),), Status.OPEN)],
+    ids=["gone", "there"],
+)
+def test_a_path_that_an_update_of_its_nsg_takes_away_is_not_open(allows, status, failed):
+    """Whether the update goes on or has failed."""
+    view = a_view(replace(a_guard(*allows, settled=False), failed=failed))
+
+    assert alone(an_open(rules=(RULE_ID,)), a_world(view, an_entry())).status is status
+
+
+def test_an_nsg_that_cannot_be_read_is_no_reason_to_call_a_path_lost():
+    """Nothing is known of it."""
+    view = replace(a_view(), guards={})
+
+    assert alone(an_open(rules=(RULE_ID,)), a_world(view, an_entry())).status is Status.OPEN
+
+
+def test_a_rule_is_recorded_for_one_vm_only():
+    """One NSG may guard two networks whose addresses overlap: each VM has a rule of its own."""
+    other = an_open("g2", vm_id=vm_id("web02"), rules=(RULE_ID,))
+    world = a_world(OURS, an_entry())
+
+    first = stepped(an_opening("g1"), other, world=world).grants[0]
+
+    assert (first.rules, alone(an_opening("g1"), world).rules) == ((), (RULE_ID,))
+
+
 # ---- asking, and waiting for the answer ----------------------------------------------------------
 
 

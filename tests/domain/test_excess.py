@@ -97,6 +97,17 @@ def test_a_recorded_rule_that_somebody_widened_closes_its_grant_at_once(text):
     assert [rule.id for rule in done.removals] == [RULE_ID]
 
 
+@pytest.mark.parametrize("text", ["*", "10.1.1.0/24"])
+def test_a_recorded_rule_that_was_made_to_lead_elsewhere_closes_its_grant_at_once(text):
+    """The person may reach a whole network by what was asked for one VM."""
+    view = a_view(a_guard(an_allow(to=text)))
+
+    done = stepped(asked(an_open(rules=(RULE_ID,))), view, an_entry())
+
+    assert done.grants[0].status is Status.CLOSING
+    assert [rule.id for rule in done.removals] == [RULE_ID]
+
+
 def test_a_rule_for_those_who_share_the_port_is_not_too_wide():
     """Each of them asked for it."""
     both = frozenset({HOME, OFFICE})

@@ -195,10 +195,19 @@ def test_a_private_path_leads_to_the_private_address():
 
 def test_a_public_address_that_is_not_known_yet_shows_the_private_one():
     """A dynamic address of a stopped VM; better than none."""
-    found = look(GRANT, a_view(a_guard(an_allow()), interfaces=(a_nic(public_ip=None),)))
+    nic = a_nic(public_ip=None, public_ip_id=f"{NSG_ID}-pip")
+    found = look(GRANT, a_view(a_guard(an_allow()), interfaces=(nic,)))
 
     assert found.connection
     assert found.connection.address == VM
+
+
+def test_a_path_by_a_public_address_that_was_taken_away_is_not_open():
+    """The rule is there, and no way leads to it from where the person is."""
+    found = look(GRANT, a_view(a_guard(an_allow()), interfaces=(a_nic(public_ip=None),)))
+
+    assert found.sight is Sight.BLOCKED
+    assert found.why == "the VM's interface has no public address any more"
 
 
 @pytest.mark.parametrize(

@@ -107,6 +107,17 @@ def test_every_nsg_of_the_interface_is_waited_for():
     assert after(grant, a_view(first, second, interfaces=nics))
 
 
+def test_both_interfaces_are_waited_for():
+    """Defender opens a port on every interface of a VM, each with an NSG of its own maybe."""
+    second = a_nic(id=f"{a_nic().id}-2", nsg_ids=(OTHER_NSG,), private_ip="10.1.1.9", primary=False)
+    nics, first = (a_nic(), second), a_guard(an_allow())
+    late = a_guard(an_allow(to="10.1.1.9", number=2), nsg_id=OTHER_NSG)
+    grant = asked(a_view())
+
+    assert not after(grant, a_view(first, a_guard(nsg_id=OTHER_NSG), interfaces=nics))
+    assert after(grant, a_view(first, late, interfaces=nics))
+
+
 def test_two_initiates_in_a_row_cannot_be_told_apart():
     """The rule that appears may be the first one's; the second one's may follow."""
     grant = an_opening(written=False)
