@@ -132,8 +132,7 @@ class Calm(RuleBasedStateMachine):
 
     @rule(name=asked, span=durations)
     def extend(self, name: str, span: int) -> None:
-        """Somebody wants to stay: behind a firewall that is busy, maybe too late for no gap."""
-        self.neighbours.hold_up()
+        """Somebody wants to stay."""
         who = PEOPLE[self.bodies[name][1]]
         self.call(self.life.extend(name, span * MINUTE, who), f"{name} extended {self.acts}")
 

@@ -108,12 +108,7 @@ class Neighbours:
         for kind, change in _edits(address, port).items():
             for collection in _customers(body, kind)[:1]:
                 collection["properties"]["rules"][-1].update(deepcopy(change))
-        if self._write(body):
-            self.hold_up()
-
-    def hold_up(self) -> None:
-        """Let who stands behind the firewall wait: while it updates, no path is prolonged."""
-        self._disturb(WEB01, _REOPENED)
+        self._write(body)
 
     # ---- calls -----------------------------------------------------------------------------------
 
