@@ -18,12 +18,18 @@ ALPHABET = "abcdefghijklmnopqrstuvwxyz234567"
 
 @dataclass
 class Broker:
-    """The worker's loop without tables: look, decide, store, act."""
+    """
+    The worker's loop without tables: look, decide, store, act.
+
+    Attributes:
+        dies: The next pass that acts dies ``before`` its first call, or ``after`` its initiate.
+    """
 
     azure: Azure
     grants: dict[str, Grant] = field(default_factory=dict)
     known: set[str] = field(default_factory=set)
     passes: int = 0
+    dies: str = ""
 
     def look(self) -> Step:
         """Decide once, without storing or acting."""
@@ -42,8 +48,18 @@ class Broker:
         self.passes += 1
         self.grants |= {grant.id: grant for grant in done.grants}
         self.known |= {i for grant in done.grants for i in grant.initiates}
-        self._act(done, lost)
+        if not self._died(done):
+            self._act(done, lost)
         return done
+
+    def _died(self, done: Step) -> bool:
+        """Whether the process ends in the middle of this pass, with everything stored."""
+        if not self.dies or not (done.asks or done.removals or done.companion_removals):
+            return False
+        if self.dies == "after" and done.asks:
+            self._initiate(done)
+        self.dies = ""
+        return True
 
     def reconcile(self) -> None:
         """Compare everything with everything, as the timer does; remove what is left over."""
@@ -85,14 +101,17 @@ class Broker:
         for rule_id in done.companion_removals:
             self.azure.delete(rule_id)
         if done.asks and lost != "call":
-            newest = {g.initiates[-1] for g in done.grants if g.initiated_at == self.azure.now}
-            self.azure.initiate(done.asks, newest.pop())
+            self._initiate(done)
         if done.asks and not lost:
             self._answer(done)
         for wish in done.companions:
             self.azure.add_companion(wish.rule_id, wish.body)
         for path in done.removals:
             self._remove(path)
+
+    def _initiate(self, done: Step) -> None:
+        newest = {g.initiates[-1] for g in done.grants if g.initiated_at == self.azure.now}
+        self.azure.initiate(done.asks, newest.pop())
 
     def _answer(self, done: Step) -> None:
         asked = {ask.port for ask in done.asks}

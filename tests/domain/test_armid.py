@@ -114,7 +114,7 @@ def test_a_trick_is_no_vm_id(text):
 @pytest.mark.parametrize(
     "text",
     [
-        f"{IN_GROUP}/Microsoft.Compute/virtualMachineScaleSets/farm/virtualMachines/0",
+        f"{IN_GROUP}/Microsoft.Compute/virtualMachineScaleSets/pool/virtualMachines/0",
         f"{IN_GROUP}/Microsoft.Compute/virtualMachineScaleSets/farm",
         f"{IN_GROUP}/Microsoft.Compute/disks/web01",
         f"{IN_GROUP}/Microsoft.Compute/virtualMachines/web01/extensions/agent",

@@ -13,6 +13,7 @@ from tests.domain.grants import (
     HOUR,
     MINUTE,
     OFFICE,
+    OTHER_NSG_ID,
     a_firewall,
     a_guard,
     a_nat,
@@ -26,8 +27,6 @@ from tests.domain.grants import (
 )
 from tests.domain.nsgs import NSG_ID
 from tests.domain.test_controller import a_world, alone, stepped
-
-OTHER_NSG = f"{NSG_ID}-subnet"
 
 
 def guarded(*numbers, sources=()):
@@ -99,22 +98,24 @@ def test_behind_a_firewall_both_its_rules_are_waited_for(nats, allows, done):
 
 def test_every_nsg_of_the_interface_is_waited_for():
     """A rule that comes late into the subnet's NSG would outlast the grant."""
-    nics = (a_nic(nsg_ids=(NSG_ID, OTHER_NSG)),)
-    first, second = a_guard(an_allow()), a_guard(an_allow(), nsg_id=OTHER_NSG)
+    nics = (a_nic(nsg_ids=(NSG_ID, OTHER_NSG_ID)),)
+    first, second = a_guard(an_allow()), a_guard(an_allow(), nsg_id=OTHER_NSG_ID)
     grant = asked(a_view())
 
-    assert not after(grant, a_view(first, a_guard(nsg_id=OTHER_NSG), interfaces=nics))
+    assert not after(grant, a_view(first, a_guard(nsg_id=OTHER_NSG_ID), interfaces=nics))
     assert after(grant, a_view(first, second, interfaces=nics))
 
 
 def test_both_interfaces_are_waited_for():
     """Defender opens a port on every interface of a VM, each with an NSG of its own maybe."""
-    second = a_nic(id=f"{a_nic().id}-2", nsg_ids=(OTHER_NSG,), private_ip="10.1.1.9", primary=False)
+    second = a_nic(
+        id=f"{a_nic().id}-2", nsg_ids=(OTHER_NSG_ID,), private_ip="10.1.1.9", primary=False
+    )
     nics, first = (a_nic(), second), a_guard(an_allow())
-    late = a_guard(an_allow(to="10.1.1.9", number=2), nsg_id=OTHER_NSG)
+    late = a_guard(an_allow(to="10.1.1.9", number=2), nsg_id=OTHER_NSG_ID)
     grant = asked(a_view())
 
-    assert not after(grant, a_view(first, a_guard(nsg_id=OTHER_NSG), interfaces=nics))
+    assert not after(grant, a_view(first, a_guard(nsg_id=OTHER_NSG_ID), interfaces=nics))
     assert after(grant, a_view(first, late, interfaces=nics))
 
 

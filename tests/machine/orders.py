@@ -30,6 +30,8 @@ class Plot:
         sources: Index of each one's source: equal indices, equal sources.
         stranger: After which moment somebody uses the portal; None for never.
         theirs: Index of that one's source.
+        death: After which moment the process dies at its next calls; None for never.
+        dies: ``before`` them, or ``after`` the initiate, whose answer is lost.
     """
 
     order: tuple[int, ...]
@@ -37,12 +39,16 @@ class Plot:
     sources: tuple[int, ...]
     stranger: int | None = None
     theirs: int = 0
+    death: int | None = None
+    dies: str = ""
 
     def __str__(self) -> str:
         """Name it: ``0 1 0 1, expires revoked, sources 0 1, stranger 0 after 2``."""
         parts = [self.order, [how.value for how in self.leaving], ["sources", *self.sources]]
         if self.stranger is not None:
             parts.append(["stranger", self.theirs, "after", self.stranger])
+        if self.death is not None:
+            parts.append(["dies", self.dies, "its calls after", self.death])
         return ", ".join(" ".join(map(str, part)) for part in parts)
 
     def comes(self, who: int) -> int:
@@ -71,6 +77,13 @@ def with_a_stranger(quiet: Iterator[Plot], sources: tuple[int, ...]) -> Iterator
     for plot in quiet:
         for moment, theirs in itertools.product(range(len(plot.order) - 1), sources):
             yield replace(plot, stranger=moment, theirs=theirs)
+
+
+def with_a_death(quiet: Iterator[Plot]) -> Iterator[Plot]:
+    """Yield each plot with a death after each moment, before the calls and after the initiate."""
+    for plot in quiet:
+        for moment, dies in itertools.product(range(len(plot.order)), ("before", "after")):
+            yield replace(plot, death=moment, dies=dies)
 
 
 def _orders(people: int) -> Iterator[tuple[int, ...]]:

@@ -101,6 +101,8 @@ class Stage:
         return over and not self.azure.doors(PORT) and self.azure.busy_until is None
 
     def _act(self, moment: int, who: int) -> None:
+        if self.plot.death == moment:
+            self.broker.dies = self.plot.dies
         if moment == self.plot.comes(who):
             self._come(who)
         elif self.plot.leaving[who] is Leaving.REVOKED:

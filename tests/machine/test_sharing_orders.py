@@ -1,9 +1,9 @@
 """
 Who shares a VM port, in every order in which people can come and leave.
 
-Two people: each order, each way of leaving, equal and different sources, alone and with a stranger
-after each moment. Three people: the same without strangers. What is not here, crashes among it,
-is walked at random in ``test_machine``.
+Two people: each order, each way of leaving, equal and different sources, alone, with a stranger
+after each moment, and with a death after each moment. Three people: the same without strangers and
+deaths, which are walked at random in ``test_machine``.
 """
 
 from itertools import chain
@@ -11,7 +11,7 @@ from itertools import chain
 import pytest
 
 from jit.domain.model import Via
-from tests.machine.orders import plots, with_a_stranger
+from tests.machine.orders import plots, with_a_death, with_a_stranger
 from tests.machine.stage import Stage
 
 WAYS = pytest.mark.parametrize("via", [Via.PUBLIC_IP, Via.FIREWALL], ids=["nsg", "firewall"])
@@ -27,6 +27,13 @@ def played(found, via):
 def test_two_people_share_a_port_in_any_order(via):
     """Nobody is cut untold, widened or outlived; who is told of a hand-over has one."""
     assert played(plots(2, (EQUAL, DIFFERENT)), via) == []
+
+
+@WAYS
+@pytest.mark.parametrize("sources", [EQUAL, DIFFERENT], ids=["equal", "different"])
+def test_two_people_share_a_port_in_any_order_though_the_broker_dies(sources, via):
+    """At any moment, before its calls or with an initiate that nobody heard the answer of."""
+    assert played(with_a_death(plots(2, (sources,))), via) == []
 
 
 @WAYS
