@@ -256,20 +256,28 @@ def grant_doc(grant: Grant) -> dict[str, Any]:
 
 
 def grant_of(doc: Mapping[str, Any]) -> Grant:
-    """Read what ``grant_doc`` wrote."""
-    fields: dict[str, Any] = {name: doc[name] for name in _PLAIN}
-    fields |= {name: tuple(doc[name]) for name in _TEXTS}
-    fields |= {name: instant(doc[name]) if doc[name] else None for name in _INSTANTS}
-    link = doc["connection"]
+    """
+    Read what ``grant_doc`` wrote, in this version or an older one.
+
+    A field that an older version did not write has its default, but for ``before``: what stood
+    there when the newest initiate was stored is not known, so nothing is proved by it.
+
+    Raises:
+        KeyError, TypeError: A field is missing that every version writes.
+    """
+    fields: dict[str, Any] = {name: doc[name] for name in _PLAIN if name in doc}
+    fields |= {name: tuple(doc[name]) for name in _TEXTS if name in doc}
+    fields |= {name: instant(doc[name]) for name in _INSTANTS if doc.get(name)}
+    link, reason, before = (doc.get(name) for name in ("connection", "close_reason", "before"))
     return Grant(
         **fields,
         sources=tuple(ip_network(source) for source in doc["sources"]),
-        asked=tuple(ip_network(source) for source in doc["asked"]),
-        before=tuple(doc["before"]) if doc["before"] is not None else None,
+        asked=tuple(ip_network(source) for source in doc.get("asked", ())),
+        before=None if before is None else tuple(before),
         via=Via(doc["via"]),
         status=Status(doc["status"]),
         duration=timedelta(seconds=doc["seconds"]),
-        close_reason=CloseReason(doc["close_reason"]) if doc["close_reason"] else None,
+        close_reason=CloseReason(reason) if reason else None,
         connection=Connection(via=Via(link[0]), address=link[1], port=link[2], command=link[3])
         if link
         else None,

@@ -2,7 +2,7 @@
 
 import json
 import re
-from dataclasses import fields, replace
+from dataclasses import MISSING, fields, replace
 from datetime import UTC, datetime, timedelta
 from ipaddress import ip_network
 
@@ -145,6 +145,38 @@ def test_a_grant_is_read_as_it_was_written(grant):
     text = json.dumps(records.grant_doc(grant))
 
     assert records.grant_of(json.loads(text)) == grant
+
+
+@given(grants, st.data())
+def test_a_row_of_an_older_version_is_read_with_defaults(grant, data):
+    """What it was not written with: a new version must finish what an older one began."""
+    optional = [field.name for field in fields(Grant) if field.default is not MISSING]
+    unknown = data.draw(st.sets(st.sampled_from(sorted({*optional} - {"status"}))))
+    doc = records.grant_doc(grant)
+    older = {name: value for name, value in doc.items() if name not in unknown}
+
+    read = records.grant_of(older)
+
+    defaults = {field.name: field.default for field in fields(Grant)} | {"before": None}
+    assert read == replace(grant, **{name: defaults[name] for name in unknown})
+
+
+@given(grants)
+def test_a_row_of_a_newer_version_is_read(grant):
+    """Two versions run side by side during an update."""
+    doc = records.grant_doc(grant) | {"later": [1]}
+
+    assert records.grant_of(doc) == grant
+
+
+@given(grants, st.sampled_from(["id", "vm_id", "sources", "latest_end", "status"]))
+def test_a_row_without_what_every_version_writes_is_not_guessed_at(grant, name):
+    """An error keeps the row as it is."""
+    doc = records.grant_doc(grant)
+    del doc[name]
+
+    with pytest.raises((KeyError, TypeError)):
+        records.grant_of(doc)
 
 
 @given(st.lists(grants, max_size=3))
