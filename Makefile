@@ -43,8 +43,9 @@ mutants: $(AZURITE) $(VENV)/dev ## plant known bugs in a copy, one by one: each 
 soak: $(VENV)/dev ## walk at random over everything at once (JIT_SOAK_MINUTES=10, JIT_SOAK_SEED)
 	@$(PY) -m tests.machine.soak
 
-crash-full: $(AZURITE) $(VENV)/dev ## thousands of crash points and faults, hundreds of killed hosts: an hour or more
-	JIT_CRASH=5 JIT_KILLS=full $(PY) -m pytest $(TEST_FLAGS) tests/crash
+crash-full: $(AZURITE) $(VENV)/dev ## thousands of crash points and orders of people, hundreds of killed hosts: hours
+	JIT_CRASH=5 JIT_KILLS=full JIT_ORDERS=full $(PY) -m pytest $(TEST_FLAGS) \
+		tests/crash tests/machine/test_sharing_orders.py
 
 clean: ## remove everything that make has made
 	rm -rf $(VENV) .local .coverage .coverage.* .hypothesis .mypy_cache .pytest_cache .ruff_cache

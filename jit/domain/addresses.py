@@ -165,12 +165,15 @@ def reach(texts: Iterable[str], vnet: AddressSet, version: int) -> Reach:
         https://journeyofthegeek.com/2022/06/22/virtualnetwork-service-tag-and-network-security-groups/
     """
     found = [_reach(text, vnet, version) for text in texts]
+    if len(found) == 1:
+        return found[0]
     return Reach(
         sure=_joined(item.sure for item in found),
         possible=_joined(item.possible for item in found),
     )
 
 
+@lru_cache(maxsize=4096)
 def _reach(text: str, vnet: AddressSet, version: int) -> Reach:
     match text.lower():
         case "*" | "any":

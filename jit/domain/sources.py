@@ -8,6 +8,7 @@ The special ranges are written out here instead of asked from `ipaddress`, whose
 from __future__ import annotations
 
 import re
+from functools import lru_cache
 from ipaddress import IPv4Network, IPv6Network, ip_address, ip_network
 
 from jit.domain.errors import Malformed
@@ -175,6 +176,7 @@ def same(sources: tuple[Network, ...], texts: tuple[str, ...]) -> bool:
     return {_readable(text) for text in texts} == set(sources)
 
 
+@lru_cache(maxsize=4096)  # the same few texts stand in every rule and in every look at it
 def _readable(text: str) -> Network | None:
     try:
         return parse_prefix(text)

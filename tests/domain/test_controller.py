@@ -10,11 +10,9 @@ from jit.domain import armid, entries, sharing
 from jit.domain.asking import REOPENS, Ask
 from jit.domain.claiming import as_request
 from jit.domain.companion import companion_name
-from jit.domain.controller import OPENS_WITHIN, step
+from jit.domain.controller import OPENS_WITHIN
 from jit.domain.lifetime import begin_closing, by_time, close, pace
-from jit.domain.limits import LIMITS
 from jit.domain.model import CloseReason, Status, Support, Via
-from jit.domain.world import World
 from jit.domain.written import APPEARS_WITHIN
 from tests.domain.bodies import NOW, a_rule, vm_id
 from tests.domain.firewalls import FIREWALL_ID
@@ -41,36 +39,12 @@ from tests.domain.grants import (
     through_firewall,
 )
 from tests.domain.nsgs import NSG_ID, VM, arm_rule
+from tests.domain.steps import FRESH, a_world, alone, stepped
 
 SECOND = timedelta(seconds=1)
-FRESH = "c" * 26
 STRANGER = None
 OURS = a_view(a_guard(an_allow()))
 RULE_ID = f"{NSG_ID}/securityRules/{jit_name('-', 1)}"
-
-
-def a_world(view=None, *seen, **changes):
-    """A fresh look at one VM; the broker knows its own initiates."""
-    fields = {
-        "found": True,
-        "entries": tuple(sorted(seen, key=lambda entry: entry.started_at)),
-        "machines": {armid.key(vm_id()): view or a_view()},
-        "known": frozenset({MINE, NEXT}),
-        "turns": frozenset({armid.key(FIREWALL_ID)}),
-        **changes,
-    }
-    return World(**fields)
-
-
-def stepped(*grants, world=None, now=NOW):
-    """One step over those grants."""
-    return step(grants, world or a_world(), now=now, initiate_id=FRESH, limits=LIMITS)
-
-
-def alone(grant, world=None, now=NOW):
-    """The grant after a step."""
-    (after,) = stepped(grant, world=world, now=now).grants
-    return after
 
 
 # ---- what time alone decides -------------------------------------------------------------------

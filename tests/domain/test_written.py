@@ -26,7 +26,7 @@ from tests.domain.grants import (
     through_firewall,
 )
 from tests.domain.nsgs import NSG_ID
-from tests.domain.test_controller import a_world, alone, stepped
+from tests.domain.steps import a_world, alone, stepped
 
 
 def guarded(*numbers, sources=()):
