@@ -20,9 +20,11 @@ from jit.domain.accompany import Companion
 from jit.domain.asking import Ask
 from jit.domain.errors import (
     BrokerError,
+    Busy,
     PermissionLost,
     Refused,
     StateConflict,
+    Throttled,
     Unavailable,
 )
 from jit.domain.model import Network as Prefix
@@ -42,6 +44,7 @@ class Outcome:
     Attributes:
         answered: VM ports that Azure accepted (202).
         refused: VM ports that Azure refused for good, with its code.
+        untaken: VM ports that Azure put off by its answer: nothing of them is on its way.
         wait: How long to stay away, if Azure asked for it or did not answer.
         note: Why, for people.
         forbidden: Azure's code where the broker's identity may not open something.
@@ -49,6 +52,7 @@ class Outcome:
 
     answered: set[VmPort] = field(default_factory=set)
     refused: dict[VmPort, str] = field(default_factory=dict)
+    untaken: set[VmPort] = field(default_factory=set)
     wait: timedelta | None = None
     note: str = ""
     forbidden: str = ""
@@ -65,46 +69,53 @@ class Actions:
         self._network = network
         self._turns = turns
 
-    def initiate(self, policy_id: str, asks: Sequence[Ask], justification: str) -> Outcome:
-        """Ask Defender for all of *asks* in one call; in halves where it refuses them together."""
+    def initiate(
+        self,
+        policy_id: str,
+        asks: Sequence[Ask],
+        justification: str,
+        holds: Callable[[], bool],
+    ) -> Outcome:
+        """
+        Ask Defender for all of *asks* in one call; in halves where it refuses them together.
+
+        Halves take time: before each, *holds* tells whether the policy is still this pass's.
+
+        Raises:
+            StateConflict: It is not.
+        """
         outcome = Outcome()
-        self._initiate(policy_id, asks, justification, outcome)
+        parts = [list(asks)]
+        while parts:
+            if not holds():
+                raise StateConflict("the pass took too long: another one has taken over")
+            part = parts.pop(0)
+            error = self._initiate(policy_id, part, justification, outcome)
+            if error is not None and len(part) > 1:
+                middle = len(part) // 2
+                parts[:0] = [part[:middle], part[middle:]]
+            elif error is not None:
+                _refuse(policy_id, part[0], error, outcome)
         if outcome.forbidden:
             telemetry.alert("permission.lost", policy_id=policy_id, code=outcome.forbidden)
         return outcome
 
     def _initiate(
         self, policy_id: str, asks: Sequence[Ask], justification: str, outcome: Outcome
-    ) -> None:
+    ) -> Refused | None:
+        """Ask once; return why Azure refused it for good, if it did."""
         try:
             self._policies().initiate(policy_id, initiate_body(asks, justification))
         except Unavailable as error:
             outcome.wait = timedelta(seconds=error.retry_after_seconds)
             outcome.note = str(error)
+            if isinstance(error, Throttled | Busy):
+                outcome.untaken.update(vm_port(ask) for ask in asks)
         except Refused as error:
-            self._halve(policy_id, asks, justification, outcome, error)
+            return error
         else:
             outcome.answered.update(vm_port(ask) for ask in asks)
-
-    def _halve(
-        self,
-        policy_id: str,
-        asks: Sequence[Ask],
-        justification: str,
-        outcome: Outcome,
-        error: Refused,
-    ) -> None:
-        if len(asks) == 1:
-            telemetry.warning(
-                "initiate.refused", policy_id=policy_id, vm_id=asks[0].vm_id, code=error.code
-            )
-            outcome.refused[vm_port(asks[0])] = code = error.code or str(error.azure_status)
-            if isinstance(error, PermissionLost):  # one VM's may be missing: no reason to stop
-                outcome.forbidden = code
-            return
-        middle = len(asks) // 2
-        self._initiate(policy_id, asks[:middle], justification, outcome)
-        self._initiate(policy_id, asks[middle:], justification, outcome)
+        return None
 
     def add_companions(self, wishes: Iterable[Companion]) -> list[BrokerError]:
         """Create companion rules; a rule that is there already is simply written again."""
@@ -204,6 +215,15 @@ def _tried(
 def vm_port(ask: Ask) -> VmPort:
     """Return the key of what is asked for."""
     return armid.key(ask.vm_id), ask.port
+
+
+def _refuse(policy_id: str, ask: Ask, error: Refused, outcome: Outcome) -> None:
+    """Note that one VM port was refused alone."""
+    code = error.code or str(error.azure_status)
+    telemetry.warning("initiate.refused", policy_id=policy_id, vm_id=ask.vm_id, code=error.code)
+    outcome.refused[vm_port(ask)] = code
+    if isinstance(error, PermissionLost):  # one VM's may be missing: no reason to stop
+        outcome.forbidden = code
 
 
 def initiate_body(asks: Sequence[Ask], justification: str) -> Mapping[str, object]:

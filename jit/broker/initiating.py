@@ -6,6 +6,7 @@ from collections.abc import Collection, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
+from functools import partial
 
 from jit import telemetry
 from jit.broker.actions import Actions, Outcome, VmPort, vm_port
@@ -44,9 +45,8 @@ class Initiator:
             (grant.initiates[-1] for grant in carried if grant.initiated_at == state.now), ""
         )
         text = entries.mark(initiate_id, self._reasons(carried))
-        if not self.turns.holds(state.claim):
-            raise StateConflict("the pass took too long: another one has taken over")
-        outcome = self.actions.initiate(state.policy_id, asks, text)
+        holds = partial(self.turns.holds, state.claim)
+        outcome = self.actions.initiate(state.policy_id, asks, text, holds)
         telemetry.event(
             "initiate.sent",
             policy_id=state.policy_id,
@@ -108,8 +108,12 @@ def _after(grant: Grant, outcome: Outcome, now: datetime) -> Grant:
         return replace(grant, answered=True)
     if port in outcome.refused:
         return _refused(grant, outcome.refused[port], now)
+    untaken = port in outcome.untaken and grant.before is not None  # None: an older may yet come
     return replace(
-        grant, note=outcome.note or None, next_check_at=now + (outcome.wait or _UNANSWERED)
+        grant,
+        note=outcome.note or None,
+        next_check_at=now + (outcome.wait or _UNANSWERED),
+        written=untaken,
     )
 
 

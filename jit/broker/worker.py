@@ -115,6 +115,8 @@ class Worker:
         if not chosen:
             return
         step, world = self._decide(chosen, self._seen(chosen, state), state)
+        if unsure := _newly_open(chosen, step) - world.whole:
+            step, world = self._decide(chosen, self._seen(chosen, state, unsure), state)
         state.save(self._store, {grant.id: grant for grant in step.grants}, chosen)
         for excess in step.excesses:
             telemetry.alert(
@@ -123,6 +125,8 @@ class Worker:
                 resource_id=excess.resource,
                 reason=excess.reason,
             )
+        for vm in step.unjudged:
+            telemetry.alert("vm.unreadable", policy_id=state.policy_id, resource_id=vm)
         self._act(step, world, state)
         self._finisher.finish_closed(state)
 
@@ -137,16 +141,20 @@ class Worker:
         due = {armid.key(grant.vm_id) for grant in live if grant.next_check_at <= state.now}
         return [grant for grant in live if armid.key(grant.vm_id) in due]
 
-    def _seen(self, grants: Sequence[Grant], state: Pass) -> World:
+    def _seen(
+        self, grants: Sequence[Grant], state: Pass, whole: frozenset[str] = frozenset()
+    ) -> World:
         """
-        Look at all that *grants* rest on.
+        Look at all that *grants* rest on, and at the *whole* of some VMs, by their keys.
 
         Raises:
             Unavailable: It could not be read; what time alone decides is stored all the same.
         """
         try:
             known = self._predicted(grants, state)
-            return self._world(grants, known, _vanished(grants, known), state)
+            undecided = (grant for grant in grants if _undecided(grant, state.now))
+            deciding = frozenset(armid.key(grant.vm_id) for grant in undecided)
+            return self._world(known, _vanished(grants, known), deciding | whole, state)
         except Refused as error:  # repeating it would not help
             telemetry.alert("permission.lost", policy_id=state.policy_id, code=error.code)
             return _blind(grants, "the broker may not read its JIT policy")
@@ -177,17 +185,16 @@ class Worker:
 
     def _world(
         self,
-        grants: Sequence[Grant],
         known: Mapping[str, VirtualMachine],
         vanished: Mapping[str, VirtualMachine],
+        deciding: frozenset[str],
         state: Pass,
     ) -> World:
         """Look at VMs as they are *known*; what is only remembered decides about nothing new."""
-        deciding = {armid.key(grant.vm_id) for grant in grants if _undecided(grant, state.now)}
         predicted = {**known, **vanished}
-        world = self._observer.world(
-            state.policy_id, predicted, deciding=frozenset(deciding & known.keys()), now=state.now
-        )
+        whole = deciding & known.keys()
+        world = self._observer.world(state.policy_id, predicted, deciding=whole, now=state.now)
+        self._remember(world, known, whole, state)
         unreadable = {**world.unreadable, **dict.fromkeys(vanished, "the VM was not found")}
         firewalls = {vm.firewall_id for vm in predicted.values() if vm.firewall_id}
         free = frozenset(
@@ -198,10 +205,26 @@ class Worker:
         return replace(
             world,
             unreadable=unreadable,
+            whole=whole,
             known=state.known,
             turns=free,
             asks_from=state.claim.asks_from,
         )
+
+    def _remember(
+        self,
+        world: World,
+        known: Mapping[str, VirtualMachine],
+        deciding: Iterable[str],
+        state: Pass,
+    ) -> None:
+        """Keep what a decision rested on: later passes look where that path leads."""
+        read = {key: world.machines[key].vm for key in deciding if key not in world.unreadable}
+        fresh = [replace(vm, warnings=known[key].warnings) for key, vm in read.items()]
+        changed = [vm for vm in fresh if not _alike(vm, known[armid.key(vm.id)])]
+        if changed:
+            partition = armid.subscription(state.policy_id)
+            self._store.remember_machines(partition, changed, complete=False)
 
     def _decide(self, grants: Sequence[Grant], world: World, state: Pass) -> tuple[Step, World]:
         """Decide; where a firewall's turn was lost just now, decide again without it."""
@@ -299,6 +322,18 @@ def _vanished(grants: Iterable[Grant], known: Container[str]) -> dict[str, Virtu
     for grant in grants:
         groups.setdefault(armid.key(grant.vm_id), []).append(grant)
     return {key: remembered(group) for key, group in groups.items() if key not in known}
+
+
+def _newly_open(grants: Iterable[Grant], step: Step) -> frozenset[str]:
+    """Return the keys of VMs to which a path is about to be called open."""
+    before = {grant.id for grant in grants if grant.status is Status.OPEN}
+    opened = (g for g in step.grants if g.status is Status.OPEN and g.id not in before)
+    return frozenset(armid.key(grant.vm_id) for grant in opened)
+
+
+def _alike(one: VirtualMachine, other: VirtualMachine) -> bool:
+    """Whether the way to both is the same; who is in there comes and goes."""
+    return replace(one, occupations=()) == replace(other, occupations=())
 
 
 def _rest(claim: Claim) -> timedelta:

@@ -121,7 +121,7 @@ def _joined(
     return replace(
         grant,
         initiates=(*grant.initiates, current.initiate_id),
-        initiated_at=context.now,
+        initiated_at=carrier.initiated_at if newest else context.now,
         asked=carrier.asked if newest else (),
         asked_until=carrier.asked_until if newest else None,
         answered=True,

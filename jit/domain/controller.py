@@ -45,13 +45,26 @@ OPENS_WITHIN = {
 }
 """The deadline of an initiate: what is not open by then is closed as failed."""
 
+_BORROWED = "what lets it in now is about to be replaced by its own rule"
+_EXCHANGED = {
+    Via.FIREWALL: timedelta(minutes=6),  # an update takes 3 to 5
+    Via.PUBLIC_IP: timedelta(minutes=2),
+    Via.PRIVATE: timedelta(minutes=2),
+}
+"""How long after an initiate what stood there before may still be exchanged for its rules."""
+
 _LATEST = timedelta(minutes=1)
 _KEPT_RULES, _KEPT_ADDRESSES = 24, 12
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Step:
-    """What one step decided."""
+    """
+    What one step decided.
+
+    Attributes:
+        unjudged: Keys of VMs of which Azure says something that cannot be read.
+    """
 
     grants: tuple[Grant, ...]
     asks: tuple[Ask, ...] = ()
@@ -59,6 +72,7 @@ class Step:
     removals: tuple[PathRule, ...] = ()
     companion_removals: tuple[str, ...] = ()
     excesses: tuple[Excess, ...] = ()
+    unjudged: tuple[str, ...] = ()
 
 
 def step(
@@ -81,7 +95,7 @@ def step(
     parts: list[Step] = []
     for group in _groups(every):
         taken = [wish for part in parts for wish in part.companions]
-        parts.append(_port(group, context, taken))
+        parts.append(_judged(group, context, taken))
     return Step(
         grants=tuple(grant for part in parts for grant in part.grants),
         asks=tuple(ask for part in parts for ask in part.asks),
@@ -91,7 +105,25 @@ def step(
             dict.fromkeys(rule for part in parts for rule in part.companion_removals)
         ),
         excesses=tuple(wide for part in parts for wide in part.excesses),
+        unjudged=tuple(key for part in parts for key in part.unjudged),
     )
+
+
+def _judged(group: Sequence[Grant], context: Context, taken: Sequence[Companion]) -> Step:
+    """
+    Advance the grants of one VM port.
+
+    What Azure says of one VM may be unlike anything foreseen: the grants of the others close and
+    open all the same.
+    """
+    try:
+        return _port(group, context, taken)
+    except ValueError:
+        key = armid.key(group[0].vm_id)
+        world = replace(context.world, unreadable={key: "what Azure says of it cannot be read"})
+        blind = replace(context, world=world)
+        timely = (by_time(grant, now=context.now) for grant in group)
+        return Step(grants=tuple(_blind(grant, blind) for grant in timely), unjudged=(key,))
 
 
 def _unique(rules: Iterable[PathRule]) -> Iterable[PathRule]:
@@ -124,14 +156,11 @@ def _port(group: Sequence[Grant], context: Context, taken: Sequence[Companion]) 
     stranger = current is not None and context.foreign(current)
     recorded = frozenset() if stranger else sharing.union(grants)
     until = current.ends_at if current is not None else None
-    grants = [
-        _looked(
-            _recorded(grant, looks[grant.id], view, recorded, context), looks[grant.id], until, now
-        )
-        if grant.wants_path or grant.status is Status.CLOSING
-        else grant  # a new one has asked for nothing, so no rule is its own
-        for grant in grants
-    ]
+    for place, grant in enumerate(grants):
+        if grant.wants_path or grant.status is Status.CLOSING:  # a new one's rules are not its own
+            noted = _recorded(grant, looks[grant.id], view, recorded, context)
+            doubt = _doubt(noted, context, joined=stranger)
+            grants[place] = _looked(noted, looks[grant.id], until, now, doubt=doubt)
     grants, asks = asking.asked(grants, looks, view, seen, context)
     grants, companions = _accompanied(grants, looks, view, taken, context)
     done = _closed(grants, asks, companions, view, seen, context)
@@ -188,13 +217,19 @@ def _recorded(
         and _asked_for(rule, asked)
         and not rests_elsewhere(rule.id, grant, context.rests)
     ]
-    if not own or look.sight is Sight.UNCLEAR:
+    if look.sight is Sight.UNCLEAR:
+        return grant
+    grant = written.remaining(grant, view)
+    if not own:
         return grant
     whole = look.sight in {Sight.OPEN, Sight.BLOCKED}  # what is partial is still on its way
     rules = tuple(dict.fromkeys((*grant.rules, *(rule.id for rule in own))))[-_KEPT_RULES:]
     ips = tuple(dict.fromkeys((*grant.private_ips, *there)))[-_KEPT_ADDRESSES:]
-    noted = replace(grant, rules=rules, private_ips=ips, seen=grant.seen or whole)
-    return written.observed(noted, own, view) if whole else noted
+    noted = replace(grant, rules=rules, private_ips=ips)
+    if not whole:
+        return noted
+    after = written.observed(noted, own, view)
+    return replace(after, seen=after.seen or not _borrowed(after, context.now))
 
 
 def _asked_for(rule: PathRule, asked: frozenset[Network]) -> bool:
@@ -204,10 +239,18 @@ def _asked_for(rule: PathRule, asked: frozenset[Network]) -> bool:
     return rule.exact and whole and asked.issuperset(networks)
 
 
-def _looked(grant: Grant, look: Look, until: datetime | None, now: datetime) -> Grant:
-    """Advance a grant by what was seen of its path, which stands on a request *until* then."""
+def _looked(
+    grant: Grant, look: Look, until: datetime | None, now: datetime, *, doubt: str
+) -> Grant:
+    """
+    Advance a grant by what was seen of its path, which stands on a request *until* then.
+
+    *doubt* is why a path that lets its sources in is not called open all the same.
+    """
     if not grant.wants_path:
         return grant
+    if look.sight is Sight.OPEN and doubt:
+        return _not_open(grant, replace(look, sight=Sight.BLOCKED, why=doubt), now)
     if look.sight is Sight.OPEN:
         ends = filter(None, (grant.expires_at, until, _next_news(grant, now)))
         return grant.advance(
@@ -219,6 +262,26 @@ def _looked(grant: Grant, look: Look, until: datetime | None, now: datetime) -> 
             note=None,
         )
     return _not_open(grant, look, now)
+
+
+def _doubt(grant: Grant, context: Context, *, joined: bool) -> str:
+    """Return why *grant* is not opened by what lets it in; one *joined* to a stranger's has it."""
+    if grant.status is not Status.OPENING:
+        return ""
+    unread = context.world.unreadable.get(armid.key(grant.vm_id), "")
+    return unread or (_BORROWED if not joined and _borrowed(grant, context.now) else "")
+
+
+def _borrowed(grant: Grant, now: datetime) -> bool:
+    """
+    Whether the rules that let a grant in may be about to go, its own being on their way.
+
+    What stood there before its initiate is another's, whose end is near, or is being exchanged for
+    its own; who is called in meanwhile is soon cut. Where its own rule is not told apart, that is
+    believed for as long as such an exchange takes.
+    """
+    since = grant.initiated_at  # None: nothing was asked for it yet
+    return not grant.written and (since is None or now < since + _EXCHANGED[grant.via])
 
 
 def _next_news(grant: Grant, now: datetime) -> datetime | None:

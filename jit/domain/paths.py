@@ -103,7 +103,17 @@ def _leaving(grant: Grant, view: MachineView, rules: Sequence[PathRule]) -> bool
         return False
     kind = [r for r in rules if (r.collection is not None) is behind and r.target == nic.private_ip]
     texts = [text for rule in kind for text in rule.sources]
-    return not all(covered(source, texts) for source in grant.sources)
+    return not all(covered(s, texts) for s in grant.sources) or _stopped(grant, view, nic)
+
+
+def _stopped(grant: Grant, view: MachineView, nic: Interface) -> bool:
+    """Whether an NSG as it is listed stops what should pass, or may stop it."""
+    if view.guards_of(nic) is None:
+        return False
+    if grant.via is Via.FIREWALL:
+        return bool(_firewall_blocked(grant, view, nic)[0])
+    public = grant.via is Via.PUBLIC_IP
+    return _verdict(view, nic, grant.sources, grant, public=public) is not None
 
 
 def _nowhere(grant: Grant, view: MachineView) -> str:
@@ -212,6 +222,8 @@ def _verdict(
     guards = view.guards_of(nic) or []
     stopped: dict[str, int] = {}
     why = ""
+    if not nic.private_ip:  # a NIC that is being changed may name none for a moment
+        return f"the address of {_name(nic.id)} is not known", {}
     target = ip_address(nic.private_ip)
     for source in sources:
         if source.version != target.version:

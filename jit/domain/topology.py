@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from jit.domain import armid, entries, times
+from jit.domain.addresses import network
 from jit.domain.entries import Entry
 from jit.domain.model import (
     Interface,
@@ -194,13 +195,19 @@ def _interface(nic: Resource, index: _Index, *, primary: bool) -> Interface:
     public = index.public_ips.get(armid.key(public_id))
     return Interface(
         id=text(nic, "id"),
-        private_ip=text(ip, "privateIPAddress"),
+        private_ip=_address(text(ip, "privateIPAddress")),
         subnet_id=subnet_id,
         nsg_ids=tuple(filter(None, (own, _subnet_nsg(subnet_id, index)))),
         public_ip=text(properties(public), "ipAddress") or None if public is not None else None,
         public_ip_id=public_id or None,
         primary=primary,
     )
+
+
+def _address(written: str) -> str:
+    """Return one address as it is written; empty where Azure names none, or nothing readable."""
+    found = network(written)
+    return written if found is not None and found.num_addresses == 1 and "/" not in written else ""
 
 
 def _subnet_nsg(subnet_id: str, index: _Index) -> str:
@@ -220,8 +227,15 @@ def _vnets(nics: Sequence[Interface], index: _Index) -> dict[str, Resource]:
 def _address_space(vnet: Resource) -> Iterator[str]:
     prefixes = mapping(properties(vnet), "addressSpace").get("addressPrefixes")
     yield from (
-        (item for item in prefixes if isinstance(item, str)) if isinstance(prefixes, list) else ()
+        _prefixes(item for item in prefixes if isinstance(item, str))
+        if isinstance(prefixes, list)
+        else ()
     )
+
+
+def _prefixes(texts: Iterable[str]) -> Iterator[str]:
+    """Yield those that are prefixes: what cannot be read belongs to nobody."""
+    yield from (text for text in texts if network(text) is not None)
 
 
 def _firewalls(
@@ -238,7 +252,7 @@ def _subnet_prefixes(firewall: Resource, index: _Index) -> tuple[str, ...]:
     prefixes: list[str] = []
     for subnet_id in firewall_subnets(firewall):
         _, subnet = index.subnets.get(subnet_id, ({}, {}))
-        prefixes.extend(strings(properties(subnet), "addressPrefix", "addressPrefixes"))
+        prefixes.extend(_prefixes(strings(properties(subnet), "addressPrefix", "addressPrefixes")))
     return tuple(prefixes)
 
 

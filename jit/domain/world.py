@@ -26,7 +26,8 @@ class World:
         entries: Defender's requests of the policy, oldest first.
         machines: By VM key; a VM of which nothing is known is missing.
         unreadable: Why a VM was not read in whole: nothing new is decided about there, even where
-            *machines* tells what is known of it.
+            *machines* tells what is known of it, and no path is called open.
+        whole: Keys of the VMs of which all was to be read: interfaces and networks too.
         known: Initiate ids that this broker stored: on live grants and on tombstones.
         turns: Keys of the firewalls that this step may have changed.
         asks_from: Azure wanted us to ask for nothing before; closing does not wait for it.
@@ -36,6 +37,7 @@ class World:
     entries: tuple[Entry, ...]
     machines: Mapping[str, MachineView]
     unreadable: Mapping[str, str] = field(default_factory=dict)
+    whole: frozenset[str] = frozenset()
     known: frozenset[str] = frozenset()
     turns: frozenset[str] = frozenset()
     asks_from: datetime | None = None

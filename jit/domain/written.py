@@ -48,6 +48,15 @@ def mark(rule: PathRule) -> str:
     return sha256("\n".join(parts).encode()).hexdigest()[:16]
 
 
+def remaining(grant: Grant, view: MachineView) -> Grant:
+    """Forget what stood there before and is gone: a NAT rule comes again under its old name."""
+    if not grant.before:
+        return grant
+    rules = pathrules.rules_of_port(view, grant.port, grant.private_ips)
+    there = {mark(rule) for rule in rules}
+    return replace(grant, before=tuple(item for item in grant.before if item in there))
+
+
 def may_appear(grant: Grant, now: datetime) -> bool:
     """Tell whether rules of the newest initiate of *grant* may still be on their way."""
     since = grant.initiated_at
@@ -56,7 +65,7 @@ def may_appear(grant: Grant, now: datetime) -> bool:
 
 def observed(grant: Grant, own: Sequence[PathRule], view: MachineView) -> Grant:
     """Note whether *own*, rules of a path that is there, are new in each NSG, for each address."""
-    if grant.written or grant.before is None:
+    if grant.written or grant.before is None or grant.initiated_at is None:
         return grant
     new = [rule for rule in own if mark(rule) not in grant.before]
     if not all(_lets_all_in(grant, new, door) for door in _doors(view)):

@@ -8,6 +8,7 @@ import pytest
 
 from tests.broker.inprocess import ALICE, BOB, HERE, OLGA, THERE, farm, wish
 from tests.broker.reconciling import NSG_FARM, Reconciling, told
+from tests.domain.nsgs import arm_rule
 from tests.local.azure.sim import FW_PROD, PRODUCTION, WEB01
 
 READS = "Microsoft.Network/networkSecurityGroups/read"
@@ -56,6 +57,72 @@ def passed(it, minutes=10):
     """A comparison, and what follows from it."""
     it.run()
     it.broker.live(minutes)
+
+
+# ---- what changed after the last comparison ------------------------------------------------------
+
+
+def a_new_nsg(it, name, *rules):
+    """Another NSG beside the VM's own; its id."""
+    nsg = NSG_FARM.replace("nsg-farm-1", name)
+    body = {"id": nsg, "name": name, "location": "westeurope"}
+    it.edit(**{nsg: {**body, "properties": {"securityRules": list(rules)}}})
+    return nsg
+
+
+def guarded_by(it, vm, nsg):
+    """Give the VM's interface another NSG."""
+    nic = copy.deepcopy(nic_of(it, vm))
+    nic["properties"]["networkSecurityGroup"] = {"id": nsg}
+    it.edit(**{nic["id"]: nic})
+
+
+def guarded_within(it, vm, nsg):
+    """Give the VM's subnet an NSG."""
+    where = nic_of(it, vm)["properties"]["ipConfigurations"][0]["properties"]["subnet"]["id"]
+    network = copy.deepcopy(it.broker.sim.get(where.rpartition("/subnets/")[0]))
+    (subnet,) = (s for s in network["properties"]["subnets"] if s["id"].lower() == where.lower())
+    subnet["properties"]["networkSecurityGroup"] = {"id": nsg}
+    it.edit(**{network["id"]: network})
+
+
+def test_a_path_in_an_nsg_that_was_exchanged_since_then_is_seen_and_closed(it):
+    """The decision read where the VM's packets pass; the passes after it look there too."""
+    it.run()
+    guarded_by(it, farm(1), a_new_nsg(it, "nsg-new"))
+
+    request_id = it.opened(farm(1), 1)
+    opened = (it.broker.status(request_id), it.broker.reachable(farm(1)))
+    it.broker.revoke(request_id)
+    it.broker.live(1)
+
+    assert opened == ("open", True)
+    assert (it.broker.status(request_id), it.broker.reachable(farm(1))) == ("closed", False)
+
+
+def test_a_deny_that_came_after_the_decision_is_seen_before_the_path_is_called_open(it):
+    """Between asking Azure and its rules, an owner has guarded the subnet."""
+    it.run()
+    deny = arm_rule(100, "Deny", name="deny-ssh", port="22")
+    request_id = it.broker.ask(wish(farm(1)))
+    it.broker.deliver()
+    guarded_within(it, farm(1), a_new_nsg(it, "nsg-shut", deny))
+
+    it.broker.live(3)
+
+    assert it.broker.status(request_id) == "opening"
+    assert "deny-ssh" in str(it.broker.grant(request_id).note)
+
+
+def test_a_vm_that_was_deleted_before_its_path_came_is_never_called_open(it):
+    """Its NSG lets packets through to nobody."""
+    request_id = it.broker.ask(wish(farm(1)))
+    it.broker.deliver()
+    it.edit(**{farm(1): None})
+
+    it.broker.live(3)
+
+    assert it.broker.status(request_id) == "opening"
 
 
 # ---- the VM --------------------------------------------------------------------------------------

@@ -6,7 +6,7 @@ from ipaddress import ip_network
 
 import pytest
 
-from jit.domain import armid, entries, sharing
+from jit.domain import armid, entries, pathrules, sharing, written
 from jit.domain.asking import REOPENS, Ask
 from jit.domain.claiming import as_request
 from jit.domain.companion import companion_name
@@ -44,6 +44,7 @@ from tests.domain.steps import FRESH, a_world, alone, stepped
 SECOND = timedelta(seconds=1)
 STRANGER = None
 OURS = a_view(a_guard(an_allow()))
+THERE = tuple(written.mark(rule) for rule in pathrules.rules_of_port(OURS, 22))
 RULE_ID = f"{NSG_ID}/securityRules/{jit_name('-', 1)}"
 
 
@@ -560,10 +561,23 @@ def test_a_path_that_lost_its_nat_rule_is_asked_for_again():
 )
 def test_a_path_that_an_update_of_the_firewall_takes_away_is_not_open(nats, status):
     """An update is no reason to doubt what stays listed; what is not listed any more goes."""
-    view = behind(a_firewall(*nats, settled=False), a_guard(an_allow()))
+    let_in = arm_rule(50, sources=BEHIND, port="22", to=VM)
+    view = behind(a_firewall(*nats, settled=False), a_guard(an_allow(), let_in))
     grant = through_firewall(an_open(rules=(RULE_ID,)))
 
     assert alone(grant, a_world(view, an_entry())).status is status
+
+
+@pytest.mark.parametrize("state", [{"settled": False}, {"settled": False, "failed": True}])
+def test_a_deny_in_an_nsg_that_is_not_settled_is_a_doubt(state):
+    """What is listed already may be what packets meet."""
+    deny = arm_rule(50, "Deny", name="lockdown", port="22")
+    held, shut = (
+        a_view(replace(a_guard(*rules), **state)) for rules in ([an_allow()], [an_allow(), deny])
+    )
+
+    assert alone(an_open(), a_world(held, an_entry())).status is Status.OPEN
+    assert alone(an_open(), a_world(shut, an_entry())).status is Status.OPENING
 
 
 @pytest.mark.parametrize("failed", [False, True])
@@ -823,15 +837,70 @@ def test_a_replacement_that_does_not_show_itself_is_waited_for_no_longer_than_us
 
 
 def test_a_newcomer_from_the_same_place_joins_the_initiate():
-    """Nothing needs asking; the newcomer's path is that initiate's."""
-    there, newcomer = an_open(), a_grant("g2", duration=HOUR)
+    """Nothing needs asking; the newcomer's path is that initiate's, seen at the next look."""
+    there, newcomer = an_open(written=True, initiated_at=NOW), a_grant("g2", duration=HOUR)
+    world = a_world(OURS, an_entry())
 
-    done = stepped(there, newcomer, world=a_world(OURS, an_entry()), now=NOW + MINUTE)
+    done = stepped(there, newcomer, world=world, now=NOW + MINUTE)
+    after = stepped(*done.grants, world=world, now=done.grants[1].next_check_at)
 
     joined = done.grants[1]
-    assert done.asks == ()
-    assert (joined.status, joined.initiates) == (Status.OPEN, (MINE,))
-    assert (joined.answered, joined.initiated_at) == (True, NOW + MINUTE)
+    assert (done.asks, after.asks) == ((), ())
+    assert (joined.initiates, joined.initiated_at, joined.answered) == ((MINE,), NOW, True)
+    assert joined.next_check_at <= NOW + MINUTE + 3 * SECOND
+    assert after.grants[1].status is Status.OPEN
+
+
+@pytest.mark.parametrize(
+    ("changes", "status"),
+    [
+        ({"before": THERE}, Status.OPENING),
+        ({"before": None}, Status.OPENING),
+        ({"before": ()}, Status.OPEN),
+        ({"before": None, "initiated_at": NOW - 2 * MINUTE}, Status.OPEN),
+        ({"before": THERE, "written": True}, Status.OPEN),
+    ],
+)
+def test_a_grant_does_not_open_on_what_its_own_rule_is_about_to_replace(changes, status):
+    """Whoever is called in on somebody's last seconds is soon cut, and was told otherwise."""
+    new = an_opening(**{"initiated_at": NOW - SECOND, **changes})
+
+    assert alone(new, a_world(OURS, an_entry())).status is status
+
+
+def test_what_stood_there_before_and_went_is_a_new_rule_when_it_comes_again():
+    """A NAT rule has its old name: that it was away meanwhile tells the two apart."""
+    new = an_opening(initiated_at=NOW, before=THERE)
+
+    away = alone(new, a_world(a_view(a_guard()), an_entry()), NOW + SECOND)
+    again = alone(away, a_world(OURS, an_entry()), NOW + 30 * SECOND)
+
+    assert (away.status, again.status) == (Status.OPENING, Status.OPEN)
+
+
+def test_a_borrowed_path_that_goes_was_not_wiped():
+    """Its own rule was not there yet: asking again would only begin anew."""
+    new = an_opening(initiated_at=NOW, before=THERE, answered=True)
+
+    looked = alone(new, a_world(OURS, an_entry()), NOW + SECOND)
+    done = stepped(looked, world=a_world(a_view(a_guard()), an_entry()), now=NOW + MINUTE)
+
+    assert (done.asks, done.grants[0].reopens) == ((), 0)
+
+
+def test_what_nobody_foresaw_of_one_vm_stops_no_other_vm():
+    """Its grants wait and say why; those of the others close."""
+    over = an_open(expires_at=NOW)
+    strange = replace(OURS, vm=replace(OURS.vm, id=vm_id(2), vnet_prefixes=("everywhere",)))
+    machines = {armid.key(vm_id()): OURS, armid.key(vm_id(2)): strange}
+    opening = an_opening("g2", vm_id=vm_id(2), sources=(HOME,))
+
+    done = stepped(over, opening, world=a_world(None, an_entry(), machines=machines))
+
+    by_id = {grant.id: grant for grant in done.grants}
+    assert by_id["g1"].status is Status.CLOSING
+    assert (by_id["g2"].status, done.unjudged) == (Status.OPENING, (armid.key(vm_id(2)),))
+    assert by_id["g2"].note == "what Azure says of it cannot be read"
 
 
 def test_the_request_of_a_grant_that_is_over_is_not_joined():

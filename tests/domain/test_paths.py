@@ -462,6 +462,17 @@ def test_behind_a_firewall_no_nsg_is_no_hindrance():
     assert seen(view, WALLED) is Sight.OPEN
 
 
+def test_a_vm_whose_address_azure_does_not_name_has_no_path():
+    """An interface that is being changed may name none for a moment."""
+    nameless = (a_nic(private_ip="", public_ip=None),)
+    grant = replace(WALLED, private_ips=(VM,))
+
+    found = look(grant, behind(a_firewall(a_nat()), a_guard(LET_IN), interfaces=nameless))
+
+    assert found.sight is Sight.PARTIAL
+    assert look(grant, behind(a_firewall(), interfaces=nameless)).sight is Sight.ABSENT
+
+
 def test_a_vm_without_an_interface_has_no_path_behind_a_firewall():
     """The NAT rule leads to an address that it had."""
     grant = replace(WALLED, private_ips=(VM,))

@@ -333,6 +333,14 @@ def test_without_a_primary_configuration_the_first_counts():
     assert vm.interfaces[0].private_ip == "10.1.1.9"
 
 
+@pytest.mark.parametrize("written", [None, "", "10.1.1.0/24", "10.1.1.4/32", "web01"])
+def test_what_is_no_address_is_not_taken_for_one(written):
+    """An interface that is being changed may have none; nothing leads there."""
+    nic = arm_nic(ipConfigurations=[{"properties": {"privateIPAddress": written}}])
+
+    assert the_vm(nics=[nic]).interfaces[0].private_ip == ""
+
+
 @pytest.mark.parametrize("address", [{}, {"ipAddress": ""}, {"ipAddress": None}])
 def test_a_public_address_that_is_not_assigned_is_none(address):
     """The id is known all the same: the way is public."""
@@ -376,7 +384,7 @@ def test_an_address_space_of_another_shape_is_empty():
 
 def test_prefixes_that_are_no_text_are_left_out():
     """What cannot be read is not in the network."""
-    vm = the_vm(vnets=[arm_vnet(prefixes=("10.1.0.0/16", 7))])
+    vm = the_vm(vnets=[arm_vnet(prefixes=("10.1.0.0/16", 7, "everywhere", "*"))])
 
     assert vm.vnet_prefixes == ("10.1.0.0/16",)
 
