@@ -78,7 +78,6 @@ def _widened(entry: Entry, grant: Grant) -> bool:
     """Whether Azure lists our newest initiate with sources that it did not name."""
     if not (entry.active and grant.asked and entry.initiate_id == grant.initiates[-1]):
         return False
-    texts = tuple(str(source) for source in grant.asked)
     prefixes = pathrules.readable(entry.sources)
     whole = len(prefixes) == len(entry.sources)
-    return not (whole and all(sharing.covered(prefix, texts) for prefix in prefixes))
+    return not (whole and pathrules.all_within(prefixes, grant.asked))

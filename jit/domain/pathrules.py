@@ -189,10 +189,16 @@ def opens_only(rule: PathRule, allowed: Iterable[Network]) -> bool:
 
     One that names no source by its prefix, but an IP group, may let in anybody.
     """
-    texts = tuple(str(prefix) for prefix in allowed)
     prefixes = readable(rule.sources)
-    whole = 0 < len(prefixes) == len(rule.sources)
-    return whole and all(covered(item, texts) for item in prefixes)
+    return 0 < len(prefixes) == len(rule.sources) and all_within(prefixes, allowed)
+
+
+def all_within(prefixes: Iterable[Network], allowed: Iterable[Network]) -> bool:
+    """Tell whether each of *prefixes* lies wholly in one that is *allowed*: most are one."""
+    networks = frozenset(allowed)
+    others = [prefix for prefix in prefixes if prefix not in networks]
+    texts = tuple(str(network) for network in networks) if others else ()
+    return all(covered(prefix, texts) for prefix in others)
 
 
 def readable(texts: Iterable[str]) -> tuple[Network, ...]:
