@@ -240,11 +240,12 @@ class Acceptor:
             for port in wanted.ports
         ]
         grants = self._announced(grants, now)
+        _, created_at = armid.parse_request_id(request_id) or ("", now)
         request = Request(
             id=request_id,
             requester=caller,
             justification=wish.justification,
-            created_at=now,
+            created_at=created_at,  # of the first try: a repetition may come a month later
             starts_at=starts_at,
             duration=wish.duration,
             sources=wish.sources,
