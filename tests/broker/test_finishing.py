@@ -5,9 +5,12 @@ from datetime import timedelta
 
 import pytest
 
+from jit import records
 from jit.broker.finishing import FINISHED
 from jit.domain import lifetime
+from jit.domain.errors import StateConflict
 from jit.domain.model import CloseReason
+from jit.interfaces import Op, Verb
 from tests.broker.inprocess import DAVE, THERE, farm, policy_of, wish
 from tests.fakes.calls import Crash
 
@@ -100,3 +103,37 @@ def test_what_a_dead_pass_left_to_move_is_still_known_for_ours(broker):
 
     assert closed == "closed"
     assert broker.status(second) == "open"
+
+
+def test_a_tombstone_that_stands_already_learns_what_is_new(broker):
+    """Rules of both versions stay known for leftovers, and the row of grants is gone."""
+    request_id = broker.ask(wish(farm(1)))
+    broker.live(2)
+    (held,) = broker.store.of_policy(policy_of(farm(1)))
+    (grant,) = held.grants
+    older = replace(grant, rules=("/an/older/rule",), initiates=("older",), private_ips=())
+    stone = records.tombstone_row(held.row, [older], until=broker.now)
+    broker.state.write([Op(Verb.INSERT, stone)])
+
+    broker.store.bury([held], now=broker.now)
+
+    (row,) = broker.state.rows("t|")
+    (buried,) = records.grants_of(row)
+    assert buried.rules == ("/an/older/rule", *grant.rules)
+    assert buried.initiates == ("older", *grant.initiates)
+    assert buried.private_ips == grant.private_ips
+    assert row.values["Until"] > records.stamp(broker.now)
+    assert broker.store.of_policy(policy_of(farm(1))) == ()
+    assert buried.request_id == request_id
+
+
+def test_rows_that_somebody_changed_are_not_buried(broker):
+    """What has changed since it was read is decided about again."""
+    broker.ask(wish(farm(1)))
+    (held,) = broker.store.of_policy(policy_of(farm(1)))
+    broker.store.save([(held, held.grants)], [])
+
+    with pytest.raises(StateConflict):
+        broker.store.bury([held], now=broker.now)
+
+    assert broker.state.rows("t|") == ()
