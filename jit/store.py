@@ -77,11 +77,10 @@ class Store:
         return self.whole(row, request)
 
     def whole(self, row: Row, request: Request) -> Whole:
-        """Return a live request together with its rows of grants."""
+        """Return a live request together with its rows of grants, each once."""
+        prefixes = dict.fromkeys(map(records.grants_prefix, request.policies))  # not of spellings
         held = tuple(
-            item
-            for policy in request.policies
-            for item in self.grants(row.partition, records.grants_prefix(policy), request.id)
+            item for prefix in prefixes for item in self.grants(row.partition, prefix, request.id)
         )
         grants = tuple(grant for item in held for grant in item.grants)
         return Whole(request, in_order(grants), row, held)

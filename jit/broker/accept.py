@@ -249,7 +249,7 @@ class Acceptor:
             starts_at=starts_at,
             duration=wish.duration,
             sources=wish.sources,
-            policies=tuple(dict.fromkeys(grant.policy_id for grant in grants)),
+            policies=_policies(grants),
             decision=Decision(allowed=True, rule=RULE),
             ticket=wish.ticket,
         )
@@ -315,6 +315,11 @@ class Acceptor:
                     if grant.live:
                         found.setdefault((armid.key(grant.vm_id), grant.port), []).append(grant)
         return found
+
+
+def _policies(grants: Sequence[Grant]) -> tuple[str, ...]:
+    """Return the ids of the JIT policies of *grants*, each once, however Azure spells it."""
+    return tuple({armid.key(grant.policy_id): grant.policy_id for grant in grants}.values())
 
 
 def _accepted(request: Request, grants: Sequence[Grant], now: datetime) -> Event:
