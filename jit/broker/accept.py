@@ -240,12 +240,11 @@ class Acceptor:
             for port in wanted.ports
         ]
         grants = self._announced(grants, now)
-        _, created_at = armid.parse_request_id(request_id) or ("", now)
         request = Request(
             id=request_id,
             requester=caller,
             justification=wish.justification,
-            created_at=created_at,  # of the first try: a repetition may come a month later
+            created_at=_created(request_id, now),
             starts_at=starts_at,
             duration=wish.duration,
             sources=wish.sources,
@@ -315,6 +314,12 @@ class Acceptor:
                     if grant.live:
                         found.setdefault((armid.key(grant.vm_id), grant.port), []).append(grant)
         return found
+
+
+def _created(request_id: str, now: datetime) -> datetime:
+    """Return when a request was first tried, which may be a month ago: its id tells, in ms."""
+    _, made = armid.parse_request_id(request_id) or ("", now)
+    return now if timedelta(0) <= now - made < timedelta(milliseconds=1) else made
 
 
 def _policies(grants: Sequence[Grant]) -> tuple[str, ...]:
