@@ -76,14 +76,21 @@ class Store:
         request = records.request_of(json.loads(str(row.values["Doc"])))
         return self.whole(row, request)
 
-    def whole(self, row: Row, request: Request) -> Whole:
-        """Return a live request together with its rows of grants, each once."""
+    def whole(self, row: Row, request: Request) -> Whole | None:
+        """
+        Return a live request with its rows of grants, each once; None if it is in history by now.
+
+        Its grants are buried after its row is gone: a row that stands still had all of them.
+        """
         prefixes = dict.fromkeys(map(records.grants_prefix, request.policies))  # not of spellings
         held = tuple(
             item for prefix in prefixes for item in self.grants(row.partition, prefix, request.id)
         )
         grants = tuple(grant for item in held for grant in item.grants)
-        return Whole(request, in_order(grants), row, held)
+        found = Whole(request, in_order(grants), row, held)
+        if found.status is Status.CLOSED and not self.is_live(row.partition, request.id):
+            return None  # moved between the two reads, its grants perhaps only in part
+        return found
 
     def grants(
         self, partition: str, prefix: str, request_id: str | None = None

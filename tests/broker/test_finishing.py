@@ -11,7 +11,7 @@ from jit.domain import lifetime
 from jit.domain.errors import StateConflict
 from jit.domain.model import CloseReason
 from jit.interfaces import Op, Verb
-from tests.broker.inprocess import DAVE, THERE, farm, policy_of, wish
+from tests.broker.inprocess import ALICE, DAVE, THERE, farm, policy_of, wish
 from tests.fakes.calls import Crash
 
 
@@ -137,3 +137,45 @@ def test_rows_that_somebody_changed_are_not_buried(broker):
         broker.store.bury([held], now=broker.now)
 
     assert broker.state.rows("t|") == ()
+
+
+def finished_between_two_reads(broker, queries):
+    """Let another instance move what is closed to history, before the last of *queries*."""
+    begun = broker.calls.count("state.query")
+
+    def overtake(_name: str, _: int) -> None:
+        if broker.calls.count("state.query") == begun + queries:
+            broker.calls.before = lambda *_: None
+            broker.live(5)
+
+    broker.calls.before = overtake
+
+
+def closed_by_a_pass_that_died(broker):
+    """Return a request for two VMs of which all is closed, and that still is to be moved."""
+    request_id = broker.ask(wish((farm(1), farm(2))))
+    broker.live(2)
+    broker.revoke(request_id)
+    dies_before_history(broker)
+    return request_id
+
+
+def test_a_request_that_moves_while_it_is_read_is_read_from_history(broker):
+    """Who polls at that moment sees all of its grants."""
+    request_id = closed_by_a_pass_that_died(broker)
+
+    finished_between_two_reads(broker, 1)
+    whole = broker.whole(request_id)
+
+    assert (whole.request.id, len(whole.grants)) == (request_id, 2)
+    assert whole.row is None
+
+
+def test_a_request_that_moves_while_it_is_listed_is_listed_whole(broker):
+    """It comes with its month instead, once."""
+    request_id = closed_by_a_pass_that_died(broker)
+
+    finished_between_two_reads(broker, 3)  # its subscription is the second of two
+    page, _ = broker.views.page({}, ALICE, now=broker.now)
+
+    assert [(whole.request.id, len(whole.grants)) for whole in page] == [(request_id, 2)]
