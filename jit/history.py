@@ -53,15 +53,18 @@ class History:
 
 
 def history_partition(subscription: str, moment: datetime) -> str:
-    """Return the partition of requests created in *moment*'s month."""
+    """Return the partition of requests whose ids were made in *moment*'s month."""
     return f"{subscription}|{moment:%Y-%m}"
 
 
 def history_rows(whole: Whole) -> list[Row]:
-    """Return the rows of a finished request: itself first, then its grants, a row a VM."""
+    """
+    Return the rows of a finished request: itself first, then its grants, a row a VM.
+
+    Their month is that of the id, because whoever looks them up has nothing else.
+    """
     created = whole.request.created_at
-    partition, _ = armid.parse_request_id(whole.request.id) or ("", None)
-    home = history_partition(partition, created)
+    home = history_partition(*(armid.parse_request_id(whole.request.id) or ("", created)))
     rows = [
         Row(
             partition=home,

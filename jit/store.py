@@ -23,7 +23,7 @@ from jit.domain.model import Grant, Request, Status, VirtualMachine
 from jit.history import History
 from jit.interfaces import Op, Row, Table, Verb, Where
 from jit.scan import every
-from jit.whole import Held, Whole, by_machine, in_order
+from jit.whole import Held, Whole, by_machine, in_order, united
 
 TOMBSTONE_KEPT = timedelta(days=7)
 _OPERATIONS = 100  # the most that a transaction takes
@@ -76,15 +76,21 @@ class Store:
         request = records.request_of(json.loads(str(row.values["Doc"])))
         return self.whole(row, request)
 
-    def whole(self, row: Row, request: Request) -> Whole:
-        """Return a live request together with its rows of grants."""
+    def whole(self, row: Row, request: Request) -> Whole | None:
+        """
+        Return a live request with its rows of grants, each once; None if it is in history by now.
+
+        Its grants are buried after its row is gone: a row that stands still had all of them.
+        """
+        prefixes = dict.fromkeys(map(records.grants_prefix, request.policies))  # not of spellings
         held = tuple(
-            item
-            for policy in request.policies
-            for item in self.grants(row.partition, records.grants_prefix(policy), request.id)
+            item for prefix in prefixes for item in self.grants(row.partition, prefix, request.id)
         )
         grants = tuple(grant for item in held for grant in item.grants)
-        return Whole(request, in_order(grants), row, held)
+        found = Whole(request, in_order(grants), row, held)
+        if found.status is Status.CLOSED and not self.is_live(row.partition, request.id):
+            return None  # moved between the two reads, its grants perhaps only in part
+        return found
 
     def grants(
         self, partition: str, prefix: str, request_id: str | None = None
@@ -173,13 +179,34 @@ class Store:
                 raise
 
     def bury(self, rows: Sequence[Held], *, now: datetime) -> None:
-        """Turn closed rows of grants into tombstones."""
+        """
+        Turn closed rows of grants into tombstones; one that stands already learns what is new.
+
+        Raises:
+            StateConflict: Somebody changed a row, or buried it.
+        """
+        until = now + TOMBSTONE_KEPT
         for start in range(0, len(rows), _CHUNK):
-            ops: list[Op] = []
-            for held in rows[start : start + _CHUNK]:
-                stone = records.tombstone_row(held.row, held.grants, until=now + TOMBSTONE_KEPT)
-                ops += [Op(Verb.DELETE, held.row), Op(Verb.INSERT, stone)]
-            self._state.write(ops)
+            chunk = rows[start : start + _CHUNK]
+            stones = [records.tombstone_row(held.row, held.grants, until=until) for held in chunk]
+            try:
+                self._state.write(_burial(chunk, stones))
+            except StateConflict:
+                over = [
+                    self._over(held, stone, until)
+                    for held, stone in zip(chunk, stones, strict=True)
+                ]
+                if over == stones:
+                    raise
+                self._state.write(_burial(chunk, over))
+
+    def _over(self, held: Held, stone: Row, until: datetime) -> Row:
+        """Return *stone* over the tombstone that stands in its place, with all that both know."""
+        there = self._state.get(stone.partition, stone.key)
+        if there is None:
+            return stone
+        grants = united(records.grants_of(there), held.grants)
+        return replace(records.tombstone_row(held.row, grants, until=until), etag=there.etag)
 
     def request(self, request_id: str) -> Request | None:
         """Return a live request without its grants."""
@@ -312,6 +339,12 @@ def _chunks(
         size += 1 + len(mine)
     if chunk:
         yield chunk
+
+
+def _burial(rows: Iterable[Held], stones: Iterable[Row]) -> list[Op]:
+    """Return what puts tombstones in the place of rows, each over the version it names."""
+    stood = [Op(Verb.REPLACE if stone.etag else Verb.INSERT, stone) for stone in stones]
+    return [*(Op(Verb.DELETE, held.row) for held in rows), *stood]
 
 
 def audit_row(partition: str, event: Event) -> Row:

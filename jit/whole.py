@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from jit.domain import armid
 from jit.domain.model import Grant, Request, Status, status_of
@@ -49,6 +49,25 @@ def by_machine(grants: Iterable[Grant]) -> list[list[Grant]]:
 def in_order(grants: Iterable[Grant]) -> tuple[Grant, ...]:
     """Return grants in the order of the request's body."""
     return tuple(sorted(grants, key=_ordinal))
+
+
+def united(older: Iterable[Grant], newer: Iterable[Grant]) -> tuple[Grant, ...]:
+    """Return *newer* grants with every id that *older* versions knew; nothing is forgotten."""
+    found = {grant.id: grant for grant in older}
+    for grant in newer:
+        before = found.get(grant.id, grant)
+        found[grant.id] = replace(
+            grant,
+            initiates=_both(before.initiates, grant.initiates),
+            rules=_both(before.rules, grant.rules),
+            companions=_both(before.companions, grant.companions),
+            private_ips=_both(before.private_ips, grant.private_ips),
+        )
+    return in_order(found.values())
+
+
+def _both(older: tuple[str, ...], newer: tuple[str, ...]) -> tuple[str, ...]:
+    return tuple(dict.fromkeys((*older, *newer)))
 
 
 def _ordinal(grant: Grant) -> tuple[int, int]:

@@ -244,11 +244,11 @@ class Acceptor:
             id=request_id,
             requester=caller,
             justification=wish.justification,
-            created_at=now,
+            created_at=_created(request_id, now),
             starts_at=starts_at,
             duration=wish.duration,
             sources=wish.sources,
-            policies=tuple(dict.fromkeys(grant.policy_id for grant in grants)),
+            policies=_policies(grants),
             decision=Decision(allowed=True, rule=RULE),
             ticket=wish.ticket,
         )
@@ -314,6 +314,17 @@ class Acceptor:
                     if grant.live:
                         found.setdefault((armid.key(grant.vm_id), grant.port), []).append(grant)
         return found
+
+
+def _created(request_id: str, now: datetime) -> datetime:
+    """Return when a request was first tried, which may be a month ago: its id tells, in ms."""
+    _, made = armid.parse_request_id(request_id) or ("", now)
+    return now if timedelta(0) <= now - made < timedelta(milliseconds=1) else made
+
+
+def _policies(grants: Sequence[Grant]) -> tuple[str, ...]:
+    """Return the ids of the JIT policies of *grants*, each once, however Azure spells it."""
+    return tuple({armid.key(grant.policy_id): grant.policy_id for grant in grants}.values())
 
 
 def _accepted(request: Request, grants: Sequence[Grant], now: datetime) -> Event:

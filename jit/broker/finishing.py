@@ -8,6 +8,8 @@ from datetime import datetime, timedelta
 
 from jit import telemetry
 from jit.broker.passes import Pass
+from jit.broker.turns import Turns
+from jit.domain.errors import BrokerError, StateConflict, Unavailable
 from jit.domain.model import Status
 from jit.store import Store
 from jit.whole import Held
@@ -16,6 +18,7 @@ FINISHED = 30
 """Requests moved to history in one go: the lease of a minute must outlast the writes."""
 
 _SIBLINGS = timedelta(minutes=10)
+_SOON, _SELDOM = timedelta(minutes=1), timedelta(minutes=10)  # after failures
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,15 +26,52 @@ class Finisher:
     """Finishes requests."""
 
     store: Store
+    turns: Turns
 
     def finish_closed(self, state: Pass) -> None:
-        """Move requests whose grants are all closed to history; the rest of many comes next."""
+        """
+        Move requests whose grants are all closed to history; the rest of many comes next.
+
+        One that cannot be moved waits, and holds up nobody: whatever has to be closed comes first.
+
+        Raises:
+            StateConflict: The claim was lost.
+        """
         groups: dict[str, list[Held]] = {}
         for held in state.rows:
             if not any(grant.live for grant in held.grants):
                 groups.setdefault(held.request_id, []).append(held)
-        ordered = sorted(groups.values(), key=_due)[:FINISHED]
-        state.bury({group[0].request_id for group in ordered if self._finish(group, state)})
+        due = [rows for rows in groups.values() if _due(rows) <= state.now]
+        ordered = sorted(due, key=_due)[:FINISHED]
+        state.bury({rows[0].request_id for rows in ordered if self._moved(rows, state)})
+
+    def _moved(self, rows: Sequence[Held], state: Pass) -> bool:
+        """Try to finish a request; False where it has to wait, or storage failed before."""
+        if state.outage is not None:
+            return False
+        try:
+            return self._finish(rows, state)
+        except (BrokerError, LookupError, TypeError, ValueError) as error:  # or an unreadable row
+            if isinstance(error, StateConflict) and not self.turns.holds(state.claim):
+                raise
+            self._set_aside(rows, error, state)
+            return False
+
+    def _set_aside(self, rows: Sequence[Held], error: Exception, state: Pass) -> None:
+        """Tell of a failure and try again later; in an outage, nothing more in this pass."""
+        fields = {"request_id": rows[0].request_id, "error": type(error).__name__}
+        if isinstance(error, Unavailable):
+            telemetry.warning("finishing.postponed", **fields)
+        else:
+            telemetry.alert("finishing.failed", **fields)
+        if isinstance(error, Unavailable) and not isinstance(error, StateConflict):
+            state.outage = error
+        wait = _SOON if isinstance(error, Unavailable) else _SELDOM
+        try:
+            for held in rows:  # together they may be what was too large
+                self._postpone([held], state, wait)
+        except Unavailable:
+            return  # its rows stay due, or are gone: the next pass sees which
 
     def _finish(self, rows: Sequence[Held], state: Pass) -> bool:
         """Finish the request of closed *rows*; False while it has open grants elsewhere."""
@@ -46,13 +86,13 @@ class Finisher:
             self.store.finish(whole, now=state.now)
             telemetry.event("request.finished", request_id=first.request_id)
             return True
-        self._postpone(rows, state)
+        self._postpone(rows, state, _SIBLINGS)
         return False
 
-    def _postpone(self, rows: Iterable[Held], state: Pass) -> None:
-        """Look at closed rows later, those that are due: their siblings are not closed yet."""
+    def _postpone(self, rows: Iterable[Held], state: Pass, wait: timedelta) -> None:
+        """Look at closed rows later, those that are due."""
         later = [
-            (held, tuple(replace(g, next_check_at=state.now + _SIBLINGS) for g in held.grants))
+            (held, tuple(replace(g, next_check_at=state.now + wait) for g in held.grants))
             for held in rows
             if any(grant.next_check_at <= state.now for grant in held.grants)
         ]

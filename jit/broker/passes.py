@@ -9,6 +9,7 @@ from datetime import datetime
 from jit import telemetry
 from jit.broker.turns import Claim
 from jit.domain.audit import transitions
+from jit.domain.errors import Unavailable
 from jit.domain.model import CloseReason, Grant
 from jit.store import Store
 from jit.whole import Held
@@ -27,6 +28,7 @@ class Pass:
         initiated: Whether Defender was asked for anything.
         asks_from: Azure wants to be asked for nothing before.
         turns: Keys of the firewalls that this pass may change.
+        outage: Why storage could not finish a request; raised when all else is done.
     """
 
     policy_id: str
@@ -37,6 +39,7 @@ class Pass:
     initiated: bool = False
     asks_from: datetime | None = None
     turns: frozenset[str] = field(default_factory=frozenset)
+    outage: Unavailable | None = None
 
     @property
     def grants(self) -> list[Grant]:

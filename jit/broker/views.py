@@ -111,7 +111,9 @@ class Views:
             yield from self._store.history.month(subscription, month, after=after)
             return
         for row, asked in self._store.live_requests(subscription, after=after):
-            yield self._store.whole(row, asked)
+            whole = self._store.whole(row, asked)
+            if whole is not None:  # else it is over, and comes with its month
+                yield whole
 
     # ---- virtual machines ----------------------------------------------------------------------
 

@@ -56,7 +56,7 @@ class Worker:
         self._turns = Turns(store)
         self._actions = Actions(policies, network, self._turns)
         self._initiator = Initiator(store, self._turns, self._actions)
-        self._finisher = Finisher(store)
+        self._finisher = Finisher(store, self._turns)
         self._limits = limits
 
     def work(self, policy_id: str, *, now: datetime) -> None:
@@ -112,8 +112,14 @@ class Worker:
     def _pass(self, state: Pass) -> None:
         self._finisher.finish_closed(state)
         chosen = self._chosen(state)
-        if not chosen:
-            return
+        if chosen:
+            self._shape(chosen, state)
+            self._finisher.finish_closed(state)
+        if state.outage is not None:  # the policy rests, as after any pass that failed
+            raise state.outage
+
+    def _shape(self, chosen: Sequence[Grant], state: Pass) -> None:
+        """Look, decide, store, act."""
         step, world = self._decide(chosen, self._seen(chosen, state), state)
         if unsure := _newly_open(chosen, step) - world.whole:
             step, world = self._decide(chosen, self._seen(chosen, state, unsure), state)
@@ -128,7 +134,6 @@ class Worker:
         for vm in step.unjudged:
             telemetry.alert("vm.unreadable", policy_id=state.policy_id, resource_id=vm)
         self._act(step, world, state)
-        self._finisher.finish_closed(state)
 
     # ---- what the pass is about ------------------------------------------------------------------
 

@@ -137,7 +137,7 @@ def _here(rules: Iterable[PathRule], grant: Grant, view: MachineView) -> tuple[P
 
 def _gone(grant: Grant, now: datetime) -> Grant:
     keep = grant.note if grant.close_reason in _TOLD else None
-    return grant.advance(Status.CLOSED, closed_at=now, companions=(), note=keep)
+    return grant.advance(Status.CLOSED, closed_at=now, next_check_at=now, companions=(), note=keep)
 
 
 def _why(left: Sequence[PathRule], own: Sequence[str]) -> str:

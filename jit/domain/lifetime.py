@@ -44,9 +44,13 @@ def begin_closing(
 
 
 def close(grant: Grant, reason: CloseReason, now: datetime, note: str | None = None) -> Grant:
-    """Return *grant* closed."""
+    """Return *grant* closed, and due: once all of its request is, that goes to history."""
     return grant.advance(
-        Status.CLOSED, close_reason=grant.close_reason or reason, closed_at=now, note=note
+        Status.CLOSED,
+        close_reason=grant.close_reason or reason,
+        closed_at=now,
+        next_check_at=now,
+        note=note,
     )
 
 

@@ -7,6 +7,7 @@ from datetime import timedelta
 import pytest
 
 from jit.domain.errors import AccessDenied, Conflict, Forbidden, NotFound, Unavailable
+from jit.interfaces import Op, Verb
 from tests.broker.inprocess import (
     ALICE,
     AUDRA,
@@ -20,7 +21,7 @@ from tests.broker.inprocess import (
     wish,
 )
 from tests.fakes.tables import FakeTable
-from tests.local.azure.sim import DB01, WEB01
+from tests.local.azure.sim import DB01, DEVELOPMENT, WEB01
 
 HOUR = timedelta(hours=1)
 
@@ -369,3 +370,50 @@ def test_a_page_of_the_table_that_ends_early_hides_no_grant(broker):
     broker.revoke(request_id)
 
     assert {grant.status for grant in broker.whole(request_id).grants} == {"closed"}
+
+
+# ---- names that vary in case ---------------------------------------------------------------------
+
+
+def spelled(policy_id):
+    """Return a policy's id as another Azure API writes it."""
+    return policy_id.replace("/rg-farm-1/", "/RG-FARM-1/")
+
+
+def respelled(broker, vm):
+    """Let the inventory spell the policy of one VM otherwise than that of its neighbours."""
+    broker.preview(wish(farm(9)))
+    found = broker.store.machine(vm)
+    other = replace(found, policy_id=spelled(found.policy_id))
+    broker.store.remember_machines(DEVELOPMENT, [other], complete=False)
+
+
+def test_a_policy_that_is_spelled_in_two_ways_is_one_policy(broker):
+    """Its grants are listed once, can be revoked, and lie in history once."""
+    respelled(broker, farm(1))
+    request_id = broker.ask(wish((farm(1), farm(2))))
+    live = broker.whole(request_id)
+
+    broker.revoke(request_id)
+    broker.live(2)
+
+    over = broker.whole(request_id)
+    assert len(live.request.policies) == 1
+    assert [grant.id for grant in live.grants] == [grant.id for grant in over.grants]
+    assert [grant.close_reason for grant in over.grants] == ["revoked", "revoked"]
+    assert broker.state.rows("g|") == ()
+
+
+def test_a_request_that_was_stored_with_two_spellings_is_read_once(broker):
+    """A row of an older version names a policy twice; its grants are two all the same."""
+    request_id = broker.ask(wish((farm(1), farm(2))))
+    (row,) = broker.state.rows("r|")
+    doc = json.loads(row.values["Doc"])
+    doc["policies"] += [spelled(name) for name in doc["policies"]]
+    old = replace(row, values={**row.values, "Doc": json.dumps(doc)})
+    broker.state.write([Op(Verb.REPLACE, old)])
+
+    decided = broker.revoke(request_id)
+
+    assert len(doc["policies"]) == 2
+    assert len(decided.whole.grants) == len(broker.whole(request_id).grants) == 2

@@ -1,13 +1,13 @@
 """The same request twice is one request; the same key with another body is an error."""
 
 from concurrent.futures import ThreadPoolExecutor
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from threading import Barrier
 
 import pytest
 
 from jit.broker.idempotency import KEPT, KEPT_WITHOUT_KEY
-from jit.domain.errors import AccessDenied, Conflict, InvalidRequest, Unknown
+from jit.domain.errors import AccessDenied, Conflict, InvalidRequest, Unavailable, Unknown
 from jit.render import request as shown
 from tests.broker.inprocess import ALICE, DAVE, farm, wish
 from tests.local.azure.sim import DB01
@@ -91,6 +91,49 @@ def test_a_repetition_of_a_finished_request_returns_it_from_history(broker):
     again = broker.accept(wish(farm(1)), key="k")
 
     assert (again.request.id, again.status) == (request_id, "closed")
+
+
+def begun_just_before_a_month_ends(broker):
+    """Let a first try take its key, and fail to store the request, five seconds before midnight."""
+    new_year = datetime(broker.now.year + 1, 1, 1, tzinfo=UTC)
+    broker.advance(new_year - timedelta(seconds=5) - broker.now)
+
+    def refuse(name: str, _: int) -> None:
+        if name == "state.write":
+            raise Unavailable("storage is away")
+
+    broker.calls.before = refuse
+    with pytest.raises(Unavailable):
+        broker.accept(wish(farm(1)), key="k")
+    broker.calls.before = lambda *_: None
+
+
+def test_a_request_that_was_begun_in_another_month_is_found_when_it_is_over(broker):
+    """Its id tells the month in which it lies; a key opens no path a second time."""
+    _others(broker)
+    begun_just_before_a_month_ends(broker)
+    broker.advance(timedelta(seconds=10))
+    request_id = broker.ask(wish(farm(1)), key="k")
+    broker.live(90)
+
+    again = broker.ask(wish(farm(1)), key="k")
+    broker.live(2)
+
+    assert (again, broker.status(again)) == (request_id, "closed")
+    assert len(broker.initiates()) == 1
+
+
+def test_a_request_was_created_when_its_key_was_first_used(broker):
+    """What callers are shown agrees with the id, and with the month in which it is listed."""
+    _others(broker)
+    begun_just_before_a_month_ends(broker)
+    first_try = broker.now
+    broker.advance(timedelta(seconds=10))
+
+    whole = broker.accept(wish(farm(1)), key="k")
+
+    assert whole.request.created_at == first_try
+    assert whole.request.starts_at == broker.now
 
 
 def test_a_late_repetition_is_answered_though_its_start_has_passed(broker):
