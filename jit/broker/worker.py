@@ -20,10 +20,11 @@ from jit.broker.actions import Actions
 from jit.broker.finishing import Finisher
 from jit.broker.initiating import Initiator
 from jit.broker.passes import Pass
+from jit.broker.removing import Remover
 from jit.broker.turns import Claim, Turns
 from jit.domain import armid, controller, lifetime
 from jit.domain.controller import Step
-from jit.domain.errors import BrokerError, Gone, Refused, Unavailable
+from jit.domain.errors import Refused, Unavailable
 from jit.domain.limits import Limits
 from jit.domain.model import Grant, Status, VirtualMachine
 from jit.domain.vanished import remembered
@@ -56,6 +57,7 @@ class Worker:
         self._turns = Turns(store)
         self._actions = Actions(policies, network, self._turns)
         self._initiator = Initiator(store, self._turns, self._actions)
+        self._remover = Remover(store, self._actions)
         self._finisher = Finisher(store, self._turns)
         self._limits = limits
 
@@ -259,24 +261,12 @@ class Worker:
         named = {rule for g in state.grants if g.wants_path for rule in g.companions}
         wishes = [wish for wish in step.companions if wish.rule_id in named]  # not of refused ones
         errors += self._actions.add_companions(wishes)
-        errors += self._remove(step, state)
+        errors += self._remover.remove(step.removals, state)
         self._give_back(world, step, state)
         waits = [error for error in errors if isinstance(error, Unavailable)]
         if waits:
             seconds = min(error.retry_after_seconds for error in waits)
             telemetry.warning("action.postponed", policy_id=state.policy_id, seconds=seconds)
-
-    def _remove(self, step: Step, state: Pass) -> list[BrokerError]:
-        if not step.removals:
-            return []
-        try:
-            rules = self._actions.still_removable(state.policy_id, step.removals, state.known)
-        except Gone:
-            rules = list(step.removals)  # no policy, so no request of anybody's
-        except Refused as error:
-            return [error]
-        errors = self._actions.remove_rules(r.id for r in rules if r.collection is None)
-        return errors + self._actions.remove_nat_rules([r for r in rules if r.collection])
 
     def _give_back(self, world: World, step: Step, state: Pass) -> None:
         """Return the turns of firewalls on which nothing of this policy is under way."""

@@ -101,6 +101,22 @@ def test_a_removal_is_written_to_the_trail_before_it_is_made(it):
     assert event["facts"]["rule"] == name
 
 
+def test_what_the_worker_removes_is_on_the_trail_before_it_is_made(it):
+    """A path that is revoked goes at once, by the pass of its policy."""
+    request_id = it.opened()
+    (name,) = allows(it)
+    it.broker.sim.faults({"match": {"method": "DELETE"}, "drop": "before"})
+
+    it.broker.revoke(request_id)
+    it.broker.live(0.1)
+    it.run()
+
+    records = it.reconciler.drainer.records(DEVELOPMENT)
+    removals = [r.event for r in records if r.event["what"] == "rule.removal_began"]
+    assert {event["requestId"] for event in removals} == {request_id}
+    assert {event["facts"]["rule"] for event in removals} == {name}
+
+
 def test_rules_are_removed_once(it):
     """The next run finds nothing to do."""
     it.closed()
