@@ -41,7 +41,7 @@ from jit.domain.model import (
 )
 from jit.domain.policy import Finding, Kind, decide, effective_protocol, worst
 from jit.store import Store
-from jit.whole import Whole
+from jit.whole import Whole, by_machine
 
 if TYPE_CHECKING:  # a first request is answered without loading how to look at Azure
     from jit.observer import Observer
@@ -49,7 +49,7 @@ if TYPE_CHECKING:  # a first request is answered without loading how to look at 
 OPENS_LATEST = timedelta(hours=1)
 """A grant that could not be opened this long after its start is given up."""
 
-_AUDITED = 50  # violations; a table property holds 64 KiB
+_AUDITED = 100  # violations; a row of a table holds 1 MiB
 
 _FEW = 3  # VMs; above, one query for the whole policy is cheaper
 
@@ -209,7 +209,7 @@ class Acceptor:
         now: datetime,
     ) -> None:
         facts = {
-            "virtualMachines": [machine.id for machine in submission.draft.machines[:_AUDITED]],
+            "virtualMachines": [machine.id for machine in submission.draft.machines],
             "justification": submission.draft.justification,
             "errors": render.violations(violations[:_AUDITED]),
         }
@@ -327,6 +327,9 @@ def _accepted(request: Request, grants: Sequence[Grant], now: datetime) -> Event
             "ticket": f"{request.ticket.system} {request.ticket.id}" if request.ticket else None,
             "rule": request.decision.rule,
             "sources": [str(source) for source in request.sources],
-            "grants": [f"{armid.name(grant.vm_id)}:{grant.port}" for grant in grants],
+            "grants": [
+                {"virtualMachineId": group[0].vm_id, "ports": [grant.port for grant in group]}
+                for group in by_machine(grants)
+            ],
         },
     )
