@@ -31,6 +31,7 @@ from jit.domain.errors import (
 )
 from jit.domain.model import ADVANCE, Decision, Person, Status, settled
 from jit.domain.roles import Role
+from jit.domain.jsonvalue import ROOT, at
 from jit.settings import Settings
 
 if TYPE_CHECKING:  # the use cases' results: whoever renders one has loaded it already
@@ -46,6 +47,7 @@ _OID = {"oid", "http://schemas.microsoft.com/identity/claims/objectidentifier"}
 _ROLES = {"roles", "http://schemas.microsoft.com/ws/2008/06/identity/claims/role"}
 _NAMES = ("preferred_username", "upn", "name", "appid", "azp")
 _SLOWEST = timedelta(minutes=10)
+_PLATFORM = {"code", "clientId"}  # of the Functions host: a function key, and its name
 _SOON_SECONDS = 5
 
 
@@ -118,6 +120,23 @@ def optional_body(req: func.HttpRequest) -> dict[str, object] | None:
 def flag(req: func.HttpRequest, name: str) -> bool:
     """Return a boolean of the query; false where it is missing."""
     text = str(req.params.get(name, "false")).lower()
+def only(req: func.HttpRequest, *known: str) -> None:
+    """
+    Refuse parameters of the query that the contract does not have.
+
+    On a route that changes something, ``?dryrun=true`` must not act in earnest.
+
+    Raises:
+        InvalidRequest: Each of them is named.
+    """
+    unknown = sorted(set(req.params) - {*known, *_PLATFORM})
+    if unknown:
+        faults = [
+            Violation(at(ROOT, name), "unknown-field", "no such parameter") for name in unknown
+        ]
+        raise InvalidRequest("the query has faults", tuple(faults))
+
+
     if text not in {"true", "false"}:
         detail = f"{name} is true or false"
         raise InvalidRequest(detail, (Violation(f"#/{name}", "wrong-type", detail),))

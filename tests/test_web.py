@@ -210,6 +210,24 @@ def test_a_flag_that_is_neither_is_refused(text):
 def test_a_body_that_is_optional_may_be_empty():
     """``POST …/revoke`` needs none."""
     assert web.optional_body(request()) is None
+def test_a_parameter_that_the_contract_does_not_have_is_refused():
+    """What asks for a dry run, misspelt, must not act."""
+    with pytest.raises(InvalidRequest) as caught:
+        web.only(request(params={"dryrun": "true", "dryRun": "true", "x/y": ""}), "dryRun")
+
+    found = [(each.pointer, each.code) for each in caught.value.violations]
+    assert found == [("#/dryrun", "unknown-field"), ("#/x~1y", "unknown-field")]
+
+
+def test_the_hosts_own_parameters_pass():
+    """A function key and its name are not the broker's to judge."""
+    params = {"code": "s3cret", "clientId": "default", "dryRun": "true"}
+
+    web.only(request(params=params), "dryRun")
+
+    assert web.flag(request(params=params), "dryRun")
+
+
 
 
 def test_a_body_that_is_needed_may_not_be_empty():
