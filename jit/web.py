@@ -24,14 +24,16 @@ from jit.domain.errors import (
     BrokerError,
     Forbidden,
     InvalidRequest,
+    PermissionLost,
+    Refused,
     Rejected,
     Unauthenticated,
     Unavailable,
     Violation,
 )
+from jit.domain.jsonvalue import ROOT, at
 from jit.domain.model import ADVANCE, Decision, Person, Status, settled
 from jit.domain.roles import Role
-from jit.domain.jsonvalue import ROOT, at
 from jit.settings import Settings
 
 if TYPE_CHECKING:  # the use cases' results: whoever renders one has loaded it already
@@ -45,10 +47,11 @@ _PROBLEM = "application/problem+json"
 _PRINCIPAL_LIMIT = 32_768
 _OID = {"oid", "http://schemas.microsoft.com/identity/claims/objectidentifier"}
 _ROLES = {"roles", "http://schemas.microsoft.com/ws/2008/06/identity/claims/role"}
+_PLATFORM = {"code", "clientId"}  # of the Functions host: a function key, and its name
 _NAMES = ("preferred_username", "upn", "name", "appid", "azp")
 _SLOWEST = timedelta(minutes=10)
-_PLATFORM = {"code", "clientId"}  # of the Functions host: a function key, and its name
 _SOON_SECONDS = 5
+_REFUSED_SECONDS = 60  # what a person must mend takes longer than an outage
 
 
 # ---- the caller ----------------------------------------------------------------------------------
@@ -117,9 +120,6 @@ def optional_body(req: func.HttpRequest) -> dict[str, object] | None:
     return jsonbody.read_optional(req.get_body())
 
 
-def flag(req: func.HttpRequest, name: str) -> bool:
-    """Return a boolean of the query; false where it is missing."""
-    text = str(req.params.get(name, "false")).lower()
 def only(req: func.HttpRequest, *known: str) -> None:
     """
     Refuse parameters of the query that the contract does not have.
@@ -137,6 +137,9 @@ def only(req: func.HttpRequest, *known: str) -> None:
         raise InvalidRequest("the query has faults", tuple(faults))
 
 
+def flag(req: func.HttpRequest, name: str) -> bool:
+    """Return a boolean of the query; false where it is missing."""
+    text = str(req.params.get(name, "false")).lower()
     if text not in {"true", "false"}:
         detail = f"{name} is true or false"
         raise InvalidRequest(detail, (Violation(f"#/{name}", "wrong-type", detail),))
@@ -241,7 +244,8 @@ def answered(
     """
     Return what *act* returns, or the problem that it raised.
 
-    A defect stays the host's 500: it is not the caller's to read.
+    What Azure refuses to show is an outage: nothing is known by it, and a person must act. A
+    defect stays the host's 500: it is not the caller's to read.
     """
     try:
         return act()
@@ -249,6 +253,17 @@ def answered(
         codes = sorted({violation.code for violation in error.violations})
         telemetry.event("request.rejected", status=error.status, problem=error.slug, codes=codes)
         return problem(error, req, settings)
-    except Unavailable as error:
-        telemetry.warning("request.unavailable", detail=str(error), path=urlsplit(req.url).path)
-        return problem(error, req, settings)
+    except (Unavailable, Refused) as error:
+        outage = error if isinstance(error, Unavailable) else _outage(error)
+        telemetry.warning("request.unavailable", detail=str(outage), path=urlsplit(req.url).path)
+        return problem(outage, req, settings)
+
+
+def _outage(error: Refused) -> Unavailable:
+    """Alert that Azure refused a look that an answer needs; return what the caller is told."""
+    code = error.code or str(error.azure_status)
+    if isinstance(error, PermissionLost):
+        telemetry.alert("permission.lost", resource_id=error.resource_id, code=code)
+    else:
+        telemetry.alert("look.refused", resource_id=error.resource_id, code=code)
+    return Unavailable("Azure refuses to be read", retry_after_seconds=_REFUSED_SECONDS)

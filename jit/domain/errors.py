@@ -147,11 +147,19 @@ class Busy(Unavailable):
 class Refused(BrokerError):
     """Azure refused a well-formed call; repeating it as it is would not help."""
 
-    def __init__(self, detail: str, *, code: str = "", azure_status: int = 0) -> None:
-        """*code* is Azure's error code, *azure_status* its HTTP status; both for decisions."""
+    def __init__(
+        self, detail: str, *, code: str = "", azure_status: int = 0, resource_id: str = ""
+    ) -> None:
+        """
+        Keep what Azure said.
+
+        *code* is its error code, *azure_status* its HTTP status, both for decisions; *resource_id*
+        is the path that was called, for the log.
+        """
         super().__init__(detail)
         self.code = code
         self.azure_status = azure_status
+        self.resource_id = resource_id
 
 
 class PermissionLost(Refused):

@@ -11,6 +11,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from urllib.parse import urlsplit
 
 from azure.core.exceptions import (
     AzureError,
@@ -84,7 +85,18 @@ def _refusal(error: HttpResponseError, status: int) -> Exception:
     if status in {408, 500, 502, 503, 504}:
         return Unknown("Azure failed; the change may have happened", retry_after_seconds=wait)
     kind = {401: PermissionLost, 403: PermissionLost, 404: Gone}.get(status, Refused)
-    return kind(f"Azure refused the call ({code or status})", code=code, azure_status=status)
+    return kind(
+        f"Azure refused the call ({code or status})",
+        code=code,
+        azure_status=status,
+        resource_id=_called(error),
+    )
+
+
+def _called(error: HttpResponseError) -> str:
+    """Return the path that was called: an id of ARM, without its query."""
+    request = getattr(error.response, "request", None)
+    return urlsplit(str(getattr(request, "url", ""))).path
 
 
 def error_code(error: HttpResponseError) -> str:

@@ -55,6 +55,7 @@ def test_a_right_that_was_taken_away_is_told(azure, sim):
         azure.arm.get(WEB01, COMPUTE)
 
     assert (error.value.code, error.value.azure_status) == ("AuthorizationFailed", 403)
+    assert error.value.resource_id == WEB01
 
 
 @pytest.mark.parametrize(("status", "code", "kind"), REFUSALS)
