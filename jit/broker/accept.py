@@ -180,7 +180,7 @@ class Acceptor:
     def _refusal(self, submission: Submission, now: datetime) -> Rejected:
         """Return a problem for a faulty body, with what the policy says about its good parts."""
         try:
-            findings, _ = self._decided(submission.draft, now)
+            findings, _ = self._decided(_of_one_subscription(submission.draft), now)
         except Unavailable:
             findings = ()  # the body is faulty in any case: 400, not 503
         return self._denied(findings, submission.draft.violations, submission, None, now)
@@ -314,6 +314,17 @@ class Acceptor:
                     if grant.live:
                         found.setdefault((armid.key(grant.vm_id), grant.port), []).append(grant)
         return found
+
+
+def _of_one_subscription(draft: Draft) -> Draft:
+    """
+    Return a faulty draft with those of its VMs that are of the first one's subscription.
+
+    A good request has one subscription; a look at ninety would not make a faulty body better.
+    """
+    names = {armid.subscription(machine.id) for machine in draft.machines[:1]}
+    machines = [each for each in draft.machines if armid.subscription(each.id) in names]
+    return replace(draft, machines=tuple(machines))
 
 
 def _accepted(request: Request, grants: Sequence[Grant], now: datetime) -> Event:
