@@ -21,6 +21,8 @@ Every error the broker raises on purpose.
   x Defect                 nobody but a developer can        500   poison after the last try
     - IllegalTransition    the state table has no such edge  500
 
+A caller is told of a ``Refused`` as of an ``Unavailable``: nothing is known by it.
+
 ``Malformed`` stands outside the tree: a parser's ``ValueError``, which readers make a violation.
 """
 
