@@ -31,6 +31,7 @@ def create_access_request(req: func.HttpRequest, work: func.Out[List[str]]) -> f
 
     def act() -> func.HttpResponse:
         now, caller = wiring.clock(), web.caller(req, wiring.settings(), Role.REQUESTER)
+        web.only(req)
         submission = _submission(req, caller)
         if submission.draft.dry_run:
             return web.previewed(wiring.acceptor().preview(submission, now=now))
@@ -95,6 +96,7 @@ def revoke_access_request(req: func.HttpRequest, work: func.Out[List[str]]) -> f
 
     def act() -> func.HttpResponse:
         caller = web.caller(req, wiring.settings(), Role.REQUESTER, Role.OPERATOR)
+        web.only(req)
         limits = wiring.settings().limits
         reason, faults = intake.read_reason(web.optional_body(req), limits=limits)
         if faults:
@@ -113,6 +115,7 @@ def extend_access_request(req: func.HttpRequest, work: func.Out[List[str]]) -> f
 
     def act() -> func.HttpResponse:
         caller = web.caller(req, wiring.settings(), Role.REQUESTER)
+        web.only(req)
         wish, faults = intake.read_extend(web.body(req), limits=wiring.settings().limits)
         if wish is None:
             raise InvalidRequest("the body has faults", faults)
@@ -146,6 +149,7 @@ def put_jit_policy(req: func.HttpRequest) -> func.HttpResponse:
 
     def act() -> func.HttpResponse:
         caller = web.caller(req, wiring.settings(), Role.OPERATOR)
+        web.only(req)
         wanted, faults = intake.read_policy_put(web.body(req), limits=wiring.settings().limits)
         if faults:
             raise InvalidRequest("the body has faults", faults)
@@ -160,6 +164,7 @@ def delete_jit_policy(req: func.HttpRequest) -> func.HttpResponse:
 
     def act() -> func.HttpResponse:
         caller = web.caller(req, wiring.settings(), Role.OPERATOR)
+        web.only(req)
         unwanted, faults = intake.read_policy_delete(web.body(req), limits=wiring.settings().limits)
         if faults:
             raise InvalidRequest("the body has faults", faults)
@@ -186,6 +191,7 @@ def start_reconcile(req: func.HttpRequest, work: func.Out[List[str]]) -> func.Ht
 
     def act() -> func.HttpResponse:
         web.caller(req, wiring.settings(), Role.OPERATOR)
+        web.only(req, "dryRun")
         if web.flag(req, "dryRun"):
             return web.planned(wiring.reconciler().dry_run(now=wiring.clock()))
         subscriptions = wiring.reconciler().subscriptions()

@@ -10,6 +10,7 @@ from jit import records
 from jit.domain import armid
 from jit.domain.errors import StateConflict, Unknown
 from jit.interfaces import Op, Row, Table, Verb, Where
+from jit.packing import packed
 from jit.scan import every
 from jit.whole import Whole, by_machine, in_order
 
@@ -31,13 +32,25 @@ class History:
         return whole_from_history(list(rows))
 
     def remember(self, whole: Whole) -> None:
-        """Keep a closed request; one that is there already is the same, kept before."""
-        ops = [Op(Verb.INSERT, row) for row in history_rows(whole)]
+        """
+        Keep a closed request; one that is there already is the same, kept before.
+
+        A large one takes several transactions, its own row in the last: until then it is not
+        there, and still among the live ones.
+        """
+        request, *grants = history_rows(whole)
+        for pack in packed([Op(Verb.INSERT, row)] for row in (*grants, request)):
+            self._insert([op for bundle in pack for op in bundle])
+
+    def _insert(self, ops: Sequence[Op]) -> None:
         try:
             self._table.write(ops)
         except (StateConflict, Unknown):
-            if self._table.get(ops[0].row.partition, ops[0].row.key) is None:
+            missing = [op for op in ops if self._table.get(op.row.partition, op.row.key) is None]
+            if len(missing) == len(ops):
                 raise
+            if missing:
+                self._table.write(missing)
 
     def month(self, partition: str, month: datetime, *, after: str = "") -> Iterator[Whole]:
         """Yield the finished requests of a subscription that were created in one month."""
@@ -45,7 +58,7 @@ class History:
         rows = every(self._table, Where(partition=history_partition(partition, month), first=first))
         group: list[Row] = []
         for row in rows:
-            if group and _request_part(row) != _request_part(group[0]):
+            if group and _request_key(row) != _request_key(group[0]):
                 yield from filter(None, (whole_from_history(group),))
                 group = []
             group.append(row)
@@ -73,7 +86,7 @@ def history_rows(whole: Whole) -> list[Row]:
                 "Requester": whole.request.requester.id,
                 "Ticket": whole.request.ticket.id if whole.request.ticket else "",
                 "CreatedAt": records.stamp(created),
-                "Doc": json.dumps(records.request_doc(whole.request)),
+                **records.doc_values(json.dumps(records.request_doc(whole.request))),
             },
         )
     ]
@@ -84,13 +97,13 @@ def history_rows(whole: Whole) -> list[Row]:
 
 
 def whole_from_history(rows: Sequence[Row]) -> Whole | None:
-    """Read what ``history_rows`` wrote; None where there is nothing."""
-    if not rows:
+    """Read what ``history_rows`` wrote; None where there is nothing, or not all of it yet."""
+    if not rows or rows[0].key != _request_key(rows[0]):  # its own row is written last
         return None
-    request = records.request_of(json.loads(str(rows[0].values["Doc"])))
+    request = records.request_of(records.doc_of(rows[0]))
     grants = tuple(grant for row in rows[1:] for grant in records.grants_of(row))
     return Whole(request, in_order(grants))
 
 
-def _request_part(row: Row) -> str:
-    return row.key.split("|", 1)[0]
+def _request_key(row: Row) -> str:
+    return f"{row.key.split('|', 1)[0]}|"

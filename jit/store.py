@@ -22,12 +22,11 @@ from jit.domain.errors import StateConflict, Unknown
 from jit.domain.model import Grant, Request, Status, VirtualMachine
 from jit.history import History
 from jit.interfaces import Op, Row, Table, Verb, Where
+from jit.packing import packed
 from jit.scan import every
 from jit.whole import Held, Whole, by_machine, in_order, united
 
 TOMBSTONE_KEPT = timedelta(days=7)
-_OPERATIONS = 100  # the most that a transaction takes
-_CHUNK = 45  # a delete and an insert each, below the 100 operations of a transaction
 _made = itertools.count()  # audit rows of this process
 
 
@@ -73,7 +72,7 @@ class Store:
         row = self._state.get(partition, records.request_key(request_id))
         if row is None:
             return None
-        request = records.request_of(json.loads(str(row.values["Doc"])))
+        request = records.request_of(records.doc_of(row))
         return self.whole(row, request)
 
     def whole(self, row: Row, request: Request) -> Whole | None:
@@ -142,20 +141,13 @@ class Store:
             StateConflict: Somebody wrote first; nothing of the failing transaction was written.
         """
         written: list[Held] = []
-        for chunk in _chunks(changes, events):
-            ops = [
-                Op(Verb.REPLACE, records.grants_row(grants, held.row))
-                for (held, grants), _ in chunk
-            ]
-            audits = [
-                Op(Verb.INSERT, audit_row(ops[0].row.partition, event))
-                for _, group in chunk
-                for event in group
-            ]
-            etags = self._state.write([*ops, *audits])
+        waiting = iter(changes)
+        for pack in packed(_bundle(held, grants, events) for held, grants in changes):
+            ops = [bundle[0] for bundle in pack]
+            etags = self._state.write([*ops, *(op for bundle in pack for op in bundle[1:])])
             written += [
                 Held(replace(op.row, etag=etag), tuple(grants))
-                for op, etag, ((_, grants), _) in zip(ops, etags, chunk, strict=False)
+                for op, etag, (_, grants) in zip(ops, etags, waiting, strict=False)
             ]
         return tuple(written)
 
@@ -186,33 +178,34 @@ class Store:
             StateConflict: Somebody changed a row, or buried it.
         """
         until = now + TOMBSTONE_KEPT
-        for start in range(0, len(rows), _CHUNK):
-            chunk = rows[start : start + _CHUNK]
-            stones = [records.tombstone_row(held.row, held.grants, until=until) for held in chunk]
+        bundles = [
+            _burial(held.row, records.tombstone_row(held.row, held.grants, until=until))
+            for held in rows
+        ]
+        for pack in packed(bundles):
             try:
-                self._state.write(_burial(chunk, stones))
+                self._state.write([op for bundle in pack for op in bundle])
             except StateConflict:
-                over = [
-                    self._over(held, stone, until)
-                    for held, stone in zip(chunk, stones, strict=True)
-                ]
-                if over == stones:
+                over = [self._over(held, stone, until) for held, stone in pack]
+                if over == [list(bundle) for bundle in pack]:
                     raise
-                self._state.write(_burial(chunk, over))
+                for bundle in over:
+                    self._state.write(bundle)
 
-    def _over(self, held: Held, stone: Row, until: datetime) -> Row:
-        """Return *stone* over the tombstone that stands in its place, with all that both know."""
-        there = self._state.get(stone.partition, stone.key)
+    def _over(self, held: Op, stone: Op, until: datetime) -> list[Op]:
+        """Return a burial over the tombstone that stands there, with all that both know."""
+        there = self._state.get(stone.row.partition, stone.row.key)
         if there is None:
-            return stone
-        grants = united(records.grants_of(there), held.grants)
-        return replace(records.tombstone_row(held.row, grants, until=until), etag=there.etag)
+            return [held, stone]
+        grants = united(records.grants_of(there), records.grants_of(held.row))
+        row = records.tombstone_row(held.row, grants, until=until)
+        return _burial(held.row, replace(row, etag=there.etag))
 
     def request(self, request_id: str) -> Request | None:
         """Return a live request without its grants."""
         partition, _ = armid.parse_request_id(request_id) or ("", None)
         row = self._state.get(partition, records.request_key(request_id))
-        return records.request_of(json.loads(str(row.values["Doc"]))) if row else None
+        return records.request_of(records.doc_of(row)) if row else None
 
     def audit(self, request_id: str, event: Event) -> None:
         """Record an event that changes no row."""
@@ -285,8 +278,8 @@ class Store:
         self._write_cache(ops)
 
     def _write_cache(self, ops: Sequence[Op]) -> None:
-        for start in range(0, len(ops), 100):
-            chunk = ops[start : start + 100]
+        for pack in packed([op] for op in ops):
+            chunk = [op for bundle in pack for op in bundle]
             try:
                 self._state.write(chunk)
             except StateConflict:
@@ -317,34 +310,23 @@ class Store:
         """Yield the live requests of a subscription, oldest first, those behind *after*."""
         first = f"{records.request_key(after)}!" if after else "r|"  # "!" sorts before any id
         for row in every(self._state, Where(partition=partition, first=first, last="r}")):
-            yield row, records.request_of(json.loads(str(row.values["Doc"])))
+            yield row, records.request_of(records.doc_of(row))
 
 
-_Change = tuple[tuple[Held, Sequence[Grant]], list[Event]]
+def _bundle(held: Held, grants: Sequence[Grant], events: Sequence[Event]) -> list[Op]:
+    """Return the write of one row of grants, then those of its audit rows."""
+    row = records.grants_row(grants, held.row)
+    names = {grant.id for grant in grants}
+    mine = [event for event in events if event.grant_id in names]
+    return [
+        Op(Verb.REPLACE, row),
+        *(Op(Verb.INSERT, audit_row(row.partition, event)) for event in mine),
+    ]
 
 
-def _chunks(
-    changes: Sequence[tuple[Held, Sequence[Grant]]], events: Sequence[Event]
-) -> Iterator[list[_Change]]:
-    """Yield changes with their events in groups that fit a transaction."""
-    chunk: list[_Change] = []
-    size = 0
-    for held, grants in changes:
-        names = {grant.id for grant in grants}
-        mine = [event for event in events if event.grant_id in names]
-        if chunk and size + 1 + len(mine) > _OPERATIONS:
-            yield chunk
-            chunk, size = [], 0
-        chunk.append(((held, grants), mine))
-        size += 1 + len(mine)
-    if chunk:
-        yield chunk
-
-
-def _burial(rows: Iterable[Held], stones: Iterable[Row]) -> list[Op]:
-    """Return what puts tombstones in the place of rows, each over the version it names."""
-    stood = [Op(Verb.REPLACE if stone.etag else Verb.INSERT, stone) for stone in stones]
-    return [*(Op(Verb.DELETE, held.row) for held in rows), *stood]
+def _burial(row: Row, stone: Row) -> list[Op]:
+    """Return what puts a tombstone in the place of a row, over the version that it names."""
+    return [Op(Verb.DELETE, row), Op(Verb.REPLACE if stone.etag else Verb.INSERT, stone)]
 
 
 def audit_row(partition: str, event: Event) -> Row:
@@ -353,5 +335,5 @@ def audit_row(partition: str, event: Event) -> Row:
     return Row(
         partition=partition,
         key=f"a|{records.stamp(event.at)}|{order}|{secrets.token_hex(8)}",
-        values={"Doc": json.dumps(event.doc())},
+        values=records.doc_values(json.dumps(event.doc())),
     )

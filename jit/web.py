@@ -24,11 +24,14 @@ from jit.domain.errors import (
     BrokerError,
     Forbidden,
     InvalidRequest,
+    PermissionLost,
+    Refused,
     Rejected,
     Unauthenticated,
     Unavailable,
     Violation,
 )
+from jit.domain.jsonvalue import ROOT, at
 from jit.domain.model import ADVANCE, Decision, Person, Status, settled
 from jit.domain.roles import Role
 from jit.settings import Settings
@@ -44,9 +47,11 @@ _PROBLEM = "application/problem+json"
 _PRINCIPAL_LIMIT = 32_768
 _OID = {"oid", "http://schemas.microsoft.com/identity/claims/objectidentifier"}
 _ROLES = {"roles", "http://schemas.microsoft.com/ws/2008/06/identity/claims/role"}
+_PLATFORM = {"code", "clientId"}  # of the Functions host: a function key, and its name
 _NAMES = ("preferred_username", "upn", "name", "appid", "azp")
 _SLOWEST = timedelta(minutes=10)
 _SOON_SECONDS = 5
+_REFUSED_SECONDS = 60  # what a person must mend takes longer than an outage
 
 
 # ---- the caller ----------------------------------------------------------------------------------
@@ -113,6 +118,23 @@ def body(req: func.HttpRequest) -> dict[str, object]:
 def optional_body(req: func.HttpRequest) -> dict[str, object] | None:
     """Return the JSON object in the body, None where it is empty."""
     return jsonbody.read_optional(req.get_body())
+
+
+def only(req: func.HttpRequest, *known: str) -> None:
+    """
+    Refuse parameters of the query that the contract does not have.
+
+    On a route that changes something, ``?dryrun=true`` must not act in earnest.
+
+    Raises:
+        InvalidRequest: Each of them is named.
+    """
+    unknown = sorted(set(req.params) - {*known, *_PLATFORM})
+    if unknown:
+        faults = [
+            Violation(at(ROOT, name), "unknown-field", "no such parameter") for name in unknown
+        ]
+        raise InvalidRequest("the query has faults", tuple(faults))
 
 
 def flag(req: func.HttpRequest, name: str) -> bool:
@@ -222,7 +244,8 @@ def answered(
     """
     Return what *act* returns, or the problem that it raised.
 
-    A defect stays the host's 500: it is not the caller's to read.
+    What Azure refuses to show is an outage: nothing is known by it, and a person must act. A
+    defect stays the host's 500: it is not the caller's to read.
     """
     try:
         return act()
@@ -230,6 +253,17 @@ def answered(
         codes = sorted({violation.code for violation in error.violations})
         telemetry.event("request.rejected", status=error.status, problem=error.slug, codes=codes)
         return problem(error, req, settings)
-    except Unavailable as error:
-        telemetry.warning("request.unavailable", detail=str(error), path=urlsplit(req.url).path)
-        return problem(error, req, settings)
+    except (Unavailable, Refused) as error:
+        outage = error if isinstance(error, Unavailable) else _outage(error)
+        telemetry.warning("request.unavailable", detail=str(outage), path=urlsplit(req.url).path)
+        return problem(outage, req, settings)
+
+
+def _outage(error: Refused) -> Unavailable:
+    """Alert that Azure refused a look that an answer needs; return what the caller is told."""
+    code = error.code or str(error.azure_status)
+    if isinstance(error, PermissionLost):
+        telemetry.alert("permission.lost", resource_id=error.resource_id, code=code)
+    else:
+        telemetry.alert("look.refused", resource_id=error.resource_id, code=code)
+    return Unavailable("Azure refuses to be read", retry_after_seconds=_REFUSED_SECONDS)

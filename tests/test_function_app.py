@@ -1,5 +1,6 @@
 """The trigger table: every function, its route or queue or schedule, as data."""
 
+import base64
 import json
 import os
 import subprocess
@@ -10,6 +11,9 @@ import azure.functions as func
 import pytest
 
 import function_app
+from jit import wiring
+from jit.domain.roles import Role
+from jit.settings import Settings
 from local.host import checks, functions
 
 PROJECT = Path(__file__).resolve().parent.parent
@@ -138,6 +142,32 @@ def test_importing_the_app_needs_no_settings_and_no_azure_sdk():
     assert "jit.wiring" in loaded
     assert [name for name in loaded if name.startswith(SLOW)] == []
     assert [name for name in loaded if name.split(".")[0] in {"local", "tests"}] == []
+
+
+CHANGING = sorted(name for name, (method, _) in ROUTES.items() if method != "GET")
+
+
+@pytest.mark.parametrize("name", CHANGING)
+def test_a_route_that_changes_something_takes_no_unknown_parameter(monkeypatch, name):
+    """``?dryrun=true`` is a 400 that names it, before anything is done."""
+    values = {"AzureWebJobsStorage": "x", "WEBSITE_AUTH_ENABLED": "True"}
+    monkeypatch.setattr(wiring, "settings", lambda: Settings.from_env(values))
+    claims = [{"typ": "oid", "val": "o"}] + [{"typ": "roles", "val": role} for role in Role]
+    principal = base64.b64encode(json.dumps({"claims": claims}).encode()).decode()
+    req = func.HttpRequest(
+        method="POST",
+        url="https://x/api",
+        headers={"X-MS-CLIENT-PRINCIPAL": principal},
+        params={"dryrun": "true"},
+        route_params={"id": "x"},
+        body=b"",
+    )
+    outputs = [None] * (name in SENDS)
+
+    answer = getattr(function_app, name)(req, *outputs)
+
+    fault = json.loads(answer.get_body())["errors"][0]
+    assert (answer.status_code, fault["pointer"]) == (400, "#/dryrun")
 
 
 # ---- without a host ------------------------------------------------------------------------------

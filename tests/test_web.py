@@ -17,8 +17,11 @@ from jit.domain.errors import (
     Conflict,
     Defect,
     Forbidden,
+    Gone,
     InvalidRequest,
     NotFound,
+    PermissionLost,
+    Refused,
     Throttled,
     TooLarge,
     Unauthenticated,
@@ -205,6 +208,24 @@ def test_a_flag_that_is_neither_is_refused(text):
         web.flag(request(params={"dryRun": text}), "dryRun")
 
     assert [each.pointer for each in caught.value.violations] == ["#/dryRun"]
+
+
+def test_a_parameter_that_the_contract_does_not_have_is_refused():
+    """What asks for a dry run, misspelt, must not act."""
+    with pytest.raises(InvalidRequest) as caught:
+        web.only(request(params={"dryrun": "true", "dryRun": "true", "x/y": ""}), "dryRun")
+
+    found = [(each.pointer, each.code) for each in caught.value.violations]
+    assert found == [("#/dryrun", "unknown-field"), ("#/x~1y", "unknown-field")]
+
+
+def test_the_hosts_own_parameters_pass():
+    """A function key and its name are not the broker's to judge."""
+    params = {"code": "s3cret", "clientId": "default", "dryRun": "true"}
+
+    web.only(request(params=params), "dryRun")
+
+    assert web.flag(request(params=params), "dryRun")
 
 
 def test_a_body_that_is_optional_may_be_empty():
@@ -405,6 +426,34 @@ def test_what_is_raised_on_purpose_becomes_a_problem(error):
         raise error
 
     assert web.answered(request(), SETTINGS, act).status_code == error.status
+
+
+@pytest.mark.parametrize(
+    ("error", "name"),
+    [
+        (PermissionLost("no", code="AuthorizationFailed", resource_id="/x"), "permission.lost"),
+        (Gone("no", code="SubscriptionNotFound", resource_id="/x"), "look.refused"),
+        (Refused("no", azure_status=400, resource_id="/x"), "look.refused"),
+    ],
+)
+def test_what_azure_refuses_to_show_is_an_outage_and_an_alert(caplog, error, name):
+    """Doubt denies nobody: the caller repeats, a person mends it."""
+
+    def act() -> func.HttpResponse:
+        raise error
+
+    answer = web.answered(request(), SETTINGS, act)
+
+    alert = json.loads(caplog.records[0].getMessage())
+    assert (answer.status_code, answer.mimetype) == (503, "application/problem+json")
+    assert answer.headers["Retry-After"] == "60"
+    assert json.loads(answer.get_body())["type"].endswith("#unavailable")
+    assert (caplog.records[0].levelname, alert["event"], alert["resource_id"]) == (
+        "ERROR",
+        name,
+        "/x",
+    )
+    assert alert["code"] == (error.code or str(error.azure_status))
 
 
 @pytest.mark.parametrize("error", [Defect("ours"), KeyError("x"), ZeroDivisionError()])

@@ -41,7 +41,7 @@ from jit.domain.model import (
 )
 from jit.domain.policy import Finding, Kind, decide, effective_protocol, worst
 from jit.store import Store
-from jit.whole import Whole
+from jit.whole import Whole, by_machine
 
 if TYPE_CHECKING:  # a first request is answered without loading how to look at Azure
     from jit.observer import Observer
@@ -49,8 +49,9 @@ if TYPE_CHECKING:  # a first request is answered without loading how to look at 
 OPENS_LATEST = timedelta(hours=1)
 """A grant that could not be opened this long after its start is given up."""
 
-_AUDITED = 50  # violations; a table property holds 64 KiB
+_AUDITED = 100  # violations; a row of a table holds 1 MiB
 
+_ATTEMPTS = 10  # each lost to another call with the same key, which took it over
 _FEW = 3  # VMs; above, one query for the whole policy is cheaper
 
 RULE = "jit-policy"
@@ -93,7 +94,7 @@ class Acceptor:
         """
         if submission.draft.request is None:
             raise self._refusal(submission, now)
-        findings, _ = self._decided(submission.draft, now)
+        findings, _, _ = self._decided(submission.draft, now)
         violations = bounded([finding.violation for finding in findings], self._limits)
         return Decision(allowed=not violations, rule=RULE, errors=violations)
 
@@ -108,15 +109,38 @@ class Acceptor:
         wish = submission.draft.request
         if wish is None:
             return self._known_or_refused(submission, now)
+        for _ in range(_ATTEMPTS):
+            done = self._tried(submission, wish, now)
+            if done is not None:
+                return done
+        raise Unavailable("the idempotency key kept changing")
+
+    def _tried(self, submission: Submission, wish: AccessRequest, now: datetime) -> Whole | None:
+        """
+        Decide and store; None where somebody else took the key over meanwhile.
+
+        A look at Azure takes long enough for the caller to give up and repeat: after one, the key
+        must still be ours, or a denial would free the key of what was accepted, and the reverse.
+        """
         slot = self._slot(submission, wish, now)
         if slot.repeated:
             known = self._store.load(slot.request_id)
-            if known is not None:
-                return known
-        findings, machines = self._decided(submission.draft, now)
+            return known or self._decided_for(self._idempotency.take(slot), submission, wish, now)
+        return self._decided_for(slot, submission, wish, now)
+
+    def _decided_for(
+        self, slot: Slot | None, submission: Submission, wish: AccessRequest, now: datetime
+    ) -> Whole | None:
+        """Decide for the holder of *slot*: store or deny."""
+        if slot is None:
+            return None
+        findings, machines, looked = self._decided(submission.draft, now)
         if findings:
-            self._idempotency.forget(slot)
+            if not self._idempotency.forget(slot):
+                return None
             raise self._denied(findings, (), submission, slot.request_id, now)
+        if looked and self._idempotency.take(slot) is None:
+            return None
         return self._stored(slot.request_id, wish, machines, submission.caller, now)
 
     def _slot(self, submission: Submission, wish: AccessRequest, now: datetime) -> Slot:
@@ -138,14 +162,14 @@ class Acceptor:
 
     def _decided(
         self, draft: Draft, now: datetime
-    ) -> tuple[tuple[Finding, ...], Mapping[str, VirtualMachine]]:
-        """Decide by the inventory; what it denies is decided again by Azure itself."""
+    ) -> tuple[tuple[Finding, ...], Mapping[str, VirtualMachine], bool]:
+        """Decide by the inventory; what it denies, by Azure itself: the last tells of the look."""
         machines = self._known(draft)
         findings = decide(draft, machines, now=now, limits=self._limits)
         if not any(finding.kind is not Kind.BODY for finding in findings):
-            return findings, machines
+            return findings, machines, False
         machines = self._fresh(draft, now)
-        return decide(draft, machines, now=now, limits=self._limits), machines
+        return decide(draft, machines, now=now, limits=self._limits), machines, True
 
     def _known(self, draft: Draft) -> dict[str, VirtualMachine]:
         ids = {armid.key(machine.id): machine.id for machine in draft.machines}
@@ -180,7 +204,7 @@ class Acceptor:
     def _refusal(self, submission: Submission, now: datetime) -> Rejected:
         """Return a problem for a faulty body, with what the policy says about its good parts."""
         try:
-            findings, _ = self._decided(submission.draft, now)
+            findings, _, _ = self._decided(_of_one_subscription(submission.draft), now)
         except Unavailable:
             findings = ()  # the body is faulty in any case: 400, not 503
         return self._denied(findings, submission.draft.violations, submission, None, now)
@@ -209,7 +233,7 @@ class Acceptor:
         now: datetime,
     ) -> None:
         facts = {
-            "virtualMachines": [machine.id for machine in submission.draft.machines[:_AUDITED]],
+            "virtualMachines": [machine.id for machine in submission.draft.machines],
             "justification": submission.draft.justification,
             "errors": render.violations(violations[:_AUDITED]),
         }
@@ -327,6 +351,17 @@ def _policies(grants: Sequence[Grant]) -> tuple[str, ...]:
     return tuple({armid.key(grant.policy_id): grant.policy_id for grant in grants}.values())
 
 
+def _of_one_subscription(draft: Draft) -> Draft:
+    """
+    Return a faulty draft with those of its VMs that are of the first one's subscription.
+
+    A good request has one subscription; a look at ninety would not make a faulty body better.
+    """
+    names = {armid.subscription(machine.id) for machine in draft.machines[:1]}
+    machines = [each for each in draft.machines if armid.subscription(each.id) in names]
+    return replace(draft, machines=tuple(machines))
+
+
 def _accepted(request: Request, grants: Sequence[Grant], now: datetime) -> Event:
     return Event(
         at=now,
@@ -338,6 +373,9 @@ def _accepted(request: Request, grants: Sequence[Grant], now: datetime) -> Event
             "ticket": f"{request.ticket.system} {request.ticket.id}" if request.ticket else None,
             "rule": request.decision.rule,
             "sources": [str(source) for source in request.sources],
-            "grants": [f"{armid.name(grant.vm_id)}:{grant.port}" for grant in grants],
+            "grants": [
+                {"virtualMachineId": group[0].vm_id, "ports": [grant.port for grant in group]}
+                for group in by_machine(grants)
+            ],
         },
     )

@@ -10,7 +10,6 @@ nothing twice.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from datetime import datetime
@@ -21,10 +20,14 @@ from jit.domain import chain
 from jit.domain.chain import Head, Record
 from jit.domain.errors import StateConflict, Unknown
 from jit.interfaces import Op, Row, Table, Verb, Where
+from jit.packing import packed
 from jit.store import Store
 
 BATCH = 49
-"""Records a transaction: each takes a key beside it, the head is the hundredth operation."""
+"""
+Records a transaction, fewer where they are large: each takes a key beside it, the head is the
+hundredth operation.
+"""
 
 BATCHES = 20
 """Transactions a call: about a thousand records; the next call goes on."""
@@ -57,7 +60,7 @@ class Drainer:
         """
         done = 0
         for _ in range(BATCHES):
-            rows = self._store.outbox(subscription, limit=BATCH)
+            rows = _fitting(self._store.outbox(subscription, limit=BATCH))
             if not rows:
                 break
             self._append(subscription, rows, now)
@@ -102,7 +105,7 @@ class Drainer:
         head = _head(subscription, before)
         ops: list[Op] = []
         for row in rows:
-            event = json.loads(str(row.values["Doc"]))
+            event = records.doc_of(row)
             record = chain.append(head, event, recorded_at=records.stamp(now))
             head = chain.head_of(record)
             ops += [Op(Verb.INSERT, record_row(record)), Op(Verb.INSERT, _key_row(row, record))]
@@ -110,6 +113,12 @@ class Drainer:
 
     def _holds(self, row: Row) -> bool:
         return self._table.get(row.partition, _key(row)) is not None
+
+
+def _fitting(rows: Sequence[Row]) -> Sequence[Row]:
+    """Return as many of *rows*, from the first, as one transaction can hold."""
+    first = next(packed([Op(Verb.INSERT, row)] for row in rows), [])
+    return [op.row for bundle in first for op in bundle]
 
 
 def record_row(record: Record) -> Row:
@@ -125,7 +134,7 @@ def record_row(record: Record) -> Row:
             "What": str(record.event.get("what") or ""),
             "Actor": str(record.event.get("actor") or ""),
             "RequestId": str(record.event.get("requestId") or ""),
-            "Doc": chain.canonical(record.event),
+            **records.doc_values(chain.canonical(record.event)),
         },
     )
 
@@ -137,7 +146,7 @@ def record_of(row: Row) -> Record:
         sequence=int(row.values["Sequence"]),
         previous=str(row.values["Previous"]),
         recorded_at=str(row.values["RecordedAt"]),
-        event=json.loads(str(row.values["Doc"])),
+        event=records.doc_of(row),
         hash=str(row.values["Hash"]),
     )
 

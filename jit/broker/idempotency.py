@@ -101,6 +101,15 @@ class Idempotency:
             return None
         return Slot(str(row.values["RequestId"]), _tagged(row, etag), repeated=False)
 
+    def take(self, slot: Slot) -> Slot | None:
+        """
+        Take a slot over to decide under it; None if somebody was quicker, or freed it.
+
+        The row says the same as before under a new ETag: whoever held it until now can neither
+        free it nor take it back unseen.
+        """
+        return self._renew(slot.row)
+
     def replace(self, slot: Slot, new_id: str, now: datetime) -> Slot | None:
         """Let a slot whose request has ended stand for a new one; None if somebody was quicker."""
         until = records.stamp(now + KEPT_WITHOUT_KEY)
@@ -127,15 +136,21 @@ class Idempotency:
             self._drop(row)
         return len(found)
 
-    def _drop(self, row: Row) -> None:
+    def _drop(self, row: Row) -> bool:
         try:
             self._table.write([Op(Verb.DELETE, row)])
         except StateConflict:
-            return  # renewed, or dropped by somebody else
+            return False  # renewed, or dropped by somebody else
+        return True
 
-    def forget(self, slot: Slot) -> None:
-        """Free the key of a request that was refused: the caller may mend the body."""
-        self._drop(slot.row)  # unless somebody took it over meanwhile: it is theirs
+    def forget(self, slot: Slot) -> bool:
+        """
+        Free the key of a request that was refused: the caller may mend the body.
+
+        Returns:
+            False where somebody took it over meanwhile: it is theirs.
+        """
+        return self._drop(slot.row)
 
 
 def _row_key(key: str | None, digest: str) -> str:

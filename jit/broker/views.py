@@ -28,12 +28,19 @@ _TOKEN = 512  # characters; ours are shorter, and a long one could nest too deep
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Filters:
-    """What a list of requests is narrowed by; None means any."""
+    """
+    What a list of requests is narrowed by; None means any.
+
+    Attributes:
+        start: Where history is read from.
+        since: From when, if the caller said it: what lives is listed however old it is.
+    """
 
     status: Status | None = None
     vm: str | None = None
     requester: str | None = None
     ticket: str | None = None
+    since: datetime | None = None
     start: datetime
     end: datetime
 
@@ -173,7 +180,7 @@ def read_filters(query: Mapping[str, str], *, now: datetime) -> Filters:
     }
     faults += [Violation(f"#/{name}", "unknown-field", "no such filter") for name in unknown]
     end = min(_instant(query.get("to"), "to", faults) or now, now)
-    start = _instant(query.get("from"), "from", faults) or end - DEFAULT_SPAN
+    since = _instant(query.get("from"), "from", faults)
     status = _status(query.get("status"), faults)
     if faults:
         raise InvalidRequest("the query has faults", tuple(faults))
@@ -182,7 +189,8 @@ def read_filters(query: Mapping[str, str], *, now: datetime) -> Filters:
         vm=query.get("vm"),
         requester=query["requester"].lower() if "requester" in query else None,
         ticket=query.get("ticket"),
-        start=start,
+        since=since,
+        start=since or end - DEFAULT_SPAN,
         end=end,
     )
 
@@ -213,12 +221,18 @@ def _fits(whole: Whole, filters: Filters, caller: Person) -> bool:
     ticket = asked.ticket.id if asked.ticket else None
     return (
         may_see(whole.request, caller)
-        and filters.start <= asked.created_at <= filters.end
+        and _begins(whole, filters) <= asked.created_at <= filters.end
         and filters.status in {None, whole.status}
         and filters.requester in {None, asked.requester.id}
         and filters.ticket in {None, ticket}
         and (filters.vm is None or any(_is_vm(item, filters.vm) for item in whole.grants))
     )
+
+
+def _begins(whole: Whole, filters: Filters) -> datetime:
+    """Return from when a request is listed: of what lives, the caller alone sets a bound."""
+    live = whole.row is not None
+    return filters.since or whole.request.created_at if live else filters.start
 
 
 def _is_vm(item: Grant, vm: str) -> bool:

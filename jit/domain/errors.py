@@ -21,6 +21,8 @@ Every error the broker raises on purpose.
   x Defect                 nobody but a developer can        500   poison after the last try
     - IllegalTransition    the state table has no such edge  500
 
+A caller is told of a ``Refused`` as of an ``Unavailable``: nothing is known by it.
+
 ``Malformed`` stands outside the tree: a parser's ``ValueError``, which readers make a violation.
 """
 
@@ -147,11 +149,19 @@ class Busy(Unavailable):
 class Refused(BrokerError):
     """Azure refused a well-formed call; repeating it as it is would not help."""
 
-    def __init__(self, detail: str, *, code: str = "", azure_status: int = 0) -> None:
-        """*code* is Azure's error code, *azure_status* its HTTP status; both for decisions."""
+    def __init__(
+        self, detail: str, *, code: str = "", azure_status: int = 0, resource_id: str = ""
+    ) -> None:
+        """
+        Keep what Azure said.
+
+        *code* is its error code, *azure_status* its HTTP status, both for decisions; *resource_id*
+        is the path that was called, for the log.
+        """
         super().__init__(detail)
         self.code = code
         self.azure_status = azure_status
+        self.resource_id = resource_id
 
 
 class PermissionLost(Refused):

@@ -28,7 +28,7 @@ from azure.core.pipeline.policies import (
 from azure.core.rest import HttpRequest
 
 from jit.domain.errors import Defect
-from jit.gateways.azure_errors import arm_errors, as_object
+from jit.gateways.azure_errors import arm_errors, as_items, as_object, as_resource
 from jit.gateways.connections import connections
 from jit.interfaces import Resource
 
@@ -88,8 +88,8 @@ class Answer:
         self._body = response.http_response.body()
 
     def resource(self) -> Resource:
-        """Return the body; ValueError if it is not a JSON object."""
-        return as_object(json.loads(self._body))
+        """Return the body; ValueError if it is not a resource."""
+        return as_resource(json.loads(self._body))
 
 
 class ThinArm:
@@ -108,14 +108,18 @@ class ThinArm:
 
     def get(self, resource_id: str, api_version: str) -> Resource:
         """Return one resource."""
-        return self._read(f"{self._endpoint}{resource_id}", {"api-version": api_version})
+        with arm_errors():
+            return as_resource(
+                self._read(f"{self._endpoint}{resource_id}", {"api-version": api_version})
+            )
 
     def list(self, path: str, api_version: str) -> list[Resource]:
         """Return every item of a list, all pages."""
         page = self._read(f"{self._endpoint}{path}", {"api-version": api_version})
         found: list[Resource] = []
         for _ in range(_PAGES):
-            found.extend(item for item in page.get("value") or () if isinstance(item, Mapping))
+            with arm_errors():
+                found.extend(as_items(page))
             following = page.get("nextLink")
             if not following:
                 return found

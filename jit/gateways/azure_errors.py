@@ -11,6 +11,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from urllib.parse import urlsplit
 
 from azure.core.exceptions import (
     AzureError,
@@ -84,7 +85,18 @@ def _refusal(error: HttpResponseError, status: int) -> Exception:
     if status in {408, 500, 502, 503, 504}:
         return Unknown("Azure failed; the change may have happened", retry_after_seconds=wait)
     kind = {401: PermissionLost, 403: PermissionLost, 404: Gone}.get(status, Refused)
-    return kind(f"Azure refused the call ({code or status})", code=code, azure_status=status)
+    return kind(
+        f"Azure refused the call ({code or status})",
+        code=code,
+        azure_status=status,
+        resource_id=_called(error),
+    )
+
+
+def _called(error: HttpResponseError) -> str:
+    """Return the path that was called: an id of ARM, without its query."""
+    request = getattr(error.response, "request", None)
+    return urlsplit(str(getattr(request, "url", ""))).path
 
 
 def error_code(error: HttpResponseError) -> str:
@@ -112,3 +124,33 @@ def as_object(body: object) -> Resource:
     if not isinstance(body, Mapping):
         raise ValueError("Azure answered with something that is not an object")  # noqa: TRY004 # a bad value, not a bad call
     return body
+
+
+def as_resource(body: object) -> Resource:
+    """
+    Return an answer's *body*, which must be a resource: every one of ARM says its own id.
+
+    An object that is none would pass for a resource that holds nothing.
+
+    Raises:
+        ValueError: As for `as_object`.
+    """
+    found = as_object(body)
+    if not isinstance(found.get("id"), str) or not found["id"]:
+        raise ValueError("Azure answered with something that is not a resource")
+    return found
+
+
+def as_items(body: object) -> list[Resource]:
+    """
+    Return the resources of one page of a list; ``{"value": []}`` has none.
+
+    A page without a list says nothing: taken for an empty one, it would say that nothing exists.
+
+    Raises:
+        ValueError: As for `as_object`.
+    """
+    value = as_object(body).get("value")
+    if not isinstance(value, list):
+        raise ValueError("Azure answered with a list that holds no items")  # noqa: TRY004 # as above
+    return [as_resource(item) for item in value]

@@ -202,6 +202,21 @@ def test_faults_of_the_body_and_of_the_policy_are_told_together(broker):
     assert _codes(caught.value) == ["text-too-short", "port-not-in-policy"]
 
 
+def test_a_faulty_body_costs_one_look_at_azure_whatever_it_names(broker):
+    """VMs of several subscriptions are a fault; looking at all of them would not mend it."""
+    body = wish((DB01, farm(1), farm(99)), 443)
+    with pytest.raises(InvalidRequest) as caught:
+        broker.accept(body)
+
+    looked = {each["path"].split("/")[2] for each in broker.sim.control("GET", "log")}
+    assert looked == {PRODUCTION}
+    assert _codes(caught.value) == [
+        "subscriptions-differ",
+        "subscriptions-differ",
+        "port-not-in-policy",
+    ]
+
+
 def test_a_faulty_body_is_refused_as_faulty_while_azure_is_down(broker):
     """Waiting would not mend it."""
     _azure_down(broker)

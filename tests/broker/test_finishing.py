@@ -293,20 +293,3 @@ def test_a_pass_that_lost_its_claim_ends_there(broker):
         broker.work(farm(1))
 
     assert len(tries) == 1
-
-
-def test_a_request_too_large_for_history_keeps_nobodys_path_open(broker, caplog):
-    """Its rows fit each by itself, and not together into one transaction."""
-    machines = tuple(farm(number) for number in range(1, 7))
-    first = broker.ask(wish(machines, startTime=(broker.now + timedelta(hours=1)).isoformat()))
-    broker.revoke(first)
-    for held in broker.store.of_policy(policy_of(farm(1))):
-        rules = tuple(f"/rule/{number:0190d}" for number in range(2000))
-        broker.store.save([(held, tuple(replace(g, rules=rules) for g in held.grants))], [])
-    second = broker.ask(wish(farm(7), source=THERE), DAVE)
-
-    broker.live(70)
-
-    assert broker.status(second) == "closed"
-    assert not broker.reachable(farm(7), 22, THERE)
-    assert set(told(caplog, "finishing.failed")) == {first}

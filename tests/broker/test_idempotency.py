@@ -9,8 +9,8 @@ import pytest
 from jit.broker.idempotency import KEPT, KEPT_WITHOUT_KEY
 from jit.domain.errors import AccessDenied, Conflict, InvalidRequest, Unavailable, Unknown
 from jit.render import request as shown
-from tests.broker.inprocess import ALICE, DAVE, farm, wish
-from tests.local.azure.sim import DB01
+from tests.broker.inprocess import ALICE, DAVE, ELSEWHERE, farm, wish
+from tests.local.azure.sim import DB01, DEVELOPMENT
 
 SECOND = timedelta(seconds=1)
 
@@ -267,6 +267,69 @@ def test_whoever_is_overtaken_answers_with_what_is_stored(broker):
     slow = broker.accept(wish(farm(1)), key="k")
 
     assert shown(slow) == shown(answers[0]) == shown(broker.whole(slow.request.id))
+
+
+def _meanwhile(broker, act):
+    """Have *act* done once, after the next look at Azure was kept."""
+
+    def hook(name: str, _: int) -> None:
+        if name == "state.write":
+            broker.calls.after = lambda *_: None
+            act()
+
+    broker.calls.after = hook
+
+
+def _seen_anew(broker):
+    """Have Azure looked at again: nothing of a moment ago counts."""
+    broker.observer = broker.azure.observer(*broker.observer.watched())
+    found = broker.observer.machines(DEVELOPMENT, now=broker.now)
+    broker.store.remember_machines(DEVELOPMENT, found, complete=True)
+
+
+def test_a_denial_never_frees_the_key_of_its_accepted_repetition(broker):
+    """Who was denied slowly finds that the repetition was accepted: one request, one key."""
+    broker.occupy(farm(1), 22, ELSEWHERE, minutes=5)
+    answers = []
+
+    def repeat() -> None:
+        broker.live(6)
+        _seen_anew(broker)
+        answers.append(broker.accept(wish(farm(1)), key="k"))
+
+    _meanwhile(broker, repeat)
+    slow = broker.accept(wish(farm(1)), key="k")
+
+    again = broker.accept(wish(farm(1)), key="k")
+    assert {whole.request.id for whole in (slow, again)} == {answers[0].request.id}
+    assert len(broker.state.rows("g|")) == 1
+
+
+def test_what_was_allowed_slowly_is_not_stored_under_a_key_that_its_repetition_freed(broker):
+    """It is decided once more: the key would stand for nothing, and a third call open twice."""
+
+    def repeat() -> None:
+        broker.occupy(farm(1), 22, ELSEWHERE)
+        _seen_anew(broker)
+        with pytest.raises(Conflict):
+            broker.accept(wish(farm(1)), key="k")
+
+    _meanwhile(broker, repeat)
+    with pytest.raises(Conflict):
+        broker.accept(wish(farm(1)), key="k")
+
+    assert broker.keys.rows() == ()
+    assert _requests(broker) == []
+
+
+def test_a_key_that_never_stops_changing_is_an_outage(broker):
+    """Unknown, repeat with the same key: not an endless loop."""
+    _others(broker)
+    broker.idempotency.begin(ALICE.id, "k", wish(farm(1)), "never-stored", broker.now)
+    broker.idempotency.take = lambda _: None
+
+    with pytest.raises(Unavailable):
+        broker.accept(wish(farm(1)), key="k")
 
 
 @pytest.mark.parametrize("call", ["keys.write", "state.write"])

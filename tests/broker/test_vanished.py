@@ -4,6 +4,7 @@ from datetime import timedelta
 
 import pytest
 
+from jit.domain.errors import Unavailable
 from tests.broker.inprocess import BOB, THERE, farm, wish
 from tests.broker.reconciling import NSG_FARM, Reconciling
 from tests.local.azure.sim import DEVELOPMENT, FW_PROD, PRODUCTION, WEB01
@@ -30,6 +31,20 @@ def test_a_grant_of_a_deleted_vm_closes_at_its_end(it):
 
     assert it.broker.status(request_id) == "closed"
     assert rules(it) == []
+
+
+def test_a_list_without_items_does_not_say_that_a_vm_is_gone(it):
+    """A 200 that is no list of VMs proves nothing: nobody loses a path by it."""
+    request_id = it.opened()
+    odd = {"status": 200, "body": {"status": "ok"}}
+    it.broker.sim.faults({"match": {"path": "virtualMachines"}, "times": None, "answer": odd})
+    with pytest.raises(Unavailable):
+        it.run()
+
+    it.broker.live(3)
+
+    assert it.broker.status(request_id) == "open"
+    assert it.broker.store.machine(farm(1)) is not None
 
 
 def test_a_rule_that_outlives_its_vm_is_removed(it):

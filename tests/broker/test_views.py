@@ -240,6 +240,18 @@ def test_a_list_covers_the_last_thirty_days_unless_told(broker):
     assert _ids(broker, since=since) == [old]
 
 
+def test_what_is_open_is_listed_however_long_ago_it_was_asked_for(broker):
+    """Only history has a default span: a start may lie thirty days ahead."""
+    start = broker.now + timedelta(days=30, minutes=-1)
+    request_id = broker.ask(wish(farm(1), startTime=start.isoformat()))
+    broker.advance(timedelta(days=30, minutes=-2))
+    broker.live(20)
+    since = (broker.now - timedelta(days=30)).isoformat()
+
+    assert _ids(broker, status="open") == [request_id]
+    assert _ids(broker, since=since) == []
+
+
 def test_a_list_up_to_the_far_future_misses_nothing(broker):
     """A bound that lies ahead is no bound."""
     request_id = broker.ask(wish(farm(1)))

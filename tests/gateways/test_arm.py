@@ -55,6 +55,7 @@ def test_a_right_that_was_taken_away_is_told(azure, sim):
         azure.arm.get(WEB01, COMPUTE)
 
     assert (error.value.code, error.value.azure_status) == ("AuthorizationFailed", 403)
+    assert error.value.resource_id == WEB01
 
 
 @pytest.mark.parametrize(("status", "code", "kind"), REFUSALS)
@@ -91,8 +92,8 @@ def test_a_read_without_an_answer_is_an_outage(azure, sim, when):
     assert type(error.value) is Unavailable
 
 
-@pytest.mark.parametrize("content", [[], "text", 7, None])
-def test_an_answer_that_is_no_object_is_none(azure, sim, content):
+@pytest.mark.parametrize("content", [[], "text", 7, None, {}, {"status": "ok"}, {"id": None}])
+def test_an_answer_that_is_no_resource_is_none(azure, sim, content):
     """Whatever speaks there, it is not Azure Resource Manager."""
     sim.faults(body(content))
 
@@ -152,12 +153,32 @@ def test_a_list_of_the_subscriptions_needs_no_scope(azure):
     assert [item["subscriptionId"] for item in found] == [PRODUCTION, DEVELOPMENT]
 
 
-@pytest.mark.parametrize("page", [{}, {"value": None}, {"value": []}, {"value": [7, "x"]}])
-def test_a_page_without_items_has_none(azure, sim, page):
-    """What is no object is no resource."""
-    sim.faults(body(page))
+def test_an_empty_list_has_no_items(azure, sim):
+    """So Azure says that there is nothing, and only so."""
+    sim.faults(body({"value": []}))
 
     assert azure.arm.list(FARM, COMPUTE) == []
+
+
+@pytest.mark.parametrize(
+    "page",
+    [
+        {},
+        {"status": "ok"},
+        {"value": None},
+        {"value": {}},
+        {"value": [7]},
+        {"value": [{}]},
+        {"value": [{"id": ""}]},
+    ],
+)
+def test_a_page_that_is_no_list_does_not_say_that_nothing_exists(azure, sim, page):
+    """Whatever answered 200 there, its silence proves nothing: ask again."""
+    sim.faults(body(page))
+    with pytest.raises(Unavailable) as error:
+        azure.arm.list(FARM, COMPUTE)
+
+    assert type(error.value) is Unavailable
 
 
 @pytest.mark.parametrize(

@@ -68,7 +68,9 @@ def test_azures_refusals_of_a_read_are_told_apart(azure, sim, read, status, code
     assert type(error.value) is kind
 
 
-@pytest.mark.parametrize("fault", [drop("before"), drop("after"), body("<html>"), body([])])
+@pytest.mark.parametrize(
+    "fault", [drop("before"), drop("after"), body("<html>"), body([]), body({"status": "ok"})]
+)
 def test_a_read_without_an_answer_is_an_outage(azure, sim, fault):
     """Nothing was changed: the caller may simply repeat."""
     sim.faults(fault)

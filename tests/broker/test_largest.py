@@ -1,0 +1,182 @@
+"""The largest body within the contract's limits: everything that is stored about it fits."""
+
+from dataclasses import replace
+from datetime import timedelta
+
+import pytest
+
+from jit.broker.audit import Drainer
+from jit.domain import chain
+from jit.domain.audit import transitions
+from jit.domain.errors import AccessDenied
+from jit.domain.limits import LIMITS
+from jit.domain.model import CloseReason, PortRule, Status, Via
+from jit.interfaces import Op, Verb
+from tests.broker.inprocess import ALICE, OLGA, farm
+from tests.fakes.tables import FakeTable
+from tests.local.azure.sim import DEVELOPMENT
+
+PORTS = range(65_000, 65_000 + LIMITS.ports)
+FACE = "\N{GRINNING FACE}"  # twelve characters of JSON
+CALLER = replace(ALICE, name="é" * 12_000, roles=frozenset())  # as much as a principal can say
+RULE = f"/rules/{'x' * 300}"
+
+
+def in_group(number, rest):
+    """An id in a resource group with the longest name."""
+    group = f"{number:02d}".rjust(90, "g")
+    return f"/subscriptions/{DEVELOPMENT}/resourceGroups/{group}/providers/{rest}"
+
+
+def vm_id(number):
+    return in_group(number, f"Microsoft.Compute/virtualMachines/{f'vm{number:02d}'.ljust(64, 'x')}")
+
+
+VMS = [vm_id(number) for number in range(LIMITS.machines)]
+
+
+def a_machine(base, number):
+    """A VM behind a firewall, with a JIT policy of its own; every name as long as may be."""
+    policies = "Microsoft.Security/locations/germanywestcentral/jitNetworkAccessPolicies"
+    longest = LIMITS.longest
+    rules = [
+        PortRule(number=port, protocol="*", allowed_sources=("*",), max_duration=longest)
+        for port in PORTS
+    ]
+    return replace(
+        base,
+        id=vm_id(number),
+        ports=tuple(rules),
+        via=Via.FIREWALL,
+        policy_id=in_group(number, f"{policies}/{'p' * 80}"),
+        firewall_id=in_group(number, f"Microsoft.Network/azureFirewalls/{'f' * 80}"),
+    )
+
+
+def body(broker, **changes):
+    """90 VMs with ten ports each, for ten sources, with the longest texts."""
+    ports = [{"number": port, "protocol": "TCP"} for port in PORTS]
+    start = broker.now + timedelta(days=29)
+    return {
+        "virtualMachines": [{"id": name, "ports": ports} for name in VMS],
+        "sources": [f"203.0.{number}.0/24" for number in range(100, 100 + LIMITS.sources)],
+        "duration": "PT24H",
+        "startTime": start.isoformat(),
+        "justification": FACE * LIMITS.justification[1],
+        "ticket": {"system": FACE * LIMITS.ticket_system, "id": FACE * LIMITS.ticket_id},
+        **changes,
+    }
+
+
+def as_it_ends(grant, now):
+    """A grant as it is after a long life: rules of several hand-overs, in several NSGs."""
+    return replace(
+        grant,
+        status=Status.CLOSED,
+        close_reason=CloseReason.EXPIRED,
+        expires_at=now,
+        closed_at=now,
+        initiates=tuple(str(number) * 32 for number in range(5)),
+        asked=grant.sources,
+        rules=tuple(f"{RULE}{number}" for number in range(5)),
+    )
+
+
+@pytest.fixture
+def large(broker):
+    """The broker, knowing ninety VMs that Azure does not."""
+    found = broker.observer.machines(DEVELOPMENT, now=broker.now)
+    base = next(vm for vm in found if vm.id.lower() == farm(1).lower())
+    machines = [a_machine(base, number) for number in range(LIMITS.machines)]
+    broker.store.remember_machines(DEVELOPMENT, machines, complete=True)
+    return broker
+
+
+def trail(broker):
+    """What the chain says once the outbox is drained."""
+    drainer = Drainer(broker.store, FakeTable(lambda: broker.now))
+    drained = [drainer.drain(DEVELOPMENT, now=broker.now) for _ in range(3)]
+    found = list(drainer.records(DEVELOPMENT))
+    start = chain.Head(chain=DEVELOPMENT)
+    assert drained[-1] == 0
+    assert chain.verify(found, start=start, end=drainer.head(DEVELOPMENT)) is None
+    return [record.event for record in found]
+
+
+def test_the_largest_body_is_accepted_and_stored_whole(large):
+    """What the limits allow, the tables hold."""
+    whole = large.accept(body(large), CALLER, key="k" * 255)
+
+    stored = large.whole(whole.request.id)
+    assert (stored.request, stored.grants) == (whole.request, whole.grants)
+    assert len(stored.grants) == LIMITS.machines * LIMITS.ports
+
+
+def test_the_trail_names_every_vm_and_port_of_the_largest_body(large):
+    """Nothing is left out because there is much of it."""
+    large.accept(body(large), CALLER)
+
+    (event,) = trail(large)
+    ports = list(PORTS)
+    assert event["facts"]["grants"] == [{"virtualMachineId": vm, "ports": ports} for vm in VMS]
+    assert event["facts"]["justification"] == FACE * LIMITS.justification[1]
+
+
+def test_the_largest_denial_names_every_vm_and_its_reason(large):
+    """Azure knows none of them: ninety reasons."""
+    large.accept(body(large), CALLER)
+    with pytest.raises(AccessDenied):
+        large.accept(body(large, duration="PT23H", virtualMachines=strangers()), CALLER)
+
+    *_, event = trail(large)
+    assert event["what"] == "request.denied"
+    assert event["facts"]["virtualMachines"] == [entry["id"] for entry in strangers()]
+    assert len(event["facts"]["errors"]) == LIMITS.machines
+
+
+def strangers():
+    """Ninety VMs that nobody knows."""
+    ids = [vm_id(number).replace("/vm", "/no") for number in range(LIMITS.machines)]
+    return [{"id": name, "ports": [{"number": port} for port in PORTS]} for name in ids]
+
+
+def test_the_largest_request_is_revoked_with_the_longest_reason(large):
+    """One decision about nine hundred grants, each with its audit row."""
+    whole = large.accept(body(large), CALLER)
+
+    large.revoke(whole.request.id, OLGA, FACE * LIMITS.reason[1])
+
+    events = [event for event in trail(large) if event["what"] == "grant.closed"]
+    assert large.status(whole.request.id) == "closed"
+    assert {event["grantId"] for event in events} == {grant.id for grant in whole.grants}
+
+
+def test_the_largest_request_with_the_longest_life_goes_to_history(large):
+    """More than one transaction holds: it is there once all of it is."""
+    whole = large.whole(large.accept(body(large), CALLER).request.id)
+    rows = [(held, [as_it_ends(each, large.now) for each in held.grants]) for held in whole.rows]
+    after = [grant for _, grants in rows for grant in grants]
+    large.store.save(rows, transitions(whole.grants, after, now=large.now))
+
+    large.store.finish(large.whole(whole.request.id), now=large.now)
+
+    kept = large.whole(whole.request.id)
+    assert large.calls.count("history.write") > 1
+    assert (kept.row, kept.request, kept.grants) == (None, whole.request, tuple(after))
+    assert len(large.state.rows("t|")) == LIMITS.machines
+    assert large.state.rows("r|") == large.state.rows("g|") == ()
+
+
+def test_a_large_move_to_history_that_broke_off_is_finished(large):
+    """Half of a move is not there, and nothing of it is in the way of the next try."""
+    whole = large.whole(large.accept(body(large), CALLER).request.id)
+    rows = [(held, [as_it_ends(each, large.now) for each in held.grants]) for held in whole.rows]
+    large.store.save(rows, ())
+    large.store.finish(large.whole(whole.request.id), now=large.now)
+    kept = large.whole(whole.request.id)
+    first, *others = large.history.rows()
+    large.history.write([Op(Verb.DELETE, row) for row in (first, *others[::2])])
+
+    assert large.store.load(whole.request.id) is None
+    large.store.history.remember(kept)
+    assert large.whole(whole.request.id).grants == kept.grants
