@@ -44,6 +44,7 @@ LAST_BEGUN = Status.OPENING.value
 
 _END = "}"  # the character after `|`: every key with a prefix is below prefix + this
 _TEXT = 30_000  # characters of a property: the service takes 64 KiB of UTF-16
+_DOCUMENT = 450_000  # characters of a document in its parts: a row takes 1 MiB of UTF-16
 
 
 def stamp(moment: datetime) -> str:
@@ -179,16 +180,24 @@ def grants_values(grants: Sequence[Grant]) -> dict[str, str]:
     The rules of ten ports behind several interfaces, handed over some times, outgrow the 64 KiB
     of one property (Learn, "Understanding the Table service data model").
     """
-    text = json.dumps([grant_doc(grant) for grant in grants])
-    parts = [text[start : start + _TEXT] for start in range(0, len(text), _TEXT)]
-    return {f"Doc{number or ''}": part for number, part in enumerate(parts)}
+    return _parts(json.dumps([grant_doc(grant) for grant in grants]))
 
 
 def grants_of(row: Row) -> tuple[Grant, ...]:
     """Read what ``grants_values`` wrote."""
+    return tuple(grant_of(doc) for doc in json.loads(document(row)))
+
+
+def document(row: Row) -> str:
+    """Return the text that stands in ``Doc``, ``Doc1``, … of a row, as one."""
     names = sorted((name for name in row.values if name.startswith("Doc")), key=_number)
-    text = "".join(str(row.values[name]) for name in names)
-    return tuple(grant_of(doc) for doc in json.loads(text))
+    return "".join(str(row.values[name]) for name in names)
+
+
+def _parts(text: str) -> dict[str, str]:
+    """Return *text* as properties that the service takes; ``document`` puts it together."""
+    parts = [text[start : start + _TEXT] for start in range(0, len(text), _TEXT)]
+    return {f"Doc{number or ''}": part for number, part in enumerate(parts)}
 
 
 def _number(name: str) -> int:
@@ -302,13 +311,27 @@ def tombstone_row(row: Row, grants: Sequence[Grant], *, until: datetime) -> Row:
 
 
 def machine_row(vm: VirtualMachine, partition: str, *, etag: str = "") -> Row:
-    """Return the inventory row of a VM."""
+    """
+    Return the inventory row of a VM.
+
+    A JIT policy may hold any number of prefixes: the document stands in parts, like that of grants.
+    Of a VM that would not fit even so, the warnings are left out first: they are advice. What
+    decides is never cut: see ``fits``.
+    """
+    text = json.dumps(machine_doc(vm), sort_keys=True)
+    if len(text) > _DOCUMENT:
+        text = json.dumps(machine_doc(vm) | {"warnings": []}, sort_keys=True)
     return Row(
         partition=partition,
         key=machine_key(vm.id),
-        values={"Vm": vm.id, "Doc": json.dumps(machine_doc(vm), sort_keys=True)},
+        values={"Vm": vm.id, **_parts(text)},
         etag=etag,
     )
+
+
+def fits(row: Row) -> bool:
+    """Tell whether the table takes the document of a row."""
+    return len(document(row)) <= _DOCUMENT
 
 
 def machine_doc(vm: VirtualMachine) -> dict[str, Any]:
@@ -352,7 +375,7 @@ def machine_doc(vm: VirtualMachine) -> dict[str, Any]:
 
 def machine_of(row: Row) -> VirtualMachine:
     """Read what ``machine_row`` wrote."""
-    doc = json.loads(str(row.values["Doc"]))
+    doc = json.loads(document(row))
     return VirtualMachine(
         id=doc["id"],
         name=doc["name"],

@@ -15,10 +15,10 @@ from dataclasses import replace
 from datetime import datetime, timedelta
 from itertools import islice
 
-from jit import records
+from jit import records, telemetry
 from jit.domain import armid
 from jit.domain.audit import Event
-from jit.domain.errors import StateConflict, Unknown
+from jit.domain.errors import Defect, StateConflict, Unknown
 from jit.domain.model import Grant, Request, Status, VirtualMachine
 from jit.history import History
 from jit.interfaces import Op, Row, Table, Verb, Where
@@ -27,6 +27,8 @@ from jit.whole import Held, Whole, by_machine, in_order
 
 TOMBSTONE_KEPT = timedelta(days=7)
 _OPERATIONS = 100  # the most that a transaction takes
+_CHARACTERS = 1_500_000  # of the rows of one; the service takes 4 MiB
+_NAMED = 5
 _CHUNK = 45  # a delete and an insert each, below the 100 operations of a transaction
 _made = itertools.count()  # audit rows of this process
 
@@ -212,7 +214,8 @@ class Store:
 
         So is what somebody else changed meanwhile: it is not the row that was to go.
         """
-        self._write_cache([Op(Verb.DELETE, row) for row in rows])
+        if self._write_cache([Op(Verb.DELETE, row) for row in rows]):
+            raise Defect("the table refuses to let go of rows")
 
     def outbox(self, partition: str, *, limit: int) -> tuple[Row, ...]:
         """Return the oldest audit rows of a subscription that no drainer has taken yet."""
@@ -242,35 +245,45 @@ class Store:
         Bring the inventory up to date; *complete* drops the VMs that were not found.
 
         Another instance writing the same row at the same time has read Azure at the same time:
-        its row is as good as ours.
+        its row is as good as ours. A VM that no row can hold is left out, with an event: who needs
+        it reads Azure, and the others must not wait for it.
         """
         old = {row.key: row for row, _ in self.machines(partition)}
         ops: list[Op] = []
+        left_out: list[str] = []
         for vm in found:
             before = old.pop(records.machine_key(vm.id), None)
             row = records.machine_row(vm, partition, etag=before.etag if before else "")
-            if before is None:
-                ops.append(Op(Verb.INSERT, row))
-            elif before.values["Doc"] != row.values["Doc"]:
-                ops.append(Op(Verb.REPLACE, row))
+            if not records.fits(row):
+                left_out.append(vm.id)
+            ops += _remembering(row, before)
         if complete:
             ops += [Op(Verb.DELETE, row) for row in old.values()]
-        self._write_cache(ops)
+        left_out += [str(row.values["Vm"]) for row in self._write_cache(ops)]
+        if left_out:
+            count, examples = len(left_out), left_out[:_NAMED]
+            telemetry.warning(
+                "machines.not_kept", subscription=partition, count=count, examples=examples
+            )
 
-    def _write_cache(self, ops: Sequence[Op]) -> None:
-        for start in range(0, len(ops), 100):
-            chunk = ops[start : start + 100]
+    def _write_cache(self, ops: Sequence[Op]) -> list[Row]:
+        """Write rows of which a newer version is as good; return those that the table refuses."""
+        refused: list[Row] = []
+        for chunk in _transactions(ops):
             try:
                 self._state.write(chunk)
-            except StateConflict:
-                for op in chunk:
-                    self._write_cached(op)
+            except (StateConflict, Defect):
+                refused += [op.row for op in chunk if not self._write_cached(op)]
+        return refused
 
-    def _write_cached(self, op: Op) -> None:
+    def _write_cached(self, op: Op) -> bool:
         try:
             self._state.write([op])
         except StateConflict:
-            return  # another instance wrote it just now
+            return True  # another instance wrote it just now
+        except Defect:
+            return False
+        return True
 
     # ---- rows of control ---------------------------------------------------------------------
 
@@ -310,6 +323,31 @@ def _chunks(
             chunk, size = [], 0
         chunk.append(((held, grants), mine))
         size += 1 + len(mine)
+    if chunk:
+        yield chunk
+
+
+def _remembering(row: Row, before: Row | None) -> list[Op]:
+    """Return what brings a VM's row up to date; one that does not fit takes the old one away."""
+    if not records.fits(row):
+        return [Op(Verb.DELETE, before)] if before is not None else []
+    if before is None:
+        return [Op(Verb.INSERT, row)]
+    same = records.document(before) == records.document(row)
+    return [] if same else [Op(Verb.REPLACE, row)]
+
+
+def _transactions(ops: Sequence[Op]) -> Iterator[list[Op]]:
+    """Yield operations in groups that fit a transaction, by number and by size."""
+    chunk: list[Op] = []
+    size = 0
+    for op in ops:
+        length = sum(len(str(value)) for value in op.row.values.values())
+        if chunk and (len(chunk) == _OPERATIONS or size + length > _CHARACTERS):
+            yield chunk
+            chunk, size = [], 0
+        chunk.append(op)
+        size += length
     if chunk:
         yield chunk
 

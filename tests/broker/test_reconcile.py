@@ -707,6 +707,22 @@ def test_the_inventory_is_brought_up_to_date(it):
     assert "farm02-new" in names
 
 
+@pytest.mark.parametrize("prefixes", [2_000, 40_000])
+def test_a_vm_whose_policy_is_large_does_not_stop_the_comparison(it, prefixes):
+    """A rule that should be gone goes, whatever somebody else's VM is allowed."""
+    it.closed()
+    it.leave()
+    policy = it.broker.sim.get(policy_of(farm(11)))
+    (port, *_) = policy["properties"]["virtualMachines"][0]["ports"]
+    port.pop("allowedSourceAddressPrefix", None)
+    port["allowedSourceAddressPrefixes"] = [f"10.{n >> 8}.{n & 255}.0/24" for n in range(prefixes)]
+    it.edit(**{policy_of(farm(11)): policy})
+
+    it.run()
+
+    assert allows(it) == []
+
+
 def test_the_inventory_holds_warnings(it):
     """A customer's standing rule defeats the deny rule: the VM's status says so."""
     it.put_rule("customer", 1, sourceAddressPrefix="192.0.2.0/24", priority=150)
