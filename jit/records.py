@@ -93,6 +93,17 @@ def firewall_key(firewall_id: str) -> str:
     return f"f|{armid.row_hash(firewall_id)}"
 
 
+# ---- subscriptions -----------------------------------------------------------------------------
+
+KNOWN = "Subscriptions"
+"""The partition of the rows that name every subscription looked after so far."""
+
+
+def known_row(subscription: str) -> Row:
+    """Return the row that says: the broker has looked after this subscription."""
+    return Row(partition=KNOWN, key=f"s|{subscription}", values={"Subscription": subscription})
+
+
 # ---- requests ----------------------------------------------------------------------------------
 
 

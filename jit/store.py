@@ -226,6 +226,32 @@ class Store:
         """Record events of a subscription that change no row, 100 at most."""
         self._state.write([Op(Verb.INSERT, audit_row(partition, event)) for event in events])
 
+    # ---- subscriptions -----------------------------------------------------------------------
+
+    def known(self) -> tuple[str, ...]:
+        """Return the subscriptions looked after so far: wherever there are grants, and more."""
+        where = Where(partition=records.KNOWN)
+        return tuple(str(row.values["Subscription"]) for row in every(self._state, where))
+
+    def knows(self, subscription: str) -> bool:
+        """Tell whether a subscription has been looked after so far."""
+        row = records.known_row(subscription)
+        return self._state.get(row.partition, row.key) is not None
+
+    def know(self, subscription: str) -> None:
+        """Remember for good that a subscription is looked after."""
+        if self.knows(subscription):
+            return
+        try:
+            self._state.write([Op(Verb.INSERT, records.known_row(subscription))])
+        except StateConflict:
+            return  # another instance, a moment earlier
+
+    def has_grants(self, subscription: str) -> bool:
+        """Tell whether a subscription has grants that were not moved to history yet."""
+        where = Where(partition=subscription, first="g|", last="g}")
+        return next(every(self._state, where, 1), None) is not None
+
     # ---- the inventory -----------------------------------------------------------------------
 
     def machine(self, vm_id: str) -> VirtualMachine | None:
@@ -248,6 +274,7 @@ class Store:
         its row is as good as ours. A VM that no row can hold is left out, with an event: who needs
         it reads Azure, and the others must not wait for it.
         """
+        self.know(partition)  # before anything can be accepted there: the timer looks where we know
         old = {row.key: row for row, _ in self.machines(partition)}
         ops: list[Op] = []
         left_out: list[str] = []
