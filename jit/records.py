@@ -98,6 +98,9 @@ def firewall_key(firewall_id: str) -> str:
 KNOWN = "Subscriptions"
 """The partition of the rows that name every subscription looked after so far."""
 
+ELSEWHERE = "Elsewhere"
+"""Partition and chain of what is told about subscriptions that nobody ever looked after."""
+
 
 def known_row(subscription: str) -> Row:
     """Return the row that says: the broker has looked after this subscription."""

@@ -190,8 +190,14 @@ class Store:
         return records.request_of(json.loads(str(row.values["Doc"]))) if row else None
 
     def audit(self, request_id: str, event: Event) -> None:
-        """Record an event that changes no row."""
-        partition, _ = armid.parse_request_id(request_id) or ("", None)
+        """
+        Record an event that changes no row.
+
+        The subscription of a refused request may be any that a caller could think of: those never
+        looked after share one outbox, for nobody drains so many.
+        """
+        named, _ = armid.parse_request_id(request_id) or ("", None)
+        partition = named if self.knows(named) else records.ELSEWHERE
         self._state.write([Op(Verb.INSERT, audit_row(partition, event))])
 
     def record(self, partition: str, events: Sequence[Event]) -> None:

@@ -128,7 +128,8 @@ class Reconciler:
         """
         subscription, listed = subscription.lower(), self.observer.watched()
         vanished = self._vanished(listed)
-        if subscription not in (*listed, *vanished):
+        looked_after = (*listed, *vanished)
+        if subscription not in looked_after:
             telemetry.warning("reconcile.skipped", subscription=subscription)
             return
         if subscription in vanished:
@@ -136,7 +137,7 @@ class Reconciler:
         try:
             self._compare(subscription, now)
         finally:
-            self._tidy(subscription, now, first=subscription == min((*listed, *vanished)))
+            self._tidy(subscription, looked_after, now)
 
     def _compare(self, subscription: str, now: datetime) -> None:
         """Compare unless another instance is at it just now: its outcome would be the same."""
@@ -221,11 +222,18 @@ class Reconciler:
         ]
         self.store.drop(stale[:DROPPED])
 
-    def _tidy(self, subscription: str, now: datetime, *, first: bool) -> None:
-        """Bring the audit chain up to date, and sweep what has run out."""
+    def _tidy(self, subscription: str, looked_after: Sequence[str], now: datetime) -> None:
+        """Bring the audit chain up to date; the first does what belongs to no subscription."""
         self.drainer.drain(subscription, now=now)
-        if first:  # keys of callers belong to no subscription
+        if subscription == min(looked_after):
+            self._drain_others(looked_after, now)
             self.idempotency.sweep(now=now)
+
+    def _drain_others(self, looked_after: Sequence[str], now: datetime) -> None:
+        """Bring those chains up to date that no comparison stands for."""
+        given_up = sorted({*self.store.known()}.difference(looked_after))
+        for name in (records.ELSEWHERE, *given_up):
+            self.drainer.drain(name, now=now)
 
 
 def _told(grant: Grant, item: Item | None, now: datetime) -> Grant:
