@@ -57,7 +57,12 @@ class Again:
 
 
 class Observer:
-    """Looks at Azure and returns values of the domain."""
+    """
+    Looks at Azure and returns values of the domain.
+
+    Attributes:
+        named: The subscriptions that the operator named; empty means all that can be read.
+    """
 
     def __init__(
         self,
@@ -72,14 +77,14 @@ class Observer:
         *policies* and *network* build their clients when first called: their SDKs are slow.
         """
         self._arm = arm
-        self._watched = subscriptions
+        self.named = subscriptions
         self._recent: dict[str, tuple[float, tuple[VirtualMachine, ...]]] = {}
         self._policies = policies
         self._reader = Reader(arm, network)
 
     def watched(self) -> tuple[str, ...]:
         """Return the ids of the subscriptions that this broker looks after, lower-case."""
-        return self._watched or self.readable()
+        return self.named or self.readable()
 
     def readable(self) -> tuple[str, ...]:
         """Return the ids of the subscriptions that Azure lets the identity read: one call."""

@@ -44,6 +44,7 @@ LAST_BEGUN = Status.OPENING.value
 
 _END = "}"  # the character after `|`: every key with a prefix is below prefix + this
 _TEXT = 30_000  # characters of a property: the service takes 64 KiB of UTF-16
+_DOCUMENT = 450_000  # characters of a document in its parts: a row takes 1 MiB of UTF-16
 
 
 def stamp(moment: datetime) -> str:
@@ -106,12 +107,31 @@ def doc_values(text: str) -> dict[str, str]:
 
 def doc_of(row: Row) -> Any:
     """Read what ``doc_values`` wrote."""
+    return json.loads(document(row))
+
+
+def document(row: Row) -> str:
+    """Return the text that stands in ``Doc``, ``Doc1``, … of a row, as one."""
     names = sorted((name for name in row.values if name.startswith("Doc")), key=_number)
-    return json.loads("".join(str(row.values[name]) for name in names))
+    return "".join(str(row.values[name]) for name in names)
 
 
 def _number(name: str) -> int:
     return int(name.removeprefix("Doc") or 0)
+
+
+# ---- subscriptions -----------------------------------------------------------------------------
+
+KNOWN = "Subscriptions"
+"""The partition of the rows that name every subscription looked after so far."""
+
+ELSEWHERE = "Elsewhere"
+"""Partition and chain of what is told about subscriptions that nobody ever looked after."""
+
+
+def known_row(subscription: str) -> Row:
+    """Return the row that says: the broker has looked after this subscription."""
+    return Row(partition=KNOWN, key=f"s|{subscription}", values={"Subscription": subscription})
 
 
 # ---- requests ----------------------------------------------------------------------------------
@@ -316,13 +336,27 @@ def tombstone_row(row: Row, grants: Sequence[Grant], *, until: datetime) -> Row:
 
 
 def machine_row(vm: VirtualMachine, partition: str, *, etag: str = "") -> Row:
-    """Return the inventory row of a VM."""
+    """
+    Return the inventory row of a VM.
+
+    A JIT policy may hold any number of prefixes: the document stands in parts, like that of grants.
+    Of a VM that would not fit even so, the warnings are left out first: they are advice. What
+    decides is never cut: see ``fits``.
+    """
+    text = json.dumps(machine_doc(vm), sort_keys=True)
+    if len(text) > _DOCUMENT:
+        text = json.dumps(machine_doc(vm) | {"warnings": []}, sort_keys=True)
     return Row(
         partition=partition,
         key=machine_key(vm.id),
-        values={"Vm": vm.id, "Doc": json.dumps(machine_doc(vm), sort_keys=True)},
+        values={"Vm": vm.id, **doc_values(text)},
         etag=etag,
     )
+
+
+def fits(row: Row) -> bool:
+    """Tell whether the table takes the document of a row."""
+    return len(document(row)) <= _DOCUMENT
 
 
 def machine_doc(vm: VirtualMachine) -> dict[str, Any]:
@@ -366,7 +400,7 @@ def machine_doc(vm: VirtualMachine) -> dict[str, Any]:
 
 def machine_of(row: Row) -> VirtualMachine:
     """Read what ``machine_row`` wrote."""
-    doc = json.loads(str(row.values["Doc"]))
+    doc = doc_of(row)
     return VirtualMachine(
         id=doc["id"],
         name=doc["name"],

@@ -74,7 +74,7 @@ class Settings:
         """
         faults: list[str] = []
         endpoint = _url(env, "JIT_ARM_ENDPOINT", faults) or ARM_ENDPOINT
-        subscriptions = _subscriptions(env.get("JIT_SUBSCRIPTIONS", ""), faults)
+        subscriptions = _subscriptions(env.get("JIT_SUBSCRIPTIONS"), faults)
         settings = Settings(
             storage_connection=env.get("AzureWebJobsStorage") or None,
             storage_account=env.get("AzureWebJobsStorage__accountName") or None,
@@ -109,9 +109,13 @@ def _flag(env: Mapping[str, str], name: str, faults: list[str]) -> bool:
     return value in {"true", "1"}
 
 
-def _subscriptions(text: str, faults: list[str]) -> tuple[str, ...]:
+def _subscriptions(text: str | None, faults: list[str]) -> tuple[str, ...]:
+    """Return the ids in *text*; only its absence means all: a slip must not widen what is open."""
+    items = [part.strip() for part in (text or "").split(",") if part.strip()]
+    if text is not None and not items:
+        faults.append("JIT_SUBSCRIPTIONS names no subscription; leave it out to mean all")
     found = []
-    for item in filter(None, (part.strip() for part in text.split(","))):
+    for item in items:
         try:
             found.append(str(UUID(item)))
         except ValueError:

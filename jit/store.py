@@ -15,10 +15,10 @@ from dataclasses import replace
 from datetime import datetime, timedelta
 from itertools import islice
 
-from jit import records
+from jit import records, telemetry
 from jit.domain import armid
 from jit.domain.audit import Event
-from jit.domain.errors import StateConflict, Unknown
+from jit.domain.errors import Defect, StateConflict, Unknown
 from jit.domain.model import Grant, Request, Status, VirtualMachine
 from jit.history import History
 from jit.interfaces import Op, Row, Table, Verb, Where
@@ -27,6 +27,7 @@ from jit.scan import every
 from jit.whole import Held, Whole, by_machine, in_order, united
 
 TOMBSTONE_KEPT = timedelta(days=7)
+_NAMED = 5
 _made = itertools.count()  # audit rows of this process
 
 
@@ -208,8 +209,14 @@ class Store:
         return records.request_of(records.doc_of(row)) if row else None
 
     def audit(self, request_id: str, event: Event) -> None:
-        """Record an event that changes no row."""
-        partition, _ = armid.parse_request_id(request_id) or ("", None)
+        """
+        Record an event that changes no row.
+
+        The subscription of a refused request may be any that a caller could think of: those never
+        looked after share one outbox, for nobody drains so many.
+        """
+        named, _ = armid.parse_request_id(request_id) or ("", None)
+        partition = named if self.knows(named) else records.ELSEWHERE
         self._state.write([Op(Verb.INSERT, audit_row(partition, event))])
 
     def record(self, partition: str, events: Sequence[Event]) -> None:
@@ -232,7 +239,8 @@ class Store:
 
         So is what somebody else changed meanwhile: it is not the row that was to go.
         """
-        self._write_cache([Op(Verb.DELETE, row) for row in rows])
+        if self._write_cache([Op(Verb.DELETE, row) for row in rows]):
+            raise Defect("the table refuses to let go of rows")
 
     def outbox(self, partition: str, *, limit: int) -> tuple[Row, ...]:
         """Return the oldest audit rows of a subscription that no drainer has taken yet."""
@@ -242,6 +250,32 @@ class Store:
     def note(self, partition: str, events: Sequence[Event]) -> None:
         """Record events of a subscription that change no row, 100 at most."""
         self._state.write([Op(Verb.INSERT, audit_row(partition, event)) for event in events])
+
+    # ---- subscriptions -----------------------------------------------------------------------
+
+    def known(self) -> tuple[str, ...]:
+        """Return the subscriptions looked after so far: wherever there are grants, and more."""
+        where = Where(partition=records.KNOWN)
+        return tuple(str(row.values["Subscription"]) for row in every(self._state, where))
+
+    def knows(self, subscription: str) -> bool:
+        """Tell whether a subscription has been looked after so far."""
+        row = records.known_row(subscription)
+        return self._state.get(row.partition, row.key) is not None
+
+    def know(self, subscription: str) -> None:
+        """Remember for good that a subscription is looked after."""
+        if self.knows(subscription):
+            return
+        try:
+            self._state.write([Op(Verb.INSERT, records.known_row(subscription))])
+        except StateConflict:
+            return  # another instance, a moment earlier
+
+    def has_grants(self, subscription: str) -> bool:
+        """Tell whether a subscription has grants that were not moved to history yet."""
+        where = Where(partition=subscription, first="g|", last="g}")
+        return next(every(self._state, where, 1), None) is not None
 
     # ---- the inventory -----------------------------------------------------------------------
 
@@ -262,35 +296,47 @@ class Store:
         Bring the inventory up to date; *complete* drops the VMs that were not found.
 
         Another instance writing the same row at the same time has read Azure at the same time:
-        its row is as good as ours.
+        its row is as good as ours. A VM that no row can hold is left out, with an event: who needs
+        it reads Azure, and the others must not wait for it.
         """
+        self.know(partition)  # before anything can be accepted there: the timer looks where we know
         old = {row.key: row for row, _ in self.machines(partition)}
         ops: list[Op] = []
+        left_out: list[str] = []
         for vm in found:
             before = old.pop(records.machine_key(vm.id), None)
             row = records.machine_row(vm, partition, etag=before.etag if before else "")
-            if before is None:
-                ops.append(Op(Verb.INSERT, row))
-            elif before.values["Doc"] != row.values["Doc"]:
-                ops.append(Op(Verb.REPLACE, row))
+            if not records.fits(row):
+                left_out.append(vm.id)
+            ops += _remembering(row, before)
         if complete:
             ops += [Op(Verb.DELETE, row) for row in old.values()]
-        self._write_cache(ops)
+        left_out += [str(row.values["Vm"]) for row in self._write_cache(ops)]
+        if left_out:
+            count, examples = len(left_out), left_out[:_NAMED]
+            telemetry.warning(
+                "machines.not_kept", subscription=partition, count=count, examples=examples
+            )
 
-    def _write_cache(self, ops: Sequence[Op]) -> None:
+    def _write_cache(self, ops: Sequence[Op]) -> list[Row]:
+        """Write rows of which a newer version is as good; return those that the table refuses."""
+        refused: list[Row] = []
         for pack in packed([op] for op in ops):
             chunk = [op for bundle in pack for op in bundle]
             try:
                 self._state.write(chunk)
-            except StateConflict:
-                for op in chunk:
-                    self._write_cached(op)
+            except (StateConflict, Defect):
+                refused += [op.row for op in chunk if not self._write_cached(op)]
+        return refused
 
-    def _write_cached(self, op: Op) -> None:
+    def _write_cached(self, op: Op) -> bool:
         try:
             self._state.write([op])
         except StateConflict:
-            return  # another instance wrote it just now
+            return True  # another instance wrote it just now
+        except Defect:
+            return False
+        return True
 
     # ---- rows of control ---------------------------------------------------------------------
 
@@ -327,6 +373,16 @@ def _bundle(held: Held, grants: Sequence[Grant], events: Sequence[Event]) -> lis
 def _burial(row: Row, stone: Row) -> list[Op]:
     """Return what puts a tombstone in the place of a row, over the version that it names."""
     return [Op(Verb.DELETE, row), Op(Verb.REPLACE if stone.etag else Verb.INSERT, stone)]
+
+
+def _remembering(row: Row, before: Row | None) -> list[Op]:
+    """Return what brings a VM's row up to date; one that does not fit takes the old one away."""
+    if not records.fits(row):
+        return [Op(Verb.DELETE, before)] if before is not None else []
+    if before is None:
+        return [Op(Verb.INSERT, row)]
+    same = records.document(before) == records.document(row)
+    return [] if same else [Op(Verb.REPLACE, row)]
 
 
 def audit_row(partition: str, event: Event) -> Row:

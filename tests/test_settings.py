@@ -98,6 +98,11 @@ def test_storage_may_be_reached_by_identity():
     assert (settings.storage_account, settings.storage_connection) == ("jitstore", None)
 
 
+def test_only_the_absence_of_subscriptions_means_all():
+    """A list that names nothing is a slip of whoever wrote it."""
+    assert read().subscriptions == ()
+
+
 def test_subscriptions_are_ids_in_lower_case_each_once():
     """Blanks and a comma too many do no harm."""
     text = f" {SUBSCRIPTION}, ,{SUBSCRIPTION.lower()},"
@@ -135,6 +140,9 @@ def test_the_horizon_of_starts_is_a_duration():
     ("name", "text"),
     [
         ("JIT_SUBSCRIPTIONS", "Production"),
+        ("JIT_SUBSCRIPTIONS", ""),
+        ("JIT_SUBSCRIPTIONS", " "),
+        ("JIT_SUBSCRIPTIONS", " , ,"),
         ("JIT_ARM_ENDPOINT", "management.azure.com"),
         ("JIT_PUBLIC_BASE_URL", "ftp://x"),
         ("JIT_PROBLEMS_URL", "docs"),

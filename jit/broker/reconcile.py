@@ -57,8 +57,18 @@ class Reconciler:
     # ---- timers: look and enqueue ------------------------------------------------------------
 
     def subscriptions(self) -> tuple[str, ...]:
-        """Return the ids of the subscriptions that the broker looks after."""
-        return self.observer.watched()
+        """
+        Return the ids of the subscriptions that the broker looks after.
+
+        Where the operator names none, those too that Azure lists no more while grants there are not
+        over: what was opened there still has to end, and somebody has to hear of it.
+        """
+        listed = self.observer.watched()
+        return (*listed, *self._vanished(listed))
+
+    def _vanished(self, listed: Sequence[str]) -> tuple[str, ...]:
+        known = () if self.observer.named else self.store.known()
+        return tuple(it for it in known if it not in listed and self.store.has_grants(it))
 
     def enqueue_all(self) -> None:
         """Ask for a comparison of every subscription."""
@@ -66,8 +76,12 @@ class Reconciler:
             self.queues().send(messages.RECONCILE, messages.reconcile(subscription))
 
     def tick(self, *, now: datetime) -> None:
-        """Wake the worker of every policy that has something due: no message is ever needed."""
-        for subscription in self.subscriptions():
+        """
+        Wake the worker of every policy that has something due: no message is ever needed.
+
+        Azure is not asked where to look: what is due is due, whatever the identity may read.
+        """
+        for subscription in self.observer.named or self.store.known():
             self._wake_due(subscription, now)
 
     def _wake_due(self, subscription: str, now: datetime) -> None:
@@ -112,14 +126,18 @@ class Reconciler:
             Unavailable: Azure or storage could not be read; the host brings the message back, and
                 the timer would too.
         """
-        subscription, watched = subscription.lower(), self.subscriptions()
-        if subscription not in watched:
+        subscription, listed = subscription.lower(), self.observer.watched()
+        vanished = self._vanished(listed)
+        looked_after = (*listed, *vanished)
+        if subscription not in looked_after:
             telemetry.warning("reconcile.skipped", subscription=subscription)
             return
+        if subscription in vanished:
+            telemetry.alert("subscription.vanished", subscription=subscription)
         try:
             self._compare(subscription, now)
         finally:
-            self._tidy(subscription, now, first=subscription == min(watched))
+            self._tidy(subscription, looked_after, now)
 
     def _compare(self, subscription: str, now: datetime) -> None:
         """Compare unless another instance is at it just now: its outcome would be the same."""
@@ -204,11 +222,18 @@ class Reconciler:
         ]
         self.store.drop(stale[:DROPPED])
 
-    def _tidy(self, subscription: str, now: datetime, *, first: bool) -> None:
-        """Bring the audit chain up to date, and sweep what has run out."""
+    def _tidy(self, subscription: str, looked_after: Sequence[str], now: datetime) -> None:
+        """Bring the audit chain up to date; the first does what belongs to no subscription."""
         self.drainer.drain(subscription, now=now)
-        if first:  # keys of callers belong to no subscription
+        if subscription == min(looked_after):
+            self._drain_others(looked_after, now)
             self.idempotency.sweep(now=now)
+
+    def _drain_others(self, looked_after: Sequence[str], now: datetime) -> None:
+        """Bring those chains up to date that no comparison stands for."""
+        given_up = sorted({*self.store.known()}.difference(looked_after))
+        for name in (records.ELSEWHERE, *given_up):
+            self.drainer.drain(name, now=now)
 
 
 def _told(grant: Grant, item: Item | None, now: datetime) -> Grant:

@@ -107,9 +107,15 @@ class Views:
 
     def _sections(self, filters: Filters) -> list[tuple[int, str]]:
         """Return the parts of the list in order: 0 is what lives, then a number a month."""
-        watched = sorted(self._observer().watched())
         months = range(len(_months(filters.start, filters.end)))
-        return [(part, name) for part in (0, *(month + 1 for month in months)) for name in watched]
+        names = self._listed()
+        return [(part, name) for part in (0, *(month + 1 for month in months)) for name in names]
+
+    def _listed(self) -> list[str]:
+        """Return where requests may be: an operator must find those of a lost subscription too."""
+        observer = self._observer()
+        known = () if observer.named else self._store.known()
+        return sorted({*observer.watched(), *known})
 
     def _section(self, section: tuple[int, str], filters: Filters, after: str) -> Iterator[Whole]:
         part, subscription = section

@@ -2,6 +2,7 @@
 
 from datetime import timedelta
 from itertools import chain, repeat
+from typing import Any
 
 import pytest
 
@@ -33,7 +34,8 @@ class Defender:
 
 def outcome(defender, holds=ALWAYS):
     """What becomes of the four asks."""
-    actions = Actions(lambda: defender, lambda: None, None)
+    unused: Any = None
+    actions = Actions(lambda: defender, lambda: unused, unused)
     left = iter(holds)
     return actions.initiate(POLICY_ID, ASKS, "why", lambda: next(left))
 

@@ -9,9 +9,10 @@ import pytest
 from jit.broker.leftovers import REMOVALS
 from jit.broker.reconcile import DROPPED
 from jit.domain import chain
-from jit.domain.errors import Unavailable
+from jit.domain.errors import AccessDenied, Unavailable
 from jit.domain.firewall import foreign_digest
 from jit.interfaces import Op, Verb
+from jit.records import ELSEWHERE
 from jit.store import TOMBSTONE_KEPT
 from tests.broker.inprocess import DAVE, HERE, THERE, farm, policy_of, wish
 from tests.broker.reconciling import FARM_POLICY, NSG_FARM, Reconciling, told
@@ -723,6 +724,22 @@ def test_the_inventory_is_brought_up_to_date(it):
     assert "farm02-new" in names
 
 
+@pytest.mark.parametrize("prefixes", [2_000, 40_000])
+def test_a_vm_whose_policy_is_large_does_not_stop_the_comparison(it, prefixes):
+    """A rule that should be gone goes, whatever somebody else's VM is allowed."""
+    it.closed()
+    it.leave()
+    policy = it.broker.sim.get(policy_of(farm(11)))
+    (port, *_) = policy["properties"]["virtualMachines"][0]["ports"]
+    port.pop("allowedSourceAddressPrefix", None)
+    port["allowedSourceAddressPrefixes"] = [f"10.{n >> 8}.{n & 255}.0/24" for n in range(prefixes)]
+    it.edit(**{policy_of(farm(11)): policy})
+
+    it.run()
+
+    assert allows(it) == []
+
+
 def test_the_inventory_holds_warnings(it):
     """A customer's standing rule defeats the deny rule: the VM's status says so."""
     it.put_rule("customer", 1, sourceAddressPrefix="192.0.2.0/24", priority=150)
@@ -750,6 +767,66 @@ def test_the_trail_is_one_unbroken_chain(it):
         "grant.closing_began",
         "grant.closed",
     ]
+
+
+def refused(it, *numbers):
+    """Ask for VMs of subscriptions that a caller made up; return the requests' ids."""
+    ids = []
+    for number in numbers:
+        made_up = f"99999999-0000-4000-8000-{number:012d}"
+        with pytest.raises(AccessDenied) as caught:
+            it.broker.accept(wish(farm(1).replace(DEVELOPMENT, made_up)), DAVE)
+        ids.append(caught.value.request_id)
+    return ids
+
+
+def test_denials_about_subscriptions_that_nobody_looks_after_are_one_unbroken_chain(it):
+    """The id that the caller was given is found in the trail."""
+    ids = refused(it, 1, 2)
+
+    it.run(PRODUCTION)
+
+    records = list(it.reconciler.drainer.records(ELSEWHERE))
+    end = it.reconciler.drainer.head(ELSEWHERE)
+    assert chain.verify(records, start=chain.Head(chain=ELSEWHERE), end=end) is None
+    assert [record.event["requestId"] for record in records] == ids
+
+
+def test_no_caller_makes_a_chain_or_an_outbox_of_its_own(it):
+    """However many subscriptions are made up."""
+    refused(it, *range(9))
+
+    outboxes = {row.partition for row in it.broker.state.rows("a|")}
+    it.run(PRODUCTION)
+
+    assert outboxes == {ELSEWHERE}
+    assert it.broker.state.rows("a|") == ()
+    assert {row.partition for row in it.audit.rows("h")} == {ELSEWHERE}
+
+
+def test_a_denial_where_the_broker_looks_stands_in_the_chain_of_its_subscription(it):
+    """Before the first comparison too: the denial was checked against Azure."""
+    with pytest.raises(AccessDenied):
+        it.broker.accept(wish(farm(1), 443))
+
+    it.run()
+
+    (record,) = it.reconciler.drainer.records(DEVELOPMENT)
+    assert record.event["what"] == "request.denied"
+
+
+def test_what_waited_when_a_subscription_was_given_up_still_reaches_its_chain(it, broker):
+    """The trail is complete though nobody looks there any more: without a call about it."""
+    broker.ask(wish(farm(1)))
+    broker.observer = broker.azure.observer(PRODUCTION)
+    after = Reconciling(broker)
+    broker.sim.control("DELETE", "log")
+
+    after.run(PRODUCTION)
+
+    (record,) = after.reconciler.drainer.records(DEVELOPMENT)
+    assert record.event["what"] == "request.accepted"
+    assert [e for e in broker.sim.control("GET", "log") if DEVELOPMENT in e["path"]] == []
 
 
 @pytest.mark.parametrize(("spare", "kept"), [(timedelta(minutes=5), 1), (-timedelta(minutes=5), 0)])
