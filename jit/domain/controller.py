@@ -122,7 +122,7 @@ def _port(group: Sequence[Grant], context: Context, taken: Sequence[Companion]) 
     looks = {grant.id: paths.look(grant, view, asked) for grant in grants if grant.live}
     current = context.current(seen)
     stranger = current is not None and context.foreign(current)
-    recorded = frozenset() if stranger else sharing.union(grants)
+    recorded = frozenset() if stranger else sharing.union(excess.asking(grants))
     until = current.ends_at if current is not None else None
     grants = [
         _looked(
