@@ -391,6 +391,25 @@ def test_an_open_grant_is_looked_at_again_when_the_request_under_it_ends():
     assert (after.status, after.next_check_at) == (Status.OPEN, NOW + HOUR)
 
 
+def test_who_joins_a_stranger_is_told_when_that_path_ends():
+    """P6: fixed with the grant's own end; nobody is told later than that."""
+    entry = an_entry(initiate_id=STRANGER, ends_at=NOW + HOUR)
+
+    after = alone(a_grant(), a_world(OURS, entry))
+
+    assert (after.expires_at, after.handover_at) == (NOW + 2 * HOUR, NOW + HOUR)
+
+
+def test_a_stranger_whose_path_is_over_is_no_hand_over_to_come():
+    """Ours takes its place at once; what was told is taken back."""
+    over = an_entry(initiate_id=STRANGER, ends_at=NOW + HOUR, active=False)
+    joined = an_open(initiates=(), initiated_at=None, handover_at=NOW + HOUR)
+
+    after = stepped(joined, world=a_world(OURS, over), now=NOW + MINUTE)
+
+    assert (len(after.asks), after.grants[0].handover_at) == (1, None)
+
+
 def test_a_grant_without_any_end_on_record_is_looked_at_at_once():
     """A row written by hand does not sleep for ever."""
     after = alone(an_opening(expires_at=None, latest_end=NOW + HOUR), a_world(OURS))
