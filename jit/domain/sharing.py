@@ -118,15 +118,19 @@ def announced(
 
     *held*: until then a stranger's request is what the path stands on.
 
-    One that is past stays until the path has had its time to change; the next one follows it.
+    One that is past stays until the path has had its time to change; the next one follows it, at
+    once where it comes sooner than that.
     """
     before = grant.handover_at
-    if not grant.wants_path or (before is not None and before <= now < changed(before, grant)):
+    if not grant.wants_path:
         return before
     following = handover(grant, others, end=_end(grant), now=now, held=held)
     if before is None or before > now:  # none comes any more where an end was put off: taken back
         return following
-    return following or before
+    changes = changed(before, grant)
+    if following is None or now < changes <= following:
+        return before
+    return following
 
 
 def changed(moment: datetime, grant: Grant) -> datetime:

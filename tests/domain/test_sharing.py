@@ -147,6 +147,15 @@ def test_after_one_hand_over_the_next_is_told():
     assert announced(third, [first, second, third], now=NOW) == NOW + 20 * MINUTE
 
 
+@pytest.mark.parametrize(("ends", "told_of"), [(1, 1), (5, 5), (6, -2), (20, -2)])
+def test_a_hand_over_on_the_heels_of_another_is_told_at_once(ends, told_of):
+    """Who waited until the first is through would tell of the second when it is past."""
+    second = holding("b", OFFICE, ends=ends, claimed=-9, via=Via.FIREWALL)
+    third = holding("c", ELSEWHERE, ends=60, via=Via.FIREWALL, handover_at=NOW - 2 * MINUTE)
+
+    assert announced(third, [second, third], now=NOW) == NOW + told_of * MINUTE
+
+
 def test_the_last_hand_over_stays_on_record():
     """What is past was told, and nothing else follows."""
     alone = holding("c", ELSEWHERE, ends=60, handover_at=NOW - 3 * MINUTE)
