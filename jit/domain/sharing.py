@@ -152,6 +152,11 @@ def lasts(until: datetime, target: Wanted, *, now: datetime) -> bool:
     return target.until <= until <= now + SHORTEST + _TOLERANCE
 
 
+def ends_by(until: datetime, target: Wanted) -> bool:
+    """Tell whether access *until* then ends with what *target* wants, or before."""
+    return until <= target.until + _TOLERANCE
+
+
 def same_sources(texts: Sequence[str], sources: frozenset[Network]) -> bool:
     """Compare prefixes as Azure writes them with ours; a lone address equals its /32."""
     return same(tuple(sources), tuple(texts))
