@@ -263,7 +263,7 @@ class Acceptor:
             for index, wanted in enumerate(wish.machines)
             for port in wanted.ports
         ]
-        grants = self._announced(grants, now)
+        grants = self._announced(grants, machines, now)
         request = Request(
             id=request_id,
             requester=caller,
@@ -312,14 +312,18 @@ class Acceptor:
             status=Status.SCHEDULED if starts_at > now else Status.PENDING,
         )
 
-    def _announced(self, grants: Sequence[Grant], now: datetime) -> list[Grant]:
+    def _announced(
+        self, grants: Sequence[Grant], machines: Mapping[str, VirtualMachine], now: datetime
+    ) -> list[Grant]:
         """Tell at acceptance when the shared path of a VM port will change hands."""
         neighbours = self._neighbours(grants)
         done: list[Grant] = []
         for grant in grants:
             others = neighbours.get((armid.key(grant.vm_id), grant.port), [])
             end = max(grant.starts_at, now) + grant.duration
-            when = sharing.handover(grant, others, end=end, now=now) if others else None
+            vm = machines[armid.key(grant.vm_id)]
+            held = next((o.ends_at for o in reversed(vm.occupations) if o.port == grant.port), None)
+            when = sharing.handover(grant, others, end=end, now=now, held=held)
             done.append(replace(grant, handover_at=when))
         return done
 

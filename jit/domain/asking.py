@@ -23,6 +23,7 @@ _WIPED = frozenset({Sight.ABSENT, Sight.PARTIAL})
 
 _SOONEST = timedelta(seconds=3)
 _SWAPS = timedelta(seconds=20)  # until its rules are written, as a rule
+_LAST = timedelta(seconds=30)  # what is asked for so late is hardly written before its end
 _KEPT_INITIATES = 12
 
 
@@ -51,7 +52,8 @@ def asked(
     first = next(grant for grant in grants if grant.wants_path)
     if not context.may_change(first, view):
         return [_postponed(grant, context.now + TURN) for grant in grants], ()
-    wait = context.waits_until or _swapping(grants, context)
+    ending = _ending(target, context.current(seen), context)
+    wait = context.waits_until or _swapping(grants, context) or ending
     if wait is not None:
         return [_postponed(grant, wait) for grant in grants], ()
     ask = Ask(
@@ -78,6 +80,16 @@ def _swapping(grants: Sequence[Grant], context: Context) -> datetime | None:
         return None
     stood = any(g.status is Status.OPEN and g.opened_at and g.opened_at < last for g in grants)
     return last + _SWAPS if stood else None
+
+
+def _ending(target: sharing.Wanted, current: Entry | None, context: Context) -> datetime | None:
+    """
+    Return when that ends which is wanted for seconds only, and ends then without being asked for.
+
+    Defender grants no less than five minutes: whoever asks now has a path to close after the end.
+    """
+    longer = current is not None and not sharing.ends_by(current.ends_at, target)
+    return None if longer or target.until > context.now + _LAST else target.until
 
 
 def _postponed(grant: Grant, until: datetime) -> Grant:

@@ -58,15 +58,14 @@ def _claim(
     wait = context.waits_until
     if wait is not None:
         return replace(grant, note="Azure asked us to wait", next_check_at=wait)
-    start = max(grant.starts_at, now)
-    end = sharing.fixed_end(
-        grant, group, end=min(start + grant.duration, grant.latest_end), now=now
-    ).replace(microsecond=0)
+    start, held = max(grant.starts_at, now), context.held_until(seen)
+    end = min(start + grant.duration, grant.latest_end)
+    end = sharing.fixed_end(grant, group, end=end, now=now, held=held).replace(microsecond=0)
     return grant.advance(
         Status.OPENING,
         claimed_at=now,
         expires_at=end,
-        handover_at=sharing.handover(grant, group, end=end, now=now),
+        handover_at=sharing.handover(grant, group, end=end, now=now, held=held),
         note=None,
     )
 

@@ -146,11 +146,17 @@ def _why(left: Sequence[PathRule], own: Sequence[str]) -> str:
 
 
 def _from(grant: Grant) -> datetime:
-    """Return when the broker may remove rules: at once, or after Azure had its chance."""
+    """
+    Return when the broker may remove rules: at once, or after Azure had its chance.
+
+    It has none where it was asked for longer: Defender grants no less than five minutes.
+    """
     start = grant.closing_at or grant.latest_end
     if grant.close_reason is not CloseReason.EXPIRED:
         return start
-    return (grant.expires_at or start) + GRACE[grant.via]
+    end = grant.expires_at or start
+    asked = grant.asked_until
+    return end if asked is not None and asked > end else end + GRACE[grant.via]
 
 
 def waits(grant: Grant, now: datetime, note: str, *, unclear: bool = False) -> Grant:

@@ -149,12 +149,14 @@ def _port(group: Sequence[Grant], context: Context, taken: Sequence[Companion]) 
     grants = [memory.by_entries(grant, seen, context) for grant in grants]
     grants, excesses = _narrowed(grants, view, seen, context)
     grants = _claimed(grants, view, seen, context)
-    grants = [replace(g, handover_at=sharing.announced(g, grants, now=now)) for g in grants]
+    held = context.held_until(seen)
+    grants = [
+        replace(g, handover_at=sharing.announced(g, grants, now=now, held=held)) for g in grants
+    ]
     asked = excess.asked_for(grants, context.strangers(seen))
     looks = {grant.id: paths.look(grant, view, asked) for grant in grants if grant.live}
     current = context.current(seen)
-    stranger = current is not None and context.foreign(current)
-    recorded = frozenset() if stranger else sharing.union(grants)
+    recorded = frozenset() if held else sharing.union(excess.asking(grants))
     until = current.ends_at if current is not None else None
     for place, grant in enumerate(grants):
         if grant.wants_path or grant.status is Status.CLOSING:  # a new one's rules are not its own

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 from jit.domain import armid, lifetime, pathrules, sharing
 from jit.domain.entries import Entry
-from jit.domain.model import CloseReason, Grant, Network
+from jit.domain.model import CloseReason, Grant, Network, Status
 from jit.domain.pathrules import PathRule
 from jit.domain.world import Context
 
@@ -34,11 +34,16 @@ class Excess:
 
 
 def asked_for(group: Iterable[Grant], strangers: Iterable[Entry]) -> frozenset[Network]:
-    """Return what the unfinished grants of a VM port, and *strangers* in force, asked for."""
-    grants = tuple(group)
+    """Return what grants of a VM port, and *strangers* in force, have asked of Azure there."""
+    grants = asking(group)
     ours = [source for grant in grants for source in grant.asked]
     theirs = [text for entry in strangers for text in entry.sources]
     return frozenset((*sharing.union(grants), *ours, *pathrules.readable(theirs)))
+
+
+def asking(group: Iterable[Grant]) -> list[Grant]:
+    """Leave out who waits: a rule for what is booked for tomorrow is today nobody's."""
+    return [each for each in group if each.wants_path or each.status is Status.CLOSING]
 
 
 def found(

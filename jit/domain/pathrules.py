@@ -62,7 +62,8 @@ class PathRule:
         holder_id: The NSG or firewall that holds it.
         collection: NAT rule collection; None for an NSG rule.
         target: The VM's private address that it leads to.
-        front: Public address and ports of a NAT rule.
+        front: Address and port that people connect to, of a NAT rule that has one such.
+        protocols: What a NAT rule forwards, as Azure writes it: ``TCP``, ``UDP``, ``Any``.
         exact: It leads to that address and port and nowhere else, and could be read in full.
         vm_id: The VM that it was looked up for, empty where it was not.
         port: The port of that VM.
@@ -76,6 +77,7 @@ class PathRule:
     target: str
     exact: bool
     front: tuple[str, int] | None = None
+    protocols: tuple[str, ...] = ()
     vm_id: str = ""
     port: int = 0
 
@@ -162,6 +164,7 @@ def _nats(view: MachineView, port: int, ips: frozenset[str]) -> Iterator[PathRul
                 target=rule.translated_address,
                 exact=not rule.ip_groups,
                 front=_front(rule),
+                protocols=rule.protocols,
                 vm_id=view.vm.id,
                 port=port,
             )
@@ -173,8 +176,10 @@ def nat_rule_id(firewall_id: str, rule: NatRule) -> str:
 
 
 def _front(rule: NatRule) -> tuple[str, int] | None:
+    """Return where people connect to; None where `*`, a prefix or a range leaves that open."""
+    hosts = [item for item in readable(rule.destinations) if item.num_addresses == 1]
     ports = [int(text) for text in rule.ports if text.isdigit()]
-    return (rule.destinations[0], ports[0]) if rule.destinations and ports else None
+    return (str(hosts[0].network_address), ports[0]) if hosts and ports else None
 
 
 def letting_in(rules: Iterable[PathRule], sources: Iterable[Network]) -> tuple[PathRule, ...]:

@@ -182,21 +182,31 @@ def _through_nsg(grant: Grant, view: MachineView, rules: Sequence[PathRule]) -> 
 
 def _through_firewall(grant: Grant, view: MachineView, rules: Sequence[PathRule]) -> Look:
     nic = view.vm.interface
-    nats = [rule for rule in rules if rule.collection is not None]
+    nats = [rule for rule in rules if rule.collection is not None and _carries(rule, grant)]
     here = [rule for rule in nats if nic is not None and rule.target == nic.private_ip]
-    front = next((rule.front for rule in here if rule.front), None)
+    fronts = tuple(dict.fromkeys(rule.front for rule in here if rule.front))
+    front = next((each for each in fronts if _leads_in(each, here, grant)), None)
     blocked = _firewall_blocked(grant, view, nic)
-    covers_all = all(covered(s, [t for r in here for t in r.sources]) for s in grant.sources)
-    if nic is None or not covers_all or front is None:
-        return Look(
-            sight=Sight.PARTIAL,
-            rules=tuple(rules),
-            why="the NAT rule is not there yet",
-            blocked_by=blocked[1],
-        )
+    if front is None:
+        why = "no NAT rule lets all its sources in by one address and port"
+        if not fronts:
+            why = "the NAT rule is not there yet"
+        return Look(sight=Sight.PARTIAL, rules=tuple(rules), why=why, blocked_by=blocked[1])
     if blocked[0]:
         return Look(sight=Sight.BLOCKED, rules=tuple(rules), why=blocked[0], blocked_by=blocked[1])
     return _open(grant, rules, *front)
+
+
+def _carries(rule: PathRule, grant: Grant) -> bool:
+    """Whether a NAT rule forwards every protocol that the grant is for."""
+    wanted, there = protocol_of(grant), {text.upper() for text in rule.protocols}
+    return "ANY" in there or there.issuperset({"TCP", "UDP"} if wanted == "*" else {wanted})
+
+
+def _leads_in(front: tuple[str, int], rules: Iterable[PathRule], grant: Grant) -> bool:
+    """Whether all sources of *grant* may connect to that one address and port."""
+    texts = [text for rule in rules if rule.front == front for text in rule.sources]
+    return all(covered(source, texts) for source in grant.sources)
 
 
 def _firewall_blocked(

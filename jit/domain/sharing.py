@@ -63,44 +63,74 @@ def union(grants: Iterable[Grant]) -> frozenset[Network]:
     return frozenset(source for grant in grants for source in grant.sources)
 
 
-def fixed_end(grant: Grant, others: Iterable[Grant], *, end: datetime, now: datetime) -> datetime:
+def fixed_end(
+    grant: Grant,
+    others: Iterable[Grant],
+    *,
+    end: datetime,
+    now: datetime,
+    held: datetime | None = None,
+) -> datetime:
     """
     Return the end of *grant*, given that it joins *others* on the VM port at *now*.
 
     Brought forward by the lead where an earlier comer with other sources stays on; rounded down
     to the hand-over where less than Defender's shortest access would remain after it. Neither
-    leaves less than the shortest access, nor more than was to be had.
+    leaves less than the shortest access, nor more than was to be had. *held*: until then a
+    stranger's request is what the path stands on.
     """
     earlier = [other for other in _needing(others, now) if other.id != grant.id]
     stay = [other for other in earlier if _end(other) > end]
     least = min(end, now + SHORTEST)
     if stay and not frozenset(grant.sources) <= union(stay):
         end = max(end - lead(grant.via), least)
-    gap = _handover(grant, earlier, end=end)
+    gap = handover(grant, earlier, end=end, now=now, held=held)
     if gap is not None and gap >= least and end - gap < SHORTEST:
         return gap
     return end
 
 
 def handover(
-    grant: Grant, others: Iterable[Grant], *, end: datetime, now: datetime
+    grant: Grant,
+    others: Iterable[Grant],
+    *,
+    end: datetime,
+    now: datetime,
+    held: datetime | None = None,
 ) -> datetime | None:
-    """Return when the shared path changes under *grant* before its *end*, if it does."""
+    """
+    Return when the shared path changes under *grant* before its *end*, if it does.
+
+    While it stands on a stranger's request, *held* until then, nothing of ours changes it; with
+    that request it ends, for everybody.
+    """
+    if held is not None and held > max(grant.starts_at, now):
+        return held if held < end else None
     there = [other for other in _needing(others, now) if other.id != grant.id]
     return _handover(grant, there, end=end)
 
 
-def announced(grant: Grant, others: Iterable[Grant], *, now: datetime) -> datetime | None:
+def announced(
+    grant: Grant, others: Iterable[Grant], *, now: datetime, held: datetime | None = None
+) -> datetime | None:
     """
     Return the next hand-over of *grant*: an end that was moved since moves it.
 
-    One that is past stays until the path has had its time to change; the next one follows it.
+    *held*: until then a stranger's request is what the path stands on.
+
+    One that is past stays until the path has had its time to change; the next one follows it, at
+    once where it comes sooner than that.
     """
     before = grant.handover_at
-    if not grant.wants_path or (before is not None and before <= now < changed(before, grant)):
+    if not grant.wants_path:
         return before
-    following = handover(grant, others, end=_end(grant), now=now)
-    return following if before is None or before > now else following or before
+    following = handover(grant, others, end=_end(grant), now=now, held=held)
+    if before is None or before > now:  # none comes any more where an end was put off: taken back
+        return following
+    changes = changed(before, grant)
+    if following is None or now < changes <= following:
+        return before
+    return following
 
 
 def changed(moment: datetime, grant: Grant) -> datetime:
@@ -120,6 +150,11 @@ def lasts(until: datetime, target: Wanted, *, now: datetime) -> bool:
         return True
     # Defender grants no less than five minutes: what is that short cannot be shortened further.
     return target.until <= until <= now + SHORTEST + _TOLERANCE
+
+
+def ends_by(until: datetime, target: Wanted) -> bool:
+    """Tell whether access *until* then ends with what *target* wants, or before."""
+    return until <= target.until + _TOLERANCE
 
 
 def same_sources(texts: Sequence[str], sources: frozenset[Network]) -> bool:

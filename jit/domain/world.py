@@ -95,6 +95,11 @@ class Context:
         """Return the request that a VM port's path stands on, ours or a stranger's."""
         return next((entry for entry in reversed(seen) if entry.in_force(self.now)), None)
 
+    def held_until(self, seen: Sequence[Entry]) -> datetime | None:
+        """Return when the stranger's request ends that a VM port's path stands on, if it does."""
+        current = self.current(seen)
+        return current.ends_at if current is not None and self.foreign(current) else None
+
     def strangers(self, seen: Sequence[Entry]) -> list[Entry]:
         """Return others' requests in force."""
         return [entry for entry in seen if entry.in_force(self.now) and self.foreign(entry)]

@@ -7,7 +7,7 @@ import pytest
 
 from jit.domain.errors import AccessDenied, Conflict, InvalidRequest, Rejected, Unavailable
 from tests.broker.inprocess import ALICE, DAVE, ELSEWHERE, HERE, THERE, farm, policy_of, wish
-from tests.local.azure.sim import DB01, HUB01, NEW01, PRODUCTION, WEB01, group, machine
+from tests.local.azure.sim import DB01, DEVELOPMENT, HUB01, NEW01, PRODUCTION, WEB01, group, machine
 
 DOWN = {"status": 503, "code": "ServerUnavailable"}
 NOBODYS = group("rg-web", "5c0ffee0-0000-4000-8000-00000000dead")
@@ -192,6 +192,18 @@ def test_a_port_that_a_stranger_holds_for_the_same_source_is_joined(broker):
     broker.occupy(farm(1), 22, HERE)
 
     assert broker.accept(wish(farm(1))).status == "pending"
+
+
+def test_who_joins_a_stranger_is_told_at_acceptance_when_that_path_ends(broker):
+    """Nobody puts it off: the path is interrupted then."""
+    broker.occupy(farm(1), 22, HERE, minutes=40)
+    found = broker.azure.observer().machines(DEVELOPMENT, now=broker.now)
+    broker.store.remember_machines(DEVELOPMENT, found, complete=True)
+    (held,) = broker.store.machine(farm(1)).occupations
+
+    whole = broker.accept(wish(farm(1), duration="PT2H"))
+
+    assert whole.grants[0].handover_at == held.ends_at
 
 
 def test_faults_of_the_body_and_of_the_policy_are_told_together(broker):

@@ -308,6 +308,23 @@ def test_azures_own_expiry_goes_first(via, minutes):
     assert removed(after) == OURS
 
 
+@pytest.mark.parametrize("via", [Via.PUBLIC_IP, Via.FIREWALL])
+@pytest.mark.parametrize(("longer", "at_once"), [(0, []), (1, OURS)])
+def test_what_was_asked_for_longer_than_its_end_is_closed_by_us(via, longer, at_once):
+    """Defender grants no less than five minutes: its own expiry would come too late."""
+    grant = a_closing(
+        reason=CloseReason.EXPIRED,
+        expires_at=NOW,
+        asked_until=NOW + timedelta(seconds=longer),
+        via=via,
+        rules=(rule_id(),),
+    )
+
+    outcome = closed(grant, a_view(a_guard(an_allow()), firewall=a_firewall(), via=via))
+
+    assert removed(outcome) == at_once
+
+
 @pytest.mark.parametrize("reason", sorted(set(CloseReason) - {CloseReason.EXPIRED}))
 def test_only_expiry_is_azures_own_business(reason):
     """For every other reason nobody else will close it."""

@@ -392,6 +392,63 @@ def test_an_open_grant_is_looked_at_again_when_the_request_under_it_ends():
     assert (after.status, after.next_check_at) == (Status.OPEN, NOW + HOUR)
 
 
+def test_who_joins_a_stranger_is_told_when_that_path_ends():
+    """P6: fixed with the grant's own end; nobody is told later than that."""
+    entry = an_entry(initiate_id=STRANGER, ends_at=NOW + HOUR)
+
+    after = alone(a_grant(), a_world(OURS, entry))
+
+    assert (after.expires_at, after.handover_at) == (NOW + 2 * HOUR, NOW + HOUR)
+
+
+def test_a_stranger_whose_path_is_over_is_no_hand_over_to_come():
+    """Ours takes its place at once; what was told is taken back."""
+    over = an_entry(initiate_id=STRANGER, ends_at=NOW + HOUR, active=False)
+    joined = an_open(initiates=(), initiated_at=None, handover_at=NOW + HOUR)
+
+    after = stepped(joined, world=a_world(OURS, over), now=NOW + MINUTE)
+
+    assert (len(after.asks), after.grants[0].handover_at) == (1, None)
+
+
+@pytest.mark.parametrize(("left", "asks"), [(31, 1), (30, 0), (3, 0)])
+@pytest.mark.parametrize("there", [(), (an_entry(active=False, reason="Expired"),)])
+def test_nothing_is_asked_for_in_the_last_seconds(left, asks, there):
+    """P2: five minutes would be granted, and stand when the grant is over. It closes in time."""
+    end = NOW + 2 * HOUR
+    done = stepped(an_open(), world=a_world(None, *there), now=end - left * SECOND)
+
+    assert len(done.asks) == asks
+    assert done.grants[0].next_check_at <= end
+
+
+def test_who_gives_back_a_path_in_its_last_seconds_does_not_prolong_the_others():
+    """What is in force ends with them; what leaves one of them out would outlast them."""
+    end = NOW + 2 * HOUR
+    stays = an_open("a", asked=(HOME, OFFICE), asked_until=end)
+    leaves = begin_closing(replace(stays, id="b", sources=(OFFICE,)), CloseReason.REVOKED, NOW)
+    both = ("203.0.113.7", "198.51.100.0/24")
+
+    done = stepped(
+        stays,
+        leaves,
+        world=a_world(a_view(a_guard(an_allow(*both))), an_entry(*both)),
+        now=end - 20 * SECOND,
+    )
+
+    assert done.asks == ()
+
+
+def test_what_would_outlast_its_end_is_shortened_in_the_last_seconds_too():
+    """What is in force ends much later: five minutes are less."""
+    end = NOW + 2 * HOUR
+    entry = an_entry(ends_at=end + HOUR)
+
+    done = stepped(an_open(), world=a_world(OURS, entry), now=end - 20 * SECOND)
+
+    assert [ask.until for ask in done.asks] == [end - 20 * SECOND + sharing.SHORTEST]
+
+
 def test_a_grant_without_any_end_on_record_is_looked_at_at_once():
     """A row written by hand does not sleep for ever."""
     after = alone(an_opening(expires_at=None, latest_end=NOW + HOUR), a_world(OURS))

@@ -1,6 +1,8 @@
 """What opens more than was asked for is closed, whoever widened it."""
 
 from dataclasses import replace
+from datetime import timedelta
+from ipaddress import ip_network
 
 import pytest
 from hypothesis import given
@@ -14,10 +16,12 @@ from jit.domain.world import World
 from tests.domain.bodies import NOW, vm_id
 from tests.domain.grants import (
     HOME,
+    HOUR,
     MINE,
     MINUTE,
     NEXT,
     OFFICE,
+    a_grant,
     a_guard,
     a_view,
     an_allow,
@@ -37,15 +41,15 @@ def asked(grant):
     return replace(grant, asked=grant.sources, asked_until=grant.expires_at)
 
 
-def stepped(grant, view, *seen):
-    """One step over the grant alone."""
+def stepped(grant, view, *seen, others=()):
+    """One step over the grant, and *others* of its VM port."""
     world = World(
         found=True,
         entries=seen,
         machines={armid.key(vm_id()): view},
         known=frozenset({MINE, NEXT}),
     )
-    return step([grant], world, now=NOW + MINUTE, initiate_id="c" * 26, limits=LIMITS)
+    return step([grant, *others], world, now=NOW + MINUTE, initiate_id="c" * 26, limits=LIMITS)
 
 
 @pytest.mark.parametrize("text", WIDE)
@@ -106,6 +110,38 @@ def test_a_recorded_rule_that_was_made_to_lead_elsewhere_closes_its_grant_at_onc
 
     assert done.grants[0].status is Status.CLOSING
     assert [rule.id for rule in done.removals] == [RULE_ID]
+
+
+@pytest.mark.parametrize("status", [Status.AWAITING_APPROVAL, Status.SCHEDULED])
+def test_what_is_booked_for_later_excuses_nobody_who_widens_a_rule(status):
+    """Tomorrow it will be asked of Azure; today it is nobody's."""
+    view = a_view(a_guard(an_allow("203.0.113.0/24")))
+    tomorrow = NOW + timedelta(days=1)
+    later = a_grant(
+        "later",
+        sources=(ip_network("203.0.113.0/24"),),
+        status=status,
+        starts_at=tomorrow,
+        latest_end=tomorrow + HOUR,
+    )
+
+    done = stepped(asked(an_open(rules=(RULE_ID,))), view, an_entry(), others=[later])
+
+    assert [item.grant_id for item in done.excesses] == ["g1"]
+    assert [rule.id for rule in done.removals] == [RULE_ID]
+
+
+def test_nobody_records_a_rule_for_what_is_booked_for_later():
+    """It may be the leftover of whoever asks for it each day."""
+    view = a_view(a_guard(an_allow(), an_allow("198.51.100.0/24", number=2, priority=101)))
+    later = a_grant(
+        "later", sources=(OFFICE,), status=Status.SCHEDULED, starts_at=NOW + timedelta(days=1)
+    )
+    wide = replace(asked(an_opening()), sources=(HOME, ip_network("198.51.100.7/32")))
+
+    done = stepped(wide, view, an_entry(), others=[later])
+
+    assert done.grants[0].rules == (RULE_ID,)
 
 
 def test_a_rule_for_those_who_share_the_port_is_not_too_wide():

@@ -350,6 +350,75 @@ def test_a_path_behind_a_firewall_is_open_when_the_firewalls_own_address_gets_th
     )
 
 
+@pytest.mark.parametrize(
+    ("port", "protocol", "forwarded", "expected"),
+    [
+        (22, "TCP", ["TCP"], Sight.OPEN),
+        (22, "TCP", ["Any"], Sight.OPEN),
+        (22, "TCP", ["UDP", "Tcp"], Sight.OPEN),
+        (22, "TCP", ["UDP"], Sight.PARTIAL),
+        (22, "TCP", [], Sight.PARTIAL),
+        (22, "*", ["TCP"], Sight.OPEN),
+        (8080, "*", ["TCP"], Sight.PARTIAL),
+        (8080, "*", ["TCP", "UDP"], Sight.OPEN),
+        (8080, "UDP", ["UDP"], Sight.OPEN),
+    ],
+)
+def test_a_nat_rule_has_to_forward_what_the_grant_is_for(port, protocol, forwarded, expected):
+    """P4: a rule for another protocol opens nothing."""
+    let_in = arm_rule(300, name="bastion", source=BEHIND, port=str(port), protocol="*")
+    grant = replace(WALLED, port=port, protocol=protocol)
+
+    view = behind(a_firewall(a_nat(port=port, protocols=forwarded)), a_guard(let_in))
+    assert look(grant, view).sight is expected
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"destinationAddresses": ["*"]},
+        {"destinationAddresses": ["52.137.62.0/24"]},
+        {"destinationAddresses": []},
+        {"destinationPorts": ["10022-10030"]},
+        {"destinationPorts": []},
+    ],
+)
+def test_a_nat_rule_without_one_address_and_port_is_nothing_to_connect_to(changes):
+    """P4: who reads the command must be able to use it."""
+    found = look(WALLED, behind(a_firewall(a_nat(**changes)), a_guard(an_allow(), LET_IN)))
+
+    assert (found.sight, found.connection) == (Sight.PARTIAL, None)
+
+
+@pytest.mark.parametrize(("source", "port"), [("198.51.100.7/32", 10022), (str(OFFICE), 10023)])
+def test_everybody_is_told_a_mapped_port_that_lets_all_of_them_in(source, port):
+    """A rule for one host of a network is not the network's."""
+    nats = (
+        a_nat("198.51.100.7", name="MDC-JIT-1", mapped=10022),
+        a_nat(str(OFFICE), name="MDC-JIT-2", mapped=10023),
+    )
+    grant = replace(WALLED, sources=(ip_network(source),))
+
+    found = look(grant, behind(a_firewall(*nats), a_guard(LET_IN)))
+
+    assert found.connection is not None
+    assert found.connection.port == port
+
+
+def test_sources_that_no_one_mapped_port_lets_in_are_not_open():
+    """There is one command, and it would be of no use from one of them."""
+    nats = (
+        a_nat("203.0.113.7", name="MDC-JIT-1", mapped=10022),
+        a_nat("198.51.100.0/24", name="MDC-JIT-2", mapped=10023),
+    )
+    grant = replace(WALLED, sources=(HOME, OFFICE))
+
+    found = look(grant, behind(a_firewall(*nats), a_guard(LET_IN)))
+
+    assert found.sight is Sight.PARTIAL
+    assert found.why == "no NAT rule lets all its sources in by one address and port"
+
+
 def test_the_remote_desktop_line_names_the_mapped_port():
     """As the contract shows it."""
     grant = replace(WALLED, port=3389)

@@ -147,6 +147,15 @@ def test_after_one_hand_over_the_next_is_told():
     assert announced(third, [first, second, third], now=NOW) == NOW + 20 * MINUTE
 
 
+@pytest.mark.parametrize(("ends", "told_of"), [(1, 1), (5, 5), (6, -2), (20, -2)])
+def test_a_hand_over_on_the_heels_of_another_is_told_at_once(ends, told_of):
+    """Who waited until the first is through would tell of the second when it is past."""
+    second = holding("b", OFFICE, ends=ends, claimed=-9, via=Via.FIREWALL)
+    third = holding("c", ELSEWHERE, ends=60, via=Via.FIREWALL, handover_at=NOW - 2 * MINUTE)
+
+    assert announced(third, [second, third], now=NOW) == NOW + told_of * MINUTE
+
+
 def test_the_last_hand_over_stays_on_record():
     """What is past was told, and nothing else follows."""
     alone = holding("c", ELSEWHERE, ends=60, handover_at=NOW - 3 * MINUTE)
@@ -358,9 +367,10 @@ def test_a_fixed_end_leaves_the_shortest_access_or_all_that_was_to_be_had(group,
 # ---- the hand-over ---------------------------------------------------------------------------
 
 
-def told(joiner, *others, ends):
+def told(joiner, *others, ends, held=None):
     """When the path will change under *joiner*, in minutes from NOW."""
-    moment = handover(joiner, others, end=NOW + ends * MINUTE, now=NOW)
+    until = NOW + held * MINUTE if held else None
+    moment = handover(joiner, others, end=NOW + ends * MINUTE, now=NOW, held=until)
     return moment and (moment - NOW) / MINUTE
 
 
@@ -401,6 +411,49 @@ def test_no_hand_over_is_told_where_none_will_be(sources, ends):
     first = holding("a", HOME, ends=30)
 
     assert told(a_grant("b", sources=sources), first, ends=ends) is None
+
+
+@pytest.mark.parametrize(
+    ("held", "change"), [(None, None), (30, 30), (59, 59), (60, None), (90, None)]
+)
+def test_who_joins_a_strangers_request_is_told_when_that_ends(held, change):
+    """P6: it is superseded by nobody, so its end is a change for whoever stays."""
+    assert told(a_grant("b", sources=(OFFICE,)), ends=60, held=held) == change
+
+
+def test_nothing_of_ours_changes_a_path_that_stands_on_a_strangers_request():
+    """The first of two with the same source may go before it ends."""
+    first = holding("a", OFFICE, ends=20)
+
+    assert told(a_grant("b", sources=(OFFICE,)), first, ends=60, held=40) == 40
+
+
+def test_a_strangers_request_that_ends_before_the_start_changes_nothing():
+    """It is over when the path opens."""
+    later = a_grant("b", sources=(OFFICE,), starts_at=NOW + 40 * MINUTE)
+
+    assert told(later, ends=60, held=40) is None
+
+
+def test_a_strangers_end_that_was_put_off_moves_the_hand_over():
+    """Asked for again in the portal, for longer."""
+    later = holding("b", OFFICE, ends=90, handover_at=NOW + 20 * MINUTE)
+
+    assert announced(later, [later], now=NOW, held=NOW + 40 * MINUTE) == NOW + 40 * MINUTE
+
+
+def test_a_hand_over_that_will_not_come_is_taken_back():
+    """Whoever was to leave stays, or has left already."""
+    later = holding("b", OFFICE, ends=90, handover_at=NOW + 20 * MINUTE)
+
+    assert announced(later, [later], now=NOW) is None
+
+
+def test_too_little_after_a_strangers_end_is_cut_off():
+    """As after an end of ours: Defender grants no less than five minutes."""
+    joiner, held = a_grant("b", sources=(OFFICE,)), NOW + 56 * MINUTE
+
+    assert fixed_end(joiner, [], end=NOW + 60 * MINUTE, now=NOW, held=held) == held
 
 
 arrivals = st.lists(

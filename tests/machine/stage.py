@@ -162,14 +162,16 @@ class Stage:
         told = grant.handover_at
         if told is not None and abs(since - told) <= AGREES:
             self.handed[grant.id] = since
-        elif not self._replaced(since):
+        elif not self._replaced(grant, since):
             self._broken(f"{grant.id} is cut at {self._clock(since)}, told {told}")
 
-    def _replaced(self, since: datetime) -> bool:
+    def _replaced(self, grant: Grant, since: datetime) -> bool:
         """Whether a stranger's request took the place of what was open, a moment ago."""
         if self.stranger is None:
             return False
         _, came, ends = self.stranger
+        if (grant.claimed_at or NOW) > came:  # joined it, and was told when it ends
+            return False
         return came <= since <= ends + NOTICED and self.now - since <= NOTICED
 
     def _welcome(self, source: Network) -> None:

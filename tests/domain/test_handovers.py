@@ -1,0 +1,66 @@
+"""Hand-overs over a small Azure: each of them is told before it comes."""
+
+from datetime import timedelta
+
+import pytest
+
+from jit.domain.model import Via
+from tests.domain.azure_model import Azure
+from tests.domain.azure_worker import Broker
+from tests.domain.bodies import NOW
+from tests.domain.firewalls import FIREWALL_ID
+from tests.domain.grants import ELSEWHERE, HOME, HOUR, MINUTE, OFFICE, a_grant
+
+WAYS = pytest.mark.parametrize("walled", [False, True], ids=["nsg", "firewall"])
+
+
+def came(broker, name, source, minutes):
+    """Somebody comes now, for so many minutes."""
+    now, walled = broker.azure.now, broker.azure.walled
+    broker.grants[name] = a_grant(
+        name,
+        sources=(source,),
+        starts_at=now,
+        duration=minutes * MINUTE,
+        latest_end=now + minutes * MINUTE + HOUR,
+        next_check_at=now,
+        via=Via.FIREWALL if walled else Via.PUBLIC_IP,
+        firewall_id=FIREWALL_ID if walled else None,
+    )
+    broker.work()
+
+
+def told(broker, name, until):
+    """The hand-overs that a grant is told of until then, each in minutes from NOW, in order."""
+    heard: dict[float, bool] = {}
+    while broker.azure.now < until:
+        broker.live_until(broker.azure.now + timedelta(seconds=30))
+        when = broker.grants[name].handover_at
+        if when is not None:
+            heard.setdefault((when - NOW) / MINUTE, broker.azure.now <= when)
+    return heard
+
+
+@WAYS
+def test_who_joins_a_strangers_path_hears_of_its_end_in_time(walled):
+    """Nothing of ours may replace it before, so the path is interrupted then."""
+    broker = Broker(Azure(NOW, walled=walled))
+    broker.azure.take(22, (HOME,), NOW + 40 * MINUTE)
+    broker.live_until(NOW + 10 * MINUTE)
+    came(broker, "g", HOME, 120)
+
+    assert told(broker, "g", NOW + HOUR) == {40: True}
+    assert broker.azure.lets_in(HOME, 22)
+
+
+def test_two_changes_within_a_firewalls_minutes_are_both_told_in_time():
+    """The second comes before the firewall is through with the first."""
+    broker = Broker(Azure(NOW, walled=True))
+    came(broker, "a", HOME, 60)
+    broker.live_until(NOW + 10 * MINUTE)
+    came(broker, "b", OFFICE, 56)
+    broker.live_until(NOW + 20 * MINUTE)
+    came(broker, "c", ELSEWHERE, 100)
+
+    assert told(broker, "c", NOW + 90 * MINUTE) == {60: True, 66: True}
+    assert broker.azure.lets_in(ELSEWHERE, 22)
