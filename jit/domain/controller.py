@@ -161,7 +161,7 @@ def _port(group: Sequence[Grant], context: Context, taken: Sequence[Companion]) 
     for place, grant in enumerate(grants):
         if grant.wants_path or grant.status is Status.CLOSING:  # a new one's rules are not its own
             noted = _recorded(grant, looks[grant.id], view, recorded, context)
-            doubt = _doubt(noted, context, joined=stranger)
+            doubt = _doubt(noted, context, joined=held is not None)
             grants[place] = _looked(noted, looks[grant.id], until, now, doubt=doubt)
     grants, asks = asking.asked(grants, looks, view, seen, context)
     grants, companions = _accompanied(grants, looks, view, taken, context)

@@ -11,6 +11,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
+from itertools import groupby
 
 from jit.domain.entries import Entry
 from jit.domain.model import Grant, Network, Via
@@ -25,6 +26,8 @@ _LEAD = {
     Via.PRIVATE: timedelta(minutes=2),
 }
 _TOLERANCE = timedelta(seconds=2)
+_NEVER = datetime.max.replace(tzinfo=UTC)
+_Order = tuple[datetime, datetime, str]
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,7 +56,7 @@ def wanted(grants: Iterable[Grant], *, now: datetime) -> Wanted | None:
         return None
     end = _next_shrink(live)
     stayers = [grant for grant in live if _end(grant) > end]
-    if stayers and _spared(end, live):
+    if stayers and end not in _borne(live):
         end = min(end + lead(live[0].via), max(_end(stayer) for stayer in stayers))
     return Wanted(union(live), end)
 
@@ -182,23 +185,32 @@ def _next_shrink(live: Sequence[Grant]) -> datetime:
     return next(shrinks, ends[-1])
 
 
-def _spared(moment: datetime, live: Sequence[Grant]) -> bool:
-    """Whether nobody who stays bears the change at *moment*: somebody stays who came earlier."""
-    stayers = [grant for grant in live if _end(grant) > moment]
-    kept = union(stayers)
-    leavers = [g for g in live if _end(g) == moment and not kept.issuperset(g.sources)]
-    firsts = min(map(_order, stayers), default=None)
-    return firsts is not None and all(firsts < _order(leaver) for leaver in leavers)
+def _borne(live: Iterable[Grant]) -> list[datetime]:
+    """
+    Return the ends of *live* grants whose change somebody who stays has to bear.
+
+    Nobody has where somebody stays who came earlier than all whose sources go.
+    """
+    found: list[datetime] = []
+    kept: set[Network] = set()
+    stayers: list[_Order] = []
+    for moment, group in groupby(sorted(live, key=_end, reverse=True), key=_end):
+        ending = list(group)
+        leavers = [_order(grant) for grant in ending if not kept.issuperset(grant.sources)]
+        first = min(stayers, default=None)
+        if first is None or any(leaver <= first for leaver in leavers):
+            found.append(moment)
+        kept.update(union(ending))
+        stayers = [min([*stayers, *map(_order, ending)])]
+    return found
 
 
-def _order(grant: Grant) -> tuple[datetime, datetime, str]:
+def _order(grant: Grant) -> _Order:
     """Return what tells earlier from later comers; those claimed in one step came as they start."""
-    never = datetime.max.replace(tzinfo=UTC)
-    return (grant.claimed_at or never, grant.starts_at, grant.id)
+    return (grant.claimed_at or _NEVER, grant.starts_at, grant.id)
 
 
 def _handover(grant: Grant, others: Sequence[Grant], *, end: datetime) -> datetime | None:
     """Return the first end of another that takes sources away before *end*, and spares nobody."""
-    live = [*others, replace(grant, expires_at=end)]
-    moments = sorted({_end(other) for other in others if _end(other) < end})
-    return next((moment for moment in moments if not _spared(moment, live)), None)
+    ends = _borne([*others, replace(grant, expires_at=end)])
+    return min((moment for moment in ends if moment < end), default=None)
