@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
@@ -79,7 +79,13 @@ class Initiator:
             tries = max((grant.attempts for grant in carried), default=1)
             outcome.wait = max(outcome.wait, lifetime.after_failures(tries))
             state.asks_from = state.now + outcome.wait
-        changed = {grant.id: _after(grant, outcome, state.now) for grant in carried}
+        alone = _alone(carried, outcome)
+        changed = {
+            grant.id: _again(grant, state.now)
+            if grant.id in alone
+            else _after(grant, outcome, state.now)
+            for grant in carried
+        }
         state.save(self.store, changed, state.grants)
 
     def _make_due(self, asks: Sequence[Ask], state: Pass) -> None:
@@ -117,9 +123,38 @@ def _after(grant: Grant, outcome: Outcome, now: datetime) -> Grant:
     )
 
 
+def _alone(carried: Iterable[Grant], outcome: Outcome) -> set[str]:
+    """
+    Return who is asked for again, alone, after a refusal: the first of several newcomers.
+
+    It may be the list of their sources that Azure did not take.
+    """
+    groups: dict[VmPort, list[Grant]] = {}
+    for grant in carried:
+        groups.setdefault((armid.key(grant.vm_id), grant.port), []).append(grant)
+    refused = [group for port, group in groups.items() if port in outcome.refused]
+    return {
+        min(group, key=lambda grant: (grant.starts_at, grant.id)).id
+        for group in refused
+        if all(map(_new, group)) and len({grant.sources for grant in group}) > 1
+    }
+
+
+def _new(grant: Grant) -> bool:
+    """Whether *grant* never had a path, nor was asked for before."""
+    return len(grant.initiates) == 1 and grant.opened_at is None
+
+
+def _again(grant: Grant, now: datetime) -> Grant:
+    """Return a newcomer as if nothing had been asked for it: Azure took nothing."""
+    return replace(
+        grant, initiates=(), initiated_at=None, asked=(), asked_until=None, next_check_at=now
+    )
+
+
 def _refused(grant: Grant, code: str, now: datetime) -> Grant:
     """A 4xx opened nothing: who came with this initiate fails, the others keep what they had."""
-    if len(grant.initiates) == 1 and grant.opened_at is None:
+    if _new(grant):
         end = lifetime.begin_closing if grant.companions else lifetime.close
         return end(grant, CloseReason.FAILED, now, f"{lifetime.REFUSED} to open it ({code})")
     return replace(

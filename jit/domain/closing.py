@@ -12,7 +12,7 @@ from collections.abc import Container, Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 
-from jit.domain import armid, companion, lifetime, pathrules, paths, sharing, written
+from jit.domain import armid, companion, excess, lifetime, pathrules, paths, sharing, written
 from jit.domain.addresses import network
 from jit.domain.entries import Entry
 from jit.domain.model import CloseReason, Grant, Network, Status, Via
@@ -245,7 +245,7 @@ def _proved(rule: PathRule, grant: Grant, group: Sequence[Grant]) -> bool:
     return (
         rule.exact
         and 0 < len(found) == len(rule.sources)
-        and sharing.union(group).issuperset(found)
+        and sharing.union(excess.asking(group)).issuperset(found)
     )
 
 

@@ -287,7 +287,8 @@ def _was_there(grant: Grant) -> bool:
 
 def _grant(grant: Grant, view: MachineView) -> Item | None:
     look = paths.look(grant, view)
-    if look.sight not in _WRONG[grant.status]:
+    leaves = grant.status is Status.OPEN and look.leaving  # though its holder is not settled
+    if look.sight not in _WRONG[grant.status] and not leaves:
         return None
     return Item(
         action=Action.REOPEN,

@@ -250,6 +250,20 @@ def test_a_refused_prefix_list_fails_the_newcomer_alone(broker):
     assert not broker.reachable(farm(1), 22, THERE)
 
 
+def test_of_two_newcomers_whom_azure_does_not_take_together_the_first_comes_in(broker):
+    """They were gathered into one initiate; it may be their list that was refused."""
+    broker.sim.options(acceptPrefixLists=False)
+    first = broker.ask(wish(farm(1)))
+    broker.advance(timedelta(seconds=1))
+    second = broker.ask(wish(farm(1), source=THERE), DAVE)
+
+    broker.live(OPENED)
+
+    assert (broker.status(first), broker.reachable(farm(1), 22, HERE)) == ("open", True)
+    assert broker.grant(second).close_reason == "failed"
+    assert not broker.reachable(farm(1), 22, THERE)
+
+
 def test_a_prefix_list_that_azure_drops_opens_nothing_for_long(broker):
     """Defender then lets in the caller of the API, the broker itself: closed at once, alerted."""
     broker.sim.options(ignorePrefixLists=True)

@@ -22,6 +22,7 @@ from tests.domain.grants import (
     OFFICE,
     OTHER_NSG_ID,
     a_firewall,
+    a_grant,
     a_guard,
     a_nat,
     a_nic,
@@ -377,6 +378,16 @@ def test_an_unrecorded_rule_that_is_exactly_what_defender_writes_is_ours(text):
 def test_a_rule_that_is_not_proved_ours_is_never_removed(rule):
     """P5: wider, combined, unreadable, or simply somebody else's."""
     outcome = closed(a_closing(), a_view(a_guard(rule)), now=LATER)
+
+    assert outcome.removals == ()
+
+
+def test_what_is_booked_for_tomorrow_proves_no_rule_of_today():
+    """Another person's prefix on the same port: nothing was asked of Azure for it yet."""
+    tomorrow = a_grant("g2", sources=(OFFICE,), status=Status.SCHEDULED)
+    view = a_view(a_guard(an_allow("203.0.113.7", "198.51.100.0/24")))
+
+    outcome = closed(a_closing(), view, tomorrow, now=LATER)
 
     assert outcome.removals == ()
 

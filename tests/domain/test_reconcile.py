@@ -534,6 +534,15 @@ def test_an_open_grant_that_a_rule_of_somebody_else_blocks_is_looked_at():
     assert "rule customer blocks it" in items[0].reason
 
 
+@pytest.mark.parametrize(("nats", "woken"), [([], True), ([nat()], False)])
+def test_a_path_that_goes_while_its_firewall_is_updated_is_looked_at(nats, woken):
+    """Somebody's newer request took its place: five minutes of update are no reason to wait."""
+    grant = a_grant(rules=[1], **BEHIND)
+    items = planned(seen(allow(1), firewall=a_firewall(*nats, settled=False)), grant)
+
+    assert (Kind.MISSING in {item.kind for item in items}) is woken
+
+
 def test_a_grant_that_is_opening_may_show_a_part_of_its_path():
     """Behind a firewall the NSG's rule comes minutes before the NAT rule."""
     grant = a_grant(status=Status.OPENING, rules=[1], **BEHIND)
