@@ -277,6 +277,7 @@ def _meanwhile(broker, act):
             broker.calls.after = lambda *_: None
             act()
 
+    broker.store.know(DEVELOPMENT)  # else the first write is that of the subscription
     broker.calls.after = hook
 
 
