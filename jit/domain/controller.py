@@ -282,8 +282,11 @@ def _borrowed(grant: Grant, now: datetime) -> bool:
     its own; who is called in meanwhile is soon cut. Where its own rule is not told apart, that is
     believed for as long as such an exchange takes.
     """
-    since = grant.initiated_at  # None: nothing was asked for it yet
-    return not grant.written and (since is None or now < since + _EXCHANGED[grant.via])
+    since = grant.initiated_at
+    if since is None:
+        return not grant.written  # nothing was asked for it yet
+    stood = grant.before is None or bool(grant.before)
+    return stood and not grant.written and now < since + _EXCHANGED[grant.via]
 
 
 def _next_news(grant: Grant, now: datetime) -> datetime | None:

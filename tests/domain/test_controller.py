@@ -25,10 +25,12 @@ from tests.domain.grants import (
     MINUTE,
     NEXT,
     OFFICE,
+    OTHER_NSG_ID,
     a_firewall,
     a_grant,
     a_guard,
     a_nat,
+    a_nic,
     a_view,
     an_allow,
     an_entry,
@@ -923,6 +925,18 @@ def test_a_grant_does_not_open_on_what_its_own_rule_is_about_to_replace(changes,
     new = an_opening(**{"initiated_at": NOW - SECOND, **changes})
 
     assert alone(new, a_world(OURS, an_entry())).status is status
+
+
+def test_an_nsg_that_defender_leaves_out_delays_nobody():
+    """Nothing stood there before: whatever lets it in now is its own."""
+    customers = arm_rule(100, name="customer", source="203.0.113.7", port="22", to=VM)
+    guards = a_guard(an_allow()), a_guard(customers, nsg_id=OTHER_NSG_ID)
+    both = a_view(*guards, interfaces=(a_nic(nsg_ids=(NSG_ID, OTHER_NSG_ID)),))
+    new = an_opening(initiated_at=NOW - SECOND, before=())
+
+    after = alone(new, a_world(both, an_entry()))
+
+    assert (after.status, after.written) == (Status.OPEN, False)
 
 
 def test_what_stood_there_before_and_went_is_a_new_rule_when_it_comes_again():
