@@ -79,10 +79,15 @@ class Reconciler:
         """
         Wake the worker of every policy that has something due: no message is ever needed.
 
-        Azure is not asked where to look: what is due is due, whatever the identity may read.
+        Azure is not asked where to look, but on the first day: what is due is due, whatever the
+        identity may read.
         """
-        for subscription in self.observer.named or self.store.known():
+        for subscription in self.observer.named or self.store.known() or self._unknown():
             self._wake_due(subscription, now)
+
+    def _unknown(self) -> tuple[str, ...]:
+        """Return where to look until something is known: an older version wrote no list."""
+        return self.observer.watched()
 
     def _wake_due(self, subscription: str, now: datetime) -> None:
         self._wake(str(row.values["Policy"]) for row in self.store.due(subscription, now))
@@ -134,6 +139,7 @@ class Reconciler:
             return
         if subscription in vanished:
             telemetry.alert("subscription.vanished", subscription=subscription)
+        self.store.know(subscription)  # whatever Azure answers: what is due there is ticked
         try:
             self._compare(subscription, now)
         finally:

@@ -10,6 +10,7 @@ next message or by the timer, and comes to the same end.
 from __future__ import annotations
 
 import base64
+import json
 import secrets
 from collections.abc import Callable, Container, Iterable, Mapping, Sequence
 from dataclasses import replace
@@ -327,8 +328,10 @@ def _newly_open(grants: Iterable[Grant], step: Step) -> frozenset[str]:
 
 
 def _alike(one: VirtualMachine, other: VirtualMachine) -> bool:
-    """Whether the way to both is the same; who is in there comes and goes."""
-    return replace(one, occupations=()) == replace(other, occupations=())
+    """Whether the way to both is the same; who is in there, and how ids are spelled, changes."""
+    docs = [records.machine_doc(replace(vm, occupations=())) for vm in (one, other)]
+    texts = [json.dumps(doc).lower() for doc in docs]
+    return texts[0] == texts[1]
 
 
 def _rest(claim: Claim) -> timedelta:

@@ -231,7 +231,8 @@ def _recorded(
     if not whole:
         return noted
     after = written.observed(noted, own, view)
-    return replace(after, seen=after.seen or not _borrowed(after, context.now))
+    own_path = grant.status is Status.OPEN or not _borrowed(after, context.now)
+    return replace(after, seen=after.seen or own_path)
 
 
 def _asked_for(rule: PathRule, asked: frozenset[Network]) -> bool:
@@ -271,7 +272,8 @@ def _doubt(grant: Grant, context: Context, *, joined: bool) -> str:
     if grant.status is not Status.OPENING:
         return ""
     unread = context.world.unreadable.get(armid.key(grant.vm_id), "")
-    return unread or (_BORROWED if not joined and _borrowed(grant, context.now) else "")
+    newcomer = grant.opened_at is None and not joined
+    return unread or (_BORROWED if newcomer and _borrowed(grant, context.now) else "")
 
 
 def _borrowed(grant: Grant, now: datetime) -> bool:
@@ -284,9 +286,21 @@ def _borrowed(grant: Grant, now: datetime) -> bool:
     """
     since = grant.initiated_at
     if since is None:
-        return not grant.written  # nothing was asked for it yet
+        return True  # nothing was asked for it yet
+    if grant.written:
+        return bool(grant.before)  # Azure put it off: what stood there is all there is
     stood = grant.before is None or bool(grant.before)
-    return stood and not grant.written and now < since + _EXCHANGED[grant.via]
+    return stood and now < min(since + _EXCHANGED[grant.via], _limit(grant))
+
+
+def _limit(grant: Grant) -> datetime:
+    """
+    Return until when a newcomer waits for a rule of its own, twice as long where Azure put it off.
+
+    Each later comer has the path asked for anew: that must not begin the wait of the others again.
+    """
+    began = grant.claimed_at or grant.starts_at
+    return began + _EXCHANGED[grant.via] * min(max(grant.attempts, 1), 2)
 
 
 def _next_news(grant: Grant, now: datetime) -> datetime | None:

@@ -199,7 +199,7 @@ def _through_firewall(grant: Grant, view: MachineView, rules: Sequence[PathRule]
 
 def _carries(rule: PathRule, grant: Grant) -> bool:
     """Whether a NAT rule forwards every protocol that the grant is for."""
-    wanted, there = protocol_of(grant), {text.upper() for text in rule.protocols}
+    wanted, there = protocol_of(grant).upper(), {text.upper() for text in rule.protocols}
     return "ANY" in there or there.issuperset({"TCP", "UDP"} if wanted == "*" else {wanted})
 
 

@@ -1,13 +1,16 @@
 """A subscription that Azure lists no more, where none was named: what is open there still ends."""
 
+from contextlib import suppress
 from datetime import timedelta
 
 import pytest
 
+from jit import records
 from jit.broker.views import Views
 from jit.broker.worker import Worker
-from jit.domain.errors import PermissionLost
+from jit.domain.errors import PermissionLost, Refused, Unavailable
 from jit.domain.limits import LIMITS
+from jit.interfaces import Op, Verb
 from jit.observer import Observer
 from tests.broker.inprocess import OLGA, farm, wish
 from tests.broker.reconciling import FARM_POLICY, Reconciling, told
@@ -115,6 +118,35 @@ def test_a_tick_asks_nothing_of_azure(it, azure):
 
     assert it.policy_messages() == [FARM_POLICY]
     assert it.broker.calls.count("arm") == before
+
+
+def _forgotten(it):
+    """Take the rows of known subscriptions away: an older version wrote none."""
+    rows = [row for row in it.broker.state.rows("s|") if row.partition == records.KNOWN]
+    it.broker.state.write([Op(Verb.DELETE, row) for row in rows])
+
+
+def test_what_an_older_version_accepted_is_ticked_before_the_first_comparison(it):
+    """Its message was lost on the way: nothing accepted is."""
+    it.broker.accept(wish(farm(1)))
+    _forgotten(it)
+
+    it.reconciler.tick(now=it.broker.now)
+
+    assert it.policy_messages() == [FARM_POLICY]
+
+
+def test_a_comparison_that_fails_makes_its_subscription_known_all_the_same(it, azure):
+    """What is due there is due, whether or not Azure answers."""
+    it.broker.accept(wish(farm(1)))
+    _forgotten(it)
+    it.broker.sim.control(
+        "PUT", "state", {"deniedActions": ["Microsoft.Compute/virtualMachines/read"]}
+    )
+    with suppress(Refused, Unavailable):
+        it.run()
+
+    assert it.broker.store.known() == (DEVELOPMENT,)
 
 
 def test_a_tick_costs_a_query_a_subscription_and_one_more(it):

@@ -356,6 +356,7 @@ def test_a_path_behind_a_firewall_is_open_when_the_firewalls_own_address_gets_th
         (22, "TCP", ["TCP"], Sight.OPEN),
         (22, "TCP", ["Any"], Sight.OPEN),
         (22, "TCP", ["UDP", "Tcp"], Sight.OPEN),
+        (22, "Tcp", ["TCP"], Sight.OPEN),
         (22, "TCP", ["UDP"], Sight.PARTIAL),
         (22, "TCP", [], Sight.PARTIAL),
         (22, "*", ["TCP"], Sight.OPEN),
