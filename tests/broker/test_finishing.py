@@ -211,13 +211,19 @@ every_failure = pytest.mark.parametrize(
 )
 
 
+def stuck(broker, error):
+    """A request that was revoked while history answers with an error; its id."""
+    request_id = broker.ask(wish(farm(1)))
+    broker.live(2)
+    history_fails(broker, error)
+    broker.revoke(request_id)
+    return request_id
+
+
 @every_failure
 def test_what_cannot_be_moved_to_history_keeps_nobodys_path_open(broker, error):
     """One request that is stuck is one request that is stuck: others open, and close in time."""
-    first = broker.ask(wish(farm(1)))
-    broker.live(2)
-    history_fails(broker, error)
-    broker.revoke(first)
+    stuck(broker, error)
     broker.live(2)
 
     second = broker.ask(wish(farm(2), source=THERE), DAVE)
@@ -233,10 +239,7 @@ def test_what_cannot_be_moved_to_history_keeps_nobodys_path_open(broker, error):
 @every_failure
 def test_what_could_not_be_moved_is_moved_once_it_can_be(broker, error):
     """It waits in its place, and nothing of it is lost."""
-    first = broker.ask(wish(farm(1)))
-    broker.live(2)
-    history_fails(broker, error)
-    broker.revoke(first)
+    first = stuck(broker, error)
     broker.live(20)
     broker.calls.before = lambda *_: None
 
