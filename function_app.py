@@ -10,11 +10,13 @@ from typing import List
 
 import azure.functions as func
 
-from jit import messages, render, telemetry, web, wiring
+from jit import messages, telemetry, wiring
+from jit.api import answer, query, render
+from jit.api.body import read_object, read_optional_object
+from jit.api.caller import address, read_caller
 from jit.domain import intake
 from jit.domain.errors import InvalidRequest
-from jit.domain.model import Person
-from jit.domain.roles import Role
+from jit.domain.model.people import Person, Role
 
 app = func.FunctionApp(http_auth_level=func.AuthLevel.ANONYMOUS)
 STORAGE = "AzureWebJobsStorage"
@@ -30,20 +32,20 @@ def create_access_request(req: func.HttpRequest, work: func.Out[List[str]]) -> f
     """Accept an access request: 202 and a place to watch it, or a problem."""
 
     def act() -> func.HttpResponse:
-        now, caller = wiring.clock(), web.caller(req, wiring.settings(), Role.REQUESTER)
-        web.only(req)
+        now, caller = wiring.clock(), read_caller(req, wiring.settings(), Role.REQUESTER)
+        query.only(req)
         submission = _submission(req, caller)
         if submission.draft.dry_run:
-            return web.previewed(wiring.acceptor().preview(submission, now=now))
+            return answer.previewed(wiring.acceptor().preview(submission, now=now))
         whole = wiring.acceptor().accept(submission, now=now)
         work.set([messages.policy(policy) for policy in whole.request.policies])
-        return web.accepted(whole, req, wiring.settings(), now)
+        return answer.accepted(whole, req, wiring.settings(), now)
 
-    return web.answered(req, wiring.settings(), act)
+    return answer.answered(req, wiring.settings(), act)
 
 
 def _submission(req: func.HttpRequest, caller: Person) -> intake.Submission:
-    body = web.body(req)
+    body = read_object(req)
     key, faults = intake.read_idempotency_key(req.headers.get("Idempotency-Key"))
     if faults:
         raise InvalidRequest("the Idempotency-Key cannot be used", faults)
@@ -57,13 +59,13 @@ def list_access_requests(req: func.HttpRequest) -> func.HttpResponse:
     """List requests, live and finished."""
 
     def act() -> func.HttpResponse:
-        caller = web.caller(req, wiring.settings(), *SEES)
+        caller = read_caller(req, wiring.settings(), *SEES)
         found, token = wiring.views().page(req.params, caller, now=wiring.clock())
-        return web.ok(
+        return answer.ok(
             {"value": [render.request(item) for item in found], "continuationToken": token}
         )
 
-    return web.answered(req, wiring.settings(), act)
+    return answer.answered(req, wiring.settings(), act)
 
 
 @app.route(route="api/access-requests/{id}", methods=["GET"])
@@ -71,10 +73,10 @@ def get_access_request(req: func.HttpRequest) -> func.HttpResponse:
     """Return one request, live or finished."""
 
     def act() -> func.HttpResponse:
-        caller = web.caller(req, wiring.settings(), *SEES)
-        return web.ok(render.request(wiring.views().one(req.route_params["id"], caller)))
+        caller = read_caller(req, wiring.settings(), *SEES)
+        return answer.ok(render.request(wiring.views().one(req.route_params["id"], caller)))
 
-    return web.answered(req, wiring.settings(), act)
+    return answer.answered(req, wiring.settings(), act)
 
 
 @app.route(route="api/access-requests/{id}/outcome", methods=["GET"])
@@ -82,11 +84,11 @@ def get_outcome(req: func.HttpRequest) -> func.HttpResponse:
     """Say 202 until the request is settled, then 200: the async pattern of Logic Apps."""
 
     def act() -> func.HttpResponse:
-        caller = web.caller(req, wiring.settings(), *SEES)
+        caller = read_caller(req, wiring.settings(), *SEES)
         whole = wiring.views().one(req.route_params["id"], caller)
-        return web.outcome(whole, req, wiring.settings(), wiring.clock())
+        return answer.outcome(whole, req, wiring.settings(), wiring.clock())
 
-    return web.answered(req, wiring.settings(), act)
+    return answer.answered(req, wiring.settings(), act)
 
 
 @app.route(route="api/access-requests/{id}/revoke", methods=["POST"])
@@ -95,17 +97,17 @@ def revoke_access_request(req: func.HttpRequest, work: func.Out[List[str]]) -> f
     """Give access back early: the own one, or anybody's as an operator."""
 
     def act() -> func.HttpResponse:
-        caller = web.caller(req, wiring.settings(), Role.REQUESTER, Role.OPERATOR)
-        web.only(req)
+        caller = read_caller(req, wiring.settings(), Role.REQUESTER, Role.OPERATOR)
+        query.only(req)
         limits = wiring.settings().limits
-        reason, faults = intake.read_reason(web.optional_body(req), limits=limits)
+        reason, faults = intake.read_reason(read_optional_object(req), limits=limits)
         if faults:
             raise InvalidRequest("the body has faults", faults)
         decided = wiring.decisions().revoke(req.route_params["id"], caller, reason, wiring.clock())
         work.set([messages.policy(policy) for policy in decided.whole.request.policies])
-        return web.decided(decided, req, wiring.settings(), wiring.clock())
+        return answer.decided(decided, req, wiring.settings(), wiring.clock())
 
-    return web.answered(req, wiring.settings(), act)
+    return answer.answered(req, wiring.settings(), act)
 
 
 @app.route(route="api/access-requests/{id}/extend", methods=["POST"])
@@ -114,18 +116,18 @@ def extend_access_request(req: func.HttpRequest, work: func.Out[List[str]]) -> f
     """Keep the own access for longer, without dropping it."""
 
     def act() -> func.HttpResponse:
-        caller = web.caller(req, wiring.settings(), Role.REQUESTER)
-        web.only(req)
-        wish, faults = intake.read_extend(web.body(req), limits=wiring.settings().limits)
+        caller = read_caller(req, wiring.settings(), Role.REQUESTER)
+        query.only(req)
+        wish, faults = intake.read_extend(read_object(req), limits=wiring.settings().limits)
         if wish is None:
             raise InvalidRequest("the body has faults", faults)
         decided = wiring.decisions().extend(
             req.route_params["id"], caller, wish.duration, wish.reason, wiring.clock()
         )
         work.set([messages.policy(policy) for policy in decided.whole.request.policies])
-        return web.decided(decided, req, wiring.settings(), wiring.clock())
+        return answer.decided(decided, req, wiring.settings(), wiring.clock())
 
-    return web.answered(req, wiring.settings(), act)
+    return answer.answered(req, wiring.settings(), act)
 
 
 # ---- virtual machines ----------------------------------------------------------------------------
@@ -136,11 +138,11 @@ def list_virtual_machines(req: func.HttpRequest) -> func.HttpResponse:
     """List virtual machines with what JIT can do for them and who is in."""
 
     def act() -> func.HttpResponse:
-        caller = web.caller(req, wiring.settings(), *SEES)
+        caller = read_caller(req, wiring.settings(), *SEES)
         found = wiring.views().machines(req.params.get("subscription"), caller, now=wiring.clock())
-        return web.ok({"value": found, "continuationToken": None})
+        return answer.ok({"value": found, "continuationToken": None})
 
-    return web.answered(req, wiring.settings(), act)
+    return answer.answered(req, wiring.settings(), act)
 
 
 @app.route(route="api/virtual-machines/jit-policy", methods=["PUT"])
@@ -148,14 +150,14 @@ def put_jit_policy(req: func.HttpRequest) -> func.HttpResponse:
     """Put virtual machines under just-in-time access."""
 
     def act() -> func.HttpResponse:
-        caller = web.caller(req, wiring.settings(), Role.OPERATOR)
-        web.only(req)
-        wanted, faults = intake.read_policy_put(web.body(req), limits=wiring.settings().limits)
+        caller = read_caller(req, wiring.settings(), Role.OPERATOR)
+        query.only(req)
+        wanted, faults = intake.read_policy_put(read_object(req), limits=wiring.settings().limits)
         if faults:
             raise InvalidRequest("the body has faults", faults)
-        return web.configured(wiring.configurator().put(wanted, caller, now=wiring.clock()))
+        return answer.configured(wiring.configurator().put(wanted, caller, now=wiring.clock()))
 
-    return web.answered(req, wiring.settings(), act)
+    return answer.answered(req, wiring.settings(), act)
 
 
 @app.route(route="api/virtual-machines/jit-policy", methods=["DELETE"])
@@ -163,14 +165,16 @@ def delete_jit_policy(req: func.HttpRequest) -> func.HttpResponse:
     """Take virtual machines out of just-in-time access."""
 
     def act() -> func.HttpResponse:
-        caller = web.caller(req, wiring.settings(), Role.OPERATOR)
-        web.only(req)
-        unwanted, faults = intake.read_policy_delete(web.body(req), limits=wiring.settings().limits)
+        caller = read_caller(req, wiring.settings(), Role.OPERATOR)
+        query.only(req)
+        unwanted, faults = intake.read_policy_delete(
+            read_object(req), limits=wiring.settings().limits
+        )
         if faults:
             raise InvalidRequest("the body has faults", faults)
-        return web.configured(wiring.configurator().delete(unwanted, caller, now=wiring.clock()))
+        return answer.configured(wiring.configurator().delete(unwanted, caller, now=wiring.clock()))
 
-    return web.answered(req, wiring.settings(), act)
+    return answer.answered(req, wiring.settings(), act)
 
 
 @app.route(route="api/my-address", methods=["GET"])
@@ -178,10 +182,10 @@ def get_my_address(req: func.HttpRequest) -> func.HttpResponse:
     """Return the caller's address as the broker sees it: a source to ask for."""
 
     def act() -> func.HttpResponse:
-        web.caller(req, wiring.settings(), *SEES)
-        return web.ok({"address": web.address(req)})
+        read_caller(req, wiring.settings(), *SEES)
+        return answer.ok({"address": address(req)})
 
-    return web.answered(req, wiring.settings(), act)
+    return answer.answered(req, wiring.settings(), act)
 
 
 @app.route(route="api/reconcile", methods=["POST"])
@@ -190,22 +194,22 @@ def start_reconcile(req: func.HttpRequest, work: func.Out[List[str]]) -> func.Ht
     """Compare all rules with all grants: now, or as a plan without acting."""
 
     def act() -> func.HttpResponse:
-        web.caller(req, wiring.settings(), Role.OPERATOR)
-        web.only(req, "dryRun")
-        if web.flag(req, "dryRun"):
-            return web.planned(wiring.reconciler().dry_run(now=wiring.clock()))
+        read_caller(req, wiring.settings(), Role.OPERATOR)
+        query.only(req, "dryRun")
+        if query.flag(req, "dryRun"):
+            return answer.planned(wiring.reconciler().dry_run(now=wiring.clock()))
         subscriptions = wiring.reconciler().subscriptions()
         work.set([messages.reconcile(subscription) for subscription in subscriptions])
-        return web.ok({"dryRun": False, "subscriptions": list(subscriptions)}, 202)
+        return answer.ok({"dryRun": False, "subscriptions": list(subscriptions)}, 202)
 
-    return web.answered(req, wiring.settings(), act)
+    return answer.answered(req, wiring.settings(), act)
 
 
 @app.route(route="api/health", methods=["GET"])
 def get_health(req: func.HttpRequest) -> func.HttpResponse:
     """Say whether storage and Azure answer; open to anybody, so it says no more."""
     health = wiring.health().look()
-    return web.ok(health.doc(), 200 if health.well else 503)
+    return answer.ok(health.doc(), 200 if health.well else 503)
 
 
 # ---- timers: they only look and enqueue ----------------------------------------------------------

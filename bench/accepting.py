@@ -25,8 +25,8 @@ from bench.answering import Out
 from bench.processes import MeasurementFailed
 from bench.recording import Call, Recorder, replay
 from jit import wiring
-from jit.gateways.tables import StorageTable
-from jit.interfaces import Table
+from jit.gateways.table_storage import StorageTable
+from jit.storage.table import Table
 
 WARM_UP = 20
 _ACCEPTED = 202

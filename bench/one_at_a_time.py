@@ -24,7 +24,7 @@ from azure.mgmt.security.v2020_01_01 import SecurityCenter
 from bench import landscapes
 from bench.asking import SOURCE
 from bench.processes import MeasurementFailed
-from jit.domain import armid
+from jit.domain.values import arm_ids
 from jit.gateways.arm import policies as pipeline
 
 PORT = 22
@@ -83,14 +83,14 @@ def _statuses(policy: Any, machine: str) -> list[str]:
         port.status
         for request in policy.requests or ()
         for entry in request.virtual_machines
-        if armid.key(entry.id) == armid.key(machine)
+        if arm_ids.key(entry.id) == arm_ids.key(machine)
         for port in entry.ports
     ]
 
 
 def _lets_in(rule: Any, machine: str) -> bool:
     """Tell whether *rule* is an allow of Defender's for *machine* from our source."""
-    named = f"of VM '{armid.name(machine)}'" in (rule.description or "")
+    named = f"of VM '{arm_ids.name(machine)}'" in (rule.description or "")
     return named and rule.access == "Allow" and SOURCE in (rule.source_address_prefix or "")
 
 

@@ -14,11 +14,13 @@ from bench import asking, landscapes
 from bench.processes import MeasurementFailed
 from bench.simulator import Simulator
 from jit import wiring
-from jit.domain import armid, intake
-from jit.domain.model import CloseReason, Grant, Person, Status
-from jit.history import history_rows
-from jit.interfaces import Op, Verb
-from jit.whole import Whole
+from jit.domain import intake
+from jit.domain.model.grant import CloseReason, Grant, Status
+from jit.domain.model.people import Person
+from jit.domain.values import arm_ids, request_ids
+from jit.storage.history import history_rows
+from jit.storage.stored import Whole
+from jit.storage.table import Op, Verb
 
 PERSON = Person(id="a11ce000-0000-4000-8000-000000000001", name="alice")
 _MONTHS = 12
@@ -83,11 +85,11 @@ def write_history(like: Whole, rows: int) -> None:
 def _past(like: Whole, when: datetime, rows: int) -> Iterator[Op]:
     """Yield inserts of at least *rows* rows, all of one month."""
     month = when.replace(day=1)
-    subscription = armid.subscription(like.grants[0].vm_id)
+    subscription = arm_ids.subscription(like.grants[0].vm_id)
     made = 0
     while made < rows:
         created = month + timedelta(seconds=made)
-        new_id = armid.new_request_id(subscription, created, secrets.token_bytes(10))
+        new_id = request_ids.new_request_id(subscription, created, secrets.token_bytes(10))
         finished = [Op(Verb.INSERT, row) for row in history_rows(_finished(like, new_id, created))]
         yield from finished
         made += len(finished)

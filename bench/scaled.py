@@ -25,11 +25,12 @@ from pathlib import Path
 from bench import landscapes, pasts, simlog
 from bench.processes import MeasurementFailed
 from bench.simulator import Simulator
-from jit import records, wiring
-from jit.domain import armid
-from jit.domain.model import Grant
-from jit.interfaces import Op, Verb
-from jit.whole import Whole, by_machine
+from jit import wiring
+from jit.domain.model.grant import Grant
+from jit.domain.values import request_ids
+from jit.storage import records
+from jit.storage.stored import Whole, by_machine
+from jit.storage.table import Op, Verb
 from local.clock import FileClock
 
 FARMS, MACHINES = 25, 10
@@ -96,7 +97,7 @@ def _firewall(subscription: str) -> dict[str, object]:
 
 def _copy(whole: Whole, subscription: str) -> None:
     """Write the rows of an open request as those of another subscription."""
-    request_id = armid.new_request_id(
+    request_id = request_ids.new_request_id(
         subscription, whole.request.created_at, secrets.token_bytes(10)
     )
     grants = [_grant(grant, request_id, subscription) for grant in whole.grants]

@@ -8,7 +8,7 @@ from datetime import timedelta
 from uuid import UUID
 
 from jit.domain.limits import LIMITS, Limits
-from jit.domain.times import parse_duration
+from jit.domain.values.times import parse_duration
 
 ARM_ENDPOINT = "https://management.azure.com"
 PROBLEMS_URL = "https://github.com/jit-access-broker/jit-access-broker/blob/main/docs/problems.md"

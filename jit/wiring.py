@@ -17,16 +17,17 @@ from jit.settings import Settings
 if TYPE_CHECKING:
     from azure.core.credentials import TokenCredential
 
-    from jit.broker.accept import Acceptor
-    from jit.broker.configure import Configurator
-    from jit.broker.decisions import Decisions
+    from jit.broker.configure.configure import Configurator
     from jit.broker.health import HealthCheck
-    from jit.broker.reconcile import Reconciler
-    from jit.broker.views import Views
-    from jit.broker.worker import Worker
-    from jit.interfaces import Arm, JitPolicies, Network, Queues, Table
-    from jit.observer import Observer
-    from jit.store import Store
+    from jit.broker.policy_worker.worker import Worker
+    from jit.broker.reconcile.run import Reconciler
+    from jit.broker.requests.accept import Acceptor
+    from jit.broker.requests.change import Decisions
+    from jit.broker.requests.queries import Views
+    from jit.interfaces import Arm, JitPolicies, Network, Queues
+    from jit.observer.subscription import Observer
+    from jit.storage.store import Store
+    from jit.storage.table import Table
 
 STATE, IDEMPOTENCY, HISTORY, AUDIT = "JitState", "JitIdempotency", "JitHistory", "JitAudit"
 
@@ -48,7 +49,7 @@ def settings() -> Settings:
 @cache
 def credential() -> TokenCredential:
     """Return the broker's managed identity."""
-    from jit.gateways.identity import ManagedIdentity
+    from jit.gateways.managed_identity import ManagedIdentity
 
     return ManagedIdentity(settings().client_id)
 
@@ -58,7 +59,7 @@ def table(name: str) -> Table:
     """Return a table of the storage account."""
     from azure.data.tables import TableClient
 
-    from jit.gateways.tables import TIMING, StorageTable
+    from jit.gateways.table_storage import TIMING, StorageTable
 
     if settings().storage_connection:
         client = TableClient.from_connection_string(
@@ -75,7 +76,7 @@ def queues() -> Queues:
     """Return the queues, for messages with a delay."""
     from azure.storage.queue import QueueClient
 
-    from jit.gateways.queues import TIMING, StorageQueues
+    from jit.gateways.queue_storage import TIMING, StorageQueues
 
     def make(name: str) -> QueueClient:
         if settings().storage_connection:
@@ -99,7 +100,7 @@ def arm() -> Arm:
 @cache
 def policies() -> JitPolicies:
     """Return Defender's JIT policies."""
-    from jit.gateways.jit_policies import DefenderPolicies
+    from jit.gateways.defender import DefenderPolicies
 
     return DefenderPolicies(settings().arm_endpoint, credential(), settings().arm_scope)
 
@@ -115,7 +116,7 @@ def network() -> Network:
 @cache
 def store() -> Store:
     """Return the broker's memory."""
-    from jit.store import Store
+    from jit.storage.store import Store
 
     return Store(table(STATE), table(HISTORY))
 
@@ -123,7 +124,7 @@ def store() -> Store:
 @cache
 def observer() -> Observer:
     """Return the broker's eyes on Azure."""
-    from jit.observer import Observer
+    from jit.observer.subscription import Observer
 
     return Observer(arm(), policies, network, settings().subscriptions)
 
@@ -131,8 +132,8 @@ def observer() -> Observer:
 @cache
 def acceptor() -> Acceptor:
     """Return the use case of ``POST access-requests``."""
-    from jit.broker.accept import Acceptor
-    from jit.broker.idempotency import Idempotency
+    from jit.broker.requests.accept import Acceptor
+    from jit.storage.idempotency_keys import Idempotency
 
     return Acceptor(store(), Idempotency(table(IDEMPOTENCY)), observer, settings().limits)
 
@@ -140,7 +141,7 @@ def acceptor() -> Acceptor:
 @cache
 def decisions() -> Decisions:
     """Return the use cases of revoke and extend."""
-    from jit.broker.decisions import Decisions
+    from jit.broker.requests.change import Decisions
 
     return Decisions(store(), settings().limits)
 
@@ -148,7 +149,7 @@ def decisions() -> Decisions:
 @cache
 def views() -> Views:
     """Return the reads."""
-    from jit.broker.views import Views
+    from jit.broker.requests.queries import Views
 
     return Views(store(), observer)
 
@@ -156,7 +157,7 @@ def views() -> Views:
 @cache
 def worker() -> Worker:
     """Return the worker of the queue ``jit-policy``."""
-    from jit.broker.worker import Worker
+    from jit.broker.policy_worker.worker import Worker
 
     return Worker(store(), observer(), queues, policies, network, settings().limits)
 
@@ -164,7 +165,7 @@ def worker() -> Worker:
 @cache
 def configurator() -> Configurator:
     """Return the use case of ``virtual-machines/jit-policy``."""
-    from jit.broker.configure import Configurator
+    from jit.broker.configure.configure import Configurator
 
     return Configurator(store(), observer, policies, queues)
 
@@ -172,11 +173,11 @@ def configurator() -> Configurator:
 @cache
 def reconciler() -> Reconciler:
     """Return the use case of the timers and of the queue ``jit-reconcile``."""
-    from jit.broker.actions import Actions
-    from jit.broker.audit import Drainer
-    from jit.broker.idempotency import Idempotency
-    from jit.broker.reconcile import Reconciler
-    from jit.broker.turns import Turns
+    from jit.broker.azure_changes import Actions
+    from jit.broker.locks import Turns
+    from jit.broker.reconcile.run import Reconciler
+    from jit.storage.audit_chain import Drainer
+    from jit.storage.idempotency_keys import Idempotency
 
     turns = Turns(store())
     return Reconciler(

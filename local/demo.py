@@ -22,10 +22,10 @@ from typing import Any
 
 from azure.data.tables import TableClient
 
-from jit.broker.audit import Drainer
-from jit.domain import chain
-from jit.gateways.tables import StorageTable
-from jit.store import Store
+from jit.domain.audit import chain
+from jit.gateways.table_storage import StorageTable
+from jit.storage.audit_chain import Drainer
+from jit.storage.store import Store
 from jit.wiring import AUDIT, HISTORY, STATE
 from local.stack import Options, Stack
 

@@ -12,8 +12,8 @@ import pytest
 
 from jit import messages, settings
 from jit.domain import errors
-from jit.domain.model import CloseReason, Status
-from jit.domain.roles import Role
+from jit.domain.model.grant import CloseReason, Status
+from jit.domain.model.people import Role
 
 PROJECT = Path(__file__).resolve().parent.parent
 DOCUMENTS = sorted(

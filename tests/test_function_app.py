@@ -12,7 +12,7 @@ import pytest
 
 import function_app
 from jit import wiring
-from jit.domain.roles import Role
+from jit.domain.model.people import Role
 from jit.settings import Settings
 from local.host import checks, functions, hostjson
 

@@ -8,7 +8,7 @@ from datetime import timedelta
 from time import monotonic
 
 from jit.domain.errors import BrokerError
-from jit.interfaces import Table
+from jit.storage.table import Table
 
 VERSION = "0.1.0"
 _REMEMBERED = timedelta(seconds=10)

@@ -12,13 +12,13 @@ from collections.abc import Callable, Collection, Iterator
 from datetime import datetime, timedelta
 from typing import TypeVar
 
-from jit.domain import sources
-from jit.domain.armid import VmId, key, parse_vm_id
 from jit.domain.errors import Malformed
 from jit.domain.jsonvalue import Node
 from jit.domain.limits import Limits
-from jit.domain.model import Network
-from jit.domain.times import format_duration, format_instant, parse_duration, parse_instant
+from jit.domain.values import prefixes
+from jit.domain.values.arm_ids import VmId, key, parse_vm_id
+from jit.domain.values.prefixes import Prefix
+from jit.domain.values.times import format_duration, format_instant, parse_duration, parse_instant
 
 TEXT_TOO_SHORT = "text-too-short"
 TEXT_TOO_LONG = "text-too-long"
@@ -145,20 +145,20 @@ def protocol(node: Node | None) -> str | None:
     return text
 
 
-def source_list(node: Node | None, limits: Limits) -> tuple[Network | None, ...]:
+def source_list(node: Node | None, limits: Limits) -> tuple[Prefix | None, ...]:
     """Read the places traffic may come from, disjoint; None where an entry is faulty."""
-    found: list[Network | None] = []
+    found: list[Prefix | None] = []
     for item in node.items("sources", most=limits.sources) if node else ():
         network = _source(item, limits)
         found.append(network if network and _clear(item, network, found) else None)
     return tuple(found)
 
 
-def _source(node: Node, limits: Limits) -> Network | None:
+def _source(node: Node, limits: Limits) -> Prefix | None:
     text = node.text()
     if text is None:
         return None
-    result = sources.parse_source(
+    result = prefixes.parse_source(
         text, widest_v4=limits.widest_source_v4, widest_v6=limits.widest_source_v6
     )
     if not isinstance(result, tuple):
@@ -177,14 +177,14 @@ def allowed_sources(node: Node | None, limits: Limits) -> tuple[str, ...]:
     items = node.items("allowed sources", most=limits.sources) if node else []
     if [item.value for item in items] == ["*"]:
         return ("*",)
-    found: list[Network | None] = []
+    found: list[Prefix | None] = []
     for item in items:
-        network = parsed(item, sources.parse_allowed)
+        network = parsed(item, prefixes.parse_allowed)
         found.append(network if network and _clear(item, network, found) else None)
     return tuple(str(network) for network in found if network)
 
 
-def _clear(node: Node, network: Network, others: list[Network | None]) -> bool:
+def _clear(node: Node, network: Prefix, others: list[Prefix | None]) -> bool:
     """Tell whether *network* shares no address with *others*; note it at *node* if it does."""
     for other in others:
         if other == network:

@@ -2,7 +2,8 @@
 Bodies of the HTTP contract, read from JSON values into the domain's nouns.
 
 Every reader collects all faults at once, so that a caller can repair a body in one round trip.
-What `jit.domain.policy` refuses comes later and has codes of its own. The codes of a faulty body:
+What `jit.domain.decision.jit_policy` refuses comes later and has codes of its own.
+The codes of a faulty body:
 
 * any value        wrong-type missing-field unknown-field not-supported too-few too-many
 * text             text-too-short text-too-long text-not-one-line text-hidden-character
@@ -25,19 +26,14 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from jit.domain import fields
-from jit.domain.armid import VmId
 from jit.domain.errors import Violation
 from jit.domain.jsonvalue import ROOT, Node
 from jit.domain.limits import LIMITS, Limits
-from jit.domain.model import (
-    AccessRequest,
-    Network,
-    Person,
-    PortRule,
-    Ticket,
-    WantedMachine,
-    WantedPort,
-)
+from jit.domain.model.machine import PortRule
+from jit.domain.model.people import Person
+from jit.domain.model.request import AccessRequest, Ticket, WantedMachine, WantedPort
+from jit.domain.values.arm_ids import VmId
+from jit.domain.values.prefixes import Prefix
 
 KEY_MALFORMED = "idempotency-key-malformed"
 TOO_MANY_VIOLATIONS = "too-many-violations"
@@ -61,7 +57,7 @@ class Draft:
     """
 
     machines: tuple[WantedMachine, ...]
-    sources: tuple[Network | None, ...]
+    sources: tuple[Prefix | None, ...]
     duration: timedelta | None
     starts_at: datetime | None
     justification: str | None

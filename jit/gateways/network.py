@@ -17,11 +17,11 @@ from typing import Any
 
 from azure.mgmt.network import NetworkManagementClient
 
-from jit.domain import armid
 from jit.domain.errors import Gone
+from jit.domain.values import arm_ids
 from jit.gateways.arm import Answer, policies
-from jit.gateways.azure_errors import arm_errors
-from jit.gateways.connections import connections
+from jit.gateways.arm_connections import connections
+from jit.gateways.arm_errors import arm_errors
 from jit.interfaces import Resource
 
 
@@ -77,7 +77,7 @@ class AzureNetwork:
         return answer.headers.get("Azure-AsyncOperation", "")
 
     def _client(self, resource_id: str) -> Any:
-        subscription = armid.subscription(resource_id)
+        subscription = arm_ids.subscription(resource_id)
         if subscription not in self._clients:
             self._clients[subscription] = self._make(subscription)
         return self._clients[subscription]
@@ -92,12 +92,12 @@ def _get(operations: Any, resource_id: str) -> Resource:
 
 
 def _place(resource_id: str) -> tuple[str, str]:
-    return armid.resource_group(resource_id), armid.name(resource_id)
+    return arm_ids.resource_group(resource_id), arm_ids.name(resource_id)
 
 
 def _rule(rule_id: str) -> tuple[str, str, str]:
-    parts = armid.parts(rule_id)
-    return armid.resource_group(rule_id), parts["networksecuritygroups"], armid.name(rule_id)
+    parts = arm_ids.parts(rule_id)
+    return arm_ids.resource_group(rule_id), parts["networksecuritygroups"], arm_ids.name(rule_id)
 
 
 def _bytes(body: Mapping[str, object]) -> io.BytesIO:

@@ -109,6 +109,6 @@ def install(death: Death) -> None:
         return death.send(lambda: original(self, request, *args, **how), request)
 
     HTTPAdapter.send = send  # type: ignore[method-assign] # the one place that all calls pass
-    from jit.broker import turns
+    from jit.broker import locks
 
-    turns.LEASE = LEASE
+    locks.LEASE = LEASE

@@ -12,18 +12,20 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from jit import messages
-from jit.broker.accept import Acceptor
-from jit.broker.decisions import Decided, Decisions
-from jit.broker.idempotency import Idempotency
-from jit.broker.views import Views
-from jit.broker.worker import Worker
+from jit.broker.policy_worker.worker import Worker
+from jit.broker.requests.accept import Acceptor
+from jit.broker.requests.change import Decided, Decisions
+from jit.broker.requests.queries import Views
 from jit.domain import intake
 from jit.domain.errors import Unavailable
 from jit.domain.intake import Submission
 from jit.domain.limits import LIMITS
-from jit.domain.model import Decision, Grant, Person
-from jit.store import Store
-from jit.whole import Whole
+from jit.domain.model.grant import Grant
+from jit.domain.model.people import Person
+from jit.domain.model.request import Decision
+from jit.storage.idempotency_keys import Idempotency
+from jit.storage.store import Store
+from jit.storage.stored import Whole
 from tests.fakes.azure import SimulatedAzure
 from tests.fakes.calls import Calls
 from tests.fakes.queues import FakeQueues

@@ -8,11 +8,11 @@ from typing import Any
 import pytest
 
 from jit import messages
-from jit.broker.actions import Actions
-from jit.broker.audit import Drainer
-from jit.broker.reconcile import Reconciler
-from jit.broker.turns import Turns
-from jit.domain.companion import companion_body, companion_name
+from jit.broker.azure_changes import Actions
+from jit.broker.locks import Turns
+from jit.broker.reconcile.run import Reconciler
+from jit.domain.azure.companion_rule import companion_body, companion_name
+from jit.storage.audit_chain import Drainer
 from tests.broker.inprocess import HERE, InProcess, farm, policy_of, wish
 from tests.fakes.tables import FakeTable
 from tests.local.azure.sim import DEVELOPMENT, FW_PROD, group, network

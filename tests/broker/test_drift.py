@@ -6,10 +6,10 @@ from datetime import timedelta
 
 import pytest
 
-from jit.broker.rounds import LEASE, Rounds
-from jit.broker.telling import ALERTS
-from jit.domain.asking import REOPENS
+from jit.broker.reconcile.report import ALERTS
+from jit.broker.reconcile.rounds import LEASE, Rounds
 from jit.domain.errors import Unavailable
+from jit.domain.grants.initiate import REOPENS
 from tests.broker.inprocess import HERE
 from tests.broker.reconciling import NSG_FARM, Reconciling, told
 from tests.local.azure.sim import DEVELOPMENT

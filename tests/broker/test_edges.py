@@ -8,7 +8,7 @@ import pytest
 
 from tests.broker.inprocess import ALICE, BOB, HERE, OLGA, THERE, farm, wish
 from tests.broker.reconciling import NSG_FARM, Reconciling, told
-from tests.domain.nsgs import arm_rule
+from tests.builders.nsgs import arm_rule
 from tests.local.azure.sim import FW_PROD, PRODUCTION, WEB01
 
 READS = "Microsoft.Network/networkSecurityGroups/read"

@@ -15,16 +15,16 @@ from azure.core.credentials import AccessToken
 from hypothesis import given
 from hypothesis import strategies as st
 
-from jit.broker.actions import Actions
-from jit.broker.turns import Turns
-from jit.domain.firewall import nat_rules
-from jit.domain.pathrules import PathRule
-from jit.gateways.jit_policies import DefenderPolicies
+from jit.broker.azure_changes import Actions
+from jit.broker.locks import Turns
+from jit.domain.azure.firewall import nat_rules
+from jit.domain.paths.rules import PathRule
+from jit.gateways.defender import DefenderPolicies
 from jit.gateways.network import AzureNetwork
-from jit.store import Store
+from jit.storage.store import Store
 from local.azure.transport import SimulatorTransport
 from local.azure.wire import answer
-from tests.domain.firewalls import FIREWALL_ID, arm_collection, arm_firewall, arm_nat_rule
+from tests.builders.firewalls import FIREWALL_ID, arm_collection, arm_firewall, arm_nat_rule
 from tests.fakes.azure import SCOPE
 from tests.fakes.tables import FakeTable
 from tests.local.azure.sim import HOST

@@ -2,8 +2,8 @@
 
 from datetime import timedelta
 
-from jit.domain.model import Status
-from jit.records import LAST_BEGUN, NEW
+from jit.domain.model.grant import Status
+from jit.storage.records import LAST_BEGUN, NEW
 from tests.broker.inprocess import farm, policy_of, wish
 
 

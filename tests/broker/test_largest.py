@@ -5,13 +5,14 @@ from datetime import timedelta
 
 import pytest
 
-from jit.broker.audit import Drainer
-from jit.domain import chain
-from jit.domain.audit import transitions
+from jit.domain.audit import chain
+from jit.domain.audit.event import transitions
 from jit.domain.errors import AccessDenied
 from jit.domain.limits import LIMITS
-from jit.domain.model import CloseReason, PortRule, Status, Via
-from jit.interfaces import Op, Verb
+from jit.domain.model.grant import CloseReason, Status
+from jit.domain.model.machine import PortRule, Via
+from jit.storage.audit_chain import Drainer
+from jit.storage.table import Op, Verb
 from tests.broker.inprocess import ALICE, OLGA, farm
 from tests.fakes.tables import FakeTable
 from tests.local.azure.sim import DEVELOPMENT

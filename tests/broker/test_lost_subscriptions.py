@@ -5,13 +5,13 @@ from datetime import timedelta
 
 import pytest
 
-from jit import records
-from jit.broker.views import Views
-from jit.broker.worker import Worker
+from jit.broker.policy_worker.worker import Worker
+from jit.broker.requests.queries import Views
 from jit.domain.errors import PermissionLost, Refused, Unavailable
 from jit.domain.limits import LIMITS
-from jit.interfaces import Op, Verb
-from jit.observer import Observer
+from jit.observer.subscription import Observer
+from jit.storage import records
+from jit.storage.table import Op, Verb
 from tests.broker.inprocess import OLGA, farm, wish
 from tests.broker.reconciling import FARM_POLICY, Reconciling, told
 from tests.local.azure.sim import DEVELOPMENT, PRODUCTION

@@ -7,11 +7,11 @@ from pathlib import Path
 
 import pytest
 
-from jit.broker.configure import Configurator
-from jit.domain import armid
+from jit.broker.configure.configure import Configurator
 from jit.domain.errors import BrokerError
 from jit.domain.intake import MachinePolicy
-from jit.domain.model import PortRule
+from jit.domain.model.machine import PortRule
+from jit.domain.values import arm_ids
 from tests.broker.inprocess import OLGA, InProcess, farm, wish
 from tests.local.azure.sim import APP01, DB, DB01, NEW01, PRODUCTION, WEB01, network
 
@@ -79,7 +79,7 @@ def _everybody() -> tuple[MachinePolicy, ...]:
 def _codes(broker: InProcess, vm: str) -> set[str]:
     """Look afresh; return the codes of a VM's warnings."""
     found = broker.observer.machines(PRODUCTION, now=broker.now)
-    (seen,) = (each for each in found if armid.key(each.id) == armid.key(vm))
+    (seen,) = (each for each in found if arm_ids.key(each.id) == arm_ids.key(vm))
     return {warning.code for warning in seen.warnings}
 
 

@@ -5,9 +5,9 @@ from datetime import timedelta
 
 import pytest
 
-from jit import records
-from jit.broker.idempotency import Idempotency
-from jit.interfaces import Op, Row, Verb
+from jit.storage import records
+from jit.storage.idempotency_keys import Idempotency
+from jit.storage.table import Op, Row, Verb
 from tests.fakes.calls import Calls
 from tests.fakes.clock import FakeClock
 from tests.fakes.tables import FakeTable

@@ -18,11 +18,11 @@ from typing import Any
 
 from azure.data.tables import TableClient
 
-from jit.domain import armid
-from jit.domain.model import Grant, Status
-from jit.gateways.tables import StorageTable
-from jit.store import Store
-from jit.whole import Whole
+from jit.domain.model.grant import Grant, Status
+from jit.domain.values import arm_ids
+from jit.gateways.table_storage import StorageTable
+from jit.storage.store import Store
+from jit.storage.stored import Whole
 from local.host.death import SETTING
 from tests.crash.promises import customers, requested
 from tests.e2e.town import HERE, THERE, Town, wish
@@ -227,7 +227,7 @@ class KilledLife:
 
 
 def _leads(grant: Grant, vm: str, port: int, source: str) -> bool:
-    here = armid.key(grant.vm_id) == armid.key(vm) and grant.port == port
+    here = arm_ids.key(grant.vm_id) == arm_ids.key(vm) and grant.port == port
     return here and ip_network(source) in grant.sources
 
 

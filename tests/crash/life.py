@@ -22,8 +22,8 @@ from jit.domain import intake
 from jit.domain.errors import Refused, Rejected, Unavailable
 from jit.domain.intake import Submission
 from jit.domain.limits import LIMITS
-from jit.domain.model import Person
-from jit.whole import Whole
+from jit.domain.model.people import Person
+from jit.storage.stored import Whole
 from local.azure import ids
 from tests.crash.plant import Broker, Plant
 from tests.crash.post import Message

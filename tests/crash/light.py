@@ -11,7 +11,7 @@ from __future__ import annotations
 from typing import Any
 
 from jit.gateways.arm import ThinArm
-from jit.gateways.jit_policies import DefenderPolicies
+from jit.gateways.defender import DefenderPolicies
 from jit.gateways.network import AzureNetwork
 from jit.interfaces import Resource
 from tests.local.azure.sim import API

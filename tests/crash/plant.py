@@ -9,20 +9,21 @@ from __future__ import annotations
 from dataclasses import replace
 from datetime import datetime
 
-from jit.broker.accept import Acceptor
-from jit.broker.actions import Actions
-from jit.broker.audit import Drainer
-from jit.broker.configure import Configurator
-from jit.broker.decisions import Decisions
-from jit.broker.idempotency import Idempotency
-from jit.broker.reconcile import Reconciler
-from jit.broker.turns import Turns
-from jit.broker.worker import Worker
+from jit.broker.azure_changes import Actions
+from jit.broker.configure.configure import Configurator
+from jit.broker.locks import Turns
+from jit.broker.policy_worker.worker import Worker
+from jit.broker.reconcile.run import Reconciler
+from jit.broker.requests.accept import Acceptor
+from jit.broker.requests.change import Decisions
 from jit.domain.limits import LIMITS
 from jit.gateways.arm import ThinArm
-from jit.interfaces import Arm, JitPolicies, Network, Table
-from jit.observer import Observer
-from jit.store import Store
+from jit.interfaces import Arm, JitPolicies, Network
+from jit.observer.subscription import Observer
+from jit.storage.audit_chain import Drainer
+from jit.storage.idempotency_keys import Idempotency
+from jit.storage.store import Store
+from jit.storage.table import Table
 from local.azure.landscape import Landscape
 from local.azure.simulator import Azure
 from local.azure.timeline import Timeline

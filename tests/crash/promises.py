@@ -14,12 +14,15 @@ from datetime import datetime, timedelta
 from ipaddress import ip_network
 from typing import TYPE_CHECKING, Any
 
-from jit import records
-from jit.domain import armid, entries
-from jit.domain.companion import parse_companion_name
-from jit.domain.model import Grant, Status, Via
-from jit.domain.sharing import SHORTEST, lead
-from jit.whole import Whole
+from jit.domain.azure import defender_requests
+from jit.domain.azure.companion_rule import parse_companion_name
+from jit.domain.grants.shared_port import lead
+from jit.domain.grants.timing import SHORTEST
+from jit.domain.model.grant import Grant, Status
+from jit.domain.model.machine import Via
+from jit.domain.values import arm_ids
+from jit.storage import records
+from jit.storage.stored import Whole
 from local.azure import ids
 from local.azure.jit_access import Access
 from local.azure.packets import Flow, judge
@@ -157,14 +160,14 @@ class Promises:
         if name == "state.write":
             self._stored()
         elif name.startswith("network.") and name not in {"network.nsg", "network.firewall"}:
-            self._untouched(f"{name} {armid.name(args[0])}")
+            self._untouched(f"{name} {arm_ids.name(args[0])}")
 
     def _initiate(self, policy_id: str, body: Mapping[str, Any]) -> None:
         self.initiates += 1
         live = list(self._rows())
         policy = self.plant.sim.azure.world.store.get(policy_id) or {}
-        listed = entries.read(policy)
-        mark = entries.marked(str(body["justification"]))
+        listed = defender_requests.read(policy)
+        mark = defender_requests.marked(str(body["justification"]))
         for vm in body["virtualMachines"]:
             for port in vm["ports"]:
                 door = (ids.key(vm["id"]), port["number"])
@@ -175,7 +178,7 @@ class Promises:
     def _asked(self, door: Door, port: Mapping[str, Any], mine: list[Grant], mark: Any) -> None:
         until = datetime.fromisoformat(port["endTimeUtc"])
         ends = [grant.expires_at for grant in mine if grant.expires_at]
-        where = f"{armid.name(door[0])}:{door[1]}"
+        where = f"{arm_ids.name(door[0])}:{door[1]}"
         if not any(mark in grant.initiates for grant in mine):
             self.broken("P1", f"an initiate for {where} that no grant recorded")
         if not ends or until > max(*ends, self.now + SHORTEST, key=lambda end: end):
@@ -195,7 +198,7 @@ class Promises:
         if _kept(body, self.configured) != _kept(there, self.configured):
             self.broken("P5", "a policy is replaced with other VMs or requests changed")
 
-    def _supersedes(self, door: Door, listed: tuple[entries.Entry, ...]) -> None:
+    def _supersedes(self, door: Door, listed: tuple[defender_requests.Entry, ...]) -> None:
         for entry in listed:
             same = (ids.key(entry.vm_id), entry.port) == door
             if same and entry.in_force(self.now) and entry.initiate_id is None:
@@ -203,7 +206,7 @@ class Promises:
 
     def _deletes(self, rule_id: str) -> None:
         self._gather()
-        name, key = armid.name(rule_id), ids.key(rule_id)
+        name, key = arm_ids.name(rule_id), ids.key(rule_id)
         owner = parse_companion_name(name)
         if owner is not None:
             grant = self._grant(owner)
@@ -218,7 +221,7 @@ class Promises:
             self.broken("P5", f"rule {name} removed, of {access.subject.principal}")
 
     def _puts(self, rule_id: str) -> None:
-        name = armid.name(rule_id)
+        name = arm_ids.name(rule_id)
         owner = parse_companion_name(name)
         grant = self._grant(owner or "")
         if grant is None or not grant.wants_path:
@@ -246,7 +249,7 @@ class Promises:
             ):
                 for source in grant.sources:
                     if not self._reaches(door_of(grant), str(source.network_address)):
-                        self.broken("P4", f"{armid.name(grant.vm_id)} open, but not for {source}")
+                        self.broken("P4", f"{arm_ids.name(grant.vm_id)} open, but not for {source}")
             self._grants[grant.id] = grant
 
     def _reaches(self, door: Door, source: str) -> bool:
@@ -309,7 +312,7 @@ class Promises:
         via = known[0].via
         for source in {*asked, NOBODY} - theirs:
             may = [g for g in here if g.wants_path and _has(g, source)]
-            name = f"{armid.name(door[0])}:{door[1]} from {source}"
+            name = f"{arm_ids.name(door[0])}:{door[1]} from {source}"
             late = not may and self._reaches(door, source)
             if late and source == NOBODY:
                 self.broken("P7", f"{name} is open")
@@ -322,7 +325,7 @@ class Promises:
             bears = grant.handover_at is not None and grant.handover_at <= self.now
             for source in grant.sources:
                 cut = expected and not self._reaches(door, str(source.network_address))
-                name = f"open grant {grant.port} from {source} of {armid.name(door[0])} is cut"
+                name = f"open grant {grant.port} from {source} of {arm_ids.name(door[0])} is cut"
                 gap = max(self.patience.gap, timedelta(minutes=10 if bears else 0))
                 self._lasts("P6", name, cut, gap)
 

@@ -11,16 +11,16 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from ipaddress import ip_network
 
-from jit.domain import armid
-from jit.domain.asking import Ask
-from jit.domain.entries import Entry
-from jit.domain.model import Network
-from jit.domain.observed import Observed
-from jit.domain.pathrules import Guard, MachineView
-from jit.domain.world import World
-from tests.domain.bodies import vm_id
-from tests.domain.firewalls import FIREWALL_ID
-from tests.domain.grants import (
+from jit.domain.azure.defender_requests import Entry
+from jit.domain.grants.initiate import Ask
+from jit.domain.grants.policy_view import World
+from jit.domain.paths.machine_view import MachineView, NsgView
+from jit.domain.reconcile.observation import Observed
+from jit.domain.values import arm_ids
+from jit.domain.values.prefixes import Prefix
+from tests.builders.bodies import vm_id
+from tests.builders.firewalls import FIREWALL_ID
+from tests.builders.grants import (
     a_firewall,
     a_guard,
     a_nat,
@@ -30,7 +30,7 @@ from tests.domain.grants import (
     behind,
     jit_name,
 )
-from tests.domain.nsgs import NSG_ID, arm_rule
+from tests.builders.nsgs import NSG_ID, arm_rule
 
 OPENS_AFTER = timedelta(seconds=40)
 UPDATES_FOR = timedelta(minutes=4)
@@ -43,7 +43,7 @@ class Request:
 
     number: int
     port: int
-    sources: tuple[Network, ...]
+    sources: tuple[Prefix, ...]
     end: datetime
     initiate_id: str | None
     started: datetime
@@ -95,7 +95,7 @@ class Azure:
             self.take(ask.port, ask.sources, ask.until, initiate_id)
 
     def take(
-        self, port: int, sources: Iterable[Network], end: datetime, initiate_id: str | None = None
+        self, port: int, sources: Iterable[Prefix], end: datetime, initiate_id: str | None = None
     ) -> None:
         """Take a request, anybody's."""
         number = len(self.requests)
@@ -187,19 +187,19 @@ class Azure:
         return World(
             found=True,
             entries=tuple(self._entry(item) for item in self.requests),
-            machines={armid.key(vm_id()): self.view()},
+            machines={arm_ids.key(vm_id()): self.view()},
             known=frozenset(known),
-            turns=frozenset({armid.key(FIREWALL_ID)}),
+            turns=frozenset({arm_ids.key(FIREWALL_ID)}),
         )
 
     def observed(self) -> Observed:
         """Return the same as a whole subscription's lists."""
         view = self.view()
-        front = {armid.key(view.firewall.id): view.firewall} if view.firewall else {}
+        front = {arm_ids.key(view.firewall.id): view.firewall} if view.firewall else {}
         return Observed(
             guards=view.guards,
             firewalls=front,
-            machines={armid.key(vm_id()): view},
+            machines={arm_ids.key(vm_id()): view},
             entries=tuple(self._entry(item) for item in self.requests),
         )
 
@@ -211,7 +211,7 @@ class Azure:
         found: MachineView = self._behind(guard) if self.walled else a_view(guard)
         return found
 
-    def _behind(self, guard: Guard) -> MachineView:
+    def _behind(self, guard: NsgView) -> MachineView:
         nats = [
             a_nat(*map(str, item.sources), port=port, mapped=10_000 + port)
             for port, item in self.nats.items()
@@ -251,7 +251,7 @@ class Azure:
         through_nsg = [item for item in self.allows.values() if item.port == port]
         return [*through_nsg, *([self.nats[port]] if port in self.nats else [])]
 
-    def lets_in(self, source: Network, port: int) -> bool:
+    def lets_in(self, source: Prefix, port: int) -> bool:
         """Tell whether packets from the whole of *source* reach *port*."""
         nat = self.nats.get(port)
         doors = ([nat] if nat else []) if self.walled else self.doors(port)

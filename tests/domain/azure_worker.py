@@ -3,15 +3,15 @@
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 
-from jit.domain import lifetime
-from jit.domain.controller import Step, step
-from jit.domain.item import Action
+from jit.domain.grants import lifetime
+from jit.domain.grants.step import Step, run_step
 from jit.domain.limits import LIMITS
-from jit.domain.model import CloseReason, Grant
-from jit.domain.pathrules import PathRule
-from jit.domain.reconcile import plan
+from jit.domain.model.grant import CloseReason, Grant
+from jit.domain.paths.rules import PathRule
+from jit.domain.reconcile.plan import make_plan
+from jit.domain.reconcile.plan_item import Action
+from tests.builders.grants import MINUTE
 from tests.domain.azure_model import Azure
-from tests.domain.grants import MINUTE
 
 ALPHABET = "abcdefghijklmnopqrstuvwxyz234567"
 
@@ -34,7 +34,7 @@ class Broker:
     def look(self) -> Step:
         """Decide once, without storing or acting."""
         live = [grant for grant in self.grants.values() if grant.live]
-        return step(
+        return run_step(
             live,
             self.azure.world(self.known),
             now=self.azure.now,
@@ -66,7 +66,7 @@ class Broker:
         grants = list(self.grants.values())
         live = {grant.id for grant in grants if grant.live}
         over = [grant for grant in grants if not grant.live]
-        for item in plan(
+        for item in make_plan(
             self.azure.observed(),
             [grant for grant in grants if grant.live],
             over,

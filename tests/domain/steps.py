@@ -1,12 +1,12 @@
 """One step of a JIT policy over grants, with what the broker sees of one VM at that moment."""
 
-from jit.domain import armid
-from jit.domain.controller import step
+from jit.domain.grants.policy_view import World
+from jit.domain.grants.step import run_step
 from jit.domain.limits import LIMITS
-from jit.domain.world import World
-from tests.domain.bodies import NOW, vm_id
-from tests.domain.firewalls import FIREWALL_ID
-from tests.domain.grants import MINE, NEXT, a_view
+from jit.domain.values import arm_ids
+from tests.builders.bodies import NOW, vm_id
+from tests.builders.firewalls import FIREWALL_ID
+from tests.builders.grants import MINE, NEXT, a_view
 
 FRESH = "c" * 26
 """The id of the initiate that a step may make."""
@@ -17,9 +17,9 @@ def a_world(view=None, *seen, **changes):
     fields = {
         "found": True,
         "entries": tuple(sorted(seen, key=lambda entry: entry.started_at)),
-        "machines": {armid.key(vm_id()): view or a_view()},
+        "machines": {arm_ids.key(vm_id()): view or a_view()},
         "known": frozenset({MINE, NEXT}),
-        "turns": frozenset({armid.key(FIREWALL_ID)}),
+        "turns": frozenset({arm_ids.key(FIREWALL_ID)}),
         **changes,
     }
     return World(**fields)
@@ -27,7 +27,7 @@ def a_world(view=None, *seen, **changes):
 
 def stepped(*grants, world=None, now=NOW):
     """One step over those grants."""
-    return step(grants, world or a_world(), now=now, initiate_id=FRESH, limits=LIMITS)
+    return run_step(grants, world or a_world(), now=now, initiate_id=FRESH, limits=LIMITS)
 
 
 def alone(grant, world=None, now=NOW):

@@ -11,14 +11,15 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
-from jit.domain import lifetime, sharing
-from jit.domain.controller import Step
-from jit.domain.model import CloseReason, Grant, Status, Via
+from jit.domain.grants import lifetime, shared_port, timing
+from jit.domain.grants.step import Step
+from jit.domain.model.grant import CloseReason, Grant, Status
+from jit.domain.model.machine import Via
+from tests.builders.bodies import NOW
+from tests.builders.firewalls import FIREWALL_ID
+from tests.builders.grants import ELSEWHERE, HOME, MINUTE, OFFICE, a_grant
 from tests.domain.azure_model import Azure, Request
 from tests.domain.azure_worker import Broker
-from tests.domain.bodies import NOW
-from tests.domain.firewalls import FIREWALL_ID
-from tests.domain.grants import ELSEWHERE, HOME, MINUTE, OFFICE, a_grant
 
 sources = st.lists(st.sampled_from([HOME, OFFICE, ELSEWHERE]), min_size=1, max_size=2, unique=True)
 ports = st.sampled_from([22, 3389])
@@ -132,8 +133,8 @@ class Laws(RuleBasedStateMachine):
             mine = [g for g in grants if g.port == ask.port and g.wants_path]
             granted = {source for grant in mine for source in grant.sources}
             assert set(ask.sources) == granted, "other sources than were granted"
-            last = max(grant.expires_at for grant in mine) + sharing.lead(mine[0].via)
-            assert ask.until <= max(last, self.azure.now + sharing.SHORTEST), "beyond every end"
+            last = max(grant.expires_at for grant in mine) + shared_port.lead(mine[0].via)
+            assert ask.until <= max(last, self.azure.now + timing.SHORTEST), "beyond every end"
             assert not self._strangers(ask.port), "a stranger would have been superseded"
 
     def _check_removals(self, planned: Step) -> None:

@@ -4,12 +4,12 @@ from datetime import timedelta
 
 import pytest
 
-from jit.domain.model import Via
+from jit.domain.model.machine import Via
+from tests.builders.bodies import NOW
+from tests.builders.firewalls import FIREWALL_ID
+from tests.builders.grants import ELSEWHERE, HOME, HOUR, MINUTE, OFFICE, a_grant
 from tests.domain.azure_model import Azure
 from tests.domain.azure_worker import Broker
-from tests.domain.bodies import NOW
-from tests.domain.firewalls import FIREWALL_ID
-from tests.domain.grants import ELSEWHERE, HOME, HOUR, MINUTE, OFFICE, a_grant
 
 WAYS = pytest.mark.parametrize("walled", [False, True], ids=["nsg", "firewall"])
 

@@ -8,11 +8,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from jit.domain import armid, fields, intake, jsonvalue, sources, times
+from jit.domain import fields, intake, jsonvalue
 from jit.domain.limits import Limits
-from jit.domain.model import AccessRequest, PortRule, Ticket, WantedMachine, WantedPort
-from jit.domain.times import format_instant
-from tests.domain.bodies import (
+from jit.domain.model.machine import PortRule
+from jit.domain.model.request import AccessRequest, Ticket, WantedMachine, WantedPort
+from jit.domain.values import arm_ids, prefixes, times
+from jit.domain.values.times import format_instant
+from tests.builders.bodies import (
     NOW,
     OTHER_SUBSCRIPTION,
     a_body,
@@ -654,7 +656,7 @@ def test_another_idempotency_key_is_refused(header):
 
 def test_the_table_of_codes_is_complete():
     """Programs act on codes: the module that gives them out lists them all."""
-    modules = (armid, fields, intake, jsonvalue, sources, times)
+    modules = (arm_ids, fields, intake, jsonvalue, prefixes, times)
     codes = {
         value
         for module in modules

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from jit.domain.jsonvalue import ROOT, Node, at, kind
-from tests.domain.bodies import faults
+from tests.builders.bodies import faults
 
 
 def a_node(value):

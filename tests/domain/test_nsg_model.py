@@ -8,9 +8,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from jit.domain.nsg import Allowed, Blocked, CannotTell, Flow, evaluate, evaluate_path
-from jit.domain.securityrules import parse_rules
-from tests.domain.nsgs import DEFAULTS, a_flow, arm_nsg, arm_rule
+from jit.domain.azure.nsg_effect import Allowed, Blocked, CannotTell, Flow, evaluate, evaluate_path
+from jit.domain.azure.nsg_rules import parse_rules
+from tests.builders.nsgs import DEFAULTS, a_flow, arm_nsg, arm_rule
 
 # ---- two universes, so small that every packet can be tried ------------------------------------
 

@@ -7,17 +7,19 @@ from ipaddress import ip_network
 from hypothesis import given
 from hypothesis import strategies as st
 
-from jit.domain import armid, paths
-from jit.domain.closing import GRACE
-from jit.domain.firewall import is_jit_collection
-from jit.domain.item import Action, Kind
-from jit.domain.jitrules import is_jit_allow_name
-from jit.domain.model import CloseReason, Status, Via
-from jit.domain.reconcile import plan
-from jit.domain.sieve import Sieve
-from tests.domain.firewalls import arm_collection
-from tests.domain.nsgs import VM, arm_rule
-from tests.domain.worlds import (
+from jit.domain.azure.defender_rules import is_jit_allow_name
+from jit.domain.azure.firewall import is_jit_collection
+from jit.domain.grants.timing import GRACE
+from jit.domain.model.grant import CloseReason, Status
+from jit.domain.model.machine import Via
+from jit.domain.paths import effective
+from jit.domain.paths.narrowed import Sieve
+from jit.domain.reconcile.plan import make_plan
+from jit.domain.reconcile.plan_item import Action, Kind
+from jit.domain.values import arm_ids
+from tests.builders.firewalls import arm_collection
+from tests.builders.nsgs import VM, arm_rule
+from tests.builders.worlds import (
     MINUTE,
     NOON,
     OTHER_VM_ID,
@@ -226,7 +228,7 @@ def proofs(item, known, observed):
 def test_a_rule_named_for_removal_has_a_name_of_defenders_or_of_a_known_grant(world):
     """Customers' rules, deny rules and companions of nobody are never named."""
     observed, live, stones = world
-    items = removals(plan(observed, live, stones, now=NOON, remove_orphans=True))
+    items = removals(make_plan(observed, live, stones, now=NOON, remove_orphans=True))
 
     assert [
         item
@@ -243,7 +245,7 @@ def test_a_rule_named_for_removal_has_a_name_of_defenders_or_of_a_known_grant(wo
 def test_a_rule_named_for_removal_is_proved_to_be_of_a_grant_that_is_over(world):
     """Without the operator's switch, proof is needed; others' rules are never named."""
     observed, live, stones = world
-    items = removals(plan(observed, live, stones, now=NOON, remove_orphans=False))
+    items = removals(make_plan(observed, live, stones, now=NOON, remove_orphans=False))
     rules = [item for item in items if item.kind is Kind.EXPIRED]
 
     assert [
@@ -258,7 +260,7 @@ def test_a_rule_named_for_removal_is_proved_to_be_of_a_grant_that_is_over(world)
 def test_no_removal_touches_what_an_open_grant_stands_on(world, switch):
     """One person's end never moves another's access."""
     observed, live, stones = world
-    items = removals(plan(observed, live, stones, now=NOON, remove_orphans=switch))
+    items = removals(make_plan(observed, live, stones, now=NOON, remove_orphans=switch))
 
     assert [
         (item, grant)
@@ -278,14 +280,14 @@ def test_no_removal_touches_what_somebody_elses_request_holds(world, switch):
     known = [*live, *stones]
     ours = {initiate for grant in known for initiate in grant.initiates}
     strangers = [e for e in observed.entries if e.initiate_id not in ours and e.in_force(NOON)]
-    items = removals(plan(observed, live, stones, now=NOON, remove_orphans=switch))
+    items = removals(make_plan(observed, live, stones, now=NOON, remove_orphans=switch))
 
     assert [
         (item, stranger)
         for item in items
         if item.kind is not Kind.COMPANION
         for stranger in strangers
-        if armid.key(stranger.vm_id) in observed.machines
+        if arm_ids.key(stranger.vm_id) in observed.machines
         and on_port(item, replace(a_grant(), vm_id=stranger.vm_id, port=stranger.port), observed)
         and meet(item.path.sources, stranger.sources)
     ] == []
@@ -295,8 +297,8 @@ def test_no_removal_touches_what_somebody_elses_request_holds(world, switch):
 def test_a_plan_that_was_carried_out_leaves_nothing_to_remove(world, switch):
     """Planning twice removes once."""
     observed, live, stones = world
-    items = plan(observed, live, stones, now=NOON, remove_orphans=switch)
-    after = plan(applied(observed, items), live, stones, now=NOON, remove_orphans=switch)
+    items = make_plan(observed, live, stones, now=NOON, remove_orphans=switch)
+    after = make_plan(applied(observed, items), live, stones, now=NOON, remove_orphans=switch)
 
     assert removals(after) == []
 
@@ -306,9 +308,11 @@ def test_after_its_end_no_plan_leaves_a_proven_path_open_without_a_reason(world)
     """What is settled and proved goes, unless an open grant or a stranger needs it."""
     observed, live, stones = world
     known = [*live, *stones]
-    items = plan(observed, live, stones, now=NOON, remove_orphans=False)
+    items = make_plan(observed, live, stones, now=NOON, remove_orphans=False)
     told = {item.path.id for item in items if item.path is not None}
-    everything = plan(observed, [], [], now=NOON, remove_orphans=True)  # each JIT rule, as orphan
+    everything = make_plan(
+        observed, [], [], now=NOON, remove_orphans=True
+    )  # each JIT rule, as orphan
     settled = [(item, item.path.id) for item in everything if item.path is not None]
 
     assert [
@@ -340,7 +344,7 @@ def recorded_or_exact(item, grant, observed):
 def test_each_rule_becomes_one_item_at_most(world):
     """Nobody is told two things about one rule."""
     observed, live, stones = world
-    items = plan(observed, live, stones, now=NOON, remove_orphans=False)
+    items = make_plan(observed, live, stones, now=NOON, remove_orphans=False)
     ids = [item.path.id for item in items if item.path is not None]
 
     assert len(ids) == len(set(ids))
@@ -373,7 +377,7 @@ def test_a_look_at_a_sifted_nsg_shows_the_same(data, others, own):
     """Rules that certainly do not concern a VM port change nothing about it."""
     grant, rules = data.draw(grants(0))
     observed = seen(*others, *own, nats=[nat()])
-    view = observed.machines[armid.key(VM_ID)]
+    view = observed.machines[arm_ids.key(VM_ID)]
     grant = replace(grant, vm_id=VM_ID, rules=rules)
 
-    assert paths.look(grant, Sieve().narrowed(view, grant.port)) == paths.look(grant, view)
+    assert effective.look(grant, Sieve().narrowed(view, grant.port)) == effective.look(grant, view)

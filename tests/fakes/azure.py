@@ -13,10 +13,10 @@ from typing import Any
 from azure.core.credentials import AccessToken
 
 from jit.gateways.arm import ThinArm
-from jit.gateways.jit_policies import DefenderPolicies
+from jit.gateways.defender import DefenderPolicies
 from jit.gateways.network import AzureNetwork
 from jit.interfaces import Arm, JitPolicies, Network
-from jit.observer import Observer
+from jit.observer.subscription import Observer
 from local.azure.transport import SimulatorTransport
 from tests.fakes.calls import Calls, Counted
 from tests.local.azure.sim import HOST, Sim

@@ -16,7 +16,7 @@ from datetime import datetime
 from itertools import islice
 
 from jit.domain.errors import Defect, StateConflict
-from jit.interfaces import Op, Page, Row, Verb, Where
+from jit.storage.table import Op, Page, Row, Verb, Where
 from tests.fakes.calls import Calls
 
 PAGE = 1000

@@ -6,7 +6,7 @@ from contextlib import contextmanager
 
 import pytest
 
-from jit.gateways.identity import ManagedIdentity
+from jit.gateways.managed_identity import ManagedIdentity
 from local.azure.server import Server
 from local.children import Children
 from tests.fakes.azure import SimulatedAzure

@@ -2,15 +2,7 @@
 
 from typing import Any
 
-from jit.domain.errors import (
-    Busy,
-    Gone,
-    PermissionLost,
-    Refused,
-    StateConflict,
-    Throttled,
-    Unknown,
-)
+from jit.domain.errors import Busy, Gone, PermissionLost, Refused, StateConflict, Throttled, Unknown
 
 REFUSALS: list[tuple[int, str, type[Exception]]] = [
     (400, "InvalidRequestFormat", Refused),

@@ -8,10 +8,10 @@ from azure.data.tables import TableClient
 from azure.storage.queue import QueueClient
 
 from jit.domain.errors import Defect, Unavailable, Unknown
-from jit.gateways import queues, tables
-from jit.gateways.queues import StorageQueues
-from jit.gateways.tables import StorageTable
-from jit.interfaces import Op, Row, Verb, Where
+from jit.gateways import queue_storage, table_storage
+from jit.gateways.queue_storage import StorageQueues
+from jit.gateways.table_storage import StorageTable
+from jit.storage.table import Op, Row, Verb, Where
 from tests.gateways.wires import PAGE_OF_A_PROXY, Wire, answers, lost_after, refused, silent
 
 NOWHERE = (
@@ -144,7 +144,7 @@ def test_the_table_client_waits_for_seconds_only():
     """The SDK repeats a few times; minutes are the queue's."""
     wire = Wire(*[answers(503)] * 20)
     with pytest.raises(Unavailable):
-        a_table(wire, **tables.TIMING).get("p", "k")
+        a_table(wire, **table_storage.TIMING).get("p", "k")
 
     assert len(wire.sent) == 3
     assert sum(wire.slept) < 10
@@ -193,7 +193,7 @@ def test_the_queue_client_waits_for_seconds_only():
     """At the SDK's own pace one lost message would hold a function for over a minute."""
     wire = Wire(*[answers(503)] * 20)
     with pytest.raises(Unavailable):
-        some_queues(wire, **queues.TIMING).send("jit-policy", "x")
+        some_queues(wire, **queue_storage.TIMING).send("jit-policy", "x")
 
     assert len(wire.sent) == 3
     assert sum(wire.slept) < 10

@@ -11,16 +11,18 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from ipaddress import ip_network
 
-from jit.domain import lifetime
-from jit.domain.model import CloseReason, Grant, Network, Status, Via
+from jit.domain.grants import lifetime
+from jit.domain.model.grant import CloseReason, Grant, Status
+from jit.domain.model.machine import Via
+from jit.domain.values.prefixes import Prefix
+from tests.builders.bodies import NOW
+from tests.builders.firewalls import FIREWALL_ID
+from tests.builders.grants import MINUTE, a_grant
 from tests.domain.azure_model import Azure
 from tests.domain.azure_worker import Broker
-from tests.domain.bodies import NOW
-from tests.domain.firewalls import FIREWALL_ID
-from tests.domain.grants import MINUTE, a_grant
 from tests.machine.orders import Leaving, Plot
 
-SOURCES: tuple[Network, ...] = tuple(
+SOURCES: tuple[Prefix, ...] = tuple(
     ip_network(f"203.0.113.{number}/32") for number in (7, 8, 9, 10)
 )
 """By index; the last one is nobody's."""
@@ -66,9 +68,9 @@ class Stage:
     via: Via
     violations: list[str] = field(default_factory=list)
     cuts: dict[str, datetime] = field(default_factory=dict)
-    late: dict[Network, datetime] = field(default_factory=dict)
+    late: dict[Prefix, datetime] = field(default_factory=dict)
     handed: dict[str, datetime] = field(default_factory=dict)
-    stranger: tuple[Network, datetime, datetime] | None = None
+    stranger: tuple[Prefix, datetime, datetime] | None = None
 
     def __post_init__(self) -> None:
         """Begin with an empty port."""
@@ -174,7 +176,7 @@ class Stage:
             return False
         return came <= since <= ends + NOTICED and self.now - since <= NOTICED
 
-    def _welcome(self, source: Network) -> None:
+    def _welcome(self, source: Prefix) -> None:
         """Whoever can come in has a grant, or had one until just now."""
         may = any(g.wants_path and source in g.sources for g in self.broker.grants.values())
         theirs = self.stranger is not None and self.stranger[0] == source
@@ -205,7 +207,7 @@ class Stage:
         if self.azure.doors(PORT) or self.azure.companions:
             self._broken("something is left open")
 
-    def _lets_in(self, source: Network) -> bool:
+    def _lets_in(self, source: Prefix) -> bool:
         return self.azure.lets_in(source, PORT)
 
     def _clock(self, instant: datetime) -> str:

@@ -11,7 +11,7 @@ from itertools import chain, islice
 
 import pytest
 
-from jit.domain.model import Via
+from jit.domain.model.machine import Via
 from tests.machine.orders import plots, with_a_death, with_a_stranger
 from tests.machine.stage import Stage
 

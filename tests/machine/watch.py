@@ -10,7 +10,7 @@ from __future__ import annotations
 from dataclasses import replace
 from datetime import datetime, timedelta
 
-from jit.domain.model import Grant
+from jit.domain.model.grant import Grant
 from local.azure import ids
 from local.azure.jit_access import Access
 from tests.crash import promises

@@ -39,7 +39,7 @@ MUTANTS = (
     Mutant(
         name="the call before the write",
         promise="P2",
-        path="jit/broker/worker.py",
+        path="jit/broker/policy_worker/worker.py",
         was="        state.save(self._store, {grant.id: grant for grant in step.grants}, chosen)\n",
         becomes=(
             "        self._act(step, world, state)\n"
@@ -55,7 +55,7 @@ MUTANTS = (
     Mutant(
         name="the end is fixed after the call",
         promise="P2",
-        path="jit/domain/claiming.py",
+        path="jit/domain/grants/admission.py",
         was="        expires_at=end,\n",
         becomes="        expires_at=None,\n",
         caught_by=(
@@ -63,18 +63,18 @@ MUTANTS = (
                 "tests/broker/test_crashes.py",
                 "test_the_end_of_a_path_is_durable_before_its_beginning",
             ),
-            law("tests/broker/test_worker.py", "test_a_path_is_closed_after_its_end"),
+            law("tests/broker/policy_worker/test_worker.py", "test_a_path_is_closed_after_its_end"),
         ),
     ),
     Mutant(
         name="nothing is decided again at opening",
         promise="P1",
-        path="jit/domain/claiming.py",
+        path="jit/domain/grants/admission.py",
         was="    if why_not:\n",
         becomes="    if why_not and grant.attempts:\n",
         caught_by=(
             law(
-                "tests/broker/test_accept.py",
+                "tests/broker/requests/test_accept.py",
                 "test_what_the_inventory_allows_and_azure_does_not_is_denied_at_opening",
             ),
         ),
@@ -82,31 +82,31 @@ MUTANTS = (
     Mutant(
         name="a row is replaced whatever it holds by now",
         promise="P3",
-        path="jit/gateways/tables.py",
+        path="jit/gateways/table_storage.py",
         was='    return {"etag": row.etag, "match_condition": MatchConditions.IfNotModified}\n',
         becomes='    return {"etag": "*", "match_condition": MatchConditions.IfPresent}\n',
-        caught_by=(law("tests/gateways/test_tables.py", "test_a_lost_etag_is_a_conflict"),),
+        caught_by=(law("tests/gateways/test_table_storage.py", "test_a_lost_etag_is_a_conflict"),),
     ),
     Mutant(
         name="somebody else's lease is ignored",
         promise="P3",
-        path="jit/broker/turns.py",
+        path="jit/broker/locks.py",
         was='            if row.values.get("Owner") and not _aged(row):\n',
         becomes='            if row.values.get("Owner") and False:\n',
         caught_by=(
-            law("tests/broker/test_turns.py", "test_a_policy_is_claimed_once"),
-            law("tests/broker/test_turns.py", "test_a_lease_holds_to_its_end"),
+            law("tests/broker/test_locks.py", "test_a_policy_is_claimed_once"),
+            law("tests/broker/test_locks.py", "test_a_lease_holds_to_its_end"),
         ),
     ),
     Mutant(
         name="without a message nothing is finished",
         promise="P3",
-        path="jit/broker/reconcile.py",
+        path="jit/broker/reconcile/run.py",
         was='        self._wake(str(row.values["Policy"]) for row in self.store.due(subscription, now))\n',
         becomes="        self._wake(())\n",
         caught_by=(
             law(
-                "tests/broker/test_reconcile.py",
+                "tests/broker/reconcile/test_run.py",
                 "test_a_tick_wakes_each_policy_with_something_due_once",
             ),
         ),
@@ -114,12 +114,12 @@ MUTANTS = (
     Mutant(
         name="absence is taken for closed",
         promise="P2",
-        path="jit/domain/closing.py",
+        path="jit/domain/grants/closing.py",
         was="    if not written.may_appear(grant, now):\n",
         becomes="    if written is not None:\n",
         caught_by=(
             law(
-                "tests/domain/test_closing.py",
+                "tests/domain/grants/test_closing.py",
                 "test_absence_counts_only_once_presence_was_possible",
             ),
         ),
@@ -127,12 +127,12 @@ MUTANTS = (
     Mutant(
         name="a leftover is taken for the rule that was asked for",
         promise="P2",
-        path="jit/domain/written.py",
+        path="jit/domain/grants/rule_evidence.py",
         was="    new = [rule for rule in own if mark(rule) not in grant.before]\n",
         becomes="    new = list(own)\n",
         caught_by=(
             law(
-                "tests/domain/test_written.py",
+                "tests/domain/grants/test_rule_evidence.py",
                 "test_a_rule_that_was_there_before_says_nothing_of_the_initiate",
             ),
         ),
@@ -140,7 +140,7 @@ MUTANTS = (
     Mutant(
         name="what may not be read is taken for gone",
         promise="P2",
-        path="jit/gateways/azure_errors.py",
+        path="jit/gateways/arm_errors.py",
         was="    kind = {401: PermissionLost, 403: PermissionLost, 404: Gone}.get(status, Refused)\n",
         becomes="    kind = {401: Gone, 403: Gone, 404: Gone}.get(status, Refused)\n",
         caught_by=(
@@ -151,21 +151,24 @@ MUTANTS = (
     Mutant(
         name="a firewall that is updating counts as open",
         promise="P4",
-        path="jit/domain/paths.py",
+        path="jit/domain/paths/effective.py",
         was='    return "" if firewall.settled else f"firewall {_name(firewall.id)} is being updated"\n',
         becomes='    return ""\n',
         caught_by=(
             law(
-                "tests/broker/test_worker.py",
+                "tests/broker/policy_worker/test_worker.py",
                 "test_a_firewall_vm_is_not_open_before_the_firewall_is_updated",
             ),
-            law("tests/domain/test_paths.py", "test_a_firewall_that_has_not_succeeded_is_unclear"),
+            law(
+                "tests/domain/paths/test_effective.py",
+                "test_a_firewall_that_has_not_succeeded_is_unclear",
+            ),
         ),
     ),
     Mutant(
         name="the NSG is judged for the person and not for the firewall",
         promise="P4",
-        path="jit/domain/paths.py",
+        path="jit/domain/paths/effective.py",
         was=(
             "    verdict = _verdict(view, nic, sources, grant, public=False)\n"
             '    return verdict if verdict is not None else ("", {})\n'
@@ -176,7 +179,7 @@ MUTANTS = (
         ),
         caught_by=(
             law(
-                "tests/domain/test_paths.py",
+                "tests/domain/paths/test_effective.py",
                 "test_defenders_own_allow_rule_does_not_help_behind_a_firewall",
             ),
         ),
@@ -184,7 +187,7 @@ MUTANTS = (
     Mutant(
         name="a name like Defender's is taken for proof",
         promise="P5",
-        path="jit/domain/ownership.py",
+        path="jit/domain/reconcile/rule_owners.py",
         was=("        asked = self.asked(grant)\n        return touches(rule, grant) and any(\n"),
         becomes=(
             "        asked = self.asked(grant)\n        return rule.leads_to(grant.port) or any(\n"
@@ -199,7 +202,7 @@ MUTANTS = (
     Mutant(
         name="a mark that we never stored is taken for ours",
         promise="P5",
-        path="jit/domain/world.py",
+        path="jit/domain/grants/policy_view.py",
         was=(
             "        return entry.initiate_id is None"
             " or entry.initiate_id not in self.world.known\n"
@@ -207,7 +210,7 @@ MUTANTS = (
         becomes="        return entry.initiate_id is None\n",
         caught_by=(
             law(
-                "tests/domain/test_controller.py",
+                "tests/domain/grants/test_step.py",
                 "test_a_mark_that_the_broker_does_not_know_is_a_strangers",
             ),
         ),
@@ -215,12 +218,12 @@ MUTANTS = (
     Mutant(
         name="requests of others do not hold a rule",
         promise="P5",
-        path="jit/broker/actions.py",
+        path="jit/broker/azure_changes.py",
         was="        return [rule for rule in rules if not _held(rule, found)]\n",
         becomes="        return [rule for rule in rules if found is not None]\n",
         caught_by=(
             law(
-                "tests/broker/test_actions.py",
+                "tests/broker/test_azure_changes.py",
                 "test_a_rule_that_a_request_made_meanwhile_may_rest_on_is_not_removed",
             ),
         ),
@@ -241,16 +244,16 @@ MUTANTS = (
     Mutant(
         name="the newcomer's sources alone are asked for",
         promise="P6",
-        path="jit/domain/sharing.py",
+        path="jit/domain/grants/shared_port.py",
         was="    return Wanted(union(live), end)\n",
         becomes="    return Wanted(union(live[-1:]), end)\n",
         caught_by=(
             law(
-                "tests/domain/test_sharing.py",
+                "tests/domain/grants/test_shared_port.py",
                 "test_exactly_the_sources_of_those_who_need_a_path_are_asked_for",
             ),
             law(
-                "tests/broker/test_worker.py",
+                "tests/broker/policy_worker/test_worker.py",
                 "test_a_second_person_joins_without_hurting_the_first",
             ),
         ),
@@ -258,12 +261,12 @@ MUTANTS = (
     Mutant(
         name="a request of somebody else is superseded",
         promise="P6",
-        path="jit/domain/asking.py",
+        path="jit/domain/grants/initiate.py",
         was="    if current is not None and context.foreign(current):\n",
         becomes="    if current is not None and context.foreign(current) and not live:\n",
         caught_by=(
             law(
-                "tests/domain/test_controller.py",
+                "tests/domain/grants/test_step.py",
                 "test_a_strangers_request_from_the_same_place_is_joined",
             ),
         ),
@@ -271,13 +274,16 @@ MUTANTS = (
     Mutant(
         name="several sources are asked for as one wide prefix",
         promise="P7",
-        path="jit/broker/actions.py",
+        path="jit/broker/azure_changes.py",
         was="    texts = [_prefix(source) for source in ask.sources]\n",
         becomes='    texts = [_prefix(s) for s in ask.sources][:1] if len(ask.sources) < 2 else ["*"]\n',
         caught_by=(
-            law("tests/broker/test_actions.py", "test_an_initiate_names_the_sources_and_no_others"),
             law(
-                "tests/broker/test_worker.py",
+                "tests/broker/test_azure_changes.py",
+                "test_an_initiate_names_the_sources_and_no_others",
+            ),
+            law(
+                "tests/broker/policy_worker/test_worker.py",
                 "test_a_second_person_joins_without_hurting_the_first",
             ),
         ),
@@ -285,12 +291,12 @@ MUTANTS = (
     Mutant(
         name="a path wider than asked is left open",
         promise="P7",
-        path="jit/domain/excess.py",
+        path="jit/domain/grants/widened.py",
         was="    if entry is not None:\n",
         becomes="    if entry is not None and not entry.sources:\n",
         caught_by=(
             law(
-                "tests/domain/test_excess.py",
+                "tests/domain/grants/test_widened.py",
                 "test_an_entry_that_lists_more_than_was_asked_closes_the_grant",
             ),
         ),
@@ -298,12 +304,12 @@ MUTANTS = (
     Mutant(
         name="the same key makes a second request",
         promise="P8",
-        path="jit/broker/idempotency.py",
+        path="jit/storage/idempotency_keys.py",
         was='        return Slot(str(there.values["RequestId"]), there, repeated=True)\n',
         becomes='        return Slot(str(row.values["RequestId"]), there, repeated=False)\n',
         caught_by=(
             law(
-                "tests/broker/test_idempotency.py",
+                "tests/storage/test_idempotency_keys.py",
                 "test_the_same_key_with_the_same_body_is_the_same_request",
             ),
         ),
@@ -311,12 +317,12 @@ MUTANTS = (
     Mutant(
         name="the same key with another body is answered",
         promise="P8",
-        path="jit/broker/idempotency.py",
+        path="jit/storage/idempotency_keys.py",
         was='        if there.values["BodyHash"] != digest:\n            detail',
         becomes='        if there.values["BodyHash"] == "":\n            detail',
         caught_by=(
             law(
-                "tests/broker/test_idempotency.py",
+                "tests/storage/test_idempotency_keys.py",
                 "test_the_same_key_with_another_body_is_a_conflict",
             ),
         ),
@@ -324,11 +330,14 @@ MUTANTS = (
     Mutant(
         name="a change without its audit row",
         promise="P9",
-        path="jit/broker/passes.py",
+        path="jit/broker/policy_worker/pass_state.py",
         was="        events = transitions(before, after, now=self.now)\n",
         becomes="        events = transitions(before, before, now=self.now)\n",
         caught_by=(
-            law("tests/broker/test_passes.py", "test_a_change_and_its_trail_are_stored_together"),
+            law(
+                "tests/broker/policy_worker/test_pass_state.py",
+                "test_a_change_and_its_trail_are_stored_together",
+            ),
         ),
     ),
 )

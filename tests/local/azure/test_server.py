@@ -12,11 +12,7 @@ from typing import Any
 import pytest
 
 from local.azure.server import Server
-from tests.local.azure.sim import (
-    DB01,
-    WEB01,
-    rule,
-)
+from tests.local.azure.sim import DB01, WEB01, rule
 
 
 @pytest.fixture

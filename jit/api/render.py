@@ -1,0 +1,109 @@
+"""What requests, grants and virtual machines look like from outside: the contract's shapes."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from datetime import datetime
+from typing import TYPE_CHECKING, Any
+
+from jit.domain.errors import Violation
+from jit.domain.model.grant import Grant, Status
+from jit.domain.model.machine import PortRule, VirtualMachine
+from jit.domain.model.request import Decision
+from jit.domain.values import arm_ids
+from jit.domain.values.times import format_duration, format_instant
+
+if TYPE_CHECKING:  # whoever renders a request has loaded it already
+    from jit.storage.stored import Whole
+
+
+def request(whole: Whole) -> dict[str, Any]:
+    """Return a request as the contract shows it."""
+    asked = whole.request
+    ends = [grant.expires_at for grant in whole.grants if grant.expires_at]
+    doc: dict[str, Any] = {
+        "id": asked.id,
+        "status": whole.status.value,
+        "requester": {"id": asked.requester.id, "name": asked.requester.name},
+        "justification": asked.justification,
+        "createdAt": format_instant(asked.created_at),
+        "startsAt": format_instant(asked.starts_at),
+        "expiresAt": format_instant(max(ends)) if ends else None,
+        "duration": format_duration(asked.duration),
+        "grants": [grant(item) for item in whole.grants],
+        "decision": decision(asked.decision),
+    }
+    if asked.ticket is not None:
+        doc["ticket"] = {"system": asked.ticket.system, "id": asked.ticket.id}
+    return doc
+
+
+def grant(item: Grant) -> dict[str, Any]:
+    """Return a grant as the contract shows it."""
+    link = item.connection if item.status in {Status.OPEN, Status.CLOSING} else None
+    return {
+        "id": item.id,
+        "virtualMachineId": item.vm_id,
+        "port": item.port,
+        "protocol": item.protocol,
+        "sources": [str(source) for source in item.sources],
+        "status": item.status.value,
+        "startsAt": format_instant(item.starts_at),
+        "expiresAt": _when(item.expires_at),
+        "handoverAt": _when(item.handover_at),
+        "openedAt": _when(item.opened_at),
+        "closedAt": _when(item.closed_at),
+        "closeReason": item.close_reason.value if item.close_reason else None,
+        "connection": {
+            "via": link.via.value,
+            "address": link.address,
+            "port": link.port,
+            "command": link.command,
+        }
+        if link is not None and item.status is Status.OPEN
+        else None,
+        # NSG changes affect new flows only (Learn, "Network security groups"); what a removed
+        # DNAT rule does to open sessions is not documented, so the worse case is told.
+        "sessionsMayContinue": True,
+        "note": item.note,
+    }
+
+
+def _when(moment: datetime | None) -> str | None:
+    return format_instant(moment) if moment is not None else None
+
+
+def machine(vm: VirtualMachine, grants: Iterable[Grant]) -> dict[str, Any]:
+    """Return a virtual machine as the contract shows it."""
+    return {
+        "id": vm.id,
+        "name": vm.name,
+        "subscription": arm_ids.subscription(vm.id),
+        "location": vm.location,
+        "status": vm.support.value,
+        "reasons": list(vm.reasons),
+        "via": vm.via.value,
+        "ports": [_port(rule) for rule in vm.ports],
+        "grants": [grant(item) for item in grants],
+        "warnings": [{"code": w.code, "detail": w.detail} for w in vm.warnings],
+    }
+
+
+def _port(rule: PortRule) -> dict[str, Any]:
+    return {
+        "number": rule.number,
+        "protocol": rule.protocol,
+        "allowedSources": list(rule.allowed_sources),
+        "maxDuration": format_duration(rule.max_duration),
+    }
+
+
+def decision(made: Decision) -> dict[str, Any]:
+    """Return a decision as the contract shows it."""
+    errors = violations(made.errors)
+    return {"allowed": made.allowed, "rule": made.rule, "errors": errors}
+
+
+def violations(found: Sequence[Violation]) -> list[dict[str, str]]:
+    """Return violations as the contract writes them."""
+    return [{"pointer": v.pointer, "code": v.code, "detail": v.detail} for v in found]

@@ -1,0 +1,260 @@
+"""
+What the worker does to Azure: initiate, companion rules, removals.
+
+Each action reports what it knows afterwards; none decides. A batch that Azure refuses is retried
+in halves down to one VM port, so that only the one at fault fails.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import timedelta
+from functools import partial
+from ipaddress import IPv4Network
+
+from jit import telemetry
+from jit.broker.locks import Turns
+from jit.domain.azure import arm_json, defender_requests, firewall
+from jit.domain.errors import (
+    BrokerError,
+    Busy,
+    PermissionLost,
+    Refused,
+    StateConflict,
+    Throttled,
+    Unavailable,
+)
+from jit.domain.grants.companions import Companion
+from jit.domain.grants.initiate import Ask
+from jit.domain.paths.rules import PathRule, letting_in, readable
+from jit.domain.values import arm_ids
+from jit.domain.values.prefixes import Prefix
+from jit.domain.values.times import format_instant
+from jit.interfaces import JitPolicies, Network
+
+VmPort = tuple[str, int]
+"""Key of a VM and a port."""
+
+
+@dataclass(slots=True)
+class Outcome:
+    """
+    What became of an initiate.
+
+    Attributes:
+        answered: VM ports that Azure accepted (202).
+        refused: VM ports that Azure refused for good, with its code.
+        untaken: VM ports that Azure put off by its answer: nothing of them is on its way.
+        wait: How long to stay away, if Azure asked for it or did not answer.
+        note: Why, for people.
+        forbidden: Azure's code where the broker's identity may not open something.
+    """
+
+    answered: set[VmPort] = field(default_factory=set)
+    refused: dict[VmPort, str] = field(default_factory=dict)
+    untaken: set[VmPort] = field(default_factory=set)
+    wait: timedelta | None = None
+    note: str = ""
+    forbidden: str = ""
+
+
+class Actions:
+    """Calls Azure on behalf of the worker."""
+
+    def __init__(
+        self, policies: Callable[[], JitPolicies], network: Callable[[], Network], turns: Turns
+    ) -> None:
+        """The clients are built when first needed."""
+        self._policies = policies
+        self._network = network
+        self._turns = turns
+
+    def initiate(
+        self,
+        policy_id: str,
+        asks: Sequence[Ask],
+        justification: str,
+        holds: Callable[[], bool],
+    ) -> Outcome:
+        """
+        Ask Defender for all of *asks* in one call; in halves where it refuses them together.
+
+        Halves take time: before each, *holds* tells whether the policy is still this pass's.
+
+        Raises:
+            StateConflict: It is not.
+        """
+        outcome = Outcome()
+        parts = [list(asks)]
+        while parts:
+            if not holds():
+                raise StateConflict("the pass took too long: another one has taken over")
+            part = parts.pop(0)
+            error = self._initiate(policy_id, part, justification, outcome)
+            if error is not None and len(part) > 1:
+                middle = len(part) // 2
+                parts[:0] = [part[:middle], part[middle:]]
+            elif error is not None:
+                _refuse(policy_id, part[0], error, outcome)
+        if outcome.forbidden:
+            telemetry.alert("permission.lost", policy_id=policy_id, code=outcome.forbidden)
+        return outcome
+
+    def _initiate(
+        self, policy_id: str, asks: Sequence[Ask], justification: str, outcome: Outcome
+    ) -> Refused | None:
+        """Ask once; return why Azure refused it for good, if it did."""
+        try:
+            self._policies().initiate(policy_id, initiate_body(asks, justification))
+        except Unavailable as error:
+            outcome.wait = timedelta(seconds=error.retry_after_seconds)
+            outcome.note = str(error)
+            if isinstance(error, Throttled | Busy):
+                outcome.untaken.update(vm_port(ask) for ask in asks)
+        except Refused as error:
+            return error
+        else:
+            outcome.answered.update(vm_port(ask) for ask in asks)
+        return None
+
+    def add_companions(self, wishes: Iterable[Companion]) -> list[BrokerError]:
+        """Create companion rules; a rule that is there already is simply written again."""
+        return _tried(
+            ("companion.added", "companion.postponed"),
+            [(w.rule_id, partial(self._network().put_rule, w.rule_id, w.body)) for w in wishes],
+        )
+
+    def remove_rules(self, rule_ids: Iterable[str]) -> list[BrokerError]:
+        """Delete single NSG rules."""
+        return _tried(
+            ("rule.removed", "rule.postponed"),
+            [(r, partial(self._network().delete_rule, r)) for r in rule_ids],
+        )
+
+    def remove_nat_rules(self, rules: Sequence[PathRule]) -> list[BrokerError]:
+        """Remove NAT rules, all of one firewall in one PUT."""
+        by_firewall: dict[str, set[tuple[str, str]]] = {}
+        ids: dict[str, str] = {}
+        for rule in rules:
+            ids[arm_ids.key(rule.holder_id)] = rule.holder_id
+            pair = (rule.collection or "", rule.name)
+            by_firewall.setdefault(arm_ids.key(rule.holder_id), set()).add(pair)
+        return _tried(
+            ("nat_rules.removed", "nat_rules.postponed"),
+            [(ids[k], partial(self._put, ids[k], doomed)) for k, doomed in by_firewall.items()],
+        )
+
+    def _put(self, firewall_id: str, doomed: set[tuple[str, str]]) -> None:
+        """GET, only from ``Succeeded``, take out what is ours, PUT under the ETag just read."""
+        body = self._network().firewall(firewall_id)
+        etag = arm_json.etag(body)
+        if arm_json.provisioning_state(body) != "Succeeded" or not etag:
+            raise StateConflict("the firewall is being updated")
+        changed = firewall.without_rules(body, doomed)
+        if changed == body:
+            return
+        digest = firewall.foreign_digest(body)
+        self._turns.note_operation(firewall_id, url="", foreign=digest)
+        url = self._network().put_firewall(firewall_id, changed, etag=etag)
+        self._turns.note_operation(firewall_id, url=url, foreign=digest)
+
+    def still_removable(
+        self, policy_id: str, rules: Sequence[PathRule], known: frozenset[str]
+    ) -> list[PathRule]:
+        """Read Defender's requests once more and keep the rules that no stranger needs."""
+        if not rules:
+            return []
+        policy = self._policies().get(policy_id)
+        found = [item for item in defender_requests.read(policy) if item.initiate_id not in known]
+        return [rule for rule in rules if not _held(rule, found)]
+
+
+def _held(rule: PathRule, found: Sequence[defender_requests.Entry]) -> bool:
+    """Whether a stranger's request that Defender counts as active may rest on *rule*."""
+    return any(
+        entry.active and _shares(rule, entry)
+        for entry in defender_requests.of_port(found, rule.vm_id, rule.port)
+    )
+
+
+def _shares(rule: PathRule, entry: defender_requests.Entry) -> bool:
+    """Whether *entry* may need *rule*: what is listed without its sources may be for anybody."""
+    networks = readable(entry.sources)
+    unclear = not networks or len(networks) < len(entry.sources)
+    return unclear or bool(letting_in((rule,), networks))
+
+
+def _tried(
+    names: tuple[str, str], acts: Iterable[tuple[str, Callable[[], None]]]
+) -> list[BrokerError]:
+    """
+    Do each act; one that fails does not stop the others, and is looked at again later.
+
+    *names* are the events of an act that was done, and of one that was not.
+    """
+    done, postponed = names
+    errors: list[BrokerError] = []
+    lost: list[tuple[str, str]] = []
+    for resource_id, act in acts:
+        try:
+            act()
+        except PermissionLost as error:
+            lost.append((resource_id, error.code))
+            errors.append(error)
+        except (Unavailable, Refused) as error:
+            telemetry.warning(postponed, resource_id=resource_id)
+            errors.append(error)
+        else:
+            telemetry.event(done, resource_id=resource_id)
+    if lost:
+        resource_id, code = lost[0]
+        telemetry.alert("permission.lost", resource_id=resource_id, code=code, count=len(lost))
+    return errors
+
+
+def vm_port(ask: Ask) -> VmPort:
+    """Return the key of what is asked for."""
+    return arm_ids.key(ask.vm_id), ask.port
+
+
+def _refuse(policy_id: str, ask: Ask, error: Refused, outcome: Outcome) -> None:
+    """Note that one VM port was refused alone."""
+    code = error.code or str(error.azure_status)
+    telemetry.warning("initiate.refused", policy_id=policy_id, vm_id=ask.vm_id, code=error.code)
+    outcome.refused[vm_port(ask)] = code
+    if isinstance(error, PermissionLost):  # one VM's may be missing: no reason to stop
+        outcome.forbidden = code
+
+
+def initiate_body(asks: Sequence[Ask], justification: str) -> Mapping[str, object]:
+    """
+    Return the body of an initiate.
+
+    Several sources go as a list, which the service takes and the published contract lacks
+    (https://github.com/Azure/azure-rest-api-specs/issues/32158).
+    """
+    machines: dict[str, list[Mapping[str, object]]] = {}
+    ids = {arm_ids.key(ask.vm_id): ask.vm_id for ask in asks}
+    for ask in asks:
+        machines.setdefault(arm_ids.key(ask.vm_id), []).append(_port(ask))
+    return {
+        "virtualMachines": [{"id": ids[key], "ports": ports} for key, ports in machines.items()],
+        "justification": justification,
+    }
+
+
+def _port(ask: Ask) -> Mapping[str, object]:
+    texts = [_prefix(source) for source in ask.sources]
+    where: Mapping[str, object] = (
+        {"allowedSourceAddressPrefix": texts[0]}
+        if len(texts) == 1
+        else {"allowedSourceAddressPrefixes": texts}
+    )
+    return {"number": ask.port, "endTimeUtc": format_instant(ask.until), **where}
+
+
+def _prefix(source: Prefix) -> str:
+    """Write a lone address without its length, as Defender's own examples do."""
+    full = 32 if isinstance(source, IPv4Network) else 128
+    return str(source.network_address) if source.prefixlen == full else str(source)

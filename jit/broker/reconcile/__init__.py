@@ -1,0 +1,1 @@
+"""The comparison of one subscription, and the timers."""

@@ -1,0 +1,266 @@
+"""
+All rules of a subscription against all its grants: look, plan, act.
+
+Rules are observed first and grants read second: a grant is durable before any of its rules. What
+concerns unfinished grants is left to their policy's worker, which is told to look at once. What
+closed grants left behind is removed by ``leftovers``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime
+
+from jit import messages, telemetry
+from jit.broker.azure_changes import Actions
+from jit.broker.locks import Turns
+from jit.broker.reconcile.comparison import Comparison, compare
+from jit.broker.reconcile.leftovers import Leftovers
+from jit.broker.reconcile.report import say
+from jit.broker.reconcile.rounds import Round, Rounds
+from jit.domain.audit.event import transitions
+from jit.domain.errors import BrokerError, PermissionLost, Refused, StateConflict, Unavailable
+from jit.domain.grants import lifetime
+from jit.domain.model.grant import CloseReason, Grant
+from jit.domain.model.machine import VirtualMachine
+from jit.domain.reconcile.observation import Observed, observe_lists
+from jit.domain.reconcile.plan_item import Action, Item, Kind
+from jit.domain.values import arm_ids
+from jit.interfaces import Queues
+from jit.observer.subscription import Observer
+from jit.storage import records
+from jit.storage.audit_chain import Drainer
+from jit.storage.idempotency_keys import Idempotency
+from jit.storage.store import Store
+
+DROPPED = 500
+"""Tombstones dropped in one run."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Reconciler:
+    """
+    Compares rules with grants, a subscription at a time.
+
+    Attributes:
+        queues: Built when first called: its SDK is slow.
+        remove_orphans: Whether rules that no grant accounts for may be removed.
+    """
+
+    store: Store
+    observer: Observer
+    actions: Actions
+    turns: Turns
+    queues: Callable[[], Queues]
+    drainer: Drainer
+    idempotency: Idempotency
+    remove_orphans: bool = False
+
+    # ---- timers: look and enqueue ------------------------------------------------------------
+
+    def subscriptions(self) -> tuple[str, ...]:
+        """
+        Return the ids of the subscriptions that the broker looks after.
+
+        Where the operator names none, those too that Azure lists no more while grants there are not
+        over: what was opened there still has to end, and somebody has to hear of it.
+        """
+        listed = self.observer.watched()
+        return (*listed, *self._vanished(listed))
+
+    def _vanished(self, listed: Sequence[str]) -> tuple[str, ...]:
+        known = () if self.observer.named else self.store.known()
+        return tuple(it for it in known if it not in listed and self.store.has_grants(it))
+
+    def enqueue_all(self) -> None:
+        """Ask for a comparison of every subscription."""
+        for subscription in self.subscriptions():
+            self.queues().send(messages.RECONCILE, messages.reconcile(subscription))
+
+    def tick(self, *, now: datetime) -> None:
+        """
+        Wake the worker of every policy that has something due: no message is ever needed.
+
+        Azure is not asked where to look, but on the first day: what is due is due, whatever the
+        identity may read.
+        """
+        for subscription in self.observer.named or self.store.known() or self._unknown():
+            self._wake_due(subscription, now)
+
+    def _unknown(self) -> tuple[str, ...]:
+        """Return where to look until something is known: an older version wrote no list."""
+        return self.observer.watched()
+
+    def _wake_due(self, subscription: str, now: datetime) -> None:
+        self._wake(str(row.values["Policy"]) for row in self.store.due(subscription, now))
+
+    def _wake(self, policies: Iterable[str]) -> None:
+        """Send one message a policy."""
+        for policy_id in {arm_ids.key(item): item for item in policies}.values():
+            self.queues().send(messages.POLICY, messages.policy(policy_id))
+
+    # ---- one subscription ----------------------------------------------------------------------
+
+    def dry_run(
+        self, *, now: datetime, subscriptions: Iterable[str] | None = None
+    ) -> tuple[Item, ...]:
+        """
+        Return what a run would do, without doing it; a subscription that cannot be read says so.
+
+        Args:
+            now: Aware, UTC.
+            subscriptions: Those to look at; all that the broker looks after if None.
+
+        Raises:
+            Unavailable: Storage, or the list of subscriptions, could not be read.
+        """
+        names = self.subscriptions() if subscriptions is None else subscriptions
+        return tuple(item for name in names for item in self._planned(name, now))
+
+    def _planned(self, subscription: str, now: datetime) -> Sequence[Item]:
+        try:
+            found, _ = self._observe(subscription, now)
+        except (Unavailable, Refused) as error:
+            telemetry.warning("reconcile.unreadable", subscription=subscription)
+            return [_unreadable(subscription, error)]
+        return self._comparison(subscription, found, now).plan()
+
+    def run(self, subscription: str, *, now: datetime) -> None:
+        """
+        Compare a subscription's rules with its grants, and act on the difference.
+
+        Raises:
+            Unavailable: Azure or storage could not be read; the host brings the message back, and
+                the timer would too.
+        """
+        subscription, listed = subscription.lower(), self.observer.watched()
+        vanished = self._vanished(listed)
+        looked_after = (*listed, *vanished)
+        if subscription not in looked_after:
+            telemetry.warning("reconcile.skipped", subscription=subscription)
+            return
+        if subscription in vanished:
+            telemetry.alert("subscription.vanished", subscription=subscription)
+        self.store.know(subscription)  # whatever Azure answers: what is due there is ticked
+        try:
+            self._compare(subscription, now)
+        finally:
+            self._tidy(subscription, looked_after, now)
+
+    def _compare(self, subscription: str, now: datetime) -> None:
+        """Compare unless another instance is at it just now: its outcome would be the same."""
+        rounds = Rounds(self.store)
+        begun = rounds.begin(subscription)
+        if begun is None:
+            telemetry.event("reconcile.overlapped", subscription=subscription)
+            return
+        told = None
+        try:
+            told = self._compared(subscription, now, rounds, begun)
+        finally:
+            rounds.end(begun, told)
+
+    def _compared(
+        self, subscription: str, now: datetime, rounds: Rounds, begun: Round
+    ) -> frozenset[str] | None:
+        """Observe, plan, act; return what was told, None if nothing could be observed."""
+        try:
+            found, machines = self._observe(subscription, now)
+        except Refused as error:  # repeating it would not help; time still passes for grants
+            telemetry.alert("permission.lost", subscription=subscription, code=error.code)
+            self._wake_due(subscription, now)
+            return None
+        self.store.remember_machines(subscription, machines, complete=True)
+        rounds.renew(begun)
+        comparison = self._comparison(subscription, found, now)
+        items = comparison.plan()
+        told = say(items, comparison, begun.told)
+        self._act(items, comparison)
+        return told
+
+    def _observe(
+        self, subscription: str, now: datetime
+    ) -> tuple[Observed, tuple[VirtualMachine, ...]]:
+        snapshot = self.observer.survey(subscription)
+        machines = self.observer.inventory(snapshot, now=now)
+        return observe_lists(snapshot, machines), machines
+
+    def _comparison(self, subscription: str, found: Observed, now: datetime) -> Comparison:
+        return compare(self.store, subscription, found, now=now, remove_orphans=self.remove_orphans)
+
+    def _act(self, items: Sequence[Item], comparison: Comparison) -> None:
+        leftovers = Leftovers(self.store, self.observer, self.actions, self.turns)
+        leftovers.return_turns(comparison)
+        woken = self._tell(items, comparison)
+        done = leftovers.remove(items, comparison)
+        self._forget(items, comparison)
+        self._wake([*woken, *done.policies, *comparison.due])
+        if done.again is not None:
+            text = messages.reconcile(comparison.subscription)
+            self.queues().send(messages.RECONCILE, text, delay=done.again)
+
+    def _tell(self, items: Iterable[Item], comparison: Comparison) -> list[str]:
+        """Make unfinished grants due that their worker should look at; return their policies."""
+        wanted = {item.grant: item for item in items if item.action is not Action.REPORT}
+        woken: list[str] = []
+        for held in comparison.rows:
+            told = tuple(
+                _told(grant, wanted.get(grant.id), comparison.now) for grant in held.grants
+            )
+            if told == held.grants:
+                continue
+            events = transitions(held.grants, told, now=comparison.now)
+            try:
+                self.store.save([(held, told)], events)
+            except StateConflict:
+                continue  # its worker is at it just now; the next run looks again
+            woken.append(held.grants[0].policy_id)
+        return woken
+
+    # ---- housekeeping --------------------------------------------------------------------------
+
+    def _forget(self, items: Iterable[Item], comparison: Comparison) -> None:
+        """Drop tombstones whose time is over, but not while a rule of theirs still stands."""
+        needed = {item.grant for item in items}
+        stale = [
+            held.row
+            for held in comparison.tombstones
+            if str(held.row.values["Until"]) <= records.stamp(comparison.now)
+            and not any(grant.id in needed for grant in held.grants)
+        ]
+        self.store.drop(stale[:DROPPED])
+
+    def _tidy(self, subscription: str, looked_after: Sequence[str], now: datetime) -> None:
+        """Bring the audit chain up to date; the first does what belongs to no subscription."""
+        self.drainer.drain(subscription, now=now)
+        if subscription == min(looked_after):
+            self._drain_others(looked_after, now)
+            self.idempotency.sweep(now=now)
+
+    def _drain_others(self, looked_after: Sequence[str], now: datetime) -> None:
+        """Bring those chains up to date that no comparison stands for."""
+        given_up = sorted({*self.store.known()}.difference(looked_after))
+        for name in (records.ELSEWHERE, *given_up):
+            self.drainer.drain(name, now=now)
+
+
+def _told(grant: Grant, item: Item | None, now: datetime) -> Grant:
+    """Return *grant* as its item wants it: on its way out, or due."""
+    if item is None or not grant.live:
+        return grant
+    if item.action is Action.CLOSE and grant.wants_path:
+        widened = item.kind is Kind.ALTERED
+        note = f"somebody widened rule {item.rule}" if widened else item.reason
+        return lifetime.begin_closing(grant, CloseReason.FAILED, now, note)
+    return replace(grant, next_check_at=min(grant.next_check_at, now))
+
+
+def _unreadable(subscription: str, error: BrokerError) -> Item:
+    what = "the broker may not read it" if isinstance(error, PermissionLost) else "no answer"
+    return Item(
+        action=Action.REPORT,
+        kind=Kind.MISSING,
+        resource=f"/subscriptions/{subscription}",
+        reason=f"its rules could not be read ({what}): nothing is known about them",
+    )

@@ -1,0 +1,1 @@
+"""Use cases of callers: ask, change, read."""

@@ -1,0 +1,1 @@
+"""Warnings for the owners of virtual machines."""

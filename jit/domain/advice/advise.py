@@ -1,0 +1,117 @@
+"""What the owner of each VM should know, worked out over the lists of a whole subscription."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, replace
+
+from jit.domain.advice import bastions, setup
+from jit.domain.advice.nsg import bastion_warnings, jit_warnings
+from jit.domain.azure import arm_json, firewall, nsg_rules
+from jit.domain.azure.arm_json import Resource
+from jit.domain.azure.nsg_index import Aimed
+from jit.domain.inventory.topology import Snapshot
+from jit.domain.model.machine import Interface, MachineWarning, Support, VirtualMachine
+from jit.domain.values import arm_ids
+from jit.domain.values.prefixes import network
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Scene:
+    """
+    What the VMs of a subscription are judged by.
+
+    Attributes:
+        rules: Of each NSG, by its key.
+        bastions: Prefixes of the Bastions that reach each virtual network, by its key.
+        firewalls: By key.
+        public_ips: By key: the address, or the name where the address is not known.
+        used: By VM, the public IP that its JIT policy names.
+        plan: The warnings about Defender's plan.
+    """
+
+    rules: Mapping[str, Aimed]
+    bastions: Mapping[str, tuple[str, ...]]
+    firewalls: Mapping[str, Resource]
+    public_ips: Mapping[str, str]
+    used: Mapping[str, str]
+    plan: tuple[MachineWarning, ...]
+
+
+def advised(machines: Iterable[VirtualMachine], snapshot: Snapshot) -> tuple[VirtualMachine, ...]:
+    """
+    Return *machines* with their warnings.
+
+    Only a VM with a JIT policy has any, but for Defender's plan, which is told of every VM that
+    just-in-time access could serve. An NSG that is not in the snapshot, or an address that cannot
+    be read, gives no warning: a guess would be worse.
+    """
+    scene = _scene(snapshot)
+    return tuple(
+        replace(vm, warnings=tuple(dict.fromkeys(_warnings(vm, scene)))) for vm in machines
+    )
+
+
+def _scene(snapshot: Snapshot) -> _Scene:
+    return _Scene(
+        rules={
+            arm_ids.key(arm_json.text(nsg, "id")): Aimed(nsg_rules.parse_rules(nsg))
+            for nsg in snapshot.nsgs
+        },
+        bastions=bastions.reaching(snapshot.networks, snapshot.bastions),
+        firewalls={arm_ids.key(arm_json.text(item, "id")): item for item in snapshot.firewalls},
+        public_ips={
+            arm_ids.key(arm_json.text(item, "id")): _address(item) for item in snapshot.public_ips
+        },
+        used={
+            arm_ids.key(arm_json.text(entry, "id")): arm_json.text(entry, "publicIpAddress")
+            for policy in snapshot.policies
+            for entry in arm_json.mappings(arm_json.properties(policy), "virtualMachines")
+        },
+        plan=tuple(setup.plan_warnings(snapshot.plan)),
+    )
+
+
+def _address(public_ip: Resource) -> str:
+    address = arm_json.text(arm_json.properties(public_ip), "ipAddress")
+    return address or arm_json.text(public_ip, "name")
+
+
+def _warnings(vm: VirtualMachine, scene: _Scene) -> Iterator[MachineWarning]:
+    if vm.support is Support.UNSUPPORTED:
+        return
+    yield from scene.plan
+    if vm.support is Support.CONFIGURED:
+        yield from setup.policy_warnings(vm)
+        yield from _of_firewall(vm, scene)
+        for nic in vm.interfaces:
+            yield from _of_interface(nic, vm, scene)
+
+
+def _of_firewall(vm: VirtualMachine, scene: _Scene) -> Iterator[MachineWarning]:
+    found = scene.firewalls.get(arm_ids.key(vm.firewall_id or ""))
+    if found is not None:
+        keys = map(arm_ids.key, firewall.public_addresses(found))
+        addresses = tuple(scene.public_ips.get(key, key.rsplit("/", 1)[-1]) for key in keys)
+        yield from setup.firewall_warnings(
+            arm_json.text(found, "name"), addresses, scene.used.get(arm_ids.key(vm.id), "")
+        )
+
+
+def _of_interface(nic: Interface, vm: VirtualMachine, scene: _Scene) -> tuple[MachineWarning, ...]:
+    keys = [arm_ids.key(nsg_id) for nsg_id in nic.nsg_ids]
+    if network(nic.private_ip) is None or not all(key in scene.rules for key in keys):
+        return ()
+    nsgs = [scene.rules[key].at(nic.private_ip) for key in keys]
+    vnet = tuple(text for text in vm.vnet_prefixes if network(text) is not None)
+    near = scene.bastions.get(arm_ids.key(nic.subnet_id.rsplit("/subnets/", 1)[0]), ())
+    return (
+        *jit_warnings(nsgs, private_ip=nic.private_ip, ports=vm.ports, vnet_prefixes=vnet),
+        *bastion_warnings(
+            nsgs,
+            private_ip=nic.private_ip,
+            ports=vm.ports,
+            bastion_prefixes=near,
+            vnet_prefixes=vnet,
+        ),
+    )

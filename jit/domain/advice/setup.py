@@ -1,0 +1,102 @@
+"""What the owner of a VM should know about how just-in-time access is set up for it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from jit.domain.azure import arm_json
+from jit.domain.azure.arm_json import Resource
+from jit.domain.model.machine import MachineWarning, VirtualMachine
+from jit.domain.policy_setup import naming
+from jit.domain.values import arm_ids
+
+_WITHOUT_JIT = {"p1": "Plan 1"}
+"""
+Sub-plans that lack just-in-time access. None at all is the full plan, and one that is not known
+here is not judged (Microsoft.Security 2024-01-01, ``PricingProperties.subPlan``).
+"""
+
+
+def plan_warnings(plan: Resource | None) -> Iterator[MachineWarning]:
+    """
+    Yield ``plan-missing`` if Defender's plan surely is not enough for just-in-time access.
+
+    Args:
+        plan: ``pricings/VirtualMachines`` of the subscription; None where it could not be read,
+            of which nothing is said.
+
+    Source:
+        Learn, "Enable just-in-time access on VMs": Defender for Servers Plan 2 is required.
+    """
+    body = arm_json.properties(plan or {})
+    tier = arm_json.text(body, "pricingTier")
+    weaker = _WITHOUT_JIT.get(arm_json.text(body, "subPlan").lower())
+    has = weaker if tier.lower() == "standard" else "switched off"
+    if tier and has:
+        yield MachineWarning(
+            code="plan-missing",
+            detail=f"Defender for Servers is {has} on the subscription, and just-in-time access "
+            "needs Plan 2; choose it in Defender for Cloud, under Environment settings",
+        )
+
+
+def policy_warnings(vm: VirtualMachine) -> Iterator[MachineWarning]:
+    """
+    Yield what is wrong with where the JIT policy of *vm* lies and what it is called.
+
+    * ``policy-location``: it lies in another region than the VM.
+    * ``names-too-long``: its name and the VM's are longer together than Defender takes.
+
+    Source:
+        Learn, "Enable just-in-time access on VMs" (56 characters); Microsoft.Security 2020-01-01,
+        ``ascLocation``: a policy is kept in the region of its VMs.
+    """
+    policy_id = vm.policy_id or ""
+    region = _region(policy_id)
+    if region and vm.location and _plain(region) != _plain(vm.location):
+        yield MachineWarning(
+            code="policy-location",
+            detail=f"its JIT policy lies in {region}, the VM in {vm.location}; Defender opens "
+            "ports of VMs in the policy's own region only: put the VM into a policy there",
+        )
+    if region and naming.names_length(policy_id, vm.id) > naming.LONGEST_NAMES:
+        yield MachineWarning(
+            code="names-too-long",
+            detail=f"{vm.name} and {arm_ids.name(policy_id)}, its JIT policy, have over "
+            f"{naming.LONGEST_NAMES} characters together, more than Defender takes; use a "
+            "policy with a shorter name",
+        )
+
+
+def firewall_warnings(name: str, addresses: tuple[str, ...], used: str) -> Iterator[MachineWarning]:
+    """
+    Yield ``firewall-addresses`` if people could pick the wrong one of a firewall's public IPs.
+
+    Args:
+        name: The firewall's.
+        addresses: Its public IPs, or their names where an address is not known.
+        used: The one that Defender says it uses for the VM; empty if it does not say.
+
+    Source:
+        https://github.com/MicrosoftDocs/azure-docs/issues/46777 (three addresses, one in use).
+    """
+    if len(addresses) > 1:
+        known = f"Defender uses {used}" if used else "Defender uses one of them"
+        yield MachineWarning(
+            code="firewall-addresses",
+            detail=f"the firewall {name} has the public IPs {', '.join(addresses)}; {known}: "
+            "connect to the address that the open grant shows",
+        )
+
+
+def _region(policy_id: str) -> str:
+    """Return the region in the id of a JIT policy; empty where it cannot be read."""
+    try:
+        return arm_ids.parts(policy_id).get("locations", "")
+    except ValueError:
+        return ""
+
+
+def _plain(location: str) -> str:
+    """Return a region's name as ids write it: ``West Europe`` is ``westeurope``."""
+    return location.replace(" ", "").lower()

@@ -1,0 +1,1 @@
+"""Audit events, and the chain that makes them tamper-evident."""

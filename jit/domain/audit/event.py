@@ -1,0 +1,112 @@
+"""What the audit trail says: who, what, why, when, under which rule."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any
+
+from jit.domain.model.grant import Grant, Status
+from jit.domain.values.times import format_instant
+
+BROKER = "broker"
+"""The actor of what the broker does by itself."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Event:
+    """
+    One fact for the trail.
+
+    Attributes:
+        at: When.
+        what: Dotted, past tense, constant.
+        actor: Entra object id of the person, or ``broker``.
+        request_id: The request it is about; that of a refusal has no row of its own.
+        grant_id: The grant it is about, if one.
+        facts: What else matters: sources, ends, reasons, rules.
+    """
+
+    at: datetime
+    what: str
+    actor: str
+    request_id: str
+    grant_id: str | None = None
+    facts: dict[str, Any] = field(default_factory=dict)
+
+    def doc(self) -> dict[str, Any]:
+        """Return the event as JSON."""
+        return {
+            "at": format_instant(self.at),
+            "what": self.what,
+            "actor": self.actor,
+            "requestId": self.request_id,
+            "grantId": self.grant_id,
+            "facts": self.facts,
+        }
+
+
+def transitions(
+    before: Sequence[Grant], after: Sequence[Grant], *, actor: str = BROKER, now: datetime
+) -> list[Event]:
+    """Return an event for each grant whose status, end or initiate changed."""
+    old = {grant.id: grant for grant in before}
+    return [
+        _event(old[grant.id], grant, actor, now)
+        for grant in after
+        if _audible(old[grant.id], grant)
+    ]
+
+
+def _audible(before: Grant, after: Grant) -> bool:
+    return (before.status, before.expires_at, before.initiates[-1:], before.companions) != (
+        after.status,
+        after.expires_at,
+        after.initiates[-1:],
+        after.companions,
+    )
+
+
+def _event(before: Grant, after: Grant, actor: str, now: datetime) -> Event:
+    return Event(
+        at=now,
+        what=_name(before, after),
+        actor=actor,
+        request_id=after.request_id,
+        grant_id=after.id,
+        facts=_facts(after),
+    )
+
+
+_NAMES = {
+    Status.PENDING: "grant.became_due",
+    Status.OPENING: "grant.opening_began",
+    Status.OPEN: "grant.opened",
+    Status.CLOSING: "grant.closing_began",
+    Status.CLOSED: "grant.closed",
+}
+
+
+def _name(before: Grant, after: Grant) -> str:
+    if before.status is not after.status:
+        return _NAMES.get(after.status, "grant.changed")
+    if before.initiates[-1:] != after.initiates[-1:]:
+        return "grant.initiate_recorded"
+    if before.expires_at != after.expires_at:
+        return "grant.end_changed"
+    return "grant.companion_recorded"
+
+
+def _facts(grant: Grant) -> dict[str, Any]:
+    return {
+        "virtualMachineId": grant.vm_id,
+        "port": grant.port,
+        "sources": [str(source) for source in grant.sources],
+        "expiresAt": format_instant(grant.expires_at) if grant.expires_at else None,
+        "closeReason": grant.close_reason.value if grant.close_reason else None,
+        "initiate": grant.initiates[-1] if grant.initiates else None,
+        "rules": list(grant.rules),
+        "companions": list(grant.companions),
+        "note": grant.note,
+    }

@@ -1,0 +1,1 @@
+"""JSON of Azure Resource Manager and Defender, as values."""

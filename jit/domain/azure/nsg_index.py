@@ -1,0 +1,57 @@
+"""
+The rules of an NSG by the address they are aimed at, so that one VM's are found among thousands.
+
+Just-in-time access writes its rules for a single address each: an NSG that guards a hundred VMs
+holds hundreds of them, of which a VM concerns a few.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+
+from jit.domain.azure.nsg_rules import Direction, SecurityRule
+from jit.domain.values.prefixes import network
+
+
+class Aimed:
+    """The inbound rules of one NSG, in their order."""
+
+    def __init__(self, rules: Sequence[SecurityRule]) -> None:
+        self._rules = rules
+        self._wide: list[int] = []
+        self._narrow: dict[str, list[int]] = {}
+        for place, rule in enumerate(rules):
+            self._place(place, rule)
+
+    def at(self, *addresses: str) -> list[SecurityRule]:
+        """
+        Return the rules that may take packets to one of *addresses*, in their order.
+
+        Left out is only what surely does not: outbound rules, and rules all of whose destinations
+        are other single addresses. What cannot be read, or is not in force, is never left out.
+        """
+        mine = {place for text in addresses for place in self._narrow.get(str(network(text)), ())}
+        return [self._rules[place] for place in sorted(mine.union(self._wide))]
+
+    def _place(self, place: int, rule: SecurityRule) -> None:
+        if rule.faults or not rule.in_force:
+            self._wide.append(place)
+        elif rule.direction is not Direction.OUTBOUND:
+            targets = None if rule.destination_groups else _singles(rule.destinations)
+            if not targets:
+                self._wide.append(place)
+            for target in targets or ():
+                self._narrow.setdefault(target, []).append(place)
+
+
+def _singles(texts: Iterable[str]) -> list[str] | None:
+    """Return *texts* if each is a single address, as prefixes; None otherwise."""
+    found = list(_prefixes(texts))
+    return None if None in found else [text for text in found if text is not None]
+
+
+def _prefixes(texts: Iterable[str]) -> Iterator[str | None]:
+    for text in texts:
+        prefix = network(text)
+        single = prefix is not None and prefix.prefixlen == prefix.max_prefixlen
+        yield str(prefix) if single else None

@@ -1,0 +1,177 @@
+"""
+What a JIT policy says about its VMs, as raw JSON that can be changed for some of them.
+
+A PUT replaces all VMs of a policy and there is no ETag, so whoever changes one VM must send back
+everything else as it was read: other VMs, ``requests``, fields that nobody here knows
+(Microsoft.Security 2020-01-01; https://github.com/MicrosoftDocs/azure-docs/issues/36343).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from datetime import timedelta
+from ipaddress import ip_network
+
+from jit.domain.azure import arm_json
+from jit.domain.azure.arm_json import Resource, mappings, strings, text
+from jit.domain.model.machine import PortRule
+from jit.domain.values import arm_ids, times
+from jit.domain.values.times import format_duration
+
+Rules = Mapping[str, Sequence[PortRule]]
+"""Port rules by the ARM id of their VM."""
+
+_OURS = {
+    "number",
+    "protocol",
+    "allowedSourceAddressPrefix",
+    "allowedSourceAddressPrefixes",
+    "maxRequestAccessDuration",
+}
+_Rule = tuple[int, str, frozenset[str], timedelta]
+
+
+def merged(policy: Resource | None, rules: Rules) -> dict[str, object]:
+    """
+    Return *policy* with *rules* in the place of what it says about those VMs.
+
+    Everything else stays as it was read: other VMs, order, unknown fields of the policy, of an
+    entry, of a port that keeps its number. None makes a new policy.
+    """
+    wanted = {arm_ids.key(vm_id): (vm_id, ports) for vm_id, ports in rules.items()}
+    entries = [
+        _entry(item, wanted.pop(key)[1]) if (key := _key(item)) in wanted else item
+        for item in _items(policy)
+    ]
+    entries += [_entry({"id": vm_id}, ports) for vm_id, ports in wanted.values()]
+    return _with_entries(policy, entries)
+
+
+def reduced(policy: Resource, gone: Iterable[str]) -> dict[str, object]:
+    """Return *policy* without the VMs whose ids are *gone*."""
+    keys = {arm_ids.key(vm_id) for vm_id in gone}
+    return _with_entries(policy, [item for item in _items(policy) if _key(item) not in keys])
+
+
+def entries(policy: Resource | None) -> dict[str, Resource]:
+    """Return a policy's VM entries by the key of their VM."""
+    return {_key(item): item for item in _items(policy) if isinstance(item, Mapping)}
+
+
+def unlike(one: Resource | None, other: Resource | None) -> tuple[str, ...]:
+    """
+    Return the keys of the VMs about which two policies say different things, sorted.
+
+    None is a policy without VMs. The order of ports and sources, the spelling of a prefix or a
+    duration, fields beside the rules make no difference: Azure writes them in its own way.
+    """
+    mine, theirs = _said(one), _said(other)
+    return tuple(
+        sorted(key for key in mine.keys() | theirs.keys() if mine.get(key) != theirs.get(key))
+    )
+
+
+def holders(policies: Iterable[Resource], vm_id: str) -> list[Resource]:
+    """Return the policies that name a VM; Defender allows one, a list may be behind the times."""
+    key = arm_ids.key(vm_id)
+    return [policy for policy in policies if key in entries(policy)]
+
+
+def _items(policy: Resource | None) -> list[object]:
+    found = arm_json.properties(policy or {}).get("virtualMachines")
+    return list(found) if isinstance(found, list) else []
+
+
+def _key(item: object) -> str:
+    return arm_ids.key(arm_json.text(item, "id")) if isinstance(item, Mapping) else ""
+
+
+def _with_entries(policy: Resource | None, items: Sequence[object]) -> dict[str, object]:
+    before = policy or {"kind": "Basic"}
+    return {
+        **before,
+        "properties": {**arm_json.properties(before), "virtualMachines": list(items)},
+    }
+
+
+def _entry(item: object, rules: Sequence[PortRule]) -> dict[str, object]:
+    before = item if isinstance(item, Mapping) else {}
+    ports = {port.get("number"): port for port in arm_json.mappings(before, "ports")}
+    return {**before, "ports": [_port(ports.get(rule.number, {}), rule) for rule in rules]}
+
+
+def _port(before: Mapping[str, object], rule: PortRule) -> dict[str, object]:
+    """Write one port; several sources go as a list, one alone: the two exclude each other."""
+    sources = [_spelled(source) for source in rule.allowed_sources]
+    where: dict[str, object] = (
+        {"allowedSourceAddressPrefix": sources[0]}
+        if len(sources) == 1
+        else {"allowedSourceAddressPrefixes": sources}
+    )
+    return {
+        **{name: value for name, value in before.items() if name not in _OURS},
+        "number": rule.number,
+        "protocol": rule.protocol,
+        **where,
+        "maxRequestAccessDuration": format_duration(rule.max_duration),
+    }
+
+
+def _spelled(source: str) -> str:
+    """
+    Write a lone address without its length, as an initiate writes it.
+
+    Defender was seen to refuse an initiate whose prefix is not literally the policy's
+    (https://github.com/MicrosoftDocs/azure-docs/issues/53026).
+    """
+    address, _, length = source.partition("/")
+    return address if length == ("128" if ":" in address else "32") else source
+
+
+def _said(policy: Resource | None) -> dict[str, frozenset[_Rule]]:
+    return {key: frozenset(_rules(entry)) for key, entry in entries(policy).items()}
+
+
+def _rules(entry: Resource) -> Collection[_Rule]:
+    return [
+        (
+            rule.number,
+            rule.protocol,
+            frozenset(_canonical(source) for source in rule.allowed_sources),
+            rule.max_duration,
+        )
+        for rule in port_rules(entry)
+    ]
+
+
+def _canonical(source: str) -> str:
+    try:
+        return str(ip_network(source, strict=False))
+    except ValueError:
+        return source
+
+
+def port_rules(entry: Mapping[str, object]) -> Iterator[PortRule]:
+    """
+    Yield the port rules of a policy's VM entry.
+
+    A rule that cannot be read allows nothing: an unreadable duration counts as none.
+    """
+    for port in mappings(entry, "ports"):
+        number = port.get("number")
+        if isinstance(number, int):
+            yield PortRule(
+                number=number,
+                protocol=text(port, "protocol") or "*",
+                allowed_sources=strings(
+                    port, "allowedSourceAddressPrefix", "allowedSourceAddressPrefixes"
+                ),
+                max_duration=_duration(text(port, "maxRequestAccessDuration")),
+            )
+
+
+def _duration(value: str) -> timedelta:
+    try:
+        return times.parse_duration(value)
+    except ValueError:
+        return timedelta(0)

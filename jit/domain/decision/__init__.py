@@ -1,0 +1,1 @@
+"""Whether a request may become a grant."""

@@ -1,0 +1,29 @@
+"""Findings against a request, and the kind of answer they call for."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import StrEnum
+
+from jit.domain.errors import Violation
+
+
+class FindingKind(StrEnum):
+    """What a finding means for the answer; of several, the first of these speaks."""
+
+    BODY = "body"  # 400: no policy could ever allow it
+    POLICY = "policy"  # 403: this policy does not allow it
+    OCCUPIED = "occupied"  # 409: someone else holds the port for now
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """One reason why a wish is not granted."""
+
+    kind: FindingKind
+    violation: Violation
+
+
+def worst(findings: tuple[Finding, ...]) -> FindingKind | None:
+    """Return the kind that decides the answer, or None where there is no finding."""
+    return min((finding.kind for finding in findings), key=tuple(FindingKind).index, default=None)

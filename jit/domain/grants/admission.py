@@ -1,0 +1,90 @@
+"""
+Claiming a grant that is due: decided again on what was just read, then its end is fixed.
+
+What is fixed here is stored before anything is asked of Azure.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+from jit.domain.azure.defender_requests import Entry
+from jit.domain.decision.jit_policy import decide
+from jit.domain.grants import lifetime, shared_port
+from jit.domain.grants.policy_view import Context
+from jit.domain.grants.timing import TURN
+from jit.domain.model.grant import CloseReason, Grant, Status
+from jit.domain.model.machine import Occupation
+from jit.domain.model.request import AccessRequest, WantedMachine, WantedPort
+from jit.domain.paths.machine_view import MachineView
+from jit.domain.values import arm_ids
+
+
+def claimed(
+    grants: Sequence[Grant], view: MachineView, seen: Sequence[Entry], context: Context
+) -> list[Grant]:
+    """Decide again about each due grant and fix its end, in the order of arrival."""
+    done = list(grants)
+    for index, grant in enumerate(done):
+        if grant.status is Status.PENDING:
+            done[index] = _claim(grant, done, view, seen, context)
+    return done
+
+
+def _claim(
+    grant: Grant,
+    group: Sequence[Grant],
+    view: MachineView,
+    seen: Sequence[Entry],
+    context: Context,
+) -> Grant:
+    now = context.now
+    why_not = _denial(grant, view, seen, context)
+    if why_not:
+        return lifetime.close(grant, CloseReason.DENIED, now, why_not)
+    grant = replace(grant, via=view.vm.via, firewall_id=view.vm.firewall_id)
+    if not context.may_change(grant, view):
+        note = "waiting for another update of the firewall"
+        return replace(grant, note=note, next_check_at=now + TURN)
+    wait = context.waits_until
+    if wait is not None:
+        return replace(grant, note="Azure asked us to wait", next_check_at=wait)
+    start, held = max(grant.starts_at, now), context.held_until(seen)
+    end = min(start + grant.duration, grant.latest_end)
+    end = shared_port.fixed_end(grant, group, end=end, now=now, held=held).replace(microsecond=0)
+    return grant.advance(
+        Status.OPENING,
+        claimed_at=now,
+        expires_at=end,
+        handover_at=shared_port.handover(grant, group, end=end, now=now, held=held),
+        note=None,
+    )
+
+
+def _denial(grant: Grant, view: MachineView, seen: Sequence[Entry], context: Context) -> str:
+    """Return why today's policy, inventory and neighbours forbid *grant*; empty if they allow."""
+    if not context.world.found:
+        return "its JIT policy no longer exists"
+    strict = tuple(
+        Occupation(port=entry.port, sources=entry.sources, ends_at=entry.ends_at)
+        for entry in context.strangers(seen)
+    )
+    vm = replace(view.vm, occupations=strict)
+    found = decide(
+        as_request(grant), {arm_ids.key(grant.vm_id): vm}, now=context.now, limits=context.limits
+    )
+    return "; ".join(finding.violation.detail for finding in found)
+
+
+def as_request(grant: Grant) -> AccessRequest:
+    """Return the part of the request that became *grant*, to decide about it again."""
+    port = WantedPort(number=grant.port, protocol=None, pointer="#/virtualMachines/0/ports/0")
+    machine = WantedMachine(id=grant.vm_id, ports=(port,), pointer="#/virtualMachines/0")
+    return AccessRequest(
+        machines=(machine,),
+        sources=grant.sources,
+        duration=grant.duration,
+        starts_at=None,
+        justification="decided again",
+    )

@@ -1,0 +1,120 @@
+"""
+When a grant behind a firewall needs a companion rule, and which.
+
+DNAT traffic reaches the VM from an address of AzureFirewallSubnet, which Defender's own allow
+rule, made for the requester's address, does not cover. The companion is the one rule that could
+outlive a dead broker; it is inert once the NAT rule is gone.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
+
+from jit.domain.azure import companion_rule, nsg_effect
+from jit.domain.azure.firewall import NatRule
+from jit.domain.grants import lifetime
+from jit.domain.model.grant import Grant
+from jit.domain.model.machine import Interface
+from jit.domain.paths.effective import Look
+from jit.domain.paths.machine_view import MachineView, NsgView
+from jit.domain.paths.rules import protocol_of
+
+_SOON = timedelta(seconds=5)  # writing a rule takes Azure a few seconds
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Companion:
+    """A companion rule to create; its grant's row names it before the call."""
+
+    rule_id: str
+    nsg_id: str
+    priority: int
+    body: dict[str, object]
+
+
+def plan_companion(
+    grant: Grant, look: Look, view: MachineView, *, taken: Iterable[Companion], now: datetime
+) -> tuple[Grant, tuple[Companion, ...]]:
+    """
+    Return the grant with the companion rules it needs written down, and those rules.
+
+    Args:
+        grant: In status ``opening``, behind a firewall.
+        look: What was just seen; ``blocked_by`` names the NSGs that stop the firewall.
+        view: The VM.
+        taken: Companions already decided in this step: their priorities are not free.
+        now: Aware, UTC.
+    """
+    nic = view.vm.interface
+    if nic is None or view.firewall is None or not look.blocked_by:
+        return grant, ()
+    stranger = _stranger(grant, view, nic)
+    if stranger:
+        note = f"NAT rule {stranger} would be let through too, so no companion rule was added"
+        return replace(grant, note=note), ()
+    used = list(taken)
+    found: list[Companion] = []
+    for nsg_id, priority in look.blocked_by.items():
+        made = _companion(grant, view, nic, nsg_id, priority, used)
+        if made is None:
+            return replace(grant, note=f"no free priority in NSG above {priority}"), ()
+        used.append(made)
+        found.append(made)
+    ids = tuple(dict.fromkeys((*grant.companions, *(made.rule_id for made in found))))
+    wait = max(_SOON, lifetime.pace(now - (grant.claimed_at or now)))
+    return replace(grant, companions=ids, next_check_at=now + wait), tuple(found)
+
+
+def _stranger(grant: Grant, view: MachineView, nic: Interface) -> str:
+    """Return a NAT rule that leads others to the same VM port; empty if there is none."""
+    rules = view.firewall.nat_rules if view.firewall else ()
+    for rule in rules:
+        if _same_target(rule, nic, grant.port) and not _ours(rule):
+            return f"{rule.collection}/{rule.name}"
+    return ""
+
+
+def _same_target(rule: NatRule, nic: Interface, port: int) -> bool:
+    return rule.translated_address == nic.private_ip and rule.translated_port == str(port)
+
+
+def _ours(rule: NatRule) -> bool:
+    """Defender's own NAT rules are superseded per VM port: the one there is the grants' one."""
+    return rule.is_jit
+
+
+def _companion(
+    grant: Grant,
+    view: MachineView,
+    nic: Interface,
+    nsg_id: str,
+    blocking: int,
+    used: Sequence[Companion],
+) -> Companion | None:
+    guard = next((item for item in view.guards.values() if item.id == nsg_id), None)
+    if guard is None:
+        return None
+    priority = _free(guard, blocking, used)
+    if priority is None:
+        return None
+    return Companion(
+        rule_id=f"{guard.id}/securityRules/{companion_rule.companion_name(grant.id)}",
+        nsg_id=guard.id,
+        priority=priority,
+        body=companion_rule.companion_body(
+            grant.id,
+            private_ip=nic.private_ip,
+            port=grant.port,
+            protocol=protocol_of(grant),
+            sources=view.vm.firewall_sources,
+            priority=priority,
+        ),
+    )
+
+
+def _free(guard: NsgView, blocking: int, used: Sequence[Companion]) -> int | None:
+    """Return a free priority that decides before *blocking*; the nearest, to disturb least."""
+    below = min([blocking, *(item.priority for item in used if item.nsg_id == guard.id)])
+    return nsg_effect.first_free_priority(guard.rules, below=below)

@@ -1,0 +1,107 @@
+"""
+What the clock alone decides about a grant: due, too late, at its end; when to look again.
+
+Every grant that is given up or ends passes through ``begin_closing`` or ``close``.
+"""
+
+from __future__ import annotations
+
+from datetime import datetime, timedelta
+
+from jit.domain.grants.timing import GRACE
+from jit.domain.model.grant import CloseReason, Grant, Status
+
+REFUSED = "Azure refused"
+"""How a note begins that tells of a refusal; it outlives looks that find nothing."""
+
+_SOONEST, _OFTEN, _SELDOM = timedelta(seconds=3), timedelta(minutes=1), timedelta(minutes=15)
+_FIRST_WAIT, _LAST_WAIT = timedelta(seconds=10), timedelta(minutes=5)
+_HOPED = timedelta(hours=1)
+_DOUBLINGS = 5  # 10 s, doubled that often, is past the last wait
+
+
+def by_time(grant: Grant, *, now: datetime) -> Grant:
+    """Return *grant* as the clock alone makes it: due, too late, or at its end."""
+    if grant.status is Status.SCHEDULED and grant.starts_at <= now:
+        grant = grant.advance(Status.PENDING)
+    if grant.status is Status.PENDING and now >= grant.latest_end - grant.duration:
+        return close(grant, CloseReason.FAILED, now, grant.note or "it could not be opened in time")
+    if grant.wants_path and grant.expires_at is not None and grant.expires_at <= now:
+        if grant.opened_at:
+            return begin_closing(grant, CloseReason.EXPIRED, now)
+        return begin_closing(grant, CloseReason.FAILED, now, grant.note or "it never opened")
+    return grant
+
+
+def begin_closing(
+    grant: Grant, reason: CloseReason, now: datetime, note: str | None = None
+) -> Grant:
+    """Return *grant* on its way out; what was never asked of Azure is closed at once."""
+    if grant.initiated_at is None and not grant.rules and not grant.companions and not grant.seen:
+        return close(grant, reason, now, note)
+    return grant.advance(
+        Status.CLOSING, close_reason=reason, closing_at=now, next_check_at=now, note=note
+    )
+
+
+def close(grant: Grant, reason: CloseReason, now: datetime, note: str | None = None) -> Grant:
+    """Return *grant* closed, and due: once all of its request is, that goes to history."""
+    return grant.advance(
+        Status.CLOSED,
+        close_reason=grant.close_reason or reason,
+        closed_at=now,
+        next_check_at=now,
+        note=note,
+    )
+
+
+def hopeless(grant: Grant, *, now: datetime) -> bool:
+    """Tell whether *grant* should be closed, and could not be observed for an hour."""
+    since = grant.unclear_at if grant.status is Status.CLOSING else None
+    return since is not None and now >= since + _HOPED
+
+
+def unverified(grant: Grant, now: datetime) -> Grant:
+    """Return *grant* closed without having been observed gone, because an operator says so."""
+    return grant.advance(
+        Status.CLOSED,
+        close_reason=CloseReason.UNVERIFIED,
+        closed_at=now,
+        next_check_at=now,
+        note=f"closed unseen by an operator: {grant.note}",
+    )
+
+
+def pace(elapsed: timedelta) -> timedelta:
+    """Return how long to wait before the next look: half of what has passed, 3 s to 1 min."""
+    return max(_SOONEST, min(_OFTEN, elapsed / 2))
+
+
+def patience(elapsed: timedelta) -> timedelta:
+    """
+    Return how long to wait before the next try of what has no deadline: a path to be closed.
+
+    At first like ``pace``, later an eighth of what has passed, 15 min at most: a lock that nobody
+    lifts costs four tries an hour.
+    """
+    return max(pace(elapsed), min(_SELDOM, elapsed / 8))
+
+
+def after_failures(attempts: int) -> timedelta:
+    """Return how long to leave Azure alone after *attempts* that failed: 10 s, doubled, 5 min."""
+    doublings = min(max(attempts, 1) - 1, _DOUBLINGS)
+    return min(_FIRST_WAIT * (1 << doublings), _LAST_WAIT)
+
+
+def was_asked(grant: Grant) -> bool:
+    """Tell whether Azure was ever asked for a path of *grant*: without that, no rule is its own."""
+    return bool(grant.initiates or grant.rules or grant.companions)
+
+
+def leftover_from(grant: Grant) -> datetime | None:
+    """Return when the rules of *grant* become leftovers; None if it never had any."""
+    if not was_asked(grant):
+        return None
+    if grant.wants_path or grant.close_reason is CloseReason.EXPIRED:
+        return (grant.expires_at or grant.latest_end) + GRACE[grant.via]
+    return grant.closing_at or grant.closed_at or grant.latest_end

@@ -1,0 +1,1 @@
+"""Virtual machines, put together from the lists of a subscription."""

@@ -1,0 +1,160 @@
+"""The broker's nouns: access requests, grants, JIT policies, virtual machines."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
+from enum import StrEnum
+from types import MappingProxyType
+
+from jit.domain.errors import IllegalTransition
+from jit.domain.model.machine import Connection, Via
+from jit.domain.values.prefixes import Prefix
+
+
+class Status(StrEnum):
+    """How far a request or a grant has come. Every grant ends ``closed``."""
+
+    SCHEDULED = "scheduled"  # decided and stored; its start lies ahead
+    AWAITING_APPROVAL = "awaiting-approval"  # a person still has to decide
+    PENDING = "pending"  # due; nothing has been asked of Azure yet
+    OPENING = "opening"  # its end is stored; Azure has been, or is about to be, asked
+    OPEN = "open"  # observed open, effective for its sources
+    CLOSING = "closing"  # must not be open; rules may still exist
+    CLOSED = "closed"  # observed gone, or never asked for
+
+
+ADVANCE = tuple(Status)
+"""Statuses from the least to the most advanced."""
+
+
+class CloseReason(StrEnum):
+    """Why a grant is closing. Failure is a reason, not a state."""
+
+    EXPIRED = "expired"
+    REVOKED = "revoked"
+    SUPERSEDED = "superseded"  # Defender: NewerRequestInitiated, by someone else
+    DENIED = "denied"
+    CANCELLED = "cancelled"
+    TICKET_CLOSED = "ticket-closed"
+    FAILED = "failed"
+    UNVERIFIED = "unverified"  # an operator closed it without an observation
+
+
+_NEXT: Mapping[Status, frozenset[Status]] = MappingProxyType(
+    {
+        Status.SCHEDULED: frozenset({Status.PENDING, Status.OPENING, Status.CLOSED}),
+        Status.AWAITING_APPROVAL: frozenset({Status.SCHEDULED, Status.PENDING, Status.CLOSED}),
+        Status.PENDING: frozenset({Status.OPENING, Status.CLOSED}),
+        Status.OPENING: frozenset({Status.OPEN, Status.CLOSING, Status.CLOSED}),
+        Status.OPEN: frozenset({Status.OPENING, Status.CLOSING, Status.CLOSED}),
+        Status.CLOSING: frozenset({Status.CLOSED}),
+        Status.CLOSED: frozenset(),
+    }
+)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Grant:
+    """
+    An allowed access to one port of one VM: a lease on a network path.
+
+    Attributes:
+        id: ``<request id>-<machine index>-<port>``.
+        starts_at: Not before.
+        duration: What was asked for.
+        latest_end: Never open after this, whatever happens on the way.
+        expires_at: Fixed before the first initiate; None until then.
+        claimed_at: When that was: the order in which grants of one VM port came.
+        handover_at: When a change of the shared path will interrupt this grant.
+        initiates: Ids of the initiates that carried it, newest last; proof of what is ours.
+        initiated_at: When the newest of them was stored, just before the call.
+        asked: Sources that the newest of them named for this VM port.
+        asked_until: The end that it named.
+        attempts: How many initiates were made for it that Azure had not taken before.
+        reopens: How often it was asked for again because somebody took its rules away.
+        answered: Azure's 202 for the newest initiate was received.
+        lost_at: When a path that had been open was first seen not to be; None while it is open.
+        before: Marks of the rules that were there when the newest initiate was stored; None where
+            nothing seen later can be told from what an older initiate asked for.
+        written: Rules of the newest initiate were observed: nothing of it is still on its way.
+        seen: Its rules were observed at least once since then, whosever they are.
+        rules: Resource ids of its rules, as first seen.
+        companions: Resource ids of companion NSG rules, stored before they are created.
+        private_ips: The VM's addresses when its rules were seen.
+        unclear_at: Since when it should close and cannot be observed; None while it can.
+        next_check_at: Nothing needs doing before this instant.
+        note: Why it waits or failed, for people.
+    """
+
+    id: str
+    request_id: str
+    vm_id: str
+    policy_id: str
+    port: int
+    protocol: str
+    sources: tuple[Prefix, ...]
+    via: Via
+    starts_at: datetime
+    duration: timedelta
+    latest_end: datetime
+    next_check_at: datetime
+    status: Status = Status.PENDING
+    firewall_id: str | None = None
+    expires_at: datetime | None = None
+    claimed_at: datetime | None = None
+    handover_at: datetime | None = None
+    opened_at: datetime | None = None
+    lost_at: datetime | None = None
+    closing_at: datetime | None = None
+    closed_at: datetime | None = None
+    unclear_at: datetime | None = None
+    close_reason: CloseReason | None = None
+    connection: Connection | None = None
+    initiates: tuple[str, ...] = ()
+    initiated_at: datetime | None = None
+    asked: tuple[Prefix, ...] = ()
+    asked_until: datetime | None = None
+    attempts: int = 0
+    reopens: int = 0
+    answered: bool = False
+    before: tuple[str, ...] | None = ()
+    written: bool = False
+    seen: bool = False
+    rules: tuple[str, ...] = ()
+    companions: tuple[str, ...] = ()
+    private_ips: tuple[str, ...] = ()
+    note: str | None = None
+
+    @property
+    def live(self) -> bool:
+        """Whether it may still have, or get, a path."""
+        return self.status is not Status.CLOSED
+
+    @property
+    def wants_path(self) -> bool:
+        """Whether it should have a path now."""
+        return self.status in {Status.OPENING, Status.OPEN}
+
+    def advance(self, to: Status, **changes: object) -> Grant:
+        """
+        Return this grant in status *to*, with *changes*.
+
+        Raises:
+            IllegalTransition: The table above has no such edge.
+        """
+        if to is not self.status and to not in _NEXT[self.status]:
+            raise IllegalTransition(f"{self.status} -> {to}")
+        return replace(self, status=to, **changes)  # type: ignore[arg-type] # checked by tests
+
+
+def status_of(grants: tuple[Grant, ...]) -> Status:
+    """Return a request's status: the least advanced of its grants that is not closed."""
+    live = [grant.status for grant in grants if grant.live]
+    return min(live, key=ADVANCE.index) if live else Status.CLOSED
+
+
+def settled(grants: tuple[Grant, ...]) -> bool:
+    """Tell whether no grant is on its way to ``open`` any more."""
+    return ADVANCE.index(status_of(grants)) >= ADVANCE.index(Status.OPEN)

@@ -1,0 +1,140 @@
+"""Virtual machines, their interfaces, and the ports of their JIT policies."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from enum import StrEnum
+
+
+class Via(StrEnum):
+    """Which way packets take to a VM."""
+
+    FIREWALL = "firewall"  # DNAT on a classic-rules Azure Firewall in the VM's own VNet
+    PUBLIC_IP = "public-ip"  # a public address of the VM, guarded by NSGs
+    PRIVATE = "private"  # the VNet only, guarded by NSGs
+
+
+class Support(StrEnum):
+    """What Defender's just-in-time access can do for a VM; the portal's three tabs."""
+
+    CONFIGURED = "Configured"
+    NOT_CONFIGURED = "NotConfigured"
+    UNSUPPORTED = "Unsupported"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PortRule:
+    """
+    What a JIT policy allows for one port of one VM.
+
+    Attributes:
+        number: Destination port.
+        protocol: ``TCP``, ``UDP`` or ``*``.
+        allowed_sources: ``*`` or prefixes, as text, as Defender returns them.
+        max_duration: The longest access Defender grants.
+
+    Source:
+        Microsoft.Security 2020-01-01, ``JitNetworkAccessPortRule``.
+    """
+
+    number: int
+    protocol: str
+    allowed_sources: tuple[str, ...]
+    max_duration: timedelta
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Interface:
+    """
+    A network interface of a VM.
+
+    Attributes:
+        id: ARM id.
+        private_ip: Primary private address.
+        subnet_id: ARM id of its subnet.
+        nsg_ids: NSGs that guard it: on the NIC, on the subnet, or both.
+        public_ip: Its own public address, if any.
+        public_ip_id: ARM id of that address.
+        primary: Whether it is the VM's primary interface.
+    """
+
+    id: str
+    private_ip: str
+    subnet_id: str
+    nsg_ids: tuple[str, ...]
+    public_ip: str | None = None
+    public_ip_id: str | None = None
+    primary: bool = True
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Occupation:
+    """A foreign, unexpired Defender request on one port of a VM."""
+
+    port: int
+    sources: tuple[str, ...]
+    ends_at: datetime
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MachineWarning:
+    """Something about a VM that its owner should know."""
+
+    code: str
+    detail: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class VirtualMachine:
+    """
+    A VM as the inventory knows it.
+
+    Attributes:
+        id: ARM id.
+        support: What JIT can do for it.
+        reasons: Why it is not ``Configured``, in words.
+        via: The way packets take; ``firewall`` when both ways exist.
+        policy_id: ARM id of its JIT policy, if configured.
+        ports: The policy's port rules for this VM.
+        firewall_id: Classic-rules firewall in its VNet, if any.
+        firewall_sources: Prefixes of AzureFirewallSubnet: what the VM sees behind the firewall.
+        vnet_prefixes: Address space of its VNet (the tag ``VirtualNetwork`` covers at least it).
+        occupations: Foreign requests in force when this was read.
+    """
+
+    id: str
+    name: str
+    location: str
+    support: Support
+    reasons: tuple[str, ...] = ()
+    via: Via = Via.PRIVATE
+    policy_id: str | None = None
+    ports: tuple[PortRule, ...] = ()
+    interfaces: tuple[Interface, ...] = ()
+    firewall_id: str | None = None
+    firewall_sources: tuple[str, ...] = ()
+    vnet_prefixes: tuple[str, ...] = ()
+    occupations: tuple[Occupation, ...] = ()
+    warnings: tuple[MachineWarning, ...] = ()
+
+    @property
+    def interface(self) -> Interface | None:
+        """The interface that a connection reaches: the primary one."""
+        return next((nic for nic in self.interfaces if nic.primary), None) or next(
+            iter(self.interfaces), None
+        )
+
+    def rule_for(self, port: int) -> PortRule | None:
+        """Return the policy's rule for *port*, if it has one."""
+        return next((rule for rule in self.ports if rule.number == port), None)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Connection:
+    """What a person connects to."""
+
+    via: Via
+    address: str
+    port: int
+    command: str

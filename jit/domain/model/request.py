@@ -1,0 +1,105 @@
+"""Access requests as callers make them and as the broker accepts them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from jit.domain.errors import Violation
+from jit.domain.model.people import Person
+from jit.domain.values.prefixes import Prefix
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Ticket:
+    """The ticket behind a request, as the caller names it."""
+
+    system: str
+    id: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WantedPort:
+    """
+    A destination port that a caller wants.
+
+    Attributes:
+        number: 1 to 65535.
+        protocol: ``TCP``, ``UDP`` or ``*``; None where the caller did not say.
+        pointer: Where it stands in the body, ``#/virtualMachines/0/ports/0``.
+    """
+
+    number: int
+    protocol: str | None
+    pointer: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WantedMachine:
+    """
+    A VM that a caller wants to reach.
+
+    Attributes:
+        id: ARM id as the caller wrote it, checked for form only.
+        ports: At least one, unique by number.
+        pointer: Where it stands in the body, ``#/virtualMachines/0``.
+    """
+
+    id: str
+    ports: tuple[WantedPort, ...]
+    pointer: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AccessRequest:
+    """
+    A caller's wish to reach ports of VMs, from some places, for a while.
+
+    Attributes:
+        machines: 1 to 90, of one subscription.
+        sources:
+            The only prefixes traffic may come from, 1 to 10. Never optional: an initiate without
+            a source opens the port to the caller of the API, which is the broker itself
+            (Microsoft.Security 2020-01-01, ``allowedSourceAddressPrefix``).
+        duration: Length of access, positive.
+        starts_at: Not before; None means now.
+        justification: One line for the audit trail; never logged.
+        ticket: The ticket behind it, if any.
+    """
+
+    machines: tuple[WantedMachine, ...]
+    sources: tuple[Prefix, ...]
+    duration: timedelta
+    starts_at: datetime | None
+    justification: str
+    ticket: Ticket | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Decision:
+    """What was decided about a request, by which rule."""
+
+    allowed: bool
+    rule: str
+    errors: tuple[Violation, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Request:
+    """
+    An access request that was accepted, without its grants.
+
+    Attributes:
+        policies: JIT policies that its grants lie under: where to find them.
+    """
+
+    id: str
+    requester: Person
+    justification: str
+    created_at: datetime
+    starts_at: datetime
+    duration: timedelta
+    sources: tuple[Prefix, ...]
+    policies: tuple[str, ...]
+    decision: Decision
+    ticket: Ticket | None = None

@@ -1,0 +1,1 @@
+"""Network paths: the rules on them, and whether packets pass."""

@@ -1,0 +1,104 @@
+"""A VM with the NSGs and the firewall on its path, as read just now."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from jit.domain.azure import arm_json, defender_rules, firewall, nsg_rules
+from jit.domain.azure.defender_rules import JitAllow
+from jit.domain.azure.firewall import NatRule
+from jit.domain.azure.nsg_rules import SecurityRule
+from jit.domain.model.machine import Interface, VirtualMachine
+from jit.domain.values import arm_ids
+from jit.interfaces import Resource
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NsgView:
+    """
+    An NSG as read.
+
+    Attributes:
+        settled: Its provisioning state is ``Succeeded``.
+        failed: Its last update failed: what it lists may not be what packets meet.
+    """
+
+    id: str
+    settled: bool
+    rules: tuple[SecurityRule, ...]
+    allows: tuple[JitAllow, ...]
+    failed: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FirewallView:
+    """
+    A classic-rules firewall as read.
+
+    Attributes:
+        settled: Its provisioning state is ``Succeeded``.
+        failed: Its last update failed: some of its instances may run old rules, some new.
+        etag: Names that version.
+        foreign: Digest of everything in it that is not Defender's.
+    """
+
+    id: str
+    settled: bool
+    failed: bool
+    etag: str
+    foreign: str
+    nat_rules: tuple[NatRule, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MachineView:
+    """A VM with everything on its path, as read just now."""
+
+    vm: VirtualMachine
+    guards: Mapping[str, NsgView]
+    firewall: FirewallView | None = None
+
+    def guards_of(self, interface: Interface) -> list[NsgView] | None:
+        """Return the NSGs of an interface; None if one of them could not be read."""
+        found = [self.guards.get(arm_ids.key(nsg_id)) for nsg_id in interface.nsg_ids]
+        return None if None in found else [guard for guard in found if guard is not None]
+
+
+def view_machine(
+    vm: VirtualMachine, guards: Mapping[str, NsgView], firewalls: Mapping[str, FirewallView]
+) -> MachineView:
+    """Return a VM with those of the NSGs and firewalls that are on its path."""
+    keys = [arm_ids.key(nsg_id) for nic in vm.interfaces for nsg_id in nic.nsg_ids]
+    return MachineView(
+        vm=vm,
+        guards={key: guards[key] for key in keys if key in guards},
+        firewall=firewalls.get(arm_ids.key(vm.firewall_id)) if vm.firewall_id else None,
+    )
+
+
+def view_nsg(nsg: Resource) -> NsgView:
+    """Return an NSG as ARM returns it as a ``Guard``."""
+    nsg_id = arm_json.text(nsg, "id")
+    rules = nsg_rules.parse_rules(nsg)
+    state = arm_json.provisioning_state(nsg)
+    return NsgView(
+        id=nsg_id,
+        settled=state == "Succeeded",
+        failed=state == "Failed",
+        rules=rules,
+        allows=defender_rules.nsg_allow_rules(nsg_id, rules),
+    )
+
+
+def view_firewall(body: Resource) -> FirewallView:
+    """Return a firewall as ARM returns it as a ``Firewall``."""
+    state = arm_json.provisioning_state(body)
+    return FirewallView(
+        id=arm_json.text(body, "id"),
+        settled=state == "Succeeded",
+        failed=state == "Failed",
+        etag=arm_json.etag(body) or "",
+        foreign=firewall.foreign_digest(body),
+        nat_rules=firewall.nat_rules(body),
+    )

@@ -1,0 +1,1 @@
+"""Comparing all rules of a subscription with all its grants."""

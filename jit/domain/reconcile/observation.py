@@ -1,0 +1,140 @@
+"""A subscription as it was read: its NSGs, firewalls and VMs, and Defender's rules in them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+
+from jit.domain.azure import arm_json, defender_requests
+from jit.domain.azure.defender_requests import Entry
+from jit.domain.azure.defender_rules import JitAllow
+from jit.domain.azure.firewall import NatRule
+from jit.domain.inventory import topology
+from jit.domain.model.machine import VirtualMachine
+from jit.domain.paths import rules
+from jit.domain.paths.machine_view import (
+    FirewallView,
+    MachineView,
+    NsgView,
+    view_firewall,
+    view_machine,
+    view_nsg,
+)
+from jit.domain.paths.rules import PathRule
+from jit.domain.values import arm_ids
+from jit.domain.values.prefixes import network
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Observed:
+    """
+    A subscription as read: everything by key (lower-cased id).
+
+    Attributes:
+        guards: NSGs that could be read.
+        firewalls: Classic-rules firewalls that could be read.
+        machines: VMs with what is on their paths.
+        entries: Defender's requests of all JIT policies, oldest first.
+    """
+
+    guards: Mapping[str, NsgView]
+    firewalls: Mapping[str, FirewallView]
+    machines: Mapping[str, MachineView]
+    entries: tuple[Entry, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Found:
+    """
+    One of Defender's rules, as observed.
+
+    Attributes:
+        path:
+            The same as a path's rule: its id, its holder, its sources. It is *exact* if it leads
+            to one port of one address, as all that Defender writes, and could be read in full.
+        settled: The rule is what it says: its holder's last update has succeeded.
+        addresses: Private addresses that it leads to; empty where they cannot be told.
+    """
+
+    raw: JitAllow | NatRule
+    path: PathRule
+    settled: bool
+    addresses: frozenset[str]
+
+    def leads_to(self, port: int) -> bool:
+        """Tell whether it lets anybody reach *port*."""
+        if isinstance(self.raw, NatRule):
+            return self.raw.translated_port == str(port)
+        return any(port in ports for ports in self.raw.ports)
+
+    @property
+    def title(self) -> str:
+        """The rule's name as people look for it; NAT rules stand in a collection."""
+        if self.path.collection is None:
+            return self.path.name
+        return f"{self.path.collection}/{self.path.name}"
+
+
+def jit_rules(observed: Observed) -> Iterator[Found]:
+    """Yield every rule that carries the name of one of Defender's, NSGs first."""
+    for guard in observed.guards.values():
+        yield from (_in_guard(guard, allow) for allow in guard.allows)
+    for firewall in observed.firewalls.values():
+        yield from (_in_firewall(firewall, rule) for rule in firewall.nat_rules if rule.is_jit)
+
+
+def _in_guard(guard: NsgView, allow: JitAllow) -> Found:
+    addresses = frozenset(text.removesuffix("/32") for text in allow.destinations)
+    path = PathRule(
+        id=allow.id,
+        holder_id=guard.id,
+        name=allow.name,
+        collection=None,
+        sources=allow.sources,
+        target=min(addresses, default=""),
+        exact=_lone(allow),
+    )
+    settled = guard.settled and allow.state.lower() == "succeeded"
+    return Found(raw=allow, path=path, settled=settled, addresses=addresses)
+
+
+def _lone(allow: JitAllow) -> bool:
+    target = network(allow.destinations[0]) if len(allow.destinations) == 1 else None
+    ports = [ports for ports in allow.ports if ports.first == ports.last]
+    return (
+        not allow.faults
+        and target is not None
+        and target.num_addresses == 1
+        and len(ports) == len(allow.ports) == 1
+    )
+
+
+def _in_firewall(firewall: FirewallView, rule: NatRule) -> Found:
+    path = PathRule(
+        id=rules.nat_rule_id(firewall.id, rule),
+        holder_id=firewall.id,
+        name=rule.name,
+        collection=rule.collection,
+        sources=rule.sources,
+        target=rule.translated_address,
+        exact=not rule.ip_groups and network(rule.translated_address) is not None,
+    )
+    addresses = frozenset(filter(None, (rule.translated_address,)))
+    settled = firewall.settled and not firewall.failed
+    return Found(raw=rule, path=path, settled=settled, addresses=addresses)
+
+
+def observe_lists(snapshot: topology.Snapshot, machines: Iterable[VirtualMachine]) -> Observed:
+    """Return a subscription's lists as what its grants are compared with."""
+    guards = {arm_ids.key(arm_json.text(nsg, "id")): view_nsg(nsg) for nsg in snapshot.nsgs}
+    firewalls = {
+        arm_ids.key(arm_json.text(item, "id")): view_firewall(item) for item in snapshot.firewalls
+    }
+    return Observed(
+        guards=guards,
+        firewalls=firewalls,
+        machines={arm_ids.key(vm.id): view_machine(vm, guards, firewalls) for vm in machines},
+        entries=tuple(
+            entry for policy in snapshot.policies for entry in defender_requests.read(policy)
+        ),
+    )

@@ -1,0 +1,65 @@
+"""One line of the plan that comes of comparing rules with grants."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+from enum import StrEnum
+
+from jit.domain.paths.rules import PathRule
+
+
+class Action(StrEnum):
+    """What an item asks for."""
+
+    REMOVE_RULE = "remove-rule"
+    REOPEN = "reopen"  # the policy's worker looks, and asks Defender again
+    CLOSE = "close"  # the policy's worker ends the grant
+    REPORT = "report"  # a person looks
+
+
+class Kind(StrEnum):
+    """What is wrong; ``class`` in the contract."""
+
+    EXPIRED = "expired"  # a rule of a grant that is over
+    MISSING = "missing"  # a grant without its rules
+    ALTERED = "altered"  # a grant's rule that somebody widened
+    ORPHAN = "orphan"  # a rule without a grant
+    HELD_BY_OTHER = "held-by-other"  # an expired one that somebody else still needs
+    COMPANION = "companion"  # the broker's own rule, no longer needed
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Item:
+    """
+    One line of a plan.
+
+    Attributes:
+        resource: ARM id of the NSG or firewall that holds the rule, or of the VM that lacks it.
+        rule: The rule's name; a NAT rule's with its collection before it.
+        grant: Id of the grant that it is about.
+        policy_id: JIT policy under whose claim to act.
+        path: The rule itself.
+        since: When the rule should have been gone, of a leftover.
+    """
+
+    action: Action
+    kind: Kind
+    resource: str
+    reason: str
+    rule: str | None = None
+    grant: str | None = None
+    policy_id: str | None = None
+    path: PathRule | None = None
+    since: datetime | None = None
+
+    def doc(self) -> dict[str, str | None]:
+        """Return the item as the contract writes it."""
+        return {
+            "action": self.action.value,
+            "class": self.kind.value,
+            "resource": self.resource,
+            "rule": self.rule,
+            "grant": self.grant,
+            "reason": self.reason,
+        }

@@ -1,0 +1,1 @@
+"""Values: ids, times, prefixes, sets of addresses."""

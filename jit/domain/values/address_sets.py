@@ -1,0 +1,85 @@
+"""Sets of IP addresses, and what the sources of a security rule mean as such sets."""
+
+from __future__ import annotations
+
+from bisect import bisect_right
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from ipaddress import ip_network
+
+from jit.domain.values.prefixes import Prefix
+
+
+@dataclass(frozen=True, slots=True)
+class AddressSet:
+    """
+    Addresses of one family, as numbers.
+
+    Attributes:
+        ranges: Pairs of first and last; ascending, neither overlapping nor adjacent.
+    """
+
+    ranges: tuple[tuple[int, int], ...] = ()
+
+    def __contains__(self, address: int) -> bool:
+        """Tell whether *address* is in the set."""
+        place = bisect_right(self.ranges, address, key=lambda pair: pair[0])
+        return place > 0 and address <= self.ranges[place - 1][1]
+
+    def __or__(self, other: AddressSet) -> AddressSet:
+        """Return the addresses of either set."""
+        return joined((self, other))
+
+    def edges(self) -> Iterator[int]:
+        """Yield every address at which membership changes, seen from below."""
+        for first, last in self.ranges:
+            yield first
+            yield last + 1
+
+    def complement(self, version: int) -> AddressSet:
+        """Return every other address of IP *version* 4 or 6."""
+        starts = (0, *(last + 1 for _, last in self.ranges))
+        ends = (*(first - 1 for first, _ in self.ranges), everything(version).ranges[0][1])
+        gaps = zip(starts, ends, strict=True)
+        return AddressSet(tuple((first, last) for first, last in gaps if first <= last))
+
+
+def _merged(ranges: Iterable[tuple[int, int]]) -> Iterator[tuple[int, int]]:
+    """Yield *ranges* in order, with those that touch made one."""
+    held: tuple[int, int] | None = None
+    for first, last in sorted(ranges):
+        if held is None:
+            held = (first, last)
+        elif first <= held[1] + 1:
+            held = (held[0], max(held[1], last))
+        else:
+            yield held
+            held = (first, last)
+    if held is not None:
+        yield held
+
+
+def span(prefix: Prefix) -> AddressSet:
+    """Return the addresses of *prefix*."""
+    return AddressSet(((int(prefix.network_address), int(prefix.broadcast_address)),))
+
+
+def everything(version: int) -> AddressSet:
+    """Return all addresses of IP *version* 4 or 6."""
+    return AddressSet(((0, 2 ** (32 if version == 4 else 128) - 1),))  # noqa: PLR2004 # IPv4
+
+
+def union(prefixes: Iterable[str], version: int) -> AddressSet:
+    """
+    Return the addresses of those *prefixes* that are of IP *version*.
+
+    Raises:
+        ValueError: One of them is no prefix.
+    """
+    networks = (ip_network(text, strict=False) for text in prefixes)
+    return joined(span(item) for item in networks if item.version == version)
+
+
+def joined(sets: Iterable[AddressSet]) -> AddressSet:
+    """Return the addresses of any of *sets*, which may be thousands."""
+    return AddressSet(tuple(_merged(pair for item in sets for pair in item.ranges)))

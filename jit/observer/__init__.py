@@ -1,0 +1,1 @@
+"""Fresh looks at Azure."""

@@ -1,0 +1,124 @@
+"""Resources that one JIT policy's grants depend on: which to read, and the view they make."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+from datetime import datetime
+
+from jit.domain.azure import arm_json, defender_requests
+from jit.domain.grants.policy_view import World
+from jit.domain.inventory import topology
+from jit.domain.model.machine import VirtualMachine
+from jit.domain.paths.machine_view import (
+    FirewallView,
+    NsgView,
+    view_firewall,
+    view_machine,
+    view_nsg,
+)
+from jit.domain.values import arm_ids
+from jit.interfaces import Resource
+from jit.observer.reads import Read, kind
+
+_SETTLED = {"provisioningState": "Succeeded"}
+
+
+def predicted_reads(vm: VirtualMachine, deciding: bool) -> Iterable[str]:
+    """Yield the ids to read for a VM, as the inventory predicts them."""
+    yield from (nsg_id for nic in vm.interfaces for nsg_id in nic.nsg_ids)
+    if vm.firewall_id:
+        yield vm.firewall_id
+    if not deciding:
+        return
+    yield vm.id
+    for nic in vm.interfaces:
+        yield nic.id
+        yield nic.subnet_id.rsplit("/subnets/", 1)[0]
+        if nic.public_ip_id:
+            yield nic.public_ip_id
+
+
+def missing_reads(read: Read, predicted: Mapping[str, VirtualMachine]) -> Iterable[str]:
+    """Yield what was read resources refer to."""
+    for name in ("machines", "interfaces"):
+        for resource in read.kind(name):
+            yield from filter(None, topology.references(resource))
+    subnets = [
+        arm_json.text(arm_json.mapping(arm_json.properties(ip), "subnet"), "id")
+        for nic in read.kind("interfaces")
+        for ip in arm_json.mappings(arm_json.properties(nic), "ipConfigurations")
+    ]
+    for vnet in read.kind("networks"):
+        yield from filter(None, topology.subnet_guards(vnet, subnets))
+    yield from (vm.firewall_id for vm in predicted.values() if vm.firewall_id)
+
+
+def policy_view(
+    policy: Resource | None,
+    predicted: Mapping[str, VirtualMachine],
+    deciding: frozenset[str],
+    read: Read,
+    now: datetime,
+) -> World:
+    """Return what was read of *policy* and of the VMs that its grants are on."""
+    snapshot = topology.Snapshot(
+        machines=read.kind("machines"),
+        interfaces=read.kind("interfaces"),
+        networks=read.kind("networks"),
+        firewalls=read.kind("firewalls"),
+        public_ips=read.kind("public_ips"),
+        policies=(policy,) if policy is not None else (),
+    )
+    fresh = topology.machines(snapshot, now=now)
+    known = [key for key in predicted if key in deciding]
+    unreadable = {key: why for key in known if (why := _unread(key, predicted[key], read))}
+    decidable = deciding - unreadable.keys()
+    machines = {key: fresh[key] if key in decidable else vm for key, vm in predicted.items()}
+    guards, firewalls = _guards(read), _fronts(read)
+    return World(
+        found=policy is not None,
+        entries=defender_requests.read(policy) if policy is not None else (),
+        machines={key: view_machine(vm, guards, firewalls) for key, vm in machines.items()},
+        unreadable=unreadable,
+    )
+
+
+def _unread(key: str, predicted: VirtualMachine, read: Read) -> str:
+    """
+    Return why a VM to be decided about was read only in part; empty if all of it was read.
+
+    Half a VM must not be decided about: without its interface it looks unsupported, without its
+    firewall it looks as if packets came another way. NSGs are looked at later, one by one.
+    """
+    vm = read.found.get("machines", {}).get(key)
+    if vm is None:
+        return read.failed.get(key, "the VM could not be read")
+    keys = list(_rests_on(vm, read))
+    front = arm_ids.key(predicted.firewall_id or "")
+    if front in read.gone:  # one wrong 404 must not open another way: the next comparison tells
+        return "its firewall was not found"
+    return next((read.failed[item] for item in (*keys, front) if item in read.failed), "")
+
+
+def _rests_on(vm: Resource, read: Read) -> Iterator[str]:
+    """Yield the keys of a VM's interfaces, their networks and public addresses."""
+    for nic_id in topology.references(vm):
+        nic = read.found.get("interfaces", {}).get(arm_ids.key(nic_id))
+        yield arm_ids.key(nic_id)
+        for item in topology.references(nic) if nic is not None else ():
+            if item and kind(item) != "nsgs":
+                yield arm_ids.key(item)
+
+
+def _guards(read: Read) -> dict[str, NsgView]:
+    """Return the NSGs that were read; one that is gone holds no rules any more."""
+    found = {key: view_nsg(nsg) for key, nsg in read.found.get("nsgs", {}).items()}
+    gone = (key for key in read.gone if kind(key) == "nsgs")
+    return found | {key: NsgView(id=key, settled=True, rules=(), allows=()) for key in gone}
+
+
+def _fronts(read: Read) -> dict[str, FirewallView]:
+    """Return the firewalls that were read; one that is gone holds no rules any more."""
+    found = {key: view_firewall(body) for key, body in read.found.get("firewalls", {}).items()}
+    gone = (key for key in read.gone if kind(key) == "firewalls")
+    return found | {key: view_firewall({"id": key, "properties": _SETTLED}) for key in gone}

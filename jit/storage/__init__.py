@@ -1,0 +1,1 @@
+"""Rows, and the stores that read and write them."""

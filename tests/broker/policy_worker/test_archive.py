@@ -1,0 +1,298 @@
+"""Requests whose grants are all closed move to history, a bounded number at a time."""
+
+import json
+from dataclasses import replace
+from datetime import timedelta
+
+import pytest
+
+from jit.broker.policy_worker.archive import FINISHED
+from jit.domain.errors import Defect, StateConflict, Unavailable
+from jit.domain.grants import lifetime
+from jit.domain.model.grant import CloseReason
+from jit.storage import records
+from jit.storage.table import Op, Verb
+from tests.broker.inprocess import ALICE, DAVE, THERE, farm, policy_of, wish
+from tests.fakes.calls import Crash
+
+
+def cancelled(broker, number):
+    """Many scheduled requests of one policy, revoked before anything was asked of Azure."""
+    start = (broker.now + timedelta(hours=1)).isoformat()
+    for index in range(number):
+        body = wish(farm(1), startTime=start, justification=f"CHG{index:07d}")
+        broker.revoke(broker.ask(body))
+    broker.queues.lose()
+
+
+def test_history_moves_in_bounded_batches(broker):
+    """The claim's lease of a minute outlasts a pass, however many requests ended together."""
+    cancelled(broker, FINISHED + 5)
+    broker.advance(timedelta(hours=2))
+
+    broker.work(farm(1))
+
+    assert len(broker.state.rows("r|")) == 5
+
+
+def test_what_one_pass_left_comes_with_the_next(broker):
+    """A message brings the worker back; nothing stays behind."""
+    cancelled(broker, FINISHED + 5)
+    broker.advance(timedelta(hours=2))
+
+    broker.live(2)
+
+    assert broker.state.rows("r|") == ()
+    assert broker.store.grants(policy_of(farm(1)).split("/")[2], "g") == ()
+
+
+def test_a_request_for_several_vms_is_moved_by_one_pass(broker):
+    """Its rows are buried together: none is looked for again under a version that is gone."""
+    request_id = broker.ask(wish((farm(1), farm(2), farm(3))))
+    broker.live(2)
+    broker.revoke(request_id)
+
+    broker.live(2)
+
+    assert len(broker.state.rows("t|")) == 3
+    assert broker.state.rows("p|")[0].values["Attempts"] == 0
+
+
+def test_a_closed_row_is_postponed_as_a_whole(broker):
+    """Whichever of its grants is due: while a sibling is open it must not stay due for ever."""
+    machines = [
+        {"id": farm(1), "ports": [{"number": 22}, {"number": 3389}]},
+        {"id": farm(2), "ports": [{"number": 22}]},
+    ]
+    broker.accept(wish(farm(1), virtualMachines=machines))
+    policy_id = policy_of(farm(1))
+    held = next(each for each in broker.store.of_policy(policy_id) if len(each.grants) > 1)
+    first, second = (lifetime.close(g, CloseReason.REVOKED, broker.now) for g in held.grants)
+    first = replace(first, next_check_at=broker.now + timedelta(hours=1))
+    broker.store.save([(held, (first, second))], [])
+
+    broker.work(farm(1))
+
+    (row,) = (each for each in broker.store.of_policy(policy_id) if len(each.grants) > 1)
+    assert all(grant.next_check_at > broker.now for grant in row.grants)
+
+
+def dies_before_history(broker):
+    """Let the process die when it is about to move a request to history."""
+
+    def die(name: str, _: int) -> None:
+        if name == "history.write":
+            raise Crash
+
+    broker.calls.before = die
+    with pytest.raises(Crash):
+        broker.live(5)
+    broker.calls.before = lambda *_: None
+    broker.queues.lose()
+
+
+def test_what_a_dead_pass_left_to_move_is_still_known_for_ours(broker):
+    """Defender goes on listing its request: to a newcomer that is no stranger's."""
+    first = broker.ask(wish(farm(1)))
+    broker.live(2)
+    broker.revoke(first)
+    dies_before_history(broker)
+    closed = broker.status(first)
+
+    second = broker.ask(wish(farm(1), source=THERE), DAVE)
+    broker.live(3)
+
+    assert closed == "closed"
+    assert broker.status(second) == "open"
+
+
+def test_a_tombstone_that_stands_already_learns_what_is_new(broker):
+    """Rules of both versions stay known for leftovers, and the row of grants is gone."""
+    request_id = broker.ask(wish(farm(1)))
+    broker.live(2)
+    (held,) = broker.store.of_policy(policy_of(farm(1)))
+    (grant,) = held.grants
+    older = replace(grant, rules=("/an/older/rule",), initiates=("older",), private_ips=())
+    stone = records.tombstone_row(held.row, [older], until=broker.now)
+    broker.state.write([Op(Verb.INSERT, stone)])
+
+    broker.store.bury([held], now=broker.now)
+
+    (row,) = broker.state.rows("t|")
+    (buried,) = records.grants_of(row)
+    assert buried.rules == ("/an/older/rule", *grant.rules)
+    assert buried.initiates == ("older", *grant.initiates)
+    assert buried.private_ips == grant.private_ips
+    assert row.values["Until"] > records.stamp(broker.now)
+    assert broker.store.of_policy(policy_of(farm(1))) == ()
+    assert buried.request_id == request_id
+
+
+def test_rows_that_somebody_changed_are_not_buried(broker):
+    """What has changed since it was read is decided about again."""
+    broker.ask(wish(farm(1)))
+    (held,) = broker.store.of_policy(policy_of(farm(1)))
+    broker.store.save([(held, held.grants)], [])
+
+    with pytest.raises(StateConflict):
+        broker.store.bury([held], now=broker.now)
+
+    assert broker.state.rows("t|") == ()
+
+
+def finished_between_two_reads(broker, queries):
+    """Let another instance move what is closed to history, before the last of *queries*."""
+    begun = broker.calls.count("state.query")
+
+    def overtake(_name: str, _: int) -> None:
+        if broker.calls.count("state.query") == begun + queries:
+            broker.calls.before = lambda *_: None
+            broker.live(5)
+
+    broker.calls.before = overtake
+
+
+def closed_by_a_pass_that_died(broker):
+    """Return a request for two VMs of which all is closed, and that still is to be moved."""
+    request_id = broker.ask(wish((farm(1), farm(2))))
+    broker.live(2)
+    broker.revoke(request_id)
+    dies_before_history(broker)
+    return request_id
+
+
+def test_a_request_that_moves_while_it_is_read_is_read_from_history(broker):
+    """Who polls at that moment sees all of its grants."""
+    request_id = closed_by_a_pass_that_died(broker)
+
+    finished_between_two_reads(broker, 1)
+    whole = broker.whole(request_id)
+
+    assert (whole.request.id, len(whole.grants)) == (request_id, 2)
+    assert whole.row is None
+
+
+def test_a_request_that_moves_while_it_is_listed_is_listed_whole(broker):
+    """It comes with its month instead, once."""
+    request_id = closed_by_a_pass_that_died(broker)
+
+    finished_between_two_reads(broker, 3)  # its subscription is the second of two
+    page, _ = broker.views.page({}, ALICE, now=broker.now)
+
+    assert [(whole.request.id, len(whole.grants)) for whole in page] == [(request_id, 2)]
+
+
+# ---- what cannot be moved ------------------------------------------------------------------------
+
+
+def history_fails(broker, error):
+    """Let every write to history fail, as often as it is tried; return the tries."""
+    tries = []
+
+    def strike(name: str, _: int) -> None:
+        if name == "history.write":
+            tries.append(broker.now)
+            raise error
+
+    broker.calls.before = strike
+    return tries
+
+
+def told(caplog, name):
+    """Return the ids of the requests that an event was about."""
+    events = [json.loads(record.getMessage()) for record in caplog.records]
+    return [event["request_id"] for event in events if event["event"] == name]
+
+
+every_failure = pytest.mark.parametrize(
+    "error",
+    [Defect("too large"), Unavailable("away"), StateConflict("changed"), KeyError("createdAt")],
+    ids=lambda error: type(error).__name__,
+)
+
+
+def stuck(broker, error):
+    """A request that was revoked while history answers with an error; its id."""
+    request_id = broker.ask(wish(farm(1)))
+    broker.live(2)
+    history_fails(broker, error)
+    broker.revoke(request_id)
+    return request_id
+
+
+@every_failure
+def test_what_cannot_be_moved_to_history_keeps_nobodys_path_open(broker, error):
+    """One request that is stuck is one request that is stuck: others open, and close in time."""
+    stuck(broker, error)
+    broker.live(2)
+
+    second = broker.ask(wish(farm(2), source=THERE), DAVE)
+    broker.live(3)
+    opened = broker.status(second)
+    broker.live(65)
+
+    assert opened == "open"
+    assert broker.status(second) == "closed"
+    assert not broker.reachable(farm(2), 22, THERE)
+
+
+@every_failure
+def test_what_could_not_be_moved_is_moved_once_it_can_be(broker, error):
+    """It waits in its place, and nothing of it is lost."""
+    first = stuck(broker, error)
+    broker.live(20)
+    broker.calls.before = lambda *_: None
+
+    broker.live(11)
+
+    assert [row.key.split("|")[0] for row in broker.history.rows()] == [first, first]
+    assert broker.state.rows("r|") == broker.state.rows("g|") == ()
+    assert len(broker.state.rows("t|")) == 1
+
+
+def test_what_cannot_be_moved_is_tried_and_told_seldom(broker, caplog):
+    """Six times an hour, whatever else the policy has to do meanwhile."""
+    first = broker.ask(wish(farm(1)))
+    broker.live(2)
+    broker.revoke(first)
+    tries = history_fails(broker, Defect("too large"))
+    broker.live(2)
+    broker.ask(wish(farm(2), source=THERE), DAVE)
+
+    broker.live(58)
+
+    assert 5 <= len(tries) <= 7
+    assert told(caplog, "finishing.failed") == [first] * len(tries)
+
+
+def test_an_outage_of_history_costs_one_try_a_pass(broker, caplog):
+    """Not one for each request that waits: the lease must outlast the time-outs."""
+    cancelled(broker, 5)
+    broker.advance(timedelta(hours=2))
+    tries = history_fails(broker, Unavailable("away"))
+
+    with pytest.raises(Unavailable):
+        broker.work(farm(1))
+
+    assert len(tries) == len(told(caplog, "finishing.postponed")) == 1
+    assert broker.state.rows("p|")[0].values["NotBefore"] > records.stamp(broker.now)
+
+
+def test_a_pass_that_lost_its_claim_ends_there(broker):
+    """Whoever holds the claim now moves the request."""
+    cancelled(broker, 2)
+    broker.advance(timedelta(hours=2))
+    tries = []
+
+    def take_over(name: str, _: int) -> None:
+        if name == "history.write":
+            tries.append(name)
+            (row,) = broker.state.rows("p|")
+            broker.store.put_control(replace(row, values={**row.values, "Owner": "another"}))
+            raise StateConflict("another one was quicker")
+
+    broker.calls.before = take_over
+    with pytest.raises(StateConflict):
+        broker.work(farm(1))
+
+    assert len(tries) == 1

@@ -1,0 +1,33 @@
+"""One pass over a JIT policy: what it writes."""
+
+from dataclasses import replace
+
+from jit.broker.locks import Turns
+from jit.broker.policy_worker.pass_state import Pass
+from jit.domain.model.grant import Status
+from tests.broker.inprocess import InProcess, wish
+from tests.local.azure.sim import DB01
+
+
+def test_a_change_and_its_trail_are_stored_together():
+    """In one transaction: neither without the other."""
+    broker = InProcess()
+    whole = broker.accept(wish(DB01))
+    (grant,) = whole.grants
+    claim = Turns(broker.store).claim(grant.policy_id)
+    assert claim is not None
+    state = Pass(
+        policy_id=grant.policy_id,
+        now=broker.now,
+        claim=claim,
+        rows=broker.store.of_policy(grant.policy_id),
+        tombstones=(),
+    )
+    opening = grant.advance(Status.OPENING, expires_at=grant.latest_end)
+
+    state.save(broker.store, {grant.id: opening}, [grant])
+
+    trail = broker.store.outbox(broker.store.of_policy(grant.policy_id)[0].row.partition, limit=99)
+    assert state.grants == [opening]
+    assert sum(grant.id in str(row.values["Doc"]) for row in trail) == 1
+    assert replace(opening, status=Status.PENDING, expires_at=None) == grant

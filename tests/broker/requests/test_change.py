@@ -1,0 +1,408 @@
+"""What people decide about a request under way: give it back, keep it longer."""
+
+import json
+from dataclasses import replace
+from datetime import timedelta
+
+import pytest
+
+from jit.domain.errors import AccessDenied, Conflict, Forbidden, NotFound, Unavailable
+from jit.storage.table import Op, Verb
+from tests.broker.inprocess import ALICE, AUDRA, BOB, DAVE, HERE, OLGA, THERE, farm, policy_of, wish
+from tests.fakes.tables import FakeTable
+from tests.local.azure.sim import DB01, DEVELOPMENT, WEB01
+
+HOUR = timedelta(hours=1)
+
+
+def _events(broker, what):
+    docs = [json.loads(str(row.values["Doc"])) for row in broker.state.rows("a|")]
+    return [doc for doc in docs if doc["what"] == what]
+
+
+@pytest.fixture
+def opened(broker):
+    """Alice's request for farm01, open for an hour."""
+    request_id = broker.ask(wish(farm(1)))
+    broker.live(1)
+    return request_id
+
+
+# ---- revoke --------------------------------------------------------------------------------------
+
+
+def test_an_open_path_that_is_given_back_begins_to_close(broker, opened):
+    """Closed is only what was observed gone; until then it is closing."""
+    decided = broker.revoke(opened)
+
+    assert decided.changed
+    assert (decided.whole.status, decided.whole.grants[0].close_reason) == ("closing", "revoked")
+
+
+def test_what_was_never_asked_of_azure_is_closed_at_once(broker):
+    """There is nothing to observe."""
+    request_id = broker.ask(wish(farm(1)))
+
+    broker.revoke(request_id)
+
+    assert broker.status(request_id) == "closed"
+
+
+def test_a_revoked_request_never_opens(broker):
+    """Not even when its start comes."""
+    start = broker.now + HOUR
+    request_id = broker.ask(wish(farm(1), startTime=start.isoformat()))
+    broker.revoke(request_id)
+
+    broker.live(65)
+
+    assert broker.grant(request_id).close_reason == "revoked"
+    assert broker.initiates() == []
+
+
+def test_every_grant_of_a_request_is_given_back(broker):
+    """A request is revoked as a whole."""
+    request_id = broker.ask(wish((farm(1), farm(11), farm(21))))
+    broker.live(2)
+    broker.revoke(request_id)
+
+    broker.live(2)
+
+    assert broker.status(request_id) == "closed"
+    assert {grant.close_reason for grant in broker.whole(request_id).grants} == {"revoked"}
+
+
+def test_revoking_twice_is_revoking_once(broker, opened):
+    """The second time says that it was already so."""
+    broker.revoke(opened)
+
+    assert not broker.revoke(opened).changed
+
+
+def test_revoking_what_has_expired_changes_nothing(broker, opened):
+    """History is not rewritten."""
+    broker.live(70)
+
+    assert not broker.revoke(opened).changed
+    assert broker.grant(opened).close_reason == "expired"
+
+
+def test_an_operator_revokes_anybodys(broker, opened):
+    """The one role that may end others' access."""
+    assert broker.revoke(opened, OLGA).changed
+
+
+@pytest.mark.parametrize("caller", [BOB, AUDRA], ids=["approver", "auditor"])
+def test_whoever_may_only_see_a_request_may_not_revoke_it(broker, opened, caller):
+    """Approvers and auditors see all, and end nobody's access."""
+    with pytest.raises(Forbidden):
+        broker.revoke(opened, caller)
+
+    assert broker.status(opened) == "open"
+
+
+def test_another_requesters_request_looks_as_if_there_were_none(broker, opened):
+    """Whose requests exist is nobody else's business."""
+    with pytest.raises(NotFound):
+        broker.revoke(opened, DAVE)
+
+    assert broker.status(opened) == "open"
+
+
+@pytest.mark.parametrize(
+    "name", ["", "x", "../../r", "a" * 5000, "lqh75yaaabaabaaaaaaaaaaaai06h07s3ppl4c8rc9c57e3vd44"]
+)
+def test_an_id_that_is_none_is_not_found(broker, name):
+    """Whatever stands in the path: 404."""
+    with pytest.raises(NotFound):
+        broker.revoke(name)
+
+
+def test_who_revoked_why_is_in_the_trail(broker, opened):
+    """Person and reason, in the same transaction as the change."""
+    broker.revoke(opened, OLGA, "shift over")
+
+    (event,) = _events(broker, "grant.closing_began")
+    assert (event["actor"], event["facts"]["reason"]) == (OLGA.id, "shift over")
+
+
+def test_a_worker_that_wrote_first_is_read_again(broker, opened):
+    """Neither's change is lost."""
+
+    def overtake(name: str, _: int) -> None:
+        if name == "state.write":
+            broker.calls.before = lambda *_: None
+            broker.extend(opened, 2 * HOUR)
+
+    broker.calls.before = overtake
+    decided = broker.revoke(opened)
+
+    assert decided.changed
+    assert broker.grant(opened).status == "closing"
+    assert len(_events(broker, "grant.end_changed")) == 1
+
+
+def test_a_request_that_keeps_changing_is_503(broker, opened):
+    """Three times is enough: repeat later."""
+    spans = iter(range(61, 100))
+
+    def overtake(name: str, _: int) -> None:
+        if name == "state.write":
+            broker.calls.before = lambda *_: None
+            broker.extend(opened, timedelta(minutes=next(spans)))
+            broker.calls.before = overtake
+
+    broker.calls.before = overtake
+
+    with pytest.raises(Unavailable):
+        broker.revoke(opened)
+
+
+def test_a_revocation_while_storage_is_down_is_503(broker, opened):
+    """Whoever hears 503 repeats; nothing changed."""
+
+    def fail(_: str, __: int) -> None:
+        raise Unavailable("table storage did not answer")
+
+    broker.calls.before = fail
+    with pytest.raises(Unavailable):
+        broker.revoke(opened)
+    broker.calls.before = lambda *_: None
+
+    assert broker.status(opened) == "open"
+
+
+def test_a_request_of_fifty_vms_is_revoked_as_a_whole(broker):
+    """With all of its rows and events."""
+    request_id = broker.ask(wish(tuple(farm(n) for n in range(1, 51))))
+
+    decided = broker.revoke(request_id)
+
+    assert {grant.status for grant in decided.whole.grants} == {"closed"}
+    assert broker.status(request_id) == "closed"
+
+
+# ---- extend --------------------------------------------------------------------------------------
+
+
+def test_an_extension_counts_from_now(broker, opened):
+    """The new end is now and the duration, to the second."""
+    broker.live(30)
+
+    broker.extend(opened, HOUR)
+
+    assert broker.grant(opened).expires_at == (broker.now + HOUR).replace(microsecond=0)
+
+
+def test_an_extended_path_outlives_its_first_end(broker, opened):
+    """Defender is asked again before the first request runs out; nobody is cut off."""
+    broker.live(50)
+    broker.extend(opened, HOUR)
+
+    broker.live(30)
+
+    assert broker.status(opened) == "open"
+    assert broker.reachable(farm(1))
+
+
+def test_an_extended_path_is_closed_after_its_new_end(broker, opened):
+    """Longer is not for ever."""
+    broker.live(50)
+    broker.extend(opened, HOUR)
+
+    broker.live(70)
+
+    assert broker.grant(opened).close_reason == "expired"
+    assert not broker.reachable(farm(1))
+
+
+def test_an_extension_stops_at_the_ports_maximum_from_now(broker, opened):
+    """The policy's longest access, counted from the extension."""
+    broker.extend(opened, 24 * HOUR)
+
+    assert broker.grant(opened).expires_at == (broker.now + 3 * HOUR).replace(microsecond=0)
+
+
+def test_an_extension_that_would_shorten_changes_nothing(broker, opened):
+    """Whoever wants less revokes."""
+    before = broker.grant(opened)
+
+    assert not broker.extend(opened, timedelta(minutes=10)).changed
+    assert broker.grant(opened) == before
+
+
+def test_an_extension_behind_a_firewall_keeps_the_path_open(broker):
+    """The firewall's update is no interruption of what was open."""
+    request_id = broker.ask(wish(WEB01, 3389))
+    broker.live(40)
+    broker.extend(request_id, HOUR)
+
+    broker.live(40)
+
+    assert broker.status(request_id) == "open"
+    assert broker.reachable(WEB01, 3389)
+
+
+def test_extending_one_does_not_hurt_another_on_the_same_port(broker, opened):
+    """The shared path is asked for again as a whole."""
+    other = broker.ask(wish(farm(1), source=THERE), DAVE)
+    broker.live(2)
+    broker.extend(opened, 2 * HOUR)
+
+    broker.live(2)
+
+    assert (broker.status(opened), broker.status(other)) == ("open", "open")
+    assert (broker.reachable(farm(1), 22, HERE), broker.reachable(farm(1), 22, THERE)) == (
+        True,
+        True,
+    )
+
+
+@pytest.mark.parametrize("caller", [OLGA, BOB, AUDRA], ids=["operator", "approver", "auditor"])
+def test_nobody_keeps_somebody_elses_path_open(broker, opened, caller):
+    """Only the requester knows that it is still needed."""
+    with pytest.raises(Forbidden):
+        broker.extend(opened, HOUR, caller)
+
+
+def test_another_requester_cannot_even_see_what_to_extend(broker, opened):
+    """It looks as if there were none."""
+    with pytest.raises(NotFound):
+        broker.extend(opened, HOUR, DAVE)
+
+
+def test_what_is_not_open_cannot_be_extended(broker):
+    """Before it opens there is nothing to keep."""
+    request_id = broker.ask(wish(farm(1)))
+
+    with pytest.raises(Conflict):
+        broker.extend(request_id, HOUR)
+
+
+def test_what_is_closing_cannot_be_extended(broker, opened):
+    """A revocation is not taken back."""
+    broker.revoke(opened)
+
+    with pytest.raises(Conflict):
+        broker.extend(opened, HOUR)
+
+
+def test_what_has_ended_cannot_be_extended(broker, opened):
+    """Ask again: it is a new decision."""
+    broker.live(70)
+
+    with pytest.raises(Conflict):
+        broker.extend(opened, HOUR)
+
+
+@pytest.mark.parametrize("late", [timedelta(0), timedelta(minutes=15)], ids=["just now", "before"])
+def test_what_is_past_its_end_cannot_be_extended_though_nobody_has_looked(broker, opened, late):
+    """The end was fixed: that no worker came to see it makes it no later."""
+    before = broker.grant(opened)
+    broker.queues.lose()
+    broker.advance(before.expires_at + late - broker.now)
+
+    with pytest.raises(Conflict, match="the request is closing"):
+        broker.extend(opened, HOUR)
+
+    assert broker.grant(opened) == before
+
+
+def test_of_several_grants_none_that_is_past_its_end_is_extended(broker):
+    """Each has an end of its own; the others go on."""
+    request_id = broker.ask(wish((farm(1), farm(2))))
+    broker.live(1)
+    held = broker.whole(request_id).rows[0]
+    over = replace(held.grants[0], expires_at=broker.now)
+    broker.store.save([(held, (over,))], [])
+
+    broker.extend(request_id, HOUR)
+
+    ends = {grant.vm_id: grant.expires_at for grant in broker.whole(request_id).grants}
+    assert ends.pop(over.vm_id) == over.expires_at
+    assert list(ends.values()) == [(broker.now + HOUR).replace(microsecond=0)]
+
+
+def test_an_extension_is_decided_by_todays_policy(broker):
+    """A port that was taken out of the policy is not kept open for longer."""
+    request_id = broker.ask(wish(DB01, 3389, HERE))
+    broker.live(1)
+    policy = broker.sim.get(policy_of(DB01))
+    policy["properties"]["virtualMachines"][0]["ports"].pop(1)
+    broker.sim.control("PUT", "state", {"resources": {policy_of(DB01): policy}})
+    broker.store.remember_machines(
+        DB01.split("/")[2],
+        broker.observer.machines(DB01.split("/")[2], now=broker.now),
+        complete=True,
+    )
+
+    with pytest.raises(AccessDenied) as caught:
+        broker.extend(request_id, HOUR)
+
+    assert [each.code for each in caught.value.violations] == ["port-not-in-policy"]
+
+
+def test_who_extended_is_in_the_trail(broker, opened):
+    """With the person who did."""
+    broker.extend(opened, 2 * HOUR)
+
+    (event,) = _events(broker, "grant.end_changed")
+    assert event["actor"] == ALICE.id
+
+
+def test_a_page_of_the_table_that_ends_early_hides_no_grant(broker):
+    """A request is revoked as a whole even where storage answers in short pages."""
+    broker.state = short = FakeTable(lambda: broker.now, scanned=2)
+    broker.store._state = short
+    request_id = broker.ask(wish(tuple(farm(n) for n in range(1, 6))))
+
+    broker.revoke(request_id)
+
+    assert {grant.status for grant in broker.whole(request_id).grants} == {"closed"}
+
+
+# ---- names that vary in case ---------------------------------------------------------------------
+
+
+def spelled(policy_id):
+    """Return a policy's id as another Azure API writes it."""
+    return policy_id.replace("/rg-farm-1/", "/RG-FARM-1/")
+
+
+def respelled(broker, vm):
+    """Let the inventory spell the policy of one VM otherwise than that of its neighbours."""
+    broker.preview(wish(farm(9)))
+    found = broker.store.machine(vm)
+    other = replace(found, policy_id=spelled(found.policy_id))
+    broker.store.remember_machines(DEVELOPMENT, [other], complete=False)
+
+
+def test_a_policy_that_is_spelled_in_two_ways_is_one_policy(broker):
+    """Its grants are listed once, can be revoked, and lie in history once."""
+    respelled(broker, farm(1))
+    request_id = broker.ask(wish((farm(1), farm(2))))
+    live = broker.whole(request_id)
+
+    broker.revoke(request_id)
+    broker.live(2)
+
+    over = broker.whole(request_id)
+    assert len(live.request.policies) == 1
+    assert [grant.id for grant in live.grants] == [grant.id for grant in over.grants]
+    assert [grant.close_reason for grant in over.grants] == ["revoked", "revoked"]
+    assert broker.state.rows("g|") == ()
+
+
+def test_a_request_that_was_stored_with_two_spellings_is_read_once(broker):
+    """A row of an older version names a policy twice; its grants are two all the same."""
+    request_id = broker.ask(wish((farm(1), farm(2))))
+    (row,) = broker.state.rows("r|")
+    doc = json.loads(row.values["Doc"])
+    doc["policies"] += [spelled(name) for name in doc["policies"]]
+    old = replace(row, values={**row.values, "Doc": json.dumps(doc)})
+    broker.state.write([Op(Verb.REPLACE, old)])
+
+    decided = broker.revoke(request_id)
+
+    assert len(doc["policies"]) == 2
+    assert len(decided.whole.grants) == len(broker.whole(request_id).grants) == 2

@@ -1,0 +1,484 @@
+"""What callers see: their own, or all as more than a requester; lists that miss nothing."""
+
+import base64
+import json
+from dataclasses import replace
+from datetime import timedelta
+
+import pytest
+
+from jit.api import render
+from jit.broker.requests import queries
+from jit.domain.errors import InvalidRequest, NotFound, Unavailable
+from jit.domain.model.request import Ticket
+from jit.storage.table import Op, Verb
+from tests.broker.inprocess import ALICE, AUDRA, BOB, DAVE, HERE, OLGA, THERE, farm, policy_of, wish
+from tests.fakes.calls import Crash
+from tests.local.azure.sim import DB01, DEVELOPMENT, PRODUCTION, WEB01
+
+DOWN = {"status": 503, "code": "ServerUnavailable"}
+
+
+def _page(broker, caller=OLGA, token=None, **query):
+    """The ids of a page, and how to go on; ``since`` stands for ``from``."""
+    named = {name.replace("since", "from"): value for name, value in query.items()}
+    named |= {} if token is None else {"continuationToken": token}
+    found, more = broker.views.page(named, caller, now=broker.now)
+    return [whole.request.id for whole in found], more
+
+
+def _ids(broker, caller=OLGA, **query):
+    return _page(broker, caller, **query)[0]
+
+
+# ---- one request ---------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("caller", [ALICE, BOB, OLGA, AUDRA], ids=lambda who: who.name)
+def test_a_request_is_seen_by_its_requester_and_by_those_who_watch(broker, caller):
+    """Approvers, operators and auditors see every request."""
+    request_id = broker.ask(wish(farm(1)))
+
+    assert broker.views.one(request_id, caller).request.id == request_id
+
+
+def test_another_requesters_request_looks_as_if_there_were_none(broker):
+    """Not even that it exists is told."""
+    request_id = broker.ask(wish(farm(1)))
+
+    with pytest.raises(NotFound) as hidden:
+        broker.views.one(request_id, DAVE)
+    with pytest.raises(NotFound) as missing:
+        broker.views.one("l" + request_id[1:][::-1], DAVE)
+
+    assert type(hidden.value) is type(missing.value)
+
+
+def test_a_finished_request_is_still_found_by_its_id(broker):
+    """Live first, then history: a point read either way."""
+    request_id = broker.ask(wish(farm(1)))
+    broker.live(70)
+
+    assert broker.views.one(request_id, ALICE).status == "closed"
+
+
+# ---- shapes --------------------------------------------------------------------------------------
+
+
+def test_a_fresh_request_has_the_contracts_members(broker):
+    """Nothing is promised before it is known: no end, no connection."""
+    doc = render.request(broker.accept(wish(farm(1))))
+
+    assert set(doc) >= {"id", "status", "requester", "justification", "createdAt", "startsAt"}
+    assert (doc["status"], doc["expiresAt"]) == ("pending", None)
+    assert doc["requester"] == {"id": ALICE.id, "name": "Alice Ashdown"}
+    assert doc["decision"] == {"allowed": True, "rule": "jit-policy", "errors": []}
+
+
+def test_a_fresh_grant_has_the_contracts_members(broker):
+    """Its sources are prefixes; what it connects to is not known yet."""
+    (grant,) = render.request(broker.accept(wish(DB01, 3389)))["grants"]
+
+    shown = {name: grant[name] for name in ("port", "protocol", "sources", "status")}
+    assert shown == {
+        "port": 3389,
+        "protocol": "TCP",
+        "sources": [f"{HERE}/32"],
+        "status": "pending",
+    }
+    missing = ("expiresAt", "handoverAt", "closeReason", "connection")
+    assert {grant[name] for name in missing} == {None}
+
+
+def test_an_open_grant_says_what_to_connect_to(broker):
+    """Address, port, and the command to type."""
+    request_id = broker.ask(wish(WEB01, 3389))
+
+    broker.live(6)
+
+    (grant,) = render.request(broker.whole(request_id))["grants"]
+    assert grant["connection"] == {
+        "via": "firewall",
+        "address": "52.137.62.53",
+        "port": 13389,
+        "command": "mstsc /v:52.137.62.53:13389",
+    }
+
+
+@pytest.mark.parametrize(
+    ("vm", "port", "command"),
+    [
+        (DB01, 22, "ssh -p 22 user@20.71.10.11"),
+        (DB01, 3389, "mstsc /v:20.71.10.11:3389"),
+        (DB01, 5985, "20.71.10.11:5985"),
+    ],
+)
+def test_the_command_fits_the_port(broker, vm, port, command):
+    """RDP and SSH have one; anything else is host and port."""
+    request_id = broker.ask(wish(vm, port))
+
+    broker.live(1)
+
+    (grant,) = render.request(broker.whole(request_id))["grants"]
+    assert grant["connection"]["command"] == command
+
+
+def test_a_closed_grant_shows_no_connection(broker):
+    """There is nothing to connect to any more."""
+    request_id = broker.ask(wish(farm(1)))
+
+    broker.live(70)
+
+    (grant,) = render.request(broker.whole(request_id))["grants"]
+    assert (grant["connection"], grant["closeReason"]) == (None, "expired")
+
+
+def test_a_ticket_is_shown_as_the_caller_named_it(broker):
+    """System and number, where there is one."""
+    ticket = {"system": "servicenow", "id": "CHG0030001"}
+
+    assert render.request(broker.accept(wish(farm(1), ticket=ticket)))["ticket"] == ticket
+
+
+# ---- lists ---------------------------------------------------------------------------------------
+
+
+def test_a_requester_lists_the_own_requests(broker):
+    """Others' are left out."""
+    mine = broker.ask(wish(farm(1)), ALICE)
+    broker.ask(wish(farm(2)), DAVE)
+
+    assert _ids(broker, ALICE) == [mine]
+
+
+@pytest.mark.parametrize("caller", [BOB, OLGA, AUDRA], ids=lambda who: who.name)
+def test_whoever_watches_lists_everybodys(broker, caller):
+    """In both subscriptions."""
+    asked = {broker.ask(wish(farm(1)), ALICE), broker.ask(wish(DB01), DAVE)}
+
+    assert set(_ids(broker, caller)) == asked
+
+
+def test_live_and_finished_requests_are_one_list(broker):
+    """What has ended is listed behind what is under way."""
+    finished = broker.ask(wish(farm(1)))
+    broker.live(70)
+    live = broker.ask(wish(farm(2)))
+
+    assert _ids(broker) == [live, finished]
+
+
+def test_a_list_is_narrowed_by_status(broker):
+    """Only those that are so now."""
+    opened = broker.ask(wish(farm(1)))
+    broker.live(1)
+    broker.ask(wish(farm(2)))
+
+    assert _ids(broker, status="open") == [opened]
+
+
+@pytest.mark.parametrize("name", ["farm01", "FARM01", farm(1), farm(1).upper()])
+def test_a_list_is_narrowed_by_vm_as_id_or_name(broker, name):
+    """In any case, as Azure does."""
+    wanted = broker.ask(wish(farm(1)))
+    broker.ask(wish(farm(2)))
+
+    assert _ids(broker, vm=name) == [wanted]
+
+
+@pytest.mark.parametrize("spell", [str.lower, str.upper])
+def test_a_list_is_narrowed_by_requester(broker, spell):
+    """By their object id."""
+    broker.ask(wish(farm(1)), ALICE)
+    wanted = broker.ask(wish(farm(2)), DAVE)
+
+    assert _ids(broker, requester=spell(DAVE.id)) == [wanted]
+
+
+def test_a_list_is_narrowed_by_ticket(broker):
+    """By the number in the ticketing system."""
+    wanted = broker.ask(wish(farm(1), ticket={"system": "jira", "id": "OPS-1"}))
+    broker.ask(wish(farm(2), ticket={"system": "jira", "id": "OPS-2"}))
+
+    assert broker.whole(wanted).request.ticket == Ticket(system="jira", id="OPS-1")
+    assert _ids(broker, ticket="OPS-1") == [wanted]
+
+
+def test_a_list_is_narrowed_by_time(broker):
+    """From and to are instants of creation."""
+    broker.ask(wish(farm(1)))
+    broker.live(70)
+    since = broker.now.isoformat()
+    wanted = broker.ask(wish(farm(2)))
+    broker.live(70)
+    until = broker.now.isoformat()
+    broker.live(1)
+    broker.ask(wish(farm(3)))
+
+    assert _ids(broker, since=since, to=until) == [wanted]
+
+
+def test_a_list_covers_the_last_thirty_days_unless_told(broker):
+    """Older ones are there for whoever asks."""
+    old = broker.ask(wish(farm(1)))
+    broker.live(70, ticks=True)
+    since = (broker.now - timedelta(days=1)).isoformat()
+    broker.advance(timedelta(days=31))
+
+    assert _ids(broker) == []
+    assert _ids(broker, since=since) == [old]
+
+
+def test_what_is_open_is_listed_however_long_ago_it_was_asked_for(broker):
+    """Only history has a default span: a start may lie thirty days ahead."""
+    start = broker.now + timedelta(days=30, minutes=-1)
+    request_id = broker.ask(wish(farm(1), startTime=start.isoformat()))
+    broker.advance(timedelta(days=30, minutes=-2))
+    broker.live(20)
+    since = (broker.now - timedelta(days=30)).isoformat()
+
+    assert _ids(broker, status="open") == [request_id]
+    assert _ids(broker, since=since) == []
+
+
+def test_a_list_up_to_the_far_future_misses_nothing(broker):
+    """A bound that lies ahead is no bound."""
+    request_id = broker.ask(wish(farm(1)))
+    broker.live(70)
+
+    assert _ids(broker, to="9000-01-01T00:00:00Z") == [request_id]
+
+
+def test_a_list_of_more_than_a_page_goes_on_where_it_ended(broker):
+    """Page after page, each request once."""
+    asked = [broker.accept(wish(farm(1), justification=f"for {n:05}")) for n in range(105)]
+
+    first, token = _page(broker)
+    second, end = _page(broker, token=token)
+
+    assert (len(first), len(second), end) == (100, 5, None)
+    assert set(first + second) == {whole.request.id for whole in asked}
+
+
+def test_a_list_goes_on_through_history(broker):
+    """A page may end among finished requests."""
+    asked = [broker.ask(wish(farm(1), justification=f"for {n:05}")) for n in range(102)]
+    for request_id in asked:
+        broker.revoke(request_id)
+    broker.live(1)
+
+    first, token = _page(broker)
+    second, end = _page(broker, token=token)
+
+    assert broker.state.rows("r|") == ()
+    assert (set(first + second), end) == (set(asked), None)
+
+
+def _many(broker, caller, count):
+    """Store *count* requests of one caller without the trouble of accepting each."""
+    broker.accept(wish(farm(1)), caller)
+    (row,) = broker.state.rows("r|")
+    ops = [Op(Verb.INSERT, replace(row, key=f"{row.key[:-4]}{n:04}")) for n in range(1, count)]
+    for start in range(0, len(ops), 100):
+        broker.state.write(ops[start : start + 100])
+
+
+def test_a_page_may_be_empty_and_still_go_on(broker):
+    """The scan of one call is bounded, whoever the requests belong to."""
+    _many(broker, DAVE, 501)
+
+    first, token = _page(broker, ALICE)
+    second, end = _page(broker, ALICE, token=token)
+
+    assert (first, second, end) == ([], [], None)
+    assert token is not None
+
+
+def test_a_move_to_history_that_stopped_half_way_is_listed_once(broker):
+    """It is in both places for a moment."""
+    request_id = broker.ask(wish(farm(1)))
+    broker.revoke(request_id)
+
+    def die(name: str, _: int) -> None:
+        if name == "history.write":
+            raise Crash
+
+    broker.calls.after = die
+    with pytest.raises(Crash):
+        broker.deliver()
+    broker.calls.after = lambda *_: None
+
+    assert broker.state.rows("r|") != ()
+    assert broker.history.rows() != ()
+    assert _ids(broker) == [request_id]
+
+
+@pytest.mark.parametrize(
+    ("query", "pointer", "code"),
+    [
+        ({"status": "opened"}, "#/status", "status-unknown"),
+        ({"from": "yesterday"}, "#/from", "time-malformed"),
+        ({"to": "2026-11-22T18:00:00"}, "#/to", "time-without-zone"),
+        ({"to": "0001-01-01T00:00:00Z"}, "#/to", "time-out-of-range"),
+        ({"colour": "red"}, "#/colour", "unknown-field"),
+    ],
+)
+def test_a_faulty_query_is_refused_with_its_place(broker, query, pointer, code):
+    """A filter that is ignored would look like an answer."""
+    with pytest.raises(InvalidRequest) as caught:
+        queries.read_filters(query, now=broker.now)
+
+    assert [(each.pointer, each.code) for each in caught.value.violations] == [(pointer, code)]
+
+
+def test_all_faults_of_a_query_come_at_once(broker):
+    """As those of a body do."""
+    with pytest.raises(InvalidRequest) as caught:
+        queries.read_filters({"status": "x", "from": "x", "to": "x", "x": "x"}, now=broker.now)
+
+    assert len(caught.value.violations) == 4
+
+
+def _encoded(value):
+    return base64.urlsafe_b64encode(json.dumps(value).encode()).decode()
+
+
+@pytest.mark.parametrize(
+    "token",
+    [
+        "",
+        "x",
+        "é",
+        "A" * 100_000,
+        _encoded({}),
+        _encoded([0, PRODUCTION]),
+        _encoded([0, PRODUCTION, "../x"]),
+        _encoded(["0", PRODUCTION, ""]),
+        _encoded("abc"),
+        base64.urlsafe_b64encode(b"[" * 50_000).decode(),
+        base64.urlsafe_b64encode(b"\xff\xfe").decode(),
+    ],
+)
+def test_a_token_that_is_not_ours_is_refused(broker, token):
+    """Garbage in the query is the caller's fault, never a failure of ours."""
+    with pytest.raises(InvalidRequest) as caught:
+        _page(broker, token=token)
+
+    assert [each.code for each in caught.value.violations] == ["token-malformed"]
+
+
+# ---- virtual machines ----------------------------------------------------------------------------
+
+
+def _machines(broker, caller=ALICE, subscription=PRODUCTION):
+    found = broker.views.machines(subscription, caller, now=broker.now)
+    return {doc["name"]: doc for doc in found}
+
+
+def test_every_vm_says_whether_the_broker_can_serve_it(broker):
+    """Configured, not configured, or unsupported with a reason."""
+    found = _machines(broker)
+
+    assert {name: doc["status"] for name, doc in found.items()} == {
+        "app01": "Configured",
+        "db01": "Configured",
+        "hub01": "Unsupported",
+        "new01": "NotConfigured",
+        "web01": "Configured",
+    }
+    assert "firewall policy" in found["hub01"]["reasons"][0]
+
+
+def test_a_vm_says_which_way_it_is_reached(broker):
+    """Through the firewall where there is one."""
+    found = _machines(broker)
+
+    ways = {name: found[name]["via"] for name in ("web01", "db01", "app01")}
+    assert ways == {"web01": "firewall", "db01": "public-ip", "app01": "public-ip"}
+
+
+def test_a_vm_shows_the_ports_of_its_policy(broker):
+    """What may be asked for, from where, for how long."""
+    ports = _machines(broker)["db01"]["ports"]
+
+    assert {
+        "number": 3389,
+        "protocol": "TCP",
+        "allowedSources": ["203.0.113.0/24"],
+        "maxDuration": "PT2H",
+    } in ports
+
+
+def test_a_vm_shows_its_open_grants_to_whoever_may_see_them(broker):
+    """The requester and the operator; not another requester."""
+    broker.ask(wish(DB01))
+    broker.live(1)
+
+    shown = [len(_machines(broker, caller)["db01"]["grants"]) for caller in (ALICE, OLGA, DAVE)]
+
+    assert shown == [1, 1, 0]
+
+
+def test_a_vm_shows_the_grants_of_several_people_to_an_operator(broker):
+    """Who is in now."""
+    broker.ask(wish(DB01), ALICE)
+    broker.ask(wish(DB01, source=THERE), DAVE)
+    broker.live(2)
+
+    grants = _machines(broker, OLGA)["db01"]["grants"]
+
+    assert sorted(grant["sources"] for grant in grants) == [[f"{HERE}/32"], [f"{THERE}/32"]]
+
+
+def test_a_finished_grant_is_not_shown_with_its_vm(broker):
+    """Only who is in, or on the way in or out."""
+    broker.ask(wish(DB01))
+    broker.live(70)
+
+    assert _machines(broker)["db01"]["grants"] == []
+
+
+def test_the_vms_of_all_subscriptions_are_listed_unless_one_is_named(broker):
+    """Both of the landscape: five VMs, and fifty."""
+    everything = broker.views.machines(None, ALICE, now=broker.now)
+
+    assert len(everything) == 55
+    assert len(_machines(broker, subscription=DEVELOPMENT)) == 50
+
+
+def test_a_subscription_that_is_not_looked_after_is_refused(broker):
+    """An empty list would say that it has no VMs."""
+    with pytest.raises(InvalidRequest) as caught:
+        _machines(broker, subscription="5c0ffee0-0000-4000-8000-00000000dead")
+
+    assert [each.code for each in caught.value.violations] == ["not-watched"]
+
+
+def test_known_vms_are_listed_while_azure_is_down(broker):
+    """The inventory answers."""
+    _machines(broker)
+    broker.sim.faults({"match": {"path": "/"}, "times": None, "answer": DOWN})
+
+    assert len(_machines(broker)) == 5
+
+
+def test_a_new_system_without_azure_says_so(broker):
+    """No inventory yet, and nothing to read it from: 503, not an empty list."""
+    broker.sim.faults({"match": {"path": "/"}, "times": None, "answer": DOWN})
+
+    with pytest.raises(Unavailable):
+        _machines(broker)
+
+
+def test_a_policy_of_another_name_serves_as_well(broker):
+    """``default`` is a habit of the portal, not a law."""
+    policy = broker.sim.get(policy_of(DB01))
+    other = policy_of(DB01).removesuffix("default") + "night-shift"
+    renamed = {other: policy, policy_of(DB01): None}
+    broker.sim.control("PUT", "state", {"resources": renamed})
+
+    request_id = broker.ask(wish(DB01))
+    broker.live(1)
+
+    assert broker.status(request_id) == "open"
+    assert broker.grant(request_id).policy_id == other

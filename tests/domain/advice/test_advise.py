@@ -1,0 +1,235 @@
+"""Warnings over a whole subscription: which rules, Bastions, addresses concern which VM."""
+
+from dataclasses import replace
+
+import pytest
+
+from jit.domain.advice.advise import advised
+from jit.domain.inventory.topology import Snapshot
+from jit.domain.model.machine import Support
+from tests.builders.firewalls import FIREWALL_ID, arm_firewall, arm_ip_configuration
+from tests.builders.nsgs import NSG_ID, VM, arm_nsg, arm_rule
+from tests.builders.worlds import GROUP, POLICY_ID, VM_ID, a_vm
+
+DENY = arm_rule(
+    4096, "Deny", name="MicrosoftDefenderForCloud-JITRule_1_" + "A" * 32, port="22", to=VM
+)
+OPEN_DOOR = arm_rule(200, name="customer", source="192.0.2.0/24", port="22", to="*")
+BASTION = "10.1.2.0/26"
+VNETS = f"{GROUP}/providers/Microsoft.Network/virtualNetworks"
+
+
+def arm_vnet(name="vnet-prod", /, *, bastion=None, peer=None, state="Connected"):
+    subnets = [{"name": "web", "properties": {"addressPrefix": "10.1.1.0/24"}}]
+    if bastion is not None:
+        own = f"{VNETS}/{name}/subnets/AzureBastionSubnet"
+        prefix = {"addressPrefix": bastion}
+        subnets.append({"id": own, "name": "AzureBastionSubnet", "properties": prefix})
+    peerings = [
+        {
+            "properties": {
+                "peeringState": state,
+                "remoteVirtualNetwork": {"id": f"{VNETS}/{peer}".upper()},
+            }
+        }
+    ]
+    return {
+        "id": f"{VNETS}/{name}",
+        "properties": {"subnets": subnets, "virtualNetworkPeerings": peerings if peer else []},
+    }
+
+
+def told(*rules, vm=None, vnets=None, nsgs=None, **more):
+    networks = [arm_vnet()] if vnets is None else vnets
+    held = [arm_nsg(*rules)] if nsgs is None else nsgs
+    (found,) = advised([vm or a_vm()], Snapshot(nsgs=held, networks=networks, **more))
+    return found.warnings
+
+
+def codes(*rules, **changes):
+    return [warning.code for warning in told(*rules, **changes)]
+
+
+def arm_bastion(vnet="vnet-prod"):
+    subnet = f"{VNETS}/{vnet}/subnets/AzureBastionSubnet"
+    leg = {"name": "leg", "properties": {"subnet": {"id": subnet.upper()}}}
+    return {"name": "bas", "properties": {"ipConfigurations": [leg]}}
+
+
+def arm_address(name, ip=None):
+    fields = {"ipAddress": ip} if ip else {}
+    path = f"{GROUP}/providers/Microsoft.Network/publicIPAddresses/{name}"
+    return {"id": path, "name": name, "properties": fields}
+
+
+def test_a_vm_that_is_guarded_as_defender_guards_it_has_no_warning():
+    """Its deny rule is there, and nothing comes before it."""
+    assert codes(DENY) == []
+
+
+def test_a_vm_whose_deny_rule_is_gone_is_warned_about():
+    """Somebody removed what closes the door."""
+    assert codes() == ["deny-missing"]
+
+
+def test_a_vm_whose_deny_rule_is_bypassed_is_warned_about():
+    """A customer's standing rule takes precedence."""
+    assert codes(DENY, OPEN_DOOR) == ["jit-bypassed"]
+
+
+def test_a_bastion_in_the_vms_own_vnet_that_is_cut_off_is_warned_about():
+    """It reaches the VM from AzureBastionSubnet, which the deny rule stops."""
+    assert codes(DENY, vnets=[arm_vnet(bastion=BASTION)]) == ["bastion-cut-off"]
+
+
+def test_a_bastion_that_comes_past_just_in_time_access_is_warned_about():
+    """Both are true: a standing rule comes before the deny, and the Bastion uses it."""
+    door = arm_rule(200, name="bastion", source=BASTION, port="22", to="*")
+
+    assert codes(DENY, door, vnets=[arm_vnet(bastion=BASTION)]) == [
+        "jit-bypassed",
+        "bastion-bypass",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("state", "found"), [("Connected", ["bastion-cut-off"]), ("Disconnected", [])]
+)
+def test_a_bastion_of_a_connected_peer_counts(state, found):
+    """One Bastion in the hub serves all its spokes."""
+    spoke, hub = arm_vnet(peer="hub", state=state), arm_vnet("hub", bastion=BASTION)
+
+    assert codes(DENY, vnets=[spoke, hub]) == found
+
+
+def test_a_peer_that_is_not_in_the_snapshot_says_nothing():
+    """It belongs to another subscription."""
+    assert codes(DENY, vnets=[arm_vnet(peer="elsewhere")]) == []
+
+
+def test_a_bastion_of_somebody_elses_vnet_does_not_count():
+    """It cannot reach the VM."""
+    assert codes(DENY, vnets=[arm_vnet(), arm_vnet("other", bastion=BASTION)]) == []
+
+
+@pytest.mark.parametrize("support", [Support.NOT_CONFIGURED, Support.UNSUPPORTED])
+def test_only_a_vm_with_a_jit_policy_can_have_warnings(support):
+    """Without one there is no deny rule to miss."""
+    assert codes(vm=a_vm(support=support)) == []
+
+
+def test_an_nsg_that_is_not_in_the_snapshot_gives_no_warning():
+    """A guess would be worse."""
+    assert codes(nsgs=[]) == []
+
+
+@pytest.mark.parametrize("address", ["", "somewhere"])
+def test_an_address_that_cannot_be_read_gives_no_warning(address):
+    """The same for the VM's own."""
+    assert codes(vm=a_vm(address=address)) == []
+
+
+def test_prefixes_that_cannot_be_read_are_left_out():
+    """One strange prefix does not silence the rest."""
+    strange = a_vm(vnet_prefixes=("10.1.0.0/16", "?"))
+
+    assert codes(vm=strange, vnets=[arm_vnet(bastion="?")]) == ["deny-missing"]
+
+
+def test_two_interfaces_with_the_same_trouble_are_told_once():
+    """A warning names a port, not an interface."""
+    vm = a_vm()
+    twin = replace(vm, interfaces=(*vm.interfaces, replace(vm.interfaces[0], primary=False)))
+
+    assert codes(vm=twin) == ["deny-missing"]
+
+
+def test_an_nsg_is_found_in_whatever_case_an_interface_names_it():
+    """ARM ids vary in case."""
+    assert codes(vm=a_vm(nsgs=(NSG_ID.upper(),))) == ["deny-missing"]
+
+
+# ---- Bastion hosts ----------------------------------------------------------------------------
+
+
+def test_a_bastion_host_in_the_vms_vnet_that_is_cut_off_is_warned_about():
+    """The list of hosts says that there is one."""
+    found = codes(DENY, vnets=[arm_vnet(bastion=BASTION)], bastions=[arm_bastion()])
+
+    assert found == ["bastion-cut-off"]
+
+
+def test_a_subnet_whose_bastion_is_gone_gives_no_warning():
+    """Nobody comes from there."""
+    assert codes(DENY, vnets=[arm_vnet(bastion=BASTION)], bastions=[]) == []
+
+
+def test_bastions_that_could_not_be_read_are_taken_to_be_in_their_subnets():
+    """Nothing else may live in such a subnet: a false alarm costs less than silence."""
+    assert codes(DENY, vnets=[arm_vnet(bastion=BASTION)], bastions=None) == ["bastion-cut-off"]
+
+
+# ---- the plan, the policy, the firewall --------------------------------------------------------
+
+FREE = {"properties": {"pricingTier": "Free"}}
+
+
+@pytest.mark.parametrize("support", [Support.CONFIGURED, Support.NOT_CONFIGURED])
+def test_a_vm_that_jit_could_serve_is_told_that_the_plan_is_missing(support):
+    """Also before it is configured: it could not be."""
+    assert codes(DENY, vm=a_vm(support=support), plan=FREE) == ["plan-missing"]
+
+
+def test_a_vm_that_jit_cannot_serve_is_told_nothing_of_the_plan():
+    """Buying it would not help."""
+    assert codes(vm=a_vm(support=Support.UNSUPPORTED), plan=FREE) == []
+
+
+def test_a_policy_in_another_region_is_told():
+    """Defender opens ports of VMs in the policy's own region."""
+    assert codes(DENY, vm=a_vm(location="northeurope")) == ["policy-location"]
+
+
+def behind(*names, published="52.137.62.53", firewall_id=FIREWALL_ID):
+    """The warnings of a VM behind a firewall with the public IPs *names*."""
+    legs = [arm_ip_configuration(name) for name in names]
+    entry = {"id": VM_ID.upper(), "publicIpAddress": published}
+    return told(
+        DENY,
+        vm=replace(a_vm(firewall=True), firewall_id=firewall_id),
+        firewalls=[arm_firewall(ipConfigurations=legs)],
+        public_ips=[arm_address("pip-fw", "52.137.62.53"), arm_address("pip-2")],
+        policies=[{"id": POLICY_ID, "properties": {"virtualMachines": [entry]}}],
+    )
+
+
+def test_a_firewall_with_several_addresses_is_told_with_the_one_in_use():
+    """Addresses that are not known are named; ids are compared without case."""
+    (warning,) = behind("pip-fw", "pip-2", firewall_id=FIREWALL_ID.upper())
+
+    assert warning.code == "firewall-addresses"
+    assert "52.137.62.53, pip-2; Defender uses 52.137.62.53:" in warning.detail
+
+
+def test_an_address_of_a_firewall_that_is_not_in_the_snapshot_is_told_by_its_name():
+    """It may belong to another subscription."""
+    (warning,) = behind("pip-fw", "pip-3")
+
+    assert "52.137.62.53, pip-3; " in warning.detail
+
+
+def test_a_firewall_that_does_not_say_which_address_it_uses_is_told_all_the_same():
+    """Defender names one only after the first request."""
+    (warning,) = behind("pip-fw", "pip-2", published=None)
+
+    assert "Defender uses one of them" in warning.detail
+
+
+def test_a_firewall_with_one_address_is_no_news():
+    """There is nothing to mistake."""
+    assert behind("pip-fw") == ()
+
+
+def test_a_firewall_that_is_not_in_the_snapshot_gives_no_warning():
+    """What is not known is not told."""
+    assert behind("pip-fw", "pip-2", firewall_id=f"{FIREWALL_ID}-2") == ()

@@ -1,0 +1,120 @@
+"""Bastions: which virtual networks they reach, from which prefixes."""
+
+import pytest
+
+from jit.domain.advice.bastions import SHARED, reaching
+
+WHERE = "/subscriptions/s/resourceGroups/g/providers/Microsoft.Network"
+HUB, SPOKE = f"{WHERE}/virtualNetworks/hub", f"{WHERE}/virtualNetworks/spoke"
+PREFIX = "10.9.0.0/26"
+
+
+def a_subnet(vnet, name="AzureBastionSubnet", **fields):
+    return {"id": f"{vnet}/subnets/{name}", "name": name, "properties": fields}
+
+
+def a_vnet(vnet, *subnets, peer=None, **peering):
+    fields = {"peeringState": "Connected", "remoteVirtualNetwork": {"id": peer}, **peering}
+    peerings = [{"properties": fields}] if peer else []
+    inside = {"subnets": list(subnets), "virtualNetworkPeerings": peerings}
+    return {"id": vnet, "properties": inside}
+
+
+def a_host(*subnets, **properties):
+    legs = [{"properties": {"subnet": {"id": subnet}}} for subnet in subnets]
+    return {"name": "bas", "properties": {"ipConfigurations": legs, **properties}}
+
+
+OWN = a_subnet(HUB, addressPrefix=PREFIX)
+HOST = a_host(OWN["id"])
+
+
+def near(vnet, *networks, hosts=(HOST,)):
+    """The prefixes of the Bastions that reach *vnet*."""
+    return reaching(networks, hosts)[vnet.lower()]
+
+
+@pytest.mark.parametrize("spell", [str, str.lower, str.upper])
+def test_a_bastion_reaches_its_own_network_in_whatever_case_it_names_it(spell):
+    """ARM ids vary in case."""
+    assert near(HUB, a_vnet(HUB, OWN), hosts=[a_host(spell(OWN["id"]))]) == (PREFIX,)
+
+
+@pytest.mark.parametrize(
+    "fields",
+    [
+        {"addressPrefixes": [PREFIX, "fd00::/64"]},
+        {"addressPrefixes": [PREFIX, "nonsense", "fd00::/64"]},
+    ],
+)
+def test_every_readable_prefix_of_the_subnet_counts(fields):
+    """A subnet may have two families; what cannot be read is left out."""
+    assert near(HUB, a_vnet(HUB, a_subnet(HUB, **fields))) == (PREFIX, "fd00::/64")
+
+
+def test_a_subnet_without_a_host_is_nobodys():
+    """A name alone connects to nothing."""
+    assert near(HUB, a_vnet(HUB, OWN), hosts=[]) == ()
+
+
+def test_hosts_that_are_not_known_are_taken_to_be_where_they_could_be():
+    """By the name of the subnet, in any case; no other subnet."""
+    shouted = a_subnet(HUB, "AZUREBASTIONSUBNET", addressPrefix=PREFIX)
+    other = a_subnet(HUB, "web", addressPrefix="10.9.1.0/24")
+
+    assert near(HUB, a_vnet(HUB, shouted, other), hosts=None) == (PREFIX,)
+
+
+@pytest.mark.parametrize("hosts", [[HOST], None])
+def test_a_bastion_reaches_the_networks_that_are_peered_with_its_own(hosts):
+    """One in the hub serves all spokes."""
+    spoke = a_vnet(SPOKE, peer=HUB.upper())
+
+    assert near(SPOKE, spoke, a_vnet(HUB, OWN, peer=SPOKE), hosts=hosts) == (PREFIX,)
+
+
+@pytest.mark.parametrize("state", ["Initiated", "Disconnected", ""])
+def test_a_peering_that_is_not_connected_carries_nothing(state):
+    """Half a peering is none."""
+    spoke = a_vnet(SPOKE, peer=HUB, peeringState=state)
+
+    assert near(SPOKE, spoke, a_vnet(HUB, OWN)) == ()
+
+
+def test_peering_is_not_passed_on():
+    """A spoke of a spoke is out of reach."""
+    far = f"{WHERE}/virtualNetworks/far"
+    networks = [a_vnet(far, peer=SPOKE), a_vnet(SPOKE, peer=HUB), a_vnet(HUB, OWN)]
+
+    assert near(far, *networks) == ()
+
+
+def test_a_peer_that_is_not_listed_says_nothing():
+    """It belongs to another subscription."""
+    assert near(SPOKE, a_vnet(SPOKE, peer=HUB)) == ()
+
+
+def test_a_bastion_without_a_subnet_comes_from_the_hosts_address():
+    """The SKU Developer; of its own network only, for it has no peering."""
+    networks = [a_vnet(HUB), a_vnet(SPOKE, peer=HUB)]
+    developer = a_host(virtualNetwork={"id": HUB.upper()})
+
+    assert (near(HUB, *networks, hosts=[developer]), near(SPOKE, *networks, hosts=[developer])) == (
+        (SHARED,),
+        (),
+    )
+
+
+def test_a_prefix_that_two_ways_lead_to_is_named_once():
+    """A hub peered with itself, by mistake."""
+    assert near(HUB, a_vnet(HUB, OWN, peer=HUB)) == (PREFIX,)
+
+
+@pytest.mark.parametrize(
+    "hosts", [[{}], [{"properties": None}], [a_host("")], [{"properties": {"ipConfigurations": 3}}]]
+)
+def test_a_host_that_cannot_be_read_reaches_nothing(hosts):
+    """Also not what cannot be read itself."""
+    networks = [{"properties": {"subnets": [{"properties": {"addressPrefix": PREFIX}}]}}]
+
+    assert reaching(networks, hosts) == {"": ()}

@@ -1,0 +1,110 @@
+"""Warnings about the set-up: Defender's plan, the JIT policy's place and name, the firewall."""
+
+import pytest
+
+from jit.domain.advice.setup import firewall_warnings, plan_warnings, policy_warnings
+from tests.builders.worlds import GROUP, a_vm
+
+PLACE = f"{GROUP}/providers/Microsoft.Security/locations"
+
+
+def plan_codes(plan):
+    return [warning.code for warning in plan_warnings(plan)]
+
+
+@pytest.mark.parametrize("tier", ["Standard", "standard"])
+@pytest.mark.parametrize("sub", [{}, {"subPlan": "P2"}, {"subPlan": "p2"}, {"subPlan": None}])
+def test_the_full_plan_is_no_news(tier, sub):
+    """Without a sub-plan it is the full one."""
+    assert plan_codes({"properties": {"pricingTier": tier, **sub}}) == []
+
+
+@pytest.mark.parametrize(
+    ("body", "why"),
+    [
+        ({"pricingTier": "Free"}, "is switched off"),
+        ({"pricingTier": "Free", "subPlan": "P2"}, "is switched off"),
+        ({"pricingTier": "Standard", "subPlan": "P1"}, "is Plan 1"),
+        ({"pricingTier": "standard", "subPlan": "p1"}, "is Plan 1"),
+    ],
+)
+def test_a_plan_without_just_in_time_access_is_told(body, why):
+    """What it is, what it must be, where to change it."""
+    (warning,) = plan_warnings({"properties": body})
+
+    assert warning.code == "plan-missing"
+    assert f"Defender for Servers {why} on the subscription" in warning.detail
+    assert "needs Plan 2; choose it in Defender for Cloud" in warning.detail
+
+
+@pytest.mark.parametrize(
+    "plan",
+    [
+        None,
+        {},
+        {"properties": None},
+        {"properties": {"pricingTier": 2}},
+        {"properties": {"subPlan": "P1"}},
+        {"properties": {"pricingTier": "Standard", "subPlan": "P3"}},
+    ],
+)
+def test_a_plan_that_is_not_known_is_not_judged(plan):
+    """Doubt costs the warning, nothing else."""
+    assert plan_codes(plan) == []
+
+
+def policy_codes(vm):
+    return [warning.code for warning in policy_warnings(vm)]
+
+
+@pytest.mark.parametrize("location", ["westeurope", "West Europe", "WESTEUROPE"])
+def test_a_policy_in_the_vms_region_is_no_news(location):
+    """A region has two spellings."""
+    assert policy_codes(a_vm(location=location)) == []
+
+
+def test_a_policy_in_another_region_is_told_with_both():
+    """The person must move the VM's entry."""
+    (warning,) = policy_warnings(a_vm(location="northeurope"))
+
+    assert warning.code == "policy-location"
+    assert "its JIT policy lies in westeurope, the VM in northeurope" in warning.detail
+
+
+@pytest.mark.parametrize(("length", "found"), [(51, []), (52, ["names-too-long"])])
+def test_names_of_more_than_fifty_six_characters_together_are_told(length, found):
+    """The VM is called web01: five characters."""
+    policy = f"{PLACE}/westeurope/jitNetworkAccessPolicies/{'x' * length}"
+
+    assert policy_codes(a_vm(policy_id=policy)) == found
+
+
+@pytest.mark.parametrize("policy", [None, "", "nonsense", f"{GROUP}/providers/Microsoft.Security"])
+def test_a_policy_whose_id_cannot_be_read_is_not_judged(policy):
+    """Nor does it stop the comparison."""
+    assert policy_codes(a_vm(policy_id=policy)) == []
+
+
+def test_a_vm_without_a_location_is_not_judged():
+    """What is not known does not differ."""
+    assert policy_codes(a_vm(location="")) == []
+
+
+@pytest.mark.parametrize("addresses", [(), ("52.137.62.53",)])
+def test_a_firewall_with_one_public_ip_is_no_news(addresses):
+    """Nobody can pick the wrong one."""
+    assert list(firewall_warnings("fw", addresses, "")) == []
+
+
+@pytest.mark.parametrize(
+    ("used", "says"),
+    [("52.137.62.54", "Defender uses 52.137.62.54:"), ("", "Defender uses one of them:")],
+)
+def test_a_firewall_with_several_public_ips_is_told_with_all_of_them(used, says):
+    """And with the one in use, where Defender says so."""
+    (warning,) = firewall_warnings("fw", ("52.137.62.53", "52.137.62.54"), used)
+
+    assert warning.code == "firewall-addresses"
+    assert f"the firewall fw has the public IPs 52.137.62.53, 52.137.62.54; {says}" in (
+        warning.detail
+    )

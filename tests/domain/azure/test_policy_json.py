@@ -1,0 +1,234 @@
+"""What a JIT policy says about its VMs, changed without touching anything else."""
+
+from datetime import timedelta
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from jit.domain.azure import policy_json
+from jit.domain.azure.policy_json import port_rules
+from jit.domain.model.machine import PortRule
+from jit.domain.policy_setup import naming
+from jit.domain.values import arm_ids
+from tests.builders.bodies import a_rule, a_vm, vm_id
+
+REQUESTS = [{"requestor": "petra", "virtualMachines": [], "unknownToUs": {"a": [1]}}]
+
+
+def an_entry(name="web01", **changes):
+    """A VM entry as Azure returns it."""
+    port = {
+        "number": 22,
+        "protocol": "TCP",
+        "allowedSourceAddressPrefix": "*",
+        "maxRequestAccessDuration": "PT3H",
+    }
+    return {"id": vm_id(name), "ports": [port], **changes}
+
+
+def a_policy(*entries):
+    """A policy as Azure returns it, with fields that nobody here knows."""
+    return {
+        "id": "the id",
+        "kind": "Basic",
+        "newField": {"x": 1},
+        "properties": {
+            "provisioningState": "Succeeded",
+            "virtualMachines": list(entries),
+            "requests": REQUESTS,
+            "otherNewField": True,
+        },
+    }
+
+
+def entries_of(policy):
+    return policy["properties"]["virtualMachines"]
+
+
+rules = st.builds(
+    PortRule,
+    number=st.integers(1, 65535),
+    protocol=st.sampled_from(["TCP", "UDP", "*"]),
+    allowed_sources=st.sampled_from(
+        [("*",), ("10.0.0.0/8",), ("203.0.113.7/32", "2001:db8::/64"), ("2001:db8::1/128",)]
+    ),
+    max_duration=st.integers(5, 24 * 60).map(lambda minutes: timedelta(minutes=minutes)),
+)
+wishes = st.dictionaries(
+    st.sampled_from(["WEB01", "db01", "new01"]).map(vm_id),
+    st.lists(rules, min_size=1, max_size=4, unique_by=lambda rule: rule.number),
+    min_size=1,
+    max_size=3,
+)
+policies = st.none() | st.lists(
+    st.sampled_from(["web01", "db01", "other01", "other02"]), unique=True
+).map(lambda names: a_policy(*map(an_entry, names)))
+
+
+@given(policies, wishes)
+def test_putting_twice_is_putting_once(policy, wish):
+    """A repeated request finds nothing to change."""
+    once = policy_json.merged(policy, wish)
+
+    assert policy_json.merged(once, wish) == once
+
+
+@given(policies, wishes)
+def test_a_policy_says_what_was_put_into_it(policy, wish):
+    """Rules read back from the policy are those that were wished for."""
+    said = policy_json.entries(policy_json.merged(policy, wish))
+    first = next(iter(wish))
+
+    assert [
+        (rule.number, rule.protocol, rule.max_duration)
+        for rule in port_rules(said[arm_ids.key(first)])
+    ] == [(rule.number, rule.protocol, rule.max_duration) for rule in wish[first]]
+
+
+@given(policies, wishes)
+def test_everything_else_stays_as_it_was_read(policy, wish):
+    """Other VMs and unknown fields of the policy survive a change byte for byte."""
+    keys = {arm_ids.key(item) for item in wish}
+    before: dict[str, Any] = policy or {"kind": "Basic", "properties": {}}
+    after: dict[str, Any] = policy_json.merged(policy, wish)
+    foreign = [item for item in entries_of(after) if arm_ids.key(item["id"]) not in keys]
+
+    assert foreign == [
+        item
+        for item in before["properties"].get("virtualMachines", [])
+        if arm_ids.key(item["id"]) not in keys
+    ]
+    assert {**after, "properties": {**after["properties"], "virtualMachines": None}} == {
+        **before,
+        "properties": {**before["properties"], "virtualMachines": None},
+    }
+
+
+@given(policies, wishes)
+def test_taking_out_what_was_put_in_leaves_the_others(policy, wish):
+    """No VM of a delete stays, every other one does."""
+    after = policy_json.reduced(policy_json.merged(policy, wish), wish)
+    keys = {arm_ids.key(item) for item in wish}
+
+    assert policy_json.entries(after).keys() == policy_json.entries(policy).keys() - keys
+
+
+@given(policies, wishes)
+def test_a_policy_is_unlike_itself_exactly_where_it_was_changed(policy, wish):
+    """Comparing names no VM that was left alone."""
+    keys = {arm_ids.key(item) for item in wish}
+
+    assert set(policy_json.unlike(policy, policy_json.merged(policy, wish))) <= keys
+
+
+def test_an_entry_keeps_what_it_has_beside_its_ports():
+    """The firewall's public address of an entry is Defender's, and so is what comes later."""
+    entry = an_entry(publicIpAddress="52.137.62.53", ports=[{"number": 22, "newInPort": 1}])
+    after = policy_json.merged(a_policy(entry), {vm_id("WEB01"): [a_rule(22), a_rule(23)]})
+
+    assert entries_of(after) == [
+        {
+            "id": vm_id("web01"),
+            "publicIpAddress": "52.137.62.53",
+            "ports": [
+                {
+                    "newInPort": 1,
+                    "number": 22,
+                    "protocol": "TCP",
+                    "allowedSourceAddressPrefix": "*",
+                    "maxRequestAccessDuration": "PT3H",
+                },
+                {
+                    "number": 23,
+                    "protocol": "TCP",
+                    "allowedSourceAddressPrefix": "*",
+                    "maxRequestAccessDuration": "PT3H",
+                },
+            ],
+        }
+    ]
+
+
+@pytest.mark.parametrize(
+    ("sources", "written"),
+    [
+        (("*",), {"allowedSourceAddressPrefix": "*"}),
+        (("10.0.0.0/8",), {"allowedSourceAddressPrefix": "10.0.0.0/8"}),
+        (("203.0.113.7/32",), {"allowedSourceAddressPrefix": "203.0.113.7"}),
+        (("2001:db8::1/128",), {"allowedSourceAddressPrefix": "2001:db8::1"}),
+        (("2001:db8::/32",), {"allowedSourceAddressPrefix": "2001:db8::/32"}),
+        (
+            ("10.0.0.0/8", "203.0.113.7/32"),
+            {"allowedSourceAddressPrefixes": ["10.0.0.0/8", "203.0.113.7"]},
+        ),
+    ],
+)
+def test_one_source_goes_alone_and_several_as_a_list(sources, written):
+    """The two fields exclude each other; a lone address is spelled as an initiate spells it."""
+    after = policy_json.merged(None, {vm_id(): [a_rule(allowed_sources=sources)]})
+    (port,) = entries_of(after)[0]["ports"]
+
+    assert {k: v for k, v in port.items() if k.startswith("allowed")} == written
+
+
+@pytest.mark.parametrize(
+    "spelled",
+    [
+        an_entry(ports=[{**an_entry()["ports"][0], "maxRequestAccessDuration": "PT180M"}]),
+        an_entry(id=vm_id("WEB01")),
+        an_entry(publicIpAddress="52.137.62.53"),
+    ],
+)
+def test_azures_own_spelling_makes_no_difference(spelled):
+    """What is compared is what a policy means, not how it is written."""
+    assert policy_json.unlike(a_policy(an_entry()), a_policy(spelled)) == ()
+
+
+@pytest.mark.parametrize(
+    "other",
+    [
+        None,
+        a_policy(),
+        a_policy(an_entry(ports=[])),
+        a_policy(an_entry(ports=[{**an_entry()["ports"][0], "protocol": "*"}])),
+        a_policy(an_entry(ports=[{**an_entry()["ports"][0], "number": 23}])),
+        a_policy(
+            an_entry(ports=[{**an_entry()["ports"][0], "allowedSourceAddressPrefix": "10.0.0.0/8"}])
+        ),
+        a_policy(an_entry(ports=[{**an_entry()["ports"][0], "maxRequestAccessDuration": "PT4H"}])),
+    ],
+)
+def test_a_different_meaning_is_named_by_its_vm(other):
+    """A missing VM, port, source or another duration is a difference."""
+    assert policy_json.unlike(a_policy(an_entry()), other) == (arm_ids.key(vm_id()),)
+
+
+def test_an_entry_that_cannot_be_read_is_sent_back_as_it_is():
+    """Hostile or future entries are not ours to repair."""
+    strange = ["text", {"noId": 1}, {"id": 7, "ports": "x"}]
+    after = policy_json.merged(a_policy(*strange), {vm_id(): [a_rule()]})
+
+    assert entries_of(after)[:3] == strange
+
+
+@pytest.mark.parametrize("body", [{}, {"properties": {}}, {"properties": {"virtualMachines": 7}}])
+def test_a_policy_without_vms_holds_none(body):
+    """A missing list is an empty one."""
+    assert policy_json.entries(body) == {}
+
+
+def test_a_vm_without_a_policy_belongs_in_default_of_its_group_and_location():
+    """Defender looks for a VM's policy nowhere else."""
+    vm = a_vm("web01", location="West Europe")
+
+    assert naming.default_id(vm) == (
+        "/subscriptions/5c0ffee0-0000-4000-8000-000000000001/resourceGroups/rg-web/providers"
+        "/Microsoft.Security/locations/westeurope/jitNetworkAccessPolicies/default"
+    )
+
+
+def test_names_are_counted_together():
+    """Azure bounds the sum of both names, 56 characters."""
+    assert naming.names_length("/a/b/locations/l/policies/default", vm_id("w" * 49)) == 56

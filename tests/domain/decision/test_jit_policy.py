@@ -1,0 +1,412 @@
+"""What a JIT policy lets a caller have, and all that stands against a wish."""
+
+from dataclasses import replace
+from datetime import timedelta
+from ipaddress import ip_network
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from jit.domain.decision.jit_policy import decide, effective_protocol
+from jit.domain.decision.verdict import Finding, FindingKind, worst
+from jit.domain.errors import Violation
+from jit.domain.limits import LIMITS, Limits
+from jit.domain.model.machine import Occupation, Support, Via
+from jit.domain.values import arm_ids
+from tests.builders.bodies import NOW, a_draft, a_machine, a_port, a_rule, a_vm, inventory, vm_id
+
+ID = "#/virtualMachines/0/id"
+NUMBER = "#/virtualMachines/0/ports/0/number"
+PROTOCOL = "#/virtualMachines/0/ports/0/protocol"
+HOUR = timedelta(hours=1)
+
+
+def wanting(*ports, **changes):
+    """A draft that wants these ports of web01."""
+    return a_draft(virtualMachines=[a_machine(ports=list(ports))], **changes)
+
+
+def found(wish, *machines):
+    """What is found against *wish*: kind, place, code."""
+    return [
+        (finding.kind, finding.violation.pointer, finding.violation.code)
+        for finding in decide(wish, inventory(*machines), now=NOW)
+    ]
+
+
+def details(wish, *machines):
+    """The same, in words."""
+    return [item.violation.detail for item in decide(wish, inventory(*machines), now=NOW)]
+
+
+# ---- what is allowed
+
+
+@pytest.mark.parametrize(
+    ("wish", "machine"),
+    [
+        (a_draft(), a_vm()),
+        (a_draft(duration="PT3H"), a_vm()),
+        (a_draft(), a_vm(ports=(a_rule(allowed_sources=("203.0.113.0/24",)),))),
+        (a_draft(), a_vm(ports=(a_rule(allowed_sources=("203.0.113.7",)),))),
+        (a_draft(sources=["203.0.113.0/24"]), a_vm()),
+        (a_draft(sources=["192.0.2.1", "198.51.100.1"]), a_vm(via=Via.FIREWALL)),
+        (a_draft(duration="PT15M"), a_vm(via=Via.FIREWALL)),
+        (a_draft(duration="PT5M"), a_vm()),
+        (a_draft(duration="PT5M"), a_vm(via=Via.PRIVATE)),
+        (a_draft(sources=["10.0.0.5"]), a_vm(via=Via.PRIVATE)),
+        (a_draft(sources=["100.64.0.5", "192.168.0.0/24"]), a_vm(via=Via.PRIVATE)),
+        (a_draft(sources=["2a02::1"]), a_vm(ports=(a_rule(allowed_sources=("2a02::/32",)),))),
+        (wanting(a_port(protocol="TCP")), a_vm(ports=(a_rule(protocol="*"),))),
+        (wanting(a_port(protocol="UDP")), a_vm(ports=(a_rule(protocol="*"),))),
+        (wanting(a_port(protocol="*")), a_vm(ports=(a_rule(protocol="*"),))),
+        (wanting(a_port(protocol="TCP")), a_vm()),
+        (a_draft(virtualMachines=[a_machine("WEB01")]), a_vm()),
+    ],
+)
+def test_a_wish_within_the_policy_is_granted(wish, machine):
+    """A single address inside an allowed prefix, private sources on private paths, all limits."""
+    assert found(wish, machine) == []
+
+
+def test_a_checked_request_is_decided_like_its_draft():
+    """The decision is taken again at opening, without the body."""
+    draft = wanting(a_port(), a_port(3389), sources=["10.0.0.5"], duration="PT4H")
+
+    assert draft.request is not None
+    assert found(draft.request, a_vm()) == found(draft, a_vm()) != []
+
+
+# ---- the VM
+
+
+@pytest.mark.parametrize(
+    ("machines", "code"),
+    [
+        ([], "vm-not-found"),
+        ([a_vm("web02")], "vm-not-found"),
+        ([a_vm(support=Support.NOT_CONFIGURED)], "no-jit-policy"),
+        ([a_vm(support=Support.UNSUPPORTED, reasons=("no NSG",))], "vm-unsupported"),
+    ],
+)
+def test_a_vm_that_cannot_be_served_is_refused(machines, code):
+    """Silence is not consent: one finding, at its id, and none about its ports."""
+    wish = wanting(a_port(4711), sources=["10.0.0.5"], duration="PT10M")
+
+    assert found(wish, *machines) == [(FindingKind.POLICY, ID, code)]
+
+
+def test_an_unsupported_vm_says_why():
+    """The portal's third tab leaves people guessing; the broker does not."""
+    hub = a_vm(support=Support.UNSUPPORTED, reasons=("behind a firewall policy", "no NSG"))
+
+    assert details(a_draft(), hub) == ["web01 cannot be served: behind a firewall policy; no NSG"]
+
+
+def test_an_unknown_vm_is_named():
+    """So that the reader of many findings knows which."""
+    assert details(a_draft()) == ["web01 is not among the VMs the broker sees"]
+
+
+# ---- the port
+
+
+@pytest.mark.parametrize(
+    ("port", "rule", "finding"),
+    [
+        (a_port(3389), a_rule(22), (FindingKind.POLICY, NUMBER, "port-not-in-policy")),
+        (
+            a_port(protocol="UDP"),
+            a_rule(),
+            (FindingKind.POLICY, PROTOCOL, "protocol-not-in-policy"),
+        ),
+        (a_port(protocol="*"), a_rule(), (FindingKind.POLICY, PROTOCOL, "protocol-not-in-policy")),
+        (
+            a_port(protocol="TCP"),
+            a_rule(protocol="UDP"),
+            (FindingKind.POLICY, PROTOCOL, "protocol-not-in-policy"),
+        ),
+    ],
+)
+def test_a_port_outside_the_policy_is_refused(port, rule, finding):
+    """Neither another port nor more than the rule opens."""
+    assert found(wanting(port), a_vm(ports=(rule,))) == [finding]
+
+
+@pytest.mark.parametrize(
+    ("asked", "ruled", "shown"),
+    [
+        (None, "TCP", "TCP"),
+        (None, "*", "*"),
+        ("TCP", "TCP", "TCP"),
+        ("TCP", "*", "*"),
+        ("UDP", "*", "*"),
+        ("*", "*", "*"),
+        ("UDP", "TCP", None),
+        ("TCP", "UDP", None),
+        ("*", "TCP", None),
+    ],
+)
+def test_a_grant_shows_the_protocol_of_the_rule(asked, ruled, shown):
+    """Initiate carries no protocol: what opens is what the policy says."""
+    assert effective_protocol(asked, a_rule(protocol=ruled)) == shown
+
+
+# ---- the source
+
+
+@pytest.mark.parametrize(
+    ("source", "allowed", "via", "expected"),
+    [
+        ("203.0.113.7", ("198.51.100.0/24",), Via.PUBLIC_IP, "source-not-allowed"),
+        ("203.0.113.0/24", ("203.0.113.0/25",), Via.PUBLIC_IP, "source-not-allowed"),
+        ("203.0.113.7", ("garbage", ""), Via.PUBLIC_IP, "source-not-allowed"),
+        ("203.0.113.7", (), Via.PUBLIC_IP, "source-not-allowed"),
+        ("2a02::1", ("*",), Via.PUBLIC_IP, "ipv6-not-allowed"),
+        ("2a02::1", ("203.0.113.0/24",), Via.PRIVATE, "ipv6-not-allowed"),
+        ("2a02::1", ("2a02::/32",), Via.FIREWALL, "ipv6-not-allowed"),
+        ("2a02::1", ("2a03::/32",), Via.PUBLIC_IP, "source-not-allowed"),
+    ],
+)
+def test_a_source_outside_the_policy_is_refused(source, allowed, via, expected):
+    """At its own place, so that the other sources may stay."""
+    machine = a_vm(via=via, ports=(a_rule(allowed_sources=allowed),))
+
+    assert found(a_draft(sources=[source]), machine) == [
+        (FindingKind.POLICY, "#/sources/0", expected)
+    ]
+
+
+@pytest.mark.parametrize("via", [Via.FIREWALL, Via.PUBLIC_IP])
+@pytest.mark.parametrize(
+    "source",
+    ["10.0.0.5", "172.16.0.0/24", "192.168.1.1", "100.64.0.1", "198.18.0.1", "192.0.0.1"],
+)
+def test_a_private_source_cannot_come_over_the_internet(source, via):
+    """The body is at fault: no policy could make it work."""
+    assert found(a_draft(sources=[source]), a_vm(via=via)) == [
+        (FindingKind.BODY, "#/sources/0", "source-not-public")
+    ]
+
+
+@pytest.mark.parametrize("source", ["fd00::1", "2001:db8::1"])
+def test_a_local_ipv6_source_cannot_come_over_the_internet(source):
+    """Unique local and documentation addresses, even where the policy names them."""
+    machine = a_vm(ports=(a_rule(allowed_sources=("fd00::/8", "2001:db8::/32")),))
+
+    assert found(a_draft(sources=[source]), machine) == [
+        (FindingKind.BODY, "#/sources/0", "source-not-public")
+    ]
+
+
+def test_each_source_is_judged_at_its_place_in_the_body():
+    """A faulty entry before it does not shift the pointer."""
+    wish = a_draft(sources=["nonsense", "10.0.0.5", "203.0.113.7"])
+
+    assert found(wish, a_vm()) == [(FindingKind.BODY, "#/sources/1", "source-not-public")]
+
+
+v4 = st.builds(
+    lambda host, length: ip_network((host << 8, length), strict=False),
+    st.integers(0, 2**24 - 1),
+    st.integers(24, 32),
+)
+
+
+@given(v4, st.lists(v4.map(str), max_size=4).map(tuple))
+def test_nothing_passes_that_lies_outside_every_allowed_prefix(source, allowed):
+    """Property: granted means wholly inside one of them."""
+    wish = replace(a_draft(), sources=(source,))
+    machine = a_vm(via=Via.PRIVATE, ports=(a_rule(allowed_sources=allowed),))
+    inside = any(source.subnet_of(ip_network(prefix)) for prefix in allowed)
+
+    assert (found(wish, machine) == []) is inside
+
+
+# ---- the duration
+
+
+def test_a_port_allows_no_more_than_its_own_maximum():
+    """The sentence names the port and the limit."""
+    wish = wanting(a_port(), a_port(3389))
+    machine = a_vm(ports=(a_rule(max_duration=HOUR), a_rule(3389, max_duration=2 * HOUR)))
+
+    detail = "port 22 of web01 allows at most PT1H"
+
+    assert decide(wish, inventory(machine), now=NOW) == (
+        Finding(FindingKind.POLICY, Violation("#/duration", "duration-too-long", detail)),
+    )
+
+
+def test_access_behind_a_firewall_lasts_fifteen_minutes_at_least():
+    """Its update takes minutes: the body is at fault, whatever the policy says."""
+    assert found(a_draft(duration="PT14M59S"), a_vm(via=Via.FIREWALL)) == [
+        (FindingKind.BODY, "#/duration", "duration-too-short")
+    ]
+
+
+def test_the_shortest_access_behind_a_firewall_is_a_limit_like_the_others():
+    """It comes from the limits, not from a number in the code."""
+    limits = Limits(shortest_behind_firewall=3 * HOUR)
+    findings = decide(a_draft(), inventory(a_vm(via=Via.FIREWALL)), now=NOW, limits=limits)
+
+    assert [finding.violation.detail for finding in findings] == [
+        "web01 is behind a firewall: at least PT3H"
+    ]
+
+
+# ---- someone else on the port
+
+
+def occupied(*sources_, ends_in=HOUR, port=22):
+    """Web01 with a foreign request in force."""
+    return a_vm(occupations=(Occupation(port=port, sources=sources_, ends_at=NOW + ends_in),))
+
+
+def test_a_port_held_by_a_foreign_request_is_occupied():
+    """Defender keeps one request a port: ours would silently end theirs."""
+    findings = decide(a_draft(), inventory(occupied("198.51.100.9")), now=NOW)
+
+    assert [(item.kind, item.violation.pointer, item.violation.detail) for item in findings] == [
+        (FindingKind.OCCUPIED, NUMBER, "port 22 of web01 is occupied until 2026-11-22T19:00:00Z")
+    ]
+
+
+@pytest.mark.parametrize(
+    "held",
+    [
+        ("203.0.113.0/24",),
+        ("203.0.113.7", "198.51.100.9"),
+        ("*",),
+        (),
+        ("garbage",),
+    ],
+)
+def test_only_the_same_sources_join(held):
+    """Wider, more, everything or unreadable: theirs would change by our initiate."""
+    assert found(a_draft(), occupied(*held)) == [(FindingKind.OCCUPIED, NUMBER, "occupied")]
+
+
+@pytest.mark.parametrize(
+    ("wish", "machine"),
+    [
+        (a_draft(), occupied("203.0.113.7")),
+        (a_draft(), occupied("203.0.113.7/32")),
+        (
+            a_draft(sources=["203.0.113.7", "198.51.100.9"]),
+            occupied("198.51.100.9", "203.0.113.7"),
+        ),
+        (a_draft(), occupied("198.51.100.9", port=3389)),
+        (a_draft(), occupied("198.51.100.9", ends_in=timedelta(0))),
+        (a_draft(), occupied("198.51.100.9", ends_in=-HOUR)),
+        (a_draft(startTime="2026-11-22T19:00:00Z"), occupied("198.51.100.9")),
+        (a_draft(sources=["203.0.113.7", "nonsense"]), occupied("198.51.100.9")),
+    ],
+)
+def test_a_foreign_request_that_is_not_in_the_way_does_not_matter(wish, machine):
+    """Same sources, another port, over by the start; or nobody can tell while sources are bad."""
+    assert found(wish, machine) == []
+
+
+def test_a_port_is_occupied_until_the_last_one_leaves():
+    """The caller is told when it is worth to come back."""
+    machine = a_vm(
+        occupations=(
+            Occupation(port=22, sources=("198.51.100.9",), ends_at=NOW + 2 * HOUR),
+            Occupation(port=22, sources=("192.0.2.9",), ends_at=NOW + HOUR),
+        )
+    )
+
+    assert details(a_draft(), machine) == [
+        "port 22 of web01 is occupied until 2026-11-22T20:00:00Z"
+    ]
+
+
+def test_a_start_within_the_grace_counts_as_now():
+    """Who ended in between is in nobody's way."""
+    machine = occupied("198.51.100.9", ends_in=-timedelta(seconds=1))
+
+    assert found(a_draft(startTime="2026-11-22T17:59:30Z"), machine) == []
+
+
+# ---- all at once
+
+
+def test_everything_that_stands_against_a_wish_is_found():
+    """One round trip is enough to learn all of it, from every VM and port."""
+    wish = a_draft(
+        virtualMachines=[
+            a_machine("web01", ports=[a_port(22, protocol="UDP"), a_port(4711)]),
+            a_machine("new01"),
+            a_machine("gone"),
+        ],
+        sources=["203.0.113.7", "10.0.0.5"],
+        duration="PT14M",
+    )
+    web01 = a_vm(
+        via=Via.FIREWALL,
+        ports=(a_rule(allowed_sources=("203.0.113.0/24",), max_duration=timedelta(minutes=10)),),
+        occupations=(Occupation(port=22, sources=("192.0.2.1",), ends_at=NOW + HOUR),),
+    )
+
+    assert found(wish, web01, a_vm("new01", support=Support.NOT_CONFIGURED)) == [
+        (FindingKind.BODY, "#/duration", "duration-too-short"),
+        (FindingKind.BODY, "#/sources/1", "source-not-public"),
+        (FindingKind.POLICY, PROTOCOL, "protocol-not-in-policy"),
+        (FindingKind.POLICY, "#/duration", "duration-too-long"),
+        (FindingKind.POLICY, "#/sources/1", "source-not-allowed"),
+        (FindingKind.OCCUPIED, NUMBER, "occupied"),
+        (FindingKind.POLICY, "#/virtualMachines/0/ports/1/number", "port-not-in-policy"),
+        (FindingKind.POLICY, "#/virtualMachines/1/id", "no-jit-policy"),
+        (FindingKind.POLICY, "#/virtualMachines/2/id", "vm-not-found"),
+    ]
+
+
+def test_the_good_parts_of_a_faulty_body_are_judged():
+    """Without a duration and without a good source, the port is still known to be wrong."""
+    wish = wanting(a_port(4711), sources=["*"], duration="P1M")
+
+    assert found(wish, a_vm()) == [(FindingKind.POLICY, NUMBER, "port-not-in-policy")]
+
+
+@pytest.mark.parametrize(
+    ("kinds", "decisive"),
+    [
+        ([], None),
+        ([FindingKind.OCCUPIED], FindingKind.OCCUPIED),
+        ([FindingKind.OCCUPIED, FindingKind.POLICY], FindingKind.POLICY),
+        ([FindingKind.POLICY, FindingKind.BODY, FindingKind.OCCUPIED], FindingKind.BODY),
+    ],
+)
+def test_what_can_never_work_decides_the_answer(kinds, decisive):
+    """400 before 403 before 409: waiting helps only where waiting is all that is left to do."""
+    findings = tuple(Finding(kind, Violation("#", "any", "any")) for kind in kinds)
+
+    assert worst(findings) is decisive
+
+
+def test_a_lookup_is_by_the_key_of_an_id():
+    """Azure spells one VM in several ways."""
+    machine = a_vm(id=vm_id().replace("resourceGroups", "resourcegroups").upper())
+
+    assert found(a_draft(), machine) == []
+
+
+# ---- which subscriptions are looked after
+
+
+def test_a_vm_of_a_subscription_that_is_no_longer_looked_after_is_refused():
+    """The inventory may still hold it; its rules would not be compared any more."""
+    elsewhere = replace(LIMITS, subscriptions=frozenset({"0" * 8 + "-0000-4000-8000-" + "0" * 12}))
+
+    findings = decide(a_draft(), inventory(a_vm()), now=NOW, limits=elsewhere)
+
+    assert [(item.kind, item.violation.pointer) for item in findings] == [(FindingKind.POLICY, ID)]
+
+
+def test_a_vm_of_a_subscription_that_is_looked_after_may_be_asked_for():
+    """Named in any case of letters."""
+    own = replace(LIMITS, subscriptions=frozenset({arm_ids.subscription(vm_id())}))
+
+    assert decide(a_draft(), inventory(a_vm()), now=NOW, limits=own) == ()

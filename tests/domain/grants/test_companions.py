@@ -1,0 +1,172 @@
+"""When a grant behind a firewall needs a companion rule, and which."""
+
+from datetime import timedelta
+
+import pytest
+
+from jit.domain.azure.companion_rule import companion_name
+from jit.domain.grants.companions import Companion, plan_companion
+from jit.domain.paths import effective
+from jit.domain.values.arm_ids import key
+from tests.builders.bodies import NOW
+from tests.builders.grants import (
+    BEHIND,
+    OTHER_NSG_ID,
+    a_firewall,
+    a_guard,
+    a_nat,
+    a_nic,
+    an_allow,
+    an_opening,
+    behind,
+    through_firewall,
+)
+from tests.builders.nsgs import NSG_ID, VM, arm_rule
+
+GRANT = through_firewall(an_opening())
+
+
+def wished(view, *, grant=GRANT, taken=()):
+    """What the grant wishes after a look at its path."""
+    return plan_companion(grant, effective.look(grant, view), view, taken=taken, now=NOW)
+
+
+def test_a_companion_lets_the_firewalls_own_addresses_reach_the_port():
+    """Packets come from AzureFirewallSubnet, which Defender's allow rule does not name."""
+    _, (companion,) = wished(behind(a_firewall(a_nat()), a_guard(an_allow())))
+
+    rule = companion.body["properties"]
+    assert companion.nsg_id == NSG_ID
+    assert rule["sourceAddressPrefix"] == BEHIND
+    assert (rule["destinationAddressPrefix"], rule["destinationPortRange"]) == (VM, "22")
+    assert (rule["protocol"], rule["access"], rule["direction"]) == ("Tcp", "Allow", "Inbound")
+
+
+def test_a_companion_decides_just_before_the_rule_that_blocks():
+    """It disturbs the fewest of the customer's rules."""
+    _, (companion,) = wished(behind(a_firewall(a_nat()), a_guard(an_allow())))
+
+    assert companion.priority == 4095
+
+
+def test_a_customers_deny_above_is_outdone_as_well():
+    """The blocking rule is not always Defender's."""
+    customers = arm_rule(300, "Deny", name="no-ssh", port="22")
+
+    _, (companion,) = wished(behind(a_firewall(a_nat()), a_guard(an_allow(), customers)))
+
+    assert companion.priority == 299
+
+
+def test_the_grant_names_its_companions_before_they_exist():
+    """Whoever reads the row after a crash knows what may be there."""
+    grant, (companion,) = wished(behind(a_firewall(a_nat()), a_guard(an_allow())))
+
+    assert grant.companions == (companion.rule_id,)
+    assert companion.rule_id == f"{NSG_ID}/securityRules/{companion_name(grant.id)}"
+    assert grant.next_check_at == NOW + timedelta(seconds=5)
+
+
+def test_wishing_again_names_the_companion_once():
+    """A second look before Azure has written the rule changes nothing."""
+    view = behind(a_firewall(a_nat()), a_guard(an_allow()))
+    once, first = wished(view)
+
+    twice, second = wished(view, grant=once)
+
+    assert (twice.companions, second) == (once.companions, first)
+
+
+def test_every_nsg_that_blocks_gets_a_companion():
+    """On the interface and on the subnet."""
+    view = behind(
+        a_firewall(a_nat()),
+        a_guard(an_allow()),
+        a_guard(nsg_id=OTHER_NSG_ID),
+        interfaces=(a_nic(public_ip=None, nsg_ids=(NSG_ID, OTHER_NSG_ID)),),
+    )
+
+    _, companions = wished(view)
+
+    assert {companion.nsg_id for companion in companions} == {NSG_ID, OTHER_NSG_ID}
+
+
+def test_a_priority_that_this_step_has_given_away_is_not_free():
+    """Two grants of one VM port must not write one priority twice."""
+    other = Companion(rule_id="other", nsg_id=NSG_ID, priority=4095, body={})
+
+    _, (companion,) = wished(behind(a_firewall(a_nat()), a_guard(an_allow())), taken=(other,))
+
+    assert companion.priority == 4094
+
+
+def test_another_nsgs_companions_take_no_priority_here():
+    """Priorities are an NSG's own."""
+    other = Companion(rule_id="other", nsg_id=OTHER_NSG_ID, priority=4000, body={})
+
+    _, (companion,) = wished(behind(a_firewall(a_nat()), a_guard(an_allow())), taken=(other,))
+
+    assert companion.priority == 4095
+
+
+def test_no_companion_where_a_customers_nat_rule_leads_to_the_same_port():
+    """It would let those in for whom that NAT rule was blocked until now."""
+    firewall = a_firewall(a_nat(), collection="customer-nat")
+
+    grant, companions = wished(behind(firewall, a_guard(an_allow())))
+
+    assert companions == ()
+    assert "customer-nat/MDC-JIT-web01-22 would be let through" in (grant.note or "")
+    assert grant.companions == ()
+
+
+@pytest.mark.parametrize("changes", [{"to": "10.1.1.5"}, {"port": 3389}])
+def test_nat_rules_to_other_ports_or_machines_are_no_hindrance(changes):
+    """The companion opens one port of one address."""
+    firewall = a_firewall(a_nat(**changes), collection="customer-nat")
+
+    _, companions = wished(behind(firewall, a_guard(an_allow())))
+
+    assert len(companions) == 1
+
+
+def test_no_companion_where_nothing_blocks():
+    """A customer's own allow for the firewall subnet will do."""
+    own = arm_rule(300, name="from-firewall", source=BEHIND, port="22")
+
+    grant, companions = wished(behind(a_firewall(a_nat()), a_guard(an_allow(), own)))
+
+    assert (grant, companions) == (GRANT, ())
+
+
+def test_without_a_free_priority_the_grant_says_so():
+    """From 100 to the rule that blocks, every number is taken."""
+    taken = [arm_rule(number, name=f"r{number}", port="80") for number in (100, 101)]
+    blocking = arm_rule(102, "Deny", name="no-ssh", port="22")
+
+    grant, companions = wished(behind(a_firewall(a_nat()), a_guard(*taken, blocking)))
+
+    assert companions == ()
+    assert grant.note == "no free priority in NSG above 102"
+
+
+def test_an_nsg_that_vanished_between_two_reads_gets_none():
+    """What blocks is named by a look; what is not on the path any more cannot be written to."""
+    view = behind(a_firewall(a_nat()), a_guard(an_allow()))
+    look = effective.Look(sight=effective.Sight.BLOCKED, blocked_by={"gone": 4096})
+
+    grant, companions = plan_companion(GRANT, look, view, taken=(), now=NOW)
+
+    assert companions == ()
+    assert grant.companions == ()
+
+
+@pytest.mark.parametrize("hole", [{"firewall": None}, {"interfaces": ()}])
+def test_without_a_firewall_or_an_interface_there_is_nothing_to_accompany(hole):
+    """What is not known is not written to."""
+    view = behind(**{"firewall": a_firewall(a_nat()), **hole})
+    look = effective.Look(sight=effective.Sight.BLOCKED, blocked_by={key(NSG_ID): 4096})
+
+    outcome = plan_companion(GRANT, look, view, taken=(), now=NOW)
+
+    assert outcome == (GRANT, ())

@@ -1,0 +1,182 @@
+"""Which rules prove that an initiate was carried out, and how long one may still be."""
+
+from dataclasses import replace
+from datetime import timedelta
+
+import pytest
+
+from jit.domain.grants import rule_evidence, timing
+from jit.domain.model.grant import Status
+from jit.domain.paths.rules import rules_of_port
+from tests.builders.bodies import NOW
+from tests.builders.grants import (
+    HOME,
+    HOUR,
+    MINUTE,
+    OFFICE,
+    OTHER_NSG_ID,
+    a_firewall,
+    a_guard,
+    a_nat,
+    a_nic,
+    a_view,
+    an_allow,
+    an_entry,
+    an_opening,
+    behind,
+    through_firewall,
+)
+from tests.builders.nsgs import NSG_ID
+from tests.domain.steps import a_world, alone, stepped
+
+
+def guarded(*numbers, sources=()):
+    """The VM with Defender's allow rules of those numbers."""
+    allows = (an_allow(*sources, number=number, priority=100 + number) for number in numbers)
+    return a_view(a_guard(*allows))
+
+
+def asked(view, **changes):
+    """An opening grant whose initiate was stored while *view* was what there was."""
+    grant = an_opening(written=False, seen=False, **changes)
+    before = rule_evidence.before([replace(grant, initiated_at=None)], view, NOW)
+    return replace(grant, before=before)
+
+
+def after(grant, view):
+    """Whether Defender counts as done after a look."""
+    rules = rules_of_port(view, grant.port, grant.private_ips)
+    return rule_evidence.observed(grant, rules, view).written
+
+
+def test_a_rule_that_was_there_before_says_nothing_of_the_initiate():
+    """A leftover lets the person in; the rule that was asked for is still to come."""
+    leftover = guarded(1)
+
+    assert not after(asked(leftover), leftover)
+    assert after(asked(leftover), guarded(1, 2))
+
+
+def test_a_new_rule_says_that_all_is_written():
+    """Nothing was there before: it can only be what was asked for."""
+    assert after(asked(a_view()), guarded(1))
+
+
+def test_a_rule_whose_sources_changed_is_a_new_one():
+    """Defender's NAT rules keep their names while what they let in changes."""
+    both = ("203.0.113.7", "198.51.100.0/24")
+    grant = asked(guarded(1), sources=(HOME, OFFICE))
+
+    assert not after(grant, guarded(1))
+    assert after(grant, guarded(1, sources=both))
+
+
+def test_every_source_waits_for_a_rule_of_its_own():
+    """One of two prefixes is served by a leftover; its new rule is on its way."""
+    grant = asked(guarded(1, sources=("198.51.100.0/24",)), sources=(HOME, OFFICE))
+    one = a_view(
+        a_guard(
+            an_allow("198.51.100.0/24", number=1, priority=101),
+            an_allow("203.0.113.7", number=2, priority=102),
+        )
+    )
+
+    assert not after(grant, one)
+
+
+@pytest.mark.parametrize(
+    ("nats", "allows", "done"),
+    [(1, 0, False), (0, 1, False), (1, 1, True)],
+    ids=["NAT rule alone", "NSG rule alone", "both"],
+)
+def test_behind_a_firewall_both_its_rules_are_waited_for(nats, allows, done):
+    """Whichever of them Defender writes first."""
+    view = behind(a_firewall(*[a_nat()][:nats]), a_guard(*[an_allow()][:allows]))
+    grant = through_firewall(asked(behind(a_firewall(), a_guard())))
+
+    assert after(grant, view) is done
+
+
+def test_every_nsg_of_the_interface_is_waited_for():
+    """A rule that comes late into the subnet's NSG would outlast the grant."""
+    nics = (a_nic(nsg_ids=(NSG_ID, OTHER_NSG_ID)),)
+    first, second = a_guard(an_allow()), a_guard(an_allow(), nsg_id=OTHER_NSG_ID)
+    grant = asked(a_view())
+
+    assert not after(grant, a_view(first, a_guard(nsg_id=OTHER_NSG_ID), interfaces=nics))
+    assert after(grant, a_view(first, second, interfaces=nics))
+
+
+def test_both_interfaces_are_waited_for():
+    """Defender opens a port on every interface of a VM, each with an NSG of its own maybe."""
+    second = a_nic(
+        id=f"{a_nic().id}-2", nsg_ids=(OTHER_NSG_ID,), private_ip="10.1.1.9", primary=False
+    )
+    nics, first = (a_nic(), second), a_guard(an_allow())
+    late = a_guard(an_allow(to="10.1.1.9", number=2), nsg_id=OTHER_NSG_ID)
+    grant = asked(a_view())
+
+    assert not after(grant, a_view(first, a_guard(nsg_id=OTHER_NSG_ID), interfaces=nics))
+    assert after(grant, a_view(first, late, interfaces=nics))
+
+
+def test_two_initiates_in_a_row_cannot_be_told_apart():
+    """The rule that appears may be the first one's; the second one's may follow."""
+    grant = an_opening(written=False)
+
+    assert rule_evidence.before([grant], a_view(), NOW + MINUTE) is None
+    assert rule_evidence.before([grant], a_view(), NOW + timing.APPEARS_WITHIN) == ()
+    assert not after(replace(grant, before=None), guarded(1))
+
+
+def test_more_rules_than_are_kept_cannot_be_told_apart():
+    """Hundreds of leftovers on one port: time alone decides."""
+    many = a_view(
+        a_guard(*(an_allow(number=number, priority=100 + number) for number in range(25)))
+    )
+
+    assert asked(many).before is None
+
+
+@pytest.mark.parametrize(
+    ("changes", "later", "may"),
+    [
+        ({}, timedelta(minutes=14), True),
+        ({}, timedelta(minutes=15), False),
+        ({"written": True}, timedelta(0), False),
+        ({"initiated_at": None}, timedelta(0), False),
+    ],
+)
+def test_what_is_not_written_may_appear_for_a_quarter_of_an_hour(changes, later, may):
+    """Unless nothing was asked."""
+    grant = an_opening(**{"written": False, **changes})
+
+    assert rule_evidence.may_appear(grant, NOW + later) is may
+
+
+def test_a_step_stores_what_was_there_before_it_asks():
+    """The marks are durable before the call, as the end is."""
+    grant = an_opening(
+        status=Status.PENDING, initiates=(), initiated_at=None, expires_at=None, claimed_at=None
+    )
+    done = stepped(grant, world=a_world(guarded(1)))
+
+    assert len(done.asks) == 1
+    assert done.grants[0].before == rule_evidence.before([grant], guarded(1), NOW)
+
+
+def test_a_grant_that_is_revoked_over_a_leftover_closes_when_its_own_rule_is_gone():
+    """Removing the leftover is not the end: what was asked for comes after it."""
+    leftover = asked(guarded(1), expires_at=NOW + HOUR)
+    revoked = replace(leftover, status=Status.CLOSING, closing_at=NOW, private_ips=("10.1.1.4",))
+    there = [an_entry()]
+
+    waiting = alone(revoked, a_world(a_view(), *there), now=NOW + MINUTE)
+    came = alone(waiting, a_world(guarded(2), *there), now=NOW + 2 * MINUTE)
+    gone = alone(came, a_world(a_view(), *there), now=NOW + 3 * MINUTE)
+
+    assert [waiting.status, came.status, gone.status] == [
+        Status.CLOSING,
+        Status.CLOSING,
+        Status.CLOSED,
+    ]

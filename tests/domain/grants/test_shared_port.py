@@ -1,0 +1,580 @@
+"""Several grants on one VM port: what is asked for, who bears the hand-over, who is spared."""
+
+from datetime import timedelta
+from ipaddress import ip_network
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from jit.domain.grants.shared_port import (
+    Wanted,
+    announced,
+    covered,
+    covers,
+    fixed_end,
+    handover,
+    lead,
+    same_sources,
+    union,
+    wanted,
+)
+from jit.domain.grants.timing import SHORTEST
+from jit.domain.model.grant import Grant, Status
+from jit.domain.model.machine import Via
+from tests.builders.bodies import NOW
+from tests.builders.grants import ELSEWHERE, HOME, HOUR, MINUTE, OFFICE, a_grant, an_entry, an_open
+
+NETWORKS = [HOME, OFFICE, ELSEWHERE, ip_network("203.0.113.0/24")]
+
+
+def holding(name, *sources, ends, claimed=0, via=Via.PUBLIC_IP, **changes):
+    """An open grant: its end and its claim in minutes from NOW."""
+    return an_open(
+        name,
+        sources=sources or (HOME,),
+        expires_at=NOW + ends * MINUTE,
+        claimed_at=NOW + claimed * MINUTE,
+        via=via,
+        **changes,
+    )
+
+
+# ---- what is asked for -----------------------------------------------------------------------
+
+
+def test_one_grant_wants_its_own_sources_until_its_own_end():
+    """Nobody else is there."""
+    assert wanted([holding("a", HOME, OFFICE, ends=60)], now=NOW) == Wanted(
+        frozenset({HOME, OFFICE}), NOW + HOUR
+    )
+
+
+@pytest.mark.parametrize(
+    "status", [status for status in Status if status not in {Status.OPENING, Status.OPEN}]
+)
+def test_a_grant_that_waits_or_closes_wants_nothing(status):
+    """Neither before its time nor after it."""
+    grant = holding("a", ends=60, status=status)
+
+    assert wanted([grant], now=NOW) is None
+
+
+def test_a_grant_at_its_end_wants_nothing():
+    """At its end, not a moment later."""
+    grant = holding("a", ends=60)
+
+    assert wanted([grant], now=NOW + HOUR) is None
+
+
+def test_a_grant_whose_end_is_not_fixed_may_stay_until_its_latest_end():
+    """Only the claim fixes it; until then the latest end bounds it."""
+    grant = an_open(expires_at=None, latest_end=NOW + HOUR)
+
+    assert wanted([grant], now=NOW) == Wanted(frozenset({HOME}), NOW + HOUR)
+
+
+def test_two_grants_share_the_union_until_the_first_leaves():
+    """The later comer bears the gap: the entry ends when the earlier one does."""
+    first, later = holding("a", HOME, ends=60, claimed=-9), holding("b", OFFICE, ends=90)
+
+    assert wanted([first, later], now=NOW) == Wanted(frozenset({HOME, OFFICE}), NOW + HOUR)
+
+
+def test_equal_sources_need_no_hand_over():
+    """The entry lasts as long as the last of them."""
+    first, later = holding("a", HOME, ends=60, claimed=-9), holding("b", HOME, ends=90)
+
+    assert wanted([first, later], now=NOW) == Wanted(frozenset({HOME}), NOW + 90 * MINUTE)
+
+
+def test_a_leaver_whose_sources_others_keep_changes_nothing():
+    """Only a shrinking set needs a new entry."""
+    leaver = holding("a", HOME, ends=30, claimed=-9)
+    stayer = holding("b", HOME, OFFICE, ends=90, claimed=-8)
+
+    assert wanted([leaver, stayer], now=NOW) == Wanted(frozenset({HOME, OFFICE}), NOW + 90 * MINUTE)
+
+
+@pytest.mark.parametrize(
+    ("via", "minutes"), [(Via.PUBLIC_IP, 2), (Via.PRIVATE, 2), (Via.FIREWALL, 8)]
+)
+def test_an_earlier_comer_who_stays_is_spared_the_gap(via, minutes):
+    """The entry outlasts the later comer, so that its successor replaces it while it holds."""
+    first = holding("a", HOME, ends=90, claimed=-9, via=via)
+    later = holding("b", OFFICE, ends=60, via=via)
+
+    assert wanted([first, later], now=NOW) == Wanted(
+        frozenset({HOME, OFFICE}), NOW + HOUR + minutes * MINUTE
+    )
+
+
+def test_nobody_is_spared_beyond_the_last_end():
+    """Whoever extended may leave just before the others: the entry never outlasts all of them."""
+    first = holding("a", HOME, ends=61, claimed=-9)
+    later = holding("b", OFFICE, ends=60)
+
+    assert wanted([first, later], now=NOW) == Wanted(frozenset({HOME, OFFICE}), NOW + 61 * MINUTE)
+
+
+def test_an_end_that_moved_moves_the_hand_over():
+    """The later comer is told of the new one."""
+    first = holding("a", HOME, ends=70, claimed=-9)
+    later = holding("b", OFFICE, ends=90, handover_at=NOW + HOUR)
+
+    assert announced(later, [first, later], now=NOW) == NOW + 70 * MINUTE
+
+
+def test_a_hand_over_that_is_past_stays_on_record():
+    """What was told and happened is not taken back."""
+    later = holding("b", OFFICE, ends=90, handover_at=NOW)
+
+    assert announced(later, [later], now=NOW) == NOW
+
+
+def test_who_came_first_is_told_of_no_hand_over():
+    """Whatever the ends of those who joined."""
+    first = holding("a", HOME, ends=90, claimed=-9)
+    later = holding("b", OFFICE, ends=60)
+
+    assert announced(first, [first, later], now=NOW) is None
+
+
+def test_after_one_hand_over_the_next_is_told():
+    """A third person may outlast two others."""
+    first, second = holding("a", HOME, ends=-3), holding("b", OFFICE, ends=20)
+    third = holding("c", ELSEWHERE, ends=60, handover_at=NOW - 3 * MINUTE)
+
+    assert announced(third, [first, second, third], now=NOW) == NOW + 20 * MINUTE
+
+
+@pytest.mark.parametrize(("ends", "told_of"), [(1, 1), (5, 5), (6, -2), (20, -2)])
+def test_a_hand_over_on_the_heels_of_another_is_told_at_once(ends, told_of):
+    """Who waited until the first is through would tell of the second when it is past."""
+    second = holding("b", OFFICE, ends=ends, claimed=-9, via=Via.FIREWALL)
+    third = holding("c", ELSEWHERE, ends=60, via=Via.FIREWALL, handover_at=NOW - 2 * MINUTE)
+
+    assert announced(third, [second, third], now=NOW) == NOW + told_of * MINUTE
+
+
+def test_the_last_hand_over_stays_on_record():
+    """What is past was told, and nothing else follows."""
+    alone = holding("c", ELSEWHERE, ends=60, handover_at=NOW - 3 * MINUTE)
+
+    assert announced(alone, [alone], now=NOW) == NOW - 3 * MINUTE
+
+
+def test_who_leaves_nothing_behind_does_not_keep_others_from_being_spared():
+    """The earliest comer's source stays, so only the last one's leaving matters."""
+    first = holding("a", HOME, ends=60, claimed=-9)
+    middle = holding("b", HOME, ends=90, claimed=-5)
+    last = holding("c", OFFICE, ends=60)
+
+    assert wanted([first, middle, last], now=NOW) == Wanted(
+        frozenset({HOME, OFFICE}), NOW + HOUR + lead(Via.PUBLIC_IP)
+    )
+
+
+def test_nobody_is_spared_where_the_earliest_comer_leaves_too():
+    """Whoever stays came later than somebody who leaves, and was told."""
+    first = holding("a", HOME, ends=60, claimed=-9)
+    middle = holding("b", ELSEWHERE, ends=90, claimed=-5)
+    last = holding("c", OFFICE, ends=60)
+
+    assert wanted([first, middle, last], now=NOW) == Wanted(
+        frozenset({HOME, OFFICE, ELSEWHERE}), NOW + HOUR
+    )
+
+
+def test_those_claimed_in_one_step_came_in_the_order_of_their_starts():
+    """Whichever id is smaller: the broker decides about them in this order."""
+    first = holding("z", HOME, ends=90, starts_at=NOW - MINUTE)
+    later = holding("a", OFFICE, ends=60, starts_at=NOW)
+
+    assert wanted([first, later], now=NOW) == Wanted(
+        frozenset({HOME, OFFICE}), NOW + HOUR + lead(Via.PUBLIC_IP)
+    )
+
+
+def test_a_grant_without_a_claim_came_last():
+    """Nobody is cut for its sake."""
+    first = holding("b", HOME, ends=90, claimed=-9)
+    unclaimed = an_open("a", sources=(OFFICE,), claimed_at=None, expires_at=NOW + HOUR)
+
+    assert wanted([first, unclaimed], now=NOW) == Wanted(
+        frozenset({HOME, OFFICE}), NOW + HOUR + lead(Via.PUBLIC_IP)
+    )
+
+
+sources_of = st.lists(st.sampled_from(NETWORKS), min_size=1, max_size=3, unique=True).map(tuple)
+groups = st.lists(
+    st.tuples(
+        sources_of,
+        st.fixed_dictionaries(
+            {
+                "ends": st.integers(-10, 120),
+                "claimed": st.integers(-60, 0),
+                "status": st.sampled_from(
+                    [Status.PENDING, Status.OPENING, Status.OPEN, Status.CLOSING]
+                ),
+                "via": st.just(Via.FIREWALL),
+            }
+        ),
+    ),
+    max_size=5,
+).map(lambda all_of: [holding(f"g{n}", *where, **each) for n, (where, each) in enumerate(all_of)])
+
+
+def needing(group):
+    """Those who need a path at NOW."""
+    return [grant for grant in group if grant.wants_path and grant.expires_at > NOW]
+
+
+@given(groups)
+def test_exactly_the_sources_of_those_who_need_a_path_are_asked_for(group):
+    """No source that nobody wants, nobody left out."""
+    target = wanted(group, now=NOW)
+
+    assert (target.sources if target else frozenset()) == union(needing(group))
+
+
+@given(groups)
+def test_no_source_is_asked_for_beyond_those_who_want_it(group):
+    """But for the lead that spares an earlier comer the gap."""
+    target = wanted(group, now=NOW) or Wanted(frozenset(), NOW)
+    last = {
+        source: max(grant.expires_at for grant in needing(group) if source in grant.sources)
+        for source in target.sources
+    }
+
+    assert all(target.until <= end + lead(Via.FIREWALL) for end in last.values())
+
+
+@given(groups)
+def test_the_lead_is_given_only_where_somebody_stays(group):
+    """Otherwise the entry ends when somebody does."""
+    target = wanted(group, now=NOW) or Wanted(frozenset(), NOW)
+    ends = {grant.expires_at for grant in needing(group)} | {NOW}
+
+    assert target.until in ends or max(ends) > target.until - lead(Via.FIREWALL)
+
+
+@given(groups)
+def test_the_entry_lasts_at_least_until_somebody_leaves(group):
+    """Asking for less would cut somebody off before the end."""
+    target = wanted(group, now=NOW)
+
+    assert target is None or target.until >= min(grant.expires_at for grant in needing(group))
+
+
+@given(groups, st.randoms())
+def test_the_order_of_the_rows_does_not_matter(group, random):
+    """Level-triggered: the same present, the same wish."""
+    shuffled = random.sample(group, len(group))
+
+    assert wanted(shuffled, now=NOW) == wanted(group, now=NOW)
+
+
+# ---- the end of who joins --------------------------------------------------------------------
+
+
+def end_of(joiner, *others, ends):
+    """The fixed end of *joiner* in minutes from NOW, were it alone it would be *ends*."""
+    return (fixed_end(joiner, others, end=NOW + ends * MINUTE, now=NOW) - NOW) / MINUTE
+
+
+@pytest.mark.parametrize(("via", "minutes"), [(Via.PUBLIC_IP, 2), (Via.FIREWALL, 8)])
+def test_who_leaves_before_an_earlier_comer_leaves_a_little_earlier(via, minutes):
+    """The successor must be in place before the shared entry ends."""
+    first = holding("a", HOME, ends=90, via=via)
+
+    assert end_of(a_grant("b", sources=(OFFICE,), via=via), first, ends=60) == 60 - minutes
+
+
+@pytest.mark.parametrize("there", [(OFFICE,), (HOME, OFFICE)])
+def test_who_comes_from_the_same_place_keeps_the_full_time(there):
+    """No hand-over, nothing to bring forward."""
+    first = holding("a", *there, ends=90)
+
+    assert end_of(a_grant("b", sources=(OFFICE,)), first, ends=60) == 60
+
+
+def test_who_outlasts_the_earlier_comer_by_far_keeps_the_full_time():
+    """The gap is borne, not avoided."""
+    first = holding("a", HOME, ends=30)
+
+    assert end_of(a_grant("b", sources=(OFFICE,)), first, ends=60) == 60
+
+
+def test_a_remainder_under_five_minutes_is_rounded_down_to_the_hand_over():
+    """Defender grants no less, so it could not be had in time anyway."""
+    first = holding("a", HOME, ends=58)
+
+    assert end_of(a_grant("b", sources=(OFFICE,)), first, ends=60) == 58
+
+
+def test_a_remainder_of_five_minutes_is_kept():
+    """Five minutes can be asked for."""
+    first = holding("a", HOME, ends=55)
+
+    assert end_of(a_grant("b", sources=(OFFICE,)), first, ends=60) == 60
+
+
+def test_rounding_down_never_leaves_less_than_the_shortest_access():
+    """Half a minute of access would be none."""
+    first = holding("a", HOME, ends=1)
+
+    assert end_of(a_grant("b", sources=(OFFICE,)), first, ends=5) == 5
+
+
+def test_bringing_forward_never_leaves_less_than_the_shortest_access():
+    """The spared entry outlasts even this end by the lead."""
+    first = holding("a", HOME, ends=90)
+
+    assert end_of(a_grant("b", sources=(OFFICE,)), first, ends=6) == 5
+
+
+@pytest.mark.parametrize("status", [Status.PENDING, Status.CLOSING, Status.CLOSED])
+def test_who_has_no_path_takes_nothing_from_who_joins(status):
+    """Only those who need a path count."""
+    other = holding("a", HOME, ends=90, status=status)
+
+    assert end_of(a_grant("b", sources=(OFFICE,)), other, ends=60) == 60
+
+
+def test_nobody_stands_in_their_own_way():
+    """The group holds the joiner itself."""
+    joiner = holding("a", HOME, ends=90)
+
+    assert end_of(joiner, joiner, ends=60) == 60
+
+
+@given(groups, sources_of, st.integers(1, 120))
+def test_a_fixed_end_is_never_later_than_what_was_to_be_had(group, sources, ends):
+    """Joining others widens nobody's time."""
+    joiner = a_grant("new", sources=sources, via=Via.FIREWALL)
+
+    assert end_of(joiner, *group, ends=ends) <= ends
+
+
+@given(groups, sources_of, st.integers(1, 120))
+def test_a_fixed_end_leaves_the_shortest_access_or_all_that_was_to_be_had(group, sources, ends):
+    """Sharing takes minutes away, not the access."""
+    joiner = a_grant("new", sources=sources, via=Via.FIREWALL)
+
+    assert end_of(joiner, *group, ends=ends) >= min(ends, SHORTEST / MINUTE)
+
+
+# ---- the hand-over ---------------------------------------------------------------------------
+
+
+def told(joiner, *others, ends, held=None):
+    """When the path will change under *joiner*, in minutes from NOW."""
+    until = NOW + held * MINUTE if held else None
+    moment = handover(joiner, others, end=NOW + ends * MINUTE, now=NOW, held=until)
+    return moment and (moment - NOW) / MINUTE
+
+
+def test_the_later_comer_is_told_when_the_path_will_change():
+    """At the end of the earlier one."""
+    first = holding("a", HOME, ends=30)
+
+    assert told(a_grant("b", sources=(OFFICE,)), first, ends=60) == 30
+
+
+def test_of_several_changes_the_first_is_told():
+    """The others follow."""
+    others = (holding("a", HOME, ends=20), holding("c", ELSEWHERE, ends=30))
+
+    assert told(a_grant("b", sources=(OFFICE,)), *others, ends=60) == 20
+
+
+def test_a_change_that_spares_everybody_is_not_told():
+    """Whoever leaves came later than somebody who stays: the successor comes in time."""
+    others = (holding("a", HOME, ends=30), holding("c", ELSEWHERE, ends=20))
+
+    assert told(a_grant("b", sources=(OFFICE,)), *others, ends=60) == 30
+
+
+def test_an_end_that_takes_nothing_away_is_not_told():
+    """Somebody who came later needs the same source for longer."""
+    others = (holding("a", HOME, ends=30), holding("c", HOME, ends=50))
+
+    assert told(a_grant("b", sources=(OFFICE,)), *others, ends=60) == 50
+
+
+@pytest.mark.parametrize(
+    ("sources", "ends"),
+    [((HOME,), 60), ((HOME, OFFICE), 60), ((OFFICE,), 30), ((OFFICE,), 20)],
+)
+def test_no_hand_over_is_told_where_none_will_be(sources, ends):
+    """The same sources, or gone by then."""
+    first = holding("a", HOME, ends=30)
+
+    assert told(a_grant("b", sources=sources), first, ends=ends) is None
+
+
+@pytest.mark.parametrize(
+    ("held", "change"), [(None, None), (30, 30), (59, 59), (60, None), (90, None)]
+)
+def test_who_joins_a_strangers_request_is_told_when_that_ends(held, change):
+    """P6: it is superseded by nobody, so its end is a change for whoever stays."""
+    assert told(a_grant("b", sources=(OFFICE,)), ends=60, held=held) == change
+
+
+def test_nothing_of_ours_changes_a_path_that_stands_on_a_strangers_request():
+    """The first of two with the same source may go before it ends."""
+    first = holding("a", OFFICE, ends=20)
+
+    assert told(a_grant("b", sources=(OFFICE,)), first, ends=60, held=40) == 40
+
+
+def test_a_strangers_request_that_ends_before_the_start_changes_nothing():
+    """It is over when the path opens."""
+    later = a_grant("b", sources=(OFFICE,), starts_at=NOW + 40 * MINUTE)
+
+    assert told(later, ends=60, held=40) is None
+
+
+def test_a_strangers_end_that_was_put_off_moves_the_hand_over():
+    """Asked for again in the portal, for longer."""
+    later = holding("b", OFFICE, ends=90, handover_at=NOW + 20 * MINUTE)
+
+    assert announced(later, [later], now=NOW, held=NOW + 40 * MINUTE) == NOW + 40 * MINUTE
+
+
+def test_a_hand_over_that_will_not_come_is_taken_back():
+    """Whoever was to leave stays, or has left already."""
+    later = holding("b", OFFICE, ends=90, handover_at=NOW + 20 * MINUTE)
+
+    assert announced(later, [later], now=NOW) is None
+
+
+def test_too_little_after_a_strangers_end_is_cut_off():
+    """As after an end of ours: Defender grants no less than five minutes."""
+    joiner, held = a_grant("b", sources=(OFFICE,)), NOW + 56 * MINUTE
+
+    assert fixed_end(joiner, [], end=NOW + 60 * MINUTE, now=NOW, held=held) == held
+
+
+arrivals = st.lists(
+    st.tuples(st.integers(0, 30), st.integers(5, 90), sources_of), min_size=1, max_size=5
+)
+
+
+def claimed_one_by_one(all_of):
+    """Grants behind a firewall, each claimed at its arrival among those there before."""
+    group: list[Grant] = []
+    for number, (arrives, lasts, sources) in enumerate(sorted(all_of, key=lambda item: item[0])):
+        now = NOW + arrives * MINUTE
+        joiner = a_grant(f"g{number}", sources=sources, via=Via.FIREWALL, starts_at=now)
+        end = fixed_end(joiner, group, end=now + lasts * MINUTE, now=now)
+        group.append(
+            holding(
+                joiner.id,
+                *sources,
+                ends=(end - NOW) / MINUTE,
+                claimed=arrives,
+                via=Via.FIREWALL,
+                handover_at=handover(joiner, group, end=end, now=now),
+            )
+        )
+    return group
+
+
+def untold(group):
+    """Grants under which the shared entry will end, though they were told of no such thing."""
+    moments = sorted({grant.claimed_at for grant in group} | {g.expires_at for g in group})
+    here = [(now, [g for g in group if g.claimed_at <= now]) for now in moments]
+    return [
+        grant
+        for now, present in here
+        if (target := wanted(present, now=now))
+        for grant in present
+        if grant.expires_at > target.until
+        and not (grant.handover_at and grant.handover_at <= target.until)
+        and not _spared(present, target, now)
+    ]
+
+
+def _spared(present, target, now):
+    """Whether its successor is asked for while the entry still holds for the whole lead."""
+    ends = [grant.expires_at for grant in present if grant.expires_at > now]
+    return any(end + lead(Via.FIREWALL) == target.until for end in ends)
+
+
+@given(arrivals)
+def test_nobodys_path_changes_untold_unless_its_successor_comes_in_time(all_of):
+    """P6: one person's access never silently ends another's."""
+    assert untold(claimed_one_by_one(all_of)) == []
+
+
+# ---- what is there already -------------------------------------------------------------------
+
+
+@given(groups)
+def test_what_was_asked_for_is_what_is_wanted(group):
+    """An entry made from the wish needs no other initiate."""
+    target = wanted(group, now=NOW) or Wanted(frozenset({HOME}), NOW + HOUR)
+    entry = an_entry(*map(str, target.sources), ends_at=target.until)
+
+    assert covers(entry, target, now=NOW)
+
+
+@pytest.mark.parametrize(
+    ("change", "enough"),
+    [
+        ({}, True),
+        ({"ends_at": NOW + HOUR + timedelta(seconds=1)}, True),
+        ({"ends_at": NOW + HOUR + timedelta(seconds=2)}, True),
+        ({"ends_at": NOW + HOUR + timedelta(seconds=3)}, False),
+        ({"ends_at": NOW + HOUR - timedelta(seconds=3)}, False),
+        ({"active": False}, False),
+        ({"sources": ("203.0.113.8",)}, False),
+        ({"sources": ("203.0.113.7", "198.51.100.0/24")}, False),
+        ({"sources": ()}, False),
+    ],
+)
+def test_an_entry_covers_exactly_its_sources_and_its_end(change, enough):
+    """Wider, longer and shorter are all something else."""
+    entry = an_entry(**{"ends_at": NOW + HOUR, **change})
+
+    assert covers(entry, Wanted(frozenset({HOME}), NOW + HOUR), now=NOW) is enough
+
+
+@pytest.mark.parametrize(("ends", "enough"), [(5, True), (4, True), (2, False), (6, False)])
+def test_an_entry_of_the_shortest_length_covers_a_shorter_wish(ends, enough):
+    """Defender grants no less than five minutes: asking again would not shorten it."""
+    entry = an_entry(ends_at=NOW + ends * MINUTE)
+
+    assert covers(entry, Wanted(frozenset({HOME}), NOW + 3 * MINUTE), now=NOW) is enough
+
+
+@pytest.mark.parametrize(
+    ("texts", "networks"),
+    [
+        (("203.0.113.7",), {"203.0.113.7/32"}),
+        (("203.0.113.7/32",), {"203.0.113.7/32"}),
+        (("198.51.100.0/24", "203.0.113.7"), {"203.0.113.7/32", "198.51.100.0/24"}),
+        (("2001:DB8::/64",), {"2001:db8::/64"}),
+        (("2001:db8:0:0::1",), {"2001:db8::1/128"}),
+    ],
+)
+def test_sources_compare_by_what_they_mean(texts, networks):
+    """Azure writes a lone address with or without its length, and IPv6 as it likes."""
+    assert same_sources(texts, frozenset(map(ip_network, networks)))
+
+
+@pytest.mark.parametrize("texts", [("*",), ("Internet",), ("203.0.113.0/24",), (), ("", "x")])
+def test_tags_and_wider_prefixes_are_not_the_same(texts):
+    """What cannot be read equals nothing."""
+    assert not same_sources(texts, frozenset({HOME}))
+
+
+@pytest.mark.parametrize(
+    ("texts", "inside"),
+    [(("203.0.113.0/24",), True), (("*",), True), (("198.51.100.0/24",), False), (("x",), False)],
+)
+def test_a_source_is_covered_by_a_prefix_that_holds_it(texts, inside):
+    """Unreadable texts cover nothing."""
+    assert covered(HOME, texts) is inside

@@ -1,0 +1,178 @@
+"""What opens more than was asked for is closed, whoever widened it."""
+
+from dataclasses import replace
+from datetime import timedelta
+from ipaddress import ip_network
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from jit.domain.grants import widened
+from jit.domain.grants.policy_view import World
+from jit.domain.grants.step import run_step
+from jit.domain.limits import LIMITS
+from jit.domain.model.grant import CloseReason, Status
+from jit.domain.paths.rules import opens_only, readable, rules_of_port
+from jit.domain.values import arm_ids
+from tests.builders.bodies import NOW, vm_id
+from tests.builders.grants import (
+    HOME,
+    HOUR,
+    MINE,
+    MINUTE,
+    NEXT,
+    OFFICE,
+    a_grant,
+    a_guard,
+    a_view,
+    an_allow,
+    an_entry,
+    an_open,
+    an_opening,
+    jit_name,
+)
+from tests.builders.nsgs import NSG_ID
+
+RULE_ID = f"{NSG_ID}/securityRules/{jit_name('-', 1)}"
+WIDE = ("*", "0.0.0.0/0", "Internet", "203.0.113.0/24", "51.105.66.10", "not an address")
+
+
+def asked(grant):
+    """The grant, with what its newest initiate named."""
+    return replace(grant, asked=grant.sources, asked_until=grant.expires_at)
+
+
+def stepped(grant, view, *seen, others=()):
+    """One step over the grant, and *others* of its VM port."""
+    world = World(
+        found=True,
+        entries=seen,
+        machines={arm_ids.key(vm_id()): view},
+        known=frozenset({MINE, NEXT}),
+    )
+    return run_step([grant, *others], world, now=NOW + MINUTE, initiate_id="c" * 26, limits=LIMITS)
+
+
+@pytest.mark.parametrize("text", WIDE)
+def test_an_entry_that_lists_more_than_was_asked_closes_the_grant(text):
+    """Azure has taken our initiate for something else."""
+    done = stepped(asked(an_opening()), a_view(), an_entry(text))
+
+    (grant,) = done.grants
+    assert (grant.status, grant.close_reason) == (Status.CLOSING, CloseReason.FAILED)
+    assert [item.grant_id for item in done.excesses] == [grant.id]
+
+
+@pytest.mark.parametrize("text", WIDE[:-1])
+def test_the_rule_of_a_widened_entry_is_removed(text):
+    """It is proved ours by the initiate that Defender lists with it, though it lets others in."""
+    view = a_view(a_guard(an_allow(text)))
+
+    done = stepped(asked(an_opening()), view, an_entry(text))
+
+    assert [rule.id for rule in done.removals] == [RULE_ID]
+
+
+def test_an_entry_without_sources_says_nothing():
+    """An answer may leave out what the contract does not know."""
+    done = stepped(asked(an_opening()), a_view(), replace(an_entry(), sources=()))
+
+    assert done.excesses == ()
+
+
+def test_an_entry_of_somebody_else_is_their_own_affair():
+    """However wide."""
+    found = widened.found(
+        asked(an_open()), frozenset({HOME}), [an_entry("*", initiate_id=NEXT)], ()
+    )
+
+    assert found is None
+
+
+@pytest.mark.parametrize("text", ["*", "Internet", "203.0.113.0/24"])
+def test_a_recorded_rule_that_somebody_widened_closes_its_grant_at_once(text):
+    """Found by the next look, without waiting for a comparison."""
+    view = a_view(a_guard(an_allow(text)))
+
+    done = stepped(asked(an_open(rules=(RULE_ID.upper(),))), view, an_entry())
+
+    (grant,) = done.grants
+    assert (grant.status, grant.note) == (
+        Status.CLOSING,
+        f"somebody widened rule {jit_name('-', 1)}",
+    )
+    assert [rule.id for rule in done.removals] == [RULE_ID]
+
+
+@pytest.mark.parametrize("text", ["*", "10.1.1.0/24"])
+def test_a_recorded_rule_that_was_made_to_lead_elsewhere_closes_its_grant_at_once(text):
+    """The person may reach a whole network by what was asked for one VM."""
+    view = a_view(a_guard(an_allow(to=text)))
+
+    done = stepped(asked(an_open(rules=(RULE_ID,))), view, an_entry())
+
+    assert done.grants[0].status is Status.CLOSING
+    assert [rule.id for rule in done.removals] == [RULE_ID]
+
+
+@pytest.mark.parametrize("status", [Status.AWAITING_APPROVAL, Status.SCHEDULED])
+def test_what_is_booked_for_later_excuses_nobody_who_widens_a_rule(status):
+    """Tomorrow it will be asked of Azure; today it is nobody's."""
+    view = a_view(a_guard(an_allow("203.0.113.0/24")))
+    tomorrow = NOW + timedelta(days=1)
+    later = a_grant(
+        "later",
+        sources=(ip_network("203.0.113.0/24"),),
+        status=status,
+        starts_at=tomorrow,
+        latest_end=tomorrow + HOUR,
+    )
+
+    done = stepped(asked(an_open(rules=(RULE_ID,))), view, an_entry(), others=[later])
+
+    assert [item.grant_id for item in done.excesses] == ["g1"]
+    assert [rule.id for rule in done.removals] == [RULE_ID]
+
+
+def test_nobody_records_a_rule_for_what_is_booked_for_later():
+    """It may be the leftover of whoever asks for it each day."""
+    view = a_view(a_guard(an_allow(), an_allow("198.51.100.0/24", number=2, priority=101)))
+    later = a_grant(
+        "later", sources=(OFFICE,), status=Status.SCHEDULED, starts_at=NOW + timedelta(days=1)
+    )
+    wide = replace(asked(an_opening()), sources=(HOME, ip_network("198.51.100.7/32")))
+
+    done = stepped(wide, view, an_entry(), others=[later])
+
+    assert done.grants[0].rules == (RULE_ID,)
+
+
+def test_a_rule_for_those_who_share_the_port_is_not_too_wide():
+    """Each of them asked for it."""
+    both = frozenset({HOME, OFFICE})
+    view = a_view(a_guard(an_allow("203.0.113.7", "198.51.100.0/24")))
+    rules = rules_of_port(view, 22)
+
+    assert widened.found(asked(an_open(rules=(RULE_ID,))), both, [an_entry()], rules) is None
+
+
+@pytest.mark.parametrize("text", ["*", "203.0.113.0/24"])
+def test_nobody_is_open_by_a_rule_that_is_wider_than_asked(text):
+    """It is not ours: it may go at any moment, or be somebody's mistake."""
+    done = stepped(asked(an_opening()), a_view(a_guard(an_allow(text))), an_entry())
+
+    (grant,) = done.grants
+    assert (grant.status, grant.rules) == (Status.OPENING, ())
+
+
+@given(st.lists(st.sampled_from([*WIDE, "203.0.113.7", "198.51.100.0/24"]), max_size=4))
+def test_a_rule_opens_only_what_is_allowed_or_is_too_wide(texts):
+    """What cannot be read lets in anybody."""
+    view = a_view(a_guard(an_allow(*(texts or ["203.0.113.7"]))))
+    (rule,) = rules_of_port(view, 22)
+    allowed = (HOME, OFFICE)
+
+    inside = [prefix in allowed for prefix in readable(rule.sources)]
+    expected = len(inside) == len(rule.sources) and all(inside)
+    assert opens_only(rule, allowed) is expected

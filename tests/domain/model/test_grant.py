@@ -1,0 +1,133 @@
+"""The state table, and what a request is while its grants differ."""
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from jit.domain.errors import IllegalTransition
+from jit.domain.model.grant import ADVANCE, Status, settled, status_of
+from tests.builders.bodies import a_rule, a_vm
+from tests.builders.grants import a_grant, a_nic
+
+S = Status
+EDGES = {
+    (S.SCHEDULED, S.PENDING),
+    (S.SCHEDULED, S.OPENING),
+    (S.SCHEDULED, S.CLOSED),
+    (S.AWAITING_APPROVAL, S.SCHEDULED),
+    (S.AWAITING_APPROVAL, S.PENDING),
+    (S.AWAITING_APPROVAL, S.CLOSED),
+    (S.PENDING, S.OPENING),
+    (S.PENDING, S.CLOSED),
+    (S.OPENING, S.OPEN),
+    (S.OPENING, S.CLOSING),
+    (S.OPENING, S.CLOSED),
+    (S.OPEN, S.OPENING),
+    (S.OPEN, S.CLOSING),
+    (S.OPEN, S.CLOSED),
+    (S.CLOSING, S.CLOSED),
+}
+REFUSED = [(a, b) for a in Status for b in Status if a is not b and (a, b) not in EDGES]
+grant_lists = st.lists(st.sampled_from(Status), max_size=6).map(
+    lambda statuses: tuple(a_grant(f"g{n}", status=each) for n, each in enumerate(statuses))
+)
+
+
+@pytest.mark.parametrize(("before", "after"), sorted(EDGES))
+def test_a_grant_advances_along_the_edges_of_the_state_table(before, after):
+    """These edges and no others."""
+    grant = a_grant(status=before).advance(after, note="why")
+
+    assert (grant.status, grant.note) == (after, "why")
+
+
+@pytest.mark.parametrize(("before", "after"), REFUSED)
+def test_every_other_edge_is_a_defect(before, after):
+    """A closed grant never opens again; nothing skips the observation of being open."""
+    grant = a_grant(status=before)
+
+    with pytest.raises(IllegalTransition, match=f"{before} -> {after}"):
+        grant.advance(after)
+
+
+@pytest.mark.parametrize("status", Status)
+def test_staying_where_one_is_is_no_transition(status):
+    """A late or doubled message finds the grant there already."""
+    grant = a_grant(status=status).advance(status, note="again")
+
+    assert (grant.status, grant.note) == (status, "again")
+
+
+def test_only_opening_and_open_grants_want_a_path():
+    """What waits must not be let in yet, what closes not any more."""
+    wanting = {status for status in Status if a_grant(status=status).wants_path}
+
+    assert wanting == {Status.OPENING, Status.OPEN}
+
+
+def test_everything_but_closed_is_live():
+    """A closing grant may still have rules."""
+    live = {status for status in Status if a_grant(status=status).live}
+
+    assert live == set(Status) - {Status.CLOSED}
+
+
+@given(grant_lists)
+def test_a_requests_status_is_the_least_advanced_of_its_live_grants(grants):
+    """A request is open when the last of its grants is."""
+    status = status_of(grants)
+
+    assert status in {grant.status for grant in grants if grant.live} | {Status.CLOSED}
+    assert all(ADVANCE.index(status) <= ADVANCE.index(g.status) for g in grants if g.live)
+
+
+@given(st.integers(0, 6).map(lambda n: (a_grant(status=Status.CLOSED),) * n))
+def test_a_request_is_closed_when_all_its_grants_are(grants):
+    """Without a live grant nothing of it is left."""
+    status = status_of(grants)
+
+    assert status is Status.CLOSED
+
+
+@given(grant_lists)
+def test_a_request_is_settled_when_no_grant_is_on_its_way_to_open(grants):
+    """The outcome is an answer only then."""
+    before_open = {
+        Status.SCHEDULED,
+        Status.AWAITING_APPROVAL,
+        Status.PENDING,
+        Status.OPENING,
+    }
+
+    assert settled(grants) == (not before_open & {grant.status for grant in grants})
+
+
+def test_a_connection_reaches_the_primary_interface():
+    """Whichever comes first in the list."""
+    second, first = a_nic(id="second", primary=False), a_nic(id="first", primary=True)
+    vm = a_vm(interfaces=(second, first))
+
+    assert vm.interface == first
+
+
+def test_without_a_primary_interface_the_first_one_counts():
+    """An inventory that does not say which is primary still has an answer."""
+    one, other = a_nic(id="one", primary=False), a_nic(id="other", primary=False)
+    vm = a_vm(interfaces=(one, other))
+
+    assert vm.interface == one
+
+
+def test_a_vm_without_interfaces_has_none_to_reach():
+    """None, not an error: the VM may be half created."""
+    vm = a_vm(interfaces=())
+
+    assert vm.interface is None
+
+
+def test_a_vm_finds_the_rule_of_a_port():
+    """By its number; a port without a rule has none."""
+    vm = a_vm(ports=(a_rule(22), a_rule(3389)))
+
+    assert vm.rule_for(3389) == a_rule(3389)
+    assert vm.rule_for(443) is None

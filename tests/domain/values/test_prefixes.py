@@ -1,0 +1,284 @@
+"""Source prefixes: written plainly, narrow, someone's, and within what a policy allows."""
+
+from ipaddress import IPv4Network, IPv6Network, ip_network
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from jit.domain.errors import Malformed
+from jit.domain.values import prefixes
+
+v4 = st.builds(
+    lambda address, length: IPv4Network((address, length), strict=False),
+    st.integers(0, 2**32 - 1),
+    st.integers(0, 32),
+)
+v6 = st.builds(
+    lambda address, length: IPv6Network((address, length), strict=False),
+    st.integers(0, 2**128 - 1),
+    st.integers(0, 128),
+)
+networks = v4 | v6
+
+
+@pytest.mark.parametrize(
+    ("text", "network"),
+    [
+        ("203.0.113.7", "203.0.113.7/32"),
+        ("203.0.113.7/32", "203.0.113.7/32"),
+        ("203.0.113.0/24", "203.0.113.0/24"),
+        ("198.51.100.0/31", "198.51.100.0/31"),
+        ("192.0.2.255", "192.0.2.255/32"),
+        ("10.0.0.0/24", "10.0.0.0/24"),
+        ("100.64.0.1", "100.64.0.1/32"),
+        ("2a02:8070::1", "2a02:8070::1/128"),
+        ("2A02:8070:0:0::/64", "2a02:8070::/64"),
+        ("fd00:1:2:3::/64", "fd00:1:2:3::/64"),
+    ],
+)
+def test_an_address_or_a_prefix_is_a_source(text, network):
+    """A single address is the prefix of itself."""
+    assert prefixes.parse_source(text) == ip_network(network)
+
+
+@pytest.mark.parametrize(
+    ("text", "codes"),
+    [
+        ("*", ["any"]),
+        ("Any", ["any"]),
+        ("Internet", ["any"]),
+        ("0.0.0.0/0", ["any"]),
+        ("203.0.113.7/0", ["any"]),
+        ("::/0", ["any"]),
+        ("", ["malformed"]),
+        ("VirtualNetwork", ["malformed"]),
+        ("AzureCloud.WestEurope", ["malformed"]),
+        ("vpn.example.com", ["malformed"]),
+        ("203.0.113.1-203.0.113.9", ["malformed"]),
+        ("203.0.113.1,203.0.113.2", ["malformed"]),
+        ("203.0.113.7/255.255.255.0", ["malformed"]),
+        ("203.0.113.7/0.0.0.255", ["malformed"]),
+        ("203.0.113.7/33", ["malformed"]),
+        ("203.0.113.7/032", ["malformed"]),
+        ("203.0.113.7/", ["malformed"]),
+        ("203.0.113.7/24/24", ["malformed"]),
+        ("203.0.113.256", ["malformed"]),
+        ("203.0.113", ["malformed"]),
+        ("203.0.113.07", ["malformed"]),
+        ("0313.0.0161.7", ["malformed"]),
+        ("0xCB.0.0x71.7", ["malformed"]),
+        ("3405803783", ["malformed"]),
+        (" 203.0.113.7", ["malformed"]),
+        ("203.0.113.7\n", ["malformed"]),
+        ("203.0.113.7:3389", ["malformed"]),
+        ("\uff1203.0.113.7", ["malformed"]),
+        ("fe80::1%eth0", ["malformed"]),
+        ("2a02::1%25eth0", ["malformed"]),
+        ("[2a02::1]", ["malformed"]),
+        ("2a02::1::2", ["malformed"]),
+        ("2a02::1/129", ["malformed"]),
+        ("203.0.113.7/24", ["host-bits"]),
+        ("2a02::1/64", ["host-bits"]),
+        ("203.0.112.0/23", ["too-wide"]),
+        ("10.0.0.0/8", ["too-wide"]),
+        ("2a02::/63", ["too-wide"]),
+        ("203.0.113.7/16", ["host-bits", "too-wide"]),
+        ("224.0.0.1/4", ["host-bits", "reserved", "too-wide"]),
+        ("0.0.0.0", ["reserved"]),
+        ("0.1.2.3", ["reserved"]),
+        ("127.0.0.1", ["reserved"]),
+        ("169.254.169.254", ["reserved"]),
+        ("224.0.0.251", ["reserved"]),
+        ("240.0.0.1", ["reserved"]),
+        ("255.255.255.255", ["reserved"]),
+        ("::", ["reserved"]),
+        ("::1", ["reserved"]),
+        ("::203.0.113.7", ["reserved"]),
+        ("::ffff:203.0.113.7", ["reserved"]),
+        ("64:ff9b::203.0.113.7", ["reserved"]),
+        ("fe80::1", ["reserved"]),
+        ("fec0::1", ["reserved"]),
+        ("ff02::1", ["reserved"]),
+        ("2001::1", ["reserved"]),
+        ("2002:cb00:7107::1", ["reserved"]),
+        ("4000::1", ["reserved"]),
+    ],
+)
+def test_anything_else_is_refused_with_all_that_is_wrong(text, codes):
+    """Never everything, never a name, never a guess of what was meant."""
+    found = prefixes.parse_source(text)
+
+    assert isinstance(found, tuple)
+    assert [fault.code for fault in found] == [f"source-{code}" for code in codes]
+
+
+@given(st.text() | st.text("0123456789abcdef.:/%*", max_size=45))
+def test_any_text_is_a_source_or_has_faults(text):
+    """No hostile source ends in an error; what passes is no wider than the limits."""
+    found = prefixes.parse_source(text)
+
+    assert (
+        found[0].code.startswith("source-")
+        if isinstance(found, tuple)
+        else found.prefixlen >= {4: 24, 6: 64}[found.version]
+    )
+
+
+@given(networks)
+def test_a_network_is_read_from_its_own_spelling(network):
+    """What the broker writes, it reads."""
+    assert prefixes.parse_prefix(str(network)) == network
+
+
+@given(networks, st.integers(0, 32), st.integers(0, 128))
+def test_a_source_is_never_wider_than_the_limit(network, widest_v4, widest_v6):
+    """The limit holds for whatever `JIT_WIDEST_SOURCE` says."""
+    found = prefixes.parse_source(str(network), widest_v4=widest_v4, widest_v6=widest_v6)
+
+    assert isinstance(found, tuple) or found.prefixlen >= max(
+        1, widest_v6 if found.version == 6 else widest_v4
+    )
+
+
+@pytest.mark.parametrize(
+    "prefix",
+    [
+        *("10.0.0.1/32", "172.16.0.0/24", "172.31.255.255/32", "192.168.1.0/24"),
+        *("100.64.0.0/32", "100.127.255.255/32", "198.18.0.1/32", "192.0.0.1/32"),
+        *("fd00::/64", "2001:db8::1/128", "3fff::1/128"),
+        *("10.0.0.0/7", "192.168.0.0/15"),
+    ],
+)
+def test_a_private_prefix_is_not_public(prefix):
+    """Nobody arrives from there over the internet, not even from a part of it."""
+    assert not prefixes.public(ip_network(prefix))
+
+
+@pytest.mark.parametrize(
+    "prefix",
+    [
+        *("192.0.2.0/24", "198.51.100.7/32", "203.0.113.0/24", "20.71.10.11/32"),
+        *("172.15.255.255/32", "172.32.0.0/24", "100.63.0.0/24", "100.128.0.0/24"),
+        *("2a02:8070::1/128", "9.255.255.255/32", "11.0.0.0/24"),
+    ],
+)
+def test_a_public_prefix_is_public(prefix):
+    """The documentation networks of RFC 5737 included, so that examples work."""
+    assert prefixes.public(ip_network(prefix))
+
+
+@pytest.mark.parametrize(
+    ("source", "allowed"),
+    [
+        ("203.0.113.7/32", ("*",)),
+        ("203.0.113.7/32", ("203.0.113.0/24",)),
+        ("203.0.113.0/24", ("203.0.113.0/24",)),
+        ("203.0.113.7/32", ("203.0.113.7",)),
+        ("203.0.113.7/32", ("198.51.100.0/24", "203.0.113.0/24")),
+        ("203.0.113.7/32", ("nonsense", "203.0.113.0/24")),
+        ("203.0.113.7/32", ("0.0.0.0/0",)),
+        ("2a02::1/128", ("10.0.0.0/8", "2a02::/32")),
+    ],
+)
+def test_a_source_inside_an_allowed_prefix_is_within(source, allowed):
+    """A single address inside an allowed prefix works."""
+    assert prefixes.within(ip_network(source), allowed)
+
+
+@pytest.mark.parametrize(
+    ("source", "allowed"),
+    [
+        ("203.0.113.7/32", ()),
+        ("203.0.113.7/32", ("198.51.100.0/24",)),
+        ("203.0.113.0/24", ("203.0.113.0/25", "203.0.113.128/25")),
+        ("203.0.113.0/24", ("203.0.113.7",)),
+        ("203.0.113.7/32", ("",)),
+        ("203.0.113.7/32", ("Internet",)),
+        ("203.0.113.7/32", ("any",)),
+        ("203.0.113.7/32", (" *",)),
+        ("203.0.113.7/32", ("203.0.113.1/24",)),
+        ("203.0.113.7/32", ("203.0.113.0/24 ",)),
+        ("203.0.113.7/32", ("::/0",)),
+        ("2a02::1/128", ("0.0.0.0/0",)),
+    ],
+)
+def test_garbage_in_a_policy_never_allows(source, allowed):
+    """What cannot be read is no permission, nor is what lies beside or inside."""
+    assert not prefixes.within(ip_network(source), allowed)
+
+
+@given(networks, st.lists(st.text(max_size=20).filter(lambda text: text != "*")).map(tuple))
+def test_what_is_within_lies_in_a_prefix_that_reads(source, allowed):
+    """No list of texts lets more in than its readable prefixes do."""
+    readable = tuple(text for text in allowed if reads(text))
+
+    assert prefixes.within(source, allowed) == prefixes.within(source, readable)
+
+
+@given(v4, st.integers(0, 32))
+def test_a_wider_prefix_allows_every_part_of_itself(network, shorter):
+    """Containment holds for whatever part of a prefix is asked for."""
+    wide = network.supernet(new_prefix=min(shorter, network.prefixlen))
+
+    assert prefixes.within(network, (str(wide),))
+
+
+@pytest.mark.parametrize(
+    ("allowed", "answer"),
+    [
+        (("*",), False),
+        (("10.0.0.0/8",), False),
+        (("garbage::",), False),
+        (("10.0.0.0/8", "2a02::/32"), True),
+    ],
+)
+def test_only_an_ipv6_prefix_names_ipv6(allowed, answer):
+    """``*`` was written with IPv4 in mind."""
+    assert prefixes.names_ipv6(allowed) is answer
+
+
+@pytest.mark.parametrize(
+    ("texts", "answer"),
+    [
+        (("203.0.113.7", "198.51.100.0/24"), True),
+        (("198.51.100.0/24", "203.0.113.7/32"), True),
+        (("203.0.113.7",), False),
+        (("203.0.113.7", "198.51.100.0/24", "192.0.2.1"), False),
+        (("203.0.113.7", "198.51.100.0/24", "*"), False),
+        ((), False),
+    ],
+)
+def test_sources_are_the_same_in_any_order_and_spelling(texts, answer):
+    """Two people share a path only if nothing about it would change."""
+    ours = (IPv4Network("203.0.113.7/32"), IPv4Network("198.51.100.0/24"))
+
+    assert prefixes.same(ours, texts) is answer
+
+
+@pytest.mark.parametrize("text", ["10.0.0.0/8", "0.0.0.0/0", "127.0.0.1", "::/0"])
+def test_a_prefix_of_any_width_can_be_read(text):
+    """What Azure returns is read as it is; whether it is wise is another question."""
+    assert prefixes.parse_prefix(text) == ip_network(text)
+
+
+@pytest.mark.parametrize("text", ["10.0.0.0/8", "128.0.0.0/2", "2a02::/16", "203.0.113.7"])
+def test_a_policy_may_allow_a_wide_prefix(text):
+    """A policy bounds what callers may name; it opens nothing by itself."""
+    assert prefixes.parse_allowed(text) == ip_network(text)
+
+
+@pytest.mark.parametrize("text", ["*", "0.0.0.0/0", "10.0.0.1/8", "127.0.0.1", "AzureCloud"])
+def test_a_policy_may_not_allow_nonsense(text):
+    """The same faults as in a caller's source, width apart."""
+    with pytest.raises(Malformed):
+        prefixes.parse_allowed(text)
+
+
+def reads(text):
+    """Tell whether *text* is a prefix."""
+    try:
+        prefixes.parse_prefix(text)
+    except Malformed:
+        return False
+    return True

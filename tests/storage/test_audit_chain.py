@@ -1,0 +1,398 @@
+"""The drainer: every audit row reaches the chain once, whoever dies or comes second."""
+
+from dataclasses import replace
+from datetime import UTC, datetime
+
+import pytest
+from azure.data.tables import TableClient
+
+from jit.domain.audit import chain
+from jit.domain.audit.chain import Head
+from jit.domain.audit.event import Event
+from jit.domain.errors import StateConflict, Unavailable, Unknown
+from jit.gateways.table_storage import StorageTable
+from jit.storage.audit_chain import BATCH, BATCHES, Drainer
+from jit.storage.store import Store
+from jit.storage.table import Op, Verb
+from tests.fakes.calls import Calls, Crash
+from tests.fakes.clock import FakeClock
+from tests.fakes.tables import FakeTable
+
+NOON = datetime(2026, 11, 22, 12, 0, tzinfo=UTC)
+HERE, ELSEWHERE = "5c0ffee0-0000-4000-8000-000000000001", "5c0ffee0-0000-4000-8000-000000000002"
+
+
+class Trail:
+    """Two tables, a clock, as many drainers as a test needs."""
+
+    def __init__(self):
+        self.clock = FakeClock()
+        self.calls = Calls()
+        self.state = FakeTable(self.clock, calls=self.calls, name="state")
+        self.audit = FakeTable(self.clock, calls=self.calls, name="audit")
+        self.store = Store(self.state, FakeTable(self.clock))
+
+    def happen(self, count=1, *, subscription=HERE, text="x"):
+        """Write so many audit rows to the outbox."""
+        for number in range(count):
+            event = Event(
+                at=self.clock.now,
+                what=f"thing.happened{number}",
+                actor="alice",
+                request_id="r1",
+                facts={"text": text},
+            )
+            self.store.note(subscription, [event])
+
+    def drain(self, subscription=HERE):
+        return Drainer(self.store, self.audit).drain(subscription, now=self.clock.now)
+
+    def records(self, subscription=HERE):
+        return list(Drainer(self.store, self.audit).records(subscription))
+
+    def told(self, subscription=HERE):
+        return [record.event["what"] for record in self.records(subscription)]
+
+    def broken(self, subscription=HERE):
+        end = Drainer(self.store, self.audit).head(subscription)
+        return chain.verify(self.records(subscription), start=Head(chain=subscription), end=end)
+
+    def before(self, name, act, *, number=1):
+        """Do *act* once, before the nth call *name*."""
+        self.calls.before = _once(name, act, number)
+
+    def after(self, name, act, *, number=1):
+        """Do *act* once, after the nth call *name* was carried out."""
+        self.calls.after = _once(name, act, number)
+
+
+def _once(name, act, number):
+    left = [number]
+
+    def hook(called, _):
+        left[0] -= called == name
+        if called == name and left[0] == 0:
+            act()
+
+    return hook
+
+
+def _die():
+    raise Crash
+
+
+def _lose():
+    raise Unknown("the answer was lost")
+
+
+@pytest.fixture
+def trail():
+    return Trail()
+
+
+def test_what_stands_in_the_outbox_reaches_the_chain_in_order(trail):
+    """First come, first recorded; the outbox is empty afterwards."""
+    trail.happen(3)
+
+    drained = trail.drain()
+
+    assert drained == 3
+    assert sorted(trail.told()) == ["thing.happened0", "thing.happened1", "thing.happened2"]
+    assert trail.state.rows("a|") == ()
+    assert trail.broken() is None
+
+
+def test_earlier_events_come_first(trail):
+    """The outbox sorts by time."""
+    trail.happen(text="early")
+    trail.clock.advance(trail.clock.now - trail.clock.now.replace(hour=0))
+    trail.happen(text="late")
+
+    trail.drain()
+
+    assert [record.event["facts"]["text"] for record in trail.records()] == ["early", "late"]
+
+
+def test_an_empty_outbox_writes_nothing(trail):
+    """Most runs have nothing to record."""
+    drained = trail.drain()
+
+    assert drained == 0
+    assert trail.audit.rows() == ()
+
+
+def test_a_chain_goes_on_where_it_ended(trail):
+    """Call after call, one chain."""
+    trail.happen(2)
+    trail.drain()
+    trail.happen(2)
+
+    trail.drain()
+
+    assert [record.sequence for record in trail.records()] == [1, 2, 3, 4]
+    assert trail.broken() is None
+
+
+def test_each_subscription_has_a_chain_of_its_own(trail):
+    """A subscription is the partition of everything."""
+    trail.happen(1, subscription=HERE)
+    trail.happen(2, subscription=ELSEWHERE)
+
+    trail.drain(HERE)
+    trail.drain(ELSEWHERE)
+
+    assert [len(trail.records(HERE)), len(trail.records(ELSEWHERE))] == [1, 2]
+    assert [trail.broken(HERE), trail.broken(ELSEWHERE)] == [None, None]
+
+
+def test_more_than_a_transaction_holds_takes_several(trail):
+    """A transaction has 100 operations: 49 records, their keys, the head."""
+    trail.happen(2 * BATCH + 1)
+
+    trail.drain()
+
+    assert len(trail.records()) == 2 * BATCH + 1
+    assert trail.calls.count("audit.write") == 3
+    assert trail.broken() is None
+
+
+def test_a_call_is_bounded_and_the_next_one_goes_on(trail):
+    """A backlog of a month does not outlast a function."""
+    trail.happen(BATCH * BATCHES + 1)
+
+    drained = [trail.drain(), trail.drain()]
+
+    assert drained == [BATCH * BATCHES, 1]
+    assert trail.broken() is None
+
+
+def test_the_longest_events_fit_into_a_transaction(trail):
+    """The outbox takes 32,768 characters a row; a full batch of such rows is below 4 MiB."""
+    trail.happen(BATCH, text="x" * 32_000)
+
+    trail.drain()
+
+    assert len(trail.records()) == BATCH
+
+
+def test_a_chain_of_many_pages_is_read_as_a_whole(trail):
+    """The service answers in pages, some of them short."""
+    trail.audit = FakeTable(trail.clock, calls=trail.calls, name="audit", scanned=2)
+    trail.happen(5)
+
+    trail.drain()
+
+    assert [record.sequence for record in trail.records()] == [1, 2, 3, 4, 5]
+
+
+def test_a_record_can_be_found_by_its_request(trail):
+    """Lists of the trail filter on columns."""
+    trail.happen()
+
+    trail.drain()
+
+    (row,) = trail.audit.rows("c|")
+    assert row.values["RequestId"] == "r1"
+    assert row.values["Actor"] == "alice"
+    assert row.values["What"] == "thing.happened0"
+
+
+def test_a_record_says_when_it_was_recorded(trail):
+    """What is written long after it happened can be told from what is not."""
+    trail.happen()
+    trail.clock.advance(trail.clock.now - trail.clock.now.replace(hour=0))
+
+    trail.drain()
+
+    (record,) = trail.records()
+    assert record.recorded_at == "2026-11-23T00:00:00.000000Z"
+    assert record.event["at"] == "2026-11-22T12:00:00Z"
+
+
+def test_dying_between_the_chain_and_the_outbox_records_nothing_twice(trail):
+    """The keys beside the records tell what is in the chain already."""
+    trail.happen(3)
+    trail.before("state.write", _die)
+    with pytest.raises(Crash):
+        trail.drain()
+
+    trail.drain()
+
+    assert len(trail.records()) == 3
+    assert trail.state.rows("a|") == ()
+    assert trail.broken() is None
+
+
+def test_dying_before_the_chain_loses_nothing(trail):
+    """The outbox is emptied last."""
+    trail.happen(3)
+    trail.before("audit.write", _die)
+    with pytest.raises(Crash):
+        trail.drain()
+
+    trail.drain()
+
+    assert len(trail.records()) == 3
+
+
+def test_a_lost_answer_of_the_chain_records_nothing_twice(trail):
+    """It is resolved by reading."""
+    trail.happen(3)
+    trail.after("audit.write", _lose)
+
+    trail.drain()
+
+    assert len(trail.records()) == 3
+    assert trail.broken() is None
+
+
+def test_new_rows_join_those_that_were_recorded_but_not_emptied(trail):
+    """Only what is missing is appended."""
+    trail.happen(2)
+    trail.before("state.write", _die)
+    with pytest.raises(Crash):
+        trail.drain()
+    trail.happen(2)
+
+    trail.drain()
+
+    assert len(trail.records()) == 4
+    assert trail.broken() is None
+
+
+def test_two_drainers_at_once_record_everything_once(trail):
+    """One wins the head; the other reads again."""
+    trail.happen(3)
+    trail.before("audit.write", lambda: _quietly(trail))
+
+    trail.drain()
+
+    assert len(trail.records()) == 3
+    assert trail.broken() is None
+
+
+def _quietly(trail):
+    """Another drainer comes in between."""
+    trail.calls.before = lambda _name, _number: None
+    trail.drain()
+
+
+def test_a_drainer_that_lost_the_head_appends_behind_the_winner(trail):
+    """What the winner did not take is still to be recorded."""
+    trail.happen(1)
+    mine = trail.state.rows("a|")[0]
+
+    def another_wins():
+        trail.calls.before = lambda _name, _number: None
+        trail.state.write([Op(Verb.DELETE, mine)])
+        trail.happen()
+        trail.drain()
+
+    trail.before("audit.write", another_wins)
+
+    trail.drain()
+
+    assert len(trail.records()) == 2
+    assert trail.broken() is None
+
+
+def test_a_drainer_that_keeps_losing_gives_way(trail):
+    """The next run records what is left."""
+    trail.happen()
+    trail.calls.before = lambda name, _: _conflict() if name == "audit.write" else None
+
+    with pytest.raises(Unavailable):
+        trail.drain()
+
+    assert len(trail.state.rows("a|")) == 1
+
+
+def _conflict():
+    raise StateConflict("somebody was quicker")
+
+
+@pytest.mark.parametrize("call", range(1, 10))
+@pytest.mark.parametrize("side", ["before", "after"])
+def test_dying_at_any_call_loses_nothing_and_repeats_nothing(trail, call, side):
+    """Every crash point of a drain of two batches, followed by another drain."""
+    trail.happen(BATCH + 1)
+    begun = len(trail.calls.names)
+
+    def die(_name, number):
+        if number - begun == call:
+            raise Crash
+
+    setattr(trail.calls, side, die)
+    _survive(trail.drain)
+    setattr(trail.calls, side, lambda _name, _number: None)
+
+    trail.drain()
+
+    assert len(trail.records()) == BATCH + 1
+    assert trail.state.rows("a|") == ()
+    assert trail.broken() is None
+
+
+def _survive(act):
+    try:
+        act()
+    except Crash:
+        return
+
+
+def test_a_record_that_was_changed_in_the_table_is_found(trail):
+    """What the table says is verified, not what the broker believes."""
+    trail.happen(3)
+    trail.drain()
+    row = trail.audit.rows("c|")[1]
+    forged = {**row.values, "Doc": str(row.values["Doc"]).replace("alice", "mallory")}
+    trail.audit.write([Op(Verb.REPLACE, replace(row, values=forged))])
+
+    assert trail.broken() == 2
+
+
+# ---- over Azure Table Storage's own client -------------------------------------------------------
+
+
+@pytest.fixture
+def stored(storage):
+    """A drainer over a real storage emulator, and its store."""
+    tables = [
+        StorageTable(TableClient.from_connection_string(storage, name))
+        for name in ("JitState", "JitHistory", "JitAudit")
+    ]
+    store = Store(tables[0], tables[1])
+    return store, Drainer(store, tables[2])
+
+
+def _happened(store, count):
+    """Write so many audit rows."""
+    for number in range(count):
+        event = Event(at=NOON, what=f"thing.happened{number}", actor="é", request_id="r1")
+        store.note(HERE, [event])
+
+
+def test_a_full_batch_is_one_transaction_of_the_real_client(stored):
+    """A hundred operations, insertions and the head together, and another batch behind it."""
+    store, drainer = stored
+    _happened(store, BATCH + 1)
+
+    drained = drainer.drain(HERE, now=NOON)
+
+    records = list(drainer.records(HERE))
+    assert drained == len(records) == BATCH + 1
+    assert chain.verify(records, start=Head(chain=HERE), end=drainer.head(HERE)) is None
+    assert store.outbox(HERE, limit=10) == ()
+
+
+def test_an_outbox_that_comes_back_is_recorded_once_by_the_real_client(stored):
+    """A backup restored, a deletion lost: the keys are there."""
+    store, drainer = stored
+    _happened(store, 2)
+    rows = store.outbox(HERE, limit=10)
+    drainer.drain(HERE, now=NOON)
+    store._state.write([Op(Verb.INSERT, replace(row, etag="")) for row in rows])
+
+    drainer.drain(HERE, now=NOON)
+
+    assert len(list(drainer.records(HERE))) == 2

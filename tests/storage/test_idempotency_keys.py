@@ -1,0 +1,379 @@
+"""The same request twice is one request; the same key with another body is an error."""
+
+from concurrent.futures import ThreadPoolExecutor
+from datetime import UTC, datetime, timedelta
+from threading import Barrier
+
+import pytest
+
+from jit.api.render import request as shown
+from jit.domain.errors import AccessDenied, Conflict, InvalidRequest, Unavailable, Unknown
+from jit.storage.idempotency_keys import KEPT, KEPT_WITHOUT_KEY
+from tests.broker.inprocess import ALICE, DAVE, ELSEWHERE, farm, wish
+from tests.local.azure.sim import DB01, DEVELOPMENT
+
+SECOND = timedelta(seconds=1)
+
+
+def _requests(broker):
+    return [row.key for row in broker.state.rows("r|")]
+
+
+def _others(broker):
+    """Have the inventory read: what follows is about one request alone."""
+    broker.preview(wish(farm(9)))
+
+
+# ---- with a key ----------------------------------------------------------------------------------
+
+
+def test_the_same_key_with_the_same_body_is_the_same_request(broker):
+    """Logic Apps sends one call up to five times."""
+    first = broker.accept(wish(farm(1)), key="k")
+
+    again = broker.accept(wish(farm(1)), key="k")
+
+    assert shown(again) == shown(first)
+    assert len(_requests(broker)) == 1
+
+
+def test_the_order_of_a_bodys_members_does_not_matter(broker):
+    """A body is what it says, not how it is written."""
+    first = broker.accept(wish(farm(1)), key="k")
+
+    again = broker.accept(dict(reversed(wish(farm(1)).items())), key="k")
+
+    assert again.request.id == first.request.id
+
+
+def test_the_same_key_with_another_body_is_a_conflict(broker):
+    """It would be two requests that look like one."""
+    first = broker.accept(wish(farm(1)), key="k")
+
+    with pytest.raises(Conflict) as caught:
+        broker.accept(wish(farm(2)), key="k")
+
+    assert [each.code for each in caught.value.violations] == ["idempotency-key-reused"]
+    assert _requests(broker) == [f"r|{first.request.id}"]
+
+
+def test_the_same_key_of_two_callers_is_two_requests(broker):
+    """A key is the caller's own."""
+    broker.accept(wish(farm(1)), ALICE, key="k")
+
+    broker.accept(wish(farm(1)), DAVE, key="k")
+
+    assert len(_requests(broker)) == 2
+
+
+def test_two_keys_with_the_same_body_are_two_requests(broker):
+    """Whoever sends a new key means a new request."""
+    broker.accept(wish(farm(1)), key="k")
+
+    broker.accept(wish(farm(1)), key="l")
+
+    assert len(_requests(broker)) == 2
+
+
+def test_a_repetition_shows_how_far_the_request_has_come(broker):
+    """It answers with the present, not with the past."""
+    broker.ask(wish(farm(1)), key="k")
+    broker.live(1)
+
+    assert broker.accept(wish(farm(1)), key="k").status == "open"
+
+
+def test_a_repetition_of_a_finished_request_returns_it_from_history(broker):
+    """A key never opens a path a second time."""
+    request_id = broker.ask(wish(farm(1)), key="k")
+    broker.live(70)
+
+    again = broker.accept(wish(farm(1)), key="k")
+
+    assert (again.request.id, again.status) == (request_id, "closed")
+
+
+def begun_just_before_a_month_ends(broker):
+    """Let a first try take its key, and fail to store the request, five seconds before midnight."""
+    new_year = datetime(broker.now.year + 1, 1, 1, tzinfo=UTC)
+    broker.advance(new_year - timedelta(seconds=5) - broker.now)
+
+    def refuse(name: str, _: int) -> None:
+        if name == "state.write":
+            raise Unavailable("storage is away")
+
+    broker.calls.before = refuse
+    with pytest.raises(Unavailable):
+        broker.accept(wish(farm(1)), key="k")
+    broker.calls.before = lambda *_: None
+
+
+def test_a_request_that_was_begun_in_another_month_is_found_when_it_is_over(broker):
+    """Its id tells the month in which it lies; a key opens no path a second time."""
+    _others(broker)
+    begun_just_before_a_month_ends(broker)
+    broker.advance(timedelta(seconds=10))
+    request_id = broker.ask(wish(farm(1)), key="k")
+    broker.live(90)
+
+    again = broker.ask(wish(farm(1)), key="k")
+    broker.live(2)
+
+    assert (again, broker.status(again)) == (request_id, "closed")
+    assert len(broker.initiates()) == 1
+
+
+def test_a_request_was_created_when_its_key_was_first_used(broker):
+    """What callers are shown agrees with the id, and with the month in which it is listed."""
+    _others(broker)
+    begun_just_before_a_month_ends(broker)
+    first_try = broker.now
+    broker.advance(timedelta(seconds=10))
+
+    whole = broker.accept(wish(farm(1)), key="k")
+
+    assert whole.request.created_at == first_try
+    assert whole.request.starts_at == broker.now
+
+
+def test_a_late_repetition_is_answered_though_its_start_has_passed(broker):
+    """What was accepted once stays accepted: the start was good when it was sent."""
+    body = wish(farm(1), startTime=(broker.now + timedelta(minutes=10)).isoformat())
+    first = broker.accept(body, key="k")
+    broker.advance(timedelta(hours=1))
+
+    assert broker.accept(body, key="k").request.id == first.request.id
+
+
+def test_a_late_first_try_is_refused_because_its_start_has_passed(broker):
+    """Without an earlier acceptance there is nothing to return."""
+    body = wish(farm(1), startTime=(broker.now + timedelta(minutes=10)).isoformat())
+    broker.advance(timedelta(hours=1))
+
+    with pytest.raises(InvalidRequest):
+        broker.accept(body, key="k")
+
+
+def test_a_faulty_body_under_the_key_of_an_accepted_one_is_refused(broker):
+    """A late repetition is the same body, not any body."""
+    broker.accept(wish(farm(1)), key="k")
+
+    with pytest.raises(InvalidRequest):
+        broker.accept(wish(farm(1), justification="x"), key="k")
+
+
+def test_a_key_is_remembered_for_a_week(broker):
+    """A retry over a weekend still finds its request."""
+    first = broker.accept(wish(farm(1)), key="k")
+    broker.advance(KEPT - SECOND)
+
+    assert broker.accept(wish(farm(1)), key="k").request.id == first.request.id
+
+
+def test_a_key_of_more_than_a_week_ago_is_new(broker):
+    """Rows do not pile up for ever."""
+    first = broker.accept(wish(farm(1)), key="k")
+    broker.advance(KEPT + SECOND)
+
+    assert broker.accept(wish(farm(2)), key="k").request.id != first.request.id
+
+
+def test_a_denied_body_is_decided_again_under_its_key(broker):
+    """A refusal is not remembered: the policy may allow it tomorrow."""
+    with pytest.raises(AccessDenied):
+        broker.accept(wish(DB01, 443), key="k")
+
+    with pytest.raises(AccessDenied):
+        broker.accept(wish(DB01, 443), key="k")
+
+    assert broker.keys.rows() == ()
+
+
+# ---- without a key -------------------------------------------------------------------------------
+
+
+def test_the_same_body_within_ten_minutes_is_the_same_request(broker):
+    """A caller without a key who double-clicks gets one path."""
+    first = broker.accept(wish(farm(1)))
+    broker.advance(KEPT_WITHOUT_KEY - SECOND)
+
+    assert broker.accept(wish(farm(1))).request.id == first.request.id
+
+
+def test_the_same_body_after_ten_minutes_is_a_new_request(broker):
+    """By then it is meant."""
+    first = broker.accept(wish(farm(1)))
+    broker.advance(KEPT_WITHOUT_KEY + SECOND)
+
+    assert broker.accept(wish(farm(1))).request.id != first.request.id
+
+
+def test_the_same_body_of_somebody_else_is_a_new_request(broker):
+    """Two people who want the same are two requests."""
+    first = broker.accept(wish(farm(1)), ALICE)
+
+    assert broker.accept(wish(farm(1)), DAVE).request.id != first.request.id
+
+
+def test_the_same_body_after_a_revocation_is_a_new_request(broker):
+    """Whoever gave access back may ask again at once."""
+    first = broker.ask(wish(farm(1)))
+    broker.revoke(first)
+
+    assert broker.ask(wish(farm(1))) != first
+
+
+def test_a_key_never_meets_a_body_without_one(broker):
+    """A key that is the hash of a body is still only a key."""
+    keyless = broker.accept(wish(farm(1)))
+    row = broker.keys.rows()[0]
+
+    keyed = broker.accept(wish(farm(1)), key=str(row.values["BodyHash"]))
+
+    assert keyed.request.id != keyless.request.id
+
+
+# ---- at the same time ----------------------------------------------------------------------------
+
+
+def test_many_at_the_same_moment_are_one_request(broker):
+    """Whoever comes second finishes or returns what the first began."""
+    _others(broker)
+    together = Barrier(8)
+
+    def post(_: int) -> str:
+        together.wait()
+        return str(broker.accept(wish(farm(1)), key="k").request.id)
+
+    with ThreadPoolExecutor(8) as pool:
+        answers = set(pool.map(post, range(8)))
+
+    assert [f"r|{answer}" for answer in answers] == _requests(broker)
+    assert len(broker.state.rows("g|")) == 1
+
+
+def test_whoever_is_overtaken_answers_with_what_is_stored(broker):
+    """Two answers to one request never differ."""
+    _others(broker)
+    answers = []
+
+    def overtake(name: str, _: int) -> None:
+        if name == "state.write":
+            broker.calls.before = lambda *_: None
+            broker.advance(SECOND)
+            answers.append(broker.accept(wish(farm(1)), key="k"))
+
+    broker.calls.before = overtake
+    slow = broker.accept(wish(farm(1)), key="k")
+
+    assert shown(slow) == shown(answers[0]) == shown(broker.whole(slow.request.id))
+
+
+def _meanwhile(broker, act):
+    """Have *act* done once, after the next look at Azure was kept."""
+
+    def hook(name: str, _: int) -> None:
+        if name == "state.write":
+            broker.calls.after = lambda *_: None
+            act()
+
+    broker.store.know(DEVELOPMENT)  # else the first write is that of the subscription
+    broker.calls.after = hook
+
+
+def _seen_anew(broker):
+    """Have Azure looked at again: nothing of a moment ago counts."""
+    broker.observer = broker.azure.observer(*broker.observer.watched())
+    found = broker.observer.machines(DEVELOPMENT, now=broker.now)
+    broker.store.remember_machines(DEVELOPMENT, found, complete=True)
+
+
+def test_a_denial_never_frees_the_key_of_its_accepted_repetition(broker):
+    """Who was denied slowly finds that the repetition was accepted: one request, one key."""
+    broker.occupy(farm(1), 22, ELSEWHERE, minutes=5)
+    answers = []
+
+    def repeat() -> None:
+        broker.live(6)
+        _seen_anew(broker)
+        answers.append(broker.accept(wish(farm(1)), key="k"))
+
+    _meanwhile(broker, repeat)
+    slow = broker.accept(wish(farm(1)), key="k")
+
+    again = broker.accept(wish(farm(1)), key="k")
+    assert {whole.request.id for whole in (slow, again)} == {answers[0].request.id}
+    assert len(broker.state.rows("g|")) == 1
+
+
+def test_what_was_allowed_slowly_is_not_stored_under_a_key_that_its_repetition_freed(broker):
+    """It is decided once more: the key would stand for nothing, and a third call open twice."""
+
+    def repeat() -> None:
+        broker.occupy(farm(1), 22, ELSEWHERE)
+        _seen_anew(broker)
+        with pytest.raises(Conflict):
+            broker.accept(wish(farm(1)), key="k")
+
+    _meanwhile(broker, repeat)
+    with pytest.raises(Conflict):
+        broker.accept(wish(farm(1)), key="k")
+
+    assert broker.keys.rows() == ()
+    assert _requests(broker) == []
+
+
+def test_a_key_that_never_stops_changing_is_an_outage(broker):
+    """Unknown, repeat with the same key: not an endless loop."""
+    _others(broker)
+    broker.idempotency.begin(ALICE.id, "k", wish(farm(1)), "never-stored", broker.now)
+    broker.idempotency.take = lambda _: None
+
+    with pytest.raises(Unavailable):
+        broker.accept(wish(farm(1)), key="k")
+
+
+@pytest.mark.parametrize("call", ["keys.write", "state.write"])
+def test_a_write_whose_answer_was_lost_is_resolved_by_reading(broker, call):
+    """It happened: the caller gets 202, not 503."""
+    _others(broker)
+
+    def lose(name: str, _: int) -> None:
+        if name == call:
+            broker.calls.after = lambda *_: None
+            raise Unknown("the answer was lost")
+
+    broker.calls.after = lose
+    whole = broker.accept(wish(farm(1)), key="k")
+
+    assert shown(broker.whole(whole.request.id)) == shown(whole)
+    assert len(_requests(broker)) == 1
+
+
+# ---- keys that have run out ----------------------------------------------------------------------
+
+
+def test_keys_that_have_run_out_are_swept(broker):
+    """Only they: a key in use stays."""
+    broker.accept(wish(farm(1)))
+    broker.accept(wish(farm(2)), key="k")
+    broker.advance(KEPT_WITHOUT_KEY + SECOND)
+
+    assert broker.idempotency.sweep(now=broker.now) == 1
+    assert len(broker.keys.rows()) == 1
+
+
+def test_a_key_that_was_taken_over_while_it_was_swept_stays(broker):
+    """Another ETag is another key."""
+    broker.accept(wish(farm(1)))
+    broker.advance(KEPT_WITHOUT_KEY + SECOND)
+
+    def renew(name: str, _: int) -> None:
+        if name == "keys.write":
+            broker.calls.before = lambda *_: None
+            broker.accept(wish(farm(1)))
+
+    broker.calls.before = renew
+    broker.idempotency.sweep(now=broker.now)
+
+    assert len(broker.keys.rows()) == 1

@@ -1,0 +1,144 @@
+"""The inventory: every VM that a table can hold is kept, and none keeps the others out."""
+
+import json
+import logging
+from datetime import timedelta
+
+import pytest
+
+from jit.domain.model.machine import MachineWarning, PortRule, Support, VirtualMachine
+from jit.storage import records
+from jit.storage.store import Store
+from jit.storage.table import Op, Row, Verb
+from tests.fakes.calls import Calls
+from tests.fakes.clock import FakeClock
+from tests.fakes.tables import FakeTable
+
+HERE = "5c0ffee0-0000-4000-8000-000000000002"
+PREFIXES = 3_000
+FULL = 20_000  # prefixes with which a VM just fits
+TOO_MANY = 40_000
+SEVERAL = 12
+
+
+@pytest.fixture
+def calls():
+    return Calls()
+
+
+@pytest.fixture
+def table(calls):
+    return FakeTable(FakeClock(), calls=calls)
+
+
+@pytest.fixture
+def store(table):
+    return Store(table, FakeTable(FakeClock()))
+
+
+def a_vm(name, prefixes=1, *, vm_id="", **changes):
+    rule = PortRule(
+        number=22,
+        protocol="TCP",
+        allowed_sources=tuple(f"10.{n // 250}.{n % 250}.0/24" for n in range(prefixes)),
+        max_duration=timedelta(hours=3),
+    )
+    fields = {
+        "name": name,
+        "location": "westeurope",
+        "support": Support.CONFIGURED,
+        "ports": (rule,),
+    } | changes
+    return VirtualMachine(id=vm_id or f"/subscriptions/{HERE}/virtualMachines/{name}", **fields)
+
+
+def kept(store):
+    return sorted(vm.name for _, vm in store.machines(HERE))
+
+
+def left_out(caplog):
+    lines = [json.loads(record.getMessage()) for record in caplog.records if record.name == "jit"]
+    return [(line["count"], line["examples"]) for line in lines]
+
+
+@pytest.mark.parametrize("prefixes", [0, 1, PREFIXES, FULL])
+def test_a_vm_whose_policy_names_any_number_of_prefixes_is_kept_whole(store, prefixes):
+    """A property takes 64 KiB; the document stands in parts."""
+    vm = a_vm("wide", prefixes)
+
+    store.remember_machines(HERE, [vm], complete=True)
+
+    assert store.machine(vm.id) == vm
+
+
+def test_a_row_that_was_written_in_one_piece_is_read(store, table):
+    """As an older version wrote it."""
+    vm = a_vm("old")
+    text = json.dumps(records.machine_doc(vm), sort_keys=True)
+    row = Row(partition=HERE, key=records.machine_key(vm.id), values={"Vm": vm.id, "Doc": text})
+    table.write([Op(Verb.INSERT, row)])
+
+    assert store.machine(vm.id) == vm
+
+
+def test_a_vm_that_shrinks_leaves_no_part_behind(store):
+    """The parts are those of one document."""
+    store.remember_machines(HERE, [a_vm("web", PREFIXES)], complete=True)
+
+    store.remember_machines(HERE, [a_vm("web")], complete=True)
+
+    assert store.machine(a_vm("web").id) == a_vm("web")
+
+
+def test_a_large_vm_that_did_not_change_is_not_written_again(store, calls):
+    """All its parts are compared."""
+    store.remember_machines(HERE, [a_vm("web", PREFIXES)], complete=True)
+    before = calls.count("table.write")
+
+    store.remember_machines(HERE, [a_vm("web", PREFIXES)], complete=True)
+
+    assert calls.count("table.write") == before
+
+
+def test_many_large_vms_are_kept(store):
+    """A transaction takes 4 MiB, whatever the number of its rows."""
+    large = [a_vm(f"vm{number:02d}", FULL) for number in range(SEVERAL)]
+
+    store.remember_machines(HERE, large, complete=True)
+
+    assert kept(store) == [vm.name for vm in large]
+
+
+@pytest.mark.parametrize("complete", [True, False])
+def test_a_vm_that_no_row_can_hold_keeps_no_other_out(store, caplog, complete):
+    """It is told of, and what was known of it before decides nothing any more."""
+    store.remember_machines(HERE, [a_vm("huge"), a_vm("web")], complete=True)
+    huge = a_vm("huge", TOO_MANY)
+
+    store.remember_machines(HERE, [huge, a_vm("web"), a_vm("new")], complete=complete)
+
+    assert kept(store) == ["new", "web"]
+    assert left_out(caplog) == [(1, [huge.id])]
+
+
+def test_a_vm_whose_row_the_table_refuses_keeps_no_other_out(store, caplog):
+    """Whatever the reason."""
+    odd = a_vm("odd", vm_id=f"/subscriptions/{HERE}/{'x' * 40_000}")
+
+    store.remember_machines(HERE, [a_vm("web"), odd, a_vm("new")], complete=True)
+
+    assert kept(store) == ["new", "web"]
+    assert left_out(caplog) == [(1, [odd.id])]
+
+
+def test_of_a_vm_that_would_not_fit_the_warnings_go_first(store, caplog):
+    """They are advice; what decides is kept whole."""
+    caplog.set_level(logging.INFO, logger="jit")
+    warnings = tuple(MachineWarning(code="jit-bypassed", detail="x" * 200) for _ in range(3_000))
+    vm = a_vm("loud", warnings=warnings)
+
+    store.remember_machines(HERE, [vm], complete=True)
+
+    found = store.machine(vm.id)
+    assert (found.ports, found.warnings) == (vm.ports, ())
+    assert left_out(caplog) == []
