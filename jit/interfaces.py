@@ -9,10 +9,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from datetime import datetime, timedelta
-from typing import Any, Protocol
+from typing import Protocol
 
-Resource = Mapping[str, Any]
-"""One ARM resource as JSON."""
+from jit.domain.azure.arm_json import Resource
 
 
 class Queues(Protocol):

@@ -118,7 +118,7 @@ def problem(error: BrokerError, req: func.HttpRequest, settings: Settings) -> fu
     }
     headers: dict[str, str] = {}
     if isinstance(error, Rejected):
-        doc["errors"] = render.violations(error.violations)
+        doc["errors"] = [violation.doc() for violation in error.violations]
         if error.request_id:
             doc["requestId"] = error.request_id
     if isinstance(error, Unavailable):

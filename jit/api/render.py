@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
-from jit.domain.errors import Violation
 from jit.domain.model.grant import Grant, Status
 from jit.domain.model.machine import PortRule, VirtualMachine
 from jit.domain.model.request import Decision
@@ -100,10 +99,5 @@ def _port(rule: PortRule) -> dict[str, Any]:
 
 def decision(made: Decision) -> dict[str, Any]:
     """Return a decision as the contract shows it."""
-    errors = violations(made.errors)
+    errors = [violation.doc() for violation in made.errors]
     return {"allowed": made.allowed, "rule": made.rule, "errors": errors}
-
-
-def violations(found: Sequence[Violation]) -> list[dict[str, str]]:
-    """Return violations as the contract writes them."""
-    return [{"pointer": v.pointer, "code": v.code, "detail": v.detail} for v in found]

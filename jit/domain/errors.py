@@ -47,6 +47,10 @@ class Violation:
     code: str
     detail: str
 
+    def doc(self) -> dict[str, str]:
+        """Return the violation as the HTTP contract and the audit trail write it."""
+        return {"pointer": self.pointer, "code": self.code, "detail": self.detail}
+
 
 class BrokerError(Exception):
     """Base class. Its message is written for the caller and never quotes Azure."""

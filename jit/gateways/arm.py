@@ -27,10 +27,10 @@ from azure.core.pipeline.policies import (
 )
 from azure.core.rest import HttpRequest
 
+from jit.domain.azure.arm_json import Resource
 from jit.domain.errors import Defect
 from jit.gateways.arm_connections import connections
 from jit.gateways.arm_errors import arm_errors, as_items, as_object, as_resource
-from jit.interfaces import Resource
 
 if TYPE_CHECKING:
     from azure.core.credentials import TokenCredential

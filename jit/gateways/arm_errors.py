@@ -20,6 +20,7 @@ from azure.core.exceptions import (
     ServiceRequestError,
 )
 
+from jit.domain.azure.arm_json import Resource
 from jit.domain.errors import (
     Busy,
     Gone,
@@ -30,7 +31,6 @@ from jit.domain.errors import (
     Unavailable,
     Unknown,
 )
-from jit.interfaces import Resource
 
 _BUSY = {
     "AnotherOperationInProgress",

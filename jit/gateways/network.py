@@ -17,12 +17,12 @@ from typing import Any
 
 from azure.mgmt.network import NetworkManagementClient
 
+from jit.domain.azure.arm_json import Resource
 from jit.domain.errors import Gone
 from jit.domain.values import arm_ids
 from jit.gateways.arm import Answer, policies
 from jit.gateways.arm_connections import connections
 from jit.gateways.arm_errors import arm_errors
-from jit.interfaces import Resource
 
 
 class AzureNetwork:

@@ -6,6 +6,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from datetime import datetime
 
 from jit.domain.azure import arm_json, defender_requests
+from jit.domain.azure.arm_json import Resource
 from jit.domain.grants.policy_view import World
 from jit.domain.inventory import topology
 from jit.domain.model.machine import VirtualMachine
@@ -17,7 +18,6 @@ from jit.domain.paths.machine_view import (
     view_nsg,
 )
 from jit.domain.values import arm_ids
-from jit.interfaces import Resource
 from jit.observer.reads import Read, kind
 
 _SETTLED = {"provisioningState": "Succeeded"}

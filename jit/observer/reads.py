@@ -14,9 +14,10 @@ from dataclasses import dataclass, field
 from functools import partial
 from typing import TypeVar
 
+from jit.domain.azure.arm_json import Resource
 from jit.domain.errors import Gone, PermissionLost, Refused, Unavailable
 from jit.domain.values import arm_ids
-from jit.interfaces import Arm, Network, Resource
+from jit.interfaces import Arm, Network
 
 COMPUTE = "2024-07-01"
 NETWORK = "2024-05-01"

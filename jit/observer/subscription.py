@@ -18,12 +18,13 @@ from typing import TypeVar
 from jit import telemetry
 from jit.domain.advice import advise
 from jit.domain.azure import defender_requests
+from jit.domain.azure.arm_json import Resource
 from jit.domain.errors import Gone, Refused, Unavailable
 from jit.domain.grants.policy_view import World
 from jit.domain.inventory import topology
 from jit.domain.model.machine import VirtualMachine
 from jit.domain.paths.machine_view import FirewallView, NsgView
-from jit.interfaces import Arm, JitPolicies, Network, Resource
+from jit.interfaces import Arm, JitPolicies, Network
 from jit.observer.policy import _fronts, _guards, missing_reads, policy_view, predicted_reads
 from jit.observer.reads import COMPUTE, NETWORK, Read, Reader, parallel
 

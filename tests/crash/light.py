@@ -10,10 +10,10 @@ from __future__ import annotations
 
 from typing import Any
 
+from jit.domain.azure.arm_json import Resource
 from jit.gateways.arm import ThinArm
 from jit.gateways.defender import DefenderPolicies
 from jit.gateways.network import AzureNetwork
-from jit.interfaces import Resource
 from tests.local.azure.sim import API
 
 _NETWORK = "2024-07-01"

@@ -14,7 +14,6 @@ from datetime import datetime, timedelta
 from typing import TYPE_CHECKING
 
 from jit import telemetry
-from jit.api import render
 from jit.domain.audit.event import Event
 from jit.domain.decision.jit_policy import decide, effective_protocol
 from jit.domain.decision.verdict import Finding, FindingKind, worst
@@ -231,7 +230,7 @@ class Acceptor:
         facts = {
             "virtualMachines": [machine.id for machine in submission.draft.machines],
             "justification": submission.draft.justification,
-            "errors": render.violations(violations[:_AUDITED]),
+            "errors": [violation.doc() for violation in violations[:_AUDITED]],
         }
         event = Event(
             at=now,

@@ -21,7 +21,7 @@ from jit.domain.model.grant import CloseReason, Grant, Status
 from jit.domain.paths import effective
 from jit.domain.paths.machine_view import MachineView
 from jit.domain.paths.rules import PathRule, addresses, letting_in, readable, rules_of_port
-from jit.domain.values import arm_ids
+from jit.domain.values import arm_ids, prefixes
 from jit.domain.values.prefixes import Prefix, network
 
 UNLISTED = ""
@@ -204,7 +204,7 @@ def _exceeds(rule: PathRule, others: Sequence[Grant], held: Sequence[str]) -> bo
 
 
 def _entitled(source: Prefix, others: Sequence[Grant], held: Sequence[str]) -> bool:
-    return shared_port.covered(source, held) or _needed(source, others)
+    return prefixes.covered(source, held) or _needed(source, others)
 
 
 def _wanting(group: Iterable[Grant]) -> list[Grant]:
@@ -273,7 +273,7 @@ def _spare(rule: PathRule, stay: Iterable[PathRule], others: Iterable[Grant]) ->
     """
     texts = [text for other in stay if _door(other) == _door(rule) for text in other.sources]
     return all(
-        shared_port.covered(source, texts)
+        prefixes.covered(source, texts)
         for source in shared_port.union(others)
         if letting_in((rule,), (source,))
     )

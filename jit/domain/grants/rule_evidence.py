@@ -13,12 +13,12 @@ from dataclasses import replace
 from datetime import datetime
 from hashlib import sha256
 
-from jit.domain.grants.shared_port import covered
 from jit.domain.grants.timing import APPEARS_WITHIN
 from jit.domain.model.grant import Grant
 from jit.domain.paths.machine_view import MachineView
 from jit.domain.paths.rules import PathRule, rules_of_port
 from jit.domain.values import arm_ids
+from jit.domain.values.prefixes import covered
 
 _KEPT_MARKS = 24
 

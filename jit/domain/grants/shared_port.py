@@ -17,7 +17,7 @@ from jit.domain.azure.defender_requests import Entry
 from jit.domain.grants.timing import SHORTEST
 from jit.domain.model.grant import Grant
 from jit.domain.model.machine import Via
-from jit.domain.values.prefixes import Prefix, same, within
+from jit.domain.values.prefixes import Prefix, same_sources
 
 _LEAD = {
     Via.FIREWALL: timedelta(minutes=8),  # two firewall updates of 3 to 5 minutes
@@ -157,16 +157,6 @@ def lasts(until: datetime, target: Wanted, *, now: datetime) -> bool:
 def ends_by(until: datetime, target: Wanted) -> bool:
     """Tell whether access *until* then ends with what *target* wants, or before."""
     return until <= target.until + _TOLERANCE
-
-
-def same_sources(texts: Sequence[str], sources: frozenset[Prefix]) -> bool:
-    """Compare prefixes as Azure writes them with ours; a lone address equals its /32."""
-    return same(tuple(sources), tuple(texts))
-
-
-def covered(source: Prefix, texts: Iterable[str]) -> bool:
-    """Tell whether prefixes as Azure writes them contain *source*."""
-    return within(source, tuple(texts))
 
 
 def _needing(grants: Iterable[Grant], now: datetime) -> list[Grant]:

@@ -9,9 +9,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from jit.domain.azure.defender_requests import Entry
-from jit.domain.grants import lifetime, shared_port
+from jit.domain.grants import lifetime
 from jit.domain.grants.policy_view import Context
 from jit.domain.model.grant import CloseReason, Grant
+from jit.domain.values import prefixes
 
 
 def by_entries(grant: Grant, seen: Sequence[Entry], context: Context) -> Grant:
@@ -34,7 +35,7 @@ def _superseded(
     """Whether a stranger's request took the place of the grant's own, or of one it had joined."""
     strangers = [entry for entry in later if context.foreign(entry)]
     if strangers and not mine:  # it has joined the newest of them, or still waits for its own
-        joined = shared_port.same_sources(strangers[-1].sources, frozenset(grant.sources))
+        joined = prefixes.same_sources(strangers[-1].sources, frozenset(grant.sources))
         return strangers[-1].in_force(context.now) and not joined
     if strangers:
         return True

@@ -16,12 +16,11 @@ from ipaddress import ip_address, ip_network
 from jit.domain.azure import nsg_effect
 from jit.domain.azure.companion_rule import parse_companion_name
 from jit.domain.azure.nsg_rules import SecurityRule
-from jit.domain.grants.shared_port import covered
 from jit.domain.model.grant import Grant
 from jit.domain.model.machine import Connection, Interface, Via
 from jit.domain.paths.machine_view import MachineView
 from jit.domain.paths.rules import PathRule, letting_in, opens_only, protocol_of, rules_of_port
-from jit.domain.values.prefixes import Prefix
+from jit.domain.values.prefixes import Prefix, covered
 
 _COMMANDS = {3389: "mstsc /v:{address}:{port}", 22: "ssh -p {port} user@{address}"}
 

@@ -6,12 +6,12 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from jit.domain.azure import arm_json, defender_rules, firewall, nsg_rules
+from jit.domain.azure.arm_json import Resource
 from jit.domain.azure.defender_rules import JitAllow
 from jit.domain.azure.firewall import NatRule
 from jit.domain.azure.nsg_rules import SecurityRule
 from jit.domain.model.machine import Interface, VirtualMachine
 from jit.domain.values import arm_ids
-from jit.interfaces import Resource
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -8,12 +8,11 @@ from ipaddress import ip_network
 
 from jit.domain.azure.defender_rules import JitAllow
 from jit.domain.azure.firewall import NatRule
-from jit.domain.grants.shared_port import covered
 from jit.domain.model.grant import Grant
 from jit.domain.model.machine import VirtualMachine
 from jit.domain.paths.machine_view import MachineView
 from jit.domain.values import arm_ids
-from jit.domain.values.prefixes import Prefix, network
+from jit.domain.values.prefixes import Prefix, covered, network
 
 _TCP_ONLY = frozenset(
     {22, 3389}

@@ -11,13 +11,12 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Sequence
 
 from jit.domain.azure.firewall import NatRule
-from jit.domain.grants import shared_port
 from jit.domain.model.grant import Grant
 from jit.domain.paths.rules import readable
 from jit.domain.reconcile.observation import Found
 from jit.domain.reconcile.plan_item import Action, Item, Kind
 from jit.domain.reconcile.rule_owners import Book
-from jit.domain.values import arm_ids
+from jit.domain.values import arm_ids, prefixes
 
 _Door = tuple[str, tuple[str, ...], tuple[str, ...], tuple[str, ...]]
 
@@ -60,7 +59,7 @@ def _widest_first(rule: Found) -> tuple[int, str]:
 def _covers(wide: Found, rule: Found) -> bool:
     found = readable(rule.path.sources)
     return 0 < len(found) == len(rule.path.sources) and all(
-        shared_port.covered(source, wide.path.sources) for source in found
+        prefixes.covered(source, wide.path.sources) for source in found
     )
 
 

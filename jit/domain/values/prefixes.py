@@ -8,6 +8,7 @@ The special ranges are written out here instead of asked from `ipaddress`, whose
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable, Sequence
 from functools import lru_cache
 from ipaddress import IPv4Network, IPv6Network, ip_address, ip_network
 
@@ -238,3 +239,13 @@ def network(text: str) -> Prefix | None:
 
 Prefix = IPv4Network | IPv6Network
 """A source prefix; host bits are never set."""
+
+
+def same_sources(texts: Sequence[str], sources: frozenset[Prefix]) -> bool:
+    """Compare prefixes as Azure writes them with ours; a lone address equals its /32."""
+    return same(tuple(sources), tuple(texts))
+
+
+def covered(source: Prefix, texts: Iterable[str]) -> bool:
+    """Tell whether prefixes as Azure writes them contain *source*."""
+    return within(source, tuple(texts))

@@ -10,18 +10,17 @@ from hypothesis import strategies as st
 from jit.domain.grants.shared_port import (
     Wanted,
     announced,
-    covered,
     covers,
     fixed_end,
     handover,
     lead,
-    same_sources,
     union,
     wanted,
 )
 from jit.domain.grants.timing import SHORTEST
 from jit.domain.model.grant import Grant, Status
 from jit.domain.model.machine import Via
+from jit.domain.values.prefixes import covered, same_sources
 from tests.builders.bodies import NOW
 from tests.builders.grants import ELSEWHERE, HOME, HOUR, MINUTE, OFFICE, a_grant, an_entry, an_open
 
