@@ -19,7 +19,7 @@ from jit.domain.model.grant import CloseReason, Grant, Status
 from jit.domain.model.people import Person
 from jit.domain.values import arm_ids, request_ids
 from jit.storage.history import history_rows
-from jit.storage.stored import Whole
+from jit.storage.stored import StoredRequest
 from jit.storage.table import Op, Verb
 
 PERSON = Person(id="a11ce000-0000-4000-8000-000000000001", name="alice")
@@ -29,7 +29,7 @@ _OPENS_SECONDS = 120
 _LOOK_SECONDS = 0.2
 
 
-def open_paths(simulator: Simulator, groups: Sequence[Sequence[str]]) -> list[Whole]:
+def open_paths(simulator: Simulator, groups: Sequence[Sequence[str]]) -> list[StoredRequest]:
     """
     Open both ports of the machines of each group, a request each, as the broker does.
 
@@ -54,7 +54,7 @@ def open_paths(simulator: Simulator, groups: Sequence[Sequence[str]]) -> list[Wh
     raise MeasurementFailed(f"{len(asked)} requests did not open")
 
 
-def _asked(machines: Sequence[str]) -> Whole:
+def _asked(machines: Sequence[str]) -> StoredRequest:
     body = asking.body(machines, landscapes.PORTS)
     limits, now = wiring.settings().limits, wiring.clock()
     draft = intake.read_access_request(body, now=now, limits=limits)
@@ -62,11 +62,11 @@ def _asked(machines: Sequence[str]) -> Whole:
     return wiring.acceptor().accept(submission, now=now)
 
 
-def _is_open(whole: Whole) -> bool:
+def _is_open(whole: StoredRequest) -> bool:
     return all(grant.status is Status.OPEN for grant in whole.grants)
 
 
-def write_history(like: Whole, rows: int) -> None:
+def write_history(like: StoredRequest, rows: int) -> None:
     """Write *rows* rows of history: requests for one VM, like one of *like*'s, of the last year."""
     table = wiring.table(wiring.HISTORY)
     now = wiring.clock()
@@ -82,7 +82,7 @@ def write_history(like: Whole, rows: int) -> None:
             left -= len(chunk)
 
 
-def _past(like: Whole, when: datetime, rows: int) -> Iterator[Op]:
+def _past(like: StoredRequest, when: datetime, rows: int) -> Iterator[Op]:
     """Yield inserts of at least *rows* rows, all of one month."""
     month = when.replace(day=1)
     subscription = arm_ids.subscription(like.grants[0].vm_id)
@@ -95,9 +95,9 @@ def _past(like: Whole, when: datetime, rows: int) -> Iterator[Op]:
         made += len(finished)
 
 
-def _finished(like: Whole, request_id: str, created: datetime) -> Whole:
+def _finished(like: StoredRequest, request_id: str, created: datetime) -> StoredRequest:
     request = replace(like.request, id=request_id, created_at=created, starts_at=created)
-    return Whole(request, (_closed(like.grants[0], request_id, created),))
+    return StoredRequest(request, (_closed(like.grants[0], request_id, created),))
 
 
 def _closed(like: Grant, request_id: str, created: datetime) -> Grant:

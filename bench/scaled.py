@@ -29,7 +29,7 @@ from jit import wiring
 from jit.domain.model.grant import Grant
 from jit.domain.values import request_ids
 from jit.storage import records
-from jit.storage.stored import Whole, by_machine
+from jit.storage.stored import StoredRequest, by_machine
 from jit.storage.table import Op, Verb
 from local.clock import FileClock
 
@@ -95,7 +95,7 @@ def _firewall(subscription: str) -> dict[str, object]:
     return {name: {"id": name, "location": "westeurope", "properties": properties}}
 
 
-def _copy(whole: Whole, subscription: str) -> None:
+def _copy(whole: StoredRequest, subscription: str) -> None:
     """Write the rows of an open request as those of another subscription."""
     request_id = request_ids.new_request_id(
         subscription, whole.request.created_at, secrets.token_bytes(10)

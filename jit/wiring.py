@@ -174,12 +174,12 @@ def configurator() -> Configurator:
 def reconciler() -> Reconciler:
     """Return the use case of the timers and of the queue ``jit-reconcile``."""
     from jit.broker.azure_changes import Actions
-    from jit.broker.locks import Turns
+    from jit.broker.locks import Locks
     from jit.broker.reconcile.run import Reconciler
     from jit.storage.audit_chain import Drainer
     from jit.storage.idempotency_keys import Idempotency
 
-    turns = Turns(store())
+    turns = Locks(store())
     return Reconciler(
         store=store(),
         observer=observer(),

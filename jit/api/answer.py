@@ -26,8 +26,8 @@ from jit.settings import Settings
 if TYPE_CHECKING:  # the use cases' results: whoever renders one has loaded it already
     from jit.broker.configure.configure import Configured
     from jit.broker.requests.change import Decided
-    from jit.domain.reconcile.plan_item import Item
-    from jit.storage.stored import Whole
+    from jit.domain.reconcile.plan_item import PlanItem
+    from jit.storage.stored import StoredRequest
 
 _JSON = "application/json"
 _PROBLEM = "application/problem+json"
@@ -49,7 +49,7 @@ def ok(
 
 
 def accepted(
-    whole: Whole, req: func.HttpRequest, settings: Settings, now: datetime
+    whole: StoredRequest, req: func.HttpRequest, settings: Settings, now: datetime
 ) -> func.HttpResponse:
     """Return 202 with the request and the place to watch it: Logic Apps' async pattern."""
     base = settings.public_base_url or _base(req)
@@ -59,7 +59,7 @@ def accepted(
 
 
 def outcome(
-    whole: Whole, req: func.HttpRequest, settings: Settings, now: datetime
+    whole: StoredRequest, req: func.HttpRequest, settings: Settings, now: datetime
 ) -> func.HttpResponse:
     """Return 202 until the request is settled, then 200."""
     if settled(whole.grants):
@@ -83,7 +83,7 @@ def configured(done: Sequence[Configured]) -> func.HttpResponse:
     return ok({"value": machines, "policies": policies})
 
 
-def planned(items: Sequence[Item]) -> func.HttpResponse:
+def planned(items: Sequence[PlanItem]) -> func.HttpResponse:
     """Return what reconcile would do."""
     return ok({"dryRun": True, "plan": [item.doc() for item in items]})
 
@@ -99,7 +99,7 @@ def _base(req: func.HttpRequest) -> str:
     return f"{parts.scheme}://{parts.netloc}"
 
 
-def _retry_after(whole: Whole, now: datetime) -> int:
+def _retry_after(whole: StoredRequest, now: datetime) -> int:
     """Return seconds: a few while it opens, up to ten minutes while its start lies ahead."""
     if ADVANCE.index(whole.status) >= ADVANCE.index(Status.PENDING):
         return _SOON_SECONDS

@@ -13,10 +13,10 @@ from jit.domain.values import arm_ids
 from jit.domain.values.times import format_duration, format_instant
 
 if TYPE_CHECKING:  # whoever renders a request has loaded it already
-    from jit.storage.stored import Whole
+    from jit.storage.stored import StoredRequest
 
 
-def request(whole: Whole) -> dict[str, Any]:
+def request(whole: StoredRequest) -> dict[str, Any]:
     """Return a request as the contract shows it."""
     asked = whole.request
     ends = [grant.expires_at for grant in whole.grants if grant.expires_at]

@@ -14,7 +14,7 @@ from functools import partial
 from ipaddress import IPv4Network
 
 from jit import telemetry
-from jit.broker.locks import Turns
+from jit.broker.locks import Locks
 from jit.domain.azure import arm_json, defender_requests, firewall
 from jit.domain.errors import (
     BrokerError,
@@ -26,7 +26,7 @@ from jit.domain.errors import (
     Unavailable,
 )
 from jit.domain.grants.companions import Companion
-from jit.domain.grants.initiate import Ask
+from jit.domain.grants.initiate import PortToOpen
 from jit.domain.paths.rules import PathRule, letting_in, readable
 from jit.domain.values import arm_ids
 from jit.domain.values.prefixes import Prefix
@@ -63,7 +63,7 @@ class Actions:
     """Calls Azure on behalf of the worker."""
 
     def __init__(
-        self, policies: Callable[[], JitPolicies], network: Callable[[], Network], turns: Turns
+        self, policies: Callable[[], JitPolicies], network: Callable[[], Network], turns: Locks
     ) -> None:
         """The clients are built when first needed."""
         self._policies = policies
@@ -73,7 +73,7 @@ class Actions:
     def initiate(
         self,
         policy_id: str,
-        asks: Sequence[Ask],
+        asks: Sequence[PortToOpen],
         justification: str,
         holds: Callable[[], bool],
     ) -> Outcome:
@@ -102,7 +102,7 @@ class Actions:
         return outcome
 
     def _initiate(
-        self, policy_id: str, asks: Sequence[Ask], justification: str, outcome: Outcome
+        self, policy_id: str, asks: Sequence[PortToOpen], justification: str, outcome: Outcome
     ) -> Refused | None:
         """Ask once; return why Azure refused it for good, if it did."""
         try:
@@ -170,7 +170,7 @@ class Actions:
         return [rule for rule in rules if not _held(rule, found)]
 
 
-def _held(rule: PathRule, found: Sequence[defender_requests.Entry]) -> bool:
+def _held(rule: PathRule, found: Sequence[defender_requests.DefenderRequest]) -> bool:
     """Whether a stranger's request that Defender counts as active may rest on *rule*."""
     return any(
         entry.active and _shares(rule, entry)
@@ -178,7 +178,7 @@ def _held(rule: PathRule, found: Sequence[defender_requests.Entry]) -> bool:
     )
 
 
-def _shares(rule: PathRule, entry: defender_requests.Entry) -> bool:
+def _shares(rule: PathRule, entry: defender_requests.DefenderRequest) -> bool:
     """Whether *entry* may need *rule*: what is listed without its sources may be for anybody."""
     networks = readable(entry.sources)
     unclear = not networks or len(networks) < len(entry.sources)
@@ -213,12 +213,12 @@ def _tried(
     return errors
 
 
-def vm_port(ask: Ask) -> VmPort:
+def vm_port(ask: PortToOpen) -> VmPort:
     """Return the key of what is asked for."""
     return arm_ids.key(ask.vm_id), ask.port
 
 
-def _refuse(policy_id: str, ask: Ask, error: Refused, outcome: Outcome) -> None:
+def _refuse(policy_id: str, ask: PortToOpen, error: Refused, outcome: Outcome) -> None:
     """Note that one VM port was refused alone."""
     code = error.code or str(error.azure_status)
     telemetry.warning("initiate.refused", policy_id=policy_id, vm_id=ask.vm_id, code=error.code)
@@ -227,7 +227,7 @@ def _refuse(policy_id: str, ask: Ask, error: Refused, outcome: Outcome) -> None:
         outcome.forbidden = code
 
 
-def initiate_body(asks: Sequence[Ask], justification: str) -> Mapping[str, object]:
+def initiate_body(asks: Sequence[PortToOpen], justification: str) -> Mapping[str, object]:
     """
     Return the body of an initiate.
 
@@ -244,7 +244,7 @@ def initiate_body(asks: Sequence[Ask], justification: str) -> Mapping[str, objec
     }
 
 
-def _port(ask: Ask) -> Mapping[str, object]:
+def _port(ask: PortToOpen) -> Mapping[str, object]:
     texts = [_prefix(source) for source in ask.sources]
     where: Mapping[str, object] = (
         {"allowedSourceAddressPrefix": texts[0]}

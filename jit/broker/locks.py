@@ -29,7 +29,7 @@ _BURST = timedelta(seconds=45)
 
 
 @dataclass(frozen=True, slots=True)
-class Claim:
+class PolicyLease:
     """A won controller row, and what it says."""
 
     row: Row
@@ -71,14 +71,14 @@ class Claim:
         return bool(wake) and now is not None and records.instant(wake) > now
 
 
-class Turns:
+class Locks:
     """Takes and gives back claims."""
 
     def __init__(self, store: Store) -> None:
         """Keep claims in *store*."""
         self._store = store
 
-    def claim(self, policy_id: str) -> Claim | None:
+    def claim(self, policy_id: str) -> PolicyLease | None:
         """
         Win the policy's controller row, or return None while somebody else holds it.
 
@@ -95,16 +95,16 @@ class Turns:
                 return self._won(self._store.put_control(_with(row, Owner=secrets.token_hex(8))))
         return None
 
-    def _won(self, row: Row) -> Claim | None:
+    def _won(self, row: Row) -> PolicyLease | None:
         """Return a row just won; one just inserted is read once for the service's clock."""
         if row.read_at is not None:
-            return Claim(row)
+            return PolicyLease(row)
         read = self._store.control(row.partition, row.key)
-        return Claim(read) if read is not None and read.etag == row.etag else None
+        return PolicyLease(read) if read is not None and read.etag == row.etag else None
 
     def release(
         self,
-        claim: Claim,
+        claim: PolicyLease,
         *,
         not_before: datetime | None = None,
         asks_from: datetime | None = None,
@@ -131,17 +131,17 @@ class Turns:
         except StateConflict:
             return  # the lease ran out; its new holder decides
 
-    def holds(self, claim: Claim) -> bool:
+    def holds(self, claim: PolicyLease) -> bool:
         """Tell whether nobody has taken the row over since it was won."""
         row = self._store.control(claim.row.partition, claim.row.key)
         return row is not None and row.etag == claim.row.etag
 
-    def look(self, policy_id: str) -> Claim | None:
+    def look(self, policy_id: str) -> PolicyLease | None:
         """Return what a policy's controller row says, unclaimed; None if there is none."""
         row = self._store.control(arm_ids.subscription(policy_id), records.policy_key(policy_id))
-        return Claim(row) if row is not None else None
+        return PolicyLease(row) if row is not None else None
 
-    def expect(self, seen: Claim, delay: timedelta) -> None:
+    def expect(self, seen: PolicyLease, delay: timedelta) -> None:
         """Note that a message comes after *delay*: new grants until then need none of their own."""
         if seen.row.read_at is None or seen.row.values.get("Owner"):
             return

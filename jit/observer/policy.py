@@ -7,7 +7,7 @@ from datetime import datetime
 
 from jit.domain.azure import arm_json, defender_requests
 from jit.domain.azure.arm_json import Resource
-from jit.domain.grants.policy_view import World
+from jit.domain.grants.policy_view import PolicyView
 from jit.domain.inventory import topology
 from jit.domain.model.machine import VirtualMachine
 from jit.domain.paths.machine_view import (
@@ -59,7 +59,7 @@ def policy_view(
     deciding: frozenset[str],
     read: Read,
     now: datetime,
-) -> World:
+) -> PolicyView:
     """Return what was read of *policy* and of the VMs that its grants are on."""
     snapshot = topology.Snapshot(
         machines=read.kind("machines"),
@@ -75,7 +75,7 @@ def policy_view(
     decidable = deciding - unreadable.keys()
     machines = {key: fresh[key] if key in decidable else vm for key, vm in predicted.items()}
     guards, firewalls = _guards(read), _fronts(read)
-    return World(
+    return PolicyView(
         found=policy is not None,
         entries=defender_requests.read(policy) if policy is not None else (),
         machines={key: view_machine(vm, guards, firewalls) for key, vm in machines.items()},

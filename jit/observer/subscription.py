@@ -20,7 +20,7 @@ from jit.domain.advice import advise
 from jit.domain.azure import defender_requests
 from jit.domain.azure.arm_json import Resource
 from jit.domain.errors import Gone, Refused, Unavailable
-from jit.domain.grants.policy_view import World
+from jit.domain.grants.policy_view import PolicyView
 from jit.domain.inventory import topology
 from jit.domain.model.machine import VirtualMachine
 from jit.domain.paths.machine_view import FirewallView, NsgView
@@ -55,7 +55,7 @@ class Again:
 
     guards: Mapping[str, NsgView]
     firewalls: Mapping[str, FirewallView]
-    entries: tuple[defender_requests.Entry, ...]
+    entries: tuple[defender_requests.DefenderRequest, ...]
 
 
 class Observer:
@@ -188,7 +188,7 @@ class Observer:
         *,
         deciding: frozenset[str],
         now: datetime,
-    ) -> World:
+    ) -> PolicyView:
         """
         Look at one policy and the VMs of its grants.
 

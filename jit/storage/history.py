@@ -9,7 +9,7 @@ from datetime import datetime
 from jit.domain.errors import StateConflict, Unknown
 from jit.domain.values import request_ids
 from jit.storage import records
-from jit.storage.stored import Whole, by_machine, in_order
+from jit.storage.stored import StoredRequest, by_machine, in_order
 from jit.storage.table import Op, Row, Table, Verb, Where, every
 from jit.storage.transactions import packed
 
@@ -21,7 +21,7 @@ class History:
         """Keep requests in *table*."""
         self._table = table
 
-    def load(self, partition: str, created: datetime, request_id: str) -> Whole | None:
+    def load(self, partition: str, created: datetime, request_id: str) -> StoredRequest | None:
         """Return a finished request; None if there is none of that id."""
         first, last = records.span(request_id)
         rows = every(
@@ -30,7 +30,7 @@ class History:
         )
         return whole_from_history(list(rows))
 
-    def remember(self, whole: Whole) -> None:
+    def remember(self, whole: StoredRequest) -> None:
         """
         Keep a closed request; one that is there already is the same, kept before.
 
@@ -51,7 +51,7 @@ class History:
             if missing:
                 self._table.write(missing)
 
-    def month(self, partition: str, month: datetime, *, after: str = "") -> Iterator[Whole]:
+    def month(self, partition: str, month: datetime, *, after: str = "") -> Iterator[StoredRequest]:
         """Yield the finished requests of a subscription that were created in one month."""
         first = records.span(after)[1] if after else ""
         rows = every(self._table, Where(partition=history_partition(partition, month), first=first))
@@ -69,7 +69,7 @@ def history_partition(subscription: str, moment: datetime) -> str:
     return f"{subscription}|{moment:%Y-%m}"
 
 
-def history_rows(whole: Whole) -> list[Row]:
+def history_rows(whole: StoredRequest) -> list[Row]:
     """
     Return the rows of a finished request: itself first, then its grants, a row a VM.
 
@@ -95,13 +95,13 @@ def history_rows(whole: Whole) -> list[Row]:
     return rows
 
 
-def whole_from_history(rows: Sequence[Row]) -> Whole | None:
+def whole_from_history(rows: Sequence[Row]) -> StoredRequest | None:
     """Read what ``history_rows`` wrote; None where there is nothing, or not all of it yet."""
     if not rows or rows[0].key != _request_key(rows[0]):  # its own row is written last
         return None
     request = records.request_of(records.doc_of(rows[0]))
     grants = tuple(grant for row in rows[1:] for grant in records.grants_of(row))
-    return Whole(request, in_order(grants))
+    return StoredRequest(request, in_order(grants))
 
 
 def _request_key(row: Row) -> str:

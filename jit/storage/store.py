@@ -24,7 +24,7 @@ from jit.domain.model.request import Request
 from jit.domain.values import arm_ids, request_ids
 from jit.storage import records
 from jit.storage.history import History
-from jit.storage.stored import Held, Whole, by_machine, in_order, united
+from jit.storage.stored import GrantRow, StoredRequest, by_machine, in_order, united
 from jit.storage.table import Op, Row, Table, Verb, Where, every
 from jit.storage.transactions import packed
 
@@ -64,21 +64,21 @@ class Store:
             return False
         return True
 
-    def load(self, request_id: str) -> Whole | None:
+    def load(self, request_id: str) -> StoredRequest | None:
         """Return a request with its grants, live or from history; None if there is none."""
         parsed = request_ids.parse_request_id(request_id)
         if parsed is None:
             return None
         return self._live(parsed[0], request_id) or self.history.load(*parsed, request_id)
 
-    def _live(self, partition: str, request_id: str) -> Whole | None:
+    def _live(self, partition: str, request_id: str) -> StoredRequest | None:
         row = self._state.get(partition, records.request_key(request_id))
         if row is None:
             return None
         request = records.request_of(records.doc_of(row))
         return self.whole(row, request)
 
-    def whole(self, row: Row, request: Request) -> Whole | None:
+    def whole(self, row: Row, request: Request) -> StoredRequest | None:
         """
         Return a live request with its rows of grants, each once; None if it is in history by now.
 
@@ -89,21 +89,21 @@ class Store:
             item for prefix in prefixes for item in self.grants(row.partition, prefix, request.id)
         )
         grants = tuple(grant for item in held for grant in item.grants)
-        found = Whole(request, in_order(grants), row, held)
+        found = StoredRequest(request, in_order(grants), row, held)
         if found.status is Status.CLOSED and not self.is_live(row.partition, request.id):
             return None  # moved between the two reads, its grants perhaps only in part
         return found
 
     def grants(
         self, partition: str, prefix: str, request_id: str | None = None
-    ) -> tuple[Held, ...]:
+    ) -> tuple[GrantRow, ...]:
         """Return the rows of grants below *prefix*, of one request if given."""
         first, last = records.span(prefix)
         equal = {"Request": request_id} if request_id else {}
         where = Where(partition=partition, first=first, last=last, equal=equal)
-        return tuple(Held(row, records.grants_of(row)) for row in every(self._state, where))
+        return tuple(GrantRow(row, records.grants_of(row)) for row in every(self._state, where))
 
-    def of_policy(self, policy_id: str) -> tuple[Held, ...]:
+    def of_policy(self, policy_id: str) -> tuple[GrantRow, ...]:
         """Return the unfinished grants under a JIT policy."""
         return self.grants(arm_ids.subscription(policy_id), records.grants_prefix(policy_id))
 
@@ -130,8 +130,8 @@ class Store:
         yield from every(self._state, where)
 
     def save(
-        self, changes: Sequence[tuple[Held, Sequence[Grant]]], events: Sequence[Event]
-    ) -> tuple[Held, ...]:
+        self, changes: Sequence[tuple[GrantRow, Sequence[Grant]]], events: Sequence[Event]
+    ) -> tuple[GrantRow, ...]:
         """
         Write changed grants of one partition over the rows they were read from.
 
@@ -143,18 +143,18 @@ class Store:
         Raises:
             StateConflict: Somebody wrote first; nothing of the failing transaction was written.
         """
-        written: list[Held] = []
+        written: list[GrantRow] = []
         waiting = iter(changes)
         for pack in packed(_bundle(held, grants, events) for held, grants in changes):
             ops = [bundle[0] for bundle in pack]
             etags = self._state.write([*ops, *(op for bundle in pack for op in bundle[1:])])
             written += [
-                Held(replace(op.row, etag=etag), tuple(grants))
+                GrantRow(replace(op.row, etag=etag), tuple(grants))
                 for op, etag, (_, grants) in zip(ops, etags, waiting, strict=False)
             ]
         return tuple(written)
 
-    def finish(self, whole: Whole, *, now: datetime) -> None:
+    def finish(self, whole: StoredRequest, *, now: datetime) -> None:
         """
         Move a closed request to history: insert, forget the request, bury its grants.
 
@@ -173,7 +173,7 @@ class Store:
             if self._state.get(row.partition, row.key) is not None:
                 raise
 
-    def bury(self, rows: Sequence[Held], *, now: datetime) -> None:
+    def bury(self, rows: Sequence[GrantRow], *, now: datetime) -> None:
         """
         Turn closed rows of grants into tombstones; one that stands already learns what is new.
 
@@ -229,11 +229,11 @@ class Store:
         """Tell whether the request's own row still is among the live ones."""
         return self._state.get(partition, records.request_key(request_id)) is not None
 
-    def tombstones(self, partition: str, prefix: str) -> tuple[Held, ...]:
+    def tombstones(self, partition: str, prefix: str) -> tuple[GrantRow, ...]:
         """Return the tombstones below *prefix* (``t`` for all of the subscription)."""
         first, last = records.span(prefix)
         where = Where(partition=partition, first=first, last=last)
-        return tuple(Held(row, records.grants_of(row)) for row in every(self._state, where))
+        return tuple(GrantRow(row, records.grants_of(row)) for row in every(self._state, where))
 
     def drop(self, rows: Sequence[Row]) -> None:
         """
@@ -361,7 +361,7 @@ class Store:
             yield row, records.request_of(records.doc_of(row))
 
 
-def _bundle(held: Held, grants: Sequence[Grant], events: Sequence[Event]) -> list[Op]:
+def _bundle(held: GrantRow, grants: Sequence[Grant], events: Sequence[Event]) -> list[Op]:
     """Return the write of one row of grants, then those of its audit rows."""
     row = records.grants_row(grants, held.row)
     names = {grant.id for grant in grants}

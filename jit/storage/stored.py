@@ -12,7 +12,7 @@ from jit.storage.table import Row
 
 
 @dataclass(frozen=True, slots=True)
-class Held:
+class GrantRow:
     """One row of grants as read: a request's grants on one VM."""
 
     row: Row
@@ -25,13 +25,13 @@ class Held:
 
 
 @dataclass(frozen=True, slots=True)
-class Whole:
+class StoredRequest:
     """A request with all its grants; *rows* and *row* are empty for one from history."""
 
     request: Request
     grants: tuple[Grant, ...]
     row: Row | None = None
-    rows: tuple[Held, ...] = ()
+    rows: tuple[GrantRow, ...] = ()
 
     @property
     def status(self) -> Status:

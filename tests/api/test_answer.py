@@ -33,7 +33,7 @@ from jit.domain.errors import (
 from jit.domain.model.people import Role
 from jit.domain.model.request import Decision
 from jit.settings import Settings
-from jit.storage.stored import Whole
+from jit.storage.stored import StoredRequest
 from tests.broker.inprocess import InProcess, farm, wish
 
 SETTINGS = Settings.from_env({"AzureWebJobsStorage": "x", "WEBSITE_AUTH_ENABLED": "True"})
@@ -253,13 +253,13 @@ def broker() -> InProcess:
 
 
 @pytest.fixture
-def pending(broker: InProcess) -> Whole:
+def pending(broker: InProcess) -> StoredRequest:
     """A request just accepted."""
     return broker.accept(wish(farm(1)))
 
 
 @pytest.fixture
-def scheduled(broker: InProcess) -> Callable[[timedelta], Whole]:
+def scheduled(broker: InProcess) -> Callable[[timedelta], StoredRequest]:
     """Accept a request whose start lies ahead."""
     return lambda ahead: broker.accept(wish(farm(1), startTime=(broker.now + ahead).isoformat()))
 

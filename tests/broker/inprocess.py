@@ -25,7 +25,7 @@ from jit.domain.model.people import Person
 from jit.domain.model.request import Decision
 from jit.storage.idempotency_keys import Idempotency
 from jit.storage.store import Store
-from jit.storage.stored import Whole
+from jit.storage.stored import StoredRequest
 from tests.fakes.azure import SimulatedAzure
 from tests.fakes.calls import Calls
 from tests.fakes.queues import FakeQueues
@@ -122,7 +122,7 @@ class InProcess:
         draft = intake.read_access_request(body, now=self.now, limits=LIMITS)
         return Submission(draft=draft, body=body, key=key, caller=caller)
 
-    def accept(self, body: Any, caller: Person = ALICE, *, key: str | None = None) -> Whole:
+    def accept(self, body: Any, caller: Person = ALICE, *, key: str | None = None) -> StoredRequest:
         """Do what ``POST access-requests`` does, without sending the message."""
         return self.acceptor.accept(self.submission(body, caller, key), now=self.now)
 
@@ -148,11 +148,11 @@ class InProcess:
         self._send(decided.whole)
         return decided
 
-    def _send(self, whole: Whole) -> None:
+    def _send(self, whole: StoredRequest) -> None:
         for policy_id in whole.request.policies:
             self.queues.send(messages.POLICY, messages.policy(policy_id))
 
-    def whole(self, request_id: str) -> Whole:
+    def whole(self, request_id: str) -> StoredRequest:
         """Return a request as it is stored."""
         found = self.store.load(request_id)
         if found is None:

@@ -9,7 +9,7 @@ import pytest
 
 from jit import messages
 from jit.broker.azure_changes import Actions
-from jit.broker.locks import Turns
+from jit.broker.locks import Locks
 from jit.broker.reconcile.run import Reconciler
 from jit.domain.azure.companion_rule import companion_body, companion_name
 from jit.storage.audit_chain import Drainer
@@ -33,7 +33,7 @@ class Reconciling:
     def __init__(self, broker: InProcess, *, remove_orphans: bool = False) -> None:
         self.broker = broker
         self.audit = FakeTable(lambda: broker.now, calls=broker.calls, name="audit")
-        turns = Turns(broker.store)
+        turns = Locks(broker.store)
         self.turns = turns
         self.reconciler = Reconciler(
             store=broker.store,

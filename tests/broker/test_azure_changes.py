@@ -9,8 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from jit.broker.azure_changes import Actions, initiate_body
-from jit.broker.locks import Turns
-from jit.domain.grants.initiate import Ask
+from jit.broker.locks import Locks
+from jit.domain.grants.initiate import PortToOpen
 from jit.domain.paths import rules
 from tests.broker.inprocess import HERE, THERE, InProcess, policy_of
 from tests.builders.bodies import NOW, vm_id
@@ -31,7 +31,7 @@ SOURCES = st.lists(
 @given(SOURCES)
 def test_an_initiate_names_the_sources_and_no_others(sources):
     """Never none, never one that holds them all: one as it is, several as a list."""
-    ask = Ask(vm_id=vm_id(), port=22, sources=tuple(sources), until=NOW + timedelta(hours=1))
+    ask = PortToOpen(vm_id=vm_id(), port=22, sources=tuple(sources), until=NOW + timedelta(hours=1))
 
     body: Any = initiate_body([ask], "why")
 
@@ -58,7 +58,7 @@ def test_a_rule_that_a_request_made_meanwhile_may_rest_on_is_not_removed(
     """Somebody used the portal between the look and the removal."""
     broker.sim.options(echoPrefixLists=listed)
     actions = Actions(
-        lambda: broker.azure.policies, lambda: broker.azure.network, Turns(broker.store)
+        lambda: broker.azure.policies, lambda: broker.azure.network, Locks(broker.store)
     )
     rule = rules.PathRule(
         id=f"{DB01}/rule",

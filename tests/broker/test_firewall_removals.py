@@ -16,7 +16,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from jit.broker.azure_changes import Actions
-from jit.broker.locks import Turns
+from jit.broker.locks import Locks
 from jit.domain.azure.firewall import nat_rules
 from jit.domain.paths.rules import PathRule
 from jit.gateways.defender import DefenderPolicies
@@ -149,7 +149,7 @@ def an_actions(shelf):
     wire = SimulatorTransport(shelf)
     policies = DefenderPolicies(HOST, Nobody(), SCOPE, transport=wire)
     network = AzureNetwork(HOST, Nobody(), SCOPE, transport=wire)
-    return Actions(lambda: policies, lambda: network, Turns(Store(table, table)))
+    return Actions(lambda: policies, lambda: network, Locks(Store(table, table)))
 
 
 def removed(shelf, steps):

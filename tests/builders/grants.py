@@ -5,7 +5,7 @@ from datetime import timedelta
 from ipaddress import ip_network
 
 from jit.domain.azure import defender_rules, firewall, nsg_rules
-from jit.domain.azure.defender_requests import Entry
+from jit.domain.azure.defender_requests import DefenderRequest
 from jit.domain.model.grant import Grant, Status
 from jit.domain.model.machine import Interface, Via
 from jit.domain.paths.machine_view import FirewallView, MachineView, NsgView
@@ -88,7 +88,7 @@ def an_open(name="g1", **changes):
 
 def an_entry(*sources, initiate_id=MINE, **changes):
     """Defender's entry for SSH to the VM: in force for two hours."""
-    return Entry(
+    return DefenderRequest(
         **{
             "vm_id": vm_id(),
             "port": 22,

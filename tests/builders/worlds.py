@@ -4,13 +4,13 @@ from datetime import UTC, datetime, timedelta
 from ipaddress import ip_network
 
 from jit.domain.azure.companion_rule import companion_body, companion_name
-from jit.domain.azure.defender_requests import Entry
+from jit.domain.azure.defender_requests import DefenderRequest
 from jit.domain.azure.defender_rules import nsg_allow_rules
 from jit.domain.azure.firewall import nat_rules
 from jit.domain.model.grant import CloseReason, Grant, Status
 from jit.domain.model.machine import Connection, Interface, PortRule, Support, Via, VirtualMachine
 from jit.domain.paths.machine_view import FirewallView, MachineView, NsgView
-from jit.domain.reconcile.observation import Observed
+from jit.domain.reconcile.observation import Observation
 from jit.domain.values import arm_ids
 from tests.builders.firewalls import FIREWALL_ID, arm_collection, arm_firewall, arm_nat_rule
 from tests.builders.nsgs import NSG_ID, VM, arm_rule, rules_of
@@ -111,7 +111,7 @@ def entry(source=HERE, /, *, initiate_id=INITIATE, minutes=30, vm_id=VM_ID, port
         "mapped_port": None,
         "started_at": NOON - HOUR,
     }
-    return Entry(**(fields | changes))
+    return DefenderRequest(**(fields | changes))
 
 
 def seen(*rules, nats=(), vms=None, entries=(), settled=True, firewall=None):
@@ -124,7 +124,7 @@ def seen(*rules, nats=(), vms=None, entries=(), settled=True, firewall=None):
     views = {
         arm_ids.key(vm.id): MachineView(vm=vm, guards=guards, firewall=front) for vm in machines
     }
-    return Observed(guards=guards, firewalls=fronts, machines=views, entries=tuple(entries))
+    return Observation(guards=guards, firewalls=fronts, machines=views, entries=tuple(entries))
 
 
 def a_grant(number=1, /, *, status=Status.OPEN, sources=(HERE,), rules=(), **changes):

@@ -22,7 +22,7 @@ from jit.domain.model.grant import Grant, Status
 from jit.domain.values import arm_ids
 from jit.gateways.table_storage import StorageTable
 from jit.storage.store import Store
-from jit.storage.stored import Whole
+from jit.storage.stored import StoredRequest
 from local.host.death import SETTING
 from tests.crash.promises import customers, requested
 from tests.e2e.town import HERE, THERE, Town, wish
@@ -169,7 +169,7 @@ class KilledLife:
             self._pass(1)
         self._check(kept=False, promise="P3", what=f"it never came to rest: {self._left()}")
 
-    def _stored(self) -> list[Whole]:
+    def _stored(self) -> list[StoredRequest]:
         """Return what the tables hold of everything that was accepted; lost ones are missing."""
         found = [self._store.load(request_id) for request_id in self._ids.values()]
         return [each for each in found if each is not None]

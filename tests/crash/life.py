@@ -23,7 +23,7 @@ from jit.domain.errors import Refused, Rejected, Unavailable
 from jit.domain.intake import Submission
 from jit.domain.limits import LIMITS
 from jit.domain.model.people import Person
-from jit.storage.stored import Whole
+from jit.storage.stored import StoredRequest
 from local.azure import ids
 from tests.crash.plant import Broker, Plant
 from tests.crash.post import Message
@@ -123,7 +123,7 @@ class Life:
 
         return act
 
-    def _answer(self, name: str, whole: Whole) -> None:
+    def _answer(self, name: str, whole: StoredRequest) -> None:
         self.promises.accepted(name, whole)
         self.answers[name] = whole.request.id
 

@@ -11,7 +11,7 @@ from datetime import datetime
 
 from jit.broker.azure_changes import Actions
 from jit.broker.configure.configure import Configurator
-from jit.broker.locks import Turns
+from jit.broker.locks import Locks
 from jit.broker.policy_worker.worker import Worker
 from jit.broker.reconcile.run import Reconciler
 from jit.broker.requests.accept import Acceptor
@@ -127,7 +127,7 @@ class Broker:
             lambda: plant.network,
             LIMITS,
         )
-        turns = Turns(self.store)
+        turns = Locks(self.store)
         self.reconciler = Reconciler(
             store=self.store,
             observer=self.observer,

@@ -22,7 +22,7 @@ from jit.domain.model.grant import Grant, Status
 from jit.domain.model.machine import Via
 from jit.domain.values import arm_ids
 from jit.storage import records
-from jit.storage.stored import Whole
+from jit.storage.stored import StoredRequest
 from local.azure import ids
 from local.azure.jit_access import Access
 from local.azure.packets import Flow, judge
@@ -91,7 +91,7 @@ class Promises:
         self.worst: dict[str, timedelta] = {}
         self.configured: set[str] = set()
         self._plant: Plant | None = None
-        self._accepted: dict[str, Whole] = {}
+        self._accepted: dict[str, StoredRequest] = {}
         self._grants: dict[str, Grant] = {}
         self._strangers: list[Stranger] = []
         self._written: dict[tuple[str, str], Access] = {}
@@ -130,7 +130,7 @@ class Promises:
 
     # ---- what is told ----------------------------------------------------------------------------
 
-    def accepted(self, name: str, whole: Whole) -> None:
+    def accepted(self, name: str, whole: StoredRequest) -> None:
         """Take note of a 202."""
         before = self._accepted.get(name)
         if before is not None and before.request.id != whole.request.id:
@@ -198,7 +198,9 @@ class Promises:
         if _kept(body, self.configured) != _kept(there, self.configured):
             self.broken("P5", "a policy is replaced with other VMs or requests changed")
 
-    def _supersedes(self, door: Door, listed: tuple[defender_requests.Entry, ...]) -> None:
+    def _supersedes(
+        self, door: Door, listed: tuple[defender_requests.DefenderRequest, ...]
+    ) -> None:
         for entry in listed:
             same = (ids.key(entry.vm_id), entry.port) == door
             if same and entry.in_force(self.now) and entry.initiate_id is None:
@@ -364,7 +366,7 @@ class Promises:
         for rule in self._left():
             self.broken("P2", rule)
 
-    def _ended(self, name: str, whole: Whole | None) -> None:
+    def _ended(self, name: str, whole: StoredRequest | None) -> None:
         if whole is None:
             self.broken("P3", f"{name} was accepted and is lost")
         elif whole.status is not Status.CLOSED:

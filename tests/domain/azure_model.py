@@ -11,11 +11,11 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from ipaddress import ip_network
 
-from jit.domain.azure.defender_requests import Entry
-from jit.domain.grants.initiate import Ask
-from jit.domain.grants.policy_view import World
+from jit.domain.azure.defender_requests import DefenderRequest
+from jit.domain.grants.initiate import PortToOpen
+from jit.domain.grants.policy_view import PolicyView
 from jit.domain.paths.machine_view import MachineView, NsgView
-from jit.domain.reconcile.observation import Observed
+from jit.domain.reconcile.observation import Observation
 from jit.domain.values import arm_ids
 from jit.domain.values.prefixes import Prefix
 from tests.builders.bodies import vm_id
@@ -89,7 +89,7 @@ class Azure:
 
     # ---- what callers do -----------------------------------------------------------------------
 
-    def initiate(self, asks: Iterable[Ask], initiate_id: str) -> None:
+    def initiate(self, asks: Iterable[PortToOpen], initiate_id: str) -> None:
         """Take the broker's requests; 202 is all that it says."""
         for ask in asks:
             self.take(ask.port, ask.sources, ask.until, initiate_id)
@@ -182,9 +182,9 @@ class Azure:
 
     # ---- what can be seen ------------------------------------------------------------------------
 
-    def world(self, known: Iterable[str]) -> World:
+    def world(self, known: Iterable[str]) -> PolicyView:
         """Return a fresh look at everything; the firewall's turn is ours."""
-        return World(
+        return PolicyView(
             found=True,
             entries=tuple(self._entry(item) for item in self.requests),
             machines={arm_ids.key(vm_id()): self.view()},
@@ -192,11 +192,11 @@ class Azure:
             turns=frozenset({arm_ids.key(FIREWALL_ID)}),
         )
 
-    def observed(self) -> Observed:
+    def observed(self) -> Observation:
         """Return the same as a whole subscription's lists."""
         view = self.view()
         front = {arm_ids.key(view.firewall.id): view.firewall} if view.firewall else {}
-        return Observed(
+        return Observation(
             guards=view.guards,
             firewalls=front,
             machines={arm_ids.key(vm_id()): view},
@@ -228,8 +228,8 @@ class Azure:
         )
         return {**rule, "id": f"{NSG_ID}/securityRules/{name}"}
 
-    def _entry(self, request: Request) -> Entry:
-        entry: Entry = an_entry(
+    def _entry(self, request: Request) -> DefenderRequest:
+        entry: DefenderRequest = an_entry(
             *map(str, request.sources),
             port=request.port,
             initiate_id=request.initiate_id,

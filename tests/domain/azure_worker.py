@@ -9,7 +9,7 @@ from jit.domain.limits import LIMITS
 from jit.domain.model.grant import CloseReason, Grant
 from jit.domain.paths.rules import PathRule
 from jit.domain.reconcile.plan import make_plan
-from jit.domain.reconcile.plan_item import Action
+from jit.domain.reconcile.plan_item import PlanAction
 from tests.builders.grants import MINUTE
 from tests.domain.azure_model import Azure
 
@@ -73,10 +73,10 @@ class Broker:
             now=self.azure.now,
             remove_orphans=False,
         ):
-            if item.action is Action.REMOVE_RULE and item.path and item.grant not in live:
+            if item.action is PlanAction.REMOVE_RULE and item.path and item.grant not in live:
                 self._remove(item.path)
-            if item.action in {Action.REOPEN, Action.CLOSE} and item.grant:
-                self._wake(self.grants[item.grant], closing=item.action is Action.CLOSE)
+            if item.action in {PlanAction.REOPEN, PlanAction.CLOSE} and item.grant:
+                self._wake(self.grants[item.grant], closing=item.action is PlanAction.CLOSE)
 
     def _wake(self, grant: Grant, *, closing: bool) -> None:
         now = self.azure.now

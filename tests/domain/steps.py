@@ -1,6 +1,6 @@
 """One step of a JIT policy over grants, with what the broker sees of one VM at that moment."""
 
-from jit.domain.grants.policy_view import World
+from jit.domain.grants.policy_view import PolicyView
 from jit.domain.grants.step import run_step
 from jit.domain.limits import LIMITS
 from jit.domain.values import arm_ids
@@ -22,7 +22,7 @@ def a_world(view=None, *seen, **changes):
         "turns": frozenset({arm_ids.key(FIREWALL_ID)}),
         **changes,
     }
-    return World(**fields)
+    return PolicyView(**fields)
 
 
 def stepped(*grants, world=None, now=NOW):

@@ -15,7 +15,7 @@ from jit.domain.model.machine import Via
 from jit.domain.paths import effective
 from jit.domain.paths.narrowed import Sieve
 from jit.domain.reconcile.plan import make_plan
-from jit.domain.reconcile.plan_item import Action, Kind
+from jit.domain.reconcile.plan_item import PlanAction, PlanClass
 from jit.domain.values import arm_ids
 from tests.builders.firewalls import arm_collection
 from tests.builders.nsgs import VM, arm_rule
@@ -149,7 +149,7 @@ def worlds(draw):
 
 
 def removals(items):
-    return [item for item in items if item.action is Action.REMOVE_RULE]
+    return [item for item in items if item.action is PlanAction.REMOVE_RULE]
 
 
 def applied(observed, items):
@@ -246,14 +246,14 @@ def test_a_rule_named_for_removal_is_proved_to_be_of_a_grant_that_is_over(world)
     """Without the operator's switch, proof is needed; others' rules are never named."""
     observed, live, stones = world
     items = removals(make_plan(observed, live, stones, now=NOON, remove_orphans=False))
-    rules = [item for item in items if item.kind is Kind.EXPIRED]
+    rules = [item for item in items if item.kind is PlanClass.EXPIRED]
 
     assert [
         item
         for item in rules
         if not any(not wanting(g) for g in proofs(item, [*live, *stones], observed))
     ] == []
-    assert {item.kind for item in items} <= {Kind.EXPIRED, Kind.COMPANION}
+    assert {item.kind for item in items} <= {PlanClass.EXPIRED, PlanClass.COMPANION}
 
 
 @given(worlds(), st.booleans())
@@ -265,7 +265,7 @@ def test_no_removal_touches_what_an_open_grant_stands_on(world, switch):
     assert [
         (item, grant)
         for item in items
-        if item.kind is not Kind.COMPANION
+        if item.kind is not PlanClass.COMPANION
         for grant in live
         if wanting(grant)
         and on_port(item, grant, observed)
@@ -285,7 +285,7 @@ def test_no_removal_touches_what_somebody_elses_request_holds(world, switch):
     assert [
         (item, stranger)
         for item in items
-        if item.kind is not Kind.COMPANION
+        if item.kind is not PlanClass.COMPANION
         for stranger in strangers
         if arm_ids.key(stranger.vm_id) in observed.machines
         and on_port(item, replace(a_grant(), vm_id=stranger.vm_id, port=stranger.port), observed)
@@ -380,4 +380,6 @@ def test_a_look_at_a_sifted_nsg_shows_the_same(data, others, own):
     view = observed.machines[arm_ids.key(VM_ID)]
     grant = replace(grant, vm_id=VM_ID, rules=rules)
 
-    assert effective.look(grant, Sieve().narrowed(view, grant.port)) == effective.look(grant, view)
+    assert effective.observe_path(
+        grant, Sieve().narrowed(view, grant.port)
+    ) == effective.observe_path(grant, view)

@@ -14,7 +14,7 @@ from datetime import datetime
 
 from jit import messages, telemetry
 from jit.broker.configure.policy_writer import Change, PolicyWriter, azure
-from jit.broker.locks import Claim, Turns
+from jit.broker.locks import Locks, PolicyLease
 from jit.domain.azure import arm_json
 from jit.domain.azure.arm_json import Resource
 from jit.domain.errors import Conflict, InvalidRequest, Rejected, Unavailable, Violation
@@ -23,7 +23,12 @@ from jit.domain.inventory import topology
 from jit.domain.model.machine import VirtualMachine
 from jit.domain.model.people import Person
 from jit.domain.policy_setup import changes
-from jit.domain.policy_setup.changes import Action, Look, Looks, Plan
+from jit.domain.policy_setup.changes import (
+    PolicyAction,
+    PolicyPlan,
+    SubscriptionLook,
+    SubscriptionLooks,
+)
 from jit.domain.values import arm_ids
 from jit.interfaces import JitPolicies, Queues
 from jit.observer.subscription import Observer
@@ -45,7 +50,7 @@ class Configured:
     """
 
     policy_id: str | None
-    action: Action
+    action: PolicyAction
     machines: tuple[VirtualMachine, ...]
 
 
@@ -63,7 +68,7 @@ class Configurator:
         self._store = store
         self._observer = observer
         self._queues = queues
-        self._turns = Turns(store)
+        self._turns = Locks(store)
         self._writer = PolicyWriter(store, policies)
 
     def put(
@@ -100,18 +105,20 @@ class Configurator:
         _check([fault for item in unwanted for fault in changes.delete_faults(item, looks)])
         done = self._carry_out(changes.delete_plans(unwanted, looks), caller, now)
         free = tuple(_free(unwanted, looks))
-        rest = Configured(policy_id=None, action=Action.UNCHANGED, machines=free)
+        rest = Configured(policy_id=None, action=PolicyAction.UNCHANGED, machines=free)
         return (*done, rest) if free else done
 
-    def _look(self, items: Iterable[MachinePolicy], now: datetime) -> Looks:
+    def _look(self, items: Iterable[MachinePolicy], now: datetime) -> SubscriptionLooks:
         asked = {arm_ids.subscription(item.id) for item in items}
         with azure("the subscription", lambda *_: ()):
             observer = self._observer()
             found = {name: observer.snapshot(name) for name in asked & {*observer.watched()}}
-        return {name: Look(s, topology.machines(s, now=now)) for name, s in found.items()}
+        return {
+            name: SubscriptionLook(s, topology.machines(s, now=now)) for name, s in found.items()
+        }
 
     def _carry_out(
-        self, plans: Sequence[Plan], caller: Person, now: datetime
+        self, plans: Sequence[PolicyPlan], caller: Person, now: datetime
     ) -> tuple[Configured, ...]:
         """Check all plans, then do each; one that fails does not stop the others."""
         self._refuse_live(plans)
@@ -126,20 +133,20 @@ class Configurator:
             raise _summed(failed, len(plans))
         return tuple(done)
 
-    def _refuse_live(self, plans: Iterable[Plan]) -> None:
+    def _refuse_live(self, plans: Iterable[PolicyPlan]) -> None:
         faults = [fault for plan in plans for fault in self._live(plan)]
         if faults:
             detail = "a JIT policy cannot be changed while access under it is live"
             raise Conflict(detail, bounded(faults))
 
-    def _live(self, plan: Plan) -> Iterator[Violation]:
+    def _live(self, plan: PolicyPlan) -> Iterator[Violation]:
         partition, prefix = _grants_of(plan.policy_id)
         for held in self._store.grants(partition, prefix):
             yield from plan.conflict(held.grants)
 
     # ---- one policy ------------------------------------------------------------------------------
 
-    def _claimed(self, plan: Plan, caller: Person, now: datetime) -> Configured:
+    def _claimed(self, plan: PolicyPlan, caller: Person, now: datetime) -> Configured:
         claim = self._turns.claim(plan.policy_id)
         if claim is None:
             raise Unavailable(f"{plan.label} is busy", retry_after_seconds=_BUSY_SECONDS)
@@ -158,7 +165,9 @@ class Configurator:
         except Unavailable:  # only a hint: the timer finds the work
             telemetry.warning("message.not_sent", policy_id=policy_id)
 
-    def _configured(self, plan: Plan, claim: Claim, caller: Person, now: datetime) -> Configured:
+    def _configured(
+        self, plan: PolicyPlan, claim: PolicyLease, caller: Person, now: datetime
+    ) -> Configured:
         self._refuse_live([plan])  # again: from here on nobody opens anything under it
         before = self._writer.read(plan)
         if before is None and any(_is(p, plan.policy_id) for p in plan.look.snapshot.policies):
@@ -167,7 +176,7 @@ class Configurator:
         after = plan.applied_to(before)
         action = changes.action(before, after)
         found = before
-        if action is not Action.UNCHANGED:
+        if action is not PolicyAction.UNCHANGED:
             change = Change(
                 plan=plan, claim=claim, caller=caller, now=now, before=before, after=after
             )
@@ -176,7 +185,7 @@ class Configurator:
         return Configured(policy_id=plan.policy_id, action=action, machines=machines)
 
     def _remember(
-        self, plan: Plan, found: Resource | None, now: datetime
+        self, plan: PolicyPlan, found: Resource | None, now: datetime
     ) -> tuple[VirtualMachine, ...]:
         """Bring the inventory of the plan's VMs up to date, so that a request right after works."""
         snapshot, keys = plan.look.snapshot, {arm_ids.key(item.id) for item in plan.wanted}
@@ -205,7 +214,7 @@ def _check(faults: Sequence[Violation]) -> None:
         raise InvalidRequest("not all of these VMs can be configured", bounded(faults))
 
 
-def _free(unwanted: Iterable[MachinePolicy], looks: Looks) -> Iterator[VirtualMachine]:
+def _free(unwanted: Iterable[MachinePolicy], looks: SubscriptionLooks) -> Iterator[VirtualMachine]:
     """Yield the VMs that are in no policy."""
     for item in unwanted:
         look = looks[arm_ids.subscription(item.id)]

@@ -15,7 +15,7 @@ from datetime import datetime
 from typing import Any
 
 from jit import telemetry
-from jit.broker.locks import Claim
+from jit.broker.locks import PolicyLease
 from jit.domain.audit.event import Event
 from jit.domain.azure import policy_json
 from jit.domain.azure.arm_json import Resource
@@ -32,7 +32,7 @@ from jit.domain.errors import (
     Violation,
 )
 from jit.domain.model.people import Person
-from jit.domain.policy_setup.changes import Plan
+from jit.domain.policy_setup.changes import PolicyPlan
 from jit.domain.values import arm_ids
 from jit.interfaces import JitPolicies
 from jit.storage.store import Store
@@ -47,8 +47,8 @@ _TOLD = 8_000  # characters of an entry that go into the trail; a table's text h
 class Change:
     """A change of one policy under a claim; None is a policy that does not exist."""
 
-    plan: Plan
-    claim: Claim
+    plan: PolicyPlan
+    claim: PolicyLease
     caller: Person
     now: datetime
     before: Resource | None
@@ -63,7 +63,7 @@ class PolicyWriter:
         self._store = store
         self._policies = policies
 
-    def read(self, plan: Plan) -> Resource | None:
+    def read(self, plan: PolicyPlan) -> Resource | None:
         """Return the policy of *plan* as it is now; None if there is none."""
         with azure(plan.label, plan.faults):
             return self._read(plan.policy_id)

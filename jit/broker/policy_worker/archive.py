@@ -7,12 +7,12 @@ from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
 from jit import telemetry
-from jit.broker.locks import Turns
+from jit.broker.locks import Locks
 from jit.broker.policy_worker.pass_state import Pass
 from jit.domain.errors import BrokerError, StateConflict, Unavailable
 from jit.domain.model.grant import Status
 from jit.storage.store import Store
-from jit.storage.stored import Held
+from jit.storage.stored import GrantRow
 
 FINISHED = 30
 """Requests moved to history in one go: the lease of a minute must outlast the writes."""
@@ -26,7 +26,7 @@ class Finisher:
     """Finishes requests."""
 
     store: Store
-    turns: Turns
+    turns: Locks
 
     def finish_closed(self, state: Pass) -> None:
         """
@@ -37,7 +37,7 @@ class Finisher:
         Raises:
             StateConflict: The claim was lost.
         """
-        groups: dict[str, list[Held]] = {}
+        groups: dict[str, list[GrantRow]] = {}
         for held in state.rows:
             if not any(grant.live for grant in held.grants):
                 groups.setdefault(held.request_id, []).append(held)
@@ -45,7 +45,7 @@ class Finisher:
         ordered = sorted(due, key=_due)[:FINISHED]
         state.bury({rows[0].request_id for rows in ordered if self._moved(rows, state)})
 
-    def _moved(self, rows: Sequence[Held], state: Pass) -> bool:
+    def _moved(self, rows: Sequence[GrantRow], state: Pass) -> bool:
         """Try to finish a request; False where it has to wait, or storage failed before."""
         if state.outage is not None:
             return False
@@ -57,7 +57,7 @@ class Finisher:
             self._set_aside(rows, error, state)
             return False
 
-    def _set_aside(self, rows: Sequence[Held], error: Exception, state: Pass) -> None:
+    def _set_aside(self, rows: Sequence[GrantRow], error: Exception, state: Pass) -> None:
         """Tell of a failure and try again later; in an outage, nothing more in this pass."""
         fields = {"request_id": rows[0].request_id, "error": type(error).__name__}
         if isinstance(error, Unavailable):
@@ -73,7 +73,7 @@ class Finisher:
         except Unavailable:
             return  # its rows stay due, or are gone: the next pass sees which
 
-    def _finish(self, rows: Sequence[Held], state: Pass) -> bool:
+    def _finish(self, rows: Sequence[GrantRow], state: Pass) -> bool:
         """Finish the request of closed *rows*; False while it has open grants elsewhere."""
         first = rows[0]
         if not self.store.is_live(first.row.partition, first.request_id):
@@ -89,7 +89,7 @@ class Finisher:
         self._postpone(rows, state, _SIBLINGS)
         return False
 
-    def _postpone(self, rows: Iterable[Held], state: Pass, wait: timedelta) -> None:
+    def _postpone(self, rows: Iterable[GrantRow], state: Pass, wait: timedelta) -> None:
         """Look at closed rows later, those that are due."""
         later = [
             (held, tuple(replace(g, next_check_at=state.now + wait) for g in held.grants))
@@ -100,5 +100,5 @@ class Finisher:
         state.rows = tuple(written.get(held.row.key, held) for held in state.rows)
 
 
-def _due(rows: Sequence[Held]) -> datetime:
+def _due(rows: Sequence[GrantRow]) -> datetime:
     return min(grant.next_check_at for held in rows for grant in held.grants)

@@ -7,12 +7,12 @@ from dataclasses import dataclass, field
 from datetime import datetime
 
 from jit import telemetry
-from jit.broker.locks import Claim
+from jit.broker.locks import PolicyLease
 from jit.domain.audit.event import transitions
 from jit.domain.errors import Unavailable
 from jit.domain.model.grant import CloseReason, Grant
 from jit.storage.store import Store
-from jit.storage.stored import Held
+from jit.storage.stored import GrantRow
 
 _NAMED = 5
 
@@ -33,9 +33,9 @@ class Pass:
 
     policy_id: str
     now: datetime
-    claim: Claim
-    rows: tuple[Held, ...]
-    tombstones: tuple[Held, ...]
+    claim: PolicyLease
+    rows: tuple[GrantRow, ...]
+    tombstones: tuple[GrantRow, ...]
     initiated: bool = False
     asks_from: datetime | None = None
     turns: frozenset[str] = field(default_factory=frozenset)

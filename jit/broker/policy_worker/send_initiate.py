@@ -10,12 +10,12 @@ from functools import partial
 
 from jit import telemetry
 from jit.broker.azure_changes import Actions, Outcome, VmPort, vm_port
-from jit.broker.locks import Turns
+from jit.broker.locks import Locks
 from jit.broker.policy_worker.pass_state import Pass
 from jit.domain.azure import defender_requests
 from jit.domain.errors import StateConflict
 from jit.domain.grants import lifetime
-from jit.domain.grants.initiate import Ask
+from jit.domain.grants.initiate import PortToOpen
 from jit.domain.model.grant import CloseReason, Grant
 from jit.domain.values import arm_ids
 from jit.storage.store import Store
@@ -31,10 +31,10 @@ class Initiator:
     """Sends initiates."""
 
     store: Store
-    turns: Turns
+    turns: Locks
     actions: Actions
 
-    def send(self, asks: Sequence[Ask], state: Pass) -> None:
+    def send(self, asks: Sequence[PortToOpen], state: Pass) -> None:
         """
         Ask Defender for *asks* under the id that is stored with their grants.
 
@@ -90,7 +90,7 @@ class Initiator:
         }
         state.save(self.store, changed, state.grants)
 
-    def _make_due(self, asks: Sequence[Ask], state: Pass) -> None:
+    def _make_due(self, asks: Sequence[PortToOpen], state: Pass) -> None:
         """Have every grant looked at whose path an initiate may have changed behind its back."""
         doors = {vm_port(ask) for ask in asks}
         for _ in range(_ATTEMPTS):

@@ -18,14 +18,14 @@ from datetime import datetime, timedelta
 
 from jit import messages, telemetry
 from jit.broker.azure_changes import Actions
-from jit.broker.locks import Claim, Turns
+from jit.broker.locks import Locks, PolicyLease
 from jit.broker.policy_worker.archive import Finisher
 from jit.broker.policy_worker.pass_state import Pass
 from jit.broker.policy_worker.remove_rules import Remover
 from jit.broker.policy_worker.send_initiate import Initiator
 from jit.domain.errors import Refused, Unavailable
 from jit.domain.grants import lifetime
-from jit.domain.grants.policy_view import World
+from jit.domain.grants.policy_view import PolicyView
 from jit.domain.grants.step import Step, run_step
 from jit.domain.inventory.deleted_machine import remembered
 from jit.domain.limits import Limits
@@ -59,7 +59,7 @@ class Worker:
         self._store = store
         self._observer = observer
         self._queues = queues
-        self._turns = Turns(store)
+        self._turns = Locks(store)
         self._actions = Actions(policies, network, self._turns)
         self._initiator = Initiator(store, self._turns, self._actions)
         self._remover = Remover(store, self._actions)
@@ -93,7 +93,7 @@ class Worker:
             return False
         return self._store.first_due(policy_id, now, begun=True) is None
 
-    def _claimed(self, policy_id: str, claim: Claim, now: datetime) -> None:
+    def _claimed(self, policy_id: str, claim: PolicyLease, now: datetime) -> None:
         state = Pass(
             policy_id=policy_id,
             now=now,
@@ -155,7 +155,7 @@ class Worker:
 
     def _seen(
         self, grants: Sequence[Grant], state: Pass, whole: frozenset[str] = frozenset()
-    ) -> World:
+    ) -> PolicyView:
         """
         Look at all that *grants* rest on, and at the *whole* of some VMs, by their keys.
 
@@ -201,7 +201,7 @@ class Worker:
         vanished: Mapping[str, VirtualMachine],
         deciding: frozenset[str],
         state: Pass,
-    ) -> World:
+    ) -> PolicyView:
         """Look at VMs as they are *known*; what is only remembered decides about nothing new."""
         predicted = {**known, **vanished}
         whole = deciding & known.keys()
@@ -225,7 +225,7 @@ class Worker:
 
     def _remember(
         self,
-        world: World,
+        world: PolicyView,
         known: Mapping[str, VirtualMachine],
         deciding: Iterable[str],
         state: Pass,
@@ -238,7 +238,9 @@ class Worker:
             partition = arm_ids.subscription(state.policy_id)
             self._store.remember_machines(partition, changed, complete=False)
 
-    def _decide(self, grants: Sequence[Grant], world: World, state: Pass) -> tuple[Step, World]:
+    def _decide(
+        self, grants: Sequence[Grant], world: PolicyView, state: Pass
+    ) -> tuple[Step, PolicyView]:
         """Decide; where a firewall's turn was lost just now, decide again without it."""
         initiate_id = _new_initiate_id()
         step = run_step(grants, world, now=state.now, initiate_id=initiate_id, limits=self._limits)
@@ -257,7 +259,7 @@ class Worker:
 
     # ---- acting --------------------------------------------------------------------------------
 
-    def _act(self, step: Step, world: World, state: Pass) -> None:
+    def _act(self, step: Step, world: PolicyView, state: Pass) -> None:
         errors = self._actions.remove_rules(step.companion_removals)
         if step.asks:
             self._initiator.send(step.asks, state)
@@ -271,7 +273,7 @@ class Worker:
             seconds = min(error.retry_after_seconds for error in waits)
             telemetry.warning("action.postponed", policy_id=state.policy_id, seconds=seconds)
 
-    def _give_back(self, world: World, step: Step, state: Pass) -> None:
+    def _give_back(self, world: PolicyView, step: Step, state: Pass) -> None:
         """Return the turns of firewalls on which nothing of this policy is under way."""
         busy = {arm_ids.key(firewall_id) for firewall_id in _changes(step)}
         for grant in state.grants:
@@ -308,10 +310,10 @@ class Worker:
         self._queues().send(messages.POLICY, messages.policy(policy_id), delay=delay)
 
 
-def _blind(grants: Iterable[Grant], why: str) -> World:
+def _blind(grants: Iterable[Grant], why: str) -> PolicyView:
     """Return a world of which nothing is known."""
     unreadable = {arm_ids.key(grant.vm_id): why for grant in grants}
-    return World(found=True, entries=(), machines={}, unreadable=unreadable)
+    return PolicyView(found=True, entries=(), machines={}, unreadable=unreadable)
 
 
 def _vanished(grants: Iterable[Grant], known: Container[str]) -> dict[str, VirtualMachine]:
@@ -336,7 +338,7 @@ def _alike(one: VirtualMachine, other: VirtualMachine) -> bool:
     return texts[0] == texts[1]
 
 
-def _rest(claim: Claim) -> timedelta:
+def _rest(claim: PolicyLease) -> timedelta:
     """Return how long a policy rests after a pass that failed; a revocation may be waiting."""
     return min(_LONGEST_REST, lifetime.after_failures(claim.attempts + 1))
 

@@ -7,12 +7,12 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from jit.domain.model.grant import Grant
-from jit.domain.reconcile.observation import Observed
+from jit.domain.reconcile.observation import Observation
 from jit.domain.reconcile.plan import make_plan, unknown_companions
-from jit.domain.reconcile.plan_item import Item
+from jit.domain.reconcile.plan_item import PlanItem
 from jit.storage import records
 from jit.storage.store import Store
-from jit.storage.stored import Held
+from jit.storage.stored import GrantRow
 
 _LOOKED_UP = 20  # companions of grants that only history knows
 
@@ -31,9 +31,9 @@ class Comparison:
 
     subscription: str
     now: datetime
-    observed: Observed
-    rows: tuple[Held, ...]
-    tombstones: tuple[Held, ...]
+    observed: Observation
+    rows: tuple[GrantRow, ...]
+    tombstones: tuple[GrantRow, ...]
     finished: tuple[Grant, ...]
     remove_orphans: bool
 
@@ -66,7 +66,7 @@ class Comparison:
             if str(held.row.values["DueAt"]) <= records.stamp(self.now)
         ]
 
-    def plan(self) -> tuple[Item, ...]:
+    def plan(self) -> tuple[PlanItem, ...]:
         """Return what to do about it."""
         return make_plan(
             self.observed,
@@ -78,7 +78,7 @@ class Comparison:
 
 
 def compare(
-    store: Store, subscription: str, observed: Observed, *, now: datetime, remove_orphans: bool
+    store: Store, subscription: str, observed: Observation, *, now: datetime, remove_orphans: bool
 ) -> Comparison:
     """Read the grants of a subscription; *observed* was read before."""
     rows = store.grants(subscription, "g")

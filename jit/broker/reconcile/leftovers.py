@@ -15,12 +15,12 @@ from datetime import timedelta
 
 from jit import telemetry
 from jit.broker.azure_changes import Actions
-from jit.broker.locks import Turns
+from jit.broker.locks import Locks
 from jit.broker.reconcile.comparison import Comparison
 from jit.domain.audit.event import BROKER, Event
 from jit.domain.errors import Refused, Unavailable, Unknown
 from jit.domain.paths.rules import PathRule
-from jit.domain.reconcile.plan_item import Action, Item
+from jit.domain.reconcile.plan_item import PlanAction, PlanItem
 from jit.domain.values import arm_ids
 from jit.observer.subscription import Observer
 from jit.storage.store import Store
@@ -63,13 +63,15 @@ class Leftovers:
     store: Store
     observer: Observer
     actions: Actions
-    turns: Turns
+    turns: Locks
 
-    def remove(self, items: Iterable[Item], comparison: Comparison) -> Done:
+    def remove(self, items: Iterable[PlanItem], comparison: Comparison) -> Done:
         """Remove what *items* say, but for what the worker of an unfinished grant removes."""
         live = comparison.live
         doomed = [
-            item for item in items if item.action is Action.REMOVE_RULE and item.grant not in live
+            item
+            for item in items
+            if item.action is PlanAction.REMOVE_RULE and item.grant not in live
         ]
         done = Done()
         for group in _groups(doomed[:REMOVALS]):
@@ -92,7 +94,7 @@ class Leftovers:
                 telemetry.alert("firewall.foreign_rules_changed", firewall_id=front.id)
             self.turns.return_firewall(front.id, comparison.holder)
 
-    def _together(self, group: Sequence[Item], comparison: Comparison, done: Done) -> None:
+    def _together(self, group: Sequence[PlanItem], comparison: Comparison, done: Done) -> None:
         """Remove the rules of *group* whose policies can be claimed."""
         ids = {arm_ids.key(item.policy_id): item.policy_id for item in group if item.policy_id}
         claims = {key: claim for key, item in ids.items() if (claim := self.turns.claim(item))}
@@ -107,7 +109,7 @@ class Leftovers:
 
     def _claimed(
         self,
-        items: Sequence[Item],
+        items: Sequence[PlanItem],
         policies: Sequence[str],
         comparison: Comparison,
         done: Done,
@@ -120,7 +122,7 @@ class Leftovers:
         if nats and self.turns.take_firewall(nats[0].resource, comparison.holder, comparison.now):
             self._update(nats, comparison, done)
 
-    def _single(self, item: Item, comparison: Comparison, done: Done) -> None:
+    def _single(self, item: PlanItem, comparison: Comparison, done: Done) -> None:
         """Remove one NSG rule; an NSG that is busy, or does not answer, is left alone for now."""
         self._note([item], comparison)
         errors = self.actions.remove_rules(rule.id for rule in _rules([item]))
@@ -130,13 +132,13 @@ class Leftovers:
         if waits:
             done.look_again(max(_SOON, timedelta(seconds=waits[0].retry_after_seconds)))
 
-    def _note(self, items: Sequence[Item], comparison: Comparison) -> None:
+    def _note(self, items: Sequence[PlanItem], comparison: Comparison) -> None:
         """Write down what is about to be removed, and why."""
         self.store.note(comparison.subscription, [_event(item, comparison) for item in items])
 
     def _still(
-        self, items: Sequence[Item], policies: Sequence[str], comparison: Comparison
-    ) -> list[Item]:
+        self, items: Sequence[PlanItem], policies: Sequence[str], comparison: Comparison
+    ) -> list[PlanItem]:
         """Read rules, requests and grants again, plan again, and keep what still is to go."""
         again = self.observer.again(dict.fromkeys(item.resource for item in items), policies)
         before = comparison.observed
@@ -154,13 +156,13 @@ class Leftovers:
         return [
             item
             for item in fresh.plan()
-            if item.action is Action.REMOVE_RULE
+            if item.action is PlanAction.REMOVE_RULE
             and item.path is not None
             and (item.path.id, item.kind) in wanted
             and item.grant not in fresh.live
         ]
 
-    def _update(self, items: Sequence[Item], comparison: Comparison, done: Done) -> None:
+    def _update(self, items: Sequence[PlanItem], comparison: Comparison, done: Done) -> None:
         """Take rules out of a firewall; an update that did not begin gives the turn back."""
         self._note(items, comparison)
         errors = self.actions.remove_nat_rules(_rules(items))
@@ -170,9 +172,9 @@ class Leftovers:
             done.look_again(_UPDATED)
 
 
-def _groups(items: Iterable[Item]) -> Iterator[list[Item]]:
+def _groups(items: Iterable[PlanItem]) -> Iterator[list[PlanItem]]:
     """Yield NAT rules by firewall, for one update each; the others by policy, a few at a time."""
-    groups: dict[tuple[bool, str], list[Item]] = {}
+    groups: dict[tuple[bool, str], list[PlanItem]] = {}
     for item in items:
         name = item.resource if _is_nat(item) else item.policy_id or ""
         groups.setdefault((_is_nat(item), arm_ids.key(name)), []).append(item)
@@ -182,15 +184,15 @@ def _groups(items: Iterable[Item]) -> Iterator[list[Item]]:
             yield group[start : start + step]
 
 
-def _is_nat(item: Item) -> bool:
+def _is_nat(item: PlanItem) -> bool:
     return item.path is not None and item.path.collection is not None
 
 
-def _rules(items: Iterable[Item]) -> list[PathRule]:
+def _rules(items: Iterable[PlanItem]) -> list[PathRule]:
     return [item.path for item in items if item.path is not None]
 
 
-def _event(item: Item, comparison: Comparison) -> Event:
+def _event(item: PlanItem, comparison: Comparison) -> Event:
     """Return the audit record of a removal, written before the call."""
     known = {grant.id: grant for grant in (*comparison.grants, *comparison.buried)}
     grant = known.get(item.grant or "")

@@ -12,7 +12,7 @@ from jit.broker.reconcile.rounds import TOLD
 from jit.domain.grants.lifetime import leftover_from
 from jit.domain.grants.timing import OVERDUE
 from jit.domain.model.grant import Grant, Status
-from jit.domain.reconcile.plan_item import Item, Kind
+from jit.domain.reconcile.plan_item import PlanClass, PlanItem
 from jit.domain.values import arm_ids
 
 ALERTS = 20
@@ -21,11 +21,11 @@ ALERTS = 20
 _NAMED = 5
 _HASHED = 10  # characters of base32: 50 bits
 
-_ONCE = {Kind.ORPHAN: "orphans.found", Kind.HELD_BY_OTHER: "leftovers.held"}
+_ONCE = {PlanClass.ORPHAN: "orphans.found", PlanClass.HELD_BY_OTHER: "leftovers.held"}
 """What stands for days: told when it is new, not every five minutes."""
 
 
-def say(items: Sequence[Item], comparison: Comparison, told: frozenset[str]) -> frozenset[str]:
+def say(items: Sequence[PlanItem], comparison: Comparison, told: frozenset[str]) -> frozenset[str]:
     """
     Tell what was found.
 
@@ -37,14 +37,14 @@ def say(items: Sequence[Item], comparison: Comparison, told: frozenset[str]) -> 
     Returns:
         Names of all standing things, for the next run.
     """
-    altered = [item for item in items if item.kind is Kind.ALTERED]
+    altered = [item for item in items if item.kind is PlanClass.ALTERED]
     overdue = [item for item in items if _overdue(item, comparison.now)]
     _alert("rule.altered", altered, comparison)
     _alert("rule.overdue", overdue, comparison)
     _alert_stuck(comparison, {item.grant for item in items})
     standing = [item for item in items if item.kind in _ONCE]
     _say_new(standing, comparison, told)
-    missed = [item.resource for item in items if item.kind is Kind.MISSING]
+    missed = [item.resource for item in items if item.kind is PlanClass.MISSING]
     if missed:
         _summary("paths.missed", missed, comparison)
     counts = Counter(item.kind.value for item in items)
@@ -52,7 +52,7 @@ def say(items: Sequence[Item], comparison: Comparison, told: frozenset[str]) -> 
     return frozenset(_name(item) for item in standing)
 
 
-def _alert(name: str, items: Sequence[Item], comparison: Comparison) -> None:
+def _alert(name: str, items: Sequence[PlanItem], comparison: Comparison) -> None:
     for item in items[:ALERTS]:
         telemetry.alert(name, resource_id=item.resource, rule=item.rule, grant_id=item.grant)
     if len(items) > ALERTS:
@@ -78,10 +78,10 @@ def _stuck(grant: Grant, now: datetime) -> bool:
     return since is not None and now >= since + OVERDUE
 
 
-def _say_new(standing: Iterable[Item], comparison: Comparison, told: frozenset[str]) -> None:
+def _say_new(standing: Iterable[PlanItem], comparison: Comparison, told: frozenset[str]) -> None:
     """Tell of a kind all over again only where one of it is new."""
     last = max(told) if len(told) >= TOLD else None  # of more than that, the first are remembered
-    kinds: dict[Kind, list[tuple[bool, str]]] = {}
+    kinds: dict[PlanClass, list[tuple[bool, str]]] = {}
     for item in standing:
         known = _name(item) in told or (last is not None and _name(item) > last)
         kinds.setdefault(item.kind, []).append((known, f"{item.resource}/{item.rule}"))
@@ -96,12 +96,12 @@ def _summary(name: str, titles: Sequence[str], comparison: Comparison, **more: i
     telemetry.warning(name, subscription=comparison.subscription, **fields)
 
 
-def _overdue(item: Item, now: datetime) -> bool:
+def _overdue(item: PlanItem, now: datetime) -> bool:
     """Whether a rule stands long after it should have been gone, on nobody else's account."""
-    ours = item.kind in {Kind.EXPIRED, Kind.COMPANION}
+    ours = item.kind in {PlanClass.EXPIRED, PlanClass.COMPANION}
     return ours and item.since is not None and now >= item.since + OVERDUE
 
 
-def _name(item: Item) -> str:
+def _name(item: PlanItem) -> str:
     """Return a short name of a standing thing, the same in each run."""
     return arm_ids.row_hash(f"{item.kind.value}|{item.resource}|{item.rule}")[:_HASHED]

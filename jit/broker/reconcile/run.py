@@ -14,7 +14,7 @@ from datetime import datetime
 
 from jit import messages, telemetry
 from jit.broker.azure_changes import Actions
-from jit.broker.locks import Turns
+from jit.broker.locks import Locks
 from jit.broker.reconcile.comparison import Comparison, compare
 from jit.broker.reconcile.leftovers import Leftovers
 from jit.broker.reconcile.report import say
@@ -24,8 +24,8 @@ from jit.domain.errors import BrokerError, PermissionLost, Refused, StateConflic
 from jit.domain.grants import lifetime
 from jit.domain.model.grant import CloseReason, Grant
 from jit.domain.model.machine import VirtualMachine
-from jit.domain.reconcile.observation import Observed, observe_lists
-from jit.domain.reconcile.plan_item import Action, Item, Kind
+from jit.domain.reconcile.observation import Observation, observe_lists
+from jit.domain.reconcile.plan_item import PlanAction, PlanClass, PlanItem
 from jit.domain.values import arm_ids
 from jit.interfaces import Queues
 from jit.observer.subscription import Observer
@@ -51,7 +51,7 @@ class Reconciler:
     store: Store
     observer: Observer
     actions: Actions
-    turns: Turns
+    turns: Locks
     queues: Callable[[], Queues]
     drainer: Drainer
     idempotency: Idempotency
@@ -104,7 +104,7 @@ class Reconciler:
 
     def dry_run(
         self, *, now: datetime, subscriptions: Iterable[str] | None = None
-    ) -> tuple[Item, ...]:
+    ) -> tuple[PlanItem, ...]:
         """
         Return what a run would do, without doing it; a subscription that cannot be read says so.
 
@@ -118,7 +118,7 @@ class Reconciler:
         names = self.subscriptions() if subscriptions is None else subscriptions
         return tuple(item for name in names for item in self._planned(name, now))
 
-    def _planned(self, subscription: str, now: datetime) -> Sequence[Item]:
+    def _planned(self, subscription: str, now: datetime) -> Sequence[PlanItem]:
         try:
             found, _ = self._observe(subscription, now)
         except (Unavailable, Refused) as error:
@@ -181,15 +181,15 @@ class Reconciler:
 
     def _observe(
         self, subscription: str, now: datetime
-    ) -> tuple[Observed, tuple[VirtualMachine, ...]]:
+    ) -> tuple[Observation, tuple[VirtualMachine, ...]]:
         snapshot = self.observer.survey(subscription)
         machines = self.observer.inventory(snapshot, now=now)
         return observe_lists(snapshot, machines), machines
 
-    def _comparison(self, subscription: str, found: Observed, now: datetime) -> Comparison:
+    def _comparison(self, subscription: str, found: Observation, now: datetime) -> Comparison:
         return compare(self.store, subscription, found, now=now, remove_orphans=self.remove_orphans)
 
-    def _act(self, items: Sequence[Item], comparison: Comparison) -> None:
+    def _act(self, items: Sequence[PlanItem], comparison: Comparison) -> None:
         leftovers = Leftovers(self.store, self.observer, self.actions, self.turns)
         leftovers.return_turns(comparison)
         woken = self._tell(items, comparison)
@@ -200,9 +200,9 @@ class Reconciler:
             text = messages.reconcile(comparison.subscription)
             self.queues().send(messages.RECONCILE, text, delay=done.again)
 
-    def _tell(self, items: Iterable[Item], comparison: Comparison) -> list[str]:
+    def _tell(self, items: Iterable[PlanItem], comparison: Comparison) -> list[str]:
         """Make unfinished grants due that their worker should look at; return their policies."""
-        wanted = {item.grant: item for item in items if item.action is not Action.REPORT}
+        wanted = {item.grant: item for item in items if item.action is not PlanAction.REPORT}
         woken: list[str] = []
         for held in comparison.rows:
             told = tuple(
@@ -220,7 +220,7 @@ class Reconciler:
 
     # ---- housekeeping --------------------------------------------------------------------------
 
-    def _forget(self, items: Iterable[Item], comparison: Comparison) -> None:
+    def _forget(self, items: Iterable[PlanItem], comparison: Comparison) -> None:
         """Drop tombstones whose time is over, but not while a rule of theirs still stands."""
         needed = {item.grant for item in items}
         stale = [
@@ -245,22 +245,22 @@ class Reconciler:
             self.drainer.drain(name, now=now)
 
 
-def _told(grant: Grant, item: Item | None, now: datetime) -> Grant:
+def _told(grant: Grant, item: PlanItem | None, now: datetime) -> Grant:
     """Return *grant* as its item wants it: on its way out, or due."""
     if item is None or not grant.live:
         return grant
-    if item.action is Action.CLOSE and grant.wants_path:
-        widened = item.kind is Kind.ALTERED
+    if item.action is PlanAction.CLOSE and grant.wants_path:
+        widened = item.kind is PlanClass.ALTERED
         note = f"somebody widened rule {item.rule}" if widened else item.reason
         return lifetime.begin_closing(grant, CloseReason.FAILED, now, note)
     return replace(grant, next_check_at=min(grant.next_check_at, now))
 
 
-def _unreadable(subscription: str, error: BrokerError) -> Item:
+def _unreadable(subscription: str, error: BrokerError) -> PlanItem:
     what = "the broker may not read it" if isinstance(error, PermissionLost) else "no answer"
-    return Item(
-        action=Action.REPORT,
-        kind=Kind.MISSING,
+    return PlanItem(
+        action=PlanAction.REPORT,
+        kind=PlanClass.MISSING,
         resource=f"/subscriptions/{subscription}",
         reason=f"its rules could not be read ({what}): nothing is known about them",
     )

@@ -36,7 +36,7 @@ from jit.domain.values import arm_ids, request_ids
 from jit.storage import records
 from jit.storage.idempotency_keys import Idempotency, Slot
 from jit.storage.store import Store
-from jit.storage.stored import Whole, by_machine
+from jit.storage.stored import StoredRequest, by_machine
 
 if TYPE_CHECKING:  # a first request is answered without loading how to look at Azure
     from jit.observer.subscription import Observer
@@ -93,7 +93,7 @@ class Acceptor:
         violations = bounded([finding.violation for finding in findings], self._limits)
         return Decision(allowed=not violations, rule=RULE, errors=violations)
 
-    def accept(self, submission: Submission, *, now: datetime) -> Whole:
+    def accept(self, submission: Submission, *, now: datetime) -> StoredRequest:
         """
         Store the request, or return the one that it repeats.
 
@@ -110,7 +110,9 @@ class Acceptor:
                 return done
         raise Unavailable("the idempotency key kept changing")
 
-    def _tried(self, submission: Submission, wish: AccessRequest, now: datetime) -> Whole | None:
+    def _tried(
+        self, submission: Submission, wish: AccessRequest, now: datetime
+    ) -> StoredRequest | None:
         """
         Decide and store; None where somebody else took the key over meanwhile.
 
@@ -125,7 +127,7 @@ class Acceptor:
 
     def _decided_for(
         self, slot: Slot | None, submission: Submission, wish: AccessRequest, now: datetime
-    ) -> Whole | None:
+    ) -> StoredRequest | None:
         """Decide for the holder of *slot*: store or deny."""
         if slot is None:
             return None
@@ -188,7 +190,7 @@ class Acceptor:
             return (), False
         return observer.recent_machines(subscription, now=now)
 
-    def _known_or_refused(self, submission: Submission, now: datetime) -> Whole:
+    def _known_or_refused(self, submission: Submission, now: datetime) -> StoredRequest:
         """A late repetition is answered as before, though its start now lies in the past."""
         found = self._idempotency.find(submission.caller.id, submission.key, submission.body)
         known = self._store.load(found) if found else None
@@ -251,7 +253,7 @@ class Acceptor:
         machines: Mapping[str, VirtualMachine],
         caller: Person,
         now: datetime,
-    ) -> Whole:
+    ) -> StoredRequest:
         starts_at = max(wish.starts_at or now, now)
         grants = [
             self._grant(request_id, (index, wanted, port), wish, machines, starts_at, now)
@@ -276,7 +278,7 @@ class Acceptor:
             if known is not None:
                 return known  # the same call, a moment earlier
         telemetry.event("request.accepted", request_id=request_id, grants=len(grants))
-        return Whole(request, tuple(grants))
+        return StoredRequest(request, tuple(grants))
 
     def _grant(
         self,

@@ -26,7 +26,7 @@ from jit.domain.model.people import Person, Role
 from jit.domain.model.request import Request
 from jit.domain.values import arm_ids
 from jit.storage.store import Store
-from jit.storage.stored import Held, Whole
+from jit.storage.stored import GrantRow, StoredRequest
 
 _ATTEMPTS = 3
 
@@ -35,7 +35,7 @@ _ATTEMPTS = 3
 class Decided:
     """The request after the decision; *changed* is False where it was already so."""
 
-    whole: Whole
+    whole: StoredRequest
     changed: bool
 
 
@@ -126,7 +126,7 @@ class Decisions:
             raise AccessDenied("the virtual machine is no longer known")
         return vm
 
-    def _own(self, request_id: str, caller: Person) -> Whole:
+    def _own(self, request_id: str, caller: Person) -> StoredRequest:
         whole = self._store.load(request_id)
         if whole is None or not may_see(whole.request, caller):
             raise NotFound(f"there is no request {request_id}")
@@ -151,7 +151,7 @@ class Decisions:
 
     def _once(
         self,
-        whole: Whole,
+        whole: StoredRequest,
         caller: Person,
         change: Callable[[Grant], Grant],
         now: datetime,
@@ -167,11 +167,11 @@ class Decisions:
             telemetry.event(event.what, grant_id=event.grant_id, request_id=event.request_id)
         after = {grant.id: grant for _, grants in rows for grant in grants}
         grants = tuple(after[grant.id] for grant in whole.grants)
-        return Decided(Whole(whole.request, grants), changed=True)
+        return Decided(StoredRequest(whole.request, grants), changed=True)
 
     @staticmethod
     def _events(
-        changes: Sequence[tuple[Held, Sequence[Grant]]],
+        changes: Sequence[tuple[GrantRow, Sequence[Grant]]],
         caller: Person,
         now: datetime,
         reason: str | None,

@@ -19,7 +19,7 @@ from jit.domain.values import arm_ids, request_ids
 from jit.domain.values.times import parse_instant
 from jit.observer.subscription import Observer
 from jit.storage.store import Store
-from jit.storage.stored import Whole
+from jit.storage.stored import StoredRequest
 
 DEFAULT_SPAN = timedelta(days=30)
 _PAGE = 100
@@ -63,7 +63,7 @@ class Views:
         self._store = store
         self._observer = observer
 
-    def one(self, request_id: str, caller: Person) -> Whole:
+    def one(self, request_id: str, caller: Person) -> StoredRequest:
         """
         Return a request that *caller* may see.
 
@@ -79,7 +79,7 @@ class Views:
 
     def page(
         self, query: Mapping[str, str], caller: Person, *, now: datetime
-    ) -> tuple[list[Whole], str | None]:
+    ) -> tuple[list[StoredRequest], str | None]:
         """
         Return a page of requests, live first, then finished ones, and how to go on.
 
@@ -90,7 +90,9 @@ class Views:
         history meanwhile may be seen twice across pages, never missed.
         """
         filters, begin = read_filters(query, now=now), _read_token(query.get("continuationToken"))
-        found: dict[str, Whole] = {}  # a move to history that stopped half-way stands in both
+        found: dict[
+            str, StoredRequest
+        ] = {}  # a move to history that stopped half-way stands in both
         for looked, (place, whole) in enumerate(self._every(filters, begin), 1):
             if _fits(whole, filters, caller):
                 found.setdefault(whole.request.id, whole)
@@ -98,7 +100,7 @@ class Views:
                 return list(found.values()), _token(place)
         return list(found.values()), None
 
-    def _every(self, filters: Filters, begin: _Place) -> Iterator[tuple[_Place, Whole]]:
+    def _every(self, filters: Filters, begin: _Place) -> Iterator[tuple[_Place, StoredRequest]]:
         """Yield requests behind *begin* with their places, a section after the other."""
         for section in self._sections(filters):
             if section < begin.section:
@@ -119,7 +121,9 @@ class Views:
         known = () if observer.named else self._store.known()
         return sorted({*observer.watched(), *known})
 
-    def _section(self, section: tuple[int, str], filters: Filters, after: str) -> Iterator[Whole]:
+    def _section(
+        self, section: tuple[int, str], filters: Filters, after: str
+    ) -> Iterator[StoredRequest]:
         part, subscription = section
         if part:
             month = _months(filters.start, filters.end)[part - 1]
@@ -224,7 +228,7 @@ def _status(text: str | None, faults: list[Violation]) -> Status | None:
         return None
 
 
-def _fits(whole: Whole, filters: Filters, caller: Person) -> bool:
+def _fits(whole: StoredRequest, filters: Filters, caller: Person) -> bool:
     asked = whole.request
     ticket = asked.ticket.id if asked.ticket else None
     return (
@@ -237,7 +241,7 @@ def _fits(whole: Whole, filters: Filters, caller: Person) -> bool:
     )
 
 
-def _begins(whole: Whole, filters: Filters) -> datetime:
+def _begins(whole: StoredRequest, filters: Filters) -> datetime:
     """Return from when a request is listed: of what lives, the caller alone sets a bound."""
     live = whole.row is not None
     return filters.since or whole.request.created_at if live else filters.start

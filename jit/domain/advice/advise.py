@@ -9,7 +9,7 @@ from jit.domain.advice import bastions, setup
 from jit.domain.advice.nsg import bastion_warnings, jit_warnings
 from jit.domain.azure import arm_json, firewall, nsg_rules
 from jit.domain.azure.arm_json import Resource
-from jit.domain.azure.nsg_index import Aimed
+from jit.domain.azure.nsg_index import RulesByAddress
 from jit.domain.inventory.topology import Snapshot
 from jit.domain.model.machine import Interface, MachineWarning, Support, VirtualMachine
 from jit.domain.values import arm_ids
@@ -30,7 +30,7 @@ class _Scene:
         plan: The warnings about Defender's plan.
     """
 
-    rules: Mapping[str, Aimed]
+    rules: Mapping[str, RulesByAddress]
     bastions: Mapping[str, tuple[str, ...]]
     firewalls: Mapping[str, Resource]
     public_ips: Mapping[str, str]
@@ -55,7 +55,7 @@ def advised(machines: Iterable[VirtualMachine], snapshot: Snapshot) -> tuple[Vir
 def _scene(snapshot: Snapshot) -> _Scene:
     return _Scene(
         rules={
-            arm_ids.key(arm_json.text(nsg, "id")): Aimed(nsg_rules.parse_rules(nsg))
+            arm_ids.key(arm_json.text(nsg, "id")): RulesByAddress(nsg_rules.parse_rules(nsg))
             for nsg in snapshot.nsgs
         },
         bastions=bastions.reaching(snapshot.networks, snapshot.bastions),

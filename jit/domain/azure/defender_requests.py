@@ -23,7 +23,7 @@ _JUSTIFICATION_LIMIT = 512  # assumed: Azure documents no limit
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Entry:
+class DefenderRequest:
     """
     One port of one VM in one of a policy's requests.
 
@@ -63,7 +63,7 @@ def marked(justification: str) -> str | None:
     return found.group(1) if found else None
 
 
-def read(policy: Mapping[str, object]) -> tuple[Entry, ...]:
+def read(policy: Mapping[str, object]) -> tuple[DefenderRequest, ...]:
     """Return every readable entry of *policy* (as ARM returns it), oldest first."""
     properties = policy.get("properties")
     requests = properties.get("requests") if isinstance(properties, Mapping) else None
@@ -71,13 +71,15 @@ def read(policy: Mapping[str, object]) -> tuple[Entry, ...]:
     return tuple(sorted(found, key=lambda entry: entry.started_at))
 
 
-def of_port(entries: Iterable[Entry], vm_id: str, port: int) -> tuple[Entry, ...]:
+def of_port(
+    entries: Iterable[DefenderRequest], vm_id: str, port: int
+) -> tuple[DefenderRequest, ...]:
     """Return the entries of one VM port, in the order given."""
     key = arm_ids.key(vm_id)
     return tuple(item for item in entries if item.port == port and arm_ids.key(item.vm_id) == key)
 
 
-def occupations(found: Iterable[Entry], *, now: datetime) -> tuple[Occupation, ...]:
+def occupations(found: Iterable[DefenderRequest], *, now: datetime) -> tuple[Occupation, ...]:
     """
     Return the foreign requests in force among the entries of one VM.
 
@@ -96,7 +98,7 @@ def _objects(value: object) -> Iterator[Mapping[str, object]]:
         yield from (item for item in value if isinstance(item, Mapping))
 
 
-def _entries(request: Mapping[str, object]) -> Iterator[Entry]:
+def _entries(request: Mapping[str, object]) -> Iterator[DefenderRequest]:
     started = _instant(request.get("startTimeUtc")) or datetime.min.replace(tzinfo=UTC)
     initiate_id = marked(str(request.get("justification") or ""))
     for vm in _objects(request.get("virtualMachines")):
@@ -108,11 +110,11 @@ def _entries(request: Mapping[str, object]) -> Iterator[Entry]:
 
 def _entry(
     vm_id: str, port: Mapping[str, object], started: datetime, initiate_id: str | None
-) -> Entry | None:
+) -> DefenderRequest | None:
     number, mapped = port.get("number"), port.get("mappedPort")
     if not isinstance(number, int):
         return None
-    return Entry(
+    return DefenderRequest(
         vm_id=vm_id,
         port=number,
         initiate_id=initiate_id,

@@ -13,7 +13,7 @@ from jit.domain.azure.nsg_rules import Direction, SecurityRule
 from jit.domain.values.prefixes import network
 
 
-class Aimed:
+class RulesByAddress:
     """The inbound rules of one NSG, in their order."""
 
     def __init__(self, rules: Sequence[SecurityRule]) -> None:

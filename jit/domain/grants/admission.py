@@ -9,10 +9,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 
-from jit.domain.azure.defender_requests import Entry
+from jit.domain.azure.defender_requests import DefenderRequest
 from jit.domain.decision.jit_policy import decide
 from jit.domain.grants import lifetime, shared_port
-from jit.domain.grants.policy_view import Context
+from jit.domain.grants.policy_view import StepContext
 from jit.domain.grants.timing import TURN
 from jit.domain.model.grant import CloseReason, Grant, Status
 from jit.domain.model.machine import Occupation
@@ -21,8 +21,11 @@ from jit.domain.paths.machine_view import MachineView
 from jit.domain.values import arm_ids
 
 
-def claimed(
-    grants: Sequence[Grant], view: MachineView, seen: Sequence[Entry], context: Context
+def admit_due(
+    grants: Sequence[Grant],
+    view: MachineView,
+    seen: Sequence[DefenderRequest],
+    context: StepContext,
 ) -> list[Grant]:
     """Decide again about each due grant and fix its end, in the order of arrival."""
     done = list(grants)
@@ -36,8 +39,8 @@ def _claim(
     grant: Grant,
     group: Sequence[Grant],
     view: MachineView,
-    seen: Sequence[Entry],
-    context: Context,
+    seen: Sequence[DefenderRequest],
+    context: StepContext,
 ) -> Grant:
     now = context.now
     why_not = _denial(grant, view, seen, context)
@@ -62,7 +65,9 @@ def _claim(
     )
 
 
-def _denial(grant: Grant, view: MachineView, seen: Sequence[Entry], context: Context) -> str:
+def _denial(
+    grant: Grant, view: MachineView, seen: Sequence[DefenderRequest], context: StepContext
+) -> str:
     """Return why today's policy, inventory and neighbours forbid *grant*; empty if they allow."""
     if not context.world.found:
         return "its JIT policy no longer exists"

@@ -13,9 +13,9 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime
 
 from jit.domain.azure import companion_rule
-from jit.domain.azure.defender_requests import Entry
+from jit.domain.azure.defender_requests import DefenderRequest
 from jit.domain.grants import lifetime, rule_evidence, shared_port, widened
-from jit.domain.grants.policy_view import Rests, rests_elsewhere
+from jit.domain.grants.policy_view import RuleUsers, rests_elsewhere
 from jit.domain.grants.timing import GRACE, SHRINKS_WITHIN
 from jit.domain.model.grant import CloseReason, Grant, Status
 from jit.domain.paths import effective
@@ -43,7 +43,7 @@ class Others:
     """
 
     held: Sequence[str] = ()
-    rests: Rests = field(default_factory=dict)
+    rests: RuleUsers = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -59,7 +59,7 @@ def work(
     grant: Grant,
     group: Sequence[Grant],
     view: MachineView,
-    seen: Sequence[Entry],
+    seen: Sequence[DefenderRequest],
     *,
     others: Others,
     now: datetime,
@@ -75,8 +75,8 @@ def work(
         others: What strangers and other VM ports have a right to.
         now: Aware, UTC.
     """
-    look = effective.look(grant, view)
-    unclear = look.sight is effective.Sight.UNCLEAR
+    look = effective.observe_path(grant, view)
+    unclear = look.sight is effective.PathState.UNCLEAR
     own = _companions(grant, view)
     present = _telling(grant, view, unclear=unclear)
     ours = [rule for rule in present if not rests_elsewhere(rule.id, grant, others.rests)]
@@ -168,7 +168,7 @@ def _left(
     grant: Grant,
     group: Sequence[Grant],
     present: Sequence[PathRule],
-    seen: Sequence[Entry],
+    seen: Sequence[DefenderRequest],
     held: Sequence[str],
 ) -> list[PathRule]:
     """Return the rules that still let this grant's sources in, on nobody else's account."""
@@ -183,7 +183,7 @@ def _left(
     ]
 
 
-def _listed(rule: PathRule, grant: Grant, seen: Sequence[Entry]) -> bool:
+def _listed(rule: PathRule, grant: Grant, seen: Sequence[DefenderRequest]) -> bool:
     """Whether it opens what Defender lists for an initiate of the grant, asked for or not."""
     texts = {
         text for entry in seen if entry.initiate_id in grant.initiates for text in entry.sources
@@ -288,7 +288,7 @@ def _overlap(rule: PathRule, text: str) -> bool:
     return not networks or bool(letting_in((rule,), networks))
 
 
-def _absence_counts(grant: Grant, seen: Sequence[Entry], now: datetime) -> bool:
+def _absence_counts(grant: Grant, seen: Sequence[DefenderRequest], now: datetime) -> bool:
     """Whether presence was possible: all was written, or can be no longer, or is revoked."""
     if not rule_evidence.may_appear(grant, now):
         return True

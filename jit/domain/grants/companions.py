@@ -17,7 +17,7 @@ from jit.domain.azure.firewall import NatRule
 from jit.domain.grants import lifetime
 from jit.domain.model.grant import Grant
 from jit.domain.model.machine import Interface
-from jit.domain.paths.effective import Look
+from jit.domain.paths.effective import PathView
 from jit.domain.paths.machine_view import MachineView, NsgView
 from jit.domain.paths.rules import protocol_of
 
@@ -35,7 +35,7 @@ class Companion:
 
 
 def plan_companion(
-    grant: Grant, look: Look, view: MachineView, *, taken: Iterable[Companion], now: datetime
+    grant: Grant, look: PathView, view: MachineView, *, taken: Iterable[Companion], now: datetime
 ) -> tuple[Grant, tuple[Companion, ...]]:
     """
     Return the grant with the companion rules it needs written down, and those rules.

@@ -6,20 +6,20 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
-from jit.domain.azure.defender_requests import Entry
+from jit.domain.azure.defender_requests import DefenderRequest
 from jit.domain.grants import rule_evidence, shared_port, timing
-from jit.domain.grants.policy_view import Context
+from jit.domain.grants.policy_view import StepContext
 from jit.domain.grants.timing import APPEARS_WITHIN, TURN
 from jit.domain.model.grant import Grant, Status
 from jit.domain.model.machine import Via
-from jit.domain.paths.effective import Look, Sight
+from jit.domain.paths.effective import PathState, PathView
 from jit.domain.paths.machine_view import MachineView
 from jit.domain.values.prefixes import Prefix
 
 REOPENS = 3
 """How often a path that somebody wiped is asked for again."""
 
-_WIPED = frozenset({Sight.ABSENT, Sight.PARTIAL})
+_WIPED = frozenset({PathState.ABSENT, PathState.PARTIAL})
 """What a path must not look like once all of it was seen: somebody took it, or half of it."""
 
 _SOONEST = timedelta(seconds=3)
@@ -29,7 +29,7 @@ _KEPT_INITIATES = 12
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Ask:
+class PortToOpen:
     """One VM port of an initiate: exactly these sources, until then."""
 
     vm_id: str
@@ -39,15 +39,15 @@ class Ask:
     firewall_id: str | None = None
 
 
-def asked(
+def plan_initiate(
     grants: list[Grant],
-    looks: Mapping[str, Look],
+    looks: Mapping[str, PathView],
     view: MachineView,
-    seen: Sequence[Entry],
-    context: Context,
-) -> tuple[list[Grant], tuple[Ask, ...]]:
+    seen: Sequence[DefenderRequest],
+    context: StepContext,
+) -> tuple[list[Grant], tuple[PortToOpen, ...]]:
     """Ask Defender for what the VM port should have, if it does not have it already."""
-    target = shared_port.wanted(grants, now=context.now)
+    target = shared_port.wanted_request(grants, now=context.now)
     if target is None or not _needs_asking(target, grants, looks, seen, context):
         return [_joined(grant, grants, seen, context) for grant in grants], ()
     first = next(grant for grant in grants if grant.wants_path)
@@ -57,7 +57,7 @@ def asked(
     wait = context.waits_until or _swapping(grants, context) or ending
     if wait is not None:
         return [_postponed(grant, wait) for grant in grants], ()
-    ask = Ask(
+    ask = PortToOpen(
         vm_id=first.vm_id,
         port=first.port,
         sources=tuple(sorted(target.sources, key=str)),
@@ -69,7 +69,7 @@ def asked(
     return [replace(grant, before=before) if grant.wants_path else grant for grant in done], (ask,)
 
 
-def _swapping(grants: Sequence[Grant], context: Context) -> datetime | None:
+def _swapping(grants: Sequence[Grant], context: StepContext) -> datetime | None:
     """
     Return until when an open path is being exchanged for the one asked for last.
 
@@ -83,7 +83,9 @@ def _swapping(grants: Sequence[Grant], context: Context) -> datetime | None:
     return last + _SWAPS if stood else None
 
 
-def _ending(target: shared_port.Wanted, current: Entry | None, context: Context) -> datetime | None:
+def _ending(
+    target: shared_port.WantedRequest, current: DefenderRequest | None, context: StepContext
+) -> datetime | None:
     """
     Return when that ends which is wanted for seconds only, and ends then without being asked for.
 
@@ -100,7 +102,7 @@ def _postponed(grant: Grant, until: datetime) -> Grant:
     return replace(grant, next_check_at=min(grant.next_check_at, until))
 
 
-def _carried(grant: Grant, look: Look | None, ask: Ask, context: Context) -> Grant:
+def _carried(grant: Grant, look: PathView | None, ask: PortToOpen, context: StepContext) -> Grant:
     if not grant.wants_path:
         return grant
     wiped = grant.seen and look is not None and look.sight in _WIPED
@@ -120,7 +122,7 @@ def _carried(grant: Grant, look: Look | None, ask: Ask, context: Context) -> Gra
 
 
 def _joined(
-    grant: Grant, grants: Sequence[Grant], seen: Sequence[Entry], context: Context
+    grant: Grant, grants: Sequence[Grant], seen: Sequence[DefenderRequest], context: StepContext
 ) -> Grant:
     """A grant whose path another grant's initiate already opened carries that initiate too."""
     current = context.current(seen)
@@ -144,11 +146,11 @@ def _joined(
 
 
 def _needs_asking(
-    target: shared_port.Wanted,
+    target: shared_port.WantedRequest,
     grants: Sequence[Grant],
-    looks: Mapping[str, Look],
-    seen: Sequence[Entry],
-    context: Context,
+    looks: Mapping[str, PathView],
+    seen: Sequence[DefenderRequest],
+    context: StepContext,
 ) -> bool:
     live = [grant for grant in grants if grant.wants_path]
     current = context.current(seen)
@@ -165,7 +167,10 @@ def _needs_asking(
 
 
 def _was_asked(
-    current: Entry, target: shared_port.Wanted, live: Sequence[Grant], context: Context
+    current: DefenderRequest,
+    target: shared_port.WantedRequest,
+    live: Sequence[Grant],
+    context: StepContext,
 ) -> bool:
     """
     Whether *current* stands for just what is wanted: by what we stored before the call.
@@ -179,7 +184,7 @@ def _was_asked(
     return shared_port.covers(current, target, now=context.now)
 
 
-def _asks_for(grant: Grant, target: shared_port.Wanted, context: Context) -> bool:
+def _asks_for(grant: Grant, target: shared_port.WantedRequest, context: StepContext) -> bool:
     until = grant.asked_until
     return (
         until is not None
@@ -188,18 +193,21 @@ def _asks_for(grant: Grant, target: shared_port.Wanted, context: Context) -> boo
     )
 
 
-def _wiped(grant: Grant, look: Look) -> bool:
+def _wiped(grant: Grant, look: PathView) -> bool:
     """Whether a path that was seen is gone although Defender still counts it as open."""
     return grant.seen and look.sight in _WIPED and grant.reopens < REOPENS
 
 
-def given_up(grant: Grant, look: Look) -> bool:
+def given_up(grant: Grant, look: PathView) -> bool:
     """Tell whether a path was wiped once more than it is asked for again."""
     return grant.seen and look.sight in _WIPED and grant.reopens >= REOPENS
 
 
 def _waiting(
-    target: shared_port.Wanted, live: Sequence[Grant], seen: Sequence[Entry], context: Context
+    target: shared_port.WantedRequest,
+    live: Sequence[Grant],
+    seen: Sequence[DefenderRequest],
+    context: StepContext,
 ) -> bool:
     """Whether Azure answered 202 to an initiate for just that, which has not shown up yet."""
     newest = {grant.initiates[-1] if grant.initiates else "" for grant in live}

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 
-from jit.domain.azure.defender_requests import Entry
+from jit.domain.azure.defender_requests import DefenderRequest
 from jit.domain.limits import Limits
 from jit.domain.model.grant import Grant
 from jit.domain.model.machine import Via
@@ -18,7 +18,7 @@ VmPort = tuple[str, int]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class World:
+class PolicyView:
     """
     What was just read from Azure about one JIT policy.
 
@@ -35,7 +35,7 @@ class World:
     """
 
     found: bool
-    entries: tuple[Entry, ...]
+    entries: tuple[DefenderRequest, ...]
     machines: Mapping[str, MachineView]
     unreadable: Mapping[str, str] = field(default_factory=dict)
     whole: frozenset[str] = frozenset()
@@ -44,7 +44,7 @@ class World:
     asks_from: datetime | None = None
 
 
-Rests = Mapping[str, frozenset[VmPort]]
+RuleUsers = Mapping[str, frozenset[VmPort]]
 """Keys of the rules that open paths rest on, each with its VM ports."""
 
 
@@ -59,7 +59,7 @@ def rests_of(grants: Iterable[Grant]) -> dict[str, frozenset[VmPort]]:
     return found
 
 
-def rests_elsewhere(rule_id: str, grant: Grant, rests: Rests) -> bool:
+def rests_elsewhere(rule_id: str, grant: Grant, rests: RuleUsers) -> bool:
     """
     Tell whether a rule is another VM port's, and was not recorded for that of *grant*.
 
@@ -71,7 +71,7 @@ def rests_elsewhere(rule_id: str, grant: Grant, rests: Rests) -> bool:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Context:
+class StepContext:
     """
     One step's present.
 
@@ -82,26 +82,26 @@ class Context:
         rests: What the grants of the policy rest on.
     """
 
-    world: World
+    world: PolicyView
     now: datetime
     initiate_id: str
     limits: Limits
-    rests: Rests = field(default_factory=dict)
+    rests: RuleUsers = field(default_factory=dict)
 
-    def foreign(self, entry: Entry) -> bool:
+    def foreign(self, entry: DefenderRequest) -> bool:
         """Tell whether *entry* is of no initiate that we stored."""
         return entry.initiate_id is None or entry.initiate_id not in self.world.known
 
-    def current(self, seen: Sequence[Entry]) -> Entry | None:
+    def current(self, seen: Sequence[DefenderRequest]) -> DefenderRequest | None:
         """Return the request that a VM port's path stands on, ours or a stranger's."""
         return next((entry for entry in reversed(seen) if entry.in_force(self.now)), None)
 
-    def held_until(self, seen: Sequence[Entry]) -> datetime | None:
+    def held_until(self, seen: Sequence[DefenderRequest]) -> datetime | None:
         """Return when the stranger's request ends that a VM port's path stands on, if it does."""
         current = self.current(seen)
         return current.ends_at if current is not None and self.foreign(current) else None
 
-    def strangers(self, seen: Sequence[Entry]) -> list[Entry]:
+    def strangers(self, seen: Sequence[DefenderRequest]) -> list[DefenderRequest]:
         """Return others' requests in force."""
         return [entry for entry in seen if entry.in_force(self.now) and self.foreign(entry)]
 

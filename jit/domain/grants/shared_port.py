@@ -13,7 +13,7 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from itertools import groupby
 
-from jit.domain.azure.defender_requests import Entry
+from jit.domain.azure.defender_requests import DefenderRequest
 from jit.domain.grants.timing import SHORTEST
 from jit.domain.model.grant import Grant
 from jit.domain.model.machine import Via
@@ -30,7 +30,7 @@ _Order = tuple[datetime, datetime, str]
 
 
 @dataclass(frozen=True, slots=True)
-class Wanted:
+class WantedRequest:
     """The one request that a VM port should have: these sources, until then."""
 
     sources: frozenset[Prefix]
@@ -42,7 +42,7 @@ def lead(via: Via) -> timedelta:
     return _LEAD[via]
 
 
-def wanted(grants: Iterable[Grant], *, now: datetime) -> Wanted | None:
+def wanted_request(grants: Iterable[Grant], *, now: datetime) -> WantedRequest | None:
     """
     Return what the live grants of one VM port need now; None if none needs a path.
 
@@ -57,7 +57,7 @@ def wanted(grants: Iterable[Grant], *, now: datetime) -> Wanted | None:
     stayers = [grant for grant in live if _end(grant) > end]
     if stayers and end not in _borne(live):
         end = min(end + lead(live[0].via), max(_end(stayer) for stayer in stayers))
-    return Wanted(union(live), end)
+    return WantedRequest(union(live), end)
 
 
 def union(grants: Iterable[Grant]) -> frozenset[Prefix]:
@@ -140,13 +140,13 @@ def changed(moment: datetime, grant: Grant) -> datetime:
     return moment + lead(grant.via)
 
 
-def covers(entry: Entry, target: Wanted, *, now: datetime) -> bool:
+def covers(entry: DefenderRequest, target: WantedRequest, *, now: datetime) -> bool:
     """Tell whether *entry* already is what the VM port should have."""
     same = entry.in_force(now) and same_sources(entry.sources, target.sources)
     return same and lasts(entry.ends_at, target, now=now)
 
 
-def lasts(until: datetime, target: Wanted, *, now: datetime) -> bool:
+def lasts(until: datetime, target: WantedRequest, *, now: datetime) -> bool:
     """Tell whether access *until* then is as long as *target* wants it."""
     if abs(until - target.until) <= _TOLERANCE:
         return True
@@ -154,7 +154,7 @@ def lasts(until: datetime, target: Wanted, *, now: datetime) -> bool:
     return target.until <= until <= now + SHORTEST + _TOLERANCE
 
 
-def ends_by(until: datetime, target: Wanted) -> bool:
+def ends_by(until: datetime, target: WantedRequest) -> bool:
     """Tell whether access *until* then ends with what *target* wants, or before."""
     return until <= target.until + _TOLERANCE
 

@@ -13,7 +13,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
 from jit.domain.azure import defender_requests
-from jit.domain.azure.defender_requests import Entry
+from jit.domain.azure.defender_requests import DefenderRequest
 from jit.domain.grants import (
     admission,
     closing,
@@ -25,16 +25,16 @@ from jit.domain.grants import (
     widened,
 )
 from jit.domain.grants.companions import Companion, plan_companion
-from jit.domain.grants.initiate import Ask
+from jit.domain.grants.initiate import PortToOpen
 from jit.domain.grants.lifetime import begin_closing, by_time, pace
-from jit.domain.grants.policy_view import Context, World, rests_elsewhere, rests_of
+from jit.domain.grants.policy_view import PolicyView, StepContext, rests_elsewhere, rests_of
 from jit.domain.grants.timing import OPENS_WITHIN
 from jit.domain.grants.widened import Excess
 from jit.domain.limits import Limits
 from jit.domain.model.grant import CloseReason, Grant, Status
 from jit.domain.model.machine import Via
 from jit.domain.paths import effective
-from jit.domain.paths.effective import Look, Sight
+from jit.domain.paths.effective import PathState, PathView
 from jit.domain.paths.machine_view import MachineView
 from jit.domain.paths.rules import PathRule, addresses, readable, rules_of_port
 from jit.domain.values import arm_ids
@@ -62,7 +62,7 @@ class Step:
     """
 
     grants: tuple[Grant, ...]
-    asks: tuple[Ask, ...] = ()
+    asks: tuple[PortToOpen, ...] = ()
     companions: tuple[Companion, ...] = ()
     removals: tuple[PathRule, ...] = ()
     companion_removals: tuple[str, ...] = ()
@@ -71,7 +71,7 @@ class Step:
 
 
 def run_step(
-    grants: Iterable[Grant], world: World, *, now: datetime, initiate_id: str, limits: Limits
+    grants: Iterable[Grant], world: PolicyView, *, now: datetime, initiate_id: str, limits: Limits
 ) -> Step:
     """
     Advance every live grant of a policy as far as the present allows.
@@ -84,7 +84,7 @@ def run_step(
         limits: The broker's own limits, for deciding again.
     """
     every = tuple(grants)
-    context = Context(
+    context = StepContext(
         world=world, now=now, initiate_id=initiate_id, limits=limits, rests=rests_of(every)
     )
     parts: list[Step] = []
@@ -104,7 +104,7 @@ def run_step(
     )
 
 
-def _judged(group: Sequence[Grant], context: Context, taken: Sequence[Companion]) -> Step:
+def _judged(group: Sequence[Grant], context: StepContext, taken: Sequence[Companion]) -> Step:
     """
     Advance the grants of one VM port.
 
@@ -133,7 +133,7 @@ def _groups(grants: Iterable[Grant]) -> list[list[Grant]]:
     return list(groups.values())
 
 
-def _port(group: Sequence[Grant], context: Context, taken: Sequence[Companion]) -> Step:
+def _port(group: Sequence[Grant], context: StepContext, taken: Sequence[Companion]) -> Step:
     """Advance the grants of one VM port; the priorities of *taken* are not free any more."""
     now, world = context.now, context.world
     grants = [by_time(grant, now=now) for grant in group]
@@ -141,7 +141,7 @@ def _port(group: Sequence[Grant], context: Context, taken: Sequence[Companion]) 
     if view is None:
         return Step(grants=tuple(_blind(grant, context) for grant in grants))
     seen = defender_requests.of_port(world.entries, group[0].vm_id, group[0].port)
-    grants = [superseded.by_entries(grant, seen, context) for grant in grants]
+    grants = [superseded.close_if_replaced(grant, seen, context) for grant in grants]
     grants, excesses = _narrowed(grants, view, seen, context)
     grants = _claimed(grants, view, seen, context)
     held = context.held_until(seen)
@@ -149,7 +149,7 @@ def _port(group: Sequence[Grant], context: Context, taken: Sequence[Companion]) 
         replace(g, handover_at=shared_port.announced(g, grants, now=now, held=held)) for g in grants
     ]
     asked = widened.asked_for(grants, context.strangers(seen))
-    looks = {grant.id: effective.look(grant, view, asked) for grant in grants if grant.live}
+    looks = {grant.id: effective.observe_path(grant, view, asked) for grant in grants if grant.live}
     current = context.current(seen)
     recorded = frozenset() if held else shared_port.union(widened.asking(grants))
     until = current.ends_at if current is not None else None
@@ -158,23 +158,29 @@ def _port(group: Sequence[Grant], context: Context, taken: Sequence[Companion]) 
             noted = _recorded(grant, looks[grant.id], view, recorded, context)
             doubt = _doubt(noted, context, joined=held is not None)
             grants[place] = _looked(noted, looks[grant.id], until, now, doubt=doubt)
-    grants, asks = initiate.asked(grants, looks, view, seen, context)
+    grants, asks = initiate.plan_initiate(grants, looks, view, seen, context)
     grants, companions = _accompanied(grants, looks, view, taken, context)
     done = _closed(grants, asks, companions, view, seen, context)
     return replace(done, excesses=excesses)
 
 
 def _claimed(
-    grants: Sequence[Grant], view: MachineView, seen: Sequence[Entry], context: Context
+    grants: Sequence[Grant],
+    view: MachineView,
+    seen: Sequence[DefenderRequest],
+    context: StepContext,
 ) -> list[Grant]:
     """Decide about new grants; where their VM was read only in part they alone wait for it."""
     if arm_ids.key(view.vm.id) not in context.world.unreadable:
-        return admission.claimed(grants, view, seen, context)
+        return admission.admit_due(grants, view, seen, context)
     return [_blind(g, context) if g.status is Status.PENDING else g for g in grants]
 
 
 def _narrowed(
-    grants: Sequence[Grant], view: MachineView, seen: Sequence[Entry], context: Context
+    grants: Sequence[Grant],
+    view: MachineView,
+    seen: Sequence[DefenderRequest],
+    context: StepContext,
 ) -> tuple[list[Grant], tuple[Excess, ...]]:
     """Close every grant whose path opens more than was asked for."""
     asked = widened.asked_for(grants, context.strangers(seen))
@@ -188,7 +194,7 @@ def _narrowed(
     return done, tuple(wide)
 
 
-def _blind(grant: Grant, context: Context) -> Grant:
+def _blind(grant: Grant, context: StepContext) -> Grant:
     """The VM could not be read: nothing is concluded but that time passes, and it says so."""
     if not grant.live or grant.status is Status.SCHEDULED:
         return grant
@@ -203,7 +209,7 @@ def _blind(grant: Grant, context: Context) -> Grant:
 
 
 def _recorded(
-    grant: Grant, look: Look, view: MachineView, asked: frozenset[Prefix], context: Context
+    grant: Grant, look: PathView, view: MachineView, asked: frozenset[Prefix], context: StepContext
 ) -> Grant:
     """Write down the rules of a path that open what was *asked*, and nothing more."""
     there = addresses(view.vm)
@@ -214,12 +220,12 @@ def _recorded(
         and _asked_for(rule, asked)
         and not rests_elsewhere(rule.id, grant, context.rests)
     ]
-    if look.sight is Sight.UNCLEAR:
+    if look.sight is PathState.UNCLEAR:
         return grant
     grant = rule_evidence.remaining(grant, view)
     if not own:
         return grant
-    whole = look.sight in {Sight.OPEN, Sight.BLOCKED}  # what is partial is still on its way
+    whole = look.sight in {PathState.OPEN, PathState.BLOCKED}  # what is partial is still on its way
     rules = tuple(dict.fromkeys((*grant.rules, *(rule.id for rule in own))))[-_KEPT_RULES:]
     ips = tuple(dict.fromkeys((*grant.private_ips, *there)))[-_KEPT_ADDRESSES:]
     noted = replace(grant, rules=rules, private_ips=ips)
@@ -238,7 +244,7 @@ def _asked_for(rule: PathRule, asked: frozenset[Prefix]) -> bool:
 
 
 def _looked(
-    grant: Grant, look: Look, until: datetime | None, now: datetime, *, doubt: str
+    grant: Grant, look: PathView, until: datetime | None, now: datetime, *, doubt: str
 ) -> Grant:
     """
     Advance a grant by what was seen of its path, which stands on a request *until* then.
@@ -247,9 +253,9 @@ def _looked(
     """
     if not grant.wants_path:
         return grant
-    if look.sight is Sight.OPEN and doubt:
-        return _not_open(grant, replace(look, sight=Sight.BLOCKED, why=doubt), now)
-    if look.sight is Sight.OPEN:
+    if look.sight is PathState.OPEN and doubt:
+        return _not_open(grant, replace(look, sight=PathState.BLOCKED, why=doubt), now)
+    if look.sight is PathState.OPEN:
         ends = filter(None, (grant.expires_at, until, _next_news(grant, now)))
         return grant.advance(
             Status.OPEN,
@@ -262,7 +268,7 @@ def _looked(
     return _not_open(grant, look, now)
 
 
-def _doubt(grant: Grant, context: Context, *, joined: bool) -> str:
+def _doubt(grant: Grant, context: StepContext, *, joined: bool) -> str:
     """Return why *grant* is not opened by what lets it in; one *joined* to a stranger's has it."""
     if grant.status is not Status.OPENING:
         return ""
@@ -305,8 +311,8 @@ def _next_news(grant: Grant, now: datetime) -> datetime | None:
     return until if until > now else None
 
 
-def _not_open(grant: Grant, look: Look, now: datetime) -> Grant:
-    if grant.status is Status.OPEN and (look.sight is not Sight.UNCLEAR or look.leaving):
+def _not_open(grant: Grant, look: PathView, now: datetime) -> Grant:
+    if grant.status is Status.OPEN and (look.sight is not PathState.UNCLEAR or look.leaving):
         grant = grant.advance(Status.OPENING, lost_at=now)
     why = _why(grant, look)
     if initiate.given_up(grant, look):
@@ -317,11 +323,11 @@ def _not_open(grant: Grant, look: Look, now: datetime) -> Grant:
     return replace(grant, note=why, next_check_at=min(now + wait, grant.expires_at or now))
 
 
-def _why(grant: Grant, look: Look) -> str:
+def _why(grant: Grant, look: PathView) -> str:
     """Return why it is not open: what Azure did not take cannot be there."""
     if initiate.given_up(grant, look):
         return f"its rules were taken away again after {grant.reopens} repetitions"
-    if look.sight is not Sight.ABSENT:
+    if look.sight is not PathState.ABSENT:
         return look.why
     if grant.note and grant.note.startswith(lifetime.REFUSED):
         return grant.note
@@ -341,10 +347,10 @@ def _overdue(grant: Grant, now: datetime) -> bool:
 
 def _accompanied(
     grants: list[Grant],
-    looks: Mapping[str, Look],
+    looks: Mapping[str, PathView],
     view: MachineView,
     taken: Sequence[Companion],
-    context: Context,
+    context: StepContext,
 ) -> tuple[list[Grant], tuple[Companion, ...]]:
     """Let the firewall's own addresses through where an NSG would stop them."""
     done: list[Grant] = []
@@ -365,11 +371,11 @@ def _accompanied(
 
 def _closed(
     grants: list[Grant],
-    asks: tuple[Ask, ...],
+    asks: tuple[PortToOpen, ...],
     companions: tuple[Companion, ...],
     view: MachineView,
-    seen: Sequence[Entry],
-    context: Context,
+    seen: Sequence[DefenderRequest],
+    context: StepContext,
 ) -> Step:
     strangers = context.strangers(seen)
     held = tuple(text for entry in strangers for text in entry.sources or (closing.UNLISTED,))

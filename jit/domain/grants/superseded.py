@@ -8,14 +8,14 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from jit.domain.azure.defender_requests import Entry
+from jit.domain.azure.defender_requests import DefenderRequest
 from jit.domain.grants import lifetime
-from jit.domain.grants.policy_view import Context
+from jit.domain.grants.policy_view import StepContext
 from jit.domain.model.grant import CloseReason, Grant
 from jit.domain.values import prefixes
 
 
-def by_entries(grant: Grant, seen: Sequence[Entry], context: Context) -> Grant:
+def close_if_replaced(grant: Grant, seen: Sequence[DefenderRequest], context: StepContext) -> Grant:
     """Close a grant whose request in Defender was replaced or revoked by somebody else."""
     mine = [entry for entry in seen if entry.initiate_id in grant.initiates]
     if not grant.wants_path or any(entry.active for entry in mine):
@@ -30,7 +30,10 @@ def by_entries(grant: Grant, seen: Sequence[Entry], context: Context) -> Grant:
 
 
 def _superseded(
-    grant: Grant, mine: Sequence[Entry], later: Sequence[Entry], context: Context
+    grant: Grant,
+    mine: Sequence[DefenderRequest],
+    later: Sequence[DefenderRequest],
+    context: StepContext,
 ) -> bool:
     """Whether a stranger's request took the place of the grant's own, or of one it had joined."""
     strangers = [entry for entry in later if context.foreign(entry)]
@@ -48,7 +51,7 @@ def _superseded(
     )
 
 
-def _since(seen: Sequence[Entry], grant: Grant) -> list[Entry]:
+def _since(seen: Sequence[DefenderRequest], grant: Grant) -> list[DefenderRequest]:
     """Entries made after a grant that carries no initiate of its own was claimed."""
     claimed = grant.claimed_at
     return [entry for entry in seen if claimed is not None and entry.started_at > claimed]

@@ -10,9 +10,9 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
-from jit.domain.azure.defender_requests import Entry
+from jit.domain.azure.defender_requests import DefenderRequest
 from jit.domain.grants import lifetime, shared_port
-from jit.domain.grants.policy_view import Context
+from jit.domain.grants.policy_view import StepContext
 from jit.domain.model.grant import CloseReason, Grant, Status
 from jit.domain.paths.rules import PathRule, all_within, opens_only, readable
 from jit.domain.values import arm_ids
@@ -35,7 +35,7 @@ class Excess:
     reason: str
 
 
-def asked_for(group: Iterable[Grant], strangers: Iterable[Entry]) -> frozenset[Prefix]:
+def asked_for(group: Iterable[Grant], strangers: Iterable[DefenderRequest]) -> frozenset[Prefix]:
     """Return what grants of a VM port, and *strangers* in force, have asked of Azure there."""
     grants = asking(group)
     ours = [source for grant in grants for source in grant.asked]
@@ -49,7 +49,10 @@ def asking(group: Iterable[Grant]) -> list[Grant]:
 
 
 def found(
-    grant: Grant, asked: frozenset[Prefix], seen: Sequence[Entry], rules: Iterable[PathRule]
+    grant: Grant,
+    asked: frozenset[Prefix],
+    seen: Sequence[DefenderRequest],
+    rules: Iterable[PathRule],
 ) -> Excess | None:
     """
     Return what opens more for *grant* than was asked for, if anything does.
@@ -76,12 +79,12 @@ def found(
     return None
 
 
-def closed(grant: Grant, excess: Excess, context: Context) -> Grant:
+def closed(grant: Grant, excess: Excess, context: StepContext) -> Grant:
     """Return *grant* on its way out because of *excess*."""
     return lifetime.begin_closing(grant, CloseReason.FAILED, context.now, excess.reason)
 
 
-def _widened(entry: Entry, grant: Grant) -> bool:
+def _widened(entry: DefenderRequest, grant: Grant) -> bool:
     """Whether Azure lists our newest initiate with sources that it did not name."""
     if not (entry.active and grant.asked and entry.initiate_id == grant.initiates[-1]):
         return False

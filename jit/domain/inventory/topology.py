@@ -14,7 +14,7 @@ from datetime import datetime
 
 from jit.domain.azure import defender_requests
 from jit.domain.azure.arm_json import Resource, mapping, mappings, properties, strings, text
-from jit.domain.azure.defender_requests import Entry
+from jit.domain.azure.defender_requests import DefenderRequest
 from jit.domain.azure.policy_json import port_rules
 from jit.domain.model.machine import Interface, Support, Via, VirtualMachine
 from jit.domain.values import arm_ids
@@ -54,7 +54,7 @@ class _Index:
     public_ips: Mapping[str, Resource]
     firewalls: Mapping[str, Sequence[Resource]]  # vnet id -> firewalls in it
     policies: Mapping[str, tuple[Resource, Resource]]  # vm id -> (policy, its VM entry)
-    requests: Mapping[str, Sequence[Entry]]  # vm id -> Defender's requests of its policy
+    requests: Mapping[str, Sequence[DefenderRequest]]  # vm id -> Defender's requests of its policy
 
 
 def machines(snapshot: Snapshot, *, now: datetime) -> dict[str, VirtualMachine]:
@@ -93,9 +93,9 @@ def _index(snapshot: Snapshot) -> _Index:
     )
 
 
-def _requests(policies: Iterable[Resource]) -> dict[str, list[Entry]]:
+def _requests(policies: Iterable[Resource]) -> dict[str, list[DefenderRequest]]:
     """Return Defender's requests by VM; each policy is read once, whatever the number of VMs."""
-    found: dict[str, list[Entry]] = {}
+    found: dict[str, list[DefenderRequest]] = {}
     for entry in (entry for policy in policies for entry in defender_requests.read(policy)):
         found.setdefault(arm_ids.key(entry.vm_id), []).append(entry)
     return found

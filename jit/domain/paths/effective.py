@@ -25,7 +25,7 @@ from jit.domain.values.prefixes import Prefix, covered
 _COMMANDS = {3389: "mstsc /v:{address}:{port}", 22: "ssh -p {port} user@{address}"}
 
 
-class Sight(Enum):
+class PathState(Enum):
     """What a look at a path showed."""
 
     OPEN = "open"  # rules present, packets pass
@@ -36,7 +36,7 @@ class Sight(Enum):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Look:
+class PathView:
     """
     The result of a look.
 
@@ -49,7 +49,7 @@ class Look:
         leaving: While ``unclear``: what is listed already no longer lets all of it in.
     """
 
-    sight: Sight
+    sight: PathState
     rules: tuple[PathRule, ...] = ()
     connection: Connection | None = None
     why: str = ""
@@ -62,7 +62,9 @@ class Look:
         return tuple(rule.id for rule in self.rules)
 
 
-def look(grant: Grant, view: MachineView, asked: Iterable[Prefix] | None = None) -> Look:
+def observe_path(
+    grant: Grant, view: MachineView, asked: Iterable[Prefix] | None = None
+) -> PathView:
     """
     Look at the path of *grant*: is it there, and does it work for every source?
 
@@ -76,16 +78,16 @@ def look(grant: Grant, view: MachineView, asked: Iterable[Prefix] | None = None)
         rules = tuple(rule for rule in rules if opens_only(rule, allowed))
     unclear = _unclear(grant, view)
     if unclear:
-        return Look(
-            sight=Sight.UNCLEAR,
+        return PathView(
+            sight=PathState.UNCLEAR,
             rules=rules,
             why=unclear,
             blocked_by=_meanwhile(grant, view),
             leaving=_leaving(grant, view, rules),
         )
     if not rules:
-        return Look(
-            sight=Sight.ABSENT, why=_nowhere(grant, view), blocked_by=_meanwhile(grant, view)
+        return PathView(
+            sight=PathState.ABSENT, why=_nowhere(grant, view), blocked_by=_meanwhile(grant, view)
         )
     through = _through_firewall if grant.via is Via.FIREWALL else _through_nsg
     return through(grant, view, rules)
@@ -159,24 +161,26 @@ def _name(resource_id: str) -> str:
     return resource_id.rsplit("/", 1)[-1]
 
 
-def _through_nsg(grant: Grant, view: MachineView, rules: Sequence[PathRule]) -> Look:
+def _through_nsg(grant: Grant, view: MachineView, rules: Sequence[PathRule]) -> PathView:
     nic = view.vm.interface
     if nic is None:
-        return Look(sight=Sight.UNCLEAR, rules=tuple(rules), why="the VM has no interface")
+        return PathView(sight=PathState.UNCLEAR, rules=tuple(rules), why="the VM has no interface")
     texts = [text for rule in rules if rule.target == nic.private_ip for text in rule.sources]
     if not all(covered(source, texts) for source in grant.sources):
-        return Look(sight=Sight.PARTIAL, rules=tuple(rules), why="not every rule is there yet")
+        return PathView(
+            sight=PathState.PARTIAL, rules=tuple(rules), why="not every rule is there yet"
+        )
     verdict = _verdict(view, nic, grant.sources, grant, public=grant.via is Via.PUBLIC_IP)
     if verdict is not None:
-        return Look(sight=Sight.BLOCKED, rules=tuple(rules), why=verdict[0])
+        return PathView(sight=PathState.BLOCKED, rules=tuple(rules), why=verdict[0])
     address = nic.public_ip if grant.via is Via.PUBLIC_IP else nic.private_ip
     if not (address or nic.public_ip_id):  # a stopped VM's dynamic address comes when it starts
         why = "the VM's interface has no public address any more"
-        return Look(sight=Sight.BLOCKED, rules=tuple(rules), why=why)
+        return PathView(sight=PathState.BLOCKED, rules=tuple(rules), why=why)
     return _open(grant, rules, address or nic.private_ip, grant.port)
 
 
-def _through_firewall(grant: Grant, view: MachineView, rules: Sequence[PathRule]) -> Look:
+def _through_firewall(grant: Grant, view: MachineView, rules: Sequence[PathRule]) -> PathView:
     nic = view.vm.interface
     nats = [rule for rule in rules if rule.collection is not None and _carries(rule, grant)]
     here = [rule for rule in nats if nic is not None and rule.target == nic.private_ip]
@@ -187,9 +191,11 @@ def _through_firewall(grant: Grant, view: MachineView, rules: Sequence[PathRule]
         why = "no NAT rule lets all its sources in by one address and port"
         if not fronts:
             why = "the NAT rule is not there yet"
-        return Look(sight=Sight.PARTIAL, rules=tuple(rules), why=why, blocked_by=blocked[1])
+        return PathView(sight=PathState.PARTIAL, rules=tuple(rules), why=why, blocked_by=blocked[1])
     if blocked[0]:
-        return Look(sight=Sight.BLOCKED, rules=tuple(rules), why=blocked[0], blocked_by=blocked[1])
+        return PathView(
+            sight=PathState.BLOCKED, rules=tuple(rules), why=blocked[0], blocked_by=blocked[1]
+        )
     return _open(grant, rules, *front)
 
 
@@ -268,11 +274,11 @@ def _because(verdict: nsg_effect.Blocked | nsg_effect.CannotTell) -> str:
     return f"cannot tell whether rule {verdict.rule.name} lets it pass"
 
 
-def _open(grant: Grant, rules: Sequence[PathRule], address: str, port: int) -> Look:
+def _open(grant: Grant, rules: Sequence[PathRule], address: str, port: int) -> PathView:
     command = _COMMANDS.get(grant.port, "{address}:{port}")
     host = f"[{address}]" if ":" in address else address
-    return Look(
-        sight=Sight.OPEN,
+    return PathView(
+        sight=PathState.OPEN,
         rules=tuple(rules),
         connection=Connection(
             via=grant.via,

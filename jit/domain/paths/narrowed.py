@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 
-from jit.domain.azure.nsg_index import Aimed
+from jit.domain.azure.nsg_index import RulesByAddress
 from jit.domain.azure.nsg_rules import SecurityRule
 from jit.domain.paths.machine_view import MachineView, NsgView
 from jit.domain.paths.rules import addresses
@@ -21,7 +21,7 @@ class Sieve:
     """
 
     def __init__(self) -> None:
-        self._aimed: dict[str, Aimed] = {}
+        self._aimed: dict[str, RulesByAddress] = {}
 
     def narrowed(self, view: MachineView, port: int) -> MachineView:
         """Return *view* with what may concern *port*."""
@@ -38,7 +38,7 @@ class Sieve:
 
     def _at(self, guard: NsgView, own: Sequence[str]) -> Sequence[SecurityRule]:
         if guard.id not in self._aimed:
-            self._aimed[guard.id] = Aimed(guard.rules)
+            self._aimed[guard.id] = RulesByAddress(guard.rules)
         return self._aimed[guard.id].at(*own)
 
 

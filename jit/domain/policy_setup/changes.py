@@ -28,7 +28,7 @@ NOT_WATCHED = "not-watched"
 GRANT_LIVE = "grant-live"
 
 
-class Action(StrEnum):
+class PolicyAction(StrEnum):
     """What becomes of a policy."""
 
     CREATED = "created"
@@ -38,7 +38,7 @@ class Action(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
-class Look:
+class SubscriptionLook:
     """
     A subscription as it was when the request was checked.
 
@@ -68,12 +68,12 @@ class Look:
         return next((item for item in known if arm_ids.key(item) == arm_ids.key(wanted)), wanted)
 
 
-Looks = Mapping[str, Look]
+SubscriptionLooks = Mapping[str, SubscriptionLook]
 """By lower-case subscription id: those that the broker looks after."""
 
 
 @dataclass(frozen=True, slots=True)
-class Plan:
+class PolicyPlan:
     """
     What shall become of one policy.
 
@@ -84,7 +84,7 @@ class Plan:
     """
 
     policy_id: str
-    look: Look
+    look: SubscriptionLook
     wanted: tuple[MachinePolicy, ...]
 
     @property
@@ -123,7 +123,7 @@ class Plan:
         return self.faults(GRANT_LIVE, detail, live[0].vm_id)
 
 
-def put_faults(wanted: MachinePolicy, looks: Looks) -> Iterator[Violation]:
+def put_faults(wanted: MachinePolicy, looks: SubscriptionLooks) -> Iterator[Violation]:
     """Yield what stands against putting a VM under just-in-time access."""
     here, look = at(wanted.pointer, "id"), looks.get(arm_ids.subscription(wanted.id))
     vm = look.machine(wanted.id) if look is not None else None
@@ -140,7 +140,7 @@ def put_faults(wanted: MachinePolicy, looks: Looks) -> Iterator[Violation]:
         yield Violation(here, NAMES_TOO_LONG, detail)
 
 
-def delete_faults(unwanted: MachinePolicy, looks: Looks) -> Iterator[Violation]:
+def delete_faults(unwanted: MachinePolicy, looks: SubscriptionLooks) -> Iterator[Violation]:
     """Yield what stands against taking a VM out; a policy may still name one that is gone."""
     here, look = at(unwanted.pointer, "id"), looks.get(arm_ids.subscription(unwanted.id))
     if look is None:
@@ -158,7 +158,7 @@ def _not_found(here: str, item: MachinePolicy) -> Violation:
     return Violation(here, VM_NOT_FOUND, detail)
 
 
-def put_plans(wanted: Iterable[MachinePolicy], looks: Looks) -> list[Plan]:
+def put_plans(wanted: Iterable[MachinePolicy], looks: SubscriptionLooks) -> list[PolicyPlan]:
     """Return a plan for each policy; the VMs must be without `put_faults`."""
     pairs = []
     for item in wanted:
@@ -168,7 +168,7 @@ def put_plans(wanted: Iterable[MachinePolicy], looks: Looks) -> list[Plan]:
     return _plans(pairs, looks)
 
 
-def delete_plans(unwanted: Iterable[MachinePolicy], looks: Looks) -> list[Plan]:
+def delete_plans(unwanted: Iterable[MachinePolicy], looks: SubscriptionLooks) -> list[PolicyPlan]:
     """Return a plan for each policy that names one of the VMs."""
     pairs = [
         (policy_id, item)
@@ -178,22 +178,24 @@ def delete_plans(unwanted: Iterable[MachinePolicy], looks: Looks) -> list[Plan]:
     return _plans(pairs, looks)
 
 
-def _plans(pairs: Iterable[tuple[str, MachinePolicy]], looks: Looks) -> list[Plan]:
+def _plans(
+    pairs: Iterable[tuple[str, MachinePolicy]], looks: SubscriptionLooks
+) -> list[PolicyPlan]:
     ids: dict[str, str] = {}
     groups: dict[str, list[MachinePolicy]] = {}
     for policy_id, item in pairs:
         ids.setdefault(arm_ids.key(policy_id), policy_id)
         groups.setdefault(arm_ids.key(policy_id), []).append(item)
     return [
-        Plan(ids[key], looks[arm_ids.subscription(key)], tuple(group))
+        PolicyPlan(ids[key], looks[arm_ids.subscription(key)], tuple(group))
         for key, group in groups.items()
     ]
 
 
-def action(before: Resource | None, after: Resource | None) -> Action:
+def action(before: Resource | None, after: Resource | None) -> PolicyAction:
     """Return what turns *before* into *after*; nothing where both say the same about the VMs."""
     if not policy_json.unlike(before, after):
-        return Action.UNCHANGED
+        return PolicyAction.UNCHANGED
     if before is None:
-        return Action.CREATED
-    return Action.WRITTEN if after is not None else Action.DELETED
+        return PolicyAction.CREATED
+    return PolicyAction.WRITTEN if after is not None else PolicyAction.DELETED

@@ -13,17 +13,17 @@ from collections.abc import Iterable, Iterator, Sequence
 from jit.domain.azure.firewall import NatRule
 from jit.domain.model.grant import Grant
 from jit.domain.paths.rules import readable
-from jit.domain.reconcile.observation import Found
-from jit.domain.reconcile.plan_item import Action, Item, Kind
-from jit.domain.reconcile.rule_owners import Book
+from jit.domain.reconcile.observation import FoundRule
+from jit.domain.reconcile.plan_item import PlanAction, PlanClass, PlanItem
+from jit.domain.reconcile.rule_owners import RuleOwners
 from jit.domain.values import arm_ids, prefixes
 
 _Door = tuple[str, tuple[str, ...], tuple[str, ...], tuple[str, ...]]
 
 
-def items(rules: Iterable[Found], book: Book) -> Iterator[Item]:
+def items(rules: Iterable[FoundRule], book: RuleOwners) -> Iterator[PlanItem]:
     """Yield a report for each of *rules* that another one makes superfluous."""
-    doors: dict[_Door, list[Found]] = {}
+    doors: dict[_Door, list[FoundRule]] = {}
     for rule in rules:
         if rule.settled and rule.path.exact:
             doors.setdefault(_door(rule), []).append(rule)
@@ -32,9 +32,9 @@ def items(rules: Iterable[Found], book: Book) -> Iterator[Item]:
             yield from _superfluous(group, book)
 
 
-def _superfluous(group: Sequence[Found], book: Book) -> Iterator[Item]:
+def _superfluous(group: Sequence[FoundRule], book: RuleOwners) -> Iterator[PlanItem]:
     """Yield an item for each rule that an earlier, or a wider, one covers."""
-    kept: list[Found] = []
+    kept: list[FoundRule] = []
     for rule in sorted(group, key=_widest_first):
         grant = next((g for g in book.owners(rule) if book.wanting(g)), None)
         other = next((found for found in kept if _covers(found, rule)), None)
@@ -44,7 +44,7 @@ def _superfluous(group: Sequence[Found], book: Book) -> Iterator[Item]:
             kept.append(rule)
 
 
-def _door(rule: Found) -> _Door:
+def _door(rule: FoundRule) -> _Door:
     """Return what must be equal for two rules to open the same thing."""
     holder, targets = arm_ids.key(rule.path.holder_id), tuple(sorted(rule.addresses))
     if isinstance(rule.raw, NatRule):
@@ -52,21 +52,21 @@ def _door(rule: Found) -> _Door:
     return holder, targets, tuple(str(ports) for ports in rule.raw.ports), (rule.raw.protocol,)
 
 
-def _widest_first(rule: Found) -> tuple[int, str]:
+def _widest_first(rule: FoundRule) -> tuple[int, str]:
     return -sum(prefix.num_addresses for prefix in readable(rule.path.sources)), rule.path.id
 
 
-def _covers(wide: Found, rule: Found) -> bool:
+def _covers(wide: FoundRule, rule: FoundRule) -> bool:
     found = readable(rule.path.sources)
     return 0 < len(found) == len(rule.path.sources) and all(
         prefixes.covered(source, wide.path.sources) for source in found
     )
 
 
-def _item(rule: Found, other: Found, grant: Grant) -> Item:
-    return Item(
-        action=Action.REPORT,
-        kind=Kind.EXPIRED,
+def _item(rule: FoundRule, other: FoundRule, grant: Grant) -> PlanItem:
+    return PlanItem(
+        action=PlanAction.REPORT,
+        kind=PlanClass.EXPIRED,
         resource=rule.path.holder_id,
         rule=rule.title,
         grant=grant.id,

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 
 from jit.domain.azure import arm_json, defender_requests
-from jit.domain.azure.defender_requests import Entry
+from jit.domain.azure.defender_requests import DefenderRequest
 from jit.domain.azure.defender_rules import JitAllow
 from jit.domain.azure.firewall import NatRule
 from jit.domain.inventory import topology
@@ -26,7 +26,7 @@ from jit.domain.values.prefixes import network
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Observed:
+class Observation:
     """
     A subscription as read: everything by key (lower-cased id).
 
@@ -40,11 +40,11 @@ class Observed:
     guards: Mapping[str, NsgView]
     firewalls: Mapping[str, FirewallView]
     machines: Mapping[str, MachineView]
-    entries: tuple[Entry, ...]
+    entries: tuple[DefenderRequest, ...]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Found:
+class FoundRule:
     """
     One of Defender's rules, as observed.
 
@@ -75,7 +75,7 @@ class Found:
         return f"{self.path.collection}/{self.path.name}"
 
 
-def jit_rules(observed: Observed) -> Iterator[Found]:
+def jit_rules(observed: Observation) -> Iterator[FoundRule]:
     """Yield every rule that carries the name of one of Defender's, NSGs first."""
     for guard in observed.guards.values():
         yield from (_in_guard(guard, allow) for allow in guard.allows)
@@ -83,7 +83,7 @@ def jit_rules(observed: Observed) -> Iterator[Found]:
         yield from (_in_firewall(firewall, rule) for rule in firewall.nat_rules if rule.is_jit)
 
 
-def _in_guard(guard: NsgView, allow: JitAllow) -> Found:
+def _in_guard(guard: NsgView, allow: JitAllow) -> FoundRule:
     addresses = frozenset(text.removesuffix("/32") for text in allow.destinations)
     path = PathRule(
         id=allow.id,
@@ -95,7 +95,7 @@ def _in_guard(guard: NsgView, allow: JitAllow) -> Found:
         exact=_lone(allow),
     )
     settled = guard.settled and allow.state.lower() == "succeeded"
-    return Found(raw=allow, path=path, settled=settled, addresses=addresses)
+    return FoundRule(raw=allow, path=path, settled=settled, addresses=addresses)
 
 
 def _lone(allow: JitAllow) -> bool:
@@ -109,7 +109,7 @@ def _lone(allow: JitAllow) -> bool:
     )
 
 
-def _in_firewall(firewall: FirewallView, rule: NatRule) -> Found:
+def _in_firewall(firewall: FirewallView, rule: NatRule) -> FoundRule:
     path = PathRule(
         id=rules.nat_rule_id(firewall.id, rule),
         holder_id=firewall.id,
@@ -121,16 +121,16 @@ def _in_firewall(firewall: FirewallView, rule: NatRule) -> Found:
     )
     addresses = frozenset(filter(None, (rule.translated_address,)))
     settled = firewall.settled and not firewall.failed
-    return Found(raw=rule, path=path, settled=settled, addresses=addresses)
+    return FoundRule(raw=rule, path=path, settled=settled, addresses=addresses)
 
 
-def observe_lists(snapshot: topology.Snapshot, machines: Iterable[VirtualMachine]) -> Observed:
+def observe_lists(snapshot: topology.Snapshot, machines: Iterable[VirtualMachine]) -> Observation:
     """Return a subscription's lists as what its grants are compared with."""
     guards = {arm_ids.key(arm_json.text(nsg, "id")): view_nsg(nsg) for nsg in snapshot.nsgs}
     firewalls = {
         arm_ids.key(arm_json.text(item, "id")): view_firewall(item) for item in snapshot.firewalls
     }
-    return Observed(
+    return Observation(
         guards=guards,
         firewalls=firewalls,
         machines={arm_ids.key(vm.id): view_machine(vm, guards, firewalls) for vm in machines},

@@ -11,32 +11,32 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import datetime
 
 from jit.domain.azure import companion_rule
-from jit.domain.azure.defender_requests import Entry
+from jit.domain.azure.defender_requests import DefenderRequest
 from jit.domain.azure.nsg_rules import Access, Direction, PortRange, SecurityRule
 from jit.domain.grants.lifetime import leftover_from, was_asked
 from jit.domain.grants.timing import OVERDUE
 from jit.domain.model.grant import Grant, Status
 from jit.domain.paths import effective
-from jit.domain.paths.effective import Sight
+from jit.domain.paths.effective import PathState
 from jit.domain.paths.machine_view import MachineView, NsgView
 from jit.domain.paths.narrowed import Sieve
 from jit.domain.paths.rules import PathRule
 from jit.domain.reconcile import duplicates
-from jit.domain.reconcile.observation import Found, Observed, jit_rules
-from jit.domain.reconcile.plan_item import Action, Item, Kind
-from jit.domain.reconcile.rule_owners import Book, covered
+from jit.domain.reconcile.observation import FoundRule, Observation, jit_rules
+from jit.domain.reconcile.plan_item import PlanAction, PlanClass, PlanItem
+from jit.domain.reconcile.rule_owners import RuleOwners, covered
 from jit.domain.values import arm_ids
 from jit.domain.values.prefixes import network
 
 
 def make_plan(
-    observed: Observed,
+    observed: Observation,
     grants: Iterable[Grant],
     tombstones: Iterable[Grant],
     *,
     now: datetime,
     remove_orphans: bool,
-) -> tuple[Item, ...]:
+) -> tuple[PlanItem, ...]:
     """
     Compare all rules of a subscription with all its grants.
 
@@ -51,40 +51,42 @@ def make_plan(
         Items in the order of the rules, then of the grants. None of them names a rule for removal
         that is not proved to be of a grant that is over, unless *remove_orphans*.
     """
-    book = Book(observed, grants, tombstones, now=now)
+    book = RuleOwners(observed, grants, tombstones, now=now)
     rules = [(r, _rule(r, book, remove_orphans=remove_orphans)) for r in jit_rules(observed)]
     found = [
         *_present(item for _, item in rules),
         *duplicates.items([rule for rule, item in rules if item is None], book),
         *_present(_companion(rule, guard, book, observed) for guard, rule in _companions(observed)),
     ]
-    closing = {item.grant for item in found if item.action is Action.CLOSE}
+    closing = {item.grant for item in found if item.action is PlanAction.CLOSE}
     missing = _present(_missing(book, observed))
     return (*found, *(item for item in missing if item.grant not in closing))
 
 
-def unknown_companions(observed: Observed, known: Iterable[Grant]) -> tuple[str, ...]:
+def unknown_companions(observed: Observation, known: Iterable[Grant]) -> tuple[str, ...]:
     """Return the grant ids in names of companion rules that are none of *known*."""
     names = {grant.id for grant in known}
     ids = (companion_rule.parse_companion_name(rule.name) for _, rule in _companions(observed))
     return tuple(dict.fromkeys(item for item in ids if item is not None and item not in names))
 
 
-def _present(items: Iterable[Item | None]) -> Iterator[Item]:
+def _present(items: Iterable[PlanItem | None]) -> Iterator[PlanItem]:
     return (item for item in items if item is not None)
 
 
 # ---- Defender's rules --------------------------------------------------------------------------
 
 
-def _rule(rule: Found, book: Book, *, remove_orphans: bool) -> Item | None:
+def _rule(rule: FoundRule, book: RuleOwners, *, remove_orphans: bool) -> PlanItem | None:
     owners = book.owners(rule)
     over = [grant for grant in owners if book.over(grant)]
     if not rule.settled:
         return _stuck(rule, over, book)
     altered = next((g for g in book.recorders(rule) if _altered(rule, g, book)), None)
     if altered is not None:
-        return _item(Action.CLOSE, Kind.ALTERED, rule, altered, "it opens more than was asked for")
+        return _item(
+            PlanAction.CLOSE, PlanClass.ALTERED, rule, altered, "it opens more than was asked for"
+        )
     wanting, strangers = book.needers(rule), book.strangers(rule)
     if over:
         waits = any(not book.over(g) and not book.wanting(g) for g in owners)
@@ -94,7 +96,7 @@ def _rule(rule: Found, book: Book, *, remove_orphans: bool) -> Item | None:
     return _orphan(rule, wanting, book, remove=remove_orphans)
 
 
-def _altered(rule: Found, grant: Grant, book: Book) -> bool:
+def _altered(rule: FoundRule, grant: Grant, book: RuleOwners) -> bool:
     return book.wanting(grant) and book.widened(rule, grant)
 
 
@@ -103,42 +105,44 @@ def _newest(grants: Sequence[Grant]) -> Grant:
 
 
 def _leftover(
-    rule: Found, grant: Grant, wanting: Sequence[Grant], strangers: Sequence[Entry]
-) -> Item | None:
+    rule: FoundRule, grant: Grant, wanting: Sequence[Grant], strangers: Sequence[DefenderRequest]
+) -> PlanItem | None:
     """A rule of a grant that is over: it goes, unless somebody else lives by it."""
     if wanting:
         if covered(rule, wanting):
             return None
         reason = f"grant {wanting[0].id} still needs it"
-        return _item(Action.REPORT, Kind.HELD_BY_OTHER, rule, grant, reason)
+        return _item(PlanAction.REPORT, PlanClass.HELD_BY_OTHER, rule, grant, reason)
     if strangers:
         until = max(entry.ends_at for entry in strangers)
         reason = f"somebody else's request in Defender holds it until {until:%Y-%m-%dT%H:%M:%SZ}"
-        return _item(Action.REPORT, Kind.HELD_BY_OTHER, rule, grant, reason)
+        return _item(PlanAction.REPORT, PlanClass.HELD_BY_OTHER, rule, grant, reason)
     reason = "its grant is over, and Azure did not remove it"
-    return _item(Action.REMOVE_RULE, Kind.EXPIRED, rule, grant, reason)
+    return _item(PlanAction.REMOVE_RULE, PlanClass.EXPIRED, rule, grant, reason)
 
 
-def _stuck(rule: Found, over: Sequence[Grant], book: Book) -> Item | None:
+def _stuck(rule: FoundRule, over: Sequence[Grant], book: RuleOwners) -> PlanItem | None:
     """Nothing is done to what is being updated; a leftover is not kept quiet for ever."""
     for grant in over:
         since = leftover_from(grant)
         if since is not None and since + OVERDUE <= book.now:
             reason = "its grant is over, but its holder is not in a state to be changed"
-            return _item(Action.REPORT, Kind.EXPIRED, rule, grant, reason)
+            return _item(PlanAction.REPORT, PlanClass.EXPIRED, rule, grant, reason)
     return None
 
 
-def _orphan(rule: Found, wanting: Sequence[Grant], book: Book, *, remove: bool) -> Item:
+def _orphan(
+    rule: FoundRule, wanting: Sequence[Grant], book: RuleOwners, *, remove: bool
+) -> PlanItem:
     policy_id = book.policy_of(rule)
     reason = "no grant and no request in Defender accounts for it"
     if wanting:
         remove, reason = False, f"{reason}; grant {wanting[0].id} passes through it too"
     if not rule.path.exact:
         remove, reason = False, f"{reason}; it is not written as Defender writes its rules"
-    return Item(
-        action=Action.REMOVE_RULE if remove else Action.REPORT,
-        kind=Kind.ORPHAN,
+    return PlanItem(
+        action=PlanAction.REMOVE_RULE if remove else PlanAction.REPORT,
+        kind=PlanClass.ORPHAN,
         resource=rule.path.holder_id,
         rule=rule.title,
         reason=reason,
@@ -147,8 +151,10 @@ def _orphan(rule: Found, wanting: Sequence[Grant], book: Book, *, remove: bool) 
     )
 
 
-def _item(action: Action, kind: Kind, rule: Found, grant: Grant, reason: str) -> Item:
-    return Item(
+def _item(
+    action: PlanAction, kind: PlanClass, rule: FoundRule, grant: Grant, reason: str
+) -> PlanItem:
+    return PlanItem(
         action=action,
         kind=kind,
         resource=rule.path.holder_id,
@@ -157,39 +163,43 @@ def _item(action: Action, kind: Kind, rule: Found, grant: Grant, reason: str) ->
         reason=reason,
         policy_id=grant.policy_id,
         path=rule.path,
-        since=None if grant.wants_path and action is Action.CLOSE else leftover_from(grant),
+        since=None if grant.wants_path and action is PlanAction.CLOSE else leftover_from(grant),
     )
 
 
 # ---- the broker's own rules --------------------------------------------------------------------
 
 
-def _companions(observed: Observed) -> Iterator[tuple[NsgView, SecurityRule]]:
+def _companions(observed: Observation) -> Iterator[tuple[NsgView, SecurityRule]]:
     for guard in observed.guards.values():
         for rule in guard.rules:
             if companion_rule.parse_companion_name(rule.name) is not None:
                 yield guard, rule
 
 
-def _companion(rule: SecurityRule, guard: NsgView, book: Book, observed: Observed) -> Item | None:
+def _companion(
+    rule: SecurityRule, guard: NsgView, book: RuleOwners, observed: Observation
+) -> PlanItem | None:
     if not (guard.settled and rule.in_force):
         return None
     grant = book.grants.get(companion_rule.parse_companion_name(rule.name) or "")
     if grant is None:
-        return _own(Action.REPORT, Kind.ORPHAN, rule, guard, None, "it names no known grant")
+        return _own(
+            PlanAction.REPORT, PlanClass.ORPHAN, rule, guard, None, "it names no known grant"
+        )
     if not _is_of(rule, guard, grant, book):
         reason = "it names a grant that it does not belong to"
-        return _own(Action.REPORT, Kind.ORPHAN, rule, guard, grant, reason)
+        return _own(PlanAction.REPORT, PlanClass.ORPHAN, rule, guard, grant, reason)
     if not book.wanting(grant):
         reason = "the grant that it accompanied is over"
-        return _own(Action.REMOVE_RULE, Kind.COMPANION, rule, guard, grant, reason)
+        return _own(PlanAction.REMOVE_RULE, PlanClass.COMPANION, rule, guard, grant, reason)
     if _opens_more(rule, grant, observed, book):
         reason = "the companion rule opens more than the firewall's own addresses need"
-        return _own(Action.CLOSE, Kind.ALTERED, rule, guard, grant, reason)
+        return _own(PlanAction.CLOSE, PlanClass.ALTERED, rule, guard, grant, reason)
     return None
 
 
-def _is_of(rule: SecurityRule, guard: NsgView, grant: Grant, book: Book) -> bool:
+def _is_of(rule: SecurityRule, guard: NsgView, grant: Grant, book: RuleOwners) -> bool:
     """Whether the rule is where and what the broker would have written for *grant*."""
     recorded = {arm_ids.key(item) for item in grant.companions}
     if arm_ids.key(_id_of(rule, guard)) in recorded:
@@ -205,7 +215,7 @@ def _is_of(rule: SecurityRule, guard: NsgView, grant: Grant, book: Book) -> bool
     )
 
 
-def _opens_more(rule: SecurityRule, grant: Grant, observed: Observed, book: Book) -> bool:
+def _opens_more(rule: SecurityRule, grant: Grant, observed: Observation, book: RuleOwners) -> bool:
     view = observed.machines.get(arm_ids.key(grant.vm_id))
     if view is None or not view.vm.firewall_sources:
         return False  # cannot be told; the worker says so where it matters
@@ -227,9 +237,14 @@ def _id_of(rule: SecurityRule, guard: NsgView) -> str:
 
 
 def _own(
-    action: Action, kind: Kind, rule: SecurityRule, guard: NsgView, grant: Grant | None, reason: str
-) -> Item:
-    return Item(
+    action: PlanAction,
+    kind: PlanClass,
+    rule: SecurityRule,
+    guard: NsgView,
+    grant: Grant | None,
+    reason: str,
+) -> PlanItem:
+    return PlanItem(
         action=action,
         kind=kind,
         resource=guard.id,
@@ -252,14 +267,14 @@ def _own(
 
 # ---- grants without their rules ----------------------------------------------------------------
 
-_WRONG: Mapping[Status, frozenset[Sight]] = {
-    Status.OPEN: frozenset({Sight.ABSENT, Sight.PARTIAL, Sight.BLOCKED}),
-    Status.OPENING: frozenset({Sight.ABSENT}),
+_WRONG: Mapping[Status, frozenset[PathState]] = {
+    Status.OPEN: frozenset({PathState.ABSENT, PathState.PARTIAL, PathState.BLOCKED}),
+    Status.OPENING: frozenset({PathState.ABSENT}),
 }
 """What a look at a grant's path must not show; while it opens, parts may come one by one."""
 
 
-def _missing(book: Book, observed: Observed) -> Iterator[Item | None]:
+def _missing(book: RuleOwners, observed: Observation) -> Iterator[PlanItem | None]:
     """Look at the path of each grant that should have one; an NSG is sifted once a VM port."""
     sieve, sifted = Sieve(), dict[tuple[str, int], MachineView]()
     for grant in book.grants.values():
@@ -273,11 +288,11 @@ def _missing(book: Book, observed: Observed) -> Iterator[Item | None]:
             yield _grant(grant, sifted[port])
 
 
-def _vanished(grant: Grant) -> Item:
+def _vanished(grant: Grant) -> PlanItem:
     """The next VM with its address would inherit an open door."""
-    return Item(
-        action=Action.CLOSE,
-        kind=Kind.MISSING,
+    return PlanItem(
+        action=PlanAction.CLOSE,
+        kind=PlanClass.MISSING,
         resource=grant.vm_id,
         grant=grant.id,
         reason="its VM no longer exists: deleted, or moved to another resource group",
@@ -290,14 +305,14 @@ def _was_there(grant: Grant) -> bool:
     return grant.seen or grant.status is Status.OPEN
 
 
-def _grant(grant: Grant, view: MachineView) -> Item | None:
-    look = effective.look(grant, view)
+def _grant(grant: Grant, view: MachineView) -> PlanItem | None:
+    look = effective.observe_path(grant, view)
     leaves = grant.status is Status.OPEN and look.leaving  # though its holder is not settled
     if look.sight not in _WRONG[grant.status] and not leaves:
         return None
-    return Item(
-        action=Action.REOPEN,
-        kind=Kind.MISSING,
+    return PlanItem(
+        action=PlanAction.REOPEN,
+        kind=PlanClass.MISSING,
         resource=grant.vm_id,
         grant=grant.id,
         reason=f"its path does not work: {look.why}",

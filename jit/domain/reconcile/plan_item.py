@@ -9,7 +9,7 @@ from enum import StrEnum
 from jit.domain.paths.rules import PathRule
 
 
-class Action(StrEnum):
+class PlanAction(StrEnum):
     """What an item asks for."""
 
     REMOVE_RULE = "remove-rule"
@@ -18,7 +18,7 @@ class Action(StrEnum):
     REPORT = "report"  # a person looks
 
 
-class Kind(StrEnum):
+class PlanClass(StrEnum):
     """What is wrong; ``class`` in the contract."""
 
     EXPIRED = "expired"  # a rule of a grant that is over
@@ -30,7 +30,7 @@ class Kind(StrEnum):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Item:
+class PlanItem:
     """
     One line of a plan.
 
@@ -43,8 +43,8 @@ class Item:
         since: When the rule should have been gone, of a leftover.
     """
 
-    action: Action
-    kind: Kind
+    action: PlanAction
+    kind: PlanClass
     resource: str
     reason: str
     rule: str | None = None

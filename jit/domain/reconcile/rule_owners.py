@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from datetime import datetime
 
-from jit.domain.azure.defender_requests import Entry
+from jit.domain.azure.defender_requests import DefenderRequest
 from jit.domain.azure.defender_rules import matches_within
 from jit.domain.azure.firewall import NatRule
 from jit.domain.azure.nsg_rules import PortRange
@@ -21,7 +21,7 @@ from jit.domain.model.grant import Grant
 from jit.domain.model.machine import Via, VirtualMachine
 from jit.domain.paths import rules
 from jit.domain.paths.machine_view import MachineView
-from jit.domain.reconcile.observation import Found, Observed
+from jit.domain.reconcile.observation import FoundRule, Observation
 from jit.domain.values import arm_ids
 from jit.domain.values.prefixes import Prefix, network
 
@@ -32,12 +32,12 @@ _ANYWHERE = ""
 """The holder of what may stand anywhere."""
 
 
-class Book:
+class RuleOwners:
     """Grants by the rules and places that are theirs, and what others were allowed there."""
 
     def __init__(
         self,
-        observed: Observed,
+        observed: Observation,
         grants: Iterable[Grant],
         tombstones: Iterable[Grant],
         *,
@@ -99,15 +99,15 @@ class Book:
 
     # ---- whose ---------------------------------------------------------------------------------
 
-    def recorders(self, rule: Found) -> list[Grant]:
+    def recorders(self, rule: FoundRule) -> list[Grant]:
         """Return the grants that recorded *rule* as theirs."""
         return self._recorded.get(arm_ids.key(rule.path.id), [])
 
-    def sharers(self, rule: Found) -> list[Grant]:
+    def sharers(self, rule: FoundRule) -> list[Grant]:
         """Return the grants on the VM ports that *rule* leads to."""
         return self._on_port(rule, arm_ids.key(rule.path.holder_id))
 
-    def needers(self, rule: Found) -> list[Grant]:
+    def needers(self, rule: FoundRule) -> list[Grant]:
         """
         Return the grants that should have a path now and may get it by *rule*.
 
@@ -119,7 +119,7 @@ class Book:
         found = {grant.id: grant for grant in near if self.wanting(grant) and touches(rule, grant)}
         return list(found.values())
 
-    def _on_port(self, rule: Found, holder: str) -> list[Grant]:
+    def _on_port(self, rule: FoundRule, holder: str) -> list[Grant]:
         found = {
             grant.id: grant
             for address in sorted(rule.addresses)
@@ -128,7 +128,7 @@ class Book:
         }
         return list(found.values())
 
-    def owners(self, rule: Found) -> list[Grant]:
+    def owners(self, rule: FoundRule) -> list[Grant]:
         """Return the grants that *rule* is proved to belong to."""
         recorded = [
             grant
@@ -143,14 +143,14 @@ class Book:
         ]
         return [*recorded, *exact]
 
-    def _leads_home(self, rule: Found, grant: Grant) -> bool:
+    def _leads_home(self, rule: FoundRule, grant: Grant) -> bool:
         return (
             rule.leads_to(grant.port)
             and not rule.addresses.isdisjoint(self.addresses(grant))
             and touches(rule, grant)
         )
 
-    def _matches(self, rule: Found, grant: Grant) -> bool:
+    def _matches(self, rule: FoundRule, grant: Grant) -> bool:
         """Whether it is just what Defender writes for the grants of that VM port."""
         asked = self.asked(grant)
         return touches(rule, grant) and any(
@@ -162,7 +162,7 @@ class Book:
         """Return every source that was asked for on the VM port of *grant*."""
         return frozenset(self._asked.get((arm_ids.key(grant.vm_id), grant.port), ()))
 
-    def strangers(self, rule: Found) -> list[Entry]:
+    def strangers(self, rule: FoundRule) -> list[DefenderRequest]:
         """Return others' requests in force that *rule* may stand for, wherever it leads."""
         return [
             entry
@@ -171,7 +171,7 @@ class Book:
             if rule.leads_to(entry.port) and _meet(entry.sources, rule.path.sources)
         ]
 
-    def _vms(self, rule: Found) -> list[str]:
+    def _vms(self, rule: FoundRule) -> list[str]:
         """
         Return the keys of the VMs that *rule* leads to, or led to when it was recorded.
 
@@ -189,13 +189,13 @@ class Book:
         grants = (*self.recorders(rule), *self.sharers(rule))
         return list(dict.fromkeys((*found, *(arm_ids.key(grant.vm_id) for grant in grants))))
 
-    def policy_of(self, rule: Found) -> str | None:
+    def policy_of(self, rule: FoundRule) -> str | None:
         """Return the JIT policy of a VM that *rule* leads to; None where there is none."""
         views = (self._views.get(key) for key in self._vms(rule))
         policies = (view.vm.policy_id for view in views if view is not None)
         return next(filter(None, policies), None)
 
-    def widened(self, rule: Found, grant: Grant) -> bool:
+    def widened(self, rule: FoundRule, grant: Grant) -> bool:
         """Tell whether *rule*, recorded by *grant*, now opens more than was ever asked for."""
         if isinstance(rule.raw, NatRule):
             return self._leads_home(rule, grant) and (
@@ -208,7 +208,7 @@ class Book:
             or not self._within_asked(rule, grant)
         )
 
-    def _within_asked(self, rule: Found, grant: Grant) -> bool:
+    def _within_asked(self, rule: FoundRule, grant: Grant) -> bool:
         theirs = (
             text
             for entry in self._others.get(arm_ids.key(grant.vm_id), ())
@@ -219,12 +219,12 @@ class Book:
         return all(_inside(text, allowed) for text in rule.path.sources)
 
 
-def touches(rule: Found, grant: Grant) -> bool:
+def touches(rule: FoundRule, grant: Grant) -> bool:
     """Tell whether *rule* lets in any address of the grant's sources."""
     return bool(rules.letting_in((rule.path,), grant.sources))
 
 
-def covered(rule: Found, grants: Iterable[Grant]) -> bool:
+def covered(rule: FoundRule, grants: Iterable[Grant]) -> bool:
     """Tell whether each source of *rule* is one that *grants* are entitled to."""
     allowed = [source for grant in grants for source in grant.sources]
     return all(_inside(text, allowed) for text in rule.path.sources)
@@ -274,18 +274,18 @@ def _holder_of(rule_id: str) -> str:
 
 
 def _others(
-    entries: Iterable[Entry], grants: Iterable[Grant], now: datetime
-) -> dict[str, list[Entry]]:
+    entries: Iterable[DefenderRequest], grants: Iterable[Grant], now: datetime
+) -> dict[str, list[DefenderRequest]]:
     """Return the requests of others that count, by VM."""
     known = {initiate for grant in grants for initiate in grant.initiates}
-    found: dict[str, list[Entry]] = {}
+    found: dict[str, list[DefenderRequest]] = {}
     for entry in entries:
         if entry.initiate_id not in known and _counts(entry, now):
             found.setdefault(arm_ids.key(entry.vm_id), []).append(entry)
     return found
 
 
-def _counts(entry: Entry, now: datetime) -> bool:
+def _counts(entry: DefenderRequest, now: datetime) -> bool:
     """Whether *entry* is in force, or ended so lately that Azure may still be tidying up."""
     recent = entry.active or entry.reason == "Expired"
     return recent and (entry.in_force(now) or now - entry.ends_at < OTHERS_GRACE)

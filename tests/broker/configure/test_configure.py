@@ -7,13 +7,13 @@ from datetime import timedelta
 import pytest
 
 from jit.broker.configure.configure import Configurator
-from jit.broker.locks import Turns
+from jit.broker.locks import Locks
 from jit.domain.errors import AccessDenied, Conflict, InvalidRequest, Unavailable, Unknown
 from jit.domain.intake import read_policy_delete, read_policy_put
 from jit.domain.model.grant import Status
 from jit.domain.model.machine import Support
 from jit.domain.model.people import Person
-from jit.domain.policy_setup.changes import Action
+from jit.domain.policy_setup.changes import PolicyAction
 from jit.domain.values.arm_ids import key
 from jit.messages import POLICY
 from jit.storage.store import Store
@@ -55,7 +55,7 @@ class Site:
         self.table = FakeTable(self.clock, calls=self.azure.calls, name="state")
         self.store = Store(self.table, FakeTable(self.clock))
         self.queues = FakeQueues(self.clock, calls=self.azure.calls)
-        self.turns = Turns(self.store)
+        self.turns = Locks(self.store)
         self.watched = ()
 
     @property
@@ -116,7 +116,7 @@ def test_a_vm_without_policy_joins_the_policy_of_its_group(site):
     before = site.entries()
     (done,) = site.put(NEW01)
 
-    assert done.action is Action.WRITTEN
+    assert done.action is PolicyAction.WRITTEN
     assert site.entries() == {**before, "new01": site.entries()["new01"]}
     assert site.entries()["new01"]["ports"] == [
         {
@@ -133,7 +133,7 @@ def test_a_missing_policy_is_created_under_the_name_default(site):
     site.delete(WEB01)
     (done,) = site.put(WEB01)
 
-    assert (key(done.policy_id), done.action) == (key(policy(WEB)), Action.CREATED)
+    assert (key(done.policy_id), done.action) == (key(policy(WEB)), PolicyAction.CREATED)
     assert [rule.number for rule in done.machines[0].ports] == [22]
 
 
@@ -196,7 +196,7 @@ def test_the_same_wish_again_writes_nothing(site):
     count = len(writes(site))
     (done,) = site.put(NEW01)
 
-    assert done.action is Action.UNCHANGED
+    assert done.action is PolicyAction.UNCHANGED
     assert len(writes(site)) == count
 
 
@@ -251,7 +251,7 @@ def test_a_vm_taken_out_leaves_the_others_alone(site):
     before = site.entries()
     (done,) = site.delete(DB01)
 
-    assert done.action is Action.WRITTEN
+    assert done.action is PolicyAction.WRITTEN
     assert site.entries() == {"app01": before["app01"]}
     assert done.machines[0].support is Support.NOT_CONFIGURED
 
@@ -260,14 +260,14 @@ def test_a_policy_without_vms_is_deleted(site):
     """Nothing is left of a policy whose last VM goes."""
     (done,) = site.delete(DB01, APP01)
 
-    assert (done.action, site.sim.call("GET", policy(DB)).status) == (Action.DELETED, 404)
+    assert (done.action, site.sim.call("GET", policy(DB)).status) == (PolicyAction.DELETED, 404)
 
 
 def test_taking_out_a_vm_that_is_in_no_policy_changes_nothing(site):
     """A delete says how it shall be, not what to do."""
     (done,) = site.delete(NEW01)
 
-    assert (done.policy_id, done.action) == (None, Action.UNCHANGED)
+    assert (done.policy_id, done.action) == (None, PolicyAction.UNCHANGED)
     assert not writes(site)
 
 
@@ -363,7 +363,7 @@ def test_closed_access_stands_in_nobodys_way(site):
     site.grant(DB01, status=Status.CLOSED)
     (done,) = site.put(NEW01)
 
-    assert done.action is Action.WRITTEN
+    assert done.action is PolicyAction.WRITTEN
 
 
 def test_access_that_comes_while_the_claim_is_taken_is_seen(site):
@@ -494,7 +494,7 @@ def test_a_lost_answer_is_resolved_by_reading(site):
     site.sim.faults(fault("PUT", drop="after"))
     (done,) = site.put(NEW01)
 
-    assert done.action is Action.WRITTEN
+    assert done.action is PolicyAction.WRITTEN
     assert "new01" in site.entries()
 
 
@@ -550,7 +550,7 @@ def test_a_deaf_queue_does_not_undo_what_was_done(site):
     site.azure.calls.before = deaf
     (done,) = site.put(NEW01)
 
-    assert done.action is Action.WRITTEN
+    assert done.action is PolicyAction.WRITTEN
 
 
 # ---- the trail -----------------------------------------------------------------------------------

@@ -2,7 +2,7 @@
 
 from dataclasses import replace
 
-from jit.broker.locks import Turns
+from jit.broker.locks import Locks
 from jit.broker.policy_worker.pass_state import Pass
 from jit.domain.model.grant import Status
 from tests.broker.inprocess import InProcess, wish
@@ -14,7 +14,7 @@ def test_a_change_and_its_trail_are_stored_together():
     broker = InProcess()
     whole = broker.accept(wish(DB01))
     (grant,) = whole.grants
-    claim = Turns(broker.store).claim(grant.policy_id)
+    claim = Locks(broker.store).claim(grant.policy_id)
     assert claim is not None
     state = Pass(
         policy_id=grant.policy_id,

@@ -8,12 +8,12 @@ import pytest
 
 from jit.broker.azure_changes import Actions
 from jit.domain.errors import PermissionLost, Refused, StateConflict, Throttled, Unknown
-from jit.domain.grants.initiate import Ask
+from jit.domain.grants.initiate import PortToOpen
 from tests.builders.bodies import NOW, vm_id
 from tests.builders.grants import HOME, POLICY_ID
 
 ASKS = [
-    Ask(vm_id=vm_id(number), port=22, sources=(HOME,), until=NOW + timedelta(hours=1))
+    PortToOpen(vm_id=vm_id(number), port=22, sources=(HOME,), until=NOW + timedelta(hours=1))
     for number in range(4)
 ]
 ALWAYS = repeat(True)

@@ -159,7 +159,7 @@ def test_nothing_is_gone_while_azure_updates_or_cannot_be_read(view):
 
     assert outcome.grant.status is Status.CLOSING
     assert outcome.removals == ()
-    assert outcome.grant.note == effective.look(grant, view).why
+    assert outcome.grant.note == effective.observe_path(grant, view).why
 
 
 def test_a_removal_that_failed_in_azure_is_repeated():

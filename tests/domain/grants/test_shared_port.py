@@ -8,14 +8,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from jit.domain.grants.shared_port import (
-    Wanted,
+    WantedRequest,
     announced,
     covers,
     fixed_end,
     handover,
     lead,
     union,
-    wanted,
+    wanted_request,
 )
 from jit.domain.grants.timing import SHORTEST
 from jit.domain.model.grant import Grant, Status
@@ -44,7 +44,7 @@ def holding(name, *sources, ends, claimed=0, via=Via.PUBLIC_IP, **changes):
 
 def test_one_grant_wants_its_own_sources_until_its_own_end():
     """Nobody else is there."""
-    assert wanted([holding("a", HOME, OFFICE, ends=60)], now=NOW) == Wanted(
+    assert wanted_request([holding("a", HOME, OFFICE, ends=60)], now=NOW) == WantedRequest(
         frozenset({HOME, OFFICE}), NOW + HOUR
     )
 
@@ -56,35 +56,39 @@ def test_a_grant_that_waits_or_closes_wants_nothing(status):
     """Neither before its time nor after it."""
     grant = holding("a", ends=60, status=status)
 
-    assert wanted([grant], now=NOW) is None
+    assert wanted_request([grant], now=NOW) is None
 
 
 def test_a_grant_at_its_end_wants_nothing():
     """At its end, not a moment later."""
     grant = holding("a", ends=60)
 
-    assert wanted([grant], now=NOW + HOUR) is None
+    assert wanted_request([grant], now=NOW + HOUR) is None
 
 
 def test_a_grant_whose_end_is_not_fixed_may_stay_until_its_latest_end():
     """Only the claim fixes it; until then the latest end bounds it."""
     grant = an_open(expires_at=None, latest_end=NOW + HOUR)
 
-    assert wanted([grant], now=NOW) == Wanted(frozenset({HOME}), NOW + HOUR)
+    assert wanted_request([grant], now=NOW) == WantedRequest(frozenset({HOME}), NOW + HOUR)
 
 
 def test_two_grants_share_the_union_until_the_first_leaves():
     """The later comer bears the gap: the entry ends when the earlier one does."""
     first, later = holding("a", HOME, ends=60, claimed=-9), holding("b", OFFICE, ends=90)
 
-    assert wanted([first, later], now=NOW) == Wanted(frozenset({HOME, OFFICE}), NOW + HOUR)
+    assert wanted_request([first, later], now=NOW) == WantedRequest(
+        frozenset({HOME, OFFICE}), NOW + HOUR
+    )
 
 
 def test_equal_sources_need_no_hand_over():
     """The entry lasts as long as the last of them."""
     first, later = holding("a", HOME, ends=60, claimed=-9), holding("b", HOME, ends=90)
 
-    assert wanted([first, later], now=NOW) == Wanted(frozenset({HOME}), NOW + 90 * MINUTE)
+    assert wanted_request([first, later], now=NOW) == WantedRequest(
+        frozenset({HOME}), NOW + 90 * MINUTE
+    )
 
 
 def test_a_leaver_whose_sources_others_keep_changes_nothing():
@@ -92,7 +96,9 @@ def test_a_leaver_whose_sources_others_keep_changes_nothing():
     leaver = holding("a", HOME, ends=30, claimed=-9)
     stayer = holding("b", HOME, OFFICE, ends=90, claimed=-8)
 
-    assert wanted([leaver, stayer], now=NOW) == Wanted(frozenset({HOME, OFFICE}), NOW + 90 * MINUTE)
+    assert wanted_request([leaver, stayer], now=NOW) == WantedRequest(
+        frozenset({HOME, OFFICE}), NOW + 90 * MINUTE
+    )
 
 
 @pytest.mark.parametrize(
@@ -103,7 +109,7 @@ def test_an_earlier_comer_who_stays_is_spared_the_gap(via, minutes):
     first = holding("a", HOME, ends=90, claimed=-9, via=via)
     later = holding("b", OFFICE, ends=60, via=via)
 
-    assert wanted([first, later], now=NOW) == Wanted(
+    assert wanted_request([first, later], now=NOW) == WantedRequest(
         frozenset({HOME, OFFICE}), NOW + HOUR + minutes * MINUTE
     )
 
@@ -113,7 +119,9 @@ def test_nobody_is_spared_beyond_the_last_end():
     first = holding("a", HOME, ends=61, claimed=-9)
     later = holding("b", OFFICE, ends=60)
 
-    assert wanted([first, later], now=NOW) == Wanted(frozenset({HOME, OFFICE}), NOW + 61 * MINUTE)
+    assert wanted_request([first, later], now=NOW) == WantedRequest(
+        frozenset({HOME, OFFICE}), NOW + 61 * MINUTE
+    )
 
 
 def test_an_end_that_moved_moves_the_hand_over():
@@ -169,7 +177,7 @@ def test_who_leaves_nothing_behind_does_not_keep_others_from_being_spared():
     middle = holding("b", HOME, ends=90, claimed=-5)
     last = holding("c", OFFICE, ends=60)
 
-    assert wanted([first, middle, last], now=NOW) == Wanted(
+    assert wanted_request([first, middle, last], now=NOW) == WantedRequest(
         frozenset({HOME, OFFICE}), NOW + HOUR + lead(Via.PUBLIC_IP)
     )
 
@@ -180,7 +188,7 @@ def test_nobody_is_spared_where_the_earliest_comer_leaves_too():
     middle = holding("b", ELSEWHERE, ends=90, claimed=-5)
     last = holding("c", OFFICE, ends=60)
 
-    assert wanted([first, middle, last], now=NOW) == Wanted(
+    assert wanted_request([first, middle, last], now=NOW) == WantedRequest(
         frozenset({HOME, OFFICE, ELSEWHERE}), NOW + HOUR
     )
 
@@ -190,7 +198,7 @@ def test_those_claimed_in_one_step_came_in_the_order_of_their_starts():
     first = holding("z", HOME, ends=90, starts_at=NOW - MINUTE)
     later = holding("a", OFFICE, ends=60, starts_at=NOW)
 
-    assert wanted([first, later], now=NOW) == Wanted(
+    assert wanted_request([first, later], now=NOW) == WantedRequest(
         frozenset({HOME, OFFICE}), NOW + HOUR + lead(Via.PUBLIC_IP)
     )
 
@@ -200,7 +208,7 @@ def test_a_grant_without_a_claim_came_last():
     first = holding("b", HOME, ends=90, claimed=-9)
     unclaimed = an_open("a", sources=(OFFICE,), claimed_at=None, expires_at=NOW + HOUR)
 
-    assert wanted([first, unclaimed], now=NOW) == Wanted(
+    assert wanted_request([first, unclaimed], now=NOW) == WantedRequest(
         frozenset({HOME, OFFICE}), NOW + HOUR + lead(Via.PUBLIC_IP)
     )
 
@@ -232,7 +240,7 @@ def needing(group):
 @given(groups)
 def test_exactly_the_sources_of_those_who_need_a_path_are_asked_for(group):
     """No source that nobody wants, nobody left out."""
-    target = wanted(group, now=NOW)
+    target = wanted_request(group, now=NOW)
 
     assert (target.sources if target else frozenset()) == union(needing(group))
 
@@ -240,7 +248,7 @@ def test_exactly_the_sources_of_those_who_need_a_path_are_asked_for(group):
 @given(groups)
 def test_no_source_is_asked_for_beyond_those_who_want_it(group):
     """But for the lead that spares an earlier comer the gap."""
-    target = wanted(group, now=NOW) or Wanted(frozenset(), NOW)
+    target = wanted_request(group, now=NOW) or WantedRequest(frozenset(), NOW)
     last = {
         source: max(grant.expires_at for grant in needing(group) if source in grant.sources)
         for source in target.sources
@@ -252,7 +260,7 @@ def test_no_source_is_asked_for_beyond_those_who_want_it(group):
 @given(groups)
 def test_the_lead_is_given_only_where_somebody_stays(group):
     """Otherwise the entry ends when somebody does."""
-    target = wanted(group, now=NOW) or Wanted(frozenset(), NOW)
+    target = wanted_request(group, now=NOW) or WantedRequest(frozenset(), NOW)
     ends = {grant.expires_at for grant in needing(group)} | {NOW}
 
     assert target.until in ends or max(ends) > target.until - lead(Via.FIREWALL)
@@ -261,7 +269,7 @@ def test_the_lead_is_given_only_where_somebody_stays(group):
 @given(groups)
 def test_the_entry_lasts_at_least_until_somebody_leaves(group):
     """Asking for less would cut somebody off before the end."""
-    target = wanted(group, now=NOW)
+    target = wanted_request(group, now=NOW)
 
     assert target is None or target.until >= min(grant.expires_at for grant in needing(group))
 
@@ -271,7 +279,7 @@ def test_the_order_of_the_rows_does_not_matter(group, random):
     """Level-triggered: the same present, the same wish."""
     shuffled = random.sample(group, len(group))
 
-    assert wanted(shuffled, now=NOW) == wanted(group, now=NOW)
+    assert wanted_request(shuffled, now=NOW) == wanted_request(group, now=NOW)
 
 
 # ---- the end of who joins --------------------------------------------------------------------
@@ -488,7 +496,7 @@ def untold(group):
     return [
         grant
         for now, present in here
-        if (target := wanted(present, now=now))
+        if (target := wanted_request(present, now=now))
         for grant in present
         if grant.expires_at > target.until
         and not (grant.handover_at and grant.handover_at <= target.until)
@@ -514,7 +522,7 @@ def test_nobodys_path_changes_untold_unless_its_successor_comes_in_time(all_of):
 @given(groups)
 def test_what_was_asked_for_is_what_is_wanted(group):
     """An entry made from the wish needs no other initiate."""
-    target = wanted(group, now=NOW) or Wanted(frozenset({HOME}), NOW + HOUR)
+    target = wanted_request(group, now=NOW) or WantedRequest(frozenset({HOME}), NOW + HOUR)
     entry = an_entry(*map(str, target.sources), ends_at=target.until)
 
     assert covers(entry, target, now=NOW)
@@ -538,7 +546,7 @@ def test_an_entry_covers_exactly_its_sources_and_its_end(change, enough):
     """Wider, longer and shorter are all something else."""
     entry = an_entry(**{"ends_at": NOW + HOUR, **change})
 
-    assert covers(entry, Wanted(frozenset({HOME}), NOW + HOUR), now=NOW) is enough
+    assert covers(entry, WantedRequest(frozenset({HOME}), NOW + HOUR), now=NOW) is enough
 
 
 @pytest.mark.parametrize(("ends", "enough"), [(5, True), (4, True), (2, False), (6, False)])
@@ -546,7 +554,7 @@ def test_an_entry_of_the_shortest_length_covers_a_shorter_wish(ends, enough):
     """Defender grants no less than five minutes: asking again would not shorten it."""
     entry = an_entry(ends_at=NOW + ends * MINUTE)
 
-    assert covers(entry, Wanted(frozenset({HOME}), NOW + 3 * MINUTE), now=NOW) is enough
+    assert covers(entry, WantedRequest(frozenset({HOME}), NOW + 3 * MINUTE), now=NOW) is enough
 
 
 @pytest.mark.parametrize(

@@ -10,7 +10,7 @@ from jit.domain.azure import defender_requests
 from jit.domain.azure.companion_rule import companion_name
 from jit.domain.grants import rule_evidence, timing
 from jit.domain.grants.admission import as_request
-from jit.domain.grants.initiate import REOPENS, Ask
+from jit.domain.grants.initiate import REOPENS, PortToOpen
 from jit.domain.grants.lifetime import begin_closing, by_time, close, pace
 from jit.domain.grants.timing import APPEARS_WITHIN, OPENS_WITHIN
 from jit.domain.model.grant import CloseReason, Status
@@ -167,7 +167,7 @@ def test_the_claim_fixes_the_end_and_asks():
         NOW + 2 * HOUR,
     )
     assert done.asks == (
-        Ask(vm_id=vm_id(), port=22, sources=(HOME,), until=NOW + 2 * HOUR, firewall_id=None),
+        PortToOpen(vm_id=vm_id(), port=22, sources=(HOME,), until=NOW + 2 * HOUR, firewall_id=None),
     )
 
 

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from jit.domain.grants import widened
-from jit.domain.grants.policy_view import World
+from jit.domain.grants.policy_view import PolicyView
 from jit.domain.grants.step import run_step
 from jit.domain.limits import LIMITS
 from jit.domain.model.grant import CloseReason, Status
@@ -45,7 +45,7 @@ def asked(grant):
 
 def stepped(grant, view, *seen, others=()):
     """One step over the grant, and *others* of its VM port."""
-    world = World(
+    world = PolicyView(
         found=True,
         entries=seen,
         machines={arm_ids.key(vm_id()): view},

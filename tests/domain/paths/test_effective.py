@@ -7,7 +7,7 @@ import pytest
 
 from jit.domain.azure.companion_rule import companion_name
 from jit.domain.model.machine import Connection, Via
-from jit.domain.paths.effective import Sight, look
+from jit.domain.paths.effective import PathState, observe_path
 from jit.domain.paths.rules import addresses, letting_in, readable, rules_of_port
 from tests.builders.bodies import vm_id
 from tests.builders.firewalls import FIREWALL_ID, JIT_COLLECTION
@@ -41,7 +41,7 @@ BOTH_NSGS = {"interfaces": (a_nic(nsg_ids=(NSG_ID, OTHER_NSG_ID)),)}
 
 def seen(view, grant=GRANT):
     """The summary of a look."""
-    return look(grant, view).sight
+    return observe_path(grant, view).sight
 
 
 # ---- through an NSG --------------------------------------------------------------------------
@@ -49,9 +49,9 @@ def seen(view, grant=GRANT):
 
 def test_a_path_is_open_when_its_rule_lets_the_source_through():
     """Present, settled, effective."""
-    found = look(GRANT, a_view(a_guard(an_allow())))
+    found = observe_path(GRANT, a_view(a_guard(an_allow())))
 
-    assert found.sight is Sight.OPEN
+    assert found.sight is PathState.OPEN
     assert found.rule_ids == (f"{NSG_ID}/securityRules/{jit_name('-', 1)}",)
     assert found.connection == Connection(
         via=Via.PUBLIC_IP, address=PUBLIC, port=22, command=f"ssh -p 22 user@{PUBLIC}"
@@ -60,9 +60,9 @@ def test_a_path_is_open_when_its_rule_lets_the_source_through():
 
 def test_without_a_rule_a_path_is_absent():
     """202 is all that Azure has said so far."""
-    found = look(GRANT, a_view())
+    found = observe_path(GRANT, a_view())
 
-    assert (found.sight, found.rules, found.why) == (Sight.ABSENT, (), "no rule is there yet")
+    assert (found.sight, found.rules, found.why) == (PathState.ABSENT, (), "no rule is there yet")
 
 
 def test_a_path_for_two_sources_is_open_when_both_have_their_rule():
@@ -71,17 +71,17 @@ def test_a_path_for_two_sources_is_open_when_both_have_their_rule():
     one = a_guard(an_allow("203.0.113.7", "198.51.100.0/24"))
     two = a_guard(an_allow("203.0.113.7"), an_allow("198.51.100.0/24", number=2, priority=101))
 
-    assert seen(a_view(one), grant) is Sight.OPEN
-    assert seen(a_view(two), grant) is Sight.OPEN
+    assert seen(a_view(one), grant) is PathState.OPEN
+    assert seen(a_view(two), grant) is PathState.OPEN
 
 
 def test_a_path_for_two_sources_is_partial_while_one_of_them_lacks_its_rule():
     """Open for one of them is not open."""
     grant = an_opening(sources=(HOME, OFFICE))
 
-    found = look(grant, a_view(a_guard(an_allow())))
+    found = observe_path(grant, a_view(a_guard(an_allow())))
 
-    assert (found.sight, found.connection) == (Sight.PARTIAL, None)
+    assert (found.sight, found.connection) == (PathState.PARTIAL, None)
     assert found.why == "not every rule is there yet"
 
 
@@ -89,16 +89,16 @@ def test_a_rule_for_a_part_of_a_prefix_is_partial():
     """The whole prefix was asked for."""
     grant = an_opening(sources=(OFFICE,))
 
-    assert seen(a_view(a_guard(an_allow("198.51.100.7"))), grant) is Sight.PARTIAL
+    assert seen(a_view(a_guard(an_allow("198.51.100.7"))), grant) is PathState.PARTIAL
 
 
 def test_a_customers_deny_above_the_rule_blocks_the_path():
     """P4: open means effective."""
     deny = arm_rule(99, "Deny", name="never-ssh", port="22")
 
-    found = look(GRANT, a_view(a_guard(an_allow(), deny)))
+    found = observe_path(GRANT, a_view(a_guard(an_allow(), deny)))
 
-    assert found.sight is Sight.BLOCKED
+    assert found.sight is PathState.BLOCKED
     assert found.why == "nsg-web: rule never-ssh blocks it"
     assert found.connection is None
 
@@ -107,9 +107,9 @@ def test_a_rule_in_doubt_blocks_the_path():
     """What cannot be told is not open."""
     doubt = arm_rule(99, "Deny", name="tagged", source="AzureCloud", port="22")
 
-    found = look(GRANT, a_view(a_guard(an_allow(), doubt)))
+    found = observe_path(GRANT, a_view(a_guard(an_allow(), doubt)))
 
-    assert found.sight is Sight.BLOCKED
+    assert found.sight is PathState.BLOCKED
     assert found.why == "nsg-web: cannot tell whether rule tagged lets it pass"
 
 
@@ -118,9 +118,9 @@ def test_an_nsg_whose_rules_are_unknown_to_the_end_blocks_the_path():
     guard = a_guard(an_allow())
     only_allow_for_others = replace(guard, rules=())
 
-    found = look(GRANT, a_view(only_allow_for_others))
+    found = observe_path(GRANT, a_view(only_allow_for_others))
 
-    assert found.sight is Sight.BLOCKED
+    assert found.sight is PathState.BLOCKED
     assert found.why == "nsg-web: no rule is known to decide"
 
 
@@ -128,10 +128,12 @@ def test_every_nsg_on_the_way_must_let_the_source_through():
     """The subnet's as well as the interface's."""
     interface, subnet = a_guard(an_allow()), a_guard(nsg_id=OTHER_NSG_ID)
 
-    blocked = look(GRANT, a_view(interface, subnet, **BOTH_NSGS))
-    opened = look(GRANT, a_view(interface, a_guard(an_allow(), nsg_id=OTHER_NSG_ID), **BOTH_NSGS))
+    blocked = observe_path(GRANT, a_view(interface, subnet, **BOTH_NSGS))
+    opened = observe_path(
+        GRANT, a_view(interface, a_guard(an_allow(), nsg_id=OTHER_NSG_ID), **BOTH_NSGS)
+    )
 
-    assert (blocked.sight, opened.sight) == (Sight.BLOCKED, Sight.OPEN)
+    assert (blocked.sight, opened.sight) == (PathState.BLOCKED, PathState.OPEN)
 
 
 def test_another_grants_companion_does_not_make_a_path_effective():
@@ -139,27 +141,29 @@ def test_another_grants_companion_does_not_make_a_path_effective():
     others = arm_rule(99, name=companion_name("g2"), source="203.0.113.7", port="22", to=VM)
     deny = arm_rule(100, "Deny", name="never-ssh", port="22")
 
-    found = look(GRANT, a_view(a_guard(an_allow(priority=101), deny, others)))
+    found = observe_path(GRANT, a_view(a_guard(an_allow(priority=101), deny, others)))
 
-    assert found.sight is Sight.BLOCKED
+    assert found.sight is PathState.BLOCKED
 
 
 def test_a_rule_to_another_interface_of_the_vm_is_not_the_path():
     """A connection reaches the primary interface."""
     second = a_nic(id="second", private_ip="10.1.1.5", primary=False)
 
-    found = look(GRANT, a_view(a_guard(an_allow(to="10.1.1.5")), interfaces=(a_nic(), second)))
+    found = observe_path(
+        GRANT, a_view(a_guard(an_allow(to="10.1.1.5")), interfaces=(a_nic(), second))
+    )
 
-    assert found.sight is Sight.PARTIAL
+    assert found.sight is PathState.PARTIAL
 
 
 def test_an_ipv6_source_cannot_reach_an_ipv4_address():
     """Whatever the rules say."""
     grant = an_opening(sources=(ip_network("2001:db8::/64"),))
 
-    found = look(grant, a_view(a_guard(an_allow("2001:db8::/64"))))
+    found = observe_path(grant, a_view(a_guard(an_allow("2001:db8::/64"))))
 
-    assert found.sight is Sight.BLOCKED
+    assert found.sight is PathState.BLOCKED
     assert "another IP version" in found.why
 
 
@@ -167,18 +171,18 @@ def test_a_public_address_without_any_nsg_is_not_called_open():
     """It is open to everybody, or to nobody: which of the two is not known."""
     view = a_view(a_guard(an_allow()), interfaces=(a_nic(nsg_ids=()), a_nic(id="2", primary=False)))
 
-    found = look(GRANT, view)
+    found = observe_path(GRANT, view)
 
-    assert (found.sight, found.why) == (Sight.BLOCKED, "a public address without any NSG")
+    assert (found.sight, found.why) == (PathState.BLOCKED, "a public address without any NSG")
 
 
 def test_a_vm_without_an_interface_is_unclear():
     """Its rules may lead to an address that it had."""
     grant = an_opening(private_ips=(VM,))
 
-    found = look(grant, a_view(a_guard(an_allow()), interfaces=()))
+    found = observe_path(grant, a_view(a_guard(an_allow()), interfaces=()))
 
-    assert (found.sight, found.why) == (Sight.UNCLEAR, "the VM has no interface")
+    assert (found.sight, found.why) == (PathState.UNCLEAR, "the VM has no interface")
 
 
 def test_a_private_path_leads_to_the_private_address():
@@ -186,7 +190,7 @@ def test_a_private_path_leads_to_the_private_address():
     grant = an_opening(via=Via.PRIVATE)
     view = a_view(a_guard(an_allow()), via=Via.PRIVATE, interfaces=(a_nic(public_ip=None),))
 
-    found = look(grant, view)
+    found = observe_path(grant, view)
 
     assert found.connection == Connection(
         via=Via.PRIVATE, address=VM, port=22, command=f"ssh -p 22 user@{VM}"
@@ -196,7 +200,7 @@ def test_a_private_path_leads_to_the_private_address():
 def test_a_public_address_that_is_not_known_yet_shows_the_private_one():
     """A dynamic address of a stopped VM; better than none."""
     nic = a_nic(public_ip=None, public_ip_id=f"{NSG_ID}-pip")
-    found = look(GRANT, a_view(a_guard(an_allow()), interfaces=(nic,)))
+    found = observe_path(GRANT, a_view(a_guard(an_allow()), interfaces=(nic,)))
 
     assert found.connection
     assert found.connection.address == VM
@@ -204,9 +208,9 @@ def test_a_public_address_that_is_not_known_yet_shows_the_private_one():
 
 def test_a_path_by_a_public_address_that_was_taken_away_is_not_open():
     """The rule is there, and no way leads to it from where the person is."""
-    found = look(GRANT, a_view(a_guard(an_allow()), interfaces=(a_nic(public_ip=None),)))
+    found = observe_path(GRANT, a_view(a_guard(an_allow()), interfaces=(a_nic(public_ip=None),)))
 
-    assert found.sight is Sight.BLOCKED
+    assert found.sight is PathState.BLOCKED
     assert found.why == "the VM's interface has no public address any more"
 
 
@@ -222,7 +226,7 @@ def test_the_connection_line_fits_the_port(port, command):
     """SSH, RDP, and what is neither."""
     grant = an_opening(port=port)
 
-    found = look(grant, a_view(a_guard(an_allow(port=str(port), priority=99))))
+    found = observe_path(grant, a_view(a_guard(an_allow(port=str(port), priority=99))))
 
     assert found.connection
     assert found.connection.command == command
@@ -234,7 +238,7 @@ def test_an_ipv6_address_stands_in_brackets_in_the_connection_line():
     grant = an_opening(sources=(ip_network("2001:db8:1::/64"),))
     rule = an_allow("2001:db8:1::/64", to="2001:db8::4")
 
-    found = look(grant, a_view(a_guard(rule), interfaces=(six,)))
+    found = observe_path(grant, a_view(a_guard(rule), interfaces=(six,)))
 
     assert found.connection
     assert found.connection.address == "2001:db8::9"
@@ -244,10 +248,10 @@ def test_an_ipv6_address_stands_in_brackets_in_the_connection_line():
 @pytest.mark.parametrize(
     ("port", "protocol", "sight"),
     [
-        (22, "*", Sight.OPEN),
-        (22, "TCP", Sight.OPEN),
-        (5985, "*", Sight.BLOCKED),
-        (5985, "TCP", Sight.OPEN),
+        (22, "*", PathState.OPEN),
+        (22, "TCP", PathState.OPEN),
+        (5985, "*", PathState.BLOCKED),
+        (5985, "TCP", PathState.OPEN),
     ],
 )
 def test_ssh_and_rdp_are_tcp_even_where_the_policy_says_any(port, protocol, sight):
@@ -255,7 +259,7 @@ def test_ssh_and_rdp_are_tcp_even_where_the_policy_says_any(port, protocol, sigh
     no_udp = arm_rule(90, "Deny", name="no-udp", protocol="Udp")
     grant = an_opening(port=port, protocol=protocol)
 
-    found = look(grant, a_view(a_guard(no_udp, an_allow(port=str(port)))))
+    found = observe_path(grant, a_view(a_guard(no_udp, an_allow(port=str(port)))))
 
     assert found.sight is sight
 
@@ -265,17 +269,17 @@ def test_ssh_and_rdp_are_tcp_even_where_the_policy_says_any(port, protocol, sigh
 
 def test_an_nsg_that_is_being_updated_is_unclear_whatever_it_shows():
     """A rule that is there may not be in force yet, one that is not may be."""
-    found = look(GRANT, a_view(a_guard(an_allow(), settled=False)))
+    found = observe_path(GRANT, a_view(a_guard(an_allow(), settled=False)))
 
-    assert (found.sight, found.why) == (Sight.UNCLEAR, "NSG nsg-web is being updated")
+    assert (found.sight, found.why) == (PathState.UNCLEAR, "NSG nsg-web is being updated")
     assert found.connection is None
 
 
 def test_an_nsg_whose_last_update_failed_is_unclear_and_says_what_to_do():
     """What it lists may not be what packets meet."""
-    found = look(GRANT, a_view(replace(a_guard(an_allow(), settled=False), failed=True)))
+    found = observe_path(GRANT, a_view(replace(a_guard(an_allow(), settled=False), failed=True)))
 
-    assert found.sight is Sight.UNCLEAR
+    assert found.sight is PathState.UNCLEAR
     assert found.why == "the last update of NSG nsg-web failed; repeat it in Azure"
 
 
@@ -283,9 +287,9 @@ def test_an_nsg_of_another_interface_that_could_not_be_read_is_unclear():
     """Defender writes a rule for each interface."""
     second = a_nic(id="nics/second", nsg_ids=(OTHER_NSG_ID,), primary=False)
 
-    found = look(GRANT, a_view(a_guard(an_allow()), interfaces=(a_nic(), second)))
+    found = observe_path(GRANT, a_view(a_guard(an_allow()), interfaces=(a_nic(), second)))
 
-    assert (found.sight, found.why) == (Sight.UNCLEAR, "an NSG of second could not be read")
+    assert (found.sight, found.why) == (PathState.UNCLEAR, "an NSG of second could not be read")
 
 
 @pytest.mark.parametrize(
@@ -301,24 +305,24 @@ def test_an_nsg_of_another_interface_that_could_not_be_read_is_unclear():
 )
 def test_a_firewall_that_has_not_succeeded_is_unclear(firewall, why):
     """Some of its instances may run old rules, some new."""
-    found = look(WALLED, behind(firewall, a_guard(LET_IN)))
+    found = observe_path(WALLED, behind(firewall, a_guard(LET_IN)))
 
-    assert (found.sight, found.why) == (Sight.UNCLEAR, why)
+    assert (found.sight, found.why) == (PathState.UNCLEAR, why)
 
 
 def test_a_firewall_that_is_gone_is_not_waited_for():
     """The inventory knows of none any more: a grant of before can end."""
     gone = {"firewall_id": None, "firewall_sources": ()}
 
-    assert seen(behind(None, **gone), WALLED) is Sight.ABSENT
-    assert seen(behind(None, a_guard(an_allow()), **gone), WALLED) is Sight.PARTIAL
+    assert seen(behind(None, **gone), WALLED) is PathState.ABSENT
+    assert seen(behind(None, a_guard(an_allow()), **gone), WALLED) is PathState.PARTIAL
 
 
 def test_an_unread_nsg_speaks_before_the_firewall():
     """Both are waited for; one is named."""
     view = behind(a_firewall(settled=False), a_guard(settled=False))
 
-    found = look(WALLED, view)
+    found = observe_path(WALLED, view)
 
     assert found.why == "NSG nsg-web is being updated"
 
@@ -327,12 +331,12 @@ def test_a_firewall_is_of_no_concern_to_a_path_past_it():
     """A grant of before the firewall came still ends."""
     view = a_view(a_guard(an_allow()), firewall=a_firewall(settled=False))
 
-    assert seen(view) is Sight.OPEN
+    assert seen(view) is PathState.OPEN
 
 
 def test_an_unclear_look_still_shows_the_rules():
     """People want to know what is there meanwhile."""
-    found = look(GRANT, a_view(a_guard(an_allow(), settled=False)))
+    found = observe_path(GRANT, a_view(a_guard(an_allow(), settled=False)))
 
     assert [rule.name for rule in found.rules] == [jit_name("-", 1)]
 
@@ -342,9 +346,11 @@ def test_an_unclear_look_still_shows_the_rules():
 
 def test_a_path_behind_a_firewall_is_open_when_the_firewalls_own_address_gets_through():
     """The VM sees an address of AzureFirewallSubnet, and people dial the mapped port."""
-    found = look(WALLED, behind(a_firewall(a_nat(mapped=10022)), a_guard(an_allow(), LET_IN)))
+    found = observe_path(
+        WALLED, behind(a_firewall(a_nat(mapped=10022)), a_guard(an_allow(), LET_IN))
+    )
 
-    assert found.sight is Sight.OPEN
+    assert found.sight is PathState.OPEN
     assert found.connection == Connection(
         via=Via.FIREWALL, address=FRONT, port=10022, command=f"ssh -p 10022 user@{FRONT}"
     )
@@ -353,16 +359,16 @@ def test_a_path_behind_a_firewall_is_open_when_the_firewalls_own_address_gets_th
 @pytest.mark.parametrize(
     ("port", "protocol", "forwarded", "expected"),
     [
-        (22, "TCP", ["TCP"], Sight.OPEN),
-        (22, "TCP", ["Any"], Sight.OPEN),
-        (22, "TCP", ["UDP", "Tcp"], Sight.OPEN),
-        (22, "Tcp", ["TCP"], Sight.OPEN),
-        (22, "TCP", ["UDP"], Sight.PARTIAL),
-        (22, "TCP", [], Sight.PARTIAL),
-        (22, "*", ["TCP"], Sight.OPEN),
-        (8080, "*", ["TCP"], Sight.PARTIAL),
-        (8080, "*", ["TCP", "UDP"], Sight.OPEN),
-        (8080, "UDP", ["UDP"], Sight.OPEN),
+        (22, "TCP", ["TCP"], PathState.OPEN),
+        (22, "TCP", ["Any"], PathState.OPEN),
+        (22, "TCP", ["UDP", "Tcp"], PathState.OPEN),
+        (22, "Tcp", ["TCP"], PathState.OPEN),
+        (22, "TCP", ["UDP"], PathState.PARTIAL),
+        (22, "TCP", [], PathState.PARTIAL),
+        (22, "*", ["TCP"], PathState.OPEN),
+        (8080, "*", ["TCP"], PathState.PARTIAL),
+        (8080, "*", ["TCP", "UDP"], PathState.OPEN),
+        (8080, "UDP", ["UDP"], PathState.OPEN),
     ],
 )
 def test_a_nat_rule_has_to_forward_what_the_grant_is_for(port, protocol, forwarded, expected):
@@ -371,7 +377,7 @@ def test_a_nat_rule_has_to_forward_what_the_grant_is_for(port, protocol, forward
     grant = replace(WALLED, port=port, protocol=protocol)
 
     view = behind(a_firewall(a_nat(port=port, protocols=forwarded)), a_guard(let_in))
-    assert look(grant, view).sight is expected
+    assert observe_path(grant, view).sight is expected
 
 
 @pytest.mark.parametrize(
@@ -386,9 +392,9 @@ def test_a_nat_rule_has_to_forward_what_the_grant_is_for(port, protocol, forward
 )
 def test_a_nat_rule_without_one_address_and_port_is_nothing_to_connect_to(changes):
     """P4: who reads the command must be able to use it."""
-    found = look(WALLED, behind(a_firewall(a_nat(**changes)), a_guard(an_allow(), LET_IN)))
+    found = observe_path(WALLED, behind(a_firewall(a_nat(**changes)), a_guard(an_allow(), LET_IN)))
 
-    assert (found.sight, found.connection) == (Sight.PARTIAL, None)
+    assert (found.sight, found.connection) == (PathState.PARTIAL, None)
 
 
 @pytest.mark.parametrize(("source", "port"), [("198.51.100.7/32", 10022), (str(OFFICE), 10023)])
@@ -400,7 +406,7 @@ def test_everybody_is_told_a_mapped_port_that_lets_all_of_them_in(source, port):
     )
     grant = replace(WALLED, sources=(ip_network(source),))
 
-    found = look(grant, behind(a_firewall(*nats), a_guard(LET_IN)))
+    found = observe_path(grant, behind(a_firewall(*nats), a_guard(LET_IN)))
 
     assert found.connection is not None
     assert found.connection.port == port
@@ -414,9 +420,9 @@ def test_sources_that_no_one_mapped_port_lets_in_are_not_open():
     )
     grant = replace(WALLED, sources=(HOME, OFFICE))
 
-    found = look(grant, behind(a_firewall(*nats), a_guard(LET_IN)))
+    found = observe_path(grant, behind(a_firewall(*nats), a_guard(LET_IN)))
 
-    assert found.sight is Sight.PARTIAL
+    assert found.sight is PathState.PARTIAL
     assert found.why == "no NAT rule lets all its sources in by one address and port"
 
 
@@ -425,7 +431,7 @@ def test_the_remote_desktop_line_names_the_mapped_port():
     grant = replace(WALLED, port=3389)
     let_in = arm_rule(300, name="bastion", source=BEHIND, port="3389")
 
-    found = look(grant, behind(a_firewall(a_nat(port=3389, mapped=13389)), a_guard(let_in)))
+    found = observe_path(grant, behind(a_firewall(a_nat(port=3389, mapped=13389)), a_guard(let_in)))
 
     assert found.connection
     assert found.connection.command == "mstsc /v:52.137.62.53:13389"
@@ -433,9 +439,9 @@ def test_the_remote_desktop_line_names_the_mapped_port():
 
 def test_defenders_own_allow_rule_does_not_help_behind_a_firewall():
     """It names the requester, whose address the VM never sees."""
-    found = look(WALLED, behind(a_firewall(a_nat()), a_guard(an_allow())))
+    found = observe_path(WALLED, behind(a_firewall(a_nat()), a_guard(an_allow())))
 
-    assert found.sight is Sight.BLOCKED
+    assert found.sight is PathState.BLOCKED
     assert found.blocked_by == {NSG_ID: 4096}
 
 
@@ -447,7 +453,7 @@ def test_every_nsg_that_stops_the_firewall_is_named_with_its_first_rule():
     )
     nic = a_nic(public_ip=None, nsg_ids=(NSG_ID, OTHER_NSG_ID))
 
-    found = look(WALLED, behind(a_firewall(a_nat()), *guards, interfaces=(nic,)))
+    found = observe_path(WALLED, behind(a_firewall(a_nat()), *guards, interfaces=(nic,)))
 
     assert found.blocked_by == {NSG_ID: 200, OTHER_NSG_ID: 4096}
 
@@ -456,7 +462,7 @@ def test_of_two_firewall_prefixes_the_one_stopped_first_counts():
     """The companion must decide before both rules."""
     early = arm_rule(200, "Deny", name="half", source="10.1.0.0/27", port="22")
 
-    found = look(
+    found = observe_path(
         WALLED,
         behind(
             a_firewall(a_nat()),
@@ -472,7 +478,7 @@ def test_an_nsg_without_a_single_rule_is_outdone_by_any_priority():
     """There is no rule whose priority to name."""
     bare = replace(a_guard(), rules=())
 
-    found = look(WALLED, behind(a_firewall(a_nat()), bare))
+    found = observe_path(WALLED, behind(a_firewall(a_nat()), bare))
 
     assert found.blocked_by == {NSG_ID: 65500}
 
@@ -490,15 +496,15 @@ def test_an_nsg_without_a_single_rule_is_outdone_by_any_priority():
 )
 def test_without_its_nat_rule_a_path_behind_a_firewall_is_partial(rules):
     """The NSG's rule comes minutes before the firewall's."""
-    found = look(WALLED, behind(a_firewall(*rules), a_guard(an_allow())))
+    found = observe_path(WALLED, behind(a_firewall(*rules), a_guard(an_allow())))
 
-    assert (found.sight, found.why) == (Sight.PARTIAL, "the NAT rule is not there yet")
+    assert (found.sight, found.why) == (PathState.PARTIAL, "the NAT rule is not there yet")
 
 
 def test_the_companion_can_be_made_while_the_nat_rule_is_still_to_come():
     """Both take their time; neither need wait for the other."""
-    waiting = look(WALLED, behind(a_firewall(), a_guard(an_allow())))
-    updating = look(WALLED, behind(a_firewall(settled=False), a_guard(an_allow())))
+    waiting = observe_path(WALLED, behind(a_firewall(), a_guard(an_allow())))
+    updating = observe_path(WALLED, behind(a_firewall(settled=False), a_guard(an_allow())))
 
     assert waiting.blocked_by == {NSG_ID: 4096}
     assert updating.blocked_by == {NSG_ID: 4096}
@@ -506,30 +512,30 @@ def test_the_companion_can_be_made_while_the_nat_rule_is_still_to_come():
 
 def test_an_nsg_that_is_being_updated_is_not_judged():
     """What it will be is not known."""
-    found = look(WALLED, behind(a_firewall(settled=False), a_guard(settled=False)))
+    found = observe_path(WALLED, behind(a_firewall(settled=False), a_guard(settled=False)))
 
     assert found.blocked_by == {}
 
 
 def test_a_path_past_the_firewall_has_nothing_to_accompany():
     """Nothing but DNAT changes the address."""
-    found = look(GRANT, a_view(a_guard(settled=False)))
+    found = observe_path(GRANT, a_view(a_guard(settled=False)))
 
     assert found.blocked_by == {}
 
 
 def test_a_firewall_whose_subnet_is_unknown_opens_nothing():
     """Nobody can tell which address the NSG will see."""
-    found = look(WALLED, behind(a_firewall(a_nat()), a_guard(LET_IN), firewall_sources=()))
+    found = observe_path(WALLED, behind(a_firewall(a_nat()), a_guard(LET_IN), firewall_sources=()))
 
-    assert (found.sight, found.why) == (Sight.BLOCKED, "the firewall's subnet is unknown")
+    assert (found.sight, found.why) == (PathState.BLOCKED, "the firewall's subnet is unknown")
 
 
 def test_behind_a_firewall_no_nsg_is_no_hindrance():
     """Inside a VNet an unguarded interface is open; the firewall decides."""
     view = behind(a_firewall(a_nat()), interfaces=(a_nic(public_ip=None, nsg_ids=()),))
 
-    assert seen(view, WALLED) is Sight.OPEN
+    assert seen(view, WALLED) is PathState.OPEN
 
 
 def test_a_vm_whose_address_azure_does_not_name_has_no_path():
@@ -537,19 +543,19 @@ def test_a_vm_whose_address_azure_does_not_name_has_no_path():
     nameless = (a_nic(private_ip="", public_ip=None),)
     grant = replace(WALLED, private_ips=(VM,))
 
-    found = look(grant, behind(a_firewall(a_nat()), a_guard(LET_IN), interfaces=nameless))
+    found = observe_path(grant, behind(a_firewall(a_nat()), a_guard(LET_IN), interfaces=nameless))
 
-    assert found.sight is Sight.PARTIAL
-    assert look(grant, behind(a_firewall(), interfaces=nameless)).sight is Sight.ABSENT
+    assert found.sight is PathState.PARTIAL
+    assert observe_path(grant, behind(a_firewall(), interfaces=nameless)).sight is PathState.ABSENT
 
 
 def test_a_vm_without_an_interface_has_no_path_behind_a_firewall():
     """The NAT rule leads to an address that it had."""
     grant = replace(WALLED, private_ips=(VM,))
 
-    found = look(grant, behind(a_firewall(a_nat()), interfaces=()))
+    found = observe_path(grant, behind(a_firewall(a_nat()), interfaces=()))
 
-    assert found.sight is Sight.PARTIAL
+    assert found.sight is PathState.PARTIAL
 
 
 # ---- whose rules -----------------------------------------------------------------------------

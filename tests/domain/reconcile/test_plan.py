@@ -10,7 +10,7 @@ from jit.domain.grants.timing import GRACE, OVERDUE
 from jit.domain.model.grant import CloseReason, Status
 from jit.domain.model.machine import Via
 from jit.domain.reconcile.plan import make_plan, unknown_companions
-from jit.domain.reconcile.plan_item import Action, Item, Kind
+from jit.domain.reconcile.plan_item import PlanAction, PlanClass, PlanItem
 from jit.domain.values import arm_ids
 from tests.builders.firewalls import FIREWALL_ID, arm_collection
 from tests.builders.nsgs import NSG_ID, arm_rule
@@ -166,7 +166,7 @@ def test_a_rule_that_holds_the_sources_of_two_closed_grants_is_removed():
     stones = [ended(1), ended(2, sources=(THERE,))]
     items = planned(seen(allow(1, [HERE, THERE])), tombstones=stones)
 
-    assert [item.action for item in items] == [Action.REMOVE_RULE]
+    assert [item.action for item in items] == [PlanAction.REMOVE_RULE]
 
 
 def test_a_grant_that_stands_in_both_lists_is_taken_as_closed():
@@ -248,7 +248,7 @@ def test_a_recorded_nat_rule_is_removed_where_it_still_leads_home():
     stone = replace(ended(**BEHIND), rules=(nat_id(),))
     items = planned(seen(nats=[nat(source="203.0.113.0/24")]), tombstones=[stone])
 
-    assert [item.kind for item in items] == [Kind.EXPIRED]
+    assert [item.kind for item in items] == [PlanClass.EXPIRED]
 
 
 def test_a_nat_rule_that_only_has_the_name_of_a_recorded_one_is_not_removed():
@@ -256,7 +256,7 @@ def test_a_nat_rule_that_only_has_the_name_of_a_recorded_one_is_not_removed():
     stone = replace(ended(**BEHIND), rules=(nat_id(),))
     items = planned(seen(nats=[nat(source=THERE)]), tombstones=[stone])
 
-    assert [item.kind for item in items] == [Kind.ORPHAN]
+    assert [item.kind for item in items] == [PlanClass.ORPHAN]
 
 
 def test_a_grant_that_never_asked_azure_for_anything_owns_no_rule():
@@ -414,7 +414,7 @@ def test_an_orphan_nat_rule_that_is_not_written_as_defender_writes_is_only_repor
     """The same in a firewall."""
     items = planned(seen(nats=[nat(**changes)]), remove_orphans=True)
 
-    assert [item.action for item in items] == [Action.REPORT]
+    assert [item.action for item in items] == [PlanAction.REPORT]
 
 
 def test_an_orphan_in_an_nsg_that_guards_nobody_is_held_by_any_request_for_its_address():
@@ -428,7 +428,7 @@ def test_an_orphan_of_a_vanished_vm_has_no_policy():
     """There is nothing to claim, and nobody who could need it."""
     (item,) = planned(seen(allow(1), vms=()), remove_orphans=True)
 
-    assert (item.action, item.policy_id) == (Action.REMOVE_RULE, None)
+    assert (item.action, item.policy_id) == (PlanAction.REMOVE_RULE, None)
 
 
 def test_an_orphan_for_the_address_of_a_grant_whose_vm_is_unknown_is_only_reported():
@@ -469,7 +469,7 @@ def test_a_recorded_nat_rule_that_opens_more_closes_its_grant(changes):
     grant = replace(a_grant(**BEHIND), rules=(nat_id(),))
     items = planned(seen(allow(1), arm_companion(), nats=[nat(**changes)]), grant)
 
-    assert [(item.action, item.kind) for item in items] == [(Action.CLOSE, Kind.ALTERED)]
+    assert [(item.action, item.kind) for item in items] == [(PlanAction.CLOSE, PlanClass.ALTERED)]
 
 
 def test_a_rule_is_not_altered_by_what_others_on_the_port_asked_for():
@@ -480,7 +480,7 @@ def test_a_rule_is_not_altered_by_what_others_on_the_port_asked_for():
     stones = [ended(2, sources=(THERE,), ago=MINUTE)]
     items = planned(both, a_grant(rules=[1]), tombstones=stones)
 
-    assert Kind.ALTERED not in {item.kind for item in items}
+    assert PlanClass.ALTERED not in {item.kind for item in items}
 
 
 def test_a_rule_that_lets_in_less_is_missing_and_not_altered():
@@ -488,7 +488,7 @@ def test_a_rule_that_lets_in_less_is_missing_and_not_altered():
     wide = a_grant(rules=[1], sources=("203.0.113.0/24",))
     items = planned(seen(allow(1)), wide)
 
-    assert [(item.action, item.kind) for item in items] == [(Action.REOPEN, Kind.MISSING)]
+    assert [(item.action, item.kind) for item in items] == [(PlanAction.REOPEN, PlanClass.MISSING)]
 
 
 def test_a_grant_that_is_over_is_not_closed_for_being_altered():
@@ -504,7 +504,7 @@ def test_a_nat_rule_that_leads_elsewhere_by_now_does_not_alter_a_grant():
     moved = seen(nats=[nat(translatedPort="3389")])
     items = planned(moved, grant)
 
-    assert Kind.ALTERED not in {item.kind for item in items}
+    assert PlanClass.ALTERED not in {item.kind for item in items}
 
 
 # ---- missing ---------------------------------------------------------------------------------
@@ -531,7 +531,7 @@ def test_an_open_grant_that_a_rule_of_somebody_else_blocks_is_looked_at():
     deny = arm_rule(100, "Deny", name="customer", source="*", port="22")
     items = planned(seen(deny, allow(1)), a_grant(rules=[1]))
 
-    assert [item.action for item in items] == [Action.REOPEN]
+    assert [item.action for item in items] == [PlanAction.REOPEN]
     assert "rule customer blocks it" in items[0].reason
 
 
@@ -541,7 +541,7 @@ def test_a_path_that_goes_while_its_firewall_is_updated_is_looked_at(nats, woken
     grant = a_grant(rules=[1], **BEHIND)
     items = planned(seen(allow(1), firewall=a_firewall(*nats, settled=False)), grant)
 
-    assert (Kind.MISSING in {item.kind for item in items}) is woken
+    assert (PlanClass.MISSING in {item.kind for item in items}) is woken
 
 
 def test_a_grant_that_is_opening_may_show_a_part_of_its_path():
@@ -549,7 +549,7 @@ def test_a_grant_that_is_opening_may_show_a_part_of_its_path():
     grant = a_grant(status=Status.OPENING, rules=[1], **BEHIND)
     items = planned(seen(allow(1), nats=[nat(translatedPort="443")]), grant)
 
-    assert Kind.MISSING not in {item.kind for item in items}
+    assert PlanClass.MISSING not in {item.kind for item in items}
 
 
 def test_a_grant_whose_vm_is_gone_is_to_be_closed():
@@ -587,7 +587,7 @@ def test_a_grant_that_is_to_be_closed_is_not_opened_again():
     moved = seen(allow(1, port="3389"))
     items = planned(moved, a_grant(rules=[1]))
 
-    assert [item.action for item in items] == [Action.CLOSE]
+    assert [item.action for item in items] == [PlanAction.CLOSE]
 
 
 # ---- what is not settled ---------------------------------------------------------------------
@@ -624,7 +624,7 @@ def test_an_unsettled_leftover_is_reported_once_it_is_long_overdue():
     observed = seen(firewall=a_firewall(nat(), settled=False))
     items = planned(observed, tombstones=[ended(ago=ago, **BEHIND)])
 
-    assert [(item.action, item.kind) for item in items] == [(Action.REPORT, Kind.EXPIRED)]
+    assert [(item.action, item.kind) for item in items] == [(PlanAction.REPORT, PlanClass.EXPIRED)]
 
 
 # ---- the broker's own rules ------------------------------------------------------------------
@@ -655,7 +655,7 @@ def test_a_recorded_companion_is_its_grants_whatever_it_says_by_now():
     edited = arm_companion(access="Deny", destinationPortRange="*")
     items = planned(seen(edited, firewall=a_firewall()), tombstones=[stone])
 
-    assert [item.action for item in items] == [Action.REMOVE_RULE]
+    assert [item.action for item in items] == [PlanAction.REMOVE_RULE]
 
 
 def test_a_companion_that_names_no_known_grant_is_reported():
@@ -739,7 +739,9 @@ def test_companions_of_unknown_grants_are_found_by_name():
 
 def test_an_item_reads_as_the_contract_writes_it():
     """Six members, null where there is nothing to say."""
-    item = Item(action=Action.REOPEN, kind=Kind.MISSING, resource=VM_ID, reason="gone", grant="g")
+    item = PlanItem(
+        action=PlanAction.REOPEN, kind=PlanClass.MISSING, resource=VM_ID, reason="gone", grant="g"
+    )
 
     assert item.doc() == {
         "action": "reopen",
@@ -766,7 +768,7 @@ def test_ipv6_sources_are_compared_among_themselves():
     grant = replace(a_grant(rules=[1]), sources=(six, ip_network(f"{HERE}/32")))
     items = planned(seen(allow(1, ["2001:db8::/64", HERE])), grant)
 
-    assert Kind.ALTERED not in {item.kind for item in items}
+    assert PlanClass.ALTERED not in {item.kind for item in items}
 
 
 def test_keys_of_what_was_observed_are_lower_case():
