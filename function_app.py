@@ -24,7 +24,7 @@ SEES = (Role.REQUESTER, Role.OPERATOR, Role.AUDITOR, Role.APPROVER)
 # ---- access requests -----------------------------------------------------------------------------
 
 
-@app.route(route="access-requests", methods=["POST"])
+@app.route(route="api/access-requests", methods=["POST"])
 @app.queue_output(arg_name="work", queue_name=messages.POLICY, connection=STORAGE)
 def create_access_request(req: func.HttpRequest, work: func.Out[List[str]]) -> func.HttpResponse:
     """Accept an access request: 202 and a place to watch it, or a problem."""
@@ -52,7 +52,7 @@ def _submission(req: func.HttpRequest, caller: Person) -> intake.Submission:
     return intake.Submission(draft=draft, body=body, key=key, caller=caller)
 
 
-@app.route(route="access-requests", methods=["GET"])
+@app.route(route="api/access-requests", methods=["GET"])
 def list_access_requests(req: func.HttpRequest) -> func.HttpResponse:
     """List requests, live and finished."""
 
@@ -66,7 +66,7 @@ def list_access_requests(req: func.HttpRequest) -> func.HttpResponse:
     return web.answered(req, wiring.settings(), act)
 
 
-@app.route(route="access-requests/{id}", methods=["GET"])
+@app.route(route="api/access-requests/{id}", methods=["GET"])
 def get_access_request(req: func.HttpRequest) -> func.HttpResponse:
     """Return one request, live or finished."""
 
@@ -77,7 +77,7 @@ def get_access_request(req: func.HttpRequest) -> func.HttpResponse:
     return web.answered(req, wiring.settings(), act)
 
 
-@app.route(route="access-requests/{id}/outcome", methods=["GET"])
+@app.route(route="api/access-requests/{id}/outcome", methods=["GET"])
 def get_outcome(req: func.HttpRequest) -> func.HttpResponse:
     """Say 202 until the request is settled, then 200: the async pattern of Logic Apps."""
 
@@ -89,7 +89,7 @@ def get_outcome(req: func.HttpRequest) -> func.HttpResponse:
     return web.answered(req, wiring.settings(), act)
 
 
-@app.route(route="access-requests/{id}/revoke", methods=["POST"])
+@app.route(route="api/access-requests/{id}/revoke", methods=["POST"])
 @app.queue_output(arg_name="work", queue_name=messages.POLICY, connection=STORAGE)
 def revoke_access_request(req: func.HttpRequest, work: func.Out[List[str]]) -> func.HttpResponse:
     """Give access back early: the own one, or anybody's as an operator."""
@@ -108,7 +108,7 @@ def revoke_access_request(req: func.HttpRequest, work: func.Out[List[str]]) -> f
     return web.answered(req, wiring.settings(), act)
 
 
-@app.route(route="access-requests/{id}/extend", methods=["POST"])
+@app.route(route="api/access-requests/{id}/extend", methods=["POST"])
 @app.queue_output(arg_name="work", queue_name=messages.POLICY, connection=STORAGE)
 def extend_access_request(req: func.HttpRequest, work: func.Out[List[str]]) -> func.HttpResponse:
     """Keep the own access for longer, without dropping it."""
@@ -131,7 +131,7 @@ def extend_access_request(req: func.HttpRequest, work: func.Out[List[str]]) -> f
 # ---- virtual machines ----------------------------------------------------------------------------
 
 
-@app.route(route="virtual-machines", methods=["GET"])
+@app.route(route="api/virtual-machines", methods=["GET"])
 def list_virtual_machines(req: func.HttpRequest) -> func.HttpResponse:
     """List virtual machines with what JIT can do for them and who is in."""
 
@@ -143,7 +143,7 @@ def list_virtual_machines(req: func.HttpRequest) -> func.HttpResponse:
     return web.answered(req, wiring.settings(), act)
 
 
-@app.route(route="virtual-machines/jit-policy", methods=["PUT"])
+@app.route(route="api/virtual-machines/jit-policy", methods=["PUT"])
 def put_jit_policy(req: func.HttpRequest) -> func.HttpResponse:
     """Put virtual machines under just-in-time access."""
 
@@ -158,7 +158,7 @@ def put_jit_policy(req: func.HttpRequest) -> func.HttpResponse:
     return web.answered(req, wiring.settings(), act)
 
 
-@app.route(route="virtual-machines/jit-policy", methods=["DELETE"])
+@app.route(route="api/virtual-machines/jit-policy", methods=["DELETE"])
 def delete_jit_policy(req: func.HttpRequest) -> func.HttpResponse:
     """Take virtual machines out of just-in-time access."""
 
@@ -173,7 +173,7 @@ def delete_jit_policy(req: func.HttpRequest) -> func.HttpResponse:
     return web.answered(req, wiring.settings(), act)
 
 
-@app.route(route="my-address", methods=["GET"])
+@app.route(route="api/my-address", methods=["GET"])
 def get_my_address(req: func.HttpRequest) -> func.HttpResponse:
     """Return the caller's address as the broker sees it: a source to ask for."""
 
@@ -184,7 +184,7 @@ def get_my_address(req: func.HttpRequest) -> func.HttpResponse:
     return web.answered(req, wiring.settings(), act)
 
 
-@app.route(route="reconcile", methods=["POST"])
+@app.route(route="api/reconcile", methods=["POST"])
 @app.queue_output(arg_name="work", queue_name=messages.RECONCILE, connection=STORAGE)
 def start_reconcile(req: func.HttpRequest, work: func.Out[List[str]]) -> func.HttpResponse:
     """Compare all rules with all grants: now, or as a plan without acting."""
@@ -201,7 +201,7 @@ def start_reconcile(req: func.HttpRequest, work: func.Out[List[str]]) -> func.Ht
     return web.answered(req, wiring.settings(), act)
 
 
-@app.route(route="health", methods=["GET"])
+@app.route(route="api/health", methods=["GET"])
 def get_health(req: func.HttpRequest) -> func.HttpResponse:
     """Say whether storage and Azure answer; open to anybody, so it says no more."""
     health = wiring.health().look()

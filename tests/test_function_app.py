@@ -14,25 +14,25 @@ import function_app
 from jit import wiring
 from jit.domain.roles import Role
 from jit.settings import Settings
-from local.host import checks, functions
+from local.host import checks, functions, hostjson
 
 PROJECT = Path(__file__).resolve().parent.parent
 STORAGE = "AzureWebJobsStorage"
 HTTP, QUEUE, TIMER = "httpTrigger", "queueTrigger", "timerTrigger"
 
 ROUTES = {
-    "create_access_request": ("POST", "access-requests"),
-    "list_access_requests": ("GET", "access-requests"),
-    "get_access_request": ("GET", "access-requests/{id}"),
-    "get_outcome": ("GET", "access-requests/{id}/outcome"),
-    "revoke_access_request": ("POST", "access-requests/{id}/revoke"),
-    "extend_access_request": ("POST", "access-requests/{id}/extend"),
-    "list_virtual_machines": ("GET", "virtual-machines"),
-    "put_jit_policy": ("PUT", "virtual-machines/jit-policy"),
-    "delete_jit_policy": ("DELETE", "virtual-machines/jit-policy"),
-    "get_my_address": ("GET", "my-address"),
-    "start_reconcile": ("POST", "reconcile"),
-    "get_health": ("GET", "health"),
+    "create_access_request": ("POST", "api/access-requests"),
+    "list_access_requests": ("GET", "api/access-requests"),
+    "get_access_request": ("GET", "api/access-requests/{id}"),
+    "get_outcome": ("GET", "api/access-requests/{id}/outcome"),
+    "revoke_access_request": ("POST", "api/access-requests/{id}/revoke"),
+    "extend_access_request": ("POST", "api/access-requests/{id}/extend"),
+    "list_virtual_machines": ("GET", "api/virtual-machines"),
+    "put_jit_policy": ("PUT", "api/virtual-machines/jit-policy"),
+    "delete_jit_policy": ("DELETE", "api/virtual-machines/jit-policy"),
+    "get_my_address": ("GET", "api/my-address"),
+    "start_reconcile": ("POST", "api/reconcile"),
+    "get_health": ("GET", "api/health"),
 }
 QUEUES = {
     "work_policy": "jit-policy",
@@ -71,6 +71,14 @@ def test_routes_are_those_of_the_contract():
     found = _of(HTTP)
 
     assert {name: (*each["methods"], each["route"]) for name, each in found.items()} == ROUTES
+
+
+def test_routes_carry_their_whole_path():
+    """The host adds nothing: a page can stand beside the API."""
+    host_json = json.loads((PROJECT / "host.json").read_text())
+
+    assert hostjson.route_prefix(host_json) == ""
+    assert [name for name, (_, route) in ROUTES.items() if not route.startswith("api/")] == []
 
 
 def test_no_route_asks_for_a_function_key():

@@ -27,7 +27,7 @@ from local.host.process import Host, Plan
 
 _log = logging.getLogger("local.host")
 _ROOT = Path(__file__).resolve().parent.parent.parent
-_EXCLUDED = ("webhooks", "health")  # paths that authenticate by themselves
+_EXCLUDED = ("/api/webhooks", "/api/health")  # paths that authenticate by themselves
 
 
 class Unusable(Exception):
@@ -79,9 +79,7 @@ def plan(folder: Path, port: int, landscape: Path) -> Plan:
         functions=functions.index(app),
         settings=dict(os.environ),
         options=options,
-        authentication=principal.read(
-            landscape, [f"/{options.route_prefix}/{path}" for path in _EXCLUDED]
-        ),
+        authentication=principal.read(landscape, _EXCLUDED),
         clock=_clock(folder),
         port=port,
     )
