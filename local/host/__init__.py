@@ -17,6 +17,9 @@ surprise, it surprises in the same way. Where it differs:
 * It knows no function keys, and refuses an app that wants them.
 * It has HTTP, queue and timer triggers, queue outputs, and refuses the rest.
 * App Service authentication is part of it, with ``X-Local-User`` for a login page.
+  It excludes paths by the raw path, and passes a client's headers on them.
+* ``HttpRequest.url`` has the path as the client sent it, before dot segments are
+  resolved. The real host builds it from the resolved path.
 * ``X-Local-Address`` plays the caller's address, ``X-Local-Wait`` waits for a
   function that ``POST /admin/functions/{name}`` fires.
 """

@@ -27,7 +27,8 @@ from local.host.process import Host, Plan
 
 _log = logging.getLogger("local.host")
 _ROOT = Path(__file__).resolve().parent.parent.parent
-_EXCLUDED = ("/api/webhooks", "/api/health")  # paths that authenticate by themselves
+# ``excludedPaths`` of App Service authentication, as the deployed app has them.
+_EXCLUDED = ("/api/health", "/api/webhooks/*", "/page", "/page/*")
 
 
 class Unusable(Exception):

@@ -6,7 +6,7 @@ import importlib
 import json
 import sys
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -92,13 +92,12 @@ def of_type(functions: Iterable[Function], trigger: str) -> tuple[Function, ...]
 
 def _function(function: Any) -> Function:
     bindings = tuple(_binding(raw) for raw in json.loads(function.get_function_json())["bindings"])
-    trigger_name = function.get_trigger().name
-    return Function(
-        name=function.get_function_name(),
-        call=function.get_user_function(),
-        trigger=next(b for b in bindings if b.name == trigger_name and not b.is_output),
-        bindings=bindings,
-    )
+    name, trigger_name = function.get_function_name(), function.get_trigger().name
+    trigger = next(b for b in bindings if b.name == trigger_name and not b.is_output)
+    if trigger.type == HTTP and not trigger.fields.get("route"):
+        # The real host does the same: an empty route is never the root.
+        trigger = replace(trigger, fields={**trigger.fields, "route": name})
+    return Function(name, function.get_user_function(), trigger, bindings)
 
 
 def _binding(raw: Mapping[str, Any]) -> Binding:

@@ -1,22 +1,29 @@
 """
 The stand-in for App Service authentication: who is calling, as headers.
 
-The platform strips the headers that say who is calling and writes its own; so
-does this. Other ``X-MS-*`` headers pass: Logic Apps sends some. Which person of
-the landscape calls is the client's choice, by ``X-Local-User``: that is why
-none of this is ever deployed.
+The platform strips the headers that name the caller and writes its own, and this
+module does the same. Other ``X-MS-*`` headers pass: Logic Apps sends some. The
+client chooses a person of the landscape with ``X-Local-User``. For this reason
+the module is never deployed.
 https://learn.microsoft.com/azure/app-service/configure-authentication-user-identities
+
+Excluded paths are not authenticated. Microsoft documents neither the form in which
+a path is compared nor the treatment of the client's headers there. This is the worse
+case: the path is compared as the client sent it, before ``..`` and ``%2e`` are
+resolved, and headers such as ``X-MS-CLIENT-PRINCIPAL`` pass unchanged. So
+``/page/../api/x`` reaches a function of the API as an excluded path.
 """
 
 from __future__ import annotations
 
 import base64
 import json
+import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-USER, ADDRESS = "x-local-user", "x-local-address"
+USER = "x-local-user"
 DEFAULT_USER = "alice"
 ANONYMOUS = "-"
 _PLATFORMS = ("x-ms-client-principal", "x-ms-token-")
@@ -46,8 +53,8 @@ class Authentication:
     Attributes:
         tenant: The Entra tenant of everybody.
         people: By name.
-        excluded: Paths (lower case, without a trailing slash) that authenticate
-            by themselves, with all that is below them.
+        excluded: Paths that the platform does not authenticate, each with all paths below
+            it; a trailing ``/*`` changes nothing.
     """
 
     tenant: str
@@ -56,23 +63,30 @@ class Authentication:
 
     def headers(self, path: str, headers: Iterable[tuple[str, str]]) -> list[tuple[str, str]]:
         """
-        Return *headers* without what a client may not say, with what the platform says.
+        Return *headers* with the caller as the platform names it.
+
+        Args:
+            path: The path as the client sent it, without the query.
+            headers: The client's headers.
 
         Raises:
-            UnknownPerson: ``X-Local-User`` names nobody; the platform answers 401.
+            UnknownPerson: ``X-Local-User`` names no person; the platform answers 401.
         """
         given = list(headers)
+        if self._is_excluded(path):
+            return [(name, value) for name, value in given if name.lower() != USER]
         user = next((value for name, value in given if name.lower() == USER), DEFAULT_USER)
         kept = [(name, value) for name, value in given if not _is_platforms(name)]
-        if user == ANONYMOUS or self._is_excluded(path):
+        if user == ANONYMOUS:
             return kept
         if user not in self.people:
             raise UnknownPerson(f"nobody is called {user!r}; there are {', '.join(self.people)}")
         return kept + self._principal(self.people[user])
 
     def _is_excluded(self, path: str) -> bool:
-        lower = path.lower().rstrip("/")
-        return any(lower == prefix or lower.startswith(f"{prefix}/") for prefix in self.excluded)
+        """Return True if *path* begins with an excluded path and goes on with no other name."""
+        prefixes = "|".join(re.escape(each.removesuffix("/*")) for each in self.excluded)
+        return bool(prefixes) and bool(re.match(rf"(?:{prefixes})(?![\w.~-])", path, re.IGNORECASE))
 
     def _principal(self, person: Person) -> list[tuple[str, str]]:
         name_claim = "preferred_username" if person.is_user else "azp"
@@ -111,22 +125,8 @@ def read(landscape: Path, excluded: Iterable[str] = ()) -> Authentication:
     return Authentication(
         document["tenant"],
         {person.name: person for person in people},
-        tuple(path.lower().rstrip("/") for path in excluded),
+        tuple(excluded),
     )
-
-
-def forwarded(headers: list[tuple[str, str]], peer: tuple[str, int]) -> list[tuple[str, str]]:
-    """
-    Return *headers* as the front end passes them on: the peer added to ``X-Forwarded-For``.
-
-    ``X-Local-Address`` names the peer's address instead of the real one, always loopback here.
-    """
-    address = next((value for name, value in headers if name.lower() == ADDRESS), peer[0])
-    hop = f"[{address}]:{peer[1]}" if ":" in address else f"{address}:{peer[1]}"
-    chain = [value for name, value in headers if name.lower() == "x-forwarded-for"]
-    ours = {ADDRESS, "x-forwarded-for", "x-forwarded-proto"}
-    kept = [(name, value) for name, value in headers if name.lower() not in ours]
-    return [*kept, ("X-Forwarded-For", ", ".join([*chain, hop])), ("X-Forwarded-Proto", "http")]
 
 
 def _is_platforms(name: str) -> bool:

@@ -78,19 +78,24 @@ class Template:
     segments: tuple[Segment, ...]
 
     def match(self, path: Sequence[str]) -> dict[str, str] | None:
-        """Return the parameters that *path*, already split, gives; None if it does not match."""
+        """
+        Return the parameters that *path* gives; None if it does not match.
+
+        Args:
+            path: The segments that ``split`` returns.
+        """
         found: dict[str, str] = {}
+        whole = path[:-1] if path[-1:] == [""] else path  # a trailing slash is no segment
         for position, segment in enumerate(self.segments):
-            left = path[position:]
             if segment.rest:
-                return found | ({segment.parameter or "": "/".join(left)} if left else {})
-            if not left:
+                return _with_rest(found, segment, path[position:])
+            if position == len(whole):
                 return found if segment.optional else None
-            if not segment.accepts(left[0]):
+            if not segment.accepts(whole[position]):
                 return None
             if segment.parameter is not None:
-                found[segment.parameter] = left[0]
-        return found if len(path) <= len(self.segments) else None
+                found[segment.parameter] = whole[position]
+        return found if len(whole) <= len(self.segments) else None
 
     def hides(self, other: Template) -> bool:
         """
@@ -141,10 +146,10 @@ def parse(text: str) -> Template:
 
 def split(path: str) -> list[str]:
     """
-    Split the *path* of a URL as Kestrel and the router see it.
+    Split the *path* of a URL at its slashes, as Kestrel and the router see it.
 
-    Percent escapes are decoded, except ``%2F``; ``.`` and ``..`` are resolved;
-    a trailing slash does not count.
+    Percent escapes are decoded, except ``%2F``; ``.`` and ``..`` are resolved. A trailing slash
+    gives an empty last segment, and so does the path ``/``.
 
     Raises:
         ValueError: The escapes are not UTF-8, or hide a NUL.
@@ -152,13 +157,26 @@ def split(path: str) -> list[str]:
     decoded = "%2F".join(unquote(part, errors="strict") for part in _ENCODED_SLASH.split(path))
     if "\0" in decoded:
         raise ValueError("a path cannot hold a NUL")
+    given = decoded.removeprefix("/").split("/")
     segments: list[str] = []
-    for segment in decoded.removeprefix("/").removesuffix("/").split("/"):
+    for segment in given:
         if segment == "..":
             del segments[-1:]
         elif segment != ".":
             segments.append(segment)
-    return segments
+    return [*segments, ""] if given[-1] in {".", ".."} else segments
+
+
+def _with_rest(
+    found: dict[str, str], segment: Segment, left: Sequence[str]
+) -> dict[str, str] | None:
+    """Return *found* with the rest of the path, trailing slash included, for ``{*rest}``."""
+    value = "/".join(left)
+    if not value:
+        return None if segment.checks else found
+    if left[0] and segment.accepts(value):
+        return found | {segment.parameter or "": value}
+    return None
 
 
 def _segment(text: str) -> Segment:

@@ -16,7 +16,7 @@ from urllib.parse import parse_qsl
 
 from azure.functions.http import HttpRequest
 
-from local.host import checks, principal, routes
+from local.host import checks, front_end, principal, routes
 from local.host.functions import Function
 from local.host.invocation import InvocationFailed, Invoker, Response
 from local.host.server import Request
@@ -63,7 +63,7 @@ class Site:
     def answer(self, request: Request) -> Response:
         """Return the response of the function whose route matches *request*, or a 404."""
         try:
-            path = routes.split(request.path)
+            path = routes.split(front_end.rewrite_path(request.path))
         except ValueError:
             return Response(400)
         for route in self._routes:
@@ -79,7 +79,8 @@ class Site:
             headers = self._authentication.headers(request.path, request.headers)
         except principal.UnknownPerson as error:
             return Response(401, (("Content-Type", "text/plain"),), str(error).encode())
-        argument = _argument(request, principal.forwarded(headers, request.peer), route_params)
+        headers = front_end.add_headers(headers, request.peer, request.target)
+        argument = _argument(request, headers, route_params)
         try:
             answer: Response = self._invoker.invoke(function, argument)
         except InvocationFailed:
@@ -93,7 +94,13 @@ class Site:
 def _argument(
     request: Request, headers: Sequence[tuple[str, str]], route_params: Mapping[str, str]
 ) -> HttpRequest:
-    """Build what the worker hands to the function: repeated names joined by commas."""
+    """
+    Build the argument that the worker hands to the function: repeated names joined by commas.
+
+    The URL has the target as the client sent it. The real host builds the URL from the path by
+    which it routes (``ToRpcHttp`` in its ``GrpcMessageConversionExtensions.cs``), with dot
+    segments resolved; the header ``X-Original-URL`` has the client's target in both.
+    """
     host = request.header("host") or "localhost"
     return HttpRequest(
         method=request.method,

@@ -14,9 +14,8 @@ from local.host.site import Site
 app = func.FunctionApp(http_auth_level=func.AuthLevel.ANONYMOUS)
 
 
-@app.route(route="shown/{id:int?}", methods=["GET", "POST"])
-def shown(req: func.HttpRequest) -> func.HttpResponse:
-    """Answer with what the function was given."""
+def show(req: func.HttpRequest) -> func.HttpResponse:
+    """Answer with the request, as the function was given it."""
     given = {
         "method": req.method,
         "url": req.url,
@@ -26,6 +25,12 @@ def shown(req: func.HttpRequest) -> func.HttpResponse:
         "body": req.get_body().decode(),
     }
     return func.HttpResponse(json.dumps(given))
+
+
+@app.route(route="shown/{id:int?}", methods=["GET", "POST"])
+def shown(req: func.HttpRequest) -> func.HttpResponse:
+    """Answer with the request."""
+    return show(req)
 
 
 @app.route(route="any")
@@ -67,6 +72,19 @@ def nightly(timer: func.TimerRequest) -> None:
 
 
 INDEXED = functions.index(app)
+bare_app = func.FunctionApp(http_auth_level=func.AuthLevel.ANONYMOUS)
+
+
+@bare_app.route(route="shown/{id:int?}")
+def shown_bare(req: func.HttpRequest) -> func.HttpResponse:
+    """Answer with the request."""
+    return show(req)
+
+
+@bare_app.route(route="{root:maxlength(0)?}")
+def root(req: func.HttpRequest) -> str:
+    """Answer at the root."""
+    return "root"
 
 
 def nothing_is_sent(binding, bodies):
@@ -74,18 +92,29 @@ def nothing_is_sent(binding, bodies):
     raise AssertionError((binding, bodies))
 
 
-@pytest.fixture
-def ask(project):
-    """Send one request to the site and return its response."""
-    served = functions.of_type(INDEXED, functions.HTTP)
-    people = principal.read(project / "local" / "landscape.json", ["/api/health"])
-    site = Site(served, "api", people, Invoker(nothing_is_sent, 2))
+def sender(project, indexed, prefix, *excluded):
+    """Return a function that sends one request to a site and returns its response."""
+    served = functions.of_type(indexed, functions.HTTP)
+    people = principal.read(project / "local" / "landscape.json", excluded)
+    site = Site(served, prefix, people, Invoker(nothing_is_sent, 2))
 
     def send(target, method="GET", body=b"", **headers):
         named = {"host": "localhost:7071"} | {k.replace("_", "-"): v for k, v in headers.items()}
         return site.answer(Request(method, target, tuple(named.items()), body, ("127.0.0.1", 99)))
 
     return send
+
+
+@pytest.fixture
+def ask(project):
+    """Send one request to the site, whose routes lie under a prefix."""
+    return sender(project, INDEXED, "api", "/api/health")
+
+
+@pytest.fixture
+def ask_bare(project):
+    """Send one request to the site, whose routes have no prefix."""
+    return sender(project, functions.index(bare_app), "", "/health", "/page/*")
 
 
 @pytest.fixture
@@ -170,9 +199,57 @@ def test_a_stranger_is_a_401(ask):
     assert ask("/api/any", X_Local_User="mallory").status == 401
 
 
-def test_an_excluded_path_knows_nobody(ask):
-    """Not even the default person, and not who the caller says it is."""
-    assert ask("/api/health", X_MS_CLIENT_PRINCIPAL_NAME="Mallory").body == b"nobody"
+def test_an_excluded_path_has_no_principal_of_the_platform(ask):
+    """Not even the default person; a name that the client sends passes as it is."""
+    assert ask("/api/health").body == b"nobody"
+    assert ask("/api/health", X_MS_CLIENT_PRINCIPAL_NAME="Mallory").body == b"Mallory"
+
+
+def test_a_path_that_is_not_excluded_has_the_principal_of_the_platform(ask):
+    """A name that the client sends does not count."""
+    given = json.loads(ask("/api/shown", X_MS_CLIENT_PRINCIPAL_NAME="Mallory").body)
+
+    assert given["headers"]["x-ms-client-principal-name"] == "Alice Ashdown"
+
+
+@pytest.mark.parametrize(
+    "target",
+    [
+        "/page/../shown/7",
+        "/page/%2e%2e/shown/7",
+        "/page/%2E./Shown/7",
+        "/page//../shown/7",
+        "/page/x/../../shown/7",
+        "/page%2f..%2fshown%2f7",
+        "/page\\..\\shown\\7",
+        "/page/..%5cshown/7",
+        "/PAGE/../shown/7",
+        "/page;/../shown/7",
+    ],
+)
+def test_an_excluded_path_reaches_the_function_that_it_resolves_to(ask_bare, target):
+    """The worse case: excluded by the raw path, routed by the normalised one, headers untouched."""
+    given = json.loads(ask_bare(target, X_MS_CLIENT_PRINCIPAL="forged").body)
+
+    assert given["route"] == {"id": "7"}
+    assert given["headers"]["x-ms-client-principal"] == "forged"
+    assert "x-ms-client-principal-name" not in given["headers"]
+
+
+def test_a_function_sees_the_target_as_the_client_sent_it(ask_bare):
+    """In the URL and in a header of the front end: the app can refuse a path that is not plain."""
+    target = "/page/%2e%2e/shown/7?a=%2e"
+    given = json.loads(ask_bare(target, X_Original_URL="/forged").body)
+
+    assert given["url"] == f"http://localhost:7071{target}"
+    assert given["headers"]["x-original-url"] == target
+    assert given["headers"]["x-waws-unencoded-url"] == target
+
+
+@pytest.mark.parametrize("target", ["/", "/?a=1", "//", "/page/.."])
+def test_a_root_template_matches_the_empty_path(ask_bare, target):
+    """An app without a prefix can answer at the root."""
+    assert ask_bare(target).body == b"root"
 
 
 def test_a_timer_fired_by_hand_is_not_past_due(fire):
