@@ -157,16 +157,16 @@ def applied(observed, items):
     gone = {item.path.id for item in removals(items)}
     return replace(
         observed,
-        guards={key: without(guard, gone) for key, guard in observed.guards.items()},
+        nsgs={key: without(nsg, gone) for key, nsg in observed.nsgs.items()},
         firewalls={key: thinner(front, gone) for key, front in observed.firewalls.items()},
     )
 
 
-def without(guard, gone):
+def without(nsg, gone):
     return replace(
-        guard,
-        rules=tuple(rule for rule in guard.rules if rule.id not in gone),
-        allows=tuple(rule for rule in guard.allows if rule.id not in gone),
+        nsg,
+        rules=tuple(rule for rule in nsg.rules if rule.id not in gone),
+        allows=tuple(rule for rule in nsg.allows if rule.id not in gone),
     )
 
 
@@ -190,7 +190,7 @@ def wanting(grant):
 def on_port(item, grant, observed):
     """Whether the rule of *item* leads to the VM port of *grant*, told from the raw rule."""
     address = ADDRESSES[grant.vm_id]
-    allow_rules = [r for g in observed.guards.values() for r in g.allows]
+    allow_rules = [r for g in observed.nsgs.values() for r in g.allows]
     nat_rules = [r for f in observed.firewalls.values() for r in f.nat_rules if r.is_jit]
     return any(
         rule.id == item.path.id

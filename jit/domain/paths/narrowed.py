@@ -26,20 +26,20 @@ class Sieve:
     def narrowed(self, view: MachineView, port: int) -> MachineView:
         """Return *view* with what may concern *port*."""
         own = addresses(view.vm)
-        guards = {
+        nsgs = {
             key: replace(
-                guard,
-                rules=tuple(rule for rule in self._at(guard, own) if _concerns(rule, port)),
-                allows=tuple(a for a in guard.allows if any(port in ports for ports in a.ports)),
+                nsg,
+                rules=tuple(rule for rule in self._at(nsg, own) if _concerns(rule, port)),
+                allows=tuple(a for a in nsg.allows if any(port in ports for ports in a.ports)),
             )
-            for key, guard in view.guards.items()
+            for key, nsg in view.nsgs.items()
         }
-        return replace(view, guards=guards)
+        return replace(view, nsgs=nsgs)
 
-    def _at(self, guard: NsgView, own: Sequence[str]) -> Sequence[SecurityRule]:
-        if guard.id not in self._aimed:
-            self._aimed[guard.id] = RulesByAddress(guard.rules)
-        return self._aimed[guard.id].at(*own)
+    def _at(self, nsg: NsgView, own: Sequence[str]) -> Sequence[SecurityRule]:
+        if nsg.id not in self._aimed:
+            self._aimed[nsg.id] = RulesByAddress(nsg.rules)
+        return self._aimed[nsg.id].at(*own)
 
 
 def _concerns(rule: SecurityRule, port: int) -> bool:

@@ -73,8 +73,8 @@ def rules_of_port(
 def _allows(
     view: MachineView, port: int, ips: frozenset[str], known: frozenset[str]
 ) -> Iterator[PathRule]:
-    for guard in view.guards.values():
-        for allow in guard.allows:
+    for nsg in view.nsgs.values():
+        for allow in nsg.allows:
             targets = ips & {text.removesuffix("/32") for text in allow.destinations}
             exact = bool(targets) and _lone(allow, port) and not allow.faults
             if not targets and arm_ids.key(allow.id) in known:
@@ -82,7 +82,7 @@ def _allows(
             if targets and any(port in ports for ports in allow.ports):
                 yield PathRule(
                     id=allow.id,
-                    holder_id=guard.id,
+                    holder_id=nsg.id,
                     name=allow.name,
                     collection=None,
                     sources=allow.sources,
