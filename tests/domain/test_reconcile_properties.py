@@ -13,7 +13,7 @@ from jit.domain.grants.timing import GRACE
 from jit.domain.model.grant import CloseReason, Status
 from jit.domain.model.machine import Via
 from jit.domain.paths import effective
-from jit.domain.paths.narrowed import Sieve
+from jit.domain.paths.port_views import PortViews
 from jit.domain.reconcile.plan import make_plan
 from jit.domain.reconcile.plan_item import PlanAction, PlanClass
 from jit.domain.values import arm_ids
@@ -373,7 +373,7 @@ def anyones(draw):
 
 
 @given(st.data(), anyones(), allows())
-def test_a_look_at_a_sifted_nsg_shows_the_same(data, others, own):
+def test_a_narrowed_view_shows_the_same_path(data, others, own):
     """Rules that certainly do not concern a VM port change nothing about it."""
     grant, rules = data.draw(grants(0))
     observed = seen(*others, *own, nats=[nat()])
@@ -381,5 +381,5 @@ def test_a_look_at_a_sifted_nsg_shows_the_same(data, others, own):
     grant = replace(grant, vm_id=VM_ID, rules=rules)
 
     assert effective.observe_path(
-        grant, Sieve().narrowed(view, grant.port)
+        grant, PortViews().narrow_view(view, grant.port)
     ) == effective.observe_path(grant, view)

@@ -184,19 +184,19 @@ def _through_firewall(grant: Grant, view: MachineView, rules: Sequence[PathRule]
     nic = view.vm.interface
     nats = [rule for rule in rules if rule.collection is not None and _carries(rule, grant)]
     here = [rule for rule in nats if nic is not None and rule.target == nic.private_ip]
-    fronts = tuple(dict.fromkeys(rule.front for rule in here if rule.front))
-    front = next((each for each in fronts if _leads_in(each, here, grant)), None)
+    public_ends = tuple(dict.fromkeys(rule.public_end for rule in here if rule.public_end))
+    public_end = next((each for each in public_ends if _leads_in(each, here, grant)), None)
     blocked = _firewall_blocked(grant, view, nic)
-    if front is None:
+    if public_end is None:
         why = "no NAT rule lets all its sources in by one address and port"
-        if not fronts:
+        if not public_ends:
             why = "the NAT rule is not there yet"
         return PathView(state=PathState.PARTIAL, rules=tuple(rules), why=why, blocked_by=blocked[1])
     if blocked[0]:
         return PathView(
             state=PathState.BLOCKED, rules=tuple(rules), why=blocked[0], blocked_by=blocked[1]
         )
-    return _open(grant, rules, *front)
+    return _open(grant, rules, *public_end)
 
 
 def _carries(rule: PathRule, grant: Grant) -> bool:
@@ -205,9 +205,9 @@ def _carries(rule: PathRule, grant: Grant) -> bool:
     return "ANY" in there or there.issuperset({"TCP", "UDP"} if wanted == "*" else {wanted})
 
 
-def _leads_in(front: tuple[str, int], rules: Iterable[PathRule], grant: Grant) -> bool:
+def _leads_in(public_end: tuple[str, int], rules: Iterable[PathRule], grant: Grant) -> bool:
     """Whether all sources of *grant* may connect to that one address and port."""
-    texts = [text for rule in rules if rule.front == front for text in rule.sources]
+    texts = [text for rule in rules if rule.public_end == public_end for text in rule.sources]
     return all(covered(source, texts) for source in grant.sources)
 
 

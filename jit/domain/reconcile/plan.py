@@ -19,7 +19,7 @@ from jit.domain.model.grant import Grant, Status
 from jit.domain.paths import effective
 from jit.domain.paths.effective import PathState
 from jit.domain.paths.machine_view import MachineView, NsgView
-from jit.domain.paths.narrowed import Sieve
+from jit.domain.paths.port_views import PortViews
 from jit.domain.paths.rules import PathRule
 from jit.domain.reconcile import duplicates
 from jit.domain.reconcile.observation import FoundRule, Observation, jit_rules
@@ -273,8 +273,8 @@ _WRONG: Mapping[Status, frozenset[PathState]] = {
 
 
 def _missing(book: RuleOwners, observed: Observation) -> Iterator[PlanItem | None]:
-    """Look at the path of each grant that should have one; an NSG is sifted once a VM port."""
-    sieve, sifted = Sieve(), dict[tuple[str, int], MachineView]()
+    """Observe the path of each grant that should have one; each VM port's view is made once."""
+    port_views, views = PortViews(), dict[tuple[str, int], MachineView]()
     for grant in book.grants.values():
         key = arm_ids.key(grant.vm_id)
         view = observed.machines.get(key)
@@ -282,8 +282,8 @@ def _missing(book: RuleOwners, observed: Observation) -> Iterator[PlanItem | Non
             yield _vanished(grant)
         if view is not None and book.wanting(grant) and _was_there(grant):
             port = (key, grant.port)
-            sifted[port] = sifted.get(port) or sieve.narrowed(view, grant.port)
-            yield _grant(grant, sifted[port])
+            views[port] = views.get(port) or port_views.narrow_view(view, grant.port)
+            yield _grant(grant, views[port])
 
 
 def _vanished(grant: Grant) -> PlanItem:

@@ -575,7 +575,7 @@ def test_a_nat_rule_says_where_it_stands():
 
     assert rule.id == f"{FIREWALL_ID}/natRuleCollections/{JIT_COLLECTION}/rules/MDC-JIT-web01-22"
     assert (rule.holder_id, rule.collection) == (FIREWALL_ID, JIT_COLLECTION)
-    assert (rule.front, rule.exact) == ((FRONT, 10022), True)
+    assert (rule.public_end, rule.exact) == ((FRONT, 10022), True)
     assert (rule.vm_id, rule.port) == (vm_id(), 22)
 
 
