@@ -13,7 +13,7 @@ from jit.domain.azure.nsg_index import RulesByAddress
 from jit.domain.inventory.topology import Snapshot
 from jit.domain.model.machine import Interface, MachineWarning, Support, VirtualMachine
 from jit.domain.values import arm_ids
-from jit.domain.values.prefixes import network
+from jit.domain.values.prefixes import keep_prefixes, read_prefix
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -100,10 +100,10 @@ def _of_firewall(vm: VirtualMachine, scene: _Scene) -> Iterator[MachineWarning]:
 
 def _of_interface(nic: Interface, vm: VirtualMachine, scene: _Scene) -> tuple[MachineWarning, ...]:
     keys = [arm_ids.key(nsg_id) for nsg_id in nic.nsg_ids]
-    if network(nic.private_ip) is None or not all(key in scene.rules for key in keys):
+    if read_prefix(nic.private_ip) is None or not all(key in scene.rules for key in keys):
         return ()
     nsgs = [scene.rules[key].at(nic.private_ip) for key in keys]
-    vnet = tuple(text for text in vm.vnet_prefixes if network(text) is not None)
+    vnet = keep_prefixes(vm.vnet_prefixes)
     near = scene.bastions.get(arm_ids.key(nic.subnet_id.rsplit("/subnets/", 1)[0]), ())
     return (
         *jit_warnings(nsgs, private_ip=nic.private_ip, ports=vm.ports, vnet_prefixes=vnet),

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from jit.domain.azure import arm_json
 from jit.domain.azure.arm_json import Resource
 from jit.domain.values import arm_ids
-from jit.domain.values.prefixes import network
+from jit.domain.values.prefixes import keep_prefixes
 
 SHARED = "168.63.129.16/32"
 """
@@ -72,7 +72,7 @@ def _prefixes(vnet: Resource, subnets: set[str] | None) -> Iterator[str]:
             texts = arm_json.strings(
                 arm_json.properties(subnet), "addressPrefix", "addressPrefixes"
             )
-            yield from (text for text in texts if network(text) is not None)
+            yield from keep_prefixes(texts)
 
 
 def _is_bastions(subnet: Resource, subnets: set[str] | None) -> bool:

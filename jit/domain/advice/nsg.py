@@ -12,7 +12,7 @@ from jit.domain.azure.defender_rules import JitKind, is_jit_allow_name, parse_ji
 from jit.domain.azure.nsg_effect import Allowed, Blocked, Flow, Part, evaluate_path, parts
 from jit.domain.azure.nsg_rules import Access, Direction, SecurityRule
 from jit.domain.model.machine import MachineWarning, PortRule
-from jit.domain.values.prefixes import Prefix, network
+from jit.domain.values.prefixes import Prefix, read_prefix
 
 Rules = Sequence[SecurityRule]
 Predicate = Callable[[SecurityRule], bool]
@@ -198,7 +198,7 @@ def _is_jit_deny(rule: SecurityRule, address: IPv4Address | IPv6Address, port: i
         and rule.state.lower() != "failed"
         and rule.direction is Direction.INBOUND
         and any(port in ports for ports in rule.destination_ports)
-        and ip_network(address) in {network(text) for text in rule.destinations}
+        and ip_network(address) in {read_prefix(text) for text in rule.destinations}
     )
 
 

@@ -10,12 +10,12 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from datetime import timedelta
-from ipaddress import ip_network
 
 from jit.domain.azure import arm_json
 from jit.domain.azure.arm_json import Resource, mappings, strings, text
 from jit.domain.model.machine import PortRule
 from jit.domain.values import arm_ids, times
+from jit.domain.values.prefixes import read_prefix
 from jit.domain.values.times import format_duration
 
 Rules = Mapping[str, Sequence[PortRule]]
@@ -145,10 +145,8 @@ def _rules(entry: Resource) -> Collection[_Rule]:
 
 
 def _canonical(source: str) -> str:
-    try:
-        return str(ip_network(source, strict=False))
-    except ValueError:
-        return source
+    prefix = read_prefix(source)
+    return source if prefix is None else str(prefix)
 
 
 def port_rules(entry: Mapping[str, object]) -> Iterator[PortRule]:

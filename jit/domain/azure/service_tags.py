@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from functools import lru_cache
 
 from jit.domain.values.address_sets import AddressSet, everything, joined, span, union
-from jit.domain.values.prefixes import network
+from jit.domain.values.prefixes import read_prefix
 
 # ---- service tags ----------------------------------------------------------------------------
 
@@ -98,7 +98,7 @@ def _reach(text: str, vnet: AddressSet, version: int) -> Reach:
             return Reach(vnet, vnet | _PUBLIC[version].complement(version))
         case "azureloadbalancer":
             return _load_balancer(version)
-    prefix = network(text)
+    prefix = read_prefix(text)
     if prefix is None:
         return unknown(version)
     exact = span(prefix) if prefix.version == version else AddressSet()

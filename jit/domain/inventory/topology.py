@@ -13,12 +13,12 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from jit.domain.azure import defender_requests
-from jit.domain.azure.arm_json import Resource, mapping, mappings, properties, strings, text
+from jit.domain.azure.arm_json import Resource, mapping, mappings, properties, strings, text, texts
 from jit.domain.azure.defender_requests import DefenderRequest
 from jit.domain.azure.policy_json import port_rules
 from jit.domain.model.machine import Interface, Support, Via, VirtualMachine
 from jit.domain.values import arm_ids
-from jit.domain.values.prefixes import network
+from jit.domain.values.prefixes import keep_prefixes, read_address
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -170,8 +170,7 @@ def _interface(nic: Resource, index: _Index, *, primary: bool) -> Interface:
 
 def _address(written: str) -> str:
     """Return one address as it is written; empty where Azure names none, or nothing readable."""
-    found = network(written)
-    return written if found is not None and found.num_addresses == 1 and "/" not in written else ""
+    return written if read_address(written) is not None and "/" not in written else ""
 
 
 def _subnet_nsg(subnet_id: str, index: _Index) -> str:
@@ -188,18 +187,8 @@ def _vnets(nics: Sequence[Interface], index: _Index) -> dict[str, Resource]:
     return vnets
 
 
-def _address_space(vnet: Resource) -> Iterator[str]:
-    prefixes = mapping(properties(vnet), "addressSpace").get("addressPrefixes")
-    yield from (
-        _prefixes(item for item in prefixes if isinstance(item, str))
-        if isinstance(prefixes, list)
-        else ()
-    )
-
-
-def _prefixes(texts: Iterable[str]) -> Iterator[str]:
-    """Yield those that are prefixes: what cannot be read belongs to nobody."""
-    yield from (text for text in texts if network(text) is not None)
+def _address_space(vnet: Resource) -> tuple[str, ...]:
+    return keep_prefixes(texts(mapping(properties(vnet), "addressSpace"), "addressPrefixes"))
 
 
 def _firewalls(
@@ -216,7 +205,8 @@ def _subnet_prefixes(firewall: Resource, index: _Index) -> tuple[str, ...]:
     prefixes: list[str] = []
     for subnet_id in firewall_subnets(firewall):
         _, subnet = index.subnets.get(subnet_id, ({}, {}))
-        prefixes.extend(_prefixes(strings(properties(subnet), "addressPrefix", "addressPrefixes")))
+        written = strings(properties(subnet), "addressPrefix", "addressPrefixes")
+        prefixes.extend(keep_prefixes(written))
     return tuple(prefixes)
 
 

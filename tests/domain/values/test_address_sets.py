@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from jit.domain.azure.service_tags import reach, unknown
 from jit.domain.values.address_sets import AddressSet, everything, span, union
-from jit.domain.values.prefixes import network
+from jit.domain.values.prefixes import read_prefix
 
 NOTHING = AddressSet()
 VNET = union(["10.1.0.0/16"], 4)
@@ -105,7 +105,7 @@ def test_a_union_of_nonsense_is_an_error():
 )
 def test_only_prefixes_are_networks(text, expected):
     """Tags, ranges and wildcards are not."""
-    found = network(text)
+    found = read_prefix(text)
 
     assert found == expected
 
