@@ -151,7 +151,7 @@ class Actions:
         etag = arm_json.etag(body)
         if arm_json.provisioning_state(body) != "Succeeded" or not etag:
             raise StateConflict("the firewall is being updated")
-        changed = firewall.without_rules(body, doomed)
+        changed = firewall.remove_nat_rules(body, doomed)
         if changed == body:
             return
         digest = firewall.foreign_digest(body)
@@ -166,7 +166,11 @@ class Actions:
         if not rules:
             return []
         policy = self._policies().get(policy_id)
-        found = [item for item in defender_requests.read(policy) if item.initiate_id not in known]
+        found = [
+            item
+            for item in defender_requests.parse_requests(policy)
+            if item.initiate_id not in known
+        ]
         return [rule for rule in rules if not _held(rule, found)]
 
 
@@ -174,7 +178,7 @@ def _held(rule: PathRule, found: Sequence[defender_requests.DefenderRequest]) ->
     """Whether a stranger's request that Defender counts as active may rest on *rule*."""
     return any(
         entry.active and _shares(rule, entry)
-        for entry in defender_requests.of_port(found, rule.vm_id, rule.port)
+        for entry in defender_requests.requests_of_port(found, rule.vm_id, rule.port)
     )
 
 

@@ -135,7 +135,7 @@ def record_row(record: Record) -> Row:
             "What": str(record.event.get("what") or ""),
             "Actor": str(record.event.get("actor") or ""),
             "RequestId": str(record.event.get("requestId") or ""),
-            **records.doc_values(chain.canonical(record.event)),
+            **records.doc_values(chain.canonical_json(record.event)),
         },
     )
 

@@ -166,8 +166,8 @@ class Promises:
         self.initiates += 1
         live = list(self._rows())
         policy = self.plant.sim.azure.world.store.get(policy_id) or {}
-        listed = defender_requests.read(policy)
-        mark = defender_requests.marked(str(body["justification"]))
+        listed = defender_requests.parse_requests(policy)
+        mark = defender_requests.parse_mark(str(body["justification"]))
         for vm in body["virtualMachines"]:
             for port in vm["ports"]:
                 door = (ids.key(vm["id"]), port["number"])

@@ -27,7 +27,7 @@ from jit.domain.errors import Refused, Unavailable
 from jit.domain.grants import lifetime
 from jit.domain.grants.policy_view import PolicyView
 from jit.domain.grants.step import Step, run_step
-from jit.domain.inventory.deleted_machine import remembered
+from jit.domain.inventory.deleted_machine import rebuild_machine
 from jit.domain.limits import Limits
 from jit.domain.model.grant import Grant, Status
 from jit.domain.model.machine import VirtualMachine
@@ -321,7 +321,7 @@ def _vanished(grants: Iterable[Grant], known: Container[str]) -> dict[str, Virtu
     groups: dict[str, list[Grant]] = {}
     for grant in grants:
         groups.setdefault(arm_ids.key(grant.vm_id), []).append(grant)
-    return {key: remembered(group) for key, group in groups.items() if key not in known}
+    return {key: rebuild_machine(group) for key, group in groups.items() if key not in known}
 
 
 def _newly_open(grants: Iterable[Grant], step: Step) -> frozenset[str]:

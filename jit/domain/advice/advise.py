@@ -38,7 +38,9 @@ class _Scene:
     plan: tuple[MachineWarning, ...]
 
 
-def advised(machines: Iterable[VirtualMachine], snapshot: Snapshot) -> tuple[VirtualMachine, ...]:
+def add_warnings(
+    machines: Iterable[VirtualMachine], snapshot: Snapshot
+) -> tuple[VirtualMachine, ...]:
     """
     Return *machines* with their warnings.
 
@@ -55,16 +57,13 @@ def advised(machines: Iterable[VirtualMachine], snapshot: Snapshot) -> tuple[Vir
 def _scene(snapshot: Snapshot) -> _Scene:
     return _Scene(
         rules={
-            arm_ids.key(arm_json.text(nsg, "id")): RulesByAddress(nsg_rules.parse_rules(nsg))
-            for nsg in snapshot.nsgs
+            arm_json.key(nsg): RulesByAddress(nsg_rules.parse_rules(nsg)) for nsg in snapshot.nsgs
         },
-        bastions=bastions.reaching(snapshot.networks, snapshot.bastions),
-        firewalls={arm_ids.key(arm_json.text(item, "id")): item for item in snapshot.firewalls},
-        public_ips={
-            arm_ids.key(arm_json.text(item, "id")): _address(item) for item in snapshot.public_ips
-        },
+        bastions=bastions.find_bastions(snapshot.networks, snapshot.bastions),
+        firewalls={arm_json.key(item): item for item in snapshot.firewalls},
+        public_ips={arm_json.key(item): _address(item) for item in snapshot.public_ips},
         used={
-            arm_ids.key(arm_json.text(entry, "id")): arm_json.text(entry, "publicIpAddress")
+            arm_json.key(entry): arm_json.text(entry, "publicIpAddress")
             for policy in snapshot.policies
             for entry in arm_json.mappings(arm_json.properties(policy), "virtualMachines")
         },
@@ -91,7 +90,7 @@ def _warnings(vm: VirtualMachine, scene: _Scene) -> Iterator[MachineWarning]:
 def _of_firewall(vm: VirtualMachine, scene: _Scene) -> Iterator[MachineWarning]:
     found = scene.firewalls.get(arm_ids.key(vm.firewall_id or ""))
     if found is not None:
-        keys = map(arm_ids.key, firewall.public_addresses(found))
+        keys = map(arm_ids.key, firewall.public_ip_ids(found))
         addresses = tuple(scene.public_ips.get(key, key.rsplit("/", 1)[-1]) for key in keys)
         yield from setup.firewall_warnings(
             arm_json.text(found, "name"), addresses, scene.used.get(arm_ids.key(vm.id), "")

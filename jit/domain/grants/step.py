@@ -140,7 +140,7 @@ def _port(group: Sequence[Grant], context: StepContext, taken: Sequence[Companio
     view = world.machines.get(arm_ids.key(group[0].vm_id))
     if view is None:
         return Step(grants=tuple(_blind(grant, context) for grant in grants))
-    seen = defender_requests.of_port(world.entries, group[0].vm_id, group[0].port)
+    seen = defender_requests.requests_of_port(world.entries, group[0].vm_id, group[0].port)
     grants = [superseded.close_if_replaced(grant, seen, context) for grant in grants]
     grants, excesses = _narrowed(grants, view, seen, context)
     grants = _claimed(grants, view, seen, context)
