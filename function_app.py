@@ -11,9 +11,11 @@ from typing import List
 import azure.functions as func
 
 from jit import messages, render, telemetry, web, wiring
-from jit.domain import intake
 from jit.domain.errors import InvalidRequest
 from jit.domain.model import Person
+from jit.domain.requests import bodies
+from jit.domain.requests.idempotency_key import read_idempotency_key
+from jit.domain.requests.submission import Submission
 from jit.domain.roles import Role
 
 app = func.FunctionApp(http_auth_level=func.AuthLevel.ANONYMOUS)
@@ -42,14 +44,14 @@ def create_access_request(req: func.HttpRequest, work: func.Out[List[str]]) -> f
     return web.answered(req, wiring.settings(), act)
 
 
-def _submission(req: func.HttpRequest, caller: Person) -> intake.Submission:
+def _submission(req: func.HttpRequest, caller: Person) -> Submission:
     body = web.body(req)
-    key, faults = intake.read_idempotency_key(req.headers.get("Idempotency-Key"))
+    key, faults = read_idempotency_key(req.headers.get("Idempotency-Key"))
     if faults:
         raise InvalidRequest("the Idempotency-Key cannot be used", faults)
     limits = wiring.settings().limits
-    draft = intake.read_access_request(body, now=wiring.clock(), limits=limits)
-    return intake.Submission(draft=draft, body=body, key=key, caller=caller)
+    draft = bodies.read_access_request(body, now=wiring.clock(), limits=limits)
+    return Submission(draft=draft, body=body, key=key, caller=caller)
 
 
 @app.route(route="access-requests", methods=["GET"])
@@ -98,7 +100,7 @@ def revoke_access_request(req: func.HttpRequest, work: func.Out[List[str]]) -> f
         caller = web.caller(req, wiring.settings(), Role.REQUESTER, Role.OPERATOR)
         web.only(req)
         limits = wiring.settings().limits
-        reason, faults = intake.read_reason(web.optional_body(req), limits=limits)
+        reason, faults = bodies.read_reason(web.optional_body(req), limits=limits)
         if faults:
             raise InvalidRequest("the body has faults", faults)
         decided = wiring.decisions().revoke(req.route_params["id"], caller, reason, wiring.clock())
@@ -116,7 +118,7 @@ def extend_access_request(req: func.HttpRequest, work: func.Out[List[str]]) -> f
     def act() -> func.HttpResponse:
         caller = web.caller(req, wiring.settings(), Role.REQUESTER)
         web.only(req)
-        wish, faults = intake.read_extend(web.body(req), limits=wiring.settings().limits)
+        wish, faults = bodies.read_extend(web.body(req), limits=wiring.settings().limits)
         if wish is None:
             raise InvalidRequest("the body has faults", faults)
         decided = wiring.decisions().extend(
@@ -150,7 +152,7 @@ def put_jit_policy(req: func.HttpRequest) -> func.HttpResponse:
     def act() -> func.HttpResponse:
         caller = web.caller(req, wiring.settings(), Role.OPERATOR)
         web.only(req)
-        wanted, faults = intake.read_policy_put(web.body(req), limits=wiring.settings().limits)
+        wanted, faults = bodies.read_policy_put(web.body(req), limits=wiring.settings().limits)
         if faults:
             raise InvalidRequest("the body has faults", faults)
         return web.configured(wiring.configurator().put(wanted, caller, now=wiring.clock()))
@@ -165,7 +167,7 @@ def delete_jit_policy(req: func.HttpRequest) -> func.HttpResponse:
     def act() -> func.HttpResponse:
         caller = web.caller(req, wiring.settings(), Role.OPERATOR)
         web.only(req)
-        unwanted, faults = intake.read_policy_delete(web.body(req), limits=wiring.settings().limits)
+        unwanted, faults = bodies.read_policy_delete(web.body(req), limits=wiring.settings().limits)
         if faults:
             raise InvalidRequest("the body has faults", faults)
         return web.configured(wiring.configurator().delete(unwanted, caller, now=wiring.clock()))

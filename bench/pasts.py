@@ -14,8 +14,10 @@ from bench import asking, landscapes
 from bench.processes import MeasurementFailed
 from bench.simulator import Simulator
 from jit import wiring
-from jit.domain import armid, intake
+from jit.domain import armid
 from jit.domain.model import CloseReason, Grant, Person, Status
+from jit.domain.requests import bodies
+from jit.domain.requests.submission import Submission
 from jit.history import history_rows
 from jit.interfaces import Op, Verb
 from jit.whole import Whole
@@ -55,8 +57,8 @@ def open_paths(simulator: Simulator, groups: Sequence[Sequence[str]]) -> list[Wh
 def _asked(machines: Sequence[str]) -> Whole:
     body = asking.body(machines, landscapes.PORTS)
     limits, now = wiring.settings().limits, wiring.clock()
-    draft = intake.read_access_request(body, now=now, limits=limits)
-    submission = intake.Submission(draft=draft, body=body, key=secrets.token_hex(8), caller=PERSON)
+    draft = bodies.read_access_request(body, now=now, limits=limits)
+    submission = Submission(draft=draft, body=body, key=secrets.token_hex(8), caller=PERSON)
     return wiring.acceptor().accept(submission, now=now)
 
 

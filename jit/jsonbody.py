@@ -14,7 +14,8 @@ from collections import Counter
 from collections.abc import Iterator
 
 from jit.domain.errors import InvalidRequest, TooLarge, Violation
-from jit.domain.jsonvalue import ROOT, WRONG_TYPE, at, kind
+from jit.domain.requests.json_node import WRONG_TYPE, name_type
+from jit.domain.values.json_pointer import ROOT, at
 
 TOO_LARGE = "body-too-large"
 EMPTY = "body-empty"
@@ -64,7 +65,7 @@ def read(body: bytes, *, limit: int = 65_536, depth: int = 16) -> dict[str, obje
     if violations:
         raise InvalidRequest("The body is not acceptable JSON.", violations)
     if not isinstance(value, dict):
-        raise _invalid(WRONG_TYPE, f"the body must be an object, not {kind(value)}")
+        raise _invalid(WRONG_TYPE, f"the body must be an object, not {name_type(value)}")
     return value
 
 

@@ -31,9 +31,9 @@ from jit.domain.errors import (
     Unavailable,
     Violation,
 )
-from jit.domain.jsonvalue import ROOT, at
 from jit.domain.model import ADVANCE, Decision, Person, Status, settled
 from jit.domain.roles import Role
+from jit.domain.values.json_pointer import ROOT, at
 from jit.settings import Settings
 
 if TYPE_CHECKING:  # the use cases' results: whoever renders one has loaded it already

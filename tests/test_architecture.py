@@ -10,14 +10,21 @@ from pathlib import Path
 PROJECT = Path(__file__).resolve().parent.parent
 APP = PROJECT / "function_app.py"
 JIT = sorted((PROJECT / "jit").rglob("*.py"))
-DOMAIN = [path for path in JIT if path.parent.name == "domain"]
+DOMAIN = sorted((PROJECT / "jit" / "domain").rglob("*.py"))
 BROKER = [path for path in JIT if path.parent.name == "broker"]
 GATEWAYS = [path for path in JIT if path.parent.name == "gateways"]
 OTHERS = [*sorted((PROJECT / "local").rglob("*.py")), *sorted((PROJECT / "bench").rglob("*.py"))]
 CODE = [APP, *JIT, *OTHERS]
 TESTS = sorted((PROJECT / "tests").rglob("*.py"))
 NAMELESS = {"utils", "util", "helpers", "helper", "common", "manager", "misc", "base"}
-_PACKAGES = {"jit", "jit.domain", "jit.broker", "jit.gateways"}
+_PACKAGES = {
+    "jit",
+    "jit.domain",
+    "jit.domain.requests",
+    "jit.domain.values",
+    "jit.broker",
+    "jit.gateways",
+}
 
 
 def _name(path):

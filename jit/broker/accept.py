@@ -25,8 +25,7 @@ from jit.domain.errors import (
     Unavailable,
     Violation,
 )
-from jit.domain.intake import Draft, Submission, bounded
-from jit.domain.limits import Limits
+from jit.domain.limits import Limits, bound_violations
 from jit.domain.model import (
     AccessRequest,
     Decision,
@@ -40,6 +39,7 @@ from jit.domain.model import (
     WantedPort,
 )
 from jit.domain.policy import Finding, Kind, decide, effective_protocol, worst
+from jit.domain.requests.submission import Draft, Submission
 from jit.store import Store
 from jit.whole import Whole, by_machine
 
@@ -95,7 +95,7 @@ class Acceptor:
         if submission.draft.request is None:
             raise self._refusal(submission, now)
         findings, _, _ = self._decided(submission.draft, now)
-        violations = bounded([finding.violation for finding in findings], self._limits)
+        violations = bound_violations([finding.violation for finding in findings], self._limits)
         return Decision(allowed=not violations, rule=RULE, errors=violations)
 
     def accept(self, submission: Submission, *, now: datetime) -> Whole:
@@ -220,7 +220,7 @@ class Acceptor:
         """Audit a denial and return its problem."""
         kind = Kind.BODY if faults else worst(tuple(findings)) or Kind.BODY
         found = [*faults, *(finding.violation for finding in findings)]
-        violations = bounded(found, self._limits)
+        violations = bound_violations(found, self._limits)
         if request_id is not None:
             self._audit_denial(request_id, violations, submission, now)
         return _REFUSALS[kind](_SAID[kind], violations, request_id=request_id)

@@ -18,8 +18,9 @@ from jit.broker.turns import Claim, Turns
 from jit.domain import armid, configuration, topology
 from jit.domain.configuration import Action, Look, Looks, Plan
 from jit.domain.errors import Conflict, InvalidRequest, Rejected, Unavailable, Violation
-from jit.domain.intake import MachinePolicy, bounded
+from jit.domain.limits import bound_violations
 from jit.domain.model import Person, VirtualMachine
+from jit.domain.requests.bodies import MachinePolicy
 from jit.domain.topology import Resource
 from jit.interfaces import JitPolicies, Queues
 from jit.observer import Observer
@@ -125,7 +126,7 @@ class Configurator:
         faults = [fault for plan in plans for fault in self._live(plan)]
         if faults:
             detail = "a JIT policy cannot be changed while access under it is live"
-            raise Conflict(detail, bounded(faults))
+            raise Conflict(detail, bound_violations(faults))
 
     def _live(self, plan: Plan) -> Iterator[Violation]:
         partition, prefix = _grants_of(plan.policy_id)
@@ -195,7 +196,7 @@ class Configurator:
 
 def _check(faults: Sequence[Violation]) -> None:
     if faults:
-        raise InvalidRequest("not all of these VMs can be configured", bounded(faults))
+        raise InvalidRequest("not all of these VMs can be configured", bound_violations(faults))
 
 
 def _free(unwanted: Iterable[MachinePolicy], looks: Looks) -> Iterator[VirtualMachine]:
@@ -227,4 +228,4 @@ def _summed(failed: Sequence[Rejected | Unavailable], plans: int) -> Rejected | 
         return Unavailable(detail, retry_after_seconds=seconds)
     rejected = [error for error in failed if isinstance(error, Rejected)]
     faults = tuple(fault for error in rejected for fault in error.violations)
-    return type(rejected[0])(detail, bounded(faults))
+    return type(rejected[0])(detail, bound_violations(faults))

@@ -13,11 +13,11 @@ from enum import StrEnum
 
 from jit.domain import armid, protection, topology
 from jit.domain.errors import Violation
-from jit.domain.intake import MachinePolicy
-from jit.domain.jsonvalue import at
 from jit.domain.model import Grant, Support, VirtualMachine
 from jit.domain.policy import VM_NOT_FOUND, VM_UNSUPPORTED
+from jit.domain.requests.bodies import MachinePolicy
 from jit.domain.topology import Resource, Snapshot
+from jit.domain.values.json_pointer import at
 
 NAMES_TOO_LONG = "names-too-long"
 NOT_WATCHED = "not-watched"

@@ -15,7 +15,6 @@ from typing import Protocol
 
 from jit.domain import armid, sources
 from jit.domain.errors import Violation
-from jit.domain.jsonvalue import ROOT, at
 from jit.domain.limits import LIMITS, Limits
 from jit.domain.model import (
     Network,
@@ -27,6 +26,7 @@ from jit.domain.model import (
     WantedPort,
 )
 from jit.domain.times import format_duration, format_instant
+from jit.domain.values.json_pointer import ROOT, at
 
 VM_NOT_FOUND = "vm-not-found"
 VM_UNSUPPORTED = "vm-unsupported"
@@ -62,7 +62,7 @@ class Finding:
 
 class Wish(Protocol):
     """
-    What is asked: an `AccessRequest`, or the good parts of an `intake.Draft`.
+    What is asked: an `AccessRequest`, or the good parts of a `Draft`.
 
     Attributes:
         machines: With the ports wanted; maybe none.

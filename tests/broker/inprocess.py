@@ -17,11 +17,11 @@ from jit.broker.decisions import Decided, Decisions
 from jit.broker.idempotency import Idempotency
 from jit.broker.views import Views
 from jit.broker.worker import Worker
-from jit.domain import intake
 from jit.domain.errors import Unavailable
-from jit.domain.intake import Submission
 from jit.domain.limits import LIMITS
 from jit.domain.model import Decision, Grant, Person
+from jit.domain.requests import bodies
+from jit.domain.requests.submission import Submission
 from jit.store import Store
 from jit.whole import Whole
 from tests.fakes.azure import SimulatedAzure
@@ -117,7 +117,7 @@ class InProcess:
 
     def submission(self, body: Any, caller: Person = ALICE, key: str | None = None) -> Submission:
         """Return a body as the trigger hands it on."""
-        draft = intake.read_access_request(body, now=self.now, limits=LIMITS)
+        draft = bodies.read_access_request(body, now=self.now, limits=LIMITS)
         return Submission(draft=draft, body=body, key=key, caller=caller)
 
     def accept(self, body: Any, caller: Person = ALICE, *, key: str | None = None) -> Whole:

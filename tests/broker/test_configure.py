@@ -17,8 +17,8 @@ from jit.domain.errors import (
     Unavailable,
     Unknown,
 )
-from jit.domain.intake import read_policy_delete, read_policy_put
 from jit.domain.model import Person, Status, Support
+from jit.domain.requests.bodies import read_policy_delete, read_policy_put
 from jit.messages import POLICY
 from jit.store import Store
 from tests.broker.grants import a_grant, a_request

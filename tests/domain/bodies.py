@@ -3,8 +3,8 @@
 from datetime import UTC, datetime, timedelta
 
 from jit.domain.armid import key
-from jit.domain.intake import read_access_request
 from jit.domain.model import PortRule, Support, Via, VirtualMachine
+from jit.domain.requests.bodies import read_access_request
 
 NOW = datetime(2026, 11, 22, 18, tzinfo=UTC)
 SUBSCRIPTION = "5c0ffee0-0000-4000-8000-000000000001"
