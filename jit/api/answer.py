@@ -18,13 +18,7 @@ import azure.functions as func
 
 from jit import telemetry
 from jit.api import render
-from jit.domain.errors import (
-    BrokerError,
-    PermissionLost,
-    Refused,
-    Rejected,
-    Unavailable,
-)
+from jit.domain.errors import BrokerError, PermissionLost, Refused, Rejected, Unavailable
 from jit.domain.model.grant import ADVANCE, Status, settled
 from jit.domain.model.request import Decision
 from jit.settings import Settings

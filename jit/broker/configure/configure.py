@@ -20,7 +20,7 @@ from jit.domain.azure.arm_json import Resource
 from jit.domain.errors import Conflict, InvalidRequest, Rejected, Unavailable, Violation
 from jit.domain.inventory import topology
 from jit.domain.limits import bound_violations
-from jit.domain.model.machine import VirtualMachine
+from jit.domain.model.machine import MachinePolicy, VirtualMachine
 from jit.domain.model.people import Person
 from jit.domain.policy_setup import changes
 from jit.domain.policy_setup.changes import (
@@ -29,7 +29,6 @@ from jit.domain.policy_setup.changes import (
     SubscriptionLook,
     SubscriptionLooks,
 )
-from jit.domain.requests.bodies import MachinePolicy
 from jit.domain.values import arm_ids
 from jit.interfaces import JitPolicies, Queues
 from jit.observer.subscription import Observer

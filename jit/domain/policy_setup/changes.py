@@ -17,9 +17,8 @@ from jit.domain.decision.jit_policy import VM_NOT_FOUND, VM_UNSUPPORTED
 from jit.domain.errors import Violation
 from jit.domain.inventory.topology import Snapshot
 from jit.domain.model.grant import Grant
-from jit.domain.model.machine import Support, VirtualMachine
+from jit.domain.model.machine import MachinePolicy, Support, VirtualMachine
 from jit.domain.policy_setup import naming
-from jit.domain.requests.bodies import MachinePolicy
 from jit.domain.values import arm_ids
 from jit.domain.values.json_pointer import at
 

@@ -27,7 +27,7 @@ from typing import Annotated, ClassVar
 
 from jit.domain.errors import Violation
 from jit.domain.limits import LIMITS, Limits
-from jit.domain.model.machine import PortRule
+from jit.domain.model.machine import MachinePolicy, PortRule
 from jit.domain.model.request import Ticket, WantedMachine, WantedPort
 from jit.domain.requests.body_reader import read_body
 from jit.domain.requests.fields import (
@@ -188,22 +188,6 @@ class Extension:
 
     duration: timedelta
     reason: str | None
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class MachinePolicy:
-    """
-    The JIT policy that an operator wants for one VM.
-
-    Attributes:
-        id: ARM id as the caller wrote it, checked for form only.
-        ports: At least one, unique by number; empty if the VM leaves its policy.
-        pointer: Its place in the body, ``#/virtualMachines/0``.
-    """
-
-    id: str
-    ports: tuple[PortRule, ...]
-    pointer: str
 
 
 def read_access_request(value: object, *, now: datetime, limits: Limits = LIMITS) -> Draft:

@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 
 from jit.domain import limits
 from jit.domain.limits import Limits
+from jit.domain.model import machine
 from jit.domain.model.machine import PortRule
 from jit.domain.model.request import AccessRequest, Ticket, WantedMachine, WantedPort
 from jit.domain.requests import bodies, fields, idempotency_key, json_node, network_fields
@@ -524,7 +525,7 @@ def test_a_policy_is_read():
 
     assert (machines, violations) == (
         (
-            bodies.MachinePolicy(
+            machine.MachinePolicy(
                 id=vm_id(),
                 ports=(
                     PortRule(
@@ -623,7 +624,7 @@ def test_a_policy_names_a_vm_once():
     machines, violations = bodies.read_policy_delete(body)
 
     assert (machines, faults(violations)) == (
-        (bodies.MachinePolicy(id=vm_id(), ports=(), pointer=FIRST_VM),),
+        (machine.MachinePolicy(id=vm_id(), ports=(), pointer=FIRST_VM),),
         [("#/virtualMachines/1/id", "duplicate-vm"), ("#/virtualMachines/2/id", "vm-id-malformed")],
     )
 
