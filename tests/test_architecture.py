@@ -124,8 +124,8 @@ MAY = {  # a package -> the packages that it may import; `d` stands for `jit.dom
     " d.inventory d.limits d.model d.paths d.values interfaces messages observer storage telemetry",
     "broker.reconcile": "broker.azure_changes broker.locks d.audit d.errors d.grants d.model"
     " d.paths d.reconcile d.values interfaces messages observer storage telemetry",
-    "broker.configure": "broker.locks d.audit d.azure d.errors d.inventory d.model d.policy_setup"
-    " d.requests d.values interfaces messages observer storage telemetry",
+    "broker.configure": "broker.locks d.audit d.azure d.errors d.inventory d.limits d.model"
+    " d.policy_setup d.values interfaces messages observer storage telemetry",
     "api": "broker.configure broker.requests d.errors d.model d.reconcile d.requests d.values"
     " settings storage telemetry",
     "wiring": "broker.azure_changes broker.configure broker.health broker.locks"
