@@ -13,8 +13,8 @@ import time
 import traceback
 from collections.abc import Sequence
 
-from bench import machine
 from bench.catalogue import BENCHMARKS, Benchmark
+from bench.measures import machine
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

@@ -3,7 +3,7 @@ Child processes that never outlive their parent.
 
 Each child leads a process group of its own, so that Ctrl-C reaches only the
 parent, which then ends its children in order. Should the parent die without a
-chance to do so, the leash (``local/leash.py``) ends them.
+chance to do so, the leash (``local/watchdog.py``) ends them.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import IO, Self
 
-_LEASH = Path(__file__).with_name("leash.py")
+_LEASH = Path(__file__).with_name("watchdog.py")
 _LOOK_SECONDS = 0.02
 _WATCH_SECONDS = 0.2
 _TAIL_LINES = 30

@@ -27,6 +27,7 @@ from jit.domain import chain
 from jit.gateways.tables import StorageTable
 from jit.store import Store
 from jit.wiring import AUDIT, HISTORY, STATE
+from local import azure_rules
 from local.stack import Options, Stack
 
 ALICE, DAVE, STRANGER = "203.0.113.7", "198.51.100.9", "192.0.2.66"
@@ -134,14 +135,20 @@ class Demo:
     def _rules(self) -> None:
         title("The rules as they stand in Azure")
         resources = self._state()
-        nats = [rule for fw in _of(resources, "azureFirewalls") for rule in _jit_nats(fw)]
+        nats = [
+            rule
+            for fw in azure_rules.resources_of_type(resources, "azureFirewalls")
+            for rule in azure_rules.jit_nat_rules(fw)
+        ]
         for rule in nats:
-            say(f"NAT  {rule['name']}: {_nat_text(rule)}")
+            say(f"NAT  {rule['name']}: {azure_rules.describe_nat_rule(rule)}")
         rules = self._nsg_rules(resources)
         for rule in sorted(rules, key=lambda item: int(item["properties"]["priority"])):
-            say(f"NSG  {_rule_text(rule)}")
+            say(f"NSG  {azure_rules.describe_nsg_rule(rule)}")
         companions = [rule for rule in rules if rule["name"].startswith("jit-broker-")]
-        expect("one NAT rule, for Alice's address alone", _sources(nats) == [[ALICE]])
+        expect(
+            "one NAT rule, for Alice's address alone", azure_rules.list_sources(nats) == [[ALICE]]
+        )
         expect("one companion rule lets the firewall's subnet through", len(companions) == 1)
 
     def _dave_joins_and_leaves(self, alice: str) -> None:
@@ -243,15 +250,24 @@ class Demo:
 
     def _left(self) -> list[str]:
         resources = self._state()
-        nats = [rule["name"] for fw in _of(resources, "azureFirewalls") for rule in _jit_nats(fw)]
+        nats = [
+            rule["name"]
+            for fw in azure_rules.resources_of_type(resources, "azureFirewalls")
+            for rule in azure_rules.jit_nat_rules(fw)
+        ]
         rules = self._nsg_rules(resources)
         names = [rule["name"] for rule in rules if rule["properties"]["access"] == "Allow"]
         return nats + [name for name in names if "JITRule-" in name or "jit-broker" in name]
 
     def _nsg_rules(self, resources: Mapping[str, Any]) -> list[dict[str, Any]]:
         """Return the rules of web01's NSG that speak of RDP."""
-        nsgs = _of(resources, "networkSecurityGroups")
-        return [rule for nsg in nsgs if nsg["name"] == "nsg-web" for rule in _rules_for(nsg, RDP)]
+        nsgs = azure_rules.resources_of_type(resources, "networkSecurityGroups")
+        return [
+            rule
+            for nsg in nsgs
+            if nsg["name"] == "nsg-web"
+            for rule in azure_rules.rules_for_port(nsg, RDP)
+        ]
 
     def _reaches(self, source: str) -> bool:
         query = urllib.parse.urlencode({"source": source, "vm": self._vm["id"], "port": RDP})
@@ -326,53 +342,3 @@ def _drainer(connection: str) -> Drainer:
         return StorageTable(TableClient.from_connection_string(connection, name))
 
     return Drainer(Store(table(STATE), table(HISTORY)), table(AUDIT))
-
-
-def _of(resources: Mapping[str, Any], kind: str) -> list[dict[str, Any]]:
-    """Return the resources of one kind; children have ids that go on behind it."""
-    mark = f"/{kind}/".lower()
-    return [item for key, item in resources.items() if _is_of(key.lower(), mark)]
-
-
-def _is_of(key: str, mark: str) -> bool:
-    return mark in key and "/" not in key.split(mark, 1)[1]
-
-
-def _jit_nats(firewall: Mapping[str, Any]) -> list[dict[str, Any]]:
-    collections = firewall["properties"].get("natRuleCollections") or []
-    return [
-        rule
-        for collection in collections
-        if collection["name"].startswith("MDC-JIT")
-        for rule in collection["properties"]["rules"]
-    ]
-
-
-def _rules_for(nsg: Mapping[str, Any], port: int) -> list[dict[str, Any]]:
-    rules = nsg["properties"].get("securityRules") or []
-    return [rule for rule in rules if str(port) in _ports(rule["properties"])]
-
-
-def _ports(properties: Mapping[str, Any]) -> list[str]:
-    many = properties.get("destinationPortRanges") or []
-    return [*many, str(properties.get("destinationPortRange") or "")]
-
-
-def _sources(rules: list[dict[str, Any]]) -> list[list[str]]:
-    return [[source.removesuffix("/32") for source in rule["sourceAddresses"]] for rule in rules]
-
-
-def _nat_text(rule: Mapping[str, Any]) -> str:
-    front = f"{rule['destinationAddresses'][0]}:{rule['destinationPorts'][0]}"
-    back = f"{rule['translatedAddress']}:{rule['translatedPort']}"
-    return f"{', '.join(rule['sourceAddresses'])} -> {front} -> {back}"
-
-
-def _rule_text(rule: Mapping[str, Any]) -> str:
-    body = rule["properties"]
-    sources = body.get("sourceAddressPrefixes") or [body.get("sourceAddressPrefix")]
-    where = body.get("destinationAddressPrefix") or "*"
-    return (
-        f"{body['priority']:4} {body['access']:5} {', '.join(sources)} -> {where}"
-        f":{'/'.join(filter(None, _ports(body)))}  {rule['name'][:44]}"
-    )

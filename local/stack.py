@@ -31,7 +31,7 @@ from typing import Self
 from local import azurite
 from local.azurite import Azurite, Ports
 from local.children import Child, Children
-from local.host import settings
+from local.host.app import settings
 
 ROOT = Path(__file__).resolve().parent.parent
 _READY_SECONDS = 60

@@ -14,7 +14,7 @@ import function_app
 from jit import wiring
 from jit.domain.roles import Role
 from jit.settings import Settings
-from local.host import checks, functions, hostjson
+from local.host.app import checks, functions, host_options
 
 PROJECT = Path(__file__).resolve().parent.parent
 STORAGE = "AzureWebJobsStorage"
@@ -77,7 +77,7 @@ def test_routes_carry_their_whole_path():
     """The host adds nothing: a page can stand beside the API."""
     host_json = json.loads((PROJECT / "host.json").read_text())
 
-    assert hostjson.route_prefix(host_json) == ""
+    assert host_options.route_prefix(host_json) == ""
     assert [name for name, (_, route) in ROUTES.items() if not route.startswith("api/")] == []
 
 

@@ -10,7 +10,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
 from local.azure.simulator import Azure
-from local.azure.wire import ArmError, Dropped, Request, Response
+from local.azure.values.http import ArmError, Dropped, Request, Response
 
 _LARGEST_BODY = 4 * 1024 * 1024  # ARM's own limit
 

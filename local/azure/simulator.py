@@ -6,30 +6,24 @@ import threading
 from collections.abc import Callable
 from itertools import chain
 
-from local.azure import (
-    compute,
-    control,
-    firewalls,
-    jit_policies,
-    network,
-    pricings,
-    security_groups,
-    subscriptions,
-)
-from local.azure.directory import Principal
-from local.azure.faults import Fault, Subject
-from local.azure.journal import Entry
-from local.azure.landscape import Landscape
-from local.azure.operations import Effects
-from local.azure.routing import Call, Handler, Router, forbidden
+from local.azure.arm import compute, subscriptions
+from local.azure.arm.directory import Principal
+from local.azure.arm.operations import Effects
+from local.azure.arm.routing import Call, Handler, Router, forbidden
+from local.azure.control import endpoints
+from local.azure.control.faults import Fault, Subject
+from local.azure.control.journal import Entry
+from local.azure.defender import jit_policies, pricings
+from local.azure.landscape.file import Landscape
+from local.azure.network import firewalls, reads, security_groups
 from local.azure.timeline import Timeline
-from local.azure.wire import ArmError, Dropped, Request, Response
+from local.azure.values.http import ArmError, Dropped, Request, Response
 from local.azure.world import World, create
 
 _PROVIDERS = (
     subscriptions,
     compute,
-    network,
+    reads,
     security_groups,
     firewalls,
     pricings,
@@ -85,7 +79,7 @@ class Azure:
         with self._lock:
             self._timeline.settle()
             if request.path.startswith("/_sim"):
-                return control.handle(self, request)
+                return endpoints.handle(self, request)
             return self._observed(request)
 
     def _observed(self, request: Request) -> Response:

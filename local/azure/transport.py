@@ -19,7 +19,7 @@ from urllib3 import HTTPResponse
 from urllib3.exceptions import ProtocolError
 
 from local.azure.simulator import Azure
-from local.azure.wire import Dropped, Request
+from local.azure.values.http import Dropped, Request
 
 
 class SimulatorTransport(RequestsTransport):  # type: ignore[misc] # lazily imported: Any to mypy

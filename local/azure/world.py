@@ -6,20 +6,21 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
-from local.azure import directory, ids
-from local.azure.defender import Defender
-from local.azure.directory import Directory
-from local.azure.faults import Faults
-from local.azure.journal import Journal
-from local.azure.landscape import Landscape
-from local.azure.operations import Operations
+from local.azure.arm import directory
+from local.azure.arm.directory import Directory
+from local.azure.arm.operations import Operations
+from local.azure.arm.store import Guids, Store
+from local.azure.arm.throttle import Throttle
+from local.azure.arm.tokens import Tokens
+from local.azure.control.faults import Faults
+from local.azure.control.journal import Journal
+from local.azure.defender.service import Defender
+from local.azure.defender.write_queues import Turns
+from local.azure.landscape.file import Landscape
 from local.azure.options import Options
-from local.azure.store import Guids, Store
-from local.azure.throttle import Throttle
 from local.azure.timeline import Timeline
-from local.azure.tokens import Tokens
-from local.azure.turns import Turns
-from local.azure.wire import Json
+from local.azure.values import ids
+from local.azure.values.http import Json
 
 
 @dataclass

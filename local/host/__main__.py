@@ -22,8 +22,9 @@ from typing import Any
 
 import azure.functions as func
 
-from local.host import checks, functions, hostjson, principal, settings
+from local.host.app import checks, functions, host_options, settings
 from local.host.process import Host, Plan
+from local.host.web import platform_auth
 
 _log = logging.getLogger("local.host")
 _ROOT = Path(__file__).resolve().parent.parent.parent
@@ -73,14 +74,14 @@ def plan(folder: Path, port: int, landscape: Path) -> Plan:
     faults = checks.faults(app, os.environ, host_json)
     if faults:
         raise Unusable(_listed(f"{folder} cannot be hosted", faults))
-    options = hostjson.options(host_json)
+    options = host_options.options(host_json)
     _await_death()
     return Plan(
         folder=folder,
         functions=functions.index(app),
         settings=dict(os.environ),
         options=options,
-        authentication=principal.read(landscape, _EXCLUDED),
+        authentication=platform_auth.read(landscape, _EXCLUDED),
         clock=_clock(folder),
         port=port,
     )
@@ -127,9 +128,9 @@ def _clock(folder: Path) -> Callable[[], datetime]:
 def _await_death() -> None:
     """Have this process die at the call that a test has chosen, if one has."""
     if os.environ.get("JIT_LOCAL_DIES"):
-        from local.host import death
+        from local.host import crash_point
 
-        death.install(death.planned(os.environ))
+        crash_point.install(crash_point.planned(os.environ))
 
 
 def _listed(heading: str, faults: list[str]) -> str:

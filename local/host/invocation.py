@@ -21,9 +21,9 @@ from typing import Any
 import azure.functions as func
 from azure.functions import meta
 
-from local.host import functions as functions_
-from local.host.functions import Binding, Function
-from local.host.tally import Tally
+from local.host.app import functions as functions_
+from local.host.app.functions import Binding, Function
+from local.host.running_count import Tally
 
 _log = logging.getLogger("local.host")
 _CONVERTERS: Any = meta.get_binding_registry()  # type: ignore[no-untyped-call]

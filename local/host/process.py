@@ -20,20 +20,21 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from local.host import functions as functions_
-from local.host import schedule, settings
-from local.host.admin import Admin
-from local.host.functions import Binding, Function
-from local.host.hostjson import HostOptions
+from local.host.app import functions as functions_
+from local.host.app import settings
+from local.host.app.functions import Binding, Function
+from local.host.app.host_options import HostOptions
 from local.host.invocation import Invoker, Response
-from local.host.principal import Authentication
-from local.host.server import Request, Server
-from local.host.site import Site
+from local.host.triggers import schedule
+from local.host.web.admin import Admin
+from local.host.web.dispatcher import Site
+from local.host.web.platform_auth import Authentication
+from local.host.web.server import Request, Server
 
 if TYPE_CHECKING:  # imported when the first queue or timer needs them: half a second
-    from local.host.queues import QueueListener
-    from local.host.storage import Storage
-    from local.host.timers import TimerListener
+    from local.host.triggers.queues import QueueListener
+    from local.host.triggers.storage import Storage
+    from local.host.triggers.timers import TimerListener
 
 _log = logging.getLogger("local.host")
 _DRAIN_SECONDS = 10.0
@@ -113,7 +114,7 @@ class Host:
         return (self._admin if is_admin else self._site).answer(request)
 
     def _queue(self, function: Function) -> QueueListener:
-        from local.host.queues import POISON, Pace, QueueListener
+        from local.host.triggers.queues import POISON, Pace, QueueListener
 
         storage, name = self._queue_of(function.trigger)
         poison = None if name.endswith(POISON) else storage.queue(name + POISON)
@@ -122,7 +123,7 @@ class Host:
         return QueueListener(function, storage.queue(name), poison, options, self.invoker, pace)
 
     def _timer(self, function: Function) -> TimerListener:
-        from local.host.timers import Lock, Monitor, TimerListener
+        from local.host.triggers.timers import Lock, Monitor, TimerListener
 
         storage = self._storage(_TIMERS_CONNECTION)
         place = f"{_host_id(self._plan.folder)}/{function.name}"
@@ -139,7 +140,7 @@ class Host:
         )
 
     def _send(self, binding: Binding, bodies: list[str | bytes]) -> None:
-        from local.host import messages
+        from local.host.triggers import messages
 
         storage, name = self._queue_of(binding)
         messages.send(storage.queue(name), bodies, self._plan.options.queues.message_encoding)
@@ -153,7 +154,7 @@ class Host:
 
     def _storage(self, connection: str) -> Storage:
         """Return the account behind *connection*; raises ``MissingSetting`` without a string."""
-        from local.host.storage import Storage
+        from local.host.triggers.storage import Storage
 
         text = settings.connection(connection, self._plan.settings)
         if text is None:

@@ -23,7 +23,7 @@ from jit.domain.model import Grant, Status
 from jit.gateways.tables import StorageTable
 from jit.store import Store
 from jit.whole import Whole
-from local.host.death import SETTING
+from local.host.crash_point import SETTING
 from tests.crash.promises import customers, requested
 from tests.e2e.town import HERE, THERE, Town, wish
 from tests.local.azure.sim import DB01, FW_PROD, NEW01, NSG_DB, NSG_NEW, NSG_WEB, WEB01

@@ -24,7 +24,7 @@ from jit.domain.intake import Submission
 from jit.domain.limits import LIMITS
 from jit.domain.model import Person
 from jit.whole import Whole
-from local.azure import ids
+from local.azure.values import ids
 from tests.crash.plant import Broker, Plant
 from tests.crash.post import Message
 from tests.crash.promises import Promises

@@ -23,7 +23,7 @@ from jit.gateways.arm import ThinArm
 from jit.interfaces import Arm, JitPolicies, Network, Table
 from jit.observer import Observer
 from jit.store import Store
-from local.azure.landscape import Landscape
+from local.azure.landscape.file import Landscape
 from local.azure.simulator import Azure
 from local.azure.timeline import Timeline
 from local.azure.transport import SimulatorTransport

@@ -20,9 +20,9 @@ from jit.domain.companion import parse_companion_name
 from jit.domain.model import Grant, Status, Via
 from jit.domain.sharing import SHORTEST, lead
 from jit.whole import Whole
-from local.azure import ids
-from local.azure.jit_access import Access
-from local.azure.packets import Flow, judge
+from local.azure.defender.access import Access
+from local.azure.network.reachability import Flow, judge
+from local.azure.values import ids
 
 if TYPE_CHECKING:
     from tests.crash.plant import Broker, Plant

@@ -6,10 +6,10 @@ from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 
-from local.azure.landscape import Landscape, load
+from local.azure.landscape.file import Landscape, load
 from local.azure.simulator import Azure
 from local.azure.timeline import Timeline
-from local.azure.wire import Request, Response
+from local.azure.values.http import Request, Response
 
 PRODUCTION = "5c0ffee0-0000-4000-8000-000000000001"
 DEVELOPMENT = "5c0ffee0-0000-4000-8000-000000000002"

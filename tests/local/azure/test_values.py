@@ -6,8 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from local.azure import ids, times
 from local.azure.options import Options
+from local.azure.values import ids, times
 
 NOON = datetime(2026, 11, 22, 12, tzinfo=UTC)
 INSTANTS = st.integers(-(10**15), 10**15).map(lambda us: NOON + timedelta(microseconds=us))

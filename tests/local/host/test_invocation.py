@@ -5,7 +5,8 @@ import logging
 import azure.functions as func
 import pytest
 
-from local.host import functions, invocation
+from local.host import invocation
+from local.host.app import functions
 from local.host.invocation import InvocationFailed, Invoker, Response
 
 

@@ -1,0 +1,62 @@
+"""
+Reconciling a subscription of 500 VMs in five JIT policies: what a run costs when nothing is amiss.
+
+The grants are real: asked for, opened by the broker's own worker, found open. The history is
+requests of the last twelve months that never were, written into the table.
+"""
+
+from __future__ import annotations
+
+import json
+import statistics
+from collections.abc import Iterator
+from typing import Any
+
+from bench.measures import processes
+from bench.measures.figures import Figure, Goal, spread
+from bench.programs.reconcile_runs import FARMS
+from bench.stack.running_stack import ground
+
+RUNS = 5
+HISTORY = 20_000
+MACHINES = 100
+
+
+def reconcile(runs: int = RUNS, history: int = HISTORY) -> Iterator[Figure]:
+    """ARM calls and seconds of a run, at 100 and 1,000 live grants, with and without history."""
+    with ground(farms=FARMS, machines=MACHINES) as place:
+        place.learn()
+        numbers = map(str, (MACHINES, runs, history))
+        run = processes.run(["-m", "bench.programs.reconcile_runs", *numbers], env=place.env)
+    measured = [json.loads(line) for line in run.output.splitlines()]
+    measured.sort(key=lambda item: (item["grants"], item["history"]))
+    yield from (_calls(item, measured[0]) for item in measured)
+    yield from (_seconds(item) for item in measured)
+
+
+def _calls(item: dict[str, Any], first: dict[str, Any]) -> Figure:
+    """Return the worst run's calls; the goal is what the smallest case takes."""
+    return Figure(
+        name="reconcile_arm_calls",
+        value=max(item["calls"]),
+        unit="ARM calls a run",
+        goal=Goal(exactly=min(first["calls"])),
+        details={**_size(item), "runs": len(item["calls"]), "itemsAPage": 50},
+    )
+
+
+def _seconds(item: dict[str, Any]) -> Figure:
+    return Figure(
+        name="reconcile_seconds",
+        value=statistics.median(item["seconds"]),
+        unit="seconds a run",
+        details={**_size(item), "wall": spread(item["seconds"]), "cpuSeconds": spread(item["cpu"])},
+    )
+
+
+def _size(item: dict[str, Any]) -> dict[str, object]:
+    return {
+        "liveGrants": item["grants"],
+        "historyRows": item["history"],
+        "machines": FARMS * MACHINES,
+    }

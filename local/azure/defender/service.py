@@ -1,0 +1,161 @@
+"""
+Defender for Cloud at work: it opens what was requested, closes it at the end.
+
+Defender acts under its own identity, some time after the call that asked for
+it. A VM port belongs to its latest request; what an older one had is revoked.
+"""
+
+from __future__ import annotations
+
+import itertools
+from collections import defaultdict
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+
+from local.azure.arm.operations import Effects
+from local.azure.arm.store import Store
+from local.azure.control.faults import Faults, Subject
+from local.azure.defender.access import Access, Wanted, grouped
+from local.azure.defender.access_rules import Doors
+from local.azure.defender.deny_rules import Protection
+from local.azure.defender.write_queues import Turns
+from local.azure.options import Options
+from local.azure.timeline import Action, Timeline
+from local.azure.values import ids
+from local.azure.values.http import Json
+
+
+@dataclass
+class Defender:
+    """
+    Defender's memory of the requests that are not over.
+
+    Attributes:
+        timeline: When it wakes.
+        store: Where the policies are.
+        options: How long it takes.
+        faults: What goes wrong.
+        turns: Its writes.
+    """
+
+    timeline: Timeline
+    store: Store
+    options: Options
+    faults: Faults
+    turns: Turns
+    _numbers: Iterator[int] = field(default_factory=lambda: itertools.count(1))
+    _live: defaultdict[tuple[str, int], list[Access]] = field(
+        default_factory=lambda: defaultdict(list)
+    )
+
+    def __post_init__(self) -> None:
+        self.protection = Protection(self.store, self.turns, self.options)
+        self._doors = Doors(self.store, self.turns, self.faults, self._taken)
+
+    def initiate(
+        self, policy: str, wanted: list[Wanted], request: Json, subject: Subject, effects: Effects
+    ) -> Json:
+        """
+        Take a request that has been found valid.
+
+        Args:
+            policy: Id of its policy.
+            wanted: Its VM ports, of which every VM exists.
+            request: ``startTimeUtc, requestor, justification`` of the entry.
+            subject: The call, for faults that strike later.
+            effects: Of the fault that strikes now.
+
+        Returns:
+            The entry that will stand in the policy's ``requests``.
+        """
+        accesses = [self._access(policy, each, subject, effects) for each in wanted]
+        entry = {"virtualMachines": grouped(accesses), **request}
+        self._soon(self.options.entry_delay_seconds, lambda: self._list(policy, entry))
+        delay = self.options.initiate_seconds + effects.delay.total_seconds()
+        self.timeline.after(delay, lambda: self._open(accesses))
+        ends = {each.wanted.end for each in accesses}
+        for end in sorted(ends):
+            self._schedule_end([each for each in accesses if each.wanted.end == end], end)
+        late = max(ends) + timedelta(days=self.options.request_days)
+        self.timeline.at(late, lambda: self._forget(policy, entry))
+        return entry
+
+    def abandon(self, policy: str) -> None:
+        """Forget the open requests of a deleted policy: nobody will remove their rules."""
+        for access in self._of(policy):
+            access.live = False
+            self._live[access.key].remove(access)
+
+    def adopt(self, policy: Json) -> None:
+        """Keep track of live requests after somebody has replaced *policy* from outside."""
+        for access in self._of(policy["id"]):
+            access.adopt(policy)
+
+    def _taken(self, key: tuple[str, int]) -> bool:
+        return any(each.opened for each in self._live[key])
+
+    def _of(self, policy: str) -> list[Access]:
+        everything = itertools.chain.from_iterable(self._live.values())
+        return [each for each in everything if ids.key(each.policy) == ids.key(policy)]
+
+    def _access(self, policy: str, wanted: Wanted, subject: Subject, effects: Effects) -> Access:
+        machine = self.store.get(wanted.machine)
+        if machine is None:
+            raise KeyError(wanted.machine)
+        number = next(self._numbers)
+        entry = wanted.entry(self.options.initiating_status)
+        access = Access(number, policy, machine, wanted, entry, subject, effects.never_rule)
+        self._live[access.key].append(access)
+        return access
+
+    def _soon(self, seconds: float, action: Action) -> None:
+        if seconds:
+            self.timeline.after(seconds, action)
+        else:
+            action()
+
+    def _schedule_end(self, accesses: list[Access], end: datetime) -> None:
+        late = timedelta(seconds=self.options.expiry_seconds)
+        self.timeline.at(end + late, lambda: self._expire(accesses))
+
+    def _open(self, accesses: list[Access]) -> None:
+        opening = [each for each in accesses if each.live and not each.never]
+        for each in opening:
+            each.opened = True
+        overtaken = [each for each in opening if self._newer(each)]
+        opening = [each for each in opening if each not in overtaken]
+        older = [old for each in opening for old in self._older(each)]
+        for each in (*older, *overtaken):
+            self._end(each, "NewerRequestInitiated")
+        for each in opening:
+            each.becomes("Initiated", "UserRequested")
+        self._doors.change(opening, older)
+
+    def _newer(self, access: Access) -> bool:
+        return any(each.number > access.number and each.opened for each in self._live[access.key])
+
+    def _older(self, access: Access) -> list[Access]:
+        return [each for each in self._live[access.key] if each.number < access.number]
+
+    def _expire(self, accesses: list[Access]) -> None:
+        ending = [each for each in accesses if each.live]
+        for each in ending:
+            self._end(each, "Expired")
+        self._doors.change([], ending)
+
+    def _end(self, access: Access, reason: str) -> None:
+        access.live = False
+        access.becomes("Revoked", reason)
+        self._live[access.key].remove(access)
+
+    def _list(self, policy_id: str, entry: Json) -> None:
+        policy = self.store.get(policy_id)
+        if policy is not None:
+            policy["properties"].setdefault("requests", []).append(entry)
+
+    def _forget(self, policy_id: str, entry: Json) -> None:
+        policy = self.store.get(policy_id)
+        if policy is not None:
+            requests = policy["properties"].get("requests", [])
+            policy["properties"]["requests"] = [each for each in requests if each is not entry]

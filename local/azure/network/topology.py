@@ -1,0 +1,114 @@
+"""How a virtual machine hangs in the network: its interfaces, groups, firewall."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from local.azure.arm.store import Store
+from local.azure.values import ids
+from local.azure.values.http import Json
+
+
+@dataclass(frozen=True, slots=True)
+class Interface:
+    """
+    One network interface of a VM, with what surrounds it.
+
+    Attributes:
+        id: Of the interface.
+        address: Its private IP.
+        public: Its public IP; None without one.
+        public_id: Id of the public IP's resource.
+        group: Id of the interface's own NSG.
+        subnet: Id of its subnet.
+        subnet_group: Id of the subnet's NSG.
+    """
+
+    id: str
+    address: str
+    public: str | None
+    public_id: str | None
+    group: str | None
+    subnet: str
+    subnet_group: str | None
+
+    @property
+    def network(self) -> str:
+        """Id of the virtual network."""
+        return ids.parent(self.subnet)
+
+    @property
+    def guard(self) -> str | None:
+        """The NSG in which Defender writes: the interface's, else the subnet's."""
+        return self.group or self.subnet_group
+
+
+def interfaces(store: Store, machine: Json) -> Iterator[Interface]:
+    """Yield the interfaces of *machine* in the order of its network profile."""
+    for reference in machine["properties"].get("networkProfile", {}).get("networkInterfaces", ()):
+        nic = store.get(reference["id"])
+        if nic is not None:
+            yield from (
+                _interface(store, nic, each) for each in nic["properties"]["ipConfigurations"]
+            )
+
+
+def _interface(store: Store, nic: Json, configuration: Json) -> Interface:
+    properties = configuration["properties"]
+    public = store.get(_reference(properties, "publicIPAddress") or "")
+    subnet_id = properties["subnet"]["id"]
+    subnet = find_subnet(store, subnet_id) or {"properties": {}}
+    return Interface(
+        id=nic["id"],
+        address=properties["privateIPAddress"],
+        public=None if public is None else public["properties"].get("ipAddress"),
+        public_id=None if public is None else public["id"],
+        group=_reference(nic["properties"], "networkSecurityGroup"),
+        subnet=subnet_id,
+        subnet_group=_reference(subnet["properties"], "networkSecurityGroup"),
+    )
+
+
+def _reference(properties: Json, name: str) -> str | None:
+    target = properties.get(name)
+    return target["id"] if target else None
+
+
+def find_subnet(store: Store, subnet_id: str) -> Json | None:
+    """Return the subnet of that id from inside its virtual network."""
+    network = store.get(ids.parent(subnet_id))
+    subnets = network["properties"].get("subnets", ()) if network else ()
+    wanted = ids.key(subnet_id)
+    return next((each for each in subnets if ids.key(each["id"]) == wanted), None)
+
+
+def firewalls_in(store: Store, network_id: str) -> list[Json]:
+    """Return the firewalls with a leg in the virtual network."""
+    subscription = network_id.split("/")[2]
+    return [
+        firewall
+        for firewall in store.of_type(ids.FIREWALLS, subscription)
+        if any(
+            ids.key(ids.parent(leg["properties"]["subnet"]["id"])) == ids.key(network_id)
+            for leg in firewall["properties"].get("ipConfigurations", ())
+        )
+    ]
+
+
+def jit_firewall(store: Store, machine: Json) -> Json | None:
+    """Return the firewall through which Defender opens *machine*: same network, classic rules."""
+    for interface in interfaces(store, machine):
+        for firewall in firewalls_in(store, interface.network):
+            if not firewall["properties"].get("firewallPolicy"):
+                return firewall
+    return None
+
+
+def firewall_address(store: Store, firewall: Json) -> str | None:
+    """Return the firewall's first public IP address."""
+    for leg in firewall["properties"].get("ipConfigurations", ()):
+        public = store.get(_reference(leg["properties"], "publicIPAddress") or "")
+        if public is not None:
+            return str(public["properties"]["ipAddress"])
+    return None
