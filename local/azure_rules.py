@@ -9,10 +9,10 @@ from typing import Any
 def resources_of_type(resources: Mapping[str, Any], kind: str) -> list[dict[str, Any]]:
     """Return the resources of one kind, for example ``azureFirewalls``, without their children."""
     mark = f"/{kind}/".lower()
-    return [item for key, item in resources.items() if _is_of(key.lower(), mark)]
+    return [item for key, item in resources.items() if _is_of_type(key.lower(), mark)]
 
 
-def _is_of(key: str, mark: str) -> bool:
+def _is_of_type(key: str, mark: str) -> bool:
     return mark in key and "/" not in key.split(mark, 1)[1]
 
 

@@ -22,7 +22,7 @@ GRACE_SECONDS = 3.0
 _LOOK_SECONDS = 0.05
 
 
-def remaining(commands: Iterable[str]) -> set[int]:
+def find_remaining_groups(commands: Iterable[str]) -> set[int]:
     """Return the process groups that *commands*, read to their end, leave on the leash."""
     groups: set[int] = set()
     for command in commands:
@@ -31,7 +31,7 @@ def remaining(commands: Iterable[str]) -> set[int]:
     return groups
 
 
-def end(groups: set[int]) -> None:
+def end_groups(groups: set[int]) -> None:
     """End every process group in *groups*: politely, then for certain."""
     for group in groups:
         _signal(group, signal.SIGTERM)
@@ -54,7 +54,7 @@ def main() -> None:
     """Hold the leash until standard input ends."""
     for ignored in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         signal.signal(ignored, signal.SIG_IGN)  # only the end of the pipe counts
-    end(remaining(sys.stdin))
+    end_groups(find_remaining_groups(sys.stdin))
 
 
 if __name__ == "__main__":

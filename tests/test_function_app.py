@@ -55,7 +55,9 @@ def _indexed():
 
 
 def _of(kind):
-    return {each.name: each.trigger.fields for each in functions.of_type(_indexed(), kind)}
+    return {
+        each.name: each.trigger.fields for each in functions.select_by_trigger(_indexed(), kind)
+    }
 
 
 # ---- the table -----------------------------------------------------------------------------------
@@ -123,7 +125,7 @@ def test_the_app_has_no_fault_that_a_host_would_find():
     sample = json.loads((PROJECT / "local.settings.sample.json").read_text())["Values"]
     host_json = json.loads((PROJECT / "host.json").read_text())
 
-    assert checks.faults(function_app.app, sample, host_json) == []
+    assert checks.find_faults(function_app.app, sample, host_json) == []
 
 
 def _imported_in_a_fresh_process():

@@ -17,7 +17,7 @@ from typing import Any
 from bench.measures import processes
 from bench.measures.figures import Figure, Goal, spread
 from bench.programs.subscription_copies import FARMS, MACHINES
-from bench.stack.running_stack import ground
+from bench.stack.running_stack import start_stack
 
 SUBSCRIPTIONS = 20
 _MORE = 1.25  # how much more memory twenty may take than one
@@ -27,12 +27,12 @@ _PROGRAM = "bench.programs.subscription_copies"
 
 def peak_rss_mb(subscriptions: int = SUBSCRIPTIONS) -> Iterator[Figure]:
     """Peak memory, seconds and ARM calls with *subscriptions*, beside those with one."""
-    with ground(farms=FARMS, machines=MACHINES, subscriptions=subscriptions) as place:
+    with start_stack(farms=FARMS, machines=MACHINES, subscriptions=subscriptions) as place:
         place.learn()
         processes.run(["-m", _PROGRAM, "fill", str(subscriptions)], env=place.env)
-        _compared(subscriptions, subscriptions, place.env)  # the trail is written away once
-        one, many = (_compared(count, subscriptions, place.env) for count in (1, subscriptions))
-    details = {**_size(many, subscriptions), "withOneSubscription": one["peakKiB"] / _MIB}
+        _compare(subscriptions, subscriptions, place.env)  # the trail is written away once
+        one, many = (_compare(count, subscriptions, place.env) for count in (1, subscriptions))
+    details = {**_describe_size(many, subscriptions), "withOneSubscription": one["peakKiB"] / _MIB}
     yield Figure(
         name="peak_rss_mb",
         value=many["peakKiB"] / _MIB,
@@ -45,27 +45,27 @@ def peak_rss_mb(subscriptions: int = SUBSCRIPTIONS) -> Iterator[Figure]:
         value=max(many["calls"]),
         unit="ARM calls a subscription",
         goal=Goal(exactly=max(one["calls"])),
-        details=_size(many, subscriptions),
+        details=_describe_size(many, subscriptions),
     )
     yield Figure(
         name="reconcile_seconds",
         value=sum(many["seconds"]),
         unit="seconds for all subscriptions",
         details={
-            **_size(many, subscriptions),
+            **_describe_size(many, subscriptions),
             "aSubscription": spread(many["seconds"]),
             "median": statistics.median(many["seconds"]),
         },
     )
 
 
-def _compared(subscriptions: int, times: int, env: Mapping[str, str]) -> dict[str, Any]:
+def _compare(subscriptions: int, times: int, env: Mapping[str, str]) -> dict[str, Any]:
     command = ["-m", _PROGRAM, "run", str(subscriptions), str(times)]
     found: dict[str, Any] = json.loads(processes.run(command, env=env).output)
     return found
 
 
-def _size(item: dict[str, Any], subscriptions: int) -> dict[str, object]:
+def _describe_size(item: dict[str, Any], subscriptions: int) -> dict[str, object]:
     return {
         "liveGrants": item["grants"],
         "subscriptions": subscriptions,

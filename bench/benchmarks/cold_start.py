@@ -16,7 +16,7 @@ from bench.measures import processes
 from bench.measures.figures import Figure, Goal, ratio
 from bench.measures.processes import ROOT
 from bench.stack import landscapes
-from bench.stack.running_stack import Ground, ground
+from bench.stack.running_stack import RunningStack, start_stack
 from bench.traffic import access_requests
 
 REPEATS = 11
@@ -32,7 +32,7 @@ def cold_start_cpu_ratio(repeats: int = REPEATS) -> Iterator[Figure]:
     def load(folder: Path) -> float:
         return processes.run(["-c", _LOADS], env=env, cwd=folder).cpu_seconds
 
-    ours, theirs = _alternating(lambda: load(ROOT), lambda: load(_EMPTY), repeats)
+    ours, theirs = _alternate(lambda: load(ROOT), lambda: load(_EMPTY), repeats)
     value, parts = ratio(ours, theirs)
     yield Figure(
         name="cold_start_cpu_ratio",
@@ -45,9 +45,9 @@ def cold_start_cpu_ratio(repeats: int = REPEATS) -> Iterator[Figure]:
 
 def cold_first_accept_ratio(repeats: int = REPEATS) -> Iterator[Figure]:
     """Wall time from process start to the first 202, against the empty app's first 200."""
-    with ground() as place:
+    with start_stack() as place:
         place.learn()
-        ours, theirs = _alternating(_accepts(place), _nothings(place), repeats)
+        ours, theirs = _alternate(_make_accept(place), _make_empty(place), repeats)
     value, parts = ratio(ours, theirs)
     yield Figure(
         name="cold_first_accept_ratio",
@@ -58,14 +58,14 @@ def cold_first_accept_ratio(repeats: int = REPEATS) -> Iterator[Figure]:
     )
 
 
-def _alternating(
+def _alternate(
     ours: Callable[[], float], theirs: Callable[[], float], repeats: int
 ) -> tuple[list[float], list[float]]:
     pairs = [(ours(), theirs()) for _ in range(repeats + 1)][1:]
     return [pair[0] for pair in pairs], [pair[1] for pair in pairs]
 
 
-def _accepts(place: Ground) -> Callable[[], float]:
+def _make_accept(place: RunningStack) -> Callable[[], float]:
     """Return an act: one fresh process accepts a request for a VM that nobody asked for yet."""
     numbers = iter(range(50))
     file = place.folder / "accept.json"
@@ -77,25 +77,25 @@ def _accepts(place: Ground) -> Callable[[], float]:
             file,
             function="create_access_request",
             method="POST",
-            headers=access_requests.headers(f"cold-{number}"),
-            body=json.dumps(access_requests.body([machine])),
+            headers=access_requests.make_headers(f"cold-{number}"),
+            body=json.dumps(access_requests.make_body([machine])),
             status=202,
         )
-        return _answered(ROOT, file, place.env)
+        return _measure_first_line(ROOT, file, place.env)
 
     return act
 
 
-def _nothings(place: Ground) -> Callable[[], float]:
+def _make_empty(place: RunningStack) -> Callable[[], float]:
     file = place.folder / "nothing.json"
     _write(file, function="empty", method="GET", headers={}, body="", status=200)
-    return lambda: _answered(_EMPTY, file, place.env)
+    return lambda: _measure_first_line(_EMPTY, file, place.env)
 
 
 def _write(file: Path, **request: object) -> None:
     file.write_text(json.dumps({**request, "url": "http://127.0.0.1/api/access-requests"}))
 
 
-def _answered(folder: Path, file: Path, env: dict[str, str]) -> float:
+def _measure_first_line(folder: Path, file: Path, env: dict[str, str]) -> float:
     run = processes.run([_ANSWERS, str(folder), str(file)], env=env, cwd=folder)
     return run.first_line_seconds

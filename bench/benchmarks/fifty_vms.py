@@ -16,10 +16,10 @@ from datetime import timedelta
 from typing import Any
 
 from bench.measures import processes, simulator_log
-from bench.measures.arm_rounds import longest
-from bench.measures.figures import Figure, Goal, rounded
+from bench.measures.arm_rounds import find_longest_chain
+from bench.measures.figures import Figure, Goal, round_value
 from bench.stack import landscapes
-from bench.stack.running_stack import Ground, ground
+from bench.stack.running_stack import RunningStack, start_stack
 from bench.traffic import access_requests
 from bench.traffic.callers import Callers
 
@@ -34,9 +34,9 @@ _SCRIPT = "bench.programs.sequential_script"
 def open_50_vms_arm_rounds() -> Iterator[Figure]:
     """Rounds of ARM calls, looking again included, while Azure works as slowly as usual."""
     usual = {"initiateSeconds": 10, "nsgSeconds": 3}
-    with ground(hosts=1, farms=FARMS + 1, machines=MACHINES) as place:
-        seconds, calls = _opened(place, usual)
-    chain = longest(calls, LATENCY)
+    with start_stack(hosts=1, farms=FARMS + 1, machines=MACHINES) as place:
+        seconds, calls = _open_all(place, usual)
+    chain = find_longest_chain(calls, LATENCY)
     yield Figure(
         name="open_50_vms_arm_rounds",
         value=len(chain),
@@ -45,9 +45,11 @@ def open_50_vms_arm_rounds() -> Iterator[Figure]:
         details={
             "callsInAll": len(calls),
             "callsByMethod": Counter(call.method for call in calls),
-            "initiates": len(simulator_log.initiates(list(calls))),
-            "chainSeconds": [rounded((call.at - chain[0].at).total_seconds()) for call in chain],
-            "secondsUntilOpen": rounded(seconds),
+            "initiates": len(simulator_log.select_initiates(list(calls))),
+            "chainSeconds": [
+                round_value((call.at - chain[0].at).total_seconds()) for call in chain
+            ],
+            "secondsUntilOpen": round_value(seconds),
             "latencySeconds": LATENCY.total_seconds(),
             "host": "warm",
             **usual,
@@ -57,39 +59,41 @@ def open_50_vms_arm_rounds() -> Iterator[Figure]:
 
 def open_50_vms_ratio() -> Iterator[Figure]:
     """How much longer a script takes that opens one VM after the other."""
-    theirs, ours = _compared(_QUICK)
-    theirs_at_once, ours_at_once = _compared(_AT_ONCE)
+    theirs, ours = _compare(_QUICK)
+    theirs_at_once, ours_at_once = _compare(_AT_ONCE)
     yield Figure(
         name="open_50_vms_ratio",
         value=theirs / ours,
         unit="ratio of wall seconds",
         goal=Goal(at_least=8),
         details={
-            "oursSeconds": rounded(ours),
-            "yardstickSeconds": rounded(theirs),
+            "oursSeconds": round_value(ours),
+            "yardstickSeconds": round_value(theirs),
             "latencySeconds": LATENCY.total_seconds(),
             "host": "warm",
             **_QUICK,
             "ifAzureWorkedAtOnce": {
-                "ratio": rounded(theirs_at_once / ours_at_once),
-                "oursSeconds": rounded(ours_at_once),
-                "yardstickSeconds": rounded(theirs_at_once),
+                "ratio": round_value(theirs_at_once / ours_at_once),
+                "oursSeconds": round_value(ours_at_once),
+                "yardstickSeconds": round_value(theirs_at_once),
             },
         },
     )
 
 
-def _compared(options: dict[str, Any]) -> tuple[float, float]:
+def _compare(options: dict[str, Any]) -> tuple[float, float]:
     """Return the seconds of the script and of the broker, each on a fresh stack."""
-    with ground(farms=FARMS, machines=MACHINES) as place:
+    with start_stack(farms=FARMS, machines=MACHINES) as place:
         _prepare(place, options)
         run = processes.run(["-m", _SCRIPT, f"{FARMS}", f"{MACHINES}"], env=place.env)
-    with ground(hosts=1, farms=FARMS + 1, machines=MACHINES) as place:
-        seconds, _ = _opened(place, options)
+    with start_stack(hosts=1, farms=FARMS + 1, machines=MACHINES) as place:
+        seconds, _ = _open_all(place, options)
     return float(run.output), seconds
 
 
-def _opened(place: Ground, options: dict[str, Any]) -> tuple[float, list[simulator_log.Call]]:
+def _open_all(
+    place: RunningStack, options: dict[str, Any]
+) -> tuple[float, list[simulator_log.Call]]:
     """Open port 22 of all VMs by one request; return the seconds, and the calls that it took."""
     machines = [
         landscapes.machine(farm, number, MACHINES)
@@ -100,14 +104,14 @@ def _opened(place: Ground, options: dict[str, Any]) -> tuple[float, list[simulat
     _prepare(place, options)
     callers = Callers(place.stack.url)
     callers.warm_up(landscapes.machine(FARMS, 0, MACHINES))
-    with simulator_log.recorded(place.simulator) as calls:
+    with simulator_log.record_calls(place.simulator) as calls:
         began = time.perf_counter()
-        answer = callers.ask("fifty", access_requests.body(machines))
+        answer = callers.ask("fifty", access_requests.make_body(machines))
         callers.wait_until_open(answer.document["id"], seconds=_OPENS_SECONDS)
         seconds = time.perf_counter() - began
     return seconds, calls
 
 
-def _prepare(place: Ground, options: dict[str, Any]) -> None:
+def _prepare(place: RunningStack, options: dict[str, Any]) -> None:
     place.simulator.set_options(**options)
     place.simulator.set_latency(LATENCY.total_seconds())

@@ -15,10 +15,10 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from bench.measures import simulator_log
-from bench.measures.figures import Figure, Goal, rounded
+from bench.measures.figures import Figure, Goal, round_value
 from bench.measures.processes import MeasurementFailed
 from bench.stack import landscapes
-from bench.stack.running_stack import Ground, ground
+from bench.stack.running_stack import RunningStack, start_stack
 from bench.stack.simulator import Simulator
 from bench.traffic import access_requests
 from bench.traffic.callers import Callers
@@ -49,24 +49,24 @@ class Updates:
 
 def firewall_updates_for_burst(machines: int = MACHINES) -> Iterator[Figure]:
     """Updates of one firewall for as many revocations and as many new grants within a minute."""
-    with ground(hosts=1, walled=True, machines=machines) as place:
+    with start_stack(hosts=1, walled=True, machines=machines) as place:
         place.learn()
         place.simulator.set_options(throttling=False)  # the clock runs faster than the calls
         callers, updates = Callers(place.stack.url), Updates(place.simulator)
-        opened = _asked(callers, machines, port=22)
+        opened = _ask_for_all(callers, machines, port=22)
         _settle(place, updates, callers, opened, "open")
         updates.seen.clear()
-        with simulator_log.recorded(place.simulator) as log:
-            asked, seconds = _burst(callers, opened, machines)
+        with simulator_log.record_calls(place.simulator) as log:
+            asked, seconds = _make_burst(callers, opened, machines)
             _settle(place, updates, callers, opened, "closed")
             _settle(place, updates, callers, asked, "open")
-    yield from _figures(updates, log, machines, seconds)
+    yield from _make_figures(updates, log, machines, seconds)
 
 
-def _figures(
+def _make_figures(
     updates: Updates, log: list[simulator_log.Call], machines: int, seconds: float
 ) -> Iterator[Figure]:
-    initiates = simulator_log.initiates(log)
+    initiates = simulator_log.select_initiates(log)
     puts = [call for call in log if call.method == "PUT" and "/azureFirewalls/" in call.path]
     ours = sum(call.status in {200, 201} for call in puts)
     yield Figure(
@@ -81,29 +81,30 @@ def _figures(
             "oursRefused": len(puts) - ours,
             "defenders": len(updates.seen) - ours,
             "initiates": len(initiates),
-            "vmPortsByInitiate": [simulator_log.ports(call) for call in initiates],
+            "vmPortsByInitiate": [simulator_log.count_ports(call) for call in initiates],
             "revocations": machines,
             "grants": machines,
-            "burstSeconds": rounded(seconds),
+            "burstSeconds": round_value(seconds),
             "firewallSeconds": 240,
         },
     )
 
 
-def _asked(callers: Callers, machines: int, *, port: int) -> list[str]:
+def _ask_for_all(callers: Callers, machines: int, *, port: int) -> list[str]:
     """Ask for *port* of each VM, a request each; return their ids."""
     bodies = [
-        access_requests.body([landscapes.walled(number)], [port]) for number in range(machines)
+        access_requests.make_body([landscapes.walled_machine(number)], [port])
+        for number in range(machines)
     ]
     return [answer.document["id"] for answer in callers.ask_all(bodies, at_once=AT_ONCE)]
 
 
-def _burst(callers: Callers, opened: Sequence[str], machines: int) -> tuple[list[str], float]:
+def _make_burst(callers: Callers, opened: Sequence[str], machines: int) -> tuple[list[str], float]:
     """Revoke all of *opened* while others are asked for; return those, and how long it took."""
     began = time.perf_counter()
     with ThreadPoolExecutor(AT_ONCE) as pool:
         revoked = pool.map(callers.revoke, opened)
-        asked = _asked(callers, machines, port=3389)
+        asked = _ask_for_all(callers, machines, port=3389)
         done: list[Any] = list(revoked)
     if len(done) != len(opened):
         raise MeasurementFailed("not everything was revoked")
@@ -111,7 +112,7 @@ def _burst(callers: Callers, opened: Sequence[str], machines: int) -> tuple[list
 
 
 def _settle(
-    place: Ground, updates: Updates, callers: Callers, requests: Sequence[str], status: str
+    place: RunningStack, updates: Updates, callers: Callers, requests: Sequence[str], status: str
 ) -> None:
     """Move the clock on until every one of *requests* has *status*."""
     deadline, left = time.monotonic() + _SETTLES_SECONDS, list(requests)

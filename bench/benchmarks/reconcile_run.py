@@ -15,7 +15,7 @@ from typing import Any
 from bench.measures import processes
 from bench.measures.figures import Figure, Goal, spread
 from bench.programs.reconcile_runs import FARMS
-from bench.stack.running_stack import ground
+from bench.stack.running_stack import start_stack
 
 RUNS = 5
 HISTORY = 20_000
@@ -24,37 +24,41 @@ MACHINES = 100
 
 def reconcile(runs: int = RUNS, history: int = HISTORY) -> Iterator[Figure]:
     """ARM calls and seconds of a run, at 100 and 1,000 live grants, with and without history."""
-    with ground(farms=FARMS, machines=MACHINES) as place:
+    with start_stack(farms=FARMS, machines=MACHINES) as place:
         place.learn()
         numbers = map(str, (MACHINES, runs, history))
         run = processes.run(["-m", "bench.programs.reconcile_runs", *numbers], env=place.env)
     measured = [json.loads(line) for line in run.output.splitlines()]
     measured.sort(key=lambda item: (item["grants"], item["history"]))
-    yield from (_calls(item, measured[0]) for item in measured)
-    yield from (_seconds(item) for item in measured)
+    yield from (_make_call_figure(item, measured[0]) for item in measured)
+    yield from (_make_time_figure(item) for item in measured)
 
 
-def _calls(item: dict[str, Any], first: dict[str, Any]) -> Figure:
+def _make_call_figure(item: dict[str, Any], first: dict[str, Any]) -> Figure:
     """Return the worst run's calls; the goal is what the smallest case takes."""
     return Figure(
         name="reconcile_arm_calls",
         value=max(item["calls"]),
         unit="ARM calls a run",
         goal=Goal(exactly=min(first["calls"])),
-        details={**_size(item), "runs": len(item["calls"]), "itemsAPage": 50},
+        details={**_describe_size(item), "runs": len(item["calls"]), "itemsAPage": 50},
     )
 
 
-def _seconds(item: dict[str, Any]) -> Figure:
+def _make_time_figure(item: dict[str, Any]) -> Figure:
     return Figure(
         name="reconcile_seconds",
         value=statistics.median(item["seconds"]),
         unit="seconds a run",
-        details={**_size(item), "wall": spread(item["seconds"]), "cpuSeconds": spread(item["cpu"])},
+        details={
+            **_describe_size(item),
+            "wall": spread(item["seconds"]),
+            "cpuSeconds": spread(item["cpu"]),
+        },
     )
 
 
-def _size(item: dict[str, Any]) -> dict[str, object]:
+def _describe_size(item: dict[str, Any]) -> dict[str, object]:
     return {
         "liveGrants": item["grants"],
         "historyRows": item["history"],

@@ -14,7 +14,7 @@ from collections.abc import Iterator
 
 from bench.measures import processes
 from bench.measures.figures import Figure, Goal, ratio
-from bench.stack.running_stack import ground
+from bench.stack.running_stack import start_stack
 
 REPEATS = 150
 _FARMS, _MACHINES = 5, 40
@@ -22,7 +22,7 @@ _FARMS, _MACHINES = 5, 40
 
 def accept_cpu_ratio(repeats: int = REPEATS) -> Iterator[Figure]:
     """CPU time (user + system) of one process, request by request, in turns with the replay."""
-    with ground(farms=_FARMS, machines=_MACHINES) as place:
+    with start_stack(farms=_FARMS, machines=_MACHINES) as place:
         place.learn()
         numbers = map(str, (repeats, _FARMS, _MACHINES))
         run = processes.run(["-m", "bench.programs.accept_costs", *numbers], env=place.env)

@@ -18,7 +18,7 @@ from bench.measures.simulator_log import Call
 _GROUP = "resourcegroups"
 
 
-def rounds(calls: Iterable[Call], latency: timedelta) -> list[Call]:
+def find_chain(calls: Iterable[Call], latency: timedelta) -> list[Call]:
     """Return the longest chain of *calls*: each arrived *latency* or more after the one before."""
     chain: list[Call] = []
     for call in sorted(calls, key=lambda item: item.at):
@@ -27,19 +27,19 @@ def rounds(calls: Iterable[Call], latency: timedelta) -> list[Call]:
     return chain
 
 
-def longest(calls: Sequence[Call], latency: timedelta) -> list[Call]:
+def find_longest_chain(calls: Sequence[Call], latency: timedelta) -> list[Call]:
     """Return the longest of the chains of all resource groups."""
-    groups = {group(call) for call in calls} or {""}
-    shared = [call for call in calls if group(call) == ""]
+    groups = {find_group(call) for call in calls} or {""}
+    shared = [call for call in calls if find_group(call) == ""]
     chains = [
-        rounds([*shared, *(call for call in calls if group(call) == name)], latency)
+        find_chain([*shared, *(call for call in calls if find_group(call) == name)], latency)
         for name in sorted(groups)
         if name or groups == {""}
     ]
     return max(chains, key=len)
 
 
-def group(call: Call) -> str:
+def find_group(call: Call) -> str:
     """Return the resource group that a call concerns, lower-case; empty if none."""
     parts = call.path.lower().split("/")
     return parts[parts.index(_GROUP) + 1] if _GROUP in parts[:-1] else ""

@@ -53,11 +53,11 @@ class Figure:
         judged: dict[str, object] = {}
         if self.goal is not None:
             judged = {"goal": self.goal.text(), "met": self.goal.met(self.value)}
-        head = {"name": self.name, "value": rounded(self.value), "unit": self.unit}
+        head = {"name": self.name, "value": round_value(self.value), "unit": self.unit}
         return json.dumps({**head, **judged, **self.details, **surroundings})
 
 
-def rounded(value: float) -> float:
+def round_value(value: float) -> float:
     """Return *value* with four significant digits: more would claim a precision nobody has."""
     return float(f"{value:.4g}")
 
@@ -67,9 +67,9 @@ def spread(values: Sequence[float]) -> dict[str, object]:
     low, _, high = statistics.quantiles(values, n=4, method="inclusive")
     return {
         "n": len(values),
-        "median": rounded(statistics.median(values)),
-        "quartiles": [rounded(low), rounded(high)],
-        "extremes": [rounded(min(values)), rounded(max(values))],
+        "median": round_value(statistics.median(values)),
+        "quartiles": [round_value(low), round_value(high)],
+        "extremes": [round_value(min(values)), round_value(max(values))],
     }
 
 

@@ -12,18 +12,20 @@ from pathlib import Path
 _CPUINFO = Path("/proc/cpuinfo")
 
 
-def surroundings(arguments: Sequence[str]) -> dict[str, object]:
+def read_surroundings(arguments: Sequence[str]) -> dict[str, object]:
     """Return what belongs beside every figure: command, Python, processor, cores, load."""
     return {
         "command": shlex.join(["python", "-m", "bench", *arguments]),
         "python": platform.python_version(),
-        "cpu": _model(),
-        "cores": len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else _cores(),
+        "cpu": _read_model(),
+        "cores": len(os.sched_getaffinity(0))
+        if hasattr(os, "sched_getaffinity")
+        else _count_cores(),
         "load": round(os.getloadavg()[0], 2),
     }
 
 
-def described(facts: dict[str, object]) -> str:
+def describe(facts: dict[str, object]) -> str:
     """Return the same for a person, as one line."""
     return (
         f"{facts['command']} · Python {facts['python']} on {sys.platform} · {facts['cpu']}, "
@@ -31,11 +33,11 @@ def described(facts: dict[str, object]) -> str:
     )
 
 
-def _cores() -> int:
+def _count_cores() -> int:
     return os.cpu_count() or 1
 
 
-def _model() -> str:
+def _read_model() -> str:
     """Return the processor's name where the system tells it."""
     if not _CPUINFO.is_file():
         return platform.processor() or platform.machine()

@@ -37,7 +37,7 @@ class Call:
 
 
 @contextmanager
-def recorded(simulator: Simulator) -> Iterator[list[Call]]:
+def record_calls(simulator: Simulator) -> Iterator[list[Call]]:
     """
     Give a list that holds the calls of ARM made inside the context once it has ended.
 
@@ -46,15 +46,15 @@ def recorded(simulator: Simulator) -> Iterator[list[Call]]:
     """
     calls: list[Call] = []
     simulator.call("DELETE", "log")
-    _mark(simulator)
+    _make_marked_call(simulator)
     yield calls
     entries = simulator.call("GET", "log")
     if not entries or entries[0]["path"] != _MARK:
         raise MeasurementFailed("the simulator's log has lost its first calls")
-    calls += [_call(entry) for entry in entries[1:] if not entry["path"].startswith("/msi/")]
+    calls += [_read_call(entry) for entry in entries[1:] if not entry["path"].startswith("/msi/")]
 
 
-def _mark(simulator: Simulator) -> None:
+def _make_marked_call(simulator: Simulator) -> None:
     """Make a call that is refused, and stands in the log: what follows it is complete."""
     try:
         urllib.request.urlopen(simulator.url + _MARK, timeout=10)
@@ -63,7 +63,7 @@ def _mark(simulator: Simulator) -> None:
     raise MeasurementFailed("the simulator answered a call without a token")
 
 
-def _call(entry: Mapping[str, Any]) -> Call:
+def _read_call(entry: Mapping[str, Any]) -> Call:
     return Call(
         at=datetime.fromisoformat(entry["at"]),
         method=entry["method"],
@@ -73,11 +73,11 @@ def _call(entry: Mapping[str, Any]) -> Call:
     )
 
 
-def initiates(calls: list[Call]) -> list[Call]:
+def select_initiates(calls: list[Call]) -> list[Call]:
     """Return the calls that ask Defender to open something."""
     return [call for call in calls if call.method == "POST" and call.path.endswith("/initiate")]
 
 
-def ports(initiate: Call) -> int:
+def count_ports(initiate: Call) -> int:
     """Return how many VM ports one call of initiate asks for."""
     return sum(len(machine["ports"]) for machine in initiate.body["virtualMachines"])

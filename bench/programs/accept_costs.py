@@ -37,10 +37,11 @@ _COPY = "Replayed"
 def main(count: int, farms: int, machines: int) -> None:
     """Accept *count* requests after some to warm up, make the calls of each again."""
     calls: list[Call] = []
-    wiring.table = cache(lambda name: _recorded(name, calls))
-    copies = _copied_tables()
+    wiring.table = cache(lambda name: _open_recorded_table(name, calls))
+    copies = _copy_tables()
     rounds = [
-        _round(request, calls, copies) for request in _requests(WARM_UP + count, farms, machines)
+        _measure_round(request, calls, copies)
+        for request in _make_requests(WARM_UP + count, farms, machines)
     ]
     counted = rounds[WARM_UP:]
     print(
@@ -54,17 +55,17 @@ def main(count: int, farms: int, machines: int) -> None:
     )
 
 
-def _round(
+def _measure_round(
     request: func.HttpRequest, calls: list[Call], copies: Mapping[str, TableClient]
 ) -> tuple[float, float]:
     """Return the CPU seconds of accepting *request*, and of its storage calls made again."""
     calls.clear()
-    accepted = _cpu(lambda: _accept(request))
+    accepted = _measure_cpu(lambda: _accept(request))
     again = copy.deepcopy(calls)
-    return accepted, _cpu(lambda: [replay(copies[call.table], call) for call in again])
+    return accepted, _measure_cpu(lambda: [replay(copies[call.table], call) for call in again])
 
 
-def _cpu(act: Callable[[], object]) -> float:
+def _measure_cpu(act: Callable[[], object]) -> float:
     began = time.process_time()
     act()
     return time.process_time() - began
@@ -76,39 +77,39 @@ def _accept(request: func.HttpRequest) -> None:
         raise MeasurementFailed(f"{answer.status_code}: {answer.get_body()!r}")
 
 
-def _requests(count: int, farms: int, machines: int) -> Iterable[func.HttpRequest]:
+def _make_requests(count: int, farms: int, machines: int) -> Iterable[func.HttpRequest]:
     """Yield requests, each for a VM port that nobody holds."""
     for number in range(count):
         port = landscapes.PORTS[number // (farms * machines)]
         farm, machine = divmod(number % (farms * machines), machines)
-        body = access_requests.body([landscapes.machine(farm, machine, machines)], [port])
+        body = access_requests.make_body([landscapes.machine(farm, machine, machines)], [port])
         yield func.HttpRequest(
             method="POST",
             url="http://127.0.0.1:7071/api/access-requests",
-            headers=access_requests.headers(f"warm-{number}"),
+            headers=access_requests.make_headers(f"warm-{number}"),
             body=json.dumps(body).encode(),
         )
 
 
-def _recorded(name: str, calls: list[Call]) -> Table:
-    client = _client(name)
+def _open_recorded_table(name: str, calls: list[Call]) -> Table:
+    client = _open_table(name)
     return StorageTable(Recorder(client, calls))  # type: ignore[arg-type] # the same methods
 
 
-def _copied_tables() -> dict[str, TableClient]:
+def _copy_tables() -> dict[str, TableClient]:
     """Create what tables are missing; return copies that hold the inventory and nothing else."""
     copies: dict[str, TableClient] = {}
     for name in (wiring.STATE, wiring.IDEMPOTENCY, wiring.HISTORY):
         with suppress(ResourceExistsError):
-            _client(name).create_table()
-        copies[name] = _client(name + _COPY)
+            _open_table(name).create_table()
+        copies[name] = _open_table(name + _COPY)
         copies[name].create_table()
-        for entity in _client(name).list_entities():
+        for entity in _open_table(name).list_entities():
             copies[name].create_entity(entity)
     return copies
 
 
-def _client(name: str) -> TableClient:
+def _open_table(name: str) -> TableClient:
     text = wiring.settings().storage_connection or ""
     return TableClient.from_connection_string(text, name)
 

@@ -33,7 +33,7 @@ def main(machines: int, runs: int, rows: int) -> None:
     simulator = Simulator(wiring.settings().arm_endpoint)
     simulator.set_options(throttling=False)  # runs follow each other within seconds here
     simulator.freeze()
-    first, *others = _requests(machines)
+    first, *others = _list_requests(machines)
     opened = past_requests.open_paths(simulator, [first])
     _measure(simulator, runs, history=0)
     past_requests.write_history(opened[0], rows)
@@ -44,7 +44,7 @@ def main(machines: int, runs: int, rows: int) -> None:
     _measure(simulator, runs, history=0)
 
 
-def _requests(machines: int) -> list[list[str]]:
+def _list_requests(machines: int) -> list[list[str]]:
     """Return the VMs of each request."""
     return [
         [landscapes.machine(farm, number, machines) for number in range(first, first + _EACH)]
@@ -55,10 +55,10 @@ def _requests(machines: int) -> list[list[str]]:
 
 def _measure(simulator: Simulator, runs: int, *, history: int) -> None:
     """Reconcile some times, the audit trail being up to date; print what each run took."""
-    _run(simulator)
+    _reconcile(simulator)
     while wiring.store().outbox(landscapes.SUBSCRIPTION, limit=1):
-        _run(simulator)
-    measured = [_run(simulator) for _ in range(runs)]
+        _reconcile(simulator)
+    measured = [_reconcile(simulator) for _ in range(runs)]
     planned = wiring.reconciler().dry_run(now=wiring.clock())
     if planned:
         raise MeasurementFailed(f"something was left to do: {planned[:3]}")
@@ -67,8 +67,8 @@ def _measure(simulator: Simulator, runs: int, *, history: int) -> None:
     print(json.dumps({"grants": sum(map(len, found)), "history": history, **columns}), flush=True)
 
 
-def _run(simulator: Simulator) -> dict[str, Any]:
-    with simulator_log.recorded(simulator) as calls:
+def _reconcile(simulator: Simulator) -> dict[str, Any]:
+    with simulator_log.record_calls(simulator) as calls:
         wall, cpu = time.perf_counter(), time.process_time()
         wiring.reconciler().run(landscapes.SUBSCRIPTION, now=wiring.clock())
         spent = {"seconds": time.perf_counter() - wall, "cpu": time.process_time() - cpu}

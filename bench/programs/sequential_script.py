@@ -72,13 +72,13 @@ def _wait(security: Any, place: tuple[str, str, str], machine: str) -> None:
     """Look at the policy until the newest request for *machine* is ``Initiated``."""
     for _ in range(_LOOKS):
         policy = security.jit_network_access_policies.get(*place)
-        if _statuses(policy, machine)[-1:] == ["Initiated"]:
+        if _list_statuses(policy, machine)[-1:] == ["Initiated"]:
             return
         time.sleep(LOOK_SECONDS)
     raise MeasurementFailed(f"{machine} did not open")
 
 
-def _statuses(policy: Any, machine: str) -> list[str]:
+def _list_statuses(policy: Any, machine: str) -> list[str]:
     return [
         port.status
         for request in policy.requests or ()

@@ -42,7 +42,7 @@ _GUARDS = "/networksecuritygroups/"
 
 def fill(count: int) -> None:
     """Open every path of the first subscription, and copy it *count* - 1 times."""
-    simulator = _simulator()
+    simulator = _open_simulator()
     simulator.set_options(throttling=False)  # answered with all of Azure: not where memory counts
     simulator.freeze()
     vms = [
@@ -61,31 +61,33 @@ def fill(count: int) -> None:
     }
     for number in range(count):
         name = landscapes.subscription(number)
-        simulator.call("PUT", "state", {"resources": {**_firewall(name), **_moved(guards, name)}})
+        simulator.call(
+            "PUT", "state", {"resources": {**_make_firewall(name), **_move_resources(guards, name)}}
+        )
         if number:
             for whole in opened:
-                _copy(whole, name)
+                _copy_request(whole, name)
 
 
-def _simulator() -> Simulator:
+def _open_simulator() -> Simulator:
     wiring.clock = FileClock(os.environ["JIT_LOCAL_CLOCK"]).now
     return Simulator(wiring.settings().arm_endpoint)
 
 
-def _moved(resources: dict[str, object], subscription: str) -> dict[str, object]:
+def _move_resources(resources: dict[str, object], subscription: str) -> dict[str, object]:
     """Return *resources* as another subscription has them."""
     if subscription == landscapes.SUBSCRIPTION:
         return {}
-    found: dict[str, object] = json.loads(_there(json.dumps(resources), subscription))
+    found: dict[str, object] = json.loads(_move_text(json.dumps(resources), subscription))
     return found
 
 
-def _there(text: str, subscription: str) -> str:
+def _move_text(text: str, subscription: str) -> str:
     """Return *text* with another subscription in it; Azure writes ids in any case."""
     return re.sub(landscapes.SUBSCRIPTION, subscription, text, flags=re.IGNORECASE)
 
 
-def _firewall(subscription: str) -> dict[str, object]:
+def _make_firewall(subscription: str) -> dict[str, object]:
     """Return a firewall that no VM is behind: it is listed and read as any other."""
     name = (
         f"/subscriptions/{subscription}/resourceGroups/{landscapes.group(0)}"
@@ -95,12 +97,12 @@ def _firewall(subscription: str) -> dict[str, object]:
     return {name: {"id": name, "location": "westeurope", "properties": properties}}
 
 
-def _copy(whole: Whole, subscription: str) -> None:
+def _copy_request(whole: Whole, subscription: str) -> None:
     """Write the rows of an open request as those of another subscription."""
     request_id = armid.new_request_id(
         subscription, whole.request.created_at, secrets.token_bytes(10)
     )
-    grants = [_grant(grant, request_id, subscription) for grant in whole.grants]
+    grants = [_copy_grant(grant, request_id, subscription) for grant in whole.grants]
     policies = tuple(dict.fromkeys(grant.policy_id for grant in grants))
     request = replace(whole.request, id=request_id, policies=policies)
     rows = [records.request_row(request), *map(records.grants_row, by_machine(grants))]
@@ -109,32 +111,32 @@ def _copy(whole: Whole, subscription: str) -> None:
         wiring.table(wiring.STATE).write([Op(Verb.INSERT, row) for row in chunk])
 
 
-def _grant(grant: Grant, request_id: str, subscription: str) -> Grant:
+def _copy_grant(grant: Grant, request_id: str, subscription: str) -> Grant:
     return replace(
         grant,
         id=grant.id.replace(grant.request_id, request_id),
         request_id=request_id,
-        vm_id=_there(grant.vm_id, subscription),
-        policy_id=_there(grant.policy_id, subscription),
-        rules=tuple(_there(rule, subscription) for rule in grant.rules),
+        vm_id=_move_text(grant.vm_id, subscription),
+        policy_id=_move_text(grant.policy_id, subscription),
+        rules=tuple(_move_text(rule, subscription) for rule in grant.rules),
     )
 
 
-def run(count: int, times: int) -> None:
+def compare_in_turn(count: int, times: int) -> None:
     """Reconcile *count* subscriptions in turn, *times* comparisons, as one worker would."""
-    simulator = _simulator()
+    simulator = _open_simulator()
     names = [landscapes.subscription(number) for number in range(count)]
-    measured = [_compared(simulator, name) for name in islice(cycle(names), times)]
-    peak = _peak_kib()
+    measured = [_compare(simulator, name) for name in islice(cycle(names), times)]
+    peak = _read_peak_kib()
     planned = wiring.reconciler().dry_run(now=wiring.clock(), subscriptions=names[-1:])
     if planned:
         raise MeasurementFailed(f"something was left to do: {planned[:3]}")
-    grants = sum(_grants(names))
+    grants = sum(_count_grants(names))
     seconds, calls = ([item[index] for item in measured] for index in (0, 1))
     print(json.dumps({"grants": grants, "peakKiB": peak, "seconds": seconds, "calls": calls}))
 
 
-def _peak_kib() -> int:
+def _read_peak_kib() -> int:
     """
     Return the most memory that this process had resident, in KiB.
 
@@ -147,15 +149,15 @@ def _peak_kib() -> int:
     return int(line.split()[1])
 
 
-def _compared(simulator: Simulator, subscription: str) -> tuple[float, int]:
-    with simulator_log.recorded(simulator) as calls:
+def _compare(simulator: Simulator, subscription: str) -> tuple[float, int]:
+    with simulator_log.record_calls(simulator) as calls:
         began = time.perf_counter()
         wiring.reconciler().run(subscription, now=wiring.clock())
         seconds = time.perf_counter() - began
     return seconds, len(calls)
 
 
-def _grants(names: Sequence[str]) -> Iterator[int]:
+def _count_grants(names: Sequence[str]) -> Iterator[int]:
     for name in names:
         yield sum(len(held.grants) for held in wiring.store().grants(name, "g"))
 
@@ -164,4 +166,4 @@ if __name__ == "__main__":
     if sys.argv[1] == "fill":
         fill(int(sys.argv[2]))
     else:
-        run(int(sys.argv[2]), int(sys.argv[3]))
+        compare_in_turn(int(sys.argv[2]), int(sys.argv[3]))

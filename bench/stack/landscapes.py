@@ -28,8 +28,8 @@ def write(file: Path, *, farms: int, machines: int, subscriptions: int = 1) -> P
     Returns:
         The file.
     """
-    document, own = _alone(SUBSCRIPTION)
-    own["farms"] = [_farm(number, machines) for number in range(farms)]
+    document, own = _read_one_subscription(SUBSCRIPTION)
+    own["farms"] = [_make_farm(number, machines) for number in range(farms)]
     document["subscriptions"] = [
         {**own, "id": name} for name in (subscription(number) for number in range(subscriptions))
     ]
@@ -52,9 +52,9 @@ def write_walled(file: Path, *, machines: int) -> Path:
     Returns:
         The file.
     """
-    document, own = _alone(WALLED)
+    document, own = _read_one_subscription(WALLED)
     (home,) = (item for item in own["resourceGroups"] if item["name"] == "rg-web")
-    home["virtualMachines"] = [_walled(number) for number in range(machines)]
+    home["virtualMachines"] = [_make_walled_machine(number) for number in range(machines)]
     ports = [{"number": port, "protocol": "TCP", "sources": "*", "max": "PT3H"} for port in PORTS]
     names = [item["name"] for item in home["virtualMachines"]]
     home["networkSecurityGroups"] = [{"name": f"nsg-{name}", "rules": []} for name in names]
@@ -64,7 +64,7 @@ def write_walled(file: Path, *, machines: int) -> Path:
     return file
 
 
-def _alone(subscription: str) -> tuple[dict[str, Any], dict[str, Any]]:
+def _read_one_subscription(subscription: str) -> tuple[dict[str, Any], dict[str, Any]]:
     """Return the local stack's landscape with one subscription of its own, and that one."""
     document = json.loads(_OWN.read_text())
     (own,) = (item for item in document["subscriptions"] if item["id"] == subscription)
@@ -73,13 +73,13 @@ def _alone(subscription: str) -> tuple[dict[str, Any], dict[str, Any]]:
     return document, own
 
 
-def _walled(number: int) -> dict[str, Any]:
+def _make_walled_machine(number: int) -> dict[str, Any]:
     name = f"wall{number + 1:02d}"
     nic = {"name": f"{name}-nic", "subnet": "vnet-prod/snet-web", "nsg": f"nsg-{name}"}
     return {"name": name, "os": "Linux", "nics": [{**nic, "privateIp": f"10.1.1.{number + 4}"}]}
 
 
-def _farm(number: int, machines: int) -> dict[str, Any]:
+def _make_farm(number: int, machines: int) -> dict[str, Any]:
     return {
         "resourceGroup": group(number),
         "first": number * machines + 1,
@@ -112,7 +112,7 @@ def policy(farm: int) -> str:
     )
 
 
-def walled(number: int) -> str:
+def walled_machine(number: int) -> str:
     """Return the id of VM *number* (from 0) behind the firewall."""
     return (
         f"/subscriptions/{WALLED}/resourceGroups/rg-web"

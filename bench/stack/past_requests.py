@@ -39,7 +39,7 @@ def open_paths(simulator: Simulator, groups: Sequence[Sequence[str]]) -> list[Wh
     Raises:
         MeasurementFailed: They did not open.
     """
-    asked = [_asked(machines) for machines in groups]
+    asked = [_ask(machines) for machines in groups]
     deadline = time.monotonic() + _OPENS_SECONDS
     while time.monotonic() < deadline:
         for policy in {policy for whole in asked for policy in whole.request.policies}:
@@ -53,8 +53,8 @@ def open_paths(simulator: Simulator, groups: Sequence[Sequence[str]]) -> list[Wh
     raise MeasurementFailed(f"{len(asked)} requests did not open")
 
 
-def _asked(machines: Sequence[str]) -> Whole:
-    body = access_requests.body(machines, landscapes.PORTS)
+def _ask(machines: Sequence[str]) -> Whole:
+    body = access_requests.make_body(machines, landscapes.PORTS)
     limits, now = wiring.settings().limits, wiring.clock()
     draft = intake.read_access_request(body, now=now, limits=limits)
     submission = intake.Submission(draft=draft, body=body, key=secrets.token_hex(8), caller=PERSON)
@@ -70,7 +70,7 @@ def write_history(like: Whole, rows: int) -> None:
     table = wiring.table(wiring.HISTORY)
     now = wiring.clock()
     pasts = [
-        _past(like, now - timedelta(days=30 * month), rows // _MONTHS + 1)
+        _make_month(like, now - timedelta(days=30 * month), rows // _MONTHS + 1)
         for month in range(_MONTHS)
     ]
     left = rows
@@ -81,7 +81,7 @@ def write_history(like: Whole, rows: int) -> None:
             left -= len(chunk)
 
 
-def _past(like: Whole, when: datetime, rows: int) -> Iterator[Op]:
+def _make_month(like: Whole, when: datetime, rows: int) -> Iterator[Op]:
     """Yield inserts of at least *rows* rows, all of one month."""
     month = when.replace(day=1)
     subscription = armid.subscription(like.grants[0].vm_id)
@@ -89,17 +89,19 @@ def _past(like: Whole, when: datetime, rows: int) -> Iterator[Op]:
     while made < rows:
         created = month + timedelta(seconds=made)
         new_id = armid.new_request_id(subscription, created, secrets.token_bytes(10))
-        finished = [Op(Verb.INSERT, row) for row in history_rows(_finished(like, new_id, created))]
+        finished = [
+            Op(Verb.INSERT, row) for row in history_rows(_make_finished(like, new_id, created))
+        ]
         yield from finished
         made += len(finished)
 
 
-def _finished(like: Whole, request_id: str, created: datetime) -> Whole:
+def _make_finished(like: Whole, request_id: str, created: datetime) -> Whole:
     request = replace(like.request, id=request_id, created_at=created, starts_at=created)
-    return Whole(request, (_closed(like.grants[0], request_id, created),))
+    return Whole(request, (_make_closed(like.grants[0], request_id, created),))
 
 
-def _closed(like: Grant, request_id: str, created: datetime) -> Grant:
+def _make_closed(like: Grant, request_id: str, created: datetime) -> Grant:
     end = created + like.duration
     return replace(
         like,

@@ -17,7 +17,7 @@ _APP_SETTINGS = ("AzureWebJobsStorage", "IDENTITY_", "JIT_")
 
 
 @dataclass(frozen=True, slots=True)
-class Ground:
+class RunningStack:
     """
     A running stack.
 
@@ -47,7 +47,7 @@ class Ground:
 
 
 @contextmanager
-def ground(
+def start_stack(
     *,
     hosts: int = 0,
     farms: int = 5,
@@ -55,7 +55,7 @@ def ground(
     walled: bool = False,
     subscriptions: int = 1,
     env: dict[str, str] | None = None,
-) -> Iterator[Ground]:
+) -> Iterator[RunningStack]:
     """
     Start a stack on free ports over a landscape of its own; end it with the context.
 
@@ -74,4 +74,4 @@ def ground(
             env=env or {},
         )
         with Stack(folder / "stack", options) as stack:
-            yield Ground(stack, folder)
+            yield RunningStack(stack, folder)

@@ -12,7 +12,7 @@ SOURCE = "203.0.113.7"
 _LANDSCAPE = ROOT / "local" / "landscape.json"
 
 
-def body(
+def make_body(
     machines: Sequence[str],
     ports: Sequence[int] = (22,),
     *,
@@ -30,7 +30,7 @@ def body(
     return asked | ({"startTime": start} if start else {})
 
 
-def headers(key: str, person: str = "alice") -> dict[str, str]:
+def make_headers(key: str, person: str = "alice") -> dict[str, str]:
     """Return the headers as they reach the app: behind App Service authentication."""
     given = platform_auth.read(_LANDSCAPE).headers(
         "/api/access-requests", [("X-Local-User", person)]

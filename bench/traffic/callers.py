@@ -75,7 +75,7 @@ class Callers:
 
     def warm_up(self, machine: str) -> None:
         """Open port 22 of a VM that is not measured: afterwards the host has loaded every SDK."""
-        answer = self.ask(f"warm-up-{time.monotonic_ns()}", access_requests.body([machine]))
+        answer = self.ask(f"warm-up-{time.monotonic_ns()}", access_requests.make_body([machine]))
         self.wait_until_open(answer.document["id"], seconds=_WARM_SECONDS)
 
     def wait_until_open(self, request_id: str, *, seconds: float) -> Mapping[str, Any]:
@@ -92,9 +92,11 @@ class Callers:
             if statuses == {"open"}:
                 return shown
             if "closed" in statuses or "closing" in statuses:
-                raise MeasurementFailed(f"{request_id} did not open: {_notes(shown)}")
+                raise MeasurementFailed(f"{request_id} did not open: {_describe_grants(shown)}")
             time.sleep(_LOOK_SECONDS)
-        raise MeasurementFailed(f"{request_id} did not open in {seconds:g} s: {_notes(shown)}")
+        raise MeasurementFailed(
+            f"{request_id} did not open in {seconds:g} s: {_describe_grants(shown)}"
+        )
 
     def _call(
         self, method: str, path: str, body: str | None = None, headers: Mapping[str, str] = {}
@@ -113,7 +115,7 @@ class Callers:
         return kept
 
 
-def _notes(shown: Mapping[str, Any]) -> list[tuple[str, int, str]]:
+def _describe_grants(shown: Mapping[str, Any]) -> list[tuple[str, int, str]]:
     grants = shown["grants"]
     return [(grant["virtualMachineId"][-8:], grant["port"], grant["status"]) for grant in grants][
         :5

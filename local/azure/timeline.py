@@ -43,7 +43,7 @@ class Timeline:
         self._numbers = itertools.count()
         self._events: list[tuple[datetime, int, Action]] = []
         self._jumped = timedelta(0)
-        self._become(ClockState())
+        self._set_state(ClockState())
         self._now = self._state.at(wall())
 
     @property
@@ -56,7 +56,7 @@ class Timeline:
         """Tell whether time stands still."""
         return self._state.frozen_at is not None
 
-    def patience(self) -> float:
+    def elapsed_seconds(self) -> float:
         """Return seconds that pass in real time and jump with the clock: what quotas refill by."""
         return time.monotonic() + self._jumped.total_seconds()
 
@@ -75,13 +75,13 @@ class Timeline:
     def freeze(self) -> None:
         """Make time stand still at the present."""
         self.settle()
-        self._become(ClockState(frozen_at=self._now))
+        self._set_state(ClockState(frozen_at=self._now))
 
     def release(self) -> None:
         """Let time tick on from where it stands."""
         offset = (self._now - self._wall()).total_seconds() if self.frozen else None
         if offset is not None:
-            self._become(ClockState(offset_seconds=offset))
+            self._set_state(ClockState(offset_seconds=offset))
 
     def advance(self, span: timedelta) -> None:
         """
@@ -96,15 +96,15 @@ class Timeline:
         self._run_until(self._now + span)
         self._jumped += span
         if self._state.frozen_at is not None:
-            self._become(ClockState(frozen_at=self._now))
+            self._set_state(ClockState(frozen_at=self._now))
         else:
             ahead = self._state.offset_seconds + span.total_seconds()
-            self._become(ClockState(offset_seconds=ahead))
+            self._set_state(ClockState(offset_seconds=ahead))
 
     def reset(self) -> None:
         """Forget all events; tick in real time again."""
         self._events.clear()
-        self._become(ClockState())
+        self._set_state(ClockState())
         self._now = self._state.at(self._wall())
 
     def _run_until(self, target: datetime) -> None:
@@ -114,7 +114,7 @@ class Timeline:
             action()
         self._now = max(self._now, target)
 
-    def _become(self, state: ClockState) -> None:
+    def _set_state(self, state: ClockState) -> None:
         self._state = state
         if self._file is not None:
             write(self._file, state)

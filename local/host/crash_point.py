@@ -34,7 +34,7 @@ _log = logging.getLogger("local.host.crash_point")
 
 
 @dataclass
-class Death:
+class CrashPoint:
     """
     Waits for its call.
 
@@ -80,7 +80,7 @@ class Death:
             self.die()
 
 
-def planned(settings: Mapping[str, str]) -> Death:
+def read_crash_point(settings: Mapping[str, str]) -> CrashPoint:
     """
     Return the death that *settings* ask for.
 
@@ -92,7 +92,7 @@ def planned(settings: Mapping[str, str]) -> Death:
         raise ValueError(f"{SETTING} is never, before <number> or after <number>")
     pairs = (item.partition("=") for item in settings["AzureWebJobsStorage"].split(";"))
     places = {name: urlsplit(value).netloc for name, _, value in pairs}
-    return Death(
+    return CrashPoint(
         when=when,
         number=int(number or 0),
         azure=(settings["JIT_ARM_ENDPOINT"], settings["IDENTITY_ENDPOINT"]),
@@ -101,7 +101,7 @@ def planned(settings: Mapping[str, str]) -> Death:
     )
 
 
-def install(death: Death) -> None:
+def install(death: CrashPoint) -> None:
     """Let every call of this process pass by *death*: all clients here send by ``requests``."""
     original = HTTPAdapter.send
 

@@ -23,7 +23,7 @@ from azure.functions import meta
 
 from local.host.app import functions as functions_
 from local.host.app.functions import Binding, Function
-from local.host.running_count import Tally
+from local.host.running_count import RunningCount
 
 _log = logging.getLogger("local.host")
 _CONVERTERS: Any = meta.get_binding_registry()  # type: ignore[no-untyped-call]
@@ -88,7 +88,7 @@ class Invoker:
         self._send = send
         self.threads = threads
         self._slots = threading.BoundedSemaphore(threads)
-        self.running = Tally()
+        self.running = RunningCount()
         self._lock = threading.Lock()
         self._loop: asyncio.AbstractEventLoop | None = None
 
@@ -158,11 +158,11 @@ def messages(value: Any) -> list[str | bytes]:
     if isinstance(value, str | bytes):
         return [value]
     if isinstance(value, Iterable):
-        return [_one(item) for item in value]
+        return [_encode_item(item) for item in value]
     raise TypeError(f"a queue output cannot be a {type(value).__name__}")
 
 
-def _one(item: Any) -> str | bytes:
+def _encode_item(item: Any) -> str | bytes:
     if isinstance(item, func.QueueMessage):
         return item.get_body()
     if isinstance(item, str):

@@ -27,7 +27,7 @@ from local.host.app.host_options import HostOptions
 from local.host.invocation import Invoker, Response
 from local.host.triggers import schedule
 from local.host.web.admin import Admin
-from local.host.web.dispatcher import Site
+from local.host.web.dispatcher import Dispatcher
 from local.host.web.platform_auth import Authentication
 from local.host.web.server import Request, Server
 
@@ -76,10 +76,10 @@ class Host:
         self._lock = threading.Lock()
         self._queues: list[QueueListener] = []
         self._timers: list[TimerListener] = []
-        self.invoker = Invoker(self._send, _threads(plan.settings))
+        self.invoker = Invoker(self._send, _count_threads(plan.settings))
         self._admin = Admin(plan.functions, self.invoker)
-        self._site = Site(
-            functions_.of_type(plan.functions, functions_.HTTP),
+        self._site = Dispatcher(
+            functions_.select_by_trigger(plan.functions, functions_.HTTP),
             plan.options.route_prefix,
             plan.authentication,
             self.invoker,
@@ -88,9 +88,13 @@ class Host:
 
     def start(self) -> None:
         """Begin to listen, to read queues and to watch the clock."""
-        of_type = functions_.of_type
-        self._queues = [self._queue(f) for f in of_type(self._plan.functions, functions_.QUEUE)]
-        self._timers = [self._timer(f) for f in of_type(self._plan.functions, functions_.TIMER)]
+        select = functions_.select_by_trigger
+        self._queues = [
+            self._make_queue_listener(f) for f in select(self._plan.functions, functions_.QUEUE)
+        ]
+        self._timers = [
+            self._make_timer_listener(f) for f in select(self._plan.functions, functions_.TIMER)
+        ]
         for queue in self._queues:
             queue.start()
         for timer in self._timers:
@@ -113,19 +117,19 @@ class Host:
         is_admin = request.path.lower().startswith("/admin/")
         return (self._admin if is_admin else self._site).answer(request)
 
-    def _queue(self, function: Function) -> QueueListener:
+    def _make_queue_listener(self, function: Function) -> QueueListener:
         from local.host.triggers.queues import POISON, Pace, QueueListener
 
-        storage, name = self._queue_of(function.trigger)
+        storage, name = self._find_queue(function.trigger)
         poison = None if name.endswith(POISON) else storage.queue(name + POISON)
         options = self._plan.options.queues
         pace = Pace(min(_LONGEST_DELAY, options.max_polling_interval.total_seconds()))
         return QueueListener(function, storage.queue(name), poison, options, self.invoker, pace)
 
-    def _timer(self, function: Function) -> TimerListener:
+    def _make_timer_listener(self, function: Function) -> TimerListener:
         from local.host.triggers.timers import Lock, Monitor, TimerListener
 
-        storage = self._storage(_TIMERS_CONNECTION)
+        storage = self._open_storage(_TIMERS_CONNECTION)
         place = f"{_host_id(self._plan.folder)}/{function.name}"
         lease_id = str(uuid.uuid5(uuid.NAMESPACE_URL, f"{self.server.url}/{place}"))
         monitored = function.trigger.fields.get("useMonitor", True)
@@ -142,17 +146,17 @@ class Host:
     def _send(self, binding: Binding, bodies: list[str | bytes]) -> None:
         from local.host.triggers import messages
 
-        storage, name = self._queue_of(binding)
+        storage, name = self._find_queue(binding)
         messages.send(storage.queue(name), bodies, self._plan.options.queues.message_encoding)
         for listener in self._queues:
             if listener.queue_name == name:
                 listener.wake()
 
-    def _queue_of(self, binding: Binding) -> tuple[Storage, str]:
+    def _find_queue(self, binding: Binding) -> tuple[Storage, str]:
         name = settings.resolve(binding.fields["queueName"], self._plan.settings)
-        return self._storage(binding.fields["connection"]), name
+        return self._open_storage(binding.fields["connection"]), name
 
-    def _storage(self, connection: str) -> Storage:
+    def _open_storage(self, connection: str) -> Storage:
         """Return the account behind *connection*; raises ``MissingSetting`` without a string."""
         from local.host.triggers.storage import Storage
 
@@ -163,7 +167,7 @@ class Host:
             return self._storages.setdefault(text, Storage(text))
 
 
-def _threads(values: Mapping[str, str]) -> int:
+def _count_threads(values: Mapping[str, str]) -> int:
     """Return how many synchronous functions run at once, as the worker decides it."""
     default = min(32, (os.cpu_count() or 1) + 4)
     return int(values.get("PYTHON_THREADPOOL_THREAD_COUNT") or default)

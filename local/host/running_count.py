@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 
-class Tally:
+class RunningCount:
     """Counts the blocks that are being executed, in any thread."""
 
     def __init__(self) -> None:

@@ -21,7 +21,7 @@ from jit.domain.model import Grant, Status, Via
 from jit.domain.sharing import SHORTEST, lead
 from jit.whole import Whole
 from local.azure.defender.access import Access
-from local.azure.network.reachability import Flow, judge
+from local.azure.network.reachability import Flow, evaluate_flow
 from local.azure.values import ids
 
 if TYPE_CHECKING:
@@ -262,7 +262,7 @@ class Promises:
         store = self.plant.sim.azure.world.store
         if store.get(door[0]) is None:
             return False  # somebody deleted the VM
-        return bool(judge(store, Flow(source, door[0], door[1], "Tcp"))["reachable"])
+        return bool(evaluate_flow(store, Flow(source, door[0], door[1], "Tcp"))["reachable"])
 
     def _gather(self) -> None:
         """Remember which request of Defender's wrote which rule."""
@@ -346,7 +346,7 @@ class Promises:
     def at_rest(self) -> bool:
         """Tell whether nothing is under way, here or in Azure, and nothing is left there."""
         world = self.plant.sim.azure.world
-        busy = any(world.operations.running(item["id"]) for item in world.store.all())
+        busy = any(world.operations.find_running(item["id"]) for item in world.store.all())
         rows = [*self.plant.state.rows("r|"), *self.plant.state.rows("g|")]
         return not (rows or busy or self._left() or any(True for _ in _live(self.plant)))
 

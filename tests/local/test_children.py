@@ -168,4 +168,4 @@ with Children() as children:
 
 def test_the_leash_holds_what_was_not_let_go():
     """A child that its parent has ended is not touched: its number may be another's by now."""
-    assert watchdog.remaining(["+1\n", "+2\n", "-1\n", "+3\n", "-9\n"]) == {2, 3}
+    assert watchdog.find_remaining_groups(["+1\n", "+2\n", "-1\n", "+3\n", "-9\n"]) == {2, 3}

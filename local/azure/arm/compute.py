@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from local.azure.arm.routing import GROUP, SUBSCRIPTION, Call, Route, not_found, page
+from local.azure.arm.routing import GROUP, SUBSCRIPTION, Call, Route, answer_page, not_found_error
 from local.azure.values import ids
 from local.azure.values.http import Json, Response, answer
 
@@ -12,34 +12,36 @@ _PATH = f"/providers/{ids.MACHINES}"
 
 def list_all(call: Call) -> Response:
     """Answer with the VMs of the subscription or group; their ids shout the group's name."""
-    found = call.world.store.of_type(
+    found = call.world.store.list_of_type(
         ids.MACHINES, call.names["subscription"], call.names.get("group")
     )
     with_view = call.request.query.get("statusonly") == "true"
-    return page(call, [_shown(each, ids.shout(each["id"]), with_view) for each in found])
+    return answer_page(
+        call, [_show_machine(each, ids.upper_case_group(each["id"]), with_view) for each in found]
+    )
 
 
 def get(call: Call) -> Response:
     """Answer with one VM; with its power state where ``$expand=instanceView`` asks for it."""
-    machine = _machine(call)
+    machine = _find_machine(call)
     with_view = call.request.query.get("$expand", "").lower() == "instanceview"
-    return answer(200, _shown(machine, machine["id"], with_view))
+    return answer(200, _show_machine(machine, machine["id"], with_view))
 
 
 def instance_view(call: Call) -> Response:
     """Answer with the VM's power state alone."""
-    return answer(200, _machine(call)["properties"].get("instanceView", {}))
+    return answer(200, _find_machine(call)["properties"].get("instanceView", {}))
 
 
-def _machine(call: Call) -> Json:
+def _find_machine(call: Call) -> Json:
     wanted = call.id(ids.MACHINES, "machine")
     machine = call.world.store.get(wanted)
     if machine is None:
-        raise not_found(wanted)
+        raise not_found_error(wanted)
     return machine
 
 
-def _shown(machine: Json, shown_id: str, with_view: bool) -> Json:
+def _show_machine(machine: Json, shown_id: str, with_view: bool) -> Json:
     hidden = () if with_view else ("instanceView",)
     properties = {k: v for k, v in machine["properties"].items() if k not in hidden}
     return {**machine, "id": shown_id, "properties": properties}

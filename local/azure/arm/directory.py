@@ -67,7 +67,7 @@ class Directory:
     assignments: list[Assignment]
     denied: list[tuple[str, str]] = field(default_factory=list)
 
-    def by_id(self, object_id: str) -> Principal | None:
+    def find_by_id(self, object_id: str) -> Principal | None:
         """Return the principal with that object id."""
         return next((each for each in self.principals.values() if each.id == object_id), None)
 
@@ -85,11 +85,11 @@ class Directory:
             return False
         return any(
             grants(assignment.role, action)
-            for assignment in self._of(principal)
+            for assignment in self._assignments_of(principal)
             if _covers(assignment.scope, scope)
         )
 
-    def _of(self, principal: Principal) -> Iterator[Assignment]:
+    def _assignments_of(self, principal: Principal) -> Iterator[Assignment]:
         return (each for each in self.assignments if each.principal == principal.id)
 
 
@@ -100,7 +100,9 @@ def read(document: Json, roles: tuple[Json, ...]) -> Directory:
     Raises:
         ValueError: An assignment names nobody, or a role that is nowhere defined.
     """
-    people = {each["name"]: _principal(each, document["domain"]) for each in document["people"]}
+    people = {
+        each["name"]: _read_principal(each, document["domain"]) for each in document["people"]
+    }
     defined = {role["Name"]: role for role in (*BUILT_IN, *roles)}
     assignments = []
     for each in document.get("azureRoles", ()):
@@ -111,7 +113,7 @@ def read(document: Json, roles: tuple[Json, ...]) -> Directory:
     return Directory(people, assignments)
 
 
-def _principal(short: Json, domain: str) -> Principal:
+def _read_principal(short: Json, domain: str) -> Principal:
     kind = short.get("kind", "User")
     address = f"{short['name']}@{domain}" if kind == "User" else short["id"]
     return Principal(short["name"], short["id"], short["displayName"], kind, address)
@@ -126,11 +128,11 @@ def grants(role: Json, action: str) -> bool:
 
 def matches(pattern: str, action: str) -> bool:
     """Tell whether *pattern*, where ``*`` stands for any text, covers *action*; without case."""
-    return _compiled(pattern).fullmatch(action) is not None
+    return _compile_pattern(pattern).fullmatch(action) is not None
 
 
 @lru_cache(maxsize=1024)
-def _compiled(pattern: str) -> re.Pattern[str]:
+def _compile_pattern(pattern: str) -> re.Pattern[str]:
     return re.compile(".*".join(map(re.escape, pattern.split("*"))), re.IGNORECASE)
 
 

@@ -33,7 +33,7 @@ class Effects:
     never_rule: bool = False
 
 
-def _nothing() -> None:
+def _do_nothing() -> None:
     return None
 
 
@@ -55,8 +55,8 @@ class Operation:
     id: str
     target: str
     name: str
-    commit: Callable[[], None] = _nothing
-    done: Callable[[], None] = _nothing
+    commit: Callable[[], None] = _do_nothing
+    done: Callable[[], None] = _do_nothing
     status: str = "InProgress"
     error: Json | None = None
 
@@ -76,14 +76,14 @@ class Operations:
         store: Holds what they change.
         guids: Names them.
         keeps_old: Whether a failed update of this type leaves the old properties effective.
-        freed: Told the id of each resource whose operation has ended.
+        on_freed: Called with the id of each resource whose operation has ended.
     """
 
     timeline: Timeline
     store: Store
     guids: Guids
     keeps_old: Callable[[str], bool] = field(default=lambda _type: True)
-    freed: Callable[[str], None] = field(default=lambda _target: None)
+    on_freed: Callable[[str], None] = field(default=lambda _target: None)
     _all: dict[str, Operation] = field(default_factory=dict)
     _running: dict[str, Operation] = field(default_factory=dict)
 
@@ -91,7 +91,7 @@ class Operations:
         """Return the operation; None where there was none by that id."""
         return self._all.get(operation_id.lower())
 
-    def running(self, target: str) -> Operation | None:
+    def find_running(self, target: str) -> Operation | None:
         """Return the operation that holds the resource *target* now."""
         return self._running.get(ids.key(target))
 
@@ -102,8 +102,8 @@ class Operations:
         seconds: float,
         *,
         effects: Effects,
-        commit: Callable[[], None] = _nothing,
-        done: Callable[[], None] = _nothing,
+        commit: Callable[[], None] = _do_nothing,
+        done: Callable[[], None] = _do_nothing,
     ) -> Operation:
         """Start an update of *resource*, whose new form is stored already, for *seconds*."""
         operation = Operation(self.guids.new(), resource["id"], name, commit, done)
@@ -130,7 +130,7 @@ class Operations:
             self._succeed(operation)
         else:
             self._fail(operation, outcome)
-        self.freed(operation.target)
+        self.on_freed(operation.target)
 
     def _succeed(self, operation: Operation) -> None:
         operation.commit()
@@ -152,7 +152,9 @@ class Operations:
             self.store.take_effect(resource)
 
 
-def links(base: str, operation: Operation, location: str, api_version: str) -> dict[str, str]:
+def list_operation_headers(
+    base: str, operation: Operation, location: str, api_version: str
+) -> dict[str, str]:
     """Return the headers that lead to *operation*: the body's truth is under the first."""
     subscription = operation.target.split("/")[2]
     root = f"{base}/subscriptions/{subscription}/providers/Microsoft.Network/locations/{location}"
@@ -162,13 +164,13 @@ def links(base: str, operation: Operation, location: str, api_version: str) -> d
     }
 
 
-def result_link(base: str, operation: Operation, location: str, api_version: str) -> str:
+def find_result_url(base: str, operation: Operation, location: str, api_version: str) -> str:
     """Return the ``Location`` of a delete: 202 until it has ended."""
-    first = links(base, operation, location, api_version)["Azure-AsyncOperation"]
+    first = list_operation_headers(base, operation, location, api_version)["Azure-AsyncOperation"]
     return first.replace("/operations/", "/operationResults/")
 
 
-def precondition(resource: Json | None, if_match: str | None) -> None:
+def check_precondition(resource: Json | None, if_match: str | None) -> None:
     """
     Hold ``If-Match`` against the etag of *resource*.
 

@@ -56,7 +56,7 @@ class Call:
             ArmError: 403 in ARM's words.
         """
         if not self.world.directory.may(self.principal, action, scope):
-            raise forbidden(self.principal, action, scope)
+            raise forbidden_error(self.principal, action, scope)
 
     def require_link(self, action: str, link: str, doing: str, scope: str) -> None:
         """
@@ -136,10 +136,10 @@ class Router:
             if match is not None and route.method == method:
                 return route, {name: unquote(text) for name, text in match.groupdict().items()}
             known = known or match is not None
-        raise _no_route(method, path, known=known)
+        raise _no_route_error(method, path, known=known)
 
 
-def _no_route(method: str, path: str, *, known: bool) -> ArmError:
+def _no_route_error(method: str, path: str, *, known: bool) -> ArmError:
     if known:
         message = f"The requested resource does not support http method '{method}'."
         return ArmError(405, "MethodNotAllowed", message)
@@ -154,7 +154,7 @@ def _no_route(method: str, path: str, *, known: bool) -> ArmError:
     )
 
 
-def forbidden(principal: Principal, action: str, scope: str) -> ArmError:
+def forbidden_error(principal: Principal, action: str, scope: str) -> ArmError:
     """Return ARM's refusal of *action* at *scope*."""
     return ArmError(
         403,
@@ -165,7 +165,7 @@ def forbidden(principal: Principal, action: str, scope: str) -> ArmError:
     )
 
 
-def not_found(resource_id: str) -> ArmError:
+def not_found_error(resource_id: str) -> ArmError:
     """Return ARM's answer for a resource that is not there."""
     parts = ids.parse(resource_id)
     what = resource_id if parts is None else f"{parts.type}/{'/'.join(parts.names)}"
@@ -179,7 +179,7 @@ def not_found(resource_id: str) -> ArmError:
     )
 
 
-def page(call: Call, items: list[Json]) -> Response:
+def answer_page(call: Call, items: list[Json]) -> Response:
     """
     Answer with one page of *items*, which are in the order of their ids.
 
@@ -191,14 +191,14 @@ def page(call: Call, items: list[Json]) -> Response:
     rest = [item for item in items if ids.key(item["id"]) > after]
     document: Json = {"value": rest[:size]}
     if len(rest) > size:
-        token = _token(ids.key(rest[size - 1]["id"]))
+        token = _make_token(ids.key(rest[size - 1]["id"]))
         query = {**call.request.query, "$skiptoken": token}
         joined = "&".join(f"{quote(name, safe='$-')}={quote(text)}" for name, text in query.items())
         document["nextLink"] = f"{call.request.base}{call.request.path}?{joined}"
     return answer(200, document)
 
 
-def _token(text: str) -> str:
+def _make_token(text: str) -> str:
     return base64.urlsafe_b64encode(text.encode()).decode()
 
 

@@ -82,7 +82,7 @@ class Store:
         """Yield every resource in the order of their ids."""
         return (self._resources[each] for each in sorted(self._resources))
 
-    def of_type(self, type_: str, subscription: str, group: str | None = None) -> list[Json]:
+    def list_of_type(self, type_: str, subscription: str, group: str | None = None) -> list[Json]:
         """Return the resources of *type_* in a subscription or group, in the order of ids."""
         prefix = f"/subscriptions/{subscription}/resourcegroups/{group or ''}".lower()
         prefix = prefix + "/" if group else prefix

@@ -65,7 +65,7 @@ class Tokens:
         parts = ({"typ": "JWT", "alg": "none"}, claims)
         return ".".join([*map(_encode, parts), ""]), claims["exp"]
 
-    def managed_identity(self, request: Request) -> Response:
+    def answer_managed_identity(self, request: Request) -> Response:
         """Answer ``GET /msi/token``: a token of the broker's identity, or a refusal."""
         header = request.headers.get("x-identity-header")
         if not header or self.identity_header not in {None, header}:
@@ -87,7 +87,7 @@ class Tokens:
         }
         return answer(200, document)
 
-    def holder(self, request: Request) -> Principal:
+    def find_holder(self, request: Request) -> Principal:
         """
         Return who sends *request*.
 
@@ -96,21 +96,21 @@ class Tokens:
         """
         scheme, _, token = request.headers.get("authorization", "").partition(" ")
         if scheme.lower() != "bearer" or not token:
-            raise self._denied("AuthenticationFailed", "The 'Authorization' header is missing.")
+            raise self._denial("AuthenticationFailed", "The 'Authorization' header is missing.")
         claims = _decode(token)
-        principal = None if claims is None else self.directory.by_id(str(claims.get("oid")))
+        principal = None if claims is None else self.directory.find_by_id(str(claims.get("oid")))
         if claims is None or principal is None or claims.get("tid") != self.tenant:
-            raise self._denied("InvalidAuthenticationToken", "The access token is invalid.")
+            raise self._denial("InvalidAuthenticationToken", "The access token is invalid.")
         if str(claims.get("aud")).rstrip("/") not in _ARM_AUDIENCES:
             message = (
                 f"The access token has been obtained for wrong audience '{claims.get('aud')}'."
             )
-            raise self._denied("InvalidAuthenticationTokenAudience", message)
+            raise self._denial("InvalidAuthenticationTokenAudience", message)
         if not isinstance(claims.get("exp"), int) or claims["exp"] <= time.time():
-            raise self._denied("ExpiredAuthenticationToken", "The access token expired.")
+            raise self._denial("ExpiredAuthenticationToken", "The access token expired.")
         return principal
 
-    def _denied(self, code: str, message: str) -> ArmError:
+    def _denial(self, code: str, message: str) -> ArmError:
         error = "invalid_token"
         challenge = _CHALLENGE.format(tenant=self.tenant, error=error)
         return ArmError(401, code, message, headers={"WWW-Authenticate": challenge})

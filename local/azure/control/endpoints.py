@@ -8,7 +8,7 @@ from typing import Protocol
 from local.azure.control import state
 from local.azure.network import reachability
 from local.azure.values.http import ArmError, Json, Request, Response, answer
-from local.azure.values.times import parse_duration, plain
+from local.azure.values.times import format_rfc3339, parse_duration
 from local.azure.world import World
 
 
@@ -49,7 +49,7 @@ def handle(azure: Simulator, request: Request) -> Response:
 
 def _get_clock(azure: Simulator, _: Request) -> Response:
     timeline = azure.world.timeline
-    return answer(200, {"now": plain(timeline.now), "frozen": timeline.frozen})
+    return answer(200, {"now": format_rfc3339(timeline.now), "frozen": timeline.frozen})
 
 
 def _post_clock(azure: Simulator, request: Request) -> Response:
@@ -92,11 +92,11 @@ def _delete_log(azure: Simulator, _: Request) -> Response:
 
 
 def _get_state(azure: Simulator, _: Request) -> Response:
-    return answer(200, state.state(azure.world))
+    return answer(200, state.show_state(azure.world))
 
 
 def _put_state(azure: Simulator, request: Request) -> Response:
-    state.patch(azure.world, request.json_object())
+    state.patch_state(azure.world, request.json_object())
     return _get_state(azure, request)
 
 
@@ -135,7 +135,7 @@ def _get_reachable(azure: Simulator, request: Request) -> Response:
     flow = reachability.Flow(
         query["source"], query["vm"], int(query["port"]), query.get("protocol", "Tcp")
     )
-    return answer(200, reachability.judge(azure.world.store, flow))
+    return answer(200, reachability.evaluate_flow(azure.world.store, flow))
 
 
 def _check_names(body: Json, known: set[str]) -> None:

@@ -120,21 +120,21 @@ class Faults:
 
     def strike(self, subject: Subject) -> Fault | None:
         """Return the fault that strikes the call *subject*, one time less from now on."""
-        return self._next(subject, lambda fault: "leaveRules" not in fault.document)
+        return self._find_next(subject, lambda fault: "leaveRules" not in fault.document)
 
     def forgets(self, subject: Subject) -> bool:
         """Tell whether Defender forgets to remove the rules of *subject*."""
-        fault = self._next(subject, lambda fault: bool(fault.document.get("leaveRules")))
+        fault = self._find_next(subject, lambda fault: bool(fault.document.get("leaveRules")))
         return fault is not None
 
-    def on_defender(self, subject: Subject) -> Effects:
+    def strike_defender(self, subject: Subject) -> Effects:
         """Return what happens to Defender's own write; only faults that name it count."""
-        named = self._next(
+        named = self._find_next(
             subject, lambda fault: fault.document.get("match", {}).get("principal") == "defender"
         )
         return Effects() if named is None else named.effects()
 
-    def _next(self, subject: Subject, wanted: Any) -> Fault | None:
+    def _find_next(self, subject: Subject, wanted: Any) -> Fault | None:
         for fault in list(self._planned):
             if not wanted(fault) or not fault.matches(subject):
                 continue

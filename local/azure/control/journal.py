@@ -9,7 +9,7 @@ from datetime import datetime
 from typing import Any
 
 from local.azure.values.http import Json, Request, Response
-from local.azure.values.times import plain
+from local.azure.values.times import format_rfc3339
 
 _ENTRIES = 50_000
 _BYTES = 64 * 1024 * 1024  # of bodies: 50,000 long lists would not fit in memory
@@ -47,17 +47,19 @@ class Entry:
             "method": self.request.method,
             "path": self.request.decoded_path,
             "query": self.request.query,
-            "requestHeaders": self._headers(),
-            "requestBody": _body(self.request.body),
+            "requestHeaders": self._show_headers(),
+            "requestBody": _read_body(self.request.body),
             "status": None if response is None else response.status,
             "responseHeaders": {} if response is None else dict(response.headers),
-            "responseBody": None if response is None else _without_tokens(_body(response.content)),
+            "responseBody": None
+            if response is None
+            else _hide_tokens(_read_body(response.content)),
             "principal": self.principal,
-            "at": plain(self.at),
+            "at": format_rfc3339(self.at),
         }
         return shown if self.dropped is None else {**shown, "dropped": self.dropped}
 
-    def _headers(self) -> dict[str, str]:
+    def _show_headers(self) -> dict[str, str]:
         hidden = dict.fromkeys(_SECRET_HEADERS, "hidden")
         hidden["authorization"] = f"Bearer {self.principal or 'unknown'}"
         headers = self.request.headers
@@ -88,7 +90,7 @@ class Journal:
         return [entry.document() for entry in self._entries]
 
 
-def _body(content: bytes) -> Any:
+def _read_body(content: bytes) -> Any:
     if not content:
         return None
     try:
@@ -97,7 +99,7 @@ def _body(content: bytes) -> Any:
         return content.decode("utf-8", "replace")
 
 
-def _without_tokens(body: Any) -> Any:
+def _hide_tokens(body: Any) -> Any:
     if isinstance(body, dict) and "access_token" in body:
         return {**body, "access_token": "hidden"}
     return body

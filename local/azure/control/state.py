@@ -8,17 +8,17 @@ from typing import Any
 from local.azure.landscape.arm_forms import group_properties
 from local.azure.values import ids
 from local.azure.values.http import Json
-from local.azure.values.times import plain
+from local.azure.values.times import format_rfc3339
 from local.azure.world import World
 
 _PARTS = {"resources", "options", "deniedActions", "plans"}
 _RULE = f"{ids.SECURITY_GROUPS}/securityRules"
 
 
-def state(world: World) -> Json:
+def show_state(world: World) -> Json:
     """Return the whole state as JSON: resources by id as ARM shows them, the switches."""
     return {
-        "now": plain(world.timeline.now),
+        "now": format_rfc3339(world.timeline.now),
         "resources": {resource["id"]: resource for resource in world.store.all()},
         "options": world.options.document(),
         "deniedActions": [
@@ -29,7 +29,7 @@ def state(world: World) -> Json:
     }
 
 
-def patch(world: World, document: Json) -> None:
+def patch_state(world: World, document: Json) -> None:
     """
     Change what *document* names, leave the rest.
 
@@ -45,11 +45,11 @@ def patch(world: World, document: Json) -> None:
     if unknown:
         raise ValueError(f"known are {', '.join(sorted(_PARTS))}; unknown: {sorted(unknown)}")
     resources = document.get("resources", {})
-    parts = {name: _parsed(world, name, resource) for name, resource in resources.items()}
+    parts = {name: _parse_resource(world, name, resource) for name, resource in resources.items()}
     plans = document.get("plans", {})
     for subscription, plan in plans.items():
         _check_plan(world, subscription, plan)
-    denied = [_denial(world, each) for each in document.get("deniedActions", ())]
+    denied = [_read_denial(world, each) for each in document.get("deniedActions", ())]
     world.options.change(document.get("options", {}))
     if "deniedActions" in document:
         world.directory.denied[:] = denied
@@ -59,7 +59,7 @@ def patch(world: World, document: Json) -> None:
         _replace(world, resource_id, parts[resource_id], copy.deepcopy(resource))
 
 
-def _denial(world: World, given: Any) -> tuple[str, str]:
+def _read_denial(world: World, given: Any) -> tuple[str, str]:
     person, action = (
         ("broker", given) if isinstance(given, str) else (given["person"], given["action"])
     )
@@ -75,7 +75,7 @@ def _check_plan(world: World, subscription: str, plan: object) -> None:
         raise ValueError("a plan has a pricingTier: Free or Standard")
 
 
-def _parsed(world: World, resource_id: str, resource: object) -> ids.ResourceId:
+def _parse_resource(world: World, resource_id: str, resource: object) -> ids.ResourceId:
     parts = ids.parse(resource_id)
     if parts is None:
         raise ValueError(f"{resource_id!r} is not a resource id")
@@ -103,7 +103,7 @@ def _replace_whole(world: World, resource_id: str, parts: ids.ResourceId, resour
         "id": old.get("id", resource_id),
         "type": old.get("type", parts.type),
         "location": old.get("location", "westeurope"),
-        "properties": {**_always_there(parts), **resource["properties"]},
+        "properties": {**_default_properties(parts), **resource["properties"]},
     }
     world.groups.add((parts.subscription.lower(), parts.group.lower()))
     stored = world.store.put({**resource, **frame})
@@ -111,7 +111,7 @@ def _replace_whole(world: World, resource_id: str, parts: ids.ResourceId, resour
         world.defender.adopt(stored)
 
 
-def _always_there(parts: ids.ResourceId) -> Json:
+def _default_properties(parts: ids.ResourceId) -> Json:
     """Return the properties that Azure never leaves out, for a test that does."""
     if parts.is_type(ids.SECURITY_GROUPS):
         return group_properties([])

@@ -8,11 +8,11 @@ from datetime import datetime
 from local.azure.control.faults import Subject
 from local.azure.values import ids
 from local.azure.values.http import Json
-from local.azure.values.times import seven_digits
+from local.azure.values.times import format_dotnet
 
 
 @dataclass(frozen=True, slots=True)
-class Wanted:
+class WantedPort:
     """
     One VM port of an initiate call.
 
@@ -45,7 +45,7 @@ class Wanted:
         return {
             "number": self.port,
             **sources,
-            "endTimeUtc": seven_digits(self.end),
+            "endTimeUtc": format_dotnet(self.end),
             "status": status,
             "statusReason": "UserRequested",
         }
@@ -72,7 +72,7 @@ class Access:
     number: int
     policy: str
     machine: Json
-    wanted: Wanted
+    wanted: WantedPort
     entry: Json
     subject: Subject
     never: bool
@@ -85,7 +85,7 @@ class Access:
         """The VM port."""
         return ids.key(self.machine["id"]), self.wanted.port
 
-    def becomes(self, status: str, reason: str) -> None:
+    def set_status(self, status: str, reason: str) -> None:
         """Show *status* with *reason* in the policy."""
         self.entry.update(status=status, statusReason=reason)
 
@@ -102,7 +102,7 @@ class Access:
         return all(port.get(name) == self.entry[name] for name in same)
 
 
-def grouped(accesses: list[Access]) -> list[Json]:
+def group_by_machine(accesses: list[Access]) -> list[Json]:
     """Return the entries of *accesses* under their VMs, as ``requests`` shows them."""
     machines: dict[str, Json] = {}
     for access in accesses:

@@ -17,14 +17,19 @@ from local.azure.arm.store import Store
 from local.azure.control.faults import Faults, Subject
 from local.azure.defender import jit_rules
 from local.azure.defender.access import Access
-from local.azure.defender.write_queues import PRINCIPAL, Change, Turns, removal
-from local.azure.network.topology import Interface, firewall_address, interfaces, jit_firewall
+from local.azure.defender.write_queues import PRINCIPAL, Change, WriteQueues, plan_removal
+from local.azure.network.topology import (
+    Interface,
+    find_firewall_address,
+    find_jit_firewall,
+    list_interfaces,
+)
 from local.azure.values import ids
 from local.azure.values.http import Json
 
 
 @dataclass
-class Doors:
+class AccessRules:
     """
     Writes and removes allow rules of NSGs, DNAT rules of firewalls.
 
@@ -33,7 +38,7 @@ class Doors:
     """
 
     store: Store
-    turns: Turns
+    turns: WriteQueues
     faults: Faults
     taken: Callable[[tuple[str, int]], bool]
     _mapped: dict[tuple[str, tuple[str, int]], int] = field(default_factory=dict)
@@ -53,14 +58,14 @@ class Doors:
     def _write_groups(self, opening: list[Access], leaving: list[Access]) -> None:
         additions: defaultdict[str, list[tuple[Access, Interface]]] = defaultdict(list)
         for access in opening:
-            for interface in interfaces(self.store, access.machine):
+            for interface in list_interfaces(self.store, access.machine):
                 if interface.guard is not None:
                     additions[ids.key(interface.guard)].append((access, interface))
-        removals = self._leaving_rules(leaving)
+        removals = self._find_leaving_rules(leaving)
         for group in sorted(additions.keys() | removals.keys()):
-            self.turns.submit(group, _allows(additions[group], removals[group]))
+            self.turns.submit(group, _plan_allows(additions[group], removals[group]))
 
-    def _leaving_rules(self, leaving: list[Access]) -> defaultdict[str, set[str]]:
+    def _find_leaving_rules(self, leaving: list[Access]) -> defaultdict[str, set[str]]:
         found: defaultdict[str, set[str]] = defaultdict(set)
         for access in leaving:
             for group, name in access.rules:
@@ -70,24 +75,26 @@ class Doors:
         return found
 
     def _write_firewalls(self, opening: list[Access]) -> None:
-        for firewall, accesses in self._by_firewall(opening):
-            address = firewall_address(self.store, firewall)
+        for firewall, accesses in self._group_by_firewall(opening):
+            address = find_firewall_address(self.store, firewall)
             if address is not None:
-                mapped = [(each, self._map(firewall, address, each)) for each in accesses]
-                write = self._translations(address, mapped)
+                mapped = [
+                    (each, self._assign_mapped_port(firewall, address, each)) for each in accesses
+                ]
+                write = self._plan_translations(address, mapped)
                 self.turns.submit(firewall["id"], write, partial(_show_ports, mapped))
 
-    def _translations(self, address: str, mapped: list[tuple[Access, int]]) -> Change:
+    def _plan_translations(self, address: str, mapped: list[tuple[Access, int]]) -> Change:
         def change(firewall: Json) -> bool:
             live = [(access, port) for access, port in mapped if access.live]
-            rules = [self._translation(access, (address, port)) for access, port in live]
+            rules = [self._make_translation(access, (address, port)) for access, port in live]
             made = [jit_rules.set_nat_rule(firewall, rule) for rule in rules]
             return any(made)
 
         return change
 
-    def _translation(self, access: Access, outside: tuple[str, int]) -> Json:
-        inside = next(iter(interfaces(self.store, access.machine))).address
+    def _make_translation(self, access: Access, outside: tuple[str, int]) -> Json:
+        inside = next(iter(list_interfaces(self.store, access.machine))).address
         return jit_rules.nat_rule(
             jit_rules.nat_name(access.machine["name"], access.wanted.port),
             access.policy.rsplit("/", 1)[1],
@@ -98,13 +105,13 @@ class Doors:
         )
 
     def _clear_firewalls(self, leaving: list[Access]) -> None:
-        for firewall, accesses in self._by_firewall(leaving):
+        for firewall, accesses in self._group_by_firewall(leaving):
             subject = Subject("PUT", firewall["id"], principal=PRINCIPAL)
             gone = [each for each in accesses if not self.faults.forgets(subject)]
             if gone:
-                self.turns.submit(firewall["id"], self._clearance(gone))
+                self.turns.submit(firewall["id"], self._plan_clearance(gone))
 
-    def _clearance(self, leaving: list[Access]) -> Change:
+    def _plan_clearance(self, leaving: list[Access]) -> Change:
         def change(firewall: Json) -> bool:
             free = [each for each in leaving if not self.taken(each.key)]
             names = [jit_rules.nat_name(each.machine["name"], each.wanted.port) for each in free]
@@ -113,28 +120,28 @@ class Doors:
 
         return change
 
-    def _by_firewall(self, accesses: list[Access]) -> list[tuple[Json, list[Access]]]:
+    def _group_by_firewall(self, accesses: list[Access]) -> list[tuple[Json, list[Access]]]:
         found: dict[str, tuple[Json, list[Access]]] = {}
         for access in accesses:
-            firewall = jit_firewall(self.store, access.machine)
+            firewall = find_jit_firewall(self.store, access.machine)
             if firewall is not None:
                 found.setdefault(firewall["id"], (firewall, []))[1].append(access)
         return list(found.values())
 
-    def _map(self, firewall: Json, address: str, access: Access) -> int:
+    def _assign_mapped_port(self, firewall: Json, address: str, access: Access) -> int:
         """Return the mapped port of a VM port, which stays the same for ever."""
         place = (ids.key(firewall["id"]), access.key)
         if place not in self._mapped:
             reserved = {port for (where, _), port in self._mapped.items() if where == place[0]}
-            port = jit_rules.mapped_port(firewall, address, access.wanted.port, reserved)
+            port = jit_rules.choose_mapped_port(firewall, address, access.wanted.port, reserved)
             self._mapped[place] = port
         return self._mapped[place]
 
 
-def _allows(opening: list[tuple[Access, Interface]], names: set[str]) -> Change:
+def _plan_allows(opening: list[tuple[Access, Interface]], names: set[str]) -> Change:
     def change(group: Json) -> bool:
         live = [(access, interface) for access, interface in opening if access.live]
-        changed = removal(names)(group)
+        changed = plan_removal(names)(group)
         for access, interface in live:
             _add_allow(group, access, interface)
         return changed or bool(live)
@@ -154,7 +161,7 @@ def _add_allow(group: Json, access: Access, interface: Interface) -> None:
         protocol=access.wanted.protocol,
         sources=access.wanted.sources,
     )
-    rule["properties"]["priority"] = jit_rules.free_downwards(rules)
+    rule["properties"]["priority"] = jit_rules.find_free_priority_from(rules)
     group["properties"]["securityRules"] = [*rules, rule]
     access.rules.append((group["id"], name))
 

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from local.azure.arm.routing import GROUP, SUBSCRIPTION, Call, Route, not_found, page
+from local.azure.arm.routing import GROUP, SUBSCRIPTION, Call, Route, answer_page, not_found_error
 from local.azure.control.faults import Subject
 from local.azure.defender import jit_bodies
-from local.azure.network.topology import interfaces, jit_firewall
+from local.azure.network.topology import find_jit_firewall, list_interfaces
 from local.azure.values import ids
 from local.azure.values.http import ArmError, Json, Response, answer
-from local.azure.values.times import seven_digits
+from local.azure.values.times import format_dotnet
 
 _TYPE = ids.JIT_POLICIES
 _READ = f"{_TYPE}/read"
@@ -22,14 +22,14 @@ _ONE = f"{GROUP}{_LOCATED}/{{policy}}"
 def list_all(call: Call) -> Response:
     """Answer with the policies of a subscription or group, everywhere or in one region."""
     names = call.names
-    found = call.world.store.of_type(_TYPE, names["subscription"], names.get("group"))
+    found = call.world.store.list_of_type(_TYPE, names["subscription"], names.get("group"))
     location = names.get("location")
-    return page(call, [e for e in found if location is None or _in(e, location)])
+    return answer_page(call, [e for e in found if location is None or _is_in(e, location)])
 
 
 def get(call: Call) -> Response:
     """Answer with one policy; there is no etag."""
-    return answer(200, _existing(call))
+    return answer(200, _find_policy(call))
 
 
 def put(call: Call) -> Response:
@@ -41,7 +41,7 @@ def put(call: Call) -> Response:
     for machine in machines:
         _check_machine(call, machine["id"])
     old = call.world.store.get(wanted)
-    policy = _policy(call, wanted, machines, old, body)
+    policy = _build_policy(call, wanted, machines, old, body)
     call.world.store.put(policy)
     before = [] if old is None else old["properties"]["virtualMachines"]
     call.world.defender.protection.protect(policy, [each["id"] for each in before])
@@ -71,12 +71,12 @@ def initiate(call: Call) -> Response:
     options, now = call.world.options, call.world.timeline.now
     body = call.request.json_object()
     wanted = jit_bodies.read_initiate(body, options, now)
-    policy = _existing(call)
+    policy = _find_policy(call)
     _check_plan(call)
     ports = jit_bodies.find_ports(policy, wanted, options, now)
     for each in wanted:
         _check_readable(call, each.machine)
-    request = {"startTimeUtc": seven_digits(now), "requestor": call.principal.address}
+    request = {"startTimeUtc": format_dotnet(now), "requestor": call.principal.address}
     if body.get("justification") is not None:
         request["justification"] = body["justification"]
     entry = call.world.defender.initiate(
@@ -92,7 +92,7 @@ def initiate(call: Call) -> Response:
     return answer(202, entry)
 
 
-def _existing(call: Call) -> Json:
+def _find_policy(call: Call) -> Json:
     wanted = call.id(_TYPE, "location", "policy")
     policy = call.world.store.get(wanted)
     if policy is None:
@@ -115,7 +115,9 @@ def _check_plan(call: Call) -> None:
         )
 
 
-def _policy(call: Call, wanted: str, machines: list[Json], old: Json | None, sent: Json) -> Json:
+def _build_policy(
+    call: Call, wanted: str, machines: list[Json], old: Json | None, sent: Json
+) -> Json:
     first = old or {}  # the first spelling of a name stays
     return {
         "id": first.get("id", wanted),
@@ -126,12 +128,12 @@ def _policy(call: Call, wanted: str, machines: list[Json], old: Json | None, sen
         "properties": {
             "provisioningState": "Succeeded",
             "virtualMachines": machines,
-            "requests": _requests(call, sent, old),
+            "requests": _keep_requests(call, sent, old),
         },
     }
 
 
-def _requests(call: Call, body: Json, old: Json | None) -> list[Json]:
+def _keep_requests(call: Call, body: Json, old: Json | None) -> list[Json]:
     """Return the history that stays: Defender's own, whatever the body says about it."""
     sent = body["properties"].get("requests")
     if old is None or (not sent and call.world.options.put_erases_requests):
@@ -144,13 +146,13 @@ def _check_machine(call: Call, machine_id: str) -> None:
     """Check that a VM can be in this policy, that the caller may write it."""
     parts = ids.parse(machine_id)
     if parts is None or parts.subscription.lower() not in call.world.subscriptions:
-        raise _unknown_link(call, "" if parts is None else parts.subscription)
+        raise _unknown_link_error(call, "" if parts is None else parts.subscription)
     call.require(f"{ids.MACHINES}/write", machine_id)
     machine = call.world.store.get(machine_id)
     if machine is None:
-        raise not_found(machine_id)
+        raise not_found_error(machine_id)
     same_group = parts.group.lower() == call.names["group"].lower()
-    if not _in(machine, call.names["location"]) or not same_group:
+    if not _is_in(machine, call.names["location"]) or not same_group:
         raise ArmError(
             400,
             "InvalidJitNetworkAccessPolicy",
@@ -159,7 +161,7 @@ def _check_machine(call: Call, machine_id: str) -> None:
     _check_supported(call, machine)
 
 
-def _unknown_link(call: Call, subscription: str) -> ArmError:
+def _unknown_link_error(call: Call, subscription: str) -> ArmError:
     return ArmError(
         403,
         "LinkedAuthorizationFailed",
@@ -171,8 +173,8 @@ def _unknown_link(call: Call, subscription: str) -> ArmError:
 
 def _check_supported(call: Call, machine: Json) -> None:
     store = call.world.store
-    guarded = any(each.guard is not None for each in interfaces(store, machine))
-    if not guarded and jit_firewall(store, machine) is None:
+    guarded = any(each.guard is not None for each in list_interfaces(store, machine))
+    if not guarded and find_jit_firewall(store, machine) is None:
         raise ArmError(
             400,
             "InvalidJitNetworkAccessPolicy",
@@ -186,14 +188,14 @@ def _check_readable(call: Call, machine_id: str) -> None:
     call.require(f"{ids.MACHINES}/read", machine_id)
     machine = call.world.store.get(machine_id)
     if machine is None:
-        raise not_found(machine_id)
-    for interface in interfaces(call.world.store, machine):
+        raise not_found_error(machine_id)
+    for interface in list_interfaces(call.world.store, machine):
         call.require(f"{ids.INTERFACES}/read", interface.id)
         if interface.public_id is not None:
             call.require(f"{ids.ADDRESSES}/read", interface.public_id)
 
 
-def _in(resource: Json, location: str) -> bool:
+def _is_in(resource: Json, location: str) -> bool:
     return str(resource["location"]).lower() == location.lower().replace(" ", "")
 
 

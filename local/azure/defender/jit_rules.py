@@ -15,7 +15,7 @@ import zlib
 from collections.abc import Iterable, Sequence
 from ipaddress import ip_address, ip_network
 
-from local.azure.landscape.arm_forms import one_or_many
+from local.azure.landscape.arm_forms import set_one_or_many
 from local.azure.network.security_rules import HIGHEST, LOWEST
 from local.azure.values import ids
 from local.azure.values.http import Json
@@ -55,9 +55,9 @@ def deny_rule(name: str, policy: str, machine: str, address: str, ports: Sequenc
         protocol="*",
         address=address,
     )
-    one_or_many(rule["properties"], "sourceAddressPrefix", "*", plural="es")
+    set_one_or_many(rule["properties"], "sourceAddressPrefix", "*", plural="es")
     wanted = [str(port) for port in sorted(ports)]
-    one_or_many(rule["properties"], "destinationPortRange", wanted, plural="s")
+    set_one_or_many(rule["properties"], "destinationPortRange", wanted, plural="s")
     return rule
 
 
@@ -80,8 +80,8 @@ def allow_rule(  # noqa: PLR0913 - a rule has these parts; each is named at the 
         protocol=_PROTOCOLS[protocol.upper()],
         address=address,
     )
-    one_or_many(rule["properties"], "sourceAddressPrefix", list(sources), plural="es")
-    one_or_many(rule["properties"], "destinationPortRange", str(port), plural="s")
+    set_one_or_many(rule["properties"], "sourceAddressPrefix", list(sources), plural="es")
+    set_one_or_many(rule["properties"], "destinationPortRange", str(port), plural="s")
     return rule
 
 
@@ -99,24 +99,24 @@ def _rule(name: str, description: str, *, access: str, protocol: str, address: s
     return {"name": name, "properties": properties}
 
 
-def free_downwards(rules: Iterable[Json], start: int = LOWEST) -> int:
+def find_free_priority_from(rules: Iterable[Json], start: int = LOWEST) -> int:
     """Return the first free inbound priority number from *start* on: where allow rules go."""
-    taken = _taken(rules)
+    taken = _list_taken(rules)
     return next(each for each in range(start, HIGHEST + 1) if each not in taken)
 
 
-def free_upwards(rules: Iterable[Json], start: int) -> int:
+def find_free_priority_up_to(rules: Iterable[Json], start: int) -> int:
     """Return the last free inbound priority number up to *start*: where deny rules go."""
-    taken = _taken(rules)
+    taken = _list_taken(rules)
     return next(each for each in range(start, LOWEST - 1, -1) if each not in taken)
 
 
-def _taken(rules: Iterable[Json]) -> set[int]:
+def _list_taken(rules: Iterable[Json]) -> set[int]:
     inbound = (r["properties"] for r in rules if r["properties"]["direction"] == "Inbound")
     return {each["priority"] for each in inbound}
 
 
-def conflicting(rules: Iterable[Json], address: str, ports: Iterable[int]) -> list[Json]:
+def find_conflicting_rules(rules: Iterable[Json], address: str, ports: Iterable[int]) -> list[Json]:
     """Return the customer's inbound rules that allow one of *ports* of *address*, first to last."""
     wanted = set(ports)
     found = [
@@ -154,7 +154,7 @@ def _names_port(properties: Json, port: int) -> bool:
     return False
 
 
-def mapped_port(firewall: Json, address: str, port: int, reserved: set[int]) -> int:
+def choose_mapped_port(firewall: Json, address: str, port: int, reserved: set[int]) -> int:
     """Return the firewall's port for a VM's *port*: 10000 more if free, else the next free."""
     used = {
         int(number)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from local.azure.arm.routing import SUBSCRIPTION, Call, Route, not_found
+from local.azure.arm.routing import SUBSCRIPTION, Call, Route, not_found_error
 from local.azure.values import ids
 from local.azure.values.http import ArmError, Json, Response, answer
 
@@ -14,34 +14,34 @@ def list_plans(call: Call) -> Response:
     """Answer with all plans of the subscription; this list has no pages."""
     names = ("VirtualMachines", *_FREE_PLANS)
     scope = f"/subscriptions/{call.names['subscription']}"
-    return answer(200, {"value": [_plan(call, scope, name) for name in names]})
+    return answer(200, {"value": [_build_plan(call, scope, name) for name in names]})
 
 
 def get_plan(call: Call) -> Response:
     """Answer with one plan of the subscription."""
-    name = _known(call.names["plan"])
-    return answer(200, _plan(call, f"/subscriptions/{call.names['subscription']}", name))
+    name = _find_known_name(call.names["plan"])
+    return answer(200, _build_plan(call, f"/subscriptions/{call.names['subscription']}", name))
 
 
 def get_machine_plan(call: Call) -> Response:
     """Answer with the plan of one VM, which it inherits from its subscription."""
     machine = call.id(ids.MACHINES, "machine")
     if call.world.store.get(machine) is None:
-        raise not_found(machine)
-    plan = _plan(call, machine, _known(call.names["plan"]))
+        raise not_found_error(machine)
+    plan = _build_plan(call, machine, _find_known_name(call.names["plan"]))
     above = f"/subscriptions/{call.names['subscription']}"
     plan["properties"].update(inherited="True", inheritedFrom=above)
     return answer(200, plan)
 
 
-def _known(name: str) -> str:
+def _find_known_name(name: str) -> str:
     for known in ("VirtualMachines", *_FREE_PLANS):
         if known.lower() == name.lower():
             return known
     raise ArmError(404, "ResourceNotFound", f"The pricing '{name}' was not found.")
 
 
-def _plan(call: Call, scope: str, name: str) -> Json:
+def _build_plan(call: Call, scope: str, name: str) -> Json:
     bought: Json = call.world.subscriptions[call.names["subscription"].lower()]["defenderPlan"]
     properties: Json = {"pricingTier": "Free", "freeTrialRemainingTime": "PT0S"}
     if name == "VirtualMachines":

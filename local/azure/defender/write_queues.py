@@ -24,7 +24,7 @@ PRINCIPAL = "defender"
 Change = Callable[[Json], bool]
 
 
-def _nothing() -> None:
+def _do_nothing() -> None:
     return None
 
 
@@ -35,7 +35,7 @@ class _Write:
 
 
 @dataclass
-class Turns:
+class WriteQueues:
     """
     Queues of writes by resource.
 
@@ -49,15 +49,15 @@ class Turns:
     faults: Faults
     _queues: defaultdict[str, deque[_Write]] = field(default_factory=lambda: defaultdict(deque))
 
-    def submit(self, target: str, change: Change, done: Callable[[], None] = _nothing) -> None:
+    def submit(self, target: str, change: Change, done: Callable[[], None] = _do_nothing) -> None:
         """Have *change* applied to the resource *target*; *done* follows its success."""
         self._queues[ids.key(target)].append(_Write(change, done))
-        self.pump(target)
+        self.start_next(target)
 
-    def pump(self, target: str) -> None:
+    def start_next(self, target: str) -> None:
         """Do the next write to *target* if it is free; called whenever it may have become so."""
         queue = self._queues[ids.key(target)]
-        while queue and self.operations.running(target) is None:
+        while queue and self.operations.find_running(target) is None:
             write = queue.popleft()
             resource = self.store.get(target)
             if resource is not None and write.change(resource):
@@ -73,11 +73,11 @@ class Turns:
         firewall = resource["type"].lower() == ids.FIREWALLS.lower()
         seconds = self.options.firewall_seconds if firewall else self.options.nsg_seconds
         subject = Subject("PUT", resource["id"], principal=PRINCIPAL)
-        effects = self.faults.on_defender(subject)
+        effects = self.faults.strike_defender(subject)
         self.operations.begin(resource, "JitOperation", seconds, effects=effects, done=write.done)
 
 
-def all_of(steps: list[Change]) -> Change:
+def combine_changes(steps: list[Change]) -> Change:
     """Return the change that makes all *steps* in one write."""
 
     def change(resource: Json) -> bool:
@@ -87,7 +87,7 @@ def all_of(steps: list[Change]) -> Change:
     return change
 
 
-def removal(names: set[str]) -> Change:
+def plan_removal(names: set[str]) -> Change:
     """Return the change that takes the rules of those *names* out of an NSG."""
 
     def change(group: Json) -> bool:

@@ -163,13 +163,13 @@ def security_rule(short: Json) -> Json:
         "priority": short["priority"],
         "direction": short.get("direction", "Inbound"),
     }
-    one_or_many(properties, "sourceAddressPrefix", short["source"], plural="es")
-    one_or_many(properties, "destinationAddressPrefix", short["destination"], plural="es")
-    one_or_many(properties, "destinationPortRange", short["ports"], plural="s")
+    set_one_or_many(properties, "sourceAddressPrefix", short["source"], plural="es")
+    set_one_or_many(properties, "destinationAddressPrefix", short["destination"], plural="es")
+    set_one_or_many(properties, "destinationPortRange", short["ports"], plural="s")
     return {"name": short["name"], "properties": properties}
 
 
-def one_or_many(properties: Json, name: str, value: str | list[str], *, plural: str) -> None:
+def set_one_or_many(properties: Json, name: str, value: str | list[str], *, plural: str) -> None:
     """Set *name* to a single value, or its plural to several: Azure answers both forms."""
     if isinstance(value, str) or len(value) == 1:
         properties[name] = value if isinstance(value, str) else value[0]
@@ -197,7 +197,7 @@ def interface(place: Place, short: Json, machine: str, *, primary: bool) -> Json
         "enableIPForwarding": False,
         "primary": primary,
         "nicType": "Standard",
-        "virtualMachine": {"id": ids.shout(place.id(ids.MACHINES, machine))},
+        "virtualMachine": {"id": ids.upper_case_group(place.id(ids.MACHINES, machine))},
         **link("networkSecurityGroup", place, ids.SECURITY_GROUPS, short.get("nsg")),
     }
     return place.resource(ids.INTERFACES, short["name"], properties, kind="Regular")

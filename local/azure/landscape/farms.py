@@ -13,7 +13,7 @@ _PORTS = (
 )
 
 
-def group(short: Json) -> Json:
+def build_group(short: Json) -> Json:
     """
     Return the resource group that *short* describes, in the landscape's own words.
 
@@ -32,8 +32,8 @@ def group(short: Json) -> Json:
         **({"nsg": nsg} if on_subnet else {}),
     }
     network = short["resourceGroup"].replace("rg-", "vnet-")
-    addresses = zip(names, _hosts(short["network"], len(names)), strict=True)
-    outside = zip(names, _hosts(short["publicNetwork"], len(names)), strict=True)
+    addresses = zip(names, _list_hosts(short["network"], len(names)), strict=True)
+    outside = zip(names, _list_hosts(short["publicNetwork"], len(names)), strict=True)
     own = {} if on_subnet else {"nsg": nsg}
     return {
         "name": short["resourceGroup"],
@@ -41,7 +41,7 @@ def group(short: Json) -> Json:
         "networkSecurityGroups": [{"name": nsg, "rules": []}],
         "publicIpAddresses": [{"name": f"pip-{name}", "address": each} for name, each in outside],
         "virtualMachines": [
-            _machine(name, short["os"], f"{network}/snet-vms", {"privateIp": each, **own})
+            _build_machine(name, short["os"], f"{network}/snet-vms", {"privateIp": each, **own})
             for name, each in addresses
         ],
         "jitPolicies": [
@@ -50,11 +50,11 @@ def group(short: Json) -> Json:
     }
 
 
-def _hosts(network: str, count: int) -> list[str]:
+def _list_hosts(network: str, count: int) -> list[str]:
     inside = ip_network(network)
     return [str(inside[_FIRST + number]) for number in range(count)]
 
 
-def _machine(name: str, os: str, subnet: str, more: Json) -> Json:
+def _build_machine(name: str, os: str, subnet: str, more: Json) -> Json:
     nic = {"name": f"{name}-nic", "subnet": subnet, "publicIp": f"pip-{name}", **more}
     return {"name": name, "os": os, "nics": [nic]}

@@ -40,11 +40,11 @@ class Landscape:
         """Yield each resource anew in its ARM form, JIT policies last."""
         policies: list[Json] = []
         for subscription in self.subscriptions:
-            for group in _groups(subscription):
+            for group in _list_groups(subscription):
                 place = Place(subscription["id"], group["name"], self.document["location"])
-                yield from _network(place, group)
-                yield from _machines(place, group)
-                policies.extend(_policies(place, group))
+                yield from _build_network(place, group)
+                yield from _build_machines(place, group)
+                policies.extend(_build_policies(place, group))
         yield from policies
 
     def groups(self) -> set[tuple[str, str]]:
@@ -52,7 +52,7 @@ class Landscape:
         return {
             (subscription["id"].lower(), group["name"].lower())
             for subscription in self.subscriptions
-            for group in _groups(subscription)
+            for group in _list_groups(subscription)
         }
 
 
@@ -70,12 +70,12 @@ def load(path: Path) -> Landscape:
     return Landscape(document, tuple(roles))
 
 
-def _groups(subscription: Json) -> Iterator[Json]:
+def _list_groups(subscription: Json) -> Iterator[Json]:
     yield from subscription.get("resourceGroups", ())
-    yield from map(farms.group, subscription.get("farms", ()))
+    yield from map(farms.build_group, subscription.get("farms", ()))
 
 
-def _network(place: Place, group: Json) -> Iterator[Json]:
+def _build_network(place: Place, group: Json) -> Iterator[Json]:
     addresses = {each["name"]: each["address"] for each in group.get("publicIpAddresses", ())}
     for network in group.get("virtualNetworks", ()):
         yield arm_forms.virtual_network(place, network)
@@ -89,18 +89,18 @@ def _network(place: Place, group: Json) -> Iterator[Json]:
         yield arm_forms.bastion(place, bastion)
 
 
-def _machines(place: Place, group: Json) -> Iterator[Json]:
+def _build_machines(place: Place, group: Json) -> Iterator[Json]:
     for machine in group.get("virtualMachines", ()):
         for index, nic in enumerate(machine["nics"]):
             yield arm_forms.interface(place, nic, machine["name"], primary=index == 0)
         yield arm_forms.machine(place, machine)
 
 
-def _policies(place: Place, group: Json) -> Iterator[Json]:
+def _build_policies(place: Place, group: Json) -> Iterator[Json]:
     for policy in group.get("jitPolicies", ()):
         machines = [
             {
-                "id": ids.mumble(place.id(ids.MACHINES, name)),
+                "id": ids.write_like_portal(place.id(ids.MACHINES, name)),
                 "ports": list(map(arm_forms.jit_port, ports)),
             }
             for name, ports in policy["virtualMachines"].items()

@@ -33,7 +33,7 @@ _NAT_RULE = {
 }
 
 
-def _collection(rule: object) -> object:
+def _collection_shape(rule: object) -> object:
     action = {"type!": str}
     return {"name!": str, "properties!": {"priority": int, "action": action, "rules": [rule]}}
 
@@ -43,9 +43,9 @@ FIREWALL = {
     "tags": {},
     "properties!": {
         "ipConfigurations": [_LEG],
-        "natRuleCollections": [_collection(_NAT_RULE)],
-        "networkRuleCollections": [_collection({**_RULE, "protocols": [str]})],
-        "applicationRuleCollections": [_collection(_RULE)],
+        "natRuleCollections": [_collection_shape(_NAT_RULE)],
+        "networkRuleCollections": [_collection_shape({**_RULE, "protocols": [str]})],
+        "applicationRuleCollections": [_collection_shape(_RULE)],
         "firewallPolicy": _REFERENCE,
     },
 }
@@ -67,25 +67,25 @@ def check(value: Any, shape: Any, place: str = "$") -> None:
         _check_object(value, shape, place)
     elif isinstance(shape, list):
         if not isinstance(value, list):
-            raise _wrong(place, "a list")
+            raise _shape_error(place, "a list")
         for index, each in enumerate(value):
             check(each, shape[0], f"{place}[{index}]")
     elif not isinstance(value, shape) or isinstance(value, bool):
-        raise _wrong(place, f"of type {shape.__name__}")
+        raise _shape_error(place, f"of type {shape.__name__}")
 
 
 def _check_object(value: Any, shape: dict[str, Any], place: str) -> None:
     if not isinstance(value, dict):
-        raise _wrong(place, "an object")
+        raise _shape_error(place, "an object")
     for name, inner in shape.items():
         field = name.rstrip("!")
         if value.get(field) is not None:
             check(value[field], inner, f"{place}.{field}")
         elif name != field:
-            raise _wrong(f"{place}.{field}", "there")
+            raise _shape_error(f"{place}.{field}", "there")
 
 
-def _wrong(place: str, wanted: str) -> ArmError:
+def _shape_error(place: str, wanted: str) -> ArmError:
     return ArmError(
         400,
         "InvalidRequestFormat",

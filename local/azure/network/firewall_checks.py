@@ -30,7 +30,7 @@ def check(properties: Json, addresses: list[str]) -> None:
         ArmError: 400 for the first fault.
     """
     if properties.get("firewallPolicy") and any(properties.get(kind) for kind in KINDS):
-        raise _invalid(
+        raise _firewall_error(
             "AzureFirewallPolicyAndRuleCollectionsConflict",
             "A firewall with a firewall policy cannot have rule collections of its own.",
         )
@@ -47,7 +47,7 @@ def _check_unique(kind: str, collections: list[Json]) -> None:
     priorities = [each["properties"].get("priority") for each in collections]
     for what, values in (("name", names), ("priority", priorities)):
         if len(set(values)) != len(values):
-            raise _invalid(
+            raise _firewall_error(
                 "AzureFirewallRuleCollectionConflict",
                 f"Two of the {kind} have the same {what}: {sorted(values, key=str)}.",
             )
@@ -57,35 +57,37 @@ def _check_collection(collection: Json) -> None:
     name, properties = collection["name"], collection["properties"]
     priority, rules = properties.get("priority"), properties.get("rules")
     if not _NAME.fullmatch(name):
-        raise _invalid("InvalidResourceName", f"Resource name {name} is invalid.")
+        raise _firewall_error("InvalidResourceName", f"Resource name {name} is invalid.")
     if priority is None:
-        raise _invalid("InvalidRequestFormat", f"Rule collection {name} has no priority.")
+        raise _firewall_error("InvalidRequestFormat", f"Rule collection {name} has no priority.")
     if not _LOWEST <= priority <= _HIGHEST:
-        raise _invalid(
+        raise _firewall_error(
             "AzureFirewallRuleCollectionInvalidPriority",
             f"Rule collection {name} has priority {priority}; allowed is {_LOWEST}-{_HIGHEST}.",
         )
     if not rules:
-        raise _invalid("AzureFirewallRuleCollectionEmpty", f"Rule collection {name} has no rules.")
+        raise _firewall_error(
+            "AzureFirewallRuleCollectionEmpty", f"Rule collection {name} has no rules."
+        )
     names = [rule["name"].lower() for rule in rules]
     if len(set(names)) != len(names):
-        raise _invalid("AzureFirewallRuleConflict", f"Rules of {name} have the same name.")
+        raise _firewall_error("AzureFirewallRuleConflict", f"Rules of {name} have the same name.")
 
 
 def _check_nat(collections: list[Json], addresses: list[str]) -> None:
     for collection in collections:
         for rule in collection["properties"]["rules"]:
             _check_nat_rule(rule, addresses)
-    unique = set(_destinations(collections))
+    unique = set(_list_destinations(collections))
     if len(addresses) + len(unique) > MOST_DESTINATIONS:
-        raise _invalid(
+        raise _firewall_error(
             "AzureFirewallDnatLimitExceeded",
             f"A firewall takes {MOST_DESTINATIONS} unique DNAT destinations with its public IPs; "
             f"these are {len(addresses) + len(unique)}.",
         )
 
 
-def _destinations(collections: list[Json]) -> Iterator[tuple[str, str, str]]:
+def _list_destinations(collections: list[Json]) -> Iterator[tuple[str, str, str]]:
     for collection in collections:
         for rule in collection["properties"]["rules"]:
             for address in rule["destinationAddresses"]:
@@ -97,23 +99,25 @@ def _destinations(collections: list[Json]) -> Iterator[tuple[str, str, str]]:
 def _check_nat_rule(rule: Json, addresses: list[str]) -> None:
     name = rule["name"]
     if not all(rule.get(field) for field in _NAT_FIELDS):
-        raise _invalid("InvalidRequestFormat", f"NAT rule {name} lacks {', '.join(_NAT_FIELDS)}.")
+        raise _firewall_error(
+            "InvalidRequestFormat", f"NAT rule {name} lacks {', '.join(_NAT_FIELDS)}."
+        )
     if bool(rule.get("sourceAddresses")) == bool(rule.get("sourceIpGroups")):
         message = f"NAT rule {name} needs sourceAddresses or sourceIpGroups, not both."
-        raise _invalid("AzureFirewallRuleInvalidSource", message)
+        raise _firewall_error("AzureFirewallRuleInvalidSource", message)
     if bool(rule.get("translatedAddress")) == bool(rule.get("translatedFqdn")):
         message = f"NAT rule {name} needs translatedAddress or translatedFqdn, not both."
-        raise _invalid("AzureFirewallRuleInvalidTranslation", message)
+        raise _firewall_error("AzureFirewallRuleInvalidTranslation", message)
     if not set(rule["destinationAddresses"]) <= set(addresses):
         message = f"NAT rule {name} has a destination that is not a public IP of the firewall."
-        raise _invalid("AzureFirewallRuleInvalidDestination", message)
+        raise _firewall_error("AzureFirewallRuleInvalidDestination", message)
     if not {each.upper() for each in rule["protocols"]} <= {"TCP", "UDP"}:
-        raise _invalid("AzureFirewallRuleInvalidProtocol", f"NAT rule {name}: TCP or UDP.")
+        raise _firewall_error("AzureFirewallRuleInvalidProtocol", f"NAT rule {name}: TCP or UDP.")
     for port in (*rule["destinationPorts"], rule.get("translatedPort")):
         if not str(port).isdecimal() or not 1 <= int(port) <= _TOP_NAT_PORT:
             message = f"NAT rule {name} has port {port}; allowed is 1-{_TOP_NAT_PORT}."
-            raise _invalid("AzureFirewallRuleInvalidPort", message)
+            raise _firewall_error("AzureFirewallRuleInvalidPort", message)
 
 
-def _invalid(code: str, message: str) -> ArmError:
+def _firewall_error(code: str, message: str) -> ArmError:
     return ArmError(400, code, message, details=[])

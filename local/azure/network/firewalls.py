@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import copy
 
-from local.azure.arm.operations import links, precondition, result_link
+from local.azure.arm.operations import check_precondition, find_result_url, list_operation_headers
 from local.azure.arm.routing import GROUP, Call, Route
 from local.azure.network import body_shapes, firewall_checks
-from local.azure.network.reads import reading, shown
+from local.azure.network.reads import answer_resource, list_read_routes
 from local.azure.network.topology import find_subnet
 from local.azure.values import ids
 from local.azure.values.http import ArmError, Json, Response, answer
@@ -31,10 +31,10 @@ def put(call: Call) -> Response:
     old = call.world.store.get(wanted)
     firewall = _read(call, wanted, old)
     _check_links(call, firewall)
-    firewall_checks.check(firewall["properties"], _addresses(call, firewall))
+    firewall_checks.check(firewall["properties"], _find_addresses(call, firewall))
     _refuse_busy(call, old)
     if call.world.options.firewall_if_match:
-        precondition(old, call.request.headers.get("if-match"))
+        check_precondition(old, call.request.headers.get("if-match"))
     call.world.store.add(firewall)
     operation = call.world.operations.begin(
         firewall,
@@ -43,7 +43,7 @@ def put(call: Call) -> Response:
         effects=call.effects,
     )
     where = (call.request.base, operation, firewall["location"], call.api_version)
-    return shown(201 if old is None else 200, firewall, links(*where))
+    return answer_resource(201 if old is None else 200, firewall, list_operation_headers(*where))
 
 
 def delete(call: Call) -> Response:
@@ -53,7 +53,7 @@ def delete(call: Call) -> Response:
         return answer(204)
     _refuse_busy(call, firewall)
     if call.world.options.firewall_if_match:
-        precondition(firewall, call.request.headers.get("if-match"))
+        check_precondition(firewall, call.request.headers.get("if-match"))
     operation = call.world.operations.begin(
         firewall,
         "DeleteAzureFirewallOperation",
@@ -62,14 +62,18 @@ def delete(call: Call) -> Response:
         commit=lambda: call.world.store.remove(firewall["id"]),
     )
     where = (call.request.base, operation, firewall["location"], call.api_version)
-    return answer(202, headers={**links(*where), "Location": result_link(*where)})
+    return answer(
+        202, headers={**list_operation_headers(*where), "Location": find_result_url(*where)}
+    )
 
 
 def _read(call: Call, wanted: str, old: Json | None) -> Json:
     body = call.request.json_object()
     body_shapes.check(body, body_shapes.FIREWALL)
     properties = copy.deepcopy(body["properties"])
-    properties["ipConfigurations"] = _legs(properties.get("ipConfigurations"), old)
+    properties["ipConfigurations"] = _merge_ip_configurations(
+        properties.get("ipConfigurations"), old
+    )
     for kind in firewall_checks.KINDS:
         properties[kind] = [
             {"name": each["name"], "properties": each["properties"]}
@@ -86,7 +90,7 @@ def _read(call: Call, wanted: str, old: Json | None) -> Json:
     }
 
 
-def _legs(sent: list[Json] | None, old: Json | None) -> list[Json]:
+def _merge_ip_configurations(sent: list[Json] | None, old: Json | None) -> list[Json]:
     """Return the IP configurations; the private address is read-only, so the old one stays."""
     if not sent:
         message = "A firewall needs ipConfigurations."
@@ -108,7 +112,7 @@ def _check_links(call: Call, firewall: Json) -> None:
             if target is None:
                 continue
             call.require_link(action, target, f"{_TYPE}/write", firewall["id"])
-            if not _exists(call, name, target):
+            if not _link_exists(call, name, target):
                 raise ArmError(
                     400,
                     "InvalidResourceReference",
@@ -119,13 +123,13 @@ def _check_links(call: Call, firewall: Json) -> None:
                 )
 
 
-def _exists(call: Call, name: str, target: str) -> bool:
+def _link_exists(call: Call, name: str, target: str) -> bool:
     store = call.world.store
     found = find_subnet(store, target) if name == "subnet" else store.get(target)
     return found is not None
 
 
-def _addresses(call: Call, firewall: Json) -> list[str]:
+def _find_addresses(call: Call, firewall: Json) -> list[str]:
     found = []
     for leg in firewall["properties"]["ipConfigurations"]:
         target = (leg["properties"].get("publicIPAddress") or {}).get("id")
@@ -136,7 +140,7 @@ def _addresses(call: Call, firewall: Json) -> list[str]:
 
 
 def _refuse_busy(call: Call, firewall: Json | None) -> None:
-    running = None if firewall is None else call.world.operations.running(firewall["id"])
+    running = None if firewall is None else call.world.operations.find_running(firewall["id"])
     if firewall is None or running is None:
         return
     where = (call.request.base, running, firewall["location"], call.api_version)
@@ -144,13 +148,13 @@ def _refuse_busy(call: Call, firewall: Json | None) -> None:
         409,
         "AnotherOperationInProgress",
         "Another operation on this or dependent resource is in progress. To retrieve status of "
-        f"the operation use uri: {links(*where)['Azure-AsyncOperation']}.",
+        f"the operation use uri: {list_operation_headers(*where)['Azure-AsyncOperation']}.",
         details=[],
     )
 
 
 ROUTES = (
-    *reading(_TYPE),
+    *list_read_routes(_TYPE),
     Route("PUT", _PATH, f"{_TYPE}/write", put),
     Route("DELETE", _PATH, f"{_TYPE}/delete", delete),
 )

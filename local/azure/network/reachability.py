@@ -17,7 +17,7 @@ from dataclasses import dataclass
 from ipaddress import IPv4Address, IPv4Network, ip_address, ip_network
 
 from local.azure.arm.store import Store
-from local.azure.network.topology import Interface, find_subnet, firewalls_in, interfaces
+from local.azure.network.topology import Interface, find_firewalls, find_subnet, list_interfaces
 from local.azure.values import ids
 from local.azure.values.http import Json
 
@@ -43,7 +43,7 @@ class Flow:
 
 
 @dataclass(frozen=True, slots=True)
-class _Way:
+class _Path:
     """One way to the VM: *sources* are the addresses that its NSGs see."""
 
     kind: str
@@ -57,7 +57,7 @@ class _Way:
         return {"kind": self.kind, "address": self.address, "port": self.port}
 
 
-def judge(store: Store, flow: Flow) -> Json:
+def evaluate_flow(store: Store, flow: Flow) -> Json:
     """
     Return ``{"reachable", "via": [{"kind", "address", "port"}], "because"}``.
 
@@ -69,8 +69,8 @@ def judge(store: Store, flow: Flow) -> Json:
         raise ValueError(f"there is no VM {flow.machine}")
     ip_address(flow.source)
     open_ways, reasons = [], []
-    for way in _ways(store, machine, flow):
-        reason = way.obstacle or _blocked(store, way, flow)
+    for way in _list_paths(store, machine, flow):
+        reason = way.obstacle or _find_nsg_denial(store, way, flow)
         if reason is None:
             open_ways.append(way)
         else:
@@ -82,38 +82,38 @@ def judge(store: Store, flow: Flow) -> Json:
     }
 
 
-def _ways(store: Store, machine: Json, flow: Flow) -> Iterator[_Way]:
-    for interface in interfaces(store, machine):
-        if _inside(store, interface.network, flow.source):
-            yield _Way("private", interface.address, flow.port, (flow.source,), interface)
+def _list_paths(store: Store, machine: Json, flow: Flow) -> Iterator[_Path]:
+    for interface in list_interfaces(store, machine):
+        if _is_in_network(store, interface.network, flow.source):
+            yield _Path("private", interface.address, flow.port, (flow.source,), interface)
         elif interface.public is not None:
-            yield _through_public(interface, flow)
-        for firewall in firewalls_in(store, interface.network):
-            yield from _through_firewall(store, firewall, interface, flow)
+            yield _public_path(interface, flow)
+        for firewall in find_firewalls(store, interface.network):
+            yield from _list_firewall_paths(store, firewall, interface, flow)
 
 
-def _through_public(interface: Interface, flow: Flow) -> _Way:
+def _public_path(interface: Interface, flow: Flow) -> _Path:
     guarded = interface.group or interface.subnet_group
     obstacle = None if guarded else "a standard public IP without an NSG is closed"
     address = interface.public or ""
-    return _Way("publicIp", address, flow.port, (flow.source,), interface, obstacle)
+    return _Path("publicIp", address, flow.port, (flow.source,), interface, obstacle)
 
 
-def _through_firewall(
+def _list_firewall_paths(
     store: Store, firewall: Json, interface: Interface, flow: Flow
-) -> Iterator[_Way]:
+) -> Iterator[_Path]:
     effective = store.effective(firewall["id"])
-    seen = _translated_sources(store, effective)
+    seen = _find_translated_sources(store, effective)
     for collection in effective.get("natRuleCollections", ()):
         for rule in collection["properties"]["rules"]:
             if _translates(rule, interface.address, flow):
-                obstacle = _denied_by_firewall(effective, interface.address, flow)
+                obstacle = _find_firewall_denial(effective, interface.address, flow)
                 address = rule["destinationAddresses"][0]
                 port = int(rule["destinationPorts"][0])
-                yield _Way("firewall", address, port, seen, interface, obstacle)
+                yield _Path("firewall", address, port, seen, interface, obstacle)
 
 
-def _translated_sources(store: Store, firewall: Json) -> tuple[str, ...]:
+def _find_translated_sources(store: Store, firewall: Json) -> tuple[str, ...]:
     """Return the lowest with the highest address that DNAT traffic can come from."""
     for leg in firewall.get("ipConfigurations", ()):
         subnet = find_subnet(store, leg["properties"]["subnet"]["id"])
@@ -128,11 +128,11 @@ def _translates(rule: Json, address: str, flow: Flow) -> bool:
         rule.get("translatedAddress") == address
         and int(rule.get("translatedPort", 0)) == flow.port
         and flow.protocol.upper() in [each.upper() for each in rule["protocols"]]
-        and any(_in_range(each, flow.source) for each in rule.get("sourceAddresses") or ())
+        and any(_is_in_range(each, flow.source) for each in rule.get("sourceAddresses") or ())
     )
 
 
-def _denied_by_firewall(firewall: Json, address: str, flow: Flow) -> str | None:
+def _find_firewall_denial(firewall: Json, address: str, flow: Flow) -> str | None:
     """Return the network rule that denies what DNAT would let in; None where there is none."""
     collections = firewall.get("networkRuleCollections", ())
     for collection in sorted(collections, key=lambda each: int(each["properties"]["priority"])):
@@ -147,24 +147,24 @@ def _network_rule_matches(rule: Json, address: str, flow: Flow) -> bool:
     protocols = [each.upper() for each in rule.get("protocols") or ()]
     return (
         (flow.protocol.upper() in protocols or "ANY" in protocols)
-        and any(_in_range(each, flow.source) for each in rule.get("sourceAddresses") or ())
-        and any(_in_range(each, address) for each in rule.get("destinationAddresses") or ())
-        and any(_in_ports(each, flow.port) for each in rule.get("destinationPorts") or ())
+        and any(_is_in_range(each, flow.source) for each in rule.get("sourceAddresses") or ())
+        and any(_is_in_range(each, address) for each in rule.get("destinationAddresses") or ())
+        and any(_is_in_ports(each, flow.port) for each in rule.get("destinationPorts") or ())
     )
 
 
-def _blocked(store: Store, way: _Way, flow: Flow) -> str | None:
+def _find_nsg_denial(store: Store, way: _Path, flow: Flow) -> str | None:
     """Return why an NSG stops the flow on this way; None where none does."""
     for group_id in (way.interface.subnet_group, way.interface.group):
         for source in way.sources if group_id else ():
-            rule = _deciding(store, group_id or "", source, way.interface, flow)
+            rule = _find_deciding_rule(store, group_id or "", source, way.interface, flow)
             if rule is None or rule["properties"]["access"] != "Allow":
                 name = "no rule" if rule is None else f"rule {rule['name']}"
                 return f"{name} of {(group_id or '').rsplit('/', 1)[1]} denies {source}"
     return None
 
 
-def _deciding(
+def _find_deciding_rule(
     store: Store, group_id: str, source: str, interface: Interface, flow: Flow
 ) -> Json | None:
     properties = store.effective(group_id)
@@ -181,25 +181,28 @@ def _matches(store: Store, rule: Json, source: str, interface: Interface, flow: 
     network = interface.network
     return (
         rule["protocol"].lower() in {"*", flow.protocol.lower()}
-        and any(_in_prefix(store, p, source, network) for p in _both(rule, "sourceAddressPrefix"))
         and any(
-            _in_prefix(store, p, interface.address, network)
-            for p in _both(rule, "destinationAddressPrefix")
+            _is_in_prefix(store, p, source, network)
+            for p in _list_values(rule, "sourceAddressPrefix")
         )
-        and any(_in_ports(p, flow.port) for p in _both(rule, "destinationPortRange"))
+        and any(
+            _is_in_prefix(store, p, interface.address, network)
+            for p in _list_values(rule, "destinationAddressPrefix")
+        )
+        and any(_is_in_ports(p, flow.port) for p in _list_values(rule, "destinationPortRange"))
     )
 
 
-def _both(rule: Json, name: str) -> list[str]:
+def _list_values(rule: Json, name: str) -> list[str]:
     plural = rule.get(name + "es") or rule.get(name + "s") or []
     one = rule.get(name)
     return [*([one] if one else []), *plural]
 
 
-def _in_prefix(store: Store, prefix: str, address: str, network: str) -> bool:
+def _is_in_prefix(store: Store, prefix: str, address: str, network: str) -> bool:
     if prefix == "*":
         return True
-    inside = _inside(store, network, address)
+    inside = _is_in_network(store, network, address)
     tags = {
         "virtualnetwork": inside,
         "internet": not inside and ip_address(address) != _PROBE,
@@ -207,10 +210,10 @@ def _in_prefix(store: Store, prefix: str, address: str, network: str) -> bool:
     }
     if prefix.lower() in tags:
         return tags[prefix.lower()]
-    return _in_range(prefix, address)
+    return _is_in_range(prefix, address)
 
 
-def _in_range(prefix: str, address: str) -> bool:
+def _is_in_range(prefix: str, address: str) -> bool:
     """Tell whether *address* lies in a prefix, a range ``a-b``, or ``*``; a tag holds nothing."""
     if prefix == "*":
         return True
@@ -223,12 +226,12 @@ def _in_range(prefix: str, address: str) -> bool:
         return False
 
 
-def _in_ports(text: str, port: int) -> bool:
+def _is_in_ports(text: str, port: int) -> bool:
     low, _, high = text.partition("-")
     return text == "*" or int(low) <= port <= int(high or low)
 
 
-def _inside(store: Store, network_id: str, address: str) -> bool:
+def _is_in_network(store: Store, network_id: str, address: str) -> bool:
     """Tell whether *address* belongs to the virtual network or to a peered one."""
     network = store.get(network_id)
     if network is None:

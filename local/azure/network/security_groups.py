@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
-from local.azure.arm.operations import Operation, links, precondition, result_link
-from local.azure.arm.routing import GROUP, Call, Route, page
+from local.azure.arm.operations import (
+    Operation,
+    check_precondition,
+    find_result_url,
+    list_operation_headers,
+)
+from local.azure.arm.routing import GROUP, Call, Route, answer_page
 from local.azure.landscape.arm_forms import group_properties
 from local.azure.network import body_shapes, security_rules
-from local.azure.network.reads import existing, reading, shown
+from local.azure.network.reads import answer_resource, find_existing, list_read_routes
 from local.azure.values import ids
 from local.azure.values.http import ArmError, Json, Response, answer
 from local.azure.world import World
@@ -19,43 +24,45 @@ _RULE_PATH = f"{_GROUP_PATH}/securityRules/{{rule}}"
 
 def list_rules(call: Call) -> Response:
     """Answer with the rules of a group, without Azure's default ones."""
-    return page(call, existing(call, _TYPE)["properties"]["securityRules"])
+    return answer_page(call, find_existing(call, _TYPE)["properties"]["securityRules"])
 
 
 def get_rule(call: Call) -> Response:
     """Answer with one rule."""
-    rule = _find(existing(call, _TYPE), call.names["rule"])
+    rule = _find_rule(find_existing(call, _TYPE), call.names["rule"])
     if rule is None:
         wanted = call.id(_RULES, "name", "rule")
         raise ArmError(404, "NotFound", f"Resource {wanted} not found.", details=[])
-    return shown(200, rule)
+    return answer_resource(200, rule)
 
 
 def put_rule(call: Call) -> Response:
     """Write one rule: 201 for a new one, else 200; effective when the operation has ended."""
-    group = existing(call, _TYPE)
-    old = _find(group, call.names["rule"])
+    group = find_existing(call, _TYPE)
+    old = _find_rule(group, call.names["rule"])
     rule = security_rules.read(call.names["rule"], call.request.json_object().get("properties"))
-    _take_turn(call.world, group)
-    _preconditions(call, old)
+    _require_free(call.world, group)
+    _check_preconditions(call, old)
     rules = [each for each in group["properties"]["securityRules"] if each is not old]
     security_rules.check_together([*rules, rule])
     group["properties"]["securityRules"] = [*rules, rule]
     operation = _begin(call, group, "PutSecurityRuleOperation")
-    return shown(201 if old is None else 200, rule, _links(call, operation, group))
+    return answer_resource(
+        201 if old is None else 200, rule, _operation_headers(call, operation, group)
+    )
 
 
 def delete_rule(call: Call) -> Response:
     """Delete one rule: it shows ``Deleting``, goes when the operation has ended."""
-    group = existing(call, _TYPE)
-    rule = _find(group, call.names["rule"])
+    group = find_existing(call, _TYPE)
+    rule = _find_rule(group, call.names["rule"])
     if rule is None:
         return answer(204)
-    _take_turn(call.world, group)
-    _preconditions(call, rule)
+    _require_free(call.world, group)
+    _check_preconditions(call, rule)
     rule["properties"]["provisioningState"] = "Deleting"
     operation = _begin(call, group, "DeleteSecurityRuleOperation", commit_delete=True)
-    return _deleting(call, operation, group)
+    return _answer_deleting(call, operation, group)
 
 
 def put_group(call: Call) -> Response:
@@ -69,12 +76,14 @@ def put_group(call: Call) -> Response:
     rules = [security_rules.read(each["name"], each["properties"]) for each in sent]
     security_rules.check_together(rules)
     if old is not None:
-        _take_turn(call.world, old)
-    _preconditions(call, old)
-    group = _frame(call, wanted, body, rules, old)
+        _require_free(call.world, old)
+    _check_preconditions(call, old)
+    group = _build_group(call, wanted, body, rules, old)
     call.world.store.add(group)
     operation = _begin(call, group, "PutNetworkSecurityGroupOperation")
-    return shown(201 if old is None else 200, group, _links(call, operation, group))
+    return answer_resource(
+        201 if old is None else 200, group, _operation_headers(call, operation, group)
+    )
 
 
 def delete_group(call: Call) -> Response:
@@ -83,8 +92,8 @@ def delete_group(call: Call) -> Response:
     if group is None:
         return answer(204)
     _refuse_in_use(group)
-    _take_turn(call.world, group)
-    _preconditions(call, group)
+    _require_free(call.world, group)
+    _check_preconditions(call, group)
     operation = call.world.operations.begin(
         group,
         "DeleteNetworkSecurityGroupOperation",
@@ -92,10 +101,10 @@ def delete_group(call: Call) -> Response:
         effects=call.effects,
         commit=lambda: call.world.store.remove(group["id"]),
     )
-    return _deleting(call, operation, group)
+    return _answer_deleting(call, operation, group)
 
 
-def _frame(call: Call, wanted: str, body: Json, rules: list[Json], old: Json | None) -> Json:
+def _build_group(call: Call, wanted: str, body: Json, rules: list[Json], old: Json | None) -> Json:
     if not body.get("location"):
         message = "The location property is required for this definition."
         raise ArmError(400, "LocationRequired", message)
@@ -127,20 +136,20 @@ def _refuse_in_use(group: Json) -> None:
         )
 
 
-def _find(group: Json, name: str) -> Json | None:
+def _find_rule(group: Json, name: str) -> Json | None:
     rules = group["properties"]["securityRules"]
     return next((each for each in rules if each["name"].lower() == name.lower()), None)
 
 
-def _preconditions(call: Call, present: Json | None) -> None:
-    precondition(present, call.request.headers.get("if-match"))
+def _check_preconditions(call: Call, present: Json | None) -> None:
+    check_precondition(present, call.request.headers.get("if-match"))
     if present is not None and call.request.headers.get("if-none-match") == "*":
-        precondition(present, "*none*")
+        check_precondition(present, "*none*")
 
 
-def _take_turn(world: World, group: Json) -> None:
+def _require_free(world: World, group: Json) -> None:
     """Have a group to write to: refuse, or cancel the older write, while it is updating."""
-    running = world.operations.running(group["id"])
+    running = world.operations.find_running(group["id"])
     if running is None:
         return
     if world.options.newer_cancels_older:
@@ -175,17 +184,19 @@ def _begin(call: Call, group: Json, name: str, *, commit_delete: bool = False) -
     return operations.begin(group, name, seconds, effects=call.effects)
 
 
-def _links(call: Call, operation: Operation, group: Json) -> dict[str, str]:
-    return links(call.request.base, operation, group["location"], call.api_version)
+def _operation_headers(call: Call, operation: Operation, group: Json) -> dict[str, str]:
+    return list_operation_headers(call.request.base, operation, group["location"], call.api_version)
 
 
-def _deleting(call: Call, operation: Operation, group: Json) -> Response:
+def _answer_deleting(call: Call, operation: Operation, group: Json) -> Response:
     where = (call.request.base, operation, group["location"], call.api_version)
-    return answer(202, headers={**links(*where), "Location": result_link(*where)})
+    return answer(
+        202, headers={**list_operation_headers(*where), "Location": find_result_url(*where)}
+    )
 
 
 ROUTES = (
-    *reading(_TYPE),
+    *list_read_routes(_TYPE),
     Route("PUT", _GROUP_PATH, f"{_TYPE}/write", put_group),
     Route("DELETE", _GROUP_PATH, f"{_TYPE}/delete", delete_group),
     Route("GET", f"{_GROUP_PATH}/securityRules", f"{_RULES}/read", list_rules),

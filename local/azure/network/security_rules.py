@@ -36,7 +36,7 @@ def check_name(name: str) -> None:
         ArmError: 400.
     """
     if not _NAME.fullmatch(name):
-        raise _invalid(
+        raise _rule_error(
             "InvalidResourceName",
             f"Resource name {name} is invalid. The name can be up to 80 characters long. It must "
             "begin with a word character, and it must end with a word character or with '_'.",
@@ -52,17 +52,17 @@ def read(name: str, properties: object) -> Json:
     """
     check_name(name)
     if not isinstance(properties, dict):
-        raise _invalid("InvalidRequestFormat", f"The security rule {name} has no properties.")
+        raise _rule_error("InvalidRequestFormat", f"The security rule {name} has no properties.")
     rule: Json = {}
     if properties.get("description"):
         rule["description"] = str(properties["description"])
     for field, words in _WORDS.items():
-        rule[field] = _word(name, field, properties.get(field), words)
-    rule["priority"] = _priority(properties.get("priority"))
+        rule[field] = _read_word(name, field, properties.get(field), words)
+    rule["priority"] = _read_priority(properties.get("priority"))
     for field in ("sourceAddressPrefix", "destinationAddressPrefix"):
-        _several(rule, properties, field, "es", _check_prefix)
+        _copy_one_or_many(rule, properties, field, "es", _check_prefix)
     for field in ("sourcePortRange", "destinationPortRange"):
-        _several(rule, properties, field, "s", _check_ports)
+        _copy_one_or_many(rule, properties, field, "s", _check_ports)
     return {"name": name, "properties": rule}
 
 
@@ -78,31 +78,31 @@ def check_together(rules: Iterable[Json]) -> None:
         place = (rule["properties"]["direction"], rule["properties"]["priority"])
         other = seen.setdefault(place, rule["name"])
         if other != rule["name"]:
-            raise _invalid(
+            raise _rule_error(
                 "SecurityRuleConflict",
                 f"Security rule {rule['name']} conflicts with rule {other}. Rules cannot have the "
                 "same Priority and Direction. To learn more, see aka.ms/nsgrules.",
             )
         if count > MOST_RULES:
-            raise _invalid(
+            raise _rule_error(
                 "NetworkSecurityGroupRuleCountExceeded",
                 f"A network security group takes {MOST_RULES} rules.",
             )
 
 
-def _word(name: str, field: str, value: object, words: dict[str, str]) -> str:
+def _read_word(name: str, field: str, value: object, words: dict[str, str]) -> str:
     known = words.get(str(value).lower())
     if known is None:
-        raise _invalid(
+        raise _rule_error(
             "SecurityRuleParameterContainsUnsupportedValue",
             f"Security rule parameter {field} of rule {name} has an unsupported value: {value}.",
         )
     return known
 
 
-def _priority(value: object) -> int:
+def _read_priority(value: object) -> int:
     if isinstance(value, bool) or not isinstance(value, int) or not LOWEST <= value <= HIGHEST:
-        raise _invalid(
+        raise _rule_error(
             "SecurityRuleInvalidPriority",
             f"Security rule has invalid Priority. Value provided: {value} "
             f"Allowed range {LOWEST}-{HIGHEST}.",
@@ -110,13 +110,13 @@ def _priority(value: object) -> int:
     return value
 
 
-def _several(
+def _copy_one_or_many(
     rule: Json, sent: Json, field: str, plural: str, check: Callable[[object], None]
 ) -> None:
     """Copy a value or its plural form; exactly one of the two may say something."""
     one, many = sent.get(field), sent.get(field + plural) or []
     if (one is None) == (not many) or not isinstance(many, list):
-        raise _invalid(
+        raise _rule_error(
             "SecurityRuleParameterContainsUnsupportedValue",
             f"Exactly one of {field}, {field}{plural} must have a value.",
         )
@@ -130,7 +130,7 @@ def _several(
 def _check_prefix(value: object) -> None:
     if isinstance(value, str) and (value == "*" or _TAG.fullmatch(value) or _is_network(value)):
         return
-    raise _invalid(
+    raise _rule_error(
         "SecurityRuleInvalidAddressPrefix",
         f"Security rule has invalid Address prefix. Value provided: {value}",
     )
@@ -148,12 +148,12 @@ def _check_ports(value: object) -> None:
     match = _PORTS.fullmatch(value) if isinstance(value, str) else None
     if value == "*" or (match and int(match[1]) <= int(match[2] or match[1]) <= _TOP_PORT):
         return
-    raise _invalid(
+    raise _rule_error(
         "SecurityRuleInvalidPortRange",
         f"Security rule has invalid Port range. Value provided: {value}. Value should be an "
         "integer OR integer range with '-' delimiter. Valid range 0-65535.",
     )
 
 
-def _invalid(code: str, message: str) -> ArmError:
+def _rule_error(code: str, message: str) -> ArmError:
     return ArmError(400, code, message, details=[])

@@ -44,19 +44,19 @@ class Interface:
         return self.group or self.subnet_group
 
 
-def interfaces(store: Store, machine: Json) -> Iterator[Interface]:
+def list_interfaces(store: Store, machine: Json) -> Iterator[Interface]:
     """Yield the interfaces of *machine* in the order of its network profile."""
     for reference in machine["properties"].get("networkProfile", {}).get("networkInterfaces", ()):
         nic = store.get(reference["id"])
         if nic is not None:
             yield from (
-                _interface(store, nic, each) for each in nic["properties"]["ipConfigurations"]
+                _build_interface(store, nic, each) for each in nic["properties"]["ipConfigurations"]
             )
 
 
-def _interface(store: Store, nic: Json, configuration: Json) -> Interface:
+def _build_interface(store: Store, nic: Json, configuration: Json) -> Interface:
     properties = configuration["properties"]
-    public = store.get(_reference(properties, "publicIPAddress") or "")
+    public = store.get(_find_reference(properties, "publicIPAddress") or "")
     subnet_id = properties["subnet"]["id"]
     subnet = find_subnet(store, subnet_id) or {"properties": {}}
     return Interface(
@@ -64,13 +64,13 @@ def _interface(store: Store, nic: Json, configuration: Json) -> Interface:
         address=properties["privateIPAddress"],
         public=None if public is None else public["properties"].get("ipAddress"),
         public_id=None if public is None else public["id"],
-        group=_reference(nic["properties"], "networkSecurityGroup"),
+        group=_find_reference(nic["properties"], "networkSecurityGroup"),
         subnet=subnet_id,
-        subnet_group=_reference(subnet["properties"], "networkSecurityGroup"),
+        subnet_group=_find_reference(subnet["properties"], "networkSecurityGroup"),
     )
 
 
-def _reference(properties: Json, name: str) -> str | None:
+def _find_reference(properties: Json, name: str) -> str | None:
     target = properties.get(name)
     return target["id"] if target else None
 
@@ -83,12 +83,12 @@ def find_subnet(store: Store, subnet_id: str) -> Json | None:
     return next((each for each in subnets if ids.key(each["id"]) == wanted), None)
 
 
-def firewalls_in(store: Store, network_id: str) -> list[Json]:
+def find_firewalls(store: Store, network_id: str) -> list[Json]:
     """Return the firewalls with a leg in the virtual network."""
     subscription = network_id.split("/")[2]
     return [
         firewall
-        for firewall in store.of_type(ids.FIREWALLS, subscription)
+        for firewall in store.list_of_type(ids.FIREWALLS, subscription)
         if any(
             ids.key(ids.parent(leg["properties"]["subnet"]["id"])) == ids.key(network_id)
             for leg in firewall["properties"].get("ipConfigurations", ())
@@ -96,19 +96,19 @@ def firewalls_in(store: Store, network_id: str) -> list[Json]:
     ]
 
 
-def jit_firewall(store: Store, machine: Json) -> Json | None:
+def find_jit_firewall(store: Store, machine: Json) -> Json | None:
     """Return the firewall through which Defender opens *machine*: same network, classic rules."""
-    for interface in interfaces(store, machine):
-        for firewall in firewalls_in(store, interface.network):
+    for interface in list_interfaces(store, machine):
+        for firewall in find_firewalls(store, interface.network):
             if not firewall["properties"].get("firewallPolicy"):
                 return firewall
     return None
 
 
-def firewall_address(store: Store, firewall: Json) -> str | None:
+def find_firewall_address(store: Store, firewall: Json) -> str | None:
     """Return the firewall's first public IP address."""
     for leg in firewall["properties"].get("ipConfigurations", ()):
-        public = store.get(_reference(leg["properties"], "publicIPAddress") or "")
+        public = store.get(_find_reference(leg["properties"], "publicIPAddress") or "")
         if public is not None:
             return str(public["properties"]["ipAddress"])
     return None

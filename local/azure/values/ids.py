@@ -73,14 +73,14 @@ def build(subscription: str, group: str, type_: str, *names: str) -> str:
     )
 
 
-def shout(resource_id: str) -> str:
+def upper_case_group(resource_id: str) -> str:
     """Return *resource_id* with its group in upper case, as several providers print it."""
     return _GROUP.sub(lambda group: group[0].upper(), resource_id, count=1)
 
 
-def mumble(resource_id: str) -> str:
+def write_like_portal(resource_id: str) -> str:
     """Return *resource_id* as the portal stores it in a JIT policy: in yet another case."""
-    return shout(resource_id).replace("/resourceGroups/", "/resourcegroups/")
+    return upper_case_group(resource_id).replace("/resourceGroups/", "/resourcegroups/")
 
 
 def parent(resource_id: str) -> str:

@@ -11,7 +11,7 @@ _DURATION = re.compile(
 )
 
 
-def seven_digits(instant: datetime) -> str:
+def format_dotnet(instant: datetime) -> str:
     """
     Return *instant* as .NET prints it: ``2018-05-17T09:06:45.5691611Z``.
 
@@ -22,7 +22,7 @@ def seven_digits(instant: datetime) -> str:
     return f"{utc:%Y-%m-%dT%H:%M:%S}.{utc.microsecond:06d}{last}Z"
 
 
-def plain(instant: datetime) -> str:
+def format_rfc3339(instant: datetime) -> str:
     """Return *instant* in RFC 3339, UTC, with microseconds where it has any."""
     return instant.astimezone(UTC).isoformat().replace("+00:00", "Z")
 

@@ -34,34 +34,34 @@ _RESERVED = ("admin", "runtime")
 _CONVERTERS: Any = meta.get_binding_registry()  # type: ignore[no-untyped-call]
 
 
-def faults(app: func.FunctionApp, values: Mapping[str, str], host_json: object) -> list[str]:
+def find_faults(app: func.FunctionApp, values: Mapping[str, str], host_json: object) -> list[str]:
     """
     Return all faults of *app* under the settings *values* and a parsed *host_json*: sentences.
 
     An app without faults can be started by the real host as well; connections
     by identity count as present.
     """
-    found = list(host_options.faults(host_json))
+    found = list(host_options.find_faults(host_json))
     try:
         indexed = functions_.index(app)
     except ValueError as error:
         return [*found, str(error)]
     for function in indexed:
-        found += (f"{function.name}: {fault}" for fault in _of_function(function, values))
-    served = functions_.of_type(indexed, functions_.HTTP)
-    return [*found, *_of_overlaps(served), *_of_reserved(served, host_json)]
+        found += (f"{function.name}: {fault}" for fault in _find_function_faults(function, values))
+    served = functions_.select_by_trigger(indexed, functions_.HTTP)
+    return [*found, *_find_overlaps(served), *_find_reserved_routes(served, host_json)]
 
 
-def _of_function(function: Function, values: Mapping[str, str]) -> Iterator[str]:
+def _find_function_faults(function: Function, values: Mapping[str, str]) -> Iterator[str]:
     if _FUNCTION_NAME.fullmatch(function.name) is None:
         yield "the name must be a letter, then letters, digits, - and _, at most 127"
-    yield from _of_signature(function)
+    yield from _find_signature_faults(function)
     for binding in function.bindings:
-        yield from _of_settings(binding, values)
-        yield from _of_binding(binding, values)
+        yield from _find_setting_faults(binding, values)
+        yield from _find_binding_faults(binding, values)
 
 
-def _of_signature(function: Function) -> Iterator[str]:
+def _find_signature_faults(function: Function) -> Iterator[str]:
     bound = {binding.name: binding for binding in function.bindings}
     bound.pop(functions_.RETURN, None)
     declared = set(inspect.signature(function.call).parameters)
@@ -77,12 +77,12 @@ def _of_signature(function: Function) -> Iterator[str]:
         yield f"its annotations cannot be evaluated at run time: {error}"
         return
     for name in sorted(declared & set(bound) & set(hints)):
-        yield from _of_annotation(bound[name], hints[name])
+        yield from _find_annotation_faults(bound[name], hints[name])
     if function.returns and "return" in hints:
-        yield from _of_return(function, hints["return"])
+        yield from _find_return_faults(function, hints["return"])
 
 
-def _of_annotation(binding: Binding, hint: Any) -> Iterator[str]:
+def _find_annotation_faults(binding: Binding, hint: Any) -> Iterator[str]:
     is_out = typing.get_origin(hint) is func.Out
     if is_out != binding.is_output:
         wish = "func.Out[...]" if binding.is_output else "an input type, not func.Out"
@@ -111,13 +111,13 @@ def _fits(binding: Binding, kind: Any) -> bool:
         return False
 
 
-def _of_return(function: Function, hint: Any) -> Iterator[str]:
+def _find_return_faults(function: Function, hint: Any) -> Iterator[str]:
     binding = next(b for b in function.bindings if b.name == functions_.RETURN)
     if not isinstance(hint, type) or not (hint in {str, bytes} or _fits(binding, hint)):
         yield f"the return annotation does not fit a {binding.type} binding: {hint!r}"
 
 
-def _of_settings(binding: Binding, values: Mapping[str, str]) -> Iterator[str]:
+def _find_setting_faults(binding: Binding, values: Mapping[str, str]) -> Iterator[str]:
     texts = [value for value in binding.fields.values() if isinstance(value, str)]
     for name in sorted({name for text in texts for name in settings.names(text)}):
         if name not in values:
@@ -127,19 +127,19 @@ def _of_settings(binding: Binding, values: Mapping[str, str]) -> Iterator[str]:
         yield f"the connection {connection} is not configured"
 
 
-def _of_binding(binding: Binding, values: Mapping[str, str]) -> Iterator[str]:
+def _find_binding_faults(binding: Binding, values: Mapping[str, str]) -> Iterator[str]:
     supported = _OUTPUTS if binding.is_output else _SUPPORTED
     if binding.type not in supported:
         yield f"the development host has no {binding.type} binding"
     try:
-        yield from _of_values(binding, values)
+        yield from _find_value_faults(binding, values)
     except settings.MissingSetting:
         return  # already reported
     except (schedule.BadSchedule, routes.BadTemplate) as error:
         yield str(error)
 
 
-def _of_values(binding: Binding, values: Mapping[str, str]) -> Iterator[str]:
+def _find_value_faults(binding: Binding, values: Mapping[str, str]) -> Iterator[str]:
     if binding.type == functions_.TIMER:
         schedule.parse(settings.resolve(binding.fields["schedule"], values))
     elif binding.type == functions_.HTTP:
@@ -152,10 +152,10 @@ def _of_values(binding: Binding, values: Mapping[str, str]) -> Iterator[str]:
             yield f"{name!r} is not a queue name: 3 to 63 of a-z, 0-9 and single hyphens inside"
 
 
-def _of_overlaps(functions: Sequence[Function]) -> Iterator[str]:
+def _find_overlaps(functions: Sequence[Function]) -> Iterator[str]:
     """Yield where two functions want the same request; the one named first would get it."""
     for first, second in combinations(functions, 2):
-        both = _methods(first) & _methods(second)
+        both = _effective_methods(first) & _effective_methods(second)
         if not both:
             continue
         try:
@@ -170,7 +170,7 @@ def _of_overlaps(functions: Sequence[Function]) -> Iterator[str]:
             )
 
 
-def _of_reserved(functions: Sequence[Function], host_json: object) -> Iterator[str]:
+def _find_reserved_routes(functions: Sequence[Function], host_json: object) -> Iterator[str]:
     """Yield the routes that the host's own would cover; the prefix keeps them apart."""
     if not isinstance(host_json, dict) or host_options.route_prefix(host_json):
         return
@@ -179,10 +179,10 @@ def _of_reserved(functions: Sequence[Function], host_json: object) -> Iterator[s
             yield f"{function.name}: the host keeps {function.trigger.fields['route']!r} for itself"
 
 
-def _methods(function: Function) -> frozenset[str]:
-    return methods(function) or frozenset(method.value for method in func.HttpMethod)
+def _effective_methods(function: Function) -> frozenset[str]:
+    return list_methods(function) or frozenset(method.value for method in func.HttpMethod)
 
 
-def methods(function: Function) -> frozenset[str]:
+def list_methods(function: Function) -> frozenset[str]:
     """Return the HTTP methods that *function* lists; empty means every method."""
     return frozenset(str(method).upper() for method in function.trigger.fields.get("methods") or ())

@@ -81,17 +81,19 @@ def index(app: func.FunctionApp) -> tuple[Function, ...]:
         ValueError: A name occurs twice, or a function has no trigger.
     """
     app.functions_bindings = None  # or a second call would see every name twice
-    found = (_function(function) for function in app.get_functions())
+    found = (_read_function(function) for function in app.get_functions())
     return tuple(sorted(found, key=lambda function: function.name.upper()))
 
 
-def of_type(functions: Iterable[Function], trigger: str) -> tuple[Function, ...]:
+def select_by_trigger(functions: Iterable[Function], trigger: str) -> tuple[Function, ...]:
     """Return those of *functions* whose trigger has the type *trigger*."""
     return tuple(function for function in functions if function.trigger.type == trigger)
 
 
-def _function(function: Any) -> Function:
-    bindings = tuple(_binding(raw) for raw in json.loads(function.get_function_json())["bindings"])
+def _read_function(function: Any) -> Function:
+    bindings = tuple(
+        _read_binding(raw) for raw in json.loads(function.get_function_json())["bindings"]
+    )
     name, trigger_name = function.get_function_name(), function.get_trigger().name
     trigger = next(b for b in bindings if b.name == trigger_name and not b.is_output)
     if trigger.type == HTTP and not trigger.fields.get("route"):
@@ -100,7 +102,7 @@ def _function(function: Any) -> Function:
     return Function(name, function.get_user_function(), trigger, bindings)
 
 
-def _binding(raw: Mapping[str, Any]) -> Binding:
+def _read_binding(raw: Mapping[str, Any]) -> Binding:
     known = {"name", "type", "direction"}
     return Binding(
         name=raw["name"],

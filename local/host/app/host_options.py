@@ -54,7 +54,7 @@ class HostOptions:
 
 def options(document: Mapping[str, Any]) -> HostOptions:
     """Return the options of a *document* that has no faults."""
-    queues = _at(document, "extensions.queues") or {}
+    queues = _find_value(document, "extensions.queues") or {}
     default = QueueOptions()
     return HostOptions(
         route_prefix=route_prefix(document),
@@ -62,8 +62,10 @@ def options(document: Mapping[str, Any]) -> HostOptions:
             batch_size=queues.get("batchSize", default.batch_size),
             new_batch_threshold=queues.get("newBatchThreshold", default.new_batch_threshold),
             max_dequeue_count=queues.get("maxDequeueCount", default.max_dequeue_count),
-            visibility_timeout=_span(queues, "visibilityTimeout", default.visibility_timeout),
-            max_polling_interval=_span(queues, "maxPollingInterval", default.max_polling_interval),
+            visibility_timeout=_read_span(queues, "visibilityTimeout", default.visibility_timeout),
+            max_polling_interval=_read_span(
+                queues, "maxPollingInterval", default.max_polling_interval
+            ),
             message_encoding=queues.get("messageEncoding", default.message_encoding).lower(),
         ),
     )
@@ -71,24 +73,24 @@ def options(document: Mapping[str, Any]) -> HostOptions:
 
 def route_prefix(document: Mapping[str, Any]) -> str:
     """Return the path under which every route of the app lies, without slashes around it."""
-    prefix = _at(document, "extensions.http.routePrefix")
+    prefix = _find_value(document, "extensions.http.routePrefix")
     return prefix.strip("/") if isinstance(prefix, str) else "api"
 
 
-def faults(document: object) -> Iterator[str]:
+def find_faults(document: object) -> Iterator[str]:
     """Yield each fault of a parsed ``host.json`` in a sentence that names it."""
     if not isinstance(document, dict):
         yield "host.json is not an object"
         return
-    yield from _unknown(document, _TOP_LEVEL, "")
+    yield from _find_unknown_names(document, _TOP_LEVEL, "")
     if document.get("version") != "2.0":
         yield 'host.json: version must be "2.0"'
     for name, check, wish in _RULES:
-        value = _at(document, name)
+        value = _find_value(document, name)
         if value is not None and not check(value):
             yield f"host.json: {name} must be {wish}, not {value!r}"
-    yield from _section(document, "extensions.queues", _QUEUE_NAMES)
-    yield from _section(document, "extensions.http", _HTTP_NAMES)
+    yield from _find_section_faults(document, "extensions.queues", _QUEUE_NAMES)
+    yield from _find_section_faults(document, "extensions.http", _HTTP_NAMES)
 
 
 def time_span(text: object) -> timedelta | None:
@@ -105,11 +107,11 @@ def time_span(text: object) -> timedelta | None:
     )
 
 
-def _span(section: Mapping[str, Any], name: str, default: timedelta) -> timedelta:
+def _read_span(section: Mapping[str, Any], name: str, default: timedelta) -> timedelta:
     return time_span(section.get(name)) or default
 
 
-def _at(document: Mapping[str, Any], name: str) -> Any:
+def _find_value(document: Mapping[str, Any], name: str) -> Any:
     """Return what *document* holds under a dotted *name*; None if a step is missing."""
     value: Any = document
     for step in name.split("."):
@@ -117,24 +119,24 @@ def _at(document: Mapping[str, Any], name: str) -> Any:
     return value
 
 
-def _section(document: Mapping[str, Any], name: str, known: set[str]) -> Iterator[str]:
-    section = _at(document, name)
+def _find_section_faults(document: Mapping[str, Any], name: str, known: set[str]) -> Iterator[str]:
+    section = _find_value(document, name)
     if isinstance(section, dict):
-        yield from _unknown(section, known, f"{name}.")
+        yield from _find_unknown_names(section, known, f"{name}.")
     elif section is not None:
         yield f"host.json: {name} must be an object, not {section!r}"
 
 
-def _unknown(section: Mapping[str, Any], known: set[str], prefix: str) -> Iterator[str]:
+def _find_unknown_names(section: Mapping[str, Any], known: set[str], prefix: str) -> Iterator[str]:
     for name in sorted(set(section) - known):
         yield f"host.json: {prefix}{name} is not a name that the host knows"
 
 
-def _whole(least: int, most: int) -> Callable[[object], bool]:
+def _is_whole_number(least: int, most: int) -> Callable[[object], bool]:
     return lambda value: type(value) is int and least <= value <= most
 
 
-def _spans(least: timedelta, most: timedelta) -> Callable[[object], bool]:
+def _is_span(least: timedelta, most: timedelta) -> Callable[[object], bool]:
     def check(value: object) -> bool:
         span = time_span(value)
         return span is not None and least <= span <= most
@@ -142,28 +144,36 @@ def _spans(least: timedelta, most: timedelta) -> Callable[[object], bool]:
     return check
 
 
-def _matches(pattern: re.Pattern[str]) -> Callable[[object], bool]:
+def _is_match(pattern: re.Pattern[str]) -> Callable[[object], bool]:
     return lambda value: isinstance(value, str) and pattern.fullmatch(value) is not None
 
 
 _RULES: tuple[tuple[str, Callable[[object], bool], str], ...] = (
     (
         "functionTimeout",
-        _spans(timedelta(seconds=1), timedelta(days=1)),
+        _is_span(timedelta(seconds=1), timedelta(days=1)),
         "a span from 00:00:01 to 1.00:00:00",
     ),
-    ("extensions.http.routePrefix", _matches(_ROUTE_PREFIX), "a path without parameters"),
-    ("extensions.queues.batchSize", _whole(1, 32), "a whole number from 1 to 32"),
-    ("extensions.queues.newBatchThreshold", _whole(0, 1000), "a whole number from 0 to 1000"),
-    ("extensions.queues.maxDequeueCount", _whole(1, 1000), "a whole number from 1 to 1000"),
+    ("extensions.http.routePrefix", _is_match(_ROUTE_PREFIX), "a path without parameters"),
+    ("extensions.queues.batchSize", _is_whole_number(1, 32), "a whole number from 1 to 32"),
+    (
+        "extensions.queues.newBatchThreshold",
+        _is_whole_number(0, 1000),
+        "a whole number from 0 to 1000",
+    ),
+    (
+        "extensions.queues.maxDequeueCount",
+        _is_whole_number(1, 1000),
+        "a whole number from 1 to 1000",
+    ),
     (
         "extensions.queues.visibilityTimeout",
-        _spans(timedelta(0), _MAXIMUM_VISIBILITY),
+        _is_span(timedelta(0), _MAXIMUM_VISIBILITY),
         "a span from 00:00:00 to 7.00:00:00",
     ),
     (
         "extensions.queues.maxPollingInterval",
-        _spans(timedelta(milliseconds=100), timedelta(hours=1)),
+        _is_span(timedelta(milliseconds=100), timedelta(hours=1)),
         "a span from 00:00:00.1 to 01:00:00",
     ),
     (
@@ -171,7 +181,7 @@ _RULES: tuple[tuple[str, Callable[[object], bool], str], ...] = (
         lambda value: isinstance(value, str) and value.lower() in {"base64", "none"},
         '"base64" or "none"',
     ),
-    ("extensionBundle.version", _matches(_VERSION_RANGE), "a range such as [4.*, 5.0.0)"),
+    ("extensionBundle.version", _is_match(_VERSION_RANGE), "a range such as [4.*, 5.0.0)"),
 )
 _QUEUE_NAMES = {
     name.removeprefix("extensions.queues.")

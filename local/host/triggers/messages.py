@@ -18,13 +18,13 @@ from local.host.app.functions import Function
 from local.host.triggers.storage import ensure_queue
 
 
-def encoded(body: str | bytes, encoding: str) -> str:
+def encode(body: str | bytes, encoding: str) -> str:
     """Return *body* as the text that goes on the wire; *encoding* is ``base64`` or ``none``."""
     raw = body.encode() if isinstance(body, str) else body
     return base64.b64encode(raw).decode() if encoding == "base64" else raw.decode()
 
 
-def decoded(content: str, encoding: str) -> bytes | None:
+def decode(content: str, encoding: str) -> bytes | None:
     """Return the body of a message from the wire; None if it is not in this *encoding*."""
     if encoding != "base64":
         return content.encode()
@@ -42,7 +42,7 @@ def send(queue: QueueClient, bodies: Sequence[str | bytes], encoding: str) -> No
         AzureError: Storage refused, or did not answer.
     """
     for body in bodies:
-        post(queue, encoded(body, encoding))
+        post(queue, encode(body, encoding))
 
 
 def post(queue: QueueClient, content: str) -> None:
@@ -54,24 +54,24 @@ def post(queue: QueueClient, content: str) -> None:
         queue.send_message(content)
 
 
-def argument_of(function: Function) -> Callable[[StoredMessage, bytes], Any]:
+def choose_argument(function: Function) -> Callable[[StoredMessage, bytes], Any]:
     """Return how *function* wants its message: as text, as bytes or as a ``QueueMessage``."""
     hint = typing.get_type_hints(function.call).get(function.trigger.name)
     if hint is str:
         return lambda _, body: body.decode(errors="replace")
     if hint is bytes:
         return lambda _, body: body
-    return lambda message, body: _message(body, message)
+    return lambda message, body: _make_message(body, message)
 
 
-def by_hand(text: str) -> StoredMessage:
+def make_by_hand(text: str) -> StoredMessage:
     """Return a message with the body *text* that was never in a queue."""
     message = StoredMessage(text)
     message.id, message.dequeue_count, message.pop_receipt = str(uuid.uuid4()), 1, ""
     return message
 
 
-def _message(body: bytes, message: StoredMessage) -> QueueMessage:
+def _make_message(body: bytes, message: StoredMessage) -> QueueMessage:
     return QueueMessage(  # type: ignore[no-untyped-call] # the package types its surface only
         id=message.id,
         body=body,

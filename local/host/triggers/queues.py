@@ -83,7 +83,7 @@ class QueueListener:
     ) -> None:
         self._function, self._queue, self._poison = function, queue, poison
         self._options, self._invoker, self._pace = options, invoker, pace
-        self._argument = messages.argument_of(function)
+        self._argument = messages.choose_argument(function)
         self._held: dict[str, _Held] = {}
         self._lock = threading.Lock()
         self._wake, self._stopping = threading.Event(), threading.Event()
@@ -110,7 +110,7 @@ class QueueListener:
         self._wake.set()
         self._thread.join()
         self._pool.shutdown(wait=False, cancel_futures=True)
-        for held in self._holding():
+        for held in self._list_held():
             if not held.started:
                 self._attempt(self._show, held, 0)
 
@@ -118,7 +118,7 @@ class QueueListener:
         delay, healthy = _FIRST_DELAY, True
         while not self._stopping.is_set():
             try:
-                self._hold_again()
+                self._prolong_holds()
                 found = self._take()
                 healthy = True
             except AzureError as error:
@@ -134,11 +134,11 @@ class QueueListener:
         if isinstance(error, ResourceNotFoundError):
             self._attempt(ensure_queue, self._queue)
         elif first:
-            _log.warning("queue %s cannot be read: %s", self.queue_name, _brief(error))
+            _log.warning("queue %s cannot be read: %s", self.queue_name, _first_line(error))
 
     def _take(self) -> int:
         """Take a batch if there is room for one; return how many messages came."""
-        if len(self._holding()) > self._options.new_batch_threshold:
+        if len(self._list_held()) > self._options.new_batch_threshold:
             return 0
         pages = self._queue.receive_messages(
             messages_per_page=self._options.batch_size,
@@ -146,7 +146,7 @@ class QueueListener:
         ).by_page()
         batch = list(next(pages, ()))
         for message in batch:
-            held = _Held(message, message.pop_receipt or "", self._next_hold())
+            held = _Held(message, message.pop_receipt or "", self._next_prolongation())
             with self._lock:
                 self._held[message.id] = held
             self._pool.submit(self._handle, held)
@@ -157,7 +157,7 @@ class QueueListener:
         try:
             self._decide(held)
         except AzureError as error:  # the message will be seen again: nothing is lost
-            _log.warning("message %s was not settled: %s", held.message.id, _brief(error))
+            _log.warning("message %s was not settled: %s", held.message.id, _first_line(error))
         except Exception:  # noqa: BLE001 - a defect of this host: say so and go on with the next
             _log.exception("message %s was not settled", held.message.id)
         finally:
@@ -167,7 +167,7 @@ class QueueListener:
 
     def _decide(self, held: _Held) -> None:
         tries = held.message.dequeue_count or 1
-        body = messages.decoded(held.message.content, self._options.message_encoding)
+        body = messages.decode(held.message.content, self._options.message_encoding)
         if body is None or tries > self._options.max_dequeue_count:
             self._give_up(held)
             return
@@ -207,9 +207,9 @@ class QueueListener:
             held.hold_again_at = float("inf")
             return held.receipt
 
-    def _hold_again(self) -> None:
+    def _prolong_holds(self) -> None:
         """Prolong the hold on every message whose function still runs."""
-        for held in self._holding():
+        for held in self._list_held():
             self._attempt(self._prolong, held)
 
     def _prolong(self, held: _Held) -> None:
@@ -220,22 +220,22 @@ class QueueListener:
                 held.message.id, held.receipt, visibility_timeout=int(self._pace.hold_seconds)
             )
             held.receipt = updated.pop_receipt or held.receipt
-            held.hold_again_at = self._next_hold()
+            held.hold_again_at = self._next_prolongation()
 
     def _attempt(self, action: Callable[..., None], *arguments: Any) -> None:
         """Do what is worth a try, but not worth a stop."""
         try:
             action(*arguments)
         except AzureError as error:
-            _log.warning("queue %s: %s", self.queue_name, _brief(error))
+            _log.warning("queue %s: %s", self.queue_name, _first_line(error))
 
-    def _holding(self) -> list[_Held]:
+    def _list_held(self) -> list[_Held]:
         with self._lock:
             return list(self._held.values())
 
-    def _next_hold(self) -> float:
+    def _next_prolongation(self) -> float:
         return time.monotonic() + self._pace.hold_seconds / 2
 
 
-def _brief(error: AzureError) -> str:
+def _first_line(error: AzureError) -> str:
     return str(error).partition("\n")[0]

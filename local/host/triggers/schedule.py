@@ -84,18 +84,18 @@ def parse(expression: str) -> Schedule:
     texts = expression.split()
     if len(texts) != len(_FIELDS):
         raise BadSchedule(f"{expression!r} has {len(texts)} fields instead of 6, seconds first")
-    seconds, minutes, hours, days, months, weekdays = map(_values, texts, _FIELDS)
+    seconds, minutes, hours, days, months, weekdays = map(_parse_field, texts, _FIELDS)
     times = (time(h, m, s) for h in sorted(hours) for m in sorted(minutes) for s in sorted(seconds))
     schedule = Schedule(expression, tuple(times), days, months, weekdays)
     schedule.after(datetime(2000, 1, 1, tzinfo=UTC))
     return schedule
 
 
-def _values(text: str, field: _Field) -> frozenset[int]:
-    return frozenset(value for item in text.split(",") for value in _item(item, field))
+def _parse_field(text: str, field: _Field) -> frozenset[int]:
+    return frozenset(value for item in text.split(",") for value in _parse_item(item, field))
 
 
-def _item(item: str, field: _Field) -> range:
+def _parse_item(item: str, field: _Field) -> range:
     """Return the values of one item: ``*``, ``5``, ``1-5``, each with an optional ``/step``."""
     span, slash, step = item.partition("/")
     match = _ITEM.fullmatch(span)
@@ -103,14 +103,14 @@ def _item(item: str, field: _Field) -> range:
         raise BadSchedule(f"{item!r} is not a valid {field.name}")
     if match["all"]:
         return range(field.least, field.most + 1, int(step or 1))
-    first = _value(match["first"], field)
-    last = _value(match["last"], field) if match["last"] else (field.most if slash else first)
+    first = _parse_value(match["first"], field)
+    last = _parse_value(match["last"], field) if match["last"] else (field.most if slash else first)
     if last < first:
         raise BadSchedule(f"{item!r} runs backwards; NCRONTAB would not wrap it around")
     return range(first, last + 1, int(step or 1))
 
 
-def _value(text: str, field: _Field) -> int:
+def _parse_value(text: str, field: _Field) -> int:
     """Return a number or a name (at least three letters of it) as the field's value."""
     if text.isdecimal() and field.least <= int(text) <= field.most:
         return int(text)

@@ -49,13 +49,13 @@ class Storage:
     @cached_property
     def _queues(self) -> QueueServiceClient:
         return QueueServiceClient.from_connection_string(
-            self._connection_string, retry_policy=LinearRetry(**_RETRY), **_options()
+            self._connection_string, retry_policy=LinearRetry(**_RETRY), **_client_options()
         )
 
     @cached_property
     def _blobs(self) -> BlobServiceClient:
         return BlobServiceClient.from_connection_string(
-            self._connection_string, retry_policy=BlobRetry(**_RETRY), **_options()
+            self._connection_string, retry_policy=BlobRetry(**_RETRY), **_client_options()
         )
 
 
@@ -70,7 +70,7 @@ def ensure_queue(queue: QueueClient) -> None:
         return
 
 
-def _options() -> dict[str, Any]:
+def _client_options() -> dict[str, Any]:
     """Return what both kinds of client need: a pool for all threads, timeouts, no log."""
     session = requests.Session()
     session.mount("http://", HTTPAdapter(pool_maxsize=_CONNECTIONS))

@@ -204,24 +204,24 @@ class TimerListener:
             self._status = None  # whoever fires meanwhile stores what comes next
             self._expected = self._schedule.after(now)
             return
-        status = self._status = self._current(now)
+        status = self._status = self._read_status(now)
         if self._run_on_startup:
             self._run_on_startup = False
             self._fire(status, now, past_due=False)
         elif now >= status.due:
             self._fire(status, now, past_due=now - status.due > _ON_TIME)
 
-    def _current(self, now: datetime) -> Status:
+    def _read_status(self, now: datetime) -> Status:
         """Return what is due next; a clock that was set back brings the due time back as well."""
         if self._status is None:
-            self._status = self._stored() or self._first(now)
+            self._status = self._load_status() or self._store_first_status(now)
             due = self._status.due.isoformat()
             _log.info("timer %s is ours; it is due at %s", self._function.name, due)
         status = self._status
         regular = self._schedule.after(now)
         return status if status.due <= regular else replace(status, due=regular)
 
-    def _first(self, now: datetime) -> Status:
+    def _store_first_status(self, now: datetime) -> Status:
         """Return and store the status of a timer that has none yet."""
         due = self._expected or self._schedule.after(now)
         status = Status(self._schedule.expression, None, due)
@@ -229,13 +229,13 @@ class TimerListener:
             self._monitor.write(status)
         return status
 
-    def _stored(self) -> Status | None:
+    def _load_status(self) -> Status | None:
         stored = None if self._monitor is None else self._monitor.read()
         return stored if stored and stored.expression == self._schedule.expression else None
 
     def _fire(self, status: Status, now: datetime, *, past_due: bool) -> None:
         try:
-            self._invoker.invoke(self._function, request(status, past_due=past_due))
+            self._invoker.invoke(self._function, make_request(status, past_due=past_due))
         except InvocationFailed:
             _log.warning("timer %s failed; it is due again at its next time", self._function.name)
         self._status = Status(self._schedule.expression, now, self._schedule.after(now))
@@ -243,7 +243,7 @@ class TimerListener:
             self._monitor.write(self._status)
 
 
-def request(status: Status | None, *, past_due: bool) -> TimerRequest:
+def make_request(status: Status | None, *, past_due: bool) -> TimerRequest:
     """Return what the function receives; *status* is None when it is fired by hand."""
     known: dict[str, Any] = {}
     if status is not None:

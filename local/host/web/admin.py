@@ -41,9 +41,9 @@ class Admin:
         if method == "GET" and path == "/admin/host/ping":
             return Response(200)
         if method == "GET" and path == "/admin/host/status":
-            return _json({"state": "Running", "functions": len(self._functions)})
+            return _answer_json({"state": "Running", "functions": len(self._functions)})
         if method == "GET" and path == "/admin/functions":
-            return _json([_shown(function) for function in self._functions.values()])
+            return _answer_json([_show_function(function) for function in self._functions.values()])
         function = self._functions.get(path.removeprefix("/admin/functions/"))
         if method == "POST" and function is not None:
             return self._fire(function, request)
@@ -51,15 +51,15 @@ class Admin:
 
     def _fire(self, function: Function, request: Request) -> Response:
         try:
-            argument = _argument(function, _input(request.body))
+            argument = _build_argument(function, _read_input(request.body))
         except ValueError as error:
             return Response(400, (("Content-Type", "text/plain"),), str(error).encode())
         if (request.header(WAIT) or "").lower() == "true":
-            return Response(200 if self._succeeds(function, argument) else 500)
-        threading.Thread(target=self._succeeds, args=(function, argument), daemon=True).start()
+            return Response(200 if self._run_function(function, argument) else 500)
+        threading.Thread(target=self._run_function, args=(function, argument), daemon=True).start()
         return Response(202)
 
-    def _succeeds(self, function: Function, argument: Any) -> bool:
+    def _run_function(self, function: Function, argument: Any) -> bool:
         try:
             self._invoker.invoke(function, argument)
         except InvocationFailed:
@@ -67,7 +67,7 @@ class Admin:
         return True
 
 
-def _input(body: bytes) -> str:
+def _read_input(body: bytes) -> str:
     """Return the ``input`` of the request's *body*; an empty body means an empty input."""
     document = json.loads(body or b"{}")
     value = document.get("input", "") if isinstance(document, Mapping) else None
@@ -76,22 +76,22 @@ def _input(body: bytes) -> str:
     return value
 
 
-def _argument(function: Function, text: str) -> Any:
+def _build_argument(function: Function, text: str) -> Any:
     """Return the trigger's argument; the storage SDKs are imported only if it needs them."""
     if function.trigger.type == functions_.TIMER:
         from local.host.triggers import timers
 
-        return timers.request(None, past_due=False)
+        return timers.make_request(None, past_due=False)
     if function.trigger.type == functions_.QUEUE:
         from local.host.triggers import messages
 
-        return messages.argument_of(function)(messages.by_hand(text), text.encode())
+        return messages.choose_argument(function)(messages.make_by_hand(text), text.encode())
     raise ValueError(f"{function.name} is called by its route, not from here")
 
 
-def _shown(function: Function) -> dict[str, Any]:
+def _show_function(function: Function) -> dict[str, Any]:
     return {"name": function.name, "trigger": function.trigger.type, **function.trigger.fields}
 
 
-def _json(document: object) -> Response:
+def _answer_json(document: object) -> Response:
     return Response(200, _JSON, json.dumps(document).encode())

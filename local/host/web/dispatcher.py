@@ -33,7 +33,7 @@ class _Route:
     function: Function
 
 
-class Site:
+class Dispatcher:
     """
     Answers requests with the app's HTTP functions.
 
@@ -55,7 +55,7 @@ class Site:
         self._routes = [
             _Route(
                 routes.parse(f"{prefix}/{function.trigger.fields['route']}".strip("/")),
-                checks.methods(function),
+                checks.list_methods(function),
                 function,
             )
             for function in functions
@@ -81,7 +81,7 @@ class Site:
         except platform_auth.UnknownPerson as error:
             return Response(401, (("Content-Type", "text/plain"),), str(error).encode())
         headers = front_end.add_headers(headers, request.peer, request.target)
-        argument = _argument(request, headers, route_params)
+        argument = _build_request(request, headers, route_params)
         try:
             answer: Response = self._invoker.invoke(function, argument)
         except InvocationFailed:
@@ -92,7 +92,7 @@ class Site:
         return answer
 
 
-def _argument(
+def _build_request(
     request: Request, headers: Sequence[tuple[str, str]], route_params: Mapping[str, str]
 ) -> HttpRequest:
     """
@@ -106,15 +106,15 @@ def _argument(
     return HttpRequest(
         method=request.method,
         url=f"http://{host}{request.target}",
-        headers=_joined((name.lower(), value) for name, value in headers),
-        params=_joined(parse_qsl(request.query, keep_blank_values=True)),
+        headers=_join_values((name.lower(), value) for name, value in headers),
+        params=_join_values(parse_qsl(request.query, keep_blank_values=True)),
         route_params=dict(route_params),
         body_type="bytes",
         body=request.body,
     )
 
 
-def _joined(pairs: Iterable[tuple[str, str]]) -> dict[str, str]:
+def _join_values(pairs: Iterable[tuple[str, str]]) -> dict[str, str]:
     joined: dict[str, str] = {}
     for name, value in pairs:
         joined[name] = f"{joined[name]},{value}" if name in joined else value

@@ -76,19 +76,19 @@ class Authentication:
         if self._is_excluded(path):
             return [(name, value) for name, value in given if name.lower() != USER]
         user = next((value for name, value in given if name.lower() == USER), DEFAULT_USER)
-        kept = [(name, value) for name, value in given if not _is_platforms(name)]
+        kept = [(name, value) for name, value in given if not _is_platform_header(name)]
         if user == ANONYMOUS:
             return kept
         if user not in self.people:
             raise UnknownPerson(f"nobody is called {user!r}; there are {', '.join(self.people)}")
-        return kept + self._principal(self.people[user])
+        return kept + self._principal_headers(self.people[user])
 
     def _is_excluded(self, path: str) -> bool:
         """Return True if *path* begins with an excluded path and goes on with no other name."""
         prefixes = "|".join(re.escape(each.removesuffix("/*")) for each in self.excluded)
         return bool(prefixes) and bool(re.match(rf"(?:{prefixes})(?![\w.~-])", path, re.IGNORECASE))
 
-    def _principal(self, person: Person) -> list[tuple[str, str]]:
+    def _principal_headers(self, person: Person) -> list[tuple[str, str]]:
         name_claim = "preferred_username" if person.is_user else "azp"
         claims = [
             (f"{_LONG}objectidentifier", person.id),
@@ -121,7 +121,7 @@ def read(landscape: Path, excluded: Iterable[str] = ()) -> Authentication:
         KeyError: It is not a landscape.
     """
     document = json.loads(landscape.read_text())
-    people = [_person(entry) for entry in document["people"]]
+    people = [_read_person(entry) for entry in document["people"]]
     return Authentication(
         document["tenant"],
         {person.name: person for person in people},
@@ -129,11 +129,11 @@ def read(landscape: Path, excluded: Iterable[str] = ()) -> Authentication:
     )
 
 
-def _is_platforms(name: str) -> bool:
+def _is_platform_header(name: str) -> bool:
     return name.lower() == USER or name.lower().startswith(_PLATFORMS)
 
 
-def _person(entry: Mapping[str, object]) -> Person:
+def _read_person(entry: Mapping[str, object]) -> Person:
     roles = entry.get("roles", [])
     return Person(
         name=str(entry["name"]),

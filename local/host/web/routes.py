@@ -88,7 +88,7 @@ class Template:
         whole = path[:-1] if path[-1:] == [""] else path  # a trailing slash is no segment
         for position, segment in enumerate(self.segments):
             if segment.rest:
-                return _with_rest(found, segment, path[position:])
+                return _add_rest(found, segment, path[position:])
             if position == len(whole):
                 return found if segment.optional else None
             if not segment.accepts(whole[position]):
@@ -110,7 +110,7 @@ class Template:
         for mine, theirs in zip(self.segments, other.segments, strict=False):
             if mine.rest or theirs.rest:
                 return True
-            if not _meet(mine, theirs):
+            if not _may_meet(mine, theirs):
                 return False
         mine_left = self.segments[len(other.segments) :]
         theirs_left = other.segments[len(self.segments) :]
@@ -118,8 +118,8 @@ class Template:
 
     def _is_better_than(self, other: Template) -> bool:
         for mine, theirs in zip(self.segments, other.segments, strict=False):
-            if _weight(mine) != _weight(theirs):
-                return _weight(mine) < _weight(theirs)
+            if _weigh(mine) != _weigh(theirs):
+                return _weigh(mine) < _weigh(theirs)
         return False
 
 
@@ -133,7 +133,7 @@ def parse(text: str) -> Template:
     """
     if text.startswith(("/", "~")) or "//" in text or "?" in re.sub(r"\{[^{}]*\}", "", text):
         raise BadTemplate(f"{text!r} is not a relative route template")
-    segments = tuple(_segment(part) for part in text.strip("/").split("/") if part)
+    segments = tuple(_parse_segment(part) for part in text.strip("/").split("/") if part)
     names = [s.parameter.casefold() for s in segments if s.parameter is not None]
     if len(set(names)) < len(names):
         raise BadTemplate(f"{text!r} names a parameter twice")
@@ -167,7 +167,7 @@ def split(path: str) -> list[str]:
     return [*segments, ""] if given[-1] in {".", ".."} else segments
 
 
-def _with_rest(
+def _add_rest(
     found: dict[str, str], segment: Segment, left: Sequence[str]
 ) -> dict[str, str] | None:
     """Return *found* with the rest of the path, trailing slash included, for ``{*rest}``."""
@@ -179,7 +179,7 @@ def _with_rest(
     return None
 
 
-def _segment(text: str) -> Segment:
+def _parse_segment(text: str) -> Segment:
     parts = _PART.findall(text)
     if "".join(f"{{{name}}}" if name else literal for name, literal in parts) != text:
         raise BadTemplate(f"{text!r} has braces that do not match")
@@ -188,35 +188,35 @@ def _segment(text: str) -> Segment:
             f"{text!r} mixes a parameter with other text, which is not supported here"
         )
     name, literal = parts[0]
-    return Segment(literal) if literal else _parameter(text, name)
+    return Segment(literal) if literal else _parse_parameter(text, name)
 
 
-def _parameter(text: str, inside: str) -> Segment:
+def _parse_parameter(text: str, inside: str) -> Segment:
     match = _PARAMETER.fullmatch(inside)
     if match is None:
         raise BadTemplate(f"{text!r} is not a route parameter that is supported here")
     return Segment(
         text=text,
         parameter=match["name"],
-        checks=tuple(_checks(match["constraints"])),
+        checks=tuple(_parse_checks(match["constraints"])),
         optional=bool(match["optional"]),
         rest=bool(match["rest"]),
     )
 
 
-def _checks(constraints: str) -> Iterator[Check]:
+def _parse_checks(constraints: str) -> Iterator[Check]:
     for name, argument in _CONSTRAINT.findall(constraints):
         if name in _PATTERNS:
-            yield _pattern(_PATTERNS[name], _BITS.get(name))
+            yield _check_pattern(_PATTERNS[name], _BITS.get(name))
         elif name in _SIZED:
-            yield _sized(name, argument)
+            yield _check_size(name, argument)
         elif name == "regex":
-            yield _regex(argument)
+            yield _check_regex(argument)
         else:
             raise BadTemplate(f"{name!r} is not a route constraint that is supported here")
 
 
-def _pattern(pattern: str, bits: int | None) -> Check:
+def _check_pattern(pattern: str, bits: int | None) -> Check:
     compiled = re.compile(pattern, re.ASCII)
 
     def check(value: str) -> bool:
@@ -227,7 +227,7 @@ def _pattern(pattern: str, bits: int | None) -> Check:
     return check
 
 
-def _regex(argument: str) -> Check:
+def _check_regex(argument: str) -> Check:
     try:
         compiled = re.compile(argument, re.IGNORECASE)
     except re.error as error:
@@ -235,7 +235,7 @@ def _regex(argument: str) -> Check:
     return lambda value: compiled.search(value) is not None
 
 
-def _sized(name: str, argument: str) -> Check:
+def _check_size(name: str, argument: str) -> Check:
     try:
         limits = [int(limit) for limit in argument.split(",")]
         return _SIZED[name](*limits)
@@ -243,40 +243,44 @@ def _sized(name: str, argument: str) -> Check:
         raise BadTemplate(f"{name}({argument}) needs whole numbers") from error
 
 
-def _length(least: int, most: int | None = None) -> Check:
+def _check_length(least: int, most: int | None = None) -> Check:
     return lambda value: least <= len(value) <= (least if most is None else most)
 
 
-def _range(least: float, most: float) -> Check:
+def _check_range(least: float, most: float) -> Check:
     whole = re.compile(_WHOLE, re.ASCII)
     return lambda value: whole.fullmatch(value) is not None and least <= int(value) <= most
 
 
 _SIZED: Mapping[str, Callable[..., Check]] = {
-    "length": _length,
-    "max": lambda most: _range(float("-inf"), most),
-    "maxlength": lambda most: _length(0, most),
-    "min": lambda least: _range(least, float("inf")),
+    "length": _check_length,
+    "max": lambda most: _check_range(float("-inf"), most),
+    "maxlength": lambda most: _check_length(0, most),
+    "min": lambda least: _check_range(least, float("inf")),
     "minlength": lambda least: lambda value: len(value) >= least,
-    "range": _range,
+    "range": _check_range,
 }
 
 
-def _meet(mine: Segment, theirs: Segment) -> bool:
+def _may_meet(mine: Segment, theirs: Segment) -> bool:
     """Tell whether some value may fit both; two different constraints count as apart."""
     if mine.parameter is None:
         return theirs.accepts(mine.text)
     if theirs.parameter is None:
         return mine.accepts(theirs.text)
-    apart = bool(mine.checks) and bool(theirs.checks) and _constraints(mine) != _constraints(theirs)
+    apart = (
+        bool(mine.checks)
+        and bool(theirs.checks)
+        and _constraint_text(mine) != _constraint_text(theirs)
+    )
     return not apart
 
 
-def _constraints(segment: Segment) -> str:
+def _constraint_text(segment: Segment) -> str:
     return segment.text.partition(":")[2]
 
 
-def _weight(segment: Segment) -> int:
+def _weigh(segment: Segment) -> int:
     """Return how eagerly *segment* takes values: literal, constrained, free, rest."""
     if segment.parameter is None:
         return 0

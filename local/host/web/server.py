@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 from local.host.invocation import Response
-from local.host.running_count import Tally
+from local.host.running_count import RunningCount
 
 _log = logging.getLogger("local.host")
 LARGEST_BODY = 100 * 1024 * 1024
@@ -68,7 +68,7 @@ class Server(ThreadingHTTPServer):
     def __init__(self, port: int, answer: Callable[[Request], Response]) -> None:
         super().__init__(("127.0.0.1", port), _Handler)
         self.answer = answer
-        self.answering = Tally()
+        self.answering = RunningCount()
         self.is_draining = False
 
     @property
@@ -94,7 +94,7 @@ class _Handler(BaseHTTPRequestHandler):
 
     def _serve(self) -> None:
         try:
-            request = self._request()
+            request = self._read_request()
         except BadRequest as error:
             self.close_connection = True
             self._send(Response(error.status, _PLAIN, str(error).encode()))
@@ -112,24 +112,24 @@ class _Handler(BaseHTTPRequestHandler):
             _log.exception("the host failed on %s %s", request.method, request.path)
             return Response(500)
 
-    def _request(self) -> Request:
+    def _read_request(self) -> Request:
         if not self.path.startswith("/"):
             raise BadRequest(400, "the target must be a path")
         return Request(
             method=self.command.upper(),
             target=self.path,
             headers=tuple(self.headers.items()),
-            body=self._body(),
+            body=self._read_body(),
             peer=(str(self.client_address[0]), int(self.client_address[1])),
         )
 
-    def _body(self) -> bytes:
+    def _read_body(self) -> bytes:
         encoding = self.headers.get("Transfer-Encoding")
         lengths = self.headers.get_all("Content-Length", [])
         if encoding is not None:
             if encoding.strip().lower() != "chunked" or lengths:
                 raise BadRequest(400, "a body is either chunked or has a length")
-            return self._chunks()
+            return self._read_chunks()
         if not lengths:
             return b""
         if len(set(lengths)) > 1 or not (lengths[0].isascii() and lengths[0].isdigit()):
@@ -137,35 +137,35 @@ class _Handler(BaseHTTPRequestHandler):
         length = int(lengths[0])
         if length > LARGEST_BODY:
             raise BadRequest(413, f"the body is larger than {LARGEST_BODY} bytes")
-        return self._exactly(length)
+        return self._read_exactly(length)
 
-    def _chunks(self) -> bytes:
+    def _read_chunks(self) -> bytes:
         """Read a chunked body (RFC 9112, section 7.1); extensions and trailers are dropped."""
         body = bytearray()
-        while size := self._chunk_size():
+        while size := self._read_chunk_size():
             if len(body) + size > LARGEST_BODY:
                 raise BadRequest(413, f"the body is larger than {LARGEST_BODY} bytes")
-            body += self._exactly(size)
-            if self._line():
+            body += self._read_exactly(size)
+            if self._read_line():
                 raise BadRequest(400, "a chunk is longer than it says")
         for _ in range(_LONGEST_TRAILER):
-            if not self._line():
+            if not self._read_line():
                 return bytes(body)
         raise BadRequest(400, "the trailer does not end")
 
-    def _chunk_size(self) -> int:
-        size = self._line().partition(b";")[0].strip()
+    def _read_chunk_size(self) -> int:
+        size = self._read_line().partition(b";")[0].strip()
         if _HEX.fullmatch(size) is None:
             raise BadRequest(400, "a chunk has no size")
         return int(size, 16)
 
-    def _line(self) -> bytes:
+    def _read_line(self) -> bytes:
         line = self.rfile.readline(_CHUNK)
         if not line.endswith(b"\n"):
             raise BadRequest(400, "the body ends early")
         return line.rstrip(b"\r\n")
 
-    def _exactly(self, length: int) -> bytes:
+    def _read_exactly(self, length: int) -> bytes:
         body = self.rfile.read(length)
         if len(body) < length:
             raise BadRequest(400, "the body ends early")

@@ -7,7 +7,7 @@ import pytest
 from bench import __main__ as program
 from bench.benchmarks.cold_start import cold_start_cpu_ratio
 from bench.catalogue import BENCHMARKS
-from bench.measures.figures import Figure, Goal, ratio, rounded, spread
+from bench.measures.figures import Figure, Goal, ratio, round_value, spread
 from bench.measures.processes import MeasurementFailed
 
 FACTS = {"command": "python -m bench", "python": "3.11.7", "cpu": "a cpu", "cores": 2, "load": 0.1}
@@ -40,7 +40,7 @@ def test_a_missed_goal_is_said_in_the_figure(goal, value, met):
 
 def test_a_value_has_four_significant_digits():
     """More digits would claim a precision that nobody has."""
-    assert [rounded(value) for value in (1.23456, 123456.0, 0.000123456)] == [
+    assert [round_value(value) for value in (1.23456, 123456.0, 0.000123456)] == [
         1.235,
         123500.0,
         0.0001235,
@@ -96,7 +96,7 @@ def test_a_missed_goal_is_no_failure(capsys):
     """The figure says so; the program fails only when something could not be measured."""
     missed = Figure(name="calls", value=9, unit="calls", goal=Goal(at_most=3))
 
-    measured = program._ran(lambda: iter([missed]), {})
+    measured = program._run_benchmark(lambda: iter([missed]), {})
 
     assert measured
     assert json.loads(capsys.readouterr().out)["met"] is False
@@ -108,7 +108,7 @@ def test_a_measurement_that_failed_prints_no_figure(capsys):
     def broken():
         raise MeasurementFailed("nothing opened")
 
-    measured = program._ran(broken, {})
+    measured = program._run_benchmark(broken, {})
 
     said = capsys.readouterr()
     assert not measured

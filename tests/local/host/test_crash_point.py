@@ -6,7 +6,7 @@ from types import SimpleNamespace
 
 import pytest
 
-from local.host.crash_point import planned
+from local.host.crash_point import read_crash_point
 
 PLACES = {
     "JIT_ARM_ENDPOINT": "http://127.0.0.1:7072",
@@ -17,7 +17,7 @@ PLACES = {
 
 
 def a_death(wish):
-    return planned({"JIT_LOCAL_DIES": wish, **PLACES})
+    return read_crash_point({"JIT_LOCAL_DIES": wish, **PLACES})
 
 
 @pytest.mark.parametrize(

@@ -37,7 +37,7 @@ def add_queue(app, name, connection="AzureWebJobsStorage"):
 
 
 def faults(app, values=STORAGE, host_json=HOST_JSON):
-    return checks.faults(app, values, host_json)
+    return checks.find_faults(app, values, host_json)
 
 
 def test_an_app_of_every_kind_has_no_faults(app):

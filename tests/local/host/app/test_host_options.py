@@ -17,7 +17,7 @@ def test_the_projects_own_file_has_no_faults(project):
     """What is deployed is what the real host understands."""
     document = json.loads((project / "host.json").read_text())
 
-    assert list(host_options.faults(document)) == []
+    assert list(host_options.find_faults(document)) == []
 
 
 def test_a_file_that_says_nothing_means_the_real_hosts_defaults():
@@ -77,12 +77,12 @@ def test_the_route_prefix_may_be_empty():
 )
 def test_each_fault_is_named(document, words):
     """The real host would ignore some of these and fail on others later."""
-    assert words in "\n".join(host_options.faults(document))
+    assert words in "\n".join(host_options.find_faults(document))
 
 
 def test_all_faults_are_named_at_once():
     """One start shows everything that is to be mended."""
-    found = list(host_options.faults(queues(batchSize=0, maxDequeueCount=0, surprise=1)))
+    found = list(host_options.find_faults(queues(batchSize=0, maxDequeueCount=0, surprise=1)))
 
     assert len(found) == 3
 

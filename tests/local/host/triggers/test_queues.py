@@ -249,7 +249,7 @@ def test_a_message_is_held_while_its_function_runs(account, listen):
 
 def test_a_poison_message_that_failed_too_often_is_left_alone(listen):
     """Neither run nor moved nor shown nor deleted: it expires where it is."""
-    stored = messages.by_hand("YQ==")
+    stored = messages.make_by_hand("YQ==")
     stored.dequeue_count = OPTIONS.max_dequeue_count + 1
     queue, worker = OneMessage(stored), Worker()
     listener = listen(worker, "orders-poison", queue=queue)
@@ -260,7 +260,7 @@ def test_a_poison_message_that_failed_too_often_is_left_alone(listen):
 
 def test_what_has_not_begun_is_given_back_at_the_end(listen):
     """Another instance need not wait ten minutes for it."""
-    stored = messages.by_hand("YQ==")
+    stored = messages.make_by_hand("YQ==")
     queue = OneMessage(stored)
     queue.pages.clear()
     listener = listen(Worker(), queue=queue)

@@ -9,7 +9,7 @@ from local.host.app import functions
 from local.host.invocation import Invoker
 from local.host.web import platform_auth
 from local.host.web.admin import Admin
-from local.host.web.dispatcher import Site
+from local.host.web.dispatcher import Dispatcher
 from local.host.web.server import Request
 
 app = func.FunctionApp(http_auth_level=func.AuthLevel.ANONYMOUS)
@@ -95,9 +95,9 @@ def nothing_is_sent(binding, bodies):
 
 def sender(project, indexed, prefix, *excluded):
     """Return a function that sends one request to a site and returns its response."""
-    served = functions.of_type(indexed, functions.HTTP)
+    served = functions.select_by_trigger(indexed, functions.HTTP)
     people = platform_auth.read(project / "local" / "landscape.json", excluded)
-    site = Site(served, prefix, people, Invoker(nothing_is_sent, 2))
+    site = Dispatcher(served, prefix, people, Invoker(nothing_is_sent, 2))
 
     def send(target, method="GET", body=b"", **headers):
         named = {"host": "localhost:7071"} | {k.replace("_", "-"): v for k, v in headers.items()}
