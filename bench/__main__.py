@@ -18,7 +18,7 @@ from bench.measures import machine
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run what was asked for; return the exit code."""
+    """Run the benchmarks that *arguments* name; return the exit code."""
     names = _read_names(arguments)
     facts = machine.read_surroundings(names)
     _say(machine.describe(facts))

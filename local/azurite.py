@@ -45,7 +45,7 @@ class NotInstalled(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Ports:
-    """Where the three services listen; 0 means any free port."""
+    """The ports of the three services; 0 means any free port."""
 
     blob: int = 0
     queue: int = 0
@@ -66,7 +66,7 @@ class Azurite:
     child: Child = field(repr=False)
 
     def connection_string(self, account: str = ACCOUNT, key: str = KEY) -> str:
-        """Return what ``AzureWebJobsStorage`` needs to reach *account*."""
+        """Return the value of ``AzureWebJobsStorage`` for *account*."""
         endpoints = zip(
             _SERVICES, (self.ports.blob, self.ports.queue, self.ports.table), strict=True
         )
@@ -92,9 +92,9 @@ def start(
     Start Azurite among *children* and wait until its three services answer.
 
     Args:
-        children: Who ends it.
+        children: They end it.
         run: Directory for its log and, unless *in_memory*, its data.
-        ports: Where to listen, on loopback only.
+        ports: The ports to listen on, on loopback only.
         in_memory: Keep nothing on disk.
         accounts: Names and base64 keys of the accounts; the published one unless given.
 
@@ -122,7 +122,7 @@ def start(
 
 
 def is_installed() -> bool:
-    """Tell whether ``.local`` holds exactly the Azurite that the lock file names."""
+    """Return True if ``.local`` holds exactly the Azurite that the lock file names."""
     stamp = HOME / "installed"
     return stamp.is_file() and stamp.read_text() == _hash_sources()
 
@@ -176,7 +176,7 @@ def _hash_sources() -> str:
 
 
 def _run_npm(command: list[str], cache: Path) -> None:
-    """Run npm and print what it has fetched so far: npm itself prints nothing on a pipe."""
+    """Run npm and print the fetched megabytes: npm itself prints nothing on a pipe."""
     fetched = 0
     with subprocess.Popen(command, cwd=HOME) as process:
         while process.poll() is None:

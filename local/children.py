@@ -2,8 +2,8 @@
 Child processes that never outlive their parent.
 
 Each child leads a process group of its own, so that Ctrl-C reaches only the
-parent, which then ends its children in order. Should the parent die without a
-chance to do so, the leash (``local/watchdog.py``) ends them.
+parent, which then ends its children in order. If the parent dies suddenly, the
+watchdog (``local/watchdog.py``) ends them.
 """
 
 from __future__ import annotations
@@ -50,7 +50,7 @@ class Child:
         return self._process.poll()
 
     def output(self) -> str:
-        """Return what this child has written so far, without what was in the file before."""
+        """Return this child's output so far, without the earlier content of the file."""
         return self.log.read_bytes()[self._begin :].decode(errors="replace")
 
     def tail(self, lines: int = _TAIL_LINES) -> str:
@@ -103,13 +103,13 @@ class Children:
         self._lock = threading.Lock()
 
     def __enter__(self) -> Self:
-        """Start the leash."""
+        """Start the watchdog."""
         command = [sys.executable, "-I", str(_WATCHDOG)]
         self._watchdog = subprocess.Popen(command, stdin=subprocess.PIPE, start_new_session=True)
         return self
 
     def __exit__(self, *_: object) -> None:
-        """End every child, then let go of the leash."""
+        """End every child, then the watchdog."""
         for child in reversed(self._running.copy()):
             self.stop(child)
         if self._watchdog is not None:
@@ -124,7 +124,7 @@ class Children:
 
         Its standard output and error go to the end of the file *log*.
         """
-        self._open_pipe()  # or nobody would end it
+        self._open_pipe()  # without the watchdog the child might never end
         with log.open("ab") as output:
             begin = output.tell()
             process = subprocess.Popen(

@@ -2,8 +2,8 @@
 The local stack's clock, shared by its processes through one small file.
 
 The Azure simulator owns the clock: it writes ``{"frozenAt", "offsetSeconds"}``
-whenever somebody freezes, releases or advances it. Every other process reads
-the file each time it asks what time it is, so all of them move together.
+whenever somebody freezes, releases or advances it. Every other process reads the
+file each time it needs the time, so all of them move together.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """
 The main job, step by step, on the local stack: ``make demo``.
 
-Every step says what it shows and checks it; a failure says what was expected. Azure is the
+Every step prints its result and checks it; a failure prints the expected result. Azure is the
 simulator, so its minutes pass by command.
 """
 
@@ -33,14 +33,14 @@ from local.stack import Options, Stack
 ALICE, DAVE, STRANGER = "203.0.113.7", "198.51.100.9", "192.0.2.66"
 RDP = 3389
 ACCEPTED, OK = 202, 200
-_LOOK_SECONDS = 1.0  # of real time after each minute, for the queues to bring the news
+_LOOK_SECONDS = 1.0  # seconds of real time after each minute, for the queues to bring the news
 _PAUSE_SECONDS = 0.1
 _MINUTES = 45
 _FAULTY = 400
 
 
 class Unexpected(Exception):
-    """A step did not show what it should; the message says what was expected."""
+    """A step did not show the expected result; the message names it."""
 
 
 def main() -> int:
@@ -67,11 +67,11 @@ def say(text: str) -> None:
     print(f"   {text}", flush=True)
 
 
-def expect(what: str, truth: object) -> None:
-    """Print that *what* holds, or stop."""
+def expect(text: str, truth: object) -> None:
+    """Print that *text* holds, or stop."""
     if not truth:
-        raise Unexpected(f"expected: {what}")
-    say(f"ok  {what}")
+        raise Unexpected(f"expected: {text}")
+    say(f"ok  {text}")
 
 
 class Demo:
@@ -262,7 +262,7 @@ class Demo:
         return nats + [name for name in names if "JITRule-" in name or "jit-broker" in name]
 
     def _read_nsg_rules(self, resources: Mapping[str, Any]) -> list[dict[str, Any]]:
-        """Return the rules of web01's NSG that speak of RDP."""
+        """Return the rules of web01's NSG that name the port of RDP."""
         nsgs = azure_rules.resources_of_type(resources, "networkSecurityGroups")
         return [
             rule

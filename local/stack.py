@@ -48,14 +48,14 @@ class Options:
     How to build a stack.
 
     Attributes:
-        app: Where ``function_app.py`` lies.
-        landscape: What the simulator begins with, and who may call.
+        app: The folder of ``function_app.py``.
+        landscape: The resources at first, and the callers.
         hosts: The port of each host instance; 0 means any free port.
         simulator: The simulator's port; 0 means any free port, None no simulator.
         storage: Azurite's ports.
-        in_memory: Whether Azurite forgets everything at the end.
+        in_memory: True if Azurite forgets everything at the end.
         env: Settings on top of, and stronger than, the stack's own.
-        say: Told what happens, a line at a time.
+        say: Called with each line of progress.
     """
 
     app: Path = ROOT
@@ -81,7 +81,7 @@ class HostProcess:
 
     @property
     def url(self) -> str:
-        """Where it listens."""
+        """Its address."""
         return f"http://127.0.0.1:{self.port}"
 
     @property
@@ -148,12 +148,12 @@ class Stack:
 
     @property
     def url(self) -> str:
-        """Where the first host listens."""
+        """The address of the first host."""
         return self.hosts[0].url
 
     @property
     def simulator_url(self) -> str:
-        """Where the Azure simulator listens."""
+        """The address of the Azure simulator."""
         return f"http://127.0.0.1:{self._simulator_port}"
 
     @property
@@ -257,11 +257,11 @@ class Stack:
         )
 
     @contextmanager
-    def _report_start(self, what: str) -> Iterator[None]:
-        """Say when *what* is up and how long it took."""
+    def _report_start(self, name: str) -> Iterator[None]:
+        """Report that *name* is up, and its seconds."""
         began = time.monotonic()
         yield
-        self.options.say(f"  {what:<34} up in {time.monotonic() - began:4.1f} s")
+        self.options.say(f"  {name:<34} up in {time.monotonic() - began:4.1f} s")
 
 
 def free_port() -> int:
@@ -277,7 +277,7 @@ def free_port() -> int:
 
 
 def _inherit_environment() -> dict[str, str]:
-    """Return the environment of this process without what would lead a broker to real Azure."""
+    """Return the environment of this process without the settings that lead to real Azure."""
     away = ("AZURE_", "IDENTITY_", "MSI_", "WEBSITE_", "AzureWebJobs", "JIT_")
     return {name: value for name, value in os.environ.items() if not name.startswith(away)}
 

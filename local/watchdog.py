@@ -1,10 +1,10 @@
 """
-The leash: a process that ends the stack's children when their parent dies.
+The watchdog: a process that ends the stack's children when their parent dies.
 
 Started by ``local.children`` with a pipe as standard input. It reads one
 command a line, ``+<pid>`` or ``-<pid>``; each pid leads its own process group.
-When the pipe ends, the parent is gone, however it went (SIGKILL included):
-every group still on the leash gets SIGTERM, then SIGKILL.
+When the pipe ends, the parent is gone, by SIGKILL perhaps: every group that is
+still watched gets SIGTERM, then SIGKILL.
 
 It is run as a file with ``python -I``: standard library only, up in milliseconds.
 """
@@ -23,7 +23,7 @@ _LOOK_SECONDS = 0.05
 
 
 def find_remaining_groups(commands: Iterable[str]) -> set[int]:
-    """Return the process groups that *commands*, read to their end, leave on the leash."""
+    """Return the process groups that are still watched at the end of *commands*."""
     groups: set[int] = set()
     for command in commands:
         group = int(command[1:])
@@ -51,7 +51,7 @@ def _signal(group: int, number: int) -> bool:
 
 
 def main() -> None:
-    """Hold the leash until standard input ends."""
+    """Read commands until standard input ends, then end the groups."""
     for ignored in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         signal.signal(ignored, signal.SIG_IGN)  # only the end of the pipe counts
     end_groups(find_remaining_groups(sys.stdin))

@@ -1,10 +1,10 @@
 """
 Reconciling twenty subscriptions that are alike: 500 VMs' worth of grants each, 500 NSGs in all.
 
-One process works them one after the other, as a worker of the queue does. What it needs for twenty
-should be what it needs for one that is compared twenty times: memory is bounded by a subscription,
-calls by what it holds. (Once would be no fair yardstick: threads that take turns at reading leave
-the allocator with more each time, up to a bound, whatever they read.)
+One process works them one after the other, as a worker of the queue does. Twenty subscriptions
+should need as much memory as one that is compared twenty times: a subscription bounds the memory,
+and its resources bound the calls. (One comparison would be no fair yardstick: threads that take
+turns at reading leave the allocator with more each time, up to a bound.)
 """
 
 from __future__ import annotations

@@ -1,5 +1,5 @@
 """
-Reconciling a subscription of 500 VMs in five JIT policies: what a run costs when nothing is amiss.
+Reconciling a subscription of 500 VMs in five JIT policies: the cost of a run without findings.
 
 The grants are real: asked for, opened by the broker's own worker, found open. The history is
 requests of the last twelve months that never were, written into the table.
@@ -35,7 +35,7 @@ def reconcile(runs: int = RUNS, history: int = HISTORY) -> Iterator[Figure]:
 
 
 def _make_call_figure(item: dict[str, Any], first: dict[str, Any]) -> Figure:
-    """Return the worst run's calls; the goal is what the smallest case takes."""
+    """Return the worst run's calls; the goal is the number of the smallest case."""
     return Figure(
         name="reconcile_arm_calls",
         value=max(item["calls"]),

@@ -1,5 +1,5 @@
 """
-Rounds: the longest chain of calls of which each could have waited for the answer before it.
+Rounds: the longest chain of calls in which each call could have waited for the answer before it.
 
 The simulator notes when a call arrives and holds every answer back for the same latency. A call
 that arrived earlier than another's arrival plus that latency cannot have known its answer; a call

@@ -10,14 +10,14 @@ from dataclasses import dataclass, field
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Goal:
-    """What a figure should be: at most, at least, or exactly a number."""
+    """The goal of a figure: at most, at least, or exactly a number."""
 
     at_most: float | None = None
     at_least: float | None = None
     exactly: float | None = None
 
     def met(self, value: float) -> bool:
-        """Tell whether *value* keeps to it."""
+        """Return True if *value* keeps to the goal."""
         above = self.at_most is not None and value > self.at_most
         below = self.at_least is not None and value < self.at_least
         other = self.exactly is not None and value != self.exactly
@@ -35,10 +35,10 @@ class Figure:
     One line of the output.
 
     Attributes:
-        name: Of the benchmark; the contract's.
+        name: The name of the benchmark; a contract.
         value: The number.
-        unit: What it counts.
-        goal: What it should be; None where the number only informs.
+        unit: The unit of the value.
+        goal: The goal of the value; None if the number only informs.
         details: How it came about: n, spread, parts, conditions.
     """
 

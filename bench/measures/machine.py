@@ -13,7 +13,7 @@ _CPUINFO = Path("/proc/cpuinfo")
 
 
 def read_surroundings(arguments: Sequence[str]) -> dict[str, object]:
-    """Return what belongs beside every figure: command, Python, processor, cores, load."""
+    """Return the facts beside every figure: command, Python, processor, cores, load."""
     return {
         "command": shlex.join(["python", "-m", "bench", *arguments]),
         "python": platform.python_version(),

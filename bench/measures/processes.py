@@ -1,4 +1,4 @@
-"""Fresh processes: what one costs from its start, in CPU time and until its first word."""
+"""Fresh processes: the cost of one from its start, in CPU time and until its first line."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ ROOT = Path(__file__).resolve().parents[2]
 
 
 class MeasurementFailed(Exception):
-    """What was to be measured did not happen; the figure would be a lie."""
+    """The event to be measured did not happen; the figure would be a lie."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,7 +38,7 @@ def run(arguments: Sequence[str], *, env: Mapping[str, str], cwd: Path = ROOT) -
     Run this Python with *arguments* and exactly the environment *env*.
 
     Raises:
-        MeasurementFailed: It ended with anything but 0.
+        MeasurementFailed: It did not end with 0.
     """
     began = time.perf_counter()
     process = subprocess.Popen(

@@ -1,4 +1,4 @@
-"""What the Azure simulator saw: its log of calls, read for counting."""
+"""The log of calls of the Azure simulator, read for counting."""
 
 from __future__ import annotations
 
@@ -25,8 +25,8 @@ class Call:
         at: When it arrived, by the simulator's clock.
         method: HTTP's.
         path: Without query.
-        status: Of the answer; None where none went out.
-        body: What was sent, as JSON.
+        status: The status of the answer; None if none went out.
+        body: The body of the request, as JSON.
     """
 
     at: datetime
@@ -55,7 +55,7 @@ def record_calls(simulator: Simulator) -> Iterator[list[Call]]:
 
 
 def _make_marked_call(simulator: Simulator) -> None:
-    """Make a call that is refused, and stands in the log: what follows it is complete."""
+    """Make a call that is refused and logged: the log after it is complete."""
     try:
         urllib.request.urlopen(simulator.url + _MARK, timeout=10)
     except urllib.error.HTTPError:

@@ -18,10 +18,10 @@ class Call:
 
     Attributes:
         table: Name of the table.
-        method: Of the client.
+        method: The name of the method.
         arguments: In order.
         options: By name.
-        token: Of the page asked for, where the call is a query.
+        token: The token of the page, if the call is a query.
     """
 
     table: str
@@ -32,7 +32,7 @@ class Call:
 
 
 class Recorder:
-    """A ``TableClient`` that writes down what it is asked."""
+    """A ``TableClient`` that records its calls."""
 
     def __init__(self, client: TableClient, calls: list[Call]) -> None:
         self._client = client

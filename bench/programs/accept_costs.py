@@ -97,7 +97,7 @@ def _open_recorded_table(name: str, calls: list[Call]) -> Table:
 
 
 def _copy_tables() -> dict[str, TableClient]:
-    """Create what tables are missing; return copies that hold the inventory and nothing else."""
+    """Create the missing tables; return copies that hold only the inventory."""
     copies: dict[str, TableClient] = {}
     for name in (wiring.STATE, wiring.IDEMPOTENCY, wiring.HISTORY):
         with suppress(ResourceExistsError):

@@ -14,7 +14,7 @@ from pathlib import Path
 
 
 class Out:
-    """What a queue output binding hands over, kept: the host would send it."""
+    """Keeps the value of a queue output binding; the host would send it."""
 
     def set(self, value: object) -> None:
         """Keep *value*."""

@@ -1,4 +1,4 @@
-"""A process that fills the inventory, through the broker's own parts; it prints how many VMs."""
+"""A process that fills the inventory by the broker's own parts, and prints the number of VMs."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from jit import wiring
 
 
 def main() -> None:
-    """Read every subscription from Azure, remember what was found."""
+    """Read every subscription from Azure, remember its machines."""
     count = 0
     for subscription in wiring.observer().watched():
         machines = wiring.observer().machines(subscription, now=wiring.clock())

@@ -54,7 +54,7 @@ def _list_requests(machines: int) -> list[list[str]]:
 
 
 def _measure(simulator: Simulator, runs: int, *, history: int) -> None:
-    """Reconcile some times, the audit trail being up to date; print what each run took."""
+    """Reconcile some times with an audit trail that is up to date; print the cost of each run."""
     _reconcile(simulator)
     while wiring.store().outbox(landscapes.SUBSCRIPTION, limit=1):
         _reconcile(simulator)

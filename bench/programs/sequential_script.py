@@ -89,7 +89,7 @@ def _list_statuses(policy: Any, machine: str) -> list[str]:
 
 
 def _lets_in(rule: Any, machine: str) -> bool:
-    """Tell whether *rule* is an allow of Defender's for *machine* from our source."""
+    """Return True if *rule* is an allow of Defender's for *machine* from our source."""
     named = f"of VM '{armid.name(machine)}'" in (rule.description or "")
     return named and rule.access == "Allow" and SOURCE in (rule.source_address_prefix or "")
 

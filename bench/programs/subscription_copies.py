@@ -43,7 +43,7 @@ _GUARDS = "/networksecuritygroups/"
 def fill(count: int) -> None:
     """Open every path of the first subscription, and copy it *count* - 1 times."""
     simulator = _open_simulator()
-    simulator.set_options(throttling=False)  # answered with all of Azure: not where memory counts
+    simulator.set_options(throttling=False)  # its answers hold all of Azure here
     simulator.freeze()
     vms = [
         landscapes.machine(farm, number, MACHINES)
@@ -140,7 +140,7 @@ def _read_peak_kib() -> int:
     """
     Return the most memory that this process had resident, in KiB.
 
-    Linux keeps ``ru_maxrss`` over an exec: there it would be that of whoever started us.
+    Linux keeps ``ru_maxrss`` over an exec: there it would be the value of the parent process.
     """
     if not _STATUS.is_file():
         return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss

@@ -1,4 +1,4 @@
-"""The ground under the benchmarks: a local stack, and what its apps are told."""
+"""The local stack of a benchmark, and the environment of its apps."""
 
 from __future__ import annotations
 

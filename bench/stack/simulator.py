@@ -25,7 +25,7 @@ class Simulator:
         return json.loads(content) if content else None
 
     def set_options(self, **options: object) -> None:
-        """Switch what the simulator's README names."""
+        """Set options that the simulator's README names."""
         self.call("PUT", "state", {"options": options})
 
     def set_latency(self, seconds: float) -> None:
@@ -37,5 +37,5 @@ class Simulator:
         self.call("POST", "clock", {"freeze": True})
 
     def advance(self, span: str) -> None:
-        """Move the clock on by *span* (ISO 8601), running what becomes due."""
+        """Move the clock on by *span* (ISO 8601), and run the events that are due."""
         self.call("POST", "clock", {"advance": span})

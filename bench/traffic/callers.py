@@ -43,7 +43,7 @@ class Callers:
         Ask for access.
 
         Raises:
-            MeasurementFailed: Anything but 202.
+            MeasurementFailed: The answer is not 202.
         """
         answer = self._call("POST", _PATH, json.dumps(body), {"Idempotency-Key": key})
         if answer.status != _ACCEPTED:
@@ -61,7 +61,7 @@ class Callers:
         End a request early.
 
         Raises:
-            MeasurementFailed: Anything but 202.
+            MeasurementFailed: The answer is not 202.
         """
         answer = self._call("POST", f"{_PATH}/{request_id}/revoke", "{}")
         if answer.status != _ACCEPTED:

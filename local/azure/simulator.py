@@ -30,7 +30,7 @@ _PROVIDERS = (
     jit_policies,
 )
 Work = Callable[[Effects], Response]
-_TOKEN_PATH = "/msi/token"  # noqa: S105 - where tokens are, not one
+_TOKEN_PATH = "/msi/token"  # noqa: S105 - the place of tokens, not a token
 
 
 class Azure:
@@ -38,7 +38,7 @@ class Azure:
     The simulator, safe to call from many threads.
 
     Args:
-        landscape: What there is at first, and again after a reset.
+        landscape: The resources at first, and again after a reset.
         timeline: Its clock.
         identity_header: The secret of the identity endpoint; None accepts any.
     """
@@ -60,7 +60,7 @@ class Azure:
 
     @property
     def world(self) -> World:
-        """What the simulator knows now; to look at in tests."""
+        """The present state; tests look at it."""
         return self._world
 
     def reset(self) -> None:
@@ -71,7 +71,7 @@ class Azure:
 
     def handle(self, request: Request) -> Response:
         """
-        Answer *request*, running first what has become due.
+        Answer *request*, after running the events that are due.
 
         Raises:
             Dropped: A fault wants the connection to break without an answer.
@@ -192,7 +192,7 @@ def _take_quota(
 
 
 def _call_handler(call: Call, handler: Handler, quota: dict[str, str]) -> Response:
-    """Answer by *handler*; what remains of the quota is told even with an error."""
+    """Answer by *handler*; an error has the headers of the quota as well."""
     try:
         return handler(call).with_headers(quota)
     except ArmError as error:

@@ -30,7 +30,7 @@ class Timeline:
     The clock with its events; not thread-safe, the simulator's lock is around it.
 
     Args:
-        clock_file: Where the state is kept for other processes; None for nobody.
+        clock_file: The file that keeps the state for other processes; None for no file.
         wall: The real time (aware, UTC).
     """
 
@@ -53,11 +53,11 @@ class Timeline:
 
     @property
     def frozen(self) -> bool:
-        """Tell whether time stands still."""
+        """True if time stands still."""
         return self._state.frozen_at is not None
 
     def elapsed_seconds(self) -> float:
-        """Return seconds that pass in real time and jump with the clock: what quotas refill by."""
+        """Return seconds that pass in real time and jump with the clock; quotas refill by them."""
         return time.monotonic() + self._jumped.total_seconds()
 
     def after(self, seconds: float, action: Action) -> None:
@@ -69,7 +69,7 @@ class Timeline:
         heapq.heappush(self._events, (instant, next(self._numbers), action))
 
     def settle(self) -> None:
-        """Bring the present up to the clock, running what has become due."""
+        """Bring the present up to the clock, running the events that are due."""
         self._run_until(self._state.at(self._wall()))
 
     def freeze(self) -> None:

@@ -37,7 +37,7 @@ class Unusable(Exception):
 
 
 def main() -> int:
-    """Run until told to stop; return the exit code."""
+    """Run until a signal comes; return the exit code."""
     arguments = _read_arguments()
     _log_to_stderr()
     try:

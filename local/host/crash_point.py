@@ -1,8 +1,8 @@
 """
-A death at an exact call: the host kills itself when its app makes its n-th call to the outside.
+A crash at an exact call: the host kills itself when its app makes its n-th call to the outside.
 
-For tests of what survives. Calls of the app count: to Azure, to tables, and messages sent; the
-host's own reading of queues and its locks do not.
+Tests check the state that survives. Calls of the app count: to Azure, to tables, and sent messages.
+The host's own reading of queues and its locks do not count.
 """
 
 from __future__ import annotations
@@ -26,8 +26,8 @@ SETTING = "JIT_LOCAL_DIES"
 
 LEASE = timedelta(seconds=8)
 """
-What the broker's lease on a policy becomes: it runs by the clock of the storage service, which here
-is the wall's, so that a death would cost a test a minute.
+The broker's lease on a policy, shortened: it runs by the wall clock of the storage service, and a
+crash would cost a test a minute.
 """
 
 _log = logging.getLogger("local.host.crash_point")
@@ -40,8 +40,8 @@ class CrashPoint:
 
     Attributes:
         when: ``before``, ``after`` or ``never``.
-        number: Of the call, from 1.
-        azure: What the URLs of Azure and of its tokens begin with.
+        number: The number of the call, from 1.
+        azure: The beginnings of the URLs of Azure and of its tokens.
         tables, queues: Hosts and ports of the storage account's endpoints.
         die: Ends this process between two instructions.
     """
@@ -56,7 +56,7 @@ class CrashPoint:
     _lock: threading.Lock = field(default_factory=threading.Lock)
 
     def counts(self, method: str, url: str) -> bool:
-        """Tell whether a call is the app's own."""
+        """Return True if a call is the app's own."""
         parts = urlsplit(url)
         if parts.netloc == self.queues:
             return method == "POST" and parts.path.endswith("/messages")
@@ -82,7 +82,7 @@ class CrashPoint:
 
 def read_crash_point(settings: Mapping[str, str]) -> CrashPoint:
     """
-    Return the death that *settings* ask for.
+    Return the crash point that *settings* ask for.
 
     Raises:
         ValueError: They ask for something else.

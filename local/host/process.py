@@ -1,8 +1,8 @@
 """
-The running host: functions, what feeds them, and how all of it begins and ends.
+The running host: functions, their triggers, start and end.
 
-A kill at any moment leaves nothing but messages that stay invisible for a
-while and leases that run out; an orderly end leaves nothing at all.
+A kill at any moment leaves some messages invisible for a while, and leases that
+run out. An orderly end leaves nothing.
 """
 
 from __future__ import annotations
@@ -49,13 +49,13 @@ class Plan:
     Everything that a host needs to know.
 
     Attributes:
-        folder: Where the app lies; part of the names of its locks.
-        functions: What there is to run, in the order of the host.
+        folder: The folder of the app; part of the names of its locks.
+        functions: The functions of the app, in the order of the host.
         settings: The app's settings.
-        options: What ``host.json`` says.
-        authentication: Who may call.
-        clock: What the timers follow.
-        port: Where to listen, on loopback; 0 means any free port.
+        options: The values of ``host.json``.
+        authentication: Writes the headers of the caller.
+        clock: The clock of the timers.
+        port: The port to listen on, on loopback; 0 means any free port.
     """
 
     folder: Path
@@ -103,7 +103,7 @@ class Host:
         threading.Thread(target=serve, name="http", daemon=True).start()
 
     def stop(self) -> None:
-        """Take no new work, let what runs come to its end (within bounds), give back the rest."""
+        """Take no new work, let running functions end (within bounds), give back the rest."""
         deadline = time.monotonic() + _DRAIN_SECONDS
         for queue in self._queues:
             queue.stop()
@@ -174,5 +174,5 @@ def _count_threads(values: Mapping[str, str]) -> int:
 
 
 def _host_id(folder: Path) -> str:
-    """Return what instances of the same app share, and other apps do not."""
+    """Return an id that instances of the same app share, and no other app has."""
     return "local-" + hashlib.sha256(str(folder.resolve()).encode()).hexdigest()[:16]

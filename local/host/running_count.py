@@ -1,4 +1,4 @@
-"""A count of what is going on, which somebody can wait to see at zero."""
+"""A count of running blocks. A thread can wait until it is zero."""
 
 from __future__ import annotations
 

@@ -13,7 +13,7 @@ INSTANTS = st.integers(-(10**15), 10**15).map(lambda us: NOON + timedelta(micros
 
 
 @given(frozen=st.none() | INSTANTS, offset=st.integers(-(10**7), 10**7))
-def test_what_is_written_is_read(tmp_path_factory, frozen, offset):
+def test_a_written_state_is_read(tmp_path_factory, frozen, offset):
     """The file keeps the state to the microsecond."""
     path = tmp_path_factory.mktemp("clock") / "clock.json"
     write(path, ClockState(frozen, offset))
@@ -22,7 +22,7 @@ def test_what_is_written_is_read(tmp_path_factory, frozen, offset):
 
 
 def test_frozen_clock_stands_still(tmp_path):
-    """A frozen clock answers its instant, whatever the offset."""
+    """A frozen clock answers its instant at any offset."""
     path = tmp_path / "clock.json"
     write(path, ClockState(NOON, 3600))
 
@@ -40,7 +40,7 @@ def test_ticking_clock_runs_ahead_of_the_wall(tmp_path):
 
 
 def test_clock_is_read_at_each_call(tmp_path):
-    """Who holds the clock sees the next state without being told."""
+    """A holder of the clock sees the next state without a message."""
     path = tmp_path / "clock.json"
     write(path, ClockState(NOON))
     clock = FileClock(path)
@@ -70,7 +70,7 @@ def test_another_file_is_not_taken_for_a_clock(tmp_path, text):
 
 
 def test_failed_write_leaves_nothing_behind(tmp_path):
-    """Where the file cannot be replaced, no half-written one stays."""
+    """If the file cannot be replaced, no half-written one stays."""
     (tmp_path / "clock.json").mkdir()
     with pytest.raises(OSError, match=r"[Dd]irectory"):
         write(tmp_path / "clock.json", ClockState())

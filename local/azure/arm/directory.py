@@ -1,4 +1,4 @@
-"""Who there is: people, applications, the managed identity, the roles each has been given."""
+"""The directory: people, applications, the managed identity, and their roles."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ class Principal:
         id: Entra object id.
         display: Name for people.
         kind: ``User``, ``Application`` or ``ManagedIdentity``.
-        address: User principal name; the object id of what is no user.
+        address: User principal name; for others than users the object id.
     """
 
     name: str
@@ -73,10 +73,10 @@ class Directory:
 
     def may(self, principal: Principal, action: str, scope: str) -> bool:
         """
-        Tell whether *principal* may do *action* at *scope* (a resource id or a part of one).
+        Return True if *principal* may do *action* at *scope* (a resource id or a part of one).
 
-        A role grants what its actions match and its notActions do not; another
-        role may still grant what this one leaves out.
+        A role grants the actions that its ``Actions`` match and its ``NotActions`` do not match.
+        Another role may grant the others.
 
         Source:
             https://learn.microsoft.com/azure/role-based-access-control/role-definitions
@@ -120,14 +120,14 @@ def _read_principal(short: Json, domain: str) -> Principal:
 
 
 def grants(role: Json, action: str) -> bool:
-    """Tell whether *role* (``Actions``, ``NotActions``) grants *action*."""
+    """Return True if *role* (``Actions``, ``NotActions``) grants *action*."""
     if any(matches(pattern, action) for pattern in role.get("NotActions", ())):
         return False
     return any(matches(pattern, action) for pattern in role.get("Actions", ()))
 
 
 def matches(pattern: str, action: str) -> bool:
-    """Tell whether *pattern*, where ``*`` stands for any text, covers *action*; without case."""
+    """Return True if *pattern* covers *action*, without case; ``*`` stands for any text."""
     return _compile_pattern(pattern).fullmatch(action) is not None
 
 

@@ -20,7 +20,7 @@ _CANCELED = {
 @dataclass(frozen=True, slots=True)
 class Effects:
     """
-    What a fault does to the slow part of a call.
+    The effects of a fault on the slow part of a call.
 
     Attributes:
         delay: Added to the time it takes.
@@ -45,7 +45,7 @@ class Operation:
     Attributes:
         id: GUID in the polling URL.
         target: The resource that it changes.
-        name: What the provider calls it, for error texts.
+        name: The provider's name for it, in error texts.
         commit: Done at success, before the resource shows ``Succeeded``.
         done: Done after success.
         status: ``InProgress``, ``Succeeded``, ``Failed`` or ``Canceled``.
@@ -73,9 +73,9 @@ class Operations:
 
     Attributes:
         timeline: Ends them.
-        store: Holds what they change.
+        store: Holds the resources that they change.
         guids: Names them.
-        keeps_old: Whether a failed update of this type leaves the old properties effective.
+        keeps_old: True if a failed update of this type leaves the old properties effective.
         on_freed: Called with the id of each resource whose operation has ended.
     """
 
@@ -88,7 +88,7 @@ class Operations:
     _running: dict[str, Operation] = field(default_factory=dict)
 
     def find(self, operation_id: str) -> Operation | None:
-        """Return the operation; None where there was none by that id."""
+        """Return the operation; None if there was none with that id."""
         return self._all.get(operation_id.lower())
 
     def find_running(self, target: str) -> Operation | None:
@@ -120,7 +120,7 @@ class Operations:
         self._running.pop(ids.key(operation.target), None)
         resource = self.store.get(operation.target)
         if resource is not None:
-            self.store.stamp(resource, "Succeeded")  # what it was deleting stays
+            self.store.stamp(resource, "Succeeded")  # the rule that it was deleting stays
 
     def _end(self, operation: Operation, outcome: Json | None) -> None:
         if operation.status != "InProgress":

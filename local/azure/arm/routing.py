@@ -28,8 +28,8 @@ class Call:
         world: Everything the simulator knows.
         request: As it came.
         names: The path's parameters, decoded.
-        principal: Who calls.
-        effects: What a fault does to the slow part.
+        principal: The caller.
+        effects: The effects of a fault on the slow part.
     """
 
     world: World
@@ -108,7 +108,7 @@ class Route:
         """
         Return the scope at which the permission is checked.
 
-        That is the resource itself, for a collection or an action what it belongs to.
+        That is the resource itself, or the owner of a collection or an action.
         """
         path = path.rstrip("/")
         if self.template.endswith("}"):
@@ -128,7 +128,7 @@ class Router:
         Return the route for *path* with the path's parameters.
 
         Raises:
-            ArmError: 404 where no provider knows the path, 405 where it does but not so.
+            ArmError: 404 if no provider knows the path, 405 if it has no such method.
         """
         known = False
         for route, pattern in self._routes:

@@ -3,9 +3,8 @@ All ARM resources, as ARM would show them.
 
 A resource is the JSON that a GET returns. Rules, subnets, other children live
 inside their parent; one write gives the parent with all its children one new
-etag, as the network provider does. Beside what is shown the store keeps what is
-*effective*: the properties that packets meet, which follow only when an update
-has succeeded.
+etag, as the network provider does. Beside these shown properties the store keeps the
+*effective* ones, which packets meet. They follow when an update has succeeded.
 """
 
 from __future__ import annotations
@@ -58,11 +57,11 @@ class Store:
         self._effective: dict[str, Json] = {}
 
     def get(self, resource_id: str) -> Json | None:
-        """Return the resource, alive: whoever changes it changes what is stored."""
+        """Return the stored resource itself, not a copy: a change of it changes the store."""
         return self._resources.get(ids.key(resource_id))
 
     def put(self, resource: Json) -> Json:
-        """Store *resource* over what had its id, effective at once; return it as stored."""
+        """Store *resource* under its id, effective at once; return it as stored."""
         self._resources[ids.key(resource["id"])] = resource
         self.stamp(resource, resource.get("properties", {}).get("provisioningState", "Succeeded"))
         self.take_effect(resource)

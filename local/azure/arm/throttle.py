@@ -51,7 +51,7 @@ class Throttle:
 
     def take(self, principal: str, subscription: str, method: str) -> dict[str, str]:
         """
-        Count one call; return the header that tells what remains.
+        Count one call; return the header with the remaining number.
 
         Raises:
             ArmError: 429 with ``Retry-After``; the call does not happen.

@@ -28,13 +28,13 @@ _CHALLENGE = (
 @dataclass(frozen=True, slots=True)
 class Tokens:
     """
-    Issues tokens, tells whose they are.
+    Issues tokens, finds the principal of a token.
 
     A token is an unsigned JWT: it must look right to clients, it protects nothing.
     Its times are wall-clock times, because the real credential caches by those.
 
     Attributes:
-        directory: Whom tokens can be issued to.
+        directory: The principals that can get tokens.
         tenant: The tenant's GUID.
         identity_header: The secret of the identity endpoint; None accepts any.
     """
@@ -89,7 +89,7 @@ class Tokens:
 
     def find_holder(self, request: Request) -> Principal:
         """
-        Return who sends *request*.
+        Return the sender of *request*.
 
         Raises:
             ArmError: 401, the token is missing, malformed, expired or for someone else.

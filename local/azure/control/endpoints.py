@@ -1,4 +1,4 @@
-"""The control plane ``/_sim``: how a test plays with time, faults, state."""
+"""The control plane ``/_sim``: a test controls time, faults and state with it."""
 
 from __future__ import annotations
 

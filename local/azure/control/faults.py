@@ -1,4 +1,4 @@
-"""Faults on demand: which calls go wrong, in what way, how often."""
+"""Faults on demand: the calls that go wrong, the way, the number of times."""
 
 from __future__ import annotations
 
@@ -18,13 +18,13 @@ _OUTCOMES = {"Failed", "Canceled"}
 @dataclass(frozen=True, slots=True)
 class Subject:
     """
-    What a fault is held against: a call, or a step of Defender's own work.
+    A call, or a step of Defender's own work, that a fault may match.
 
     Attributes:
         method: HTTP method; for Defender's work, the one that it would use.
         path: Decoded path or resource id.
         body: As text.
-        principal: Short name of who acts.
+        principal: Short name of the principal that acts.
     """
 
     method: str
@@ -49,7 +49,7 @@ class Fault:
     left: int | None
 
     def matches(self, subject: Subject) -> bool:
-        """Tell whether the fault is meant for *subject*; an empty match means any."""
+        """Return True if the fault is meant for *subject*; an empty match means any."""
         match = self.document.get("match", {})
         return (
             str(match.get("method", subject.method)).upper() == subject.method.upper()
@@ -60,11 +60,11 @@ class Fault:
 
     @property
     def answers(self) -> bool:
-        """Tell whether the fault replaces or swallows the answer."""
+        """True if the fault replaces or swallows the answer."""
         return "answer" in self.document or "drop" in self.document
 
     def effects(self) -> Effects:
-        """Return what the fault does to the slow part of the call."""
+        """Return the effects of the fault on the slow part of the call."""
         operation = self.document.get("operation")
         outcome = None
         if operation is not None:
@@ -123,12 +123,12 @@ class Faults:
         return self._find_next(subject, lambda fault: "leaveRules" not in fault.document)
 
     def forgets(self, subject: Subject) -> bool:
-        """Tell whether Defender forgets to remove the rules of *subject*."""
+        """Return True if Defender forgets to remove the rules of *subject*."""
         fault = self._find_next(subject, lambda fault: bool(fault.document.get("leaveRules")))
         return fault is not None
 
     def strike_defender(self, subject: Subject) -> Effects:
-        """Return what happens to Defender's own write; only faults that name it count."""
+        """Return the effects on Defender's own write; only faults that name Defender count."""
         named = self._find_next(
             subject, lambda fault: fault.document.get("match", {}).get("principal") == "defender"
         )

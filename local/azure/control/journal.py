@@ -1,4 +1,4 @@
-"""The log of calls: what was asked, what was answered, never a token."""
+"""The log of calls: requests and answers, without tokens."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from local.azure.values.http import Json, Request, Response
 from local.azure.values.times import format_rfc3339
 
 _ENTRIES = 50_000
-_BYTES = 64 * 1024 * 1024  # of bodies: 50,000 long lists would not fit in memory
+_BYTES = 64 * 1024 * 1024  # for all bodies: 50,000 long lists would not fit in memory
 _SECRET_HEADERS = {"x-identity-header"}
 
 
@@ -24,9 +24,9 @@ class Entry:
     Attributes:
         at: The simulator's time.
         request: As it came.
-        response: As it went; None where the connection broke without work done.
-        principal: Short name of who called; None when unknown.
-        dropped: ``before`` or ``after`` the work where no answer went out.
+        response: As it was sent; None if the connection broke before the work.
+        principal: Short name of the caller; None if it is unknown.
+        dropped: ``before`` or ``after`` the work if no answer went out; else None.
     """
 
     at: datetime
@@ -74,7 +74,7 @@ class Journal:
     _bytes: int = 0
 
     def add(self, entry: Entry) -> None:
-        """Remember *entry*; forget the oldest ones where there are too many."""
+        """Remember *entry*; forget the oldest ones if there are too many."""
         self._entries.append(entry)
         self._bytes += entry.size
         while len(self._entries) > _ENTRIES or self._bytes > _BYTES:

@@ -1,4 +1,4 @@
-"""Foreign hands: how a test reads the state, or plays somebody who edits it."""
+"""The state as a document: a test reads it, or changes it like a person with the portal."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ def show_state(world: World) -> Json:
 
 def patch_state(world: World, document: Json) -> None:
     """
-    Change what *document* names, leave the rest.
+    Change the parts that *document* names, leave the rest.
 
     ``resources`` are replaced one by one, null deletes; a rule of an NSG has an id
     of its own here as in ARM. ``options`` are merged. ``deniedActions`` replace

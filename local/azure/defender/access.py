@@ -19,11 +19,11 @@ class WantedPort:
     Attributes:
         machine: VM id as the caller wrote it.
         port: On the VM.
-        protocol: Of the policy's port.
+        protocol: The protocol of the policy's port.
         sources: One prefix or several.
-        listed: Whether the caller sent a list.
+        listed: True if the caller sent a list.
         end: When access ends.
-        echoed: Whether the policy's ``requests`` tell the sources.
+        echoed: True if the policy's ``requests`` show the sources.
     """
 
     machine: str
@@ -60,11 +60,11 @@ class Access:
         number: Later requests have higher ones.
         policy: Id of the policy.
         machine: The VM as stored.
-        wanted: What was asked.
+        wanted: The VM port of the request.
         entry: The port's entry in the policy's ``requests``, alive.
         subject: The initiate call, for faults.
-        never: Whether Defender never writes its rules.
-        opened: Whether Defender has come to it.
+        never: True if Defender never writes its rules.
+        opened: True once Defender has begun to open it.
         live: False from the moment it is superseded or has ended.
         rules: Allow rules written, as (NSG id, rule name).
     """

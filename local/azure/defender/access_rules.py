@@ -1,9 +1,9 @@
 """
-The rules that let a request through: Defender writes them, takes them away.
+The rules of open requests: Defender writes them and removes them.
 
-In an NSG the old rule of a VM port goes in the same write in which the new one
-comes. In a firewall a VM port has one DNAT rule with one mapped port, whose
-sources are those of the latest request.
+In an NSG one write removes the old rule of a VM port and adds the new one. In a
+firewall a VM port has one DNAT rule with one mapped port. Its sources are the
+sources of the latest request.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ class AccessRules:
     Writes and removes allow rules of NSGs, DNAT rules of firewalls.
 
     Attributes:
-        taken: Tells whether an open request holds a VM port.
+        taken: Returns True if an open request holds a VM port.
     """
 
     store: Store
@@ -45,10 +45,9 @@ class AccessRules:
 
     def change(self, opening: list[Access], ending: list[Access]) -> None:
         """
-        Open what is *opening*, close what is *ending*: one write per NSG or firewall.
+        Write the rules of *opening*, remove the rules of *ending*: one write per NSG or firewall.
 
-        A fault may have Defender forget to close: all rules of a request, or
-        those of one kind.
+        A fault may make Defender forget to remove all rules of a request, or one kind of them.
         """
         leaving = [each for each in ending if not self.faults.forgets(each.subject)]
         self._write_groups(opening, leaving)

@@ -1,5 +1,5 @@
 """
-What Defender accepts as a JIT policy or as a request under one.
+Reading JIT policies and requests: Defender refuses the wrong ones.
 
 Source:
     Microsoft.Security 2020-01-01, jitNetworkAccessPolicies.json; error texts

@@ -33,7 +33,7 @@ def get(call: Call) -> Response:
 
 
 def put(call: Call) -> Response:
-    """Replace the policy's VMs: those that the body leaves out lose their protection."""
+    """Replace the policy's VMs: a VM that the body leaves out loses its protection."""
     wanted = call.id(_TYPE, "location", "policy")
     body = call.request.json_object()
     _check_plan(call)
@@ -49,7 +49,7 @@ def put(call: Call) -> Response:
 
 
 def delete(call: Call) -> Response:
-    """Delete the policy with its deny rules; what is open stays open until its end."""
+    """Delete the policy with its deny rules; an open path stays open until its end."""
     policy = call.world.store.get(call.id(_TYPE, "location", "policy"))
     if policy is None:
         return answer(204)
@@ -134,7 +134,7 @@ def _build_policy(
 
 
 def _keep_requests(call: Call, body: Json, old: Json | None) -> list[Json]:
-    """Return the history that stays: Defender's own, whatever the body says about it."""
+    """Return the history that stays: Defender's own. The body does not change it."""
     sent = body["properties"].get("requests")
     if old is None or (not sent and call.world.options.put_erases_requests):
         return []

@@ -100,13 +100,13 @@ def _rule(name: str, description: str, *, access: str, protocol: str, address: s
 
 
 def find_free_priority_from(rules: Iterable[Json], start: int = LOWEST) -> int:
-    """Return the first free inbound priority number from *start* on: where allow rules go."""
+    """Return the first free inbound priority number from *start* on, for an allow rule."""
     taken = _list_taken(rules)
     return next(each for each in range(start, HIGHEST + 1) if each not in taken)
 
 
 def find_free_priority_up_to(rules: Iterable[Json], start: int) -> int:
-    """Return the last free inbound priority number up to *start*: where deny rules go."""
+    """Return the last free inbound priority number up to *start*, for a deny rule."""
     taken = _list_taken(rules)
     return next(each for each in range(start, LOWEST - 1, -1) if each not in taken)
 
@@ -197,7 +197,7 @@ def nat_rule(
 
 
 def set_nat_rule(firewall: Json, rule: Json) -> bool:
-    """Put *rule* over the one of its name in Defender's collection; tell whether it is new."""
+    """Put *rule* over the one of its name in Defender's collection; return True if it is new."""
     rules = [each for each in nat_rules(firewall) if each["name"] != rule["name"]]
     if rule in nat_rules(firewall):
         return False
@@ -206,7 +206,7 @@ def set_nat_rule(firewall: Json, rule: Json) -> bool:
 
 
 def remove_nat_rule(firewall: Json, name: str) -> bool:
-    """Take the rule out of Defender's collection; tell whether it was there."""
+    """Take the rule out of Defender's collection; return True if it was there."""
     rules = [each for each in nat_rules(firewall) if each["name"] != name]
     if len(rules) == len(nat_rules(firewall)):
         return False

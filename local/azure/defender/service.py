@@ -1,8 +1,9 @@
 """
-Defender for Cloud at work: it opens what was requested, closes it at the end.
+Defender for Cloud: it opens requested ports, and closes them at the end.
 
 Defender acts under its own identity, some time after the call that asked for
-it. A VM port belongs to its latest request; what an older one had is revoked.
+it. A VM port belongs to its latest request; the access of older requests is
+revoked.
 """
 
 from __future__ import annotations
@@ -32,10 +33,10 @@ class Defender:
     Defender's memory of the requests that are not over.
 
     Attributes:
-        timeline: When it wakes.
-        store: Where the policies are.
-        options: How long it takes.
-        faults: What goes wrong.
+        timeline: Wakes it.
+        store: Holds the policies.
+        options: Its delays.
+        faults: The planned faults.
         turns: Its writes.
     """
 
@@ -66,10 +67,10 @@ class Defender:
 
         Args:
             policy: Id of its policy.
-            wanted: Its VM ports, of which every VM exists.
+            wanted: Its VM ports; every VM exists.
             request: ``startTimeUtc, requestor, justification`` of the entry.
             subject: The call, for faults that strike later.
-            effects: Of the fault that strikes now.
+            effects: The effects of the fault that strikes now.
 
         Returns:
             The entry that will stand in the policy's ``requests``.

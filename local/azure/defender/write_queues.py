@@ -1,5 +1,5 @@
 """
-Defender's writes to network resources, each waiting for its turn.
+Defender's writes to network resources: one queue for each resource.
 
 Source:
     Concurrent writes to one NSG or firewall are refused (Azure/azure-sdk-for-python#556,
@@ -39,8 +39,8 @@ class WriteQueues:
     """
     Queues of writes by resource.
 
-    A change gets the resource as it is when its turn comes, alters it in place,
-    tells whether it did.
+    A change gets the resource as it is when its turn comes, alters it in place, and
+    returns True if it did.
     """
 
     store: Store
@@ -64,7 +64,7 @@ class WriteQueues:
                 self._begin(resource, write)
 
     def apply_now(self, target: str, change: Change) -> None:
-        """Apply *change* without waiting, effective at once: how a landscape is born."""
+        """Apply *change* without waiting, effective at once, for a new landscape."""
         resource = self.store.get(target)
         if resource is not None and change(resource):
             self.store.put(resource)

@@ -1,4 +1,4 @@
-"""The landscape file: which subscriptions, networks, machines, people there are at first."""
+"""The landscape file: the subscriptions, networks, machines and people of the beginning."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from local.azure.values.http import Json
 @dataclass(frozen=True, slots=True)
 class Landscape:
     """
-    What the landscape file says.
+    The content of the landscape file.
 
     Attributes:
         document: The file as read.

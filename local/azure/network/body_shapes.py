@@ -58,7 +58,7 @@ SECURITY_GROUP = {
 
 def check(value: Any, shape: Any, place: str = "$") -> None:
     """
-    Check that *value* has *shape*; *place* is where it stands in the body.
+    Check that *value* has *shape*; *place* is its position in the body.
 
     Raises:
         ArmError: 400, naming the first place that has not.

@@ -1,5 +1,5 @@
 """
-What the network provider accepts as a firewall with classic rules.
+The checks of the network provider on a firewall with classic rules.
 
 Source:
     Microsoft.Network 2021-02-01, azureFirewall.json;

@@ -22,7 +22,7 @@ _JOINS = {
 
 def put(call: Call) -> Response:
     """
-    Write the whole firewall; what the body leaves out is gone.
+    Write the whole firewall; parts that the body leaves out are gone.
 
     The answer, like every GET from then on, shows the new configuration as
     ``Updating``; packets meet the old one until the update has ended.
@@ -105,7 +105,7 @@ def _merge_ip_configurations(sent: list[Json] | None, old: Json | None) -> list[
 
 
 def _check_links(call: Call, firewall: Json) -> None:
-    """Check that what the IP configurations refer to exists, that the caller may join it."""
+    """Check that the links of the IP configurations exist, and that the caller may join them."""
     for leg in firewall["properties"]["ipConfigurations"]:
         for name, action in _JOINS.items():
             target = (leg["properties"].get(name) or {}).get("id")

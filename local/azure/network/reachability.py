@@ -1,9 +1,9 @@
 """
-The judge: would a packet from a source reach a VM's port now?
+Reachability: would a packet from a source reach a VM's port now?
 
-It evaluates what is effective, not what is shown: firewall DNAT with its
+It evaluates the effective properties, not the shown ones: firewall DNAT with its
 source translation, then the NSGs of subnet and interface in order of priority.
-It shares no code with the broker, so that it can judge the broker.
+It shares no code with the broker, so that it can check the broker.
 
 Source:
     https://learn.microsoft.com/azure/virtual-network/network-security-group-how-it-works;
@@ -44,7 +44,7 @@ class Flow:
 
 @dataclass(frozen=True, slots=True)
 class _Path:
-    """One way to the VM: *sources* are the addresses that its NSGs see."""
+    """One path to the VM: *sources* are the addresses that its NSGs see."""
 
     kind: str
     address: str
@@ -133,7 +133,7 @@ def _translates(rule: Json, address: str, flow: Flow) -> bool:
 
 
 def _find_firewall_denial(firewall: Json, address: str, flow: Flow) -> str | None:
-    """Return the network rule that denies what DNAT would let in; None where there is none."""
+    """Return the network rule that denies a flow that DNAT would let in; None if there is none."""
     collections = firewall.get("networkRuleCollections", ())
     for collection in sorted(collections, key=lambda each: int(each["properties"]["priority"])):
         for rule in collection["properties"]["rules"]:
@@ -154,7 +154,7 @@ def _network_rule_matches(rule: Json, address: str, flow: Flow) -> bool:
 
 
 def _find_nsg_denial(store: Store, way: _Path, flow: Flow) -> str | None:
-    """Return why an NSG stops the flow on this way; None where none does."""
+    """Return the reason of an NSG that stops the flow on this path; None if all let it in."""
     for group_id in (way.interface.subnet_group, way.interface.group):
         for source in way.sources if group_id else ():
             rule = _find_deciding_rule(store, group_id or "", source, way.interface, flow)
@@ -214,7 +214,7 @@ def _is_in_prefix(store: Store, prefix: str, address: str, network: str) -> bool
 
 
 def _is_in_range(prefix: str, address: str) -> bool:
-    """Tell whether *address* lies in a prefix, a range ``a-b``, or ``*``; a tag holds nothing."""
+    """Return True if *address* lies in a prefix, a range ``a-b``, or ``*``; a tag holds nothing."""
     if prefix == "*":
         return True
     try:
@@ -232,7 +232,7 @@ def _is_in_ports(text: str, port: int) -> bool:
 
 
 def _is_in_network(store: Store, network_id: str, address: str) -> bool:
-    """Tell whether *address* belongs to the virtual network or to a peered one."""
+    """Return True if *address* belongs to the virtual network or to a peered one."""
     network = store.get(network_id)
     if network is None:
         return False

@@ -1,4 +1,4 @@
-"""Microsoft.Network: what is only read, with the polling of what is written."""
+"""Microsoft.Network: resources that are only read, and the polling of operations."""
 
 from __future__ import annotations
 
@@ -89,7 +89,7 @@ def poll(call: Call) -> Response:
 
 
 def answer_result(call: Call) -> Response:
-    """Answer 202 while an operation runs, then 204: what a delete's ``Location`` leads to."""
+    """Answer 202 while an operation runs, then 204; the ``Location`` of a delete leads here."""
     running = _find_operation(call).status == "InProgress"
     here = {"Location": call.request.url} if running else {}
     return answer(202 if running else 204, headers=here)

@@ -1,5 +1,5 @@
 """
-What the network provider accepts as a security rule.
+The checks of the network provider on security rules.
 
 Source:
     Microsoft.Network 2021-02-01, networkSecurityGroup.json;
@@ -45,7 +45,7 @@ def check_name(name: str) -> None:
 
 def read(name: str, properties: object) -> Json:
     """
-    Return the rule as Azure will answer it, from what a client sent.
+    Return the rule as Azure will answer it, read from a client's properties.
 
     Raises:
         ArmError: 400, the rule is not one.

@@ -1,4 +1,4 @@
-"""How a virtual machine hangs in the network: its interfaces, groups, firewall."""
+"""The place of a virtual machine in the network: its interfaces, groups, firewall."""
 
 from __future__ import annotations
 
@@ -13,10 +13,10 @@ from local.azure.values.http import Json
 @dataclass(frozen=True, slots=True)
 class Interface:
     """
-    One network interface of a VM, with what surrounds it.
+    One network interface of a VM, with its addresses, NSGs and subnet.
 
     Attributes:
-        id: Of the interface.
+        id: Id of the interface.
         address: Its private IP.
         public: Its public IP; None without one.
         public_id: Id of the public IP's resource.

@@ -1,4 +1,4 @@
-"""Requests, answers, errors: what crosses the simulator's edge, as plain values."""
+"""HTTP requests, answers and errors as plain values."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ class Request:
 
     @cached_property
     def decoded_path(self) -> str:
-        """The path with percent-encoding undone; what faults match against."""
+        """The path with percent-encoding undone; faults match against it."""
         return unquote(self.path)
 
     @cached_property

@@ -45,7 +45,7 @@ class ResourceId:
         return self.names[-1]
 
     def is_type(self, expected: str) -> bool:
-        """Tell whether this id names a resource of type *expected*."""
+        """Return True if this id names a resource of type *expected*."""
         return self.type.lower() == expected.lower()
 
 

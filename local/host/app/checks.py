@@ -1,9 +1,9 @@
 """
-Everything that can be known to be wrong before the first invocation.
+Faults of an app that can be found before the first invocation.
 
-Half of it is what the real worker refuses when it loads a function
-(``functions.py`` in Azure/azure-functions-python-worker), so that the app does
-not fail in the cloud first; half is what nobody there checks at all.
+Some of them are refused by the real worker when it loads a function (``functions.py``
+in Azure/azure-functions-python-worker): the app should not fail in the cloud first.
+The others are checked nowhere else.
 """
 
 from __future__ import annotations

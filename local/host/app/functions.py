@@ -25,7 +25,7 @@ class Binding:
     Attributes:
         name: The parameter that it fills, or ``$return``.
         type: For example ``queueTrigger`` or ``http``.
-        is_output: Whether data flows out of the function.
+        is_output: True if data flows out of the function.
         fields: Everything else: ``queueName``, ``route``, ``schedule`` …
     """
 
@@ -51,7 +51,7 @@ class Function:
 
     @property
     def returns(self) -> bool:
-        """Whether a binding takes what it returns."""
+        """True if a binding takes its return value."""
         return any(binding.name == RETURN for binding in self.bindings)
 
 
@@ -60,7 +60,7 @@ def load(folder: Path) -> func.FunctionApp:
     Import ``function_app.py`` of *folder* and return its ``app``, as the worker does.
 
     Raises:
-        Exception: Whatever the import of the app raises.
+        Exception: The import of the app raised it.
         TypeError: There is no ``FunctionApp`` named ``app``.
     """
     sys.path.insert(0, str(folder))

@@ -1,5 +1,5 @@
 """
-``host.json``: the values that the development host follows, and what is wrong with the rest.
+``host.json``: the values that the development host follows, and faults of the file.
 
 The real host ignores a name that it does not know, so a slip of the pen leaves
 a default in force; here it is a fault.
@@ -46,7 +46,7 @@ class QueueOptions:
 
 @dataclass(frozen=True, slots=True)
 class HostOptions:
-    """What ``host.json`` says, as far as the development host follows it."""
+    """The values of ``host.json`` that the development host follows."""
 
     route_prefix: str = "api"
     queues: QueueOptions = QueueOptions()
@@ -112,7 +112,7 @@ def _read_span(section: Mapping[str, Any], name: str, default: timedelta) -> tim
 
 
 def _find_value(document: Mapping[str, Any], name: str) -> Any:
-    """Return what *document* holds under a dotted *name*; None if a step is missing."""
+    """Return the value of *document* under a dotted *name*; None if a step is missing."""
     value: Any = document
     for step in name.split("."):
         value = value.get(step) if isinstance(value, dict) else None

@@ -55,6 +55,6 @@ def connection(name: str, settings: Mapping[str, str]) -> str | None:
 
 
 def has_connection(name: str, settings: Mapping[str, str]) -> bool:
-    """Tell whether *name* is configured in a way that the real host accepts."""
+    """Return True if *name* is configured in a way that the real host accepts."""
     by_identity = any(settings.get(name + suffix) for suffix in _IDENTITY_SUFFIXES)
     return by_identity or connection(name, settings) is not None

@@ -66,9 +66,9 @@ class QueueListener:
     Args:
         function: The function; its trigger is a queue trigger.
         queue: The queue that it reads.
-        poison: Where its messages go that fail too often; None for a poison queue itself.
+        poison: The queue for messages that fail too often; None for a poison queue itself.
         options: Batch size, visibility timeout and so on.
-        invoker: Who runs the function.
+        invoker: Runs the function.
         pace: How often to look, and for how long to hold.
     """
 
@@ -105,7 +105,7 @@ class QueueListener:
         self._wake.set()
 
     def stop(self) -> None:
-        """Take no more messages and give back those that have not started."""
+        """Take no more messages; give back the messages whose function has not started."""
         self._stopping.set()
         self._wake.set()
         self._thread.join()
@@ -130,7 +130,7 @@ class QueueListener:
             self._wake.clear()
 
     def _repair(self, error: AzureError, *, first: bool) -> None:
-        """Create the queue if that is what is missing; otherwise say once that storage is away."""
+        """Create the queue if it is missing; otherwise log once that storage is away."""
         if isinstance(error, ResourceNotFoundError):
             self._attempt(ensure_queue, self._queue)
         elif first:
@@ -223,7 +223,7 @@ class QueueListener:
             held.hold_again_at = self._next_prolongation()
 
     def _attempt(self, action: Callable[..., None], *arguments: Any) -> None:
-        """Do what is worth a try, but not worth a stop."""
+        """Try *action*; an error is only logged."""
         try:
             action(*arguments)
         except AzureError as error:

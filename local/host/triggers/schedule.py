@@ -1,9 +1,9 @@
 """
 Timer schedules in NCRONTAB: six fields, seconds first, in UTC.
 
-Our own eighty lines rather than a cron package: those speak other dialects
-(``@hourly``, ``L``, ``#``, Sunday as 7, day of month *or* day of week), and a
-check that accepts what Azure refuses checks nothing. In NCRONTAB, day of month
+This is no cron package: such packages read other dialects (``@hourly``, ``L``, ``#``,
+Sunday as 7, day of month *or* day of week), and a check must refuse the expressions
+that Azure refuses. In NCRONTAB, day of month
 and day of week must both match (https://github.com/atifaziz/NCrontab).
 """
 

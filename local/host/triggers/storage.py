@@ -1,8 +1,8 @@
 """
 The host's own clients of queues and blobs: short retries, silent, many threads.
 
-They are not the app's: what they do must not appear in the app's log, and a
-storage outage must show within seconds, not after the SDK's default minute.
+They are not the app's: their calls must not appear in the app's log, and a storage
+outage must show within seconds, not after the SDK's default minute.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from azure.storage.blob import LinearRetry as BlobRetry
 from azure.storage.queue import LinearRetry, QueueClient, QueueServiceClient
 from requests.adapters import HTTPAdapter
 
-HOSTS_CONTAINER = "azure-webjobs-hosts"  # where the real host keeps its locks as well
+HOSTS_CONTAINER = "azure-webjobs-hosts"  # the real host keeps its locks there as well
 _CONNECTIONS = 64
 _SILENT = logging.getLogger("local.host.silent")
 _SILENT.disabled = True
@@ -71,7 +71,7 @@ def ensure_queue(queue: QueueClient) -> None:
 
 
 def _client_options() -> dict[str, Any]:
-    """Return what both kinds of client need: a pool for all threads, timeouts, no log."""
+    """Return the options of both kinds of client: a pool for all threads, timeouts, no log."""
     session = requests.Session()
     session.mount("http://", HTTPAdapter(pool_maxsize=_CONNECTIONS))
     session.mount("https://", HTTPAdapter(pool_maxsize=_CONNECTIONS))

@@ -1,10 +1,10 @@
 """
-Timer triggers on the stack's clock: who fires, when, and what was missed.
+Timer triggers on the stack's clock: the instance that fires, the time, missed times.
 
 As in the real host, one instance at a time runs a timer, under a blob lease,
-and the next due time is kept in a blob, so that a due time which nobody saw
-fires once, late, as past due. Unlike there, a clock that jumps counts as
-having missed what it jumped over. ``TimerListener`` and ``ScheduleMonitor`` in
+and the next due time is kept in a blob. So a due time that no instance saw fires
+once, late, as past due. A difference: a clock that jumps has missed the times
+between. ``TimerListener`` and ``ScheduleMonitor`` in
 https://github.com/Azure/azure-webjobs-sdk-extensions.
 """
 
@@ -46,8 +46,8 @@ class Lock:
     """
     A blob lease: at most one instance of the host holds it.
 
-    An instance asks with a lease id of its own that outlives its process, so
-    that one killed and started again need not wait for its own ghost.
+    An instance asks with a lease id of its own that outlives its process. So an instance
+    that was killed and started again need not wait for its own lease.
     """
 
     def __init__(self, storage: Storage, name: str, lease_id: str) -> None:
@@ -58,7 +58,7 @@ class Lock:
         self._ask_at = 0.0
 
     def held(self) -> bool:
-        """Tell whether the lease is ours, asking or renewing when it is time to."""
+        """Return True if the lease is ours; ask for it or renew it if it is time to."""
         now = time.monotonic()
         if now >= self._ask_at:
             self._ask(now)
@@ -144,10 +144,10 @@ class TimerListener:
     Args:
         function: The function; its trigger is a timer.
         schedule: When it is due.
-        clock: What time it is.
+        clock: Returns the time.
         lock: Held by the instance that fires.
-        monitor: Remembers what was due; None where the trigger says ``use_monitor=False``.
-        invoker: Who runs the function.
+        monitor: Remembers the due time; None if the trigger says ``use_monitor=False``.
+        invoker: Runs the function.
     """
 
     def __init__(
@@ -169,13 +169,13 @@ class TimerListener:
         self._thread.daemon = True
 
     def start(self) -> None:
-        """Begin to watch the clock; what comes due from now on is not missed."""
+        """Begin to watch the clock; a due time from now on is not missed."""
         with contextlib.suppress(OSError, ValueError):  # the clock is not there yet
             self._expected = self._schedule.after(self._clock())
         self._thread.start()
 
     def stop(self, seconds: float) -> None:
-        """Fire no more, wait up to *seconds* for what runs, and let another instance take over."""
+        """Fire no more, wait up to *seconds* for a running function, release the lock."""
         self._stopping.set()
         self._thread.join(seconds)
         self._lock.release()
@@ -201,7 +201,7 @@ class TimerListener:
         """
         now = self._clock()
         if not self._lock.held():
-            self._status = None  # whoever fires meanwhile stores what comes next
+            self._status = None  # the instance that fires meanwhile stores the next due time
             self._expected = self._schedule.after(now)
             return
         status = self._status = self._read_status(now)
@@ -212,7 +212,7 @@ class TimerListener:
             self._fire(status, now, past_due=now - status.due > _ON_TIME)
 
     def _read_status(self, now: datetime) -> Status:
-        """Return what is due next; a clock that was set back brings the due time back as well."""
+        """Return the next due time; a clock that was set back brings it back as well."""
         if self._status is None:
             self._status = self._load_status() or self._store_first_status(now)
             due = self._status.due.isoformat()
@@ -244,7 +244,7 @@ class TimerListener:
 
 
 def make_request(status: Status | None, *, past_due: bool) -> TimerRequest:
-    """Return what the function receives; *status* is None when it is fired by hand."""
+    """Return the function's argument; *status* is None when it is fired by hand."""
     known: dict[str, Any] = {}
     if status is not None:
         last = status.last or datetime.min.replace(tzinfo=status.due.tzinfo)

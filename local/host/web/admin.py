@@ -24,7 +24,7 @@ WAIT = "x-local-wait"
 
 class Admin:
     """
-    Answers what lies under ``/admin``.
+    Answers the paths under ``/admin``.
 
     ``POST /admin/functions/{name}`` with ``{"input": "…"}`` fires a timer or
     queue function and answers 202 once it has started; with ``X-Local-Wait:

@@ -1,9 +1,9 @@
 """
-The app as a web site: which function answers a request, and what it is given.
+The dispatcher of requests: it finds the function of a request and builds its argument.
 
-Status codes are the real host's: 404 without a body where no route and method
-match (never 405), 500 without a body where a function raises. 401 is what App
-Service authentication would have said before the host was asked.
+Status codes are the real host's: 404 without a body if no route and method match
+(never 405), 500 without a body if a function raises. 401 is the answer of App
+Service authentication, which the platform gives before the host is asked.
 """
 
 from __future__ import annotations
@@ -41,7 +41,7 @@ class Dispatcher:
         functions: The HTTP functions, in the order of the host.
         prefix: The path under which all routes lie.
         authentication: Writes the principal headers.
-        invoker: Who runs the functions.
+        invoker: Runs the functions.
     """
 
     def __init__(

@@ -32,7 +32,7 @@ def add_headers(
     headers: Iterable[tuple[str, str]], peer: tuple[str, int], target: str
 ) -> list[tuple[str, str]]:
     """
-    Return *headers* with those that the front end adds.
+    Return *headers* and the headers that the front end adds.
 
     Args:
         headers: The client's headers. ``X-Local-Address`` names the peer's address instead of the

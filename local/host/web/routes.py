@@ -5,7 +5,7 @@ The rules are those of ASP.NET Core routing as the Functions host uses it
 (``WebScriptHostHttpRoutesManager`` in Azure/azure-functions-host): letter case
 and a trailing slash do not count, a method that a function does not list makes
 its route not match (404, never 405), and the first match in the order of
-function names wins, parameter or not. ``hides`` finds where that order matters.
+function names wins, parameter or not. ``hides`` finds templates for which that order matters.
 https://learn.microsoft.com/aspnet/core/fundamentals/routing
 """
 
@@ -52,7 +52,7 @@ class Segment:
     Attributes:
         text: As written, for comparison and messages.
         parameter: Its parameter's name; None for a literal.
-        checks: What the parameter's value must satisfy.
+        checks: Conditions on the parameter's value.
         optional: The path may end before it.
         rest: It takes all that is left of the path, slashes included.
     """
@@ -64,7 +64,7 @@ class Segment:
     rest: bool = False
 
     def accepts(self, value: str) -> bool:
-        """Tell whether *value*, one segment of a path (or its rest), fits here."""
+        """Return True if *value*, one segment of a path (or its rest), fits here."""
         if self.parameter is None:
             return value.casefold() == self.text.casefold()
         return bool(value) and all(check(value) for check in self.checks)
@@ -99,14 +99,14 @@ class Template:
 
     def hides(self, other: Template) -> bool:
         """
-        Tell whether this template, tried first, takes paths that *other* is better for.
+        Return True if this template, tried first, takes paths that *other* is better for.
 
         A literal is better than a parameter, a parameter than the rest of the path.
         """
         return self.overlaps(other) and not self._is_better_than(other)
 
     def overlaps(self, other: Template) -> bool:
-        """Tell whether some path matches both."""
+        """Return True if some path matches both."""
         for mine, theirs in zip(self.segments, other.segments, strict=False):
             if mine.rest or theirs.rest:
                 return True
@@ -149,7 +149,7 @@ def split(path: str) -> list[str]:
     Split the *path* of a URL at its slashes, as Kestrel and the router see it.
 
     Percent escapes are decoded, except ``%2F``; ``.`` and ``..`` are resolved. A trailing slash
-    gives an empty last segment, and so does the path ``/``.
+    gives an empty last segment; the path ``/`` gives one empty segment.
 
     Raises:
         ValueError: The escapes are not UTF-8, or hide a NUL.
@@ -263,7 +263,7 @@ _SIZED: Mapping[str, Callable[..., Check]] = {
 
 
 def _may_meet(mine: Segment, theirs: Segment) -> bool:
-    """Tell whether some value may fit both; two different constraints count as apart."""
+    """Return True if some value may fit both; two different constraints count as apart."""
     if mine.parameter is None:
         return theirs.accepts(mine.text)
     if theirs.parameter is None:

@@ -50,7 +50,7 @@ class Request:
 
     @property
     def query(self) -> str:
-        """What follows the first question mark, still encoded."""
+        """The part after the first question mark, still encoded."""
         return self.target.partition("?")[2]
 
     def header(self, name: str) -> str | None:
@@ -73,7 +73,7 @@ class Server(ThreadingHTTPServer):
 
     @property
     def url(self) -> str:
-        """Where it listens."""
+        """Its address."""
         return f"http://127.0.0.1:{self.server_port}"
 
     def drain(self, seconds: float) -> None:

@@ -1,4 +1,4 @@
-"""Rounds of ARM calls, derived from what the simulator noted."""
+"""Rounds of ARM calls, derived from the simulator's log."""
 
 import itertools
 from datetime import UTC, datetime, timedelta
@@ -26,7 +26,7 @@ def call(milliseconds, where="rg-farm-1"):
 
 
 def test_calls_side_by_side_are_one_round():
-    """None of them can have waited for another's answer."""
+    """No call can have waited for another's answer."""
     assert len(find_chain([call(0), call(10), call(49)], LATENCY)) == 1
 
 
@@ -45,18 +45,18 @@ def test_the_longest_chain_of_a_group_counts():
 
 
 def test_calls_of_no_group_count_for_every_group():
-    """Whoever needed them waited for them."""
+    """Each group may have waited for them."""
     chain = find_longest_chain([call(0, ""), call(60), call(70, "rg-farm-2")], LATENCY)
 
     assert [item.at for item in chain] == [call(0).at, call(60).at]
 
 
 def test_no_calls_are_no_rounds():
-    """What was answered from memory took none."""
+    """An answer from memory takes no round."""
     assert find_longest_chain([], LATENCY) == []
 
 
-def test_a_group_is_found_whatever_its_case():
+def test_a_group_is_found_in_any_case():
     """ARM ids mix cases."""
     assert find_group(call(0, "RG-Farm-1")) == "rg-farm-1"
 

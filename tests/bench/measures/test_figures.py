@@ -14,7 +14,7 @@ FACTS = {"command": "python -m bench", "python": "3.11.7", "cpu": "a cpu", "core
 
 
 def test_a_figure_is_one_line_of_json_with_its_surroundings():
-    """Whoever reads the output needs no parser but JSON's."""
+    """A reader of the output needs only a JSON parser."""
     line = Figure(name="calls", value=3, unit="calls", details={"n": 1}).line(FACTS)
 
     assert json.loads(line) == {"name": "calls", "value": 3.0, "unit": "calls", "n": 1} | FACTS
@@ -55,7 +55,7 @@ def test_a_ratio_compares_medians():
 
 
 def test_a_spread_names_quartiles_and_extremes():
-    """A figure whose spread is wide can be told from one whose spread is narrow."""
+    """A wide spread looks different from a narrow one."""
     assert spread([1.0, 2.0, 3.0, 4.0, 5.0]) == {
         "n": 5,
         "median": 3.0,

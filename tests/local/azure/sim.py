@@ -1,4 +1,4 @@
-"""A simulated Azure in this process, with the words in which the tests speak to it."""
+"""A simulated Azure in this process, and functions that call it."""
 
 import json
 from collections.abc import Mapping
@@ -23,7 +23,7 @@ ROLE: Landscape = load(
 
 
 def _reading_more(landscape: Landscape) -> Landscape:
-    """Return *landscape* with a broker that may read what the broker itself never reads."""
+    """Return *landscape* with a broker that may read resources that the real broker never reads."""
     extra = {
         "Name": "Reads of the simulator's tests",
         "Actions": [

@@ -177,7 +177,7 @@ def test_rule_is_deleted_and_waited_for(clients: Clients):
 
 
 def test_failed_operation_is_an_error_to_the_sdk(clients: Clients):
-    """The poller raises what the operation says."""
+    """The poller raises the error of the operation."""
     clients.azure.world.options.change({"nsgSeconds": 0})
     outcome = {"status": "Failed", "code": "NoLuck", "message": "none"}
     clients.azure.world.faults.plan([{"match": {"method": "PUT"}, "operation": outcome}])
@@ -214,7 +214,7 @@ def test_stale_etag_is_the_sdks_resource_modified(clients: Clients):
 
 
 def test_busy_firewall_is_the_sdks_resource_exists(clients: Clients):
-    """409 has that class; the code says what it really is."""
+    """409 has that class; the code names the real reason."""
     firewall = clients.network.azure_firewalls.get("rg-web", "fw-prod")
     clients.network.azure_firewalls.begin_create_or_update(
         "rg-web", "fw-prod", firewall, polling=False
@@ -272,7 +272,7 @@ def test_wrong_identity_header_leaves_the_credential_without_a_token(
     clients.close()
 
 
-def test_transport_waits_as_it_was_told(server: Server):
+def test_transport_waits_by_the_function_it_was_given(server: Server):
     """In a test, waiting may be an advance of the clock."""
     waited: list[float] = []
     SimulatorTransport(server.azure, sleep=waited.append).sleep(7)
@@ -308,7 +308,7 @@ def test_transport_answers_as_the_server_does(server: Server, method, path, body
 
 
 def headers(response: Any) -> dict[str, str]:
-    """All headers but those that HTTP itself adds, or that tell the time."""
+    """All headers, without the headers of HTTP itself and the time."""
     added = {"date", "server", "content-length", "x-ms-routing-request-id"}
     return {name: text for name, text in response.headers.items() if name.lower() not in added}
 

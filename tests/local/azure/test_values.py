@@ -16,7 +16,7 @@ NAMES = st.text("abcXYZ019-_.", min_size=1, max_size=12)
 
 @given(INSTANTS)
 def test_seven_digits_are_read_back_as_the_same_instant(instant):
-    """The made-up seventh digit is below what a reader keeps."""
+    """The made-up seventh digit is below the precision of a reader."""
     assert times.parse_instant(times.format_dotnet(instant)) == instant
 
 
@@ -35,7 +35,7 @@ def test_instants_are_printed_in_utc():
 
 
 @pytest.mark.parametrize("text", ["2026-01-01T00:00:00", "noon", "", 5, None])
-def test_what_is_no_instant_is_refused(text):
+def test_a_text_that_is_no_instant_is_refused(text):
     """An instant needs a zone; nothing is guessed."""
     with pytest.raises(ValueError, match=r"instant|zone|isoformat"):
         times.parse_instant(text)
@@ -56,7 +56,7 @@ def test_durations_are_read(text, span):
 
 
 @pytest.mark.parametrize("text", ["P", "PT", "P1DT", "P1M", "P1Y", "-PT1H", "1H", "", 60, None])
-def test_what_is_no_duration_is_refused(text):
+def test_a_text_that_is_no_duration_is_refused(text):
     """Months have no fixed length; an empty duration is none."""
     with pytest.raises(ValueError, match="duration"):
         times.parse_duration(text)
@@ -95,7 +95,7 @@ def test_all_spellings_of_an_id_have_one_key(spell):
         "/subscriptions/s/resourceGroups/g/providers/Microsoft.Compute/virtualMachines/x//y",
     ],
 )
-def test_what_is_no_resource_id_is_not_parsed(text):
+def test_a_text_that_is_no_resource_id_is_not_parsed(text):
     """Half an id names nothing."""
     assert ids.parse(text) is None
 

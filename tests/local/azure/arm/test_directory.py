@@ -1,4 +1,4 @@
-"""Who may do what: role definitions, wildcards, what is taken away at run time."""
+"""Permissions: role definitions, wildcards, permissions that a test takes away."""
 
 import json
 from pathlib import Path
@@ -46,12 +46,12 @@ def test_patterns_cover_actions_as_azure_reads_them(pattern, action, covered):
 
 @given(LETTERS, LETTERS, LETTERS)
 def test_star_stands_for_any_text(before, middle, after):
-    """Whatever replaces the star is covered."""
+    """Any text in place of the star is covered."""
     assert matches(f"{before}*{after}", before + middle + after)
 
 
 def test_not_actions_are_left_out_of_a_role():
-    """A role does not grant what its notActions match."""
+    """A role does not grant actions that its notActions match."""
     role = {"Actions": ["*"], "NotActions": ["Microsoft.Authorization/*/Write"]}
 
     assert not grants(role, "Microsoft.Authorization/roleAssignments/write")
@@ -118,7 +118,7 @@ def test_people_without_an_azure_role_read_nothing(sim: Sim):
     assert error(sim.call("GET", WEB01, as_="alice")) == (403, "AuthorizationFailed")
 
 
-def test_owner_may_do_what_the_broker_may_not(sim: Sim):
+def test_owner_may_do_more_than_the_broker(sim: Sim):
     """The portal's user is not bound by the broker's role."""
     response = sim.call("DELETE", FW_PROD, as_="petra")
 
@@ -126,7 +126,7 @@ def test_owner_may_do_what_the_broker_may_not(sim: Sim):
 
 
 def test_permission_taken_away_is_refused_to_the_broker_alone(sim: Sim):
-    """A test can find out what each permission is for."""
+    """A test can find out the purpose of each permission."""
     sim.control("PUT", "state", {"deniedActions": ["Microsoft.Compute/virtualMachines/read"]})
 
     assert error(sim.call("GET", WEB01)) == (403, "AuthorizationFailed")
@@ -134,7 +134,7 @@ def test_permission_taken_away_is_refused_to_the_broker_alone(sim: Sim):
 
 
 def test_permission_is_given_back(sim: Sim):
-    """The list of what is denied is replaced as a whole."""
+    """The list of denied actions is replaced as a whole."""
     sim.control("PUT", "state", {"deniedActions": ["*"]})
     sim.control("PUT", "state", {"deniedActions": []})
 
@@ -157,8 +157,8 @@ def test_permission_can_be_taken_from_another_person(sim: Sim):
         "Microsoft.Network/publicIPAddresses/join/action",
     ],
 )
-def test_firewall_is_written_only_by_who_may_join_its_network(sim: Sim, action):
-    """A PUT is checked against what its body refers to."""
+def test_a_write_of_a_firewall_needs_the_right_to_join_its_network(sim: Sim, action):
+    """A PUT is checked against the resources that its body refers to."""
     firewall = sim.get(FW_PROD)
     sim.control("PUT", "state", {"deniedActions": [action]})
     response = sim.call("PUT", FW_PROD, firewall)
@@ -183,7 +183,7 @@ def test_initiate_takes_the_rights_that_the_documentation_lists(sim: Sim, action
     assert error(sim.initiate(DB01, 22)) == (403, "AuthorizationFailed")
 
 
-def test_policy_is_written_only_by_who_may_write_its_machines(sim: Sim):
+def test_a_write_of_a_policy_needs_the_right_to_write_its_machines(sim: Sim):
     """Configuring JIT takes the right to write the VM."""
     where = DB01.partition("/providers/")[0]
     body = sim.get(policy(where))

@@ -1,4 +1,4 @@
-"""What every call to ARM meets: tokens, api-version, routes, headers, pages."""
+"""The checks of every call to ARM: tokens, api-version, routes, headers, pages."""
 
 import base64
 import json
@@ -101,7 +101,7 @@ def test_any_api_version_is_served(sim: Sim, version):
         ("/tenants", 404, "NotFound"),
     ],
 )
-def test_what_is_not_there_is_named(sim: Sim, path, status, code):
+def test_a_missing_resource_is_named(sim: Sim, path, status, code):
     """Each missing part has its own code."""
     assert error(sim.call("GET", path)) == (status, code)
 

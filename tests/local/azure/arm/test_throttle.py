@@ -77,7 +77,7 @@ def test_subscription_has_a_bucket_fifteen_times_as_large():
         take(throttle, 1, "one more")
 
 
-def test_quota_is_told_with_each_answer(sim: Sim):
+def test_each_answer_has_the_quota(sim: Sim):
     """Clients can see it coming."""
     sim.options(throttling=True)
     response = sim.call("GET", WEB01)
@@ -85,7 +85,7 @@ def test_quota_is_told_with_each_answer(sim: Sim):
     assert response.headers["x-ms-ratelimit-remaining-subscription-global-reads"] == "3749"
 
 
-def test_quota_is_told_with_an_error_too(sim: Sim):
+def test_an_error_has_the_quota_too(sim: Sim):
     """A refused call has been counted."""
     sim.options(throttling=True)
     response = sim.call("GET", f"{WEB01}x")

@@ -27,7 +27,7 @@ def claims(token: str) -> dict[str, object]:
 
 
 def test_token_is_the_brokers_for_the_resource_asked():
-    """The managed identity is the broker; the audience is what was asked for."""
+    """The managed identity is the broker; the audience is the requested one."""
     answer = ask(f"resource={RESOURCE}&api-version=2019-08-01").json()
 
     assert claims(answer["access_token"])["oid"] == BROKER
@@ -35,7 +35,7 @@ def test_token_is_the_brokers_for_the_resource_asked():
 
 
 def test_token_expires_by_the_wall_clock():
-    """The real credential caches by real time, whatever the simulator's clock says."""
+    """The real credential caches by real time, not by the simulator's clock."""
     answer = ask(f"resource={RESOURCE}&api-version=2019-08-01").json()
 
     assert 3600 < int(answer["expires_on"]) - time.time() <= 24 * 3600
@@ -76,7 +76,7 @@ def test_test_can_play_another_person(sim: Sim):
     assert request["requestor"] == "petra@contoso.example"
 
 
-def test_nobody_else_can_be_played(sim: Sim):
+def test_an_unknown_person_cannot_be_played(sim: Sim):
     """A misspelt name is an error."""
     assert sim.send("POST", "/_sim/token", {"as": "mallory"}).status == 400
 

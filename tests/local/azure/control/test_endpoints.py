@@ -64,7 +64,7 @@ def test_clock_is_released(sim: Sim):
         {"freeze": True, "advance": "-PT1H"},
     ],
 )
-def test_clock_refuses_what_it_does_not_understand(sim: Sim, body):
+def test_clock_refuses_a_body_that_it_does_not_understand(sim: Sim, body):
     """Nothing is done then."""
     before = sim.now
 
@@ -101,14 +101,14 @@ def test_reset_restores_the_landscape(sim: Sim):
 
 
 def test_reset_lets_the_clock_tick_in_real_time(sim: Sim):
-    """What was frozen or ahead is neither."""
+    """A clock that was frozen or ahead is neither."""
     sim.advance("P1D")
     sim.send("POST", "/_sim/reset")
 
     assert sim.control("GET", "clock")["frozen"] is False
 
 
-def test_reset_forgets_what_was_going_to_happen(sim: Sim):
+def test_reset_forgets_planned_events(sim: Sim):
     """Events of the old world do not reach the new one."""
     sim.initiate(DB01, 22)
     sim.send("POST", "/_sim/reset")
@@ -153,7 +153,7 @@ def test_single_rule_is_edited_by_its_own_id(sim: Sim):
 
 
 def test_new_resource_may_bring_a_new_group(sim: Sim):
-    """A test can build what the landscape lacks."""
+    """A test can build resources that the landscape lacks."""
     where = f"/subscriptions/{PRODUCTION}/resourceGroups/rg-fresh"
     nsg = network("networkSecurityGroups", "nsg-fresh", where)
     sim.control("PUT", "state", {"resources": {nsg: {"properties": {"securityRules": []}}}})
@@ -185,7 +185,7 @@ def test_machine_can_be_stopped(sim: Sim):
         {"resources": {f"{NSG_DB}x/securityRules/a": rule()}},
     ],
 )
-def test_state_refuses_what_makes_no_sense(sim: Sim, body):
+def test_state_refuses_a_document_that_makes_no_sense(sim: Sim, body):
     """Half a patch is no patch: nothing has changed."""
     before = sim.control("GET", "state")
 
@@ -210,7 +210,7 @@ def test_latency_is_a_number_of_seconds(sim: Sim, seconds):
     ("method", "name", "status"),
     [("GET", "nothing", 404), ("PATCH", "clock", 405), ("GET", "", 404)],
 )
-def test_control_plane_says_what_it_does_not_know(sim: Sim, method, name, status):
+def test_control_plane_names_an_unknown_call(sim: Sim, method, name, status):
     """Another name, another verb."""
     assert sim.send(method, f"/_sim/{name}").status == status
 
@@ -227,7 +227,7 @@ def test_landscape_may_set_options():
     assert Azure(landscape, Timeline()).world.options.page_size == 3
 
 
-def test_landscape_has_what_the_contract_names(sim: Sim):
+def test_landscape_has_the_resources_of_the_contract(sim: Sim):
     """Two subscriptions, the named machines, fifty more in five policies."""
     resources = sim.control("GET", "state")["resources"]
     machines = {each.rsplit("/", 1)[1] for each in resources if "/virtualMachines/" in each}

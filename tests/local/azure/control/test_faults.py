@@ -35,15 +35,15 @@ def test_answer_may_have_a_body_of_its_own(sim: Sim):
     assert sim.call("GET", WEB01).json() == {"value": "what"}
 
 
-def test_fault_strikes_once_unless_told_otherwise(sim: Sim):
+def test_fault_strikes_once_by_default(sim: Sim):
     """Then calls go well again."""
     sim.faults(throttled())
 
     assert [sim.call("GET", WEB01).status for _ in range(2)] == [429, 200]
 
 
-def test_fault_strikes_as_often_as_told(sim: Sim):
-    """What is left is listed."""
+def test_fault_strikes_as_often_as_its_number(sim: Sim):
+    """The remaining faults are listed."""
     sim.faults(throttled(times=3))
     sim.call("GET", WEB01)
 
@@ -79,7 +79,7 @@ def test_fault_may_let_some_calls_pass_first(sim: Sim):
         ({}, True),
     ],
 )
-def test_fault_strikes_what_it_matches(sim: Sim, match, strikes):
+def test_fault_strikes_matching_calls(sim: Sim, match, strikes):
     """Method, part of the path, caller, part of the body."""
     sim.faults(throttled(match=match))
 
@@ -212,14 +212,14 @@ def test_log_is_cleared(sim: Sim):
 
 
 def test_control_plane_is_not_logged(sim: Sim):
-    """What a test does to the simulator is no call of the broker's."""
+    """A test's call of the control plane is no call of the broker's."""
     sim.control("GET", "clock")
 
     assert log(sim) == []
 
 
 def test_broken_connections_are_logged(sim: Sim):
-    """With what was answered where something was done."""
+    """With the answer if the work was done."""
     sim.faults({"drop": "before"}, {"drop": "after"})
     with pytest.raises(Dropped):
         sim.call("GET", WEB01)

@@ -1,4 +1,4 @@
-"""The initiate call: what it accepts, what it answers, what it leaves to later."""
+"""The initiate call: accepted and refused bodies, its answer, its later effects."""
 
 from datetime import timedelta
 from typing import Any
@@ -150,7 +150,7 @@ def test_list_of_sources_may_be_refused(sim: Sim):
 
 
 def test_a_list_of_sources_may_be_dropped(sim: Sim):
-    """The worse case of what is not documented: the call opens the port to its own caller."""
+    """The worse case, since it is not documented: the call opens the port to its own caller."""
     sim.options(ignorePrefixLists=True)
 
     sim.initiate(DB01, 22, [ALICE, BOB])
@@ -160,7 +160,7 @@ def test_a_list_of_sources_may_be_dropped(sim: Sim):
 
 
 def test_a_list_of_sources_may_be_missing_from_the_policy(sim: Sim):
-    """What the contract does not know, an answer may not show."""
+    """An answer may not show fields that the contract does not know."""
     sim.options(echoPrefixLists=False)
 
     port = sim.initiate(DB01, 22, [ALICE, BOB]).json()["virtualMachines"][0]["ports"][0]

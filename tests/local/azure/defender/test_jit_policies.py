@@ -115,7 +115,7 @@ def test_policies_have_no_etag(sim: Sim):
 
 
 def test_put_is_synchronous_and_answers_the_policy(sim: Sim):
-    """200 with what is stored; there is nothing to poll."""
+    """200 with the stored policy; there is nothing to poll."""
     response = put(sim, one(NEW01))
 
     assert response.status == 200
@@ -124,7 +124,7 @@ def test_put_is_synchronous_and_answers_the_policy(sim: Sim):
 
 
 def test_put_replaces_all_machines(sim: Sim):
-    """Who puts one VM takes the protection from all others."""
+    """A PUT of one VM takes the protection from all others."""
     before = sim.denies(NSG_DB)
     put(sim, one(NEW01))
     sim.advance("PT3S")
@@ -143,7 +143,7 @@ def test_put_keeps_the_history_of_requests(sim: Sim):
 
 
 def test_put_may_erase_the_history(sim: Sim):
-    """What happens is not documented: the other case can be played."""
+    """The effect is not documented: the other case can be played."""
     sim.options(putErasesRequests=True)
     sim.initiate(DB01, 22)
     put(sim, one(DB01))
@@ -298,7 +298,7 @@ def test_defender_waits_for_a_busy_group(sim: Sim):
 
 
 def test_deleted_policy_takes_its_deny_rules_along(sim: Sim):
-    """200, then 204; the VMs stand open to what other rules allow."""
+    """200, then 204; the VMs are open to traffic that other rules allow."""
     first, second = sim.call("DELETE", policy(DB)).status, sim.call("DELETE", policy(DB)).status
     sim.advance("PT3S")
 

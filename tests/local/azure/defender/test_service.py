@@ -1,4 +1,4 @@
-"""Defender at work: opening, superseding, expiry, firewalls, what it forgets."""
+"""Defender at work: opening, superseding, expiry, firewalls, forgotten rules."""
 
 from datetime import timedelta
 from typing import Any
@@ -75,7 +75,7 @@ def test_entry_is_initiated_when_the_rule_is_written_not_when_it_is_effective(si
 
 
 def test_each_port_has_a_rule_at_the_next_free_priority(sim: Sim):
-    """Priorities go up from 100, around what is taken."""
+    """Priorities go up from 100, around the taken ones."""
     resources = {f"{NSG_DB}/securityRules/mine": rule(priority=101, destinationPortRanges=[])}
     sim.control("PUT", "state", {"resources": resources})
     sim.initiate(DB01, 22)
@@ -319,7 +319,7 @@ def test_only_rules_of_one_kind_may_be_forgotten(sim: Sim):
 
 
 def test_rule_that_somebody_has_removed_is_no_trouble(sim: Sim):
-    """Defender cleans up what is there."""
+    """Defender removes the rules that are there."""
     sim.initiate(DB01, 22, minutes=10)
     sim.advance("PT1M")
     name = next(name for name in sim.rules(NSG_DB) if "JITRule-" in name)
@@ -447,7 +447,7 @@ def test_defender_waits_while_somebody_else_writes_the_firewall(sim: Sim):
 
 
 def test_others_are_refused_while_defender_writes_the_firewall(sim: Sim):
-    """One update at a time, whoever makes it."""
+    """One update at a time, of Defender or of a client."""
     firewall = sim.get(FW_PROD)
     sim.initiate(WEB01, 3389)
     sim.advance("PT1M")
@@ -566,7 +566,7 @@ def play(sim: Sim, requests: list[Any]) -> None:
 @settings(max_examples=25)
 @given(REQUESTS)
 def test_in_the_end_nothing_of_defenders_is_left(requests):
-    """Whatever was requested, in any order: all is revoked, every rule is gone."""
+    """Any requests, in any order: all are revoked, every rule is gone."""
     sim = Sim()
     play(sim, requests)
     sim.advance("PT12H")

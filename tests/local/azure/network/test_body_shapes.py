@@ -1,4 +1,4 @@
-"""Bodies that nobody would send: refused, never a crash."""
+"""Hostile bodies: they are refused and crash nothing."""
 
 import copy
 from typing import Any
@@ -64,7 +64,7 @@ def spoilt(draw: st.DrawFn) -> tuple[str, str, Any]:
 @settings(max_examples=150)
 @given(spoilt())
 def test_no_body_crashes_the_simulator(call):
-    """Whatever is wrong, there is an answer, and the next call works as before."""
+    """Each wrong body gets an answer, and the next call works as before."""
     method, path, body = call
     sim = READER
     sim.send("POST", "/_sim/reset")
@@ -74,4 +74,4 @@ def test_no_body_crashes_the_simulator(call):
     assert sim.control("GET", "clock")
 
 
-KNOWN = {"Internal server error"}  # what Azure says to an empty protocol
+KNOWN = {"Internal server error"}  # Azure's answer to an empty protocol

@@ -77,7 +77,7 @@ def test_second_write_is_refused_while_one_runs(sim: Sim):
     assert running.partition("?")[0] in response.json()["error"]["message"]
 
 
-def test_what_the_body_leaves_out_is_gone(sim: Sim):
+def test_a_part_that_the_body_leaves_out_is_gone(sim: Sim):
     """A PUT is the whole object."""
     firewall = sim.get(FW_PROD)
     del firewall["properties"]["natRuleCollections"]
@@ -184,7 +184,7 @@ def test_etag_of_the_put_is_stale_when_the_update_has_ended(sim: Sim):
 
 
 def test_if_match_may_be_ignored(sim: Sim):
-    """Whether firewalls honour it is not documented: the other case can be played."""
+    """No document says if firewalls honour it: the other case can be played."""
     sim.options(firewallIfMatch=False)
 
     assert write(sim, headers={"if-match": 'W/"stale"'}).status == 200
@@ -250,7 +250,7 @@ def test_rule_collections_are_a_list(sim: Sim):
 
 @pytest.mark.parametrize("name", ["subnet", "publicIPAddress"])
 def test_reference_to_nothing_is_refused(sim: Sim, name):
-    """What a firewall stands on must exist."""
+    """The subnet and the address of a firewall must exist."""
     firewall = copy.deepcopy(sim.get(FW_PROD))
     firewall["properties"]["ipConfigurations"][0]["properties"][name]["id"] += "x"
 
@@ -267,7 +267,7 @@ def test_firewall_is_deleted_after_minutes(sim: Sim):
 
 
 def test_new_firewall_is_created(sim: Sim):
-    """201 where there was none."""
+    """201 if there was none."""
     firewall = sim.get(FW_PROD)
     response = sim.call("PUT", network("azureFirewalls", "fw-two", WEB), firewall, as_="petra")
 

@@ -1,4 +1,4 @@
-"""The judge of what packets would reach."""
+"""Reachability: the fate of a packet to a VM."""
 
 from typing import Any
 
@@ -58,7 +58,7 @@ def test_customers_open_port_is_open_to_whom_it_allows(sim: Sim):
 
 
 def test_open_way_is_named(sim: Sim):
-    """Where to connect to."""
+    """The address and port to connect to."""
     assert sim.reachable(NEW01, 22, "198.51.100.9")["via"] == [
         {"kind": "publicIp", "address": "20.71.10.13", "port": 22}
     ]
@@ -166,7 +166,7 @@ def test_network_itself_may_come_in_by_default(sim: Sim):
 
 
 def test_group_of_the_subnet_counts_too(sim: Sim):
-    """Where the interface has none, the subnet's decides."""
+    """If the interface has none, the subnet's decides."""
     farm = machine("farm41", FARM5)
     before = sim.reachable(farm, 80)["reachable"]
     edit(sim, f"{NSG_FARM5}/securityRules/a", **allow("80", sourceAddressPrefix="*"))
@@ -240,7 +240,7 @@ def test_rule_for_one_address_of_the_firewalls_subnet_is_not_enough(sim: Sim):
 
 
 def test_firewall_lets_in_the_source_of_its_rule_alone(sim: Sim):
-    """The NSG no longer sees who it is: the translation has to."""
+    """The NSG no longer sees the source: the translation has to check it."""
     through(sim)
 
     assert sim.reachable(WEB01, 3389, ALICE)["reachable"]
@@ -285,7 +285,7 @@ def deny_rule(**changes: Any) -> dict[str, Any]:
         ("Deny", {"protocols": ["UDP"]}, True),
     ],
 )
-def test_network_rule_of_the_firewall_may_deny_what_is_translated(sim: Sim, action, changes, opens):
+def test_network_rule_of_the_firewall_may_deny_translated_traffic(sim: Sim, action, changes, opens):
     """An explicit deny overrides the allow that a translation implies."""
     through(sim)
     firewall = sim.get(FW_PROD)
@@ -306,5 +306,5 @@ def test_network_rule_of_the_firewall_may_deny_what_is_translated(sim: Sim, acti
     ],
 )
 def test_question_that_is_none_is_refused(sim: Sim, query):
-    """A misspelt question must not pass for a closed door."""
+    """A misspelt question must not look like a closed port."""
     assert sim.send("GET", f"/_sim/reachable?{query}").status == 400

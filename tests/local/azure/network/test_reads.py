@@ -1,4 +1,4 @@
-"""What of Microsoft.Network is only read."""
+"""Resources of Microsoft.Network that are only read."""
 
 import pytest
 
@@ -25,7 +25,7 @@ def test_each_kind_is_listed_by_subscription(sim: Sim, kind, count):
 
 
 def test_lists_by_group_hold_the_group_only(sim: Sim):
-    """A group's list stops at its border, also where names begin alike."""
+    """A group's list has no resource of a group whose name begins alike."""
     farm = f"/subscriptions/{DEVELOPMENT}/resourceGroups/rg-farm-1"
     path = f"{farm}/providers/Microsoft.Network/networkInterfaces"
 

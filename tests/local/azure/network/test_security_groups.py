@@ -126,7 +126,7 @@ def test_group_holds_a_thousand_rules(sim: Sim):
     assert error(response) == (400, "NetworkSecurityGroupRuleCountExceeded")
 
 
-def test_second_write_is_told_to_come_back(sim: Sim):
+def test_second_write_is_asked_to_come_back(sim: Sim):
     """While a group is updating, others are refused with a time to wait."""
     sim.call("PUT", RULE, rule())
     response = sim.call("PUT", f"{NSG_WEB}/securityRules/two", rule(priority=201))
@@ -166,7 +166,7 @@ def test_newer_write_may_cancel_the_older(sim: Sim):
 
 
 def test_canceled_deletion_leaves_the_rule(sim: Sim):
-    """What was being deleted stays when a newer write takes over."""
+    """A rule that was being deleted stays when a newer write takes over."""
     sim.options(newerCancelsOlder=True)
     sim.call("DELETE", f"{NSG_WEB}/securityRules/deny-smb")
     sim.call("PUT", RULE, rule())

@@ -1,4 +1,4 @@
-"""Checks at start: what would go wrong later, named before anything runs."""
+"""Checks at start: later faults are named before anything runs."""
 
 import typing
 
@@ -87,7 +87,7 @@ def test_a_function_without_a_trigger(app):
 
 
 def test_a_parameter_without_a_binding(app):
-    """The worker would not know what to pass."""
+    """The worker would have no value to pass."""
 
     @app.route(route="x")
     def handler(req: func.HttpRequest, other: str) -> func.HttpResponse:
@@ -151,7 +151,7 @@ def test_a_list_must_be_spelt_as_the_worker_reads_it(app):
 
 @pytest.mark.parametrize("kind", [func.HttpRequest, int, dict])
 def test_an_annotation_of_the_wrong_kind(app, kind):
-    """The worker asks its converters, and so do the checks."""
+    """The worker asks its converters; the checks ask them too."""
 
     @app.queue_trigger(arg_name="msg", queue_name="orders", connection="AzureWebJobsStorage")
     def work(msg: kind) -> None:  # type: ignore[valid-type] # a parameter of the test
@@ -199,7 +199,7 @@ def test_a_schedule_that_azure_refuses(app, expression):
 
 
 def test_a_schedule_in_a_setting_that_is_wrong(app):
-    """What counts is the value, not the expression."""
+    """The value counts, not the expression."""
     add_timer(app, "%TICK%")
 
     assert "second" in faults(app, {"TICK": "61 * * * * *"})[0]
@@ -236,7 +236,7 @@ def test_a_connection_by_identity_is_configured(app):
 
 @pytest.mark.parametrize("second", ["items/{id}", "ITEMS/{name}", "items/{id?}"])
 def test_a_route_that_another_function_already_has(app, second):
-    """Whichever name comes first in the alphabet would get every request."""
+    """The first name in the alphabet would get every request."""
     add_http(app, "alpha", "items/{id}")
     add_http(app, "beta", second)
 

@@ -14,7 +14,7 @@ def queues(**values):
 
 
 def test_the_projects_own_file_has_no_faults(project):
-    """What is deployed is what the real host understands."""
+    """The real host understands the deployed file."""
     document = json.loads((project / "host.json").read_text())
 
     assert list(host_options.find_faults(document)) == []

@@ -1,4 +1,4 @@
-"""Settings: where they come from, and how bindings refer to them."""
+"""Settings: their sources, and the references of bindings to them."""
 
 import json
 
@@ -13,13 +13,13 @@ def write(folder, name, **values):
 
 
 def test_the_environment_wins_over_files(tmp_path):
-    """As with Core Tools: what is set outside is meant."""
+    """As with Core Tools: the environment wins over the file."""
     write(tmp_path, "local.settings.json", A="file", B="file")
 
     assert settings.read(tmp_path, {"A": "outside"}) == {"A": "outside", "B": "file"}
 
 
-def test_the_sample_serves_where_there_is_no_file_of_ones_own(tmp_path):
+def test_the_sample_serves_if_there_is_no_own_file(tmp_path):
     """A fresh clone runs; a file of one's own replaces the sample as a whole."""
     write(tmp_path, "local.settings.sample.json", A="sample", B="sample")
     write(tmp_path, "local.settings.json", A="own")

@@ -8,7 +8,7 @@ from local.host.triggers import messages
 
 
 @given(st.binary())
-def test_base64_brings_back_what_was_sent(body):
+def test_base64_brings_back_the_sent_body(body):
     """Any bytes survive."""
     assert messages.decode(messages.encode(body, "base64"), "base64") == body
 
@@ -20,6 +20,6 @@ def test_no_encoding_brings_back_text(body):
 
 
 @pytest.mark.parametrize("content", ["not base64!", "YQ", "YQ==\n", "é"])
-def test_what_is_not_base64_has_no_body(content):
+def test_a_text_that_is_not_base64_has_no_body(content):
     """Such a message goes to the poison queue unseen, as in the real host."""
     assert messages.decode(content, "base64") is None

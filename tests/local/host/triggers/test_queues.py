@@ -20,7 +20,7 @@ OPTIONS = QueueOptions(max_dequeue_count=3, visibility_timeout=timedelta(0))
 
 
 class Worker:
-    """A function with a memory: what it was given, and what it should do."""
+    """A function with a memory: it keeps its arguments, and follows a script."""
 
     def __init__(self, failures=0):
         self.seen, self.failures = [], failures
@@ -160,7 +160,7 @@ def test_a_queue_that_is_missing_is_created(account, listen):
 
 
 def test_a_queue_that_is_deleted_meanwhile_is_created_again(account, listen):
-    """A listener outlives what somebody does to its queue."""
+    """A listener outlives changes of its queue from outside."""
     send(account, b"a")
     worker = Worker()
     listen(worker)
@@ -258,7 +258,7 @@ def test_a_poison_message_that_failed_too_often_is_left_alone(listen):
     assert (worker.seen, queue.holds, queue.deleted) == ([], [], [])
 
 
-def test_what_has_not_begun_is_given_back_at_the_end(listen):
+def test_a_message_that_has_not_begun_is_given_back_at_the_end(listen):
     """Another instance need not wait ten minutes for it."""
     stored = messages.make_by_hand("YQ==")
     queue = OneMessage(stored)

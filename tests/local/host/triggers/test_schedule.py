@@ -1,4 +1,4 @@
-"""NCRONTAB: what Azure Functions accepts, and when it comes due."""
+"""NCRONTAB: expressions that Azure Functions accepts, and their due times."""
 
 from datetime import UTC, datetime, timedelta, timezone
 
@@ -42,7 +42,7 @@ def test_day_of_month_and_day_of_week_must_both_match():
     assert friday_the_13th.after(NOON) == datetime(2027, 8, 13, tzinfo=UTC)
 
 
-def test_due_times_are_in_utc_whatever_zone_asks():
+def test_due_times_are_in_utc_for_any_zone():
     """A question from another zone is a question about the same instant."""
     elsewhere = NOON.astimezone(timezone(timedelta(hours=5, minutes=30)))
 
@@ -77,7 +77,7 @@ def test_due_times_are_in_utc_whatever_zone_asks():
         ("0 0 0 30 2 *", "never"),
     ],
 )
-def test_what_azure_would_refuse_or_misread_is_refused(expression, words):
+def test_an_expression_that_azure_refuses_or_misreads_is_refused(expression, words):
     """The message names the field, so that the setting can be mended."""
     with pytest.raises(BadSchedule, match=words):
         schedule.parse(expression)

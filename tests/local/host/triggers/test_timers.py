@@ -1,4 +1,4 @@
-"""Timers: who fires, when, and what was missed. The clock is a value that tests set."""
+"""Timers: the instance that fires, the time, missed times. The clock is a value that tests set."""
 
 from datetime import UTC, datetime, timedelta
 
@@ -105,7 +105,7 @@ def test_a_clock_that_jumps_fires_once_and_past_due(timer_of, clock):
     assert fired == [True]
 
 
-def test_what_comes_due_before_the_first_look_is_not_missed(timer_of, clock):
+def test_a_time_due_before_the_first_look_is_not_missed(timer_of, clock):
     """A jump right after the start is a jump like any other."""
     fired: list[bool] = []
     timer = timer_of(fired)
@@ -131,8 +131,8 @@ def test_a_clock_that_is_set_back_brings_the_due_time_back(timer_of, clock):
     assert fired == [False]
 
 
-def test_what_was_due_while_nobody_ran_fires_at_the_next_start(timer_of, clock):
-    """A restarted host looks up what it has missed."""
+def test_a_time_due_while_no_host_ran_fires_at_the_next_start(timer_of, clock):
+    """A restarted host looks up the time that it has missed."""
     fired: list[bool] = []
     first = timer_of(fired)
     first.look()
@@ -154,7 +154,7 @@ def test_without_a_monitor_nothing_is_missed(timer_of, clock):
     assert fired == []
 
 
-def test_a_changed_schedule_forgets_what_the_old_one_missed(timer_of, clock):
+def test_a_changed_schedule_forgets_the_missed_times_of_the_old_one(timer_of, clock):
     """A due time of another schedule is no due time."""
     fired: list[bool] = []
     first = timer_of(fired)
@@ -170,7 +170,7 @@ def test_a_changed_schedule_forgets_what_the_old_one_missed(timer_of, clock):
 
 @pytest.mark.parametrize("content", [b"not json", b"[]", b"{}", b'{"Last": null, "Next": "soon"}'])
 def test_a_status_that_cannot_be_read_is_as_good_as_none(storage, content):
-    """A timer must not stop for what somebody wrote into its blob."""
+    """A foreign text in its blob must not stop a timer."""
     account = Storage(storage)
     account.ensure_container()
     account.blob("timers/tick").upload_blob(content)
@@ -178,7 +178,7 @@ def test_a_status_that_cannot_be_read_is_as_good_as_none(storage, content):
     assert Monitor(account.blob("timers/tick")).read() is None
 
 
-def test_of_two_instances_one_fires(timer_of, clock):
+def test_one_of_two_instances_fires(timer_of, clock):
     """The other one waits for the lease."""
     first: list[bool] = []
     second: list[bool] = []
@@ -193,7 +193,7 @@ def test_of_two_instances_one_fires(timer_of, clock):
 
 
 def test_when_an_instance_stops_the_other_takes_over(timer_of, clock):
-    """What the first has fired, the second does not fire again."""
+    """The second does not fire a due time again that the first has fired."""
     first: list[bool] = []
     second: list[bool] = []
     one = timer_of(first, "one")

@@ -1,4 +1,4 @@
-"""The app as a web site: routes to functions, requests to arguments, failures to status codes."""
+"""The dispatcher: routes to functions, requests to arguments, failures to status codes."""
 
 import json
 
@@ -42,7 +42,7 @@ def any_method(req: func.HttpRequest) -> str:
 
 @app.route(route="health")
 def health(req: func.HttpRequest) -> str:
-    """Answer with who is calling."""
+    """Answer with the name of the caller."""
     return str(req.headers.get("x-ms-client-principal-name", "nobody"))
 
 
@@ -159,7 +159,7 @@ def test_a_function_sees_the_request_as_the_worker_shows_it(ask):
         ("/api/shown", "OPTIONS"),
     ],
 )
-def test_what_no_function_takes_is_not_found(ask, target, method):
+def test_a_request_that_no_function_takes_is_not_found(ask, target, method):
     """A wrong method is a 404 as well: the real host has no 405."""
     answer = ask(target, method)
 
@@ -191,7 +191,7 @@ def test_a_header_that_is_not_one_line_of_ascii_is_a_500(ask, value):
 
 
 def test_a_header_of_one_line_passes(ask):
-    """What an app says is what a caller hears."""
+    """The header of the app reaches the caller."""
     assert ("X-Note", "a b") in ask("/api/note?note=a%20b").headers
 
 
@@ -283,11 +283,11 @@ def test_an_http_function_is_not_fired_by_hand(fire):
     [("/admin/functions/nobody", "POST"), ("/admin/x", "GET"), ("/admin/", "GET")],
 )
 def test_other_admin_paths_are_not_found(fire, path, method):
-    """What the host does not have."""
+    """The host has no such routes."""
     assert fire(path, method).status == 404
 
 
-def test_the_host_says_what_it_runs(fire):
+def test_the_host_lists_its_functions(fire):
     """Enough for a readiness probe and for a curious developer."""
     assert json.loads(fire("/admin/host/status", "GET").body)["state"] == "Running"
     assert fire("/admin/host/ping", "GET").status == 200

@@ -28,7 +28,7 @@ def test_without_a_choice_alice_calls(authentication):
 
 
 def test_the_principal_carries_id_tenant_and_every_role(authentication):
-    """What the broker decides by is what Entra ID would have said."""
+    """The broker decides by the claims that Entra ID would send."""
     said = claims(authentication.headers("/api/x", [("X-Local-User", "bob")]))
 
     assert ("objectidentifier", "b0b00000-0000-4000-8000-000000000002") in said
@@ -47,8 +47,8 @@ def test_an_application_is_known_by_its_client_id(authentication):
 @pytest.mark.parametrize(
     "name", ["X-MS-CLIENT-PRINCIPAL", "x-ms-client-principal-id", "X-Ms-Token-Aad-Access-Token"]
 )
-def test_a_client_cannot_say_who_it_is(authentication, name):
-    """Headers of the platform's are stripped, whatever their letter case."""
+def test_a_client_cannot_name_itself(authentication, name):
+    """Headers of the platform's are stripped in any letter case."""
     headers = authentication.headers("/api/x", [(name, "forged")])
 
     assert "forged" not in [value for _, value in headers]
@@ -62,7 +62,7 @@ def test_other_headers_pass(authentication):
 
 
 def test_anonymous_calls_have_no_principal(authentication):
-    """The app then says what it thinks of strangers."""
+    """The app then decides about a caller without a name."""
     assert authentication.headers("/api/x", [("X-Local-User", "-")]) == []
 
 

@@ -1,4 +1,4 @@
-"""Routes: what matches, what does not, and which of two templates would hide the other."""
+"""Routes: matching paths, other paths, and templates that hide each other."""
 
 import pytest
 from hypothesis import given
@@ -125,7 +125,7 @@ def test_a_template_that_cannot_be_matched_is_refused(template):
 
 
 @given(st.text(st.characters(categories=["L", "N"]), min_size=1))
-def test_a_parameter_returns_what_the_path_says(value):
+def test_a_parameter_returns_the_segment_of_the_path(value):
     """Letter case of a value is kept, although it does not count in literals."""
     assert match("Items/{id}/rest", f"/iTEMS/{value}/REST") == {"id": value}
 

@@ -11,7 +11,7 @@ from tests.local.calls import call
 
 
 def echo(request):
-    """Answer with what arrived, so that tests can see it."""
+    """Answer with the request, so that tests can see it."""
     shown = f"{request.method} {request.target} {len(request.body)} ".encode()
     return Response(200, (("Content-Type", "text/plain"),), shown + request.body[:100])
 
@@ -47,7 +47,7 @@ def post(*headers, body=b""):
 
 
 def test_a_body_with_a_length_arrives_whole(serve):
-    """Every byte, whatever it is."""
+    """Every byte, also NUL and line ends."""
     assert b"\r\n\r\nPOST /x 5 a\0b\r\n" in speak(
         serve(), post(b"Content-Length: 5", body=b"a\0b\r\n")
     )
@@ -78,7 +78,7 @@ def test_a_request_without_a_body_has_an_empty_one(serve):
     ],
 )
 def test_a_body_of_two_minds_is_refused(serve, headers):
-    """What two readers could read differently is read by nobody."""
+    """A body that two readers could read differently is not read at all."""
     assert speak(serve(), post(*headers, body=b"a")).startswith(b"HTTP/1.1 400")
 
 
@@ -111,7 +111,7 @@ def test_a_body_beyond_the_limit_is_refused_before_it_is_read(serve, packet):
 
 
 def test_a_refused_body_ends_the_connection(serve):
-    """What follows it could be anything."""
+    """The bytes after it could be anything."""
     answer = speak(serve(), post(b"Content-Length: x"), post())
 
     assert answer.count(b"HTTP/1.1") == 1
@@ -185,7 +185,7 @@ def test_draining_waits_for_the_answers_under_way(serve):
 
 
 def test_a_draining_server_refuses_on_old_connections(serve):
-    """What comes too late is told so, and may go elsewhere."""
+    """A request that comes too late gets 503, and may go to another host."""
     server = serve()
     server.is_draining = True
 
