@@ -9,7 +9,7 @@ import azure.functions as func
 
 import function_app
 from jit.domain.model.people import Role
-from local.host import functions
+from local.host.app import functions
 
 FUNCTIONS = {each.name: each for each in functions.index(function_app.app)}
 ROUTES = {name: each for name, each in FUNCTIONS.items() if each.trigger.type == functions.HTTP}
