@@ -16,16 +16,15 @@ from typing import TYPE_CHECKING, Any
 
 from jit.domain.azure import defender_requests
 from jit.domain.azure.companion_rule import parse_companion_name
-from jit.domain.grants.shared_port import lead
-from jit.domain.grants.timing import SHORTEST
+from jit.domain.grants.timing import SHORTEST, TIMES
 from jit.domain.model.grant import Grant, Status
 from jit.domain.model.machine import Via
 from jit.domain.values import arm_ids
 from jit.storage import records
 from jit.storage.stored import StoredRequest
-from local.azure import ids
-from local.azure.jit_access import Access
-from local.azure.packets import Flow, judge
+from local.azure.defender.access import Access
+from local.azure.network.reachability import Flow, evaluate_flow
+from local.azure.values import ids
 
 if TYPE_CHECKING:
     from tests.crash.plant import Broker, Plant
@@ -189,7 +188,7 @@ class Promises:
                 self.broken("P7", f"an initiate for {where} from {text}: nobody asked")
                 continue
             last = max(g.expires_at for g in holders if g.expires_at)
-            if until > max(last + lead(holders[0].via), self.now + SHORTEST):
+            if until > max(last + TIMES[holders[0].via].lead, self.now + SHORTEST):
                 self.broken("P6", f"{text} on {where} until {until}, asked until {last}")
 
     def _replaces(self, policy_id: str, body: Mapping[str, Any]) -> None:
@@ -267,7 +266,7 @@ class Promises:
         store = self.plant.sim.azure.world.store
         if store.get(door[0]) is None:
             return False  # somebody deleted the VM
-        return bool(judge(store, Flow(source, door[0], door[1], "Tcp"))["reachable"])
+        return bool(evaluate_flow(store, Flow(source, door[0], door[1], "Tcp"))["reachable"])
 
     def _gather(self) -> None:
         """Remember which request of Defender's wrote which rule."""
@@ -351,7 +350,7 @@ class Promises:
     def at_rest(self) -> bool:
         """Tell whether nothing is under way, here or in Azure, and nothing is left there."""
         world = self.plant.sim.azure.world
-        busy = any(world.operations.running(item["id"]) for item in world.store.all())
+        busy = any(world.operations.find_running(item["id"]) for item in world.store.all())
         rows = [*self.plant.state.rows("r|"), *self.plant.state.rows("g|")]
         return not (rows or busy or self._left() or any(True for _ in _live(self.plant)))
 

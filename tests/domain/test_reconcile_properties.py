@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from jit.domain.azure.defender_rules import is_jit_allow_name
 from jit.domain.azure.firewall import is_jit_collection
-from jit.domain.grants.timing import GRACE
+from jit.domain.grants.timing import TIMES
 from jit.domain.model.grant import CloseReason, Status
 from jit.domain.model.machine import Via
 from jit.domain.paths import effective
@@ -352,7 +352,7 @@ def test_each_rule_becomes_one_item_at_most(world):
 
 def test_the_graces_are_within_what_these_laws_assume():
     """A longer grace would make the laws above say less."""
-    assert max(GRACE.values()) < timedelta(minutes=PAST_ALL_GRACE)
+    assert max(times.grace for times in TIMES.values()) < timedelta(minutes=PAST_ALL_GRACE)
 
 
 @st.composite

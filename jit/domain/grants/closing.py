@@ -16,7 +16,7 @@ from jit.domain.azure import companion_rule
 from jit.domain.azure.defender_requests import DefenderRequest
 from jit.domain.grants import lifetime, rule_evidence, shared_port, widened
 from jit.domain.grants.policy_view import RuleUsers, rests_elsewhere
-from jit.domain.grants.timing import GRACE, SHRINKS_WITHIN
+from jit.domain.grants.timing import TIMES
 from jit.domain.model.grant import CloseReason, Grant, Status
 from jit.domain.paths import effective
 from jit.domain.paths.machine_view import MachineView
@@ -139,7 +139,7 @@ def _from(grant: Grant) -> datetime:
         return start
     end = grant.expires_at or start
     asked = grant.asked_until
-    return end if asked is not None and asked > end else end + GRACE[grant.via]
+    return end if asked is not None and asked > end else end + TIMES[grant.via].grace
 
 
 def waits(grant: Grant, now: datetime, note: str, *, unclear: bool = False) -> Grant:
@@ -262,7 +262,7 @@ def _outlived(rule: PathRule, grant: Grant, group: Iterable[Grant], now: datetim
     """
     over = (each for each in group if each.status is Status.CLOSING)
     shared = [each for each in over if letting_in((rule,), each.sources)]
-    return all(now >= _from(each) + SHRINKS_WITHIN[each.via] for each in (grant, *shared))
+    return all(now >= _from(each) + TIMES[each.via].shrinks_within for each in (grant, *shared))
 
 
 def _spare(rule: PathRule, stay: Iterable[PathRule], others: Iterable[Grant]) -> bool:

@@ -10,18 +10,17 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
-from datetime import datetime, timedelta
+from datetime import datetime
 
 from jit.domain.azure import companion_rule, nsg_effect
 from jit.domain.azure.firewall import NatRule
 from jit.domain.grants import lifetime
+from jit.domain.grants.timing import COMPANION_WRITE
 from jit.domain.model.grant import Grant
 from jit.domain.model.machine import Interface
 from jit.domain.paths.effective import PathView
 from jit.domain.paths.machine_view import MachineView, NsgView
 from jit.domain.paths.rules import protocol_of
-
-_SOON = timedelta(seconds=5)  # writing a rule takes Azure a few seconds
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -63,7 +62,7 @@ def plan_companion(
         used.append(made)
         found.append(made)
     ids = tuple(dict.fromkeys((*grant.companions, *(made.rule_id for made in found))))
-    wait = max(_SOON, lifetime.pace(now - (grant.claimed_at or now)))
+    wait = max(COMPANION_WRITE, lifetime.pace(now - (grant.claimed_at or now)))
     return replace(grant, companions=ids, next_check_at=now + wait), tuple(found)
 
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from datetime import datetime, timedelta
+from datetime import datetime
 
 from jit.domain.azure import defender_requests
 from jit.domain.azure.defender_requests import DefenderRequest
@@ -28,11 +28,10 @@ from jit.domain.grants.companions import Companion, plan_companion
 from jit.domain.grants.initiate import PortToOpen
 from jit.domain.grants.lifetime import begin_closing, by_time, pace
 from jit.domain.grants.policy_view import PolicyView, StepContext, rests_elsewhere, rests_of
-from jit.domain.grants.timing import OPENS_WITHIN
+from jit.domain.grants.timing import LOOK_WHILE_OPENING, TIMES
 from jit.domain.grants.widened import Excess
 from jit.domain.limits import Limits
 from jit.domain.model.grant import CloseReason, Grant, Status
-from jit.domain.model.machine import Via
 from jit.domain.paths import effective
 from jit.domain.paths.effective import PathState, PathView
 from jit.domain.paths.machine_view import MachineView
@@ -41,14 +40,6 @@ from jit.domain.values import arm_ids
 from jit.domain.values.prefixes import Prefix
 
 _BORROWED = "what lets it in now is about to be replaced by its own rule"
-_EXCHANGED = {
-    Via.FIREWALL: timedelta(minutes=6),  # an update takes 3 to 5
-    Via.PUBLIC_IP: timedelta(minutes=2),
-    Via.PRIVATE: timedelta(minutes=2),
-}
-"""How long after an initiate what stood there before may still be exchanged for its rules."""
-
-_LATEST = timedelta(minutes=1)
 _KEPT_RULES, _KEPT_ADDRESSES = 24, 12
 
 
@@ -204,7 +195,7 @@ def _blind(grant: Grant, context: StepContext) -> Grant:
         return closing.waits(grant, now, why, unclear=True)
     if grant.status is Status.OPENING and _overdue(grant, now):
         return begin_closing(grant, CloseReason.FAILED, now, f"not open in time: {why}")
-    ends = filter(None, (now + _LATEST, grant.expires_at))
+    ends = filter(None, (now + LOOK_WHILE_OPENING, grant.expires_at))
     return replace(grant, note=why, next_check_at=min(ends))
 
 
@@ -291,7 +282,7 @@ def _borrowed(grant: Grant, now: datetime) -> bool:
     if grant.written:
         return bool(grant.before)  # Azure put it off: what stood there is all there is
     stood = grant.before is None or bool(grant.before)
-    return stood and now < min(since + _EXCHANGED[grant.via], _limit(grant))
+    return stood and now < min(since + TIMES[grant.via].exchanged_within, _limit(grant))
 
 
 def _limit(grant: Grant) -> datetime:
@@ -301,7 +292,7 @@ def _limit(grant: Grant) -> datetime:
     Each later comer has the path asked for anew: that must not begin the wait of the others again.
     """
     began = grant.claimed_at or grant.starts_at
-    return began + _EXCHANGED[grant.via] * min(max(grant.attempts, 1), 2)
+    return began + TIMES[grant.via].exchanged_within * min(max(grant.attempts, 1), 2)
 
 
 def _next_news(grant: Grant, now: datetime) -> datetime | None:
@@ -339,7 +330,7 @@ def _why(grant: Grant, look: PathView) -> str:
 def _overdue(grant: Grant, now: datetime) -> bool:
     """Whether opening, or the mending of a lost path, has had its time, however often asked."""
     since = max(filter(None, (grant.claimed_at, grant.lost_at)), default=now)
-    return now >= since + OPENS_WITHIN[grant.via]
+    return now >= since + TIMES[grant.via].opens_within
 
 
 # ---- the companion rule ------------------------------------------------------------------------

@@ -12,7 +12,7 @@ from jit.domain.grants import rule_evidence, timing
 from jit.domain.grants.admission import as_request
 from jit.domain.grants.initiate import REOPENS, PortToOpen
 from jit.domain.grants.lifetime import begin_closing, by_time, close, pace
-from jit.domain.grants.timing import APPEARS_WITHIN, OPENS_WITHIN
+from jit.domain.grants.timing import APPEARS_WITHIN, TIMES
 from jit.domain.model.grant import CloseReason, Status
 from jit.domain.model.machine import Support, Via
 from jit.domain.paths.rules import rules_of_port
@@ -514,7 +514,7 @@ def test_a_claim_that_was_never_asked_counts_from_the_claim():
     joined = an_opening(initiates=(), initiated_at=None, expires_at=NOW + 2 * HOUR)
     world = a_world(a_view(), an_entry(initiate_id=STRANGER))
 
-    after = alone(joined, world, now=NOW + OPENS_WITHIN[Via.PUBLIC_IP])
+    after = alone(joined, world, now=NOW + TIMES[Via.PUBLIC_IP].opens_within)
 
     assert after.close_reason is CloseReason.FAILED
 
@@ -540,7 +540,7 @@ def test_a_lost_path_is_given_time_to_mend():
     world = a_world(a_view(a_guard(an_allow(), deny)), an_entry())
 
     soon = alone(lost, world, now=NOW + HOUR + MINUTE)
-    late = alone(lost, world, now=NOW + HOUR + OPENS_WITHIN[Via.PUBLIC_IP])
+    late = alone(lost, world, now=NOW + HOUR + TIMES[Via.PUBLIC_IP].opens_within)
 
     assert soon.status is Status.OPENING
     assert (late.status, late.close_reason) == (Status.CLOSING, CloseReason.FAILED)
