@@ -124,9 +124,10 @@ def store() -> Store:
 @cache
 def observer() -> Observer:
     """Return the broker's eyes on Azure."""
+    from jit.observer.reads import Reader
     from jit.observer.subscription import Observer
 
-    return Observer(arm(), policies, network, settings().subscriptions)
+    return Observer(arm(), policies, Reader(arm(), network), settings().subscriptions)
 
 
 @cache
@@ -197,4 +198,4 @@ def health() -> HealthCheck:
     """Return the use case of ``health``."""
     from jit.broker.health import HealthCheck
 
-    return HealthCheck(lambda: table(STATE), lambda: observer().readable())
+    return HealthCheck(lambda: table(STATE), lambda: observer().list_readable())

@@ -8,8 +8,8 @@ from jit import wiring
 def main() -> None:
     """Read every subscription from Azure, remember its machines."""
     count = 0
-    for subscription in wiring.observer().watched():
-        machines = wiring.observer().machines(subscription, now=wiring.clock())
+    for subscription in wiring.observer().list_watched():
+        machines = wiring.observer().read_machines(subscription, now=wiring.clock())
         wiring.store().remember_machines(subscription, machines, complete=True)
         count += len(machines)
     print(count)

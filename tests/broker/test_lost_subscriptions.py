@@ -9,6 +9,7 @@ from jit.broker.policy_worker.worker import Worker
 from jit.broker.requests.queries import Views
 from jit.domain.errors import PermissionLost, Refused, Unavailable
 from jit.domain.limits import LIMITS
+from jit.observer.reads import Reader
 from jit.observer.subscription import Observer
 from jit.storage import records
 from jit.storage.table import Op, Verb
@@ -49,7 +50,7 @@ def azure(broker):
 def it(broker, azure):
     """A broker to which no subscription was named."""
     policies, network = (lambda: broker.azure.policies), (lambda: broker.azure.network)
-    broker.observer = Observer(azure, policies, network)
+    broker.observer = Observer(azure, policies, Reader(azure, network))
     queues = lambda: broker.queues  # noqa: E731 # as the root hands them on
     broker.worker = Worker(broker.store, broker.observer, queues, policies, network, LIMITS)
     broker.views = Views(broker.store, lambda: broker.observer)

@@ -19,6 +19,7 @@ from jit.broker.requests.change import Decisions
 from jit.domain.limits import LIMITS
 from jit.gateways.arm import ThinArm
 from jit.interfaces import Arm, JitPolicies, Network
+from jit.observer.reads import Reader
 from jit.observer.subscription import Observer
 from jit.storage.audit_chain import Drainer
 from jit.storage.idempotency_keys import Idempotency
@@ -114,7 +115,10 @@ class Broker:
         """Build everything anew over *plant*."""
         self.store = Store(plant.seen_state, plant.history)
         self.observer = Observer(
-            plant.arm, lambda: plant.policies, lambda: plant.network, (PRODUCTION,)
+            plant.arm,
+            lambda: plant.policies,
+            Reader(plant.arm, lambda: plant.network),
+            (PRODUCTION,),
         )
         idempotency = Idempotency(plant.keys)
         self.acceptor = Acceptor(self.store, idempotency, lambda: self.observer, LIMITS)

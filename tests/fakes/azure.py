@@ -16,6 +16,7 @@ from jit.gateways.arm import ThinArm
 from jit.gateways.defender import DefenderPolicies
 from jit.gateways.network import AzureNetwork
 from jit.interfaces import Arm, JitPolicies, Network
+from jit.observer.reads import Reader
 from jit.observer.subscription import Observer
 from local.azure.transport import SimulatorTransport
 from tests.fakes.calls import Calls, Counted
@@ -75,4 +76,9 @@ class SimulatedAzure:
 
     def observer(self, *subscriptions: str) -> Observer:
         """Return the broker's eyes on this Azure."""
-        return Observer(self.arm, lambda: self.policies, lambda: self.network, subscriptions)
+        return Observer(
+            self.arm,
+            lambda: self.policies,
+            Reader(self.arm, lambda: self.network),
+            subscriptions,
+        )

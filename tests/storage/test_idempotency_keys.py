@@ -283,8 +283,8 @@ def _meanwhile(broker, act):
 
 def _seen_anew(broker):
     """Have Azure looked at again: nothing of a moment ago counts."""
-    broker.observer = broker.azure.observer(*broker.observer.watched())
-    found = broker.observer.machines(DEVELOPMENT, now=broker.now)
+    broker.observer = broker.azure.observer(*broker.observer.list_watched())
+    found = broker.observer.read_machines(DEVELOPMENT, now=broker.now)
     broker.store.remember_machines(DEVELOPMENT, found, complete=True)
 
 

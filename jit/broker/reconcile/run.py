@@ -66,7 +66,7 @@ class Reconciler:
         Where the operator names none, those too that Azure lists no more while grants there are not
         over: what was opened there still has to end, and somebody has to hear of it.
         """
-        listed = self.observer.watched()
+        listed = self.observer.list_watched()
         return (*listed, *self._vanished(listed))
 
     def _vanished(self, listed: Sequence[str]) -> tuple[str, ...]:
@@ -90,7 +90,7 @@ class Reconciler:
 
     def _unknown(self) -> tuple[str, ...]:
         """Return where to look until something is known: an older version wrote no list."""
-        return self.observer.watched()
+        return self.observer.list_watched()
 
     def _wake_due(self, subscription: str, now: datetime) -> None:
         self._wake(str(row.values["Policy"]) for row in self.store.due(subscription, now))
@@ -134,7 +134,7 @@ class Reconciler:
             Unavailable: Azure or storage could not be read; the host brings the message back, and
                 the timer would too.
         """
-        subscription, listed = subscription.lower(), self.observer.watched()
+        subscription, listed = subscription.lower(), self.observer.list_watched()
         vanished = self._vanished(listed)
         looked_after = (*listed, *vanished)
         if subscription not in looked_after:
@@ -182,8 +182,8 @@ class Reconciler:
     def _observe(
         self, subscription: str, now: datetime
     ) -> tuple[Observation, tuple[VirtualMachine, ...]]:
-        snapshot = self.observer.survey(subscription)
-        machines = self.observer.inventory(snapshot, now=now)
+        snapshot = self.observer.read_advice_snapshot(subscription)
+        machines = self.observer.build_machines(snapshot, now=now)
         return observe_lists(snapshot, machines), machines
 
     def _comparison(self, subscription: str, found: Observation, now: datetime) -> Comparison:

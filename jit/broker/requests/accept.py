@@ -186,9 +186,9 @@ class Acceptor:
     def _read(self, subscription: str, now: datetime) -> tuple[tuple[VirtualMachine, ...], bool]:
         """Return the VMs of a subscription, and whether they were read just now."""
         observer = self._observer()
-        if subscription not in observer.watched():
+        if subscription not in observer.list_watched():
             return (), False
-        return observer.recent_machines(subscription, now=now)
+        return observer.read_recent_machines(subscription, now=now)
 
     def _known_or_refused(self, submission: Submission, now: datetime) -> StoredRequest:
         """A late repetition is answered as before, though its start now lies in the past."""

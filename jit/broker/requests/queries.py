@@ -119,7 +119,7 @@ class Views:
         """Return where requests may be: an operator must find those of a lost subscription too."""
         observer = self._observer()
         known = () if observer.named else self._store.known()
-        return sorted({*observer.watched(), *known})
+        return sorted({*observer.list_watched(), *known})
 
     def _section(
         self, section: tuple[int, str], filters: Filters, after: str
@@ -138,7 +138,7 @@ class Views:
 
     def machines(self, subscription: str | None, caller: Person, *, now: datetime) -> list[Any]:
         """Return the virtual machines of the watched subscriptions with their open grants."""
-        watched = self._observer().watched()
+        watched = self._observer().list_watched()
         if subscription is not None and subscription.lower() not in watched:
             detail = "the broker does not look after this subscription"
             raise InvalidRequest(detail, (Violation("#/subscription", "not-watched", detail),))
@@ -157,7 +157,7 @@ class Views:
         known = [vm for _, vm in self._store.machines(subscription)]
         if known:
             return sorted(known, key=lambda vm: vm.name)
-        fresh = self._observer().machines(subscription, now=now)
+        fresh = self._observer().read_machines(subscription, now=now)
         self._store.remember_machines(subscription, fresh, complete=True)
         return sorted(fresh, key=lambda vm: vm.name)
 

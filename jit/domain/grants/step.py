@@ -333,7 +333,7 @@ def _overdue(grant: Grant, now: datetime) -> bool:
     return now >= since + TIMES[grant.via].opens_within
 
 
-# ---- the companion rule ------------------------------------------------------------------------
+# ---- the companion rule ----------------------------------------------------------------------
 
 
 def _accompanied(
@@ -357,7 +357,7 @@ def _accompanied(
     return done, tuple(wishes)
 
 
-# ---- closing -----------------------------------------------------------------------------------
+# ---- closing ---------------------------------------------------------------------------------
 
 
 def _closed(

@@ -49,7 +49,12 @@ def _door(rule: FoundRule) -> _Door:
     holder, targets = arm_ids.key(rule.path.holder_id), tuple(sorted(rule.addresses))
     if isinstance(rule.raw, NatRule):
         return holder, targets, (rule.raw.translated_port,), rule.raw.destinations
-    return holder, targets, tuple(str(ports) for ports in rule.raw.ports), (rule.raw.protocol,)
+    return (
+        holder,
+        targets,
+        tuple(str(ports) for ports in rule.raw.destination_ports),
+        (rule.raw.protocol or "",),
+    )
 
 
 def _widest_first(rule: FoundRule) -> tuple[int, str]:

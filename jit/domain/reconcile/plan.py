@@ -74,7 +74,7 @@ def _present(items: Iterable[PlanItem | None]) -> Iterator[PlanItem]:
     return (item for item in items if item is not None)
 
 
-# ---- Defender's rules --------------------------------------------------------------------------
+# ---- Defender's rules ------------------------------------------------------------------------
 
 
 def _rule(rule: FoundRule, book: RuleOwners, *, remove_orphans: bool) -> PlanItem | None:
@@ -167,7 +167,7 @@ def _item(
     )
 
 
-# ---- the broker's own rules --------------------------------------------------------------------
+# ---- the broker's own rules ------------------------------------------------------------------
 
 
 def _companions(observed: Observation) -> Iterator[tuple[NsgView, SecurityRule]]:
@@ -263,7 +263,7 @@ def _own(
     )
 
 
-# ---- grants without their rules ----------------------------------------------------------------
+# ---- grants without their rules --------------------------------------------------------------
 
 _WRONG: Mapping[Status, frozenset[PathState]] = {
     Status.OPEN: frozenset({PathState.ABSENT, PathState.PARTIAL, PathState.BLOCKED}),

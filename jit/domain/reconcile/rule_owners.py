@@ -12,7 +12,7 @@ from collections.abc import Iterable, Mapping
 from datetime import datetime
 
 from jit.domain.azure.defender_requests import DefenderRequest
-from jit.domain.azure.defender_rules import matches_within
+from jit.domain.azure.defender_rules import is_altered, matches_within
 from jit.domain.azure.firewall import NatRule
 from jit.domain.azure.nsg_rules import PortRange
 from jit.domain.grants.lifetime import leftover_from, was_asked
@@ -199,8 +199,8 @@ class RuleOwners:
                 bool(rule.raw.ip_groups) or not self._within_asked(rule, grant)
             )
         return (
-            bool(rule.raw.faults)
-            or rule.raw.ports != (PortRange(grant.port, grant.port),)
+            is_altered(rule.raw)
+            or rule.raw.destination_ports != (PortRange(grant.port, grant.port),)
             or not rule.addresses <= set(self.addresses(grant))
             or not self._within_asked(rule, grant)
         )

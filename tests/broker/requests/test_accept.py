@@ -197,7 +197,7 @@ def test_a_port_that_a_stranger_holds_for_the_same_source_is_joined(broker):
 def test_who_joins_a_stranger_is_told_at_acceptance_when_that_path_ends(broker):
     """Nobody puts it off: the path is interrupted then."""
     broker.occupy(farm(1), 22, HERE, minutes=40)
-    found = broker.azure.observer().machines(DEVELOPMENT, now=broker.now)
+    found = broker.azure.observer().read_machines(DEVELOPMENT, now=broker.now)
     broker.store.remember_machines(DEVELOPMENT, found, complete=True)
     (held,) = broker.store.machine(farm(1)).occupations
 
@@ -280,7 +280,7 @@ def test_what_the_inventory_denies_is_decided_again_by_azure_itself(broker):
     """A port that was added to the policy a minute ago is not refused."""
     broker.accept(wish(farm(1)))
     broker.sim.control("PUT", "state", {"resources": _policy_with(broker, farm(1), 5986)})
-    broker.observer = broker.azure.observer(*broker.observer.watched())
+    broker.observer = broker.azure.observer(*broker.observer.list_watched())
 
     assert broker.accept(wish(farm(1), 5986)).status == "pending"
 
@@ -289,7 +289,7 @@ def test_what_azure_allowed_on_a_second_look_is_remembered(broker):
     """The next caller needs no call to Azure."""
     broker.accept(wish(farm(1)))
     broker.sim.control("PUT", "state", {"resources": _policy_with(broker, farm(1), 5986)})
-    broker.observer = broker.azure.observer(*broker.observer.watched())
+    broker.observer = broker.azure.observer(*broker.observer.list_watched())
     broker.accept(wish(farm(1), 5986))
     before = broker.calls.count("arm")
 
@@ -327,7 +327,7 @@ def test_what_was_read_a_moment_ago_does_not_replace_newer_knowledge(broker):
     with pytest.raises(AccessDenied):
         broker.accept(wish(DB01, 443))
     broker.occupy(DB01, 22, ELSEWHERE)
-    found = broker.azure.observer().machines(PRODUCTION, now=broker.now)
+    found = broker.azure.observer().read_machines(PRODUCTION, now=broker.now)
     broker.store.remember_machines(PRODUCTION, found, complete=True)
 
     with pytest.raises(AccessDenied):
