@@ -23,7 +23,7 @@ from jit.domain.values import arm_ids
 from jit.gateways.table_storage import StorageTable
 from jit.storage.store import Store
 from jit.storage.stored import StoredRequest
-from local.host.death import SETTING
+from local.host.crash_point import SETTING
 from tests.crash.promises import customers, requested
 from tests.e2e.town import HERE, THERE, Town, wish
 from tests.local.azure.sim import DB01, FW_PROD, NEW01, NSG_DB, NSG_NEW, NSG_WEB, WEB01

@@ -24,7 +24,7 @@ from jit.storage.audit_chain import Drainer
 from jit.storage.idempotency_keys import Idempotency
 from jit.storage.store import Store
 from jit.storage.table import Table
-from local.azure.landscape import Landscape
+from local.azure.landscape.file import Landscape
 from local.azure.simulator import Azure
 from local.azure.timeline import Timeline
 from local.azure.transport import SimulatorTransport

@@ -22,9 +22,9 @@ from jit.domain.model.machine import Via
 from jit.domain.values import arm_ids
 from jit.storage import records
 from jit.storage.stored import StoredRequest
-from local.azure import ids
-from local.azure.jit_access import Access
-from local.azure.packets import Flow, judge
+from local.azure.defender.access import Access
+from local.azure.network.reachability import Flow, evaluate_flow
+from local.azure.values import ids
 
 if TYPE_CHECKING:
     from tests.crash.plant import Broker, Plant
@@ -266,7 +266,7 @@ class Promises:
         store = self.plant.sim.azure.world.store
         if store.get(door[0]) is None:
             return False  # somebody deleted the VM
-        return bool(judge(store, Flow(source, door[0], door[1], "Tcp"))["reachable"])
+        return bool(evaluate_flow(store, Flow(source, door[0], door[1], "Tcp"))["reachable"])
 
     def _gather(self) -> None:
         """Remember which request of Defender's wrote which rule."""
@@ -350,7 +350,7 @@ class Promises:
     def at_rest(self) -> bool:
         """Tell whether nothing is under way, here or in Azure, and nothing is left there."""
         world = self.plant.sim.azure.world
-        busy = any(world.operations.running(item["id"]) for item in world.store.all())
+        busy = any(world.operations.find_running(item["id"]) for item in world.store.all())
         rows = [*self.plant.state.rows("r|"), *self.plant.state.rows("g|")]
         return not (rows or busy or self._left() or any(True for _ in _live(self.plant)))
 

@@ -67,7 +67,7 @@ def close_grant(grant: Grant, port: VmPortView, *, now: datetime) -> Closing:
         now: Aware, UTC.
     """
     look = effective.observe_path(grant, port.view)
-    unclear = look.sight is effective.PathState.UNCLEAR
+    unclear = look.state is effective.PathState.UNCLEAR
     companions = _companions_left(grant, port.view)
     present = _believable_rules(grant, port.view, unclear=unclear)
     judged = {rule: _judge(rule, grant, port, now) for rule in present}
@@ -93,7 +93,7 @@ def _believable_rules(grant: Grant, view: MachineView, *, unclear: bool) -> tupl
     broker would remove it again, and doing so repeats the update.
     """
     present = rules_of_port(view, grant.port, grant.private_ips, known=grant.rules)
-    holders = {guard.id for guard in view.guards.values() if guard.failed or guard.settled}
+    holders = {nsg.id for nsg in view.nsgs.values() if nsg.failed or nsg.settled}
     if view.firewall is not None and view.firewall.settled:
         holders.add(view.firewall.id)
     return tuple(rule for rule in present if not unclear or rule.holder_id in holders)
@@ -262,8 +262,8 @@ def wait(grant: Grant, now: datetime, note: str, *, unclear: bool = False) -> Gr
 def _companions_left(grant: Grant, view: MachineView) -> tuple[str, ...]:
     """Return the ids of the grant's own companion rules that are still there."""
     return tuple(
-        f"{guard.id}/securityRules/{rule.name}"
-        for guard in view.guards.values()
-        for rule in guard.rules
+        f"{nsg.id}/securityRules/{rule.name}"
+        for nsg in view.nsgs.values()
+        for rule in nsg.rules
         if companion_rule.parse_companion_name(rule.name) == grant.id
     )

@@ -92,15 +92,15 @@ def _companion(
     blocking: int,
     used: Sequence[Companion],
 ) -> Companion | None:
-    guard = next((item for item in view.guards.values() if item.id == nsg_id), None)
-    if guard is None:
+    nsg = next((item for item in view.nsgs.values() if item.id == nsg_id), None)
+    if nsg is None:
         return None
-    priority = _free(guard, blocking, used)
+    priority = _free(nsg, blocking, used)
     if priority is None:
         return None
     return Companion(
-        rule_id=f"{guard.id}/securityRules/{companion_rule.companion_name(grant.id)}",
-        nsg_id=guard.id,
+        rule_id=f"{nsg.id}/securityRules/{companion_rule.companion_name(grant.id)}",
+        nsg_id=nsg.id,
         priority=priority,
         body=companion_rule.companion_body(
             grant.id,
@@ -113,7 +113,7 @@ def _companion(
     )
 
 
-def _free(guard: NsgView, blocking: int, used: Sequence[Companion]) -> int | None:
+def _free(nsg: NsgView, blocking: int, used: Sequence[Companion]) -> int | None:
     """Return a free priority that decides before *blocking*; the nearest, to disturb least."""
-    below = min([blocking, *(item.priority for item in used if item.nsg_id == guard.id)])
-    return nsg_effect.first_free_priority(guard.rules, below=below)
+    below = min([blocking, *(item.priority for item in used if item.nsg_id == nsg.id)])
+    return nsg_effect.first_free_priority(nsg.rules, below=below)

@@ -102,7 +102,7 @@ def _postponed(grant: Grant, until: datetime) -> Grant:
 def _carried(grant: Grant, look: PathView | None, ask: PortToOpen, context: StepContext) -> Grant:
     if not grant.wants_path:
         return grant
-    wiped = grant.seen and look is not None and look.sight in _WIPED
+    wiped = grant.seen and look is not None and look.state in _WIPED
     return replace(
         grant,
         initiates=(*grant.initiates, context.initiate_id)[-_KEPT_INITIATES:],
@@ -192,12 +192,12 @@ def _asks_for(grant: Grant, target: shared_port.WantedRequest, context: StepCont
 
 def _wiped(grant: Grant, look: PathView) -> bool:
     """Whether a path that was seen is gone although Defender still counts it as open."""
-    return grant.seen and look.sight in _WIPED and grant.reopens < REOPENS
+    return grant.seen and look.state in _WIPED and grant.reopens < REOPENS
 
 
 def given_up(grant: Grant, look: PathView) -> bool:
     """Tell whether a path was wiped once more than it is asked for again."""
-    return grant.seen and look.sight in _WIPED and grant.reopens >= REOPENS
+    return grant.seen and look.state in _WIPED and grant.reopens >= REOPENS
 
 
 def _waiting(

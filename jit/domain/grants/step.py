@@ -212,12 +212,12 @@ def _recorded(
         and _asked_for(rule, asked)
         and not is_used_elsewhere(rule.id, grant, context.rule_users)
     ]
-    if look.sight is PathState.UNCLEAR:
+    if look.state is PathState.UNCLEAR:
         return grant
     grant = rule_evidence.remaining(grant, view)
     if not own:
         return grant
-    whole = look.sight in {PathState.OPEN, PathState.BLOCKED}  # what is partial is still on its way
+    whole = look.state in {PathState.OPEN, PathState.BLOCKED}  # what is partial is still on its way
     rules = tuple(dict.fromkeys((*grant.rules, *(rule.id for rule in own))))[-_KEPT_RULES:]
     ips = tuple(dict.fromkeys((*grant.private_ips, *there)))[-_KEPT_ADDRESSES:]
     noted = replace(grant, rules=rules, private_ips=ips)
@@ -245,9 +245,9 @@ def _looked(
     """
     if not grant.wants_path:
         return grant
-    if look.sight is PathState.OPEN and doubt:
-        return _not_open(grant, replace(look, sight=PathState.BLOCKED, why=doubt), now)
-    if look.sight is PathState.OPEN:
+    if look.state is PathState.OPEN and doubt:
+        return _not_open(grant, replace(look, state=PathState.BLOCKED, why=doubt), now)
+    if look.state is PathState.OPEN:
         ends = filter(None, (grant.expires_at, until, _next_news(grant, now)))
         return grant.advance(
             Status.OPEN,
@@ -304,7 +304,7 @@ def _next_news(grant: Grant, now: datetime) -> datetime | None:
 
 
 def _not_open(grant: Grant, look: PathView, now: datetime) -> Grant:
-    if grant.status is Status.OPEN and (look.sight is not PathState.UNCLEAR or look.leaving):
+    if grant.status is Status.OPEN and (look.state is not PathState.UNCLEAR or look.leaving):
         grant = grant.advance(Status.OPENING, lost_at=now)
     why = _why(grant, look)
     if initiate.given_up(grant, look):
@@ -319,7 +319,7 @@ def _why(grant: Grant, look: PathView) -> str:
     """Return why it is not open: what Azure did not take cannot be there."""
     if initiate.given_up(grant, look):
         return f"its rules were taken away again after {grant.reopens} repetitions"
-    if look.sight is not PathState.ABSENT:
+    if look.state is not PathState.ABSENT:
         return look.why
     if grant.note and grant.note.startswith(lifetime.REFUSED):
         return grant.note

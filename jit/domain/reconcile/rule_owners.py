@@ -199,8 +199,8 @@ def _by_place(views: Mapping[str, MachineView]) -> dict[tuple[str, str], list[Vi
 
 
 def _holders_of(vm: VirtualMachine) -> list[str]:
-    guards = [nsg_id for nic in vm.interfaces for nsg_id in nic.nsg_ids]
-    return [*guards, *filter(None, (vm.firewall_id,))]
+    nsgs = [nsg_id for nic in vm.interfaces for nsg_id in nic.nsg_ids]
+    return [*nsgs, *filter(None, (vm.firewall_id,))]
 
 
 def _holder_of(rule_id: str) -> str:

@@ -164,7 +164,7 @@ def test_what_was_never_asked_of_azure_is_gone_at_once():
         behind(a_firewall(settled=False)),
         behind(a_firewall(settled=False, failed=True)),
         behind(None),
-        replace(a_view(), guards={}),
+        replace(a_view(), nsgs={}),
     ],
 )
 def test_nothing_is_gone_while_azure_updates_or_cannot_be_read(view):

@@ -657,7 +657,7 @@ def test_a_path_that_an_update_of_its_nsg_takes_away_is_not_open(allows, status,
 
 def test_an_nsg_that_cannot_be_read_is_no_reason_to_call_a_path_lost():
     """Nothing is known of it."""
-    view = replace(a_view(), guards={})
+    view = replace(a_view(), nsgs={})
 
     assert alone(an_open(rules=(RULE_ID,)), a_world(view, an_entry())).status is Status.OPEN
 
@@ -948,8 +948,8 @@ def test_an_open_path_whose_change_was_asked_for_and_that_is_wiped_is_asked_for_
 def test_an_nsg_that_defender_leaves_out_delays_nobody():
     """Nothing stood there before: whatever lets it in now is its own."""
     customers = arm_rule(100, name="customer", source="203.0.113.7", port="22", to=VM)
-    guards = a_guard(an_allow()), a_guard(customers, nsg_id=OTHER_NSG_ID)
-    both = a_view(*guards, interfaces=(a_nic(nsg_ids=(NSG_ID, OTHER_NSG_ID)),))
+    nsgs = a_guard(an_allow()), a_guard(customers, nsg_id=OTHER_NSG_ID)
+    both = a_view(*nsgs, interfaces=(a_nic(nsg_ids=(NSG_ID, OTHER_NSG_ID)),))
     new = an_opening(initiated_at=NOW - SECOND, before=())
 
     after = alone(new, a_world(both, an_entry()))

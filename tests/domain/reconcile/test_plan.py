@@ -775,4 +775,4 @@ def test_keys_of_what_was_observed_are_lower_case():
     """The builders of this file keep to what the observer promises."""
     observed = seen(allow(1))
 
-    assert set(observed.guards) == {arm_ids.key(NSG_ID)}
+    assert set(observed.nsgs) == {arm_ids.key(NSG_ID)}
