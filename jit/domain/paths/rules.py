@@ -116,7 +116,7 @@ def _nats(view: MachineView, port: int, ips: frozenset[str]) -> Iterator[PathRul
                 collection=rule.collection,
                 sources=rule.sources,
                 target=rule.translated_address,
-                exact=not rule.ip_groups,
+                exact=not rule.ip_groups and not rule.translated_fqdn,
                 public_end=_public_end(rule),
                 protocols=rule.protocols,
                 vm_id=view.vm.id,
