@@ -14,7 +14,7 @@ from datetime import datetime, timedelta
 
 from jit.domain.errors import StateConflict
 from jit.domain.values import arm_ids
-from jit.storage import records
+from jit.storage import keys
 from jit.storage.store import Store
 from jit.storage.table import Row
 
@@ -46,7 +46,7 @@ class PolicyLease:
 
     def _instant(self, name: str) -> datetime | None:
         text = str(self.row.values.get(name) or "")
-        return records.instant(text) if text else None
+        return keys.read_stamp(text) if text else None
 
     @property
     def attempts(self) -> int:
@@ -61,14 +61,14 @@ class PolicyLease:
         if not last or now is None:
             return 0
         step = _QUIET[min(int(self.row.values.get("Burst") or 0), len(_QUIET)) - 1]
-        rest = records.instant(last) + step - now
+        rest = keys.read_stamp(last) + step - now
         return max(0, -(-rest // timedelta(seconds=1)))
 
     @property
     def awaited(self) -> bool:
         """Whether a message is on its way that will look at the new grants."""
         wake, now = str(self.row.values.get("WakeAt") or ""), self.row.read_at
-        return bool(wake) and now is not None and records.instant(wake) > now
+        return bool(wake) and now is not None and keys.read_stamp(wake) > now
 
 
 class Locks:
@@ -84,7 +84,7 @@ class Locks:
 
         Whoever was quicker may not have claimed it, only noted something: hence a second try.
         """
-        partition, key = arm_ids.subscription(policy_id), records.policy_key(policy_id)
+        partition, key = arm_ids.subscription(policy_id), keys.policy_key(policy_id)
         for _ in range(2):
             row = self._store.control(partition, key) or Row(
                 partition=partition, key=key, values={"Policy": policy_id}
@@ -119,13 +119,13 @@ class Locks:
         row = _with(
             claim.row,
             Owner="",
-            NotBefore=records.stamp(not_before) if not_before else "",
+            NotBefore=keys.write_stamp(not_before) if not_before else "",
             Attempts=attempts,
         )
         if asks_from is not None:
-            row = _with(row, AsksFrom=records.stamp(asks_from))
+            row = _with(row, AsksFrom=keys.write_stamp(asks_from))
         if initiated and row.read_at is not None:
-            row = _with(row, InitiatedAt=records.stamp(row.read_at), Burst=_burst(row))
+            row = _with(row, InitiatedAt=keys.write_stamp(row.read_at), Burst=_burst(row))
         try:
             self._store.put_control(row)
         except StateConflict:
@@ -138,14 +138,14 @@ class Locks:
 
     def look(self, policy_id: str) -> PolicyLease | None:
         """Return what a policy's controller row says, unclaimed; None if there is none."""
-        row = self._store.control(arm_ids.subscription(policy_id), records.policy_key(policy_id))
+        row = self._store.control(arm_ids.subscription(policy_id), keys.policy_key(policy_id))
         return PolicyLease(row) if row is not None else None
 
     def expect(self, seen: PolicyLease, delay: timedelta) -> None:
         """Note that a message comes after *delay*: new grants until then need none of their own."""
         if seen.row.read_at is None or seen.row.values.get("Owner"):
             return
-        wake = records.stamp(seen.row.read_at + delay)
+        wake = keys.write_stamp(seen.row.read_at + delay)
         try:
             self._store.put_control(_with(seen.row, WakeAt=wake))
         except StateConflict:
@@ -153,14 +153,12 @@ class Locks:
 
     def firewall_free(self, firewall_id: str, policy_id: str, now: datetime) -> bool:
         """Tell whether *policy_id* may take, or has, the firewall's turn."""
-        row = self._store.control(
-            arm_ids.subscription(firewall_id), records.firewall_key(firewall_id)
-        )
+        row = self._store.control(arm_ids.subscription(firewall_id), keys.firewall_key(firewall_id))
         return row is None or _may_take(row, policy_id, now)
 
     def take_firewall(self, firewall_id: str, policy_id: str, now: datetime) -> bool:
         """Take the firewall's turn for a policy; False if another one has it."""
-        partition, key = arm_ids.subscription(firewall_id), records.firewall_key(firewall_id)
+        partition, key = arm_ids.subscription(firewall_id), keys.firewall_key(firewall_id)
         row = self._store.control(partition, key) or Row(
             partition=partition, key=key, values={"Firewall": firewall_id}
         )
@@ -168,7 +166,7 @@ class Locks:
             return False
         try:
             self._store.put_control(
-                _with(row, Holder=arm_ids.row_hash(policy_id), Since=records.stamp(now))
+                _with(row, Holder=arm_ids.row_hash(policy_id), Since=keys.write_stamp(now))
             )
         except StateConflict:
             return False
@@ -176,31 +174,25 @@ class Locks:
 
     def note_operation(self, firewall_id: str, *, url: str, foreign: str) -> None:
         """Remember a running update: its URL, and a digest of what must come back unchanged."""
-        partition, key = arm_ids.subscription(firewall_id), records.firewall_key(firewall_id)
+        partition, key = arm_ids.subscription(firewall_id), keys.firewall_key(firewall_id)
         row = self._store.control(partition, key)
         if row is not None:
             self._store.put_control(_with(row, Operation=url, Foreign=foreign))
 
     def noted(self, firewall_id: str) -> tuple[str, str]:
         """Return the running update's URL and digest; empty strings if there is none."""
-        row = self._store.control(
-            arm_ids.subscription(firewall_id), records.firewall_key(firewall_id)
-        )
+        row = self._store.control(arm_ids.subscription(firewall_id), keys.firewall_key(firewall_id))
         values = row.values if row is not None else {}
         return str(values.get("Operation") or ""), str(values.get("Foreign") or "")
 
     def has_firewall(self, firewall_id: str, policy_id: str) -> bool:
         """Tell whether it is this policy's turn on the firewall."""
-        row = self._store.control(
-            arm_ids.subscription(firewall_id), records.firewall_key(firewall_id)
-        )
+        row = self._store.control(arm_ids.subscription(firewall_id), keys.firewall_key(firewall_id))
         return row is not None and row.values.get("Holder") == arm_ids.row_hash(policy_id)
 
     def return_firewall(self, firewall_id: str, policy_id: str) -> None:
         """Give the turn back, if this policy has it."""
-        row = self._store.control(
-            arm_ids.subscription(firewall_id), records.firewall_key(firewall_id)
-        )
+        row = self._store.control(arm_ids.subscription(firewall_id), keys.firewall_key(firewall_id))
         if row is None or row.values.get("Holder") != arm_ids.row_hash(policy_id):
             return
         try:
@@ -219,13 +211,13 @@ def _may_take(row: Row, policy_id: str, now: datetime) -> bool:
     holder, since = str(row.values.get("Holder") or ""), str(row.values.get("Since") or "")
     if not holder or holder == arm_ids.row_hash(policy_id):
         return True
-    return bool(since) and now - records.instant(since) > TURN
+    return bool(since) and now - keys.read_stamp(since) > TURN
 
 
 def _burst(row: Row) -> int:
     """Count initiates that follow each other closely: the more, the longer we gather."""
     last = str(row.values.get("InitiatedAt") or "")
-    if not last or row.read_at is None or row.read_at - records.instant(last) > _BURST:
+    if not last or row.read_at is None or row.read_at - keys.read_stamp(last) > _BURST:
         return 1
     return int(row.values.get("Burst") or 0) + 1
 

@@ -34,7 +34,9 @@ from jit.domain.model.machine import VirtualMachine
 from jit.domain.values import arm_ids
 from jit.interfaces import JitPolicies, Network, Queues
 from jit.observer.subscription import Observer
-from jit.storage import records
+from jit.storage import keys
+from jit.storage.machine_rows import MACHINE
+from jit.storage.request_rows import read_summary
 from jit.storage.store import Store
 from jit.storage.table import Row
 
@@ -88,7 +90,7 @@ class Worker:
 
     def _awaited(self, policy_id: str, first: Row, now: datetime) -> bool:
         """Tell whether only new grants wait, and a message is on its way that will gather them."""
-        seen = self._turns.look(policy_id) if first.values["Status"] in records.NEW else None
+        seen = self._turns.look(policy_id) if read_summary(first).is_new else None
         if seen is None or not seen.awaited:
             return False
         return self._store.first_due(policy_id, now, begun=True) is None
@@ -100,7 +102,7 @@ class Worker:
             claim=claim,
             rows=self._store.of_policy(policy_id),
             tombstones=self._store.tombstones(
-                arm_ids.subscription(policy_id), records.tombstones_prefix(policy_id)
+                arm_ids.subscription(policy_id), keys.tombstones_prefix(policy_id)
             ),
         )
         failed = True
@@ -300,7 +302,7 @@ class Worker:
         if not rows or seen is None:
             return
         is_new = _any_new(rows, now)
-        first = min(records.instant(str(row.values["DueAt"])) for row in rows)
+        first = min(read_summary(row).due_at for row in rows)
         quiet = timedelta(seconds=seen.quiet_seconds if is_new else 0)
         delay = max(first - now, _SOONEST, quiet, (seen.not_before or now) - now)
         if delay > _LONGEST_DELAY:
@@ -333,7 +335,7 @@ def _newly_open(grants: Iterable[Grant], step: Step) -> frozenset[str]:
 
 def _alike(one: VirtualMachine, other: VirtualMachine) -> bool:
     """Whether the way to both is the same; who is in there, and how ids are spelled, changes."""
-    docs = [records.machine_doc(replace(vm, occupations=())) for vm in (one, other)]
+    docs = [MACHINE.write(replace(vm, occupations=())) for vm in (one, other)]
     texts = [json.dumps(doc).lower() for doc in docs]
     return texts[0] == texts[1]
 
@@ -358,8 +360,8 @@ def _undecided(grant: Grant, now: datetime) -> bool:
 
 
 def _any_new(rows: Iterable[Row], now: datetime) -> bool:
-    due = (row for row in rows if str(row.values["DueAt"]) <= records.stamp(now))
-    return any(row.values["Status"] in records.NEW for row in due)
+    found = map(read_summary, rows)
+    return any(item.is_new for item in found if item.due_at <= now)
 
 
 def _under_way(grant: Grant) -> bool:

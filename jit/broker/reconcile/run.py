@@ -29,9 +29,10 @@ from jit.domain.reconcile.plan_item import PlanAction, PlanClass, PlanItem
 from jit.domain.values import arm_ids
 from jit.interfaces import Queues
 from jit.observer.subscription import Observer
-from jit.storage import records
 from jit.storage.audit_chain import Drainer
 from jit.storage.idempotency_keys import Idempotency
+from jit.storage.keys import ELSEWHERE
+from jit.storage.request_rows import read_summary
 from jit.storage.store import Store
 
 DROPPED = 500
@@ -93,7 +94,7 @@ class Reconciler:
         return self.observer.watched()
 
     def _wake_due(self, subscription: str, now: datetime) -> None:
-        self._wake(str(row.values["Policy"]) for row in self.store.due(subscription, now))
+        self._wake(read_summary(row).policy_id for row in self.store.due(subscription, now))
 
     def _wake(self, policies: Iterable[str]) -> None:
         """Send one message a policy."""
@@ -226,8 +227,7 @@ class Reconciler:
         stale = [
             held.row
             for held in comparison.tombstones
-            if str(held.row.values["Until"]) <= records.stamp(comparison.now)
-            and not any(grant.id in needed for grant in held.grants)
+            if held.until <= comparison.now and not any(grant.id in needed for grant in held.grants)
         ]
         self.store.drop(stale[:DROPPED])
 
@@ -241,7 +241,7 @@ class Reconciler:
     def _drain_others(self, looked_after: Sequence[str], now: datetime) -> None:
         """Bring those chains up to date that no comparison stands for."""
         given_up = sorted({*self.store.known()}.difference(looked_after))
-        for name in (records.ELSEWHERE, *given_up):
+        for name in (ELSEWHERE, *given_up):
             self.drainer.drain(name, now=now)
 
 

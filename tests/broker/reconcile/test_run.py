@@ -11,7 +11,7 @@ from jit.broker.reconcile.run import DROPPED
 from jit.domain.audit import chain
 from jit.domain.azure.firewall import foreign_digest
 from jit.domain.errors import AccessDenied, Unavailable
-from jit.storage.records import ELSEWHERE
+from jit.storage.keys import ELSEWHERE
 from jit.storage.store import TOMBSTONE_KEPT
 from jit.storage.table import Op, Verb
 from tests.broker.inprocess import DAVE, HERE, THERE, farm, policy_of, wish
