@@ -14,9 +14,11 @@ from jit import messages, telemetry, wiring
 from jit.api import answer, query, render
 from jit.api.body import read_object, read_optional_object
 from jit.api.caller import address, read_caller
-from jit.domain import intake
 from jit.domain.errors import InvalidRequest
 from jit.domain.model.people import Person, Role
+from jit.domain.requests import bodies
+from jit.domain.requests.idempotency_key import read_idempotency_key
+from jit.domain.requests.submission import Submission
 
 app = func.FunctionApp(http_auth_level=func.AuthLevel.ANONYMOUS)
 STORAGE = "AzureWebJobsStorage"
@@ -44,14 +46,14 @@ def create_access_request(req: func.HttpRequest, work: func.Out[List[str]]) -> f
     return answer.answered(req, wiring.settings(), act)
 
 
-def _submission(req: func.HttpRequest, caller: Person) -> intake.Submission:
+def _submission(req: func.HttpRequest, caller: Person) -> Submission:
     body = read_object(req)
-    key, faults = intake.read_idempotency_key(req.headers.get("Idempotency-Key"))
+    key, faults = read_idempotency_key(req.headers.get("Idempotency-Key"))
     if faults:
         raise InvalidRequest("the Idempotency-Key cannot be used", faults)
     limits = wiring.settings().limits
-    draft = intake.read_access_request(body, now=wiring.clock(), limits=limits)
-    return intake.Submission(draft=draft, body=body, key=key, caller=caller)
+    draft = bodies.read_access_request(body, now=wiring.clock(), limits=limits)
+    return Submission(draft=draft, body=body, key=key, caller=caller)
 
 
 @app.route(route="api/access-requests", methods=["GET"])
@@ -100,7 +102,7 @@ def revoke_access_request(req: func.HttpRequest, work: func.Out[List[str]]) -> f
         caller = read_caller(req, wiring.settings(), Role.REQUESTER, Role.OPERATOR)
         query.only(req)
         limits = wiring.settings().limits
-        reason, faults = intake.read_reason(read_optional_object(req), limits=limits)
+        reason, faults = bodies.read_reason(read_optional_object(req), limits=limits)
         if faults:
             raise InvalidRequest("the body has faults", faults)
         decided = wiring.decisions().revoke(req.route_params["id"], caller, reason, wiring.clock())
@@ -118,7 +120,7 @@ def extend_access_request(req: func.HttpRequest, work: func.Out[List[str]]) -> f
     def act() -> func.HttpResponse:
         caller = read_caller(req, wiring.settings(), Role.REQUESTER)
         query.only(req)
-        wish, faults = intake.read_extend(read_object(req), limits=wiring.settings().limits)
+        wish, faults = bodies.read_extend(read_object(req), limits=wiring.settings().limits)
         if wish is None:
             raise InvalidRequest("the body has faults", faults)
         decided = wiring.decisions().extend(
@@ -152,7 +154,7 @@ def put_jit_policy(req: func.HttpRequest) -> func.HttpResponse:
     def act() -> func.HttpResponse:
         caller = read_caller(req, wiring.settings(), Role.OPERATOR)
         query.only(req)
-        wanted, faults = intake.read_policy_put(read_object(req), limits=wiring.settings().limits)
+        wanted, faults = bodies.read_policy_put(read_object(req), limits=wiring.settings().limits)
         if faults:
             raise InvalidRequest("the body has faults", faults)
         return answer.configured(wiring.configurator().put(wanted, caller, now=wiring.clock()))
@@ -167,7 +169,7 @@ def delete_jit_policy(req: func.HttpRequest) -> func.HttpResponse:
     def act() -> func.HttpResponse:
         caller = read_caller(req, wiring.settings(), Role.OPERATOR)
         query.only(req)
-        unwanted, faults = intake.read_policy_delete(
+        unwanted, faults = bodies.read_policy_delete(
             read_object(req), limits=wiring.settings().limits
         )
         if faults:
