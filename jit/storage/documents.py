@@ -151,11 +151,12 @@ class ColumnMap(Generic[T]):
         """Return the columns of *value* by their stored names."""
         return {name: write(get(value)) for name, get, write in self._writers}
 
-    def read(self, stored: Mapping[str, Any]) -> T:
+    def read(self, stored: Mapping[str, Any], **others: Any) -> T:
         """
         Return the value that ``write`` wrote, in this version or an older one.
 
-        Columns that the map does not know are left out: a newer version wrote them.
+        *others* are fields that no column stands for. Columns that the map does not know are left
+        out: a newer version wrote them.
 
         Raises:
             LookupError, TypeError, ValueError: A required column is missing, or a value is wrong.
@@ -165,7 +166,7 @@ class ColumnMap(Generic[T]):
             fields[group][field] = _read_column(column, stored)
         own = fields.pop("")
         grouped = {group: self._groups[group](**values) for group, values in fields.items()}
-        return self._kind(**own, **grouped)
+        return self._kind(**own, **grouped, **others)
 
 
 def _place(field: str) -> tuple[str, str]:

@@ -10,7 +10,7 @@ from jit.domain.values import request_ids
 from jit.storage import keys
 from jit.storage.request_rows import read_grants, read_request, write_grants, write_request
 from jit.storage.stored import StoredRequest, group_by_machine, sort_grants
-from jit.storage.table import Op, Row, Table, Verb, Where, every
+from jit.storage.table import Op, Row, Table, Verb, Where, read_all
 from jit.storage.transactions import packed
 
 
@@ -24,7 +24,7 @@ class History:
     def load(self, partition: str, created: datetime, request_id: str) -> StoredRequest | None:
         """Return a finished request; None if there is none of that id."""
         first, last = keys.key_range(request_id)
-        rows = every(
+        rows = read_all(
             self._table,
             Where(partition=history_partition(partition, created), first=first, last=last),
         )
@@ -54,7 +54,9 @@ class History:
     def month(self, partition: str, month: datetime, *, after: str = "") -> Iterator[StoredRequest]:
         """Yield the finished requests of a subscription that were created in one month."""
         first = keys.keys_after(after) if after else ""
-        rows = every(self._table, Where(partition=history_partition(partition, month), first=first))
+        rows = read_all(
+            self._table, Where(partition=history_partition(partition, month), first=first)
+        )
         group: list[Row] = []
         for row in rows:
             if group and _request_key(row) != _request_key(group[0]):

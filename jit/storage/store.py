@@ -22,6 +22,7 @@ from jit.domain.model.machine import VirtualMachine
 from jit.domain.model.request import Request
 from jit.domain.values import arm_ids, request_ids
 from jit.storage import keys, machine_rows, request_rows
+from jit.storage.control_rows import ControlRows, SubscriptionList
 from jit.storage.documents import read_text, write_document
 from jit.storage.history import History
 from jit.storage.request_rows import DUE_AT, REQUEST_ID
@@ -33,7 +34,7 @@ from jit.storage.stored import (
     merge_grants,
     sort_grants,
 )
-from jit.storage.table import Op, Row, Table, Verb, Where, every
+from jit.storage.table import Op, Row, Table, Verb, Where, read_all
 from jit.storage.transactions import packed
 
 TOMBSTONE_KEPT = timedelta(days=7)
@@ -48,6 +49,8 @@ class Store:
         """Use these two tables."""
         self._state = state
         self.history = History(history)
+        self.controls = ControlRows(state)
+        self.subscriptions = SubscriptionList(state)
 
     # ---- requests --------------------------------------------------------------------------
 
@@ -109,7 +112,7 @@ class Store:
         first, last = keys.key_range(prefix)
         equal = {REQUEST_ID: request_id} if request_id else {}
         where = Where(partition=partition, first=first, last=last, equal=equal)
-        return tuple(request_rows.read_grant_row(row) for row in every(self._state, where))
+        return tuple(request_rows.read_grant_row(row) for row in read_all(self._state, where))
 
     def of_policy(self, policy_id: str) -> tuple[GrantRow, ...]:
         """Return the unfinished grants under a JIT policy."""
@@ -119,7 +122,7 @@ class Store:
         """Yield a policy's rows of grants unread: their columns tell status and when due."""
         first, last = keys.key_range(keys.grants_prefix(policy_id))
         partition = arm_ids.subscription(policy_id)
-        yield from every(self._state, Where(partition=partition, first=first, last=last))
+        yield from read_all(self._state, Where(partition=partition, first=first, last=last))
 
     def first_due(self, policy_id: str, now: datetime, *, begun: bool = False) -> Row | None:
         """Return a row of a policy's grants that is due by *now*; *begun*: no new one."""
@@ -130,7 +133,7 @@ class Store:
         where = Where(
             partition=arm_ids.subscription(policy_id), first=first, last=last, at_most=at_most
         )
-        return next(every(self._state, where, 1), None)
+        return next(read_all(self._state, where, 1), None)
 
     def due(self, partition: str, now: datetime) -> Iterator[Row]:
         """Yield the rows of grants that need somebody by *now*."""
@@ -140,7 +143,7 @@ class Store:
             last="g}",
             at_most={DUE_AT: keys.write_stamp(now)},
         )
-        yield from every(self._state, where)
+        yield from read_all(self._state, where)
 
     def save(
         self, changes: Sequence[tuple[GrantRow, Sequence[Grant]]], events: Sequence[Event]
@@ -233,7 +236,7 @@ class Store:
         looked after share one outbox, for nobody drains so many.
         """
         named, _ = request_ids.parse_request_id(request_id) or ("", None)
-        partition = named if self.knows(named) else keys.ELSEWHERE
+        partition = named if self.subscriptions.has(named) else keys.ELSEWHERE
         self._state.write([Op(Verb.INSERT, audit_row(partition, event))])
 
     def record(self, partition: str, events: Sequence[Event]) -> None:
@@ -248,7 +251,7 @@ class Store:
         """Return the tombstones below *prefix* (``t`` for all of the subscription)."""
         first, last = keys.key_range(prefix)
         where = Where(partition=partition, first=first, last=last)
-        return tuple(request_rows.read_tombstone_row(row) for row in every(self._state, where))
+        return tuple(request_rows.read_tombstone_row(row) for row in read_all(self._state, where))
 
     def drop(self, rows: Sequence[Row]) -> None:
         """
@@ -262,7 +265,7 @@ class Store:
     def outbox(self, partition: str, *, limit: int) -> tuple[Row, ...]:
         """Return the oldest audit rows of a subscription that no drainer has taken yet."""
         where = Where(partition=partition, first="a|", last="a}")
-        return tuple(islice(every(self._state, where, limit), limit))
+        return tuple(islice(read_all(self._state, where, limit), limit))
 
     def note(self, partition: str, events: Sequence[Event]) -> None:
         """Record events of a subscription that change no row, 100 at most."""
@@ -270,29 +273,10 @@ class Store:
 
     # ---- subscriptions -----------------------------------------------------------------------
 
-    def known(self) -> tuple[str, ...]:
-        """Return the subscriptions looked after so far: wherever there are grants, and more."""
-        where = Where(partition=keys.SUBSCRIPTIONS)
-        return tuple(str(row.values["Subscription"]) for row in every(self._state, where))
-
-    def knows(self, subscription: str) -> bool:
-        """Tell whether a subscription has been looked after so far."""
-        row = _known_row(subscription)
-        return self._state.get(row.partition, row.key) is not None
-
-    def know(self, subscription: str) -> None:
-        """Remember for good that a subscription is looked after."""
-        if self.knows(subscription):
-            return
-        try:
-            self._state.write([Op(Verb.INSERT, _known_row(subscription))])
-        except StateConflict:
-            return  # another instance, a moment earlier
-
     def has_grants(self, subscription: str) -> bool:
         """Tell whether a subscription has grants that were not moved to history yet."""
         where = Where(partition=subscription, first="g|", last="g}")
-        return next(every(self._state, where, 1), None) is not None
+        return next(read_all(self._state, where, 1), None) is not None
 
     # ---- the inventory -----------------------------------------------------------------------
 
@@ -304,7 +288,7 @@ class Store:
     def machines(self, partition: str) -> tuple[tuple[Row, VirtualMachine], ...]:
         """Return the whole inventory of a subscription."""
         where = Where(partition=partition, first="v|", last="v}")
-        return tuple((row, machine_rows.read_machine(row)) for row in every(self._state, where))
+        return tuple((row, machine_rows.read_machine(row)) for row in read_all(self._state, where))
 
     def remember_machines(
         self, partition: str, found: Iterable[VirtualMachine], *, complete: bool
@@ -316,7 +300,9 @@ class Store:
         its row is as good as ours. A VM that no row can hold is left out, with an event: who needs
         it reads Azure, and the others must not wait for it.
         """
-        self.know(partition)  # before anything can be accepted there: the timer looks where we know
+        self.subscriptions.add(
+            partition
+        )  # before anything can be accepted there: the timer looks where we know
         old = {row.key: row for row, _ in self.machines(partition)}
         ops: list[Op] = []
         left_out: list[str] = []
@@ -355,24 +341,12 @@ class Store:
             return False
         return True
 
-    # ---- rows of control ---------------------------------------------------------------------
-
-    def control(self, partition: str, key: str) -> Row | None:
-        """Return a controller or turn row."""
-        return self._state.get(partition, key)
-
-    def put_control(self, row: Row) -> Row:
-        """Insert or replace a controller or turn row under its ETag; return it as written."""
-        verb = Verb.REPLACE if row.etag else Verb.INSERT
-        (etag,) = self._state.write([Op(verb, row)])
-        return replace(row, etag=etag)
-
     # ---- lists -------------------------------------------------------------------------------
 
     def live_requests(self, partition: str, *, after: str = "") -> Iterator[tuple[Row, Request]]:
         """Yield the live requests of a subscription, oldest first, those behind *after*."""
         first = f"{keys.request_key(after)}!" if after else "r|"  # "!" sorts before any id
-        for row in every(self._state, Where(partition=partition, first=first, last="r}")):
+        for row in read_all(self._state, Where(partition=partition, first=first, last="r}")):
             yield row, request_rows.read_request(row)
 
 
@@ -410,9 +384,3 @@ def audit_row(partition: str, event: Event) -> Row:
         key=f"a|{keys.write_stamp(event.at)}|{order}|{secrets.token_hex(8)}",
         values=write_document(event.doc()),
     )
-
-
-def _known_row(subscription: str) -> Row:
-    """Return the row that says: the broker has looked after this subscription."""
-    values = {"Subscription": subscription}
-    return Row(partition=keys.SUBSCRIPTIONS, key=f"s|{subscription}", values=values)

@@ -63,13 +63,13 @@ def test_a_note_written_meanwhile_does_not_cost_a_worker_its_claim(broker):
     """Only another claim is a reason to end: whoever writes a note does not look again."""
     _gathering(broker)
     turns = broker.worker._turns
-    seen = turns.look(policy_of(farm(1)))
+    seen = turns.read_policy(policy_of(farm(1)))
     noted: list[str] = []
 
     def note(name, _number):
         if name == "state.write" and not noted:
             noted.append(name)
-            turns.expect(seen, timedelta(seconds=5))
+            turns.note_message(seen, timedelta(seconds=5))
 
     broker.calls.before = note
 

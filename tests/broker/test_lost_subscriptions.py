@@ -146,7 +146,7 @@ def test_a_comparison_that_fails_makes_its_subscription_known_all_the_same(it, a
     with suppress(Refused, Unavailable):
         it.run()
 
-    assert it.broker.store.known() == (DEVELOPMENT,)
+    assert it.broker.store.subscriptions.list() == (DEVELOPMENT,)
 
 
 def test_a_tick_costs_a_query_a_subscription_and_one_more(it):

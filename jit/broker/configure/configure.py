@@ -68,8 +68,8 @@ class Configurator:
         self._store = store
         self._observer = observer
         self._queues = queues
-        self._turns = Locks(store)
-        self._writer = PolicyWriter(store, policies)
+        self._turns = Locks(store.controls)
+        self._writer = PolicyWriter(store, self._turns, policies)
 
     def put(
         self, wanted: Sequence[MachinePolicy], caller: Person, *, now: datetime
@@ -153,7 +153,7 @@ class Configurator:
         try:
             return self._configured(plan, claim, caller, now)
         finally:
-            self._turns.release(claim, not_before=claim.not_before, attempts=claim.attempts)
+            self._turns.keep(claim)
             self._wake(plan.policy_id)
 
     def _wake(self, policy_id: str) -> None:

@@ -289,7 +289,8 @@ def test_a_pass_that_lost_its_claim_ends_there(broker):
         if name == "history.write":
             tries.append(name)
             (row,) = broker.state.rows("p|")
-            broker.store.put_control(replace(row, values={**row.values, "Owner": "another"}))
+            another = replace(row, values={**row.values, "Owner": "another"})
+            broker.state.write([Op(Verb.REPLACE, another)])
             raise StateConflict("another one was quicker")
 
     broker.calls.before = take_over
