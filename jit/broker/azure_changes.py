@@ -155,10 +155,8 @@ class Actions:
         changed = firewall.remove_nat_rules(body, doomed)
         if changed == body:
             return
-        digest = firewall.foreign_digest(body)
-        self._turns.note_operation(firewall_id, url="", foreign=digest)
-        url = self._network().put_firewall(firewall_id, changed, etag=etag)
-        self._turns.note_operation(firewall_id, url=url, foreign=digest)
+        self._turns.note_update(firewall_id, firewall.foreign_digest(body))
+        self._network().put_firewall(firewall_id, changed, etag=etag)
 
     def still_removable(
         self, policy_id: str, rules: Sequence[PathRule], known: frozenset[str], now: datetime

@@ -32,7 +32,7 @@ from jit.domain.policy_setup.changes import (
 from jit.domain.values import arm_ids
 from jit.interfaces import JitPolicies, Queues
 from jit.observer.subscription import Observer
-from jit.storage import records
+from jit.storage import keys
 from jit.storage.store import Store
 
 _BUSY_SECONDS = 10
@@ -68,8 +68,8 @@ class Configurator:
         self._store = store
         self._observer = observer
         self._queues = queues
-        self._turns = Locks(store)
-        self._writer = PolicyWriter(store, policies)
+        self._turns = Locks(store.controls)
+        self._writer = PolicyWriter(store, self._turns, policies)
 
     def put(
         self, wanted: Sequence[MachinePolicy], caller: Person, *, now: datetime
@@ -154,7 +154,7 @@ class Configurator:
         try:
             return self._configured(plan, claim, caller, now)
         finally:
-            self._turns.release(claim, not_before=claim.not_before, attempts=claim.attempts)
+            self._turns.keep(claim)
             self._wake(plan.policy_id)
 
     def _wake(self, policy_id: str) -> None:
@@ -225,7 +225,7 @@ def _free(unwanted: Iterable[MachinePolicy], looks: SubscriptionLooks) -> Iterat
 
 
 def _grants_of(policy_id: str) -> tuple[str, str]:
-    return arm_ids.subscription(policy_id), records.grants_prefix(policy_id)
+    return arm_ids.subscription(policy_id), keys.grants_prefix(policy_id)
 
 
 def _is(policy: Resource, policy_id: str) -> bool:

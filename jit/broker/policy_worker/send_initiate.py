@@ -47,7 +47,7 @@ class Initiator:
             (grant.initiates[-1] for grant in carried if grant.initiated_at == state.now), ""
         )
         text = defender_requests.mark_reason(initiate_id, self._reasons(carried))
-        holds = partial(self.turns.holds, state.claim)
+        holds = partial(self.turns.is_held, state.claim)
         outcome = self.actions.initiate(state.policy_id, asks, text, holds)
         telemetry.event(
             "initiate.sent",
