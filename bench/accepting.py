@@ -19,7 +19,6 @@ import azure.functions as func
 from azure.core.exceptions import ResourceExistsError
 from azure.data.tables import TableClient
 
-import function_app
 from bench import asking, landscapes
 from bench.answering import Out
 from bench.processes import MeasurementFailed
@@ -27,6 +26,7 @@ from bench.recording import Call, Recorder, replay
 from jit import wiring
 from jit.gateways.table_storage import StorageTable
 from jit.storage.table import Table
+from jit.triggers.requests import create_access_request
 
 WARM_UP = 20
 _ACCEPTED = 202
@@ -70,7 +70,7 @@ def _cpu(act: Callable[[], object]) -> float:
 
 
 def _accept(request: func.HttpRequest) -> None:
-    answer = function_app.create_access_request(request, work=Out())
+    answer = create_access_request(req=request, work=Out())
     if answer.status_code != _ACCEPTED:
         raise MeasurementFailed(f"{answer.status_code}: {answer.get_body()!r}")
 

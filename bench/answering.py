@@ -28,7 +28,8 @@ def main(folder: str, file: str) -> int:
 
     import function_app
 
-    function_app.app.get_functions()
+    indexed = function_app.app.get_functions()
+    functions = {each.get_function_name(): each.get_user_function() for each in indexed}
     wanted = json.loads(Path(file).read_text())
     request = func.HttpRequest(
         method=wanted["method"],
@@ -37,7 +38,7 @@ def main(folder: str, file: str) -> int:
         body=wanted["body"].encode(),
     )
     outputs = {"work": Out()} if wanted["method"] == "POST" else {}
-    answer = getattr(function_app, wanted["function"])(request, **outputs)
+    answer = functions[wanted["function"]](req=request, **outputs)
     print(answer.status_code, flush=True)
     return 0 if answer.status_code == wanted["status"] else 1
 

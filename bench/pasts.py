@@ -14,9 +14,10 @@ from bench import asking, landscapes
 from bench.processes import MeasurementFailed
 from bench.simulator import Simulator
 from jit import wiring
-from jit.domain import intake
 from jit.domain.model.grant import CloseReason, Grant, Status
 from jit.domain.model.people import Person
+from jit.domain.requests import bodies
+from jit.domain.requests.submission import Submission
 from jit.domain.values import arm_ids, request_ids
 from jit.storage.history import history_rows
 from jit.storage.stored import StoredRequest
@@ -57,8 +58,8 @@ def open_paths(simulator: Simulator, groups: Sequence[Sequence[str]]) -> list[St
 def _asked(machines: Sequence[str]) -> StoredRequest:
     body = asking.body(machines, landscapes.PORTS)
     limits, now = wiring.settings().limits, wiring.clock()
-    draft = intake.read_access_request(body, now=now, limits=limits)
-    submission = intake.Submission(draft=draft, body=body, key=secrets.token_hex(8), caller=PERSON)
+    draft = bodies.read_access_request(body, now=now, limits=limits)
+    submission = Submission(draft=draft, body=body, key=secrets.token_hex(8), caller=PERSON)
     return wiring.acceptor().accept(submission, now=now)
 
 

@@ -17,7 +17,8 @@ from typing import TYPE_CHECKING
 import azure.functions as func
 
 from jit.domain.errors import InvalidRequest, TooLarge, Violation
-from jit.domain.jsonvalue import ROOT, WRONG_TYPE, at, kind
+from jit.domain.requests.json_node import WRONG_TYPE, name_type
+from jit.domain.values.json_pointer import ROOT, at
 
 if TYPE_CHECKING:  # the use cases' results: whoever renders one has loaded it already
     pass
@@ -71,7 +72,7 @@ def read_bytes(body: bytes, *, limit: int = 65_536, depth: int = 16) -> dict[str
     if violations:
         raise InvalidRequest("The body is not acceptable JSON.", violations)
     if not isinstance(value, dict):
-        raise _invalid(WRONG_TYPE, f"the body must be an object, not {kind(value)}")
+        raise _invalid(WRONG_TYPE, f"the body must be an object, not {name_type(value)}")
     return value
 
 

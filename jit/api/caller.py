@@ -16,6 +16,8 @@ from jit.settings import Settings
 
 if TYPE_CHECKING:  # the use cases' results: whoever renders one has loaded it already
     pass
+READERS = (Role.REQUESTER, Role.OPERATOR, Role.AUDITOR, Role.APPROVER)
+"""The roles that may read: a requester sees the own requests, the others see all."""
 _PRINCIPAL_LIMIT = 32_768
 _OID = {"oid", "http://schemas.microsoft.com/identity/claims/objectidentifier"}
 _ROLES = {"roles", "http://schemas.microsoft.com/ws/2008/06/identity/claims/role"}

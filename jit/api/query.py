@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import azure.functions as func
 
 from jit.domain.errors import InvalidRequest, Violation
-from jit.domain.jsonvalue import ROOT, at
+from jit.domain.values.json_pointer import ROOT, at
 
 if TYPE_CHECKING:  # the use cases' results: whoever renders one has loaded it already
     pass

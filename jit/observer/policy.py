@@ -49,7 +49,7 @@ def missing_reads(read: Read, predicted: Mapping[str, VirtualMachine]) -> Iterab
         for ip in arm_json.mappings(arm_json.properties(nic), "ipConfigurations")
     ]
     for vnet in read.kind("networks"):
-        yield from filter(None, topology.subnet_guards(vnet, subnets))
+        yield from filter(None, topology.subnet_nsg_ids(vnet, subnets))
     yield from (vm.firewall_id for vm in predicted.values() if vm.firewall_id)
 
 
@@ -74,11 +74,11 @@ def policy_view(
     unreadable = {key: why for key in known if (why := _unread(key, predicted[key], read))}
     decidable = deciding - unreadable.keys()
     machines = {key: fresh[key] if key in decidable else vm for key, vm in predicted.items()}
-    guards, firewalls = _guards(read), _fronts(read)
+    nsgs, firewalls = view_nsgs(read), view_firewalls(read)
     return PolicyView(
         found=policy is not None,
         entries=defender_requests.read(policy) if policy is not None else (),
-        machines={key: view_machine(vm, guards, firewalls) for key, vm in machines.items()},
+        machines={key: view_machine(vm, nsgs, firewalls) for key, vm in machines.items()},
         unreadable=unreadable,
     )
 
@@ -110,14 +110,14 @@ def _rests_on(vm: Resource, read: Read) -> Iterator[str]:
                 yield arm_ids.key(item)
 
 
-def _guards(read: Read) -> dict[str, NsgView]:
+def view_nsgs(read: Read) -> dict[str, NsgView]:
     """Return the NSGs that were read; one that is gone holds no rules any more."""
     found = {key: view_nsg(nsg) for key, nsg in read.found.get("nsgs", {}).items()}
     gone = (key for key in read.gone if kind(key) == "nsgs")
     return found | {key: NsgView(id=key, settled=True, rules=(), allows=()) for key in gone}
 
 
-def _fronts(read: Read) -> dict[str, FirewallView]:
+def view_firewalls(read: Read) -> dict[str, FirewallView]:
     """Return the firewalls that were read; one that is gone holds no rules any more."""
     found = {key: view_firewall(body) for key, body in read.found.get("firewalls", {}).items()}
     gone = (key for key in read.gone if kind(key) == "firewalls")

@@ -25,7 +25,13 @@ from jit.domain.inventory import topology
 from jit.domain.model.machine import VirtualMachine
 from jit.domain.paths.machine_view import FirewallView, NsgView
 from jit.interfaces import Arm, JitPolicies, Network
-from jit.observer.policy import _fronts, _guards, missing_reads, policy_view, predicted_reads
+from jit.observer.policy import (
+    missing_reads,
+    policy_view,
+    predicted_reads,
+    view_firewalls,
+    view_nsgs,
+)
 from jit.observer.reads import COMPUTE, NETWORK, Read, Reader, parallel
 
 SECURITY = "2020-01-01"
@@ -53,7 +59,7 @@ T = TypeVar("T")
 class Again:
     """Some NSGs and firewalls by key, and Defender's requests of some policies, as of now."""
 
-    guards: Mapping[str, NsgView]
+    nsgs: Mapping[str, NsgView]
     firewalls: Mapping[str, FirewallView]
     entries: tuple[defender_requests.DefenderRequest, ...]
 
@@ -174,8 +180,8 @@ class Observer:
         self._reader.round(holders, read)
         found = parallel(self._policy, list(policies))
         return Again(
-            guards=_guards(read),
-            firewalls=_fronts(read),
+            nsgs=view_nsgs(read),
+            firewalls=view_firewalls(read),
             entries=tuple(
                 entry for item in found if item for entry in defender_requests.read(item)
             ),

@@ -16,8 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 from jit.domain.azure import defender_requests
 from jit.domain.azure.companion_rule import parse_companion_name
-from jit.domain.grants.shared_port import lead
-from jit.domain.grants.timing import SHORTEST
+from jit.domain.grants.timing import SHORTEST, TIMES
 from jit.domain.model.grant import Grant, Status
 from jit.domain.model.machine import Via
 from jit.domain.values import arm_ids
@@ -195,7 +194,7 @@ class PromiseChecker:
                 self.add_violation("P7", f"an initiate for {where} from {text}: nobody asked")
                 continue
             last = max(g.expires_at for g in holders if g.expires_at)
-            if until > max(last + lead(holders[0].via), self.now + SHORTEST):
+            if until > max(last + TIMES[holders[0].via].lead, self.now + SHORTEST):
                 self.add_violation("P6", f"{text} on {where} until {until}, asked until {last}")
 
     def _check_replacement(self, policy_id: str, body: Mapping[str, Any]) -> None:

@@ -18,11 +18,11 @@ from functools import partial
 from typing import Any
 
 from jit import messages
-from jit.domain import intake
 from jit.domain.errors import Refused, Rejected, Unavailable
-from jit.domain.intake import Submission
 from jit.domain.limits import LIMITS
 from jit.domain.model.people import Person
+from jit.domain.requests import bodies
+from jit.domain.requests.submission import Submission
 from jit.storage.stored import StoredRequest
 from local.azure import ids
 from tests.crash.durable_parts import BrokerProcess, DurableParts
@@ -122,7 +122,7 @@ class ScenarioRun:
 
         def act(broker: BrokerProcess, now: datetime) -> list[str]:
             if not submissions:
-                draft = intake.read_access_request(body, now=now, limits=LIMITS)
+                draft = bodies.read_access_request(body, now=now, limits=LIMITS)
                 submissions.append(Submission(draft=draft, body=body, key=name, caller=caller))
             whole = broker.acceptor.accept(submissions[0], now=now)
             self._answer(name, whole)
@@ -158,7 +158,7 @@ class ScenarioRun:
         self.promises.configured.add(ids.key(vm))
 
         def act(broker: BrokerProcess, now: datetime) -> list[str]:
-            wanted, _ = intake.read_policy_put(body)
+            wanted, _ = bodies.read_policy_put(body)
             broker.configurator.put(wanted, caller, now=now)
             self.answers[name] = name
             return []

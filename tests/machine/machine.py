@@ -19,9 +19,10 @@ from hypothesis.stateful import (
     rule,
 )
 
-from jit.domain import intake
 from jit.domain.errors import Rejected
 from jit.domain.limits import LIMITS
+from jit.domain.requests import bodies
+from jit.domain.requests.submission import Submission
 from tests.broker.inprocess import ALICE, BOB, DAVE, ELSEWHERE, HERE, OLGA, THERE, wish
 from tests.crash.durable_parts import BrokerProcess
 from tests.crash.faults import FAULTS, InjectedFault
@@ -115,8 +116,8 @@ class WithoutFaults(RuleBasedStateMachine):
         accepted = isinstance(self.run.answers.get(name), str)
 
         def act(broker: BrokerProcess, now: Any) -> list[str]:
-            draft = intake.read_access_request(other, now=now, limits=LIMITS)
-            submission = intake.Submission(draft=draft, body=other, key=name, caller=PEOPLE[who])
+            draft = bodies.read_access_request(other, now=now, limits=LIMITS)
+            submission = Submission(draft=draft, body=other, key=name, caller=PEOPLE[who])
             broker.acceptor.accept(submission, now=now)
             self.watch.add_violation("P8", f"{name} was accepted with another body")
             return []

@@ -18,9 +18,9 @@ from jit.broker.locks import Locks, PolicyLease
 from jit.domain.azure import arm_json
 from jit.domain.azure.arm_json import Resource
 from jit.domain.errors import Conflict, InvalidRequest, Rejected, Unavailable, Violation
-from jit.domain.intake import MachinePolicy, bounded
 from jit.domain.inventory import topology
-from jit.domain.model.machine import VirtualMachine
+from jit.domain.limits import bound_violations
+from jit.domain.model.machine import MachinePolicy, VirtualMachine
 from jit.domain.model.people import Person
 from jit.domain.policy_setup import changes
 from jit.domain.policy_setup.changes import (
@@ -137,7 +137,7 @@ class Configurator:
         faults = [fault for plan in plans for fault in self._live(plan)]
         if faults:
             detail = "a JIT policy cannot be changed while access under it is live"
-            raise Conflict(detail, bounded(faults))
+            raise Conflict(detail, bound_violations(faults))
 
     def _live(self, plan: PolicyPlan) -> Iterator[Violation]:
         partition, prefix = _grants_of(plan.policy_id)
@@ -211,7 +211,7 @@ class Configurator:
 
 def _check(faults: Sequence[Violation]) -> None:
     if faults:
-        raise InvalidRequest("not all of these VMs can be configured", bounded(faults))
+        raise InvalidRequest("not all of these VMs can be configured", bound_violations(faults))
 
 
 def _free(unwanted: Iterable[MachinePolicy], looks: SubscriptionLooks) -> Iterator[VirtualMachine]:
@@ -243,4 +243,4 @@ def _summed(failed: Sequence[Rejected | Unavailable], plans: int) -> Rejected | 
         return Unavailable(detail, retry_after_seconds=seconds)
     rejected = [error for error in failed if isinstance(error, Rejected)]
     faults = tuple(fault for error in rejected for fault in error.violations)
-    return type(rejected[0])(detail, bounded(faults))
+    return type(rejected[0])(detail, bound_violations(faults))

@@ -147,7 +147,7 @@ class Leftovers:
             rows=self.store.grants(comparison.subscription, "g"),
             observed=replace(
                 before,
-                guards=again.guards,
+                nsgs=again.nsgs,
                 firewalls=again.firewalls,
                 entries=(*before.entries, *again.entries),  # one that ended since holds once more
             ),

@@ -26,12 +26,12 @@ from jit.domain.errors import (
     Violation,
 )
 from jit.domain.grants import shared_port
-from jit.domain.intake import Draft, Submission, bounded
-from jit.domain.limits import Limits
+from jit.domain.limits import Limits, bound_violations
 from jit.domain.model.grant import Grant, Status
 from jit.domain.model.machine import Via, VirtualMachine
 from jit.domain.model.people import Person
 from jit.domain.model.request import AccessRequest, Decision, Request, WantedMachine, WantedPort
+from jit.domain.requests.submission import Draft, Submission
 from jit.domain.values import arm_ids, request_ids
 from jit.storage import records
 from jit.storage.idempotency_keys import Idempotency, Slot
@@ -90,7 +90,7 @@ class Acceptor:
         if submission.draft.request is None:
             raise self._refusal(submission, now)
         findings, _, _ = self._decided(submission.draft, now)
-        violations = bounded([finding.violation for finding in findings], self._limits)
+        violations = bound_violations([finding.violation for finding in findings], self._limits)
         return Decision(allowed=not violations, rule=RULE, errors=violations)
 
     def accept(self, submission: Submission, *, now: datetime) -> StoredRequest:
@@ -217,7 +217,7 @@ class Acceptor:
         """Audit a denial and return its problem."""
         kind = FindingKind.BODY if faults else worst(tuple(findings)) or FindingKind.BODY
         found = [*faults, *(finding.violation for finding in findings)]
-        violations = bounded(found, self._limits)
+        violations = bound_violations(found, self._limits)
         if request_id is not None:
             self._audit_denial(request_id, violations, submission, now)
         return _REFUSALS[kind](_SAID[kind], violations, request_id=request_id)

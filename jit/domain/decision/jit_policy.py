@@ -13,11 +13,11 @@ from typing import Protocol
 
 from jit.domain.decision.verdict import Finding, FindingKind
 from jit.domain.errors import Violation
-from jit.domain.jsonvalue import ROOT, at
 from jit.domain.limits import LIMITS, Limits
 from jit.domain.model.machine import PortRule, Support, Via, VirtualMachine
 from jit.domain.model.request import WantedMachine, WantedPort
 from jit.domain.values import arm_ids, prefixes
+from jit.domain.values.json_pointer import ROOT, at
 from jit.domain.values.prefixes import Prefix
 from jit.domain.values.times import format_duration, format_instant
 
@@ -39,7 +39,7 @@ _SOURCES = at(ROOT, "sources")
 
 class Wish(Protocol):
     """
-    What is asked: an `AccessRequest`, or the good parts of an `intake.Draft`.
+    What is asked: an `AccessRequest`, or the good parts of a `Draft`.
 
     Attributes:
         machines: With the ports wanted; maybe none.

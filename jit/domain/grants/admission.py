@@ -13,7 +13,7 @@ from jit.domain.azure.defender_requests import DefenderRequest
 from jit.domain.decision.jit_policy import decide
 from jit.domain.grants import lifetime, shared_port
 from jit.domain.grants.policy_view import StepContext
-from jit.domain.grants.timing import TURN
+from jit.domain.grants.timing import FIREWALL_WAIT
 from jit.domain.model.grant import CloseReason, Grant, Status
 from jit.domain.model.machine import Occupation
 from jit.domain.model.request import AccessRequest, WantedMachine, WantedPort
@@ -49,7 +49,7 @@ def _claim(
     grant = replace(grant, via=view.vm.via, firewall_id=view.vm.firewall_id)
     if not context.may_change(grant, view):
         note = "waiting for another update of the firewall"
-        return replace(grant, note=note, next_check_at=now + TURN)
+        return replace(grant, note=note, next_check_at=now + FIREWALL_WAIT)
     wait = context.waits_until
     if wait is not None:
         return replace(grant, note="Azure asked us to wait", next_check_at=wait)

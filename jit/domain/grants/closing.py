@@ -16,7 +16,7 @@ from jit.domain.azure import companion_rule
 from jit.domain.azure.defender_requests import DefenderRequest
 from jit.domain.grants import lifetime, rule_evidence, shared_port, widened
 from jit.domain.grants.policy_view import RuleUsers, rests_elsewhere
-from jit.domain.grants.timing import GRACE, SHRINKS_WITHIN
+from jit.domain.grants.timing import TIMES
 from jit.domain.model.grant import CloseReason, Grant, Status
 from jit.domain.paths import effective
 from jit.domain.paths.machine_view import MachineView
@@ -76,7 +76,7 @@ def work(
         now: Aware, UTC.
     """
     look = effective.observe_path(grant, view)
-    unclear = look.sight is effective.PathState.UNCLEAR
+    unclear = look.state is effective.PathState.UNCLEAR
     own = _companions(grant, view)
     present = _telling(grant, view, unclear=unclear)
     ours = [rule for rule in present if not rests_elsewhere(rule.id, grant, others.rests)]
@@ -101,7 +101,7 @@ def _telling(grant: Grant, view: MachineView, *, unclear: bool) -> tuple[PathRul
     the broker would remove it again, and doing so repeats the update.
     """
     present = rules_of_port(view, grant.port, grant.private_ips, known=grant.rules)
-    telling = {guard.id for guard in view.guards.values() if guard.failed or guard.settled}
+    telling = {nsg.id for nsg in view.nsgs.values() if nsg.failed or nsg.settled}
     if view.firewall is not None and view.firewall.settled:
         telling.add(view.firewall.id)
     return tuple(rule for rule in present if not unclear or rule.holder_id in telling)
@@ -139,7 +139,7 @@ def _from(grant: Grant) -> datetime:
         return start
     end = grant.expires_at or start
     asked = grant.asked_until
-    return end if asked is not None and asked > end else end + GRACE[grant.via]
+    return end if asked is not None and asked > end else end + TIMES[grant.via].grace
 
 
 def waits(grant: Grant, now: datetime, note: str, *, unclear: bool = False) -> Grant:
@@ -157,9 +157,9 @@ def waits(grant: Grant, now: datetime, note: str, *, unclear: bool = False) -> G
 def _companions(grant: Grant, view: MachineView) -> tuple[str, ...]:
     """Return the grant's own companion rules that are still there, by id."""
     return tuple(
-        f"{guard.id}/securityRules/{rule.name}"
-        for guard in view.guards.values()
-        for rule in guard.rules
+        f"{nsg.id}/securityRules/{rule.name}"
+        for nsg in view.nsgs.values()
+        for rule in nsg.rules
         if companion_rule.parse_companion_name(rule.name) == grant.id
     )
 
@@ -262,7 +262,7 @@ def _outlived(rule: PathRule, grant: Grant, group: Iterable[Grant], now: datetim
     """
     over = (each for each in group if each.status is Status.CLOSING)
     shared = [each for each in over if letting_in((rule,), each.sources)]
-    return all(now >= _from(each) + SHRINKS_WITHIN[each.via] for each in (grant, *shared))
+    return all(now >= _from(each) + TIMES[each.via].shrinks_within for each in (grant, *shared))
 
 
 def _spare(rule: PathRule, stay: Iterable[PathRule], others: Iterable[Grant]) -> bool:

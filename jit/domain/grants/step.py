@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from datetime import datetime, timedelta
+from datetime import datetime
 
 from jit.domain.azure import defender_requests
 from jit.domain.azure.defender_requests import DefenderRequest
@@ -28,11 +28,10 @@ from jit.domain.grants.companions import Companion, plan_companion
 from jit.domain.grants.initiate import PortToOpen
 from jit.domain.grants.lifetime import begin_closing, by_time, pace
 from jit.domain.grants.policy_view import PolicyView, StepContext, rests_elsewhere, rests_of
-from jit.domain.grants.timing import OPENS_WITHIN
+from jit.domain.grants.timing import LOOK_WHILE_OPENING, TIMES
 from jit.domain.grants.widened import Excess
 from jit.domain.limits import Limits
 from jit.domain.model.grant import CloseReason, Grant, Status
-from jit.domain.model.machine import Via
 from jit.domain.paths import effective
 from jit.domain.paths.effective import PathState, PathView
 from jit.domain.paths.machine_view import MachineView
@@ -41,14 +40,6 @@ from jit.domain.values import arm_ids
 from jit.domain.values.prefixes import Prefix
 
 _BORROWED = "what lets it in now is about to be replaced by its own rule"
-_EXCHANGED = {
-    Via.FIREWALL: timedelta(minutes=6),  # an update takes 3 to 5
-    Via.PUBLIC_IP: timedelta(minutes=2),
-    Via.PRIVATE: timedelta(minutes=2),
-}
-"""How long after an initiate what stood there before may still be exchanged for its rules."""
-
-_LATEST = timedelta(minutes=1)
 _KEPT_RULES, _KEPT_ADDRESSES = 24, 12
 
 
@@ -204,7 +195,7 @@ def _blind(grant: Grant, context: StepContext) -> Grant:
         return closing.waits(grant, now, why, unclear=True)
     if grant.status is Status.OPENING and _overdue(grant, now):
         return begin_closing(grant, CloseReason.FAILED, now, f"not open in time: {why}")
-    ends = filter(None, (now + _LATEST, grant.expires_at))
+    ends = filter(None, (now + LOOK_WHILE_OPENING, grant.expires_at))
     return replace(grant, note=why, next_check_at=min(ends))
 
 
@@ -220,12 +211,12 @@ def _recorded(
         and _asked_for(rule, asked)
         and not rests_elsewhere(rule.id, grant, context.rests)
     ]
-    if look.sight is PathState.UNCLEAR:
+    if look.state is PathState.UNCLEAR:
         return grant
     grant = rule_evidence.remaining(grant, view)
     if not own:
         return grant
-    whole = look.sight in {PathState.OPEN, PathState.BLOCKED}  # what is partial is still on its way
+    whole = look.state in {PathState.OPEN, PathState.BLOCKED}  # what is partial is still on its way
     rules = tuple(dict.fromkeys((*grant.rules, *(rule.id for rule in own))))[-_KEPT_RULES:]
     ips = tuple(dict.fromkeys((*grant.private_ips, *there)))[-_KEPT_ADDRESSES:]
     noted = replace(grant, rules=rules, private_ips=ips)
@@ -253,9 +244,9 @@ def _looked(
     """
     if not grant.wants_path:
         return grant
-    if look.sight is PathState.OPEN and doubt:
-        return _not_open(grant, replace(look, sight=PathState.BLOCKED, why=doubt), now)
-    if look.sight is PathState.OPEN:
+    if look.state is PathState.OPEN and doubt:
+        return _not_open(grant, replace(look, state=PathState.BLOCKED, why=doubt), now)
+    if look.state is PathState.OPEN:
         ends = filter(None, (grant.expires_at, until, _next_news(grant, now)))
         return grant.advance(
             Status.OPEN,
@@ -291,7 +282,7 @@ def _borrowed(grant: Grant, now: datetime) -> bool:
     if grant.written:
         return bool(grant.before)  # Azure put it off: what stood there is all there is
     stood = grant.before is None or bool(grant.before)
-    return stood and now < min(since + _EXCHANGED[grant.via], _limit(grant))
+    return stood and now < min(since + TIMES[grant.via].exchanged_within, _limit(grant))
 
 
 def _limit(grant: Grant) -> datetime:
@@ -301,7 +292,7 @@ def _limit(grant: Grant) -> datetime:
     Each later comer has the path asked for anew: that must not begin the wait of the others again.
     """
     began = grant.claimed_at or grant.starts_at
-    return began + _EXCHANGED[grant.via] * min(max(grant.attempts, 1), 2)
+    return began + TIMES[grant.via].exchanged_within * min(max(grant.attempts, 1), 2)
 
 
 def _next_news(grant: Grant, now: datetime) -> datetime | None:
@@ -312,7 +303,7 @@ def _next_news(grant: Grant, now: datetime) -> datetime | None:
 
 
 def _not_open(grant: Grant, look: PathView, now: datetime) -> Grant:
-    if grant.status is Status.OPEN and (look.sight is not PathState.UNCLEAR or look.leaving):
+    if grant.status is Status.OPEN and (look.state is not PathState.UNCLEAR or look.leaving):
         grant = grant.advance(Status.OPENING, lost_at=now)
     why = _why(grant, look)
     if initiate.given_up(grant, look):
@@ -327,7 +318,7 @@ def _why(grant: Grant, look: PathView) -> str:
     """Return why it is not open: what Azure did not take cannot be there."""
     if initiate.given_up(grant, look):
         return f"its rules were taken away again after {grant.reopens} repetitions"
-    if look.sight is not PathState.ABSENT:
+    if look.state is not PathState.ABSENT:
         return look.why
     if grant.note and grant.note.startswith(lifetime.REFUSED):
         return grant.note
@@ -339,7 +330,7 @@ def _why(grant: Grant, look: PathView) -> str:
 def _overdue(grant: Grant, now: datetime) -> bool:
     """Whether opening, or the mending of a lost path, has had its time, however often asked."""
     since = max(filter(None, (grant.claimed_at, grant.lost_at)), default=now)
-    return now >= since + OPENS_WITHIN[grant.via]
+    return now >= since + TIMES[grant.via].opens_within
 
 
 # ---- the companion rule ------------------------------------------------------------------------

@@ -264,7 +264,7 @@ def references(resource: Resource) -> Iterator[str]:
         yield text(mapping(ip, "subnet"), "id").rsplit("/subnets/", 1)[0]
 
 
-def subnet_guards(vnet: Resource, subnet_ids: Iterable[str]) -> Iterator[str]:
+def subnet_nsg_ids(vnet: Resource, subnet_ids: Iterable[str]) -> Iterator[str]:
     """Yield the ids of the NSGs on the subnets of *vnet* that are among *subnet_ids*."""
     wanted = {arm_ids.key(subnet_id) for subnet_id in subnet_ids}
     for subnet in mappings(properties(vnet), "subnets"):

@@ -138,3 +138,19 @@ class Connection:
     address: str
     port: int
     command: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MachinePolicy:
+    """
+    The JIT policy that an operator wants for one VM.
+
+    Attributes:
+        id: ARM id as the caller wrote it, checked for form only.
+        ports: At least one, unique by number; empty if the VM leaves its policy.
+        pointer: Its place in the body, ``#/virtualMachines/0``.
+    """
+
+    id: str
+    ports: tuple[PortRule, ...]
+    pointer: str

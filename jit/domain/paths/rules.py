@@ -29,7 +29,7 @@ class PathRule:
         holder_id: The NSG or firewall that holds it.
         collection: NAT rule collection; None for an NSG rule.
         target: The VM's private address that it leads to.
-        front: Address and port that people connect to, of a NAT rule that has one such.
+        public_end: Address and port that people connect to, of a NAT rule that has one such.
         protocols: What a NAT rule forwards, as Azure writes it: ``TCP``, ``UDP``, ``Any``.
         exact: It leads to that address and port and nowhere else, and could be read in full.
         vm_id: The VM that it was looked up for, empty where it was not.
@@ -43,7 +43,7 @@ class PathRule:
     sources: tuple[str, ...]
     target: str
     exact: bool
-    front: tuple[str, int] | None = None
+    public_end: tuple[str, int] | None = None
     protocols: tuple[str, ...] = ()
     vm_id: str = ""
     port: int = 0
@@ -73,8 +73,8 @@ def rules_of_port(
 def _allows(
     view: MachineView, port: int, ips: frozenset[str], known: frozenset[str]
 ) -> Iterator[PathRule]:
-    for guard in view.guards.values():
-        for allow in guard.allows:
+    for nsg in view.nsgs.values():
+        for allow in nsg.allows:
             targets = ips & {text.removesuffix("/32") for text in allow.destinations}
             exact = bool(targets) and _lone(allow, port) and not allow.faults
             if not targets and arm_ids.key(allow.id) in known:
@@ -82,7 +82,7 @@ def _allows(
             if targets and any(port in ports for ports in allow.ports):
                 yield PathRule(
                     id=allow.id,
-                    holder_id=guard.id,
+                    holder_id=nsg.id,
                     name=allow.name,
                     collection=None,
                     sources=allow.sources,
@@ -116,7 +116,7 @@ def _nats(view: MachineView, port: int, ips: frozenset[str]) -> Iterator[PathRul
                 sources=rule.sources,
                 target=rule.translated_address,
                 exact=not rule.ip_groups,
-                front=_front(rule),
+                public_end=_public_end(rule),
                 protocols=rule.protocols,
                 vm_id=view.vm.id,
                 port=port,
@@ -128,7 +128,7 @@ def nat_rule_id(firewall_id: str, rule: NatRule) -> str:
     return f"{firewall_id}/natRuleCollections/{rule.collection}/rules/{rule.name}"
 
 
-def _front(rule: NatRule) -> tuple[str, int] | None:
+def _public_end(rule: NatRule) -> tuple[str, int] | None:
     """Return where people connect to; None where `*`, a prefix or a range leaves that open."""
     hosts = [item for item in readable(rule.destinations) if item.num_addresses == 1]
     ports = [int(text) for text in rule.ports if text.isdigit()]

@@ -15,13 +15,12 @@ from jit.domain.azure import arm_json, policy_json
 from jit.domain.azure.arm_json import Resource
 from jit.domain.decision.jit_policy import VM_NOT_FOUND, VM_UNSUPPORTED
 from jit.domain.errors import Violation
-from jit.domain.intake import MachinePolicy
 from jit.domain.inventory.topology import Snapshot
-from jit.domain.jsonvalue import at
 from jit.domain.model.grant import Grant
-from jit.domain.model.machine import Support, VirtualMachine
+from jit.domain.model.machine import MachinePolicy, Support, VirtualMachine
 from jit.domain.policy_setup import naming
 from jit.domain.values import arm_ids
+from jit.domain.values.json_pointer import at
 
 NAMES_TOO_LONG = "names-too-long"
 NOT_WATCHED = "not-watched"

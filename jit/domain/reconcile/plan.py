@@ -19,7 +19,7 @@ from jit.domain.model.grant import Grant, Status
 from jit.domain.paths import effective
 from jit.domain.paths.effective import PathState
 from jit.domain.paths.machine_view import MachineView, NsgView
-from jit.domain.paths.narrowed import Sieve
+from jit.domain.paths.port_views import PortViews
 from jit.domain.paths.rules import PathRule
 from jit.domain.reconcile import duplicates
 from jit.domain.reconcile.observation import FoundRule, Observation, jit_rules
@@ -56,7 +56,7 @@ def make_plan(
     found = [
         *_present(item for _, item in rules),
         *duplicates.items([rule for rule, item in rules if item is None], book),
-        *_present(_companion(rule, guard, book, observed) for guard, rule in _companions(observed)),
+        *_present(_companion(rule, nsg, book, observed) for nsg, rule in _companions(observed)),
     ]
     closing = {item.grant for item in found if item.action is PlanAction.CLOSE}
     missing = _present(_missing(book, observed))
@@ -171,38 +171,36 @@ def _item(
 
 
 def _companions(observed: Observation) -> Iterator[tuple[NsgView, SecurityRule]]:
-    for guard in observed.guards.values():
-        for rule in guard.rules:
+    for nsg in observed.nsgs.values():
+        for rule in nsg.rules:
             if companion_rule.parse_companion_name(rule.name) is not None:
-                yield guard, rule
+                yield nsg, rule
 
 
 def _companion(
-    rule: SecurityRule, guard: NsgView, book: RuleOwners, observed: Observation
+    rule: SecurityRule, nsg: NsgView, book: RuleOwners, observed: Observation
 ) -> PlanItem | None:
-    if not (guard.settled and rule.in_force):
+    if not (nsg.settled and rule.in_force):
         return None
     grant = book.grants.get(companion_rule.parse_companion_name(rule.name) or "")
     if grant is None:
-        return _own(
-            PlanAction.REPORT, PlanClass.ORPHAN, rule, guard, None, "it names no known grant"
-        )
-    if not _is_of(rule, guard, grant, book):
+        return _own(PlanAction.REPORT, PlanClass.ORPHAN, rule, nsg, None, "it names no known grant")
+    if not _is_of(rule, nsg, grant, book):
         reason = "it names a grant that it does not belong to"
-        return _own(PlanAction.REPORT, PlanClass.ORPHAN, rule, guard, grant, reason)
+        return _own(PlanAction.REPORT, PlanClass.ORPHAN, rule, nsg, grant, reason)
     if not book.wanting(grant):
         reason = "the grant that it accompanied is over"
-        return _own(PlanAction.REMOVE_RULE, PlanClass.COMPANION, rule, guard, grant, reason)
+        return _own(PlanAction.REMOVE_RULE, PlanClass.COMPANION, rule, nsg, grant, reason)
     if _opens_more(rule, grant, observed, book):
         reason = "the companion rule opens more than the firewall's own addresses need"
-        return _own(PlanAction.CLOSE, PlanClass.ALTERED, rule, guard, grant, reason)
+        return _own(PlanAction.CLOSE, PlanClass.ALTERED, rule, nsg, grant, reason)
     return None
 
 
-def _is_of(rule: SecurityRule, guard: NsgView, grant: Grant, book: RuleOwners) -> bool:
+def _is_of(rule: SecurityRule, nsg: NsgView, grant: Grant, book: RuleOwners) -> bool:
     """Whether the rule is where and what the broker would have written for *grant*."""
     recorded = {arm_ids.key(item) for item in grant.companions}
-    if arm_ids.key(_id_of(rule, guard)) in recorded:
+    if arm_ids.key(_id_of(rule, nsg)) in recorded:
         return True
     return (
         was_asked(grant)
@@ -211,7 +209,7 @@ def _is_of(rule: SecurityRule, guard: NsgView, grant: Grant, book: RuleOwners) -
         and rule.destination_ports == (PortRange(grant.port, grant.port),)
         and bool(rule.destinations)
         and _addresses(rule) <= set(book.addresses(grant))
-        and book.may_stand_in(grant, guard.id)
+        and book.may_stand_in(grant, nsg.id)
     )
 
 
@@ -232,29 +230,29 @@ def _addresses(rule: SecurityRule) -> set[str]:
     return {text.removesuffix("/32") for text in rule.destinations}
 
 
-def _id_of(rule: SecurityRule, guard: NsgView) -> str:
-    return rule.id or f"{guard.id}/securityRules/{rule.name}"
+def _id_of(rule: SecurityRule, nsg: NsgView) -> str:
+    return rule.id or f"{nsg.id}/securityRules/{rule.name}"
 
 
 def _own(
     action: PlanAction,
     kind: PlanClass,
     rule: SecurityRule,
-    guard: NsgView,
+    nsg: NsgView,
     grant: Grant | None,
     reason: str,
 ) -> PlanItem:
     return PlanItem(
         action=action,
         kind=kind,
-        resource=guard.id,
+        resource=nsg.id,
         rule=rule.name,
         grant=grant.id if grant is not None else companion_rule.parse_companion_name(rule.name),
         reason=reason,
         policy_id=grant.policy_id if grant is not None else None,
         path=PathRule(
-            id=_id_of(rule, guard),
-            holder_id=guard.id,
+            id=_id_of(rule, nsg),
+            holder_id=nsg.id,
             name=rule.name,
             collection=None,
             sources=rule.sources,
@@ -275,8 +273,8 @@ _WRONG: Mapping[Status, frozenset[PathState]] = {
 
 
 def _missing(book: RuleOwners, observed: Observation) -> Iterator[PlanItem | None]:
-    """Look at the path of each grant that should have one; an NSG is sifted once a VM port."""
-    sieve, sifted = Sieve(), dict[tuple[str, int], MachineView]()
+    """Observe the path of each grant that should have one; each VM port's view is made once."""
+    port_views, views = PortViews(), dict[tuple[str, int], MachineView]()
     for grant in book.grants.values():
         key = arm_ids.key(grant.vm_id)
         view = observed.machines.get(key)
@@ -284,8 +282,8 @@ def _missing(book: RuleOwners, observed: Observation) -> Iterator[PlanItem | Non
             yield _vanished(grant)
         if view is not None and book.wanting(grant) and _was_there(grant):
             port = (key, grant.port)
-            sifted[port] = sifted.get(port) or sieve.narrowed(view, grant.port)
-            yield _grant(grant, sifted[port])
+            views[port] = views.get(port) or port_views.narrow_view(view, grant.port)
+            yield _grant(grant, views[port])
 
 
 def _vanished(grant: Grant) -> PlanItem:
@@ -308,7 +306,7 @@ def _was_there(grant: Grant) -> bool:
 def _grant(grant: Grant, view: MachineView) -> PlanItem | None:
     look = effective.observe_path(grant, view)
     leaves = grant.status is Status.OPEN and look.leaving  # though its holder is not settled
-    if look.sight not in _WRONG[grant.status] and not leaves:
+    if look.state not in _WRONG[grant.status] and not leaves:
         return None
     return PlanItem(
         action=PlanAction.REOPEN,

@@ -16,17 +16,14 @@ from jit.domain.azure.defender_rules import matches_within
 from jit.domain.azure.firewall import NatRule
 from jit.domain.azure.nsg_rules import PortRange
 from jit.domain.grants.lifetime import leftover_from, was_asked
-from jit.domain.grants.timing import GRACE
+from jit.domain.grants.timing import FOREIGN_GRACE
 from jit.domain.model.grant import Grant
-from jit.domain.model.machine import Via, VirtualMachine
+from jit.domain.model.machine import VirtualMachine
 from jit.domain.paths import rules
 from jit.domain.paths.machine_view import MachineView
 from jit.domain.reconcile.observation import FoundRule, Observation
 from jit.domain.values import arm_ids
 from jit.domain.values.prefixes import Prefix, network
-
-OTHERS_GRACE = GRACE[Via.FIREWALL]
-"""How long after its end somebody else's request still counts: Azure's own expiry goes first."""
 
 _ANYWHERE = ""
 """The holder of what may stand anywhere."""
@@ -263,8 +260,8 @@ def _by_place(views: Mapping[str, MachineView]) -> dict[tuple[str, str], list[Vi
 
 
 def _holders_of(vm: VirtualMachine) -> list[str]:
-    guards = [nsg_id for nic in vm.interfaces for nsg_id in nic.nsg_ids]
-    return [*guards, *filter(None, (vm.firewall_id,))]
+    nsgs = [nsg_id for nic in vm.interfaces for nsg_id in nic.nsg_ids]
+    return [*nsgs, *filter(None, (vm.firewall_id,))]
 
 
 def _holder_of(rule_id: str) -> str:
@@ -288,4 +285,4 @@ def _others(
 def _counts(entry: DefenderRequest, now: datetime) -> bool:
     """Whether *entry* is in force, or ended so lately that Azure may still be tidying up."""
     recent = entry.active or entry.reason == "Expired"
-    return recent and (entry.in_force(now) or now - entry.ends_at < OTHERS_GRACE)
+    return recent and (entry.in_force(now) or now - entry.ends_at < FOREIGN_GRACE)

@@ -9,11 +9,11 @@ import pytest
 from jit.broker.configure.configure import Configurator
 from jit.broker.locks import Locks
 from jit.domain.errors import AccessDenied, Conflict, InvalidRequest, Unavailable, Unknown
-from jit.domain.intake import read_policy_delete, read_policy_put
 from jit.domain.model.grant import Status
 from jit.domain.model.machine import Support
 from jit.domain.model.people import Person
 from jit.domain.policy_setup.changes import PolicyAction
+from jit.domain.requests.bodies import read_policy_delete, read_policy_put
 from jit.domain.values.arm_ids import key
 from jit.messages import POLICY
 from jit.storage.store import Store

@@ -9,7 +9,7 @@ import pytest
 from jit.domain.azure.companion_rule import companion_name
 from jit.domain.grants.closing import UNLISTED, Others, work
 from jit.domain.grants.policy_view import rests_of
-from jit.domain.grants.timing import GRACE, SHRINKS_WITHIN
+from jit.domain.grants.timing import TIMES
 from jit.domain.model.grant import CloseReason, Status
 from jit.domain.model.machine import Via
 from jit.domain.paths import effective
@@ -148,7 +148,7 @@ def test_what_was_never_asked_of_azure_is_gone_at_once():
         behind(a_firewall(settled=False)),
         behind(a_firewall(settled=False, failed=True)),
         behind(None),
-        replace(a_view(), guards={}),
+        replace(a_view(), nsgs={}),
     ],
 )
 def test_nothing_is_gone_while_azure_updates_or_cannot_be_read(view):
@@ -503,8 +503,10 @@ def test_a_shared_rule_goes_where_azure_does_not_take_its_successor(via):
     shared = a_view(a_guard(an_allow("203.0.113.7", "198.51.100.0/24")))
     leaving = a_closing(rules=(rule_id(),), via=via)
 
-    before = closed(leaving, shared, other, now=NOW + SHRINKS_WITHIN[via] - timedelta(seconds=1))
-    after = closed(leaving, shared, other, now=NOW + SHRINKS_WITHIN[via])
+    before = closed(
+        leaving, shared, other, now=NOW + TIMES[via].shrinks_within - timedelta(seconds=1)
+    )
+    after = closed(leaving, shared, other, now=NOW + TIMES[via].shrinks_within)
 
     assert (before.removals, removed(after)) == ((), OURS)
 
@@ -518,7 +520,9 @@ def test_a_shared_rules_time_to_shrink_begins_with_the_last_who_gave_it_back():
     entry = an_entry("203.0.113.7", "198.51.100.0/24")
 
     soon = closed(early, shared, live, late, seen=[entry], now=LATER)
-    then = closed(early, shared, live, late, seen=[entry], now=LATER + SHRINKS_WITHIN[early.via])
+    then = closed(
+        early, shared, live, late, seen=[entry], now=LATER + TIMES[early.via].shrinks_within
+    )
 
     assert (removed(soon), removed(then)) == ([], OURS)
 
@@ -705,7 +709,7 @@ def test_a_row_that_does_not_say_when_it_began_is_looked_at_soon():
 
 def test_a_firewall_is_given_more_time_than_an_nsg():
     """Its update alone takes three to five minutes."""
-    assert GRACE[Via.FIREWALL] > GRACE[Via.PUBLIC_IP] == GRACE[Via.PRIVATE]
+    assert TIMES[Via.FIREWALL].grace > TIMES[Via.PUBLIC_IP].grace == TIMES[Via.PRIVATE].grace
 
 
 def test_removals_name_only_rules_that_are_there():

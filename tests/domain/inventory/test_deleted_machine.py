@@ -53,8 +53,8 @@ def test_it_cannot_be_asked_for():
 def test_a_look_finds_the_rules_that_outlived_it():
     """That is what it is for."""
     grant = replace(a_grant(rules=[1]), via=Via.FIREWALL, firewall_id=FIREWALL_ID)
-    guards = {NSG_ID.lower(): a_guard(allow(1))}
-    view = MachineView(vm=remembered([grant]), guards=guards, firewall=a_firewall(nat()))
+    nsgs = {NSG_ID.lower(): a_guard(allow(1))}
+    view = MachineView(vm=remembered([grant]), nsgs=nsgs, firewall=a_firewall(nat()))
 
     found = rules.rules_of_port(view, grant.port)
 

@@ -11,7 +11,7 @@ from jit.domain.inventory.topology import (
     firewall_subnets,
     machines,
     references,
-    subnet_guards,
+    subnet_nsg_ids,
 )
 from jit.domain.model.machine import Interface, Occupation, PortRule, Support, Via
 from jit.domain.values.arm_ids import key
@@ -464,4 +464,4 @@ def test_of_a_network_only_the_subnets_in_use_have_guards_to_read():
     other = arm_subnet(f"{VNET}/subnets/other", nsg=f"{NETWORK}/networkSecurityGroups/other")
     vnet = arm_vnet(arm_subnet(nsg=SUBNET_NSG), other)
 
-    assert list(subnet_guards(vnet, [SUBNET.upper()])) == [SUBNET_NSG]
+    assert list(subnet_nsg_ids(vnet, [SUBNET.upper()])) == [SUBNET_NSG]

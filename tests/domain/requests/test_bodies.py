@@ -8,10 +8,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from jit.domain import fields, intake, jsonvalue
+from jit.domain import limits
 from jit.domain.limits import Limits
+from jit.domain.model import machine
 from jit.domain.model.machine import PortRule
 from jit.domain.model.request import AccessRequest, Ticket, WantedMachine, WantedPort
+from jit.domain.requests import bodies, fields, idempotency_key, json_node, network_fields
 from jit.domain.values import arm_ids, prefixes, times
 from jit.domain.values.times import format_instant
 from tests.builders.bodies import (
@@ -269,7 +271,7 @@ def test_a_faulty_body_is_refused_and_the_fault_named(change, found):
 )
 def test_null_is_not_the_same_as_absent(name):
     """An expression of the caller that came out empty must not mean "now" or "no ticket"."""
-    draft = intake.read_access_request(a_body() | {name: None}, now=NOW)
+    draft = bodies.read_access_request(a_body() | {name: None}, now=NOW)
 
     assert faults(draft.violations) == [(f"#/{name}", "wrong-type")]
 
@@ -277,7 +279,7 @@ def test_null_is_not_the_same_as_absent(name):
 @pytest.mark.parametrize("value", [None, True, 1, "", []])
 def test_what_is_no_object_is_no_body(value):
     """One fault, not one for each missing field."""
-    draft = intake.read_access_request(value, now=NOW)
+    draft = bodies.read_access_request(value, now=NOW)
 
     assert faults(draft.violations) == [("#", "wrong-type")]
 
@@ -374,9 +376,9 @@ def test_a_start_just_outside_is_refused(startTime, code):  # noqa: N803 - the b
 
 def test_settings_move_the_limits():
     """`JIT_WIDEST_SOURCE` and `JIT_START_HORIZON` are an operator's to choose."""
-    limits = Limits(widest_source_v4=28, start_horizon=timedelta(days=1))
+    moved = Limits(widest_source_v4=28, start_horizon=timedelta(days=1))
     body = a_body(sources=["203.0.113.0/27"], startTime="2026-11-23T18:00:01Z")
-    draft = intake.read_access_request(body, now=NOW, limits=limits)
+    draft = bodies.read_access_request(body, now=NOW, limits=moved)
 
     assert faults(draft.violations) == [
         ("#/sources/0", "source-too-wide"),
@@ -415,7 +417,7 @@ broken_bodies = st.builds(
 @given(json_values | broken_bodies)
 def test_any_json_value_is_a_request_or_has_faults(value):
     """One of the two, never both, never an error of another kind."""
-    draft = intake.read_access_request(value, now=NOW)
+    draft = bodies.read_access_request(value, now=NOW)
 
     assert (draft.request is None) == bool(draft.violations)
 
@@ -435,7 +437,7 @@ def test_any_json_value_is_a_request_or_has_faults(value):
 )
 def test_a_reason_is_read_where_there_is_one(value, reason):
     """To revoke takes no reason, and no body to say so."""
-    assert intake.read_reason(value) == (reason, ())
+    assert bodies.read_reason(value) == (reason, ())
 
 
 @pytest.mark.parametrize(
@@ -451,7 +453,7 @@ def test_a_reason_is_read_where_there_is_one(value, reason):
 )
 def test_a_faulty_reason_is_refused(value, found):
     """It goes into the same audit trail as a justification."""
-    reason, violations = intake.read_reason(value)
+    reason, violations = bodies.read_reason(value)
 
     assert (reason, faults(violations)) == (None, found)
 
@@ -459,16 +461,16 @@ def test_a_faulty_reason_is_refused(value, found):
 @pytest.mark.parametrize(
     ("value", "extension"),
     [
-        ({"duration": "PT1H"}, intake.Extension(duration=timedelta(hours=1), reason=None)),
+        ({"duration": "PT1H"}, bodies.Extension(duration=timedelta(hours=1), reason=None)),
         (
             {"duration": "PT5M", "reason": "not done yet"},
-            intake.Extension(duration=timedelta(minutes=5), reason="not done yet"),
+            bodies.Extension(duration=timedelta(minutes=5), reason="not done yet"),
         ),
     ],
 )
 def test_an_extension_is_read(value, extension):
     """How long from now, and maybe why."""
-    assert intake.read_extend(value) == (extension, ())
+    assert bodies.read_extend(value) == (extension, ())
 
 
 @pytest.mark.parametrize(
@@ -490,7 +492,7 @@ def test_an_extension_is_read(value, extension):
 )
 def test_a_faulty_extension_is_refused(value, found):
     """Nothing is extended by half a body."""
-    extension, violations = intake.read_extend(value)
+    extension, violations = bodies.read_extend(value)
 
     assert (extension, faults(violations)) == (None, found)
 
@@ -517,13 +519,13 @@ def a_policy(*rules):
 
 def test_a_policy_is_read():
     """As the contract shows it, wide prefixes and ``*`` included."""
-    machines, violations = intake.read_policy_put(
+    machines, violations = bodies.read_policy_put(
         a_policy(a_port_rule(), a_port_rule(number=3389, protocol="*", allowedSources=["*"]))
     )
 
     assert (machines, violations) == (
         (
-            intake.MachinePolicy(
+            machine.MachinePolicy(
                 id=vm_id(),
                 ports=(
                     PortRule(
@@ -587,12 +589,12 @@ ALLOWED = f"{FIRST_PORT}/allowedSources"
 )
 def test_a_faulty_port_rule_is_refused(rule, found):
     """A policy decides what others may ask: it is read as strictly as their bodies."""
-    _, violations = intake.read_policy_put(a_policy(a_port_rule(**rule)))
+    _, violations = bodies.read_policy_put(a_policy(a_port_rule(**rule)))
 
     assert faults(violations) == found
 
 
-@pytest.mark.parametrize("read", [intake.read_policy_put, intake.read_policy_delete])
+@pytest.mark.parametrize("read", [bodies.read_policy_put, bodies.read_policy_delete])
 @pytest.mark.parametrize(
     ("value", "found"),
     [
@@ -611,7 +613,7 @@ def test_a_policy_body_without_vms_is_refused(read, value, found):
 
 def test_a_policy_names_a_port_of_a_vm_once():
     """Two rules for one port would leave open which of them holds."""
-    _, violations = intake.read_policy_put(a_policy(a_port_rule(), a_port_rule(protocol="UDP")))
+    _, violations = bodies.read_policy_put(a_policy(a_port_rule(), a_port_rule(protocol="UDP")))
 
     assert faults(violations) == [(f"{FIRST_VM}/ports/1/number", "duplicate-port")]
 
@@ -619,36 +621,19 @@ def test_a_policy_names_a_port_of_a_vm_once():
 def test_a_policy_names_a_vm_once():
     """In whatever case its id is written."""
     body = {"virtualMachines": [{"id": vm_id()}, {"id": vm_id().upper()}, {"id": "web01"}]}
-    machines, violations = intake.read_policy_delete(body)
+    machines, violations = bodies.read_policy_delete(body)
 
     assert (machines, faults(violations)) == (
-        (intake.MachinePolicy(id=vm_id(), ports=(), pointer=FIRST_VM),),
+        (machine.MachinePolicy(id=vm_id(), ports=(), pointer=FIRST_VM),),
         [("#/virtualMachines/1/id", "duplicate-vm"), ("#/virtualMachines/2/id", "vm-id-malformed")],
     )
 
 
 def test_a_policy_is_deleted_without_ports():
     """A port in the body would suggest that only this port goes."""
-    _, violations = intake.read_policy_delete(a_policy(a_port_rule()))
+    _, violations = bodies.read_policy_delete(a_policy(a_port_rule()))
 
     assert faults(violations) == [(f"{FIRST_VM}/ports", "unknown-field")]
-
-
-# ---- the header
-
-
-@pytest.mark.parametrize("header", [None, "x", "a b", '"8e03978e"', "~" * 255, "!"])
-def test_an_idempotency_key_is_read_as_it_is(header):
-    """1 to 255 printable ASCII characters, or none sent at all."""
-    assert intake.read_idempotency_key(header) == (header, ())
-
-
-@pytest.mark.parametrize("header", ["", " ", " x", "x ", "x" * 256, "caf\u00e9", "a\tb", "a\n"])
-def test_another_idempotency_key_is_refused(header):
-    """A caller who sent one believes to be protected."""
-    key, violations = intake.read_idempotency_key(header)
-
-    assert (key, faults(violations)) == (None, [("#", "idempotency-key-malformed")])
 
 
 # ---- the table of codes
@@ -656,13 +641,23 @@ def test_another_idempotency_key_is_refused(header):
 
 def test_the_table_of_codes_is_complete():
     """Programs act on codes: the module that gives them out lists them all."""
-    modules = (arm_ids, fields, intake, jsonvalue, prefixes, times)
+    modules = (
+        arm_ids,
+        bodies,
+        fields,
+        idempotency_key,
+        json_node,
+        limits,
+        network_fields,
+        prefixes,
+        times,
+    )
     codes = {
         value
         for module in modules
         for name, value in vars(module).items()
         if name.isupper() and isinstance(value, str) and re.fullmatch("[a-z]+(-[a-z0-9]+)+", value)
     }
-    rows = re.findall(r"^(?:\* .{15}|  {17}) (.*)$", intake.__doc__ or "", re.MULTILINE)
+    rows = re.findall(r"^(?:\* .{15}|  {17}) (.*)$", bodies.__doc__ or "", re.MULTILINE)
 
     assert set(re.findall("[a-z]+(?:-[a-z0-9]+)+", " ".join(rows))) == codes
