@@ -115,8 +115,8 @@ MUTANTS = (
         name="absence is taken for closed",
         promise="P2",
         path="jit/domain/grants/closing.py",
-        was="    if not written.may_appear(grant, now):\n",
-        becomes="    if written is not None:\n",
+        was="    if not rule_evidence.may_appear(grant, now):\n",
+        becomes="    if rule_evidence is not None:\n",
         caught_by=(
             law(
                 "tests/domain/grants/test_closing.py",
@@ -245,8 +245,8 @@ MUTANTS = (
         name="the newcomer's sources alone are asked for",
         promise="P6",
         path="jit/domain/grants/shared_port.py",
-        was="    return Wanted(union(live), end)\n",
-        becomes="    return Wanted(union(live[-1:]), end)\n",
+        was="    return WantedRequest(union(live), end)\n",
+        becomes="    return WantedRequest(union(live[-1:]), end)\n",
         caught_by=(
             law(
                 "tests/domain/grants/test_shared_port.py",
