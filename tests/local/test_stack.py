@@ -86,10 +86,12 @@ def test_settings_come_from_the_sample_under_the_callers(stack):
 
 
 def test_every_host_has_the_same_settings(stack):
-    """But for its own address."""
+    """Except its own address."""
     first, second = map(environment, stack.hosts)
 
     assert first.pop("WEBSITE_HOSTNAME") != second.pop("WEBSITE_HOSTNAME")
+    assert first.pop("JIT_PUBLIC_BASE_URL") == stack.hosts[0].url
+    assert second.pop("JIT_PUBLIC_BASE_URL") == stack.hosts[1].url
     assert first == second
 
 
