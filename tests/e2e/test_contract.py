@@ -1,7 +1,10 @@
 """The HTTP contract on the whole local stack: what is answered, where to look, what is refused."""
 
+import base64
 import json
+from contextlib import closing
 from datetime import UTC, datetime, timedelta
+from http.client import HTTPConnection
 
 import pytest
 
@@ -400,10 +403,95 @@ def test_a_dry_run_that_is_misspelt_never_acts(client_without_reset, text):
     assert answer.status == 400
 
 
-def test_a_body_is_json_whatever_its_content_type_says(client):
-    """ServiceNow scripts often send none."""
-    content = json.dumps(wish(farm(1), dryRun=True)).encode()
+@pytest.mark.parametrize("media_type", ["application/json; charset=utf-8", "application/x+json"])
+def test_a_body_may_be_called_json_with_any_parameter(town_as_it_is, media_type):
+    """Logic Apps, PowerShell and ServiceNow add a charset."""
+    body = wish(farm(1), dryRun=True)
 
-    answer = client.api("POST", "access-requests", content, headers={"Content-Type": "text/plain"})
+    answer = town_as_it_is.api(
+        "POST", "access-requests", body, headers={"Content-Type": media_type}
+    )
 
     assert answer.status == 200
+
+
+def test_a_body_that_is_not_called_json_is_refused(town_as_it_is):
+    """A form of another site can send such a body."""
+    answer = town_as_it_is.api(
+        "POST", "access-requests", wish(farm(1)), headers={"Content-Type": "text/plain"}
+    )
+
+    assert (answer.status, answer.json["errors"][0]["code"]) == (415, "unsupported-media-type")
+    assert town_as_it_is.listed() == []
+
+
+# ---- browsers ------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "person"),
+    [
+        ("POST", "access-requests", "alice"),
+        ("PUT", "virtual-machines/jit-policy", "olga"),
+        ("DELETE", "virtual-machines/jit-policy", "olga"),
+    ],
+)
+def test_a_page_of_another_site_changes_nothing(town_as_it_is, method, path, person):
+    """The session of a signed-in person came along."""
+    headers = {"Sec-Fetch-Site": "cross-site", "Origin": "https://evil.example"}
+
+    answer = town_as_it_is.api(method, path, wish(farm(1)), as_=person, headers=headers)
+
+    assert (answer.status, answer.json["errors"][0]["code"]) == (403, "cross-origin")
+    assert town_as_it_is.listed() == []
+
+
+def test_our_own_page_may_ask(town_as_it_is):
+    """By the name that the stack tells callers."""
+    body, url = wish(farm(1), dryRun=True), town_as_it_is.stack.url
+
+    answer = town_as_it_is.api("POST", "access-requests", body, headers={"Origin": url})
+
+    assert answer.status == 200
+
+
+@pytest.mark.parametrize("path", ["health", "my-address", "access-requests/x", "my-address?x=1"])
+def test_every_answer_and_every_problem_tells_the_time_and_is_not_stored(town_as_it_is, path):
+    """The time is that of the stack's clock."""
+    headers = town_as_it_is.api("GET", path).headers
+
+    told = datetime.fromisoformat(headers["jit-now"])
+    assert abs(told - town_as_it_is.now) < timedelta(minutes=1)
+    assert (headers["cache-control"], headers["x-content-type-options"]) == ("no-store", "nosniff")
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        "/page/../api/access-requests",
+        "/page/%2e%2e/api/access-requests",
+        "/page/..%2fapi/access-requests",
+        "/api/health/../access-requests",
+        "/api//access-requests",
+        "/api/access-requests;x",
+    ],
+)
+def test_a_forged_principal_reaches_no_function_by_another_path(town_as_it_is, path):
+    """The platform may take the raw path for an excluded one, and leave the client's headers."""
+    claims = {"claims": [{"typ": "oid", "val": "x"}, {"typ": "roles", "val": "Jit.Operator"}]}
+    forged = base64.b64encode(json.dumps(claims).encode()).decode()
+    host = town_as_it_is.stack.hosts[0]
+
+    connection = HTTPConnection("127.0.0.1", host.port, timeout=30)
+    with closing(connection):
+        connection.request("GET", path, headers={"X-MS-CLIENT-PRINCIPAL": forged})
+        answer = connection.getresponse()
+
+    assert answer.status == 404
+
+
+def test_a_place_never_comes_from_the_header_host(town):
+    """A caller chooses that header."""
+    answer = town.api("POST", "access-requests", wish(farm(1)), headers={"Host": "evil.example"})
+
+    assert answer.headers["location"].startswith(f"{town.stack.url}/api/access-requests/")
