@@ -15,7 +15,7 @@ from collections import Counter
 from collections.abc import Iterator
 
 from jit.domain.errors import InvalidRequest, TooLarge, Violation
-from jit.domain.requests.json_node import WRONG_TYPE
+from jit.domain.requests.json_node import WRONG_TYPE, name_type
 from jit.domain.values.json_pointer import ROOT, at
 
 TOO_LARGE = "body-too-large"
