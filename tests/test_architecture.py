@@ -126,8 +126,8 @@ MAY = {  # a package -> the packages that it may import; `d` stands for `jit.dom
     " d.paths d.reconcile d.values interfaces messages observer storage telemetry",
     "broker.configure": "broker.locks d.audit d.azure d.errors d.inventory d.limits d.model"
     " d.policy_setup d.values interfaces messages observer storage telemetry",
-    "api": "broker.configure broker.requests d.errors d.model d.reconcile d.requests d.values"
-    " settings storage telemetry",
+    "api": "broker.configure broker.requests d.errors d.limits d.model d.reconcile d.requests"
+    " d.values settings storage telemetry",
     "triggers": "api d.model messages telemetry wiring",
     "wiring": "broker.azure_changes broker.configure broker.health broker.locks"
     " broker.policy_worker broker.reconcile broker.requests gateways interfaces observer settings"
