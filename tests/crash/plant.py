@@ -127,7 +127,7 @@ class Broker:
             lambda: plant.network,
             LIMITS,
         )
-        turns = Locks(self.store)
+        turns = Locks(self.store.controls)
         self.reconciler = Reconciler(
             store=self.store,
             observer=self.observer,

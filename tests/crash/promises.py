@@ -20,7 +20,7 @@ from jit.domain.grants.timing import SHORTEST, TIMES
 from jit.domain.model.grant import Grant, Status
 from jit.domain.model.machine import Via
 from jit.domain.values import arm_ids
-from jit.storage import records
+from jit.storage.request_rows import read_grants
 from jit.storage.stored import StoredRequest
 from local.azure.defender.access import Access
 from local.azure.network.reachability import Flow, evaluate_flow
@@ -165,8 +165,8 @@ class Promises:
         self.initiates += 1
         live = list(self._rows())
         policy = self.plant.sim.azure.world.store.get(policy_id) or {}
-        listed = defender_requests.read(policy)
-        mark = defender_requests.marked(str(body["justification"]))
+        listed = defender_requests.parse_requests(policy)
+        mark = defender_requests.parse_mark(str(body["justification"]))
         for vm in body["virtualMachines"]:
             for port in vm["ports"]:
                 door = (ids.key(vm["id"]), port["number"])
@@ -235,7 +235,7 @@ class Promises:
     def _rows(self) -> Iterator[Grant]:
         """Yield every grant among the live rows."""
         for row in self.plant.state.rows("g|"):
-            yield from records.grants_of(row)
+            yield from read_grants(row)
 
     def _grant(self, grant_id: str) -> Grant | None:
         found = (grant for grant in self._rows() if grant.id == grant_id)

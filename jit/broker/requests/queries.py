@@ -118,7 +118,7 @@ class Views:
     def _listed(self) -> list[str]:
         """Return where requests may be: an operator must find those of a lost subscription too."""
         observer = self._observer()
-        known = () if observer.named else self._store.known()
+        known = () if observer.named else self._store.subscriptions.list()
         return sorted({*observer.watched(), *known})
 
     def _section(

@@ -53,7 +53,7 @@ def _claim(
     wait = context.waits_until
     if wait is not None:
         return replace(grant, note="Azure asked us to wait", next_check_at=wait)
-    start, held = max(grant.starts_at, now), context.held_until(seen)
+    start, held = max(grant.starts_at, now), context.foreign_until(seen)
     end = min(start + grant.duration, grant.latest_end)
     end = shared_port.fixed_end(grant, group, end=end, now=now, held=held).replace(microsecond=0)
     return grant.advance(
@@ -73,7 +73,7 @@ def _denial(
         return "its JIT policy no longer exists"
     strict = tuple(
         Occupation(port=entry.port, sources=entry.sources, ends_at=entry.ends_at)
-        for entry in context.strangers(seen)
+        for entry in context.foreign_requests(seen)
     )
     vm = replace(view.vm, occupations=strict)
     found = decide(

@@ -151,7 +151,7 @@ def _needs_asking(
 ) -> bool:
     live = [grant for grant in grants if grant.wants_path]
     current = context.current(seen)
-    if current is not None and context.foreign(current):
+    if current is not None and context.is_foreign(current):
         return False  # same sources, or the grant would have been denied: join, never supersede
     if _waiting(target, live, seen, context):
         return False

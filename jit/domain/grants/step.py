@@ -19,6 +19,7 @@ from jit.domain.grants import (
     closing,
     initiate,
     lifetime,
+    removal,
     rule_evidence,
     shared_port,
     superseded,
@@ -27,7 +28,7 @@ from jit.domain.grants import (
 from jit.domain.grants.companions import Companion, plan_companion
 from jit.domain.grants.initiate import PortToOpen
 from jit.domain.grants.lifetime import begin_closing, by_time, pace
-from jit.domain.grants.policy_view import PolicyView, StepContext, rests_elsewhere, rests_of
+from jit.domain.grants.policy_view import PolicyView, StepContext, is_used_elsewhere, rule_users
 from jit.domain.grants.timing import LOOK_WHILE_OPENING, TIMES
 from jit.domain.grants.widened import Excess
 from jit.domain.limits import Limits
@@ -76,7 +77,7 @@ def run_step(
     """
     every = tuple(grants)
     context = StepContext(
-        world=world, now=now, initiate_id=initiate_id, limits=limits, rests=rests_of(every)
+        world=world, now=now, initiate_id=initiate_id, limits=limits, rule_users=rule_users(every)
     )
     parts: list[Step] = []
     for group in _groups(every):
@@ -131,15 +132,15 @@ def _port(group: Sequence[Grant], context: StepContext, taken: Sequence[Companio
     view = world.machines.get(arm_ids.key(group[0].vm_id))
     if view is None:
         return Step(grants=tuple(_blind(grant, context) for grant in grants))
-    seen = defender_requests.of_port(world.entries, group[0].vm_id, group[0].port)
+    seen = defender_requests.requests_of_port(world.entries, group[0].vm_id, group[0].port)
     grants = [superseded.close_if_replaced(grant, seen, context) for grant in grants]
     grants, excesses = _narrowed(grants, view, seen, context)
     grants = _claimed(grants, view, seen, context)
-    held = context.held_until(seen)
+    held = context.foreign_until(seen)
     grants = [
         replace(g, handover_at=shared_port.announced(g, grants, now=now, held=held)) for g in grants
     ]
-    asked = widened.asked_for(grants, context.strangers(seen))
+    asked = widened.asked_for(widened.asking(grants), context.foreign_requests(seen))
     looks = {grant.id: effective.observe_path(grant, view, asked) for grant in grants if grant.live}
     current = context.current(seen)
     recorded = frozenset() if held else shared_port.union(widened.asking(grants))
@@ -174,7 +175,7 @@ def _narrowed(
     context: StepContext,
 ) -> tuple[list[Grant], tuple[Excess, ...]]:
     """Close every grant whose path opens more than was asked for."""
-    asked = widened.asked_for(grants, context.strangers(seen))
+    asked = widened.asked_for(widened.asking(grants), context.foreign_requests(seen))
     done: list[Grant] = []
     wide: list[Excess] = []
     for grant in grants:
@@ -192,7 +193,7 @@ def _blind(grant: Grant, context: StepContext) -> Grant:
     now = context.now
     why = context.world.unreadable.get(arm_ids.key(grant.vm_id), "the VM could not be read")
     if grant.status is Status.CLOSING:
-        return closing.waits(grant, now, why, unclear=True)
+        return closing.wait(grant, now, why, unclear=True)
     if grant.status is Status.OPENING and _overdue(grant, now):
         return begin_closing(grant, CloseReason.FAILED, now, f"not open in time: {why}")
     ends = filter(None, (now + LOOK_WHILE_OPENING, grant.expires_at))
@@ -209,7 +210,7 @@ def _recorded(
         for rule in look.rules
         if rule.target in there
         and _asked_for(rule, asked)
-        and not rests_elsewhere(rule.id, grant, context.rests)
+        and not is_used_elsewhere(rule.id, grant, context.rule_users)
     ]
     if look.state is PathState.UNCLEAR:
         return grant
@@ -368,9 +369,13 @@ def _closed(
     seen: Sequence[DefenderRequest],
     context: StepContext,
 ) -> Step:
-    strangers = context.strangers(seen)
-    held = tuple(text for entry in strangers for text in entry.sources or (closing.UNLISTED,))
-    others = closing.Others(held=held, rests=context.rests)
+    port = closing.VmPortView(
+        grants=grants,
+        view=view,
+        requests=seen,
+        foreign=removal.foreign_requests(seen, context.world.known, now=context.now),
+        users=context.rule_users,
+    )
     done: list[Grant] = []
     removals: list[PathRule] = []
     companion_removals: list[str] = []
@@ -378,7 +383,7 @@ def _closed(
         if grant.status is not Status.CLOSING:
             done.append(grant)
             continue
-        result = closing.work(grant, grants, view, seen, others=others, now=context.now)
+        result = closing.close_grant(grant, port, now=context.now)
         removals.extend(
             rule
             for rule in result.removals
