@@ -30,7 +30,7 @@ _STEPS = 60  # looks on the way to the end of the wait, a few seconds apart at l
 _PATIENCE_SECONDS = 60  # of real time, for the hosts to catch up with a clock that was moved
 
 
-class NotSo(AssertionError):
+class DidNotHappen(AssertionError):
     """What a test waited for did not come; the message shows what was there instead."""
 
 
@@ -51,7 +51,7 @@ def wish(vm: str, port: int = 22, source: str = HERE, **changes: Any) -> dict[st
     }
 
 
-class Town:
+class StackClient:
     """The stack, with its two hosts of the broker, one storage account, one Azure."""
 
     def __init__(self, stack: Stack) -> None:
@@ -79,7 +79,7 @@ class Town:
         """Have a request accepted; return its id."""
         answer = self.api("POST", "access-requests", body, as_=as_, **how)
         if answer.status != 202:
-            raise NotSo(f"{answer.status} {answer.body!r}")
+            raise DidNotHappen(f"{answer.status} {answer.body!r}")
         return str(answer.json["id"])
 
     def request(self, request_id: str, *, as_: str = "olga") -> dict[str, Any]:
@@ -98,7 +98,7 @@ class Town:
         """Decide about a request: ``revoke`` or ``extend``."""
         return self.api("POST", f"access-requests/{request_id}/{verb}", body, as_=as_)
 
-    def patient(self, method: str, path: str, body: object, *, as_: str) -> Answer:
+    def repeat_while_busy(self, method: str, path: str, body: object, *, as_: str) -> Answer:
         """Repeat a call while the answer is 503: somebody works on the same thing."""
         answers = [self.api(method, path, body, as_=as_)]
 
@@ -128,7 +128,7 @@ class Town:
         At their end the hosts get real time to catch up, in which the clock goes on slowly.
 
         Raises:
-            NotSo: It does not hold even then.
+            DidNotHappen: It does not hold even then.
         """
         end = self.now + timedelta(minutes=minutes)
         step = f"PT{max(4, int(minutes * 60 / _STEPS))}S"
@@ -140,7 +140,7 @@ class Town:
         began = time.monotonic()
         while not holds():
             if time.monotonic() - began > _PATIENCE_SECONDS:
-                raise NotSo(f"not within {minutes} minutes\n{self._present()}")
+                raise DidNotHappen(f"not within {minutes} minutes\n{self._describe_state()}")
             self.advance("PT0.2S")
             self.tick()
 
@@ -153,14 +153,14 @@ class Town:
         url = f"{self.stack.url}/admin/functions/tick"
         answer = call(url, "POST", b"{}", X_Local_Wait="true")
         if answer.status != 200:
-            raise NotSo(f"tick: {answer.status}\n{self.stack.hosts[0].log[-3000:]}")
+            raise DidNotHappen(f"tick: {answer.status}\n{self.stack.hosts[0].log[-3000:]}")
 
     def until_status(self, request_id: str, status: str, minutes: float = 3) -> dict[str, Any]:
         """Wait until a request has *status*; return it."""
         self.until(lambda: self.request(request_id)["status"] == status, minutes)
         return self.request(request_id)
 
-    def _present(self) -> str:
+    def _describe_state(self) -> str:
         logs = "\n".join(host.log[-3000:] for host in self.stack.hosts)
         return f"{json.dumps(self.listed(), indent=1)}\n{logs}"
 
@@ -171,7 +171,7 @@ class Town:
         content = None if body is None else _bytes(body)
         answer = call(f"{self.stack.simulator_url}/_sim/{name}", method, content)
         if answer.status >= 400:
-            raise NotSo(f"/_sim/{name}: {answer.status} {answer.body!r}")
+            raise DidNotHappen(f"/_sim/{name}: {answer.status} {answer.body!r}")
         return answer.json if answer.body else None
 
     def reachable(self, vm: str, port: int = 22, source: str = HERE) -> bool:
@@ -205,7 +205,7 @@ class Town:
             if each["principal"] == "broker" and method in each["method"] and path in each["path"]
         ]
 
-    def occupy(self, vm: str, port: int, source: str, minutes: float = 60) -> None:
+    def open_in_portal(self, vm: str, port: int, source: str, minutes: float = 60) -> None:
         """Open a port as somebody who uses the portal."""
         token = self.sim("POST", "token", {"as": "petra"})["access_token"]
         end = (self.now + timedelta(minutes=minutes)).isoformat()
@@ -218,7 +218,7 @@ class Town:
             f"{url}?api-version=2020-01-01", "POST", _bytes(body), Authorization=f"Bearer {token}"
         )
         if answer.status != 202:
-            raise NotSo(f"{answer.status} {answer.body!r}")
+            raise DidNotHappen(f"{answer.status} {answer.body!r}")
 
     # ---- before each test ------------------------------------------------------------------------
 

@@ -1,9 +1,9 @@
 """
-The broker's gateways, reading without the models of the SDKs.
+The broker's gateways, which read without the models of the SDKs.
 
-What is read comes through the broker's own thin pipeline instead: the gateways throw those models
-away, and building them would be a quarter of all the time that thousands of lives take. What
-changes something still goes through the SDKs. Errors are translated by the same code either way.
+Reads go through the broker's own thin pipeline. The gateways discard the SDK models, and building
+them would take a quarter of the time of thousands of runs. Changes still go through the SDKs. The
+same code translates errors in both cases.
 """
 
 from __future__ import annotations
@@ -19,11 +19,11 @@ from tests.local.azure.sim import API
 _NETWORK = "2024-07-01"
 
 
-class LightNetwork(AzureNetwork):
-    """A ``Network`` that reads by *arm*."""
+class RawNetwork(AzureNetwork):
+    """A ``Network`` that reads through *arm*."""
 
     def __init__(self, arm: ThinArm, *to: Any, **over: Any) -> None:
-        """The rest is the gateway's own."""
+        """The other arguments are those of the gateway."""
         super().__init__(*to, **over)
         self._arm = arm
 
@@ -36,11 +36,11 @@ class LightNetwork(AzureNetwork):
         return self._arm.get(firewall_id, _NETWORK)
 
 
-class LightPolicies(DefenderPolicies):
-    """A ``JitPolicies`` that reads by *arm*."""
+class RawPolicies(DefenderPolicies):
+    """A ``JitPolicies`` that reads through *arm*."""
 
     def __init__(self, arm: ThinArm, *to: Any, **over: Any) -> None:
-        """The rest is the gateway's own."""
+        """The other arguments are those of the gateway."""
         super().__init__(*to, **over)
         self._arm = arm
 

@@ -1,8 +1,8 @@
 """
-The person who follows the runbooks: whose update in Azure failed for good is repeated by hand.
+The person who follows the runbooks: if an update in Azure failed for good, they repeat it.
 
-The broker neither calls a path open nor gone while a firewall's last update has failed, and does
-not write it: docs/operations.md says what to do.
+If the last update of a firewall has failed, the broker calls a path through it neither open nor
+gone, and does not write the firewall. docs/operations.md tells the operator what to do.
 """
 
 from __future__ import annotations
@@ -13,21 +13,21 @@ from local.azure.values import ids
 from tests.local.azure.sim import Sim
 
 PATIENCE = timedelta(minutes=45)
-"""How long a failed update stands before somebody comes to repeat it: an alert is out by then."""
+"""How long an update stays failed before the operator repeats it. An alert is out by then."""
 
 _KINDS = {ids.SECURITY_GROUPS, ids.FIREWALLS}
 
 
 class Operator:
-    """Comes by now and then."""
+    """The operator of one subscription."""
 
     def __init__(self, sim: Sim) -> None:
-        """Look after the NSGs, the firewalls of *sim*."""
+        """Look after the NSGs and the firewalls of *sim*."""
         self._sim = sim
         self._since: dict[str, datetime] = {}
 
-    def come_by(self) -> None:
-        """Repeat each update that has stood failed for too long."""
+    def repeat_failed_updates(self) -> None:
+        """Repeat each update that has been failed for longer than ``PATIENCE``."""
         failed = self._failed()
         self._since = {key: self._since.get(key, self._sim.now) for key in failed}
         for key, since in self._since.items():
@@ -36,7 +36,7 @@ class Operator:
                 self._sim.call("PUT", key, body, as_="petra")
 
     def _failed(self) -> list[str]:
-        """Return the ids of what is neither as it was nor as it should be."""
+        """Return the ids of the resources whose last update failed."""
         return [
             resource["id"]
             for resource in self._sim.azure.world.store.all()

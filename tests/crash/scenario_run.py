@@ -1,9 +1,9 @@
 """
-One life of the broker: people ask, messages arrive, timers fire, time passes, processes die.
+One run of a scenario: people ask, messages arrive, timers fire, time passes, processes die.
 
-Everything happens in the order of a clock that jumps from one event to the next. A process that
-dies is replaced by a fresh one over the same tables; the message it worked on comes back, its
-callers repeat their calls with the same key.
+The clock jumps from one event to the next. A new process over the same tables replaces a process
+that dies. The message that it worked on comes back, and its callers repeat their calls with the
+same key.
 """
 
 from __future__ import annotations
@@ -25,58 +25,59 @@ from jit.domain.requests import bodies
 from jit.domain.requests.submission import Submission
 from jit.storage.stored import StoredRequest
 from local.azure.values import ids
-from tests.crash.plant import Broker, Plant
-from tests.crash.post import Message
-from tests.crash.promises import Promises
-from tests.crash.runbook import Operator
+from tests.crash.durable_parts import BrokerProcess, DurableParts
+from tests.crash.operator import Operator
+from tests.crash.promises import PromiseChecker
+from tests.crash.queue_model import Message
 from tests.fakes.calls import Crash
 from tests.local.azure.sim import PRODUCTION
 
 TICK, RECONCILE = timedelta(minutes=1), timedelta(minutes=5)
 REPEATED = timedelta(seconds=15)
-"""When a caller whose connection broke asks again."""
+"""After how long a caller repeats a call whose connection broke."""
 
 LONGEST = timedelta(hours=6)
-"""A life that has not come to rest by then never will."""
+"""A run that has not come to rest by then never comes to rest."""
 
 MOST = 20_000
-"""Calls after which a life is cut short: it multiplies its own work."""
+"""A run with more calls than this stops: it multiplies its own work."""
 
 
-class Posting(Enum):
-    """What becomes of queue messages."""
+class Delivery(Enum):
+    """How queue messages are delivered."""
 
     ONCE = "once"
     TWICE = "twice"
-    TIMERS = "timers only"  # what callers and workers send is lost
+    TIMERS_ONLY = "timers only"  # the messages of callers and workers are lost
 
 
-Act = Callable[[Broker, datetime], list[str]]
-"""What a caller's function does: it returns the policies that its output binding names."""
+Act = Callable[[BrokerProcess, datetime], list[str]]
+"""The work of a caller's function. It returns the policies that its output binding names."""
 
 
 @dataclass
-class Life:
+class ScenarioRun:
     """
-    A broker with all its surroundings, from its installation on.
+    A broker with its storage, its Azure and its callers, from its installation on.
 
     Attributes:
-        posting: What becomes of messages.
+        delivery: How messages are delivered.
         downtime: How long nothing runs after a process died.
-        answers: What each caller was told in the end, by the name of the act.
-        promises: Looks on.
+        answers: The last answer to each caller, by the name of the act: a request's id, a
+            ``Rejected``, or the name itself.
+        promises: Checks the promises during the run.
     """
 
-    posting: Posting = Posting.ONCE
+    delivery: Delivery = Delivery.ONCE
     downtime: timedelta = timedelta(0)
     answers: dict[str, Any] = field(default_factory=dict)
-    promises: Promises = field(default_factory=Promises)
+    promises: PromiseChecker = field(default_factory=PromiseChecker)
 
     def __post_init__(self) -> None:
         """Install the broker."""
-        self.plant = Plant(self.promises)
-        self.promises.watch(self.plant)
-        self.broker = Broker(self.plant)
+        self.parts = DurableParts(self.promises)
+        self.promises.watch(self.parts)
+        self.broker = BrokerProcess(self.parts)
         self.begin = self.now
         self._up_at = self.now
         self._agenda: list[tuple[datetime, int, Callable[[], None]]] = []
@@ -84,22 +85,28 @@ class Life:
         self._waiting: set[str] = set()
         self._every(TICK, self._tick, first=timedelta(seconds=40))
         self._every(RECONCILE, self._enqueue, first=timedelta(seconds=170))
-        self._every(RECONCILE, Operator(self.plant.sim).come_by, first=timedelta(seconds=200))
+        self._every(
+            RECONCILE, Operator(self.parts.sim).repeat_failed_updates, first=timedelta(seconds=200)
+        )
 
     @property
     def now(self) -> datetime:
-        """The present of everybody."""
-        return self.plant.sim.now
+        """The time of the whole run."""
+        return self.parts.sim.now
 
-    # ---- what people do --------------------------------------------------------------------------
+    # ---- people ----------------------------------------------------------------------------------
 
     def at(self, minutes: float, name: str, act: Act) -> None:
-        """Have a caller do *act* then, and again until it is answered."""
+        """
+        Let a caller do *act* that many *minutes* after the beginning.
+
+        If there is no answer, the caller repeats it.
+        """
         self._waiting.add(name)
         self._later(self.begin + timedelta(minutes=minutes), lambda: self._call(name, act))
 
-    def happen(self, minutes: float, event: Callable[[], None]) -> None:
-        """Have something happen then that is no call to the broker; nothing is over before."""
+    def schedule_event(self, minutes: float, event: Callable[[], None]) -> None:
+        """Schedule an event that is no call to the broker; the run does not end before it."""
         name = f"event {next(self._order)}"
         self._waiting.add(name)
 
@@ -110,10 +117,10 @@ class Life:
         self._later(self.begin + timedelta(minutes=minutes), fire)
 
     def ask(self, name: str, body: Any, caller: Person) -> Act:
-        """Return the act of asking for access, with the key *name*."""
+        """Return the act that asks for access, with the key *name*."""
         submissions: list[Submission] = []
 
-        def act(broker: Broker, now: datetime) -> list[str]:
+        def act(broker: BrokerProcess, now: datetime) -> list[str]:
             if not submissions:
                 draft = bodies.read_access_request(body, now=now, limits=LIMITS)
                 submissions.append(Submission(draft=draft, body=body, key=name, caller=caller))
@@ -124,33 +131,33 @@ class Life:
         return act
 
     def _answer(self, name: str, whole: StoredRequest) -> None:
-        self.promises.accepted(name, whole)
+        self.promises.note_accepted(name, whole)
         self.answers[name] = whole.request.id
 
     def revoke(self, name: str, caller: Person) -> Act:
-        """Return the act of revoking what *name* was answered."""
+        """Return the act that revokes the request that *name* was answered with."""
 
-        def act(broker: Broker, now: datetime) -> list[str]:
+        def act(broker: BrokerProcess, now: datetime) -> list[str]:
             decided = broker.decisions.revoke(self._answered(name), caller, None, now)
             return list(decided.whole.request.policies)
 
         return act
 
     def extend(self, name: str, span: timedelta, caller: Person) -> Act:
-        """Return the act of extending what *name* was answered."""
+        """Return the act that extends the request that *name* was answered with."""
 
-        def act(broker: Broker, now: datetime) -> list[str]:
+        def act(broker: BrokerProcess, now: datetime) -> list[str]:
             decided = broker.decisions.extend(self._answered(name), caller, span, None, now)
             return list(decided.whole.request.policies)
 
         return act
 
     def configure(self, name: str, vm: str, ports: list[Any], caller: Person) -> Act:
-        """Return the act of changing the JIT policy of a VM."""
+        """Return the act that changes the JIT policy of a VM."""
         body = {"virtualMachines": [{"id": vm, "ports": ports}]}
         self.promises.configured.add(ids.key(vm))
 
-        def act(broker: Broker, now: datetime) -> list[str]:
+        def act(broker: BrokerProcess, now: datetime) -> list[str]:
             wanted, _ = bodies.read_policy_put(body)
             broker.configurator.put(wanted, caller, now=now)
             self.answers[name] = name
@@ -159,7 +166,12 @@ class Life:
         return act
 
     def _answered(self, name: str) -> str:
-        """Return the id that *name* was answered; whoever has none yet waits for it."""
+        """
+        Return the request id that *name* was answered with.
+
+        Raises:
+            Unavailable: There is no answer yet; the caller tries again later.
+        """
         found = self.answers.get(name)
         if isinstance(found, Rejected):
             raise found
@@ -174,10 +186,10 @@ class Life:
 
         def function() -> None:
             for policy_id in act(self.broker, self.now):
-                self.plant.queues.send(messages.POLICY, messages.policy(policy_id))
+                self.parts.queues.send(messages.POLICY, messages.policy(policy_id))
 
         try:
-            answered = self._run(function)
+            answered = self._run_function(function)
         except Rejected as refusal:
             self.answers[name], answered = refusal, True
         if answered:
@@ -185,37 +197,37 @@ class Life:
         else:
             self._later(self.now + REPEATED, lambda: self._call(name, act))
 
-    # ---- what the host does ----------------------------------------------------------------------
+    # ---- the Functions host ----------------------------------------------------------------------
 
-    def _run(self, function: Callable[[], None], *, timer: bool = False) -> bool:
-        """Run a function of the app; False if it failed or its process died."""
-        self.plant.queues.deaf = self.posting is Posting.TIMERS and not timer
+    def _run_function(self, function: Callable[[], None], *, timer: bool = False) -> bool:
+        """Run a function of the app; return False if it failed or its process died."""
+        self.parts.queues.loses_messages = self.delivery is Delivery.TIMERS_ONLY and not timer
         try:
             function()
         except Crash:
-            self.broker = Broker(self.plant)
+            self.broker = BrokerProcess(self.parts)
             self._up_at = self.now + self.downtime
             return False
         except (Unavailable, Refused):
             return False
         finally:
-            self.promises.look()
+            self.promises.check_now()
         return True
 
     def _tick(self) -> None:
-        self._run(lambda: self.broker.reconciler.tick(now=self.now), timer=True)
+        self._run_function(lambda: self.broker.reconciler.tick(now=self.now), timer=True)
 
     def _enqueue(self) -> None:
-        self._run(self.broker.reconciler.enqueue_all, timer=True)
+        self._run_function(self.broker.reconciler.enqueue_all, timer=True)
 
     def _deliver(self) -> None:
-        message = self.plant.queues.take()
+        message = self.parts.queues.take()
         if message is None:
             return
-        for _ in range(2 if self.posting is Posting.TWICE else 1):
-            if not self._run(lambda: self._handle(message)):
+        for _ in range(2 if self.delivery is Delivery.TWICE else 1):
+            if not self._run_function(lambda: self._handle(message)):
                 return
-        self.plant.queues.delete(message)
+        self.parts.queues.delete(message)
 
     def _handle(self, message: Message) -> None:
         body = message.text.encode()
@@ -238,45 +250,45 @@ class Life:
         heapq.heappush(self._agenda, (when, next(self._order), event))
 
     def pass_time(self, span: timedelta) -> None:
-        """Let *span* pass, with all that happens in it."""
+        """Let *span* pass, with all events in it."""
         end = self.now + span
         while (due := self._next()) <= end:
             self._step(due)
         self._move(end)
 
-    def elsewhere(self, span: timedelta) -> None:
-        """Let *span* pass for another process, while the present one stands still."""
-        standing, self.broker = self.broker, Broker(self.plant)
-        deaf = self.plant.queues.deaf
+    def pass_time_in_another_process(self, span: timedelta) -> None:
+        """Let *span* pass for another process, while this one is paused."""
+        paused, self.broker = self.broker, BrokerProcess(self.parts)
+        loses_messages = self.parts.queues.loses_messages
         self.pass_time(span)
-        self.broker, self.plant.queues.deaf = standing, deaf
+        self.broker, self.parts.queues.loses_messages = paused, loses_messages
 
-    def meanwhile(self) -> None:
-        """Let another process do all there is to do, while the present one stands still."""
-        standing, self.broker = self.broker, Broker(self.plant)
-        deaf, text = self.plant.queues.deaf, messages.POLICY
+    def let_another_process_work(self) -> None:
+        """Let another process do all outstanding work, while this one is paused."""
+        paused, self.broker = self.broker, BrokerProcess(self.parts)
+        loses_messages, text = self.parts.queues.loses_messages, messages.POLICY
         for policy_id in self._policies():
             again = Message(text, messages.policy(policy_id), self.now)
-            self._run(partial(self._handle, again))
-        self._run(partial(self.broker.reconciler.run, PRODUCTION, now=self.now))
-        self.broker, self.plant.queues.deaf = standing, deaf
+            self._run_function(partial(self._handle, again))
+        self._run_function(partial(self.broker.reconciler.run, PRODUCTION, now=self.now))
+        self.broker, self.parts.queues.loses_messages = paused, loses_messages
 
     def _policies(self) -> list[str]:
-        rows = self.plant.state.rows("g|")
+        rows = self.parts.state.rows("g|")
         return sorted({str(row.values["Policy"]) for row in rows})
 
-    def live(self) -> None:
-        """Let time pass until everything has come to rest, then judge what is left."""
-        end, most = self.now + LONGEST, self.plant.calls.count() + MOST
-        while not self._at_rest() and self.now < end and self.plant.calls.count() < most:
+    def run_to_rest(self) -> None:
+        """Let time pass until nothing is under way, then check the end state."""
+        end, most = self.now + LONGEST, self.parts.calls.count() + MOST
+        while not self._is_at_rest() and self.now < end and self.parts.calls.count() < most:
             self._step(self._next())
-        rested = self._at_rest()
+        rested = self._is_at_rest()
         self.pass_time(RECONCILE + TICK)
-        self.plant.calm()
-        self.promises.rest(self.broker, at_rest=rested and self.promises.at_rest())
+        self.parts.stop_faults()
+        self.promises.check_end(self.broker, at_rest=rested and self.promises.is_at_rest())
 
     def _next(self) -> datetime:
-        return min(max(self.plant.queues.due(), self._up_at), self._agenda[0][0])
+        return min(max(self.parts.queues.next_visible_at(), self._up_at), self._agenda[0][0])
 
     def _step(self, due: datetime) -> None:
         self._move(due)
@@ -288,8 +300,8 @@ class Life:
 
     def _move(self, when: datetime) -> None:
         if when > self.now:
-            self.plant.sim.azure.world.timeline.advance(when - self.now)
-            self.promises.look()
+            self.parts.sim.azure.world.timeline.advance(when - self.now)
+            self.promises.check_now()
 
-    def _at_rest(self) -> bool:
-        return not self._waiting and self.promises.at_rest()
+    def _is_at_rest(self) -> bool:
+        return not self._waiting and self.promises.is_at_rest()

@@ -1,8 +1,8 @@
 """
-Storage queues as the Functions host uses them: at least once, hidden while worked on.
+Storage queues as the Functions host uses them: at least once, hidden during the work.
 
-A message that is handed out stays hidden for the visibility timeout and is deleted when its
-function returns; after five attempts it goes to the poison queue, which decides nothing.
+A message that the host takes stays hidden for the visibility timeout. The host deletes it when the
+function returns. After five attempts it goes to the poison queue, which has no effect here.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ NEVER = datetime.max.replace(tzinfo=UTC)
 
 @dataclass(eq=False, slots=True)
 class Message:
-    """One message, hidden until it is visible."""
+    """One message, hidden until ``visible_at``."""
 
     queue: str
     text: str
@@ -33,40 +33,40 @@ class Message:
     dequeued: int = 0
 
 
-class Post:
+class QueueModel:
     """
-    A ``Queues`` that keeps what it is given until the host takes it.
+    A ``Queues`` that keeps each message until the host takes it.
 
     Attributes:
-        deaf: Takes messages and delivers none of them: lost on the way.
-        poisoned: Messages given up.
+        loses_messages: True if it accepts messages and delivers none of them.
+        poisoned: Messages that were moved to the poison queue.
     """
 
     def __init__(self, clock: Callable[[], datetime], calls: Calls) -> None:
-        """*clock* is the service's own."""
+        """*clock* is the clock of the storage service."""
         self._clock = clock
         self._calls = calls
         self._messages: list[Message] = []
-        self.deaf = False
+        self.loses_messages = False
         self.poisoned: list[Message] = []
 
     def send(self, queue: str, message: str, *, delay: timedelta = timedelta(0)) -> None:
-        """Send *message*; visible after *delay*, in whole seconds."""
+        """Send *message*; it becomes visible after *delay*, in whole seconds."""
         with self._calls.call("queues.send"):
             self.put(queue, message, delay=delay)
 
     def put(self, queue: str, text: str, *, delay: timedelta = timedelta(0)) -> None:
-        """Put a message on *queue*, uncounted: what the host does by an output binding."""
+        """Put a message on *queue* as an output binding does; the call is not counted."""
         whole = timedelta(seconds=math.ceil(max(delay, timedelta(0)).total_seconds()))
-        if not self.deaf:
+        if not self.loses_messages:
             self._messages.append(Message(queue, text, self._clock() + whole))
 
-    def due(self) -> datetime:
-        """Return when the next message becomes visible."""
+    def next_visible_at(self) -> datetime:
+        """Return when the next message becomes visible; ``NEVER`` if there is none."""
         return min((item.visible_at for item in self._messages), default=NEVER)
 
     def take(self) -> Message | None:
-        """Hand out the message that has been visible longest, hidden from others for a while."""
+        """Take the message that has been visible longest, and hide it."""
         visible = [item for item in self._messages if item.visible_at <= self._clock()]
         if not visible:
             return None
@@ -80,9 +80,9 @@ class Post:
         return first
 
     def delete(self, message: Message) -> None:
-        """Take a message off its queue: it was handled."""
+        """Delete a message that was handled."""
         self._messages = [item for item in self._messages if item is not message]
 
-    def lose(self) -> None:
+    def lose_all(self) -> None:
         """Lose every message."""
         self._messages.clear()
