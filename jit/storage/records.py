@@ -14,7 +14,7 @@ from datetime import UTC, datetime, timedelta
 from ipaddress import ip_network
 from typing import Any
 
-from jit.domain.model.grant import CloseReason, Grant, Status, status_of
+from jit.domain.model.grant import CloseReason, Footprint, Grant, Initiate, Status, status_of
 from jit.domain.model.machine import (
     Connection,
     Interface,
@@ -224,21 +224,21 @@ def grants_of(row: Row) -> tuple[Grant, ...]:
     return tuple(grant_of(doc) for doc in doc_of(row))
 
 
-_INSTANTS = (
-    "starts_at",
-    "latest_end",
-    "next_check_at",
-    "expires_at",
-    "claimed_at",
-    "handover_at",
-    "opened_at",
-    "lost_at",
-    "closing_at",
-    "closed_at",
-    "unclear_at",
-    "initiated_at",
-    "asked_until",
-)
+_INSTANTS = {
+    "starts_at": "starts_at",
+    "latest_end": "latest_end",
+    "next_check_at": "next_check_at",
+    "expires_at": "expires_at",
+    "claimed_at": "admitted_at",
+    "handover_at": "handover_at",
+    "opened_at": "opened_at",
+    "lost_at": "lost_at",
+    "closing_at": "closing_at",
+    "closed_at": "closed_at",
+    "unclear_at": "unclear_at",
+}
+"""Stored key -> attribute of a grant."""
+
 _PLAIN = (
     "id",
     "request_id",
@@ -247,28 +247,30 @@ _PLAIN = (
     "port",
     "protocol",
     "firewall_id",
-    "attempts",
-    "reopens",
-    "answered",
-    "written",
-    "seen",
     "note",
 )
-_TEXTS = ("initiates", "rules", "companions", "private_ips")
+_COUNTS = ("attempts", "reopens", "answered", "written", "seen")
+"""Stored key, and attribute of a grant's initiate."""
+
+_FOOTPRINT = ("rules", "companions", "private_ips")
+"""Stored key, and attribute of a grant's footprint."""
 
 
 def grant_doc(grant: Grant) -> dict[str, Any]:
     """Return a grant as JSON."""
+    asked = grant.initiate
     doc: dict[str, Any] = {name: getattr(grant, name) for name in _PLAIN}
-    doc |= {name: list(getattr(grant, name)) for name in _TEXTS}
-    for name in _INSTANTS:
-        moment = getattr(grant, name)
-        doc[name] = stamp(moment) if moment is not None else None
+    doc |= {name: getattr(asked, name) for name in _COUNTS}
+    doc |= {name: list(getattr(grant.footprint, name)) for name in _FOOTPRINT}
+    moments = {name: getattr(grant, attribute) for name, attribute in _INSTANTS.items()}
+    moments |= {"initiated_at": asked.at, "asked_until": asked.until}
+    doc |= {name: stamp(moment) if moment else None for name, moment in moments.items()}
     connection = grant.connection
     return doc | {
         "sources": [str(source) for source in grant.sources],
-        "asked": [str(source) for source in grant.asked],
-        "before": list(grant.before) if grant.before is not None else None,
+        "initiates": list(asked.ids),
+        "asked": [str(source) for source in asked.sources],
+        "before": list(asked.before) if asked.before is not None else None,
         "via": grant.via.value,
         "status": grant.status.value,
         "seconds": grant.duration.total_seconds(),
@@ -295,14 +297,16 @@ def grant_of(doc: Mapping[str, Any]) -> Grant:
         KeyError, TypeError: A field is missing that every version writes.
     """
     fields: dict[str, Any] = {name: doc[name] for name in _PLAIN if name in doc}
-    fields |= {name: tuple(doc[name]) for name in _TEXTS if name in doc}
-    fields |= {name: instant(doc[name]) for name in _INSTANTS if doc.get(name)}
-    link, reason, before = (doc.get(name) for name in ("connection", "close_reason", "before"))
+    fields |= {
+        attribute: instant(doc[name]) for name, attribute in _INSTANTS.items() if doc.get(name)
+    }
+    link, reason = (doc.get(name) for name in ("connection", "close_reason"))
+    left = {name: tuple(doc[name]) for name in _FOOTPRINT if name in doc}
     return Grant(
         **fields,
         sources=tuple(ip_network(source) for source in doc["sources"]),
-        asked=tuple(ip_network(source) for source in doc.get("asked", ())),
-        before=None if before is None else tuple(before),
+        initiate=_initiate_of(doc),
+        footprint=Footprint(**left),
         via=Via(doc["via"]),
         status=Status(doc["status"]),
         duration=timedelta(seconds=doc["seconds"]),
@@ -310,6 +314,19 @@ def grant_of(doc: Mapping[str, Any]) -> Grant:
         connection=Connection(via=Via(link[0]), address=link[1], port=link[2], command=link[3])
         if link
         else None,
+    )
+
+
+def _initiate_of(doc: Mapping[str, Any]) -> Initiate:
+    before, at, until = (doc.get(name) for name in ("before", "initiated_at", "asked_until"))
+    counts: dict[str, Any] = {name: doc[name] for name in _COUNTS if name in doc}
+    return Initiate(
+        ids=tuple(doc.get("initiates", ())),
+        at=instant(at) if at else None,
+        sources=tuple(ip_network(source) for source in doc.get("asked", ())),
+        until=instant(until) if until else None,
+        before=None if before is None else tuple(before),
+        **counts,
     )
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
 
-from jit.domain.model.grant import Grant, Status, status_of
+from jit.domain.model.grant import Footprint, Grant, Status, status_of
 from jit.domain.model.request import Request
 from jit.domain.values import arm_ids
 from jit.storage.table import Row
@@ -59,10 +59,12 @@ def united(older: Iterable[Grant], newer: Iterable[Grant]) -> tuple[Grant, ...]:
         before = found.get(grant.id, grant)
         found[grant.id] = replace(
             grant,
-            initiates=_both(before.initiates, grant.initiates),
-            rules=_both(before.rules, grant.rules),
-            companions=_both(before.companions, grant.companions),
-            private_ips=_both(before.private_ips, grant.private_ips),
+            initiate=replace(grant.initiate, ids=_both(before.initiate.ids, grant.initiate.ids)),
+            footprint=Footprint(
+                rules=_both(before.footprint.rules, grant.footprint.rules),
+                companions=_both(before.footprint.companions, grant.footprint.companions),
+                private_ips=_both(before.footprint.private_ips, grant.footprint.private_ips),
+            ),
         )
     return in_order(found.values())
 

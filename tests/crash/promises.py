@@ -178,7 +178,7 @@ class Promises:
         until = datetime.fromisoformat(port["endTimeUtc"])
         ends = [grant.expires_at for grant in mine if grant.expires_at]
         where = f"{arm_ids.name(door[0])}:{door[1]}"
-        if not any(mark in grant.initiates for grant in mine):
+        if not any(mark in grant.initiate.ids for grant in mine):
             self.broken("P1", f"an initiate for {where} that no grant recorded")
         if not ends or until > max(*ends, self.now + SHORTEST, key=lambda end: end):
             self.broken("P2", f"an initiate for {where} until {until}, stored are {ends}")
@@ -227,7 +227,7 @@ class Promises:
         grant = self._grant(owner or "")
         if grant is None or not grant.wants_path:
             self.broken("P5", f"rule {name} written for no open grant")
-        elif ids.key(rule_id) not in {ids.key(item) for item in grant.companions}:
+        elif ids.key(rule_id) not in {ids.key(item) for item in grant.footprint.companions}:
             self.broken("P2", f"companion {name} written before it was stored")
 
     # ---- the truth -------------------------------------------------------------------------------

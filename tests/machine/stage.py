@@ -172,7 +172,7 @@ class Stage:
         if self.stranger is None:
             return False
         _, came, ends = self.stranger
-        if (grant.claimed_at or NOW) > came:  # joined it, and was told when it ends
+        if (grant.admitted_at or NOW) > came:  # joined it, and was told when it ends
             return False
         return came <= since <= ends + NOTICED and self.now - since <= NOTICED
 

@@ -198,7 +198,7 @@ def _companion(
 
 def _is_of(rule: SecurityRule, nsg: NsgView, grant: Grant, owners: RuleOwners) -> bool:
     """Whether the rule is where and what the broker would have written for *grant*."""
-    recorded = {arm_ids.key(item) for item in grant.companions}
+    recorded = {arm_ids.key(item) for item in grant.footprint.companions}
     if arm_ids.key(_id_of(rule, nsg)) in recorded:
         return True
     return (
@@ -300,7 +300,7 @@ def _vanished(grant: Grant) -> PlanItem:
 
 def _was_there(grant: Grant) -> bool:
     """Whether its path was seen: by a rule of its newest initiate, or of one before that."""
-    return grant.seen or grant.status is Status.OPEN
+    return grant.initiate.seen or grant.status is Status.OPEN
 
 
 def _grant(grant: Grant, view: MachineView) -> PlanItem | None:
