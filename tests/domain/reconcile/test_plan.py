@@ -9,7 +9,8 @@ import pytest
 from jit.domain.grants.timing import OVERDUE, TIMES
 from jit.domain.model.grant import CloseReason, Status
 from jit.domain.model.machine import Via
-from jit.domain.reconcile.plan import make_plan, unknown_companions
+from jit.domain.reconcile.companion_check import unknown_companions
+from jit.domain.reconcile.plan import make_plan
 from jit.domain.reconcile.plan_item import PlanAction, PlanClass, PlanItem
 from jit.domain.values import arm_ids
 from tests.builders.firewalls import FIREWALL_ID, arm_collection
