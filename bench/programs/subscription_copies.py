@@ -113,13 +113,14 @@ def _copy_request(whole: StoredRequest, subscription: str) -> None:
 
 
 def _copy_grant(grant: Grant, request_id: str, subscription: str) -> Grant:
+    rules = tuple(_move_text(rule, subscription) for rule in grant.footprint.rules)
     return replace(
         grant,
         id=grant.id.replace(grant.request_id, request_id),
         request_id=request_id,
         vm_id=_move_text(grant.vm_id, subscription),
         policy_id=_move_text(grant.policy_id, subscription),
-        rules=tuple(_move_text(rule, subscription) for rule in grant.rules),
+        footprint=replace(grant.footprint, rules=rules),
     )
 
 

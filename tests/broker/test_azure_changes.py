@@ -8,9 +8,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from jit.broker.azure_changes import Actions, initiate_body
+from jit.broker.azure_changes import Actions
 from jit.broker.locks import Locks
-from jit.domain.grants.initiate import PortToOpen
+from jit.domain.grants.initiate import PortToOpen, initiate_body
 from jit.domain.paths import rules
 from tests.broker.inprocess import HERE, THERE, InProcess, policy_of
 from tests.builders.bodies import NOW, vm_id

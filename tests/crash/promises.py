@@ -184,7 +184,7 @@ class PromiseChecker:
         until = datetime.fromisoformat(port["endTimeUtc"])
         ends = [grant.expires_at for grant in mine if grant.expires_at]
         where = f"{arm_ids.name(vm_port[0])}:{vm_port[1]}"
-        if not any(mark in grant.initiates for grant in mine):
+        if not any(mark in grant.initiate.ids for grant in mine):
             self.add_violation("P1", f"an initiate for {where} that no grant recorded")
         if not ends or until > max(*ends, self.now + SHORTEST, key=lambda end: end):
             self.add_violation("P2", f"an initiate for {where} until {until}, stored are {ends}")
@@ -235,7 +235,7 @@ class PromiseChecker:
         grant = self._grant(owner or "")
         if grant is None or not grant.wants_path:
             self.add_violation("P5", f"rule {name} written for no open grant")
-        elif ids.key(rule_id) not in {ids.key(item) for item in grant.companions}:
+        elif ids.key(rule_id) not in {ids.key(item) for item in grant.footprint.companions}:
             self.add_violation("P2", f"companion {name} written before it was stored")
 
     # ---- the truth -------------------------------------------------------------------------------

@@ -71,7 +71,7 @@ MUTANTS = (
         promise="P1",
         path="jit/domain/grants/admission.py",
         was="    if why_not:\n",
-        becomes="    if why_not and grant.attempts:\n",
+        becomes="    if why_not and grant.initiate.attempts:\n",
         caught_by=(
             law(
                 "tests/broker/requests/test_accept.py",
@@ -128,7 +128,7 @@ MUTANTS = (
         name="a leftover is taken for the rule that was asked for",
         promise="P2",
         path="jit/domain/grants/rule_evidence.py",
-        was="    new = [rule for rule in own if mark(rule) not in grant.before]\n",
+        was="    new = [rule for rule in own if mark(rule) not in asked.before]\n",
         becomes="    new = list(own)\n",
         caught_by=(
             law(
@@ -352,9 +352,9 @@ MUTANTS = (
     Mutant(
         name="several sources are asked for as one wide prefix",
         promise="P7",
-        path="jit/broker/azure_changes.py",
-        was="    texts = [_prefix(source) for source in ask.sources]\n",
-        becomes='    texts = [_prefix(s) for s in ask.sources][:1] if len(ask.sources) < 2 else ["*"]\n',
+        path="jit/domain/grants/initiate.py",
+        was="    texts = [_prefix_text(source) for source in ask.sources]\n",
+        becomes='    texts = ["*"] if ask.sources[1:] else [_prefix_text(ask.sources[0])]\n',
         caught_by=(
             law(
                 "tests/broker/test_azure_changes.py",

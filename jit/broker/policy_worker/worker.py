@@ -133,15 +133,17 @@ class Worker:
         if unsure := _newly_open(chosen, step) - world.whole:
             step, world = self._decide(chosen, self._seen(chosen, state, unsure), state)
         state.save(self._store, {grant.id: grant for grant in step.grants}, chosen)
-        for excess in step.excesses:
+        for found in step.widenings:
             telemetry.alert(
                 "access.widened",
-                grant_id=excess.grant_id,
-                resource_id=excess.resource,
-                reason=excess.reason,
+                grant_id=found.grant_id,
+                resource_id=found.resource,
+                reason=found.reason,
             )
-        for vm in step.unjudged:
+        for vm in step.unreadable:
             telemetry.alert("vm.unreadable", policy_id=state.policy_id, resource_id=vm)
+        for vm, error in step.defects.items():
+            telemetry.alert("vm.undecided", resource_id=vm, error=error)
         self._act(step, world, state)
 
     # ---- what the pass is about ------------------------------------------------------------------
@@ -265,7 +267,7 @@ class Worker:
         errors = self._actions.remove_rules(step.companion_removals)
         if step.asks:
             self._initiator.send(step.asks, state)
-        named = {rule for g in state.grants if g.wants_path for rule in g.companions}
+        named = {rule for g in state.grants if g.wants_path for rule in g.footprint.companions}
         wishes = [wish for wish in step.companions if wish.rule_id in named]  # not of refused ones
         errors += self._actions.add_companions(wishes)
         errors += self._remover.remove(step.removals, state)
@@ -359,7 +361,9 @@ def _any_new(rows: Iterable[Row], now: datetime) -> bool:
 
 
 def _under_way(grant: Grant) -> bool:
-    return grant.status is Status.OPENING or (grant.status is Status.CLOSING and bool(grant.rules))
+    return grant.status is Status.OPENING or (
+        grant.status is Status.CLOSING and bool(grant.footprint.rules)
+    )
 
 
 def _changes(step: Step) -> set[str]:

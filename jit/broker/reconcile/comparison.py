@@ -7,8 +7,9 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from jit.domain.model.grant import Grant
+from jit.domain.reconcile.companion_check import unknown_companions
 from jit.domain.reconcile.observation import Observation
-from jit.domain.reconcile.plan import make_plan, unknown_companions
+from jit.domain.reconcile.plan import make_plan
 from jit.domain.reconcile.plan_item import PlanItem
 from jit.storage.store import Store
 from jit.storage.stored import GrantRow, TombstoneRow

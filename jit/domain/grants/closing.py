@@ -92,7 +92,9 @@ def _believable_rules(grant: Grant, view: MachineView, *, unclear: bool) -> tupl
     read. An NSG whose last update failed still lists a rule that could not be removed. Only the
     broker would remove it again, and doing so repeats the update.
     """
-    present = rules_of_port(view, grant.port, grant.private_ips, known=grant.rules)
+    present = rules_of_port(
+        view, grant.port, grant.footprint.private_ips, known=grant.footprint.rules
+    )
     holders = {nsg.id for nsg in view.nsgs.values() if nsg.failed or nsg.settled}
     if view.firewall is not None and view.firewall.settled:
         holders.add(view.firewall.id)
@@ -117,7 +119,7 @@ def _judge(rule: PathRule, grant: Grant, port: VmPortView, now: datetime) -> Jud
         recorded_by=[
             each
             for each in port.grants
-            if removal.is_recorded(rule, each, (*there, *each.private_ips))
+            if removal.is_recorded(rule, each, (*there, *each.footprint.private_ips))
         ],
         on_port=[] if elsewhere or rule.target not in there else port.grants,
         users=port.grants,
@@ -224,21 +226,27 @@ def _removes_from(grant: Grant) -> datetime:
     if grant.close_reason is not CloseReason.EXPIRED:
         return start
     end = grant.expires_at or start
-    asked = grant.asked_until
-    return end if asked is not None and asked > end else end + TIMES[grant.via].grace
+    asked_until = grant.initiate.until
+    return end if asked_until is not None and asked_until > end else end + TIMES[grant.via].grace
 
 
 def _absence_counts(grant: Grant, requests: Sequence[DefenderRequest], now: datetime) -> bool:
     """Return True if presence was possible: all was written, can be no longer, or is revoked."""
     if not rule_evidence.may_appear(grant, now):
         return True
-    newest = [entry for entry in requests if entry.initiate_id in grant.initiates[-1:]]
+    newest = [entry for entry in requests if entry.initiate_id == (grant.initiate.newest or "")]
     return bool(newest) and not any(entry.active for entry in newest)
 
 
 def _closed(grant: Grant, now: datetime) -> Grant:
     keep = grant.note if grant.close_reason in _TOLD else None
-    return grant.advance(Status.CLOSED, closed_at=now, next_check_at=now, companions=(), note=keep)
+    return replace(
+        grant.advance(Status.CLOSED),
+        closed_at=now,
+        next_check_at=now,
+        footprint=replace(grant.footprint, companions=()),
+        note=keep,
+    )
 
 
 def _why_not_gone(left: Sequence[PathRule], companions: Sequence[str]) -> str:

@@ -108,8 +108,8 @@ def is_recorded(rule: PathRule, grant: Grant, addresses: Collection[str]) -> boo
 
 def is_listed(rule: PathRule, grant: Grant, listed: Iterable[DefenderRequest]) -> bool:
     """Return True if *rule* opens exactly sources that Defender lists for our initiates."""
-    initiates = grant.initiates
-    texts = {text for entry in listed if entry.initiate_id in initiates for text in entry.sources}
+    ids = grant.initiate.ids
+    texts = {text for entry in listed if entry.initiate_id in ids for text in entry.sources}
     named = {*texts, *readable(texts)}
     return (
         rule.exact

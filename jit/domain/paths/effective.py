@@ -78,7 +78,7 @@ def observe_path(
     Rules that open more than what was *asked* for on the VM port count as none: nobody's access
     may rest on them.
     """
-    everything = rules_of_port(view, grant.port, grant.private_ips)
+    everything = rules_of_port(view, grant.port, grant.footprint.private_ips)
     rules = letting_in(everything, grant.sources)
     if asked is not None:
         allowed = tuple(asked)

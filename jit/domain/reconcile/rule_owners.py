@@ -71,8 +71,8 @@ class RuleOwners:
     def _holders(self, grant: Grant) -> set[str]:
         """Return the keys of NSGs and firewalls that may hold a rule of *grant*."""
         view = self._views.get(grant.vm_key)
-        ids = [*map(_holder_of, grant.rules), *map(_holder_of, grant.companions)]
-        ids += [grant.firewall_id or ""]
+        left = (*grant.footprint.rules, *grant.footprint.companions)
+        ids = [*map(_holder_of, left), grant.firewall_id or ""]
         ids += _holders_of(view.vm) if view is not None else []
         return {arm_ids.key(item) for item in ids if item}
 
@@ -84,7 +84,7 @@ class RuleOwners:
         """Return the private addresses of a grant's VM, now and when its rules were seen."""
         view = self._views.get(grant.vm_key)
         now_there = rules.addresses(view.vm) if view is not None else ()
-        return tuple(dict.fromkeys((*now_there, *grant.private_ips)))
+        return tuple(dict.fromkeys((*now_there, *grant.footprint.private_ips)))
 
     # ---- time ----------------------------------------------------------------------------------
 
@@ -213,7 +213,7 @@ def _foreign_by_vm(
     entries: Iterable[DefenderRequest], grants: Iterable[Grant], now: datetime
 ) -> dict[str, list[DefenderRequest]]:
     """Return other people's requests that still count, by the key of their VM."""
-    known = {initiate for grant in grants for initiate in grant.initiates}
+    known = {initiate for grant in grants for initiate in grant.initiate.ids}
     found: dict[str, list[DefenderRequest]] = {}
     for entry in removal.foreign_requests(entries, known, now=now):
         found.setdefault(arm_ids.key(entry.vm_id), []).append(entry)

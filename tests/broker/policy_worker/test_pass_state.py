@@ -23,7 +23,7 @@ def test_a_change_and_its_trail_are_stored_together():
         rows=broker.store.of_policy(grant.policy_id),
         tombstones=(),
     )
-    opening = grant.advance(Status.OPENING, expires_at=grant.latest_end)
+    opening = replace(grant.advance(Status.OPENING), expires_at=grant.latest_end)
 
     state.save(broker.store, {grant.id: opening}, [grant])
 

@@ -700,7 +700,7 @@ def test_a_closed_grant_names_no_companion_any_more():
 
     outcome = closed(grant, behind(a_firewall()))
 
-    assert (outcome.grant.status, outcome.grant.companions) == (Status.CLOSED, ())
+    assert (outcome.grant.status, outcome.grant.footprint.companions) == (Status.CLOSED, ())
 
 
 # ---- when to look again ----------------------------------------------------------------------
