@@ -158,7 +158,11 @@ CHANGING = sorted(name for name, (method, _) in ROUTES.items() if method != "GET
 @pytest.mark.parametrize("name", CHANGING)
 def test_a_route_that_changes_something_takes_no_unknown_parameter(monkeypatch, name):
     """``?dryrun=true`` is a 400 that names it, before anything is done."""
-    values = {"AzureWebJobsStorage": "x", "WEBSITE_AUTH_ENABLED": "True"}
+    values = {
+        "AzureWebJobsStorage": "x",
+        "JIT_SUBSCRIPTIONS": "5c0ffee0-0000-4000-8000-000000000001",
+        "WEBSITE_AUTH_ENABLED": "True",
+    }
     monkeypatch.setattr(wiring, "settings", lambda: Settings.from_env(values))
     claims = [{"typ": "oid", "val": "o"}] + [{"typ": "roles", "val": role} for role in Role]
     principal = base64.b64encode(json.dumps({"claims": claims}).encode()).decode()

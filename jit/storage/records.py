@@ -115,20 +115,6 @@ def _number(name: str) -> int:
     return int(name.removeprefix("Doc") or 0)
 
 
-# ---- subscriptions -----------------------------------------------------------------------------
-
-KNOWN = "Subscriptions"
-"""The partition of the rows that name every subscription looked after so far."""
-
-ELSEWHERE = "Elsewhere"
-"""Partition and chain of what is told about subscriptions that nobody ever looked after."""
-
-
-def known_row(subscription: str) -> Row:
-    """Return the row that says: the broker has looked after this subscription."""
-    return Row(partition=KNOWN, key=f"s|{subscription}", values={"Subscription": subscription})
-
-
 # ---- requests ----------------------------------------------------------------------------------
 
 

@@ -210,17 +210,6 @@ class Store:
         row = self._state.get(partition, records.request_key(request_id))
         return records.request_of(records.doc_of(row)) if row else None
 
-    def audit(self, request_id: str, event: Event) -> None:
-        """
-        Record an event that changes no row.
-
-        The subscription of a refused request may be any that a caller could think of: those never
-        looked after share one outbox, for nobody drains so many.
-        """
-        named, _ = request_ids.parse_request_id(request_id) or ("", None)
-        partition = named if self.knows(named) else records.ELSEWHERE
-        self._state.write([Op(Verb.INSERT, audit_row(partition, event))])
-
     def record(self, partition: str, events: Sequence[Event]) -> None:
         """Record events of a subscription that belong to no request: 1 to 100, all or none."""
         self._state.write([Op(Verb.INSERT, audit_row(partition, event)) for event in events])
@@ -253,27 +242,6 @@ class Store:
         """Record events of a subscription that change no row, 100 at most."""
         self._state.write([Op(Verb.INSERT, audit_row(partition, event)) for event in events])
 
-    # ---- subscriptions -----------------------------------------------------------------------
-
-    def known(self) -> tuple[str, ...]:
-        """Return the subscriptions looked after so far: wherever there are grants, and more."""
-        where = Where(partition=records.KNOWN)
-        return tuple(str(row.values["Subscription"]) for row in every(self._state, where))
-
-    def knows(self, subscription: str) -> bool:
-        """Tell whether a subscription has been looked after so far."""
-        row = records.known_row(subscription)
-        return self._state.get(row.partition, row.key) is not None
-
-    def know(self, subscription: str) -> None:
-        """Remember for good that a subscription is looked after."""
-        if self.knows(subscription):
-            return
-        try:
-            self._state.write([Op(Verb.INSERT, records.known_row(subscription))])
-        except StateConflict:
-            return  # another instance, a moment earlier
-
     def has_grants(self, subscription: str) -> bool:
         """Tell whether a subscription has grants that were not moved to history yet."""
         where = Where(partition=subscription, first="g|", last="g}")
@@ -301,7 +269,6 @@ class Store:
         its row is as good as ours. A VM that no row can hold is left out, with an event: who needs
         it reads Azure, and the others must not wait for it.
         """
-        self.know(partition)  # before anything can be accepted there: the timer looks where we know
         old = {row.key: row for row, _ in self.machines(partition)}
         ops: list[Op] = []
         left_out: list[str] = []

@@ -35,12 +35,12 @@ from jit.domain.model.request import Decision
 from jit.settings import Settings
 from jit.storage.stored import StoredRequest
 from tests.broker.inprocess import InProcess, farm, wish
+from tests.local.azure.sim import PRODUCTION
 
-SETTINGS = Settings.from_env({"AzureWebJobsStorage": "x", "WEBSITE_AUTH_ENABLED": "True"})
-OFF = Settings.from_env({"AzureWebJobsStorage": "x"})
-BASED = Settings.from_env(
-    {"AzureWebJobsStorage": "x", "JIT_PUBLIC_BASE_URL": "https://jit.example/"}
-)
+NEEDED = {"AzureWebJobsStorage": "x", "JIT_SUBSCRIPTIONS": PRODUCTION}
+SETTINGS = Settings.from_env({**NEEDED, "WEBSITE_AUTH_ENABLED": "True"})
+OFF = Settings.from_env(NEEDED)
+BASED = Settings.from_env({**NEEDED, "JIT_PUBLIC_BASE_URL": "https://jit.example/"})
 LONG = "http://schemas.microsoft.com/identity/claims/objectidentifier"
 LONG_ROLE = "http://schemas.microsoft.com/ws/2008/06/identity/claims/role"
 OID = "A11CE000-0000-4000-8000-000000000001"

@@ -23,6 +23,7 @@ from jit.observer.subscription import Observer
 from jit.storage.audit_chain import Drainer
 from jit.storage.idempotency_keys import Idempotency
 from jit.storage.store import Store
+from jit.storage.subscription_rows import SubscriptionRows
 from jit.storage.table import Table
 from local.azure.landscape import Landscape
 from local.azure.simulator import Azure
@@ -113,30 +114,38 @@ class Broker:
     def __init__(self, plant: Plant) -> None:
         """Build everything anew over *plant*."""
         self.store = Store(plant.seen_state, plant.history)
-        self.observer = Observer(
-            plant.arm, lambda: plant.policies, lambda: plant.network, (PRODUCTION,)
-        )
+        self.observer = Observer(plant.arm, lambda: plant.policies, lambda: plant.network)
+        subscription_rows = SubscriptionRows(plant.seen_state)
+        limits = replace(LIMITS, subscriptions=(PRODUCTION,))
         idempotency = Idempotency(plant.keys)
-        self.acceptor = Acceptor(self.store, idempotency, lambda: self.observer, LIMITS)
-        self.decisions = Decisions(self.store, LIMITS)
+        self.acceptor = Acceptor(
+            self.store, subscription_rows, idempotency, lambda: self.observer, limits
+        )
+        self.decisions = Decisions(self.store, limits)
         self.worker = Worker(
             self.store,
             self.observer,
             lambda: plant.queues,
             lambda: plant.policies,
             lambda: plant.network,
-            LIMITS,
+            limits,
         )
         turns = Locks(self.store)
         self.reconciler = Reconciler(
             store=self.store,
+            subscription_rows=subscription_rows,
             observer=self.observer,
             actions=Actions(lambda: plant.policies, lambda: plant.network, turns),
             turns=turns,
             queues=lambda: plant.queues,
             drainer=Drainer(self.store, plant.audit),
             idempotency=idempotency,
+            named=limits.subscriptions,
         )
         self.configurator = Configurator(
-            self.store, lambda: self.observer, lambda: plant.policies, lambda: plant.queues
+            self.store,
+            lambda: self.observer,
+            lambda: plant.policies,
+            lambda: plant.queues,
+            limits.subscriptions,
         )
