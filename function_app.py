@@ -207,9 +207,20 @@ def start_reconcile(req: func.HttpRequest, work: func.Out[List[str]]) -> func.Ht
 
 @app.route(route="api/health", methods=["GET"])
 def get_health(req: func.HttpRequest) -> func.HttpResponse:
-    """Say whether storage and Azure answer; open to anybody, so it says no more."""
-    health = wiring.health().look()
-    return answer.ok(health.doc(), 200 if health.well else 503)
+    """Answer ``ok`` or ``failing``, and no more: the route is open to anybody."""
+    is_well = wiring.health().check(now=wiring.clock()).is_well
+    return answer.ok({"status": render.word(is_well)}, 200 if is_well else 503)
+
+
+@app.route(route="api/status", methods=["GET"])
+def get_status(req: func.HttpRequest) -> func.HttpResponse:
+    """Return the parts that health is made of, and every problem."""
+
+    def act() -> func.HttpResponse:
+        read_caller(req, wiring.settings(), Role.OPERATOR, Role.AUDITOR)
+        return answer.ok(render.status(wiring.health().check(now=wiring.clock())))
+
+    return answer.answered(req, wiring.settings(), act)
 
 
 # ---- timers: they only look and enqueue ----------------------------------------------------------

@@ -209,4 +209,9 @@ def health() -> HealthCheck:
     """Return the use case of ``health``."""
     from jit.broker.health import HealthCheck
 
-    return HealthCheck(lambda: table(STATE), lambda: observer().readable())
+    return HealthCheck(
+        subscription_rows,
+        lambda: observer().readable(),
+        settings().subscriptions,
+        "" if settings().auth_enabled else "WEBSITE_AUTH_ENABLED is not true: all routes are 401",
+    )

@@ -33,6 +33,7 @@ ROUTES = {
     "get_my_address": ("GET", "api/my-address"),
     "start_reconcile": ("POST", "api/reconcile"),
     "get_health": ("GET", "api/health"),
+    "get_status": ("GET", "api/status"),
 }
 QUEUES = {
     "work_policy": "jit-policy",
