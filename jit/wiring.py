@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from jit.interfaces import Arm, JitPolicies, Network, Queues
     from jit.observer.subscription import Observer
     from jit.storage.store import Store
+    from jit.storage.subscription_rows import SubscriptionRows
     from jit.storage.table import Table
 
 STATE, IDEMPOTENCY, HISTORY, AUDIT = "JitState", "JitIdempotency", "JitHistory", "JitAudit"
@@ -122,12 +123,20 @@ def store() -> Store:
 
 
 @cache
+def subscription_rows() -> SubscriptionRows:
+    """Return the rows of the subscriptions."""
+    from jit.storage.subscription_rows import SubscriptionRows
+
+    return SubscriptionRows(table(STATE))
+
+
+@cache
 def observer() -> Observer:
     """Return the broker's eyes on Azure."""
     from jit.observer.reads import Reader
     from jit.observer.subscription import Observer
 
-    return Observer(arm(), policies, Reader(arm(), network), settings().subscriptions)
+    return Observer(arm(), policies, Reader(arm(), network))
 
 
 @cache
@@ -136,7 +145,8 @@ def acceptor() -> Acceptor:
     from jit.broker.requests.accept import Acceptor
     from jit.storage.idempotency_keys import Idempotency
 
-    return Acceptor(store(), Idempotency(table(IDEMPOTENCY)), observer, settings().limits)
+    keys = Idempotency(table(IDEMPOTENCY))
+    return Acceptor(store(), subscription_rows(), keys, observer, settings().limits)
 
 
 @cache
@@ -152,7 +162,7 @@ def views() -> Views:
     """Return the reads."""
     from jit.broker.requests.queries import Views
 
-    return Views(store(), observer)
+    return Views(store(), subscription_rows(), observer, settings().subscriptions)
 
 
 @cache
@@ -168,7 +178,7 @@ def configurator() -> Configurator:
     """Return the use case of ``virtual-machines/jit-policy``."""
     from jit.broker.configure.configure import Configurator
 
-    return Configurator(store(), observer, policies, queues)
+    return Configurator(store(), observer, policies, queues, settings().subscriptions)
 
 
 @cache
@@ -180,15 +190,17 @@ def reconciler() -> Reconciler:
     from jit.storage.audit_chain import Drainer
     from jit.storage.idempotency_keys import Idempotency
 
-    turns = Locks(store())
+    turns = Locks(store().controls)
     return Reconciler(
         store=store(),
+        subscription_rows=subscription_rows(),
         observer=observer(),
         actions=Actions(policies, network, turns),
         turns=turns,
         queues=queues,
         drainer=Drainer(store(), table(AUDIT)),
         idempotency=Idempotency(table(IDEMPOTENCY)),
+        named=settings().subscriptions,
         remove_orphans=settings().remove_orphans,
     )
 
@@ -198,4 +210,9 @@ def health() -> HealthCheck:
     """Return the use case of ``health``."""
     from jit.broker.health import HealthCheck
 
-    return HealthCheck(lambda: table(STATE), lambda: observer().list_readable())
+    return HealthCheck(
+        subscription_rows,
+        lambda: observer().list_readable(),
+        settings().subscriptions,
+        "" if settings().auth_enabled else "WEBSITE_AUTH_ENABLED is not true: all routes are 401",
+    )

@@ -65,34 +65,14 @@ class SecondReading:
 
 
 class Observer:
-    """
-    Reads Azure and returns values of the domain.
+    """Reads Azure and returns values of the domain."""
 
-    Attributes:
-        named: The subscriptions that the operator named; empty means all readable ones.
-    """
-
-    def __init__(
-        self,
-        arm: Arm,
-        policies: Callable[[], JitPolicies],
-        reader: Reader,
-        subscriptions: tuple[str, ...] = (),
-    ) -> None:
-        """
-        Observe *subscriptions*, or all that the identity can read.
-
-        *policies* is called only when a JIT policy is needed: it loads an SDK, which is slow.
-        """
+    def __init__(self, arm: Arm, policies: Callable[[], JitPolicies], reader: Reader) -> None:
+        """Call *policies* only when a JIT policy is needed: it loads an SDK, which is slow."""
         self._arm = arm
-        self.named = subscriptions
         self._recent: dict[str, tuple[float, tuple[VirtualMachine, ...]]] = {}
         self._policies = policies
         self._reader = reader
-
-    def list_watched(self) -> tuple[str, ...]:
-        """Return the lower-case ids of the subscriptions that this broker serves."""
-        return self.named or self.list_readable()
 
     def list_readable(self) -> tuple[str, ...]:
         """Return the lower-case ids of the subscriptions that the identity can read: one call."""

@@ -33,16 +33,18 @@ class Reconciling:
     def __init__(self, broker: InProcess, *, remove_orphans: bool = False) -> None:
         self.broker = broker
         self.audit = FakeTable(lambda: broker.now, calls=broker.calls, name="audit")
-        turns = Locks(broker.store)
+        turns = Locks(broker.store.controls)
         self.turns = turns
         self.reconciler = Reconciler(
             store=broker.store,
+            subscription_rows=broker.subscription_rows,
             observer=broker.observer,
             actions=Actions(lambda: broker.azure.policies, lambda: broker.azure.network, turns),
             turns=turns,
             queues=lambda: broker.queues,
             drainer=Drainer(broker.store, self.audit),
             idempotency=broker.idempotency,
+            named=broker.subscriptions,
             remove_orphans=remove_orphans,
         )
 

@@ -32,7 +32,7 @@ from jit.domain.policy_setup.changes import (
 from jit.domain.values import arm_ids
 from jit.interfaces import JitPolicies, Queues
 from jit.observer.subscription import Observer
-from jit.storage import records
+from jit.storage import keys
 from jit.storage.store import Store
 
 _BUSY_SECONDS = 10
@@ -63,13 +63,15 @@ class Configurator:
         observer: Callable[[], Observer],
         policies: Callable[[], JitPolicies],
         queues: Callable[[], Queues],
+        named: Sequence[str],
     ) -> None:
-        """Clients with slow imports are built when first called."""
+        """Clients with slow imports are built when first called; *named*: as the settings say."""
         self._store = store
+        self._named = named
         self._observer = observer
         self._queues = queues
-        self._turns = Locks(store)
-        self._writer = PolicyWriter(store, policies)
+        self._turns = Locks(store.controls)
+        self._writer = PolicyWriter(store, self._turns, policies)
 
     def put(
         self, wanted: Sequence[MachinePolicy], caller: Person, *, now: datetime
@@ -78,13 +80,14 @@ class Configurator:
         Give each VM the port rules it names: in the policy that holds it, else in ``default``.
 
         Raises:
-            InvalidRequest: A VM is unknown, unsupported, not watched, or its name too long; or
-                Azure refuses what it says. Every fault is named.
+            InvalidRequest: The VMs are of several subscriptions; a VM is unknown, unsupported, not
+                watched, or its name too long; or Azure refuses what it says. Every fault is named.
             Conflict: Access under one of the policies is live, scheduled access included; or what
                 Azure holds afterwards is not what was written.
             AccessDenied: Azure does not let the broker do it.
             Unavailable: Somebody works on the policy, or an answer is missing. Repeat.
         """
+        _check(changes.subscription_faults(wanted))
         looks = self._look(wanted, now)
         _check([fault for item in wanted for fault in changes.put_faults(item, looks)])
         return self._carry_out(changes.put_plans(wanted, looks), caller, now)
@@ -112,9 +115,7 @@ class Configurator:
         asked = {arm_ids.subscription(item.id) for item in items}
         with azure("the subscription", lambda *_: ()):
             observer = self._observer()
-            found = {
-                name: observer.read_snapshot(name) for name in asked & {*observer.list_watched()}
-            }
+            found = {name: observer.read_snapshot(name) for name in asked & {*self._named}}
         return {
             name: SubscriptionLook(s, topology.build_machines(s, now=now))
             for name, s in found.items()
@@ -156,7 +157,7 @@ class Configurator:
         try:
             return self._configured(plan, claim, caller, now)
         finally:
-            self._turns.release(claim, not_before=claim.not_before, attempts=claim.attempts)
+            self._turns.keep(claim)
             self._wake(plan.policy_id)
 
     def _wake(self, policy_id: str) -> None:
@@ -227,7 +228,7 @@ def _free(unwanted: Iterable[MachinePolicy], looks: SubscriptionLooks) -> Iterat
 
 
 def _grants_of(policy_id: str) -> tuple[str, str]:
-    return arm_ids.subscription(policy_id), records.grants_prefix(policy_id)
+    return arm_ids.subscription(policy_id), keys.grants_prefix(policy_id)
 
 
 def _is(policy: Resource, policy_id: str) -> bool:

@@ -15,7 +15,7 @@ from datetime import datetime
 from typing import Any
 
 from jit import telemetry
-from jit.broker.locks import PolicyLease
+from jit.broker.locks import Locks, PolicyLease
 from jit.domain.audit.event import Event
 from jit.domain.azure import policy_json
 from jit.domain.azure.arm_json import Resource
@@ -58,9 +58,10 @@ class Change:
 class PolicyWriter:
     """Reads policies, carries out changes of them."""
 
-    def __init__(self, store: Store, policies: Callable[[], JitPolicies]) -> None:
+    def __init__(self, store: Store, locks: Locks, policies: Callable[[], JitPolicies]) -> None:
         """*policies* builds its client when first called."""
         self._store = store
+        self._locks = locks
         self._policies = policies
 
     def read(self, plan: PolicyPlan) -> Resource | None:
@@ -97,9 +98,7 @@ class PolicyWriter:
 
     def _check_claim(self, change: Change) -> None:
         """Stop if reading took longer than the lease: somebody else may be acting already."""
-        row = change.claim.row
-        now_there = self._store.control(row.partition, row.key)
-        if now_there is None or now_there.etag != row.etag:
+        if not self._locks.is_held(change.claim):
             raise Unavailable(f"{change.plan.label} was taken over", retry_after_seconds=1)
 
     def _write(self, policy_id: str, after: Resource | None) -> bool:

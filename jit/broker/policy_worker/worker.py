@@ -14,11 +14,11 @@ import json
 import secrets
 from collections.abc import Callable, Container, Iterable, Mapping, Sequence
 from dataclasses import replace
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 
 from jit import messages, telemetry
 from jit.broker.azure_changes import Actions
-from jit.broker.locks import Locks, PolicyLease
+from jit.broker.locks import Locks, PolicyLease, is_message_expected, seconds_to_gather
 from jit.broker.policy_worker.archive import Finisher
 from jit.broker.policy_worker.pass_state import Pass
 from jit.broker.policy_worker.remove_rules import Remover
@@ -34,13 +34,16 @@ from jit.domain.model.machine import VirtualMachine
 from jit.domain.values import arm_ids
 from jit.interfaces import JitPolicies, Network, Queues
 from jit.observer.subscription import Observer
-from jit.storage import records
+from jit.storage import keys
+from jit.storage.machine_rows import MACHINE
+from jit.storage.request_rows import read_summary
 from jit.storage.store import Store
 from jit.storage.table import Row
 
 _LONGEST_DELAY = timedelta(minutes=10)
 _LONGEST_REST = timedelta(minutes=1)
 _SOONEST = timedelta(seconds=1)
+_NEVER = datetime.max.replace(tzinfo=UTC)
 
 
 class Worker:
@@ -59,7 +62,7 @@ class Worker:
         self._store = store
         self._observer = observer
         self._queues = queues
-        self._turns = Locks(store)
+        self._turns = Locks(store.controls)
         self._actions = Actions(policies, network, self._turns)
         self._initiator = Initiator(store, self._turns, self._actions)
         self._remover = Remover(store, self._actions)
@@ -80,16 +83,16 @@ class Worker:
         claim = self._turns.claim(policy_id)
         if claim is None:
             return  # its holder looks once more after giving it back
-        if _still(claim.not_before, now):  # whoever failed is brought back, or the timer comes
-            self._turns.release(claim, not_before=claim.not_before, attempts=claim.attempts)
+        if _still(claim.row.not_before, now):  # whoever failed is brought back, or the timer comes
+            self._turns.keep(claim)
             return
         self._claimed(policy_id, claim, now)
         self._come_back(policy_id, now)
 
     def _awaited(self, policy_id: str, first: Row, now: datetime) -> bool:
         """Tell whether only new grants wait, and a message is on its way that will gather them."""
-        seen = self._turns.look(policy_id) if first.values["Status"] in records.NEW else None
-        if seen is None or not seen.awaited:
+        seen = self._turns.read_policy(policy_id) if read_summary(first).is_new else None
+        if seen is None or not is_message_expected(seen):
             return False
         return self._store.first_due(policy_id, now, begun=True) is None
 
@@ -100,7 +103,7 @@ class Worker:
             claim=claim,
             rows=self._store.of_policy(policy_id),
             tombstones=self._store.tombstones(
-                arm_ids.subscription(policy_id), records.tombstones_prefix(policy_id)
+                arm_ids.subscription(policy_id), keys.tombstones_prefix(policy_id)
             ),
         )
         failed = True
@@ -112,7 +115,7 @@ class Worker:
                 claim,
                 not_before=now + _rest(claim) if failed else None,
                 asks_from=state.asks_from,
-                attempts=claim.attempts + 1 if state.asks_from or failed else 0,
+                attempts=claim.row.attempts + 1 if state.asks_from or failed else 0,
                 initiated=state.initiated,
             )
 
@@ -131,22 +134,24 @@ class Worker:
         if unsure := _newly_open(chosen, step) - world.whole:
             step, world = self._decide(chosen, self._seen(chosen, state, unsure), state)
         state.save(self._store, {grant.id: grant for grant in step.grants}, chosen)
-        for excess in step.excesses:
+        for found in step.widenings:
             telemetry.alert(
                 "access.widened",
-                grant_id=excess.grant_id,
-                resource_id=excess.resource,
-                reason=excess.reason,
+                grant_id=found.grant_id,
+                resource_id=found.resource,
+                reason=found.reason,
             )
-        for vm in step.unjudged:
+        for vm in step.unreadable:
             telemetry.alert("vm.unreadable", policy_id=state.policy_id, resource_id=vm)
+        for vm, error in step.defects.items():
+            telemetry.alert("vm.undecided", resource_id=vm, error=error)
         self._act(step, world, state)
 
     # ---- what the pass is about ------------------------------------------------------------------
 
     def _chosen(self, state: Pass) -> list[Grant]:
         """Return the live grants of every VM with something due; new ones wait while we gather."""
-        gathering = state.claim.quiet_seconds > 0
+        gathering = seconds_to_gather(state.claim.row) > 0
         live = [grant for grant in state.grants if grant.live]
         if gathering:
             live = [grant for grant in live if not _new(grant)]
@@ -214,7 +219,7 @@ class Worker:
         free = frozenset(
             arm_ids.key(item)
             for item in firewalls
-            if self._turns.firewall_free(item, state.policy_id, state.now)
+            if self._turns.may_take_firewall(item, state.policy_id, state.now)
         )
         return replace(
             world,
@@ -222,8 +227,12 @@ class Worker:
             whole=whole,
             known=state.known,
             turns=free,
-            asks_from=state.claim.asks_from,
+            asks_from=state.claim.row.asks_from if self._may_open(state) else _NEVER,
         )
+
+    def _may_open(self, state: Pass) -> bool:
+        """Return False in a subscription that the settings no longer name: it only closes."""
+        return self._limits.allows_subscription(arm_ids.subscription(state.policy_id))
 
     def _remember(
         self,
@@ -265,8 +274,9 @@ class Worker:
         errors = self._actions.remove_rules(step.companion_removals)
         if step.asks:
             self._initiator.send(step.asks, state)
-        named = {rule for g in state.grants if g.wants_path for rule in g.companions}
+        named = {rule for g in state.grants if g.wants_path for rule in g.footprint.companions}
         wishes = [wish for wish in step.companions if wish.rule_id in named]  # not of refused ones
+        wishes = wishes if self._may_open(state) else []
         errors += self._actions.add_companions(wishes)
         errors += self._remover.remove(step.removals, state)
         self._give_back(world, step, state)
@@ -285,30 +295,24 @@ class Worker:
             front = view.firewall
             if front is None or not front.settled or arm_ids.key(front.id) in busy:
                 continue
-            self._check_foreign(front.id, front.foreign)
-            self._turns.return_firewall(front.id, state.policy_id)
-
-    def _check_foreign(self, firewall_id: str, now_there: str) -> None:
-        _, before = self._turns.noted(firewall_id)
-        if before and before != now_there:
-            telemetry.alert("firewall.foreign_rules_changed", firewall_id=firewall_id)
+            self._turns.end_update(front.id, state.policy_id, front.foreign)
 
     # ---- ends ----------------------------------------------------------------------------------
 
     def _come_back(self, policy_id: str, now: datetime) -> None:
         """After giving the claim back, look once more: a request may have come in meanwhile."""
         rows = list(self._store.grant_rows(policy_id))
-        seen = self._turns.look(policy_id)
+        seen = self._turns.read_policy(policy_id)
         if not rows or seen is None:
             return
         is_new = _any_new(rows, now)
-        first = min(records.instant(str(row.values["DueAt"])) for row in rows)
-        quiet = timedelta(seconds=seen.quiet_seconds if is_new else 0)
+        first = min(read_summary(row).due_at for row in rows)
+        quiet = timedelta(seconds=seconds_to_gather(seen) if is_new else 0)
         delay = max(first - now, _SOONEST, quiet, (seen.not_before or now) - now)
         if delay > _LONGEST_DELAY:
             return
         if is_new:
-            self._turns.expect(seen, delay)
+            self._turns.note_message(seen, delay)
         self._queues().send(messages.POLICY, messages.policy(policy_id), delay=delay)
 
 
@@ -335,14 +339,14 @@ def _newly_open(grants: Iterable[Grant], step: Step) -> frozenset[str]:
 
 def _alike(one: VirtualMachine, other: VirtualMachine) -> bool:
     """Whether the way to both is the same; who is in there, and how ids are spelled, changes."""
-    docs = [records.machine_doc(replace(vm, occupations=())) for vm in (one, other)]
+    docs = [MACHINE.write(replace(vm, occupations=())) for vm in (one, other)]
     texts = [json.dumps(doc).lower() for doc in docs]
     return texts[0] == texts[1]
 
 
 def _rest(claim: PolicyLease) -> timedelta:
     """Return how long a policy rests after a pass that failed; a revocation may be waiting."""
-    return min(_LONGEST_REST, lifetime.after_failures(claim.attempts + 1))
+    return min(_LONGEST_REST, lifetime.after_failures(claim.row.attempts + 1))
 
 
 def _still(moment: datetime | None, now: datetime) -> datetime | None:
@@ -360,12 +364,14 @@ def _undecided(grant: Grant, now: datetime) -> bool:
 
 
 def _any_new(rows: Iterable[Row], now: datetime) -> bool:
-    due = (row for row in rows if str(row.values["DueAt"]) <= records.stamp(now))
-    return any(row.values["Status"] in records.NEW for row in due)
+    found = map(read_summary, rows)
+    return any(item.is_new for item in found if item.due_at <= now)
 
 
 def _under_way(grant: Grant) -> bool:
-    return grant.status is Status.OPENING or (grant.status is Status.CLOSING and bool(grant.rules))
+    return grant.status is Status.OPENING or (
+        grant.status is Status.CLOSING and bool(grant.footprint.rules)
+    )
 
 
 def _changes(step: Step) -> set[str]:

@@ -98,7 +98,8 @@ def observe_path(
         asked: Everything that was asked for on the VM port, or None. A rule that opens more is
             ignored, because no access may depend on it.
     """
-    rules = keep_rules_for(rules_of_port(view, grant.port, grant.private_ips), grant.sources)
+    everything = rules_of_port(view, grant.port, grant.footprint.private_ips)
+    rules = keep_rules_for(everything, grant.sources)
     if asked is not None:
         allowed = tuple(asked)
         rules = tuple(rule for rule in rules if opens_only(rule, allowed))

@@ -114,7 +114,7 @@ def _find_nat_rules(view: MachineView, port: int, ips: frozenset[str]) -> Iterat
                 collection=rule.collection,
                 sources=rule.sources,
                 target=rule.translated_address,
-                exact=not rule.ip_groups,
+                exact=not rule.ip_groups and not rule.translated_fqdn,
                 public_end=_public_end(rule),
                 protocols=rule.protocols,
                 vm_id=view.vm.id,

@@ -107,7 +107,10 @@ def _in_firewall(firewall: FirewallView, rule: NatRule) -> FoundRule:
         collection=rule.collection,
         sources=rule.sources,
         target=rule.translated_address,
-        exact=not rule.ip_groups and network(rule.translated_address) is not None,
+        exact=not rule.ip_groups
+        and not rule.translated_fqdn
+        and network(rule.translated_address) is not None,
+        port=int(rule.translated_port) if rule.translated_port.isdecimal() else 0,
     )
     addresses = frozenset(filter(None, (rule.translated_address,)))
     settled = firewall.settled and not firewall.failed

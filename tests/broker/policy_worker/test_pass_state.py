@@ -14,7 +14,7 @@ def test_a_change_and_its_trail_are_stored_together():
     broker = InProcess()
     whole = broker.accept(wish(DB01))
     (grant,) = whole.grants
-    claim = Locks(broker.store).claim(grant.policy_id)
+    claim = Locks(broker.store.controls).claim(grant.policy_id)
     assert claim is not None
     state = Pass(
         policy_id=grant.policy_id,
@@ -23,7 +23,7 @@ def test_a_change_and_its_trail_are_stored_together():
         rows=broker.store.of_policy(grant.policy_id),
         tombstones=(),
     )
-    opening = grant.advance(Status.OPENING, expires_at=grant.latest_end)
+    opening = replace(grant.advance(Status.OPENING), expires_at=grant.latest_end)
 
     state.save(broker.store, {grant.id: opening}, [grant])
 

@@ -7,6 +7,7 @@ from jit.domain.model.machine import Support, Via
 from jit.domain.paths import rules
 from jit.domain.paths.machine_view import MachineView
 from tests.builders.firewalls import FIREWALL_ID
+from tests.builders.flat_grants import changed
 from tests.builders.nsgs import NSG_ID, VM
 from tests.builders.worlds import VM_ID, a_firewall, a_grant, a_guard, allow, nat, nat_id, rule_id
 
@@ -31,7 +32,7 @@ def test_its_first_address_is_the_one_that_connections_reached():
 
 def test_it_is_behind_the_firewall_of_its_grants():
     """NAT rules name no NSG."""
-    grant = replace(a_grant(), via=Via.FIREWALL, firewall_id=FIREWALL_ID, rules=(nat_id(),))
+    grant = changed(a_grant(), via=Via.FIREWALL, firewall_id=FIREWALL_ID, rules=(nat_id(),))
     vm = rebuild_machine([grant])
 
     assert (vm.via, vm.firewall_id) == (Via.FIREWALL, FIREWALL_ID)

@@ -8,6 +8,7 @@ import pytest
 from jit.domain.azure.companion_rule import companion_name
 from jit.domain.model.machine import Connection, Via
 from jit.domain.paths.effective import PathState, observe_path
+from tests.builders.flat_grants import changed
 from tests.builders.grants import (
     BEHIND,
     FRONT,
@@ -536,7 +537,7 @@ def test_behind_a_firewall_no_nsg_is_no_hindrance():
 def test_a_vm_whose_address_azure_does_not_name_has_no_path():
     """An interface that is being changed may name none for a moment."""
     nameless = (a_nic(private_ip="", public_ip=None),)
-    grant = replace(WALLED, private_ips=(VM,))
+    grant = changed(WALLED, private_ips=(VM,))
 
     found = observe_path(grant, behind(a_firewall(a_nat()), a_guard(LET_IN), interfaces=nameless))
 
@@ -546,7 +547,7 @@ def test_a_vm_whose_address_azure_does_not_name_has_no_path():
 
 def test_a_vm_without_an_interface_has_no_path_behind_a_firewall():
     """The NAT rule leads to an address that it had."""
-    grant = replace(WALLED, private_ips=(VM,))
+    grant = changed(WALLED, private_ips=(VM,))
 
     found = observe_path(grant, behind(a_firewall(a_nat()), interfaces=()))
 
