@@ -229,7 +229,7 @@ class Stack:
         host = HostProcess(
             f"host{number}", port or free_port(), self.options, self._children, self.run
         )
-        host.env = dict(self.env)
+        host.env = {"JIT_PUBLIC_BASE_URL": host.url, **self.env}
         with self._report_start(f"{host.name} on {host.url}"):
             host.start()
         self.hosts.append(host)

@@ -280,7 +280,7 @@ def test_the_triggers_know_no_storage_and_no_azure():
     below = (
         "jit.gateways.",
         "jit.storage.store.",
-        "jit.storage.records.",
+        "jit.storage.request_rows.",
         "jit.observer.subscription.",
         "jit.broker.",
     )

@@ -105,7 +105,7 @@ def test_messages_are_sent_by_the_host():
     assert sent == {name: [queue] for name, queue in SENDS.items()}
 
 
-def test_every_trigger_says_what_it_does():
+def test_every_function_has_a_docstring():
     """Its docstring is the first sentence that a reader meets."""
     assert [each.name for each in indexed() if not each.call.__doc__] == []
 

@@ -29,8 +29,8 @@ from bench.stack.simulator import Simulator
 from jit import wiring
 from jit.domain.model.grant import Grant
 from jit.domain.values import request_ids
-from jit.storage import records
-from jit.storage.stored import StoredRequest, by_machine
+from jit.storage.request_rows import write_grants_row, write_request_row
+from jit.storage.stored import StoredRequest, group_by_machine
 from jit.storage.table import Op, Verb
 from local.clock import FileClock
 
@@ -106,7 +106,7 @@ def _copy_request(whole: StoredRequest, subscription: str) -> None:
     grants = [_copy_grant(grant, request_id, subscription) for grant in whole.grants]
     policies = tuple(dict.fromkeys(grant.policy_id for grant in grants))
     request = replace(whole.request, id=request_id, policies=policies)
-    rows = [records.request_row(request), *map(records.grants_row, by_machine(grants))]
+    rows = [write_request_row(request), *map(write_grants_row, group_by_machine(grants))]
     for start in range(0, len(rows), _TRANSACTION):
         chunk = rows[start : start + _TRANSACTION]
         wiring.table(wiring.STATE).write([Op(Verb.INSERT, row) for row in chunk])

@@ -34,7 +34,8 @@ class RunningStack:
         """The environment of an app of this stack: its settings and nothing else."""
         settings = self.stack.env.items()
         chosen = {name: value for name, value in settings if name.startswith(_APP_SETTINGS)}
-        return processes.plain_environment() | chosen | {"WEBSITE_AUTH_ENABLED": "True"}
+        platform = {"WEBSITE_AUTH_ENABLED": "True", "WEBSITE_HOSTNAME": "jit.example"}
+        return processes.plain_environment() | chosen | platform
 
     @property
     def simulator(self) -> Simulator:

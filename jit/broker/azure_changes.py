@@ -147,13 +147,11 @@ class Actions:
         etag = arm_json.etag(body)
         if arm_json.provisioning_state(body) != "Succeeded" or not etag:
             raise StateConflict("the firewall is being updated")
-        changed = firewall.without_rules(body, doomed)
+        changed = firewall.remove_nat_rules(body, doomed)
         if changed == body:
             return
-        digest = firewall.foreign_digest(body)
-        self._turns.note_operation(firewall_id, url="", foreign=digest)
-        url = self._network().put_firewall(firewall_id, changed, etag=etag)
-        self._turns.note_operation(firewall_id, url=url, foreign=digest)
+        self._turns.note_update(firewall_id, firewall.foreign_digest(body))
+        self._network().put_firewall(firewall_id, changed, etag=etag)
 
     def still_removable(
         self, policy_id: str, rules: Sequence[PathRule], known: frozenset[str], now: datetime
@@ -161,7 +159,7 @@ class Actions:
         """Read Defender's requests once more and keep the rules that no stranger needs."""
         if not rules:
             return []
-        requests = defender_requests.read(self._policies().get(policy_id))
+        requests = defender_requests.parse_requests(self._policies().get(policy_id))
         return removal.free_of_foreign_requests(rules, requests, known, now=now)
 
 

@@ -48,6 +48,7 @@ def main() -> int:
     stopping = threading.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: stopping.set())
+    os.environ.setdefault("JIT_PUBLIC_BASE_URL", host.server.url)  # https://localhost is nobody's
     host.start()
     print(f"host ready on {host.server.url}", flush=True)
     stopping.wait()

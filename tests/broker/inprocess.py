@@ -24,6 +24,7 @@ from jit.domain.model.request import Decision
 from jit.domain.requests import bodies
 from jit.domain.requests.submission import Submission
 from jit.storage.idempotency_keys import Idempotency
+from jit.storage.request_rows import read_summary
 from jit.storage.store import Store
 from jit.storage.stored import StoredRequest
 from tests.fakes.azure import SimulatedAzure
@@ -199,7 +200,7 @@ class InProcess:
         """Do what the timer ``tick`` does: wake every policy that has something due."""
         for subscription in (PRODUCTION, DEVELOPMENT):
             rows = self.store.due(subscription, self.now)
-            for policy_id in sorted({str(row.values["Policy"]) for row in rows}):
+            for policy_id in sorted({read_summary(row).policy_id for row in rows}):
                 self.queues.send(messages.POLICY, messages.policy(policy_id))
 
     def advance(self, span: timedelta) -> None:

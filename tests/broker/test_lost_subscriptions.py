@@ -10,7 +10,7 @@ from jit.broker.requests.queries import Views
 from jit.domain.errors import PermissionLost, Refused, Unavailable
 from jit.domain.limits import LIMITS
 from jit.observer.subscription import Observer
-from jit.storage import records
+from jit.storage import keys
 from jit.storage.table import Op, Verb
 from tests.broker.inprocess import OLGA, farm, wish
 from tests.broker.reconciling import FARM_POLICY, Reconciling, told
@@ -122,7 +122,7 @@ def test_a_tick_asks_nothing_of_azure(it, azure):
 
 def _forgotten(it):
     """Take the rows of known subscriptions away: an older version wrote none."""
-    rows = [row for row in it.broker.state.rows("s|") if row.partition == records.KNOWN]
+    rows = [row for row in it.broker.state.rows("s|") if row.partition == keys.SUBSCRIPTIONS]
     it.broker.state.write([Op(Verb.DELETE, row) for row in rows])
 
 
@@ -146,7 +146,7 @@ def test_a_comparison_that_fails_makes_its_subscription_known_all_the_same(it, a
     with suppress(Refused, Unavailable):
         it.run()
 
-    assert it.broker.store.known() == (DEVELOPMENT,)
+    assert it.broker.store.subscriptions.list() == (DEVELOPMENT,)
 
 
 def test_a_tick_costs_a_query_a_subscription_and_one_more(it):

@@ -90,6 +90,8 @@ def test_every_host_has_the_same_settings(stack):
     first, second = map(environment, stack.hosts)
 
     assert first.pop("WEBSITE_HOSTNAME") != second.pop("WEBSITE_HOSTNAME")
+    assert first.pop("JIT_PUBLIC_BASE_URL") == stack.hosts[0].url
+    assert second.pop("JIT_PUBLIC_BASE_URL") == stack.hosts[1].url
     assert first == second
 
 

@@ -91,8 +91,8 @@ MUTANTS = (
         name="somebody else's lease is ignored",
         promise="P3",
         path="jit/broker/locks.py",
-        was='            if row.values.get("Owner") and not _aged(row):\n',
-        becomes='            if row.values.get("Owner") and False:\n',
+        was="    return version.read_at - version.written_at <= LEASE\n",
+        becomes="    return False\n",
         caught_by=(
             law("tests/broker/test_locks.py", "test_a_policy_is_claimed_once"),
             law("tests/broker/test_locks.py", "test_a_lease_holds_to_its_end"),
@@ -102,7 +102,7 @@ MUTANTS = (
         name="without a message nothing is finished",
         promise="P3",
         path="jit/broker/reconcile/run.py",
-        was='        self._wake(str(row.values["Policy"]) for row in self.store.due(subscription, now))\n',
+        was="        self._wake(row.policy_id for row in self.store.due(subscription, now))\n",
         becomes="        self._wake(())\n",
         caught_by=(
             law(

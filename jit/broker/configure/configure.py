@@ -32,7 +32,7 @@ from jit.domain.policy_setup.changes import (
 from jit.domain.values import arm_ids
 from jit.interfaces import JitPolicies, Queues
 from jit.observer.subscription import Observer
-from jit.storage import records
+from jit.storage import keys
 from jit.storage.store import Store
 
 _BUSY_SECONDS = 10
@@ -68,8 +68,8 @@ class Configurator:
         self._store = store
         self._observer = observer
         self._queues = queues
-        self._turns = Locks(store)
-        self._writer = PolicyWriter(store, policies)
+        self._turns = Locks(store.controls)
+        self._writer = PolicyWriter(store, self._turns, policies)
 
     def put(
         self, wanted: Sequence[MachinePolicy], caller: Person, *, now: datetime
@@ -114,7 +114,8 @@ class Configurator:
             observer = self._observer()
             found = {name: observer.snapshot(name) for name in asked & {*observer.watched()}}
         return {
-            name: SubscriptionLook(s, topology.machines(s, now=now)) for name, s in found.items()
+            name: SubscriptionLook(s, topology.build_machines(s, now=now))
+            for name, s in found.items()
         }
 
     def _carry_out(
@@ -153,7 +154,7 @@ class Configurator:
         try:
             return self._configured(plan, claim, caller, now)
         finally:
-            self._turns.release(claim, not_before=claim.not_before, attempts=claim.attempts)
+            self._turns.keep(claim)
             self._wake(plan.policy_id)
 
     def _wake(self, policy_id: str) -> None:
@@ -197,7 +198,7 @@ class Configurator:
             ],
             policies=[*others, *([found] if found is not None else [])],
         )
-        fresh = topology.machines(now_there, now=now).values()
+        fresh = topology.build_machines(now_there, now=now).values()
         machines = tuple(self._with_warnings(vm) for vm in fresh)
         partition = arm_ids.subscription(plan.policy_id)
         self._store.remember_machines(partition, machines, complete=False)
@@ -224,7 +225,7 @@ def _free(unwanted: Iterable[MachinePolicy], looks: SubscriptionLooks) -> Iterat
 
 
 def _grants_of(policy_id: str) -> tuple[str, str]:
-    return arm_ids.subscription(policy_id), records.grants_prefix(policy_id)
+    return arm_ids.subscription(policy_id), keys.grants_prefix(policy_id)
 
 
 def _is(policy: Resource, policy_id: str) -> bool:

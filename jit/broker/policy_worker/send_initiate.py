@@ -45,8 +45,8 @@ class Initiator:
         carried = [g for g in state.grants if g.wants_path and not g.initiate.answered]
         newest = (g.initiate.newest for g in carried if g.initiate.at == state.now)
         initiate_id = next(filter(None, newest), "")
-        text = defender_requests.mark(initiate_id, self._reasons(carried))
-        holds = partial(self.turns.holds, state.claim)
+        text = defender_requests.mark_reason(initiate_id, self._reasons(carried))
+        holds = partial(self.turns.is_held, state.claim)
         outcome = self.actions.initiate(state.policy_id, asks, text, holds)
         telemetry.event(
             "initiate.sent",

@@ -14,11 +14,10 @@ from datetime import datetime
 
 from jit import messages, telemetry
 from jit.broker.azure_changes import Actions
-from jit.broker.locks import Locks
+from jit.broker.locks import ComparisonLease, Locks
 from jit.broker.reconcile.comparison import Comparison, compare
 from jit.broker.reconcile.leftovers import Leftovers
 from jit.broker.reconcile.report import say
-from jit.broker.reconcile.rounds import Round, Rounds
 from jit.domain.audit.event import transitions
 from jit.domain.errors import BrokerError, PermissionLost, Refused, StateConflict, Unavailable
 from jit.domain.grants import lifetime, widened
@@ -29,9 +28,10 @@ from jit.domain.reconcile.plan_item import PlanAction, PlanClass, PlanItem
 from jit.domain.values import arm_ids
 from jit.interfaces import Queues
 from jit.observer.subscription import Observer
-from jit.storage import records
 from jit.storage.audit_chain import Drainer
 from jit.storage.idempotency_keys import Idempotency
+from jit.storage.keys import ELSEWHERE
+from jit.storage.request_rows import read_summary
 from jit.storage.store import Store
 
 DROPPED = 500
@@ -70,7 +70,7 @@ class Reconciler:
         return (*listed, *self._vanished(listed))
 
     def _vanished(self, listed: Sequence[str]) -> tuple[str, ...]:
-        known = () if self.observer.named else self.store.known()
+        known = () if self.observer.named else self.store.subscriptions.list()
         return tuple(it for it in known if it not in listed and self.store.has_grants(it))
 
     def enqueue_all(self) -> None:
@@ -85,7 +85,9 @@ class Reconciler:
         Azure is not asked where to look, but on the first day: what is due is due, whatever the
         identity may read.
         """
-        for subscription in self.observer.named or self.store.known() or self._unknown():
+        for subscription in (
+            self.observer.named or self.store.subscriptions.list() or self._unknown()
+        ):
             self._wake_due(subscription, now)
 
     def _unknown(self) -> tuple[str, ...]:
@@ -93,7 +95,7 @@ class Reconciler:
         return self.observer.watched()
 
     def _wake_due(self, subscription: str, now: datetime) -> None:
-        self._wake(str(row.values["Policy"]) for row in self.store.due(subscription, now))
+        self._wake(read_summary(row).policy_id for row in self.store.due(subscription, now))
 
     def _wake(self, policies: Iterable[str]) -> None:
         """Send one message a policy."""
@@ -142,7 +144,9 @@ class Reconciler:
             return
         if subscription in vanished:
             telemetry.alert("subscription.vanished", subscription=subscription)
-        self.store.know(subscription)  # whatever Azure answers: what is due there is ticked
+        self.store.subscriptions.add(
+            subscription
+        )  # whatever Azure answers: what is due there is ticked
         try:
             self._compare(subscription, now)
         finally:
@@ -150,19 +154,18 @@ class Reconciler:
 
     def _compare(self, subscription: str, now: datetime) -> None:
         """Compare unless another instance is at it just now: its outcome would be the same."""
-        rounds = Rounds(self.store)
-        begun = rounds.begin(subscription)
-        if begun is None:
+        lease = self.turns.claim_comparison(subscription)
+        if lease is None:
             telemetry.event("reconcile.overlapped", subscription=subscription)
             return
-        told = None
+        reported = None
         try:
-            told = self._compared(subscription, now, rounds, begun)
+            reported = self._compared(subscription, now, lease)
         finally:
-            rounds.end(begun, told)
+            self.turns.release_comparison(lease, reported)
 
     def _compared(
-        self, subscription: str, now: datetime, rounds: Rounds, begun: Round
+        self, subscription: str, now: datetime, lease: ComparisonLease
     ) -> frozenset[str] | None:
         """Observe, plan, act; return what was told, None if nothing could be observed."""
         try:
@@ -172,10 +175,10 @@ class Reconciler:
             self._wake_due(subscription, now)
             return None
         self.store.remember_machines(subscription, machines, complete=True)
-        rounds.renew(begun)
+        self.turns.renew_comparison(lease)
         comparison = self._comparison(subscription, found, now)
         items = comparison.plan()
-        told = say(items, comparison, begun.told)
+        told = say(items, comparison, lease.row.reported)
         self._act(items, comparison)
         return told
 
@@ -226,8 +229,7 @@ class Reconciler:
         stale = [
             held.row
             for held in comparison.tombstones
-            if str(held.row.values["Until"]) <= records.stamp(comparison.now)
-            and not any(grant.id in needed for grant in held.grants)
+            if held.until <= comparison.now and not any(grant.id in needed for grant in held.grants)
         ]
         self.store.drop(stale[:DROPPED])
 
@@ -240,8 +242,8 @@ class Reconciler:
 
     def _drain_others(self, looked_after: Sequence[str], now: datetime) -> None:
         """Bring those chains up to date that no comparison stands for."""
-        given_up = sorted({*self.store.known()}.difference(looked_after))
-        for name in (records.ELSEWHERE, *given_up):
+        given_up = sorted({*self.store.subscriptions.list()}.difference(looked_after))
+        for name in (ELSEWHERE, *given_up):
             self.drainer.drain(name, now=now)
 
 

@@ -118,7 +118,7 @@ class Views:
     def _listed(self) -> list[str]:
         """Return where requests may be: an operator must find those of a lost subscription too."""
         observer = self._observer()
-        known = () if observer.named else self._store.known()
+        known = () if observer.named else self._store.subscriptions.list()
         return sorted({*observer.watched(), *known})
 
     def _section(
@@ -150,7 +150,7 @@ class Views:
     ) -> list[dict[str, Any]]:
         machines = self._known(subscription, now)
         grants = self._open_grants(subscription, caller)
-        return [render.machine(vm, grants.get(arm_ids.key(vm.id), ())) for vm in machines]
+        return [render.render_machine(vm, grants.get(arm_ids.key(vm.id), ())) for vm in machines]
 
     def _known(self, subscription: str, now: datetime) -> Sequence[VirtualMachine]:
         """Return the inventory; on a new system, where there is none yet, read it from Azure."""

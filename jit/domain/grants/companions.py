@@ -118,4 +118,4 @@ def _companion(
 def _free(nsg: NsgView, blocking: int, used: Sequence[Companion]) -> int | None:
     """Return a free priority that decides before *blocking*; the nearest, to disturb least."""
     below = min([blocking, *(item.priority for item in used if item.nsg_id == nsg.id)])
-    return nsg_effect.first_free_priority(nsg.rules, below=below)
+    return nsg_effect.find_free_priority(nsg.rules, below=below)

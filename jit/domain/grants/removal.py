@@ -212,7 +212,7 @@ def free_of_foreign_requests(
         for rule in rules
         if not any(
             may_need(entry, rule)
-            for entry in defender_requests.of_port(foreign, rule.vm_id, rule.port)
+            for entry in defender_requests.requests_of_port(foreign, rule.vm_id, rule.port)
         )
     ]
 

@@ -201,7 +201,7 @@ def _advance(
 ) -> Step:
     """Lead the grants of one VM port through the phases. Their order matters."""
     first = grants[0]
-    requests = defender_requests.of_port(context.world.entries, first.vm_id, first.port)
+    requests = defender_requests.requests_of_port(context.world.entries, first.vm_id, first.port)
     group = Group(grants=tuple(grants), view=view, requests=requests, context=context, taken=taken)
     for phase in (
         pass_time,

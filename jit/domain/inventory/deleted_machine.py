@@ -9,7 +9,7 @@ from jit.domain.model.machine import Interface, Support, VirtualMachine
 from jit.domain.values import arm_ids
 
 
-def remembered(grants: Sequence[Grant]) -> VirtualMachine:
+def rebuild_machine(grants: Sequence[Grant]) -> VirtualMachine:
     """
     Return what *grants*, one or more on one VM, recorded when their rules were first seen.
 

@@ -138,6 +138,8 @@ def observe_lists(snapshot: topology.Snapshot, machines: Iterable[VirtualMachine
         firewalls=firewalls,
         machines={arm_ids.key(vm.id): view_machine(vm, nsgs, firewalls) for vm in machines},
         entries=tuple(
-            entry for policy in snapshot.policies for entry in defender_requests.read(policy)
+            entry
+            for policy in snapshot.policies
+            for entry in defender_requests.parse_requests(policy)
         ),
     )

@@ -55,7 +55,7 @@ class Site:
         self.table = FakeTable(self.clock, calls=self.azure.calls, name="state")
         self.store = Store(self.table, FakeTable(self.clock))
         self.queues = FakeQueues(self.clock, calls=self.azure.calls)
-        self.turns = Locks(self.store)
+        self.turns = Locks(self.store.controls)
         self.watched = ()
 
     @property
@@ -415,7 +415,7 @@ def test_what_the_worker_waits_for_survives_the_claim(site):
     site.put(NEW01)
     claim = site.turns.claim(policy(DB))
 
-    assert (claim.not_before, claim.attempts) == (until, 3)
+    assert (claim.row.not_before, claim.row.attempts) == (until, 3)
 
 
 def test_one_busy_policy_does_not_stop_the_others(site):

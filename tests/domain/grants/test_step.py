@@ -1388,8 +1388,8 @@ def test_an_empty_policy_has_nothing_to_do():
 
 def test_a_mark_that_the_broker_does_not_know_is_a_strangers():
     """Anybody can write a justification that looks like ours."""
-    forged = defender_requests.mark("z" * 26, "trust me")
-    entry = an_entry("192.0.2.1", initiate_id=defender_requests.marked(forged))
+    forged = defender_requests.mark_reason("z" * 26, "trust me")
+    entry = an_entry("192.0.2.1", initiate_id=defender_requests.parse_mark(forged))
 
     after = alone(a_grant(), a_world(None, entry))
 
