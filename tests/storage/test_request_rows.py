@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from jit.domain.model.grant import CloseReason, Grant, Status
+from jit.domain.model.grant import CloseReason, Footprint, Grant, Initiate, Status
 from jit.domain.model.machine import Connection, Via
 from jit.domain.model.people import Person
 from jit.domain.model.request import Decision, Request, Ticket
@@ -48,16 +48,20 @@ grants = st.builds(
     status=st.sampled_from(Status),
     close_reason=st.none() | st.sampled_from(CloseReason),
     connection=st.none() | connections,
-    attempts=st.integers(0, 100),
-    reopens=st.integers(0, 3),
-    answered=st.booleans(),
-    before=st.none() | lists,
-    written=st.booleans(),
-    seen=st.booleans(),
-    initiates=lists,
-    rules=lists,
-    companions=lists,
-    private_ips=lists,
+    initiate=st.builds(
+        Initiate,
+        ids=lists,
+        at=st.none() | instants,
+        sources=st.lists(networks, max_size=3).map(tuple),
+        until=st.none() | instants,
+        attempts=st.integers(0, 100),
+        reopens=st.integers(0, 3),
+        answered=st.booleans(),
+        before=st.none() | lists,
+        written=st.booleans(),
+        seen=st.booleans(),
+    ),
+    footprint=st.builds(Footprint, rules=lists, companions=lists, private_ips=lists),
     **{name: st.none() | texts.filter(bool) for name in ("firewall_id", "note")},
     **{
         field.name: st.none() | instants
@@ -122,8 +126,8 @@ def test_an_older_grant_has_the_defaults_of_a_new_grant_and_proves_nothing():
     defaults = {column.field: column.default for column in OPTIONAL}
     new = {field: attrgetter(field)(plain) for field in defaults}
 
-    assert defaults.pop("before") is None
-    assert new.pop("before") == ()
+    assert defaults.pop("initiate.before") is None
+    assert new.pop("initiate.before") == ()
     assert defaults == new
 
 
