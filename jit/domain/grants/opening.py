@@ -17,8 +17,8 @@ from jit.domain.grants.timing import TIMES
 from jit.domain.model.grant import CloseReason, Grant, Status
 from jit.domain.paths.effective import PathState, PathView
 from jit.domain.paths.machine_view import MachineView
-from jit.domain.paths.rules import PathRule, addresses, readable
-from jit.domain.values.prefixes import Prefix
+from jit.domain.paths.rules import PathRule, addresses
+from jit.domain.values.prefixes import Prefix, Prefixes
 
 _BORROWED = "what lets it in now is about to be replaced by its own rule"
 _KEPT_RULES, _KEPT_ADDRESSES = 24, 12
@@ -102,9 +102,7 @@ def record_rules(grant: Grant, path: PathView, port: PortSeen, context: StepCont
 
 def _opens_just(rule: PathRule, asked: frozenset[Prefix]) -> bool:
     """Return True if Defender writes *rule* for *asked*. A wider rule is another's leftover."""
-    networks = readable(rule.sources)
-    whole = bool(networks) and len(networks) == len(rule.sources)
-    return rule.exact and whole and asked.issuperset(networks)
+    return rule.exact and Prefixes(rule.sources).are_among(asked)
 
 
 # ---- doubts ------------------------------------------------------------------------------------

@@ -16,9 +16,8 @@ from hashlib import sha256
 from jit.domain.grants.timing import APPEARS_WITHIN
 from jit.domain.model.grant import Grant
 from jit.domain.paths.machine_view import MachineView
-from jit.domain.paths.rules import PathRule, rules_of_port
+from jit.domain.paths.rules import PathRule, let_in_all, rules_of_port
 from jit.domain.values import arm_ids
-from jit.domain.values.prefixes import covered
 
 _KEPT_MARKS = 24
 
@@ -85,8 +84,7 @@ def _rules(grant: Grant, view: MachineView) -> tuple[PathRule, ...]:
 
 def _lets_all_in(grant: Grant, rules: Iterable[PathRule], place: _Place) -> bool:
     here = [rule for rule in rules if (arm_ids.key(rule.holder_id), rule.target) == place]
-    texts = [text for rule in here for text in rule.sources]
-    return all(covered(source, texts) for source in grant.sources)
+    return let_in_all(here, grant.sources)
 
 
 def _places(view: MachineView) -> set[_Place]:

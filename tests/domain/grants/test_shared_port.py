@@ -19,7 +19,6 @@ from jit.domain.grants.shared_port import (
 from jit.domain.grants.timing import SHORTEST, TIMES
 from jit.domain.model.grant import Grant, Status
 from jit.domain.model.machine import Via
-from jit.domain.values.prefixes import covered, same_sources
 from tests.builders.bodies import NOW
 from tests.builders.grants import ELSEWHERE, HOME, HOUR, MINUTE, OFFICE, a_grant, an_entry, an_open
 
@@ -554,33 +553,3 @@ def test_an_entry_of_the_shortest_length_covers_a_shorter_wish(ends, enough):
     entry = an_entry(ends_at=NOW + ends * MINUTE)
 
     assert covers(entry, WantedRequest(frozenset({HOME}), NOW + 3 * MINUTE), now=NOW) is enough
-
-
-@pytest.mark.parametrize(
-    ("texts", "networks"),
-    [
-        (("203.0.113.7",), {"203.0.113.7/32"}),
-        (("203.0.113.7/32",), {"203.0.113.7/32"}),
-        (("198.51.100.0/24", "203.0.113.7"), {"203.0.113.7/32", "198.51.100.0/24"}),
-        (("2001:DB8::/64",), {"2001:db8::/64"}),
-        (("2001:db8:0:0::1",), {"2001:db8::1/128"}),
-    ],
-)
-def test_sources_compare_by_what_they_mean(texts, networks):
-    """Azure writes a lone address with or without its length, and IPv6 as it likes."""
-    assert same_sources(texts, frozenset(map(ip_network, networks)))
-
-
-@pytest.mark.parametrize("texts", [("*",), ("Internet",), ("203.0.113.0/24",), (), ("", "x")])
-def test_tags_and_wider_prefixes_are_not_the_same(texts):
-    """What cannot be read equals nothing."""
-    assert not same_sources(texts, frozenset({HOME}))
-
-
-@pytest.mark.parametrize(
-    ("texts", "inside"),
-    [(("203.0.113.0/24",), True), (("*",), True), (("198.51.100.0/24",), False), (("x",), False)],
-)
-def test_a_source_is_covered_by_a_prefix_that_holds_it(texts, inside):
-    """Unreadable texts cover nothing."""
-    assert covered(HOME, texts) is inside
