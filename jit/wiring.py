@@ -189,7 +189,7 @@ def reconciler() -> Reconciler:
     from jit.storage.audit_chain import Drainer
     from jit.storage.idempotency_keys import Idempotency
 
-    turns = Locks(store())
+    turns = Locks(store().controls)
     return Reconciler(
         store=store(),
         subscription_rows=subscription_rows(),

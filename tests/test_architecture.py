@@ -3,6 +3,7 @@
 import ast
 import statistics
 import sys
+from collections import Counter
 from functools import cache
 from itertools import chain
 from pathlib import Path
@@ -10,14 +11,20 @@ from pathlib import Path
 PROJECT = Path(__file__).resolve().parent.parent
 APP = PROJECT / "function_app.py"
 JIT = sorted((PROJECT / "jit").rglob("*.py"))
-DOMAIN = [path for path in JIT if path.parent.name == "domain"]
-BROKER = [path for path in JIT if path.parent.name == "broker"]
-GATEWAYS = [path for path in JIT if path.parent.name == "gateways"]
+DOMAIN = [path for path in JIT if "jit/domain/" in str(path)]
+BROKER = [path for path in JIT if "jit/broker/" in str(path)]
+TRIGGERS = [path for path in JIT if "jit/triggers/" in str(path)]
+GATEWAYS = [path for path in JIT if "jit/gateways/" in str(path)]
 OTHERS = [*sorted((PROJECT / "local").rglob("*.py")), *sorted((PROJECT / "bench").rglob("*.py"))]
 CODE = [APP, *JIT, *OTHERS]
 TESTS = sorted((PROJECT / "tests").rglob("*.py"))
 NAMELESS = {"utils", "util", "helpers", "helper", "common", "manager", "misc", "base"}
-_PACKAGES = {"jit", "jit.domain", "jit.broker", "jit.gateways"}
+LARGEST_PACKAGE, LONGEST_MODULE = 14, 350
+_PACKAGES = {
+    str(path.parent.relative_to(PROJECT)).replace("/", ".")
+    for path in JIT
+    if path.stem == "__init__"
+}
 
 
 def _name(path):
@@ -78,12 +85,134 @@ def _catches_everything(path):
     return [node.lineno for node in found if node.type is None or _dotted(node.type) in caught]
 
 
+# ---- packages ------------------------------------------------------------------------------------
+
+PURE: frozenset[str] = frozenset()
+"""Libraries without I/O that the domain may import, each inside the function that needs it."""
+
+
+MAY = {  # a package -> the packages that it may import; `d` stands for `jit.domain`
+    "d.errors": "",
+    "d.values": "d.errors",
+    "d.limits": "d.errors d.values",
+    "d.model": "d.errors d.values",
+    "d.azure": "d.model d.values",
+    "d.requests": "d.errors d.limits d.model d.values",
+    "d.audit": "d.model d.values",
+    "d.decision": "d.errors d.limits d.model d.values",
+    "d.inventory": "d.azure d.model d.values",
+    "d.paths": "d.azure d.model d.values",
+    "d.grants": "d.azure d.decision d.limits d.model d.paths d.values",
+    "d.policy_setup": "d.azure d.decision d.errors d.inventory d.model d.values",
+    "d.reconcile": "d.azure d.grants d.inventory d.model d.paths d.values",
+    "d.advice": "d.azure d.inventory d.model d.policy_setup d.values",
+    "interfaces": "d.azure",
+    "telemetry": "",
+    "messages": "d.errors",
+    "settings": "d.limits d.values",
+    "storage": "d.audit d.errors d.model d.values telemetry",
+    "gateways": "d.azure d.errors d.values storage",
+    "observer": "d.advice d.azure d.errors d.grants d.inventory d.model d.paths d.values"
+    " interfaces telemetry",
+    "broker.locks": "d.errors d.values storage",
+    "broker.azure_changes": "broker.locks d.azure d.errors d.grants d.paths d.values interfaces"
+    " telemetry",
+    "broker.health": "d.errors storage",
+    "broker.requests": "d.audit d.decision d.errors d.grants d.limits d.model d.requests d.values"
+    " observer storage telemetry",
+    "broker.policy_worker": "broker.azure_changes broker.locks d.audit d.azure d.errors d.grants"
+    " d.inventory d.limits d.model d.paths d.values interfaces messages observer storage telemetry",
+    "broker.reconcile": "broker.azure_changes broker.locks d.audit d.errors d.grants d.model"
+    " d.paths d.reconcile d.values interfaces messages observer storage telemetry",
+    "broker.configure": "broker.locks d.audit d.azure d.errors d.inventory d.limits d.model"
+    " d.policy_setup d.values interfaces messages observer storage telemetry",
+    "api": "broker.configure broker.health broker.requests d.errors d.model d.reconcile d.requests"
+    " d.values settings storage telemetry",
+    "triggers": "api d.model messages telemetry wiring",
+    "wiring": "broker.azure_changes broker.configure broker.health broker.locks"
+    " broker.policy_worker broker.reconcile broker.requests gateways interfaces observer settings"
+    " storage",
+}
+
+
+def _package_of(module):
+    """Return the row of the table that *module* belongs to: ``d.grants``, ``storage``."""
+    parts = [*module.split("."), "", ""]
+    layer = {"domain": "d", "broker": "broker"}.get(parts[1])
+    return f"{layer}.{parts[2]}" if layer else parts[1]
+
+
+def _module_of(path):
+    return ".".join(path.relative_to(PROJECT).with_suffix("").parts).removesuffix(".__init__")
+
+
+def _edges():
+    """Return each import of one package by another, with a module that has it."""
+    found = {}
+    for path in JIT:
+        package = _package_of(_module_of(path))
+        for name in _imports(path):
+            if name.startswith("jit.") and _package_of(name) != package:
+                found[f"{package} -> {_package_of(name)}"] = _name(path)
+    return found
+
+
+def _allowed():
+    return {f"{package} -> {other}" for package, row in MAY.items() for other in row.split()}
+
+
+def test_packages_import_what_the_table_allows():
+    """Arrows point down. A new arrow needs a line in the table, and a reason."""
+    allowed = _allowed()
+
+    assert {edge: path for edge, path in _edges().items() if edge not in allowed} == {}
+
+
+def test_the_table_has_no_dead_edge():
+    """An arrow that no code uses is a permission that nobody needs."""
+    assert sorted(_allowed() - _edges().keys()) == []
+
+
+def test_the_table_has_no_cycle():
+    """Two packages that import each other are one package."""
+    remaining = {package: set(row.split()) for package, row in MAY.items()}
+    while free := {package for package, row in remaining.items() if not row & remaining.keys()}:
+        remaining = {package: row for package, row in remaining.items() if package not in free}
+
+    assert remaining == {}
+
+
+def test_no_module_is_longer_than_a_few_screens():
+    """A longer one does two things."""
+    lines = {_name(path): len(path.read_text().splitlines()) for path in [APP, *JIT]}
+
+    assert {name: count for name, count in lines.items() if count > LONGEST_MODULE} == {}
+
+
+def test_no_package_has_too_many_modules():
+    """A reader must see a package at once."""
+    counts = Counter(_name(path.parent) for path in JIT if path.stem != "__init__")
+
+    assert {name: count for name, count in counts.items() if count > LARGEST_PACKAGE} == {}
+
+
+def test_no_module_name_appears_twice():
+    """A name in a traceback names one file."""
+    counts = Counter(path.stem for path in JIT if path.stem != "__init__")
+
+    assert [name for name, count in counts.items() if count > 1] == []
+
+
 # ---- inwards -------------------------------------------------------------------------------------
 
 
 def test_the_domain_imports_the_standard_library_and_itself():
     """A rule that needs Azure to be read is not a rule; it is plumbing."""
-    known = ("jit.domain.", *(f"{name}." for name in sys.stdlib_module_names))
+    known = (
+        "jit.domain.",
+        *(f"{name}." for name in PURE),
+        *(f"{name}." for name in sys.stdlib_module_names),
+    )
 
     assert _offenders(DOMAIN, lambda path: _outside(path, *known)) == {}
 
@@ -104,12 +233,14 @@ def test_the_use_cases_know_neither_http_nor_azures_clients():
 
 
 def test_a_gateway_decides_nothing():
-    """Of the broker it knows its interface, the errors it translates to, how ids are read."""
+    """It knows its interface, ARM's JSON, table rows, the errors it raises, and how to read ids."""
     allowed = (
+        "jit.domain.azure.arm_json.",
         "jit.domain.errors.",
         "jit.domain.values.arm_ids.",
         "jit.gateways.",
         "jit.interfaces.",
+        "jit.storage.table.",
     )
 
     def find(path):
@@ -121,9 +252,13 @@ def test_a_gateway_decides_nothing():
 def test_only_gateways_the_root_and_http_import_azure():
     """Everything else can be read, and tested, without any Azure package."""
     rest = [path for path in JIT if path not in GATEWAYS and path.name != "wiring.py"]
-    allowed = {"jit/api/answer.py": ["azure.functions"]}
+    http = ("jit/api/", "jit/triggers/")
 
-    assert _offenders(rest, lambda path: _within(path, "azure.", "msal.", "requests.")) == allowed
+    def find(path):
+        known = {"azure.functions"} if _name(path).startswith(http) else set()
+        return [name for name in _within(path, "azure.", "msal.", "requests.") if name not in known]
+
+    assert _offenders(rest, find) == {}
 
 
 def test_nothing_that_is_deployed_knows_the_local_stack_or_the_tests():
@@ -135,7 +270,9 @@ def test_nothing_that_is_deployed_knows_the_local_stack_or_the_tests():
 
 def test_only_the_triggers_know_the_composition_root():
     """Nobody below looks things up."""
-    assert _offenders(JIT, lambda path: _within(path, "jit.wiring.")) == {}
+    others = [path for path in JIT if path not in TRIGGERS]
+
+    assert _offenders(others, lambda path: _within(path, "jit.wiring.")) == {}
 
 
 def test_the_triggers_know_no_storage_and_no_azure():
@@ -143,12 +280,74 @@ def test_the_triggers_know_no_storage_and_no_azure():
     below = (
         "jit.gateways.",
         "jit.storage.store.",
-        "jit.storage.records.",
+        "jit.storage.request_rows.",
         "jit.observer.subscription.",
         "jit.broker.",
     )
 
-    assert _offenders([APP], lambda path: _within(path, *below)) == {}
+    assert _offenders([APP, *TRIGGERS], lambda path: _within(path, *below)) == {}
+
+
+# ---- the local stack and the benchmarks ---------------------------------------------------------
+
+
+def _module(path):
+    """Return the dotted name of a module or package."""
+    parts = path.relative_to(PROJECT).with_suffix("").parts
+    return ".".join(parts[:-1] if parts[-1] == "__init__" else parts)
+
+
+def _graph(paths):
+    """Return the modules that each module imports, lazy imports and those for types included."""
+    modules = {_module(path): path for path in paths}
+
+    def targets(path):
+        for node in ast.walk(_tree(path)):
+            if isinstance(node, ast.Import):
+                yield from (alias.name for alias in node.names)
+            elif isinstance(node, ast.ImportFrom):
+                yield node.module
+                yield from (f"{node.module}.{alias.name}" for alias in node.names)
+
+    return {name: {*targets(path)} & (modules.keys() - {name}) for name, path in modules.items()}
+
+
+def _on_a_cycle(graph):
+    """Return the modules that are left when each module without an import left is taken away."""
+    left = dict(graph)
+    while free := {name for name, imports in left.items() if not imports & left.keys()}:
+        left = {name: imports for name, imports in left.items() if name not in free}
+    return sorted(left)
+
+
+def test_local_stack_and_benchmarks_have_no_import_cycle():
+    """Each module can be read after the modules that it imports."""
+    graph = _graph(OTHERS)
+
+    assert {"local.azure.world", "bench.catalogue"} <= graph.keys()
+    assert graph["local.azure.simulator"] > {"local.azure.world", "local.azure.control.endpoints"}
+    assert _on_a_cycle(graph) == []
+
+
+def test_two_modules_that_import_each_other_are_a_cycle():
+    """The search itself: a module above a cycle is named too, a module below it is not."""
+    graph = {"top": {"a"}, "a": {"b", "low"}, "b": {"a"}, "low": set()}
+
+    assert _on_a_cycle(graph) == ["a", "b", "top"]
+
+
+def test_packages_of_the_local_stack_and_the_benchmarks_are_small():
+    """A folder with more than 14 modules hides each of them."""
+    sizes = Counter(path.parent for path in OTHERS if path.name != "__init__.py")
+
+    assert {_name(folder): size for folder, size in sizes.items() if size > LARGEST_PACKAGE} == {}
+
+
+def test_modules_of_the_local_stack_and_the_benchmarks_are_short():
+    """A module that is longer has more than one subject."""
+    lengths = {path: len(path.read_text().splitlines()) for path in OTHERS}
+
+    assert {_name(path): size for path, size in lengths.items() if size > LONGEST_MODULE} == {}
 
 
 # ---- what nobody does ----------------------------------------------------------------------------

@@ -18,6 +18,7 @@ OTHER = "5c0ffee0-0000-4000-8000-000000000002"
 NEEDED = {
     "AzureWebJobsStorage": "UseDevelopmentStorage=true",
     "JIT_SUBSCRIPTIONS": SUBSCRIPTION,
+    "WEBSITE_HOSTNAME": "jit.example",
 }
 
 
@@ -51,7 +52,8 @@ def test_the_names_are_those_that_are_read():
 
 def test_every_setting_of_the_sample_is_read_or_is_a_schedule():
     """Nothing in the sample is without effect."""
-    schedules = set(re.findall(r'schedule="%(\w+)%"', (PROJECT / "function_app.py").read_text()))
+    timers = (PROJECT / "jit" / "triggers" / "timers.py").read_text()
+    schedules = set(re.findall(r'schedule="%(\w+)%"', timers))
 
     ours = {name for name in SAMPLE if name.startswith("JIT_")}
     assert ours <= set(NAMES) | schedules
@@ -60,7 +62,9 @@ def test_every_setting_of_the_sample_is_read_or_is_a_schedule():
 
 def test_the_sample_can_be_used_as_it_is():
     """It is what a fresh clone runs with."""
-    assert Settings.from_env(SAMPLE).arm_endpoint == "http://127.0.0.1:7072"
+    env = {**SAMPLE, "WEBSITE_HOSTNAME": "localhost:7071"}  # which a host sets
+
+    assert Settings.from_env(env).arm_endpoint == "http://127.0.0.1:7072"
 
 
 def test_the_sample_holds_no_secret():
@@ -72,11 +76,11 @@ def test_the_sample_holds_no_secret():
 
 
 def test_little_is_needed():
-    """Storage and subscriptions; each other setting has a safe default."""
+    """Storage, subscriptions and the platform's name of the app; the rest has safe defaults."""
     settings = read()
 
     assert (settings.arm_endpoint, settings.problems_url) == (ARM_ENDPOINT, PROBLEMS_URL)
-    assert settings.public_base_url is None
+    assert settings.public_base_url == "https://jit.example"
     assert replace(settings.limits, subscriptions=()) == LIMITS
 
 
@@ -98,7 +102,8 @@ def test_a_flag_is_read_as_azure_writes_it(text, value):
 
 def test_storage_may_be_reached_by_identity():
     """No secret at all: the account's name is enough."""
-    env = {"AzureWebJobsStorage__accountName": "jitstore", "JIT_SUBSCRIPTIONS": OTHER}
+    env = {name: text for name, text in NEEDED.items() if name != "AzureWebJobsStorage"}
+    env["AzureWebJobsStorage__accountName"] = "jitstore"
 
     settings = Settings.from_env(env)
 
@@ -135,8 +140,21 @@ def test_access_is_decided_by_the_subscriptions_that_are_looked_after():
 
 
 def test_a_base_url_loses_its_last_slash():
-    """Paths are put behind it."""
+    """Paths follow it."""
     assert read(JIT_PUBLIC_BASE_URL="https://jit.example/").public_base_url == "https://jit.example"
+
+
+def test_a_base_url_goes_before_the_name_that_the_platform_gave():
+    """Behind a gateway callers use another name."""
+    found = read(WEBSITE_HOSTNAME="jit.azurewebsites.net", JIT_PUBLIC_BASE_URL="http://gw:8080")
+
+    assert found.public_base_url == "http://gw:8080"
+
+
+def test_a_place_to_tell_callers_is_required():
+    """The header Host is never it: a caller chooses that one."""
+    with pytest.raises(BadSettings, match="JIT_PUBLIC_BASE_URL is required"):
+        read(WEBSITE_HOSTNAME="")
 
 
 @pytest.mark.parametrize(("text", "bits"), [("28", 28), ("/28", 28), ("32", 32), ("1", 1)])
@@ -192,4 +210,4 @@ def test_every_fault_is_named_at_once():
     with pytest.raises(BadSettings) as caught:
         Settings.from_env(env)
 
-    assert str(caught.value).count(";") == len(env)
+    assert str(caught.value).count(";") == len(env) + 1  # no storage, no place to tell callers

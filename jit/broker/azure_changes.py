@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import timedelta
+from datetime import datetime, timedelta
 from functools import partial
 from ipaddress import IPv4Network
 
@@ -25,9 +25,10 @@ from jit.domain.errors import (
     Throttled,
     Unavailable,
 )
+from jit.domain.grants import removal
 from jit.domain.grants.companions import Companion
 from jit.domain.grants.initiate import PortToOpen
-from jit.domain.paths.rules import PathRule, letting_in, readable
+from jit.domain.paths.rules import PathRule
 from jit.domain.values import arm_ids
 from jit.domain.values.prefixes import Prefix
 from jit.domain.values.times import format_instant
@@ -151,38 +152,20 @@ class Actions:
         etag = arm_json.etag(body)
         if arm_json.provisioning_state(body) != "Succeeded" or not etag:
             raise StateConflict("the firewall is being updated")
-        changed = firewall.without_rules(body, doomed)
+        changed = firewall.remove_nat_rules(body, doomed)
         if changed == body:
             return
-        digest = firewall.foreign_digest(body)
-        self._turns.note_operation(firewall_id, url="", foreign=digest)
-        url = self._network().put_firewall(firewall_id, changed, etag=etag)
-        self._turns.note_operation(firewall_id, url=url, foreign=digest)
+        self._turns.note_update(firewall_id, firewall.foreign_digest(body))
+        self._network().put_firewall(firewall_id, changed, etag=etag)
 
     def still_removable(
-        self, policy_id: str, rules: Sequence[PathRule], known: frozenset[str]
+        self, policy_id: str, rules: Sequence[PathRule], known: frozenset[str], now: datetime
     ) -> list[PathRule]:
         """Read Defender's requests once more and keep the rules that no stranger needs."""
         if not rules:
             return []
-        policy = self._policies().get(policy_id)
-        found = [item for item in defender_requests.read(policy) if item.initiate_id not in known]
-        return [rule for rule in rules if not _held(rule, found)]
-
-
-def _held(rule: PathRule, found: Sequence[defender_requests.DefenderRequest]) -> bool:
-    """Whether a stranger's request that Defender counts as active may rest on *rule*."""
-    return any(
-        entry.active and _shares(rule, entry)
-        for entry in defender_requests.of_port(found, rule.vm_id, rule.port)
-    )
-
-
-def _shares(rule: PathRule, entry: defender_requests.DefenderRequest) -> bool:
-    """Whether *entry* may need *rule*: what is listed without its sources may be for anybody."""
-    networks = readable(entry.sources)
-    unclear = not networks or len(networks) < len(entry.sources)
-    return unclear or bool(letting_in((rule,), networks))
+        requests = defender_requests.parse_requests(self._policies().get(policy_id))
+        return removal.free_of_foreign_requests(rules, requests, known, now=now)
 
 
 def _tried(

@@ -2,8 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import timedelta
+
+from jit.domain.errors import Violation
+from jit.domain.values.json_pointer import ROOT
+
+TOO_MANY_VIOLATIONS = "too-many-violations"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -24,8 +30,8 @@ class Limits:
         start_grace: How far a start may lie in the past: the caller's clock is not ours.
         justification: Characters, at least and at most.
         reason: Characters of a decision's reason, at least and at most.
-        ticket_system: Characters at most.
-        ticket_id: Characters at most.
+        ticket_system: Characters, at least and at most.
+        ticket_id: Characters, at least and at most.
         violations: How many are named; a hostile body of 64 KiB can break rules 10,000 times.
         subscriptions: The ids that ``JIT_SUBSCRIPTIONS`` names, in lower case. Nothing opens in
             another one. Empty means any: the settings name at least one.
@@ -43,8 +49,8 @@ class Limits:
     start_grace: timedelta = timedelta(seconds=60)
     justification: tuple[int, int] = (5, 500)
     reason: tuple[int, int] = (1, 500)
-    ticket_system: int = 64
-    ticket_id: int = 128
+    ticket_system: tuple[int, int] = (1, 64)
+    ticket_id: tuple[int, int] = (1, 128)
     violations: int = 1000
     subscriptions: tuple[str, ...] = ()
 
@@ -55,3 +61,14 @@ class Limits:
 
 LIMITS = Limits()
 """The contract's own numbers; settings may move some of them."""
+
+
+def bound_violations(
+    violations: Sequence[Violation], limits: Limits = LIMITS
+) -> tuple[Violation, ...]:
+    """Return *violations*, cut after `Limits.violations` with a last one that says so."""
+    if len(violations) <= limits.violations:
+        return tuple(violations)
+    rest = len(violations) - limits.violations
+    last = Violation(ROOT, TOO_MANY_VIOLATIONS, f"{rest} more faults are not listed")
+    return (*violations[: limits.violations], last)

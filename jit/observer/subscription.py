@@ -25,7 +25,13 @@ from jit.domain.inventory import topology
 from jit.domain.model.machine import VirtualMachine
 from jit.domain.paths.machine_view import FirewallView, NsgView
 from jit.interfaces import Arm, JitPolicies, Network
-from jit.observer.policy import _fronts, _guards, missing_reads, policy_view, predicted_reads
+from jit.observer.policy import (
+    missing_reads,
+    policy_view,
+    predicted_reads,
+    view_firewalls,
+    view_nsgs,
+)
 from jit.observer.reads import COMPUTE, NETWORK, Read, Reader, parallel
 
 SECURITY = "2020-01-01"
@@ -53,7 +59,7 @@ T = TypeVar("T")
 class Again:
     """Some NSGs and firewalls by key, and Defender's requests of some policies, as of now."""
 
-    guards: Mapping[str, NsgView]
+    nsgs: Mapping[str, NsgView]
     firewalls: Mapping[str, FirewallView]
     entries: tuple[defender_requests.DefenderRequest, ...]
 
@@ -140,7 +146,7 @@ class Observer:
         self, snapshot: topology.Snapshot, *, now: datetime
     ) -> tuple[VirtualMachine, ...]:
         """Return the VMs of *snapshot*, with what their owners should know."""
-        return advise.advised(topology.machines(snapshot, now=now).values(), snapshot)
+        return advise.add_warnings(topology.build_machines(snapshot, now=now).values(), snapshot)
 
     def again(self, holders: Iterable[str], policies: Iterable[str]) -> Again:
         """
@@ -156,10 +162,10 @@ class Observer:
         self._reader.round(holders, read)
         found = parallel(self._policy, list(policies))
         return Again(
-            guards=_guards(read),
-            firewalls=_fronts(read),
+            nsgs=view_nsgs(read),
+            firewalls=view_firewalls(read),
             entries=tuple(
-                entry for item in found if item for entry in defender_requests.read(item)
+                entry for item in found if item for entry in defender_requests.parse_requests(item)
             ),
         )
 

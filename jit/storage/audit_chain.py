@@ -19,7 +19,8 @@ from jit import telemetry
 from jit.domain.audit import chain
 from jit.domain.audit.chain import Head, Record
 from jit.domain.errors import StateConflict, Unknown
-from jit.storage import records
+from jit.storage.documents import read_document, write_text
+from jit.storage.keys import write_stamp
 from jit.storage.store import Store
 from jit.storage.table import Op, Row, Table, Verb, Where
 from jit.storage.transactions import packed
@@ -106,8 +107,8 @@ class Drainer:
         head = _head(subscription, before)
         ops: list[Op] = []
         for row in rows:
-            event = records.doc_of(row)
-            record = chain.append(head, event, recorded_at=records.stamp(now))
+            event = read_document(row)
+            record = chain.append(head, event, recorded_at=write_stamp(now))
             head = chain.head_of(record)
             ops += [Op(Verb.INSERT, record_row(record)), Op(Verb.INSERT, _key_row(row, record))]
         self._table.write([_head_op(head, before), *ops])
@@ -135,7 +136,7 @@ def record_row(record: Record) -> Row:
             "What": str(record.event.get("what") or ""),
             "Actor": str(record.event.get("actor") or ""),
             "RequestId": str(record.event.get("requestId") or ""),
-            **records.doc_values(chain.canonical(record.event)),
+            **write_text(chain.canonical_json(record.event)),
         },
     )
 
@@ -147,7 +148,7 @@ def record_of(row: Row) -> Record:
         sequence=int(row.values["Sequence"]),
         previous=str(row.values["Previous"]),
         recorded_at=str(row.values["RecordedAt"]),
-        event=records.doc_of(row),
+        event=read_document(row),
         hash=str(row.values["Hash"]),
     )
 

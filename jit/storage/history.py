@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator, Sequence
 from datetime import datetime
 
 from jit.domain.errors import StateConflict, Unknown
 from jit.domain.values import request_ids
-from jit.storage import records
-from jit.storage.stored import StoredRequest, by_machine, in_order
-from jit.storage.table import Op, Row, Table, Verb, Where, every
+from jit.storage import keys
+from jit.storage.request_rows import read_grants, read_request, write_grants, write_request
+from jit.storage.stored import StoredRequest, group_by_machine, sort_grants
+from jit.storage.table import Op, Row, Table, Verb, Where, read_all
 from jit.storage.transactions import packed
 
 
@@ -23,8 +23,8 @@ class History:
 
     def load(self, partition: str, created: datetime, request_id: str) -> StoredRequest | None:
         """Return a finished request; None if there is none of that id."""
-        first, last = records.span(request_id)
-        rows = every(
+        first, last = keys.key_range(request_id)
+        rows = read_all(
             self._table,
             Where(partition=history_partition(partition, created), first=first, last=last),
         )
@@ -53,8 +53,10 @@ class History:
 
     def month(self, partition: str, month: datetime, *, after: str = "") -> Iterator[StoredRequest]:
         """Yield the finished requests of a subscription that were created in one month."""
-        first = records.span(after)[1] if after else ""
-        rows = every(self._table, Where(partition=history_partition(partition, month), first=first))
+        first = keys.keys_after(after) if after else ""
+        rows = read_all(
+            self._table, Where(partition=history_partition(partition, month), first=first)
+        )
         group: list[Row] = []
         for row in rows:
             if group and _request_key(row) != _request_key(group[0]):
@@ -81,17 +83,12 @@ def history_rows(whole: StoredRequest) -> list[Row]:
         Row(
             partition=home,
             key=f"{whole.request.id}|",
-            values={
-                "Requester": whole.request.requester.id,
-                "Ticket": whole.request.ticket.id if whole.request.ticket else "",
-                "CreatedAt": records.stamp(created),
-                **records.doc_values(json.dumps(records.request_doc(whole.request))),
-            },
+            values=write_request(whole.request),
         )
     ]
-    for number, group in enumerate(by_machine(whole.grants)):
+    for number, group in enumerate(group_by_machine(whole.grants)):
         key = f"{whole.request.id}|{number:03d}"
-        rows.append(Row(partition=home, key=key, values=records.grants_values(group)))
+        rows.append(Row(partition=home, key=key, values=write_grants(group)))
     return rows
 
 
@@ -99,9 +96,9 @@ def whole_from_history(rows: Sequence[Row]) -> StoredRequest | None:
     """Read what ``history_rows`` wrote; None where there is nothing, or not all of it yet."""
     if not rows or rows[0].key != _request_key(rows[0]):  # its own row is written last
         return None
-    request = records.request_of(records.doc_of(rows[0]))
-    grants = tuple(grant for row in rows[1:] for grant in records.grants_of(row))
-    return StoredRequest(request, in_order(grants))
+    request = read_request(rows[0])
+    grants = tuple(grant for row in rows[1:] for grant in read_grants(row))
+    return StoredRequest(request, sort_grants(grants))
 
 
 def _request_key(row: Row) -> str:

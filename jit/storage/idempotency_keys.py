@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from jit.domain.errors import Conflict, StateConflict, Unavailable, Unknown, Violation
-from jit.storage import records
+from jit.storage.keys import write_stamp
 from jit.storage.table import Op, Row, Table, Verb, Where
 
 KEPT = timedelta(days=7)
@@ -61,7 +61,7 @@ class Idempotency:
             values={
                 "BodyHash": digest,
                 "RequestId": new_id,
-                "Until": records.stamp(now + (KEPT if key is not None else KEPT_WITHOUT_KEY)),
+                "Until": write_stamp(now + (KEPT if key is not None else KEPT_WITHOUT_KEY)),
             },
         )
         for _ in range(_ATTEMPTS):
@@ -86,7 +86,7 @@ class Idempotency:
             there = self._table.get(row.partition, row.key)
         if there is None:
             return None
-        if str(there.values["Until"]) < records.stamp(now):
+        if str(there.values["Until"]) < write_stamp(now):
             return self._renew(_tagged(row, there.etag))
         if there.values["BodyHash"] != digest:
             detail = "this Idempotency-Key was used with another body"
@@ -112,7 +112,7 @@ class Idempotency:
 
     def replace(self, slot: Slot, new_id: str, now: datetime) -> Slot | None:
         """Let a slot whose request has ended stand for a new one; None if somebody was quicker."""
-        until = records.stamp(now + KEPT_WITHOUT_KEY)
+        until = write_stamp(now + KEPT_WITHOUT_KEY)
         values = {**slot.row.values, "RequestId": new_id, "Until": until}
         row = Row(partition=slot.row.partition, key=slot.row.key, values=values, etag=slot.row.etag)
         return self._renew(row)
@@ -123,7 +123,7 @@ class Idempotency:
 
         A key that is taken over meanwhile has another ETag and stays.
         """
-        where = Where(at_most={"Until": records.stamp(now)})
+        where = Where(at_most={"Until": write_stamp(now)})
         found: list[Row] = []
         token: str | None = None
         for _ in range(_SWEPT_PAGES):

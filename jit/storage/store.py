@@ -8,7 +8,6 @@ audit rows of what it changes. A write whose answer was lost is resolved by read
 from __future__ import annotations
 
 import itertools
-import json
 import secrets
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
@@ -22,10 +21,20 @@ from jit.domain.model.grant import Grant, Status
 from jit.domain.model.machine import VirtualMachine
 from jit.domain.model.request import Request
 from jit.domain.values import arm_ids, request_ids
-from jit.storage import records
+from jit.storage import keys, machine_rows, request_rows
+from jit.storage.control_rows import ControlRows
+from jit.storage.documents import read_text, write_document
 from jit.storage.history import History
-from jit.storage.stored import GrantRow, StoredRequest, by_machine, in_order, united
-from jit.storage.table import Op, Row, Table, Verb, Where, every
+from jit.storage.request_rows import DUE_AT, REQUEST_ID
+from jit.storage.stored import (
+    GrantRow,
+    StoredRequest,
+    TombstoneRow,
+    group_by_machine,
+    merge_grants,
+    sort_grants,
+)
+from jit.storage.table import Op, Row, Table, Verb, Where, read_all
 from jit.storage.transactions import packed
 
 TOMBSTONE_KEPT = timedelta(days=7)
@@ -40,6 +49,7 @@ class Store:
         """Use these two tables."""
         self._state = state
         self.history = History(history)
+        self.controls = ControlRows(state)
 
     # ---- requests --------------------------------------------------------------------------
 
@@ -52,8 +62,8 @@ class Store:
         Returns:
             False where what is stored may be somebody else's version: read it.
         """
-        rows = [records.request_row(request)]
-        rows += [records.grants_row(group) for group in by_machine(grants)]
+        rows = [request_rows.write_request_row(request)]
+        rows += [request_rows.write_grants_row(group) for group in group_by_machine(grants)]
         ops = [Op(Verb.INSERT, row) for row in rows]
         ops += [Op(Verb.INSERT, audit_row(rows[0].partition, event)) for event in events]
         try:
@@ -72,10 +82,10 @@ class Store:
         return self._live(parsed[0], request_id) or self.history.load(*parsed, request_id)
 
     def _live(self, partition: str, request_id: str) -> StoredRequest | None:
-        row = self._state.get(partition, records.request_key(request_id))
+        row = self._state.get(partition, keys.request_key(request_id))
         if row is None:
             return None
-        request = records.request_of(records.doc_of(row))
+        request = request_rows.read_request(row)
         return self.whole(row, request)
 
     def whole(self, row: Row, request: Request) -> StoredRequest | None:
@@ -84,12 +94,12 @@ class Store:
 
         Its grants are buried after its row is gone: a row that stands still had all of them.
         """
-        prefixes = dict.fromkeys(map(records.grants_prefix, request.policies))  # not of spellings
+        prefixes = dict.fromkeys(map(keys.grants_prefix, request.policies))  # not of spellings
         held = tuple(
             item for prefix in prefixes for item in self.grants(row.partition, prefix, request.id)
         )
         grants = tuple(grant for item in held for grant in item.grants)
-        found = StoredRequest(request, in_order(grants), row, held)
+        found = StoredRequest(request, sort_grants(grants), row, held)
         if found.status is Status.CLOSED and not self.is_live(row.partition, request.id):
             return None  # moved between the two reads, its grants perhaps only in part
         return found
@@ -98,36 +108,41 @@ class Store:
         self, partition: str, prefix: str, request_id: str | None = None
     ) -> tuple[GrantRow, ...]:
         """Return the rows of grants below *prefix*, of one request if given."""
-        first, last = records.span(prefix)
-        equal = {"Request": request_id} if request_id else {}
+        first, last = keys.key_range(prefix)
+        equal = {REQUEST_ID: request_id} if request_id else {}
         where = Where(partition=partition, first=first, last=last, equal=equal)
-        return tuple(GrantRow(row, records.grants_of(row)) for row in every(self._state, where))
+        return tuple(request_rows.read_grant_row(row) for row in read_all(self._state, where))
 
     def of_policy(self, policy_id: str) -> tuple[GrantRow, ...]:
         """Return the unfinished grants under a JIT policy."""
-        return self.grants(arm_ids.subscription(policy_id), records.grants_prefix(policy_id))
+        return self.grants(arm_ids.subscription(policy_id), keys.grants_prefix(policy_id))
 
     def grant_rows(self, policy_id: str) -> Iterator[Row]:
         """Yield a policy's rows of grants unread: their columns tell status and when due."""
-        first, last = records.span(records.grants_prefix(policy_id))
+        first, last = keys.key_range(keys.grants_prefix(policy_id))
         partition = arm_ids.subscription(policy_id)
-        yield from every(self._state, Where(partition=partition, first=first, last=last))
+        yield from read_all(self._state, Where(partition=partition, first=first, last=last))
 
     def first_due(self, policy_id: str, now: datetime, *, begun: bool = False) -> Row | None:
         """Return a row of a policy's grants that is due by *now*; *begun*: no new one."""
-        first, last = records.span(records.grants_prefix(policy_id))
-        at_most = {"DueAt": records.stamp(now)} | ({"Status": records.LAST_BEGUN} if begun else {})
+        first, last = keys.key_range(keys.grants_prefix(policy_id))
+        at_most = {request_rows.DUE_AT: keys.write_stamp(now)} | (
+            {request_rows.STATUS: request_rows.LAST_BEGUN} if begun else {}
+        )
         where = Where(
             partition=arm_ids.subscription(policy_id), first=first, last=last, at_most=at_most
         )
-        return next(every(self._state, where, 1), None)
+        return next(read_all(self._state, where, 1), None)
 
     def due(self, partition: str, now: datetime) -> Iterator[Row]:
         """Yield the rows of grants that need somebody by *now*."""
         where = Where(
-            partition=partition, first="g|", last="g}", at_most={"DueAt": records.stamp(now)}
+            partition=partition,
+            first="g|",
+            last="g}",
+            at_most={DUE_AT: keys.write_stamp(now)},
         )
-        yield from every(self._state, where)
+        yield from read_all(self._state, where)
 
     def save(
         self, changes: Sequence[tuple[GrantRow, Sequence[Grant]]], events: Sequence[Event]
@@ -182,7 +197,7 @@ class Store:
         """
         until = now + TOMBSTONE_KEPT
         bundles = [
-            _burial(held.row, records.tombstone_row(held.row, held.grants, until=until))
+            _burial(held.row, request_rows.write_tombstone_row(held.row, held.grants, until=until))
             for held in rows
         ]
         for pack in packed(bundles):
@@ -200,15 +215,17 @@ class Store:
         there = self._state.get(stone.row.partition, stone.row.key)
         if there is None:
             return [held, stone]
-        grants = united(records.grants_of(there), records.grants_of(held.row))
-        row = records.tombstone_row(held.row, grants, until=until)
+        grants = merge_grants(
+            request_rows.read_tombstone_row(there).grants, request_rows.read_grants(held.row)
+        )
+        row = request_rows.write_tombstone_row(held.row, grants, until=until)
         return _burial(held.row, replace(row, etag=there.etag))
 
     def request(self, request_id: str) -> Request | None:
         """Return a live request without its grants."""
         partition, _ = request_ids.parse_request_id(request_id) or ("", None)
-        row = self._state.get(partition, records.request_key(request_id))
-        return records.request_of(records.doc_of(row)) if row else None
+        row = self._state.get(partition, keys.request_key(request_id))
+        return request_rows.read_request(row) if row else None
 
     def record(self, partition: str, events: Sequence[Event]) -> None:
         """Record events of a subscription that belong to no request: 1 to 100, all or none."""
@@ -216,13 +233,13 @@ class Store:
 
     def is_live(self, partition: str, request_id: str) -> bool:
         """Tell whether the request's own row still is among the live ones."""
-        return self._state.get(partition, records.request_key(request_id)) is not None
+        return self._state.get(partition, keys.request_key(request_id)) is not None
 
-    def tombstones(self, partition: str, prefix: str) -> tuple[GrantRow, ...]:
+    def tombstones(self, partition: str, prefix: str) -> tuple[TombstoneRow, ...]:
         """Return the tombstones below *prefix* (``t`` for all of the subscription)."""
-        first, last = records.span(prefix)
+        first, last = keys.key_range(prefix)
         where = Where(partition=partition, first=first, last=last)
-        return tuple(GrantRow(row, records.grants_of(row)) for row in every(self._state, where))
+        return tuple(request_rows.read_tombstone_row(row) for row in read_all(self._state, where))
 
     def drop(self, rows: Sequence[Row]) -> None:
         """
@@ -236,7 +253,7 @@ class Store:
     def outbox(self, partition: str, *, limit: int) -> tuple[Row, ...]:
         """Return the oldest audit rows of a subscription that no drainer has taken yet."""
         where = Where(partition=partition, first="a|", last="a}")
-        return tuple(islice(every(self._state, where, limit), limit))
+        return tuple(islice(read_all(self._state, where, limit), limit))
 
     def note(self, partition: str, events: Sequence[Event]) -> None:
         """Record events of a subscription that change no row, 100 at most."""
@@ -245,19 +262,19 @@ class Store:
     def has_grants(self, subscription: str) -> bool:
         """Tell whether a subscription has grants that were not moved to history yet."""
         where = Where(partition=subscription, first="g|", last="g}")
-        return next(every(self._state, where, 1), None) is not None
+        return next(read_all(self._state, where, 1), None) is not None
 
     # ---- the inventory -----------------------------------------------------------------------
 
     def machine(self, vm_id: str) -> VirtualMachine | None:
         """Return a VM of the inventory; None if it was never seen."""
-        row = self._state.get(arm_ids.subscription(vm_id), records.machine_key(vm_id))
-        return records.machine_of(row) if row is not None else None
+        row = self._state.get(arm_ids.subscription(vm_id), keys.machine_key(vm_id))
+        return machine_rows.read_machine(row) if row is not None else None
 
     def machines(self, partition: str) -> tuple[tuple[Row, VirtualMachine], ...]:
         """Return the whole inventory of a subscription."""
         where = Where(partition=partition, first="v|", last="v}")
-        return tuple((row, records.machine_of(row)) for row in every(self._state, where))
+        return tuple((row, machine_rows.read_machine(row)) for row in read_all(self._state, where))
 
     def remember_machines(
         self, partition: str, found: Iterable[VirtualMachine], *, complete: bool
@@ -273,9 +290,9 @@ class Store:
         ops: list[Op] = []
         left_out: list[str] = []
         for vm in found:
-            before = old.pop(records.machine_key(vm.id), None)
-            row = records.machine_row(vm, partition, etag=before.etag if before else "")
-            if not records.fits(row):
+            before = old.pop(keys.machine_key(vm.id), None)
+            row = machine_rows.write_machine_row(vm, partition, etag=before.etag if before else "")
+            if machine_rows.is_too_large(row):
                 left_out.append(vm.id)
             ops += _remembering(row, before)
         if complete:
@@ -307,30 +324,18 @@ class Store:
             return False
         return True
 
-    # ---- rows of control ---------------------------------------------------------------------
-
-    def control(self, partition: str, key: str) -> Row | None:
-        """Return a controller or turn row."""
-        return self._state.get(partition, key)
-
-    def put_control(self, row: Row) -> Row:
-        """Insert or replace a controller or turn row under its ETag; return it as written."""
-        verb = Verb.REPLACE if row.etag else Verb.INSERT
-        (etag,) = self._state.write([Op(verb, row)])
-        return replace(row, etag=etag)
-
     # ---- lists -------------------------------------------------------------------------------
 
     def live_requests(self, partition: str, *, after: str = "") -> Iterator[tuple[Row, Request]]:
         """Yield the live requests of a subscription, oldest first, those behind *after*."""
-        first = f"{records.request_key(after)}!" if after else "r|"  # "!" sorts before any id
-        for row in every(self._state, Where(partition=partition, first=first, last="r}")):
-            yield row, records.request_of(records.doc_of(row))
+        first = f"{keys.request_key(after)}!" if after else "r|"  # "!" sorts before any id
+        for row in read_all(self._state, Where(partition=partition, first=first, last="r}")):
+            yield row, request_rows.read_request(row)
 
 
 def _bundle(held: GrantRow, grants: Sequence[Grant], events: Sequence[Event]) -> list[Op]:
     """Return the write of one row of grants, then those of its audit rows."""
-    row = records.grants_row(grants, held.row)
+    row = request_rows.write_grants_row(grants, held.row)
     names = {grant.id for grant in grants}
     mine = [event for event in events if event.grant_id in names]
     return [
@@ -346,11 +351,11 @@ def _burial(row: Row, stone: Row) -> list[Op]:
 
 def _remembering(row: Row, before: Row | None) -> list[Op]:
     """Return what brings a VM's row up to date; one that does not fit takes the old one away."""
-    if not records.fits(row):
+    if machine_rows.is_too_large(row):
         return [Op(Verb.DELETE, before)] if before is not None else []
     if before is None:
         return [Op(Verb.INSERT, row)]
-    same = records.document(before) == records.document(row)
+    same = read_text(before) == read_text(row)
     return [] if same else [Op(Verb.REPLACE, row)]
 
 
@@ -359,6 +364,6 @@ def audit_row(partition: str, event: Event) -> Row:
     order = f"{next(_made):012d}"  # of one instant, and one process: a cause before its effect
     return Row(
         partition=partition,
-        key=f"a|{records.stamp(event.at)}|{order}|{secrets.token_hex(8)}",
-        values=records.doc_values(json.dumps(event.doc())),
+        key=f"a|{keys.write_stamp(event.at)}|{order}|{secrets.token_hex(8)}",
+        values=write_document(event.doc()),
     )

@@ -1,62 +1,55 @@
 """
-The row of each subscription that the broker looks after, or that ever had a grant; the last tick.
+Rows of subscriptions and of the timer ``tick``: where the broker works, and how far it came.
 
 All rows stand in one partition, so that one query lists them. The row of a subscription is written
 before its first grant. It stays until the subscription is no longer named and its last grant is
-closed: the timers find there the subscriptions that `JIT_SUBSCRIPTIONS` does not name any more.
+closed: the timers find there the subscriptions that ``JIT_SUBSCRIPTIONS`` does not name any more.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from contextlib import suppress
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 
 from jit.domain.errors import StateConflict
-from jit.storage import records
-from jit.storage.table import Op, Row, Table, Verb, Where, every
-
-PARTITION = "Subscriptions"
-TICK = "tick"
+from jit.storage import keys
+from jit.storage.documents import INSTANT, Column, ColumnMap, RowKind, blank
+from jit.storage.table import Op, Row, Table, Verb, Where, read_all
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class SubscriptionRow:
-    """A row as it was read, and its columns."""
+    """
+    The row of a subscription as it was read.
 
-    row: Row
+    Attributes:
+        subscription: The id, in lower case.
+        since: When the row was written first; None in a row of the first version.
+        compared_at: When the last complete comparison ended; None before the first one.
+        version: The row in the table; without an ETag if it is not there yet.
+    """
 
-    @property
-    def subscription(self) -> str:
-        """The id, in lower case."""
-        return str(self.row.values["Subscription"])
-
-    @property
-    def since(self) -> datetime:
-        """The instant at which the row was first written."""
-        return records.instant(str(self.row.values["Since"]))
-
-    @property
-    def compared_at(self) -> datetime | None:
-        """The instant of the last complete comparison; None if there was none."""
-        text = str(self.row.values.get("ComparedAt") or "")
-        return records.instant(text) if text else None
+    subscription: str
+    since: datetime | None = None
+    compared_at: datetime | None = None
+    version: Row = field(repr=False, compare=False)
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class TickRow:
-    """The row of the timer ``tick`` as it was read, and its columns."""
+    """
+    The row of the timer ``tick`` as it was read.
 
-    row: Row
+    Attributes:
+        first_at: When the first tick ended.
+        last_at: When the last tick ended.
+        version: The row in the table; without an ETag if it is not there yet.
+    """
 
-    @property
-    def first_at(self) -> datetime:
-        """The instant of the first tick."""
-        return records.instant(str(self.row.values["FirstAt"]))
-
-    @property
-    def last_at(self) -> datetime:
-        """The instant of the last tick."""
-        return records.instant(str(self.row.values["LastAt"]))
+    first_at: datetime
+    last_at: datetime
+    version: Row = field(repr=False, compare=False)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -73,6 +66,20 @@ class TimerState:
     subscriptions: tuple[SubscriptionRow, ...]
 
 
+SUBSCRIPTION_KIND = RowKind("subscriptions")
+SUBSCRIPTION = ColumnMap(
+    SubscriptionRow,
+    Column("Subscription", "subscription"),
+    Column("Since", "since", blank(INSTANT), default=None),
+    Column("ComparedAt", "compared_at", blank(INSTANT), default=None),
+)
+
+TICK_KIND = RowKind("ticks")
+TICK = ColumnMap(
+    TickRow, Column("FirstAt", "first_at", INSTANT), Column("LastAt", "last_at", INSTANT)
+)
+
+
 class SubscriptionRows:
     """Reads and writes the rows of the partition in ``JitState``."""
 
@@ -83,17 +90,23 @@ class SubscriptionRows:
 
     def read(self) -> TimerState:
         """Return all rows: one query."""
-        rows = tuple(every(self._state, Where(partition=PARTITION)))
-        ticks = [TickRow(row) for row in rows if row.key == TICK]
+        rows = list(read_all(self._state, Where(partition=keys.SUBSCRIPTIONS)))
+        ticks = TICK_KIND.read_all((row for row in rows if row.key == keys.TICK), read_tick)
+        others = (row for row in rows if row.key != keys.TICK)
         return TimerState(
-            tick=ticks[0] if ticks else None,
-            subscriptions=tuple(SubscriptionRow(row) for row in rows if row.key != TICK),
+            tick=next(ticks, None),
+            subscriptions=tuple(SUBSCRIPTION_KIND.read_all(others, read_subscription)),
         )
 
     def get(self, subscription: str) -> SubscriptionRow | None:
-        """Return the row of a subscription; None if there is none."""
-        row = self._state.get(PARTITION, _key(subscription))
-        return SubscriptionRow(row) if row is not None else None
+        """
+        Return the row of a subscription; None if there is none.
+
+        Raises:
+            Defect: This version cannot read the row.
+        """
+        row = self._state.get(keys.SUBSCRIPTIONS, keys.subscription_key(subscription))
+        return SUBSCRIPTION_KIND.read(row, read_subscription) if row is not None else None
 
     def ensure(self, subscription: str, now: datetime) -> None:
         """
@@ -105,7 +118,7 @@ class SubscriptionRows:
         if subscription in self._ensured:
             return
         if self.get(subscription) is None:
-            self._write(Op(Verb.INSERT, _new_row(subscription, now)))
+            self._put(_new_subscription(subscription, now))
         self._ensured.add(subscription)
 
     def note_comparison(
@@ -117,12 +130,11 @@ class SubscriptionRows:
         Args:
             subscription: Lower-case id.
             before: The row as it was when the comparison began. If somebody changed it since, it
-                says what another comparison found, and stays.
+                has the end of another comparison, and stays.
             now: Aware, UTC.
         """
-        row = before.row if before is not None else _new_row(subscription, now)
-        changed = replace(row, values={**row.values, "ComparedAt": records.stamp(now)})
-        self._write(Op(Verb.REPLACE if row.etag else Verb.INSERT, changed))
+        row = before or _new_subscription(subscription, now)
+        self._put(replace(row, compared_at=now))
 
     def note_tick(self, before: TickRow | None, now: datetime) -> None:
         """
@@ -132,27 +144,42 @@ class SubscriptionRows:
             before: The row as it was when the tick began; None if there was none.
             now: Aware, UTC.
         """
-        first = before.row.values["FirstAt"] if before is not None else records.stamp(now)
-        etag = before.row.etag if before is not None else ""
-        values = {"FirstAt": first, "LastAt": records.stamp(now)}
-        row = Row(partition=PARTITION, key=TICK, values=values, etag=etag)
-        self._write(Op(Verb.REPLACE if etag else Verb.INSERT, row))
+        place = Row(partition=keys.SUBSCRIPTIONS, key=keys.TICK, values={})
+        row = before or TickRow(first_at=now, last_at=now, version=place)
+        self._put(replace(row, last_at=now))
 
     def remove(self, item: SubscriptionRow) -> None:
         """Remove a row, unless somebody has changed it since it was read."""
-        self._write(Op(Verb.DELETE, item.row))
+        with suppress(StateConflict):
+            self._state.write([Op(Verb.DELETE, item.version)])
 
-    def _write(self, op: Op) -> None:
-        try:
-            self._state.write([op])
-        except StateConflict:
-            return  # another instance was a moment earlier
-
-
-def _key(subscription: str) -> str:
-    return f"s|{subscription}"
+    def _put(self, item: SubscriptionRow | TickRow) -> None:
+        """Insert or replace a row under its ETag, unless another instance was a moment earlier."""
+        row = write_row(item)
+        with suppress(StateConflict):
+            self._state.write([Op(Verb.REPLACE if row.etag else Verb.INSERT, row)])
 
 
-def _new_row(subscription: str, now: datetime) -> Row:
-    values = {"Subscription": subscription, "Since": records.stamp(now)}
-    return Row(partition=PARTITION, key=_key(subscription), values=values)
+def read_subscription(row: Row) -> SubscriptionRow:
+    """Return the row of a subscription."""
+    return SUBSCRIPTION.read(row.values, version=row)
+
+
+def read_tick(row: Row) -> TickRow:
+    """Return the row of the timer ``tick``."""
+    return TICK.read(row.values, version=row)
+
+
+def write_row(item: SubscriptionRow | TickRow) -> Row:
+    """Return the row in the table for *item*, over the version that *item* was read from."""
+    if isinstance(item, TickRow):
+        values = TICK_KIND.with_format(TICK.write(item))
+    else:
+        values = SUBSCRIPTION_KIND.with_format(SUBSCRIPTION.write(item))
+    return replace(item.version, values=values)
+
+
+def _new_subscription(subscription: str, now: datetime) -> SubscriptionRow:
+    key = keys.subscription_key(subscription)
+    place = Row(partition=keys.SUBSCRIPTIONS, key=key, values={})
+    return SubscriptionRow(subscription=subscription, since=now, version=place)

@@ -17,14 +17,15 @@ from jit.broker.policy_worker.worker import Worker
 from jit.broker.requests.accept import Acceptor
 from jit.broker.requests.change import Decided, Decisions
 from jit.broker.requests.queries import Views
-from jit.domain import intake
 from jit.domain.errors import Unavailable
-from jit.domain.intake import Submission
 from jit.domain.limits import LIMITS
 from jit.domain.model.grant import Grant
 from jit.domain.model.people import Person
 from jit.domain.model.request import Decision
+from jit.domain.requests import bodies
+from jit.domain.requests.submission import Submission
 from jit.storage.idempotency_keys import Idempotency
+from jit.storage.request_rows import read_summary
 from jit.storage.store import Store
 from jit.storage.stored import StoredRequest
 from jit.storage.subscription_rows import SubscriptionRows
@@ -130,7 +131,7 @@ class InProcess:
 
     def submission(self, body: Any, caller: Person = ALICE, key: str | None = None) -> Submission:
         """Return a body as the trigger hands it on."""
-        draft = intake.read_access_request(body, now=self.now, limits=LIMITS)
+        draft = bodies.read_access_request(body, now=self.now, limits=LIMITS)
         return Submission(draft=draft, body=body, key=key, caller=caller)
 
     def accept(self, body: Any, caller: Person = ALICE, *, key: str | None = None) -> StoredRequest:
@@ -210,7 +211,7 @@ class InProcess:
         """Do what the timer ``tick`` does: wake every policy that has something due."""
         for subscription in (PRODUCTION, DEVELOPMENT):
             rows = self.store.due(subscription, self.now)
-            for policy_id in sorted({str(row.values["Policy"]) for row in rows}):
+            for policy_id in sorted({read_summary(row).policy_id for row in rows}):
                 self.queues.send(messages.POLICY, messages.policy(policy_id))
 
     def advance(self, span: timedelta) -> None:

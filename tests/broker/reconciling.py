@@ -33,7 +33,7 @@ class Reconciling:
     def __init__(self, broker: InProcess, *, remove_orphans: bool = False) -> None:
         self.broker = broker
         self.audit = FakeTable(lambda: broker.now, calls=broker.calls, name="audit")
-        turns = Locks(broker.store)
+        turns = Locks(broker.store.controls)
         self.turns = turns
         self.reconciler = Reconciler(
             store=broker.store,

@@ -58,7 +58,7 @@ def test_a_rule_that_a_request_made_meanwhile_may_rest_on_is_not_removed(
     """Somebody used the portal between the look and the removal."""
     broker.sim.options(echoPrefixLists=listed)
     actions = Actions(
-        lambda: broker.azure.policies, lambda: broker.azure.network, Locks(broker.store)
+        lambda: broker.azure.policies, lambda: broker.azure.network, Locks(broker.store.controls)
     )
     rule = rules.PathRule(
         id=f"{DB01}/rule",
@@ -73,6 +73,6 @@ def test_a_rule_that_a_request_made_meanwhile_may_rest_on_is_not_removed(
     )
     broker.sim.initiate(DB01, 22, sources if len(sources) > 1 else sources[0], 60, as_="petra")
 
-    found = actions.still_removable(policy_of(DB01), [rule], frozenset())
+    found = actions.still_removable(policy_of(DB01), [rule], frozenset(), broker.now)
 
     assert [each.vm_id for each in found] == kept

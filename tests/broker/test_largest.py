@@ -64,7 +64,7 @@ def body(broker, **changes):
         "duration": "PT24H",
         "startTime": start.isoformat(),
         "justification": FACE * LIMITS.justification[1],
-        "ticket": {"system": FACE * LIMITS.ticket_system, "id": FACE * LIMITS.ticket_id},
+        "ticket": {"system": FACE * LIMITS.ticket_system[1], "id": FACE * LIMITS.ticket_id[1]},
         **changes,
     }
 

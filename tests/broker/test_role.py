@@ -9,8 +9,7 @@ import pytest
 
 from jit.broker.configure.configure import Configurator
 from jit.domain.errors import BrokerError
-from jit.domain.intake import MachinePolicy
-from jit.domain.model.machine import PortRule
+from jit.domain.model.machine import MachinePolicy, PortRule
 from jit.domain.values import arm_ids
 from tests.broker.inprocess import OLGA, InProcess, farm, wish
 from tests.local.azure.sim import APP01, DB, DB01, NEW01, PRODUCTION, WEB01, network

@@ -2,8 +2,8 @@
 
 from datetime import UTC, datetime, timedelta
 
-from jit.domain.intake import read_access_request
 from jit.domain.model.machine import PortRule, Support, Via, VirtualMachine
+from jit.domain.requests.bodies import read_access_request
 from jit.domain.values.arm_ids import key
 
 NOW = datetime(2026, 11, 22, 18, tzinfo=UTC)

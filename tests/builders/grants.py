@@ -199,17 +199,17 @@ def a_machine(**changes):
     )
 
 
-def a_view(*guards, firewall=None, **changes):
+def a_view(*nsgs, firewall=None, **changes):
     """The VM with those NSGs on its path; an NSG with Defender's deny alone if none is given."""
-    held = guards or (a_guard(),)
+    held = nsgs or (a_guard(),)
     return MachineView(
         vm=a_machine(**changes),
-        guards={arm_ids.key(guard.id): guard for guard in held},
+        nsgs={arm_ids.key(nsg.id): nsg for nsg in held},
         firewall=firewall,
     )
 
 
-def behind(firewall, *guards, **changes):
+def behind(firewall, *nsgs, **changes):
     """The VM behind *firewall*, without a public address of its own."""
     way = {
         "via": Via.FIREWALL,
@@ -217,7 +217,7 @@ def behind(firewall, *guards, **changes):
         "firewall_sources": (BEHIND,),
         "interfaces": (a_nic(public_ip=None),),
     }
-    return a_view(*guards, firewall=firewall, **{**way, **changes})
+    return a_view(*nsgs, firewall=firewall, **{**way, **changes})
 
 
 def through_firewall(grant):

@@ -116,15 +116,13 @@ def entry(source=HERE, /, *, initiate_id=INITIATE, minutes=30, vm_id=VM_ID, port
 
 def seen(*rules, nats=(), vms=None, entries=(), settled=True, firewall=None):
     """A subscription with one NSG, one VM unless told, and a firewall where there are *nats*."""
-    guard = a_guard(*rules, settled=settled)
+    nsg = a_guard(*rules, settled=settled)
     front = firewall or (a_firewall(*nats) if nats else None)
     machines = vms if vms is not None else (a_vm(firewall=front is not None),)
-    guards = {arm_ids.key(guard.id): guard}
+    nsgs = {arm_ids.key(nsg.id): nsg}
     fronts = {arm_ids.key(front.id): front} if front is not None else {}
-    views = {
-        arm_ids.key(vm.id): MachineView(vm=vm, guards=guards, firewall=front) for vm in machines
-    }
-    return Observation(guards=guards, firewalls=fronts, machines=views, entries=tuple(entries))
+    views = {arm_ids.key(vm.id): MachineView(vm=vm, nsgs=nsgs, firewall=front) for vm in machines}
+    return Observation(nsgs=nsgs, firewalls=fronts, machines=views, entries=tuple(entries))
 
 
 def a_grant(number=1, /, *, status=Status.OPEN, sources=(HERE,), rules=(), **changes):

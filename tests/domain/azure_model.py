@@ -197,7 +197,7 @@ class Azure:
         view = self.view()
         front = {arm_ids.key(view.firewall.id): view.firewall} if view.firewall else {}
         return Observation(
-            guards=view.guards,
+            nsgs=view.nsgs,
             firewalls=front,
             machines={arm_ids.key(vm_id()): view},
             entries=tuple(self._entry(item) for item in self.requests),
@@ -207,16 +207,16 @@ class Azure:
         """Return the VM with what is on its path."""
         numbered = enumerate(sorted(self.allows.items()))
         rules = [self._allow(100 + place, name, item) for place, (name, item) in numbered]
-        guard = a_guard(*rules, *self.companions.values())
-        found: MachineView = self._behind(guard) if self.walled else a_view(guard)
+        nsg = a_guard(*rules, *self.companions.values())
+        found: MachineView = self._behind(nsg) if self.walled else a_view(nsg)
         return found
 
-    def _behind(self, guard: NsgView) -> MachineView:
+    def _behind(self, nsg: NsgView) -> MachineView:
         nats = [
             a_nat(*map(str, item.sources), port=port, mapped=10_000 + port)
             for port, item in self.nats.items()
         ]
-        view: MachineView = behind(a_firewall(*nats, settled=self.busy_until is None), guard)
+        view: MachineView = behind(a_firewall(*nats, settled=self.busy_until is None), nsg)
         return view
 
     def _allow(self, priority: int, name: str, request: Request) -> dict[str, object]:

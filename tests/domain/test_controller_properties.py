@@ -11,7 +11,7 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
-from jit.domain.grants import lifetime, shared_port, timing
+from jit.domain.grants import lifetime, timing
 from jit.domain.grants.step import Step
 from jit.domain.model.grant import CloseReason, Grant, Status
 from jit.domain.model.machine import Via
@@ -133,7 +133,7 @@ class Laws(RuleBasedStateMachine):
             mine = [g for g in grants if g.port == ask.port and g.wants_path]
             granted = {source for grant in mine for source in grant.sources}
             assert set(ask.sources) == granted, "other sources than were granted"
-            last = max(grant.expires_at for grant in mine) + shared_port.lead(mine[0].via)
+            last = max(grant.expires_at for grant in mine) + timing.TIMES[mine[0].via].lead
             assert ask.until <= max(last, self.azure.now + timing.SHORTEST), "beyond every end"
             assert not self._strangers(ask.port), "a stranger would have been superseded"
 

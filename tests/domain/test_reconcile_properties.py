@@ -9,11 +9,11 @@ from hypothesis import strategies as st
 
 from jit.domain.azure.defender_rules import is_jit_allow_name
 from jit.domain.azure.firewall import is_jit_collection
-from jit.domain.grants.timing import GRACE
+from jit.domain.grants.timing import TIMES
 from jit.domain.model.grant import CloseReason, Status
 from jit.domain.model.machine import Via
 from jit.domain.paths import effective
-from jit.domain.paths.narrowed import Sieve
+from jit.domain.paths.port_views import PortViews
 from jit.domain.reconcile.plan import make_plan
 from jit.domain.reconcile.plan_item import PlanAction, PlanClass
 from jit.domain.values import arm_ids
@@ -157,16 +157,16 @@ def applied(observed, items):
     gone = {item.path.id for item in removals(items)}
     return replace(
         observed,
-        guards={key: without(guard, gone) for key, guard in observed.guards.items()},
+        nsgs={key: without(nsg, gone) for key, nsg in observed.nsgs.items()},
         firewalls={key: thinner(front, gone) for key, front in observed.firewalls.items()},
     )
 
 
-def without(guard, gone):
+def without(nsg, gone):
     return replace(
-        guard,
-        rules=tuple(rule for rule in guard.rules if rule.id not in gone),
-        allows=tuple(rule for rule in guard.allows if rule.id not in gone),
+        nsg,
+        rules=tuple(rule for rule in nsg.rules if rule.id not in gone),
+        allows=tuple(rule for rule in nsg.allows if rule.id not in gone),
     )
 
 
@@ -190,7 +190,7 @@ def wanting(grant):
 def on_port(item, grant, observed):
     """Whether the rule of *item* leads to the VM port of *grant*, told from the raw rule."""
     address = ADDRESSES[grant.vm_id]
-    allow_rules = [r for g in observed.guards.values() for r in g.allows]
+    allow_rules = [r for g in observed.nsgs.values() for r in g.allows]
     nat_rules = [r for f in observed.firewalls.values() for r in f.nat_rules if r.is_jit]
     return any(
         rule.id == item.path.id
@@ -352,7 +352,7 @@ def test_each_rule_becomes_one_item_at_most(world):
 
 def test_the_graces_are_within_what_these_laws_assume():
     """A longer grace would make the laws above say less."""
-    assert max(GRACE.values()) < timedelta(minutes=PAST_ALL_GRACE)
+    assert max(times.grace for times in TIMES.values()) < timedelta(minutes=PAST_ALL_GRACE)
 
 
 @st.composite
@@ -373,7 +373,7 @@ def anyones(draw):
 
 
 @given(st.data(), anyones(), allows())
-def test_a_look_at_a_sifted_nsg_shows_the_same(data, others, own):
+def test_a_narrowed_view_shows_the_same_path(data, others, own):
     """Rules that certainly do not concern a VM port change nothing about it."""
     grant, rules = data.draw(grants(0))
     observed = seen(*others, *own, nats=[nat()])
@@ -381,5 +381,5 @@ def test_a_look_at_a_sifted_nsg_shows_the_same(data, others, own):
     grant = replace(grant, vm_id=VM_ID, rules=rules)
 
     assert effective.observe_path(
-        grant, Sieve().narrowed(view, grant.port)
+        grant, PortViews().narrow_view(view, grant.port)
     ) == effective.observe_path(grant, view)

@@ -7,7 +7,8 @@ from datetime import timedelta
 import pytest
 
 from jit.domain.model.machine import MachineWarning, PortRule, Support, VirtualMachine
-from jit.storage import records
+from jit.storage.keys import machine_key
+from jit.storage.machine_rows import MACHINE
 from jit.storage.store import Store
 from jit.storage.table import Op, Row, Verb
 from tests.fakes.calls import Calls
@@ -74,8 +75,8 @@ def test_a_vm_whose_policy_names_any_number_of_prefixes_is_kept_whole(store, pre
 def test_a_row_that_was_written_in_one_piece_is_read(store, table):
     """As an older version wrote it."""
     vm = a_vm("old")
-    text = json.dumps(records.machine_doc(vm), sort_keys=True)
-    row = Row(partition=HERE, key=records.machine_key(vm.id), values={"Vm": vm.id, "Doc": text})
+    text = json.dumps(MACHINE.write(vm), sort_keys=True)
+    row = Row(partition=HERE, key=machine_key(vm.id), values={"Vm": vm.id, "Doc": text})
     table.write([Op(Verb.INSERT, row)])
 
     assert store.machine(vm.id) == vm

@@ -18,9 +18,9 @@ from jit.broker.locks import Locks, PolicyLease
 from jit.domain.azure import arm_json
 from jit.domain.azure.arm_json import Resource
 from jit.domain.errors import Conflict, InvalidRequest, Rejected, Unavailable, Violation
-from jit.domain.intake import MachinePolicy, bounded
 from jit.domain.inventory import topology
-from jit.domain.model.machine import VirtualMachine
+from jit.domain.limits import bound_violations
+from jit.domain.model.machine import MachinePolicy, VirtualMachine
 from jit.domain.model.people import Person
 from jit.domain.policy_setup import changes
 from jit.domain.policy_setup.changes import (
@@ -32,7 +32,7 @@ from jit.domain.policy_setup.changes import (
 from jit.domain.values import arm_ids
 from jit.interfaces import JitPolicies, Queues
 from jit.observer.subscription import Observer
-from jit.storage import records
+from jit.storage import keys
 from jit.storage.store import Store
 
 _BUSY_SECONDS = 10
@@ -70,8 +70,8 @@ class Configurator:
         self._named = named
         self._observer = observer
         self._queues = queues
-        self._turns = Locks(store)
-        self._writer = PolicyWriter(store, policies)
+        self._turns = Locks(store.controls)
+        self._writer = PolicyWriter(store, self._turns, policies)
 
     def put(
         self, wanted: Sequence[MachinePolicy], caller: Person, *, now: datetime
@@ -117,7 +117,8 @@ class Configurator:
             observer = self._observer()
             found = {name: observer.snapshot(name) for name in asked & {*self._named}}
         return {
-            name: SubscriptionLook(s, topology.machines(s, now=now)) for name, s in found.items()
+            name: SubscriptionLook(s, topology.build_machines(s, now=now))
+            for name, s in found.items()
         }
 
     def _carry_out(
@@ -140,7 +141,7 @@ class Configurator:
         faults = [fault for plan in plans for fault in self._live(plan)]
         if faults:
             detail = "a JIT policy cannot be changed while access under it is live"
-            raise Conflict(detail, bounded(faults))
+            raise Conflict(detail, bound_violations(faults))
 
     def _live(self, plan: PolicyPlan) -> Iterator[Violation]:
         partition, prefix = _grants_of(plan.policy_id)
@@ -156,7 +157,7 @@ class Configurator:
         try:
             return self._configured(plan, claim, caller, now)
         finally:
-            self._turns.release(claim, not_before=claim.not_before, attempts=claim.attempts)
+            self._turns.keep(claim)
             self._wake(plan.policy_id)
 
     def _wake(self, policy_id: str) -> None:
@@ -200,7 +201,7 @@ class Configurator:
             ],
             policies=[*others, *([found] if found is not None else [])],
         )
-        fresh = topology.machines(now_there, now=now).values()
+        fresh = topology.build_machines(now_there, now=now).values()
         machines = tuple(self._with_warnings(vm) for vm in fresh)
         partition = arm_ids.subscription(plan.policy_id)
         self._store.remember_machines(partition, machines, complete=False)
@@ -214,7 +215,7 @@ class Configurator:
 
 def _check(faults: Sequence[Violation]) -> None:
     if faults:
-        raise InvalidRequest("not all of these VMs can be configured", bounded(faults))
+        raise InvalidRequest("not all of these VMs can be configured", bound_violations(faults))
 
 
 def _free(unwanted: Iterable[MachinePolicy], looks: SubscriptionLooks) -> Iterator[VirtualMachine]:
@@ -227,7 +228,7 @@ def _free(unwanted: Iterable[MachinePolicy], looks: SubscriptionLooks) -> Iterat
 
 
 def _grants_of(policy_id: str) -> tuple[str, str]:
-    return arm_ids.subscription(policy_id), records.grants_prefix(policy_id)
+    return arm_ids.subscription(policy_id), keys.grants_prefix(policy_id)
 
 
 def _is(policy: Resource, policy_id: str) -> bool:
@@ -246,4 +247,4 @@ def _summed(failed: Sequence[Rejected | Unavailable], plans: int) -> Rejected | 
         return Unavailable(detail, retry_after_seconds=seconds)
     rejected = [error for error in failed if isinstance(error, Rejected)]
     faults = tuple(fault for error in rejected for fault in error.violations)
-    return type(rejected[0])(detail, bounded(faults))
+    return type(rejected[0])(detail, bound_violations(faults))

@@ -52,7 +52,7 @@ class Finisher:
         try:
             return self._finish(rows, state)
         except (BrokerError, LookupError, TypeError, ValueError) as error:  # or an unreadable row
-            if isinstance(error, StateConflict) and not self.turns.holds(state.claim):
+            if isinstance(error, StateConflict) and not self.turns.is_held(state.claim):
                 raise
             self._set_aside(rows, error, state)
             return False

@@ -34,7 +34,7 @@ class Remover:
         if not removals:
             return []
         try:
-            rules = self.actions.still_removable(state.policy_id, removals, state.known)
+            rules = self.actions.still_removable(state.policy_id, removals, state.known, state.now)
         except Gone:
             rules = list(removals)  # no policy, so no request of anybody's
         except Refused as error:

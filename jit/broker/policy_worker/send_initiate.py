@@ -46,8 +46,8 @@ class Initiator:
         initiate_id = next(
             (grant.initiates[-1] for grant in carried if grant.initiated_at == state.now), ""
         )
-        text = defender_requests.mark(initiate_id, self._reasons(carried))
-        holds = partial(self.turns.holds, state.claim)
+        text = defender_requests.mark_reason(initiate_id, self._reasons(carried))
+        holds = partial(self.turns.is_held, state.claim)
         outcome = self.actions.initiate(state.policy_id, asks, text, holds)
         telemetry.event(
             "initiate.sent",

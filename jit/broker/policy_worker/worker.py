@@ -18,7 +18,7 @@ from datetime import UTC, datetime, timedelta
 
 from jit import messages, telemetry
 from jit.broker.azure_changes import Actions
-from jit.broker.locks import Locks, PolicyLease
+from jit.broker.locks import Locks, PolicyLease, is_message_expected, seconds_to_gather
 from jit.broker.policy_worker.archive import Finisher
 from jit.broker.policy_worker.pass_state import Pass
 from jit.broker.policy_worker.remove_rules import Remover
@@ -27,14 +27,16 @@ from jit.domain.errors import Refused, Unavailable
 from jit.domain.grants import lifetime
 from jit.domain.grants.policy_view import PolicyView
 from jit.domain.grants.step import Step, run_step
-from jit.domain.inventory.deleted_machine import remembered
+from jit.domain.inventory.deleted_machine import rebuild_machine
 from jit.domain.limits import Limits
 from jit.domain.model.grant import Grant, Status
 from jit.domain.model.machine import VirtualMachine
 from jit.domain.values import arm_ids
 from jit.interfaces import JitPolicies, Network, Queues
 from jit.observer.subscription import Observer
-from jit.storage import records
+from jit.storage import keys
+from jit.storage.machine_rows import MACHINE
+from jit.storage.request_rows import read_summary
 from jit.storage.store import Store
 from jit.storage.table import Row
 
@@ -60,7 +62,7 @@ class Worker:
         self._store = store
         self._observer = observer
         self._queues = queues
-        self._turns = Locks(store)
+        self._turns = Locks(store.controls)
         self._actions = Actions(policies, network, self._turns)
         self._initiator = Initiator(store, self._turns, self._actions)
         self._remover = Remover(store, self._actions)
@@ -81,16 +83,16 @@ class Worker:
         claim = self._turns.claim(policy_id)
         if claim is None:
             return  # its holder looks once more after giving it back
-        if _still(claim.not_before, now):  # whoever failed is brought back, or the timer comes
-            self._turns.release(claim, not_before=claim.not_before, attempts=claim.attempts)
+        if _still(claim.row.not_before, now):  # whoever failed is brought back, or the timer comes
+            self._turns.keep(claim)
             return
         self._claimed(policy_id, claim, now)
         self._come_back(policy_id, now)
 
     def _awaited(self, policy_id: str, first: Row, now: datetime) -> bool:
         """Tell whether only new grants wait, and a message is on its way that will gather them."""
-        seen = self._turns.look(policy_id) if first.values["Status"] in records.NEW else None
-        if seen is None or not seen.awaited:
+        seen = self._turns.read_policy(policy_id) if read_summary(first).is_new else None
+        if seen is None or not is_message_expected(seen):
             return False
         return self._store.first_due(policy_id, now, begun=True) is None
 
@@ -101,7 +103,7 @@ class Worker:
             claim=claim,
             rows=self._store.of_policy(policy_id),
             tombstones=self._store.tombstones(
-                arm_ids.subscription(policy_id), records.tombstones_prefix(policy_id)
+                arm_ids.subscription(policy_id), keys.tombstones_prefix(policy_id)
             ),
         )
         failed = True
@@ -113,7 +115,7 @@ class Worker:
                 claim,
                 not_before=now + _rest(claim) if failed else None,
                 asks_from=state.asks_from,
-                attempts=claim.attempts + 1 if state.asks_from or failed else 0,
+                attempts=claim.row.attempts + 1 if state.asks_from or failed else 0,
                 initiated=state.initiated,
             )
 
@@ -147,7 +149,7 @@ class Worker:
 
     def _chosen(self, state: Pass) -> list[Grant]:
         """Return the live grants of every VM with something due; new ones wait while we gather."""
-        gathering = state.claim.quiet_seconds > 0
+        gathering = seconds_to_gather(state.claim.row) > 0
         live = [grant for grant in state.grants if grant.live]
         if gathering:
             live = [grant for grant in live if not _new(grant)]
@@ -213,7 +215,7 @@ class Worker:
         free = frozenset(
             arm_ids.key(item)
             for item in firewalls
-            if self._turns.firewall_free(item, state.policy_id, state.now)
+            if self._turns.may_take_firewall(item, state.policy_id, state.now)
         )
         return replace(
             world,
@@ -221,7 +223,7 @@ class Worker:
             whole=whole,
             known=state.known,
             turns=free,
-            asks_from=state.claim.asks_from if self._may_open(state) else _NEVER,
+            asks_from=state.claim.row.asks_from if self._may_open(state) else _NEVER,
         )
 
     def _may_open(self, state: Pass) -> bool:
@@ -289,30 +291,24 @@ class Worker:
             front = view.firewall
             if front is None or not front.settled or arm_ids.key(front.id) in busy:
                 continue
-            self._check_foreign(front.id, front.foreign)
-            self._turns.return_firewall(front.id, state.policy_id)
-
-    def _check_foreign(self, firewall_id: str, now_there: str) -> None:
-        _, before = self._turns.noted(firewall_id)
-        if before and before != now_there:
-            telemetry.alert("firewall.foreign_rules_changed", firewall_id=firewall_id)
+            self._turns.end_update(front.id, state.policy_id, front.foreign)
 
     # ---- ends ----------------------------------------------------------------------------------
 
     def _come_back(self, policy_id: str, now: datetime) -> None:
         """After giving the claim back, look once more: a request may have come in meanwhile."""
         rows = list(self._store.grant_rows(policy_id))
-        seen = self._turns.look(policy_id)
+        seen = self._turns.read_policy(policy_id)
         if not rows or seen is None:
             return
         is_new = _any_new(rows, now)
-        first = min(records.instant(str(row.values["DueAt"])) for row in rows)
-        quiet = timedelta(seconds=seen.quiet_seconds if is_new else 0)
+        first = min(read_summary(row).due_at for row in rows)
+        quiet = timedelta(seconds=seconds_to_gather(seen) if is_new else 0)
         delay = max(first - now, _SOONEST, quiet, (seen.not_before or now) - now)
         if delay > _LONGEST_DELAY:
             return
         if is_new:
-            self._turns.expect(seen, delay)
+            self._turns.note_message(seen, delay)
         self._queues().send(messages.POLICY, messages.policy(policy_id), delay=delay)
 
 
@@ -327,7 +323,7 @@ def _vanished(grants: Iterable[Grant], known: Container[str]) -> dict[str, Virtu
     groups: dict[str, list[Grant]] = {}
     for grant in grants:
         groups.setdefault(arm_ids.key(grant.vm_id), []).append(grant)
-    return {key: remembered(group) for key, group in groups.items() if key not in known}
+    return {key: rebuild_machine(group) for key, group in groups.items() if key not in known}
 
 
 def _newly_open(grants: Iterable[Grant], step: Step) -> frozenset[str]:
@@ -339,14 +335,14 @@ def _newly_open(grants: Iterable[Grant], step: Step) -> frozenset[str]:
 
 def _alike(one: VirtualMachine, other: VirtualMachine) -> bool:
     """Whether the way to both is the same; who is in there, and how ids are spelled, changes."""
-    docs = [records.machine_doc(replace(vm, occupations=())) for vm in (one, other)]
+    docs = [MACHINE.write(replace(vm, occupations=())) for vm in (one, other)]
     texts = [json.dumps(doc).lower() for doc in docs]
     return texts[0] == texts[1]
 
 
 def _rest(claim: PolicyLease) -> timedelta:
     """Return how long a policy rests after a pass that failed; a revocation may be waiting."""
-    return min(_LONGEST_REST, lifetime.after_failures(claim.attempts + 1))
+    return min(_LONGEST_REST, lifetime.after_failures(claim.row.attempts + 1))
 
 
 def _still(moment: datetime | None, now: datetime) -> datetime | None:
@@ -364,8 +360,8 @@ def _undecided(grant: Grant, now: datetime) -> bool:
 
 
 def _any_new(rows: Iterable[Row], now: datetime) -> bool:
-    due = (row for row in rows if str(row.values["DueAt"]) <= records.stamp(now))
-    return any(row.values["Status"] in records.NEW for row in due)
+    found = map(read_summary, rows)
+    return any(item.is_new for item in found if item.due_at <= now)
 
 
 def _under_way(grant: Grant) -> bool:

@@ -10,9 +10,8 @@ from jit.domain.model.grant import Grant
 from jit.domain.reconcile.observation import Observation
 from jit.domain.reconcile.plan import make_plan, unknown_companions
 from jit.domain.reconcile.plan_item import PlanItem
-from jit.storage import records
 from jit.storage.store import Store
-from jit.storage.stored import GrantRow
+from jit.storage.stored import GrantRow, TombstoneRow
 
 _LOOKED_UP = 20  # companions of grants that only history knows
 
@@ -33,7 +32,7 @@ class Comparison:
     now: datetime
     observed: Observation
     rows: tuple[GrantRow, ...]
-    tombstones: tuple[GrantRow, ...]
+    tombstones: tuple[TombstoneRow, ...]
     finished: tuple[Grant, ...]
     remove_orphans: bool
 
@@ -60,11 +59,7 @@ class Comparison:
     @property
     def due(self) -> list[str]:
         """Policies that have something due, message or not."""
-        return [
-            str(held.row.values["Policy"])
-            for held in self.rows
-            if str(held.row.values["DueAt"]) <= records.stamp(self.now)
-        ]
+        return [held.policy_id for held in self.rows if held.due_at <= self.now]
 
     def plan(self) -> tuple[PlanItem, ...]:
         """Return what to do about it."""

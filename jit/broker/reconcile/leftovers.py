@@ -87,12 +87,8 @@ class Leftovers:
     def return_turns(self, comparison: Comparison) -> None:
         """Give back the turns of firewalls whose update, begun in an earlier run, is over."""
         for front in comparison.observed.firewalls.values():
-            if not front.settled or not self.turns.has_firewall(front.id, comparison.holder):
-                continue
-            _, before = self.turns.noted(front.id)
-            if before and before != front.foreign:
-                telemetry.alert("firewall.foreign_rules_changed", firewall_id=front.id)
-            self.turns.return_firewall(front.id, comparison.holder)
+            if front.settled:
+                self.turns.end_update(front.id, comparison.holder, front.foreign)
 
     def _together(self, group: Sequence[PlanItem], comparison: Comparison, done: Done) -> None:
         """Remove the rules of *group* whose policies can be claimed."""
@@ -104,7 +100,7 @@ class Leftovers:
                 self._claimed(mine, [ids[key] for key in claims], comparison, done)
         finally:
             for key, claim in claims.items():
-                self.turns.release(claim, not_before=claim.not_before, attempts=claim.attempts)
+                self.turns.keep(claim)
                 done.policies.append(ids[key])
 
     def _claimed(
@@ -147,7 +143,7 @@ class Leftovers:
             rows=self.store.grants(comparison.subscription, "g"),
             observed=replace(
                 before,
-                guards=again.guards,
+                nsgs=again.nsgs,
                 firewalls=again.firewalls,
                 entries=(*before.entries, *again.entries),  # one that ended since holds once more
             ),

@@ -14,11 +14,10 @@ from datetime import datetime, timedelta
 
 from jit import messages, telemetry
 from jit.broker.azure_changes import Actions
-from jit.broker.locks import Locks
+from jit.broker.locks import ComparisonLease, Locks
 from jit.broker.reconcile.comparison import Comparison, compare
 from jit.broker.reconcile.leftovers import Leftovers
 from jit.broker.reconcile.report import say
-from jit.broker.reconcile.rounds import Round, Rounds
 from jit.domain.audit.event import transitions
 from jit.domain.errors import BrokerError, PermissionLost, Refused, StateConflict, Unavailable
 from jit.domain.grants import lifetime
@@ -29,9 +28,9 @@ from jit.domain.reconcile.plan_item import PlanAction, PlanClass, PlanItem
 from jit.domain.values import arm_ids
 from jit.interfaces import Queues
 from jit.observer.subscription import Observer
-from jit.storage import records
 from jit.storage.audit_chain import Drainer
 from jit.storage.idempotency_keys import Idempotency
+from jit.storage.request_rows import read_summary
 from jit.storage.store import Store
 from jit.storage.subscription_rows import SubscriptionRow, SubscriptionRows
 
@@ -102,7 +101,7 @@ class Reconciler:
         self.subscription_rows.note_tick(state.tick, now)
 
     def _wake_due(self, subscription: str, now: datetime) -> None:
-        self._wake(str(row.values["Policy"]) for row in self.store.due(subscription, now))
+        self._wake(read_summary(row).policy_id for row in self.store.due(subscription, now))
 
     def _wake(self, policies: Iterable[str]) -> None:
         """Send one message a policy."""
@@ -156,19 +155,18 @@ class Reconciler:
 
     def _compare(self, subscription: str, now: datetime) -> None:
         """Compare unless another instance is at it just now: its outcome would be the same."""
-        rounds = Rounds(self.store)
-        begun = rounds.begin(subscription)
-        if begun is None:
+        lease = self.turns.claim_comparison(subscription)
+        if lease is None:
             telemetry.event("reconcile.overlapped", subscription=subscription)
             return
-        told = None
+        reported = None
         try:
-            told = self._compared(subscription, now, rounds, begun)
+            reported = self._compared(subscription, now, lease)
         finally:
-            rounds.end(begun, told)
+            self.turns.release_comparison(lease, reported)
 
     def _compared(
-        self, subscription: str, now: datetime, rounds: Rounds, begun: Round
+        self, subscription: str, now: datetime, lease: ComparisonLease
     ) -> frozenset[str] | None:
         """Observe, plan, act; return what was told, None if nothing could be observed."""
         before = self.subscription_rows.get(subscription)
@@ -179,10 +177,10 @@ class Reconciler:
             self._wake_due(subscription, now)
             return None
         self.store.remember_machines(subscription, machines, complete=True)
-        rounds.renew(begun)
+        self.turns.renew_comparison(lease)
         comparison = self._comparison(subscription, found, now)
         items = comparison.plan()
-        told = say(items, comparison, begun.told)
+        told = say(items, comparison, lease.row.reported)
         self._act(items, comparison)
         self.subscription_rows.note_comparison(subscription, before, now)
         return told
@@ -234,8 +232,7 @@ class Reconciler:
         stale = [
             held.row
             for held in comparison.tombstones
-            if str(held.row.values["Until"]) <= records.stamp(comparison.now)
-            and not any(grant.id in needed for grant in held.grants)
+            if held.until <= comparison.now and not any(grant.id in needed for grant in held.grants)
         ]
         self.store.drop(stale[:DROPPED])
 
@@ -258,7 +255,8 @@ class Reconciler:
 
 def _is_over(item: SubscriptionRow, now: datetime) -> bool:
     """Return True if no process can still accept a request there under older settings."""
-    return now >= (item.compared_at or item.since) + DROPPED_KEPT
+    last = item.compared_at or item.since
+    return last is None or now >= last + DROPPED_KEPT
 
 
 def _told(grant: Grant, item: PlanItem | None, now: datetime) -> Grant:

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 from jit import telemetry
 from jit.domain.audit.event import Event
 from jit.domain.decision.jit_policy import decide, effective_protocol
-from jit.domain.decision.verdict import Finding, FindingKind, worst
+from jit.domain.decision.verdict import Finding, FindingKind, worst_kind
 from jit.domain.errors import (
     AccessDenied,
     Conflict,
@@ -26,17 +26,17 @@ from jit.domain.errors import (
     Violation,
 )
 from jit.domain.grants import shared_port
-from jit.domain.intake import Draft, Submission, bounded
-from jit.domain.limits import Limits
+from jit.domain.limits import Limits, bound_violations
 from jit.domain.model.grant import Grant, Status
 from jit.domain.model.machine import Via, VirtualMachine
 from jit.domain.model.people import Person
 from jit.domain.model.request import AccessRequest, Decision, Request, WantedMachine, WantedPort
+from jit.domain.requests.submission import Draft, Submission
 from jit.domain.values import arm_ids, request_ids
-from jit.storage import records
+from jit.storage import keys
 from jit.storage.idempotency_keys import Idempotency, Slot
 from jit.storage.store import Store
-from jit.storage.stored import StoredRequest, by_machine
+from jit.storage.stored import StoredRequest, group_by_machine
 from jit.storage.subscription_rows import SubscriptionRows
 
 if TYPE_CHECKING:  # a first request is answered without loading how to look at Azure
@@ -93,7 +93,7 @@ class Acceptor:
         if submission.draft.request is None:
             raise self._refusal(submission, now)
         findings, _, _ = self._decided(submission.draft, now)
-        violations = bounded([finding.violation for finding in findings], self._limits)
+        violations = bound_violations([finding.violation for finding in findings], self._limits)
         return Decision(allowed=not violations, rule=RULE, errors=violations)
 
     def accept(self, submission: Submission, *, now: datetime) -> StoredRequest:
@@ -217,9 +217,9 @@ class Acceptor:
         now: datetime,
     ) -> Rejected:
         """Audit a denial and return its problem."""
-        kind = FindingKind.BODY if faults else worst(tuple(findings)) or FindingKind.BODY
+        kind = FindingKind.BODY if faults else worst_kind(tuple(findings)) or FindingKind.BODY
         found = [*faults, *(finding.violation for finding in findings)]
-        violations = bounded(found, self._limits)
+        violations = bound_violations(found, self._limits)
         if request_id is not None:
             self._audit_denial(request_id, violations, submission, now)
         return _REFUSALS[kind](_SAID[kind], violations, request_id=request_id)
@@ -343,7 +343,7 @@ class Acceptor:
         """Return the live grants on the same VM ports; one query a VM, or one a policy."""
         machines = {arm_ids.key(grant.vm_id): grant for grant in grants}
         prefixes = {
-            records.grants_prefix(grant.policy_id, grant.vm_id if len(machines) <= _FEW else None)
+            keys.grants_prefix(grant.policy_id, grant.vm_id if len(machines) <= _FEW else None)
             for grant in machines.values()
         }
         partition = arm_ids.subscription(grants[0].vm_id)
@@ -391,7 +391,7 @@ def _accepted(request: Request, grants: Sequence[Grant], now: datetime) -> Event
             "sources": [str(source) for source in request.sources],
             "grants": [
                 {"virtualMachineId": group[0].vm_id, "ports": [grant.port for grant in group]}
-                for group in by_machine(grants)
+                for group in group_by_machine(grants)
             ],
         },
     )

@@ -13,7 +13,7 @@ from jit.domain.azure.defender_requests import DefenderRequest
 from jit.domain.decision.jit_policy import decide
 from jit.domain.grants import lifetime, shared_port
 from jit.domain.grants.policy_view import StepContext
-from jit.domain.grants.timing import TURN
+from jit.domain.grants.timing import FIREWALL_WAIT
 from jit.domain.model.grant import CloseReason, Grant, Status
 from jit.domain.model.machine import Occupation
 from jit.domain.model.request import AccessRequest, WantedMachine, WantedPort
@@ -49,11 +49,11 @@ def _claim(
     grant = replace(grant, via=view.vm.via, firewall_id=view.vm.firewall_id)
     if not context.may_change(grant, view):
         note = "waiting for another update of the firewall"
-        return replace(grant, note=note, next_check_at=now + TURN)
+        return replace(grant, note=note, next_check_at=now + FIREWALL_WAIT)
     wait = context.waits_until
     if wait is not None:
         return replace(grant, note="Azure asked us to wait", next_check_at=wait)
-    start, held = max(grant.starts_at, now), context.held_until(seen)
+    start, held = max(grant.starts_at, now), context.foreign_until(seen)
     end = min(start + grant.duration, grant.latest_end)
     end = shared_port.fixed_end(grant, group, end=end, now=now, held=held).replace(microsecond=0)
     return grant.advance(
@@ -73,7 +73,7 @@ def _denial(
         return "its JIT policy no longer exists"
     strict = tuple(
         Occupation(port=entry.port, sources=entry.sources, ends_at=entry.ends_at)
-        for entry in context.strangers(seen)
+        for entry in context.foreign_requests(seen)
     )
     vm = replace(view.vm, occupations=strict)
     found = decide(

@@ -10,18 +10,17 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
-from datetime import datetime, timedelta
+from datetime import datetime
 
 from jit.domain.azure import companion_rule, nsg_effect
 from jit.domain.azure.firewall import NatRule
 from jit.domain.grants import lifetime
+from jit.domain.grants.timing import COMPANION_WRITE
 from jit.domain.model.grant import Grant
 from jit.domain.model.machine import Interface
 from jit.domain.paths.effective import PathView
 from jit.domain.paths.machine_view import MachineView, NsgView
 from jit.domain.paths.rules import protocol_of
-
-_SOON = timedelta(seconds=5)  # writing a rule takes Azure a few seconds
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -63,7 +62,7 @@ def plan_companion(
         used.append(made)
         found.append(made)
     ids = tuple(dict.fromkeys((*grant.companions, *(made.rule_id for made in found))))
-    wait = max(_SOON, lifetime.pace(now - (grant.claimed_at or now)))
+    wait = max(COMPANION_WRITE, lifetime.pace(now - (grant.claimed_at or now)))
     return replace(grant, companions=ids, next_check_at=now + wait), tuple(found)
 
 
@@ -93,15 +92,15 @@ def _companion(
     blocking: int,
     used: Sequence[Companion],
 ) -> Companion | None:
-    guard = next((item for item in view.guards.values() if item.id == nsg_id), None)
-    if guard is None:
+    nsg = next((item for item in view.nsgs.values() if item.id == nsg_id), None)
+    if nsg is None:
         return None
-    priority = _free(guard, blocking, used)
+    priority = _free(nsg, blocking, used)
     if priority is None:
         return None
     return Companion(
-        rule_id=f"{guard.id}/securityRules/{companion_rule.companion_name(grant.id)}",
-        nsg_id=guard.id,
+        rule_id=f"{nsg.id}/securityRules/{companion_rule.companion_name(grant.id)}",
+        nsg_id=nsg.id,
         priority=priority,
         body=companion_rule.companion_body(
             grant.id,
@@ -114,7 +113,7 @@ def _companion(
     )
 
 
-def _free(guard: NsgView, blocking: int, used: Sequence[Companion]) -> int | None:
+def _free(nsg: NsgView, blocking: int, used: Sequence[Companion]) -> int | None:
     """Return a free priority that decides before *blocking*; the nearest, to disturb least."""
-    below = min([blocking, *(item.priority for item in used if item.nsg_id == guard.id)])
-    return nsg_effect.first_free_priority(guard.rules, below=below)
+    below = min([blocking, *(item.priority for item in used if item.nsg_id == nsg.id)])
+    return nsg_effect.find_free_priority(nsg.rules, below=below)

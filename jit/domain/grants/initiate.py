@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from datetime import datetime, timedelta
+from datetime import datetime
 
 from jit.domain.azure.defender_requests import DefenderRequest
 from jit.domain.grants import rule_evidence, shared_port, timing
 from jit.domain.grants.policy_view import StepContext
-from jit.domain.grants.timing import APPEARS_WITHIN, TURN
+from jit.domain.grants.timing import APPEARS_WITHIN, EXCHANGE_PAUSE, FIREWALL_WAIT, LAST_MOMENTS
 from jit.domain.model.grant import Grant, Status
 from jit.domain.model.machine import Via
 from jit.domain.paths.effective import PathState, PathView
@@ -22,9 +22,6 @@ REOPENS = 3
 _WIPED = frozenset({PathState.ABSENT, PathState.PARTIAL})
 """What a path must not look like once all of it was seen: somebody took it, or half of it."""
 
-_SOONEST = timedelta(seconds=3)
-_SWAPS = timedelta(seconds=20)  # until its rules are written, as a rule
-_LAST = timedelta(seconds=30)  # what is asked for so late is hardly written before its end
 _KEPT_INITIATES = 12
 
 
@@ -52,7 +49,7 @@ def plan_initiate(
         return [_joined(grant, grants, seen, context) for grant in grants], ()
     first = next(grant for grant in grants if grant.wants_path)
     if not context.may_change(first, view):
-        return [_postponed(grant, context.now + TURN) for grant in grants], ()
+        return [_postponed(grant, context.now + FIREWALL_WAIT) for grant in grants], ()
     ending = _ending(target, context.current(seen), context)
     wait = context.waits_until or _swapping(grants, context) or ending
     if wait is not None:
@@ -77,10 +74,10 @@ def _swapping(grants: Sequence[Grant], context: StepContext) -> datetime | None:
     second is over before its rules are written, and whoever stood on the first is cut meanwhile.
     """
     last = max((g.initiated_at for g in grants if g.wants_path and g.initiated_at), default=None)
-    if last is None or context.now >= last + _SWAPS:
+    if last is None or context.now >= last + EXCHANGE_PAUSE:
         return None
     stood = any(g.status is Status.OPEN and g.opened_at and g.opened_at < last for g in grants)
-    return last + _SWAPS if stood else None
+    return last + EXCHANGE_PAUSE if stood else None
 
 
 def _ending(
@@ -92,7 +89,7 @@ def _ending(
     Defender grants no less than five minutes: whoever asks now has a path to close after the end.
     """
     longer = current is not None and not shared_port.ends_by(current.ends_at, target)
-    return None if longer or target.until > context.now + _LAST else target.until
+    return None if longer or target.until > context.now + LAST_MOMENTS else target.until
 
 
 def _postponed(grant: Grant, until: datetime) -> Grant:
@@ -105,7 +102,7 @@ def _postponed(grant: Grant, until: datetime) -> Grant:
 def _carried(grant: Grant, look: PathView | None, ask: PortToOpen, context: StepContext) -> Grant:
     if not grant.wants_path:
         return grant
-    wiped = grant.seen and look is not None and look.sight in _WIPED
+    wiped = grant.seen and look is not None and look.state in _WIPED
     return replace(
         grant,
         initiates=(*grant.initiates, context.initiate_id)[-_KEPT_INITIATES:],
@@ -117,7 +114,7 @@ def _carried(grant: Grant, look: PathView | None, ask: PortToOpen, context: Step
         seen=False,
         attempts=grant.attempts + (0 if grant.answered else 1),
         reopens=grant.reopens + (1 if wiped else 0),
-        next_check_at=context.now + _SOONEST,
+        next_check_at=context.now + timing.SOONEST_LOOK,
     )
 
 
@@ -154,7 +151,7 @@ def _needs_asking(
 ) -> bool:
     live = [grant for grant in grants if grant.wants_path]
     current = context.current(seen)
-    if current is not None and context.foreign(current):
+    if current is not None and context.is_foreign(current):
         return False  # same sources, or the grant would have been denied: join, never supersede
     if _waiting(target, live, seen, context):
         return False
@@ -195,12 +192,12 @@ def _asks_for(grant: Grant, target: shared_port.WantedRequest, context: StepCont
 
 def _wiped(grant: Grant, look: PathView) -> bool:
     """Whether a path that was seen is gone although Defender still counts it as open."""
-    return grant.seen and look.sight in _WIPED and grant.reopens < REOPENS
+    return grant.seen and look.state in _WIPED and grant.reopens < REOPENS
 
 
 def given_up(grant: Grant, look: PathView) -> bool:
     """Tell whether a path was wiped once more than it is asked for again."""
-    return grant.seen and look.sight in _WIPED and grant.reopens >= REOPENS
+    return grant.seen and look.state in _WIPED and grant.reopens >= REOPENS
 
 
 def _waiting(

@@ -8,16 +8,14 @@ from __future__ import annotations
 
 from datetime import datetime, timedelta
 
-from jit.domain.grants.timing import GRACE
+from jit.domain.grants import timing
+from jit.domain.grants.timing import TIMES
 from jit.domain.model.grant import CloseReason, Grant, Status
 
 REFUSED = "Azure refused"
 """How a note begins that tells of a refusal; it outlives looks that find nothing."""
 
-_SOONEST, _OFTEN, _SELDOM = timedelta(seconds=3), timedelta(minutes=1), timedelta(minutes=15)
-_FIRST_WAIT, _LAST_WAIT = timedelta(seconds=10), timedelta(minutes=5)
-_HOPED = timedelta(hours=1)
-_DOUBLINGS = 5  # 10 s, doubled that often, is past the last wait
+_DOUBLINGS = 5  # 10 s, doubled five times, is longer than the last wait
 
 
 def by_time(grant: Grant, *, now: datetime) -> Grant:
@@ -58,7 +56,7 @@ def close(grant: Grant, reason: CloseReason, now: datetime, note: str | None = N
 def hopeless(grant: Grant, *, now: datetime) -> bool:
     """Tell whether *grant* should be closed, and could not be observed for an hour."""
     since = grant.unclear_at if grant.status is Status.CLOSING else None
-    return since is not None and now >= since + _HOPED
+    return since is not None and now >= since + timing.UNVERIFIED_AFTER
 
 
 def unverified(grant: Grant, now: datetime) -> Grant:
@@ -74,7 +72,7 @@ def unverified(grant: Grant, now: datetime) -> Grant:
 
 def pace(elapsed: timedelta) -> timedelta:
     """Return how long to wait before the next look: half of what has passed, 3 s to 1 min."""
-    return max(_SOONEST, min(_OFTEN, elapsed / 2))
+    return max(timing.SOONEST_LOOK, min(timing.LOOK_WHILE_OPENING, elapsed / 2))
 
 
 def patience(elapsed: timedelta) -> timedelta:
@@ -84,13 +82,13 @@ def patience(elapsed: timedelta) -> timedelta:
     At first like ``pace``, later an eighth of what has passed, 15 min at most: a lock that nobody
     lifts costs four tries an hour.
     """
-    return max(pace(elapsed), min(_SELDOM, elapsed / 8))
+    return max(pace(elapsed), min(timing.LOOK_WHILE_CLOSING, elapsed / 8))
 
 
 def after_failures(attempts: int) -> timedelta:
     """Return how long to leave Azure alone after *attempts* that failed: 10 s, doubled, 5 min."""
     doublings = min(max(attempts, 1) - 1, _DOUBLINGS)
-    return min(_FIRST_WAIT * (1 << doublings), _LAST_WAIT)
+    return min(timing.FIRST_RETRY * (1 << doublings), timing.LAST_RETRY)
 
 
 def was_asked(grant: Grant) -> bool:
@@ -103,5 +101,5 @@ def leftover_from(grant: Grant) -> datetime | None:
     if not was_asked(grant):
         return None
     if grant.wants_path or grant.close_reason is CloseReason.EXPIRED:
-        return (grant.expires_at or grant.latest_end) + GRACE[grant.via]
+        return (grant.expires_at or grant.latest_end) + TIMES[grant.via].grace
     return grant.closing_at or grant.closed_at or grant.latest_end

@@ -10,21 +10,14 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from itertools import groupby
 
 from jit.domain.azure.defender_requests import DefenderRequest
-from jit.domain.grants.timing import SHORTEST
+from jit.domain.grants.timing import SHORTEST, TIMES, TOLERANCE
 from jit.domain.model.grant import Grant
-from jit.domain.model.machine import Via
 from jit.domain.values.prefixes import Prefix, same_sources
 
-_LEAD = {
-    Via.FIREWALL: timedelta(minutes=8),  # two firewall updates of 3 to 5 minutes
-    Via.PUBLIC_IP: timedelta(minutes=2),
-    Via.PRIVATE: timedelta(minutes=2),
-}
-_TOLERANCE = timedelta(seconds=2)
 _NEVER = datetime.max.replace(tzinfo=UTC)
 _Order = tuple[datetime, datetime, str]
 
@@ -35,11 +28,6 @@ class WantedRequest:
 
     sources: frozenset[Prefix]
     until: datetime
-
-
-def lead(via: Via) -> timedelta:
-    """Return how long before a shared entry's end its successor must be asked for."""
-    return _LEAD[via]
 
 
 def wanted_request(grants: Iterable[Grant], *, now: datetime) -> WantedRequest | None:
@@ -56,7 +44,7 @@ def wanted_request(grants: Iterable[Grant], *, now: datetime) -> WantedRequest |
     end = _next_shrink(live)
     stayers = [grant for grant in live if _end(grant) > end]
     if stayers and end not in _borne(live):
-        end = min(end + lead(live[0].via), max(_end(stayer) for stayer in stayers))
+        end = min(end + TIMES[live[0].via].lead, max(_end(stayer) for stayer in stayers))
     return WantedRequest(union(live), end)
 
 
@@ -85,7 +73,7 @@ def fixed_end(
     stay = [other for other in earlier if _end(other) > end]
     least = min(end, now + SHORTEST)
     if stay and not frozenset(grant.sources) <= union(stay):
-        end = max(end - lead(grant.via), least)
+        end = max(end - TIMES[grant.via].lead, least)
     gap = handover(grant, earlier, end=end, now=now, held=held)
     if gap is not None and gap >= least and end - gap < SHORTEST:
         return gap
@@ -137,7 +125,7 @@ def announced(
 
 def changed(moment: datetime, grant: Grant) -> datetime:
     """Return when the path of *grant* has changed, a hand-over having been at *moment*."""
-    return moment + lead(grant.via)
+    return moment + TIMES[grant.via].lead
 
 
 def covers(entry: DefenderRequest, target: WantedRequest, *, now: datetime) -> bool:
@@ -148,15 +136,15 @@ def covers(entry: DefenderRequest, target: WantedRequest, *, now: datetime) -> b
 
 def lasts(until: datetime, target: WantedRequest, *, now: datetime) -> bool:
     """Tell whether access *until* then is as long as *target* wants it."""
-    if abs(until - target.until) <= _TOLERANCE:
+    if abs(until - target.until) <= TOLERANCE:
         return True
     # Defender grants no less than five minutes: what is that short cannot be shortened further.
-    return target.until <= until <= now + SHORTEST + _TOLERANCE
+    return target.until <= until <= now + SHORTEST + TOLERANCE
 
 
 def ends_by(until: datetime, target: WantedRequest) -> bool:
     """Tell whether access *until* then ends with what *target* wants, or before."""
-    return until <= target.until + _TOLERANCE
+    return until <= target.until + TOLERANCE
 
 
 def _needing(grants: Iterable[Grant], now: datetime) -> list[Grant]:

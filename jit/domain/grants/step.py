@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from datetime import datetime, timedelta
+from datetime import datetime
 
 from jit.domain.azure import defender_requests
 from jit.domain.azure.defender_requests import DefenderRequest
@@ -19,6 +19,7 @@ from jit.domain.grants import (
     closing,
     initiate,
     lifetime,
+    removal,
     rule_evidence,
     shared_port,
     superseded,
@@ -27,12 +28,11 @@ from jit.domain.grants import (
 from jit.domain.grants.companions import Companion, plan_companion
 from jit.domain.grants.initiate import PortToOpen
 from jit.domain.grants.lifetime import begin_closing, by_time, pace
-from jit.domain.grants.policy_view import PolicyView, StepContext, rests_elsewhere, rests_of
-from jit.domain.grants.timing import OPENS_WITHIN
+from jit.domain.grants.policy_view import PolicyView, StepContext, is_used_elsewhere, rule_users
+from jit.domain.grants.timing import LOOK_WHILE_OPENING, TIMES
 from jit.domain.grants.widened import Excess
 from jit.domain.limits import Limits
 from jit.domain.model.grant import CloseReason, Grant, Status
-from jit.domain.model.machine import Via
 from jit.domain.paths import effective
 from jit.domain.paths.effective import PathState, PathView
 from jit.domain.paths.machine_view import MachineView
@@ -41,14 +41,6 @@ from jit.domain.values import arm_ids
 from jit.domain.values.prefixes import Prefix
 
 _BORROWED = "what lets it in now is about to be replaced by its own rule"
-_EXCHANGED = {
-    Via.FIREWALL: timedelta(minutes=6),  # an update takes 3 to 5
-    Via.PUBLIC_IP: timedelta(minutes=2),
-    Via.PRIVATE: timedelta(minutes=2),
-}
-"""How long after an initiate what stood there before may still be exchanged for its rules."""
-
-_LATEST = timedelta(minutes=1)
 _KEPT_RULES, _KEPT_ADDRESSES = 24, 12
 
 
@@ -85,7 +77,7 @@ def run_step(
     """
     every = tuple(grants)
     context = StepContext(
-        world=world, now=now, initiate_id=initiate_id, limits=limits, rests=rests_of(every)
+        world=world, now=now, initiate_id=initiate_id, limits=limits, rule_users=rule_users(every)
     )
     parts: list[Step] = []
     for group in _groups(every):
@@ -140,15 +132,15 @@ def _port(group: Sequence[Grant], context: StepContext, taken: Sequence[Companio
     view = world.machines.get(arm_ids.key(group[0].vm_id))
     if view is None:
         return Step(grants=tuple(_blind(grant, context) for grant in grants))
-    seen = defender_requests.of_port(world.entries, group[0].vm_id, group[0].port)
+    seen = defender_requests.requests_of_port(world.entries, group[0].vm_id, group[0].port)
     grants = [superseded.close_if_replaced(grant, seen, context) for grant in grants]
     grants, excesses = _narrowed(grants, view, seen, context)
     grants = _claimed(grants, view, seen, context)
-    held = context.held_until(seen)
+    held = context.foreign_until(seen)
     grants = [
         replace(g, handover_at=shared_port.announced(g, grants, now=now, held=held)) for g in grants
     ]
-    asked = widened.asked_for(grants, context.strangers(seen))
+    asked = widened.asked_for(widened.asking(grants), context.foreign_requests(seen))
     looks = {grant.id: effective.observe_path(grant, view, asked) for grant in grants if grant.live}
     current = context.current(seen)
     recorded = frozenset() if held else shared_port.union(widened.asking(grants))
@@ -183,7 +175,7 @@ def _narrowed(
     context: StepContext,
 ) -> tuple[list[Grant], tuple[Excess, ...]]:
     """Close every grant whose path opens more than was asked for."""
-    asked = widened.asked_for(grants, context.strangers(seen))
+    asked = widened.asked_for(widened.asking(grants), context.foreign_requests(seen))
     done: list[Grant] = []
     wide: list[Excess] = []
     for grant in grants:
@@ -201,10 +193,10 @@ def _blind(grant: Grant, context: StepContext) -> Grant:
     now = context.now
     why = context.world.unreadable.get(arm_ids.key(grant.vm_id), "the VM could not be read")
     if grant.status is Status.CLOSING:
-        return closing.waits(grant, now, why, unclear=True)
+        return closing.wait(grant, now, why, unclear=True)
     if grant.status is Status.OPENING and _overdue(grant, now):
         return begin_closing(grant, CloseReason.FAILED, now, f"not open in time: {why}")
-    ends = filter(None, (now + _LATEST, grant.expires_at))
+    ends = filter(None, (now + LOOK_WHILE_OPENING, grant.expires_at))
     return replace(grant, note=why, next_check_at=min(ends))
 
 
@@ -218,14 +210,14 @@ def _recorded(
         for rule in look.rules
         if rule.target in there
         and _asked_for(rule, asked)
-        and not rests_elsewhere(rule.id, grant, context.rests)
+        and not is_used_elsewhere(rule.id, grant, context.rule_users)
     ]
-    if look.sight is PathState.UNCLEAR:
+    if look.state is PathState.UNCLEAR:
         return grant
     grant = rule_evidence.remaining(grant, view)
     if not own:
         return grant
-    whole = look.sight in {PathState.OPEN, PathState.BLOCKED}  # what is partial is still on its way
+    whole = look.state in {PathState.OPEN, PathState.BLOCKED}  # what is partial is still on its way
     rules = tuple(dict.fromkeys((*grant.rules, *(rule.id for rule in own))))[-_KEPT_RULES:]
     ips = tuple(dict.fromkeys((*grant.private_ips, *there)))[-_KEPT_ADDRESSES:]
     noted = replace(grant, rules=rules, private_ips=ips)
@@ -253,9 +245,9 @@ def _looked(
     """
     if not grant.wants_path:
         return grant
-    if look.sight is PathState.OPEN and doubt:
-        return _not_open(grant, replace(look, sight=PathState.BLOCKED, why=doubt), now)
-    if look.sight is PathState.OPEN:
+    if look.state is PathState.OPEN and doubt:
+        return _not_open(grant, replace(look, state=PathState.BLOCKED, why=doubt), now)
+    if look.state is PathState.OPEN:
         ends = filter(None, (grant.expires_at, until, _next_news(grant, now)))
         return grant.advance(
             Status.OPEN,
@@ -291,7 +283,7 @@ def _borrowed(grant: Grant, now: datetime) -> bool:
     if grant.written:
         return bool(grant.before)  # Azure put it off: what stood there is all there is
     stood = grant.before is None or bool(grant.before)
-    return stood and now < min(since + _EXCHANGED[grant.via], _limit(grant))
+    return stood and now < min(since + TIMES[grant.via].exchanged_within, _limit(grant))
 
 
 def _limit(grant: Grant) -> datetime:
@@ -301,7 +293,7 @@ def _limit(grant: Grant) -> datetime:
     Each later comer has the path asked for anew: that must not begin the wait of the others again.
     """
     began = grant.claimed_at or grant.starts_at
-    return began + _EXCHANGED[grant.via] * min(max(grant.attempts, 1), 2)
+    return began + TIMES[grant.via].exchanged_within * min(max(grant.attempts, 1), 2)
 
 
 def _next_news(grant: Grant, now: datetime) -> datetime | None:
@@ -312,7 +304,7 @@ def _next_news(grant: Grant, now: datetime) -> datetime | None:
 
 
 def _not_open(grant: Grant, look: PathView, now: datetime) -> Grant:
-    if grant.status is Status.OPEN and (look.sight is not PathState.UNCLEAR or look.leaving):
+    if grant.status is Status.OPEN and (look.state is not PathState.UNCLEAR or look.leaving):
         grant = grant.advance(Status.OPENING, lost_at=now)
     why = _why(grant, look)
     if initiate.given_up(grant, look):
@@ -327,7 +319,7 @@ def _why(grant: Grant, look: PathView) -> str:
     """Return why it is not open: what Azure did not take cannot be there."""
     if initiate.given_up(grant, look):
         return f"its rules were taken away again after {grant.reopens} repetitions"
-    if look.sight is not PathState.ABSENT:
+    if look.state is not PathState.ABSENT:
         return look.why
     if grant.note and grant.note.startswith(lifetime.REFUSED):
         return grant.note
@@ -339,7 +331,7 @@ def _why(grant: Grant, look: PathView) -> str:
 def _overdue(grant: Grant, now: datetime) -> bool:
     """Whether opening, or the mending of a lost path, has had its time, however often asked."""
     since = max(filter(None, (grant.claimed_at, grant.lost_at)), default=now)
-    return now >= since + OPENS_WITHIN[grant.via]
+    return now >= since + TIMES[grant.via].opens_within
 
 
 # ---- the companion rule ------------------------------------------------------------------------
@@ -377,9 +369,13 @@ def _closed(
     seen: Sequence[DefenderRequest],
     context: StepContext,
 ) -> Step:
-    strangers = context.strangers(seen)
-    held = tuple(text for entry in strangers for text in entry.sources or (closing.UNLISTED,))
-    others = closing.Others(held=held, rests=context.rests)
+    port = closing.VmPortView(
+        grants=grants,
+        view=view,
+        requests=seen,
+        foreign=removal.foreign_requests(seen, context.world.known, now=context.now),
+        users=context.rule_users,
+    )
     done: list[Grant] = []
     removals: list[PathRule] = []
     companion_removals: list[str] = []
@@ -387,7 +383,7 @@ def _closed(
         if grant.status is not Status.CLOSING:
             done.append(grant)
             continue
-        result = closing.work(grant, grants, view, seen, others=others, now=context.now)
+        result = closing.close_grant(grant, port, now=context.now)
         removals.extend(
             rule
             for rule in result.removals

@@ -36,7 +36,7 @@ def _superseded(
     context: StepContext,
 ) -> bool:
     """Whether a stranger's request took the place of the grant's own, or of one it had joined."""
-    strangers = [entry for entry in later if context.foreign(entry)]
+    strangers = [entry for entry in later if context.is_foreign(entry)]
     if strangers and not mine:  # it has joined the newest of them, or still waits for its own
         joined = prefixes.same_sources(strangers[-1].sources, frozenset(grant.sources))
         return strangers[-1].in_force(context.now) and not joined

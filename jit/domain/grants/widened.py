@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from jit.domain.azure.defender_requests import DefenderRequest
 from jit.domain.grants import lifetime, shared_port
 from jit.domain.grants.policy_view import StepContext
-from jit.domain.model.grant import CloseReason, Grant, Status
+from jit.domain.model.grant import CloseReason, Grant
 from jit.domain.paths.rules import PathRule, all_within, opens_only, readable
 from jit.domain.values import arm_ids
 from jit.domain.values.prefixes import Prefix
@@ -35,17 +35,33 @@ class Excess:
     reason: str
 
 
-def asked_for(group: Iterable[Grant], strangers: Iterable[DefenderRequest]) -> frozenset[Prefix]:
-    """Return what grants of a VM port, and *strangers* in force, have asked of Azure there."""
-    grants = asking(group)
-    ours = [source for grant in grants for source in grant.asked]
-    theirs = [text for entry in strangers for text in entry.sources]
-    return frozenset((*shared_port.union(grants), *ours, *readable(theirs)))
+def asked_for(grants: Iterable[Grant], foreign: Iterable[DefenderRequest]) -> frozenset[Prefix]:
+    """
+    Return every source that was asked of Azure for one VM port.
+
+    Args:
+        grants: Grants of the VM port for which Azure was asked.
+        foreign: Other people's requests for the VM port.
+    """
+    here = tuple(grants)
+    ours = [source for grant in here for source in grant.asked]
+    theirs = [text for entry in foreign for text in entry.sources]
+    return frozenset((*shared_port.union(here), *ours, *readable(theirs)))
+
+
+def is_wider(rule: PathRule, asked: Iterable[Prefix]) -> bool:
+    """
+    Return True if a recorded *rule* opens more than was *asked* for.
+
+    It does if it no longer leads to one port of one address of its grant, or lets in a source
+    that was not asked for. A source that cannot be read may be anybody.
+    """
+    return not (rule.exact and opens_only(rule, asked))
 
 
 def asking(group: Iterable[Grant]) -> list[Grant]:
     """Leave out who waits: a rule for what is booked for tomorrow is today nobody's."""
-    return [each for each in group if each.wants_path or each.status is Status.CLOSING]
+    return [each for each in group if each.may_have_path]
 
 
 def found(
@@ -72,8 +88,7 @@ def found(
         return Excess(grant_id=grant.id, resource=grant.policy_id, reason=why)
     recorded = {arm_ids.key(rule_id) for rule_id in grant.rules}
     for rule in rules:
-        narrow = rule.exact and opens_only(rule, asked)
-        if arm_ids.key(rule.id) in recorded and not narrow:
+        if arm_ids.key(rule.id) in recorded and is_wider(rule, asked):
             why = f"somebody widened rule {rule.name}"
             return Excess(grant_id=grant.id, resource=rule.id, reason=why)
     return None

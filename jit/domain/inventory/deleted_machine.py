@@ -9,7 +9,7 @@ from jit.domain.model.machine import Interface, Support, VirtualMachine
 from jit.domain.values import arm_ids
 
 
-def remembered(grants: Sequence[Grant]) -> VirtualMachine:
+def rebuild_machine(grants: Sequence[Grant]) -> VirtualMachine:
     """
     Return what *grants*, one or more on one VM, recorded when their rules were first seen.
 
@@ -17,7 +17,7 @@ def remembered(grants: Sequence[Grant]) -> VirtualMachine:
     the rules are gone, and for nothing else: no access is decided by it.
     """
     first = grants[0]
-    guards = tuple(dict.fromkeys(nsg for grant in grants for nsg in _guards(grant)))
+    nsg_ids = tuple(dict.fromkeys(nsg for grant in grants for nsg in _nsg_ids(grant)))
     ips = tuple(dict.fromkeys(ip for grant in grants for ip in grant.private_ips))
     return VirtualMachine(
         id=first.vm_id,
@@ -27,12 +27,12 @@ def remembered(grants: Sequence[Grant]) -> VirtualMachine:
         reasons=("it no longer exists",),
         via=first.via,
         policy_id=first.policy_id,
-        interfaces=tuple(_interface(ip, guards, primary=ip == ips[0]) for ip in ips),
+        interfaces=tuple(_interface(ip, nsg_ids, primary=ip == ips[0]) for ip in ips),
         firewall_id=next((grant.firewall_id for grant in grants if grant.firewall_id), None),
     )
 
 
-def _guards(grant: Grant) -> list[str]:
+def _nsg_ids(grant: Grant) -> list[str]:
     """Return the NSGs in the ids of a grant's rules."""
     parts = (rule.lower().partition("/securityrules/") for rule in _rules(grant))
     return [holder for holder, found, _ in parts if found]
@@ -42,5 +42,5 @@ def _rules(grant: Grant) -> tuple[str, ...]:
     return (*grant.rules, *grant.companions)
 
 
-def _interface(address: str, guards: tuple[str, ...], *, primary: bool) -> Interface:
-    return Interface(id="", private_ip=address, subnet_id="", nsg_ids=guards, primary=primary)
+def _interface(address: str, nsg_ids: tuple[str, ...], *, primary: bool) -> Interface:
+    return Interface(id="", private_ip=address, subnet_id="", nsg_ids=nsg_ids, primary=primary)

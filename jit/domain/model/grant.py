@@ -9,7 +9,8 @@ from enum import StrEnum
 from types import MappingProxyType
 
 from jit.domain.errors import IllegalTransition
-from jit.domain.model.machine import Connection, Via
+from jit.domain.model.machine import Connection, Via, VmPort
+from jit.domain.values import arm_ids
 from jit.domain.values.prefixes import Prefix
 
 
@@ -128,6 +129,26 @@ class Grant:
     note: str | None = None
 
     @property
+    def vm_key(self) -> str:
+        """The key of the VM's ARM id, for comparison."""
+        return arm_ids.key(self.vm_id)
+
+    @property
+    def vm_port(self) -> VmPort:
+        """The VM port that it is for."""
+        return VmPort.of(self.vm_id, self.port)
+
+    @property
+    def firewall_key(self) -> str:
+        """The key of the firewall's ARM id, for comparison; empty if there is none."""
+        return arm_ids.key(self.firewall_id or "")
+
+    @property
+    def rule_keys(self) -> frozenset[str]:
+        """The keys of the rules that it recorded."""
+        return frozenset(map(arm_ids.key, self.rules))
+
+    @property
     def live(self) -> bool:
         """Whether it may still have, or get, a path."""
         return self.status is not Status.CLOSED
@@ -136,6 +157,11 @@ class Grant:
     def wants_path(self) -> bool:
         """Whether it should have a path now."""
         return self.status in {Status.OPENING, Status.OPEN}
+
+    @property
+    def may_have_path(self) -> bool:
+        """True if Azure may have been asked for a path: it is opening, open or closing."""
+        return self.wants_path or self.status is Status.CLOSING
 
     def advance(self, to: Status, **changes: object) -> Grant:
         """

@@ -19,8 +19,15 @@ from jit.domain.azure.nsg_rules import SecurityRule
 from jit.domain.model.grant import Grant
 from jit.domain.model.machine import Connection, Interface, Via
 from jit.domain.paths.machine_view import MachineView
-from jit.domain.paths.rules import PathRule, letting_in, opens_only, protocol_of, rules_of_port
-from jit.domain.values.prefixes import Prefix, covered
+from jit.domain.paths.rules import (
+    PathRule,
+    let_in_all,
+    letting_in,
+    opens_only,
+    protocol_of,
+    rules_of_port,
+)
+from jit.domain.values.prefixes import Prefix
 
 _COMMANDS = {3389: "mstsc /v:{address}:{port}", 22: "ssh -p {port} user@{address}"}
 
@@ -41,7 +48,7 @@ class PathView:
     The result of a look.
 
     Attributes:
-        sight: The summary.
+        state: The summary.
         rules: Rules that let any of the grant's sources in.
         connection: What to connect to, once ``open``.
         why: A sentence for people.
@@ -49,7 +56,7 @@ class PathView:
         leaving: While ``unclear``: what is listed already no longer lets all of it in.
     """
 
-    sight: PathState
+    state: PathState
     rules: tuple[PathRule, ...] = ()
     connection: Connection | None = None
     why: str = ""
@@ -79,7 +86,7 @@ def observe_path(
     unclear = _unclear(grant, view)
     if unclear:
         return PathView(
-            sight=PathState.UNCLEAR,
+            state=PathState.UNCLEAR,
             rules=rules,
             why=unclear,
             blocked_by=_meanwhile(grant, view),
@@ -87,7 +94,7 @@ def observe_path(
         )
     if not rules:
         return PathView(
-            sight=PathState.ABSENT, why=_nowhere(grant, view), blocked_by=_meanwhile(grant, view)
+            state=PathState.ABSENT, why=_nowhere(grant, view), blocked_by=_meanwhile(grant, view)
         )
     through = _through_firewall if grant.via is Via.FIREWALL else _through_nsg
     return through(grant, view, rules)
@@ -97,16 +104,15 @@ def _leaving(grant: Grant, view: MachineView, rules: Sequence[PathRule]) -> bool
     """Whether what is listed could be read, and will not let all of it in."""
     nic = view.vm.interface
     behind = grant.via is Via.FIREWALL
-    if nic is None or (view.firewall is None if behind else view.guards_of(nic) is None):
+    if nic is None or (view.firewall is None if behind else view.nsgs_of(nic) is None):
         return False
     kind = [r for r in rules if (r.collection is not None) is behind and r.target == nic.private_ip]
-    texts = [text for rule in kind for text in rule.sources]
-    return not all(covered(s, texts) for s in grant.sources) or _stopped(grant, view, nic)
+    return not let_in_all(kind, grant.sources) or _stopped(grant, view, nic)
 
 
 def _stopped(grant: Grant, view: MachineView, nic: Interface) -> bool:
     """Whether an NSG as it is listed stops what should pass, or may stop it."""
-    if view.guards_of(nic) is None:
+    if view.nsgs_of(nic) is None:
         return False
     if grant.via is Via.FIREWALL:
         return bool(_firewall_blocked(grant, view, nic)[0])
@@ -137,14 +143,14 @@ def _unclear(grant: Grant, view: MachineView) -> str:
 
 def _nsg_unclear(view: MachineView) -> str:
     for nic in view.vm.interfaces:
-        guards = view.guards_of(nic)
-        if guards is None:
+        nsgs = view.nsgs_of(nic)
+        if nsgs is None:
             return f"an NSG of {_name(nic.id)} could not be read"
-        for guard in guards:
-            if guard.failed:
-                return f"the last update of NSG {_name(guard.id)} failed; repeat it in Azure"
-            if not guard.settled:
-                return f"NSG {_name(guard.id)} is being updated"
+        for nsg in nsgs:
+            if nsg.failed:
+                return f"the last update of NSG {_name(nsg.id)} failed; repeat it in Azure"
+            if not nsg.settled:
+                return f"NSG {_name(nsg.id)} is being updated"
     return ""
 
 
@@ -164,19 +170,18 @@ def _name(resource_id: str) -> str:
 def _through_nsg(grant: Grant, view: MachineView, rules: Sequence[PathRule]) -> PathView:
     nic = view.vm.interface
     if nic is None:
-        return PathView(sight=PathState.UNCLEAR, rules=tuple(rules), why="the VM has no interface")
-    texts = [text for rule in rules if rule.target == nic.private_ip for text in rule.sources]
-    if not all(covered(source, texts) for source in grant.sources):
+        return PathView(state=PathState.UNCLEAR, rules=tuple(rules), why="the VM has no interface")
+    if not let_in_all((rule for rule in rules if rule.target == nic.private_ip), grant.sources):
         return PathView(
-            sight=PathState.PARTIAL, rules=tuple(rules), why="not every rule is there yet"
+            state=PathState.PARTIAL, rules=tuple(rules), why="not every rule is there yet"
         )
     verdict = _verdict(view, nic, grant.sources, grant, public=grant.via is Via.PUBLIC_IP)
     if verdict is not None:
-        return PathView(sight=PathState.BLOCKED, rules=tuple(rules), why=verdict[0])
+        return PathView(state=PathState.BLOCKED, rules=tuple(rules), why=verdict[0])
     address = nic.public_ip if grant.via is Via.PUBLIC_IP else nic.private_ip
     if not (address or nic.public_ip_id):  # a stopped VM's dynamic address comes when it starts
         why = "the VM's interface has no public address any more"
-        return PathView(sight=PathState.BLOCKED, rules=tuple(rules), why=why)
+        return PathView(state=PathState.BLOCKED, rules=tuple(rules), why=why)
     return _open(grant, rules, address or nic.private_ip, grant.port)
 
 
@@ -184,19 +189,19 @@ def _through_firewall(grant: Grant, view: MachineView, rules: Sequence[PathRule]
     nic = view.vm.interface
     nats = [rule for rule in rules if rule.collection is not None and _carries(rule, grant)]
     here = [rule for rule in nats if nic is not None and rule.target == nic.private_ip]
-    fronts = tuple(dict.fromkeys(rule.front for rule in here if rule.front))
-    front = next((each for each in fronts if _leads_in(each, here, grant)), None)
+    public_ends = tuple(dict.fromkeys(rule.public_end for rule in here if rule.public_end))
+    public_end = next((end for end in public_ends if _leads_in(end, here, grant)), None)
     blocked = _firewall_blocked(grant, view, nic)
-    if front is None:
+    if public_end is None:
         why = "no NAT rule lets all its sources in by one address and port"
-        if not fronts:
+        if not public_ends:
             why = "the NAT rule is not there yet"
-        return PathView(sight=PathState.PARTIAL, rules=tuple(rules), why=why, blocked_by=blocked[1])
+        return PathView(state=PathState.PARTIAL, rules=tuple(rules), why=why, blocked_by=blocked[1])
     if blocked[0]:
         return PathView(
-            sight=PathState.BLOCKED, rules=tuple(rules), why=blocked[0], blocked_by=blocked[1]
+            state=PathState.BLOCKED, rules=tuple(rules), why=blocked[0], blocked_by=blocked[1]
         )
-    return _open(grant, rules, *front)
+    return _open(grant, rules, *public_end)
 
 
 def _carries(rule: PathRule, grant: Grant) -> bool:
@@ -205,10 +210,9 @@ def _carries(rule: PathRule, grant: Grant) -> bool:
     return "ANY" in there or there.issuperset({"TCP", "UDP"} if wanted == "*" else {wanted})
 
 
-def _leads_in(front: tuple[str, int], rules: Iterable[PathRule], grant: Grant) -> bool:
-    """Whether all sources of *grant* may connect to that one address and port."""
-    texts = [text for rule in rules if rule.front == front for text in rule.sources]
-    return all(covered(source, texts) for source in grant.sources)
+def _leads_in(public_end: tuple[str, int], rules: Iterable[PathRule], grant: Grant) -> bool:
+    """Return True if all sources of *grant* may connect to that one address and port."""
+    return let_in_all((rule for rule in rules if rule.public_end == public_end), grant.sources)
 
 
 def _firewall_blocked(
@@ -231,7 +235,7 @@ def _verdict(
     public: bool,
 ) -> tuple[str, Mapping[str, int]] | None:
     """Return what stops a flow from *sources*; None if every NSG lets all of it pass."""
-    guards = view.guards_of(nic) or []
+    nsgs = view.nsgs_of(nic) or []
     stopped: dict[str, int] = {}
     why = ""
     if not nic.private_ip:  # a NIC that is being changed may name none for a moment
@@ -241,13 +245,13 @@ def _verdict(
         if source.version != target.version:
             return f"{source} cannot reach {target}: another IP version", {}
         flow = nsg_effect.Flow(source, target, grant.port, protocol_of(grant))
-        for guard in guards:
-            rules = tuple(_without_others_companions(guard.rules, grant))
+        for nsg in nsgs:
+            rules = tuple(_without_others_companions(nsg.rules, grant))
             verdict = nsg_effect.evaluate(rules, flow, view.vm.vnet_prefixes)
             if not isinstance(verdict, nsg_effect.Allowed):
-                stopped[guard.id] = min(_priority(verdict), stopped.get(guard.id, 65500))
-                why = f"{_name(guard.id)}: {_because(verdict)}"
-    if not guards and public:
+                stopped[nsg.id] = min(_priority(verdict), stopped.get(nsg.id, 65500))
+                why = f"{_name(nsg.id)}: {_because(verdict)}"
+    if not nsgs and public:
         return "a public address without any NSG", {}
     return (why, stopped) if stopped else None
 
@@ -278,7 +282,7 @@ def _open(grant: Grant, rules: Sequence[PathRule], address: str, port: int) -> P
     command = _COMMANDS.get(grant.port, "{address}:{port}")
     host = f"[{address}]" if ":" in address else address
     return PathView(
-        sight=PathState.OPEN,
+        state=PathState.OPEN,
         rules=tuple(rules),
         connection=Connection(
             via=grant.via,

@@ -56,29 +56,29 @@ class MachineView:
     """A VM with everything on its path, as read just now."""
 
     vm: VirtualMachine
-    guards: Mapping[str, NsgView]
+    nsgs: Mapping[str, NsgView]
     firewall: FirewallView | None = None
 
-    def guards_of(self, interface: Interface) -> list[NsgView] | None:
+    def nsgs_of(self, interface: Interface) -> list[NsgView] | None:
         """Return the NSGs of an interface; None if one of them could not be read."""
-        found = [self.guards.get(arm_ids.key(nsg_id)) for nsg_id in interface.nsg_ids]
-        return None if None in found else [guard for guard in found if guard is not None]
+        found = [self.nsgs.get(arm_ids.key(nsg_id)) for nsg_id in interface.nsg_ids]
+        return None if None in found else [nsg for nsg in found if nsg is not None]
 
 
 def view_machine(
-    vm: VirtualMachine, guards: Mapping[str, NsgView], firewalls: Mapping[str, FirewallView]
+    vm: VirtualMachine, nsgs: Mapping[str, NsgView], firewalls: Mapping[str, FirewallView]
 ) -> MachineView:
     """Return a VM with those of the NSGs and firewalls that are on its path."""
     keys = [arm_ids.key(nsg_id) for nic in vm.interfaces for nsg_id in nic.nsg_ids]
     return MachineView(
         vm=vm,
-        guards={key: guards[key] for key in keys if key in guards},
+        nsgs={key: nsgs[key] for key in keys if key in nsgs},
         firewall=firewalls.get(arm_ids.key(vm.firewall_id)) if vm.firewall_id else None,
     )
 
 
 def view_nsg(nsg: Resource) -> NsgView:
-    """Return an NSG as ARM returns it as a ``Guard``."""
+    """Return an NSG as ARM returns it as an ``NsgView``."""
     nsg_id = arm_json.text(nsg, "id")
     rules = nsg_rules.parse_rules(nsg)
     state = arm_json.provisioning_state(nsg)
@@ -92,7 +92,7 @@ def view_nsg(nsg: Resource) -> NsgView:
 
 
 def view_firewall(body: Resource) -> FirewallView:
-    """Return a firewall as ARM returns it as a ``Firewall``."""
+    """Return a firewall as ARM returns it as a ``FirewallView``."""
     state = arm_json.provisioning_state(body)
     return FirewallView(
         id=arm_json.text(body, "id"),

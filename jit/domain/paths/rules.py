@@ -12,7 +12,7 @@ from jit.domain.model.grant import Grant
 from jit.domain.model.machine import VirtualMachine
 from jit.domain.paths.machine_view import MachineView
 from jit.domain.values import arm_ids
-from jit.domain.values.prefixes import Prefix, covered, network
+from jit.domain.values.prefixes import Prefix, Prefixes, all_inside, read_address
 
 _TCP_ONLY = frozenset(
     {22, 3389}
@@ -29,7 +29,7 @@ class PathRule:
         holder_id: The NSG or firewall that holds it.
         collection: NAT rule collection; None for an NSG rule.
         target: The VM's private address that it leads to.
-        front: Address and port that people connect to, of a NAT rule that has one such.
+        public_end: Address and port that people connect to, of a NAT rule that has one such.
         protocols: What a NAT rule forwards, as Azure writes it: ``TCP``, ``UDP``, ``Any``.
         exact: It leads to that address and port and nowhere else, and could be read in full.
         vm_id: The VM that it was looked up for, empty where it was not.
@@ -43,7 +43,7 @@ class PathRule:
     sources: tuple[str, ...]
     target: str
     exact: bool
-    front: tuple[str, int] | None = None
+    public_end: tuple[str, int] | None = None
     protocols: tuple[str, ...] = ()
     vm_id: str = ""
     port: int = 0
@@ -73,8 +73,8 @@ def rules_of_port(
 def _allows(
     view: MachineView, port: int, ips: frozenset[str], known: frozenset[str]
 ) -> Iterator[PathRule]:
-    for guard in view.guards.values():
-        for allow in guard.allows:
+    for nsg in view.nsgs.values():
+        for allow in nsg.allows:
             targets = ips & {text.removesuffix("/32") for text in allow.destinations}
             exact = bool(targets) and _lone(allow, port) and not allow.faults
             if not targets and arm_ids.key(allow.id) in known:
@@ -82,7 +82,7 @@ def _allows(
             if targets and any(port in ports for ports in allow.ports):
                 yield PathRule(
                     id=allow.id,
-                    holder_id=guard.id,
+                    holder_id=nsg.id,
                     name=allow.name,
                     collection=None,
                     sources=allow.sources,
@@ -94,8 +94,9 @@ def _allows(
 
 
 def _may_reach(ip: str, destinations: Iterable[str]) -> bool:
-    """Whether *destinations* contain *ip*, or cannot be read: ``*``, a tag, a range."""
-    return any(network(text) is None or covered(ip_network(ip), (text,)) for text in destinations)
+    """Return True if *destinations* contain *ip*, or one cannot be read: ``*``, a tag, a range."""
+    prefixes = Prefixes(tuple(destinations))
+    return bool(prefixes.unreadable) or prefixes.covers(ip_network(ip))
 
 
 def _lone(allow: JitAllow, port: int) -> bool:
@@ -115,8 +116,8 @@ def _nats(view: MachineView, port: int, ips: frozenset[str]) -> Iterator[PathRul
                 collection=rule.collection,
                 sources=rule.sources,
                 target=rule.translated_address,
-                exact=not rule.ip_groups,
-                front=_front(rule),
+                exact=not rule.ip_groups and not rule.translated_fqdn,
+                public_end=_public_end(rule),
                 protocols=rule.protocols,
                 vm_id=view.vm.id,
                 port=port,
@@ -128,17 +129,28 @@ def nat_rule_id(firewall_id: str, rule: NatRule) -> str:
     return f"{firewall_id}/natRuleCollections/{rule.collection}/rules/{rule.name}"
 
 
-def _front(rule: NatRule) -> tuple[str, int] | None:
+def _public_end(rule: NatRule) -> tuple[str, int] | None:
     """Return where people connect to; None where `*`, a prefix or a range leaves that open."""
-    hosts = [item for item in readable(rule.destinations) if item.num_addresses == 1]
+    hosts = (host for host in map(read_address, rule.destinations) if host is not None)
+    host = next(hosts, None)
     ports = [int(text) for text in rule.ports if text.isdigit()]
-    return (str(hosts[0].network_address), ports[0]) if hosts and ports else None
+    return (str(host.network_address), ports[0]) if host is not None and ports else None
 
 
 def letting_in(rules: Iterable[PathRule], sources: Iterable[Prefix]) -> tuple[PathRule, ...]:
     """Return the *rules* that let in an address of *sources*."""
     wanted = tuple(sources)
-    return tuple(rule for rule in rules if any(_touches(rule, source) for source in wanted))
+    return tuple(
+        rule
+        for rule in rules
+        if any(Prefixes(rule.sources).may_overlap(source) for source in wanted)
+    )
+
+
+def let_in_all(rules: Iterable[PathRule], sources: Iterable[Prefix]) -> bool:
+    """Return True if each of *sources* is inside one prefix of one of *rules*."""
+    texts = (text for rule in rules for text in rule.sources)
+    return Prefixes(tuple(texts)).covers_all(sources)
 
 
 def opens_only(rule: PathRule, allowed: Iterable[Prefix]) -> bool:
@@ -147,32 +159,19 @@ def opens_only(rule: PathRule, allowed: Iterable[Prefix]) -> bool:
 
     One that names no source by its prefix, but an IP group, may let in anybody.
     """
-    prefixes = readable(rule.sources)
-    return 0 < len(prefixes) == len(rule.sources) and all_within(prefixes, allowed)
-
-
-def all_within(prefixes: Iterable[Prefix], allowed: Iterable[Prefix]) -> bool:
-    """Tell whether each of *prefixes* lies wholly in one that is *allowed*: most are one."""
-    networks = frozenset(allowed)
-    others = [prefix for prefix in prefixes if prefix not in networks]
-    texts = tuple(str(network) for network in networks) if others else ()
-    return all(covered(prefix, texts) for prefix in others)
-
-
-def readable(texts: Iterable[str]) -> tuple[Prefix, ...]:
-    """Return the prefixes among *texts*; tags, ranges and ``*`` are left out."""
-    return tuple(prefix for prefix in map(network, texts) if prefix is not None)
-
-
-def _touches(rule: PathRule, source: Prefix) -> bool:
-    return not rule.sources or any(_overlaps(text, source) for text in rule.sources)
-
-
-def _overlaps(text: str, source: Prefix) -> bool:
-    prefix = network(text)
-    return prefix is None or prefix.overlaps(source)  # `*`, a tag, a range: it may well let it in
+    return bool(rule.sources) and Prefixes(rule.sources).are_inside(allowed)
 
 
 def protocol_of(grant: Grant) -> str:
     """Return the protocol that packets use: RDP and SSH are TCP even where a policy says ``*``."""
     return "TCP" if grant.port in _TCP_ONLY and grant.protocol == "*" else grant.protocol
+
+
+# ---- former names, for callers that have not changed yet -------------------------------------
+
+all_within = all_inside
+
+
+def readable(texts: Iterable[str]) -> tuple[Prefix, ...]:
+    """Return the prefixes among *texts*."""
+    return Prefixes(tuple(texts)).readable

@@ -36,7 +36,7 @@ def _superfluous(group: Sequence[FoundRule], book: RuleOwners) -> Iterator[PlanI
     """Yield an item for each rule that an earlier, or a wider, one covers."""
     kept: list[FoundRule] = []
     for rule in sorted(group, key=_widest_first):
-        grant = next((g for g in book.owners(rule) if book.wanting(g)), None)
+        grant = next((g for g in book.judge(rule).owners if book.wants_path(g)), None)
         other = next((found for found in kept if _covers(found, rule)), None)
         if grant is not None and other is not None:
             yield _item(rule, other, grant)

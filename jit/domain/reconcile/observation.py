@@ -31,13 +31,13 @@ class Observation:
     A subscription as read: everything by key (lower-cased id).
 
     Attributes:
-        guards: NSGs that could be read.
+        nsgs: NSGs that could be read.
         firewalls: Classic-rules firewalls that could be read.
         machines: VMs with what is on their paths.
         entries: Defender's requests of all JIT policies, oldest first.
     """
 
-    guards: Mapping[str, NsgView]
+    nsgs: Mapping[str, NsgView]
     firewalls: Mapping[str, FirewallView]
     machines: Mapping[str, MachineView]
     entries: tuple[DefenderRequest, ...]
@@ -77,24 +77,24 @@ class FoundRule:
 
 def jit_rules(observed: Observation) -> Iterator[FoundRule]:
     """Yield every rule that carries the name of one of Defender's, NSGs first."""
-    for guard in observed.guards.values():
-        yield from (_in_guard(guard, allow) for allow in guard.allows)
+    for nsg in observed.nsgs.values():
+        yield from (_in_guard(nsg, allow) for allow in nsg.allows)
     for firewall in observed.firewalls.values():
         yield from (_in_firewall(firewall, rule) for rule in firewall.nat_rules if rule.is_jit)
 
 
-def _in_guard(guard: NsgView, allow: JitAllow) -> FoundRule:
+def _in_guard(nsg: NsgView, allow: JitAllow) -> FoundRule:
     addresses = frozenset(text.removesuffix("/32") for text in allow.destinations)
     path = PathRule(
         id=allow.id,
-        holder_id=guard.id,
+        holder_id=nsg.id,
         name=allow.name,
         collection=None,
         sources=allow.sources,
         target=min(addresses, default=""),
         exact=_lone(allow),
     )
-    settled = guard.settled and allow.state.lower() == "succeeded"
+    settled = nsg.settled and allow.state.lower() == "succeeded"
     return FoundRule(raw=allow, path=path, settled=settled, addresses=addresses)
 
 
@@ -117,7 +117,10 @@ def _in_firewall(firewall: FirewallView, rule: NatRule) -> FoundRule:
         collection=rule.collection,
         sources=rule.sources,
         target=rule.translated_address,
-        exact=not rule.ip_groups and network(rule.translated_address) is not None,
+        exact=not rule.ip_groups
+        and not rule.translated_fqdn
+        and network(rule.translated_address) is not None,
+        port=int(rule.translated_port) if rule.translated_port.isdecimal() else 0,
     )
     addresses = frozenset(filter(None, (rule.translated_address,)))
     settled = firewall.settled and not firewall.failed
@@ -126,15 +129,17 @@ def _in_firewall(firewall: FirewallView, rule: NatRule) -> FoundRule:
 
 def observe_lists(snapshot: topology.Snapshot, machines: Iterable[VirtualMachine]) -> Observation:
     """Return a subscription's lists as what its grants are compared with."""
-    guards = {arm_ids.key(arm_json.text(nsg, "id")): view_nsg(nsg) for nsg in snapshot.nsgs}
+    nsgs = {arm_ids.key(arm_json.text(nsg, "id")): view_nsg(nsg) for nsg in snapshot.nsgs}
     firewalls = {
         arm_ids.key(arm_json.text(item, "id")): view_firewall(item) for item in snapshot.firewalls
     }
     return Observation(
-        guards=guards,
+        nsgs=nsgs,
         firewalls=firewalls,
-        machines={arm_ids.key(vm.id): view_machine(vm, guards, firewalls) for vm in machines},
+        machines={arm_ids.key(vm.id): view_machine(vm, nsgs, firewalls) for vm in machines},
         entries=tuple(
-            entry for policy in snapshot.policies for entry in defender_requests.read(policy)
+            entry
+            for policy in snapshot.policies
+            for entry in defender_requests.parse_requests(policy)
         ),
     )

@@ -9,11 +9,11 @@ import pytest
 from jit.broker.configure.configure import Configurator
 from jit.broker.locks import Locks
 from jit.domain.errors import AccessDenied, Conflict, InvalidRequest, Unavailable, Unknown
-from jit.domain.intake import read_policy_delete, read_policy_put
 from jit.domain.model.grant import Status
 from jit.domain.model.machine import Support
 from jit.domain.model.people import Person
 from jit.domain.policy_setup.changes import PolicyAction
+from jit.domain.requests.bodies import read_policy_delete, read_policy_put
 from jit.domain.values.arm_ids import key
 from jit.messages import POLICY
 from jit.storage.store import Store
@@ -55,7 +55,7 @@ class Site:
         self.table = FakeTable(self.clock, calls=self.azure.calls, name="state")
         self.store = Store(self.table, FakeTable(self.clock))
         self.queues = FakeQueues(self.clock, calls=self.azure.calls)
-        self.turns = Locks(self.store)
+        self.turns = Locks(self.store.controls)
         self.named = (PRODUCTION, DEVELOPMENT)
 
     @property
@@ -428,7 +428,7 @@ def test_what_the_worker_waits_for_survives_the_claim(site):
     site.put(NEW01)
     claim = site.turns.claim(policy(DB))
 
-    assert (claim.not_before, claim.attempts) == (until, 3)
+    assert (claim.row.not_before, claim.row.attempts) == (until, 3)
 
 
 def test_one_busy_policy_does_not_stop_the_others(site):

@@ -10,7 +10,8 @@ from jit.broker.policy_worker.archive import FINISHED
 from jit.domain.errors import Defect, StateConflict, Unavailable
 from jit.domain.grants import lifetime
 from jit.domain.model.grant import CloseReason
-from jit.storage import records
+from jit.storage.keys import write_stamp
+from jit.storage.request_rows import read_grants, write_tombstone_row
 from jit.storage.table import Op, Verb
 from tests.broker.inprocess import ALICE, DAVE, THERE, farm, policy_of, wish
 from tests.fakes.calls import Crash
@@ -113,17 +114,17 @@ def test_a_tombstone_that_stands_already_learns_what_is_new(broker):
     (held,) = broker.store.of_policy(policy_of(farm(1)))
     (grant,) = held.grants
     older = replace(grant, rules=("/an/older/rule",), initiates=("older",), private_ips=())
-    stone = records.tombstone_row(held.row, [older], until=broker.now)
+    stone = write_tombstone_row(held.row, [older], until=broker.now)
     broker.state.write([Op(Verb.INSERT, stone)])
 
     broker.store.bury([held], now=broker.now)
 
     (row,) = broker.state.rows("t|")
-    (buried,) = records.grants_of(row)
+    (buried,) = read_grants(row)
     assert buried.rules == ("/an/older/rule", *grant.rules)
     assert buried.initiates == ("older", *grant.initiates)
     assert buried.private_ips == grant.private_ips
-    assert row.values["Until"] > records.stamp(broker.now)
+    assert row.values["Until"] > write_stamp(broker.now)
     assert broker.store.of_policy(policy_of(farm(1))) == ()
     assert buried.request_id == request_id
 
@@ -275,7 +276,7 @@ def test_an_outage_of_history_costs_one_try_a_pass(broker, caplog):
         broker.work(farm(1))
 
     assert len(tries) == len(told(caplog, "finishing.postponed")) == 1
-    assert broker.state.rows("p|")[0].values["NotBefore"] > records.stamp(broker.now)
+    assert broker.state.rows("p|")[0].values["NotBefore"] > write_stamp(broker.now)
 
 
 def test_a_pass_that_lost_its_claim_ends_there(broker):
@@ -288,7 +289,8 @@ def test_a_pass_that_lost_its_claim_ends_there(broker):
         if name == "history.write":
             tries.append(name)
             (row,) = broker.state.rows("p|")
-            broker.store.put_control(replace(row, values={**row.values, "Owner": "another"}))
+            another = replace(row, values={**row.values, "Owner": "another"})
+            broker.state.write([Op(Verb.REPLACE, another)])
             raise StateConflict("another one was quicker")
 
     broker.calls.before = take_over

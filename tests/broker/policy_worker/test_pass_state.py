@@ -14,7 +14,7 @@ def test_a_change_and_its_trail_are_stored_together():
     broker = InProcess()
     whole = broker.accept(wish(DB01))
     (grant,) = whole.grants
-    claim = Locks(broker.store).claim(grant.policy_id)
+    claim = Locks(broker.store.controls).claim(grant.policy_id)
     assert claim is not None
     state = Pass(
         policy_id=grant.policy_id,

@@ -150,13 +150,13 @@ def test_a_firewalls_turn_comes_back_when_its_update_is_over(it):
     it.closed(WEB01, port=3389)
     it.leave_nat(RDP)
     it.run(PRODUCTION)
-    during = it.turns.firewall_free(FW_PROD, policy_of(WEB01), it.broker.now)
+    during = it.turns.may_take_firewall(FW_PROD, policy_of(WEB01), it.broker.now)
     it.broker.live(NEXT_RUN)
 
     it.run(PRODUCTION)
 
     assert not during
-    assert it.turns.firewall_free(FW_PROD, policy_of(WEB01), it.broker.now)
+    assert it.turns.may_take_firewall(FW_PROD, policy_of(WEB01), it.broker.now)
 
 
 def test_a_run_after_an_update_is_asked_for(it):
@@ -177,7 +177,7 @@ def test_a_firewalls_turn_is_kept_while_its_update_runs(it):
 
     it.run(PRODUCTION)
 
-    assert not it.turns.firewall_free(FW_PROD, policy_of(WEB01), it.broker.now)
+    assert not it.turns.may_take_firewall(FW_PROD, policy_of(WEB01), it.broker.now)
 
 
 def test_removals_from_a_firewall_are_written_to_the_trail(it):
@@ -204,7 +204,7 @@ def test_a_claim_is_given_back_as_it_was_found(it):
     it.run()
 
     found = it.turns.claim(FARM_POLICY)
-    assert (found.not_before, found.attempts) == (later, 3)
+    assert (found.row.not_before, found.row.attempts) == (later, 3)
 
 
 def test_a_firewall_whose_turn_is_taken_is_left_alone(it):
@@ -229,7 +229,7 @@ def test_a_firewall_that_azure_is_busy_with_is_given_back_at_once(it):
 
     it.run(PRODUCTION)
 
-    assert it.turns.firewall_free(FW_PROD, policy_of(WEB01), it.broker.now)
+    assert it.turns.may_take_firewall(FW_PROD, policy_of(WEB01), it.broker.now)
 
 
 def test_a_firewall_whose_answer_was_lost_is_kept_until_it_can_be_seen(it):
@@ -240,7 +240,7 @@ def test_a_firewall_whose_answer_was_lost_is_kept_until_it_can_be_seen(it):
 
     it.run(PRODUCTION)
 
-    assert not it.turns.firewall_free(FW_PROD, policy_of(WEB01), it.broker.now)
+    assert not it.turns.may_take_firewall(FW_PROD, policy_of(WEB01), it.broker.now)
 
 
 def test_a_foreign_rule_that_changed_during_our_update_is_an_alert(it, caplog):
@@ -283,7 +283,7 @@ def test_a_request_of_somebody_else_between_plan_and_removal_keeps_the_rule(it):
 def _open_behind_the_claim(it):
     """Ask once more, and let a worker act as if the reconciler's lease had run out."""
     it.broker.ask(wish(farm(1)))
-    claimed = it.broker.store.control(DEVELOPMENT, it.broker.state.rows("p|")[0].key)
+    (claimed,) = it.broker.state.rows("p|")
     it.broker.state.write([Op(Verb.DELETE, claimed)])
     it.broker.work(farm(1))
 

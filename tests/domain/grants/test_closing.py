@@ -7,9 +7,9 @@ from ipaddress import ip_network
 import pytest
 
 from jit.domain.azure.companion_rule import companion_name
-from jit.domain.grants.closing import UNLISTED, Others, work
-from jit.domain.grants.policy_view import rests_of
-from jit.domain.grants.timing import GRACE, SHRINKS_WITHIN
+from jit.domain.grants.closing import VmPortView, close_grant
+from jit.domain.grants.policy_view import rule_users
+from jit.domain.grants.timing import TIMES
 from jit.domain.model.grant import CloseReason, Status
 from jit.domain.model.machine import Via
 from jit.domain.paths import effective
@@ -55,10 +55,26 @@ def a_closing(name="g1", reason=CloseReason.REVOKED, **changes):
     )
 
 
-def closed(grant, view, *others, seen=(), held=(), rests=None, now=NOW):
-    """The outcome of one look at a closing grant."""
-    around = Others(held=held, rests=rests or {})
-    return work(grant, (grant, *others), view, seen, others=around, now=now)
+UNLISTED = None
+"""A stranger's request that Azure lists without its sources."""
+
+
+def closed(grant, view, *others, seen=(), held=(), users=None, now=NOW):
+    """The outcome of one look at a closing grant; strangers' requests name the *held* sources."""
+    port = VmPortView(
+        grants=(grant, *others),
+        view=view,
+        requests=seen,
+        foreign=[a_strangers(text) for text in held],
+        users=users or {},
+    )
+    return close_grant(grant, port, now=now)
+
+
+def a_strangers(text):
+    """A stranger's request for the VM port, in force for hours."""
+    sources = (text,) if text is not UNLISTED else ()
+    return replace(an_entry(initiate_id=None, ends_at=NOW + 9 * HOUR), sources=sources)
 
 
 def removed(outcome):
@@ -148,7 +164,7 @@ def test_what_was_never_asked_of_azure_is_gone_at_once():
         behind(a_firewall(settled=False)),
         behind(a_firewall(settled=False, failed=True)),
         behind(None),
-        replace(a_view(), guards={}),
+        replace(a_view(), nsgs={}),
     ],
 )
 def test_nothing_is_gone_while_azure_updates_or_cannot_be_read(view):
@@ -217,10 +233,10 @@ def test_a_recorded_nat_rule_whose_sources_became_an_ip_group_goes():
 
 def test_a_rule_that_another_vm_rests_on_is_left_to_it():
     """One NSG may guard two networks whose addresses overlap."""
-    rests = rests_of([an_open("g2", vm_id=vm_id("web02"), rules=(rule_id(2),))])
+    users = rule_users([an_open("g2", vm_id=vm_id("web02"), rules=(rule_id(2),))])
     view = a_view(a_guard(an_allow(), an_allow(number=2, priority=101)))
 
-    outcome = closed(a_closing(rules=(rule_id(),)), view, rests=rests, now=LATER)
+    outcome = closed(a_closing(rules=(rule_id(),)), view, users=users, now=LATER)
 
     assert removed(outcome) == OURS
 
@@ -503,8 +519,10 @@ def test_a_shared_rule_goes_where_azure_does_not_take_its_successor(via):
     shared = a_view(a_guard(an_allow("203.0.113.7", "198.51.100.0/24")))
     leaving = a_closing(rules=(rule_id(),), via=via)
 
-    before = closed(leaving, shared, other, now=NOW + SHRINKS_WITHIN[via] - timedelta(seconds=1))
-    after = closed(leaving, shared, other, now=NOW + SHRINKS_WITHIN[via])
+    before = closed(
+        leaving, shared, other, now=NOW + TIMES[via].shrinks_within - timedelta(seconds=1)
+    )
+    after = closed(leaving, shared, other, now=NOW + TIMES[via].shrinks_within)
 
     assert (before.removals, removed(after)) == ((), OURS)
 
@@ -518,7 +536,9 @@ def test_a_shared_rules_time_to_shrink_begins_with_the_last_who_gave_it_back():
     entry = an_entry("203.0.113.7", "198.51.100.0/24")
 
     soon = closed(early, shared, live, late, seen=[entry], now=LATER)
-    then = closed(early, shared, live, late, seen=[entry], now=LATER + SHRINKS_WITHIN[early.via])
+    then = closed(
+        early, shared, live, late, seen=[entry], now=LATER + TIMES[early.via].shrinks_within
+    )
 
     assert (removed(soon), removed(then)) == ([], OURS)
 
@@ -705,7 +725,7 @@ def test_a_row_that_does_not_say_when_it_began_is_looked_at_soon():
 
 def test_a_firewall_is_given_more_time_than_an_nsg():
     """Its update alone takes three to five minutes."""
-    assert GRACE[Via.FIREWALL] > GRACE[Via.PUBLIC_IP] == GRACE[Via.PRIVATE]
+    assert TIMES[Via.FIREWALL].grace > TIMES[Via.PUBLIC_IP].grace == TIMES[Via.PRIVATE].grace
 
 
 def test_removals_name_only_rules_that_are_there():

@@ -153,7 +153,7 @@ def test_without_a_free_priority_the_grant_says_so():
 def test_an_nsg_that_vanished_between_two_reads_gets_none():
     """What blocks is named by a look; what is not on the path any more cannot be written to."""
     view = behind(a_firewall(a_nat()), a_guard(an_allow()))
-    look = effective.PathView(sight=effective.PathState.BLOCKED, blocked_by={"gone": 4096})
+    look = effective.PathView(state=effective.PathState.BLOCKED, blocked_by={"gone": 4096})
 
     grant, companions = plan_companion(GRANT, look, view, taken=(), now=NOW)
 
@@ -165,7 +165,7 @@ def test_an_nsg_that_vanished_between_two_reads_gets_none():
 def test_without_a_firewall_or_an_interface_there_is_nothing_to_accompany(hole):
     """What is not known is not written to."""
     view = behind(**{"firewall": a_firewall(a_nat()), **hole})
-    look = effective.PathView(sight=effective.PathState.BLOCKED, blocked_by={key(NSG_ID): 4096})
+    look = effective.PathView(state=effective.PathState.BLOCKED, blocked_by={key(NSG_ID): 4096})
 
     outcome = plan_companion(GRANT, look, view, taken=(), now=NOW)
 

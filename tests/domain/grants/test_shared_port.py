@@ -13,11 +13,10 @@ from jit.domain.grants.shared_port import (
     covers,
     fixed_end,
     handover,
-    lead,
     union,
     wanted_request,
 )
-from jit.domain.grants.timing import SHORTEST
+from jit.domain.grants.timing import SHORTEST, TIMES
 from jit.domain.model.grant import Grant, Status
 from jit.domain.model.machine import Via
 from jit.domain.values.prefixes import covered, same_sources
@@ -178,7 +177,7 @@ def test_who_leaves_nothing_behind_does_not_keep_others_from_being_spared():
     last = holding("c", OFFICE, ends=60)
 
     assert wanted_request([first, middle, last], now=NOW) == WantedRequest(
-        frozenset({HOME, OFFICE}), NOW + HOUR + lead(Via.PUBLIC_IP)
+        frozenset({HOME, OFFICE}), NOW + HOUR + TIMES[Via.PUBLIC_IP].lead
     )
 
 
@@ -199,7 +198,7 @@ def test_those_claimed_in_one_step_came_in_the_order_of_their_starts():
     later = holding("a", OFFICE, ends=60, starts_at=NOW)
 
     assert wanted_request([first, later], now=NOW) == WantedRequest(
-        frozenset({HOME, OFFICE}), NOW + HOUR + lead(Via.PUBLIC_IP)
+        frozenset({HOME, OFFICE}), NOW + HOUR + TIMES[Via.PUBLIC_IP].lead
     )
 
 
@@ -209,7 +208,7 @@ def test_a_grant_without_a_claim_came_last():
     unclaimed = an_open("a", sources=(OFFICE,), claimed_at=None, expires_at=NOW + HOUR)
 
     assert wanted_request([first, unclaimed], now=NOW) == WantedRequest(
-        frozenset({HOME, OFFICE}), NOW + HOUR + lead(Via.PUBLIC_IP)
+        frozenset({HOME, OFFICE}), NOW + HOUR + TIMES[Via.PUBLIC_IP].lead
     )
 
 
@@ -254,7 +253,7 @@ def test_no_source_is_asked_for_beyond_those_who_want_it(group):
         for source in target.sources
     }
 
-    assert all(target.until <= end + lead(Via.FIREWALL) for end in last.values())
+    assert all(target.until <= end + TIMES[Via.FIREWALL].lead for end in last.values())
 
 
 @given(groups)
@@ -263,7 +262,7 @@ def test_the_lead_is_given_only_where_somebody_stays(group):
     target = wanted_request(group, now=NOW) or WantedRequest(frozenset(), NOW)
     ends = {grant.expires_at for grant in needing(group)} | {NOW}
 
-    assert target.until in ends or max(ends) > target.until - lead(Via.FIREWALL)
+    assert target.until in ends or max(ends) > target.until - TIMES[Via.FIREWALL].lead
 
 
 @given(groups)
@@ -507,7 +506,7 @@ def untold(group):
 def _spared(present, target, now):
     """Whether its successor is asked for while the entry still holds for the whole lead."""
     ends = [grant.expires_at for grant in present if grant.expires_at > now]
-    return any(end + lead(Via.FIREWALL) == target.until for end in ends)
+    return any(end + TIMES[Via.FIREWALL].lead == target.until for end in ends)
 
 
 @given(arrivals)

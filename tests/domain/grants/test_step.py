@@ -12,7 +12,7 @@ from jit.domain.grants import rule_evidence, timing
 from jit.domain.grants.admission import as_request
 from jit.domain.grants.initiate import REOPENS, PortToOpen
 from jit.domain.grants.lifetime import begin_closing, by_time, close, pace
-from jit.domain.grants.timing import APPEARS_WITHIN, OPENS_WITHIN
+from jit.domain.grants.timing import APPEARS_WITHIN, TIMES
 from jit.domain.model.grant import CloseReason, Status
 from jit.domain.model.machine import Support, Via
 from jit.domain.paths.rules import rules_of_port
@@ -514,7 +514,7 @@ def test_a_claim_that_was_never_asked_counts_from_the_claim():
     joined = an_opening(initiates=(), initiated_at=None, expires_at=NOW + 2 * HOUR)
     world = a_world(a_view(), an_entry(initiate_id=STRANGER))
 
-    after = alone(joined, world, now=NOW + OPENS_WITHIN[Via.PUBLIC_IP])
+    after = alone(joined, world, now=NOW + TIMES[Via.PUBLIC_IP].opens_within)
 
     assert after.close_reason is CloseReason.FAILED
 
@@ -540,7 +540,7 @@ def test_a_lost_path_is_given_time_to_mend():
     world = a_world(a_view(a_guard(an_allow(), deny)), an_entry())
 
     soon = alone(lost, world, now=NOW + HOUR + MINUTE)
-    late = alone(lost, world, now=NOW + HOUR + OPENS_WITHIN[Via.PUBLIC_IP])
+    late = alone(lost, world, now=NOW + HOUR + TIMES[Via.PUBLIC_IP].opens_within)
 
     assert soon.status is Status.OPENING
     assert (late.status, late.close_reason) == (Status.CLOSING, CloseReason.FAILED)
@@ -657,7 +657,7 @@ def test_a_path_that_an_update_of_its_nsg_takes_away_is_not_open(allows, status,
 
 def test_an_nsg_that_cannot_be_read_is_no_reason_to_call_a_path_lost():
     """Nothing is known of it."""
-    view = replace(a_view(), guards={})
+    view = replace(a_view(), nsgs={})
 
     assert alone(an_open(rules=(RULE_ID,)), a_world(view, an_entry())).status is Status.OPEN
 
@@ -948,8 +948,8 @@ def test_an_open_path_whose_change_was_asked_for_and_that_is_wiped_is_asked_for_
 def test_an_nsg_that_defender_leaves_out_delays_nobody():
     """Nothing stood there before: whatever lets it in now is its own."""
     customers = arm_rule(100, name="customer", source="203.0.113.7", port="22", to=VM)
-    guards = a_guard(an_allow()), a_guard(customers, nsg_id=OTHER_NSG_ID)
-    both = a_view(*guards, interfaces=(a_nic(nsg_ids=(NSG_ID, OTHER_NSG_ID)),))
+    nsgs = a_guard(an_allow()), a_guard(customers, nsg_id=OTHER_NSG_ID)
+    both = a_view(*nsgs, interfaces=(a_nic(nsg_ids=(NSG_ID, OTHER_NSG_ID)),))
     new = an_opening(initiated_at=NOW - SECOND, before=())
 
     after = alone(new, a_world(both, an_entry()))
@@ -1372,8 +1372,8 @@ def test_an_empty_policy_has_nothing_to_do():
 
 def test_a_mark_that_the_broker_does_not_know_is_a_strangers():
     """Anybody can write a justification that looks like ours."""
-    forged = defender_requests.mark("z" * 26, "trust me")
-    entry = an_entry("192.0.2.1", initiate_id=defender_requests.marked(forged))
+    forged = defender_requests.mark_reason("z" * 26, "trust me")
+    entry = an_entry("192.0.2.1", initiate_id=defender_requests.parse_mark(forged))
 
     after = alone(a_grant(), a_world(None, entry))
 

@@ -41,7 +41,7 @@ BOTH_NSGS = {"interfaces": (a_nic(nsg_ids=(NSG_ID, OTHER_NSG_ID)),)}
 
 def seen(view, grant=GRANT):
     """The summary of a look."""
-    return observe_path(grant, view).sight
+    return observe_path(grant, view).state
 
 
 # ---- through an NSG --------------------------------------------------------------------------
@@ -51,7 +51,7 @@ def test_a_path_is_open_when_its_rule_lets_the_source_through():
     """Present, settled, effective."""
     found = observe_path(GRANT, a_view(a_guard(an_allow())))
 
-    assert found.sight is PathState.OPEN
+    assert found.state is PathState.OPEN
     assert found.rule_ids == (f"{NSG_ID}/securityRules/{jit_name('-', 1)}",)
     assert found.connection == Connection(
         via=Via.PUBLIC_IP, address=PUBLIC, port=22, command=f"ssh -p 22 user@{PUBLIC}"
@@ -62,7 +62,7 @@ def test_without_a_rule_a_path_is_absent():
     """202 is all that Azure has said so far."""
     found = observe_path(GRANT, a_view())
 
-    assert (found.sight, found.rules, found.why) == (PathState.ABSENT, (), "no rule is there yet")
+    assert (found.state, found.rules, found.why) == (PathState.ABSENT, (), "no rule is there yet")
 
 
 def test_a_path_for_two_sources_is_open_when_both_have_their_rule():
@@ -81,7 +81,7 @@ def test_a_path_for_two_sources_is_partial_while_one_of_them_lacks_its_rule():
 
     found = observe_path(grant, a_view(a_guard(an_allow())))
 
-    assert (found.sight, found.connection) == (PathState.PARTIAL, None)
+    assert (found.state, found.connection) == (PathState.PARTIAL, None)
     assert found.why == "not every rule is there yet"
 
 
@@ -98,7 +98,7 @@ def test_a_customers_deny_above_the_rule_blocks_the_path():
 
     found = observe_path(GRANT, a_view(a_guard(an_allow(), deny)))
 
-    assert found.sight is PathState.BLOCKED
+    assert found.state is PathState.BLOCKED
     assert found.why == "nsg-web: rule never-ssh blocks it"
     assert found.connection is None
 
@@ -109,18 +109,18 @@ def test_a_rule_in_doubt_blocks_the_path():
 
     found = observe_path(GRANT, a_view(a_guard(an_allow(), doubt)))
 
-    assert found.sight is PathState.BLOCKED
+    assert found.state is PathState.BLOCKED
     assert found.why == "nsg-web: cannot tell whether rule tagged lets it pass"
 
 
 def test_an_nsg_whose_rules_are_unknown_to_the_end_blocks_the_path():
     """Not even a default rule decides."""
-    guard = a_guard(an_allow())
-    only_allow_for_others = replace(guard, rules=())
+    nsg = a_guard(an_allow())
+    only_allow_for_others = replace(nsg, rules=())
 
     found = observe_path(GRANT, a_view(only_allow_for_others))
 
-    assert found.sight is PathState.BLOCKED
+    assert found.state is PathState.BLOCKED
     assert found.why == "nsg-web: no rule is known to decide"
 
 
@@ -133,7 +133,7 @@ def test_every_nsg_on_the_way_must_let_the_source_through():
         GRANT, a_view(interface, a_guard(an_allow(), nsg_id=OTHER_NSG_ID), **BOTH_NSGS)
     )
 
-    assert (blocked.sight, opened.sight) == (PathState.BLOCKED, PathState.OPEN)
+    assert (blocked.state, opened.state) == (PathState.BLOCKED, PathState.OPEN)
 
 
 def test_another_grants_companion_does_not_make_a_path_effective():
@@ -143,7 +143,7 @@ def test_another_grants_companion_does_not_make_a_path_effective():
 
     found = observe_path(GRANT, a_view(a_guard(an_allow(priority=101), deny, others)))
 
-    assert found.sight is PathState.BLOCKED
+    assert found.state is PathState.BLOCKED
 
 
 def test_a_rule_to_another_interface_of_the_vm_is_not_the_path():
@@ -154,7 +154,7 @@ def test_a_rule_to_another_interface_of_the_vm_is_not_the_path():
         GRANT, a_view(a_guard(an_allow(to="10.1.1.5")), interfaces=(a_nic(), second))
     )
 
-    assert found.sight is PathState.PARTIAL
+    assert found.state is PathState.PARTIAL
 
 
 def test_an_ipv6_source_cannot_reach_an_ipv4_address():
@@ -163,7 +163,7 @@ def test_an_ipv6_source_cannot_reach_an_ipv4_address():
 
     found = observe_path(grant, a_view(a_guard(an_allow("2001:db8::/64"))))
 
-    assert found.sight is PathState.BLOCKED
+    assert found.state is PathState.BLOCKED
     assert "another IP version" in found.why
 
 
@@ -173,7 +173,7 @@ def test_a_public_address_without_any_nsg_is_not_called_open():
 
     found = observe_path(GRANT, view)
 
-    assert (found.sight, found.why) == (PathState.BLOCKED, "a public address without any NSG")
+    assert (found.state, found.why) == (PathState.BLOCKED, "a public address without any NSG")
 
 
 def test_a_vm_without_an_interface_is_unclear():
@@ -182,7 +182,7 @@ def test_a_vm_without_an_interface_is_unclear():
 
     found = observe_path(grant, a_view(a_guard(an_allow()), interfaces=()))
 
-    assert (found.sight, found.why) == (PathState.UNCLEAR, "the VM has no interface")
+    assert (found.state, found.why) == (PathState.UNCLEAR, "the VM has no interface")
 
 
 def test_a_private_path_leads_to_the_private_address():
@@ -210,7 +210,7 @@ def test_a_path_by_a_public_address_that_was_taken_away_is_not_open():
     """The rule is there, and no way leads to it from where the person is."""
     found = observe_path(GRANT, a_view(a_guard(an_allow()), interfaces=(a_nic(public_ip=None),)))
 
-    assert found.sight is PathState.BLOCKED
+    assert found.state is PathState.BLOCKED
     assert found.why == "the VM's interface has no public address any more"
 
 
@@ -246,7 +246,7 @@ def test_an_ipv6_address_stands_in_brackets_in_the_connection_line():
 
 
 @pytest.mark.parametrize(
-    ("port", "protocol", "sight"),
+    ("port", "protocol", "state"),
     [
         (22, "*", PathState.OPEN),
         (22, "TCP", PathState.OPEN),
@@ -254,14 +254,14 @@ def test_an_ipv6_address_stands_in_brackets_in_the_connection_line():
         (5985, "TCP", PathState.OPEN),
     ],
 )
-def test_ssh_and_rdp_are_tcp_even_where_the_policy_says_any(port, protocol, sight):
+def test_ssh_and_rdp_are_tcp_even_where_the_policy_says_any(port, protocol, state):
     """A blocked UDP does not keep a session from working; elsewhere both were promised."""
     no_udp = arm_rule(90, "Deny", name="no-udp", protocol="Udp")
     grant = an_opening(port=port, protocol=protocol)
 
     found = observe_path(grant, a_view(a_guard(no_udp, an_allow(port=str(port)))))
 
-    assert found.sight is sight
+    assert found.state is state
 
 
 # ---- what is being updated, or could not be read -----------------------------------------------
@@ -271,7 +271,7 @@ def test_an_nsg_that_is_being_updated_is_unclear_whatever_it_shows():
     """A rule that is there may not be in force yet, one that is not may be."""
     found = observe_path(GRANT, a_view(a_guard(an_allow(), settled=False)))
 
-    assert (found.sight, found.why) == (PathState.UNCLEAR, "NSG nsg-web is being updated")
+    assert (found.state, found.why) == (PathState.UNCLEAR, "NSG nsg-web is being updated")
     assert found.connection is None
 
 
@@ -279,7 +279,7 @@ def test_an_nsg_whose_last_update_failed_is_unclear_and_says_what_to_do():
     """What it lists may not be what packets meet."""
     found = observe_path(GRANT, a_view(replace(a_guard(an_allow(), settled=False), failed=True)))
 
-    assert found.sight is PathState.UNCLEAR
+    assert found.state is PathState.UNCLEAR
     assert found.why == "the last update of NSG nsg-web failed; repeat it in Azure"
 
 
@@ -289,7 +289,7 @@ def test_an_nsg_of_another_interface_that_could_not_be_read_is_unclear():
 
     found = observe_path(GRANT, a_view(a_guard(an_allow()), interfaces=(a_nic(), second)))
 
-    assert (found.sight, found.why) == (PathState.UNCLEAR, "an NSG of second could not be read")
+    assert (found.state, found.why) == (PathState.UNCLEAR, "an NSG of second could not be read")
 
 
 @pytest.mark.parametrize(
@@ -307,7 +307,7 @@ def test_a_firewall_that_has_not_succeeded_is_unclear(firewall, why):
     """Some of its instances may run old rules, some new."""
     found = observe_path(WALLED, behind(firewall, a_guard(LET_IN)))
 
-    assert (found.sight, found.why) == (PathState.UNCLEAR, why)
+    assert (found.state, found.why) == (PathState.UNCLEAR, why)
 
 
 def test_a_firewall_that_is_gone_is_not_waited_for():
@@ -350,7 +350,7 @@ def test_a_path_behind_a_firewall_is_open_when_the_firewalls_own_address_gets_th
         WALLED, behind(a_firewall(a_nat(mapped=10022)), a_guard(an_allow(), LET_IN))
     )
 
-    assert found.sight is PathState.OPEN
+    assert found.state is PathState.OPEN
     assert found.connection == Connection(
         via=Via.FIREWALL, address=FRONT, port=10022, command=f"ssh -p 10022 user@{FRONT}"
     )
@@ -377,7 +377,7 @@ def test_a_nat_rule_has_to_forward_what_the_grant_is_for(port, protocol, forward
     grant = replace(WALLED, port=port, protocol=protocol)
 
     view = behind(a_firewall(a_nat(port=port, protocols=forwarded)), a_guard(let_in))
-    assert observe_path(grant, view).sight is expected
+    assert observe_path(grant, view).state is expected
 
 
 @pytest.mark.parametrize(
@@ -394,7 +394,7 @@ def test_a_nat_rule_without_one_address_and_port_is_nothing_to_connect_to(change
     """P4: who reads the command must be able to use it."""
     found = observe_path(WALLED, behind(a_firewall(a_nat(**changes)), a_guard(an_allow(), LET_IN)))
 
-    assert (found.sight, found.connection) == (PathState.PARTIAL, None)
+    assert (found.state, found.connection) == (PathState.PARTIAL, None)
 
 
 @pytest.mark.parametrize(("source", "port"), [("198.51.100.7/32", 10022), (str(OFFICE), 10023)])
@@ -422,7 +422,7 @@ def test_sources_that_no_one_mapped_port_lets_in_are_not_open():
 
     found = observe_path(grant, behind(a_firewall(*nats), a_guard(LET_IN)))
 
-    assert found.sight is PathState.PARTIAL
+    assert found.state is PathState.PARTIAL
     assert found.why == "no NAT rule lets all its sources in by one address and port"
 
 
@@ -441,19 +441,19 @@ def test_defenders_own_allow_rule_does_not_help_behind_a_firewall():
     """It names the requester, whose address the VM never sees."""
     found = observe_path(WALLED, behind(a_firewall(a_nat()), a_guard(an_allow())))
 
-    assert found.sight is PathState.BLOCKED
+    assert found.state is PathState.BLOCKED
     assert found.blocked_by == {NSG_ID: 4096}
 
 
 def test_every_nsg_that_stops_the_firewall_is_named_with_its_first_rule():
     """Each of them may need a companion."""
-    guards = (
+    nsgs = (
         a_guard(an_allow(), arm_rule(200, "Deny", name="no", port="22")),
         a_guard(nsg_id=OTHER_NSG_ID),
     )
     nic = a_nic(public_ip=None, nsg_ids=(NSG_ID, OTHER_NSG_ID))
 
-    found = observe_path(WALLED, behind(a_firewall(a_nat()), *guards, interfaces=(nic,)))
+    found = observe_path(WALLED, behind(a_firewall(a_nat()), *nsgs, interfaces=(nic,)))
 
     assert found.blocked_by == {NSG_ID: 200, OTHER_NSG_ID: 4096}
 
@@ -498,7 +498,7 @@ def test_without_its_nat_rule_a_path_behind_a_firewall_is_partial(rules):
     """The NSG's rule comes minutes before the firewall's."""
     found = observe_path(WALLED, behind(a_firewall(*rules), a_guard(an_allow())))
 
-    assert (found.sight, found.why) == (PathState.PARTIAL, "the NAT rule is not there yet")
+    assert (found.state, found.why) == (PathState.PARTIAL, "the NAT rule is not there yet")
 
 
 def test_the_companion_can_be_made_while_the_nat_rule_is_still_to_come():
@@ -528,7 +528,7 @@ def test_a_firewall_whose_subnet_is_unknown_opens_nothing():
     """Nobody can tell which address the NSG will see."""
     found = observe_path(WALLED, behind(a_firewall(a_nat()), a_guard(LET_IN), firewall_sources=()))
 
-    assert (found.sight, found.why) == (PathState.BLOCKED, "the firewall's subnet is unknown")
+    assert (found.state, found.why) == (PathState.BLOCKED, "the firewall's subnet is unknown")
 
 
 def test_behind_a_firewall_no_nsg_is_no_hindrance():
@@ -545,8 +545,8 @@ def test_a_vm_whose_address_azure_does_not_name_has_no_path():
 
     found = observe_path(grant, behind(a_firewall(a_nat()), a_guard(LET_IN), interfaces=nameless))
 
-    assert found.sight is PathState.PARTIAL
-    assert observe_path(grant, behind(a_firewall(), interfaces=nameless)).sight is PathState.ABSENT
+    assert found.state is PathState.PARTIAL
+    assert observe_path(grant, behind(a_firewall(), interfaces=nameless)).state is PathState.ABSENT
 
 
 def test_a_vm_without_an_interface_has_no_path_behind_a_firewall():
@@ -555,7 +555,7 @@ def test_a_vm_without_an_interface_has_no_path_behind_a_firewall():
 
     found = observe_path(grant, behind(a_firewall(a_nat()), interfaces=()))
 
-    assert found.sight is PathState.PARTIAL
+    assert found.state is PathState.PARTIAL
 
 
 # ---- whose rules -----------------------------------------------------------------------------
@@ -575,7 +575,7 @@ def test_a_nat_rule_says_where_it_stands():
 
     assert rule.id == f"{FIREWALL_ID}/natRuleCollections/{JIT_COLLECTION}/rules/MDC-JIT-web01-22"
     assert (rule.holder_id, rule.collection) == (FIREWALL_ID, JIT_COLLECTION)
-    assert (rule.front, rule.exact) == ((FRONT, 10022), True)
+    assert (rule.public_end, rule.exact) == ((FRONT, 10022), True)
     assert (rule.vm_id, rule.port) == (vm_id(), 22)
 
 

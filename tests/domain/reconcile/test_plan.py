@@ -6,7 +6,7 @@ from ipaddress import ip_network
 
 import pytest
 
-from jit.domain.grants.timing import GRACE, OVERDUE
+from jit.domain.grants.timing import OVERDUE, TIMES
 from jit.domain.model.grant import CloseReason, Status
 from jit.domain.model.machine import Via
 from jit.domain.reconcile.plan import make_plan, unknown_companions
@@ -150,7 +150,7 @@ def test_an_item_of_a_leftover_says_where_it_stands_and_since_when():
     assert (item.resource, item.policy_id) == (NSG_ID, POLICY_ID)
     assert item.path is not None
     assert item.path.id == rule_id(1)
-    assert item.since == NOON - 20 * MINUTE + GRACE[Via.PUBLIC_IP]
+    assert item.since == NOON - 20 * MINUTE + TIMES[Via.PUBLIC_IP].grace
 
 
 def test_the_newest_of_several_closed_grants_is_named():
@@ -620,7 +620,7 @@ def test_nothing_is_done_in_a_firewall_that_is_not_settled(state):
 
 def test_an_unsettled_leftover_is_reported_once_it_is_long_overdue():
     """After its end a path is observed gone, or somebody hears which rule is still there."""
-    ago = GRACE[Via.FIREWALL] + OVERDUE
+    ago = TIMES[Via.FIREWALL].grace + OVERDUE
     observed = seen(firewall=a_firewall(nat(), settled=False))
     items = planned(observed, tombstones=[ended(ago=ago, **BEHIND)])
 
@@ -775,4 +775,4 @@ def test_keys_of_what_was_observed_are_lower_case():
     """The builders of this file keep to what the observer promises."""
     observed = seen(allow(1))
 
-    assert set(observed.guards) == {arm_ids.key(NSG_ID)}
+    assert set(observed.nsgs) == {arm_ids.key(NSG_ID)}

@@ -1,0 +1,294 @@
+"""
+Bodies of the HTTP contract as typed fields, and their good parts as the domain's nouns.
+
+Every reader collects all faults at once, so that a caller can repair a body in one round trip.
+The refusals of `jit.domain.decision.jit_policy` come later and have codes of their own.
+The codes of a faulty body:
+
+* any value        wrong-type missing-field unknown-field not-supported too-few too-many
+* text             text-too-short text-too-long text-not-one-line text-hidden-character
+* VMs              vm-id-malformed vm-id-not-a-vm duplicate-vm subscriptions-differ
+* ports            port-out-of-range protocol-unknown duplicate-port
+* sources          source-malformed source-any source-host-bits source-reserved source-too-wide
+                   duplicate-source source-overlap
+* duration         duration-malformed duration-ambiguous duration-negative duration-overflow
+                   duration-too-short duration-too-long
+* startTime        time-malformed time-without-zone time-out-of-range start-in-past start-too-far
+* Idempotency-Key  idempotency-key-malformed
+* any of them      too-many-violations (the list was cut)
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Annotated, ClassVar
+
+from jit.domain.errors import Violation
+from jit.domain.limits import LIMITS, Limits
+from jit.domain.model.machine import MachinePolicy, PortRule
+from jit.domain.model.request import Ticket, WantedMachine, WantedPort
+from jit.domain.requests.body_reader import read_body
+from jit.domain.requests.fields import (
+    DURATION,
+    FLAG,
+    JUSTIFICATION,
+    POINTER,
+    REASON,
+    START_TIME,
+    TICKET_ID,
+    TICKET_SYSTEM,
+    ReadContext,
+)
+from jit.domain.requests.json_node import Node
+from jit.domain.requests.network_fields import (
+    ALLOWED_SOURCES,
+    MACHINES,
+    PORT_NUMBER,
+    PORTS,
+    PROTOCOL,
+    SOURCE,
+    SOURCES,
+    VM_ID,
+)
+from jit.domain.requests.submission import Draft
+from jit.domain.values.arm_ids import VmId
+from jit.domain.values.prefixes import Prefix
+
+SUBSCRIPTIONS_DIFFER = "subscriptions-differ"
+
+
+# ---- the JSON of each body: None, or an empty list, if a field is missing or faulty --------------
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PortBody:
+    """A port that the caller wants."""
+
+    number: Annotated[int | None, PORT_NUMBER, "The port on the virtual machine."]
+    protocol: Annotated[str | None, PROTOCOL, "If missing, as the policy has it."] = None
+    pointer: Annotated[str, POINTER]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MachineBody:
+    """A virtual machine that the caller wants to reach."""
+
+    id: Annotated[VmId | None, VM_ID]
+    ports: Annotated[tuple[PortBody, ...], PORTS, "The ports that the caller wants."]
+    pointer: Annotated[str, POINTER]
+
+
+def check_subscription(
+    node: Node, machine: MachineBody, earlier: Sequence[MachineBody]
+) -> MachineBody:
+    """Return *machine*; note it if its subscription is not that of the first one."""
+    first = next((other.id for other in earlier if other.id), machine.id)
+    if machine.id and first and machine.id.subscription != first.subscription:
+        detail = "all VMs of a request are of one subscription"
+        node.child("id").add_fault(SUBSCRIPTIONS_DIFFER, detail)
+    return machine
+
+
+MACHINES_OF_ONE_SUBSCRIPTION = MACHINES._replace(compare=check_subscription)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TicketBody:
+    """The ticket behind the request."""
+
+    system: Annotated[str | None, TICKET_SYSTEM, "Such as servicenow."]
+    id: Annotated[str | None, TICKET_ID, "The ticket in that system."]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AccessRequestBody:
+    """A request for access: ``POST /api/access-requests``."""
+
+    REFUSED: ClassVar = ("onBehalfOf", "callbackUrl")
+
+    virtual_machines: Annotated[
+        tuple[MachineBody, ...], MACHINES_OF_ONE_SUBSCRIPTION, "All of one subscription."
+    ]
+    sources: Annotated[
+        tuple[Annotated[Prefix | None, SOURCE], ...],
+        SOURCES,
+        "Where traffic may come from.",
+    ]
+    duration: Annotated[timedelta | None, DURATION, "The length of access."]
+    start_time: Annotated[datetime | None, START_TIME, "If missing, now."] = None
+    justification: Annotated[str | None, JUSTIFICATION, "Why; for the audit trail."]
+    ticket: TicketBody | None = None
+    dry_run: Annotated[bool, FLAG, "Decide only, and store nothing."] = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ReasonBody:
+    """The reason of a decision: revoke, approve, deny."""
+
+    reason: Annotated[str | None, REASON, "Why; for the audit trail."] = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ExtendBody:
+    """A wish for more time: ``POST /api/access-requests/{id}/extend``."""
+
+    duration: Annotated[timedelta | None, DURATION, "The time from now to the new end."]
+    reason: Annotated[str | None, REASON, "Why; for the audit trail."] = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PolicyPortBody:
+    """The policy for one port of one virtual machine."""
+
+    number: Annotated[int | None, PORT_NUMBER, "The port on the virtual machine."]
+    protocol: Annotated[str | None, PROTOCOL, "The protocol; * stands for both."]
+    allowed_sources: Annotated[tuple[str, ...], ALLOWED_SOURCES]
+    max_duration: Annotated[timedelta | None, DURATION, "The longest access."]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PolicyMachineBody:
+    """A virtual machine and all ports that its policy allows."""
+
+    id: Annotated[VmId | None, VM_ID]
+    ports: Annotated[tuple[PolicyPortBody, ...], PORTS, "All ports that the policy allows."]
+    pointer: Annotated[str, POINTER]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PolicyPutBody:
+    """Virtual machines to put under JIT: ``PUT /api/virtual-machines/jit-policy``."""
+
+    virtual_machines: Annotated[tuple[PolicyMachineBody, ...], MACHINES, "At least one."]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FormerMachineBody:
+    """A virtual machine that leaves its policy."""
+
+    id: Annotated[VmId | None, VM_ID]
+    pointer: Annotated[str, POINTER]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PolicyDeleteBody:
+    """Virtual machines to take out of JIT: ``DELETE /api/virtual-machines/jit-policy``."""
+
+    virtual_machines: Annotated[tuple[FormerMachineBody, ...], MACHINES, "At least one."]
+
+
+# ---- what comes of them --------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Extension:
+    """A wish to keep a path for *duration* from now."""
+
+    duration: timedelta
+    reason: str | None
+
+
+def read_access_request(value: object, *, now: datetime, limits: Limits = LIMITS) -> Draft:
+    """
+    Read the body of ``POST /api/access-requests``.
+
+    Args:
+        value: As `jit.jsonbody.read` gives it.
+        now: Aware. A start may lie `Limits.start_grace` before it.
+        limits: The contract's numbers.
+    """
+    body, violations = read_body(AccessRequestBody, value, ReadContext(limits, now))
+    return Draft(
+        machines=tuple(
+            WantedMachine(id=vm.id.id, ports=_wanted_ports(vm), pointer=vm.pointer)
+            for vm in body.virtual_machines
+            if vm.id
+        ),
+        sources=body.sources,
+        duration=body.duration,
+        starts_at=body.start_time,
+        justification=body.justification,
+        ticket=_ticket(body.ticket),
+        dry_run=body.dry_run,
+        violations=violations,
+    )
+
+
+def read_reason(
+    value: object | None, *, limits: Limits = LIMITS
+) -> tuple[str | None, tuple[Violation, ...]]:
+    """Read ``{"reason": …}`` of revoke, approve, deny; None if there is no body or no reason."""
+    if value is None:
+        return None, ()
+    body, violations = read_body(ReasonBody, value, ReadContext(limits))
+    return body.reason, violations
+
+
+def read_extend(
+    value: object, *, limits: Limits = LIMITS
+) -> tuple[Extension | None, tuple[Violation, ...]]:
+    """Read ``{"duration": …, "reason": …}``, the reason optional; None if it has faults."""
+    body, violations = read_body(ExtendBody, value, ReadContext(limits))
+    if body.duration is None or violations:
+        return None, violations
+    return Extension(duration=body.duration, reason=body.reason), ()
+
+
+def read_policy_put(
+    value: object, *, limits: Limits = LIMITS
+) -> tuple[tuple[MachinePolicy, ...], tuple[Violation, ...]]:
+    """
+    Read the body of ``PUT /api/virtual-machines/jit-policy``.
+
+    Returns:
+        The VMs with their port rules, good parts only; all faults.
+    """
+    body, violations = read_body(PolicyPutBody, value, ReadContext(limits))
+    machines = tuple(
+        MachinePolicy(id=vm.id.id, ports=_port_rules(vm), pointer=vm.pointer)
+        for vm in body.virtual_machines
+        if vm.id
+    )
+    return machines, violations
+
+
+def read_policy_delete(
+    value: object, *, limits: Limits = LIMITS
+) -> tuple[tuple[MachinePolicy, ...], tuple[Violation, ...]]:
+    """Read the body of ``DELETE /api/virtual-machines/jit-policy``: VMs without ports."""
+    body, violations = read_body(PolicyDeleteBody, value, ReadContext(limits))
+    machines = tuple(
+        MachinePolicy(id=vm.id.id, ports=(), pointer=vm.pointer)
+        for vm in body.virtual_machines
+        if vm.id
+    )
+    return machines, violations
+
+
+def _wanted_ports(machine: MachineBody) -> tuple[WantedPort, ...]:
+    return tuple(
+        WantedPort(number=port.number, protocol=port.protocol, pointer=port.pointer)
+        for port in machine.ports
+        if port.number
+    )
+
+
+def _port_rules(machine: PolicyMachineBody) -> tuple[PortRule, ...]:
+    return tuple(
+        PortRule(
+            number=port.number,
+            protocol=port.protocol,
+            allowed_sources=port.allowed_sources,
+            max_duration=port.max_duration,
+        )
+        for port in machine.ports
+        if port.number and port.protocol and port.allowed_sources and port.max_duration
+    )
+
+
+def _ticket(ticket: TicketBody | None) -> Ticket | None:
+    if ticket is None or ticket.system is None or ticket.id is None:
+        return None
+    return Ticket(system=ticket.system, id=ticket.id)

@@ -1,0 +1,69 @@
+"""An access request as it came in: its good parts, its faults, its caller."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from jit.domain.errors import Violation
+from jit.domain.model.people import Person
+from jit.domain.model.request import AccessRequest, Ticket, WantedMachine
+from jit.domain.values.prefixes import Prefix
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Draft:
+    """
+    The good parts of the body of an access request.
+
+    If the body has faults, the policy can still be asked about the good parts in the same round
+    trip.
+
+    Attributes:
+        machines: Those with a good id, with their good ports (maybe none).
+        sources: One for each in the body, up to the limit; None if it is faulty.
+        dry_run: Decide only; False unless the caller wrote ``true``.
+        violations: All faults; if there is none, `request` is there.
+    """
+
+    machines: tuple[WantedMachine, ...]
+    sources: tuple[Prefix | None, ...]
+    duration: timedelta | None
+    starts_at: datetime | None
+    justification: str | None
+    ticket: Ticket | None
+    dry_run: bool
+    violations: tuple[Violation, ...]
+
+    @property
+    def request(self) -> AccessRequest | None:
+        """The access request, if the body has no fault."""
+        if self.violations or self.duration is None or self.justification is None:
+            return None
+        return AccessRequest(
+            machines=self.machines,
+            sources=tuple(source for source in self.sources if source),
+            duration=self.duration,
+            starts_at=self.starts_at,
+            justification=self.justification,
+            ticket=self.ticket,
+        )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Submission:
+    """
+    An access request as it came in.
+
+    Attributes:
+        draft: The body, read.
+        body: The body as JSON, to tell a repetition from another use of the same key.
+        key: The caller's ``Idempotency-Key``, if sent.
+        caller: The person who asks.
+    """
+
+    draft: Draft
+    body: Mapping[str, object]
+    key: str | None
+    caller: Person
