@@ -20,7 +20,7 @@ from jit.broker.reconcile.leftovers import Leftovers
 from jit.broker.reconcile.report import say
 from jit.domain.audit.event import transitions
 from jit.domain.errors import BrokerError, PermissionLost, Refused, StateConflict, Unavailable
-from jit.domain.grants import lifetime, widened
+from jit.domain.grants import lifetime
 from jit.domain.model.grant import CloseReason, Grant
 from jit.domain.model.machine import VirtualMachine
 from jit.domain.reconcile.observation import Observation, observe_lists
@@ -255,7 +255,8 @@ class Reconciler:
 
 def _is_over(item: SubscriptionRow, now: datetime) -> bool:
     """Return True if no process can still accept a request there under older settings."""
-    return now >= (item.compared_at or item.since) + DROPPED_KEPT
+    last = item.compared_at or item.since
+    return last is None or now >= last + DROPPED_KEPT
 
 
 def _told(grant: Grant, item: PlanItem | None, now: datetime) -> Grant:
@@ -263,8 +264,8 @@ def _told(grant: Grant, item: PlanItem | None, now: datetime) -> Grant:
     if item is None or not grant.live:
         return grant
     if item.action is PlanAction.CLOSE and grant.wants_path:
-        altered = item.kind is PlanClass.ALTERED
-        note = widened.describe(item.rule or "") if altered else item.reason
+        widened = item.kind is PlanClass.ALTERED
+        note = f"somebody widened rule {item.rule}" if widened else item.reason
         return lifetime.begin_closing(grant, CloseReason.FAILED, now, note)
     return replace(grant, next_check_at=min(grant.next_check_at, now))
 
