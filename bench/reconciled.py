@@ -54,13 +54,13 @@ def _requests(machines: int) -> list[list[str]]:
 def _measure(simulator: Simulator, runs: int, *, history: int) -> None:
     """Reconcile some times, the audit trail being up to date; print what each run took."""
     _run(simulator)
-    while wiring.store().outbox(landscapes.SUBSCRIPTION, limit=1):
+    while wiring.outbox().list_oldest(landscapes.SUBSCRIPTION, limit=1):
         _run(simulator)
     measured = [_run(simulator) for _ in range(runs)]
     planned = wiring.reconciler().dry_run(now=wiring.clock())
     if planned:
         raise MeasurementFailed(f"something was left to do: {planned[:3]}")
-    found = [held.grants for held in wiring.store().grants(landscapes.SUBSCRIPTION, "g")]
+    found = [held.grants for held in wiring.requests().list_grants(landscapes.SUBSCRIPTION, "g")]
     columns = {name: [run[name] for run in measured] for name in ("seconds", "cpu", "calls")}
     print(json.dumps({"grants": sum(map(len, found)), "history": history, **columns}), flush=True)
 

@@ -157,7 +157,7 @@ def _compared(simulator: Simulator, subscription: str) -> tuple[float, int]:
 
 def _grants(names: Sequence[str]) -> Iterator[int]:
     for name in names:
-        yield sum(len(held.grants) for held in wiring.store().grants(name, "g"))
+        yield sum(len(held.grants) for held in wiring.requests().list_grants(name, "g"))
 
 
 if __name__ == "__main__":

@@ -25,8 +25,9 @@ from azure.data.tables import TableClient
 from jit.domain.audit import chain
 from jit.gateways.table_storage import StorageTable
 from jit.storage.audit_chain import Drainer
-from jit.storage.store import Store
-from jit.wiring import AUDIT, HISTORY, STATE
+from jit.storage.control_rows import SubscriptionList
+from jit.storage.outbox import Outbox
+from jit.wiring import AUDIT, STATE
 from local.stack import Options, Stack
 
 ALICE, DAVE, STRANGER = "203.0.113.7", "198.51.100.9", "192.0.2.66"
@@ -325,7 +326,8 @@ def _drainer(connection: str) -> Drainer:
     def table(name: str) -> StorageTable:
         return StorageTable(TableClient.from_connection_string(connection, name))
 
-    return Drainer(Store(table(STATE), table(HISTORY)), table(AUDIT))
+    state = table(STATE)
+    return Drainer(Outbox(state, SubscriptionList(state)), table(AUDIT))
 
 
 def _of(resources: Mapping[str, Any], kind: str) -> list[dict[str, Any]]:

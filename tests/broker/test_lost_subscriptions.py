@@ -5,10 +5,7 @@ from datetime import timedelta
 
 import pytest
 
-from jit.broker.policy_worker.worker import Worker
-from jit.broker.requests.queries import Views
 from jit.domain.errors import PermissionLost, Refused, Unavailable
-from jit.domain.limits import LIMITS
 from jit.observer.subscription import Observer
 from jit.storage import keys
 from jit.storage.table import Op, Verb
@@ -50,9 +47,7 @@ def it(broker, azure):
     """A broker to which no subscription was named."""
     policies, network = (lambda: broker.azure.policies), (lambda: broker.azure.network)
     broker.observer = Observer(azure, policies, network)
-    queues = lambda: broker.queues  # noqa: E731 # as the root hands them on
-    broker.worker = Worker(broker.store, broker.observer, queues, policies, network, LIMITS)
-    broker.views = Views(broker.store, lambda: broker.observer)
+    broker.worker, broker.views = broker.use_cases.worker(), broker.use_cases.views()
     return Reconciling(broker)
 
 
@@ -146,7 +141,7 @@ def test_a_comparison_that_fails_makes_its_subscription_known_all_the_same(it, a
     with suppress(Refused, Unavailable):
         it.run()
 
-    assert it.broker.store.subscriptions.list() == (DEVELOPMENT,)
+    assert it.broker.subscriptions.list() == (DEVELOPMENT,)
 
 
 def test_a_tick_costs_a_query_a_subscription_and_one_more(it):

@@ -21,7 +21,8 @@ from azure.data.tables import TableClient
 from jit.domain.model.grant import Grant, Status
 from jit.domain.values import arm_ids
 from jit.gateways.table_storage import StorageTable
-from jit.storage.store import Store
+from jit.storage.history import History
+from jit.storage.request_store import RequestStore
 from jit.storage.stored import StoredRequest
 from local.host.death import SETTING
 from tests.crash.promises import customers, requested
@@ -68,7 +69,7 @@ class KilledLife:
             StorageTable(TableClient.from_connection_string(storage, name))
             for name in ("JitState", "JitHistory")
         )
-        self._store = Store(state, history)
+        self._requests = RequestStore(state, History(history))
 
     def live(self) -> None:
         """Begin with nothing; end when everything is closed."""
@@ -171,7 +172,7 @@ class KilledLife:
 
     def _stored(self) -> list[StoredRequest]:
         """Return what the tables hold of everything that was accepted; lost ones are missing."""
-        found = [self._store.load(request_id) for request_id in self._ids.values()]
+        found = [self._requests.load(request_id) for request_id in self._ids.values()]
         return [each for each in found if each is not None]
 
     # ---- the promises --------------------------------------------------------------------------

@@ -9,25 +9,17 @@ from __future__ import annotations
 from dataclasses import replace
 from datetime import datetime
 
-from jit.broker.azure_changes import Actions
-from jit.broker.configure.configure import Configurator
-from jit.broker.locks import Locks
-from jit.broker.policy_worker.worker import Worker
-from jit.broker.reconcile.run import Reconciler
-from jit.broker.requests.accept import Acceptor
-from jit.broker.requests.change import Decisions
 from jit.domain.limits import LIMITS
 from jit.gateways.arm import ThinArm
 from jit.interfaces import Arm, JitPolicies, Network
 from jit.observer.subscription import Observer
-from jit.storage.audit_chain import Drainer
 from jit.storage.idempotency_keys import Idempotency
-from jit.storage.store import Store
 from jit.storage.table import Table
 from local.azure.landscape import Landscape
 from local.azure.simulator import Azure
 from local.azure.timeline import Timeline
 from local.azure.transport import SimulatorTransport
+from tests.builders.stores import Surroundings, UseCases, stores_over
 from tests.crash.light import LightNetwork, LightPolicies
 from tests.crash.post import Post
 from tests.crash.witness import Witness, Witnessed
@@ -112,31 +104,22 @@ class Broker:
 
     def __init__(self, plant: Plant) -> None:
         """Build everything anew over *plant*."""
-        self.store = Store(plant.seen_state, plant.history)
+        stores = stores_over(plant.seen_state, plant.history)
+        self.requests = stores.requests
         self.observer = Observer(
             plant.arm, lambda: plant.policies, lambda: plant.network, (PRODUCTION,)
         )
+        around = Surroundings(
+            observer=lambda: self.observer,
+            queues=plant.queues,
+            policies=lambda: plant.policies,
+            network=lambda: plant.network,
+            limits=LIMITS,
+        )
+        use_cases = UseCases(stores, around)
         idempotency = Idempotency(plant.keys)
-        self.acceptor = Acceptor(self.store, idempotency, lambda: self.observer, LIMITS)
-        self.decisions = Decisions(self.store, LIMITS)
-        self.worker = Worker(
-            self.store,
-            self.observer,
-            lambda: plant.queues,
-            lambda: plant.policies,
-            lambda: plant.network,
-            LIMITS,
-        )
-        turns = Locks(self.store.controls)
-        self.reconciler = Reconciler(
-            store=self.store,
-            observer=self.observer,
-            actions=Actions(lambda: plant.policies, lambda: plant.network, turns),
-            turns=turns,
-            queues=lambda: plant.queues,
-            drainer=Drainer(self.store, plant.audit),
-            idempotency=idempotency,
-        )
-        self.configurator = Configurator(
-            self.store, lambda: self.observer, lambda: plant.policies, lambda: plant.queues
-        )
+        self.acceptor = use_cases.acceptor(idempotency)
+        self.decisions = use_cases.decisions()
+        self.worker = use_cases.worker()
+        self.reconciler = use_cases.reconciler(plant.audit, idempotency)
+        self.configurator = use_cases.configurator()

@@ -360,7 +360,7 @@ class Promises:
             left = [f"{g.status} ({g.note})" for g in self._rows()]
             self.broken("P3", f"it never came to rest: {left or 'no grant is left'}")
         for name, whole in self._accepted.items():
-            self._ended(name, broker.store.load(whole.request.id))
+            self._ended(name, broker.requests.load(whole.request.id))
         self._untouched("the broker")
         for rule in self._left():
             self.broken("P2", rule)

@@ -277,7 +277,7 @@ def _meanwhile(broker, act):
             broker.calls.after = lambda *_: None
             act()
 
-    broker.store.know(DEVELOPMENT)  # else the first write is that of the subscription
+    broker.subscriptions.add(DEVELOPMENT)  # else the first write is that of the subscription
     broker.calls.after = hook
 
 
@@ -285,7 +285,7 @@ def _seen_anew(broker):
     """Have Azure looked at again: nothing of a moment ago counts."""
     broker.observer = broker.azure.observer(*broker.observer.watched())
     found = broker.observer.machines(DEVELOPMENT, now=broker.now)
-    broker.store.remember_machines(DEVELOPMENT, found, complete=True)
+    broker.inventory.write_machines(DEVELOPMENT, found, complete=True)
 
 
 def test_a_denial_never_frees_the_key_of_its_accepted_repetition(broker):

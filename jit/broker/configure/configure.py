@@ -30,10 +30,11 @@ from jit.domain.policy_setup.changes import (
     SubscriptionLooks,
 )
 from jit.domain.values import arm_ids
-from jit.interfaces import JitPolicies, Queues
+from jit.interfaces import Queues
 from jit.observer.subscription import Observer
 from jit.storage import keys
-from jit.storage.store import Store
+from jit.storage.inventory_store import InventoryStore
+from jit.storage.request_store import RequestStore
 
 _BUSY_SECONDS = 10
 
@@ -59,17 +60,20 @@ class Configurator:
 
     def __init__(
         self,
-        store: Store,
+        requests: RequestStore,
+        inventory: InventoryStore,
+        locks: Locks,
+        writer: PolicyWriter,
         observer: Callable[[], Observer],
-        policies: Callable[[], JitPolicies],
         queues: Callable[[], Queues],
     ) -> None:
         """Clients with slow imports are built when first called."""
-        self._store = store
+        self._requests = requests
+        self._inventory = inventory
+        self._locks = locks
+        self._writer = writer
         self._observer = observer
         self._queues = queues
-        self._turns = Locks(store.controls)
-        self._writer = PolicyWriter(store, self._turns, policies)
 
     def put(
         self, wanted: Sequence[MachinePolicy], caller: Person, *, now: datetime
@@ -141,24 +145,24 @@ class Configurator:
 
     def _live(self, plan: PolicyPlan) -> Iterator[Violation]:
         partition, prefix = _grants_of(plan.policy_id)
-        for held in self._store.grants(partition, prefix):
+        for held in self._requests.list_grants(partition, prefix):
             yield from plan.conflict(held.grants)
 
     # ---- one policy ------------------------------------------------------------------------------
 
     def _claimed(self, plan: PolicyPlan, caller: Person, now: datetime) -> Configured:
-        claim = self._turns.claim(plan.policy_id)
+        claim = self._locks.claim(plan.policy_id)
         if claim is None:
             raise Unavailable(f"{plan.label} is busy", retry_after_seconds=_BUSY_SECONDS)
         try:
             return self._configured(plan, claim, caller, now)
         finally:
-            self._turns.keep(claim)
+            self._locks.keep(claim)
             self._wake(plan.policy_id)
 
     def _wake(self, policy_id: str) -> None:
         """Bring the worker to what came in meanwhile: it leaves a claimed policy alone."""
-        if not self._store.grants(*_grants_of(policy_id)):
+        if not self._requests.has_grants(*_grants_of(policy_id)):
             return
         try:
             self._queues().send(messages.POLICY, messages.policy(policy_id))
@@ -200,12 +204,12 @@ class Configurator:
         fresh = topology.machines(now_there, now=now).values()
         machines = tuple(self._with_warnings(vm) for vm in fresh)
         partition = arm_ids.subscription(plan.policy_id)
-        self._store.remember_machines(partition, machines, complete=False)
+        self._inventory.write_machines(partition, machines, complete=False)
         return machines
 
     def _with_warnings(self, vm: VirtualMachine) -> VirtualMachine:
         """Keep the warnings that the last full look found."""
-        known = self._store.machine(vm.id)
+        known = self._inventory.find_machine(vm.id)
         return replace(vm, warnings=known.warnings) if known is not None else vm
 
 

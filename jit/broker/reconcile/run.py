@@ -13,7 +13,6 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 
 from jit import messages, telemetry
-from jit.broker.azure_changes import Actions
 from jit.broker.locks import ComparisonLease, Locks
 from jit.broker.reconcile.comparison import Comparison, compare
 from jit.broker.reconcile.leftovers import Leftovers
@@ -29,10 +28,11 @@ from jit.domain.values import arm_ids
 from jit.interfaces import Queues
 from jit.observer.subscription import Observer
 from jit.storage.audit_chain import Drainer
+from jit.storage.control_rows import SubscriptionList
 from jit.storage.idempotency_keys import Idempotency
+from jit.storage.inventory_store import InventoryStore
 from jit.storage.keys import ELSEWHERE
-from jit.storage.request_rows import read_summary
-from jit.storage.store import Store
+from jit.storage.request_store import RequestStore
 
 DROPPED = 500
 """Tombstones dropped in one run."""
@@ -48,10 +48,12 @@ class Reconciler:
         remove_orphans: Whether rules that no grant accounts for may be removed.
     """
 
-    store: Store
+    requests: RequestStore
+    inventory: InventoryStore
+    subscription_list: SubscriptionList
     observer: Observer
-    actions: Actions
     turns: Locks
+    leftovers: Leftovers
     queues: Callable[[], Queues]
     drainer: Drainer
     idempotency: Idempotency
@@ -70,8 +72,8 @@ class Reconciler:
         return (*listed, *self._vanished(listed))
 
     def _vanished(self, listed: Sequence[str]) -> tuple[str, ...]:
-        known = () if self.observer.named else self.store.subscriptions.list()
-        return tuple(it for it in known if it not in listed and self.store.has_grants(it))
+        known = () if self.observer.named else self.subscription_list.list()
+        return tuple(it for it in known if it not in listed and self.requests.has_grants(it))
 
     def enqueue_all(self) -> None:
         """Ask for a comparison of every subscription."""
@@ -85,9 +87,7 @@ class Reconciler:
         Azure is not asked where to look, but on the first day: what is due is due, whatever the
         identity may read.
         """
-        for subscription in (
-            self.observer.named or self.store.subscriptions.list() or self._unknown()
-        ):
+        for subscription in self.observer.named or self.subscription_list.list() or self._unknown():
             self._wake_due(subscription, now)
 
     def _unknown(self) -> tuple[str, ...]:
@@ -95,7 +95,7 @@ class Reconciler:
         return self.observer.watched()
 
     def _wake_due(self, subscription: str, now: datetime) -> None:
-        self._wake(read_summary(row).policy_id for row in self.store.due(subscription, now))
+        self._wake(row.policy_id for row in self.requests.list_due(subscription, now))
 
     def _wake(self, policies: Iterable[str]) -> None:
         """Send one message a policy."""
@@ -144,7 +144,7 @@ class Reconciler:
             return
         if subscription in vanished:
             telemetry.alert("subscription.vanished", subscription=subscription)
-        self.store.subscriptions.add(
+        self.subscription_list.add(
             subscription
         )  # whatever Azure answers: what is due there is ticked
         try:
@@ -174,7 +174,7 @@ class Reconciler:
             telemetry.alert("permission.lost", subscription=subscription, code=error.code)
             self._wake_due(subscription, now)
             return None
-        self.store.remember_machines(subscription, machines, complete=True)
+        self.inventory.write_machines(subscription, machines, complete=True)
         self.turns.renew_comparison(lease)
         comparison = self._comparison(subscription, found, now)
         items = comparison.plan()
@@ -190,13 +190,14 @@ class Reconciler:
         return observe_lists(snapshot, machines), machines
 
     def _comparison(self, subscription: str, found: Observation, now: datetime) -> Comparison:
-        return compare(self.store, subscription, found, now=now, remove_orphans=self.remove_orphans)
+        return compare(
+            self.requests, subscription, found, now=now, remove_orphans=self.remove_orphans
+        )
 
     def _act(self, items: Sequence[PlanItem], comparison: Comparison) -> None:
-        leftovers = Leftovers(self.store, self.observer, self.actions, self.turns)
-        leftovers.return_turns(comparison)
+        self.leftovers.return_turns(comparison)
         woken = self._tell(items, comparison)
-        done = leftovers.remove(items, comparison)
+        done = self.leftovers.remove(items, comparison)
         self._forget(items, comparison)
         self._wake([*woken, *done.policies, *comparison.due])
         if done.again is not None:
@@ -215,7 +216,7 @@ class Reconciler:
                 continue
             events = transitions(held.grants, told, now=comparison.now)
             try:
-                self.store.save([(held, told)], events)
+                self.requests.save([(held, told)], events)
             except StateConflict:
                 continue  # its worker is at it just now; the next run looks again
             woken.append(held.grants[0].policy_id)
@@ -227,11 +228,11 @@ class Reconciler:
         """Drop tombstones whose time is over, but not while a rule of theirs still stands."""
         needed = {item.grant for item in items}
         stale = [
-            held.row
+            held
             for held in comparison.tombstones
             if held.until <= comparison.now and not any(grant.id in needed for grant in held.grants)
         ]
-        self.store.drop(stale[:DROPPED])
+        self.requests.delete_tombstones(stale[:DROPPED])
 
     def _tidy(self, subscription: str, looked_after: Sequence[str], now: datetime) -> None:
         """Bring the audit chain up to date; the first does what belongs to no subscription."""
@@ -242,7 +243,7 @@ class Reconciler:
 
     def _drain_others(self, looked_after: Sequence[str], now: datetime) -> None:
         """Bring those chains up to date that no comparison stands for."""
-        given_up = sorted({*self.store.subscriptions.list()}.difference(looked_after))
+        given_up = sorted({*self.subscription_list.list()}.difference(looked_after))
         for name in (ELSEWHERE, *given_up):
             self.drainer.drain(name, now=now)
 

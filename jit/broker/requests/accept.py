@@ -35,7 +35,9 @@ from jit.domain.requests.submission import Draft, Submission
 from jit.domain.values import arm_ids, request_ids
 from jit.storage import keys
 from jit.storage.idempotency_keys import Idempotency, Slot
-from jit.storage.store import Store
+from jit.storage.inventory_store import InventoryStore
+from jit.storage.outbox import Outbox
+from jit.storage.request_store import RequestStore
 from jit.storage.stored import StoredRequest, group_by_machine
 
 if TYPE_CHECKING:  # a first request is answered without loading how to look at Azure
@@ -69,13 +71,17 @@ class Acceptor:
 
     def __init__(
         self,
-        store: Store,
+        requests: RequestStore,
+        inventory: InventoryStore,
+        outbox: Outbox,
         idempotency: Idempotency,
         observer: Callable[[], Observer],
         limits: Limits,
     ) -> None:
         """*observer* is built when first called: most requests never need it."""
-        self._store = store
+        self._requests = requests
+        self._inventory = inventory
+        self._outbox = outbox
         self._idempotency = idempotency
         self._observer = observer
         self._limits = limits
@@ -121,7 +127,7 @@ class Acceptor:
         """
         slot = self._slot(submission, wish, now)
         if slot.repeated:
-            known = self._store.load(slot.request_id)
+            known = self._requests.load(slot.request_id)
             return known or self._decided_for(self._idempotency.take(slot), submission, wish, now)
         return self._decided_for(slot, submission, wish, now)
 
@@ -146,9 +152,9 @@ class Acceptor:
             submission.caller.id, submission.key, submission.body, new_id, now
         )
         if slot.repeated and submission.key is None:
-            known = self._store.load(slot.request_id)
+            known = self._requests.load(slot.request_id)
             if known is not None and known.status is Status.CLOSED:
-                return self._idempotency.replace(slot, new_id, now) or slot
+                return self._idempotency.reassign(slot, new_id, now) or slot
         return slot
 
     def _new_id(self, wish: AccessRequest, now: datetime) -> str:
@@ -170,7 +176,7 @@ class Acceptor:
 
     def _known(self, draft: Draft) -> dict[str, VirtualMachine]:
         ids = {arm_ids.key(machine.id): machine.id for machine in draft.machines}
-        found = {key: self._store.machine(vm_id) for key, vm_id in ids.items()}
+        found = {key: self._inventory.find_machine(vm_id) for key, vm_id in ids.items()}
         return {key: vm for key, vm in found.items() if vm is not None}
 
     def _fresh(self, draft: Draft, now: datetime) -> dict[str, VirtualMachine]:
@@ -179,7 +185,7 @@ class Acceptor:
         for subscription in {arm_ids.subscription(machine.id) for machine in draft.machines}:
             machines, new = self._read(subscription, now)
             if new:  # what was read before may be older than what the inventory holds by now
-                self._store.remember_machines(subscription, machines, complete=True)
+                self._inventory.write_machines(subscription, machines, complete=True)
             found |= {arm_ids.key(vm.id): vm for vm in machines}
         return found
 
@@ -193,7 +199,7 @@ class Acceptor:
     def _known_or_refused(self, submission: Submission, now: datetime) -> StoredRequest:
         """A late repetition is answered as before, though its start now lies in the past."""
         found = self._idempotency.find(submission.caller.id, submission.key, submission.body)
-        known = self._store.load(found) if found else None
+        known = self._requests.load(found) if found else None
         if known is None:
             raise self._refusal(submission, now)
         return known
@@ -241,7 +247,7 @@ class Acceptor:
             request_id=request_id,
             facts=facts,
         )
-        self._store.audit(request_id, event)
+        self._outbox.add_denial(request_id, event)
         telemetry.event("request.denied", request_id=request_id, reasons=len(violations))
 
     # ---- storing -----------------------------------------------------------------------------
@@ -273,8 +279,8 @@ class Acceptor:
             decision=Decision(allowed=True, rule=RULE),
             ticket=wish.ticket,
         )
-        if not self._store.insert(request, grants, [_accepted(request, grants, now)]):
-            known = self._store.load(request_id)
+        if not self._requests.insert(request, grants, [_accepted(request, grants, now)]):
+            known = self._requests.load(request_id)
             if known is not None:
                 return known  # the same call, a moment earlier
         telemetry.event("request.accepted", request_id=request_id, grants=len(grants))
@@ -334,7 +340,7 @@ class Acceptor:
         partition = arm_ids.subscription(grants[0].vm_id)
         found: dict[tuple[str, int], list[Grant]] = {}
         for prefix in sorted(prefixes):
-            for held in self._store.grants(partition, prefix):
+            for held in self._requests.list_readable_grants(partition, prefix).rows:
                 for grant in held.grants:
                     if grant.live:
                         found.setdefault((arm_ids.key(grant.vm_id), grant.port), []).append(grant)
