@@ -10,6 +10,8 @@ POLICY = "jit-policy"
 RECONCILE = "jit-reconcile"
 POLICY_POISON = f"{POLICY}-poison"
 RECONCILE_POISON = f"{RECONCILE}-poison"
+CONNECTION = "AzureWebJobsStorage"
+"""The setting that leads the host to the queues."""
 _LIMIT = 4096
 
 

@@ -25,6 +25,7 @@ NAMES = (
     "JIT_SUBSCRIPTIONS",
     "JIT_WIDEST_SOURCE",
     "WEBSITE_AUTH_ENABLED",
+    "WEBSITE_HOSTNAME",
 )
 """Every setting that ``from_env`` reads; a test compares them with sample, template and docs."""
 
@@ -45,7 +46,7 @@ class Settings:
         subscriptions: Lower-case ids to look after; empty means all that the identity can read.
         arm_endpoint: Azure Resource Manager.
         arm_scope: Scope of its tokens.
-        public_base_url: How callers reach the broker; None takes it from each request.
+        public_base_url: The URL by which callers reach the broker, without a slash at its end.
         problems_url: Page that explains problem types.
         auth_enabled: App Service authentication is on; principals are believed only then.
         remove_orphans: Remove JIT-looking rules that nobody asked for.
@@ -58,7 +59,7 @@ class Settings:
     subscriptions: tuple[str, ...]
     arm_endpoint: str
     arm_scope: str
-    public_base_url: str | None
+    public_base_url: str
     problems_url: str
     auth_enabled: bool
     remove_orphans: bool
@@ -82,7 +83,7 @@ class Settings:
             subscriptions=subscriptions,
             arm_endpoint=endpoint,
             arm_scope=env.get("JIT_ARM_SCOPE") or f"{ARM_ENDPOINT}/.default",
-            public_base_url=_url(env, "JIT_PUBLIC_BASE_URL", faults),
+            public_base_url=_public_base_url(env, faults),
             problems_url=_url(env, "JIT_PROBLEMS_URL", faults) or PROBLEMS_URL,
             auth_enabled=_flag(env, "WEBSITE_AUTH_ENABLED", faults),
             remove_orphans=_flag(env, "JIT_REMOVE_ORPHANS", faults),
@@ -100,6 +101,14 @@ def _url(env: Mapping[str, str], name: str, faults: list[str]) -> str | None:
     if value and not value.startswith(("https://", "http://")):
         faults.append(f"{name} must be an http(s) URL")
     return value or None
+
+
+def _public_base_url(env: Mapping[str, str], faults: list[str]) -> str:
+    """Return the URL of the setting, or of the name that the platform gave the app."""
+    name, given = env.get("WEBSITE_HOSTNAME"), _url(env, "JIT_PUBLIC_BASE_URL", faults)
+    if not name and not given:
+        faults.append("JIT_PUBLIC_BASE_URL is required: the platform set no WEBSITE_HOSTNAME")
+    return given or f"https://{name}"
 
 
 def _flag(env: Mapping[str, str], name: str, faults: list[str]) -> bool:

@@ -29,9 +29,9 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
-    """Say at the end how many crash points and faults were survived."""
+    """Print at the end how many crash points and faults ran, and how many broke a promise."""
     reports = itertools.chain.from_iterable(terminalreporter.stats.values())
-    line = summary.told(reports)
+    line = summary.summary_line(reports)
     if line:
         terminalreporter.write_line(line)
 

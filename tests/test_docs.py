@@ -198,7 +198,7 @@ def test_codes_are_those_that_the_code_can_give():
 
 def test_settings_are_those_that_are_read():
     """What the broker reads, and the schedules that its timers name."""
-    schedules = set(re.findall(r'schedule="%(\w+)%"', read("function_app.py")))
+    schedules = set(re.findall(r'schedule="%(\w+)%"', read("jit/triggers/timers.py")))
     told = first_column(section("docs/operations.md", "## Settings"))
 
     assert sorted(told) == sorted({*settings.NAMES, *schedules})
@@ -285,7 +285,7 @@ def test_every_queue_is_in_the_architecture():
 
 def test_every_timer_is_in_the_architecture():
     """What runs without being asked."""
-    timers = re.findall(r"@app\.timer_trigger\(.*\)\ndef (\w+)", read("function_app.py"))
+    timers = re.findall(r"@bp\.timer_trigger\(.*\)\ndef (\w+)", read("jit/triggers/timers.py"))
 
     assert timers
     assert set(timers) <= set(first_column(section("docs/architecture.md", "## Queues and timers")))

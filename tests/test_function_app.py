@@ -1,46 +1,20 @@
-"""The trigger table: every function, its route or queue or schedule, as data."""
+"""The functions of the app: the table in its docstring, the index, the process that loads them."""
 
-import base64
 import json
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
 
-import azure.functions as func
-import pytest
+from azure.functions.decorators.function_app import FunctionRegister
 
 import function_app
-from jit import wiring
-from jit.domain.model.people import Role
-from jit.settings import Settings
-from local.host import checks, functions, hostjson
+from local.host.app import checks, functions, host_options
 
 PROJECT = Path(__file__).resolve().parent.parent
 STORAGE = "AzureWebJobsStorage"
 HTTP, QUEUE, TIMER = "httpTrigger", "queueTrigger", "timerTrigger"
-
-ROUTES = {
-    "create_access_request": ("POST", "api/access-requests"),
-    "list_access_requests": ("GET", "api/access-requests"),
-    "get_access_request": ("GET", "api/access-requests/{id}"),
-    "get_outcome": ("GET", "api/access-requests/{id}/outcome"),
-    "revoke_access_request": ("POST", "api/access-requests/{id}/revoke"),
-    "extend_access_request": ("POST", "api/access-requests/{id}/extend"),
-    "list_virtual_machines": ("GET", "api/virtual-machines"),
-    "put_jit_policy": ("PUT", "api/virtual-machines/jit-policy"),
-    "delete_jit_policy": ("DELETE", "api/virtual-machines/jit-policy"),
-    "get_my_address": ("GET", "api/my-address"),
-    "start_reconcile": ("POST", "api/reconcile"),
-    "get_health": ("GET", "api/health"),
-}
-QUEUES = {
-    "work_policy": "jit-policy",
-    "alert_policy_poison": "jit-policy-poison",
-    "reconcile_subscription": "jit-reconcile",
-    "alert_reconcile_poison": "jit-reconcile-poison",
-}
-TIMERS = {"tick": "%JIT_TICK_SCHEDULE%", "reconcile": "%JIT_RECONCILE_SCHEDULE%"}
 SENDS = {
     "create_access_request": "jit-policy",
     "revoke_access_request": "jit-policy",
@@ -50,69 +24,97 @@ SENDS = {
 SLOW = ("azure.mgmt", "azure.identity", "azure.data", "azure.storage", "azure.core", "msal")
 
 
-def _indexed():
+def indexed():
     return functions.index(function_app.app)
 
 
-def _of(kind):
-    return {each.name: each.trigger.fields for each in functions.of_type(_indexed(), kind)}
+def fields_of(kind):
+    return {each.name: each.trigger.fields for each in functions.select_by_trigger(indexed(), kind)}
+
+
+def rows():
+    """Return the table of the docstring: (method or kind, place, function, caller) of each row."""
+    head, _, body = (function_app.__doc__ or "").partition("\n------  ")
+    assert head
+    return [tuple(re.split(r"  +", line.strip(), maxsplit=3)) for line in body.splitlines()[1:]]
+
+
+def listeners(function):
+    """Return how the table must name *function*: a pair for each method, queue or schedule."""
+    fields = function.trigger.fields
+    if function.trigger.type == HTTP:
+        return [(method, fields["route"]) for method in fields["methods"]]
+    return (
+        [("queue", fields["queueName"])]
+        if "queueName" in fields
+        else [("timer", fields["schedule"])]
+    )
 
 
 # ---- the table -----------------------------------------------------------------------------------
 
 
-def test_there_is_no_other_function():
-    """A trigger that nobody knows of is a door that nobody watches."""
-    assert {each.name for each in _indexed()} == {*ROUTES, *QUEUES, *TIMERS}
+def test_the_table_names_each_function_with_its_method_route_queue_or_schedule():
+    """Callers depend on methods and paths; a renamed queue strands its messages."""
+    found = [(*pair, each.name) for each in indexed() for pair in listeners(each)]
 
-
-def test_routes_are_those_of_the_contract():
-    """Method and path; callers depend on them."""
-    found = _of(HTTP)
-
-    assert {name: (*each["methods"], each["route"]) for name, each in found.items()} == ROUTES
+    assert sorted(row[:3] for row in rows()) == sorted(found)
 
 
 def test_routes_carry_their_whole_path():
     """The host adds nothing: a page can stand beside the API."""
     host_json = json.loads((PROJECT / "host.json").read_text())
+    routes = [each["route"] for each in fields_of(HTTP).values()]
 
-    assert hostjson.route_prefix(host_json) == ""
-    assert [name for name, (_, route) in ROUTES.items() if not route.startswith("api/")] == []
+    assert host_options.route_prefix(host_json) == ""
+    assert [route for route in routes if not route.startswith("api/")] == []
 
 
 def test_no_route_asks_for_a_function_key():
     """App Service authentication stands in front: people and applications, not shared secrets."""
-    assert {each["authLevel"] for each in _of(HTTP).values()} == {"ANONYMOUS"}
+    assert {each["authLevel"] for each in fields_of(HTTP).values()} == {"ANONYMOUS"}
 
 
-def test_queues_are_those_of_the_contract():
-    """A renamed queue strands its messages; each one has its poison queue watched."""
-    found = _of(QUEUE)
+def test_each_queue_has_its_poison_queue_watched():
+    """All of them at the storage account of the host."""
+    found = fields_of(QUEUE).values()
+    names = {each["queueName"] for each in found}
+    plain = {name for name in names if not name.endswith("-poison")}
 
-    assert {name: each["queueName"] for name, each in found.items()} == QUEUES
-    assert {each["connection"] for each in found.values()} == {STORAGE}
+    assert plain == {"jit-policy", "jit-reconcile"}
+    assert names == plain | {f"{name}-poison" for name in plain}
+    assert {each["connection"] for each in found} == {STORAGE}
 
 
 def test_timers_are_set_by_settings():
-    """And remembered over restarts, so that a missed one is made good."""
-    found = _of(TIMER)
+    """The host remembers them over restarts, and makes a missed one good."""
+    found = fields_of(TIMER).values()
 
-    assert {name: each["schedule"] for name, each in found.items()} == TIMERS
-    assert {each["useMonitor"] for each in found.values()} == {True}
+    assert {each["schedule"] for each in found} == {
+        "%JIT_TICK_SCHEDULE%",
+        "%JIT_RECONCILE_SCHEDULE%",
+    }
+    assert {each["useMonitor"] for each in found} == {True}
 
 
 def test_messages_are_sent_by_the_host():
     """No queue SDK on the HTTP path; a function that raises sends nothing."""
-    found = {each.name: each.outputs for each in _indexed() if each.outputs}
+    found = {each.name: each.outputs for each in indexed() if each.outputs}
 
     sent = {name: [out.fields["queueName"] for out in outputs] for name, outputs in found.items()}
     assert sent == {name: [queue] for name, queue in SENDS.items()}
 
 
-def test_every_trigger_says_what_it_does():
-    """The file is the table of contents."""
-    assert [each.name for each in _indexed() if not each.call.__doc__] == []
+def test_every_function_has_a_docstring():
+    """Its docstring is the first sentence that a reader meets."""
+    assert [each.name for each in indexed() if not each.call.__doc__] == []
+
+
+def test_each_function_lives_in_a_module_of_triggers():
+    """``function_app`` registers blueprints and holds no function."""
+    homes = {each.call.__module__ for each in indexed()}
+
+    assert {home.rpartition(".")[0] for home in homes} == {"jit.triggers"}
 
 
 # ---- in a host -----------------------------------------------------------------------------------
@@ -123,7 +125,16 @@ def test_the_app_has_no_fault_that_a_host_would_find():
     sample = json.loads((PROJECT / "local.settings.sample.json").read_text())["Values"]
     host_json = json.loads((PROJECT / "host.json").read_text())
 
-    assert checks.faults(function_app.app, sample, host_json) == []
+    assert checks.find_faults(function_app.app, sample, host_json) == []
+
+
+def test_module_has_one_function_register():
+    """The worker looks for it in the module, and refuses a second name of one."""
+    found = [
+        name for name, value in vars(function_app).items() if isinstance(value, FunctionRegister)
+    ]
+
+    assert found == ["app"]
 
 
 def _imported_in_a_fresh_process():
@@ -150,49 +161,3 @@ def test_importing_the_app_needs_no_settings_and_no_azure_sdk():
     assert "jit.wiring" in loaded
     assert [name for name in loaded if name.startswith(SLOW)] == []
     assert [name for name in loaded if name.split(".")[0] in {"local", "tests"}] == []
-
-
-CHANGING = sorted(name for name, (method, _) in ROUTES.items() if method != "GET")
-
-
-@pytest.mark.parametrize("name", CHANGING)
-def test_a_route_that_changes_something_takes_no_unknown_parameter(monkeypatch, name):
-    """``?dryrun=true`` is a 400 that names it, before anything is done."""
-    values = {"AzureWebJobsStorage": "x", "WEBSITE_AUTH_ENABLED": "True"}
-    monkeypatch.setattr(wiring, "settings", lambda: Settings.from_env(values))
-    claims = [{"typ": "oid", "val": "o"}] + [{"typ": "roles", "val": role} for role in Role]
-    principal = base64.b64encode(json.dumps({"claims": claims}).encode()).decode()
-    req = func.HttpRequest(
-        method="POST",
-        url="https://x/api",
-        headers={"X-MS-CLIENT-PRINCIPAL": principal},
-        params={"dryrun": "true"},
-        route_params={"id": "x"},
-        body=b"",
-    )
-    outputs = [None] * (name in SENDS)
-
-    answer = getattr(function_app, name)(req, *outputs)
-
-    fault = json.loads(answer.get_body())["errors"][0]
-    assert (answer.status_code, fault["pointer"]) == (400, "#/dryrun")
-
-
-# ---- without a host ------------------------------------------------------------------------------
-
-
-@pytest.mark.parametrize(
-    ("function", "queue"),
-    [("alert_policy_poison", "jit-policy"), ("alert_reconcile_poison", "jit-reconcile")],
-)
-def test_a_poisoned_message_is_an_alert(caplog, function, queue):
-    """Grants do not depend on it, but something keeps failing."""
-    getattr(function_app, function)(func.QueueMessage(id="m1", body=b"{}"))
-
-    (record,) = caplog.records
-    assert record.levelname == "ERROR"
-    assert json.loads(record.getMessage()) == {
-        "event": "message.poisoned",
-        "queue": queue,
-        "message_id": "m1",
-    }

@@ -12,7 +12,7 @@ from jit.settings import ARM_ENDPOINT, NAMES, PROBLEMS_URL, BadSettings, Setting
 
 PROJECT = Path(__file__).resolve().parent.parent
 SAMPLE = json.loads((PROJECT / "local.settings.sample.json").read_text())["Values"]
-STORAGE = {"AzureWebJobsStorage": "UseDevelopmentStorage=true"}
+NEEDED = {"AzureWebJobsStorage": "UseDevelopmentStorage=true", "WEBSITE_HOSTNAME": "jit.example"}
 SUBSCRIPTION = "5C0FFEE0-0000-4000-8000-000000000001"
 
 
@@ -29,7 +29,7 @@ class Watched(dict[str, str]):
 
 
 def read(**values):
-    return Settings.from_env(STORAGE | values)
+    return Settings.from_env(NEEDED | values)
 
 
 # ---- names ---------------------------------------------------------------------------------------
@@ -37,7 +37,7 @@ def read(**values):
 
 def test_the_names_are_those_that_are_read():
     """The list that documents are compared with is the truth."""
-    env = Watched(STORAGE)
+    env = Watched(NEEDED)
 
     Settings.from_env(env)
 
@@ -46,7 +46,8 @@ def test_the_names_are_those_that_are_read():
 
 def test_every_setting_of_the_sample_is_read_or_is_a_schedule():
     """Nothing in the sample is without effect."""
-    schedules = set(re.findall(r'schedule="%(\w+)%"', (PROJECT / "function_app.py").read_text()))
+    timers = (PROJECT / "jit" / "triggers" / "timers.py").read_text()
+    schedules = set(re.findall(r'schedule="%(\w+)%"', timers))
 
     ours = {name for name in SAMPLE if name.startswith("JIT_")}
     assert ours <= set(NAMES) | schedules
@@ -55,7 +56,9 @@ def test_every_setting_of_the_sample_is_read_or_is_a_schedule():
 
 def test_the_sample_can_be_used_as_it_is():
     """It is what a fresh clone runs with."""
-    assert Settings.from_env(SAMPLE).arm_endpoint == "http://127.0.0.1:7072"
+    env = {**SAMPLE, "WEBSITE_HOSTNAME": "localhost:7071"}  # which a host sets
+
+    assert Settings.from_env(env).arm_endpoint == "http://127.0.0.1:7072"
 
 
 def test_the_sample_holds_no_secret():
@@ -67,11 +70,11 @@ def test_the_sample_holds_no_secret():
 
 
 def test_little_is_needed():
-    """Storage; everything else has a safe default."""
+    """Storage and the platform's name of the app; everything else has a safe default."""
     settings = read()
 
     assert (settings.arm_endpoint, settings.problems_url) == (ARM_ENDPOINT, PROBLEMS_URL)
-    assert (settings.subscriptions, settings.public_base_url) == ((), None)
+    assert (settings.subscriptions, settings.public_base_url) == ((), "https://jit.example")
     assert settings.limits == LIMITS
 
 
@@ -93,7 +96,9 @@ def test_a_flag_is_read_as_azure_writes_it(text, value):
 
 def test_storage_may_be_reached_by_identity():
     """No secret at all: the account's name is enough."""
-    settings = Settings.from_env({"AzureWebJobsStorage__accountName": "jitstore"})
+    env = {"AzureWebJobsStorage__accountName": "jitstore", "WEBSITE_HOSTNAME": "jit.example"}
+
+    settings = Settings.from_env(env)
 
     assert (settings.storage_account, settings.storage_connection) == ("jitstore", None)
 
@@ -118,8 +123,21 @@ def test_access_is_decided_by_the_subscriptions_that_are_looked_after():
 
 
 def test_a_base_url_loses_its_last_slash():
-    """Paths are put behind it."""
+    """Paths follow it."""
     assert read(JIT_PUBLIC_BASE_URL="https://jit.example/").public_base_url == "https://jit.example"
+
+
+def test_a_base_url_goes_before_the_name_that_the_platform_gave():
+    """Behind a gateway callers use another name."""
+    found = read(WEBSITE_HOSTNAME="jit.azurewebsites.net", JIT_PUBLIC_BASE_URL="http://gw:8080")
+
+    assert found.public_base_url == "http://gw:8080"
+
+
+def test_a_place_to_tell_callers_is_required():
+    """The header Host is never it: a caller chooses that one."""
+    with pytest.raises(BadSettings, match="JIT_PUBLIC_BASE_URL is required"):
+        read(WEBSITE_HOSTNAME="")
 
 
 @pytest.mark.parametrize(("text", "bits"), [("28", 28), ("/28", 28), ("32", 32), ("1", 1)])
@@ -175,4 +193,4 @@ def test_every_fault_is_named_at_once():
     with pytest.raises(BadSettings) as caught:
         Settings.from_env(env)
 
-    assert str(caught.value).count(";") == len(env)
+    assert str(caught.value).count(";") == len(env) + 1  # no storage, no place to tell callers

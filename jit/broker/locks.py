@@ -17,13 +17,7 @@ from datetime import datetime, timedelta
 from jit import telemetry
 from jit.domain.errors import StateConflict
 from jit.domain.values import arm_ids
-from jit.storage.control_rows import (
-    ComparisonRow,
-    ControlRows,
-    FirewallRow,
-    LeasedRow,
-    PolicyRow,
-)
+from jit.storage.control_rows import ComparisonRow, ControlRows, FirewallRow, LeasedRow, PolicyRow
 
 LEASE = timedelta(seconds=60)
 """Longer than any pass: each call of a pass is bounded by its own time-out."""

@@ -42,9 +42,9 @@ def missing_reads(read: Read, predicted: Mapping[str, VirtualMachine]) -> Iterab
     """Yield what was read resources refer to."""
     for name in ("machines", "interfaces"):
         for resource in read.kind(name):
-            yield from filter(None, topology.references(resource))
+            yield from filter(None, topology.find_references(resource))
     subnets = [
-        arm_json.text(arm_json.mapping(arm_json.properties(ip), "subnet"), "id")
+        arm_json.reference(arm_json.properties(ip), "subnet")
         for nic in read.kind("interfaces")
         for ip in arm_json.mappings(arm_json.properties(nic), "ipConfigurations")
     ]
@@ -69,7 +69,7 @@ def policy_view(
         public_ips=read.kind("public_ips"),
         policies=(policy,) if policy is not None else (),
     )
-    fresh = topology.machines(snapshot, now=now)
+    fresh = topology.build_machines(snapshot, now=now)
     known = [key for key in predicted if key in deciding]
     unreadable = {key: why for key in known if (why := _unread(key, predicted[key], read))}
     decidable = deciding - unreadable.keys()
@@ -77,7 +77,7 @@ def policy_view(
     nsgs, firewalls = view_nsgs(read), view_firewalls(read)
     return PolicyView(
         found=policy is not None,
-        entries=defender_requests.read(policy) if policy is not None else (),
+        entries=defender_requests.parse_requests(policy) if policy is not None else (),
         machines={key: view_machine(vm, nsgs, firewalls) for key, vm in machines.items()},
         unreadable=unreadable,
     )
@@ -102,10 +102,10 @@ def _unread(key: str, predicted: VirtualMachine, read: Read) -> str:
 
 def _rests_on(vm: Resource, read: Read) -> Iterator[str]:
     """Yield the keys of a VM's interfaces, their networks and public addresses."""
-    for nic_id in topology.references(vm):
+    for nic_id in topology.find_references(vm):
         nic = read.found.get("interfaces", {}).get(arm_ids.key(nic_id))
         yield arm_ids.key(nic_id)
-        for item in topology.references(nic) if nic is not None else ():
+        for item in topology.find_references(nic) if nic is not None else ():
             if item and kind(item) != "nsgs":
                 yield arm_ids.key(item)
 

@@ -164,7 +164,7 @@ class Observer:
         self, snapshot: topology.Snapshot, *, now: datetime
     ) -> tuple[VirtualMachine, ...]:
         """Return the VMs of *snapshot*, with what their owners should know."""
-        return advise.advised(topology.machines(snapshot, now=now).values(), snapshot)
+        return advise.add_warnings(topology.build_machines(snapshot, now=now).values(), snapshot)
 
     def again(self, holders: Iterable[str], policies: Iterable[str]) -> Again:
         """
@@ -183,7 +183,7 @@ class Observer:
             nsgs=view_nsgs(read),
             firewalls=view_firewalls(read),
             entries=tuple(
-                entry for item in found if item for entry in defender_requests.read(item)
+                entry for item in found if item for entry in defender_requests.parse_requests(item)
             ),
         )
 

@@ -143,7 +143,7 @@ def write_record_row(record: Record) -> Row:
         "What": str(event.get("what") or ""),
         "Actor": str(event.get("actor") or ""),
         "RequestId": str(event.get("requestId") or ""),
-        **write_text(chain.canonical(event)),
+        **write_text(chain.canonical_json(event)),
     }
     return Row(
         partition=record.chain,

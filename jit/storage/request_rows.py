@@ -8,7 +8,7 @@ from datetime import datetime
 from typing import Any, TypeVar
 
 from jit.domain.errors import Defect
-from jit.domain.model.grant import CloseReason, Grant, Status, status_of
+from jit.domain.model.grant import CloseReason, Footprint, Grant, Initiate, Status, status_of
 from jit.domain.model.machine import Connection, Via
 from jit.domain.model.people import Person
 from jit.domain.model.request import Decision, Request, Ticket
@@ -27,6 +27,7 @@ from jit.storage.documents import (
     alert_unreadable,
     by_position,
     enum,
+    grouped,
     optional,
     read_document,
     write_document,
@@ -130,35 +131,41 @@ GRANT = ColumnMap(
     Column("latest_end", "latest_end", INSTANT),
     Column("next_check_at", "next_check_at", INSTANT),
     Column("expires_at", "expires_at", _INSTANT, default=None),
-    Column("claimed_at", "claimed_at", _INSTANT, default=None),
+    Column("claimed_at", "admitted_at", _INSTANT, default=None),
     Column("handover_at", "handover_at", _INSTANT, default=None),
     Column("opened_at", "opened_at", _INSTANT, default=None),
     Column("lost_at", "lost_at", _INSTANT, default=None),
     Column("closing_at", "closing_at", _INSTANT, default=None),
     Column("closed_at", "closed_at", _INSTANT, default=None),
     Column("unclear_at", "unclear_at", _INSTANT, default=None),
-    # initiates
-    Column("initiates", "initiates", TEXTS, default=()),
-    Column("initiated_at", "initiated_at", _INSTANT, default=None),
-    Column("asked", "asked", PREFIXES, default=()),
-    Column("asked_until", "asked_until", _INSTANT, default=None),
-    Column("attempts", "attempts", default=0),
-    Column("reopens", "reopens", default=0),
-    Column("answered", "answered", default=False),
-    # An older version did not record the rules before the initiate: None proves nothing.
-    Column("before", "before", optional(TEXTS), default=None),
-    Column("written", "written", default=False),
-    Column("seen", "seen", default=False),
-    # what it left in Azure
-    Column("rules", "rules", TEXTS, default=()),
-    Column("companions", "companions", TEXTS, default=()),
-    Column("private_ips", "private_ips", TEXTS, default=()),
+    *grouped(
+        "initiate",
+        Column("initiates", "ids", TEXTS, default=()),
+        Column("initiated_at", "at", _INSTANT, default=None),
+        Column("asked", "sources", PREFIXES, default=()),
+        Column("asked_until", "until", _INSTANT, default=None),
+        Column("attempts", "attempts", default=0),
+        Column("reopens", "reopens", default=0),
+        Column("answered", "answered", default=False),
+        # An older version did not record the rules before the initiate: None proves nothing.
+        Column("before", "before", optional(TEXTS), default=None),
+        Column("written", "written", default=False),
+        Column("seen", "seen", default=False),
+    ),
+    *grouped(
+        "footprint",
+        Column("rules", "rules", TEXTS, default=()),
+        Column("companions", "companions", TEXTS, default=()),
+        Column("private_ips", "private_ips", TEXTS, default=()),
+    ),
     Column(
         "connection",
         "connection",
         optional(by_position(Connection, via=enum(Via), address=PLAIN, port=PLAIN, command=PLAIN)),
         default=None,
     ),
+    initiate=Initiate,
+    footprint=Footprint,
 )
 """The document of one grant. A row holds a list of them, a finished request as well."""
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Generic, TypeVar
 
-from jit.domain.model.grant import Grant, Status, status_of
+from jit.domain.model.grant import Footprint, Grant, Status, status_of
 from jit.domain.model.request import Request
 from jit.domain.values import arm_ids
 from jit.storage.table import Row
@@ -112,10 +112,12 @@ def merge_grants(older: Iterable[Grant], newer: Iterable[Grant]) -> tuple[Grant,
         before = found.get(grant.id, grant)
         found[grant.id] = replace(
             grant,
-            initiates=_merge(before.initiates, grant.initiates),
-            rules=_merge(before.rules, grant.rules),
-            companions=_merge(before.companions, grant.companions),
-            private_ips=_merge(before.private_ips, grant.private_ips),
+            initiate=replace(grant.initiate, ids=_merge(before.initiate.ids, grant.initiate.ids)),
+            footprint=Footprint(
+                rules=_merge(before.footprint.rules, grant.footprint.rules),
+                companions=_merge(before.footprint.companions, grant.footprint.companions),
+                private_ips=_merge(before.footprint.private_ips, grant.footprint.private_ips),
+            ),
         )
     return sort_grants(found.values())
 

@@ -8,8 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from jit.broker.azure_changes import Actions, initiate_body
-from jit.domain.grants.initiate import PortToOpen
+from jit.broker.azure_changes import Actions
+from jit.domain.grants.initiate import PortToOpen, initiate_body
 from jit.domain.paths import rules
 from tests.broker.inprocess import HERE, THERE, InProcess, policy_of
 from tests.builders.bodies import NOW, vm_id
@@ -70,6 +70,6 @@ def test_a_rule_that_a_request_made_meanwhile_may_rest_on_is_not_removed(
     )
     broker.sim.initiate(DB01, 22, sources if len(sources) > 1 else sources[0], 60, as_="petra")
 
-    found = actions.still_removable(policy_of(DB01), [rule], frozenset())
+    found = actions.still_removable(policy_of(DB01), [rule], frozenset(), broker.now)
 
     assert [each.vm_id for each in found] == kept

@@ -23,7 +23,7 @@ from jit.gateways.defender import DefenderPolicies
 from jit.gateways.network import AzureNetwork
 from jit.storage.control_rows import ControlRows
 from local.azure.transport import SimulatorTransport
-from local.azure.wire import answer
+from local.azure.values.http import answer
 from tests.builders.firewalls import FIREWALL_ID, arm_collection, arm_firewall, arm_nat_rule
 from tests.fakes.azure import SCOPE
 from tests.fakes.tables import FakeTable

@@ -14,6 +14,7 @@ from jit.domain.model.machine import PortRule, Via
 from jit.storage.audit_chain import Drainer
 from jit.storage.table import Op, Verb
 from tests.broker.inprocess import ALICE, OLGA, farm
+from tests.builders.flat_grants import changed
 from tests.fakes.tables import FakeTable
 from tests.local.azure.sim import DEVELOPMENT
 
@@ -71,7 +72,7 @@ def body(broker, **changes):
 
 def as_it_ends(grant, now):
     """A grant as it is after a long life: rules of several hand-overs, in several NSGs."""
-    return replace(
+    return changed(
         grant,
         status=Status.CLOSED,
         close_reason=CloseReason.EXPIRED,

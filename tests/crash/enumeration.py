@@ -1,7 +1,7 @@
 """
-Which call of which life is struck by what: all of them, or a sample that is the same each time.
+The points of a scenario: which of its calls each fault hits. The sample is the same each time.
 
-``JIT_CRASH`` says how many calls each strike meets in each scenario: a number, or ``full``.
+``JIT_CRASH`` says how many calls each fault hits in each scenario: a number, or ``full``.
 """
 
 from __future__ import annotations
@@ -12,14 +12,14 @@ from dataclasses import dataclass
 from datetime import timedelta
 from functools import cache
 
-from tests.crash.life import Life, Posting
+from tests.crash.faults import FAULTS, Fault, InjectedFault
+from tests.crash.scenario_run import Delivery, ScenarioRun
 from tests.crash.scenarios import SCENARIOS
-from tests.crash.strikes import STRIKES, Strike, Struck
 
 SAMPLE = 1
 """
-Changing calls that a strike meets where nobody says otherwise; in every third pair of scenario
-and strike, as many of all its calls.
+Changing calls that a fault hits unless ``JIT_CRASH`` is set. In every third pair of scenario and
+fault, it hits as many of all the scenario's calls.
 """
 
 _CHANGING = (
@@ -31,19 +31,19 @@ _CHANGING = (
     "network.put",
     "network.del",
 )
-_POSTINGS = tuple(Posting)
+_DELIVERIES = tuple(Delivery)
 _DOWNTIMES = (timedelta(0), timedelta(minutes=3))
 
 
 @dataclass(frozen=True, slots=True)
-class Found:
+class PointResult:
     """
-    What a life showed.
+    The result of a run with one fault.
 
     Attributes:
-        at: The number and name of the call that was struck, and how.
-        hit: Whether the call came at all.
-        violations: Promises not kept.
+        at: The scenario, the number and name of the call that was hit, the fault, the delivery.
+        hit: True if the call came at all.
+        violations: The promises that were not kept.
     """
 
     at: str
@@ -52,30 +52,30 @@ class Found:
 
 
 @cache
-def calls_of(scenario: str) -> tuple[str, ...]:
-    """Return the names of all outside calls of an undisturbed life."""
-    life = Life()
-    SCENARIOS[scenario](life)
-    life.live()
-    return tuple(life.plant.calls.names)
+def outside_calls(scenario: str) -> tuple[str, ...]:
+    """Return the names of all outside calls of a run without faults."""
+    run = ScenarioRun()
+    SCENARIOS[scenario](run)
+    run.run_to_rest()
+    return tuple(run.parts.calls.names)
 
 
-def points(scenario: str, strike: Strike) -> list[int]:
-    """Return the numbers of the calls to be struck; those that change something come first."""
-    names = calls_of(scenario)
-    every = [number for number, name in enumerate(names, 1) if strike.can(name)]
+def choose_points(scenario: str, fault: Fault) -> list[int]:
+    """Return the numbers of the calls that *fault* hits; calls that change something come first."""
+    names = outside_calls(scenario)
+    every = [number for number, name in enumerate(names, 1) if fault.can_hit(name)]
     wanted = os.environ.get("JIT_CRASH", str(SAMPLE))
     if wanted == "full":
         return every
     changing = [number for number in every if names[number - 1].startswith(_CHANGING)]
-    first = _spread(changing or every, int(wanted), offset=_scattered(strike.name, scenario))
-    scattered = _scattered(scenario, strike.name)
-    more = 0 if scattered % 3 else int(wanted)
-    return sorted({*first, *_spread(every, more, offset=scattered)})
+    first = _spread(changing or every, int(wanted), offset=_seed(fault.name, scenario))
+    seed = _seed(scenario, fault.name)
+    more = 0 if seed % 3 else int(wanted)
+    return sorted({*first, *_spread(every, more, offset=seed)})
 
 
-def _scattered(*words: str) -> int:
-    """Return a number that is the same each time, and another one for other *words*."""
+def _seed(*words: str) -> int:
+    """Return a number that depends on the *words* only."""
     return zlib.crc32(" ".join(words).encode())
 
 
@@ -90,43 +90,43 @@ def _spread(numbers: list[int], wanted: int, *, offset: int) -> list[int]:
     ]
 
 
-def strike_all(scenario: str, strike: Strike) -> list[Found]:
-    """Live *scenario* once for each point, struck there; return what each life showed."""
-    return [strike_at(scenario, strike, number) for number in points(scenario, strike)]
+def run_all_points(scenario: str, fault: Fault) -> list[PointResult]:
+    """Run *scenario* once for each point, with the fault there; return the results."""
+    return [run_point(scenario, fault, number) for number in choose_points(scenario, fault)]
 
 
-def strike_at(scenario: str, strike: Strike, number: int) -> Found:
+def run_point(scenario: str, fault: Fault, number: int) -> PointResult:
     """
-    Live *scenario*, struck at the first fitting call from *number* on.
+    Run *scenario* with *fault* at the first call from *number* on that it can hit.
 
-    Where messages come otherwise there may be fewer calls: if that one never comes, they come once.
+    Other deliveries can have fewer calls: if no such call comes, repeat with one delivery each.
     """
-    found = _lived(scenario, strike, number, _POSTINGS[number % len(_POSTINGS)])
-    return found if found.hit else _lived(scenario, strike, number, Posting.ONCE)
+    found = _run(scenario, fault, number, _DELIVERIES[number % len(_DELIVERIES)])
+    return found if found.hit else _run(scenario, fault, number, Delivery.ONCE)
 
 
-def _lived(scenario: str, strike: Strike, number: int, posting: Posting) -> Found:
-    life = Life(posting=posting, downtime=_DOWNTIMES[number % len(_DOWNTIMES)])
-    SCENARIOS[scenario](life)
-    timers_only = posting is Posting.TIMERS
-    life.promises.patience.add(
-        strike.delays, life.downtime, gap=strike.gap + 2 * life.downtime, timers_only=timers_only
+def _run(scenario: str, fault: Fault, number: int, delivery: Delivery) -> PointResult:
+    run = ScenarioRun(delivery=delivery, downtime=_DOWNTIMES[number % len(_DOWNTIMES)])
+    SCENARIOS[scenario](run)
+    timers_only = delivery is Delivery.TIMERS_ONLY
+    run.promises.tolerance.extend(
+        fault.delays, run.downtime, gap=fault.gap + 2 * run.downtime, timers_only=timers_only
     )
-    struck = Struck(strike, number, life)
-    struck.arm()
-    life.live()
-    at = f"{scenario}, {number} {struck.hit}, {strike.name}, {posting.value}"
-    return Found(at, bool(struck.hit), tuple(life.promises.violations))
+    injected = InjectedFault(fault, number, run)
+    injected.arm()
+    run.run_to_rest()
+    at = f"{scenario}, {number} {injected.hit}, {fault.name}, {delivery.value}"
+    return PointResult(at, bool(injected.hit), tuple(run.promises.violations))
 
 
-def undisturbed(scenario: str, posting: Posting) -> tuple[str, ...]:
-    """Live *scenario* without a strike; return the promises not kept."""
-    life = Life(posting=posting)
-    SCENARIOS[scenario](life)
-    life.live()
-    return tuple(life.promises.violations)
+def run_without_fault(scenario: str, delivery: Delivery) -> tuple[str, ...]:
+    """Run *scenario* without a fault; return the promises that were not kept."""
+    run = ScenarioRun(delivery=delivery)
+    SCENARIOS[scenario](run)
+    run.run_to_rest()
+    return tuple(run.promises.violations)
 
 
-def every_strike() -> list[tuple[str, str]]:
-    """Return each scenario with each strike that can meet it."""
-    return [(scenario, strike) for scenario in SCENARIOS for strike in STRIKES]
+def scenario_fault_pairs() -> list[tuple[str, str]]:
+    """Return each scenario with each fault."""
+    return [(scenario, fault) for scenario in SCENARIOS for fault in FAULTS]

@@ -6,21 +6,21 @@ from collections.abc import Callable, Mapping
 from datetime import timedelta
 
 from tests.broker.inprocess import ALICE, BOB, DAVE, ELSEWHERE, HERE, OLGA, THERE, wish
-from tests.crash.life import Life
+from tests.crash.scenario_run import ScenarioRun
 from tests.local.azure.sim import APP01, DB01, NEW01, NSG_DB, WEB01
 
-Agenda = Callable[[Life], None]
+Agenda = Callable[[ScenarioRun], None]
 
 
-def _open_by_nsg(life: Life) -> None:
-    life.at(0, "a", life.ask("a", wish(DB01, duration="PT8M"), ALICE))
+def _open_by_nsg(run: ScenarioRun) -> None:
+    run.at(0, "a", run.ask("a", wish(DB01, duration="PT8M"), ALICE))
 
 
-def _open_by_firewall(life: Life) -> None:
-    life.at(0, "a", life.ask("a", wish(WEB01, 3389, duration="PT15M"), ALICE))
+def _open_by_firewall(run: ScenarioRun) -> None:
+    run.at(0, "a", run.ask("a", wish(WEB01, 3389, duration="PT15M"), ALICE))
 
 
-def _several_machines(life: Life) -> None:
+def _several_machines(run: ScenarioRun) -> None:
     """Two policies, three VMs: one transaction, two workers."""
     machines = [
         {"id": DB01, "ports": [{"number": 22}, {"number": 3389}]},
@@ -28,205 +28,205 @@ def _several_machines(life: Life) -> None:
         {"id": WEB01, "ports": [{"number": 22}]},
     ]
     body = wish(DB01, duration="PT15M", virtualMachines=machines)
-    life.at(0, "a", life.ask("a", body, ALICE))
+    run.at(0, "a", run.ask("a", body, ALICE))
 
 
-def _extend_nsg(life: Life) -> None:
-    life.at(0, "a", life.ask("a", wish(DB01, duration="PT8M"), ALICE))
-    life.at(4, "longer", life.extend("a", timedelta(minutes=10), ALICE))
+def _extend_nsg(run: ScenarioRun) -> None:
+    run.at(0, "a", run.ask("a", wish(DB01, duration="PT8M"), ALICE))
+    run.at(4, "longer", run.extend("a", timedelta(minutes=10), ALICE))
 
 
-def _extend_firewall(life: Life) -> None:
-    life.at(0, "a", life.ask("a", wish(WEB01, 3389, duration="PT15M"), ALICE))
-    life.at(9, "longer", life.extend("a", timedelta(minutes=20), ALICE))
+def _extend_firewall(run: ScenarioRun) -> None:
+    run.at(0, "a", run.ask("a", wish(WEB01, 3389, duration="PT15M"), ALICE))
+    run.at(9, "longer", run.extend("a", timedelta(minutes=20), ALICE))
 
 
-def _join_nsg(life: Life) -> None:
-    life.at(0, "a", life.ask("a", wish(DB01, duration="PT8M"), ALICE))
-    life.at(2, "d", life.ask("d", wish(DB01, source=THERE, duration="PT15M"), DAVE))
+def _join_nsg(run: ScenarioRun) -> None:
+    run.at(0, "a", run.ask("a", wish(DB01, duration="PT8M"), ALICE))
+    run.at(2, "d", run.ask("d", wish(DB01, source=THERE, duration="PT15M"), DAVE))
 
 
-def _join_same_source(life: Life) -> None:
-    life.at(0, "a", life.ask("a", wish(DB01, duration="PT8M"), ALICE))
-    life.at(2, "d", life.ask("d", wish(DB01, duration="PT15M"), DAVE))
+def _join_same_source(run: ScenarioRun) -> None:
+    run.at(0, "a", run.ask("a", wish(DB01, duration="PT8M"), ALICE))
+    run.at(2, "d", run.ask("d", wish(DB01, duration="PT15M"), DAVE))
 
 
-def _leave_nsg(life: Life) -> None:
-    life.at(0, "a", life.ask("a", wish(DB01, duration="PT20M"), ALICE))
-    life.at(2, "d", life.ask("d", wish(DB01, source=THERE, duration="PT8M"), DAVE))
+def _leave_nsg(run: ScenarioRun) -> None:
+    run.at(0, "a", run.ask("a", wish(DB01, duration="PT20M"), ALICE))
+    run.at(2, "d", run.ask("d", wish(DB01, source=THERE, duration="PT8M"), DAVE))
 
 
-def _join_firewall(life: Life) -> None:
-    life.at(0, "a", life.ask("a", wish(WEB01, 3389, duration="PT25M"), ALICE))
-    life.at(7, "d", life.ask("d", wish(WEB01, 3389, source=THERE, duration="PT30M"), DAVE))
+def _join_firewall(run: ScenarioRun) -> None:
+    run.at(0, "a", run.ask("a", wish(WEB01, 3389, duration="PT25M"), ALICE))
+    run.at(7, "d", run.ask("d", wish(WEB01, 3389, source=THERE, duration="PT30M"), DAVE))
 
 
-def _leave_firewall(life: Life) -> None:
-    life.at(0, "a", life.ask("a", wish(WEB01, 3389, duration="PT50M"), ALICE))
-    life.at(6, "d", life.ask("d", wish(WEB01, 3389, source=THERE, duration="PT20M"), DAVE))
+def _leave_firewall(run: ScenarioRun) -> None:
+    run.at(0, "a", run.ask("a", wish(WEB01, 3389, duration="PT50M"), ALICE))
+    run.at(6, "d", run.ask("d", wish(WEB01, 3389, source=THERE, duration="PT20M"), DAVE))
 
 
-def _revoke_nsg(life: Life) -> None:
-    life.at(0, "a", life.ask("a", wish(DB01, duration="PT15M"), ALICE))
-    life.at(3, "end", life.revoke("a", ALICE))
+def _revoke_nsg(run: ScenarioRun) -> None:
+    run.at(0, "a", run.ask("a", wish(DB01, duration="PT15M"), ALICE))
+    run.at(3, "end", run.revoke("a", ALICE))
 
 
-def _revoke_firewall(life: Life) -> None:
-    life.at(0, "a", life.ask("a", wish(WEB01, 3389, duration="PT30M"), ALICE))
-    life.at(9, "end", life.revoke("a", ALICE))
+def _revoke_firewall(run: ScenarioRun) -> None:
+    run.at(0, "a", run.ask("a", wish(WEB01, 3389, duration="PT30M"), ALICE))
+    run.at(9, "end", run.revoke("a", ALICE))
 
 
-def _revoke_opening_nsg(life: Life) -> None:
-    life.at(0, "a", life.ask("a", wish(DB01, duration="PT20M"), ALICE))
-    life.at(0.1, "end", life.revoke("a", ALICE))
+def _revoke_opening_nsg(run: ScenarioRun) -> None:
+    run.at(0, "a", run.ask("a", wish(DB01, duration="PT20M"), ALICE))
+    run.at(0.1, "end", run.revoke("a", ALICE))
 
 
-def _revoke_opening_firewall(life: Life) -> None:
-    life.at(0, "a", life.ask("a", wish(WEB01, 3389, duration="PT40M"), ALICE))
-    life.at(2, "end", life.revoke("a", ALICE))
+def _revoke_opening_firewall(run: ScenarioRun) -> None:
+    run.at(0, "a", run.ask("a", wish(WEB01, 3389, duration="PT40M"), ALICE))
+    run.at(2, "end", run.revoke("a", ALICE))
 
 
-def _revoke_shared_nsg(life: Life) -> None:
-    life.at(0, "a", life.ask("a", wish(DB01, duration="PT20M"), ALICE))
-    life.at(1, "d", life.ask("d", wish(DB01, source=THERE, duration="PT20M"), DAVE))
-    life.at(4, "end", life.revoke("a", ALICE))
+def _revoke_shared_nsg(run: ScenarioRun) -> None:
+    run.at(0, "a", run.ask("a", wish(DB01, duration="PT20M"), ALICE))
+    run.at(1, "d", run.ask("d", wish(DB01, source=THERE, duration="PT20M"), DAVE))
+    run.at(4, "end", run.revoke("a", ALICE))
 
 
-def _revoke_shared_firewall(life: Life) -> None:
-    life.at(0, "a", life.ask("a", wish(WEB01, 3389, duration="PT50M"), ALICE))
-    life.at(6, "d", life.ask("d", wish(WEB01, 3389, source=THERE, duration="PT50M"), DAVE))
-    life.at(14, "end", life.revoke("a", ALICE))
+def _revoke_shared_firewall(run: ScenarioRun) -> None:
+    run.at(0, "a", run.ask("a", wish(WEB01, 3389, duration="PT50M"), ALICE))
+    run.at(6, "d", run.ask("d", wish(WEB01, 3389, source=THERE, duration="PT50M"), DAVE))
+    run.at(14, "end", run.revoke("a", ALICE))
 
 
-def _leftover_nsg(life: Life) -> None:
+def _leftover_nsg(run: ScenarioRun) -> None:
     """Defender forgets to close."""
-    life.plant.sim.faults({"match": {"path": "initiate"}, "leaveRules": True, "times": None})
-    life.at(0, "a", life.ask("a", wish(DB01, duration="PT6M"), ALICE))
+    run.parts.sim.faults({"match": {"path": "initiate"}, "leaveRules": True, "times": None})
+    run.at(0, "a", run.ask("a", wish(DB01, duration="PT6M"), ALICE))
 
 
-def _leftover_firewall(life: Life) -> None:
-    life.plant.sim.faults({"match": {"path": "initiate"}, "leaveRules": True, "times": None})
-    life.at(0, "a", life.ask("a", wish(WEB01, 3389, duration="PT15M"), ALICE))
+def _leftover_firewall(run: ScenarioRun) -> None:
+    run.parts.sim.faults({"match": {"path": "initiate"}, "leaveRules": True, "times": None})
+    run.at(0, "a", run.ask("a", wish(WEB01, 3389, duration="PT15M"), ALICE))
 
 
-def _scheduled(life: Life) -> None:
-    start = life.now + timedelta(minutes=6)
+def _scheduled(run: ScenarioRun) -> None:
+    start = run.now + timedelta(minutes=6)
     body = wish(DB01, duration="PT6M", startTime=start.isoformat())
-    life.at(0, "a", life.ask("a", body, ALICE))
-    later = life.now + timedelta(minutes=8)
+    run.at(0, "a", run.ask("a", body, ALICE))
+    later = run.now + timedelta(minutes=8)
     other = wish(APP01, 3389, duration="PT6M", startTime=later.isoformat())
-    life.at(0, "b", life.ask("b", other, ALICE))
-    life.at(5, "end", life.revoke("b", ALICE))
+    run.at(0, "b", run.ask("b", other, ALICE))
+    run.at(5, "end", run.revoke("b", ALICE))
 
 
-def _beside_a_stranger(life: Life) -> None:
+def _beside_a_stranger(run: ScenarioRun) -> None:
     """Somebody uses the portal: with the same source one joins; with another one has to wait."""
-    life.happen(0, lambda: _petra(life, DB01, 22, HERE, 10))
-    life.at(1, "a", life.ask("a", wish(DB01, duration="PT6M"), ALICE))
-    life.at(2, "d", life.ask("d", wish(DB01, source=THERE, duration="PT6M"), DAVE))
+    run.schedule_event(0, lambda: _petra(run, DB01, 22, HERE, 10))
+    run.at(1, "a", run.ask("a", wish(DB01, duration="PT6M"), ALICE))
+    run.at(2, "d", run.ask("d", wish(DB01, source=THERE, duration="PT6M"), DAVE))
 
 
-def _outlives_a_stranger(life: Life) -> None:
+def _outlives_a_stranger(run: ScenarioRun) -> None:
     """Whose path ends: the next look, a minute later at most, asks for an own one."""
-    life.promises.patience.gap = timedelta(minutes=2)
-    life.happen(0, lambda: _petra(life, DB01, 22, HERE, 6))
-    life.at(1, "a", life.ask("a", wish(DB01, duration="PT15M"), ALICE))
+    run.promises.tolerance.gap = timedelta(minutes=2)
+    run.schedule_event(0, lambda: _petra(run, DB01, 22, HERE, 6))
+    run.at(1, "a", run.ask("a", wish(DB01, duration="PT15M"), ALICE))
 
 
-def _superseded(life: Life) -> None:
+def _superseded(run: ScenarioRun) -> None:
     """Noticed by the next comparison, five minutes later; ten if one does not take place."""
-    life.promises.patience.gap = timedelta(minutes=12)
-    life.at(0, "a", life.ask("a", wish(DB01, duration="PT20M"), ALICE))
-    life.happen(4, lambda: _petra(life, DB01, 22, ELSEWHERE, 10))
+    run.promises.tolerance.gap = timedelta(minutes=12)
+    run.at(0, "a", run.ask("a", wish(DB01, duration="PT20M"), ALICE))
+    run.schedule_event(4, lambda: _petra(run, DB01, 22, ELSEWHERE, 10))
 
 
-def _extend_shared(life: Life) -> None:
-    life.at(0, "a", life.ask("a", wish(DB01, duration="PT15M"), ALICE))
-    life.at(1, "d", life.ask("d", wish(DB01, source=THERE, duration="PT15M"), DAVE))
-    life.at(5, "longer", life.extend("a", timedelta(minutes=20), ALICE))
+def _extend_shared(run: ScenarioRun) -> None:
+    run.at(0, "a", run.ask("a", wish(DB01, duration="PT15M"), ALICE))
+    run.at(1, "d", run.ask("d", wish(DB01, source=THERE, duration="PT15M"), DAVE))
+    run.at(5, "longer", run.extend("a", timedelta(minutes=20), ALICE))
 
 
-def _three_on_one_port(life: Life) -> None:
+def _three_on_one_port(run: ScenarioRun) -> None:
     """The second leaves last, the third in the middle."""
-    life.at(0, "a", life.ask("a", wish(DB01, duration="PT10M"), ALICE))
-    life.at(1, "d", life.ask("d", wish(DB01, source=THERE, duration="PT25M"), DAVE))
-    life.at(2, "o", life.ask("o", wish(DB01, source=ELSEWHERE, duration="PT18M"), BOB))
+    run.at(0, "a", run.ask("a", wish(DB01, duration="PT10M"), ALICE))
+    run.at(1, "d", run.ask("d", wish(DB01, source=THERE, duration="PT25M"), DAVE))
+    run.at(2, "o", run.ask("o", wish(DB01, source=ELSEWHERE, duration="PT18M"), BOB))
 
 
-def _deleted_while_open(life: Life) -> None:
+def _deleted_while_open(run: ScenarioRun) -> None:
     """Its owner deletes the VM: what stands in the NSG for its address still has to go."""
-    life.promises.patience.gap = timedelta(hours=1)
-    life.at(0, "a", life.ask("a", wish(DB01, duration="PT12M"), ALICE))
-    life.happen(4, lambda: _delete(life, DB01))
+    run.promises.tolerance.gap = timedelta(hours=1)
+    run.at(0, "a", run.ask("a", wish(DB01, duration="PT12M"), ALICE))
+    run.schedule_event(4, lambda: _delete(run, DB01))
 
 
-def _wiped_while_open(life: Life) -> None:
+def _wiped_while_open(run: ScenarioRun) -> None:
     """
     Terraform writes the NSG without Defender's rules: the next comparison asks once more.
 
     If that one does not take place, because its message is lost for instance, the one after it.
     """
-    life.promises.patience.gap = timedelta(minutes=12)
-    life.at(0, "a", life.ask("a", wish(DB01, duration="PT20M"), ALICE))
-    life.happen(4, lambda: _wipe(life, NSG_DB))
+    run.promises.tolerance.gap = timedelta(minutes=12)
+    run.at(0, "a", run.ask("a", wish(DB01, duration="PT20M"), ALICE))
+    run.schedule_event(4, lambda: _wipe(run, NSG_DB))
 
 
-def _revoke_twice(life: Life) -> None:
+def _revoke_twice(run: ScenarioRun) -> None:
     """Two people revoke it in the same minute, one of them two times."""
-    life.at(0, "a", life.ask("a", wish(DB01, duration="PT20M"), ALICE))
-    life.at(3, "end", life.revoke("a", ALICE))
-    life.at(3, "operator", life.revoke("a", OLGA))
-    life.at(3.5, "again", life.revoke("a", ALICE))
+    run.at(0, "a", run.ask("a", wish(DB01, duration="PT20M"), ALICE))
+    run.at(3, "end", run.revoke("a", ALICE))
+    run.at(3, "operator", run.revoke("a", OLGA))
+    run.at(3.5, "again", run.revoke("a", ALICE))
 
 
-def _configure(life: Life) -> None:
+def _configure(run: ScenarioRun) -> None:
     """A VM joins the policy of others, one of which somebody is using, and is used itself."""
     ports = [{"number": 22, "protocol": "TCP", "allowedSources": ["*"], "maxDuration": "PT3H"}]
-    life.happen(0, lambda: _petra(life, DB01, 3389, HERE, 12))
-    life.at(1, "c", life.configure("c", NEW01, ports, OLGA))
-    life.at(3, "a", life.ask("a", wish(NEW01, duration="PT6M"), ALICE))
+    run.schedule_event(0, lambda: _petra(run, DB01, 3389, HERE, 12))
+    run.at(1, "c", run.configure("c", NEW01, ports, OLGA))
+    run.at(3, "a", run.ask("a", wish(NEW01, duration="PT6M"), ALICE))
 
 
-def _configure_beside_access(life: Life) -> None:
+def _configure_beside_access(run: ScenarioRun) -> None:
     """Refused while access under the policy is live; done afterwards."""
     ports = [{"number": 22, "protocol": "TCP", "allowedSources": ["*"], "maxDuration": "PT3H"}]
-    life.at(0, "a", life.ask("a", wish(DB01, duration="PT6M"), ALICE))
-    life.at(0.05, "c", life.configure("c", NEW01, ports, OLGA))
-    life.at(14, "later", life.configure("later", NEW01, ports, OLGA))
+    run.at(0, "a", run.ask("a", wish(DB01, duration="PT6M"), ALICE))
+    run.at(0.05, "c", run.configure("c", NEW01, ports, OLGA))
+    run.at(14, "later", run.configure("later", NEW01, ports, OLGA))
 
 
-def _burst(life: Life) -> None:
-    doors = ((DB01, 22), (DB01, 3389), (DB01, 5985), (APP01, 3389))
-    for number, (vm, port) in enumerate(doors):
+def _burst(run: ScenarioRun) -> None:
+    vm_ports = ((DB01, 22), (DB01, 3389), (DB01, 5985), (APP01, 3389))
+    for number, (vm, port) in enumerate(vm_ports):
         body = wish(vm, port, duration="PT6M")
-        life.at(number / 20, f"r{number}", life.ask(f"r{number}", body, ALICE))
+        run.at(number / 20, f"r{number}", run.ask(f"r{number}", body, ALICE))
 
 
-def _revoke_beside_trouble(life: Life) -> None:
+def _revoke_beside_trouble(run: ScenarioRun) -> None:
     """Azure refuses to open one port for an hour; another one is given back meanwhile."""
     refusal = {"status": 403, "code": "AuthorizationFailed"}
     match = {"path": "initiate", "bodyContains": "3389"}
-    life.plant.sim.faults({"match": match, "answer": refusal, "times": None})
-    life.at(0, "a", life.ask("a", wish(DB01, duration="PT20M"), ALICE))
-    life.at(3, "b", life.ask("b", wish(DB01, 3389, duration="PT20M"), DAVE))
-    life.at(5, "end", life.revoke("a", ALICE))
+    run.parts.sim.faults({"match": match, "answer": refusal, "times": None})
+    run.at(0, "a", run.ask("a", wish(DB01, duration="PT20M"), ALICE))
+    run.at(3, "b", run.ask("b", wish(DB01, 3389, duration="PT20M"), DAVE))
+    run.at(5, "end", run.revoke("a", ALICE))
 
 
-def _petra(life: Life, vm: str, port: int, source: str, minutes: float) -> None:
-    life.plant.sim.initiate(vm, port, source, minutes, as_="petra")
-    life.promises.stranger(vm, port, source, life.now + timedelta(minutes=minutes))
+def _petra(run: ScenarioRun, vm: str, port: int, source: str, minutes: float) -> None:
+    run.parts.sim.initiate(vm, port, source, minutes, as_="petra")
+    run.promises.note_foreign_access(vm, port, source, run.now + timedelta(minutes=minutes))
 
 
-def _delete(life: Life, vm: str) -> None:
-    life.plant.sim.control("PUT", "state", {"resources": {vm: None}})
+def _delete(run: ScenarioRun, vm: str) -> None:
+    run.parts.sim.control("PUT", "state", {"resources": {vm: None}})
 
 
-def _wipe(life: Life, nsg: str) -> None:
+def _wipe(run: ScenarioRun, nsg: str) -> None:
     """Write an NSG as its owner's template has it: without the rules of requests."""
-    body = life.plant.sim.call("GET", nsg, as_="petra").json()
+    body = run.parts.sim.call("GET", nsg, as_="petra").json()
     rules = body["properties"]["securityRules"]
     body["properties"]["securityRules"] = [r for r in rules if "JITRule-" not in r["name"]]
-    life.plant.sim.call("PUT", nsg, body, as_="petra")
+    run.parts.sim.call("PUT", nsg, body, as_="petra")
 
 
 def _named(*agendas: Agenda) -> dict[str, Agenda]:

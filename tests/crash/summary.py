@@ -1,4 +1,4 @@
-"""The line at the end of a test run: how often lives were struck, how often a promise broke."""
+"""The line at the end of a test run: how many crash points and faults ran, how many failed."""
 
 from __future__ import annotations
 
@@ -9,11 +9,11 @@ from typing import Any
 COUNTED = ("crash points", "faults", "violations")
 
 
-def told(reports: Iterable[Any]) -> str:
-    """Return the line for the *reports* of a run's tests, empty where none struck anything."""
+def summary_line(reports: Iterable[Any]) -> str:
+    """Return the line for the *reports* of a run; empty if no test injected a fault."""
     found: Counter[str] = Counter()
     for report in reports:
-        if getattr(report, "when", "") == "call":  # set-up and tear-down repeat what it recorded
+        if getattr(report, "when", "") == "call":  # set-up and tear-down repeat its properties
             found.update({k: v for k, v in report.user_properties if k in COUNTED})
     if not found:
         return ""

@@ -1,26 +1,26 @@
-"""The promises, whatever call of whatever life is struck by whatever may happen to it."""
+"""The promises hold whichever call of a scenario a fault hits."""
 
 import pytest
 
-from tests.crash.enumeration import every_strike, strike_all, undisturbed
-from tests.crash.life import Posting
+from tests.crash.enumeration import run_all_points, run_without_fault, scenario_fault_pairs
+from tests.crash.faults import FAULTS
+from tests.crash.scenario_run import Delivery
 from tests.crash.scenarios import SCENARIOS
-from tests.crash.strikes import STRIKES
 
 
-@pytest.mark.parametrize("posting", Posting, ids=str)
+@pytest.mark.parametrize("delivery", Delivery, ids=str)
 @pytest.mark.parametrize("scenario", SCENARIOS)
-def test_a_life_without_strikes_keeps_every_promise(scenario, posting):
-    """Messages that come once, twice, or only from timers: all the same."""
-    assert undisturbed(scenario, posting) == ()
+def test_a_run_without_faults_keeps_every_promise(scenario, delivery):
+    """Messages are delivered once, twice, or by timers only."""
+    assert run_without_fault(scenario, delivery) == ()
 
 
-@pytest.mark.parametrize(("scenario", "strike"), every_strike())
-def test_a_struck_life_keeps_every_promise(scenario, strike, record_property):
-    """Killed, paused, or failed by storage or Azure: afterwards all is as promised."""
-    found = strike_all(scenario, STRIKES[strike])
+@pytest.mark.parametrize(("scenario", "fault"), scenario_fault_pairs())
+def test_a_run_with_a_fault_keeps_every_promise(scenario, fault, record_property):
+    """The process dies or pauses, or storage or Azure fails."""
+    found = run_all_points(scenario, FAULTS[fault])
     broken = [each for each in found if each.violations]
-    record_property(STRIKES[strike].counts, sum(each.hit for each in found))
+    record_property(FAULTS[fault].counts, sum(each.hit for each in found))
     record_property("violations", len(broken))
 
     assert broken == []

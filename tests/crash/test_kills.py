@@ -1,4 +1,4 @@
-"""The promises, with real SIGKILLs of a real process over real storage."""
+"""The promises hold after a real SIGKILL of a real process over real storage."""
 
 import os
 from collections.abc import Iterator
@@ -6,22 +6,22 @@ from collections.abc import Iterator
 import pytest
 
 from local.stack import Options, Stack
-from tests.crash.killing import KilledLife
-from tests.e2e.town import Town
+from tests.crash.killed_host import KilledHostRun
+from tests.e2e.stack_client import StackClient
 
 CALLS = 1000
-"""About as many calls to the outside does an undisturbed life make."""
+"""About the number of outside calls of a run without a kill."""
 
 CERTAIN = 600
-"""A life makes at least so many, however the processes happen to run."""
+"""Every run makes at least so many outside calls."""
 
 SAMPLE = ("before 60", "after 150", "before 320")
 STEP = 10
 """``full`` kills at every tenth call."""
 
 
-def _deaths() -> tuple[str, ...]:
-    """Return which calls the host dies at: a few, what JIT_KILLS says, or ``full``: hundreds."""
+def _kill_points() -> tuple[str, ...]:
+    """Return the calls at which the host dies: a few, or those of ``JIT_KILLS``."""
     wanted = os.environ.get("JIT_KILLS", "")
     if wanted == "full":
         calls = range(STEP // 2, CALLS, STEP)
@@ -36,14 +36,14 @@ def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
 
 
 @pytest.mark.e2e
-@pytest.mark.parametrize("death", _deaths())
-def test_a_killed_host_keeps_every_promise(stack, death, record_property):
-    """SIGKILL at one call of a composite life; a fresh process goes on from what is stored."""
-    life = KilledLife(Town(stack), death)
+@pytest.mark.parametrize("kill_at", _kill_points())
+def test_a_killed_host_keeps_every_promise(stack, kill_at, record_property):
+    """SIGKILL at one call of a long scenario; a new process continues from the stored rows."""
+    run = KilledHostRun(StackClient(stack), kill_at)
 
-    life.live()
-    record_property("crash points", life.deaths)
-    record_property("violations", int(bool(life.violations)))
+    run.run_to_rest()
+    record_property("crash points", run.deaths)
+    record_property("violations", int(bool(run.violations)))
 
-    assert life.violations == []
-    assert life.deaths == 1 or int(death.split()[1]) > CERTAIN
+    assert run.violations == []
+    assert run.deaths == 1 or int(kill_at.split()[1]) > CERTAIN

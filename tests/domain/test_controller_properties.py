@@ -174,15 +174,15 @@ class Laws(RuleBasedStateMachine):
     @invariant()
     def every_end_is_known_before_anything_is_asked(self):
         """P2: an initiate without a stored end would be a path without one."""
-        asked = [grant for grant in self.broker.grants.values() if grant.initiates]
+        asked = [grant for grant in self.broker.grants.values() if grant.initiate.ids]
         assert all(grant.expires_at is not None for grant in asked)
 
     @invariant()
     def what_is_closed_cannot_open_any_more(self):
         """P2: absence counts only once presence was possible."""
         grants = self.broker.grants.values()
-        carried = {i for grant in grants if grant.live for i in grant.initiates}
-        over = {i for grant in grants if not grant.live for i in grant.initiates} - carried
+        carried = {i for grant in grants if grant.live for i in grant.initiate.ids}
+        over = {i for grant in grants if not grant.live for i in grant.initiate.ids} - carried
         late = [item for item in self.azure.requests if item.stage == "waiting" and not item.never]
         assert not over & {item.initiate_id for item in late}
 

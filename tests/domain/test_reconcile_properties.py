@@ -18,6 +18,7 @@ from jit.domain.reconcile.plan import make_plan
 from jit.domain.reconcile.plan_item import PlanAction, PlanClass
 from jit.domain.values import arm_ids
 from tests.builders.firewalls import arm_collection
+from tests.builders.flat_grants import changed
 from tests.builders.nsgs import VM, arm_rule
 from tests.builders.worlds import (
     MINUTE,
@@ -129,7 +130,7 @@ CUSTOMERS = [arm_collection(nat("jit-0"), name="customer")]
 def worlds(draw):
     """A subscription, its live grants, its tombstones."""
     held = [draw(grants(number)) for number in range(draw(st.integers(0, 4)))]
-    known = [replace(grant, rules=rules) for grant, rules in held]
+    known = [changed(grant, rules=rules) for grant, rules in held]
     named = draw(st.sets(st.sampled_from(["request0-0-22", "request1-0-22", "request2-0-3389"])))
     rules = [*draw(allows()), *STRANGE, *map(arm_companion, sorted(named))]
     machines = tuple(
@@ -208,14 +209,14 @@ def proofs(item, known, observed):
     """The grants that make the rule of *item* ours: recorded, or just what was asked for."""
     asked: dict[tuple[str, int], set[str]] = {}
     for grant in known:
-        if grant.initiates:
+        if grant.initiate.ids:
             asked.setdefault((grant.vm_id, grant.port), set()).update(map(str, grant.sources))
     return [
         grant
         for grant in known
-        if grant.initiates
+        if grant.initiate.ids
         and (
-            item.path.id in grant.rules
+            item.path.id in grant.footprint.rules
             or (
                 on_port(item, grant, observed)
                 and set(item.path.sources) <= asked[grant.vm_id, grant.port]
@@ -278,7 +279,7 @@ def test_no_removal_touches_what_somebody_elses_request_holds(world, switch):
     """Requests in Defender that the broker did not make are not its to end."""
     observed, live, stones = world
     known = [*live, *stones]
-    ours = {initiate for grant in known for initiate in grant.initiates}
+    ours = {initiate for grant in known for initiate in grant.initiate.ids}
     strangers = [e for e in observed.entries if e.initiate_id not in ours and e.in_force(NOON)]
     items = removals(make_plan(observed, live, stones, now=NOON, remove_orphans=switch))
 
@@ -328,7 +329,7 @@ def test_after_its_end_no_plan_leaves_a_proven_path_open_without_a_reason(world)
 
 def over(grant):
     """Past its end and any grace, on any path."""
-    return grant.initiates and grant.expires_at + PAST_ALL_GRACE * MINUTE <= NOON
+    return grant.initiate.ids and grant.expires_at + PAST_ALL_GRACE * MINUTE <= NOON
 
 
 def recorded_or_exact(item, grant, observed):
@@ -378,7 +379,7 @@ def test_a_narrowed_view_shows_the_same_path(data, others, own):
     grant, rules = data.draw(grants(0))
     observed = seen(*others, *own, nats=[nat()])
     view = observed.machines[arm_ids.key(VM_ID)]
-    grant = replace(grant, vm_id=VM_ID, rules=rules)
+    grant = changed(grant, vm_id=VM_ID, rules=rules)
 
     assert effective.observe_path(
         grant, PortViews().narrow_view(view, grant.port)

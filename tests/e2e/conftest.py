@@ -5,7 +5,7 @@ from collections.abc import Iterator
 import pytest
 
 from local.stack import Options, Stack
-from tests.e2e.town import Town
+from tests.e2e.stack_client import StackClient
 
 
 @pytest.fixture(scope="session")
@@ -15,15 +15,15 @@ def _stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
 
 
 @pytest.fixture
-def town(_stack: Stack) -> Iterator[Town]:
+def client(_stack: Stack) -> Iterator[StackClient]:
     """The running stack: nothing asked yet, Azure as the landscape says, the clock stopped."""
-    town = Town(_stack)
-    town.reset()
-    yield town
-    town.reset()
+    client = StackClient(_stack)
+    client.reset()
+    yield client
+    client.reset()
 
 
 @pytest.fixture
-def town_as_it_is(_stack: Stack) -> Town:
+def client_without_reset(_stack: Stack) -> StackClient:
     """The running stack, for what must leave it as it was: empty."""
-    return Town(_stack)
+    return StackClient(_stack)

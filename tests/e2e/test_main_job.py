@@ -2,52 +2,52 @@
 
 import pytest
 
-from tests.e2e.town import ELSEWHERE, HERE, THERE, farm, wish
+from tests.e2e.stack_client import ELSEWHERE, HERE, THERE, farm, wish
 from tests.local.azure.sim import DB01, FW_PROD, NSG_WEB, WEB01
 
 pytestmark = pytest.mark.e2e
 
 
-def _rules(town):
+def _rules(client):
     """Every rule of web01's firewall and NSG by collection or name, whoever wrote it."""
-    firewall = town.resource(FW_PROD)["properties"]
+    firewall = client.resource(FW_PROD)["properties"]
     kinds = ("natRuleCollections", "networkRuleCollections", "applicationRuleCollections")
     found = {item["name"]: item["properties"]["rules"] for kind in kinds for item in firewall[kind]}
-    rules = town.resource(NSG_WEB)["properties"]["securityRules"]
+    rules = client.resource(NSG_WEB)["properties"]["securityRules"]
     return found | {rule["name"]: rule["properties"]["priority"] for rule in rules}
 
 
 # ---- one person ----------------------------------------------------------------------------------
 
 
-def test_a_path_through_an_nsg_opens_for_its_source_alone(town):
+def test_a_path_through_an_nsg_opens_for_its_source_alone(client):
     """From POST to ``open``; what it says to connect to works."""
-    request_id = town.ask(wish(farm(1)))
+    request_id = client.ask(wish(farm(1)))
 
-    opened = town.until_status(request_id, "open")
+    opened = client.until_status(request_id, "open")
 
     assert opened["grants"][0]["connection"]["command"] == "ssh -p 22 user@20.71.21.11"
-    assert town.reachable(farm(1), 22, HERE)
-    assert not town.reachable(farm(1), 22, THERE)
+    assert client.reachable(farm(1), 22, HERE)
+    assert not client.reachable(farm(1), 22, THERE)
 
 
-def test_a_path_is_closed_by_defender_at_its_end(town):
+def test_a_path_is_closed_by_defender_at_its_end(client):
     """Azure's own expiry goes first; the broker watches, and removes nothing."""
-    request_id = town.ask(wish(farm(2)))
-    town.until_status(request_id, "open")
+    request_id = client.ask(wish(farm(2)))
+    client.until_status(request_id, "open")
 
-    closed = town.until_status(request_id, "closed", 70)
+    closed = client.until_status(request_id, "closed", 70)
 
     assert closed["grants"][0]["closeReason"] == "expired"
-    assert not town.reachable(farm(2))
-    assert town.calls("DELETE") == []
+    assert not client.reachable(farm(2))
+    assert client.calls("DELETE") == []
 
 
-def test_a_path_through_the_firewall_opens_with_its_companion(town):
+def test_a_path_through_the_firewall_opens_with_its_companion(client):
     """The command names the firewall; the NSG lets the firewall's own addresses through."""
-    request_id = town.ask(wish(WEB01, 3389))
+    request_id = client.ask(wish(WEB01, 3389))
 
-    opened = town.until_status(request_id, "open", 8)
+    opened = client.until_status(request_id, "open", 8)
 
     assert opened["grants"][0]["connection"] == {
         "via": "firewall",
@@ -55,54 +55,56 @@ def test_a_path_through_the_firewall_opens_with_its_companion(town):
         "port": 13389,
         "command": "mstsc /v:52.137.62.53:13389",
     }
-    assert any(name.startswith("jit-broker-") for name in _rules(town))
-    assert town.reachable(WEB01, 3389, HERE)
-    assert not town.reachable(WEB01, 3389, THERE)
+    assert any(name.startswith("jit-broker-") for name in _rules(client))
+    assert client.reachable(WEB01, 3389, HERE)
+    assert not client.reachable(WEB01, 3389, THERE)
 
 
-def test_a_path_through_the_firewall_is_not_open_before_its_update(town):
+def test_a_path_through_the_firewall_is_not_open_before_its_update(client):
     """``open`` means effective, not asked for."""
-    request_id = town.ask(wish(WEB01, 3389))
+    request_id = client.ask(wish(WEB01, 3389))
 
-    town.until(lambda: town.resource(FW_PROD)["properties"]["provisioningState"] == "Updating", 2)
+    client.until(
+        lambda: client.resource(FW_PROD)["properties"]["provisioningState"] == "Updating", 2
+    )
 
-    assert town.request(request_id)["status"] in {"pending", "opening"}
-    assert not town.reachable(WEB01, 3389)
+    assert client.request(request_id)["status"] in {"pending", "opening"}
+    assert not client.reachable(WEB01, 3389)
 
 
-def test_a_path_through_the_firewall_leaves_nothing_behind(town):
+def test_a_path_through_the_firewall_leaves_nothing_behind(client):
     """NAT rule, NSG rules, companion: gone; every rule of the customer's as it was."""
-    before = _rules(town)
-    request_id = town.ask(wish(WEB01, 3389, duration="PT20M"))
-    town.until_status(request_id, "open", 8)
+    before = _rules(client)
+    request_id = client.ask(wish(WEB01, 3389, duration="PT20M"))
+    client.until_status(request_id, "open", 8)
 
-    town.until_status(request_id, "closed", 45)
+    client.until_status(request_id, "closed", 45)
 
-    assert _rules(town) == before
+    assert _rules(client) == before
 
 
-def test_several_ports_of_several_vms_are_one_request(town):
+def test_several_ports_of_several_vms_are_one_request(client):
     """Two policies, four paths, one id to watch."""
     body = wish(farm(3))
     ports = [{"number": 22}, {"number": 3389}]
     body["virtualMachines"] = [{"id": vm, "ports": ports} for vm in (farm(3), farm(13))]
-    request_id = town.ask(body)
+    request_id = client.ask(body)
 
-    town.until_status(request_id, "open", 4)
+    client.until_status(request_id, "open", 4)
 
-    inside = [town.reachable(vm, port) for vm in (farm(3), farm(13)) for port in (22, 3389)]
+    inside = [client.reachable(vm, port) for vm in (farm(3), farm(13)) for port in (22, 3389)]
     assert inside == [True] * 4
 
 
-def test_a_scheduled_request_opens_at_its_start(town):
+def test_a_scheduled_request_opens_at_its_start(client):
     """Not before; its duration counts from then on."""
-    start = town.now.timestamp() + 3600
-    body = wish(farm(4), startTime=town.now.fromtimestamp(start, town.now.tzinfo).isoformat())
-    request_id = town.ask(body)
-    town.advance("PT55M")
-    waiting = town.request(request_id)
+    start = client.now.timestamp() + 3600
+    body = wish(farm(4), startTime=client.now.fromtimestamp(start, client.now.tzinfo).isoformat())
+    request_id = client.ask(body)
+    client.advance("PT55M")
+    waiting = client.request(request_id)
 
-    opened = town.until_status(request_id, "open", 10)
+    opened = client.until_status(request_id, "open", 10)
 
     assert (waiting["status"], waiting["expiresAt"]) == ("scheduled", None)
     assert opened["grants"][0]["openedAt"] >= opened["startsAt"]
@@ -111,116 +113,116 @@ def test_a_scheduled_request_opens_at_its_start(town):
 # ---- giving back, keeping longer -----------------------------------------------------------------
 
 
-def test_a_path_that_is_given_back_is_gone(town):
+def test_a_path_that_is_given_back_is_gone(client):
     """Revoked by the broker's own hand, for the API knows no revoke."""
-    request_id = town.ask(wish(farm(5)))
-    town.until_status(request_id, "open")
-    answer = town.post(request_id, "revoke", {"reason": "done"})
+    request_id = client.ask(wish(farm(5)))
+    client.until_status(request_id, "open")
+    answer = client.post(request_id, "revoke", {"reason": "done"})
 
-    closed = town.until_status(request_id, "closed")
+    closed = client.until_status(request_id, "closed")
 
     assert answer.status == 202
     assert closed["grants"][0]["closeReason"] == "revoked"
-    assert not town.reachable(farm(5))
+    assert not client.reachable(farm(5))
 
 
-def test_a_path_through_the_firewall_that_is_given_back_is_gone(town):
+def test_a_path_through_the_firewall_that_is_given_back_is_gone(client):
     """In one update of the firewall, with the customer's rules untouched."""
-    before = _rules(town)
-    request_id = town.ask(wish(WEB01, 3389))
-    town.until_status(request_id, "open", 8)
-    town.post(request_id, "revoke")
+    before = _rules(client)
+    request_id = client.ask(wish(WEB01, 3389))
+    client.until_status(request_id, "open", 8)
+    client.post(request_id, "revoke")
 
-    town.until_status(request_id, "closed", 20)
+    client.until_status(request_id, "closed", 20)
 
-    assert _rules(town) == before
+    assert _rules(client) == before
 
 
-def test_an_extended_path_outlives_its_first_end(town):
+def test_an_extended_path_outlives_its_first_end(client):
     """Without a gap that anybody would notice afterwards."""
-    request_id = town.ask(wish(farm(6), duration="PT30M"))
-    town.until_status(request_id, "open")
-    town.advance("PT20M")
-    answer = town.post(request_id, "extend", {"duration": "PT1H"})
-    town.until(lambda: len(town.calls("POST", "/initiate")) == 2, 2)
+    request_id = client.ask(wish(farm(6), duration="PT30M"))
+    client.until_status(request_id, "open")
+    client.advance("PT20M")
+    answer = client.post(request_id, "extend", {"duration": "PT1H"})
+    client.until(lambda: len(client.calls("POST", "/initiate")) == 2, 2)
 
-    town.advance("PT15M")
-    town.until_status(request_id, "open", 2)
+    client.advance("PT15M")
+    client.until_status(request_id, "open", 2)
 
     assert answer.status == 202
-    assert town.reachable(farm(6))
+    assert client.reachable(farm(6))
 
 
 # ---- several people ------------------------------------------------------------------------------
 
 
-def test_a_second_person_joins_and_leaves_without_hurting_the_first(town):
+def test_a_second_person_joins_and_leaves_without_hurting_the_first(client):
     """One port, two sources, and never somebody else's."""
-    first = town.ask(wish(DB01))
-    town.until_status(first, "open")
-    second = town.ask(wish(DB01, source=THERE), as_="dave")
-    town.until_status(second, "open")
-    together = [town.reachable(DB01, 22, source) for source in (HERE, THERE, ELSEWHERE)]
-    town.post(second, "revoke", as_="dave")
+    first = client.ask(wish(DB01))
+    client.until_status(first, "open")
+    second = client.ask(wish(DB01, source=THERE), as_="dave")
+    client.until_status(second, "open")
+    together = [client.reachable(DB01, 22, source) for source in (HERE, THERE, ELSEWHERE)]
+    client.post(second, "revoke", as_="dave")
 
-    town.until_status(second, "closed", 10)
+    client.until_status(second, "closed", 10)
 
     assert together == [True, True, False]
-    assert town.request(first)["status"] == "open"
-    assert [town.reachable(DB01, 22, source) for source in (HERE, THERE)] == [True, False]
+    assert client.request(first)["status"] == "open"
+    assert [client.reachable(DB01, 22, source) for source in (HERE, THERE)] == [True, False]
 
 
-def test_a_portal_users_path_is_never_cut_short(town):
+def test_a_portal_users_path_is_never_cut_short(client):
     """Whoever came by the portal keeps the port: 409, with the time it is free again."""
-    town.occupy(farm(7), 22, ELSEWHERE)
+    client.open_in_portal(farm(7), 22, ELSEWHERE)
     question = wish(farm(7), dryRun=True)
 
     def known() -> bool:
-        decision = town.api("POST", "access-requests", question).json["decision"]
+        decision = client.api("POST", "access-requests", question).json["decision"]
         return not decision["allowed"]
 
-    town.until(known, 7)  # the inventory is as old as the last comparison
-    answer = town.api("POST", "access-requests", wish(farm(7)))
+    client.until(known, 7)  # the inventory is as old as the last comparison
+    answer = client.api("POST", "access-requests", wish(farm(7)))
 
     assert (answer.status, answer.json["errors"][0]["code"]) == (409, "occupied")
 
 
-def test_a_path_that_a_portal_user_took_over_is_superseded(town):
+def test_a_path_that_a_portal_user_took_over_is_superseded(client):
     """Closed, with the reason; never asked for again."""
-    request_id = town.ask(wish(farm(8)))
-    town.until_status(request_id, "open")
-    town.occupy(farm(8), 22, ELSEWHERE)
+    request_id = client.ask(wish(farm(8)))
+    client.until_status(request_id, "open")
+    client.open_in_portal(farm(8), 22, ELSEWHERE)
 
-    closed = town.until_status(request_id, "closed", 15)
+    closed = client.until_status(request_id, "closed", 15)
 
     assert closed["grants"][0]["closeReason"] == "superseded"
-    assert town.reachable(farm(8), 22, ELSEWHERE)
+    assert client.reachable(farm(8), 22, ELSEWHERE)
 
 
 # ---- what Azure forgets --------------------------------------------------------------------------
 
 
-def test_a_rule_that_azure_forgot_is_found_and_removed(town):
+def test_a_rule_that_azure_forgot_is_found_and_removed(client):
     """``closed`` is what was observed gone."""
-    town.faults({"match": {"path": "rg-farm-1"}, "times": None, "leaveRules": True})
-    request_id = town.ask(wish(farm(9), duration="PT5M"))
-    town.until_status(request_id, "open")
+    client.faults({"match": {"path": "rg-farm-1"}, "times": None, "leaveRules": True})
+    request_id = client.ask(wish(farm(9), duration="PT5M"))
+    client.until_status(request_id, "open")
 
-    town.until_status(request_id, "closed", 15)
+    client.until_status(request_id, "closed", 15)
 
-    assert town.calls("DELETE", "securityRules") != []
-    assert not town.reachable(farm(9))
+    assert client.calls("DELETE", "securityRules") != []
+    assert not client.reachable(farm(9))
 
 
-def test_a_rule_that_comes_back_after_the_end_is_removed(town):
+def test_a_rule_that_comes_back_after_the_end_is_removed(client):
     """Somebody's backup restored it: its grant's tombstone still knows it."""
-    request_id = town.ask(wish(farm(10), duration="PT5M"))
-    town.until_status(request_id, "open")
-    rule = town.rule_of(farm(10))
-    town.until_status(request_id, "closed", 15)
-    town.sim("PUT", "state", {"resources": rule})
-    inside = town.reachable(farm(10))
+    request_id = client.ask(wish(farm(10), duration="PT5M"))
+    client.until_status(request_id, "open")
+    rule = client.rule_of(farm(10))
+    client.until_status(request_id, "closed", 15)
+    client.sim("PUT", "state", {"resources": rule})
+    inside = client.reachable(farm(10))
 
-    town.until(lambda: not town.reachable(farm(10)), 15)
+    client.until(lambda: not client.reachable(farm(10)), 15)
 
     assert inside

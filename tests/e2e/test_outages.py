@@ -5,7 +5,7 @@ from collections.abc import Iterator
 import pytest
 
 from local.stack import Options, Stack
-from tests.e2e.town import Town, farm, wish
+from tests.e2e.stack_client import StackClient, farm, wish
 
 pytestmark = pytest.mark.e2e
 
@@ -13,14 +13,14 @@ DOWN = {"status": 503, "code": "ServerUnavailable"}
 
 
 @pytest.fixture(scope="module")
-def without_storage(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Town]:
+def without_storage(tmp_path_factory: pytest.TempPathFactory) -> Iterator[StackClient]:
     """A stack whose storage has died after it came up."""
     with Stack(tmp_path_factory.mktemp("outage"), Options()) as stack:
-        town = Town(stack)
-        town.reset()
-        town.ask(wish(farm(1)))
+        client = StackClient(stack)
+        client.reset()
+        client.ask(wish(farm(1)))
         _kill_storage(stack)
-        yield town
+        yield client
 
 
 def _kill_storage(stack: Stack) -> None:
@@ -67,44 +67,44 @@ def test_health_says_that_storage_is_away(without_storage):
     assert answer.json["storage"] != "ok"
 
 
-def test_a_request_made_while_azure_is_away_opens_when_it_is_back(town):
+def test_a_request_made_while_azure_is_away_opens_when_it_is_back(client):
     """Accepted from the inventory; opened later."""
-    town.api("GET", "virtual-machines")
-    town.faults({"match": {"path": "/", "principal": "broker"}, "times": None, "answer": DOWN})
-    request_id = town.ask(wish(farm(3)))
-    town.advance("PT1M")
-    waiting = town.request(request_id)["status"]
-    town.sim("DELETE", "faults")
+    client.api("GET", "virtual-machines")
+    client.faults({"match": {"path": "/", "principal": "broker"}, "times": None, "answer": DOWN})
+    request_id = client.ask(wish(farm(3)))
+    client.advance("PT1M")
+    waiting = client.request(request_id)["status"]
+    client.sim("DELETE", "faults")
 
-    town.until_status(request_id, "open", 10)
+    client.until_status(request_id, "open", 10)
 
     assert waiting == "pending"
-    assert town.reachable(farm(3))
+    assert client.reachable(farm(3))
 
 
-def test_a_request_is_finished_by_the_instance_that_is_left(town):
+def test_a_request_is_finished_by_the_instance_that_is_left(client):
     """One host killed between two instructions; the other goes on."""
-    request_id = town.ask(wish(farm(4)), host=1)
-    town.until_status(request_id, "open")
-    town.stack.hosts[1].kill()
-    town.post(request_id, "revoke")
-    closed = town.until_status(request_id, "closed", 10)
+    request_id = client.ask(wish(farm(4)), host=1)
+    client.until_status(request_id, "open")
+    client.stack.hosts[1].kill()
+    client.post(request_id, "revoke")
+    closed = client.until_status(request_id, "closed", 10)
 
-    town.stack.hosts[1].start()
+    client.stack.hosts[1].start()
 
     assert closed["grants"][0]["closeReason"] == "revoked"
-    assert town.api("GET", f"access-requests/{request_id}", host=1).json["status"] == "closed"
+    assert client.api("GET", f"access-requests/{request_id}", host=1).json["status"] == "closed"
 
 
-def test_what_people_wrote_is_in_no_log(town):
+def test_what_people_wrote_is_in_no_log(client):
     """Hosts log identifiers; the trail has the words."""
     secret = "a-word-that-only-the-trail-may-hold"
-    request_id = town.ask(wish(farm(5), justification=secret))
-    town.until_status(request_id, "open")
-    town.post(request_id, "revoke", {"reason": secret})
-    town.until_status(request_id, "closed")
+    request_id = client.ask(wish(farm(5), justification=secret))
+    client.until_status(request_id, "open")
+    client.post(request_id, "revoke", {"reason": secret})
+    client.until_status(request_id, "closed")
 
-    log = "".join(host.log for host in town.stack.hosts)
+    log = "".join(host.log for host in client.stack.hosts)
 
     assert '"event": "grant.opened"' in log
     assert [word for word in (secret, "Bearer ", "eyJ") if word in log] == []

@@ -2,7 +2,7 @@
 
 import pytest
 
-from tests.e2e.town import farm, wish
+from tests.e2e.stack_client import farm, wish
 from tests.local.azure.sim import NEW01
 
 pytestmark = pytest.mark.e2e
@@ -39,11 +39,13 @@ CASES = [
 
 
 @pytest.mark.parametrize(("method", "path", "person", "status"), CASES)
-def test_a_role_may_do_what_it_is_for_and_no_more(town_as_it_is, method, path, person, status):
+def test_a_role_may_do_what_it_is_for_and_no_more(
+    client_without_reset, method, path, person, status
+):
     """Without a sign-in 401, without the role 403, whatever else would be wrong."""
     body = BODIES.get(path) if method != "GET" else None
 
-    assert town_as_it_is.api(method, path, body, as_=person).status == status
+    assert client_without_reset.api(method, path, body, as_=person).status == status
 
 
 @pytest.mark.parametrize(
@@ -56,24 +58,24 @@ def test_a_role_may_do_what_it_is_for_and_no_more(town_as_it_is, method, path, p
         ("alice", 200, 202, 202),
     ],
 )
-def test_what_somebody_may_do_with_alices_open_path(town, person, see, revoke, extend):
+def test_what_somebody_may_do_with_alices_open_path(client, person, see, revoke, extend):
     """See, keep open, end: each for its own circle of people."""
-    request_id = town.ask(wish(farm(1)))
-    town.until_status(request_id, "open")
+    request_id = client.ask(wish(farm(1)))
+    client.until_status(request_id, "open")
 
-    seen = town.api("GET", f"access-requests/{request_id}", as_=person)
-    extended = town.post(request_id, "extend", {"duration": "PT2H"}, as_=person)
-    revoked = town.post(request_id, "revoke", as_=person)
+    seen = client.api("GET", f"access-requests/{request_id}", as_=person)
+    extended = client.post(request_id, "extend", {"duration": "PT2H"}, as_=person)
+    revoked = client.post(request_id, "revoke", as_=person)
 
     assert (seen.status, revoked.status, extended.status) == (see, revoke, extend)
 
 
-def test_a_requester_lists_no_strangers_requests(town):
+def test_a_requester_lists_no_strangers_requests(client):
     """Two people, two lists; who watches sees both."""
-    mine = town.ask(wish(farm(2)))
-    other = town.ask(wish(farm(3)), as_="dave")
+    mine = client.ask(wish(farm(2)))
+    other = client.ask(wish(farm(3)), as_="dave")
 
-    lists = {who: {each["id"] for each in town.listed(who)} for who in ("alice", "dave", "audra")}
+    lists = {who: {each["id"] for each in client.listed(who)} for who in ("alice", "dave", "audra")}
 
     assert lists == {"alice": {mine}, "dave": {other}, "audra": {mine, other}}
 
@@ -81,21 +83,21 @@ def test_a_requester_lists_no_strangers_requests(town):
 @pytest.mark.parametrize(
     "header", ["X-MS-CLIENT-PRINCIPAL", "X-MS-CLIENT-PRINCIPAL-ID", "X-MS-TOKEN-AAD-ID-TOKEN"]
 )
-def test_nobody_becomes_somebody_by_sending_the_platforms_headers(town_as_it_is, header):
+def test_nobody_becomes_somebody_by_sending_the_platforms_headers(client_without_reset, header):
     """They are stripped from what clients send."""
     forged = {header: "eyJjbGFpbXMiOiBbeyJ0eXAiOiAib2lkIiwgInZhbCI6ICJ4In1dfQ=="}
 
-    answer = town_as_it_is.api("GET", "access-requests", as_="-", headers=forged)
+    answer = client_without_reset.api("GET", "access-requests", as_="-", headers=forged)
 
     assert answer.status == 401
     assert answer.json["type"].endswith("#unauthenticated")
 
 
-def test_two_repetitions_by_two_people_are_two_requests(town):
+def test_two_repetitions_by_two_people_are_two_requests(client):
     """A key is its caller's own."""
     key = {"Idempotency-Key": "same"}
 
-    first = town.ask(wish(farm(4)), headers=key)
-    second = town.ask(wish(farm(4)), as_="dave", headers=key)
+    first = client.ask(wish(farm(4)), headers=key)
+    second = client.ask(wish(farm(4)), as_="dave", headers=key)
 
     assert first != second

@@ -1,8 +1,8 @@
 """
-People, neighbours, time, trouble: chosen by Hypothesis, in any order.
+People, foreign changes, time and faults, which Hypothesis chooses in any order.
 
-``Calm`` has everybody do what they may do, and is strict about time. ``Storm`` adds all that goes
-wrong: deaths, pauses, failing storage, failing Azure, Terraform.
+In ``WithoutFaults`` everybody does what they may do, and its limits of time are strict.
+``WithFaults`` adds crashes, pauses, failing storage, failing Azure and Terraform.
 """
 
 from __future__ import annotations
@@ -24,19 +24,19 @@ from jit.domain.limits import LIMITS
 from jit.domain.requests import bodies
 from jit.domain.requests.submission import Submission
 from tests.broker.inprocess import ALICE, BOB, DAVE, ELSEWHERE, HERE, OLGA, THERE, wish
-from tests.crash.life import Act, Posting
-from tests.crash.plant import Broker
-from tests.crash.strikes import STRIKES, Struck
-from tests.machine.neighbours import DOORS, GUARDS, Neighbours
-from tests.machine.walk import Walk
-from tests.machine.watch import Watch
+from tests.crash.durable_parts import BrokerProcess
+from tests.crash.faults import FAULTS, InjectedFault
+from tests.crash.scenario_run import Act, Delivery
+from tests.machine.foreign_changes import NSGS, VM_PORTS, ForeignChanges
+from tests.machine.promise_watch import PromiseWatch
+from tests.machine.random_walk import RandomWalk
 
 PEOPLE = {"alice": ALICE, "bob": BOB, "dave": DAVE}
 MINUTE = timedelta(minutes=1)
 
 people = st.sampled_from(sorted(PEOPLE))
-doors = st.sampled_from(DOORS)
-guards = st.sampled_from(sorted(GUARDS))
+vm_ports = st.sampled_from(VM_PORTS)
+nsgs = st.sampled_from(sorted(NSGS))
 sources = st.sampled_from([HERE, THERE, ELSEWHERE])
 source_sets = st.lists(sources, min_size=1, max_size=2, unique=True)
 durations = st.integers(15, 60)
@@ -46,7 +46,7 @@ minutes = st.integers(2, 7)
 long_whiles = st.integers(10, 45)
 
 
-class Calm(RuleBasedStateMachine):
+class WithoutFaults(RuleBasedStateMachine):
     """A broker, people and portal users; nothing fails."""
 
     asked = Bundle("asked")
@@ -54,43 +54,43 @@ class Calm(RuleBasedStateMachine):
     def __init__(self) -> None:
         """Wait for the first choice."""
         super().__init__()
-        self.watch = Watch()
-        self.life = Walk(promises=self.watch)
-        self.neighbours = Neighbours(self.life.plant.sim, self.watch)
+        self.watch = PromiseWatch()
+        self.run = RandomWalk(promises=self.watch)
+        self.foreign = ForeignChanges(self.run.parts.sim, self.watch)
         self.bodies: dict[str, tuple[Any, str]] = {}
         self.acts = 0
 
-    @initialize(posting=st.sampled_from(Posting))
-    def install(self, posting: Posting) -> None:
-        """Decide what becomes of messages."""
-        self.life.posting = posting
-        if posting is Posting.TIMERS:
-            self.watch.patience.add(gap=timedelta(0), timers_only=True)
+    @initialize(delivery=st.sampled_from(Delivery))
+    def install(self, delivery: Delivery) -> None:
+        """Choose how messages are delivered."""
+        self.run.delivery = delivery
+        if delivery is Delivery.TIMERS_ONLY:
+            self.watch.tolerance.extend(gap=timedelta(0), timers_only=True)
 
     # ---- people ----------------------------------------------------------------------------------
 
     @rule(
         target=asked,
         who=people,
-        door=doors,
+        vm_port=vm_ports,
         where=source_sets,
         duration=durations,
         start=soon,
     )
     def ask(
-        self, who: str, door: tuple[str, int], where: list[str], duration: int, start: int
+        self, who: str, vm_port: tuple[str, int], where: list[str], duration: int, start: int
     ) -> str:
-        """Somebody asks for a VM port, now or for later."""
-        starts = {"startTime": (self.life.now + start * MINUTE).isoformat()} if start else {}
-        body = wish(door[0], door[1], sources=where, duration=f"PT{duration}M", **starts)
+        """A person asks for a VM port, now or for later."""
+        starts = {"startTime": (self.run.now + start * MINUTE).isoformat()} if start else {}
+        body = wish(vm_port[0], vm_port[1], sources=where, duration=f"PT{duration}M", **starts)
         name = f"request {len(self.bodies)}"
         self.bodies[name] = (body, who)
-        self.call(self.life.ask(name, body, PEOPLE[who]), name)
+        self.call(self.run.ask(name, body, PEOPLE[who]), name)
         return name
 
-    @rule(target=asked, who=people, choice=st.sets(doors, min_size=2, max_size=4), where=sources)
+    @rule(target=asked, who=people, choice=st.sets(vm_ports, min_size=2, max_size=4), where=sources)
     def ask_for_several(self, who: str, choice: set[tuple[str, int]], where: str) -> str:
-        """Somebody asks for VM ports of both policies in one request."""
+        """A person asks for VM ports of both policies in one request."""
         ports: dict[str, list[Any]] = {}
         for vm, port in sorted(choice):
             ports.setdefault(vm, []).append({"number": port})
@@ -98,28 +98,28 @@ class Calm(RuleBasedStateMachine):
         body = wish("", source=where, duration="PT30M", virtualMachines=machines)
         name = f"request {len(self.bodies)}"
         self.bodies[name] = (body, who)
-        self.call(self.life.ask(name, body, PEOPLE[who]), name)
+        self.call(self.run.ask(name, body, PEOPLE[who]), name)
         return name
 
     @rule(name=asked)
     def repeat(self, name: str) -> None:
-        """The same call once more: the same request, or the same refusal."""
+        """A person repeats a call: the answer is the same request, or the same refusal."""
         body, who = self.bodies[name]
-        if not isinstance(self.life.answers.get(name), Rejected):
-            self.call(self.life.ask(name, body, PEOPLE[who]), name)
+        if not isinstance(self.run.answers.get(name), Rejected):
+            self.call(self.run.ask(name, body, PEOPLE[who]), name)
 
     @rule(name=asked)
     def reuse_a_key(self, name: str) -> None:
-        """The same key with another body is never a second request."""
+        """A person uses a key with another body: this is never a second request."""
         body, who = self.bodies[name]
         other = {**body, "justification": "something else entirely"}
-        accepted = isinstance(self.life.answers.get(name), str)
+        accepted = isinstance(self.run.answers.get(name), str)
 
-        def act(broker: Broker, now: Any) -> list[str]:
+        def act(broker: BrokerProcess, now: Any) -> list[str]:
             draft = bodies.read_access_request(other, now=now, limits=LIMITS)
             submission = Submission(draft=draft, body=other, key=name, caller=PEOPLE[who])
             broker.acceptor.accept(submission, now=now)
-            self.watch.broken("P8", f"{name} was accepted with another body")
+            self.watch.add_violation("P8", f"{name} was accepted with another body")
             return []
 
         if accepted:
@@ -127,126 +127,128 @@ class Calm(RuleBasedStateMachine):
 
     @rule(name=asked, by_operator=st.booleans())
     def revoke(self, name: str, by_operator: bool) -> None:
-        """Somebody ends a request early."""
+        """A person ends a request early."""
         who = OLGA if by_operator else PEOPLE[self.bodies[name][1]]
-        self.call(self.life.revoke(name, who), f"{name} revoked {self.acts}")
+        self.call(self.run.revoke(name, who), f"{name} revoked {self.acts}")
 
     @rule(name=asked, span=durations)
     def extend(self, name: str, span: int) -> None:
-        """Somebody wants to stay."""
+        """A person extends a request."""
         who = PEOPLE[self.bodies[name][1]]
-        self.call(self.life.extend(name, span * MINUTE, who), f"{name} extended {self.acts}")
+        self.call(self.run.extend(name, span * MINUTE, who), f"{name} extended {self.acts}")
 
-    # ---- neighbours ------------------------------------------------------------------------------
+    # ---- foreign changes -------------------------------------------------------------------------
 
-    @rule(door=doors, where=sources, duration=st.integers(5, 30))
-    def use_the_portal(self, door: tuple[str, int], where: str, duration: int) -> None:
+    @rule(vm_port=vm_ports, where=sources, duration=st.integers(5, 30))
+    def use_the_portal(self, vm_port: tuple[str, int], where: str, duration: int) -> None:
         """Petra opens a VM port without asking the broker."""
-        self.neighbours.request(door, where, duration)
+        self.foreign.request(vm_port, where, duration)
 
     @rule(address=st.sampled_from(["10.1.0.0/16", "10.1.1.0/24"]), port=st.integers(8000, 8010))
     def edit_the_firewall(self, address: str, port: int) -> None:
-        """A customer changes rules of the firewall that have nothing to do with anybody."""
-        self.neighbours.edit_firewall(address, port)
+        """A customer changes rules of the firewall that no grant uses."""
+        self.foreign.edit_firewall(address, port)
 
     # ---- time ------------------------------------------------------------------------------------
 
     @rule(span=seconds)
     def wait_a_moment(self, span: int) -> None:
         """A little time passes."""
-        self.life.pass_time(timedelta(seconds=span))
+        self.run.pass_time(timedelta(seconds=span))
 
     @rule(span=minutes)
     def wait(self, span: int) -> None:
         """Time passes."""
-        self.life.pass_time(span * MINUTE)
+        self.run.pass_time(span * MINUTE)
 
     @rule(span=long_whiles)
     def wait_long(self, span: int) -> None:
         """Much time passes."""
-        self.life.pass_time(span * MINUTE)
+        self.run.pass_time(span * MINUTE)
 
-    # ---- judging ---------------------------------------------------------------------------------
+    # ---- checks ----------------------------------------------------------------------------------
 
     @invariant()
     def every_promise_is_kept(self) -> None:
-        """Whatever happened."""
+        """No violation so far."""
         assert not self.watch.violations, self.watch.violations
 
     def teardown(self) -> None:
-        """Heal everything and wait: all ends, nothing is left."""
-        if not self.watch.violations:  # else the step that broke it is what matters
-            self.life.plant.calm()
-            self.life.pass_time(max(self.watch.tidied - self.life.now, timedelta(0)))
-            self.life.live()
+        """Stop all faults and wait: every grant closes, and no rule is left."""
+        if not self.watch.violations:  # else report the step that broke it
+            self.run.parts.stop_faults()
+            self.run.pass_time(max(self.watch.released_at - self.run.now, timedelta(0)))
+            self.run.run_to_rest()
             assert not self.watch.violations, self.watch.violations
 
     def call(self, act: Act, name: str) -> None:
-        """Have a caller call now, and again until answered."""
+        """Let a caller do *act* now, and repeat it until there is an answer."""
         self.acts += 1
-        self.life.at((self.life.now - self.life.begin) / MINUTE, name, act)
-        self.life.pass_time(timedelta(0))
+        self.run.at((self.run.now - self.run.begin) / MINUTE, name, act)
+        self.run.pass_time(timedelta(0))
 
 
-class Storm(Calm):
-    """Everything, and all that goes wrong."""
+class WithFaults(WithoutFaults):
+    """The same, with faults, crashes, Terraform and changes of policies."""
 
-    @rule(strike=st.sampled_from(sorted(STRIKES)), after=st.integers(1, 60))
-    def strike(self, strike: str, after: int) -> None:
-        """One of the next calls to storage, queues or Azure goes wrong."""
-        found, life = STRIKES[strike], self.life
-        timers_only = life.posting is Posting.TIMERS
-        self.watch.patience.add(found.delays, gap=found.gap + 2 * MINUTE, timers_only=timers_only)
-        if strike.startswith("defender"):
-            self.watch.unpromised()
-        Struck(found, life.plant.calls.count() + after, life).arm()
+    @rule(fault=st.sampled_from(sorted(FAULTS)), after=st.integers(1, 60))
+    def inject(self, fault: str, after: int) -> None:
+        """A fault hits one of the next calls to storage, queues or Azure."""
+        found, run = FAULTS[fault], self.run
+        timers_only = run.delivery is Delivery.TIMERS_ONLY
+        self.watch.tolerance.extend(
+            found.delays, gap=found.gap + 2 * MINUTE, timers_only=timers_only
+        )
+        if fault.startswith("defender"):
+            self.watch.stop_expecting_foreign_access()
+        InjectedFault(found, run.parts.calls.count() + after, run).arm()
 
     @rule(times=st.integers(1, 2))
     def forget_to_close(self, times: int) -> None:
         """Defender leaves rules of the broker's requests where they are."""
         match = {"path": "initiate", "principal": "broker"}
-        self.watch.patience.add(10 * MINUTE, gap=timedelta(0), timers_only=False)
-        self.life.plant.sim.faults({"match": match, "leaveRules": True, "times": times})
+        self.watch.tolerance.extend(10 * MINUTE, gap=timedelta(0), timers_only=False)
+        self.run.parts.sim.faults({"match": match, "leaveRules": True, "times": times})
 
-    @rule(guard=guards)
-    def wipe_a_group(self, guard: str) -> None:
+    @rule(nsg=nsgs)
+    def wipe_an_nsg(self, nsg: str) -> None:
         """Terraform removes the rules that it does not know from an NSG."""
-        self.neighbours.wipe_group(guard)
+        self.foreign.wipe_nsg(nsg)
 
     @rule()
     def wipe_the_firewall(self) -> None:
         """Terraform removes the collections that it does not know from the firewall."""
-        self.neighbours.wipe_firewall()
+        self.foreign.wipe_firewall()
 
-    @rule(guard=guards, where=sources, priority=st.integers(100, 4000))
-    def block(self, guard: str, where: str, priority: int) -> None:
-        """A customer shuts somebody out."""
-        self.neighbours.block(guard, where, priority)
+    @rule(nsg=nsgs, where=sources, priority=st.integers(100, 4000))
+    def block(self, nsg: str, where: str, priority: int) -> None:
+        """A customer denies a source."""
+        self.foreign.block(nsg, where, priority)
 
-    @rule(guard=guards)
-    def unblock(self, guard: str) -> None:
-        """And lets them in again."""
-        self.neighbours.unblock(guard)
+    @rule(nsg=nsgs)
+    def unblock(self, nsg: str) -> None:
+        """A customer removes that deny rule."""
+        self.foreign.unblock(nsg)
 
-    @rule(door=doors, longest=st.sampled_from(["PT20M", "PT3H"]))
-    def edit_a_policy(self, door: tuple[str, int], longest: str) -> None:
+    @rule(vm_port=vm_ports, longest=st.sampled_from(["PT20M", "PT3H"]))
+    def edit_a_policy(self, vm_port: tuple[str, int], longest: str) -> None:
         """A portal user changes the longest access of a VM's ports."""
-        self.neighbours.edit_policy(door[0], maxRequestAccessDuration=longest)
+        self.foreign.edit_policy(vm_port[0], maxRequestAccessDuration=longest)
 
-    @rule(door=doors, where=st.sampled_from(["203.0.113.0/24", "*"]))
-    def narrow_a_policy(self, door: tuple[str, int], where: str) -> None:
+    @rule(vm_port=vm_ports, where=st.sampled_from(["203.0.113.0/24", "*"]))
+    def narrow_a_policy(self, vm_port: tuple[str, int], where: str) -> None:
         """A portal user changes who may ask for a VM's ports."""
-        self.neighbours.edit_policy(door[0], allowedSourceAddressPrefix=where)
+        self.foreign.edit_policy(vm_port[0], allowedSourceAddressPrefix=where)
 
-    @rule(door=doors)
-    def drop_from_a_policy(self, door: tuple[str, int]) -> None:
+    @rule(vm_port=vm_ports)
+    def drop_from_a_policy(self, vm_port: tuple[str, int]) -> None:
         """A portal user takes a VM out of just-in-time access."""
-        self.neighbours.drop_from_policy(door[0])
+        self.foreign.drop_from_policy(vm_port[0])
 
-    @rule(door=doors, hours=st.integers(1, 3))
-    def configure(self, door: tuple[str, int], hours: int) -> None:
-        """An operator sets a VM's ports through the broker: refused while anything is live."""
+    @rule(vm_port=vm_ports, hours=st.integers(1, 3))
+    def configure(self, vm_port: tuple[str, int], hours: int) -> None:
+        """An operator sets a VM's ports; the broker refuses it while a grant is live."""
         shared = {"protocol": "TCP", "allowedSources": ["*"], "maxDuration": f"PT{hours}H"}
-        ports = [{"number": port, **shared} for vm, port in DOORS if vm == door[0]]
+        ports = [{"number": port, **shared} for vm, port in VM_PORTS if vm == vm_port[0]]
         name = f"configure {self.acts}"
-        self.call(self.life.configure(name, door[0], ports, OLGA), name)
+        self.call(self.run.configure(name, vm_port[0], ports, OLGA), name)

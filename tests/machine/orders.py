@@ -1,7 +1,7 @@
 """
-Every order in which people come to one VM port and leave it, with and without a stranger.
+Every order in which people come to one VM port and leave it, with and without foreign access.
 
-The first to come is person 0, the next person 1: other numberings would be the same plots.
+The first to come is person 0, the next is person 1. Other numberings would be the same orders.
 """
 
 from __future__ import annotations
@@ -15,80 +15,82 @@ from enum import Enum
 class Leaving(Enum):
     """How somebody's access ends."""
 
-    EXPIRES = "expires"  # at its moment, as was asked for
-    REVOKED = "revoked"  # at its moment; asked for was more than everybody else's
+    EXPIRES = "expires"  # at its moment, as asked for
+    REVOKED = "revoked"  # at its moment; the duration asked for was the longest
 
 
 @dataclass(frozen=True, slots=True)
-class Plot:
+class SharingOrder:
     """
-    Who does what at which moment.
+    One order of coming and leaving.
 
     Attributes:
-        order: A person's number twice: when they come, when they leave.
-        leaving: How each of them leaves.
-        sources: Index of each one's source: equal indices, equal sources.
-        stranger: After which moment somebody uses the portal; None for never.
-        theirs: Index of that one's source.
-        death: After which moment the process dies at its next calls; None for never.
-        dies: ``before`` them, or ``after`` the initiate, whose answer is lost.
+        moments: The number of the person who acts at each moment: first they come, then they leave.
+        leaving: How each person leaves.
+        sources: The index of each person's source: equal indices are equal sources.
+        foreign: The moment after which somebody uses the portal; None for never.
+        foreign_source: The index of that person's source.
+        crash: The moment after which the process dies at its next calls; None for never.
+        crashes: ``before`` the calls, or ``after`` the initiate, so that its answer is lost.
     """
 
-    order: tuple[int, ...]
+    moments: tuple[int, ...]
     leaving: tuple[Leaving, ...]
     sources: tuple[int, ...]
-    stranger: int | None = None
-    theirs: int = 0
-    death: int | None = None
-    dies: str = ""
+    foreign: int | None = None
+    foreign_source: int = 0
+    crash: int | None = None
+    crashes: str = ""
 
     def __str__(self) -> str:
-        """Name it: ``0 1 0 1, expires revoked, sources 0 1, stranger 0 after 2``."""
-        parts = [self.order, [how.value for how in self.leaving], ["sources", *self.sources]]
-        if self.stranger is not None:
-            parts.append(["stranger", self.theirs, "after", self.stranger])
-        if self.death is not None:
-            parts.append(["dies", self.dies, "its calls after", self.death])
+        """Describe it: ``0 1 0 1, expires revoked, sources 0 1, foreign 0 after 2``."""
+        parts = [self.moments, [how.value for how in self.leaving], ["sources", *self.sources]]
+        if self.foreign is not None:
+            parts.append(["foreign", self.foreign_source, "after", self.foreign])
+        if self.crash is not None:
+            parts.append(["crash", self.crashes, "its calls after", self.crash])
         return ", ".join(" ".join(map(str, part)) for part in parts)
 
     def comes(self, who: int) -> int:
         """Return the moment at which *who* comes."""
-        return self.order.index(who)
+        return self.moments.index(who)
 
     def leaves(self, who: int) -> int:
         """Return the moment at which *who* leaves."""
-        return len(self.order) - 1 - self.order[::-1].index(who)
+        return len(self.moments) - 1 - self.moments[::-1].index(who)
 
     @property
-    def undisturbed(self) -> bool:
-        """Whether everybody leaves as planned, and no stranger comes."""
-        return self.stranger is None and set(self.leaving) == {Leaving.EXPIRES}
+    def is_undisturbed(self) -> bool:
+        """True if everybody leaves as planned, without foreign access."""
+        return self.foreign is None and set(self.leaving) == {Leaving.EXPIRES}
 
 
-def plots(people: int, sharings: tuple[tuple[int, ...], ...]) -> Iterator[Plot]:
-    """Yield every plot of so many *people* with each of those *sharings* of sources."""
+def sharing_orders(people: int, sharings: tuple[tuple[int, ...], ...]) -> Iterator[SharingOrder]:
+    """Yield every order of so many *people* with each of those *sharings* of sources."""
     ways = tuple(itertools.product(Leaving, repeat=people))
-    for order, leaving, sources in itertools.product(_orders(people), ways, sharings):
-        yield Plot(order, leaving, sources)
+    for order, leaving, sources in itertools.product(_sequences(people), ways, sharings):
+        yield SharingOrder(order, leaving, sources)
 
 
-def with_a_stranger(quiet: Iterator[Plot], sources: tuple[int, ...]) -> Iterator[Plot]:
-    """Yield each plot with a stranger of each of *sources*, after each moment but the last."""
-    for plot in quiet:
-        for moment, theirs in itertools.product(range(len(plot.order) - 1), sources):
-            yield replace(plot, stranger=moment, theirs=theirs)
+def add_foreign_access(
+    orders: Iterator[SharingOrder], sources: tuple[int, ...]
+) -> Iterator[SharingOrder]:
+    """Yield each order with foreign access from each of *sources* after all but the last moment."""
+    for order in orders:
+        for moment, source in itertools.product(range(len(order.moments) - 1), sources):
+            yield replace(order, foreign=moment, foreign_source=source)
 
 
-def with_a_death(quiet: Iterator[Plot]) -> Iterator[Plot]:
-    """Yield each plot with a death after each moment, before the calls and after the initiate."""
-    for plot in quiet:
-        for moment, dies in itertools.product(range(len(plot.order)), ("before", "after")):
-            yield replace(plot, death=moment, dies=dies)
+def add_crash(orders: Iterator[SharingOrder]) -> Iterator[SharingOrder]:
+    """Yield each order with a crash after each moment, before the calls and after the initiate."""
+    for order in orders:
+        for moment, crashes in itertools.product(range(len(order.moments)), ("before", "after")):
+            yield replace(order, crash=moment, crashes=crashes)
 
 
-def _orders(people: int) -> Iterator[tuple[int, ...]]:
-    """Yield every sequence in which each comes and leaves, the first to come being the first."""
+def _sequences(people: int) -> Iterator[tuple[int, ...]]:
+    """Yield every sequence in which each person comes and leaves; person 0 comes first."""
     twice = sorted([*range(people), *range(people)])
-    for order in sorted(set(itertools.permutations(twice))):
-        if sorted(range(people), key=order.index) == list(range(people)):
-            yield order
+    for sequence in sorted(set(itertools.permutations(twice))):
+        if sorted(range(people), key=sequence.index) == list(range(people)):
+            yield sequence

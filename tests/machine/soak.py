@@ -1,8 +1,8 @@
 """
-Random walks for as long as wanted: ``python -m tests.machine.soak``, or ``make soak``.
+Random walks for a long time: ``python -m tests.machine.soak``, or ``make soak``.
 
-``JIT_SOAK_MINUTES`` says how long (10 unless set), ``JIT_SOAK_SEED`` which walks: each printed seed
-gives the walks that followed it once more. Exit code 1 where a promise was broken.
+``JIT_SOAK_MINUTES`` says how long (10 unless set). ``JIT_SOAK_SEED`` repeats the walks that
+followed a printed seed. The exit code is 1 if a promise was broken.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ import traceback
 from hypothesis import HealthCheck, Phase, seed, settings
 from hypothesis.stateful import RuleBasedStateMachine, run_state_machine_as_test
 
-from tests.machine.machine import Calm, Storm
+from tests.machine.machine import WithFaults, WithoutFaults
 
 WALKS = settings(
     max_examples=20,
@@ -31,15 +31,15 @@ WALKS = settings(
 
 
 def main() -> int:
-    """Walk until the time is over; return the exit code."""
-    logging.disable(logging.CRITICAL)  # what the broker says of faults that were planned
+    """RandomWalk until the time is over; return the exit code."""
+    logging.disable(logging.CRITICAL)  # the broker logs the planned faults
     minutes = float(os.environ.get("JIT_SOAK_MINUTES", "10"))
     wanted = os.environ.get("JIT_SOAK_SEED", "")
     end = time.monotonic() + 60 * minutes
     broken = walked = 0
     while True:
         number = int(wanted) if wanted else secrets.randbelow(2**32)
-        for machine in (Calm, Storm):
+        for machine in (WithoutFaults, WithFaults):
             broken += not _walk(machine, number)
             walked += WALKS.max_examples
         if wanted or time.monotonic() >= end:
@@ -49,7 +49,7 @@ def main() -> int:
 
 
 def _walk(machine: type[RuleBasedStateMachine], number: int) -> bool:
-    """Walk *machine* by the seed *number*; False, and the shortest walk, where it broke."""
+    """Walk *machine* by the seed *number*; return False and print the shortest walk if it broke."""
     print(f"{machine.__name__}: JIT_SOAK_SEED={number}", flush=True)
 
     @seed(number)
@@ -58,7 +58,7 @@ def _walk(machine: type[RuleBasedStateMachine], number: int) -> bool:
 
     try:
         run_state_machine_as_test(Seeded, settings=WALKS)
-    except Exception:  # noqa: BLE001 # whatever broke it is what this is for
+    except Exception:  # noqa: BLE001 # report every failure
         traceback.print_exc(file=sys.stdout)
         return False
     return True

@@ -1,25 +1,25 @@
-"""Random walks over everything at once, a few of them each time; ``make soak`` walks for long."""
+"""A few random walks over everything at once; ``make soak`` walks for a long time."""
 
 from hypothesis import HealthCheck, Phase, settings
 from hypothesis.stateful import run_state_machine_as_test
 
-from tests.machine.machine import Calm, Storm
+from tests.machine.machine import WithFaults, WithoutFaults
 
 FEW = settings(
     max_examples=8,
     stateful_step_count=25,
     derandomize=True,
     deadline=None,
-    phases=(Phase.generate,),  # a broken walk is told as it was: soaking makes it shorter
+    phases=(Phase.generate,),  # no shrinking here: the soak does it
     suppress_health_check=list(HealthCheck),
 )
 
 
-def test_whatever_people_and_neighbours_do_every_promise_is_kept():
-    """In any order, at any time; nothing fails."""
-    run_state_machine_as_test(Calm, settings=FEW)
+def test_random_walks_without_faults_keep_every_promise():
+    """People and others act in any order, at any time."""
+    run_state_machine_as_test(WithoutFaults, settings=FEW)
 
 
-def test_whatever_fails_besides_every_promise_is_kept():
-    """Storage, queues and Azure fail, instances die, Defender falls silent."""
-    run_state_machine_as_test(Storm, settings=FEW)
+def test_random_walks_with_faults_keep_every_promise():
+    """Storage, queues and Azure fail, processes die, Defender does not answer."""
+    run_state_machine_as_test(WithFaults, settings=FEW)

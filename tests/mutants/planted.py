@@ -71,7 +71,7 @@ MUTANTS = (
         promise="P1",
         path="jit/domain/grants/admission.py",
         was="    if why_not:\n",
-        becomes="    if why_not and grant.attempts:\n",
+        becomes="    if why_not and grant.initiate.attempts:\n",
         caught_by=(
             law(
                 "tests/broker/requests/test_accept.py",
@@ -115,8 +115,8 @@ MUTANTS = (
         name="absence is taken for closed",
         promise="P2",
         path="jit/domain/grants/closing.py",
-        was="    if not written.may_appear(grant, now):\n",
-        becomes="    if written is not None:\n",
+        was="    if not rule_evidence.may_appear(grant, now):\n",
+        becomes="    if rule_evidence is not None:\n",
         caught_by=(
             law(
                 "tests/domain/grants/test_closing.py",
@@ -128,7 +128,7 @@ MUTANTS = (
         name="a leftover is taken for the rule that was asked for",
         promise="P2",
         path="jit/domain/grants/rule_evidence.py",
-        was="    new = [rule for rule in own if mark(rule) not in grant.before]\n",
+        was="    new = [rule for rule in own if mark(rule) not in asked.before]\n",
         becomes="    new = list(own)\n",
         caught_by=(
             law(
@@ -187,15 +187,93 @@ MUTANTS = (
     Mutant(
         name="a name like Defender's is taken for proof",
         promise="P5",
-        path="jit/domain/reconcile/rule_owners.py",
-        was=("        asked = self.asked(grant)\n        return touches(rule, grant) and any(\n"),
-        becomes=(
-            "        asked = self.asked(grant)\n        return rule.leads_to(grant.port) or any(\n"
-        ),
+        path="jit/domain/grants/removal.py",
+        was="    return lets_in(rule, grant) and _opens_some_of(rule, asked)\n",
+        becomes="    return asked is not None\n",
         caught_by=(
+            law(
+                "tests/domain/grants/test_removal.py",
+                "test_a_rule_that_opens_something_else_belongs_to_no_grant",
+            ),
+            law(
+                "tests/domain/grants/test_closing.py",
+                "test_a_rule_that_is_not_proved_ours_is_never_removed",
+            ),
             law(
                 "tests/domain/test_reconcile_properties.py",
                 "test_a_rule_named_for_removal_is_proved_to_be_of_a_grant_that_is_over",
+            ),
+        ),
+    ),
+    Mutant(
+        name="a rule's sources are not compared with what was asked",
+        promise="P5",
+        path="jit/domain/grants/removal.py",
+        was="    return rule.exact and whole and frozenset(asked).issuperset(found)\n",
+        becomes="    return rule.exact and whole\n",
+        caught_by=(
+            law(
+                "tests/domain/grants/test_closing.py",
+                "test_a_rule_that_is_not_proved_ours_is_never_removed",
+            ),
+            law(
+                "tests/domain/reconcile/test_plan.py",
+                "test_an_orphan_that_an_open_grant_passes_through_is_only_reported",
+            ),
+        ),
+    ),
+    Mutant(
+        name="requests of others do not hold a rule",
+        promise="P5",
+        path="jit/domain/grants/removal.py",
+        was="        requests=tuple(entry for entry in evidence.foreign if may_need(entry, rule)),\n",
+        becomes="        requests=(),\n",
+        caught_by=(
+            law(
+                "tests/domain/grants/test_closing.py",
+                "test_a_rule_that_lets_in_a_stranger_as_well_stays",
+            ),
+            law(
+                "tests/domain/reconcile/test_plan.py",
+                "test_a_leftover_inside_a_strangers_request_is_reported_and_stays",
+            ),
+        ),
+    ),
+    Mutant(
+        name="a request without sources needs no rule",
+        promise="P5",
+        path="jit/domain/grants/removal.py",
+        was="    unclear = not theirs or len(theirs) < len(entry.sources)\n",
+        becomes="    unclear = len(theirs) < len(entry.sources)\n",
+        caught_by=(
+            law(
+                "tests/domain/grants/test_closing.py",
+                "test_no_rule_goes_while_a_strangers_request_is_listed_without_its_sources",
+            ),
+            law(
+                "tests/domain/reconcile/test_plan.py",
+                "test_a_strangers_request_without_sources_holds_everything",
+            ),
+            law(
+                "tests/broker/test_azure_changes.py",
+                "test_a_rule_that_a_request_made_meanwhile_may_rest_on_is_not_removed",
+            ),
+        ),
+    ),
+    Mutant(
+        name="other grants do not hold a rule",
+        promise="P6",
+        path="jit/domain/grants/removal.py",
+        was="        grants=tuple(users.values()),\n",
+        becomes="        grants=(),\n",
+        caught_by=(
+            law(
+                "tests/domain/grants/test_closing.py",
+                "test_a_shared_rule_is_not_cut_from_under_a_live_grant",
+            ),
+            law(
+                "tests/domain/reconcile/test_plan.py",
+                "test_a_leftover_that_an_open_grant_still_needs_is_reported_and_stays",
             ),
         ),
     ),
@@ -216,11 +294,11 @@ MUTANTS = (
         ),
     ),
     Mutant(
-        name="requests of others do not hold a rule",
+        name="the requests of others are not read again before a removal",
         promise="P5",
         path="jit/broker/azure_changes.py",
-        was="        return [rule for rule in rules if not _held(rule, found)]\n",
-        becomes="        return [rule for rule in rules if found is not None]\n",
+        was="        return removal.free_of_foreign_requests(rules, requests, known, now=now)\n",
+        becomes="        return list(rules) if requests is not None else []\n",
         caught_by=(
             law(
                 "tests/broker/test_azure_changes.py",
@@ -245,8 +323,8 @@ MUTANTS = (
         name="the newcomer's sources alone are asked for",
         promise="P6",
         path="jit/domain/grants/shared_port.py",
-        was="    return Wanted(union(live), end)\n",
-        becomes="    return Wanted(union(live[-1:]), end)\n",
+        was="    return WantedRequest(union(live), end)\n",
+        becomes="    return WantedRequest(union(live[-1:]), end)\n",
         caught_by=(
             law(
                 "tests/domain/grants/test_shared_port.py",
@@ -262,8 +340,8 @@ MUTANTS = (
         name="a request of somebody else is superseded",
         promise="P6",
         path="jit/domain/grants/initiate.py",
-        was="    if current is not None and context.foreign(current):\n",
-        becomes="    if current is not None and context.foreign(current) and not live:\n",
+        was="    if current is not None and context.is_foreign(current):\n",
+        becomes="    if current is not None and context.is_foreign(current) and not live:\n",
         caught_by=(
             law(
                 "tests/domain/grants/test_step.py",
@@ -274,9 +352,9 @@ MUTANTS = (
     Mutant(
         name="several sources are asked for as one wide prefix",
         promise="P7",
-        path="jit/broker/azure_changes.py",
-        was="    texts = [_prefix(source) for source in ask.sources]\n",
-        becomes='    texts = [_prefix(s) for s in ask.sources][:1] if len(ask.sources) < 2 else ["*"]\n',
+        path="jit/domain/grants/initiate.py",
+        was="    texts = [_prefix_text(source) for source in ask.sources]\n",
+        becomes='    texts = ["*"] if ask.sources[1:] else [_prefix_text(ask.sources[0])]\n',
         caught_by=(
             law(
                 "tests/broker/test_azure_changes.py",

@@ -11,7 +11,7 @@ import pytest
 
 from jit.domain.audit.chain import Head, Record
 from jit.domain.audit.event import Event
-from jit.domain.model.grant import CloseReason, Grant, Status
+from jit.domain.model.grant import CloseReason, Footprint, Grant, Initiate, Status
 from jit.domain.model.machine import (
     Connection,
     Interface,
@@ -94,26 +94,32 @@ PENDING = replace(
     firewall_id=None,
     status=Status.PENDING,
 )
-OPEN = replace(
-    SCHEDULED,
-    status=Status.OPEN,
-    expires_at=NOON + 125 * MINUTE,
-    claimed_at=NOON + 5 * MINUTE,
-    handover_at=NOON + 60 * MINUTE,
-    opened_at=NOON + 9 * MINUTE,
-    initiates=("a" * 26, "b" * 26),
-    initiated_at=NOON + 6 * MINUTE,
-    asked=(HERE,),
-    asked_until=NOON + 125 * MINUTE,
+INITIATE = Initiate(
+    ids=("a" * 26, "b" * 26),
+    at=NOON + 6 * MINUTE,
+    sources=(HERE,),
+    until=NOON + 125 * MINUTE,
     attempts=2,
     reopens=1,
     answered=True,
     before=("m1", "m2"),
     written=True,
     seen=True,
+)
+FOOTPRINT = Footprint(
     rules=(f"{FIREWALL}/natRuleCollections/JIT/rules/r1",),
     companions=(f"{NSG}/securityRules/jit-broker-1",),
     private_ips=("10.1.0.4",),
+)
+OPEN = replace(
+    SCHEDULED,
+    status=Status.OPEN,
+    expires_at=NOON + 125 * MINUTE,
+    admitted_at=NOON + 5 * MINUTE,
+    handover_at=NOON + 60 * MINUTE,
+    opened_at=NOON + 9 * MINUTE,
+    initiate=INITIATE,
+    footprint=FOOTPRINT,
     connection=Connection(
         via=Via.FIREWALL,
         address="52.137.62.53",
@@ -125,13 +131,8 @@ OPEN = replace(
 FIRST_VERSION = replace(
     OPEN,
     handover_at=None,
-    asked=(),
-    asked_until=None,
-    reopens=0,
-    before=None,
-    written=False,
-    seen=False,
-    private_ips=(),
+    initiate=Initiate(ids=INITIATE.ids, at=INITIATE.at, attempts=2, answered=True, before=None),
+    footprint=replace(FOOTPRINT, private_ips=()),
 )
 CLOSING = replace(
     OPEN,
@@ -142,7 +143,7 @@ CLOSING = replace(
     unclear_at=NOON + 22 * MINUTE,
     note="its NSG cannot be read",
     next_check_at=NOON + 23 * MINUTE,
-    before=None,
+    initiate=replace(INITIATE, before=None),
 )
 CLOSED = replace(
     CLOSING, status=Status.CLOSED, closed_at=NOON + 30 * MINUTE, unclear_at=None, note=None

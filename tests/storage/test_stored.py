@@ -6,7 +6,7 @@ from datetime import UTC, datetime, timedelta
 from hypothesis import given
 from hypothesis import strategies as st
 
-from jit.domain.model.grant import Status
+from jit.domain.model.grant import Footprint, Initiate, Status
 from jit.storage.stored import (
     ReadableRows,
     StoredRequest,
@@ -56,15 +56,22 @@ def test_a_row_is_due_with_the_first_of_its_live_grants():
 def test_merged_grants_hold_the_ids_of_both_versions():
     """The newer version says everything else."""
     older = replace(
-        GRANTS[0], rules=("a", "b"), initiates=("i",), companions=(), private_ips=("1",)
+        GRANTS[0],
+        initiate=Initiate(ids=("i",)),
+        footprint=Footprint(rules=("a", "b"), private_ips=("1",)),
     )
-    newer = replace(GRANTS[0], rules=("b", "c"), initiates=("j",), companions=("k",), attempts=3)
+    newer = replace(
+        GRANTS[0],
+        initiate=Initiate(ids=("j",), attempts=3),
+        footprint=Footprint(rules=("b", "c"), companions=("k",)),
+    )
 
     (merged,) = merge_grants([older], [newer])
 
-    assert (merged.rules, merged.initiates) == (("a", "b", "c"), ("i", "j"))
-    assert (merged.companions, merged.private_ips) == (("k",), ("1",))
-    assert merged.attempts == 3
+    assert merged.initiate == Initiate(ids=("i", "j"), attempts=3)
+    assert merged.footprint == Footprint(
+        rules=("a", "b", "c"), companions=("k",), private_ips=("1",)
+    )
 
 
 def test_grants_of_one_version_alone_are_kept_by_a_merge():

@@ -118,7 +118,8 @@ class Configurator:
             observer = self._observer()
             found = {name: observer.snapshot(name) for name in asked & {*observer.watched()}}
         return {
-            name: SubscriptionLook(s, topology.machines(s, now=now)) for name, s in found.items()
+            name: SubscriptionLook(s, topology.build_machines(s, now=now))
+            for name, s in found.items()
         }
 
     def _carry_out(
@@ -201,7 +202,7 @@ class Configurator:
             ],
             policies=[*others, *([found] if found is not None else [])],
         )
-        fresh = topology.machines(now_there, now=now).values()
+        fresh = topology.build_machines(now_there, now=now).values()
         machines = tuple(self._with_warnings(vm) for vm in fresh)
         partition = arm_ids.subscription(plan.policy_id)
         self._inventory.write_machines(partition, machines, complete=False)

@@ -113,7 +113,7 @@ class PolicyWriter:
         return True
 
     def _compare(self, change: Change, found: Resource | None, *, answered: bool) -> None:
-        plan, unlike = change.plan, policy_json.unlike(change.after, found)
+        plan, unlike = change.plan, policy_json.find_differences(change.after, found)
         if not unlike:
             return
         if not answered:
@@ -134,7 +134,10 @@ class PolicyWriter:
 
     def _record(self, change: Change, what: str, **facts: str) -> None:
         """Record one event a VM: who changed what, from what, to what."""
-        plan, old, new = change.plan, *map(policy_json.entries, (change.before, change.after))
+        plan, old, new = (
+            change.plan,
+            *map(policy_json.entries_by_machine, (change.before, change.after)),
+        )
         events = [
             Event(
                 at=change.now,

@@ -50,7 +50,7 @@ class Pass:
     def known(self) -> frozenset[str]:
         """Initiate ids that are ours."""
         buried = (grant for held in self.tombstones for grant in held.grants)
-        return frozenset(i for grant in (*self.grants, *buried) for i in grant.initiates)
+        return frozenset(i for grant in (*self.grants, *buried) for i in grant.initiate.ids)
 
     def bury(self, requests: Collection[str]) -> None:
         """Let the rows of *requests* be tombstones: Defender goes on listing what they asked."""

@@ -10,6 +10,7 @@ from jit.broker.policy_worker.pass_state import Pass
 from jit.domain.audit.event import BROKER, Event
 from jit.domain.errors import BrokerError, Gone, Refused
 from jit.domain.model.grant import Grant, Status
+from jit.domain.model.machine import VmPort
 from jit.domain.paths.rules import PathRule
 from jit.domain.values import arm_ids
 from jit.storage.outbox import Outbox
@@ -34,7 +35,7 @@ class Remover:
         if not removals:
             return []
         try:
-            rules = self.actions.still_removable(state.policy_id, removals, state.known)
+            rules = self.actions.still_removable(state.policy_id, removals, state.known, state.now)
         except Gone:
             rules = list(removals)  # no policy, so no request of anybody's
         except Refused as error:
@@ -53,8 +54,8 @@ class Remover:
 
 
 def _event(rule: PathRule, closing: Iterable[Grant], state: Pass) -> Event:
-    door = (arm_ids.key(rule.vm_id), rule.port)
-    owners = (g for g in closing if (arm_ids.key(g.vm_id), g.port) == door)
+    port = VmPort.of(rule.vm_id, rule.port)
+    owners = (g for g in closing if g.vm_port == port)
     grant = next(owners, None)
     return Event(
         at=state.now,

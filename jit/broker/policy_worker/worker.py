@@ -27,7 +27,7 @@ from jit.domain.errors import Refused, Unavailable
 from jit.domain.grants import lifetime
 from jit.domain.grants.policy_view import PolicyView
 from jit.domain.grants.step import Step, run_step
-from jit.domain.inventory.deleted_machine import remembered
+from jit.domain.inventory.deleted_machine import rebuild_machine
 from jit.domain.limits import Limits
 from jit.domain.model.grant import Grant, Status
 from jit.domain.model.machine import VirtualMachine
@@ -130,15 +130,17 @@ class Worker:
         if unsure := _newly_open(chosen, step) - world.whole:
             step, world = self._decide(chosen, self._seen(chosen, state, unsure), state)
         state.save(self.requests, {grant.id: grant for grant in step.grants}, chosen)
-        for excess in step.excesses:
+        for found in step.widenings:
             telemetry.alert(
                 "access.widened",
-                grant_id=excess.grant_id,
-                resource_id=excess.resource,
-                reason=excess.reason,
+                grant_id=found.grant_id,
+                resource_id=found.resource,
+                reason=found.reason,
             )
-        for vm in step.unjudged:
+        for vm in step.unreadable:
             telemetry.alert("vm.unreadable", policy_id=state.policy_id, resource_id=vm)
+        for vm, error in step.defects.items():
+            telemetry.alert("vm.undecided", resource_id=vm, error=error)
         self._act(step, world, state)
 
     # ---- what the pass is about ------------------------------------------------------------------
@@ -262,7 +264,7 @@ class Worker:
         errors = self.actions.remove_rules(step.companion_removals)
         if step.asks:
             self.initiator.send(step.asks, state)
-        named = {rule for g in state.grants if g.wants_path for rule in g.companions}
+        named = {rule for g in state.grants if g.wants_path for rule in g.footprint.companions}
         wishes = [wish for wish in step.companions if wish.rule_id in named]  # not of refused ones
         errors += self.actions.add_companions(wishes)
         errors += self.remover.remove(step.removals, state)
@@ -314,7 +316,7 @@ def _vanished(grants: Iterable[Grant], known: Container[str]) -> dict[str, Virtu
     groups: dict[str, list[Grant]] = {}
     for grant in grants:
         groups.setdefault(arm_ids.key(grant.vm_id), []).append(grant)
-    return {key: remembered(group) for key, group in groups.items() if key not in known}
+    return {key: rebuild_machine(group) for key, group in groups.items() if key not in known}
 
 
 def _newly_open(grants: Iterable[Grant], step: Step) -> frozenset[str]:
@@ -355,7 +357,9 @@ def _any_new(rows: Iterable[GrantSummary], now: datetime) -> bool:
 
 
 def _under_way(grant: Grant) -> bool:
-    return grant.status is Status.OPENING or (grant.status is Status.CLOSING and bool(grant.rules))
+    return grant.status is Status.OPENING or (
+        grant.status is Status.CLOSING and bool(grant.footprint.rules)
+    )
 
 
 def _changes(step: Step) -> set[str]:

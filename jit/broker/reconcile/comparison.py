@@ -9,8 +9,9 @@ from datetime import datetime
 from jit.domain.errors import Defect
 from jit.domain.model.grant import Grant
 from jit.domain.paths.rules import addresses
+from jit.domain.reconcile.companion_check import unknown_companions
 from jit.domain.reconcile.observation import Observation
-from jit.domain.reconcile.plan import make_plan, unknown_companions
+from jit.domain.reconcile.plan import make_plan
 from jit.domain.reconcile.plan_item import PlanItem
 from jit.domain.values import arm_ids
 from jit.storage.keys import GRANTS, TOMBSTONES

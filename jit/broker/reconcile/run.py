@@ -19,7 +19,7 @@ from jit.broker.reconcile.leftovers import Leftovers
 from jit.broker.reconcile.report import say
 from jit.domain.audit.event import transitions
 from jit.domain.errors import BrokerError, PermissionLost, Refused, StateConflict, Unavailable
-from jit.domain.grants import lifetime
+from jit.domain.grants import lifetime, widened
 from jit.domain.model.grant import CloseReason, Grant
 from jit.domain.model.machine import VirtualMachine
 from jit.domain.reconcile.observation import Observation, observe_lists
@@ -253,8 +253,8 @@ def _told(grant: Grant, item: PlanItem | None, now: datetime) -> Grant:
     if item is None or not grant.live:
         return grant
     if item.action is PlanAction.CLOSE and grant.wants_path:
-        widened = item.kind is PlanClass.ALTERED
-        note = f"somebody widened rule {item.rule}" if widened else item.reason
+        altered = item.kind is PlanClass.ALTERED
+        note = widened.describe(item.rule or "") if altered else item.reason
         return lifetime.begin_closing(grant, CloseReason.FAILED, now, note)
     return replace(grant, next_check_at=min(grant.next_check_at, now))
 

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 from jit import telemetry
 from jit.domain.audit.event import Event
 from jit.domain.decision.jit_policy import decide, effective_protocol
-from jit.domain.decision.verdict import Finding, FindingKind, worst
+from jit.domain.decision.verdict import Finding, FindingKind, worst_kind
 from jit.domain.errors import (
     AccessDenied,
     Conflict,
@@ -221,7 +221,7 @@ class Acceptor:
         now: datetime,
     ) -> Rejected:
         """Audit a denial and return its problem."""
-        kind = FindingKind.BODY if faults else worst(tuple(findings)) or FindingKind.BODY
+        kind = FindingKind.BODY if faults else worst_kind(tuple(findings)) or FindingKind.BODY
         found = [*faults, *(finding.violation for finding in findings)]
         violations = bound_violations(found, self._limits)
         if request_id is not None:

@@ -158,7 +158,7 @@ class Views:
     ) -> list[dict[str, Any]]:
         machines = self._known(subscription, now)
         grants = self._open_grants(subscription, caller)
-        return [render.machine(vm, grants.get(arm_ids.key(vm.id), ())) for vm in machines]
+        return [render.render_machine(vm, grants.get(arm_ids.key(vm.id), ())) for vm in machines]
 
     def _known(self, subscription: str, now: datetime) -> Sequence[VirtualMachine]:
         """Return the inventory; on a new system, where there is none yet, read it from Azure."""

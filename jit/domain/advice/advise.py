@@ -13,7 +13,7 @@ from jit.domain.azure.nsg_index import RulesByAddress
 from jit.domain.inventory.topology import Snapshot
 from jit.domain.model.machine import Interface, MachineWarning, Support, VirtualMachine
 from jit.domain.values import arm_ids
-from jit.domain.values.prefixes import network
+from jit.domain.values.prefixes import keep_prefixes, read_prefix
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -38,7 +38,9 @@ class _Scene:
     plan: tuple[MachineWarning, ...]
 
 
-def advised(machines: Iterable[VirtualMachine], snapshot: Snapshot) -> tuple[VirtualMachine, ...]:
+def add_warnings(
+    machines: Iterable[VirtualMachine], snapshot: Snapshot
+) -> tuple[VirtualMachine, ...]:
     """
     Return *machines* with their warnings.
 
@@ -55,16 +57,13 @@ def advised(machines: Iterable[VirtualMachine], snapshot: Snapshot) -> tuple[Vir
 def _scene(snapshot: Snapshot) -> _Scene:
     return _Scene(
         rules={
-            arm_ids.key(arm_json.text(nsg, "id")): RulesByAddress(nsg_rules.parse_rules(nsg))
-            for nsg in snapshot.nsgs
+            arm_json.key(nsg): RulesByAddress(nsg_rules.parse_rules(nsg)) for nsg in snapshot.nsgs
         },
-        bastions=bastions.reaching(snapshot.networks, snapshot.bastions),
-        firewalls={arm_ids.key(arm_json.text(item, "id")): item for item in snapshot.firewalls},
-        public_ips={
-            arm_ids.key(arm_json.text(item, "id")): _address(item) for item in snapshot.public_ips
-        },
+        bastions=bastions.find_bastions(snapshot.networks, snapshot.bastions),
+        firewalls={arm_json.key(item): item for item in snapshot.firewalls},
+        public_ips={arm_json.key(item): _address(item) for item in snapshot.public_ips},
         used={
-            arm_ids.key(arm_json.text(entry, "id")): arm_json.text(entry, "publicIpAddress")
+            arm_json.key(entry): arm_json.text(entry, "publicIpAddress")
             for policy in snapshot.policies
             for entry in arm_json.mappings(arm_json.properties(policy), "virtualMachines")
         },
@@ -91,7 +90,7 @@ def _warnings(vm: VirtualMachine, scene: _Scene) -> Iterator[MachineWarning]:
 def _of_firewall(vm: VirtualMachine, scene: _Scene) -> Iterator[MachineWarning]:
     found = scene.firewalls.get(arm_ids.key(vm.firewall_id or ""))
     if found is not None:
-        keys = map(arm_ids.key, firewall.public_addresses(found))
+        keys = map(arm_ids.key, firewall.public_ip_ids(found))
         addresses = tuple(scene.public_ips.get(key, key.rsplit("/", 1)[-1]) for key in keys)
         yield from setup.firewall_warnings(
             arm_json.text(found, "name"), addresses, scene.used.get(arm_ids.key(vm.id), "")
@@ -100,10 +99,10 @@ def _of_firewall(vm: VirtualMachine, scene: _Scene) -> Iterator[MachineWarning]:
 
 def _of_interface(nic: Interface, vm: VirtualMachine, scene: _Scene) -> tuple[MachineWarning, ...]:
     keys = [arm_ids.key(nsg_id) for nsg_id in nic.nsg_ids]
-    if network(nic.private_ip) is None or not all(key in scene.rules for key in keys):
+    if read_prefix(nic.private_ip) is None or not all(key in scene.rules for key in keys):
         return ()
     nsgs = [scene.rules[key].at(nic.private_ip) for key in keys]
-    vnet = tuple(text for text in vm.vnet_prefixes if network(text) is not None)
+    vnet = keep_prefixes(vm.vnet_prefixes)
     near = scene.bastions.get(arm_ids.key(nic.subnet_id.rsplit("/subnets/", 1)[0]), ())
     return (
         *jit_warnings(nsgs, private_ip=nic.private_ip, ports=vm.ports, vnet_prefixes=vnet),

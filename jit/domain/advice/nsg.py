@@ -9,10 +9,10 @@ from itertools import takewhile
 
 from jit.domain.azure.companion_rule import parse_companion_name
 from jit.domain.azure.defender_rules import JitKind, is_jit_allow_name, parse_jit_name
-from jit.domain.azure.nsg_effect import Allowed, Blocked, Flow, Part, evaluate_path, parts
+from jit.domain.azure.nsg_effect import Allowed, Blocked, Flow, Part, evaluate_path, split_flow
 from jit.domain.azure.nsg_rules import Access, Direction, SecurityRule
 from jit.domain.model.machine import MachineWarning, PortRule
-from jit.domain.values.prefixes import Prefix, network
+from jit.domain.values.prefixes import Prefix, read_prefix
 
 Rules = Sequence[SecurityRule]
 Predicate = Callable[[SecurityRule], bool]
@@ -121,7 +121,7 @@ class _Guard:
         if not self._guarded():
             yield self._warn("deny-missing", _MISSING)
             return
-        seen = list(parts(_without(self.nsgs, _is_temporary), self._flow(), self.vnet))
+        seen = list(split_flow(_without(self.nsgs, _is_temporary), self._flow(), self.vnet))
         early = {
             rule
             for views in seen
@@ -148,7 +148,7 @@ class _Guard:
 
     def _deciders(self, nsgs: Sequence[Rules], bastion: Prefix) -> set[SecurityRule]:
         """Return the rules that let *bastion* in, of those NSGs that have the deny rule."""
-        seen = parts(nsgs, self._from(bastion), self.vnet)
+        seen = split_flow(nsgs, self._from(bastion), self.vnet)
         return {rule for views in seen for rule in self._before_deny(views)}
 
     def _verdict(self, nsgs: Sequence[Rules], bastion: Prefix) -> object:
@@ -198,7 +198,7 @@ def _is_jit_deny(rule: SecurityRule, address: IPv4Address | IPv6Address, port: i
         and rule.state.lower() != "failed"
         and rule.direction is Direction.INBOUND
         and any(port in ports for ports in rule.destination_ports)
-        and ip_network(address) in {network(text) for text in rule.destinations}
+        and ip_network(address) in {read_prefix(text) for text in rule.destinations}
     )
 
 

@@ -60,11 +60,16 @@ def transitions(
 
 
 def _audible(before: Grant, after: Grant) -> bool:
-    return (before.status, before.expires_at, before.initiates[-1:], before.companions) != (
+    return (
+        before.status,
+        before.expires_at,
+        before.initiate.newest,
+        before.footprint.companions,
+    ) != (
         after.status,
         after.expires_at,
-        after.initiates[-1:],
-        after.companions,
+        after.initiate.newest,
+        after.footprint.companions,
     )
 
 
@@ -91,7 +96,7 @@ _NAMES = {
 def _name(before: Grant, after: Grant) -> str:
     if before.status is not after.status:
         return _NAMES.get(after.status, "grant.changed")
-    if before.initiates[-1:] != after.initiates[-1:]:
+    if before.initiate.newest != after.initiate.newest:
         return "grant.initiate_recorded"
     if before.expires_at != after.expires_at:
         return "grant.end_changed"
@@ -105,8 +110,8 @@ def _facts(grant: Grant) -> dict[str, Any]:
         "sources": [str(source) for source in grant.sources],
         "expiresAt": format_instant(grant.expires_at) if grant.expires_at else None,
         "closeReason": grant.close_reason.value if grant.close_reason else None,
-        "initiate": grant.initiates[-1] if grant.initiates else None,
-        "rules": list(grant.rules),
-        "companions": list(grant.companions),
+        "initiate": grant.initiate.newest,
+        "rules": list(grant.footprint.rules),
+        "companions": list(grant.footprint.companions),
         "note": grant.note,
     }

@@ -13,7 +13,7 @@ from enum import StrEnum
 
 from jit.domain.azure.firewall import NatRule
 from jit.domain.azure.nsg_rules import Access, Direction, PortRange, SecurityRule
-from jit.domain.values.prefixes import Prefix, network
+from jit.domain.values.prefixes import Prefix, Prefixes, read_address
 
 
 class JitKind(StrEnum):
@@ -177,12 +177,11 @@ def _aims_at(rule: JitAllow | NatRule, private_ip: str, port: int) -> bool:
 
 def _same_address(left: str, right: str) -> bool:
     """Tell whether both name one address; ``10.1.1.4/32`` is ``10.1.1.4``."""
-    one, other = network(left), network(right)
-    return one is not None and one == other and one.num_addresses == 1
+    address = read_address(left)
+    return address is not None and address == read_address(right)
 
 
 def _prefixes(rule: JitAllow | NatRule) -> frozenset[Prefix]:
     """Return the sources of *rule*; nothing at all where one of them is not a prefix."""
-    found = [network(source) for source in rule.sources]
-    known = frozenset(prefix for prefix in found if prefix is not None)
-    return known if None not in found else frozenset()
+    sources = Prefixes(rule.sources)
+    return frozenset(sources.readable) if not sources.unreadable else frozenset()

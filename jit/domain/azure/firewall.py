@@ -13,7 +13,16 @@ from dataclasses import dataclass
 from hashlib import sha256
 from typing import Any
 
-from jit.domain.azure.arm_json import Resource, mapping, mappings, text, texts
+from jit.domain.azure.arm_json import (
+    Resource,
+    array,
+    mappings,
+    number,
+    properties,
+    reference,
+    text,
+    texts,
+)
 
 _JIT_COLLECTIONS = ("MDC-JIT", "ASC-JIT")
 
@@ -76,16 +85,15 @@ def nat_rules(firewall: Resource) -> tuple[NatRule, ...]:
     """
     return tuple(
         _nat_rule(collection, rule)
-        for collection in mappings(mapping(firewall, "properties"), "natRuleCollections")
-        for rule in mappings(mapping(collection, "properties"), "rules")
+        for collection in mappings(properties(firewall), "natRuleCollections")
+        for rule in mappings(properties(collection), "rules")
     )
 
 
 def _nat_rule(collection: Resource, rule: Resource) -> NatRule:
-    priority = mapping(collection, "properties").get("priority")
     return NatRule(
         collection=text(collection, "name"),
-        priority=priority if isinstance(priority, int) else 0,
+        priority=number(properties(collection), "priority") or 0,
         name=text(rule, "name"),
         protocols=texts(rule, "protocols"),
         sources=texts(rule, "sourceAddresses"),
@@ -98,7 +106,7 @@ def _nat_rule(collection: Resource, rule: Resource) -> NatRule:
     )
 
 
-def without_rules(firewall: Resource, doomed: Collection[tuple[str, str]]) -> dict[str, Any]:
+def remove_nat_rules(firewall: Resource, doomed: Collection[tuple[str, str]]) -> dict[str, Any]:
     """
     Return a copy of *firewall* without the DNAT rules *doomed*, for a PUT of the whole object.
 
@@ -111,7 +119,7 @@ def without_rules(firewall: Resource, doomed: Collection[tuple[str, str]]) -> di
             that is not there changes nothing.
     """
     after: dict[str, Any] = deepcopy(dict(firewall))
-    for collection in mappings(mapping(after, "properties"), "natRuleCollections"):
+    for collection in mappings(properties(after), "natRuleCollections"):
         _thin_out(collection, doomed)
     _drop_emptied(firewall, after)
     return after
@@ -119,33 +127,35 @@ def without_rules(firewall: Resource, doomed: Collection[tuple[str, str]]) -> di
 
 def _thin_out(collection: Resource, doomed: Collection[tuple[str, str]]) -> None:
     """Remove the *doomed* rules of *collection*, in place."""
-    rules = mapping(collection, "properties").get("rules")
-    if isinstance(rules, list):
+    rules = array(properties(collection), "rules")
+    if rules is not None:
         name = _name(collection)
         rules[:] = [rule for rule in rules if (name, _name(rule)) not in doomed]
 
 
 def _drop_emptied(before: Resource, after: Resource) -> None:
     """Remove from *after*, in place, Defender's collections that were not empty in *before*."""
-    full = mapping(before, "properties").get("natRuleCollections")
-    thinned = mapping(after, "properties").get("natRuleCollections")
-    if isinstance(full, list) and isinstance(thinned, list):
+    full = array(properties(before), "natRuleCollections")
+    thinned = array(properties(after), "natRuleCollections")
+    if full is not None and thinned is not None:
         thinned[:] = [
             new
             for old, new in zip(full, thinned, strict=True)
-            if old == new or not (is_jit_collection(_name(new)) and not _rules(new))
+            if old == new or not _is_empty_jit_collection(new)
         ]
+
+
+def _is_empty_jit_collection(item: object) -> bool:
+    if not (isinstance(item, Mapping) and is_jit_collection(text(item, "name"))):
+        return False
+    return not array(properties(item), "rules")
 
 
 def _name(item: object) -> str:
     return text(item, "name") if isinstance(item, Mapping) else ""
 
 
-def _rules(collection: Resource) -> object:
-    return mapping(collection, "properties").get("rules")
-
-
-def public_addresses(firewall: Resource) -> tuple[str, ...]:
+def public_ip_ids(firewall: Resource) -> tuple[str, ...]:
     """
     Return the ARM ids of the public IPs that *firewall* receives traffic on.
 
@@ -163,15 +173,15 @@ def subnet_ids(firewall: Resource) -> tuple[str, ...]:
 def _referenced(firewall: Resource, key: str) -> tuple[str, ...]:
     """Return the distinct ids under *key* of the firewall's IP configurations."""
     ids = (
-        text(mapping(mapping(configuration, "properties"), key), "id")
-        for configuration in mappings(mapping(firewall, "properties"), "ipConfigurations")
+        reference(properties(configuration), key)
+        for configuration in mappings(properties(firewall), "ipConfigurations")
     )
     return tuple(dict.fromkeys(filter(None, ids)))
 
 
 def firewall_policy_id(firewall: Resource) -> str | None:
     """Return the firewall policy's ARM id; None means classic rules, all that Defender edits."""
-    return text(mapping(mapping(firewall, "properties"), "firewallPolicy"), "id") or None
+    return reference(properties(firewall), "firewallPolicy") or None
 
 
 _VOLATILE = {"etag", "provisioningState"}
@@ -185,8 +195,8 @@ def foreign_digest(firewall: Resource) -> str:
     it changes on its own.
     """
     body = _steady(firewall)
-    nats = mapping(body, "properties").get("natRuleCollections")
-    if isinstance(nats, list):
+    nats = array(properties(body), "natRuleCollections")
+    if nats is not None:
         nats[:] = [item for item in nats if not is_jit_collection(_name(item))]
     return sha256(json.dumps(body, sort_keys=True).encode()).hexdigest()
 

@@ -19,8 +19,8 @@ from dataclasses import dataclass
 from ipaddress import IPv4Address, IPv6Address
 
 from jit.domain.azure.nsg_rules import Access, Direction, PortRange, RuleProtocol, SecurityRule
-from jit.domain.azure.service_tags import Reach, reach, unknown
-from jit.domain.values.address_sets import AddressSet, span, union
+from jit.domain.azure.service_tags import Reach, resolve_reach, unknown_reach
+from jit.domain.values.address_sets import AddressSet, prefix_addresses, read_addresses
 from jit.domain.values.prefixes import Prefix
 
 HIGHEST_PRIORITY = 4096
@@ -163,7 +163,9 @@ def _verdicts(
     if flow.source.version != flow.destination.version:
         return [CannotTell(None, f"{flow.source} cannot send to {flow.destination}")]
     prefixes = tuple(vnet_prefixes)
-    return [_worst([part.verdict for (part,) in parts([rules], flow, prefixes)]) for rules in nsgs]
+    return [
+        _worst([part.verdict for (part,) in split_flow([rules], flow, prefixes)]) for rules in nsgs
+    ]
 
 
 def _worst(verdicts: Sequence[Verdict]) -> Verdict:
@@ -196,7 +198,7 @@ class _Candidate:
         return self.sure and address in self.sources.sure
 
 
-def parts(
+def split_flow(
     nsgs: Sequence[Sequence[SecurityRule]], flow: Flow, vnet_prefixes: Iterable[str]
 ) -> Iterator[tuple[Part, ...]]:
     """
@@ -208,7 +210,7 @@ def parts(
     Raises:
         ValueError: One of *vnet_prefixes* is no prefix.
     """
-    vnet = union(vnet_prefixes, flow.source.version)
+    vnet = read_addresses(vnet_prefixes, flow.source.version)
     groups = [tuple(_candidates(rules, flow, vnet)) for rules in nsgs]
     addresses = _first_addresses(flow.source, [item for group in groups for item in group])
     for protocol in _protocols(flow):
@@ -224,7 +226,7 @@ def _protocols(flow: Flow) -> tuple[RuleProtocol, ...]:
 
 def _first_addresses(source: Prefix, candidates: Iterable[_Candidate]) -> list[int]:
     """Return the first address of each part of *source*, ascending."""
-    ((first, last),) = span(source).ranges
+    ((first, last),) = prefix_addresses(source).ranges
     edges = {
         edge
         for candidate in candidates
@@ -254,7 +256,7 @@ def _candidates(
         if rule.direction is Direction.OUTBOUND:
             continue
         if rule.faults or not rule.in_force:
-            yield _Candidate(rule, unknown(flow.source.version), sure=False)
+            yield _Candidate(rule, unknown_reach(flow.source.version), sure=False)
         elif any(flow.port in ports for ports in rule.destination_ports):
             yield from _aimed(rule, flow, vnet)
 
@@ -271,8 +273,8 @@ def _aimed(rule: SecurityRule, flow: Flow, vnet: AddressSet) -> Iterator[_Candid
 
 def _reach(texts: Sequence[str], groups: Sequence[str], vnet: AddressSet, version: int) -> Reach:
     """Return what one end of a rule stands for; members of a group may be anywhere."""
-    known = reach(texts, vnet, version)
-    return known | unknown(version) if groups else known
+    known = resolve_reach(texts, vnet, version)
+    return known | unknown_reach(version) if groups else known
 
 
 def _every_source_port(ports: PortRange) -> bool:
@@ -292,7 +294,7 @@ def _why(rule: SecurityRule) -> str:
 # ---- priorities ------------------------------------------------------------------------------
 
 
-def first_free_priority(
+def find_free_priority(
     rules: Iterable[SecurityRule], *, below: int, lowest: int = 100
 ) -> int | None:
     """

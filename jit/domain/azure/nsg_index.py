@@ -7,10 +7,10 @@ holds hundreds of them, of which a VM concerns a few.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Sequence
 
 from jit.domain.azure.nsg_rules import Direction, SecurityRule
-from jit.domain.values.prefixes import network
+from jit.domain.values.prefixes import read_address, read_prefix
 
 
 class RulesByAddress:
@@ -30,7 +30,9 @@ class RulesByAddress:
         Left out is only what surely does not: outbound rules, and rules all of whose destinations
         are other single addresses. What cannot be read, or is not in force, is never left out.
         """
-        mine = {place for text in addresses for place in self._narrow.get(str(network(text)), ())}
+        mine = {
+            place for text in addresses for place in self._narrow.get(str(read_prefix(text)), ())
+        }
         return [self._rules[place] for place in sorted(mine.union(self._wide))]
 
     def _place(self, place: int, rule: SecurityRule) -> None:
@@ -45,13 +47,6 @@ class RulesByAddress:
 
 
 def _singles(texts: Iterable[str]) -> list[str] | None:
-    """Return *texts* if each is a single address, as prefixes; None otherwise."""
-    found = list(_prefixes(texts))
-    return None if None in found else [text for text in found if text is not None]
-
-
-def _prefixes(texts: Iterable[str]) -> Iterator[str | None]:
-    for text in texts:
-        prefix = network(text)
-        single = prefix is not None and prefix.prefixlen == prefix.max_prefixlen
-        yield str(prefix) if single else None
+    """Return *texts* as prefixes if each is a single address, else None."""
+    found = [read_address(text) for text in texts]
+    return None if None in found else [str(address) for address in found]

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from enum import StrEnum
-from typing import TypeVar
+
+from jit.domain.azure import arm_json
+from jit.domain.azure.arm_json import CheckedFields, Resource
 
 
 class Access(StrEnum):
@@ -95,7 +97,7 @@ class SecurityRule:
         return self.state.lower() == "succeeded"
 
 
-def parse_rules(nsg: Mapping[str, object]) -> tuple[SecurityRule, ...]:
+def parse_rules(nsg: Resource) -> tuple[SecurityRule, ...]:
     """
     Return every rule of *nsg*, the first to decide first.
 
@@ -106,22 +108,20 @@ def parse_rules(nsg: Mapping[str, object]) -> tuple[SecurityRule, ...]:
     Args:
         nsg: ``networkSecurityGroups`` as GET or list returns it, default rules included.
     """
-    properties = nsg.get("properties")
-    fields = properties if isinstance(properties, Mapping) else {}
     rules = [
         _rule(item)
-        for key in ("securityRules", "defaultSecurityRules")
-        for item in _items(fields.get(key))
+        for name in ("securityRules", "defaultSecurityRules")
+        for item in _items(arm_json.array(arm_json.properties(nsg), name))
     ]
-    return tuple(sorted(_without_ties(rules), key=lambda rule: rule.priority))
+    return tuple(sorted(_mark_ties(rules), key=lambda rule: rule.priority))
 
 
-def _items(listed: object) -> list[object]:
-    """Return what *listed* holds; a list that is missing counts as one unreadable rule."""
-    return listed if isinstance(listed, list) else [None]
+def _items(rules: list[object] | None) -> list[object]:
+    """Return *rules*; a list that is missing counts as one unreadable rule."""
+    return [None] if rules is None else rules
 
 
-def _without_ties(rules: list[SecurityRule]) -> Iterable[SecurityRule]:
+def _mark_ties(rules: list[SecurityRule]) -> Iterable[SecurityRule]:
     """Mark the rules whose order is not determined."""
     seen = Counter((rule.direction, rule.priority) for rule in rules)
     for rule in rules:
@@ -132,21 +132,21 @@ def _without_ties(rules: list[SecurityRule]) -> Iterable[SecurityRule]:
 
 def _rule(item: object) -> SecurityRule:
     """Read one element of a list of rules."""
-    outer = _Fields(item)
-    inner = _Fields(outer.values.get("properties"))
+    outer = CheckedFields(item)
+    inner = outer.properties()
     rule = SecurityRule(
         id=outer.text("id"),
         name=outer.text("name"),
-        priority=inner.priority(),
+        priority=inner.positive_number("priority") or FIRST_OF_ALL,
         direction=inner.choice("direction", Direction),
         access=inner.choice("access", Access),
         protocol=inner.choice("protocol", RuleProtocol),
-        sources=inner.texts("sourceAddressPrefix", "sourceAddressPrefixes"),
-        source_groups=inner.groups("sourceApplicationSecurityGroups"),
-        source_ports=inner.ports("sourcePortRange", "sourcePortRanges"),
-        destinations=inner.texts("destinationAddressPrefix", "destinationAddressPrefixes"),
-        destination_groups=inner.groups("destinationApplicationSecurityGroups"),
-        destination_ports=inner.ports("destinationPortRange", "destinationPortRanges"),
+        sources=inner.one_and_many("sourceAddressPrefix", "sourceAddressPrefixes"),
+        source_groups=inner.references("sourceApplicationSecurityGroups"),
+        source_ports=_port_ranges(inner, "sourcePortRange", "sourcePortRanges"),
+        destinations=inner.one_and_many("destinationAddressPrefix", "destinationAddressPrefixes"),
+        destination_groups=inner.references("destinationApplicationSecurityGroups"),
+        destination_ports=_port_ranges(inner, "destinationPortRange", "destinationPortRanges"),
         state=inner.text("provisioningState", "Succeeded"),
     )
     return replace(rule, faults=(*outer.faults, *inner.faults, *_empty(rule)))
@@ -164,72 +164,16 @@ def _empty(rule: SecurityRule) -> Iterable[str]:
         yield "no destination port"
 
 
-_Choice = TypeVar("_Choice", bound=StrEnum)
 _RANGE = re.compile(r"([0-9]{1,5})(?:-([0-9]{1,5}))?")
 
 
-class _Fields:
-    """A JSON object that is read field by field; what is unreadable adds to ``faults``."""
-
-    def __init__(self, item: object) -> None:
-        self.values: Mapping[str, object] = item if isinstance(item, Mapping) else {}
-        self.faults: list[str] = [] if isinstance(item, Mapping) else ["not an object"]
-
-    def text(self, key: str, default: str = "") -> str:
-        """Return the string *key*, or *default* where it is absent."""
-        value = self.values.get(key)
-        if value is None or isinstance(value, str):
-            return value or default
-        self.faults.append(f"{key} is not a string")
-        return default
-
-    def priority(self) -> int:
-        """Return the priority, or the one that comes before all."""
-        value = self.values.get("priority")
-        if isinstance(value, int) and not isinstance(value, bool) and value > FIRST_OF_ALL:
-            return value
-        self.faults.append("priority is not a positive number")
-        return FIRST_OF_ALL
-
-    def choice(self, key: str, of: type[_Choice]) -> _Choice | None:
-        """Return the member of *of* that *key* names, in whatever case."""
-        named = self.text(key).lower()
-        found = next((member for member in of if member.value.lower() == named), None)
-        if found is None:
-            self.faults.append(f"{key} is unknown")
-        return found
-
-    def texts(self, one: str, many: str) -> tuple[str, ...]:
-        """Return the strings of the singular field *one*, and the list *many*, as one."""
-        single = self.text(one)
-        listed = self._list(many)
-        texts = tuple(item for item in listed if isinstance(item, str) and item)
-        if len(texts) < len(listed):
-            self.faults.append(f"{many} holds something that is not a string")
-        return (single, *texts) if single else texts
-
-    def groups(self, key: str) -> tuple[str, ...]:
-        """Return the ids of a list of references."""
-        members = [_Fields(item) for item in self._list(key)]
-        ids = tuple(filter(None, (member.text("id") for member in members)))
-        if len(ids) < len(members):
-            self.faults.append(f"{key} holds something without an id")
-        return ids
-
-    def ports(self, one: str, many: str) -> tuple[PortRange, ...]:
-        """Return the port ranges of the singular and the plural field."""
-        texts = self.texts(one, many)
-        ranges = tuple(filter(None, map(_port_range, texts)))
-        if len(ranges) < len(texts):
-            self.faults.append(f"{one} is not a port range")
-        return ranges
-
-    def _list(self, key: str) -> list[object]:
-        value = self.values.get(key)
-        if value is None or isinstance(value, list):
-            return value or []
-        self.faults.append(f"{key} is not a list")
-        return []
+def _port_ranges(fields: CheckedFields, one: str, many: str) -> tuple[PortRange, ...]:
+    """Return the port ranges of a singular and a plural member."""
+    texts = fields.one_and_many(one, many)
+    ranges = tuple(filter(None, map(_port_range, texts)))
+    if len(ranges) < len(texts):
+        fields.faults.append(f"{one} is not a port range")
+    return ranges
 
 
 def _port_range(text: str) -> PortRange | None:

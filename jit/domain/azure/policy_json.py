@@ -10,12 +10,12 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from datetime import timedelta
-from ipaddress import ip_network
 
 from jit.domain.azure import arm_json
-from jit.domain.azure.arm_json import Resource, mappings, strings, text
+from jit.domain.azure.arm_json import Resource
 from jit.domain.model.machine import PortRule
 from jit.domain.values import arm_ids, times
+from jit.domain.values.prefixes import read_prefix
 from jit.domain.values.times import format_duration
 
 Rules = Mapping[str, Sequence[PortRule]]
@@ -31,7 +31,7 @@ _OURS = {
 _Rule = tuple[int, str, frozenset[str], timedelta]
 
 
-def merged(policy: Resource | None, rules: Rules) -> dict[str, object]:
+def set_port_rules(policy: Resource | None, rules: Rules) -> dict[str, object]:
     """
     Return *policy* with *rules* in the place of what it says about those VMs.
 
@@ -47,18 +47,18 @@ def merged(policy: Resource | None, rules: Rules) -> dict[str, object]:
     return _with_entries(policy, entries)
 
 
-def reduced(policy: Resource, gone: Iterable[str]) -> dict[str, object]:
+def remove_machines(policy: Resource, gone: Iterable[str]) -> dict[str, object]:
     """Return *policy* without the VMs whose ids are *gone*."""
     keys = {arm_ids.key(vm_id) for vm_id in gone}
     return _with_entries(policy, [item for item in _items(policy) if _key(item) not in keys])
 
 
-def entries(policy: Resource | None) -> dict[str, Resource]:
+def entries_by_machine(policy: Resource | None) -> dict[str, Resource]:
     """Return a policy's VM entries by the key of their VM."""
     return {_key(item): item for item in _items(policy) if isinstance(item, Mapping)}
 
 
-def unlike(one: Resource | None, other: Resource | None) -> tuple[str, ...]:
+def find_differences(one: Resource | None, other: Resource | None) -> tuple[str, ...]:
     """
     Return the keys of the VMs about which two policies say different things, sorted.
 
@@ -71,19 +71,18 @@ def unlike(one: Resource | None, other: Resource | None) -> tuple[str, ...]:
     )
 
 
-def holders(policies: Iterable[Resource], vm_id: str) -> list[Resource]:
+def find_policies(policies: Iterable[Resource], vm_id: str) -> list[Resource]:
     """Return the policies that name a VM; Defender allows one, a list may be behind the times."""
     key = arm_ids.key(vm_id)
-    return [policy for policy in policies if key in entries(policy)]
+    return [policy for policy in policies if key in entries_by_machine(policy)]
 
 
 def _items(policy: Resource | None) -> list[object]:
-    found = arm_json.properties(policy or {}).get("virtualMachines")
-    return list(found) if isinstance(found, list) else []
+    return list(arm_json.array(arm_json.properties(policy or {}), "virtualMachines") or ())
 
 
 def _key(item: object) -> str:
-    return arm_ids.key(arm_json.text(item, "id")) if isinstance(item, Mapping) else ""
+    return arm_json.key(item) if isinstance(item, Mapping) else ""
 
 
 def _with_entries(policy: Resource | None, items: Sequence[object]) -> dict[str, object]:
@@ -96,11 +95,11 @@ def _with_entries(policy: Resource | None, items: Sequence[object]) -> dict[str,
 
 def _entry(item: object, rules: Sequence[PortRule]) -> dict[str, object]:
     before = item if isinstance(item, Mapping) else {}
-    ports = {port.get("number"): port for port in arm_json.mappings(before, "ports")}
+    ports = {arm_json.number(port, "number"): port for port in arm_json.mappings(before, "ports")}
     return {**before, "ports": [_port(ports.get(rule.number, {}), rule) for rule in rules]}
 
 
-def _port(before: Mapping[str, object], rule: PortRule) -> dict[str, object]:
+def _port(before: Resource, rule: PortRule) -> dict[str, object]:
     """Write one port; several sources go as a list, one alone: the two exclude each other."""
     sources = [_spelled(source) for source in rule.allowed_sources]
     where: dict[str, object] = (
@@ -129,7 +128,7 @@ def _spelled(source: str) -> str:
 
 
 def _said(policy: Resource | None) -> dict[str, frozenset[_Rule]]:
-    return {key: frozenset(_rules(entry)) for key, entry in entries(policy).items()}
+    return {key: frozenset(_rules(entry)) for key, entry in entries_by_machine(policy).items()}
 
 
 def _rules(entry: Resource) -> Collection[_Rule]:
@@ -145,28 +144,26 @@ def _rules(entry: Resource) -> Collection[_Rule]:
 
 
 def _canonical(source: str) -> str:
-    try:
-        return str(ip_network(source, strict=False))
-    except ValueError:
-        return source
+    prefix = read_prefix(source)
+    return source if prefix is None else str(prefix)
 
 
-def port_rules(entry: Mapping[str, object]) -> Iterator[PortRule]:
+def port_rules(entry: Resource) -> Iterator[PortRule]:
     """
     Yield the port rules of a policy's VM entry.
 
     A rule that cannot be read allows nothing: an unreadable duration counts as none.
     """
-    for port in mappings(entry, "ports"):
-        number = port.get("number")
-        if isinstance(number, int):
+    for port in arm_json.mappings(entry, "ports"):
+        number = arm_json.number(port, "number")
+        if number is not None:
             yield PortRule(
                 number=number,
-                protocol=text(port, "protocol") or "*",
-                allowed_sources=strings(
+                protocol=arm_json.text(port, "protocol") or "*",
+                allowed_sources=arm_json.one_or_many(
                     port, "allowedSourceAddressPrefix", "allowedSourceAddressPrefixes"
                 ),
-                max_duration=_duration(text(port, "maxRequestAccessDuration")),
+                max_duration=_duration(arm_json.text(port, "maxRequestAccessDuration")),
             )
 
 

@@ -18,7 +18,7 @@ from jit.domain.model.machine import PortRule, Support, Via, VirtualMachine
 from jit.domain.model.request import WantedMachine, WantedPort
 from jit.domain.values import arm_ids, prefixes
 from jit.domain.values.json_pointer import ROOT, at
-from jit.domain.values.prefixes import Prefix
+from jit.domain.values.prefixes import Prefix, Prefixes
 from jit.domain.values.times import format_duration, format_instant
 
 VM_NOT_FOUND = "vm-not-found"
@@ -144,7 +144,7 @@ def _of_path(wish: Wish, machine: VirtualMachine, limits: Limits) -> Iterator[Fi
         detail = f"{machine.name} is behind a firewall: at least {format_duration(shortest)}"
         yield _body(_DURATION, DURATION_TOO_SHORT, detail)
     for pointer, source in _sources(wish) if machine.via is not Via.PRIVATE else ():
-        if not prefixes.public(source):
+        if not prefixes.is_public(source):
             detail = f"{source} is not public, but {machine.name} is reached over the internet"
             yield _body(pointer, SOURCE_NOT_PUBLIC, detail)
 
@@ -174,11 +174,10 @@ def _of_port(
 
 def _not_allowed(source: Prefix, rule: PortRule, via: Via) -> str | None:
     """Return the code of why *source* may not come through *rule*, or None."""
-    if source.version == prefixes.IPV6 and (
-        via is Via.FIREWALL or not prefixes.names_ipv6(rule.allowed_sources)
-    ):
+    allowed = Prefixes(rule.allowed_sources)
+    if source.version == prefixes.IPV6 and (via is Via.FIREWALL or not allowed.has_ipv6):
         return IPV6_NOT_ALLOWED
-    return None if prefixes.within(source, rule.allowed_sources) else SOURCE_NOT_ALLOWED
+    return None if allowed.covers(source) else SOURCE_NOT_ALLOWED
 
 
 def _occupied_until(
@@ -199,7 +198,7 @@ def _occupied_until(
         for other in machine.occupations
         if other.port == port.number
         and other.ends_at > start
-        and not prefixes.same(wanted, other.sources)
+        and not Prefixes(other.sources).equals(wanted)
     )
     return max(ends, default=None)
 

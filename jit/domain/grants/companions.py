@@ -1,9 +1,9 @@
 """
-When a grant behind a firewall needs a companion rule, and which.
+Companion rules: when a grant behind a firewall needs one, at which priority.
 
-DNAT traffic reaches the VM from an address of AzureFirewallSubnet, which Defender's own allow
-rule, made for the requester's address, does not cover. The companion is the one rule that could
-outlive a dead broker; it is inert once the NAT rule is gone.
+DNAT traffic reaches the VM from an address of AzureFirewallSubnet. Defender's own allow rule is
+made for the requester's address and does not cover it. The companion is the one rule that could
+outlive a dead broker; it opens nothing once the NAT rule is gone.
 """
 
 from __future__ import annotations
@@ -61,9 +61,11 @@ def plan_companion(
             return replace(grant, note=f"no free priority in NSG above {priority}"), ()
         used.append(made)
         found.append(made)
-    ids = tuple(dict.fromkeys((*grant.companions, *(made.rule_id for made in found))))
-    wait = max(COMPANION_WRITE, lifetime.pace(now - (grant.claimed_at or now)))
-    return replace(grant, companions=ids, next_check_at=now + wait), tuple(found)
+    left = grant.footprint
+    ids = tuple(dict.fromkeys((*left.companions, *(made.rule_id for made in found))))
+    wait = max(COMPANION_WRITE, lifetime.pace(now - (grant.admitted_at or now)))
+    footprint = replace(left, companions=ids)
+    return replace(grant, footprint=footprint, next_check_at=now + wait), tuple(found)
 
 
 def _stranger(grant: Grant, view: MachineView, nic: Interface) -> str:
@@ -116,4 +118,4 @@ def _companion(
 def _free(nsg: NsgView, blocking: int, used: Sequence[Companion]) -> int | None:
     """Return a free priority that decides before *blocking*; the nearest, to disturb least."""
     below = min([blocking, *(item.priority for item in used if item.nsg_id == nsg.id)])
-    return nsg_effect.first_free_priority(nsg.rules, below=below)
+    return nsg_effect.find_free_priority(nsg.rules, below=below)

@@ -9,7 +9,7 @@ from jit.domain.model.machine import Interface, Support, VirtualMachine
 from jit.domain.values import arm_ids
 
 
-def remembered(grants: Sequence[Grant]) -> VirtualMachine:
+def rebuild_machine(grants: Sequence[Grant]) -> VirtualMachine:
     """
     Return what *grants*, one or more on one VM, recorded when their rules were first seen.
 
@@ -18,7 +18,7 @@ def remembered(grants: Sequence[Grant]) -> VirtualMachine:
     """
     first = grants[0]
     nsg_ids = tuple(dict.fromkeys(nsg for grant in grants for nsg in _nsg_ids(grant)))
-    ips = tuple(dict.fromkeys(ip for grant in grants for ip in grant.private_ips))
+    ips = tuple(dict.fromkeys(ip for grant in grants for ip in grant.footprint.private_ips))
     return VirtualMachine(
         id=first.vm_id,
         name=arm_ids.name(first.vm_id),
@@ -39,7 +39,7 @@ def _nsg_ids(grant: Grant) -> list[str]:
 
 
 def _rules(grant: Grant) -> tuple[str, ...]:
-    return (*grant.rules, *grant.companions)
+    return (*grant.footprint.rules, *grant.footprint.companions)
 
 
 def _interface(address: str, nsg_ids: tuple[str, ...], *, primary: bool) -> Interface:

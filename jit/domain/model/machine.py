@@ -5,6 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from enum import StrEnum
+from typing import NamedTuple
+
+from jit.domain.values import arm_ids
 
 
 class Via(StrEnum):
@@ -21,6 +24,18 @@ class Support(StrEnum):
     CONFIGURED = "Configured"
     NOT_CONFIGURED = "NotConfigured"
     UNSUPPORTED = "Unsupported"
+
+
+class VmPort(NamedTuple):
+    """A port of a VM: the key of the VM's ARM id, and the number."""
+
+    vm_key: str
+    port: int
+
+    @classmethod
+    def of(cls, vm_id: str, port: int) -> VmPort:
+        """Return the VM port of an ARM id, in whatever case it is written."""
+        return cls(arm_ids.key(vm_id), port)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

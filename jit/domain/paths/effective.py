@@ -19,8 +19,15 @@ from jit.domain.azure.nsg_rules import SecurityRule
 from jit.domain.model.grant import Grant
 from jit.domain.model.machine import Connection, Interface, Via
 from jit.domain.paths.machine_view import MachineView
-from jit.domain.paths.rules import PathRule, letting_in, opens_only, protocol_of, rules_of_port
-from jit.domain.values.prefixes import Prefix, covered
+from jit.domain.paths.rules import (
+    PathRule,
+    let_in_all,
+    letting_in,
+    opens_only,
+    protocol_of,
+    rules_of_port,
+)
+from jit.domain.values.prefixes import Prefix
 
 _COMMANDS = {3389: "mstsc /v:{address}:{port}", 22: "ssh -p {port} user@{address}"}
 
@@ -71,7 +78,7 @@ def observe_path(
     Rules that open more than what was *asked* for on the VM port count as none: nobody's access
     may rest on them.
     """
-    everything = rules_of_port(view, grant.port, grant.private_ips)
+    everything = rules_of_port(view, grant.port, grant.footprint.private_ips)
     rules = letting_in(everything, grant.sources)
     if asked is not None:
         allowed = tuple(asked)
@@ -100,8 +107,7 @@ def _leaving(grant: Grant, view: MachineView, rules: Sequence[PathRule]) -> bool
     if nic is None or (view.firewall is None if behind else view.nsgs_of(nic) is None):
         return False
     kind = [r for r in rules if (r.collection is not None) is behind and r.target == nic.private_ip]
-    texts = [text for rule in kind for text in rule.sources]
-    return not all(covered(s, texts) for s in grant.sources) or _stopped(grant, view, nic)
+    return not let_in_all(kind, grant.sources) or _stopped(grant, view, nic)
 
 
 def _stopped(grant: Grant, view: MachineView, nic: Interface) -> bool:
@@ -165,8 +171,7 @@ def _through_nsg(grant: Grant, view: MachineView, rules: Sequence[PathRule]) -> 
     nic = view.vm.interface
     if nic is None:
         return PathView(state=PathState.UNCLEAR, rules=tuple(rules), why="the VM has no interface")
-    texts = [text for rule in rules if rule.target == nic.private_ip for text in rule.sources]
-    if not all(covered(source, texts) for source in grant.sources):
+    if not let_in_all((rule for rule in rules if rule.target == nic.private_ip), grant.sources):
         return PathView(
             state=PathState.PARTIAL, rules=tuple(rules), why="not every rule is there yet"
         )
@@ -185,7 +190,7 @@ def _through_firewall(grant: Grant, view: MachineView, rules: Sequence[PathRule]
     nats = [rule for rule in rules if rule.collection is not None and _carries(rule, grant)]
     here = [rule for rule in nats if nic is not None and rule.target == nic.private_ip]
     public_ends = tuple(dict.fromkeys(rule.public_end for rule in here if rule.public_end))
-    public_end = next((each for each in public_ends if _leads_in(each, here, grant)), None)
+    public_end = next((end for end in public_ends if _leads_in(end, here, grant)), None)
     blocked = _firewall_blocked(grant, view, nic)
     if public_end is None:
         why = "no NAT rule lets all its sources in by one address and port"
@@ -206,9 +211,8 @@ def _carries(rule: PathRule, grant: Grant) -> bool:
 
 
 def _leads_in(public_end: tuple[str, int], rules: Iterable[PathRule], grant: Grant) -> bool:
-    """Whether all sources of *grant* may connect to that one address and port."""
-    texts = [text for rule in rules if rule.public_end == public_end for text in rule.sources]
-    return all(covered(source, texts) for source in grant.sources)
+    """Return True if all sources of *grant* may connect to that one address and port."""
+    return let_in_all((rule for rule in rules if rule.public_end == public_end), grant.sources)
 
 
 def _firewall_blocked(

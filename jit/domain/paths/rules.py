@@ -12,7 +12,7 @@ from jit.domain.model.grant import Grant
 from jit.domain.model.machine import VirtualMachine
 from jit.domain.paths.machine_view import MachineView
 from jit.domain.values import arm_ids
-from jit.domain.values.prefixes import Prefix, covered, network
+from jit.domain.values.prefixes import Prefix, Prefixes, all_inside, read_address
 
 _TCP_ONLY = frozenset(
     {22, 3389}
@@ -94,8 +94,9 @@ def _allows(
 
 
 def _may_reach(ip: str, destinations: Iterable[str]) -> bool:
-    """Whether *destinations* contain *ip*, or cannot be read: ``*``, a tag, a range."""
-    return any(network(text) is None or covered(ip_network(ip), (text,)) for text in destinations)
+    """Return True if *destinations* contain *ip*, or one cannot be read: ``*``, a tag, a range."""
+    prefixes = Prefixes(tuple(destinations))
+    return bool(prefixes.unreadable) or prefixes.covers(ip_network(ip))
 
 
 def _lone(allow: JitAllow, port: int) -> bool:
@@ -115,7 +116,7 @@ def _nats(view: MachineView, port: int, ips: frozenset[str]) -> Iterator[PathRul
                 collection=rule.collection,
                 sources=rule.sources,
                 target=rule.translated_address,
-                exact=not rule.ip_groups,
+                exact=not rule.ip_groups and not rule.translated_fqdn,
                 public_end=_public_end(rule),
                 protocols=rule.protocols,
                 vm_id=view.vm.id,
@@ -130,15 +131,26 @@ def nat_rule_id(firewall_id: str, rule: NatRule) -> str:
 
 def _public_end(rule: NatRule) -> tuple[str, int] | None:
     """Return where people connect to; None where `*`, a prefix or a range leaves that open."""
-    hosts = [item for item in readable(rule.destinations) if item.num_addresses == 1]
+    hosts = (host for host in map(read_address, rule.destinations) if host is not None)
+    host = next(hosts, None)
     ports = [int(text) for text in rule.ports if text.isdigit()]
-    return (str(hosts[0].network_address), ports[0]) if hosts and ports else None
+    return (str(host.network_address), ports[0]) if host is not None and ports else None
 
 
 def letting_in(rules: Iterable[PathRule], sources: Iterable[Prefix]) -> tuple[PathRule, ...]:
     """Return the *rules* that let in an address of *sources*."""
     wanted = tuple(sources)
-    return tuple(rule for rule in rules if any(_touches(rule, source) for source in wanted))
+    return tuple(
+        rule
+        for rule in rules
+        if any(Prefixes(rule.sources).may_overlap(source) for source in wanted)
+    )
+
+
+def let_in_all(rules: Iterable[PathRule], sources: Iterable[Prefix]) -> bool:
+    """Return True if each of *sources* is inside one prefix of one of *rules*."""
+    texts = (text for rule in rules for text in rule.sources)
+    return Prefixes(tuple(texts)).covers_all(sources)
 
 
 def opens_only(rule: PathRule, allowed: Iterable[Prefix]) -> bool:
@@ -147,32 +159,19 @@ def opens_only(rule: PathRule, allowed: Iterable[Prefix]) -> bool:
 
     One that names no source by its prefix, but an IP group, may let in anybody.
     """
-    prefixes = readable(rule.sources)
-    return 0 < len(prefixes) == len(rule.sources) and all_within(prefixes, allowed)
-
-
-def all_within(prefixes: Iterable[Prefix], allowed: Iterable[Prefix]) -> bool:
-    """Tell whether each of *prefixes* lies wholly in one that is *allowed*: most are one."""
-    networks = frozenset(allowed)
-    others = [prefix for prefix in prefixes if prefix not in networks]
-    texts = tuple(str(network) for network in networks) if others else ()
-    return all(covered(prefix, texts) for prefix in others)
-
-
-def readable(texts: Iterable[str]) -> tuple[Prefix, ...]:
-    """Return the prefixes among *texts*; tags, ranges and ``*`` are left out."""
-    return tuple(prefix for prefix in map(network, texts) if prefix is not None)
-
-
-def _touches(rule: PathRule, source: Prefix) -> bool:
-    return not rule.sources or any(_overlaps(text, source) for text in rule.sources)
-
-
-def _overlaps(text: str, source: Prefix) -> bool:
-    prefix = network(text)
-    return prefix is None or prefix.overlaps(source)  # `*`, a tag, a range: it may well let it in
+    return bool(rule.sources) and Prefixes(rule.sources).are_inside(allowed)
 
 
 def protocol_of(grant: Grant) -> str:
     """Return the protocol that packets use: RDP and SSH are TCP even where a policy says ``*``."""
     return "TCP" if grant.port in _TCP_ONLY and grant.protocol == "*" else grant.protocol
+
+
+# ---- former names, for callers that have not changed yet -------------------------------------
+
+all_within = all_inside
+
+
+def readable(texts: Iterable[str]) -> tuple[Prefix, ...]:
+    """Return the prefixes among *texts*."""
+    return Prefixes(tuple(texts)).readable

@@ -55,7 +55,7 @@ class SubscriptionLook:
 
     def holders(self, vm_id: str) -> list[str]:
         """Return the ids of the policies that name a VM, which may be gone itself."""
-        held = policy_json.holders(self.snapshot.policies, vm_id)
+        held = policy_json.find_policies(self.snapshot.policies, vm_id)
         return [arm_json.text(policy, "id") for policy in held]
 
     def home(self, vm: VirtualMachine) -> str:
@@ -96,10 +96,10 @@ class PolicyPlan:
         """Return what the policy shall be, from what it is; None where it shall not exist."""
         kept = policy
         if policy is not None:
-            kept = policy_json.reduced(policy, [w.id for w in self.wanted if not w.ports])
+            kept = policy_json.remove_machines(policy, [w.id for w in self.wanted if not w.ports])
         rules = {self._spelled(w.id): w.ports for w in self.wanted if w.ports}
-        result = policy_json.merged(kept, rules)
-        return result if policy_json.entries(result) else None
+        result = policy_json.set_port_rules(kept, rules)
+        return result if policy_json.entries_by_machine(result) else None
 
     def _spelled(self, vm_id: str) -> str:
         """Return a VM's id as Azure spells it, not as the caller does."""
@@ -193,7 +193,7 @@ def _plans(
 
 def action(before: Resource | None, after: Resource | None) -> PolicyAction:
     """Return what turns *before* into *after*; nothing where both say the same about the VMs."""
-    if not policy_json.unlike(before, after):
+    if not policy_json.find_differences(before, after):
         return PolicyAction.UNCHANGED
     if before is None:
         return PolicyAction.CREATED

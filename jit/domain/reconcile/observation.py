@@ -117,7 +117,10 @@ def _in_firewall(firewall: FirewallView, rule: NatRule) -> FoundRule:
         collection=rule.collection,
         sources=rule.sources,
         target=rule.translated_address,
-        exact=not rule.ip_groups and network(rule.translated_address) is not None,
+        exact=not rule.ip_groups
+        and not rule.translated_fqdn
+        and network(rule.translated_address) is not None,
+        port=int(rule.translated_port) if rule.translated_port.isdecimal() else 0,
     )
     addresses = frozenset(filter(None, (rule.translated_address,)))
     settled = firewall.settled and not firewall.failed
@@ -135,6 +138,8 @@ def observe_lists(snapshot: topology.Snapshot, machines: Iterable[VirtualMachine
         firewalls=firewalls,
         machines={arm_ids.key(vm.id): view_machine(vm, nsgs, firewalls) for vm in machines},
         entries=tuple(
-            entry for policy in snapshot.policies for entry in defender_requests.read(policy)
+            entry
+            for policy in snapshot.policies
+            for entry in defender_requests.parse_requests(policy)
         ),
     )

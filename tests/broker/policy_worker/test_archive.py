@@ -14,6 +14,7 @@ from jit.storage.keys import write_stamp
 from jit.storage.request_rows import read_grants, write_tombstone_row
 from jit.storage.table import Op, Verb
 from tests.broker.inprocess import ALICE, DAVE, THERE, farm, policy_of, wish
+from tests.builders.flat_grants import changed
 from tests.fakes.calls import Crash
 
 
@@ -117,7 +118,7 @@ def test_a_tombstone_that_stands_already_learns_what_is_new(broker):
     broker.live(2)
     (held,) = broker.requests.list_policy_grants(policy_of(farm(1)))
     (grant,) = held.grants
-    older = replace(grant, rules=("/an/older/rule",), initiates=("older",), private_ips=())
+    older = changed(grant, rules=("/an/older/rule",), initiates=("older",), private_ips=())
     stone = write_tombstone_row(held.row, [older], until=broker.now)
     broker.state.write([Op(Verb.INSERT, stone)])
 
@@ -125,9 +126,9 @@ def test_a_tombstone_that_stands_already_learns_what_is_new(broker):
 
     (row,) = broker.state.rows("t|")
     (buried,) = read_grants(row)
-    assert buried.rules == ("/an/older/rule", *grant.rules)
-    assert buried.initiates == ("older", *grant.initiates)
-    assert buried.private_ips == grant.private_ips
+    assert buried.footprint.rules == ("/an/older/rule", *grant.footprint.rules)
+    assert buried.initiate.ids == ("older", *grant.initiate.ids)
+    assert buried.footprint.private_ips == grant.footprint.private_ips
     assert row.values["Until"] > write_stamp(broker.now)
     assert broker.requests.list_policy_grants(policy_of(farm(1))) == ()
     assert buried.request_id == request_id

@@ -22,7 +22,7 @@ def test_a_change_and_its_trail_are_stored_together():
         rows=broker.requests.list_policy_grants(grant.policy_id),
         tombstones=(),
     )
-    opening = grant.advance(Status.OPENING, expires_at=grant.latest_end)
+    opening = replace(grant.advance(Status.OPENING), expires_at=grant.latest_end)
 
     state.save(broker.requests, {grant.id: opening}, [grant])
 

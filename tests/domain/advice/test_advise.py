@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import pytest
 
-from jit.domain.advice.advise import advised
+from jit.domain.advice.advise import add_warnings
 from jit.domain.inventory.topology import Snapshot
 from jit.domain.model.machine import Support
 from tests.builders.firewalls import FIREWALL_ID, arm_firewall, arm_ip_configuration
@@ -42,7 +42,7 @@ def arm_vnet(name="vnet-prod", /, *, bastion=None, peer=None, state="Connected")
 def told(*rules, vm=None, vnets=None, nsgs=None, **more):
     networks = [arm_vnet()] if vnets is None else vnets
     held = [arm_nsg(*rules)] if nsgs is None else nsgs
-    (found,) = advised([vm or a_vm()], Snapshot(nsgs=held, networks=networks, **more))
+    (found,) = add_warnings([vm or a_vm()], Snapshot(nsgs=held, networks=networks, **more))
     return found.warnings
 
 

@@ -2,7 +2,7 @@
 
 import pytest
 
-from jit.domain.advice.bastions import SHARED, reaching
+from jit.domain.advice.bastions import SHARED, find_bastions
 
 WHERE = "/subscriptions/s/resourceGroups/g/providers/Microsoft.Network"
 HUB, SPOKE = f"{WHERE}/virtualNetworks/hub", f"{WHERE}/virtualNetworks/spoke"
@@ -31,7 +31,7 @@ HOST = a_host(OWN["id"])
 
 def near(vnet, *networks, hosts=(HOST,)):
     """The prefixes of the Bastions that reach *vnet*."""
-    return reaching(networks, hosts)[vnet.lower()]
+    return find_bastions(networks, hosts)[vnet.lower()]
 
 
 @pytest.mark.parametrize("spell", [str, str.lower, str.upper])
@@ -117,4 +117,4 @@ def test_a_host_that_cannot_be_read_reaches_nothing(hosts):
     """Also not what cannot be read itself."""
     networks = [{"properties": {"subnets": [{"properties": {"addressPrefix": PREFIX}}]}}]
 
-    assert reaching(networks, hosts) == {"": ()}
+    assert find_bastions(networks, hosts) == {"": ()}

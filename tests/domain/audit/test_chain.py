@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from jit.domain.audit.chain import Head, append, canonical, digest, head_of, verify
+from jit.domain.audit.chain import Head, append, canonical_json, digest, head_of, verify
 
 START = Head(chain="5c0ffee0-0000-4000-8000-000000000001")
 WHEN = "2026-11-22T12:00:00.000000Z"
@@ -58,7 +58,7 @@ def test_a_hash_can_be_checked_with_nothing_but_the_documentation():
 @given(values)
 def test_the_canonical_form_is_ascii_and_says_the_same(value):
     """What is hashed can be read back, whatever stood in a justification."""
-    text = canonical(value)
+    text = canonical_json(value)
 
     assert text.isascii()
     assert json.loads(text) == value
@@ -67,7 +67,7 @@ def test_the_canonical_form_is_ascii_and_says_the_same(value):
 def test_a_number_that_json_lacks_is_refused():
     """Not every reader would write it in the same way."""
     with pytest.raises(ValueError, match="JSON"):
-        canonical(float("nan"))
+        canonical_json(float("nan"))
 
 
 @pytest.mark.parametrize(

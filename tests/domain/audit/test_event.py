@@ -1,6 +1,5 @@
 """What the trail says when a grant changes."""
 
-from dataclasses import replace
 from datetime import timedelta
 
 import pytest
@@ -8,6 +7,7 @@ import pytest
 from jit.domain.audit.event import Event, transitions
 from jit.domain.model.grant import CloseReason, Status
 from tests.builders.bodies import NOW
+from tests.builders.flat_grants import changed
 from tests.builders.grants import HOME, MINE, NEXT, a_grant, an_open, an_opening
 
 
@@ -43,7 +43,7 @@ def test_what_only_the_machinery_cares_about_is_not_in_the_trail(change):
     """A trail that says everything says nothing."""
     before = an_open()
 
-    assert transitions([before], [replace(before, **change)], now=NOW) == []
+    assert transitions([before], [changed(before, **change)], now=NOW) == []
 
 
 def test_an_event_says_who_what_when_and_about_what():

@@ -14,9 +14,9 @@ from jit.domain.azure.firewall import (
     foreign_digest,
     is_jit_collection,
     nat_rules,
-    public_addresses,
+    public_ip_ids,
+    remove_nat_rules,
     subnet_ids,
-    without_rules,
 )
 from tests.builders.firewalls import (
     JIT_COLLECTION,
@@ -145,7 +145,7 @@ def test_public_addresses_are_those_that_receive_traffic():
         managementIpConfiguration=arm_ip_configuration("pip-management"),
     )
 
-    found = public_addresses(firewall)
+    found = public_ip_ids(firewall)
 
     assert found == tuple(f"{NETWORK}/publicIPAddresses/{name}" for name in ("pip-fw", "pip-2"))
 
@@ -165,7 +165,7 @@ def test_a_firewall_in_a_virtual_hub_has_neither():
     """It has no IP configurations at all."""
     hub = arm_firewall(ipConfigurations=None)
 
-    found = (public_addresses(hub), subnet_ids(hub))
+    found = (public_ip_ids(hub), subnet_ids(hub))
 
     assert found == ((), ())
 
@@ -203,7 +203,7 @@ def test_a_doomed_rule_goes_and_its_neighbour_stays():
     """Exactly what was named is taken out."""
     firewall = arm_firewall(arm_collection(arm_nat_rule("jit-1"), arm_nat_rule("jit-2")))
 
-    after = without_rules(firewall, {(JIT_COLLECTION, "jit-1")})
+    after = remove_nat_rules(firewall, {(JIT_COLLECTION, "jit-1")})
 
     assert names(after) == [(JIT_COLLECTION, "jit-2")]
 
@@ -212,7 +212,7 @@ def test_a_rule_of_the_same_name_in_another_collection_stays():
     """A rule is named by its collection and itself."""
     firewall = arm_firewall(CUSTOMER, arm_collection(arm_nat_rule("jit-1")))
 
-    after = without_rules(firewall, {(JIT_COLLECTION, "jit-1")})
+    after = remove_nat_rules(firewall, {(JIT_COLLECTION, "jit-1")})
 
     assert names(after) == [("customer-dnat", "https"), ("customer-dnat", "jit-1")]
 
@@ -221,7 +221,7 @@ def test_a_collection_of_defenders_that_becomes_empty_goes():
     """Azure stores no empty one."""
     firewall = arm_firewall(CUSTOMER, arm_collection(arm_nat_rule("jit-1")))
 
-    after = without_rules(firewall, {(JIT_COLLECTION, "jit-1")})
+    after = remove_nat_rules(firewall, {(JIT_COLLECTION, "jit-1")})
 
     assert after["properties"]["natRuleCollections"] == [CUSTOMER]
 
@@ -230,7 +230,7 @@ def test_a_collection_that_was_empty_before_stays():
     """We did not empty it, so it is not ours to remove."""
     firewall = arm_firewall(arm_collection(), arm_collection(arm_nat_rule(), name="MDC-JIT-2"))
 
-    after = without_rules(firewall, {("MDC-JIT-2", "jit-1")})
+    after = remove_nat_rules(firewall, {("MDC-JIT-2", "jit-1")})
 
     assert after["properties"]["natRuleCollections"] == [arm_collection()]
 
@@ -239,7 +239,7 @@ def test_a_customers_collection_is_never_removed():
     """Even one that has been emptied."""
     firewall = arm_firewall(arm_collection(arm_nat_rule("only"), name="customer-dnat"))
 
-    after = without_rules(firewall, {("customer-dnat", "only")})
+    after = remove_nat_rules(firewall, {("customer-dnat", "only")})
 
     assert after["properties"]["natRuleCollections"] == [arm_collection(name="customer-dnat")]
 
@@ -257,7 +257,7 @@ def test_a_customers_collection_is_never_removed():
 )
 def test_what_is_not_understood_comes_back_as_it_was(firewall):
     """Strange bodies are not tidied up."""
-    after = without_rules(firewall, {(JIT_COLLECTION, "jit-1")})
+    after = remove_nat_rules(firewall, {(JIT_COLLECTION, "jit-1")})
 
     assert after == firewall
 
@@ -304,7 +304,7 @@ def test_everything_but_the_doomed_rules_comes_back_byte_for_byte(firewall, doom
             kept.append(collection | {"properties": collection["properties"] | {"rules": rules}})
     properties = firewall["properties"] | {"natRuleCollections": kept}
 
-    after = without_rules(firewall, doomed)
+    after = remove_nat_rules(firewall, doomed)
 
     assert written(after) == written(firewall | {"properties": properties})
 
@@ -314,7 +314,7 @@ def test_the_body_that_was_read_is_left_alone(firewall, doomed):
     """It is what the answer will be compared with."""
     before = deepcopy(firewall)
 
-    without_rules(firewall, doomed)
+    remove_nat_rules(firewall, doomed)
 
     assert written(firewall) == written(before)
 
@@ -322,7 +322,7 @@ def test_the_body_that_was_read_is_left_alone(firewall, doomed):
 @given(firewalls)
 def test_nothing_doomed_changes_nothing(firewall):
     """Reading and writing back is no change."""
-    after = without_rules(firewall, set())
+    after = remove_nat_rules(firewall, set())
 
     assert written(after) == written(firewall)
 
@@ -330,9 +330,9 @@ def test_nothing_doomed_changes_nothing(firewall):
 @given(firewalls, dooms)
 def test_removing_twice_is_removing_once(firewall, doomed):
     """A repeated PUT does no further harm."""
-    once = without_rules(firewall, doomed)
+    once = remove_nat_rules(firewall, doomed)
 
-    twice = without_rules(once, doomed)
+    twice = remove_nat_rules(once, doomed)
 
     assert written(twice) == written(once)
 
@@ -345,7 +345,7 @@ def test_removing_defenders_rules_leaves_the_digest_of_all_else_as_it_was(firewa
     """A write of ours can be told from a write that did harm."""
     ours = {(collection, rule) for collection, rule in doomed if is_jit_collection(collection)}
 
-    after = without_rules(firewall, ours)
+    after = remove_nat_rules(firewall, ours)
 
     assert foreign_digest(after) == foreign_digest(firewall)
 

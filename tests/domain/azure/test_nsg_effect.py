@@ -8,7 +8,7 @@ from jit.domain.azure.nsg_effect import (
     CannotTell,
     evaluate,
     evaluate_path,
-    first_free_priority,
+    find_free_priority,
 )
 from jit.domain.azure.nsg_rules import parse_rules
 from tests.builders.nsgs import VM, VNET, a_flow, arm_nsg, arm_rule, rules_of
@@ -350,7 +350,7 @@ def test_a_private_path_without_any_nsg_is_open():
 
 def test_the_free_priority_is_the_last_one_before_the_blocking_rule():
     """It overrules as little as it can."""
-    priority = first_free_priority(rules_of(JIT_DENY), below=4096)
+    priority = find_free_priority(rules_of(JIT_DENY), below=4096)
 
     assert priority == 4095
 
@@ -359,7 +359,7 @@ def test_a_taken_priority_is_skipped():
     """Two inbound rules cannot share one."""
     rules = rules_of(arm_rule(1000, "Deny"), arm_rule(999), arm_rule(998))
 
-    priority = first_free_priority(rules, below=1000)
+    priority = find_free_priority(rules, below=1000)
 
     assert priority == 997
 
@@ -368,14 +368,14 @@ def test_an_outbound_rule_takes_no_inbound_priority():
     """Azure counts each direction on its own."""
     rules = rules_of(arm_rule(999, direction="Outbound"))
 
-    priority = first_free_priority(rules, below=1000)
+    priority = find_free_priority(rules, below=1000)
 
     assert priority == 999
 
 
 def test_a_default_rule_is_overruled_by_the_largest_number_of_ones_own():
     """Nobody may use a number above 4096."""
-    priority = first_free_priority(rules_of(), below=65500)
+    priority = find_free_priority(rules_of(), below=65500)
 
     assert priority == 4096
 
@@ -385,6 +385,6 @@ def test_where_no_priority_is_free_there_is_none(below, lowest):
     """A rule that cannot be placed is not placed somewhere else."""
     rules = rules_of(arm_rule(100), arm_rule(101))
 
-    priority = first_free_priority(rules, below=below, lowest=lowest)
+    priority = find_free_priority(rules, below=below, lowest=lowest)
 
     assert priority is None

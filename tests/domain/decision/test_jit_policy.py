@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from jit.domain.decision.jit_policy import decide, effective_protocol
-from jit.domain.decision.verdict import Finding, FindingKind, worst
+from jit.domain.decision.verdict import Finding, FindingKind, worst_kind
 from jit.domain.errors import Violation
 from jit.domain.limits import LIMITS, Limits
 from jit.domain.model.machine import Occupation, Support, Via
@@ -383,7 +383,7 @@ def test_what_can_never_work_decides_the_answer(kinds, decisive):
     """400 before 403 before 409: waiting helps only where waiting is all that is left to do."""
     findings = tuple(Finding(kind, Violation("#", "any", "any")) for kind in kinds)
 
-    assert worst(findings) is decisive
+    assert worst_kind(findings) is decisive
 
 
 def test_a_lookup_is_by_the_key_of_an_id():

@@ -7,8 +7,8 @@ from ipaddress import ip_network
 import pytest
 
 from jit.domain.azure.companion_rule import companion_name
-from jit.domain.grants.closing import UNLISTED, Others, work
-from jit.domain.grants.policy_view import rests_of
+from jit.domain.grants.closing import VmPortView, close_grant
+from jit.domain.grants.policy_view import rule_users
 from jit.domain.grants.timing import TIMES
 from jit.domain.model.grant import CloseReason, Status
 from jit.domain.model.machine import Via
@@ -55,10 +55,26 @@ def a_closing(name="g1", reason=CloseReason.REVOKED, **changes):
     )
 
 
-def closed(grant, view, *others, seen=(), held=(), rests=None, now=NOW):
-    """The outcome of one look at a closing grant."""
-    around = Others(held=held, rests=rests or {})
-    return work(grant, (grant, *others), view, seen, others=around, now=now)
+UNLISTED = None
+"""A stranger's request that Azure lists without its sources."""
+
+
+def closed(grant, view, *others, seen=(), held=(), users=None, now=NOW):
+    """The outcome of one look at a closing grant; strangers' requests name the *held* sources."""
+    port = VmPortView(
+        grants=(grant, *others),
+        view=view,
+        requests=seen,
+        foreign=[a_strangers(text) for text in held],
+        users=users or {},
+    )
+    return close_grant(grant, port, now=now)
+
+
+def a_strangers(text):
+    """A stranger's request for the VM port, in force for hours."""
+    sources = (text,) if text is not UNLISTED else ()
+    return replace(an_entry(initiate_id=None, ends_at=NOW + 9 * HOUR), sources=sources)
 
 
 def removed(outcome):
@@ -217,10 +233,10 @@ def test_a_recorded_nat_rule_whose_sources_became_an_ip_group_goes():
 
 def test_a_rule_that_another_vm_rests_on_is_left_to_it():
     """One NSG may guard two networks whose addresses overlap."""
-    rests = rests_of([an_open("g2", vm_id=vm_id("web02"), rules=(rule_id(2),))])
+    users = rule_users([an_open("g2", vm_id=vm_id("web02"), rules=(rule_id(2),))])
     view = a_view(a_guard(an_allow(), an_allow(number=2, priority=101)))
 
-    outcome = closed(a_closing(rules=(rule_id(),)), view, rests=rests, now=LATER)
+    outcome = closed(a_closing(rules=(rule_id(),)), view, users=users, now=LATER)
 
     assert removed(outcome) == OURS
 
@@ -684,7 +700,7 @@ def test_a_closed_grant_names_no_companion_any_more():
 
     outcome = closed(grant, behind(a_firewall()))
 
-    assert (outcome.grant.status, outcome.grant.companions) == (Status.CLOSED, ())
+    assert (outcome.grant.status, outcome.grant.footprint.companions) == (Status.CLOSED, ())
 
 
 # ---- when to look again ----------------------------------------------------------------------

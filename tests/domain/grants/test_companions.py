@@ -62,7 +62,7 @@ def test_the_grant_names_its_companions_before_they_exist():
     """Whoever reads the row after a crash knows what may be there."""
     grant, (companion,) = wished(behind(a_firewall(a_nat()), a_guard(an_allow())))
 
-    assert grant.companions == (companion.rule_id,)
+    assert grant.footprint.companions == (companion.rule_id,)
     assert companion.rule_id == f"{NSG_ID}/securityRules/{companion_name(grant.id)}"
     assert grant.next_check_at == NOW + timedelta(seconds=5)
 
@@ -74,7 +74,7 @@ def test_wishing_again_names_the_companion_once():
 
     twice, second = wished(view, grant=once)
 
-    assert (twice.companions, second) == (once.companions, first)
+    assert (twice.footprint, second) == (once.footprint, first)
 
 
 def test_every_nsg_that_blocks_gets_a_companion():
@@ -117,7 +117,7 @@ def test_no_companion_where_a_customers_nat_rule_leads_to_the_same_port():
 
     assert companions == ()
     assert "customer-nat/MDC-JIT-web01-22 would be let through" in (grant.note or "")
-    assert grant.companions == ()
+    assert grant.footprint.companions == ()
 
 
 @pytest.mark.parametrize("changes", [{"to": "10.1.1.5"}, {"port": 3389}])
@@ -158,7 +158,7 @@ def test_an_nsg_that_vanished_between_two_reads_gets_none():
     grant, companions = plan_companion(GRANT, look, view, taken=(), now=NOW)
 
     assert companions == ()
-    assert grant.companions == ()
+    assert grant.footprint.companions == ()
 
 
 @pytest.mark.parametrize("hole", [{"firewall": None}, {"interfaces": ()}])

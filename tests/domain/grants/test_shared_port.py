@@ -9,10 +9,10 @@ from hypothesis import strategies as st
 
 from jit.domain.grants.shared_port import (
     WantedRequest,
-    announced,
     covers,
     fixed_end,
     handover,
+    next_handover,
     union,
     wanted_request,
 )
@@ -32,7 +32,7 @@ def holding(name, *sources, ends, claimed=0, via=Via.PUBLIC_IP, **changes):
         name,
         sources=sources or (HOME,),
         expires_at=NOW + ends * MINUTE,
-        claimed_at=NOW + claimed * MINUTE,
+        admitted_at=NOW + claimed * MINUTE,
         via=via,
         **changes,
     )
@@ -128,14 +128,14 @@ def test_an_end_that_moved_moves_the_hand_over():
     first = holding("a", HOME, ends=70, claimed=-9)
     later = holding("b", OFFICE, ends=90, handover_at=NOW + HOUR)
 
-    assert announced(later, [first, later], now=NOW) == NOW + 70 * MINUTE
+    assert next_handover(later, [first, later], now=NOW) == NOW + 70 * MINUTE
 
 
 def test_a_hand_over_that_is_past_stays_on_record():
     """What was told and happened is not taken back."""
     later = holding("b", OFFICE, ends=90, handover_at=NOW)
 
-    assert announced(later, [later], now=NOW) == NOW
+    assert next_handover(later, [later], now=NOW) == NOW
 
 
 def test_who_came_first_is_told_of_no_hand_over():
@@ -143,7 +143,7 @@ def test_who_came_first_is_told_of_no_hand_over():
     first = holding("a", HOME, ends=90, claimed=-9)
     later = holding("b", OFFICE, ends=60)
 
-    assert announced(first, [first, later], now=NOW) is None
+    assert next_handover(first, [first, later], now=NOW) is None
 
 
 def test_after_one_hand_over_the_next_is_told():
@@ -151,7 +151,7 @@ def test_after_one_hand_over_the_next_is_told():
     first, second = holding("a", HOME, ends=-3), holding("b", OFFICE, ends=20)
     third = holding("c", ELSEWHERE, ends=60, handover_at=NOW - 3 * MINUTE)
 
-    assert announced(third, [first, second, third], now=NOW) == NOW + 20 * MINUTE
+    assert next_handover(third, [first, second, third], now=NOW) == NOW + 20 * MINUTE
 
 
 @pytest.mark.parametrize(("ends", "told_of"), [(1, 1), (5, 5), (6, -2), (20, -2)])
@@ -160,14 +160,14 @@ def test_a_hand_over_on_the_heels_of_another_is_told_at_once(ends, told_of):
     second = holding("b", OFFICE, ends=ends, claimed=-9, via=Via.FIREWALL)
     third = holding("c", ELSEWHERE, ends=60, via=Via.FIREWALL, handover_at=NOW - 2 * MINUTE)
 
-    assert announced(third, [second, third], now=NOW) == NOW + told_of * MINUTE
+    assert next_handover(third, [second, third], now=NOW) == NOW + told_of * MINUTE
 
 
 def test_the_last_hand_over_stays_on_record():
     """What is past was told, and nothing else follows."""
     alone = holding("c", ELSEWHERE, ends=60, handover_at=NOW - 3 * MINUTE)
 
-    assert announced(alone, [alone], now=NOW) == NOW - 3 * MINUTE
+    assert next_handover(alone, [alone], now=NOW) == NOW - 3 * MINUTE
 
 
 def test_who_leaves_nothing_behind_does_not_keep_others_from_being_spared():
@@ -205,7 +205,7 @@ def test_those_claimed_in_one_step_came_in_the_order_of_their_starts():
 def test_a_grant_without_a_claim_came_last():
     """Nobody is cut for its sake."""
     first = holding("b", HOME, ends=90, claimed=-9)
-    unclaimed = an_open("a", sources=(OFFICE,), claimed_at=None, expires_at=NOW + HOUR)
+    unclaimed = an_open("a", sources=(OFFICE,), admitted_at=None, expires_at=NOW + HOUR)
 
     assert wanted_request([first, unclaimed], now=NOW) == WantedRequest(
         frozenset({HOME, OFFICE}), NOW + HOUR + TIMES[Via.PUBLIC_IP].lead
@@ -446,14 +446,14 @@ def test_a_strangers_end_that_was_put_off_moves_the_hand_over():
     """Asked for again in the portal, for longer."""
     later = holding("b", OFFICE, ends=90, handover_at=NOW + 20 * MINUTE)
 
-    assert announced(later, [later], now=NOW, held=NOW + 40 * MINUTE) == NOW + 40 * MINUTE
+    assert next_handover(later, [later], now=NOW, held=NOW + 40 * MINUTE) == NOW + 40 * MINUTE
 
 
 def test_a_hand_over_that_will_not_come_is_taken_back():
     """Whoever was to leave stays, or has left already."""
     later = holding("b", OFFICE, ends=90, handover_at=NOW + 20 * MINUTE)
 
-    assert announced(later, [later], now=NOW) is None
+    assert next_handover(later, [later], now=NOW) is None
 
 
 def test_too_little_after_a_strangers_end_is_cut_off():
@@ -490,8 +490,8 @@ def claimed_one_by_one(all_of):
 
 def untold(group):
     """Grants under which the shared entry will end, though they were told of no such thing."""
-    moments = sorted({grant.claimed_at for grant in group} | {g.expires_at for g in group})
-    here = [(now, [g for g in group if g.claimed_at <= now]) for now in moments]
+    moments = sorted({grant.admitted_at for grant in group} | {g.expires_at for g in group})
+    here = [(now, [g for g in group if g.admitted_at <= now]) for now in moments]
     return [
         grant
         for now, present in here

@@ -19,6 +19,7 @@ from jit.domain.paths.rules import rules_of_port
 from jit.domain.values import arm_ids
 from tests.builders.bodies import NOW, a_rule, vm_id
 from tests.builders.firewalls import FIREWALL_ID
+from tests.builders.flat_grants import changed
 from tests.builders.grants import (
     BEHIND,
     ELSEWHERE,
@@ -135,7 +136,7 @@ def test_whatever_may_have_left_a_rule_closes_by_observation(trace):
     """An initiate, a rule seen, a companion written down."""
     grant = an_opening(initiated_at=None, initiates=())
 
-    after = begin_closing(replace(grant, **trace), CloseReason.REVOKED, NOW)
+    after = begin_closing(changed(grant, **trace), CloseReason.REVOKED, NOW)
 
     assert (after.status, after.next_check_at) == (Status.CLOSING, NOW)
 
@@ -161,7 +162,7 @@ def test_the_claim_fixes_the_end_and_asks():
     done = stepped(a_grant())
 
     (grant,) = done.grants
-    assert (grant.status, grant.claimed_at, grant.expires_at) == (
+    assert (grant.status, grant.admitted_at, grant.expires_at) == (
         Status.OPENING,
         NOW,
         NOW + 2 * HOUR,
@@ -195,7 +196,7 @@ def test_an_end_is_fixed_once():
     """A step later it is the same, whatever the clock says."""
     (claimed,) = stepped(a_grant()).grants
 
-    after = alone(replace(claimed, answered=True), a_world(OURS), now=NOW + HOUR)
+    after = alone(changed(claimed, answered=True), a_world(OURS), now=NOW + HOUR)
 
     assert after.expires_at == claimed.expires_at
 
@@ -335,7 +336,7 @@ def test_grants_are_claimed_in_the_order_of_their_starts():
 @pytest.mark.parametrize("status", [Status.PENDING, Status.OPENING, Status.OPEN])
 def test_what_cannot_be_seen_is_not_decided(status):
     """The VM could not be read: the grant says so, and is looked at again in a minute."""
-    grant = an_open(status=status, claimed_at=NOW)
+    grant = an_open(status=status, admitted_at=NOW)
     world = a_world(machines={}, unreadable={arm_ids.key(vm_id()): "web01 could not be read"})
 
     done = stepped(grant, world=world)
@@ -377,8 +378,8 @@ def test_a_path_that_is_seen_open_opens_the_grant():
 
     assert (after.status, after.opened_at) == (Status.OPEN, NOW + MINUTE)
     assert after.connection
-    assert after.rules == (RULE_ID,)
-    assert (after.seen, after.private_ips) == (True, (VM,))
+    assert after.footprint.rules == (RULE_ID,)
+    assert (after.initiate.seen, after.footprint.private_ips) == (True, (VM,))
 
 
 def test_an_open_grant_is_looked_at_again_at_its_end():
@@ -570,8 +571,12 @@ def test_a_wiped_path_is_asked_for_again():
 
     (grant,) = done.grants
     assert len(done.asks) == 1
-    assert grant.initiates == (MINE, FRESH)
-    assert (grant.reopens, grant.seen, grant.answered) == (1, False, False)
+    assert grant.initiate.ids == (MINE, FRESH)
+    assert (grant.initiate.reopens, grant.initiate.seen, grant.initiate.answered) == (
+        1,
+        False,
+        False,
+    )
 
 
 @pytest.mark.parametrize(("reopens", "asks"), [(0, 1), (REOPENS - 1, 1), (REOPENS, 0)])
@@ -598,7 +603,7 @@ def test_a_hand_over_is_not_an_attempt():
 
     done = stepped(there, newcomer, world=a_world(OURS, an_entry()))
 
-    assert [grant.attempts for grant in done.grants] == [1, 1]
+    assert [grant.initiate.attempts for grant in done.grants] == [1, 1]
 
 
 def test_a_path_that_was_never_seen_is_not_wiped():
@@ -668,8 +673,9 @@ def test_a_rule_is_recorded_for_one_vm_only():
     world = a_world(OURS, an_entry())
 
     first = stepped(an_opening("g1"), other, world=world).grants[0]
+    by_itself = alone(an_opening("g1"), world)
 
-    assert (first.rules, alone(an_opening("g1"), world).rules) == ((), (RULE_ID,))
+    assert (first.footprint.rules, by_itself.footprint.rules) == ((), (RULE_ID,))
 
 
 # ---- asking, and waiting for the answer ----------------------------------------------------------
@@ -708,7 +714,9 @@ def test_what_is_asked_for_is_stored_with_each_grant_that_it_is_for():
     done = stepped(a_grant(), a_grant("g2", sources=(OFFICE,)))
 
     (ask,) = done.asks
-    assert {(grant.asked, grant.asked_until) for grant in done.grants} == {(ask.sources, ask.until)}
+    assert {(grant.initiate.sources, grant.initiate.until) for grant in done.grants} == {
+        (ask.sources, ask.until)
+    }
 
 
 def test_an_answered_initiate_that_never_shows_is_repeated_after_a_quarter_of_an_hour():
@@ -724,7 +732,7 @@ def test_an_unanswered_initiate_is_repeated_at_once():
 
     (grant,) = done.grants
     assert len(done.asks) == 1
-    assert grant.attempts == 2
+    assert grant.initiate.attempts == 2
 
 
 def test_an_unanswered_initiate_that_shows_was_done():
@@ -740,7 +748,7 @@ def test_stepping_again_before_the_entry_shows_asks_nothing():
     (asked,) = once.grants
 
     again = stepped(
-        replace(asked, answered=True), world=a_world(known=frozenset({FRESH})), now=NOW + SECOND
+        changed(asked, answered=True), world=a_world(known=frozenset({FRESH})), now=NOW + SECOND
     )
 
     assert again.asks == ()
@@ -762,8 +770,8 @@ def test_no_more_initiates_are_kept_than_prove_what_is_ours():
 
     after = alone(grant, a_world(a_view()), now=NOW + HOUR)
 
-    assert len(after.initiates) == 12
-    assert after.initiates[-1] == FRESH
+    assert len(after.initiate.ids) == 12
+    assert after.initiate.ids[-1] == FRESH
 
 
 def test_an_ask_lasts_at_least_five_minutes():
@@ -850,7 +858,7 @@ def test_a_newcomer_and_those_there_are_asked_for_together():
 
     (ask,) = done.asks
     assert (set(ask.sources), ask.until) == ({HOME, OFFICE}, NOW + HOUR)
-    assert [grant.initiates[-1] for grant in done.grants] == [FRESH, FRESH]
+    assert [grant.initiate.ids[-1] for grant in done.grants] == [FRESH, FRESH]
 
 
 def test_sources_of_both_ip_versions_can_be_asked_for_together():
@@ -871,7 +879,7 @@ def test_who_closes_does_not_carry_the_new_initiate():
 
     done = stepped(leaving, staying, world=a_world(a_view(a_guard(shared)), an_entry()))
 
-    assert {grant.id: grant.initiates for grant in done.grants} == {
+    assert {grant.id: grant.initiate.ids for grant in done.grants} == {
         "g1": (MINE,),
         "g2": (MINE, FRESH),
     }
@@ -908,7 +916,11 @@ def test_a_newcomer_from_the_same_place_joins_the_initiate():
 
     joined = done.grants[1]
     assert (done.asks, after.asks) == ((), ())
-    assert (joined.initiates, joined.initiated_at, joined.answered) == ((MINE,), NOW, True)
+    assert (joined.initiate.ids, joined.initiate.at, joined.initiate.answered) == (
+        (MINE,),
+        NOW,
+        True,
+    )
     assert joined.next_check_at <= NOW + MINUTE + 3 * SECOND
     assert after.grants[1].status is Status.OPEN
 
@@ -922,8 +934,8 @@ def test_a_newcomer_from_the_same_place_joins_the_initiate():
         ({"before": None, "initiated_at": NOW - 2 * MINUTE}, Status.OPEN),
         ({"before": THERE, "written": True}, Status.OPENING),  # put off by Azure
         ({"before": THERE, "initiates": (), "initiated_at": None}, Status.OPENING),
-        ({"before": THERE, "claimed_at": NOW - 2 * MINUTE}, Status.OPEN),
-        ({"before": THERE, "claimed_at": NOW - 2 * MINUTE, "attempts": 2}, Status.OPENING),
+        ({"before": THERE, "admitted_at": NOW - 2 * MINUTE}, Status.OPEN),
+        ({"before": THERE, "admitted_at": NOW - 2 * MINUTE, "attempts": 2}, Status.OPENING),
         ({"before": THERE, "opened_at": NOW - HOUR, "lost_at": NOW - SECOND}, Status.OPEN),
     ],
 )
@@ -941,8 +953,8 @@ def test_an_open_path_whose_change_was_asked_for_and_that_is_wiped_is_asked_for_
     seen = alone(extended, a_world(OURS, an_entry()))
     done = stepped(seen, world=a_world(a_view(a_guard()), an_entry()), now=NOW + 10 * MINUTE)
 
-    assert seen.seen
-    assert (len(done.asks), done.grants[0].reopens) == (1, 1)
+    assert seen.initiate.seen
+    assert (len(done.asks), done.grants[0].initiate.reopens) == (1, 1)
 
 
 def test_an_nsg_that_defender_leaves_out_delays_nobody():
@@ -954,7 +966,7 @@ def test_an_nsg_that_defender_leaves_out_delays_nobody():
 
     after = alone(new, a_world(both, an_entry()))
 
-    assert (after.status, after.written) == (Status.OPEN, False)
+    assert (after.status, after.initiate.written) == (Status.OPEN, False)
 
 
 def test_what_stood_there_before_and_went_is_a_new_rule_when_it_comes_again():
@@ -974,7 +986,7 @@ def test_a_borrowed_path_that_goes_was_not_wiped():
     looked = alone(new, a_world(OURS, an_entry()), NOW + SECOND)
     done = stepped(looked, world=a_world(a_view(a_guard()), an_entry()), now=NOW + MINUTE)
 
-    assert (done.asks, done.grants[0].reopens) == ((), 0)
+    assert (done.asks, done.grants[0].initiate.reopens) == ((), 0)
 
 
 def test_what_nobody_foresaw_of_one_vm_stops_no_other_vm():
@@ -988,7 +1000,7 @@ def test_what_nobody_foresaw_of_one_vm_stops_no_other_vm():
 
     by_id = {grant.id: grant for grant in done.grants}
     assert by_id["g1"].status is Status.CLOSING
-    assert (by_id["g2"].status, done.unjudged) == (Status.OPENING, (arm_ids.key(vm_id(2)),))
+    assert (by_id["g2"].status, done.unreadable) == (Status.OPENING, (arm_ids.key(vm_id(2)),))
     assert by_id["g2"].note == "what Azure says of it cannot be read"
 
 
@@ -998,7 +1010,7 @@ def test_the_request_of_a_grant_that_is_over_is_not_joined():
 
     after = alone(waiting, a_world(a_view(), an_entry(initiate_id=MINE)), now=NOW + SECOND)
 
-    assert after.initiates == (NEXT,)
+    assert after.initiate.ids == (NEXT,)
 
 
 def test_the_request_of_a_grant_that_is_over_does_not_stand_for_a_new_one():
@@ -1032,14 +1044,18 @@ def test_a_strangers_request_from_the_same_place_is_joined():
     done = stepped(a_grant(), world=a_world(OURS, entry), now=NOW + MINUTE)
 
     (grant,) = done.grants
-    assert (done.asks, grant.status, grant.initiates) == ((), Status.OPEN, ())
+    assert (done.asks, grant.status, grant.initiate.ids) == ((), Status.OPEN, ())
 
 
 def test_rules_of_a_strangers_request_are_not_recorded():
     """P5: they are not ours to remove."""
     after = alone(a_grant(), a_world(OURS, an_entry(initiate_id=STRANGER)), now=NOW + MINUTE)
 
-    assert (after.rules, after.private_ips, after.seen) == ((), (), False)
+    assert (after.footprint.rules, after.footprint.private_ips, after.initiate.seen) == (
+        (),
+        (),
+        False,
+    )
 
 
 def test_what_a_stranger_leaves_behind_is_asked_for_by_ourselves():
@@ -1146,7 +1162,7 @@ def test_a_stranger_who_has_come_and_gone_is_no_reason_to_close():
 
 def test_a_grant_without_a_claim_on_record_cannot_tell_who_came_later():
     """It lets nobody push it out by a request of unknown age."""
-    grant = an_opening(initiates=(), initiated_at=None, answered=False, claimed_at=None)
+    grant = an_opening(initiates=(), initiated_at=None, answered=False, admitted_at=None)
     world = a_world(a_view(), an_entry("192.0.2.1", initiate_id=STRANGER))
 
     done = stepped(grant, world=world)
@@ -1192,7 +1208,7 @@ def test_a_rule_that_opens_more_than_was_asked_is_not_recorded(rule):
     """It is somebody else's leftover, and no proof of anything."""
     after = alone(an_opening(), a_world(a_view(a_guard(rule)), an_entry()))
 
-    assert after.rules == ()
+    assert after.footprint.rules == ()
 
 
 def test_a_rule_for_the_union_is_recorded_by_each_who_shares_it():
@@ -1202,7 +1218,7 @@ def test_a_rule_for_the_union_is_recorded_by_each_who_shares_it():
 
     done = stepped(an_opening(), an_opening("g2", sources=(OFFICE,)), world=a_world(both, entry))
 
-    assert [grant.rules for grant in done.grants] == [(RULE_ID,), (RULE_ID,)]
+    assert [grant.footprint.rules for grant in done.grants] == [(RULE_ID,), (RULE_ID,)]
 
 
 def test_nothing_is_recorded_while_azure_updates():
@@ -1211,7 +1227,7 @@ def test_nothing_is_recorded_while_azure_updates():
 
     after = alone(an_opening(), a_world(view, an_entry()))
 
-    assert (after.rules, after.seen) == ((), False)
+    assert (after.footprint.rules, after.initiate.seen) == ((), False)
 
 
 def test_a_path_that_is_only_partly_there_was_not_seen_yet():
@@ -1220,8 +1236,8 @@ def test_a_path_that_is_only_partly_there_was_not_seen_yet():
 
     after = alone(through_firewall(an_opening()), a_world(view, an_entry()))
 
-    assert after.rules == (RULE_ID,)
-    assert after.seen is False
+    assert after.footprint.rules == (RULE_ID,)
+    assert after.initiate.seen is False
 
 
 def test_rules_are_recorded_once_and_the_newest_are_kept():
@@ -1230,16 +1246,16 @@ def test_rules_are_recorded_once_and_the_newest_are_kept():
 
     after = alone(grant, a_world(OURS, an_entry()))
 
-    assert len(after.rules) == 24
-    assert after.rules[-1] == RULE_ID
-    assert after.rules.count(RULE_ID) == 1
+    assert len(after.footprint.rules) == 24
+    assert after.footprint.rules[-1] == RULE_ID
+    assert after.footprint.rules.count(RULE_ID) == 1
 
 
 def test_every_address_that_a_vm_had_is_recorded():
     """A rule for an address that the VM loses later is still its rule."""
     after = alone(an_opening(private_ips=("10.1.1.9",)), a_world(OURS, an_entry()))
 
-    assert after.private_ips == ("10.1.1.9", VM)
+    assert after.footprint.private_ips == ("10.1.1.9", VM)
 
 
 # ---- the companion -------------------------------------------------------------------------------
@@ -1257,7 +1273,7 @@ def test_a_blocked_path_behind_a_firewall_gets_its_companion():
     done = stepped(through_firewall(an_opening()), world=world)
 
     (wish,) = done.companions
-    assert done.grants[0].companions == (wish.rule_id,)
+    assert done.grants[0].footprint.companions == (wish.rule_id,)
 
 
 def test_an_effective_path_gets_no_companion():
@@ -1372,8 +1388,8 @@ def test_an_empty_policy_has_nothing_to_do():
 
 def test_a_mark_that_the_broker_does_not_know_is_a_strangers():
     """Anybody can write a justification that looks like ours."""
-    forged = defender_requests.mark("z" * 26, "trust me")
-    entry = an_entry("192.0.2.1", initiate_id=defender_requests.marked(forged))
+    forged = defender_requests.mark_reason("z" * 26, "trust me")
+    entry = an_entry("192.0.2.1", initiate_id=defender_requests.parse_mark(forged))
 
     after = alone(a_grant(), a_world(None, entry))
 

@@ -16,6 +16,7 @@ from jit.domain.model.grant import CloseReason, Status
 from jit.domain.paths.rules import opens_only, readable, rules_of_port
 from jit.domain.values import arm_ids
 from tests.builders.bodies import NOW, vm_id
+from tests.builders.flat_grants import changed
 from tests.builders.grants import (
     HOME,
     HOUR,
@@ -40,7 +41,7 @@ WIDE = ("*", "0.0.0.0/0", "Internet", "203.0.113.0/24", "51.105.66.10", "not an 
 
 def asked(grant):
     """The grant, with what its newest initiate named."""
-    return replace(grant, asked=grant.sources, asked_until=grant.expires_at)
+    return changed(grant, asked=grant.sources, asked_until=grant.expires_at)
 
 
 def stepped(grant, view, *seen, others=()):
@@ -61,7 +62,7 @@ def test_an_entry_that_lists_more_than_was_asked_closes_the_grant(text):
 
     (grant,) = done.grants
     assert (grant.status, grant.close_reason) == (Status.CLOSING, CloseReason.FAILED)
-    assert [item.grant_id for item in done.excesses] == [grant.id]
+    assert [item.grant_id for item in done.widenings] == [grant.id]
 
 
 @pytest.mark.parametrize("text", WIDE[:-1])
@@ -78,12 +79,12 @@ def test_an_entry_without_sources_says_nothing():
     """An answer may leave out what the contract does not know."""
     done = stepped(asked(an_opening()), a_view(), replace(an_entry(), sources=()))
 
-    assert done.excesses == ()
+    assert done.widenings == ()
 
 
 def test_an_entry_of_somebody_else_is_their_own_affair():
     """However wide."""
-    found = widened.found(
+    found = widened.find_widening(
         asked(an_open()), frozenset({HOME}), [an_entry("*", initiate_id=NEXT)], ()
     )
 
@@ -131,7 +132,7 @@ def test_what_is_booked_for_later_excuses_nobody_who_widens_a_rule(status):
 
     done = stepped(asked(an_open(rules=(RULE_ID,))), view, an_entry(), others=[later])
 
-    assert [item.grant_id for item in done.excesses] == ["g1"]
+    assert [item.grant_id for item in done.widenings] == ["g1"]
     assert [rule.id for rule in done.removals] == [RULE_ID]
 
 
@@ -145,7 +146,7 @@ def test_nobody_records_a_rule_for_what_is_booked_for_later():
 
     done = stepped(wide, view, an_entry(), others=[later])
 
-    assert done.grants[0].rules == (RULE_ID,)
+    assert done.grants[0].footprint.rules == (RULE_ID,)
 
 
 def test_a_rule_for_those_who_share_the_port_is_not_too_wide():
@@ -154,7 +155,9 @@ def test_a_rule_for_those_who_share_the_port_is_not_too_wide():
     view = a_view(a_guard(an_allow("203.0.113.7", "198.51.100.0/24")))
     rules = rules_of_port(view, 22)
 
-    assert widened.found(asked(an_open(rules=(RULE_ID,))), both, [an_entry()], rules) is None
+    assert (
+        widened.find_widening(asked(an_open(rules=(RULE_ID,))), both, [an_entry()], rules) is None
+    )
 
 
 @pytest.mark.parametrize("text", ["*", "203.0.113.0/24"])
@@ -163,7 +166,7 @@ def test_nobody_is_open_by_a_rule_that_is_wider_than_asked(text):
     done = stepped(asked(an_opening()), a_view(a_guard(an_allow(text))), an_entry())
 
     (grant,) = done.grants
-    assert (grant.status, grant.rules) == (Status.OPENING, ())
+    assert (grant.status, grant.footprint.rules) == (Status.OPENING, ())
 
 
 @given(st.lists(st.sampled_from([*WIDE, "203.0.113.7", "198.51.100.0/24"]), max_size=4))

@@ -8,9 +8,9 @@ from jit.domain.azure import defender_requests
 from jit.domain.azure.policy_json import port_rules
 from jit.domain.inventory.topology import (
     Snapshot,
+    build_machines,
+    find_references,
     firewall_subnets,
-    machines,
-    references,
     subnet_nsg_ids,
 )
 from jit.domain.model.machine import Interface, Occupation, PortRule, Support, Via
@@ -122,7 +122,7 @@ def the_vm(*, vm=None, nics=None, vnets=None, **resources):
         networks=[arm_vnet()] if vnets is None else vnets,
         **resources,
     )
-    (found,) = machines(snapshot, now=NOW).values()
+    (found,) = build_machines(snapshot, now=NOW).values()
     return found
 
 
@@ -204,7 +204,7 @@ def test_each_vm_is_found_by_its_key():
     """Lower-cased id."""
     snapshot = Snapshot(machines=[arm_vm(), arm_vm(id=vm_id("DB01"))])
 
-    assert set(machines(snapshot, now=NOW)) == {key(vm_id()), key(vm_id("db01"))}
+    assert set(build_machines(snapshot, now=NOW)) == {key(vm_id()), key(vm_id("db01"))}
 
 
 # ---- which way packets take --------------------------------------------------------------------
@@ -432,7 +432,7 @@ def test_strangers_requests_occupy_their_ports():
         "startTimeUtc": "2026-11-22T17:00:00Z",
         "virtualMachines": [{"id": vm_id(), "ports": [port]}],
     }
-    ours = {**request, "justification": defender_requests.mark(MINE, "patch")}
+    ours = {**request, "justification": defender_requests.mark_reason(MINE, "patch")}
     elsewhere = {**request, "virtualMachines": [{"id": vm_id("db01"), "ports": [port]}]}
 
     vm = the_vm(policies=[arm_policy(arm_port(), requests=[request, ours, elsewhere])])
@@ -456,7 +456,7 @@ def test_strangers_requests_occupy_their_ports():
 )
 def test_a_resource_refers_to_what_a_path_rests_on(resource, expected):
     """A subnet is read as part of its network."""
-    assert set(filter(None, references(resource))) == expected
+    assert set(filter(None, find_references(resource))) == expected
 
 
 def test_of_a_network_only_the_subnets_in_use_have_guards_to_read():

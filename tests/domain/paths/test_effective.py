@@ -11,6 +11,7 @@ from jit.domain.paths.effective import PathState, observe_path
 from jit.domain.paths.rules import addresses, letting_in, readable, rules_of_port
 from tests.builders.bodies import vm_id
 from tests.builders.firewalls import FIREWALL_ID, JIT_COLLECTION
+from tests.builders.flat_grants import changed
 from tests.builders.grants import (
     BEHIND,
     ELSEWHERE,
@@ -541,7 +542,7 @@ def test_behind_a_firewall_no_nsg_is_no_hindrance():
 def test_a_vm_whose_address_azure_does_not_name_has_no_path():
     """An interface that is being changed may name none for a moment."""
     nameless = (a_nic(private_ip="", public_ip=None),)
-    grant = replace(WALLED, private_ips=(VM,))
+    grant = changed(WALLED, private_ips=(VM,))
 
     found = observe_path(grant, behind(a_firewall(a_nat()), a_guard(LET_IN), interfaces=nameless))
 
@@ -551,7 +552,7 @@ def test_a_vm_whose_address_azure_does_not_name_has_no_path():
 
 def test_a_vm_without_an_interface_has_no_path_behind_a_firewall():
     """The NAT rule leads to an address that it had."""
-    grant = replace(WALLED, private_ips=(VM,))
+    grant = changed(WALLED, private_ips=(VM,))
 
     found = observe_path(grant, behind(a_firewall(a_nat()), interfaces=()))
 

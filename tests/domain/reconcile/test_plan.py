@@ -9,10 +9,12 @@ import pytest
 from jit.domain.grants.timing import OVERDUE, TIMES
 from jit.domain.model.grant import CloseReason, Status
 from jit.domain.model.machine import Via
-from jit.domain.reconcile.plan import make_plan, unknown_companions
+from jit.domain.reconcile.companion_check import unknown_companions
+from jit.domain.reconcile.plan import make_plan
 from jit.domain.reconcile.plan_item import PlanAction, PlanClass, PlanItem
 from jit.domain.values import arm_ids
 from tests.builders.firewalls import FIREWALL_ID, arm_collection
+from tests.builders.flat_grants import changed
 from tests.builders.nsgs import NSG_ID, arm_rule
 from tests.builders.worlds import (
     HERE,
@@ -130,7 +132,7 @@ def test_a_recorded_rule_of_a_closed_grant_is_removed():
 def test_a_rule_is_recognised_in_whatever_case_azure_writes_its_id():
     """ARM ids vary in case from one answer to the next."""
     grant = ended(sources=(THERE,), rules=[1])
-    shouted = replace(grant, rules=(grant.rules[0].upper(),))
+    shouted = changed(grant, rules=(grant.footprint.rules[0].upper(),))
     items = planned(seen(allow(1)), tombstones=[shouted])
 
     assert short(items) == expired()
@@ -245,7 +247,7 @@ def test_a_nat_rule_of_a_closed_grant_is_removed():
 
 def test_a_recorded_nat_rule_is_removed_where_it_still_leads_home():
     """Somebody widened it: still the grant's, by its name and by where it leads."""
-    stone = replace(ended(**BEHIND), rules=(nat_id(),))
+    stone = changed(ended(**BEHIND), rules=(nat_id(),))
     items = planned(seen(nats=[nat(source="203.0.113.0/24")]), tombstones=[stone])
 
     assert [item.kind for item in items] == [PlanClass.EXPIRED]
@@ -253,7 +255,7 @@ def test_a_recorded_nat_rule_is_removed_where_it_still_leads_home():
 
 def test_a_nat_rule_that_only_has_the_name_of_a_recorded_one_is_not_removed():
     """Defender may use a name again for somebody else: names of NAT rules prove nothing."""
-    stone = replace(ended(**BEHIND), rules=(nat_id(),))
+    stone = changed(ended(**BEHIND), rules=(nat_id(),))
     items = planned(seen(nats=[nat(source=THERE)]), tombstones=[stone])
 
     assert [item.kind for item in items] == [PlanClass.ORPHAN]
@@ -466,7 +468,7 @@ def test_a_recorded_rule_that_opens_more_than_was_asked_for_closes_its_grant(sou
 @pytest.mark.parametrize("changes", [{"source": "203.0.113.0/24"}, {"sourceIpGroups": ["/g"]}])
 def test_a_recorded_nat_rule_that_opens_more_closes_its_grant(changes):
     """The same in a firewall."""
-    grant = replace(a_grant(**BEHIND), rules=(nat_id(),))
+    grant = changed(a_grant(**BEHIND), rules=(nat_id(),))
     items = planned(seen(allow(1), arm_companion(), nats=[nat(**changes)]), grant)
 
     assert [(item.action, item.kind) for item in items] == [(PlanAction.CLOSE, PlanClass.ALTERED)]
@@ -500,7 +502,7 @@ def test_a_grant_that_is_over_is_not_closed_for_being_altered():
 
 def test_a_nat_rule_that_leads_elsewhere_by_now_does_not_alter_a_grant():
     """Its name may have been given to another VM port: the grant's own rule is missing."""
-    grant = replace(a_grant(**BEHIND), rules=(nat_id(),))
+    grant = changed(a_grant(**BEHIND), rules=(nat_id(),))
     moved = seen(nats=[nat(translatedPort="3389")])
     items = planned(moved, grant)
 

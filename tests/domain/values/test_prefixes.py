@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 
 from jit.domain.errors import Malformed
 from jit.domain.values import prefixes
+from jit.domain.values.prefixes import Prefixes
 
 v4 = st.builds(
     lambda address, length: IPv4Network((address, length), strict=False),
@@ -20,6 +21,7 @@ v6 = st.builds(
     st.integers(0, 128),
 )
 networks = v4 | v6
+HOME = ip_network("203.0.113.7/32")
 
 
 @pytest.mark.parametrize(
@@ -152,7 +154,7 @@ def test_a_source_is_never_wider_than_the_limit(network, widest_v4, widest_v6):
 )
 def test_a_private_prefix_is_not_public(prefix):
     """Nobody arrives from there over the internet, not even from a part of it."""
-    assert not prefixes.public(ip_network(prefix))
+    assert not prefixes.is_public(ip_network(prefix))
 
 
 @pytest.mark.parametrize(
@@ -165,7 +167,7 @@ def test_a_private_prefix_is_not_public(prefix):
 )
 def test_a_public_prefix_is_public(prefix):
     """The documentation networks of RFC 5737 included, so that examples work."""
-    assert prefixes.public(ip_network(prefix))
+    assert prefixes.is_public(ip_network(prefix))
 
 
 @pytest.mark.parametrize(
@@ -183,7 +185,7 @@ def test_a_public_prefix_is_public(prefix):
 )
 def test_a_source_inside_an_allowed_prefix_is_within(source, allowed):
     """A single address inside an allowed prefix works."""
-    assert prefixes.within(ip_network(source), allowed)
+    assert Prefixes(allowed).covers(ip_network(source))
 
 
 @pytest.mark.parametrize(
@@ -205,7 +207,7 @@ def test_a_source_inside_an_allowed_prefix_is_within(source, allowed):
 )
 def test_garbage_in_a_policy_never_allows(source, allowed):
     """What cannot be read is no permission, nor is what lies beside or inside."""
-    assert not prefixes.within(ip_network(source), allowed)
+    assert not Prefixes(allowed).covers(ip_network(source))
 
 
 @given(networks, st.lists(st.text(max_size=20).filter(lambda text: text != "*")).map(tuple))
@@ -213,7 +215,7 @@ def test_what_is_within_lies_in_a_prefix_that_reads(source, allowed):
     """No list of texts lets more in than its readable prefixes do."""
     readable = tuple(text for text in allowed if reads(text))
 
-    assert prefixes.within(source, allowed) == prefixes.within(source, readable)
+    assert Prefixes(allowed).covers(source) == Prefixes(readable).covers(source)
 
 
 @given(v4, st.integers(0, 32))
@@ -221,7 +223,7 @@ def test_a_wider_prefix_allows_every_part_of_itself(network, shorter):
     """Containment holds for whatever part of a prefix is asked for."""
     wide = network.supernet(new_prefix=min(shorter, network.prefixlen))
 
-    assert prefixes.within(network, (str(wide),))
+    assert Prefixes((str(wide),)).covers(network)
 
 
 @pytest.mark.parametrize(
@@ -235,7 +237,7 @@ def test_a_wider_prefix_allows_every_part_of_itself(network, shorter):
 )
 def test_only_an_ipv6_prefix_names_ipv6(allowed, answer):
     """``*`` was written with IPv4 in mind."""
-    assert prefixes.names_ipv6(allowed) is answer
+    assert Prefixes(allowed).has_ipv6 is answer
 
 
 @pytest.mark.parametrize(
@@ -253,7 +255,7 @@ def test_sources_are_the_same_in_any_order_and_spelling(texts, answer):
     """Two people share a path only if nothing about it would change."""
     ours = (IPv4Network("203.0.113.7/32"), IPv4Network("198.51.100.0/24"))
 
-    assert prefixes.same(ours, texts) is answer
+    assert Prefixes(texts).equals(ours) is answer
 
 
 @pytest.mark.parametrize("text", ["10.0.0.0/8", "0.0.0.0/0", "127.0.0.1", "::/0"])
@@ -273,6 +275,107 @@ def test_a_policy_may_not_allow_nonsense(text):
     """The same faults as in a caller's source, width apart."""
     with pytest.raises(Malformed):
         prefixes.parse_allowed(text)
+
+
+@pytest.mark.parametrize(
+    ("text", "prefix"),
+    [
+        ("203.0.113.7", "203.0.113.7/32"),
+        ("203.0.113.7/24", "203.0.113.0/24"),
+        ("2001:DB8::1/64", "2001:db8::/64"),
+    ],
+)
+def test_a_prefix_of_azure_is_read_without_its_host_bits(text, prefix):
+    """A rule that may let traffic in must be found, however it is written."""
+    assert prefixes.read_prefix(text) == ip_network(prefix)
+
+
+@pytest.mark.parametrize("text", ["*", "Internet", "", "203.0.113.1-203.0.113.9", "203.0.113.256"])
+def test_a_text_that_is_no_prefix_reads_as_none(text):
+    """Tags and ranges have no single prefix."""
+    found = Prefixes((text, "203.0.113.7"))
+
+    assert prefixes.read_prefix(text) is None
+    assert (found.readable, found.unreadable) == ((HOME,), (text,))
+    assert prefixes.keep_prefixes(found.texts) == ("203.0.113.7",)
+
+
+@pytest.mark.parametrize(
+    ("text", "address"),
+    [("203.0.113.7", HOME), ("203.0.113.7/32", HOME), ("203.0.113.6/31", None), ("*", None)],
+)
+def test_only_one_address_is_read_as_an_address(text, address):
+    """A range of two addresses is no address."""
+    assert prefixes.read_address(text) == address
+
+
+def test_host_bits_find_a_rule_but_never_give_permission():
+    """The two readings of one text."""
+    found = Prefixes(("203.0.113.1/24",))
+
+    assert found.may_overlap(HOME)
+    assert not found.covers(HOME)
+    assert not found.equals([ip_network("203.0.113.0/24")])
+
+
+@given(networks, networks)
+def test_a_prefix_is_inside_another_if_no_address_is_outside(inner, outer):
+    """The comparison by first and last address, and by family."""
+    first, last = int(inner.network_address), int(inner.broadcast_address)
+    contained = int(outer.network_address) <= first and last <= int(outer.broadcast_address)
+
+    assert prefixes.is_inside(inner, outer) == (inner.version == outer.version and contained)
+
+
+@given(st.lists(networks, max_size=3), st.lists(networks, max_size=3), st.booleans())
+def test_all_are_inside_if_each_is_inside_a_single_one(parts, allowed, equal):
+    """Two allowed prefixes side by side do not contain their union."""
+    found = [*allowed, *parts] if equal else parts
+    expected = all(any(prefixes.is_inside(part, outer) for outer in allowed) for part in found)
+
+    assert prefixes.all_inside(found, allowed) == expected
+    assert Prefixes(tuple(map(str, found))).are_inside(allowed) == expected
+
+
+@pytest.mark.parametrize("text", ["*", "Internet", ""])
+def test_an_unreadable_text_is_inside_nothing(text):
+    """It may mean any address."""
+    assert not Prefixes(("203.0.113.7", text)).are_inside([ip_network("0.0.0.0/0")])
+
+
+@pytest.mark.parametrize(
+    ("texts", "answer"),
+    [
+        (("203.0.113.0/24",), True),
+        (("198.51.100.0/24", "203.0.113.7"), True),
+        (("198.51.100.0/24",), False),
+        (("2001:db8::/32",), False),
+        (("198.51.100.0/24", "Internet"), True),
+        (("*",), True),
+        ((), True),
+    ],
+)
+def test_a_rule_may_overlap_a_source_unless_its_prefixes_exclude_it(texts, answer):
+    """A tag may mean any address, and so may a rule whose sources are in an IP group."""
+    mine, home = Prefixes(texts), Prefixes(("203.0.113.7",))
+
+    assert mine.may_overlap(HOME) is answer
+    assert (mine.may_share_address(home), home.may_share_address(mine)) == (answer, answer)
+
+
+@pytest.mark.parametrize(
+    ("texts", "answer"),
+    [
+        (("203.0.113.0/24",), True),
+        (("*",), True),
+        (("198.51.100.0/24",), False),
+        (("203.0.113.0/25", "Internet"), True),
+        (("203.0.113.7", "Internet"), False),
+    ],
+)
+def test_texts_cover_all_sources_if_they_cover_each(texts, answer):
+    """A tag covers nothing."""
+    assert Prefixes(texts).covers_all([HOME, ip_network("203.0.113.64/26")]) is answer
 
 
 def reads(text):

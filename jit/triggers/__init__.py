@@ -1,0 +1,1 @@
+"""Azure Functions decorators only: a trigger reads, calls one use case, renders."""

@@ -1,0 +1,36 @@
+"""Functions of virtual machines and their JIT policies."""
+
+import azure.functions as func
+
+from jit import wiring
+from jit.api import answer, body
+from jit.api.caller import READERS
+from jit.domain.model.people import Person, Role
+from jit.triggers.answers import answers
+
+bp = func.Blueprint()  # type: ignore[no-untyped-call] # as the package has it
+
+
+@bp.route(route="api/virtual-machines", methods=["GET"])
+@answers(*READERS, query=("subscription",))
+def list_virtual_machines(req: func.HttpRequest, caller: Person) -> func.HttpResponse:
+    """List virtual machines, their JIT support, and the people with access."""
+    found = wiring.views().machines(req.params.get("subscription"), caller, now=wiring.clock())
+    return answer.write_json({"value": found, "continuationToken": None})
+
+
+@bp.route(route="api/virtual-machines/jit-policy", methods=["PUT"])
+@answers(Role.OPERATOR)
+def put_jit_policy(req: func.HttpRequest, caller: Person) -> func.HttpResponse:
+    """Put virtual machines under just-in-time access."""
+    wanted = body.read_policy_put(req, wiring.settings().limits)
+    return answer.write_configured(wiring.configurator().put(wanted, caller, now=wiring.clock()))
+
+
+@bp.route(route="api/virtual-machines/jit-policy", methods=["DELETE"])
+@answers(Role.OPERATOR)
+def delete_jit_policy(req: func.HttpRequest, caller: Person) -> func.HttpResponse:
+    """Take virtual machines out of just-in-time access."""
+    unwanted = body.read_policy_delete(req, wiring.settings().limits)
+    done = wiring.configurator().delete(unwanted, caller, now=wiring.clock())
+    return answer.write_configured(done)

@@ -1,0 +1,41 @@
+"""Functions of operations: health, comparisons, the caller's address."""
+
+from typing import List
+
+import azure.functions as func
+
+from jit import messages, wiring
+from jit.api import answer
+from jit.api.caller import READERS, read_address
+from jit.api.query import read_flag
+from jit.domain.model.people import Role
+from jit.triggers.answers import answers, answers_anybody
+
+bp = func.Blueprint()  # type: ignore[no-untyped-call] # as the package has it
+
+
+@bp.route(route="api/my-address", methods=["GET"])
+@answers(*READERS)
+def get_my_address(req: func.HttpRequest) -> func.HttpResponse:
+    """Return the caller's address as the broker sees it: a source to ask for."""
+    return answer.write_json({"address": read_address(req)})
+
+
+@bp.route(route="api/reconcile", methods=["POST"])
+@bp.queue_output(arg_name="work", queue_name=messages.RECONCILE, connection=messages.CONNECTION)
+@answers(Role.OPERATOR, query=("dryRun",))
+def start_reconcile(req: func.HttpRequest, work: func.Out[List[str]]) -> func.HttpResponse:
+    """Compare all rules with all grants: now, or as a plan without acting."""
+    if read_flag(req, "dryRun"):
+        return answer.write_plan(wiring.reconciler().dry_run(now=wiring.clock()))
+    subscriptions = wiring.reconciler().subscriptions()
+    work.set([messages.reconcile(subscription) for subscription in subscriptions])
+    return answer.write_json({"dryRun": False, "subscriptions": list(subscriptions)}, 202)
+
+
+@bp.route(route="api/health", methods=["GET"])
+@answers_anybody
+def get_health(req: func.HttpRequest) -> func.HttpResponse:
+    """Return 200 if storage and Azure answer, else 503; it is open to anybody."""
+    health = wiring.health().look()
+    return answer.write_json(health.doc(), 200 if health.well else 503)

@@ -1,0 +1,84 @@
+"""Functions of access requests."""
+
+from typing import List
+
+import azure.functions as func
+
+from jit import messages, wiring
+from jit.api import answer, body, render
+from jit.api.caller import READERS
+from jit.domain.model.people import Person, Role
+from jit.triggers.answers import answers
+
+bp = func.Blueprint()  # type: ignore[no-untyped-call] # as the package has it
+
+
+@bp.route(route="api/access-requests", methods=["POST"])
+@bp.queue_output(arg_name="work", queue_name=messages.POLICY, connection=messages.CONNECTION)
+@answers(Role.REQUESTER)
+def create_access_request(
+    req: func.HttpRequest, work: func.Out[List[str]], caller: Person
+) -> func.HttpResponse:
+    """Accept an access request: 202 and the place of its outcome, or a problem."""
+    now, settings = wiring.clock(), wiring.settings()
+    submission = body.read_submission(req, caller, now=now, limits=settings.limits)
+    if submission.draft.dry_run:
+        return answer.write_preview(wiring.acceptor().preview(submission, now=now))
+    whole = wiring.acceptor().accept(submission, now=now)
+    work.set([messages.policy(policy) for policy in whole.request.policies])
+    return answer.write_accepted(whole, settings, now)
+
+
+@bp.route(route="api/access-requests", methods=["GET"])
+@answers(*READERS, query=None)
+def list_access_requests(req: func.HttpRequest, caller: Person) -> func.HttpResponse:
+    """List requests, live and finished."""
+    found, token = wiring.views().page(req.params, caller, now=wiring.clock())
+    shown = [render.render_request(item) for item in found]
+    return answer.write_json({"value": shown, "continuationToken": token})
+
+
+@bp.route(route="api/access-requests/{id}", methods=["GET"])
+@answers(*READERS)
+def get_access_request(req: func.HttpRequest, caller: Person) -> func.HttpResponse:
+    """Return one request, live or finished."""
+    whole = wiring.views().one(req.route_params["id"], caller)
+    return answer.write_json(render.render_request(whole))
+
+
+@bp.route(route="api/access-requests/{id}/outcome", methods=["GET"])
+@answers(*READERS)
+def get_outcome(req: func.HttpRequest, caller: Person) -> func.HttpResponse:
+    """Answer 202 until the request is settled, then 200: the async pattern of Logic Apps."""
+    whole = wiring.views().one(req.route_params["id"], caller)
+    return answer.write_outcome(whole, wiring.settings(), wiring.clock())
+
+
+@bp.route(route="api/access-requests/{id}/revoke", methods=["POST"])
+@bp.queue_output(arg_name="work", queue_name=messages.POLICY, connection=messages.CONNECTION)
+@answers(Role.REQUESTER, Role.OPERATOR)
+def revoke_access_request(
+    req: func.HttpRequest, work: func.Out[List[str]], caller: Person
+) -> func.HttpResponse:
+    """End access early: a requester the own access, an operator any."""
+    now, settings = wiring.clock(), wiring.settings()
+    reason = body.read_reason(req, settings.limits)
+    decided = wiring.decisions().revoke(req.route_params["id"], caller, reason, now)
+    work.set([messages.policy(policy) for policy in decided.whole.request.policies])
+    return answer.write_change(decided, settings, now)
+
+
+@bp.route(route="api/access-requests/{id}/extend", methods=["POST"])
+@bp.queue_output(arg_name="work", queue_name=messages.POLICY, connection=messages.CONNECTION)
+@answers(Role.REQUESTER)
+def extend_access_request(
+    req: func.HttpRequest, work: func.Out[List[str]], caller: Person
+) -> func.HttpResponse:
+    """Keep the own access for longer, without a gap."""
+    now, settings = wiring.clock(), wiring.settings()
+    wish = body.read_extension(req, settings.limits)
+    decided = wiring.decisions().extend(
+        req.route_params["id"], caller, wish.duration, wish.reason, now
+    )
+    work.set([messages.policy(policy) for policy in decided.whole.request.policies])
+    return answer.write_change(decided, settings, now)

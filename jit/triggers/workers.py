@@ -1,0 +1,35 @@
+"""Functions of the queues: work, and an alert for each message that keeps failing."""
+
+import azure.functions as func
+
+from jit import messages, telemetry, wiring
+
+bp = func.Blueprint()  # type: ignore[no-untyped-call] # as the package has it
+
+
+@bp.queue_trigger(arg_name="msg", queue_name=messages.POLICY, connection=messages.CONNECTION)
+def work_policy(msg: func.QueueMessage) -> None:
+    """Do everything that is due for a JIT policy."""
+    policy_id = messages.read(msg.get_body(), "policy")
+    wiring.worker().work(policy_id, now=wiring.clock())
+
+
+@bp.queue_trigger(arg_name="msg", queue_name=messages.POLICY_POISON, connection=messages.CONNECTION)
+def alert_policy_poison(msg: func.QueueMessage) -> None:
+    """Alert: no grant depends on a message, but something keeps failing."""
+    telemetry.alert("message.poisoned", queue=messages.POLICY, message_id=msg.id)
+
+
+@bp.queue_trigger(arg_name="msg", queue_name=messages.RECONCILE, connection=messages.CONNECTION)
+def reconcile_subscription(msg: func.QueueMessage) -> None:
+    """Compare a subscription's rules with its grants; close, mend, report."""
+    subscription = messages.read(msg.get_body(), "subscription")
+    wiring.reconciler().run(subscription, now=wiring.clock())
+
+
+@bp.queue_trigger(
+    arg_name="msg", queue_name=messages.RECONCILE_POISON, connection=messages.CONNECTION
+)
+def alert_reconcile_poison(msg: func.QueueMessage) -> None:
+    """Alert: a subscription cannot be reconciled."""
+    telemetry.alert("message.poisoned", queue=messages.RECONCILE, message_id=msg.id)
