@@ -9,7 +9,6 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from jit.broker.azure_changes import Actions
-from jit.broker.locks import Locks
 from jit.domain.grants.initiate import PortToOpen, initiate_body
 from jit.domain.paths import rules
 from tests.broker.inprocess import HERE, THERE, InProcess, policy_of
@@ -57,9 +56,7 @@ def test_a_rule_that_a_request_made_meanwhile_may_rest_on_is_not_removed(
 ):
     """Somebody used the portal between the look and the removal."""
     broker.sim.options(echoPrefixLists=listed)
-    actions = Actions(
-        lambda: broker.azure.policies, lambda: broker.azure.network, Locks(broker.store.controls)
-    )
+    actions = Actions(lambda: broker.azure.policies, lambda: broker.azure.network, broker.locks)
     rule = rules.PathRule(
         id=f"{DB01}/rule",
         holder_id=DB01,

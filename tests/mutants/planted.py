@@ -40,10 +40,10 @@ MUTANTS = (
         name="the call before the write",
         promise="P2",
         path="jit/broker/policy_worker/worker.py",
-        was="        state.save(self._store, {grant.id: grant for grant in step.grants}, chosen)\n",
+        was="        state.save(self.requests, {grant.id: grant for grant in step.grants}, chosen)\n",
         becomes=(
             "        self._act(step, world, state)\n"
-            "        state.save(self._store, {grant.id: grant for grant in step.grants}, chosen)\n"
+            "        state.save(self.requests, {grant.id: grant for grant in step.grants}, chosen)\n"
         ),
         caught_by=(
             law(
@@ -102,7 +102,7 @@ MUTANTS = (
         name="without a message nothing is finished",
         promise="P3",
         path="jit/broker/reconcile/run.py",
-        was="        self._wake(row.policy_id for row in self.store.due(subscription, now))\n",
+        was="        self._wake(row.policy_id for row in self.requests.list_due(subscription, now))\n",
         becomes="        self._wake(())\n",
         caught_by=(
             law(
@@ -383,8 +383,8 @@ MUTANTS = (
         name="the same key makes a second request",
         promise="P8",
         path="jit/storage/idempotency_keys.py",
-        was='        return Slot(str(there.values["RequestId"]), there, repeated=True)\n',
-        becomes='        return Slot(str(row.values["RequestId"]), there, repeated=False)\n',
+        was="        return Slot(found.request_id, there, repeated=True)\n",
+        becomes="        return Slot(new.request_id, there, repeated=False)\n",
         caught_by=(
             law(
                 "tests/storage/test_idempotency_keys.py",
@@ -396,8 +396,8 @@ MUTANTS = (
         name="the same key with another body is answered",
         promise="P8",
         path="jit/storage/idempotency_keys.py",
-        was='        if there.values["BodyHash"] != digest:\n            detail',
-        becomes='        if there.values["BodyHash"] == "":\n            detail',
+        was="        if found.body_hash != new.body_hash:\n            detail",
+        becomes='        if found.body_hash == "":\n            detail',
         caught_by=(
             law(
                 "tests/storage/test_idempotency_keys.py",
