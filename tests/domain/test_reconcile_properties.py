@@ -196,7 +196,7 @@ def on_port(item, grant, observed):
     return any(
         rule.id == item.path.id
         and address in rule.destinations
-        and any(grant.port in ports for ports in rule.ports)
+        and any(grant.port in ports for ports in rule.destination_ports)
         for rule in allow_rules
     ) or any(
         nat_id(rule.name) == item.path.id

@@ -169,14 +169,8 @@ MUTANTS = (
         name="the NSG is judged for the person and not for the firewall",
         promise="P4",
         path="jit/domain/paths/effective.py",
-        was=(
-            "    verdict = _verdict(view, nic, sources, grant, public=False)\n"
-            '    return verdict if verdict is not None else ("", {})\n'
-        ),
-        becomes=(
-            "    verdict = _verdict(view, nic, grant.sources, grant, public=False)\n"
-            '    return verdict if verdict is not None else ("", {})\n'
-        ),
+        was="    return _find_block(grant, view, nic, sources, public=False)\n",
+        becomes="    return _find_block(grant, view, nic, grant.sources, public=False)\n",
         caught_by=(
             law(
                 "tests/domain/paths/test_effective.py",

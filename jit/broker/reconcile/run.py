@@ -188,8 +188,8 @@ class Reconciler:
     def _observe(
         self, subscription: str, now: datetime
     ) -> tuple[Observation, tuple[VirtualMachine, ...]]:
-        snapshot = self.observer.survey(subscription)
-        machines = self.observer.inventory(snapshot, now=now)
+        snapshot = self.observer.read_advice_snapshot(subscription)
+        machines = self.observer.build_machines(snapshot, now=now)
         return observe_lists(snapshot, machines), machines
 
     def _comparison(self, subscription: str, found: Observation, now: datetime) -> Comparison:

@@ -20,7 +20,7 @@ from jit.domain.model.grant import Grant
 from jit.domain.model.machine import Interface
 from jit.domain.paths.effective import PathView
 from jit.domain.paths.machine_view import MachineView, NsgView
-from jit.domain.paths.rules import protocol_of
+from jit.domain.paths.rules import packet_protocol
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -108,7 +108,7 @@ def _companion(
             grant.id,
             private_ip=nic.private_ip,
             port=grant.port,
-            protocol=protocol_of(grant),
+            protocol=packet_protocol(grant),
             sources=view.vm.firewall_sources,
             priority=priority,
         ),

@@ -60,7 +60,7 @@ def _present(items: Iterable[PlanItem | None]) -> Iterator[PlanItem]:
     return (item for item in items if item is not None)
 
 
-# ---- Defender's rules --------------------------------------------------------------------------
+# ---- Defender's rules ------------------------------------------------------------------------
 
 
 def _plan_rule(rule: FoundRule, owners: RuleOwners, *, remove_orphans: bool) -> PlanItem | None:

@@ -54,7 +54,7 @@ THERE = tuple(rule_evidence.mark(rule) for rule in rules_of_port(OURS, 22))
 RULE_ID = f"{NSG_ID}/securityRules/{jit_name('-', 1)}"
 
 
-# ---- what time alone decides -------------------------------------------------------------------
+# ---- what time alone decides -----------------------------------------------------------------
 
 
 @pytest.mark.parametrize(
@@ -154,7 +154,7 @@ def test_looks_become_rarer_from_seconds_to_a_minute(elapsed, wait):
     assert pace(timedelta(seconds=elapsed)) == timedelta(seconds=wait)
 
 
-# ---- the claim: decided again, and the end ------------------------------------------------------
+# ---- the claim: decided again, and the end ---------------------------------------------------
 
 
 def test_the_claim_fixes_the_end_and_asks():
@@ -369,7 +369,7 @@ def test_even_unseen_a_grant_ends():
     assert after.status is Status.CLOSING
 
 
-# ---- opening -----------------------------------------------------------------------------------
+# ---- opening ---------------------------------------------------------------------------------
 
 
 def test_a_path_that_is_seen_open_opens_the_grant():
@@ -520,7 +520,7 @@ def test_a_claim_that_was_never_asked_counts_from_the_claim():
     assert after.close_reason is CloseReason.FAILED
 
 
-# ---- a path that is lost -----------------------------------------------------------------------
+# ---- a path that is lost ---------------------------------------------------------------------
 
 
 def test_a_path_that_is_blocked_is_no_longer_open():
@@ -678,7 +678,7 @@ def test_a_rule_is_recorded_for_one_vm_only():
     assert (first.footprint.rules, by_itself.footprint.rules) == ((), (RULE_ID,))
 
 
-# ---- asking, and waiting for the answer ----------------------------------------------------------
+# ---- asking, and waiting for the answer ------------------------------------------------------
 
 
 def test_an_answered_initiate_is_waited_for():
@@ -810,7 +810,7 @@ def test_what_waits_for_the_firewall_with_others_does_not_hurry_those_who_close(
     }
 
 
-# ---- when Azure asked us to wait -----------------------------------------------------------------
+# ---- when Azure asked us to wait -------------------------------------------------------------
 
 LATER = NOW + 10 * MINUTE
 
@@ -847,7 +847,7 @@ def test_once_the_wait_is_over_grants_are_asked_for(asks_from):
     assert len(done.asks) == 1
 
 
-# ---- sharing a VM port ---------------------------------------------------------------------------
+# ---- sharing a VM port -----------------------------------------------------------------------
 
 
 def test_a_newcomer_and_those_there_are_asked_for_together():
@@ -1034,7 +1034,7 @@ def test_a_vms_id_in_another_case_is_the_same_vm():
     assert [set(ask.sources) for ask in done.asks] == [{HOME, OFFICE}]
 
 
-# ---- strangers -----------------------------------------------------------------------------------
+# ---- strangers -------------------------------------------------------------------------------
 
 
 def test_a_strangers_request_from_the_same_place_is_joined():
@@ -1190,7 +1190,7 @@ def test_a_request_that_expired_under_a_live_grant_is_asked_for_again():
     assert len(done.asks) == 1
 
 
-# ---- what is written down ------------------------------------------------------------------------
+# ---- what is written down --------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(
@@ -1258,7 +1258,7 @@ def test_every_address_that_a_vm_had_is_recorded():
     assert after.footprint.private_ips == ("10.1.1.9", VM)
 
 
-# ---- the companion -------------------------------------------------------------------------------
+# ---- the companion ---------------------------------------------------------------------------
 
 LET_IN = a_guard(
     an_allow(),
@@ -1311,7 +1311,7 @@ def test_companions_of_one_step_take_different_priorities():
     assert [wish.priority for wish in done.companions] == [4095, 4094]
 
 
-# ---- closing -------------------------------------------------------------------------------------
+# ---- closing ---------------------------------------------------------------------------------
 
 
 def a_leaver(**changes):
