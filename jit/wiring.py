@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from jit.interfaces import Arm, JitPolicies, Network, Queues
     from jit.observer.subscription import Observer
     from jit.storage.store import Store
+    from jit.storage.subscription_rows import SubscriptionRows
     from jit.storage.table import Table
 
 STATE, IDEMPOTENCY, HISTORY, AUDIT = "JitState", "JitIdempotency", "JitHistory", "JitAudit"
@@ -122,11 +123,19 @@ def store() -> Store:
 
 
 @cache
+def subscription_rows() -> SubscriptionRows:
+    """Return the rows of the subscriptions."""
+    from jit.storage.subscription_rows import SubscriptionRows
+
+    return SubscriptionRows(table(STATE))
+
+
+@cache
 def observer() -> Observer:
     """Return the broker's eyes on Azure."""
     from jit.observer.subscription import Observer
 
-    return Observer(arm(), policies, network, settings().subscriptions)
+    return Observer(arm(), policies, network)
 
 
 @cache
@@ -135,7 +144,8 @@ def acceptor() -> Acceptor:
     from jit.broker.requests.accept import Acceptor
     from jit.storage.idempotency_keys import Idempotency
 
-    return Acceptor(store(), Idempotency(table(IDEMPOTENCY)), observer, settings().limits)
+    keys = Idempotency(table(IDEMPOTENCY))
+    return Acceptor(store(), subscription_rows(), keys, observer, settings().limits)
 
 
 @cache
@@ -151,7 +161,7 @@ def views() -> Views:
     """Return the reads."""
     from jit.broker.requests.queries import Views
 
-    return Views(store(), observer)
+    return Views(store(), subscription_rows(), observer, settings().subscriptions)
 
 
 @cache
@@ -167,7 +177,7 @@ def configurator() -> Configurator:
     """Return the use case of ``virtual-machines/jit-policy``."""
     from jit.broker.configure.configure import Configurator
 
-    return Configurator(store(), observer, policies, queues)
+    return Configurator(store(), observer, policies, queues, settings().subscriptions)
 
 
 @cache
@@ -182,12 +192,14 @@ def reconciler() -> Reconciler:
     turns = Locks(store().controls)
     return Reconciler(
         store=store(),
+        subscription_rows=subscription_rows(),
         observer=observer(),
         actions=Actions(policies, network, turns),
         turns=turns,
         queues=queues,
         drainer=Drainer(store(), table(AUDIT)),
         idempotency=Idempotency(table(IDEMPOTENCY)),
+        named=settings().subscriptions,
         remove_orphans=settings().remove_orphans,
     )
 
@@ -197,4 +209,9 @@ def health() -> HealthCheck:
     """Return the use case of ``health``."""
     from jit.broker.health import HealthCheck
 
-    return HealthCheck(lambda: table(STATE), lambda: observer().readable())
+    return HealthCheck(
+        subscription_rows,
+        lambda: observer().readable(),
+        settings().subscriptions,
+        "" if settings().auth_enabled else "WEBSITE_AUTH_ENABLED is not true: all routes are 401",
+    )

@@ -22,7 +22,7 @@ from jit.domain.model.machine import VirtualMachine
 from jit.domain.model.request import Request
 from jit.domain.values import arm_ids, request_ids
 from jit.storage import keys, machine_rows, request_rows
-from jit.storage.control_rows import ControlRows, SubscriptionList
+from jit.storage.control_rows import ControlRows
 from jit.storage.documents import read_text, write_document
 from jit.storage.history import History
 from jit.storage.request_rows import DUE_AT, REQUEST_ID
@@ -50,7 +50,6 @@ class Store:
         self._state = state
         self.history = History(history)
         self.controls = ControlRows(state)
-        self.subscriptions = SubscriptionList(state)
 
     # ---- requests --------------------------------------------------------------------------
 
@@ -228,17 +227,6 @@ class Store:
         row = self._state.get(partition, keys.request_key(request_id))
         return request_rows.read_request(row) if row else None
 
-    def audit(self, request_id: str, event: Event) -> None:
-        """
-        Record an event that changes no row.
-
-        The subscription of a refused request may be any that a caller could think of: those never
-        looked after share one outbox, for nobody drains so many.
-        """
-        named, _ = request_ids.parse_request_id(request_id) or ("", None)
-        partition = named if self.subscriptions.has(named) else keys.ELSEWHERE
-        self._state.write([Op(Verb.INSERT, audit_row(partition, event))])
-
     def record(self, partition: str, events: Sequence[Event]) -> None:
         """Record events of a subscription that belong to no request: 1 to 100, all or none."""
         self._state.write([Op(Verb.INSERT, audit_row(partition, event)) for event in events])
@@ -271,8 +259,6 @@ class Store:
         """Record events of a subscription that change no row, 100 at most."""
         self._state.write([Op(Verb.INSERT, audit_row(partition, event)) for event in events])
 
-    # ---- subscriptions -----------------------------------------------------------------------
-
     def has_grants(self, subscription: str) -> bool:
         """Tell whether a subscription has grants that were not moved to history yet."""
         where = Where(partition=subscription, first="g|", last="g}")
@@ -300,9 +286,6 @@ class Store:
         its row is as good as ours. A VM that no row can hold is left out, with an event: who needs
         it reads Azure, and the others must not wait for it.
         """
-        self.subscriptions.add(
-            partition
-        )  # before anything can be accepted there: the timer looks where we know
         old = {row.key: row for row, _ in self.machines(partition)}
         ops: list[Op] = []
         left_out: list[str] = []

@@ -21,12 +21,11 @@ from jit.api.problem import answer_or_problem
 from jit.api.query import refuse_unknown
 from jit.api.raw_path import check_path
 from jit.domain.model.people import Person, Role
-from jit.settings import Settings
 
 _CALLER = "caller"
 
 Function = Callable[..., func.HttpResponse]
-Check = Callable[[func.HttpRequest, Settings], Mapping[str, Person]]
+Check = Callable[[func.HttpRequest], Mapping[str, Person]]
 
 
 def answers(*roles: Role, query: Sequence[str] | None = ()) -> Callable[[Function], Function]:
@@ -48,9 +47,8 @@ def answers(*roles: Role, query: Sequence[str] | None = ()) -> Callable[[Functio
     if not roles:
         raise TypeError("name the roles that the function answers")
 
-    def check(req: func.HttpRequest, settings: Settings) -> Mapping[str, Person]:
-        check_origin(req, settings.public_base_url)
-        caller = read_caller(req, settings, *roles)
+    def check(req: func.HttpRequest) -> Mapping[str, Person]:
+        caller = read_caller(req, wiring.settings(), *roles)
         if query is not None:
             refuse_unknown(req, *query)
         check_media_type(req)
@@ -67,8 +65,7 @@ def answers_anybody(function: Function) -> Function:
     client, and nothing here reads it.
     """
 
-    def check(req: func.HttpRequest, settings: Settings) -> Mapping[str, Person]:
-        check_origin(req, settings.public_base_url)
+    def check(req: func.HttpRequest) -> Mapping[str, Person]:
         refuse_unknown(req)
         return {}
 
@@ -84,7 +81,8 @@ def _wrap(function: Function, check: Check) -> Function:
 
         def act() -> func.HttpResponse:
             check_path(req)
-            found = check(req, settings).items()
+            check_origin(req, settings.public_base_url)
+            found = check(req).items()
             known = {name: value for name, value in found if name in signature.parameters}
             return function(**bindings, **known)
 

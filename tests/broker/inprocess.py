@@ -8,6 +8,7 @@ would, so that an hour of the broker's life takes a moment.
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -27,6 +28,7 @@ from jit.storage.idempotency_keys import Idempotency
 from jit.storage.request_rows import read_summary
 from jit.storage.store import Store
 from jit.storage.stored import StoredRequest
+from jit.storage.subscription_rows import SubscriptionRows
 from tests.fakes.azure import SimulatedAzure
 from tests.fakes.calls import Calls
 from tests.fakes.queues import FakeQueues
@@ -94,18 +96,27 @@ class InProcess:
         self.keys = FakeTable(self._clock, calls=self.calls, name="keys")
         self.queues = FakeQueues(self._clock, calls=self.calls)
         self.store = Store(self.state, self.history)
-        self.observer = self.azure.observer(PRODUCTION, DEVELOPMENT)
         self.idempotency = Idempotency(self.keys)
-        self.acceptor = Acceptor(self.store, self.idempotency, lambda: self.observer, LIMITS)
-        self.decisions = Decisions(self.store, LIMITS)
-        self.views = Views(self.store, lambda: self.observer)
+        self.subscription_rows = SubscriptionRows(self.state)
+        self.observer = self.azure.observer()
+        self.name(PRODUCTION, DEVELOPMENT)
+
+    def name(self, *subscriptions: str) -> None:
+        """Build the use cases anew, as a process whose settings name these *subscriptions*."""
+        self.subscriptions = subscriptions
+        limits = replace(LIMITS, subscriptions=subscriptions)
+        self.acceptor = Acceptor(
+            self.store, self.subscription_rows, self.idempotency, lambda: self.observer, limits
+        )
+        self.decisions = Decisions(self.store, limits)
+        self.views = Views(self.store, self.subscription_rows, lambda: self.observer, subscriptions)
         self.worker = Worker(
             self.store,
             self.observer,
             lambda: self.queues,
             lambda: self.azure.policies,
             lambda: self.azure.network,
-            LIMITS,
+            limits,
         )
 
     def _clock(self) -> datetime:

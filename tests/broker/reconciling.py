@@ -37,12 +37,14 @@ class Reconciling:
         self.turns = turns
         self.reconciler = Reconciler(
             store=broker.store,
+            subscription_rows=broker.subscription_rows,
             observer=broker.observer,
             actions=Actions(lambda: broker.azure.policies, lambda: broker.azure.network, turns),
             turns=turns,
             queues=lambda: broker.queues,
             drainer=Drainer(broker.store, self.audit),
             idempotency=broker.idempotency,
+            named=broker.subscriptions,
             remove_orphans=remove_orphans,
         )
 

@@ -23,6 +23,7 @@ from jit.observer.subscription import Observer
 from jit.storage.audit_chain import Drainer
 from jit.storage.idempotency_keys import Idempotency
 from jit.storage.store import Store
+from jit.storage.subscription_rows import SubscriptionRows
 from jit.storage.table import Table
 from local.azure.landscape.file import Landscape
 from local.azure.simulator import Azure
@@ -111,30 +112,38 @@ class BrokerProcess:
     def __init__(self, parts: DurableParts) -> None:
         """Build new objects over *parts*."""
         self.store = Store(parts.hooked_state, parts.history)
-        self.observer = Observer(
-            parts.arm, lambda: parts.policies, lambda: parts.network, (PRODUCTION,)
-        )
+        self.observer = Observer(parts.arm, lambda: parts.policies, lambda: parts.network)
+        subscription_rows = SubscriptionRows(parts.hooked_state)
+        limits = replace(LIMITS, subscriptions=(PRODUCTION,))
         idempotency = Idempotency(parts.keys)
-        self.acceptor = Acceptor(self.store, idempotency, lambda: self.observer, LIMITS)
-        self.decisions = Decisions(self.store, LIMITS)
+        self.acceptor = Acceptor(
+            self.store, subscription_rows, idempotency, lambda: self.observer, limits
+        )
+        self.decisions = Decisions(self.store, limits)
         self.worker = Worker(
             self.store,
             self.observer,
             lambda: parts.queues,
             lambda: parts.policies,
             lambda: parts.network,
-            LIMITS,
+            limits,
         )
         turns = Locks(self.store.controls)
         self.reconciler = Reconciler(
             store=self.store,
+            subscription_rows=subscription_rows,
             observer=self.observer,
             actions=Actions(lambda: parts.policies, lambda: parts.network, turns),
             turns=turns,
             queues=lambda: parts.queues,
             drainer=Drainer(self.store, parts.audit),
             idempotency=idempotency,
+            named=limits.subscriptions,
         )
         self.configurator = Configurator(
-            self.store, lambda: self.observer, lambda: parts.policies, lambda: parts.queues
+            self.store,
+            lambda: self.observer,
+            lambda: parts.policies,
+            lambda: parts.queues,
+            limits.subscriptions,
         )

@@ -63,9 +63,11 @@ class Configurator:
         observer: Callable[[], Observer],
         policies: Callable[[], JitPolicies],
         queues: Callable[[], Queues],
+        named: Sequence[str],
     ) -> None:
-        """Clients with slow imports are built when first called."""
+        """Clients with slow imports are built when first called; *named*: as the settings say."""
         self._store = store
+        self._named = named
         self._observer = observer
         self._queues = queues
         self._turns = Locks(store.controls)
@@ -78,13 +80,14 @@ class Configurator:
         Give each VM the port rules it names: in the policy that holds it, else in ``default``.
 
         Raises:
-            InvalidRequest: A VM is unknown, unsupported, not watched, or its name too long; or
-                Azure refuses what it says. Every fault is named.
+            InvalidRequest: The VMs are of several subscriptions; a VM is unknown, unsupported, not
+                watched, or its name too long; or Azure refuses what it says. Every fault is named.
             Conflict: Access under one of the policies is live, scheduled access included; or what
                 Azure holds afterwards is not what was written.
             AccessDenied: Azure does not let the broker do it.
             Unavailable: Somebody works on the policy, or an answer is missing. Repeat.
         """
+        _check(changes.subscription_faults(wanted))
         looks = self._look(wanted, now)
         _check([fault for item in wanted for fault in changes.put_faults(item, looks)])
         return self._carry_out(changes.put_plans(wanted, looks), caller, now)
@@ -112,7 +115,7 @@ class Configurator:
         asked = {arm_ids.subscription(item.id) for item in items}
         with azure("the subscription", lambda *_: ()):
             observer = self._observer()
-            found = {name: observer.snapshot(name) for name in asked & {*observer.watched()}}
+            found = {name: observer.snapshot(name) for name in asked & {*self._named}}
         return {
             name: SubscriptionLook(s, topology.build_machines(s, now=now))
             for name, s in found.items()

@@ -37,6 +37,7 @@ from jit.storage import keys
 from jit.storage.idempotency_keys import Idempotency, Slot
 from jit.storage.store import Store
 from jit.storage.stored import StoredRequest, group_by_machine
+from jit.storage.subscription_rows import SubscriptionRows
 
 if TYPE_CHECKING:  # a first request is answered without loading how to look at Azure
     from jit.observer.subscription import Observer
@@ -70,12 +71,14 @@ class Acceptor:
     def __init__(
         self,
         store: Store,
+        subscriptions: SubscriptionRows,
         idempotency: Idempotency,
         observer: Callable[[], Observer],
         limits: Limits,
     ) -> None:
         """*observer* is built when first called: most requests never need it."""
         self._store = store
+        self._subscriptions = subscriptions
         self._idempotency = idempotency
         self._observer = observer
         self._limits = limits
@@ -185,10 +188,9 @@ class Acceptor:
 
     def _read(self, subscription: str, now: datetime) -> tuple[tuple[VirtualMachine, ...], bool]:
         """Return the VMs of a subscription, and whether they were read just now."""
-        observer = self._observer()
-        if subscription not in observer.watched():
+        if not self._limits.allows_subscription(subscription):
             return (), False
-        return observer.recent_machines(subscription, now=now)
+        return self._observer().recent_machines(subscription, now=now)
 
     def _known_or_refused(self, submission: Submission, now: datetime) -> StoredRequest:
         """A late repetition is answered as before, though its start now lies in the past."""
@@ -241,8 +243,20 @@ class Acceptor:
             request_id=request_id,
             facts=facts,
         )
-        self._store.audit(request_id, event)
+        chain = self._chain_of(request_id)
+        self._subscriptions.ensure(chain, now)  # its outbox is found, even if it is dropped later
+        self._store.record(chain, [event])
         telemetry.event("request.denied", request_id=request_id, reasons=len(violations))
+
+    def _chain_of(self, request_id: str) -> str:
+        """
+        Return the subscription whose chain records a denial.
+
+        A caller can name any subscription. All denials about others stand in the chain of the first
+        one that the operator named.
+        """
+        named, _ = request_ids.parse_request_id(request_id) or ("", None)
+        return named if self._limits.allows_subscription(named) else self._limits.subscriptions[0]
 
     # ---- storing -----------------------------------------------------------------------------
 
@@ -273,6 +287,7 @@ class Acceptor:
             decision=Decision(allowed=True, rule=RULE),
             ticket=wish.ticket,
         )
+        self._subscriptions.ensure(arm_ids.subscription(grants[0].vm_id), now)
         if not self._store.insert(request, grants, [_accepted(request, grants, now)]):
             known = self._store.load(request_id)
             if known is not None:

@@ -20,6 +20,7 @@ from jit.domain.values.times import parse_instant
 from jit.observer.subscription import Observer
 from jit.storage.store import Store
 from jit.storage.stored import StoredRequest
+from jit.storage.subscription_rows import SubscriptionRows
 
 DEFAULT_SPAN = timedelta(days=30)
 _PAGE = 100
@@ -58,9 +59,17 @@ class _Place:
 class Views:
     """Reads for callers."""
 
-    def __init__(self, store: Store, observer: Callable[[], Observer]) -> None:
-        """*observer* is built when first called."""
+    def __init__(
+        self,
+        store: Store,
+        subscriptions: SubscriptionRows,
+        observer: Callable[[], Observer],
+        named: Sequence[str],
+    ) -> None:
+        """*observer* is built when first called; *named* are the ids of the settings."""
         self._store = store
+        self._subscriptions = subscriptions
+        self._named = named
         self._observer = observer
 
     def one(self, request_id: str, caller: Person) -> StoredRequest:
@@ -116,10 +125,9 @@ class Views:
         return [(part, name) for part in (0, *(month + 1 for month in months)) for name in names]
 
     def _listed(self) -> list[str]:
-        """Return where requests may be: an operator must find those of a lost subscription too."""
-        observer = self._observer()
-        known = () if observer.named else self._store.subscriptions.list()
-        return sorted({*observer.watched(), *known})
+        """Return where requests may be: in the named subscriptions and in those dropped since."""
+        kept = (item.subscription for item in self._subscriptions.read().subscriptions)
+        return sorted({*self._named, *kept})
 
     def _section(
         self, section: tuple[int, str], filters: Filters, after: str
@@ -138,11 +146,10 @@ class Views:
 
     def machines(self, subscription: str | None, caller: Person, *, now: datetime) -> list[Any]:
         """Return the virtual machines of the watched subscriptions with their open grants."""
-        watched = self._observer().watched()
-        if subscription is not None and subscription.lower() not in watched:
+        if subscription is not None and subscription.lower() not in self._named:
             detail = "the broker does not look after this subscription"
             raise InvalidRequest(detail, (Violation("#/subscription", "not-watched", detail),))
-        chosen = [subscription.lower()] if subscription else list(watched)
+        chosen = [subscription.lower()] if subscription else self._named
         return [item for part in chosen for item in self._of_subscription(part, caller, now)]
 
     def _of_subscription(
