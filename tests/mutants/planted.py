@@ -250,7 +250,7 @@ MUTANTS = (
             ),
             law(
                 "tests/broker/test_azure_changes.py",
-                "test_a_rule_that_a_request_made_meanwhile_may_rest_on_is_not_removed",
+                "test_a_rule_that_a_new_foreign_request_may_need_is_not_removed",
             ),
         ),
     ),
@@ -282,7 +282,7 @@ MUTANTS = (
         becomes="        return entry.initiate_id is None\n",
         caught_by=(
             law(
-                "tests/domain/grants/test_step.py",
+                "tests/domain/grants/test_policy_view.py",
                 "test_a_mark_that_the_broker_does_not_know_is_a_strangers",
             ),
         ),
@@ -296,7 +296,7 @@ MUTANTS = (
         caught_by=(
             law(
                 "tests/broker/test_azure_changes.py",
-                "test_a_rule_that_a_request_made_meanwhile_may_rest_on_is_not_removed",
+                "test_a_rule_that_a_new_foreign_request_may_need_is_not_removed",
             ),
         ),
     ),
@@ -322,7 +322,7 @@ MUTANTS = (
         caught_by=(
             law(
                 "tests/domain/grants/test_shared_port.py",
-                "test_exactly_the_sources_of_those_who_need_a_path_are_asked_for",
+                "test_exactly_the_sources_of_grants_that_need_a_path_are_asked_for",
             ),
             law(
                 "tests/broker/policy_worker/test_worker.py",
@@ -338,7 +338,7 @@ MUTANTS = (
         becomes="    if current is not None and context.is_foreign(current) and not live:\n",
         caught_by=(
             law(
-                "tests/domain/grants/test_step.py",
+                "tests/domain/grants/test_initiate.py",
                 "test_a_strangers_request_from_the_same_place_is_joined",
             ),
         ),
@@ -351,7 +351,7 @@ MUTANTS = (
         becomes='    texts = ["*"] if ask.sources[1:] else [_prefix_text(ask.sources[0])]\n',
         caught_by=(
             law(
-                "tests/broker/test_azure_changes.py",
+                "tests/domain/grants/test_initiate.py",
                 "test_an_initiate_names_the_sources_and_no_others",
             ),
             law(
