@@ -25,8 +25,8 @@ from azure.data.tables import TableClient
 from jit.domain.audit import chain
 from jit.gateways.table_storage import StorageTable
 from jit.storage.audit_chain import Drainer
-from jit.storage.store import Store
-from jit.wiring import AUDIT, HISTORY, STATE
+from jit.storage.outbox import Outbox
+from jit.wiring import AUDIT, STATE
 from local import azure_rules
 from local.stack import Options, Stack
 
@@ -343,4 +343,5 @@ def _make_drainer(connection: str) -> Drainer:
     def table(name: str) -> StorageTable:
         return StorageTable(TableClient.from_connection_string(connection, name))
 
-    return Drainer(Store(table(STATE), table(HISTORY)), table(AUDIT))
+    state = table(STATE)
+    return Drainer(Outbox(state), table(AUDIT))

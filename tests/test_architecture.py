@@ -279,7 +279,7 @@ def test_the_triggers_know_no_storage_and_no_azure():
     """They read, call one use case, render."""
     below = (
         "jit.gateways.",
-        "jit.storage.store.",
+        "jit.storage.request_store.",
         "jit.storage.request_rows.",
         "jit.observer.subscription.",
         "jit.broker.",

@@ -10,7 +10,7 @@ def main() -> None:
     count = 0
     for subscription in wiring.settings().subscriptions:
         machines = wiring.observer().read_machines(subscription, now=wiring.clock())
-        wiring.store().remember_machines(subscription, machines, complete=True)
+        wiring.inventory().write_machines(subscription, machines, complete=True)
         count += len(machines)
     print(count)
 

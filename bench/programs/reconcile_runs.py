@@ -56,13 +56,13 @@ def _list_requests(machines: int) -> list[list[str]]:
 def _measure(simulator: Simulator, runs: int, *, history: int) -> None:
     """Reconcile some times with an audit trail that is up to date; print the cost of each run."""
     _reconcile(simulator)
-    while wiring.store().outbox(landscapes.SUBSCRIPTION, limit=1):
+    while wiring.outbox().list_oldest(landscapes.SUBSCRIPTION, limit=1):
         _reconcile(simulator)
     measured = [_reconcile(simulator) for _ in range(runs)]
     planned = wiring.reconciler().dry_run(now=wiring.clock())
     if planned:
         raise MeasurementFailed(f"something was left to do: {planned[:3]}")
-    found = [held.grants for held in wiring.store().grants(landscapes.SUBSCRIPTION, "g")]
+    found = [held.grants for held in wiring.requests().list_grants(landscapes.SUBSCRIPTION, "g")]
     columns = {name: [run[name] for run in measured] for name in ("seconds", "cpu", "calls")}
     print(json.dumps({"grants": sum(map(len, found)), "history": history, **columns}), flush=True)
 

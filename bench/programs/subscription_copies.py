@@ -161,7 +161,7 @@ def _compare(simulator: Simulator, subscription: str) -> tuple[float, int]:
 
 def _count_grants(names: Sequence[str]) -> Iterator[int]:
     for name in names:
-        yield sum(len(held.grants) for held in wiring.store().grants(name, "g"))
+        yield sum(len(held.grants) for held in wiring.requests().list_grants(name, "g"))
 
 
 if __name__ == "__main__":

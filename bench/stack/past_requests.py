@@ -20,7 +20,7 @@ from jit.domain.model.people import Person
 from jit.domain.requests import bodies
 from jit.domain.requests.submission import Submission
 from jit.domain.values import arm_ids, request_ids
-from jit.storage.history import history_rows
+from jit.storage.history import write_history_rows
 from jit.storage.stored import StoredRequest
 from jit.storage.table import Op, Verb
 
@@ -47,7 +47,7 @@ def open_paths(simulator: Simulator, groups: Sequence[Sequence[str]]) -> list[St
     while time.monotonic() < deadline:
         for policy in {policy for whole in asked for policy in whole.request.policies}:
             wiring.worker().work(policy, now=wiring.clock())
-        known = [wiring.store().load(whole.request.id) for whole in asked]
+        known = [wiring.requests().load(whole.request.id) for whole in asked]
         opened = [whole for whole in known if whole is not None and _is_open(whole)]
         if len(opened) == len(asked):
             return opened
@@ -93,7 +93,8 @@ def _make_month(like: StoredRequest, when: datetime, rows: int) -> Iterator[Op]:
         created = month + timedelta(seconds=made)
         new_id = request_ids.new_request_id(subscription, created, secrets.token_bytes(10))
         finished = [
-            Op(Verb.INSERT, row) for row in history_rows(_make_finished(like, new_id, created))
+            Op(Verb.INSERT, row)
+            for row in write_history_rows(_make_finished(like, new_id, created))
         ]
         yield from finished
         made += len(finished)

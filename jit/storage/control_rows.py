@@ -21,8 +21,7 @@ from jit.storage.table import Op, Row, Table, Verb
 MOST_REPORTED = 2_700
 """Names of reported rules that fit one property of a row (64 KiB of UTF-16)."""
 
-UNREADABLE = "unreadable"
-"""Holder of a firewall whose row this version cannot read; no hash of an id looks like it."""
+_UNREADABLE = "unreadable"  # holder of a firewall whose row cannot be read; no id has this hash
 
 _INSTANT = blank(INSTANT)
 _NAMES = Form(
@@ -202,7 +201,7 @@ class ControlRows:
             return read_control_row(FirewallRow, row)
         except Defect as error:
             alert_unreadable(row, error)
-            return FirewallRow(version=row, firewall_id=firewall_id, holder=UNREADABLE)
+            return FirewallRow(version=row, firewall_id=firewall_id, holder=_UNREADABLE)
 
     def new_firewall(self, firewall_id: str) -> FirewallRow:
         """Return a control row of a firewall, to be inserted."""

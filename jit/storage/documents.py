@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import timedelta
 from enum import StrEnum
 from ipaddress import ip_network
@@ -119,16 +119,28 @@ class Column:
 
     Attributes:
         name: As stored. It never changes.
-        field: Name of the field; ``group.field`` for a field of a grouped value.
+        field: Name of the field.
         form: How the value is written.
         default: The field's value if an older version did not write the column. Without a default
             the column is required.
+        group: Name of the field that holds the grouped value with the field; empty without one.
     """
 
     name: str
     field: str
     form: Form = PLAIN
     default: Any = REQUIRED
+    group: str = ""
+
+    @property
+    def path(self) -> str:
+        """The way from the value to the field, for ``attrgetter``."""
+        return f"{self.group}.{self.field}" if self.group else self.field
+
+
+def grouped(group: str, *columns: Column) -> tuple[Column, ...]:
+    """Return *columns* as those of the grouped value in the field *group*."""
+    return tuple(replace(column, group=group) for column in columns)
 
 
 class ColumnMap(Generic[T]):
@@ -139,8 +151,7 @@ class ColumnMap(Generic[T]):
         self.columns = columns
         self._kind = kind
         self._groups = groups
-        self._writers = [(c.name, attrgetter(c.field), c.form.write) for c in columns]
-        self._readers = [(c, *_place(c.field)) for c in columns]
+        self._writers = [(c.name, attrgetter(c.path), c.form.write) for c in columns]
 
     @property
     def form(self) -> Form:
@@ -162,16 +173,11 @@ class ColumnMap(Generic[T]):
             LookupError, TypeError, ValueError: A required column is missing, or a value is wrong.
         """
         fields: dict[str, dict[str, Any]] = {group: {} for group in ("", *self._groups)}
-        for column, group, field in self._readers:
-            fields[group][field] = _read_column(column, stored)
+        for column in self.columns:
+            fields[column.group][column.field] = _read_column(column, stored)
         own = fields.pop("")
         grouped = {group: self._groups[group](**values) for group, values in fields.items()}
         return self._kind(**own, **grouped, **others)
-
-
-def _place(field: str) -> tuple[str, str]:
-    group, _, name = field.rpartition(".")
-    return group, name
 
 
 def _read_column(column: Column, stored: Mapping[str, Any]) -> Any:

@@ -86,7 +86,12 @@ def read_machine(row: Row) -> VirtualMachine:
     Raises:
         Defect: This version cannot read the row.
     """
-    return MACHINE_KIND.read(row, lambda stored: MACHINE.read(read_document(stored)))
+    return MACHINE_KIND.read(row, parse_machine)
+
+
+def parse_machine(row: Row) -> VirtualMachine:
+    """Return the VM of a row of a known format."""
+    return MACHINE.read(read_document(row))
 
 
 def is_too_large(row: Row) -> bool:

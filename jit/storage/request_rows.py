@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
+from typing import Any, TypeVar
 
+from jit.domain.errors import Defect
 from jit.domain.model.grant import CloseReason, Footprint, Grant, Initiate, Status, status_of
 from jit.domain.model.machine import Connection, Via
 from jit.domain.model.people import Person
@@ -23,14 +24,16 @@ from jit.storage.documents import (
     ColumnMap,
     Form,
     RowKind,
+    alert_unreadable,
     by_position,
     enum,
+    grouped,
     optional,
     read_document,
     write_document,
 )
 from jit.storage.keys import write_stamp
-from jit.storage.stored import GrantRow, TombstoneRow, earliest_check
+from jit.storage.stored import GrantRow, ReadableRows, TombstoneRow, earliest_check
 from jit.storage.table import Row
 
 REQUEST_KIND = RowKind("requests")
@@ -42,6 +45,8 @@ NEW = frozenset({Status.SCHEDULED, Status.PENDING})
 
 LAST_BEGUN = Status.OPENING.value
 """As text, the statuses that are not new are at most this one. A query can select them."""
+
+R = TypeVar("R")
 
 
 # ---- requests ------------------------------------------------------------------------------------
@@ -94,7 +99,12 @@ def read_request(row: Row) -> Request:
     Raises:
         Defect: This version cannot read the row.
     """
-    return REQUEST_KIND.read(row, lambda stored: REQUEST.read(read_document(stored)))
+    return REQUEST_KIND.read(row, parse_request)
+
+
+def parse_request(row: Row) -> Request:
+    """Return the request of a row of a known format."""
+    return REQUEST.read(read_document(row))
 
 
 # ---- grants --------------------------------------------------------------------------------------
@@ -128,22 +138,26 @@ GRANT = ColumnMap(
     Column("closing_at", "closing_at", _INSTANT, default=None),
     Column("closed_at", "closed_at", _INSTANT, default=None),
     Column("unclear_at", "unclear_at", _INSTANT, default=None),
-    # initiates
-    Column("initiates", "initiate.ids", TEXTS, default=()),
-    Column("initiated_at", "initiate.at", _INSTANT, default=None),
-    Column("asked", "initiate.sources", PREFIXES, default=()),
-    Column("asked_until", "initiate.until", _INSTANT, default=None),
-    Column("attempts", "initiate.attempts", default=0),
-    Column("reopens", "initiate.reopens", default=0),
-    Column("answered", "initiate.answered", default=False),
-    # An older version did not record the rules before the initiate: None proves nothing.
-    Column("before", "initiate.before", optional(TEXTS), default=None),
-    Column("written", "initiate.written", default=False),
-    Column("seen", "initiate.seen", default=False),
-    # what it left in Azure
-    Column("rules", "footprint.rules", TEXTS, default=()),
-    Column("companions", "footprint.companions", TEXTS, default=()),
-    Column("private_ips", "footprint.private_ips", TEXTS, default=()),
+    *grouped(
+        "initiate",
+        Column("initiates", "ids", TEXTS, default=()),
+        Column("initiated_at", "at", _INSTANT, default=None),
+        Column("asked", "sources", PREFIXES, default=()),
+        Column("asked_until", "until", _INSTANT, default=None),
+        Column("attempts", "attempts", default=0),
+        Column("reopens", "reopens", default=0),
+        Column("answered", "answered", default=False),
+        # An older version did not record the rules before the initiate: None proves nothing.
+        Column("before", "before", optional(TEXTS), default=None),
+        Column("written", "written", default=False),
+        Column("seen", "seen", default=False),
+    ),
+    *grouped(
+        "footprint",
+        Column("rules", "rules", TEXTS, default=()),
+        Column("companions", "companions", TEXTS, default=()),
+        Column("private_ips", "private_ips", TEXTS, default=()),
+    ),
     Column(
         "connection",
         "connection",
@@ -239,10 +253,10 @@ def read_grants(row: Row) -> tuple[Grant, ...]:
     Raises:
         Defect: This version cannot read the row.
     """
-    return GRANTS_KIND.read(row, _read_grants)
+    return GRANTS_KIND.read(row, _parse_grants)
 
 
-def _read_grants(row: Row) -> tuple[Grant, ...]:
+def _parse_grants(row: Row) -> tuple[Grant, ...]:
     return tuple(map(GRANT.read, read_document(row)))
 
 
@@ -253,17 +267,33 @@ def read_grant_row(row: Row) -> GrantRow:
     Raises:
         Defect: This version cannot read the row.
     """
-    return GrantRow(row, read_grants(row))
+    return GRANTS_KIND.read(row, parse_grant_row)
 
 
-def read_summary(row: Row) -> GrantSummary:
-    """
-    Return the columns of a row of grants without its document.
+def parse_grant_row(row: Row) -> GrantRow:
+    """Return a row of grants of a known format with its grants."""
+    return GrantRow(row, _parse_grants(row))
 
-    Raises:
-        Defect: This version cannot read the row.
-    """
-    return GRANTS_KIND.read(row, lambda stored: SUMMARY.read(stored.values))
+
+def parse_summary(row: Row) -> GrantSummary:
+    """Return the columns of a row of grants of a known format, without its document."""
+    return SUMMARY.read(row.values)
+
+
+def read_by_machine(
+    kind: RowKind, rows: Iterable[Row], parse: Callable[[Row], R]
+) -> ReadableRows[R]:
+    """Return the rows of grants, or tombstones, that can be read; alert for each other row."""
+    found: list[tuple[str, R]] = []
+    unreadable: set[str] = set()
+    for row in rows:
+        machine = row.key.split("|")[2]  # the hash of the VM's id
+        try:
+            found.append((machine, kind.read(row, parse)))
+        except Defect as error:
+            alert_unreadable(row, error)
+            unreadable.add(machine)
+    return ReadableRows(tuple(found), frozenset(unreadable))
 
 
 # ---- tombstones ----------------------------------------------------------------------------------
@@ -290,8 +320,9 @@ def read_tombstone_row(row: Row) -> TombstoneRow:
     Raises:
         Defect: This version cannot read the row.
     """
-    return TOMBSTONE_KIND.read(row, _read_tombstone_row)
+    return TOMBSTONE_KIND.read(row, parse_tombstone_row)
 
 
-def _read_tombstone_row(row: Row) -> TombstoneRow:
-    return TombstoneRow(row, _read_grants(row), keys.read_stamp(str(row.values["Until"])))
+def parse_tombstone_row(row: Row) -> TombstoneRow:
+    """Return a tombstone of a known format with its grants."""
+    return TombstoneRow(row, _parse_grants(row), keys.read_stamp(str(row.values["Until"])))

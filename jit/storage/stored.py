@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
+from typing import Generic, TypeVar
 
 from jit.domain.model.grant import Footprint, Grant, Status, status_of
 from jit.domain.model.request import Request
@@ -42,18 +43,32 @@ class TombstoneRow(GrantRow):
     until: datetime
 
 
+R = TypeVar("R")
+
+
 @dataclass(frozen=True, slots=True)
-class ReadableGrants:
+class ReadableRows(Generic[R]):
     """
-    Rows of grants without the VMs that have a row which this version cannot read.
+    Rows, without the VMs that have a row which this version cannot read.
+
+    A decision about such a VM could cut, or leave open, a path that nobody here knows of.
 
     Attributes:
-        rows: All rows of the other VMs.
-        unreadable: Keys of the VMs that were left out.
+        by_machine: The rows that can be read, each with the hash of its VM's id.
+        unreadable: Hashes of the ids of the VMs that have another row.
     """
 
-    rows: tuple[GrantRow, ...]
+    by_machine: tuple[tuple[str, R], ...]
     unreadable: frozenset[str]
+
+    @property
+    def rows(self) -> tuple[R, ...]:
+        """The rows of VMs that can be read completely."""
+        return self.without(self.unreadable)
+
+    def without(self, machines: frozenset[str]) -> tuple[R, ...]:
+        """Return the rows of all VMs except *machines*, hashes of ids."""
+        return tuple(row for machine, row in self.by_machine if machine not in machines)
 
 
 @dataclass(frozen=True, slots=True)

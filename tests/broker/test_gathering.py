@@ -62,7 +62,7 @@ def test_a_revocation_is_worked_at_once_while_new_grants_are_gathered(broker):
 def test_a_note_written_meanwhile_does_not_cost_a_worker_its_claim(broker):
     """Only another claim is a reason to end: whoever writes a note does not look again."""
     _gathering(broker)
-    turns = broker.worker._turns
+    turns = broker.locks
     seen = turns.read_policy(policy_of(farm(1)))
     noted: list[str] = []
 

@@ -6,7 +6,7 @@ from threading import Barrier
 
 import pytest
 
-from jit.broker.locks import LEASE, TURN, Locks, seconds_to_gather
+from jit.broker.locks import LEASE, TURN, seconds_to_gather
 from tests.broker.inprocess import farm, policy_of
 from tests.local.azure.sim import DB01, FW_PROD, WEB01
 
@@ -17,7 +17,7 @@ SECOND = timedelta(seconds=1)
 @pytest.fixture
 def locks(broker):
     """Claims in an empty table."""
-    return Locks(broker.store.controls)
+    return broker.locks
 
 
 # ---- policies ------------------------------------------------------------------------------------

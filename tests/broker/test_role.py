@@ -62,13 +62,7 @@ def _opens_and_closes(broker: InProcess, vm: str, port: int, minutes: float) -> 
 
 
 def _configurator(broker: InProcess) -> Configurator:
-    return Configurator(
-        broker.store,
-        lambda: broker.observer,
-        lambda: broker.azure.policies,
-        lambda: broker.queues,
-        broker.subscriptions,
-    )
+    return broker.use_cases.configurator()
 
 
 def _wanted(*rules: PortRule) -> tuple[MachinePolicy, ...]:

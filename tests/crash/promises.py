@@ -376,7 +376,7 @@ class PromiseChecker:
             left = [f"{g.status} ({g.note})" for g in self._rows()]
             self.add_violation("P3", f"it never came to rest: {left or 'no grant is left'}")
         for name, whole in self._accepted.items():
-            self._check_closed(name, broker.store.load(whole.request.id))
+            self._check_closed(name, broker.requests.load(whole.request.id))
         self._check_customers_rules("the broker")
         for rule in self._rules_left():
             self.add_violation("P2", rule)

@@ -40,10 +40,10 @@ MUTANTS = (
         name="the call before the write",
         promise="P2",
         path="jit/broker/policy_worker/worker.py",
-        was="        state.save(self._store, {grant.id: grant for grant in step.grants}, chosen)\n",
+        was="        state.save(self.requests, {grant.id: grant for grant in step.grants}, chosen)\n",
         becomes=(
             "        self._act(step, world, state)\n"
-            "        state.save(self._store, {grant.id: grant for grant in step.grants}, chosen)\n"
+            "        state.save(self.requests, {grant.id: grant for grant in step.grants}, chosen)\n"
         ),
         caught_by=(
             law(
@@ -102,7 +102,7 @@ MUTANTS = (
         name="without a message nothing is finished",
         promise="P3",
         path="jit/broker/reconcile/run.py",
-        was="        self._wake(row.policy_id for row in self.store.due(subscription, now))\n",
+        was="        self._wake(row.policy_id for row in self.requests.list_due(subscription, now))\n",
         becomes="        self._wake(())\n",
         caught_by=(
             law(
@@ -250,7 +250,7 @@ MUTANTS = (
             ),
             law(
                 "tests/broker/test_azure_changes.py",
-                "test_a_rule_that_a_request_made_meanwhile_may_rest_on_is_not_removed",
+                "test_a_rule_that_a_new_foreign_request_may_need_is_not_removed",
             ),
         ),
     ),
@@ -282,7 +282,7 @@ MUTANTS = (
         becomes="        return entry.initiate_id is None\n",
         caught_by=(
             law(
-                "tests/domain/grants/test_step.py",
+                "tests/domain/grants/test_policy_view.py",
                 "test_a_mark_that_the_broker_does_not_know_is_a_strangers",
             ),
         ),
@@ -296,7 +296,7 @@ MUTANTS = (
         caught_by=(
             law(
                 "tests/broker/test_azure_changes.py",
-                "test_a_rule_that_a_request_made_meanwhile_may_rest_on_is_not_removed",
+                "test_a_rule_that_a_new_foreign_request_may_need_is_not_removed",
             ),
         ),
     ),
@@ -322,7 +322,7 @@ MUTANTS = (
         caught_by=(
             law(
                 "tests/domain/grants/test_shared_port.py",
-                "test_exactly_the_sources_of_those_who_need_a_path_are_asked_for",
+                "test_exactly_the_sources_of_grants_that_need_a_path_are_asked_for",
             ),
             law(
                 "tests/broker/policy_worker/test_worker.py",
@@ -338,7 +338,7 @@ MUTANTS = (
         becomes="    if current is not None and context.is_foreign(current) and not live:\n",
         caught_by=(
             law(
-                "tests/domain/grants/test_step.py",
+                "tests/domain/grants/test_initiate.py",
                 "test_a_strangers_request_from_the_same_place_is_joined",
             ),
         ),
@@ -351,7 +351,7 @@ MUTANTS = (
         becomes='    texts = ["*"] if ask.sources[1:] else [_prefix_text(ask.sources[0])]\n',
         caught_by=(
             law(
-                "tests/broker/test_azure_changes.py",
+                "tests/domain/grants/test_initiate.py",
                 "test_an_initiate_names_the_sources_and_no_others",
             ),
             law(
@@ -377,8 +377,8 @@ MUTANTS = (
         name="the same key makes a second request",
         promise="P8",
         path="jit/storage/idempotency_keys.py",
-        was='        return Slot(str(there.values["RequestId"]), there, repeated=True)\n',
-        becomes='        return Slot(str(row.values["RequestId"]), there, repeated=False)\n',
+        was="        return Slot(found.request_id, there, repeated=True)\n",
+        becomes="        return Slot(new.request_id, there, repeated=False)\n",
         caught_by=(
             law(
                 "tests/storage/test_idempotency_keys.py",
@@ -390,8 +390,8 @@ MUTANTS = (
         name="the same key with another body is answered",
         promise="P8",
         path="jit/storage/idempotency_keys.py",
-        was='        if there.values["BodyHash"] != digest:\n            detail',
-        becomes='        if there.values["BodyHash"] == "":\n            detail',
+        was="        if found.body_hash != new.body_hash:\n            detail",
+        becomes='        if found.body_hash == "":\n            detail',
         caught_by=(
             law(
                 "tests/storage/test_idempotency_keys.py",

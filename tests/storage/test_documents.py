@@ -29,7 +29,7 @@ class Outer:
 MAP = ColumnMap(
     Outer,
     Column("n", "name"),
-    Column("s", "inner.size", default=7),
+    *documents.grouped("inner", Column("s", "size", default=7)),
     Column("t", "tags", documents.TEXTS, default=()),
     inner=Inner,
 )

@@ -289,7 +289,7 @@ def _seen_anew(broker):
     """Have Azure looked at again: nothing of a moment ago counts."""
     broker.observer = broker.azure.observer()
     found = broker.observer.read_machines(DEVELOPMENT, now=broker.now)
-    broker.store.remember_machines(DEVELOPMENT, found, complete=True)
+    broker.inventory.write_machines(DEVELOPMENT, found, complete=True)
 
 
 def test_a_denial_never_frees_the_key_of_its_accepted_repetition(broker):

@@ -31,6 +31,19 @@ REQUEST_ID = new_request_id(SUBSCRIPTION, NOW, bytes(10))
 connections = st.builds(
     Connection, via=st.sampled_from(Via), address=texts, port=ports, command=texts
 )
+initiates = st.builds(
+    Initiate,
+    ids=lists,
+    at=st.none() | instants,
+    sources=st.lists(networks, max_size=3).map(tuple),
+    until=st.none() | instants,
+    attempts=st.integers(0, 100),
+    reopens=st.integers(0, 3),
+    answered=st.booleans(),
+    before=st.none() | lists,
+    written=st.booleans(),
+    seen=st.booleans(),
+)
 grants = st.builds(
     Grant,
     id=texts,
@@ -48,19 +61,7 @@ grants = st.builds(
     status=st.sampled_from(Status),
     close_reason=st.none() | st.sampled_from(CloseReason),
     connection=st.none() | connections,
-    initiate=st.builds(
-        Initiate,
-        ids=lists,
-        at=st.none() | instants,
-        sources=st.lists(networks, max_size=3).map(tuple),
-        until=st.none() | instants,
-        attempts=st.integers(0, 100),
-        reopens=st.integers(0, 3),
-        answered=st.booleans(),
-        before=st.none() | lists,
-        written=st.booleans(),
-        seen=st.booleans(),
-    ),
+    initiate=initiates,
     footprint=st.builds(Footprint, rules=lists, companions=lists, private_ips=lists),
     **{name: st.none() | texts.filter(bool) for name in ("firewall_id", "note")},
     **{
@@ -116,15 +117,15 @@ def test_a_grant_of_an_older_version_is_read_with_defaults(grant, missing):
     read = GRANT.read(older)
 
     for column in unknown:
-        grant = with_field(grant, column.field, column.default)
+        grant = with_field(grant, column.path, column.default)
     assert read == grant
 
 
 def test_an_older_grant_has_the_defaults_of_a_new_grant_and_proves_nothing():
     """An empty `before` would prove that no rule was there before the initiate."""
     plain = a_grant()
-    defaults = {column.field: column.default for column in OPTIONAL}
-    new = {field: attrgetter(field)(plain) for field in defaults}
+    defaults = {column.path: column.default for column in OPTIONAL}
+    new = {path: attrgetter(path)(plain) for path in defaults}
 
     assert defaults.pop("initiate.before") is None
     assert new.pop("initiate.before") == ()

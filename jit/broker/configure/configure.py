@@ -30,10 +30,11 @@ from jit.domain.policy_setup.changes import (
     SubscriptionLooks,
 )
 from jit.domain.values import arm_ids
-from jit.interfaces import JitPolicies, Queues
+from jit.interfaces import Queues
 from jit.observer.subscription import Observer
 from jit.storage import keys
-from jit.storage.store import Store
+from jit.storage.inventory_store import InventoryStore
+from jit.storage.request_store import RequestStore
 
 _BUSY_SECONDS = 10
 
@@ -54,24 +55,24 @@ class Configured:
     machines: tuple[VirtualMachine, ...]
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Configurator:
-    """Puts VMs under just-in-time access, and takes them out of it."""
+    """
+    Puts VMs under just-in-time access, and takes them out of it.
 
-    def __init__(
-        self,
-        store: Store,
-        observer: Callable[[], Observer],
-        policies: Callable[[], JitPolicies],
-        queues: Callable[[], Queues],
-        named: Sequence[str],
-    ) -> None:
-        """Clients with slow imports are built when first called; *named*: as the settings say."""
-        self._store = store
-        self._named = named
-        self._observer = observer
-        self._queues = queues
-        self._turns = Locks(store.controls)
-        self._writer = PolicyWriter(store, self._turns, policies)
+    Attributes:
+        observer: Builds the observer when it is first called: its clients are slow to import.
+        queues: The same for the queues.
+        named: The ids of the subscriptions in the settings.
+    """
+
+    requests: RequestStore
+    inventory: InventoryStore
+    locks: Locks
+    writer: PolicyWriter
+    observer: Callable[[], Observer]
+    queues: Callable[[], Queues]
+    named: Sequence[str]
 
     def put(
         self, wanted: Sequence[MachinePolicy], caller: Person, *, now: datetime
@@ -114,8 +115,8 @@ class Configurator:
     def _look(self, items: Iterable[MachinePolicy], now: datetime) -> SubscriptionLooks:
         asked = {arm_ids.subscription(item.id) for item in items}
         with azure("the subscription", lambda *_: ()):
-            observer = self._observer()
-            found = {name: observer.read_snapshot(name) for name in asked & {*self._named}}
+            observer = self.observer()
+            found = {name: observer.read_snapshot(name) for name in asked & {*self.named}}
         return {
             name: SubscriptionLook(s, topology.build_machines(s, now=now))
             for name, s in found.items()
@@ -145,27 +146,27 @@ class Configurator:
 
     def _live(self, plan: PolicyPlan) -> Iterator[Violation]:
         partition, prefix = _grants_of(plan.policy_id)
-        for held in self._store.grants(partition, prefix):
+        for held in self.requests.list_grants(partition, prefix):
             yield from plan.conflict(held.grants)
 
     # ---- one policy ------------------------------------------------------------------------------
 
     def _claimed(self, plan: PolicyPlan, caller: Person, now: datetime) -> Configured:
-        claim = self._turns.claim(plan.policy_id)
+        claim = self.locks.claim(plan.policy_id)
         if claim is None:
             raise Unavailable(f"{plan.label} is busy", retry_after_seconds=_BUSY_SECONDS)
         try:
             return self._configured(plan, claim, caller, now)
         finally:
-            self._turns.keep(claim)
+            self.locks.keep(claim)
             self._wake(plan.policy_id)
 
     def _wake(self, policy_id: str) -> None:
         """Bring the worker to what came in meanwhile: it leaves a claimed policy alone."""
-        if not self._store.grants(*_grants_of(policy_id)):
+        if not self.requests.has_grants(*_grants_of(policy_id)):
             return
         try:
-            self._queues().send(messages.POLICY, messages.policy(policy_id))
+            self.queues().send(messages.POLICY, messages.policy(policy_id))
         except Unavailable:  # only a hint: the timer finds the work
             telemetry.warning("message.not_sent", policy_id=policy_id)
 
@@ -173,7 +174,7 @@ class Configurator:
         self, plan: PolicyPlan, claim: PolicyLease, caller: Person, now: datetime
     ) -> Configured:
         self._refuse_live([plan])  # again: from here on nobody opens anything under it
-        before = self._writer.read(plan)
+        before = self.writer.read(plan)
         if before is None and any(_is(p, plan.policy_id) for p in plan.look.snapshot.policies):
             # Written anew it would lose the VMs of others, should it be there after all.
             raise Unavailable(f"{plan.label} has just vanished", retry_after_seconds=_BUSY_SECONDS)
@@ -184,7 +185,7 @@ class Configurator:
             change = Change(
                 plan=plan, claim=claim, caller=caller, now=now, before=before, after=after
             )
-            found = self._writer.write(change)
+            found = self.writer.write(change)
         machines = self._remember(plan, found, now)
         return Configured(policy_id=plan.policy_id, action=action, machines=machines)
 
@@ -204,12 +205,12 @@ class Configurator:
         fresh = topology.build_machines(now_there, now=now).values()
         machines = tuple(self._with_warnings(vm) for vm in fresh)
         partition = arm_ids.subscription(plan.policy_id)
-        self._store.remember_machines(partition, machines, complete=False)
+        self.inventory.write_machines(partition, machines, complete=False)
         return machines
 
     def _with_warnings(self, vm: VirtualMachine) -> VirtualMachine:
         """Keep the warnings that the last full look found."""
-        known = self._store.machine(vm.id)
+        known = self.inventory.find_machine(vm.id)
         return replace(vm, warnings=known.warnings) if known is not None else vm
 
 

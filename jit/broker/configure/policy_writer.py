@@ -35,7 +35,7 @@ from jit.domain.model.people import Person
 from jit.domain.policy_setup.changes import PolicyPlan
 from jit.domain.values import arm_ids
 from jit.interfaces import JitPolicies
-from jit.storage.store import Store
+from jit.storage.outbox import Outbox
 
 REFUSED = "refused-by-azure"
 DIFFERS = "policy-differs"
@@ -58,9 +58,9 @@ class Change:
 class PolicyWriter:
     """Reads policies, carries out changes of them."""
 
-    def __init__(self, store: Store, locks: Locks, policies: Callable[[], JitPolicies]) -> None:
+    def __init__(self, outbox: Outbox, locks: Locks, policies: Callable[[], JitPolicies]) -> None:
         """*policies* builds its client when first called."""
-        self._store = store
+        self._outbox = outbox
         self._locks = locks
         self._policies = policies
 
@@ -154,7 +154,7 @@ class PolicyWriter:
             )
             for item in plan.wanted
         ]
-        self._store.record(arm_ids.subscription(plan.policy_id), events)
+        self._outbox.add(arm_ids.subscription(plan.policy_id), events)
 
 
 def _told(entry: Resource | None) -> Any:

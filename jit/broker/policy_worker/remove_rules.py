@@ -13,7 +13,7 @@ from jit.domain.model.grant import Grant, Status
 from jit.domain.model.machine import VmPort
 from jit.domain.paths.rules import PathRule
 from jit.domain.values import arm_ids
-from jit.storage.store import Store
+from jit.storage.outbox import Outbox
 
 _TOGETHER = 100  # the most that a transaction takes
 
@@ -22,7 +22,7 @@ _TOGETHER = 100  # the most that a transaction takes
 class Remover:
     """Removes Defender's rules for a pass."""
 
-    store: Store
+    outbox: Outbox
     actions: Actions
 
     def remove(self, removals: Sequence[PathRule], state: Pass) -> list[BrokerError]:
@@ -50,7 +50,7 @@ class Remover:
         events = [_event(rule, closing, state) for rule in rules]
         for start in range(0, len(events), _TOGETHER):
             partition = arm_ids.subscription(state.policy_id)
-            self.store.note(partition, events[start : start + _TOGETHER])
+            self.outbox.add(partition, events[start : start + _TOGETHER])
 
 
 def _event(rule: PathRule, closing: Iterable[Grant], state: Pass) -> Event:

@@ -18,7 +18,7 @@ from jit.domain.grants import lifetime
 from jit.domain.grants.initiate import PortToOpen
 from jit.domain.model.grant import CloseReason, Grant
 from jit.domain.model.machine import VmPort
-from jit.storage.store import Store
+from jit.storage.request_store import RequestStore
 
 _ATTEMPTS = 3
 _NAMED = 5  # requests named in Defender's own record
@@ -30,7 +30,7 @@ _REFUSED = timedelta(minutes=2)  # soon: what is open still may end before its c
 class Initiator:
     """Sends initiates."""
 
-    store: Store
+    requests: RequestStore
     turns: Locks
     actions: Actions
 
@@ -66,7 +66,7 @@ class Initiator:
         ids = list(dict.fromkeys(grant.request_id for grant in grants))
         texts = []
         for request_id in ids[:_NAMED]:
-            request = self.store.request(request_id)
+            request = self.requests.find_request(request_id)
             if request is not None:
                 ticket = f"{request.ticket.id} " if request.ticket else ""
                 texts.append(f"{ticket}{request.requester.name}: {request.justification}")
@@ -87,7 +87,7 @@ class Initiator:
             else _after(grant, outcome, state.now)
             for grant in carried
         }
-        state.save(self.store, changed, state.grants)
+        state.save(self.requests, changed, state.grants)
 
     def _make_due(self, asks: Sequence[PortToOpen], state: Pass) -> None:
         """Have every grant looked at whose path an initiate may have changed behind its back."""
@@ -95,10 +95,10 @@ class Initiator:
         for _ in range(_ATTEMPTS):
             changes = [
                 (held, tuple(_due_now(grant, doors, state.now) for grant in held.grants))
-                for held in self.store.of_policy(state.policy_id)
+                for held in self.requests.list_policy_grants(state.policy_id)
             ]
             with suppress(StateConflict):
-                self.store.save([each for each in changes if each[1] != each[0].grants], [])
+                self.requests.save([each for each in changes if each[1] != each[0].grants], [])
                 return
 
 

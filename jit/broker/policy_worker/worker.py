@@ -13,7 +13,7 @@ import base64
 import json
 import secrets
 from collections.abc import Callable, Container, Iterable, Mapping, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 
 from jit import messages, telemetry
@@ -32,13 +32,13 @@ from jit.domain.limits import Limits
 from jit.domain.model.grant import Grant, Status
 from jit.domain.model.machine import VirtualMachine
 from jit.domain.values import arm_ids
-from jit.interfaces import JitPolicies, Network, Queues
+from jit.interfaces import Queues
 from jit.observer.subscription import Observer
 from jit.storage import keys
+from jit.storage.inventory_store import InventoryStore
 from jit.storage.machine_rows import MACHINE
-from jit.storage.request_rows import read_summary
-from jit.storage.store import Store
-from jit.storage.table import Row
+from jit.storage.request_rows import GrantSummary
+from jit.storage.request_store import RequestStore
 
 _LONGEST_DELAY = timedelta(minutes=10)
 _LONGEST_REST = timedelta(minutes=1)
@@ -46,28 +46,25 @@ _SOONEST = timedelta(seconds=1)
 _NEVER = datetime.max.replace(tzinfo=UTC)
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Worker:
-    """Works JIT policies."""
+    """
+    Works JIT policies.
 
-    def __init__(
-        self,
-        store: Store,
-        observer: Observer,
-        queues: Callable[[], Queues],
-        policies: Callable[[], JitPolicies],
-        network: Callable[[], Network],
-        limits: Limits,
-    ) -> None:
-        """Clients with slow imports are built when first called."""
-        self._store = store
-        self._observer = observer
-        self._queues = queues
-        self._turns = Locks(store.controls)
-        self._actions = Actions(policies, network, self._turns)
-        self._initiator = Initiator(store, self._turns, self._actions)
-        self._remover = Remover(store, self._actions)
-        self._finisher = Finisher(store, self._turns)
-        self._limits = limits
+    Attributes:
+        queues: Built when first called: its SDK is slow.
+    """
+
+    requests: RequestStore
+    inventory: InventoryStore
+    observer: Observer
+    queues: Callable[[], Queues]
+    locks: Locks
+    actions: Actions
+    initiator: Initiator
+    remover: Remover
+    finisher: Finisher
+    limits: Limits
 
     def work(self, policy_id: str, *, now: datetime) -> None:
         """
@@ -77,41 +74,41 @@ class Worker:
             Unavailable: Storage or the policy could not be read; the host brings the message
                 back, and the timer would too.
         """
-        first = self._store.first_due(policy_id, now)
+        first = self.requests.find_due(policy_id, now)
         if first is None or self._awaited(policy_id, first, now):
             return
-        claim = self._turns.claim(policy_id)
+        claim = self.locks.claim(policy_id)
         if claim is None:
             return  # its holder looks once more after giving it back
         if _still(claim.row.not_before, now):  # whoever failed is brought back, or the timer comes
-            self._turns.keep(claim)
+            self.locks.keep(claim)
             return
         self._claimed(policy_id, claim, now)
         self._come_back(policy_id, now)
 
-    def _awaited(self, policy_id: str, first: Row, now: datetime) -> bool:
+    def _awaited(self, policy_id: str, first: GrantSummary, now: datetime) -> bool:
         """Tell whether only new grants wait, and a message is on its way that will gather them."""
-        seen = self._turns.read_policy(policy_id) if read_summary(first).is_new else None
+        seen = self.locks.read_policy(policy_id) if first.is_new else None
         if seen is None or not is_message_expected(seen):
             return False
-        return self._store.first_due(policy_id, now, begun=True) is None
+        return self.requests.find_due(policy_id, now, begun=True) is None
 
     def _claimed(self, policy_id: str, claim: PolicyLease, now: datetime) -> None:
         state = Pass(
             policy_id=policy_id,
             now=now,
             claim=claim,
-            rows=self._store.of_policy(policy_id),
-            tombstones=self._store.tombstones(
+            rows=self.requests.list_policy_grants(policy_id),
+            tombstones=self.requests.list_tombstones(
                 arm_ids.subscription(policy_id), keys.tombstones_prefix(policy_id)
-            ),
+            ).rows,
         )
         failed = True
         try:
             self._pass(state)
             failed = False
         finally:
-            self._turns.release(
+            self.locks.release(
                 claim,
                 not_before=now + _rest(claim) if failed else None,
                 asks_from=state.asks_from,
@@ -120,11 +117,11 @@ class Worker:
             )
 
     def _pass(self, state: Pass) -> None:
-        self._finisher.finish_closed(state)
+        self.finisher.finish_closed(state)
         chosen = self._chosen(state)
         if chosen:
             self._shape(chosen, state)
-            self._finisher.finish_closed(state)
+            self.finisher.finish_closed(state)
         if state.outage is not None:  # the policy rests, as after any pass that failed
             raise state.outage
 
@@ -133,7 +130,7 @@ class Worker:
         step, world = self._decide(chosen, self._seen(chosen, state), state)
         if unsure := _newly_open(chosen, step) - world.whole:
             step, world = self._decide(chosen, self._seen(chosen, state, unsure), state)
-        state.save(self._store, {grant.id: grant for grant in step.grants}, chosen)
+        state.save(self.requests, {grant.id: grant for grant in step.grants}, chosen)
         for found in step.widenings:
             telemetry.alert(
                 "access.widened",
@@ -183,20 +180,20 @@ class Worker:
         """Begin to close what has come to its end, or to its deadline."""
         world = _blind(grants, "Azure does not answer")
         step = run_step(
-            grants, world, now=state.now, initiate_id=_new_initiate_id(), limits=self._limits
+            grants, world, now=state.now, initiate_id=_new_initiate_id(), limits=self.limits
         )
         before = {grant.id: grant.status for grant in grants}
         late = {grant.id: grant for grant in step.grants if grant.status is not before[grant.id]}
-        state.save(self._store, late, grants)
+        state.save(self.requests, late, grants)
 
     def _predicted(self, grants: Sequence[Grant], state: Pass) -> Mapping[str, VirtualMachine]:
         """Return what the inventory knows of the VMs; a VM it lacks refreshes all of it."""
         ids = {arm_ids.key(grant.vm_id): grant.vm_id for grant in grants}
-        found = {key: self._store.machine(vm_id) for key, vm_id in ids.items()}
+        found = {key: self.inventory.find_machine(vm_id) for key, vm_id in ids.items()}
         if None in found.values():
             partition = arm_ids.subscription(state.policy_id)
-            fresh = self._observer.read_machines(partition, now=state.now)
-            self._store.remember_machines(partition, fresh, complete=True)
+            fresh = self.observer.read_machines(partition, now=state.now)
+            self.inventory.write_machines(partition, fresh, complete=True)
             found |= {arm_ids.key(vm.id): vm for vm in fresh if arm_ids.key(vm.id) in ids}
         return {key: vm for key, vm in found.items() if vm is not None}
 
@@ -210,7 +207,7 @@ class Worker:
         """Look at VMs as they are *known*; what is only remembered decides about nothing new."""
         predicted = {**known, **vanished}
         whole = deciding & known.keys()
-        world = self._observer.observe_policy(
+        world = self.observer.observe_policy(
             state.policy_id, predicted, deciding=whole, now=state.now
         )
         self._remember(world, known, whole, state)
@@ -219,7 +216,7 @@ class Worker:
         free = frozenset(
             arm_ids.key(item)
             for item in firewalls
-            if self._turns.may_take_firewall(item, state.policy_id, state.now)
+            if self.locks.may_take_firewall(item, state.policy_id, state.now)
         )
         return replace(
             world,
@@ -232,7 +229,7 @@ class Worker:
 
     def _may_open(self, state: Pass) -> bool:
         """Return False in a subscription that the settings no longer name: it only closes."""
-        return self._limits.allows_subscription(arm_ids.subscription(state.policy_id))
+        return self.limits.allows_subscription(arm_ids.subscription(state.policy_id))
 
     def _remember(
         self,
@@ -247,23 +244,23 @@ class Worker:
         changed = [vm for vm in fresh if not _alike(vm, known[arm_ids.key(vm.id)])]
         if changed:
             partition = arm_ids.subscription(state.policy_id)
-            self._store.remember_machines(partition, changed, complete=False)
+            self.inventory.write_machines(partition, changed, complete=False)
 
     def _decide(
         self, grants: Sequence[Grant], world: PolicyView, state: Pass
     ) -> tuple[Step, PolicyView]:
         """Decide; where a firewall's turn was lost just now, decide again without it."""
         initiate_id = _new_initiate_id()
-        step = run_step(grants, world, now=state.now, initiate_id=initiate_id, limits=self._limits)
+        step = run_step(grants, world, now=state.now, initiate_id=initiate_id, limits=self.limits)
         lost = {
             arm_ids.key(firewall_id)
             for firewall_id in _changes(step)
-            if not self._turns.take_firewall(firewall_id, state.policy_id, state.now)
+            if not self.locks.take_firewall(firewall_id, state.policy_id, state.now)
         }
         if lost:
             world = replace(world, turns=world.turns - lost)
             step = run_step(
-                grants, world, now=state.now, initiate_id=initiate_id, limits=self._limits
+                grants, world, now=state.now, initiate_id=initiate_id, limits=self.limits
             )
         state.turns = world.turns
         return step, world
@@ -271,14 +268,14 @@ class Worker:
     # ---- acting --------------------------------------------------------------------------------
 
     def _act(self, step: Step, world: PolicyView, state: Pass) -> None:
-        errors = self._actions.remove_rules(step.companion_removals)
+        errors = self.actions.remove_rules(step.companion_removals)
         if step.asks:
-            self._initiator.send(step.asks, state)
+            self.initiator.send(step.asks, state)
         named = {rule for g in state.grants if g.wants_path for rule in g.footprint.companions}
         wishes = [wish for wish in step.companions if wish.rule_id in named]  # not of refused ones
         wishes = wishes if self._may_open(state) else []
-        errors += self._actions.add_companions(wishes)
-        errors += self._remover.remove(step.removals, state)
+        errors += self.actions.add_companions(wishes)
+        errors += self.remover.remove(step.removals, state)
         self._give_back(world, step, state)
         waits = [error for error in errors if isinstance(error, Unavailable)]
         if waits:
@@ -295,25 +292,25 @@ class Worker:
             front = view.firewall
             if front is None or not front.settled or arm_ids.key(front.id) in busy:
                 continue
-            self._turns.end_update(front.id, state.policy_id, front.foreign)
+            self.locks.end_update(front.id, state.policy_id, front.foreign)
 
     # ---- ends ----------------------------------------------------------------------------------
 
     def _come_back(self, policy_id: str, now: datetime) -> None:
         """After giving the claim back, look once more: a request may have come in meanwhile."""
-        rows = list(self._store.grant_rows(policy_id))
-        seen = self._turns.read_policy(policy_id)
+        rows = self.requests.summarize_policy(policy_id)
+        seen = self.locks.read_policy(policy_id)
         if not rows or seen is None:
             return
         is_new = _any_new(rows, now)
-        first = min(read_summary(row).due_at for row in rows)
+        first = min(row.due_at for row in rows)
         quiet = timedelta(seconds=seconds_to_gather(seen) if is_new else 0)
         delay = max(first - now, _SOONEST, quiet, (seen.not_before or now) - now)
         if delay > _LONGEST_DELAY:
             return
         if is_new:
-            self._turns.note_message(seen, delay)
-        self._queues().send(messages.POLICY, messages.policy(policy_id), delay=delay)
+            self.locks.note_message(seen, delay)
+        self.queues().send(messages.POLICY, messages.policy(policy_id), delay=delay)
 
 
 def _blind(grants: Iterable[Grant], why: str) -> PolicyView:
@@ -363,9 +360,8 @@ def _undecided(grant: Grant, now: datetime) -> bool:
     return lifetime.by_time(grant, now=now).status is Status.PENDING
 
 
-def _any_new(rows: Iterable[Row], now: datetime) -> bool:
-    found = map(read_summary, rows)
-    return any(item.is_new for item in found if item.due_at <= now)
+def _any_new(rows: Iterable[GrantSummary], now: datetime) -> bool:
+    return any(row.is_new for row in rows if row.due_at <= now)
 
 
 def _under_way(grant: Grant) -> bool:

@@ -23,7 +23,9 @@ from jit.domain.paths.rules import PathRule
 from jit.domain.reconcile.plan_item import PlanAction, PlanItem
 from jit.domain.values import arm_ids
 from jit.observer.subscription import Observer
-from jit.storage.store import Store
+from jit.storage.keys import GRANTS
+from jit.storage.outbox import Outbox
+from jit.storage.request_store import RequestStore
 
 REMOVALS = 60
 """Rules removed in one run."""
@@ -60,7 +62,8 @@ class Done:
 class Leftovers:
     """Removes rules that a plan names."""
 
-    store: Store
+    requests: RequestStore
+    outbox: Outbox
     observer: Observer
     actions: Actions
     turns: Locks
@@ -130,7 +133,7 @@ class Leftovers:
 
     def _note(self, items: Sequence[PlanItem], comparison: Comparison) -> None:
         """Write down what is about to be removed, and why."""
-        self.store.note(comparison.subscription, [_event(item, comparison) for item in items])
+        self.outbox.add(comparison.subscription, [_event(item, comparison) for item in items])
 
     def _still(
         self, items: Sequence[PlanItem], policies: Sequence[str], comparison: Comparison
@@ -138,9 +141,12 @@ class Leftovers:
         """Read rules, requests and grants again, plan again, and keep what still is to go."""
         again = self.observer.read_again(dict.fromkeys(item.resource for item in items), policies)
         before = comparison.observed
+        grants = self.requests.list_readable_grants(comparison.subscription, GRANTS)
+        unreadable = comparison.unreadable | grants.unreadable
         fresh = replace(
             comparison,
-            rows=self.store.grants(comparison.subscription, "g"),
+            rows=grants.without(unreadable),
+            unreadable=unreadable,
             observed=replace(
                 before,
                 nsgs=again.nsgs,

@@ -13,14 +13,13 @@ from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
 from jit import messages, telemetry
-from jit.broker.azure_changes import Actions
 from jit.broker.locks import ComparisonLease, Locks
 from jit.broker.reconcile.comparison import Comparison, compare
 from jit.broker.reconcile.leftovers import Leftovers
 from jit.broker.reconcile.report import say
 from jit.domain.audit.event import transitions
 from jit.domain.errors import BrokerError, PermissionLost, Refused, StateConflict, Unavailable
-from jit.domain.grants import lifetime, widened
+from jit.domain.grants import lifetime
 from jit.domain.model.grant import CloseReason, Grant
 from jit.domain.model.machine import VirtualMachine
 from jit.domain.reconcile.observation import Observation, observe_lists
@@ -30,8 +29,8 @@ from jit.interfaces import Queues
 from jit.observer.subscription import Observer
 from jit.storage.audit_chain import Drainer
 from jit.storage.idempotency_keys import Idempotency
-from jit.storage.request_rows import read_summary
-from jit.storage.store import Store
+from jit.storage.inventory_store import InventoryStore
+from jit.storage.request_store import RequestStore
 from jit.storage.subscription_rows import SubscriptionRow, SubscriptionRows
 
 DROPPED = 500
@@ -53,11 +52,12 @@ class Reconciler:
         remove_orphans: Whether rules that no grant accounts for may be removed.
     """
 
-    store: Store
+    requests: RequestStore
+    inventory: InventoryStore
     subscription_rows: SubscriptionRows
     observer: Observer
-    actions: Actions
     turns: Locks
+    leftovers: Leftovers
     queues: Callable[[], Queues]
     drainer: Drainer
     idempotency: Idempotency
@@ -74,7 +74,7 @@ class Reconciler:
         must still end, and an operator must hear of them.
         """
         dropped = (item.subscription for item in self._dropped())
-        return (*self.named, *(each for each in dropped if self.store.has_grants(each)))
+        return (*self.named, *(each for each in dropped if self.requests.has_grants(each)))
 
     def _dropped(self) -> list[SubscriptionRow]:
         """Return the rows of subscriptions that the settings no longer name."""
@@ -101,7 +101,7 @@ class Reconciler:
         self.subscription_rows.note_tick(state.tick, now)
 
     def _wake_due(self, subscription: str, now: datetime) -> None:
-        self._wake(read_summary(row).policy_id for row in self.store.due(subscription, now))
+        self._wake(row.policy_id for row in self.requests.list_due(subscription, now))
 
     def _wake(self, policies: Iterable[str]) -> None:
         """Send one message a policy."""
@@ -176,7 +176,7 @@ class Reconciler:
             telemetry.alert("permission.lost", subscription=subscription, code=error.code)
             self._wake_due(subscription, now)
             return None
-        self.store.remember_machines(subscription, machines, complete=True)
+        self.inventory.write_machines(subscription, machines, complete=True)
         self.turns.renew_comparison(lease)
         comparison = self._comparison(subscription, found, now)
         items = comparison.plan()
@@ -193,13 +193,14 @@ class Reconciler:
         return observe_lists(snapshot, machines), machines
 
     def _comparison(self, subscription: str, found: Observation, now: datetime) -> Comparison:
-        return compare(self.store, subscription, found, now=now, remove_orphans=self.remove_orphans)
+        return compare(
+            self.requests, subscription, found, now=now, remove_orphans=self.remove_orphans
+        )
 
     def _act(self, items: Sequence[PlanItem], comparison: Comparison) -> None:
-        leftovers = Leftovers(self.store, self.observer, self.actions, self.turns)
-        leftovers.return_turns(comparison)
+        self.leftovers.return_turns(comparison)
         woken = self._tell(items, comparison)
-        done = leftovers.remove(items, comparison)
+        done = self.leftovers.remove(items, comparison)
         self._forget(items, comparison)
         self._wake([*woken, *done.policies, *comparison.due])
         if done.again is not None:
@@ -218,7 +219,7 @@ class Reconciler:
                 continue
             events = transitions(held.grants, told, now=comparison.now)
             try:
-                self.store.save([(held, told)], events)
+                self.requests.save([(held, told)], events)
             except StateConflict:
                 continue  # its worker is at it just now; the next run looks again
             woken.append(held.grants[0].policy_id)
@@ -230,11 +231,11 @@ class Reconciler:
         """Drop tombstones whose time is over, but not while a rule of theirs still stands."""
         needed = {item.grant for item in items}
         stale = [
-            held.row
+            held
             for held in comparison.tombstones
             if held.until <= comparison.now and not any(grant.id in needed for grant in held.grants)
         ]
-        self.store.drop(stale[:DROPPED])
+        self.requests.delete_tombstones(stale[:DROPPED])
 
     def _tidy(self, subscription: str, now: datetime) -> None:
         """Bring the audit chain up to date; the first does what belongs to no subscription."""
@@ -246,7 +247,7 @@ class Reconciler:
     def _forget_dropped(self, now: datetime) -> None:
         """Complete the chains of dropped subscriptions without grants, then remove their rows."""
         for item in self._dropped():
-            if self.store.has_grants(item.subscription):
+            if self.requests.has_grants(item.subscription):
                 continue
             drained = self.drainer.drain(item.subscription, now=now)
             if not drained and _is_over(item, now):
@@ -255,7 +256,8 @@ class Reconciler:
 
 def _is_over(item: SubscriptionRow, now: datetime) -> bool:
     """Return True if no process can still accept a request there under older settings."""
-    return now >= (item.compared_at or item.since) + DROPPED_KEPT
+    last = item.compared_at or item.since
+    return last is None or now >= last + DROPPED_KEPT
 
 
 def _told(grant: Grant, item: PlanItem | None, now: datetime) -> Grant:
@@ -263,8 +265,8 @@ def _told(grant: Grant, item: PlanItem | None, now: datetime) -> Grant:
     if item is None or not grant.live:
         return grant
     if item.action is PlanAction.CLOSE and grant.wants_path:
-        altered = item.kind is PlanClass.ALTERED
-        note = widened.describe(item.rule or "") if altered else item.reason
+        widened = item.kind is PlanClass.ALTERED
+        note = f"somebody widened rule {item.rule}" if widened else item.reason
         return lifetime.begin_closing(grant, CloseReason.FAILED, now, note)
     return replace(grant, next_check_at=min(grant.next_check_at, now))
 

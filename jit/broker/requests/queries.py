@@ -18,7 +18,9 @@ from jit.domain.model.people import Person
 from jit.domain.values import arm_ids, request_ids
 from jit.domain.values.times import parse_instant
 from jit.observer.subscription import Observer
-from jit.storage.store import Store
+from jit.storage.inventory_store import InventoryStore
+from jit.storage.keys import GRANTS
+from jit.storage.request_store import RequestStore
 from jit.storage.stored import StoredRequest
 from jit.storage.subscription_rows import SubscriptionRows
 
@@ -61,13 +63,15 @@ class Views:
 
     def __init__(
         self,
-        store: Store,
+        requests: RequestStore,
+        inventory: InventoryStore,
         subscriptions: SubscriptionRows,
         observer: Callable[[], Observer],
         named: Sequence[str],
     ) -> None:
         """*observer* is built when first called; *named* are the ids of the settings."""
-        self._store = store
+        self._requests = requests
+        self._inventory = inventory
         self._subscriptions = subscriptions
         self._named = named
         self._observer = observer
@@ -79,7 +83,7 @@ class Views:
         Raises:
             NotFound: There is none, or it is somebody else's: both look the same.
         """
-        whole = self._store.load(request_id)
+        whole = self._requests.load(request_id)
         if whole is None or not may_see(whole.request, caller):
             raise NotFound(f"there is no request {request_id[:64]}")
         return whole
@@ -135,12 +139,9 @@ class Views:
         part, subscription = section
         if part:
             month = _months(filters.start, filters.end)[part - 1]
-            yield from self._store.history.month(subscription, month, after=after)
+            yield from self._requests.history.list_month(subscription, month, after=after)
             return
-        for row, asked in self._store.live_requests(subscription, after=after):
-            whole = self._store.whole(row, asked)
-            if whole is not None:  # else it is over, and comes with its month
-                yield whole
+        yield from self._requests.list_live(subscription, after=after)
 
     # ---- virtual machines ----------------------------------------------------------------------
 
@@ -161,17 +162,17 @@ class Views:
 
     def _known(self, subscription: str, now: datetime) -> Sequence[VirtualMachine]:
         """Return the inventory; on a new system, where there is none yet, read it from Azure."""
-        known = [vm for _, vm in self._store.machines(subscription)]
+        known = self._inventory.list_machines(subscription)
         if known:
             return sorted(known, key=lambda vm: vm.name)
         fresh = self._observer().read_machines(subscription, now=now)
-        self._store.remember_machines(subscription, fresh, complete=True)
+        self._inventory.write_machines(subscription, fresh, complete=True)
         return sorted(fresh, key=lambda vm: vm.name)
 
     def _open_grants(self, subscription: str, caller: Person) -> Mapping[str, Sequence[Grant]]:
         """Return live grants by VM: the caller's own, or all for those who may see all."""
-        rows = self._store.grants(subscription, "g")
-        asked = {item.id: item for _, item in self._store.live_requests(subscription)}
+        rows = self._requests.list_readable_grants(subscription, GRANTS).rows
+        asked = {item.id: item for item in self._requests.list_requests(subscription)}
         found: dict[str, list[Grant]] = {}
         for item in (grant for held in rows for grant in held.grants if grant.live):
             request = asked.get(item.request_id)

@@ -41,7 +41,7 @@ def plan_companion(
 
     Args:
         grant: In status ``opening``, behind a firewall.
-        look: What was just seen; ``blocked_by`` names the NSGs that stop the firewall.
+        look: Its path, as just seen; ``blocked_by`` names the NSGs that stop the firewall.
         view: The VM.
         taken: Companions already decided in this step: their priorities are not free.
         now: Aware, UTC.

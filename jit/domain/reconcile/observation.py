@@ -34,7 +34,7 @@ class Observation:
     Attributes:
         nsgs: NSGs that could be read.
         firewalls: Classic-rules firewalls that could be read.
-        machines: VMs with what is on their paths.
+        machines: VMs with the NSGs and firewalls on their paths.
         entries: Defender's requests of all JIT policies, oldest first.
     """
 
@@ -53,8 +53,8 @@ class FoundRule:
         path:
             The same as a path's rule: its id, its holder, its sources. It is *exact* if it leads
             to one port of one address, as all that Defender writes, and could be read in full.
-        settled: The rule is what it says: its holder's last update has succeeded.
-        addresses: Private addresses that it leads to; empty where they cannot be told.
+        settled: True if the rule is in force as listed: its holder's last update has succeeded.
+        addresses: Private addresses that it leads to; empty if they cannot be read.
     """
 
     raw: SecurityRule | NatRule
@@ -63,7 +63,7 @@ class FoundRule:
     addresses: frozenset[str]
 
     def leads_to(self, port: int) -> bool:
-        """Tell whether it lets anybody reach *port*."""
+        """Return True if it lets anybody reach *port*."""
         if isinstance(self.raw, NatRule):
             return self.raw.translated_port == str(port)
         return any(port in ports for ports in self.raw.destination_ports)
@@ -118,7 +118,7 @@ def _in_firewall(firewall: FirewallView, rule: NatRule) -> FoundRule:
 
 
 def observe_lists(snapshot: topology.Snapshot, machines: Iterable[VirtualMachine]) -> Observation:
-    """Return a subscription's lists as what its grants are compared with."""
+    """Return a subscription's lists as the observation to compare its grants with."""
     nsgs = {arm_ids.key(arm_json.text(nsg, "id")): view_nsg(nsg) for nsg in snapshot.nsgs}
     firewalls = {
         arm_ids.key(arm_json.text(item, "id")): view_firewall(item) for item in snapshot.firewalls

@@ -6,9 +6,8 @@ from datetime import timedelta
 
 import pytest
 
-from jit.broker.configure.configure import Configurator
-from jit.broker.locks import Locks
 from jit.domain.errors import AccessDenied, Conflict, InvalidRequest, Unavailable, Unknown
+from jit.domain.limits import LIMITS
 from jit.domain.model.grant import Status
 from jit.domain.model.machine import Support
 from jit.domain.model.people import Person
@@ -16,8 +15,8 @@ from jit.domain.policy_setup.changes import PolicyAction
 from jit.domain.requests.bodies import read_policy_delete, read_policy_put
 from jit.domain.values.arm_ids import key
 from jit.messages import POLICY
-from jit.storage.store import Store
 from tests.builders.stored_grants import a_grant, a_request
+from tests.builders.stores import Surroundings, UseCases, stores_over
 from tests.fakes.azure import SimulatedAzure
 from tests.fakes.calls import Crash
 from tests.fakes.clock import FakeClock
@@ -53,21 +52,23 @@ class Site:
         self.azure = SimulatedAzure(self.sim)
         self.clock = FakeClock(self.sim.now)
         self.table = FakeTable(self.clock, calls=self.azure.calls, name="state")
-        self.store = Store(self.table, FakeTable(self.clock))
+        self.stores = stores_over(self.table, FakeTable(self.clock))
+        self.requests, self.inventory = self.stores.requests, self.stores.inventory
         self.queues = FakeQueues(self.clock, calls=self.azure.calls)
-        self.turns = Locks(self.store.controls)
+        self.turns = self.stores.locks
         self.named = (PRODUCTION, DEVELOPMENT)
 
     @property
     def configurator(self):
         observer = self.azure.observer()
-        return Configurator(
-            self.store,
-            lambda: observer,
-            lambda: self.azure.policies,
-            lambda: self.queues,
-            self.named,
+        around = Surroundings(
+            observer=lambda: observer,
+            queues=self.queues,
+            policies=lambda: self.azure.policies,
+            network=lambda: self.azure.network,
+            limits=replace(LIMITS, subscriptions=self.named),
         )
+        return UseCases(self.stores, around).configurator()
 
     def put(self, *ids, ports=None):
         body = [{"id": vm_id, "ports": ports or PORTS} for vm_id in ids]
@@ -88,7 +89,7 @@ class Site:
     def grant(self, vm_id=DB01, **changes):
         """Store a request with one grant on a VM of the group's policy."""
         request = a_request(self.sim.now, policy(vm_id.partition("/providers/")[0]))
-        self.store.insert(request, [a_grant(request, vm_id, **changes)], [])
+        self.requests.insert(request, [a_grant(request, vm_id, **changes)], [])
         return request
 
     def trail(self):
@@ -207,7 +208,7 @@ def test_the_same_wish_again_writes_nothing(site):
 def test_the_inventory_knows_at_once(site):
     """A request right after the answer is decided by the new rules."""
     site.put(NEW01)
-    known = site.store.machine(NEW01)
+    known = site.inventory.find_machine(NEW01)
 
     assert known is not None
     assert known.support is Support.CONFIGURED
@@ -219,12 +220,12 @@ def test_warnings_of_the_inventory_are_kept(site):
     from jit.domain.model.machine import MachineWarning
 
     site.put(NEW01)
-    known = site.store.machine(NEW01)
+    known = site.inventory.find_machine(NEW01)
     warned = replace(known, warnings=(MachineWarning(code="bypass", detail="a rule"),))
-    site.store.remember_machines(PRODUCTION, [warned], complete=False)
+    site.inventory.write_machines(PRODUCTION, [warned], complete=False)
     site.put(NEW01, ports=[{**PORTS[0], "number": 2222}])
 
-    assert site.store.machine(NEW01).warnings == warned.warnings
+    assert site.inventory.find_machine(NEW01).warnings == warned.warnings
 
 
 def test_defender_denies_the_port_from_then_on(site):
@@ -647,5 +648,5 @@ def test_a_change_that_died_anywhere_is_finished_by_repeating_it(site, number, w
 
     assert {name: between[name] for name in before} == before
     assert site.entries() == {**before, "new01": site.entries()["new01"]}
-    assert site.store.machine(NEW01).support is Support.CONFIGURED
+    assert site.inventory.find_machine(NEW01).support is Support.CONFIGURED
     assert site.trail()[0][0] == "policy.change_began"

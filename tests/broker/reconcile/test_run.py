@@ -11,7 +11,7 @@ from jit.broker.reconcile.run import DROPPED
 from jit.domain.audit import chain
 from jit.domain.azure.firewall import foreign_digest
 from jit.domain.errors import AccessDenied, Unavailable
-from jit.storage.store import TOMBSTONE_KEPT
+from jit.storage.request_store import TOMBSTONE_KEPT
 from jit.storage.table import Op, Verb
 from tests.broker.inprocess import DAVE, HERE, THERE, farm, policy_of, wish
 from tests.broker.reconciling import FARM_POLICY, NSG_FARM, Reconciling, told
@@ -530,9 +530,9 @@ def test_a_grant_that_its_worker_changes_meanwhile_is_left_to_it(it):
     it.wipe()
 
     def meanwhile():
-        held = it.broker.store.grants(DEVELOPMENT, "g")[0]
+        held = it.broker.requests.list_grants(DEVELOPMENT, "g")[0]
         noted = tuple(replace(grant, note="at work") for grant in held.grants)
-        it.broker.store.save([(held, noted)], [])
+        it.broker.requests.save([(held, noted)], [])
 
     once(it, "state.write", meanwhile)
 
@@ -587,7 +587,7 @@ def test_a_companion_of_a_closed_grant_is_removed(it):
 def test_a_companion_is_known_even_after_its_tombstone_is_gone(it):
     """History still knows the grant that it names."""
     request_id = it.closed(WEB01, port=3389)
-    it.broker.store.drop(it.broker.state.rows("t|"))
+    it.broker.state.write([Op(Verb.DELETE, row) for row in it.broker.state.rows("t|")])
     it.leave_companion(f"{request_id}-0-3389", NSG_WEB, WEB_ADDRESS, 3389)
 
     it.run(PRODUCTION)
@@ -710,7 +710,7 @@ def test_the_inventory_is_brought_up_to_date(it):
 
     it.run()
 
-    names = {found.name for _, found in it.broker.store.machines(DEVELOPMENT)}
+    names = {found.name for found in it.broker.inventory.list_machines(DEVELOPMENT)}
     assert "farm01" not in names
     assert "farm02-new" in names
 
@@ -737,7 +737,7 @@ def test_the_inventory_holds_warnings(it):
 
     it.run()
 
-    vm = it.broker.store.machine(farm(1))
+    vm = it.broker.inventory.find_machine(farm(1))
     assert {warning.code for warning in vm.warnings} == {"jit-bypassed"}
 
 

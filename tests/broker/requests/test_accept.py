@@ -114,7 +114,7 @@ def test_a_later_comer_is_told_of_the_hand_over_at_acceptance(broker):
     """When the first one's path ends, the second one's is interrupted for a moment."""
     broker.ask(wish(farm(1), duration="PT30M"))
     broker.live(1)
-    first = broker.store.grants(*_row_of(broker))[0].grants[0]
+    first = broker.requests.list_grants(*_row_of(broker))[0].grants[0]
 
     whole = broker.accept(wish(farm(1), source=THERE, duration="PT2H"), DAVE)
 
@@ -199,8 +199,8 @@ def test_who_joins_a_stranger_is_told_at_acceptance_when_that_path_ends(broker):
     """Nobody puts it off: the path is interrupted then."""
     broker.occupy(farm(1), 22, HERE, minutes=40)
     found = broker.azure.observer().read_machines(DEVELOPMENT, now=broker.now)
-    broker.store.remember_machines(DEVELOPMENT, found, complete=True)
-    (held,) = broker.store.machine(farm(1)).occupations
+    broker.inventory.write_machines(DEVELOPMENT, found, complete=True)
+    (held,) = broker.inventory.find_machine(farm(1)).occupations
 
     whole = broker.accept(wish(farm(1), duration="PT2H"))
 
@@ -329,12 +329,12 @@ def test_what_was_read_a_moment_ago_does_not_replace_newer_knowledge(broker):
         broker.accept(wish(DB01, 443))
     broker.occupy(DB01, 22, ELSEWHERE)
     found = broker.azure.observer().read_machines(PRODUCTION, now=broker.now)
-    broker.store.remember_machines(PRODUCTION, found, complete=True)
+    broker.inventory.write_machines(PRODUCTION, found, complete=True)
 
     with pytest.raises(AccessDenied):
         broker.accept(wish(DB01, 443), DAVE)
 
-    assert broker.store.machine(DB01).occupations != ()
+    assert broker.inventory.find_machine(DB01).occupations != ()
 
 
 def test_an_unknown_vm_is_not_denied_while_azure_cannot_be_asked(broker):
