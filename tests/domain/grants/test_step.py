@@ -5,6 +5,7 @@ from dataclasses import replace
 import pytest
 
 from jit.domain.azure.companion_rule import companion_name
+from jit.domain.grants import admission
 from jit.domain.model.grant import Status
 from jit.domain.values import arm_ids
 from tests.builders.bodies import NOW, vm_id
@@ -193,3 +194,28 @@ def test_a_leaver_and_a_newcomer_are_settled_in_one_step():
 def test_an_empty_policy_has_nothing_to_do():
     """No grants, no calls."""
     assert stepped().grants == ()
+
+
+def test_a_defect_of_the_broker_is_not_reported_as_azures_fault(monkeypatch):
+    """The grants of the VM wait, and those of the others close."""
+
+    def fail(*_, **__):
+        raise ValueError("a defect")
+
+    over = an_open(expires_at=NOW)
+    opening = an_opening("g2", vm_id=vm_id(2), status=Status.PENDING)
+    machines = {
+        arm_ids.key(vm_id()): OURS,
+        arm_ids.key(vm_id(2)): replace(OURS, vm=replace(OURS.vm, id=vm_id(2))),
+    }
+    monkeypatch.setattr(admission, "decide", fail)
+
+    done = stepped(over, opening, world=a_world(None, an_entry(), machines=machines))
+
+    by_id = {grant.id: grant for grant in done.grants}
+    assert by_id["g1"].status is Status.CLOSING
+    assert by_id["g2"].note == "the broker failed to decide about it"
+    assert (done.unreadable, done.defects) == (
+        (),
+        {arm_ids.key(vm_id(2)): "ValueError('a defect')"},
+    )
