@@ -166,7 +166,7 @@ def test_a_nat_rule_is_removed_only_when_the_firewall_is_ours_to_change():
     world = a_world(behind(a_firewall(a_nat())), an_entry())
 
     ours = stepped(leaver, world=world)
-    others = stepped(leaver, world=replace(world, turns=frozenset()))
+    others = stepped(leaver, world=replace(world, free_firewalls=frozenset()))
 
     assert [rule.name for rule in ours.removals] == ["MDC-JIT-web01-22"]
     assert (others.removals, others.grants[0].status) == ((), Status.CLOSING)
@@ -174,7 +174,7 @@ def test_a_nat_rule_is_removed_only_when_the_firewall_is_ours_to_change():
 
 def test_a_companion_is_removed_while_another_policy_has_the_firewall():
     """It stands in an NSG."""
-    world = a_world(behind(a_firewall(a_nat()), LET_IN), an_entry(), turns=frozenset())
+    world = a_world(behind(a_firewall(a_nat()), LET_IN), an_entry(), free_firewalls=frozenset())
 
     done = stepped(through_firewall(a_leaver()), world=world)
 

@@ -114,7 +114,7 @@ def test_foreign_requests_count_for_the_vm_that_has_the_address_now():
 
 
 def test_the_policy_of_a_rule_is_that_of_a_vm_that_it_leads_to():
-    """Whose policy to claim before it is removed; unknown without such a VM."""
+    """That policy is claimed before a removal; it is unknown without such a VM."""
     here, gone = seen(allow(1)), seen(allow(1), vms=())
     policies = [
         RuleOwners(observed, (), (), now=NOON).policy_of(rule)
