@@ -128,7 +128,7 @@ MUTANTS = (
         name="a leftover is taken for the rule that was asked for",
         promise="P2",
         path="jit/domain/grants/rule_evidence.py",
-        was="    new = [rule for rule in own if mark(rule) not in asked.before]\n",
+        was="    new = [rule for rule in own if make_mark(rule) not in asked.before]\n",
         becomes="    new = list(own)\n",
         caught_by=(
             law(
@@ -277,7 +277,7 @@ MUTANTS = (
         path="jit/domain/grants/policy_view.py",
         was=(
             "        return entry.initiate_id is None"
-            " or entry.initiate_id not in self.world.known\n"
+            " or entry.initiate_id not in self.policy.known_initiates\n"
         ),
         becomes="        return entry.initiate_id is None\n",
         caught_by=(

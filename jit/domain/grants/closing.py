@@ -261,7 +261,7 @@ def wait(grant: Grant, now: datetime, note: str, *, unclear: bool = False) -> Gr
     unclear for an hour.
     """
     kept = (grant.note if grant.close_reason in _TOLD else None) or note
-    later = lifetime.patience(now - (grant.closing_at or now))
+    later = lifetime.pace_closing(now - (grant.closing_at or now))
     since = (grant.unclear_at or now) if unclear else None
     return replace(grant, next_check_at=now + later, note=kept, unclear_at=since)
 

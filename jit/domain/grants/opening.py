@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 
 from jit.domain.grants import closing, initiate, lifetime, rule_evidence, shared_port
-from jit.domain.grants.lifetime import begin_closing, pace
+from jit.domain.grants.lifetime import begin_closing, pace_opening
 from jit.domain.grants.policy_view import StepContext, is_used_elsewhere
 from jit.domain.grants.timing import LOOK_WHILE_OPENING, TIMES
 from jit.domain.model.grant import CloseReason, Grant, Status
@@ -128,7 +128,7 @@ def _find_doubt(grant: Grant, context: StepContext, *, joined: bool) -> str:
     """
     if grant.status is not Status.OPENING:
         return ""
-    unread = context.world.unreadable.get(grant.vm_key, "")
+    unread = context.policy.unreadable.get(grant.vm_key, "")
     newcomer = grant.opened_at is None and not joined
     return unread or (_BORROWED if newcomer and _is_borrowed(grant, context.now) else "")
 
@@ -180,7 +180,7 @@ def _keep_waiting(grant: Grant, path: PathView, now: datetime) -> Grant:
         return begin_closing(grant, CloseReason.FAILED, now, why)
     if grant.status is Status.OPENING and is_overdue(grant, now):
         return begin_closing(grant, CloseReason.FAILED, now, f"not open in time: {why}")
-    wait = pace(now - (grant.initiate.at or now))
+    wait = pace_opening(now - (grant.initiate.at or now))
     return replace(grant, note=why, next_check_at=min(now + wait, grant.expires_at or now))
 
 

@@ -35,13 +35,13 @@ def marks_before(
     or there are too many rules to keep.
     """
     group = tuple(grants)
-    marks = dict.fromkeys(mark(rule) for grant in group for rule in _rules(grant, view))
+    marks = dict.fromkeys(make_mark(rule) for grant in group for rule in _rules(grant, view))
     if len(marks) > _KEPT_MARKS or any(may_appear(grant, now) for grant in group):
         return None
     return tuple(marks)
 
 
-def mark(rule: PathRule) -> str:
+def make_mark(rule: PathRule) -> str:
     """Return 16 digits that tell *rule* from others, and from itself with other sources."""
     parts = (arm_ids.key(rule.id), rule.target, *sorted(rule.sources))
     return sha256("\n".join(parts).encode()).hexdigest()[:16]
@@ -52,7 +52,7 @@ def forget_vanished(grant: Grant, view: MachineView) -> Grant:
     asked = grant.initiate
     if not asked.before:
         return grant
-    there = {mark(rule) for rule in _rules(grant, view)}
+    there = {make_mark(rule) for rule in _rules(grant, view)}
     before = tuple(item for item in asked.before if item in there)
     return replace(grant, initiate=replace(asked, before=before))
 
@@ -72,7 +72,7 @@ def note_written(grant: Grant, own: Sequence[PathRule], view: MachineView) -> Gr
     asked = grant.initiate
     if asked.written or asked.before is None or asked.at is None:
         return grant
-    new = [rule for rule in own if mark(rule) not in asked.before]
+    new = [rule for rule in own if make_mark(rule) not in asked.before]
     if not all(_lets_all_in(grant, new, place) for place in _places(view)):
         return grant
     return replace(grant, initiate=replace(asked, written=True, before=()))

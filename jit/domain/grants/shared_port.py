@@ -53,7 +53,7 @@ def union(grants: Iterable[Grant]) -> frozenset[Prefix]:
     return frozenset(source for grant in grants for source in grant.sources)
 
 
-def fixed_end(
+def fix_end(
     grant: Grant,
     others: Iterable[Grant],
     *,

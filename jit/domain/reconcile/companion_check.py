@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator
 
 from jit.domain.azure import companion_rule
 from jit.domain.azure.nsg_rules import Access, Direction, PortRange, SecurityRule
-from jit.domain.grants.lifetime import leftover_from, was_asked
+from jit.domain.grants.lifetime import leftover_since, was_asked
 from jit.domain.model.grant import Grant
 from jit.domain.paths.machine_view import NsgView
 from jit.domain.paths.rules import PathRule
@@ -123,5 +123,5 @@ def _item(
             target=min(_addresses(rule), default=""),
             exact=not rule.faults,
         ),
-        since=leftover_from(grant) if grant is not None else None,
+        since=leftover_since(grant) if grant is not None else None,
     )

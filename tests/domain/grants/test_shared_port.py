@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from jit.domain.grants.shared_port import (
     WantedRequest,
     covers,
-    fixed_end,
+    fix_end,
     handover,
     next_handover,
     union,
@@ -285,7 +285,7 @@ def test_the_order_of_the_rows_does_not_matter(group, random):
 
 def end_of(joiner, *others, ends):
     """The fixed end of *joiner* in minutes from NOW, were it alone it would be *ends*."""
-    return (fixed_end(joiner, others, end=NOW + ends * MINUTE, now=NOW) - NOW) / MINUTE
+    return (fix_end(joiner, others, end=NOW + ends * MINUTE, now=NOW) - NOW) / MINUTE
 
 
 @pytest.mark.parametrize(("via", "minutes"), [(Via.PUBLIC_IP, 2), (Via.FIREWALL, 8)])
@@ -459,7 +459,7 @@ def test_too_little_after_a_strangers_end_is_cut_off():
     """As after an end of ours: Defender grants no less than five minutes."""
     joiner, held = a_grant("b", sources=(OFFICE,)), NOW + 56 * MINUTE
 
-    assert fixed_end(joiner, [], end=NOW + 60 * MINUTE, now=NOW, held=held) == held
+    assert fix_end(joiner, [], end=NOW + 60 * MINUTE, now=NOW, held=held) == held
 
 
 arrivals = st.lists(
@@ -473,7 +473,7 @@ def claimed_one_by_one(all_of):
     for number, (arrives, lasts, sources) in enumerate(sorted(all_of, key=lambda item: item[0])):
         now = NOW + arrives * MINUTE
         joiner = a_grant(f"g{number}", sources=sources, via=Via.FIREWALL, starts_at=now)
-        end = fixed_end(joiner, group, end=now + lasts * MINUTE, now=now)
+        end = fix_end(joiner, group, end=now + lasts * MINUTE, now=now)
         group.append(
             holding(
                 joiner.id,

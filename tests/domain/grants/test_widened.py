@@ -49,9 +49,9 @@ def stepped(grant, view, *seen, others=()):
     """One step over the grant, and *others* of its VM port."""
     world = PolicyView(
         found=True,
-        entries=seen,
+        requests=seen,
         machines={arm_ids.key(vm_id()): view},
-        known=frozenset({MINE, NEXT}),
+        known_initiates=frozenset({MINE, NEXT}),
     )
     return run_step([grant, *others], world, now=NOW + MINUTE, initiate_id="c" * 26, limits=LIMITS)
 
