@@ -17,7 +17,6 @@ from jit.broker.reconcile.run import Reconciler
 from jit.broker.requests.accept import Acceptor
 from jit.broker.requests.change import Decisions
 from jit.domain.limits import LIMITS
-from jit.gateways.arm import ThinArm
 from jit.interfaces import Arm, JitPolicies, Network
 from jit.observer.subscription import Observer
 from jit.storage.audit_chain import Drainer
@@ -30,9 +29,9 @@ from local.azure.timeline import Timeline
 from local.azure.transport import SimulatorTransport
 from tests.crash.call_hooks import CallHooks, Hooked
 from tests.crash.queue_model import QueueModel
-from tests.crash.raw_gateways import RawNetwork, RawPolicies
 from tests.fakes.azure import SCOPE, SimulatedIdentity
 from tests.fakes.calls import Calls, Counted
+from tests.fakes.raw_gateways import RawArm, RawNetwork, RawPolicies
 from tests.fakes.tables import FakeTable
 from tests.local.azure.sim import HOST, LANDSCAPE, PRODUCTION, Sim
 
@@ -86,7 +85,7 @@ class DurableParts:
         self.hooked_state: Table = Hooked(self.state, "state", hooks)
         who = SimulatedIdentity(self.sim)
         transport = SimulatorTransport(self.sim.azure, sleep=_no_wait)
-        arm = ThinArm(HOST, who, SCOPE, transport=transport)
+        arm = RawArm(self.sim)
         policies = RawPolicies(arm, HOST, who, SCOPE, transport=transport)
         network = RawNetwork(arm, HOST, who, SCOPE, transport=transport)
         self.arm: Arm = Counted(arm, self.calls, "arm")

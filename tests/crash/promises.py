@@ -22,6 +22,7 @@ from jit.domain.model.machine import Via
 from jit.domain.values import arm_ids
 from jit.storage import records
 from jit.storage.stored import StoredRequest
+from jit.storage.table import Row
 from local.azure import ids
 from local.azure.jit_access import Access
 from local.azure.packets import Flow, judge
@@ -101,6 +102,7 @@ class PromiseChecker:
         self._at_first = ""
         self._holders: list[str] = []
         self._rules: list[Any] = []
+        self._parsed: dict[str, tuple[Row, tuple[Grant, ...]]] = {}
         self._judged: dict[tuple[VmPort, str], bool] = {}
 
     def watch(self, parts: DurableParts) -> None:
@@ -243,7 +245,10 @@ class PromiseChecker:
     def _rows(self) -> Iterator[Grant]:
         """Yield every grant of the live rows."""
         for row in self.parts.state.rows("g|"):
-            yield from records.grants_of(row)
+            parsed = self._parsed.get(row.key)
+            if parsed is None or parsed[0] is not row:
+                parsed = self._parsed[row.key] = row, records.grants_of(row)
+            yield from parsed[1]
 
     def _grant(self, grant_id: str) -> Grant | None:
         found = (grant for grant in self._rows() if grant.id == grant_id)
