@@ -13,25 +13,28 @@ import time
 import traceback
 from collections.abc import Sequence
 
-from bench import machine
 from bench.catalogue import BENCHMARKS, Benchmark
+from bench.measures import machine
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run what was asked for; return the exit code."""
-    names = _names(arguments)
-    facts = machine.surroundings(names)
-    _say(machine.described(facts))
-    measured = [_ran(benchmark, facts) for benchmark in _unique(names or list(BENCHMARKS))]
+    """Run the benchmarks that *arguments* name; return the exit code."""
+    names = _read_names(arguments)
+    facts = machine.read_surroundings(names)
+    _say(machine.describe(facts))
+    measured = [
+        _run_benchmark(benchmark, facts)
+        for benchmark in _list_benchmarks(names or list(BENCHMARKS))
+    ]
     return 0 if all(measured) else 1
 
 
-def _unique(names: Sequence[str]) -> list[Benchmark]:
+def _list_benchmarks(names: Sequence[str]) -> list[Benchmark]:
     """Return the benchmarks of *names* in order, once each: one may yield several figures."""
     return list(dict.fromkeys(BENCHMARKS[name] for name in names))
 
 
-def _ran(benchmark: Benchmark, facts: dict[str, object]) -> bool:
+def _run_benchmark(benchmark: Benchmark, facts: dict[str, object]) -> bool:
     """Run one benchmark and print its figures; False if the measurement failed."""
     began = time.monotonic()
     name = benchmark.__name__
@@ -50,7 +53,7 @@ def _say(text: str) -> None:
     print(text, file=sys.stderr, flush=True)
 
 
-def _names(arguments: Sequence[str] | None) -> list[str]:
+def _read_names(arguments: Sequence[str] | None) -> list[str]:
     """Return the names asked for; an unknown one ends the program with 2."""
     parser = argparse.ArgumentParser(prog="python -m bench", description=__doc__)
     parser.add_argument("names", nargs="*", metavar="name", help=", ".join(BENCHMARKS))

@@ -25,6 +25,7 @@ NAMES = (
     "JIT_SUBSCRIPTIONS",
     "JIT_WIDEST_SOURCE",
     "WEBSITE_AUTH_ENABLED",
+    "WEBSITE_HOSTNAME",
 )
 """Every setting that ``from_env`` reads; a test compares them with sample, template and docs."""
 
@@ -42,10 +43,10 @@ class Settings:
         storage_connection: Connection string of the storage account; None uses the identity.
         storage_account: Name of the storage account, when the identity is used.
         client_id: Client id of a user-assigned managed identity; None means system-assigned.
-        subscriptions: Lower-case ids to look after; empty means all that the identity can read.
+        subscriptions: Lower-case ids of the subscriptions to look after, at least one.
         arm_endpoint: Azure Resource Manager.
         arm_scope: Scope of its tokens.
-        public_base_url: How callers reach the broker; None takes it from each request.
+        public_base_url: The URL by which callers reach the broker, without a slash at its end.
         problems_url: Page that explains problem types.
         auth_enabled: App Service authentication is on; principals are believed only then.
         remove_orphans: Remove JIT-looking rules that nobody asked for.
@@ -58,7 +59,7 @@ class Settings:
     subscriptions: tuple[str, ...]
     arm_endpoint: str
     arm_scope: str
-    public_base_url: str | None
+    public_base_url: str
     problems_url: str
     auth_enabled: bool
     remove_orphans: bool
@@ -74,7 +75,7 @@ class Settings:
         """
         faults: list[str] = []
         endpoint = _url(env, "JIT_ARM_ENDPOINT", faults) or ARM_ENDPOINT
-        subscriptions = _subscriptions(env.get("JIT_SUBSCRIPTIONS"), faults)
+        subscriptions = _subscriptions(env.get("JIT_SUBSCRIPTIONS", ""), faults)
         settings = Settings(
             storage_connection=env.get("AzureWebJobsStorage") or None,
             storage_account=env.get("AzureWebJobsStorage__accountName") or None,
@@ -82,11 +83,11 @@ class Settings:
             subscriptions=subscriptions,
             arm_endpoint=endpoint,
             arm_scope=env.get("JIT_ARM_SCOPE") or f"{ARM_ENDPOINT}/.default",
-            public_base_url=_url(env, "JIT_PUBLIC_BASE_URL", faults),
+            public_base_url=_public_base_url(env, faults),
             problems_url=_url(env, "JIT_PROBLEMS_URL", faults) or PROBLEMS_URL,
             auth_enabled=_flag(env, "WEBSITE_AUTH_ENABLED", faults),
             remove_orphans=_flag(env, "JIT_REMOVE_ORPHANS", faults),
-            limits=replace(_limits(env, faults), subscriptions=frozenset(subscriptions)),
+            limits=replace(_limits(env, faults), subscriptions=subscriptions),
         )
         if not settings.storage_connection and not settings.storage_account:
             faults.append("AzureWebJobsStorage or AzureWebJobsStorage__accountName is required")
@@ -102,6 +103,14 @@ def _url(env: Mapping[str, str], name: str, faults: list[str]) -> str | None:
     return value or None
 
 
+def _public_base_url(env: Mapping[str, str], faults: list[str]) -> str:
+    """Return the URL of the setting, or of the name that the platform gave the app."""
+    name, given = env.get("WEBSITE_HOSTNAME"), _url(env, "JIT_PUBLIC_BASE_URL", faults)
+    if not name and not given:
+        faults.append("JIT_PUBLIC_BASE_URL is required: the platform set no WEBSITE_HOSTNAME")
+    return given or f"https://{name}"
+
+
 def _flag(env: Mapping[str, str], name: str, faults: list[str]) -> bool:
     value = env.get(name, "").lower()
     if value not in {"", "true", "false", "1", "0"}:
@@ -109,11 +118,10 @@ def _flag(env: Mapping[str, str], name: str, faults: list[str]) -> bool:
     return value in {"true", "1"}
 
 
-def _subscriptions(text: str | None, faults: list[str]) -> tuple[str, ...]:
-    """Return the ids in *text*; only its absence means all: a slip must not widen what is open."""
-    items = [part.strip() for part in (text or "").split(",") if part.strip()]
-    if text is not None and not items:
-        faults.append("JIT_SUBSCRIPTIONS names no subscription; leave it out to mean all")
+def _subscriptions(text: str, faults: list[str]) -> tuple[str, ...]:
+    items = [part.strip() for part in text.split(",") if part.strip()]
+    if not items:
+        faults.append("JIT_SUBSCRIPTIONS is required: it names at least one subscription id")
     found = []
     for item in items:
         try:

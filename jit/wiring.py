@@ -17,8 +17,10 @@ from jit.settings import Settings
 if TYPE_CHECKING:
     from azure.core.credentials import TokenCredential
 
+    from jit.broker.azure_changes import Actions
     from jit.broker.configure.configure import Configurator
     from jit.broker.health import HealthCheck
+    from jit.broker.locks import Locks
     from jit.broker.policy_worker.worker import Worker
     from jit.broker.reconcile.run import Reconciler
     from jit.broker.requests.accept import Acceptor
@@ -26,7 +28,10 @@ if TYPE_CHECKING:
     from jit.broker.requests.queries import Views
     from jit.interfaces import Arm, JitPolicies, Network, Queues
     from jit.observer.subscription import Observer
-    from jit.storage.store import Store
+    from jit.storage.inventory_store import InventoryStore
+    from jit.storage.outbox import Outbox
+    from jit.storage.request_store import RequestStore
+    from jit.storage.subscription_rows import SubscriptionRows
     from jit.storage.table import Table
 
 STATE, IDEMPOTENCY, HISTORY, AUDIT = "JitState", "JitIdempotency", "JitHistory", "JitAudit"
@@ -114,19 +119,62 @@ def network() -> Network:
 
 
 @cache
-def store() -> Store:
-    """Return the broker's memory."""
-    from jit.storage.store import Store
+def requests() -> RequestStore:
+    """Return the requests with their grants."""
+    from jit.storage.history import History
+    from jit.storage.request_store import RequestStore
 
-    return Store(table(STATE), table(HISTORY))
+    return RequestStore(table(STATE), History(table(HISTORY)))
+
+
+@cache
+def inventory() -> InventoryStore:
+    """Return the virtual machines as last seen."""
+    from jit.storage.inventory_store import InventoryStore
+
+    return InventoryStore(table(STATE))
+
+
+@cache
+def outbox() -> Outbox:
+    """Return the audit outbox."""
+    from jit.storage.outbox import Outbox
+
+    return Outbox(table(STATE))
+
+
+@cache
+def locks() -> Locks:
+    """Return the locks on policies, firewalls and comparisons."""
+    from jit.broker.locks import Locks
+    from jit.storage.control_rows import ControlRows
+
+    return Locks(ControlRows(table(STATE)))
+
+
+@cache
+def actions() -> Actions:
+    """Return the changes of Azure."""
+    from jit.broker.azure_changes import Actions
+
+    return Actions(policies, network, locks())
+
+
+@cache
+def subscription_rows() -> SubscriptionRows:
+    """Return the rows of the subscriptions."""
+    from jit.storage.subscription_rows import SubscriptionRows
+
+    return SubscriptionRows(table(STATE))
 
 
 @cache
 def observer() -> Observer:
     """Return the broker's eyes on Azure."""
+    from jit.observer.reads import Reader
     from jit.observer.subscription import Observer
 
-    return Observer(arm(), policies, network, settings().subscriptions)
+    return Observer(arm(), policies, Reader(arm(), network))
 
 
 @cache
@@ -135,7 +183,15 @@ def acceptor() -> Acceptor:
     from jit.broker.requests.accept import Acceptor
     from jit.storage.idempotency_keys import Idempotency
 
-    return Acceptor(store(), Idempotency(table(IDEMPOTENCY)), observer, settings().limits)
+    return Acceptor(
+        requests=requests(),
+        inventory=inventory(),
+        outbox=outbox(),
+        subscriptions=subscription_rows(),
+        idempotency=Idempotency(table(IDEMPOTENCY)),
+        observer=observer,
+        limits=settings().limits,
+    )
 
 
 @cache
@@ -143,7 +199,7 @@ def decisions() -> Decisions:
     """Return the use cases of revoke and extend."""
     from jit.broker.requests.change import Decisions
 
-    return Decisions(store(), settings().limits)
+    return Decisions(requests(), inventory(), settings().limits)
 
 
 @cache
@@ -151,43 +207,68 @@ def views() -> Views:
     """Return the reads."""
     from jit.broker.requests.queries import Views
 
-    return Views(store(), observer)
+    named = settings().subscriptions
+    return Views(requests(), inventory(), subscription_rows(), observer, named)
 
 
 @cache
 def worker() -> Worker:
     """Return the worker of the queue ``jit-policy``."""
+    from jit.broker.policy_worker.archive import Finisher
+    from jit.broker.policy_worker.remove_rules import Remover
+    from jit.broker.policy_worker.send_initiate import Initiator
     from jit.broker.policy_worker.worker import Worker
 
-    return Worker(store(), observer(), queues, policies, network, settings().limits)
+    return Worker(
+        requests=requests(),
+        inventory=inventory(),
+        observer=observer(),
+        queues=queues,
+        locks=locks(),
+        actions=actions(),
+        initiator=Initiator(requests(), locks(), actions()),
+        remover=Remover(outbox(), actions()),
+        finisher=Finisher(requests(), locks()),
+        limits=settings().limits,
+    )
 
 
 @cache
 def configurator() -> Configurator:
     """Return the use case of ``virtual-machines/jit-policy``."""
     from jit.broker.configure.configure import Configurator
+    from jit.broker.configure.policy_writer import PolicyWriter
 
-    return Configurator(store(), observer, policies, queues)
+    return Configurator(
+        requests=requests(),
+        inventory=inventory(),
+        locks=locks(),
+        writer=PolicyWriter(outbox(), locks(), policies),
+        observer=observer,
+        queues=queues,
+        named=settings().subscriptions,
+    )
 
 
 @cache
 def reconciler() -> Reconciler:
     """Return the use case of the timers and of the queue ``jit-reconcile``."""
-    from jit.broker.azure_changes import Actions
-    from jit.broker.locks import Locks
+    from jit.broker.reconcile.leftovers import Leftovers
     from jit.broker.reconcile.run import Reconciler
     from jit.storage.audit_chain import Drainer
     from jit.storage.idempotency_keys import Idempotency
 
-    turns = Locks(store())
     return Reconciler(
-        store=store(),
+        requests=requests(),
+        inventory=inventory(),
+        subscription_rows=subscription_rows(),
         observer=observer(),
-        actions=Actions(policies, network, turns),
-        turns=turns,
+        turns=locks(),
+        leftovers=Leftovers(requests(), outbox(), observer(), actions(), locks()),
         queues=queues,
-        drainer=Drainer(store(), table(AUDIT)),
+        drainer=Drainer(outbox(), table(AUDIT)),
         idempotency=Idempotency(table(IDEMPOTENCY)),
+        named=settings().subscriptions,
         remove_orphans=settings().remove_orphans,
     )
 
@@ -197,4 +278,9 @@ def health() -> HealthCheck:
     """Return the use case of ``health``."""
     from jit.broker.health import HealthCheck
 
-    return HealthCheck(lambda: table(STATE), lambda: observer().readable())
+    return HealthCheck(
+        subscription_rows,
+        lambda: observer().list_readable(),
+        settings().subscriptions,
+        "" if settings().auth_enabled else "WEBSITE_AUTH_ENABLED is not true: all routes are 401",
+    )

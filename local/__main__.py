@@ -27,7 +27,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command; return the exit code."""
     chosen = _parser().parse_args(arguments)
     for number in (signal.SIGTERM, signal.SIGHUP):
-        signal.signal(number, _interrupt)
+        signal.signal(number, _raise_interrupt)
     try:
         return _demo() if chosen.command == "demo" else _run(chosen)
     except (ChildFailed, NoCoreTools, NotInstalled) as error:
@@ -74,7 +74,7 @@ Azure simulator   {stack.simulator_url}  (its clock: {stack.simulator_url}/_sim/
 Ctrl-C stops everything."""
 
 
-def _interrupt(*_: object) -> None:
+def _raise_interrupt(*_: object) -> None:
     raise KeyboardInterrupt
 
 

@@ -45,7 +45,7 @@ class NotInstalled(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Ports:
-    """Where the three services listen; 0 means any free port."""
+    """The ports of the three services; 0 means any free port."""
 
     blob: int = 0
     queue: int = 0
@@ -66,7 +66,7 @@ class Azurite:
     child: Child = field(repr=False)
 
     def connection_string(self, account: str = ACCOUNT, key: str = KEY) -> str:
-        """Return what ``AzureWebJobsStorage`` needs to reach *account*."""
+        """Return the value of ``AzureWebJobsStorage`` for *account*."""
         endpoints = zip(
             _SERVICES, (self.ports.blob, self.ports.queue, self.ports.table), strict=True
         )
@@ -92,9 +92,9 @@ def start(
     Start Azurite among *children* and wait until its three services answer.
 
     Args:
-        children: Who ends it.
+        children: They end it.
         run: Directory for its log and, unless *in_memory*, its data.
-        ports: Where to listen, on loopback only.
+        ports: The ports to listen on, on loopback only.
         in_memory: Keep nothing on disk.
         accounts: Names and base64 keys of the accounts; the published one unless given.
 
@@ -108,19 +108,23 @@ def start(
     named = accounts or {ACCOUNT: KEY}
     child = children.start(
         "azurite",
-        [str(found.program), str(HOME / _PROGRAM), *_arguments(run, ports, in_memory=in_memory)],
+        [
+            str(found.program),
+            str(HOME / _PROGRAM),
+            *_list_arguments(run, ports, in_memory=in_memory),
+        ],
         env=os.environ | {"AZURITE_ACCOUNTS": ";".join(f"{n}:{key}" for n, key in named.items())},
         log=run / "azurite.log",
         cwd=run,
     )
-    child.wait_until(lambda: len(_listening(child)) == len(_SERVICES), seconds=_START_SECONDS)
-    return Azurite(Ports(**_listening(child)), child)
+    child.wait_until(lambda: len(_find_ports(child)) == len(_SERVICES), seconds=_START_SECONDS)
+    return Azurite(Ports(**_find_ports(child)), child)
 
 
 def is_installed() -> bool:
-    """Tell whether ``.local`` holds exactly the Azurite that the lock file names."""
+    """Return True if ``.local`` holds exactly the Azurite that the lock file names."""
     stamp = HOME / "installed"
-    return stamp.is_file() and stamp.read_text() == _fingerprint()
+    return stamp.is_file() and stamp.read_text() == _hash_sources()
 
 
 def obtain() -> None:
@@ -141,13 +145,15 @@ def obtain() -> None:
     for source in _SOURCES:
         shutil.copy(source, HOME)
     cache = HOME / "cache"
-    _watched([*found.npm, "ci", "--no-progress", "--loglevel=error", f"--cache={cache}"], cache)
+    _run_npm([*found.npm, "ci", "--no-progress", "--loglevel=error", f"--cache={cache}"], cache)
     shutil.rmtree(cache, ignore_errors=True)
-    (HOME / "installed").write_text(_fingerprint())
-    print(f"Azurite {version} is ready, {_megabytes(HOME)} MB in {HOME.relative_to(node.ROOT)}")
+    (HOME / "installed").write_text(_hash_sources())
+    print(
+        f"Azurite {version} is ready, {_count_megabytes(HOME)} MB in {HOME.relative_to(node.ROOT)}"
+    )
 
 
-def _arguments(run: Path, ports: Ports, *, in_memory: bool) -> list[str]:
+def _list_arguments(run: Path, ports: Ports, *, in_memory: bool) -> list[str]:
     where = ["--inMemoryPersistence"] if in_memory else ["--location", str(run / "azurite")]
     services = {"blob": ports.blob, "queue": ports.queue, "table": ports.table}
     return [
@@ -161,28 +167,28 @@ def _arguments(run: Path, ports: Ports, *, in_memory: bool) -> list[str]:
     ]
 
 
-def _listening(child: Child) -> dict[str, int]:
+def _find_ports(child: Child) -> dict[str, int]:
     return {name.lower(): int(port) for name, port in _LISTENING.findall(child.output())}
 
 
-def _fingerprint() -> str:
+def _hash_sources() -> str:
     return hashlib.sha256(b"".join(path.read_bytes() for path in _SOURCES)).hexdigest()
 
 
-def _watched(command: list[str], cache: Path) -> None:
-    """Run npm and print what it has fetched so far: npm itself prints nothing on a pipe."""
+def _run_npm(command: list[str], cache: Path) -> None:
+    """Run npm and print the fetched megabytes: npm itself prints nothing on a pipe."""
     fetched = 0
     with subprocess.Popen(command, cwd=HOME) as process:
         while process.poll() is None:
             with contextlib.suppress(subprocess.TimeoutExpired):
                 process.wait(_REPORT_SECONDS)
-            fetched = max(fetched, _megabytes(cache))  # npm unpacks and tidies as it goes
+            fetched = max(fetched, _count_megabytes(cache))  # npm unpacks and tidies as it goes
             print(f"  {fetched} MB fetched", flush=True)
     if process.returncode:
         raise subprocess.CalledProcessError(process.returncode, command)
 
 
-def _megabytes(folder: Path) -> int:
+def _count_megabytes(folder: Path) -> int:
     files = (path for path in folder.rglob("*") if path.is_file() and not path.is_symlink())
     return round(sum(_size(path) for path in files) / _MEGABYTE)
 

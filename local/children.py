@@ -2,8 +2,8 @@
 Child processes that never outlive their parent.
 
 Each child leads a process group of its own, so that Ctrl-C reaches only the
-parent, which then ends its children in order. Should the parent die without a
-chance to do so, the leash (``local/leash.py``) ends them.
+parent, which then ends its children in order. If the parent dies suddenly, the
+watchdog (``local/watchdog.py``) ends them.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import IO, Self
 
-_LEASH = Path(__file__).with_name("leash.py")
+_WATCHDOG = Path(__file__).with_name("watchdog.py")
 _LOOK_SECONDS = 0.02
 _WATCH_SECONDS = 0.2
 _TAIL_LINES = 30
@@ -50,7 +50,7 @@ class Child:
         return self._process.poll()
 
     def output(self) -> str:
-        """Return what this child has written so far, without what was in the file before."""
+        """Return this child's output so far, without the earlier content of the file."""
         return self.log.read_bytes()[self._begin :].decode(errors="replace")
 
     def tail(self, lines: int = _TAIL_LINES) -> str:
@@ -99,22 +99,22 @@ class Children:
 
     def __init__(self) -> None:
         self._running: list[Child] = []
-        self._leash: subprocess.Popen[bytes] | None = None
+        self._watchdog: subprocess.Popen[bytes] | None = None
         self._lock = threading.Lock()
 
     def __enter__(self) -> Self:
-        """Start the leash."""
-        command = [sys.executable, "-I", str(_LEASH)]
-        self._leash = subprocess.Popen(command, stdin=subprocess.PIPE, start_new_session=True)
+        """Start the watchdog."""
+        command = [sys.executable, "-I", str(_WATCHDOG)]
+        self._watchdog = subprocess.Popen(command, stdin=subprocess.PIPE, start_new_session=True)
         return self
 
     def __exit__(self, *_: object) -> None:
-        """End every child, then let go of the leash."""
+        """End every child, then the watchdog."""
         for child in reversed(self._running.copy()):
             self.stop(child)
-        if self._leash is not None:
-            self._pipe().close()
-            self._leash.wait()
+        if self._watchdog is not None:
+            self._open_pipe().close()
+            self._watchdog.wait()
 
     def start(
         self, name: str, command: Sequence[str], *, env: Mapping[str, str], log: Path, cwd: Path
@@ -124,7 +124,7 @@ class Children:
 
         Its standard output and error go to the end of the file *log*.
         """
-        self._pipe()  # or nobody would end it
+        self._open_pipe()  # without the watchdog the child might never end
         with log.open("ab") as output:
             begin = output.tell()
             process = subprocess.Popen(
@@ -137,7 +137,7 @@ class Children:
                 start_new_session=True,
             )
         child = Child(name, process, log, begin)
-        self._tell(f"+{child.pid}")
+        self._send_command(f"+{child.pid}")
         self._running.append(child)
         return child
 
@@ -179,14 +179,14 @@ class Children:
     def _forget(self, child: Child) -> None:
         if child in self._running:
             self._running.remove(child)
-            self._tell(f"-{child.pid}")
+            self._send_command(f"-{child.pid}")
 
-    def _tell(self, command: str) -> None:
+    def _send_command(self, command: str) -> None:
         with self._lock:
-            self._pipe().write(f"{command}\n".encode())
-            self._pipe().flush()
+            self._open_pipe().write(f"{command}\n".encode())
+            self._open_pipe().flush()
 
-    def _pipe(self) -> IO[bytes]:
-        if self._leash is None or self._leash.stdin is None:
+    def _open_pipe(self) -> IO[bytes]:
+        if self._watchdog is None or self._watchdog.stdin is None:
             raise RuntimeError("children are started inside the context")
-        return self._leash.stdin
+        return self._watchdog.stdin

@@ -2,8 +2,8 @@
 The local stack's clock, shared by its processes through one small file.
 
 The Azure simulator owns the clock: it writes ``{"frozenAt", "offsetSeconds"}``
-whenever somebody freezes, releases or advances it. Every other process reads
-the file each time it asks what time it is, so all of them move together.
+whenever somebody freezes, releases or advances it. Every other process reads the
+file each time it needs the time, so all of them move together.
 """
 
 from __future__ import annotations
@@ -58,7 +58,7 @@ def read(path: str | os.PathLike[str]) -> ClockState:
     try:
         document = json.loads(Path(path).read_bytes())
         frozen = document["frozenAt"]
-        frozen_at = None if frozen is None else _aware(datetime.fromisoformat(frozen))
+        frozen_at = None if frozen is None else _to_utc(datetime.fromisoformat(frozen))
         return ClockState(frozen_at, float(document["offsetSeconds"]))
     except (KeyError, TypeError) as error:
         raise ValueError(f"{path} is not a clock file") from error
@@ -67,7 +67,7 @@ def read(path: str | os.PathLike[str]) -> ClockState:
 def write(path: str | os.PathLike[str], state: ClockState) -> None:
     """Replace the clock file at *path* in one step: readers see the old state or the new."""
     target = Path(path)
-    frozen = None if state.frozen_at is None else _aware(state.frozen_at).isoformat()
+    frozen = None if state.frozen_at is None else _to_utc(state.frozen_at).isoformat()
     document = {"frozenAt": frozen, "offsetSeconds": state.offset_seconds}
     handle, temporary = tempfile.mkstemp(prefix=f".{target.name}.", dir=target.parent)
     try:
@@ -79,7 +79,7 @@ def write(path: str | os.PathLike[str], state: ClockState) -> None:
         raise
 
 
-def _aware(instant: datetime) -> datetime:
+def _to_utc(instant: datetime) -> datetime:
     if instant.tzinfo is None:
         raise ValueError("frozenAt must name its zone")
     return instant.astimezone(UTC)

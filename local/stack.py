@@ -31,7 +31,7 @@ from typing import Self
 from local import azurite
 from local.azurite import Azurite, Ports
 from local.children import Child, Children
-from local.host import settings
+from local.host.app import settings
 
 ROOT = Path(__file__).resolve().parent.parent
 _READY_SECONDS = 60
@@ -48,14 +48,14 @@ class Options:
     How to build a stack.
 
     Attributes:
-        app: Where ``function_app.py`` lies.
-        landscape: What the simulator begins with, and who may call.
+        app: The folder of ``function_app.py``.
+        landscape: The resources at first, and the callers.
         hosts: The port of each host instance; 0 means any free port.
         simulator: The simulator's port; 0 means any free port, None no simulator.
         storage: Azurite's ports.
-        in_memory: Whether Azurite forgets everything at the end.
+        in_memory: True if Azurite forgets everything at the end.
         env: Settings on top of, and stronger than, the stack's own.
-        say: Told what happens, a line at a time.
+        say: Called with each line of progress.
     """
 
     app: Path = ROOT
@@ -81,7 +81,7 @@ class HostProcess:
 
     @property
     def url(self) -> str:
-        """Where it listens."""
+        """Its address."""
         return f"http://127.0.0.1:{self.port}"
 
     @property
@@ -148,12 +148,12 @@ class Stack:
 
     @property
     def url(self) -> str:
-        """Where the first host listens."""
+        """The address of the first host."""
         return self.hosts[0].url
 
     @property
     def simulator_url(self) -> str:
-        """Where the Azure simulator listens."""
+        """The address of the Azure simulator."""
         return f"http://127.0.0.1:{self._simulator_port}"
 
     @property
@@ -183,7 +183,7 @@ class Stack:
             opening.enter_context(self._children)
             self._start_storage()
             self._start_simulator()
-            self.env = self._environment()
+            self.env = self._build_environment()
             for number, port in enumerate(self.options.hosts):
                 self._start_host(number, port)
             self._open = opening.pop_all()
@@ -198,7 +198,7 @@ class Stack:
         self._children.wait_for_any()
 
     def _start_storage(self) -> None:
-        with self._told("azurite"):
+        with self._report_start("azurite"):
             self._azurite = azurite.start(
                 self._children,
                 self.run,
@@ -213,7 +213,7 @@ class Stack:
         command = [sys.executable, "-m", "local.azure", "--port", str(self._simulator_port)]
         command += ["--landscape", str(self.options.landscape.resolve())]
         command += ["--clock-file", str(self.clock_file.resolve())]
-        with self._told("azure simulator"):
+        with self._report_start("azure simulator"):
             child = self._children.start(
                 "azure",
                 command,
@@ -229,12 +229,12 @@ class Stack:
         host = HostProcess(
             f"host{number}", port or free_port(), self.options, self._children, self.run
         )
-        host.env = dict(self.env)
-        with self._told(f"{host.name} on {host.url}"):
+        host.env = {"JIT_PUBLIC_BASE_URL": host.url, **self.env}
+        with self._report_start(f"{host.name} on {host.url}"):
             host.start()
         self.hosts.append(host)
 
-    def _environment(self) -> dict[str, str]:
+    def _build_environment(self) -> dict[str, str]:
         """Return the sample's settings under the stack's own under the caller's."""
         stack = {
             "AzureWebJobsStorage": self.connection_string,
@@ -247,16 +247,21 @@ class Stack:
                 "IDENTITY_HEADER": self._identity_header,
                 "JIT_ARM_ENDPOINT": self.simulator_url,
                 "JIT_LOCAL_CLOCK": str(self.clock_file.resolve()),
-                "JIT_SUBSCRIPTIONS": ",".join(_subscriptions(self.options.landscape)),
+                "JIT_SUBSCRIPTIONS": ",".join(_list_subscriptions(self.options.landscape)),
             }
-        return settings.read(self.options.app, {}) | _inherited() | stack | dict(self.options.env)
+        return (
+            settings.read(self.options.app, {})
+            | _inherit_environment()
+            | stack
+            | dict(self.options.env)
+        )
 
     @contextmanager
-    def _told(self, what: str) -> Iterator[None]:
-        """Say when *what* is up and how long it took."""
+    def _report_start(self, name: str) -> Iterator[None]:
+        """Report that *name* is up, and its seconds."""
         began = time.monotonic()
         yield
-        self.options.say(f"  {what:<34} up in {time.monotonic() - began:4.1f} s")
+        self.options.say(f"  {name:<34} up in {time.monotonic() - began:4.1f} s")
 
 
 def free_port() -> int:
@@ -271,13 +276,13 @@ def free_port() -> int:
     raise OSError("no free port was found")
 
 
-def _inherited() -> dict[str, str]:
-    """Return the environment of this process without what would lead a broker to real Azure."""
+def _inherit_environment() -> dict[str, str]:
+    """Return the environment of this process without the settings that lead to real Azure."""
     away = ("AZURE_", "IDENTITY_", "MSI_", "WEBSITE_", "AzureWebJobs", "JIT_")
     return {name: value for name, value in os.environ.items() if not name.startswith(away)}
 
 
-def _subscriptions(landscape: Path) -> list[str]:
+def _list_subscriptions(landscape: Path) -> list[str]:
     return [entry["id"] for entry in json.loads(landscape.read_text())["subscriptions"]]
 
 

@@ -19,6 +19,7 @@ OTHERS = [*sorted((PROJECT / "local").rglob("*.py")), *sorted((PROJECT / "bench"
 CODE = [APP, *JIT, *OTHERS]
 TESTS = sorted((PROJECT / "tests").rglob("*.py"))
 NAMELESS = {"utils", "util", "helpers", "helper", "common", "manager", "misc", "base"}
+LARGEST_PACKAGE, LONGEST_MODULE = 14, 350
 _PACKAGES = {
     str(path.parent.relative_to(PROJECT)).replace("/", ".")
     for path in JIT
@@ -89,8 +90,6 @@ def _catches_everything(path):
 PURE: frozenset[str] = frozenset()
 """Libraries without I/O that the domain may import, each inside the function that needs it."""
 
-LONGEST_MODULE = 350
-MOST_MODULES = 14
 
 MAY = {  # a package -> the packages that it may import; `d` stands for `jit.domain`
     "d.errors": "",
@@ -115,9 +114,9 @@ MAY = {  # a package -> the packages that it may import; `d` stands for `jit.dom
     "gateways": "d.azure d.errors d.values storage",
     "observer": "d.advice d.azure d.errors d.grants d.inventory d.model d.paths d.values"
     " interfaces telemetry",
-    "broker.locks": "d.errors d.values storage",
-    "broker.azure_changes": "broker.locks d.azure d.errors d.grants d.paths d.values interfaces"
-    " telemetry",
+    "broker.locks": "d.errors d.values storage telemetry",
+    "broker.azure_changes": "broker.locks d.azure d.errors d.grants d.model d.paths d.values"
+    " interfaces telemetry",
     "broker.health": "d.errors storage",
     "broker.requests": "d.audit d.decision d.errors d.grants d.limits d.model d.requests d.values"
     " observer storage telemetry",
@@ -127,8 +126,8 @@ MAY = {  # a package -> the packages that it may import; `d` stands for `jit.dom
     " d.paths d.reconcile d.values interfaces messages observer storage telemetry",
     "broker.configure": "broker.locks d.audit d.azure d.errors d.inventory d.limits d.model"
     " d.policy_setup d.values interfaces messages observer storage telemetry",
-    "api": "broker.configure broker.requests d.errors d.model d.reconcile d.requests d.values"
-    " settings storage telemetry",
+    "api": "broker.configure broker.health broker.requests d.errors d.limits d.model d.reconcile"
+    " d.requests d.values settings storage telemetry",
     "triggers": "api d.model messages telemetry wiring",
     "wiring": "broker.azure_changes broker.configure broker.health broker.locks"
     " broker.policy_worker broker.reconcile broker.requests gateways interfaces observer settings"
@@ -194,7 +193,7 @@ def test_no_package_has_too_many_modules():
     """A reader must see a package at once."""
     counts = Counter(_name(path.parent) for path in JIT if path.stem != "__init__")
 
-    assert {name: count for name, count in counts.items() if count > MOST_MODULES} == {}
+    assert {name: count for name, count in counts.items() if count > LARGEST_PACKAGE} == {}
 
 
 def test_no_module_name_appears_twice():
@@ -280,13 +279,75 @@ def test_the_triggers_know_no_storage_and_no_azure():
     """They read, call one use case, render."""
     below = (
         "jit.gateways.",
-        "jit.storage.store.",
-        "jit.storage.records.",
+        "jit.storage.request_store.",
+        "jit.storage.request_rows.",
         "jit.observer.subscription.",
         "jit.broker.",
     )
 
     assert _offenders([APP, *TRIGGERS], lambda path: _within(path, *below)) == {}
+
+
+# ---- the local stack and the benchmarks ---------------------------------------------------------
+
+
+def _module(path):
+    """Return the dotted name of a module or package."""
+    parts = path.relative_to(PROJECT).with_suffix("").parts
+    return ".".join(parts[:-1] if parts[-1] == "__init__" else parts)
+
+
+def _graph(paths):
+    """Return the modules that each module imports, lazy imports and those for types included."""
+    modules = {_module(path): path for path in paths}
+
+    def targets(path):
+        for node in ast.walk(_tree(path)):
+            if isinstance(node, ast.Import):
+                yield from (alias.name for alias in node.names)
+            elif isinstance(node, ast.ImportFrom):
+                yield node.module
+                yield from (f"{node.module}.{alias.name}" for alias in node.names)
+
+    return {name: {*targets(path)} & (modules.keys() - {name}) for name, path in modules.items()}
+
+
+def _on_a_cycle(graph):
+    """Return the modules that are left when each module without an import left is taken away."""
+    left = dict(graph)
+    while free := {name for name, imports in left.items() if not imports & left.keys()}:
+        left = {name: imports for name, imports in left.items() if name not in free}
+    return sorted(left)
+
+
+def test_local_stack_and_benchmarks_have_no_import_cycle():
+    """Each module can be read after the modules that it imports."""
+    graph = _graph(OTHERS)
+
+    assert {"local.azure.world", "bench.catalogue"} <= graph.keys()
+    assert graph["local.azure.simulator"] > {"local.azure.world", "local.azure.control.endpoints"}
+    assert _on_a_cycle(graph) == []
+
+
+def test_two_modules_that_import_each_other_are_a_cycle():
+    """The search itself: a module above a cycle is named too, a module below it is not."""
+    graph = {"top": {"a"}, "a": {"b", "low"}, "b": {"a"}, "low": set()}
+
+    assert _on_a_cycle(graph) == ["a", "b", "top"]
+
+
+def test_packages_of_the_local_stack_and_the_benchmarks_are_small():
+    """A folder with more than 14 modules hides each of them."""
+    sizes = Counter(path.parent for path in OTHERS if path.name != "__init__.py")
+
+    assert {_name(folder): size for folder, size in sizes.items() if size > LARGEST_PACKAGE} == {}
+
+
+def test_modules_of_the_local_stack_and_the_benchmarks_are_short():
+    """A module that is longer has more than one subject."""
+    lengths = {path: len(path.read_text().splitlines()) for path in OTHERS}
+
+    assert {_name(path): size for path, size in lengths.items() if size > LONGEST_MODULE} == {}
 
 
 # ---- what nobody does ----------------------------------------------------------------------------

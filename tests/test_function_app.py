@@ -10,7 +10,7 @@ from pathlib import Path
 from azure.functions.decorators.function_app import FunctionRegister
 
 import function_app
-from local.host import checks, functions, hostjson
+from local.host.app import checks, functions, host_options
 
 PROJECT = Path(__file__).resolve().parent.parent
 STORAGE = "AzureWebJobsStorage"
@@ -29,7 +29,7 @@ def indexed():
 
 
 def fields_of(kind):
-    return {each.name: each.trigger.fields for each in functions.of_type(indexed(), kind)}
+    return {each.name: each.trigger.fields for each in functions.select_by_trigger(indexed(), kind)}
 
 
 def rows():
@@ -66,7 +66,7 @@ def test_routes_carry_their_whole_path():
     host_json = json.loads((PROJECT / "host.json").read_text())
     routes = [each["route"] for each in fields_of(HTTP).values()]
 
-    assert hostjson.route_prefix(host_json) == ""
+    assert host_options.route_prefix(host_json) == ""
     assert [route for route in routes if not route.startswith("api/")] == []
 
 
@@ -105,7 +105,7 @@ def test_messages_are_sent_by_the_host():
     assert sent == {name: [queue] for name, queue in SENDS.items()}
 
 
-def test_every_trigger_says_what_it_does():
+def test_every_function_has_a_docstring():
     """Its docstring is the first sentence that a reader meets."""
     assert [each.name for each in indexed() if not each.call.__doc__] == []
 
@@ -125,7 +125,7 @@ def test_the_app_has_no_fault_that_a_host_would_find():
     sample = json.loads((PROJECT / "local.settings.sample.json").read_text())["Values"]
     host_json = json.loads((PROJECT / "host.json").read_text())
 
-    assert checks.faults(function_app.app, sample, host_json) == []
+    assert checks.find_faults(function_app.app, sample, host_json) == []
 
 
 def test_module_has_one_function_register():

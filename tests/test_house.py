@@ -7,8 +7,12 @@ from pathlib import Path
 
 import pytest
 
+from tests import idiom
+
 PROJECT = Path(__file__).resolve().parent.parent
 REQUIREMENTS = sorted(PROJECT.glob("requirements*.txt"))
+PLAIN = ("local", "bench", "tests/local", "tests/bench")
+LARGEST_SHARE = 0.02
 PIN = re.compile(r"[A-Za-z0-9._-]+==[0-9][A-Za-z0-9.]*( ; python_version [<>=]+ \"3\.\d+\")?")
 
 
@@ -66,3 +70,12 @@ def test_continuous_integration_runs_what_the_readme_says():
     script = (PROJECT / ".ci" / "run").read_text().splitlines()
 
     assert script[-2:] == ["make test", "make check"]
+
+
+@pytest.mark.parametrize("folder", PLAIN)
+def test_the_prose_is_plain_english(folder):
+    """At most one sentence in fifty has an idiom that ``tests/idiom.py`` lists."""
+    counted = idiom.count([PROJECT / folder])
+
+    assert counted.total > 0
+    assert counted.share < LARGEST_SHARE, counted.report(PROJECT)

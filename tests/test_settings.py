@@ -2,6 +2,7 @@
 
 import json
 import re
+from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
 
@@ -12,8 +13,13 @@ from jit.settings import ARM_ENDPOINT, NAMES, PROBLEMS_URL, BadSettings, Setting
 
 PROJECT = Path(__file__).resolve().parent.parent
 SAMPLE = json.loads((PROJECT / "local.settings.sample.json").read_text())["Values"]
-STORAGE = {"AzureWebJobsStorage": "UseDevelopmentStorage=true"}
 SUBSCRIPTION = "5C0FFEE0-0000-4000-8000-000000000001"
+OTHER = "5c0ffee0-0000-4000-8000-000000000002"
+NEEDED = {
+    "AzureWebJobsStorage": "UseDevelopmentStorage=true",
+    "JIT_SUBSCRIPTIONS": SUBSCRIPTION,
+    "WEBSITE_HOSTNAME": "jit.example",
+}
 
 
 class Watched(dict[str, str]):
@@ -29,7 +35,7 @@ class Watched(dict[str, str]):
 
 
 def read(**values):
-    return Settings.from_env(STORAGE | values)
+    return Settings.from_env(NEEDED | values)
 
 
 # ---- names ---------------------------------------------------------------------------------------
@@ -37,7 +43,7 @@ def read(**values):
 
 def test_the_names_are_those_that_are_read():
     """The list that documents are compared with is the truth."""
-    env = Watched(STORAGE)
+    env = Watched(NEEDED)
 
     Settings.from_env(env)
 
@@ -56,7 +62,9 @@ def test_every_setting_of_the_sample_is_read_or_is_a_schedule():
 
 def test_the_sample_can_be_used_as_it_is():
     """It is what a fresh clone runs with."""
-    assert Settings.from_env(SAMPLE).arm_endpoint == "http://127.0.0.1:7072"
+    env = {**SAMPLE, "WEBSITE_HOSTNAME": "localhost:7071"}  # which a host sets
+
+    assert Settings.from_env(env).arm_endpoint == "http://127.0.0.1:7072"
 
 
 def test_the_sample_holds_no_secret():
@@ -68,12 +76,12 @@ def test_the_sample_holds_no_secret():
 
 
 def test_little_is_needed():
-    """Storage; everything else has a safe default."""
+    """Storage, subscriptions and the platform's name of the app; the rest has safe defaults."""
     settings = read()
 
     assert (settings.arm_endpoint, settings.problems_url) == (ARM_ENDPOINT, PROBLEMS_URL)
-    assert (settings.subscriptions, settings.public_base_url) == ((), None)
-    assert settings.limits == LIMITS
+    assert settings.public_base_url == "https://jit.example"
+    assert replace(settings.limits, subscriptions=()) == LIMITS
 
 
 def test_nobody_is_believed_unless_the_platform_signs_in():
@@ -94,14 +102,26 @@ def test_a_flag_is_read_as_azure_writes_it(text, value):
 
 def test_storage_may_be_reached_by_identity():
     """No secret at all: the account's name is enough."""
-    settings = Settings.from_env({"AzureWebJobsStorage__accountName": "jitstore"})
+    env = {name: text for name, text in NEEDED.items() if name != "AzureWebJobsStorage"}
+    env["AzureWebJobsStorage__accountName"] = "jitstore"
+
+    settings = Settings.from_env(env)
 
     assert (settings.storage_account, settings.storage_connection) == ("jitstore", None)
 
 
-def test_only_the_absence_of_subscriptions_means_all():
-    """A list that names nothing is a slip of whoever wrote it."""
-    assert read().subscriptions == ()
+@pytest.mark.parametrize("text", ["", " , "])
+def test_at_least_one_subscription_is_required(text):
+    """The settings say where the broker works; no list of Azure does."""
+    with pytest.raises(BadSettings, match="JIT_SUBSCRIPTIONS is required"):
+        read(JIT_SUBSCRIPTIONS=text)
+
+
+def test_the_order_of_the_subscriptions_stays():
+    """The chain of the first one records denials about others."""
+    text = f"{OTHER},{SUBSCRIPTION}"
+
+    assert read(JIT_SUBSCRIPTIONS=text).subscriptions == (OTHER, SUBSCRIPTION.lower())
 
 
 def test_subscriptions_are_ids_in_lower_case_each_once():
@@ -115,12 +135,26 @@ def test_access_is_decided_by_the_subscriptions_that_are_looked_after():
     """Those that nobody looks after open nothing."""
     limits = read(JIT_SUBSCRIPTIONS=SUBSCRIPTION).limits
 
-    assert limits.subscriptions == frozenset({SUBSCRIPTION.lower()})
+    assert limits.allows_subscription(SUBSCRIPTION.lower())
+    assert not limits.allows_subscription(OTHER)
 
 
 def test_a_base_url_loses_its_last_slash():
-    """Paths are put behind it."""
+    """Paths follow it."""
     assert read(JIT_PUBLIC_BASE_URL="https://jit.example/").public_base_url == "https://jit.example"
+
+
+def test_a_base_url_goes_before_the_name_that_the_platform_gave():
+    """Behind a gateway callers use another name."""
+    found = read(WEBSITE_HOSTNAME="jit.azurewebsites.net", JIT_PUBLIC_BASE_URL="http://gw:8080")
+
+    assert found.public_base_url == "http://gw:8080"
+
+
+def test_a_place_to_tell_callers_is_required():
+    """The header Host is never it: a caller chooses that one."""
+    with pytest.raises(BadSettings, match="JIT_PUBLIC_BASE_URL is required"):
+        read(WEBSITE_HOSTNAME="")
 
 
 @pytest.mark.parametrize(("text", "bits"), [("28", 28), ("/28", 28), ("32", 32), ("1", 1)])
@@ -166,7 +200,7 @@ def test_a_setting_that_cannot_be_used_is_named(name, text):
 def test_storage_is_required():
     """There is no broker without a memory."""
     with pytest.raises(BadSettings, match="AzureWebJobsStorage"):
-        Settings.from_env({})
+        Settings.from_env({"JIT_SUBSCRIPTIONS": OTHER})
 
 
 def test_every_fault_is_named_at_once():
@@ -176,4 +210,4 @@ def test_every_fault_is_named_at_once():
     with pytest.raises(BadSettings) as caught:
         Settings.from_env(env)
 
-    assert str(caught.value).count(";") == len(env)
+    assert str(caught.value).count(";") == len(env) + 1  # no storage, no place to tell callers

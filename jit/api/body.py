@@ -1,184 +1,91 @@
-"""
-Bytes of a request body, read as JSON without surprises.
-
-`json.loads` alone takes NaN, keeps the last of two equal keys, ends in a RecursionError on deep
-input, turns ``1e999`` into infinity and fails on integers of 4,301 digits with an error of its own.
-"""
+"""Bodies of the API's requests, read into the wishes of the use cases."""
 
 from __future__ import annotations
 
-import json
-import math
 import re
-from collections import Counter
-from collections.abc import Iterator
-from typing import TYPE_CHECKING
+from collections.abc import Sequence
+from datetime import datetime
 
 import azure.functions as func
 
-from jit.domain.errors import InvalidRequest, TooLarge, Violation
-from jit.domain.requests.json_node import WRONG_TYPE, name_type
-from jit.domain.values.json_pointer import ROOT, at
+from jit.api.cross_origin import SAFE_METHODS
+from jit.api.json_bytes import read_bytes, read_optional_bytes
+from jit.domain.errors import InvalidRequest, UnsupportedMediaType, Violation
+from jit.domain.limits import Limits
+from jit.domain.model import machine
+from jit.domain.model.people import Person
+from jit.domain.requests import bodies, idempotency_key, submission
+from jit.domain.values.json_pointer import ROOT
 
-if TYPE_CHECKING:  # the use cases' results: whoever renders one has loaded it already
-    pass
-
-
-TOO_LARGE = "body-too-large"
-EMPTY = "body-empty"
-ENCODING = "body-not-utf8"
-MALFORMED = "json-malformed"
-DEPTH = "json-too-deep"
-DUPLICATE_KEY = "json-duplicate-key"
-NUMBER = "json-number"
-SURROGATE = "json-surrogate"
-
-_LONGEST_NUMBER = 40
-_MOST_VIOLATIONS = 1000
-_BOM = b"\xef\xbb\xbf"  # RFC 8259 section 8.1: a parser may ignore it, and PowerShell sends it
-_SURROGATE = re.compile(r"[\ud800-\udfff]")
-# Possessive, and never failing once a quote is passed: linear on any input.
-_TOKEN = re.compile(r'[\[{]|[\]}]|"(?:[^"\\]|\\.?)*+"?', re.DOTALL)
+UNSUPPORTED_MEDIA_TYPE = "unsupported-media-type"
+_JSON_TYPE = re.compile(r"application/(?:[a-z0-9!#$&^_.-]+\+)?json", re.IGNORECASE | re.ASCII)
 
 
-def read_bytes(body: bytes, *, limit: int = 65_536, depth: int = 16) -> dict[str, object]:
+def check_media_type(req: func.HttpRequest) -> None:
     """
-    Read the JSON object in *body*.
+    Refuse a body that is not called JSON; parameters such as ``charset`` do not count.
 
-    Args:
-        body: As it came; UTF-8, a byte order mark in front is ignored.
-        limit: Bytes at most.
-        depth: Levels of nested lists and objects at most; the object itself is the first.
-
-    Returns:
-        A value of dict, list, str, int, float, bool, None; every string has a UTF-8 form, every
-        number is finite and was at most 40 characters long.
+    A form of another web site cannot send ``application/json`` without asking first.
 
     Raises:
-        TooLarge: More than *limit* bytes.
-        InvalidRequest: With one violation per fault: ``body-empty``, ``body-not-utf8``,
-            ``json-malformed``, ``json-too-deep``, ``json-duplicate-key``, ``json-number``,
-            ``json-surrogate``, ``wrong-type``.
+        UnsupportedMediaType: The request changes something, has a body, and its ``Content-Type``
+            is missing or neither ``application/json`` nor ``application/*+json``.
     """
-    if len(body) > limit:
-        raise TooLarge(
-            f"The body has {len(body)} bytes; at most {limit} are accepted.",
-            (Violation(ROOT, TOO_LARGE, f"at most {limit} bytes are accepted"),),
-        )
-    text = _decode(body.removeprefix(_BOM))
-    _check_depth(text, depth)
-    value = _parse(text)
-    violations = tuple(_faults(value, ROOT))[:_MOST_VIOLATIONS]
-    if violations:
-        raise InvalidRequest("The body is not acceptable JSON.", violations)
-    if not isinstance(value, dict):
-        raise _invalid(WRONG_TYPE, f"the body must be an object, not {name_type(value)}")
-    return value
+    if req.method.upper() in SAFE_METHODS or not req.get_body():
+        return
+    media_type = req.headers.get("Content-Type", "").partition(";")[0].strip()
+    if _JSON_TYPE.fullmatch(media_type) is None:
+        detail = "send the header Content-Type: application/json"
+        raise UnsupportedMediaType(detail, (Violation(ROOT, UNSUPPORTED_MEDIA_TYPE, detail),))
 
 
-def read_optional_bytes(
-    body: bytes, *, limit: int = 65_536, depth: int = 16
-) -> dict[str, object] | None:
-    """Read the JSON object in *body* as `read` does, or None where there is no body."""
-    blank = len(body) <= limit and not body.removeprefix(_BOM).strip(b" \t\r\n")
-    return None if blank else read_bytes(body, limit=limit, depth=depth)
+def read_submission(
+    req: func.HttpRequest, caller: Person, *, now: datetime, limits: Limits
+) -> submission.Submission:
+    """
+    Return the access request in *req*; faults of its fields are in its draft.
+
+    Raises:
+        InvalidRequest: The body is not a JSON object, or the ``Idempotency-Key`` cannot be used.
+        TooLarge: The body has too many bytes.
+    """
+    body = read_bytes(req.get_body())
+    key, faults = idempotency_key.read_idempotency_key(req.headers.get("Idempotency-Key"))
+    if faults:
+        raise InvalidRequest("the Idempotency-Key cannot be used", faults)
+    draft = bodies.read_access_request(body, now=now, limits=limits)
+    return submission.Submission(draft=draft, body=body, key=key, caller=caller)
 
 
-class _BadNumber:
-    """A number that cannot be kept, where it stood."""
+def read_reason(req: func.HttpRequest, limits: Limits) -> str | None:
+    """Return the reason in *req*, None if there is none; raise as `read_submission`."""
+    reason, faults = bodies.read_reason(read_optional_bytes(req.get_body()), limits=limits)
+    _refuse_faults(faults)
+    return reason
 
 
-class _DoubledKeys(dict[str, object]):
-    """An object in which keys came more than once."""
-
-    def __init__(self, pairs: list[tuple[str, object]]) -> None:
-        super().__init__(pairs)
-        keys = [key for key, _ in pairs]
-        self.doubled = {key for key, times in Counter(keys).items() if times > 1}
-
-
-def _decode(body: bytes) -> str:
-    try:
-        text = body.decode()
-    except UnicodeDecodeError as error:
-        raise _invalid(ENCODING, f"byte {error.start} is not UTF-8") from error
-    if not text.strip(" \t\r\n"):
-        raise _invalid(EMPTY, "a JSON object is required")
-    return text
+def read_extension(req: func.HttpRequest, limits: Limits) -> bodies.Extension:
+    """Return the wish for more time in *req*; raise as `read_submission`."""
+    extension, faults = bodies.read_extend(read_bytes(req.get_body()), limits=limits)
+    if extension is None:
+        raise InvalidRequest("the body has faults", faults)
+    return extension
 
 
-def _check_depth(text: str, most: int) -> None:
-    level = 0
-    for token in _TOKEN.finditer(text):
-        level += {"[": 1, "{": 1, "]": -1, "}": -1}.get(token[0], 0)
-        if level > most:
-            raise _invalid(DEPTH, f"at most {most} levels of lists and objects are accepted")
+def read_policy_put(req: func.HttpRequest, limits: Limits) -> tuple[machine.MachinePolicy, ...]:
+    """Return the virtual machines to configure, with their ports; raise as `read_submission`."""
+    machines, faults = bodies.read_policy_put(read_bytes(req.get_body()), limits=limits)
+    _refuse_faults(faults)
+    return machines
 
 
-def _parse(text: str) -> object:
-    try:
-        return json.loads(
-            text,
-            object_pairs_hook=_object,
-            parse_int=_integer,
-            parse_float=_float,
-            parse_constant=lambda _: _BadNumber(),
-        )
-    except json.JSONDecodeError as error:
-        where = f"line {error.lineno}, column {error.colno}"
-        raise _invalid(MALFORMED, f"not JSON at {where}") from error
+def read_policy_delete(req: func.HttpRequest, limits: Limits) -> tuple[machine.MachinePolicy, ...]:
+    """Return the virtual machines to take out of JIT; raise as `read_submission`."""
+    machines, faults = bodies.read_policy_delete(read_bytes(req.get_body()), limits=limits)
+    _refuse_faults(faults)
+    return machines
 
 
-def _object(pairs: list[tuple[str, object]]) -> dict[str, object]:
-    plain = dict(pairs)
-    return plain if len(plain) == len(pairs) else _DoubledKeys(pairs)
-
-
-def _integer(literal: str) -> int | _BadNumber:
-    return int(literal) if len(literal) <= _LONGEST_NUMBER else _BadNumber()
-
-
-def _float(literal: str) -> float | _BadNumber:
-    number = float(literal) if len(literal) <= _LONGEST_NUMBER else math.inf
-    return number if math.isfinite(number) else _BadNumber()
-
-
-def _faults(value: object, pointer: str) -> Iterator[Violation]:
-    """Walk *value*, whose depth is bounded by now, and name all that `json.loads` let through."""
-    if isinstance(value, _BadNumber):
-        yield Violation(pointer, NUMBER, "a number must be finite and of at most 40 characters")
-    elif isinstance(value, str) and _SURROGATE.search(value):
-        yield Violation(pointer, SURROGATE, "half a surrogate pair is not a character")
-    elif isinstance(value, list):
-        for index, item in enumerate(value):
-            yield from _faults(item, at(pointer, index))
-    elif isinstance(value, dict):
-        yield from _faults_of_object(value, pointer)
-
-
-def _faults_of_object(value: dict[str, object], pointer: str) -> Iterator[Violation]:
-    doubled = value.doubled if isinstance(value, _DoubledKeys) else ()
-    for key, item in value.items():
-        below = at(pointer, key)
-        if key in doubled:
-            yield Violation(below, DUPLICATE_KEY, "this key stands more than once in its object")
-        if _SURROGATE.search(key):
-            yield Violation(below, SURROGATE, "half a surrogate pair is not a character")
-        yield from _faults(item, below)
-
-
-def _invalid(code: str, detail: str) -> InvalidRequest:
-    return InvalidRequest("The body cannot be read.", (Violation(ROOT, code, detail),))
-
-
-# ---- bodies --------------------------------------------------------------------------------------
-
-
-def read_object(req: func.HttpRequest) -> dict[str, object]:
-    """Return the JSON object in the body; InvalidRequest or TooLarge where there is none."""
-    return read_bytes(req.get_body())
-
-
-def read_optional_object(req: func.HttpRequest) -> dict[str, object] | None:
-    """Return the JSON object in the body, None where it is empty."""
-    return read_optional_bytes(req.get_body())
+def _refuse_faults(faults: Sequence[Violation]) -> None:
+    if faults:
+        raise InvalidRequest("the body has faults", tuple(faults))

@@ -1,4 +1,10 @@
-"""The caller of an HTTP request: identity, app roles, address."""
+"""
+The caller of an HTTP request: identity, app roles, address.
+
+The broker believes a principal only if App Service authentication is on. The platform then removes
+the ``X-MS-CLIENT-PRINCIPAL`` headers of clients and writes its own
+(https://learn.microsoft.com/azure/app-service/configure-authentication-user-identities).
+"""
 
 from __future__ import annotations
 
@@ -6,7 +12,6 @@ import base64
 import binascii
 import json
 from ipaddress import ip_address
-from typing import TYPE_CHECKING
 
 import azure.functions as func
 
@@ -14,8 +19,6 @@ from jit.domain.errors import Forbidden, Unauthenticated
 from jit.domain.model.people import Person, Role
 from jit.settings import Settings
 
-if TYPE_CHECKING:  # the use cases' results: whoever renders one has loaded it already
-    pass
 READERS = (Role.REQUESTER, Role.OPERATOR, Role.AUDITOR, Role.APPROVER)
 """The roles that may read: a requester sees the own requests, the others see all."""
 _PRINCIPAL_LIMIT = 32_768
@@ -24,18 +27,15 @@ _ROLES = {"roles", "http://schemas.microsoft.com/ws/2008/06/identity/claims/role
 _NAMES = ("preferred_username", "upn", "name", "appid", "azp")
 
 
-# ---- the caller ----------------------------------------------------------------------------------
-
-
 def read_caller(req: func.HttpRequest, settings: Settings, *allowed: Role) -> Person:
     """
-    Return who calls, if one of their app roles is *allowed*.
+    Return the caller, if one of their app roles is *allowed*.
 
     Raises:
         Unauthenticated: Nobody is signed in, or authentication is not switched on.
-        Forbidden: None of their roles will do.
+        Forbidden: The caller has no role that is *allowed*.
     """
-    person = _principal(req) if settings.auth_enabled else None
+    person = _read_principal(req) if settings.auth_enabled else None
     if person is None:
         raise Unauthenticated("sign in through the broker's Entra ID application")
     if allowed and not person.roles & set(allowed):
@@ -43,7 +43,7 @@ def read_caller(req: func.HttpRequest, settings: Settings, *allowed: Role) -> Pe
     return person
 
 
-def _principal(req: func.HttpRequest) -> Person | None:
+def _read_principal(req: func.HttpRequest) -> Person | None:
     header = req.headers.get("X-MS-CLIENT-PRINCIPAL", "")
     if not header or len(header) > _PRINCIPAL_LIMIT:
         return None
@@ -52,10 +52,10 @@ def _principal(req: func.HttpRequest) -> Person | None:
         pairs = [(claim["typ"], claim["val"]) for claim in claims]
     except (ValueError, binascii.Error, LookupError, TypeError, RecursionError):
         return None
-    return _person([(kind, value) for kind, value in pairs if isinstance(value, str)])
+    return _read_person([(kind, value) for kind, value in pairs if isinstance(value, str)])
 
 
-def _person(pairs: list[tuple[str, str]]) -> Person | None:
+def _read_person(pairs: list[tuple[str, str]]) -> Person | None:
     oid = next((value for kind, value in pairs if kind in _OID), "")
     if not oid:
         return None
@@ -64,8 +64,8 @@ def _person(pairs: list[tuple[str, str]]) -> Person | None:
     return Person(id=oid.lower(), name=next(iter(names), oid), roles=roles)
 
 
-def address(req: func.HttpRequest) -> str | None:
-    """Return the caller's address: the last hop, which the platform itself appended."""
+def read_address(req: func.HttpRequest) -> str | None:
+    """Return the caller's address, the last hop that the platform added; None if unreadable."""
     text = str(req.headers.get("X-Forwarded-For", "")).split(",")[-1].strip()
     if text.startswith("["):
         text = text[1:].split("]", 1)[0]

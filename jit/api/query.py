@@ -1,29 +1,25 @@
-"""Query parameters of the HTTP contract."""
+"""Query parameters of the API's requests."""
 
 from __future__ import annotations
-
-from typing import TYPE_CHECKING
 
 import azure.functions as func
 
 from jit.domain.errors import InvalidRequest, Violation
 from jit.domain.values.json_pointer import ROOT, at
 
-if TYPE_CHECKING:  # the use cases' results: whoever renders one has loaded it already
-    pass
-_PLATFORM = {"code", "clientId"}  # of the Functions host: a function key, and its name
+_OF_THE_HOST = {"code", "clientId"}  # a function key, and its name
 
 
-def only(req: func.HttpRequest, *known: str) -> None:
+def refuse_unknown(req: func.HttpRequest, *known: str) -> None:
     """
-    Refuse parameters of the query that the contract does not have.
+    Refuse query parameters that are not *known*.
 
-    On a route that changes something, ``?dryrun=true`` must not act in earnest.
+    On a route that changes something, ``?dryrun=true`` must never act.
 
     Raises:
-        InvalidRequest: Each of them is named.
+        InvalidRequest: It names each of them.
     """
-    unknown = sorted(set(req.params) - {*known, *_PLATFORM})
+    unknown = sorted(set(req.params) - {*known, *_OF_THE_HOST})
     if unknown:
         faults = [
             Violation(at(ROOT, name), "unknown-field", "no such parameter") for name in unknown
@@ -31,8 +27,8 @@ def only(req: func.HttpRequest, *known: str) -> None:
         raise InvalidRequest("the query has faults", tuple(faults))
 
 
-def flag(req: func.HttpRequest, name: str) -> bool:
-    """Return a boolean of the query; false where it is missing."""
+def read_flag(req: func.HttpRequest, name: str) -> bool:
+    """Return a boolean of the query; False if it is missing."""
     text = str(req.params.get(name, "false")).lower()
     if text not in {"true", "false"}:
         detail = f"{name} is true or false"

@@ -1,4 +1,4 @@
-"""What requests, grants and virtual machines look like from outside: the contract's shapes."""
+"""Requests, grants, virtual machines and decisions as JSON: the shapes of the contract."""
 
 from __future__ import annotations
 
@@ -12,11 +12,12 @@ from jit.domain.model.request import Decision
 from jit.domain.values import arm_ids
 from jit.domain.values.times import format_duration, format_instant
 
-if TYPE_CHECKING:  # whoever renders a request has loaded it already
+if TYPE_CHECKING:  # loaded before a request is rendered; not needed at a cold start
+    from jit.broker.health import Health
     from jit.storage.stored import StoredRequest
 
 
-def request(whole: StoredRequest) -> dict[str, Any]:
+def render_request(whole: StoredRequest) -> dict[str, Any]:
     """Return a request as the contract shows it."""
     asked = whole.request
     ends = [grant.expires_at for grant in whole.grants if grant.expires_at]
@@ -29,15 +30,15 @@ def request(whole: StoredRequest) -> dict[str, Any]:
         "startsAt": format_instant(asked.starts_at),
         "expiresAt": format_instant(max(ends)) if ends else None,
         "duration": format_duration(asked.duration),
-        "grants": [grant(item) for item in whole.grants],
-        "decision": decision(asked.decision),
+        "grants": [render_grant(item) for item in whole.grants],
+        "decision": render_decision(asked.decision),
     }
     if asked.ticket is not None:
         doc["ticket"] = {"system": asked.ticket.system, "id": asked.ticket.id}
     return doc
 
 
-def grant(item: Grant) -> dict[str, Any]:
+def render_grant(item: Grant) -> dict[str, Any]:
     """Return a grant as the contract shows it."""
     link = item.connection if item.status in {Status.OPEN, Status.CLOSING} else None
     return {
@@ -48,10 +49,10 @@ def grant(item: Grant) -> dict[str, Any]:
         "sources": [str(source) for source in item.sources],
         "status": item.status.value,
         "startsAt": format_instant(item.starts_at),
-        "expiresAt": _when(item.expires_at),
-        "handoverAt": _when(item.handover_at),
-        "openedAt": _when(item.opened_at),
-        "closedAt": _when(item.closed_at),
+        "expiresAt": _render_instant(item.expires_at),
+        "handoverAt": _render_instant(item.handover_at),
+        "openedAt": _render_instant(item.opened_at),
+        "closedAt": _render_instant(item.closed_at),
         "closeReason": item.close_reason.value if item.close_reason else None,
         "connection": {
             "via": link.via.value,
@@ -61,18 +62,18 @@ def grant(item: Grant) -> dict[str, Any]:
         }
         if link is not None and item.status is Status.OPEN
         else None,
-        # NSG changes affect new flows only (Learn, "Network security groups"); what a removed
-        # DNAT rule does to open sessions is not documented, so the worse case is told.
+        # NSG changes affect new flows only (Learn, "Network security groups"). The effect of a
+        # removed DNAT rule on open sessions is not documented; the answer states the worse case.
         "sessionsMayContinue": True,
         "note": item.note,
     }
 
 
-def _when(moment: datetime | None) -> str | None:
+def _render_instant(moment: datetime | None) -> str | None:
     return format_instant(moment) if moment is not None else None
 
 
-def machine(vm: VirtualMachine, grants: Iterable[Grant]) -> dict[str, Any]:
+def render_machine(vm: VirtualMachine, grants: Iterable[Grant]) -> dict[str, Any]:
     """Return a virtual machine as the contract shows it."""
     return {
         "id": vm.id,
@@ -82,13 +83,13 @@ def machine(vm: VirtualMachine, grants: Iterable[Grant]) -> dict[str, Any]:
         "status": vm.support.value,
         "reasons": list(vm.reasons),
         "via": vm.via.value,
-        "ports": [_port(rule) for rule in vm.ports],
-        "grants": [grant(item) for item in grants],
+        "ports": [_render_port(rule) for rule in vm.ports],
+        "grants": [render_grant(item) for item in grants],
         "warnings": [{"code": w.code, "detail": w.detail} for w in vm.warnings],
     }
 
 
-def _port(rule: PortRule) -> dict[str, Any]:
+def _render_port(rule: PortRule) -> dict[str, Any]:
     return {
         "number": rule.number,
         "protocol": rule.protocol,
@@ -97,7 +98,36 @@ def _port(rule: PortRule) -> dict[str, Any]:
     }
 
 
-def decision(made: Decision) -> dict[str, Any]:
+def render_decision(made: Decision) -> dict[str, Any]:
     """Return a decision as the contract shows it."""
     errors = [violation.doc() for violation in made.errors]
     return {"allowed": made.allowed, "rule": made.rule, "errors": errors}
+
+
+def render_status(health: Health) -> dict[str, Any]:
+    """Return the health of the broker as operators and auditors see it."""
+    return {
+        "status": health_word(health.is_well),
+        "version": health.version,
+        "storage": health.storage,
+        "azure": health.azure,
+        "tick": _render_instant(health.tick),
+        "comparisons": {
+            name: _render_instant(moment) for name, moment in health.comparisons.items()
+        },
+        "configuration": {"source": "none", "sha256": None},
+        "problems": [
+            {
+                "code": problem.code,
+                "detail": problem.detail,
+                "resource": problem.resource,
+                "since": _render_instant(problem.since),
+            }
+            for problem in health.problems
+        ],
+    }
+
+
+def health_word(is_well: bool) -> str:
+    """Return the word for the health of the broker."""
+    return "ok" if is_well else "failing"

@@ -1,17 +1,16 @@
 """
-What the worker does to Azure: initiate, companion rules, removals.
+Changes in Azure: initiate, companion rules, removals.
 
-Each action reports what it knows afterwards; none decides. A batch that Azure refuses is retried
+Each action reports its outcome, and decides nothing. A batch that Azure refuses is retried
 in halves down to one VM port, so that only the one at fault fails.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
-from datetime import timedelta
+from datetime import datetime, timedelta
 from functools import partial
-from ipaddress import IPv4Network
 
 from jit import telemetry
 from jit.broker.locks import Locks
@@ -25,22 +24,19 @@ from jit.domain.errors import (
     Throttled,
     Unavailable,
 )
+from jit.domain.grants import removal
 from jit.domain.grants.companions import Companion
-from jit.domain.grants.initiate import PortToOpen
-from jit.domain.paths.rules import PathRule, letting_in, readable
+from jit.domain.grants.initiate import PortToOpen, initiate_body
+from jit.domain.model.machine import VmPort
+from jit.domain.paths.rules import PathRule
 from jit.domain.values import arm_ids
-from jit.domain.values.prefixes import Prefix
-from jit.domain.values.times import format_instant
 from jit.interfaces import JitPolicies, Network
-
-VmPort = tuple[str, int]
-"""Key of a VM and a port."""
 
 
 @dataclass(slots=True)
 class Outcome:
     """
-    What became of an initiate.
+    The outcome of an initiate.
 
     Attributes:
         answered: VM ports that Azure accepted (202).
@@ -111,11 +107,11 @@ class Actions:
             outcome.wait = timedelta(seconds=error.retry_after_seconds)
             outcome.note = str(error)
             if isinstance(error, Throttled | Busy):
-                outcome.untaken.update(vm_port(ask) for ask in asks)
+                outcome.untaken.update(ask.vm_port for ask in asks)
         except Refused as error:
             return error
         else:
-            outcome.answered.update(vm_port(ask) for ask in asks)
+            outcome.answered.update(ask.vm_port for ask in asks)
         return None
 
     def add_companions(self, wishes: Iterable[Companion]) -> list[BrokerError]:
@@ -146,43 +142,25 @@ class Actions:
         )
 
     def _put(self, firewall_id: str, doomed: set[tuple[str, str]]) -> None:
-        """GET, only from ``Succeeded``, take out what is ours, PUT under the ETag just read."""
+        """GET, only from ``Succeeded``, take out our rules, PUT under the ETag just read."""
         body = self._network().firewall(firewall_id)
         etag = arm_json.etag(body)
         if arm_json.provisioning_state(body) != "Succeeded" or not etag:
             raise StateConflict("the firewall is being updated")
-        changed = firewall.without_rules(body, doomed)
+        changed = firewall.remove_nat_rules(body, doomed)
         if changed == body:
             return
-        digest = firewall.foreign_digest(body)
-        self._turns.note_operation(firewall_id, url="", foreign=digest)
-        url = self._network().put_firewall(firewall_id, changed, etag=etag)
-        self._turns.note_operation(firewall_id, url=url, foreign=digest)
+        self._turns.note_update(firewall_id, firewall.foreign_digest(body))
+        self._network().put_firewall(firewall_id, changed, etag=etag)
 
     def still_removable(
-        self, policy_id: str, rules: Sequence[PathRule], known: frozenset[str]
+        self, policy_id: str, rules: Sequence[PathRule], known: frozenset[str], now: datetime
     ) -> list[PathRule]:
         """Read Defender's requests once more and keep the rules that no stranger needs."""
         if not rules:
             return []
-        policy = self._policies().get(policy_id)
-        found = [item for item in defender_requests.read(policy) if item.initiate_id not in known]
-        return [rule for rule in rules if not _held(rule, found)]
-
-
-def _held(rule: PathRule, found: Sequence[defender_requests.DefenderRequest]) -> bool:
-    """Whether a stranger's request that Defender counts as active may rest on *rule*."""
-    return any(
-        entry.active and _shares(rule, entry)
-        for entry in defender_requests.of_port(found, rule.vm_id, rule.port)
-    )
-
-
-def _shares(rule: PathRule, entry: defender_requests.DefenderRequest) -> bool:
-    """Whether *entry* may need *rule*: what is listed without its sources may be for anybody."""
-    networks = readable(entry.sources)
-    unclear = not networks or len(networks) < len(entry.sources)
-    return unclear or bool(letting_in((rule,), networks))
+        requests = defender_requests.parse_requests(self._policies().get(policy_id))
+        return removal.free_of_foreign_requests(rules, requests, known, now=now)
 
 
 def _tried(
@@ -213,48 +191,10 @@ def _tried(
     return errors
 
 
-def vm_port(ask: PortToOpen) -> VmPort:
-    """Return the key of what is asked for."""
-    return arm_ids.key(ask.vm_id), ask.port
-
-
 def _refuse(policy_id: str, ask: PortToOpen, error: Refused, outcome: Outcome) -> None:
     """Note that one VM port was refused alone."""
     code = error.code or str(error.azure_status)
     telemetry.warning("initiate.refused", policy_id=policy_id, vm_id=ask.vm_id, code=error.code)
-    outcome.refused[vm_port(ask)] = code
+    outcome.refused[ask.vm_port] = code
     if isinstance(error, PermissionLost):  # one VM's may be missing: no reason to stop
         outcome.forbidden = code
-
-
-def initiate_body(asks: Sequence[PortToOpen], justification: str) -> Mapping[str, object]:
-    """
-    Return the body of an initiate.
-
-    Several sources go as a list, which the service takes and the published contract lacks
-    (https://github.com/Azure/azure-rest-api-specs/issues/32158).
-    """
-    machines: dict[str, list[Mapping[str, object]]] = {}
-    ids = {arm_ids.key(ask.vm_id): ask.vm_id for ask in asks}
-    for ask in asks:
-        machines.setdefault(arm_ids.key(ask.vm_id), []).append(_port(ask))
-    return {
-        "virtualMachines": [{"id": ids[key], "ports": ports} for key, ports in machines.items()],
-        "justification": justification,
-    }
-
-
-def _port(ask: PortToOpen) -> Mapping[str, object]:
-    texts = [_prefix(source) for source in ask.sources]
-    where: Mapping[str, object] = (
-        {"allowedSourceAddressPrefix": texts[0]}
-        if len(texts) == 1
-        else {"allowedSourceAddressPrefixes": texts}
-    )
-    return {"number": ask.port, "endTimeUtc": format_instant(ask.until), **where}
-
-
-def _prefix(source: Prefix) -> str:
-    """Write a lone address without its length, as Defender's own examples do."""
-    full = 32 if isinstance(source, IPv4Network) else 128
-    return str(source.network_address) if source.prefixlen == full else str(source)

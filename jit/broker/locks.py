@@ -1,110 +1,79 @@
 """
-Claims on shared things: one worker at a time acts for a JIT policy, one policy on a firewall.
+Locks: one worker acts for a JIT policy, one holder changes a firewall, one comparison runs.
 
-A claim is a row won under its ETag. A policy's lease is aged by the storage service's clock; a
-firewall's turn is a courtesy that avoids our own collisions: ``If-Match`` is the safety.
+A lock is a control row that was won under its ETag. The lease of a policy or of a comparison is
+aged by the storage service's clock. The turn on a firewall is a courtesy that avoids collisions
+between our own updates: ``If-Match`` is the safety.
 """
 
 from __future__ import annotations
 
 import secrets
+from collections.abc import Iterable
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
+from jit import telemetry
 from jit.domain.errors import StateConflict
 from jit.domain.values import arm_ids
-from jit.storage import records
-from jit.storage.store import Store
-from jit.storage.table import Row
+from jit.storage.control_rows import ComparisonRow, ControlRows, FirewallRow, LeasedRow, PolicyRow
 
 LEASE = timedelta(seconds=60)
 """Longer than any pass: each call of a pass is bounded by its own time-out."""
 
 TURN = timedelta(minutes=15)
-"""After this long a turn that nobody gave back is free again."""
+"""After this long a turn that was not given back is free again."""
 
 _QUIET = (timedelta(seconds=3), timedelta(seconds=10))
 _BURST = timedelta(seconds=45)
+_CLAIM_ATTEMPTS = 2  # the row may have changed because somebody noted something, without a claim
 
 
 @dataclass(frozen=True, slots=True)
 class PolicyLease:
-    """A won controller row, and what it says."""
+    """The right to act on a JIT policy: its control row as it was won."""
 
-    row: Row
+    row: PolicyRow
 
-    @property
-    def not_before(self) -> datetime | None:
-        """When a pass may be tried again after one that failed; the broker's clock."""
-        return self._instant("NotBefore")
 
-    @property
-    def asks_from(self) -> datetime | None:
-        """When Azure may be asked again to open something, if it wanted us to wait."""
-        return self._instant("AsksFrom")
+@dataclass(slots=True)
+class ComparisonLease:
+    """The right to compare a subscription: its control row as it was last written."""
 
-    def _instant(self, name: str) -> datetime | None:
-        text = str(self.row.values.get(name) or "")
-        return records.instant(text) if text else None
-
-    @property
-    def attempts(self) -> int:
-        """Failed attempts in a row."""
-        return int(self.row.values.get("Attempts") or 0)
-
-    @property
-    def quiet_seconds(self) -> int:
-        """How long to gather more requests before the next initiate; 0 when none was just made."""
-        last = str(self.row.values.get("InitiatedAt") or "")
-        now = self.row.read_at
-        if not last or now is None:
-            return 0
-        step = _QUIET[min(int(self.row.values.get("Burst") or 0), len(_QUIET)) - 1]
-        rest = records.instant(last) + step - now
-        return max(0, -(-rest // timedelta(seconds=1)))
-
-    @property
-    def awaited(self) -> bool:
-        """Whether a message is on its way that will look at the new grants."""
-        wake, now = str(self.row.values.get("WakeAt") or ""), self.row.read_at
-        return bool(wake) and now is not None and records.instant(wake) > now
+    row: ComparisonRow
 
 
 class Locks:
-    """Takes and gives back claims."""
+    """Takes locks and gives them back."""
 
-    def __init__(self, store: Store) -> None:
-        """Keep claims in *store*."""
-        self._store = store
+    def __init__(self, rows: ControlRows) -> None:
+        """Keep locks in *rows*."""
+        self._rows = rows
+
+    # ---- policies --------------------------------------------------------------------------------
 
     def claim(self, policy_id: str) -> PolicyLease | None:
-        """
-        Win the policy's controller row, or return None while somebody else holds it.
-
-        Whoever was quicker may not have claimed it, only noted something: hence a second try.
-        """
-        partition, key = arm_ids.subscription(policy_id), records.policy_key(policy_id)
-        for _ in range(2):
-            row = self._store.control(partition, key) or Row(
-                partition=partition, key=key, values={"Policy": policy_id}
-            )
-            if row.values.get("Owner") and not _aged(row):
+        """Win the control row of a policy, or return None while somebody else holds it."""
+        for _ in range(_CLAIM_ATTEMPTS):
+            row = self._rows.find_policy(policy_id) or self._rows.new_policy(policy_id)
+            if _is_leased(row):
                 return None
             with suppress(StateConflict):
-                return self._won(self._store.put_control(_with(row, Owner=secrets.token_hex(8))))
+                return self._lease(self._rows.put(replace(row, owner=_new_owner())))
         return None
 
-    def _won(self, row: Row) -> PolicyLease | None:
-        """Return a row just won; one just inserted is read once for the service's clock."""
+    def _lease(self, row: PolicyRow) -> PolicyLease | None:
+        """Return the lease of a row just won; read an inserted row for the service's clock."""
         if row.read_at is not None:
             return PolicyLease(row)
-        read = self._store.control(row.partition, row.key)
-        return PolicyLease(read) if read is not None and read.etag == row.etag else None
+        read = self._rows.find_policy(row.policy_id)
+        is_same = read is not None and read.version.etag == row.version.etag
+        return PolicyLease(read) if read is not None and is_same else None
 
     def release(
         self,
-        claim: PolicyLease,
+        lease: PolicyLease,
         *,
         not_before: datetime | None = None,
         asks_from: datetime | None = None,
@@ -112,123 +81,165 @@ class Locks:
         initiated: bool = False,
     ) -> None:
         """
-        Give the row back; a row that was taken over meanwhile is not ours to give.
+        Give a policy back, unless somebody has taken it over.
 
-        Where *asks_from* is None, what the row says about it stays.
+        Args:
+            lease: As it was won.
+            not_before: When a pass may be tried again after this one, which failed.
+            asks_from: When Azure may be asked again; None keeps the instant in the row.
+            attempts: Failed passes in a row.
+            initiated: True if the pass sent an initiate.
         """
-        row = _with(
-            claim.row,
-            Owner="",
-            NotBefore=records.stamp(not_before) if not_before else "",
-            Attempts=attempts,
-        )
+        row = replace(lease.row, owner="", not_before=not_before, attempts=attempts)
         if asks_from is not None:
-            row = _with(row, AsksFrom=records.stamp(asks_from))
+            row = replace(row, asks_from=asks_from)
         if initiated and row.read_at is not None:
-            row = _with(row, InitiatedAt=records.stamp(row.read_at), Burst=_burst(row))
-        try:
-            self._store.put_control(row)
-        except StateConflict:
-            return  # the lease ran out; its new holder decides
+            row = replace(row, initiated_at=row.read_at, burst=_count_burst(row))
+        with suppress(StateConflict):  # the lease ran out; its new holder decides
+            self._rows.put(row)
 
-    def holds(self, claim: PolicyLease) -> bool:
-        """Tell whether nobody has taken the row over since it was won."""
-        row = self._store.control(claim.row.partition, claim.row.key)
-        return row is not None and row.etag == claim.row.etag
+    def keep(self, lease: PolicyLease) -> None:
+        """Give a policy back with the same waiting times as before."""
+        self.release(lease, not_before=lease.row.not_before, attempts=lease.row.attempts)
 
-    def look(self, policy_id: str) -> PolicyLease | None:
-        """Return what a policy's controller row says, unclaimed; None if there is none."""
-        row = self._store.control(arm_ids.subscription(policy_id), records.policy_key(policy_id))
-        return PolicyLease(row) if row is not None else None
+    def is_held(self, lease: PolicyLease) -> bool:
+        """Return True if nobody has taken the policy over since it was claimed."""
+        return self._rows.is_current(lease.row)
 
-    def expect(self, seen: PolicyLease, delay: timedelta) -> None:
-        """Note that a message comes after *delay*: new grants until then need none of their own."""
-        if seen.row.read_at is None or seen.row.values.get("Owner"):
+    def read_policy(self, policy_id: str) -> PolicyRow | None:
+        """Return the control row of a policy without a claim; None if there is none."""
+        return self._rows.find_policy(policy_id)
+
+    def note_message(self, row: PolicyRow, delay: timedelta) -> None:
+        """Note that a message comes after *delay*: new grants until then need no other message."""
+        if row.read_at is None or row.owner:
             return
-        wake = records.stamp(seen.row.read_at + delay)
-        try:
-            self._store.put_control(_with(seen.row, WakeAt=wake))
-        except StateConflict:
-            return  # somebody has just claimed it, and will look again afterwards
+        with suppress(StateConflict):  # somebody has just claimed it, and looks again afterwards
+            self._rows.put(replace(row, wake_at=row.read_at + delay))
 
-    def firewall_free(self, firewall_id: str, policy_id: str, now: datetime) -> bool:
-        """Tell whether *policy_id* may take, or has, the firewall's turn."""
-        row = self._store.control(
-            arm_ids.subscription(firewall_id), records.firewall_key(firewall_id)
-        )
-        return row is None or _may_take(row, policy_id, now)
+    # ---- firewalls -------------------------------------------------------------------------------
 
-    def take_firewall(self, firewall_id: str, policy_id: str, now: datetime) -> bool:
-        """Take the firewall's turn for a policy; False if another one has it."""
-        partition, key = arm_ids.subscription(firewall_id), records.firewall_key(firewall_id)
-        row = self._store.control(partition, key) or Row(
-            partition=partition, key=key, values={"Firewall": firewall_id}
-        )
-        if not _may_take(row, policy_id, now):
+    def may_take_firewall(self, firewall_id: str, holder: str, now: datetime) -> bool:
+        """Return True if *holder* may take, or has, the turn on a firewall."""
+        row = self._rows.find_firewall(firewall_id)
+        return row is None or _may_take(row, holder, now)
+
+    def take_firewall(self, firewall_id: str, holder: str, now: datetime) -> bool:
+        """Take the turn on a firewall for *holder*; return False if another holder has it."""
+        row = self._rows.find_firewall(firewall_id) or self._rows.new_firewall(firewall_id)
+        if not _may_take(row, holder, now):
             return False
         try:
-            self._store.put_control(
-                _with(row, Holder=arm_ids.row_hash(policy_id), Since=records.stamp(now))
-            )
+            self._rows.put(replace(row, holder=arm_ids.row_hash(holder), since=now))
         except StateConflict:
             return False
         return True
 
-    def note_operation(self, firewall_id: str, *, url: str, foreign: str) -> None:
-        """Remember a running update: its URL, and a digest of what must come back unchanged."""
-        partition, key = arm_ids.subscription(firewall_id), records.firewall_key(firewall_id)
-        row = self._store.control(partition, key)
+    def has_firewall(self, firewall_id: str, holder: str) -> bool:
+        """Return True if *holder* has the turn on a firewall."""
+        return _is_holder(self._rows.find_firewall(firewall_id), holder)
+
+    def note_update(self, firewall_id: str, foreign: str) -> None:
+        """Write the digest of the rules that the update about to begin must not change."""
+        row = self._rows.find_firewall(firewall_id)
         if row is not None:
-            self._store.put_control(_with(row, Operation=url, Foreign=foreign))
+            self._rows.put(replace(row, foreign=foreign))
 
-    def noted(self, firewall_id: str) -> tuple[str, str]:
-        """Return the running update's URL and digest; empty strings if there is none."""
-        row = self._store.control(
-            arm_ids.subscription(firewall_id), records.firewall_key(firewall_id)
-        )
-        values = row.values if row is not None else {}
-        return str(values.get("Operation") or ""), str(values.get("Foreign") or "")
+    def read_update(self, firewall_id: str) -> str:
+        """Return the digest of the running update; empty text if there is none."""
+        row = self._rows.find_firewall(firewall_id)
+        return row.foreign if row is not None else ""
 
-    def has_firewall(self, firewall_id: str, policy_id: str) -> bool:
-        """Tell whether it is this policy's turn on the firewall."""
-        row = self._store.control(
-            arm_ids.subscription(firewall_id), records.firewall_key(firewall_id)
-        )
-        return row is not None and row.values.get("Holder") == arm_ids.row_hash(policy_id)
+    def end_update(self, firewall_id: str, holder: str, foreign: str) -> None:
+        """
+        Give the turn on a settled firewall back, if *holder* has it.
 
-    def return_firewall(self, firewall_id: str, policy_id: str) -> None:
-        """Give the turn back, if this policy has it."""
-        row = self._store.control(
-            arm_ids.subscription(firewall_id), records.firewall_key(firewall_id)
-        )
-        if row is None or row.values.get("Holder") != arm_ids.row_hash(policy_id):
+        *foreign* is the digest of its foreign rules now. Another digest than before the update is
+        an alert.
+        """
+        row = self._rows.find_firewall(firewall_id)
+        if row is None or not _is_holder(row, holder):
             return
-        try:
-            self._store.put_control(_with(row, Holder="", Since="", Operation="", Foreign=""))
-        except StateConflict:
-            return  # somebody else changed it: it is theirs now
+        if row.foreign and row.foreign != foreign:
+            telemetry.alert("firewall.foreign_rules_changed", firewall_id=firewall_id)
+        self._return(row, holder)
+
+    def return_firewall(self, firewall_id: str, holder: str) -> None:
+        """Give the turn on a firewall back, if *holder* has it."""
+        self._return(self._rows.find_firewall(firewall_id), holder)
+
+    def _return(self, row: FirewallRow | None, holder: str) -> None:
+        if row is None or not _is_holder(row, holder):
+            return
+        with suppress(StateConflict):  # somebody else has changed it: it is theirs now
+            self._rows.put(replace(row, holder="", since=None, foreign=""))
+
+    # ---- comparisons -----------------------------------------------------------------------------
+
+    def claim_comparison(self, subscription: str) -> ComparisonLease | None:
+        """Begin the comparison of a subscription; None while another instance compares it."""
+        found = self._rows.find_comparison(subscription)
+        row = found or self._rows.new_comparison(subscription)
+        if _is_leased(row):
+            return None
+        with suppress(StateConflict):
+            return ComparisonLease(self._rows.put(replace(row, owner=_new_owner())))
+        return None
+
+    def renew_comparison(self, lease: ComparisonLease) -> None:
+        """Let the lease begin anew: the comparison goes on."""
+        with suppress(StateConflict):  # another comparison has taken over
+            lease.row = self._rows.put(lease.row)
+
+    def release_comparison(
+        self, lease: ComparisonLease, reported: Iterable[str] | None = None
+    ) -> None:
+        """End a comparison; *reported* replaces the names in the row, unless it is None."""
+        names = lease.row.reported if reported is None else frozenset(reported)
+        with suppress(StateConflict):  # another comparison has taken over
+            lease.row = self._rows.put(replace(lease.row, owner="", reported=names))
 
 
-def _aged(row: Row) -> bool:
-    if row.written_at is None or row.read_at is None:
+def seconds_to_gather(row: PolicyRow) -> int:
+    """Return how long to gather more requests before the next initiate; 0 if none was sent."""
+    if row.initiated_at is None or row.read_at is None:
+        return 0
+    step = _QUIET[min(row.burst, len(_QUIET)) - 1]
+    rest = row.initiated_at + step - row.read_at
+    return max(0, -(-rest // timedelta(seconds=1)))
+
+
+def is_message_expected(row: PolicyRow) -> bool:
+    """Return True if a message is on its way that will look at the new grants."""
+    return row.wake_at is not None and row.read_at is not None and row.wake_at > row.read_at
+
+
+def _new_owner() -> str:
+    return secrets.token_hex(8)
+
+
+def _is_leased(row: LeasedRow) -> bool:
+    """Return True if somebody holds the row, and wrote it less than a lease ago."""
+    version = row.version
+    if not row.owner:
         return False
-    return row.read_at - row.written_at > LEASE
-
-
-def _may_take(row: Row, policy_id: str, now: datetime) -> bool:
-    holder, since = str(row.values.get("Holder") or ""), str(row.values.get("Since") or "")
-    if not holder or holder == arm_ids.row_hash(policy_id):
+    if version.written_at is None or version.read_at is None:
         return True
-    return bool(since) and now - records.instant(since) > TURN
+    return version.read_at - version.written_at <= LEASE
 
 
-def _burst(row: Row) -> int:
-    """Count initiates that follow each other closely: the more, the longer we gather."""
-    last = str(row.values.get("InitiatedAt") or "")
-    if not last or row.read_at is None or row.read_at - records.instant(last) > _BURST:
+def _is_holder(row: FirewallRow | None, holder: str) -> bool:
+    return row is not None and row.holder == arm_ids.row_hash(holder)
+
+
+def _may_take(row: FirewallRow, holder: str, now: datetime) -> bool:
+    if not row.holder or _is_holder(row, holder):
+        return True
+    return row.since is not None and now - row.since > TURN
+
+
+def _count_burst(row: PolicyRow) -> int:
+    """Return the number of initiates that follow each other closely, this one included."""
+    if row.initiated_at is None or row.read_at is None:
         return 1
-    return int(row.values.get("Burst") or 0) + 1
-
-
-def _with(row: Row, **values: str | int) -> Row:
-    return replace(row, values={**row.values, **values})
+    return 1 if row.read_at - row.initiated_at > _BURST else row.burst + 1

@@ -10,6 +10,7 @@ Every error the broker raises on purpose.
     - NotFound             no such thing                     404
     - Conflict             the state does not allow it       409
     - TooLarge             the body is over the limit        413
+    - UnsupportedMediaType the body is not called JSON       415
   x Unavailable            waiting may repair it             503   retried by the host
     - Throttled            a service asked us to slow down   503
     - Unknown              the answer to a call was lost     503
@@ -124,6 +125,13 @@ class TooLarge(Rejected):
 
     status = 413
     slug = "too-large"
+
+
+class UnsupportedMediaType(Rejected):
+    """The body is not called JSON."""
+
+    status = 415
+    slug = "unsupported-media-type"
 
 
 class Unavailable(BrokerError):

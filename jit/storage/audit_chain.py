@@ -1,11 +1,11 @@
 """
-The drainer: moves audit rows from the outbox to the chain in ``JitAudit``.
+The drainer: moves audit events from the outbox to the chain in ``JitAudit``.
 
 Each change of state writes its audit row in the same transaction, into the outbox of its own
-partition. The drainer appends those rows to the subscription's chain: records, the head under its
-ETag and an insert-only key for each outbox row, in one transaction. Two drainers at once: one
-wins the head. One that dies between appending and emptying the outbox finds the keys and appends
-nothing twice.
+partition. The drainer appends these rows to the subscription's chain. One transaction holds the
+records, the head under its ETag, and an insert-only key for each outbox row. If two drainers append
+at once, one of them wins the head. If a drainer dies between appending and emptying the outbox, the
+next one finds the keys and appends nothing twice.
 """
 
 from __future__ import annotations
@@ -14,87 +14,103 @@ from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from datetime import datetime
 from hashlib import sha256
+from typing import Any
 
 from jit import telemetry
 from jit.domain.audit import chain
 from jit.domain.audit.chain import Head, Record
 from jit.domain.errors import StateConflict, Unknown
-from jit.storage import records
-from jit.storage.store import Store
-from jit.storage.table import Op, Row, Table, Verb, Where
-from jit.storage.transactions import packed
+from jit.storage.documents import Column, ColumnMap, RowKind, read_document, write_text
+from jit.storage.keys import key_range, write_stamp
+from jit.storage.outbox import Outbox, read_event
+from jit.storage.table import Op, Row, Table, Verb, Where, read_all
+from jit.storage.transactions import pack_ops
 
 BATCH = 49
 """
-Records a transaction, fewer where they are large: each takes a key beside it, the head is the
+Records in one transaction, fewer if they are large: each takes a key beside it, and the head is the
 hundredth operation.
 """
 
 BATCHES = 20
-"""Transactions a call: about a thousand records; the next call goes on."""
+"""Transactions in one call: about a thousand records. The next call goes on."""
+
+KEY_KIND = RowKind("keys of the audit outbox")
+HEAD_KIND = RowKind("heads of audit chains")
+HEAD = ColumnMap(Head, Column("Sequence", "sequence"), Column("Hash", "hash"))
+
+RECORD_KIND = RowKind("audit records")
+RECORD = ColumnMap(
+    Record,
+    Column("Sequence", "sequence"),
+    Column("Previous", "previous"),
+    Column("Hash", "hash"),
+    Column("RecordedAt", "recorded_at"),
+)
 
 _ATTEMPTS = 3
 _HEAD = "h"
+_RECORDS = "c"
 
 
 class Drainer:
-    """Appends to the chains of ``JitAudit``, one a subscription."""
+    """Appends to the chains of ``JitAudit``, one for each subscription."""
 
-    def __init__(self, store: Store, table: Table) -> None:
-        """Take rows from the outbox in *store*, append to *table*."""
-        self._store = store
+    def __init__(self, outbox: Outbox, table: Table) -> None:
+        """Take rows from *outbox*, append to *table*."""
+        self._outbox = outbox
         self._table = table
 
     def drain(self, subscription: str, *, now: datetime) -> int:
         """
-        Append what stands in the outbox of a subscription, and empty it.
+        Append the rows in the outbox of a subscription to its chain, and empty the outbox.
 
         Args:
             subscription: Lower-case id; names outbox and chain.
             now: Aware, UTC; written into the records.
 
         Returns:
-            How many rows left the outbox, at most ``BATCH * BATCHES``.
+            The number of rows that left the outbox, at most ``BATCH * BATCHES``.
 
         Raises:
             Unavailable: Storage did not answer, or another drainer kept winning.
         """
         done = 0
         for _ in range(BATCHES):
-            rows = _fitting(self._store.outbox(subscription, limit=BATCH))
+            rows = _first_transaction(self._outbox.list_oldest(subscription, limit=BATCH))
             if not rows:
                 break
             self._append(subscription, rows, now)
-            self._store.drop(rows)
+            self._outbox.delete(rows)
             done += len(rows)
         if done:
             telemetry.event("audit.appended", subscription=subscription, records=done)
         return done
 
     def head(self, subscription: str) -> Head:
-        """Return where the chain of a subscription ends."""
-        return _head(subscription, self._table.get(subscription, _HEAD))
+        """Return the end of a subscription's chain."""
+        return read_head(subscription, self._table.get(subscription, _HEAD))
 
     def records(self, subscription: str) -> Iterator[Record]:
-        """Yield a whole chain in order."""
-        token: str | None = None
-        while True:
-            where = Where(partition=subscription, first="c|", last="c}")
-            page = self._table.query(where, token=token)
-            yield from map(record_of, page.rows)
-            token = page.token
-            if token is None:
-                return
+        """
+        Yield a whole chain in order.
+
+        Raises:
+            Defect: This version cannot read a record.
+        """
+        first, last = key_range(_RECORDS)
+        where = Where(partition=subscription, first=first, last=last)
+        yield from map(read_record, read_all(self._table, where))
 
     def _append(self, subscription: str, rows: Sequence[Row], now: datetime) -> None:
-        """Append those of *rows* that the chain does not hold yet."""
+        """Append the rows that the chain does not hold yet."""
         missing = rows
         for _ in range(_ATTEMPTS):
             try:
                 self._write(subscription, missing, now)
             except (StateConflict, Unknown) as error:
                 conflict = error
-                missing = [row for row in rows if not self._holds(row)]
+                missing = [row for row in rows if not self._has(row)]
                 if not missing:
                     return  # appended before, by another drainer or before a crash
             else:
@@ -103,76 +119,80 @@ class Drainer:
 
     def _write(self, subscription: str, rows: Sequence[Row], now: datetime) -> None:
         before = self._table.get(subscription, _HEAD)
-        head = _head(subscription, before)
+        head = read_head(subscription, before)
         ops: list[Op] = []
         for row in rows:
-            event = records.doc_of(row)
-            record = chain.append(head, event, recorded_at=records.stamp(now))
+            record = chain.append(head, read_event(row), recorded_at=write_stamp(now))
             head = chain.head_of(record)
-            ops += [Op(Verb.INSERT, record_row(record)), Op(Verb.INSERT, _key_row(row, record))]
+            ops += [Op(Verb.INSERT, write_record_row(record)), Op(Verb.INSERT, _key_row(row, head))]
         self._table.write([_head_op(head, before), *ops])
 
-    def _holds(self, row: Row) -> bool:
+    def _has(self, row: Row) -> bool:
         return self._table.get(row.partition, _key(row)) is not None
 
 
-def _fitting(rows: Sequence[Row]) -> Sequence[Row]:
+def _first_transaction(rows: Sequence[Row]) -> Sequence[Row]:
     """Return as many of *rows*, from the first, as one transaction can hold."""
-    first = next(packed([Op(Verb.INSERT, row)] for row in rows), [])
-    return [op.row for bundle in first for op in bundle]
+    return [op.row for op in next(pack_ops(Op(Verb.INSERT, row) for row in rows), [])]
 
 
-def record_row(record: Record) -> Row:
-    """Return the row of a record; what is asked for in lists stands in columns of its own."""
+def write_record_row(record: Record) -> Row:
+    """Return the row of a record; operators select by the columns beside the document."""
+    event = record.event
+    values: dict[str, Any] = RECORD.write(record) | {
+        "What": str(event.get("what") or ""),
+        "Actor": str(event.get("actor") or ""),
+        "RequestId": str(event.get("requestId") or ""),
+        **write_text(chain.canonical_json(event)),
+    }
     return Row(
         partition=record.chain,
-        key=f"c|{record.sequence:012d}",
-        values={
-            "Sequence": record.sequence,
-            "Previous": record.previous,
-            "Hash": record.hash,
-            "RecordedAt": record.recorded_at,
-            "What": str(record.event.get("what") or ""),
-            "Actor": str(record.event.get("actor") or ""),
-            "RequestId": str(record.event.get("requestId") or ""),
-            **records.doc_values(chain.canonical(record.event)),
-        },
+        key=f"{_RECORDS}|{record.sequence:012d}",
+        values=RECORD_KIND.with_format(values),
     )
 
 
-def record_of(row: Row) -> Record:
-    """Read what ``record_row`` wrote."""
-    return Record(
-        chain=row.partition,
-        sequence=int(row.values["Sequence"]),
-        previous=str(row.values["Previous"]),
-        recorded_at=str(row.values["RecordedAt"]),
-        event=records.doc_of(row),
-        hash=str(row.values["Hash"]),
-    )
+def read_record(row: Row) -> Record:
+    """
+    Return the record of a row.
+
+    Raises:
+        Defect: This version cannot read the row.
+    """
+    return RECORD_KIND.read(row, _parse_record)
+
+
+def _parse_record(row: Row) -> Record:
+    return RECORD.read(row.values, chain=row.partition, event=read_document(row))
+
+
+def read_head(subscription: str, row: Row | None) -> Head:
+    """
+    Return the head of a row; without a row, that of an empty chain.
+
+    Raises:
+        Defect: This version cannot read the row.
+    """
+    if row is None:
+        return Head(chain=subscription)
+    return HEAD_KIND.read(row, lambda stored: HEAD.read(stored.values, chain=subscription))
 
 
 def _key(row: Row) -> str:
     return f"k|{sha256(row.key.encode()).hexdigest()}"
 
 
-def _key_row(row: Row, record: Record) -> Row:
-    """Return the row that says: this outbox row is in the chain, there."""
-    return Row(partition=row.partition, key=_key(row), values={"Sequence": record.sequence})
-
-
-def _head(subscription: str, row: Row | None) -> Head:
-    if row is None:
-        return Head(chain=subscription)
-    return Head(
-        chain=subscription, sequence=int(row.values["Sequence"]), hash=str(row.values["Hash"])
+def _key_row(row: Row, head: Head) -> Row:
+    """Return the row that says: this outbox row is the record at the *head* of the chain."""
+    return Row(
+        partition=row.partition,
+        key=_key(row),
+        values=KEY_KIND.with_format({"Sequence": head.sequence}),
     )
 
 
 def _head_op(head: Head, before: Row | None) -> Op:
-    row = Row(
-        partition=head.chain, key=_HEAD, values={"Sequence": head.sequence, "Hash": head.hash}
-    )
+    row = Row(partition=head.chain, key=_HEAD, values=HEAD_KIND.with_format(HEAD.write(head)))
     if before is None:
         return Op(Verb.INSERT, row)
     return Op(Verb.REPLACE, replace(row, etag=before.etag))

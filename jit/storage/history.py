@@ -1,17 +1,18 @@
-"""Finished requests, by subscription and the month in which they were asked for."""
+"""Finished requests, by subscription and the month of their creation."""
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator, Sequence
 from datetime import datetime
 
-from jit.domain.errors import StateConflict, Unknown
+from jit.domain.errors import Defect, StateConflict, Unknown
 from jit.domain.values import request_ids
-from jit.storage import records
-from jit.storage.stored import StoredRequest, by_machine, in_order
-from jit.storage.table import Op, Row, Table, Verb, Where, every
-from jit.storage.transactions import packed
+from jit.storage import keys
+from jit.storage.documents import alert_unreadable
+from jit.storage.request_rows import read_grants, read_request, write_grants, write_request
+from jit.storage.stored import StoredRequest, group_by_machine, sort_grants
+from jit.storage.table import Op, Row, Table, Verb, Where, read_all
+from jit.storage.transactions import pack_ops
 
 
 class History:
@@ -22,24 +23,28 @@ class History:
         self._table = table
 
     def load(self, partition: str, created: datetime, request_id: str) -> StoredRequest | None:
-        """Return a finished request; None if there is none of that id."""
-        first, last = records.span(request_id)
-        rows = every(
-            self._table,
-            Where(partition=history_partition(partition, created), first=first, last=last),
+        """
+        Return a finished request; None if there is none of that id.
+
+        Raises:
+            Defect: This version cannot read a row of it.
+        """
+        first, last = keys.key_range(request_id)
+        home = month_partition(partition, created)
+        return read_history_rows(
+            list(read_all(self._table, Where(partition=home, first=first, last=last)))
         )
-        return whole_from_history(list(rows))
 
-    def remember(self, whole: StoredRequest) -> None:
+    def write(self, stored: StoredRequest) -> None:
         """
-        Keep a closed request; one that is there already is the same, kept before.
+        Keep a closed request; if it is there already, it is the same, kept before.
 
-        A large one takes several transactions, its own row in the last: until then it is not
-        there, and still among the live ones.
+        A large request takes several transactions. The last one holds its own row: until then the
+        request is not in history, and still among the live ones.
         """
-        request, *grants = history_rows(whole)
-        for pack in packed([Op(Verb.INSERT, row)] for row in (*grants, request)):
-            self._insert([op for bundle in pack for op in bundle])
+        request, *grants = write_history_rows(stored)
+        for ops in pack_ops(Op(Verb.INSERT, row) for row in (*grants, request)):
+            self._insert(ops)
 
     def _insert(self, ops: Sequence[Op]) -> None:
         try:
@@ -51,57 +56,66 @@ class History:
             if missing:
                 self._table.write(missing)
 
-    def month(self, partition: str, month: datetime, *, after: str = "") -> Iterator[StoredRequest]:
+    def list_month(
+        self, partition: str, month: datetime, *, after: str = ""
+    ) -> Iterator[StoredRequest]:
         """Yield the finished requests of a subscription that were created in one month."""
-        first = records.span(after)[1] if after else ""
-        rows = every(self._table, Where(partition=history_partition(partition, month), first=first))
-        group: list[Row] = []
-        for row in rows:
-            if group and _request_key(row) != _request_key(group[0]):
-                yield from filter(None, (whole_from_history(group),))
-                group = []
-            group.append(row)
-        yield from filter(None, (whole_from_history(group),))
+        first = keys.keys_after(after) if after else ""
+        where = Where(partition=month_partition(partition, month), first=first)
+        for rows in _group_by_request(read_all(self._table, where)):
+            try:
+                found = read_history_rows(rows)
+            except Defect as error:
+                alert_unreadable(rows[0], error)
+                continue
+            if found is not None:
+                yield found
 
 
-def history_partition(subscription: str, moment: datetime) -> str:
-    """Return the partition of requests whose ids were made in *moment*'s month."""
+def _group_by_request(rows: Iterator[Row]) -> Iterator[list[Row]]:
+    """Yield rows that follow each other and belong to one request."""
+    group: list[Row] = []
+    for row in rows:
+        if group and _request_key(row) != _request_key(group[0]):
+            yield group
+            group = []
+        group.append(row)
+    if group:
+        yield group
+
+
+def month_partition(subscription: str, moment: datetime) -> str:
+    """Return the partition of requests whose ids were made in the month of *moment*."""
     return f"{subscription}|{moment:%Y-%m}"
 
 
-def history_rows(whole: StoredRequest) -> list[Row]:
+def write_history_rows(stored: StoredRequest) -> list[Row]:
     """
-    Return the rows of a finished request: itself first, then its grants, a row a VM.
+    Return the rows of a finished request: its own first, then its grants, a row a VM.
 
-    Their month is that of the id, because whoever looks them up has nothing else.
+    Their month is that of the id, because a look-up knows nothing else.
     """
-    created = whole.request.created_at
-    home = history_partition(*(request_ids.parse_request_id(whole.request.id) or ("", created)))
-    rows = [
-        Row(
-            partition=home,
-            key=f"{whole.request.id}|",
-            values={
-                "Requester": whole.request.requester.id,
-                "Ticket": whole.request.ticket.id if whole.request.ticket else "",
-                "CreatedAt": records.stamp(created),
-                **records.doc_values(json.dumps(records.request_doc(whole.request))),
-            },
-        )
-    ]
-    for number, group in enumerate(by_machine(whole.grants)):
-        key = f"{whole.request.id}|{number:03d}"
-        rows.append(Row(partition=home, key=key, values=records.grants_values(group)))
+    request = stored.request
+    created = request_ids.parse_request_id(request.id) or ("", request.created_at)
+    home = month_partition(*created)
+    rows = [Row(partition=home, key=f"{request.id}|", values=write_request(request))]
+    for number, group in enumerate(group_by_machine(stored.grants)):
+        key = f"{request.id}|{number:03d}"
+        rows.append(Row(partition=home, key=key, values=write_grants(group)))
     return rows
 
 
-def whole_from_history(rows: Sequence[Row]) -> StoredRequest | None:
-    """Read what ``history_rows`` wrote; None where there is nothing, or not all of it yet."""
+def read_history_rows(rows: Sequence[Row]) -> StoredRequest | None:
+    """
+    Read the rows of ``write_history_rows``; None if there are none, or not all of them yet.
+
+    Raises:
+        Defect: This version cannot read one of them.
+    """
     if not rows or rows[0].key != _request_key(rows[0]):  # its own row is written last
         return None
-    request = records.request_of(records.doc_of(rows[0]))
-    grants = tuple(grant for row in rows[1:] for grant in records.grants_of(row))
-    return StoredRequest(request, in_order(grants))
+    grants = tuple(grant for row in rows[1:] for grant in read_grants(row))
+    return StoredRequest(read_request(rows[0]), sort_grants(grants))
 
 
 def _request_key(row: Row) -> str:

@@ -1,8 +1,8 @@
 """
 The same request twice is one grant; the same key with another body is an error.
 
-The key's row is inserted before the request, with the request's id: whoever comes second, in the
-same millisecond or after a crash, finishes or returns what the first began.
+The row of a key is inserted before the request, with the request's id. A second call, in the same
+millisecond or after a crash, finishes or returns the request that the first call began.
 """
 
 from __future__ import annotations
@@ -10,11 +10,12 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
 from jit.domain.errors import Conflict, StateConflict, Unavailable, Unknown, Violation
-from jit.storage import records
+from jit.storage.documents import INSTANT, Column, ColumnMap, RowKind
+from jit.storage.keys import write_stamp
 from jit.storage.table import Op, Row, Table, Verb, Where
 
 KEPT = timedelta(days=7)
@@ -24,13 +25,60 @@ KEPT_WITHOUT_KEY = timedelta(minutes=10)
 """How long the same body from the same caller counts as a repetition."""
 
 _ATTEMPTS = 3
-_SWEPT = 200  # rows; one call each, for callers are many and their rows few
+_SWEPT = 200  # rows; one call each, because callers are many and their rows few
 _SWEPT_PAGES = 20  # a filter on a property makes pages short, or empty
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StoredKey:
+    """
+    A key as it is stored.
+
+    Attributes:
+        body_hash: SHA-256 of the body that the key was first used with, in hexadecimal.
+        request_id: The request that the key stands for.
+        until: When the key runs out.
+    """
+
+    body_hash: str
+    request_id: str
+    until: datetime
+
+
+UNTIL = "Until"
+
+KEY_KIND = RowKind("idempotency keys")
+KEY = ColumnMap(
+    StoredKey,
+    Column("BodyHash", "body_hash"),
+    Column("RequestId", "request_id"),
+    Column(UNTIL, "until", INSTANT),
+)
+
+
+def read_key(row: Row) -> StoredKey:
+    """
+    Return the key of a row.
+
+    Raises:
+        Defect: This version cannot read the row.
+    """
+    return KEY_KIND.read(row, lambda stored: KEY.read(stored.values))
+
+
+def write_key(place: Row, key: StoredKey) -> Row:
+    """Return the row of a key, over the version *place*."""
+    return replace(place, values=KEY_KIND.with_format(KEY.write(key)))
 
 
 @dataclass(frozen=True, slots=True)
 class Slot:
-    """What a key stands for: the id of the request, and whether somebody began it before."""
+    """
+    The row of a key, and the id of the request that it stands for.
+
+    Attributes:
+        repeated: True if an earlier call began the request.
+    """
 
     request_id: str
     row: Row
@@ -48,24 +96,18 @@ class Idempotency:
         self, caller: str, key: str | None, body: Mapping[str, object], new_id: str, now: datetime
     ) -> Slot:
         """
-        Return the slot of *key*, or of *body* where the caller sent no key.
+        Return the slot of *key*, or of *body* if the caller sent no key.
 
         Raises:
             Conflict: The key was used with another body.
             Unavailable: Storage did not answer, or the row kept changing.
         """
         digest = _digest(json.dumps(body, sort_keys=True))
-        row = Row(
-            partition=caller,
-            key=_row_key(key, digest),
-            values={
-                "BodyHash": digest,
-                "RequestId": new_id,
-                "Until": records.stamp(now + (KEPT if key is not None else KEPT_WITHOUT_KEY)),
-            },
-        )
+        until = now + (KEPT if key is not None else KEPT_WITHOUT_KEY)
+        new = StoredKey(body_hash=digest, request_id=new_id, until=until)
+        row = write_key(Row(partition=caller, key=_row_key(key, digest), values={}), new)
         for _ in range(_ATTEMPTS):
-            slot = self._try(row, digest, now)
+            slot = self._try(row, new, now)
             if slot is not None:
                 return slot
         raise Unavailable("the idempotency key kept changing")
@@ -74,48 +116,45 @@ class Idempotency:
         """Return the id of the request that *key* (or *body*) already stands for, if any."""
         digest = _digest(json.dumps(body, sort_keys=True))
         there = self._table.get(caller, _row_key(key, digest))
-        if there is None or there.values["BodyHash"] != digest:
-            return None
-        return str(there.values["RequestId"])
+        found = read_key(there) if there is not None else None
+        return found.request_id if found is not None and found.body_hash == digest else None
 
-    def _try(self, row: Row, digest: str, now: datetime) -> Slot | None:
+    def _try(self, row: Row, new: StoredKey, now: datetime) -> Slot | None:
         try:
             (etag,) = self._table.write([Op(Verb.INSERT, row)])
-            return Slot(str(row.values["RequestId"]), _tagged(row, etag), repeated=False)
+            return Slot(new.request_id, replace(row, etag=etag), repeated=False)
         except (StateConflict, Unknown):
             there = self._table.get(row.partition, row.key)
         if there is None:
             return None
-        if str(there.values["Until"]) < records.stamp(now):
-            return self._renew(_tagged(row, there.etag))
-        if there.values["BodyHash"] != digest:
+        found = read_key(there)
+        if found.until < now:
+            return self._renew(replace(row, etag=there.etag))
+        if found.body_hash != new.body_hash:
             detail = "this Idempotency-Key was used with another body"
             raise Conflict(detail, (Violation("#", "idempotency-key-reused", detail),))
-        return Slot(str(there.values["RequestId"]), there, repeated=True)
+        return Slot(found.request_id, there, repeated=True)
 
     def _renew(self, row: Row) -> Slot | None:
-        """Take over a row that has run out."""
+        """Write a row over the version that it names; None if somebody else wrote it first."""
         try:
             (etag,) = self._table.write([Op(Verb.REPLACE, row)])
         except StateConflict:
             return None
-        return Slot(str(row.values["RequestId"]), _tagged(row, etag), repeated=False)
+        return Slot(read_key(row).request_id, replace(row, etag=etag), repeated=False)
 
     def take(self, slot: Slot) -> Slot | None:
         """
         Take a slot over to decide under it; None if somebody was quicker, or freed it.
 
-        The row says the same as before under a new ETag: whoever held it until now can neither
-        free it nor take it back unseen.
+        Write the row unchanged. The new ETag makes any later write of the previous owner fail.
         """
         return self._renew(slot.row)
 
-    def replace(self, slot: Slot, new_id: str, now: datetime) -> Slot | None:
+    def reassign(self, slot: Slot, new_id: str, now: datetime) -> Slot | None:
         """Let a slot whose request has ended stand for a new one; None if somebody was quicker."""
-        until = records.stamp(now + KEPT_WITHOUT_KEY)
-        values = {**slot.row.values, "RequestId": new_id, "Until": until}
-        row = Row(partition=slot.row.partition, key=slot.row.key, values=values, etag=slot.row.etag)
-        return self._renew(row)
+        key = replace(read_key(slot.row), request_id=new_id, until=now + KEPT_WITHOUT_KEY)
+        return self._renew(write_key(slot.row, key))
 
     def sweep(self, *, now: datetime) -> int:
         """
@@ -123,7 +162,7 @@ class Idempotency:
 
         A key that is taken over meanwhile has another ETag and stays.
         """
-        where = Where(at_most={"Until": records.stamp(now)})
+        where = Where(at_most={UNTIL: write_stamp(now)})
         found: list[Row] = []
         token: str | None = None
         for _ in range(_SWEPT_PAGES):
@@ -133,14 +172,14 @@ class Idempotency:
             if token is None or len(found) >= _SWEPT:
                 break
         for row in found:
-            self._drop(row)
+            self._delete(row)
         return len(found)
 
-    def _drop(self, row: Row) -> bool:
+    def _delete(self, row: Row) -> bool:
         try:
             self._table.write([Op(Verb.DELETE, row)])
         except StateConflict:
-            return False  # renewed, or dropped by somebody else
+            return False  # renewed, or deleted by another process
         return True
 
     def forget(self, slot: Slot) -> bool:
@@ -148,17 +187,13 @@ class Idempotency:
         Free the key of a request that was refused: the caller may mend the body.
 
         Returns:
-            False where somebody took it over meanwhile: it is theirs.
+            False if another call took the key over meanwhile.
         """
-        return self._drop(slot.row)
+        return self._delete(slot.row)
 
 
 def _row_key(key: str | None, digest: str) -> str:
     return _digest(f"key {key}" if key is not None else f"body {digest}")
-
-
-def _tagged(row: Row, etag: str) -> Row:
-    return Row(partition=row.partition, key=row.key, values=row.values, etag=etag)
 
 
 def _digest(text: str) -> str:

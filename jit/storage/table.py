@@ -12,7 +12,7 @@ PAGE = 1000
 """Rows a query returns at most (Learn, "Query timeout and pagination")."""
 
 
-def every(table: Table, where: Where, limit: int = PAGE) -> Iterator[Row]:
+def read_all(table: Table, where: Where, limit: int = PAGE) -> Iterator[Row]:
     """Yield the rows of *table* that *where* describes; *limit* is that of a page."""
     token: str | None = None
     while True:

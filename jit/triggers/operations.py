@@ -1,47 +1,48 @@
-"""Triggers for operators and for the first call of a new caller."""
+"""Functions of operations: health, status, comparisons, the caller's address."""
 
 from typing import List
 
 import azure.functions as func
 
 from jit import messages, wiring
-from jit.api import answer, query
-from jit.api.caller import READERS, address, read_caller
+from jit.api import answer, render
+from jit.api.caller import READERS, read_address
+from jit.api.query import read_flag
 from jit.domain.model.people import Role
+from jit.triggers.answers import answers, answers_anybody
 
 bp = func.Blueprint()  # type: ignore[no-untyped-call] # as the package has it
 
 
 @bp.route(route="api/my-address", methods=["GET"])
+@answers(*READERS)
 def get_my_address(req: func.HttpRequest) -> func.HttpResponse:
     """Return the caller's address as the broker sees it: a source to ask for."""
-
-    def act() -> func.HttpResponse:
-        read_caller(req, wiring.settings(), *READERS)
-        return answer.ok({"address": address(req)})
-
-    return answer.answered(req, wiring.settings(), act)
+    return answer.write_json({"address": read_address(req)})
 
 
 @bp.route(route="api/reconcile", methods=["POST"])
 @bp.queue_output(arg_name="work", queue_name=messages.RECONCILE, connection=messages.CONNECTION)
+@answers(Role.OPERATOR, query=("dryRun",))
 def start_reconcile(req: func.HttpRequest, work: func.Out[List[str]]) -> func.HttpResponse:
     """Compare all rules with all grants: now, or as a plan without acting."""
-
-    def act() -> func.HttpResponse:
-        read_caller(req, wiring.settings(), Role.OPERATOR)
-        query.only(req, "dryRun")
-        if query.flag(req, "dryRun"):
-            return answer.planned(wiring.reconciler().dry_run(now=wiring.clock()))
-        subscriptions = wiring.reconciler().subscriptions()
-        work.set([messages.reconcile(subscription) for subscription in subscriptions])
-        return answer.ok({"dryRun": False, "subscriptions": list(subscriptions)}, 202)
-
-    return answer.answered(req, wiring.settings(), act)
+    if read_flag(req, "dryRun"):
+        return answer.write_plan(wiring.reconciler().dry_run(now=wiring.clock()))
+    subscriptions = wiring.reconciler().subscriptions()
+    work.set([messages.reconcile(subscription) for subscription in subscriptions])
+    return answer.write_json({"dryRun": False, "subscriptions": list(subscriptions)}, 202)
 
 
 @bp.route(route="api/health", methods=["GET"])
+@answers_anybody
 def get_health(req: func.HttpRequest) -> func.HttpResponse:
-    """Say whether storage and Azure answer; open to anybody, so it says no more."""
-    health = wiring.health().look()
-    return answer.ok(health.doc(), 200 if health.well else 503)
+    """Return 200 if the broker is well, else 503, and no more: it is open to anybody."""
+    is_well = wiring.health().check(now=wiring.clock()).is_well
+    return answer.write_json({"status": render.health_word(is_well)}, 200 if is_well else 503)
+
+
+@bp.route(route="api/status", methods=["GET"])
+@answers(Role.OPERATOR, Role.AUDITOR)
+def get_status(req: func.HttpRequest) -> func.HttpResponse:
+    """Return the health of the broker with each of its problems."""
+    return answer.write_json(render.render_status(wiring.health().check(now=wiring.clock())))

@@ -1,4 +1,4 @@
-"""Timers: they look, and send messages to the workers."""
+"""Functions of the timers: they look, and send messages to the workers."""
 
 import azure.functions as func
 
@@ -9,7 +9,7 @@ bp = func.Blueprint()  # type: ignore[no-untyped-call] # as the package has it
 
 @bp.timer_trigger(arg_name="timer", schedule="%JIT_TICK_SCHEDULE%", use_monitor=True)
 def tick(timer: func.TimerRequest) -> None:
-    """Wake the policies that have something due: no message is needed for anything to happen."""
+    """Wake the policies with something due: a grant needs no message to go on."""
     wiring.reconciler().tick(now=wiring.clock())
 
 

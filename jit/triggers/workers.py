@@ -1,4 +1,4 @@
-"""Workers of the queues, and an alert for each message that keeps failing."""
+"""Functions of the queues: work, and an alert for each message that keeps failing."""
 
 import azure.functions as func
 
@@ -10,12 +10,13 @@ bp = func.Blueprint()  # type: ignore[no-untyped-call] # as the package has it
 @bp.queue_trigger(arg_name="msg", queue_name=messages.POLICY, connection=messages.CONNECTION)
 def work_policy(msg: func.QueueMessage) -> None:
     """Do everything that is due for a JIT policy."""
-    wiring.worker().work(messages.read(msg.get_body(), "policy"), now=wiring.clock())
+    policy_id = messages.read(msg.get_body(), "policy")
+    wiring.worker().work(policy_id, now=wiring.clock())
 
 
 @bp.queue_trigger(arg_name="msg", queue_name=messages.POLICY_POISON, connection=messages.CONNECTION)
 def alert_policy_poison(msg: func.QueueMessage) -> None:
-    """Alert: grants do not depend on messages, but something keeps failing."""
+    """Alert: no grant depends on a message, but something keeps failing."""
     telemetry.alert("message.poisoned", queue=messages.POLICY, message_id=msg.id)
 
 

@@ -9,7 +9,7 @@ import sys
 import threading
 from pathlib import Path
 
-from local.azure.landscape import load
+from local.azure.landscape.file import load
 from local.azure.server import Server
 from local.azure.simulator import Azure
 from local.azure.timeline import Timeline

@@ -1,4 +1,4 @@
-"""The switches of the simulator: how long things take, which doubtful behaviour is played."""
+"""The options of the simulator: durations, and choices between doubtful behaviours."""
 
 from __future__ import annotations
 
@@ -11,11 +11,10 @@ DENY_PLACEMENTS = ("aboveConflict", "lowest", "reprioritise")
 @dataclass(slots=True)
 class Options:
     """
-    What can be switched through ``PUT /_sim/state {"options": {...}}``.
+    The options that ``PUT /_sim/state {"options": {...}}`` sets.
 
     The JSON document writes the same names in camel case: ``nsgSeconds``.
-    ``local/README.md`` says which of these behaviours is certain, which is an
-    assumption, where each comes from.
+    ``local/README.md`` names the source of each behaviour, and its certainty.
 
     Attributes:
         nsg_seconds: How long an NSG or one of its rules is ``Updating``.
@@ -25,20 +24,20 @@ class Options:
         entry_delay_seconds: From an accepted initiate to its entry in the policy.
         request_days: How long a policy lists a request after its end.
         page_size: Items on a page of a list.
-        throttling: Whether ARM's token buckets count.
+        throttling: True if ARM's token buckets count.
         busy_seconds: ``Retry-After`` of a resource that another operation holds.
         newer_cancels_older: A write to a busy NSG cancels the older one; else it is refused.
-        firewall_if_match: Whether a firewall's PUT honours ``If-Match``.
+        firewall_if_match: True if a firewall's PUT honours ``If-Match``.
         firewall_keeps_old_on_failure: A failed update leaves the old rules effective, else the new.
-        accept_prefix_lists: Whether initiate takes ``allowedSourceAddressPrefixes``.
+        accept_prefix_lists: True if initiate takes ``allowedSourceAddressPrefixes``.
         ignore_prefix_lists: Initiate drops ``allowedSourceAddressPrefixes`` without a word.
-        echo_prefix_lists: Whether a policy's requests repeat them.
+        echo_prefix_lists: True if a policy's requests repeat them.
         exact_prefix_only: A source must equal an allowed prefix; being inside is refused.
         initiating_status: An entry's status before its rule exists (an open enumeration).
         caller_address: Source of an initiate that names none: the calling service's own.
         put_erases_requests: A policy PUT without ``requests`` erases the history.
         delete_forgets_rules: Deleting a policy leaves its open rules behind for ever.
-        deny_placement: Where the deny goes when a rule of the NSG allows its port.
+        deny_placement: The place of the deny when a rule of the NSG allows its port.
     """
 
     nsg_seconds: float = 3

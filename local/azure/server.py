@@ -10,7 +10,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
 from local.azure.simulator import Azure
-from local.azure.wire import ArmError, Dropped, Request, Response
+from local.azure.values.http import ArmError, Dropped, Request, Response
 
 _LARGEST_BODY = 4 * 1024 * 1024  # ARM's own limit
 
@@ -20,7 +20,7 @@ class Server(ThreadingHTTPServer):
     Serves *azure* on 127.0.0.1.
 
     Args:
-        azure: What answers.
+        azure: The simulator that answers.
         port: 0 takes any free one; see ``url``.
     """
 
@@ -34,7 +34,7 @@ class Server(ThreadingHTTPServer):
 
     @property
     def url(self) -> str:
-        """Where it listens."""
+        """Its address."""
         return f"http://127.0.0.1:{self.server_address[1]}"
 
 

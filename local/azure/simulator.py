@@ -6,37 +6,31 @@ import threading
 from collections.abc import Callable
 from itertools import chain
 
-from local.azure import (
-    compute,
-    control,
-    firewalls,
-    jit_policies,
-    network,
-    pricings,
-    security_groups,
-    subscriptions,
-)
-from local.azure.directory import Principal
-from local.azure.faults import Fault, Subject
-from local.azure.journal import Entry
-from local.azure.landscape import Landscape
-from local.azure.operations import Effects
-from local.azure.routing import Call, Handler, Router, forbidden
+from local.azure.arm import compute, subscriptions
+from local.azure.arm.directory import Principal
+from local.azure.arm.operations import Effects
+from local.azure.arm.routing import Call, Handler, Router, forbidden_error
+from local.azure.control import endpoints
+from local.azure.control.faults import Fault, Subject
+from local.azure.control.journal import Entry
+from local.azure.defender import jit_policies, pricings
+from local.azure.landscape.file import Landscape
+from local.azure.network import firewalls, reads, security_groups
 from local.azure.timeline import Timeline
-from local.azure.wire import ArmError, Dropped, Request, Response
-from local.azure.world import World, create
+from local.azure.values.http import ArmError, Dropped, Request, Response
+from local.azure.world import World, create_world
 
 _PROVIDERS = (
     subscriptions,
     compute,
-    network,
+    reads,
     security_groups,
     firewalls,
     pricings,
     jit_policies,
 )
 Work = Callable[[Effects], Response]
-_TOKEN_PATH = "/msi/token"  # noqa: S105 - where tokens are, not one
+_TOKEN_PATH = "/msi/token"  # noqa: S105 - the place of tokens, not a token
 
 
 class Azure:
@@ -44,7 +38,7 @@ class Azure:
     The simulator, safe to call from many threads.
 
     Args:
-        landscape: What there is at first, and again after a reset.
+        landscape: The resources at first, and again after a reset.
         timeline: Its clock.
         identity_header: The secret of the identity endpoint; None accepts any.
     """
@@ -57,7 +51,7 @@ class Azure:
         self._identity_header = identity_header
         self._lock = threading.RLock()
         self._router = Router(chain.from_iterable(each.ROUTES for each in _PROVIDERS))
-        self._world = create(landscape, timeline, identity_header)
+        self._world = create_world(landscape, timeline, identity_header)
 
     @property
     def latency_seconds(self) -> float:
@@ -66,18 +60,18 @@ class Azure:
 
     @property
     def world(self) -> World:
-        """What the simulator knows now; to look at in tests."""
+        """The present state; tests look at it."""
         return self._world
 
     def reset(self) -> None:
         """Restore the landscape; the clock ticks in real time again."""
         with self._lock:
             self._timeline.reset()
-            self._world = create(self._landscape, self._timeline, self._identity_header)
+            self._world = create_world(self._landscape, self._timeline, self._identity_header)
 
     def handle(self, request: Request) -> Response:
         """
-        Answer *request*, running first what has become due.
+        Answer *request*, after running the events that are due.
 
         Raises:
             Dropped: A fault wants the connection to break without an answer.
@@ -85,10 +79,10 @@ class Azure:
         with self._lock:
             self._timeline.settle()
             if request.path.startswith("/_sim"):
-                return control.handle(self, request)
-            return self._observed(request)
+                return endpoints.handle(self, request)
+            return self._answer_and_log(request)
 
-    def _observed(self, request: Request) -> Response:
+    def _answer_and_log(self, request: Request) -> Response:
         """Answer a call of Azure's own, noting it in the log."""
         exchange = _Exchange(self._world, self._router, request)
         response: Response | None = None
@@ -122,27 +116,29 @@ class _Exchange:
         """Return the answer, or raise ``Dropped``."""
         if self._request.path != _TOKEN_PATH:
             return self._run_arm()
-        return self._with_faults(lambda _: self._world.tokens.managed_identity(self._request))
+        return self._run_with_faults(
+            lambda _: self._world.tokens.answer_managed_identity(self._request)
+        )
 
     def _run_arm(self) -> Response:
         try:
-            principal = self._world.tokens.holder(self._request)
+            principal = self._world.tokens.find_holder(self._request)
         except ArmError as error:
-            return error.response().with_headers(self._headers())
+            return error.response().with_headers(self._make_headers())
         self.principal = principal
-        response = self._with_faults(lambda effects: self._answer(principal, effects))
-        return response.with_headers(self._headers())
+        response = self._run_with_faults(lambda effects: self._answer(principal, effects))
+        return response.with_headers(self._make_headers())
 
-    def _with_faults(self, work: Work) -> Response:
+    def _run_with_faults(self, work: Work) -> Response:
         name = "" if self.principal is None else self.principal.name
         body = self._request.body.decode("utf-8", "replace")
         path = self._request.decoded_path
         fault = self._world.faults.strike(Subject(self._request.method, path, body, name))
         if fault is None:
             return work(Effects())
-        return self._struck(fault, work)
+        return self._apply_fault(fault, work)
 
-    def _struck(self, fault: Fault, work: Work) -> Response:
+    def _apply_fault(self, fault: Fault, work: Work) -> Response:
         if fault.document.get("drop") == "before":
             self.dropped = "before"
             raise Dropped("before")
@@ -155,11 +151,11 @@ class _Exchange:
 
     def _answer(self, principal: Principal, effects: Effects) -> Response:
         try:
-            return self._checked(principal, effects)
+            return self._check_and_handle(principal, effects)
         except ArmError as error:
             return error.response()
 
-    def _checked(self, principal: Principal, effects: Effects) -> Response:
+    def _check_and_handle(self, principal: Principal, effects: Effects) -> Response:
         request, world = self._request, self._world
         if "api-version" not in request.query:
             raise ArmError(
@@ -172,11 +168,11 @@ class _Exchange:
         _check_subscription(world, names)
         scope = route.scope(request.decoded_path)
         if route.action and not world.directory.may(principal, route.action, scope):
-            raise forbidden(principal, route.action, scope)
+            raise forbidden_error(principal, route.action, scope)
         _check_group(world, names)
-        return _answered(Call(world, request, names, principal, effects), route.handler, quota)
+        return _call_handler(Call(world, request, names, principal, effects), route.handler, quota)
 
-    def _headers(self) -> dict[str, str]:
+    def _make_headers(self) -> dict[str, str]:
         given = self._request.headers.get("x-ms-correlation-request-id")
         mine, now = self._world.guids.new(), self._world.timeline.now
         return {
@@ -195,8 +191,8 @@ def _take_quota(
     return world.throttle.take(principal.id, names.get("subscription", "tenant"), method)
 
 
-def _answered(call: Call, handler: Handler, quota: dict[str, str]) -> Response:
-    """Answer by *handler*; what remains of the quota is told even with an error."""
+def _call_handler(call: Call, handler: Handler, quota: dict[str, str]) -> Response:
+    """Answer by *handler*; an error has the headers of the quota as well."""
     try:
         return handler(call).with_headers(quota)
     except ArmError as error:

@@ -30,7 +30,7 @@ class Timeline:
     The clock with its events; not thread-safe, the simulator's lock is around it.
 
     Args:
-        clock_file: Where the state is kept for other processes; None for nobody.
+        clock_file: The file that keeps the state for other processes; None for no file.
         wall: The real time (aware, UTC).
     """
 
@@ -43,7 +43,7 @@ class Timeline:
         self._numbers = itertools.count()
         self._events: list[tuple[datetime, int, Action]] = []
         self._jumped = timedelta(0)
-        self._become(ClockState())
+        self._set_state(ClockState())
         self._now = self._state.at(wall())
 
     @property
@@ -53,11 +53,11 @@ class Timeline:
 
     @property
     def frozen(self) -> bool:
-        """Tell whether time stands still."""
+        """True if time stands still."""
         return self._state.frozen_at is not None
 
-    def patience(self) -> float:
-        """Return seconds that pass in real time and jump with the clock: what quotas refill by."""
+    def elapsed_seconds(self) -> float:
+        """Return seconds that pass in real time and jump with the clock; quotas refill by them."""
         return time.monotonic() + self._jumped.total_seconds()
 
     def after(self, seconds: float, action: Action) -> None:
@@ -69,19 +69,19 @@ class Timeline:
         heapq.heappush(self._events, (instant, next(self._numbers), action))
 
     def settle(self) -> None:
-        """Bring the present up to the clock, running what has become due."""
+        """Bring the present up to the clock, running the events that are due."""
         self._run_until(self._state.at(self._wall()))
 
     def freeze(self) -> None:
         """Make time stand still at the present."""
         self.settle()
-        self._become(ClockState(frozen_at=self._now))
+        self._set_state(ClockState(frozen_at=self._now))
 
     def release(self) -> None:
         """Let time tick on from where it stands."""
         offset = (self._now - self._wall()).total_seconds() if self.frozen else None
         if offset is not None:
-            self._become(ClockState(offset_seconds=offset))
+            self._set_state(ClockState(offset_seconds=offset))
 
     def advance(self, span: timedelta) -> None:
         """
@@ -96,15 +96,15 @@ class Timeline:
         self._run_until(self._now + span)
         self._jumped += span
         if self._state.frozen_at is not None:
-            self._become(ClockState(frozen_at=self._now))
+            self._set_state(ClockState(frozen_at=self._now))
         else:
             ahead = self._state.offset_seconds + span.total_seconds()
-            self._become(ClockState(offset_seconds=ahead))
+            self._set_state(ClockState(offset_seconds=ahead))
 
     def reset(self) -> None:
         """Forget all events; tick in real time again."""
         self._events.clear()
-        self._become(ClockState())
+        self._set_state(ClockState())
         self._now = self._state.at(self._wall())
 
     def _run_until(self, target: datetime) -> None:
@@ -114,7 +114,7 @@ class Timeline:
             action()
         self._now = max(self._now, target)
 
-    def _become(self, state: ClockState) -> None:
+    def _set_state(self, state: ClockState) -> None:
         self._state = state
         if self._file is not None:
             write(self._file, state)

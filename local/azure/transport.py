@@ -19,16 +19,16 @@ from urllib3 import HTTPResponse
 from urllib3.exceptions import ProtocolError
 
 from local.azure.simulator import Azure
-from local.azure.wire import Dropped, Request
+from local.azure.values.http import Dropped, Request
 
 
 class SimulatorTransport(RequestsTransport):  # type: ignore[misc] # lazily imported: Any to mypy
     """
-    Sends what an SDK client sends to *azure*, whatever host its URL names.
+    Sends the requests of an SDK client to *azure*, with any host in their URLs.
 
     Args:
         azure: The simulator.
-        sleep: What a client's waiting does; in a test it may advance the clock.
+        sleep: Called when a client waits; in a test it may advance the clock.
     """
 
     def __init__(self, azure: Azure, sleep: Callable[[float], None] = time.sleep) -> None:
@@ -40,7 +40,7 @@ class SimulatorTransport(RequestsTransport):  # type: ignore[misc] # lazily impo
         self._sleep = sleep
 
     def sleep(self, duration: float) -> None:
-        """Wait *duration* seconds in the way this transport was told to."""
+        """Wait *duration* seconds by the function that this transport was given."""
         self._sleep(duration)
 
 

@@ -6,20 +6,21 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
-from local.azure import directory, ids
-from local.azure.defender import Defender
-from local.azure.directory import Directory
-from local.azure.faults import Faults
-from local.azure.journal import Journal
-from local.azure.landscape import Landscape
-from local.azure.operations import Operations
+from local.azure.arm import directory
+from local.azure.arm.directory import Directory
+from local.azure.arm.operations import Operations
+from local.azure.arm.store import Guids, Store
+from local.azure.arm.throttle import Throttle
+from local.azure.arm.tokens import Tokens
+from local.azure.control.faults import Faults
+from local.azure.control.journal import Journal
+from local.azure.defender.service import Defender
+from local.azure.defender.write_queues import WriteQueues
+from local.azure.landscape.file import Landscape
 from local.azure.options import Options
-from local.azure.store import Guids, Store
-from local.azure.throttle import Throttle
 from local.azure.timeline import Timeline
-from local.azure.tokens import Tokens
-from local.azure.turns import Turns
-from local.azure.wire import Json
+from local.azure.values import ids
+from local.azure.values.http import Json
 
 
 @dataclass
@@ -49,7 +50,7 @@ class World:
     latency_seconds: float = 0.0
 
 
-def create(landscape: Landscape, timeline: Timeline, identity_header: str | None) -> World:
+def create_world(landscape: Landscape, timeline: Timeline, identity_header: str | None) -> World:
     """Return the world as *landscape* describes it."""
     options, guids, faults = Options(), Guids(), Faults()
     options.change(landscape.document.get("options", {}))
@@ -57,8 +58,8 @@ def create(landscape: Landscape, timeline: Timeline, identity_header: str | None
     operations = Operations(
         timeline, store, guids, keeps_old=lambda type_: _keeps_old(options, type_)
     )
-    turns = Turns(store, operations, options, faults)
-    operations.freed = turns.pump
+    turns = WriteQueues(store, operations, options, faults)
+    operations.on_freed = turns.start_next
     people = directory.read(landscape.document, landscape.roles)
     world = World(
         tenant=landscape.tenant,
@@ -71,7 +72,7 @@ def create(landscape: Landscape, timeline: Timeline, identity_header: str | None
         operations=operations,
         directory=people,
         tokens=Tokens(people, landscape.tenant, identity_header),
-        throttle=Throttle(timeline.patience),
+        throttle=Throttle(timeline.elapsed_seconds),
         faults=faults,
         journal=Journal(),
         defender=Defender(timeline, store, options, faults, turns),
@@ -88,14 +89,14 @@ def _populate(world: World, landscape: Landscape) -> None:
     for resource in landscape.resources():
         world.store.put(resource)
     for resource in world.store.all():
-        for name, target, user in _references(resource):
+        for name, target, user in _find_group_users(resource):
             _note_user(world.store, name, target, user)
     for resource in list(world.store.all()):
         if resource["type"] == ids.JIT_POLICIES:
             world.defender.protection.protect(resource, at_once=True)
 
 
-def _references(resource: Json) -> Iterator[tuple[str, str, str]]:
+def _find_group_users(resource: Json) -> Iterator[tuple[str, str, str]]:
     """Yield the NSGs that *resource* uses: the list there, the NSG, the id it lists."""
     properties: dict[str, Any] = resource["properties"]
     if resource["type"] == ids.INTERFACES and "networkSecurityGroup" in properties:

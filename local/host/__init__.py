@@ -1,13 +1,14 @@
 """
-The development host: what the Functions host does for the broker, on one machine.
+The development host: the work of the Functions host, on one machine.
 
-Reading order: ``functions`` (what there is to run), ``checks`` (what would go
-wrong), ``invocation`` (how one function runs), then the three sources of
-work, ``server``, ``queues`` and ``timers``, and ``process``, which owns them.
+Reading order: ``app.functions`` (the functions of the app), ``app.checks``
+(faults that can be found before the start), ``invocation`` (one run of a
+function), then the three sources of work, ``web.server``, ``triggers.queues``
+and ``triggers.timers``, and ``process``, which owns them.
 
 It stands in for https://github.com/Azure/azure-functions-host and its Python
-worker, https://github.com/Azure/azure-functions-python-worker. Where they
-surprise, it surprises in the same way. Where it differs:
+worker, https://github.com/Azure/azure-functions-python-worker. It has the same
+surprises. These are the differences:
 
 * It looks at an empty queue every second at most, not every ``maxPollingInterval``.
 * It creates the queues of its triggers; there, a trigger waits for its queue.

@@ -22,8 +22,9 @@ from typing import Any
 
 import azure.functions as func
 
-from local.host import checks, functions, hostjson, principal, settings
+from local.host.app import checks, functions, host_options, settings
 from local.host.process import Host, Plan
+from local.host.web import platform_auth
 
 _log = logging.getLogger("local.host")
 _ROOT = Path(__file__).resolve().parent.parent.parent
@@ -36,8 +37,8 @@ class Unusable(Exception):
 
 
 def main() -> int:
-    """Run until told to stop; return the exit code."""
-    arguments = _arguments()
+    """Run until a signal comes; return the exit code."""
+    arguments = _read_arguments()
     _log_to_stderr()
     try:
         host = Host(plan(arguments.app.resolve(), arguments.port, arguments.landscape.resolve()))
@@ -47,6 +48,7 @@ def main() -> int:
     stopping = threading.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: stopping.set())
+    os.environ.setdefault("JIT_PUBLIC_BASE_URL", host.server.url)  # https://localhost is nobody's
     host.start()
     print(f"host ready on {host.server.url}", flush=True)
     stopping.wait()
@@ -66,27 +68,27 @@ def plan(folder: Path, port: int, landscape: Path) -> Plan:
     Raises:
         Unusable: With every fault that was found.
     """
-    os.environ.update(_environment(folder, port))
+    os.environ.update(_build_environment(folder, port))
     os.chdir(folder)
     app = _load(folder)
-    host_json = _host_json(folder)
-    faults = checks.faults(app, os.environ, host_json)
+    host_json = _read_host_json(folder)
+    faults = checks.find_faults(app, os.environ, host_json)
     if faults:
-        raise Unusable(_listed(f"{folder} cannot be hosted", faults))
-    options = hostjson.options(host_json)
-    _await_death()
+        raise Unusable(_list_faults(f"{folder} cannot be hosted", faults))
+    options = host_options.options(host_json)
+    _install_crash_point()
     return Plan(
         folder=folder,
         functions=functions.index(app),
         settings=dict(os.environ),
         options=options,
-        authentication=principal.read(landscape, _EXCLUDED),
-        clock=_clock(folder),
+        authentication=platform_auth.read(landscape, _EXCLUDED),
+        clock=_share_clock(folder),
         port=port,
     )
 
 
-def _environment(folder: Path, port: int) -> dict[str, str]:
+def _build_environment(folder: Path, port: int) -> dict[str, str]:
     platform = {
         "AZURE_FUNCTIONS_ENVIRONMENT": "Development",
         "FUNCTIONS_WORKER_RUNTIME": "python",
@@ -104,14 +106,14 @@ def _load(folder: Path) -> func.FunctionApp:
         raise Unusable(f"{folder}: function_app.py cannot be imported: {error}") from error
 
 
-def _host_json(folder: Path) -> dict[str, Any]:
+def _read_host_json(folder: Path) -> dict[str, Any]:
     try:
         return dict(json.loads((folder / "host.json").read_text()))
     except (OSError, TypeError, ValueError) as error:
         raise Unusable(f"{folder}: host.json cannot be read: {error}") from error
 
 
-def _clock(folder: Path) -> Callable[[], datetime]:
+def _share_clock(folder: Path) -> Callable[[], datetime]:
     """Return the clock that the timers follow, after giving it to the broker as well."""
     path = os.environ.get("JIT_LOCAL_CLOCK")
     if not path:
@@ -124,15 +126,15 @@ def _clock(folder: Path) -> Callable[[], datetime]:
     return clock
 
 
-def _await_death() -> None:
+def _install_crash_point() -> None:
     """Have this process die at the call that a test has chosen, if one has."""
     if os.environ.get("JIT_LOCAL_DIES"):
-        from local.host import death
+        from local.host import crash_point
 
-        death.install(death.planned(os.environ))
+        crash_point.install(crash_point.read_crash_point(os.environ))
 
 
-def _listed(heading: str, faults: list[str]) -> str:
+def _list_faults(heading: str, faults: list[str]) -> str:
     return "\n".join([f"{heading}:", *(f"  - {fault}" for fault in faults)])
 
 
@@ -143,7 +145,7 @@ def _log_to_stderr() -> None:
     logging.basicConfig(level=logging.INFO, handlers=[handler])
 
 
-def _arguments() -> argparse.Namespace:
+def _read_arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m local.host", description=__doc__)
     parser.add_argument("--port", type=int, default=7071, help="0 means any free port")
     parser.add_argument("--app", type=Path, default=Path(), help="where function_app.py lies")

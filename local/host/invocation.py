@@ -21,9 +21,9 @@ from typing import Any
 import azure.functions as func
 from azure.functions import meta
 
-from local.host import functions as functions_
-from local.host.functions import Binding, Function
-from local.host.tally import Tally
+from local.host.app import functions as functions_
+from local.host.app.functions import Binding, Function
+from local.host.running_count import RunningCount
 
 _log = logging.getLogger("local.host")
 _CONVERTERS: Any = meta.get_binding_registry()  # type: ignore[no-untyped-call]
@@ -32,7 +32,7 @@ Send = Callable[[Binding, list[str | bytes]], None]
 
 
 class InvocationFailed(Exception):
-    """The function raised, or what it gave cannot be sent. It is in the log."""
+    """The function raised, or its output cannot be sent. It is in the log."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,7 +45,7 @@ class Response:
 
 
 class Out(func.Out[Any]):
-    """What a function hands to one output binding."""
+    """The value that a function hands to one output binding."""
 
     def __init__(self) -> None:
         self._value: Any = None
@@ -55,13 +55,13 @@ class Out(func.Out[Any]):
         self._value = val
 
     def get(self) -> Any:
-        """Return what was set last, or None."""
+        """Return the value that was set last, or None."""
         return self._value
 
 
 @dataclass(frozen=True, slots=True)
 class Context:
-    """What a parameter named ``context`` receives (the worker's, without tracing)."""
+    """The value of a parameter named ``context`` (the worker's, without tracing)."""
 
     invocation_id: str
     function_name: str
@@ -88,7 +88,7 @@ class Invoker:
         self._send = send
         self.threads = threads
         self._slots = threading.BoundedSemaphore(threads)
-        self.running = Tally()
+        self.running = RunningCount()
         self._lock = threading.Lock()
         self._loop: asyncio.AbstractEventLoop | None = None
 
@@ -97,7 +97,7 @@ class Invoker:
         Run *function* with *argument* for its trigger's parameter.
 
         Returns:
-            What it returned; for an HTTP function its ``Response``.
+            The return value; for an HTTP function its ``Response``.
 
         Raises:
             InvocationFailed: It raised, or an output could not be sent.
@@ -158,11 +158,11 @@ def messages(value: Any) -> list[str | bytes]:
     if isinstance(value, str | bytes):
         return [value]
     if isinstance(value, Iterable):
-        return [_one(item) for item in value]
+        return [_encode_item(item) for item in value]
     raise TypeError(f"a queue output cannot be a {type(value).__name__}")
 
 
-def _one(item: Any) -> str | bytes:
+def _encode_item(item: Any) -> str | bytes:
     if isinstance(item, func.QueueMessage):
         return item.get_body()
     if isinstance(item, str):
@@ -172,7 +172,7 @@ def _one(item: Any) -> str | bytes:
 
 def response(result: Any) -> Response:
     """
-    Return what an HTTP function returned, as the worker encodes it.
+    Return the return value of an HTTP function as the worker encodes it.
 
     Raises:
         NotImplementedError: It is neither an ``HttpResponse`` nor a string.

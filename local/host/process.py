@@ -1,8 +1,8 @@
 """
-The running host: functions, what feeds them, and how all of it begins and ends.
+The running host: functions, their triggers, start and end.
 
-A kill at any moment leaves nothing but messages that stay invisible for a
-while and leases that run out; an orderly end leaves nothing at all.
+A kill at any moment leaves some messages invisible for a while, and leases that
+run out. An orderly end leaves nothing.
 """
 
 from __future__ import annotations
@@ -20,20 +20,21 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from local.host import functions as functions_
-from local.host import schedule, settings
-from local.host.admin import Admin
-from local.host.functions import Binding, Function
-from local.host.hostjson import HostOptions
+from local.host.app import functions as functions_
+from local.host.app import settings
+from local.host.app.functions import Binding, Function
+from local.host.app.host_options import HostOptions
 from local.host.invocation import Invoker, Response
-from local.host.principal import Authentication
-from local.host.server import Request, Server
-from local.host.site import Site
+from local.host.triggers import schedule
+from local.host.web.admin import Admin
+from local.host.web.dispatcher import Dispatcher
+from local.host.web.platform_auth import Authentication
+from local.host.web.server import Request, Server
 
 if TYPE_CHECKING:  # imported when the first queue or timer needs them: half a second
-    from local.host.queues import QueueListener
-    from local.host.storage import Storage
-    from local.host.timers import TimerListener
+    from local.host.triggers.queues import QueueListener
+    from local.host.triggers.storage import Storage
+    from local.host.triggers.timers import TimerListener
 
 _log = logging.getLogger("local.host")
 _DRAIN_SECONDS = 10.0
@@ -48,13 +49,13 @@ class Plan:
     Everything that a host needs to know.
 
     Attributes:
-        folder: Where the app lies; part of the names of its locks.
-        functions: What there is to run, in the order of the host.
+        folder: The folder of the app; part of the names of its locks.
+        functions: The functions of the app, in the order of the host.
         settings: The app's settings.
-        options: What ``host.json`` says.
-        authentication: Who may call.
-        clock: What the timers follow.
-        port: Where to listen, on loopback; 0 means any free port.
+        options: The values of ``host.json``.
+        authentication: Writes the headers of the caller.
+        clock: The clock of the timers.
+        port: The port to listen on, on loopback; 0 means any free port.
     """
 
     folder: Path
@@ -75,10 +76,10 @@ class Host:
         self._lock = threading.Lock()
         self._queues: list[QueueListener] = []
         self._timers: list[TimerListener] = []
-        self.invoker = Invoker(self._send, _threads(plan.settings))
+        self.invoker = Invoker(self._send, _count_threads(plan.settings))
         self._admin = Admin(plan.functions, self.invoker)
-        self._site = Site(
-            functions_.of_type(plan.functions, functions_.HTTP),
+        self._site = Dispatcher(
+            functions_.select_by_trigger(plan.functions, functions_.HTTP),
             plan.options.route_prefix,
             plan.authentication,
             self.invoker,
@@ -87,9 +88,13 @@ class Host:
 
     def start(self) -> None:
         """Begin to listen, to read queues and to watch the clock."""
-        of_type = functions_.of_type
-        self._queues = [self._queue(f) for f in of_type(self._plan.functions, functions_.QUEUE)]
-        self._timers = [self._timer(f) for f in of_type(self._plan.functions, functions_.TIMER)]
+        select = functions_.select_by_trigger
+        self._queues = [
+            self._make_queue_listener(f) for f in select(self._plan.functions, functions_.QUEUE)
+        ]
+        self._timers = [
+            self._make_timer_listener(f) for f in select(self._plan.functions, functions_.TIMER)
+        ]
         for queue in self._queues:
             queue.start()
         for timer in self._timers:
@@ -98,7 +103,7 @@ class Host:
         threading.Thread(target=serve, name="http", daemon=True).start()
 
     def stop(self) -> None:
-        """Take no new work, let what runs come to its end (within bounds), give back the rest."""
+        """Take no new work, let running functions end (within bounds), give back the rest."""
         deadline = time.monotonic() + _DRAIN_SECONDS
         for queue in self._queues:
             queue.stop()
@@ -112,19 +117,19 @@ class Host:
         is_admin = request.path.lower().startswith("/admin/")
         return (self._admin if is_admin else self._site).answer(request)
 
-    def _queue(self, function: Function) -> QueueListener:
-        from local.host.queues import POISON, Pace, QueueListener
+    def _make_queue_listener(self, function: Function) -> QueueListener:
+        from local.host.triggers.queues import POISON, Pace, QueueListener
 
-        storage, name = self._queue_of(function.trigger)
+        storage, name = self._find_queue(function.trigger)
         poison = None if name.endswith(POISON) else storage.queue(name + POISON)
         options = self._plan.options.queues
         pace = Pace(min(_LONGEST_DELAY, options.max_polling_interval.total_seconds()))
         return QueueListener(function, storage.queue(name), poison, options, self.invoker, pace)
 
-    def _timer(self, function: Function) -> TimerListener:
-        from local.host.timers import Lock, Monitor, TimerListener
+    def _make_timer_listener(self, function: Function) -> TimerListener:
+        from local.host.triggers.timers import Lock, Monitor, TimerListener
 
-        storage = self._storage(_TIMERS_CONNECTION)
+        storage = self._open_storage(_TIMERS_CONNECTION)
         place = f"{_host_id(self._plan.folder)}/{function.name}"
         lease_id = str(uuid.uuid5(uuid.NAMESPACE_URL, f"{self.server.url}/{place}"))
         monitored = function.trigger.fields.get("useMonitor", True)
@@ -139,21 +144,21 @@ class Host:
         )
 
     def _send(self, binding: Binding, bodies: list[str | bytes]) -> None:
-        from local.host import messages
+        from local.host.triggers import messages
 
-        storage, name = self._queue_of(binding)
+        storage, name = self._find_queue(binding)
         messages.send(storage.queue(name), bodies, self._plan.options.queues.message_encoding)
         for listener in self._queues:
             if listener.queue_name == name:
                 listener.wake()
 
-    def _queue_of(self, binding: Binding) -> tuple[Storage, str]:
+    def _find_queue(self, binding: Binding) -> tuple[Storage, str]:
         name = settings.resolve(binding.fields["queueName"], self._plan.settings)
-        return self._storage(binding.fields["connection"]), name
+        return self._open_storage(binding.fields["connection"]), name
 
-    def _storage(self, connection: str) -> Storage:
+    def _open_storage(self, connection: str) -> Storage:
         """Return the account behind *connection*; raises ``MissingSetting`` without a string."""
-        from local.host.storage import Storage
+        from local.host.triggers.storage import Storage
 
         text = settings.connection(connection, self._plan.settings)
         if text is None:
@@ -162,12 +167,12 @@ class Host:
             return self._storages.setdefault(text, Storage(text))
 
 
-def _threads(values: Mapping[str, str]) -> int:
+def _count_threads(values: Mapping[str, str]) -> int:
     """Return how many synchronous functions run at once, as the worker decides it."""
     default = min(32, (os.cpu_count() or 1) + 4)
     return int(values.get("PYTHON_THREADPOOL_THREAD_COUNT") or default)
 
 
 def _host_id(folder: Path) -> str:
-    """Return what instances of the same app share, and other apps do not."""
+    """Return an id that instances of the same app share, and no other app has."""
     return "local-" + hashlib.sha256(str(folder.resolve()).encode()).hexdigest()[:16]

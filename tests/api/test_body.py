@@ -1,212 +1,195 @@
-"""Bodies as bytes: what is read, and every surprise that is refused instead."""
+"""Bodies of requests: their media type, and the wishes that they hold."""
 
 import json
+from datetime import UTC, datetime, timedelta
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
-from jit.api.body import read_bytes, read_optional_bytes
-from jit.domain.errors import InvalidRequest, TooLarge
-from tests.builders.bodies import a_body, faults
-
-text = st.text(st.characters(codec="utf-8"))
-values = st.recursive(
-    st.none()
-    | st.booleans()
-    | st.integers(-(10**38), 10**38)
-    | text
-    | st.floats(allow_nan=False, allow_infinity=False),
-    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(text, inner, max_size=3),
-    max_leaves=10,
+from jit.api.body import (
+    check_media_type,
+    read_extension,
+    read_policy_delete,
+    read_policy_put,
+    read_reason,
+    read_submission,
 )
-objects = st.dictionaries(text, values, max_size=4)
+from jit.domain.errors import InvalidRequest, UnsupportedMediaType
+from jit.domain.limits import LIMITS
+from jit.domain.model.people import Person
+from tests.api.http_requests import make_request
+from tests.builders.bodies import a_body, vm_id
+
+VM = vm_id()
+NOON = datetime(2026, 11, 22, 18, 0, tzinfo=UTC)
+ALICE = Person(id="a", name="Alice", roles=frozenset())
 
 
-@given(objects, st.booleans())
-def test_an_object_is_read_as_the_standard_library_reads_it(value, ascii_only):
-    """Strictness changes no value."""
-    body = json.dumps(value, ensure_ascii=ascii_only).encode()
-
-    assert read_bytes(body, depth=100) == value
+def sent(document, **headers):
+    return make_request(body=json.dumps(document).encode(), **headers)
 
 
-@given(st.binary() | st.text(r'{}[]",:\u0deE19.-tfn ').map(str.encode))
-def test_any_bytes_are_an_object_or_a_faulty_request(body):
-    """No hostile body ends in an error of another kind."""
-    try:
-        outcome = read_bytes(body)
-    except InvalidRequest as error:
-        outcome = dict(faults(error.violations))
-
-    assert isinstance(outcome, dict)
+def codes_of(caught):
+    return [each.code for each in caught.value.violations]
 
 
-@given(objects)
-def test_what_is_read_can_be_written_again(value):
-    """No value comes through that the answer could not carry: all is UTF-8, all is finite."""
-    found = read_bytes(json.dumps(value).encode(), depth=100)
-
-    assert json.dumps(found, allow_nan=False, ensure_ascii=False).encode()
+# ---- media types ---------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(
-    ("body", "code"),
+    "media_type",
     [
-        (b"", "body-empty"),
-        (b" \r\n\t", "body-empty"),
-        (b"\xef\xbb\xbf", "body-empty"),
-        (b"\xff", "body-not-utf8"),
-        (b'{"a": "\xe9"}', "body-not-utf8"),
-        (b'{"a": "\xed\xa0\x80"}', "body-not-utf8"),
-        (b'{"a": "\xc0\xaf"}', "body-not-utf8"),
-        ('{"a": 1}'.encode("utf-16"), "body-not-utf8"),
-        ('{"a": 1}'.encode("utf-16-le"), "json-malformed"),
-        (b"\xef\xbb\xbf\xef\xbb\xbf{}", "json-malformed"),
-        (b"{", "json-malformed"),
-        (b"{}{}", "json-malformed"),
-        (b"{} x", "json-malformed"),
-        (b'{"a": 1,}', "json-malformed"),
-        (b"{'a': 1}", "json-malformed"),
-        (b"{a: 1}", "json-malformed"),
-        (b'{"a": 01}', "json-malformed"),
-        (b'{"a": +1}', "json-malformed"),
-        (b'{"a": .5}', "json-malformed"),
-        (b'{"a": 0x10}', "json-malformed"),
-        (b'{"a": True}', "json-malformed"),
-        (b'{"a": undefined}', "json-malformed"),
-        (b'{"a": "\n"}', "json-malformed"),
-        (b'{"a": "\\x41"}', "json-malformed"),
-        (b'{"a": "\\', "json-malformed"),
-        (b'{"a": 1} // comment', "json-malformed"),
-        (b"\x00", "json-malformed"),
-        (b"]" * 100, "json-malformed"),
-        (b"[" * 60_000, "json-too-deep"),
-        (b'{"a":' * 10_000, "json-too-deep"),
-        (b"[]", "wrong-type"),
-        (b"null", "wrong-type"),
-        (b"true", "wrong-type"),
-        (b"1", "wrong-type"),
-        (b'"text"', "wrong-type"),
+        "application/json",
+        "application/json; charset=utf-8",
+        "application/json;charset=UTF-8",
+        "Application/JSON",
+        "application/problem+json",
+        "application/vnd.servicenow.change+json; version=1",
+        " application/json ",
     ],
 )
-def test_a_body_that_is_no_json_object_is_refused(body, code):
-    """Each with its code, at the root: nothing below it can be trusted."""
-    with pytest.raises(InvalidRequest) as caught:
-        read_bytes(body)
-
-    assert faults(caught.value.violations) == [("#", code)]
+@pytest.mark.parametrize("method", ["POST", "PUT", "DELETE"])
+def test_a_body_may_be_called_json_with_any_parameter(method, media_type):
+    """Logic Apps and PowerShell add a charset."""
+    check_media_type(make_request(method=method, body=b"{}", Content_Type=media_type))
 
 
 @pytest.mark.parametrize(
-    ("body", "found"),
+    "media_type",
     [
-        (b'{"a": 1, "a": 1}', [("#/a", "json-duplicate-key")]),
-        (b'{"a": 1, "\\u0061": 2}', [("#/a", "json-duplicate-key")]),
-        (b'{"a": 1, "a": 2, "a": 3}', [("#/a", "json-duplicate-key")]),
-        (
-            b'{"b": [{"c": 1, "c": 2, "d": 1, "d": 1}]}',
-            [("#/b/0/c", "json-duplicate-key"), ("#/b/0/d", "json-duplicate-key")],
-        ),
-        (b'{"a/b~c%": NaN}', [("#/a~1b~0c%25", "json-number")]),
-        (b'{"a": [Infinity, -Infinity]}', [("#/a/0", "json-number"), ("#/a/1", "json-number")]),
-        (b'{"a": 1e999}', [("#/a", "json-number")]),
-        (b'{"a": -1e999}', [("#/a", "json-number")]),
-        (b'{"a": ' + b"9" * 41 + b"}", [("#/a", "json-number")]),
-        (b'{"a": ' + b"9" * 5000 + b"}", [("#/a", "json-number")]),
-        (b'{"a": 0.' + b"1" * 60_000 + b"}", [("#/a", "json-number")]),
-        (b'{"a": "\\ud800"}', [("#/a", "json-surrogate")]),
-        (b'{"a": "\\udc00\\ud800"}', [("#/a", "json-surrogate")]),
-        (b'{"\\ud800": 1}', [("#/?", "json-surrogate")]),
-        (
-            b'{"a": NaN, "b": "\\ud800", "c": {"d": 1, "d": 1e400}}',
-            [
-                ("#/a", "json-number"),
-                ("#/b", "json-surrogate"),
-                ("#/c/d", "json-duplicate-key"),
-                ("#/c/d", "json-number"),
-            ],
-        ),
+        "",
+        "text/plain",
+        "text/plain; application/json",
+        "application/x-www-form-urlencoded",
+        "multipart/form-data; boundary=application/json",
+        "application/jsonp",
+        "application/xjson",
+        "application/+json",
+        "application/json+xml",
+        "application/json, text/plain",
+        "text/json",
+        "application/j\u017fon",
     ],
 )
-def test_what_parsers_disagree_about_is_refused_where_it_stands(body, found):
-    """Two readers of one body must never see two requests; all places are named at once."""
-    with pytest.raises(InvalidRequest) as caught:
-        read_bytes(body)
+@pytest.mark.parametrize("method", ["POST", "PUT", "DELETE", "PATCH"])
+def test_a_body_that_is_not_called_json_is_refused(method, media_type):
+    """A form of another site can send three media types, and none is JSON."""
+    with pytest.raises(UnsupportedMediaType) as caught:
+        check_media_type(make_request(method=method, body=b"{}", Content_Type=media_type))
 
-    assert faults(caught.value.violations) == found
+    assert codes_of(caught) == ["unsupported-media-type"]
+
+
+def test_a_body_without_a_media_type_is_refused():
+    """A script of another site can leave the header out."""
+    with pytest.raises(UnsupportedMediaType):
+        check_media_type(make_request(body=b"{}"))
+
+
+@pytest.mark.parametrize("media_type", ["", "text/plain", "application/x-www-form-urlencoded"])
+def test_a_request_without_a_body_needs_no_media_type(media_type):
+    """``curl --data ''`` calls nothing a form."""
+    check_media_type(make_request(body=b"", Content_Type=media_type))
+
+
+def test_a_request_that_changes_nothing_needs_no_media_type():
+    """Some clients send a body with each request; a GET does not read it."""
+    check_media_type(make_request(method="GET", body=b"x"))
+
+
+# ---- wishes --------------------------------------------------------------------------------------
+
+
+def test_a_submission_has_body_key_and_caller():
+    """The body as JSON tells a repetition from another use of the key."""
+    document = a_body()
+
+    found = read_submission(sent(document, Idempotency_Key="CHG-1"), ALICE, now=NOON, limits=LIMITS)
+
+    assert (found.body, found.key, found.caller) == (document, "CHG-1", ALICE)
+    assert found.draft.violations == ()
+
+
+def test_a_submission_keeps_the_faults_of_its_fields():
+    """The policy is asked about the good parts in the same round trip."""
+    found = read_submission(sent(a_body(duration="P1M")), ALICE, now=NOON, limits=LIMITS)
+
+    assert [each.code for each in found.draft.violations] == ["duration-ambiguous"]
+
+
+def test_a_faulty_key_is_refused_before_the_body_is_read():
+    """The caller believes to be protected."""
+    request = sent(a_body(duration="P1M"), Idempotency_Key="")
+
+    with pytest.raises(InvalidRequest) as caught:
+        read_submission(request, ALICE, now=NOON, limits=LIMITS)
+
+    assert codes_of(caught) == ["idempotency-key-malformed"]
 
 
 @pytest.mark.parametrize(
-    ("body", "value"),
+    "read",
     [
-        (b"\xef\xbb\xbf{}", {}),
-        (b' {"a": 1} \r\n', {"a": 1}),
-        (b'{"a": "\\ud83d\\ude00"}', {"a": "\U0001f600"}),
-        (b'{"a": "[[[[[[[[[[[[[[[[[[[[{{{\\"[["}', {"a": '[[[[[[[[[[[[[[[[[[[[{{{"[['}),
-        (b'{"a": ' + b"9" * 40 + b"}", {"a": 10**40 - 1}),
-        (b'{"a": -0, "b": 1E2}', {"a": 0, "b": 100.0}),
-        (b'{"a": {"b": 1}, "c": {"b": 2}}', {"a": {"b": 1}, "c": {"b": 2}}),
+        lambda req: read_submission(req, ALICE, now=NOON, limits=LIMITS),
+        lambda req: read_extension(req, LIMITS),
+        lambda req: read_policy_put(req, LIMITS),
+        lambda req: read_policy_delete(req, LIMITS),
     ],
+    ids=["submission", "extension", "policy-put", "policy-delete"],
 )
-def test_unusual_but_plain_json_is_read(body, value):
-    """A byte order mark, a pair of surrogates, brackets in a text: no harm in any of them."""
-    assert read_bytes(body) == value
-
-
-@pytest.mark.parametrize("opener", [b"[", b'{"a":'])
-@pytest.mark.parametrize(("levels", "code"), [(16, "json-malformed"), (17, "json-too-deep")])
-def test_depth_is_counted_from_the_object_itself(opener, levels, code):
-    """Sixteen levels are read on (and here found unfinished), seventeen are not."""
+def test_a_body_that_is_needed_may_not_be_empty(read):
+    """There is nothing to decide about."""
     with pytest.raises(InvalidRequest) as caught:
-        read_bytes(opener * levels)
+        read(make_request())
 
-    assert faults(caught.value.violations) == [("#", code)]
-
-
-def test_levels_side_by_side_are_not_depth():
-    """Only nesting counts."""
-    assert read_bytes(b'{"a": [' + b"[]," * 1000 + b"[]]}")["a"] == [[]] * 1001
+    assert codes_of(caught) == ["body-empty"]
 
 
-def test_a_body_of_the_limit_is_read():
-    """The last byte that fits is welcome."""
-    body = json.dumps(a_body()).encode().ljust(65_536)
-
-    assert read_bytes(body) == a_body()
+def test_a_body_that_is_optional_may_be_empty():
+    """``POST …/revoke`` needs none."""
+    assert read_reason(make_request(), LIMITS) is None
 
 
-@pytest.mark.parametrize("read", [read_bytes, read_optional_bytes])
-@pytest.mark.parametrize("body", [b" " * 65_537, b"{}".ljust(65_537), b"\xff" * 100_000])
-def test_a_body_over_the_limit_is_too_large(read, body):
-    """Whatever it holds: it is not looked at."""
-    with pytest.raises(TooLarge) as caught:
-        read(body)
-
-    assert faults(caught.value.violations) == [("#", "body-too-large")]
+def test_a_reason_is_the_text_of_the_body():
+    """For the audit trail."""
+    assert read_reason(sent({"reason": "patched early"}), LIMITS) == "patched early"
 
 
-def test_the_list_of_faults_of_a_hostile_body_is_cut():
-    """An answer is no amplifier."""
+def test_an_extension_has_a_span_and_a_reason():
+    """The reason is optional."""
+    found = read_extension(sent({"duration": "PT1H", "reason": "not done yet"}), LIMITS)
+
+    assert (found.duration, found.reason) == (timedelta(hours=1), "not done yet")
+
+
+def test_a_policy_is_put_for_each_machine():
+    """With its ports."""
+    port = {"number": 22, "protocol": "TCP", "allowedSources": ["*"], "maxDuration": "PT3H"}
+
+    (machine,) = read_policy_put(sent({"virtualMachines": [{"id": VM, "ports": [port]}]}), LIMITS)
+
+    assert (machine.id, [rule.number for rule in machine.ports]) == (VM, [22])
+
+
+def test_a_policy_is_deleted_for_each_machine():
+    """A machine alone names no port."""
+    (machine,) = read_policy_delete(sent({"virtualMachines": [{"id": VM}]}), LIMITS)
+
+    assert (machine.id, machine.ports) == (VM, ())
+
+
+@pytest.mark.parametrize(
+    ("read", "document"),
+    [
+        (read_reason, {"reason": 1, "x": 1}),
+        (read_extension, {"duration": 1, "x": 1}),
+        (read_policy_put, {"virtualMachines": 1, "x": 1}),
+        (read_policy_delete, {"virtualMachines": 1, "x": 1}),
+    ],
+    ids=["reason", "extension", "policy-put", "policy-delete"],
+)
+def test_every_fault_of_a_body_is_named_at_once(read, document):
+    """One round trip mends all."""
     with pytest.raises(InvalidRequest) as caught:
-        read_bytes(b'{"a": [' + b"NaN," * 10_000 + b"NaN]}")
+        read(sent(document), LIMITS)
 
-    assert len(caught.value.violations) == 1000
-
-
-@pytest.mark.parametrize("body", [b"", b" \n", b"\xef\xbb\xbf"])
-def test_no_body_may_be_fine(body):
-    """To revoke takes no reason, and no body to say so."""
-    assert read_optional_bytes(body) is None
-
-
-def test_an_optional_body_is_read_like_any_other():
-    """Where there is one, it keeps the rules."""
-    assert read_optional_bytes(b'{"reason": "done"}') == {"reason": "done"}
-
-
-@pytest.mark.parametrize("body", [b"{", b"null", b"\xff"])
-def test_an_optional_body_may_not_be_faulty(body):
-    """Not sending is not the same as sending nonsense."""
-    with pytest.raises(InvalidRequest):
-        read_optional_bytes(body)
+    assert sorted(codes_of(caught)) == ["unknown-field", "wrong-type"]

@@ -8,14 +8,12 @@ would, so that an hour of the broker's life takes a moment.
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from jit import messages
-from jit.broker.policy_worker.worker import Worker
-from jit.broker.requests.accept import Acceptor
-from jit.broker.requests.change import Decided, Decisions
-from jit.broker.requests.queries import Views
+from jit.broker.requests.change import Decided
 from jit.domain.errors import Unavailable
 from jit.domain.limits import LIMITS
 from jit.domain.model.grant import Grant
@@ -24,8 +22,8 @@ from jit.domain.model.request import Decision
 from jit.domain.requests import bodies
 from jit.domain.requests.submission import Submission
 from jit.storage.idempotency_keys import Idempotency
-from jit.storage.store import Store
 from jit.storage.stored import StoredRequest
+from tests.builders.stores import Surroundings, UseCases, stores_over
 from tests.fakes.azure import SimulatedAzure
 from tests.fakes.calls import Calls
 from tests.fakes.queues import FakeQueues
@@ -92,20 +90,29 @@ class InProcess:
         self.history = FakeTable(self._clock, calls=self.calls, name="history")
         self.keys = FakeTable(self._clock, calls=self.calls, name="keys")
         self.queues = FakeQueues(self._clock, calls=self.calls)
-        self.store = Store(self.state, self.history)
-        self.observer = self.azure.observer(PRODUCTION, DEVELOPMENT)
+        self.stores = stores_over(self.state, self.history)
+        self.requests, self.inventory = self.stores.requests, self.stores.inventory
+        self.outbox, self.locks = self.stores.outbox, self.stores.locks
+        self.subscription_rows = self.stores.subscriptions
         self.idempotency = Idempotency(self.keys)
-        self.acceptor = Acceptor(self.store, self.idempotency, lambda: self.observer, LIMITS)
-        self.decisions = Decisions(self.store, LIMITS)
-        self.views = Views(self.store, lambda: self.observer)
-        self.worker = Worker(
-            self.store,
-            self.observer,
-            lambda: self.queues,
-            lambda: self.azure.policies,
-            lambda: self.azure.network,
-            LIMITS,
+        self.observer = self.azure.observer()
+        self.name(PRODUCTION, DEVELOPMENT)
+
+    def name(self, *subscriptions: str) -> None:
+        """Build the use cases anew, as a process whose settings name these *subscriptions*."""
+        self.subscriptions = subscriptions
+        around = Surroundings(
+            observer=lambda: self.observer,
+            queues=self.queues,
+            policies=lambda: self.azure.policies,
+            network=lambda: self.azure.network,
+            limits=replace(LIMITS, subscriptions=subscriptions),
         )
+        self.use_cases = UseCases(self.stores, around)
+        self.acceptor = self.use_cases.acceptor(self.idempotency)
+        self.decisions = self.use_cases.decisions()
+        self.views = self.use_cases.views()
+        self.worker = self.use_cases.worker()
 
     def _clock(self) -> datetime:
         return self.sim.now
@@ -154,7 +161,7 @@ class InProcess:
 
     def whole(self, request_id: str) -> StoredRequest:
         """Return a request as it is stored."""
-        found = self.store.load(request_id)
+        found = self.requests.load(request_id)
         if found is None:
             raise LookupError(request_id)
         return found
@@ -198,8 +205,8 @@ class InProcess:
     def tick(self) -> None:
         """Do what the timer ``tick`` does: wake every policy that has something due."""
         for subscription in (PRODUCTION, DEVELOPMENT):
-            rows = self.store.due(subscription, self.now)
-            for policy_id in sorted({str(row.values["Policy"]) for row in rows}):
+            rows = self.requests.list_due(subscription, self.now)
+            for policy_id in sorted({row.policy_id for row in rows}):
                 self.queues.send(messages.POLICY, messages.policy(policy_id))
 
     def advance(self, span: timedelta) -> None:

@@ -8,11 +8,7 @@ from typing import Any
 import pytest
 
 from jit import messages
-from jit.broker.azure_changes import Actions
-from jit.broker.locks import Locks
-from jit.broker.reconcile.run import Reconciler
 from jit.domain.azure.companion_rule import companion_body, companion_name
-from jit.storage.audit_chain import Drainer
 from tests.broker.inprocess import HERE, InProcess, farm, policy_of, wish
 from tests.fakes.tables import FakeTable
 from tests.local.azure.sim import DEVELOPMENT, FW_PROD, group, network
@@ -33,17 +29,9 @@ class Reconciling:
     def __init__(self, broker: InProcess, *, remove_orphans: bool = False) -> None:
         self.broker = broker
         self.audit = FakeTable(lambda: broker.now, calls=broker.calls, name="audit")
-        turns = Locks(broker.store)
-        self.turns = turns
-        self.reconciler = Reconciler(
-            store=broker.store,
-            observer=broker.observer,
-            actions=Actions(lambda: broker.azure.policies, lambda: broker.azure.network, turns),
-            turns=turns,
-            queues=lambda: broker.queues,
-            drainer=Drainer(broker.store, self.audit),
-            idempotency=broker.idempotency,
-            remove_orphans=remove_orphans,
+        self.turns = broker.locks
+        self.reconciler = broker.use_cases.reconciler(
+            self.audit, broker.idempotency, remove_orphans=remove_orphans
         )
 
     def run(self, subscription: str = DEVELOPMENT) -> None:

@@ -6,8 +6,8 @@ from datetime import timedelta
 
 import pytest
 
+from jit.broker.locks import LEASE
 from jit.broker.reconcile.report import ALERTS
-from jit.broker.reconcile.rounds import LEASE, Rounds
 from jit.domain.errors import Unavailable
 from jit.domain.grants.initiate import REOPENS
 from tests.broker.inprocess import HERE
@@ -155,7 +155,7 @@ def test_a_removal_that_is_forbidden_is_one_alert_for_an_nsg(it, caplog):
 
 def test_a_comparison_does_no_work_while_another_one_runs(it, caplog):
     """Two timers at once: the second ends before it asks Azure for anything."""
-    Rounds(it.broker.store).begin(DEVELOPMENT)
+    it.turns.claim_comparison(DEVELOPMENT)
     asked = it.broker.calls.count("arm")
 
     it.run()
@@ -166,7 +166,7 @@ def test_a_comparison_does_no_work_while_another_one_runs(it, caplog):
 
 def test_a_comparison_that_died_is_waited_for_a_minute(it, caplog):
     """By the storage service's clock."""
-    Rounds(it.broker.store).begin(DEVELOPMENT)
+    it.turns.claim_comparison(DEVELOPMENT)
     it.broker.advance(LEASE + timedelta(seconds=1))
 
     it.run()
@@ -187,54 +187,42 @@ def test_a_comparison_that_failed_makes_room_at_once(it, caplog):
 
 def test_a_comparison_that_was_overtaken_does_not_take_its_row_back(it):
     """The row belongs to whoever wrote it last."""
-    rounds = Rounds(it.broker.store)
-    slow = rounds.begin(DEVELOPMENT)
+    slow = it.turns.claim_comparison(DEVELOPMENT)
     assert slow is not None
     it.broker.advance(LEASE + timedelta(seconds=1))
-    rounds.begin(DEVELOPMENT)
+    it.turns.claim_comparison(DEVELOPMENT)
 
-    rounds.end(slow)
+    it.turns.release_comparison(slow)
 
-    assert rounds.begin(DEVELOPMENT) is None
+    assert it.turns.claim_comparison(DEVELOPMENT) is None
 
 
 def test_a_comparison_that_goes_on_is_not_overtaken(it):
     """It says so when it has read Azure."""
-    rounds = Rounds(it.broker.store)
-    begun = rounds.begin(DEVELOPMENT)
+    begun = it.turns.claim_comparison(DEVELOPMENT)
     assert begun is not None
     it.broker.advance(LEASE - timedelta(seconds=1))
-    rounds.renew(begun)
+    it.turns.renew_comparison(begun)
     it.broker.advance(LEASE - timedelta(seconds=1))
 
-    assert rounds.begin(DEVELOPMENT) is None
+    assert it.turns.claim_comparison(DEVELOPMENT) is None
 
 
-# ---- duplicates ----------------------------------------------------------------------------------
+# ---- several rules for one path ------------------------------------------------------------------
 
 
-def test_a_second_rule_for_the_same_is_reported_as_a_leftover(it):
-    """Two rules open one port for one source: the plan names one of them, and why."""
-    it.opened()
-    copied(it)
-
-    (item,) = it.reconciler.dry_run(now=it.broker.now, subscriptions=[DEVELOPMENT])
-
-    assert (item.action.value, item.kind.value) == ("report", "expired")
-    assert "opens already what it opens" in item.reason
-
-
-def test_a_rule_for_less_than_another_one_opens_is_a_duplicate_too(it):
-    """After a hand-over the narrower one is the superfluous one."""
+@pytest.mark.parametrize(
+    "changes", [{}, {"sourceAddressPrefix": HERE, "sourceAddressPrefixes": []}]
+)
+def test_a_copy_of_a_live_grants_rule_is_left_alone_without_a_word(it, changes):
+    """It opens nothing that is not open anyway, and goes with the grant."""
     it.opened(sources=[HERE, STRANGER])
-    name = copied(it, sourceAddressPrefix=HERE, sourceAddressPrefixes=[])
+    copied(it, **changes)
 
-    (item,) = it.reconciler.dry_run(now=it.broker.now, subscriptions=[DEVELOPMENT])
-
-    assert item.rule == name
+    assert it.planned() == []
 
 
-def test_a_rule_for_another_source_is_no_duplicate(it):
+def test_rules_for_two_sources_of_one_port_are_both_expected(it):
     """Each of the two is needed."""
     it.opened(sources=[HERE])
     it.opened(sources=[STRANGER])
@@ -243,7 +231,7 @@ def test_a_rule_for_another_source_is_no_duplicate(it):
 
 
 def test_both_rules_go_when_the_grant_ends(it):
-    """A duplicate does not outlive the grant that it stood for."""
+    """A copy does not outlive the grant that it stood for."""
     request_id = it.opened()
     copied(it)
     it.broker.revoke(request_id)

@@ -21,9 +21,9 @@ from jit.domain.azure.firewall import nat_rules
 from jit.domain.paths.rules import PathRule
 from jit.gateways.defender import DefenderPolicies
 from jit.gateways.network import AzureNetwork
-from jit.storage.store import Store
+from jit.storage.control_rows import ControlRows
 from local.azure.transport import SimulatorTransport
-from local.azure.wire import answer
+from local.azure.values.http import answer
 from tests.builders.firewalls import FIREWALL_ID, arm_collection, arm_firewall, arm_nat_rule
 from tests.fakes.azure import SCOPE
 from tests.fakes.tables import FakeTable
@@ -149,7 +149,7 @@ def an_actions(shelf):
     wire = SimulatorTransport(shelf)
     policies = DefenderPolicies(HOST, Nobody(), SCOPE, transport=wire)
     network = AzureNetwork(HOST, Nobody(), SCOPE, transport=wire)
-    return Actions(lambda: policies, lambda: network, Locks(Store(table, table)))
+    return Actions(lambda: policies, lambda: network, Locks(ControlRows(table)))
 
 
 def removed(shelf, steps):

@@ -3,7 +3,7 @@
 from datetime import timedelta
 
 from jit.domain.model.grant import Status
-from jit.storage.records import LAST_BEGUN, NEW
+from jit.storage.request_rows import LAST_BEGUN, NEW
 from tests.broker.inprocess import farm, policy_of, wish
 
 
@@ -62,14 +62,14 @@ def test_a_revocation_is_worked_at_once_while_new_grants_are_gathered(broker):
 def test_a_note_written_meanwhile_does_not_cost_a_worker_its_claim(broker):
     """Only another claim is a reason to end: whoever writes a note does not look again."""
     _gathering(broker)
-    turns = broker.worker._turns
-    seen = turns.look(policy_of(farm(1)))
+    turns = broker.locks
+    seen = turns.read_policy(policy_of(farm(1)))
     noted: list[str] = []
 
     def note(name, _number):
         if name == "state.write" and not noted:
             noted.append(name)
-            turns.expect(seen, timedelta(seconds=5))
+            turns.note_message(seen, timedelta(seconds=5))
 
     broker.calls.before = note
 
@@ -78,6 +78,6 @@ def test_a_note_written_meanwhile_does_not_cost_a_worker_its_claim(broker):
 
 def test_the_statuses_that_a_query_leaves_out_are_the_new_ones():
     """A table compares text: the order of the words carries the meaning here."""
-    left_out = {status.value for status in Status if status.value > LAST_BEGUN}
+    left_out = {status for status in Status if status.value > LAST_BEGUN}
 
     assert left_out == NEW

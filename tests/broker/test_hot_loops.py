@@ -103,7 +103,7 @@ def test_what_never_opens_is_given_up_after_a_bounded_number_of_calls(name, capl
     assert grant.close_reason == "failed"
     assert grant.status == ("closing" if name in STILL_UNSEEN else "closed")
     assert len(str(grant.note)) > len("failed")
-    assert grant.attempts <= it.broker.calls.count("policies.initiate") + 1 <= OPENINGS + 1
+    assert grant.initiate.attempts <= it.broker.calls.count("policies.initiate") + 1 <= OPENINGS + 1
     assert calls(it) <= CALLS
     assert len(told(caplog, "grants.failed")) == 1
 

@@ -14,6 +14,7 @@ from jit.domain.model.machine import PortRule, Via
 from jit.storage.audit_chain import Drainer
 from jit.storage.table import Op, Verb
 from tests.broker.inprocess import ALICE, OLGA, farm
+from tests.builders.flat_grants import changed
 from tests.fakes.tables import FakeTable
 from tests.local.azure.sim import DEVELOPMENT
 
@@ -71,7 +72,7 @@ def body(broker, **changes):
 
 def as_it_ends(grant, now):
     """A grant as it is after a long life: rules of several hand-overs, in several NSGs."""
-    return replace(
+    return changed(
         grant,
         status=Status.CLOSED,
         close_reason=CloseReason.EXPIRED,
@@ -86,16 +87,16 @@ def as_it_ends(grant, now):
 @pytest.fixture
 def large(broker):
     """The broker, knowing ninety VMs that Azure does not."""
-    found = broker.observer.machines(DEVELOPMENT, now=broker.now)
+    found = broker.observer.read_machines(DEVELOPMENT, now=broker.now)
     base = next(vm for vm in found if vm.id.lower() == farm(1).lower())
     machines = [a_machine(base, number) for number in range(LIMITS.machines)]
-    broker.store.remember_machines(DEVELOPMENT, machines, complete=True)
+    broker.inventory.write_machines(DEVELOPMENT, machines, complete=True)
     return broker
 
 
 def trail(broker):
     """What the chain says once the outbox is drained."""
-    drainer = Drainer(broker.store, FakeTable(lambda: broker.now))
+    drainer = Drainer(broker.outbox, FakeTable(lambda: broker.now))
     drained = [drainer.drain(DEVELOPMENT, now=broker.now) for _ in range(3)]
     found = list(drainer.records(DEVELOPMENT))
     start = chain.Head(chain=DEVELOPMENT)
@@ -157,9 +158,9 @@ def test_the_largest_request_with_the_longest_life_goes_to_history(large):
     whole = large.whole(large.accept(body(large), CALLER).request.id)
     rows = [(held, [as_it_ends(each, large.now) for each in held.grants]) for held in whole.rows]
     after = [grant for _, grants in rows for grant in grants]
-    large.store.save(rows, transitions(whole.grants, after, now=large.now))
+    large.requests.save(rows, transitions(whole.grants, after, now=large.now))
 
-    large.store.finish(large.whole(whole.request.id), now=large.now)
+    large.requests.archive(large.whole(whole.request.id), now=large.now)
 
     kept = large.whole(whole.request.id)
     assert large.calls.count("history.write") > 1
@@ -172,12 +173,12 @@ def test_a_large_move_to_history_that_broke_off_is_finished(large):
     """Half of a move is not there, and nothing of it is in the way of the next try."""
     whole = large.whole(large.accept(body(large), CALLER).request.id)
     rows = [(held, [as_it_ends(each, large.now) for each in held.grants]) for held in whole.rows]
-    large.store.save(rows, ())
-    large.store.finish(large.whole(whole.request.id), now=large.now)
+    large.requests.save(rows, ())
+    large.requests.archive(large.whole(whole.request.id), now=large.now)
     kept = large.whole(whole.request.id)
     first, *others = large.history.rows()
     large.history.write([Op(Verb.DELETE, row) for row in (first, *others[::2])])
 
-    assert large.store.load(whole.request.id) is None
-    large.store.history.remember(kept)
+    assert large.requests.load(whole.request.id) is None
+    large.requests.history.write(kept)
     assert large.whole(whole.request.id).grants == kept.grants

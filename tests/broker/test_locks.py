@@ -6,7 +6,7 @@ from threading import Barrier
 
 import pytest
 
-from jit.broker.locks import LEASE, TURN, Locks
+from jit.broker.locks import LEASE, TURN, seconds_to_gather
 from tests.broker.inprocess import farm, policy_of
 from tests.local.azure.sim import DB01, FW_PROD, WEB01
 
@@ -15,76 +15,76 @@ SECOND = timedelta(seconds=1)
 
 
 @pytest.fixture
-def turns(broker):
+def locks(broker):
     """Claims in an empty table."""
-    return Locks(broker.store)
+    return broker.locks
 
 
 # ---- policies ------------------------------------------------------------------------------------
 
 
-def test_a_policy_is_claimed_once(turns):
+def test_a_policy_is_claimed_once(locks):
     """Whoever comes second has nothing to do."""
-    turns.claim(POLICY)
+    locks.claim(POLICY)
 
-    assert turns.claim(POLICY) is None
+    assert locks.claim(POLICY) is None
 
 
-def test_a_policy_is_the_same_in_any_case(turns):
+def test_a_policy_is_the_same_in_any_case(locks):
     """Azure writes ids in several ways."""
-    turns.claim(POLICY)
+    locks.claim(POLICY)
 
-    assert turns.claim(POLICY.upper().replace("/SUBSCRIPTIONS", "/subscriptions")) is None
+    assert locks.claim(POLICY.upper().replace("/SUBSCRIPTIONS", "/subscriptions")) is None
 
 
-def test_another_policy_is_another_claim(turns):
+def test_another_policy_is_another_claim(locks):
     """Policies do not wait for each other."""
-    turns.claim(POLICY)
+    locks.claim(POLICY)
 
-    assert turns.claim(OTHER) is not None
+    assert locks.claim(OTHER) is not None
 
 
-def test_a_policy_that_was_given_back_is_free(turns):
+def test_a_policy_that_was_given_back_is_free(locks):
     """At once."""
-    turns.release(turns.claim(POLICY))
+    locks.release(locks.claim(POLICY))
 
-    assert turns.claim(POLICY) is not None
+    assert locks.claim(POLICY) is not None
 
 
-def test_a_lease_holds_to_its_end(broker, turns):
+def test_a_lease_holds_to_its_end(broker, locks):
     """A slow pass is not overtaken."""
-    turns.claim(POLICY)
+    locks.claim(POLICY)
     broker.advance(LEASE)
 
-    assert turns.claim(POLICY) is None
+    assert locks.claim(POLICY) is None
 
 
-def test_a_lease_that_nobody_gave_back_runs_out(broker, turns):
+def test_a_lease_that_nobody_gave_back_runs_out(broker, locks):
     """A dead instance holds nothing for ever."""
-    turns.claim(POLICY)
+    locks.claim(POLICY)
     broker.advance(LEASE + 2 * SECOND)
 
-    assert turns.claim(POLICY) is not None
+    assert locks.claim(POLICY) is not None
 
 
-def test_a_claim_that_was_taken_over_is_not_given_back_by_its_first_holder(broker, turns):
+def test_a_claim_that_was_taken_over_is_not_given_back_by_its_first_holder(broker, locks):
     """The second holder keeps it."""
-    late = turns.claim(POLICY)
+    late = locks.claim(POLICY)
     broker.advance(LEASE + 2 * SECOND)
-    turns.claim(POLICY)
+    locks.claim(POLICY)
 
-    turns.release(late)
+    locks.release(late)
 
-    assert turns.claim(POLICY) is None
+    assert locks.claim(POLICY) is None
 
 
-def test_of_many_at_the_same_moment_one_wins(turns):
+def test_of_many_at_the_same_moment_one_wins(locks):
     """The row's ETag decides."""
     together = Barrier(8)
 
     def claim(_: int) -> bool:
         together.wait()
-        return turns.claim(POLICY) is not None
+        return locks.claim(POLICY) is not None
 
     with ThreadPoolExecutor(8) as pool:
         won = list(pool.map(claim, range(8)))
@@ -92,116 +92,116 @@ def test_of_many_at_the_same_moment_one_wins(turns):
     assert sum(won) == 1
 
 
-def test_when_to_come_back_is_remembered(broker, turns):
+def test_when_to_come_back_is_remembered(broker, locks):
     """What Azure asked for outlives the pass that heard it."""
     later = broker.now + timedelta(seconds=90)
-    turns.release(turns.claim(POLICY), not_before=later, attempts=3)
+    locks.release(locks.claim(POLICY), not_before=later, attempts=3)
 
-    claim = turns.claim(POLICY)
+    claim = locks.claim(POLICY)
 
-    assert (claim.not_before, claim.attempts) == (later, 3)
+    assert (claim.row.not_before, claim.row.attempts) == (later, 3)
 
 
-def test_a_first_claim_has_nothing_to_wait_for(turns):
+def test_a_first_claim_has_nothing_to_wait_for(locks):
     """No initiate was just made, and none failed."""
-    claim = turns.claim(POLICY)
+    claim = locks.claim(POLICY)
 
-    assert (claim.not_before, claim.attempts, claim.quiet_seconds) == (None, 0, 0)
+    assert (claim.row.not_before, claim.row.attempts, seconds_to_gather(claim.row)) == (None, 0, 0)
 
 
-def test_after_an_initiate_more_requests_are_gathered_for_a_moment(turns):
+def test_after_an_initiate_more_requests_are_gathered_for_a_moment(locks):
     """A burst becomes few calls."""
-    turns.release(turns.claim(POLICY), initiated=True)
+    locks.release(locks.claim(POLICY), initiated=True)
 
-    assert turns.claim(POLICY).quiet_seconds > 0
+    assert seconds_to_gather(locks.claim(POLICY).row) > 0
 
 
-def test_a_long_burst_is_gathered_for_longer(broker, turns):
+def test_a_long_burst_is_gathered_for_longer(broker, locks):
     """The second initiate in a row waits longer than the first, ten seconds at most."""
-    turns.release(turns.claim(POLICY), initiated=True)
-    first = turns.claim(POLICY)
-    turns.release(first, initiated=True)
+    locks.release(locks.claim(POLICY), initiated=True)
+    first = locks.claim(POLICY)
+    locks.release(first, initiated=True)
 
-    second = turns.claim(POLICY)
+    second = locks.claim(POLICY)
 
-    assert first.quiet_seconds < second.quiet_seconds <= 10
+    assert seconds_to_gather(first.row) < seconds_to_gather(second.row) <= 10
 
 
-def test_gathering_ends_by_itself(broker, turns):
+def test_gathering_ends_by_itself(broker, locks):
     """Nobody waits for company that does not come."""
-    turns.release(turns.claim(POLICY), initiated=True)
+    locks.release(locks.claim(POLICY), initiated=True)
     broker.advance(timedelta(seconds=11))
 
-    assert turns.claim(POLICY).quiet_seconds == 0
+    assert seconds_to_gather(locks.claim(POLICY).row) == 0
 
 
 # ---- firewalls -----------------------------------------------------------------------------------
 
 
-def test_a_firewall_that_nobody_has_is_free(broker, turns):
+def test_a_firewall_that_nobody_has_is_free(broker, locks):
     """The first to come takes it."""
-    assert turns.firewall_free(FW_PROD, POLICY, broker.now)
-    assert turns.take_firewall(FW_PROD, POLICY, broker.now)
+    assert locks.may_take_firewall(FW_PROD, POLICY, broker.now)
+    assert locks.take_firewall(FW_PROD, POLICY, broker.now)
 
 
-def test_a_firewalls_turn_belongs_to_one_policy(broker, turns):
+def test_a_firewalls_turn_belongs_to_one_policy(broker, locks):
     """One update at a time is all that a firewall takes."""
-    turns.take_firewall(FW_PROD, POLICY, broker.now)
+    locks.take_firewall(FW_PROD, POLICY, broker.now)
 
-    assert not turns.firewall_free(FW_PROD, OTHER, broker.now)
-    assert not turns.take_firewall(FW_PROD, OTHER, broker.now)
+    assert not locks.may_take_firewall(FW_PROD, OTHER, broker.now)
+    assert not locks.take_firewall(FW_PROD, OTHER, broker.now)
 
 
-def test_a_policy_keeps_the_turn_that_it_has(broker, turns):
+def test_a_policy_keeps_the_turn_that_it_has(broker, locks):
     """Its next pass goes on."""
-    turns.take_firewall(FW_PROD, POLICY, broker.now)
+    locks.take_firewall(FW_PROD, POLICY, broker.now)
 
-    assert turns.take_firewall(FW_PROD, POLICY, broker.now)
+    assert locks.take_firewall(FW_PROD, POLICY, broker.now)
 
 
-def test_a_turn_that_was_given_back_is_free(broker, turns):
+def test_a_turn_that_was_given_back_is_free(broker, locks):
     """For anybody."""
-    turns.take_firewall(FW_PROD, POLICY, broker.now)
-    turns.return_firewall(FW_PROD, POLICY)
+    locks.take_firewall(FW_PROD, POLICY, broker.now)
+    locks.return_firewall(FW_PROD, POLICY)
 
-    assert turns.take_firewall(FW_PROD, OTHER, broker.now)
+    assert locks.take_firewall(FW_PROD, OTHER, broker.now)
 
 
-def test_nobody_gives_back_anothers_turn(broker, turns):
+def test_nobody_gives_back_anothers_turn(broker, locks):
     """A late pass of another policy changes nothing."""
-    turns.take_firewall(FW_PROD, POLICY, broker.now)
-    turns.return_firewall(FW_PROD, OTHER)
+    locks.take_firewall(FW_PROD, POLICY, broker.now)
+    locks.return_firewall(FW_PROD, OTHER)
 
-    assert not turns.firewall_free(FW_PROD, OTHER, broker.now)
+    assert not locks.may_take_firewall(FW_PROD, OTHER, broker.now)
 
 
-def test_a_turn_that_nobody_gave_back_runs_out(broker, turns):
+def test_a_turn_that_nobody_gave_back_runs_out(broker, locks):
     """An operation that was forgotten does not stop everybody."""
-    turns.take_firewall(FW_PROD, POLICY, broker.now)
+    locks.take_firewall(FW_PROD, POLICY, broker.now)
 
-    assert not turns.firewall_free(FW_PROD, OTHER, broker.now + TURN)
-    assert turns.firewall_free(FW_PROD, OTHER, broker.now + TURN + SECOND)
-
-
-def test_an_operation_is_remembered_with_the_turn(broker, turns):
-    """Its URL, and what must come back unchanged."""
-    turns.take_firewall(FW_PROD, POLICY, broker.now)
-    turns.note_operation(FW_PROD, url="https://x/operations/1", foreign="digest")
-
-    assert turns.noted(FW_PROD) == ("https://x/operations/1", "digest")
+    assert not locks.may_take_firewall(FW_PROD, OTHER, broker.now + TURN)
+    assert locks.may_take_firewall(FW_PROD, OTHER, broker.now + TURN + SECOND)
 
 
-def test_an_operation_is_forgotten_with_the_turn(broker, turns):
+def test_an_update_is_noted_with_the_turn(broker, locks):
+    """The digest of the rules that it must not change."""
+    locks.take_firewall(FW_PROD, POLICY, broker.now)
+    locks.note_update(FW_PROD, "digest")
+
+    assert locks.read_update(FW_PROD) == "digest"
+
+
+def test_an_update_is_forgotten_with_the_turn(broker, locks):
     """The next holder begins with nothing."""
-    turns.take_firewall(FW_PROD, POLICY, broker.now)
-    turns.note_operation(FW_PROD, url="https://x/operations/1", foreign="digest")
-    turns.return_firewall(FW_PROD, POLICY)
+    locks.take_firewall(FW_PROD, POLICY, broker.now)
+    locks.note_update(FW_PROD, "digest")
+    locks.return_firewall(FW_PROD, POLICY)
 
-    assert turns.noted(FW_PROD) == ("", "")
+    assert locks.read_update(FW_PROD) == ""
 
 
-def test_a_claim_on_a_policy_says_nothing_about_others_in_its_subscription(turns):
+def test_a_claim_on_a_policy_says_nothing_about_others_in_its_subscription(locks):
     """Ten policies are worked by ten instances."""
-    claims = [turns.claim(policy_of(farm(number))) for number in (1, 11, 21, 31, 41)]
+    claims = [locks.claim(policy_of(farm(number))) for number in (1, 11, 21, 31, 41)]
 
     assert None not in claims

@@ -62,9 +62,7 @@ def _opens_and_closes(broker: InProcess, vm: str, port: int, minutes: float) -> 
 
 
 def _configurator(broker: InProcess) -> Configurator:
-    return Configurator(
-        broker.store, lambda: broker.observer, lambda: broker.azure.policies, lambda: broker.queues
-    )
+    return broker.use_cases.configurator()
 
 
 def _wanted(*rules: PortRule) -> tuple[MachinePolicy, ...]:
@@ -77,7 +75,7 @@ def _everybody() -> tuple[MachinePolicy, ...]:
 
 def _codes(broker: InProcess, vm: str) -> set[str]:
     """Look afresh; return the codes of a VM's warnings."""
-    found = broker.observer.machines(PRODUCTION, now=broker.now)
+    found = broker.observer.read_machines(PRODUCTION, now=broker.now)
     (seen,) = (each for each in found if arm_ids.key(each.id) == arm_ids.key(vm))
     return {warning.code for warning in seen.warnings}
 
@@ -96,7 +94,7 @@ def _tells_that_the_plan_is_missing(broker: InProcess) -> bool:
 
 
 JOBS: dict[str, Callable[[InProcess], object]] = {
-    "find subscriptions": lambda broker: broker.azure.observer().watched(),
+    "find subscriptions": lambda broker: broker.azure.observer().list_readable(),
     "inventory": lambda broker: broker.views.machines(None, OLGA, now=broker.now),
     "tell that a Bastion is gone": _tells_that_a_bastion_is_gone,
     "tell that the plan is missing": _tells_that_the_plan_is_missing,

@@ -5,8 +5,8 @@ from datetime import timedelta
 
 import pytest
 
-from jit.storage import records
 from jit.storage.idempotency_keys import Idempotency
+from jit.storage.keys import write_stamp
 from jit.storage.table import Op, Row, Verb
 from tests.fakes.calls import Calls
 from tests.fakes.clock import FakeClock
@@ -28,7 +28,7 @@ def a_table(clock, *, old=0, fresh=0, scanned=1000, calls=None):
         row = Row(
             partition=f"caller{number:04}",
             key="k",
-            values={"BodyHash": "h", "RequestId": "r", "Until": records.stamp(clock.now + spare)},
+            values={"BodyHash": "h", "RequestId": "r", "Until": write_stamp(clock.now + spare)},
         )
         table.write([Op(Verb.INSERT, row)])
     return table
@@ -59,7 +59,7 @@ def test_a_sweep_goes_on_after_an_empty_page(clock):
     late = Row(
         partition="aaa",
         key="k",
-        values={"BodyHash": "h", "RequestId": "r", "Until": records.NEVER},
+        values={"BodyHash": "h", "RequestId": "r", "Until": "9999-12-31T23:59:59.000000Z"},
     )
     table.write([Op(Verb.INSERT, late)])
 

@@ -44,7 +44,7 @@ def test_a_list_without_items_does_not_say_that_a_vm_is_gone(it):
     it.broker.live(3)
 
     assert it.broker.status(request_id) == "open"
-    assert it.broker.store.machine(farm(1)) is not None
+    assert it.broker.inventory.find_machine(farm(1)) is not None
 
 
 def test_a_rule_that_outlives_its_vm_is_removed(it):
@@ -100,8 +100,8 @@ def test_nothing_new_opens_on_a_vm_that_is_only_remembered(it, monkeypatch):
     """What grants remember of a VM says where their rules were, not who may be let in."""
     it.opened()
     other = it.broker.accept(wish(farm(1), source=THERE), BOB).request.id
-    monkeypatch.setattr(it.broker.observer, "machines", lambda *_, **__: ())
-    it.broker.store.remember_machines(DEVELOPMENT, (), complete=True)
+    monkeypatch.setattr(it.broker.observer, "read_machines", lambda *_, **__: ())
+    it.broker.inventory.write_machines(DEVELOPMENT, (), complete=True)
 
     it.broker.live(5)
 

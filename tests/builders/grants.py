@@ -6,13 +6,14 @@ from ipaddress import ip_network
 
 from jit.domain.azure import defender_rules, firewall, nsg_rules
 from jit.domain.azure.defender_requests import DefenderRequest
-from jit.domain.model.grant import Grant, Status
+from jit.domain.model.grant import Status
 from jit.domain.model.machine import Interface, Via
 from jit.domain.paths.machine_view import FirewallView, MachineView, NsgView
 from jit.domain.values import arm_ids
 from tests.builders.bodies import NOW, SUBSCRIPTION, a_rule, a_vm, vm_id
 from tests.builders.firewalls import FIREWALL_ID, JIT_COLLECTION, arm_collection, arm_firewall
 from tests.builders.firewalls import arm_nat_rule as arm_nat
+from tests.builders.flat_grants import built
 from tests.builders.nsgs import NSG_ID, VM, arm_nsg, arm_rule
 
 MINUTE = timedelta(minutes=1)
@@ -38,7 +39,7 @@ NEXT = "b" * 26
 
 def a_grant(name="g1", **changes):
     """A grant of two hours for SSH from HOME, due now, nothing done about it yet."""
-    return Grant(
+    return built(
         **{
             "id": name,
             "request_id": f"request-{name}",
@@ -63,7 +64,7 @@ def an_opening(name="g1", **changes):
         name,
         **{
             "status": Status.OPENING,
-            "claimed_at": NOW,
+            "admitted_at": NOW,
             "expires_at": NOW + 2 * HOUR,
             "initiates": (MINE,),
             "initiated_at": NOW,
@@ -138,7 +139,7 @@ def a_guard(*rules, nsg_id=NSG_ID, settled=True):
         id=nsg_id,
         settled=settled,
         rules=parsed,
-        allows=defender_rules.nsg_allow_rules(nsg_id, parsed),
+        allows=defender_rules.find_allow_rules(parsed),
     )
 
 

@@ -3,11 +3,12 @@
 from datetime import timedelta
 from ipaddress import ip_network
 
-from jit.domain.model.grant import Grant, Status
+from jit.domain.model.grant import Status
 from jit.domain.model.machine import Via
 from jit.domain.model.people import Person
 from jit.domain.model.request import Decision, Request
 from jit.domain.values import arm_ids, request_ids
+from tests.builders.flat_grants import built
 
 ALICE = Person(id="a11ce", name="Alice")
 HERE = (ip_network("203.0.113.7/32"),)
@@ -31,7 +32,7 @@ def a_request(now, *policies, number=1):
 
 def a_grant(request, vm_id, *, index=0, port=22, status=Status.PENDING, **changes):
     """One grant of that request."""
-    return Grant(
+    return built(
         **{
             "id": f"{request.id}-{index}-{port}",
             "request_id": request.id,

@@ -5,14 +5,15 @@ from ipaddress import ip_network
 
 from jit.domain.azure.companion_rule import companion_body, companion_name
 from jit.domain.azure.defender_requests import DefenderRequest
-from jit.domain.azure.defender_rules import nsg_allow_rules
+from jit.domain.azure.defender_rules import find_allow_rules
 from jit.domain.azure.firewall import nat_rules
-from jit.domain.model.grant import CloseReason, Grant, Status
+from jit.domain.model.grant import CloseReason, Status
 from jit.domain.model.machine import Connection, Interface, PortRule, Support, Via, VirtualMachine
 from jit.domain.paths.machine_view import FirewallView, MachineView, NsgView
 from jit.domain.reconcile.observation import Observation
 from jit.domain.values import arm_ids
 from tests.builders.firewalls import FIREWALL_ID, arm_collection, arm_firewall, arm_nat_rule
+from tests.builders.flat_grants import built
 from tests.builders.nsgs import NSG_ID, VM, arm_rule, rules_of
 
 NOON = datetime(2026, 11, 22, 12, 0, tzinfo=UTC)
@@ -46,7 +47,7 @@ def allow(number, source=HERE, /, *, port="22", to=VM, **changes):
 def a_guard(*rules, settled=True, nsg_id=NSG_ID):
     """An NSG with these rules, Azure's defaults and a rule that lets the VNet in."""
     parsed = rules_of(*rules)
-    allows = nsg_allow_rules(nsg_id, parsed)
+    allows = find_allow_rules(parsed)
     return NsgView(id=nsg_id, settled=settled, rules=parsed, allows=allows)
 
 
@@ -142,7 +143,7 @@ def a_grant(number=1, /, *, status=Status.OPEN, sources=(HERE,), rules=(), **cha
         "next_check_at": NOON + HOUR,
         "status": status,
         "expires_at": NOON + 30 * MINUTE,
-        "claimed_at": NOON - HOUR,
+        "admitted_at": NOON - HOUR,
         "opened_at": NOON - HOUR,
         "connection": Connection(via=Via.PUBLIC_IP, address="20.71.10.11", port=22, command="ssh"),
         "initiates": (INITIATE,),
@@ -152,7 +153,7 @@ def a_grant(number=1, /, *, status=Status.OPEN, sources=(HERE,), rules=(), **cha
         "rules": tuple(map(rule_id, rules)),
         "private_ips": (VM,),
     }
-    return Grant(**(fields | changes))
+    return built(**(fields | changes))
 
 
 def ended(

@@ -9,24 +9,17 @@ from __future__ import annotations
 from dataclasses import replace
 from datetime import datetime
 
-from jit.broker.azure_changes import Actions
-from jit.broker.configure.configure import Configurator
-from jit.broker.locks import Locks
-from jit.broker.policy_worker.worker import Worker
-from jit.broker.reconcile.run import Reconciler
-from jit.broker.requests.accept import Acceptor
-from jit.broker.requests.change import Decisions
 from jit.domain.limits import LIMITS
 from jit.interfaces import Arm, JitPolicies, Network
+from jit.observer.reads import Reader
 from jit.observer.subscription import Observer
-from jit.storage.audit_chain import Drainer
 from jit.storage.idempotency_keys import Idempotency
-from jit.storage.store import Store
 from jit.storage.table import Table
-from local.azure.landscape import Landscape
+from local.azure.landscape.file import Landscape
 from local.azure.simulator import Azure
 from local.azure.timeline import Timeline
 from local.azure.transport import SimulatorTransport
+from tests.builders.stores import Surroundings, UseCases, stores_over
 from tests.crash.call_hooks import CallHooks, Hooked
 from tests.crash.queue_model import QueueModel
 from tests.fakes.azure import SCOPE, SimulatedIdentity
@@ -109,31 +102,21 @@ class BrokerProcess:
 
     def __init__(self, parts: DurableParts) -> None:
         """Build new objects over *parts*."""
-        self.store = Store(parts.hooked_state, parts.history)
-        self.observer = Observer(
-            parts.arm, lambda: parts.policies, lambda: parts.network, (PRODUCTION,)
+        stores = stores_over(parts.hooked_state, parts.history)
+        self.requests = stores.requests
+        reader = Reader(parts.arm, lambda: parts.network)
+        self.observer = Observer(parts.arm, lambda: parts.policies, reader)
+        around = Surroundings(
+            observer=lambda: self.observer,
+            queues=parts.queues,
+            policies=lambda: parts.policies,
+            network=lambda: parts.network,
+            limits=replace(LIMITS, subscriptions=(PRODUCTION,)),
         )
+        use_cases = UseCases(stores, around)
         idempotency = Idempotency(parts.keys)
-        self.acceptor = Acceptor(self.store, idempotency, lambda: self.observer, LIMITS)
-        self.decisions = Decisions(self.store, LIMITS)
-        self.worker = Worker(
-            self.store,
-            self.observer,
-            lambda: parts.queues,
-            lambda: parts.policies,
-            lambda: parts.network,
-            LIMITS,
-        )
-        turns = Locks(self.store)
-        self.reconciler = Reconciler(
-            store=self.store,
-            observer=self.observer,
-            actions=Actions(lambda: parts.policies, lambda: parts.network, turns),
-            turns=turns,
-            queues=lambda: parts.queues,
-            drainer=Drainer(self.store, parts.audit),
-            idempotency=idempotency,
-        )
-        self.configurator = Configurator(
-            self.store, lambda: self.observer, lambda: parts.policies, lambda: parts.queues
-        )
+        self.acceptor = use_cases.acceptor(idempotency)
+        self.decisions = use_cases.decisions()
+        self.worker = use_cases.worker()
+        self.reconciler = use_cases.reconciler(parts.audit, idempotency)
+        self.configurator = use_cases.configurator()

@@ -183,7 +183,7 @@ def _supersede(run: ScenarioRun, _name: str) -> None:
     sim = run.parts.sim
     sim.options(newerCancelsOlder=True)
     for nsg in (NSG_DB, NSG_WEB):
-        if sim.azure.world.operations.running(nsg):
+        if sim.azure.world.operations.find_running(nsg):
             body = sim.call("GET", nsg, as_="petra").json()
             sim.call("PUT", nsg, body, as_="petra")
     sim.options(newerCancelsOlder=False)

@@ -21,9 +21,10 @@ from azure.data.tables import TableClient
 from jit.domain.model.grant import Grant, Status
 from jit.domain.values import arm_ids
 from jit.gateways.table_storage import StorageTable
-from jit.storage.store import Store
+from jit.storage.history import History
+from jit.storage.request_store import RequestStore
 from jit.storage.stored import StoredRequest
-from local.host.death import SETTING
+from local.host.crash_point import SETTING
 from tests.crash.promises import customers, requested
 from tests.e2e.stack_client import HERE, THERE, StackClient, wish
 from tests.local.azure.sim import DB01, FW_PROD, NEW01, NSG_DB, NSG_NEW, NSG_WEB, WEB01
@@ -69,7 +70,7 @@ class KilledHostRun:
             StorageTable(TableClient.from_connection_string(storage, name))
             for name in ("JitState", "JitHistory")
         )
-        self._store = Store(state, history)
+        self._requests = RequestStore(state, History(history))
 
     def run_to_rest(self) -> None:
         """Begin with an empty stack; end when everything is closed."""
@@ -180,7 +181,7 @@ class KilledHostRun:
 
     def _stored_requests(self) -> list[StoredRequest]:
         """Return the accepted requests as they are stored; a lost one is missing."""
-        found = [self._store.load(request_id) for request_id in self._ids.values()]
+        found = [self._requests.load(request_id) for request_id in self._ids.values()]
         return [each for each in found if each is not None]
 
     # ---- the promises ----------------------------------------------------------------------------

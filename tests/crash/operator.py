@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from datetime import datetime, timedelta
 
-from local.azure import ids
+from local.azure.values import ids
 from tests.local.azure.sim import Sim
 
 PATIENCE = timedelta(minutes=45)

@@ -20,12 +20,12 @@ from jit.domain.grants.timing import SHORTEST, TIMES
 from jit.domain.model.grant import Grant, Status
 from jit.domain.model.machine import Via
 from jit.domain.values import arm_ids
-from jit.storage import records
+from jit.storage.request_rows import read_grants
 from jit.storage.stored import StoredRequest
 from jit.storage.table import Row
-from local.azure import ids
-from local.azure.jit_access import Access
-from local.azure.packets import Flow, judge
+from local.azure.defender.access import Access
+from local.azure.network.reachability import Flow, evaluate_flow
+from local.azure.values import ids
 
 if TYPE_CHECKING:
     from tests.crash.durable_parts import BrokerProcess, DurableParts
@@ -169,8 +169,8 @@ class PromiseChecker:
         self.initiates += 1
         live = list(self._rows())
         policy = self.parts.sim.azure.world.store.get(policy_id) or {}
-        listed = defender_requests.read(policy)
-        mark = defender_requests.marked(str(body["justification"]))
+        listed = defender_requests.parse_requests(policy)
+        mark = defender_requests.parse_mark(str(body["justification"]))
         for vm in body["virtualMachines"]:
             for port in vm["ports"]:
                 vm_port = (ids.key(vm["id"]), port["number"])
@@ -186,7 +186,7 @@ class PromiseChecker:
         until = datetime.fromisoformat(port["endTimeUtc"])
         ends = [grant.expires_at for grant in mine if grant.expires_at]
         where = f"{arm_ids.name(vm_port[0])}:{vm_port[1]}"
-        if not any(mark in grant.initiates for grant in mine):
+        if not any(mark in grant.initiate.ids for grant in mine):
             self.add_violation("P1", f"an initiate for {where} that no grant recorded")
         if not ends or until > max(*ends, self.now + SHORTEST, key=lambda end: end):
             self.add_violation("P2", f"an initiate for {where} until {until}, stored are {ends}")
@@ -237,7 +237,7 @@ class PromiseChecker:
         grant = self._grant(owner or "")
         if grant is None or not grant.wants_path:
             self.add_violation("P5", f"rule {name} written for no open grant")
-        elif ids.key(rule_id) not in {ids.key(item) for item in grant.companions}:
+        elif ids.key(rule_id) not in {ids.key(item) for item in grant.footprint.companions}:
             self.add_violation("P2", f"companion {name} written before it was stored")
 
     # ---- the truth -------------------------------------------------------------------------------
@@ -247,7 +247,7 @@ class PromiseChecker:
         for row in self.parts.state.rows("g|"):
             parsed = self._parsed.get(row.key)
             if parsed is None or parsed[0] is not row:
-                parsed = self._parsed[row.key] = row, records.grants_of(row)
+                parsed = self._parsed[row.key] = row, read_grants(row)
             yield from parsed[1]
 
     def _grant(self, grant_id: str) -> Grant | None:
@@ -281,7 +281,7 @@ class PromiseChecker:
         store = self.parts.sim.azure.world.store
         if store.get(vm_port[0]) is None:
             return False  # the VM was deleted
-        return bool(judge(store, Flow(source, vm_port[0], vm_port[1], "Tcp"))["reachable"])
+        return bool(evaluate_flow(store, Flow(source, vm_port[0], vm_port[1], "Tcp"))["reachable"])
 
     def _remember_rules(self) -> None:
         """Remember which request in Defender wrote which rule."""
@@ -369,7 +369,7 @@ class PromiseChecker:
     def is_at_rest(self) -> bool:
         """Return True if nothing is under way anywhere and no rule is left in Azure."""
         world = self.parts.sim.azure.world
-        busy = any(world.operations.running(item["id"]) for item in world.store.all())
+        busy = any(world.operations.find_running(item["id"]) for item in world.store.all())
         rows = [*self.parts.state.rows("r|"), *self.parts.state.rows("g|")]
         return not (
             rows or busy or self._rules_left() or any(True for _ in live_accesses(self.parts))
@@ -381,7 +381,7 @@ class PromiseChecker:
             left = [f"{g.status} ({g.note})" for g in self._rows()]
             self.add_violation("P3", f"it never came to rest: {left or 'no grant is left'}")
         for name, whole in self._accepted.items():
-            self._check_closed(name, broker.store.load(whole.request.id))
+            self._check_closed(name, broker.requests.load(whole.request.id))
         self._check_customers_rules("the broker")
         for rule in self._rules_left():
             self.add_violation("P2", rule)

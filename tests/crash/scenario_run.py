@@ -24,7 +24,7 @@ from jit.domain.model.people import Person
 from jit.domain.requests import bodies
 from jit.domain.requests.submission import Submission
 from jit.storage.stored import StoredRequest
-from local.azure import ids
+from local.azure.values import ids
 from tests.crash.durable_parts import BrokerProcess, DurableParts
 from tests.crash.operator import Operator
 from tests.crash.promises import PromiseChecker

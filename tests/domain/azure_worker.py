@@ -10,6 +10,7 @@ from jit.domain.model.grant import CloseReason, Grant
 from jit.domain.paths.rules import PathRule
 from jit.domain.reconcile.plan import make_plan
 from jit.domain.reconcile.plan_item import PlanAction
+from tests.builders.flat_grants import changed
 from tests.builders.grants import MINUTE
 from tests.domain.azure_model import Azure
 
@@ -47,13 +48,13 @@ class Broker:
         done = self.look()
         self.passes += 1
         self.grants |= {grant.id: grant for grant in done.grants}
-        self.known |= {i for grant in done.grants for i in grant.initiates}
+        self.known |= {i for grant in done.grants for i in grant.initiate.ids}
         if not self._died(done):
             self._act(done, lost)
         return done
 
     def _died(self, done: Step) -> bool:
-        """Whether the process ends in the middle of this pass, with everything stored."""
+        """True if the process ends in the middle of this pass, with everything stored."""
         if not self.dies or not (done.asks or done.removals or done.companion_removals):
             return False
         if self.dies == "after" and done.asks:
@@ -62,7 +63,7 @@ class Broker:
         return True
 
     def reconcile(self) -> None:
-        """Compare everything with everything, as the timer does; remove what is left over."""
+        """Compare everything with everything, as the timer does; remove the leftovers."""
         grants = list(self.grants.values())
         live = {grant.id for grant in grants if grant.live}
         over = [grant for grant in grants if not grant.live]
@@ -110,14 +111,14 @@ class Broker:
             self._remove(path)
 
     def _initiate(self, done: Step) -> None:
-        newest = {g.initiates[-1] for g in done.grants if g.initiated_at == self.azure.now}
+        newest = {g.initiate.ids[-1] for g in done.grants if g.initiate.at == self.azure.now}
         self.azure.initiate(done.asks, newest.pop())
 
     def _answer(self, done: Step) -> None:
         asked = {ask.port for ask in done.asks}
         for grant in done.grants:
             if grant.port in asked and grant.wants_path:
-                self.grants[grant.id] = replace(grant, answered=True)
+                self.grants[grant.id] = changed(grant, answered=True)
 
     @property
     def due(self) -> datetime | None:

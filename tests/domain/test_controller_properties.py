@@ -1,5 +1,5 @@
 """
-The controller against a small Azure: whatever people, Defender and accidents do, laws hold.
+The step against a small Azure: laws hold through all acts of people, Defender and accidents.
 
 Grants come and go on one VM, alone or behind a firewall; strangers use the portal; somebody wipes
 rules; Defender forgets to remove them, or never writes them; answers are lost.
@@ -38,7 +38,7 @@ class Laws(RuleBasedStateMachine):
     def begin(self, walled):
         self.azure.walled = walled
 
-    # ---- what people do ------------------------------------------------------------------------
+    # ---- acts of people --------------------------------------------------------------------------
 
     @rule(where=sources, port=ports, minutes=st.integers(15, 90))
     def ask(self, where, port, minutes):
@@ -72,7 +72,7 @@ class Laws(RuleBasedStateMachine):
         """Somebody uses the portal."""
         self.azure.take(port, where, self.azure.now + minutes * MINUTE)
 
-    # ---- what goes wrong -----------------------------------------------------------------------
+    # ---- accidents -------------------------------------------------------------------------------
 
     @rule(port=ports)
     def wipe(self, port):
@@ -112,10 +112,11 @@ class Laws(RuleBasedStateMachine):
         """The timer compares everything."""
         self.broker.reconcile()
 
-    # ---- the laws ------------------------------------------------------------------------------
+    # ---- the laws --------------------------------------------------------------------------------
 
     def _work(self, lost: str = "") -> None:
         planned = self.broker.look()
+        assert (planned.unreadable, planned.defects) == ((), {}), "a step failed"
         self._check_asks(planned.asks, planned.grants)
         self._check_removals(planned)
         places = [(wish.nsg_id, wish.priority) for wish in planned.companions]
@@ -174,15 +175,15 @@ class Laws(RuleBasedStateMachine):
     @invariant()
     def every_end_is_known_before_anything_is_asked(self):
         """P2: an initiate without a stored end would be a path without one."""
-        asked = [grant for grant in self.broker.grants.values() if grant.initiates]
+        asked = [grant for grant in self.broker.grants.values() if grant.initiate.ids]
         assert all(grant.expires_at is not None for grant in asked)
 
     @invariant()
     def what_is_closed_cannot_open_any_more(self):
         """P2: absence counts only once presence was possible."""
         grants = self.broker.grants.values()
-        carried = {i for grant in grants if grant.live for i in grant.initiates}
-        over = {i for grant in grants if not grant.live for i in grant.initiates} - carried
+        carried = {i for grant in grants if grant.live for i in grant.initiate.ids}
+        over = {i for grant in grants if not grant.live for i in grant.initiate.ids} - carried
         late = [item for item in self.azure.requests if item.stage == "waiting" and not item.never]
         assert not over & {item.initiate_id for item in late}
 

@@ -18,6 +18,7 @@ from jit.domain.reconcile.plan import make_plan
 from jit.domain.reconcile.plan_item import PlanAction, PlanClass
 from jit.domain.values import arm_ids
 from tests.builders.firewalls import arm_collection
+from tests.builders.flat_grants import changed
 from tests.builders.nsgs import VM, arm_rule
 from tests.builders.worlds import (
     MINUTE,
@@ -129,7 +130,7 @@ CUSTOMERS = [arm_collection(nat("jit-0"), name="customer")]
 def worlds(draw):
     """A subscription, its live grants, its tombstones."""
     held = [draw(grants(number)) for number in range(draw(st.integers(0, 4)))]
-    known = [replace(grant, rules=rules) for grant, rules in held]
+    known = [changed(grant, rules=rules) for grant, rules in held]
     named = draw(st.sets(st.sampled_from(["request0-0-22", "request1-0-22", "request2-0-3389"])))
     rules = [*draw(allows()), *STRANGE, *map(arm_companion, sorted(named))]
     machines = tuple(
@@ -188,14 +189,14 @@ def wanting(grant):
 
 
 def on_port(item, grant, observed):
-    """Whether the rule of *item* leads to the VM port of *grant*, told from the raw rule."""
+    """True if the raw rule of *item* leads to the VM port of *grant*."""
     address = ADDRESSES[grant.vm_id]
     allow_rules = [r for g in observed.nsgs.values() for r in g.allows]
     nat_rules = [r for f in observed.firewalls.values() for r in f.nat_rules if r.is_jit]
     return any(
         rule.id == item.path.id
         and address in rule.destinations
-        and any(grant.port in ports for ports in rule.ports)
+        and any(grant.port in ports for ports in rule.destination_ports)
         for rule in allow_rules
     ) or any(
         nat_id(rule.name) == item.path.id
@@ -205,17 +206,17 @@ def on_port(item, grant, observed):
 
 
 def proofs(item, known, observed):
-    """The grants that make the rule of *item* ours: recorded, or just what was asked for."""
+    """The grants that make the rule of *item* ours, by a record or by its sources."""
     asked: dict[tuple[str, int], set[str]] = {}
     for grant in known:
-        if grant.initiates:
+        if grant.initiate.ids:
             asked.setdefault((grant.vm_id, grant.port), set()).update(map(str, grant.sources))
     return [
         grant
         for grant in known
-        if grant.initiates
+        if grant.initiate.ids
         and (
-            item.path.id in grant.rules
+            item.path.id in grant.footprint.rules
             or (
                 on_port(item, grant, observed)
                 and set(item.path.sources) <= asked[grant.vm_id, grant.port]
@@ -257,7 +258,7 @@ def test_a_rule_named_for_removal_is_proved_to_be_of_a_grant_that_is_over(world)
 
 
 @given(worlds(), st.booleans())
-def test_no_removal_touches_what_an_open_grant_stands_on(world, switch):
+def test_no_removal_touches_a_rule_that_an_open_grant_needs(world, switch):
     """One person's end never moves another's access."""
     observed, live, stones = world
     items = removals(make_plan(observed, live, stones, now=NOON, remove_orphans=switch))
@@ -274,11 +275,11 @@ def test_no_removal_touches_what_an_open_grant_stands_on(world, switch):
 
 
 @given(worlds(), st.booleans())
-def test_no_removal_touches_what_somebody_elses_request_holds(world, switch):
+def test_no_removal_touches_a_rule_that_a_foreign_request_holds(world, switch):
     """Requests in Defender that the broker did not make are not its to end."""
     observed, live, stones = world
     known = [*live, *stones]
-    ours = {initiate for grant in known for initiate in grant.initiates}
+    ours = {initiate for grant in known for initiate in grant.initiate.ids}
     strangers = [e for e in observed.entries if e.initiate_id not in ours and e.in_force(NOON)]
     items = removals(make_plan(observed, live, stones, now=NOON, remove_orphans=switch))
 
@@ -305,7 +306,7 @@ def test_a_plan_that_was_carried_out_leaves_nothing_to_remove(world, switch):
 
 @given(worlds())
 def test_after_its_end_no_plan_leaves_a_proven_path_open_without_a_reason(world):
-    """What is settled and proved goes, unless an open grant or a stranger needs it."""
+    """A settled, proved rule goes, unless an open grant or a stranger needs it."""
     observed, live, stones = world
     known = [*live, *stones]
     items = make_plan(observed, live, stones, now=NOON, remove_orphans=False)
@@ -328,11 +329,11 @@ def test_after_its_end_no_plan_leaves_a_proven_path_open_without_a_reason(world)
 
 def over(grant):
     """Past its end and any grace, on any path."""
-    return grant.initiates and grant.expires_at + PAST_ALL_GRACE * MINUTE <= NOON
+    return grant.initiate.ids and grant.expires_at + PAST_ALL_GRACE * MINUTE <= NOON
 
 
 def recorded_or_exact(item, grant, observed):
-    """Whether the proof holds for what the rule opens now, and it opens one port of one VM."""
+    """True if the proof holds for the present sources, and the rule opens one port of one VM."""
     return (
         item.path.exact
         and on_port(item, grant, observed)
@@ -342,7 +343,7 @@ def recorded_or_exact(item, grant, observed):
 
 @given(worlds())
 def test_each_rule_becomes_one_item_at_most(world):
-    """Nobody is told two things about one rule."""
+    """No rule is reported twice."""
     observed, live, stones = world
     items = make_plan(observed, live, stones, now=NOON, remove_orphans=False)
     ids = [item.path.id for item in items if item.path is not None]
@@ -350,7 +351,7 @@ def test_each_rule_becomes_one_item_at_most(world):
     assert len(ids) == len(set(ids))
 
 
-def test_the_graces_are_within_what_these_laws_assume():
+def test_the_graces_are_shorter_than_these_laws_assume():
     """A longer grace would make the laws above say less."""
     assert max(times.grace for times in TIMES.values()) < timedelta(minutes=PAST_ALL_GRACE)
 
@@ -378,7 +379,7 @@ def test_a_narrowed_view_shows_the_same_path(data, others, own):
     grant, rules = data.draw(grants(0))
     observed = seen(*others, *own, nats=[nat()])
     view = observed.machines[arm_ids.key(VM_ID)]
-    grant = replace(grant, vm_id=VM_ID, rules=rules)
+    grant = changed(grant, vm_id=VM_ID, rules=rules)
 
     assert effective.observe_path(
         grant, PortViews().narrow_view(view, grant.port)

@@ -1,12 +1,15 @@
 """The HTTP contract on the whole local stack: what is answered, where to look, what is refused."""
 
+import base64
 import json
+from contextlib import closing
 from datetime import UTC, datetime, timedelta
+from http.client import HTTPConnection
 
 import pytest
 
 from tests.e2e.stack_client import ELSEWHERE, HERE, farm, wish
-from tests.local.azure.sim import DB01, HUB01, NEW01, WEB01, group, machine
+from tests.local.azure.sim import DB01, DEVELOPMENT, HUB01, NEW01, PRODUCTION, WEB01, group, machine
 
 pytestmark = pytest.mark.e2e
 
@@ -317,13 +320,17 @@ def test_my_address_is_the_last_hop(client_without_reset):
     assert answer.json == {"address": "203.0.113.99"}
 
 
-def test_health_says_that_storage_and_azure_answer(client_without_reset):
-    """To anybody, signed in or not."""
-    answer = client_without_reset.api("GET", "health", as_="-")
+def test_status_says_that_storage_azure_and_timers_answer(client_without_reset):
+    """To operators and auditors."""
+    client_without_reset.wait_until_healthy()
 
-    shown = {name: answer.json[name] for name in ("status", "storage", "azure")}
+    answer = client_without_reset.api("GET", "status", as_="olga")
+
+    shown = {name: answer.json[name] for name in ("status", "storage", "azure", "problems")}
     assert answer.status == 200
-    assert shown == {"status": "ok", "storage": "ok", "azure": "ok"}
+    assert shown == {"status": "ok", "storage": "ok", "azure": "ok", "problems": []}
+    assert answer.json["tick"] is not None
+    assert sorted(answer.json["comparisons"]) == [PRODUCTION, DEVELOPMENT]
 
 
 # ---- configuring ---------------------------------------------------------------------------------
@@ -400,10 +407,97 @@ def test_a_dry_run_that_is_misspelt_never_acts(client_without_reset, text):
     assert answer.status == 400
 
 
-def test_a_body_is_json_whatever_its_content_type_says(client):
-    """ServiceNow scripts often send none."""
-    content = json.dumps(wish(farm(1), dryRun=True)).encode()
+@pytest.mark.parametrize("media_type", ["application/json; charset=utf-8", "application/x+json"])
+def test_a_body_may_be_called_json_with_any_parameter(client_without_reset, media_type):
+    """Logic Apps, PowerShell and ServiceNow add a charset."""
+    body = wish(farm(1), dryRun=True)
 
-    answer = client.api("POST", "access-requests", content, headers={"Content-Type": "text/plain"})
+    answer = client_without_reset.api(
+        "POST", "access-requests", body, headers={"Content-Type": media_type}
+    )
 
     assert answer.status == 200
+
+
+def test_a_body_that_is_not_called_json_is_refused(client_without_reset):
+    """A form of another site can send such a body."""
+    answer = client_without_reset.api(
+        "POST", "access-requests", wish(farm(1)), headers={"Content-Type": "text/plain"}
+    )
+
+    assert (answer.status, answer.json["errors"][0]["code"]) == (415, "unsupported-media-type")
+    assert client_without_reset.listed() == []
+
+
+# ---- browsers ------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "person"),
+    [
+        ("POST", "access-requests", "alice"),
+        ("PUT", "virtual-machines/jit-policy", "olga"),
+        ("DELETE", "virtual-machines/jit-policy", "olga"),
+    ],
+)
+def test_a_page_of_another_site_changes_nothing(client_without_reset, method, path, person):
+    """The session of a signed-in person came along."""
+    headers = {"Sec-Fetch-Site": "cross-site", "Origin": "https://evil.example"}
+
+    answer = client_without_reset.api(method, path, wish(farm(1)), as_=person, headers=headers)
+
+    assert (answer.status, answer.json["errors"][0]["code"]) == (403, "cross-origin")
+    assert client_without_reset.listed() == []
+
+
+def test_our_own_page_may_ask(client_without_reset):
+    """By the name that the stack tells callers."""
+    body, url = wish(farm(1), dryRun=True), client_without_reset.stack.url
+
+    answer = client_without_reset.api("POST", "access-requests", body, headers={"Origin": url})
+
+    assert answer.status == 200
+
+
+@pytest.mark.parametrize("path", ["health", "my-address", "access-requests/x", "my-address?x=1"])
+def test_every_answer_and_every_problem_tells_the_time_and_is_not_stored(
+    client_without_reset, path
+):
+    """The time is that of the stack's clock."""
+    headers = client_without_reset.api("GET", path).headers
+
+    told = datetime.fromisoformat(headers["jit-now"])
+    assert abs(told - client_without_reset.now) < timedelta(minutes=1)
+    assert (headers["cache-control"], headers["x-content-type-options"]) == ("no-store", "nosniff")
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        "/page/../api/access-requests",
+        "/page/%2e%2e/api/access-requests",
+        "/page/..%2fapi/access-requests",
+        "/api/health/../access-requests",
+        "/api//access-requests",
+        "/api/access-requests;x",
+    ],
+)
+def test_a_forged_principal_reaches_no_function_by_another_path(client_without_reset, path):
+    """The platform may take the raw path for an excluded one, and leave the client's headers."""
+    claims = {"claims": [{"typ": "oid", "val": "x"}, {"typ": "roles", "val": "Jit.Operator"}]}
+    forged = base64.b64encode(json.dumps(claims).encode()).decode()
+    host = client_without_reset.stack.hosts[0]
+
+    connection = HTTPConnection("127.0.0.1", host.port, timeout=30)
+    with closing(connection):
+        connection.request("GET", path, headers={"X-MS-CLIENT-PRINCIPAL": forged})
+        answer = connection.getresponse()
+
+    assert answer.status == 404
+
+
+def test_a_place_never_comes_from_the_header_host(client):
+    """A caller chooses that header."""
+    answer = client.api("POST", "access-requests", wish(farm(1)), headers={"Host": "evil.example"})
+
+    assert answer.headers["location"].startswith(f"{client.stack.url}/api/access-requests/")

@@ -17,6 +17,7 @@ from jit.gateways.arm import ThinArm
 from jit.gateways.defender import DefenderPolicies
 from jit.gateways.network import AzureNetwork
 from jit.interfaces import Arm, JitPolicies, Network
+from jit.observer.reads import Reader
 from jit.observer.subscription import Observer
 from local.azure.transport import SimulatorTransport
 from tests.fakes.calls import Calls, Counted
@@ -89,6 +90,7 @@ class SimulatedAzure:
         self.policies: JitPolicies = Counted(policies, self.calls, "policies")
         self.network: Network = Counted(network, self.calls, "network")
 
-    def observer(self, *subscriptions: str) -> Observer:
-        """Return an observer of these subscriptions of this Azure."""
-        return Observer(self.arm, lambda: self.policies, lambda: self.network, subscriptions)
+    def observer(self) -> Observer:
+        """Return an observer of this Azure."""
+        reader = Reader(self.arm, lambda: self.network)
+        return Observer(self.arm, lambda: self.policies, reader)

@@ -21,7 +21,7 @@ from jit.gateways.arm import ThinArm
 from jit.gateways.arm_errors import arm_errors, as_object
 from jit.gateways.defender import DefenderPolicies
 from jit.gateways.network import AzureNetwork
-from local.azure.wire import Dropped, Request, Response
+from local.azure.values.http import Dropped, Request, Response
 from tests.local.azure.sim import API, HOST, Sim
 
 _NETWORK = "2024-07-01"

@@ -1,4 +1,4 @@
-"""One HTTP call as a value: what the tests of the local stack need, and no more."""
+"""One HTTP call as a value, for the tests of the local stack."""
 
 import json
 import urllib.error

@@ -22,7 +22,7 @@ def test_the_three_services_answer_the_real_clients(storage):
 
 
 def test_every_test_begins_with_an_empty_account(storage):
-    """What another test stored is not to be seen, in whatever order they run."""
+    """The data of another test is not visible, in any order of the tests."""
     with QueueServiceClient.from_connection_string(storage) as queues:
         queues.create_queue("errands")
 

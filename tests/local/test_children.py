@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from local import leash
+from local import watchdog
 from local.children import ChildFailed, Children
 
 READY_THEN_WAIT = "import signal; print('ready', flush=True); signal.pause()"
@@ -50,7 +50,7 @@ def is_gone(pid):
 
 
 def _exists(pid):
-    """Tell whether *pid* runs; a zombie that nobody has waited for does not."""
+    """Return True if *pid* runs; a zombie that has ended does not."""
     try:
         return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
     except OSError:
@@ -166,6 +166,6 @@ with Children() as children:
     assert is_gone(pid)
 
 
-def test_the_leash_holds_what_was_not_let_go():
+def test_the_watchdog_keeps_groups_that_were_not_released():
     """A child that its parent has ended is not touched: its number may be another's by now."""
-    assert leash.remaining(["+1\n", "+2\n", "-1\n", "+3\n", "-9\n"]) == {2, 3}
+    assert watchdog.find_remaining_groups(["+1\n", "+2\n", "-1\n", "+3\n", "-9\n"]) == {2, 3}

@@ -1,4 +1,4 @@
-"""The stack: what it starts, what it tells its hosts, and how it ends."""
+"""The stack: its processes, the settings of its hosts, its end."""
 
 import json
 import os
@@ -78,7 +78,7 @@ def test_hosts_find_the_simulator_and_the_storage(stack):
 
 
 def test_settings_come_from_the_sample_under_the_callers(stack):
-    """What nobody says otherwise is what the sample says."""
+    """A setting that no other source has comes from the sample."""
     seen = environment(stack.hosts[0])
 
     assert seen["JIT_TICK_SCHEDULE"] == "0 * * * * *"
@@ -86,15 +86,17 @@ def test_settings_come_from_the_sample_under_the_callers(stack):
 
 
 def test_every_host_has_the_same_settings(stack):
-    """But for its own address."""
+    """All settings except the own address."""
     first, second = map(environment, stack.hosts)
 
     assert first.pop("WEBSITE_HOSTNAME") != second.pop("WEBSITE_HOSTNAME")
+    assert first.pop("JIT_PUBLIC_BASE_URL") == stack.hosts[0].url
+    assert second.pop("JIT_PUBLIC_BASE_URL") == stack.hosts[1].url
     assert first == second
 
 
 def test_the_identity_endpoint_wants_the_stacks_secret(stack):
-    """Tokens are for those who know the header, as in App Service."""
+    """Only clients that know the header get tokens, as in App Service."""
     path = "/msi/token?api-version=2019-08-01&resource=https://management.azure.com/"
     secret = environment(stack.hosts[0])["IDENTITY_HEADER"]
 
@@ -150,7 +152,7 @@ def test_core_tools_serve_where_they_are_wanted(app, project, tmp_path, monkeypa
     assert log.startswith("start --port")
 
 
-def test_what_is_kept_in_a_directory_is_there_the_next_time(app, tmp_path):
+def test_data_in_a_directory_is_there_the_next_time(app, tmp_path):
     """``--directory``: a stack that was stopped goes on where it was."""
     options = Options(app=app, simulator=None, in_memory=False)
     with Stack(tmp_path / "run", options) as first:
@@ -161,7 +163,7 @@ def test_what_is_kept_in_a_directory_is_there_the_next_time(app, tmp_path):
     assert kept == ["kept"]
 
 
-def test_the_command_runs_until_it_is_told_to_stop(app, project, tmp_path):
+def test_the_command_runs_until_a_signal_comes(app, project, tmp_path):
     """``python -m local run``: addresses on standard output, exit code 0 on SIGTERM."""
     command = [sys.executable, "-u", "-m", "local", "run", "--any-ports", "--app", str(app)]
     command += ["--directory", str(tmp_path / "run")]
@@ -177,7 +179,7 @@ def test_the_command_runs_until_it_is_told_to_stop(app, project, tmp_path):
 
 
 def test_free_ports_are_not_those_of_the_documented_stack():
-    """A test never meets what ``make run`` has started."""
+    """A test never meets a stack that ``make run`` has started."""
     documented = {7071, 7072, 7073, 10000, 10001, 10002}
 
     assert not documented & set(stacks._FREE_PORTS)

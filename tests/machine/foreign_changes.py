@@ -7,7 +7,7 @@ from copy import deepcopy
 from datetime import timedelta
 from typing import Any
 
-from local.azure import ids
+from local.azure.values import ids
 from tests.broker.inprocess import policy_of
 from tests.crash.promises import VmPort
 from tests.local.azure.sim import APP01, DB, DB01, FW_PROD, NSG_DB, NSG_WEB, WEB01, Sim, network

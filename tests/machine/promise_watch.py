@@ -11,8 +11,8 @@ from dataclasses import replace
 from datetime import datetime, timedelta
 
 from jit.domain.model.grant import Grant
-from local.azure import ids
-from local.azure.jit_access import Access
+from local.azure.defender.access import Access
+from local.azure.values import ids
 from tests.crash import promises
 from tests.crash.promises import ForeignAccess, PromiseChecker, VmPort
 from tests.local.azure.sim import WEB01

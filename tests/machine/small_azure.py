@@ -174,7 +174,7 @@ class SmallAzureRun:
         if self.foreign is None:
             return False
         _, came, ends = self.foreign
-        if (grant.claimed_at or NOW) > came:  # joined it, and knows its end
+        if (grant.admitted_at or NOW) > came:  # joined it, and knows its end
             return False
         return came <= since <= ends + NOTICED and self.now - since <= NOTICED
 

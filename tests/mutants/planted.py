@@ -40,10 +40,10 @@ MUTANTS = (
         name="the call before the write",
         promise="P2",
         path="jit/broker/policy_worker/worker.py",
-        was="        state.save(self._store, {grant.id: grant for grant in step.grants}, chosen)\n",
+        was="        state.save(self.requests, {grant.id: grant for grant in step.grants}, chosen)\n",
         becomes=(
             "        self._act(step, world, state)\n"
-            "        state.save(self._store, {grant.id: grant for grant in step.grants}, chosen)\n"
+            "        state.save(self.requests, {grant.id: grant for grant in step.grants}, chosen)\n"
         ),
         caught_by=(
             law(
@@ -71,7 +71,7 @@ MUTANTS = (
         promise="P1",
         path="jit/domain/grants/admission.py",
         was="    if why_not:\n",
-        becomes="    if why_not and grant.attempts:\n",
+        becomes="    if why_not and grant.initiate.attempts:\n",
         caught_by=(
             law(
                 "tests/broker/requests/test_accept.py",
@@ -91,8 +91,8 @@ MUTANTS = (
         name="somebody else's lease is ignored",
         promise="P3",
         path="jit/broker/locks.py",
-        was='            if row.values.get("Owner") and not _aged(row):\n',
-        becomes='            if row.values.get("Owner") and False:\n',
+        was="    return version.read_at - version.written_at <= LEASE\n",
+        becomes="    return False\n",
         caught_by=(
             law("tests/broker/test_locks.py", "test_a_policy_is_claimed_once"),
             law("tests/broker/test_locks.py", "test_a_lease_holds_to_its_end"),
@@ -102,7 +102,7 @@ MUTANTS = (
         name="without a message nothing is finished",
         promise="P3",
         path="jit/broker/reconcile/run.py",
-        was='        self._wake(str(row.values["Policy"]) for row in self.store.due(subscription, now))\n',
+        was="        self._wake(row.policy_id for row in self.requests.list_due(subscription, now))\n",
         becomes="        self._wake(())\n",
         caught_by=(
             law(
@@ -128,7 +128,7 @@ MUTANTS = (
         name="a leftover is taken for the rule that was asked for",
         promise="P2",
         path="jit/domain/grants/rule_evidence.py",
-        was="    new = [rule for rule in own if mark(rule) not in grant.before]\n",
+        was="    new = [rule for rule in own if mark(rule) not in asked.before]\n",
         becomes="    new = list(own)\n",
         caught_by=(
             law(
@@ -169,14 +169,8 @@ MUTANTS = (
         name="the NSG is judged for the person and not for the firewall",
         promise="P4",
         path="jit/domain/paths/effective.py",
-        was=(
-            "    verdict = _verdict(view, nic, sources, grant, public=False)\n"
-            '    return verdict if verdict is not None else ("", {})\n'
-        ),
-        becomes=(
-            "    verdict = _verdict(view, nic, grant.sources, grant, public=False)\n"
-            '    return verdict if verdict is not None else ("", {})\n'
-        ),
+        was="    return _find_block(grant, view, nic, sources, public=False)\n",
+        becomes="    return _find_block(grant, view, nic, grant.sources, public=False)\n",
         caught_by=(
             law(
                 "tests/domain/paths/test_effective.py",
@@ -187,15 +181,93 @@ MUTANTS = (
     Mutant(
         name="a name like Defender's is taken for proof",
         promise="P5",
-        path="jit/domain/reconcile/rule_owners.py",
-        was=("        asked = self.asked(grant)\n        return touches(rule, grant) and any(\n"),
-        becomes=(
-            "        asked = self.asked(grant)\n        return rule.leads_to(grant.port) or any(\n"
-        ),
+        path="jit/domain/grants/removal.py",
+        was="    return lets_in(rule, grant) and _opens_some_of(rule, asked)\n",
+        becomes="    return asked is not None\n",
         caught_by=(
+            law(
+                "tests/domain/grants/test_removal.py",
+                "test_a_rule_that_opens_something_else_belongs_to_no_grant",
+            ),
+            law(
+                "tests/domain/grants/test_closing.py",
+                "test_a_rule_that_is_not_proved_ours_is_never_removed",
+            ),
             law(
                 "tests/domain/test_reconcile_properties.py",
                 "test_a_rule_named_for_removal_is_proved_to_be_of_a_grant_that_is_over",
+            ),
+        ),
+    ),
+    Mutant(
+        name="a rule's sources are not compared with what was asked",
+        promise="P5",
+        path="jit/domain/grants/removal.py",
+        was="    return rule.exact and whole and frozenset(asked).issuperset(found)\n",
+        becomes="    return rule.exact and whole\n",
+        caught_by=(
+            law(
+                "tests/domain/grants/test_closing.py",
+                "test_a_rule_that_is_not_proved_ours_is_never_removed",
+            ),
+            law(
+                "tests/domain/reconcile/test_plan.py",
+                "test_an_orphan_that_an_open_grant_passes_through_is_only_reported",
+            ),
+        ),
+    ),
+    Mutant(
+        name="requests of others do not hold a rule",
+        promise="P5",
+        path="jit/domain/grants/removal.py",
+        was="        requests=tuple(entry for entry in evidence.foreign if may_need(entry, rule)),\n",
+        becomes="        requests=(),\n",
+        caught_by=(
+            law(
+                "tests/domain/grants/test_closing.py",
+                "test_a_rule_that_lets_in_a_stranger_as_well_stays",
+            ),
+            law(
+                "tests/domain/reconcile/test_plan.py",
+                "test_a_leftover_inside_a_strangers_request_is_reported_and_stays",
+            ),
+        ),
+    ),
+    Mutant(
+        name="a request without sources needs no rule",
+        promise="P5",
+        path="jit/domain/grants/removal.py",
+        was="    unclear = not theirs or len(theirs) < len(entry.sources)\n",
+        becomes="    unclear = len(theirs) < len(entry.sources)\n",
+        caught_by=(
+            law(
+                "tests/domain/grants/test_closing.py",
+                "test_no_rule_goes_while_a_strangers_request_is_listed_without_its_sources",
+            ),
+            law(
+                "tests/domain/reconcile/test_plan.py",
+                "test_a_strangers_request_without_sources_holds_everything",
+            ),
+            law(
+                "tests/broker/test_azure_changes.py",
+                "test_a_rule_that_a_new_foreign_request_may_need_is_not_removed",
+            ),
+        ),
+    ),
+    Mutant(
+        name="other grants do not hold a rule",
+        promise="P6",
+        path="jit/domain/grants/removal.py",
+        was="        grants=tuple(users.values()),\n",
+        becomes="        grants=(),\n",
+        caught_by=(
+            law(
+                "tests/domain/grants/test_closing.py",
+                "test_a_shared_rule_is_not_cut_from_under_a_live_grant",
+            ),
+            law(
+                "tests/domain/reconcile/test_plan.py",
+                "test_a_leftover_that_an_open_grant_still_needs_is_reported_and_stays",
             ),
         ),
     ),
@@ -210,21 +282,21 @@ MUTANTS = (
         becomes="        return entry.initiate_id is None\n",
         caught_by=(
             law(
-                "tests/domain/grants/test_step.py",
+                "tests/domain/grants/test_policy_view.py",
                 "test_a_mark_that_the_broker_does_not_know_is_a_strangers",
             ),
         ),
     ),
     Mutant(
-        name="requests of others do not hold a rule",
+        name="the requests of others are not read again before a removal",
         promise="P5",
         path="jit/broker/azure_changes.py",
-        was="        return [rule for rule in rules if not _held(rule, found)]\n",
-        becomes="        return [rule for rule in rules if found is not None]\n",
+        was="        return removal.free_of_foreign_requests(rules, requests, known, now=now)\n",
+        becomes="        return list(rules) if requests is not None else []\n",
         caught_by=(
             law(
                 "tests/broker/test_azure_changes.py",
-                "test_a_rule_that_a_request_made_meanwhile_may_rest_on_is_not_removed",
+                "test_a_rule_that_a_new_foreign_request_may_need_is_not_removed",
             ),
         ),
     ),
@@ -250,7 +322,7 @@ MUTANTS = (
         caught_by=(
             law(
                 "tests/domain/grants/test_shared_port.py",
-                "test_exactly_the_sources_of_those_who_need_a_path_are_asked_for",
+                "test_exactly_the_sources_of_grants_that_need_a_path_are_asked_for",
             ),
             law(
                 "tests/broker/policy_worker/test_worker.py",
@@ -262,11 +334,11 @@ MUTANTS = (
         name="a request of somebody else is superseded",
         promise="P6",
         path="jit/domain/grants/initiate.py",
-        was="    if current is not None and context.foreign(current):\n",
-        becomes="    if current is not None and context.foreign(current) and not live:\n",
+        was="    if current is not None and context.is_foreign(current):\n",
+        becomes="    if current is not None and context.is_foreign(current) and not live:\n",
         caught_by=(
             law(
-                "tests/domain/grants/test_step.py",
+                "tests/domain/grants/test_initiate.py",
                 "test_a_strangers_request_from_the_same_place_is_joined",
             ),
         ),
@@ -274,12 +346,12 @@ MUTANTS = (
     Mutant(
         name="several sources are asked for as one wide prefix",
         promise="P7",
-        path="jit/broker/azure_changes.py",
-        was="    texts = [_prefix(source) for source in ask.sources]\n",
-        becomes='    texts = [_prefix(s) for s in ask.sources][:1] if len(ask.sources) < 2 else ["*"]\n',
+        path="jit/domain/grants/initiate.py",
+        was="    texts = [_prefix_text(source) for source in ask.sources]\n",
+        becomes='    texts = ["*"] if ask.sources[1:] else [_prefix_text(ask.sources[0])]\n',
         caught_by=(
             law(
-                "tests/broker/test_azure_changes.py",
+                "tests/domain/grants/test_initiate.py",
                 "test_an_initiate_names_the_sources_and_no_others",
             ),
             law(
@@ -305,8 +377,8 @@ MUTANTS = (
         name="the same key makes a second request",
         promise="P8",
         path="jit/storage/idempotency_keys.py",
-        was='        return Slot(str(there.values["RequestId"]), there, repeated=True)\n',
-        becomes='        return Slot(str(row.values["RequestId"]), there, repeated=False)\n',
+        was="        return Slot(found.request_id, there, repeated=True)\n",
+        becomes="        return Slot(new.request_id, there, repeated=False)\n",
         caught_by=(
             law(
                 "tests/storage/test_idempotency_keys.py",
@@ -318,8 +390,8 @@ MUTANTS = (
         name="the same key with another body is answered",
         promise="P8",
         path="jit/storage/idempotency_keys.py",
-        was='        if there.values["BodyHash"] != digest:\n            detail',
-        becomes='        if there.values["BodyHash"] == "":\n            detail',
+        was="        if found.body_hash != new.body_hash:\n            detail",
+        becomes='        if found.body_hash == "":\n            detail',
         caught_by=(
             law(
                 "tests/storage/test_idempotency_keys.py",

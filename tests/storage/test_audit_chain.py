@@ -12,7 +12,7 @@ from jit.domain.audit.event import Event
 from jit.domain.errors import StateConflict, Unavailable, Unknown
 from jit.gateways.table_storage import StorageTable
 from jit.storage.audit_chain import BATCH, BATCHES, Drainer
-from jit.storage.store import Store
+from jit.storage.outbox import Outbox
 from jit.storage.table import Op, Verb
 from tests.fakes.calls import Calls, Crash
 from tests.fakes.clock import FakeClock
@@ -30,7 +30,7 @@ class Trail:
         self.calls = Calls()
         self.state = FakeTable(self.clock, calls=self.calls, name="state")
         self.audit = FakeTable(self.clock, calls=self.calls, name="audit")
-        self.store = Store(self.state, FakeTable(self.clock))
+        self.outbox = Outbox(self.state)
 
     def happen(self, count=1, *, subscription=HERE, text="x"):
         """Write so many audit rows to the outbox."""
@@ -42,19 +42,19 @@ class Trail:
                 request_id="r1",
                 facts={"text": text},
             )
-            self.store.note(subscription, [event])
+            self.outbox.add(subscription, [event])
 
     def drain(self, subscription=HERE):
-        return Drainer(self.store, self.audit).drain(subscription, now=self.clock.now)
+        return Drainer(self.outbox, self.audit).drain(subscription, now=self.clock.now)
 
     def records(self, subscription=HERE):
-        return list(Drainer(self.store, self.audit).records(subscription))
+        return list(Drainer(self.outbox, self.audit).records(subscription))
 
     def told(self, subscription=HERE):
         return [record.event["what"] for record in self.records(subscription)]
 
     def broken(self, subscription=HERE):
-        end = Drainer(self.store, self.audit).head(subscription)
+        end = Drainer(self.outbox, self.audit).head(subscription)
         return chain.verify(self.records(subscription), start=Head(chain=subscription), end=end)
 
     def before(self, name, act, *, number=1):
@@ -356,42 +356,42 @@ def test_a_record_that_was_changed_in_the_table_is_found(trail):
 
 @pytest.fixture
 def stored(storage):
-    """A drainer over a real storage emulator, and its store."""
+    """A drainer over a real storage emulator, and its outbox."""
     tables = [
         StorageTable(TableClient.from_connection_string(storage, name))
-        for name in ("JitState", "JitHistory", "JitAudit")
+        for name in ("JitState", "JitAudit")
     ]
-    store = Store(tables[0], tables[1])
-    return store, Drainer(store, tables[2])
+    outbox = Outbox(tables[0])
+    return outbox, Drainer(outbox, tables[1])
 
 
-def _happened(store, count):
+def _happened(outbox, count):
     """Write so many audit rows."""
     for number in range(count):
         event = Event(at=NOON, what=f"thing.happened{number}", actor="é", request_id="r1")
-        store.note(HERE, [event])
+        outbox.add(HERE, [event])
 
 
 def test_a_full_batch_is_one_transaction_of_the_real_client(stored):
     """A hundred operations, insertions and the head together, and another batch behind it."""
-    store, drainer = stored
-    _happened(store, BATCH + 1)
+    outbox, drainer = stored
+    _happened(outbox, BATCH + 1)
 
     drained = drainer.drain(HERE, now=NOON)
 
     records = list(drainer.records(HERE))
     assert drained == len(records) == BATCH + 1
     assert chain.verify(records, start=Head(chain=HERE), end=drainer.head(HERE)) is None
-    assert store.outbox(HERE, limit=10) == ()
+    assert outbox.list_oldest(HERE, limit=10) == ()
 
 
 def test_an_outbox_that_comes_back_is_recorded_once_by_the_real_client(stored):
     """A backup restored, a deletion lost: the keys are there."""
-    store, drainer = stored
-    _happened(store, 2)
-    rows = store.outbox(HERE, limit=10)
+    outbox, drainer = stored
+    _happened(outbox, 2)
+    rows = outbox.list_oldest(HERE, limit=10)
     drainer.drain(HERE, now=NOON)
-    store._state.write([Op(Verb.INSERT, replace(row, etag="")) for row in rows])
+    outbox._state.write([Op(Verb.INSERT, replace(row, etag="")) for row in rows])
 
     drainer.drain(HERE, now=NOON)
 

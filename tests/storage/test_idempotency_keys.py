@@ -6,7 +6,7 @@ from threading import Barrier
 
 import pytest
 
-from jit.api.render import request as shown
+from jit.api.render import render_request
 from jit.domain.errors import AccessDenied, Conflict, InvalidRequest, Unavailable, Unknown
 from jit.storage.idempotency_keys import KEPT, KEPT_WITHOUT_KEY
 from tests.broker.inprocess import ALICE, DAVE, ELSEWHERE, farm, wish
@@ -33,7 +33,7 @@ def test_the_same_key_with_the_same_body_is_the_same_request(broker):
 
     again = broker.accept(wish(farm(1)), key="k")
 
-    assert shown(again) == shown(first)
+    assert render_request(again) == render_request(first)
     assert len(_requests(broker)) == 1
 
 
@@ -266,7 +266,11 @@ def test_whoever_is_overtaken_answers_with_what_is_stored(broker):
     broker.calls.before = overtake
     slow = broker.accept(wish(farm(1)), key="k")
 
-    assert shown(slow) == shown(answers[0]) == shown(broker.whole(slow.request.id))
+    assert (
+        render_request(slow)
+        == render_request(answers[0])
+        == render_request(broker.whole(slow.request.id))
+    )
 
 
 def _meanwhile(broker, act):
@@ -277,15 +281,15 @@ def _meanwhile(broker, act):
             broker.calls.after = lambda *_: None
             act()
 
-    broker.store.know(DEVELOPMENT)  # else the first write is that of the subscription
+    broker.subscription_rows.ensure(DEVELOPMENT, broker.now)  # else this is the first write
     broker.calls.after = hook
 
 
 def _seen_anew(broker):
     """Have Azure looked at again: nothing of a moment ago counts."""
-    broker.observer = broker.azure.observer(*broker.observer.watched())
-    found = broker.observer.machines(DEVELOPMENT, now=broker.now)
-    broker.store.remember_machines(DEVELOPMENT, found, complete=True)
+    broker.observer = broker.azure.observer()
+    found = broker.observer.read_machines(DEVELOPMENT, now=broker.now)
+    broker.inventory.write_machines(DEVELOPMENT, found, complete=True)
 
 
 def test_a_denial_never_frees_the_key_of_its_accepted_repetition(broker):
@@ -346,7 +350,7 @@ def test_a_write_whose_answer_was_lost_is_resolved_by_reading(broker, call):
     broker.calls.after = lose
     whole = broker.accept(wish(farm(1)), key="k")
 
-    assert shown(broker.whole(whole.request.id)) == shown(whole)
+    assert render_request(broker.whole(whole.request.id)) == render_request(whole)
     assert len(_requests(broker)) == 1
 
 

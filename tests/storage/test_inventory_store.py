@@ -2,13 +2,15 @@
 
 import json
 import logging
+from dataclasses import replace
 from datetime import timedelta
 
 import pytest
 
 from jit.domain.model.machine import MachineWarning, PortRule, Support, VirtualMachine
-from jit.storage import records
-from jit.storage.store import Store
+from jit.storage.inventory_store import InventoryStore
+from jit.storage.keys import machine_key
+from jit.storage.machine_rows import MACHINE
 from jit.storage.table import Op, Row, Verb
 from tests.fakes.calls import Calls
 from tests.fakes.clock import FakeClock
@@ -33,7 +35,7 @@ def table(calls):
 
 @pytest.fixture
 def store(table):
-    return Store(table, FakeTable(FakeClock()))
+    return InventoryStore(table)
 
 
 def a_vm(name, prefixes=1, *, vm_id="", **changes):
@@ -53,7 +55,7 @@ def a_vm(name, prefixes=1, *, vm_id="", **changes):
 
 
 def kept(store):
-    return sorted(vm.name for _, vm in store.machines(HERE))
+    return sorted(vm.name for vm in store.list_machines(HERE))
 
 
 def left_out(caplog):
@@ -66,36 +68,36 @@ def test_a_vm_whose_policy_names_any_number_of_prefixes_is_kept_whole(store, pre
     """A property takes 64 KiB; the document stands in parts."""
     vm = a_vm("wide", prefixes)
 
-    store.remember_machines(HERE, [vm], complete=True)
+    store.write_machines(HERE, [vm], complete=True)
 
-    assert store.machine(vm.id) == vm
+    assert store.find_machine(vm.id) == vm
 
 
 def test_a_row_that_was_written_in_one_piece_is_read(store, table):
     """As an older version wrote it."""
     vm = a_vm("old")
-    text = json.dumps(records.machine_doc(vm), sort_keys=True)
-    row = Row(partition=HERE, key=records.machine_key(vm.id), values={"Vm": vm.id, "Doc": text})
+    text = json.dumps(MACHINE.write(vm), sort_keys=True)
+    row = Row(partition=HERE, key=machine_key(vm.id), values={"Vm": vm.id, "Doc": text})
     table.write([Op(Verb.INSERT, row)])
 
-    assert store.machine(vm.id) == vm
+    assert store.find_machine(vm.id) == vm
 
 
 def test_a_vm_that_shrinks_leaves_no_part_behind(store):
     """The parts are those of one document."""
-    store.remember_machines(HERE, [a_vm("web", PREFIXES)], complete=True)
+    store.write_machines(HERE, [a_vm("web", PREFIXES)], complete=True)
 
-    store.remember_machines(HERE, [a_vm("web")], complete=True)
+    store.write_machines(HERE, [a_vm("web")], complete=True)
 
-    assert store.machine(a_vm("web").id) == a_vm("web")
+    assert store.find_machine(a_vm("web").id) == a_vm("web")
 
 
 def test_a_large_vm_that_did_not_change_is_not_written_again(store, calls):
     """All its parts are compared."""
-    store.remember_machines(HERE, [a_vm("web", PREFIXES)], complete=True)
+    store.write_machines(HERE, [a_vm("web", PREFIXES)], complete=True)
     before = calls.count("table.write")
 
-    store.remember_machines(HERE, [a_vm("web", PREFIXES)], complete=True)
+    store.write_machines(HERE, [a_vm("web", PREFIXES)], complete=True)
 
     assert calls.count("table.write") == before
 
@@ -104,7 +106,7 @@ def test_many_large_vms_are_kept(store):
     """A transaction takes 4 MiB, whatever the number of its rows."""
     large = [a_vm(f"vm{number:02d}", FULL) for number in range(SEVERAL)]
 
-    store.remember_machines(HERE, large, complete=True)
+    store.write_machines(HERE, large, complete=True)
 
     assert kept(store) == [vm.name for vm in large]
 
@@ -112,10 +114,10 @@ def test_many_large_vms_are_kept(store):
 @pytest.mark.parametrize("complete", [True, False])
 def test_a_vm_that_no_row_can_hold_keeps_no_other_out(store, caplog, complete):
     """It is told of, and what was known of it before decides nothing any more."""
-    store.remember_machines(HERE, [a_vm("huge"), a_vm("web")], complete=True)
+    store.write_machines(HERE, [a_vm("huge"), a_vm("web")], complete=True)
     huge = a_vm("huge", TOO_MANY)
 
-    store.remember_machines(HERE, [huge, a_vm("web"), a_vm("new")], complete=complete)
+    store.write_machines(HERE, [huge, a_vm("web"), a_vm("new")], complete=complete)
 
     assert kept(store) == ["new", "web"]
     assert left_out(caplog) == [(1, [huge.id])]
@@ -125,20 +127,33 @@ def test_a_vm_whose_row_the_table_refuses_keeps_no_other_out(store, caplog):
     """Whatever the reason."""
     odd = a_vm("odd", vm_id=f"/subscriptions/{HERE}/{'x' * 40_000}")
 
-    store.remember_machines(HERE, [a_vm("web"), odd, a_vm("new")], complete=True)
+    store.write_machines(HERE, [a_vm("web"), odd, a_vm("new")], complete=True)
 
     assert kept(store) == ["new", "web"]
     assert left_out(caplog) == [(1, [odd.id])]
 
 
-def test_of_a_vm_that_would_not_fit_the_warnings_go_first(store, caplog):
-    """They are advice; what decides is kept whole."""
+def test_nothing_of_a_vm_is_cut_to_make_it_fit(store, caplog):
+    """A VM without its warnings would look as if it had none."""
     caplog.set_level(logging.INFO, logger="jit")
     warnings = tuple(MachineWarning(code="jit-bypassed", detail="x" * 200) for _ in range(3_000))
     vm = a_vm("loud", warnings=warnings)
 
-    store.remember_machines(HERE, [vm], complete=True)
+    store.write_machines(HERE, [vm, a_vm("web")], complete=True)
 
-    found = store.machine(vm.id)
-    assert (found.ports, found.warnings) == (vm.ports, ())
-    assert left_out(caplog) == []
+    assert kept(store) == ["web"]
+    assert left_out(caplog) == [(1, [vm.id])]
+    assert [record.levelno for record in caplog.records] == [logging.ERROR]
+
+
+def test_a_vm_in_a_newer_format_keeps_no_other_out(store, table, caplog):
+    """The VM counts as never seen; a process that needs it reads Azure."""
+    store.write_machines(HERE, [a_vm("newer"), a_vm("web")], complete=True)
+    row = table.get(HERE, machine_key(a_vm("newer").id))
+    table.write([Op(Verb.REPLACE, replace(row, values={**row.values, "Format": 99}))])
+
+    found = (store.find_machine(a_vm("newer").id), kept(store))
+
+    assert found == (None, ["web"])
+    events = [json.loads(record.getMessage()) for record in caplog.records]
+    assert [(each["event"], each["key"]) for each in events] == [("row.unreadable", row.key)] * 2

@@ -4,7 +4,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from jit.storage.table import Op, Row, Verb
-from jit.storage.transactions import BYTES, OPERATIONS, packed
+from jit.storage.transactions import BYTES, OPERATIONS, pack_bundles
 
 sizes = st.sampled_from([0, 1, 30_000, BYTES // 6, BYTES // 2])
 bundles = st.lists(
@@ -26,7 +26,7 @@ def weight(bundle):
 @given(bundles)
 def test_every_group_fits_a_transaction_and_nothing_is_lost_or_moved(given_bundles):
     """What belongs together stays together."""
-    groups = list(packed(given_bundles))
+    groups = list(pack_bundles(given_bundles))
 
     assert [bundle for group in groups for bundle in group] == given_bundles
     assert all(sum(map(len, group)) <= OPERATIONS for group in groups)
@@ -37,4 +37,4 @@ def test_what_is_deleted_weighs_no_more_than_its_name():
     """Only keys are sent: a hundred large rows go in one transaction."""
     doomed = [[Op(Verb.DELETE, an_op(BYTES).row)] for _ in range(OPERATIONS)]
 
-    assert len(list(packed(doomed))) == 1
+    assert len(list(pack_bundles(doomed))) == 1

@@ -1,4 +1,4 @@
-"""The functions of the app by name, as the worker finds them, and requests for them."""
+"""The functions of the app by name, as the worker finds them, and calls of them."""
 
 import base64
 import json
@@ -9,13 +9,23 @@ import azure.functions as func
 
 import function_app
 from jit.domain.model.people import Role
-from local.host import functions
+from jit.settings import Settings
+from local.host.app import functions
 
 FUNCTIONS = {each.name: each for each in functions.index(function_app.app)}
-ROUTES = {name: each for name, each in FUNCTIONS.items() if each.trigger.type == functions.HTTP}
-SAFE = {"GET", "HEAD", "OPTIONS"}
+ROUTES = sorted(name for name, each in FUNCTIONS.items() if each.trigger.type == functions.HTTP)
 CHANGING = sorted(
-    name for name, each in ROUTES.items() if not SAFE.issuperset(each.trigger.fields["methods"])
+    name
+    for name in ROUTES
+    if set(FUNCTIONS[name].trigger.fields["methods"]) - {"GET", "HEAD", "OPTIONS"}
+)
+SETTINGS = Settings.from_env(
+    {
+        "AzureWebJobsStorage": "x",
+        "JIT_PUBLIC_BASE_URL": "https://jit.example",
+        "JIT_SUBSCRIPTIONS": "5c0ffee0-0000-4000-8000-000000000001",
+        "WEBSITE_AUTH_ENABLED": "True",
+    }
 )
 
 
@@ -24,40 +34,47 @@ def find_call(name: str) -> Callable[..., Any]:
     return FUNCTIONS[name].call
 
 
-def make_principal(roles: Iterable[str] = tuple(Role), oid: str = "o") -> str:
+def make_principal(roles: Iterable[str] = tuple(Role)) -> str:
     """Return the value of ``X-MS-CLIENT-PRINCIPAL`` for a person with *roles*."""
-    claims = [{"typ": "oid", "val": oid}, *({"typ": "roles", "val": role} for role in roles)]
+    claims = [{"typ": "oid", "val": "o"}, *({"typ": "roles", "val": role} for role in roles)]
     return base64.b64encode(json.dumps({"claims": claims}).encode()).decode()
 
 
-class Out:
-    """An output binding that keeps what was set."""
+def make_request(name: str, *, body: object = None, **changes: Any) -> func.HttpRequest:
+    """Return a request for the function *name*, of a person with every role."""
+    fields = FUNCTIONS[name].trigger.fields
+    path = fields["route"].replace("{id}", "x")
+    how: dict[str, Any] = {
+        "method": min(fields["methods"]),
+        "url": f"https://jit.example/{path}",
+        "headers": {
+            "X-MS-CLIENT-PRINCIPAL": make_principal(),
+            "Content-Type": "application/json",
+        },
+        "params": {},
+        "route_params": {"id": "x"},
+        "body": b"" if body is None else json.dumps(body).encode(),
+    }
+    return func.HttpRequest(**(how | changes))
 
-    def __init__(self) -> None:
-        self.value: object = None
+
+class Out:
+    """An output binding that keeps its value."""
+
+    value: object = None
 
     def set(self, value: object) -> None:
         self.value = value
 
 
-def make_request(name: str, **changes: Any) -> func.HttpRequest:
-    """Return a request for the route of the function *name*, of a person with every role."""
-    fields = FUNCTIONS[name].trigger.fields
-    route = fields["route"].replace("{id}", "x")
-    how: dict[str, Any] = {
-        "method": fields["methods"][0],
-        "url": f"https://jit.example/{route}",
-        "headers": {"X-MS-CLIENT-PRINCIPAL": make_principal()},
-        "params": {},
-        "route_params": {"id": "x"},
-        "body": b"",
-    }
-    return func.HttpRequest(**(how | changes))
-
-
 def call(name: str, req: func.HttpRequest) -> func.HttpResponse:
     """Call the function *name* as the worker does: every argument by its name."""
-    function = FUNCTIONS[name]
-    outputs = {binding.name: Out() for binding in function.outputs}
+    return call_and_listen(name, req)[0]
+
+
+def call_and_listen(name: str, req: func.HttpRequest) -> tuple[func.HttpResponse, object]:
+    """Return the answer of *name*, and the messages that it sends; None if it sends none."""
+    function, out = FUNCTIONS[name], Out()
+    outputs = {binding.name: out for binding in function.outputs}
     answer: func.HttpResponse = function.call(**{function.trigger.name: req}, **outputs)
-    return answer
+    return answer, out.value

@@ -1,11 +1,37 @@
-"""Workers of the queues: what happens to a message that keeps failing."""
+"""Functions of the queues: the work of a message, and a message that keeps failing."""
 
 import json
 
 import azure.functions as func
 import pytest
 
+from jit.domain.errors import Defect
 from tests.triggers.app_functions import find_call
+from tests.triggers.conftest import NOON
+
+
+@pytest.mark.parametrize(
+    ("function", "use", "verb", "key"),
+    [
+        ("work_policy", "worker", "work", "policy"),
+        ("reconcile_subscription", "reconciler", "run", "subscription"),
+    ],
+)
+def test_a_message_names_its_work(use_case, function, use, verb, key):
+    """It carries a key and no state."""
+    calls = use_case(use, **{verb: None})
+
+    find_call(function)(msg=func.QueueMessage(body=json.dumps({key: "k1"}).encode()))
+
+    assert calls == [(verb, ("k1",), {"now": NOON})]
+
+
+@pytest.mark.parametrize("function", ["work_policy", "reconcile_subscription"])
+@pytest.mark.parametrize("body", [b"", b"{}", b'{"policy": 1, "subscription": 1}'])
+def test_a_message_that_is_not_ours_is_a_defect(function, body):
+    """It ends in the poison queue, and a person sees it."""
+    with pytest.raises(Defect):
+        find_call(function)(msg=func.QueueMessage(body=body))
 
 
 @pytest.mark.parametrize(

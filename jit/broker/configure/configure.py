@@ -30,10 +30,11 @@ from jit.domain.policy_setup.changes import (
     SubscriptionLooks,
 )
 from jit.domain.values import arm_ids
-from jit.interfaces import JitPolicies, Queues
+from jit.interfaces import Queues
 from jit.observer.subscription import Observer
-from jit.storage import records
-from jit.storage.store import Store
+from jit.storage import keys
+from jit.storage.inventory_store import InventoryStore
+from jit.storage.request_store import RequestStore
 
 _BUSY_SECONDS = 10
 
@@ -54,22 +55,24 @@ class Configured:
     machines: tuple[VirtualMachine, ...]
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Configurator:
-    """Puts VMs under just-in-time access, and takes them out of it."""
+    """
+    Puts VMs under just-in-time access, and takes them out of it.
 
-    def __init__(
-        self,
-        store: Store,
-        observer: Callable[[], Observer],
-        policies: Callable[[], JitPolicies],
-        queues: Callable[[], Queues],
-    ) -> None:
-        """Clients with slow imports are built when first called."""
-        self._store = store
-        self._observer = observer
-        self._queues = queues
-        self._turns = Locks(store)
-        self._writer = PolicyWriter(store, policies)
+    Attributes:
+        observer: Builds the observer when it is first called: its clients are slow to import.
+        queues: The same for the queues.
+        named: The ids of the subscriptions in the settings.
+    """
+
+    requests: RequestStore
+    inventory: InventoryStore
+    locks: Locks
+    writer: PolicyWriter
+    observer: Callable[[], Observer]
+    queues: Callable[[], Queues]
+    named: Sequence[str]
 
     def put(
         self, wanted: Sequence[MachinePolicy], caller: Person, *, now: datetime
@@ -78,13 +81,14 @@ class Configurator:
         Give each VM the port rules it names: in the policy that holds it, else in ``default``.
 
         Raises:
-            InvalidRequest: A VM is unknown, unsupported, not watched, or its name too long; or
-                Azure refuses what it says. Every fault is named.
+            InvalidRequest: The VMs are of several subscriptions; a VM is unknown, unsupported, not
+                watched, or its name too long; or Azure refuses what it says. Every fault is named.
             Conflict: Access under one of the policies is live, scheduled access included; or what
                 Azure holds afterwards is not what was written.
             AccessDenied: Azure does not let the broker do it.
             Unavailable: Somebody works on the policy, or an answer is missing. Repeat.
         """
+        _check(changes.subscription_faults(wanted))
         looks = self._look(wanted, now)
         _check([fault for item in wanted for fault in changes.put_faults(item, looks)])
         return self._carry_out(changes.put_plans(wanted, looks), caller, now)
@@ -111,10 +115,11 @@ class Configurator:
     def _look(self, items: Iterable[MachinePolicy], now: datetime) -> SubscriptionLooks:
         asked = {arm_ids.subscription(item.id) for item in items}
         with azure("the subscription", lambda *_: ()):
-            observer = self._observer()
-            found = {name: observer.snapshot(name) for name in asked & {*observer.watched()}}
+            observer = self.observer()
+            found = {name: observer.read_snapshot(name) for name in asked & {*self.named}}
         return {
-            name: SubscriptionLook(s, topology.machines(s, now=now)) for name, s in found.items()
+            name: SubscriptionLook(s, topology.build_machines(s, now=now))
+            for name, s in found.items()
         }
 
     def _carry_out(
@@ -141,27 +146,27 @@ class Configurator:
 
     def _live(self, plan: PolicyPlan) -> Iterator[Violation]:
         partition, prefix = _grants_of(plan.policy_id)
-        for held in self._store.grants(partition, prefix):
+        for held in self.requests.list_grants(partition, prefix):
             yield from plan.conflict(held.grants)
 
     # ---- one policy ------------------------------------------------------------------------------
 
     def _claimed(self, plan: PolicyPlan, caller: Person, now: datetime) -> Configured:
-        claim = self._turns.claim(plan.policy_id)
+        claim = self.locks.claim(plan.policy_id)
         if claim is None:
             raise Unavailable(f"{plan.label} is busy", retry_after_seconds=_BUSY_SECONDS)
         try:
             return self._configured(plan, claim, caller, now)
         finally:
-            self._turns.release(claim, not_before=claim.not_before, attempts=claim.attempts)
+            self.locks.keep(claim)
             self._wake(plan.policy_id)
 
     def _wake(self, policy_id: str) -> None:
         """Bring the worker to what came in meanwhile: it leaves a claimed policy alone."""
-        if not self._store.grants(*_grants_of(policy_id)):
+        if not self.requests.has_grants(*_grants_of(policy_id)):
             return
         try:
-            self._queues().send(messages.POLICY, messages.policy(policy_id))
+            self.queues().send(messages.POLICY, messages.policy(policy_id))
         except Unavailable:  # only a hint: the timer finds the work
             telemetry.warning("message.not_sent", policy_id=policy_id)
 
@@ -169,18 +174,18 @@ class Configurator:
         self, plan: PolicyPlan, claim: PolicyLease, caller: Person, now: datetime
     ) -> Configured:
         self._refuse_live([plan])  # again: from here on nobody opens anything under it
-        before = self._writer.read(plan)
+        before = self.writer.read(plan)
         if before is None and any(_is(p, plan.policy_id) for p in plan.look.snapshot.policies):
             # Written anew it would lose the VMs of others, should it be there after all.
             raise Unavailable(f"{plan.label} has just vanished", retry_after_seconds=_BUSY_SECONDS)
-        after = plan.applied_to(before)
-        action = changes.action(before, after)
+        after = plan.apply_to(before)
+        action = changes.find_action(before, after)
         found = before
         if action is not PolicyAction.UNCHANGED:
             change = Change(
                 plan=plan, claim=claim, caller=caller, now=now, before=before, after=after
             )
-            found = self._writer.write(change)
+            found = self.writer.write(change)
         machines = self._remember(plan, found, now)
         return Configured(policy_id=plan.policy_id, action=action, machines=machines)
 
@@ -197,15 +202,15 @@ class Configurator:
             ],
             policies=[*others, *([found] if found is not None else [])],
         )
-        fresh = topology.machines(now_there, now=now).values()
+        fresh = topology.build_machines(now_there, now=now).values()
         machines = tuple(self._with_warnings(vm) for vm in fresh)
         partition = arm_ids.subscription(plan.policy_id)
-        self._store.remember_machines(partition, machines, complete=False)
+        self.inventory.write_machines(partition, machines, complete=False)
         return machines
 
     def _with_warnings(self, vm: VirtualMachine) -> VirtualMachine:
         """Keep the warnings that the last full look found."""
-        known = self._store.machine(vm.id)
+        known = self.inventory.find_machine(vm.id)
         return replace(vm, warnings=known.warnings) if known is not None else vm
 
 
@@ -219,12 +224,12 @@ def _free(unwanted: Iterable[MachinePolicy], looks: SubscriptionLooks) -> Iterat
     for item in unwanted:
         look = looks[arm_ids.subscription(item.id)]
         vm = look.machine(item.id)
-        if vm is not None and not look.holders(item.id):
+        if vm is not None and not look.policy_ids_of(item.id):
             yield vm
 
 
 def _grants_of(policy_id: str) -> tuple[str, str]:
-    return arm_ids.subscription(policy_id), records.grants_prefix(policy_id)
+    return arm_ids.subscription(policy_id), keys.grants_prefix(policy_id)
 
 
 def _is(policy: Resource, policy_id: str) -> bool:

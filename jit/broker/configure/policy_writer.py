@@ -15,7 +15,7 @@ from datetime import datetime
 from typing import Any
 
 from jit import telemetry
-from jit.broker.locks import PolicyLease
+from jit.broker.locks import Locks, PolicyLease
 from jit.domain.audit.event import Event
 from jit.domain.azure import policy_json
 from jit.domain.azure.arm_json import Resource
@@ -35,7 +35,7 @@ from jit.domain.model.people import Person
 from jit.domain.policy_setup.changes import PolicyPlan
 from jit.domain.values import arm_ids
 from jit.interfaces import JitPolicies
-from jit.storage.store import Store
+from jit.storage.outbox import Outbox
 
 REFUSED = "refused-by-azure"
 DIFFERS = "policy-differs"
@@ -58,9 +58,10 @@ class Change:
 class PolicyWriter:
     """Reads policies, carries out changes of them."""
 
-    def __init__(self, store: Store, policies: Callable[[], JitPolicies]) -> None:
+    def __init__(self, outbox: Outbox, locks: Locks, policies: Callable[[], JitPolicies]) -> None:
         """*policies* builds its client when first called."""
-        self._store = store
+        self._outbox = outbox
+        self._locks = locks
         self._policies = policies
 
     def read(self, plan: PolicyPlan) -> Resource | None:
@@ -97,9 +98,7 @@ class PolicyWriter:
 
     def _check_claim(self, change: Change) -> None:
         """Stop if reading took longer than the lease: somebody else may be acting already."""
-        row = change.claim.row
-        now_there = self._store.control(row.partition, row.key)
-        if now_there is None or now_there.etag != row.etag:
+        if not self._locks.is_held(change.claim):
             raise Unavailable(f"{change.plan.label} was taken over", retry_after_seconds=1)
 
     def _write(self, policy_id: str, after: Resource | None) -> bool:
@@ -114,7 +113,7 @@ class PolicyWriter:
         return True
 
     def _compare(self, change: Change, found: Resource | None, *, answered: bool) -> None:
-        plan, unlike = change.plan, policy_json.unlike(change.after, found)
+        plan, unlike = change.plan, policy_json.find_differences(change.after, found)
         if not unlike:
             return
         if not answered:
@@ -135,7 +134,10 @@ class PolicyWriter:
 
     def _record(self, change: Change, what: str, **facts: str) -> None:
         """Record one event a VM: who changed what, from what, to what."""
-        plan, old, new = change.plan, *map(policy_json.entries, (change.before, change.after))
+        plan, old, new = (
+            change.plan,
+            *map(policy_json.entries_by_machine, (change.before, change.after)),
+        )
         events = [
             Event(
                 at=change.now,
@@ -152,7 +154,7 @@ class PolicyWriter:
             )
             for item in plan.wanted
         ]
-        self._store.record(arm_ids.subscription(plan.policy_id), events)
+        self._outbox.add(arm_ids.subscription(plan.policy_id), events)
 
 
 def _told(entry: Resource | None) -> Any:

@@ -11,7 +11,7 @@ from jit.broker.locks import Locks
 from jit.broker.policy_worker.pass_state import Pass
 from jit.domain.errors import BrokerError, StateConflict, Unavailable
 from jit.domain.model.grant import Status
-from jit.storage.store import Store
+from jit.storage.request_store import RequestStore
 from jit.storage.stored import GrantRow
 
 FINISHED = 30
@@ -25,7 +25,7 @@ _SOON, _SELDOM = timedelta(minutes=1), timedelta(minutes=10)  # after failures
 class Finisher:
     """Finishes requests."""
 
-    store: Store
+    requests: RequestStore
     turns: Locks
 
     def finish_closed(self, state: Pass) -> None:
@@ -52,7 +52,7 @@ class Finisher:
         try:
             return self._finish(rows, state)
         except (BrokerError, LookupError, TypeError, ValueError) as error:  # or an unreadable row
-            if isinstance(error, StateConflict) and not self.turns.holds(state.claim):
+            if isinstance(error, StateConflict) and not self.turns.is_held(state.claim):
                 raise
             self._set_aside(rows, error, state)
             return False
@@ -76,14 +76,14 @@ class Finisher:
     def _finish(self, rows: Sequence[GrantRow], state: Pass) -> bool:
         """Finish the request of closed *rows*; False while it has open grants elsewhere."""
         first = rows[0]
-        if not self.store.is_live(first.row.partition, first.request_id):
-            self.store.bury(rows, now=state.now)  # a move that died half-way
+        if not self.requests.is_live(first.row.partition, first.request_id):
+            self.requests.write_tombstones(rows, now=state.now)  # a move that died half-way
             return True
-        whole = self.store.load(first.request_id)
+        whole = self.requests.load(first.request_id)
         if whole is None or whole.row is None:
             return True  # another instance has just moved it
         if whole.status is Status.CLOSED:
-            self.store.finish(whole, now=state.now)
+            self.requests.archive(whole, now=state.now)
             telemetry.event("request.finished", request_id=first.request_id)
             return True
         self._postpone(rows, state, _SIBLINGS)
@@ -96,7 +96,7 @@ class Finisher:
             for held in rows
             if any(grant.next_check_at <= state.now for grant in held.grants)
         ]
-        written = {held.row.key: held for held in self.store.save(later, [])}
+        written = {held.row.key: held for held in self.requests.save(later, [])}
         state.rows = tuple(written.get(held.row.key, held) for held in state.rows)
 
 

@@ -11,7 +11,7 @@ from jit.broker.locks import PolicyLease
 from jit.domain.audit.event import transitions
 from jit.domain.errors import Unavailable
 from jit.domain.model.grant import CloseReason, Grant
-from jit.storage.store import Store
+from jit.storage.request_store import RequestStore
 from jit.storage.stored import GrantRow
 
 _NAMED = 5
@@ -50,7 +50,7 @@ class Pass:
     def known(self) -> frozenset[str]:
         """Initiate ids that are ours."""
         buried = (grant for held in self.tombstones for grant in held.grants)
-        return frozenset(i for grant in (*self.grants, *buried) for i in grant.initiates)
+        return frozenset(i for grant in (*self.grants, *buried) for i in grant.initiate.ids)
 
     def bury(self, requests: Collection[str]) -> None:
         """Let the rows of *requests* be tombstones: Defender goes on listing what they asked."""
@@ -58,7 +58,9 @@ class Pass:
         self.rows = tuple(held for held in self.rows if held.request_id not in requests)
         self.tombstones = (*self.tombstones, *moved)
 
-    def save(self, store: Store, changed: Mapping[str, Grant], before: Sequence[Grant]) -> None:
+    def save(
+        self, requests: RequestStore, changed: Mapping[str, Grant], before: Sequence[Grant]
+    ) -> None:
         """Store changed grants over the rows of this pass, with their audit rows."""
         changes = [
             (held, tuple(changed.get(grant.id, grant) for grant in held.grants))
@@ -69,7 +71,7 @@ class Pass:
             return
         after = [changed[grant.id] for grant in before if grant.id in changed]
         events = transitions(before, after, now=self.now)
-        written = {held.row.key: held for held in store.save(changes, events)}
+        written = {held.row.key: held for held in requests.save(changes, events)}
         self.rows = tuple(written.get(held.row.key, held) for held in self.rows)
         for event in events:
             telemetry.event(event.what, grant_id=event.grant_id, request_id=event.request_id)

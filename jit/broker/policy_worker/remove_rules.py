@@ -10,9 +10,10 @@ from jit.broker.policy_worker.pass_state import Pass
 from jit.domain.audit.event import BROKER, Event
 from jit.domain.errors import BrokerError, Gone, Refused
 from jit.domain.model.grant import Grant, Status
+from jit.domain.model.machine import VmPort
 from jit.domain.paths.rules import PathRule
 from jit.domain.values import arm_ids
-from jit.storage.store import Store
+from jit.storage.outbox import Outbox
 
 _TOGETHER = 100  # the most that a transaction takes
 
@@ -21,7 +22,7 @@ _TOGETHER = 100  # the most that a transaction takes
 class Remover:
     """Removes Defender's rules for a pass."""
 
-    store: Store
+    outbox: Outbox
     actions: Actions
 
     def remove(self, removals: Sequence[PathRule], state: Pass) -> list[BrokerError]:
@@ -34,7 +35,7 @@ class Remover:
         if not removals:
             return []
         try:
-            rules = self.actions.still_removable(state.policy_id, removals, state.known)
+            rules = self.actions.still_removable(state.policy_id, removals, state.known, state.now)
         except Gone:
             rules = list(removals)  # no policy, so no request of anybody's
         except Refused as error:
@@ -49,12 +50,12 @@ class Remover:
         events = [_event(rule, closing, state) for rule in rules]
         for start in range(0, len(events), _TOGETHER):
             partition = arm_ids.subscription(state.policy_id)
-            self.store.note(partition, events[start : start + _TOGETHER])
+            self.outbox.add(partition, events[start : start + _TOGETHER])
 
 
 def _event(rule: PathRule, closing: Iterable[Grant], state: Pass) -> Event:
-    door = (arm_ids.key(rule.vm_id), rule.port)
-    owners = (g for g in closing if (arm_ids.key(g.vm_id), g.port) == door)
+    port = VmPort.of(rule.vm_id, rule.port)
+    owners = (g for g in closing if g.vm_port == port)
     grant = next(owners, None)
     return Event(
         at=state.now,

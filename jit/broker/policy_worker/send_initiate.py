@@ -9,7 +9,7 @@ from datetime import datetime, timedelta
 from functools import partial
 
 from jit import telemetry
-from jit.broker.azure_changes import Actions, Outcome, VmPort, vm_port
+from jit.broker.azure_changes import Actions, Outcome
 from jit.broker.locks import Locks
 from jit.broker.policy_worker.pass_state import Pass
 from jit.domain.azure import defender_requests
@@ -17,8 +17,8 @@ from jit.domain.errors import StateConflict
 from jit.domain.grants import lifetime
 from jit.domain.grants.initiate import PortToOpen
 from jit.domain.model.grant import CloseReason, Grant
-from jit.domain.values import arm_ids
-from jit.storage.store import Store
+from jit.domain.model.machine import VmPort
+from jit.storage.request_store import RequestStore
 
 _ATTEMPTS = 3
 _NAMED = 5  # requests named in Defender's own record
@@ -30,7 +30,7 @@ _REFUSED = timedelta(minutes=2)  # soon: what is open still may end before its c
 class Initiator:
     """Sends initiates."""
 
-    store: Store
+    requests: RequestStore
     turns: Locks
     actions: Actions
 
@@ -42,12 +42,11 @@ class Initiator:
             StateConflict: The claim was lost, or somebody decided otherwise meanwhile.
         """
         state.initiated = True
-        carried = [grant for grant in state.grants if grant.wants_path and not grant.answered]
-        initiate_id = next(
-            (grant.initiates[-1] for grant in carried if grant.initiated_at == state.now), ""
-        )
-        text = defender_requests.mark(initiate_id, self._reasons(carried))
-        holds = partial(self.turns.holds, state.claim)
+        carried = [g for g in state.grants if g.wants_path and not g.initiate.answered]
+        newest = (g.initiate.newest for g in carried if g.initiate.at == state.now)
+        initiate_id = next(filter(None, newest), "")
+        text = defender_requests.mark_reason(initiate_id, self._reasons(carried))
+        holds = partial(self.turns.is_held, state.claim)
         outcome = self.actions.initiate(state.policy_id, asks, text, holds)
         telemetry.event(
             "initiate.sent",
@@ -67,7 +66,7 @@ class Initiator:
         ids = list(dict.fromkeys(grant.request_id for grant in grants))
         texts = []
         for request_id in ids[:_NAMED]:
-            request = self.store.request(request_id)
+            request = self.requests.find_request(request_id)
             if request is not None:
                 ticket = f"{request.ticket.id} " if request.ticket else ""
                 texts.append(f"{ticket}{request.requester.name}: {request.justification}")
@@ -76,9 +75,9 @@ class Initiator:
 
     def _note(self, outcome: Outcome, initiate_id: str, state: Pass) -> None:
         """Store what the answer means; where Azure took nothing, wait longer each time."""
-        carried = [g for g in state.grants if g.wants_path and g.initiates[-1:] == (initiate_id,)]
+        carried = [g for g in state.grants if g.wants_path and g.initiate.newest == initiate_id]
         if outcome.wait is not None:
-            tries = max((grant.attempts for grant in carried), default=1)
+            tries = max((grant.initiate.attempts for grant in carried), default=1)
             outcome.wait = max(outcome.wait, lifetime.after_failures(tries))
             state.asks_from = state.now + outcome.wait
         alone = _alone(carried, outcome)
@@ -88,40 +87,41 @@ class Initiator:
             else _after(grant, outcome, state.now)
             for grant in carried
         }
-        state.save(self.store, changed, state.grants)
+        state.save(self.requests, changed, state.grants)
 
     def _make_due(self, asks: Sequence[PortToOpen], state: Pass) -> None:
         """Have every grant looked at whose path an initiate may have changed behind its back."""
-        doors = {vm_port(ask) for ask in asks}
+        doors = {ask.vm_port for ask in asks}
         for _ in range(_ATTEMPTS):
             changes = [
                 (held, tuple(_due_now(grant, doors, state.now) for grant in held.grants))
-                for held in self.store.of_policy(state.policy_id)
+                for held in self.requests.list_policy_grants(state.policy_id)
             ]
             with suppress(StateConflict):
-                self.store.save([each for each in changes if each[1] != each[0].grants], [])
+                self.requests.save([each for each in changes if each[1] != each[0].grants], [])
                 return
 
 
 def _due_now(grant: Grant, doors: Collection[VmPort], now: datetime) -> Grant:
-    if not grant.wants_path or (arm_ids.key(grant.vm_id), grant.port) not in doors:
+    if not grant.wants_path or grant.vm_port not in doors:
         return grant
     return replace(grant, next_check_at=min(grant.next_check_at, now))
 
 
 def _after(grant: Grant, outcome: Outcome, now: datetime) -> Grant:
     """Return a grant as the initiate's answer leaves it."""
-    port = (arm_ids.key(grant.vm_id), grant.port)
+    port = grant.vm_port
     if port in outcome.answered:
-        return replace(grant, answered=True)
+        return replace(grant, initiate=replace(grant.initiate, answered=True))
     if port in outcome.refused:
         return _refused(grant, outcome.refused[port], now)
-    untaken = port in outcome.untaken and grant.before is not None  # None: an older may yet come
+    asked = grant.initiate
+    untaken = port in outcome.untaken and asked.before is not None  # None: an older may yet come
     return replace(
         grant,
         note=outcome.note or None,
         next_check_at=now + (outcome.wait or _UNANSWERED),
-        written=untaken,
+        initiate=replace(asked, written=untaken),
     )
 
 
@@ -133,7 +133,7 @@ def _alone(carried: Iterable[Grant], outcome: Outcome) -> set[str]:
     """
     groups: dict[VmPort, list[Grant]] = {}
     for grant in carried:
-        groups.setdefault((arm_ids.key(grant.vm_id), grant.port), []).append(grant)
+        groups.setdefault(grant.vm_port, []).append(grant)
     refused = [group for port, group in groups.items() if port in outcome.refused]
     return {
         min(group, key=lambda grant: (grant.starts_at, grant.id)).id
@@ -144,27 +144,29 @@ def _alone(carried: Iterable[Grant], outcome: Outcome) -> set[str]:
 
 def _new(grant: Grant) -> bool:
     """Whether *grant* never had a path, nor was asked for before."""
-    return len(grant.initiates) == 1 and grant.opened_at is None
+    return len(grant.initiate.ids) == 1 and grant.opened_at is None
 
 
 def _again(grant: Grant, now: datetime) -> Grant:
     """Return a newcomer as if nothing had been asked for it: Azure took nothing."""
-    return replace(
-        grant, initiates=(), initiated_at=None, asked=(), asked_until=None, next_check_at=now
-    )
+    nothing = replace(grant.initiate, ids=(), at=None, sources=(), until=None)
+    return replace(grant, initiate=nothing, next_check_at=now)
 
 
 def _refused(grant: Grant, code: str, now: datetime) -> Grant:
     """A 4xx opened nothing: who came with this initiate fails, the others keep what they had."""
     if _new(grant):
-        end = lifetime.begin_closing if grant.companions else lifetime.close
+        end = lifetime.begin_closing if grant.footprint.companions else lifetime.close
         return end(grant, CloseReason.FAILED, now, f"{lifetime.REFUSED} to open it ({code})")
     return replace(
         grant,
-        initiates=grant.initiates[:-1],
-        asked=(),  # what stands is an older one: Azure's own list tells what that named
-        asked_until=None,
-        answered=True,
+        initiate=replace(
+            grant.initiate,
+            ids=grant.initiate.ids[:-1],
+            sources=(),  # an older initiate is in force: Azure's own list has its sources
+            until=None,
+            answered=True,
+        ),
         next_check_at=now + _REFUSED,
         note=f"{lifetime.REFUSED} a change of its path ({code})",
     )

@@ -13,12 +13,12 @@ import base64
 import json
 import secrets
 from collections.abc import Callable, Container, Iterable, Mapping, Sequence
-from dataclasses import replace
-from datetime import datetime, timedelta
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime, timedelta
 
 from jit import messages, telemetry
 from jit.broker.azure_changes import Actions
-from jit.broker.locks import Locks, PolicyLease
+from jit.broker.locks import Locks, PolicyLease, is_message_expected, seconds_to_gather
 from jit.broker.policy_worker.archive import Finisher
 from jit.broker.policy_worker.pass_state import Pass
 from jit.broker.policy_worker.remove_rules import Remover
@@ -27,44 +27,44 @@ from jit.domain.errors import Refused, Unavailable
 from jit.domain.grants import lifetime
 from jit.domain.grants.policy_view import PolicyView
 from jit.domain.grants.step import Step, run_step
-from jit.domain.inventory.deleted_machine import remembered
+from jit.domain.inventory.deleted_machine import rebuild_machine
 from jit.domain.limits import Limits
 from jit.domain.model.grant import Grant, Status
 from jit.domain.model.machine import VirtualMachine
 from jit.domain.values import arm_ids
-from jit.interfaces import JitPolicies, Network, Queues
+from jit.interfaces import Queues
 from jit.observer.subscription import Observer
-from jit.storage import records
-from jit.storage.store import Store
-from jit.storage.table import Row
+from jit.storage import keys
+from jit.storage.inventory_store import InventoryStore
+from jit.storage.machine_rows import MACHINE
+from jit.storage.request_rows import GrantSummary
+from jit.storage.request_store import RequestStore
 
 _LONGEST_DELAY = timedelta(minutes=10)
 _LONGEST_REST = timedelta(minutes=1)
 _SOONEST = timedelta(seconds=1)
+_NEVER = datetime.max.replace(tzinfo=UTC)
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Worker:
-    """Works JIT policies."""
+    """
+    Works JIT policies.
 
-    def __init__(
-        self,
-        store: Store,
-        observer: Observer,
-        queues: Callable[[], Queues],
-        policies: Callable[[], JitPolicies],
-        network: Callable[[], Network],
-        limits: Limits,
-    ) -> None:
-        """Clients with slow imports are built when first called."""
-        self._store = store
-        self._observer = observer
-        self._queues = queues
-        self._turns = Locks(store)
-        self._actions = Actions(policies, network, self._turns)
-        self._initiator = Initiator(store, self._turns, self._actions)
-        self._remover = Remover(store, self._actions)
-        self._finisher = Finisher(store, self._turns)
-        self._limits = limits
+    Attributes:
+        queues: Built when first called: its SDK is slow.
+    """
+
+    requests: RequestStore
+    inventory: InventoryStore
+    observer: Observer
+    queues: Callable[[], Queues]
+    locks: Locks
+    actions: Actions
+    initiator: Initiator
+    remover: Remover
+    finisher: Finisher
+    limits: Limits
 
     def work(self, policy_id: str, *, now: datetime) -> None:
         """
@@ -74,54 +74,54 @@ class Worker:
             Unavailable: Storage or the policy could not be read; the host brings the message
                 back, and the timer would too.
         """
-        first = self._store.first_due(policy_id, now)
+        first = self.requests.find_due(policy_id, now)
         if first is None or self._awaited(policy_id, first, now):
             return
-        claim = self._turns.claim(policy_id)
+        claim = self.locks.claim(policy_id)
         if claim is None:
             return  # its holder looks once more after giving it back
-        if _still(claim.not_before, now):  # whoever failed is brought back, or the timer comes
-            self._turns.release(claim, not_before=claim.not_before, attempts=claim.attempts)
+        if _still(claim.row.not_before, now):  # whoever failed is brought back, or the timer comes
+            self.locks.keep(claim)
             return
         self._claimed(policy_id, claim, now)
         self._come_back(policy_id, now)
 
-    def _awaited(self, policy_id: str, first: Row, now: datetime) -> bool:
+    def _awaited(self, policy_id: str, first: GrantSummary, now: datetime) -> bool:
         """Tell whether only new grants wait, and a message is on its way that will gather them."""
-        seen = self._turns.look(policy_id) if first.values["Status"] in records.NEW else None
-        if seen is None or not seen.awaited:
+        seen = self.locks.read_policy(policy_id) if first.is_new else None
+        if seen is None or not is_message_expected(seen):
             return False
-        return self._store.first_due(policy_id, now, begun=True) is None
+        return self.requests.find_due(policy_id, now, begun=True) is None
 
     def _claimed(self, policy_id: str, claim: PolicyLease, now: datetime) -> None:
         state = Pass(
             policy_id=policy_id,
             now=now,
             claim=claim,
-            rows=self._store.of_policy(policy_id),
-            tombstones=self._store.tombstones(
-                arm_ids.subscription(policy_id), records.tombstones_prefix(policy_id)
-            ),
+            rows=self.requests.list_policy_grants(policy_id),
+            tombstones=self.requests.list_tombstones(
+                arm_ids.subscription(policy_id), keys.tombstones_prefix(policy_id)
+            ).rows,
         )
         failed = True
         try:
             self._pass(state)
             failed = False
         finally:
-            self._turns.release(
+            self.locks.release(
                 claim,
                 not_before=now + _rest(claim) if failed else None,
                 asks_from=state.asks_from,
-                attempts=claim.attempts + 1 if state.asks_from or failed else 0,
+                attempts=claim.row.attempts + 1 if state.asks_from or failed else 0,
                 initiated=state.initiated,
             )
 
     def _pass(self, state: Pass) -> None:
-        self._finisher.finish_closed(state)
+        self.finisher.finish_closed(state)
         chosen = self._chosen(state)
         if chosen:
             self._shape(chosen, state)
-            self._finisher.finish_closed(state)
+            self.finisher.finish_closed(state)
         if state.outage is not None:  # the policy rests, as after any pass that failed
             raise state.outage
 
@@ -130,23 +130,25 @@ class Worker:
         step, world = self._decide(chosen, self._seen(chosen, state), state)
         if unsure := _newly_open(chosen, step) - world.whole:
             step, world = self._decide(chosen, self._seen(chosen, state, unsure), state)
-        state.save(self._store, {grant.id: grant for grant in step.grants}, chosen)
-        for excess in step.excesses:
+        state.save(self.requests, {grant.id: grant for grant in step.grants}, chosen)
+        for found in step.widenings:
             telemetry.alert(
                 "access.widened",
-                grant_id=excess.grant_id,
-                resource_id=excess.resource,
-                reason=excess.reason,
+                grant_id=found.grant_id,
+                resource_id=found.resource,
+                reason=found.reason,
             )
-        for vm in step.unjudged:
+        for vm in step.unreadable:
             telemetry.alert("vm.unreadable", policy_id=state.policy_id, resource_id=vm)
+        for vm, error in step.defects.items():
+            telemetry.alert("vm.undecided", resource_id=vm, error=error)
         self._act(step, world, state)
 
     # ---- what the pass is about ------------------------------------------------------------------
 
     def _chosen(self, state: Pass) -> list[Grant]:
         """Return the live grants of every VM with something due; new ones wait while we gather."""
-        gathering = state.claim.quiet_seconds > 0
+        gathering = seconds_to_gather(state.claim.row) > 0
         live = [grant for grant in state.grants if grant.live]
         if gathering:
             live = [grant for grant in live if not _new(grant)]
@@ -178,20 +180,20 @@ class Worker:
         """Begin to close what has come to its end, or to its deadline."""
         world = _blind(grants, "Azure does not answer")
         step = run_step(
-            grants, world, now=state.now, initiate_id=_new_initiate_id(), limits=self._limits
+            grants, world, now=state.now, initiate_id=_new_initiate_id(), limits=self.limits
         )
         before = {grant.id: grant.status for grant in grants}
         late = {grant.id: grant for grant in step.grants if grant.status is not before[grant.id]}
-        state.save(self._store, late, grants)
+        state.save(self.requests, late, grants)
 
     def _predicted(self, grants: Sequence[Grant], state: Pass) -> Mapping[str, VirtualMachine]:
         """Return what the inventory knows of the VMs; a VM it lacks refreshes all of it."""
         ids = {arm_ids.key(grant.vm_id): grant.vm_id for grant in grants}
-        found = {key: self._store.machine(vm_id) for key, vm_id in ids.items()}
+        found = {key: self.inventory.find_machine(vm_id) for key, vm_id in ids.items()}
         if None in found.values():
             partition = arm_ids.subscription(state.policy_id)
-            fresh = self._observer.machines(partition, now=state.now)
-            self._store.remember_machines(partition, fresh, complete=True)
+            fresh = self.observer.read_machines(partition, now=state.now)
+            self.inventory.write_machines(partition, fresh, complete=True)
             found |= {arm_ids.key(vm.id): vm for vm in fresh if arm_ids.key(vm.id) in ids}
         return {key: vm for key, vm in found.items() if vm is not None}
 
@@ -205,14 +207,16 @@ class Worker:
         """Look at VMs as they are *known*; what is only remembered decides about nothing new."""
         predicted = {**known, **vanished}
         whole = deciding & known.keys()
-        world = self._observer.world(state.policy_id, predicted, deciding=whole, now=state.now)
+        world = self.observer.observe_policy(
+            state.policy_id, predicted, deciding=whole, now=state.now
+        )
         self._remember(world, known, whole, state)
         unreadable = {**world.unreadable, **dict.fromkeys(vanished, "the VM was not found")}
         firewalls = {vm.firewall_id for vm in predicted.values() if vm.firewall_id}
         free = frozenset(
             arm_ids.key(item)
             for item in firewalls
-            if self._turns.firewall_free(item, state.policy_id, state.now)
+            if self.locks.may_take_firewall(item, state.policy_id, state.now)
         )
         return replace(
             world,
@@ -220,8 +224,12 @@ class Worker:
             whole=whole,
             known=state.known,
             turns=free,
-            asks_from=state.claim.asks_from,
+            asks_from=state.claim.row.asks_from if self._may_open(state) else _NEVER,
         )
+
+    def _may_open(self, state: Pass) -> bool:
+        """Return False in a subscription that the settings no longer name: it only closes."""
+        return self.limits.allows_subscription(arm_ids.subscription(state.policy_id))
 
     def _remember(
         self,
@@ -236,23 +244,23 @@ class Worker:
         changed = [vm for vm in fresh if not _alike(vm, known[arm_ids.key(vm.id)])]
         if changed:
             partition = arm_ids.subscription(state.policy_id)
-            self._store.remember_machines(partition, changed, complete=False)
+            self.inventory.write_machines(partition, changed, complete=False)
 
     def _decide(
         self, grants: Sequence[Grant], world: PolicyView, state: Pass
     ) -> tuple[Step, PolicyView]:
         """Decide; where a firewall's turn was lost just now, decide again without it."""
         initiate_id = _new_initiate_id()
-        step = run_step(grants, world, now=state.now, initiate_id=initiate_id, limits=self._limits)
+        step = run_step(grants, world, now=state.now, initiate_id=initiate_id, limits=self.limits)
         lost = {
             arm_ids.key(firewall_id)
             for firewall_id in _changes(step)
-            if not self._turns.take_firewall(firewall_id, state.policy_id, state.now)
+            if not self.locks.take_firewall(firewall_id, state.policy_id, state.now)
         }
         if lost:
             world = replace(world, turns=world.turns - lost)
             step = run_step(
-                grants, world, now=state.now, initiate_id=initiate_id, limits=self._limits
+                grants, world, now=state.now, initiate_id=initiate_id, limits=self.limits
             )
         state.turns = world.turns
         return step, world
@@ -260,13 +268,14 @@ class Worker:
     # ---- acting --------------------------------------------------------------------------------
 
     def _act(self, step: Step, world: PolicyView, state: Pass) -> None:
-        errors = self._actions.remove_rules(step.companion_removals)
+        errors = self.actions.remove_rules(step.companion_removals)
         if step.asks:
-            self._initiator.send(step.asks, state)
-        named = {rule for g in state.grants if g.wants_path for rule in g.companions}
+            self.initiator.send(step.asks, state)
+        named = {rule for g in state.grants if g.wants_path for rule in g.footprint.companions}
         wishes = [wish for wish in step.companions if wish.rule_id in named]  # not of refused ones
-        errors += self._actions.add_companions(wishes)
-        errors += self._remover.remove(step.removals, state)
+        wishes = wishes if self._may_open(state) else []
+        errors += self.actions.add_companions(wishes)
+        errors += self.remover.remove(step.removals, state)
         self._give_back(world, step, state)
         waits = [error for error in errors if isinstance(error, Unavailable)]
         if waits:
@@ -283,31 +292,25 @@ class Worker:
             front = view.firewall
             if front is None or not front.settled or arm_ids.key(front.id) in busy:
                 continue
-            self._check_foreign(front.id, front.foreign)
-            self._turns.return_firewall(front.id, state.policy_id)
-
-    def _check_foreign(self, firewall_id: str, now_there: str) -> None:
-        _, before = self._turns.noted(firewall_id)
-        if before and before != now_there:
-            telemetry.alert("firewall.foreign_rules_changed", firewall_id=firewall_id)
+            self.locks.end_update(front.id, state.policy_id, front.foreign)
 
     # ---- ends ----------------------------------------------------------------------------------
 
     def _come_back(self, policy_id: str, now: datetime) -> None:
         """After giving the claim back, look once more: a request may have come in meanwhile."""
-        rows = list(self._store.grant_rows(policy_id))
-        seen = self._turns.look(policy_id)
+        rows = self.requests.summarize_policy(policy_id)
+        seen = self.locks.read_policy(policy_id)
         if not rows or seen is None:
             return
         is_new = _any_new(rows, now)
-        first = min(records.instant(str(row.values["DueAt"])) for row in rows)
-        quiet = timedelta(seconds=seen.quiet_seconds if is_new else 0)
+        first = min(row.due_at for row in rows)
+        quiet = timedelta(seconds=seconds_to_gather(seen) if is_new else 0)
         delay = max(first - now, _SOONEST, quiet, (seen.not_before or now) - now)
         if delay > _LONGEST_DELAY:
             return
         if is_new:
-            self._turns.expect(seen, delay)
-        self._queues().send(messages.POLICY, messages.policy(policy_id), delay=delay)
+            self.locks.note_message(seen, delay)
+        self.queues().send(messages.POLICY, messages.policy(policy_id), delay=delay)
 
 
 def _blind(grants: Iterable[Grant], why: str) -> PolicyView:
@@ -321,7 +324,7 @@ def _vanished(grants: Iterable[Grant], known: Container[str]) -> dict[str, Virtu
     groups: dict[str, list[Grant]] = {}
     for grant in grants:
         groups.setdefault(arm_ids.key(grant.vm_id), []).append(grant)
-    return {key: remembered(group) for key, group in groups.items() if key not in known}
+    return {key: rebuild_machine(group) for key, group in groups.items() if key not in known}
 
 
 def _newly_open(grants: Iterable[Grant], step: Step) -> frozenset[str]:
@@ -333,14 +336,14 @@ def _newly_open(grants: Iterable[Grant], step: Step) -> frozenset[str]:
 
 def _alike(one: VirtualMachine, other: VirtualMachine) -> bool:
     """Whether the way to both is the same; who is in there, and how ids are spelled, changes."""
-    docs = [records.machine_doc(replace(vm, occupations=())) for vm in (one, other)]
+    docs = [MACHINE.write(replace(vm, occupations=())) for vm in (one, other)]
     texts = [json.dumps(doc).lower() for doc in docs]
     return texts[0] == texts[1]
 
 
 def _rest(claim: PolicyLease) -> timedelta:
     """Return how long a policy rests after a pass that failed; a revocation may be waiting."""
-    return min(_LONGEST_REST, lifetime.after_failures(claim.attempts + 1))
+    return min(_LONGEST_REST, lifetime.after_failures(claim.row.attempts + 1))
 
 
 def _still(moment: datetime | None, now: datetime) -> datetime | None:
@@ -357,13 +360,14 @@ def _undecided(grant: Grant, now: datetime) -> bool:
     return lifetime.by_time(grant, now=now).status is Status.PENDING
 
 
-def _any_new(rows: Iterable[Row], now: datetime) -> bool:
-    due = (row for row in rows if str(row.values["DueAt"]) <= records.stamp(now))
-    return any(row.values["Status"] in records.NEW for row in due)
+def _any_new(rows: Iterable[GrantSummary], now: datetime) -> bool:
+    return any(row.is_new for row in rows if row.due_at <= now)
 
 
 def _under_way(grant: Grant) -> bool:
-    return grant.status is Status.OPENING or (grant.status is Status.CLOSING and bool(grant.rules))
+    return grant.status is Status.OPENING or (
+        grant.status is Status.CLOSING and bool(grant.footprint.rules)
+    )
 
 
 def _changes(step: Step) -> set[str]:

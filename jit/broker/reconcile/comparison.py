@@ -6,13 +6,17 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import datetime
 
+from jit.domain.errors import Defect
 from jit.domain.model.grant import Grant
+from jit.domain.paths.rules import addresses
+from jit.domain.reconcile.companion_check import unknown_companions
 from jit.domain.reconcile.observation import Observation
-from jit.domain.reconcile.plan import make_plan, unknown_companions
+from jit.domain.reconcile.plan import make_plan
 from jit.domain.reconcile.plan_item import PlanItem
-from jit.storage import records
-from jit.storage.store import Store
-from jit.storage.stored import GrantRow
+from jit.domain.values import arm_ids
+from jit.storage.keys import GRANTS, TOMBSTONES
+from jit.storage.request_store import RequestStore
+from jit.storage.stored import GrantRow, TombstoneRow
 
 _LOOKED_UP = 20  # companions of grants that only history knows
 
@@ -26,15 +30,19 @@ class Comparison:
         rows: Grants of unfinished requests.
         tombstones: Grants closed in the last days.
         finished: Older ones that a companion rule still names.
-        remove_orphans: Whether rules that no grant accounts for may be removed.
+        unreadable:
+            Hashes of the ids of VMs with a row that this version cannot read: their rows are left
+            out, and no rule of theirs is touched or reported.
+        remove_orphans: True if rules that no grant accounts for may be removed.
     """
 
     subscription: str
     now: datetime
     observed: Observation
     rows: tuple[GrantRow, ...]
-    tombstones: tuple[GrantRow, ...]
+    tombstones: tuple[TombstoneRow, ...]
     finished: tuple[Grant, ...]
+    unreadable: frozenset[str]
     remove_orphans: bool
 
     @property
@@ -60,29 +68,45 @@ class Comparison:
     @property
     def due(self) -> list[str]:
         """Policies that have something due, message or not."""
-        return [
-            str(held.row.values["Policy"])
-            for held in self.rows
-            if str(held.row.values["DueAt"]) <= records.stamp(self.now)
-        ]
+        return [held.policy_id for held in self.rows if held.due_at <= self.now]
 
     def plan(self) -> tuple[PlanItem, ...]:
-        """Return what to do about it."""
-        return make_plan(
+        """
+        Return what to do about it.
+
+        The rules of an unreadable VM may belong to a grant that only a newer version can read. If
+        there is such a VM, orphans stay: a VM that Azure does not list has no known address.
+        """
+        items = make_plan(
             self.observed,
             self.grants,
             self.buried,
             now=self.now,
-            remove_orphans=self.remove_orphans,
+            remove_orphans=self.remove_orphans and not self.unreadable,
         )
+        hidden = self._hidden_addresses()
+        return tuple(item for item in items if item.path is None or item.path.target not in hidden)
+
+    def _hidden_addresses(self) -> frozenset[str]:
+        """Return the private addresses of the unreadable VMs."""
+        views = self.observed.machines.values()
+        hidden = (view.vm for view in views if arm_ids.row_hash(view.vm.id) in self.unreadable)
+        return frozenset(address for vm in hidden for address in addresses(vm))
 
 
 def compare(
-    store: Store, subscription: str, observed: Observation, *, now: datetime, remove_orphans: bool
+    requests: RequestStore,
+    subscription: str,
+    observed: Observation,
+    *,
+    now: datetime,
+    remove_orphans: bool,
 ) -> Comparison:
     """Read the grants of a subscription; *observed* was read before."""
-    rows = store.grants(subscription, "g")
-    tombstones = store.tombstones(subscription, "t")
+    grants = requests.list_readable_grants(subscription, GRANTS)
+    stones = requests.list_tombstones(subscription, TOMBSTONES)
+    unreadable = grants.unreadable | stones.unreadable
+    rows, tombstones = grants.without(unreadable), stones.without(unreadable)
     known = [grant for held in (*rows, *tombstones) for grant in held.grants]
     unknown = unknown_companions(observed, known)
     return Comparison(
@@ -91,14 +115,18 @@ def compare(
         observed=observed,
         rows=rows,
         tombstones=tombstones,
-        finished=tuple(_finished(store, unknown[:_LOOKED_UP])),
+        finished=tuple(_finished(requests, unknown[:_LOOKED_UP])),
+        unreadable=unreadable,
         remove_orphans=remove_orphans,
     )
 
 
-def _finished(store: Store, grant_ids: tuple[str, ...]) -> Iterator[Grant]:
+def _finished(requests: RequestStore, grant_ids: tuple[str, ...]) -> Iterator[Grant]:
     """Yield the grants that history knows, but for which no tombstone stands any more."""
     for grant_id in grant_ids:
-        whole = store.load(grant_id.rsplit("-", 2)[0])
-        grants = whole.grants if whole is not None else ()
+        try:
+            stored = requests.load(grant_id.rsplit("-", 2)[0])
+        except Defect:  # an alert named its row already, or the rule is reported as an orphan
+            continue
+        grants = stored.grants if stored is not None else ()
         yield from (grant for grant in grants if grant.id == grant_id and not grant.live)

@@ -23,7 +23,9 @@ from jit.domain.paths.rules import PathRule
 from jit.domain.reconcile.plan_item import PlanAction, PlanItem
 from jit.domain.values import arm_ids
 from jit.observer.subscription import Observer
-from jit.storage.store import Store
+from jit.storage.keys import GRANTS
+from jit.storage.outbox import Outbox
+from jit.storage.request_store import RequestStore
 
 REMOVALS = 60
 """Rules removed in one run."""
@@ -60,7 +62,8 @@ class Done:
 class Leftovers:
     """Removes rules that a plan names."""
 
-    store: Store
+    requests: RequestStore
+    outbox: Outbox
     observer: Observer
     actions: Actions
     turns: Locks
@@ -87,12 +90,8 @@ class Leftovers:
     def return_turns(self, comparison: Comparison) -> None:
         """Give back the turns of firewalls whose update, begun in an earlier run, is over."""
         for front in comparison.observed.firewalls.values():
-            if not front.settled or not self.turns.has_firewall(front.id, comparison.holder):
-                continue
-            _, before = self.turns.noted(front.id)
-            if before and before != front.foreign:
-                telemetry.alert("firewall.foreign_rules_changed", firewall_id=front.id)
-            self.turns.return_firewall(front.id, comparison.holder)
+            if front.settled:
+                self.turns.end_update(front.id, comparison.holder, front.foreign)
 
     def _together(self, group: Sequence[PlanItem], comparison: Comparison, done: Done) -> None:
         """Remove the rules of *group* whose policies can be claimed."""
@@ -104,7 +103,7 @@ class Leftovers:
                 self._claimed(mine, [ids[key] for key in claims], comparison, done)
         finally:
             for key, claim in claims.items():
-                self.turns.release(claim, not_before=claim.not_before, attempts=claim.attempts)
+                self.turns.keep(claim)
                 done.policies.append(ids[key])
 
     def _claimed(
@@ -134,17 +133,20 @@ class Leftovers:
 
     def _note(self, items: Sequence[PlanItem], comparison: Comparison) -> None:
         """Write down what is about to be removed, and why."""
-        self.store.note(comparison.subscription, [_event(item, comparison) for item in items])
+        self.outbox.add(comparison.subscription, [_event(item, comparison) for item in items])
 
     def _still(
         self, items: Sequence[PlanItem], policies: Sequence[str], comparison: Comparison
     ) -> list[PlanItem]:
         """Read rules, requests and grants again, plan again, and keep what still is to go."""
-        again = self.observer.again(dict.fromkeys(item.resource for item in items), policies)
+        again = self.observer.read_again(dict.fromkeys(item.resource for item in items), policies)
         before = comparison.observed
+        grants = self.requests.list_readable_grants(comparison.subscription, GRANTS)
+        unreadable = comparison.unreadable | grants.unreadable
         fresh = replace(
             comparison,
-            rows=self.store.grants(comparison.subscription, "g"),
+            rows=grants.without(unreadable),
+            unreadable=unreadable,
             observed=replace(
                 before,
                 nsgs=again.nsgs,

@@ -8,12 +8,12 @@ from datetime import datetime
 
 from jit import telemetry
 from jit.broker.reconcile.comparison import Comparison
-from jit.broker.reconcile.rounds import TOLD
 from jit.domain.grants.lifetime import leftover_from
 from jit.domain.grants.timing import OVERDUE
 from jit.domain.model.grant import Grant, Status
 from jit.domain.reconcile.plan_item import PlanClass, PlanItem
 from jit.domain.values import arm_ids
+from jit.storage.control_rows import MOST_REPORTED
 
 ALERTS = 20
 """Rules that get an alert of their own in one run; the others are counted in one more."""
@@ -80,7 +80,9 @@ def _stuck(grant: Grant, now: datetime) -> bool:
 
 def _say_new(standing: Iterable[PlanItem], comparison: Comparison, told: frozenset[str]) -> None:
     """Tell of a kind all over again only where one of it is new."""
-    last = max(told) if len(told) >= TOLD else None  # of more than that, the first are remembered
+    last = (
+        max(told) if len(told) >= MOST_REPORTED else None
+    )  # of more than that, the first are remembered
     kinds: dict[PlanClass, list[tuple[bool, str]]] = {}
     for item in standing:
         known = _name(item) in told or (last is not None and _name(item) > last)

@@ -10,15 +10,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from jit import messages, telemetry
-from jit.broker.azure_changes import Actions
-from jit.broker.locks import Locks
+from jit.broker.locks import ComparisonLease, Locks
 from jit.broker.reconcile.comparison import Comparison, compare
 from jit.broker.reconcile.leftovers import Leftovers
 from jit.broker.reconcile.report import say
-from jit.broker.reconcile.rounds import Round, Rounds
 from jit.domain.audit.event import transitions
 from jit.domain.errors import BrokerError, PermissionLost, Refused, StateConflict, Unavailable
 from jit.domain.grants import lifetime
@@ -29,13 +27,18 @@ from jit.domain.reconcile.plan_item import PlanAction, PlanClass, PlanItem
 from jit.domain.values import arm_ids
 from jit.interfaces import Queues
 from jit.observer.subscription import Observer
-from jit.storage import records
 from jit.storage.audit_chain import Drainer
 from jit.storage.idempotency_keys import Idempotency
-from jit.storage.store import Store
+from jit.storage.inventory_store import InventoryStore
+from jit.storage.request_store import RequestStore
+from jit.storage.subscription_rows import SubscriptionRow, SubscriptionRows
 
 DROPPED = 500
 """Tombstones dropped in one run."""
+
+DROPPED_KEPT = timedelta(hours=1)
+"""Time that the row of a dropped subscription outlasts its last comparison: longer than an HTTP
+call of a process that still has the older settings."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -45,33 +48,38 @@ class Reconciler:
 
     Attributes:
         queues: Built when first called: its SDK is slow.
+        named: The ids of the settings, at least one.
         remove_orphans: Whether rules that no grant accounts for may be removed.
     """
 
-    store: Store
+    requests: RequestStore
+    inventory: InventoryStore
+    subscription_rows: SubscriptionRows
     observer: Observer
-    actions: Actions
     turns: Locks
+    leftovers: Leftovers
     queues: Callable[[], Queues]
     drainer: Drainer
     idempotency: Idempotency
+    named: tuple[str, ...]
     remove_orphans: bool = False
 
     # ---- timers: look and enqueue ------------------------------------------------------------
 
     def subscriptions(self) -> tuple[str, ...]:
         """
-        Return the ids of the subscriptions that the broker looks after.
+        Return the ids of the subscriptions to compare.
 
-        Where the operator names none, those too that Azure lists no more while grants there are not
-        over: what was opened there still has to end, and somebody has to hear of it.
+        They are the named ones, then the dropped ones with grants that are not closed: their paths
+        must still end, and an operator must hear of them.
         """
-        listed = self.observer.watched()
-        return (*listed, *self._vanished(listed))
+        dropped = (item.subscription for item in self._dropped())
+        return (*self.named, *(each for each in dropped if self.requests.has_grants(each)))
 
-    def _vanished(self, listed: Sequence[str]) -> tuple[str, ...]:
-        known = () if self.observer.named else self.store.known()
-        return tuple(it for it in known if it not in listed and self.store.has_grants(it))
+    def _dropped(self) -> list[SubscriptionRow]:
+        """Return the rows of subscriptions that the settings no longer name."""
+        rows = self.subscription_rows.read().subscriptions
+        return [item for item in rows if item.subscription not in self.named]
 
     def enqueue_all(self) -> None:
         """Ask for a comparison of every subscription."""
@@ -82,18 +90,18 @@ class Reconciler:
         """
         Wake the worker of every policy that has something due: no message is ever needed.
 
-        Azure is not asked where to look, but on the first day: what is due is due, whatever the
-        identity may read.
+        Azure is not asked: the settings and the rows name the subscriptions.
         """
-        for subscription in self.observer.named or self.store.known() or self._unknown():
+        state = self.subscription_rows.read()
+        known = [item.subscription for item in state.subscriptions]
+        for subscription in dict.fromkeys((*self.named, *known)):
             self._wake_due(subscription, now)
-
-    def _unknown(self) -> tuple[str, ...]:
-        """Return where to look until something is known: an older version wrote no list."""
-        return self.observer.watched()
+        for subscription in {*self.named}.difference(known):
+            self.subscription_rows.ensure(subscription, now)
+        self.subscription_rows.note_tick(state.tick, now)
 
     def _wake_due(self, subscription: str, now: datetime) -> None:
-        self._wake(str(row.values["Policy"]) for row in self.store.due(subscription, now))
+        self._wake(row.policy_id for row in self.requests.list_due(subscription, now))
 
     def _wake(self, policies: Iterable[str]) -> None:
         """Send one message a policy."""
@@ -113,7 +121,7 @@ class Reconciler:
             subscriptions: Those to look at; all that the broker looks after if None.
 
         Raises:
-            Unavailable: Storage, or the list of subscriptions, could not be read.
+            Unavailable: Storage could not be read.
         """
         names = self.subscriptions() if subscriptions is None else subscriptions
         return tuple(item for name in names for item in self._planned(name, now))
@@ -134,66 +142,65 @@ class Reconciler:
             Unavailable: Azure or storage could not be read; the host brings the message back, and
                 the timer would too.
         """
-        subscription, listed = subscription.lower(), self.observer.watched()
-        vanished = self._vanished(listed)
-        looked_after = (*listed, *vanished)
-        if subscription not in looked_after:
+        subscription = subscription.lower()
+        if subscription not in self.subscriptions():
             telemetry.warning("reconcile.skipped", subscription=subscription)
             return
-        if subscription in vanished:
-            telemetry.alert("subscription.vanished", subscription=subscription)
-        self.store.know(subscription)  # whatever Azure answers: what is due there is ticked
+        if subscription not in self.named:
+            telemetry.alert("subscription.dropped", subscription=subscription)
         try:
             self._compare(subscription, now)
         finally:
-            self._tidy(subscription, looked_after, now)
+            self._tidy(subscription, now)
 
     def _compare(self, subscription: str, now: datetime) -> None:
         """Compare unless another instance is at it just now: its outcome would be the same."""
-        rounds = Rounds(self.store)
-        begun = rounds.begin(subscription)
-        if begun is None:
+        lease = self.turns.claim_comparison(subscription)
+        if lease is None:
             telemetry.event("reconcile.overlapped", subscription=subscription)
             return
-        told = None
+        reported = None
         try:
-            told = self._compared(subscription, now, rounds, begun)
+            reported = self._compared(subscription, now, lease)
         finally:
-            rounds.end(begun, told)
+            self.turns.release_comparison(lease, reported)
 
     def _compared(
-        self, subscription: str, now: datetime, rounds: Rounds, begun: Round
+        self, subscription: str, now: datetime, lease: ComparisonLease
     ) -> frozenset[str] | None:
         """Observe, plan, act; return what was told, None if nothing could be observed."""
+        before = self.subscription_rows.get(subscription)
         try:
             found, machines = self._observe(subscription, now)
         except Refused as error:  # repeating it would not help; time still passes for grants
             telemetry.alert("permission.lost", subscription=subscription, code=error.code)
             self._wake_due(subscription, now)
             return None
-        self.store.remember_machines(subscription, machines, complete=True)
-        rounds.renew(begun)
+        self.inventory.write_machines(subscription, machines, complete=True)
+        self.turns.renew_comparison(lease)
         comparison = self._comparison(subscription, found, now)
         items = comparison.plan()
-        told = say(items, comparison, begun.told)
+        told = say(items, comparison, lease.row.reported)
         self._act(items, comparison)
+        self.subscription_rows.note_comparison(subscription, before, now)
         return told
 
     def _observe(
         self, subscription: str, now: datetime
     ) -> tuple[Observation, tuple[VirtualMachine, ...]]:
-        snapshot = self.observer.survey(subscription)
-        machines = self.observer.inventory(snapshot, now=now)
+        snapshot = self.observer.read_advice_snapshot(subscription)
+        machines = self.observer.build_machines(snapshot, now=now)
         return observe_lists(snapshot, machines), machines
 
     def _comparison(self, subscription: str, found: Observation, now: datetime) -> Comparison:
-        return compare(self.store, subscription, found, now=now, remove_orphans=self.remove_orphans)
+        return compare(
+            self.requests, subscription, found, now=now, remove_orphans=self.remove_orphans
+        )
 
     def _act(self, items: Sequence[PlanItem], comparison: Comparison) -> None:
-        leftovers = Leftovers(self.store, self.observer, self.actions, self.turns)
-        leftovers.return_turns(comparison)
+        self.leftovers.return_turns(comparison)
         woken = self._tell(items, comparison)
-        done = leftovers.remove(items, comparison)
+        done = self.leftovers.remove(items, comparison)
         self._forget(items, comparison)
         self._wake([*woken, *done.policies, *comparison.due])
         if done.again is not None:
@@ -212,7 +219,7 @@ class Reconciler:
                 continue
             events = transitions(held.grants, told, now=comparison.now)
             try:
-                self.store.save([(held, told)], events)
+                self.requests.save([(held, told)], events)
             except StateConflict:
                 continue  # its worker is at it just now; the next run looks again
             woken.append(held.grants[0].policy_id)
@@ -224,25 +231,33 @@ class Reconciler:
         """Drop tombstones whose time is over, but not while a rule of theirs still stands."""
         needed = {item.grant for item in items}
         stale = [
-            held.row
+            held
             for held in comparison.tombstones
-            if str(held.row.values["Until"]) <= records.stamp(comparison.now)
-            and not any(grant.id in needed for grant in held.grants)
+            if held.until <= comparison.now and not any(grant.id in needed for grant in held.grants)
         ]
-        self.store.drop(stale[:DROPPED])
+        self.requests.delete_tombstones(stale[:DROPPED])
 
-    def _tidy(self, subscription: str, looked_after: Sequence[str], now: datetime) -> None:
+    def _tidy(self, subscription: str, now: datetime) -> None:
         """Bring the audit chain up to date; the first does what belongs to no subscription."""
         self.drainer.drain(subscription, now=now)
-        if subscription == min(looked_after):
-            self._drain_others(looked_after, now)
+        if subscription == self.named[0]:
+            self._forget_dropped(now)
             self.idempotency.sweep(now=now)
 
-    def _drain_others(self, looked_after: Sequence[str], now: datetime) -> None:
-        """Bring those chains up to date that no comparison stands for."""
-        given_up = sorted({*self.store.known()}.difference(looked_after))
-        for name in (records.ELSEWHERE, *given_up):
-            self.drainer.drain(name, now=now)
+    def _forget_dropped(self, now: datetime) -> None:
+        """Complete the chains of dropped subscriptions without grants, then remove their rows."""
+        for item in self._dropped():
+            if self.requests.has_grants(item.subscription):
+                continue
+            drained = self.drainer.drain(item.subscription, now=now)
+            if not drained and _is_over(item, now):
+                self.subscription_rows.remove(item)
+
+
+def _is_over(item: SubscriptionRow, now: datetime) -> bool:
+    """Return True if no process can still accept a request there under older settings."""
+    last = item.compared_at or item.since
+    return last is None or now >= last + DROPPED_KEPT
 
 
 def _told(grant: Grant, item: PlanItem | None, now: datetime) -> Grant:

@@ -25,7 +25,8 @@ from jit.domain.model.machine import VirtualMachine
 from jit.domain.model.people import Person, Role
 from jit.domain.model.request import Request
 from jit.domain.values import arm_ids
-from jit.storage.store import Store
+from jit.storage.inventory_store import InventoryStore
+from jit.storage.request_store import RequestStore
 from jit.storage.stored import GrantRow, StoredRequest
 
 _ATTEMPTS = 3
@@ -42,9 +43,10 @@ class Decided:
 class Decisions:
     """Applies what people decide."""
 
-    def __init__(self, store: Store, limits: Limits) -> None:
-        """Use *store*; *limits* are for deciding again."""
-        self._store = store
+    def __init__(self, requests: RequestStore, inventory: InventoryStore, limits: Limits) -> None:
+        """*limits* are for deciding again."""
+        self._requests = requests
+        self._inventory = inventory
         self._limits = limits
 
     def revoke(self, request_id: str, caller: Person, reason: str | None, now: datetime) -> Decided:
@@ -121,13 +123,13 @@ class Decisions:
         )
 
     def _machine(self, grant: Grant) -> VirtualMachine:
-        vm = self._store.machine(grant.vm_id)
+        vm = self._inventory.find_machine(grant.vm_id)
         if vm is None:
             raise AccessDenied("the virtual machine is no longer known")
         return vm
 
     def _own(self, request_id: str, caller: Person) -> StoredRequest:
-        whole = self._store.load(request_id)
+        whole = self._requests.load(request_id)
         if whole is None or not may_see(whole.request, caller):
             raise NotFound(f"there is no request {request_id}")
         return whole
@@ -162,7 +164,7 @@ class Decisions:
         if not changes:
             return Decided(whole, changed=False)
         events = self._events(changes, caller, now, reason)
-        self._store.save(changes, events)
+        self._requests.save(changes, events)
         for event in events:
             telemetry.event(event.what, grant_id=event.grant_id, request_id=event.request_id)
         after = {grant.id: grant for _, grants in rows for grant in grants}

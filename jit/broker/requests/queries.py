@@ -18,8 +18,11 @@ from jit.domain.model.people import Person
 from jit.domain.values import arm_ids, request_ids
 from jit.domain.values.times import parse_instant
 from jit.observer.subscription import Observer
-from jit.storage.store import Store
+from jit.storage.inventory_store import InventoryStore
+from jit.storage.keys import GRANTS
+from jit.storage.request_store import RequestStore
 from jit.storage.stored import StoredRequest
+from jit.storage.subscription_rows import SubscriptionRows
 
 DEFAULT_SPAN = timedelta(days=30)
 _PAGE = 100
@@ -58,9 +61,19 @@ class _Place:
 class Views:
     """Reads for callers."""
 
-    def __init__(self, store: Store, observer: Callable[[], Observer]) -> None:
-        """*observer* is built when first called."""
-        self._store = store
+    def __init__(
+        self,
+        requests: RequestStore,
+        inventory: InventoryStore,
+        subscriptions: SubscriptionRows,
+        observer: Callable[[], Observer],
+        named: Sequence[str],
+    ) -> None:
+        """*observer* is built when first called; *named* are the ids of the settings."""
+        self._requests = requests
+        self._inventory = inventory
+        self._subscriptions = subscriptions
+        self._named = named
         self._observer = observer
 
     def one(self, request_id: str, caller: Person) -> StoredRequest:
@@ -70,7 +83,7 @@ class Views:
         Raises:
             NotFound: There is none, or it is somebody else's: both look the same.
         """
-        whole = self._store.load(request_id)
+        whole = self._requests.load(request_id)
         if whole is None or not may_see(whole.request, caller):
             raise NotFound(f"there is no request {request_id[:64]}")
         return whole
@@ -116,10 +129,9 @@ class Views:
         return [(part, name) for part in (0, *(month + 1 for month in months)) for name in names]
 
     def _listed(self) -> list[str]:
-        """Return where requests may be: an operator must find those of a lost subscription too."""
-        observer = self._observer()
-        known = () if observer.named else self._store.known()
-        return sorted({*observer.watched(), *known})
+        """Return where requests may be: in the named subscriptions and in those dropped since."""
+        kept = (item.subscription for item in self._subscriptions.read().subscriptions)
+        return sorted({*self._named, *kept})
 
     def _section(
         self, section: tuple[int, str], filters: Filters, after: str
@@ -127,22 +139,18 @@ class Views:
         part, subscription = section
         if part:
             month = _months(filters.start, filters.end)[part - 1]
-            yield from self._store.history.month(subscription, month, after=after)
+            yield from self._requests.history.list_month(subscription, month, after=after)
             return
-        for row, asked in self._store.live_requests(subscription, after=after):
-            whole = self._store.whole(row, asked)
-            if whole is not None:  # else it is over, and comes with its month
-                yield whole
+        yield from self._requests.list_live(subscription, after=after)
 
     # ---- virtual machines ----------------------------------------------------------------------
 
     def machines(self, subscription: str | None, caller: Person, *, now: datetime) -> list[Any]:
         """Return the virtual machines of the watched subscriptions with their open grants."""
-        watched = self._observer().watched()
-        if subscription is not None and subscription.lower() not in watched:
+        if subscription is not None and subscription.lower() not in self._named:
             detail = "the broker does not look after this subscription"
             raise InvalidRequest(detail, (Violation("#/subscription", "not-watched", detail),))
-        chosen = [subscription.lower()] if subscription else list(watched)
+        chosen = [subscription.lower()] if subscription else self._named
         return [item for part in chosen for item in self._of_subscription(part, caller, now)]
 
     def _of_subscription(
@@ -150,21 +158,21 @@ class Views:
     ) -> list[dict[str, Any]]:
         machines = self._known(subscription, now)
         grants = self._open_grants(subscription, caller)
-        return [render.machine(vm, grants.get(arm_ids.key(vm.id), ())) for vm in machines]
+        return [render.render_machine(vm, grants.get(arm_ids.key(vm.id), ())) for vm in machines]
 
     def _known(self, subscription: str, now: datetime) -> Sequence[VirtualMachine]:
         """Return the inventory; on a new system, where there is none yet, read it from Azure."""
-        known = [vm for _, vm in self._store.machines(subscription)]
+        known = self._inventory.list_machines(subscription)
         if known:
             return sorted(known, key=lambda vm: vm.name)
-        fresh = self._observer().machines(subscription, now=now)
-        self._store.remember_machines(subscription, fresh, complete=True)
+        fresh = self._observer().read_machines(subscription, now=now)
+        self._inventory.write_machines(subscription, fresh, complete=True)
         return sorted(fresh, key=lambda vm: vm.name)
 
     def _open_grants(self, subscription: str, caller: Person) -> Mapping[str, Sequence[Grant]]:
         """Return live grants by VM: the caller's own, or all for those who may see all."""
-        rows = self._store.grants(subscription, "g")
-        asked = {item.id: item for _, item in self._store.live_requests(subscription)}
+        rows = self._requests.list_readable_grants(subscription, GRANTS).rows
+        asked = {item.id: item for item in self._requests.list_requests(subscription)}
         found: dict[str, list[Grant]] = {}
         for item in (grant for held in rows for grant in held.grants if grant.live):
             request = asked.get(item.request_id)

@@ -1,4 +1,4 @@
-"""What the audit trail says: who, what, why, when, under which rule."""
+"""Audit events: each names its time, its actor, its grant and its facts."""
 
 from __future__ import annotations
 
@@ -11,21 +11,21 @@ from jit.domain.model.grant import Grant, Status
 from jit.domain.values.times import format_instant
 
 BROKER = "broker"
-"""The actor of what the broker does by itself."""
+"""The actor if the broker acts by itself."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Event:
     """
-    One fact for the trail.
+    One fact for the audit trail.
 
     Attributes:
-        at: When.
-        what: Dotted, past tense, constant.
+        at: Time of the event.
+        what: Name of the event: dotted, past tense, constant.
         actor: Entra object id of the person, or ``broker``.
-        request_id: The request it is about; that of a refusal has no row of its own.
-        grant_id: The grant it is about, if one.
-        facts: What else matters: sources, ends, reasons, rules.
+        request_id: Its request; a refused request has no row of its own.
+        grant_id: Its grant, if it is about one.
+        facts: Further facts: sources, ends, reasons, rules.
     """
 
     at: datetime
@@ -55,16 +55,21 @@ def transitions(
     return [
         _event(old[grant.id], grant, actor, now)
         for grant in after
-        if _audible(old[grant.id], grant)
+        if _has_changed(old[grant.id], grant)
     ]
 
 
-def _audible(before: Grant, after: Grant) -> bool:
-    return (before.status, before.expires_at, before.initiates[-1:], before.companions) != (
+def _has_changed(before: Grant, after: Grant) -> bool:
+    return (
+        before.status,
+        before.expires_at,
+        before.initiate.newest,
+        before.footprint.companions,
+    ) != (
         after.status,
         after.expires_at,
-        after.initiates[-1:],
-        after.companions,
+        after.initiate.newest,
+        after.footprint.companions,
     )
 
 
@@ -91,7 +96,7 @@ _NAMES = {
 def _name(before: Grant, after: Grant) -> str:
     if before.status is not after.status:
         return _NAMES.get(after.status, "grant.changed")
-    if before.initiates[-1:] != after.initiates[-1:]:
+    if before.initiate.newest != after.initiate.newest:
         return "grant.initiate_recorded"
     if before.expires_at != after.expires_at:
         return "grant.end_changed"
@@ -105,8 +110,8 @@ def _facts(grant: Grant) -> dict[str, Any]:
         "sources": [str(source) for source in grant.sources],
         "expiresAt": format_instant(grant.expires_at) if grant.expires_at else None,
         "closeReason": grant.close_reason.value if grant.close_reason else None,
-        "initiate": grant.initiates[-1] if grant.initiates else None,
-        "rules": list(grant.rules),
-        "companions": list(grant.companions),
+        "initiate": grant.initiate.newest,
+        "rules": list(grant.footprint.rules),
+        "companions": list(grant.footprint.companions),
         "note": grant.note,
     }

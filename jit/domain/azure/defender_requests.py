@@ -1,9 +1,9 @@
 """
-Requests as a JIT policy lists them: Defender's own memory of who may come in.
+The requests in a JIT policy: Defender's list of the sources that may reach each VM port.
 
 Defender keeps one request per VM port; a newer one revokes the older one. ``requests[]`` has no
-ids, so the broker writes an initiate id of its own at the head of each justification: an entry is
-ours if, and only if, that id is one that we stored before the call.
+ids, so the broker writes its own initiate id at the head of each justification. A request is ours
+if, and only if, we stored that id before the call.
 
 Source: Microsoft.Security 2020-01-01, ``JitNetworkAccessRequest``.
 """
@@ -11,10 +11,12 @@ Source: Microsoft.Security 2020-01-01, ``JitNetworkAccessRequest``.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
+from jit.domain.azure import arm_json
+from jit.domain.azure.arm_json import Resource
 from jit.domain.model.machine import Occupation
 from jit.domain.values import arm_ids, times
 
@@ -31,10 +33,10 @@ class DefenderRequest:
         initiate_id: Our initiate's id if the justification carries one, else None.
         sources: Prefixes, as text.
         ends_at: End of access; UTC.
-        active: Whether Defender counts it as in force (anything but ``Revoked``).
+        active: True unless its status in Defender is ``Revoked``.
         reason: ``statusReason``, an open enum.
         mapped_port: External port on the firewall, once known.
-        started_at: When it was asked for.
+        started_at: The time of the initiate; UTC.
     """
 
     vm_id: str
@@ -48,43 +50,42 @@ class DefenderRequest:
     started_at: datetime
 
     def in_force(self, now: datetime) -> bool:
-        """Tell whether it may let somebody in at *now*."""
+        """Return True if it may let somebody in at *now*."""
         return self.active and self.ends_at > now
 
 
-def mark(initiate_id: str, reason: str) -> str:
-    """Return a justification that can be recognised as ours, and read by people."""
+def mark_reason(initiate_id: str, reason: str) -> str:
+    """Return a justification that names our initiate, and that people can read."""
     return f"[jit-broker {initiate_id}] {reason}"[:_JUSTIFICATION_LIMIT]
 
 
-def marked(justification: str) -> str | None:
-    """Return the initiate id at the head of *justification*, if there is one."""
+def parse_mark(justification: str) -> str | None:
+    """Return the initiate id at the head of *justification*, or None."""
     found = _MARK.match(justification)
     return found.group(1) if found else None
 
 
-def read(policy: Mapping[str, object]) -> tuple[DefenderRequest, ...]:
-    """Return every readable entry of *policy* (as ARM returns it), oldest first."""
-    properties = policy.get("properties")
-    requests = properties.get("requests") if isinstance(properties, Mapping) else None
-    found = [entry for request in _objects(requests) for entry in _entries(request)]
-    return tuple(sorted(found, key=lambda entry: entry.started_at))
+def parse_requests(policy: Resource) -> tuple[DefenderRequest, ...]:
+    """Return every readable request of *policy* (as ARM returns it), oldest first."""
+    requests = arm_json.mappings(arm_json.properties(policy), "requests")
+    found = [item for request in requests for item in _requests(request)]
+    return tuple(sorted(found, key=lambda item: item.started_at))
 
 
-def of_port(
+def requests_of_port(
     entries: Iterable[DefenderRequest], vm_id: str, port: int
 ) -> tuple[DefenderRequest, ...]:
-    """Return the entries of one VM port, in the order given."""
+    """Return the requests for one VM port, in the order of *entries*."""
     key = arm_ids.key(vm_id)
     return tuple(item for item in entries if item.port == port and arm_ids.key(item.vm_id) == key)
 
 
-def occupations(found: Iterable[DefenderRequest], *, now: datetime) -> tuple[Occupation, ...]:
+def find_occupations(found: Iterable[DefenderRequest], *, now: datetime) -> tuple[Occupation, ...]:
     """
-    Return the foreign requests in force among the entries of one VM.
+    Return the foreign requests in force among the requests for one VM.
 
-    Foreign here is what carries no mark of this broker at all; whether a marked entry is really
-    ours is checked against the stored initiate ids where it matters, at opening.
+    A request counts as foreign here if it has no initiate id. A person can copy an initiate id, so
+    opening compares it with the stored ids.
     """
     return tuple(
         Occupation(port=item.port, sources=item.sources, ends_at=item.ends_at)
@@ -93,53 +94,44 @@ def occupations(found: Iterable[DefenderRequest], *, now: datetime) -> tuple[Occ
     )
 
 
-def _objects(value: object) -> Iterator[Mapping[str, object]]:
-    if isinstance(value, list):
-        yield from (item for item in value if isinstance(item, Mapping))
+def _requests(request: Resource) -> Iterator[DefenderRequest]:
+    started = _instant(arm_json.text(request, "startTimeUtc"))
+    started_at = started or datetime.min.replace(tzinfo=UTC)
+    initiate_id = parse_mark(arm_json.text(request, "justification"))
+    for vm in arm_json.mappings(request, "virtualMachines"):
+        for port in arm_json.mappings(vm, "ports"):
+            found = _request(arm_json.text(vm, "id"), port, started_at, initiate_id)
+            if found is not None:
+                yield found
 
 
-def _entries(request: Mapping[str, object]) -> Iterator[DefenderRequest]:
-    started = _instant(request.get("startTimeUtc")) or datetime.min.replace(tzinfo=UTC)
-    initiate_id = marked(str(request.get("justification") or ""))
-    for vm in _objects(request.get("virtualMachines")):
-        for port in _objects(vm.get("ports")):
-            entry = _entry(str(vm.get("id") or ""), port, started, initiate_id)
-            if entry is not None:
-                yield entry
-
-
-def _entry(
-    vm_id: str, port: Mapping[str, object], started: datetime, initiate_id: str | None
+def _request(
+    vm_id: str, port: Resource, started_at: datetime, initiate_id: str | None
 ) -> DefenderRequest | None:
-    number, mapped = port.get("number"), port.get("mappedPort")
-    if not isinstance(number, int):
+    number = arm_json.number(port, "number")
+    if number is None:
         return None
     return DefenderRequest(
         vm_id=vm_id,
         port=number,
         initiate_id=initiate_id,
-        sources=_sources(port),
-        # An end that cannot be read never passes: doubt keeps others' access untouched.
-        ends_at=_instant(port.get("endTimeUtc")) or datetime.max.replace(tzinfo=UTC),
-        active=port.get("status") != "Revoked",
-        reason=str(port.get("statusReason") or ""),
-        mapped_port=mapped if isinstance(mapped, int) and mapped else None,
-        started_at=started,
+        sources=arm_json.one_or_many(
+            port,
+            "allowedSourceAddressPrefix",
+            "allowedSourceAddressPrefixes",
+            keep_all=True,
+        ),
+        # If the end cannot be read, the request never ends: in doubt we leave others' access alone.
+        ends_at=_instant(arm_json.text(port, "endTimeUtc")) or datetime.max.replace(tzinfo=UTC),
+        active=arm_json.text(port, "status") != "Revoked",
+        reason=arm_json.text(port, "statusReason"),
+        mapped_port=arm_json.number(port, "mappedPort") or None,
+        started_at=started_at,
     )
 
 
-def _sources(port: Mapping[str, object]) -> tuple[str, ...]:
-    many = port.get("allowedSourceAddressPrefixes")
-    if isinstance(many, list) and many:
-        return tuple(str(item) for item in many)
-    one = port.get("allowedSourceAddressPrefix")
-    return (one,) if isinstance(one, str) and one else ()
-
-
-def _instant(value: object) -> datetime | None:
-    if not isinstance(value, str):
-        return None
+def _instant(written: str) -> datetime | None:
     try:
-        return times.parse_instant(value)
+        return times.parse_instant(written)
     except ValueError:
         return None

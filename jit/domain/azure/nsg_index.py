@@ -1,16 +1,16 @@
 """
-The rules of an NSG by the address they are aimed at, so that one VM's are found among thousands.
+The rules of an NSG by their destination addresses: a quick way to the few rules of one VM.
 
-Just-in-time access writes its rules for a single address each: an NSG that guards a hundred VMs
-holds hundreds of them, of which a VM concerns a few.
+Each rule of just-in-time access has a single address as its destination. The NSG of a hundred VMs
+contains hundreds of them, and only a few concern one VM.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Sequence
 
 from jit.domain.azure.nsg_rules import Direction, SecurityRule
-from jit.domain.values.prefixes import network
+from jit.domain.values.prefixes import read_address, read_prefix
 
 
 class RulesByAddress:
@@ -23,14 +23,16 @@ class RulesByAddress:
         for place, rule in enumerate(rules):
             self._place(place, rule)
 
-    def at(self, *addresses: str) -> list[SecurityRule]:
+    def rules_at(self, *addresses: str) -> list[SecurityRule]:
         """
         Return the rules that may take packets to one of *addresses*, in their order.
 
-        Left out is only what surely does not: outbound rules, and rules all of whose destinations
-        are other single addresses. What cannot be read, or is not in force, is never left out.
+        Outbound rules are left out, and rules that have only other single addresses as
+        destinations. A rule that cannot be read, or is not in force, is never left out.
         """
-        mine = {place for text in addresses for place in self._narrow.get(str(network(text)), ())}
+        mine = {
+            place for text in addresses for place in self._narrow.get(str(read_prefix(text)), ())
+        }
         return [self._rules[place] for place in sorted(mine.union(self._wide))]
 
     def _place(self, place: int, rule: SecurityRule) -> None:
@@ -45,13 +47,6 @@ class RulesByAddress:
 
 
 def _singles(texts: Iterable[str]) -> list[str] | None:
-    """Return *texts* if each is a single address, as prefixes; None otherwise."""
-    found = list(_prefixes(texts))
-    return None if None in found else [text for text in found if text is not None]
-
-
-def _prefixes(texts: Iterable[str]) -> Iterator[str | None]:
-    for text in texts:
-        prefix = network(text)
-        single = prefix is not None and prefix.prefixlen == prefix.max_prefixlen
-        yield str(prefix) if single else None
+    """Return *texts* as prefixes if each is a single address, else None."""
+    found = [read_address(text) for text in texts]
+    return None if None in found else [str(address) for address in found]

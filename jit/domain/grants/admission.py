@@ -1,7 +1,7 @@
 """
-Claiming a grant that is due: decided again on what was just read, then its end is fixed.
+Admission of grants that are due: each is decided again on fresh data, then its end is fixed.
 
-What is fixed here is stored before anything is asked of Azure.
+The end is stored before anything is asked of Azure.
 """
 
 from __future__ import annotations
@@ -18,32 +18,31 @@ from jit.domain.model.grant import CloseReason, Grant, Status
 from jit.domain.model.machine import Occupation
 from jit.domain.model.request import AccessRequest, WantedMachine, WantedPort
 from jit.domain.paths.machine_view import MachineView
-from jit.domain.values import arm_ids
 
 
 def admit_due(
     grants: Sequence[Grant],
     view: MachineView,
-    seen: Sequence[DefenderRequest],
+    requests: Sequence[DefenderRequest],
     context: StepContext,
 ) -> list[Grant]:
     """Decide again about each due grant and fix its end, in the order of arrival."""
     done = list(grants)
     for index, grant in enumerate(done):
         if grant.status is Status.PENDING:
-            done[index] = _claim(grant, done, view, seen, context)
+            done[index] = _admit(grant, done, view, requests, context)
     return done
 
 
-def _claim(
+def _admit(
     grant: Grant,
     group: Sequence[Grant],
     view: MachineView,
-    seen: Sequence[DefenderRequest],
+    requests: Sequence[DefenderRequest],
     context: StepContext,
 ) -> Grant:
     now = context.now
-    why_not = _denial(grant, view, seen, context)
+    why_not = _find_denial(grant, view, requests, context)
     if why_not:
         return lifetime.close(grant, CloseReason.DENIED, now, why_not)
     grant = replace(grant, via=view.vm.via, firewall_id=view.vm.firewall_id)
@@ -53,32 +52,30 @@ def _claim(
     wait = context.waits_until
     if wait is not None:
         return replace(grant, note="Azure asked us to wait", next_check_at=wait)
-    start, held = max(grant.starts_at, now), context.held_until(seen)
+    start, held = max(grant.starts_at, now), context.foreign_until(requests)
     end = min(start + grant.duration, grant.latest_end)
     end = shared_port.fixed_end(grant, group, end=end, now=now, held=held).replace(microsecond=0)
-    return grant.advance(
-        Status.OPENING,
-        claimed_at=now,
+    return replace(
+        grant.advance(Status.OPENING),
+        admitted_at=now,
         expires_at=end,
         handover_at=shared_port.handover(grant, group, end=end, now=now, held=held),
         note=None,
     )
 
 
-def _denial(
-    grant: Grant, view: MachineView, seen: Sequence[DefenderRequest], context: StepContext
+def _find_denial(
+    grant: Grant, view: MachineView, requests: Sequence[DefenderRequest], context: StepContext
 ) -> str:
-    """Return why today's policy, inventory and neighbours forbid *grant*; empty if they allow."""
+    """Return the reasons of today's policy and neighbours against *grant*; empty if it may open."""
     if not context.world.found:
         return "its JIT policy no longer exists"
     strict = tuple(
         Occupation(port=entry.port, sources=entry.sources, ends_at=entry.ends_at)
-        for entry in context.strangers(seen)
+        for entry in context.foreign_requests(requests)
     )
     vm = replace(view.vm, occupations=strict)
-    found = decide(
-        as_request(grant), {arm_ids.key(grant.vm_id): vm}, now=context.now, limits=context.limits
-    )
+    found = decide(as_request(grant), {grant.vm_key: vm}, now=context.now, limits=context.limits)
     return "; ".join(finding.violation.detail for finding in found)
 
 

@@ -1,296 +1,277 @@
 """
-What may be removed for a grant that must not be open, and when it counts as gone.
+A grant that must not be open: the rules to remove for it, and when it counts as gone.
 
 The Defender API has no revoke (Microsoft.Security 2020-01-01), so closing early means removing
-the rules themselves. A rule goes only if it is proved to be the grant's, if no other live grant
-wants its sources on that VM port, and if Defender lists no unexpired request of others for it.
+the rules themselves. ``removal`` proves the owners of a rule and finds its users.
 """
 
 from __future__ import annotations
 
-from collections.abc import Container, Iterable, Sequence
-from dataclasses import dataclass, field, replace
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from datetime import datetime
 
 from jit.domain.azure import companion_rule
 from jit.domain.azure.defender_requests import DefenderRequest
-from jit.domain.grants import lifetime, rule_evidence, shared_port, widened
-from jit.domain.grants.policy_view import RuleUsers, rests_elsewhere
+from jit.domain.grants import lifetime, removal, rule_evidence, shared_port
+from jit.domain.grants.lifetime import was_asked
+from jit.domain.grants.policy_view import RuleUsers, is_used_elsewhere
+from jit.domain.grants.removal import Evidence, Judgement
 from jit.domain.grants.timing import TIMES
 from jit.domain.model.grant import CloseReason, Grant, Status
 from jit.domain.paths import effective
 from jit.domain.paths.machine_view import MachineView
-from jit.domain.paths.rules import PathRule, addresses, letting_in, readable, rules_of_port
+from jit.domain.paths.rules import PathRule, addresses, letting_in, rules_of_port
 from jit.domain.values import arm_ids, prefixes
-from jit.domain.values.prefixes import Prefix, network
-
-UNLISTED = ""
-"""What a stranger's request holds that Azure lists without its sources: maybe any rule, so none
-is removed that may be theirs, and none counts as theirs."""
 
 _TOLD = {CloseReason.FAILED, CloseReason.SUPERSEDED, CloseReason.DENIED}
-"""Reasons whose note says why, and outlives what the closing waits for."""
+"""Reasons whose note says why. The note outlives the closing."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Others:
+class VmPortView:
     """
-    What is not the grant's alone.
+    One VM port as a step sees it.
 
     Attributes:
-        held: Sources of foreign requests in force on the VM port.
-        rests: What the grants of the policy rest on.
+        grants: All unfinished grants of the VM port.
+        view: A fresh look at the VM.
+        requests: Defender's requests for the VM port, oldest first.
+        foreign: Other people's requests among them that still count.
+        users: The VM ports that rest on each recorded rule of the policy.
     """
 
-    held: Sequence[str] = ()
-    rests: RuleUsers = field(default_factory=dict)
+    grants: Sequence[Grant]
+    view: MachineView
+    requests: Sequence[DefenderRequest]
+    foreign: Sequence[DefenderRequest]
+    users: RuleUsers
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Closing:
-    """The grant after a look, and what to remove for it."""
+    """The grant after a look, and the rules to remove for it."""
 
     grant: Grant
     removals: tuple[PathRule, ...] = ()
     companions: tuple[str, ...] = ()
 
 
-def work(
-    grant: Grant,
-    group: Sequence[Grant],
-    view: MachineView,
-    seen: Sequence[DefenderRequest],
-    *,
-    others: Others,
-    now: datetime,
-) -> Closing:
+def close_grant(grant: Grant, port: VmPortView, *, now: datetime) -> Closing:
     """
     Advance a grant that must not be open.
 
     Args:
-        grant: In status ``closing``.
-        group: All unfinished grants of the VM port, *grant* among them.
-        view: A fresh look at the VM.
-        seen: Defender's entries for the VM port, oldest first.
-        others: What strangers and other VM ports have a right to.
+        grant: In status ``closing``; one of the grants of *port*.
+        port: Its VM port, as it was just read.
         now: Aware, UTC.
     """
-    look = effective.observe_path(grant, view)
+    look = effective.observe_path(grant, port.view)
     unclear = look.state is effective.PathState.UNCLEAR
-    own = _companions(grant, view)
-    present = _telling(grant, view, unclear=unclear)
-    ours = [rule for rule in present if not rests_elsewhere(rule.id, grant, others.rests)]
-    left = _left(grant, group, _here(ours, grant, view), seen, others.held)
-    if unclear and not own and not left:
-        return Closing(grant=waits(grant, now, look.why, unclear=True))
-    if not left and not own and not unclear and _absence_counts(grant, seen, now):
-        return Closing(grant=_gone(grant, now))
+    companions = _companions_left(grant, port.view)
+    present = _believable_rules(grant, port.view, unclear=unclear)
+    judged = {rule: _judge(rule, grant, port, now) for rule in present}
+    left = [rule for rule in present if _is_left(rule, judged[rule], grant, port, now)]
+    if unclear and not companions and not left:
+        return Closing(grant=wait(grant, now, look.why, unclear=True))
+    gone = not left and not companions and not unclear
+    if gone and _absence_counts(grant, port.requests, now):
+        return Closing(grant=_closed(grant, now))
     removals: tuple[PathRule, ...] = ()
-    if now >= _from(grant):
-        outlived = [rule for rule in left if _outlived(rule, grant, group, now)]
-        removals = _removable(left, group, present, others.held, outlived)
-    return Closing(grant=waits(grant, now, _why(left, own)), removals=removals, companions=own)
+    if now >= _removes_from(grant):
+        removals = _removable(left, present, judged, grant, port, now)
+    note = _why_not_gone(left, companions)
+    return Closing(grant=wait(grant, now, note), removals=removals, companions=companions)
 
 
-def _telling(grant: Grant, view: MachineView, *, unclear: bool) -> tuple[PathRule, ...]:
+def _believable_rules(grant: Grant, view: MachineView, *, unclear: bool) -> tuple[PathRule, ...]:
     """
-    Return the rules of the VM port that what is listed can be believed about.
+    Return the rules of the VM port whose holders can be believed.
 
     Another NSG that is being updated, or cannot be read, is no reason to leave a rule that was
-    read. An NSG whose last update failed still lists a rule that could not be removed: nobody but
-    the broker would remove it again, and doing so repeats the update.
+    read. An NSG whose last update failed still lists a rule that could not be removed. Only the
+    broker would remove it again, and doing so repeats the update.
     """
-    present = rules_of_port(view, grant.port, grant.private_ips, known=grant.rules)
-    telling = {nsg.id for nsg in view.nsgs.values() if nsg.failed or nsg.settled}
+    present = rules_of_port(
+        view, grant.port, grant.footprint.private_ips, known=grant.footprint.rules
+    )
+    holders = {nsg.id for nsg in view.nsgs.values() if nsg.failed or nsg.settled}
     if view.firewall is not None and view.firewall.settled:
-        telling.add(view.firewall.id)
-    return tuple(rule for rule in present if not unclear or rule.holder_id in telling)
+        holders.add(view.firewall.id)
+    return tuple(rule for rule in present if not unclear or rule.holder_id in holders)
 
 
-def _here(rules: Iterable[PathRule], grant: Grant, view: MachineView) -> tuple[PathRule, ...]:
+# ---- the proof -----------------------------------------------------------------------------------
+
+
+def _judge(rule: PathRule, grant: Grant, port: VmPortView, now: datetime) -> Judgement:
     """
-    Leave out what leads to an address that the VM has no more, unless it was recorded.
+    Return the owners and the users of *rule*, as far as a step sees them.
 
-    Another VM may have that address by now, and the same person a path to it.
+    If the rule leads to an address that the VM has no more, another VM may have that address by
+    now, and the same person a path to it. If another VM port rests on the rule, one NSG guards two
+    networks with the same addresses. In both cases only a record proves the rule.
     """
-    recorded = {arm_ids.key(rule_id) for rule_id in grant.rules}
-    now_there = addresses(view.vm)
-    return tuple(r for r in rules if r.target in now_there or arm_ids.key(r.id) in recorded)
+    there = addresses(port.view.vm)
+    elsewhere = is_used_elsewhere(rule.id, grant, port.users)
+    asked = shared_port.union(g for g in port.grants if was_asked(g) and g.may_have_path)
+    evidence = Evidence(
+        recorded_by=[
+            each
+            for each in port.grants
+            if removal.is_recorded(rule, each, (*there, *each.footprint.private_ips))
+        ],
+        on_port=[] if elsewhere or rule.target not in there else port.grants,
+        users=port.grants,
+        asked={grant.vm_port: asked},
+        listed=port.requests,
+        foreign=port.foreign,
+    )
+    return removal.judge(rule, evidence, now=now)
 
 
-def _gone(grant: Grant, now: datetime) -> Grant:
-    keep = grant.note if grant.close_reason in _TOLD else None
-    return grant.advance(Status.CLOSED, closed_at=now, next_check_at=now, companions=(), note=keep)
+def _is_left(
+    rule: PathRule, judged: Judgement, grant: Grant, port: VmPortView, now: datetime
+) -> bool:
+    """Return True if *rule* still lets this grant's sources in, and nobody else accounts for it."""
+    if grant.id not in {owner.id for owner in judged.owners}:
+        return False
+    wanting, in_force = _wanting(port), _in_force(port, now)
+    if removal.is_accounted_for(rule, wanting, in_force):
+        return False
+    texts = removal.entitled_texts(wanting, in_force)
+    alone = [source for source in grant.sources if not prefixes.covered(source, texts)]
+    listed = removal.is_listed(rule, grant, port.requests)
+    return listed or bool(letting_in((rule,), alone))
 
 
-def _why(left: Sequence[PathRule], own: Sequence[str]) -> str:
-    names = ", ".join((*(rule.name for rule in left), *map(arm_ids.name, own)))
-    return f"still there: {names}" if left else "waiting until its rules could no longer appear"
+def _wanting(port: VmPortView) -> list[Grant]:
+    """Return the grants whose path must stay. A closing grant is not one of them."""
+    return [other for other in port.grants if other.wants_path]
 
 
-def _from(grant: Grant) -> datetime:
+def _in_force(port: VmPortView, now: datetime) -> list[DefenderRequest]:
+    return [entry for entry in port.foreign if entry.in_force(now)]
+
+
+def _removable(
+    left: Iterable[PathRule],
+    present: Sequence[PathRule],
+    judged: Mapping[PathRule, Judgement],
+    grant: Grant,
+    port: VmPortView,
+    now: datetime,
+) -> tuple[PathRule, ...]:
     """
-    Return when the broker may remove rules: at once, or after Azure had its chance.
+    Return the rules of *left* that go now.
 
-    It has none where it was asked for longer: Defender grants no less than five minutes.
+    A rule that live grants need goes too if they have another rule, or if it had its time to
+    shrink: a promised end (P2) comes before other people's access (P6).
+    """
+    wanting, in_force = _wanting(port), _in_force(port, now)
+    stay = [rule for rule in present if removal.is_accounted_for(rule, wanting, in_force)]
+    return tuple(
+        rule
+        for rule in left
+        if judged[rule].may_be_removed
+        or (
+            not judged[rule].requests
+            and (_had_time_to_shrink(rule, grant, port, now) or _is_spare(rule, stay, wanting))
+        )
+    )
+
+
+def _had_time_to_shrink(rule: PathRule, grant: Grant, port: VmPortView, now: datetime) -> bool:
+    """
+    Return True if *rule* had its time to shrink since the last closing grant gave it back.
+
+    That may be later than *grant* did, if another grant needed the same sources until then.
+    """
+    over = (each for each in port.grants if each.status is Status.CLOSING)
+    shared = [each for each in over if removal.lets_in(rule, each)]
+    return all(
+        now >= _removes_from(each) + TIMES[each.via].shrinks_within for each in (grant, *shared)
+    )
+
+
+def _is_spare(rule: PathRule, stay: Iterable[PathRule], wanting: Iterable[Grant]) -> bool:
+    """
+    Return True if the rules that *stay* let in all live grants that *rule* lets in.
+
+    If they do not, the shared path shrinks by a new initiate, not by cutting the others.
+    """
+    texts = [text for other in stay if _place(other) == _place(rule) for text in other.sources]
+    return all(
+        prefixes.covered(source, texts)
+        for source in shared_port.union(wanting)
+        if letting_in((rule,), (source,))
+    )
+
+
+def _place(rule: PathRule) -> tuple[str, str | None, str]:
+    """Return the place of a rule. Two rules of one place can replace each other."""
+    return rule.holder_id, rule.collection, rule.target
+
+
+# ---- times and notes -----------------------------------------------------------------------------
+
+
+def _removes_from(grant: Grant) -> datetime:
+    """
+    Return the time from which the broker may remove rules: at once, or after Azure had its chance.
+
+    Azure has no chance if it was asked for longer: Defender grants no less than five minutes.
     """
     start = grant.closing_at or grant.latest_end
     if grant.close_reason is not CloseReason.EXPIRED:
         return start
     end = grant.expires_at or start
-    asked = grant.asked_until
-    return end if asked is not None and asked > end else end + TIMES[grant.via].grace
+    asked_until = grant.initiate.until
+    return end if asked_until is not None and asked_until > end else end + TIMES[grant.via].grace
 
 
-def waits(grant: Grant, now: datetime, note: str, *, unclear: bool = False) -> Grant:
+def _absence_counts(grant: Grant, requests: Sequence[DefenderRequest], now: datetime) -> bool:
+    """Return True if presence was possible: all was written, can be no longer, or is revoked."""
+    if not rule_evidence.may_appear(grant, now):
+        return True
+    newest = [entry for entry in requests if entry.initiate_id == (grant.initiate.newest or "")]
+    return bool(newest) and not any(entry.active for entry in newest)
+
+
+def _closed(grant: Grant, now: datetime) -> Grant:
+    keep = grant.note if grant.close_reason in _TOLD else None
+    return replace(
+        grant.advance(Status.CLOSED),
+        closed_at=now,
+        next_check_at=now,
+        footprint=replace(grant.footprint, companions=()),
+        note=keep,
+    )
+
+
+def _why_not_gone(left: Sequence[PathRule], companions: Sequence[str]) -> str:
+    names = ", ".join((*(rule.name for rule in left), *map(arm_ids.name, companions)))
+    return f"still there: {names}" if left else "waiting until its rules could no longer appear"
+
+
+def wait(grant: Grant, now: datetime, note: str, *, unclear: bool = False) -> Grant:
     """
-    Return the grant with a time for the next look; the note of a failure is kept.
+    Return the grant with a time for the next look. The note of a failure is kept.
 
-    *unclear*: nothing could be observed; from when on that is so decides who may end it.
+    *unclear* means that nothing could be observed. An operator may end a grant that is
+    unclear for an hour.
     """
     kept = (grant.note if grant.close_reason in _TOLD else None) or note
-    wait = lifetime.patience(now - (grant.closing_at or now))
+    later = lifetime.patience(now - (grant.closing_at or now))
     since = (grant.unclear_at or now) if unclear else None
-    return replace(grant, next_check_at=now + wait, note=kept, unclear_at=since)
+    return replace(grant, next_check_at=now + later, note=kept, unclear_at=since)
 
 
-def _companions(grant: Grant, view: MachineView) -> tuple[str, ...]:
-    """Return the grant's own companion rules that are still there, by id."""
+def _companions_left(grant: Grant, view: MachineView) -> tuple[str, ...]:
+    """Return the ids of the grant's own companion rules that are still there."""
     return tuple(
         f"{nsg.id}/securityRules/{rule.name}"
         for nsg in view.nsgs.values()
         for rule in nsg.rules
         if companion_rule.parse_companion_name(rule.name) == grant.id
     )
-
-
-def _left(
-    grant: Grant,
-    group: Sequence[Grant],
-    present: Sequence[PathRule],
-    seen: Sequence[DefenderRequest],
-    held: Sequence[str],
-) -> list[PathRule]:
-    """Return the rules that still let this grant's sources in, on nobody else's account."""
-    others = _wanting(group)
-    alone = [source for source in grant.sources if not _entitled(source, others, held)]
-    letting = letting_in(present, alone)
-    return [
-        rule
-        for rule in present
-        if (_listed(rule, grant, seen) or (rule in letting and _proved(rule, grant, group)))
-        and _exceeds(rule, others, held)
-    ]
-
-
-def _listed(rule: PathRule, grant: Grant, seen: Sequence[DefenderRequest]) -> bool:
-    """Whether it opens what Defender lists for an initiate of the grant, asked for or not."""
-    texts = {
-        text for entry in seen if entry.initiate_id in grant.initiates for text in entry.sources
-    }
-    named = {*texts, *readable(texts)}
-    return (
-        rule.exact
-        and bool(rule.sources)
-        and all(text in named or network(text) in named for text in rule.sources)
-    )
-
-
-def _exceeds(rule: PathRule, others: Sequence[Grant], held: Sequence[str]) -> bool:
-    """Whether *rule* lets in more than live grants and strangers' requests account for."""
-    found = readable(rule.sources)
-    whole = 0 < len(found) == len(rule.sources)
-    return not whole or not all(_entitled(network, others, held) for network in found)
-
-
-def _entitled(source: Prefix, others: Sequence[Grant], held: Sequence[str]) -> bool:
-    return prefixes.covered(source, held) or _needed(source, others)
-
-
-def _wanting(group: Iterable[Grant]) -> list[Grant]:
-    """Return those of the VM port whose path must stay; a closing grant is none of them."""
-    return [other for other in group if other.wants_path]
-
-
-def _needed(source: Prefix, others: Iterable[Grant]) -> bool:
-    return any(
-        isinstance(theirs, type(source)) and source.subnet_of(theirs)  # type: ignore[arg-type] # same version
-        for other in others
-        for theirs in other.sources
-    )
-
-
-def _proved(rule: PathRule, grant: Grant, group: Sequence[Grant]) -> bool:
-    """Recorded as the grant's own, or exactly what Defender writes for grants of this port."""
-    if arm_ids.key(rule.id) in {arm_ids.key(rule_id) for rule_id in grant.rules}:
-        return True
-    found = readable(rule.sources)
-    return (
-        rule.exact
-        and 0 < len(found) == len(rule.sources)
-        and shared_port.union(widened.asking(group)).issuperset(found)
-    )
-
-
-def _removable(
-    left: Iterable[PathRule],
-    group: Sequence[Grant],
-    present: Iterable[PathRule],
-    held: Sequence[str],
-    outlived: Container[PathRule],
-) -> tuple[PathRule, ...]:
-    """
-    Return the rules of *left* that no live grant and no stranger's request rests on.
-
-    Those that have *outlived* their time go from under live grants too.
-    """
-    others = _wanting(group)
-    stay = [rule for rule in present if not _exceeds(rule, others, held)]
-    return tuple(
-        rule
-        for rule in left
-        if (rule in outlived or _spare(rule, stay, others))
-        and not any(_overlap(rule, text) for text in held)
-    )
-
-
-def _outlived(rule: PathRule, grant: Grant, group: Iterable[Grant], now: datetime) -> bool:
-    """
-    Whether *rule* has had its time to shrink since the last who must be out gave it back.
-
-    That may be later than *grant* did, whose own sources somebody else needed until then.
-    """
-    over = (each for each in group if each.status is Status.CLOSING)
-    shared = [each for each in over if letting_in((rule,), each.sources)]
-    return all(now >= _from(each) + TIMES[each.via].shrinks_within for each in (grant, *shared))
-
-
-def _spare(rule: PathRule, stay: Iterable[PathRule], others: Iterable[Grant]) -> bool:
-    """
-    Whether the rules that *stay* let in all live grants that *rule* lets in.
-
-    Where they do not, the union shrinks by a new initiate, not by cutting the others.
-    """
-    texts = [text for other in stay if _door(other) == _door(rule) for text in other.sources]
-    return all(
-        prefixes.covered(source, texts)
-        for source in shared_port.union(others)
-        if letting_in((rule,), (source,))
-    )
-
-
-def _door(rule: PathRule) -> tuple[str, str | None, str]:
-    return rule.holder_id, rule.collection, rule.target
-
-
-def _overlap(rule: PathRule, text: str) -> bool:
-    networks = readable((text,))
-    return not networks or bool(letting_in((rule,), networks))
-
-
-def _absence_counts(grant: Grant, seen: Sequence[DefenderRequest], now: datetime) -> bool:
-    """Whether presence was possible: all was written, or can be no longer, or is revoked."""
-    if not rule_evidence.may_appear(grant, now):
-        return True
-    newest = [entry for entry in seen if entry.initiate_id in grant.initiates[-1:]]
-    return bool(newest) and not any(entry.active for entry in newest)

@@ -1,9 +1,9 @@
 """
-When a grant behind a firewall needs a companion rule, and which.
+Companion rules: when a grant behind a firewall needs one, at which priority.
 
-DNAT traffic reaches the VM from an address of AzureFirewallSubnet, which Defender's own allow
-rule, made for the requester's address, does not cover. The companion is the one rule that could
-outlive a dead broker; it is inert once the NAT rule is gone.
+DNAT traffic reaches the VM from an address of AzureFirewallSubnet. Defender's own allow rule is
+made for the requester's address and does not cover it. The companion is the one rule that could
+outlive a dead broker; it opens nothing once the NAT rule is gone.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from jit.domain.model.grant import Grant
 from jit.domain.model.machine import Interface
 from jit.domain.paths.effective import PathView
 from jit.domain.paths.machine_view import MachineView, NsgView
-from jit.domain.paths.rules import protocol_of
+from jit.domain.paths.rules import packet_protocol
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -41,7 +41,7 @@ def plan_companion(
 
     Args:
         grant: In status ``opening``, behind a firewall.
-        look: What was just seen; ``blocked_by`` names the NSGs that stop the firewall.
+        look: Its path, as just seen; ``blocked_by`` names the NSGs that stop the firewall.
         view: The VM.
         taken: Companions already decided in this step: their priorities are not free.
         now: Aware, UTC.
@@ -61,9 +61,11 @@ def plan_companion(
             return replace(grant, note=f"no free priority in NSG above {priority}"), ()
         used.append(made)
         found.append(made)
-    ids = tuple(dict.fromkeys((*grant.companions, *(made.rule_id for made in found))))
-    wait = max(COMPANION_WRITE, lifetime.pace(now - (grant.claimed_at or now)))
-    return replace(grant, companions=ids, next_check_at=now + wait), tuple(found)
+    left = grant.footprint
+    ids = tuple(dict.fromkeys((*left.companions, *(made.rule_id for made in found))))
+    wait = max(COMPANION_WRITE, lifetime.pace(now - (grant.admitted_at or now)))
+    footprint = replace(left, companions=ids)
+    return replace(grant, footprint=footprint, next_check_at=now + wait), tuple(found)
 
 
 def _stranger(grant: Grant, view: MachineView, nic: Interface) -> str:
@@ -106,7 +108,7 @@ def _companion(
             grant.id,
             private_ip=nic.private_ip,
             port=grant.port,
-            protocol=protocol_of(grant),
+            protocol=packet_protocol(grant),
             sources=view.vm.firewall_sources,
             priority=priority,
         ),
@@ -116,4 +118,4 @@ def _companion(
 def _free(nsg: NsgView, blocking: int, used: Sequence[Companion]) -> int | None:
     """Return a free priority that decides before *blocking*; the nearest, to disturb least."""
     below = min([blocking, *(item.priority for item in used if item.nsg_id == nsg.id)])
-    return nsg_effect.first_free_priority(nsg.rules, below=below)
+    return nsg_effect.find_free_priority(nsg.rules, below=below)

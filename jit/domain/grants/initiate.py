@@ -1,26 +1,30 @@
-"""What to ask Defender for: the one request that a VM port should have, if it lacks it."""
+"""Initiates: how to ask Defender for the one request that a VM port should have."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
+from ipaddress import IPv4Network
 
 from jit.domain.azure.defender_requests import DefenderRequest
 from jit.domain.grants import rule_evidence, shared_port, timing
 from jit.domain.grants.policy_view import StepContext
+from jit.domain.grants.shared_port import WantedRequest
 from jit.domain.grants.timing import APPEARS_WITHIN, EXCHANGE_PAUSE, FIREWALL_WAIT, LAST_MOMENTS
 from jit.domain.model.grant import Grant, Status
-from jit.domain.model.machine import Via
+from jit.domain.model.machine import Via, VmPort
 from jit.domain.paths.effective import PathState, PathView
 from jit.domain.paths.machine_view import MachineView
+from jit.domain.values import arm_ids
 from jit.domain.values.prefixes import Prefix
+from jit.domain.values.times import format_instant
 
 REOPENS = 3
 """How often a path that somebody wiped is asked for again."""
 
 _WIPED = frozenset({PathState.ABSENT, PathState.PARTIAL})
-"""What a path must not look like once all of it was seen: somebody took it, or half of it."""
+"""If a path that was seen looks like this, somebody took its rules, or some of them."""
 
 _KEPT_INITIATES = 12
 
@@ -35,25 +39,39 @@ class PortToOpen:
     until: datetime
     firewall_id: str | None = None
 
+    @property
+    def vm_port(self) -> VmPort:
+        """The VM port to open."""
+        return VmPort.of(self.vm_id, self.port)
+
 
 def plan_initiate(
-    grants: list[Grant],
-    looks: Mapping[str, PathView],
+    grants: Sequence[Grant],
+    paths: Mapping[str, PathView],
     view: MachineView,
-    seen: Sequence[DefenderRequest],
+    requests: Sequence[DefenderRequest],
     context: StepContext,
 ) -> tuple[list[Grant], tuple[PortToOpen, ...]]:
-    """Ask Defender for what the VM port should have, if it does not have it already."""
+    """
+    Ask Defender for the request that a VM port should have, if it does not have it already.
+
+    Args:
+        grants: The grants of the VM port.
+        paths: Grant id -> its path, as it was just seen.
+        view: The VM.
+        requests: Defender's requests for the VM port, oldest first.
+        context: The step's present.
+
+    Returns:
+        The grants, each with the initiate that it now carries, and at most one VM port to open.
+    """
     target = shared_port.wanted_request(grants, now=context.now)
-    if target is None or not _needs_asking(target, grants, looks, seen, context):
-        return [_joined(grant, grants, seen, context) for grant in grants], ()
+    if target is None or not _needs_initiate(target, grants, paths, requests, context):
+        return [_join_carrier(grant, grants, requests, context) for grant in grants], ()
     first = next(grant for grant in grants if grant.wants_path)
-    if not context.may_change(first, view):
-        return [_postponed(grant, context.now + FIREWALL_WAIT) for grant in grants], ()
-    ending = _ending(target, context.current(seen), context)
-    wait = context.waits_until or _swapping(grants, context) or ending
+    wait = _must_wait_until(target, first, grants, view, requests, context)
     if wait is not None:
-        return [_postponed(grant, wait) for grant in grants], ()
+        return [_postpone(grant, wait) for grant in grants], ()
     ask = PortToOpen(
         vm_id=first.vm_id,
         port=first.port,
@@ -61,163 +79,241 @@ def plan_initiate(
         until=max(target.until, context.now + timing.SHORTEST).replace(microsecond=0),
         firewall_id=first.firewall_id if first.via is Via.FIREWALL else None,
     )
-    before = rule_evidence.before(grants, view, context.now)
-    done = [_carried(grant, looks.get(grant.id), ask, context) for grant in grants]
-    return [replace(grant, before=before) if grant.wants_path else grant for grant in done], (ask,)
+    before = rule_evidence.marks_before(grants, view, context.now)
+    return [_carry(grant, paths.get(grant.id), ask, before, context) for grant in grants], (ask,)
 
 
-def _swapping(grants: Sequence[Grant], context: StepContext) -> datetime | None:
+# ---- when to wait --------------------------------------------------------------------------------
+
+
+def _must_wait_until(
+    target: WantedRequest,
+    first: Grant,
+    grants: Sequence[Grant],
+    view: MachineView,
+    requests: Sequence[DefenderRequest],
+    context: StepContext,
+) -> datetime | None:
+    """Return the time to try again, or None if the broker may ask now."""
+    if not context.may_change(first, view):
+        return context.now + FIREWALL_WAIT
+    ending = _ends_by_itself_at(target, context.current(requests), context)
+    return context.waits_until or _exchanged_at(grants, context) or ending
+
+
+def _exchanged_at(grants: Sequence[Grant], context: StepContext) -> datetime | None:
     """
     Return until when an open path is being exchanged for the one asked for last.
 
-    Defender takes a path away with the request that replaces it: of three requests at once, the
-    second is over before its rules are written, and whoever stood on the first is cut meanwhile.
+    A new request revokes the one before. If three are sent within seconds, users of the first lose
+    access until the third is applied.
     """
-    last = max((g.initiated_at for g in grants if g.wants_path and g.initiated_at), default=None)
+    times = (g.initiate.at for g in grants if g.wants_path)
+    last = max(filter(None, times), default=None)
     if last is None or context.now >= last + EXCHANGE_PAUSE:
         return None
     stood = any(g.status is Status.OPEN and g.opened_at and g.opened_at < last for g in grants)
     return last + EXCHANGE_PAUSE if stood else None
 
 
-def _ending(
-    target: shared_port.WantedRequest, current: DefenderRequest | None, context: StepContext
+def _ends_by_itself_at(
+    target: WantedRequest, current: DefenderRequest | None, context: StepContext
 ) -> datetime | None:
     """
-    Return when that ends which is wanted for seconds only, and ends then without being asked for.
+    Return the end of a path that is wanted for seconds only, and ends then without a request.
 
-    Defender grants no less than five minutes: whoever asks now has a path to close after the end.
+    Defender grants no less than five minutes. A request made now would have to be closed by hand.
     """
     longer = current is not None and not shared_port.ends_by(current.ends_at, target)
     return None if longer or target.until > context.now + LAST_MOMENTS else target.until
 
 
-def _postponed(grant: Grant, until: datetime) -> Grant:
-    """A grant that waits for its turn, even one that is open still, is looked at again."""
+def _postpone(grant: Grant, until: datetime) -> Grant:
+    """Look again *until* then, even if the grant is still open."""
     if not grant.wants_path:
         return grant
     return replace(grant, next_check_at=min(grant.next_check_at, until))
 
 
-def _carried(grant: Grant, look: PathView | None, ask: PortToOpen, context: StepContext) -> Grant:
+# ---- grants that carry the initiate --------------------------------------------------------------
+
+
+def _carry(
+    grant: Grant,
+    path: PathView | None,
+    ask: PortToOpen,
+    before: tuple[str, ...] | None,
+    context: StepContext,
+) -> Grant:
+    """Return a grant that wants a path with the initiate that is about to be sent."""
     if not grant.wants_path:
         return grant
-    wiped = grant.seen and look is not None and look.state in _WIPED
+    asked = grant.initiate
+    wiped = asked.seen and path is not None and path.state in _WIPED
     return replace(
         grant,
-        initiates=(*grant.initiates, context.initiate_id)[-_KEPT_INITIATES:],
-        initiated_at=context.now,
-        asked=ask.sources,
-        asked_until=ask.until,
-        answered=False,
-        written=False,
-        seen=False,
-        attempts=grant.attempts + (0 if grant.answered else 1),
-        reopens=grant.reopens + (1 if wiped else 0),
+        initiate=replace(
+            asked,
+            ids=(*asked.ids, context.initiate_id)[-_KEPT_INITIATES:],
+            at=context.now,
+            sources=ask.sources,
+            until=ask.until,
+            answered=False,
+            before=before,
+            written=False,
+            seen=False,
+            attempts=asked.attempts + (0 if asked.answered else 1),
+            reopens=asked.reopens + (1 if wiped else 0),
+        ),
         next_check_at=context.now + timing.SOONEST_LOOK,
     )
 
 
-def _joined(
-    grant: Grant, grants: Sequence[Grant], seen: Sequence[DefenderRequest], context: StepContext
+def _join_carrier(
+    grant: Grant,
+    grants: Sequence[Grant],
+    requests: Sequence[DefenderRequest],
+    context: StepContext,
 ) -> Grant:
-    """A grant whose path another grant's initiate already opened carries that initiate too."""
-    current = context.current(seen)
-    if not grant.wants_path or current is None or current.initiate_id in grant.initiates:
+    """Return a grant whose path another grant's initiate opened, with that initiate."""
+    current, asked = context.current(requests), grant.initiate
+    if not grant.wants_path or current is None or current.initiate_id in asked.ids:
         return grant
-    wanting = [other for other in grants if other.wants_path]
-    carrier = next((other for other in wanting if current.initiate_id in other.initiates), None)
-    if carrier is None or current.initiate_id is None:
+    wanting = [other.initiate for other in grants if other.wants_path]
+    carried = next((other for other in wanting if current.initiate_id in other.ids), None)
+    if carried is None or current.initiate_id is None:
         return grant
-    newest = carrier.initiates[-1] == current.initiate_id
+    newest = carried.newest == current.initiate_id
     return replace(
         grant,
-        initiates=(*grant.initiates, current.initiate_id),
-        initiated_at=carrier.initiated_at if newest else context.now,
-        asked=carrier.asked if newest else (),
-        asked_until=carrier.asked_until if newest else None,
-        answered=True,
-        before=carrier.before if newest else None,
-        written=newest and carrier.written,
+        initiate=replace(
+            asked,
+            ids=(*asked.ids, current.initiate_id),
+            at=carried.at if newest else context.now,
+            sources=carried.sources if newest else (),
+            until=carried.until if newest else None,
+            answered=True,
+            before=carried.before if newest else None,
+            written=newest and carried.written,
+        ),
     )
 
 
-def _needs_asking(
-    target: shared_port.WantedRequest,
+# ---- is an initiate needed? ----------------------------------------------------------------------
+
+
+def _needs_initiate(
+    target: WantedRequest,
     grants: Sequence[Grant],
-    looks: Mapping[str, PathView],
-    seen: Sequence[DefenderRequest],
+    paths: Mapping[str, PathView],
+    requests: Sequence[DefenderRequest],
     context: StepContext,
 ) -> bool:
     live = [grant for grant in grants if grant.wants_path]
-    current = context.current(seen)
-    if current is not None and context.foreign(current):
+    current = context.current(requests)
+    if current is not None and context.is_foreign(current):
         return False  # same sources, or the grant would have been denied: join, never supersede
-    if _waiting(target, live, seen, context):
+    if _awaits_answer(target, live, requests, context):
         return False
-    carried = {initiate for grant in live for initiate in grant.initiates}
+    carried = {initiate_id for grant in live for initiate_id in grant.initiate.ids}
     if current is None or current.initiate_id not in carried:
         return True
-    if not _was_asked(current, target, live, context):
+    if not _stands_for(current, target, live, context):
         return True
-    return any(_wiped(grant, looks[grant.id]) for grant in live)
+    return any(_is_wiped(grant, paths[grant.id]) for grant in live)
 
 
-def _was_asked(
-    current: DefenderRequest,
-    target: shared_port.WantedRequest,
-    live: Sequence[Grant],
-    context: StepContext,
+def _stands_for(
+    current: DefenderRequest, target: WantedRequest, live: Sequence[Grant], context: StepContext
 ) -> bool:
     """
-    Whether *current* stands for just what is wanted: by what we stored before the call.
+    Return True if *current* stands for exactly the wanted request.
 
-    What Azure repeats of it may be written otherwise, or leave the sources out; believing that
-    would mean asking again and again.
+    The values that were stored before the call decide. Azure may repeat it in other words, or
+    leave the sources out. Believing that would mean asking again and again.
     """
-    stored = [grant for grant in live if grant.initiates[-1:] == (current.initiate_id,)]
-    if any(_asks_for(grant, target, context) for grant in stored):
+    stored = [grant for grant in live if grant.initiate.newest == current.initiate_id]
+    if any(_asked_for(grant, target, context) for grant in stored):
         return True
     return shared_port.covers(current, target, now=context.now)
 
 
-def _asks_for(grant: Grant, target: shared_port.WantedRequest, context: StepContext) -> bool:
-    until = grant.asked_until
+def _asked_for(grant: Grant, target: WantedRequest, context: StepContext) -> bool:
+    """Return True if the newest initiate of *grant* named the sources and end of *target*."""
+    until = grant.initiate.until
     return (
         until is not None
-        and frozenset(grant.asked) == target.sources
+        and frozenset(grant.initiate.sources) == target.sources
         and shared_port.lasts(until, target, now=context.now)
     )
 
 
-def _wiped(grant: Grant, look: PathView) -> bool:
-    """Whether a path that was seen is gone although Defender still counts it as open."""
-    return grant.seen and look.state in _WIPED and grant.reopens < REOPENS
+def _is_wiped(grant: Grant, path: PathView) -> bool:
+    """Return True if a path that was seen is gone although Defender still counts it as open."""
+    asked = grant.initiate
+    return asked.seen and path.state in _WIPED and asked.reopens < REOPENS
 
 
-def given_up(grant: Grant, look: PathView) -> bool:
-    """Tell whether a path was wiped once more than it is asked for again."""
-    return grant.seen and look.state in _WIPED and grant.reopens >= REOPENS
+def is_given_up(grant: Grant, path: PathView) -> bool:
+    """Return True if a path was wiped once more than it is asked for again."""
+    asked = grant.initiate
+    return asked.seen and path.state in _WIPED and asked.reopens >= REOPENS
 
 
-def _waiting(
-    target: shared_port.WantedRequest,
+def _awaits_answer(
+    target: WantedRequest,
     live: Sequence[Grant],
-    seen: Sequence[DefenderRequest],
+    requests: Sequence[DefenderRequest],
     context: StepContext,
 ) -> bool:
-    """Whether Azure answered 202 to an initiate for just that, which has not shown up yet."""
-    newest = {grant.initiates[-1] if grant.initiates else "" for grant in live}
-    shown = {entry.initiate_id for entry in seen}
+    """Return True if Azure answered 202 to an initiate for *target* that has not shown up yet."""
+    newest = {grant.initiate.newest for grant in live}
+    shown = {entry.initiate_id for entry in requests}
     return (
         len(newest) == 1
-        and "" not in newest
+        and None not in newest
         and not newest & shown
         and all(
-            grant.answered
-            and (grant.asked_until is None or _asks_for(grant, target, context))
-            and grant.initiated_at is not None
-            and context.now < grant.initiated_at + APPEARS_WITHIN
+            grant.initiate.answered
+            and (grant.initiate.until is None or _asked_for(grant, target, context))
+            and grant.initiate.at is not None
+            and context.now < grant.initiate.at + APPEARS_WITHIN
             for grant in live
         )
     )
+
+
+# ---- the body ------------------------------------------------------------------------------------
+
+
+def initiate_body(asks: Sequence[PortToOpen], justification: str) -> Mapping[str, object]:
+    """
+    Return the body of an initiate.
+
+    Several sources go as a list, which the service takes and the published contract lacks
+    (https://github.com/Azure/azure-rest-api-specs/issues/32158).
+    """
+    machines: dict[str, list[Mapping[str, object]]] = {}
+    ids = {arm_ids.key(ask.vm_id): ask.vm_id for ask in asks}
+    for ask in asks:
+        machines.setdefault(arm_ids.key(ask.vm_id), []).append(_port_body(ask))
+    return {
+        "virtualMachines": [{"id": ids[key], "ports": ports} for key, ports in machines.items()],
+        "justification": justification,
+    }
+
+
+def _port_body(ask: PortToOpen) -> Mapping[str, object]:
+    texts = [_prefix_text(source) for source in ask.sources]
+    where: Mapping[str, object] = (
+        {"allowedSourceAddressPrefix": texts[0]}
+        if len(texts) == 1
+        else {"allowedSourceAddressPrefixes": texts}
+    )
+    return {"number": ask.port, "endTimeUtc": format_instant(ask.until), **where}
+
+
+def _prefix_text(source: Prefix) -> str:
+    """Write a lone address without its length, as Defender's own examples do."""
+    full = 32 if isinstance(source, IPv4Network) else 128
+    return str(source.network_address) if source.prefixlen == full else str(source)

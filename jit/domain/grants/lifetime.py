@@ -1,11 +1,12 @@
 """
-What the clock alone decides about a grant: due, too late, at its end; when to look again.
+The clock's part in the life of a grant: due, too late, at its end, when to look again.
 
 Every grant that is given up or ends passes through ``begin_closing`` or ``close``.
 """
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import datetime, timedelta
 
 from jit.domain.grants import timing
@@ -13,7 +14,7 @@ from jit.domain.grants.timing import TIMES
 from jit.domain.model.grant import CloseReason, Grant, Status
 
 REFUSED = "Azure refused"
-"""How a note begins that tells of a refusal; it outlives looks that find nothing."""
+"""The beginning of a note about a refusal. Such a note outlives looks that find nothing."""
 
 _DOUBLINGS = 5  # 10 s, doubled five times, is longer than the last wait
 
@@ -34,18 +35,23 @@ def by_time(grant: Grant, *, now: datetime) -> Grant:
 def begin_closing(
     grant: Grant, reason: CloseReason, now: datetime, note: str | None = None
 ) -> Grant:
-    """Return *grant* on its way out; what was never asked of Azure is closed at once."""
-    if grant.initiated_at is None and not grant.rules and not grant.companions and not grant.seen:
+    """Begin to close *grant*. If Azure was never asked for it, it is closed at once."""
+    asked, left = grant.initiate, grant.footprint
+    if asked.at is None and not asked.seen and not left.rules and not left.companions:
         return close(grant, reason, now, note)
-    return grant.advance(
-        Status.CLOSING, close_reason=reason, closing_at=now, next_check_at=now, note=note
+    return replace(
+        grant.advance(Status.CLOSING),
+        close_reason=reason,
+        closing_at=now,
+        next_check_at=now,
+        note=note,
     )
 
 
 def close(grant: Grant, reason: CloseReason, now: datetime, note: str | None = None) -> Grant:
-    """Return *grant* closed, and due: once all of its request is, that goes to history."""
-    return grant.advance(
-        Status.CLOSED,
+    """Return *grant* closed and due. Once its whole request is closed, that goes to history."""
+    return replace(
+        grant.advance(Status.CLOSED),
         close_reason=grant.close_reason or reason,
         closed_at=now,
         next_check_at=now,
@@ -54,15 +60,15 @@ def close(grant: Grant, reason: CloseReason, now: datetime, note: str | None = N
 
 
 def hopeless(grant: Grant, *, now: datetime) -> bool:
-    """Tell whether *grant* should be closed, and could not be observed for an hour."""
+    """Return True if *grant* should be closed, and could not be observed for an hour."""
     since = grant.unclear_at if grant.status is Status.CLOSING else None
     return since is not None and now >= since + timing.UNVERIFIED_AFTER
 
 
 def unverified(grant: Grant, now: datetime) -> Grant:
-    """Return *grant* closed without having been observed gone, because an operator says so."""
-    return grant.advance(
-        Status.CLOSED,
+    """Close *grant* although its path was not observed gone, because an operator says so."""
+    return replace(
+        grant.advance(Status.CLOSED),
         close_reason=CloseReason.UNVERIFIED,
         closed_at=now,
         next_check_at=now,
@@ -71,33 +77,33 @@ def unverified(grant: Grant, now: datetime) -> Grant:
 
 
 def pace(elapsed: timedelta) -> timedelta:
-    """Return how long to wait before the next look: half of what has passed, 3 s to 1 min."""
+    """Return the wait before the next look: half of the time that has passed, 3 s to 1 min."""
     return max(timing.SOONEST_LOOK, min(timing.LOOK_WHILE_OPENING, elapsed / 2))
 
 
 def patience(elapsed: timedelta) -> timedelta:
     """
-    Return how long to wait before the next try of what has no deadline: a path to be closed.
+    Return the wait before the next try to close a path, which has no deadline.
 
-    At first like ``pace``, later an eighth of what has passed, 15 min at most: a lock that nobody
-    lifts costs four tries an hour.
+    At first it is that of ``pace``, later an eighth of the time that has passed, 15 min at most. A
+    lock that nobody lifts costs four tries an hour.
     """
     return max(pace(elapsed), min(timing.LOOK_WHILE_CLOSING, elapsed / 8))
 
 
 def after_failures(attempts: int) -> timedelta:
-    """Return how long to leave Azure alone after *attempts* that failed: 10 s, doubled, 5 min."""
+    """Return the wait after *attempts* that failed: 10 s, doubled each time, 5 min at most."""
     doublings = min(max(attempts, 1) - 1, _DOUBLINGS)
     return min(timing.FIRST_RETRY * (1 << doublings), timing.LAST_RETRY)
 
 
 def was_asked(grant: Grant) -> bool:
-    """Tell whether Azure was ever asked for a path of *grant*: without that, no rule is its own."""
-    return bool(grant.initiates or grant.rules or grant.companions)
+    """Return True if Azure was ever asked for a path of *grant*. Else no rule is its own."""
+    return bool(grant.initiate.ids or grant.footprint.rules or grant.footprint.companions)
 
 
 def leftover_from(grant: Grant) -> datetime | None:
-    """Return when the rules of *grant* become leftovers; None if it never had any."""
+    """Return the time from which rules of *grant* are leftovers; None if it never had any."""
     if not was_asked(grant):
         return None
     if grant.wants_path or grant.close_reason is CloseReason.EXPIRED:

@@ -1,37 +1,36 @@
-"""What one step of a JIT policy sees: Azure as it was just read, and the present."""
+"""The view of one step of a JIT policy: Azure as it was just read, and the present."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
+from ipaddress import ip_address, ip_network
 
 from jit.domain.azure.defender_requests import DefenderRequest
 from jit.domain.limits import Limits
 from jit.domain.model.grant import Grant
-from jit.domain.model.machine import Via
+from jit.domain.model.machine import Via, VirtualMachine, VmPort
 from jit.domain.paths.machine_view import MachineView
+from jit.domain.paths.rules import PathRule
 from jit.domain.values import arm_ids
-
-VmPort = tuple[str, int]
-"""Key of a VM, and a port."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PolicyView:
     """
-    What was just read from Azure about one JIT policy.
+    One JIT policy and its VMs, as just read from Azure.
 
     Attributes:
-        found: False when Azure says that the policy does not exist.
+        found: False if Azure says that the policy does not exist.
         entries: Defender's requests of the policy, oldest first.
-        machines: By VM key; a VM of which nothing is known is missing.
-        unreadable: Why a VM was not read in whole: nothing new is decided about there, even where
-            *machines* tells what is known of it, and no path is called open.
-        whole: Keys of the VMs of which all was to be read: interfaces and networks too.
-        known: Initiate ids that this broker stored: on live grants and on tombstones.
+        machines: By VM key. A VM about which nothing is known is missing.
+        unreadable: VM key -> why the VM could not be read completely. New grants on it wait, and
+            no path on it becomes ``open``, even if *machines* has a part of it.
+        whole: Keys of the VMs that were to be read completely: interfaces and networks too.
+        known: Initiate ids that this broker stored, on live grants and on tombstones.
         turns: Keys of the firewalls that this step may have changed.
-        asks_from: Azure wanted us to ask for nothing before; closing does not wait for it.
+        asks_from: Azure wants to be asked for nothing before. Closing does not wait for it.
     """
 
     found: bool
@@ -45,29 +44,42 @@ class PolicyView:
 
 
 RuleUsers = Mapping[str, frozenset[VmPort]]
-"""Keys of the rules that open paths rest on, each with its VM ports."""
+"""Key of a rule -> the VM ports with an open path that rests on it."""
 
 
-def rests_of(grants: Iterable[Grant]) -> dict[str, frozenset[VmPort]]:
-    """Return which VM ports rest on each recorded rule, by the rule's key."""
+def rule_users(grants: Iterable[Grant]) -> dict[str, frozenset[VmPort]]:
+    """Return the VM ports that rest on each recorded rule, by the rule's key."""
     found: dict[str, frozenset[VmPort]] = {}
     for grant in grants:
         if grant.wants_path:
-            door = frozenset({(arm_ids.key(grant.vm_id), grant.port)})
-            for rule in map(arm_ids.key, grant.rules):
-                found[rule] = found.get(rule, frozenset()) | door
+            for rule in grant.rule_keys:
+                found[rule] = found.get(rule, frozenset()) | {grant.vm_port}
     return found
 
 
-def rests_elsewhere(rule_id: str, grant: Grant, rests: RuleUsers) -> bool:
+def is_used_elsewhere(rule_id: str, grant: Grant, users: RuleUsers) -> bool:
     """
-    Tell whether a rule is another VM port's, and was not recorded for that of *grant*.
+    Return True if another VM port rests on a rule that *grant* did not record.
 
     One NSG may guard two networks whose addresses overlap: the same rule fits both VMs.
     """
     key = arm_ids.key(rule_id)
-    door = (arm_ids.key(grant.vm_id), grant.port)
-    return bool(rests.get(key, frozenset()) - {door}) and key not in map(arm_ids.key, grant.rules)
+    return bool(users.get(key, frozenset()) - {grant.vm_port}) and key not in grant.rule_keys
+
+
+def has_unreadable_value(vm: VirtualMachine) -> bool:
+    """Return True if Azure gives *vm* an address or a prefix that is none."""
+    try:
+        for prefix in vm.vnet_prefixes:
+            ip_network(prefix, strict=False)
+        for prefix in vm.firewall_sources:
+            ip_network(prefix)
+        for nic in vm.interfaces:
+            if nic.private_ip:  # a NIC that is being changed may name none for a moment
+                ip_address(nic.private_ip)
+    except ValueError:
+        return True
+    return False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -79,38 +91,42 @@ class StepContext:
         now: Aware, UTC.
         initiate_id: Fresh id for the initiate that this step may ask for.
         limits: The broker's own limits, for deciding again.
-        rests: What the grants of the policy rest on.
+        rule_users: The VM ports that rest on each recorded rule of the policy.
     """
 
     world: PolicyView
     now: datetime
     initiate_id: str
     limits: Limits
-    rests: RuleUsers = field(default_factory=dict)
+    rule_users: RuleUsers = field(default_factory=dict)
 
-    def foreign(self, entry: DefenderRequest) -> bool:
-        """Tell whether *entry* is of no initiate that we stored."""
+    def is_foreign(self, entry: DefenderRequest) -> bool:
+        """Return True if *entry* does not come from an initiate that we stored."""
         return entry.initiate_id is None or entry.initiate_id not in self.world.known
 
-    def current(self, seen: Sequence[DefenderRequest]) -> DefenderRequest | None:
+    def current(self, requests: Sequence[DefenderRequest]) -> DefenderRequest | None:
         """Return the request that a VM port's path stands on, ours or a stranger's."""
-        return next((entry for entry in reversed(seen) if entry.in_force(self.now)), None)
+        return next((entry for entry in reversed(requests) if entry.in_force(self.now)), None)
 
-    def held_until(self, seen: Sequence[DefenderRequest]) -> datetime | None:
-        """Return when the stranger's request ends that a VM port's path stands on, if it does."""
-        current = self.current(seen)
-        return current.ends_at if current is not None and self.foreign(current) else None
+    def foreign_until(self, requests: Sequence[DefenderRequest]) -> datetime | None:
+        """Return the end of the stranger's request that a VM port's path stands on, if any."""
+        current = self.current(requests)
+        return current.ends_at if current is not None and self.is_foreign(current) else None
 
-    def strangers(self, seen: Sequence[DefenderRequest]) -> list[DefenderRequest]:
-        """Return others' requests in force."""
-        return [entry for entry in seen if entry.in_force(self.now) and self.foreign(entry)]
+    def foreign_requests(self, requests: Sequence[DefenderRequest]) -> list[DefenderRequest]:
+        """Return other people's requests in force."""
+        return [entry for entry in requests if entry.in_force(self.now) and self.is_foreign(entry)]
 
     def may_change(self, grant: Grant, view: MachineView) -> bool:
-        """Tell whether what *grant* needs may be asked for now: a firewall takes turns."""
+        """Return True if the path of *grant* may be changed now: a firewall takes turns."""
         if grant.via is not Via.FIREWALL:
             return True
         ready = view.firewall is not None and view.firewall.settled
-        return ready and arm_ids.key(grant.firewall_id or "") in self.world.turns
+        return ready and grant.firewall_key in self.world.turns
+
+    def may_remove(self, rule: PathRule) -> bool:
+        """Return True unless *rule* stands in a firewall that this step may not change."""
+        return rule.collection is None or arm_ids.key(rule.holder_id) in self.world.turns
 
     @property
     def waits_until(self) -> datetime | None:

@@ -1,9 +1,9 @@
 """
-Whether Defender has written the rules of a grant's newest initiate: what may still appear.
+Proof that Defender has written the rules of a grant's newest initiate: which may still appear.
 
-A rule does not name the request that it was written for. One that was there before the initiate,
-somebody's leftover or what an older initiate asked for, proves nothing about this one: who takes
-it away has not closed what is still on its way.
+A rule does not name the request that it was written for. A rule that was there before the
+initiate, a leftover or the rule of an older initiate, proves nothing about this one. If the broker
+removes such a rule, the rules that are still on their way are not closed.
 """
 
 from __future__ import annotations
@@ -22,65 +22,78 @@ from jit.domain.values.prefixes import covered
 
 _KEPT_MARKS = 24
 
+_Place = tuple[str, str]
+"""Where Defender writes a rule: the key of an NSG or firewall, and the address that it leads to."""
 
-def before(grants: Iterable[Grant], view: MachineView, now: datetime) -> tuple[str, ...] | None:
+
+def marks_before(
+    grants: Iterable[Grant], view: MachineView, now: datetime
+) -> tuple[str, ...] | None:
     """
     Return the marks of the rules that are there before a VM port's next initiate.
 
-    None: an older initiate of *grants* may still be written, or there are too many to keep, so
-    that nothing seen later can be told apart.
+    None means that later rules prove nothing: an older initiate of *grants* may still be written,
+    or there are too many rules to keep.
     """
     group = tuple(grants)
-    marks = dict.fromkeys(
-        mark(rule) for grant in group for rule in rules_of_port(view, grant.port, grant.private_ips)
-    )
+    marks = dict.fromkeys(mark(rule) for grant in group for rule in _rules(grant, view))
     if len(marks) > _KEPT_MARKS or any(may_appear(grant, now) for grant in group):
         return None
     return tuple(marks)
 
 
 def mark(rule: PathRule) -> str:
-    """Return what tells *rule* from another, and from itself with other sources: 16 digits."""
+    """Return 16 digits that tell *rule* from others, and from itself with other sources."""
     parts = (arm_ids.key(rule.id), rule.target, *sorted(rule.sources))
     return sha256("\n".join(parts).encode()).hexdigest()[:16]
 
 
-def remaining(grant: Grant, view: MachineView) -> Grant:
-    """Forget what stood there before and is gone: a NAT rule comes again under its old name."""
-    if not grant.before:
+def forget_vanished(grant: Grant, view: MachineView) -> Grant:
+    """Forget older rules that are gone: a NAT rule comes again under its old name."""
+    asked = grant.initiate
+    if not asked.before:
         return grant
-    rules = rules_of_port(view, grant.port, grant.private_ips)
-    there = {mark(rule) for rule in rules}
-    return replace(grant, before=tuple(item for item in grant.before if item in there))
+    there = {mark(rule) for rule in _rules(grant, view)}
+    before = tuple(item for item in asked.before if item in there)
+    return replace(grant, initiate=replace(asked, before=before))
 
 
 def may_appear(grant: Grant, now: datetime) -> bool:
-    """Tell whether rules of the newest initiate of *grant* may still be on their way."""
-    since = grant.initiated_at
-    return since is not None and not grant.written and now < since + APPEARS_WITHIN
+    """Return True if rules of the newest initiate of *grant* may still be on their way."""
+    asked = grant.initiate
+    return asked.at is not None and not asked.written and now < asked.at + APPEARS_WITHIN
 
 
-def observed(grant: Grant, own: Sequence[PathRule], view: MachineView) -> Grant:
-    """Note whether *own*, rules of a path that is there, are new in each NSG, for each address."""
-    if grant.written or grant.before is None or grant.initiated_at is None:
+def note_written(grant: Grant, own: Sequence[PathRule], view: MachineView) -> Grant:
+    """
+    Return the grant with its initiate ``written`` if all rules of it are there.
+
+    They are if *own*, the rules of its path, include a new one at each place of the path.
+    """
+    asked = grant.initiate
+    if asked.written or asked.before is None or asked.at is None:
         return grant
-    new = [rule for rule in own if mark(rule) not in grant.before]
-    if not all(_lets_all_in(grant, new, door) for door in _doors(view)):
+    new = [rule for rule in own if mark(rule) not in asked.before]
+    if not all(_lets_all_in(grant, new, place) for place in _places(view)):
         return grant
-    return replace(grant, written=True, before=())
+    return replace(grant, initiate=replace(asked, written=True, before=()))
 
 
-def _lets_all_in(grant: Grant, rules: Iterable[PathRule], door: tuple[str, str]) -> bool:
-    here = [rule for rule in rules if (arm_ids.key(rule.holder_id), rule.target) == door]
+def _rules(grant: Grant, view: MachineView) -> tuple[PathRule, ...]:
+    return rules_of_port(view, grant.port, grant.footprint.private_ips)
+
+
+def _lets_all_in(grant: Grant, rules: Iterable[PathRule], place: _Place) -> bool:
+    here = [rule for rule in rules if (arm_ids.key(rule.holder_id), rule.target) == place]
     texts = [text for rule in here for text in rule.sources]
     return all(covered(source, texts) for source in grant.sources)
 
 
-def _doors(view: MachineView) -> set[tuple[str, str]]:
-    """Return what Defender may write rules into for one path, for which address each."""
+def _places(view: MachineView) -> set[_Place]:
+    """Return the places where Defender may write rules for one path."""
     nics = [nic for nic in view.vm.interfaces if nic.private_ip]
-    doors = {(arm_ids.key(nsg_id), nic.private_ip) for nic in nics for nsg_id in nic.nsg_ids}
+    places = {(arm_ids.key(nsg_id), nic.private_ip) for nic in nics for nsg_id in nic.nsg_ids}
     first = view.vm.interface
     if view.firewall is not None and first is not None:
-        doors.add((arm_ids.key(view.firewall.id), first.private_ip))
-    return doors
+        places.add((arm_ids.key(view.firewall.id), first.private_ip))
+    return places

@@ -1,9 +1,9 @@
 """
-What a VM port should look like while several grants share it.
+The request that a VM port should have while several grants share it.
 
-Defender keeps one request per VM port and a newer one revokes the older. So the broker always
-asks for the union of the sources of all live grants of the port, until the moment when that set
-next shrinks; then for what remains. Whoever came later bears the gap of a hand-over.
+Defender keeps one request per VM port, and a newer one revokes the older. So the broker always
+asks for the union of the sources of all live grants of the port, until that set next shrinks. Then
+it asks for the sources that remain. The later comer has the gap of such a hand-over.
 """
 
 from __future__ import annotations
@@ -32,18 +32,18 @@ class WantedRequest:
 
 def wanted_request(grants: Iterable[Grant], *, now: datetime) -> WantedRequest | None:
     """
-    Return what the live grants of one VM port need now; None if none needs a path.
+    Return the request that the live grants of one VM port need now; None if none needs a path.
 
-    The end is the earliest moment when the set of sources shrinks. Where somebody who came
-    earlier stays, the entry outlasts the leavers by the lead that their ends were brought
-    forward by, so that its successor replaces it while it still holds.
+    The end is the earliest moment when the set of sources shrinks. If an earlier grant stays, the
+    request runs longer by the lead; the later grants end earlier by the lead. The next request is
+    accepted before this one expires.
     """
     live = _needing(grants, now)
     if not live:
         return None
     end = _next_shrink(live)
     stayers = [grant for grant in live if _end(grant) > end]
-    if stayers and end not in _borne(live):
+    if stayers and end not in _interrupting_ends(live):
         end = min(end + TIMES[live[0].via].lead, max(_end(stayer) for stayer in stayers))
     return WantedRequest(union(live), end)
 
@@ -64,10 +64,10 @@ def fixed_end(
     """
     Return the end of *grant*, given that it joins *others* on the VM port at *now*.
 
-    Brought forward by the lead where an earlier comer with other sources stays on; rounded down
-    to the hand-over where less than Defender's shortest access would remain after it. Neither
-    leaves less than the shortest access, nor more than was to be had. *held*: until then a
-    stranger's request is what the path stands on.
+    If an earlier comer with other sources stays, the end comes earlier by the lead. If less than
+    Defender's shortest access would remain after a hand-over, the end is the hand-over. Neither
+    leaves less than the shortest access, or less than was wanted. Until *held* the path stands on
+    a stranger's request.
     """
     earlier = [other for other in _needing(others, now) if other.id != grant.id]
     stay = [other for other in earlier if _end(other) > end]
@@ -89,61 +89,61 @@ def handover(
     held: datetime | None = None,
 ) -> datetime | None:
     """
-    Return when the shared path changes under *grant* before its *end*, if it does.
+    Return the first change of the shared path that interrupts *grant* before its *end*, if any.
 
-    While it stands on a stranger's request, *held* until then, nothing of ours changes it; with
-    that request it ends, for everybody.
+    Until *held* the path stands on a stranger's request. No initiate of ours changes it, and it
+    ends with that request, for everybody.
     """
     if held is not None and held > max(grant.starts_at, now):
         return held if held < end else None
     there = [other for other in _needing(others, now) if other.id != grant.id]
-    return _handover(grant, there, end=end)
+    ends = _interrupting_ends([*there, replace(grant, expires_at=end)])
+    return min((moment for moment in ends if moment < end), default=None)
 
 
-def announced(
+def next_handover(
     grant: Grant, others: Iterable[Grant], *, now: datetime, held: datetime | None = None
 ) -> datetime | None:
     """
-    Return the next hand-over of *grant*: an end that was moved since moves it.
+    Return the next hand-over of *grant*; it moves with the ends of the others.
 
-    *held*: until then a stranger's request is what the path stands on.
-
-    One that is past stays until the path has had its time to change; the next one follows it, at
-    once where it comes sooner than that.
+    A hand-over that is past stays until the path has had its time to change. Then the next one
+    follows, or at once if it comes sooner than that. Until *held* the path stands on a stranger's
+    request.
     """
     before = grant.handover_at
     if not grant.wants_path:
         return before
     following = handover(grant, others, end=_end(grant), now=now, held=held)
-    if before is None or before > now:  # none comes any more where an end was put off: taken back
+    if before is None or before > now:  # an end that was put off is taken back
         return following
-    changes = changed(before, grant)
+    changes = changed_by(before, grant)
     if following is None or now < changes <= following:
         return before
     return following
 
 
-def changed(moment: datetime, grant: Grant) -> datetime:
-    """Return when the path of *grant* has changed, a hand-over having been at *moment*."""
+def changed_by(moment: datetime, grant: Grant) -> datetime:
+    """Return the time by which the path of *grant* has changed after a hand-over at *moment*."""
     return moment + TIMES[grant.via].lead
 
 
 def covers(entry: DefenderRequest, target: WantedRequest, *, now: datetime) -> bool:
-    """Tell whether *entry* already is what the VM port should have."""
+    """Return True if *entry* already is the request that the VM port should have."""
     same = entry.in_force(now) and same_sources(entry.sources, target.sources)
     return same and lasts(entry.ends_at, target, now=now)
 
 
 def lasts(until: datetime, target: WantedRequest, *, now: datetime) -> bool:
-    """Tell whether access *until* then is as long as *target* wants it."""
+    """Return True if access *until* then is as long as *target* wants it."""
     if abs(until - target.until) <= TOLERANCE:
         return True
-    # Defender grants no less than five minutes: what is that short cannot be shortened further.
+    # Defender grants no less than five minutes. A request that short cannot be shortened further.
     return target.until <= until <= now + SHORTEST + TOLERANCE
 
 
 def ends_by(until: datetime, target: WantedRequest) -> bool:
-    """Tell whether access *until* then ends with what *target* wants, or before."""
+    """Return True if access *until* then ends when *target* ends, or before."""
     return until <= target.until + TOLERANCE
 
 
@@ -162,11 +162,11 @@ def _next_shrink(live: Sequence[Grant]) -> datetime:
     return next(shrinks, ends[-1])
 
 
-def _borne(live: Iterable[Grant]) -> list[datetime]:
+def _interrupting_ends(live: Iterable[Grant]) -> list[datetime]:
     """
-    Return the ends of *live* grants whose change somebody who stays has to bear.
+    Return the ends of *live* grants that interrupt a grant that stays.
 
-    Nobody has where somebody stays who came earlier than all whose sources go.
+    An end interrupts nobody if a grant stays that came earlier than all grants whose sources go.
     """
     found: list[datetime] = []
     kept: set[Prefix] = set()
@@ -183,11 +183,5 @@ def _borne(live: Iterable[Grant]) -> list[datetime]:
 
 
 def _order(grant: Grant) -> _Order:
-    """Return what tells earlier from later comers; those claimed in one step came as they start."""
-    return (grant.claimed_at or _NEVER, grant.starts_at, grant.id)
-
-
-def _handover(grant: Grant, others: Sequence[Grant], *, end: datetime) -> datetime | None:
-    """Return the first end of another that takes sources away before *end*, and spares nobody."""
-    ends = _borne([*others, replace(grant, expires_at=end)])
-    return min((moment for moment in ends if moment < end), default=None)
+    """Return the order of arrival. Grants admitted in one step came as they start."""
+    return (grant.admitted_at or _NEVER, grant.starts_at, grant.id)

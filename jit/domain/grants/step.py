@@ -1,55 +1,57 @@
 """
-One step of a JIT policy: from its grants and a fresh look at Azure to what to write and to do.
+One step of a JIT policy: from its grants and a fresh look at Azure to changes and actions.
 
-Level-triggered: the step depends on the present alone, so that a lost, doubled or late message
-changes nothing. ``step`` is pure; the caller stores the grants that come back before it acts, so
-the end of a path is durable before its beginning.
+The step depends on the present alone, so a lost, doubled or late message changes nothing. It is
+pure. The caller stores the grants that come back before it acts, so the end of a path is durable
+before its beginning.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 
-from jit.domain.azure import defender_requests
-from jit.domain.azure.defender_requests import DefenderRequest
+from jit.domain.azure.defender_requests import DefenderRequest, requests_of_port
 from jit.domain.grants import (
     admission,
     closing,
+    companions,
     initiate,
     lifetime,
-    rule_evidence,
+    opening,
+    removal,
     shared_port,
     superseded,
     widened,
 )
-from jit.domain.grants.companions import Companion, plan_companion
+from jit.domain.grants.companions import Companion
 from jit.domain.grants.initiate import PortToOpen
-from jit.domain.grants.lifetime import begin_closing, by_time, pace
-from jit.domain.grants.policy_view import PolicyView, StepContext, rests_elsewhere, rests_of
-from jit.domain.grants.timing import LOOK_WHILE_OPENING, TIMES
-from jit.domain.grants.widened import Excess
+from jit.domain.grants.policy_view import PolicyView, StepContext, has_unreadable_value, rule_users
+from jit.domain.grants.widened import Widening
 from jit.domain.limits import Limits
-from jit.domain.model.grant import CloseReason, Grant, Status
+from jit.domain.model.grant import Grant, Status
+from jit.domain.model.machine import VmPort
 from jit.domain.paths import effective
-from jit.domain.paths.effective import PathState, PathView
+from jit.domain.paths.effective import PathView
 from jit.domain.paths.machine_view import MachineView
-from jit.domain.paths.rules import PathRule, addresses, readable, rules_of_port
-from jit.domain.values import arm_ids
-from jit.domain.values.prefixes import Prefix
-
-_BORROWED = "what lets it in now is about to be replaced by its own rule"
-_KEPT_RULES, _KEPT_ADDRESSES = 24, 12
+from jit.domain.paths.rules import PathRule, rules_of_port
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Step:
     """
-    What one step decided.
+    The decisions of one step.
 
     Attributes:
-        unjudged: Keys of VMs of which Azure says something that cannot be read.
+        grants: The grants after the step, to be stored first.
+        asks: VM ports to ask Defender for, in one initiate.
+        companions: Companion rules to create.
+        removals: Defender's rules to remove.
+        companion_removals: Ids of companion rules to remove.
+        widenings: Grants whose path was found to be wider than asked.
+        unreadable: Keys of VMs about which Azure says something that cannot be read.
+        defects: Key of a VM -> the broker's own failure to decide about it.
     """
 
     grants: tuple[Grant, ...]
@@ -57,8 +59,9 @@ class Step:
     companions: tuple[Companion, ...] = ()
     removals: tuple[PathRule, ...] = ()
     companion_removals: tuple[str, ...] = ()
-    excesses: tuple[Excess, ...] = ()
-    unjudged: tuple[str, ...] = ()
+    widenings: tuple[Widening, ...] = ()
+    unreadable: tuple[str, ...] = ()
+    defects: Mapping[str, str] = field(default_factory=dict)
 
 
 def run_step(
@@ -76,320 +79,262 @@ def run_step(
     """
     every = tuple(grants)
     context = StepContext(
-        world=world, now=now, initiate_id=initiate_id, limits=limits, rests=rests_of(every)
+        world=world,
+        now=now,
+        initiate_id=initiate_id,
+        limits=limits,
+        rule_users=rule_users(every),
     )
     parts: list[Step] = []
-    for group in _groups(every):
+    for group in _by_vm_port(every):
         taken = [wish for part in parts for wish in part.companions]
-        parts.append(_judged(group, context, taken))
+        parts.append(_advance_apart(group, context, taken))
+    return _join(parts)
+
+
+def _by_vm_port(grants: Iterable[Grant]) -> list[list[Grant]]:
+    """Group by VM port, in the order in which the requests came."""
+    groups: dict[VmPort, list[Grant]] = {}
+    for grant in sorted(grants, key=lambda item: (item.starts_at, item.id)):
+        groups.setdefault(grant.vm_port, []).append(grant)
+    return list(groups.values())
+
+
+def _join(parts: Sequence[Step]) -> Step:
+    removals = {rule.id: rule for part in parts for rule in part.removals}
     return Step(
         grants=tuple(grant for part in parts for grant in part.grants),
         asks=tuple(ask for part in parts for ask in part.asks),
         companions=tuple(wish for part in parts for wish in part.companions),
-        removals=tuple(_unique(rule for part in parts for rule in part.removals)),
+        removals=tuple(removals.values()),
         companion_removals=tuple(
             dict.fromkeys(rule for part in parts for rule in part.companion_removals)
         ),
-        excesses=tuple(wide for part in parts for wide in part.excesses),
-        unjudged=tuple(key for part in parts for key in part.unjudged),
+        widenings=tuple(found for part in parts for found in part.widenings),
+        unreadable=tuple(dict.fromkeys(key for part in parts for key in part.unreadable)),
+        defects={key: text for part in parts for key, text in part.defects.items()},
     )
 
 
-def _judged(group: Sequence[Grant], context: StepContext, taken: Sequence[Companion]) -> Step:
+# ---- one VM port ---------------------------------------------------------------------------------
+
+
+def _advance_apart(
+    grants: Sequence[Grant], context: StepContext, taken: Sequence[Companion]
+) -> Step:
     """
-    Advance the grants of one VM port.
+    Advance the grants of one VM port; a VM that cannot be judged stops no other.
 
-    What Azure says of one VM may be unlike anything foreseen: the grants of the others close and
-    open all the same.
+    If a value of Azure's cannot be read, the step says so. If the broker itself fails, that is a
+    defect, and the step says that. The grants of the others close and open in both cases.
     """
-    try:
-        return _port(group, context, taken)
-    except ValueError:
-        key = arm_ids.key(group[0].vm_id)
-        world = replace(context.world, unreadable={key: "what Azure says of it cannot be read"})
-        blind = replace(context, world=world)
-        timely = (by_time(grant, now=context.now) for grant in group)
-        return Step(grants=tuple(_blind(grant, blind) for grant in timely), unjudged=(key,))
-
-
-def _unique(rules: Iterable[PathRule]) -> Iterable[PathRule]:
-    return {rule.id: rule for rule in rules}.values()
-
-
-def _groups(grants: Iterable[Grant]) -> list[list[Grant]]:
-    """Group by VM port, in the order in which the requests came."""
-    groups: dict[tuple[str, int], list[Grant]] = {}
-    for grant in sorted(grants, key=lambda item: (item.starts_at, item.id)):
-        groups.setdefault((arm_ids.key(grant.vm_id), grant.port), []).append(grant)
-    return list(groups.values())
-
-
-def _port(group: Sequence[Grant], context: StepContext, taken: Sequence[Companion]) -> Step:
-    """Advance the grants of one VM port; the priorities of *taken* are not free any more."""
-    now, world = context.now, context.world
-    grants = [by_time(grant, now=now) for grant in group]
-    view = world.machines.get(arm_ids.key(group[0].vm_id))
+    view = context.world.machines.get(grants[0].vm_key)
+    if view is not None and has_unreadable_value(view.vm):
+        waiting = _wait_blindly(grants, context, "what Azure says of it cannot be read")
+        return Step(grants=waiting, unreadable=(grants[0].vm_key,))
     if view is None:
-        return Step(grants=tuple(_blind(grant, context) for grant in grants))
-    seen = defender_requests.of_port(world.entries, group[0].vm_id, group[0].port)
-    grants = [superseded.close_if_replaced(grant, seen, context) for grant in grants]
-    grants, excesses = _narrowed(grants, view, seen, context)
-    grants = _claimed(grants, view, seen, context)
-    held = context.held_until(seen)
-    grants = [
-        replace(g, handover_at=shared_port.announced(g, grants, now=now, held=held)) for g in grants
-    ]
-    asked = widened.asked_for(grants, context.strangers(seen))
-    looks = {grant.id: effective.observe_path(grant, view, asked) for grant in grants if grant.live}
-    current = context.current(seen)
-    recorded = frozenset() if held else shared_port.union(widened.asking(grants))
-    until = current.ends_at if current is not None else None
-    for place, grant in enumerate(grants):
-        if grant.wants_path or grant.status is Status.CLOSING:  # a new one's rules are not its own
-            noted = _recorded(grant, looks[grant.id], view, recorded, context)
-            doubt = _doubt(noted, context, joined=held is not None)
-            grants[place] = _looked(noted, looks[grant.id], until, now, doubt=doubt)
-    grants, asks = initiate.plan_initiate(grants, looks, view, seen, context)
-    grants, companions = _accompanied(grants, looks, view, taken, context)
-    done = _closed(grants, asks, companions, view, seen, context)
-    return replace(done, excesses=excesses)
+        why = context.world.unreadable.get(grants[0].vm_key, "the VM could not be read")
+        return Step(grants=_wait_blindly(grants, context, why))
+    try:
+        return _advance(grants, view, context, taken)
+    except ValueError as error:
+        waiting = _wait_blindly(grants, context, "the broker failed to decide about it")
+        return Step(grants=waiting, defects={grants[0].vm_key: repr(error)})
 
 
-def _claimed(
+def _wait_blindly(grants: Iterable[Grant], context: StepContext, why: str) -> tuple[Grant, ...]:
+    """Conclude nothing about grants that could not be looked at, except that time passes."""
+    timely = (lifetime.by_time(grant, now=context.now) for grant in grants)
+    return tuple(opening.wait_unread(grant, context.now, why) for grant in timely)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Group(Step):
+    """
+    The grants of one VM port, and the decisions of the phases so far.
+
+    Attributes:
+        grants: In the order in which their requests came.
+        view: A fresh look at the VM.
+        requests: Defender's requests for the VM port, oldest first.
+        context: The step's present.
+        taken: Companions decided before in this step: their priorities are not free.
+        paths: Grant id -> its path, as phase ``observe`` saw it.
+    """
+
+    view: MachineView
+    requests: tuple[DefenderRequest, ...]
+    context: StepContext
+    taken: Sequence[Companion]
+    paths: Mapping[str, PathView] = field(default_factory=dict)
+
+    def with_grants(self, grants: Iterable[Grant]) -> Group:
+        """Return the group with its *grants* after a phase."""
+        return replace(self, grants=tuple(grants))
+
+
+def _advance(
     grants: Sequence[Grant],
     view: MachineView,
-    seen: Sequence[DefenderRequest],
     context: StepContext,
-) -> list[Grant]:
-    """Decide about new grants; where their VM was read only in part they alone wait for it."""
-    if arm_ids.key(view.vm.id) not in context.world.unreadable:
-        return admission.admit_due(grants, view, seen, context)
-    return [_blind(g, context) if g.status is Status.PENDING else g for g in grants]
-
-
-def _narrowed(
-    grants: Sequence[Grant],
-    view: MachineView,
-    seen: Sequence[DefenderRequest],
-    context: StepContext,
-) -> tuple[list[Grant], tuple[Excess, ...]]:
-    """Close every grant whose path opens more than was asked for."""
-    asked = widened.asked_for(grants, context.strangers(seen))
-    done: list[Grant] = []
-    wide: list[Excess] = []
-    for grant in grants:
-        rules = rules_of_port(view, grant.port, grant.private_ips, known=grant.rules)
-        found = widened.found(grant, asked, seen, rules)
-        done.append(widened.closed(grant, found, context) if found else grant)
-        wide += [found] if found else []
-    return done, tuple(wide)
-
-
-def _blind(grant: Grant, context: StepContext) -> Grant:
-    """The VM could not be read: nothing is concluded but that time passes, and it says so."""
-    if not grant.live or grant.status is Status.SCHEDULED:
-        return grant
-    now = context.now
-    why = context.world.unreadable.get(arm_ids.key(grant.vm_id), "the VM could not be read")
-    if grant.status is Status.CLOSING:
-        return closing.waits(grant, now, why, unclear=True)
-    if grant.status is Status.OPENING and _overdue(grant, now):
-        return begin_closing(grant, CloseReason.FAILED, now, f"not open in time: {why}")
-    ends = filter(None, (now + LOOK_WHILE_OPENING, grant.expires_at))
-    return replace(grant, note=why, next_check_at=min(ends))
-
-
-def _recorded(
-    grant: Grant, look: PathView, view: MachineView, asked: frozenset[Prefix], context: StepContext
-) -> Grant:
-    """Write down the rules of a path that open what was *asked*, and nothing more."""
-    there = addresses(view.vm)
-    own = [
-        rule
-        for rule in look.rules
-        if rule.target in there
-        and _asked_for(rule, asked)
-        and not rests_elsewhere(rule.id, grant, context.rests)
-    ]
-    if look.state is PathState.UNCLEAR:
-        return grant
-    grant = rule_evidence.remaining(grant, view)
-    if not own:
-        return grant
-    whole = look.state in {PathState.OPEN, PathState.BLOCKED}  # what is partial is still on its way
-    rules = tuple(dict.fromkeys((*grant.rules, *(rule.id for rule in own))))[-_KEPT_RULES:]
-    ips = tuple(dict.fromkeys((*grant.private_ips, *there)))[-_KEPT_ADDRESSES:]
-    noted = replace(grant, rules=rules, private_ips=ips)
-    if not whole:
-        return noted
-    after = rule_evidence.observed(noted, own, view)
-    own_path = grant.status is Status.OPEN or not _borrowed(after, context.now)
-    return replace(after, seen=after.seen or own_path)
-
-
-def _asked_for(rule: PathRule, asked: frozenset[Prefix]) -> bool:
-    """Whether it is what Defender writes for *asked*: a wider one is somebody else's leftover."""
-    networks = readable(rule.sources)
-    whole = bool(networks) and len(networks) == len(rule.sources)
-    return rule.exact and whole and asked.issuperset(networks)
-
-
-def _looked(
-    grant: Grant, look: PathView, until: datetime | None, now: datetime, *, doubt: str
-) -> Grant:
-    """
-    Advance a grant by what was seen of its path, which stands on a request *until* then.
-
-    *doubt* is why a path that lets its sources in is not called open all the same.
-    """
-    if not grant.wants_path:
-        return grant
-    if look.state is PathState.OPEN and doubt:
-        return _not_open(grant, replace(look, state=PathState.BLOCKED, why=doubt), now)
-    if look.state is PathState.OPEN:
-        ends = filter(None, (grant.expires_at, until, _next_news(grant, now)))
-        return grant.advance(
-            Status.OPEN,
-            opened_at=grant.opened_at or now,
-            connection=look.connection,
-            lost_at=None,
-            next_check_at=min(ends, default=now),
-            note=None,
-        )
-    return _not_open(grant, look, now)
-
-
-def _doubt(grant: Grant, context: StepContext, *, joined: bool) -> str:
-    """Return why *grant* is not opened by what lets it in; one *joined* to a stranger's has it."""
-    if grant.status is not Status.OPENING:
-        return ""
-    unread = context.world.unreadable.get(arm_ids.key(grant.vm_id), "")
-    newcomer = grant.opened_at is None and not joined
-    return unread or (_BORROWED if newcomer and _borrowed(grant, context.now) else "")
-
-
-def _borrowed(grant: Grant, now: datetime) -> bool:
-    """
-    Whether the rules that let a grant in may be about to go, its own being on their way.
-
-    What stood there before its initiate is another's, whose end is near, or is being exchanged for
-    its own; who is called in meanwhile is soon cut. Where its own rule is not told apart, that is
-    believed for as long as such an exchange takes.
-    """
-    since = grant.initiated_at
-    if since is None:
-        return True  # nothing was asked for it yet
-    if grant.written:
-        return bool(grant.before)  # Azure put it off: what stood there is all there is
-    stood = grant.before is None or bool(grant.before)
-    return stood and now < min(since + TIMES[grant.via].exchanged_within, _limit(grant))
-
-
-def _limit(grant: Grant) -> datetime:
-    """
-    Return until when a newcomer waits for a rule of its own, twice as long where Azure put it off.
-
-    Each later comer has the path asked for anew: that must not begin the wait of the others again.
-    """
-    began = grant.claimed_at or grant.starts_at
-    return began + TIMES[grant.via].exchanged_within * min(max(grant.attempts, 1), 2)
-
-
-def _next_news(grant: Grant, now: datetime) -> datetime | None:
-    """Return when *grant* can be told of the hand-over after the one that it was told of."""
-    told = grant.handover_at
-    until = shared_port.changed(told, grant) if told is not None else now
-    return until if until > now else None
-
-
-def _not_open(grant: Grant, look: PathView, now: datetime) -> Grant:
-    if grant.status is Status.OPEN and (look.state is not PathState.UNCLEAR or look.leaving):
-        grant = grant.advance(Status.OPENING, lost_at=now)
-    why = _why(grant, look)
-    if initiate.given_up(grant, look):
-        return begin_closing(grant, CloseReason.FAILED, now, why)
-    if grant.status is Status.OPENING and _overdue(grant, now):
-        return begin_closing(grant, CloseReason.FAILED, now, f"not open in time: {why}")
-    wait = pace(now - (grant.initiated_at or now))
-    return replace(grant, note=why, next_check_at=min(now + wait, grant.expires_at or now))
-
-
-def _why(grant: Grant, look: PathView) -> str:
-    """Return why it is not open: what Azure did not take cannot be there."""
-    if initiate.given_up(grant, look):
-        return f"its rules were taken away again after {grant.reopens} repetitions"
-    if look.state is not PathState.ABSENT:
-        return look.why
-    if grant.note and grant.note.startswith(lifetime.REFUSED):
-        return grant.note
-    if grant.answered or not grant.attempts:
-        return look.why
-    return f"Azure has not taken the request to open it, {grant.attempts} times asked"
-
-
-def _overdue(grant: Grant, now: datetime) -> bool:
-    """Whether opening, or the mending of a lost path, has had its time, however often asked."""
-    since = max(filter(None, (grant.claimed_at, grant.lost_at)), default=now)
-    return now >= since + TIMES[grant.via].opens_within
-
-
-# ---- the companion rule ------------------------------------------------------------------------
-
-
-def _accompanied(
-    grants: list[Grant],
-    looks: Mapping[str, PathView],
-    view: MachineView,
     taken: Sequence[Companion],
-    context: StepContext,
-) -> tuple[list[Grant], tuple[Companion, ...]]:
-    """Let the firewall's own addresses through where an NSG would stop them."""
+) -> Step:
+    """Lead the grants of one VM port through the phases. Their order matters."""
+    first = grants[0]
+    requests = requests_of_port(context.world.entries, first.vm_id, first.port)
+    group = Group(grants=tuple(grants), view=view, requests=requests, context=context, taken=taken)
+    for phase in _PHASES:
+        group = phase(group)
+    return group
+
+
+# ---- the phases ----------------------------------------------------------------------------------
+
+
+def pass_time(group: Group) -> Group:
+    """Let grants become due, fail in time, or come to their end."""
+    return group.with_grants(
+        lifetime.by_time(grant, now=group.context.now) for grant in group.grants
+    )
+
+
+def hear_defender(group: Group) -> Group:
+    """Close grants whose request in Defender was replaced or revoked by somebody else."""
+    return group.with_grants(
+        superseded.close_if_replaced(grant, group.requests, group.context) for grant in group.grants
+    )
+
+
+def close_widened(group: Group) -> Group:
+    """Close every grant whose path opens more than was asked for."""
+    foreign = group.context.foreign_requests(group.requests)
+    asked = widened.asked_for((g for g in group.grants if g.may_have_path), foreign)
+    done: list[Grant] = []
+    widenings: list[Widening] = []
+    for grant in group.grants:
+        there = grant.footprint
+        rules = rules_of_port(group.view, grant.port, there.private_ips, known=there.rules)
+        found = widened.find_widening(grant, asked, group.requests, rules)
+        done.append(widened.close_grant(grant, found, group.context.now) if found else grant)
+        widenings += [found] if found else []
+    return replace(group, grants=tuple(done), widenings=tuple(widenings))
+
+
+def admit(group: Group) -> Group:
+    """Decide about new grants. If their VM was read only in part, they alone wait for it."""
+    why = group.context.world.unreadable.get(group.grants[0].vm_key)
+    if why is None:
+        return group.with_grants(
+            admission.admit_due(group.grants, group.view, group.requests, group.context)
+        )
+    return group.with_grants(
+        opening.wait_unread(grant, group.context.now, why)
+        if grant.status is Status.PENDING
+        else grant
+        for grant in group.grants
+    )
+
+
+def announce(group: Group) -> Group:
+    """Tell each grant of the next change of the path that it shares."""
+    now, held = group.context.now, group.context.foreign_until(group.requests)
+    all_of = group.grants
+    return group.with_grants(
+        replace(g, handover_at=shared_port.next_handover(g, all_of, now=now, held=held))
+        for g in all_of
+    )
+
+
+def observe(group: Group) -> Group:
+    """Look at each path, record its rules, and advance its grant."""
+    context, requests = group.context, group.requests
+    asking = [grant for grant in group.grants if grant.may_have_path]
+    asked = widened.asked_for(asking, context.foreign_requests(requests))
+    paths = {
+        grant.id: effective.observe_path(grant, group.view, asked)
+        for grant in group.grants
+        if grant.live
+    }
+    joined = context.foreign_until(requests) is not None
+    current = context.current(requests)
+    port = opening.PortSeen(
+        view=group.view,
+        recordable=frozenset() if joined else shared_port.union(asking),
+        joined=joined,
+        request_ends_at=current.ends_at if current is not None else None,
+    )
+    done = [
+        opening.advance_seen(grant, paths[grant.id], port, context)
+        if grant.may_have_path
+        else grant
+        for grant in group.grants
+    ]
+    return replace(group, grants=tuple(done), paths=paths)
+
+
+def ask(group: Group) -> Group:
+    """Ask Defender for the request that the VM port should have, if it lacks it."""
+    grants, asks = initiate.plan_initiate(
+        group.grants, group.paths, group.view, group.requests, group.context
+    )
+    return replace(group, grants=tuple(grants), asks=asks)
+
+
+def accompany(group: Group) -> Group:
+    """Let the firewall's own addresses through if an NSG would stop them."""
     done: list[Grant] = []
     wishes: list[Companion] = []
-    for grant in grants:
-        look = looks.get(grant.id)
-        if not (grant.status is Status.OPENING and look and look.blocked_by):
+    for grant in group.grants:
+        path = group.paths.get(grant.id)
+        if not (grant.status is Status.OPENING and path and path.blocked_by):
             done.append(grant)
             continue
-        changed, found = plan_companion(grant, look, view, taken=(*taken, *wishes), now=context.now)
+        changed, found = companions.plan_companion(
+            grant, path, group.view, taken=(*group.taken, *wishes), now=group.context.now
+        )
         done.append(changed)
         wishes.extend(found)
-    return done, tuple(wishes)
+    return replace(group, grants=tuple(done), companions=tuple(wishes))
 
 
-# ---- closing -----------------------------------------------------------------------------------
-
-
-def _closed(
-    grants: list[Grant],
-    asks: tuple[PortToOpen, ...],
-    companions: tuple[Companion, ...],
-    view: MachineView,
-    seen: Sequence[DefenderRequest],
-    context: StepContext,
-) -> Step:
-    strangers = context.strangers(seen)
-    held = tuple(text for entry in strangers for text in entry.sources or (closing.UNLISTED,))
-    others = closing.Others(held=held, rests=context.rests)
+def close(group: Group) -> Group:
+    """Advance the closing grants. A firewall's rules go only while this step may change it."""
+    context = group.context
+    port = closing.VmPortView(
+        grants=group.grants,
+        view=group.view,
+        requests=group.requests,
+        foreign=removal.foreign_requests(group.requests, context.world.known, now=context.now),
+        users=context.rule_users,
+    )
     done: list[Grant] = []
     removals: list[PathRule] = []
     companion_removals: list[str] = []
-    for grant in grants:
+    for grant in group.grants:
         if grant.status is not Status.CLOSING:
             done.append(grant)
             continue
-        result = closing.work(grant, grants, view, seen, others=others, now=context.now)
-        removals.extend(
-            rule
-            for rule in result.removals
-            if rule.collection is None or arm_ids.key(rule.holder_id) in context.world.turns
-        )
+        result = closing.close_grant(grant, port, now=context.now)
+        removals.extend(rule for rule in result.removals if context.may_remove(rule))
         companion_removals.extend(result.companions)
         done.append(result.grant)
-    return Step(
+    return replace(
+        group,
         grants=tuple(done),
-        asks=asks,
-        companions=companions,
         removals=tuple(removals),
         companion_removals=tuple(companion_removals),
     )
+
+
+_PHASES = (
+    pass_time,
+    hear_defender,
+    close_widened,
+    admit,
+    announce,
+    observe,
+    ask,
+    accompany,
+    close,
+)
+"""In the order in which ``_advance`` runs them."""

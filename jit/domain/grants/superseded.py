@@ -1,5 +1,5 @@
 """
-What Defender's own memory says about a grant: replaced or revoked by somebody else.
+Grants whose request in Defender was replaced or revoked by somebody else.
 
 Defender keeps one request per VM port, and a newer one revokes the older.
 """
@@ -15,43 +15,52 @@ from jit.domain.model.grant import CloseReason, Grant
 from jit.domain.values import prefixes
 
 
-def close_if_replaced(grant: Grant, seen: Sequence[DefenderRequest], context: StepContext) -> Grant:
-    """Close a grant whose request in Defender was replaced or revoked by somebody else."""
-    mine = [entry for entry in seen if entry.initiate_id in grant.initiates]
-    if not grant.wants_path or any(entry.active for entry in mine):
+def close_if_replaced(
+    grant: Grant, requests: Sequence[DefenderRequest], context: StepContext
+) -> Grant:
+    """
+    Close *grant* if somebody else replaced or revoked its request in Defender.
+
+    Args:
+        grant: In any status.
+        requests: Defender's requests for its VM port, oldest first.
+        context: The step's present.
+    """
+    own = [entry for entry in requests if entry.initiate_id in grant.initiate.ids]
+    if not grant.wants_path or any(entry.active for entry in own):
         return grant
-    later = seen[seen.index(mine[-1]) + 1 :] if mine else _since(seen, grant)
-    if _superseded(grant, mine, later, context):
+    later = requests[requests.index(own[-1]) + 1 :] if own else _since_admission(requests, grant)
+    if _is_replaced(grant, own, later, context):
         note = "somebody else's newer request for this port replaced it in Defender"
         return lifetime.begin_closing(grant, CloseReason.SUPERSEDED, context.now, note)
-    if mine and not later and mine[-1].reason not in {"Expired", "NewerRequestInitiated"}:
+    if own and not later and own[-1].reason not in {"Expired", "NewerRequestInitiated"}:
         return lifetime.begin_closing(grant, CloseReason.REVOKED, context.now, "revoked in Azure")
     return grant
 
 
-def _superseded(
+def _is_replaced(
     grant: Grant,
-    mine: Sequence[DefenderRequest],
+    own: Sequence[DefenderRequest],
     later: Sequence[DefenderRequest],
     context: StepContext,
 ) -> bool:
-    """Whether a stranger's request took the place of the grant's own, or of one it had joined."""
-    strangers = [entry for entry in later if context.foreign(entry)]
-    if strangers and not mine:  # it has joined the newest of them, or still waits for its own
-        joined = prefixes.same_sources(strangers[-1].sources, frozenset(grant.sources))
-        return strangers[-1].in_force(context.now) and not joined
-    if strangers:
+    """Return True if a stranger's request replaced the grant's own, or one that it had joined."""
+    foreign = [entry for entry in later if context.is_foreign(entry)]
+    if foreign and not own:  # it has joined the newest of them, or still waits for its own
+        joined = prefixes.same_sources(foreign[-1].sources, frozenset(grant.sources))
+        return foreign[-1].in_force(context.now) and not joined
+    if foreign:
         return True
     # Defender says that a newer one came, but shows none: it is not ours, so it is not to be cut.
-    last = mine[-1] if mine and not later else None
+    last = own[-1] if own and not later else None
     return (
         last is not None
         and last.reason == "NewerRequestInitiated"
-        and last.initiate_id == grant.initiates[-1]
+        and last.initiate_id == grant.initiate.newest
     )
 
 
-def _since(seen: Sequence[DefenderRequest], grant: Grant) -> list[DefenderRequest]:
-    """Entries made after a grant that carries no initiate of its own was claimed."""
-    claimed = grant.claimed_at
-    return [entry for entry in seen if claimed is not None and entry.started_at > claimed]
+def _since_admission(requests: Sequence[DefenderRequest], grant: Grant) -> list[DefenderRequest]:
+    """Return requests made after the admission of a grant that carries no initiate of its own."""
+    admitted = grant.admitted_at
+    return [entry for entry in requests if admitted is not None and entry.started_at > admitted]

@@ -1,32 +1,33 @@
 """
-What opens more than was asked for: an entry that Defender widened, a rule that somebody did.
+Detection of paths that open more than was asked for.
 
 The sources of an initiate are stored before the call, and each rule is recorded as it was first
-seen, so that either can be told. A path that is wider than asked is closed, not mended.
+seen. So both a request that Azure widened and a rule that somebody widened can be found. A path
+that is wider than asked is closed, not mended.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 
 from jit.domain.azure.defender_requests import DefenderRequest
 from jit.domain.grants import lifetime, shared_port
-from jit.domain.grants.policy_view import StepContext
-from jit.domain.model.grant import CloseReason, Grant, Status
+from jit.domain.model.grant import CloseReason, Grant
 from jit.domain.paths.rules import PathRule, all_within, opens_only, readable
 from jit.domain.values import arm_ids
 from jit.domain.values.prefixes import Prefix
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Excess:
+class Widening:
     """
     A grant whose path was found to be wider than asked.
 
     Attributes:
         grant_id: The grant, which closes now.
-        resource: The rule's id, or the id of the JIT policy whose entry is wider.
+        resource: The rule's id, or the id of the JIT policy whose request is wider.
         reason: A sentence for people.
     """
 
@@ -35,59 +36,73 @@ class Excess:
     reason: str
 
 
-def asked_for(group: Iterable[Grant], strangers: Iterable[DefenderRequest]) -> frozenset[Prefix]:
-    """Return what grants of a VM port, and *strangers* in force, have asked of Azure there."""
-    grants = asking(group)
-    ours = [source for grant in grants for source in grant.asked]
-    theirs = [text for entry in strangers for text in entry.sources]
-    return frozenset((*shared_port.union(grants), *ours, *readable(theirs)))
+def asked_for(grants: Iterable[Grant], foreign: Iterable[DefenderRequest]) -> frozenset[Prefix]:
+    """
+    Return every source that was asked of Azure for one VM port.
+
+    Args:
+        grants: Grants of the VM port for which Azure was, or may have been, asked.
+        foreign: Other people's requests for the VM port.
+    """
+    here = tuple(grants)
+    ours = [source for grant in here for source in grant.initiate.sources]
+    theirs = [text for entry in foreign for text in entry.sources]
+    return frozenset((*shared_port.union(here), *ours, *readable(theirs)))
 
 
-def asking(group: Iterable[Grant]) -> list[Grant]:
-    """Leave out who waits: a rule for what is booked for tomorrow is today nobody's."""
-    return [each for each in group if each.wants_path or each.status is Status.CLOSING]
+def is_wider(rule: PathRule, asked: Iterable[Prefix]) -> bool:
+    """
+    Return True if a recorded *rule* opens more than was *asked* for.
+
+    It does if it no longer leads to one port of one address of its grant, or lets in a source
+    that was not asked for. A source that cannot be read may be anybody.
+    """
+    return not (rule.exact and opens_only(rule, asked))
 
 
-def found(
+def describe(rule_name: str) -> str:
+    """Return the reason to close a grant if its rule was widened: a sentence for people."""
+    return f"somebody widened rule {rule_name}"
+
+
+def find_widening(
     grant: Grant,
     asked: frozenset[Prefix],
-    seen: Sequence[DefenderRequest],
+    requests: Sequence[DefenderRequest],
     rules: Iterable[PathRule],
-) -> Excess | None:
+) -> Widening | None:
     """
-    Return what opens more for *grant* than was asked for, if anything does.
+    Return the request or the rule that opens more for *grant* than was asked for, if any does.
 
     Args:
         grant: One that wants a path.
-        asked: What is asked for on its VM port, by anybody.
-        seen: Defender's entries for the VM port.
+        asked: Every source that anybody asked for on its VM port.
+        requests: Defender's requests for the VM port.
         rules: All rules of the VM port.
     """
     if not grant.wants_path:
         return None
-    entry = next((item for item in seen if _widened(item, grant)), None)
+    entry = next((item for item in requests if _is_wider_request(item, grant)), None)
     if entry is not None:
         texts = ", ".join(entry.sources)
         why = f"Defender opened it for {texts}, which is more than was asked for"
-        return Excess(grant_id=grant.id, resource=grant.policy_id, reason=why)
-    recorded = {arm_ids.key(rule_id) for rule_id in grant.rules}
+        return Widening(grant_id=grant.id, resource=grant.policy_id, reason=why)
     for rule in rules:
-        narrow = rule.exact and opens_only(rule, asked)
-        if arm_ids.key(rule.id) in recorded and not narrow:
-            why = f"somebody widened rule {rule.name}"
-            return Excess(grant_id=grant.id, resource=rule.id, reason=why)
+        if arm_ids.key(rule.id) in grant.rule_keys and is_wider(rule, asked):
+            return Widening(grant_id=grant.id, resource=rule.id, reason=describe(rule.name))
     return None
 
 
-def closed(grant: Grant, excess: Excess, context: StepContext) -> Grant:
-    """Return *grant* on its way out because of *excess*."""
-    return lifetime.begin_closing(grant, CloseReason.FAILED, context.now, excess.reason)
+def close_grant(grant: Grant, widening: Widening, now: datetime) -> Grant:
+    """Begin to close *grant* because of *widening*."""
+    return lifetime.begin_closing(grant, CloseReason.FAILED, now, widening.reason)
 
 
-def _widened(entry: DefenderRequest, grant: Grant) -> bool:
-    """Whether Azure lists our newest initiate with sources that it did not name."""
-    if not (entry.active and grant.asked and entry.initiate_id == grant.initiates[-1]):
+def _is_wider_request(entry: DefenderRequest, grant: Grant) -> bool:
+    """Return True if Azure lists our newest initiate with sources that it did not name."""
+    asked = grant.initiate
+    if not (entry.active and asked.sources and entry.initiate_id == asked.newest):
         return False
-    prefixes = readable(entry.sources)
-    whole = len(prefixes) == len(entry.sources)
-    return not (whole and all_within(prefixes, grant.asked))
+    listed = readable(entry.sources)
+    whole = len(listed) == len(entry.sources)
+    return not (whole and all_within(listed, asked.sources))

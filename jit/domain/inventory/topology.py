@@ -1,8 +1,8 @@
 """
-How VMs, interfaces, subnets, NSGs, firewalls and JIT policies hang together.
+VMs with the interfaces, subnets, NSGs, firewalls and JIT policies that belong to them.
 
-Values in, values out: resources as ARM returns them become ``VirtualMachine`` records. What is
-supported and what is not follows Microsoft's prerequisites for just-in-time access:
+Resources as ARM returns them become ``VirtualMachine`` values. A VM is supported if it fulfils
+Microsoft's prerequisites for just-in-time access:
 https://learn.microsoft.com/azure/defender-for-cloud/just-in-time-access-overview
 """
 
@@ -13,12 +13,24 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from jit.domain.azure import defender_requests
-from jit.domain.azure.arm_json import Resource, mapping, mappings, properties, strings, text
+from jit.domain.azure.arm_json import (
+    Resource,
+    flag,
+    key,
+    mapping,
+    mappings,
+    one_or_many,
+    properties,
+    reference,
+    text,
+    texts,
+)
 from jit.domain.azure.defender_requests import DefenderRequest
+from jit.domain.azure.firewall import firewall_policy_id, subnet_ids
 from jit.domain.azure.policy_json import port_rules
 from jit.domain.model.machine import Interface, Support, Via, VirtualMachine
 from jit.domain.values import arm_ids
-from jit.domain.values.prefixes import network
+from jit.domain.values.prefixes import keep_prefixes, read_address
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -26,12 +38,12 @@ class Snapshot:
     """
     Resources of one subscription, as ARM returned them.
 
-    A full snapshot holds the complete lists; a targeted one holds the resources asked for. In
-    both, what is referred to but not held counts as unknown, never as absent.
+    A snapshot holds complete lists, or only the resources that somebody asked for. In both cases
+    a resource that is referred to but not in the snapshot is unknown; it does not count as absent.
 
     Attributes:
-        bastions: ``bastionHosts``; None where they were not read, or could not be.
-        plan: ``pricings/VirtualMachines`` of Defender; None likewise.
+        bastions: ``bastionHosts``; None if they were not read.
+        plan: ``pricings/VirtualMachines`` of Defender; None if it was not read.
     """
 
     machines: Sequence[Resource] = ()
@@ -47,7 +59,7 @@ class Snapshot:
 
 @dataclass(frozen=True, slots=True)
 class _Index:
-    """The same resources by lower-cased id."""
+    """The resources of a snapshot by their keys (lower-case ids)."""
 
     interfaces: Mapping[str, Resource]
     subnets: Mapping[str, tuple[Resource, Resource]]  # subnet id -> (vnet, subnet)
@@ -57,126 +69,112 @@ class _Index:
     requests: Mapping[str, Sequence[DefenderRequest]]  # vm id -> Defender's requests of its policy
 
 
-def machines(snapshot: Snapshot, *, now: datetime) -> dict[str, VirtualMachine]:
-    """Return every VM of *snapshot* by its key (lower-cased id)."""
+def build_machines(snapshot: Snapshot, *, now: datetime) -> dict[str, VirtualMachine]:
+    """Return every VM of *snapshot* by its key (lower-case id)."""
     index = _index(snapshot)
     found = (_machine(vm, index, now) for vm in snapshot.machines)
     return {arm_ids.key(vm.id): vm for vm in found}
 
 
-def _by_id(resources: Iterable[Resource]) -> dict[str, Resource]:
-    return {arm_ids.key(text(item, "id")): item for item in resources}
-
-
 def _index(snapshot: Snapshot) -> _Index:
-    subnets = {
-        arm_ids.key(text(subnet, "id")): (vnet, subnet)
-        for vnet in snapshot.networks
-        for subnet in mappings(properties(vnet), "subnets")
-    }
     firewalls: dict[str, list[Resource]] = {}
     for firewall in snapshot.firewalls:
-        for vnet_id in set(_firewall_vnets(firewall)):
+        for vnet_id in {_vnet_of(subnet) for subnet in firewall_subnets(firewall)}:
             firewalls.setdefault(vnet_id, []).append(firewall)
-    policies = {
-        arm_ids.key(text(entry, "id")): (policy, entry)
-        for policy in snapshot.policies
-        for entry in mappings(properties(policy), "virtualMachines")
-    }
     return _Index(
-        interfaces=_by_id(snapshot.interfaces),
-        subnets=subnets,
-        public_ips=_by_id(snapshot.public_ips),
+        interfaces={key(nic): nic for nic in snapshot.interfaces},
+        subnets={
+            key(subnet): (vnet, subnet)
+            for vnet in snapshot.networks
+            for subnet in mappings(properties(vnet), "subnets")
+        },
+        public_ips={key(public_ip): public_ip for public_ip in snapshot.public_ips},
         firewalls=firewalls,
-        policies=policies,
-        requests=_requests(snapshot.policies),
+        policies={
+            key(entry): (policy, entry)
+            for policy in snapshot.policies
+            for entry in mappings(properties(policy), "virtualMachines")
+        },
+        requests=_requests_by_machine(snapshot.policies),
     )
 
 
-def _requests(policies: Iterable[Resource]) -> dict[str, list[DefenderRequest]]:
-    """Return Defender's requests by VM; each policy is read once, whatever the number of VMs."""
+def _requests_by_machine(policies: Iterable[Resource]) -> dict[str, list[DefenderRequest]]:
+    """Return Defender's requests by the key of their VM; each policy is read once."""
     found: dict[str, list[DefenderRequest]] = {}
-    for entry in (entry for policy in policies for entry in defender_requests.read(policy)):
-        found.setdefault(arm_ids.key(entry.vm_id), []).append(entry)
+    for policy in policies:
+        for request in defender_requests.parse_requests(policy):
+            found.setdefault(arm_ids.key(request.vm_id), []).append(request)
     return found
 
 
-def _firewall_vnets(firewall: Resource) -> Iterator[str]:
-    for subnet_id in firewall_subnets(firewall):
-        yield subnet_id.rsplit("/subnets/", 1)[0]
+def _vnet_of(subnet_id: str) -> str:
+    return subnet_id.rsplit("/subnets/", 1)[0]
 
 
 def firewall_subnets(firewall: Resource) -> tuple[str, ...]:
-    """Return the keys of the subnets that a firewall's instances live in."""
-    configurations = mappings(properties(firewall), "ipConfigurations")
-    ids = (text(mapping(properties(item), "subnet"), "id") for item in configurations)
-    return tuple(dict.fromkeys(arm_ids.key(subnet) for subnet in ids if subnet))
+    """Return the keys of the subnets that contain a firewall's instances."""
+    return tuple(dict.fromkeys(map(arm_ids.key, subnet_ids(firewall))))
 
 
 def _machine(vm: Resource, index: _Index, now: datetime) -> VirtualMachine:
-    vm_id = text(vm, "id")
     nics = tuple(_interfaces(vm, index))
     vnets = _vnets(nics, index)
     classic, with_policy = _firewalls(vnets, index)
-    policy, entry = index.policies.get(arm_ids.key(vm_id), (None, None))
-    rules = tuple(port_rules(entry)) if entry is not None else ()
+    policy, entry = index.policies.get(key(vm), (None, None))
     reasons = _reasons(nics, classic, with_policy)
     return VirtualMachine(
-        id=vm_id,
+        id=text(vm, "id"),
         name=text(vm, "name"),
         location=text(vm, "location"),
         support=_support(policy, reasons),
-        reasons=_shown(policy, reasons),
+        reasons=reasons if reasons or policy is not None else ("no JIT policy names this VM",),
         via=_via(classic, nics),
         policy_id=text(policy, "id") if policy is not None else None,
-        ports=rules,
+        ports=tuple(port_rules(entry)) if entry is not None else (),
         interfaces=nics,
         firewall_id=text(classic, "id") if classic is not None else None,
         firewall_sources=_subnet_prefixes(classic, index) if classic is not None else (),
         vnet_prefixes=tuple(prefix for vnet in vnets.values() for prefix in _address_space(vnet)),
-        occupations=defender_requests.occupations(
-            index.requests.get(arm_ids.key(vm_id), ()), now=now
-        ),
+        occupations=defender_requests.find_occupations(index.requests.get(key(vm), ()), now=now),
     )
 
 
 def _interfaces(vm: Resource, index: _Index) -> Iterator[Interface]:
-    references = mappings(mapping(properties(vm), "networkProfile"), "networkInterfaces")
-    for reference in references:
-        nic = index.interfaces.get(arm_ids.key(text(reference, "id")))
+    links = mappings(mapping(properties(vm), "networkProfile"), "networkInterfaces")
+    for link in links:
+        nic = index.interfaces.get(key(link))
         if nic is not None:
-            primary = properties(reference).get("primary", len(references) == 1)
-            yield _interface(nic, index, primary=bool(primary))
+            primary = flag(properties(link), "primary", default=len(links) == 1)
+            yield _interface(nic, index, primary=primary)
 
 
 def _interface(nic: Resource, index: _Index, *, primary: bool) -> Interface:
     configurations = mappings(properties(nic), "ipConfigurations")
-    first = next((c for c in configurations if properties(c).get("primary")), None)
+    first = next((c for c in configurations if flag(properties(c), "primary")), None)
     ip = properties(first or next(iter(configurations), {}))
-    subnet_id = text(mapping(ip, "subnet"), "id")
-    own = text(mapping(properties(nic), "networkSecurityGroup"), "id")
-    public_id = text(mapping(ip, "publicIPAddress"), "id")
-    public = index.public_ips.get(arm_ids.key(public_id))
+    subnet_id, public_id = reference(ip, "subnet"), reference(ip, "publicIPAddress")
+    own = reference(properties(nic), "networkSecurityGroup")
+    public = index.public_ips.get(arm_ids.key(public_id), {})
     return Interface(
         id=text(nic, "id"),
         private_ip=_address(text(ip, "privateIPAddress")),
         subnet_id=subnet_id,
-        nsg_ids=tuple(filter(None, (own, _subnet_nsg(subnet_id, index)))),
-        public_ip=text(properties(public), "ipAddress") or None if public is not None else None,
+        nsg_ids=tuple(filter(None, (own, _subnet_nsg_id(subnet_id, index)))),
+        public_ip=text(properties(public), "ipAddress") or None,
         public_ip_id=public_id or None,
         primary=primary,
     )
 
 
 def _address(written: str) -> str:
-    """Return one address as it is written; empty where Azure names none, or nothing readable."""
-    found = network(written)
-    return written if found is not None and found.num_addresses == 1 and "/" not in written else ""
+    """Return *written* if it is one plain address, else an empty string."""
+    return written if read_address(written) is not None and "/" not in written else ""
 
 
-def _subnet_nsg(subnet_id: str, index: _Index) -> str:
+def _subnet_nsg_id(subnet_id: str, index: _Index) -> str:
     _, subnet = index.subnets.get(arm_ids.key(subnet_id), ({}, {}))
-    return text(mapping(properties(subnet), "networkSecurityGroup"), "id")
+    return reference(properties(subnet), "networkSecurityGroup")
 
 
 def _vnets(nics: Sequence[Interface], index: _Index) -> dict[str, Resource]:
@@ -184,40 +182,31 @@ def _vnets(nics: Sequence[Interface], index: _Index) -> dict[str, Resource]:
     for nic in nics:
         vnet, _ = index.subnets.get(arm_ids.key(nic.subnet_id), ({}, {}))
         if vnet:
-            vnets[arm_ids.key(text(vnet, "id"))] = vnet
+            vnets[key(vnet)] = vnet
     return vnets
 
 
-def _address_space(vnet: Resource) -> Iterator[str]:
-    prefixes = mapping(properties(vnet), "addressSpace").get("addressPrefixes")
-    yield from (
-        _prefixes(item for item in prefixes if isinstance(item, str))
-        if isinstance(prefixes, list)
-        else ()
-    )
-
-
-def _prefixes(texts: Iterable[str]) -> Iterator[str]:
-    """Yield those that are prefixes: what cannot be read belongs to nobody."""
-    yield from (text for text in texts if network(text) is not None)
+def _address_space(vnet: Resource) -> tuple[str, ...]:
+    return keep_prefixes(texts(mapping(properties(vnet), "addressSpace"), "addressPrefixes"))
 
 
 def _firewalls(
     vnets: Mapping[str, Resource], index: _Index
 ) -> tuple[Resource | None, Resource | None]:
-    """Return the first classic-rules firewall and the first one under a firewall policy."""
+    """Return the first firewall with classic rules, and the first one with a firewall policy."""
     inside = [firewall for vnet_id in vnets for firewall in index.firewalls.get(vnet_id, ())]
-    managed = [item for item in inside if mapping(properties(item), "firewallPolicy").get("id")]
-    classic = [item for item in inside if item not in managed]
-    return next(iter(classic), None), next(iter(managed), None)
+    classic = (firewall for firewall in inside if firewall_policy_id(firewall) is None)
+    managed = (firewall for firewall in inside if firewall_policy_id(firewall) is not None)
+    return next(classic, None), next(managed, None)
 
 
 def _subnet_prefixes(firewall: Resource, index: _Index) -> tuple[str, ...]:
-    prefixes: list[str] = []
+    found: list[str] = []
     for subnet_id in firewall_subnets(firewall):
         _, subnet = index.subnets.get(subnet_id, ({}, {}))
-        prefixes.extend(_prefixes(strings(properties(subnet), "addressPrefix", "addressPrefixes")))
-    return tuple(prefixes)
+        written = one_or_many(properties(subnet), "addressPrefix", "addressPrefixes")
+        found.extend(keep_prefixes(written))
+    return tuple(found)
 
 
 def _reasons(
@@ -240,33 +229,31 @@ def _support(policy: Resource | None, reasons: tuple[str, ...]) -> Support:
     return Support.CONFIGURED if policy is not None else Support.NOT_CONFIGURED
 
 
-def _shown(policy: Resource | None, reasons: tuple[str, ...]) -> tuple[str, ...]:
-    if reasons or policy is not None:
-        return reasons
-    return ("no JIT policy names this VM",)
-
-
 def _via(classic: Resource | None, nics: Sequence[Interface]) -> Via:
     if classic is not None:
         return Via.FIREWALL
     return Via.PUBLIC_IP if any(nic.public_ip_id for nic in nics) else Via.PRIVATE
 
 
-def references(resource: Resource) -> Iterator[str]:
-    """Yield the ids of what a VM, interface or virtual network refers to and a path rests on."""
+def find_references(resource: Resource) -> Iterator[str]:
+    """
+    Yield the ids that a VM or interface refers to: interfaces, NSG, public IPs, networks.
+
+    Some of them are empty.
+    """
     body = properties(resource)
-    for nic in mappings(mapping(body, "networkProfile"), "networkInterfaces"):
-        yield text(nic, "id")
-    yield text(mapping(body, "networkSecurityGroup"), "id")
+    for link in mappings(mapping(body, "networkProfile"), "networkInterfaces"):
+        yield text(link, "id")
+    yield reference(body, "networkSecurityGroup")
     for configuration in mappings(body, "ipConfigurations"):
         ip = properties(configuration)
-        yield text(mapping(ip, "publicIPAddress"), "id")
-        yield text(mapping(ip, "subnet"), "id").rsplit("/subnets/", 1)[0]
+        yield reference(ip, "publicIPAddress")
+        yield _vnet_of(reference(ip, "subnet"))
 
 
 def subnet_nsg_ids(vnet: Resource, subnet_ids: Iterable[str]) -> Iterator[str]:
     """Yield the ids of the NSGs on the subnets of *vnet* that are among *subnet_ids*."""
-    wanted = {arm_ids.key(subnet_id) for subnet_id in subnet_ids}
+    wanted = set(map(arm_ids.key, subnet_ids))
     for subnet in mappings(properties(vnet), "subnets"):
-        if arm_ids.key(text(subnet, "id")) in wanted:
-            yield text(mapping(properties(subnet), "networkSecurityGroup"), "id")
+        if key(subnet) in wanted:
+            yield reference(properties(subnet), "networkSecurityGroup")

@@ -1,4 +1,4 @@
-"""The broker's nouns: access requests, grants, JIT policies, virtual machines."""
+"""A grant: one person's allowed access to one port of one VM, and its states."""
 
 from __future__ import annotations
 
@@ -9,7 +9,8 @@ from enum import StrEnum
 from types import MappingProxyType
 
 from jit.domain.errors import IllegalTransition
-from jit.domain.model.machine import Connection, Via
+from jit.domain.model.machine import Connection, Via, VmPort
+from jit.domain.values import arm_ids
 from jit.domain.values.prefixes import Prefix
 
 
@@ -56,6 +57,59 @@ _NEXT: Mapping[Status, frozenset[Status]] = MappingProxyType(
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Initiate:
+    """
+    The request to Defender for a grant, and its state as known since.
+
+    Attributes:
+        ids: Ids of the initiates that carried the grant, newest last. They prove that a request
+            in Defender is ours.
+        at: When the newest of them was stored, just before the call.
+        sources: The sources that the newest of them named for the VM port.
+        until: The end that it named.
+        attempts: How many initiates were made for the grant that Azure had not taken before.
+        reopens: How often the path was asked for again because somebody took its rules away.
+        answered: True if Azure's 202 for the newest initiate was received.
+        before: Marks of the rules that were there when the newest initiate was stored. None if
+            later rules may be those of an older initiate.
+        written: True if all rules of the newest initiate were observed.
+        seen: True if rules were observed at least once since then, no matter whose they are.
+    """
+
+    ids: tuple[str, ...] = ()
+    at: datetime | None = None
+    sources: tuple[Prefix, ...] = ()
+    until: datetime | None = None
+    attempts: int = 0
+    reopens: int = 0
+    answered: bool = False
+    before: tuple[str, ...] | None = ()
+    written: bool = False
+    seen: bool = False
+
+    @property
+    def newest(self) -> str | None:
+        """The id of the newest initiate; None if there is none."""
+        return self.ids[-1] if self.ids else None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Footprint:
+    """
+    The rules that a grant has left in Azure, as far as the broker knows.
+
+    Attributes:
+        rules: Resource ids of its rules, as first seen.
+        companions: Resource ids of companion NSG rules, stored before they are created.
+        private_ips: The VM's addresses when its rules were seen.
+    """
+
+    rules: tuple[str, ...] = ()
+    companions: tuple[str, ...] = ()
+    private_ips: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Grant:
     """
     An allowed access to one port of one VM: a lease on a network path.
@@ -63,28 +117,16 @@ class Grant:
     Attributes:
         id: ``<request id>-<machine index>-<port>``.
         starts_at: Not before.
-        duration: What was asked for.
-        latest_end: Never open after this, whatever happens on the way.
+        duration: The length of access that was asked for.
+        latest_end: Never open after this.
         expires_at: Fixed before the first initiate; None until then.
-        claimed_at: When that was: the order in which grants of one VM port came.
+        admitted_at: When that was: the order in which grants of one VM port came.
         handover_at: When a change of the shared path will interrupt this grant.
-        initiates: Ids of the initiates that carried it, newest last; proof of what is ours.
-        initiated_at: When the newest of them was stored, just before the call.
-        asked: Sources that the newest of them named for this VM port.
-        asked_until: The end that it named.
-        attempts: How many initiates were made for it that Azure had not taken before.
-        reopens: How often it was asked for again because somebody took its rules away.
-        answered: Azure's 202 for the newest initiate was received.
         lost_at: When a path that had been open was first seen not to be; None while it is open.
-        before: Marks of the rules that were there when the newest initiate was stored; None where
-            nothing seen later can be told from what an older initiate asked for.
-        written: Rules of the newest initiate were observed: nothing of it is still on its way.
-        seen: Its rules were observed at least once since then, whosever they are.
-        rules: Resource ids of its rules, as first seen.
-        companions: Resource ids of companion NSG rules, stored before they are created.
-        private_ips: The VM's addresses when its rules were seen.
         unclear_at: Since when it should close and cannot be observed; None while it can.
         next_check_at: Nothing needs doing before this instant.
+        initiate: The request to Defender for it.
+        footprint: The rules that it has left in Azure.
         note: Why it waits or failed, for people.
     """
 
@@ -103,7 +145,7 @@ class Grant:
     status: Status = Status.PENDING
     firewall_id: str | None = None
     expires_at: datetime | None = None
-    claimed_at: datetime | None = None
+    admitted_at: datetime | None = None
     handover_at: datetime | None = None
     opened_at: datetime | None = None
     lost_at: datetime | None = None
@@ -112,41 +154,55 @@ class Grant:
     unclear_at: datetime | None = None
     close_reason: CloseReason | None = None
     connection: Connection | None = None
-    initiates: tuple[str, ...] = ()
-    initiated_at: datetime | None = None
-    asked: tuple[Prefix, ...] = ()
-    asked_until: datetime | None = None
-    attempts: int = 0
-    reopens: int = 0
-    answered: bool = False
-    before: tuple[str, ...] | None = ()
-    written: bool = False
-    seen: bool = False
-    rules: tuple[str, ...] = ()
-    companions: tuple[str, ...] = ()
-    private_ips: tuple[str, ...] = ()
+    initiate: Initiate = Initiate()
+    footprint: Footprint = Footprint()
     note: str | None = None
 
     @property
+    def vm_key(self) -> str:
+        """The key of the VM's ARM id, for comparison."""
+        return arm_ids.key(self.vm_id)
+
+    @property
+    def vm_port(self) -> VmPort:
+        """The VM port that it is for."""
+        return VmPort.of(self.vm_id, self.port)
+
+    @property
+    def firewall_key(self) -> str:
+        """The key of the firewall's ARM id, for comparison; empty if there is none."""
+        return arm_ids.key(self.firewall_id or "")
+
+    @property
+    def rule_keys(self) -> frozenset[str]:
+        """The keys of the rules that it recorded."""
+        return frozenset(map(arm_ids.key, self.footprint.rules))
+
+    @property
     def live(self) -> bool:
-        """Whether it may still have, or get, a path."""
+        """True if it may still have, or get, a path."""
         return self.status is not Status.CLOSED
 
     @property
     def wants_path(self) -> bool:
-        """Whether it should have a path now."""
+        """True if it should have a path now."""
         return self.status in {Status.OPENING, Status.OPEN}
 
-    def advance(self, to: Status, **changes: object) -> Grant:
+    @property
+    def may_have_path(self) -> bool:
+        """True if Azure may have been asked for a path: it is opening, open or closing."""
+        return self.wants_path or self.status is Status.CLOSING
+
+    def advance(self, to: Status) -> Grant:
         """
-        Return this grant in status *to*, with *changes*.
+        Return this grant in status *to*.
 
         Raises:
             IllegalTransition: The table above has no such edge.
         """
         if to is not self.status and to not in _NEXT[self.status]:
             raise IllegalTransition(f"{self.status} -> {to}")
-        return replace(self, status=to, **changes)  # type: ignore[arg-type] # checked by tests
+        return replace(self, status=to)
 
 
 def status_of(grants: tuple[Grant, ...]) -> Status:
@@ -156,5 +212,5 @@ def status_of(grants: tuple[Grant, ...]) -> Status:
 
 
 def settled(grants: tuple[Grant, ...]) -> bool:
-    """Tell whether no grant is on its way to ``open`` any more."""
+    """Return True if no grant is on its way to ``open`` any more."""
     return ADVANCE.index(status_of(grants)) >= ADVANCE.index(Status.OPEN)

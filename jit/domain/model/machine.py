@@ -5,10 +5,13 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from enum import StrEnum
+from typing import NamedTuple
+
+from jit.domain.values import arm_ids
 
 
 class Via(StrEnum):
-    """Which way packets take to a VM."""
+    """The way that packets take to a VM."""
 
     FIREWALL = "firewall"  # DNAT on a classic-rules Azure Firewall in the VM's own VNet
     PUBLIC_IP = "public-ip"  # a public address of the VM, guarded by NSGs
@@ -16,17 +19,29 @@ class Via(StrEnum):
 
 
 class Support(StrEnum):
-    """What Defender's just-in-time access can do for a VM; the portal's three tabs."""
+    """The support of Defender's just-in-time access for a VM: the portal's three tabs."""
 
     CONFIGURED = "Configured"
     NOT_CONFIGURED = "NotConfigured"
     UNSUPPORTED = "Unsupported"
 
 
+class VmPort(NamedTuple):
+    """A port of a VM: the key of the VM's ARM id, and the number."""
+
+    vm_key: str
+    port: int
+
+    @classmethod
+    def of(cls, vm_id: str, port: int) -> VmPort:
+        """Return the VM port of an ARM id, written in any case."""
+        return cls(arm_ids.key(vm_id), port)
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PortRule:
     """
-    What a JIT policy allows for one port of one VM.
+    The access that a JIT policy allows for one port of one VM.
 
     Attributes:
         number: Destination port.
@@ -56,7 +71,7 @@ class Interface:
         nsg_ids: NSGs that guard it: on the NIC, on the subnet, or both.
         public_ip: Its own public address, if any.
         public_ip_id: ARM id of that address.
-        primary: Whether it is the VM's primary interface.
+        primary: True for the VM's primary interface.
     """
 
     id: str
@@ -92,13 +107,13 @@ class VirtualMachine:
 
     Attributes:
         id: ARM id.
-        support: What JIT can do for it.
+        support: The support of JIT for it.
         reasons: Why it is not ``Configured``, in words.
         via: The way packets take; ``firewall`` when both ways exist.
         policy_id: ARM id of its JIT policy, if configured.
         ports: The policy's port rules for this VM.
         firewall_id: Classic-rules firewall in its VNet, if any.
-        firewall_sources: Prefixes of AzureFirewallSubnet: what the VM sees behind the firewall.
+        firewall_sources: Prefixes of AzureFirewallSubnet: the sources that the VM sees.
         vnet_prefixes: Address space of its VNet (the tag ``VirtualNetwork`` covers at least it).
         occupations: Foreign requests in force when this was read.
     """
@@ -132,7 +147,7 @@ class VirtualMachine:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Connection:
-    """What a person connects to."""
+    """The address and command by which a person connects."""
 
     via: Via
     address: str

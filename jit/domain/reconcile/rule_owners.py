@@ -1,36 +1,33 @@
 """
-Whose rule it is: the rules of just-in-time access, and the grants that they may belong to.
+The grants, VMs and requests around each rule of a subscription: the evidence for ``removal``.
 
-A rule is a grant's if the grant recorded its resource id at first sight, or if it is what Defender
-writes for that VM port and nothing but sources that were asked for there. Names of NAT rules may
-be used again by Defender (assumed), so a recorded one must also lead where the grant leads.
+An index. It finds the possible owners and users of a rule; ``removal.judge`` decides.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from dataclasses import replace
 from datetime import datetime
 
 from jit.domain.azure.defender_requests import DefenderRequest
-from jit.domain.azure.defender_rules import matches_within
-from jit.domain.azure.firewall import NatRule
-from jit.domain.azure.nsg_rules import PortRange
+from jit.domain.grants import removal, widened
 from jit.domain.grants.lifetime import leftover_from, was_asked
-from jit.domain.grants.timing import FOREIGN_GRACE
+from jit.domain.grants.removal import Evidence, Judgement
 from jit.domain.model.grant import Grant
-from jit.domain.model.machine import VirtualMachine
+from jit.domain.model.machine import VirtualMachine, VmPort
 from jit.domain.paths import rules
 from jit.domain.paths.machine_view import MachineView
 from jit.domain.reconcile.observation import FoundRule, Observation
 from jit.domain.values import arm_ids
-from jit.domain.values.prefixes import Prefix, network
+from jit.domain.values.prefixes import Prefix
 
 _ANYWHERE = ""
-"""The holder of what may stand anywhere."""
+"""The key of a holder that stands for every NSG and firewall."""
 
 
 class RuleOwners:
-    """Grants by the rules and places that are theirs, and what others were allowed there."""
+    """Grants by the rules and places that are theirs, and other people's requests there."""
 
     def __init__(
         self,
@@ -41,9 +38,9 @@ class RuleOwners:
         now: datetime,
     ) -> None:
         """
-        Index *grants*, live ones, and *tombstones*, closed ones; *now* is aware, UTC.
+        Index *grants*, which are live, and *tombstones*, which are closed; *now* is aware, UTC.
 
-        One that stands in both was closed between the two reads: the tombstone is newer.
+        A grant in both was closed between the two reads: the tombstone is newer.
         """
         self.now = now
         self.grants = {grant.id: grant for grant in (*grants, *tombstones)}
@@ -51,72 +48,79 @@ class RuleOwners:
         self._machines = _by_place(observed.machines)
         self._recorded: dict[str, list[Grant]] = {}
         self._placed: dict[tuple[str, str], list[Grant]] = {}
-        self._asked: dict[tuple[str, int], set[Prefix]] = {}
-        for grant in filter(was_asked, self.grants.values()):
-            self._enter(grant)
-        self._others = _others(observed.entries, self.grants.values(), now)
+        self._by_port: dict[VmPort, list[Grant]] = {}
+        for grant in self.grants.values():
+            if was_asked(grant) or self.wants_path(grant):
+                self._enter(grant)
+        self._asked: dict[VmPort, frozenset[Prefix]] = {
+            port: frozenset(
+                source for grant in here if was_asked(grant) for source in grant.sources
+            )
+            for port, here in self._by_port.items()
+        }
+        self._foreign = _foreign_by_vm(observed.entries, self.grants.values(), now)
 
     def _enter(self, grant: Grant) -> None:
-        for rule_id in grant.rules:
-            self._recorded.setdefault(arm_ids.key(rule_id), []).append(grant)
+        for rule in grant.rule_keys:
+            self._recorded.setdefault(rule, []).append(grant)
         for holder in {_ANYWHERE, *self._holders(grant)}:
             for address in self.addresses(grant):
                 self._placed.setdefault((holder, address), []).append(grant)
-        port = (arm_ids.key(grant.vm_id), grant.port)
-        self._asked.setdefault(port, set()).update(grant.sources)
+        self._by_port.setdefault(grant.vm_port, []).append(grant)
 
     def _holders(self, grant: Grant) -> set[str]:
         """Return the keys of NSGs and firewalls that may hold a rule of *grant*."""
-        view = self._views.get(arm_ids.key(grant.vm_id))
-        ids = [*map(_holder_of, grant.rules), *map(_holder_of, grant.companions)]
-        ids += [grant.firewall_id or ""]
+        view = self._views.get(grant.vm_key)
+        left = (*grant.footprint.rules, *grant.footprint.companions)
+        ids = [*map(_holder_of, left), grant.firewall_id or ""]
         ids += _holders_of(view.vm) if view is not None else []
         return {arm_ids.key(item) for item in ids if item}
 
     def may_stand_in(self, grant: Grant, holder_id: str) -> bool:
-        """Tell whether that NSG or firewall may hold a rule of *grant*."""
+        """Return True if that NSG or firewall may hold a rule of *grant*."""
         return arm_ids.key(holder_id) in self._holders(grant)
 
     def addresses(self, grant: Grant) -> tuple[str, ...]:
         """Return the private addresses of a grant's VM, now and when its rules were seen."""
-        view = self._views.get(arm_ids.key(grant.vm_id))
+        view = self._views.get(grant.vm_key)
         now_there = rules.addresses(view.vm) if view is not None else ()
-        return tuple(dict.fromkeys((*now_there, *grant.private_ips)))
+        return tuple(dict.fromkeys((*now_there, *grant.footprint.private_ips)))
 
-    # ---- time ----------------------------------------------------------------------------------
+    # ---- time ------------------------------------------------------------------------------------
 
-    def wanting(self, grant: Grant) -> bool:
-        """Tell whether *grant* should have a path now."""
-        return grant.wants_path and (grant.expires_at is None or grant.expires_at > self.now)
+    def wants_path(self, grant: Grant) -> bool:
+        """Return True if *grant* should have a path now."""
+        return removal.wants_path_now(grant, self.now)
 
-    def over(self, grant: Grant) -> bool:
-        """Tell whether what is left of *grant* is a leftover by now."""
-        gone_by = leftover_from(grant)
-        return gone_by is not None and gone_by <= self.now
+    def is_over(self, grant: Grant) -> bool:
+        """Return True if the rules of *grant* are leftovers by now."""
+        since = leftover_from(grant)
+        return since is not None and since <= self.now
 
-    # ---- whose ---------------------------------------------------------------------------------
+    # ---- owners and users ------------------------------------------------------------------------
 
-    def recorders(self, rule: FoundRule) -> list[Grant]:
-        """Return the grants that recorded *rule* as theirs."""
-        return self._recorded.get(arm_ids.key(rule.path.id), [])
+    def judge(self, rule: FoundRule) -> Judgement:
+        """Return the owners and the users of *rule*."""
+        on_port = self._on_port(rule, arm_ids.key(rule.path.holder_id))
+        evidence = Evidence(
+            recorded_by=self.recorded_by(rule),
+            on_port=on_port,
+            users=(*on_port, *self._distant_users(rule)),
+            asked=self._asked,
+            foreign=self._foreign_requests(rule),
+        )
+        return removal.judge(rule.path, evidence, now=self.now)
 
-    def sharers(self, rule: FoundRule) -> list[Grant]:
-        """Return the grants on the VM ports that *rule* leads to."""
-        return self._on_port(rule, arm_ids.key(rule.path.holder_id))
-
-    def needers(self, rule: FoundRule) -> list[Grant]:
-        """
-        Return the grants that should have a path now and may get it by *rule*.
-
-        Where its holder guards no VM with that address, any grant for the address may need it.
-        """
-        holder = arm_ids.key(rule.path.holder_id)
-        known = any((holder, address) in self._machines for address in rule.addresses)
-        near = (*self.sharers(rule), *([] if known else self._on_port(rule, _ANYWHERE)))
-        found = {grant.id: grant for grant in near if self.wanting(grant) and touches(rule, grant)}
-        return list(found.values())
+    def recorded_by(self, rule: FoundRule) -> list[Grant]:
+        """Return the grants that recorded *rule*; a NAT rule must still lead where they lead."""
+        return [
+            grant
+            for grant in self._recorded.get(arm_ids.key(rule.path.id), [])
+            if removal.is_recorded(rule.path, grant, self.addresses(grant))
+        ]
 
     def _on_port(self, rule: FoundRule, holder: str) -> list[Grant]:
+        """Return the grants on the VM ports that *rule* leads to, if it stands in *holder*."""
         found = {
             grant.id: grant
             for address in sorted(rule.addresses)
@@ -125,54 +129,30 @@ class RuleOwners:
         }
         return list(found.values())
 
-    def owners(self, rule: FoundRule) -> list[Grant]:
-        """Return the grants that *rule* is proved to belong to."""
-        recorded = [
-            grant
-            for grant in self.recorders(rule)
-            if not isinstance(rule.raw, NatRule) or self._leads_home(rule, grant)
-        ]
-        known = {grant.id for grant in recorded}
-        exact = [
-            grant
-            for grant in self.sharers(rule)
-            if grant.id not in known and self._matches(rule, grant)
-        ]
-        return [*recorded, *exact]
+    def _distant_users(self, rule: FoundRule) -> list[Grant]:
+        """
+        Return the grants for an address of *rule*, if its holder guards no VM with that address.
 
-    def _leads_home(self, rule: FoundRule, grant: Grant) -> bool:
-        return (
-            rule.leads_to(grant.port)
-            and not rule.addresses.isdisjoint(self.addresses(grant))
-            and touches(rule, grant)
-        )
+        Any of them may need the rule: an NSG can be taken off, and put back on.
+        """
+        holder = arm_ids.key(rule.path.holder_id)
+        known = any((holder, address) in self._machines for address in rule.addresses)
+        return [] if known else self._on_port(rule, _ANYWHERE)
 
-    def _matches(self, rule: FoundRule, grant: Grant) -> bool:
-        """Whether it is just what Defender writes for the grants of that VM port."""
-        asked = self.asked(grant)
-        return touches(rule, grant) and any(
-            matches_within(rule.raw, private_ip=address, port=grant.port, sources=asked)
-            for address in self.addresses(grant)
-        )
-
-    def asked(self, grant: Grant) -> frozenset[Prefix]:
-        """Return every source that was asked for on the VM port of *grant*."""
-        return frozenset(self._asked.get((arm_ids.key(grant.vm_id), grant.port), ()))
-
-    def strangers(self, rule: FoundRule) -> list[DefenderRequest]:
-        """Return others' requests in force that *rule* may stand for, wherever it leads."""
+    def _foreign_requests(self, rule: FoundRule) -> list[DefenderRequest]:
+        """Return other people's requests that count, for the VM ports that *rule* leads to."""
         return [
             entry
             for key in self._vms(rule)
-            for entry in self._others.get(key, ())
-            if rule.leads_to(entry.port) and _meet(entry.sources, rule.path.sources)
+            for entry in self._foreign.get(key, ())
+            if rule.leads_to(entry.port)
         ]
 
     def _vms(self, rule: FoundRule) -> list[str]:
         """
         Return the keys of the VMs that *rule* leads to, or led to when it was recorded.
 
-        Where its holder guards no VM with that address, any VM with it may be meant.
+        If its holder guards no VM with that address, any VM with it may be meant.
         """
         holder = arm_ids.key(rule.path.holder_id)
         found: list[str] = []
@@ -183,66 +163,25 @@ class RuleOwners:
                 or []
             )
             found += [arm_ids.key(vm.id) for vm in here]
-        grants = (*self.recorders(rule), *self.sharers(rule))
-        return list(dict.fromkeys((*found, *(arm_ids.key(grant.vm_id) for grant in grants))))
+        recorders = self._recorded.get(arm_ids.key(rule.path.id), [])
+        grants = (*recorders, *self._on_port(rule, holder))
+        return list(dict.fromkeys((*found, *(grant.vm_key for grant in grants))))
 
     def policy_of(self, rule: FoundRule) -> str | None:
-        """Return the JIT policy of a VM that *rule* leads to; None where there is none."""
+        """Return the JIT policy of a VM that *rule* leads to; None if there is none."""
         views = (self._views.get(key) for key in self._vms(rule))
         policies = (view.vm.policy_id for view in views if view is not None)
         return next(filter(None, policies), None)
 
-    def widened(self, rule: FoundRule, grant: Grant) -> bool:
-        """Tell whether *rule*, recorded by *grant*, now opens more than was ever asked for."""
-        if isinstance(rule.raw, NatRule):
-            return self._leads_home(rule, grant) and (
-                bool(rule.raw.ip_groups) or not self._within_asked(rule, grant)
-            )
-        return (
-            bool(rule.raw.faults)
-            or rule.raw.ports != (PortRange(grant.port, grant.port),)
-            or not rule.addresses <= set(self.addresses(grant))
-            or not self._within_asked(rule, grant)
-        )
+    # ---- widened ---------------------------------------------------------------------------------
 
-    def _within_asked(self, rule: FoundRule, grant: Grant) -> bool:
-        theirs = (
-            text
-            for entry in self._others.get(arm_ids.key(grant.vm_id), ())
-            if entry.port == grant.port
-            for text in entry.sources
-        )
-        allowed = [*self.asked(grant), *rules.readable(theirs)]
-        return all(_inside(text, allowed) for text in rule.path.sources)
-
-
-def touches(rule: FoundRule, grant: Grant) -> bool:
-    """Tell whether *rule* lets in any address of the grant's sources."""
-    return bool(rules.letting_in((rule.path,), grant.sources))
-
-
-def covered(rule: FoundRule, grants: Iterable[Grant]) -> bool:
-    """Tell whether each source of *rule* is one that *grants* are entitled to."""
-    allowed = [source for grant in grants for source in grant.sources]
-    return all(_inside(text, allowed) for text in rule.path.sources)
-
-
-def _inside(text: str, allowed: Iterable[Prefix]) -> bool:
-    prefix = network(text)
-    return prefix is not None and any(
-        isinstance(prefix, type(other)) and prefix.subnet_of(other)  # type: ignore[arg-type] # same version
-        for other in allowed
-    )
-
-
-def _meet(texts: tuple[str, ...], others: tuple[str, ...]) -> bool:
-    """Tell whether both may mean one address; what cannot be read may mean any."""
-    if not texts or not others:
-        return True
-    left, right = rules.readable(texts), rules.readable(others)
-    if len(left) < len(texts) or len(right) < len(others):
-        return True
-    return any(a.overlaps(b) for a in left for b in right if a.version == b.version)
+    def is_widened(self, rule: FoundRule, grant: Grant) -> bool:
+        """Return True if *rule*, recorded by *grant*, now opens more than was ever asked for."""
+        home = rule.leads_to(grant.port) and rule.addresses <= set(self.addresses(grant))
+        path = replace(rule.path, exact=rule.path.exact and home)
+        asked = (each for each in self._by_port.get(grant.vm_port, ()) if was_asked(each))
+        foreign = (e for e in self._foreign.get(grant.vm_key, ()) if e.port == grant.port)
+        return widened.is_wider(path, widened.asked_for(asked, foreign))
 
 
 def _by_place(views: Mapping[str, MachineView]) -> dict[tuple[str, str], list[VirtualMachine]]:
@@ -270,19 +209,12 @@ def _holder_of(rule_id: str) -> str:
     return key.split("/securityrules/", 1)[0].split("/natrulecollections/", 1)[0]
 
 
-def _others(
+def _foreign_by_vm(
     entries: Iterable[DefenderRequest], grants: Iterable[Grant], now: datetime
 ) -> dict[str, list[DefenderRequest]]:
-    """Return the requests of others that count, by VM."""
-    known = {initiate for grant in grants for initiate in grant.initiates}
+    """Return other people's requests that still count, by the key of their VM."""
+    known = {initiate for grant in grants for initiate in grant.initiate.ids}
     found: dict[str, list[DefenderRequest]] = {}
-    for entry in entries:
-        if entry.initiate_id not in known and _counts(entry, now):
-            found.setdefault(arm_ids.key(entry.vm_id), []).append(entry)
+    for entry in removal.foreign_requests(entries, known, now=now):
+        found.setdefault(arm_ids.key(entry.vm_id), []).append(entry)
     return found
-
-
-def _counts(entry: DefenderRequest, now: datetime) -> bool:
-    """Whether *entry* is in force, or ended so lately that Azure may still be tidying up."""
-    recent = entry.active or entry.reason == "Expired"
-    return recent and (entry.in_force(now) or now - entry.ends_at < FOREIGN_GRACE)

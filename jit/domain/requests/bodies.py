@@ -21,7 +21,7 @@ The codes of a faulty body:
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Annotated, ClassVar
 
@@ -59,7 +59,7 @@ from jit.domain.values.prefixes import Prefix
 SUBSCRIPTIONS_DIFFER = "subscriptions-differ"
 
 
-# ---- the JSON of each body: None, or an empty list, if a field is missing or faulty --------------
+# ---- the JSON of each body: None, or an empty list, if a field is missing or faulty ----------
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -91,7 +91,7 @@ def check_subscription(
     return machine
 
 
-MACHINES_OF_ONE_SUBSCRIPTION = replace(MACHINES, compare=check_subscription)
+MACHINES_OF_ONE_SUBSCRIPTION = MACHINES._replace(compare=check_subscription)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -179,7 +179,7 @@ class PolicyDeleteBody:
     virtual_machines: Annotated[tuple[FormerMachineBody, ...], MACHINES, "At least one."]
 
 
-# ---- what comes of them --------------------------------------------------------------------------
+# ---- what comes of them ----------------------------------------------------------------------
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

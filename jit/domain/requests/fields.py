@@ -3,6 +3,8 @@ Field types: how one value of a body is read, and how a schema describes it.
 
 A body names them in ``Annotated``. A field type notes every fault at the node that it reads, and
 returns None then. Bounds that settings may move are names of attributes of `Limits`.
+
+Constraints are named tuples: to define a dataclass takes five times as long, at each cold start.
 """
 
 from __future__ import annotations
@@ -11,7 +13,7 @@ import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
-from typing import Any, Protocol, TypeVar
+from typing import Any, NamedTuple, Protocol, TypeVar
 
 from jit.domain.errors import Malformed
 from jit.domain.limits import Limits
@@ -82,8 +84,7 @@ class Pointer:
     """Marks the attribute that keeps the pointer of its object: no field of the JSON."""
 
 
-@dataclass(frozen=True, slots=True)
-class Items:
+class Items(NamedTuple):
     """
     Marks a list; the annotation of its items names their field type.
 
@@ -99,8 +100,7 @@ class Items:
     compare: Callable[[Node, Any, Sequence[Any]], object] | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Line:
+class Line(NamedTuple):
     """
     One visible line of *length*, an attribute of `Limits`; spaces at its ends are dropped.
 
@@ -142,8 +142,7 @@ class Line:
         }
 
 
-@dataclass(frozen=True, slots=True)
-class Choice:
+class Choice(NamedTuple):
     """One of *options*, in exactly this case; *code* and *detail* make the fault of another."""
 
     options: tuple[str, ...]
@@ -175,8 +174,7 @@ class Flag:
         return {"type": "boolean"}
 
 
-@dataclass(frozen=True, slots=True)
-class Duration:
+class Duration(NamedTuple):
     """An ISO 8601 duration from *shortest* to *longest*, which are attributes of `Limits`."""
 
     shortest: str

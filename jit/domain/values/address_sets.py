@@ -1,4 +1,4 @@
-"""Sets of IP addresses, and what the sources of a security rule mean as such sets."""
+"""Sets of IP addresses of one family."""
 
 from __future__ import annotations
 
@@ -16,19 +16,19 @@ class AddressSet:
     Addresses of one family, as numbers.
 
     Attributes:
-        ranges: Pairs of first and last; ascending, neither overlapping nor adjacent.
+        ranges: Pairs of first and last address; ascending, not overlapping, not adjacent.
     """
 
     ranges: tuple[tuple[int, int], ...] = ()
 
     def __contains__(self, address: int) -> bool:
-        """Tell whether *address* is in the set."""
+        """Return True if *address* is in the set."""
         place = bisect_right(self.ranges, address, key=lambda pair: pair[0])
         return place > 0 and address <= self.ranges[place - 1][1]
 
     def __or__(self, other: AddressSet) -> AddressSet:
         """Return the addresses of either set."""
-        return joined((self, other))
+        return join_sets((self, other))
 
     def edges(self) -> Iterator[int]:
         """Yield every address at which membership changes, seen from below."""
@@ -39,13 +39,13 @@ class AddressSet:
     def complement(self, version: int) -> AddressSet:
         """Return every other address of IP *version* 4 or 6."""
         starts = (0, *(last + 1 for _, last in self.ranges))
-        ends = (*(first - 1 for first, _ in self.ranges), everything(version).ranges[0][1])
+        ends = (*(first - 1 for first, _ in self.ranges), all_addresses(version).ranges[0][1])
         gaps = zip(starts, ends, strict=True)
         return AddressSet(tuple((first, last) for first, last in gaps if first <= last))
 
 
-def _merged(ranges: Iterable[tuple[int, int]]) -> Iterator[tuple[int, int]]:
-    """Yield *ranges* in order, with those that touch made one."""
+def _merge_ranges(ranges: Iterable[tuple[int, int]]) -> Iterator[tuple[int, int]]:
+    """Yield *ranges* in order; ranges that overlap or touch become one."""
     held: tuple[int, int] | None = None
     for first, last in sorted(ranges):
         if held is None:
@@ -59,27 +59,27 @@ def _merged(ranges: Iterable[tuple[int, int]]) -> Iterator[tuple[int, int]]:
         yield held
 
 
-def span(prefix: Prefix) -> AddressSet:
+def prefix_addresses(prefix: Prefix) -> AddressSet:
     """Return the addresses of *prefix*."""
     return AddressSet(((int(prefix.network_address), int(prefix.broadcast_address)),))
 
 
-def everything(version: int) -> AddressSet:
+def all_addresses(version: int) -> AddressSet:
     """Return all addresses of IP *version* 4 or 6."""
     return AddressSet(((0, 2 ** (32 if version == 4 else 128) - 1),))  # noqa: PLR2004 # IPv4
 
 
-def union(prefixes: Iterable[str], version: int) -> AddressSet:
+def read_addresses(prefixes: Iterable[str], version: int) -> AddressSet:
     """
-    Return the addresses of those *prefixes* that are of IP *version*.
+    Return the addresses of the *prefixes* of IP *version*.
 
     Raises:
-        ValueError: One of them is no prefix.
+        ValueError: One of *prefixes* is no prefix.
     """
     networks = (ip_network(text, strict=False) for text in prefixes)
-    return joined(span(item) for item in networks if item.version == version)
+    return join_sets(prefix_addresses(item) for item in networks if item.version == version)
 
 
-def joined(sets: Iterable[AddressSet]) -> AddressSet:
+def join_sets(sets: Iterable[AddressSet]) -> AddressSet:
     """Return the addresses of any of *sets*, which may be thousands."""
-    return AddressSet(tuple(_merged(pair for item in sets for pair in item.ranges)))
+    return AddressSet(tuple(_merge_ranges(pair for item in sets for pair in item.ranges)))

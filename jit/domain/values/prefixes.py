@@ -1,18 +1,22 @@
 """
-Source prefixes: where traffic may come from.
+IP prefixes: reading them, comparing them, and the rules for sources that callers name.
 
-The special ranges are written out here instead of asked from `ipaddress`, whose ``is_private`` and
-``is_global`` changed their minds between patch releases of Python (CVE-2024-4032).
+The special ranges are listed here. `ipaddress` has ``is_private`` and ``is_global``, but their
+answers changed between patch releases of Python (CVE-2024-4032).
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
+from dataclasses import dataclass
 from functools import lru_cache
 from ipaddress import IPv4Network, IPv6Network, ip_address, ip_network
 
 from jit.domain.errors import Malformed
+
+Prefix = IPv4Network | IPv6Network
+"""An IP prefix without host bits."""
 
 MALFORMED = "source-malformed"
 ANY = "source-any"
@@ -34,8 +38,8 @@ _USABLE_V6 = (IPv6Network("2000::/3"), IPv6Network("fc00::/7"))
 """Global unicast, unique local (RFC 4291, RFC 4193)."""
 
 _RESERVED = tuple(
-    (ip_network(prefix), what)
-    for prefix, what in (
+    (ip_network(prefix), reason)
+    for prefix, reason in (
         ("0.0.0.0/8", "this network"),
         ("127.0.0.0/8", "loopback"),
         ("169.254.0.0/16", "link-local"),
@@ -50,7 +54,7 @@ _RESERVED = tuple(
         ("2002::/16", "6to4"),
     )
 )
-"""Never a source on any path. IPv6 beyond global unicast and unique local is reserved too.
+"""Never a source on any path. All IPv6 except global unicast and unique local is reserved too.
 
 Source:
     IANA IPv4 and IPv6 Special-Purpose Address Registries; RFC 1112, RFC 4291, RFC 6890.
@@ -70,182 +74,262 @@ _NOT_PUBLIC = tuple(
         "3fff::/20",  # RFC 9637, documentation
     )
 )
-"""Real on a private path, never seen from the internet.
+"""Sources on private paths that never arrive from the internet.
 
-The three documentation networks of RFC 5737 are missing on purpose: they count as public, so that
-the examples of every manual can be tried.
+The three documentation networks of RFC 5737 are missing on purpose. They count as public, so that
+users can try the examples of every manual.
 """
+
+
+# ---- one prefix ------------------------------------------------------------------------------
 
 
 def parse_prefix(text: str) -> Prefix:
     """
     Read one address or prefix, written plainly: ``203.0.113.7``, ``10.0.0.0/8``, ``2001:db8::/64``.
 
-    No masks, no leading zeros (some programs read them as octal), no one-number form, no zone.
+    Masks, leading zeros (some programs read them as octal), single numbers and zones are refused.
 
     Raises:
         Malformed: ``source-malformed``, or ``source-host-bits``.
     """
-    network = _network(text)
-    if fault := _host_bits(text, network):
+    prefix = _clear_host_bits(text)
+    if fault := _host_bits_fault(text, prefix):
         raise fault
-    return network
+    return prefix
 
 
-def parse_source(
-    text: str, *, widest_v4: int = 24, widest_v6: int = 64
-) -> Prefix | tuple[Malformed, ...]:
-    """
-    Read a source that a caller wants to come from, or say all that speaks against it.
-
-    IPv6 and private addresses pass here: whether a VM may be reached from them is the policy's
-    to say (`jit.domain.decision.jit_policy`).
-
-    Args:
-        text: One address or one prefix.
-        widest_v4: Shortest prefix length accepted for IPv4.
-        widest_v6: The same for IPv6.
-
-    Returns:
-        The network; or one to three faults of ``source-any``, ``source-malformed``,
-        ``source-host-bits``, ``source-reserved``, ``source-too-wide``.
-    """
-    if _ANY.fullmatch(text):
-        return (_any(),)
-    try:
-        network = _network(text)
-    except Malformed as fault:
-        return (fault,)
-    if network.prefixlen == 0:
-        return (_any(),)
-    widest = widest_v6 if network.version == IPV6 else widest_v4
-    found = (_host_bits(text, network), _reserved(network), _too_wide(network, widest))
-    return tuple(fault for fault in found if fault is not None) or network
-
-
-def parse_allowed(text: str) -> Prefix:
-    """
-    Read a prefix that a JIT policy shall allow: of any width short of everything.
-
-    Raises:
-        Malformed: ``source-any``, ``source-malformed``, ``source-host-bits``, or
-            ``source-reserved`` where all of it is reserved: a wide prefix may well hold some.
-    """
-    if _ANY.fullmatch(text) or (network := parse_prefix(text)).prefixlen == 0:
-        raise Malformed(ANY, "everything is written as * and stands alone")
-    if any(_inside(network, special) for special, _ in _RESERVED):
-        raise Malformed(RESERVED, f"{network} is no one's source")
-    return network
-
-
-def reserved(network: Prefix) -> str | None:
-    """Return why *network* can be no one's source on any path, or None."""
-    for special, what in _RESERVED:
-        if network.overlaps(special):
-            return what
-    if network.version == IPV6 and not any(_inside(network, usable) for usable in _USABLE_V6):
-        return "reserved"
-    return None
-
-
-def public(network: Prefix) -> bool:
-    """Tell whether packets from the whole of *network* can arrive over the internet."""
-    return not any(network.overlaps(private) for private in _NOT_PUBLIC)
-
-
-def within(source: Prefix, allowed: tuple[str, ...]) -> bool:
-    """
-    Tell whether *source* lies wholly in one of *allowed*.
-
-    Args:
-        source: What a caller wants.
-        allowed: ``*`` or prefixes, as Defender returns them. What cannot be read never allows.
-    """
-    return "*" in allowed or any(
-        _inside(source, network) for network in map(_readable, allowed) if network is not None
-    )
-
-
-def names_ipv6(allowed: tuple[str, ...]) -> bool:
-    """Tell whether *allowed* holds an IPv6 prefix; ``*`` names none."""
-    return any(isinstance(_readable(text), IPv6Network) for text in allowed)
-
-
-def same(sources: tuple[Prefix, ...], texts: tuple[str, ...]) -> bool:
-    """Tell whether *texts*, as Defender returns them, are exactly *sources*, in any order."""
-    return {_readable(text) for text in texts} == set(sources)
-
-
-@lru_cache(maxsize=4096)  # the same few texts stand in every rule and in every look at it
-def _readable(text: str) -> Prefix | None:
-    try:
-        return parse_prefix(text)
-    except Malformed:
-        return None
-
-
-def _network(text: str) -> Prefix:
-    """Read *text* and drop its host bits; Malformed if it is no address and no prefix."""
-    version = IPv4Network if _V4.fullmatch(text) else IPv6Network if _V6.fullmatch(text) else None
-    if version is None:
-        raise Malformed(MALFORMED, _hint(text))
-    try:
-        return version(text, strict=False)
-    except ValueError as error:  # 256 in an octet, a leading zero, /33, :: twice
-        raise Malformed(MALFORMED, "there is no such address or prefix") from error
-
-
-def _hint(text: str) -> str:
-    hints = (hint for shape, hint in _HINTS if shape.fullmatch(text))
-    return next(hints, "a source is one address or one prefix, such as 203.0.113.7")
-
-
-def _any() -> Malformed:
-    return Malformed(ANY, "a source must be narrower than everything")
-
-
-def _host_bits(text: str, network: Prefix) -> Malformed | None:
-    address = text.partition("/")[0]
-    if ip_address(address) == network.network_address:
-        return None
-    return Malformed(HOST_BITS, f"host bits are set: the prefix would be {network}")
-
-
-def _reserved(network: Prefix) -> Malformed | None:
-    what = reserved(network)
-    return Malformed(RESERVED, f"{network} is no one's source: {what}") if what else None
-
-
-def _too_wide(network: Prefix, widest: int) -> Malformed | None:
-    if network.prefixlen >= widest:
-        return None
-    return Malformed(TOO_WIDE, f"{network} is too wide: /{widest} is the widest accepted")
-
-
-def _inside(inner: Prefix, outer: Prefix) -> bool:
-    if isinstance(inner, IPv4Network):
-        return isinstance(outer, IPv4Network) and inner.subnet_of(outer)
-    return isinstance(outer, IPv6Network) and inner.subnet_of(outer)
-
-
-@lru_cache(maxsize=4096)  # the same few texts stand in thousands of rules
-def network(text: str) -> Prefix | None:
-    """Return the prefix that *text* writes, host bits cleared, or None."""
+@lru_cache(maxsize=4096)  # the same few texts are in thousands of rules
+def read_prefix(text: str) -> Prefix | None:
+    """Return the prefix in *text* with host bits cleared; None for ``*``, a tag or a range."""
     try:
         return ip_network(text, strict=False)
     except ValueError:
         return None
 
 
-Prefix = IPv4Network | IPv6Network
-"""A source prefix; host bits are never set."""
+def read_address(text: str) -> Prefix | None:
+    """Return the prefix of the single address in *text*, or None if *text* is anything else."""
+    prefix = read_prefix(text)
+    return prefix if prefix is not None and prefix.num_addresses == 1 else None
 
 
-def same_sources(texts: Sequence[str], sources: frozenset[Prefix]) -> bool:
-    """Compare prefixes as Azure writes them with ours; a lone address equals its /32."""
-    return same(tuple(sources), tuple(texts))
+def is_inside(inner: Prefix, outer: Prefix) -> bool:
+    """Return True if *outer* contains every address of *inner*."""
+    if isinstance(inner, IPv4Network):
+        return isinstance(outer, IPv4Network) and inner.subnet_of(outer)
+    return isinstance(outer, IPv6Network) and inner.subnet_of(outer)
+
+
+def is_inside_any(inner: Prefix, allowed: Iterable[Prefix]) -> bool:
+    """Return True if one of *allowed* contains *inner*; several together do not count."""
+    return any(is_inside(inner, outer) for outer in allowed)
+
+
+# ---- prefixes in the JSON of Azure -----------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Prefixes:
+    """
+    The prefixes of a rule, a JIT policy or a request in Defender, as Azure writes them.
+
+    Some texts are no prefixes: ``*``, service tags, ranges, empty texts. There are two readings of
+    a prefix with host bits, such as ``203.0.113.1/24``:
+
+    * `covers`, `equals` and `has_ipv6` refuse it. They give permission, or call a path present,
+      and a text in doubt must not do that.
+    * `readable`, `unreadable`, `are_inside`, `may_overlap` and `may_share_address` clear the host
+      bits. They find rules that may let traffic in, and must not miss one.
+
+    Attributes:
+        texts: One text for each prefix.
+    """
+
+    texts: tuple[str, ...]
+
+    @property
+    def readable(self) -> tuple[Prefix, ...]:
+        """The prefixes, without the texts that are none."""
+        return tuple(prefix for prefix in map(read_prefix, self.texts) if prefix is not None)
+
+    @property
+    def unreadable(self) -> tuple[str, ...]:
+        """The texts that are no prefix."""
+        return tuple(text for text in self.texts if read_prefix(text) is None)
+
+    @property
+    def has_ipv6(self) -> bool:
+        """True if one of them is an IPv6 prefix; ``*`` is none."""
+        return any(isinstance(_read_strictly(text), IPv6Network) for text in self.texts)
+
+    def covers(self, prefix: Prefix) -> bool:
+        """Return True if ``*`` or a single one of the prefixes contains *prefix*."""
+        return "*" in self.texts or any(
+            is_inside(prefix, outer)
+            for outer in map(_read_strictly, self.texts)
+            if outer is not None
+        )
+
+    def covers_all(self, prefixes: Iterable[Prefix]) -> bool:
+        """Return True if `covers` is true for each of *prefixes*."""
+        return all(self.covers(prefix) for prefix in prefixes)
+
+    def equals(self, prefixes: Iterable[Prefix]) -> bool:
+        """
+        Return True if these are exactly *prefixes*, in any order.
+
+        ``203.0.113.7`` and ``203.0.113.7/32`` are equal. ``*`` and tags equal nothing.
+        """
+        return {_read_strictly(text) for text in self.texts} == set(prefixes)
+
+    def are_inside(self, allowed: Iterable[Prefix]) -> bool:
+        """Return True if every text is a prefix inside one of *allowed*; also if there is none."""
+        return not self.unreadable and all_inside(self.readable, allowed)
+
+    def may_overlap(self, prefix: Prefix) -> bool:
+        """Return True if they may contain an address of *prefix*; see `may_share_address`."""
+        prefixes = map(read_prefix, self.texts)
+        return not self.texts or any(mine is None or mine.overlaps(prefix) for mine in prefixes)
+
+    def may_share_address(self, other: Prefixes) -> bool:
+        """
+        Return True if both may contain one address.
+
+        A text that is no prefix may mean any address. A rule without texts may mean any address
+        too: its sources are in another member, for example in an IP group.
+        """
+        return self._may_be_any or other._may_be_any or any(map(self.may_overlap, other.readable))
+
+    @property
+    def _may_be_any(self) -> bool:
+        return not self.texts or bool(self.unreadable)
+
+
+def all_inside(prefixes: Iterable[Prefix], allowed: Iterable[Prefix]) -> bool:
+    """Return True if each of *prefixes* is inside one of *allowed*; most are equal to one."""
+    outer = frozenset(allowed)
+    return all(prefix in outer or is_inside_any(prefix, outer) for prefix in prefixes)
+
+
+def keep_prefixes(texts: Iterable[str]) -> tuple[str, ...]:
+    """Return the *texts* that are prefixes, as they are written."""
+    return tuple(text for text in texts if read_prefix(text) is not None)
+
+
+@lru_cache(maxsize=4096)  # the same few texts are in every rule, and each path reads them again
+def _read_strictly(text: str) -> Prefix | None:
+    try:
+        return parse_prefix(text)
+    except Malformed:
+        return None
+
+
+# ---- sources that a caller names -------------------------------------------------------------
+
+
+def parse_source(
+    text: str, *, widest_v4: int = 24, widest_v6: int = 64
+) -> Prefix | tuple[Malformed, ...]:
+    """
+    Read a source that a caller asks for, or return every fault of it.
+
+    IPv6 and private addresses are accepted here. The policy decides if a VM may be reached from
+    them (`jit.domain.decision.jit_policy`).
+
+    Args:
+        text: One address or one prefix.
+        widest_v4: Shortest prefix length that is accepted for IPv4.
+        widest_v6: The same for IPv6.
+
+    Returns:
+        The prefix; or one to three faults of ``source-any``, ``source-malformed``,
+        ``source-host-bits``, ``source-reserved``, ``source-too-wide``.
+    """
+    if _ANY.fullmatch(text):
+        return (_any_fault(),)
+    try:
+        prefix = _clear_host_bits(text)
+    except Malformed as fault:
+        return (fault,)
+    if prefix.prefixlen == 0:
+        return (_any_fault(),)
+    widest = widest_v6 if prefix.version == IPV6 else widest_v4
+    found = (
+        _host_bits_fault(text, prefix),
+        _reserved_fault(prefix),
+        _too_wide_fault(prefix, widest),
+    )
+    return tuple(fault for fault in found if fault is not None) or prefix
+
+
+def parse_allowed(text: str) -> Prefix:
+    """
+    Read a prefix that a JIT policy shall allow. It may be wide, but not everything.
+
+    Raises:
+        Malformed: ``source-any``, ``source-malformed``, ``source-host-bits``, or
+            ``source-reserved`` if all of it is reserved. A wide prefix may contain reserved parts.
+    """
+    if _ANY.fullmatch(text) or (prefix := parse_prefix(text)).prefixlen == 0:
+        raise Malformed(ANY, "everything is written as * and stands alone")
+    if is_inside_any(prefix, (special for special, _ in _RESERVED)):
+        raise Malformed(RESERVED, f"{prefix} is no one's source")
+    return prefix
+
+
+def is_public(prefix: Prefix) -> bool:
+    """Return True if packets from every address of *prefix* can arrive over the internet."""
+    return not any(prefix.overlaps(private) for private in _NOT_PUBLIC)
+
+
+def _clear_host_bits(text: str) -> Prefix:
+    """Read *text* and clear its host bits; Malformed if it is no address and no prefix."""
+    version = IPv4Network if _V4.fullmatch(text) else IPv6Network if _V6.fullmatch(text) else None
+    if version is None:
+        hints = (hint for shape, hint in _HINTS if shape.fullmatch(text))
+        raise Malformed(
+            MALFORMED, next(hints, "a source is one address or one prefix, such as 203.0.113.7")
+        )
+    try:
+        return version(text, strict=False)
+    except ValueError as error:  # 256 in an octet, a leading zero, /33, :: twice
+        raise Malformed(MALFORMED, "there is no such address or prefix") from error
+
+
+def _any_fault() -> Malformed:
+    return Malformed(ANY, "a source must be narrower than everything")
+
+
+def _host_bits_fault(text: str, prefix: Prefix) -> Malformed | None:
+    if ip_address(text.partition("/")[0]) == prefix.network_address:
+        return None
+    return Malformed(HOST_BITS, f"host bits are set: the prefix would be {prefix}")
+
+
+def _reserved_fault(prefix: Prefix) -> Malformed | None:
+    reason = next((reason for special, reason in _RESERVED if prefix.overlaps(special)), None)
+    if reason is None and prefix.version == IPV6 and not is_inside_any(prefix, _USABLE_V6):
+        reason = "reserved"
+    return Malformed(RESERVED, f"{prefix} is no one's source: {reason}") if reason else None
+
+
+def _too_wide_fault(prefix: Prefix, widest: int) -> Malformed | None:
+    if prefix.prefixlen >= widest:
+        return None
+    return Malformed(TOO_WIDE, f"{prefix} is too wide: /{widest} is the widest accepted")
+
+
+# ---- former names, for callers that have not changed yet -------------------------------------
+
+network = read_prefix
+
+
+def same_sources(texts: Iterable[str], sources: frozenset[Prefix]) -> bool:
+    """Return True if *texts* are exactly *sources*."""
+    return Prefixes(tuple(texts)).equals(sources)
 
 
 def covered(source: Prefix, texts: Iterable[str]) -> bool:
-    """Tell whether prefixes as Azure writes them contain *source*."""
-    return within(source, tuple(texts))
+    """Return True if *texts* contain *source*."""
+    return Prefixes(tuple(texts)).covers(source)

@@ -6,9 +6,8 @@ from datetime import timedelta
 
 import pytest
 
-from jit.broker.configure.configure import Configurator
-from jit.broker.locks import Locks
 from jit.domain.errors import AccessDenied, Conflict, InvalidRequest, Unavailable, Unknown
+from jit.domain.limits import LIMITS
 from jit.domain.model.grant import Status
 from jit.domain.model.machine import Support
 from jit.domain.model.people import Person
@@ -16,8 +15,8 @@ from jit.domain.policy_setup.changes import PolicyAction
 from jit.domain.requests.bodies import read_policy_delete, read_policy_put
 from jit.domain.values.arm_ids import key
 from jit.messages import POLICY
-from jit.storage.store import Store
 from tests.builders.stored_grants import a_grant, a_request
+from tests.builders.stores import Surroundings, UseCases, stores_over
 from tests.fakes.azure import SimulatedAzure
 from tests.fakes.calls import Crash
 from tests.fakes.clock import FakeClock
@@ -53,17 +52,23 @@ class Site:
         self.azure = SimulatedAzure(self.sim)
         self.clock = FakeClock(self.sim.now)
         self.table = FakeTable(self.clock, calls=self.azure.calls, name="state")
-        self.store = Store(self.table, FakeTable(self.clock))
+        self.stores = stores_over(self.table, FakeTable(self.clock))
+        self.requests, self.inventory = self.stores.requests, self.stores.inventory
         self.queues = FakeQueues(self.clock, calls=self.azure.calls)
-        self.turns = Locks(self.store)
-        self.watched = ()
+        self.turns = self.stores.locks
+        self.named = (PRODUCTION, DEVELOPMENT)
 
     @property
     def configurator(self):
-        observer = self.azure.observer(*self.watched)
-        return Configurator(
-            self.store, lambda: observer, lambda: self.azure.policies, lambda: self.queues
+        observer = self.azure.observer()
+        around = Surroundings(
+            observer=lambda: observer,
+            queues=self.queues,
+            policies=lambda: self.azure.policies,
+            network=lambda: self.azure.network,
+            limits=replace(LIMITS, subscriptions=self.named),
         )
+        return UseCases(self.stores, around).configurator()
 
     def put(self, *ids, ports=None):
         body = [{"id": vm_id, "ports": ports or PORTS} for vm_id in ids]
@@ -84,7 +89,7 @@ class Site:
     def grant(self, vm_id=DB01, **changes):
         """Store a request with one grant on a VM of the group's policy."""
         request = a_request(self.sim.now, policy(vm_id.partition("/providers/")[0]))
-        self.store.insert(request, [a_grant(request, vm_id, **changes)], [])
+        self.requests.insert(request, [a_grant(request, vm_id, **changes)], [])
         return request
 
     def trail(self):
@@ -203,7 +208,7 @@ def test_the_same_wish_again_writes_nothing(site):
 def test_the_inventory_knows_at_once(site):
     """A request right after the answer is decided by the new rules."""
     site.put(NEW01)
-    known = site.store.machine(NEW01)
+    known = site.inventory.find_machine(NEW01)
 
     assert known is not None
     assert known.support is Support.CONFIGURED
@@ -215,12 +220,12 @@ def test_warnings_of_the_inventory_are_kept(site):
     from jit.domain.model.machine import MachineWarning
 
     site.put(NEW01)
-    known = site.store.machine(NEW01)
+    known = site.inventory.find_machine(NEW01)
     warned = replace(known, warnings=(MachineWarning(code="bypass", detail="a rule"),))
-    site.store.remember_machines(PRODUCTION, [warned], complete=False)
+    site.inventory.write_machines(PRODUCTION, [warned], complete=False)
     site.put(NEW01, ports=[{**PORTS[0], "number": 2222}])
 
-    assert site.store.machine(NEW01).warnings == warned.warnings
+    assert site.inventory.find_machine(NEW01).warnings == warned.warnings
 
 
 def test_defender_denies_the_port_from_then_on(site):
@@ -287,7 +292,7 @@ def test_a_vm_that_no_longer_exists_can_be_taken_out(site):
     [
         (machine("nowhere", DB), "vm-not-found"),
         (HUB01, "vm-unsupported"),
-        (DB01.replace(PRODUCTION, "00000000-0000-4000-8000-000000000009"), "not-watched"),
+        (DB01.replace(PRODUCTION, "00000000-0000-4000-8000-000000000009"), "subscriptions-differ"),
     ],
 )
 def test_a_vm_that_cannot_be_configured_is_named(site, vm_id, code):
@@ -337,11 +342,20 @@ def test_a_vm_that_nobody_knows_cannot_be_taken_out(site, vm_id, code):
 
 def test_a_subscription_that_is_not_watched_is_refused(site):
     """The broker configures where it reconciles, nowhere else."""
-    site.watched = (DEVELOPMENT,)
+    site.named = (DEVELOPMENT,)
     with pytest.raises(InvalidRequest) as error:
         site.put(NEW01)
 
     assert codes(error) == [("#/virtualMachines/0/id", "not-watched")]
+
+
+def test_vms_of_several_subscriptions_are_refused_before_azure_is_asked(site):
+    """As in an access request: one body, one subscription."""
+    with pytest.raises(InvalidRequest) as error:
+        site.put(NEW01, FARM51, DB01)
+
+    assert codes(error) == [("#/virtualMachines/1/id", "subscriptions-differ")]
+    assert site.azure.calls.names == []
 
 
 @pytest.mark.parametrize("status", [s for s in Status if s is not Status.CLOSED])
@@ -415,7 +429,7 @@ def test_what_the_worker_waits_for_survives_the_claim(site):
     site.put(NEW01)
     claim = site.turns.claim(policy(DB))
 
-    assert (claim.not_before, claim.attempts) == (until, 3)
+    assert (claim.row.not_before, claim.row.attempts) == (until, 3)
 
 
 def test_one_busy_policy_does_not_stop_the_others(site):
@@ -591,7 +605,7 @@ def test_an_entry_too_long_for_a_row_is_on_record_by_its_digest(site):
 
 # ---- crashes -------------------------------------------------------------------------------------
 
-CALLS = 26
+CALLS = 23
 """How many calls a change of one policy makes to the outside."""
 
 
@@ -634,5 +648,5 @@ def test_a_change_that_died_anywhere_is_finished_by_repeating_it(site, number, w
 
     assert {name: between[name] for name in before} == before
     assert site.entries() == {**before, "new01": site.entries()["new01"]}
-    assert site.store.machine(NEW01).support is Support.CONFIGURED
+    assert site.inventory.find_machine(NEW01).support is Support.CONFIGURED
     assert site.trail()[0][0] == "policy.change_began"

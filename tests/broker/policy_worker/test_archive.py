@@ -10,9 +10,11 @@ from jit.broker.policy_worker.archive import FINISHED
 from jit.domain.errors import Defect, StateConflict, Unavailable
 from jit.domain.grants import lifetime
 from jit.domain.model.grant import CloseReason
-from jit.storage import records
+from jit.storage.keys import write_stamp
+from jit.storage.request_rows import read_grants, write_tombstone_row
 from jit.storage.table import Op, Verb
 from tests.broker.inprocess import ALICE, DAVE, THERE, farm, policy_of, wish
+from tests.builders.flat_grants import changed
 from tests.fakes.calls import Crash
 
 
@@ -43,7 +45,7 @@ def test_what_one_pass_left_comes_with_the_next(broker):
     broker.live(2)
 
     assert broker.state.rows("r|") == ()
-    assert broker.store.grants(policy_of(farm(1)).split("/")[2], "g") == ()
+    assert broker.requests.list_grants(policy_of(farm(1)).split("/")[2], "g") == ()
 
 
 def test_a_request_for_several_vms_is_moved_by_one_pass(broker):
@@ -66,14 +68,18 @@ def test_a_closed_row_is_postponed_as_a_whole(broker):
     ]
     broker.accept(wish(farm(1), virtualMachines=machines))
     policy_id = policy_of(farm(1))
-    held = next(each for each in broker.store.of_policy(policy_id) if len(each.grants) > 1)
+    held = next(
+        each for each in broker.requests.list_policy_grants(policy_id) if len(each.grants) > 1
+    )
     first, second = (lifetime.close(g, CloseReason.REVOKED, broker.now) for g in held.grants)
     first = replace(first, next_check_at=broker.now + timedelta(hours=1))
-    broker.store.save([(held, (first, second))], [])
+    broker.requests.save([(held, (first, second))], [])
 
     broker.work(farm(1))
 
-    (row,) = (each for each in broker.store.of_policy(policy_id) if len(each.grants) > 1)
+    (row,) = (
+        each for each in broker.requests.list_policy_grants(policy_id) if len(each.grants) > 1
+    )
     assert all(grant.next_check_at > broker.now for grant in row.grants)
 
 
@@ -110,32 +116,32 @@ def test_a_tombstone_that_stands_already_learns_what_is_new(broker):
     """Rules of both versions stay known for leftovers, and the row of grants is gone."""
     request_id = broker.ask(wish(farm(1)))
     broker.live(2)
-    (held,) = broker.store.of_policy(policy_of(farm(1)))
+    (held,) = broker.requests.list_policy_grants(policy_of(farm(1)))
     (grant,) = held.grants
-    older = replace(grant, rules=("/an/older/rule",), initiates=("older",), private_ips=())
-    stone = records.tombstone_row(held.row, [older], until=broker.now)
+    older = changed(grant, rules=("/an/older/rule",), initiates=("older",), private_ips=())
+    stone = write_tombstone_row(held.row, [older], until=broker.now)
     broker.state.write([Op(Verb.INSERT, stone)])
 
-    broker.store.bury([held], now=broker.now)
+    broker.requests.write_tombstones([held], now=broker.now)
 
     (row,) = broker.state.rows("t|")
-    (buried,) = records.grants_of(row)
-    assert buried.rules == ("/an/older/rule", *grant.rules)
-    assert buried.initiates == ("older", *grant.initiates)
-    assert buried.private_ips == grant.private_ips
-    assert row.values["Until"] > records.stamp(broker.now)
-    assert broker.store.of_policy(policy_of(farm(1))) == ()
+    (buried,) = read_grants(row)
+    assert buried.footprint.rules == ("/an/older/rule", *grant.footprint.rules)
+    assert buried.initiate.ids == ("older", *grant.initiate.ids)
+    assert buried.footprint.private_ips == grant.footprint.private_ips
+    assert row.values["Until"] > write_stamp(broker.now)
+    assert broker.requests.list_policy_grants(policy_of(farm(1))) == ()
     assert buried.request_id == request_id
 
 
 def test_rows_that_somebody_changed_are_not_buried(broker):
     """What has changed since it was read is decided about again."""
     broker.ask(wish(farm(1)))
-    (held,) = broker.store.of_policy(policy_of(farm(1)))
-    broker.store.save([(held, held.grants)], [])
+    (held,) = broker.requests.list_policy_grants(policy_of(farm(1)))
+    broker.requests.save([(held, held.grants)], [])
 
     with pytest.raises(StateConflict):
-        broker.store.bury([held], now=broker.now)
+        broker.requests.write_tombstones([held], now=broker.now)
 
     assert broker.state.rows("t|") == ()
 
@@ -275,7 +281,7 @@ def test_an_outage_of_history_costs_one_try_a_pass(broker, caplog):
         broker.work(farm(1))
 
     assert len(tries) == len(told(caplog, "finishing.postponed")) == 1
-    assert broker.state.rows("p|")[0].values["NotBefore"] > records.stamp(broker.now)
+    assert broker.state.rows("p|")[0].values["NotBefore"] > write_stamp(broker.now)
 
 
 def test_a_pass_that_lost_its_claim_ends_there(broker):
@@ -288,7 +294,8 @@ def test_a_pass_that_lost_its_claim_ends_there(broker):
         if name == "history.write":
             tries.append(name)
             (row,) = broker.state.rows("p|")
-            broker.store.put_control(replace(row, values={**row.values, "Owner": "another"}))
+            another = replace(row, values={**row.values, "Owner": "another"})
+            broker.state.write([Op(Verb.REPLACE, another)])
             raise StateConflict("another one was quicker")
 
     broker.calls.before = take_over

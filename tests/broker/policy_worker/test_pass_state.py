@@ -2,7 +2,6 @@
 
 from dataclasses import replace
 
-from jit.broker.locks import Locks
 from jit.broker.policy_worker.pass_state import Pass
 from jit.domain.model.grant import Status
 from tests.broker.inprocess import InProcess, wish
@@ -14,20 +13,22 @@ def test_a_change_and_its_trail_are_stored_together():
     broker = InProcess()
     whole = broker.accept(wish(DB01))
     (grant,) = whole.grants
-    claim = Locks(broker.store).claim(grant.policy_id)
+    claim = broker.locks.claim(grant.policy_id)
     assert claim is not None
     state = Pass(
         policy_id=grant.policy_id,
         now=broker.now,
         claim=claim,
-        rows=broker.store.of_policy(grant.policy_id),
+        rows=broker.requests.list_policy_grants(grant.policy_id),
         tombstones=(),
     )
-    opening = grant.advance(Status.OPENING, expires_at=grant.latest_end)
+    opening = replace(grant.advance(Status.OPENING), expires_at=grant.latest_end)
 
-    state.save(broker.store, {grant.id: opening}, [grant])
+    state.save(broker.requests, {grant.id: opening}, [grant])
 
-    trail = broker.store.outbox(broker.store.of_policy(grant.policy_id)[0].row.partition, limit=99)
+    trail = broker.outbox.list_oldest(
+        broker.requests.list_policy_grants(grant.policy_id)[0].row.partition, limit=99
+    )
     assert state.grants == [opening]
     assert sum(grant.id in str(row.values["Doc"]) for row in trail) == 1
     assert replace(opening, status=Status.PENDING, expires_at=None) == grant

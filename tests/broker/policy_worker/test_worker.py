@@ -568,7 +568,7 @@ def test_a_policy_deleted_under_an_open_path_closes_it(broker):
 def test_a_pass_does_nothing_while_another_instance_holds_the_policy(broker):
     """One worker at a time acts for a policy."""
     broker.ask(wish(farm(1)))
-    broker.worker._turns.claim(policy_of(farm(1)))
+    broker.locks.claim(policy_of(farm(1)))
 
     broker.work(farm(1))
 
@@ -578,7 +578,7 @@ def test_a_pass_does_nothing_while_another_instance_holds_the_policy(broker):
 def test_the_claim_of_a_dead_instance_runs_out(broker):
     """A lease is aged by the storage service's clock."""
     request_id = broker.ask(wish(farm(1)))
-    broker.worker._turns.claim(policy_of(farm(1)))
+    broker.locks.claim(policy_of(farm(1)))
 
     broker.live(4)
 

@@ -11,8 +11,7 @@ from jit.broker.reconcile.run import DROPPED
 from jit.domain.audit import chain
 from jit.domain.azure.firewall import foreign_digest
 from jit.domain.errors import AccessDenied, Unavailable
-from jit.storage.records import ELSEWHERE
-from jit.storage.store import TOMBSTONE_KEPT
+from jit.storage.request_store import TOMBSTONE_KEPT
 from jit.storage.table import Op, Verb
 from tests.broker.inprocess import DAVE, HERE, THERE, farm, policy_of, wish
 from tests.broker.reconciling import FARM_POLICY, NSG_FARM, Reconciling, told
@@ -151,13 +150,13 @@ def test_a_firewalls_turn_comes_back_when_its_update_is_over(it):
     it.closed(WEB01, port=3389)
     it.leave_nat(RDP)
     it.run(PRODUCTION)
-    during = it.turns.firewall_free(FW_PROD, policy_of(WEB01), it.broker.now)
+    during = it.turns.may_take_firewall(FW_PROD, policy_of(WEB01), it.broker.now)
     it.broker.live(NEXT_RUN)
 
     it.run(PRODUCTION)
 
     assert not during
-    assert it.turns.firewall_free(FW_PROD, policy_of(WEB01), it.broker.now)
+    assert it.turns.may_take_firewall(FW_PROD, policy_of(WEB01), it.broker.now)
 
 
 def test_a_run_after_an_update_is_asked_for(it):
@@ -178,7 +177,7 @@ def test_a_firewalls_turn_is_kept_while_its_update_runs(it):
 
     it.run(PRODUCTION)
 
-    assert not it.turns.firewall_free(FW_PROD, policy_of(WEB01), it.broker.now)
+    assert not it.turns.may_take_firewall(FW_PROD, policy_of(WEB01), it.broker.now)
 
 
 def test_removals_from_a_firewall_are_written_to_the_trail(it):
@@ -205,7 +204,7 @@ def test_a_claim_is_given_back_as_it_was_found(it):
     it.run()
 
     found = it.turns.claim(FARM_POLICY)
-    assert (found.not_before, found.attempts) == (later, 3)
+    assert (found.row.not_before, found.row.attempts) == (later, 3)
 
 
 def test_a_firewall_whose_turn_is_taken_is_left_alone(it):
@@ -230,7 +229,7 @@ def test_a_firewall_that_azure_is_busy_with_is_given_back_at_once(it):
 
     it.run(PRODUCTION)
 
-    assert it.turns.firewall_free(FW_PROD, policy_of(WEB01), it.broker.now)
+    assert it.turns.may_take_firewall(FW_PROD, policy_of(WEB01), it.broker.now)
 
 
 def test_a_firewall_whose_answer_was_lost_is_kept_until_it_can_be_seen(it):
@@ -241,7 +240,7 @@ def test_a_firewall_whose_answer_was_lost_is_kept_until_it_can_be_seen(it):
 
     it.run(PRODUCTION)
 
-    assert not it.turns.firewall_free(FW_PROD, policy_of(WEB01), it.broker.now)
+    assert not it.turns.may_take_firewall(FW_PROD, policy_of(WEB01), it.broker.now)
 
 
 def test_a_foreign_rule_that_changed_during_our_update_is_an_alert(it, caplog):
@@ -284,7 +283,7 @@ def test_a_request_of_somebody_else_between_plan_and_removal_keeps_the_rule(it):
 def _open_behind_the_claim(it):
     """Ask once more, and let a worker act as if the reconciler's lease had run out."""
     it.broker.ask(wish(farm(1)))
-    claimed = it.broker.store.control(DEVELOPMENT, it.broker.state.rows("p|")[0].key)
+    (claimed,) = it.broker.state.rows("p|")
     it.broker.state.write([Op(Verb.DELETE, claimed)])
     it.broker.work(farm(1))
 
@@ -531,9 +530,9 @@ def test_a_grant_that_its_worker_changes_meanwhile_is_left_to_it(it):
     it.wipe()
 
     def meanwhile():
-        held = it.broker.store.grants(DEVELOPMENT, "g")[0]
+        held = it.broker.requests.list_grants(DEVELOPMENT, "g")[0]
         noted = tuple(replace(grant, note="at work") for grant in held.grants)
-        it.broker.store.save([(held, noted)], [])
+        it.broker.requests.save([(held, noted)], [])
 
     once(it, "state.write", meanwhile)
 
@@ -588,7 +587,7 @@ def test_a_companion_of_a_closed_grant_is_removed(it):
 def test_a_companion_is_known_even_after_its_tombstone_is_gone(it):
     """History still knows the grant that it names."""
     request_id = it.closed(WEB01, port=3389)
-    it.broker.store.drop(it.broker.state.rows("t|"))
+    it.broker.state.write([Op(Verb.DELETE, row) for row in it.broker.state.rows("t|")])
     it.leave_companion(f"{request_id}-0-3389", NSG_WEB, WEB_ADDRESS, 3389)
 
     it.run(PRODUCTION)
@@ -711,7 +710,7 @@ def test_the_inventory_is_brought_up_to_date(it):
 
     it.run()
 
-    names = {found.name for _, found in it.broker.store.machines(DEVELOPMENT)}
+    names = {found.name for found in it.broker.inventory.list_machines(DEVELOPMENT)}
     assert "farm01" not in names
     assert "farm02-new" in names
 
@@ -738,7 +737,7 @@ def test_the_inventory_holds_warnings(it):
 
     it.run()
 
-    vm = it.broker.store.machine(farm(1))
+    vm = it.broker.inventory.find_machine(farm(1))
     assert {warning.code for warning in vm.warnings} == {"jit-bypassed"}
 
 
@@ -772,15 +771,15 @@ def refused(it, *numbers):
     return ids
 
 
-def test_denials_about_subscriptions_that_nobody_looks_after_are_one_unbroken_chain(it):
+def test_denials_about_other_subscriptions_stand_in_the_chain_of_the_first_named_one(it):
     """The id that the caller was given is found in the trail."""
     ids = refused(it, 1, 2)
 
     it.run(PRODUCTION)
 
-    records = list(it.reconciler.drainer.records(ELSEWHERE))
-    end = it.reconciler.drainer.head(ELSEWHERE)
-    assert chain.verify(records, start=chain.Head(chain=ELSEWHERE), end=end) is None
+    records = list(it.reconciler.drainer.records(PRODUCTION))
+    end = it.reconciler.drainer.head(PRODUCTION)
+    assert chain.verify(records, start=chain.Head(chain=PRODUCTION), end=end) is None
     assert [record.event["requestId"] for record in records] == ids
 
 
@@ -791,9 +790,9 @@ def test_no_caller_makes_a_chain_or_an_outbox_of_its_own(it):
     outboxes = {row.partition for row in it.broker.state.rows("a|")}
     it.run(PRODUCTION)
 
-    assert outboxes == {ELSEWHERE}
+    assert outboxes == {PRODUCTION}
     assert it.broker.state.rows("a|") == ()
-    assert {row.partition for row in it.audit.rows("h")} == {ELSEWHERE}
+    assert {row.partition for row in it.audit.rows("h")} == {PRODUCTION}
 
 
 def test_a_denial_where_the_broker_looks_stands_in_the_chain_of_its_subscription(it):
@@ -808,16 +807,17 @@ def test_a_denial_where_the_broker_looks_stands_in_the_chain_of_its_subscription
 
 
 def test_what_waited_when_a_subscription_was_given_up_still_reaches_its_chain(it, broker):
-    """The trail is complete though nobody looks there any more: without a call about it."""
-    broker.ask(wish(farm(1)))
-    broker.observer = broker.azure.observer(PRODUCTION)
+    """The trail is complete though no comparison stands for it: without a call about it."""
+    with pytest.raises(AccessDenied):
+        broker.accept(wish(farm(1), 443))
+    broker.name(PRODUCTION)
     after = Reconciling(broker)
     broker.sim.control("DELETE", "log")
 
     after.run(PRODUCTION)
 
     (record,) = after.reconciler.drainer.records(DEVELOPMENT)
-    assert record.event["what"] == "request.accepted"
+    assert record.event["what"] == "request.denied"
     assert [e for e in broker.sim.control("GET", "log") if DEVELOPMENT in e["path"]] == []
 
 

@@ -47,6 +47,7 @@ def test_an_accepted_request_is_pending_with_a_grant_a_port(broker):
 def test_a_request_its_grants_and_its_trail_are_stored_in_one_transaction(broker):
     """All of it or nothing."""
     _known(broker)
+    broker.subscription_rows.ensure(DEVELOPMENT, broker.now)
     before = broker.calls.count("state.write")
 
     broker.accept(wish((farm(1), farm(2))))
@@ -113,7 +114,7 @@ def test_a_later_comer_is_told_of_the_hand_over_at_acceptance(broker):
     """When the first one's path ends, the second one's is interrupted for a moment."""
     broker.ask(wish(farm(1), duration="PT30M"))
     broker.live(1)
-    first = broker.store.grants(*_row_of(broker))[0].grants[0]
+    first = broker.requests.list_grants(*_row_of(broker))[0].grants[0]
 
     whole = broker.accept(wish(farm(1), source=THERE, duration="PT2H"), DAVE)
 
@@ -197,9 +198,9 @@ def test_a_port_that_a_stranger_holds_for_the_same_source_is_joined(broker):
 def test_who_joins_a_stranger_is_told_at_acceptance_when_that_path_ends(broker):
     """Nobody puts it off: the path is interrupted then."""
     broker.occupy(farm(1), 22, HERE, minutes=40)
-    found = broker.azure.observer().machines(DEVELOPMENT, now=broker.now)
-    broker.store.remember_machines(DEVELOPMENT, found, complete=True)
-    (held,) = broker.store.machine(farm(1)).occupations
+    found = broker.azure.observer().read_machines(DEVELOPMENT, now=broker.now)
+    broker.inventory.write_machines(DEVELOPMENT, found, complete=True)
+    (held,) = broker.inventory.find_machine(farm(1)).occupations
 
     whole = broker.accept(wish(farm(1), duration="PT2H"))
 
@@ -280,7 +281,7 @@ def test_what_the_inventory_denies_is_decided_again_by_azure_itself(broker):
     """A port that was added to the policy a minute ago is not refused."""
     broker.accept(wish(farm(1)))
     broker.sim.control("PUT", "state", {"resources": _policy_with(broker, farm(1), 5986)})
-    broker.observer = broker.azure.observer(*broker.observer.watched())
+    broker.observer = broker.azure.observer()
 
     assert broker.accept(wish(farm(1), 5986)).status == "pending"
 
@@ -289,7 +290,7 @@ def test_what_azure_allowed_on_a_second_look_is_remembered(broker):
     """The next caller needs no call to Azure."""
     broker.accept(wish(farm(1)))
     broker.sim.control("PUT", "state", {"resources": _policy_with(broker, farm(1), 5986)})
-    broker.observer = broker.azure.observer(*broker.observer.watched())
+    broker.observer = broker.azure.observer()
     broker.accept(wish(farm(1), 5986))
     before = broker.calls.count("arm")
 
@@ -327,13 +328,13 @@ def test_what_was_read_a_moment_ago_does_not_replace_newer_knowledge(broker):
     with pytest.raises(AccessDenied):
         broker.accept(wish(DB01, 443))
     broker.occupy(DB01, 22, ELSEWHERE)
-    found = broker.azure.observer().machines(PRODUCTION, now=broker.now)
-    broker.store.remember_machines(PRODUCTION, found, complete=True)
+    found = broker.azure.observer().read_machines(PRODUCTION, now=broker.now)
+    broker.inventory.write_machines(PRODUCTION, found, complete=True)
 
     with pytest.raises(AccessDenied):
         broker.accept(wish(DB01, 443), DAVE)
 
-    assert broker.store.machine(DB01).occupations != ()
+    assert broker.inventory.find_machine(DB01).occupations != ()
 
 
 def test_an_unknown_vm_is_not_denied_while_azure_cannot_be_asked(broker):

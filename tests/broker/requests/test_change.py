@@ -314,7 +314,7 @@ def test_of_several_grants_none_that_is_past_its_end_is_extended(broker):
     broker.live(1)
     held = broker.whole(request_id).rows[0]
     over = replace(held.grants[0], expires_at=broker.now)
-    broker.store.save([(held, (over,))], [])
+    broker.requests.save([(held, (over,))], [])
 
     broker.extend(request_id, HOUR)
 
@@ -330,9 +330,9 @@ def test_an_extension_is_decided_by_todays_policy(broker):
     policy = broker.sim.get(policy_of(DB01))
     policy["properties"]["virtualMachines"][0]["ports"].pop(1)
     broker.sim.control("PUT", "state", {"resources": {policy_of(DB01): policy}})
-    broker.store.remember_machines(
+    broker.inventory.write_machines(
         DB01.split("/")[2],
-        broker.observer.machines(DB01.split("/")[2], now=broker.now),
+        broker.observer.read_machines(DB01.split("/")[2], now=broker.now),
         complete=True,
     )
 
@@ -353,7 +353,7 @@ def test_who_extended_is_in_the_trail(broker, opened):
 def test_a_page_of_the_table_that_ends_early_hides_no_grant(broker):
     """A request is revoked as a whole even where storage answers in short pages."""
     broker.state = short = FakeTable(lambda: broker.now, scanned=2)
-    broker.store._state = short
+    broker.requests._state = short
     request_id = broker.ask(wish(tuple(farm(n) for n in range(1, 6))))
 
     broker.revoke(request_id)
@@ -372,9 +372,9 @@ def spelled(policy_id):
 def respelled(broker, vm):
     """Let the inventory spell the policy of one VM otherwise than that of its neighbours."""
     broker.preview(wish(farm(9)))
-    found = broker.store.machine(vm)
+    found = broker.inventory.find_machine(vm)
     other = replace(found, policy_id=spelled(found.policy_id))
-    broker.store.remember_machines(DEVELOPMENT, [other], complete=False)
+    broker.inventory.write_machines(DEVELOPMENT, [other], complete=False)
 
 
 def test_a_policy_that_is_spelled_in_two_ways_is_one_policy(broker):

@@ -67,7 +67,7 @@ def test_a_finished_request_is_still_found_by_its_id(broker):
 
 def test_a_fresh_request_has_the_contracts_members(broker):
     """Nothing is promised before it is known: no end, no connection."""
-    doc = render.request(broker.accept(wish(farm(1))))
+    doc = render.render_request(broker.accept(wish(farm(1))))
 
     assert set(doc) >= {"id", "status", "requester", "justification", "createdAt", "startsAt"}
     assert (doc["status"], doc["expiresAt"]) == ("pending", None)
@@ -77,7 +77,7 @@ def test_a_fresh_request_has_the_contracts_members(broker):
 
 def test_a_fresh_grant_has_the_contracts_members(broker):
     """Its sources are prefixes; what it connects to is not known yet."""
-    (grant,) = render.request(broker.accept(wish(DB01, 3389)))["grants"]
+    (grant,) = render.render_request(broker.accept(wish(DB01, 3389)))["grants"]
 
     shown = {name: grant[name] for name in ("port", "protocol", "sources", "status")}
     assert shown == {
@@ -96,7 +96,7 @@ def test_an_open_grant_says_what_to_connect_to(broker):
 
     broker.live(6)
 
-    (grant,) = render.request(broker.whole(request_id))["grants"]
+    (grant,) = render.render_request(broker.whole(request_id))["grants"]
     assert grant["connection"] == {
         "via": "firewall",
         "address": "52.137.62.53",
@@ -119,7 +119,7 @@ def test_the_command_fits_the_port(broker, vm, port, command):
 
     broker.live(1)
 
-    (grant,) = render.request(broker.whole(request_id))["grants"]
+    (grant,) = render.render_request(broker.whole(request_id))["grants"]
     assert grant["connection"]["command"] == command
 
 
@@ -129,7 +129,7 @@ def test_a_closed_grant_shows_no_connection(broker):
 
     broker.live(70)
 
-    (grant,) = render.request(broker.whole(request_id))["grants"]
+    (grant,) = render.render_request(broker.whole(request_id))["grants"]
     assert (grant["connection"], grant["closeReason"]) == (None, "expired")
 
 
@@ -137,7 +137,7 @@ def test_a_ticket_is_shown_as_the_caller_named_it(broker):
     """System and number, where there is one."""
     ticket = {"system": "servicenow", "id": "CHG0030001"}
 
-    assert render.request(broker.accept(wish(farm(1), ticket=ticket)))["ticket"] == ticket
+    assert render.render_request(broker.accept(wish(farm(1), ticket=ticket)))["ticket"] == ticket
 
 
 # ---- lists ---------------------------------------------------------------------------------------

@@ -1,8 +1,8 @@
-"""Bastions: which virtual networks they reach, from which prefixes."""
+"""Bastions: the virtual networks that they reach, and their prefixes."""
 
 import pytest
 
-from jit.domain.advice.bastions import SHARED, reaching
+from jit.domain.advice.bastions import SHARED, find_bastions
 
 WHERE = "/subscriptions/s/resourceGroups/g/providers/Microsoft.Network"
 HUB, SPOKE = f"{WHERE}/virtualNetworks/hub", f"{WHERE}/virtualNetworks/spoke"
@@ -31,11 +31,11 @@ HOST = a_host(OWN["id"])
 
 def near(vnet, *networks, hosts=(HOST,)):
     """The prefixes of the Bastions that reach *vnet*."""
-    return reaching(networks, hosts)[vnet.lower()]
+    return find_bastions(networks, hosts)[vnet.lower()]
 
 
 @pytest.mark.parametrize("spell", [str, str.lower, str.upper])
-def test_a_bastion_reaches_its_own_network_in_whatever_case_it_names_it(spell):
+def test_a_bastion_reaches_its_own_network_in_any_case_of_its_id(spell):
     """ARM ids vary in case."""
     assert near(HUB, a_vnet(HUB, OWN), hosts=[a_host(spell(OWN["id"]))]) == (PREFIX,)
 
@@ -48,7 +48,7 @@ def test_a_bastion_reaches_its_own_network_in_whatever_case_it_names_it(spell):
     ],
 )
 def test_every_readable_prefix_of_the_subnet_counts(fields):
-    """A subnet may have two families; what cannot be read is left out."""
+    """A subnet may have two families; an unreadable prefix is left out."""
     assert near(HUB, a_vnet(HUB, a_subnet(HUB, **fields))) == (PREFIX, "fd00::/64")
 
 
@@ -114,7 +114,7 @@ def test_a_prefix_that_two_ways_lead_to_is_named_once():
     "hosts", [[{}], [{"properties": None}], [a_host("")], [{"properties": {"ipConfigurations": 3}}]]
 )
 def test_a_host_that_cannot_be_read_reaches_nothing(hosts):
-    """Also not what cannot be read itself."""
+    """A network without an id is kept, but has no prefixes."""
     networks = [{"properties": {"subnets": [{"properties": {"addressPrefix": PREFIX}}]}}]
 
-    assert reaching(networks, hosts) == {"": ()}
+    assert find_bastions(networks, hosts) == {"": ()}

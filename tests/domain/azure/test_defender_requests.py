@@ -1,4 +1,4 @@
-"""Defender's own memory: what is read from a policy's requests, and whose they are."""
+"""Requests in a JIT policy: their fields, and which of them are ours."""
 
 import re
 from datetime import UTC, datetime, timedelta
@@ -7,7 +7,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from jit.domain.azure.defender_requests import mark, marked, occupations, of_port, read
+from jit.domain.azure.defender_requests import (
+    find_occupations,
+    mark_reason,
+    parse_mark,
+    parse_requests,
+    requests_of_port,
+)
 from jit.domain.model.machine import Occupation
 from tests.builders.bodies import NOW, vm_id
 from tests.builders.grants import MINE, NEXT, an_entry
@@ -44,9 +50,9 @@ def a_policy(*requests):
     return {"id": "default", "properties": {"virtualMachines": [], "requests": list(requests)}}
 
 
-def test_an_entry_says_who_may_come_in_from_where_until_when():
+def test_a_request_has_its_vm_port_sources_and_end():
     """Every field, with Azure's seven digits of fraction cut to six."""
-    (entry,) = read(a_policy(arm_request(justification=mark(MINE, "patch"))))
+    (entry,) = parse_requests(a_policy(arm_request(justification=mark_reason(MINE, "patch"))))
 
     assert entry == an_entry(
         "203.0.113.7",
@@ -70,7 +76,7 @@ def test_an_entry_says_who_may_come_in_from_where_until_when():
 )
 def test_sources_come_from_either_field(fields, sources):
     """One prefix or a list of them; ARM sends the one or the other."""
-    (entry,) = read(a_policy(arm_request(arm_port(**fields))))
+    (entry,) = parse_requests(a_policy(arm_request(arm_port(**fields))))
 
     assert entry.sources == sources
 
@@ -86,8 +92,8 @@ def test_sources_come_from_either_field(fields, sources):
     ],
 )
 def test_only_a_revoked_entry_is_not_in_force(status, active):
-    """The enum is open: what is unknown may let somebody in."""
-    (entry,) = read(a_policy(arm_request(arm_port(status=status))))
+    """The enum is open: an unknown status may let somebody in."""
+    (entry,) = parse_requests(a_policy(arm_request(arm_port(status=status))))
 
     assert entry.active is active
 
@@ -95,7 +101,7 @@ def test_only_a_revoked_entry_is_not_in_force(status, active):
 @pytest.mark.parametrize("end", [None, "", "soon", 7, "2026-11-22T20:00:00"])
 def test_an_end_that_cannot_be_read_never_passes(end):
     """Doubt keeps others' access untouched."""
-    (entry,) = read(a_policy(arm_request(arm_port(endTimeUtc=end))))
+    (entry,) = parse_requests(a_policy(arm_request(arm_port(endTimeUtc=end))))
 
     assert entry.ends_at == FOREVER
     assert entry.in_force(NOW + timedelta(days=1000))
@@ -119,34 +125,38 @@ def test_an_entry_is_in_force_until_its_end_unless_revoked(active, ends_at, expe
 @pytest.mark.parametrize("mapped", [None, 0, "10022"])
 def test_a_mapped_port_that_is_not_known_yet_is_none(mapped):
     """The firewall's port comes with the firewall's update."""
-    (entry,) = read(a_policy(arm_request(arm_port(mappedPort=mapped))))
+    (entry,) = parse_requests(a_policy(arm_request(arm_port(mappedPort=mapped))))
 
     assert entry.mapped_port is None
 
 
 def test_entries_come_oldest_first():
-    """A newer request revokes an older one, whatever the order of the list."""
-    late = arm_request(start="2026-11-22T18:00:00.0000002Z", justification=mark(NEXT, "late"))
-    soon = arm_request(start="2026-11-22T17:59:59Z", justification=mark(MINE, "soon"))
+    """A newer request revokes an older one; the order of the list does not matter."""
+    late = arm_request(
+        start="2026-11-22T18:00:00.0000002Z", justification=mark_reason(NEXT, "late")
+    )
+    soon = arm_request(start="2026-11-22T17:59:59Z", justification=mark_reason(MINE, "soon"))
 
-    found = read(a_policy(late, soon))
+    found = parse_requests(a_policy(late, soon))
 
     assert [entry.initiate_id for entry in found] == [MINE, NEXT]
 
 
 def test_an_entry_without_a_start_is_the_oldest():
-    """What cannot be dated supersedes nothing."""
-    found = read(a_policy(arm_request(), arm_request(start="?", justification=mark(MINE, "x"))))
+    """A request without a date supersedes nothing."""
+    found = parse_requests(
+        a_policy(arm_request(), arm_request(start="?", justification=mark_reason(MINE, "x")))
+    )
 
     assert [entry.initiate_id for entry in found] == [MINE, None]
 
 
 def test_an_entry_for_each_port_of_each_vm():
-    """One request may open many doors."""
+    """One request may open many VM ports."""
     request = arm_request(arm_port(22), arm_port(3389))
     request["virtualMachines"].append({"id": vm_id("db01"), "ports": [arm_port(22)]})
 
-    found = read(a_policy(request))
+    found = parse_requests(a_policy(request))
 
     assert [(entry.vm_id, entry.port) for entry in found] == [
         (vm_id(), 22),
@@ -169,60 +179,60 @@ def test_an_entry_for_each_port_of_each_vm():
         a_policy(arm_request(arm_port("22"))),
     ],
 )
-def test_what_is_no_request_is_left_out(policy):
+def test_json_that_is_no_request_is_left_out(policy):
     """A body of another shape is no reason to fail."""
-    found = read(policy)
+    found = parse_requests(policy)
 
     assert found == ()
 
 
-def test_a_vm_ports_entries_are_found_whatever_the_case_of_its_id():
+def test_requests_of_a_vm_port_are_found_in_any_case_of_its_id():
     """ARM writes ids as it likes."""
     mine = an_entry(vm_id=vm_id().upper())
     others = (an_entry(port=3389), an_entry(vm_id=vm_id("db01")))
 
-    found = of_port((mine, *others), vm_id(), 22)
+    found = requests_of_port((mine, *others), vm_id(), 22)
 
     assert found == (mine,)
 
 
-# ---- whose they are --------------------------------------------------------------------------
+# ---- which are ours --------------------------------------------------------------------------
 
 
 @given(st.text())
-def test_a_marked_justification_names_its_initiate_whatever_the_reason(reason):
-    """Proof of what is ours stands at the head, beyond the reach of the reason."""
-    text = mark(MINE, reason)
+def test_a_marked_justification_names_its_initiate_for_any_reason(reason):
+    """The proof is at the head, so the reason cannot change it."""
+    text = mark_reason(MINE, reason)
 
-    assert marked(text) == MINE
+    assert parse_mark(text) == MINE
     assert len(text) <= 512
 
 
 @given(st.text(max_size=30))
 def test_a_mark_counts_at_the_head_only(prefix):
     """A person who quotes a mark in a justification does not make the request ours."""
-    text = f"{prefix}x{mark(MINE, 'quoted')}"
+    text = f"{prefix}x{mark_reason(MINE, 'quoted')}"
 
-    assert marked(text) is None
+    assert parse_mark(text) is None
 
 
 @given(st.one_of(st.text(), st.from_regex(r"\[jit-broker [a-z0-9]{24,28}\].*", fullmatch=True)))
 def test_only_an_id_that_the_broker_could_have_made_is_a_mark(text):
     """26 characters of base32, in brackets, and nothing near it."""
-    found = marked(text)
+    found = parse_mark(text)
 
     assert found is None or re.fullmatch(r"[a-z2-7]{26}", found)
 
 
-def test_the_doors_that_strangers_hold_are_occupied():
+def test_vm_ports_of_foreign_requests_are_occupied():
     """Neither our own requests, nor revoked or past ones."""
     policy = a_policy(
         arm_request(arm_port(22), arm_port(3389, status="Revoked")),
         arm_request(arm_port(5985, endTimeUtc="2026-11-22T18:00:00Z")),
-        arm_request(arm_port(5986), justification=mark(MINE, "ours")),
+        arm_request(arm_port(5986), justification=mark_reason(MINE, "ours")),
     )
 
-    found = occupations(read(policy), now=NOW)
+    found = find_occupations(parse_requests(policy), now=NOW)
 
     assert found == (
         Occupation(

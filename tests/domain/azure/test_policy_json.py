@@ -1,4 +1,4 @@
-"""What a JIT policy says about its VMs, changed without touching anything else."""
+"""JIT policies as JSON: port rules are changed, and everything else stays."""
 
 from datetime import timedelta
 from typing import Any
@@ -10,9 +10,8 @@ from hypothesis import strategies as st
 from jit.domain.azure import policy_json
 from jit.domain.azure.policy_json import port_rules
 from jit.domain.model.machine import PortRule
-from jit.domain.policy_setup import naming
 from jit.domain.values import arm_ids
-from tests.builders.bodies import a_rule, a_vm, vm_id
+from tests.builders.bodies import a_rule, vm_id
 
 REQUESTS = [{"requestor": "petra", "virtualMachines": [], "unknownToUs": {"a": [1]}}]
 
@@ -70,15 +69,15 @@ policies = st.none() | st.lists(
 @given(policies, wishes)
 def test_putting_twice_is_putting_once(policy, wish):
     """A repeated request finds nothing to change."""
-    once = policy_json.merged(policy, wish)
+    once = policy_json.set_port_rules(policy, wish)
 
-    assert policy_json.merged(once, wish) == once
+    assert policy_json.set_port_rules(once, wish) == once
 
 
 @given(policies, wishes)
-def test_a_policy_says_what_was_put_into_it(policy, wish):
-    """Rules read back from the policy are those that were wished for."""
-    said = policy_json.entries(policy_json.merged(policy, wish))
+def test_a_policy_has_the_rules_that_were_put_into_it(policy, wish):
+    """Rules read back from the policy are the wanted rules."""
+    said = policy_json.entries_by_machine(policy_json.set_port_rules(policy, wish))
     first = next(iter(wish))
 
     assert [
@@ -92,7 +91,7 @@ def test_everything_else_stays_as_it_was_read(policy, wish):
     """Other VMs and unknown fields of the policy survive a change byte for byte."""
     keys = {arm_ids.key(item) for item in wish}
     before: dict[str, Any] = policy or {"kind": "Basic", "properties": {}}
-    after: dict[str, Any] = policy_json.merged(policy, wish)
+    after: dict[str, Any] = policy_json.set_port_rules(policy, wish)
     foreign = [item for item in entries_of(after) if arm_ids.key(item["id"]) not in keys]
 
     assert foreign == [
@@ -107,12 +106,15 @@ def test_everything_else_stays_as_it_was_read(policy, wish):
 
 
 @given(policies, wishes)
-def test_taking_out_what_was_put_in_leaves_the_others(policy, wish):
+def test_removing_the_vms_that_were_put_in_leaves_the_others(policy, wish):
     """No VM of a delete stays, every other one does."""
-    after = policy_json.reduced(policy_json.merged(policy, wish), wish)
+    after = policy_json.remove_machines(policy_json.set_port_rules(policy, wish), wish)
     keys = {arm_ids.key(item) for item in wish}
 
-    assert policy_json.entries(after).keys() == policy_json.entries(policy).keys() - keys
+    assert (
+        policy_json.entries_by_machine(after).keys()
+        == policy_json.entries_by_machine(policy).keys() - keys
+    )
 
 
 @given(policies, wishes)
@@ -120,13 +122,15 @@ def test_a_policy_is_unlike_itself_exactly_where_it_was_changed(policy, wish):
     """Comparing names no VM that was left alone."""
     keys = {arm_ids.key(item) for item in wish}
 
-    assert set(policy_json.unlike(policy, policy_json.merged(policy, wish))) <= keys
+    assert (
+        set(policy_json.find_differences(policy, policy_json.set_port_rules(policy, wish))) <= keys
+    )
 
 
-def test_an_entry_keeps_what_it_has_beside_its_ports():
-    """The firewall's public address of an entry is Defender's, and so is what comes later."""
+def test_an_entry_keeps_its_members_beside_its_ports():
+    """Defender writes the firewall's public address, and may write further members later."""
     entry = an_entry(publicIpAddress="52.137.62.53", ports=[{"number": 22, "newInPort": 1}])
-    after = policy_json.merged(a_policy(entry), {vm_id("WEB01"): [a_rule(22), a_rule(23)]})
+    after = policy_json.set_port_rules(a_policy(entry), {vm_id("WEB01"): [a_rule(22), a_rule(23)]})
 
     assert entries_of(after) == [
         {
@@ -167,7 +171,7 @@ def test_an_entry_keeps_what_it_has_beside_its_ports():
 )
 def test_one_source_goes_alone_and_several_as_a_list(sources, written):
     """The two fields exclude each other; a lone address is spelled as an initiate spells it."""
-    after = policy_json.merged(None, {vm_id(): [a_rule(allowed_sources=sources)]})
+    after = policy_json.set_port_rules(None, {vm_id(): [a_rule(allowed_sources=sources)]})
     (port,) = entries_of(after)[0]["ports"]
 
     assert {k: v for k, v in port.items() if k.startswith("allowed")} == written
@@ -182,8 +186,8 @@ def test_one_source_goes_alone_and_several_as_a_list(sources, written):
     ],
 )
 def test_azures_own_spelling_makes_no_difference(spelled):
-    """What is compared is what a policy means, not how it is written."""
-    assert policy_json.unlike(a_policy(an_entry()), a_policy(spelled)) == ()
+    """The comparison ignores the spelling."""
+    assert policy_json.find_differences(a_policy(an_entry()), a_policy(spelled)) == ()
 
 
 @pytest.mark.parametrize(
@@ -202,13 +206,13 @@ def test_azures_own_spelling_makes_no_difference(spelled):
 )
 def test_a_different_meaning_is_named_by_its_vm(other):
     """A missing VM, port, source or another duration is a difference."""
-    assert policy_json.unlike(a_policy(an_entry()), other) == (arm_ids.key(vm_id()),)
+    assert policy_json.find_differences(a_policy(an_entry()), other) == (arm_ids.key(vm_id()),)
 
 
 def test_an_entry_that_cannot_be_read_is_sent_back_as_it_is():
     """Hostile or future entries are not ours to repair."""
     strange = ["text", {"noId": 1}, {"id": 7, "ports": "x"}]
-    after = policy_json.merged(a_policy(*strange), {vm_id(): [a_rule()]})
+    after = policy_json.set_port_rules(a_policy(*strange), {vm_id(): [a_rule()]})
 
     assert entries_of(after)[:3] == strange
 
@@ -216,19 +220,4 @@ def test_an_entry_that_cannot_be_read_is_sent_back_as_it_is():
 @pytest.mark.parametrize("body", [{}, {"properties": {}}, {"properties": {"virtualMachines": 7}}])
 def test_a_policy_without_vms_holds_none(body):
     """A missing list is an empty one."""
-    assert policy_json.entries(body) == {}
-
-
-def test_a_vm_without_a_policy_belongs_in_default_of_its_group_and_location():
-    """Defender looks for a VM's policy nowhere else."""
-    vm = a_vm("web01", location="West Europe")
-
-    assert naming.default_id(vm) == (
-        "/subscriptions/5c0ffee0-0000-4000-8000-000000000001/resourceGroups/rg-web/providers"
-        "/Microsoft.Security/locations/westeurope/jitNetworkAccessPolicies/default"
-    )
-
-
-def test_names_are_counted_together():
-    """Azure bounds the sum of both names, 56 characters."""
-    assert naming.names_length("/a/b/locations/l/policies/default", vm_id("w" * 49)) == 56
+    assert policy_json.entries_by_machine(body) == {}

@@ -1,19 +1,22 @@
-"""A VM that no longer exists, put together from what its grants recorded."""
+"""A VM that no longer exists, rebuilt from its grants."""
 
 from dataclasses import replace
 
-from jit.domain.inventory.deleted_machine import remembered
+from jit.domain.inventory.deleted_machine import rebuild_machine
 from jit.domain.model.machine import Support, Via
 from jit.domain.paths import rules
 from jit.domain.paths.machine_view import MachineView
 from tests.builders.firewalls import FIREWALL_ID
+from tests.builders.flat_grants import changed
 from tests.builders.nsgs import NSG_ID, VM
 from tests.builders.worlds import VM_ID, a_firewall, a_grant, a_guard, allow, nat, nat_id, rule_id
 
 
 def test_it_has_the_addresses_and_nsgs_of_its_grants_rules():
     """Each once, however many grants name them."""
-    vm = remembered([a_grant(1, rules=[1]), a_grant(2, rules=[2], private_ips=(VM, "10.1.1.9"))])
+    vm = rebuild_machine(
+        [a_grant(1, rules=[1]), a_grant(2, rules=[2], private_ips=(VM, "10.1.1.9"))]
+    )
 
     assert rules.addresses(vm) == (VM, "10.1.1.9")
     assert {nsg for nic in vm.interfaces for nsg in nic.nsg_ids} == {NSG_ID.lower()}
@@ -21,7 +24,7 @@ def test_it_has_the_addresses_and_nsgs_of_its_grants_rules():
 
 def test_its_first_address_is_the_one_that_connections_reached():
     """The primary one is recorded first."""
-    vm = remembered([a_grant(private_ips=(VM, "10.1.1.9"))])
+    vm = rebuild_machine([a_grant(private_ips=(VM, "10.1.1.9"))])
 
     assert vm.interface is not None
     assert vm.interface.private_ip == VM
@@ -29,8 +32,8 @@ def test_its_first_address_is_the_one_that_connections_reached():
 
 def test_it_is_behind_the_firewall_of_its_grants():
     """NAT rules name no NSG."""
-    grant = replace(a_grant(), via=Via.FIREWALL, firewall_id=FIREWALL_ID, rules=(nat_id(),))
-    vm = remembered([grant])
+    grant = changed(a_grant(), via=Via.FIREWALL, firewall_id=FIREWALL_ID, rules=(nat_id(),))
+    vm = rebuild_machine([grant])
 
     assert (vm.via, vm.firewall_id) == (Via.FIREWALL, FIREWALL_ID)
     assert vm.interfaces[0].nsg_ids == ()
@@ -40,21 +43,21 @@ def test_a_companion_tells_an_nsg_too():
     """It was recorded before it was created."""
     grant = a_grant(companions=(f"{NSG_ID}/securityRules/jit-broker-x",))
 
-    assert remembered([grant]).interfaces[0].nsg_ids == (NSG_ID.lower(),)
+    assert rebuild_machine([grant]).interfaces[0].nsg_ids == (NSG_ID.lower(),)
 
 
 def test_it_cannot_be_asked_for():
     """Nobody may decide about access by it."""
-    vm = remembered([a_grant()])
+    vm = rebuild_machine([a_grant()])
 
     assert (vm.id, vm.support, vm.ports) == (VM_ID, Support.UNSUPPORTED, ())
 
 
 def test_a_look_finds_the_rules_that_outlived_it():
-    """That is what it is for."""
+    """This is its purpose."""
     grant = replace(a_grant(rules=[1]), via=Via.FIREWALL, firewall_id=FIREWALL_ID)
     nsgs = {NSG_ID.lower(): a_guard(allow(1))}
-    view = MachineView(vm=remembered([grant]), nsgs=nsgs, firewall=a_firewall(nat()))
+    view = MachineView(vm=rebuild_machine([grant]), nsgs=nsgs, firewall=a_firewall(nat()))
 
     found = rules.rules_of_port(view, grant.port)
 
@@ -63,4 +66,4 @@ def test_a_look_finds_the_rules_that_outlived_it():
 
 def test_grants_that_never_saw_a_rule_give_a_vm_without_interfaces():
     """There is nothing to look at."""
-    assert remembered([a_grant(private_ips=())]).interfaces == ()
+    assert rebuild_machine([a_grant(private_ips=())]).interfaces == ()

@@ -1,4 +1,4 @@
-"""Source prefixes: written plainly, narrow, someone's, and within what a policy allows."""
+"""Prefixes: reading, comparing, and the rules for sources that callers name."""
 
 from ipaddress import IPv4Network, IPv6Network, ip_network
 
@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 
 from jit.domain.errors import Malformed
 from jit.domain.values import prefixes
+from jit.domain.values.prefixes import Prefixes
 
 v4 = st.builds(
     lambda address, length: IPv4Network((address, length), strict=False),
@@ -20,6 +21,7 @@ v6 = st.builds(
     st.integers(0, 128),
 )
 networks = v4 | v6
+HOME = ip_network("203.0.113.7/32")
 
 
 @pytest.mark.parametrize(
@@ -105,8 +107,8 @@ def test_an_address_or_a_prefix_is_a_source(text, network):
         ("4000::1", ["reserved"]),
     ],
 )
-def test_anything_else_is_refused_with_all_that_is_wrong(text, codes):
-    """Never everything, never a name, never a guess of what was meant."""
+def test_any_other_source_is_refused_with_every_fault(text, codes):
+    """Everything, names and unclear texts are refused."""
     found = prefixes.parse_source(text)
 
     assert isinstance(found, tuple)
@@ -115,7 +117,7 @@ def test_anything_else_is_refused_with_all_that_is_wrong(text, codes):
 
 @given(st.text() | st.text("0123456789abcdef.:/%*", max_size=45))
 def test_any_text_is_a_source_or_has_faults(text):
-    """No hostile source ends in an error; what passes is no wider than the limits."""
+    """No hostile source ends in an error, and no accepted source is wider than the limits."""
     found = prefixes.parse_source(text)
 
     assert (
@@ -127,13 +129,13 @@ def test_any_text_is_a_source_or_has_faults(text):
 
 @given(networks)
 def test_a_network_is_read_from_its_own_spelling(network):
-    """What the broker writes, it reads."""
+    """The broker reads its own spelling."""
     assert prefixes.parse_prefix(str(network)) == network
 
 
 @given(networks, st.integers(0, 32), st.integers(0, 128))
 def test_a_source_is_never_wider_than_the_limit(network, widest_v4, widest_v6):
-    """The limit holds for whatever `JIT_WIDEST_SOURCE` says."""
+    """The limit holds for every value of `JIT_WIDEST_SOURCE`."""
     found = prefixes.parse_source(str(network), widest_v4=widest_v4, widest_v6=widest_v6)
 
     assert isinstance(found, tuple) or found.prefixlen >= max(
@@ -152,7 +154,7 @@ def test_a_source_is_never_wider_than_the_limit(network, widest_v4, widest_v6):
 )
 def test_a_private_prefix_is_not_public(prefix):
     """Nobody arrives from there over the internet, not even from a part of it."""
-    assert not prefixes.public(ip_network(prefix))
+    assert not prefixes.is_public(ip_network(prefix))
 
 
 @pytest.mark.parametrize(
@@ -165,7 +167,7 @@ def test_a_private_prefix_is_not_public(prefix):
 )
 def test_a_public_prefix_is_public(prefix):
     """The documentation networks of RFC 5737 included, so that examples work."""
-    assert prefixes.public(ip_network(prefix))
+    assert prefixes.is_public(ip_network(prefix))
 
 
 @pytest.mark.parametrize(
@@ -181,9 +183,9 @@ def test_a_public_prefix_is_public(prefix):
         ("2a02::1/128", ("10.0.0.0/8", "2a02::/32")),
     ],
 )
-def test_a_source_inside_an_allowed_prefix_is_within(source, allowed):
+def test_an_allowed_prefix_covers_a_source_inside(source, allowed):
     """A single address inside an allowed prefix works."""
-    assert prefixes.within(ip_network(source), allowed)
+    assert Prefixes(allowed).covers(ip_network(source))
 
 
 @pytest.mark.parametrize(
@@ -204,24 +206,24 @@ def test_a_source_inside_an_allowed_prefix_is_within(source, allowed):
     ],
 )
 def test_garbage_in_a_policy_never_allows(source, allowed):
-    """What cannot be read is no permission, nor is what lies beside or inside."""
-    assert not prefixes.within(ip_network(source), allowed)
+    """An unreadable text gives no permission. A prefix beside or inside gives none either."""
+    assert not Prefixes(allowed).covers(ip_network(source))
 
 
 @given(networks, st.lists(st.text(max_size=20).filter(lambda text: text != "*")).map(tuple))
-def test_what_is_within_lies_in_a_prefix_that_reads(source, allowed):
+def test_only_readable_prefixes_cover_a_source(source, allowed):
     """No list of texts lets more in than its readable prefixes do."""
     readable = tuple(text for text in allowed if reads(text))
 
-    assert prefixes.within(source, allowed) == prefixes.within(source, readable)
+    assert Prefixes(allowed).covers(source) == Prefixes(readable).covers(source)
 
 
 @given(v4, st.integers(0, 32))
 def test_a_wider_prefix_allows_every_part_of_itself(network, shorter):
-    """Containment holds for whatever part of a prefix is asked for."""
+    """A prefix contains every part of itself."""
     wide = network.supernet(new_prefix=min(shorter, network.prefixlen))
 
-    assert prefixes.within(network, (str(wide),))
+    assert Prefixes((str(wide),)).covers(network)
 
 
 @pytest.mark.parametrize(
@@ -235,7 +237,7 @@ def test_a_wider_prefix_allows_every_part_of_itself(network, shorter):
 )
 def test_only_an_ipv6_prefix_names_ipv6(allowed, answer):
     """``*`` was written with IPv4 in mind."""
-    assert prefixes.names_ipv6(allowed) is answer
+    assert Prefixes(allowed).has_ipv6 is answer
 
 
 @pytest.mark.parametrize(
@@ -253,18 +255,18 @@ def test_sources_are_the_same_in_any_order_and_spelling(texts, answer):
     """Two people share a path only if nothing about it would change."""
     ours = (IPv4Network("203.0.113.7/32"), IPv4Network("198.51.100.0/24"))
 
-    assert prefixes.same(ours, texts) is answer
+    assert Prefixes(texts).equals(ours) is answer
 
 
 @pytest.mark.parametrize("text", ["10.0.0.0/8", "0.0.0.0/0", "127.0.0.1", "::/0"])
 def test_a_prefix_of_any_width_can_be_read(text):
-    """What Azure returns is read as it is; whether it is wise is another question."""
+    """Azure may return a prefix of any width."""
     assert prefixes.parse_prefix(text) == ip_network(text)
 
 
 @pytest.mark.parametrize("text", ["10.0.0.0/8", "128.0.0.0/2", "2a02::/16", "203.0.113.7"])
 def test_a_policy_may_allow_a_wide_prefix(text):
-    """A policy bounds what callers may name; it opens nothing by itself."""
+    """A policy limits the sources of callers; it opens nothing by itself."""
     assert prefixes.parse_allowed(text) == ip_network(text)
 
 
@@ -275,8 +277,116 @@ def test_a_policy_may_not_allow_nonsense(text):
         prefixes.parse_allowed(text)
 
 
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("203.0.113.7", ip_network("203.0.113.7/32")),
+        ("203.0.113.7/24", ip_network("203.0.113.0/24")),
+        ("2001:db8::1", ip_network("2001:db8::1/128")),
+        ("*", None),
+        ("Internet", None),
+        ("10.0.0.300", None),
+        ("10.0.0.1-10.0.0.9", None),
+        ("", None),
+    ],
+)
+def test_only_prefixes_are_read_and_without_host_bits(text, expected):
+    """Tags, ranges and wildcards are no prefixes."""
+    found = prefixes.read_prefix(text)
+
+    assert found == expected
+
+
+@pytest.mark.parametrize("text", ["*", "Internet", "", "203.0.113.1-203.0.113.9", "203.0.113.256"])
+def test_a_text_that_is_no_prefix_reads_as_none(text):
+    """Tags and ranges have no single prefix."""
+    found = Prefixes((text, "203.0.113.7"))
+
+    assert prefixes.read_prefix(text) is None
+    assert (found.readable, found.unreadable) == ((HOME,), (text,))
+    assert prefixes.keep_prefixes(found.texts) == ("203.0.113.7",)
+
+
+@pytest.mark.parametrize(
+    ("text", "address"),
+    [("203.0.113.7", HOME), ("203.0.113.7/32", HOME), ("203.0.113.6/31", None), ("*", None)],
+)
+def test_only_one_address_is_read_as_an_address(text, address):
+    """A range of two addresses is no address."""
+    assert prefixes.read_address(text) == address
+
+
+def test_host_bits_find_a_rule_but_never_give_permission():
+    """The two readings of one text."""
+    found = Prefixes(("203.0.113.1/24",))
+
+    assert found.may_overlap(HOME)
+    assert not found.covers(HOME)
+    assert not found.equals([ip_network("203.0.113.0/24")])
+
+
+@given(networks, networks)
+def test_a_prefix_is_inside_another_if_no_address_is_outside(inner, outer):
+    """The comparison by first and last address, and by family."""
+    first, last = int(inner.network_address), int(inner.broadcast_address)
+    contained = int(outer.network_address) <= first and last <= int(outer.broadcast_address)
+
+    assert prefixes.is_inside(inner, outer) == (inner.version == outer.version and contained)
+
+
+@given(st.lists(networks, max_size=3), st.lists(networks, max_size=3), st.booleans())
+def test_all_are_inside_if_each_is_inside_a_single_one(parts, allowed, equal):
+    """Two allowed prefixes side by side do not contain their union."""
+    found = [*allowed, *parts] if equal else parts
+    expected = all(any(prefixes.is_inside(part, outer) for outer in allowed) for part in found)
+
+    assert prefixes.all_inside(found, allowed) == expected
+    assert Prefixes(tuple(map(str, found))).are_inside(allowed) == expected
+
+
+@pytest.mark.parametrize("text", ["*", "Internet", ""])
+def test_an_unreadable_text_is_inside_nothing(text):
+    """It may mean any address."""
+    assert not Prefixes(("203.0.113.7", text)).are_inside([ip_network("0.0.0.0/0")])
+
+
+@pytest.mark.parametrize(
+    ("texts", "answer"),
+    [
+        (("203.0.113.0/24",), True),
+        (("198.51.100.0/24", "203.0.113.7"), True),
+        (("198.51.100.0/24",), False),
+        (("2001:db8::/32",), False),
+        (("198.51.100.0/24", "Internet"), True),
+        (("*",), True),
+        ((), True),
+    ],
+)
+def test_a_rule_may_overlap_a_source_unless_its_prefixes_exclude_it(texts, answer):
+    """A tag may mean any address. A rule with an IP group may mean any address too."""
+    mine, home = Prefixes(texts), Prefixes(("203.0.113.7",))
+
+    assert mine.may_overlap(HOME) is answer
+    assert (mine.may_share_address(home), home.may_share_address(mine)) == (answer, answer)
+
+
+@pytest.mark.parametrize(
+    ("texts", "answer"),
+    [
+        (("203.0.113.0/24",), True),
+        (("*",), True),
+        (("198.51.100.0/24",), False),
+        (("203.0.113.0/25", "Internet"), True),
+        (("203.0.113.7", "Internet"), False),
+    ],
+)
+def test_texts_cover_all_sources_if_they_cover_each(texts, answer):
+    """A tag covers nothing."""
+    assert Prefixes(texts).covers_all([HOME, ip_network("203.0.113.64/26")]) is answer
+
+
 def reads(text):
-    """Tell whether *text* is a prefix."""
+    """Return True if *text* is a prefix."""
     try:
         prefixes.parse_prefix(text)
     except Malformed:

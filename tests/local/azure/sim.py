@@ -1,4 +1,4 @@
-"""A simulated Azure in this process, with the words in which the tests speak to it."""
+"""A simulated Azure in this process, and functions that call it."""
 
 import json
 from collections.abc import Mapping
@@ -6,10 +6,10 @@ from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 
-from local.azure.landscape import Landscape, load
+from local.azure.landscape.file import Landscape, load
 from local.azure.simulator import Azure
 from local.azure.timeline import Timeline
-from local.azure.wire import Request, Response
+from local.azure.values.http import Request, Response
 
 PRODUCTION = "5c0ffee0-0000-4000-8000-000000000001"
 DEVELOPMENT = "5c0ffee0-0000-4000-8000-000000000002"
@@ -23,7 +23,7 @@ ROLE: Landscape = load(
 
 
 def _reading_more(landscape: Landscape) -> Landscape:
-    """Return *landscape* with a broker that may read what the broker itself never reads."""
+    """Return *landscape* with a broker that may read resources that the real broker never reads."""
     extra = {
         "Name": "Reads of the simulator's tests",
         "Actions": [

@@ -119,7 +119,7 @@ def raw(server: Server, text: str) -> bytes:
     ],
 )
 def test_body_that_cannot_be_read_is_refused(server: Server, head, status):
-    """The connection ends there, because what follows is unknown."""
+    """The connection ends there, because the bytes after it are unknown."""
     answer = raw(server, f"PUT /subscriptions HTTP/1.1\r\nHost: x\r\n{head}\r\n\r\n")
 
     assert answer.split()[1] == status

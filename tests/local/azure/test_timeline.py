@@ -32,7 +32,7 @@ def note_at(timeline: Timeline, delays: list[int]) -> list[float]:
 
 @given(st.lists(st.integers(0, 100), min_size=1, max_size=20), st.integers(0, 100))
 def test_events_run_in_order_up_to_the_present_and_no_further(delays, span):
-    """Advancing runs what becomes due, each at its own instant, and leaves the rest."""
+    """Advancing runs each event that becomes due at its own instant, and leaves the rest."""
     timeline = Timeline(wall=Wall())
     seen = note_at(timeline, delays)
     timeline.advance(timedelta(seconds=span))
@@ -52,7 +52,7 @@ def test_events_of_one_instant_run_in_the_order_they_were_planned():
 
 
 def test_event_may_plan_another_within_the_same_jump():
-    """One jump does what living through it would do."""
+    """One jump has the same effect as many small steps."""
     timeline = Timeline(wall=Wall())
     seen: list[datetime] = []
     timeline.after(10, lambda: timeline.after(10, lambda: seen.append(timeline.now)))
@@ -135,10 +135,10 @@ def test_time_is_not_turned_back():
 def test_patience_jumps_with_the_clock():
     """Quotas refill with each jump, besides real time."""
     timeline = Timeline(wall=Wall())
-    before = timeline.patience()
+    before = timeline.elapsed_seconds()
     timeline.advance(timedelta(hours=1))
 
-    assert timeline.patience() - before >= 3600
+    assert timeline.elapsed_seconds() - before >= 3600
 
 
 def test_reset_forgets_events_and_jumps():
@@ -164,7 +164,7 @@ def test_clock_file_is_kept_in_step(tmp_path):
 
 
 def test_clock_file_exists_from_the_start(tmp_path):
-    """Who starts after the simulator finds the file."""
+    """A process that starts after the simulator finds the file."""
     Timeline(tmp_path / "clock.json")
 
     assert read(tmp_path / "clock.json") == ClockState()

@@ -6,8 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from local.azure import ids, times
 from local.azure.options import Options
+from local.azure.values import ids, times
 
 NOON = datetime(2026, 11, 22, 12, tzinfo=UTC)
 INSTANTS = st.integers(-(10**15), 10**15).map(lambda us: NOON + timedelta(microseconds=us))
@@ -16,26 +16,26 @@ NAMES = st.text("abcXYZ019-_.", min_size=1, max_size=12)
 
 @given(INSTANTS)
 def test_seven_digits_are_read_back_as_the_same_instant(instant):
-    """The made-up seventh digit is below what a reader keeps."""
-    assert times.parse_instant(times.seven_digits(instant)) == instant
+    """The made-up seventh digit is below the precision of a reader."""
+    assert times.parse_instant(times.format_dotnet(instant)) == instant
 
 
 def test_instants_have_seven_digits_as_dotnet_prints_them():
     """Readers that expect six digits are to be found out."""
     instant = datetime(2018, 5, 17, 9, 6, 45, 569161, tzinfo=UTC)
 
-    assert times.seven_digits(instant) == "2018-05-17T09:06:45.5691611Z"
+    assert times.format_dotnet(instant) == "2018-05-17T09:06:45.5691611Z"
 
 
 def test_instants_are_printed_in_utc():
     """Another zone is converted, not cut off."""
     instant = datetime(2026, 1, 1, 2, tzinfo=timezone(timedelta(hours=2)))
 
-    assert times.plain(instant) == "2026-01-01T00:00:00Z"
+    assert times.format_rfc3339(instant) == "2026-01-01T00:00:00Z"
 
 
 @pytest.mark.parametrize("text", ["2026-01-01T00:00:00", "noon", "", 5, None])
-def test_what_is_no_instant_is_refused(text):
+def test_a_text_that_is_no_instant_is_refused(text):
     """An instant needs a zone; nothing is guessed."""
     with pytest.raises(ValueError, match=r"instant|zone|isoformat"):
         times.parse_instant(text)
@@ -56,7 +56,7 @@ def test_durations_are_read(text, span):
 
 
 @pytest.mark.parametrize("text", ["P", "PT", "P1DT", "P1M", "P1Y", "-PT1H", "1H", "", 60, None])
-def test_what_is_no_duration_is_refused(text):
+def test_a_text_that_is_no_duration_is_refused(text):
     """Months have no fixed length; an empty duration is none."""
     with pytest.raises(ValueError, match="duration"):
         times.parse_duration(text)
@@ -72,7 +72,9 @@ def test_built_ids_are_parsed_back(subscription, group, network, subnet):
     )
 
 
-@pytest.mark.parametrize("spell", [str.upper, str.lower, ids.shout, ids.mumble])
+@pytest.mark.parametrize(
+    "spell", [str.upper, str.lower, ids.upper_case_group, ids.write_like_portal]
+)
 def test_all_spellings_of_an_id_have_one_key(spell):
     """Azure prints one id in several cases."""
     one = ids.build("sub", "Rg-One", ids.MACHINES, "vm")
@@ -93,7 +95,7 @@ def test_all_spellings_of_an_id_have_one_key(spell):
         "/subscriptions/s/resourceGroups/g/providers/Microsoft.Compute/virtualMachines/x//y",
     ],
 )
-def test_what_is_no_resource_id_is_not_parsed(text):
+def test_a_text_that_is_no_resource_id_is_not_parsed(text):
     """Half an id names nothing."""
     assert ids.parse(text) is None
 

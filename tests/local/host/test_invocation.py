@@ -1,16 +1,17 @@
-"""One invocation: what goes in, what comes out, what is lost."""
+"""One invocation: arguments, outputs, losses."""
 
 import logging
 
 import azure.functions as func
 import pytest
 
-from local.host import functions, invocation
+from local.host import invocation
+from local.host.app import functions
 from local.host.invocation import InvocationFailed, Invoker, Response
 
 
 class Post:
-    """Collects what output bindings send, or refuses to."""
+    """Collects the messages of output bindings, or refuses them."""
 
     def __init__(self, refuses=False):
         self.sent, self.refuses = [], refuses
@@ -40,7 +41,7 @@ def request():
 
 
 def test_outputs_leave_after_the_function(app):
-    """Every binding sends what was set last."""
+    """Every binding sends the value that was set last."""
 
     @app.route(route="x")
     @output(app, "one", "first-queue")
@@ -90,7 +91,7 @@ def test_a_function_that_raises_loses_its_outputs(app):
 
 
 def test_an_output_that_cannot_be_sent_fails_the_invocation(app):
-    """Otherwise a caller would be told of work that nobody will do."""
+    """Otherwise the answer would promise work that no worker does."""
 
     @app.route(route="x")
     @output(app)
@@ -134,7 +135,7 @@ def test_a_response_keeps_status_headers_cookies_and_body(app):
 
 
 @pytest.mark.parametrize("result", [None, {"a": 1}, b"bytes"])
-def test_what_the_worker_cannot_encode_fails(app, result):
+def test_an_output_that_the_worker_cannot_encode_fails(app, result):
     """Forgetting to return a response is a failure, not an empty answer."""
 
     @app.route(route="x")
@@ -232,7 +233,7 @@ def test_a_failure_is_logged_with_its_cause(app, caplog):
     ],
 )
 def test_an_output_value_is_one_message_or_a_list_of_them(value, bodies):
-    """What the worker's converter makes of it."""
+    """The answer of the worker's converter."""
     assert invocation.messages(value) == bodies
 
 

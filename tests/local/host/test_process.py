@@ -1,4 +1,4 @@
-"""The host as a process: how it starts, what it refuses, how it ends."""
+"""The host as a process: its start, its refusals, its end."""
 
 import os
 import threading
@@ -125,7 +125,7 @@ def leave(tmp_path):
     return path
 
 
-def test_a_stopped_host_finishes_what_it_has_begun(host_of, leave, storage):
+def test_a_stopped_host_finishes_work_that_it_has_begun(host_of, leave, storage):
     """SIGTERM: exit code 0, nothing half done, nothing left."""
     host = host_of(QUEUE)
     call(f"{host.url}/api/send", "POST", b"wait")

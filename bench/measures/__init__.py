@@ -1,0 +1,1 @@
+"""Measuring: figures, processes, recorded calls."""

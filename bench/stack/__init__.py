@@ -1,0 +1,1 @@
+"""The local stack for benchmarks: landscapes, past requests, the simulator."""

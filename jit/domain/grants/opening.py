@@ -1,0 +1,200 @@
+"""
+When a path that was looked at makes its grant ``open``, and when opening has failed.
+
+Promise P4: ``open`` means observed open and effective. A path that is borrowed from another
+request, and may vanish at any moment, does not count.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from datetime import datetime
+
+from jit.domain.grants import closing, initiate, lifetime, rule_evidence, shared_port
+from jit.domain.grants.lifetime import begin_closing, pace
+from jit.domain.grants.policy_view import StepContext, is_used_elsewhere
+from jit.domain.grants.timing import LOOK_WHILE_OPENING, TIMES
+from jit.domain.model.grant import CloseReason, Grant, Status
+from jit.domain.paths.effective import PathState, PathView
+from jit.domain.paths.machine_view import MachineView
+from jit.domain.paths.rules import PathRule, addresses, readable
+from jit.domain.values.prefixes import Prefix
+
+_BORROWED = "what lets it in now is about to be replaced by its own rule"
+_KEPT_RULES, _KEPT_ADDRESSES = 24, 12
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PortSeen:
+    """
+    A VM port as it was just seen, the same for all its grants.
+
+    Attributes:
+        view: The VM.
+        recordable: Sources whose rules the broker may record as its own; empty on a stranger's.
+        joined: True if the path stands on a stranger's request.
+        request_ends_at: When the request ends that the path stands on; None if there is none.
+    """
+
+    view: MachineView
+    recordable: frozenset[Prefix]
+    joined: bool
+    request_ends_at: datetime | None
+
+
+def advance_seen(grant: Grant, path: PathView, port: PortSeen, context: StepContext) -> Grant:
+    """Record the rules of the *path* that was seen, and advance *grant*."""
+    grant = record_rules(grant, path, port, context)
+    if not grant.wants_path:
+        return grant
+    now = context.now
+    doubt = _find_doubt(grant, context, joined=port.joined)
+    if path.state is PathState.OPEN and doubt:
+        path = replace(path, state=PathState.BLOCKED, why=doubt)
+    if path.state is not PathState.OPEN:
+        return _keep_waiting(grant, path, now)
+    ends = filter(None, (grant.expires_at, port.request_ends_at, _next_news(grant, now)))
+    return replace(
+        grant.advance(Status.OPEN),
+        opened_at=grant.opened_at or now,
+        connection=path.connection,
+        lost_at=None,
+        next_check_at=min(ends, default=now),
+        note=None,
+    )
+
+
+def wait_unread(grant: Grant, now: datetime, why: str) -> Grant:
+    """Let *grant* wait because its VM could not be read; *why* becomes its note."""
+    if not grant.live or grant.status is Status.SCHEDULED:
+        return grant
+    if grant.status is Status.CLOSING:
+        return closing.wait(grant, now, why, unclear=True)
+    if grant.status is Status.OPENING and is_overdue(grant, now):
+        return begin_closing(grant, CloseReason.FAILED, now, f"not open in time: {why}")
+    ends = filter(None, (now + LOOK_WHILE_OPENING, grant.expires_at))
+    return replace(grant, note=why, next_check_at=min(ends))
+
+
+def is_overdue(grant: Grant, now: datetime) -> bool:
+    """Return True if opening, or mending a lost path, has had its time, however often asked."""
+    since = max(filter(None, (grant.admitted_at, grant.lost_at)), default=now)
+    return now >= since + TIMES[grant.via].opens_within
+
+
+# ---- recorded rules ------------------------------------------------------------------------------
+
+
+def record_rules(grant: Grant, path: PathView, port: PortSeen, context: StepContext) -> Grant:
+    """Record the rules of a path that open sources that were asked for, and nothing more."""
+    if path.state is PathState.UNCLEAR:
+        return grant
+    there = addresses(port.view.vm)
+    own = [
+        rule
+        for rule in path.rules
+        if rule.target in there
+        and _opens_just(rule, port.recordable)
+        and not is_used_elsewhere(rule.id, grant, context.rule_users)
+    ]
+    grant = rule_evidence.forget_vanished(grant, port.view)
+    if not own:
+        return grant
+    left = grant.footprint
+    rules = tuple(dict.fromkeys((*left.rules, *(rule.id for rule in own))))[-_KEPT_RULES:]
+    ips = tuple(dict.fromkeys((*left.private_ips, *there)))[-_KEPT_ADDRESSES:]
+    grant = replace(grant, footprint=replace(left, rules=rules, private_ips=ips))
+    if path.state not in {PathState.OPEN, PathState.BLOCKED}:  # some rules are still on their way
+        return grant
+    grant = rule_evidence.note_written(grant, own, port.view)
+    own_path = grant.status is Status.OPEN or not _is_borrowed(grant, context.now)
+    seen = grant.initiate.seen or own_path
+    return replace(grant, initiate=replace(grant.initiate, seen=seen))
+
+
+def _opens_just(rule: PathRule, asked: frozenset[Prefix]) -> bool:
+    """Return True if Defender writes *rule* for *asked*. A wider rule is another's leftover."""
+    networks = readable(rule.sources)
+    whole = bool(networks) and len(networks) == len(rule.sources)
+    return rule.exact and whole and asked.issuperset(networks)
+
+
+# ---- doubts --------------------------------------------------------------------------------------
+
+
+def _find_doubt(grant: Grant, context: StepContext, *, joined: bool) -> str:
+    """
+    Return the reason not to call *grant* open although its path lets it in, or an empty text.
+
+    A grant that *joined* a stranger's request has that path for as long as the request lasts.
+    """
+    if grant.status is not Status.OPENING:
+        return ""
+    unread = context.world.unreadable.get(grant.vm_key, "")
+    newcomer = grant.opened_at is None and not joined
+    return unread or (_BORROWED if newcomer and _is_borrowed(grant, context.now) else "")
+
+
+def _is_borrowed(grant: Grant, now: datetime) -> bool:
+    """
+    Return True if the rules that let *grant* in may vanish, because its own are on their way.
+
+    Rules older than the grant's initiate belong to another grant, whose end is near, or are about
+    to be exchanged. If its own rule looks like the older ones, that is assumed for as long as
+    such an exchange takes.
+    """
+    asked = grant.initiate
+    if asked.at is None:
+        return True  # nothing was asked for it yet
+    if asked.written:
+        return bool(asked.before)  # Azure put the initiate off: only the older rules are there
+    stood = asked.before is None or bool(asked.before)
+    exchanged_by = asked.at + TIMES[grant.via].exchanged_within
+    return stood and now < min(exchanged_by, _waits_until(grant))
+
+
+def _waits_until(grant: Grant) -> datetime:
+    """
+    Return until when a newcomer waits for its own rule: twice as long if Azure put it off.
+
+    Each later comer has the path asked for anew. That must not begin the wait of the others again.
+    """
+    began = grant.admitted_at or grant.starts_at
+    tries = min(max(grant.initiate.attempts, 1), 2)
+    return began + TIMES[grant.via].exchanged_within * tries
+
+
+def _next_news(grant: Grant, now: datetime) -> datetime | None:
+    """Return the time at which *grant* can hear of its hand-over after the known one."""
+    known = grant.handover_at
+    until = shared_port.changed_by(known, grant) if known is not None else now
+    return until if until > now else None
+
+
+# ---- not open ------------------------------------------------------------------------------------
+
+
+def _keep_waiting(grant: Grant, path: PathView, now: datetime) -> Grant:
+    if grant.status is Status.OPEN and (path.state is not PathState.UNCLEAR or path.leaving):
+        grant = replace(grant.advance(Status.OPENING), lost_at=now)
+    why = _why_not_open(grant, path)
+    if initiate.is_given_up(grant, path):
+        return begin_closing(grant, CloseReason.FAILED, now, why)
+    if grant.status is Status.OPENING and is_overdue(grant, now):
+        return begin_closing(grant, CloseReason.FAILED, now, f"not open in time: {why}")
+    wait = pace(now - (grant.initiate.at or now))
+    return replace(grant, note=why, next_check_at=min(now + wait, grant.expires_at or now))
+
+
+def _why_not_open(grant: Grant, path: PathView) -> str:
+    """Return the reason that *grant* is not open. A refused request has no rules."""
+    asked = grant.initiate
+    if initiate.is_given_up(grant, path):
+        return f"its rules were taken away again after {asked.reopens} repetitions"
+    if path.state is not PathState.ABSENT:
+        return path.why
+    if grant.note and grant.note.startswith(lifetime.REFUSED):
+        return grant.note
+    if asked.answered or not asked.attempts:
+        return path.why
+    return f"Azure has not taken the request to open it, {asked.attempts} times asked"

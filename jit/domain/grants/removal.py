@@ -1,0 +1,239 @@
+"""
+The one proof that a rule of Defender's may be removed (promise P5).
+
+``judge`` answers three questions about one rule. Which grants is it proved to belong to? Which
+other grants have their path by it? Which requests of other people in Defender may need it? The
+policy's worker and the comparison of a subscription ask the same function; each collects the
+evidence that it can see. When a rule that may go does go is decided by the caller.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+
+from jit.domain.azure import defender_requests
+from jit.domain.azure.defender_requests import DefenderRequest
+from jit.domain.grants.lifetime import was_asked
+from jit.domain.grants.timing import FOREIGN_GRACE
+from jit.domain.model.grant import Grant
+from jit.domain.model.machine import VmPort
+from jit.domain.paths.rules import PathRule, letting_in, readable
+from jit.domain.values import arm_ids, prefixes
+from jit.domain.values.prefixes import Prefix, network
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Evidence:
+    """
+    All that is known about the owners and the users of one rule.
+
+    Attributes:
+        recorded_by: Grants that recorded the rule, as ``is_recorded`` says.
+        on_port: Grants on the VM ports that the rule leads to. Only among them its form is a proof.
+        users: Grants that may have their path by the rule.
+        asked: VM port -> every source that the broker asked of Azure there.
+        listed: Defender's requests for these VM ports whose initiates prove a rule; may be empty.
+        foreign: Other people's requests that still count, for the VM ports that the rule leads to.
+    """
+
+    recorded_by: Sequence[Grant]
+    on_port: Sequence[Grant]
+    users: Sequence[Grant]
+    asked: Mapping[VmPort, Collection[Prefix]]
+    foreign: Sequence[DefenderRequest]
+    listed: Sequence[DefenderRequest] = field(default=())
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Judgement:
+    """
+    The owners and the users of a rule.
+
+    Attributes:
+        owners: Grants that the rule is proved to belong to; empty if it is not ours.
+        grants: Grants that should have a path now and that the rule lets in.
+        requests: Other people's requests in Defender that may need the rule.
+    """
+
+    owners: tuple[Grant, ...]
+    grants: tuple[Grant, ...]
+    requests: tuple[DefenderRequest, ...]
+
+    @property
+    def may_be_removed(self) -> bool:
+        """True if the rule is proved to be ours and nobody else needs it."""
+        return bool(self.owners) and not self.grants and not self.requests
+
+
+def judge(rule: PathRule, evidence: Evidence, *, now: datetime) -> Judgement:
+    """
+    Return the owners and the users of *rule*.
+
+    Args:
+        rule: One of Defender's rules, as it was just read.
+        evidence: All that the caller knows about it.
+        now: Aware, UTC.
+    """
+    recorded = list(evidence.recorded_by)
+    names = {grant.id for grant in recorded}
+    others = (grant for grant in evidence.on_port if grant.id not in names)
+    matching = [grant for grant in others if _is_proved_by_form(rule, grant, evidence)]
+    users = {grant.id: grant for grant in evidence.users if _needs(grant, rule, now)}
+    return Judgement(
+        owners=(*recorded, *matching),
+        grants=tuple(users.values()),
+        requests=tuple(entry for entry in evidence.foreign if may_need(entry, rule)),
+    )
+
+
+# ---- owners --------------------------------------------------------------------------------------
+
+
+def is_recorded(rule: PathRule, grant: Grant, addresses: Collection[str]) -> bool:
+    """
+    Return True if *grant* recorded *rule*, which proves that it is the grant's.
+
+    Names of NSG rules are unique. Defender may use the name of a NAT rule again (assumed), so a
+    NAT rule must also still lead where the grant leads, from one of its sources. *addresses* are
+    the private addresses of the grant's VM, now and when its rules were seen.
+    """
+    if arm_ids.key(rule.id) not in grant.rule_keys:
+        return False
+    if rule.collection is None:
+        return True
+    return rule.target in addresses and rule.port == grant.port and lets_in(rule, grant)
+
+
+def is_listed(rule: PathRule, grant: Grant, listed: Iterable[DefenderRequest]) -> bool:
+    """Return True if *rule* opens exactly sources that Defender lists for our initiates."""
+    ids = grant.initiate.ids
+    texts = {text for entry in listed if entry.initiate_id in ids for text in entry.sources}
+    named = {*texts, *readable(texts)}
+    return (
+        rule.exact
+        and bool(rule.sources)
+        and all(text in named or network(text) in named for text in rule.sources)
+    )
+
+
+def _is_proved_by_form(rule: PathRule, grant: Grant, evidence: Evidence) -> bool:
+    """Return True if Defender writes such a *rule* for the sources asked on the grant's VM port."""
+    if not was_asked(grant):
+        return False
+    if is_listed(rule, grant, evidence.listed):
+        return True
+    asked = evidence.asked.get(grant.vm_port, ())
+    return lets_in(rule, grant) and _opens_some_of(rule, asked)
+
+
+def _opens_some_of(rule: PathRule, asked: Collection[Prefix]) -> bool:
+    """
+    Return True if *rule* opens one port of one address to prefixes that were *asked* for.
+
+    A prefix inside one that was asked for is another prefix. Defender does not write it.
+    """
+    found = readable(rule.sources)
+    whole = 0 < len(found) == len(rule.sources)
+    return rule.exact and whole and frozenset(asked).issuperset(found)
+
+
+# ---- users ---------------------------------------------------------------------------------------
+
+
+def lets_in(rule: PathRule, grant: Grant) -> bool:
+    """Return True if *rule* lets in any address of the grant's sources."""
+    return bool(letting_in((rule,), grant.sources))
+
+
+def wants_path_now(grant: Grant, now: datetime) -> bool:
+    """Return True if *grant* should have a path at *now*."""
+    return grant.wants_path and (grant.expires_at is None or grant.expires_at > now)
+
+
+def _needs(grant: Grant, rule: PathRule, now: datetime) -> bool:
+    return wants_path_now(grant, now) and lets_in(rule, grant)
+
+
+def foreign_requests(
+    entries: Iterable[DefenderRequest], known: Collection[str], *, now: datetime
+) -> list[DefenderRequest]:
+    """
+    Return other people's requests that still count.
+
+    A request counts while it is in force. After its end it counts for a while, so that Azure
+    removes its rules first.
+
+    Args:
+        entries: Defender's requests.
+        known: Ids of all initiates that this broker stored.
+        now: Aware, UTC.
+    """
+    return [
+        entry
+        for entry in entries
+        if entry.initiate_id not in known
+        and (entry.active or entry.reason == "Expired")
+        and (entry.in_force(now) or now - entry.ends_at < FOREIGN_GRACE)
+    ]
+
+
+def may_need(entry: DefenderRequest, rule: PathRule) -> bool:
+    """
+    Return True if the request *entry* may depend on *rule*.
+
+    A request, or a rule, without readable sources may be for anybody.
+    """
+    theirs = readable(entry.sources)
+    unclear = not theirs or len(theirs) < len(entry.sources)
+    return unclear or bool(letting_in((rule,), theirs))
+
+
+def free_of_foreign_requests(
+    rules: Iterable[PathRule],
+    entries: Iterable[DefenderRequest],
+    known: Collection[str],
+    *,
+    now: datetime,
+) -> list[PathRule]:
+    """
+    Return the *rules* that no other person's request needs.
+
+    Args:
+        rules: Each with the VM port that it was looked up for.
+        entries: Defender's requests of the policy, read just now.
+        known: Ids of all initiates that this broker stored.
+        now: Aware, UTC.
+    """
+    foreign = foreign_requests(entries, known, now=now)
+    return [
+        rule
+        for rule in rules
+        if not any(
+            may_need(entry, rule)
+            for entry in defender_requests.requests_of_port(foreign, rule.vm_id, rule.port)
+        )
+    ]
+
+
+# ---- sources that it may open --------------------------------------------------------------------
+
+
+def is_accounted_for(
+    rule: PathRule, grants: Iterable[Grant], requests: Iterable[DefenderRequest] = ()
+) -> bool:
+    """Return True if *rule* opens no more than *grants* and *requests* are entitled to."""
+    found = readable(rule.sources)
+    texts = entitled_texts(grants, requests)
+    return 0 < len(found) == len(rule.sources) and all(
+        prefixes.covered(prefix, texts) for prefix in found
+    )
+
+
+def entitled_texts(
+    grants: Iterable[Grant], requests: Iterable[DefenderRequest] = ()
+) -> tuple[str, ...]:
+    """Return the sources of *grants* and of *requests*, as text."""
+    ours = (str(source) for grant in grants for source in grant.sources)
+    return (*ours, *(text for entry in requests for text in entry.sources))

@@ -1,0 +1,127 @@
+"""The comparison of companion rules, the broker's own, with the grants that they name."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+
+from jit.domain.azure import companion_rule
+from jit.domain.azure.nsg_rules import Access, Direction, PortRange, SecurityRule
+from jit.domain.grants.lifetime import leftover_from, was_asked
+from jit.domain.model.grant import Grant
+from jit.domain.paths.machine_view import NsgView
+from jit.domain.paths.rules import PathRule
+from jit.domain.reconcile.observation import Observation
+from jit.domain.reconcile.plan_item import PlanAction, PlanClass, PlanItem
+from jit.domain.reconcile.rule_owners import RuleOwners
+from jit.domain.values import arm_ids
+from jit.domain.values.prefixes import network
+
+
+def plan_companions(observed: Observation, owners: RuleOwners) -> Iterator[PlanItem]:
+    """Yield an item for each companion rule that is not as its grant says."""
+    for nsg, rule in _companion_rules(observed):
+        if nsg.settled and rule.in_force:
+            item = _check(rule, nsg, observed, owners)
+            if item is not None:
+                yield item
+
+
+def unknown_companions(observed: Observation, known: Iterable[Grant]) -> tuple[str, ...]:
+    """Return the grant ids in names of companion rules that no grant of *known* has."""
+    names = {grant.id for grant in known}
+    ids = (companion_rule.parse_companion_name(rule.name) for _, rule in _companion_rules(observed))
+    return tuple(dict.fromkeys(item for item in ids if item is not None and item not in names))
+
+
+def _companion_rules(observed: Observation) -> Iterator[tuple[NsgView, SecurityRule]]:
+    for nsg in observed.nsgs.values():
+        for rule in nsg.rules:
+            if companion_rule.parse_companion_name(rule.name) is not None:
+                yield nsg, rule
+
+
+def _check(
+    rule: SecurityRule, nsg: NsgView, observed: Observation, owners: RuleOwners
+) -> PlanItem | None:
+    grant = owners.grants.get(companion_rule.parse_companion_name(rule.name) or "")
+    if grant is None:
+        reason = "it names no known grant"
+        return _item(PlanAction.REPORT, PlanClass.ORPHAN, rule, nsg, None, reason)
+    if not _belongs_to(rule, nsg, grant, owners):
+        reason = "it names a grant that it does not belong to"
+        return _item(PlanAction.REPORT, PlanClass.ORPHAN, rule, nsg, grant, reason)
+    if not owners.wants_path(grant):
+        reason = "the grant that it accompanied is over"
+        return _item(PlanAction.REMOVE_RULE, PlanClass.COMPANION, rule, nsg, grant, reason)
+    if _opens_more(rule, grant, observed, owners):
+        reason = "the companion rule opens more than the firewall's own addresses need"
+        return _item(PlanAction.CLOSE, PlanClass.ALTERED, rule, nsg, grant, reason)
+    return None
+
+
+def _belongs_to(rule: SecurityRule, nsg: NsgView, grant: Grant, owners: RuleOwners) -> bool:
+    """Return True if the broker wrote *rule* for *grant*, by its record or by its form."""
+    recorded = {arm_ids.key(item) for item in grant.footprint.companions}
+    if arm_ids.key(_id_of(rule, nsg)) in recorded:
+        return True
+    return (
+        was_asked(grant)
+        and rule.access is Access.ALLOW
+        and rule.direction is Direction.INBOUND
+        and rule.destination_ports == (PortRange(grant.port, grant.port),)
+        and bool(rule.destinations)
+        and _addresses(rule) <= set(owners.addresses(grant))
+        and owners.may_stand_in(grant, nsg.id)
+    )
+
+
+def _opens_more(
+    rule: SecurityRule, grant: Grant, observed: Observation, owners: RuleOwners
+) -> bool:
+    view = observed.machines.get(grant.vm_key)
+    if view is None or not view.vm.firewall_sources:
+        return False  # the right sources are unknown; the worker says so where it matters
+    own = {network(text) for text in view.vm.firewall_sources}
+    return (
+        bool(rule.source_groups)
+        or not {network(text) for text in rule.sources} <= own
+        or rule.destination_ports != (PortRange(grant.port, grant.port),)
+        or not _addresses(rule) <= set(owners.addresses(grant))
+    )
+
+
+def _addresses(rule: SecurityRule) -> set[str]:
+    return {text.removesuffix("/32") for text in rule.destinations}
+
+
+def _id_of(rule: SecurityRule, nsg: NsgView) -> str:
+    return rule.id or f"{nsg.id}/securityRules/{rule.name}"
+
+
+def _item(
+    action: PlanAction,
+    kind: PlanClass,
+    rule: SecurityRule,
+    nsg: NsgView,
+    grant: Grant | None,
+    reason: str,
+) -> PlanItem:
+    return PlanItem(
+        action=action,
+        kind=kind,
+        resource=nsg.id,
+        rule=rule.name,
+        grant=grant.id if grant is not None else companion_rule.parse_companion_name(rule.name),
+        reason=reason,
+        policy_id=grant.policy_id if grant is not None else None,
+        path=PathRule(
+            id=_id_of(rule, nsg),
+            holder_id=nsg.id,
+            name=rule.name,
+            collection=None,
+            sources=rule.sources,
+            target=min(_addresses(rule), default=""),
+            exact=not rule.faults,
+        ),
+        since=leftover_from(grant) if grant is not None else None,
+    )

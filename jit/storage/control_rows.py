@@ -1,0 +1,250 @@
+"""
+Control rows: who works on a policy, a firewall or a subscription, and since when.
+
+Each control row is won and written under its ETag. The rules of leases stand in `jit.broker.locks`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from datetime import datetime
+from types import MappingProxyType
+from typing import Any, TypeVar
+
+from jit.domain.errors import Defect
+from jit.domain.values import arm_ids
+from jit.storage import keys
+from jit.storage.documents import INSTANT, Column, ColumnMap, Form, RowKind, alert_unreadable, blank
+from jit.storage.table import Op, Row, Table, Verb
+
+MOST_REPORTED = 2_700
+"""Names of reported rules that fit one property of a row (64 KiB of UTF-16)."""
+
+_UNREADABLE = "unreadable"  # holder of a firewall whose row cannot be read; no id has this hash
+
+_INSTANT = blank(INSTANT)
+_NAMES = Form(
+    lambda stored: frozenset(stored.split()),
+    lambda names: " ".join(sorted(names)[:MOST_REPORTED]),
+)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ControlRow:
+    """
+    A control row as it was read.
+
+    Attributes:
+        version: The row in the table; without an ETag if it is not there yet.
+    """
+
+    version: Row = field(repr=False, compare=False)
+
+    @property
+    def read_at(self) -> datetime | None:
+        """When it was read, by the storage service's clock; None if it was not."""
+        return self.version.read_at
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LeasedRow(ControlRow):
+    """
+    A control row that one process at a time may own.
+
+    Attributes:
+        owner: A random name for each lease; empty while the row is free.
+    """
+
+    owner: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PolicyRow(LeasedRow):
+    """
+    The control row of a JIT policy.
+
+    Attributes:
+        not_before: When a pass may be tried again after a failed one; the broker's clock.
+        attempts: Failed passes in a row.
+        asks_from: When Azure may be asked again to open something, if it wanted us to wait.
+        initiated_at: When the last initiate was sent; the storage service's clock.
+        burst: Initiates that followed each other closely.
+        wake_at: When a message arrives that will look at new grants; the storage service's clock.
+    """
+
+    policy_id: str
+    not_before: datetime | None = None
+    attempts: int = 0
+    asks_from: datetime | None = None
+    initiated_at: datetime | None = None
+    burst: int = 0
+    wake_at: datetime | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FirewallRow(ControlRow):
+    """
+    The control row of a firewall.
+
+    Attributes:
+        holder: Hash of the id that has the turn on the firewall; empty if it is free.
+        since: When the turn was taken; the broker's clock.
+        foreign: Digest of the rules that our running update must not change; empty without one.
+    """
+
+    firewall_id: str
+    holder: str = ""
+    since: datetime | None = None
+    foreign: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ComparisonRow(LeasedRow):
+    """
+    The control row of a subscription: its comparison.
+
+    Attributes:
+        reported: Names of the standing rules that the last comparison reported.
+    """
+
+    reported: frozenset[str] = frozenset()
+
+
+POLICY_KIND = RowKind("policies")
+POLICY = ColumnMap(
+    PolicyRow,
+    Column("Policy", "policy_id"),
+    Column("Owner", "owner", default=""),
+    Column("NotBefore", "not_before", _INSTANT, default=None),
+    Column("Attempts", "attempts", default=0),
+    Column("AsksFrom", "asks_from", _INSTANT, default=None),
+    Column("InitiatedAt", "initiated_at", _INSTANT, default=None),
+    Column("Burst", "burst", default=0),
+    Column("WakeAt", "wake_at", _INSTANT, default=None),
+)
+
+FIREWALL_KIND = RowKind("firewalls")
+FIREWALL = ColumnMap(
+    FirewallRow,
+    Column("Firewall", "firewall_id"),
+    Column("Holder", "holder", default=""),
+    Column("Since", "since", _INSTANT, default=None),
+    Column("Foreign", "foreign", default=""),
+)
+
+COMPARISON_KIND = RowKind("comparisons")
+COMPARISON = ColumnMap(
+    ComparisonRow,
+    Column("Owner", "owner", default=""),
+    Column("Told", "reported", _NAMES, default=frozenset()),
+)
+
+_MAPS: Mapping[type[ControlRow], tuple[RowKind, ColumnMap[Any]]] = MappingProxyType(
+    {
+        PolicyRow: (POLICY_KIND, POLICY),
+        FirewallRow: (FIREWALL_KIND, FIREWALL),
+        ComparisonRow: (COMPARISON_KIND, COMPARISON),
+    }
+)
+
+R = TypeVar("R", bound=ControlRow)
+
+
+def read_control_row(kind: type[R], row: Row) -> R:
+    """
+    Return a row of *kind*.
+
+    Raises:
+        Defect: This version cannot read the row.
+    """
+    formats, columns = _MAPS[kind]
+    found: R = formats.read(row, lambda stored: columns.read(stored.values, version=stored))
+    return found
+
+
+def write_control_row(value: ControlRow) -> Row:
+    """Return the row in the table for *value*, over the version that *value* was read from."""
+    formats, columns = _MAPS[type(value)]
+    return replace(value.version, values=formats.with_format(columns.write(value)))
+
+
+class ControlRows:
+    """The control rows of ``JitState``."""
+
+    def __init__(self, state: Table) -> None:
+        """Keep the rows in *state*."""
+        self._state = state
+
+    def find_policy(self, policy_id: str) -> PolicyRow | None:
+        """Return the control row of a JIT policy; None if there is none."""
+        row = self._state.get(arm_ids.subscription(policy_id), keys.policy_key(policy_id))
+        return read_control_row(PolicyRow, row) if row is not None else None
+
+    def new_policy(self, policy_id: str) -> PolicyRow:
+        """Return a control row of a JIT policy, to be inserted."""
+        place = _new_row(arm_ids.subscription(policy_id), keys.policy_key(policy_id))
+        return PolicyRow(version=place, policy_id=policy_id)
+
+    def find_firewall(self, firewall_id: str) -> FirewallRow | None:
+        """
+        Return the control row of a firewall; None if there is none.
+
+        A row that this version cannot read is an alert. It counts as held by somebody else for
+        good: passes go on, and leave the firewall alone.
+        """
+        place = arm_ids.subscription(firewall_id), keys.firewall_key(firewall_id)
+        row = self._state.get(*place)
+        if row is None:
+            return None
+        try:
+            return read_control_row(FirewallRow, row)
+        except Defect as error:
+            alert_unreadable(row, error)
+            return FirewallRow(version=row, firewall_id=firewall_id, holder=_UNREADABLE)
+
+    def new_firewall(self, firewall_id: str) -> FirewallRow:
+        """Return a control row of a firewall, to be inserted."""
+        place = _new_row(arm_ids.subscription(firewall_id), keys.firewall_key(firewall_id))
+        return FirewallRow(version=place, firewall_id=firewall_id)
+
+    def find_comparison(self, subscription: str) -> ComparisonRow | None:
+        """
+        Return the control row of a subscription's comparison; None if there is none.
+
+        A row that this version cannot read is an alert, and counts as free: the row saves double
+        work, and no rule is safe because of it.
+        """
+        row = self._state.get(subscription, keys.COMPARISON)
+        if row is None:
+            return None
+        try:
+            return read_control_row(ComparisonRow, row)
+        except Defect as error:
+            alert_unreadable(row, error)
+            return ComparisonRow(version=row)
+
+    def new_comparison(self, subscription: str) -> ComparisonRow:
+        """Return a control row of a subscription's comparison, to be inserted."""
+        return ComparisonRow(version=_new_row(subscription, keys.COMPARISON))
+
+    def put(self, value: R) -> R:
+        """
+        Insert or replace a control row under its ETag; return it as written.
+
+        Raises:
+            StateConflict: Somebody else wrote the row since it was read.
+        """
+        row = write_control_row(value)
+        verb = Verb.REPLACE if row.etag else Verb.INSERT
+        (etag,) = self._state.write([Op(verb, row)])
+        return replace(value, version=replace(row, etag=etag))
+
+    def is_current(self, value: ControlRow) -> bool:
+        """Return True if nobody has written the row since *value* was read or written."""
+        row = self._state.get(value.version.partition, value.version.key)
+        return row is not None and row.etag == value.version.etag
+
+
+def _new_row(partition: str, key: str) -> Row:
+    return Row(partition=partition, key=key, values={})

@@ -1,0 +1,84 @@
+"""The inventory: virtual machines as Azure last showed them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from jit import telemetry
+from jit.domain.model.machine import VirtualMachine
+from jit.domain.values import arm_ids
+from jit.storage import keys
+from jit.storage.documents import read_text
+from jit.storage.machine_rows import (
+    MACHINE_KIND,
+    VM_ID,
+    is_too_large,
+    parse_machine,
+    write_machine_row,
+)
+from jit.storage.table import Op, Row, Table, Verb, Where, read_all
+from jit.storage.transactions import write_replaceable
+
+_NAMED = 5
+
+
+class InventoryStore:
+    """Virtual machines in ``JitState``, in the partition of their subscription."""
+
+    def __init__(self, state: Table) -> None:
+        """Keep machines in *state*."""
+        self._state = state
+
+    def find_machine(self, vm_id: str) -> VirtualMachine | None:
+        """Return a VM; None if it was never seen, or if this version cannot read its row."""
+        row = self._state.get(arm_ids.subscription(vm_id), keys.machine_key(vm_id))
+        rows = [row] if row is not None else []
+        return next(MACHINE_KIND.read_all(rows, parse_machine), None)
+
+    def list_machines(self, partition: str) -> tuple[VirtualMachine, ...]:
+        """Return the whole inventory of a subscription."""
+        return tuple(MACHINE_KIND.read_all(self._rows(partition), parse_machine))
+
+    def _rows(self, partition: str) -> Iterable[Row]:
+        first, last = keys.key_range(keys.MACHINES)
+        return read_all(self._state, Where(partition=partition, first=first, last=last))
+
+    def write_machines(
+        self, partition: str, found: Iterable[VirtualMachine], *, complete: bool
+    ) -> None:
+        """
+        Bring the inventory up to date; *complete* deletes the VMs that were not found.
+
+        Another instance that writes the same row at the same time has read Azure at the same time:
+        its row is as good as ours. A VM that no row can hold is left out, with an alert. Whoever
+        needs it reads Azure, and the others do not wait for it.
+        """
+        old = {row.key: row for row in self._rows(partition)}
+        ops: list[Op] = []
+        left_out: list[str] = []
+        for vm in found:
+            before = old.pop(keys.machine_key(vm.id), None)
+            row = write_machine_row(vm, partition, etag=before.etag if before else "")
+            if is_too_large(row):
+                left_out.append(vm.id)
+            ops += _update(row, before)
+        if complete:
+            ops += [Op(Verb.DELETE, row) for row in old.values()]
+        left_out += [str(row.values[VM_ID]) for row in write_replaceable(self._state, ops)]
+        if left_out:
+            _alert_left_out(partition, left_out)
+
+
+def _update(row: Row, before: Row | None) -> list[Op]:
+    """Return the operations for a VM's row; a row that is too large deletes the old one."""
+    if is_too_large(row):
+        return [Op(Verb.DELETE, before)] if before is not None else []
+    if before is None:
+        return [Op(Verb.INSERT, row)]
+    return [] if read_text(before) == read_text(row) else [Op(Verb.REPLACE, row)]
+
+
+def _alert_left_out(partition: str, vm_ids: list[str]) -> None:
+    telemetry.alert(
+        "machines.not_kept", subscription=partition, count=len(vm_ids), examples=vm_ids[:_NAMED]
+    )

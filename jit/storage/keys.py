@@ -1,0 +1,98 @@
+"""
+Row keys and instants as text.
+
+Row keys are made of hashes (first 16 bytes of SHA-256 of the lower-cased id, base32). An ARM id
+holds ``/``, varies in case and can be too long for a key. Full ids are properties. Instants are
+ISO text of one width, so text order is time order.
+"""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+
+from jit.domain.values import arm_ids
+
+REQUESTS, GRANTS, TOMBSTONES, MACHINES, OUTBOX = "r", "g", "t", "v", "a"
+"""Prefixes of the row keys in ``JitState``: all rows of one kind in a partition."""
+
+COMPARISON = "s|comparison"
+"""Row key of the control row of a subscription, in the partition of the subscription."""
+
+SUBSCRIPTIONS = "Subscriptions"
+"""Partition with one row for each subscription, and one for the timer ``tick``."""
+
+TICK = "s|tick"
+"""Row key of the last tick, in the partition ``SUBSCRIPTIONS``."""
+
+_AFTER_BAR = "}"  # the character after `|`: each key with a prefix is below prefix + this
+
+
+def write_stamp(moment: datetime) -> str:
+    """Return an instant as text of one width: microseconds, UTC, ``Z``."""
+    return moment.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
+
+
+def read_stamp(text: str) -> datetime:
+    """
+    Read the text of ``write_stamp``.
+
+    Raises:
+        ValueError: The text is no instant.
+    """
+    return datetime.fromisoformat(text)
+
+
+def key_range(prefix: str) -> tuple[str, str]:
+    """Return the half-open range of keys that begin with *prefix* and ``|``."""
+    return f"{prefix}|", f"{prefix}{_AFTER_BAR}"
+
+
+def keys_after(prefix: str) -> str:
+    """Return the smallest key after all keys that begin with *prefix* and ``|``."""
+    return key_range(prefix)[1]
+
+
+def subscription_key(subscription: str) -> str:
+    """Return the row key of a subscription, in the partition ``SUBSCRIPTIONS``."""
+    return f"s|{subscription}"
+
+
+def request_key(request_id: str) -> str:
+    """Return the row key of a live request."""
+    return f"{REQUESTS}|{request_id}"
+
+
+def grants_prefix(policy_id: str, vm_id: str | None = None) -> str:
+    """Return the prefix of the row keys of a policy's grants, or of its grants on one VM."""
+    policy = f"{GRANTS}|{arm_ids.row_hash(policy_id)}"
+    return policy if vm_id is None else f"{policy}|{arm_ids.row_hash(vm_id)}"
+
+
+def grants_key(policy_id: str, vm_id: str, request_id: str) -> str:
+    """Return the row key of a request's grants on one VM."""
+    return f"{grants_prefix(policy_id, vm_id)}|{request_id}"
+
+
+def tombstones_prefix(policy_id: str) -> str:
+    """Return the prefix of the row keys of a policy's tombstones."""
+    return f"{TOMBSTONES}|{arm_ids.row_hash(policy_id)}"
+
+
+def tombstone_key(policy_id: str, vm_id: str, request_id: str) -> str:
+    """Return the row key of the tombstone of a request's grants on one VM."""
+    return f"{tombstones_prefix(policy_id)}|{arm_ids.row_hash(vm_id)}|{request_id}"
+
+
+def machine_key(vm_id: str) -> str:
+    """Return the row key of a VM in the inventory."""
+    return f"{MACHINES}|{arm_ids.row_hash(vm_id)}"
+
+
+def policy_key(policy_id: str) -> str:
+    """Return the row key of the control row of a JIT policy."""
+    return f"p|{arm_ids.row_hash(policy_id)}"
+
+
+def firewall_key(firewall_id: str) -> str:
+    """Return the row key of the control row of a firewall."""
+    return f"f|{arm_ids.row_hash(firewall_id)}"

@@ -1,0 +1,307 @@
+"""
+Requests with their grants, from acceptance to history.
+
+Each write is a transaction of one partition under the ETags that were read, and carries the audit
+rows of the change. If the answer to a write was lost, a read tells whether it happened.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import replace
+from datetime import datetime, timedelta
+
+from jit.domain.audit.event import Event
+from jit.domain.errors import Defect, StateConflict, Unknown
+from jit.domain.model.grant import Grant, Status
+from jit.domain.model.request import Request
+from jit.domain.values import arm_ids, request_ids
+from jit.storage import keys
+from jit.storage.documents import alert_unreadable
+from jit.storage.history import History
+from jit.storage.outbox import write_event_row
+from jit.storage.request_rows import (
+    DUE_AT,
+    GRANTS_KIND,
+    LAST_BEGUN,
+    REQUEST_ID,
+    REQUEST_KIND,
+    STATUS,
+    TOMBSTONE_KIND,
+    GrantSummary,
+    parse_grant_row,
+    parse_request,
+    parse_summary,
+    parse_tombstone_row,
+    read_by_machine,
+    read_grant_row,
+    read_request,
+    read_tombstone_row,
+    write_grants_row,
+    write_request_row,
+    write_tombstone_row,
+)
+from jit.storage.stored import (
+    GrantRow,
+    ReadableRows,
+    StoredRequest,
+    TombstoneRow,
+    group_by_machine,
+    merge_grants,
+    sort_grants,
+)
+from jit.storage.table import PAGE, Op, Row, Table, Verb, Where, read_all
+from jit.storage.transactions import delete_rows, pack_bundles
+
+TOMBSTONE_KEPT = timedelta(days=7)
+
+
+class RequestStore:
+    """Requests, grants and tombstones in ``JitState``, finished requests in ``JitHistory``."""
+
+    def __init__(self, state: Table, history: History) -> None:
+        """Keep in *state* what is not finished; move closed requests to *history*."""
+        self._state = state
+        self.history = history
+
+    # ---- requests --------------------------------------------------------------------------------
+
+    def insert(self, request: Request, grants: Sequence[Grant], events: Iterable[Event]) -> bool:
+        """
+        Store a new request with its grants: all of it or nothing.
+
+        Returns:
+            False if the request was stored before. It may be another process's version: read it.
+        """
+        rows = [write_request_row(request)]
+        rows += [write_grants_row(group) for group in group_by_machine(grants)]
+        rows += [write_event_row(rows[0].partition, event) for event in events]
+        try:
+            self._state.write([Op(Verb.INSERT, row) for row in rows])
+        except (StateConflict, Unknown):
+            if self._state.get(rows[0].partition, rows[0].key) is None:
+                raise
+            return False
+        return True
+
+    def load(self, request_id: str) -> StoredRequest | None:
+        """
+        Return a request with its grants, live or from history; None if there is none.
+
+        Raises:
+            Defect: This version cannot read a row of it.
+        """
+        parsed = request_ids.parse_request_id(request_id)
+        if parsed is None:
+            return None
+        row = self._state.get(parsed[0], keys.request_key(request_id))
+        live = self._load_live(row, read_request(row)) if row is not None else None
+        return live or self.history.load(*parsed, request_id)
+
+    def _load_live(self, row: Row, request: Request) -> StoredRequest | None:
+        """
+        Return a live request with its rows of grants, each once; None if it is in history by now.
+
+        Grants become tombstones after the row of their request is gone. So a row that is still
+        there after the grants were read had all of them.
+        """
+        prefixes = dict.fromkeys(map(keys.grants_prefix, request.policies))  # ids differ in case
+        rows = tuple(
+            each for prefix in prefixes for each in self.list_grants(row.partition, prefix, request)
+        )
+        grants = tuple(grant for each in rows for grant in each.grants)
+        found = StoredRequest(request, sort_grants(grants), row, rows)
+        if found.status is Status.CLOSED and not self.is_live(row.partition, request.id):
+            return None  # moved between the two reads, its grants perhaps only in part
+        return found
+
+    def find_request(self, request_id: str) -> Request | None:
+        """Return a live request without its grants; None if this version cannot read it."""
+        partition, _ = request_ids.parse_request_id(request_id) or ("", None)
+        row = self._state.get(partition, keys.request_key(request_id))
+        return next(REQUEST_KIND.read_all([row] if row else [], parse_request), None)
+
+    def is_live(self, partition: str, request_id: str) -> bool:
+        """Return True if the request's own row still is among the live ones."""
+        return self._state.get(partition, keys.request_key(request_id)) is not None
+
+    def list_requests(self, partition: str) -> Iterator[Request]:
+        """Yield the live requests of a subscription without their grants, oldest first."""
+        first, last = keys.key_range(keys.REQUESTS)
+        yield from REQUEST_KIND.read_all(self._read(partition, first, last), parse_request)
+
+    def list_live(self, partition: str, *, after: str = "") -> Iterator[StoredRequest]:
+        """Yield the live requests of a subscription, oldest first, those behind *after*."""
+        first, last = keys.key_range(keys.REQUESTS)
+        if after:
+            first = f"{keys.request_key(after)}!"  # "!" sorts before each character of an id
+        for row in self._read(partition, first, last):
+            try:
+                found = self._load_live(row, read_request(row))
+            except Defect as error:
+                alert_unreadable(row, error)
+                continue
+            if found is not None:  # otherwise it is in history, and listed with its month
+                yield found
+
+    # ---- grants ----------------------------------------------------------------------------------
+
+    def list_grants(
+        self, partition: str, prefix: str, request: Request | None = None
+    ) -> tuple[GrantRow, ...]:
+        """
+        Return the rows of grants below *prefix*, of one request if given.
+
+        Raises:
+            Defect: This version cannot read one of them.
+        """
+        equal = {REQUEST_ID: request.id} if request else {}
+        first, last = keys.key_range(prefix)
+        return tuple(map(read_grant_row, self._read(partition, first, last, equal=equal)))
+
+    def list_readable_grants(self, partition: str, prefix: str) -> ReadableRows[GrantRow]:
+        """Return the rows of grants below *prefix*, without VMs that have an unreadable row."""
+        rows = self._read(partition, *keys.key_range(prefix))
+        return read_by_machine(GRANTS_KIND, rows, parse_grant_row)
+
+    def list_policy_grants(self, policy_id: str) -> tuple[GrantRow, ...]:
+        """Return the unfinished grants under a JIT policy, without VMs with an unreadable row."""
+        partition = arm_ids.subscription(policy_id)
+        return self.list_readable_grants(partition, keys.grants_prefix(policy_id)).rows
+
+    def has_grants(self, partition: str, prefix: str = keys.GRANTS) -> bool:
+        """Return True if there are rows of grants below *prefix* that are not in history yet."""
+        first, last = keys.key_range(prefix)
+        return next(self._read(partition, first, last, limit=1), None) is not None
+
+    def summarize_policy(self, policy_id: str) -> tuple[GrantSummary, ...]:
+        """Return the columns of the rows that ``list_policy_grants`` returns."""
+        first, last = keys.key_range(keys.grants_prefix(policy_id))
+        rows = self._read(arm_ids.subscription(policy_id), first, last)
+        return read_by_machine(GRANTS_KIND, rows, parse_summary).rows
+
+    def find_due(
+        self, policy_id: str, now: datetime, *, begun: bool = False
+    ) -> GrantSummary | None:
+        """Return a row of a policy's grants that is due by *now*; *begun* leaves new ones out."""
+        first, last = keys.key_range(keys.grants_prefix(policy_id))
+        at_most = {DUE_AT: keys.write_stamp(now)} | ({STATUS: LAST_BEGUN} if begun else {})
+        rows = self._read(arm_ids.subscription(policy_id), first, last, at_most=at_most, limit=1)
+        return next(GRANTS_KIND.read_all(rows, parse_summary), None)
+
+    def list_due(self, partition: str, now: datetime) -> Iterator[GrantSummary]:
+        """Yield the rows of grants that need work by *now*."""
+        first, last = keys.key_range(keys.GRANTS)
+        rows = self._read(partition, first, last, at_most={DUE_AT: keys.write_stamp(now)})
+        yield from GRANTS_KIND.read_all(rows, parse_summary)
+
+    def save(
+        self, changes: Sequence[tuple[GrantRow, Sequence[Grant]]], events: Sequence[Event]
+    ) -> tuple[GrantRow, ...]:
+        """
+        Write changed grants of one partition over the rows they were read from.
+
+        Each row goes in one transaction with the audit rows of its request.
+
+        Returns:
+            The rows as written.
+
+        Raises:
+            StateConflict: Somebody wrote first; nothing of the failing transaction was written.
+        """
+        written: list[GrantRow] = []
+        waiting = iter(changes)
+        for pack in pack_bundles(_replace(row, grants, events) for row, grants in changes):
+            ops = [bundle[0] for bundle in pack]
+            etags = self._state.write([*ops, *(op for bundle in pack for op in bundle[1:])])
+            written += [
+                GrantRow(replace(op.row, etag=etag), tuple(grants))
+                for op, etag, (_, grants) in zip(ops, etags, waiting, strict=False)
+            ]
+        return tuple(written)
+
+    # ---- the end ---------------------------------------------------------------------------------
+
+    def archive(self, stored: StoredRequest, *, now: datetime) -> None:
+        """
+        Move a closed request: insert it into history, delete its row, write its tombstones.
+
+        Each step may have happened before; repeating it changes nothing.
+        """
+        if stored.row is None or stored.status is not Status.CLOSED:
+            return
+        self.history.write(stored)
+        self._delete(stored.row)
+        self.write_tombstones(stored.rows, now=now)
+
+    def _delete(self, row: Row) -> None:
+        try:
+            self._state.write([Op(Verb.DELETE, row)])
+        except StateConflict:
+            if self._state.get(row.partition, row.key) is not None:
+                raise
+
+    def write_tombstones(self, rows: Sequence[GrantRow], *, now: datetime) -> None:
+        """
+        Replace closed rows of grants by tombstones; one that is there already is merged.
+
+        Raises:
+            StateConflict: Somebody changed a row, or replaced it.
+        """
+        until = now + TOMBSTONE_KEPT
+        bundles = [
+            _exchange(each.row, write_tombstone_row(each.row, each.grants, until=until))
+            for each in rows
+        ]
+        for pack in pack_bundles(bundles):
+            try:
+                self._state.write([op for bundle in pack for op in bundle])
+            except StateConflict:
+                merged = [self._merge(closed, stone, until) for closed, stone in pack]
+                if merged == [list(bundle) for bundle in pack]:
+                    raise
+                for bundle in merged:
+                    self._state.write(bundle)
+
+    def _merge(self, closed: Op, stone: Op, until: datetime) -> list[Op]:
+        """Return the exchange over the tombstone that is there, with the ids of both."""
+        there = self._state.get(stone.row.partition, stone.row.key)
+        if there is None:
+            return [closed, stone]
+        older, newer = read_tombstone_row(there).grants, read_grant_row(closed.row).grants
+        row = write_tombstone_row(closed.row, merge_grants(older, newer), until=until)
+        return _exchange(closed.row, replace(row, etag=there.etag))
+
+    def list_tombstones(self, partition: str, prefix: str) -> ReadableRows[TombstoneRow]:
+        """Return the tombstones below *prefix*, without VMs that have an unreadable one."""
+        rows = self._read(partition, *keys.key_range(prefix))
+        return read_by_machine(TOMBSTONE_KIND, rows, parse_tombstone_row)
+
+    def delete_tombstones(self, stones: Iterable[TombstoneRow]) -> None:
+        """Delete tombstones of one partition; a tombstone that somebody changed stays."""
+        delete_rows(self._state, [stone.row for stone in stones])
+
+    def _read(
+        self,
+        partition: str,
+        first: str,
+        last: str,
+        *,
+        limit: int = PAGE,
+        **filters: Mapping[str, str],
+    ) -> Iterator[Row]:
+        where = Where(partition=partition, first=first, last=last, **filters)
+        return read_all(self._state, where, limit)
+
+
+def _replace(before: GrantRow, grants: Sequence[Grant], events: Iterable[Event]) -> list[Op]:
+    """Return the write of one row of grants, then the inserts of its audit rows."""
+    row = write_grants_row(grants, before.row)
+    ids = {grant.id for grant in grants}
+    audit = [write_event_row(row.partition, each) for each in events if each.grant_id in ids]
+    return [Op(Verb.REPLACE, row), *(Op(Verb.INSERT, each) for each in audit)]
+
+
+def _exchange(row: Row, stone: Row) -> list[Op]:
+    """Return the operations that replace a row of grants by its tombstone."""
+    return [Op(Verb.DELETE, row), Op(Verb.REPLACE if stone.etag else Verb.INSERT, stone)]

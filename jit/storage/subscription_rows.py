@@ -1,0 +1,185 @@
+"""
+Rows of subscriptions and of the timer ``tick``: where the broker works, and how far it came.
+
+All rows stand in one partition, so that one query lists them. The row of a subscription is written
+before its first grant. It stays until the subscription is no longer named and its last grant is
+closed: the timers find there the subscriptions that ``JIT_SUBSCRIPTIONS`` does not name any more.
+"""
+
+from __future__ import annotations
+
+from contextlib import suppress
+from dataclasses import dataclass, field, replace
+from datetime import datetime
+
+from jit.domain.errors import StateConflict
+from jit.storage import keys
+from jit.storage.documents import INSTANT, Column, ColumnMap, RowKind, blank
+from jit.storage.table import Op, Row, Table, Verb, Where, read_all
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SubscriptionRow:
+    """
+    The row of a subscription as it was read.
+
+    Attributes:
+        subscription: The id, in lower case.
+        since: When the row was written first; None in a row of the first version.
+        compared_at: When the last complete comparison ended; None before the first one.
+        version: The row in the table; without an ETag if it is not there yet.
+    """
+
+    subscription: str
+    since: datetime | None = None
+    compared_at: datetime | None = None
+    version: Row = field(repr=False, compare=False)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TickRow:
+    """
+    The row of the timer ``tick`` as it was read.
+
+    Attributes:
+        first_at: When the first tick ended.
+        last_at: When the last tick ended.
+        version: The row in the table; without an ETag if it is not there yet.
+    """
+
+    first_at: datetime
+    last_at: datetime
+    version: Row = field(repr=False, compare=False)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TimerState:
+    """
+    The rows of the partition.
+
+    Attributes:
+        tick: None before the first tick.
+        subscriptions: In the order of their ids.
+    """
+
+    tick: TickRow | None
+    subscriptions: tuple[SubscriptionRow, ...]
+
+
+SUBSCRIPTION_KIND = RowKind("subscriptions")
+SUBSCRIPTION = ColumnMap(
+    SubscriptionRow,
+    Column("Subscription", "subscription"),
+    Column("Since", "since", blank(INSTANT), default=None),
+    Column("ComparedAt", "compared_at", blank(INSTANT), default=None),
+)
+
+TICK_KIND = RowKind("ticks")
+TICK = ColumnMap(
+    TickRow, Column("FirstAt", "first_at", INSTANT), Column("LastAt", "last_at", INSTANT)
+)
+
+
+class SubscriptionRows:
+    """Reads and writes the rows of the partition in ``JitState``."""
+
+    def __init__(self, state: Table) -> None:
+        """Keep the rows in *state*."""
+        self._state = state
+        self._ensured: set[str] = set()
+
+    def read(self) -> TimerState:
+        """Return all rows: one query."""
+        rows = list(read_all(self._state, Where(partition=keys.SUBSCRIPTIONS)))
+        ticks = TICK_KIND.read_all((row for row in rows if row.key == keys.TICK), read_tick)
+        others = (row for row in rows if row.key != keys.TICK)
+        return TimerState(
+            tick=next(ticks, None),
+            subscriptions=tuple(SUBSCRIPTION_KIND.read_all(others, read_subscription)),
+        )
+
+    def get(self, subscription: str) -> SubscriptionRow | None:
+        """
+        Return the row of a subscription; None if there is none.
+
+        Raises:
+            Defect: This version cannot read the row.
+        """
+        row = self._state.get(keys.SUBSCRIPTIONS, keys.subscription_key(subscription))
+        return SUBSCRIPTION_KIND.read(row, read_subscription) if row is not None else None
+
+    def ensure(self, subscription: str, now: datetime) -> None:
+        """
+        Write the row of a subscription if there is none.
+
+        One object asks storage once for each subscription: nobody removes the row of a subscription
+        that is named.
+        """
+        if subscription in self._ensured:
+            return
+        if self.get(subscription) is None:
+            self._put(_new_subscription(subscription, now))
+        self._ensured.add(subscription)
+
+    def note_comparison(
+        self, subscription: str, before: SubscriptionRow | None, now: datetime
+    ) -> None:
+        """
+        Write that a comparison of a subscription is complete.
+
+        Args:
+            subscription: Lower-case id.
+            before: The row as it was when the comparison began. If somebody changed it since, it
+                has the end of another comparison, and stays.
+            now: Aware, UTC.
+        """
+        row = before or _new_subscription(subscription, now)
+        self._put(replace(row, compared_at=now))
+
+    def note_tick(self, before: TickRow | None, now: datetime) -> None:
+        """
+        Write that a tick is complete.
+
+        Args:
+            before: The row as it was when the tick began; None if there was none.
+            now: Aware, UTC.
+        """
+        place = Row(partition=keys.SUBSCRIPTIONS, key=keys.TICK, values={})
+        row = before or TickRow(first_at=now, last_at=now, version=place)
+        self._put(replace(row, last_at=now))
+
+    def remove(self, item: SubscriptionRow) -> None:
+        """Remove a row, unless somebody has changed it since it was read."""
+        with suppress(StateConflict):
+            self._state.write([Op(Verb.DELETE, item.version)])
+
+    def _put(self, item: SubscriptionRow | TickRow) -> None:
+        """Insert or replace a row under its ETag, unless another instance was a moment earlier."""
+        row = write_row(item)
+        with suppress(StateConflict):
+            self._state.write([Op(Verb.REPLACE if row.etag else Verb.INSERT, row)])
+
+
+def read_subscription(row: Row) -> SubscriptionRow:
+    """Return the row of a subscription."""
+    return SUBSCRIPTION.read(row.values, version=row)
+
+
+def read_tick(row: Row) -> TickRow:
+    """Return the row of the timer ``tick``."""
+    return TICK.read(row.values, version=row)
+
+
+def write_row(item: SubscriptionRow | TickRow) -> Row:
+    """Return the row in the table for *item*, over the version that *item* was read from."""
+    if isinstance(item, TickRow):
+        values = TICK_KIND.with_format(TICK.write(item))
+    else:
+        values = SUBSCRIPTION_KIND.with_format(SUBSCRIPTION.write(item))
+    return replace(item.version, values=values)
+
+
+def _new_subscription(subscription: str, now: datetime) -> SubscriptionRow:
+    key = keys.subscription_key(subscription)
+    place = Row(partition=keys.SUBSCRIPTIONS, key=key, values={})
+    return SubscriptionRow(subscription=subscription, since=now, version=place)

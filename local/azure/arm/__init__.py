@@ -1,0 +1,1 @@
+"""Azure Resource Manager: routes, permissions, tokens, quotas, resources, operations."""

@@ -1,0 +1,1 @@
+"""The control plane: time, faults, the log of calls, the state."""

@@ -1,0 +1,1 @@
+"""The landscape file, and the resources that it describes in ARM form."""

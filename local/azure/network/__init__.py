@@ -1,0 +1,1 @@
+"""Microsoft.Network: NSGs and firewalls to write, the rest to read."""

@@ -1,0 +1,114 @@
+"""The place of a virtual machine in the network: its interfaces, groups, firewall."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from local.azure.arm.store import Store
+from local.azure.values import ids
+from local.azure.values.http import Json
+
+
+@dataclass(frozen=True, slots=True)
+class Interface:
+    """
+    One network interface of a VM, with its addresses, NSGs and subnet.
+
+    Attributes:
+        id: Id of the interface.
+        address: Its private IP.
+        public: Its public IP; None without one.
+        public_id: Id of the public IP's resource.
+        group: Id of the interface's own NSG.
+        subnet: Id of its subnet.
+        subnet_group: Id of the subnet's NSG.
+    """
+
+    id: str
+    address: str
+    public: str | None
+    public_id: str | None
+    group: str | None
+    subnet: str
+    subnet_group: str | None
+
+    @property
+    def network(self) -> str:
+        """Id of the virtual network."""
+        return ids.parent(self.subnet)
+
+    @property
+    def guard(self) -> str | None:
+        """The NSG in which Defender writes: the interface's, else the subnet's."""
+        return self.group or self.subnet_group
+
+
+def list_interfaces(store: Store, machine: Json) -> Iterator[Interface]:
+    """Yield the interfaces of *machine* in the order of its network profile."""
+    for reference in machine["properties"].get("networkProfile", {}).get("networkInterfaces", ()):
+        nic = store.get(reference["id"])
+        if nic is not None:
+            yield from (
+                _build_interface(store, nic, each) for each in nic["properties"]["ipConfigurations"]
+            )
+
+
+def _build_interface(store: Store, nic: Json, configuration: Json) -> Interface:
+    properties = configuration["properties"]
+    public = store.get(_find_reference(properties, "publicIPAddress") or "")
+    subnet_id = properties["subnet"]["id"]
+    subnet = find_subnet(store, subnet_id) or {"properties": {}}
+    return Interface(
+        id=nic["id"],
+        address=properties["privateIPAddress"],
+        public=None if public is None else public["properties"].get("ipAddress"),
+        public_id=None if public is None else public["id"],
+        group=_find_reference(nic["properties"], "networkSecurityGroup"),
+        subnet=subnet_id,
+        subnet_group=_find_reference(subnet["properties"], "networkSecurityGroup"),
+    )
+
+
+def _find_reference(properties: Json, name: str) -> str | None:
+    target = properties.get(name)
+    return target["id"] if target else None
+
+
+def find_subnet(store: Store, subnet_id: str) -> Json | None:
+    """Return the subnet of that id from inside its virtual network."""
+    network = store.get(ids.parent(subnet_id))
+    subnets = network["properties"].get("subnets", ()) if network else ()
+    wanted = ids.key(subnet_id)
+    return next((each for each in subnets if ids.key(each["id"]) == wanted), None)
+
+
+def find_firewalls(store: Store, network_id: str) -> list[Json]:
+    """Return the firewalls with a leg in the virtual network."""
+    subscription = network_id.split("/")[2]
+    return [
+        firewall
+        for firewall in store.list_of_type(ids.FIREWALLS, subscription)
+        if any(
+            ids.key(ids.parent(leg["properties"]["subnet"]["id"])) == ids.key(network_id)
+            for leg in firewall["properties"].get("ipConfigurations", ())
+        )
+    ]
+
+
+def find_jit_firewall(store: Store, machine: Json) -> Json | None:
+    """Return the firewall through which Defender opens *machine*: same network, classic rules."""
+    for interface in list_interfaces(store, machine):
+        for firewall in find_firewalls(store, interface.network):
+            if not firewall["properties"].get("firewallPolicy"):
+                return firewall
+    return None
+
+
+def find_firewall_address(store: Store, firewall: Json) -> str | None:
+    """Return the firewall's first public IP address."""
+    for leg in firewall["properties"].get("ipConfigurations", ()):
+        public = store.get(_find_reference(leg["properties"], "publicIPAddress") or "")
+        if public is not None:
+            return str(public["properties"]["ipAddress"])
+    return None

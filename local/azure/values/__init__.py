@@ -1,0 +1,1 @@
+"""The values of the simulator: ids, instants, HTTP requests and answers."""

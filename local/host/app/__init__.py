@@ -1,0 +1,1 @@
+"""The app as data: its functions, its settings, its host.json, and their faults."""

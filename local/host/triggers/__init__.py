@@ -1,0 +1,1 @@
+"""Queue and timer triggers, on Azure Storage."""

@@ -1,0 +1,35 @@
+"""HTTP requests and settings for the tests of the API."""
+
+import base64
+import json
+
+import azure.functions as func
+
+from jit.settings import Settings
+
+NEEDED = {
+    "AzureWebJobsStorage": "x",
+    "JIT_SUBSCRIPTIONS": "5c0ffee0-0000-4000-8000-000000000001",
+    "WEBSITE_HOSTNAME": "broker.azurewebsites.net",
+}
+SETTINGS = Settings.from_env(NEEDED | {"WEBSITE_AUTH_ENABLED": "True"})
+OFF = Settings.from_env(NEEDED)
+BASED = Settings.from_env(NEEDED | {"JIT_PUBLIC_BASE_URL": "https://jit.example/"})
+OID = "A11CE000-0000-4000-8000-000000000001"
+REQUESTER = ("roles", "Jit.Requester")
+URL = "https://broker.azurewebsites.net/api/access-requests?x=1"
+
+
+def encode(document):
+    return base64.b64encode(json.dumps(document).encode()).decode()
+
+
+def make_principal(*claims):
+    return encode({"auth_typ": "aad", "claims": [{"typ": k, "val": v} for k, v in claims]})
+
+
+def make_request(principal=None, *, method="POST", url=URL, body=b"", params=None, **headers):
+    """Return a request; ``X_Forwarded_For="…"`` becomes the header X-Forwarded-For."""
+    named = {name.replace("_", "-"): value for name, value in headers.items()}
+    named |= {} if principal is None else {"X-MS-CLIENT-PRINCIPAL": principal}
+    return func.HttpRequest(method=method, url=url, headers=named, params=params, body=body)

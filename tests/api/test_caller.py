@@ -1,0 +1,161 @@
+"""The caller of a request: the principal, the roles, the address."""
+
+import base64
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from jit.api import caller
+from jit.domain.errors import Forbidden, Unauthenticated
+from jit.domain.model.people import Role
+from tests.api.http_requests import (
+    OFF,
+    OID,
+    REQUESTER,
+    SETTINGS,
+    encode,
+    make_principal,
+    make_request,
+)
+
+LONG = "http://schemas.microsoft.com/identity/claims/objectidentifier"
+LONG_ROLE = "http://schemas.microsoft.com/ws/2008/06/identity/claims/role"
+
+
+# ---- the principal -------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("kind", ["oid", LONG])
+@pytest.mark.parametrize("role", ["roles", LONG_ROLE])
+def test_a_principal_is_read_with_short_and_with_long_claim_types(kind, role):
+    """The platform sends either, by the configuration of the application."""
+    person = caller.read_caller(
+        make_request(make_principal((kind, OID), (role, "Jit.Requester"))), SETTINGS
+    )
+
+    assert (person.id, set(person.roles)) == (OID.lower(), {"Jit.Requester"})
+
+
+def test_a_principal_has_all_of_its_roles():
+    """There is one claim for each role."""
+    roles = [("roles", "Jit.Requester"), ("roles", "Jit.Approver")]
+
+    person = caller.read_caller(make_request(make_principal(("oid", OID), *roles)), SETTINGS)
+
+    assert person.roles == {"Jit.Requester", "Jit.Approver"}
+
+
+@pytest.mark.parametrize(
+    ("claims", "name"),
+    [
+        ([("name", "Alice"), ("preferred_username", "alice@example.com")], "alice@example.com"),
+        ([("name", "Alice")], "Alice"),
+        ([("azp", "app-id")], "app-id"),
+        ([], OID),
+    ],
+)
+def test_a_person_is_shown_by_the_best_name_of_the_claims(claims, name):
+    """Names are for people to read; the object id decides."""
+    assert (
+        caller.read_caller(make_request(make_principal(("oid", OID), *claims)), SETTINGS).name
+        == name
+    )
+
+
+@pytest.mark.parametrize(
+    "principal",
+    [
+        None,
+        "",
+        "%%%",
+        "e30=",
+        encode([]),
+        encode("text"),
+        encode(None),
+        encode({"claims": None}),
+        encode({"claims": "text"}),
+        encode({"claims": [None]}),
+        encode({"claims": [{"typ": "oid"}]}),
+        encode({"claims": [{"typ": "oid", "val": None}]}),
+        encode({"claims": [{"typ": "oid", "val": ""}]}),
+        encode({"claims": [{"typ": "oid", "val": {"a": 1}}]}),
+        make_principal(REQUESTER),
+        make_principal(("name", "Alice"), REQUESTER),
+        base64.b64encode(b"\xff\xfe").decode(),
+        base64.b64encode(b"[" * 20_000).decode(),
+        make_principal(("oid", OID), ("x", "x" * 40_000)),
+    ],
+)
+def test_a_principal_without_an_object_id_is_unauthenticated(principal):
+    """It may be missing, unreadable or too long: 401, never a 500."""
+    with pytest.raises(Unauthenticated):
+        caller.read_caller(make_request(principal), SETTINGS)
+
+
+@given(st.text(max_size=200))
+def test_no_header_makes_reading_a_principal_fail(text):
+    """Any text is a principal or no principal."""
+    with pytest.raises(Unauthenticated):
+        caller.read_caller(make_request(text), SETTINGS)
+
+
+def test_a_principal_is_not_believed_if_the_platform_does_not_sign_in():
+    """Without App Service authentication, any client can write that header."""
+    with pytest.raises(Unauthenticated):
+        caller.read_caller(make_request(make_principal(("oid", OID), REQUESTER)), OFF)
+
+
+def test_a_caller_without_any_of_the_roles_is_forbidden():
+    """To be signed in is not enough."""
+    with pytest.raises(Forbidden):
+        caller.read_caller(
+            make_request(make_principal(("oid", OID), REQUESTER)), SETTINGS, Role.OPERATOR
+        )
+
+
+def test_one_of_the_roles_is_enough():
+    """A route lists the roles that it answers."""
+    person = caller.read_caller(
+        make_request(make_principal(("oid", OID), REQUESTER)),
+        SETTINGS,
+        Role.OPERATOR,
+        Role.REQUESTER,
+    )
+
+    assert person.id == OID.lower()
+
+
+@pytest.mark.parametrize("role", ["jit.requester", "Jit.Requester ", "Requester", "*"])
+def test_a_role_is_its_exact_name(role):
+    """A text that resembles a role is no role."""
+    with pytest.raises(Forbidden):
+        caller.read_caller(
+            make_request(make_principal(("oid", OID), ("roles", role))), SETTINGS, Role.REQUESTER
+        )
+
+
+# ---- the address ---------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("header", "address"),
+    [
+        ("203.0.113.7", "203.0.113.7"),
+        ("203.0.113.7:50123", "203.0.113.7"),
+        ("10.9.9.9, 203.0.113.7:50123", "203.0.113.7"),
+        ("evil, 1.2.3.4,203.0.113.7", "203.0.113.7"),
+        ("[2001:db8::1]:50123", "2001:db8::1"),
+        ("2001:db8::1", "2001:db8::1"),
+        ("10.9.9.9, [2001:db8::1]:50123", "2001:db8::1"),
+    ],
+)
+def test_an_address_is_the_last_hop_that_the_platform_appended(header, address):
+    """Addresses that the client wrote stand further to the left."""
+    assert caller.read_address(make_request(X_Forwarded_For=header)) == address
+
+
+@pytest.mark.parametrize("header", ["", "unknown", "203.0.113.7:1:2", "[", "[x]:1", "<b>"])
+def test_an_address_that_cannot_be_read_is_none(header):
+    """The answer is null, never a text that is no address."""
+    assert caller.read_address(make_request(X_Forwarded_For=header)) is None

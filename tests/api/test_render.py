@@ -1,0 +1,158 @@
+"""The shapes of the contract: requests, grants, virtual machines, decisions."""
+
+from datetime import UTC, datetime, timedelta, timezone
+from typing import Any
+
+import pytest
+
+from jit.api.render import render_decision, render_grant, render_machine, render_request
+from jit.domain.errors import Violation
+from jit.domain.model.grant import CloseReason, Grant, Status
+from jit.domain.model.machine import Connection, MachineWarning, Support, Via
+from jit.domain.model.people import Person
+from jit.domain.model.request import Decision, Request, Ticket
+from jit.storage.stored import StoredRequest
+from tests.builders.bodies import NOW, SUBSCRIPTION, a_vm, vm_id
+from tests.builders.grants import HOME, a_grant, an_open
+
+HOUR = timedelta(hours=1)
+LINK = Connection(via=Via.FIREWALL, address="52.137.62.53", port=13389, command="mstsc /v:x")
+ALLOWED = Decision(allowed=True, rule="jit-policy", errors=())
+
+
+def a_stored(*grants: Grant, **changes: Any) -> StoredRequest:
+    asked: dict[str, Any] = {
+        "id": "r1",
+        "requester": Person(id="a", name="Alice", roles=frozenset({"Jit.Requester"})),
+        "justification": "monthly patch",
+        "created_at": NOW,
+        "starts_at": NOW,
+        "duration": 2 * HOUR,
+        "sources": (HOME,),
+        "policies": ("p1",),
+        "decision": ALLOWED,
+    }
+    return StoredRequest(Request(**(asked | changes)), grants)
+
+
+# ---- requests ------------------------------------------------------------------------------------
+
+
+def test_a_request_has_the_members_of_the_contract():
+    """It shows no role of its requester and no policy."""
+    doc = render_request(a_stored(a_grant()))
+
+    assert set(doc) == {
+        "id",
+        "status",
+        "requester",
+        "justification",
+        "createdAt",
+        "startsAt",
+        "expiresAt",
+        "duration",
+        "grants",
+        "decision",
+    }
+    assert doc["requester"] == {"id": "a", "name": "Alice"}
+    assert (doc["status"], doc["duration"]) == ("pending", "PT2H")
+
+
+def test_a_request_ends_with_the_last_of_its_grants():
+    """The grants may have different ends."""
+    grants = [an_open(name, expires_at=NOW + span * HOUR) for name, span in (("a", 2), ("b", 3))]
+
+    assert render_request(a_stored(*grants))["expiresAt"] == render_grant(grants[1])["expiresAt"]
+
+
+def test_a_request_without_an_end_says_null():
+    """The end is fixed when it opens."""
+    assert render_request(a_stored(a_grant()))["expiresAt"] is None
+
+
+def test_a_ticket_is_there_only_if_the_caller_named_one():
+    """With its system and its number."""
+    doc = render_request(a_stored(a_grant(), ticket=Ticket(system="jira", id="OPS-1")))
+
+    assert doc["ticket"] == {"system": "jira", "id": "OPS-1"}
+    assert "ticket" not in render_request(a_stored(a_grant()))
+
+
+def test_instants_are_rendered_in_utc():
+    """A caller may write them in another zone."""
+    zurich = timezone(timedelta(hours=1))
+
+    doc = render_request(a_stored(a_grant(), starts_at=datetime(2026, 12, 5, 23, tzinfo=zurich)))
+
+    assert doc["startsAt"] == "2026-12-05T22:00:00Z"
+
+
+# ---- grants --------------------------------------------------------------------------------------
+
+
+def test_an_open_grant_has_a_connection():
+    """Way, address, port, command."""
+    assert render_grant(an_open(connection=LINK))["connection"] == {
+        "via": "firewall",
+        "address": "52.137.62.53",
+        "port": 13389,
+        "command": "mstsc /v:x",
+    }
+
+
+@pytest.mark.parametrize("status", [each for each in Status if each is not Status.OPEN])
+def test_a_grant_that_is_not_open_has_no_connection(status):
+    """A line to connect with is a promise that it works."""
+    assert render_grant(an_open(status=status, connection=LINK))["connection"] is None
+
+
+def test_a_grant_shows_prefixes_instants_and_the_reason_of_its_end():
+    """As JSON has them."""
+    doc = render_grant(
+        an_open(
+            status=Status.CLOSED,
+            closed_at=datetime(2026, 11, 22, 20, tzinfo=UTC),
+            close_reason=CloseReason.EXPIRED,
+        )
+    )
+
+    assert doc["sources"] == [str(HOME)]
+    assert (doc["status"], doc["closedAt"], doc["closeReason"]) == (
+        "closed",
+        "2026-11-22T20:00:00Z",
+        "expired",
+    )
+    assert doc["handoverAt"] is None
+
+
+# ---- virtual machines and decisions --------------------------------------------------------------
+
+
+def test_a_machine_has_the_members_of_the_contract():
+    """With its subscription as an id, not as a path."""
+    warning = MachineWarning(code="bastion-cut-off", detail="a rule denies it")
+    vm = a_vm(support=Support.UNSUPPORTED, reasons=("no NSG",), warnings=(warning,))
+
+    doc = render_machine(vm, [a_grant()])
+
+    assert {name: doc[name] for name in ("id", "name", "subscription", "status", "via")} == {
+        "id": vm_id(),
+        "name": "web01",
+        "subscription": SUBSCRIPTION,
+        "status": "Unsupported",
+        "via": "public-ip",
+    }
+    assert (doc["reasons"], len(doc["grants"])) == (["no NSG"], 1)
+    assert doc["warnings"] == [{"code": "bastion-cut-off", "detail": "a rule denies it"}]
+    assert set(doc["ports"][0]) == {"number", "protocol", "allowedSources", "maxDuration"}
+
+
+def test_a_decision_shows_its_rule_and_every_reason():
+    """As a problem does."""
+    fault = Violation("#/sources/0", "source-not-allowed", "not from there")
+
+    assert render_decision(Decision(allowed=False, rule="jit-policy", errors=(fault,))) == {
+        "allowed": False,
+        "rule": "jit-policy",
+        "errors": [fault.doc()],
+    }

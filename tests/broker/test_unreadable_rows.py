@@ -1,0 +1,86 @@
+"""Rows that only a newer version can read: their VM is left alone, and nothing else stops."""
+
+from dataclasses import replace
+
+import pytest
+
+from jit.storage.keys import machine_key
+from jit.storage.table import Op, Verb
+from tests.broker.inprocess import DAVE, THERE, farm, wish
+from tests.broker.reconciling import NSG_FARM, Reconciling, told
+
+
+@pytest.fixture
+def it(broker):
+    """A broker that removes orphans: the most that a comparison may remove."""
+    return Reconciling(broker, remove_orphans=True)
+
+
+def allows(it):
+    """The names of Defender's allow rules in the NSG of the farm."""
+    it.broker.live(1)  # a deletion takes Azure a moment
+    return [name for name in it.broker.sim.rules(NSG_FARM) if "JITRule-" in name]
+
+
+def written_by_a_newer_version(broker, prefix, vm):
+    """Let a newer version have written the rows of a VM."""
+    machine = machine_key(vm).removeprefix("v|")
+    rows = [row for row in broker.state.rows(prefix) if machine in row.key]
+    assert rows
+    ops = [Op(Verb.REPLACE, replace(row, values={**row.values, "Format": 99})) for row in rows]
+    broker.state.write(ops)
+
+
+def test_other_vms_open_and_close_while_one_cannot_be_read(it, caplog):
+    """Both are in one policy, and have one worker."""
+    it.opened(farm(1))
+    written_by_a_newer_version(it.broker, "g|", farm(1))
+
+    second = it.broker.ask(wish(farm(2), source=THERE), DAVE)
+    it.broker.live(3)
+    opened = it.broker.status(second)
+    it.broker.revoke(second, DAVE)
+    it.broker.live(3)
+
+    assert (opened, it.broker.status(second)) == ("open", "closed")
+    assert it.broker.reachable(farm(1))
+    assert told(caplog, "row.unreadable") != []
+
+
+def test_rules_of_a_vm_that_cannot_be_read_are_not_orphans(it):
+    """They may belong to a live grant."""
+    it.opened(farm(1))
+    written_by_a_newer_version(it.broker, "g|", farm(1))
+
+    planned = it.planned()
+    it.run()
+
+    assert planned == []
+    assert it.broker.reachable(farm(1))
+    assert len(allows(it)) == 1
+
+
+def test_leftovers_of_other_vms_go_while_one_cannot_be_read(it):
+    """A tombstone in a newer format protects its own VM alone."""
+    it.closed(farm(1))
+    it.closed(farm(2))
+    kept = it.leave(1)
+    gone = it.leave(2, destinationAddressPrefix=it.address(farm(2)))
+    written_by_a_newer_version(it.broker, "t|", farm(1))
+
+    it.run()
+
+    assert kept in allows(it)
+    assert gone not in allows(it)
+
+
+def test_rows_that_cannot_be_read_send_no_messages(it):
+    """They stay due for ever: the timer would else wake their worker each minute."""
+    it.opened(farm(1))
+    written_by_a_newer_version(it.broker, "g|", farm(1))
+    it.broker.live(5)
+    before = it.broker.calls.count("queues.send")
+
+    it.broker.live(90)
+
+    assert it.broker.calls.count("queues.send") == before

@@ -1,0 +1,125 @@
+"""Control rows: written under their ETags, read by column maps."""
+
+import json
+from dataclasses import replace
+from datetime import UTC, datetime
+
+import pytest
+
+from jit.domain.errors import Defect, StateConflict
+from jit.storage import keys
+from jit.storage.control_rows import MOST_REPORTED, ControlRows
+from jit.storage.documents import PART
+from jit.storage.table import Op, Verb
+from tests.fakes.clock import FakeClock
+from tests.fakes.tables import FakeTable
+
+NOON = datetime(2026, 11, 22, 12, tzinfo=UTC)
+SUBSCRIPTION = "5c0ffee0-0000-4000-8000-000000000001"
+GROUP = f"/subscriptions/{SUBSCRIPTION}/resourceGroups/rg-web/providers"
+POLICY = f"{GROUP}/Microsoft.Security/locations/westeurope/jitNetworkAccessPolicies/default"
+FIREWALL = f"{GROUP}/Microsoft.Network/azureFirewalls/fw"
+
+
+@pytest.fixture
+def table():
+    return FakeTable(FakeClock(NOON))
+
+
+@pytest.fixture
+def rows(table):
+    return ControlRows(table)
+
+
+def age(table, key):
+    """Let a newer version have written a row."""
+    row = table.get(SUBSCRIPTION, key)
+    newer = replace(row, values={**row.values, "Format": 99})
+    table.write([Op(Verb.REPLACE, newer)])
+
+
+def test_a_control_row_is_read_as_it_was_written(rows):
+    """Every field of each kind."""
+    policy = replace(
+        rows.new_policy(POLICY), owner="x", not_before=NOON, attempts=1, burst=2, wake_at=NOON
+    )
+    firewall = replace(rows.new_firewall(FIREWALL), holder="h", since=NOON, foreign="d")
+    comparison = replace(rows.new_comparison(SUBSCRIPTION), owner="x", reported=frozenset("ab"))
+
+    for row in (policy, firewall, comparison):
+        rows.put(row)
+
+    assert rows.find_policy(POLICY) == policy
+    assert rows.find_firewall(FIREWALL) == firewall
+    assert rows.find_comparison(SUBSCRIPTION) == comparison
+
+
+def test_a_row_that_is_not_there_is_none(rows):
+    """The first to come inserts it."""
+    assert rows.find_policy(POLICY) is None
+    assert rows.find_firewall(FIREWALL) is None
+    assert rows.find_comparison(SUBSCRIPTION) is None
+
+
+def test_a_row_is_inserted_once(rows):
+    """Two processes that saw no row cannot both insert it."""
+    rows.put(rows.new_policy(POLICY))
+
+    with pytest.raises(StateConflict):
+        rows.put(rows.new_policy(POLICY))
+
+
+def test_a_row_is_current_until_somebody_writes_it(rows):
+    """Its own writer keeps it current."""
+    first = rows.put(rows.new_policy(POLICY))
+    second = rows.put(replace(first, attempts=1))
+
+    assert rows.is_current(second)
+    assert not rows.is_current(first)
+    with pytest.raises(StateConflict):
+        rows.put(first)
+
+
+def test_the_row_of_a_policy_in_a_newer_format_is_a_defect(rows, table):
+    """Acting on it without understanding its lease could be acting twice."""
+    rows.put(rows.new_policy(POLICY))
+    age(table, keys.policy_key(POLICY))
+
+    with pytest.raises(Defect, match="has format 99"):
+        rows.find_policy(POLICY)
+
+
+def test_a_firewall_in_a_newer_format_is_held_for_good(rows, table, caplog):
+    """Passes go on and leave the firewall alone; the alert names its row."""
+    rows.put(rows.new_firewall(FIREWALL))
+    age(table, keys.firewall_key(FIREWALL))
+
+    found = rows.find_firewall(FIREWALL)
+
+    assert found.holder
+    assert found.since is None
+    (record,) = caplog.records
+    assert json.loads(record.getMessage())["key"] == keys.firewall_key(FIREWALL)
+
+
+def test_a_comparison_in_a_newer_format_is_free(rows, table, caplog):
+    """The comparison goes on and writes the row anew; the alert names it."""
+    rows.put(replace(rows.new_comparison(SUBSCRIPTION), owner="x"))
+    age(table, keys.COMPARISON)
+
+    rows.put(replace(rows.find_comparison(SUBSCRIPTION), owner="y"))
+
+    assert rows.find_comparison(SUBSCRIPTION).owner == "y"
+    (record,) = caplog.records
+    assert json.loads(record.getMessage())["event"] == "row.unreadable"
+
+
+def test_names_of_reported_rules_fit_one_property(rows):
+    """Of too many names, the first in the order of text are kept."""
+    names = frozenset(f"{number:010d}" for number in range(MOST_REPORTED + 1))
+    rows.put(replace(rows.new_comparison(SUBSCRIPTION), reported=names))
+
+    found = rows.find_comparison(SUBSCRIPTION).reported
+
+    assert found == names - {max(names)}
+    assert len(" ".join(found)) <= PART

@@ -1,0 +1,73 @@
+"""Rows of virtual machines: a VM is read back as it was written."""
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from jit.domain.model.machine import (
+    Interface,
+    MachineWarning,
+    Occupation,
+    PortRule,
+    Support,
+    Via,
+    VirtualMachine,
+)
+from jit.storage import keys, machine_rows
+from tests.builders.bodies import SUBSCRIPTION, vm_id
+from tests.storage.strategies import instants, lists, ports, spans, texts
+
+machines = st.builds(
+    VirtualMachine,
+    id=texts.map(lambda text: f"/{text}"),
+    name=texts,
+    location=texts,
+    support=st.sampled_from(Support),
+    reasons=lists,
+    via=st.sampled_from(Via),
+    policy_id=st.none() | texts,
+    ports=st.lists(
+        st.builds(
+            PortRule, number=ports, protocol=texts, allowed_sources=lists, max_duration=spans
+        ),
+        max_size=2,
+    ).map(tuple),
+    interfaces=st.lists(
+        st.builds(
+            Interface,
+            id=texts,
+            private_ip=texts,
+            subnet_id=texts,
+            nsg_ids=lists,
+            public_ip=st.none() | texts,
+            public_ip_id=st.none() | texts,
+            primary=st.booleans(),
+        ),
+        max_size=2,
+    ).map(tuple),
+    firewall_id=st.none() | texts,
+    firewall_sources=lists,
+    vnet_prefixes=lists,
+    occupations=st.lists(
+        st.builds(Occupation, port=ports, sources=lists, ends_at=instants), max_size=2
+    ).map(tuple),
+    warnings=st.lists(st.builds(MachineWarning, code=texts, detail=texts), max_size=2).map(tuple),
+)
+
+
+@given(machines)
+def test_a_machine_is_read_as_it_was_written(machine):
+    """The inventory decides about new requests."""
+    row = machine_rows.write_machine_row(machine, SUBSCRIPTION)
+
+    assert machine_rows.read_machine(row) == machine
+
+
+def test_a_machines_row_is_written_over_the_version_that_was_read():
+    """The inventory too names the ETag it saw."""
+    machine = VirtualMachine(
+        id=vm_id(), name="web01", location="westeurope", support=Support.CONFIGURED
+    )
+
+    row = machine_rows.write_machine_row(machine, SUBSCRIPTION, etag="seen")
+
+    assert (row.partition, row.key, row.etag) == (SUBSCRIPTION, keys.machine_key(vm_id()), "seen")

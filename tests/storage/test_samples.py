@@ -1,0 +1,376 @@
+"""Stored samples: rows of each format, as files, are read for ever."""
+
+import json
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from ipaddress import ip_network
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from jit.domain.audit.chain import Head, Record
+from jit.domain.audit.event import Event
+from jit.domain.model.grant import CloseReason, Footprint, Grant, Initiate, Status
+from jit.domain.model.machine import (
+    Connection,
+    Interface,
+    MachineWarning,
+    Occupation,
+    PortRule,
+    Support,
+    Via,
+    VirtualMachine,
+)
+from jit.domain.model.people import Person
+from jit.domain.model.request import Decision, Request, Ticket
+from jit.domain.values.request_ids import new_request_id
+from jit.storage import (
+    audit_chain,
+    control_rows,
+    history,
+    idempotency_keys,
+    machine_rows,
+    outbox,
+    request_rows,
+)
+from jit.storage.control_rows import ComparisonRow, FirewallRow, PolicyRow
+from jit.storage.documents import FORMAT, ColumnMap, read_document
+from jit.storage.idempotency_keys import StoredKey
+from jit.storage.stored import StoredRequest
+from jit.storage.table import Row
+
+FOLDER = Path(__file__).parent / "samples"
+SAMPLES = {path.stem: json.loads(path.read_text()) for path in sorted(FOLDER.glob("*.json"))}
+
+SUBSCRIPTION = "5c0ffee0-0000-4000-8000-000000000001"
+PROVIDERS = f"/subscriptions/{SUBSCRIPTION}/resourceGroups/rg-prod/providers"
+NETWORK = f"{PROVIDERS}/Microsoft.Network"
+VM = f"{PROVIDERS}/Microsoft.Compute/virtualMachines/web01"
+FIREWALL = f"{NETWORK}/azureFirewalls/fw-prod"
+NSG = f"{NETWORK}/networkSecurityGroups/nsg-web"
+POLICY = f"{PROVIDERS}/Microsoft.Security/locations/westeurope/jitNetworkAccessPolicies/default"
+ALICE = "a11ce000-0000-4000-8000-000000000001"
+NOON = datetime(2026, 11, 22, 18, tzinfo=UTC)
+MINUTE = timedelta(minutes=1)
+REQUEST_ID = new_request_id(SUBSCRIPTION, NOON, bytes(10))
+HERE, NET = ip_network("203.0.113.7/32"), ip_network("2001:db8::/64")
+
+REQUEST = Request(
+    id=REQUEST_ID,
+    requester=Person(id=ALICE, name="Alice"),
+    justification="CHG0030001 monthly patch",
+    created_at=NOON,
+    starts_at=NOON + 5 * MINUTE,
+    duration=120 * MINUTE,
+    sources=(HERE, NET),
+    policies=(POLICY,),
+    decision=Decision(allowed=True, rule="jit-policy"),
+    ticket=Ticket(system="servicenow", id="CHG0030001"),
+)
+SCHEDULED = Grant(
+    id=f"{REQUEST_ID}-0-3389",
+    request_id=REQUEST_ID,
+    vm_id=VM,
+    policy_id=POLICY,
+    port=3389,
+    protocol="TCP",
+    sources=(HERE, NET),
+    via=Via.FIREWALL,
+    firewall_id=FIREWALL,
+    starts_at=NOON + 5 * MINUTE,
+    duration=120 * MINUTE,
+    latest_end=NOON + 185 * MINUTE,
+    next_check_at=NOON + 5 * MINUTE,
+    status=Status.SCHEDULED,
+)
+PENDING = replace(
+    SCHEDULED,
+    id=f"{REQUEST_ID}-0-22",
+    port=22,
+    protocol="*",
+    sources=(HERE,),
+    via=Via.PUBLIC_IP,
+    firewall_id=None,
+    status=Status.PENDING,
+)
+INITIATE = Initiate(
+    ids=("a" * 26, "b" * 26),
+    at=NOON + 6 * MINUTE,
+    sources=(HERE,),
+    until=NOON + 125 * MINUTE,
+    attempts=2,
+    reopens=1,
+    answered=True,
+    before=("m1", "m2"),
+    written=True,
+    seen=True,
+)
+FOOTPRINT = Footprint(
+    rules=(f"{FIREWALL}/natRuleCollections/JIT/rules/r1",),
+    companions=(f"{NSG}/securityRules/jit-broker-1",),
+    private_ips=("10.1.0.4",),
+)
+OPEN = replace(
+    SCHEDULED,
+    status=Status.OPEN,
+    expires_at=NOON + 125 * MINUTE,
+    admitted_at=NOON + 5 * MINUTE,
+    handover_at=NOON + 60 * MINUTE,
+    opened_at=NOON + 9 * MINUTE,
+    initiate=INITIATE,
+    footprint=FOOTPRINT,
+    connection=Connection(
+        via=Via.FIREWALL,
+        address="52.137.62.53",
+        port=13389,
+        command="mstsc /v:52.137.62.53:13389",
+    ),
+    next_check_at=NOON + 125 * MINUTE,
+)
+FIRST_VERSION = replace(
+    OPEN,
+    handover_at=None,
+    initiate=Initiate(ids=INITIATE.ids, at=INITIATE.at, attempts=2, answered=True, before=None),
+    footprint=replace(FOOTPRINT, private_ips=()),
+)
+CLOSING = replace(
+    OPEN,
+    status=Status.CLOSING,
+    close_reason=CloseReason.REVOKED,
+    lost_at=NOON + 20 * MINUTE,
+    closing_at=NOON + 21 * MINUTE,
+    unclear_at=NOON + 22 * MINUTE,
+    note="its NSG cannot be read",
+    next_check_at=NOON + 23 * MINUTE,
+    initiate=replace(INITIATE, before=None),
+)
+CLOSED = replace(
+    CLOSING, status=Status.CLOSED, closed_at=NOON + 30 * MINUTE, unclear_at=None, note=None
+)
+MACHINE = VirtualMachine(
+    id=VM,
+    name="web01",
+    location="westeurope",
+    support=Support.CONFIGURED,
+    reasons=("a reason",),
+    via=Via.FIREWALL,
+    policy_id=POLICY,
+    ports=(
+        PortRule(number=3389, protocol="TCP", allowed_sources=("*",), max_duration=180 * MINUTE),
+    ),
+    interfaces=(
+        Interface(
+            id=f"{NETWORK}/networkInterfaces/web01-nic",
+            private_ip="10.1.0.4",
+            subnet_id=f"{NETWORK}/virtualNetworks/vnet-prod/subnets/snet-web",
+            nsg_ids=(NSG,),
+            public_ip="20.71.10.11",
+            public_ip_id=f"{NETWORK}/publicIPAddresses/web01-ip",
+            primary=True,
+        ),
+    ),
+    firewall_id=FIREWALL,
+    firewall_sources=("10.1.0.0/26",),
+    vnet_prefixes=("10.1.0.0/16",),
+    occupations=(Occupation(port=22, sources=("198.51.100.1",), ends_at=NOON + 60 * MINUTE),),
+    warnings=(MachineWarning(code="jit-bypassed", detail="An allow rule stands above the deny."),),
+)
+EVENT = Event(
+    at=NOON,
+    what="grant.opened",
+    actor="broker",
+    request_id=REQUEST_ID,
+    grant_id=OPEN.id,
+    facts={"status": "open"},
+)
+HASH = SAMPLES["audit-record"]["values"]["Hash"]
+
+
+def row_of(name):
+    """The row of a sample."""
+    sample = SAMPLES[name]
+    return Row(partition=sample["partition"], key=sample["key"], values=sample["values"])
+
+
+def control(kind, name, **fields):
+    """A control row with these fields; the row of the sample is its version."""
+    return kind(version=row_of(name), **fields)
+
+
+WORKED = {
+    "policy_id": POLICY,
+    "not_before": NOON + MINUTE,
+    "attempts": 3,
+    "asks_from": NOON + 2 * MINUTE,
+    "initiated_at": NOON,
+    "burst": 2,
+    "wake_at": NOON + timedelta(seconds=5),
+}
+TURN = {"holder": row_of("policy").key.removeprefix("p|"), "since": NOON, "foreign": "0" * 64}
+CASES = {
+    "request": (request_rows.read_request, REQUEST),
+    "request-without-ticket": (request_rows.read_request, replace(REQUEST, ticket=None)),
+    "grants-scheduled": (request_rows.read_grants, (SCHEDULED, PENDING)),
+    "grants-open": (request_rows.read_grants, (OPEN,)),
+    "grants-closing": (request_rows.read_grants, (CLOSING,)),
+    "grants-closed": (request_rows.read_grants, (CLOSED,)),
+    "grants-first-version": (request_rows.read_grants, (FIRST_VERSION,)),
+    "tombstone": (lambda row: request_rows.read_tombstone_row(row).grants, (CLOSED,)),
+    "history-request": (request_rows.read_request, REQUEST),
+    "history-grants": (request_rows.read_grants, (CLOSED,)),
+    "machine": (machine_rows.read_machine, MACHINE),
+    "policy": (
+        lambda row: control_rows.read_control_row(PolicyRow, row),
+        control(PolicyRow, "policy", **WORKED),
+    ),
+    "policy-claimed": (
+        lambda row: control_rows.read_control_row(PolicyRow, row),
+        control(PolicyRow, "policy-claimed", **WORKED, owner="0123456789abcdef"),
+    ),
+    "policy-first-claim": (
+        lambda row: control_rows.read_control_row(PolicyRow, row),
+        control(PolicyRow, "policy-first-claim", policy_id=POLICY, owner="0123456789abcdef"),
+    ),
+    "firewall": (
+        lambda row: control_rows.read_control_row(FirewallRow, row),
+        control(FirewallRow, "firewall", firewall_id=FIREWALL, **TURN),
+    ),
+    "firewall-returned": (
+        lambda row: control_rows.read_control_row(FirewallRow, row),
+        control(FirewallRow, "firewall-returned", firewall_id=FIREWALL),
+    ),
+    "comparison": (
+        lambda row: control_rows.read_control_row(ComparisonRow, row),
+        control(ComparisonRow, "comparison", reported=frozenset({"a" * 10, "b" * 10})),
+    ),
+    "comparison-running": (
+        lambda row: control_rows.read_control_row(ComparisonRow, row),
+        control(ComparisonRow, "comparison-running", owner="0123456789abcdef"),
+    ),
+    "idempotency-key": (
+        idempotency_keys.read_key,
+        StoredKey(
+            body_hash=SAMPLES["idempotency-key"]["values"]["BodyHash"],
+            request_id=REQUEST_ID,
+            until=NOON + timedelta(days=7),
+        ),
+    ),
+    "audit-outbox": (outbox.read_event, EVENT.doc()),
+    "audit-head": (
+        lambda row: audit_chain.read_head(SUBSCRIPTION, row),
+        Head(chain=SUBSCRIPTION, sequence=1, hash=HASH),
+    ),
+    "audit-record": (
+        audit_chain.read_record,
+        Record(
+            chain=SUBSCRIPTION,
+            sequence=1,
+            previous="0" * 64,
+            recorded_at="2026-11-22T18:01:00.000000Z",
+            event=EVENT.doc(),
+            hash=HASH,
+        ),
+    ),
+}
+NO_READER = {"audit-key", "subscription"}  # only their presence, or one column, is read
+
+
+@pytest.mark.parametrize("name", sorted(SAMPLES))
+def test_a_stored_sample_is_read(name):
+    """A row of an older version has the same meaning in each later version."""
+    if name in NO_READER:
+        assert SAMPLES[name]["values"]
+        return
+    read, expected = CASES[name]
+
+    assert read(row_of(name)) == expected
+
+
+def test_each_case_has_a_sample():
+    """A sample is never deleted."""
+    assert set(CASES) | NO_READER == set(SAMPLES)
+
+
+# ---- what this version writes --------------------------------------------------------------------
+
+GRANTS = request_rows.write_grants_row
+LATER = NOON + timedelta(days=7)
+WRITTEN = {
+    "request": request_rows.write_request_row(REQUEST),
+    "request-without-ticket": request_rows.write_request_row(replace(REQUEST, ticket=None)),
+    "grants-scheduled": GRANTS([SCHEDULED, PENDING]),
+    "grants-open": GRANTS([OPEN]),
+    "grants-closing": GRANTS([CLOSING]),
+    "grants-closed": GRANTS([CLOSED]),
+    "tombstone": request_rows.write_tombstone_row(GRANTS([CLOSED]), [CLOSED], until=LATER),
+    "history-request": history.write_history_rows(StoredRequest(REQUEST, (CLOSED,)))[0],
+    "history-grants": history.write_history_rows(StoredRequest(REQUEST, (CLOSED,)))[1],
+    "machine": machine_rows.write_machine_row(MACHINE, SUBSCRIPTION),
+    "policy": control_rows.write_control_row(CASES["policy"][1]),
+    "policy-claimed": control_rows.write_control_row(CASES["policy-claimed"][1]),
+    "firewall": control_rows.write_control_row(CASES["firewall"][1]),
+    "firewall-returned": control_rows.write_control_row(CASES["firewall-returned"][1]),
+    "comparison": control_rows.write_control_row(CASES["comparison"][1]),
+    "idempotency-key": idempotency_keys.write_key(
+        row_of("idempotency-key"), CASES["idempotency-key"][1]
+    ),
+    "audit-record": audit_chain.write_record_row(CASES["audit-record"][1]),
+}
+LEFT_OUT = {"firewall": {"Operation"}, "firewall-returned": {"Operation"}}
+"""Columns that this version does not write any more."""
+
+
+def contents(row):
+    """The properties of a row without its format, its document as JSON."""
+    plain = {name: value for name, value in row.values.items() if not name.startswith("Doc")}
+    plain.pop(FORMAT, None)
+    return plain | ({"Doc": read_document(row)} if "Doc" in row.values else {})
+
+
+@pytest.mark.parametrize("name", sorted(WRITTEN))
+def test_a_row_is_written_as_the_sample_shows(name):
+    """The process of the version before reads it during an update."""
+    written, sample = WRITTEN[name], row_of(name)
+    expected = contents(sample)
+    for column in LEFT_OUT.get(name, ()):
+        del expected[column]
+
+    assert (written.partition, written.key) == (sample.partition, sample.key)
+    assert contents(written) == expected
+    assert written.values[FORMAT] == 1
+
+
+# ---- every column has a sample -------------------------------------------------------------------
+
+MAPS: dict[str, tuple[ColumnMap[Any], list[str]]] = {
+    "request": (request_rows.REQUEST, ["request", "history-request"]),
+    "grant": (request_rows.GRANT, [name for name in SAMPLES if name.startswith("grants-")]),
+    "columns of grants": (request_rows.SUMMARY, ["grants-open"]),
+    "machine": (machine_rows.MACHINE, ["machine"]),
+    "policy": (control_rows.POLICY, ["policy", "policy-claimed"]),
+    "firewall": (control_rows.FIREWALL, ["firewall"]),
+    "comparison": (control_rows.COMPARISON, ["comparison", "comparison-running"]),
+    "idempotency key": (idempotency_keys.KEY, ["idempotency-key"]),
+    "audit head": (audit_chain.HEAD, ["audit-head"]),
+    "audit record": (audit_chain.RECORD, ["audit-record"]),
+}
+
+
+def columns_with_values(names):
+    """The stored names that have a value in one of the samples, of rows and of documents."""
+    found = set()
+    for name in names:
+        row = row_of(name)
+        documents = read_document(row) if "Doc" in row.values else []
+        for values in (row.values, *(documents if isinstance(documents, list) else [documents])):
+            found |= {column for column, value in values.items() if value not in (None, "", [])}
+    return found
+
+
+@pytest.mark.parametrize("name", sorted(MAPS))
+def test_every_column_of_a_map_has_a_value_in_a_sample(name):
+    """A new column comes with a new sample."""
+    columns, samples = MAPS[name]
+
+    assert {column.name for column in columns.columns} - columns_with_values(samples) == set()

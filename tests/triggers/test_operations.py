@@ -1,0 +1,113 @@
+"""Functions of operations: health, status, comparisons, the caller's address."""
+
+import json
+from dataclasses import replace
+from types import SimpleNamespace
+
+import pytest
+
+from jit.broker.health import Health, Problem
+from tests.triggers.app_functions import call, call_and_listen, make_principal, make_request
+from tests.triggers.conftest import NOON
+
+
+def test_a_comparison_is_asked_for_by_one_message_a_subscription(use_case):
+    """202: the workers do it."""
+    use_case("reconciler", subscriptions=("s1", "s2"))
+
+    answer, sent = call_and_listen("start_reconcile", make_request("start_reconcile"))
+
+    assert (answer.status_code, json.loads(answer.get_body())) == (
+        202,
+        {"dryRun": False, "subscriptions": ["s1", "s2"]},
+    )
+    assert sent == ['{"subscription": "s1"}', '{"subscription": "s2"}']
+
+
+def test_a_dry_run_returns_the_plan_and_sends_no_message(use_case):
+    """It looks, and does not act."""
+    use_case("reconciler", dry_run=[SimpleNamespace(doc=lambda: {"action": "report"})])
+
+    answer, sent = call_and_listen(
+        "start_reconcile", make_request("start_reconcile", params={"dryRun": "true"})
+    )
+
+    assert (answer.status_code, sent) == (200, None)
+    assert json.loads(answer.get_body()) == {"dryRun": True, "plan": [{"action": "report"}]}
+
+
+@pytest.mark.parametrize("text", ["", "1", "yes"])
+def test_a_misspelt_dry_run_never_acts(text):
+    """400; no use case is called."""
+    request = make_request("start_reconcile", params={"dryRun": text})
+
+    assert call_and_listen("start_reconcile", request)[0].status_code == 400
+
+
+WELL = Health(
+    storage="ok", azure="ok", tick=NOON, comparisons={"one": NOON, "two": None}, problems=()
+)
+LATE = Problem(code="comparison-late", detail="late", resource="/subscriptions/two", since=NOON)
+UNWELL = replace(WELL, azure="Azure did not answer", tick=None, problems=(LATE,))
+
+
+@pytest.mark.parametrize(
+    ("health", "status", "word"), [(WELL, 200, "ok"), (UNWELL, 503, "failing")]
+)
+def test_health_is_one_word_and_a_status(use_case, health, status, word):
+    """It is open to anybody: the problems stand in the route `status`."""
+    use_case("health", check=health)
+
+    answer = call("get_health", make_request("get_health", headers={}))
+
+    assert (answer.status_code, json.loads(answer.get_body())) == (status, {"status": word})
+
+
+def test_status_of_a_broker_that_is_well(use_case):
+    """No configuration file exists yet."""
+    use_case("health", check=WELL)
+
+    answer = call("get_status", make_request("get_status"))
+
+    assert answer.status_code == 200
+    assert json.loads(answer.get_body()) == {
+        "status": "ok",
+        "version": "0.1.0",
+        "storage": "ok",
+        "azure": "ok",
+        "tick": "2026-11-22T12:00:00Z",
+        "comparisons": {"one": "2026-11-22T12:00:00Z", "two": None},
+        "configuration": {"source": "none", "sha256": None},
+        "problems": [],
+    }
+
+
+def test_status_names_each_problem(use_case):
+    """200: the answer is about the broker, and it could be given."""
+    use_case("health", check=UNWELL)
+
+    answer = call("get_status", make_request("get_status"))
+
+    shown = json.loads(answer.get_body())
+    assert (answer.status_code, shown["status"], shown["tick"]) == (200, "failing", None)
+    assert shown["azure"] == "Azure did not answer"
+    assert shown["problems"] == [
+        {
+            "code": "comparison-late",
+            "detail": "late",
+            "resource": "/subscriptions/two",
+            "since": "2026-11-22T12:00:00Z",
+        }
+    ]
+
+
+def test_my_address_is_the_last_hop():
+    """The platform appended it; a client can write the others."""
+    headers = {
+        "X-MS-CLIENT-PRINCIPAL": make_principal(),
+        "X-Forwarded-For": "1.2.3.4, 203.0.113.99:50123",
+    }
+
+    answer = call("get_my_address", make_request("get_my_address", headers=headers))
+
+    assert json.loads(answer.get_body()) == {"address": "203.0.113.99"}

@@ -1,0 +1,106 @@
+"""Functions of access requests: one use case each, and the messages that the host sends."""
+
+import json
+from dataclasses import replace
+
+import pytest
+
+from jit.broker.requests.change import Decided
+from jit.domain.errors import Conflict
+from jit.domain.model.request import Decision
+from tests.broker.inprocess import InProcess, farm, wish
+from tests.triggers.app_functions import call, call_and_listen, make_request
+
+WAKE = ['{"policy": "p1"}', '{"policy": "p2"}']
+
+
+@pytest.fixture(scope="module")
+def pending():
+    """A request under two policies, just accepted."""
+    stored = InProcess().accept(wish(farm(1)))
+    return replace(stored, request=replace(stored.request, policies=("p1", "p2")))
+
+
+def test_an_accepted_request_wakes_each_of_its_policies(use_case, pending):
+    """202, and one message a policy."""
+    calls = use_case("acceptor", accept=pending)
+
+    answer, sent = call_and_listen(
+        "create_access_request", make_request("create_access_request", body=wish(farm(1)))
+    )
+
+    ((_, (submission,), _),) = calls
+    assert (answer.status_code, sent) == (202, WAKE)
+    assert (submission.caller.id, submission.body) == ("o", wish(farm(1)))
+    assert answer.headers["Location"] == (
+        f"https://jit.example/api/access-requests/{pending.request.id}/outcome"
+    )
+
+
+def test_a_dry_run_sends_no_message(use_case):
+    """It stores nothing."""
+    use_case("acceptor", preview=Decision(allowed=True, rule="jit-policy", errors=()))
+    request = make_request("create_access_request", body=wish(farm(1), dryRun=True))
+
+    answer, sent = call_and_listen("create_access_request", request)
+
+    assert (answer.status_code, sent) == (200, None)
+
+
+def test_a_list_has_its_requests_and_its_token(use_case, pending):
+    """The query goes to the use case as it is."""
+    calls = use_case("views", page=([pending], "more"))
+
+    answer = call("list_access_requests", make_request("list_access_requests", params={"vm": "x"}))
+
+    doc = json.loads(answer.get_body())
+    assert ([each["id"] for each in doc["value"]], doc["continuationToken"]) == (
+        [pending.request.id],
+        "more",
+    )
+    assert calls[0][1][0] == {"vm": "x"}
+
+
+@pytest.mark.parametrize(("name", "status"), [("get_access_request", 200), ("get_outcome", 202)])
+def test_one_request_is_looked_up_by_the_id_of_the_route(use_case, pending, name, status):
+    """For the caller, who may not see every request."""
+    calls = use_case("views", one=pending)
+
+    answer = call(name, make_request(name))
+
+    ((_, (request_id, caller), _),) = calls
+    assert (answer.status_code, request_id, caller.id) == (status, "x", "o")
+
+
+@pytest.mark.parametrize(
+    ("name", "verb", "body"),
+    [
+        ("revoke_access_request", "revoke", None),
+        ("revoke_access_request", "revoke", {"reason": "patched early"}),
+        ("extend_access_request", "extend", {"duration": "PT1H"}),
+    ],
+)
+def test_a_changed_request_wakes_each_of_its_policies(use_case, pending, name, verb, body):
+    """202, and one message a policy."""
+    calls = use_case("decisions", **{verb: Decided(pending, changed=True)})
+
+    answer, sent = call_and_listen(name, make_request(name, body=body))
+
+    assert (answer.status_code, sent) == (202, WAKE)
+    assert (calls[0][0], calls[0][1][0], calls[0][1][1].id) == (verb, "x", "o")
+
+
+@pytest.mark.parametrize(
+    ("name", "verb", "body"),
+    [
+        ("revoke_access_request", "revoke", None),
+        ("extend_access_request", "extend", {"duration": "PT1H"}),
+    ],
+)
+def test_a_refused_change_sends_no_message(use_case, name, verb, body):
+    """409, and nobody is woken."""
+    use_case("decisions", **{verb: Conflict("over")})
+
+    answer, sent = call_and_listen(name, make_request(name, body=body))
+
+    assert (answer.status_code, sent) == (409, None)
