@@ -85,7 +85,7 @@ class InProcess:
         """Begin with empty tables, an untouched landscape."""
         self.sim = Sim()
         self.calls = Calls()
-        self.azure = SimulatedAzure(self.sim, self.calls)
+        self.azure = SimulatedAzure(self.sim, self.calls, direct=True)
         self.state = FakeTable(self._clock, calls=self.calls, name="state")
         self.history = FakeTable(self._clock, calls=self.calls, name="history")
         self.keys = FakeTable(self._clock, calls=self.calls, name="keys")

@@ -22,6 +22,7 @@ from jit.domain.model.machine import Via
 from jit.domain.values import arm_ids
 from jit.storage.request_rows import read_grants
 from jit.storage.stored import StoredRequest
+from jit.storage.table import Row
 from local.azure.defender.access import Access
 from local.azure.network.reachability import Flow, evaluate_flow
 from local.azure.values import ids
@@ -101,6 +102,7 @@ class PromiseChecker:
         self._at_first = ""
         self._holders: list[str] = []
         self._rules: list[Any] = []
+        self._parsed: dict[str, tuple[Row, tuple[Grant, ...]]] = {}
         self._judged: dict[tuple[VmPort, str], bool] = {}
 
     def watch(self, parts: DurableParts) -> None:
@@ -243,7 +245,10 @@ class PromiseChecker:
     def _rows(self) -> Iterator[Grant]:
         """Yield every grant of the live rows."""
         for row in self.parts.state.rows("g|"):
-            yield from read_grants(row)
+            parsed = self._parsed.get(row.key)
+            if parsed is None or parsed[0] is not row:
+                parsed = self._parsed[row.key] = row, read_grants(row)
+            yield from parsed[1]
 
     def _grant(self, grant_id: str) -> Grant | None:
         found = (grant for grant in self._rows() if grant.id == grant_id)

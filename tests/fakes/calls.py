@@ -52,7 +52,9 @@ class Calls:
         self.after(name, number)
 
     def count(self, prefix: str = "") -> int:
-        """Return how many calls' names begin with *prefix*."""
+        """Return the number of calls whose names begin with *prefix*."""
+        if not prefix:
+            return len(self.names)
         return sum(name.startswith(prefix) for name in self.names)
 
 
