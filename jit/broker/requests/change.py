@@ -24,7 +24,6 @@ from jit.domain.model.grant import CloseReason, Grant, Status, status_of
 from jit.domain.model.machine import VirtualMachine
 from jit.domain.model.people import Person, Role
 from jit.domain.model.request import Request
-from jit.domain.values import arm_ids
 from jit.storage.inventory_store import InventoryStore
 from jit.storage.request_store import RequestStore
 from jit.storage.stored import GrantRow, StoredRequest
@@ -111,7 +110,7 @@ class Decisions:
         rule = vm.rule_for(grant.port)
         span = min(duration, rule.max_duration) if rule else duration
         wish = admission.rebuild_request(replace(grant, duration=span))
-        findings = decide(wish, {arm_ids.key(grant.vm_id): vm}, now=now, limits=self._limits)
+        findings = decide(wish, {grant.vm_key: vm}, now=now, limits=self._limits)
         denied = tuple(item.violation for item in findings if item.kind is FindingKind.POLICY)
         if denied:
             raise AccessDenied("the JIT policy no longer allows this access", denied)
