@@ -203,8 +203,8 @@ MUTANTS = (
         name="a rule's sources are not compared with what was asked",
         promise="P5",
         path="jit/domain/grants/removal.py",
-        was="    return rule.exact and whole and frozenset(asked).issuperset(found)\n",
-        becomes="    return rule.exact and whole\n",
+        was="    return rule.exact and Prefixes(rule.sources).are_among(asked)\n",
+        becomes="    return rule.exact and bool(Prefixes(rule.sources).readable)\n",
         caught_by=(
             law(
                 "tests/domain/grants/test_closing.py",
@@ -237,8 +237,11 @@ MUTANTS = (
         name="a request without sources needs no rule",
         promise="P5",
         path="jit/domain/grants/removal.py",
-        was="    unclear = not theirs or len(theirs) < len(entry.sources)\n",
-        becomes="    unclear = len(theirs) < len(entry.sources)\n",
+        was="    return Prefixes(entry.sources).may_share_address(Prefixes(rule.sources))\n",
+        becomes=(
+            "    return bool(entry.sources)"
+            " and Prefixes(entry.sources).may_share_address(Prefixes(rule.sources))\n"
+        ),
         caught_by=(
             law(
                 "tests/domain/grants/test_closing.py",
