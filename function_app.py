@@ -18,6 +18,7 @@ DELETE  api/virtual-machines/jit-policy       delete_jit_policy        Operator
 GET     api/my-address                        get_my_address           READERS
 POST    api/reconcile                         start_reconcile          Operator
 GET     api/health                            get_health               anybody
+GET     api/status                            get_status               Operator, Auditor
 queue   jit-policy                            work_policy              the host
 queue   jit-policy-poison                     alert_policy_poison      the host
 queue   jit-reconcile                         reconcile_subscription   the host

@@ -43,7 +43,7 @@ class Settings:
         storage_connection: Connection string of the storage account; None uses the identity.
         storage_account: Name of the storage account, when the identity is used.
         client_id: Client id of a user-assigned managed identity; None means system-assigned.
-        subscriptions: Lower-case ids to look after; empty means all that the identity can read.
+        subscriptions: Lower-case ids of the subscriptions to look after, at least one.
         arm_endpoint: Azure Resource Manager.
         arm_scope: Scope of its tokens.
         public_base_url: The URL by which callers reach the broker, without a slash at its end.
@@ -75,7 +75,7 @@ class Settings:
         """
         faults: list[str] = []
         endpoint = _url(env, "JIT_ARM_ENDPOINT", faults) or ARM_ENDPOINT
-        subscriptions = _subscriptions(env.get("JIT_SUBSCRIPTIONS"), faults)
+        subscriptions = _subscriptions(env.get("JIT_SUBSCRIPTIONS", ""), faults)
         settings = Settings(
             storage_connection=env.get("AzureWebJobsStorage") or None,
             storage_account=env.get("AzureWebJobsStorage__accountName") or None,
@@ -87,7 +87,7 @@ class Settings:
             problems_url=_url(env, "JIT_PROBLEMS_URL", faults) or PROBLEMS_URL,
             auth_enabled=_flag(env, "WEBSITE_AUTH_ENABLED", faults),
             remove_orphans=_flag(env, "JIT_REMOVE_ORPHANS", faults),
-            limits=replace(_limits(env, faults), subscriptions=frozenset(subscriptions)),
+            limits=replace(_limits(env, faults), subscriptions=subscriptions),
         )
         if not settings.storage_connection and not settings.storage_account:
             faults.append("AzureWebJobsStorage or AzureWebJobsStorage__accountName is required")
@@ -118,11 +118,10 @@ def _flag(env: Mapping[str, str], name: str, faults: list[str]) -> bool:
     return value in {"true", "1"}
 
 
-def _subscriptions(text: str | None, faults: list[str]) -> tuple[str, ...]:
-    """Return the ids in *text*; only its absence means all: a slip must not widen what is open."""
-    items = [part.strip() for part in (text or "").split(",") if part.strip()]
-    if text is not None and not items:
-        faults.append("JIT_SUBSCRIPTIONS names no subscription; leave it out to mean all")
+def _subscriptions(text: str, faults: list[str]) -> tuple[str, ...]:
+    items = [part.strip() for part in text.split(",") if part.strip()]
+    if not items:
+        faults.append("JIT_SUBSCRIPTIONS is required: it names at least one subscription id")
     found = []
     for item in items:
         try:

@@ -28,10 +28,10 @@ if TYPE_CHECKING:
     from jit.broker.requests.queries import Views
     from jit.interfaces import Arm, JitPolicies, Network, Queues
     from jit.observer.subscription import Observer
-    from jit.storage.control_rows import SubscriptionList
     from jit.storage.inventory_store import InventoryStore
     from jit.storage.outbox import Outbox
     from jit.storage.request_store import RequestStore
+    from jit.storage.subscription_rows import SubscriptionRows
     from jit.storage.table import Table
 
 STATE, IDEMPOTENCY, HISTORY, AUDIT = "JitState", "JitIdempotency", "JitHistory", "JitAudit"
@@ -119,14 +119,6 @@ def network() -> Network:
 
 
 @cache
-def subscription_list() -> SubscriptionList:
-    """Return the subscriptions looked after so far."""
-    from jit.storage.control_rows import SubscriptionList
-
-    return SubscriptionList(table(STATE))
-
-
-@cache
 def requests() -> RequestStore:
     """Return the requests with their grants."""
     from jit.storage.history import History
@@ -140,7 +132,7 @@ def inventory() -> InventoryStore:
     """Return the virtual machines as last seen."""
     from jit.storage.inventory_store import InventoryStore
 
-    return InventoryStore(table(STATE), subscription_list())
+    return InventoryStore(table(STATE))
 
 
 @cache
@@ -148,7 +140,7 @@ def outbox() -> Outbox:
     """Return the audit outbox."""
     from jit.storage.outbox import Outbox
 
-    return Outbox(table(STATE), subscription_list())
+    return Outbox(table(STATE))
 
 
 @cache
@@ -169,11 +161,19 @@ def actions() -> Actions:
 
 
 @cache
+def subscription_rows() -> SubscriptionRows:
+    """Return the rows of the subscriptions."""
+    from jit.storage.subscription_rows import SubscriptionRows
+
+    return SubscriptionRows(table(STATE))
+
+
+@cache
 def observer() -> Observer:
     """Return the broker's eyes on Azure."""
     from jit.observer.subscription import Observer
 
-    return Observer(arm(), policies, network, settings().subscriptions)
+    return Observer(arm(), policies, network)
 
 
 @cache
@@ -182,8 +182,15 @@ def acceptor() -> Acceptor:
     from jit.broker.requests.accept import Acceptor
     from jit.storage.idempotency_keys import Idempotency
 
-    keys = Idempotency(table(IDEMPOTENCY))
-    return Acceptor(requests(), inventory(), outbox(), keys, observer, settings().limits)
+    return Acceptor(
+        requests=requests(),
+        inventory=inventory(),
+        outbox=outbox(),
+        subscriptions=subscription_rows(),
+        idempotency=Idempotency(table(IDEMPOTENCY)),
+        observer=observer,
+        limits=settings().limits,
+    )
 
 
 @cache
@@ -199,7 +206,7 @@ def views() -> Views:
     """Return the reads."""
     from jit.broker.requests.queries import Views
 
-    return Views(requests(), inventory(), subscription_list(), observer)
+    return Views(requests(), inventory(), subscription_rows(), observer, settings().subscriptions)
 
 
 @cache
@@ -230,8 +237,15 @@ def configurator() -> Configurator:
     from jit.broker.configure.configure import Configurator
     from jit.broker.configure.policy_writer import PolicyWriter
 
-    writer = PolicyWriter(outbox(), locks(), policies)
-    return Configurator(requests(), inventory(), locks(), writer, observer, queues)
+    return Configurator(
+        requests=requests(),
+        inventory=inventory(),
+        locks=locks(),
+        writer=PolicyWriter(outbox(), locks(), policies),
+        observer=observer,
+        queues=queues,
+        named=settings().subscriptions,
+    )
 
 
 @cache
@@ -245,13 +259,14 @@ def reconciler() -> Reconciler:
     return Reconciler(
         requests=requests(),
         inventory=inventory(),
-        subscription_list=subscription_list(),
+        subscription_rows=subscription_rows(),
         observer=observer(),
         turns=locks(),
         leftovers=Leftovers(requests(), outbox(), observer(), actions(), locks()),
         queues=queues,
         drainer=Drainer(outbox(), table(AUDIT)),
         idempotency=Idempotency(table(IDEMPOTENCY)),
+        named=settings().subscriptions,
         remove_orphans=settings().remove_orphans,
     )
 
@@ -261,4 +276,9 @@ def health() -> HealthCheck:
     """Return the use case of ``health``."""
     from jit.broker.health import HealthCheck
 
-    return HealthCheck(lambda: table(STATE), lambda: observer().readable())
+    return HealthCheck(
+        subscription_rows,
+        lambda: observer().readable(),
+        settings().subscriptions,
+        "" if settings().auth_enabled else "WEBSITE_AUTH_ENABLED is not true: all routes are 401",
+    )

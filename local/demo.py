@@ -25,7 +25,6 @@ from azure.data.tables import TableClient
 from jit.domain.audit import chain
 from jit.gateways.table_storage import StorageTable
 from jit.storage.audit_chain import Drainer
-from jit.storage.control_rows import SubscriptionList
 from jit.storage.outbox import Outbox
 from jit.wiring import AUDIT, STATE
 from local import azure_rules
@@ -345,4 +344,4 @@ def _make_drainer(connection: str) -> Drainer:
         return StorageTable(TableClient.from_connection_string(connection, name))
 
     state = table(STATE)
-    return Drainer(Outbox(state, SubscriptionList(state)), table(AUDIT))
+    return Drainer(Outbox(state), table(AUDIT))

@@ -115,8 +115,8 @@ MAY = {  # a package -> the packages that it may import; `d` stands for `jit.dom
     "observer": "d.advice d.azure d.errors d.grants d.inventory d.model d.paths d.values"
     " interfaces telemetry",
     "broker.locks": "d.errors d.values storage telemetry",
-    "broker.azure_changes": "broker.locks d.azure d.errors d.grants d.paths d.values interfaces"
-    " telemetry",
+    "broker.azure_changes": "broker.locks d.azure d.errors d.grants d.model d.paths d.values"
+    " interfaces telemetry",
     "broker.health": "d.errors storage",
     "broker.requests": "d.audit d.decision d.errors d.grants d.limits d.model d.requests d.values"
     " observer storage telemetry",
@@ -126,8 +126,8 @@ MAY = {  # a package -> the packages that it may import; `d` stands for `jit.dom
     " d.paths d.reconcile d.values interfaces messages observer storage telemetry",
     "broker.configure": "broker.locks d.audit d.azure d.errors d.inventory d.limits d.model"
     " d.policy_setup d.values interfaces messages observer storage telemetry",
-    "api": "broker.configure broker.requests d.errors d.limits d.model d.reconcile d.requests"
-    " d.values settings storage telemetry",
+    "api": "broker.configure broker.health broker.requests d.errors d.limits d.model d.reconcile"
+    " d.requests d.values settings storage telemetry",
     "triggers": "api d.model messages telemetry wiring",
     "wiring": "broker.azure_changes broker.configure broker.health broker.locks"
     " broker.policy_worker broker.reconcile broker.requests gateways interfaces observer settings"

@@ -2,6 +2,7 @@
 
 import json
 import re
+from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
 
@@ -12,8 +13,13 @@ from jit.settings import ARM_ENDPOINT, NAMES, PROBLEMS_URL, BadSettings, Setting
 
 PROJECT = Path(__file__).resolve().parent.parent
 SAMPLE = json.loads((PROJECT / "local.settings.sample.json").read_text())["Values"]
-NEEDED = {"AzureWebJobsStorage": "UseDevelopmentStorage=true", "WEBSITE_HOSTNAME": "jit.example"}
 SUBSCRIPTION = "5C0FFEE0-0000-4000-8000-000000000001"
+OTHER = "5c0ffee0-0000-4000-8000-000000000002"
+NEEDED = {
+    "AzureWebJobsStorage": "UseDevelopmentStorage=true",
+    "JIT_SUBSCRIPTIONS": SUBSCRIPTION,
+    "WEBSITE_HOSTNAME": "jit.example",
+}
 
 
 class Watched(dict[str, str]):
@@ -70,12 +76,12 @@ def test_the_sample_holds_no_secret():
 
 
 def test_little_is_needed():
-    """Storage and the platform's name of the app; everything else has a safe default."""
+    """Storage, subscriptions and the platform's name of the app; the rest has a safe default."""
     settings = read()
 
     assert (settings.arm_endpoint, settings.problems_url) == (ARM_ENDPOINT, PROBLEMS_URL)
-    assert (settings.subscriptions, settings.public_base_url) == ((), "https://jit.example")
-    assert settings.limits == LIMITS
+    assert settings.public_base_url == "https://jit.example"
+    assert replace(settings.limits, subscriptions=()) == LIMITS
 
 
 def test_nobody_is_believed_unless_the_platform_signs_in():
@@ -96,16 +102,29 @@ def test_a_flag_is_read_as_azure_writes_it(text, value):
 
 def test_storage_may_be_reached_by_identity():
     """No secret at all: the account's name is enough."""
-    env = {"AzureWebJobsStorage__accountName": "jitstore", "WEBSITE_HOSTNAME": "jit.example"}
+    env = {
+        "AzureWebJobsStorage__accountName": "jitstore",
+        "JIT_SUBSCRIPTIONS": OTHER,
+        "WEBSITE_HOSTNAME": "jit.example",
+    }
 
     settings = Settings.from_env(env)
 
     assert (settings.storage_account, settings.storage_connection) == ("jitstore", None)
 
 
-def test_only_the_absence_of_subscriptions_means_all():
-    """A list that names nothing is a slip of whoever wrote it."""
-    assert read().subscriptions == ()
+@pytest.mark.parametrize("text", ["", " , "])
+def test_at_least_one_subscription_is_required(text):
+    """The settings say where the broker works; no list of Azure does."""
+    with pytest.raises(BadSettings, match="JIT_SUBSCRIPTIONS is required"):
+        read(JIT_SUBSCRIPTIONS=text)
+
+
+def test_the_order_of_the_subscriptions_stays():
+    """The chain of the first one records denials about others."""
+    text = f"{OTHER},{SUBSCRIPTION}"
+
+    assert read(JIT_SUBSCRIPTIONS=text).subscriptions == (OTHER, SUBSCRIPTION.lower())
 
 
 def test_subscriptions_are_ids_in_lower_case_each_once():
@@ -119,7 +138,8 @@ def test_access_is_decided_by_the_subscriptions_that_are_looked_after():
     """Those that nobody looks after open nothing."""
     limits = read(JIT_SUBSCRIPTIONS=SUBSCRIPTION).limits
 
-    assert limits.subscriptions == frozenset({SUBSCRIPTION.lower()})
+    assert limits.allows_subscription(SUBSCRIPTION.lower())
+    assert not limits.allows_subscription(OTHER)
 
 
 def test_a_base_url_loses_its_last_slash():
@@ -183,7 +203,7 @@ def test_a_setting_that_cannot_be_used_is_named(name, text):
 def test_storage_is_required():
     """There is no broker without a memory."""
     with pytest.raises(BadSettings, match="AzureWebJobsStorage"):
-        Settings.from_env({})
+        Settings.from_env({"JIT_SUBSCRIPTIONS": OTHER})
 
 
 def test_every_fault_is_named_at_once():

@@ -8,7 +8,7 @@ from jit import wiring
 def main() -> None:
     """Read every subscription from Azure, remember its machines."""
     count = 0
-    for subscription in wiring.observer().watched():
+    for subscription in wiring.settings().subscriptions:
         machines = wiring.observer().machines(subscription, now=wiring.clock())
         wiring.inventory().write_machines(subscription, machines, complete=True)
         count += len(machines)

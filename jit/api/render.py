@@ -13,6 +13,7 @@ from jit.domain.values import arm_ids
 from jit.domain.values.times import format_duration, format_instant
 
 if TYPE_CHECKING:  # loaded before a request is rendered; not needed at a cold start
+    from jit.broker.health import Health
     from jit.storage.stored import StoredRequest
 
 
@@ -101,3 +102,32 @@ def render_decision(made: Decision) -> dict[str, Any]:
     """Return a decision as the contract shows it."""
     errors = [violation.doc() for violation in made.errors]
     return {"allowed": made.allowed, "rule": made.rule, "errors": errors}
+
+
+def render_status(health: Health) -> dict[str, Any]:
+    """Return the health of the broker as operators and auditors see it."""
+    return {
+        "status": name_health(health.is_well),
+        "version": health.version,
+        "storage": health.storage,
+        "azure": health.azure,
+        "tick": _render_instant(health.tick),
+        "comparisons": {
+            name: _render_instant(moment) for name, moment in health.comparisons.items()
+        },
+        "configuration": {"source": "none", "sha256": None},
+        "problems": [
+            {
+                "code": problem.code,
+                "detail": problem.detail,
+                "resource": problem.resource,
+                "since": _render_instant(problem.since),
+            }
+            for problem in health.problems
+        ],
+    }
+
+
+def name_health(is_well: bool) -> str:
+    """Return the word for the health of the broker."""
+    return "ok" if is_well else "failing"

@@ -1,71 +1,187 @@
-"""Whether the broker can do its work: storage answers, Azure answers."""
+"""
+The health of the broker: storage and Azure answer, the timers run, authentication is on.
+
+Timers can stop for good while HTTP goes on: after a deployment to a Flex Consumption plan, all
+timers of an app stopped without an error
+(https://github.com/Azure/azure-functions-host/issues/11828). A broker whose timers are dead looks
+well from outside and closes nothing. So each tick and each complete comparison writes its instant
+into a row, and health reads these rows.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import datetime, timedelta
 from time import monotonic
 
 from jit.domain.errors import BrokerError
-from jit.storage.table import Table
+from jit.storage.subscription_rows import SubscriptionRow, SubscriptionRows, TickRow, TimerState
 
 VERSION = "0.1.0"
-_REMEMBERED = timedelta(seconds=10)
-_OK = "ok"
+OK = "ok"
+
+TICK_WITHIN = timedelta(minutes=10)
+"""The longest time since the last tick; the timer runs every minute."""
+
+COMPARED_WITHIN = timedelta(minutes=30)
+"""The longest time since the last comparison of a subscription; the timer runs every 5 minutes."""
+
+_REMEMBERED_SECONDS = 10.0
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Problem:
+    """
+    One reason why the broker is not well.
+
+    Attributes:
+        code: A short name that stays the same.
+        detail: The reason in words.
+        resource: ``/subscriptions/<id>`` if it concerns one subscription.
+        since: The instant from which on it was not well; None if that is unknown.
+    """
+
+    code: str
+    detail: str
+    resource: str | None = None
+    since: datetime | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Health:
-    """What works; each part is ``ok`` or a sentence."""
+    """
+    The state of the broker at one instant.
+
+    Attributes:
+        storage: ``ok``, or the reason in words.
+        azure: The same.
+        tick: The instant of the last tick; None if there was none, or if storage does not answer.
+        comparisons: Subscription id → the instant of its last complete comparison, or None.
+        problems: Empty if the broker is well.
+        version: The version of the code.
+    """
 
     storage: str
     azure: str
+    tick: datetime | None
+    comparisons: Mapping[str, datetime | None]
+    problems: tuple[Problem, ...]
+    version: str = VERSION
 
     @property
-    def well(self) -> bool:
-        """Whether everything works."""
-        return self.storage == self.azure == _OK
+    def is_well(self) -> bool:
+        """True if there is no problem."""
+        return not self.problems
 
-    def doc(self) -> dict[str, str]:
-        """Return the contract's shape."""
-        status = _OK if self.well else "failing"
-        return {
-            "status": status,
-            "version": VERSION,
-            "storage": self.storage,
-            "azure": self.azure,
-        }
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Look:
+    """The answers of storage and Azure; *timers* is None if storage does not answer."""
+
+    storage: str
+    azure: str
+    timers: TimerState | None
 
 
 class HealthCheck:
     """
-    Looks, and remembers for ten seconds what it saw.
+    Looks at storage and Azure, and uses the answers for ten seconds.
 
-    The route is open to anybody, so it must not be a way to make the broker call Azure.
+    The route is open to anybody. It must not be a way to make the broker call Azure.
     """
 
-    def __init__(self, table: Callable[[], Table], azure: Callable[[], object]) -> None:
-        """*azure* makes one cheap call to Azure Resource Manager."""
-        self._table = table
+    def __init__(
+        self,
+        rows: Callable[[], SubscriptionRows],
+        azure: Callable[[], object],
+        named: Sequence[str],
+        authentication_fault: str = "",
+    ) -> None:
+        """
+        Check what is passed in.
+
+        Args:
+            rows: Builds the rows of the timers; may raise if storage is not reachable.
+            azure: Makes one cheap call to Azure Resource Manager.
+            named: The subscriptions of the settings.
+            authentication_fault: The setting that is wrong, in words; empty if none is.
+        """
+        self._rows = rows
         self._azure = azure
-        self._seen: tuple[float, Health] | None = None
+        self._named = tuple(named)
+        self._authentication_fault = authentication_fault
+        self._last: tuple[float, _Look] | None = None
 
-    def look(self) -> Health:
-        """Return what works."""
+    def check(self, *, now: datetime) -> Health:
+        """Return the health of the broker at *now*; aware, UTC."""
+        look = self._recent_look()
+        timers = look.timers
+        tick = timers.tick if timers is not None else None
+        rows = {item.subscription: item for item in timers.subscriptions} if timers else {}
+        problems = [*self._unanswered(look)]
+        if timers is not None:
+            problems += [*_late_tick(tick, now), *self._late_comparisons(rows, tick, now)]
+        names = dict.fromkeys((*self._named, *rows))
+        return Health(
+            storage=look.storage,
+            azure=look.azure,
+            tick=tick.last_at if tick is not None else None,
+            comparisons={name: rows[name].compared_at if name in rows else None for name in names},
+            problems=tuple(problems),
+        )
+
+    def _recent_look(self) -> _Look:
         now = monotonic()
-        if self._seen is None or now - self._seen[0] > _REMEMBERED.total_seconds():
-            health = Health(
-                storage=_tried(lambda: self._table().get("health", "health")),
-                azure=_tried(self._azure),
-            )
-            self._seen = (now, health)
-        return self._seen[1]
+        if self._last is None or now - self._last[0] > _REMEMBERED_SECONDS:
+            self._last = (now, self._look())
+        return self._last[1]
+
+    def _look(self) -> _Look:
+        storage, timers = OK, None
+        try:
+            timers = self._rows().read()
+        except BrokerError as error:
+            storage = _in_words(error)
+        azure = OK
+        try:
+            self._azure()
+        except BrokerError as error:
+            azure = _in_words(error)
+        return _Look(storage=storage, azure=azure, timers=timers)
+
+    def _unanswered(self, look: _Look) -> Iterator[Problem]:
+        if look.storage != OK:
+            yield Problem(code="storage-failing", detail=look.storage)
+        if look.azure != OK:
+            yield Problem(code="azure-failing", detail=look.azure)
+        if self._authentication_fault:
+            yield Problem(code="authentication-misconfigured", detail=self._authentication_fault)
+
+    def _late_comparisons(
+        self, rows: Mapping[str, SubscriptionRow], tick: TickRow | None, now: datetime
+    ) -> Iterator[Problem]:
+        """Yield a problem for each named subscription that was compared too long ago."""
+        if tick is None:
+            return  # a problem already
+        for row in (rows[name] for name in self._named if name in rows):
+            since = row.compared_at or max(row.since, tick.first_at)
+            if now > since + COMPARED_WITHIN:
+                yield Problem(
+                    code="comparison-late",
+                    detail="its rules were not compared with its grants for 30 minutes",
+                    resource=f"/subscriptions/{row.subscription}",
+                    since=since,
+                )
 
 
-def _tried(act: Callable[[], object]) -> str:
-    try:
-        act()
-    except BrokerError as error:
-        return str(error) or type(error).__name__
-    return _OK
+def _late_tick(tick: TickRow | None, now: datetime) -> Iterator[Problem]:
+    if tick is None:
+        yield Problem(code="tick-late", detail="the timer tick has never run")
+    elif now > tick.last_at + TICK_WITHIN:
+        detail = "the timer tick did not run for 10 minutes"
+        yield Problem(code="tick-late", detail=detail, since=tick.last_at)
+
+
+def _in_words(error: BrokerError) -> str:
+    return str(error) or type(error).__name__

@@ -33,7 +33,8 @@ class Limits:
         ticket_system: Characters, at least and at most.
         ticket_id: Characters, at least and at most.
         violations: How many are named; a hostile body of 64 KiB can break rules 10,000 times.
-        subscriptions: Those looked after, lower-case (``JIT_SUBSCRIPTIONS``); empty means any.
+        subscriptions: The ids that ``JIT_SUBSCRIPTIONS`` names, in lower case. Nothing opens in
+            another one. Empty means any: the settings name at least one.
     """
 
     machines: int = 90
@@ -51,7 +52,11 @@ class Limits:
     ticket_system: tuple[int, int] = (1, 64)
     ticket_id: tuple[int, int] = (1, 128)
     violations: int = 1000
-    subscriptions: frozenset[str] = frozenset()
+    subscriptions: tuple[str, ...] = ()
+
+    def allows_subscription(self, subscription: str) -> bool:
+        """Return True if access may open in *subscription*."""
+        return not self.subscriptions or subscription in self.subscriptions
 
 
 LIMITS = Limits()

@@ -65,34 +65,16 @@ class Again:
 
 
 class Observer:
-    """
-    Looks at Azure and returns values of the domain.
-
-    Attributes:
-        named: The subscriptions that the operator named; empty means all that can be read.
-    """
+    """Looks at Azure and returns values of the domain."""
 
     def __init__(
-        self,
-        arm: Arm,
-        policies: Callable[[], JitPolicies],
-        network: Callable[[], Network],
-        subscriptions: tuple[str, ...] = (),
+        self, arm: Arm, policies: Callable[[], JitPolicies], network: Callable[[], Network]
     ) -> None:
-        """
-        Look at *subscriptions*, or at all that the identity can read.
-
-        *policies* and *network* build their clients when first called: their SDKs are slow.
-        """
+        """*policies* and *network* build their clients when first called: their SDKs are slow."""
         self._arm = arm
-        self.named = subscriptions
         self._recent: dict[str, tuple[float, tuple[VirtualMachine, ...]]] = {}
         self._policies = policies
         self._reader = Reader(arm, network)
-
-    def watched(self) -> tuple[str, ...]:
-        """Return the ids of the subscriptions that this broker looks after, lower-case."""
-        return self.named or self.readable()
 
     def readable(self) -> tuple[str, ...]:
         """Return the ids of the subscriptions that Azure lets the identity read: one call."""

@@ -7,17 +7,16 @@ Each control row is won and written under its ETag. The rules of leases stand in
 from __future__ import annotations
 
 from collections.abc import Mapping
-from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from types import MappingProxyType
 from typing import Any, TypeVar
 
-from jit.domain.errors import Defect, StateConflict
+from jit.domain.errors import Defect
 from jit.domain.values import arm_ids
 from jit.storage import keys
 from jit.storage.documents import INSTANT, Column, ColumnMap, Form, RowKind, alert_unreadable, blank
-from jit.storage.table import Op, Row, Table, Verb, Where, read_all
+from jit.storage.table import Op, Row, Table, Verb
 
 MOST_REPORTED = 2_700
 """Names of reported rules that fit one property of a row (64 KiB of UTF-16)."""
@@ -249,34 +248,3 @@ class ControlRows:
 
 def _new_row(partition: str, key: str) -> Row:
     return Row(partition=partition, key=key, values={})
-
-
-# ---- subscriptions -------------------------------------------------------------------------------
-
-SUBSCRIPTION_KIND = RowKind("subscriptions")
-
-
-class SubscriptionList:
-    """The subscriptions that the broker has looked after so far, in ``JitState``."""
-
-    def __init__(self, state: Table) -> None:
-        """Keep the rows in *state*."""
-        self._state = state
-
-    def list(self) -> tuple[str, ...]:
-        """Return the ids: each subscription with grants is one of them."""
-        rows = read_all(self._state, Where(partition=keys.SUBSCRIPTIONS))
-        return tuple(SUBSCRIPTION_KIND.read_all(rows, lambda r: str(r.values["Subscription"])))
-
-    def has(self, subscription: str) -> bool:
-        """Return True if the broker has looked after a subscription so far."""
-        return self._state.get(keys.SUBSCRIPTIONS, f"s|{subscription}") is not None
-
-    def add(self, subscription: str) -> None:
-        """Write for good that the broker looks after a subscription."""
-        if self.has(subscription):
-            return
-        values = SUBSCRIPTION_KIND.with_format({"Subscription": subscription})
-        row = Row(partition=keys.SUBSCRIPTIONS, key=f"s|{subscription}", values=values)
-        with suppress(StateConflict):  # another instance was a moment earlier
-            self._state.write([Op(Verb.INSERT, row)])

@@ -8,7 +8,6 @@ from jit import telemetry
 from jit.domain.model.machine import VirtualMachine
 from jit.domain.values import arm_ids
 from jit.storage import keys
-from jit.storage.control_rows import SubscriptionList
 from jit.storage.documents import read_text
 from jit.storage.machine_rows import (
     MACHINE_KIND,
@@ -17,8 +16,7 @@ from jit.storage.machine_rows import (
     parse_machine,
     write_machine_row,
 )
-from jit.storage.table import Op, Row, Table, Verb, Where, read_all
-from jit.storage.transactions import write_replaceable
+from jit.storage.table import Op, Row, Table, Verb, Where, read_all, write_replaceable
 
 _NAMED = 5
 
@@ -26,10 +24,9 @@ _NAMED = 5
 class InventoryStore:
     """Virtual machines in ``JitState``, in the partition of their subscription."""
 
-    def __init__(self, state: Table, subscriptions: SubscriptionList) -> None:
+    def __init__(self, state: Table) -> None:
         """Keep machines in *state*."""
         self._state = state
-        self._subscriptions = subscriptions
 
     def find_machine(self, vm_id: str) -> VirtualMachine | None:
         """Return a VM; None if it was never seen, or if this version cannot read its row."""
@@ -55,7 +52,6 @@ class InventoryStore:
         its row is as good as ours. A VM that no row can hold is left out, with an alert. Whoever
         needs it reads Azure, and the others do not wait for it.
         """
-        self._subscriptions.add(partition)  # before a request can be accepted there
         old = {row.key: row for row in self._rows(partition)}
         ops: list[Op] = []
         left_out: list[str] = []

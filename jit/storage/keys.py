@@ -18,12 +18,6 @@ REQUESTS, GRANTS, TOMBSTONES, MACHINES, OUTBOX = "r", "g", "t", "v", "a"
 COMPARISON = "s|comparison"
 """Row key of the control row of a subscription, in the partition of the subscription."""
 
-SUBSCRIPTIONS = "Subscriptions"
-"""Partition with one row for each subscription that the broker has looked after."""
-
-ELSEWHERE = "Elsewhere"
-"""Partition and chain of denials about subscriptions that the broker never looked after."""
-
 _AFTER_BAR = "}"  # the character after `|`: each key with a prefix is below prefix + this
 
 

@@ -9,12 +9,9 @@ from itertools import islice
 from typing import Any
 
 from jit.domain.audit.event import Event
-from jit.domain.values import request_ids
 from jit.storage import keys
-from jit.storage.control_rows import SubscriptionList
 from jit.storage.documents import RowKind, read_document, write_document
-from jit.storage.table import Op, Row, Table, Verb, Where, read_all
-from jit.storage.transactions import delete_rows
+from jit.storage.table import Op, Row, Table, Verb, Where, delete_rows, read_all
 
 OUTBOX_KIND = RowKind("audit events")
 
@@ -24,24 +21,13 @@ _numbers = itertools.count()  # of the events of this process
 class Outbox:
     """Events of ``JitState``, in the partition of their subscription."""
 
-    def __init__(self, state: Table, subscriptions: SubscriptionList) -> None:
+    def __init__(self, state: Table) -> None:
         """Keep events in *state*."""
         self._state = state
-        self._subscriptions = subscriptions
 
     def add(self, partition: str, events: Iterable[Event]) -> None:
         """Write 1 to 100 events that belong to no other change: all of them or none."""
         self._state.write([Op(Verb.INSERT, write_event_row(partition, event)) for event in events])
-
-    def add_denial(self, request_id: str, event: Event) -> None:
-        """
-        Write the event of a refused request.
-
-        A caller may name any subscription. Subscriptions that the broker never looked after share
-        one outbox, because an outbox for each of them would never be drained.
-        """
-        named, _ = request_ids.parse_request_id(request_id) or ("", None)
-        self.add(named if self._subscriptions.has(named) else keys.ELSEWHERE, [event])
 
     def list_oldest(self, partition: str, *, limit: int) -> tuple[Row, ...]:
         """Return the oldest rows of a subscription that this version can read."""

@@ -50,8 +50,7 @@ from jit.storage.stored import (
     merge_grants,
     sort_grants,
 )
-from jit.storage.table import PAGE, Op, Row, Table, Verb, Where, read_all
-from jit.storage.transactions import delete_rows, pack_bundles
+from jit.storage.table import PAGE, Op, Row, Table, Verb, Where, delete_rows, pack_bundles, read_all
 
 TOMBSTONE_KEPT = timedelta(days=7)
 

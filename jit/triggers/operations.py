@@ -5,7 +5,7 @@ from typing import List
 import azure.functions as func
 
 from jit import messages, wiring
-from jit.api import answer
+from jit.api import answer, render
 from jit.api.caller import READERS, read_address
 from jit.api.query import read_flag
 from jit.domain.model.people import Role
@@ -36,6 +36,13 @@ def start_reconcile(req: func.HttpRequest, work: func.Out[List[str]]) -> func.Ht
 @bp.route(route="api/health", methods=["GET"])
 @answers_anybody
 def get_health(req: func.HttpRequest) -> func.HttpResponse:
-    """Return 200 if storage and Azure answer, else 503; it is open to anybody."""
-    health = wiring.health().look()
-    return answer.write_json(health.doc(), 200 if health.well else 503)
+    """Answer ``ok`` or ``failing``, and no more: the route is open to anybody."""
+    is_well = wiring.health().check(now=wiring.clock()).is_well
+    return answer.write_json({"status": render.name_health(is_well)}, 200 if is_well else 503)
+
+
+@bp.route(route="api/status", methods=["GET"])
+@answers(Role.OPERATOR, Role.AUDITOR)
+def get_status(req: func.HttpRequest) -> func.HttpResponse:
+    """Return the parts that health is made of, and every problem."""
+    return answer.write_json(render.render_status(wiring.health().check(now=wiring.clock())))

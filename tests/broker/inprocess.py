@@ -8,6 +8,7 @@ would, so that an hour of the broker's life takes a moment.
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -89,20 +90,25 @@ class InProcess:
         self.history = FakeTable(self._clock, calls=self.calls, name="history")
         self.keys = FakeTable(self._clock, calls=self.calls, name="keys")
         self.queues = FakeQueues(self._clock, calls=self.calls)
-        stores = stores_over(self.state, self.history)
-        self.requests, self.inventory = stores.requests, stores.inventory
-        self.outbox, self.locks = stores.outbox, stores.locks
-        self.subscriptions = stores.subscriptions
-        self.observer = self.azure.observer(PRODUCTION, DEVELOPMENT)
+        self.stores = stores_over(self.state, self.history)
+        self.requests, self.inventory = self.stores.requests, self.stores.inventory
+        self.outbox, self.locks = self.stores.outbox, self.stores.locks
+        self.subscription_rows = self.stores.subscriptions
         self.idempotency = Idempotency(self.keys)
+        self.observer = self.azure.observer()
+        self.name(PRODUCTION, DEVELOPMENT)
+
+    def name(self, *subscriptions: str) -> None:
+        """Build the use cases anew, as a process whose settings name these *subscriptions*."""
+        self.subscriptions = subscriptions
         around = Surroundings(
             observer=lambda: self.observer,
             queues=self.queues,
             policies=lambda: self.azure.policies,
             network=lambda: self.azure.network,
-            limits=LIMITS,
+            limits=replace(LIMITS, subscriptions=subscriptions),
         )
-        self.use_cases = UseCases(stores, around)
+        self.use_cases = UseCases(self.stores, around)
         self.acceptor = self.use_cases.acceptor(self.idempotency)
         self.decisions = self.use_cases.decisions()
         self.views = self.use_cases.views()

@@ -94,7 +94,7 @@ def _tells_that_the_plan_is_missing(broker: InProcess) -> bool:
 
 
 JOBS: dict[str, Callable[[InProcess], object]] = {
-    "find subscriptions": lambda broker: broker.azure.observer().watched(),
+    "find subscriptions": lambda broker: broker.azure.observer().readable(),
     "inventory": lambda broker: broker.views.machines(None, OLGA, now=broker.now),
     "tell that a Bastion is gone": _tells_that_a_bastion_is_gone,
     "tell that the plan is missing": _tells_that_the_plan_is_missing,

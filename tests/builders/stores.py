@@ -22,12 +22,13 @@ from jit.domain.limits import Limits
 from jit.interfaces import JitPolicies, Network, Queues
 from jit.observer.subscription import Observer
 from jit.storage.audit_chain import Drainer
-from jit.storage.control_rows import ControlRows, SubscriptionList
+from jit.storage.control_rows import ControlRows
 from jit.storage.history import History
 from jit.storage.idempotency_keys import Idempotency
 from jit.storage.inventory_store import InventoryStore
 from jit.storage.outbox import Outbox
 from jit.storage.request_store import RequestStore
+from jit.storage.subscription_rows import SubscriptionRows
 from jit.storage.table import Table
 
 
@@ -39,18 +40,17 @@ class Stores:
     inventory: InventoryStore
     outbox: Outbox
     locks: Locks
-    subscriptions: SubscriptionList
+    subscriptions: SubscriptionRows
 
 
 def stores_over(state: Table, history: Table) -> Stores:
     """Return the stores over ``JitState`` and ``JitHistory``."""
-    subscriptions = SubscriptionList(state)
     return Stores(
         requests=RequestStore(state, History(history)),
-        inventory=InventoryStore(state, subscriptions),
-        outbox=Outbox(state, subscriptions),
+        inventory=InventoryStore(state),
+        outbox=Outbox(state),
         locks=Locks(ControlRows(state)),
-        subscriptions=subscriptions,
+        subscriptions=SubscriptionRows(state),
     )
 
 
@@ -86,12 +86,13 @@ class UseCases:
         """Return the use case of ``POST access-requests``."""
         stores, around = self.stores, self.around
         return Acceptor(
-            stores.requests,
-            stores.inventory,
-            stores.outbox,
-            idempotency,
-            around.observer,
-            around.limits,
+            requests=stores.requests,
+            inventory=stores.inventory,
+            outbox=stores.outbox,
+            subscriptions=stores.subscriptions,
+            idempotency=idempotency,
+            observer=around.observer,
+            limits=around.limits,
         )
 
     def decisions(self) -> Decisions:
@@ -101,7 +102,13 @@ class UseCases:
     def views(self) -> Views:
         """Return the reads."""
         stores = self.stores
-        return Views(stores.requests, stores.inventory, stores.subscriptions, self.around.observer)
+        return Views(
+            stores.requests,
+            stores.inventory,
+            stores.subscriptions,
+            self.around.observer,
+            self.around.limits.subscriptions,
+        )
 
     def worker(self) -> Worker:
         """Return the worker of JIT policies."""
@@ -127,7 +134,7 @@ class UseCases:
         return Reconciler(
             requests=stores.requests,
             inventory=stores.inventory,
-            subscription_list=stores.subscriptions,
+            subscription_rows=stores.subscriptions,
             observer=around.observer(),
             turns=stores.locks,
             leftovers=Leftovers(
@@ -136,6 +143,7 @@ class UseCases:
             queues=lambda: around.queues,
             drainer=Drainer(stores.outbox, audit),
             idempotency=idempotency,
+            named=around.limits.subscriptions,
             remove_orphans=remove_orphans,
         )
 
@@ -143,10 +151,11 @@ class UseCases:
         """Return the use case of ``virtual-machines/jit-policy``."""
         stores, around = self.stores, self.around
         return Configurator(
-            stores.requests,
-            stores.inventory,
-            stores.locks,
-            PolicyWriter(stores.outbox, stores.locks, around.policies),
-            around.observer,
-            lambda: around.queues,
+            requests=stores.requests,
+            inventory=stores.inventory,
+            locks=stores.locks,
+            writer=PolicyWriter(stores.outbox, stores.locks, around.policies),
+            observer=around.observer,
+            queues=lambda: around.queues,
+            named=around.limits.subscriptions,
         )

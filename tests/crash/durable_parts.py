@@ -104,15 +104,13 @@ class BrokerProcess:
         """Build new objects over *parts*."""
         stores = stores_over(parts.hooked_state, parts.history)
         self.requests = stores.requests
-        self.observer = Observer(
-            parts.arm, lambda: parts.policies, lambda: parts.network, (PRODUCTION,)
-        )
+        self.observer = Observer(parts.arm, lambda: parts.policies, lambda: parts.network)
         around = Surroundings(
             observer=lambda: self.observer,
             queues=parts.queues,
             policies=lambda: parts.policies,
             network=lambda: parts.network,
-            limits=LIMITS,
+            limits=replace(LIMITS, subscriptions=(PRODUCTION,)),
         )
         use_cases = UseCases(stores, around)
         idempotency = Idempotency(parts.keys)

@@ -404,25 +404,25 @@ def test_a_dry_run_that_is_misspelt_never_acts(client_without_reset, text):
 
 
 @pytest.mark.parametrize("media_type", ["application/json; charset=utf-8", "application/x+json"])
-def test_a_body_may_be_called_json_with_any_parameter(town_as_it_is, media_type):
+def test_a_body_may_be_called_json_with_any_parameter(client_without_reset, media_type):
     """Logic Apps, PowerShell and ServiceNow add a charset."""
     body = wish(farm(1), dryRun=True)
 
-    answer = town_as_it_is.api(
+    answer = client_without_reset.api(
         "POST", "access-requests", body, headers={"Content-Type": media_type}
     )
 
     assert answer.status == 200
 
 
-def test_a_body_that_is_not_called_json_is_refused(town_as_it_is):
+def test_a_body_that_is_not_called_json_is_refused(client_without_reset):
     """A form of another site can send such a body."""
-    answer = town_as_it_is.api(
+    answer = client_without_reset.api(
         "POST", "access-requests", wish(farm(1)), headers={"Content-Type": "text/plain"}
     )
 
     assert (answer.status, answer.json["errors"][0]["code"]) == (415, "unsupported-media-type")
-    assert town_as_it_is.listed() == []
+    assert client_without_reset.listed() == []
 
 
 # ---- browsers ------------------------------------------------------------------------------------
@@ -436,32 +436,34 @@ def test_a_body_that_is_not_called_json_is_refused(town_as_it_is):
         ("DELETE", "virtual-machines/jit-policy", "olga"),
     ],
 )
-def test_a_page_of_another_site_changes_nothing(town_as_it_is, method, path, person):
+def test_a_page_of_another_site_changes_nothing(client_without_reset, method, path, person):
     """The session of a signed-in person came along."""
     headers = {"Sec-Fetch-Site": "cross-site", "Origin": "https://evil.example"}
 
-    answer = town_as_it_is.api(method, path, wish(farm(1)), as_=person, headers=headers)
+    answer = client_without_reset.api(method, path, wish(farm(1)), as_=person, headers=headers)
 
     assert (answer.status, answer.json["errors"][0]["code"]) == (403, "cross-origin")
-    assert town_as_it_is.listed() == []
+    assert client_without_reset.listed() == []
 
 
-def test_our_own_page_may_ask(town_as_it_is):
+def test_our_own_page_may_ask(client_without_reset):
     """By the name that the stack tells callers."""
-    body, url = wish(farm(1), dryRun=True), town_as_it_is.stack.url
+    body, url = wish(farm(1), dryRun=True), client_without_reset.stack.url
 
-    answer = town_as_it_is.api("POST", "access-requests", body, headers={"Origin": url})
+    answer = client_without_reset.api("POST", "access-requests", body, headers={"Origin": url})
 
     assert answer.status == 200
 
 
 @pytest.mark.parametrize("path", ["health", "my-address", "access-requests/x", "my-address?x=1"])
-def test_every_answer_and_every_problem_tells_the_time_and_is_not_stored(town_as_it_is, path):
+def test_every_answer_and_every_problem_tells_the_time_and_is_not_stored(
+    client_without_reset, path
+):
     """The time is that of the stack's clock."""
-    headers = town_as_it_is.api("GET", path).headers
+    headers = client_without_reset.api("GET", path).headers
 
     told = datetime.fromisoformat(headers["jit-now"])
-    assert abs(told - town_as_it_is.now) < timedelta(minutes=1)
+    assert abs(told - client_without_reset.now) < timedelta(minutes=1)
     assert (headers["cache-control"], headers["x-content-type-options"]) == ("no-store", "nosniff")
 
 
@@ -476,11 +478,11 @@ def test_every_answer_and_every_problem_tells_the_time_and_is_not_stored(town_as
         "/api/access-requests;x",
     ],
 )
-def test_a_forged_principal_reaches_no_function_by_another_path(town_as_it_is, path):
+def test_a_forged_principal_reaches_no_function_by_another_path(client_without_reset, path):
     """The platform may take the raw path for an excluded one, and leave the client's headers."""
     claims = {"claims": [{"typ": "oid", "val": "x"}, {"typ": "roles", "val": "Jit.Operator"}]}
     forged = base64.b64encode(json.dumps(claims).encode()).decode()
-    host = town_as_it_is.stack.hosts[0]
+    host = client_without_reset.stack.hosts[0]
 
     connection = HTTPConnection("127.0.0.1", host.port, timeout=30)
     with closing(connection):
@@ -490,8 +492,8 @@ def test_a_forged_principal_reaches_no_function_by_another_path(town_as_it_is, p
     assert answer.status == 404
 
 
-def test_a_place_never_comes_from_the_header_host(town):
+def test_a_place_never_comes_from_the_header_host(client):
     """A caller chooses that header."""
-    answer = town.api("POST", "access-requests", wish(farm(1)), headers={"Host": "evil.example"})
+    answer = client.api("POST", "access-requests", wish(farm(1)), headers={"Host": "evil.example"})
 
-    assert answer.headers["location"].startswith(f"{town.stack.url}/api/access-requests/")
+    assert answer.headers["location"].startswith(f"{client.stack.url}/api/access-requests/")

@@ -73,6 +73,6 @@ class SimulatedAzure:
         self.policies: JitPolicies = Counted(DefenderPolicies(*to, **over), self.calls, "policies")
         self.network: Network = Counted(AzureNetwork(*to, **over), self.calls, "network")
 
-    def observer(self, *subscriptions: str) -> Observer:
-        """Return the broker's eyes on this Azure."""
-        return Observer(self.arm, lambda: self.policies, lambda: self.network, subscriptions)
+    def observer(self) -> Observer:
+        """Return an observer of this Azure."""
+        return Observer(self.arm, lambda: self.policies, lambda: self.network)

@@ -12,7 +12,6 @@ from jit.domain.audit.event import Event
 from jit.domain.errors import StateConflict, Unavailable, Unknown
 from jit.gateways.table_storage import StorageTable
 from jit.storage.audit_chain import BATCH, BATCHES, Drainer
-from jit.storage.control_rows import SubscriptionList
 from jit.storage.outbox import Outbox
 from jit.storage.table import Op, Verb
 from tests.fakes.calls import Calls, Crash
@@ -31,7 +30,7 @@ class Trail:
         self.calls = Calls()
         self.state = FakeTable(self.clock, calls=self.calls, name="state")
         self.audit = FakeTable(self.clock, calls=self.calls, name="audit")
-        self.outbox = Outbox(self.state, SubscriptionList(self.state))
+        self.outbox = Outbox(self.state)
 
     def happen(self, count=1, *, subscription=HERE, text="x"):
         """Write so many audit rows to the outbox."""
@@ -362,7 +361,7 @@ def stored(storage):
         StorageTable(TableClient.from_connection_string(storage, name))
         for name in ("JitState", "JitAudit")
     ]
-    outbox = Outbox(tables[0], SubscriptionList(tables[0]))
+    outbox = Outbox(tables[0])
     return outbox, Drainer(outbox, tables[1])
 
 

@@ -8,7 +8,7 @@ import pytest
 
 from jit.domain.errors import Defect, StateConflict
 from jit.storage import keys
-from jit.storage.control_rows import MOST_REPORTED, ControlRows, SubscriptionList
+from jit.storage.control_rows import MOST_REPORTED, ControlRows
 from jit.storage.documents import PART
 from jit.storage.table import Op, Verb
 from tests.fakes.clock import FakeClock
@@ -123,15 +123,3 @@ def test_names_of_reported_rules_fit_one_property(rows):
 
     assert found == names - {max(names)}
     assert len(" ".join(found)) <= PART
-
-
-def test_a_subscription_is_listed_once_it_was_added(table):
-    """Adding it again changes nothing."""
-    subscriptions = SubscriptionList(table)
-    before = (subscriptions.list(), subscriptions.has(SUBSCRIPTION))
-
-    subscriptions.add(SUBSCRIPTION)
-    subscriptions.add(SUBSCRIPTION)
-
-    assert before == ((), False)
-    assert (subscriptions.list(), subscriptions.has(SUBSCRIPTION)) == ((SUBSCRIPTION,), True)

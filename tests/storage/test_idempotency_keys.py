@@ -281,13 +281,13 @@ def _meanwhile(broker, act):
             broker.calls.after = lambda *_: None
             act()
 
-    broker.subscriptions.add(DEVELOPMENT)  # else the first write is that of the subscription
+    broker.subscription_rows.ensure(DEVELOPMENT, broker.now)  # else this is the first write
     broker.calls.after = hook
 
 
 def _seen_anew(broker):
     """Have Azure looked at again: nothing of a moment ago counts."""
-    broker.observer = broker.azure.observer(*broker.observer.watched())
+    broker.observer = broker.azure.observer()
     found = broker.observer.machines(DEVELOPMENT, now=broker.now)
     broker.inventory.write_machines(DEVELOPMENT, found, complete=True)
 

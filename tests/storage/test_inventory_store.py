@@ -8,7 +8,6 @@ from datetime import timedelta
 import pytest
 
 from jit.domain.model.machine import MachineWarning, PortRule, Support, VirtualMachine
-from jit.storage.control_rows import SubscriptionList
 from jit.storage.inventory_store import InventoryStore
 from jit.storage.keys import machine_key
 from jit.storage.machine_rows import MACHINE
@@ -36,7 +35,7 @@ def table(calls):
 
 @pytest.fixture
 def store(table):
-    return InventoryStore(table, SubscriptionList(table))
+    return InventoryStore(table)
 
 
 def a_vm(name, prefixes=1, *, vm_id="", **changes):

@@ -55,25 +55,23 @@ class Configured:
     machines: tuple[VirtualMachine, ...]
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Configurator:
-    """Puts VMs under just-in-time access, and takes them out of it."""
+    """
+    Puts VMs under just-in-time access, and takes them out of it.
 
-    def __init__(
-        self,
-        requests: RequestStore,
-        inventory: InventoryStore,
-        locks: Locks,
-        writer: PolicyWriter,
-        observer: Callable[[], Observer],
-        queues: Callable[[], Queues],
-    ) -> None:
-        """Clients with slow imports are built when first called."""
-        self._requests = requests
-        self._inventory = inventory
-        self._locks = locks
-        self._writer = writer
-        self._observer = observer
-        self._queues = queues
+    Attributes:
+        observer: Built when first called, as *queues*: their SDKs are slow.
+        named: Ids of the subscriptions that the settings name.
+    """
+
+    requests: RequestStore
+    inventory: InventoryStore
+    locks: Locks
+    writer: PolicyWriter
+    observer: Callable[[], Observer]
+    queues: Callable[[], Queues]
+    named: Sequence[str]
 
     def put(
         self, wanted: Sequence[MachinePolicy], caller: Person, *, now: datetime
@@ -82,13 +80,14 @@ class Configurator:
         Give each VM the port rules it names: in the policy that holds it, else in ``default``.
 
         Raises:
-            InvalidRequest: A VM is unknown, unsupported, not watched, or its name too long; or
-                Azure refuses what it says. Every fault is named.
+            InvalidRequest: The VMs are of several subscriptions; a VM is unknown, unsupported, not
+                watched, or its name too long; or Azure refuses what it says. Every fault is named.
             Conflict: Access under one of the policies is live, scheduled access included; or what
                 Azure holds afterwards is not what was written.
             AccessDenied: Azure does not let the broker do it.
             Unavailable: Somebody works on the policy, or an answer is missing. Repeat.
         """
+        _check(changes.subscription_faults(wanted))
         looks = self._look(wanted, now)
         _check([fault for item in wanted for fault in changes.put_faults(item, looks)])
         return self._carry_out(changes.put_plans(wanted, looks), caller, now)
@@ -115,8 +114,8 @@ class Configurator:
     def _look(self, items: Iterable[MachinePolicy], now: datetime) -> SubscriptionLooks:
         asked = {arm_ids.subscription(item.id) for item in items}
         with azure("the subscription", lambda *_: ()):
-            observer = self._observer()
-            found = {name: observer.snapshot(name) for name in asked & {*observer.watched()}}
+            observer = self.observer()
+            found = {name: observer.snapshot(name) for name in asked & {*self.named}}
         return {
             name: SubscriptionLook(s, topology.build_machines(s, now=now))
             for name, s in found.items()
@@ -146,27 +145,27 @@ class Configurator:
 
     def _live(self, plan: PolicyPlan) -> Iterator[Violation]:
         partition, prefix = _grants_of(plan.policy_id)
-        for held in self._requests.list_grants(partition, prefix):
+        for held in self.requests.list_grants(partition, prefix):
             yield from plan.conflict(held.grants)
 
     # ---- one policy ------------------------------------------------------------------------------
 
     def _claimed(self, plan: PolicyPlan, caller: Person, now: datetime) -> Configured:
-        claim = self._locks.claim(plan.policy_id)
+        claim = self.locks.claim(plan.policy_id)
         if claim is None:
             raise Unavailable(f"{plan.label} is busy", retry_after_seconds=_BUSY_SECONDS)
         try:
             return self._configured(plan, claim, caller, now)
         finally:
-            self._locks.keep(claim)
+            self.locks.keep(claim)
             self._wake(plan.policy_id)
 
     def _wake(self, policy_id: str) -> None:
         """Bring the worker to what came in meanwhile: it leaves a claimed policy alone."""
-        if not self._requests.has_grants(*_grants_of(policy_id)):
+        if not self.requests.has_grants(*_grants_of(policy_id)):
             return
         try:
-            self._queues().send(messages.POLICY, messages.policy(policy_id))
+            self.queues().send(messages.POLICY, messages.policy(policy_id))
         except Unavailable:  # only a hint: the timer finds the work
             telemetry.warning("message.not_sent", policy_id=policy_id)
 
@@ -174,7 +173,7 @@ class Configurator:
         self, plan: PolicyPlan, claim: PolicyLease, caller: Person, now: datetime
     ) -> Configured:
         self._refuse_live([plan])  # again: from here on nobody opens anything under it
-        before = self._writer.read(plan)
+        before = self.writer.read(plan)
         if before is None and any(_is(p, plan.policy_id) for p in plan.look.snapshot.policies):
             # Written anew it would lose the VMs of others, should it be there after all.
             raise Unavailable(f"{plan.label} has just vanished", retry_after_seconds=_BUSY_SECONDS)
@@ -185,7 +184,7 @@ class Configurator:
             change = Change(
                 plan=plan, claim=claim, caller=caller, now=now, before=before, after=after
             )
-            found = self._writer.write(change)
+            found = self.writer.write(change)
         machines = self._remember(plan, found, now)
         return Configured(policy_id=plan.policy_id, action=action, machines=machines)
 
@@ -205,12 +204,12 @@ class Configurator:
         fresh = topology.build_machines(now_there, now=now).values()
         machines = tuple(self._with_warnings(vm) for vm in fresh)
         partition = arm_ids.subscription(plan.policy_id)
-        self._inventory.write_machines(partition, machines, complete=False)
+        self.inventory.write_machines(partition, machines, complete=False)
         return machines
 
     def _with_warnings(self, vm: VirtualMachine) -> VirtualMachine:
         """Keep the warnings that the last full look found."""
-        known = self._inventory.find_machine(vm.id)
+        known = self.inventory.find_machine(vm.id)
         return replace(vm, warnings=known.warnings) if known is not None else vm
 
 

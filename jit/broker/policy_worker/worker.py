@@ -14,7 +14,7 @@ import json
 import secrets
 from collections.abc import Callable, Container, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 
 from jit import messages, telemetry
 from jit.broker.azure_changes import Actions
@@ -43,6 +43,7 @@ from jit.storage.request_store import RequestStore
 _LONGEST_DELAY = timedelta(minutes=10)
 _LONGEST_REST = timedelta(minutes=1)
 _SOONEST = timedelta(seconds=1)
+_NEVER = datetime.max.replace(tzinfo=UTC)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -221,8 +222,12 @@ class Worker:
             whole=whole,
             known=state.known,
             turns=free,
-            asks_from=state.claim.row.asks_from,
+            asks_from=state.claim.row.asks_from if self._may_open(state) else _NEVER,
         )
+
+    def _may_open(self, state: Pass) -> bool:
+        """Return False in a subscription that the settings no longer name: it only closes."""
+        return self.limits.allows_subscription(arm_ids.subscription(state.policy_id))
 
     def _remember(
         self,
@@ -266,6 +271,7 @@ class Worker:
             self.initiator.send(step.asks, state)
         named = {rule for g in state.grants if g.wants_path for rule in g.footprint.companions}
         wishes = [wish for wish in step.companions if wish.rule_id in named]  # not of refused ones
+        wishes = wishes if self._may_open(state) else []
         errors += self.actions.add_companions(wishes)
         errors += self.remover.remove(step.removals, state)
         self._give_back(world, step, state)

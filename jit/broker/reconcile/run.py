@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from jit import messages, telemetry
 from jit.broker.locks import ComparisonLease, Locks
@@ -28,14 +28,17 @@ from jit.domain.values import arm_ids
 from jit.interfaces import Queues
 from jit.observer.subscription import Observer
 from jit.storage.audit_chain import Drainer
-from jit.storage.control_rows import SubscriptionList
 from jit.storage.idempotency_keys import Idempotency
 from jit.storage.inventory_store import InventoryStore
-from jit.storage.keys import ELSEWHERE
 from jit.storage.request_store import RequestStore
+from jit.storage.subscription_rows import SubscriptionRow, SubscriptionRows
 
 DROPPED = 500
 """Tombstones dropped in one run."""
+
+DROPPED_KEPT = timedelta(hours=1)
+"""Time that the row of a dropped subscription outlasts its last comparison: longer than an HTTP
+call of a process that still has the older settings."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -45,35 +48,38 @@ class Reconciler:
 
     Attributes:
         queues: Built when first called: its SDK is slow.
+        named: The ids of the settings, at least one.
         remove_orphans: Whether rules that no grant accounts for may be removed.
     """
 
     requests: RequestStore
     inventory: InventoryStore
-    subscription_list: SubscriptionList
+    subscription_rows: SubscriptionRows
     observer: Observer
     turns: Locks
     leftovers: Leftovers
     queues: Callable[[], Queues]
     drainer: Drainer
     idempotency: Idempotency
+    named: tuple[str, ...]
     remove_orphans: bool = False
 
     # ---- timers: look and enqueue ------------------------------------------------------------
 
     def subscriptions(self) -> tuple[str, ...]:
         """
-        Return the ids of the subscriptions that the broker looks after.
+        Return the ids of the subscriptions to compare.
 
-        Where the operator names none, those too that Azure lists no more while grants there are not
-        over: what was opened there still has to end, and somebody has to hear of it.
+        They are the named ones, then the dropped ones with grants that are not closed: their paths
+        must still end, and an operator must hear of them.
         """
-        listed = self.observer.watched()
-        return (*listed, *self._vanished(listed))
+        dropped = (item.subscription for item in self._dropped())
+        return (*self.named, *(each for each in dropped if self.requests.has_grants(each)))
 
-    def _vanished(self, listed: Sequence[str]) -> tuple[str, ...]:
-        known = () if self.observer.named else self.subscription_list.list()
-        return tuple(it for it in known if it not in listed and self.requests.has_grants(it))
+    def _dropped(self) -> list[SubscriptionRow]:
+        """Return the rows of subscriptions that the settings no longer name."""
+        rows = self.subscription_rows.read().subscriptions
+        return [item for item in rows if item.subscription not in self.named]
 
     def enqueue_all(self) -> None:
         """Ask for a comparison of every subscription."""
@@ -84,15 +90,15 @@ class Reconciler:
         """
         Wake the worker of every policy that has something due: no message is ever needed.
 
-        Azure is not asked where to look, but on the first day: what is due is due, whatever the
-        identity may read.
+        Azure is not asked: the settings and the rows name the subscriptions.
         """
-        for subscription in self.observer.named or self.subscription_list.list() or self._unknown():
+        state = self.subscription_rows.read()
+        known = [item.subscription for item in state.subscriptions]
+        for subscription in dict.fromkeys((*self.named, *known)):
             self._wake_due(subscription, now)
-
-    def _unknown(self) -> tuple[str, ...]:
-        """Return where to look until something is known: an older version wrote no list."""
-        return self.observer.watched()
+        for subscription in {*self.named}.difference(known):
+            self.subscription_rows.ensure(subscription, now)
+        self.subscription_rows.note_tick(state.tick, now)
 
     def _wake_due(self, subscription: str, now: datetime) -> None:
         self._wake(row.policy_id for row in self.requests.list_due(subscription, now))
@@ -115,7 +121,7 @@ class Reconciler:
             subscriptions: Those to look at; all that the broker looks after if None.
 
         Raises:
-            Unavailable: Storage, or the list of subscriptions, could not be read.
+            Unavailable: Storage could not be read.
         """
         names = self.subscriptions() if subscriptions is None else subscriptions
         return tuple(item for name in names for item in self._planned(name, now))
@@ -136,21 +142,16 @@ class Reconciler:
             Unavailable: Azure or storage could not be read; the host brings the message back, and
                 the timer would too.
         """
-        subscription, listed = subscription.lower(), self.observer.watched()
-        vanished = self._vanished(listed)
-        looked_after = (*listed, *vanished)
-        if subscription not in looked_after:
+        subscription = subscription.lower()
+        if subscription not in self.subscriptions():
             telemetry.warning("reconcile.skipped", subscription=subscription)
             return
-        if subscription in vanished:
-            telemetry.alert("subscription.vanished", subscription=subscription)
-        self.subscription_list.add(
-            subscription
-        )  # whatever Azure answers: what is due there is ticked
+        if subscription not in self.named:
+            telemetry.alert("subscription.dropped", subscription=subscription)
         try:
             self._compare(subscription, now)
         finally:
-            self._tidy(subscription, looked_after, now)
+            self._tidy(subscription, now)
 
     def _compare(self, subscription: str, now: datetime) -> None:
         """Compare unless another instance is at it just now: its outcome would be the same."""
@@ -168,6 +169,7 @@ class Reconciler:
         self, subscription: str, now: datetime, lease: ComparisonLease
     ) -> frozenset[str] | None:
         """Observe, plan, act; return what was told, None if nothing could be observed."""
+        before = self.subscription_rows.get(subscription)
         try:
             found, machines = self._observe(subscription, now)
         except Refused as error:  # repeating it would not help; time still passes for grants
@@ -180,6 +182,7 @@ class Reconciler:
         items = comparison.plan()
         told = say(items, comparison, lease.row.reported)
         self._act(items, comparison)
+        self.subscription_rows.note_comparison(subscription, before, now)
         return told
 
     def _observe(
@@ -234,18 +237,26 @@ class Reconciler:
         ]
         self.requests.delete_tombstones(stale[:DROPPED])
 
-    def _tidy(self, subscription: str, looked_after: Sequence[str], now: datetime) -> None:
+    def _tidy(self, subscription: str, now: datetime) -> None:
         """Bring the audit chain up to date; the first does what belongs to no subscription."""
         self.drainer.drain(subscription, now=now)
-        if subscription == min(looked_after):
-            self._drain_others(looked_after, now)
+        if subscription == self.named[0]:
+            self._forget_dropped(now)
             self.idempotency.sweep(now=now)
 
-    def _drain_others(self, looked_after: Sequence[str], now: datetime) -> None:
-        """Bring those chains up to date that no comparison stands for."""
-        given_up = sorted({*self.subscription_list.list()}.difference(looked_after))
-        for name in (ELSEWHERE, *given_up):
-            self.drainer.drain(name, now=now)
+    def _forget_dropped(self, now: datetime) -> None:
+        """Complete the chains of dropped subscriptions without grants, then remove their rows."""
+        for item in self._dropped():
+            if self.requests.has_grants(item.subscription):
+                continue
+            drained = self.drainer.drain(item.subscription, now=now)
+            if not drained and _is_over(item, now):
+                self.subscription_rows.remove(item)
+
+
+def _is_over(item: SubscriptionRow, now: datetime) -> bool:
+    """Return True if no process can still accept a request there under older settings."""
+    return now >= (item.compared_at or item.since) + DROPPED_KEPT
 
 
 def _told(grant: Grant, item: PlanItem | None, now: datetime) -> Grant:

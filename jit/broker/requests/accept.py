@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import secrets
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING
 
@@ -39,6 +39,7 @@ from jit.storage.inventory_store import InventoryStore
 from jit.storage.outbox import Outbox
 from jit.storage.request_store import RequestStore
 from jit.storage.stored import StoredRequest, group_by_machine
+from jit.storage.subscription_rows import SubscriptionRows
 
 if TYPE_CHECKING:  # a first request is answered without loading how to look at Azure
     from jit.observer.subscription import Observer
@@ -66,25 +67,22 @@ _SAID = {
 }
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Acceptor:
-    """Takes access requests in."""
+    """
+    Takes access requests in.
 
-    def __init__(
-        self,
-        requests: RequestStore,
-        inventory: InventoryStore,
-        outbox: Outbox,
-        idempotency: Idempotency,
-        observer: Callable[[], Observer],
-        limits: Limits,
-    ) -> None:
-        """*observer* is built when first called: most requests never need it."""
-        self._requests = requests
-        self._inventory = inventory
-        self._outbox = outbox
-        self._idempotency = idempotency
-        self._observer = observer
-        self._limits = limits
+    Attributes:
+        observer: Built when first called: most requests never need it.
+    """
+
+    requests: RequestStore
+    inventory: InventoryStore
+    outbox: Outbox
+    subscriptions: SubscriptionRows
+    idempotency: Idempotency
+    observer: Callable[[], Observer]
+    limits: Limits
 
     def preview(self, submission: Submission, *, now: datetime) -> Decision:
         """
@@ -96,7 +94,7 @@ class Acceptor:
         if submission.draft.request is None:
             raise self._refusal(submission, now)
         findings, _, _ = self._decided(submission.draft, now)
-        violations = bound_violations([finding.violation for finding in findings], self._limits)
+        violations = bound_violations([finding.violation for finding in findings], self.limits)
         return Decision(allowed=not violations, rule=RULE, errors=violations)
 
     def accept(self, submission: Submission, *, now: datetime) -> StoredRequest:
@@ -127,8 +125,8 @@ class Acceptor:
         """
         slot = self._slot(submission, wish, now)
         if slot.repeated:
-            known = self._requests.load(slot.request_id)
-            return known or self._decided_for(self._idempotency.take(slot), submission, wish, now)
+            known = self.requests.load(slot.request_id)
+            return known or self._decided_for(self.idempotency.take(slot), submission, wish, now)
         return self._decided_for(slot, submission, wish, now)
 
     def _decided_for(
@@ -139,22 +137,22 @@ class Acceptor:
             return None
         findings, machines, looked = self._decided(submission.draft, now)
         if findings:
-            if not self._idempotency.forget(slot):
+            if not self.idempotency.forget(slot):
                 return None
             raise self._denied(findings, (), submission, slot.request_id, now)
-        if looked and self._idempotency.take(slot) is None:
+        if looked and self.idempotency.take(slot) is None:
             return None
         return self._stored(slot.request_id, wish, machines, submission.caller, now)
 
     def _slot(self, submission: Submission, wish: AccessRequest, now: datetime) -> Slot:
         new_id = self._new_id(wish, now)
-        slot = self._idempotency.begin(
+        slot = self.idempotency.begin(
             submission.caller.id, submission.key, submission.body, new_id, now
         )
         if slot.repeated and submission.key is None:
-            known = self._requests.load(slot.request_id)
+            known = self.requests.load(slot.request_id)
             if known is not None and known.status is Status.CLOSED:
-                return self._idempotency.reassign(slot, new_id, now) or slot
+                return self.idempotency.reassign(slot, new_id, now) or slot
         return slot
 
     def _new_id(self, wish: AccessRequest, now: datetime) -> str:
@@ -168,15 +166,15 @@ class Acceptor:
     ) -> tuple[tuple[Finding, ...], Mapping[str, VirtualMachine], bool]:
         """Decide by the inventory; what it denies, by Azure itself: the last tells of the look."""
         machines = self._known(draft)
-        findings = decide(draft, machines, now=now, limits=self._limits)
+        findings = decide(draft, machines, now=now, limits=self.limits)
         if not any(finding.kind is not FindingKind.BODY for finding in findings):
             return findings, machines, False
         machines = self._fresh(draft, now)
-        return decide(draft, machines, now=now, limits=self._limits), machines, True
+        return decide(draft, machines, now=now, limits=self.limits), machines, True
 
     def _known(self, draft: Draft) -> dict[str, VirtualMachine]:
         ids = {arm_ids.key(machine.id): machine.id for machine in draft.machines}
-        found = {key: self._inventory.find_machine(vm_id) for key, vm_id in ids.items()}
+        found = {key: self.inventory.find_machine(vm_id) for key, vm_id in ids.items()}
         return {key: vm for key, vm in found.items() if vm is not None}
 
     def _fresh(self, draft: Draft, now: datetime) -> dict[str, VirtualMachine]:
@@ -185,21 +183,20 @@ class Acceptor:
         for subscription in {arm_ids.subscription(machine.id) for machine in draft.machines}:
             machines, new = self._read(subscription, now)
             if new:  # what was read before may be older than what the inventory holds by now
-                self._inventory.write_machines(subscription, machines, complete=True)
+                self.inventory.write_machines(subscription, machines, complete=True)
             found |= {arm_ids.key(vm.id): vm for vm in machines}
         return found
 
     def _read(self, subscription: str, now: datetime) -> tuple[tuple[VirtualMachine, ...], bool]:
         """Return the VMs of a subscription, and whether they were read just now."""
-        observer = self._observer()
-        if subscription not in observer.watched():
+        if not self.limits.allows_subscription(subscription):
             return (), False
-        return observer.recent_machines(subscription, now=now)
+        return self.observer().recent_machines(subscription, now=now)
 
     def _known_or_refused(self, submission: Submission, now: datetime) -> StoredRequest:
         """A late repetition is answered as before, though its start now lies in the past."""
-        found = self._idempotency.find(submission.caller.id, submission.key, submission.body)
-        known = self._requests.load(found) if found else None
+        found = self.idempotency.find(submission.caller.id, submission.key, submission.body)
+        known = self.requests.load(found) if found else None
         if known is None:
             raise self._refusal(submission, now)
         return known
@@ -223,7 +220,7 @@ class Acceptor:
         """Audit a denial and return its problem."""
         kind = FindingKind.BODY if faults else worst_kind(tuple(findings)) or FindingKind.BODY
         found = [*faults, *(finding.violation for finding in findings)]
-        violations = bound_violations(found, self._limits)
+        violations = bound_violations(found, self.limits)
         if request_id is not None:
             self._audit_denial(request_id, violations, submission, now)
         return _REFUSALS[kind](_SAID[kind], violations, request_id=request_id)
@@ -247,8 +244,20 @@ class Acceptor:
             request_id=request_id,
             facts=facts,
         )
-        self._outbox.add_denial(request_id, event)
+        chain = self._chain_of(request_id)
+        self.subscriptions.ensure(chain, now)  # its outbox is found, even if it is dropped later
+        self.outbox.add(chain, [event])
         telemetry.event("request.denied", request_id=request_id, reasons=len(violations))
+
+    def _chain_of(self, request_id: str) -> str:
+        """
+        Return the subscription whose chain records a denial.
+
+        A caller can name any subscription. All denials about others stand in the chain of the first
+        one that the operator named.
+        """
+        named, _ = request_ids.parse_request_id(request_id) or ("", None)
+        return named if self.limits.allows_subscription(named) else self.limits.subscriptions[0]
 
     # ---- storing -----------------------------------------------------------------------------
 
@@ -279,8 +288,9 @@ class Acceptor:
             decision=Decision(allowed=True, rule=RULE),
             ticket=wish.ticket,
         )
-        if not self._requests.insert(request, grants, [_accepted(request, grants, now)]):
-            known = self._requests.load(request_id)
+        self.subscriptions.ensure(arm_ids.subscription(grants[0].vm_id), now)
+        if not self.requests.insert(request, grants, [_accepted(request, grants, now)]):
+            known = self.requests.load(request_id)
             if known is not None:
                 return known  # the same call, a moment earlier
         telemetry.event("request.accepted", request_id=request_id, grants=len(grants))
@@ -340,7 +350,7 @@ class Acceptor:
         partition = arm_ids.subscription(grants[0].vm_id)
         found: dict[tuple[str, int], list[Grant]] = {}
         for prefix in sorted(prefixes):
-            for held in self._requests.list_readable_grants(partition, prefix).rows:
+            for held in self.requests.list_readable_grants(partition, prefix).rows:
                 for grant in held.grants:
                     if grant.live:
                         found.setdefault((arm_ids.key(grant.vm_id), grant.port), []).append(grant)

@@ -18,11 +18,11 @@ from jit.domain.model.people import Person
 from jit.domain.values import arm_ids, request_ids
 from jit.domain.values.times import parse_instant
 from jit.observer.subscription import Observer
-from jit.storage.control_rows import SubscriptionList
 from jit.storage.inventory_store import InventoryStore
 from jit.storage.keys import GRANTS
 from jit.storage.request_store import RequestStore
 from jit.storage.stored import StoredRequest
+from jit.storage.subscription_rows import SubscriptionRows
 
 DEFAULT_SPAN = timedelta(days=30)
 _PAGE = 100
@@ -65,13 +65,15 @@ class Views:
         self,
         requests: RequestStore,
         inventory: InventoryStore,
-        subscriptions: SubscriptionList,
+        subscriptions: SubscriptionRows,
         observer: Callable[[], Observer],
+        named: Sequence[str],
     ) -> None:
-        """*observer* is built when first called."""
+        """*observer* is built when first called; *named* are the ids of the settings."""
         self._requests = requests
         self._inventory = inventory
         self._subscriptions = subscriptions
+        self._named = named
         self._observer = observer
 
     def one(self, request_id: str, caller: Person) -> StoredRequest:
@@ -127,10 +129,9 @@ class Views:
         return [(part, name) for part in (0, *(month + 1 for month in months)) for name in names]
 
     def _listed(self) -> list[str]:
-        """Return where requests may be: an operator must find those of a lost subscription too."""
-        observer = self._observer()
-        known = () if observer.named else self._subscriptions.list()
-        return sorted({*observer.watched(), *known})
+        """Return where requests may be: in the named subscriptions and in those dropped since."""
+        kept = (item.subscription for item in self._subscriptions.read().subscriptions)
+        return sorted({*self._named, *kept})
 
     def _section(
         self, section: tuple[int, str], filters: Filters, after: str
@@ -146,11 +147,10 @@ class Views:
 
     def machines(self, subscription: str | None, caller: Person, *, now: datetime) -> list[Any]:
         """Return the virtual machines of the watched subscriptions with their open grants."""
-        watched = self._observer().watched()
-        if subscription is not None and subscription.lower() not in watched:
+        if subscription is not None and subscription.lower() not in self._named:
             detail = "the broker does not look after this subscription"
             raise InvalidRequest(detail, (Violation("#/subscription", "not-watched", detail),))
-        chosen = [subscription.lower()] if subscription else list(watched)
+        chosen = [subscription.lower()] if subscription else self._named
         return [item for part in chosen for item in self._of_subscription(part, caller, now)]
 
     def _of_subscription(

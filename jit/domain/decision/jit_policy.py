@@ -117,7 +117,7 @@ def _of_machine(
     limits: Limits,
 ) -> Iterator[Finding]:
     here = at(wanted.pointer, "id")
-    if limits.subscriptions and arm_ids.subscription(wanted.id) not in limits.subscriptions:
+    if not limits.allows_subscription(arm_ids.subscription(wanted.id)):
         detail = (
             f"{arm_ids.name(wanted.id)} is in a subscription that the broker does not look after"
         )

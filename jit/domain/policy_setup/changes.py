@@ -25,6 +25,7 @@ from jit.domain.values.json_pointer import at
 NAMES_TOO_LONG = "names-too-long"
 NOT_WATCHED = "not-watched"
 GRANT_LIVE = "grant-live"
+SUBSCRIPTIONS_DIFFER = "subscriptions-differ"
 
 
 class PolicyAction(StrEnum):
@@ -120,6 +121,17 @@ class PolicyPlan:
         name, request = arm_ids.name(live[0].vm_id), live[0].request_id
         detail = f"{name} has access under this policy: port {ports} of request {request}"
         return self.faults(GRANT_LIVE, detail, live[0].vm_id)
+
+
+def subscription_faults(wanted: Sequence[MachinePolicy]) -> tuple[Violation, ...]:
+    """Return a violation for each VM that is not in the subscription of the first one."""
+    first = arm_ids.subscription(wanted[0].id)
+    detail = "all VMs of a change are of one subscription"
+    return tuple(
+        Violation(at(item.pointer, "id"), SUBSCRIPTIONS_DIFFER, detail)
+        for item in wanted
+        if arm_ids.subscription(item.id) != first
+    )
 
 
 def put_faults(wanted: MachinePolicy, looks: SubscriptionLooks) -> Iterator[Violation]:

@@ -56,17 +56,17 @@ class Site:
         self.requests, self.inventory = self.stores.requests, self.stores.inventory
         self.queues = FakeQueues(self.clock, calls=self.azure.calls)
         self.turns = self.stores.locks
-        self.watched = ()
+        self.named = (PRODUCTION, DEVELOPMENT)
 
     @property
     def configurator(self):
-        observer = self.azure.observer(*self.watched)
+        observer = self.azure.observer()
         around = Surroundings(
             observer=lambda: observer,
             queues=self.queues,
             policies=lambda: self.azure.policies,
             network=lambda: self.azure.network,
-            limits=LIMITS,
+            limits=replace(LIMITS, subscriptions=self.named),
         )
         return UseCases(self.stores, around).configurator()
 
@@ -292,7 +292,7 @@ def test_a_vm_that_no_longer_exists_can_be_taken_out(site):
     [
         (machine("nowhere", DB), "vm-not-found"),
         (HUB01, "vm-unsupported"),
-        (DB01.replace(PRODUCTION, "00000000-0000-4000-8000-000000000009"), "not-watched"),
+        (DB01.replace(PRODUCTION, "00000000-0000-4000-8000-000000000009"), "subscriptions-differ"),
     ],
 )
 def test_a_vm_that_cannot_be_configured_is_named(site, vm_id, code):
@@ -342,11 +342,20 @@ def test_a_vm_that_nobody_knows_cannot_be_taken_out(site, vm_id, code):
 
 def test_a_subscription_that_is_not_watched_is_refused(site):
     """The broker configures where it reconciles, nowhere else."""
-    site.watched = (DEVELOPMENT,)
+    site.named = (DEVELOPMENT,)
     with pytest.raises(InvalidRequest) as error:
         site.put(NEW01)
 
     assert codes(error) == [("#/virtualMachines/0/id", "not-watched")]
+
+
+def test_vms_of_several_subscriptions_are_refused_before_azure_is_asked(site):
+    """As in an access request: one body, one subscription."""
+    with pytest.raises(InvalidRequest) as error:
+        site.put(NEW01, FARM51, DB01)
+
+    assert codes(error) == [("#/virtualMachines/1/id", "subscriptions-differ")]
+    assert site.azure.calls.names == []
 
 
 @pytest.mark.parametrize("status", [s for s in Status if s is not Status.CLOSED])
@@ -596,7 +605,7 @@ def test_an_entry_too_long_for_a_row_is_on_record_by_its_digest(site):
 
 # ---- crashes -------------------------------------------------------------------------------------
 
-CALLS = 26
+CALLS = 23
 """How many calls a change of one policy makes to the outside."""
 
 

@@ -11,7 +11,6 @@ from jit.broker.reconcile.run import DROPPED
 from jit.domain.audit import chain
 from jit.domain.azure.firewall import foreign_digest
 from jit.domain.errors import AccessDenied, Unavailable
-from jit.storage.keys import ELSEWHERE
 from jit.storage.request_store import TOMBSTONE_KEPT
 from jit.storage.table import Op, Verb
 from tests.broker.inprocess import DAVE, HERE, THERE, farm, policy_of, wish
@@ -772,15 +771,15 @@ def refused(it, *numbers):
     return ids
 
 
-def test_denials_about_subscriptions_that_nobody_looks_after_are_one_unbroken_chain(it):
+def test_denials_about_other_subscriptions_stand_in_the_chain_of_the_first_named_one(it):
     """The id that the caller was given is found in the trail."""
     ids = refused(it, 1, 2)
 
     it.run(PRODUCTION)
 
-    records = list(it.reconciler.drainer.records(ELSEWHERE))
-    end = it.reconciler.drainer.head(ELSEWHERE)
-    assert chain.verify(records, start=chain.Head(chain=ELSEWHERE), end=end) is None
+    records = list(it.reconciler.drainer.records(PRODUCTION))
+    end = it.reconciler.drainer.head(PRODUCTION)
+    assert chain.verify(records, start=chain.Head(chain=PRODUCTION), end=end) is None
     assert [record.event["requestId"] for record in records] == ids
 
 
@@ -791,9 +790,9 @@ def test_no_caller_makes_a_chain_or_an_outbox_of_its_own(it):
     outboxes = {row.partition for row in it.broker.state.rows("a|")}
     it.run(PRODUCTION)
 
-    assert outboxes == {ELSEWHERE}
+    assert outboxes == {PRODUCTION}
     assert it.broker.state.rows("a|") == ()
-    assert {row.partition for row in it.audit.rows("h")} == {ELSEWHERE}
+    assert {row.partition for row in it.audit.rows("h")} == {PRODUCTION}
 
 
 def test_a_denial_where_the_broker_looks_stands_in_the_chain_of_its_subscription(it):
@@ -808,16 +807,17 @@ def test_a_denial_where_the_broker_looks_stands_in_the_chain_of_its_subscription
 
 
 def test_what_waited_when_a_subscription_was_given_up_still_reaches_its_chain(it, broker):
-    """The trail is complete though nobody looks there any more: without a call about it."""
-    broker.ask(wish(farm(1)))
-    broker.observer = broker.azure.observer(PRODUCTION)
+    """The trail is complete though no comparison stands for it: without a call about it."""
+    with pytest.raises(AccessDenied):
+        broker.accept(wish(farm(1), 443))
+    broker.name(PRODUCTION)
     after = Reconciling(broker)
     broker.sim.control("DELETE", "log")
 
     after.run(PRODUCTION)
 
     (record,) = after.reconciler.drainer.records(DEVELOPMENT)
-    assert record.event["what"] == "request.accepted"
+    assert record.event["what"] == "request.denied"
     assert [e for e in broker.sim.control("GET", "log") if DEVELOPMENT in e["path"]] == []
 
 

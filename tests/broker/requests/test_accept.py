@@ -47,6 +47,7 @@ def test_an_accepted_request_is_pending_with_a_grant_a_port(broker):
 def test_a_request_its_grants_and_its_trail_are_stored_in_one_transaction(broker):
     """All of it or nothing."""
     _known(broker)
+    broker.subscription_rows.ensure(DEVELOPMENT, broker.now)
     before = broker.calls.count("state.write")
 
     broker.accept(wish((farm(1), farm(2))))
@@ -280,7 +281,7 @@ def test_what_the_inventory_denies_is_decided_again_by_azure_itself(broker):
     """A port that was added to the policy a minute ago is not refused."""
     broker.accept(wish(farm(1)))
     broker.sim.control("PUT", "state", {"resources": _policy_with(broker, farm(1), 5986)})
-    broker.observer = broker.azure.observer(*broker.observer.watched())
+    broker.observer = broker.azure.observer()
 
     assert broker.accept(wish(farm(1), 5986)).status == "pending"
 
@@ -289,7 +290,7 @@ def test_what_azure_allowed_on_a_second_look_is_remembered(broker):
     """The next caller needs no call to Azure."""
     broker.accept(wish(farm(1)))
     broker.sim.control("PUT", "state", {"resources": _policy_with(broker, farm(1), 5986)})
-    broker.observer = broker.azure.observer(*broker.observer.watched())
+    broker.observer = broker.azure.observer()
     broker.accept(wish(farm(1), 5986))
     before = broker.calls.count("arm")
 

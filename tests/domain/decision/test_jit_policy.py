@@ -398,7 +398,7 @@ def test_a_lookup_is_by_the_key_of_an_id():
 
 def test_a_vm_of_a_subscription_that_is_no_longer_looked_after_is_refused():
     """The inventory may still hold it; its rules would not be compared any more."""
-    elsewhere = replace(LIMITS, subscriptions=frozenset({"0" * 8 + "-0000-4000-8000-" + "0" * 12}))
+    elsewhere = replace(LIMITS, subscriptions=("0" * 8 + "-0000-4000-8000-" + "0" * 12,))
 
     findings = decide(a_draft(), inventory(a_vm()), now=NOW, limits=elsewhere)
 
@@ -407,6 +407,6 @@ def test_a_vm_of_a_subscription_that_is_no_longer_looked_after_is_refused():
 
 def test_a_vm_of_a_subscription_that_is_looked_after_may_be_asked_for():
     """Named in any case of letters."""
-    own = replace(LIMITS, subscriptions=frozenset({arm_ids.subscription(vm_id())}))
+    own = replace(LIMITS, subscriptions=(arm_ids.subscription(vm_id()),))
 
     assert decide(a_draft(), inventory(a_vm()), now=NOW, limits=own) == ()

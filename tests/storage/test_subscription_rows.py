@@ -1,0 +1,166 @@
+"""Rows of subscriptions: written once, dated by comparisons, removed only as they were read."""
+
+from datetime import timedelta
+
+import pytest
+
+from jit.storage.subscription_rows import SubscriptionRows
+from tests.fakes.calls import Calls
+from tests.fakes.clock import FakeClock
+from tests.fakes.tables import FakeTable
+
+ONE, TWO = "5c0ffee0-0000-4000-8000-000000000001", "5c0ffee0-0000-4000-8000-000000000002"
+LATER = timedelta(minutes=5)
+
+
+@pytest.fixture
+def clock():
+    return FakeClock()
+
+
+@pytest.fixture
+def calls():
+    return Calls()
+
+
+@pytest.fixture
+def table(clock, calls):
+    return FakeTable(clock, calls=calls, name="state")
+
+
+@pytest.fixture
+def rows(table):
+    return SubscriptionRows(table)
+
+
+def test_a_new_row_was_never_compared(rows, clock):
+    """It says since when the broker looks after the subscription."""
+    rows.ensure(ONE, clock())
+
+    (item,) = rows.read().subscriptions
+    assert (item.subscription, item.since, item.compared_at) == (ONE, clock(), None)
+
+
+def test_all_rows_are_listed_in_the_order_of_their_ids(rows, clock):
+    """However they were written."""
+    rows.ensure(TWO, clock())
+    rows.ensure(ONE, clock())
+
+    assert [item.subscription for item in rows.read().subscriptions] == [ONE, TWO]
+
+
+def test_a_subscription_without_row_is_none(rows):
+    """Nothing is made up."""
+    assert rows.get(ONE) is None
+
+
+def test_a_row_is_ensured_with_one_read(rows, calls, clock):
+    """The path of a caller must not pay for it each time."""
+    rows.ensure(ONE, clock())
+    before = calls.count()
+
+    rows.ensure(ONE, clock())
+
+    assert calls.count() == before
+
+
+def test_a_row_that_is_there_stays_as_it_is(rows, table, clock):
+    """Another process wrote it."""
+    rows.ensure(ONE, clock())
+
+    SubscriptionRows(table).ensure(ONE, clock() + LATER)
+
+    assert rows.get(ONE).since == clock()
+
+
+def test_two_processes_may_ensure_the_same_row(rows, table, calls, clock):
+    """The second one comes between the read and the write of the first."""
+    calls.before = lambda name, _: name == "state.write" and write_first()
+    other = SubscriptionRows(table)
+
+    def write_first():
+        calls.before = lambda *_: None
+        other.ensure(ONE, clock())
+
+    rows.ensure(ONE, clock())
+
+    assert [item.subscription for item in rows.read().subscriptions] == [ONE]
+
+
+def test_a_comparison_dates_the_row(rows, clock):
+    """The rest of the row stays."""
+    rows.ensure(ONE, clock())
+
+    rows.note_comparison(ONE, rows.get(ONE), clock() + LATER)
+
+    item = rows.get(ONE)
+    assert (item.since, item.compared_at) == (clock(), clock() + LATER)
+
+
+def test_a_comparison_without_row_writes_it(rows, clock):
+    """A subscription can be compared before its first tick."""
+    rows.note_comparison(ONE, None, clock())
+
+    assert rows.get(ONE).compared_at == clock()
+
+
+def test_a_comparison_that_began_earlier_does_not_date_the_row_back(rows, clock):
+    """Another one ended in between; its row has another ETag."""
+    rows.ensure(ONE, clock())
+    before = rows.get(ONE)
+    rows.note_comparison(ONE, before, clock() + LATER)
+
+    rows.note_comparison(ONE, before, clock())
+
+    assert rows.get(ONE).compared_at == clock() + LATER
+
+
+def test_a_row_is_removed_as_it_was_read(rows, clock):
+    """Somebody else may have needed it since."""
+    rows.ensure(ONE, clock())
+    before = rows.get(ONE)
+    rows.note_comparison(ONE, before, clock())
+
+    rows.remove(before)
+    assert rows.get(ONE) is not None
+
+    rows.remove(rows.get(ONE))
+    assert rows.get(ONE) is None
+
+
+# ---- ticks ---------------------------------------------------------------------------------------
+
+
+def test_there_is_no_tick_before_the_first(rows, clock):
+    """A row of a subscription is none."""
+    rows.ensure(ONE, clock())
+
+    assert rows.read().tick is None
+
+
+def test_a_tick_keeps_the_instant_of_the_first_one(rows, clock):
+    """The first comparisons are given time from then on."""
+    rows.note_tick(None, clock())
+    rows.note_tick(rows.read().tick, clock() + LATER)
+
+    tick = rows.read().tick
+    assert (tick.first_at, tick.last_at) == (clock(), clock() + LATER)
+
+
+def test_a_tick_that_began_earlier_does_not_date_the_row_back(rows, clock):
+    """Two instances may tick at once for a moment."""
+    rows.note_tick(None, clock())
+    before = rows.read().tick
+    rows.note_tick(before, clock() + LATER)
+
+    rows.note_tick(before, clock() + LATER / 2)
+    rows.note_tick(None, clock())
+
+    assert rows.read().tick.last_at == clock() + LATER
+
+
+def test_a_tick_is_no_subscription(rows, clock):
+    """Both stand in one partition."""
+    rows.note_tick(None, clock())
+
+    assert rows.read().subscriptions == ()
