@@ -23,7 +23,7 @@ class History:
 
     def load(self, partition: str, created: datetime, request_id: str) -> StoredRequest | None:
         """
-        Return a finished request; None if there is none of that id.
+        Return a finished request; None if history has no such id.
 
         Raises:
             Defect: This version cannot read a row of it.

@@ -15,7 +15,7 @@ from jit.storage.table import Op, Row, Table, Verb, Where, delete_rows, read_all
 
 OUTBOX_KIND = RowKind("audit events")
 
-_numbers = itertools.count()  # of the events of this process
+_numbers = itertools.count()  # one for each event of this process
 
 
 class Outbox:

@@ -59,7 +59,7 @@ class RequestStore:
     """Requests, grants and tombstones in ``JitState``, finished requests in ``JitHistory``."""
 
     def __init__(self, state: Table, history: History) -> None:
-        """Keep in *state* what is not finished; move closed requests to *history*."""
+        """Keep unfinished requests in *state*; move closed ones to *history*."""
         self._state = state
         self.history = history
 

@@ -144,7 +144,7 @@ class SubscriptionRows:
         Args:
             subscription: Lower-case id.
             before: The row as it was when the comparison began. If somebody changed it since, it
-                says what another comparison found, and stays.
+                is another comparison's, and stays.
             now: Aware, UTC.
         """
         row = before if before is not None else _new_row(subscription, now)

@@ -38,7 +38,7 @@ class Row:
 
 
 class Verb(Enum):
-    """What an operation of a transaction does to its row."""
+    """The effect of an operation on its row."""
 
     INSERT = "insert"  # fails if it exists
     REPLACE = "replace"  # fails unless the row still has the etag
@@ -64,7 +64,7 @@ class Page:
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Where:
     """
-    What a query asks of one partition, or of all.
+    The rows that a query selects, in one partition or in all.
 
     Attributes:
         partition: PartitionKey; None asks every partition.
@@ -97,7 +97,7 @@ class Table(Protocol):
 
     def write(self, ops: Sequence[Op]) -> tuple[str, ...]:
         """
-        Do all of *ops* (1 to 100, one partition) or none of them.
+        Do 1 to 100 operations in one partition: all or nothing.
 
         Returns:
             The etag of each row as written; an empty string for a deleted one.

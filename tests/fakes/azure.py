@@ -1,8 +1,8 @@
 """
 The broker's own Azure gateways over the simulator, without a socket.
 
-There are no further fakes of Azure: the real SDK clients run here on an in-process transport, so
-what is tested above is what runs below, error translation and paging included.
+There are no further fakes of Azure: the real SDK clients run here on an in-process transport. So
+the tests include translation of errors and paging.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ SCOPE = "https://management.azure.com/.default"
 
 
 class SimulatedIdentity:
-    """A credential of one of the landscape's principals, the broker's own unless told."""
+    """A credential of one of the landscape's principals, by default the broker's own."""
 
     def __init__(self, sim: Sim, person: str = "broker") -> None:
         """Tokens are issued by *sim* itself."""

@@ -317,7 +317,7 @@ def test_each_case_has_a_sample():
     assert set(CASES) | NO_READER == set(SAMPLES)
 
 
-# ---- what this version writes --------------------------------------------------------------------
+# ---- rows of this version -----------------------------------------------------------------------
 
 
 def row_with(name, kind, columns):

@@ -68,7 +68,7 @@ def weight(bundle):
 
 @given(bundles)
 def test_every_group_fits_a_transaction_and_nothing_is_lost_or_moved(given_bundles):
-    """What belongs together stays together."""
+    """A bundle stays together."""
     groups = list(pack_bundles(given_bundles))
 
     assert [bundle for group in groups for bundle in group] == given_bundles
@@ -76,7 +76,7 @@ def test_every_group_fits_a_transaction_and_nothing_is_lost_or_moved(given_bundl
     assert all(sum(map(weight, group)) <= BYTES for group in groups)
 
 
-def test_what_is_deleted_weighs_no_more_than_its_name():
+def test_a_deletion_weighs_no_more_than_its_key():
     """Only keys are sent: a hundred large rows go in one transaction."""
     doomed = [[Op(Verb.DELETE, an_op(BYTES).row)] for _ in range(OPERATIONS)]
 
