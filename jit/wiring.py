@@ -171,9 +171,10 @@ def subscription_rows() -> SubscriptionRows:
 @cache
 def observer() -> Observer:
     """Return the broker's eyes on Azure."""
+    from jit.observer.reads import Reader
     from jit.observer.subscription import Observer
 
-    return Observer(arm(), policies, network)
+    return Observer(arm(), policies, Reader(arm(), network))
 
 
 @cache
@@ -206,7 +207,8 @@ def views() -> Views:
     """Return the reads."""
     from jit.broker.requests.queries import Views
 
-    return Views(requests(), inventory(), subscription_rows(), observer, settings().subscriptions)
+    named = settings().subscriptions
+    return Views(requests(), inventory(), subscription_rows(), observer, named)
 
 
 @cache
@@ -278,7 +280,7 @@ def health() -> HealthCheck:
 
     return HealthCheck(
         subscription_rows,
-        lambda: observer().readable(),
+        lambda: observer().list_readable(),
         settings().subscriptions,
         "" if settings().auth_enabled else "WEBSITE_AUTH_ENABLED is not true: all routes are 401",
     )

@@ -76,7 +76,7 @@ def test_the_sample_holds_no_secret():
 
 
 def test_little_is_needed():
-    """Storage, subscriptions and the platform's name of the app; the rest has a safe default."""
+    """Storage, subscriptions and the platform's name of the app; the rest has safe defaults."""
     settings = read()
 
     assert (settings.arm_endpoint, settings.problems_url) == (ARM_ENDPOINT, PROBLEMS_URL)
@@ -102,11 +102,8 @@ def test_a_flag_is_read_as_azure_writes_it(text, value):
 
 def test_storage_may_be_reached_by_identity():
     """No secret at all: the account's name is enough."""
-    env = {
-        "AzureWebJobsStorage__accountName": "jitstore",
-        "JIT_SUBSCRIPTIONS": OTHER,
-        "WEBSITE_HOSTNAME": "jit.example",
-    }
+    env = {name: text for name, text in NEEDED.items() if name != "AzureWebJobsStorage"}
+    env["AzureWebJobsStorage__accountName"] = "jitstore"
 
     settings = Settings.from_env(env)
 

@@ -9,7 +9,7 @@ def main() -> None:
     """Read every subscription from Azure, remember its machines."""
     count = 0
     for subscription in wiring.settings().subscriptions:
-        machines = wiring.observer().machines(subscription, now=wiring.clock())
+        machines = wiring.observer().read_machines(subscription, now=wiring.clock())
         wiring.inventory().write_machines(subscription, machines, complete=True)
         count += len(machines)
     print(count)

@@ -107,7 +107,7 @@ def render_decision(made: Decision) -> dict[str, Any]:
 def render_status(health: Health) -> dict[str, Any]:
     """Return the health of the broker as operators and auditors see it."""
     return {
-        "status": name_health(health.is_well),
+        "status": health_word(health.is_well),
         "version": health.version,
         "storage": health.storage,
         "azure": health.azure,
@@ -128,6 +128,6 @@ def render_status(health: Health) -> dict[str, Any]:
     }
 
 
-def name_health(is_well: bool) -> str:
+def health_word(is_well: bool) -> str:
     """Return the word for the health of the broker."""
     return "ok" if is_well else "failing"

@@ -1,7 +1,7 @@
 """
-What the worker does to Azure: initiate, companion rules, removals.
+Changes in Azure: initiate, companion rules, removals.
 
-Each action reports what it knows afterwards; none decides. A batch that Azure refuses is retried
+Each action reports its outcome, and decides nothing. A batch that Azure refuses is retried
 in halves down to one VM port, so that only the one at fault fails.
 """
 
@@ -36,7 +36,7 @@ from jit.interfaces import JitPolicies, Network
 @dataclass(slots=True)
 class Outcome:
     """
-    What became of an initiate.
+    The outcome of an initiate.
 
     Attributes:
         answered: VM ports that Azure accepted (202).
@@ -142,7 +142,7 @@ class Actions:
         )
 
     def _put(self, firewall_id: str, doomed: set[tuple[str, str]]) -> None:
-        """GET, only from ``Succeeded``, take out what is ours, PUT under the ETag just read."""
+        """GET, only from ``Succeeded``, take out our rules, PUT under the ETag just read."""
         body = self._network().firewall(firewall_id)
         etag = arm_json.etag(body)
         if arm_json.provisioning_state(body) != "Succeeded" or not etag:

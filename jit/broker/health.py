@@ -19,7 +19,13 @@ from jit.domain.errors import BrokerError
 from jit.storage.subscription_rows import SubscriptionRow, SubscriptionRows, TickRow, TimerState
 
 VERSION = "0.1.0"
-OK = "ok"
+_OK = "ok"
+
+STORAGE_FAILING = "storage-failing"
+AZURE_FAILING = "azure-failing"
+TICK_LATE = "tick-late"
+COMPARISON_LATE = "comparison-late"
+AUTHENTICATION_MISCONFIGURED = "authentication-misconfigured"
 
 TICK_WITHIN = timedelta(minutes=10)
 """The longest time since the last tick; the timer runs every minute."""
@@ -138,12 +144,12 @@ class HealthCheck:
         return self._last[1]
 
     def _look(self) -> _Look:
-        storage, timers = OK, None
+        storage, timers = _OK, None
         try:
             timers = self._rows().read()
         except BrokerError as error:
             storage = _in_words(error)
-        azure = OK
+        azure = _OK
         try:
             self._azure()
         except BrokerError as error:
@@ -151,12 +157,12 @@ class HealthCheck:
         return _Look(storage=storage, azure=azure, timers=timers)
 
     def _unanswered(self, look: _Look) -> Iterator[Problem]:
-        if look.storage != OK:
-            yield Problem(code="storage-failing", detail=look.storage)
-        if look.azure != OK:
-            yield Problem(code="azure-failing", detail=look.azure)
+        if look.storage != _OK:
+            yield Problem(code=STORAGE_FAILING, detail=look.storage)
+        if look.azure != _OK:
+            yield Problem(code=AZURE_FAILING, detail=look.azure)
         if self._authentication_fault:
-            yield Problem(code="authentication-misconfigured", detail=self._authentication_fault)
+            yield Problem(code=AUTHENTICATION_MISCONFIGURED, detail=self._authentication_fault)
 
     def _late_comparisons(
         self, rows: Mapping[str, SubscriptionRow], tick: TickRow | None, now: datetime
@@ -165,10 +171,10 @@ class HealthCheck:
         if tick is None:
             return  # a problem already
         for row in (rows[name] for name in self._named if name in rows):
-            since = row.compared_at or max(row.since, tick.first_at)
+            since = row.compared_at or max(row.since or tick.first_at, tick.first_at)
             if now > since + COMPARED_WITHIN:
                 yield Problem(
-                    code="comparison-late",
+                    code=COMPARISON_LATE,
                     detail="its rules were not compared with its grants for 30 minutes",
                     resource=f"/subscriptions/{row.subscription}",
                     since=since,
@@ -177,10 +183,10 @@ class HealthCheck:
 
 def _late_tick(tick: TickRow | None, now: datetime) -> Iterator[Problem]:
     if tick is None:
-        yield Problem(code="tick-late", detail="the timer tick has never run")
+        yield Problem(code=TICK_LATE, detail="the timer tick has never run")
     elif now > tick.last_at + TICK_WITHIN:
         detail = "the timer tick did not run for 10 minutes"
-        yield Problem(code="tick-late", detail=detail, since=tick.last_at)
+        yield Problem(code=TICK_LATE, detail=detail, since=tick.last_at)
 
 
 def _in_words(error: BrokerError) -> str:

@@ -1,4 +1,4 @@
-"""Resources that one JIT policy's grants depend on: which to read, and the view they make."""
+"""The resources that the grants of one JIT policy depend on: which to read, how to view them."""
 
 from __future__ import annotations
 
@@ -18,13 +18,17 @@ from jit.domain.paths.machine_view import (
     view_nsg,
 )
 from jit.domain.values import arm_ids
-from jit.observer.reads import Read, kind
+from jit.observer.reads import Read, kind_of
 
 _SETTLED = {"provisioningState": "Succeeded"}
 
 
-def predicted_reads(vm: VirtualMachine, deciding: bool) -> Iterable[str]:
-    """Yield the ids to read for a VM, as the inventory predicts them."""
+def predict_reads(vm: VirtualMachine, deciding: bool) -> Iterable[str]:
+    """
+    Yield the ids of the resources to read for a VM, as the inventory knows it.
+
+    Only for a VM of *deciding* the VM itself, its interfaces and networks are read again.
+    """
     yield from (nsg_id for nic in vm.interfaces for nsg_id in nic.nsg_ids)
     if vm.firewall_id:
         yield vm.firewall_id
@@ -38,40 +42,44 @@ def predicted_reads(vm: VirtualMachine, deciding: bool) -> Iterable[str]:
             yield nic.public_ip_id
 
 
-def missing_reads(read: Read, predicted: Mapping[str, VirtualMachine]) -> Iterable[str]:
-    """Yield what was read resources refer to."""
+def find_missing_reads(read: Read, predicted: Mapping[str, VirtualMachine]) -> Iterable[str]:
+    """Yield the ids that the resources in *read* refer to, and the predicted firewalls."""
     for name in ("machines", "interfaces"):
-        for resource in read.kind(name):
+        for resource in read.resources(name):
             yield from filter(None, topology.find_references(resource))
     subnets = [
         arm_json.reference(arm_json.properties(ip), "subnet")
-        for nic in read.kind("interfaces")
+        for nic in read.resources("interfaces")
         for ip in arm_json.mappings(arm_json.properties(nic), "ipConfigurations")
     ]
-    for vnet in read.kind("networks"):
+    for vnet in read.resources("networks"):
         yield from filter(None, topology.subnet_nsg_ids(vnet, subnets))
     yield from (vm.firewall_id for vm in predicted.values() if vm.firewall_id)
 
 
-def policy_view(
+def build_policy_view(
     policy: Resource | None,
     predicted: Mapping[str, VirtualMachine],
     deciding: frozenset[str],
     read: Read,
     now: datetime,
 ) -> PolicyView:
-    """Return what was read of *policy* and of the VMs that its grants are on."""
+    """
+    Return the view of *policy* and of the VMs that its grants are on.
+
+    A VM of *deciding* that was read only in part is unreadable. Its view shows it as predicted.
+    """
     snapshot = topology.Snapshot(
-        machines=read.kind("machines"),
-        interfaces=read.kind("interfaces"),
-        networks=read.kind("networks"),
-        firewalls=read.kind("firewalls"),
-        public_ips=read.kind("public_ips"),
+        machines=read.resources("machines"),
+        interfaces=read.resources("interfaces"),
+        networks=read.resources("networks"),
+        firewalls=read.resources("firewalls"),
+        public_ips=read.resources("public_ips"),
         policies=(policy,) if policy is not None else (),
     )
     fresh = topology.build_machines(snapshot, now=now)
     known = [key for key in predicted if key in deciding]
-    unreadable = {key: why for key in known if (why := _unread(key, predicted[key], read))}
+    unreadable = {key: why for key in known if (why := _explain_unread(key, predicted[key], read))}
     decidable = deciding - unreadable.keys()
     machines = {key: fresh[key] if key in decidable else vm for key, vm in predicted.items()}
     nsgs, firewalls = view_nsgs(read), view_firewalls(read)
@@ -83,42 +91,42 @@ def policy_view(
     )
 
 
-def _unread(key: str, predicted: VirtualMachine, read: Read) -> str:
+def _explain_unread(key: str, predicted: VirtualMachine, read: Read) -> str:
     """
-    Return why a VM to be decided about was read only in part; empty if all of it was read.
+    Return the reason if a VM was read only in part; empty if all of it was read.
 
-    Half a VM must not be decided about: without its interface it looks unsupported, without its
-    firewall it looks as if packets came another way. NSGs are looked at later, one by one.
+    The broker must not decide about half a VM: without its interface it looks unsupported, without
+    its firewall it looks as if packets came another way. NSGs are checked later, one by one.
     """
     vm = read.found.get("machines", {}).get(key)
     if vm is None:
         return read.failed.get(key, "the VM could not be read")
-    keys = list(_rests_on(vm, read))
-    front = arm_ids.key(predicted.firewall_id or "")
-    if front in read.gone:  # one wrong 404 must not open another way: the next comparison tells
+    keys = list(_find_dependencies(vm, read))
+    firewall = arm_ids.key(predicted.firewall_id or "")
+    if firewall in read.gone:  # one wrong 404 must not open another way; reconcile will find out
         return "its firewall was not found"
-    return next((read.failed[item] for item in (*keys, front) if item in read.failed), "")
+    return next((read.failed[item] for item in (*keys, firewall) if item in read.failed), "")
 
 
-def _rests_on(vm: Resource, read: Read) -> Iterator[str]:
-    """Yield the keys of a VM's interfaces, their networks and public addresses."""
+def _find_dependencies(vm: Resource, read: Read) -> Iterator[str]:
+    """Yield the keys of a VM's interfaces, and of their networks and public IPs."""
     for nic_id in topology.find_references(vm):
         nic = read.found.get("interfaces", {}).get(arm_ids.key(nic_id))
         yield arm_ids.key(nic_id)
         for item in topology.find_references(nic) if nic is not None else ():
-            if item and kind(item) != "nsgs":
+            if item and kind_of(item) != "nsgs":
                 yield arm_ids.key(item)
 
 
 def view_nsgs(read: Read) -> dict[str, NsgView]:
-    """Return the NSGs that were read; one that is gone holds no rules any more."""
+    """Return the NSGs that were read; an NSG that is gone has no rules any more."""
     found = {key: view_nsg(nsg) for key, nsg in read.found.get("nsgs", {}).items()}
-    gone = (key for key in read.gone if kind(key) == "nsgs")
+    gone = (key for key in read.gone if kind_of(key) == "nsgs")
     return found | {key: NsgView(id=key, settled=True, rules=(), allows=()) for key in gone}
 
 
 def view_firewalls(read: Read) -> dict[str, FirewallView]:
-    """Return the firewalls that were read; one that is gone holds no rules any more."""
+    """Return the firewalls that were read; a firewall that is gone has no rules any more."""
     found = {key: view_firewall(body) for key, body in read.found.get("firewalls", {}).items()}
-    gone = (key for key in read.gone if kind(key) == "firewalls")
+    gone = (key for key in read.gone if kind_of(key) == "firewalls")
     return found | {key: view_firewall({"id": key, "properties": _SETTLED}) for key in gone}

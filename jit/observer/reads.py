@@ -1,9 +1,9 @@
 """
-Reads of Azure resources by id: in parallel, several of one kind in one group as a single list.
+Reads of Azure resources by id: in parallel, and several of one kind in one group as a list.
 
-A list costs the identity one call of its quota of reads, where reading one by one costs a call
-each: 250 at once, then 25 a second
+The identity has a quota of reads: 250 at once, then 25 a second
 (https://learn.microsoft.com/azure/azure-resource-manager/management/request-limits-and-throttling).
+A list costs one call of it; single reads cost one call each.
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ from dataclasses import dataclass, field
 from functools import partial
 from typing import TypeVar
 
+from jit.domain.azure import arm_json
 from jit.domain.azure.arm_json import Resource
 from jit.domain.errors import Gone, PermissionLost, Refused, Unavailable
 from jit.domain.values import arm_ids
@@ -21,7 +22,7 @@ from jit.interfaces import Arm, Network
 
 COMPUTE = "2024-07-01"
 NETWORK = "2024-05-01"
-_FEW = 3  # of one kind in one resource group; more are read as a list
+_FEW = 3  # if there are more of one kind in one resource group, they are read as a list
 _WORKERS = 10  # as many as the connections that a client keeps
 
 _KINDS = {
@@ -43,23 +44,30 @@ Outcome = Resource | str | None
 
 @dataclass(frozen=True, slots=True)
 class Read:
-    """What one look has read so far, by kind; by key, why something could not be read."""
+    """
+    The results of all reads of one observation.
+
+    Attributes:
+        found: Kind → key → resource.
+        failed: Key → why the resource could not be read.
+        gone: Keys of resources that do not exist any more; they are in *failed* too.
+    """
 
     found: dict[str, dict[str, Resource]] = field(default_factory=dict)
     failed: dict[str, str] = field(default_factory=dict)
     gone: set[str] = field(default_factory=set)
 
-    def kind(self, name: str) -> Sequence[Resource]:
+    def resources(self, kind: str) -> Sequence[Resource]:
         """Return the resources of a kind."""
-        return tuple(self.found.get(name, {}).values())
+        return tuple(self.found.get(kind, {}).values())
 
     def has(self, resource_id: str) -> bool:
-        """Tell whether a resource was read, or could not be."""
+        """Return True if a read of the resource was tried, with or without success."""
         key = arm_ids.key(resource_id)
         return key in self.failed or any(key in group for group in self.found.values())
 
-    def note(self, outcomes: Mapping[str, Outcome]) -> None:
-        """Keep what became of some reads, by id."""
+    def add(self, outcomes: Mapping[str, Outcome]) -> None:
+        """Add the outcomes of some reads, by id."""
         for resource_id, outcome in outcomes.items():
             key = arm_ids.key(resource_id)
             if outcome is None:
@@ -68,43 +76,43 @@ class Read:
             elif isinstance(outcome, str):
                 self.failed[key] = outcome
             else:
-                self.found.setdefault(kind(resource_id), {})[key] = outcome
+                self.found.setdefault(kind_of(resource_id), {})[key] = outcome
 
 
 class Reader:
-    """Reads resources of the kinds that a path rests on."""
+    """Reads resources of the kinds that a path depends on."""
 
     def __init__(self, arm: Arm, network: Callable[[], Network]) -> None:
-        """*network* builds its client when first called: its SDK is slow."""
+        """Keep *network* until a read needs it: it loads an SDK, which is slow."""
         self._arm = arm
         self._network = network
 
-    def round(self, ids: Iterable[str], read: Read) -> None:
-        """Read all of *ids* at once into *read*; none of them fails the others."""
-        lists, single = _gathered({arm_ids.key(item): item for item in ids}.values())
+    def read_all(self, ids: Iterable[str], read: Read) -> None:
+        """Read all of *ids* in parallel into *read*; if one fails, the others still count."""
+        lists, single = _plan_calls({arm_ids.key(item): item for item in ids}.values())
         acts: list[Callable[[], Mapping[str, Outcome]]] = [
-            *(partial(self._listed, group) for group in lists),
-            *(partial(self._single, item) for item in single),
+            *(partial(self._read_list, group) for group in lists),
+            *(partial(self._read_single, item) for item in single),
         ]
-        for outcomes in parallel(lambda act: act(), acts):
-            read.note(outcomes)
+        for outcomes in run_parallel(lambda act: act(), acts):
+            read.add(outcomes)
         unlisted = [item for group in lists for item in group if not read.has(item)]
-        for outcomes in parallel(self._single, unlisted):
-            read.note(outcomes)
+        for outcomes in run_parallel(self._read_single, unlisted):
+            read.add(outcomes)
 
-    def _listed(self, ids: Sequence[str]) -> Mapping[str, Outcome]:
-        """Return those of *ids*, all of one kind in one group, that their list holds."""
+    def _read_list(self, ids: Sequence[str]) -> Mapping[str, Outcome]:
+        """Return the outcome of each of *ids* in their list: one kind, one resource group."""
         collection = ids[0].rsplit("/", 1)[0]
         try:
-            items = self._arm.list(collection, _VERSIONS[kind(ids[0])])
+            items = self._arm.list(collection, _VERSIONS[kind_of(ids[0])])
         except (Gone, PermissionLost):
-            return {}  # one by one tells what exactly is missing
+            return {}  # single reads show which resources are missing or forbidden
         except (Unavailable, Refused):
             return {item: f"{arm_ids.name(item)} could not be read" for item in ids}
-        by_key = {arm_ids.key(str(item.get("id"))): item for item in items}
+        by_key = {arm_json.key(item): item for item in items}
         return {item: by_key[arm_ids.key(item)] for item in ids if arm_ids.key(item) in by_key}
 
-    def _single(self, resource_id: str) -> Mapping[str, Outcome]:
+    def _read_single(self, resource_id: str) -> Mapping[str, Outcome]:
         name = arm_ids.name(resource_id)
         try:
             return {resource_id: self._get(resource_id)}
@@ -117,36 +125,36 @@ class Reader:
             return {resource_id: f"{name} could not be read"}
 
     def _get(self, resource_id: str) -> Resource:
-        name = kind(resource_id)
-        if name == "nsgs":
+        kind = kind_of(resource_id)
+        if kind == "nsgs":
             return self._network().nsg(resource_id)
-        if name == "firewalls":
+        if kind == "firewalls":
             return self._network().firewall(resource_id)
-        return self._arm.get(resource_id, _VERSIONS[name])
+        return self._arm.get(resource_id, _VERSIONS[kind])
 
 
-def _gathered(ids: Iterable[str]) -> tuple[list[list[str]], list[str]]:
-    """Split *ids* into groups to be read as lists, and those to be read one by one."""
+def _plan_calls(ids: Iterable[str]) -> tuple[list[list[str]], list[str]]:
+    """Split *ids* into groups for a list call each, and ids for a single read each."""
     groups: dict[str, list[str]] = {}
     for item in ids:
         groups.setdefault(arm_ids.key(item).rsplit("/", 1)[0], []).append(item)
-    lists = [group for group in groups.values() if len(group) > _FEW and _listable(group[0])]
+    lists = [group for group in groups.values() if len(group) > _FEW and _is_listable(group[0])]
     single = [item for group in groups.values() if group not in lists for item in group]
     return lists, single
 
 
-def _listable(resource_id: str) -> bool:
-    """NSGs and firewalls are few, and read with the client that also changes them."""
-    return kind(resource_id) not in {"nsgs", "firewalls"}
+def _is_listable(resource_id: str) -> bool:
+    """Return False for NSGs and firewalls: they are few, and the client that changes them reads."""
+    return kind_of(resource_id) not in {"nsgs", "firewalls"}
 
 
-def kind(resource_id: str) -> str:
-    """Return the kind of an id, as ``topology.Snapshot`` names it."""
+def kind_of(resource_id: str) -> str:
+    """Return the kind of a resource by its id, with the name that ``topology.Snapshot`` has."""
     return _KINDS[resource_id.rsplit("/", 2)[-2].lower()][0]
 
 
-def parallel(act: Callable[[T], R], items: Sequence[T]) -> list[R]:
-    """Return *act* of each item, in order, done side by side."""
+def run_parallel(act: Callable[[T], R], items: Sequence[T]) -> list[R]:
+    """Call *act* with each item in parallel; return the results in order."""
     if not items:
         return []
     with ThreadPoolExecutor(max_workers=min(_WORKERS, len(items))) as pool:

@@ -18,6 +18,12 @@ REQUESTS, GRANTS, TOMBSTONES, MACHINES, OUTBOX = "r", "g", "t", "v", "a"
 COMPARISON = "s|comparison"
 """Row key of the control row of a subscription, in the partition of the subscription."""
 
+SUBSCRIPTIONS = "Subscriptions"
+"""Partition with one row for each subscription, and one for the timer ``tick``."""
+
+TICK = "s|tick"
+"""Row key of the last tick, in the partition ``SUBSCRIPTIONS``."""
+
 _AFTER_BAR = "}"  # the character after `|`: each key with a prefix is below prefix + this
 
 
@@ -44,6 +50,11 @@ def key_range(prefix: str) -> tuple[str, str]:
 def keys_after(prefix: str) -> str:
     """Return the smallest key after all keys that begin with *prefix* and ``|``."""
     return key_range(prefix)[1]
+
+
+def subscription_key(subscription: str) -> str:
+    """Return the row key of a subscription, in the partition ``SUBSCRIPTIONS``."""
+    return f"s|{subscription}"
 
 
 def request_key(request_id: str) -> str:

@@ -1,4 +1,4 @@
-"""Functions of operations: health, comparisons, the caller's address."""
+"""Functions of operations: health, status, comparisons, the caller's address."""
 
 from typing import List
 
@@ -36,13 +36,13 @@ def start_reconcile(req: func.HttpRequest, work: func.Out[List[str]]) -> func.Ht
 @bp.route(route="api/health", methods=["GET"])
 @answers_anybody
 def get_health(req: func.HttpRequest) -> func.HttpResponse:
-    """Answer ``ok`` or ``failing``, and no more: the route is open to anybody."""
+    """Return 200 if the broker is well, else 503, and no more: it is open to anybody."""
     is_well = wiring.health().check(now=wiring.clock()).is_well
-    return answer.write_json({"status": render.name_health(is_well)}, 200 if is_well else 503)
+    return answer.write_json({"status": render.health_word(is_well)}, 200 if is_well else 503)
 
 
 @bp.route(route="api/status", methods=["GET"])
 @answers(Role.OPERATOR, Role.AUDITOR)
 def get_status(req: func.HttpRequest) -> func.HttpResponse:
-    """Return the parts that health is made of, and every problem."""
+    """Return the health of the broker with each of its problems."""
     return answer.write_json(render.render_status(wiring.health().check(now=wiring.clock())))

@@ -7,7 +7,11 @@ import azure.functions as func
 
 from jit.settings import Settings
 
-NEEDED = {"AzureWebJobsStorage": "x", "WEBSITE_HOSTNAME": "broker.azurewebsites.net"}
+NEEDED = {
+    "AzureWebJobsStorage": "x",
+    "JIT_SUBSCRIPTIONS": "5c0ffee0-0000-4000-8000-000000000001",
+    "WEBSITE_HOSTNAME": "broker.azurewebsites.net",
+}
 SETTINGS = Settings.from_env(NEEDED | {"WEBSITE_AUTH_ENABLED": "True"})
 OFF = Settings.from_env(NEEDED)
 BASED = Settings.from_env(NEEDED | {"JIT_PUBLIC_BASE_URL": "https://jit.example/"})

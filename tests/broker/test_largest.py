@@ -87,7 +87,7 @@ def as_it_ends(grant, now):
 @pytest.fixture
 def large(broker):
     """The broker, knowing ninety VMs that Azure does not."""
-    found = broker.observer.machines(DEVELOPMENT, now=broker.now)
+    found = broker.observer.read_machines(DEVELOPMENT, now=broker.now)
     base = next(vm for vm in found if vm.id.lower() == farm(1).lower())
     machines = [a_machine(base, number) for number in range(LIMITS.machines)]
     broker.inventory.write_machines(DEVELOPMENT, machines, complete=True)

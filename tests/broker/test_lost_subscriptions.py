@@ -6,6 +6,7 @@ import pytest
 
 from jit.domain.errors import AccessDenied, PermissionLost
 from jit.domain.model.grant import CloseReason, Status
+from jit.observer.reads import Reader
 from jit.observer.subscription import Observer
 from tests.broker.inprocess import BOB, OLGA, THERE, farm, wish
 from tests.broker.reconciling import FARM_POLICY, NSG_FARM, Reconciling, told
@@ -42,7 +43,8 @@ def azure(broker):
 @pytest.fixture
 def it(broker, azure):
     """A broker whose settings name both subscriptions."""
-    broker.observer = Observer(azure, lambda: broker.azure.policies, lambda: broker.azure.network)
+    reader = Reader(azure, lambda: broker.azure.network)
+    broker.observer = Observer(azure, lambda: broker.azure.policies, reader)
     broker.name(PRODUCTION, DEVELOPMENT)
     return Reconciling(broker)
 

@@ -75,7 +75,7 @@ def _everybody() -> tuple[MachinePolicy, ...]:
 
 def _codes(broker: InProcess, vm: str) -> set[str]:
     """Look afresh; return the codes of a VM's warnings."""
-    found = broker.observer.machines(PRODUCTION, now=broker.now)
+    found = broker.observer.read_machines(PRODUCTION, now=broker.now)
     (seen,) = (each for each in found if arm_ids.key(each.id) == arm_ids.key(vm))
     return {warning.code for warning in seen.warnings}
 
@@ -94,7 +94,7 @@ def _tells_that_the_plan_is_missing(broker: InProcess) -> bool:
 
 
 JOBS: dict[str, Callable[[InProcess], object]] = {
-    "find subscriptions": lambda broker: broker.azure.observer().readable(),
+    "find subscriptions": lambda broker: broker.azure.observer().list_readable(),
     "inventory": lambda broker: broker.views.machines(None, OLGA, now=broker.now),
     "tell that a Bastion is gone": _tells_that_a_bastion_is_gone,
     "tell that the plan is missing": _tells_that_the_plan_is_missing,

@@ -100,7 +100,7 @@ def test_nothing_new_opens_on_a_vm_that_is_only_remembered(it, monkeypatch):
     """What grants remember of a VM says where their rules were, not who may be let in."""
     it.opened()
     other = it.broker.accept(wish(farm(1), source=THERE), BOB).request.id
-    monkeypatch.setattr(it.broker.observer, "machines", lambda *_, **__: ())
+    monkeypatch.setattr(it.broker.observer, "read_machines", lambda *_, **__: ())
     it.broker.inventory.write_machines(DEVELOPMENT, (), complete=True)
 
     it.broker.live(5)

@@ -139,7 +139,7 @@ def a_guard(*rules, nsg_id=NSG_ID, settled=True):
         id=nsg_id,
         settled=settled,
         rules=parsed,
-        allows=defender_rules.nsg_allow_rules(nsg_id, parsed),
+        allows=defender_rules.find_allow_rules(parsed),
     )
 
 

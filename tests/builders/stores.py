@@ -61,6 +61,7 @@ class Surroundings:
 
     Attributes:
         observer: Called when a use case is built, or at each use; a test may exchange it.
+        limits: They name the subscriptions of the settings.
     """
 
     observer: Callable[[], Observer]
@@ -101,13 +102,13 @@ class UseCases:
 
     def views(self) -> Views:
         """Return the reads."""
-        stores = self.stores
+        stores, around = self.stores, self.around
         return Views(
             stores.requests,
             stores.inventory,
             stores.subscriptions,
-            self.around.observer,
-            self.around.limits.subscriptions,
+            around.observer,
+            around.limits.subscriptions,
         )
 
     def worker(self) -> Worker:

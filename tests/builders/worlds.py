@@ -5,7 +5,7 @@ from ipaddress import ip_network
 
 from jit.domain.azure.companion_rule import companion_body, companion_name
 from jit.domain.azure.defender_requests import DefenderRequest
-from jit.domain.azure.defender_rules import nsg_allow_rules
+from jit.domain.azure.defender_rules import find_allow_rules
 from jit.domain.azure.firewall import nat_rules
 from jit.domain.model.grant import CloseReason, Status
 from jit.domain.model.machine import Connection, Interface, PortRule, Support, Via, VirtualMachine
@@ -47,7 +47,7 @@ def allow(number, source=HERE, /, *, port="22", to=VM, **changes):
 def a_guard(*rules, settled=True, nsg_id=NSG_ID):
     """An NSG with these rules, Azure's defaults and a rule that lets the VNet in."""
     parsed = rules_of(*rules)
-    allows = nsg_allow_rules(nsg_id, parsed)
+    allows = find_allow_rules(parsed)
     return NsgView(id=nsg_id, settled=settled, rules=parsed, allows=allows)
 
 

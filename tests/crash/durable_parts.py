@@ -12,6 +12,7 @@ from datetime import datetime
 from jit.domain.limits import LIMITS
 from jit.gateways.arm import ThinArm
 from jit.interfaces import Arm, JitPolicies, Network
+from jit.observer.reads import Reader
 from jit.observer.subscription import Observer
 from jit.storage.idempotency_keys import Idempotency
 from jit.storage.table import Table
@@ -104,7 +105,8 @@ class BrokerProcess:
         """Build new objects over *parts*."""
         stores = stores_over(parts.hooked_state, parts.history)
         self.requests = stores.requests
-        self.observer = Observer(parts.arm, lambda: parts.policies, lambda: parts.network)
+        reader = Reader(parts.arm, lambda: parts.network)
+        self.observer = Observer(parts.arm, lambda: parts.policies, reader)
         around = Surroundings(
             observer=lambda: self.observer,
             queues=parts.queues,

@@ -57,14 +57,14 @@ class Request:
         return self.started + OPENS_AFTER
 
     def in_force(self, now: datetime) -> bool:
-        """Whether it may let somebody in."""
+        """True if it may let somebody in."""
         return self.stage != "over" and self.end > now
 
 
 @dataclass
 class Azure:
     """
-    What is there, on a clock of its own.
+    A VM, its NSG, its firewall and Defender, on a clock of its own.
 
     Attributes:
         allows: Defender's NSG rules: name to its request.
@@ -87,7 +87,7 @@ class Azure:
     forgetful: bool = False
     silent: bool = False
 
-    # ---- what callers do -----------------------------------------------------------------------
+    # ---- calls -----------------------------------------------------------------------------------
 
     def initiate(self, asks: Iterable[PortToOpen], initiate_id: str) -> None:
         """Take the broker's requests; 202 is all that it says."""
@@ -114,7 +114,7 @@ class Azure:
             raise AssertionError("the firewall was changed while it was being updated")
         self._write({port: None})
 
-    # ---- time ----------------------------------------------------------------------------------
+    # ---- time ------------------------------------------------------------------------------------
 
     def advance(self, to: datetime) -> None:
         """Let everything happen that is due until *to*, in order."""
@@ -180,7 +180,7 @@ class Azure:
             self.nats = {port: item for port, item in merged.items() if item is not None}
             self.busy_until = self.now + UPDATES_FOR
 
-    # ---- what can be seen ------------------------------------------------------------------------
+    # ---- views -----------------------------------------------------------------------------------
 
     def world(self, known: Iterable[str]) -> PolicyView:
         """Return a fresh look at everything; the firewall's turn is ours."""
@@ -204,7 +204,7 @@ class Azure:
         )
 
     def view(self) -> MachineView:
-        """Return the VM with what is on its path."""
+        """Return the VM with the NSG and firewall on its path."""
         numbered = enumerate(sorted(self.allows.items()))
         rules = [self._allow(100 + place, name, item) for place, (name, item) in numbered]
         nsg = a_guard(*rules, *self.companions.values())
@@ -247,12 +247,12 @@ class Azure:
         self.companions[rule_id] = {**arm_rule(4000, name=name), "properties": properties}
 
     def doors(self, port: int) -> list[Request]:
-        """Return the requests whose rules let somebody reach *port*, whoever removed them last."""
+        """Return the requests whose rules let somebody reach *port*."""
         through_nsg = [item for item in self.allows.values() if item.port == port]
         return [*through_nsg, *([self.nats[port]] if port in self.nats else [])]
 
     def lets_in(self, source: Prefix, port: int) -> bool:
-        """Tell whether packets from the whole of *source* reach *port*."""
+        """Return True if packets from the whole of *source* reach *port*."""
         nat = self.nats.get(port)
         doors = ([nat] if nat else []) if self.walled else self.doors(port)
         return any(

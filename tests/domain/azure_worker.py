@@ -54,7 +54,7 @@ class Broker:
         return done
 
     def _died(self, done: Step) -> bool:
-        """Whether the process ends in the middle of this pass, with everything stored."""
+        """True if the process ends in the middle of this pass, with everything stored."""
         if not self.dies or not (done.asks or done.removals or done.companion_removals):
             return False
         if self.dies == "after" and done.asks:
@@ -63,7 +63,7 @@ class Broker:
         return True
 
     def reconcile(self) -> None:
-        """Compare everything with everything, as the timer does; remove what is left over."""
+        """Compare everything with everything, as the timer does; remove the leftovers."""
         grants = list(self.grants.values())
         live = {grant.id for grant in grants if grant.live}
         over = [grant for grant in grants if not grant.live]

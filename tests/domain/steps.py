@@ -1,12 +1,46 @@
-"""One step of a JIT policy over grants, with what the broker sees of one VM at that moment."""
+"""One step of a JIT policy over grants, with the broker's view of one VM at that moment."""
 
+from datetime import timedelta
+
+from jit.domain.azure.companion_rule import companion_name
+from jit.domain.grants import rule_evidence
 from jit.domain.grants.policy_view import PolicyView
 from jit.domain.grants.step import run_step
 from jit.domain.limits import LIMITS
+from jit.domain.model.grant import CloseReason, Status
+from jit.domain.paths.rules import rules_of_port
 from jit.domain.values import arm_ids
 from tests.builders.bodies import NOW, vm_id
 from tests.builders.firewalls import FIREWALL_ID
-from tests.builders.grants import MINE, NEXT, a_view
+from tests.builders.grants import (
+    BEHIND,
+    MINE,
+    MINUTE,
+    NEXT,
+    a_guard,
+    a_view,
+    an_allow,
+    an_open,
+    jit_name,
+)
+from tests.builders.nsgs import NSG_ID, VM, arm_rule
+
+SECOND = timedelta(seconds=1)
+LATER = NOW + 10 * MINUTE
+STRANGER = None
+"""The initiate id of a request that is not ours."""
+
+OURS = a_view(a_guard(an_allow()))
+"""The VM with the rule that was asked for."""
+
+THERE = tuple(rule_evidence.mark(rule) for rule in rules_of_port(OURS, 22))
+RULE_ID = f"{NSG_ID}/securityRules/{jit_name('-', 1)}"
+LET_IN = a_guard(
+    an_allow(),
+    arm_rule(300, name=companion_name("g1"), source=BEHIND, port="22", to=VM),
+)
+"""An NSG with the rule that was asked for and the companion of ``g1``."""
+
 
 FRESH = "c" * 26
 """The id of the initiate that a step may make."""
@@ -34,3 +68,16 @@ def alone(grant, world=None, now=NOW):
     """The grant after a step."""
     (after,) = stepped(grant, world=world, now=now).grants
     return after
+
+
+def a_leaver(**changes):
+    """A grant that was revoked just now."""
+    return an_open(
+        **{
+            "status": Status.CLOSING,
+            "close_reason": CloseReason.REVOKED,
+            "closing_at": NOW,
+            "rules": (RULE_ID,),
+            **changes,
+        }
+    )

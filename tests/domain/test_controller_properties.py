@@ -1,5 +1,5 @@
 """
-The controller against a small Azure: whatever people, Defender and accidents do, laws hold.
+The step against a small Azure: laws hold through all acts of people, Defender and accidents.
 
 Grants come and go on one VM, alone or behind a firewall; strangers use the portal; somebody wipes
 rules; Defender forgets to remove them, or never writes them; answers are lost.
@@ -38,7 +38,7 @@ class Laws(RuleBasedStateMachine):
     def begin(self, walled):
         self.azure.walled = walled
 
-    # ---- what people do ------------------------------------------------------------------------
+    # ---- acts of people --------------------------------------------------------------------------
 
     @rule(where=sources, port=ports, minutes=st.integers(15, 90))
     def ask(self, where, port, minutes):
@@ -72,7 +72,7 @@ class Laws(RuleBasedStateMachine):
         """Somebody uses the portal."""
         self.azure.take(port, where, self.azure.now + minutes * MINUTE)
 
-    # ---- what goes wrong -----------------------------------------------------------------------
+    # ---- accidents -------------------------------------------------------------------------------
 
     @rule(port=ports)
     def wipe(self, port):
@@ -112,10 +112,11 @@ class Laws(RuleBasedStateMachine):
         """The timer compares everything."""
         self.broker.reconcile()
 
-    # ---- the laws ------------------------------------------------------------------------------
+    # ---- the laws --------------------------------------------------------------------------------
 
     def _work(self, lost: str = "") -> None:
         planned = self.broker.look()
+        assert (planned.unreadable, planned.defects) == ((), {}), "a step failed"
         self._check_asks(planned.asks, planned.grants)
         self._check_removals(planned)
         places = [(wish.nsg_id, wish.priority) for wish in planned.companions]

@@ -1,4 +1,4 @@
-"""Hand-overs over a small Azure: each of them is told before it comes."""
+"""Hand-overs over a small Azure: each of them is announced before it comes."""
 
 from datetime import timedelta
 
@@ -31,7 +31,7 @@ def came(broker, name, source, minutes):
 
 
 def told(broker, name, until):
-    """The hand-overs that a grant is told of until then, each in minutes from NOW, in order."""
+    """The hand-overs of a grant until then, each in minutes from NOW, in order."""
     heard: dict[float, bool] = {}
     while broker.azure.now < until:
         broker.live_until(broker.azure.now + timedelta(seconds=30))
@@ -42,7 +42,7 @@ def told(broker, name, until):
 
 
 @WAYS
-def test_who_joins_a_strangers_path_hears_of_its_end_in_time(walled):
+def test_a_grant_that_joins_a_strangers_path_hears_of_its_end_in_time(walled):
     """Nothing of ours may replace it before, so the path is interrupted then."""
     broker = Broker(Azure(NOW, walled=walled))
     broker.azure.take(22, (HOME,), NOW + 40 * MINUTE)
@@ -53,7 +53,7 @@ def test_who_joins_a_strangers_path_hears_of_its_end_in_time(walled):
     assert broker.azure.lets_in(HOME, 22)
 
 
-def test_two_changes_within_a_firewalls_minutes_are_both_told_in_time():
+def test_two_changes_within_a_firewalls_minutes_are_both_announced_in_time():
     """The second comes before the firewall is through with the first."""
     broker = Broker(Azure(NOW, walled=True))
     came(broker, "a", HOME, 60)

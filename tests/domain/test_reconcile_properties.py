@@ -189,14 +189,14 @@ def wanting(grant):
 
 
 def on_port(item, grant, observed):
-    """Whether the rule of *item* leads to the VM port of *grant*, told from the raw rule."""
+    """True if the raw rule of *item* leads to the VM port of *grant*."""
     address = ADDRESSES[grant.vm_id]
     allow_rules = [r for g in observed.nsgs.values() for r in g.allows]
     nat_rules = [r for f in observed.firewalls.values() for r in f.nat_rules if r.is_jit]
     return any(
         rule.id == item.path.id
         and address in rule.destinations
-        and any(grant.port in ports for ports in rule.ports)
+        and any(grant.port in ports for ports in rule.destination_ports)
         for rule in allow_rules
     ) or any(
         nat_id(rule.name) == item.path.id
@@ -206,7 +206,7 @@ def on_port(item, grant, observed):
 
 
 def proofs(item, known, observed):
-    """The grants that make the rule of *item* ours: recorded, or just what was asked for."""
+    """The grants that make the rule of *item* ours, by a record or by its sources."""
     asked: dict[tuple[str, int], set[str]] = {}
     for grant in known:
         if grant.initiate.ids:
@@ -258,7 +258,7 @@ def test_a_rule_named_for_removal_is_proved_to_be_of_a_grant_that_is_over(world)
 
 
 @given(worlds(), st.booleans())
-def test_no_removal_touches_what_an_open_grant_stands_on(world, switch):
+def test_no_removal_touches_a_rule_that_an_open_grant_needs(world, switch):
     """One person's end never moves another's access."""
     observed, live, stones = world
     items = removals(make_plan(observed, live, stones, now=NOON, remove_orphans=switch))
@@ -275,7 +275,7 @@ def test_no_removal_touches_what_an_open_grant_stands_on(world, switch):
 
 
 @given(worlds(), st.booleans())
-def test_no_removal_touches_what_somebody_elses_request_holds(world, switch):
+def test_no_removal_touches_a_rule_that_a_foreign_request_holds(world, switch):
     """Requests in Defender that the broker did not make are not its to end."""
     observed, live, stones = world
     known = [*live, *stones]
@@ -306,7 +306,7 @@ def test_a_plan_that_was_carried_out_leaves_nothing_to_remove(world, switch):
 
 @given(worlds())
 def test_after_its_end_no_plan_leaves_a_proven_path_open_without_a_reason(world):
-    """What is settled and proved goes, unless an open grant or a stranger needs it."""
+    """A settled, proved rule goes, unless an open grant or a stranger needs it."""
     observed, live, stones = world
     known = [*live, *stones]
     items = make_plan(observed, live, stones, now=NOON, remove_orphans=False)
@@ -333,7 +333,7 @@ def over(grant):
 
 
 def recorded_or_exact(item, grant, observed):
-    """Whether the proof holds for what the rule opens now, and it opens one port of one VM."""
+    """True if the proof holds for the present sources, and the rule opens one port of one VM."""
     return (
         item.path.exact
         and on_port(item, grant, observed)
@@ -343,7 +343,7 @@ def recorded_or_exact(item, grant, observed):
 
 @given(worlds())
 def test_each_rule_becomes_one_item_at_most(world):
-    """Nobody is told two things about one rule."""
+    """No rule is reported twice."""
     observed, live, stones = world
     items = make_plan(observed, live, stones, now=NOON, remove_orphans=False)
     ids = [item.path.id for item in items if item.path is not None]
@@ -351,7 +351,7 @@ def test_each_rule_becomes_one_item_at_most(world):
     assert len(ids) == len(set(ids))
 
 
-def test_the_graces_are_within_what_these_laws_assume():
+def test_the_graces_are_shorter_than_these_laws_assume():
     """A longer grace would make the laws above say less."""
     assert max(times.grace for times in TIMES.values()) < timedelta(minutes=PAST_ALL_GRACE)
 

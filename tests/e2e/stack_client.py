@@ -25,7 +25,7 @@ HERE, THERE, ELSEWHERE = "203.0.113.7", "203.0.113.8", "198.51.100.20"
 """Three addresses that count as public."""
 
 _TABLES = ("JitState", "JitIdempotency", "JitHistory")
-_UNAVAILABLE = 503
+_OK, _UNAVAILABLE = 200, 503
 _STEPS = 60  # looks on the way to the end of the wait, a few seconds apart at least
 _PATIENCE_SECONDS = 60  # of real time, for the hosts to catch up with a clock that was moved
 
@@ -154,6 +154,11 @@ class StackClient:
         answer = call(url, "POST", b"{}", X_Local_Wait="true")
         if answer.status != 200:
             raise DidNotHappen(f"tick: {answer.status}\n{self.stack.hosts[0].log[-3000:]}")
+
+    def wait_until_healthy(self) -> None:
+        """Have the timer look, and wait for a health check that knows it: it uses ten seconds."""
+        self.tick()
+        self.until(lambda: self.api("GET", "health").status == _OK, 1)
 
     def until_status(self, request_id: str, status: str, minutes: float = 3) -> dict[str, Any]:
         """Wait until a request has *status*; return it."""

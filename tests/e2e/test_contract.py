@@ -9,7 +9,7 @@ from http.client import HTTPConnection
 import pytest
 
 from tests.e2e.stack_client import ELSEWHERE, HERE, farm, wish
-from tests.local.azure.sim import DB01, HUB01, NEW01, WEB01, group, machine
+from tests.local.azure.sim import DB01, DEVELOPMENT, HUB01, NEW01, PRODUCTION, WEB01, group, machine
 
 pytestmark = pytest.mark.e2e
 
@@ -320,13 +320,17 @@ def test_my_address_is_the_last_hop(client_without_reset):
     assert answer.json == {"address": "203.0.113.99"}
 
 
-def test_health_says_that_storage_and_azure_answer(client_without_reset):
-    """To anybody, signed in or not."""
-    answer = client_without_reset.api("GET", "health", as_="-")
+def test_status_says_that_storage_azure_and_timers_answer(client_without_reset):
+    """To operators and auditors."""
+    client_without_reset.wait_until_healthy()
 
-    shown = {name: answer.json[name] for name in ("status", "storage", "azure")}
+    answer = client_without_reset.api("GET", "status", as_="olga")
+
+    shown = {name: answer.json[name] for name in ("status", "storage", "azure", "problems")}
     assert answer.status == 200
-    assert shown == {"status": "ok", "storage": "ok", "azure": "ok"}
+    assert shown == {"status": "ok", "storage": "ok", "azure": "ok", "problems": []}
+    assert answer.json["tick"] is not None
+    assert sorted(answer.json["comparisons"]) == [PRODUCTION, DEVELOPMENT]
 
 
 # ---- configuring ---------------------------------------------------------------------------------

@@ -60,11 +60,14 @@ def test_what_is_no_json_is_told_so_while_storage_is_away(without_storage):
 
 
 def test_health_says_that_storage_is_away(without_storage):
-    """503, with what is wrong."""
-    answer = without_storage.api("GET", "health", as_="-")
+    """503 in one word to anybody; the reason to an operator."""
+    health = without_storage.api("GET", "health", as_="-")
+    status = without_storage.api("GET", "status", as_="olga")
 
-    assert (answer.status, answer.json["azure"]) == (503, "ok")
-    assert answer.json["storage"] != "ok"
+    assert (health.status, health.json) == (503, {"status": "failing"})
+    assert (status.status, status.json["azure"]) == (200, "ok")
+    assert status.json["storage"] != "ok"
+    assert [problem["code"] for problem in status.json["problems"]] == ["storage-failing"]
 
 
 def test_a_request_made_while_azure_is_away_opens_when_it_is_back(client):

@@ -24,7 +24,7 @@ MAY = {
     ("DELETE", "virtual-machines/jit-policy"): (403, 403, 400, 403, 403, 403, 401),
     ("GET", "my-address"): (200, 200, 200, 200, 200, 403, 401),
     ("POST", "reconcile?dryRun=true"): (403, 403, 200, 403, 403, 403, 401),
-    ("GET", "health"): (200, 200, 200, 200, 200, 200, 200),
+    ("GET", "status"): (403, 403, 200, 200, 403, 403, 401),
 }
 BODIES = {
     "access-requests": wish(farm(1), dryRun=True),
@@ -36,6 +36,16 @@ CASES = [
     for (method, path), statuses in MAY.items()
     for person, status in zip(PEOPLE, statuses, strict=True)
 ]
+
+
+@pytest.mark.parametrize("person", PEOPLE)
+def test_anybody_may_ask_for_health(client_without_reset, person):
+    """Nobody has to sign in, and nobody learns more than one word."""
+    client_without_reset.wait_until_healthy()
+
+    answer = client_without_reset.api("GET", "health", as_=person)
+
+    assert (answer.status, answer.json) == (200, {"status": "ok"})
 
 
 @pytest.mark.parametrize(("method", "path", "person", "status"), CASES)

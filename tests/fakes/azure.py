@@ -16,6 +16,7 @@ from jit.gateways.arm import ThinArm
 from jit.gateways.defender import DefenderPolicies
 from jit.gateways.network import AzureNetwork
 from jit.interfaces import Arm, JitPolicies, Network
+from jit.observer.reads import Reader
 from jit.observer.subscription import Observer
 from local.azure.transport import SimulatorTransport
 from tests.fakes.calls import Calls, Counted
@@ -75,4 +76,5 @@ class SimulatedAzure:
 
     def observer(self) -> Observer:
         """Return an observer of this Azure."""
-        return Observer(self.arm, lambda: self.policies, lambda: self.network)
+        reader = Reader(self.arm, lambda: self.network)
+        return Observer(self.arm, lambda: self.policies, reader)

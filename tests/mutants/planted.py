@@ -172,14 +172,8 @@ MUTANTS = (
         name="the NSG is judged for the person and not for the firewall",
         promise="P4",
         path="jit/domain/paths/effective.py",
-        was=(
-            "    verdict = _verdict(view, nic, sources, grant, public=False)\n"
-            '    return verdict if verdict is not None else ("", {})\n'
-        ),
-        becomes=(
-            "    verdict = _verdict(view, nic, grant.sources, grant, public=False)\n"
-            '    return verdict if verdict is not None else ("", {})\n'
-        ),
+        was="    return _find_block(grant, view, nic, sources, public=False)\n",
+        becomes="    return _find_block(grant, view, nic, grant.sources, public=False)\n",
         caught_by=(
             law(
                 "tests/domain/paths/test_effective.py",
@@ -259,7 +253,7 @@ MUTANTS = (
             ),
             law(
                 "tests/broker/test_azure_changes.py",
-                "test_a_rule_that_a_request_made_meanwhile_may_rest_on_is_not_removed",
+                "test_a_rule_that_a_new_foreign_request_may_need_is_not_removed",
             ),
         ),
     ),
@@ -291,7 +285,7 @@ MUTANTS = (
         becomes="        return entry.initiate_id is None\n",
         caught_by=(
             law(
-                "tests/domain/grants/test_step.py",
+                "tests/domain/grants/test_policy_view.py",
                 "test_a_mark_that_the_broker_does_not_know_is_a_strangers",
             ),
         ),
@@ -305,7 +299,7 @@ MUTANTS = (
         caught_by=(
             law(
                 "tests/broker/test_azure_changes.py",
-                "test_a_rule_that_a_request_made_meanwhile_may_rest_on_is_not_removed",
+                "test_a_rule_that_a_new_foreign_request_may_need_is_not_removed",
             ),
         ),
     ),
@@ -331,7 +325,7 @@ MUTANTS = (
         caught_by=(
             law(
                 "tests/domain/grants/test_shared_port.py",
-                "test_exactly_the_sources_of_those_who_need_a_path_are_asked_for",
+                "test_exactly_the_sources_of_grants_that_need_a_path_are_asked_for",
             ),
             law(
                 "tests/broker/policy_worker/test_worker.py",
@@ -347,7 +341,7 @@ MUTANTS = (
         becomes="    if current is not None and context.is_foreign(current) and not live:\n",
         caught_by=(
             law(
-                "tests/domain/grants/test_step.py",
+                "tests/domain/grants/test_initiate.py",
                 "test_a_strangers_request_from_the_same_place_is_joined",
             ),
         ),
@@ -360,7 +354,7 @@ MUTANTS = (
         becomes='    texts = ["*"] if ask.sources[1:] else [_prefix_text(ask.sources[0])]\n',
         caught_by=(
             law(
-                "tests/broker/test_azure_changes.py",
+                "tests/domain/grants/test_initiate.py",
                 "test_an_initiate_names_the_sources_and_no_others",
             ),
             law(

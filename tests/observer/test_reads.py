@@ -1,4 +1,4 @@
-"""Reads of Azure resources: side by side, many of one kind as a list, none failing another."""
+"""Reads of Azure resources: in parallel, many of one kind as a list; a failure spares others."""
 
 import pytest
 
@@ -34,7 +34,7 @@ def test_many_of_one_kind_in_one_group_cost_one_call(azure, reader):
     """A pass that decides about a hundred VMs must not use up the quota of reads."""
     read = Read()
 
-    reader.round([*VMS, *NICS], read)
+    reader.read_all([*VMS, *NICS], read)
 
     assert azure.calls.names == ["arm.list", "arm.list"]
     assert sorted(read.found["machines"]) == sorted(item.lower() for item in VMS)
@@ -45,18 +45,18 @@ def test_few_are_read_one_by_one(azure, reader):
     """A list of a big group for the sake of one VM would cost more than it saves."""
     read = Read()
 
-    reader.round([*VMS[:3], NSG], read)
+    reader.read_all([*VMS[:3], NSG], read)
 
     assert sorted(azure.calls.names) == ["arm.get", "arm.get", "arm.get", "network.nsg"]
-    assert len(read.kind("machines")) == 3
-    assert len(read.kind("nsgs")) == 1
+    assert len(read.resources("machines")) == 3
+    assert len(read.resources("nsgs")) == 1
 
 
-def test_a_list_keeps_only_what_was_asked_for(reader):
+def test_a_list_keeps_only_the_wanted_resources(reader):
     """Other people's VMs of the group are not looked at."""
     read = Read()
 
-    reader.round(VMS[:5], read)
+    reader.read_all(VMS[:5], read)
 
     assert sorted(read.found["machines"]) == sorted(item.lower() for item in VMS[:5])
 
@@ -65,43 +65,43 @@ def test_ids_in_another_case_are_found_in_the_list(reader):
     """ARM ids are case-insensitive, and Azure itself mixes cases."""
     read = Read()
 
-    reader.round([item.upper() for item in VMS], read)
+    reader.read_all([item.upper() for item in VMS], read)
 
-    assert len(read.kind("machines")) == 10
+    assert len(read.resources("machines")) == 10
     assert read.failed == {}
 
 
-def test_what_its_list_does_not_hold_is_asked_for_by_itself(azure, reader):
+def test_a_resource_that_its_list_lacks_is_read_alone(azure, reader):
     """A list may lag behind; only Azure's own 404 says that there is none."""
     read = Read()
 
-    reader.round([*VMS, machine("nobody", FARM)], read)
+    reader.read_all([*VMS, machine("nobody", FARM)], read)
 
     assert azure.calls.names == ["arm.list", "arm.get"]
     assert read.gone == {machine("nobody", FARM).lower()}
 
 
 def test_a_list_that_fails_leaves_a_reason_for_each_and_spares_the_others(azure, reader):
-    """What could not be read is unknown, never absent."""
+    """A resource that could not be read is unknown; it does not count as absent."""
     _denied(azure, "networkInterfaces")
     read = Read()
 
-    reader.round([*VMS, *NICS], read)
+    reader.read_all([*VMS, *NICS], read)
 
     assert read.failed == {
         item.lower(): f"{item.rsplit('/', 1)[1]} could not be read" for item in NICS
     }
     assert read.gone == set()
-    assert len(read.kind("machines")) == 10
+    assert len(read.resources("machines")) == 10
 
 
 def test_a_forbidden_list_is_read_one_by_one(azure, reader):
-    """A role may cover single resources; what it does not cover is named."""
+    """A role may cover single resources; each other resource gets its own reason."""
     denied = ["Microsoft.Network/networkInterfaces/read"]
     azure.sim.control("PUT", "state", {"deniedActions": denied})
     read = Read()
 
-    reader.round(NICS[:4], read)
+    reader.read_all(NICS[:4], read)
 
     assert azure.calls.names == ["arm.list", *["arm.get"] * 4]
     assert all("may not read farm" in why for why in read.failed.values())

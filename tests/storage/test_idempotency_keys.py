@@ -288,7 +288,7 @@ def _meanwhile(broker, act):
 def _seen_anew(broker):
     """Have Azure looked at again: nothing of a moment ago counts."""
     broker.observer = broker.azure.observer()
-    found = broker.observer.machines(DEVELOPMENT, now=broker.now)
+    found = broker.observer.read_machines(DEVELOPMENT, now=broker.now)
     broker.inventory.write_machines(DEVELOPMENT, found, complete=True)
 
 

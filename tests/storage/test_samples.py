@@ -251,16 +251,15 @@ CASES = {
         control(ComparisonRow, "comparison-running", owner="0123456789abcdef"),
     ),
     "subscription": (
-        subscription_rows.parse_subscription,
+        subscription_rows.read_subscription,
         control(
             SubscriptionRow,
             "subscription",
             subscription=SUBSCRIPTION,
-            since=datetime(1970, 1, 1, tzinfo=UTC),
         ),
     ),
     "subscription-compared": (
-        subscription_rows.parse_subscription,
+        subscription_rows.read_subscription,
         control(
             SubscriptionRow,
             "subscription-compared",
@@ -270,7 +269,7 @@ CASES = {
         ),
     ),
     "tick": (
-        subscription_rows.parse_tick,
+        subscription_rows.read_tick,
         control(TickRow, "tick", first_at=NOON, last_at=NOON + MINUTE),
     ),
     "idempotency-key": (

@@ -15,7 +15,7 @@ def refuse_call():
 
 
 NOON = datetime(2026, 11, 22, 12, tzinfo=UTC)
-QUERIES = Views(None, None, None, refuse_call, ())  # type: ignore[arg-type] # it refuses a faulty query
+QUERIES = Views(None, None, None, refuse_call, ())  # type: ignore[arg-type] # it refuses faults
 USE_CASES = ("acceptor", "configurator", "decisions", "health", "reconciler", "views", "worker")
 
 

@@ -1,11 +1,14 @@
-"""Functions of operations: health, comparisons, the caller's address."""
+"""Functions of operations: health, status, comparisons, the caller's address."""
 
 import json
+from dataclasses import replace
 from types import SimpleNamespace
 
 import pytest
 
+from jit.broker.health import Health, Problem
 from tests.triggers.app_functions import call, call_and_listen, make_principal, make_request
+from tests.triggers.conftest import NOON
 
 
 def test_a_comparison_is_asked_for_by_one_message_a_subscription(use_case):
@@ -41,15 +44,61 @@ def test_a_misspelt_dry_run_never_acts(text):
     assert call_and_listen("start_reconcile", request)[0].status_code == 400
 
 
-@pytest.mark.parametrize(("well", "status"), [(True, 200), (False, 503)])
-def test_health_is_200_only_if_all_is_well(use_case, well, status):
-    """A load balancer reads the status alone."""
-    health = SimpleNamespace(well=well, doc=lambda: {"status": "told"})
-    use_case("health", look=health)
+WELL = Health(
+    storage="ok", azure="ok", tick=NOON, comparisons={"one": NOON, "two": None}, problems=()
+)
+LATE = Problem(code="comparison-late", detail="late", resource="/subscriptions/two", since=NOON)
+UNWELL = replace(WELL, azure="Azure did not answer", tick=None, problems=(LATE,))
+
+
+@pytest.mark.parametrize(
+    ("health", "status", "word"), [(WELL, 200, "ok"), (UNWELL, 503, "failing")]
+)
+def test_health_is_one_word_and_a_status(use_case, health, status, word):
+    """It is open to anybody: the problems stand in the route `status`."""
+    use_case("health", check=health)
 
     answer = call("get_health", make_request("get_health", headers={}))
 
-    assert (answer.status_code, json.loads(answer.get_body())) == (status, {"status": "told"})
+    assert (answer.status_code, json.loads(answer.get_body())) == (status, {"status": word})
+
+
+def test_status_of_a_broker_that_is_well(use_case):
+    """No configuration file exists yet."""
+    use_case("health", check=WELL)
+
+    answer = call("get_status", make_request("get_status"))
+
+    assert answer.status_code == 200
+    assert json.loads(answer.get_body()) == {
+        "status": "ok",
+        "version": "0.1.0",
+        "storage": "ok",
+        "azure": "ok",
+        "tick": "2026-11-22T12:00:00Z",
+        "comparisons": {"one": "2026-11-22T12:00:00Z", "two": None},
+        "configuration": {"source": "none", "sha256": None},
+        "problems": [],
+    }
+
+
+def test_status_names_each_problem(use_case):
+    """200: the answer is about the broker, and it could be given."""
+    use_case("health", check=UNWELL)
+
+    answer = call("get_status", make_request("get_status"))
+
+    shown = json.loads(answer.get_body())
+    assert (answer.status_code, shown["status"], shown["tick"]) == (200, "failing", None)
+    assert shown["azure"] == "Azure did not answer"
+    assert shown["problems"] == [
+        {
+            "code": "comparison-late",
+            "detail": "late",
+            "resource": "/subscriptions/two",
+            "since": "2026-11-22T12:00:00Z",
+        }
+    ]
 
 
 def test_my_address_is_the_last_hop():

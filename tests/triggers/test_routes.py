@@ -210,7 +210,7 @@ def test_the_table_names_the_callers_of_every_guarded_function():
 @pytest.mark.parametrize("name", sorted(OPEN))
 def test_a_function_of_an_excluded_path_reads_no_principal(name, use_case):
     """The platform leaves the client's headers there: a principal would be forged."""
-    use_case("health", look=type("Health", (), {"doc": lambda _: {}, "well": True})())
+    use_case("health", check=type("Health", (), {"is_well": True})())
     request = make_request(name)
     watched = Watched(headers_with())
     setattr(request, "_HttpRequest__headers", watched)  # noqa: B010 # it has no setter

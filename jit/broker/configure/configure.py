@@ -61,8 +61,9 @@ class Configurator:
     Puts VMs under just-in-time access, and takes them out of it.
 
     Attributes:
-        observer: Built when first called, as *queues*: their SDKs are slow.
-        named: Ids of the subscriptions that the settings name.
+        observer: Builds the observer when it is first called: its clients are slow to import.
+        queues: The same for the queues.
+        named: The ids of the subscriptions in the settings.
     """
 
     requests: RequestStore
@@ -115,7 +116,7 @@ class Configurator:
         asked = {arm_ids.subscription(item.id) for item in items}
         with azure("the subscription", lambda *_: ()):
             observer = self.observer()
-            found = {name: observer.snapshot(name) for name in asked & {*self.named}}
+            found = {name: observer.read_snapshot(name) for name in asked & {*self.named}}
         return {
             name: SubscriptionLook(s, topology.build_machines(s, now=now))
             for name, s in found.items()
@@ -177,8 +178,8 @@ class Configurator:
         if before is None and any(_is(p, plan.policy_id) for p in plan.look.snapshot.policies):
             # Written anew it would lose the VMs of others, should it be there after all.
             raise Unavailable(f"{plan.label} has just vanished", retry_after_seconds=_BUSY_SECONDS)
-        after = plan.applied_to(before)
-        action = changes.action(before, after)
+        after = plan.apply_to(before)
+        action = changes.find_action(before, after)
         found = before
         if action is not PolicyAction.UNCHANGED:
             change = Change(
@@ -223,7 +224,7 @@ def _free(unwanted: Iterable[MachinePolicy], looks: SubscriptionLooks) -> Iterat
     for item in unwanted:
         look = looks[arm_ids.subscription(item.id)]
         vm = look.machine(item.id)
-        if vm is not None and not look.holders(item.id):
+        if vm is not None and not look.policy_ids_of(item.id):
             yield vm
 
 

@@ -192,7 +192,7 @@ class Worker:
         found = {key: self.inventory.find_machine(vm_id) for key, vm_id in ids.items()}
         if None in found.values():
             partition = arm_ids.subscription(state.policy_id)
-            fresh = self.observer.machines(partition, now=state.now)
+            fresh = self.observer.read_machines(partition, now=state.now)
             self.inventory.write_machines(partition, fresh, complete=True)
             found |= {arm_ids.key(vm.id): vm for vm in fresh if arm_ids.key(vm.id) in ids}
         return {key: vm for key, vm in found.items() if vm is not None}
@@ -207,7 +207,9 @@ class Worker:
         """Look at VMs as they are *known*; what is only remembered decides about nothing new."""
         predicted = {**known, **vanished}
         whole = deciding & known.keys()
-        world = self.observer.world(state.policy_id, predicted, deciding=whole, now=state.now)
+        world = self.observer.observe_policy(
+            state.policy_id, predicted, deciding=whole, now=state.now
+        )
         self._remember(world, known, whole, state)
         unreadable = {**world.unreadable, **dict.fromkeys(vanished, "the VM was not found")}
         firewalls = {vm.firewall_id for vm in predicted.values() if vm.firewall_id}

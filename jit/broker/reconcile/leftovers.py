@@ -139,7 +139,7 @@ class Leftovers:
         self, items: Sequence[PlanItem], policies: Sequence[str], comparison: Comparison
     ) -> list[PlanItem]:
         """Read rules, requests and grants again, plan again, and keep what still is to go."""
-        again = self.observer.again(dict.fromkeys(item.resource for item in items), policies)
+        again = self.observer.read_again(dict.fromkeys(item.resource for item in items), policies)
         before = comparison.observed
         grants = self.requests.list_readable_grants(comparison.subscription, GRANTS)
         unreadable = comparison.unreadable | grants.unreadable

@@ -19,7 +19,7 @@ from jit.broker.reconcile.leftovers import Leftovers
 from jit.broker.reconcile.report import say
 from jit.domain.audit.event import transitions
 from jit.domain.errors import BrokerError, PermissionLost, Refused, StateConflict, Unavailable
-from jit.domain.grants import lifetime, widened
+from jit.domain.grants import lifetime
 from jit.domain.model.grant import CloseReason, Grant
 from jit.domain.model.machine import VirtualMachine
 from jit.domain.reconcile.observation import Observation, observe_lists
@@ -188,8 +188,8 @@ class Reconciler:
     def _observe(
         self, subscription: str, now: datetime
     ) -> tuple[Observation, tuple[VirtualMachine, ...]]:
-        snapshot = self.observer.survey(subscription)
-        machines = self.observer.inventory(snapshot, now=now)
+        snapshot = self.observer.read_advice_snapshot(subscription)
+        machines = self.observer.build_machines(snapshot, now=now)
         return observe_lists(snapshot, machines), machines
 
     def _comparison(self, subscription: str, found: Observation, now: datetime) -> Comparison:
@@ -256,7 +256,8 @@ class Reconciler:
 
 def _is_over(item: SubscriptionRow, now: datetime) -> bool:
     """Return True if no process can still accept a request there under older settings."""
-    return now >= (item.compared_at or item.since) + DROPPED_KEPT
+    last = item.compared_at or item.since
+    return last is None or now >= last + DROPPED_KEPT
 
 
 def _told(grant: Grant, item: PlanItem | None, now: datetime) -> Grant:
@@ -264,8 +265,8 @@ def _told(grant: Grant, item: PlanItem | None, now: datetime) -> Grant:
     if item is None or not grant.live:
         return grant
     if item.action is PlanAction.CLOSE and grant.wants_path:
-        altered = item.kind is PlanClass.ALTERED
-        note = widened.describe(item.rule or "") if altered else item.reason
+        widened = item.kind is PlanClass.ALTERED
+        note = f"somebody widened rule {item.rule}" if widened else item.reason
         return lifetime.begin_closing(grant, CloseReason.FAILED, now, note)
     return replace(grant, next_check_at=min(grant.next_check_at, now))
 

@@ -73,7 +73,7 @@ class Acceptor:
     Takes access requests in.
 
     Attributes:
-        observer: Built when first called: most requests never need it.
+        observer: Builds the observer when it is first called: most requests never need it.
     """
 
     requests: RequestStore
@@ -191,7 +191,7 @@ class Acceptor:
         """Return the VMs of a subscription, and whether they were read just now."""
         if not self.limits.allows_subscription(subscription):
             return (), False
-        return self.observer().recent_machines(subscription, now=now)
+        return self.observer().read_recent_machines(subscription, now=now)
 
     def _known_or_refused(self, submission: Submission, now: datetime) -> StoredRequest:
         """A late repetition is answered as before, though its start now lies in the past."""

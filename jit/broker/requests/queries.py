@@ -165,7 +165,7 @@ class Views:
         known = self._inventory.list_machines(subscription)
         if known:
             return sorted(known, key=lambda vm: vm.name)
-        fresh = self._observer().machines(subscription, now=now)
+        fresh = self._observer().read_machines(subscription, now=now)
         self._inventory.write_machines(subscription, fresh, complete=True)
         return sorted(fresh, key=lambda vm: vm.name)
 

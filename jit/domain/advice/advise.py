@@ -1,4 +1,4 @@
-"""What the owner of each VM should know, worked out over the lists of a whole subscription."""
+"""Warnings for the owner of each VM, from the lists of a whole subscription."""
 
 from __future__ import annotations
 
@@ -17,16 +17,16 @@ from jit.domain.values.prefixes import keep_prefixes, read_prefix
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class _Scene:
+class _Surroundings:
     """
-    What the VMs of a subscription are judged by.
+    Everything around the VMs of a subscription that their warnings depend on.
 
     Attributes:
-        rules: Of each NSG, by its key.
+        rules: The rules of each NSG, by its key.
         bastions: Prefixes of the Bastions that reach each virtual network, by its key.
         firewalls: By key.
-        public_ips: By key: the address, or the name where the address is not known.
-        used: By VM, the public IP that its JIT policy names.
+        public_ips: By key: the address, or the name if the address is not known.
+        used: By VM key: the public IP that its JIT policy names.
         plan: The warnings about Defender's plan.
     """
 
@@ -44,18 +44,19 @@ def add_warnings(
     """
     Return *machines* with their warnings.
 
-    Only a VM with a JIT policy has any, but for Defender's plan, which is told of every VM that
-    just-in-time access could serve. An NSG that is not in the snapshot, or an address that cannot
-    be read, gives no warning: a guess would be worse.
+    A VM without a JIT policy has at most one warning, about Defender's plan, and only if
+    just-in-time access could serve the VM. An NSG that is not in the snapshot, or an address that
+    cannot be read, gives no warning: a guess would be worse.
     """
-    scene = _scene(snapshot)
+    around = _collect_surroundings(snapshot)
     return tuple(
-        replace(vm, warnings=tuple(dict.fromkeys(_warnings(vm, scene)))) for vm in machines
+        replace(vm, warnings=tuple(dict.fromkeys(_warn_about_machine(vm, around))))
+        for vm in machines
     )
 
 
-def _scene(snapshot: Snapshot) -> _Scene:
-    return _Scene(
+def _collect_surroundings(snapshot: Snapshot) -> _Surroundings:
+    return _Surroundings(
         rules={
             arm_json.key(nsg): RulesByAddress(nsg_rules.parse_rules(nsg)) for nsg in snapshot.nsgs
         },
@@ -76,34 +77,36 @@ def _address(public_ip: Resource) -> str:
     return address or arm_json.text(public_ip, "name")
 
 
-def _warnings(vm: VirtualMachine, scene: _Scene) -> Iterator[MachineWarning]:
+def _warn_about_machine(vm: VirtualMachine, around: _Surroundings) -> Iterator[MachineWarning]:
     if vm.support is Support.UNSUPPORTED:
         return
-    yield from scene.plan
+    yield from around.plan
     if vm.support is Support.CONFIGURED:
         yield from setup.policy_warnings(vm)
-        yield from _of_firewall(vm, scene)
+        yield from _warn_about_firewall(vm, around)
         for nic in vm.interfaces:
-            yield from _of_interface(nic, vm, scene)
+            yield from _warn_about_interface(nic, vm, around)
 
 
-def _of_firewall(vm: VirtualMachine, scene: _Scene) -> Iterator[MachineWarning]:
-    found = scene.firewalls.get(arm_ids.key(vm.firewall_id or ""))
+def _warn_about_firewall(vm: VirtualMachine, around: _Surroundings) -> Iterator[MachineWarning]:
+    found = around.firewalls.get(arm_ids.key(vm.firewall_id or ""))
     if found is not None:
         keys = map(arm_ids.key, firewall.public_ip_ids(found))
-        addresses = tuple(scene.public_ips.get(key, key.rsplit("/", 1)[-1]) for key in keys)
+        addresses = tuple(around.public_ips.get(key, key.rsplit("/", 1)[-1]) for key in keys)
         yield from setup.firewall_warnings(
-            arm_json.text(found, "name"), addresses, scene.used.get(arm_ids.key(vm.id), "")
+            arm_json.text(found, "name"), addresses, around.used.get(arm_ids.key(vm.id), "")
         )
 
 
-def _of_interface(nic: Interface, vm: VirtualMachine, scene: _Scene) -> tuple[MachineWarning, ...]:
+def _warn_about_interface(
+    nic: Interface, vm: VirtualMachine, around: _Surroundings
+) -> tuple[MachineWarning, ...]:
     keys = [arm_ids.key(nsg_id) for nsg_id in nic.nsg_ids]
-    if read_prefix(nic.private_ip) is None or not all(key in scene.rules for key in keys):
+    if read_prefix(nic.private_ip) is None or not all(key in around.rules for key in keys):
         return ()
-    nsgs = [scene.rules[key].at(nic.private_ip) for key in keys]
+    nsgs = [around.rules[key].rules_at(nic.private_ip) for key in keys]
     vnet = keep_prefixes(vm.vnet_prefixes)
-    near = scene.bastions.get(arm_ids.key(nic.subnet_id.rsplit("/subnets/", 1)[0]), ())
+    near = around.bastions.get(arm_ids.key(nic.subnet_id.rsplit("/subnets/", 1)[0]), ())
     return (
         *jit_warnings(nsgs, private_ip=nic.private_ip, ports=vm.ports, vnet_prefixes=vnet),
         *bastion_warnings(

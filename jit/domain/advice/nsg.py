@@ -1,4 +1,4 @@
-"""What the owner of a VM should know about the NSGs that are meant to hold its JIT ports shut."""
+"""Warnings about the NSGs that should keep the JIT ports of a VM closed."""
 
 from __future__ import annotations
 
@@ -37,20 +37,20 @@ def jit_warnings(
     vnet_prefixes: Iterable[str],
 ) -> tuple[MachineWarning, ...]:
     """
-    Return what weakens the JIT deny rules of one interface, one warning a port at most.
+    Return warnings about weak JIT deny rules of one interface, at most one for each port.
 
     * ``deny-missing``: no NSG of the interface has the deny rule that Defender writes.
     * ``jit-bypassed``: a standing rule lets some traffic in before the deny rule.
-    * ``deny-shadowed``: the same, and nothing at all is left for the deny rule to decide.
+    * ``deny-shadowed``: the same, and the deny rule decides about no packet at all.
 
-    Allow rules of grants and the broker's companions are not standing rules. A rule of which it
-    cannot be told whom it lets in (a service tag, an unreadable rule) counts as letting in.
+    Allow rules of grants and the broker's companions are not standing rules. A rule with unknown
+    sources (a service tag, an unreadable rule) counts as a rule that lets traffic in.
 
     Args:
-        nsgs: The rules of the interface's and the subnet's NSG; none gives no warning.
+        nsgs: The rules of the interface's and the subnet's NSG; without any there is no warning.
         private_ip: The interface's address.
-        ports: What the JIT policy says about the VM.
-        vnet_prefixes: As for ``nsg.evaluate``.
+        ports: The port rules of the VM in its JIT policy.
+        vnet_prefixes: As for ``nsg_effect.evaluate``.
 
     Raises:
         ValueError: *private_ip* is no address, or one of *vnet_prefixes* no prefix.
@@ -61,8 +61,8 @@ def jit_warnings(
     """
     address = ip_address(private_ip)
     prefixes = tuple(vnet_prefixes)
-    guards = [_Guard(nsgs, address, port, prefixes) for port in ports] if nsgs else []
-    return tuple(warning for guard in guards for warning in guard.warnings())
+    checks = [_PortCheck(nsgs, address, port, prefixes) for port in ports] if nsgs else []
+    return tuple(warning for check in checks for warning in check.find_bypasses())
 
 
 def bastion_warnings(
@@ -74,19 +74,19 @@ def bastion_warnings(
     vnet_prefixes: Iterable[str],
 ) -> tuple[MachineWarning, ...]:
     """
-    Return how the JIT deny rules and a Bastion that serves the VM get in each other's way.
+    Return warnings about conflicts between JIT deny rules and a Bastion that serves the VM.
 
-    * ``bastion-cut-off``: the JIT deny, and nothing else, stops the Bastion. A grant that covers
-      its subnet ends that, for as long as it lasts.
-    * ``bastion-bypass``: a standing rule lets the Bastion in at any time, past JIT.
+    * ``bastion-cut-off``: only the JIT deny rule stops the Bastion. During a grant that covers the
+      Bastion's subnet it can connect.
+    * ``bastion-bypass``: a standing rule lets the Bastion in at any time, without JIT.
 
     Args:
         nsgs: The rules of the interface's and the subnet's NSG.
         private_ip: The interface's address, which the Bastion connects to.
-        ports: What the JIT policy says about the VM. UDP is left out: a Bastion speaks TCP.
-        bastion_prefixes: Of AzureBastionSubnet, in the VM's VNet or a peered one; therefore part
-            of the tag ``VirtualNetwork``.
-        vnet_prefixes: As for ``nsg.evaluate``.
+        ports: The port rules of the VM in its JIT policy. UDP is ignored: a Bastion uses TCP.
+        bastion_prefixes: Prefixes of AzureBastionSubnet in the VM's VNet or a peered one; they are
+            part of the tag ``VirtualNetwork``.
+        vnet_prefixes: As for ``nsg_effect.evaluate``.
 
     Raises:
         ValueError: *private_ip* is no address, or one of the prefixes no prefix.
@@ -103,63 +103,67 @@ def bastion_warnings(
         for port in ports
         for bastion in bastions
         if port.protocol.upper() != "UDP" and bastion.version == address.version
-        for warning in _Guard(nsgs, address, port, prefixes).against(bastion)
+        for warning in _PortCheck(nsgs, address, port, prefixes).check_bastion(bastion)
     )
 
 
 @dataclass(frozen=True, slots=True)
-class _Guard:
-    """The NSGs of one interface, as they guard one port of a JIT policy."""
+class _PortCheck:
+    """A check of one port of a JIT policy: do the NSGs of one interface protect it?"""
 
     nsgs: Sequence[Rules]
     address: IPv4Address | IPv6Address
     port: PortRule
     vnet: tuple[str, ...]
 
-    def warnings(self) -> Iterator[MachineWarning]:
-        """Yield what lets traffic in past the deny rule, if anything does."""
-        if not self._guarded():
+    def find_bypasses(self) -> Iterator[MachineWarning]:
+        """Yield a warning if the deny rule is missing, or if rules let traffic in before it."""
+        if not self._is_protected():
             yield self._warn("deny-missing", _MISSING)
             return
-        seen = list(split_flow(_without(self.nsgs, _is_temporary), self._flow(), self.vnet))
+        seen = list(
+            split_flow(_drop_rules(self.nsgs, _is_temporary), self._whole_flow(), self.vnet)
+        )
         early = {
             rule
             for views in seen
             if all(map(_may_pass, views))
-            for rule in self._before_deny(views)
+            for rule in self._rules_before_deny(views)
         }
         if early:
             idle = not any(self._is_deny(view.decider) for views in seen for view in views)
             code = "deny-shadowed" if idle else "jit-bypassed"
-            yield self._warn(code, f"let in before the JIT deny rule by {_listed(early)}; {_MOVE}")
+            yield self._warn(
+                code, f"let in before the JIT deny rule by {_name_rules(early)}; {_MOVE}"
+            )
 
-    def against(self, bastion: Prefix) -> Iterator[MachineWarning]:
-        """Yield how *bastion* fares, if JIT has to do with it."""
-        if not self._guarded():
+    def check_bastion(self, bastion: Prefix) -> Iterator[MachineWarning]:
+        """Yield a warning if JIT stops *bastion*, or if *bastion* can bypass JIT."""
+        if not self._is_protected():
             return
-        standing = _without(self.nsgs, _is_temporary)
+        standing = _drop_rules(self.nsgs, _is_temporary)
         if isinstance(self._verdict(self.nsgs, bastion), Blocked):
-            if isinstance(self._verdict(_without(self.nsgs, self._is_deny), bastion), Allowed):
+            if isinstance(self._verdict(_drop_rules(self.nsgs, self._is_deny), bastion), Allowed):
                 yield self._warn("bastion-cut-off", _CUT_OFF.format(bastion))
         elif isinstance(self._verdict(standing, bastion), Allowed):
             early = self._deciders(standing, bastion)
-            what = f"the Bastion {bastion} gets in without a grant by {_listed(early)}; {_MOVE}"
+            what = f"the Bastion {bastion} gets in without a grant by {_name_rules(early)}; {_MOVE}"
             yield self._warn("bastion-bypass", what)
 
     def _deciders(self, nsgs: Sequence[Rules], bastion: Prefix) -> set[SecurityRule]:
-        """Return the rules that let *bastion* in, of those NSGs that have the deny rule."""
-        seen = split_flow(nsgs, self._from(bastion), self.vnet)
-        return {rule for views in seen for rule in self._before_deny(views)}
+        """Return the rules that let *bastion* in, in the NSGs that have the deny rule."""
+        seen = split_flow(nsgs, self._bastion_flow(bastion), self.vnet)
+        return {rule for views in seen for rule in self._rules_before_deny(views)}
 
     def _verdict(self, nsgs: Sequence[Rules], bastion: Prefix) -> object:
-        return evaluate_path(nsgs, self._from(bastion), self.vnet, public=False)
+        return evaluate_path(nsgs, self._bastion_flow(bastion), self.vnet, public=False)
 
-    def _from(self, bastion: Prefix) -> Flow:
-        """Return what *bastion* sends to the port."""
+    def _bastion_flow(self, bastion: Prefix) -> Flow:
+        """Return the packets of *bastion* to the port."""
         return Flow(source=bastion, destination=self.address, port=self.port.number, protocol="TCP")
 
-    def _flow(self) -> Flow:
-        """Return everything that might come in to the port."""
+    def _whole_flow(self) -> Flow:
+        """Return all packets that may arrive at the port."""
         return Flow(
             source=_ANYWHERE[self.address.version],
             destination=self.address,
@@ -167,21 +171,21 @@ class _Guard:
             protocol=self.port.protocol,
         )
 
-    def _guarded(self) -> bool:
-        return any(map(self._has_deny, self.nsgs))
+    def _is_protected(self) -> bool:
+        return any(map(self._has_deny_rule, self.nsgs))
 
-    def _has_deny(self, rules: Rules) -> bool:
+    def _has_deny_rule(self, rules: Rules) -> bool:
         return any(map(self._is_deny, rules))
 
     def _is_deny(self, rule: SecurityRule | None) -> bool:
-        """Tell whether *rule* is Defender's deny rule for the port."""
+        """Return True if *rule* is Defender's deny rule for the port."""
         return rule is not None and _is_jit_deny(rule, self.address, self.port.number)
 
-    def _before_deny(self, views: Sequence[Part]) -> Iterator[SecurityRule]:
-        """Yield the rules that may let a part in, of those NSGs that have the deny rule."""
+    def _rules_before_deny(self, views: Sequence[Part]) -> Iterator[SecurityRule]:
+        """Yield the rules that may let a part in, in the NSGs that have the deny rule."""
         for rules, view in zip(self.nsgs, views, strict=True):
-            if self._has_deny(rules):
-                before = takewhile(lambda rule: not self._is_deny(rule), _involved(view))
+            if self._has_deny_rule(rules):
+                before = takewhile(lambda rule: not self._is_deny(rule), _involved_rules(view))
                 yield from filter(_may_allow, before)
 
     def _warn(self, code: str, detail: str) -> MachineWarning:
@@ -189,7 +193,7 @@ class _Guard:
 
 
 def _is_jit_deny(rule: SecurityRule, address: IPv4Address | IPv6Address, port: int) -> bool:
-    """Tell whether *rule* is Defender's; one just being written counts, a failed one does not."""
+    """Return True if *rule* is Defender's deny rule and its last write did not fail."""
     name = parse_jit_name(rule.name)
     return (
         name is not None
@@ -203,20 +207,20 @@ def _is_jit_deny(rule: SecurityRule, address: IPv4Address | IPv6Address, port: i
 
 
 def _is_temporary(rule: SecurityRule) -> bool:
-    """Tell whether *rule* comes and goes with a grant."""
+    """Return True if *rule* exists only during a grant."""
     return is_jit_allow_name(rule.name) or parse_companion_name(rule.name) is not None
 
 
-def _without(nsgs: Sequence[Rules], unwanted: Predicate) -> list[Rules]:
+def _drop_rules(nsgs: Sequence[Rules], unwanted: Predicate) -> list[Rules]:
     return [[rule for rule in rules if not unwanted(rule)] for rules in nsgs]
 
 
-def _involved(view: Part) -> tuple[SecurityRule, ...]:
+def _involved_rules(view: Part) -> tuple[SecurityRule, ...]:
     return view.doubts + ((view.decider,) if view.decider else ())
 
 
-def _listed(rules: Iterable[SecurityRule]) -> str:
-    """Return the names of *rules*, the first to decide first."""
+def _name_rules(rules: Iterable[SecurityRule]) -> str:
+    """Return the names of *rules*, the smallest priority number first."""
     ordered = sorted(rules, key=lambda rule: (rule.priority, rule.name))
     return ", ".join(f"{rule.name} (priority {rule.priority})" for rule in ordered)
 
@@ -226,5 +230,5 @@ def _may_allow(rule: SecurityRule) -> bool:
 
 
 def _may_pass(view: Part) -> bool:
-    """Tell whether some reading of an NSG lets the part through."""
-    return view.decider is None or any(map(_may_allow, _involved(view)))
+    """Return True if the NSG may let the part pass."""
+    return view.decider is None or any(map(_may_allow, _involved_rules(view)))

@@ -1,4 +1,4 @@
-"""What the owner of a VM should know about how just-in-time access is set up for it."""
+"""Warnings about the set-up of just-in-time access for a VM."""
 
 from __future__ import annotations
 
@@ -12,18 +12,18 @@ from jit.domain.values import arm_ids
 
 _WITHOUT_JIT = {"p1": "Plan 1"}
 """
-Sub-plans that lack just-in-time access. None at all is the full plan, and one that is not known
-here is not judged (Microsoft.Security 2024-01-01, ``PricingProperties.subPlan``).
+Sub-plans without just-in-time access. No sub-plan at all means the full plan; an unknown sub-plan
+gives no warning (Microsoft.Security 2024-01-01, ``PricingProperties.subPlan``).
 """
 
 
 def plan_warnings(plan: Resource | None) -> Iterator[MachineWarning]:
     """
-    Yield ``plan-missing`` if Defender's plan surely is not enough for just-in-time access.
+    Yield ``plan-missing`` if Defender's plan is certainly not enough for just-in-time access.
 
     Args:
-        plan: ``pricings/VirtualMachines`` of the subscription; None where it could not be read,
-            of which nothing is said.
+        plan: ``pricings/VirtualMachines`` of the subscription. None if it could not be read: then
+            there is no warning.
 
     Source:
         Learn, "Enable just-in-time access on VMs": Defender for Servers Plan 2 is required.
@@ -42,10 +42,10 @@ def plan_warnings(plan: Resource | None) -> Iterator[MachineWarning]:
 
 def policy_warnings(vm: VirtualMachine) -> Iterator[MachineWarning]:
     """
-    Yield what is wrong with where the JIT policy of *vm* lies and what it is called.
+    Yield warnings about the region and the name of the JIT policy of *vm*.
 
-    * ``policy-location``: it lies in another region than the VM.
-    * ``names-too-long``: its name and the VM's are longer together than Defender takes.
+    * ``policy-location``: the policy is in another region than the VM.
+    * ``names-too-long``: its name and the VM's name together are longer than Defender accepts.
 
     Source:
         Learn, "Enable just-in-time access on VMs" (56 characters); Microsoft.Security 2020-01-01,
@@ -53,7 +53,7 @@ def policy_warnings(vm: VirtualMachine) -> Iterator[MachineWarning]:
     """
     policy_id = vm.policy_id or ""
     region = _region(policy_id)
-    if region and vm.location and _plain(region) != _plain(vm.location):
+    if region and vm.location and _normalise(region) != _normalise(vm.location):
         yield MachineWarning(
             code="policy-location",
             detail=f"its JIT policy lies in {region}, the VM in {vm.location}; Defender opens "
@@ -73,9 +73,9 @@ def firewall_warnings(name: str, addresses: tuple[str, ...], used: str) -> Itera
     Yield ``firewall-addresses`` if people could pick the wrong one of a firewall's public IPs.
 
     Args:
-        name: The firewall's.
-        addresses: Its public IPs, or their names where an address is not known.
-        used: The one that Defender says it uses for the VM; empty if it does not say.
+        name: Name of the firewall.
+        addresses: Its public IPs, or their names if an address is not known.
+        used: The public IP that Defender uses for the VM; empty if Defender does not name it.
 
     Source:
         https://github.com/MicrosoftDocs/azure-docs/issues/46777 (three addresses, one in use).
@@ -90,13 +90,13 @@ def firewall_warnings(name: str, addresses: tuple[str, ...], used: str) -> Itera
 
 
 def _region(policy_id: str) -> str:
-    """Return the region in the id of a JIT policy; empty where it cannot be read."""
+    """Return the region in the id of a JIT policy; empty if the id cannot be read."""
     try:
         return arm_ids.parts(policy_id).get("locations", "")
     except ValueError:
         return ""
 
 
-def _plain(location: str) -> str:
-    """Return a region's name as ids write it: ``West Europe`` is ``westeurope``."""
+def _normalise(location: str) -> str:
+    """Return a region's name in the form of ids: ``West Europe`` is ``westeurope``."""
     return location.replace(" ", "").lower()

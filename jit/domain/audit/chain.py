@@ -24,12 +24,12 @@ Json = Mapping[str, Any]
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Head:
     """
-    Where a chain ends.
+    The end of a chain.
 
     Attributes:
         chain: Subscription id, lower-case.
-        sequence: That of the last record; 0 for an empty chain.
-        hash: That of the last record; 64 zeros for an empty chain.
+        sequence: Sequence of the last record; 0 for an empty chain.
+        hash: Hash of the last record; 64 zeros for an empty chain.
     """
 
     chain: str
@@ -46,9 +46,9 @@ class Record:
         chain: Subscription id, lower-case.
         sequence: 1, 2, 3, …
         previous: Hash of the record before.
-        recorded_at: When it was appended, RFC 3339, UTC; the event says when it happened.
-        event: What happened, as ``domain.audit.Event.doc`` writes it.
-        hash: What the rest amounts to.
+        recorded_at: Time of the append, RFC 3339, UTC; the event has its own time.
+        event: JSON of the event, as ``Event.doc`` returns it.
+        hash: `digest` of the other attributes.
     """
 
     chain: str
@@ -73,7 +73,7 @@ def append(head: Head, event: Json, *, recorded_at: str) -> Record:
 
 
 def head_of(record: Record) -> Head:
-    """Return the end of a chain whose last record is *record*."""
+    """Return the head of a chain with *record* as its last record."""
     return Head(chain=record.chain, sequence=record.sequence, hash=record.hash)
 
 
@@ -101,11 +101,11 @@ def verify(records: Iterable[Record], *, start: Head, end: Head | None = None) -
     Args:
         records: In order, beginning right after *start*.
         start: ``Head(chain=subscription)`` for a whole chain, else a head that was kept.
-        end: The head that the chain had when it was last anchored elsewhere. Without it, records
-            cut off at the end go unnoticed: that is what anchors are for.
+        end: The last anchored head. Without it, nobody notices if records at the end are missing:
+            therefore anchors are kept elsewhere.
 
     Returns:
-        None if every record is what it says and follows from the one before.
+        None if every record has the right hash and follows the one before.
     """
     head = start
     for record in records:

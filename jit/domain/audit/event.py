@@ -1,4 +1,4 @@
-"""What the audit trail says: who, what, why, when, under which rule."""
+"""Audit events: each names its time, its actor, its grant and its facts."""
 
 from __future__ import annotations
 
@@ -11,21 +11,21 @@ from jit.domain.model.grant import Grant, Status
 from jit.domain.values.times import format_instant
 
 BROKER = "broker"
-"""The actor of what the broker does by itself."""
+"""The actor if the broker acts by itself."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Event:
     """
-    One fact for the trail.
+    One fact for the audit trail.
 
     Attributes:
-        at: When.
-        what: Dotted, past tense, constant.
+        at: Time of the event.
+        what: Name of the event: dotted, past tense, constant.
         actor: Entra object id of the person, or ``broker``.
-        request_id: The request it is about; that of a refusal has no row of its own.
-        grant_id: The grant it is about, if one.
-        facts: What else matters: sources, ends, reasons, rules.
+        request_id: Its request; a refused request has no row of its own.
+        grant_id: Its grant, if it is about one.
+        facts: Further facts: sources, ends, reasons, rules.
     """
 
     at: datetime
@@ -55,11 +55,11 @@ def transitions(
     return [
         _event(old[grant.id], grant, actor, now)
         for grant in after
-        if _audible(old[grant.id], grant)
+        if _has_changed(old[grant.id], grant)
     ]
 
 
-def _audible(before: Grant, after: Grant) -> bool:
+def _has_changed(before: Grant, after: Grant) -> bool:
     return (
         before.status,
         before.expires_at,

@@ -103,7 +103,7 @@ class CheckedFields:
     The members of one JSON object, read with notes about each one that cannot be read.
 
     Attributes:
-        faults: What could not be read so far, in words.
+        faults: A sentence for each member that could not be read so far.
     """
 
     def __init__(self, item: object) -> None:

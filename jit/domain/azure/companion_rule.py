@@ -20,9 +20,9 @@ def companion_name(grant_id: str) -> str:
     Return the name of the one NSG rule that the broker adds for a grant behind a firewall.
 
     Raises:
-        ValueError: *grant_id* is longer than 69 characters, or holds what a name may not hold.
-            NSG rule names have at most 80 characters (Learn, "Naming rules and restrictions for
-            Azure resources").
+        ValueError: *grant_id* is longer than 69 characters, or has characters that a name may not
+            have. NSG rule names have at most 80 characters (Learn, "Naming rules and restrictions
+            for Azure resources").
     """
     name = _COMPANION + grant_id
     if not _COMPANION_NAME.fullmatch(name):
@@ -48,9 +48,9 @@ def companion_body(
     """
     Return the body of a PUT that creates the companion rule of a grant.
 
-    It lets in what the firewall forwards: DNAT traffic carries an address of AzureFirewallSubnet
-    (Learn, "Azure Firewall FAQ": source NAT of DNAT traffic), which Defender's own NSG rule, made
-    for the requester's address, does not match.
+    The rule lets in the traffic that the firewall forwards. DNAT traffic has a source address of
+    AzureFirewallSubnet (Learn, "Azure Firewall FAQ": source NAT of DNAT traffic). Defender's own
+    NSG rule is for the requester's address, so it does not match.
 
     Args:
         grant_id: Names the rule, and stands in its description.
@@ -58,19 +58,20 @@ def companion_body(
         port: The VM's port.
         protocol: ``TCP``, ``UDP`` or ``*``, in any case.
         sources: Prefixes of AzureFirewallSubnet, at least one.
-        priority: 100 to 4096, free, smaller than that of the rule that blocks.
+        priority: 100 to 4096, free, smaller than the priority of the blocking rule.
 
     Raises:
-        ValueError: The name cannot be built; there is no such *protocol*; or *sources* is empty:
-            a rule without a source must never be sent, whatever Azure would make of it.
+        ValueError: The name cannot be built; there is no such *protocol*; or *sources* is empty. A
+            rule without a source must never be sent, because it is unknown how Azure reads it.
     """
     if not sources:
         raise ValueError("a companion rule needs a source")
     if protocol.upper() not in _ARM_PROTOCOLS:
         raise ValueError(f"a companion rule cannot carry {protocol!r}")
+    companion_name(grant_id)  # raises ValueError if no rule can have this name
     return {
         "properties": {
-            "description": f"Companion of JIT access grant {_as_named(grant_id)}; see its broker.",
+            "description": f"Companion of JIT access grant {grant_id}; see its broker.",
             "protocol": _ARM_PROTOCOLS[protocol.upper()],
             "sourcePortRange": "*",
             "destinationPortRange": str(port),
@@ -81,10 +82,6 @@ def companion_body(
             "direction": Direction.INBOUND.value,
         }
     }
-
-
-def _as_named(grant_id: str) -> str:
-    return companion_name(grant_id).removeprefix(_COMPANION)
 
 
 def _source_fields(sources: tuple[str, ...]) -> dict[str, object]:

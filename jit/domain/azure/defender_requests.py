@@ -1,9 +1,9 @@
 """
-Requests as a JIT policy lists them: Defender's own memory of who may come in.
+The requests in a JIT policy: Defender's list of the sources that may reach each VM port.
 
 Defender keeps one request per VM port; a newer one revokes the older one. ``requests[]`` has no
-ids, so the broker writes an initiate id of its own at the head of each justification: an entry is
-ours if, and only if, that id is one that we stored before the call.
+ids, so the broker writes its own initiate id at the head of each justification. A request is ours
+if, and only if, we stored that id before the call.
 
 Source: Microsoft.Security 2020-01-01, ``JitNetworkAccessRequest``.
 """
@@ -33,10 +33,10 @@ class DefenderRequest:
         initiate_id: Our initiate's id if the justification carries one, else None.
         sources: Prefixes, as text.
         ends_at: End of access; UTC.
-        active: Whether Defender counts it as in force (anything but ``Revoked``).
+        active: True unless its status in Defender is ``Revoked``.
         reason: ``statusReason``, an open enum.
         mapped_port: External port on the firewall, once known.
-        started_at: When it was asked for.
+        started_at: The time of the initiate; UTC.
     """
 
     vm_id: str
@@ -50,7 +50,7 @@ class DefenderRequest:
     started_at: datetime
 
     def in_force(self, now: datetime) -> bool:
-        """Tell whether it may let somebody in at *now*."""
+        """Return True if it may let somebody in at *now*."""
         return self.active and self.ends_at > now
 
 
@@ -75,17 +75,17 @@ def parse_requests(policy: Resource) -> tuple[DefenderRequest, ...]:
 def requests_of_port(
     entries: Iterable[DefenderRequest], vm_id: str, port: int
 ) -> tuple[DefenderRequest, ...]:
-    """Return the entries of one VM port, in the order given."""
+    """Return the requests for one VM port, in the order of *entries*."""
     key = arm_ids.key(vm_id)
     return tuple(item for item in entries if item.port == port and arm_ids.key(item.vm_id) == key)
 
 
 def find_occupations(found: Iterable[DefenderRequest], *, now: datetime) -> tuple[Occupation, ...]:
     """
-    Return the foreign requests in force among the entries of one VM.
+    Return the foreign requests in force among the requests for one VM.
 
-    Foreign here is what carries no mark of this broker at all; whether a marked entry is really
-    ours is checked against the stored initiate ids where it matters, at opening.
+    A request counts as foreign here if it has no initiate id. A person can copy an initiate id, so
+    opening compares it with the stored ids.
     """
     return tuple(
         Occupation(port=item.port, sources=item.sources, ends_at=item.ends_at)
@@ -121,7 +121,7 @@ def _request(
             "allowedSourceAddressPrefixes",
             keep_all=True,
         ),
-        # An end that cannot be read never passes: doubt keeps others' access untouched.
+        # If the end cannot be read, the request never ends: in doubt we leave others' access alone.
         ends_at=_instant(arm_json.text(port, "endTimeUtc")) or datetime.max.replace(tzinfo=UTC),
         active=arm_json.text(port, "status") != "Revoked",
         reason=arm_json.text(port, "statusReason"),

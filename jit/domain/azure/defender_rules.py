@@ -1,7 +1,8 @@
 """
-The rules that just-in-time access leaves in NSGs and firewalls, told from everybody else's.
+The rules that just-in-time access writes into NSGs and firewalls: how to recognise them.
 
-A name alone proves nothing about a grant: ``matches`` compares what a rule opens.
+A name alone does not prove that a rule belongs to a grant. ``matches`` compares the port, the
+address and the sources.
 """
 
 from __future__ import annotations
@@ -17,7 +18,7 @@ from jit.domain.values.prefixes import Prefix, Prefixes, read_address
 
 
 class JitKind(StrEnum):
-    """Which of Defender's two NSG rules a name belongs to."""
+    """The two kinds of NSG rules that Defender writes."""
 
     DENY = "deny"  # one for each VM and NSG, as long as a JIT policy covers the VM
     ALLOW = "allow"  # one for each initiated port and source
@@ -46,15 +47,15 @@ _JIT_NAME = re.compile(
 
 def parse_jit_name(name: str) -> JitName | None:
     """
-    Return what *name* says where Defender wrote it, else None.
+    Return the parts of *name* if Defender wrote it, else None.
 
-    Both generations are known: ``MicrosoftDefenderForCloud-JITRule…`` and, from before May 2023,
-    ``SecurityCenter-JITRule…``. An underscore joins the parts of a deny rule's name, a hyphen
-    those of an allow rule's.
+    There are two generations of names: ``MicrosoftDefenderForCloud-JITRule…`` and, until May 2023,
+    ``SecurityCenter-JITRule…``. Underscores join the parts of a deny rule's name, and hyphens the
+    parts of an allow rule's name.
 
     Source:
-        Learn, Defender for Cloud release notes archive, May 2023 ("JIT rule naming"); the
-        pattern as seen in published ARM exports, where Microsoft documents none.
+        Learn, Defender for Cloud release notes archive, May 2023 ("JIT rule naming"). Microsoft
+        documents no pattern; this one is from published ARM exports.
     """
     found = _JIT_NAME.fullmatch(name)
     if not found:
@@ -63,42 +64,14 @@ def parse_jit_name(name: str) -> JitName | None:
     return JitName(kind, int(found["number"]), found["hex"])
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class JitAllow:
+def find_allow_rules(rules: Iterable[SecurityRule]) -> tuple[SecurityRule, ...]:
     """
-    An NSG rule that carries the name of one of Defender's allow rules.
+    Return the rules that have the name of a Defender allow rule and may let traffic in.
 
-    Attributes:
-        nsg_id: ARM id of the NSG that holds it.
-        sources: Prefixes, tags or ``*``, as Azure returns them; several where several were asked.
-        destinations: The VM's private address, as Azure returns it.
-        ports: One range of one port, in every rule seen so far.
-        state: ``provisioningState``; the rule is what it says only while that is ``Succeeded``.
-        faults:
-            What could not be read, or is not as Defender writes it. Such a rule is reported, but
-            matches no grant.
-    """
-
-    id: str
-    nsg_id: str
-    name: str
-    sources: tuple[str, ...]
-    destinations: tuple[str, ...]
-    ports: tuple[PortRange, ...]
-    protocol: str
-    priority: int
-    state: str = "Succeeded"
-    faults: tuple[str, ...] = ()
-
-
-def nsg_allow_rules(nsg_id: str, rules: Iterable[SecurityRule]) -> tuple[JitAllow, ...]:
-    """
-    Return the rules that are named as Defender names its allow rules and may let traffic in.
-
-    A rule that certainly denies, or looks at outbound traffic, opens nothing and is left out.
+    A rule that denies, or a rule for outbound traffic, opens nothing. It is left out.
     """
     return tuple(
-        _jit_allow(nsg_id, rule)
+        rule
         for rule in rules
         if is_jit_allow_name(rule.name)
         and rule.access is not Access.DENY
@@ -107,58 +80,61 @@ def nsg_allow_rules(nsg_id: str, rules: Iterable[SecurityRule]) -> tuple[JitAllo
 
 
 def is_jit_allow_name(name: str) -> bool:
-    """Tell whether *name* is one of Defender's allow rules'."""
+    """Return True if *name* is the name of a Defender allow rule."""
     found = parse_jit_name(name)
     return found is not None and found.kind is JitKind.ALLOW
 
 
-def _jit_allow(nsg_id: str, rule: SecurityRule) -> JitAllow:
-    """Return *rule* as an allow rule of Defender's."""
-    grouped = rule.source_groups + rule.destination_groups
-    strange = ("application security groups",) if grouped else ()
-    return JitAllow(
-        id=rule.id or f"{nsg_id}/securityRules/{rule.name}",
-        nsg_id=nsg_id,
-        name=rule.name,
-        sources=rule.sources,
-        destinations=rule.destinations,
-        ports=rule.destination_ports,
-        protocol=rule.protocol or "",
-        priority=rule.priority,
-        state=rule.state,
-        faults=rule.faults + strange,
+def is_altered(rule: SecurityRule) -> bool:
+    """
+    Return True if an allow rule of Defender cannot be read, or is not as Defender writes it.
+
+    Defender writes no application security groups. Such a rule is reported, but matches no grant.
+    """
+    return bool(rule.faults or rule.source_groups or rule.destination_groups)
+
+
+def opens_one_port(rule: SecurityRule) -> bool:
+    """Return True if *rule* opens one port of one address, as all rules of Defender do."""
+    ports = rule.destination_ports
+    return (
+        not is_altered(rule)
+        and len(rule.destinations) == len(ports) == 1
+        and ports[0].first == ports[0].last
+        and read_address(rule.destinations[0]) is not None
     )
 
 
 def matches(
-    rule: JitAllow | NatRule, *, private_ip: str, port: int, sources: Collection[Prefix]
+    rule: SecurityRule | NatRule, *, private_ip: str, port: int, sources: Collection[Prefix]
 ) -> bool:
     """
-    Tell whether *rule* is what Defender writes for that VM port and exactly those *sources*.
+    Return True if Defender writes a rule like *rule* for this VM port and exactly these *sources*.
 
-    A rule that also opens another port, address or source is not a match: removing it would
-    touch what is not asked about. Sources compare as prefixes, one by one; ``203.0.113.7`` and
-    ``203.0.113.7/32`` are equal, ``*`` and service tags equal nothing.
+    A rule that also opens another port, address or source does not match, because its removal would
+    close that too. Sources are compared as prefixes: ``203.0.113.7`` and ``203.0.113.7/32`` are
+    equal; ``*`` and service tags equal nothing.
     """
     found = _prefixes(rule)
     return _aims_at(rule, private_ip, port) and bool(found) and found == frozenset(sources)
 
 
 def matches_within(
-    rule: JitAllow | NatRule, *, private_ip: str, port: int, sources: Collection[Prefix]
+    rule: SecurityRule | NatRule, *, private_ip: str, port: int, sources: Collection[Prefix]
 ) -> bool:
     """
-    Tell the same where Defender writes a rule for each source: *rule* holds some of *sources*.
+    Return True if *rule* matches as for ``matches``, but has only some of *sources*.
 
-    Every prefix of the rule must be one of *sources*; a prefix inside one of them is another. A
-    rule without a readable source never matches.
+    Defender may write one rule for each source. Every prefix of the rule must be equal to one of
+    *sources*; a smaller prefix inside one of them does not count. A rule with an unreadable source,
+    or without sources, never matches.
     """
     found = _prefixes(rule)
     return _aims_at(rule, private_ip, port) and bool(found) and found <= frozenset(sources)
 
 
-def _aims_at(rule: JitAllow | NatRule, private_ip: str, port: int) -> bool:
-    """Tell whether *rule* leads to that VM port and nowhere else."""
+def _aims_at(rule: SecurityRule | NatRule, private_ip: str, port: int) -> bool:
+    """Return True if *rule* leads only to this VM port."""
     if isinstance(rule, NatRule):
         return (
             rule.is_jit
@@ -168,20 +144,20 @@ def _aims_at(rule: JitAllow | NatRule, private_ip: str, port: int) -> bool:
             and rule.translated_port == str(port)
         )
     return (
-        not rule.faults
-        and rule.ports == (PortRange(port, port),)
+        not is_altered(rule)
+        and rule.destination_ports == (PortRange(port, port),)
         and len(rule.destinations) == 1
         and _same_address(rule.destinations[0], private_ip)
     )
 
 
 def _same_address(left: str, right: str) -> bool:
-    """Tell whether both name one address; ``10.1.1.4/32`` is ``10.1.1.4``."""
+    """Return True if both are the same address; ``10.1.1.4/32`` is ``10.1.1.4``."""
     address = read_address(left)
     return address is not None and address == read_address(right)
 
 
-def _prefixes(rule: JitAllow | NatRule) -> frozenset[Prefix]:
-    """Return the sources of *rule*; nothing at all where one of them is not a prefix."""
+def _prefixes(rule: SecurityRule | NatRule) -> frozenset[Prefix]:
+    """Return the sources of *rule*; an empty set if one of them is not a prefix."""
     sources = Prefixes(rule.sources)
     return frozenset(sources.readable) if not sources.unreadable else frozenset()

@@ -1,7 +1,7 @@
 """
-An Azure Firewall with classic rules: its DNAT rules, read from and taken out of its ARM body.
+An Azure Firewall with classic rules: reading and removing DNAT rules in its ARM body.
 
-Everything else in the body is other people's and comes back as it was.
+Everything else in the body belongs to other people and stays as it was.
 """
 
 from __future__ import annotations
@@ -29,11 +29,11 @@ _JIT_COLLECTIONS = ("MDC-JIT", "ASC-JIT")
 
 def is_jit_collection(name: str) -> bool:
     """
-    Tell whether *name* is that of a NAT rule collection, or NAT rule, which Defender wrote.
+    Return True if *name* belongs to a NAT rule collection, or NAT rule, that Defender wrote.
 
     Assumed: the names begin with ``MDC-JIT`` (before May 2023 ``ASC-JIT``). Microsoft documents
-    the beginning and not the rest (Learn, Defender for Cloud release notes archive, May 2023), so
-    nothing here rests on the rest. This function is the only place that knows.
+    only this beginning (Learn, Defender for Cloud release notes archive, May 2023), so the rest of
+    a name is not used. Only this function knows the names.
     """
     return name.startswith(_JIT_COLLECTIONS)
 
@@ -41,16 +41,16 @@ def is_jit_collection(name: str) -> bool:
 @dataclass(frozen=True, slots=True, kw_only=True)
 class NatRule:
     """
-    One DNAT rule of a classic-rules firewall; what could not be read is empty.
+    One DNAT rule of a classic-rules firewall. A part that could not be read is empty.
 
     Attributes:
-        collection: Name of its collection; with ``name`` it is what ``without_rules`` wants.
-        priority: That of the collection; 0 where unreadable.
+        collection: Name of its collection; with ``name`` it identifies the rule.
+        priority: Priority of the collection; 0 if it could not be read.
         sources: Addresses, prefixes, ranges or ``*``, as text.
         ip_groups: ARM ids of IP groups that are sources too; Defender writes none.
         destinations: Public addresses of the firewall.
         ports: Destination ports at the firewall: the mapped port.
-        translated_address: The VM's private address; empty where an FQDN is the target.
+        translated_address: The VM's private address; empty if an FQDN is the target.
         translated_port: The VM's port.
 
     Source:
@@ -71,7 +71,7 @@ class NatRule:
 
     @property
     def is_jit(self) -> bool:
-        """Whether its collection is one that Defender wrote."""
+        """True if Defender wrote its collection."""
         return is_jit_collection(self.collection)
 
 
@@ -80,8 +80,8 @@ def nat_rules(firewall: Resource) -> tuple[NatRule, ...]:
     Return every DNAT rule of *firewall*, in the order of the body, customers' included.
 
     Args:
-        firewall: ``azureFirewalls`` as GET or list returns it. Its rules are what it says only
-            while ``provisioning_state`` is ``Succeeded``.
+        firewall: ``azureFirewalls`` as GET or list returns it. Azure applies the rules as they read
+            only while its ``provisioning_state`` is ``Succeeded``.
     """
     return tuple(
         _nat_rule(collection, rule)
@@ -110,22 +110,22 @@ def remove_nat_rules(firewall: Resource, doomed: Collection[tuple[str, str]]) ->
     """
     Return a copy of *firewall* without the DNAT rules *doomed*, for a PUT of the whole object.
 
-    A collection of Defender's that becomes empty by this goes too: Azure stores no empty one.
-    Everything else keeps its value and its place, known to us or not; the input is left alone.
+    If a collection of Defender becomes empty, it is removed too: Azure stores no empty collection.
+    Everything else keeps its value and its place, also members that this code does not know.
 
     Args:
-        firewall: As GET returns it.
+        firewall: As GET returns it; it is not changed.
         doomed: Pairs of collection name and rule name, written exactly as in *firewall*. A pair
-            that is not there changes nothing.
+            without a rule changes nothing.
     """
     after: dict[str, Any] = deepcopy(dict(firewall))
     for collection in mappings(properties(after), "natRuleCollections"):
-        _thin_out(collection, doomed)
-    _drop_emptied(firewall, after)
+        _remove_from_collection(collection, doomed)
+    _drop_empty_collections(firewall, after)
     return after
 
 
-def _thin_out(collection: Resource, doomed: Collection[tuple[str, str]]) -> None:
+def _remove_from_collection(collection: Resource, doomed: Collection[tuple[str, str]]) -> None:
     """Remove the *doomed* rules of *collection*, in place."""
     rules = array(properties(collection), "rules")
     if rules is not None:
@@ -133,8 +133,8 @@ def _thin_out(collection: Resource, doomed: Collection[tuple[str, str]]) -> None
         rules[:] = [rule for rule in rules if (name, _name(rule)) not in doomed]
 
 
-def _drop_emptied(before: Resource, after: Resource) -> None:
-    """Remove from *after*, in place, Defender's collections that were not empty in *before*."""
+def _drop_empty_collections(before: Resource, after: Resource) -> None:
+    """Remove Defender's collections from *after*, in place, if only *before* has rules in them."""
     full = array(properties(before), "natRuleCollections")
     thinned = array(properties(after), "natRuleCollections")
     if full is not None and thinned is not None:
@@ -159,18 +159,18 @@ def public_ip_ids(firewall: Resource) -> tuple[str, ...]:
     """
     Return the ARM ids of the public IPs that *firewall* receives traffic on.
 
-    Several are possible. The one for forced tunnelling (``managementIpConfiguration``) carries
+    There may be several. The public IP for forced tunnelling (``managementIpConfiguration``) is for
     Azure's own traffic only and is left out.
     """
-    return _referenced(firewall, "publicIPAddress")
+    return _reference_ids(firewall, "publicIPAddress")
 
 
 def subnet_ids(firewall: Resource) -> tuple[str, ...]:
-    """Return the ARM id of its AzureFirewallSubnet; none for a firewall in a virtual hub."""
-    return _referenced(firewall, "subnet")
+    """Return the ARM id of its AzureFirewallSubnet; empty for a firewall in a virtual hub."""
+    return _reference_ids(firewall, "subnet")
 
 
-def _referenced(firewall: Resource, key: str) -> tuple[str, ...]:
+def _reference_ids(firewall: Resource, key: str) -> tuple[str, ...]:
     """Return the distinct ids under *key* of the firewall's IP configurations."""
     ids = (
         reference(properties(configuration), key)
@@ -180,7 +180,7 @@ def _referenced(firewall: Resource, key: str) -> tuple[str, ...]:
 
 
 def firewall_policy_id(firewall: Resource) -> str | None:
-    """Return the firewall policy's ARM id; None means classic rules, all that Defender edits."""
+    """Return the ARM id of its firewall policy; None means classic rules, which Defender edits."""
     return reference(properties(firewall), "firewallPolicy") or None
 
 
@@ -189,22 +189,22 @@ _VOLATILE = {"etag", "provisioningState"}
 
 def foreign_digest(firewall: Resource) -> str:
     """
-    Return a SHA-256 of all that is not Defender's: it must be the same after a PUT of ours.
+    Return a SHA-256 of everything that is not Defender's. Our PUT must not change it.
 
-    ETags and provisioning states are left out, and so are Defender's NAT rule collections, which
-    it changes on its own.
+    ETags and provisioning states are left out. Defender's NAT rule collections are left out too,
+    because Defender changes them by itself.
     """
-    body = _steady(firewall)
+    body = _drop_volatile(firewall)
     nats = array(properties(body), "natRuleCollections")
     if nats is not None:
         nats[:] = [item for item in nats if not is_jit_collection(_name(item))]
     return sha256(json.dumps(body, sort_keys=True).encode()).hexdigest()
 
 
-def _steady(value: Any) -> Any:
-    """Return a copy without the members that change by themselves."""
+def _drop_volatile(value: Any) -> Any:
+    """Return a copy without the members that change with every write."""
     if isinstance(value, Mapping):
-        return {key: _steady(item) for key, item in value.items() if key not in _VOLATILE}
+        return {key: _drop_volatile(item) for key, item in value.items() if key not in _VOLATILE}
     if isinstance(value, list):
-        return [_steady(item) for item in value]
+        return [_drop_volatile(item) for item in value]
     return value

@@ -1,14 +1,14 @@
 """
-What network security groups do to a flow.
+The effect of network security groups on a flow.
 
-Three answers, never a guess: ``Allowed``, ``Blocked``, ``CannotTell``. What a rule takes may be
-unknown (a service tag, an application security group, a rule that is being changed); then both
-readings are followed, and only where they end alike is that end the answer. A rule that is being
-changed is taken to have had the priority that it shows; whether the NSG as a whole is being changed
-is for whoever asks to look at.
+There are three answers and no guess: ``Allowed``, ``Blocked``, ``CannotTell``. The addresses of a
+rule may be unknown: a service tag, an application security group, a rule that is being changed.
+Then the evaluation follows both readings; if they end in the same way, this is the answer. A rule
+that is being changed is expected to keep its priority. The caller checks if the whole NSG is being
+changed.
 
-Rules are read as Azure applies them: by priority, the first that takes a packet decides; the
-destination of an inbound packet is the VM's private address, whichever public one was dialled
+Rules apply as in Azure: the rule with the smallest priority number that takes a packet decides. The
+destination of an inbound packet is the VM's private address, also if people connect to a public one
 (https://learn.microsoft.com/azure/virtual-network/network-security-groups-overview).
 """
 
@@ -24,7 +24,7 @@ from jit.domain.values.address_sets import AddressSet, prefix_addresses, read_ad
 from jit.domain.values.prefixes import Prefix
 
 HIGHEST_PRIORITY = 4096
-"""The largest priority number that a rule of one's own may have."""
+"""The largest priority number of a rule that is not a default rule."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,11 +33,11 @@ class Flow:
     Packets that come in from somewhere to one port of a VM, from any source port.
 
     Attributes:
-        source: All of it must get through for the flow to be allowed.
+        source: The flow is allowed only if packets from every address of it pass.
         destination: The VM's private address, of the same family as *source*.
         port: 1 to 65535.
-        protocol: ``TCP``, ``UDP``, or ``*``, which means both, and both must get through: a JIT
-            policy's ``*`` promises either. Protocols without ports are not asked about.
+        protocol: ``TCP``, ``UDP``, or ``*`` for both. Both must pass, because ``*`` in a JIT policy
+            promises either. Protocols without ports are not evaluated.
     """
 
     source: Prefix
@@ -48,7 +48,7 @@ class Flow:
 
 @dataclass(frozen=True, slots=True)
 class Allowed:
-    """The whole flow gets through; *rule* decides (its first part), None where there is no NSG."""
+    """The whole flow passes. *rule* decides about its first part; None if there is no NSG."""
 
     rule: SecurityRule | None
 
@@ -56,11 +56,11 @@ class Allowed:
 @dataclass(frozen=True, slots=True)
 class Blocked:
     """
-    Some of the flow surely does not get through.
+    Some packets of the flow certainly do not pass.
 
     Attributes:
-        rule: Of the rules that stop a part of it, the one with the smallest priority number: a
-            rule before this one overrules all of them.
+        rule: The rule with the smallest priority number of all rules that stop a part of the flow.
+            A new rule with a smaller number overrules all of them.
     """
 
     rule: SecurityRule
@@ -69,10 +69,10 @@ class Blocked:
 @dataclass(frozen=True, slots=True)
 class CannotTell:
     """
-    It depends on what is not known here.
+    The answer depends on facts that are unknown here.
 
     Attributes:
-        rule: The rule in doubt; None where the doubt is not about a rule.
+        rule: The rule in doubt; None if the doubt is not about a rule.
         why: One clause for people.
     """
 
@@ -89,10 +89,10 @@ class Part:
     A part of a flow that no rule splits any further.
 
     Attributes:
-        address: The first source address of the part, as a number; it speaks for the others.
+        address: The first source address of the part, as a number; all others fare the same.
         protocol: TCP or UDP.
         doubts: Rules that may take the part before *decider* does, in order.
-        decider: The rule that surely takes what the doubtful ones leave; None where none does.
+        decider: The first rule that certainly takes the part; None if there is no such rule.
     """
 
     address: int
@@ -102,26 +102,26 @@ class Part:
 
     @property
     def verdict(self) -> Verdict:
-        """What happens to the part."""
+        """The verdict on the part."""
         if self.decider is None:
             rule = self.doubts[0] if self.doubts else None
             return CannotTell(rule, "no rule is known to decide")
         for rule in self.doubts:
             if not rule.in_force or rule.access is not self.decider.access:
-                return CannotTell(rule, _why(rule))
+                return CannotTell(rule, _explain_doubt(rule))
         allows = self.decider.access is Access.ALLOW
         return Allowed(self.decider) if allows else Blocked(self.decider)
 
 
 def evaluate(rules: Sequence[SecurityRule], flow: Flow, vnet_prefixes: Iterable[str]) -> Verdict:
     """
-    Return what one NSG does to *flow*.
+    Return the verdict of one NSG on *flow*.
 
     Args:
-        rules: Of one NSG, default rules included (``securityrules.parse_rules``); any order.
+        rules: All rules of the NSG with its default rules (``nsg_rules.parse_rules``); any order.
         flow: One source prefix to one VM port.
-        vnet_prefixes: The VNet's address space, and peered or routed prefixes where known: what
-            the tag ``VirtualNetwork`` surely covers. A private address outside is a doubt.
+        vnet_prefixes: The VNet's address space, and peered or routed prefixes if they are known:
+            the sure part of the tag ``VirtualNetwork``. A private address outside is a doubt.
 
     Raises:
         ValueError: One of *vnet_prefixes* is no prefix.
@@ -138,23 +138,23 @@ def evaluate_path(
     public: bool,
 ) -> Verdict:
     """
-    Return what the NSGs of an interface do to *flow*: the subnet's, then the interface's own.
+    Return the verdict of an interface's NSGs on *flow*: the subnet's, then the interface's own.
 
-    All must let all of it through. Without any NSG a private path is open, and a public one is a
-    doubt: a Basic public IP is open then, a Standard one closed, and which it is, is not known
+    Each NSG must let the whole flow pass. Without any NSG a private path is open. A public path is
+    a doubt then: a Basic public IP would be open, a Standard one closed, and the SKU is not known
     here (Learn, "Public IP addresses": SKU; "Network security groups": "if no NSG").
 
     Args:
-        nsgs: The rules of each, none to two; their order changes no outcome.
+        nsgs: The rules of each NSG; zero to two NSGs. Their order does not matter.
         flow: As for ``evaluate``.
         vnet_prefixes: As for ``evaluate``.
-        public: Whether the packets come in by a public IP of the VM's own (and not through a
-            firewall in its VNet, or privately).
+        public: True if the packets arrive at a public IP of the VM; False if they come through a
+            firewall in its VNet, or privately.
     """
     if not nsgs:
         why = "there is no NSG, and whether the public IP is open without one is not known"
         return CannotTell(None, why) if public else Allowed(None)
-    return _worst(_verdicts(nsgs, flow, vnet_prefixes))
+    return _combine(_verdicts(nsgs, flow, vnet_prefixes))
 
 
 def _verdicts(
@@ -164,12 +164,13 @@ def _verdicts(
         return [CannotTell(None, f"{flow.source} cannot send to {flow.destination}")]
     prefixes = tuple(vnet_prefixes)
     return [
-        _worst([part.verdict for (part,) in split_flow([rules], flow, prefixes)]) for rules in nsgs
+        _combine([part.verdict for (part,) in split_flow([rules], flow, prefixes)])
+        for rules in nsgs
     ]
 
 
-def _worst(verdicts: Sequence[Verdict]) -> Verdict:
-    """Return the verdict on the whole: any part that is blocked blocks it, then any doubt."""
+def _combine(verdicts: Sequence[Verdict]) -> Verdict:
+    """Return the verdict on the whole: blocked if a part is; else in doubt if a part is."""
     blocked = [verdict for verdict in verdicts if isinstance(verdict, Blocked)]
     doubts = (verdict for verdict in verdicts if isinstance(verdict, CannotTell))
     if blocked:
@@ -182,19 +183,25 @@ def _worst(verdicts: Sequence[Verdict]) -> Verdict:
 
 @dataclass(frozen=True, slots=True)
 class _Candidate:
-    """A rule that may take packets to the flow's destination, and from where."""
+    """
+    A rule that may take packets to the flow's destination.
+
+    Attributes:
+        sources: The source addresses of the rule.
+        sure: True if it certainly takes packets to this destination.
+    """
 
     rule: SecurityRule
     sources: Reach
     sure: bool
 
     def may_take(self, address: int, protocol: RuleProtocol) -> bool:
-        """Tell whether it may apply to such a packet."""
+        """Return True if the rule may take a packet from *address*."""
         carried = self.rule.protocol in {protocol, RuleProtocol.ANY, None}
         return (carried or not self.rule.in_force) and address in self.sources.possible
 
     def surely_takes(self, address: int) -> bool:
-        """Tell whether it applies to such a packet, which it may take."""
+        """Return True if the rule certainly takes a packet that it may take."""
         return self.sure and address in self.sources.sure
 
 
@@ -202,10 +209,10 @@ def split_flow(
     nsgs: Sequence[Sequence[SecurityRule]], flow: Flow, vnet_prefixes: Iterable[str]
 ) -> Iterator[tuple[Part, ...]]:
     """
-    Yield *flow* in parts, each as every NSG of *nsgs* sees it, in their order.
+    Yield *flow* in parts; each is a tuple with one `Part` for each of *nsgs*, in their order.
 
-    A part begins where some rule's sources begin or end; between two such edges no rule tells one
-    address from another, so the first address stands for all.
+    A part begins at an address at which the sources of a rule begin or end. Between two such edges
+    every rule treats all addresses alike, so the first address represents all.
 
     Raises:
         ValueError: One of *vnet_prefixes* is no prefix.
@@ -238,7 +245,7 @@ def _first_addresses(source: Prefix, candidates: Iterable[_Candidate]) -> list[i
 
 
 def _part(candidates: Iterable[_Candidate], address: int, protocol: RuleProtocol) -> Part:
-    """Follow the rules, first to last, until one surely decides."""
+    """Follow the rules, first to last, until one certainly decides."""
     doubts: list[SecurityRule] = []
     for candidate in candidates:
         if candidate.may_take(address, protocol):
@@ -258,11 +265,11 @@ def _candidates(
         if rule.faults or not rule.in_force:
             yield _Candidate(rule, unknown_reach(flow.source.version), sure=False)
         elif any(flow.port in ports for ports in rule.destination_ports):
-            yield from _aimed(rule, flow, vnet)
+            yield from _candidates_at(rule, flow, vnet)
 
 
-def _aimed(rule: SecurityRule, flow: Flow, vnet: AddressSet) -> Iterator[_Candidate]:
-    """Yield *rule* if the destination may be one of its own."""
+def _candidates_at(rule: SecurityRule, flow: Flow, vnet: AddressSet) -> Iterator[_Candidate]:
+    """Yield *rule* if the flow's destination may be one of its destinations."""
     version = flow.source.version
     target = int(flow.destination)
     to = _reach(rule.destinations, rule.destination_groups, vnet, version)
@@ -272,18 +279,18 @@ def _aimed(rule: SecurityRule, flow: Flow, vnet: AddressSet) -> Iterator[_Candid
 
 
 def _reach(texts: Sequence[str], groups: Sequence[str], vnet: AddressSet, version: int) -> Reach:
-    """Return what one end of a rule stands for; members of a group may be anywhere."""
+    """Return the addresses of one end of a rule; members of a group may have any address."""
     known = resolve_reach(texts, vnet, version)
     return known | unknown_reach(version) if groups else known
 
 
 def _every_source_port(ports: PortRange) -> bool:
-    """Tell whether *ports* are all there are; 0 is not used by TCP or UDP."""
+    """Return True if *ports* contain every port; TCP and UDP do not use port 0."""
     return ports.first <= 1 and ports.last == 65535  # noqa: PLR2004 # the last port
 
 
-def _why(rule: SecurityRule) -> str:
-    """Return why *rule* may or may not take a packet."""
+def _explain_doubt(rule: SecurityRule) -> str:
+    """Say in one clause why it is unknown if *rule* takes a packet."""
     if rule.faults:
         return f"rule {rule.name} cannot be read: {', '.join(rule.faults)}"
     if not rule.in_force:
@@ -298,14 +305,14 @@ def find_free_priority(
     rules: Iterable[SecurityRule], *, below: int, lowest: int = 100
 ) -> int | None:
     """
-    Return a priority that no inbound rule has, just before *below*; None where none is free.
+    Return the largest free priority below *below*, or None if all are taken.
 
-    The largest free number is taken: it overrules the fewest rules, and leaves alone the numbers
-    from 100 upwards, where Defender puts its own.
+    The largest free number overrules the fewest rules. Defender uses the numbers from 100 upwards
+    for its own rules.
 
     Args:
-        rules: Of the NSG that gets the new rule.
-        below: The priority of the rule to overrule; a default rule's works too.
+        rules: All rules of the NSG that gets the new rule.
+        below: The priority of the rule to overrule; it may be a default rule.
         lowest: The smallest number to use.
     """
     taken = {rule.priority for rule in rules if rule.direction is not Direction.OUTBOUND}

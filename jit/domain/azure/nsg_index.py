@@ -1,8 +1,8 @@
 """
-The rules of an NSG by the address they are aimed at, so that one VM's are found among thousands.
+The rules of an NSG by their destination addresses: a quick way to the few rules of one VM.
 
-Just-in-time access writes its rules for a single address each: an NSG that guards a hundred VMs
-holds hundreds of them, of which a VM concerns a few.
+Each rule of just-in-time access has a single address as its destination. The NSG of a hundred VMs
+contains hundreds of them, and only a few concern one VM.
 """
 
 from __future__ import annotations
@@ -23,12 +23,12 @@ class RulesByAddress:
         for place, rule in enumerate(rules):
             self._place(place, rule)
 
-    def at(self, *addresses: str) -> list[SecurityRule]:
+    def rules_at(self, *addresses: str) -> list[SecurityRule]:
         """
         Return the rules that may take packets to one of *addresses*, in their order.
 
-        Left out is only what surely does not: outbound rules, and rules all of whose destinations
-        are other single addresses. What cannot be read, or is not in force, is never left out.
+        Outbound rules are left out, and rules that have only other single addresses as
+        destinations. A rule that cannot be read, or is not in force, is never left out.
         """
         mine = {
             place for text in addresses for place in self._narrow.get(str(read_prefix(text)), ())

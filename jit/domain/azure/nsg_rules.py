@@ -1,4 +1,4 @@
-"""The security rules of an NSG as values, read from what Azure Resource Manager returns."""
+"""The security rules of an NSG as values, read from the JSON of Azure Resource Manager."""
 
 from __future__ import annotations
 
@@ -13,14 +13,14 @@ from jit.domain.azure.arm_json import CheckedFields, Resource
 
 
 class Access(StrEnum):
-    """What a rule does to the flows that it takes."""
+    """The effect of a rule on the flows that it takes."""
 
     ALLOW = "Allow"
     DENY = "Deny"
 
 
 class Direction(StrEnum):
-    """Which flows a rule looks at, seen from the interface or subnet that it guards."""
+    """The flows that a rule applies to, seen from the interface or subnet of the NSG."""
 
     INBOUND = "Inbound"
     OUTBOUND = "Outbound"
@@ -45,7 +45,7 @@ class PortRange:
     last: int
 
     def __contains__(self, port: int) -> bool:
-        """Tell whether *port* lies in the range."""
+        """Return True if *port* is in the range."""
         return self.first <= port <= self.last
 
     def __str__(self) -> str:
@@ -57,20 +57,30 @@ EVERY_PORT = PortRange(0, 65535)
 FIRST_OF_ALL = 0
 """The priority of a rule whose own is unreadable: it may decide before every other rule."""
 
+LAST_PRIORITY = 65500
+"""
+The priority of the default rule ``DenyAllInBound``, after which no rule decides.
+
+Source:
+    https://learn.microsoft.com/azure/virtual-network/network-security-groups-overview
+    (default security rules).
+"""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SecurityRule:
     """
-    One rule of an NSG; what could not be read is None or empty, and named in ``faults``.
+    One rule of an NSG. A part that could not be read is None or empty, and named in ``faults``.
 
     Attributes:
-        id: ARM id; empty where it is missing.
+        id: ARM id.
         priority: 100 to 4096, for default rules from 65000; the smallest number decides first.
         sources: Prefixes, service tags or ``*``, as text, as Azure returns them.
         source_groups: ARM ids of application security groups.
         source_ports: At least one, unless there are faults.
-        state: ``provisioningState``; a rule is what it says only while that is ``Succeeded``.
-        faults: What could not be read. A rule with faults is kept: it may apply to any flow.
+        state: ``provisioningState``. Only while it is ``Succeeded``, Azure applies the rule as it
+            reads.
+        faults: The parts that could not be read. A rule with faults may apply to any flow.
 
     Source:
         Microsoft.Network 2021-02-01, ``SecurityRulePropertiesFormat``.
@@ -93,7 +103,7 @@ class SecurityRule:
 
     @property
     def in_force(self) -> bool:
-        """Whether Azure has applied it as it reads; while a write runs, its old self may act."""
+        """True if Azure applies the rule as it reads. During a write the old version may apply."""
         return self.state.lower() == "succeeded"
 
 
@@ -101,15 +111,15 @@ def parse_rules(nsg: Resource) -> tuple[SecurityRule, ...]:
     """
     Return every rule of *nsg*, the first to decide first.
 
-    Nothing is dropped: a rule that cannot be read is kept with its faults, and so is a whole list
-    of rules that is missing. Rules of one direction that share a priority are faulty, because
-    Azure refuses to store such (error ``SecurityRuleConflict``) and their order would be a guess.
+    No rule is dropped: a rule that cannot be read is kept with its faults, and a missing list
+    counts as one such rule. Two rules of one direction with the same priority are faulty: Azure
+    refuses to store them (error ``SecurityRuleConflict``), and their order would be a guess.
 
     Args:
         nsg: ``networkSecurityGroups`` as GET or list returns it, default rules included.
     """
     rules = [
-        _rule(item)
+        _rule(item, arm_json.text(nsg, "id"))
         for name in ("securityRules", "defaultSecurityRules")
         for item in _items(arm_json.array(arm_json.properties(nsg), name))
     ]
@@ -122,7 +132,7 @@ def _items(rules: list[object] | None) -> list[object]:
 
 
 def _mark_ties(rules: list[SecurityRule]) -> Iterable[SecurityRule]:
-    """Mark the rules whose order is not determined."""
+    """Add a fault to each rule that shares its direction and priority with another one."""
     seen = Counter((rule.direction, rule.priority) for rule in rules)
     for rule in rules:
         tied = seen[rule.direction, rule.priority] > 1 and not rule.faults
@@ -130,13 +140,14 @@ def _mark_ties(rules: list[SecurityRule]) -> Iterable[SecurityRule]:
         yield replace(rule, faults=(fault,)) if tied else rule
 
 
-def _rule(item: object) -> SecurityRule:
-    """Read one element of a list of rules."""
+def _rule(item: object, nsg_id: str) -> SecurityRule:
+    """Read one element of a list of rules; Azure would give a rule without an id the id here."""
     outer = CheckedFields(item)
     inner = outer.properties()
+    name = outer.text("name")
     rule = SecurityRule(
-        id=outer.text("id"),
-        name=outer.text("name"),
+        id=outer.text("id") or f"{nsg_id}/securityRules/{name}",
+        name=name,
         priority=inner.positive_number("priority") or FIRST_OF_ALL,
         direction=inner.choice("direction", Direction),
         access=inner.choice("access", Access),
@@ -149,11 +160,11 @@ def _rule(item: object) -> SecurityRule:
         destination_ports=_port_ranges(inner, "destinationPortRange", "destinationPortRanges"),
         state=inner.text("provisioningState", "Succeeded"),
     )
-    return replace(rule, faults=(*outer.faults, *inner.faults, *_empty(rule)))
+    return replace(rule, faults=(*outer.faults, *inner.faults, *_name_empty_parts(rule)))
 
 
-def _empty(rule: SecurityRule) -> Iterable[str]:
-    """Name the parts of *rule* that hold nothing: Azure stores no such rule."""
+def _name_empty_parts(rule: SecurityRule) -> Iterable[str]:
+    """Name the parts of *rule* that are empty; Azure stores no such rule."""
     if not rule.sources + rule.source_groups:
         yield "no source"
     if not rule.destinations + rule.destination_groups:

@@ -1,8 +1,8 @@
 """
-What a JIT policy says about its VMs, as raw JSON that can be changed for some of them.
+A JIT policy as raw JSON: how to read it, and how to change it for some of its VMs.
 
-A PUT replaces all VMs of a policy and there is no ETag, so whoever changes one VM must send back
-everything else as it was read: other VMs, ``requests``, fields that nobody here knows
+A PUT replaces all VMs of a policy, and there is no ETag. To change one VM, we send back everything
+else as it was read: other VMs, ``requests``, and fields that this code does not know
 (Microsoft.Security 2020-01-01; https://github.com/MicrosoftDocs/azure-docs/issues/36343).
 """
 
@@ -33,10 +33,10 @@ _Rule = tuple[int, str, frozenset[str], timedelta]
 
 def set_port_rules(policy: Resource | None, rules: Rules) -> dict[str, object]:
     """
-    Return *policy* with *rules* in the place of what it says about those VMs.
+    Return *policy* with *rules* as the port rules of their VMs.
 
-    Everything else stays as it was read: other VMs, order, unknown fields of the policy, of an
-    entry, of a port that keeps its number. None makes a new policy.
+    Everything else stays as it was read: other VMs, the order, unknown fields of the policy, of an
+    entry, and of a port that keeps its number. None as *policy* makes a new policy.
     """
     wanted = {arm_ids.key(vm_id): (vm_id, ports) for vm_id, ports in rules.items()}
     entries = [
@@ -44,35 +44,36 @@ def set_port_rules(policy: Resource | None, rules: Rules) -> dict[str, object]:
         for item in _items(policy)
     ]
     entries += [_entry({"id": vm_id}, ports) for vm_id, ports in wanted.values()]
-    return _with_entries(policy, entries)
+    return _replace_entries(policy, entries)
 
 
 def remove_machines(policy: Resource, gone: Iterable[str]) -> dict[str, object]:
-    """Return *policy* without the VMs whose ids are *gone*."""
+    """Return *policy* without the VMs with the ids *gone*."""
     keys = {arm_ids.key(vm_id) for vm_id in gone}
-    return _with_entries(policy, [item for item in _items(policy) if _key(item) not in keys])
+    return _replace_entries(policy, [item for item in _items(policy) if _key(item) not in keys])
 
 
 def entries_by_machine(policy: Resource | None) -> dict[str, Resource]:
-    """Return a policy's VM entries by the key of their VM."""
+    """Return the VM entries of a policy by the key of their VM."""
     return {_key(item): item for item in _items(policy) if isinstance(item, Mapping)}
 
 
 def find_differences(one: Resource | None, other: Resource | None) -> tuple[str, ...]:
     """
-    Return the keys of the VMs about which two policies say different things, sorted.
+    Return the sorted keys of the VMs that have different port rules in two policies.
 
-    None is a policy without VMs. The order of ports and sources, the spelling of a prefix or a
-    duration, fields beside the rules make no difference: Azure writes them in its own way.
+    None is a policy without VMs. Azure may write the same rules in another way, so these make no
+    difference: the order of ports and sources, the spelling of a prefix or a duration, and fields
+    that are not part of a rule.
     """
-    mine, theirs = _said(one), _said(other)
+    mine, theirs = _rules_by_machine(one), _rules_by_machine(other)
     return tuple(
         sorted(key for key in mine.keys() | theirs.keys() if mine.get(key) != theirs.get(key))
     )
 
 
 def find_policies(policies: Iterable[Resource], vm_id: str) -> list[Resource]:
-    """Return the policies that name a VM; Defender allows one, a list may be behind the times."""
+    """Return the policies that name a VM: one in Defender, but a list may be out of date."""
     key = arm_ids.key(vm_id)
     return [policy for policy in policies if key in entries_by_machine(policy)]
 
@@ -85,7 +86,7 @@ def _key(item: object) -> str:
     return arm_json.key(item) if isinstance(item, Mapping) else ""
 
 
-def _with_entries(policy: Resource | None, items: Sequence[object]) -> dict[str, object]:
+def _replace_entries(policy: Resource | None, items: Sequence[object]) -> dict[str, object]:
     before = policy or {"kind": "Basic"}
     return {
         **before,
@@ -100,8 +101,8 @@ def _entry(item: object, rules: Sequence[PortRule]) -> dict[str, object]:
 
 
 def _port(before: Resource, rule: PortRule) -> dict[str, object]:
-    """Write one port; several sources go as a list, one alone: the two exclude each other."""
-    sources = [_spelled(source) for source in rule.allowed_sources]
+    """Write one port; one source goes into the singular member, several into the plural one."""
+    sources = [_drop_full_length(source) for source in rule.allowed_sources]
     where: dict[str, object] = (
         {"allowedSourceAddressPrefix": sources[0]}
         if len(sources) == 1
@@ -116,18 +117,18 @@ def _port(before: Resource, rule: PortRule) -> dict[str, object]:
     }
 
 
-def _spelled(source: str) -> str:
+def _drop_full_length(source: str) -> str:
     """
-    Write a lone address without its length, as an initiate writes it.
+    Write a single address without its length, as an initiate writes it.
 
-    Defender was seen to refuse an initiate whose prefix is not literally the policy's
+    Defender has refused an initiate because its prefix was written differently in the policy
     (https://github.com/MicrosoftDocs/azure-docs/issues/53026).
     """
     address, _, length = source.partition("/")
     return address if length == ("128" if ":" in address else "32") else source
 
 
-def _said(policy: Resource | None) -> dict[str, frozenset[_Rule]]:
+def _rules_by_machine(policy: Resource | None) -> dict[str, frozenset[_Rule]]:
     return {key: frozenset(_rules(entry)) for key, entry in entries_by_machine(policy).items()}
 
 
@@ -136,14 +137,14 @@ def _rules(entry: Resource) -> Collection[_Rule]:
         (
             rule.number,
             rule.protocol,
-            frozenset(_canonical(source) for source in rule.allowed_sources),
+            frozenset(_normalise(source) for source in rule.allowed_sources),
             rule.max_duration,
         )
         for rule in port_rules(entry)
     ]
 
 
-def _canonical(source: str) -> str:
+def _normalise(source: str) -> str:
     prefix = read_prefix(source)
     return source if prefix is None else str(prefix)
 

@@ -15,13 +15,11 @@ from jit.domain.values.address_sets import (
 )
 from jit.domain.values.prefixes import read_prefix
 
-# ---- service tags ----------------------------------------------------------------------------
-
 _PRIVATE = {
     4: read_addresses(("10.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16", "100.64.0.0/10"), 4),
     6: read_addresses(("fc00::/7",), 6),
 }
-"""Addresses that no packet from the internet carries; whose they are is not known here."""
+"""Private addresses: packets from the internet do not have them; their owners are unknown here."""
 
 _HOST = read_addresses(("168.63.129.16/32",), 4)
 """The virtual address of the host, where health probes come from."""
@@ -41,44 +39,44 @@ _PUBLIC = {
 @dataclass(frozen=True, slots=True)
 class Reach:
     """
-    The addresses that a part of a rule stands for, as far as can be known.
+    The addresses that a part of a rule means, as far as they are known.
 
     Attributes:
-        sure: It stands for these.
-        possible: It stands for no others; a superset of ``sure``.
+        sure: It certainly means these addresses.
+        possible: It means no other addresses; a superset of ``sure``.
     """
 
     sure: AddressSet
     possible: AddressSet
 
     def __or__(self, other: Reach) -> Reach:
-        """Return what both parts together stand for."""
+        """Return the addresses that both parts mean together."""
         return Reach(self.sure | other.sure, self.possible | other.possible)
 
 
 def unknown_reach(version: int) -> Reach:
-    """Return the reach of what cannot be read: any address may be meant, or none."""
+    """Return the reach of an unreadable text: it may mean any address, or no address."""
     return Reach(AddressSet(), all_addresses(version))
 
 
 def resolve_reach(texts: Iterable[str], vnet: AddressSet, version: int) -> Reach:
     """
-    Return the addresses that *texts* stand for.
+    Return the addresses that *texts* mean.
 
-    ``VirtualNetwork`` surely covers *vnet*. It also covers peered networks, on-premises ranges and
-    the prefixes of user-defined routes, a default route included; those are not known here, so
-    any private or special address may belong to it. A public address outside *vnet* is taken not
-    to: who routes public prefixes, or ``0.0.0.0/0``, to an appliance must say so in *vnet*.
+    ``VirtualNetwork`` certainly covers *vnet*. It also covers peered networks, on-premises ranges
+    and the prefixes of user-defined routes, also a default route. They are not known here, so any
+    private or special address may belong to it. A public address outside *vnet* does not belong to
+    it: if public prefixes or ``0.0.0.0/0`` are routed to an appliance, *vnet* must contain them.
 
     ``Internet`` covers the public addresses outside *vnet*, and never a private one.
 
-    ``AzureLoadBalancer`` is the host's address 168.63.129.16. Of every other service tag, and of
-    everything that is no prefix, the addresses are not known.
+    ``AzureLoadBalancer`` is the host's address 168.63.129.16. The addresses of every other service
+    tag, and of every other text that is no prefix, are not known.
 
     Args:
         texts: Prefixes, service tags in any case, or ``*``.
         vnet: The known part of the tag ``VirtualNetwork``.
-        version: Of the addresses that are asked about, 4 or 6.
+        version: IP version of the addresses to return, 4 or 6.
 
     Source:
         Learn, "Virtual network service tags"; for user-defined routes also

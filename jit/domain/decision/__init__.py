@@ -1,1 +1,1 @@
-"""Whether a request may become a grant."""
+"""Decisions about requests: may they become grants?"""

@@ -1,8 +1,8 @@
 """
-What a JIT policy lets a caller have.
+Decision by the JIT policy: may a caller have the VM ports of a request?
 
-Asked at acceptance and again at opening. A VM that is not known, a port without a rule, a prefix
-that cannot be read: silence is not consent.
+The broker decides when it accepts a request, and again when a grant opens. A VM that is not known,
+a port without a rule, or a prefix that cannot be read is never allowed.
 """
 
 from __future__ import annotations
@@ -39,12 +39,12 @@ _SOURCES = at(ROOT, "sources")
 
 class Wish(Protocol):
     """
-    What is asked: an `AccessRequest`, or the good parts of a `Draft`.
+    The wanted access: an `AccessRequest`, or the good parts of a `Draft`.
 
     Attributes:
-        machines: With the ports wanted; maybe none.
-        sources: None where the body's entry was faulty: positions are those of the body.
-        duration: None where faulty.
+        machines: VMs with the wanted ports; there may be none.
+        sources: In the order of the body; None for a faulty entry.
+        duration: None if faulty.
         starts_at: None means now.
     """
 
@@ -54,7 +54,7 @@ class Wish(Protocol):
 
     @property
     def sources(self) -> Sequence[Prefix | None]:
-        """Where traffic may come from."""
+        """The prefixes that traffic may come from."""
 
     @property
     def duration(self) -> timedelta | None:
@@ -62,7 +62,7 @@ class Wish(Protocol):
 
     @property
     def starts_at(self) -> datetime | None:
-        """Not before."""
+        """The earliest start."""
 
 
 def decide(
@@ -73,26 +73,26 @@ def decide(
     limits: Limits = LIMITS,
 ) -> tuple[Finding, ...]:
     """
-    Say all that stands against *wish*.
+    Return every reason to refuse *wish*.
 
-    A source is allowed where it lies within one of the rule's prefixes: a single address inside
-    an allowed /24 will do. IPv6 is allowed only where the rule names an IPv6 prefix (``*`` was
-    written with IPv4 in mind), and never through an Azure Firewall, which has no IPv6. A port
-    that a foreign request holds beyond the start is occupied, unless its sources are the same.
+    A source is allowed if it is inside one of the rule's prefixes: a single address inside an
+    allowed /24 is enough. IPv6 is allowed only if the rule names an IPv6 prefix (people write ``*``
+    with IPv4 in mind), and never through an Azure Firewall, which has no IPv6. A port is occupied
+    if a foreign request for it lasts beyond the start, unless its sources are the same.
 
     Args:
         wish: Its pointers name the places of faults.
-        machines: What the inventory knows, by `armid.key` of the id.
+        machines: The VMs of the inventory, by `arm_ids.key` of the id.
         now: Aware.
         limits: The contract's numbers.
 
     Returns:
-        No finding means that *wish* may be granted. In the order of the wish's machines.
+        In the order of the wish's machines. No finding means that *wish* may be granted.
     """
     return tuple(
         finding
         for wanted in wish.machines
-        for finding in _of_machine(
+        for finding in _check_machine(
             wish, wanted, machines.get(arm_ids.key(wanted.id)), now=now, limits=limits
         )
     )
@@ -100,15 +100,15 @@ def decide(
 
 def effective_protocol(asked: str | None, rule: PortRule) -> str | None:
     """
-    Return the protocol that a grant under *rule* shows, or None where *asked* is not allowed.
+    Return the protocol that a grant under *rule* shows, or None if *asked* is not allowed.
 
-    Initiate carries no protocol: what opens is the rule's. Asking less than a ``*`` rule opens is
-    accepted and shown as ``*``; asking more, or another, is not.
+    An initiate has no protocol, so Defender opens the rule's protocol. If the rule is for ``*``, a
+    request for ``TCP`` or ``UDP`` is accepted and shown as ``*``. Any other difference is refused.
     """
     return rule.protocol if asked in {None, rule.protocol} or rule.protocol == "*" else None
 
 
-def _of_machine(
+def _check_machine(
     wish: Wish,
     wanted: WantedMachine,
     machine: VirtualMachine | None,
@@ -121,59 +121,59 @@ def _of_machine(
         detail = (
             f"{arm_ids.name(wanted.id)} is in a subscription that the broker does not look after"
         )
-        yield _policy(here, VM_NOT_FOUND, detail)
+        yield _policy_finding(here, VM_NOT_FOUND, detail)
     elif machine is None:
-        yield _policy(
+        yield _policy_finding(
             here, VM_NOT_FOUND, f"{arm_ids.name(wanted.id)} is not among the VMs the broker sees"
         )
     elif machine.support is Support.UNSUPPORTED:
         why = "; ".join(machine.reasons)
-        yield _policy(here, VM_UNSUPPORTED, f"{machine.name} cannot be served: {why}")
+        yield _policy_finding(here, VM_UNSUPPORTED, f"{machine.name} cannot be served: {why}")
     elif machine.support is Support.NOT_CONFIGURED:
-        yield _policy(here, NO_JIT_POLICY, f"{machine.name} is in no JIT policy")
+        yield _policy_finding(here, NO_JIT_POLICY, f"{machine.name} is in no JIT policy")
     else:
-        yield from _of_path(wish, machine, limits)
+        yield from _check_path(wish, machine, limits)
         for port in wanted.ports:
-            yield from _of_port(wish, port, machine, now)
+            yield from _check_port(wish, port, machine, now)
 
 
-def _of_path(wish: Wish, machine: VirtualMachine, limits: Limits) -> Iterator[Finding]:
+def _check_path(wish: Wish, machine: VirtualMachine, limits: Limits) -> Iterator[Finding]:
     shortest = limits.shortest_behind_firewall
     behind_firewall = machine.via is Via.FIREWALL
     if behind_firewall and wish.duration is not None and wish.duration < shortest:
         detail = f"{machine.name} is behind a firewall: at least {format_duration(shortest)}"
-        yield _body(_DURATION, DURATION_TOO_SHORT, detail)
+        yield _body_finding(_DURATION, DURATION_TOO_SHORT, detail)
     for pointer, source in _sources(wish) if machine.via is not Via.PRIVATE else ():
         if not prefixes.is_public(source):
             detail = f"{source} is not public, but {machine.name} is reached over the internet"
-            yield _body(pointer, SOURCE_NOT_PUBLIC, detail)
+            yield _body_finding(pointer, SOURCE_NOT_PUBLIC, detail)
 
 
-def _of_port(
+def _check_port(
     wish: Wish, port: WantedPort, machine: VirtualMachine, now: datetime
 ) -> Iterator[Finding]:
     name = f"port {port.number} of {machine.name}"
     rule = machine.rule_for(port.number)
     if rule is None:
         detail = f"{name} is not in its JIT policy"
-        yield _policy(at(port.pointer, "number"), PORT_NOT_IN_POLICY, detail)
+        yield _policy_finding(at(port.pointer, "number"), PORT_NOT_IN_POLICY, detail)
         return
     if effective_protocol(port.protocol, rule) is None:
         detail = f"{name} allows {rule.protocol}, not {port.protocol}"
-        yield _policy(at(port.pointer, "protocol"), PROTOCOL_NOT_IN_POLICY, detail)
+        yield _policy_finding(at(port.pointer, "protocol"), PROTOCOL_NOT_IN_POLICY, detail)
     if wish.duration is not None and wish.duration > rule.max_duration:
         detail = f"{name} allows at most {format_duration(rule.max_duration)}"
-        yield _policy(_DURATION, DURATION_TOO_LONG, detail)
+        yield _policy_finding(_DURATION, DURATION_TOO_LONG, detail)
     for pointer, source in _sources(wish):
-        if fault := _not_allowed(source, rule, machine.via):
-            yield _policy(pointer, fault, f"{source} may not reach {name}")
+        if fault := _refuse_source(source, rule, machine.via):
+            yield _policy_finding(pointer, fault, f"{source} may not reach {name}")
     if until := _occupied_until(wish, port, machine, now):
         detail = f"{name} is occupied until {format_instant(until)}"
         yield Finding(FindingKind.OCCUPIED, Violation(at(port.pointer, "number"), OCCUPIED, detail))
 
 
-def _not_allowed(source: Prefix, rule: PortRule, via: Via) -> str | None:
-    """Return the code of why *source* may not come through *rule*, or None."""
+def _refuse_source(source: Prefix, rule: PortRule, via: Via) -> str | None:
+    """Return the code of the reason why *rule* does not allow *source*, or None."""
     allowed = Prefixes(rule.allowed_sources)
     if source.version == prefixes.IPV6 and (via is Via.FIREWALL or not allowed.has_ipv6):
         return IPV6_NOT_ALLOWED
@@ -184,10 +184,10 @@ def _occupied_until(
     wish: Wish, port: WantedPort, machine: VirtualMachine, now: datetime
 ) -> datetime | None:
     """
-    Return when the last foreign request ends that would be in the way, or None.
+    Return the end of the last foreign request that occupies *port*, or None.
 
-    Nobody is in the way who ends before the start, or who comes from the same sources. While a
-    source of the wish is still faulty, nobody can tell.
+    A foreign request does not occupy the port if it ends before the start, or if its sources are
+    the same. While a source of the wish is faulty, the sources cannot be compared: return None.
     """
     start = max(wish.starts_at or now, now)
     wanted = tuple(source for source in wish.sources if source)
@@ -209,9 +209,9 @@ def _sources(wish: Wish) -> Iterator[tuple[str, Prefix]]:
             yield at(_SOURCES, index), source
 
 
-def _policy(pointer: str, code: str, detail: str) -> Finding:
+def _policy_finding(pointer: str, code: str, detail: str) -> Finding:
     return Finding(FindingKind.POLICY, Violation(pointer, code, detail))
 
 
-def _body(pointer: str, code: str, detail: str) -> Finding:
+def _body_finding(pointer: str, code: str, detail: str) -> Finding:
     return Finding(FindingKind.BODY, Violation(pointer, code, detail))

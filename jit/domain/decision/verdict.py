@@ -9,7 +9,7 @@ from jit.domain.errors import Violation
 
 
 class FindingKind(StrEnum):
-    """What a finding means for the answer; of several, the first of these speaks."""
+    """The answer that a finding calls for; if there are several, the first of these decides."""
 
     BODY = "body"  # 400: no policy could ever allow it
     POLICY = "policy"  # 403: this policy does not allow it
@@ -18,12 +18,12 @@ class FindingKind(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """One reason why a wish is not granted."""
+    """One reason to refuse a wish."""
 
     kind: FindingKind
     violation: Violation
 
 
 def worst_kind(findings: tuple[Finding, ...]) -> FindingKind | None:
-    """Return the kind that decides the answer, or None where there is no finding."""
+    """Return the kind that decides the answer, or None if there is no finding."""
     return min((finding.kind for finding in findings), key=tuple(FindingKind).index, default=None)

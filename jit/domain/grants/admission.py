@@ -67,7 +67,7 @@ def _admit(
 def _find_denial(
     grant: Grant, view: MachineView, requests: Sequence[DefenderRequest], context: StepContext
 ) -> str:
-    """Return why today's policy, inventory and neighbours forbid *grant*; empty if they allow."""
+    """Return the reasons of today's policy and neighbours against *grant*; empty if it may open."""
     if not context.world.found:
         return "its JIT policy no longer exists"
     strict = tuple(

@@ -1,8 +1,8 @@
 """
-A grant that must not be open: what to remove for it, and when it counts as gone.
+A grant that must not be open: the rules to remove for it, and when it counts as gone.
 
 The Defender API has no revoke (Microsoft.Security 2020-01-01), so closing early means removing
-the rules themselves. ``removal`` proves whose a rule is and who else needs it.
+the rules themselves. ``removal`` proves the owners of a rule and finds its users.
 """
 
 from __future__ import annotations
@@ -50,7 +50,7 @@ class VmPortView:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Closing:
-    """The grant after a look, and what to remove for it."""
+    """The grant after a look, and the rules to remove for it."""
 
     grant: Grant
     removals: tuple[PathRule, ...] = ()
@@ -101,12 +101,12 @@ def _believable_rules(grant: Grant, view: MachineView, *, unclear: bool) -> tupl
     return tuple(rule for rule in present if not unclear or rule.holder_id in holders)
 
 
-# ---- the proof ---------------------------------------------------------------------------------
+# ---- the proof -----------------------------------------------------------------------------------
 
 
 def _judge(rule: PathRule, grant: Grant, port: VmPortView, now: datetime) -> Judgement:
     """
-    Return whose *rule* is and who needs it, by what a step sees.
+    Return the owners and the users of *rule*, as far as a step sees them.
 
     If the rule leads to an address that the VM has no more, another VM may have that address by
     now, and the same person a path to it. If another VM port rests on the rule, one NSG guards two
@@ -209,16 +209,16 @@ def _is_spare(rule: PathRule, stay: Iterable[PathRule], wanting: Iterable[Grant]
 
 
 def _place(rule: PathRule) -> tuple[str, str | None, str]:
-    """Return what two rules must have in common so that one can replace the other."""
+    """Return the place of a rule. Two rules of one place can replace each other."""
     return rule.holder_id, rule.collection, rule.target
 
 
-# ---- when, and what to say ---------------------------------------------------------------------
+# ---- times and notes -----------------------------------------------------------------------------
 
 
 def _removes_from(grant: Grant) -> datetime:
     """
-    Return when the broker may remove rules: at once, or after Azure had its chance.
+    Return the time from which the broker may remove rules: at once, or after Azure had its chance.
 
     Azure has no chance if it was asked for longer: Defender grants no less than five minutes.
     """
@@ -258,8 +258,8 @@ def wait(grant: Grant, now: datetime, note: str, *, unclear: bool = False) -> Gr
     """
     Return the grant with a time for the next look. The note of a failure is kept.
 
-    *unclear* means that nothing could be observed. The time since when that is so decides who may
-    end the grant.
+    *unclear* means that nothing could be observed. An operator may end a grant that is
+    unclear for an hour.
     """
     kept = (grant.note if grant.close_reason in _TOLD else None) or note
     later = lifetime.patience(now - (grant.closing_at or now))

@@ -20,7 +20,7 @@ from jit.domain.model.grant import Grant
 from jit.domain.model.machine import Interface
 from jit.domain.paths.effective import PathView
 from jit.domain.paths.machine_view import MachineView, NsgView
-from jit.domain.paths.rules import protocol_of
+from jit.domain.paths.rules import packet_protocol
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -41,7 +41,7 @@ def plan_companion(
 
     Args:
         grant: In status ``opening``, behind a firewall.
-        look: What was just seen; ``blocked_by`` names the NSGs that stop the firewall.
+        look: Its path, as just seen; ``blocked_by`` names the NSGs that stop the firewall.
         view: The VM.
         taken: Companions already decided in this step: their priorities are not free.
         now: Aware, UTC.
@@ -108,7 +108,7 @@ def _companion(
             grant.id,
             private_ip=nic.private_ip,
             port=grant.port,
-            protocol=protocol_of(grant),
+            protocol=packet_protocol(grant),
             sources=view.vm.firewall_sources,
             priority=priority,
         ),

@@ -1,4 +1,4 @@
-"""What to ask Defender for: the one request that a VM port should have, if it lacks it."""
+"""Initiates: how to ask Defender for the one request that a VM port should have."""
 
 from __future__ import annotations
 
@@ -83,7 +83,7 @@ def plan_initiate(
     return [_carry(grant, paths.get(grant.id), ask, before, context) for grant in grants], (ask,)
 
 
-# ---- when to wait ------------------------------------------------------------------------------
+# ---- when to wait --------------------------------------------------------------------------------
 
 
 def _must_wait_until(
@@ -94,7 +94,7 @@ def _must_wait_until(
     requests: Sequence[DefenderRequest],
     context: StepContext,
 ) -> datetime | None:
-    """Return when to try again, if nothing may be asked for now; None if it may."""
+    """Return the time to try again, or None if the broker may ask now."""
     if not context.may_change(first, view):
         return context.now + FIREWALL_WAIT
     ending = _ends_by_itself_at(target, context.current(requests), context)
@@ -135,7 +135,7 @@ def _postpone(grant: Grant, until: datetime) -> Grant:
     return replace(grant, next_check_at=min(grant.next_check_at, until))
 
 
-# ---- who carries the initiate ------------------------------------------------------------------
+# ---- grants that carry the initiate --------------------------------------------------------------
 
 
 def _carry(
@@ -199,7 +199,7 @@ def _join_carrier(
     )
 
 
-# ---- whether to ask ----------------------------------------------------------------------------
+# ---- is an initiate needed? ----------------------------------------------------------------------
 
 
 def _needs_initiate(
@@ -229,8 +229,8 @@ def _stands_for(
     """
     Return True if *current* stands for exactly the wanted request.
 
-    What we stored before the call decides. Azure may repeat it in other words, or leave the
-    sources out. Believing that would mean asking again and again.
+    The values that were stored before the call decide. Azure may repeat it in other words, or
+    leave the sources out. Believing that would mean asking again and again.
     """
     stored = [grant for grant in live if grant.initiate.newest == current.initiate_id]
     if any(_asked_for(grant, target, context) for grant in stored):
@@ -283,7 +283,7 @@ def _awaits_answer(
     )
 
 
-# ---- the body ----------------------------------------------------------------------------------
+# ---- the body ------------------------------------------------------------------------------------
 
 
 def initiate_body(asks: Sequence[PortToOpen], justification: str) -> Mapping[str, object]:

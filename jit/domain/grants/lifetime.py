@@ -103,7 +103,7 @@ def was_asked(grant: Grant) -> bool:
 
 
 def leftover_from(grant: Grant) -> datetime | None:
-    """Return when the rules of *grant* become leftovers; None if it never had any."""
+    """Return the time from which rules of *grant* are leftovers; None if it never had any."""
     if not was_asked(grant):
         return None
     if grant.wants_path or grant.close_reason is CloseReason.EXPIRED:

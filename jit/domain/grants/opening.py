@@ -10,10 +10,10 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from datetime import datetime
 
-from jit.domain.grants import initiate, lifetime, rule_evidence, shared_port
+from jit.domain.grants import closing, initiate, lifetime, rule_evidence, shared_port
 from jit.domain.grants.lifetime import begin_closing, pace
 from jit.domain.grants.policy_view import StepContext, is_used_elsewhere
-from jit.domain.grants.timing import TIMES
+from jit.domain.grants.timing import LOOK_WHILE_OPENING, TIMES
 from jit.domain.model.grant import CloseReason, Grant, Status
 from jit.domain.paths.effective import PathState, PathView
 from jit.domain.paths.machine_view import MachineView
@@ -27,7 +27,7 @@ _KEPT_RULES, _KEPT_ADDRESSES = 24, 12
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PortSeen:
     """
-    What was just seen on a VM port, the same for all its grants.
+    A VM port as it was just seen, the same for all its grants.
 
     Attributes:
         view: The VM.
@@ -43,7 +43,7 @@ class PortSeen:
 
 
 def advance_seen(grant: Grant, path: PathView, port: PortSeen, context: StepContext) -> Grant:
-    """Record the rules of the *path* of *grant*, and advance the grant by what was seen."""
+    """Record the rules of the *path* that was seen, and advance *grant*."""
     grant = record_rules(grant, path, port, context)
     if not grant.wants_path:
         return grant
@@ -64,13 +64,25 @@ def advance_seen(grant: Grant, path: PathView, port: PortSeen, context: StepCont
     )
 
 
+def wait_unread(grant: Grant, now: datetime, why: str) -> Grant:
+    """Let *grant* wait because its VM could not be read; *why* becomes its note."""
+    if not grant.live or grant.status is Status.SCHEDULED:
+        return grant
+    if grant.status is Status.CLOSING:
+        return closing.wait(grant, now, why, unclear=True)
+    if grant.status is Status.OPENING and is_overdue(grant, now):
+        return begin_closing(grant, CloseReason.FAILED, now, f"not open in time: {why}")
+    ends = filter(None, (now + LOOK_WHILE_OPENING, grant.expires_at))
+    return replace(grant, note=why, next_check_at=min(ends))
+
+
 def is_overdue(grant: Grant, now: datetime) -> bool:
     """Return True if opening, or mending a lost path, has had its time, however often asked."""
     since = max(filter(None, (grant.admitted_at, grant.lost_at)), default=now)
     return now >= since + TIMES[grant.via].opens_within
 
 
-# ---- what is written down ----------------------------------------------------------------------
+# ---- recorded rules ------------------------------------------------------------------------------
 
 
 def record_rules(grant: Grant, path: PathView, port: PortSeen, context: StepContext) -> Grant:
@@ -107,12 +119,12 @@ def _opens_just(rule: PathRule, asked: frozenset[Prefix]) -> bool:
     return rule.exact and whole and asked.issuperset(networks)
 
 
-# ---- doubts ------------------------------------------------------------------------------------
+# ---- doubts --------------------------------------------------------------------------------------
 
 
 def _find_doubt(grant: Grant, context: StepContext, *, joined: bool) -> str:
     """
-    Return why a path that lets *grant* in does not make it open; empty if nothing speaks against.
+    Return the reason not to call *grant* open although its path lets it in, or an empty text.
 
     A grant that *joined* a stranger's request has that path for as long as the request lasts.
     """
@@ -128,8 +140,8 @@ def _is_borrowed(grant: Grant, now: datetime) -> bool:
     Return True if the rules that let *grant* in may vanish, because its own are on their way.
 
     Rules older than the grant's initiate belong to another grant, whose end is near, or are about
-    to be exchanged. If its own rule cannot be told apart, that is assumed for as long as such an
-    exchange takes.
+    to be exchanged. If its own rule looks like the older ones, that is assumed for as long as
+    such an exchange takes.
     """
     asked = grant.initiate
     if asked.at is None:
@@ -153,13 +165,13 @@ def _waits_until(grant: Grant) -> datetime:
 
 
 def _next_news(grant: Grant, now: datetime) -> datetime | None:
-    """Return when *grant* can hear of the hand-over after the one that it knows."""
+    """Return the time at which *grant* can hear of its hand-over after the known one."""
     known = grant.handover_at
     until = shared_port.changed_by(known, grant) if known is not None else now
     return until if until > now else None
 
 
-# ---- not open ----------------------------------------------------------------------------------
+# ---- not open ------------------------------------------------------------------------------------
 
 
 def _keep_waiting(grant: Grant, path: PathView, now: datetime) -> Grant:
@@ -175,7 +187,7 @@ def _keep_waiting(grant: Grant, path: PathView, now: datetime) -> Grant:
 
 
 def _why_not_open(grant: Grant, path: PathView) -> str:
-    """Return why it is not open: what Azure did not take cannot be there."""
+    """Return the reason that *grant* is not open. A refused request has no rules."""
     asked = grant.initiate
     if initiate.is_given_up(grant, path):
         return f"its rules were taken away again after {asked.reopens} repetitions"

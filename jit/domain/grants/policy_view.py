@@ -1,4 +1,4 @@
-"""What one step of a JIT policy sees: Azure as it was just read, and the present."""
+"""The view of one step of a JIT policy: Azure as it was just read, and the present."""
 
 from __future__ import annotations
 
@@ -19,14 +19,14 @@ from jit.domain.values import arm_ids
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PolicyView:
     """
-    What was just read from Azure about one JIT policy.
+    One JIT policy and its VMs, as just read from Azure.
 
     Attributes:
         found: False if Azure says that the policy does not exist.
         entries: Defender's requests of the policy, oldest first.
         machines: By VM key. A VM about which nothing is known is missing.
         unreadable: VM key -> why the VM could not be read completely. New grants on it wait, and
-            no path on it becomes ``open``, even if *machines* has what is known of it.
+            no path on it becomes ``open``, even if *machines* has a part of it.
         whole: Keys of the VMs that were to be read completely: interfaces and networks too.
         known: Initiate ids that this broker stored, on live grants and on tombstones.
         turns: Keys of the firewalls that this step may have changed.

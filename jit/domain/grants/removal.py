@@ -49,7 +49,7 @@ class Evidence:
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Judgement:
     """
-    Whose a rule is, and who needs it.
+    The owners and the users of a rule.
 
     Attributes:
         owners: Grants that the rule is proved to belong to; empty if it is not ours.
@@ -69,11 +69,11 @@ class Judgement:
 
 def judge(rule: PathRule, evidence: Evidence, *, now: datetime) -> Judgement:
     """
-    Return whose *rule* is, and who needs it.
+    Return the owners and the users of *rule*.
 
     Args:
         rule: One of Defender's rules, as it was just read.
-        evidence: What is known about it.
+        evidence: All that the caller knows about it.
         now: Aware, UTC.
     """
     recorded = list(evidence.recorded_by)
@@ -88,7 +88,7 @@ def judge(rule: PathRule, evidence: Evidence, *, now: datetime) -> Judgement:
     )
 
 
-# ---- whose it is -------------------------------------------------------------------------------
+# ---- owners --------------------------------------------------------------------------------------
 
 
 def is_recorded(rule: PathRule, grant: Grant, addresses: Collection[str]) -> bool:
@@ -119,7 +119,7 @@ def is_listed(rule: PathRule, grant: Grant, listed: Iterable[DefenderRequest]) -
 
 
 def _is_proved_by_form(rule: PathRule, grant: Grant, evidence: Evidence) -> bool:
-    """Return True if *rule* is what Defender writes for what was asked on the grant's VM port."""
+    """Return True if Defender writes such a *rule* for the sources asked on the grant's VM port."""
     if not was_asked(grant):
         return False
     if is_listed(rule, grant, evidence.listed):
@@ -139,7 +139,7 @@ def _opens_some_of(rule: PathRule, asked: Collection[Prefix]) -> bool:
     return rule.exact and whole and frozenset(asked).issuperset(found)
 
 
-# ---- who needs it ------------------------------------------------------------------------------
+# ---- users ---------------------------------------------------------------------------------------
 
 
 def lets_in(rule: PathRule, grant: Grant) -> bool:
@@ -217,7 +217,7 @@ def free_of_foreign_requests(
     ]
 
 
-# ---- what it may open --------------------------------------------------------------------------
+# ---- sources that it may open --------------------------------------------------------------------
 
 
 def is_accounted_for(

@@ -32,8 +32,8 @@ def marks_before(
     """
     Return the marks of the rules that are there before a VM port's next initiate.
 
-    None means that later rules cannot be told apart: an older initiate of *grants* may still be
-    written, or there are too many rules to keep.
+    None means that later rules prove nothing: an older initiate of *grants* may still be written,
+    or there are too many rules to keep.
     """
     group = tuple(grants)
     marks = dict.fromkeys(mark(rule) for grant in group for rule in _rules(grant, view))

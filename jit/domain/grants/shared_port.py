@@ -89,7 +89,7 @@ def handover(
     held: datetime | None = None,
 ) -> datetime | None:
     """
-    Return when a change of the shared path interrupts *grant* before its *end*, if one does.
+    Return the first change of the shared path that interrupts *grant* before its *end*, if any.
 
     Until *held* the path stands on a stranger's request. No initiate of ours changes it, and it
     ends with that request, for everybody.
@@ -124,7 +124,7 @@ def next_handover(
 
 
 def changed_by(moment: datetime, grant: Grant) -> datetime:
-    """Return when the path of *grant* has changed after a hand-over at *moment*."""
+    """Return the time by which the path of *grant* has changed after a hand-over at *moment*."""
     return moment + TIMES[grant.via].lead
 
 

@@ -1,5 +1,5 @@
 """
-One step of a JIT policy: from its grants and a fresh look at Azure to what to write and to do.
+One step of a JIT policy: from its grants and a fresh look at Azure to changes and actions.
 
 The step depends on the present alone, so a lost, doubled or late message changes nothing. It is
 pure. The caller stores the grants that come back before it acts, so the end of a path is durable
@@ -12,8 +12,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 
-from jit.domain.azure import defender_requests
-from jit.domain.azure.defender_requests import DefenderRequest
+from jit.domain.azure.defender_requests import DefenderRequest, requests_of_port
 from jit.domain.grants import (
     admission,
     closing,
@@ -29,10 +28,9 @@ from jit.domain.grants import (
 from jit.domain.grants.companions import Companion
 from jit.domain.grants.initiate import PortToOpen
 from jit.domain.grants.policy_view import PolicyView, StepContext, has_unreadable_value, rule_users
-from jit.domain.grants.timing import LOOK_WHILE_OPENING
 from jit.domain.grants.widened import Widening
 from jit.domain.limits import Limits
-from jit.domain.model.grant import CloseReason, Grant, Status
+from jit.domain.model.grant import Grant, Status
 from jit.domain.model.machine import VmPort
 from jit.domain.paths import effective
 from jit.domain.paths.effective import PathView
@@ -43,7 +41,7 @@ from jit.domain.paths.rules import PathRule, rules_of_port
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Step:
     """
-    What one step decided.
+    The decisions of one step.
 
     Attributes:
         grants: The grants after the step, to be stored first.
@@ -118,7 +116,7 @@ def _join(parts: Sequence[Step]) -> Step:
     )
 
 
-# ---- one VM port -------------------------------------------------------------------------------
+# ---- one VM port ---------------------------------------------------------------------------------
 
 
 def _advance_apart(
@@ -147,25 +145,13 @@ def _advance_apart(
 def _wait_blindly(grants: Iterable[Grant], context: StepContext, why: str) -> tuple[Grant, ...]:
     """Conclude nothing about grants that could not be looked at, except that time passes."""
     timely = (lifetime.by_time(grant, now=context.now) for grant in grants)
-    return tuple(_wait(grant, context.now, why) for grant in timely)
-
-
-def _wait(grant: Grant, now: datetime, why: str) -> Grant:
-    if not grant.live or grant.status is Status.SCHEDULED:
-        return grant
-    if grant.status is Status.CLOSING:
-        return closing.wait(grant, now, why, unclear=True)
-    if grant.status is Status.OPENING and opening.is_overdue(grant, now):
-        note = f"not open in time: {why}"
-        return lifetime.begin_closing(grant, CloseReason.FAILED, now, note)
-    ends = filter(None, (now + LOOK_WHILE_OPENING, grant.expires_at))
-    return replace(grant, note=why, next_check_at=min(ends))
+    return tuple(opening.wait_unread(grant, context.now, why) for grant in timely)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Group:
+class Group(Step):
     """
-    The grants of one VM port, and what the phases of the step have decided so far.
+    The grants of one VM port, and the decisions of the phases so far.
 
     Attributes:
         grants: In the order in which their requests came.
@@ -176,17 +162,11 @@ class Group:
         paths: Grant id -> its path, as phase ``observe`` saw it.
     """
 
-    grants: tuple[Grant, ...]
     view: MachineView
     requests: tuple[DefenderRequest, ...]
     context: StepContext
     taken: Sequence[Companion]
     paths: Mapping[str, PathView] = field(default_factory=dict)
-    asks: tuple[PortToOpen, ...] = ()
-    companions: tuple[Companion, ...] = ()
-    removals: tuple[PathRule, ...] = ()
-    companion_removals: tuple[str, ...] = ()
-    widenings: tuple[Widening, ...] = ()
 
     def with_grants(self, grants: Iterable[Grant]) -> Group:
         """Return the group with its *grants* after a phase."""
@@ -201,31 +181,14 @@ def _advance(
 ) -> Step:
     """Lead the grants of one VM port through the phases. Their order matters."""
     first = grants[0]
-    requests = defender_requests.requests_of_port(context.world.entries, first.vm_id, first.port)
+    requests = requests_of_port(context.world.entries, first.vm_id, first.port)
     group = Group(grants=tuple(grants), view=view, requests=requests, context=context, taken=taken)
-    for phase in (
-        pass_time,
-        hear_defender,
-        close_widened,
-        admit,
-        announce,
-        observe,
-        ask,
-        accompany,
-        close,
-    ):
+    for phase in _PHASES:
         group = phase(group)
-    return Step(
-        grants=group.grants,
-        asks=group.asks,
-        companions=group.companions,
-        removals=group.removals,
-        companion_removals=group.companion_removals,
-        widenings=group.widenings,
-    )
+    return group
 
 
-# ---- the phases --------------------------------------------------------------------------------
+# ---- the phases ----------------------------------------------------------------------------------
 
 
 def pass_time(group: Group) -> Group:
@@ -265,7 +228,9 @@ def admit(group: Group) -> Group:
             admission.admit_due(group.grants, group.view, group.requests, group.context)
         )
     return group.with_grants(
-        _wait(grant, group.context.now, why) if grant.status is Status.PENDING else grant
+        opening.wait_unread(grant, group.context.now, why)
+        if grant.status is Status.PENDING
+        else grant
         for grant in group.grants
     )
 
@@ -273,17 +238,15 @@ def admit(group: Group) -> Group:
 def announce(group: Group) -> Group:
     """Tell each grant of the next change of the path that it shares."""
     now, held = group.context.now, group.context.foreign_until(group.requests)
+    all_of = group.grants
     return group.with_grants(
-        replace(
-            grant,
-            handover_at=shared_port.next_handover(grant, group.grants, now=now, held=held),
-        )
-        for grant in group.grants
+        replace(g, handover_at=shared_port.next_handover(g, all_of, now=now, held=held))
+        for g in all_of
     )
 
 
 def observe(group: Group) -> Group:
-    """Look at each path, record its rules, and advance its grant by what was seen."""
+    """Look at each path, record its rules, and advance its grant."""
     context, requests = group.context, group.requests
     asking = [grant for grant in group.grants if grant.may_have_path]
     asked = widened.asked_for(asking, context.foreign_requests(requests))
@@ -361,3 +324,17 @@ def close(group: Group) -> Group:
         removals=tuple(removals),
         companion_removals=tuple(companion_removals),
     )
+
+
+_PHASES = (
+    pass_time,
+    hear_defender,
+    close_widened,
+    admit,
+    announce,
+    observe,
+    ask,
+    accompany,
+    close,
+)
+"""In the order in which ``_advance`` runs them."""

@@ -92,7 +92,6 @@ TIMES: Mapping[Via, PathTimes] = MappingProxyType(
 )
 """The times of each way."""
 
-# ---- the same on every way ---------------------------------------------------------------------
 
 SHORTEST = timedelta(minutes=5)
 """Defender's shortest access (Microsoft.Security 2020-01-01, ``maxRequestAccessDuration``)."""
@@ -115,7 +114,6 @@ EXCHANGE_PAUSE = timedelta(seconds=20)
 LAST_MOMENTS = timedelta(seconds=30)
 """Before its end a grant asks for nothing: the rules would hardly be written in time."""
 
-# ---- when to look again ------------------------------------------------------------------------
 
 FIREWALL_WAIT = timedelta(minutes=1)
 """How long until the broker tries again to change a firewall that is busy."""

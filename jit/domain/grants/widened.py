@@ -61,7 +61,7 @@ def is_wider(rule: PathRule, asked: Iterable[Prefix]) -> bool:
 
 
 def describe(rule_name: str) -> str:
-    """Return why a grant closes whose rule was widened: a sentence for people."""
+    """Return the reason to close a grant if its rule was widened: a sentence for people."""
     return f"somebody widened rule {rule_name}"
 
 

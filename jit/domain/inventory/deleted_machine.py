@@ -1,4 +1,4 @@
-"""A VM that Azure no longer lists, as its grants remember it: their rules may have outlived it."""
+"""A VM that Azure no longer lists, rebuilt from its grants: their rules may still exist."""
 
 from __future__ import annotations
 
@@ -11,10 +11,10 @@ from jit.domain.values import arm_ids
 
 def rebuild_machine(grants: Sequence[Grant]) -> VirtualMachine:
     """
-    Return what *grants*, one or more on one VM, recorded when their rules were first seen.
+    Return a VM made from the rules that its *grants* recorded. There is at least one grant.
 
-    Its interfaces stand for the addresses and NSGs of those rules. It is good for looking whether
-    the rules are gone, and for nothing else: no access is decided by it.
+    Its interfaces have the addresses and NSGs of these rules. The VM only serves to find out if the
+    rules are gone. No access is decided with it.
     """
     first = grants[0]
     nsg_ids = tuple(dict.fromkeys(nsg for grant in grants for nsg in _nsg_ids(grant)))

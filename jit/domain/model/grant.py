@@ -59,10 +59,11 @@ _NEXT: Mapping[Status, frozenset[Status]] = MappingProxyType(
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Initiate:
     """
-    What was asked of Defender for a grant, and what is known of it since.
+    The request to Defender for a grant, and its state as known since.
 
     Attributes:
-        ids: Ids of the initiates that carried the grant, newest last; they prove what is ours.
+        ids: Ids of the initiates that carried the grant, newest last. They prove that a request
+            in Defender is ours.
         at: When the newest of them was stored, just before the call.
         sources: The sources that the newest of them named for the VM port.
         until: The end that it named.
@@ -70,8 +71,8 @@ class Initiate:
         reopens: How often the path was asked for again because somebody took its rules away.
         answered: True if Azure's 202 for the newest initiate was received.
         before: Marks of the rules that were there when the newest initiate was stored. None if
-            nothing seen later can be told from what an older initiate asked for.
-        written: True if rules of the newest initiate were observed: none of it is on its way.
+            later rules may be those of an older initiate.
+        written: True if all rules of the newest initiate were observed.
         seen: True if rules were observed at least once since then, no matter whose they are.
     """
 
@@ -95,7 +96,7 @@ class Initiate:
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Footprint:
     """
-    What a grant has left in Azure, as far as the broker knows.
+    The rules that a grant has left in Azure, as far as the broker knows.
 
     Attributes:
         rules: Resource ids of its rules, as first seen.
@@ -116,16 +117,16 @@ class Grant:
     Attributes:
         id: ``<request id>-<machine index>-<port>``.
         starts_at: Not before.
-        duration: What was asked for.
-        latest_end: Never open after this, whatever happens on the way.
+        duration: The length of access that was asked for.
+        latest_end: Never open after this.
         expires_at: Fixed before the first initiate; None until then.
         admitted_at: When that was: the order in which grants of one VM port came.
         handover_at: When a change of the shared path will interrupt this grant.
         lost_at: When a path that had been open was first seen not to be; None while it is open.
         unclear_at: Since when it should close and cannot be observed; None while it can.
         next_check_at: Nothing needs doing before this instant.
-        initiate: What was asked of Defender for it.
-        footprint: What it has left in Azure.
+        initiate: The request to Defender for it.
+        footprint: The rules that it has left in Azure.
         note: Why it waits or failed, for people.
     """
 

@@ -11,7 +11,7 @@ from jit.domain.values import arm_ids
 
 
 class Via(StrEnum):
-    """Which way packets take to a VM."""
+    """The way that packets take to a VM."""
 
     FIREWALL = "firewall"  # DNAT on a classic-rules Azure Firewall in the VM's own VNet
     PUBLIC_IP = "public-ip"  # a public address of the VM, guarded by NSGs
@@ -19,7 +19,7 @@ class Via(StrEnum):
 
 
 class Support(StrEnum):
-    """What Defender's just-in-time access can do for a VM; the portal's three tabs."""
+    """The support of Defender's just-in-time access for a VM: the portal's three tabs."""
 
     CONFIGURED = "Configured"
     NOT_CONFIGURED = "NotConfigured"
@@ -34,14 +34,14 @@ class VmPort(NamedTuple):
 
     @classmethod
     def of(cls, vm_id: str, port: int) -> VmPort:
-        """Return the VM port of an ARM id, in whatever case it is written."""
+        """Return the VM port of an ARM id, written in any case."""
         return cls(arm_ids.key(vm_id), port)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PortRule:
     """
-    What a JIT policy allows for one port of one VM.
+    The access that a JIT policy allows for one port of one VM.
 
     Attributes:
         number: Destination port.
@@ -71,7 +71,7 @@ class Interface:
         nsg_ids: NSGs that guard it: on the NIC, on the subnet, or both.
         public_ip: Its own public address, if any.
         public_ip_id: ARM id of that address.
-        primary: Whether it is the VM's primary interface.
+        primary: True for the VM's primary interface.
     """
 
     id: str
@@ -107,13 +107,13 @@ class VirtualMachine:
 
     Attributes:
         id: ARM id.
-        support: What JIT can do for it.
+        support: The support of JIT for it.
         reasons: Why it is not ``Configured``, in words.
         via: The way packets take; ``firewall`` when both ways exist.
         policy_id: ARM id of its JIT policy, if configured.
         ports: The policy's port rules for this VM.
         firewall_id: Classic-rules firewall in its VNet, if any.
-        firewall_sources: Prefixes of AzureFirewallSubnet: what the VM sees behind the firewall.
+        firewall_sources: Prefixes of AzureFirewallSubnet: the sources that the VM sees.
         vnet_prefixes: Address space of its VNet (the tag ``VirtualNetwork`` covers at least it).
         occupations: Foreign requests in force when this was read.
     """
@@ -147,7 +147,7 @@ class VirtualMachine:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Connection:
-    """What a person connects to."""
+    """The address and command by which a person connects."""
 
     via: Via
     address: str

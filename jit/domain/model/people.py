@@ -19,7 +19,7 @@ class Role(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Person:
-    """Who asks or decides: an Entra object id, the name shown to people, app roles."""
+    """A person who asks or decides: Entra object id, the name shown to people, app roles."""
 
     id: str
     name: str

@@ -25,8 +25,8 @@ class WantedPort:
 
     Attributes:
         number: 1 to 65535.
-        protocol: ``TCP``, ``UDP`` or ``*``; None where the caller did not say.
-        pointer: Where it stands in the body, ``#/virtualMachines/0/ports/0``.
+        protocol: ``TCP``, ``UDP`` or ``*``; None if the caller did not say.
+        pointer: Its place in the body, ``#/virtualMachines/0/ports/0``.
     """
 
     number: int
@@ -42,7 +42,7 @@ class WantedMachine:
     Attributes:
         id: ARM id as the caller wrote it, checked for form only.
         ports: At least one, unique by number.
-        pointer: Where it stands in the body, ``#/virtualMachines/0``.
+        pointer: Its place in the body, ``#/virtualMachines/0``.
     """
 
     id: str
@@ -77,7 +77,7 @@ class AccessRequest:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Decision:
-    """What was decided about a request, by which rule."""
+    """The decision about a request, and the rule that made it."""
 
     allowed: bool
     rule: str
@@ -90,7 +90,7 @@ class Request:
     An access request that was accepted, without its grants.
 
     Attributes:
-        policies: JIT policies that its grants lie under: where to find them.
+        policies: JIT policies that its grants lie under: its grants are found by them.
     """
 
     id: str

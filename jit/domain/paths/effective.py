@@ -1,59 +1,62 @@
 """
-What can be seen of a grant's network path: its rules, and whether packets would pass.
+The network path of a grant as observed: its rules, and whether packets would pass.
 
-``open`` means observed open and effective for that source, in a resource whose provisioning has
-succeeded. Behind a firewall the VM sees an address of AzureFirewallSubnet and not the requester's
-(https://github.com/MicrosoftDocs/azure-docs/issues/46777), so the NSG is evaluated for that.
+A path is ``open`` only if its rules were seen, they let every source in, and the last update of
+each resource has succeeded. Behind a firewall the VM sees an address of AzureFirewallSubnet instead
+of the requester's (https://github.com/MicrosoftDocs/azure-docs/issues/46777), so the NSGs are
+evaluated for these addresses.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import Enum
 from ipaddress import ip_address, ip_network
 
 from jit.domain.azure import nsg_effect
 from jit.domain.azure.companion_rule import parse_companion_name
-from jit.domain.azure.nsg_rules import SecurityRule
+from jit.domain.azure.nsg_rules import LAST_PRIORITY, SecurityRule
 from jit.domain.model.grant import Grant
 from jit.domain.model.machine import Connection, Interface, Via
-from jit.domain.paths.machine_view import MachineView
+from jit.domain.paths.machine_view import MachineView, NsgView
 from jit.domain.paths.rules import (
     PathRule,
+    keep_rules_for,
     let_in_all,
-    letting_in,
     opens_only,
-    protocol_of,
+    packet_protocol,
     rules_of_port,
 )
 from jit.domain.values.prefixes import Prefix
 
 _COMMANDS = {3389: "mstsc /v:{address}:{port}", 22: "ssh -p {port} user@{address}"}
+_Stop = nsg_effect.Blocked | nsg_effect.CannotTell
 
 
 class PathState(Enum):
-    """What a look at a path showed."""
+    """How much of a path is there, and if it works."""
 
     OPEN = "open"  # rules present, packets pass
     BLOCKED = "blocked"  # rules present, something stops the packets
     PARTIAL = "partial"  # some of the rules are there
-    ABSENT = "absent"  # none of the rules is there
+    ABSENT = "absent"  # no rule is there
     UNCLEAR = "unclear"  # something is being updated or could not be read
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PathView:
     """
-    The result of a look.
+    A path as observed.
 
     Attributes:
         state: The summary.
         rules: Rules that let any of the grant's sources in.
-        connection: What to connect to, once ``open``.
+        connection: Address and port to connect to, if ``open``.
         why: A sentence for people.
         blocked_by: Per NSG id, the priority of the rule that stops the firewall's address.
-        leaving: While ``unclear``: what is listed already no longer lets all of it in.
+        leaving: Only while ``unclear``: the rules that are listed already do not let every source
+            in any more.
     """
 
     state: PathState
@@ -65,83 +68,106 @@ class PathView:
 
     @property
     def rule_ids(self) -> tuple[str, ...]:
-        """Resource ids of the rules seen."""
+        """Resource ids of the rules."""
         return tuple(rule.id for rule in self.rules)
+
+
+@dataclass(frozen=True, slots=True)
+class _Block:
+    """
+    The reason why packets do not pass, or may not pass.
+
+    Attributes:
+        why: A sentence for people.
+        by: Per NSG id, the smallest priority of a rule that stops them.
+    """
+
+    why: str
+    by: Mapping[str, int] = field(default_factory=dict)
 
 
 def observe_path(
     grant: Grant, view: MachineView, asked: Iterable[Prefix] | None = None
 ) -> PathView:
     """
-    Look at the path of *grant*: is it there, and does it work for every source?
+    Return how far the path of *grant* is there, and if it works for every source.
 
-    Rules that open more than what was *asked* for on the VM port count as none: nobody's access
-    may rest on them.
+    Args:
+        grant: Any grant on the VM of *view*.
+        view: The VM as just read.
+        asked: Everything that was asked for on the VM port, or None. A rule that opens more is
+            ignored, because no access may depend on it.
     """
     everything = rules_of_port(view, grant.port, grant.footprint.private_ips)
-    rules = letting_in(everything, grant.sources)
+    rules = keep_rules_for(everything, grant.sources)
     if asked is not None:
         allowed = tuple(asked)
         rules = tuple(rule for rule in rules if opens_only(rule, allowed))
-    unclear = _unclear(grant, view)
-    if unclear:
+    if why := _explain_unclear(grant, view):
         return PathView(
             state=PathState.UNCLEAR,
             rules=rules,
-            why=unclear,
-            blocked_by=_meanwhile(grant, view),
-            leaving=_leaving(grant, view, rules),
+            why=why,
+            blocked_by=_predict_blocks(grant, view),
+            leaving=_is_leaving(grant, view, rules),
         )
     if not rules:
         return PathView(
-            state=PathState.ABSENT, why=_nowhere(grant, view), blocked_by=_meanwhile(grant, view)
+            state=PathState.ABSENT,
+            why=_explain_absence(grant, view),
+            blocked_by=_predict_blocks(grant, view),
         )
-    through = _through_firewall if grant.via is Via.FIREWALL else _through_nsg
-    return through(grant, view, rules)
+    if grant.via is Via.FIREWALL:
+        return _judge_firewall_path(grant, view, rules)
+    return _judge_nsg_path(grant, view, rules)
 
 
-def _leaving(grant: Grant, view: MachineView, rules: Sequence[PathRule]) -> bool:
-    """Whether what is listed could be read, and will not let all of it in."""
+# ---- while something is unclear or missing ---------------------------------------------------
+
+
+def _is_leaving(grant: Grant, view: MachineView, rules: Sequence[PathRule]) -> bool:
+    """Return True if the list of rules could be read and does not let every source in."""
     nic = view.vm.interface
     behind = grant.via is Via.FIREWALL
     if nic is None or (view.firewall is None if behind else view.nsgs_of(nic) is None):
         return False
-    kind = [r for r in rules if (r.collection is not None) is behind and r.target == nic.private_ip]
-    return not let_in_all(kind, grant.sources) or _stopped(grant, view, nic)
+    own = [r for r in rules if (r.collection is not None) is behind and r.target == nic.private_ip]
+    return not let_in_all(own, grant.sources) or _may_be_stopped(grant, view, nic)
 
 
-def _stopped(grant: Grant, view: MachineView, nic: Interface) -> bool:
-    """Whether an NSG as it is listed stops what should pass, or may stop it."""
+def _may_be_stopped(grant: Grant, view: MachineView, nic: Interface) -> bool:
+    """Return True if an NSG, as it is listed, stops packets of the path or may stop them."""
     if view.nsgs_of(nic) is None:
         return False
     if grant.via is Via.FIREWALL:
-        return bool(_firewall_blocked(grant, view, nic)[0])
+        return _find_firewall_block(grant, view, nic) is not None
     public = grant.via is Via.PUBLIC_IP
-    return _verdict(view, nic, grant.sources, grant, public=public) is not None
+    return _find_block(grant, view, nic, grant.sources, public=public) is not None
 
 
-def _nowhere(grant: Grant, view: MachineView) -> str:
-    guarded = any(nic.nsg_ids for nic in view.vm.interfaces)
-    if grant.via is Via.FIREWALL or guarded:
+def _explain_absence(grant: Grant, view: MachineView) -> str:
+    has_nsg = any(nic.nsg_ids for nic in view.vm.interfaces)
+    if grant.via is Via.FIREWALL or has_nsg:
         return "no rule is there yet"
     return "no NSG guards the VM any more, so there is no place for a rule"
 
 
-def _meanwhile(grant: Grant, view: MachineView) -> Mapping[str, int]:
-    """Return what the NSGs will stop once the firewall lets packets through."""
-    if grant.via is not Via.FIREWALL or _nsg_unclear(view):
+def _predict_blocks(grant: Grant, view: MachineView) -> Mapping[str, int]:
+    """Return the NSGs that will stop packets after the firewall lets them through."""
+    if grant.via is not Via.FIREWALL or _explain_unclear_nsg(view):
         return {}
-    return _firewall_blocked(grant, view, view.vm.interface)[1]
+    block = _find_firewall_block(grant, view, view.vm.interface)
+    return block.by if block is not None else {}
 
 
-def _unclear(grant: Grant, view: MachineView) -> str:
-    found = _nsg_unclear(view)
-    if not found and grant.via is Via.FIREWALL:
-        return _firewall_unclear(view)
-    return found
+def _explain_unclear(grant: Grant, view: MachineView) -> str:
+    why = _explain_unclear_nsg(view)
+    if not why and grant.via is Via.FIREWALL:
+        return _explain_unclear_firewall(view)
+    return why
 
 
-def _nsg_unclear(view: MachineView) -> str:
+def _explain_unclear_nsg(view: MachineView) -> str:
     for nic in view.vm.interfaces:
         nsgs = view.nsgs_of(nic)
         if nsgs is None:
@@ -154,9 +180,9 @@ def _nsg_unclear(view: MachineView) -> str:
     return ""
 
 
-def _firewall_unclear(view: MachineView) -> str:
+def _explain_unclear_firewall(view: MachineView) -> str:
     firewall = view.firewall
-    if firewall is None:  # where none is known any more, none is there: nothing leads through it
+    if firewall is None:  # without a firewall in the inventory, there is no rule in one
         return "the firewall could not be read" if view.vm.firewall_id else ""
     if firewall.failed:
         return f"the last update of firewall {_name(firewall.id)} failed; repeat it in Azure"
@@ -167,47 +193,52 @@ def _name(resource_id: str) -> str:
     return resource_id.rsplit("/", 1)[-1]
 
 
-def _through_nsg(grant: Grant, view: MachineView, rules: Sequence[PathRule]) -> PathView:
-    nic = view.vm.interface
+# ---- judging a path --------------------------------------------------------------------------
+
+
+def _judge_nsg_path(grant: Grant, view: MachineView, rules: tuple[PathRule, ...]) -> PathView:
+    nic, public = view.vm.interface, grant.via is Via.PUBLIC_IP
     if nic is None:
-        return PathView(state=PathState.UNCLEAR, rules=tuple(rules), why="the VM has no interface")
+        return PathView(state=PathState.UNCLEAR, rules=rules, why="the VM has no interface")
     if not let_in_all((rule for rule in rules if rule.target == nic.private_ip), grant.sources):
-        return PathView(
-            state=PathState.PARTIAL, rules=tuple(rules), why="not every rule is there yet"
-        )
-    verdict = _verdict(view, nic, grant.sources, grant, public=grant.via is Via.PUBLIC_IP)
-    if verdict is not None:
-        return PathView(state=PathState.BLOCKED, rules=tuple(rules), why=verdict[0])
-    address = nic.public_ip if grant.via is Via.PUBLIC_IP else nic.private_ip
-    if not (address or nic.public_ip_id):  # a stopped VM's dynamic address comes when it starts
+        return PathView(state=PathState.PARTIAL, rules=rules, why="not every rule is there yet")
+    if block := _find_block(grant, view, nic, grant.sources, public=public):
+        return PathView(state=PathState.BLOCKED, rules=rules, why=block.why)
+    address = nic.public_ip if public else nic.private_ip
+    if not (address or nic.public_ip_id):  # a stopped VM gets its dynamic address when it starts
         why = "the VM's interface has no public address any more"
-        return PathView(state=PathState.BLOCKED, rules=tuple(rules), why=why)
-    return _open(grant, rules, address or nic.private_ip, grant.port)
+        return PathView(state=PathState.BLOCKED, rules=rules, why=why)
+    return _open_view(grant, rules, address or nic.private_ip, grant.port)
 
 
-def _through_firewall(grant: Grant, view: MachineView, rules: Sequence[PathRule]) -> PathView:
+def _judge_firewall_path(grant: Grant, view: MachineView, rules: tuple[PathRule, ...]) -> PathView:
     nic = view.vm.interface
-    nats = [rule for rule in rules if rule.collection is not None and _carries(rule, grant)]
-    here = [rule for rule in nats if nic is not None and rule.target == nic.private_ip]
-    public_ends = tuple(dict.fromkeys(rule.public_end for rule in here if rule.public_end))
-    public_end = next((end for end in public_ends if _leads_in(end, here, grant)), None)
-    blocked = _firewall_blocked(grant, view, nic)
+    own = [
+        rule
+        for rule in rules
+        if rule.collection is not None
+        and _carries(rule, grant)
+        and nic is not None
+        and rule.target == nic.private_ip
+    ]
+    public_ends = tuple(dict.fromkeys(rule.public_end for rule in own if rule.public_end))
+    public_end = next((end for end in public_ends if _leads_in(end, own, grant)), None)
+    block = _find_firewall_block(grant, view, nic)
+    blocked_by = block.by if block is not None else {}
     if public_end is None:
         why = "no NAT rule lets all its sources in by one address and port"
         if not public_ends:
             why = "the NAT rule is not there yet"
-        return PathView(state=PathState.PARTIAL, rules=tuple(rules), why=why, blocked_by=blocked[1])
-    if blocked[0]:
-        return PathView(
-            state=PathState.BLOCKED, rules=tuple(rules), why=blocked[0], blocked_by=blocked[1]
-        )
-    return _open(grant, rules, *public_end)
+        return PathView(state=PathState.PARTIAL, rules=rules, why=why, blocked_by=blocked_by)
+    if block is not None:
+        return PathView(state=PathState.BLOCKED, rules=rules, why=block.why, blocked_by=blocked_by)
+    return _open_view(grant, rules, *public_end)
 
 
 def _carries(rule: PathRule, grant: Grant) -> bool:
-    """Whether a NAT rule forwards every protocol that the grant is for."""
-    wanted, there = protocol_of(grant).upper(), {text.upper() for text in rule.protocols}
-    return "ANY" in there or there.issuperset({"TCP", "UDP"} if wanted == "*" else {wanted})
+    """Return True if a NAT rule forwards every protocol of the grant."""
+    wanted, forwarded = packet_protocol(grant).upper(), {text.upper() for text in rule.protocols}
+    return "ANY" in forwarded or forwarded >= ({"TCP", "UDP"} if wanted == "*" else {wanted})
 
 
 def _leads_in(public_end: tuple[str, int], rules: Iterable[PathRule], grant: Grant) -> bool:
@@ -215,75 +246,12 @@ def _leads_in(public_end: tuple[str, int], rules: Iterable[PathRule], grant: Gra
     return let_in_all((rule for rule in rules if rule.public_end == public_end), grant.sources)
 
 
-def _firewall_blocked(
-    grant: Grant, view: MachineView, nic: Interface | None
-) -> tuple[str, Mapping[str, int]]:
-    """Return why the firewall's own addresses would be stopped, and by which priorities."""
-    sources = tuple(ip_network(prefix) for prefix in view.vm.firewall_sources)
-    if nic is None or not sources:
-        return "the firewall's subnet is unknown", {}
-    verdict = _verdict(view, nic, sources, grant, public=False)
-    return verdict if verdict is not None else ("", {})
-
-
-def _verdict(
-    view: MachineView,
-    nic: Interface,
-    sources: Iterable[Prefix],
-    grant: Grant,
-    *,
-    public: bool,
-) -> tuple[str, Mapping[str, int]] | None:
-    """Return what stops a flow from *sources*; None if every NSG lets all of it pass."""
-    nsgs = view.nsgs_of(nic) or []
-    stopped: dict[str, int] = {}
-    why = ""
-    if not nic.private_ip:  # a NIC that is being changed may name none for a moment
-        return f"the address of {_name(nic.id)} is not known", {}
-    target = ip_address(nic.private_ip)
-    for source in sources:
-        if source.version != target.version:
-            return f"{source} cannot reach {target}: another IP version", {}
-        flow = nsg_effect.Flow(source, target, grant.port, protocol_of(grant))
-        for nsg in nsgs:
-            rules = tuple(_without_others_companions(nsg.rules, grant))
-            verdict = nsg_effect.evaluate(rules, flow, view.vm.vnet_prefixes)
-            if not isinstance(verdict, nsg_effect.Allowed):
-                stopped[nsg.id] = min(_priority(verdict), stopped.get(nsg.id, 65500))
-                why = f"{_name(nsg.id)}: {_because(verdict)}"
-    if not nsgs and public:
-        return "a public address without any NSG", {}
-    return (why, stopped) if stopped else None
-
-
-def _without_others_companions(
-    rules: Iterable[SecurityRule], grant: Grant
-) -> Iterator[SecurityRule]:
-    """Leave out other grants' companion rules: they go when those grants go."""
-    for rule in rules:
-        owner = parse_companion_name(rule.name)
-        if owner is None or owner == grant.id:
-            yield rule
-
-
-def _priority(verdict: nsg_effect.Blocked | nsg_effect.CannotTell) -> int:
-    return verdict.rule.priority if verdict.rule is not None else 65500
-
-
-def _because(verdict: nsg_effect.Blocked | nsg_effect.CannotTell) -> str:
-    if isinstance(verdict, nsg_effect.Blocked):
-        return f"rule {verdict.rule.name} blocks it"
-    if verdict.rule is None:
-        return "no rule is known to decide"
-    return f"cannot tell whether rule {verdict.rule.name} lets it pass"
-
-
-def _open(grant: Grant, rules: Sequence[PathRule], address: str, port: int) -> PathView:
+def _open_view(grant: Grant, rules: tuple[PathRule, ...], address: str, port: int) -> PathView:
     command = _COMMANDS.get(grant.port, "{address}:{port}")
     host = f"[{address}]" if ":" in address else address
     return PathView(
         state=PathState.OPEN,
-        rules=tuple(rules),
+        rules=rules,
         connection=Connection(
             via=grant.via,
             address=address,
@@ -291,3 +259,66 @@ def _open(grant: Grant, rules: Sequence[PathRule], address: str, port: int) -> P
             command=command.format(address=host, port=port),
         ),
     )
+
+
+# ---- rules that stop packets -----------------------------------------------------------------
+
+
+def _find_firewall_block(grant: Grant, view: MachineView, nic: Interface | None) -> _Block | None:
+    """Return the reason if packets from the firewall's own addresses do not pass, else None."""
+    sources = tuple(ip_network(prefix) for prefix in view.vm.firewall_sources)
+    if nic is None or not sources:
+        return _Block("the firewall's subnet is unknown")
+    return _find_block(grant, view, nic, sources, public=False)
+
+
+def _find_block(
+    grant: Grant, view: MachineView, nic: Interface, sources: Iterable[Prefix], *, public: bool
+) -> _Block | None:
+    """Return the reason if packets from *sources* do not reach *nic*; None if all NSGs let them."""
+    nsgs = view.nsgs_of(nic) or []
+    if not nic.private_ip:  # an interface that is being changed may have none for a moment
+        return _Block(f"the address of {_name(nic.id)} is not known")
+    target = ip_address(nic.private_ip)
+    why, stopped = "", dict[str, int]()
+    for source in sources:
+        if source.version != target.version:
+            return _Block(f"{source} cannot reach {target}: another IP version")
+        flow = nsg_effect.Flow(source, target, grant.port, packet_protocol(grant))
+        for nsg, stop in _find_stops(nsgs, flow, view.vm.vnet_prefixes, grant):
+            stopped[nsg.id] = min(_priority(stop), stopped.get(nsg.id, LAST_PRIORITY))
+            why = f"{_name(nsg.id)}: {_explain_stop(stop)}"
+    if not nsgs and public:
+        return _Block("a public address without any NSG")
+    return _Block(why, stopped) if stopped else None
+
+
+def _find_stops(
+    nsgs: Iterable[NsgView], flow: nsg_effect.Flow, vnet: tuple[str, ...], grant: Grant
+) -> Iterator[tuple[NsgView, _Stop]]:
+    """Yield each NSG that stops *flow*, or may stop it, with its verdict."""
+    for nsg in nsgs:
+        rules = tuple(_drop_foreign_companions(nsg.rules, grant))
+        verdict = nsg_effect.evaluate(rules, flow, vnet)
+        if not isinstance(verdict, nsg_effect.Allowed):
+            yield nsg, verdict
+
+
+def _drop_foreign_companions(rules: Iterable[SecurityRule], grant: Grant) -> Iterator[SecurityRule]:
+    """Leave out the companion rules of other grants, because they go when those grants end."""
+    for rule in rules:
+        owner = parse_companion_name(rule.name)
+        if owner is None or owner == grant.id:
+            yield rule
+
+
+def _priority(stop: _Stop) -> int:
+    return stop.rule.priority if stop.rule is not None else LAST_PRIORITY
+
+
+def _explain_stop(stop: _Stop) -> str:
+    if isinstance(stop, nsg_effect.Blocked):
+        return f"rule {stop.rule.name} blocks it"
+    if stop.rule is None:
+        return "no rule is known to decide"
+    return f"cannot tell whether rule {stop.rule.name} lets it pass"

@@ -7,7 +7,6 @@ from dataclasses import dataclass
 
 from jit.domain.azure import arm_json, defender_rules, firewall, nsg_rules
 from jit.domain.azure.arm_json import Resource
-from jit.domain.azure.defender_rules import JitAllow
 from jit.domain.azure.firewall import NatRule
 from jit.domain.azure.nsg_rules import SecurityRule
 from jit.domain.model.machine import Interface, VirtualMachine
@@ -21,13 +20,14 @@ class NsgView:
 
     Attributes:
         settled: Its provisioning state is ``Succeeded``.
-        failed: Its last update failed: what it lists may not be what packets meet.
+        allows: The allow rules of Defender among *rules*.
+        failed: Its last update failed, so packets may meet other rules than the listed ones.
     """
 
     id: str
     settled: bool
     rules: tuple[SecurityRule, ...]
-    allows: tuple[JitAllow, ...]
+    allows: tuple[SecurityRule, ...]
     failed: bool = False
 
 
@@ -38,8 +38,8 @@ class FirewallView:
 
     Attributes:
         settled: Its provisioning state is ``Succeeded``.
-        failed: Its last update failed: some of its instances may run old rules, some new.
-        etag: Names that version.
+        failed: Its last update failed, so its instances may have different rules.
+        etag: The version that was read.
         foreign: Digest of everything in it that is not Defender's.
     """
 
@@ -68,7 +68,7 @@ class MachineView:
 def view_machine(
     vm: VirtualMachine, nsgs: Mapping[str, NsgView], firewalls: Mapping[str, FirewallView]
 ) -> MachineView:
-    """Return a VM with those of the NSGs and firewalls that are on its path."""
+    """Return a VM with the NSGs and the firewall on its path."""
     keys = [arm_ids.key(nsg_id) for nic in vm.interfaces for nsg_id in nic.nsg_ids]
     return MachineView(
         vm=vm,
@@ -78,21 +78,20 @@ def view_machine(
 
 
 def view_nsg(nsg: Resource) -> NsgView:
-    """Return an NSG as ARM returns it as an ``NsgView``."""
-    nsg_id = arm_json.text(nsg, "id")
+    """Return the view of an NSG, from its JSON."""
     rules = nsg_rules.parse_rules(nsg)
     state = arm_json.provisioning_state(nsg)
     return NsgView(
-        id=nsg_id,
+        id=arm_json.text(nsg, "id"),
         settled=state == "Succeeded",
         failed=state == "Failed",
         rules=rules,
-        allows=defender_rules.nsg_allow_rules(nsg_id, rules),
+        allows=defender_rules.find_allow_rules(rules),
     )
 
 
 def view_firewall(body: Resource) -> FirewallView:
-    """Return a firewall as ARM returns it as a ``FirewallView``."""
+    """Return the view of a firewall, from its JSON."""
     state = arm_json.provisioning_state(body)
     return FirewallView(
         id=arm_json.text(body, "id"),

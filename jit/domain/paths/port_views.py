@@ -30,7 +30,7 @@ class PortViews:
             key: replace(
                 nsg,
                 rules=tuple(rule for rule in self._rules_at(nsg, own) if _may_concern(rule, port)),
-                allows=tuple(a for a in nsg.allows if any(port in ports for ports in a.ports)),
+                allows=tuple(rule for rule in nsg.allows if _opens(rule, port)),
             )
             for key, nsg in view.nsgs.items()
         }
@@ -39,10 +39,14 @@ class PortViews:
     def _rules_at(self, nsg: NsgView, own: Sequence[str]) -> Sequence[SecurityRule]:
         if nsg.id not in self._by_address:
             self._by_address[nsg.id] = RulesByAddress(nsg.rules)
-        return self._by_address[nsg.id].at(*own)
+        return self._by_address[nsg.id].rules_at(*own)
 
 
 def _may_concern(rule: SecurityRule, port: int) -> bool:
     if rule.faults or not rule.in_force:
         return True
+    return _opens(rule, port)
+
+
+def _opens(rule: SecurityRule, port: int) -> bool:
     return any(port in ports for ports in rule.destination_ports)

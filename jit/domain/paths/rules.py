@@ -1,4 +1,4 @@
-"""Rules that let somebody reach a port of a VM, in the NSGs and firewalls that hold them."""
+"""The rules in NSGs and firewalls that let somebody reach a port of a VM."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from ipaddress import ip_network
 
-from jit.domain.azure.defender_rules import JitAllow
+from jit.domain.azure.defender_rules import opens_one_port
 from jit.domain.azure.firewall import NatRule
 from jit.domain.model.grant import Grant
 from jit.domain.model.machine import VirtualMachine
@@ -14,25 +14,24 @@ from jit.domain.paths.machine_view import MachineView
 from jit.domain.values import arm_ids
 from jit.domain.values.prefixes import Prefix, Prefixes, all_inside, read_address
 
-_TCP_ONLY = frozenset(
-    {22, 3389}
-)  # SSH and RDP commands use TCP, even under a rule for any protocol
+_TCP_ONLY = frozenset({22, 3389})
+"""SSH and RDP: people connect with TCP, even if the policy's rule is for any protocol."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PathRule:
     """
-    One of Defender's rules that let somebody reach a port of a VM.
+    A rule of Defender that lets somebody reach a port of a VM.
 
     Attributes:
-        id: ARM id; for a NAT rule, the firewall's id with collection and rule name behind it.
-        holder_id: The NSG or firewall that holds it.
+        id: ARM id; for a NAT rule, the firewall's id followed by collection and rule name.
+        holder_id: The NSG or firewall that contains the rule.
         collection: NAT rule collection; None for an NSG rule.
-        target: The VM's private address that it leads to.
-        public_end: Address and port that people connect to, of a NAT rule that has one such.
-        protocols: What a NAT rule forwards, as Azure writes it: ``TCP``, ``UDP``, ``Any``.
-        exact: It leads to that address and port and nowhere else, and could be read in full.
-        vm_id: The VM that it was looked up for, empty where it was not.
+        target: Private address of the VM.
+        public_end: Address and port that people connect to, if it is a NAT rule that names them.
+        protocols: Protocols of a NAT rule, as Azure writes them: ``TCP``, ``UDP``, ``Any``.
+        exact: The rule could be read in full, and leads only to this address and port.
+        vm_id: The VM that the rule was looked up for; empty for none.
         port: The port of that VM.
     """
 
@@ -61,25 +60,29 @@ def rules_of_port(
     """
     Return Defender's rules that let anybody reach one port of a VM.
 
-    *recorded* are addresses the VM had when its rules were first seen: a rule for an address it
-    no longer has is still its rule. *known* are ids of rules that led to it alone when they were
-    recorded: they count, not as ``exact``, wherever else somebody has made them lead.
+    Args:
+        view: The VM as just read.
+        port: Port of the VM.
+        recorded: Addresses that the VM had when its rules were first seen. A rule for an address
+            that the VM no longer has is still its rule.
+        known: Ids of rules that led only to this VM when they were recorded. If somebody has
+            changed where they lead, they still count, but are not ``exact``.
     """
     ips = frozenset({*addresses(view.vm), *recorded})
     ids = frozenset(map(arm_ids.key, known))
-    return (*_allows(view, port, ips, ids), *_nats(view, port, ips))
+    return (*_find_nsg_rules(view, port, ips, ids), *_find_nat_rules(view, port, ips))
 
 
-def _allows(
+def _find_nsg_rules(
     view: MachineView, port: int, ips: frozenset[str], known: frozenset[str]
 ) -> Iterator[PathRule]:
     for nsg in view.nsgs.values():
         for allow in nsg.allows:
             targets = ips & {text.removesuffix("/32") for text in allow.destinations}
-            exact = bool(targets) and _lone(allow, port) and not allow.faults
+            exact = bool(targets) and opens_one_port(allow)
             if not targets and arm_ids.key(allow.id) in known:
                 targets = frozenset(ip for ip in ips if _may_reach(ip, allow.destinations))
-            if targets and any(port in ports for ports in allow.ports):
+            if targets and any(port in ports for ports in allow.destination_ports):
                 yield PathRule(
                     id=allow.id,
                     holder_id=nsg.id,
@@ -99,12 +102,7 @@ def _may_reach(ip: str, destinations: Iterable[str]) -> bool:
     return bool(prefixes.unreadable) or prefixes.covers(ip_network(ip))
 
 
-def _lone(allow: JitAllow, port: int) -> bool:
-    """Whether the rule opens that one port of one address."""
-    return len(allow.destinations) == 1 and [str(ports) for ports in allow.ports] == [str(port)]
-
-
-def _nats(view: MachineView, port: int, ips: frozenset[str]) -> Iterator[PathRule]:
+def _find_nat_rules(view: MachineView, port: int, ips: frozenset[str]) -> Iterator[PathRule]:
     if view.firewall is None:
         return
     for rule in view.firewall.nat_rules:
@@ -125,26 +123,28 @@ def _nats(view: MachineView, port: int, ips: frozenset[str]) -> Iterator[PathRul
 
 
 def nat_rule_id(firewall_id: str, rule: NatRule) -> str:
-    """Return an id for a NAT rule: Azure gives collections and rules names only."""
+    """Return an id for a NAT rule; Azure gives collections and rules only names."""
     return f"{firewall_id}/natRuleCollections/{rule.collection}/rules/{rule.name}"
 
 
 def _public_end(rule: NatRule) -> tuple[str, int] | None:
-    """Return where people connect to; None where `*`, a prefix or a range leaves that open."""
+    """Return the address and port to connect to; None if the rule has `*`, prefixes or ranges."""
     hosts = (host for host in map(read_address, rule.destinations) if host is not None)
     host = next(hosts, None)
     ports = [int(text) for text in rule.ports if text.isdigit()]
     return (str(host.network_address), ports[0]) if host is not None and ports else None
 
 
-def letting_in(rules: Iterable[PathRule], sources: Iterable[Prefix]) -> tuple[PathRule, ...]:
-    """Return the *rules* that let in an address of *sources*."""
+def keep_rules_for(rules: Iterable[PathRule], sources: Iterable[Prefix]) -> tuple[PathRule, ...]:
+    """Return the *rules* that let in an address of *sources*, or may do so."""
     wanted = tuple(sources)
-    return tuple(
-        rule
-        for rule in rules
-        if any(Prefixes(rule.sources).may_overlap(source) for source in wanted)
-    )
+    return tuple(rule for rule in rules if may_let_in(rule, wanted))
+
+
+def may_let_in(rule: PathRule, sources: Iterable[Prefix]) -> bool:
+    """Return True if *rule* lets in an address of *sources*, or cannot be read in full."""
+    prefixes = Prefixes(rule.sources)
+    return any(prefixes.may_overlap(source) for source in sources)
 
 
 def let_in_all(rules: Iterable[PathRule], sources: Iterable[Prefix]) -> bool:
@@ -155,21 +155,22 @@ def let_in_all(rules: Iterable[PathRule], sources: Iterable[Prefix]) -> bool:
 
 def opens_only(rule: PathRule, allowed: Iterable[Prefix]) -> bool:
     """
-    Tell whether *rule* lets in nobody outside the prefixes that are *allowed*.
+    Return True if *rule* lets in no address outside the *allowed* prefixes.
 
-    One that names no source by its prefix, but an IP group, may let in anybody.
+    A rule without prefixes names an IP group, which may contain any address.
     """
     return bool(rule.sources) and Prefixes(rule.sources).are_inside(allowed)
 
 
-def protocol_of(grant: Grant) -> str:
-    """Return the protocol that packets use: RDP and SSH are TCP even where a policy says ``*``."""
+def packet_protocol(grant: Grant) -> str:
+    """Return the protocol of the packets: TCP for RDP and SSH, even if the policy says ``*``."""
     return "TCP" if grant.port in _TCP_ONLY and grant.protocol == "*" else grant.protocol
 
 
 # ---- former names, for callers that have not changed yet -------------------------------------
 
 all_within = all_inside
+letting_in = keep_rules_for
 
 
 def readable(texts: Iterable[str]) -> tuple[Prefix, ...]:

@@ -1,8 +1,8 @@
 """
-A request to configure JIT: which policies it changes, how, what stands against it.
+Changes of JIT policies that an operator asks for: the plan, and the reasons to refuse it.
 
-A VM belongs in the policy that names it, else in ``default`` of its resource group with its
-location: Defender accepts it in no other place.
+A VM belongs in the policy that names it. If no policy names it, it belongs in ``default`` of its
+resource group and location: Defender accepts it in no other place.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ SUBSCRIPTIONS_DIFFER = "subscriptions-differ"
 
 
 class PolicyAction(StrEnum):
-    """What becomes of a policy."""
+    """The effect of a plan on its policy."""
 
     CREATED = "created"
     WRITTEN = "written"
@@ -40,27 +40,27 @@ class PolicyAction(StrEnum):
 @dataclass(frozen=True, slots=True)
 class SubscriptionLook:
     """
-    A subscription as it was when the request was checked.
+    A subscription as read when the request was checked.
 
     Attributes:
-        snapshot: All of it.
-        machines: Its VMs by `armid.key`.
+        snapshot: All its resources.
+        machines: Its VMs by `arm_ids.key`.
     """
 
     snapshot: Snapshot
     machines: Mapping[str, VirtualMachine]
 
     def machine(self, vm_id: str) -> VirtualMachine | None:
-        """Return a VM in whatever case *vm_id* is written; None if there is none."""
+        """Return a VM, or None; the case of *vm_id* does not matter."""
         return self.machines.get(arm_ids.key(vm_id))
 
-    def holders(self, vm_id: str) -> list[str]:
-        """Return the ids of the policies that name a VM, which may be gone itself."""
-        held = policy_json.find_policies(self.snapshot.policies, vm_id)
-        return [arm_json.text(policy, "id") for policy in held]
+    def policy_ids_of(self, vm_id: str) -> list[str]:
+        """Return the ids of the policies that name a VM; the VM may not exist any more."""
+        found = policy_json.find_policies(self.snapshot.policies, vm_id)
+        return [arm_json.text(policy, "id") for policy in found]
 
-    def home(self, vm: VirtualMachine) -> str:
-        """Return the id of the policy that a VM belongs in, as Azure spells it if it exists."""
+    def policy_for(self, vm: VirtualMachine) -> str:
+        """Return the id of the policy that a VM belongs in, spelled as in Azure if it exists."""
         if vm.policy_id is not None:
             return vm.policy_id
         wanted = naming.default_id(vm)
@@ -69,18 +69,18 @@ class SubscriptionLook:
 
 
 SubscriptionLooks = Mapping[str, SubscriptionLook]
-"""By lower-case subscription id: those that the broker looks after."""
+"""The subscriptions that the broker serves, by lower-case id."""
 
 
 @dataclass(frozen=True, slots=True)
 class PolicyPlan:
     """
-    What shall become of one policy.
+    The wanted change of one policy.
 
     Attributes:
-        policy_id: ARM id; there may be no such policy yet.
+        policy_id: ARM id; the policy may not exist yet.
         look: Its subscription.
-        wanted: At least one VM; one without ports shall leave the policy.
+        wanted: At least one VM; a VM without ports shall leave the policy.
     """
 
     policy_id: str
@@ -89,31 +89,31 @@ class PolicyPlan:
 
     @property
     def label(self) -> str:
-        """The policy in words."""
+        """Name of the policy for people."""
         name, group = arm_ids.name(self.policy_id), arm_ids.resource_group(self.policy_id)
         return f"JIT policy {name} of {group}"
 
-    def applied_to(self, policy: Resource | None) -> Resource | None:
-        """Return what the policy shall be, from what it is; None where it shall not exist."""
+    def apply_to(self, policy: Resource | None) -> Resource | None:
+        """Return the policy after the change; None if it shall not exist."""
         kept = policy
         if policy is not None:
             kept = policy_json.remove_machines(policy, [w.id for w in self.wanted if not w.ports])
-        rules = {self._spelled(w.id): w.ports for w in self.wanted if w.ports}
+        rules = {self._azure_id(w.id): w.ports for w in self.wanted if w.ports}
         result = policy_json.set_port_rules(kept, rules)
         return result if policy_json.entries_by_machine(result) else None
 
-    def _spelled(self, vm_id: str) -> str:
-        """Return a VM's id as Azure spells it, not as the caller does."""
+    def _azure_id(self, vm_id: str) -> str:
+        """Return the id of a VM as Azure spells it; the caller may spell it differently."""
         vm = self.look.machine(vm_id)
         return vm.id if vm is not None else vm_id
 
     def faults(self, code: str, detail: str, vm_id: str | None = None) -> tuple[Violation, ...]:
-        """Return a violation at every VM of the plan; at *vm_id* alone if that is one of them."""
+        """Return a violation at every VM of the plan, or only at *vm_id* if the plan has it."""
         here = [w for w in self.wanted if vm_id and arm_ids.key(w.id) == arm_ids.key(vm_id)]
         return tuple(Violation(at(w.pointer, "id"), code, detail) for w in (here or self.wanted))
 
     def conflict(self, grants: Sequence[Grant]) -> tuple[Violation, ...]:
-        """Return what forbids the change: those of *grants*, of one VM, that are live."""
+        """Return the violations if some of *grants* are live; all are grants on one VM."""
         live = [grant for grant in grants if grant.live]
         if not live:
             return ()
@@ -135,7 +135,7 @@ def subscription_faults(wanted: Sequence[MachinePolicy]) -> tuple[Violation, ...
 
 
 def put_faults(wanted: MachinePolicy, looks: SubscriptionLooks) -> Iterator[Violation]:
-    """Yield what stands against putting a VM under just-in-time access."""
+    """Yield the reasons against putting a VM under just-in-time access."""
     here, look = at(wanted.pointer, "id"), looks.get(arm_ids.subscription(wanted.id))
     vm = look.machine(wanted.id) if look is not None else None
     if look is None:
@@ -145,18 +145,18 @@ def put_faults(wanted: MachinePolicy, looks: SubscriptionLooks) -> Iterator[Viol
     elif vm.support is Support.UNSUPPORTED:
         why = "; ".join(vm.reasons)
         yield Violation(here, VM_UNSUPPORTED, f"{vm.name} cannot be served: {why}")
-    elif naming.names_length(look.home(vm), vm.id) > naming.LONGEST_NAMES:
-        longest, policy = naming.LONGEST_NAMES, arm_ids.name(look.home(vm))
+    elif naming.names_length(look.policy_for(vm), vm.id) > naming.LONGEST_NAMES:
+        longest, policy = naming.LONGEST_NAMES, arm_ids.name(look.policy_for(vm))
         detail = f"{vm.name} and {policy}, its JIT policy, have over {longest} characters together"
         yield Violation(here, NAMES_TOO_LONG, detail)
 
 
 def delete_faults(unwanted: MachinePolicy, looks: SubscriptionLooks) -> Iterator[Violation]:
-    """Yield what stands against taking a VM out; a policy may still name one that is gone."""
+    """Yield the reasons against taking a VM out; the VM may be gone if a policy still names it."""
     here, look = at(unwanted.pointer, "id"), looks.get(arm_ids.subscription(unwanted.id))
     if look is None:
         yield _not_watched(here)
-    elif look.machine(unwanted.id) is None and not look.holders(unwanted.id):
+    elif look.machine(unwanted.id) is None and not look.policy_ids_of(unwanted.id):
         yield _not_found(here, unwanted)
 
 
@@ -175,8 +175,8 @@ def put_plans(wanted: Iterable[MachinePolicy], looks: SubscriptionLooks) -> list
     for item in wanted:
         look = looks[arm_ids.subscription(item.id)]
         vm = look.machines[arm_ids.key(item.id)]
-        pairs.append((look.home(vm), item))
-    return _plans(pairs, looks)
+        pairs.append((look.policy_for(vm), item))
+    return _group_by_policy(pairs, looks)
 
 
 def delete_plans(unwanted: Iterable[MachinePolicy], looks: SubscriptionLooks) -> list[PolicyPlan]:
@@ -184,12 +184,12 @@ def delete_plans(unwanted: Iterable[MachinePolicy], looks: SubscriptionLooks) ->
     pairs = [
         (policy_id, item)
         for item in unwanted
-        for policy_id in looks[arm_ids.subscription(item.id)].holders(item.id)
+        for policy_id in looks[arm_ids.subscription(item.id)].policy_ids_of(item.id)
     ]
-    return _plans(pairs, looks)
+    return _group_by_policy(pairs, looks)
 
 
-def _plans(
+def _group_by_policy(
     pairs: Iterable[tuple[str, MachinePolicy]], looks: SubscriptionLooks
 ) -> list[PolicyPlan]:
     ids: dict[str, str] = {}
@@ -203,8 +203,8 @@ def _plans(
     ]
 
 
-def action(before: Resource | None, after: Resource | None) -> PolicyAction:
-    """Return what turns *before* into *after*; nothing where both say the same about the VMs."""
+def find_action(before: Resource | None, after: Resource | None) -> PolicyAction:
+    """Return the action from *before* to *after*; none if both have the same port rules."""
     if not policy_json.find_differences(before, after):
         return PolicyAction.UNCHANGED
     if before is None:

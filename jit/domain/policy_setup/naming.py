@@ -6,11 +6,11 @@ from jit.domain.model.machine import VirtualMachine
 from jit.domain.values import arm_ids
 
 DEFAULT = "default"
-"""The policy that the portal creates, and we where a VM has none."""
+"""The policy that the portal creates. We create it too if a VM has no policy."""
 
 LONGEST_NAMES = 56
 """
-What the names of a policy and of a VM may have together, in characters.
+The longest names of a policy and a VM together, in characters.
 
 Source: https://learn.microsoft.com/azure/defender-for-cloud/just-in-time-access-usage
 """
@@ -27,5 +27,5 @@ def default_id(vm: VirtualMachine) -> str:
 
 
 def names_length(policy_id: str, vm_id: str) -> int:
-    """Return what counts against `LONGEST_NAMES`."""
+    """Return the number of characters that `LONGEST_NAMES` limits."""
     return len(arm_ids.name(policy_id)) + len(arm_ids.name(vm_id))

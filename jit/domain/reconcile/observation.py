@@ -7,8 +7,9 @@ from dataclasses import dataclass
 
 from jit.domain.azure import arm_json, defender_requests
 from jit.domain.azure.defender_requests import DefenderRequest
-from jit.domain.azure.defender_rules import JitAllow
+from jit.domain.azure.defender_rules import opens_one_port
 from jit.domain.azure.firewall import NatRule
+from jit.domain.azure.nsg_rules import SecurityRule
 from jit.domain.inventory import topology
 from jit.domain.model.machine import VirtualMachine
 from jit.domain.paths import rules
@@ -33,7 +34,7 @@ class Observation:
     Attributes:
         nsgs: NSGs that could be read.
         firewalls: Classic-rules firewalls that could be read.
-        machines: VMs with what is on their paths.
+        machines: VMs with the NSGs and firewalls on their paths.
         entries: Defender's requests of all JIT policies, oldest first.
     """
 
@@ -52,20 +53,20 @@ class FoundRule:
         path:
             The same as a path's rule: its id, its holder, its sources. It is *exact* if it leads
             to one port of one address, as all that Defender writes, and could be read in full.
-        settled: The rule is what it says: its holder's last update has succeeded.
-        addresses: Private addresses that it leads to; empty where they cannot be told.
+        settled: True if the rule is in force as listed: its holder's last update has succeeded.
+        addresses: Private addresses that it leads to; empty if they cannot be read.
     """
 
-    raw: JitAllow | NatRule
+    raw: SecurityRule | NatRule
     path: PathRule
     settled: bool
     addresses: frozenset[str]
 
     def leads_to(self, port: int) -> bool:
-        """Tell whether it lets anybody reach *port*."""
+        """Return True if it lets anybody reach *port*."""
         if isinstance(self.raw, NatRule):
             return self.raw.translated_port == str(port)
-        return any(port in ports for ports in self.raw.ports)
+        return any(port in ports for ports in self.raw.destination_ports)
 
     @property
     def title(self) -> str:
@@ -83,7 +84,7 @@ def jit_rules(observed: Observation) -> Iterator[FoundRule]:
         yield from (_in_firewall(firewall, rule) for rule in firewall.nat_rules if rule.is_jit)
 
 
-def _in_guard(nsg: NsgView, allow: JitAllow) -> FoundRule:
+def _in_guard(nsg: NsgView, allow: SecurityRule) -> FoundRule:
     addresses = frozenset(text.removesuffix("/32") for text in allow.destinations)
     path = PathRule(
         id=allow.id,
@@ -92,21 +93,10 @@ def _in_guard(nsg: NsgView, allow: JitAllow) -> FoundRule:
         collection=None,
         sources=allow.sources,
         target=min(addresses, default=""),
-        exact=_lone(allow),
+        exact=opens_one_port(allow),
     )
     settled = nsg.settled and allow.state.lower() == "succeeded"
     return FoundRule(raw=allow, path=path, settled=settled, addresses=addresses)
-
-
-def _lone(allow: JitAllow) -> bool:
-    target = network(allow.destinations[0]) if len(allow.destinations) == 1 else None
-    ports = [ports for ports in allow.ports if ports.first == ports.last]
-    return (
-        not allow.faults
-        and target is not None
-        and target.num_addresses == 1
-        and len(ports) == len(allow.ports) == 1
-    )
 
 
 def _in_firewall(firewall: FirewallView, rule: NatRule) -> FoundRule:
@@ -128,7 +118,7 @@ def _in_firewall(firewall: FirewallView, rule: NatRule) -> FoundRule:
 
 
 def observe_lists(snapshot: topology.Snapshot, machines: Iterable[VirtualMachine]) -> Observation:
-    """Return a subscription's lists as what its grants are compared with."""
+    """Return a subscription's lists as the observation to compare its grants with."""
     nsgs = {arm_ids.key(arm_json.text(nsg, "id")): view_nsg(nsg) for nsg in snapshot.nsgs}
     firewalls = {
         arm_ids.key(arm_json.text(item, "id")): view_firewall(item) for item in snapshot.firewalls

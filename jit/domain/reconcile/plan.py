@@ -1,5 +1,5 @@
 """
-The plan: what to do about each rule that is not as the grants say, and each grant without rules.
+The plan: an item for each rule that is not as the grants say, and for each grant without rules.
 
 Pure. Every rule with a name of Defender's or of the broker is expected, or becomes one item. A
 rule that is being updated, or could not be read, yields no action.
@@ -39,7 +39,7 @@ def make_plan(
 
     Args:
         observed: Read before the grants: a grant is durable before any of its rules.
-        grants: Of all unfinished requests.
+        grants: The grants of all unfinished requests.
         tombstones: Closed ones of the last days, and others known to be closed.
         now: Aware, UTC.
         remove_orphans: True if the operator lets rules without a grant be removed.
@@ -58,9 +58,6 @@ def make_plan(
 
 def _present(items: Iterable[PlanItem | None]) -> Iterator[PlanItem]:
     return (item for item in items if item is not None)
-
-
-# ---- Defender's rules --------------------------------------------------------------------------
 
 
 def _plan_rule(rule: FoundRule, owners: RuleOwners, *, remove_orphans: bool) -> PlanItem | None:
@@ -148,7 +145,7 @@ def _item(
     )
 
 
-# ---- grants without their rules ----------------------------------------------------------------
+# ---- grants without their rules ------------------------------------------------------------------
 
 _WRONG: Mapping[Status, frozenset[PathState]] = {
     Status.OPEN: frozenset({PathState.ABSENT, PathState.PARTIAL, PathState.BLOCKED}),

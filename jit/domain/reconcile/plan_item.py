@@ -1,4 +1,4 @@
-"""One line of the plan that comes of comparing rules with grants."""
+"""One line of the plan: a rule or a grant that is not as it should be."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from jit.domain.paths.rules import PathRule
 
 
 class PlanAction(StrEnum):
-    """What an item asks for."""
+    """The action that an item asks for."""
 
     REMOVE_RULE = "remove-rule"
     REOPEN = "reopen"  # the policy's worker looks, and asks Defender again
@@ -19,7 +19,7 @@ class PlanAction(StrEnum):
 
 
 class PlanClass(StrEnum):
-    """What is wrong; ``class`` in the contract."""
+    """The fault; ``class`` in the contract."""
 
     EXPIRED = "expired"  # a rule of a grant that is over
     MISSING = "missing"  # a grant without its rules

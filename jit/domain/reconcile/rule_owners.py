@@ -1,7 +1,7 @@
 """
 The grants, VMs and requests around each rule of a subscription: the evidence for ``removal``.
 
-An index. It finds who may own or need a rule; ``removal.judge`` decides.
+An index. It finds the possible owners and users of a rule; ``removal.judge`` decides.
 """
 
 from __future__ import annotations
@@ -86,7 +86,7 @@ class RuleOwners:
         now_there = rules.addresses(view.vm) if view is not None else ()
         return tuple(dict.fromkeys((*now_there, *grant.footprint.private_ips)))
 
-    # ---- time ----------------------------------------------------------------------------------
+    # ---- time ------------------------------------------------------------------------------------
 
     def wants_path(self, grant: Grant) -> bool:
         """Return True if *grant* should have a path now."""
@@ -97,10 +97,10 @@ class RuleOwners:
         since = leftover_from(grant)
         return since is not None and since <= self.now
 
-    # ---- whose ---------------------------------------------------------------------------------
+    # ---- owners and users ------------------------------------------------------------------------
 
     def judge(self, rule: FoundRule) -> Judgement:
-        """Return whose *rule* is, and who needs it."""
+        """Return the owners and the users of *rule*."""
         on_port = self._on_port(rule, arm_ids.key(rule.path.holder_id))
         evidence = Evidence(
             recorded_by=self.recorded_by(rule),
@@ -173,7 +173,7 @@ class RuleOwners:
         policies = (view.vm.policy_id for view in views if view is not None)
         return next(filter(None, policies), None)
 
-    # ---- widened -------------------------------------------------------------------------------
+    # ---- widened ---------------------------------------------------------------------------------
 
     def is_widened(self, rule: FoundRule, grant: Grant) -> bool:
         """Return True if *rule*, recorded by *grant*, now opens more than was ever asked for."""

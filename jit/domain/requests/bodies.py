@@ -59,7 +59,7 @@ from jit.domain.values.prefixes import Prefix
 SUBSCRIPTIONS_DIFFER = "subscriptions-differ"
 
 
-# ---- the JSON of each body: None, or an empty list, if a field is missing or faulty --------------
+# ---- the JSON of each body: None, or an empty list, if a field is missing or faulty ----------
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -179,7 +179,7 @@ class PolicyDeleteBody:
     virtual_machines: Annotated[tuple[FormerMachineBody, ...], MACHINES, "At least one."]
 
 
-# ---- what comes of them --------------------------------------------------------------------------
+# ---- what comes of them ----------------------------------------------------------------------
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -1,4 +1,4 @@
-"""Sets of IP addresses, and what the sources of a security rule mean as such sets."""
+"""Sets of IP addresses of one family."""
 
 from __future__ import annotations
 
@@ -16,13 +16,13 @@ class AddressSet:
     Addresses of one family, as numbers.
 
     Attributes:
-        ranges: Pairs of first and last; ascending, neither overlapping nor adjacent.
+        ranges: Pairs of first and last address; ascending, not overlapping, not adjacent.
     """
 
     ranges: tuple[tuple[int, int], ...] = ()
 
     def __contains__(self, address: int) -> bool:
-        """Tell whether *address* is in the set."""
+        """Return True if *address* is in the set."""
         place = bisect_right(self.ranges, address, key=lambda pair: pair[0])
         return place > 0 and address <= self.ranges[place - 1][1]
 
@@ -45,7 +45,7 @@ class AddressSet:
 
 
 def _merge_ranges(ranges: Iterable[tuple[int, int]]) -> Iterator[tuple[int, int]]:
-    """Yield *ranges* in order, with those that touch made one."""
+    """Yield *ranges* in order; ranges that overlap or touch become one."""
     held: tuple[int, int] | None = None
     for first, last in sorted(ranges):
         if held is None:
@@ -71,10 +71,10 @@ def all_addresses(version: int) -> AddressSet:
 
 def read_addresses(prefixes: Iterable[str], version: int) -> AddressSet:
     """
-    Return the addresses of those *prefixes* that are of IP *version*.
+    Return the addresses of the *prefixes* of IP *version*.
 
     Raises:
-        ValueError: One of them is no prefix.
+        ValueError: One of *prefixes* is no prefix.
     """
     networks = (ip_network(text, strict=False) for text in prefixes)
     return join_sets(prefix_addresses(item) for item in networks if item.version == version)

@@ -1,9 +1,8 @@
 """
-Names: resource ids of Azure Resource Manager, request ids of the broker.
+Resource ids of Azure Resource Manager: reading and comparing them.
 
-ARM ids vary in case from one Azure API to the next, so they are compared by `key` only. An id
-that a caller wrote goes through `parse_vm_id` first: it ends up in the path of a call that the
-broker makes with its own rights.
+The Azure APIs write ids in different case, so ids are compared only by `key`. An id from a caller
+must pass `parse_vm_id` first, because the broker uses it in the path of a call with its own rights.
 """
 
 from __future__ import annotations
@@ -53,8 +52,8 @@ def parse_vm_id(text: str) -> VmId:
     """
     Read the ARM id of a virtual machine, exactly as ARM writes it, in any case.
 
-    ASCII only: Azure would allow other letters in the name of a resource group, but a look-alike
-    in an id that opens a door is worse than a group that the broker does not serve.
+    Only ASCII is accepted. Azure allows other letters in the name of a resource group, but two
+    names that look alike are a risk, and such groups are rare.
 
     Args:
         text: ``/subscriptions/{uuid}/resourceGroups/{group}/providers/Microsoft.Compute/``
@@ -124,13 +123,13 @@ def _part(resource_id: str, kind: str) -> str:
 
 
 def key(resource_id: str) -> str:
-    """Return what *resource_id* is compared by: ARM ids are case-insensitive."""
+    """Return *resource_id* in lower case: ARM ids are case-insensitive."""
     return resource_id.lower()
 
 
 def row_hash(resource_id: str) -> str:
     """
-    Return 26 characters of [a-z2-7] that stand for *resource_id* in a row key.
+    Return 26 characters of [a-z2-7] that represent *resource_id* in a row key.
 
     ARM ids contain ``/``, vary in case and can be longer than a key of Table Storage may be.
     """

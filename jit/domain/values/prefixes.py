@@ -196,8 +196,8 @@ class Prefixes:
         """
         Return True if both may contain one address.
 
-        A text that is no prefix may mean any address. So may a rule without texts: its sources are
-        elsewhere, for example in an IP group.
+        A text that is no prefix may mean any address. A rule without texts may mean any address
+        too: its sources are in another member, for example in an IP group.
         """
         return self._may_be_any or other._may_be_any or any(map(self.may_overlap, other.readable))
 

@@ -16,7 +16,7 @@ _MILLISECOND = timedelta(milliseconds=1)
 
 def new_request_id(subscription_id: str, now: datetime, random80: bytes) -> str:
     """
-    Make the id of an access request: where it is stored, when it was made, what no one can guess.
+    Make the id of an access request from its subscription, its creation time and random bits.
 
     Args:
         subscription_id: UUID, in any case.
@@ -29,7 +29,8 @@ def new_request_id(subscription_id: str, now: datetime, random80: bytes) -> str:
         subscription, ids sort by time.
 
     Raises:
-        ValueError: One of the three is not what it should be.
+        ValueError: *subscription_id* is no UUID, *now* is too early, or *random80* has another
+            length.
 
     Source:
         RFC 4648 sections 6 and 7; the split of the second half is that of ULID.
@@ -48,8 +49,8 @@ def parse_request_id(text: str) -> tuple[str, datetime] | None:
     """
     Read a request id back: (lower-case subscription id, creation time to the millisecond, UTC).
 
-    Returns None for anything that `new_request_id` cannot have made, so that an id has one
-    spelling only.
+    Returns None for a text that `new_request_id` cannot have made, so each id has only one
+    spelling.
     """
     found = _REQUEST_ID.fullmatch(text)
     if found is None:

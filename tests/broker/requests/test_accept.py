@@ -198,7 +198,7 @@ def test_a_port_that_a_stranger_holds_for_the_same_source_is_joined(broker):
 def test_who_joins_a_stranger_is_told_at_acceptance_when_that_path_ends(broker):
     """Nobody puts it off: the path is interrupted then."""
     broker.occupy(farm(1), 22, HERE, minutes=40)
-    found = broker.azure.observer().machines(DEVELOPMENT, now=broker.now)
+    found = broker.azure.observer().read_machines(DEVELOPMENT, now=broker.now)
     broker.inventory.write_machines(DEVELOPMENT, found, complete=True)
     (held,) = broker.inventory.find_machine(farm(1)).occupations
 
@@ -328,7 +328,7 @@ def test_what_was_read_a_moment_ago_does_not_replace_newer_knowledge(broker):
     with pytest.raises(AccessDenied):
         broker.accept(wish(DB01, 443))
     broker.occupy(DB01, 22, ELSEWHERE)
-    found = broker.azure.observer().machines(PRODUCTION, now=broker.now)
+    found = broker.azure.observer().read_machines(PRODUCTION, now=broker.now)
     broker.inventory.write_machines(PRODUCTION, found, complete=True)
 
     with pytest.raises(AccessDenied):

@@ -332,7 +332,7 @@ def test_an_extension_is_decided_by_todays_policy(broker):
     broker.sim.control("PUT", "state", {"resources": {policy_of(DB01): policy}})
     broker.inventory.write_machines(
         DB01.split("/")[2],
-        broker.observer.machines(DB01.split("/")[2], now=broker.now),
+        broker.observer.read_machines(DB01.split("/")[2], now=broker.now),
         complete=True,
     )
 

@@ -68,7 +68,7 @@ def test_a_vm_that_is_guarded_as_defender_guards_it_has_no_warning():
 
 
 def test_a_vm_whose_deny_rule_is_gone_is_warned_about():
-    """Somebody removed what closes the door."""
+    """Somebody removed the deny rule."""
     assert codes() == ["deny-missing"]
 
 
@@ -136,7 +136,7 @@ def test_prefixes_that_cannot_be_read_are_left_out():
     assert codes(vm=strange, vnets=[arm_vnet(bastion="?")]) == ["deny-missing"]
 
 
-def test_two_interfaces_with_the_same_trouble_are_told_once():
+def test_two_interfaces_with_the_same_fault_give_one_warning():
     """A warning names a port, not an interface."""
     vm = a_vm()
     twin = replace(vm, interfaces=(*vm.interfaces, replace(vm.interfaces[0], primary=False)))
@@ -144,12 +144,12 @@ def test_two_interfaces_with_the_same_trouble_are_told_once():
     assert codes(vm=twin) == ["deny-missing"]
 
 
-def test_an_nsg_is_found_in_whatever_case_an_interface_names_it():
+def test_an_nsg_is_found_in_any_case_of_its_id():
     """ARM ids vary in case."""
     assert codes(vm=a_vm(nsgs=(NSG_ID.upper(),))) == ["deny-missing"]
 
 
-# ---- Bastion hosts ----------------------------------------------------------------------------
+# ---- Bastion hosts ---------------------------------------------------------------------------
 
 
 def test_a_bastion_host_in_the_vms_vnet_that_is_cut_off_is_warned_about():
@@ -169,23 +169,23 @@ def test_bastions_that_could_not_be_read_are_taken_to_be_in_their_subnets():
     assert codes(DENY, vnets=[arm_vnet(bastion=BASTION)], bastions=None) == ["bastion-cut-off"]
 
 
-# ---- the plan, the policy, the firewall --------------------------------------------------------
+# ---- the plan, the policy, the firewall ------------------------------------------------------
 
 FREE = {"properties": {"pricingTier": "Free"}}
 
 
 @pytest.mark.parametrize("support", [Support.CONFIGURED, Support.NOT_CONFIGURED])
-def test_a_vm_that_jit_could_serve_is_told_that_the_plan_is_missing(support):
+def test_a_vm_that_jit_could_serve_has_a_warning_about_the_plan(support):
     """Also before it is configured: it could not be."""
     assert codes(DENY, vm=a_vm(support=support), plan=FREE) == ["plan-missing"]
 
 
-def test_a_vm_that_jit_cannot_serve_is_told_nothing_of_the_plan():
+def test_a_vm_that_jit_cannot_serve_has_no_warning_about_the_plan():
     """Buying it would not help."""
     assert codes(vm=a_vm(support=Support.UNSUPPORTED), plan=FREE) == []
 
 
-def test_a_policy_in_another_region_is_told():
+def test_a_policy_in_another_region_gives_a_warning():
     """Defender opens ports of VMs in the policy's own region."""
     assert codes(DENY, vm=a_vm(location="northeurope")) == ["policy-location"]
 
@@ -203,7 +203,7 @@ def behind(*names, published="52.137.62.53", firewall_id=FIREWALL_ID):
     )
 
 
-def test_a_firewall_with_several_addresses_is_told_with_the_one_in_use():
+def test_a_firewall_with_several_addresses_gives_a_warning_with_the_used_one():
     """Addresses that are not known are named; ids are compared without case."""
     (warning,) = behind("pip-fw", "pip-2", firewall_id=FIREWALL_ID.upper())
 
@@ -211,14 +211,14 @@ def test_a_firewall_with_several_addresses_is_told_with_the_one_in_use():
     assert "52.137.62.53, pip-2; Defender uses 52.137.62.53:" in warning.detail
 
 
-def test_an_address_of_a_firewall_that_is_not_in_the_snapshot_is_told_by_its_name():
+def test_an_unknown_address_of_a_firewall_is_shown_by_its_name():
     """It may belong to another subscription."""
     (warning,) = behind("pip-fw", "pip-3")
 
     assert "52.137.62.53, pip-3; " in warning.detail
 
 
-def test_a_firewall_that_does_not_say_which_address_it_uses_is_told_all_the_same():
+def test_a_firewall_without_a_used_address_gives_a_warning_too():
     """Defender names one only after the first request."""
     (warning,) = behind("pip-fw", "pip-2", published=None)
 
@@ -231,5 +231,5 @@ def test_a_firewall_with_one_address_is_no_news():
 
 
 def test_a_firewall_that_is_not_in_the_snapshot_gives_no_warning():
-    """What is not known is not told."""
+    """An unknown address gives no warning."""
     assert behind("pip-fw", "pip-2", firewall_id=f"{FIREWALL_ID}-2") == ()

@@ -1,4 +1,4 @@
-"""Bastions: which virtual networks they reach, from which prefixes."""
+"""Bastions: the virtual networks that they reach, and their prefixes."""
 
 import pytest
 
@@ -35,7 +35,7 @@ def near(vnet, *networks, hosts=(HOST,)):
 
 
 @pytest.mark.parametrize("spell", [str, str.lower, str.upper])
-def test_a_bastion_reaches_its_own_network_in_whatever_case_it_names_it(spell):
+def test_a_bastion_reaches_its_own_network_in_any_case_of_its_id(spell):
     """ARM ids vary in case."""
     assert near(HUB, a_vnet(HUB, OWN), hosts=[a_host(spell(OWN["id"]))]) == (PREFIX,)
 
@@ -48,7 +48,7 @@ def test_a_bastion_reaches_its_own_network_in_whatever_case_it_names_it(spell):
     ],
 )
 def test_every_readable_prefix_of_the_subnet_counts(fields):
-    """A subnet may have two families; what cannot be read is left out."""
+    """A subnet may have two families; an unreadable prefix is left out."""
     assert near(HUB, a_vnet(HUB, a_subnet(HUB, **fields))) == (PREFIX, "fd00::/64")
 
 
@@ -114,7 +114,7 @@ def test_a_prefix_that_two_ways_lead_to_is_named_once():
     "hosts", [[{}], [{"properties": None}], [a_host("")], [{"properties": {"ipConfigurations": 3}}]]
 )
 def test_a_host_that_cannot_be_read_reaches_nothing(hosts):
-    """Also not what cannot be read itself."""
+    """A network without an id is kept, but has no prefixes."""
     networks = [{"properties": {"subnets": [{"properties": {"addressPrefix": PREFIX}}]}}]
 
     assert find_bastions(networks, hosts) == {"": ()}

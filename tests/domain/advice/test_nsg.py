@@ -1,4 +1,4 @@
-"""What a VM's owner is told about the NSGs that are meant to hold its JIT ports shut."""
+"""Warnings about the NSGs that should keep the JIT ports of a VM closed."""
 
 from datetime import timedelta
 
@@ -72,7 +72,7 @@ def bastion_codes(*nsgs, prefixes=(BASTION,), protocol="TCP"):
     return [warning.code for warning in found]
 
 
-# ---- deny rules -------------------------------------------------------------------------------
+# ---- deny rules ------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("protocol", ["TCP", "UDP", "*", "Tcp"])
@@ -118,7 +118,7 @@ def test_each_port_is_judged_on_its_own():
 
 
 def test_one_nsg_with_the_deny_is_enough():
-    """Subnet or interface, whichever Defender chose."""
+    """Defender writes it into the NSG of the subnet or of the interface."""
     found = codes([arm_rule(300)], [jit_deny()])
 
     assert found == []
@@ -170,7 +170,7 @@ def test_an_allow_behind_the_deny_is_harmless():
     "temporary",
     [jit_allow(source="203.0.113.7"), arm_rule(4095, name=companion_name("abc-0-22"), port="22")],
 )
-def test_what_a_grant_brings_is_no_bypass(temporary):
+def test_rules_of_a_grant_are_no_bypass(temporary):
     """It goes when the grant goes."""
     found = codes([jit_deny(), temporary])
 
@@ -185,7 +185,7 @@ def test_an_allow_for_another_protocol_is_harmless():
 
 
 def test_an_allow_for_one_protocol_bypasses_a_port_of_any():
-    """Half of the door stands open."""
+    """A part of the port is open."""
     found = codes([jit_deny(), arm_rule(300, protocol="Udp")], protocol="*")
 
     assert found == ["jit-bypassed"]
@@ -201,7 +201,7 @@ def test_an_allow_for_one_protocol_bypasses_a_port_of_any():
         {"provisioningState": "Updating"},
     ],
 )
-def test_an_allow_of_which_it_is_unknown_whom_it_lets_in_counts(unknown):
+def test_an_allow_rule_with_unknown_sources_counts(unknown):
     """It may let somebody in, and that is worth a look."""
     found = codes([jit_deny(), arm_rule(300, **unknown)])
 
@@ -216,7 +216,7 @@ def test_a_deny_that_is_just_being_written_is_no_news(behind):
     assert found == []
 
 
-def test_what_stands_before_a_deny_that_is_being_written_is_told():
+def test_a_rule_before_a_deny_in_change_gives_a_warning():
     """It would still be before it afterwards."""
     found = warned([jit_deny(1000, provisioningState="Updating"), arm_rule(300, name="office")])
 
@@ -224,7 +224,7 @@ def test_what_stands_before_a_deny_that_is_being_written_is_told():
     assert found == [("deny-shadowed", f"{why}; {MOVE}")]
 
 
-def test_a_deny_of_the_customers_before_the_allow_keeps_the_door_shut():
+def test_a_customers_deny_before_the_allow_keeps_the_port_closed():
     """The allow that never decides bypasses nothing."""
     shut = arm_rule(200, "Deny", name="shut")
 
@@ -233,7 +233,7 @@ def test_a_deny_of_the_customers_before_the_allow_keeps_the_door_shut():
     assert found == []
 
 
-def test_a_second_nsg_that_holds_the_door_shut_prevents_a_bypass():
+def test_a_second_nsg_that_keeps_the_port_closed_prevents_a_bypass():
     """Both NSGs must let a packet through."""
     shut = arm_rule(200, "Deny", name="shut", port="22")
 
@@ -261,7 +261,7 @@ def test_only_the_rules_that_precede_a_deny_are_named():
 
 
 def test_an_ipv6_interface_is_judged_by_ipv6_rules():
-    """The deny of its own address, and whoever comes by IPv6."""
+    """The deny rule of its own address counts, also for IPv6."""
     deny = jit_deny(to="fd00::4")
 
     found = codes([deny, arm_rule(300, source="0.0.0.0/0")], private_ip="fd00::4")
@@ -289,7 +289,7 @@ visitors = st.sampled_from(["203.0.113.7", "10.1.9.9", "8.8.8.8", "192.168.1.1"]
 
 
 @given(standing, standing, visitors)
-def test_whoever_gets_in_without_a_grant_was_warned_about(first, second, visitor):
+def test_every_source_that_gets_in_without_a_grant_gives_a_warning(first, second, visitor):
     """No warning means that nobody passes, or may pass, the JIT deny."""
     nsgs = [[*first, jit_deny()], second]
     verdict = evaluate_path(
@@ -301,7 +301,7 @@ def test_whoever_gets_in_without_a_grant_was_warned_about(first, second, visitor
     assert bool(warnings) >= isinstance(verdict, (Allowed, CannotTell))
 
 
-# ---- Bastion ----------------------------------------------------------------------------------
+# ---- Bastion ---------------------------------------------------------------------------------
 
 
 def test_the_jit_deny_cuts_off_a_bastion():
@@ -338,7 +338,7 @@ def test_a_standing_allow_before_the_deny_lets_a_bastion_bypass_jit(source):
 
 
 def test_the_rule_that_lets_a_bastion_past_jit_is_named():
-    """Of the NSG with the deny rule; neither the other NSG's nor a grant's is to blame."""
+    """It is in the NSG with the deny rule; rules of other NSGs and of grants are not named."""
     guarded = [jit_deny(), jit_allow(source=BASTION), arm_rule(300, name="ops", source=BASTION)]
     nsgs = [guarded, [arm_rule(200, name="web")]]
     (found,) = bastion_warnings(
@@ -391,7 +391,7 @@ def test_a_bastion_that_the_customer_stops_is_not_jits_doing(priority):
     assert found == []
 
 
-def test_a_bastion_of_which_nothing_is_certain_gives_no_warning():
+def test_a_bastion_in_doubt_gives_no_warning():
     """A guess would cry wolf."""
     found = bastion_codes([jit_deny(), arm_rule(300, source="AzureCloud")])
 
@@ -408,7 +408,7 @@ def test_a_bastion_of_which_nothing_is_certain_gives_no_warning():
         ([jit_deny(port="3389")], {}),
     ],
 )
-def test_where_jit_and_bastion_do_not_meet_there_is_no_warning(rules, changes):
+def test_there_is_no_warning_if_jit_does_not_concern_the_bastion(rules, changes):
     """No deny, no Bastion, another family, another protocol, another port."""
     found = bastion_codes(rules, **changes)
 
@@ -416,7 +416,7 @@ def test_where_jit_and_bastion_do_not_meet_there_is_no_warning(rules, changes):
 
 
 def test_the_other_nsg_on_the_way_counts_for_a_bastion_too():
-    """The subnet's NSG stops it, whatever the interface's says."""
+    """The subnet's NSG stops it; the interface's NSG does not matter."""
     found = bastion_codes([arm_rule(300, "Deny")], [jit_deny(), arm_rule(200)])
 
     assert found == []

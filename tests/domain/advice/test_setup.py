@@ -28,8 +28,8 @@ def test_the_full_plan_is_no_news(tier, sub):
         ({"pricingTier": "standard", "subPlan": "p1"}, "is Plan 1"),
     ],
 )
-def test_a_plan_without_just_in_time_access_is_told(body, why):
-    """What it is, what it must be, where to change it."""
+def test_a_plan_without_just_in_time_access_gives_a_warning(body, why):
+    """The warning names the plan, the needed plan, and the place to change it."""
     (warning,) = plan_warnings({"properties": body})
 
     assert warning.code == "plan-missing"
@@ -63,7 +63,7 @@ def test_a_policy_in_the_vms_region_is_no_news(location):
     assert policy_codes(a_vm(location=location)) == []
 
 
-def test_a_policy_in_another_region_is_told_with_both():
+def test_a_policy_in_another_region_gives_a_warning_with_both_regions():
     """The person must move the VM's entry."""
     (warning,) = policy_warnings(a_vm(location="northeurope"))
 
@@ -72,7 +72,7 @@ def test_a_policy_in_another_region_is_told_with_both():
 
 
 @pytest.mark.parametrize(("length", "found"), [(51, []), (52, ["names-too-long"])])
-def test_names_of_more_than_fifty_six_characters_together_are_told(length, found):
+def test_names_of_more_than_56_characters_together_give_a_warning(length, found):
     """The VM is called web01: five characters."""
     policy = f"{PLACE}/westeurope/jitNetworkAccessPolicies/{'x' * length}"
 
@@ -81,12 +81,12 @@ def test_names_of_more_than_fifty_six_characters_together_are_told(length, found
 
 @pytest.mark.parametrize("policy", [None, "", "nonsense", f"{GROUP}/providers/Microsoft.Security"])
 def test_a_policy_whose_id_cannot_be_read_is_not_judged(policy):
-    """Nor does it stop the comparison."""
+    """The comparison goes on."""
     assert policy_codes(a_vm(policy_id=policy)) == []
 
 
 def test_a_vm_without_a_location_is_not_judged():
-    """What is not known does not differ."""
+    """An unknown region is no other region."""
     assert policy_codes(a_vm(location="")) == []
 
 
@@ -100,7 +100,7 @@ def test_a_firewall_with_one_public_ip_is_no_news(addresses):
     ("used", "says"),
     [("52.137.62.54", "Defender uses 52.137.62.54:"), ("", "Defender uses one of them:")],
 )
-def test_a_firewall_with_several_public_ips_is_told_with_all_of_them(used, says):
+def test_a_firewall_with_several_public_ips_gives_a_warning_with_all(used, says):
     """And with the one in use, where Defender says so."""
     (warning,) = firewall_warnings("fw", ("52.137.62.53", "52.137.62.54"), used)
 

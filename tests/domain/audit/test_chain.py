@@ -1,4 +1,4 @@
-"""The audit chain: what holds it together, and that every way to break it shows."""
+"""The audit chain: hashes, verification, and changes that break it."""
 
 import json
 from dataclasses import replace
@@ -36,14 +36,14 @@ def three():
 
 @given(st.lists(events, max_size=5))
 def test_a_chain_as_it_was_written_is_whole(happened):
-    """No event whatever breaks it."""
+    """No event breaks it."""
     records = chained(*happened)
     end = head_of(records[-1]) if records else START
 
     assert verify(records, start=START, end=end) is None
 
 
-def test_a_hash_can_be_checked_with_nothing_but_the_documentation():
+def test_a_hash_can_be_checked_with_the_documentation_alone():
     """The law as anybody else would write it down, in other words than the broker's."""
     (record,) = chained({"what": "é\n", "actor": None, "facts": {"b": 1, "a": [True]}})
     text = (
@@ -57,7 +57,7 @@ def test_a_hash_can_be_checked_with_nothing_but_the_documentation():
 
 @given(values)
 def test_the_canonical_form_is_ascii_and_says_the_same(value):
-    """What is hashed can be read back, whatever stood in a justification."""
+    """The hashed text can be read back; a justification may have any characters."""
     text = canonical_json(value)
 
     assert text.isascii()
@@ -89,7 +89,7 @@ def test_a_record_that_was_altered_is_found(change):
 
 
 def test_a_record_that_was_altered_and_sealed_again_breaks_the_next_one():
-    """Whoever rewrites one must rewrite all that follow, up to the anchored head."""
+    """A forger must rewrite all later records, up to the anchored head."""
     first, second, third = three()
     forged = replace(second, event={"what": "x"})
     forged = replace(forged, hash=digest(forged))
@@ -106,7 +106,7 @@ def test_a_record_that_is_missing_is_found(left_out):
 
 
 def test_records_that_changed_places_are_found():
-    """The order is part of what is said."""
+    """The order is part of the hash."""
     first, second, third = three()
 
     assert verify([first, third, second], start=START) == second.sequence
@@ -128,7 +128,7 @@ def test_a_chain_that_was_rewritten_as_a_whole_is_found_by_its_anchored_head():
 
 
 def test_a_chain_that_grew_since_its_head_was_anchored_is_whole():
-    """An anchor speaks for what was there."""
+    """The anchor proves that the records were there."""
     anchored = head_of(three()[1])
 
     assert verify(three(), start=START, end=anchored) is None

@@ -1,4 +1,4 @@
-"""What the trail says when a grant changes."""
+"""Audit events for changes of a grant."""
 
 from datetime import timedelta
 
@@ -30,7 +30,7 @@ from tests.builders.grants import HOME, MINE, NEXT, a_grant, an_open, an_opening
     ],
 )
 def test_each_change_that_matters_has_its_word(before, after, what):
-    """Status first, then what was asked of Azure, then the end."""
+    """First the status, then the initiate, then the end."""
     events = transitions([before], [after], now=NOW)
 
     assert [event.what for event in events] == [what]
@@ -39,14 +39,14 @@ def test_each_change_that_matters_has_its_word(before, after, what):
 @pytest.mark.parametrize(
     "change", [{"next_check_at": NOW + timedelta(minutes=1)}, {"note": "busy"}, {"answered": False}]
 )
-def test_what_only_the_machinery_cares_about_is_not_in_the_trail(change):
+def test_internal_changes_make_no_event(change):
     """A trail that says everything says nothing."""
     before = an_open()
 
     assert transitions([before], [changed(before, **change)], now=NOW) == []
 
 
-def test_an_event_says_who_what_when_and_about_what():
+def test_an_event_has_its_time_actor_name_and_grant():
     """The facts that an auditor asks for, in JSON."""
     after = an_open(
         status=Status.CLOSING,
@@ -88,7 +88,7 @@ def test_a_grant_that_was_never_asked_for_has_no_end_and_no_initiate():
 
 
 def test_the_broker_acts_in_its_own_name_unless_a_person_did():
-    """Nobody is blamed for what the clock did."""
+    """The broker is the actor if time causes the change."""
     (event,) = transitions([an_opening()], [an_open()], now=NOW)
 
     assert event.actor == "broker"

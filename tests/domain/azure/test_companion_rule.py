@@ -64,7 +64,7 @@ def test_a_name_that_azure_would_refuse_is_not_built(grant_id):
     ],
 )
 def test_other_names_are_no_companions(name):
-    """Only what we could have written is ours to parse."""
+    """Only a name that we can write is parsed."""
     parsed = parse_companion_name(name)
 
     assert parsed is None
@@ -114,7 +114,7 @@ def test_a_companion_without_a_source_is_never_built():
 
 
 def test_a_companion_of_another_protocol_is_never_built():
-    """What a JIT policy cannot name is not let in."""
+    """A JIT policy cannot name another protocol."""
     with pytest.raises(ValueError, match="cannot carry 'ICMP'"):
         a_body(protocol="ICMP")
 

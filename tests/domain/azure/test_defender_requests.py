@@ -1,4 +1,4 @@
-"""Defender's own memory: what is read from a policy's requests, and whose they are."""
+"""Requests in a JIT policy: their fields, and which of them are ours."""
 
 import re
 from datetime import UTC, datetime, timedelta
@@ -50,7 +50,7 @@ def a_policy(*requests):
     return {"id": "default", "properties": {"virtualMachines": [], "requests": list(requests)}}
 
 
-def test_an_entry_says_who_may_come_in_from_where_until_when():
+def test_a_request_has_its_vm_port_sources_and_end():
     """Every field, with Azure's seven digits of fraction cut to six."""
     (entry,) = parse_requests(a_policy(arm_request(justification=mark_reason(MINE, "patch"))))
 
@@ -92,7 +92,7 @@ def test_sources_come_from_either_field(fields, sources):
     ],
 )
 def test_only_a_revoked_entry_is_not_in_force(status, active):
-    """The enum is open: what is unknown may let somebody in."""
+    """The enum is open: an unknown status may let somebody in."""
     (entry,) = parse_requests(a_policy(arm_request(arm_port(status=status))))
 
     assert entry.active is active
@@ -131,7 +131,7 @@ def test_a_mapped_port_that_is_not_known_yet_is_none(mapped):
 
 
 def test_entries_come_oldest_first():
-    """A newer request revokes an older one, whatever the order of the list."""
+    """A newer request revokes an older one; the order of the list does not matter."""
     late = arm_request(
         start="2026-11-22T18:00:00.0000002Z", justification=mark_reason(NEXT, "late")
     )
@@ -143,7 +143,7 @@ def test_entries_come_oldest_first():
 
 
 def test_an_entry_without_a_start_is_the_oldest():
-    """What cannot be dated supersedes nothing."""
+    """A request without a date supersedes nothing."""
     found = parse_requests(
         a_policy(arm_request(), arm_request(start="?", justification=mark_reason(MINE, "x")))
     )
@@ -152,7 +152,7 @@ def test_an_entry_without_a_start_is_the_oldest():
 
 
 def test_an_entry_for_each_port_of_each_vm():
-    """One request may open many doors."""
+    """One request may open many VM ports."""
     request = arm_request(arm_port(22), arm_port(3389))
     request["virtualMachines"].append({"id": vm_id("db01"), "ports": [arm_port(22)]})
 
@@ -179,14 +179,14 @@ def test_an_entry_for_each_port_of_each_vm():
         a_policy(arm_request(arm_port("22"))),
     ],
 )
-def test_what_is_no_request_is_left_out(policy):
+def test_json_that_is_no_request_is_left_out(policy):
     """A body of another shape is no reason to fail."""
     found = parse_requests(policy)
 
     assert found == ()
 
 
-def test_a_vm_ports_entries_are_found_whatever_the_case_of_its_id():
+def test_requests_of_a_vm_port_are_found_in_any_case_of_its_id():
     """ARM writes ids as it likes."""
     mine = an_entry(vm_id=vm_id().upper())
     others = (an_entry(port=3389), an_entry(vm_id=vm_id("db01")))
@@ -196,12 +196,12 @@ def test_a_vm_ports_entries_are_found_whatever_the_case_of_its_id():
     assert found == (mine,)
 
 
-# ---- whose they are --------------------------------------------------------------------------
+# ---- which are ours --------------------------------------------------------------------------
 
 
 @given(st.text())
-def test_a_marked_justification_names_its_initiate_whatever_the_reason(reason):
-    """Proof of what is ours stands at the head, beyond the reach of the reason."""
+def test_a_marked_justification_names_its_initiate_for_any_reason(reason):
+    """The proof is at the head, so the reason cannot change it."""
     text = mark_reason(MINE, reason)
 
     assert parse_mark(text) == MINE
@@ -224,7 +224,7 @@ def test_only_an_id_that_the_broker_could_have_made_is_a_mark(text):
     assert found is None or re.fullmatch(r"[a-z2-7]{26}", found)
 
 
-def test_the_doors_that_strangers_hold_are_occupied():
+def test_vm_ports_of_foreign_requests_are_occupied():
     """Neither our own requests, nor revoked or past ones."""
     policy = a_policy(
         arm_request(arm_port(22), arm_port(3389, status="Revoked")),

@@ -1,4 +1,4 @@
-"""Defender's rules, told from everybody else's by name, and matched to grants by what they open."""
+"""Rules of Defender: recognised by name, and matched to grants by port, address and sources."""
 
 from ipaddress import ip_network
 
@@ -7,17 +7,18 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from jit.domain.azure.defender_rules import (
-    JitAllow,
     JitKind,
     JitName,
+    find_allow_rules,
+    is_altered,
     is_jit_allow_name,
     matches,
     matches_within,
-    nsg_allow_rules,
+    opens_one_port,
     parse_jit_name,
 )
 from jit.domain.azure.firewall import nat_rules
-from jit.domain.azure.nsg_rules import PortRange
+from jit.domain.azure.nsg_rules import PortRange, RuleProtocol
 from tests.builders.firewalls import arm_collection, arm_firewall, arm_nat_rule
 from tests.builders.nsgs import NSG_ID, VM, arm_rule, rules_of
 
@@ -31,7 +32,7 @@ DAVE = ip_network("198.51.100.0/24")
 def an_allow(**changes):
     """One of Defender's allow rules, as read from an NSG."""
     wanted = {"name": ALLOW, "source": "203.0.113.7", "to": VM, "port": "22"}
-    (rule,) = nsg_allow_rules(NSG_ID, rules_of(arm_rule(100, **(wanted | changes))))
+    (rule,) = find_allow_rules(rules_of(arm_rule(100, **(wanted | changes))))
     return rule
 
 
@@ -43,12 +44,12 @@ def a_nat_rule(*, collection="MDC-JIT-fw-prod", **changes):
 
 
 def both(rule, *, private_ip=VM, port=22, sources=(ALICE,)):
-    """Whether *rule* matches exactly, and within."""
+    """Return the answers of `matches` and `matches_within`."""
     wanted = {"private_ip": private_ip, "port": port, "sources": sources}
     return matches(rule, **wanted), matches_within(rule, **wanted)
 
 
-# ---- names ------------------------------------------------------------------------------------
+# ---- names -----------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("brand", ["SecurityCenter", "MicrosoftDefenderForCloud"])
@@ -80,7 +81,7 @@ def test_names_of_both_generations_are_read(brand, mark, kind, number):
     ],
 )
 def test_a_name_that_only_looks_like_defenders_is_not(name):
-    """Recognition is exact: what it finds may be removed."""
+    """Recognition is exact, because a recognised rule may be removed."""
     parsed = parse_jit_name(name)
 
     assert parsed is None
@@ -93,32 +94,25 @@ def test_only_allow_rules_have_allow_names():
     assert found == [True, False, False]
 
 
-# ---- allow rules of an NSG --------------------------------------------------------------------
+# ---- allow rules of an NSG -------------------------------------------------------------------
 
 
 def test_an_allow_rule_is_read_field_by_field():
-    """What it opens, for whom, to which address."""
+    """Port, sources and destination."""
     rule = an_allow(protocol="Tcp")
 
-    assert rule == JitAllow(
-        id=f"{NSG_ID}/securityRules/{ALLOW}",
-        nsg_id=NSG_ID,
-        name=ALLOW,
-        sources=("203.0.113.7",),
-        destinations=(VM,),
-        ports=(PortRange(22, 22),),
-        protocol="TCP",
-        priority=100,
-        state="Succeeded",
-        faults=(),
-    )
+    assert (rule.id, rule.name) == (f"{NSG_ID}/securityRules/{ALLOW}", ALLOW)
+    assert (rule.sources, rule.destinations) == (("203.0.113.7",), (VM,))
+    assert (rule.destination_ports, rule.protocol) == ((PortRange(22, 22),), RuleProtocol.TCP)
+    assert (rule.priority, rule.state, rule.faults) == (100, "Succeeded", ())
+    assert opens_one_port(rule)
 
 
 def test_only_rules_with_an_allow_name_are_found():
     """Customers' rules, Defender's deny and Azure's defaults are other things."""
     rules = rules_of(arm_rule(100, name=ALLOW), arm_rule(200), arm_rule(4096, "Deny", name=DENY))
 
-    found = nsg_allow_rules(NSG_ID, rules)
+    found = find_allow_rules(rules)
 
     assert [rule.name for rule in found] == [ALLOW]
 
@@ -126,33 +120,54 @@ def test_only_rules_with_an_allow_name_are_found():
 @pytest.mark.parametrize("change", [{"access": "Deny"}, {"direction": "Outbound"}])
 def test_a_rule_that_lets_nothing_in_is_left_out(change):
     """A name alone opens no port."""
-    found = nsg_allow_rules(NSG_ID, rules_of(arm_rule(100, name=ALLOW, **change)))
+    found = find_allow_rules(rules_of(arm_rule(100, name=ALLOW, **change)))
 
     assert found == ()
 
 
 @pytest.mark.parametrize(
-    ("change", "fault"),
+    ("change", "faults"),
     [
-        ({"access": "Perhaps"}, "access is unknown"),
-        ({"protocol": "Gre"}, "protocol is unknown"),
-        ({"sourceApplicationSecurityGroups": [{"id": "/g"}]}, "application security groups"),
-        ({"destinationApplicationSecurityGroups": [{"id": "/g"}]}, "application security groups"),
+        ({"access": "Perhaps"}, ("access is unknown",)),
+        ({"protocol": "Gre"}, ("protocol is unknown",)),
+        ({"sourceApplicationSecurityGroups": [{"id": "/g"}]}, ()),
+        ({"destinationApplicationSecurityGroups": [{"id": "/g"}]}, ()),
     ],
 )
-def test_an_altered_rule_is_found_and_names_its_fault(change, fault):
-    """Someone has had a hand in it: reported, but nobody's grant."""
+def test_an_altered_rule_is_found_but_matches_no_grant(change, faults):
+    """Somebody has changed it: it is reported."""
     rule = an_allow(**change)
 
-    assert rule.faults == (fault,)
+    assert rule.faults == faults
+    assert is_altered(rule)
+    assert not opens_one_port(rule)
     assert not matches(rule, private_ip=VM, port=22, sources=[ALICE])
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"port": "22-23"},
+        {"port": ["22", "3389"]},
+        {"port": "*"},
+        {"to": "10.1.1.0/24"},
+        {"to": "*"},
+        {"to": [VM, "10.1.1.9"]},
+    ],
+)
+def test_a_rule_for_more_than_one_port_or_address_is_not_exact(change):
+    """Defender opens one port of one VM with each rule."""
+    rule = an_allow(**change)
+
+    assert not is_altered(rule)
+    assert not opens_one_port(rule)
 
 
 def test_a_rule_without_an_id_gets_the_one_that_azure_would_give():
     """The single-rule endpoint needs it."""
     nameless = {**arm_rule(100, name=ALLOW), "id": None}
 
-    (rule,) = nsg_allow_rules(NSG_ID, rules_of(nameless))
+    (rule,) = find_allow_rules(rules_of(nameless))
 
     assert rule.id == f"{NSG_ID}/securityRules/{ALLOW}"
 
@@ -164,7 +179,7 @@ def test_a_rule_that_is_being_removed_says_so():
     assert rule.state == "Deleting"
 
 
-# ---- matching ---------------------------------------------------------------------------------
+# ---- matching --------------------------------------------------------------------------------
 
 BUILDERS = [
     pytest.param(an_allow, id="nsg"),
@@ -215,7 +230,7 @@ def test_a_rule_matches_no_other_grant(build, change):
     ],
 )
 def test_an_nsg_rule_that_opens_more_matches_nothing(change):
-    """To remove it would touch what the grant has not asked for."""
+    """Its removal would close more than the grant opened."""
     found = both(an_allow(**change))
 
     assert found == (False, False)
@@ -250,7 +265,7 @@ def test_one_address_is_one_address_with_or_without_its_length(source, to):
 
 
 def test_a_network_is_no_vm():
-    """A rule for a whole subnet matches nothing, even where the VM is given as that subnet."""
+    """A rule for a whole subnet matches nothing, even if the subnet is given as the VM."""
     found = both(an_allow(to="10.1.1.0/24"), private_ip="10.1.1.0/24")
 
     assert found == (False, False)
@@ -264,7 +279,7 @@ def test_a_rule_for_some_of_the_sources_matches_within_only():
 
 
 def test_a_rule_for_all_the_sources_matches_both_ways():
-    """In whatever order it lists them."""
+    """The order does not matter."""
     rule = an_allow(source=["198.51.100.0/24", "203.0.113.7/32"])
 
     found = both(rule, sources=[ALICE, DAVE])
@@ -286,7 +301,7 @@ prefixes = st.sets(st.sampled_from([ALICE, DAVE, ip_network("192.0.2.0/25")]), m
 
 @given(prefixes, prefixes)
 def test_matching_is_equality_and_matching_within_is_inclusion(written, given_sources):
-    """Of non-empty sets of prefixes."""
+    """Both are sets of prefixes, and not empty."""
     rule = a_nat_rule(sourceAddresses=[str(prefix) for prefix in written])
 
     found = both(rule, port=3389, sources=given_sources)

@@ -35,11 +35,11 @@ def names(firewall):
     return [(rule.collection, rule.name) for rule in nat_rules(firewall)]
 
 
-# ---- reading ----------------------------------------------------------------------------------
+# ---- reading ---------------------------------------------------------------------------------
 
 
 def test_a_nat_rule_is_read_field_by_field():
-    """What a rule opens, for whom, and where it leads."""
+    """Public end, sources and target."""
     (rule,) = nat_rules(arm_firewall(arm_collection(arm_nat_rule())))
 
     assert rule == NatRule(
@@ -101,7 +101,7 @@ def test_defenders_collections_are_known_by_how_their_names_begin(name, expected
 
 
 def test_a_rule_is_defenders_by_its_collection():
-    """A rule in a customer's collection is the customer's, whatever it is called."""
+    """The collection decides, not the name of the rule."""
     rules = nat_rules(arm_firewall(CUSTOMER, arm_collection(arm_nat_rule())))
 
     assert [rule.is_jit for rule in rules] == [False, False, True]
@@ -123,7 +123,7 @@ def test_a_body_without_rules_has_none(firewall):
     assert found == ()
 
 
-def test_what_is_unreadable_in_a_rule_is_empty():
+def test_an_unreadable_part_of_a_rule_is_empty():
     """Such a rule still counts, and matches nothing."""
     odd = {"name": 7, "sourceAddresses": ["203.0.113.7", 7], "translatedPort": 3389}
 
@@ -133,7 +133,7 @@ def test_what_is_unreadable_in_a_rule_is_empty():
     assert rule.sources == ("203.0.113.7",)
 
 
-def test_public_addresses_are_those_that_receive_traffic():
+def test_only_public_ips_that_receive_traffic_count():
     """Several are possible, each once; a configuration without one is skipped."""
     firewall = arm_firewall(
         ipConfigurations=[
@@ -196,11 +196,11 @@ def test_a_body_without_state_and_tag_has_none():
     assert found == ("", None)
 
 
-# ---- removing ---------------------------------------------------------------------------------
+# ---- removing --------------------------------------------------------------------------------
 
 
 def test_a_doomed_rule_goes_and_its_neighbour_stays():
-    """Exactly what was named is taken out."""
+    """Exactly the named rule is removed."""
     firewall = arm_firewall(arm_collection(arm_nat_rule("jit-1"), arm_nat_rule("jit-2")))
 
     after = remove_nat_rules(firewall, {(JIT_COLLECTION, "jit-1")})
@@ -255,7 +255,7 @@ def test_a_customers_collection_is_never_removed():
         arm_firewall(arm_collection(None, 7, {"name": None})),
     ],
 )
-def test_what_is_not_understood_comes_back_as_it_was(firewall):
+def test_unknown_json_comes_back_as_it_was(firewall):
     """Strange bodies are not tidied up."""
     after = remove_nat_rules(firewall, {(JIT_COLLECTION, "jit-1")})
 
@@ -293,7 +293,7 @@ def written(firewall):
 
 
 @given(firewalls, dooms)
-def test_everything_but_the_doomed_rules_comes_back_byte_for_byte(firewall, doomed):
+def test_everything_except_the_doomed_rules_stays_byte_for_byte(firewall, doomed):
     """A body rebuilt by hand without those rules is written in the same bytes."""
     kept = []
     for collection in firewall["properties"]["natRuleCollections"]:
@@ -311,7 +311,7 @@ def test_everything_but_the_doomed_rules_comes_back_byte_for_byte(firewall, doom
 
 @given(firewalls, dooms)
 def test_the_body_that_was_read_is_left_alone(firewall, doomed):
-    """It is what the answer will be compared with."""
+    """The answer of Azure is compared with it."""
     before = deepcopy(firewall)
 
     remove_nat_rules(firewall, doomed)
@@ -337,12 +337,12 @@ def test_removing_twice_is_removing_once(firewall, doomed):
     assert written(twice) == written(once)
 
 
-# ---- comparing --------------------------------------------------------------------------------
+# ---- comparing -------------------------------------------------------------------------------
 
 
 @given(firewalls, dooms)
 def test_removing_defenders_rules_leaves_the_digest_of_all_else_as_it_was(firewall, doomed):
-    """A write of ours can be told from a write that did harm."""
+    """A harmful write would change the digest."""
     ours = {(collection, rule) for collection, rule in doomed if is_jit_collection(collection)}
 
     after = remove_nat_rules(firewall, ours)
@@ -362,7 +362,7 @@ def test_removing_defenders_rules_leaves_the_digest_of_all_else_as_it_was(firewa
     ],
 )
 def test_any_other_change_changes_the_digest(harm):
-    """Whatever is not Defender's must come back."""
+    """Everything that is not Defender's must stay."""
     firewall = arm_firewall(CUSTOMER, arm_collection(arm_nat_rule()))
 
     digest = foreign_digest(arm_firewall(**{"natRuleCollections": [CUSTOMER]} | harm))
@@ -370,7 +370,7 @@ def test_any_other_change_changes_the_digest(harm):
     assert digest != foreign_digest(firewall)
 
 
-def test_what_azure_changes_by_itself_does_not_change_the_digest():
+def test_new_tags_and_states_do_not_change_the_digest():
     """A write gives new tags and new states, everywhere in the body."""
     updating = {"provisioningState": "Updating", "etag": "8"}
     later = arm_firewall(CUSTOMER | {"etag": "8"}, **updating) | {"etag": "8"}

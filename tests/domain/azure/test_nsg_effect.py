@@ -35,7 +35,7 @@ def named(verdict):
     return type(verdict), verdict.rule.name if verdict.rule else None
 
 
-def test_the_jit_deny_stops_what_no_grant_allows():
+def test_the_jit_deny_stops_a_source_without_a_grant():
     """A closed JIT port is closed to everyone outside."""
     verdict = evaluate(rules_of(JIT_DENY), a_flow(), VNET)
 
@@ -76,7 +76,7 @@ def test_a_prefix_is_blocked_where_a_rule_stops_a_piece_of_it(piece):
 
 
 def test_a_prefix_is_blocked_where_a_rule_allows_only_a_piece_of_it():
-    """What the allow leaves over meets the default deny."""
+    """The default deny takes the rest of the prefix."""
     rules = rules_of(arm_rule(100, source="203.0.113.0/25"))
 
     verdict = evaluate(rules, a_flow("203.0.113.0/24"), VNET)
@@ -95,7 +95,7 @@ def test_a_prefix_is_allowed_where_several_rules_allow_its_pieces():
     assert named(verdict) == (Allowed, "rule-100")
 
 
-def test_of_several_blocking_rules_the_first_is_named():
+def test_the_first_of_several_blocking_rules_is_named():
     """A rule before that one overrules them all."""
     rules = rules_of(
         arm_rule(300, "Deny", source="203.0.113.0/32"),
@@ -121,7 +121,7 @@ def test_of_several_blocking_rules_the_first_is_named():
     ],
 )
 def test_any_protocol_means_both_tcp_and_udp(opened, asked, expected):
-    """A flow of any protocol is open only where both are."""
+    """A flow of any protocol is open only if both protocols are."""
     verdict = evaluate(rules_of(arm_rule(100, protocol=opened)), a_flow(protocol=asked), VNET)
 
     assert type(verdict) is expected
@@ -158,7 +158,7 @@ def test_a_rule_for_another_machine_does_not_count(to, expected):
 
 
 def test_outbound_rules_do_not_count():
-    """Only what comes in is asked about."""
+    """A flow is inbound."""
     verdict = evaluate(rules_of(arm_rule(100, direction="Outbound")), a_flow(), VNET)
 
     assert named(verdict) == (Blocked, "DenyAllInBound")
@@ -173,7 +173,7 @@ def test_outbound_rules_do_not_count():
         ("168.63.129.16", (Allowed, "AllowAzureLoadBalancerInBound")),
     ],
 )
-def test_default_rules_decide_what_nothing_else_does(source, expected):
+def test_default_rules_decide_if_no_other_rule_does(source, expected):
     """The VNet and the probe get in, the internet does not, a private stranger is a doubt."""
     verdict = evaluate(rules_of(), a_flow(source), VNET)
 
@@ -196,7 +196,7 @@ def test_default_rules_decide_what_nothing_else_does(source, expected):
     ],
 )
 def test_a_rule_that_may_or_may_not_apply_is_a_doubt(doubtful):
-    """Where the two readings end differently, nothing is claimed."""
+    """If the two readings end differently, the verdict is a doubt."""
     rules = rules_of(arm_rule(100, "Deny", name="odd", **doubtful), arm_rule(200))
 
     verdict = evaluate(rules, a_flow(), VNET)
@@ -216,7 +216,7 @@ def test_a_doubt_that_changes_nothing_is_no_doubt(access):
     assert named(verdict) == ({"Allow": Allowed, "Deny": Blocked}[access], "sure")
 
 
-def test_a_rule_under_change_is_a_doubt_even_where_its_new_text_agrees():
+def test_a_rule_in_change_is_a_doubt_even_if_its_new_text_agrees():
     """Until it is applied, its old text may act, and that may say the opposite."""
     rules = rules_of(arm_rule(100, name="odd", provisioningState="Updating"), arm_rule(200))
 
@@ -226,7 +226,7 @@ def test_a_rule_under_change_is_a_doubt_even_where_its_new_text_agrees():
 
 
 def test_a_rule_under_change_may_be_one_of_another_protocol():
-    """Its old text is not known, so neither is what it carries."""
+    """Its old text is not known, so its protocols are not known either."""
     rules = rules_of(
         arm_rule(100, "Deny", name="odd", protocol="Icmp", provisioningState="Updating"),
         arm_rule(200),
@@ -246,7 +246,7 @@ def test_a_doubtful_rule_behind_the_deciding_one_does_not_matter():
     assert named(verdict) == (Allowed, "sure")
 
 
-def test_a_piece_that_is_surely_blocked_blocks_whatever_else_is_in_doubt():
+def test_a_part_that_is_certainly_blocked_blocks_the_flow_despite_doubts():
     """The whole source cannot get through any more."""
     rules = rules_of(
         arm_rule(100, "Deny", name="piece", source="203.0.113.9"),
@@ -267,8 +267,8 @@ def test_a_body_without_default_rules_leaves_the_rest_in_doubt():
     assert verdict == CannotTell(None, "no rule is known to decide")
 
 
-def test_where_no_rule_surely_decides_the_doubtful_one_is_named():
-    """A person is told where to look."""
+def test_the_doubtful_rule_is_named_if_no_rule_certainly_decides():
+    """The message helps a person to find it."""
     rules = parse_rules(arm_nsg(arm_rule(100, name="odd", source="AzureCloud"), defaults=[]))
 
     verdict = evaluate(rules, a_flow(), VNET)
@@ -299,7 +299,7 @@ def test_a_vnet_that_is_no_prefix_is_an_error():
         evaluate(rules_of(), a_flow(), ["vnet-prod"])
 
 
-# ---- paths ------------------------------------------------------------------------------------
+# ---- paths -----------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("order", [slice(None), slice(None, None, -1)])
@@ -345,7 +345,7 @@ def test_a_private_path_without_any_nsg_is_open():
     assert verdict == Allowed(None)
 
 
-# ---- priorities -------------------------------------------------------------------------------
+# ---- priorities ------------------------------------------------------------------------------
 
 
 def test_the_free_priority_is_the_last_one_before_the_blocking_rule():
@@ -381,7 +381,7 @@ def test_a_default_rule_is_overruled_by_the_largest_number_of_ones_own():
 
 
 @pytest.mark.parametrize(("below", "lowest"), [(100, 100), (102, 100), (300, 300)])
-def test_where_no_priority_is_free_there_is_none(below, lowest):
+def test_there_is_no_free_priority_if_all_are_taken(below, lowest):
     """A rule that cannot be placed is not placed somewhere else."""
     rules = rules_of(arm_rule(100), arm_rule(101))
 

@@ -78,7 +78,7 @@ def test_application_security_groups_are_kept_by_id():
 
 @pytest.mark.parametrize("case", [str.upper, str.lower, str.title])
 def test_the_case_of_words_does_not_matter(case):
-    """ARM returns Allow, Inbound and Tcp in whatever case they were written."""
+    """ARM returns Allow, Inbound and Tcp in the case of the author."""
     rule = the_rule(access=case("deny"), direction=case("outbound"), protocol=case("udp"))
 
     assert (rule.access, rule.direction, rule.protocol) == (
@@ -89,7 +89,7 @@ def test_the_case_of_words_does_not_matter(case):
 
 
 def test_a_rule_that_is_being_changed_is_not_in_force():
-    """Only what has been applied is what it says."""
+    """Only an applied rule is as it reads."""
     rule = the_rule(provisioningState="Updating")
 
     assert rule.state == "Updating"
@@ -154,7 +154,7 @@ def test_rules_come_back_in_the_order_in_which_they_decide():
     ],
 )
 def test_an_unreadable_rule_is_kept_and_names_its_fault(change, fault):
-    """What cannot be read is a doubt, never an absence."""
+    """An unreadable part is a doubt; it does not count as missing."""
     rule = the_rule(**change)
 
     assert fault in rule.faults
@@ -162,7 +162,7 @@ def test_an_unreadable_rule_is_kept_and_names_its_fault(change, fault):
 
 @pytest.mark.parametrize("priority", ["100", None, -1, 1.5])
 def test_a_rule_without_a_readable_priority_may_decide_first(priority):
-    """Where its place is unknown, the worst place is assumed."""
+    """If its place is unknown, the worst place is assumed."""
     rules = parse_rules(arm_nsg(arm_rule(100), arm_rule(200, priority=priority)))
 
     assert (rules[0].priority, rules[0].name) == (FIRST_OF_ALL, "rule-200")
@@ -203,7 +203,7 @@ def test_a_faulty_rule_keeps_its_own_fault_when_it_also_shares_a_priority():
     ],
 )
 def test_a_missing_list_counts_as_a_rule_that_cannot_be_read(nsg):
-    """An NSG of which nothing is known is not an NSG without rules."""
+    """An unknown NSG is not an NSG without rules."""
     rules = parse_rules(nsg)
 
     assert len(rules) == 2
@@ -235,7 +235,7 @@ JSON = st.recursive(
 
 
 @given(st.dictionaries(st.sampled_from([*arm_rule(1)["properties"], "name"]), JSON))
-def test_whatever_a_rule_holds_it_is_read_and_kept(fields):
+def test_a_rule_with_any_content_is_read_and_kept(fields):
     """No content of a rule makes reading fail, or the rule disappear."""
     rules = parse_rules(arm_nsg({"name": "odd", "properties": fields}))
 

@@ -1,4 +1,4 @@
-"""What a JIT policy says about its VMs, changed without touching anything else."""
+"""JIT policies as JSON: port rules are changed, and everything else stays."""
 
 from datetime import timedelta
 from typing import Any
@@ -10,9 +10,8 @@ from hypothesis import strategies as st
 from jit.domain.azure import policy_json
 from jit.domain.azure.policy_json import port_rules
 from jit.domain.model.machine import PortRule
-from jit.domain.policy_setup import naming
 from jit.domain.values import arm_ids
-from tests.builders.bodies import a_rule, a_vm, vm_id
+from tests.builders.bodies import a_rule, vm_id
 
 REQUESTS = [{"requestor": "petra", "virtualMachines": [], "unknownToUs": {"a": [1]}}]
 
@@ -76,8 +75,8 @@ def test_putting_twice_is_putting_once(policy, wish):
 
 
 @given(policies, wishes)
-def test_a_policy_says_what_was_put_into_it(policy, wish):
-    """Rules read back from the policy are those that were wished for."""
+def test_a_policy_has_the_rules_that_were_put_into_it(policy, wish):
+    """Rules read back from the policy are the wanted rules."""
     said = policy_json.entries_by_machine(policy_json.set_port_rules(policy, wish))
     first = next(iter(wish))
 
@@ -107,7 +106,7 @@ def test_everything_else_stays_as_it_was_read(policy, wish):
 
 
 @given(policies, wishes)
-def test_taking_out_what_was_put_in_leaves_the_others(policy, wish):
+def test_removing_the_vms_that_were_put_in_leaves_the_others(policy, wish):
     """No VM of a delete stays, every other one does."""
     after = policy_json.remove_machines(policy_json.set_port_rules(policy, wish), wish)
     keys = {arm_ids.key(item) for item in wish}
@@ -128,8 +127,8 @@ def test_a_policy_is_unlike_itself_exactly_where_it_was_changed(policy, wish):
     )
 
 
-def test_an_entry_keeps_what_it_has_beside_its_ports():
-    """The firewall's public address of an entry is Defender's, and so is what comes later."""
+def test_an_entry_keeps_its_members_beside_its_ports():
+    """Defender writes the firewall's public address, and may write further members later."""
     entry = an_entry(publicIpAddress="52.137.62.53", ports=[{"number": 22, "newInPort": 1}])
     after = policy_json.set_port_rules(a_policy(entry), {vm_id("WEB01"): [a_rule(22), a_rule(23)]})
 
@@ -187,7 +186,7 @@ def test_one_source_goes_alone_and_several_as_a_list(sources, written):
     ],
 )
 def test_azures_own_spelling_makes_no_difference(spelled):
-    """What is compared is what a policy means, not how it is written."""
+    """The comparison ignores the spelling."""
     assert policy_json.find_differences(a_policy(an_entry()), a_policy(spelled)) == ()
 
 
@@ -222,18 +221,3 @@ def test_an_entry_that_cannot_be_read_is_sent_back_as_it_is():
 def test_a_policy_without_vms_holds_none(body):
     """A missing list is an empty one."""
     assert policy_json.entries_by_machine(body) == {}
-
-
-def test_a_vm_without_a_policy_belongs_in_default_of_its_group_and_location():
-    """Defender looks for a VM's policy nowhere else."""
-    vm = a_vm("web01", location="West Europe")
-
-    assert naming.default_id(vm) == (
-        "/subscriptions/5c0ffee0-0000-4000-8000-000000000001/resourceGroups/rg-web/providers"
-        "/Microsoft.Security/locations/westeurope/jitNetworkAccessPolicies/default"
-    )
-
-
-def test_names_are_counted_together():
-    """Azure bounds the sum of both names, 56 characters."""
-    assert naming.names_length("/a/b/locations/l/policies/default", vm_id("w" * 49)) == 56

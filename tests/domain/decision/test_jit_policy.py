@@ -1,4 +1,4 @@
-"""What a JIT policy lets a caller have, and all that stands against a wish."""
+"""Decisions by the JIT policy: every reason to refuse a wish."""
 
 from dataclasses import replace
 from datetime import timedelta
@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from jit.domain.decision.jit_policy import decide, effective_protocol
-from jit.domain.decision.verdict import Finding, FindingKind, worst_kind
+from jit.domain.decision.verdict import Finding, FindingKind
 from jit.domain.errors import Violation
 from jit.domain.limits import LIMITS, Limits
 from jit.domain.model.machine import Occupation, Support, Via
@@ -28,7 +28,7 @@ def wanting(*ports, **changes):
 
 
 def found(wish, *machines):
-    """What is found against *wish*: kind, place, code."""
+    """Return kind, place and code of each finding against *wish*."""
     return [
         (finding.kind, finding.violation.pointer, finding.violation.code)
         for finding in decide(wish, inventory(*machines), now=NOW)
@@ -40,7 +40,7 @@ def details(wish, *machines):
     return [item.violation.detail for item in decide(wish, inventory(*machines), now=NOW)]
 
 
-# ---- what is allowed
+# ---- allowed wishes
 
 
 @pytest.mark.parametrize(
@@ -149,7 +149,7 @@ def test_a_port_outside_the_policy_is_refused(port, rule, finding):
     ],
 )
 def test_a_grant_shows_the_protocol_of_the_rule(asked, ruled, shown):
-    """Initiate carries no protocol: what opens is what the policy says."""
+    """An initiate has no protocol, so the policy's protocol opens."""
     assert effective_protocol(asked, a_rule(protocol=ruled)) == shown
 
 
@@ -192,7 +192,7 @@ def test_a_private_source_cannot_come_over_the_internet(source, via):
 
 @pytest.mark.parametrize("source", ["fd00::1", "2001:db8::1"])
 def test_a_local_ipv6_source_cannot_come_over_the_internet(source):
-    """Unique local and documentation addresses, even where the policy names them."""
+    """Unique local and documentation addresses, even if the policy names them."""
     machine = a_vm(ports=(a_rule(allowed_sources=("fd00::/8", "2001:db8::/32")),))
 
     assert found(a_draft(sources=[source]), machine) == [
@@ -240,7 +240,7 @@ def test_a_port_allows_no_more_than_its_own_maximum():
 
 
 def test_access_behind_a_firewall_lasts_fifteen_minutes_at_least():
-    """Its update takes minutes: the body is at fault, whatever the policy says."""
+    """Its update takes minutes, so no policy can allow it: the body is at fault."""
     assert found(a_draft(duration="PT14M59S"), a_vm(via=Via.FIREWALL)) == [
         (FindingKind.BODY, "#/duration", "duration-too-short")
     ]
@@ -310,7 +310,7 @@ def test_a_foreign_request_that_is_not_in_the_way_does_not_matter(wish, machine)
 
 
 def test_a_port_is_occupied_until_the_last_one_leaves():
-    """The caller is told when it is worth to come back."""
+    """The caller learns the time to come back."""
     machine = a_vm(
         occupations=(
             Occupation(port=22, sources=("198.51.100.9",), ends_at=NOW + 2 * HOUR),
@@ -324,7 +324,7 @@ def test_a_port_is_occupied_until_the_last_one_leaves():
 
 
 def test_a_start_within_the_grace_counts_as_now():
-    """Who ended in between is in nobody's way."""
+    """A request that ended in between occupies nothing."""
     machine = occupied("198.51.100.9", ends_in=-timedelta(seconds=1))
 
     assert found(a_draft(startTime="2026-11-22T17:59:30Z"), machine) == []
@@ -368,22 +368,6 @@ def test_the_good_parts_of_a_faulty_body_are_judged():
     wish = wanting(a_port(4711), sources=["*"], duration="P1M")
 
     assert found(wish, a_vm()) == [(FindingKind.POLICY, NUMBER, "port-not-in-policy")]
-
-
-@pytest.mark.parametrize(
-    ("kinds", "decisive"),
-    [
-        ([], None),
-        ([FindingKind.OCCUPIED], FindingKind.OCCUPIED),
-        ([FindingKind.OCCUPIED, FindingKind.POLICY], FindingKind.POLICY),
-        ([FindingKind.POLICY, FindingKind.BODY, FindingKind.OCCUPIED], FindingKind.BODY),
-    ],
-)
-def test_what_can_never_work_decides_the_answer(kinds, decisive):
-    """400 before 403 before 409: waiting helps only where waiting is all that is left to do."""
-    findings = tuple(Finding(kind, Violation("#", "any", "any")) for kind in kinds)
-
-    assert worst_kind(findings) is decisive
 
 
 def test_a_lookup_is_by_the_key_of_an_id():

@@ -1,4 +1,4 @@
-"""A grant that must not be open: what may be removed for it, when it counts as gone."""
+"""A grant that must not be open: which rules may be removed, when it counts as gone."""
 
 from dataclasses import replace
 from datetime import timedelta
@@ -85,10 +85,10 @@ def removed(outcome):
 OURS = [jit_name("-", 1)]
 
 
-# ---- when it counts as gone ------------------------------------------------------------------
+# ---- when it counts as gone ----------------------------------------------------------------------
 
 
-def test_what_was_seen_and_is_gone_is_closed():
+def test_a_path_that_was_seen_and_is_gone_is_closed():
     """Observed gone, not "delete returned 200"."""
     outcome = closed(a_closing(), a_view(), now=LATER)
 
@@ -140,7 +140,7 @@ def test_an_active_entry_may_still_get_its_rules():
     assert outcome.grant.status is Status.CLOSING
 
 
-def test_a_grant_whose_initiates_were_all_refused_waits_all_the_same():
+def test_a_grant_whose_initiates_were_all_refused_waits_too():
     """A refusal that was lost on the way is no refusal; the time of the call is on record."""
     grant = a_closing(written=False, initiates=())
 
@@ -149,7 +149,7 @@ def test_a_grant_whose_initiates_were_all_refused_waits_all_the_same():
     assert outcome.grant.status is Status.CLOSING
 
 
-def test_what_was_never_asked_of_azure_is_gone_at_once():
+def test_a_path_that_was_never_asked_for_is_gone_at_once():
     """Only a companion rule of its own had to go first."""
     outcome = closed(a_closing(written=False, initiated_at=None, initiates=()), a_view())
 
@@ -190,7 +190,7 @@ def test_a_removal_that_failed_in_azure_is_repeated():
 
 @pytest.mark.parametrize("sibling", [a_guard(nsg_id=OTHER_NSG_ID, settled=False), None])
 def test_a_rule_goes_though_another_nsg_cannot_be_judged(sibling):
-    """What is read of it is enough to remove it, and not enough to call the path gone."""
+    """Reading the rule is enough to remove it, and not enough to call the path gone."""
     nics = (a_nic(), a_nic(id=f"{a_nic().id}-2", nsg_ids=(OTHER_NSG_ID,), primary=False))
     held = [a_guard(an_allow()), *([sibling] if sibling else [])]
     bare = [a_guard(), *([sibling] if sibling else [])]
@@ -202,7 +202,7 @@ def test_a_rule_goes_though_another_nsg_cannot_be_judged(sibling):
 
 
 @pytest.mark.parametrize("widened", ["*", "10.1.1.0/24", "VirtualNetwork"])
-def test_a_recorded_rule_goes_wherever_somebody_has_made_it_lead(widened):
+def test_a_recorded_rule_goes_even_if_somebody_made_it_lead_elsewhere(widened):
     """It lets the person in still; that it lets them in elsewhere too is no reason to keep it."""
     view = a_view(a_guard(an_allow(to=widened)))
 
@@ -220,7 +220,7 @@ def test_a_rule_that_leads_to_a_whole_network_and_was_not_recorded_is_somebody_e
 
 
 def test_a_recorded_nat_rule_whose_sources_became_an_ip_group_goes():
-    """Nobody can say who is in the group: the person may be."""
+    """The members of the group are unknown: the person may be one."""
     nat = a_nat(sourceAddresses=[], sourceIpGroups=["/ipGroups/admins"])
     view = behind(a_firewall(nat), a_guard())
     (rule,) = rules_of_port(view, 22)
@@ -252,7 +252,7 @@ def test_no_rule_goes_while_a_strangers_request_is_listed_without_its_sources():
 
 
 def test_nothing_is_removed_from_an_nsg_that_is_being_updated():
-    """Updating means ask later, whatever it lists meanwhile."""
+    """Updating means ask later; its list proves nothing meanwhile."""
     busy = a_guard(an_allow(), settled=False)
 
     outcome = closed(a_closing(rules=(rule_id(),)), a_view(busy), now=LATER)
@@ -262,7 +262,7 @@ def test_nothing_is_removed_from_an_nsg_that_is_being_updated():
 
 @pytest.mark.parametrize("reason", CloseReason)
 def test_closed_keeps_the_reason(reason):
-    """Whatever happens on the way out."""
+    """The closing itself does not change it."""
     outcome = closed(a_closing(reason=reason), a_view(), now=LATER)
 
     assert outcome.grant.close_reason is reason
@@ -279,7 +279,7 @@ def test_closed_keeps_the_reason(reason):
     ],
 )
 def test_the_note_that_tells_why_outlives_the_closing(reason, note):
-    """What the closing waited for is of no interest afterwards."""
+    """The reason to wait is of no interest afterwards."""
     outcome = closed(a_closing(reason=reason, note="why"), a_view(), now=LATER)
 
     assert outcome.grant.note == note
@@ -294,14 +294,14 @@ def test_the_note_that_tells_why_outlives_the_closing(reason, note):
         (CloseReason.EXPIRED, "why", f"still there: {jit_name('-', 1)}"),
     ],
 )
-def test_while_closing_the_note_says_why_or_what_is_still_there(reason, note, shown):
-    """A failure's reason matters more than what the closing waits for."""
+def test_while_closing_the_note_says_why_or_which_rules_are_left(reason, note, shown):
+    """A failure's reason matters more than the reason to wait."""
     outcome = closed(a_closing(reason=reason, note=note), a_view(a_guard(an_allow())))
 
     assert outcome.grant.note == shown
 
 
-# ---- what may be removed ---------------------------------------------------------------------
+# ---- which rules may be removed ------------------------------------------------------------------
 
 
 def test_a_revoked_grants_rule_is_removed_at_once():
@@ -330,7 +330,7 @@ def test_azures_own_expiry_goes_first(via, minutes):
 
 @pytest.mark.parametrize("via", [Via.PUBLIC_IP, Via.FIREWALL])
 @pytest.mark.parametrize(("longer", "at_once"), [(0, []), (1, OURS)])
-def test_what_was_asked_for_longer_than_its_end_is_closed_by_us(via, longer, at_once):
+def test_a_path_asked_for_longer_than_its_end_is_closed_by_us(via, longer, at_once):
     """Defender grants no less than five minutes: its own expiry would come too late."""
     grant = a_closing(
         reason=CloseReason.EXPIRED,
@@ -372,7 +372,7 @@ def test_without_any_record_of_its_closing_the_latest_end_counts():
 
 
 @pytest.mark.parametrize("text", ["203.0.113.7", "203.0.113.7/32"])
-def test_an_unrecorded_rule_that_is_exactly_what_defender_writes_is_ours(text):
+def test_an_unrecorded_rule_in_the_form_that_defender_writes_is_ours(text):
     """Name pattern, destination, port and source."""
     outcome = closed(a_closing(), a_view(a_guard(an_allow(text))))
 
@@ -401,7 +401,7 @@ def test_a_rule_that_is_not_proved_ours_is_never_removed(rule):
     assert outcome.removals == ()
 
 
-def test_what_is_booked_for_tomorrow_proves_no_rule_of_today():
+def test_a_grant_booked_for_tomorrow_proves_no_rule_of_today():
     """Another person's prefix on the same port: nothing was asked of Azure for it yet."""
     tomorrow = a_grant("g2", sources=(OFFICE,), status=Status.SCHEDULED)
     view = a_view(a_guard(an_allow("203.0.113.7", "198.51.100.0/24")))
@@ -411,7 +411,7 @@ def test_what_is_booked_for_tomorrow_proves_no_rule_of_today():
     assert outcome.removals == ()
 
 
-def test_a_host_inside_a_grants_prefix_is_not_what_was_asked_for():
+def test_a_host_inside_a_grants_prefix_is_another_source():
     """198.51.100.0 as a host is not 198.51.100.0/24."""
     grant = a_closing(sources=(OFFICE,))
 
@@ -471,7 +471,7 @@ def test_a_nat_rule_is_removed_like_any_other():
 
 
 def test_a_customers_nat_rule_is_never_removed():
-    """Whatever it leads to."""
+    """Even if it leads to the same port."""
     grant = through_firewall(a_closing())
 
     outcome = closed(grant, behind(a_firewall(a_nat(), collection="customers")), now=LATER)
@@ -479,7 +479,7 @@ def test_a_customers_nat_rule_is_never_removed():
     assert outcome.grant.status is Status.CLOSED
 
 
-# ---- other people ----------------------------------------------------------------------------
+# ---- other people --------------------------------------------------------------------------------
 
 
 def test_a_rule_that_a_live_grant_needs_as_it_is_stays():
@@ -493,7 +493,7 @@ def test_a_rule_that_a_live_grant_needs_as_it_is_stays():
 
 
 def test_a_wider_live_grant_needs_a_narrower_rule():
-    """Its source lies within what the other one may."""
+    """Its source lies within the other one's prefix."""
     other = an_open("g2", sources=(ip_network("203.0.113.0/24"),))
 
     outcome = closed(a_closing(rules=(rule_id(),)), a_view(a_guard(an_allow())), other)
@@ -513,7 +513,7 @@ def test_a_shared_rule_is_not_cut_from_under_a_live_grant():
 
 
 @pytest.mark.parametrize("via", [Via.PUBLIC_IP, Via.FIREWALL])
-def test_a_shared_rule_goes_where_azure_does_not_take_its_successor(via):
+def test_a_shared_rule_goes_if_azure_does_not_take_its_successor(via):
     """An end comes before others' access; they are asked for again."""
     other = an_open("g2", sources=(OFFICE,), via=via)
     shared = a_view(a_guard(an_allow("203.0.113.7", "198.51.100.0/24")))
@@ -527,8 +527,8 @@ def test_a_shared_rule_goes_where_azure_does_not_take_its_successor(via):
     assert (before.removals, removed(after)) == ((), OURS)
 
 
-def test_a_shared_rules_time_to_shrink_begins_with_the_last_who_gave_it_back():
-    """Who left long ago, from where somebody else still is, does not hurry what comes now."""
+def test_a_shared_rules_time_to_shrink_begins_with_the_last_leaver():
+    """A grant that left long ago, from a source that is still in use, does not hurry it."""
     shared = a_view(a_guard(an_allow("203.0.113.7", "198.51.100.0/24")))
     early = a_closing(rules=(rule_id(),))
     live = an_open("g2", rules=(rule_id(),))
@@ -543,8 +543,8 @@ def test_a_shared_rules_time_to_shrink_begins_with_the_last_who_gave_it_back():
     assert (removed(soon), removed(then)) == ([], OURS)
 
 
-def test_a_shared_rule_that_a_strangers_request_holds_stays_all_the_same():
-    """What others made in Azure is not ours to take."""
+def test_a_shared_rule_that_a_strangers_request_holds_stays_for_good():
+    """A rule that others need is not ours to take."""
     other = an_open("g2", sources=(OFFICE,))
     shared = a_view(a_guard(an_allow("203.0.113.7", "198.51.100.0/24")))
     leaving = a_closing(rules=(rule_id(),))
@@ -555,7 +555,7 @@ def test_a_shared_rule_that_a_strangers_request_holds_stays_all_the_same():
 
 
 def test_a_shared_rule_goes_once_the_live_grant_has_one_of_its_own():
-    """What Defender forgot when it wrote the successor."""
+    """Defender forgot it when it wrote the successor."""
     other = an_open("g2", sources=(OFFICE,))
     shared = an_allow("203.0.113.7", "198.51.100.0/24")
     successor = an_allow("198.51.100.0/24", number=2, priority=101)
@@ -603,7 +603,7 @@ def test_a_successor_in_another_nsg_does_not_replace_a_shared_rule():
 
 
 def test_a_live_grant_inside_the_ending_prefix_keeps_its_own_rule():
-    """What is left is no more than it may have."""
+    """The rule opens no more than it may have."""
     other = an_open("g2")
     grant = a_closing(sources=(ip_network("203.0.113.0/24"),))
 
@@ -652,14 +652,14 @@ def test_a_strangers_request_from_elsewhere_is_no_hindrance():
     assert removed(outcome) == OURS
 
 
-# ---- the companion ---------------------------------------------------------------------------
+# ---- the companion -------------------------------------------------------------------------------
 
 COMPANION = arm_rule(4095, name=companion_name("g1"), source="10.1.0.0/26", port="22", to=VM)
 COMPANION_ID = f"{NSG_ID}/securityRules/{companion_name('g1')}"
 
 
 def test_the_companion_goes_first():
-    """It is the one rule that nobody but the broker would ever remove."""
+    """Only the broker would ever remove this rule."""
     outcome = closed(through_firewall(a_closing()), behind(a_firewall(), a_guard(COMPANION)))
 
     assert outcome.companions == (COMPANION_ID,)
@@ -703,7 +703,7 @@ def test_a_closed_grant_names_no_companion_any_more():
     assert (outcome.grant.status, outcome.grant.footprint.companions) == (Status.CLOSED, ())
 
 
-# ---- when to look again ----------------------------------------------------------------------
+# ---- when to look again --------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(("minutes", "seconds"), [(0, 3), (1, 30), (8, 60), (60, 450), (600, 900)])
@@ -729,7 +729,7 @@ def test_a_firewall_is_given_more_time_than_an_nsg():
 
 
 def test_removals_name_only_rules_that_are_there():
-    """What is planned was seen in this very look."""
+    """Each of them was seen in this very look."""
     view = a_view(a_guard(an_allow()))
     grant = a_closing(rules=(rule_id(1), rule_id(2), rule_id(3)))
 

@@ -6,6 +6,7 @@ import pytest
 
 from jit.domain.azure.companion_rule import companion_name
 from jit.domain.grants.companions import Companion, plan_companion
+from jit.domain.model.grant import Status
 from jit.domain.paths import effective
 from jit.domain.values.arm_ids import key
 from tests.builders.bodies import NOW
@@ -17,17 +18,19 @@ from tests.builders.grants import (
     a_nat,
     a_nic,
     an_allow,
+    an_entry,
     an_opening,
     behind,
     through_firewall,
 )
 from tests.builders.nsgs import NSG_ID, VM, arm_rule
+from tests.domain.steps import LET_IN, STRANGER, a_world, stepped
 
 GRANT = through_firewall(an_opening())
 
 
 def wished(view, *, grant=GRANT, taken=()):
-    """What the grant wishes after a look at its path."""
+    """The companions that a grant needs after a look at its path."""
     return plan_companion(grant, effective.observe_path(grant, view), view, taken=taken, now=NOW)
 
 
@@ -59,7 +62,7 @@ def test_a_customers_deny_above_is_outdone_as_well():
 
 
 def test_the_grant_names_its_companions_before_they_exist():
-    """Whoever reads the row after a crash knows what may be there."""
+    """A pass that reads the row after a crash knows which rules may be there."""
     grant, (companion,) = wished(behind(a_firewall(a_nat()), a_guard(an_allow())))
 
     assert grant.footprint.companions == (companion.rule_id,)
@@ -109,7 +112,7 @@ def test_another_nsgs_companions_take_no_priority_here():
     assert companion.priority == 4095
 
 
-def test_no_companion_where_a_customers_nat_rule_leads_to_the_same_port():
+def test_no_companion_if_a_customers_nat_rule_leads_to_the_same_port():
     """It would let those in for whom that NAT rule was blocked until now."""
     firewall = a_firewall(a_nat(), collection="customer-nat")
 
@@ -130,7 +133,7 @@ def test_nat_rules_to_other_ports_or_machines_are_no_hindrance(changes):
     assert len(companions) == 1
 
 
-def test_no_companion_where_nothing_blocks():
+def test_no_companion_if_nothing_blocks():
     """A customer's own allow for the firewall subnet will do."""
     own = arm_rule(300, name="from-firewall", source=BEHIND, port="22")
 
@@ -151,7 +154,7 @@ def test_without_a_free_priority_the_grant_says_so():
 
 
 def test_an_nsg_that_vanished_between_two_reads_gets_none():
-    """What blocks is named by a look; what is not on the path any more cannot be written to."""
+    """An NSG that is no longer on the path cannot be written to."""
     view = behind(a_firewall(a_nat()), a_guard(an_allow()))
     look = effective.PathView(state=effective.PathState.BLOCKED, blocked_by={"gone": 4096})
 
@@ -163,10 +166,44 @@ def test_an_nsg_that_vanished_between_two_reads_gets_none():
 
 @pytest.mark.parametrize("hole", [{"firewall": None}, {"interfaces": ()}])
 def test_without_a_firewall_or_an_interface_there_is_nothing_to_accompany(hole):
-    """What is not known is not written to."""
+    """The broker does not write to unknown resources."""
     view = behind(**{"firewall": a_firewall(a_nat()), **hole})
     look = effective.PathView(state=effective.PathState.BLOCKED, blocked_by={key(NSG_ID): 4096})
 
     outcome = plan_companion(GRANT, look, view, taken=(), now=NOW)
 
     assert outcome == (GRANT, ())
+
+
+# ---- in a step -----------------------------------------------------------------------------------
+
+
+def test_a_blocked_path_behind_a_firewall_gets_its_companion():
+    """Named by the grant before it is created."""
+    world = a_world(behind(a_firewall(a_nat()), a_guard(an_allow())), an_entry())
+
+    done = stepped(through_firewall(an_opening()), world=world)
+
+    (wish,) = done.companions
+    assert done.grants[0].footprint.companions == (wish.rule_id,)
+
+
+def test_an_effective_path_gets_no_companion():
+    """It is there already."""
+    world = a_world(behind(a_firewall(a_nat()), LET_IN), an_entry())
+
+    done = stepped(through_firewall(an_opening()), world=world)
+
+    assert (done.companions, done.grants[0].status) == ((), Status.OPEN)
+
+
+def test_a_grant_that_joined_a_stranger_gets_its_companion_too():
+    """Without it the path would never be effective."""
+    joined = through_firewall(an_opening(initiates=(), initiated_at=None))
+    world = a_world(
+        behind(a_firewall(a_nat()), a_guard(an_allow())), an_entry(initiate_id=STRANGER)
+    )
+
+    done = stepped(joined, world=world)
+
+    assert len(done.companions) == 1

@@ -1,4 +1,4 @@
-"""The one proof of P5: whose a rule is, who else needs it."""
+"""The one proof of P5: the owners of a rule, and its users."""
 
 from dataclasses import replace
 from datetime import timedelta
@@ -65,7 +65,7 @@ def owners(rule, known):
     return [grant.id for grant in judge(rule, known, now=NOW).owners]
 
 
-# ---- whose it is -----------------------------------------------------------------------------
+# ---- owners --------------------------------------------------------------------------------------
 
 
 def test_a_recorded_rule_belongs_to_its_grant_in_any_form():
@@ -75,7 +75,7 @@ def test_a_recorded_rule_belongs_to_its_grant_in_any_form():
     assert owners(nsg_rule("*"), evidence(on_port=(), recorded_by=[grant])) == ["g1"]
 
 
-def test_a_rule_that_opens_just_what_was_asked_belongs_to_the_grant():
+def test_a_rule_for_exactly_the_sources_asked_for_belongs_to_the_grant():
     """Defender wrote it, and nobody has looked yet."""
     assert owners(nsg_rule(), evidence(an_open(**CLOSING))) == ["g1"]
 
@@ -104,7 +104,7 @@ def test_a_grant_that_asked_azure_for_nothing_owns_no_rule():
 
 
 def test_a_rule_of_two_grants_belongs_to_both():
-    """Defender writes the union of what was asked on a VM port."""
+    """Defender writes the union of the sources on a VM port."""
     both = (an_open("g1", **CLOSING), an_open("g2", sources=(OFFICE,), **CLOSING))
     rule = nsg_rule("203.0.113.7", "198.51.100.0/24")
     known = evidence(*both, asked={both[0].vm_port: (HOME, OFFICE)})
@@ -114,7 +114,7 @@ def test_a_rule_of_two_grants_belongs_to_both():
 
 @pytest.mark.parametrize(("text", "found"), [("192.0.2.0/24", ["g1"]), ("192.0.2.0/25", [])])
 def test_defenders_own_list_proves_a_rule_that_is_wider_than_asked(text, found):
-    """Azure took our initiate for something else. It lists with our id what it opened."""
+    """Azure took our initiate for something else. It lists the opened sources with our id."""
     listed = [an_entry("192.0.2.0/24", initiate_id=MINE)]
 
     assert owners(nsg_rule(text), evidence(an_open(**CLOSING), listed=listed)) == found
@@ -150,7 +150,7 @@ def test_a_rule_with_another_id_was_not_recorded():
     assert not removal.is_recorded(nsg_rule(), an_open(rules=("another",)), [VM])
 
 
-# ---- who needs it ----------------------------------------------------------------------------
+# ---- users ---------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(
@@ -238,7 +238,7 @@ def test_only_foreign_requests_for_its_own_vm_port_hold_a_rule_back():
     assert removal.free_of_foreign_requests([rule], elsewhere, frozenset(), now=NOW) == []
 
 
-# ---- what it may open ------------------------------------------------------------------------
+# ---- the sources that it may open ----------------------------------------------------------------
 
 
 @pytest.mark.parametrize(

@@ -37,14 +37,14 @@ def guarded(*numbers, sources=()):
 
 
 def asked(view, **changes):
-    """An opening grant whose initiate was stored while *view* was what there was."""
+    """An opening grant whose initiate was stored while Azure looked like *view*."""
     grant = an_opening(written=False, seen=False, **changes)
     before = rule_evidence.marks_before([changed(grant, initiated_at=None)], view, NOW)
     return changed(grant, before=before)
 
 
 def after(grant, view):
-    """Whether Defender counts as done after a look."""
+    """True if Defender counts as done after a look."""
     rules = rules_of_port(view, grant.port, grant.footprint.private_ips)
     return rule_evidence.note_written(grant, rules, view).initiate.written
 
@@ -58,12 +58,12 @@ def test_a_rule_that_was_there_before_says_nothing_of_the_initiate():
 
 
 def test_a_new_rule_says_that_all_is_written():
-    """Nothing was there before: it can only be what was asked for."""
+    """No rule was there before: it can only be the rule of the initiate."""
     assert after(asked(a_view()), guarded(1))
 
 
 def test_a_rule_whose_sources_changed_is_a_new_one():
-    """Defender's NAT rules keep their names while what they let in changes."""
+    """Defender's NAT rules keep their names while their sources change."""
     both = ("203.0.113.7", "198.51.100.0/24")
     grant = asked(guarded(1), sources=(HOME, OFFICE))
 
@@ -90,7 +90,7 @@ def test_every_source_waits_for_a_rule_of_its_own():
     ids=["NAT rule alone", "NSG rule alone", "both"],
 )
 def test_behind_a_firewall_both_its_rules_are_waited_for(nats, allows, done):
-    """Whichever of them Defender writes first."""
+    """Defender may write either of them first."""
     view = behind(a_firewall(*[a_nat()][:nats]), a_guard(*[an_allow()][:allows]))
     grant = through_firewall(asked(behind(a_firewall(), a_guard())))
 
@@ -120,7 +120,7 @@ def test_both_interfaces_are_waited_for():
     assert after(grant, a_view(first, late, interfaces=nics))
 
 
-def test_two_initiates_in_a_row_cannot_be_told_apart():
+def test_rules_of_two_initiates_in_a_row_look_alike():
     """The rule that appears may be the first one's; the second one's may follow."""
     grant = an_opening(written=False)
 
@@ -129,7 +129,7 @@ def test_two_initiates_in_a_row_cannot_be_told_apart():
     assert not after(changed(grant, before=None), guarded(1))
 
 
-def test_more_rules_than_are_kept_cannot_be_told_apart():
+def test_more_rules_than_are_kept_prove_nothing():
     """Hundreds of leftovers on one port: time alone decides."""
     many = a_view(
         a_guard(*(an_allow(number=number, priority=100 + number) for number in range(25)))
@@ -147,14 +147,14 @@ def test_more_rules_than_are_kept_cannot_be_told_apart():
         ({"initiated_at": None}, timedelta(0), False),
     ],
 )
-def test_what_is_not_written_may_appear_for_a_quarter_of_an_hour(changes, later, may):
+def test_rules_may_appear_for_a_quarter_of_an_hour(changes, later, may):
     """Unless nothing was asked."""
     grant = an_opening(**{"written": False, **changes})
 
     assert rule_evidence.may_appear(grant, NOW + later) is may
 
 
-def test_a_step_stores_what_was_there_before_it_asks():
+def test_a_step_stores_the_older_rules_before_it_asks():
     """The marks are durable before the call, as the end is."""
     grant = an_opening(
         status=Status.PENDING, initiates=(), initiated_at=None, expires_at=None, admitted_at=None
@@ -166,7 +166,7 @@ def test_a_step_stores_what_was_there_before_it_asks():
 
 
 def test_a_grant_that_is_revoked_over_a_leftover_closes_when_its_own_rule_is_gone():
-    """Removing the leftover is not the end: what was asked for comes after it."""
+    """Removing the leftover is not the end: the rule of the initiate comes after it."""
     leftover = asked(guarded(1), expires_at=NOW + HOUR)
     revoked = changed(leftover, status=Status.CLOSING, closing_at=NOW, private_ips=("10.1.1.4",))
     there = [an_entry()]

@@ -1,4 +1,4 @@
-"""Several grants on one VM port: what is asked for, who bears the hand-over, who is spared."""
+"""Several grants on one VM port: the request for all of them, and their hand-overs."""
 
 from datetime import timedelta
 from ipaddress import ip_network
@@ -38,7 +38,7 @@ def holding(name, *sources, ends, claimed=0, via=Via.PUBLIC_IP, **changes):
     )
 
 
-# ---- what is asked for -----------------------------------------------------------------------
+# ---- the request ---------------------------------------------------------------------------------
 
 
 def test_one_grant_wants_its_own_sources_until_its_own_end():
@@ -73,7 +73,7 @@ def test_a_grant_whose_end_is_not_fixed_may_stay_until_its_latest_end():
 
 
 def test_two_grants_share_the_union_until_the_first_leaves():
-    """The later comer bears the gap: the entry ends when the earlier one does."""
+    """The later comer has the gap: the request ends when the earlier grant does."""
     first, later = holding("a", HOME, ends=60, claimed=-9), holding("b", OFFICE, ends=90)
 
     assert wanted_request([first, later], now=NOW) == WantedRequest(
@@ -113,8 +113,8 @@ def test_an_earlier_comer_who_stays_is_spared_the_gap(via, minutes):
     )
 
 
-def test_nobody_is_spared_beyond_the_last_end():
-    """Whoever extended may leave just before the others: the entry never outlasts all of them."""
+def test_a_request_never_outlasts_all_of_its_grants():
+    """A grant that was extended may leave just before the others."""
     first = holding("a", HOME, ends=61, claimed=-9)
     later = holding("b", OFFICE, ends=60)
 
@@ -124,7 +124,7 @@ def test_nobody_is_spared_beyond_the_last_end():
 
 
 def test_an_end_that_moved_moves_the_hand_over():
-    """The later comer is told of the new one."""
+    """The later comer hears of the new one."""
     first = holding("a", HOME, ends=70, claimed=-9)
     later = holding("b", OFFICE, ends=90, handover_at=NOW + HOUR)
 
@@ -132,21 +132,21 @@ def test_an_end_that_moved_moves_the_hand_over():
 
 
 def test_a_hand_over_that_is_past_stays_on_record():
-    """What was told and happened is not taken back."""
+    """A hand-over that was announced and happened is not taken back."""
     later = holding("b", OFFICE, ends=90, handover_at=NOW)
 
     assert next_handover(later, [later], now=NOW) == NOW
 
 
-def test_who_came_first_is_told_of_no_hand_over():
-    """Whatever the ends of those who joined."""
+def test_the_first_comer_has_no_hand_over():
+    """The ends of the later comers do not matter."""
     first = holding("a", HOME, ends=90, claimed=-9)
     later = holding("b", OFFICE, ends=60)
 
     assert next_handover(first, [first, later], now=NOW) is None
 
 
-def test_after_one_hand_over_the_next_is_told():
+def test_after_one_hand_over_the_next_is_announced():
     """A third person may outlast two others."""
     first, second = holding("a", HOME, ends=-3), holding("b", OFFICE, ends=20)
     third = holding("c", ELSEWHERE, ends=60, handover_at=NOW - 3 * MINUTE)
@@ -155,8 +155,8 @@ def test_after_one_hand_over_the_next_is_told():
 
 
 @pytest.mark.parametrize(("ends", "told_of"), [(1, 1), (5, 5), (6, -2), (20, -2)])
-def test_a_hand_over_on_the_heels_of_another_is_told_at_once(ends, told_of):
-    """Who waited until the first is through would tell of the second when it is past."""
+def test_a_hand_over_soon_after_another_is_announced_at_once(ends, told_of):
+    """After the first it would be too late to announce the second."""
     second = holding("b", OFFICE, ends=ends, claimed=-9, via=Via.FIREWALL)
     third = holding("c", ELSEWHERE, ends=60, via=Via.FIREWALL, handover_at=NOW - 2 * MINUTE)
 
@@ -164,13 +164,13 @@ def test_a_hand_over_on_the_heels_of_another_is_told_at_once(ends, told_of):
 
 
 def test_the_last_hand_over_stays_on_record():
-    """What is past was told, and nothing else follows."""
+    """It was announced, and no other one follows."""
     alone = holding("c", ELSEWHERE, ends=60, handover_at=NOW - 3 * MINUTE)
 
     assert next_handover(alone, [alone], now=NOW) == NOW - 3 * MINUTE
 
 
-def test_who_leaves_nothing_behind_does_not_keep_others_from_being_spared():
+def test_a_leaver_whose_sources_stay_spares_the_others():
     """The earliest comer's source stays, so only the last one's leaving matters."""
     first = holding("a", HOME, ends=60, claimed=-9)
     middle = holding("b", HOME, ends=90, claimed=-5)
@@ -181,8 +181,8 @@ def test_who_leaves_nothing_behind_does_not_keep_others_from_being_spared():
     )
 
 
-def test_nobody_is_spared_where_the_earliest_comer_leaves_too():
-    """Whoever stays came later than somebody who leaves, and was told."""
+def test_no_grant_is_spared_if_the_earliest_comer_leaves_too():
+    """The grants that stay came later than a leaver, and know of the change."""
     first = holding("a", HOME, ends=60, claimed=-9)
     middle = holding("b", ELSEWHERE, ends=90, claimed=-5)
     last = holding("c", OFFICE, ends=60)
@@ -192,8 +192,8 @@ def test_nobody_is_spared_where_the_earliest_comer_leaves_too():
     )
 
 
-def test_those_claimed_in_one_step_came_in_the_order_of_their_starts():
-    """Whichever id is smaller: the broker decides about them in this order."""
+def test_grants_admitted_in_one_step_came_in_the_order_of_their_starts():
+    """The broker decides about them in this order; their ids do not matter."""
     first = holding("z", HOME, ends=90, starts_at=NOW - MINUTE)
     later = holding("a", OFFICE, ends=60, starts_at=NOW)
 
@@ -202,7 +202,7 @@ def test_those_claimed_in_one_step_came_in_the_order_of_their_starts():
     )
 
 
-def test_a_grant_without_a_claim_came_last():
+def test_a_grant_without_an_admission_came_last():
     """Nobody is cut for its sake."""
     first = holding("b", HOME, ends=90, claimed=-9)
     unclaimed = an_open("a", sources=(OFFICE,), admitted_at=None, expires_at=NOW + HOUR)
@@ -232,12 +232,12 @@ groups = st.lists(
 
 
 def needing(group):
-    """Those who need a path at NOW."""
+    """The grants that need a path at NOW."""
     return [grant for grant in group if grant.wants_path and grant.expires_at > NOW]
 
 
 @given(groups)
-def test_exactly_the_sources_of_those_who_need_a_path_are_asked_for(group):
+def test_exactly_the_sources_of_grants_that_need_a_path_are_asked_for(group):
     """No source that nobody wants, nobody left out."""
     target = wanted_request(group, now=NOW)
 
@@ -245,8 +245,8 @@ def test_exactly_the_sources_of_those_who_need_a_path_are_asked_for(group):
 
 
 @given(groups)
-def test_no_source_is_asked_for_beyond_those_who_want_it(group):
-    """But for the lead that spares an earlier comer the gap."""
+def test_no_source_is_asked_for_longer_than_its_grants_want_it(group):
+    """Except for the lead that spares an earlier comer the gap."""
     target = wanted_request(group, now=NOW) or WantedRequest(frozenset(), NOW)
     last = {
         source: max(grant.expires_at for grant in needing(group) if source in grant.sources)
@@ -257,7 +257,7 @@ def test_no_source_is_asked_for_beyond_those_who_want_it(group):
 
 
 @given(groups)
-def test_the_lead_is_given_only_where_somebody_stays(group):
+def test_the_lead_is_given_only_if_a_grant_stays(group):
     """Otherwise the entry ends when somebody does."""
     target = wanted_request(group, now=NOW) or WantedRequest(frozenset(), NOW)
     ends = {grant.expires_at for grant in needing(group)} | {NOW}
@@ -281,7 +281,7 @@ def test_the_order_of_the_rows_does_not_matter(group, random):
     assert wanted_request(shuffled, now=NOW) == wanted_request(group, now=NOW)
 
 
-# ---- the end of who joins --------------------------------------------------------------------
+# ---- the end of a comer --------------------------------------------------------------------------
 
 
 def end_of(joiner, *others, ends):
@@ -290,7 +290,7 @@ def end_of(joiner, *others, ends):
 
 
 @pytest.mark.parametrize(("via", "minutes"), [(Via.PUBLIC_IP, 2), (Via.FIREWALL, 8)])
-def test_who_leaves_before_an_earlier_comer_leaves_a_little_earlier(via, minutes):
+def test_a_later_comer_leaves_a_little_before_its_end(via, minutes):
     """The successor must be in place before the shared entry ends."""
     first = holding("a", HOME, ends=90, via=via)
 
@@ -298,15 +298,15 @@ def test_who_leaves_before_an_earlier_comer_leaves_a_little_earlier(via, minutes
 
 
 @pytest.mark.parametrize("there", [(OFFICE,), (HOME, OFFICE)])
-def test_who_comes_from_the_same_place_keeps_the_full_time(there):
+def test_a_comer_from_the_same_place_keeps_the_full_time(there):
     """No hand-over, nothing to bring forward."""
     first = holding("a", *there, ends=90)
 
     assert end_of(a_grant("b", sources=(OFFICE,)), first, ends=60) == 60
 
 
-def test_who_outlasts_the_earlier_comer_by_far_keeps_the_full_time():
-    """The gap is borne, not avoided."""
+def test_a_comer_that_outlasts_the_earlier_one_keeps_the_full_time():
+    """It has the gap."""
     first = holding("a", HOME, ends=30)
 
     assert end_of(a_grant("b", sources=(OFFICE,)), first, ends=60) == 60
@@ -341,14 +341,14 @@ def test_bringing_forward_never_leaves_less_than_the_shortest_access():
 
 
 @pytest.mark.parametrize("status", [Status.PENDING, Status.CLOSING, Status.CLOSED])
-def test_who_has_no_path_takes_nothing_from_who_joins(status):
-    """Only those who need a path count."""
+def test_a_grant_without_a_path_takes_nothing_from_a_comer(status):
+    """Only grants that need a path count."""
     other = holding("a", HOME, ends=90, status=status)
 
     assert end_of(a_grant("b", sources=(OFFICE,)), other, ends=60) == 60
 
 
-def test_nobody_stands_in_their_own_way():
+def test_a_grant_does_not_stand_in_its_own_way():
     """The group holds the joiner itself."""
     joiner = holding("a", HOME, ends=90)
 
@@ -356,7 +356,7 @@ def test_nobody_stands_in_their_own_way():
 
 
 @given(groups, sources_of, st.integers(1, 120))
-def test_a_fixed_end_is_never_later_than_what_was_to_be_had(group, sources, ends):
+def test_a_fixed_end_is_never_later_than_the_wanted_end(group, sources, ends):
     """Joining others widens nobody's time."""
     joiner = a_grant("new", sources=sources, via=Via.FIREWALL)
 
@@ -364,14 +364,14 @@ def test_a_fixed_end_is_never_later_than_what_was_to_be_had(group, sources, ends
 
 
 @given(groups, sources_of, st.integers(1, 120))
-def test_a_fixed_end_leaves_the_shortest_access_or_all_that_was_to_be_had(group, sources, ends):
+def test_a_fixed_end_leaves_the_shortest_access_or_all_that_was_wanted(group, sources, ends):
     """Sharing takes minutes away, not the access."""
     joiner = a_grant("new", sources=sources, via=Via.FIREWALL)
 
     assert end_of(joiner, *group, ends=ends) >= min(ends, SHORTEST / MINUTE)
 
 
-# ---- the hand-over ---------------------------------------------------------------------------
+# ---- the hand-over -------------------------------------------------------------------------------
 
 
 def told(joiner, *others, ends, held=None):
@@ -381,28 +381,28 @@ def told(joiner, *others, ends, held=None):
     return moment and (moment - NOW) / MINUTE
 
 
-def test_the_later_comer_is_told_when_the_path_will_change():
+def test_the_later_comer_hears_when_the_path_will_change():
     """At the end of the earlier one."""
     first = holding("a", HOME, ends=30)
 
     assert told(a_grant("b", sources=(OFFICE,)), first, ends=60) == 30
 
 
-def test_of_several_changes_the_first_is_told():
+def test_the_first_of_several_changes_is_announced():
     """The others follow."""
     others = (holding("a", HOME, ends=20), holding("c", ELSEWHERE, ends=30))
 
     assert told(a_grant("b", sources=(OFFICE,)), *others, ends=60) == 20
 
 
-def test_a_change_that_spares_everybody_is_not_told():
-    """Whoever leaves came later than somebody who stays: the successor comes in time."""
+def test_a_change_that_spares_everybody_is_not_announced():
+    """The leaver came later than a grant that stays: the successor comes in time."""
     others = (holding("a", HOME, ends=30), holding("c", ELSEWHERE, ends=20))
 
     assert told(a_grant("b", sources=(OFFICE,)), *others, ends=60) == 30
 
 
-def test_an_end_that_takes_nothing_away_is_not_told():
+def test_an_end_that_takes_nothing_away_is_not_announced():
     """Somebody who came later needs the same source for longer."""
     others = (holding("a", HOME, ends=30), holding("c", HOME, ends=50))
 
@@ -413,7 +413,7 @@ def test_an_end_that_takes_nothing_away_is_not_told():
     ("sources", "ends"),
     [((HOME,), 60), ((HOME, OFFICE), 60), ((OFFICE,), 30), ((OFFICE,), 20)],
 )
-def test_no_hand_over_is_told_where_none_will_be(sources, ends):
+def test_no_hand_over_is_announced_if_none_will_be(sources, ends):
     """The same sources, or gone by then."""
     first = holding("a", HOME, ends=30)
 
@@ -423,8 +423,8 @@ def test_no_hand_over_is_told_where_none_will_be(sources, ends):
 @pytest.mark.parametrize(
     ("held", "change"), [(None, None), (30, 30), (59, 59), (60, None), (90, None)]
 )
-def test_who_joins_a_strangers_request_is_told_when_that_ends(held, change):
-    """P6: it is superseded by nobody, so its end is a change for whoever stays."""
+def test_a_grant_that_joins_a_strangers_request_hears_when_that_ends(held, change):
+    """P6: it is superseded by nobody, so its end is a change for every grant that stays."""
     assert told(a_grant("b", sources=(OFFICE,)), ends=60, held=held) == change
 
 
@@ -450,7 +450,7 @@ def test_a_strangers_end_that_was_put_off_moves_the_hand_over():
 
 
 def test_a_hand_over_that_will_not_come_is_taken_back():
-    """Whoever was to leave stays, or has left already."""
+    """The leaver stays, or has left already."""
     later = holding("b", OFFICE, ends=90, handover_at=NOW + 20 * MINUTE)
 
     assert next_handover(later, [later], now=NOW) is None
@@ -489,7 +489,7 @@ def claimed_one_by_one(all_of):
 
 
 def untold(group):
-    """Grants under which the shared entry will end, though they were told of no such thing."""
+    """Grants under which the shared request will end although no hand-over was announced."""
     moments = sorted({grant.admitted_at for grant in group} | {g.expires_at for g in group})
     here = [(now, [g for g in group if g.admitted_at <= now]) for now in moments]
     return [
@@ -504,22 +504,22 @@ def untold(group):
 
 
 def _spared(present, target, now):
-    """Whether its successor is asked for while the entry still holds for the whole lead."""
+    """True if its successor is asked for while the request still holds for the whole lead."""
     ends = [grant.expires_at for grant in present if grant.expires_at > now]
     return any(end + TIMES[Via.FIREWALL].lead == target.until for end in ends)
 
 
 @given(arrivals)
-def test_nobodys_path_changes_untold_unless_its_successor_comes_in_time(all_of):
+def test_every_change_is_announced_unless_its_successor_comes_in_time(all_of):
     """P6: one person's access never silently ends another's."""
     assert untold(claimed_one_by_one(all_of)) == []
 
 
-# ---- what is there already -------------------------------------------------------------------
+# ---- requests that are there already -------------------------------------------------------------
 
 
 @given(groups)
-def test_what_was_asked_for_is_what_is_wanted(group):
+def test_a_request_covers_the_target_that_it_was_made_for(group):
     """An entry made from the wish needs no other initiate."""
     target = wanted_request(group, now=NOW) or WantedRequest(frozenset({HOME}), NOW + HOUR)
     entry = an_entry(*map(str, target.sources), ends_at=target.until)
@@ -566,14 +566,14 @@ def test_an_entry_of_the_shortest_length_covers_a_shorter_wish(ends, enough):
         (("2001:db8:0:0::1",), {"2001:db8::1/128"}),
     ],
 )
-def test_sources_compare_by_what_they_mean(texts, networks):
+def test_sources_compare_as_prefixes(texts, networks):
     """Azure writes a lone address with or without its length, and IPv6 as it likes."""
     assert same_sources(texts, frozenset(map(ip_network, networks)))
 
 
 @pytest.mark.parametrize("texts", [("*",), ("Internet",), ("203.0.113.0/24",), (), ("", "x")])
 def test_tags_and_wider_prefixes_are_not_the_same(texts):
-    """What cannot be read equals nothing."""
+    """A source that cannot be read equals nothing."""
     assert not same_sources(texts, frozenset({HOME}))
 
 

@@ -1,4 +1,4 @@
-"""What opens more than was asked for is closed, whoever widened it."""
+"""Paths that open more than was asked for are closed."""
 
 from dataclasses import replace
 from datetime import timedelta
@@ -40,7 +40,7 @@ WIDE = ("*", "0.0.0.0/0", "Internet", "203.0.113.0/24", "51.105.66.10", "not an 
 
 
 def asked(grant):
-    """The grant, with what its newest initiate named."""
+    """The grant, with the sources and end of its newest initiate."""
     return changed(grant, asked=grant.sources, asked_until=grant.expires_at)
 
 
@@ -76,7 +76,7 @@ def test_the_rule_of_a_widened_entry_is_removed(text):
 
 
 def test_an_entry_without_sources_says_nothing():
-    """An answer may leave out what the contract does not know."""
+    """An answer may leave out fields that the contract lacks."""
     done = stepped(asked(an_opening()), a_view(), replace(an_entry(), sources=()))
 
     assert done.widenings == ()
@@ -108,7 +108,7 @@ def test_a_recorded_rule_that_somebody_widened_closes_its_grant_at_once(text):
 
 @pytest.mark.parametrize("text", ["*", "10.1.1.0/24"])
 def test_a_recorded_rule_that_was_made_to_lead_elsewhere_closes_its_grant_at_once(text):
-    """The person may reach a whole network by what was asked for one VM."""
+    """The person may reach a whole network although one VM was asked for."""
     view = a_view(a_guard(an_allow(to=text)))
 
     done = stepped(asked(an_open(rules=(RULE_ID,))), view, an_entry())
@@ -118,7 +118,7 @@ def test_a_recorded_rule_that_was_made_to_lead_elsewhere_closes_its_grant_at_onc
 
 
 @pytest.mark.parametrize("status", [Status.AWAITING_APPROVAL, Status.SCHEDULED])
-def test_what_is_booked_for_later_excuses_nobody_who_widens_a_rule(status):
+def test_a_grant_booked_for_later_does_not_excuse_a_widened_rule(status):
     """Tomorrow it will be asked of Azure; today it is nobody's."""
     view = a_view(a_guard(an_allow("203.0.113.0/24")))
     tomorrow = NOW + timedelta(days=1)
@@ -136,8 +136,8 @@ def test_what_is_booked_for_later_excuses_nobody_who_widens_a_rule(status):
     assert [rule.id for rule in done.removals] == [RULE_ID]
 
 
-def test_nobody_records_a_rule_for_what_is_booked_for_later():
-    """It may be the leftover of whoever asks for it each day."""
+def test_no_rule_is_recorded_for_a_grant_booked_for_later():
+    """It may be the leftover of a person who asks for it each day."""
     view = a_view(a_guard(an_allow(), an_allow("198.51.100.0/24", number=2, priority=101)))
     later = a_grant(
         "later", sources=(OFFICE,), status=Status.SCHEDULED, starts_at=NOW + timedelta(days=1)
@@ -149,7 +149,7 @@ def test_nobody_records_a_rule_for_what_is_booked_for_later():
     assert done.grants[0].footprint.rules == (RULE_ID,)
 
 
-def test_a_rule_for_those_who_share_the_port_is_not_too_wide():
+def test_a_rule_for_all_grants_of_a_shared_port_is_not_too_wide():
     """Each of them asked for it."""
     both = frozenset({HOME, OFFICE})
     view = a_view(a_guard(an_allow("203.0.113.7", "198.51.100.0/24")))
@@ -161,7 +161,7 @@ def test_a_rule_for_those_who_share_the_port_is_not_too_wide():
 
 
 @pytest.mark.parametrize("text", ["*", "203.0.113.0/24"])
-def test_nobody_is_open_by_a_rule_that_is_wider_than_asked(text):
+def test_no_grant_is_open_by_a_rule_that_is_wider_than_asked(text):
     """It is not ours: it may go at any moment, or be somebody's mistake."""
     done = stepped(asked(an_opening()), a_view(a_guard(an_allow(text))), an_entry())
 
@@ -170,8 +170,8 @@ def test_nobody_is_open_by_a_rule_that_is_wider_than_asked(text):
 
 
 @given(st.lists(st.sampled_from([*WIDE, "203.0.113.7", "198.51.100.0/24"]), max_size=4))
-def test_a_rule_opens_only_what_is_allowed_or_is_too_wide(texts):
-    """What cannot be read lets in anybody."""
+def test_a_rule_opens_allowed_sources_only_or_is_too_wide(texts):
+    """A source that cannot be read lets in anybody."""
     view = a_view(a_guard(an_allow(*(texts or ["203.0.113.7"]))))
     (rule,) = rules_of_port(view, 22)
     allowed = (HOME, OFFICE)

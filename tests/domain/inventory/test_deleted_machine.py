@@ -1,4 +1,4 @@
-"""A VM that no longer exists, put together from what its grants recorded."""
+"""A VM that no longer exists, rebuilt from its grants."""
 
 from dataclasses import replace
 
@@ -54,7 +54,7 @@ def test_it_cannot_be_asked_for():
 
 
 def test_a_look_finds_the_rules_that_outlived_it():
-    """That is what it is for."""
+    """This is its purpose."""
     grant = replace(a_grant(rules=[1]), via=Via.FIREWALL, firewall_id=FIREWALL_ID)
     nsgs = {NSG_ID.lower(): a_guard(allow(1))}
     view = MachineView(vm=rebuild_machine([grant]), nsgs=nsgs, firewall=a_firewall(nat()))

@@ -1,4 +1,4 @@
-"""How resources hang together: what can be served, which way packets take, what guards a VM."""
+"""VMs built from lists: support, the way of packets, NSGs and port rules."""
 
 from datetime import UTC, datetime, timedelta
 
@@ -126,7 +126,7 @@ def the_vm(*, vm=None, nics=None, vnets=None, **resources):
     return found
 
 
-# ---- what can be served ----------------------------------------------------------------------
+# ---- support ---------------------------------------------------------------------------------
 
 
 def test_a_vm_in_a_policy_is_configured():
@@ -207,11 +207,11 @@ def test_each_vm_is_found_by_its_key():
     assert set(build_machines(snapshot, now=NOW)) == {key(vm_id()), key(vm_id("db01"))}
 
 
-# ---- which way packets take --------------------------------------------------------------------
+# ---- which way packets take ------------------------------------------------------------------
 
 
 def test_a_classic_firewall_in_the_vms_own_network_is_the_way():
-    """Even where the VM has a public address as well; its subnet is what the VM sees."""
+    """Even if the VM has a public address too; the VM sees addresses of the firewall's subnet."""
     vm = the_vm(nics=[arm_nic(public=PIP)], firewalls=[arm_firewall()])
 
     assert (vm.via, vm.firewall_id) == (Via.FIREWALL, FIREWALL)
@@ -268,7 +268,7 @@ def test_a_firewall_is_known_by_the_subnets_of_its_instances():
     assert firewall_subnets(firewall) == (key(FIREWALL_SUBNET),)
 
 
-# ---- what guards a VM --------------------------------------------------------------------------
+# ---- NSGs of a VM ----------------------------------------------------------------------------
 
 
 def test_an_interface_is_guarded_by_its_own_nsg_and_its_subnets():
@@ -296,8 +296,8 @@ def test_a_subnets_nsg_alone_is_a_guard():
     assert vm.support is Support.NOT_CONFIGURED
 
 
-def test_of_several_interfaces_the_vm_says_which_is_primary():
-    """Where it says nothing of several, none is."""
+def test_the_vm_names_the_primary_one_of_several_interfaces():
+    """If the VM does not say, no interface is primary."""
     second = arm_nic(SECOND_NIC, ip="10.1.1.5")
     named = arm_vm(NIC, {"id": SECOND_NIC, "properties": {"primary": True}})
 
@@ -314,7 +314,7 @@ def test_an_only_interface_is_primary_unless_it_says_otherwise():
 
 
 def test_the_primary_configuration_of_an_interface_counts():
-    """Whichever is listed first."""
+    """The order of the list does not matter."""
     nic = arm_nic()
     late = {"properties": {"privateIPAddress": "10.1.1.9", "primary": False}}
     nic["properties"]["ipConfigurations"].insert(0, late)
@@ -334,7 +334,7 @@ def test_without_a_primary_configuration_the_first_counts():
 
 
 @pytest.mark.parametrize("written", [None, "", "10.1.1.0/24", "10.1.1.4/32", "web01"])
-def test_what_is_no_address_is_not_taken_for_one(written):
+def test_a_text_that_is_no_address_is_not_read_as_one(written):
     """An interface that is being changed may have none; nothing leads there."""
     nic = arm_nic(ipConfigurations=[{"properties": {"privateIPAddress": written}}])
 
@@ -343,7 +343,7 @@ def test_what_is_no_address_is_not_taken_for_one(written):
 
 @pytest.mark.parametrize("address", [{}, {"ipAddress": ""}, {"ipAddress": None}])
 def test_a_public_address_that_is_not_assigned_is_none(address):
-    """The id is known all the same: the way is public."""
+    """The id is known, so the way is public."""
     vm = the_vm(nics=[arm_nic(public=PIP)], public_ips=[{"id": PIP, "properties": address}])
 
     assert (vm.interfaces[0].public_ip, vm.via) == (None, Via.PUBLIC_IP)
@@ -383,13 +383,13 @@ def test_an_address_space_of_another_shape_is_empty():
 
 
 def test_prefixes_that_are_no_text_are_left_out():
-    """What cannot be read is not in the network."""
+    """An unreadable prefix is left out."""
     vm = the_vm(vnets=[arm_vnet(prefixes=("10.1.0.0/16", 7, "everywhere", "*"))])
 
     assert vm.vnet_prefixes == ("10.1.0.0/16",)
 
 
-# ---- what a policy says ------------------------------------------------------------------------
+# ---- port rules and requests -----------------------------------------------------------------
 
 
 @pytest.mark.parametrize(
@@ -411,8 +411,8 @@ def test_prefixes_that_are_no_text_are_left_out():
         ({"maxRequestAccessDuration": "P1D"}, {"max_duration": timedelta(days=1)}),
     ],
 )
-def test_a_port_rule_allows_what_it_says_and_nothing_it_does_not(fields, rule):
-    """What cannot be read allows nothing."""
+def test_a_port_rule_allows_only_the_sources_that_can_be_read(fields, rule):
+    """An unreadable rule allows nothing."""
     (found,) = port_rules({"ports": [arm_port(**fields)]})
 
     assert {name: getattr(found, name) for name in rule} == rule
@@ -442,7 +442,7 @@ def test_strangers_requests_occupy_their_ports():
     )
 
 
-# ---- what to read next -------------------------------------------------------------------------
+# ---- further reads ---------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(
@@ -454,12 +454,12 @@ def test_strangers_requests_occupy_their_ports():
         ({"id": "x"}, set()),
     ],
 )
-def test_a_resource_refers_to_what_a_path_rests_on(resource, expected):
+def test_a_resource_refers_to_the_resources_of_its_path(resource, expected):
     """A subnet is read as part of its network."""
     assert set(filter(None, find_references(resource))) == expected
 
 
-def test_of_a_network_only_the_subnets_in_use_have_guards_to_read():
+def test_only_the_nsgs_of_subnets_in_use_are_read():
     """In any case; other subnets' NSGs are of no concern."""
     other = arm_subnet(f"{VNET}/subnets/other", nsg=f"{NETWORK}/networkSecurityGroups/other")
     vnet = arm_vnet(arm_subnet(nsg=SUBNET_NSG), other)

@@ -1,4 +1,4 @@
-"""The state table, and what a request is while its grants differ."""
+"""The state table, and the status of a request while its grants differ."""
 
 from dataclasses import replace
 
@@ -8,8 +8,7 @@ from hypothesis import strategies as st
 
 from jit.domain.errors import IllegalTransition
 from jit.domain.model.grant import ADVANCE, Status, settled, status_of
-from tests.builders.bodies import a_rule, a_vm
-from tests.builders.grants import a_grant, a_nic
+from tests.builders.grants import a_grant
 
 S = Status
 EDGES = {
@@ -53,7 +52,7 @@ def test_every_other_edge_is_a_defect(before, after):
 
 
 @pytest.mark.parametrize("status", Status)
-def test_staying_where_one_is_is_no_transition(status):
+def test_staying_in_a_status_is_no_transition(status):
     """A late or doubled message finds the grant there already."""
     grant = a_grant(status=status)
 
@@ -61,13 +60,13 @@ def test_staying_where_one_is_is_no_transition(status):
 
 
 def test_only_opening_and_open_grants_want_a_path():
-    """What waits must not be let in yet, what closes not any more."""
+    """A waiting grant must not be let in yet, a closing one not any more."""
     wanting = {status for status in Status if a_grant(status=status).wants_path}
 
     assert wanting == {Status.OPENING, Status.OPEN}
 
 
-def test_everything_but_closed_is_live():
+def test_every_grant_except_a_closed_one_is_live():
     """A closing grant may still have rules."""
     live = {status for status in Status if a_grant(status=status).live}
 
@@ -102,34 +101,3 @@ def test_a_request_is_settled_when_no_grant_is_on_its_way_to_open(grants):
     }
 
     assert settled(grants) == (not before_open & {grant.status for grant in grants})
-
-
-def test_a_connection_reaches_the_primary_interface():
-    """Whichever comes first in the list."""
-    second, first = a_nic(id="second", primary=False), a_nic(id="first", primary=True)
-    vm = a_vm(interfaces=(second, first))
-
-    assert vm.interface == first
-
-
-def test_without_a_primary_interface_the_first_one_counts():
-    """An inventory that does not say which is primary still has an answer."""
-    one, other = a_nic(id="one", primary=False), a_nic(id="other", primary=False)
-    vm = a_vm(interfaces=(one, other))
-
-    assert vm.interface == one
-
-
-def test_a_vm_without_interfaces_has_none_to_reach():
-    """None, not an error: the VM may be half created."""
-    vm = a_vm(interfaces=())
-
-    assert vm.interface is None
-
-
-def test_a_vm_finds_the_rule_of_a_port():
-    """By its number; a port without a rule has none."""
-    vm = a_vm(ports=(a_rule(22), a_rule(3389)))
-
-    assert vm.rule_for(3389) == a_rule(3389)
-    assert vm.rule_for(443) is None

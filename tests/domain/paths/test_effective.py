@@ -1,4 +1,4 @@
-"""Looking at a path: which rules are there, whether packets would pass, what to connect to."""
+"""Observed paths: which rules are there, if packets pass, and the address to connect to."""
 
 from dataclasses import replace
 from ipaddress import ip_network
@@ -8,13 +8,9 @@ import pytest
 from jit.domain.azure.companion_rule import companion_name
 from jit.domain.model.machine import Connection, Via
 from jit.domain.paths.effective import PathState, observe_path
-from jit.domain.paths.rules import addresses, letting_in, readable, rules_of_port
-from tests.builders.bodies import vm_id
-from tests.builders.firewalls import FIREWALL_ID, JIT_COLLECTION
 from tests.builders.flat_grants import changed
 from tests.builders.grants import (
     BEHIND,
-    ELSEWHERE,
     FRONT,
     HOME,
     OFFICE,
@@ -22,7 +18,6 @@ from tests.builders.grants import (
     PUBLIC,
     a_firewall,
     a_guard,
-    a_machine,
     a_nat,
     a_nic,
     a_view,
@@ -41,7 +36,7 @@ BOTH_NSGS = {"interfaces": (a_nic(nsg_ids=(NSG_ID, OTHER_NSG_ID)),)}
 
 
 def seen(view, grant=GRANT):
-    """The summary of a look."""
+    """The state of the path."""
     return observe_path(grant, view).state
 
 
@@ -67,7 +62,7 @@ def test_without_a_rule_a_path_is_absent():
 
 
 def test_a_path_for_two_sources_is_open_when_both_have_their_rule():
-    """Whether Defender writes one rule or two."""
+    """Defender may write one rule or two."""
     grant = an_opening(sources=(HOME, OFFICE))
     one = a_guard(an_allow("203.0.113.7", "198.51.100.0/24"))
     two = a_guard(an_allow("203.0.113.7"), an_allow("198.51.100.0/24", number=2, priority=101))
@@ -105,7 +100,7 @@ def test_a_customers_deny_above_the_rule_blocks_the_path():
 
 
 def test_a_rule_in_doubt_blocks_the_path():
-    """What cannot be told is not open."""
+    """A path in doubt is not open."""
     doubt = arm_rule(99, "Deny", name="tagged", source="AzureCloud", port="22")
 
     found = observe_path(GRANT, a_view(a_guard(an_allow(), doubt)))
@@ -159,7 +154,7 @@ def test_a_rule_to_another_interface_of_the_vm_is_not_the_path():
 
 
 def test_an_ipv6_source_cannot_reach_an_ipv4_address():
-    """Whatever the rules say."""
+    """The rules do not matter."""
     grant = an_opening(sources=(ip_network("2001:db8::/64"),))
 
     found = observe_path(grant, a_view(a_guard(an_allow("2001:db8::/64"))))
@@ -224,7 +219,7 @@ def test_a_path_by_a_public_address_that_was_taken_away_is_not_open():
     ],
 )
 def test_the_connection_line_fits_the_port(port, command):
-    """SSH, RDP, and what is neither."""
+    """SSH, RDP, and other ports."""
     grant = an_opening(port=port)
 
     found = observe_path(grant, a_view(a_guard(an_allow(port=str(port), priority=99))))
@@ -255,7 +250,7 @@ def test_an_ipv6_address_stands_in_brackets_in_the_connection_line():
         (5985, "TCP", PathState.OPEN),
     ],
 )
-def test_ssh_and_rdp_are_tcp_even_where_the_policy_says_any(port, protocol, state):
+def test_ssh_and_rdp_are_tcp_even_if_the_policy_says_any(port, protocol, state):
     """A blocked UDP does not keep a session from working; elsewhere both were promised."""
     no_udp = arm_rule(90, "Deny", name="no-udp", protocol="Udp")
     grant = an_opening(port=port, protocol=protocol)
@@ -265,10 +260,10 @@ def test_ssh_and_rdp_are_tcp_even_where_the_policy_says_any(port, protocol, stat
     assert found.state is state
 
 
-# ---- what is being updated, or could not be read -----------------------------------------------
+# ---- resources in change, or not read --------------------------------------------------------
 
 
-def test_an_nsg_that_is_being_updated_is_unclear_whatever_it_shows():
+def test_an_nsg_that_is_being_updated_makes_the_path_unclear():
     """A rule that is there may not be in force yet, one that is not may be."""
     found = observe_path(GRANT, a_view(a_guard(an_allow(), settled=False)))
 
@@ -276,8 +271,8 @@ def test_an_nsg_that_is_being_updated_is_unclear_whatever_it_shows():
     assert found.connection is None
 
 
-def test_an_nsg_whose_last_update_failed_is_unclear_and_says_what_to_do():
-    """What it lists may not be what packets meet."""
+def test_a_failed_update_of_an_nsg_makes_the_path_unclear_with_advice():
+    """Packets may meet other rules than the listed ones."""
     found = observe_path(GRANT, a_view(replace(a_guard(an_allow(), settled=False), failed=True)))
 
     assert found.state is PathState.UNCLEAR
@@ -336,7 +331,7 @@ def test_a_firewall_is_of_no_concern_to_a_path_past_it():
 
 
 def test_an_unclear_look_still_shows_the_rules():
-    """People want to know what is there meanwhile."""
+    """People want to know the rules that are there meanwhile."""
     found = observe_path(GRANT, a_view(a_guard(an_allow(), settled=False)))
 
     assert [rule.name for rule in found.rules] == [jit_name("-", 1)]
@@ -372,7 +367,7 @@ def test_a_path_behind_a_firewall_is_open_when_the_firewalls_own_address_gets_th
         (8080, "UDP", ["UDP"], PathState.OPEN),
     ],
 )
-def test_a_nat_rule_has_to_forward_what_the_grant_is_for(port, protocol, forwarded, expected):
+def test_a_nat_rule_must_forward_every_protocol_of_the_grant(port, protocol, forwarded, expected):
     """P4: a rule for another protocol opens nothing."""
     let_in = arm_rule(300, name="bastion", source=BEHIND, port=str(port), protocol="*")
     grant = replace(WALLED, port=port, protocol=protocol)
@@ -392,14 +387,14 @@ def test_a_nat_rule_has_to_forward_what_the_grant_is_for(port, protocol, forward
     ],
 )
 def test_a_nat_rule_without_one_address_and_port_is_nothing_to_connect_to(changes):
-    """P4: who reads the command must be able to use it."""
+    """P4: people must be able to use the command."""
     found = observe_path(WALLED, behind(a_firewall(a_nat(**changes)), a_guard(an_allow(), LET_IN)))
 
     assert (found.state, found.connection) == (PathState.PARTIAL, None)
 
 
 @pytest.mark.parametrize(("source", "port"), [("198.51.100.7/32", 10022), (str(OFFICE), 10023)])
-def test_everybody_is_told_a_mapped_port_that_lets_all_of_them_in(source, port):
+def test_the_connection_shows_a_mapped_port_that_lets_all_sources_in(source, port):
     """A rule for one host of a network is not the network's."""
     nats = (
         a_nat("198.51.100.7", name="MDC-JIT-1", mapped=10022),
@@ -459,7 +454,7 @@ def test_every_nsg_that_stops_the_firewall_is_named_with_its_first_rule():
     assert found.blocked_by == {NSG_ID: 200, OTHER_NSG_ID: 4096}
 
 
-def test_of_two_firewall_prefixes_the_one_stopped_first_counts():
+def test_the_firewall_prefix_that_is_stopped_first_counts():
     """The companion must decide before both rules."""
     early = arm_rule(200, "Deny", name="half", source="10.1.0.0/27", port="22")
 
@@ -512,14 +507,14 @@ def test_the_companion_can_be_made_while_the_nat_rule_is_still_to_come():
 
 
 def test_an_nsg_that_is_being_updated_is_not_judged():
-    """What it will be is not known."""
+    """Its next rules are not known."""
     found = observe_path(WALLED, behind(a_firewall(settled=False), a_guard(settled=False)))
 
     assert found.blocked_by == {}
 
 
 def test_a_path_past_the_firewall_has_nothing_to_accompany():
-    """Nothing but DNAT changes the address."""
+    """Only DNAT changes the address."""
     found = observe_path(GRANT, a_view(a_guard(settled=False)))
 
     assert found.blocked_by == {}
@@ -557,105 +552,3 @@ def test_a_vm_without_an_interface_has_no_path_behind_a_firewall():
     found = observe_path(grant, behind(a_firewall(a_nat()), interfaces=()))
 
     assert found.state is PathState.PARTIAL
-
-
-# ---- whose rules -----------------------------------------------------------------------------
-
-
-def test_the_rules_of_a_port_are_defenders_alone():
-    """Customers' rules are no business of the broker's."""
-    customers = arm_rule(300, name="own", source="203.0.113.7", port="22", to=VM)
-    view = behind(a_firewall(a_nat(), collection="own"), a_guard(customers))
-
-    assert rules_of_port(view, 22) == ()
-
-
-def test_a_nat_rule_says_where_it_stands():
-    """Azure gives it no id: collection and name identify it within its firewall."""
-    (rule,) = rules_of_port(behind(a_firewall(a_nat())), 22)
-
-    assert rule.id == f"{FIREWALL_ID}/natRuleCollections/{JIT_COLLECTION}/rules/MDC-JIT-web01-22"
-    assert (rule.holder_id, rule.collection) == (FIREWALL_ID, JIT_COLLECTION)
-    assert (rule.public_end, rule.exact) == ((FRONT, 10022), True)
-    assert (rule.vm_id, rule.port) == (vm_id(), 22)
-
-
-@pytest.mark.parametrize(
-    ("rule", "exact"),
-    [
-        (an_allow(), True),
-        (an_allow(to=f"{VM}/32"), True),
-        (an_allow(port="20-25"), False),
-        (an_allow(port="*"), False),
-        (an_allow(port=["22", "3389"]), False),
-        (an_allow(to=[VM, "10.1.1.9"]), False),
-        (an_allow(priority="high"), False),
-    ],
-)
-def test_a_rule_is_exact_when_it_opens_that_one_port_of_that_one_address(rule, exact):
-    """Whatever opens more is not what Defender writes for a grant."""
-    (found,) = rules_of_port(a_view(a_guard(rule)), 22)
-
-    assert found.exact is exact
-
-
-def test_a_nat_rule_that_lets_in_groups_is_not_exact():
-    """Defender writes none; their members are not known here."""
-    (rule,) = rules_of_port(behind(a_firewall(a_nat(sourceIpGroups=["group"]))), 22)
-
-    assert rule.exact is False
-
-
-def test_recorded_addresses_count_as_the_vms_own():
-    """A rule for an address that the VM has lost is still its rule."""
-    view = a_view(a_guard(an_allow(to="10.1.1.9")))
-
-    assert rules_of_port(view, 22) == ()
-    assert len(rules_of_port(view, 22, ("10.1.1.9",))) == 1
-
-
-def test_the_primary_address_comes_first():
-    """Whichever interface is listed first; one without an address has none."""
-    vm = a_machine(
-        interfaces=(
-            a_nic(id="1", private_ip="10.1.1.5", primary=False),
-            a_nic(id="2", private_ip="", primary=False),
-            a_nic(id="3", private_ip="10.1.1.4", primary=True),
-        )
-    )
-
-    assert addresses(vm) == ("10.1.1.4", "10.1.1.5")
-
-
-@pytest.mark.parametrize(
-    ("text", "lets_in"),
-    [
-        ("203.0.113.7", True),
-        ("203.0.113.0/24", True),
-        ("0.0.0.0/0", True),
-        ("*", True),
-        ("Internet", True),
-        ("203.0.113.1-203.0.113.9", True),
-        ("2001:db8::/64", False),
-        ("198.51.100.0/24", False),
-    ],
-)
-def test_a_rule_lets_in_whom_it_may_let_in(text, lets_in):
-    """Tags, ranges and what cannot be read count as letting in: doubt keeps closing."""
-    rules = rules_of_port(a_view(a_guard(an_allow(text))), 22)
-
-    assert bool(letting_in(rules, [HOME])) is lets_in
-
-
-def test_a_rule_for_a_host_lets_in_a_part_of_a_prefix():
-    """An address of the prefix is enough."""
-    rules = rules_of_port(a_view(a_guard(an_allow("198.51.100.7"))), 22)
-
-    assert letting_in(rules, [ELSEWHERE, OFFICE]) == rules
-
-
-def test_only_prefixes_are_readable():
-    """Tags, ranges and stars are left out."""
-    found = readable(["203.0.113.7", "*", "Internet", "198.51.100.0/24", "", "1.2.3.4-1.2.3.9"])
-
-    assert found == (HOME, OFFICE)

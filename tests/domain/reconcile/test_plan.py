@@ -1,4 +1,4 @@
-"""The plan: which rules go, which grants are mended, what is only reported, one law at a time."""
+"""The plan: which rules go, which grants are mended, which rules are only reported."""
 
 from dataclasses import replace
 from datetime import timedelta
@@ -9,9 +9,7 @@ import pytest
 from jit.domain.grants.timing import OVERDUE, TIMES
 from jit.domain.model.grant import CloseReason, Status
 from jit.domain.model.machine import Via
-from jit.domain.reconcile.companion_check import unknown_companions
-from jit.domain.reconcile.plan import make_plan
-from jit.domain.reconcile.plan_item import PlanAction, PlanClass, PlanItem
+from jit.domain.reconcile.plan_item import PlanAction, PlanClass
 from jit.domain.values import arm_ids
 from tests.builders.firewalls import FIREWALL_ID, arm_collection
 from tests.builders.flat_grants import changed
@@ -39,18 +37,9 @@ from tests.builders.worlds import (
     rule_id,
     seen,
 )
+from tests.domain.reconcile.planning import BEHIND, NOTHING, planned, short
 
-NOTHING: list[object] = []
 SECOND = timedelta(seconds=1)
-BEHIND = {"via": Via.FIREWALL, "firewall_id": FIREWALL_ID}
-
-
-def planned(observed, *grants, tombstones=(), remove_orphans=False, now=NOON):
-    return make_plan(observed, grants, tombstones, now=now, remove_orphans=remove_orphans)
-
-
-def short(items):
-    return [(item.action.value, item.kind.value, item.rule, item.grant) for item in items]
 
 
 def expired(number=1, grant="request1-0-22"):
@@ -65,7 +54,7 @@ def held(number=1, grant="request1-0-22"):
     return [("report", "held-by-other", name_of(number), grant)]
 
 
-# ---- what is expected ------------------------------------------------------------------------
+# ---- expected rules ------------------------------------------------------------------------------
 
 
 def test_a_rule_of_an_open_grant_is_expected():
@@ -76,7 +65,7 @@ def test_a_rule_of_an_open_grant_is_expected():
 
 
 def test_a_rule_that_a_grant_has_not_recorded_yet_is_expected():
-    """Rules appear before their grant has looked: what was asked for is enough."""
+    """Rules appear before their grant has looked: its sources are enough."""
     fresh = a_grant(status=Status.OPENING, seen=False)
     items = planned(seen(allow(1)), fresh)
 
@@ -84,7 +73,7 @@ def test_a_rule_that_a_grant_has_not_recorded_yet_is_expected():
 
 
 def test_a_rule_that_shares_its_sources_with_a_closed_grant_is_expected_while_one_is_open():
-    """Who asks again from the same place is not cut off by the last time's tombstone."""
+    """A person who asks again is not cut off by the tombstone of the last time."""
     items = planned(seen(allow(1)), a_grant(2, rules=[1]), tombstones=[ended(1)])
 
     assert short(items) == NOTHING
@@ -119,7 +108,7 @@ def test_rules_of_customers_and_deny_rules_of_defender_are_never_mentioned():
     assert short(items) == NOTHING
 
 
-# ---- leftovers -------------------------------------------------------------------------------
+# ---- leftovers -----------------------------------------------------------------------------------
 
 
 def test_a_recorded_rule_of_a_closed_grant_is_removed():
@@ -129,7 +118,7 @@ def test_a_recorded_rule_of_a_closed_grant_is_removed():
     assert short(items) == expired()
 
 
-def test_a_rule_is_recognised_in_whatever_case_azure_writes_its_id():
+def test_a_rule_is_recognised_in_any_case_of_its_id():
     """ARM ids vary in case from one answer to the next."""
     grant = ended(sources=(THERE,), rules=[1])
     shouted = changed(grant, rules=(grant.footprint.rules[0].upper(),))
@@ -138,7 +127,7 @@ def test_a_rule_is_recognised_in_whatever_case_azure_writes_its_id():
     assert short(items) == expired()
 
 
-def test_an_unrecorded_rule_that_is_just_what_a_closed_grant_asked_for_is_removed():
+def test_an_unrecorded_rule_for_a_closed_grants_sources_is_removed():
     """A rule that reappears has a new name, and still is a leftover."""
     items = planned(seen(allow(7)), tombstones=[ended(rules=[1])])
 
@@ -146,7 +135,7 @@ def test_an_unrecorded_rule_that_is_just_what_a_closed_grant_asked_for_is_remove
 
 
 def test_an_item_of_a_leftover_says_where_it_stands_and_since_when():
-    """Whoever acts needs the rule's id and the policy to claim."""
+    """To act one needs the rule's id and the policy to claim."""
     (item,) = planned(seen(allow(1)), tombstones=[ended(rules=[1])])
 
     assert (item.resource, item.policy_id) == (NSG_ID, POLICY_ID)
@@ -164,7 +153,7 @@ def test_the_newest_of_several_closed_grants_is_named():
 
 
 def test_a_rule_that_holds_the_sources_of_two_closed_grants_is_removed():
-    """Defender writes the union of what was asked for into one rule, or into several."""
+    """Defender writes the union of the sources into one rule, or into several."""
     stones = [ended(1), ended(2, sources=(THERE,))]
     items = planned(seen(allow(1, [HERE, THERE])), tombstones=stones)
 
@@ -187,7 +176,7 @@ def test_a_rule_of_an_old_address_of_the_vm_is_still_its_grants():
 
 
 def test_a_rule_of_a_vm_that_was_deleted_is_still_its_grants():
-    """What was recorded says where the rules of a vanished VM stand."""
+    """The record says where the rules of a vanished VM stand."""
     items = planned(seen(allow(1), allow(2), vms=()), tombstones=[ended(rules=[1])])
 
     assert short(items) == [*expired(1), *expired(2)]
@@ -211,7 +200,7 @@ def test_azure_has_ten_minutes_to_remove_an_expired_rule_of_a_firewall(ago, foun
 
 
 def test_a_revoked_grants_rule_is_not_waited_for():
-    """Nobody but the broker ends a grant early: Defender knows no revoke."""
+    """Only the broker ends a grant early: Defender knows no revoke."""
     items = planned(
         seen(allow(1)), tombstones=[ended(ago=timedelta(0), reason=CloseReason.REVOKED)]
     )
@@ -229,7 +218,7 @@ def test_a_rule_shared_with_a_grant_still_in_its_grace_waits():
 
 @pytest.mark.parametrize("status", [Status.OPEN, Status.CLOSING])
 def test_an_unfinished_grant_past_its_end_leaves_leftovers_too(status):
-    """Even where its worker has not come by: the plan says what must go."""
+    """The plan names it even if the worker has not come by."""
     late = ended(status=status, rules=[1])
     items = planned(seen(allow(1)), late)
 
@@ -245,7 +234,7 @@ def test_a_nat_rule_of_a_closed_grant_is_removed():
     assert (items[0].path.id, items[0].resource) == (nat_id(), FIREWALL_ID)
 
 
-def test_a_recorded_nat_rule_is_removed_where_it_still_leads_home():
+def test_a_recorded_nat_rule_is_removed_if_it_still_leads_home():
     """Somebody widened it: still the grant's, by its name and by where it leads."""
     stone = changed(ended(**BEHIND), rules=(nat_id(),))
     items = planned(seen(nats=[nat(source="203.0.113.0/24")]), tombstones=[stone])
@@ -277,7 +266,7 @@ def test_a_scheduled_grant_neither_keeps_nor_dooms_a_rule():
     assert short(items) == expired()
 
 
-# ---- held by others --------------------------------------------------------------------------
+# ---- held by others ------------------------------------------------------------------------------
 
 
 def test_a_leftover_inside_a_strangers_request_is_reported_and_stays():
@@ -290,7 +279,7 @@ def test_a_leftover_inside_a_strangers_request_is_reported_and_stays():
 
 @pytest.mark.parametrize("source", ["203.0.113.0/24", "*", "VirtualNetwork"])
 def test_a_strangers_wider_request_holds_a_leftover_too(source):
-    """Overlap is enough, and what cannot be read overlaps everything."""
+    """Overlap is enough, and a source that cannot be read overlaps everything."""
     observed = seen(allow(1), entries=[entry(source, initiate_id=None)])
     items = planned(observed, tombstones=[ended(rules=[1])])
 
@@ -361,7 +350,7 @@ def test_a_leftover_that_an_open_grant_still_needs_is_reported_and_stays():
     assert short(items) == held()
 
 
-# ---- orphans ---------------------------------------------------------------------------------
+# ---- orphans -------------------------------------------------------------------------------------
 
 
 def test_a_rule_without_grant_or_request_is_reported():
@@ -371,7 +360,7 @@ def test_a_rule_without_grant_or_request_is_reported():
     assert short(items) == orphan()
 
 
-def test_an_orphan_is_removed_only_where_the_operator_switched_that_on():
+def test_an_orphan_is_removed_only_if_the_operator_switched_that_on():
     """The item names the policy to claim."""
     items = planned(seen(allow(1)), remove_orphans=True)
 
@@ -387,7 +376,7 @@ def test_an_orphan_that_serves_a_request_is_none_even_then():
 
 
 def test_an_orphan_that_an_open_grant_passes_through_is_only_reported():
-    """Whether the grant lives by it cannot be told."""
+    """The grant may live by it."""
     items = planned(seen(allow(1, "203.0.113.0/24")), a_grant(), remove_orphans=True)
 
     assert short(items) == orphan()
@@ -434,13 +423,13 @@ def test_an_orphan_of_a_vanished_vm_has_no_policy():
 
 
 def test_an_orphan_for_the_address_of_a_grant_whose_vm_is_unknown_is_only_reported():
-    """Whoever has the address now may live by it."""
+    """The VM that has the address now may live by it."""
     items = planned(seen(allow(1), vms=()), a_grant(rules=[]), remove_orphans=True)
 
     assert short(items)[:1] == orphan()
 
 
-# ---- altered ---------------------------------------------------------------------------------
+# ---- altered -------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(
@@ -459,7 +448,7 @@ def test_an_orphan_for_the_address_of_a_grant_whose_vm_is_unknown_is_only_report
     ],
 )
 def test_a_recorded_rule_that_opens_more_than_was_asked_for_closes_its_grant(source, changes):
-    """Whoever widened it: the grant no longer is what was decided."""
+    """The grant is no longer the one that was decided."""
     items = planned(seen(allow(1, source, **changes)), a_grant(rules=[1]))
 
     assert short(items) == [("close", "altered", name_of(1), "request1-0-22")]
@@ -474,7 +463,7 @@ def test_a_recorded_nat_rule_that_opens_more_closes_its_grant(changes):
     assert [(item.action, item.kind) for item in items] == [(PlanAction.CLOSE, PlanClass.ALTERED)]
 
 
-def test_a_rule_is_not_altered_by_what_others_on_the_port_asked_for():
+def test_sources_that_others_on_the_port_asked_for_do_not_alter_a_rule():
     """The union of a shared port, closed grants included, was all asked for."""
     both = seen(
         allow(1, [HERE, THERE, "192.0.2.9"]), entries=[entry("192.0.2.9", initiate_id=None)]
@@ -509,7 +498,7 @@ def test_a_nat_rule_that_leads_elsewhere_by_now_does_not_alter_a_grant():
     assert PlanClass.ALTERED not in {item.kind for item in items}
 
 
-# ---- missing ---------------------------------------------------------------------------------
+# ---- missing -------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("status", [Status.OPEN, Status.OPENING])
@@ -522,7 +511,7 @@ def test_a_grant_whose_rules_were_seen_and_are_gone_is_opened_again(status):
 
 
 def test_an_open_grant_whose_newest_rule_never_came_is_looked_at():
-    """What it was seen by has gone: somebody's newer request came before its own newer rule."""
+    """The rule that it was seen by has gone before its own newer rule came."""
     items = planned(seen(), a_grant(status=Status.OPEN, seen=False, rules=[1]))
 
     assert short(items) == [("reopen", "missing", None, "request1-0-22")]
@@ -555,7 +544,7 @@ def test_a_grant_that_is_opening_may_show_a_part_of_its_path():
 
 
 def test_a_grant_whose_vm_is_gone_is_to_be_closed():
-    """A list of all VMs does not have it: the next VM with its address would inherit the door."""
+    """A list of all VMs does not have it: the next VM with its address would inherit the rule."""
     items = planned(seen(), a_grant(vm_id=OTHER_VM_ID))
 
     assert short(items) == [("close", "missing", None, "request1-0-22")]
@@ -592,11 +581,11 @@ def test_a_grant_that_is_to_be_closed_is_not_opened_again():
     assert [item.action for item in items] == [PlanAction.CLOSE]
 
 
-# ---- what is not settled ---------------------------------------------------------------------
+# ---- holders that are not settled ----------------------------------------------------------------
 
 
 def test_nothing_is_done_in_an_nsg_that_is_being_updated():
-    """Its rules are not what they say."""
+    """Its list may not be in force."""
     observed = seen(allow(1), allow(2, THERE), arm_companion(), settled=False)
     stones = [ended(rules=[1])]
     items = planned(observed, a_grant(3, rules=[9]), tombstones=stones, remove_orphans=True)
@@ -629,130 +618,7 @@ def test_an_unsettled_leftover_is_reported_once_it_is_long_overdue():
     assert [(item.action, item.kind) for item in items] == [(PlanAction.REPORT, PlanClass.EXPIRED)]
 
 
-# ---- the broker's own rules ------------------------------------------------------------------
-
-
-COMPANION = "jit-broker-request1-0-22"
-
-
-def test_the_companion_of_a_closed_grant_is_removed_at_once():
-    """Closing removes it first: no grace."""
-    stone = ended(ago=timedelta(0), companions=(), **BEHIND)
-    items = planned(seen(arm_companion(), firewall=a_firewall()), tombstones=[stone])
-
-    assert short(items) == [("remove-rule", "companion", COMPANION, "request1-0-22")]
-
-
-def test_the_companion_of_a_grant_past_its_end_is_removed_at_once():
-    """Even while the grant's worker has not come by."""
-    late = a_grant(expires_at=NOON, **BEHIND)
-    items = planned(seen(arm_companion(), firewall=a_firewall()), late)
-
-    assert short(items) == [("remove-rule", "companion", COMPANION, "request1-0-22")]
-
-
-def test_a_recorded_companion_is_its_grants_whatever_it_says_by_now():
-    """Its id was stored before it was created."""
-    stone = ended(companions=(f"{NSG_ID}/securityRules/{COMPANION}",), **BEHIND)
-    edited = arm_companion(access="Deny", destinationPortRange="*")
-    items = planned(seen(edited, firewall=a_firewall()), tombstones=[stone])
-
-    assert [item.action for item in items] == [PlanAction.REMOVE_RULE]
-
-
-def test_a_companion_that_names_no_known_grant_is_reported():
-    """A prefix alone is not proof, switch or no switch."""
-    items = planned(seen(arm_companion("nobody-0-22")), remove_orphans=True)
-
-    assert short(items) == [("report", "orphan", "jit-broker-nobody-0-22", "nobody-0-22")]
-
-
-@pytest.mark.parametrize(
-    "changes",
-    [
-        {"access": "Deny"},
-        {"direction": "Outbound"},
-        {"destinationPortRange": "3389"},
-        {"destinationAddressPrefix": "10.9.9.9"},
-        {
-            "destinationAddressPrefix": None,
-            "destinationApplicationSecurityGroups": [{"id": "/asg"}],
-        },
-    ],
-)
-def test_a_companion_that_is_not_what_the_broker_wrote_for_its_grant_is_reported(changes):
-    """A copy, a clone, a joke: the store knows the grant, but not this rule."""
-    items = planned(seen(arm_companion(**changes), nats=[nat()]), tombstones=[ended(**BEHIND)])
-
-    assert ("report", "orphan", COMPANION, "request1-0-22") in short(items)
-
-
-def test_a_companion_in_an_nsg_far_from_its_grant_is_reported():
-    """Networks are copied with their rules."""
-    elsewhere = seen(arm_companion(), vms=(a_vm(nsgs=()),))
-    items = planned(elsewhere, tombstones=[ended(rules=[])])
-
-    assert short(items) == [("report", "orphan", COMPANION, "request1-0-22")]
-
-
-def test_a_companion_of_a_grant_that_never_asked_azure_is_reported():
-    """The broker adds none before it has asked for the path."""
-    never = ended(initiates=(), rules=[], initiated_at=None, **BEHIND)
-    items = planned(seen(arm_companion(), firewall=a_firewall()), tombstones=[never])
-
-    assert short(items) == [("report", "orphan", COMPANION, "request1-0-22")]
-
-
-@pytest.mark.parametrize(
-    "changes",
-    [
-        {"sourceAddressPrefix": "*"},
-        {"sourceAddressPrefix": "10.1.0.0/16"},
-        {"sourceApplicationSecurityGroups": [{"id": "/asg"}]},
-        {"destinationPortRange": "*"},
-        {"destinationAddressPrefix": "*"},
-    ],
-)
-def test_a_companion_that_opens_more_closes_its_grant(changes):
-    """It is the broker's rule: nobody else may let themselves in by it."""
-    grant = a_grant(companions=(f"{NSG_ID}/securityRules/{COMPANION}",), **BEHIND)
-    items = planned(seen(allow(1), arm_companion(**changes), nats=[nat()]), grant)
-
-    assert ("close", "altered", COMPANION, "request1-0-22") in short(items)
-
-
-def test_a_companion_whose_firewall_cannot_be_read_is_left_alone():
-    """What it should say cannot be told."""
-    grant = a_grant(companions=(f"{NSG_ID}/securityRules/{COMPANION}",))
-    items = planned(seen(allow(1), arm_companion(sourceAddressPrefix="*"), vms=None), grant)
-
-    assert short(items) == NOTHING
-
-
-def test_companions_of_unknown_grants_are_found_by_name():
-    """So that history can be asked about them."""
-    observed = seen(arm_companion(), arm_companion("b-0-22"), arm_companion("c-0-22"))
-
-    assert unknown_companions(observed, [a_grant()]) == ("b-0-22", "c-0-22")
-
-
-# ---- shape -----------------------------------------------------------------------------------
-
-
-def test_an_item_reads_as_the_contract_writes_it():
-    """Six members, null where there is nothing to say."""
-    item = PlanItem(
-        action=PlanAction.REOPEN, kind=PlanClass.MISSING, resource=VM_ID, reason="gone", grant="g"
-    )
-
-    assert item.doc() == {
-        "action": "reopen",
-        "class": "missing",
-        "resource": VM_ID,
-        "rule": None,
-        "grant": "g",
-        "reason": "gone",
-    }
+# ---- shape ---------------------------------------------------------------------------------------
 
 
 def test_a_vm_behind_another_nsg_with_the_same_address_is_another_vm():
@@ -773,8 +639,8 @@ def test_ipv6_sources_are_compared_among_themselves():
     assert PlanClass.ALTERED not in {item.kind for item in items}
 
 
-def test_keys_of_what_was_observed_are_lower_case():
-    """The builders of this file keep to what the observer promises."""
+def test_keys_of_an_observation_are_lower_case():
+    """The builders of this file keep the promise of the observer."""
     observed = seen(allow(1))
 
     assert set(observed.nsgs) == {arm_ids.key(NSG_ID)}

@@ -50,7 +50,7 @@ def read(kind, value, limits=LIMITS):
     return read_body(kind, value, ReadContext(limits, NOW))[1]
 
 
-# ---- accepted bodies -----------------------------------------------------------------------------
+# ---- accepted bodies -------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(
@@ -128,7 +128,7 @@ def test_spaces_at_the_ends_of_a_line_are_the_only_exception():
     assert find_breaches(schema_of(bodies.ReasonBody), stripped(value)) == []
 
 
-# ---- constraints ---------------------------------------------------------------------------------
+# ---- constraints -----------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(("kind", "keyword", "pointer", "value"), BREACHES, ids=NAMES)
@@ -156,7 +156,7 @@ def test_every_keyword_is_tried():
     }
 
 
-# ---- the same fields -----------------------------------------------------------------------------
+# ---- the same fields -------------------------------------------------------------------------
 
 
 def objects(schema, pointer="#"):
@@ -204,7 +204,7 @@ def test_every_field_is_described(kind):
     assert json.loads(json.dumps(schema)) == schema
 
 
-# ---- its form ------------------------------------------------------------------------------------
+# ---- its form --------------------------------------------------------------------------------
 
 
 def test_a_schema_has_the_form_of_draft_2020_12():

@@ -1,4 +1,4 @@
-"""Source prefixes: written plainly, narrow, someone's, and within what a policy allows."""
+"""Prefixes: reading, comparing, and the rules for sources that callers name."""
 
 from ipaddress import IPv4Network, IPv6Network, ip_network
 
@@ -107,8 +107,8 @@ def test_an_address_or_a_prefix_is_a_source(text, network):
         ("4000::1", ["reserved"]),
     ],
 )
-def test_anything_else_is_refused_with_all_that_is_wrong(text, codes):
-    """Never everything, never a name, never a guess of what was meant."""
+def test_any_other_source_is_refused_with_every_fault(text, codes):
+    """Everything, names and unclear texts are refused."""
     found = prefixes.parse_source(text)
 
     assert isinstance(found, tuple)
@@ -117,7 +117,7 @@ def test_anything_else_is_refused_with_all_that_is_wrong(text, codes):
 
 @given(st.text() | st.text("0123456789abcdef.:/%*", max_size=45))
 def test_any_text_is_a_source_or_has_faults(text):
-    """No hostile source ends in an error; what passes is no wider than the limits."""
+    """No hostile source ends in an error, and no accepted source is wider than the limits."""
     found = prefixes.parse_source(text)
 
     assert (
@@ -129,13 +129,13 @@ def test_any_text_is_a_source_or_has_faults(text):
 
 @given(networks)
 def test_a_network_is_read_from_its_own_spelling(network):
-    """What the broker writes, it reads."""
+    """The broker reads its own spelling."""
     assert prefixes.parse_prefix(str(network)) == network
 
 
 @given(networks, st.integers(0, 32), st.integers(0, 128))
 def test_a_source_is_never_wider_than_the_limit(network, widest_v4, widest_v6):
-    """The limit holds for whatever `JIT_WIDEST_SOURCE` says."""
+    """The limit holds for every value of `JIT_WIDEST_SOURCE`."""
     found = prefixes.parse_source(str(network), widest_v4=widest_v4, widest_v6=widest_v6)
 
     assert isinstance(found, tuple) or found.prefixlen >= max(
@@ -183,7 +183,7 @@ def test_a_public_prefix_is_public(prefix):
         ("2a02::1/128", ("10.0.0.0/8", "2a02::/32")),
     ],
 )
-def test_a_source_inside_an_allowed_prefix_is_within(source, allowed):
+def test_an_allowed_prefix_covers_a_source_inside(source, allowed):
     """A single address inside an allowed prefix works."""
     assert Prefixes(allowed).covers(ip_network(source))
 
@@ -206,12 +206,12 @@ def test_a_source_inside_an_allowed_prefix_is_within(source, allowed):
     ],
 )
 def test_garbage_in_a_policy_never_allows(source, allowed):
-    """What cannot be read is no permission, nor is what lies beside or inside."""
+    """An unreadable text gives no permission. A prefix beside or inside gives none either."""
     assert not Prefixes(allowed).covers(ip_network(source))
 
 
 @given(networks, st.lists(st.text(max_size=20).filter(lambda text: text != "*")).map(tuple))
-def test_what_is_within_lies_in_a_prefix_that_reads(source, allowed):
+def test_only_readable_prefixes_cover_a_source(source, allowed):
     """No list of texts lets more in than its readable prefixes do."""
     readable = tuple(text for text in allowed if reads(text))
 
@@ -220,7 +220,7 @@ def test_what_is_within_lies_in_a_prefix_that_reads(source, allowed):
 
 @given(v4, st.integers(0, 32))
 def test_a_wider_prefix_allows_every_part_of_itself(network, shorter):
-    """Containment holds for whatever part of a prefix is asked for."""
+    """A prefix contains every part of itself."""
     wide = network.supernet(new_prefix=min(shorter, network.prefixlen))
 
     assert Prefixes((str(wide),)).covers(network)
@@ -260,13 +260,13 @@ def test_sources_are_the_same_in_any_order_and_spelling(texts, answer):
 
 @pytest.mark.parametrize("text", ["10.0.0.0/8", "0.0.0.0/0", "127.0.0.1", "::/0"])
 def test_a_prefix_of_any_width_can_be_read(text):
-    """What Azure returns is read as it is; whether it is wise is another question."""
+    """Azure may return a prefix of any width."""
     assert prefixes.parse_prefix(text) == ip_network(text)
 
 
 @pytest.mark.parametrize("text", ["10.0.0.0/8", "128.0.0.0/2", "2a02::/16", "203.0.113.7"])
 def test_a_policy_may_allow_a_wide_prefix(text):
-    """A policy bounds what callers may name; it opens nothing by itself."""
+    """A policy limits the sources of callers; it opens nothing by itself."""
     assert prefixes.parse_allowed(text) == ip_network(text)
 
 
@@ -278,16 +278,23 @@ def test_a_policy_may_not_allow_nonsense(text):
 
 
 @pytest.mark.parametrize(
-    ("text", "prefix"),
+    ("text", "expected"),
     [
-        ("203.0.113.7", "203.0.113.7/32"),
-        ("203.0.113.7/24", "203.0.113.0/24"),
-        ("2001:DB8::1/64", "2001:db8::/64"),
+        ("203.0.113.7", ip_network("203.0.113.7/32")),
+        ("203.0.113.7/24", ip_network("203.0.113.0/24")),
+        ("2001:db8::1", ip_network("2001:db8::1/128")),
+        ("*", None),
+        ("Internet", None),
+        ("10.0.0.300", None),
+        ("10.0.0.1-10.0.0.9", None),
+        ("", None),
     ],
 )
-def test_a_prefix_of_azure_is_read_without_its_host_bits(text, prefix):
-    """A rule that may let traffic in must be found, however it is written."""
-    assert prefixes.read_prefix(text) == ip_network(prefix)
+def test_only_prefixes_are_read_and_without_host_bits(text, expected):
+    """Tags, ranges and wildcards are no prefixes."""
+    found = prefixes.read_prefix(text)
+
+    assert found == expected
 
 
 @pytest.mark.parametrize("text", ["*", "Internet", "", "203.0.113.1-203.0.113.9", "203.0.113.256"])
@@ -356,7 +363,7 @@ def test_an_unreadable_text_is_inside_nothing(text):
     ],
 )
 def test_a_rule_may_overlap_a_source_unless_its_prefixes_exclude_it(texts, answer):
-    """A tag may mean any address, and so may a rule whose sources are in an IP group."""
+    """A tag may mean any address. A rule with an IP group may mean any address too."""
     mine, home = Prefixes(texts), Prefixes(("203.0.113.7",))
 
     assert mine.may_overlap(HOME) is answer
@@ -379,7 +386,7 @@ def test_texts_cover_all_sources_if_they_cover_each(texts, answer):
 
 
 def reads(text):
-    """Tell whether *text* is a prefix."""
+    """Return True if *text* is a prefix."""
     try:
         prefixes.parse_prefix(text)
     except Malformed:

@@ -1,4 +1,4 @@
-"""Spans and instants: what is read, what is refused, that both ways agree."""
+"""Spans and instants: which texts are read, which are refused, and how both are written."""
 
 from datetime import UTC, datetime, timedelta, timezone
 
@@ -24,7 +24,7 @@ def test_a_span_is_read_back_as_it_was(span):
 
 @given(spans)
 def test_a_span_has_one_spelling(span):
-    """What is read is written the same again."""
+    """Reading and writing return the same text."""
     text = times.format_duration(span)
 
     assert times.format_duration(times.parse_duration(text)) == text
@@ -133,7 +133,7 @@ def test_a_negative_span_is_not_written():
 
 @given(moments, zones)
 def test_an_instant_is_read_back_as_it_was(at, zone):
-    """Whatever the zone it was held in."""
+    """The zone of the value does not matter."""
     found = times.parse_instant(times.format_instant(at.astimezone(zone)))
 
     assert (found, found.tzinfo) == (at, UTC)
@@ -147,7 +147,7 @@ def test_an_instant_with_an_offset_is_the_same_instant(at, zone):
 
 @given(moments, spans)
 def test_an_instant_and_a_span_never_overflow(at, span):
-    """What both parsers take can be added and taken away without an error."""
+    """Accepted spans and instants can be added and subtracted without an error."""
     assert at + span - span == at
 
 

@@ -12,7 +12,7 @@ from jit.domain.azure.nsg_effect import Allowed, Blocked, CannotTell, Flow, eval
 from jit.domain.azure.nsg_rules import parse_rules
 from tests.builders.nsgs import DEFAULTS, a_flow, arm_nsg, arm_rule
 
-# ---- two universes, so small that every packet can be tried ------------------------------------
+# ---- two universes, so small that every packet can be tried ----------------------------------
 
 TAGS = ["VirtualNetwork", "virtualnetwork", "Internet", "INTERNET", "AzureLoadBalancer"]
 OPAQUE = ["AzureCloud", "Storage.WestEurope", "10.0.0.300"]
@@ -29,10 +29,10 @@ class Universe:
         vm: The VM's address.
         sources: Prefixes that flows come from: the VNet, private neighbours, public ones, special
             ones.
-        prefixes: What rules name, some of the other family.
-        private: Where no packet of the internet comes from.
-        public: Where packets of the internet come from.
-        host: The host's own address, where health probes come from.
+        prefixes: Texts that rules name, some of the other family.
+        private: Addresses that packets of the internet never have.
+        public: Addresses that packets of the internet have.
+        host: The host's own address, the source of health probes.
     """
 
     vnets: tuple[tuple[str, ...], ...]
@@ -86,7 +86,7 @@ class Case:
     flow: Flow
 
     def verdict(self):
-        """What the evaluator says."""
+        """Return the verdict of the evaluator."""
         parsed = [
             parse_rules(arm_nsg(*own(rules), defaults=standard(rules))) for rules in self.nsgs
         ]
@@ -101,7 +101,7 @@ def standard(rules):
     return [rule for rule in rules if rule in DEFAULTS]
 
 
-# ---- what is drawn -----------------------------------------------------------------------------
+# ---- rules and cases ---------------------------------------------------------------------------
 
 PORTS = ["*", "22", "22-23", "20-21", "23-3389", "3389", "0-65535", "443"]
 GROUPS = [{"id": "/subscriptions/s/applicationSecurityGroups/web"}]
@@ -167,7 +167,7 @@ def cases(draw, most=2):
     return Case(universe, draw(st.sampled_from(universe.vnets)), tuple(nsgs), flow)
 
 
-# ---- the model: one packet, one rule, yes, no or maybe ----------------------------------------
+# ---- the model: one packet, one rule, yes, no or maybe ---------------------------------------
 
 
 def values(fields, one, many):
@@ -175,7 +175,7 @@ def values(fields, one, many):
 
 
 def holds(text, address, case):
-    """Whether *text* stands for *address*: yes, no or maybe."""
+    """Return yes, no or maybe: does *text* mean *address*?"""
     inside = any(address in ip_network(prefix) for prefix in case.vnet)
     private = address in ip_network(case.universe.private)
     public = address in ip_network(case.universe.public)
@@ -228,7 +228,7 @@ def in_force(fields):
 
 
 def takes(fields, source, protocol, case):
-    """Whether the rule takes the packet: yes, no or maybe."""
+    """Return yes, no or maybe: does the rule take the packet?"""
     if fields["direction"] == "Outbound":
         return "no"
     if not in_force(fields):
@@ -270,7 +270,7 @@ def protocols(flow):
 
 
 def expected(case):
-    """What the model says: every packet tried, in every reading."""
+    """Return the verdict of the model: every packet tried, in every reading."""
     packets = [
         ends(sorted(rules, key=order), source, protocol, case)
         for rules in case.nsgs
@@ -282,21 +282,21 @@ def expected(case):
     return CannotTell if {"allow", "deny"} in packets else Allowed
 
 
-# ---- the unknown, made known ---------------------------------------------------------------------
+# ---- the unknown, made known -----------------------------------------------------------------
 
 
 @dataclass(frozen=True)
 class Truth:
     """
-    What the unknown turns out to be.
+    A value for everything unknown.
 
     Attributes:
-        meant: The prefix that each opaque text stands for.
-        members: Who is in the application security groups.
-        routed: What the tag VirtualNetwork covers beyond the VNet; nobody if None.
+        meant: The prefix that each opaque text means.
+        members: The members of the application security groups.
+        routed: The addresses of the tag VirtualNetwork beyond the VNet; none if None.
         old: The content of rules that are not in force, or whose content cannot be read.
-        number: The priority of those whose own cannot be read.
-        from_any_port: Whether the packets come from the source ports that some rules name.
+        number: The priority of rules with an unreadable one.
+        from_any_port: True if the packets come from the source ports that some rules name.
     """
 
     meant: dict[str, str]
@@ -336,7 +336,7 @@ def settled(rule, truth, case):
 
 
 def with_content(fields, truth):
-    """What a rule says or said where that is in doubt; what could be read of it stays."""
+    """Return the content of a rule; parts in doubt get the content of *truth*."""
     number = truth.number if fields["priority"] == "100" else fields["priority"]
     if not in_force(fields):
         return {**truth.old, "priority": number, "direction": fields["direction"]}
@@ -371,12 +371,12 @@ def with_source_ports(fields, truth):
     return {**fields, "direction": "Outbound"}
 
 
-# ---- the laws -------------------------------------------------------------------------------
+# ---- the laws --------------------------------------------------------------------------------
 
 
 @given(cases(most=1))
-def test_one_nsg_does_what_trying_every_packet_says(case):
-    """The verdict is the model's: never allowed where a packet may be stopped, nor the reverse."""
+def test_one_nsg_agrees_with_trying_every_packet(case):
+    """Never allowed if a packet may be stopped, and never blocked if all packets pass."""
     (rules,) = case.nsgs
     parsed = parse_rules(arm_nsg(*own(rules), defaults=standard(rules)))
 
@@ -386,14 +386,14 @@ def test_one_nsg_does_what_trying_every_packet_says(case):
 
 
 @given(cases())
-def test_subnet_and_interface_together_do_what_trying_every_packet_says(case):
+def test_subnet_and_interface_together_agree_with_trying_every_packet(case):
     """Both NSGs must let all of the flow through."""
     assert type(case.verdict()) is expected(case)
 
 
 @given(st.data())
-def test_a_verdict_holds_whatever_the_unknown_turns_out_to_be(data):
-    """Tags, groups, unreadable and changing rules made plain: what was certain stays so."""
+def test_a_verdict_holds_for_every_value_of_the_unknown(data):
+    """Tags, groups, unreadable and changing rules get a value: a certain verdict stays."""
     case = data.draw(cases())
     truth = data.draw(truths(case.universe))
     before = type(case.verdict())
@@ -404,7 +404,7 @@ def test_a_verdict_holds_whatever_the_unknown_turns_out_to_be(data):
 
 
 @given(st.data())
-def test_what_is_open_is_open_to_every_packet_of_every_truth(data):
+def test_an_allowed_flow_lets_every_packet_of_every_truth_pass(data):
     """Allowed means that no completion of the unknown stops anything."""
     case = ending(data.draw(cases()), "Allow")
     every = data.draw(st.lists(truths(case.universe), min_size=3, max_size=3))
@@ -432,7 +432,7 @@ def test_the_order_in_which_azure_lists_rules_does_not_matter(case):
 
 @given(cases())
 def test_the_order_of_the_nsgs_does_not_matter(case):
-    """Packets pass both, whichever comes first."""
+    """Packets must pass both."""
     backward = Case(case.universe, case.vnet, tuple(reversed(case.nsgs)), case.flow)
 
     assert type(backward.verdict()) is type(case.verdict())
@@ -451,7 +451,7 @@ def test_a_blocking_rule_stops_the_flow_of_its_own_accord(case):
 
 
 def surely_stops(fields, case):
-    """Whether the rule denies, and surely takes some packet of the flow."""
+    """Return True if the rule denies, and certainly takes a packet of the flow."""
     packets = [(source, protocol) for source in case.flow.source for protocol in ("TCP", "UDP")]
     taken = [takes(fields, source, protocol, case) for source, protocol in packets]
     return "yes" in taken and fields["access"].lower() == "deny"
@@ -468,21 +468,21 @@ DOUBTS = [
     {"direction": "Sideways"},
     {"destinationPortRange": "70000"},
 ]
-"""What a rule may say that leaves open whom it takes."""
+"""Contents of a rule that leave its packets in doubt."""
 
 FEW = settings(max_examples=15)
-"""Each doubt is tried by itself; only who comes is drawn."""
+"""Each doubt is tried by itself; only the flow is drawn."""
 
 UNCERTAIN = [{"access": "Perhaps"}, {"provisioningState": "Updating"}]
-"""What leaves open what becomes of whom it takes."""
+"""Contents of a rule that leave its effect in doubt."""
 
 
 @pytest.mark.parametrize("doubt", [*DOUBTS, *UNCERTAIN], ids=str)
 @pytest.mark.parametrize(("access", "then"), [("Allow", "Deny"), ("Deny", "Allow")])
 @FEW
 @given(st.data())
-def test_a_rule_in_doubt_neither_opens_a_port_nor_shuts_it(doubt, access, then, data):
-    """That cannot be told, whoever comes."""
+def test_a_rule_in_doubt_neither_opens_nor_closes_a_port(doubt, access, then, data):
+    """The verdict is a doubt for every flow."""
     case = data.draw(cases(most=0))
     first = arm_rule(100, name="first", **{"access": access} | doubt)
     rules = [first, arm_rule(101, then, name="rest"), *DEFAULTS]
@@ -497,7 +497,7 @@ def test_a_rule_in_doubt_neither_opens_a_port_nor_shuts_it(doubt, access, then, 
 @FEW
 @given(st.data())
 def test_a_doubt_that_makes_no_difference_is_none(doubt, access, surely, data):
-    """Who is not taken by the rule in doubt fares the same by the next one."""
+    """The next rule treats the packets that the rule in doubt may leave in the same way."""
     case = data.draw(cases(most=0))
     first = arm_rule(100, access, name="first", **doubt)
     rules = [first, arm_rule(101, access, name="rest"), *DEFAULTS]

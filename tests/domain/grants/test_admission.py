@@ -1,0 +1,208 @@
+"""Admission: a grant that is due is decided again, and its end is fixed."""
+
+from datetime import timedelta
+
+import pytest
+
+from jit.domain.grants.admission import as_request
+from jit.domain.grants.initiate import PortToOpen
+from jit.domain.model.grant import CloseReason, Status
+from jit.domain.model.machine import Support, Via
+from tests.builders.bodies import NOW, a_rule, vm_id
+from tests.builders.firewalls import FIREWALL_ID
+from tests.builders.flat_grants import changed
+from tests.builders.grants import (
+    HOME,
+    HOUR,
+    MINE,
+    MINUTE,
+    OFFICE,
+    a_firewall,
+    a_grant,
+    a_view,
+    an_entry,
+    behind,
+)
+from tests.domain.steps import FRESH, LATER, OURS, SECOND, STRANGER, a_world, alone, stepped
+
+
+def test_admission_fixes_the_end_and_asks():
+    """Start plus duration; stored before the call, which the caller makes after this step."""
+    done = stepped(a_grant())
+
+    (grant,) = done.grants
+    assert (grant.status, grant.admitted_at, grant.expires_at) == (
+        Status.OPENING,
+        NOW,
+        NOW + 2 * HOUR,
+    )
+    assert done.asks == (
+        PortToOpen(vm_id=vm_id(), port=22, sources=(HOME,), until=NOW + 2 * HOUR, firewall_id=None),
+    )
+
+
+@pytest.mark.parametrize(
+    ("late", "latest", "end"),
+    [
+        (timedelta(0), 4 * HOUR, 2 * HOUR),
+        (HOUR, 4 * HOUR, 3 * HOUR),
+        (HOUR, 3 * HOUR + SECOND, 3 * HOUR),
+    ],
+)
+def test_a_late_admission_gives_the_whole_time_until_the_latest_end(late, latest, end):
+    """min(max(start, claim) + duration, latest end)."""
+    after = alone(a_grant(latest_end=NOW + latest), now=NOW + late)
+
+    assert after.expires_at == NOW + end
+
+
+def test_an_end_is_fixed_once():
+    """A step later it is the same, although the clock has moved on."""
+    (claimed,) = stepped(a_grant()).grants
+
+    after = alone(changed(claimed, answered=True), a_world(OURS), now=NOW + HOUR)
+
+    assert after.expires_at == claimed.expires_at
+
+
+def test_an_end_is_a_whole_second():
+    """Azure and people read it alike."""
+    after = alone(a_grant(), now=NOW + timedelta(microseconds=7))
+
+    assert after.expires_at == NOW + 2 * HOUR
+
+
+def test_admission_takes_the_way_that_packets_take_now():
+    """The VM may have got a firewall since the request."""
+    after = alone(a_grant(), a_world(behind(a_firewall())))
+
+    assert (after.via, after.firewall_id) == (Via.FIREWALL, FIREWALL_ID)
+
+
+@pytest.mark.parametrize(
+    ("world", "why"),
+    [
+        (a_world(found=False), "its JIT policy no longer exists"),
+        (a_world(a_view(ports=(a_rule(3389),))), "port 22 of web01 is not in its JIT policy"),
+        (
+            a_world(a_view(ports=(a_rule(allowed_sources=("10.0.0.0/8",)),))),
+            "203.0.113.7/32 may not reach port 22 of web01",
+        ),
+        (
+            a_world(a_view(ports=(a_rule(max_duration=HOUR),))),
+            "port 22 of web01 allows at most PT1H",
+        ),
+        (a_world(a_view(support=Support.NOT_CONFIGURED)), "web01 is in no JIT policy"),
+        (
+            a_world(a_view(support=Support.UNSUPPORTED, reasons=("no NSG",))),
+            "web01 cannot be served: no NSG",
+        ),
+        (
+            a_world(None, an_entry("192.0.2.1", initiate_id=STRANGER)),
+            "port 22 of web01 is occupied until 2026-11-22T20:00:00Z",
+        ),
+        (
+            a_world(None, an_entry("192.0.2.1", initiate_id=FRESH)),
+            "port 22 of web01 is occupied until 2026-11-22T20:00:00Z",
+        ),
+    ],
+)
+def test_a_grant_that_is_no_longer_allowed_at_opening_is_denied(world, why):
+    """P1: decided again at the moment of opening; a mark that is not ours is a stranger's."""
+    done = stepped(a_grant(), world=world)
+
+    (grant,) = done.grants
+    assert (grant.status, grant.close_reason, grant.note) == (
+        Status.CLOSED,
+        CloseReason.DENIED,
+        why,
+    )
+    assert done.asks == ()
+
+
+@pytest.mark.parametrize(
+    "entry",
+    [
+        an_entry("192.0.2.1", initiate_id=STRANGER, active=False),
+        an_entry("192.0.2.1", initiate_id=STRANGER, ends_at=NOW),
+        an_entry("192.0.2.1", initiate_id=STRANGER, port=3389),
+        an_entry("192.0.2.1", initiate_id=STRANGER, vm_id=vm_id("db01")),
+        an_entry("192.0.2.1", initiate_id=MINE),
+    ],
+)
+def test_only_a_strangers_request_in_force_on_this_port_occupies_it(entry):
+    """Not a past one, not one for another port or machine, not our own."""
+    done = stepped(a_grant(), world=a_world(None, entry))
+
+    assert len(done.asks) == 1
+
+
+def test_a_denial_names_every_reason():
+    """A caller who asks again should not meet the next reason."""
+    view = a_view(ports=(a_rule(allowed_sources=("10.0.0.0/8",), max_duration=HOUR),))
+
+    after = alone(a_grant(), a_world(view))
+
+    assert after.note == (
+        "port 22 of web01 allows at most PT1H; 203.0.113.7/32 may not reach port 22 of web01"
+    )
+
+
+def test_the_request_decided_again_is_the_one_that_was_granted():
+    """Same VM, port, sources, duration."""
+    request = as_request(a_grant())
+
+    (machine,) = request.machines
+    assert (machine.id, machine.ports[0].number) == (vm_id(), 22)
+    assert (request.sources, request.duration) == ((HOME,), 2 * HOUR)
+
+
+@pytest.mark.parametrize(
+    "world",
+    [
+        a_world(behind(a_firewall(settled=False))),
+        a_world(behind(None)),
+        a_world(behind(a_firewall()), turns=frozenset()),
+    ],
+)
+def test_a_grant_behind_a_busy_firewall_waits_its_turn(world):
+    """It is not claimed: its time has not begun."""
+    done = stepped(a_grant(), world=world)
+
+    (grant,) = done.grants
+    assert (grant.status, grant.expires_at) == (Status.PENDING, None)
+    assert grant.note == "waiting for another update of the firewall"
+    assert grant.next_check_at == NOW + MINUTE
+    assert done.asks == ()
+
+
+def test_grants_are_admitted_in_the_order_of_their_starts():
+    """The later comer has the hand-over."""
+    first = a_grant("z", starts_at=NOW - MINUTE, duration=HOUR)
+    later = a_grant("a", sources=(OFFICE,))
+
+    done = stepped(later, first)
+
+    ends = {grant.id: (grant.expires_at, grant.handover_at) for grant in done.grants}
+    assert ends == {
+        "z": (NOW + HOUR, None),
+        "a": (NOW + 2 * HOUR, NOW + HOUR),
+    }
+
+
+def test_a_grant_that_joins_a_stranger_hears_when_that_path_ends():
+    """P6: it is known as early as the grant's own end."""
+    entry = an_entry(initiate_id=STRANGER, ends_at=NOW + HOUR)
+
+    after = alone(a_grant(), a_world(OURS, entry))
+
+    assert (after.expires_at, after.handover_at) == (NOW + 2 * HOUR, NOW + HOUR)
+
+
+def test_while_azure_wants_no_calls_nothing_is_admitted():
+    """The grant's time does not begin before it can be asked for."""
+    done = stepped(a_grant(), world=a_world(asks_from=LATER))
+
+    (grant,) = done.grants
+    assert (grant.status, grant.expires_at, done.asks) == (Status.PENDING, None, ())
+    assert (grant.note, grant.next_check_at) == ("Azure asked us to wait", LATER)

@@ -1,0 +1,114 @@
+"""The clock's part in the life of a grant: due, too late, at its end, when to look again."""
+
+from datetime import timedelta
+
+import pytest
+
+from jit.domain.grants.lifetime import begin_closing, by_time, close, pace
+from jit.domain.model.grant import CloseReason, Status
+from tests.builders.bodies import NOW
+from tests.builders.flat_grants import changed
+from tests.builders.grants import (
+    HOUR,
+    a_grant,
+    an_open,
+    an_opening,
+)
+from tests.domain.steps import SECOND
+
+
+@pytest.mark.parametrize(
+    ("starts", "status"),
+    [(NOW + SECOND, Status.SCHEDULED), (NOW, Status.PENDING), (NOW - SECOND, Status.PENDING)],
+)
+def test_a_scheduled_grant_becomes_due_at_its_start(starts, status):
+    """Not before."""
+    after = by_time(a_grant(status=Status.SCHEDULED, starts_at=starts), now=NOW)
+
+    assert after.status is status
+
+
+@pytest.mark.parametrize("status", [Status.SCHEDULED, Status.PENDING])
+def test_a_grant_that_could_not_be_opened_in_time_fails(status):
+    """Its whole duration no longer fits before its latest end."""
+    grant = a_grant(status=status, latest_end=NOW + 2 * HOUR, duration=2 * HOUR)
+
+    after = by_time(grant, now=NOW)
+
+    assert (after.status, after.close_reason) == (Status.CLOSED, CloseReason.FAILED)
+    assert (after.closed_at, after.note) == (NOW, "it could not be opened in time")
+
+
+def test_a_grant_that_fails_keeps_the_note_that_it_waited_with():
+    """The note that it waited with is the one it closes with."""
+    grant = a_grant(latest_end=NOW, note="waiting for another update of the firewall")
+
+    assert by_time(grant, now=NOW).note == "waiting for another update of the firewall"
+
+
+@pytest.mark.parametrize(
+    ("grant", "reason"),
+    [
+        (an_open(expires_at=NOW), CloseReason.EXPIRED),
+        (an_opening(expires_at=NOW), CloseReason.FAILED),
+        (an_opening(expires_at=NOW, opened_at=NOW - HOUR), CloseReason.EXPIRED),
+    ],
+)
+def test_at_its_end_a_grant_closes(grant, reason):
+    """Expired if it was ever open, failed if it never was."""
+    after = by_time(grant, now=NOW)
+
+    assert (after.status, after.close_reason, after.closing_at) == (Status.CLOSING, reason, NOW)
+
+
+@pytest.mark.parametrize(
+    "grant",
+    [
+        an_open(expires_at=NOW + SECOND),
+        an_open(expires_at=None),
+        a_grant(),
+        a_grant(status=Status.AWAITING_APPROVAL),
+        an_open(status=Status.CLOSING, expires_at=NOW - HOUR),
+        a_grant(status=Status.CLOSED),
+    ],
+)
+def test_before_its_time_the_clock_changes_nothing(grant):
+    """And it never touches a closing grant."""
+    assert by_time(grant, now=NOW) == grant
+
+
+def test_a_grant_without_any_initiate_closes_at_once():
+    """There is nothing to observe."""
+    after = begin_closing(a_grant(), CloseReason.REVOKED, NOW, "left")
+
+    assert (after.status, after.close_reason, after.note) == (
+        Status.CLOSED,
+        CloseReason.REVOKED,
+        "left",
+    )
+
+
+@pytest.mark.parametrize(
+    "trace",
+    [{"initiated_at": NOW}, {"rules": ("r",)}, {"companions": ("c",)}, {"seen": True}],
+)
+def test_a_grant_that_may_have_left_a_rule_closes_by_observation(trace):
+    """An initiate, a rule seen, a companion written down."""
+    grant = an_opening(initiated_at=None, initiates=())
+
+    after = begin_closing(changed(grant, **trace), CloseReason.REVOKED, NOW)
+
+    assert (after.status, after.next_check_at) == (Status.CLOSING, NOW)
+
+
+def test_the_first_reason_stays():
+    """An operator who gives up a grant that expired does not rewrite why it ended."""
+    grant = an_open(status=Status.CLOSING, close_reason=CloseReason.EXPIRED)
+
+    assert close(grant, CloseReason.UNVERIFIED, NOW).close_reason is CloseReason.EXPIRED
+
+
+@pytest.mark.parametrize(("elapsed", "wait"), [(0, 3), (10, 5), (60, 30), (600, 60)])
+def test_looks_become_rarer_from_seconds_to_a_minute(elapsed, wait):
+    """Half of the time that has passed."""
+    assert pace(timedelta(seconds=elapsed)) == timedelta(seconds=wait)

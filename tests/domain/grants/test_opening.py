@@ -1,0 +1,357 @@
+"""When a path makes its grant open, when it is lost, and which of its rules are recorded."""
+
+from dataclasses import replace
+
+import pytest
+
+from jit.domain.grants.initiate import REOPENS
+from jit.domain.grants.timing import TIMES
+from jit.domain.model.grant import CloseReason, Status
+from jit.domain.model.machine import Via
+from tests.builders.bodies import NOW, vm_id
+from tests.builders.firewalls import FIREWALL_ID
+from tests.builders.grants import (
+    BEHIND,
+    HOUR,
+    MINUTE,
+    OFFICE,
+    OTHER_NSG_ID,
+    a_firewall,
+    a_grant,
+    a_guard,
+    a_nat,
+    a_nic,
+    a_view,
+    an_allow,
+    an_entry,
+    an_open,
+    an_opening,
+    behind,
+    through_firewall,
+)
+from tests.builders.nsgs import NSG_ID, VM, arm_rule
+from tests.domain.steps import (
+    OURS,
+    RULE_ID,
+    SECOND,
+    STRANGER,
+    THERE,
+    a_world,
+    alone,
+    stepped,
+)
+
+
+def test_a_path_that_is_seen_open_opens_the_grant():
+    """Observed, with an address to connect to and the rules that were seen."""
+    after = alone(an_opening(), a_world(OURS, an_entry()), now=NOW + MINUTE)
+
+    assert (after.status, after.opened_at) == (Status.OPEN, NOW + MINUTE)
+    assert after.connection
+    assert after.footprint.rules == (RULE_ID,)
+    assert (after.initiate.seen, after.footprint.private_ips) == (True, (VM,))
+
+
+def test_an_open_grant_is_looked_at_again_at_its_end():
+    """Unless something happens to it before."""
+    after = alone(an_opening(), a_world(OURS, an_entry()))
+
+    assert after.next_check_at == NOW + 2 * HOUR
+
+
+def test_an_open_grant_is_looked_at_again_when_the_request_under_it_ends():
+    """A stranger's that it has joined may end before it does."""
+    entry = an_entry(initiate_id=STRANGER, ends_at=NOW + HOUR)
+
+    after = alone(an_opening(initiates=(), initiated_at=None), a_world(OURS, entry))
+
+    assert (after.status, after.next_check_at) == (Status.OPEN, NOW + HOUR)
+
+
+def test_a_grant_without_any_end_on_record_is_looked_at_at_once():
+    """A row written by hand does not sleep for ever."""
+    after = alone(an_opening(expires_at=None, latest_end=NOW + HOUR), a_world(OURS))
+
+    assert after.next_check_at <= NOW + 3 * SECOND
+
+
+def test_the_first_opening_is_remembered():
+    """A path lost and mended was open since then."""
+    after = alone(an_opening(opened_at=NOW - HOUR), a_world(OURS, an_entry()))
+
+    assert after.opened_at == NOW - HOUR
+
+
+def test_a_path_that_is_not_open_yet_says_why_and_is_looked_at_soon():
+    """Soon after the initiate, then ever rarer."""
+    after = alone(an_opening(), a_world(a_view(), an_entry()), now=NOW + 20 * SECOND)
+
+    assert (after.status, after.note) == (Status.OPENING, "no rule is there yet")
+    assert after.next_check_at == NOW + 30 * SECOND
+
+
+def test_no_look_is_planned_beyond_the_end():
+    """The end itself is the next look."""
+    grant = an_opening(expires_at=NOW + 10 * SECOND, initiated_at=NOW - MINUTE)
+
+    after = alone(grant, a_world(a_view(), an_entry(ends_at=NOW + 10 * SECOND)))
+
+    assert after.next_check_at == NOW + 10 * SECOND
+
+
+@pytest.mark.parametrize(
+    ("via", "minutes"), [(Via.PUBLIC_IP, 20), (Via.PRIVATE, 20), (Via.FIREWALL, 40)]
+)
+def test_a_grant_that_does_not_open_in_time_fails(via, minutes):
+    """Twenty minutes; forty behind a firewall, whose updates queue."""
+    grant = an_opening(via=via, firewall_id=FIREWALL_ID)
+    deny = arm_rule(90, "Deny", name="never-ssh", port="22")
+    view = behind(a_firewall(), a_guard(an_allow(), deny), via=via)
+
+    before = alone(grant, a_world(view, an_entry()), now=NOW + minutes * MINUTE - SECOND)
+    after = alone(grant, a_world(view, an_entry()), now=NOW + minutes * MINUTE)
+
+    assert before.status is Status.OPENING
+    assert (after.status, after.close_reason) == (Status.CLOSING, CloseReason.FAILED)
+    assert (after.note or "").startswith("not open in time: ")
+
+
+def test_a_path_that_opened_while_the_broker_was_away_is_open():
+    """The broker was away; the path is there and in time."""
+    after = alone(an_opening(), a_world(OURS, an_entry()), now=NOW + HOUR)
+
+    assert after.status is Status.OPEN
+
+
+def test_a_grant_that_never_asked_has_its_time_from_its_admission():
+    """Nothing else is on record."""
+    joined = an_opening(initiates=(), initiated_at=None, expires_at=NOW + 2 * HOUR)
+    world = a_world(a_view(), an_entry(initiate_id=STRANGER))
+
+    after = alone(joined, world, now=NOW + TIMES[Via.PUBLIC_IP].opens_within)
+
+    assert after.close_reason is CloseReason.FAILED
+
+
+def test_a_path_that_is_blocked_is_no_longer_open():
+    """P4: said as soon as it is seen."""
+    deny = arm_rule(90, "Deny", name="never-ssh", port="22")
+    world = a_world(a_view(a_guard(an_allow(), deny)), an_entry())
+
+    after = alone(an_open(), world, now=NOW + HOUR)
+
+    assert (after.status, after.lost_at) == (Status.OPENING, NOW + HOUR)
+    assert after.note == "nsg-web: rule never-ssh blocks it"
+
+
+def test_a_lost_path_is_given_time_to_mend():
+    """Its initiate may be hours old; the deadline counts from the loss."""
+    lost = an_open(status=Status.OPENING, lost_at=NOW + HOUR)
+    deny = arm_rule(90, "Deny", name="never-ssh", port="22")
+    world = a_world(a_view(a_guard(an_allow(), deny)), an_entry())
+
+    soon = alone(lost, world, now=NOW + HOUR + MINUTE)
+    late = alone(lost, world, now=NOW + HOUR + TIMES[Via.PUBLIC_IP].opens_within)
+
+    assert soon.status is Status.OPENING
+    assert (late.status, late.close_reason) == (Status.CLOSING, CloseReason.FAILED)
+
+
+def test_a_mended_path_is_open_as_before():
+    """And the next loss has its own time."""
+    lost = an_open(status=Status.OPENING, lost_at=NOW)
+
+    after = alone(lost, a_world(OURS, an_entry()), now=NOW + MINUTE)
+
+    assert (after.status, after.lost_at, after.opened_at) == (Status.OPEN, None, NOW)
+
+
+def test_an_update_in_azure_does_not_make_an_open_path_lost():
+    """An unclear path is neither open nor closed: the grant stays as it was."""
+    world = a_world(a_view(a_guard(an_allow(), settled=False)), an_entry())
+
+    after = alone(an_open(), world, now=NOW + HOUR)
+
+    assert (after.status, after.note) == (Status.OPEN, "NSG nsg-web is being updated")
+
+
+def test_a_path_that_is_given_up_closes_with_a_reason():
+    """Waiting for its end would keep others from asking anew."""
+    done = alone(an_open(reopens=REOPENS), a_world(a_view(), an_entry()), now=NOW + HOUR)
+
+    assert done.close_reason is CloseReason.FAILED
+    assert done.note == "its rules were taken away again after 3 repetitions"
+
+
+@pytest.mark.parametrize(
+    ("nats", "status"), [((), Status.OPENING), ((a_nat(),), Status.OPEN)], ids=["gone", "there"]
+)
+def test_a_path_that_an_update_of_the_firewall_takes_away_is_not_open(nats, status):
+    """An update is no reason to doubt listed rules; a rule that is no longer listed goes."""
+    let_in = arm_rule(50, sources=BEHIND, port="22", to=VM)
+    view = behind(a_firewall(*nats, settled=False), a_guard(an_allow(), let_in))
+    grant = through_firewall(an_open(rules=(RULE_ID,)))
+
+    assert alone(grant, a_world(view, an_entry())).status is status
+
+
+@pytest.mark.parametrize("state", [{"settled": False}, {"settled": False, "failed": True}])
+def test_a_deny_in_an_nsg_that_is_not_settled_is_a_doubt(state):
+    """Packets may already meet the rules that are listed."""
+    deny = arm_rule(50, "Deny", name="lockdown", port="22")
+    held, shut = (
+        a_view(replace(a_guard(*rules), **state)) for rules in ([an_allow()], [an_allow(), deny])
+    )
+
+    assert alone(an_open(), a_world(held, an_entry())).status is Status.OPEN
+    assert alone(an_open(), a_world(shut, an_entry())).status is Status.OPENING
+
+
+@pytest.mark.parametrize("failed", [False, True])
+@pytest.mark.parametrize(
+    ("allows", "status"),
+    [((), Status.OPENING), ((an_allow(),), Status.OPEN)],
+    ids=["gone", "there"],
+)
+def test_a_path_that_an_update_of_its_nsg_takes_away_is_not_open(allows, status, failed):
+    """In an update that goes on, and in one that has failed."""
+    view = a_view(replace(a_guard(*allows, settled=False), failed=failed))
+
+    assert alone(an_open(rules=(RULE_ID,)), a_world(view, an_entry())).status is status
+
+
+def test_an_nsg_that_cannot_be_read_is_no_reason_to_call_a_path_lost():
+    """Nothing is known of it."""
+    view = replace(a_view(), nsgs={})
+
+    assert alone(an_open(rules=(RULE_ID,)), a_world(view, an_entry())).status is Status.OPEN
+
+
+def test_a_rule_is_recorded_for_one_vm_only():
+    """One NSG may guard two networks whose addresses overlap: each VM has a rule of its own."""
+    other = an_open("g2", vm_id=vm_id("web02"), rules=(RULE_ID,))
+    world = a_world(OURS, an_entry())
+
+    first = stepped(an_opening("g1"), other, world=world).grants[0]
+    by_itself = alone(an_opening("g1"), world)
+
+    assert (first.footprint.rules, by_itself.footprint.rules) == ((), (RULE_ID,))
+
+
+@pytest.mark.parametrize(
+    ("changes", "status"),
+    [
+        ({"before": THERE}, Status.OPENING),
+        ({"before": None}, Status.OPENING),
+        ({"before": ()}, Status.OPEN),
+        ({"before": None, "initiated_at": NOW - 2 * MINUTE}, Status.OPEN),
+        ({"before": THERE, "written": True}, Status.OPENING),  # put off by Azure
+        ({"before": THERE, "initiates": (), "initiated_at": None}, Status.OPENING),
+        ({"before": THERE, "admitted_at": NOW - 2 * MINUTE}, Status.OPEN),
+        ({"before": THERE, "admitted_at": NOW - 2 * MINUTE, "attempts": 2}, Status.OPENING),
+        ({"before": THERE, "opened_at": NOW - HOUR, "lost_at": NOW - SECOND}, Status.OPEN),
+    ],
+)
+def test_a_grant_does_not_open_on_a_rule_that_its_own_will_replace(changes, status):
+    """A person who comes in by another grant's last seconds is soon cut."""
+    new = an_opening(**{"initiated_at": NOW - SECOND, **changes})
+
+    assert alone(new, a_world(OURS, an_entry())).status is status
+
+
+def test_an_nsg_that_defender_leaves_out_delays_nobody():
+    """No rule was there before: the rule that lets it in is its own."""
+    customers = arm_rule(100, name="customer", source="203.0.113.7", port="22", to=VM)
+    nsgs = a_guard(an_allow()), a_guard(customers, nsg_id=OTHER_NSG_ID)
+    both = a_view(*nsgs, interfaces=(a_nic(nsg_ids=(NSG_ID, OTHER_NSG_ID)),))
+    new = an_opening(initiated_at=NOW - SECOND, before=())
+
+    after = alone(new, a_world(both, an_entry()))
+
+    assert (after.status, after.initiate.written) == (Status.OPEN, False)
+
+
+def test_an_older_rule_that_went_and_comes_again_is_a_new_rule():
+    """A NAT rule has its old name: that it was away meanwhile tells the two apart."""
+    new = an_opening(initiated_at=NOW, before=THERE)
+
+    away = alone(new, a_world(a_view(a_guard()), an_entry()), NOW + SECOND)
+    again = alone(away, a_world(OURS, an_entry()), NOW + 30 * SECOND)
+
+    assert (away.status, again.status) == (Status.OPENING, Status.OPEN)
+
+
+def test_rules_of_a_strangers_request_are_not_recorded():
+    """P5: they are not ours to remove."""
+    after = alone(a_grant(), a_world(OURS, an_entry(initiate_id=STRANGER)), now=NOW + MINUTE)
+
+    assert (after.footprint.rules, after.footprint.private_ips, after.initiate.seen) == (
+        (),
+        (),
+        False,
+    )
+
+
+@pytest.mark.parametrize(
+    "rule",
+    [
+        an_allow("*"),
+        an_allow("203.0.113.0/24"),
+        an_allow("203.0.113.7", "192.0.2.1"),
+        an_allow("203.0.113.7", "Internet"),
+        an_allow(port=["22", "3389"]),
+        an_allow(to=[VM, "10.1.1.9"]),
+    ],
+)
+def test_a_rule_that_opens_more_than_was_asked_is_not_recorded(rule):
+    """It is somebody else's leftover, and no proof of anything."""
+    after = alone(an_opening(), a_world(a_view(a_guard(rule)), an_entry()))
+
+    assert after.footprint.rules == ()
+
+
+def test_a_rule_for_the_union_is_recorded_by_each_who_shares_it():
+    """It was asked for them together."""
+    both = a_view(a_guard(an_allow("203.0.113.7", "198.51.100.0/24")))
+    entry = an_entry("203.0.113.7", "198.51.100.0/24")
+
+    done = stepped(an_opening(), an_opening("g2", sources=(OFFICE,)), world=a_world(both, entry))
+
+    assert [grant.footprint.rules for grant in done.grants] == [(RULE_ID,), (RULE_ID,)]
+
+
+def test_nothing_is_recorded_while_azure_updates():
+    """Its list may not be in force."""
+    view = a_view(a_guard(an_allow(), settled=False))
+
+    after = alone(an_opening(), a_world(view, an_entry()))
+
+    assert (after.footprint.rules, after.initiate.seen) == ((), False)
+
+
+def test_a_path_that_is_only_partly_there_was_not_seen_yet():
+    """The firewall's rule comes minutes after the NSG's: its absence would not count."""
+    view = behind(a_firewall(), a_guard(an_allow()))
+
+    after = alone(through_firewall(an_opening()), a_world(view, an_entry()))
+
+    assert after.footprint.rules == (RULE_ID,)
+    assert after.initiate.seen is False
+
+
+def test_rules_are_recorded_once_and_the_newest_are_kept():
+    """Twenty-four; a row must stay small."""
+    grant = an_opening(rules=(*(f"old-{number}" for number in range(24)), RULE_ID))
+
+    after = alone(grant, a_world(OURS, an_entry()))
+
+    assert len(after.footprint.rules) == 24
+    assert after.footprint.rules[-1] == RULE_ID
+    assert after.footprint.rules.count(RULE_ID) == 1
+
+
+def test_every_address_that_a_vm_had_is_recorded():
+    """A rule for an address that the VM loses later is still its rule."""
+    after = alone(an_opening(private_ips=("10.1.1.9",)), a_world(OURS, an_entry()))
+
+    assert after.footprint.private_ips == ("10.1.1.9", VM)

@@ -1,0 +1,45 @@
+"""VMs: the interface that a connection reaches, the rule of a port, VM ports."""
+
+from jit.domain.model.machine import VmPort
+from jit.domain.values import arm_ids
+from tests.builders.bodies import a_rule, a_vm, vm_id
+from tests.builders.grants import a_nic
+
+
+def test_a_vm_port_is_the_same_in_any_case_of_the_vms_id():
+    """ARM ids are case-insensitive."""
+    one, other = VmPort.of(vm_id().upper(), 22), VmPort.of(vm_id().lower(), 22)
+
+    assert (one, one.vm_key, one.port) == (other, arm_ids.key(vm_id()), 22)
+    assert one != VmPort.of(vm_id(), 3389)
+
+
+def test_a_connection_reaches_the_primary_interface():
+    """The order of the list does not matter."""
+    second, first = a_nic(id="second", primary=False), a_nic(id="first", primary=True)
+    vm = a_vm(interfaces=(second, first))
+
+    assert vm.interface == first
+
+
+def test_without_a_primary_interface_the_first_one_counts():
+    """An inventory that does not say which is primary still has an answer."""
+    one, other = a_nic(id="one", primary=False), a_nic(id="other", primary=False)
+    vm = a_vm(interfaces=(one, other))
+
+    assert vm.interface == one
+
+
+def test_a_vm_without_interfaces_has_none_to_reach():
+    """None, not an error: the VM may be half created."""
+    vm = a_vm(interfaces=())
+
+    assert vm.interface is None
+
+
+def test_a_vm_finds_the_rule_of_a_port():
+    """By its number; a port without a rule has none."""
+    vm = a_vm(ports=(a_rule(22), a_rule(3389)))
+
+    assert vm.rule_for(3389) == a_rule(3389)
+    assert vm.rule_for(443) is None

@@ -1,0 +1,178 @@
+"""Rules of a port: whose they are, where they lead, which sources they let in."""
+
+import pytest
+
+from jit.domain.paths.rules import (
+    addresses,
+    keep_rules_for,
+    let_in_all,
+    may_let_in,
+    opens_only,
+    packet_protocol,
+    rules_of_port,
+)
+from tests.builders.bodies import vm_id
+from tests.builders.firewalls import FIREWALL_ID, JIT_COLLECTION
+from tests.builders.grants import (
+    ELSEWHERE,
+    FRONT,
+    HOME,
+    OFFICE,
+    a_firewall,
+    a_guard,
+    a_machine,
+    a_nat,
+    a_nic,
+    a_view,
+    an_allow,
+    an_opening,
+    behind,
+)
+from tests.builders.nsgs import VM, arm_rule
+
+
+def test_the_rules_of_a_port_are_defenders_alone():
+    """The broker ignores customers' rules."""
+    customers = arm_rule(300, name="own", source="203.0.113.7", port="22", to=VM)
+    view = behind(a_firewall(a_nat(), collection="own"), a_guard(customers))
+
+    assert rules_of_port(view, 22) == ()
+
+
+def test_a_nat_rule_says_where_it_stands():
+    """Azure gives it no id: collection and name identify it within its firewall."""
+    (rule,) = rules_of_port(behind(a_firewall(a_nat())), 22)
+
+    assert rule.id == f"{FIREWALL_ID}/natRuleCollections/{JIT_COLLECTION}/rules/MDC-JIT-web01-22"
+    assert (rule.holder_id, rule.collection) == (FIREWALL_ID, JIT_COLLECTION)
+    assert (rule.public_end, rule.exact) == ((FRONT, 10022), True)
+    assert (rule.vm_id, rule.port) == (vm_id(), 22)
+
+
+@pytest.mark.parametrize(
+    ("rule", "exact"),
+    [
+        (an_allow(), True),
+        (an_allow(to=f"{VM}/32"), True),
+        (an_allow(port="20-25"), False),
+        (an_allow(port="*"), False),
+        (an_allow(port=["22", "3389"]), False),
+        (an_allow(to=[VM, "10.1.1.9"]), False),
+        (an_allow(priority="high"), False),
+    ],
+)
+def test_a_rule_is_exact_when_it_opens_that_one_port_of_that_one_address(rule, exact):
+    """Defender writes no rule that opens more for a grant."""
+    (found,) = rules_of_port(a_view(a_guard(rule)), 22)
+
+    assert found.exact is exact
+
+
+def test_a_nat_rule_that_lets_in_groups_is_not_exact():
+    """Defender writes none; their members are not known here."""
+    (rule,) = rules_of_port(behind(a_firewall(a_nat(sourceIpGroups=["group"]))), 22)
+
+    assert rule.exact is False
+
+
+def test_recorded_addresses_count_as_the_vms_own():
+    """A rule for an address that the VM has lost is still its rule."""
+    view = a_view(a_guard(an_allow(to="10.1.1.9")))
+
+    assert rules_of_port(view, 22) == ()
+    assert len(rules_of_port(view, 22, ("10.1.1.9",))) == 1
+
+
+def test_the_primary_address_comes_first():
+    """The order of the list does not matter; an interface without an address is left out."""
+    vm = a_machine(
+        interfaces=(
+            a_nic(id="1", private_ip="10.1.1.5", primary=False),
+            a_nic(id="2", private_ip="", primary=False),
+            a_nic(id="3", private_ip="10.1.1.4", primary=True),
+        )
+    )
+
+    assert addresses(vm) == ("10.1.1.4", "10.1.1.5")
+
+
+@pytest.mark.parametrize(
+    ("text", "lets_in"),
+    [
+        ("203.0.113.7", True),
+        ("203.0.113.0/24", True),
+        ("0.0.0.0/0", True),
+        ("*", True),
+        ("Internet", True),
+        ("203.0.113.1-203.0.113.9", True),
+        ("2001:db8::/64", False),
+        ("198.51.100.0/24", False),
+    ],
+)
+def test_a_rule_in_doubt_counts_as_letting_a_source_in(text, lets_in):
+    """Tags, ranges and unreadable texts count as letting in, so that closing goes on."""
+    rules = rules_of_port(a_view(a_guard(an_allow(text))), 22)
+
+    assert bool(keep_rules_for(rules, [HOME])) is lets_in
+
+
+def test_a_rule_for_a_host_lets_in_a_part_of_a_prefix():
+    """An address of the prefix is enough."""
+    rules = rules_of_port(a_view(a_guard(an_allow("198.51.100.7"))), 22)
+
+    assert keep_rules_for(rules, [ELSEWHERE, OFFICE]) == rules
+
+
+def test_rules_let_in_all_sources_only_if_each_is_inside_a_prefix():
+    """Two rules may cover two sources; a part of a source is not enough."""
+    rules = rules_of_port(a_view(a_guard(an_allow(["203.0.113.7", "198.51.100.0/25"]))), 22)
+
+    assert let_in_all(rules, [HOME])
+    assert not let_in_all(rules, [HOME, OFFICE])
+    assert not let_in_all([], [HOME])
+
+
+@pytest.mark.parametrize(
+    ("texts", "only"),
+    [
+        (["203.0.113.7"], True),
+        (["203.0.113.7", "198.51.100.9"], True),
+        (["203.0.113.0/24"], False),
+        (["203.0.113.7", "Internet"], False),
+        (["*"], False),
+    ],
+)
+def test_a_rule_opens_only_the_allowed_prefixes_if_all_its_sources_are_inside(texts, only):
+    """A tag may mean any address."""
+    (rule,) = rules_of_port(a_view(a_guard(an_allow(*texts))), 22)
+
+    assert opens_only(rule, [HOME, OFFICE]) is only
+
+
+def test_a_rule_without_sources_may_let_in_everybody():
+    """Its sources are in an IP group, which is not read."""
+    nat = a_nat(sourceAddresses=[], sourceIpGroups=["group"])
+    (rule,) = rules_of_port(behind(a_firewall(nat)), 22)
+
+    assert may_let_in(rule, [ELSEWHERE])
+    assert not opens_only(rule, [HOME])
+
+
+def test_a_recorded_rule_counts_wherever_it_leads_now():
+    """Somebody widened its destination: it still lets packets in, but is not exact."""
+    view = a_view(a_guard(an_allow(to="10.1.1.0/24")))
+    ids = [rule.id for nsg in view.nsgs.values() for rule in nsg.allows]
+
+    (found,) = rules_of_port(view, 22, known=ids)
+
+    assert (found.exact, found.target) == (False, VM)
+    assert rules_of_port(view, 22) == ()
+
+
+@pytest.mark.parametrize(
+    ("port", "protocol", "packets"),
+    [(22, "*", "TCP"), (3389, "*", "TCP"), (5986, "*", "*"), (22, "UDP", "UDP")],
+)
+def test_only_ssh_and_rdp_under_any_protocol_are_tcp(port, protocol, packets):
+    """People connect to them with TCP."""
+    assert packet_protocol(an_opening(port=port, protocol=protocol)) == packets

@@ -1,0 +1,133 @@
+"""The resources of one JIT policy: which are read, and which VMs are unreadable."""
+
+import pytest
+
+from jit.domain.values import arm_ids
+from jit.observer.policy import (
+    build_policy_view,
+    find_missing_reads,
+    predict_reads,
+    view_firewalls,
+    view_nsgs,
+)
+from jit.observer.reads import Read
+from tests.builders.bodies import NOW, vm_id
+from tests.builders.firewalls import FIREWALL_ID
+from tests.builders.grants import PUBLIC, a_machine, a_nic
+from tests.builders.nsgs import NSG_ID, arm_nsg, arm_rule
+
+NETWORK = NSG_ID.rsplit("/", 2)[0]
+NIC = f"{NETWORK}/networkInterfaces/web01-nic"
+VNET = f"{NETWORK}/virtualNetworks/vnet-prod"
+PIP = f"{NETWORK}/publicIPAddresses/web01-pip"
+VM_KEY = arm_ids.key(vm_id())
+VM = a_machine(
+    interfaces=(a_nic(id=NIC, public_ip=PUBLIC, public_ip_id=PIP),), firewall_id=FIREWALL_ID
+)
+ARM_VM = {
+    "id": vm_id(),
+    "name": "web01",
+    "properties": {"networkProfile": {"networkInterfaces": [{"id": NIC}]}},
+}
+ARM_NIC = {
+    "id": NIC,
+    "properties": {
+        "networkSecurityGroup": {"id": NSG_ID},
+        "ipConfigurations": [
+            {
+                "properties": {
+                    "privateIPAddress": "10.1.1.4",
+                    "subnet": {"id": f"{VNET}/subnets/snet-web"},
+                    "publicIPAddress": {"id": PIP},
+                }
+            }
+        ],
+    },
+}
+ARM_VNET = {
+    "id": VNET,
+    "properties": {
+        "subnets": [
+            {
+                "id": f"{VNET}/subnets/snet-web",
+                "properties": {"networkSecurityGroup": {"id": f"{NSG_ID}-subnet"}},
+            },
+            {
+                "id": f"{VNET}/subnets/other",
+                "properties": {"networkSecurityGroup": {"id": f"{NSG_ID}-other"}},
+            },
+        ]
+    },
+}
+
+
+def a_read(*resources):
+    """A read that found these resources."""
+    read = Read()
+    read.add({resource["id"]: resource for resource in resources})
+    return read
+
+
+@pytest.mark.parametrize(
+    ("deciding", "ids"),
+    [
+        (False, {NSG_ID, FIREWALL_ID}),
+        (True, {NSG_ID, FIREWALL_ID, vm_id(), NIC, VNET, PIP}),
+    ],
+)
+def test_only_a_vm_to_decide_about_is_read_in_full(deciding, ids):
+    """For an open path its NSGs and its firewall are enough."""
+    assert set(predict_reads(VM, deciding)) == ids
+
+
+def test_resources_that_others_refer_to_are_missing_reads():
+    """The NSG of a subnet counts only if an interface is in that subnet."""
+    missing = set(find_missing_reads(a_read(ARM_VM, ARM_NIC, ARM_VNET), {VM_KEY: VM}))
+
+    assert missing == {NIC, NSG_ID, PIP, VNET, f"{NSG_ID}-subnet", FIREWALL_ID}
+
+
+def test_an_nsg_and_a_firewall_that_are_gone_have_no_rules():
+    """Their rules are gone with them, and nothing more will change."""
+    read = a_read(arm_nsg(arm_rule(300)))
+    read.add({f"{NSG_ID}-gone": None, FIREWALL_ID: None})
+
+    nsgs, firewalls = view_nsgs(read), view_firewalls(read)
+
+    assert [(len(nsg.rules) > 0, nsg.settled) for nsg in nsgs.values()] == [
+        (True, False),
+        (False, True),
+    ]
+    assert [(view.nat_rules, view.settled) for view in firewalls.values()] == [((), True)]
+
+
+@pytest.mark.parametrize(
+    ("outcomes", "why"),
+    [
+        ({}, "the VM could not be read"),
+        ({vm_id(): "no answer"}, "no answer"),
+        ({vm_id(): ARM_VM, NIC: "no answer"}, "no answer"),
+        ({vm_id(): ARM_VM, NIC: ARM_NIC, VNET: "no answer"}, "no answer"),
+        ({vm_id(): ARM_VM, NIC: ARM_NIC, FIREWALL_ID: None}, "its firewall was not found"),
+        ({vm_id(): ARM_VM, NIC: ARM_NIC, NSG_ID: "no answer"}, None),
+        ({vm_id(): ARM_VM, NIC: ARM_NIC, VNET: ARM_VNET}, None),
+    ],
+)
+def test_a_vm_that_was_read_in_part_is_unreadable_and_shown_as_predicted(outcomes, why):
+    """NSGs are checked one by one when a path is observed."""
+    read = Read()
+    read.add(outcomes)
+
+    view = build_policy_view(None, {VM_KEY: VM}, frozenset({VM_KEY}), read, NOW)
+
+    assert view.unreadable == ({VM_KEY: why} if why else {})
+    assert (view.machines[VM_KEY].vm == VM) is (why is not None)
+
+
+def test_a_vm_that_is_not_decided_about_stays_as_predicted():
+    """Its interfaces and networks were not read."""
+    view = build_policy_view(None, {VM_KEY: VM}, frozenset(), a_read(arm_nsg()), NOW)
+
+    assert (view.found, view.unreadable) == (False, {})
+    assert view.machines[VM_KEY].vm == VM
+    assert list(view.machines[VM_KEY].nsgs) == [arm_ids.key(NSG_ID)]
