@@ -144,8 +144,11 @@ MUTANTS = (
         was="    kind = {401: PermissionLost, 403: PermissionLost, 404: Gone}.get(status, Refused)\n",
         becomes="    kind = {401: Gone, 403: Gone, 404: Gone}.get(status, Refused)\n",
         caught_by=(
-            law("tests/gateways/test_arm.py", "test_a_right_that_was_taken_away_is_told"),
-            law("tests/gateways/test_network.py", "test_a_right_that_was_taken_away_is_told"),
+            law("tests/gateways/test_arm.py", "test_a_right_that_was_taken_away_is_its_own_error"),
+            law(
+                "tests/gateways/test_network.py",
+                "test_a_right_that_was_taken_away_is_its_own_error",
+            ),
         ),
     ),
     Mutant(
