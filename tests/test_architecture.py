@@ -350,7 +350,7 @@ def test_modules_of_the_local_stack_and_the_benchmarks_are_short():
     assert {_name(path): size for path, size in lengths.items() if size > LONGEST_MODULE} == {}
 
 
-# ---- forbidden everywhere ----------------------------------------------------------------------------
+# ---- forbidden everywhere ------------------------------------------------------------------------
 
 
 def test_the_environment_is_read_in_one_place():

@@ -206,8 +206,8 @@ MUTANTS = (
         name="a rule's sources are not compared with what was asked",
         promise="P5",
         path="jit/domain/grants/removal.py",
-        was="    return rule.exact and whole and frozenset(asked).issuperset(found)\n",
-        becomes="    return rule.exact and whole\n",
+        was="    return rule.exact and Prefixes(rule.sources).are_among(asked)\n",
+        becomes="    return rule.exact\n",
         caught_by=(
             law(
                 "tests/domain/grants/test_closing.py",
@@ -240,8 +240,9 @@ MUTANTS = (
         name="a request without sources needs no rule",
         promise="P5",
         path="jit/domain/grants/removal.py",
-        was="    unclear = not theirs or len(theirs) < len(entry.sources)\n",
-        becomes="    unclear = len(theirs) < len(entry.sources)\n",
+        was="    return Prefixes(entry.sources).may_share_address(Prefixes(rule.sources))\n",
+        becomes="    return bool(entry.sources) and Prefixes(entry.sources).may_share_address(\n"
+        "        Prefixes(rule.sources)\n    )\n",
         caught_by=(
             law(
                 "tests/domain/grants/test_closing.py",
