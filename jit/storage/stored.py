@@ -86,7 +86,7 @@ class StoredRequest:
 
 
 def earliest_check(grants: Sequence[Grant]) -> datetime:
-    """Return when *grants* next need work; if all are closed, when they move to history."""
+    """Return the instant of the next work on *grants*; closed ones only have to move to history."""
     live = [grant for grant in grants if grant.live]
     return min(grant.next_check_at for grant in live or grants)
 

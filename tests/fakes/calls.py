@@ -60,7 +60,7 @@ class Calls:
 
 class Counted:
     """
-    Anything with methods, each call of which goes through *calls*.
+    An object with methods; each of their calls goes through *calls*.
 
     Stands in for a ``Table``, ``Queues``, ``JitPolicies``, ``Network`` or ``Arm`` of any make:
     ``arm: Arm = Counted(ThinArm(…), calls, "arm")``. Attributes that are not methods pass through.

@@ -64,7 +64,7 @@ class FakeQueues:
             return first.text
 
     def waiting(self, queue: str) -> tuple[Sent, ...]:
-        """Return what is on *queue*, hidden messages too."""
+        """Return all messages on *queue*, hidden ones too."""
         with self._lock:
             return tuple(self._queues.get(queue, ()))
 

@@ -21,7 +21,7 @@ from tests.fakes.calls import Calls
 
 PAGE = 1000
 OPERATIONS = 100
-TEXT_BYTES = 64 * 1024  # of UTF-16
+TEXT_BYTES = 64 * 1024  # in UTF-16
 ENTITY_BYTES = 1024 * 1024
 TRANSACTION_BYTES = 4 * 1024 * 1024
 KEY_BYTES = 1024
@@ -40,7 +40,7 @@ class FakeTable:
 
     Args:
         clock: The service's clock: it dates rows, leases are aged by it.
-        calls: Where calls are counted, with hooks.
+        calls: The counter of calls, with hooks.
         name: Precedes the method in the calls' names: ``state.write``.
         scanned: Rows that the service looks at for one page. Small, it makes pages short or empty
             that still have a token, as the real one does when a filter matches little.
@@ -81,7 +81,7 @@ class FakeTable:
             return self._page([row for row in rows if _in_range(row, where)], where, limit)
 
     def write(self, ops: Sequence[Op]) -> tuple[str, ...]:
-        """Do all of *ops* or none of them."""
+        """Do all operations or nothing."""
         with self._calls.call(f"{self._name}.write"):
             _check(ops)
             with self._lock:

@@ -144,8 +144,11 @@ MUTANTS = (
         was="    kind = {401: PermissionLost, 403: PermissionLost, 404: Gone}.get(status, Refused)\n",
         becomes="    kind = {401: Gone, 403: Gone, 404: Gone}.get(status, Refused)\n",
         caught_by=(
-            law("tests/gateways/test_arm.py", "test_a_right_that_was_taken_away_is_told"),
-            law("tests/gateways/test_network.py", "test_a_right_that_was_taken_away_is_told"),
+            law("tests/gateways/test_arm.py", "test_a_right_that_was_taken_away_is_its_own_error"),
+            law(
+                "tests/gateways/test_network.py",
+                "test_a_right_that_was_taken_away_is_its_own_error",
+            ),
         ),
     ),
     Mutant(
@@ -204,7 +207,7 @@ MUTANTS = (
         promise="P5",
         path="jit/domain/grants/removal.py",
         was="    return rule.exact and Prefixes(rule.sources).are_among(asked)\n",
-        becomes="    return rule.exact and bool(Prefixes(rule.sources).readable)\n",
+        becomes="    return rule.exact\n",
         caught_by=(
             law(
                 "tests/domain/grants/test_closing.py",
@@ -238,10 +241,8 @@ MUTANTS = (
         promise="P5",
         path="jit/domain/grants/removal.py",
         was="    return Prefixes(entry.sources).may_share_address(Prefixes(rule.sources))\n",
-        becomes=(
-            "    return bool(entry.sources)"
-            " and Prefixes(entry.sources).may_share_address(Prefixes(rule.sources))\n"
-        ),
+        becomes="    return bool(entry.sources) and Prefixes(entry.sources).may_share_address(\n"
+        "        Prefixes(rule.sources)\n    )\n",
         caught_by=(
             law(
                 "tests/domain/grants/test_closing.py",
