@@ -1,4 +1,4 @@
-"""The house: what is pinned, what is deployed, what the commands are."""
+"""The house: pinned packages, deployed files, commands, prose."""
 
 import json
 import re
@@ -29,7 +29,7 @@ def test_every_package_is_pinned(path):
 
 
 def test_requirements_use_the_constraints():
-    """What a package brings along is pinned as well."""
+    """The requirements of a package are pinned as well."""
     direct = [path for path in REQUIREMENTS if "-r requirements.txt" not in path.read_text()]
 
     assert [path.name for path in direct if "-c constraints.txt" not in path.read_text()] == []
@@ -65,7 +65,7 @@ def test_make_alone_lists_every_command():
     assert commands == [*everyday, "mutants", "soak", "crash-full", "clean"]
 
 
-def test_continuous_integration_runs_what_the_readme_says():
+def test_continuous_integration_runs_the_commands_of_the_readme():
     """The same two commands, and nothing that a developer would not run."""
     script = (PROJECT / ".ci" / "run").read_text().splitlines()
 

@@ -10,13 +10,13 @@ from jit.domain.errors import Defect
 
 @given(st.text(max_size=500))
 def test_a_policy_is_read_as_it_was_sent(policy_id):
-    """An id may hold any character."""
+    """An id may hold any characters."""
     assert messages.read(messages.policy(policy_id).encode(), "policy") == policy_id
 
 
 @given(st.text(max_size=100))
 def test_a_subscription_is_read_as_it_was_sent(subscription):
-    """An id may hold any character."""
+    """An id may hold any characters."""
     assert messages.read(messages.reconcile(subscription).encode(), "subscription") == subscription
 
 

@@ -1,12 +1,11 @@
 """
-The use cases of the broker, one module each.
+The use cases of the broker, one package each.
 
-* ``accept``     an access request comes in: decide, store, answer
-* ``worker``     a JIT policy has work: open, observe, mend, close (level-triggered)
-* ``turns``      claims: one worker a policy, one change at a time a firewall
-* ``decisions``  a person revokes or extends
-* ``reconcile``  all rules of a subscription against all its grants
-* ``views``      what requests and virtual machines look like from outside
-* ``configure``  JIT policies changed for some VMs (``policychange``: one policy, step by step)
-* ``audit``      the outbox drained into the chain
+* ``requests``       callers ask for access, revoke, extend, read
+* ``policy_worker``  one JIT policy has work: open, observe, mend, close (level-triggered)
+* ``reconcile``      all rules of a subscription against all its grants; the timers
+* ``configure``      operators change JIT policies
+* ``locks``          one worker for each policy, one change at a time for each firewall
+* ``azure_changes``  every change of Azure that the worker and the comparison make
+* ``health``         storage, Azure and the timers answer
 """

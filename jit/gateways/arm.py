@@ -71,10 +71,10 @@ def policies(credential: TokenCredential, scope: str) -> list[Any]:
 
 class Answer:
     """
-    What came back of one call of a management SDK, caught by its ``raw_response_hook``.
+    The response of one call of a management SDK, caught by its ``raw_response_hook``.
 
-    The SDKs' models drop what they do not know and fail over one odd date among a thousand; what
-    the broker reads it reads from the JSON itself.
+    The SDKs' models drop unknown members, and fail over one odd date among a thousand. The broker
+    reads the JSON itself.
     """
 
     def __init__(self) -> None:

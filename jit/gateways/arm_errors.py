@@ -48,7 +48,7 @@ _LONGEST_WAIT_SECONDS = 3600
 @contextmanager
 def arm_errors(*, changes: bool = False) -> Iterator[None]:
     """
-    Translate what Azure Resource Manager answers.
+    Translate the errors of Azure Resource Manager.
 
     Args:
         changes: The call changes something, so a lost answer leaves it ``Unknown``.

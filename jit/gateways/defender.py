@@ -1,7 +1,7 @@
 """
 Microsoft Defender for Cloud's JIT policies, through azure-mgmt-security.
 
-Bodies go out and come back as raw JSON: the SDK's models drop what they do not know, and have no
+Bodies go out and come back as raw JSON: the SDK's models drop unknown members, and have no
 list of sources in an initiate (https://github.com/Azure/azure-rest-api-specs/issues/32158).
 """
 

@@ -21,7 +21,7 @@ def it(broker):
 def checker(it, fault=""):
     broker = it.broker
     return HealthCheck(
-        lambda: broker.subscription_rows, broker.observer.readable, broker.subscriptions, fault
+        lambda: broker.subscription_rows, broker.observer.list_readable, broker.subscriptions, fault
     )
 
 

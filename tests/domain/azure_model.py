@@ -186,10 +186,10 @@ class Azure:
         """Return a fresh look at everything; the firewall's turn is ours."""
         return PolicyView(
             found=True,
-            entries=tuple(self._entry(item) for item in self.requests),
+            requests=tuple(self._entry(item) for item in self.requests),
             machines={arm_ids.key(vm_id()): self.view()},
-            known=frozenset(known),
-            turns=frozenset({arm_ids.key(FIREWALL_ID)}),
+            known_initiates=frozenset(known),
+            free_firewalls=frozenset({arm_ids.key(FIREWALL_ID)}),
         )
 
     def observed(self) -> Observation:

@@ -78,7 +78,7 @@ class Initiator:
         carried = [g for g in state.grants if g.wants_path and g.initiate.newest == initiate_id]
         if outcome.wait is not None:
             tries = max((grant.initiate.attempts for grant in carried), default=1)
-            outcome.wait = max(outcome.wait, lifetime.after_failures(tries))
+            outcome.wait = max(outcome.wait, lifetime.pace_retries(tries))
             state.asks_from = state.now + outcome.wait
         alone = _alone(carried, outcome)
         changed = {

@@ -128,7 +128,7 @@ class Worker:
     def _shape(self, chosen: Sequence[Grant], state: Pass) -> None:
         """Look, decide, store, act."""
         step, world = self._decide(chosen, self._seen(chosen, state), state)
-        if unsure := _newly_open(chosen, step) - world.whole:
+        if unsure := _newly_open(chosen, step) - world.read_completely:
             step, world = self._decide(chosen, self._seen(chosen, state, unsure), state)
         state.save(self.requests, {grant.id: grant for grant in step.grants}, chosen)
         for found in step.widenings:
@@ -221,9 +221,9 @@ class Worker:
         return replace(
             world,
             unreadable=unreadable,
-            whole=whole,
-            known=state.known,
-            turns=free,
+            read_completely=whole,
+            known_initiates=state.known,
+            free_firewalls=free,
             asks_from=state.claim.row.asks_from if self._may_open(state) else _NEVER,
         )
 
@@ -258,11 +258,11 @@ class Worker:
             if not self.locks.take_firewall(firewall_id, state.policy_id, state.now)
         }
         if lost:
-            world = replace(world, turns=world.turns - lost)
+            world = replace(world, free_firewalls=world.free_firewalls - lost)
             step = run_step(
                 grants, world, now=state.now, initiate_id=initiate_id, limits=self.limits
             )
-        state.turns = world.turns
+        state.turns = world.free_firewalls
         return step, world
 
     # ---- acting --------------------------------------------------------------------------------
@@ -316,7 +316,7 @@ class Worker:
 def _blind(grants: Iterable[Grant], why: str) -> PolicyView:
     """Return a world of which nothing is known."""
     unreadable = {arm_ids.key(grant.vm_id): why for grant in grants}
-    return PolicyView(found=True, entries=(), machines={}, unreadable=unreadable)
+    return PolicyView(found=True, requests=(), machines={}, unreadable=unreadable)
 
 
 def _vanished(grants: Iterable[Grant], known: Container[str]) -> dict[str, VirtualMachine]:
@@ -343,7 +343,7 @@ def _alike(one: VirtualMachine, other: VirtualMachine) -> bool:
 
 def _rest(claim: PolicyLease) -> timedelta:
     """Return how long a policy rests after a pass that failed; a revocation may be waiting."""
-    return min(_LONGEST_REST, lifetime.after_failures(claim.row.attempts + 1))
+    return min(_LONGEST_REST, lifetime.pace_retries(claim.row.attempts + 1))
 
 
 def _still(moment: datetime | None, now: datetime) -> datetime | None:
@@ -357,7 +357,7 @@ def _new(grant: Grant) -> bool:
 
 def _undecided(grant: Grant, now: datetime) -> bool:
     """Tell whether *grant* is to be decided about: one that starts later must disturb nobody."""
-    return lifetime.by_time(grant, now=now).status is Status.PENDING
+    return lifetime.advance_by_clock(grant, now=now).status is Status.PENDING
 
 
 def _any_new(rows: Iterable[GrantSummary], now: datetime) -> bool:

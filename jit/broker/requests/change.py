@@ -24,7 +24,6 @@ from jit.domain.model.grant import CloseReason, Grant, Status, status_of
 from jit.domain.model.machine import VirtualMachine
 from jit.domain.model.people import Person, Role
 from jit.domain.model.request import Request
-from jit.domain.values import arm_ids
 from jit.storage.inventory_store import InventoryStore
 from jit.storage.request_store import RequestStore
 from jit.storage.stored import GrantRow, StoredRequest
@@ -67,8 +66,8 @@ class Decisions:
         trusted = Role.OPERATOR in caller.roles and bool(reason)
 
         def change(grant: Grant) -> Grant:
-            if trusted and lifetime.hopeless(grant, now=now):
-                return lifetime.unverified(grant, now)
+            if trusted and lifetime.may_close_unverified(grant, now=now):
+                return lifetime.close_unverified(grant, now)
             if not grant.live or grant.status is Status.CLOSING:
                 return grant
             return lifetime.begin_closing(grant, CloseReason.REVOKED, now)
@@ -95,12 +94,12 @@ class Decisions:
         whole = self._own(request_id, caller)
         if whole.request.requester.id != caller.id:
             raise Forbidden("only its requester may extend a request")
-        today = tuple(lifetime.by_time(grant, now=now) for grant in whole.grants)
+        today = tuple(lifetime.advance_by_clock(grant, now=now) for grant in whole.grants)
         if not any(grant.wants_path for grant in today):
             raise Conflict(f"the request is {status_of(today)}; only an open one can be extended")
 
         def change(grant: Grant) -> Grant:
-            lasts = lifetime.by_time(grant, now=now).wants_path
+            lasts = lifetime.advance_by_clock(grant, now=now).wants_path
             return self._extended(grant, duration, now) if lasts else grant
 
         return self._apply(request_id, caller, change, now, reason)
@@ -110,8 +109,8 @@ class Decisions:
         vm = self._machine(grant)
         rule = vm.rule_for(grant.port)
         span = min(duration, rule.max_duration) if rule else duration
-        wish = admission.as_request(replace(grant, duration=span))
-        findings = decide(wish, {arm_ids.key(grant.vm_id): vm}, now=now, limits=self._limits)
+        wish = admission.rebuild_request(replace(grant, duration=span))
+        findings = decide(wish, {grant.vm_key: vm}, now=now, limits=self._limits)
         denied = tuple(item.violation for item in findings if item.kind is FindingKind.POLICY)
         if denied:
             raise AccessDenied("the JIT policy no longer allows this access", denied)

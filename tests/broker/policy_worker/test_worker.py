@@ -112,7 +112,7 @@ def test_both_interfaces_of_a_vm_are_closed_at_the_end(broker):
     vm = DB01.replace("db01", "app01")
     request_id = broker.ask(wish(vm, 3389))
     broker.live(OPENED)
-    opened = len(broker.grant(request_id).rules)
+    opened = len(broker.grant(request_id).footprint.rules)
 
     broker.live(65)
 
