@@ -1,8 +1,8 @@
 """
-The broker in this process: its own use cases and gateways, tables in memory, simulated Azure.
+The broker in this process: its use cases and gateways, tables in memory, a simulated Azure.
 
-Time stands still until a test moves it. ``live`` brings each message when it is due, as the queue
-would, so that an hour of the broker's life takes a moment.
+The clock stands still until a test moves it. ``live`` delivers each message when it is due, as the
+queue does, so that an hour of the broker takes a moment.
 """
 
 from __future__ import annotations
@@ -34,10 +34,10 @@ HERE, THERE, ELSEWHERE = "203.0.113.7", "203.0.113.8", "198.51.100.20"
 """Three addresses that count as public."""
 
 REDELIVERED = timedelta(seconds=30)
-"""When a message whose function failed comes back: host.json's ``visibilityTimeout``."""
+"""After a failed function, its message comes back: ``visibilityTimeout`` of host.json."""
 
 TICK = timedelta(minutes=1)
-"""How often the timer ``tick`` looks."""
+"""The period of the timer ``tick``."""
 
 
 def person(name: str) -> Person:
@@ -77,12 +77,12 @@ class InProcess:
     One broker, its storage, its Azure.
 
     Attributes:
-        sim: The simulated Azure, whose clock is everybody's.
+        sim: The simulated Azure. Its clock is the clock of the whole broker.
         calls: Counts every call to storage, queues or Azure; its hooks may fail them.
     """
 
     def __init__(self) -> None:
-        """Begin with empty tables, an untouched landscape."""
+        """Begin with empty tables and an unchanged landscape."""
         self.sim = Sim()
         self.calls = Calls()
         self.azure = SimulatedAzure(self.sim, self.calls, direct=True)
@@ -119,38 +119,38 @@ class InProcess:
 
     @property
     def now(self) -> datetime:
-        """The present of everybody."""
+        """The time of the broker and of Azure."""
         return self.sim.now
 
     # ---- callers ---------------------------------------------------------------------------------
 
     def submission(self, body: Any, caller: Person = ALICE, key: str | None = None) -> Submission:
-        """Return a body as the trigger hands it on."""
+        """Return a submission as the trigger builds it."""
         draft = bodies.read_access_request(body, now=self.now, limits=LIMITS)
         return Submission(draft=draft, body=body, key=key, caller=caller)
 
     def accept(self, body: Any, caller: Person = ALICE, *, key: str | None = None) -> StoredRequest:
-        """Do what ``POST access-requests`` does, without sending the message."""
+        """Do the work of ``POST access-requests``, without sending the message."""
         return self.acceptor.accept(self.submission(body, caller, key), now=self.now)
 
     def ask(self, body: Any, caller: Person = ALICE, *, key: str | None = None) -> str:
-        """Do what ``POST access-requests`` does; return the request's id."""
+        """Do the work of ``POST access-requests``; return the request's id."""
         whole = self.accept(body, caller, key=key)
         self._send(whole)
         return whole.request.id
 
     def preview(self, body: Any, caller: Person = ALICE) -> Decision:
-        """Ask what would be decided."""
+        """Return the decision of a dry run."""
         return self.acceptor.preview(self.submission(body, caller), now=self.now)
 
     def revoke(self, request_id: str, caller: Person = ALICE, reason: str | None = None) -> Decided:
-        """Do what ``POST …/revoke`` does."""
+        """Do the work of ``POST …/revoke``."""
         decided = self.decisions.revoke(request_id, caller, reason, self.now)
         self._send(decided.whole)
         return decided
 
     def extend(self, request_id: str, span: timedelta, caller: Person = ALICE) -> Decided:
-        """Do what ``POST …/extend`` does."""
+        """Do the work of ``POST …/extend``."""
         decided = self.decisions.extend(request_id, caller, span, None, self.now)
         self._send(decided.whole)
         return decided
@@ -182,7 +182,7 @@ class InProcess:
         self.worker.work(policy_of(vm), now=self.now)
 
     def live(self, minutes: float, *, ticks: bool = True) -> None:
-        """Let that much time pass: messages arrive when they are due, the timer ticks."""
+        """Let that many minutes pass: messages arrive when they are due, the timer ticks."""
         end = self.now + timedelta(minutes=minutes)
         next_tick = self.now + TICK if ticks else end + TICK
         self.deliver()
@@ -195,7 +195,7 @@ class InProcess:
         self.advance(end - self.now)
 
     def deliver(self) -> None:
-        """Bring every visible message to the worker; one whose pass fails comes back later."""
+        """Deliver every visible message to the worker; if its pass fails, it comes back later."""
         while (text := self.queues.receive(messages.POLICY)) is not None:
             try:
                 self.worker.work(messages.read(text.encode(), "policy"), now=self.now)
@@ -203,14 +203,14 @@ class InProcess:
                 self.queues.send(messages.POLICY, text, delay=REDELIVERED)
 
     def tick(self) -> None:
-        """Do what the timer ``tick`` does: wake every policy that has something due."""
+        """Do the work of the timer ``tick``: wake every policy that has something due."""
         for subscription in (PRODUCTION, DEVELOPMENT):
             rows = self.requests.list_due(subscription, self.now)
             for policy_id in sorted({row.policy_id for row in rows}):
                 self.queues.send(messages.POLICY, messages.policy(policy_id))
 
     def advance(self, span: timedelta) -> None:
-        """Move everybody's clock, and nothing else."""
+        """Advance the clock, and do nothing else."""
         if span > timedelta(0):
             self.sim.azure.world.timeline.advance(span)
 
@@ -218,14 +218,14 @@ class InProcess:
         waiting = self.queues.waiting(messages.POLICY)
         return min((item.visible_at for item in waiting), default=datetime.max.replace(tzinfo=UTC))
 
-    # ---- what a test looks at --------------------------------------------------------------------
+    # ---- checks --------------------------------------------------------------------
 
     def initiates(self) -> list[Any]:
         """Return the bodies of the broker's initiates that Azure saw, oldest first."""
         return [each["requestBody"] for each in self._initiates()]
 
     def answers(self) -> list[int]:
-        """Return how Azure answered them."""
+        """Return the statuses of Azure's answers to them."""
         return [each["status"] for each in self._initiates()]
 
     def _initiates(self) -> list[Mapping[str, Any]]:
@@ -237,9 +237,9 @@ class InProcess:
         ]
 
     def reachable(self, vm: str, port: int = 22, source: str = HERE) -> bool:
-        """Tell whether packets from *source* would reach the VM's port."""
+        """Return True if packets from *source* would reach the VM's port."""
         return bool(self.sim.reachable(vm, port, source)["reachable"])
 
     def occupy(self, vm: str, port: int, source: str, minutes: float = 60) -> None:
-        """Open a port as somebody who uses the portal."""
+        """Open a port as a portal user."""
         self.sim.initiate(vm, port, source, minutes, as_="petra")

@@ -131,7 +131,7 @@ class PromiseChecker:
         if text not in self.violations:
             self.violations.append(text)
 
-    # ---- what happens ----------------------------------------------------------------------------
+    # ---- observations ----------------------------------------------------------------------------
 
     def note_accepted(self, name: str, whole: StoredRequest) -> None:
         """Record a 202 answer."""
@@ -284,7 +284,7 @@ class PromiseChecker:
         return bool(evaluate_flow(store, Flow(source, vm_port[0], vm_port[1], "Tcp"))["reachable"])
 
     def _remember_rules(self) -> None:
-        """Remember which request in Defender wrote which rule."""
+        """Remember the request in Defender of each rule."""
         for access in live_accesses(self.parts):
             for nsg, name in access.rules:
                 self._written[ids.key(nsg), name] = access
@@ -354,15 +354,15 @@ class PromiseChecker:
             "P6", f"somebody else's access to {access.vm_port} is cut", cut, timedelta(0)
         )
 
-    def _check_lasting(self, promise: str, what: str, wrong: bool, allowed: timedelta) -> None:
-        """Add a violation if *what* is *wrong* for longer than *allowed*."""
+    def _check_lasting(self, promise: str, text: str, wrong: bool, allowed: timedelta) -> None:
+        """Add a violation *text* if it is *wrong* for longer than *allowed*."""
         if not wrong:
-            self._since.pop((promise, what), None)
+            self._since.pop((promise, text), None)
             return
-        span = self.now - self._since.setdefault((promise, what), self.now)
+        span = self.now - self._since.setdefault((promise, text), self.now)
         self.worst[promise] = max(span, self.worst.get(promise, span))
         if span > allowed or not allowed:
-            self.add_violation(promise, what)
+            self.add_violation(promise, text)
 
     # ---- at the end ------------------------------------------------------------------------------
 

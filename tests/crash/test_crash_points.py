@@ -1,4 +1,4 @@
-"""The promises hold whichever call of a scenario a fault hits."""
+"""The promises hold if a fault hits any call of a scenario."""
 
 import pytest
 

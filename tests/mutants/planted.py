@@ -1,5 +1,5 @@
 """
-The bugs: a piece of code, what a careless hand would make of it, and the tests that notice.
+The planted bugs: a piece of code, a careless change of it, and the tests that notice.
 
 Each is one edit, and each is a mistake that systems of this kind have really been known for.
 """
@@ -19,7 +19,7 @@ class Mutant:
         path: The module, from the root.
         was: The code; it stands there exactly once.
         becomes: The bug.
-        caught_by: Tests, any of which must fail.
+        caught_by: The tests; each of them must fail.
     """
 
     name: str
