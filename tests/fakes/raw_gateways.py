@@ -18,7 +18,7 @@ from azure.core.exceptions import HttpResponseError, ServiceResponseError
 
 from jit.domain.azure.arm_json import Resource
 from jit.gateways.arm import ThinArm
-from jit.gateways.arm_errors import arm_errors, as_object
+from jit.gateways.arm_errors import require_object, translate_errors
 from jit.gateways.defender import DefenderPolicies
 from jit.gateways.network import AzureNetwork
 from local.azure.values.http import Dropped, Request, Response
@@ -40,11 +40,11 @@ class RawArm(ThinArm):
     def _read(self, url: str, params: Mapping[str, str]) -> Resource:
         self._check(url)
         full = f"{url}?{urlencode(params)}" if params else url
-        with arm_errors():
+        with translate_errors():
             response = self._send(Request("GET", full, self._headers))
             if response.status >= _ERRORS:
                 raise HttpResponseError(response=cast("Any", _error_response(full, response)))
-            return as_object(json.loads(response.content))
+            return require_object(json.loads(response.content))
 
     def _send(self, request: Request) -> Response:
         """Return the answer; a broken connection is the error that azure-core raises."""
