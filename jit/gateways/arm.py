@@ -84,12 +84,10 @@ class Answer:
 
     def __init__(self) -> None:
         """Nothing has come back yet."""
-        self.headers: Mapping[str, str] = {}
         self._body = b""
 
     def __call__(self, response: PipelineResponse[Any, Any]) -> None:
         """Keep the answer; of several attempts, the last."""
-        self.headers = response.http_response.headers
         self._body = response.http_response.body()
 
     def resource(self) -> Resource:

@@ -66,15 +66,13 @@ class AzureNetwork:
         except Gone:
             return
 
-    def put_firewall(self, firewall_id: str, body: Mapping[str, object], *, etag: str) -> str:
-        """Replace a whole firewall if it still has *etag*; return the operation's URL."""
+    def put_firewall(self, firewall_id: str, body: Mapping[str, object], *, etag: str) -> None:
+        """Replace a whole firewall if it still has *etag*; the update takes minutes."""
         operations, place = self._client(firewall_id).azure_firewalls, _place(firewall_id)
-        headers, answer = {"If-Match": etag}, Answer()
         with translate_errors(changes=True):
             operations.begin_create_or_update(
-                *place, _bytes(body), headers=headers, polling=False, raw_response_hook=answer
+                *place, _bytes(body), headers={"If-Match": etag}, polling=False
             )
-        return answer.headers.get("Azure-AsyncOperation", "")
 
     def _client(self, resource_id: str) -> Any:
         subscription = arm_ids.subscription(resource_id)
