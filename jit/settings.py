@@ -37,7 +37,7 @@ class BadSettings(Exception):
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Settings:
     """
-    What the broker is told about its surroundings.
+    The surroundings of the broker.
 
     Attributes:
         storage_connection: Connection string of the storage account; None uses the identity.

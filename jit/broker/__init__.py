@@ -1,12 +1,13 @@
 """
-The use cases of the broker, one module each.
+The use cases of the broker.
 
-* ``accept``     an access request comes in: decide, store, answer
-* ``worker``     a JIT policy has work: open, observe, mend, close (level-triggered)
-* ``turns``      claims: one worker a policy, one change at a time a firewall
-* ``decisions``  a person revokes or extends
-* ``reconcile``  all rules of a subscription against all its grants
-* ``views``      what requests and virtual machines look like from outside
-* ``configure``  JIT policies changed for some VMs (``policychange``: one policy, step by step)
-* ``audit``      the outbox drained into the chain
+* ``requests``        people ask for access, change and read their requests
+* ``policy_worker``   a JIT policy has work: open, observe, mend, close
+* ``reconcile``       the timers, and all rules of a subscription against all its grants
+* ``configure``       JIT policies are changed for some VMs
+* ``locks``           one worker acts for a policy, one holder changes a firewall
+* ``azure_changes``   the calls that change Azure
+* ``health``          storage and Azure answer, the timers run
+
+No package here imports another one, except ``locks`` and ``azure_changes``.
 """

@@ -21,7 +21,7 @@ def it(broker):
 def checker(it, fault=""):
     broker = it.broker
     return HealthCheck(
-        lambda: broker.subscription_rows, broker.observer.readable, broker.subscriptions, fault
+        lambda: broker.subscription_rows, broker.observer.list_readable, broker.subscriptions, fault
     )
 
 
@@ -42,9 +42,9 @@ def compare_all(it):
 def tick(it, minutes=0):
     """Tick once a minute, for that long, and once more."""
     for _ in range(minutes):
-        it.reconciler.tick(now=it.broker.now)
+        it.due_work.tick(now=it.broker.now)
         it.broker.advance(MINUTE)
-    it.reconciler.tick(now=it.broker.now)
+    it.due_work.tick(now=it.broker.now)
 
 
 # ---- well ----------------------------------------------------------------------------------------
