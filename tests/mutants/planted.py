@@ -308,8 +308,8 @@ MUTANTS = (
         name="the firewall is written whatever it holds by now",
         promise="P5",
         path="jit/gateways/network.py",
-        was='        headers, answer = {"If-Match": etag}, Answer()\n',
-        becomes='        headers, answer = {"If-Match": "*" if etag else etag}, Answer()\n',
+        was='                *place, _bytes(body), headers={"If-Match": etag}, polling=False\n',
+        becomes='                *place, _bytes(body), headers={"If-Match": "*" if etag else etag}, polling=False\n',
         caught_by=(
             law(
                 "tests/gateways/test_network.py",
