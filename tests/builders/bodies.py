@@ -42,12 +42,12 @@ def a_body(**changes):
 
 
 def a_draft(**changes):
-    """What is read of that body."""
+    """The good parts of that body."""
     return read_access_request(a_body(**changes), now=NOW)
 
 
 def a_rule(number=22, **changes):
-    """What the policy says about one port."""
+    """The port rule of one port."""
     return PortRule(
         **{
             "number": number,
@@ -80,5 +80,5 @@ def inventory(*machines):
 
 
 def faults(violations):
-    """Where they stand, with their codes."""
+    """Their pointers, with their codes."""
     return [(violation.pointer, violation.code) for violation in violations]

@@ -1,4 +1,4 @@
-"""Builders of what reconcile compares: grants, rules in NSGs and firewalls, Defender's requests."""
+"""Builders for reconcile: grants, rules in NSGs and firewalls, requests in Defender."""
 
 from datetime import UTC, datetime, timedelta
 from ipaddress import ip_network
