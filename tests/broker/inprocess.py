@@ -230,7 +230,7 @@ class InProcess:
         waiting = self.queues.waiting(messages.POLICY)
         return min((item.visible_at for item in waiting), default=datetime.max.replace(tzinfo=UTC))
 
-    # ---- state for tests --------------------------------------------------------------------------
+    # ---- state for tests -------------------------------------------------------------------------
 
     def initiates(self) -> list[Any]:
         """Return the bodies of the broker's initiates that Azure saw, oldest first."""
