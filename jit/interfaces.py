@@ -63,12 +63,11 @@ class Network(Protocol):
     def delete_rule(self, rule_id: str) -> None:
         """Delete one security rule; returns before it is done; deleting nothing is fine."""
 
-    def put_firewall(self, firewall_id: str, body: Mapping[str, object], *, etag: str) -> str:
+    def put_firewall(self, firewall_id: str, body: Mapping[str, object], *, etag: str) -> None:
         """
-        Replace a whole firewall if it still has *etag*.
+        Replace a whole firewall if it still has *etag*; returns before the update is done.
 
-        Returns:
-            The URL of the operation, which takes minutes.
+        The update takes minutes: the state of the firewall tells its end.
 
         Raises:
             StateConflict: It was changed since.

@@ -37,7 +37,7 @@ class BadSettings(Exception):
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Settings:
     """
-    The surroundings of the broker.
+    The settings of the broker.
 
     Attributes:
         storage_connection: Connection string of the storage account; None uses the identity.

@@ -1,4 +1,4 @@
-"""Which way dependencies point, what no module may do: read from the source."""
+"""The direction of dependencies, and things that no module may do: read from the source."""
 
 import ast
 import statistics
@@ -32,7 +32,7 @@ def _name(path):
 
 
 def _offenders(paths, find):
-    """What *find* found, by file; empty where nobody offends."""
+    """Return the findings of *find* by file; empty if no file offends."""
     return {_name(path): found for path in paths if (found := find(path))}
 
 
@@ -57,7 +57,7 @@ def _imported(node):
 
 
 def _outside(path, *allowed):
-    """The imports of *path* that begin with none of *allowed*."""
+    """Return the imports of *path* outside *allowed*."""
     return [name for name in _imports(path) if not f"{name}.".startswith(allowed)]
 
 
@@ -161,7 +161,7 @@ def _allowed():
     return {f"{package} -> {other}" for package, row in MAY.items() for other in row.split()}
 
 
-def test_packages_import_what_the_table_allows():
+def test_packages_import_only_packages_of_their_row():
     """Arrows point down. A new arrow needs a line in the table, and a reason."""
     allowed = _allowed()
 
@@ -350,7 +350,7 @@ def test_modules_of_the_local_stack_and_the_benchmarks_are_short():
     assert {_name(path): size for path, size in lengths.items() if size > LONGEST_MODULE} == {}
 
 
-# ---- what nobody does ----------------------------------------------------------------------------
+# ---- forbidden everywhere ------------------------------------------------------------------------
 
 
 def test_the_environment_is_read_in_one_place():
@@ -361,14 +361,14 @@ def test_the_environment_is_read_in_one_place():
 
 
 def test_the_wall_clock_is_read_in_one_place():
-    """One seam: whoever hosts the broker may give it another clock."""
+    """One seam: the host of the broker may give it another clock."""
     clocks = ("datetime.now", "datetime.utcnow", "datetime.datetime.now", "time.time")
 
     assert list(_offenders([APP, *JIT], lambda path: _uses(path, *clocks))) == ["jit/wiring.py"]
 
 
-def test_nobody_sleeps():
-    """What takes time is stored and looked at again; a test moves the clock."""
+def test_no_code_sleeps():
+    """The broker stores slow work and looks again; a test moves the clock."""
     names = ("time.sleep", "asyncio.sleep")
 
     assert _offenders([APP, *JIT, *TESTS], lambda path: _uses(path, *names)) == {}
@@ -388,7 +388,7 @@ def _without_a_sentence(path):
     return [] if first.endswith((".", ":", "?")) else [first]
 
 
-def test_every_module_says_what_it_is_about():
+def test_every_module_begins_with_a_sentence():
     """The first line of its docstring, as a sentence."""
     assert _offenders([*CODE, *TESTS], _without_a_sentence) == {}
 
@@ -408,7 +408,7 @@ def _lengths():
 
 
 def test_functions_are_short():
-    """Half of them within eight lines, nine of ten within twenty-five, none of many screens."""
+    """Half of them have at most eight lines, nine of ten at most twenty-five, all at most forty."""
     lengths = sorted(_lengths())
 
     assert statistics.median(lengths) <= 8

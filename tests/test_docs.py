@@ -1,4 +1,4 @@
-"""The words are true: what the documents name exists, and what exists is in the documents."""
+"""The documents are true: each name in them exists, and each part of the code is in them."""
 
 import ast
 import inspect
@@ -65,7 +65,7 @@ def resolves(document: Path, link: str) -> bool:
 
 
 def section(document: str, heading: str) -> str:
-    """What stands below a heading, down to the next one of its depth or above."""
+    """Return the text below a heading, down to the next one of its depth or above."""
     depth = heading.split(" ", 1)[0]
     below = read(document).split(f"\n{heading}\n", 1)[1]
     return re.split(rf"^#{{1,{len(depth)}}} ", below, maxsplit=1, flags=re.MULTILINE)[0]
@@ -159,7 +159,7 @@ def slugs() -> set[str]:
 
 @pytest.mark.parametrize("document", DOCUMENTS, ids=name_of)
 def test_every_link_leads_somewhere(document):
-    """A file of the project, and a heading in it where one is named."""
+    """A file of the project, and a heading in it if the link names one."""
     links = LINK.findall(without_code(document.read_text()))
 
     assert [link for link in links if not resolves(document, link)] == []
@@ -197,7 +197,7 @@ def test_problem_types_are_those_of_the_error_tree():
     assert sorted(headings) == sorted(slugs())
 
 
-def test_codes_are_those_that_the_code_can_give():
+def test_the_documents_list_exactly_the_codes_of_the_code():
     """A caller's program may rely on any of them."""
     told = first_column(section("docs/problems.md", "## Codes"))
 
@@ -205,8 +205,8 @@ def test_codes_are_those_that_the_code_can_give():
     assert set(told) == codes()
 
 
-def test_settings_are_those_that_are_read():
-    """What the broker reads, and the schedules that its timers name."""
+def test_the_documents_list_exactly_the_settings_of_the_code():
+    """The settings of the broker, and the schedules that its timers name."""
     schedules = set(re.findall(r'schedule="%(\w+)%"', read("jit/triggers/timers.py")))
     told = first_column(section("docs/operations.md", "## Settings"))
 
@@ -214,7 +214,7 @@ def test_settings_are_those_that_are_read():
 
 
 def test_the_sample_holds_known_settings_only():
-    """Beside what Functions itself wants to know."""
+    """Beside the settings of Functions itself."""
     sample = set(json.loads(read("local.settings.sample.json"))["Values"])
     told = set(first_column(section("docs/operations.md", "## Settings")))
 
@@ -222,7 +222,7 @@ def test_the_sample_holds_known_settings_only():
 
 
 def test_each_permission_of_the_role_is_explained():
-    """Nobody grants what they do not understand."""
+    """Nobody grants a right without an explanation."""
     actions = json.loads(read("infra/role.json"))["Actions"]
     told = first_column(section("docs/operations.md", "## Permissions of the broker's identity"))
 
@@ -246,7 +246,7 @@ def test_every_event_is_explained():
     assert set(told) == found
 
 
-def test_events_have_the_level_that_is_told():
+def test_events_have_the_level_of_the_documents():
     """An ERROR wakes somebody."""
     told = {(row[0].strip("`"), row[1]) for row in rows(section("docs/operations.md", "## Events"))}
 
@@ -281,7 +281,7 @@ def test_the_architecture_lists_every_module_by_its_first_sentence():
 
 
 def test_every_queue_is_in_the_architecture():
-    """Operators see queues, and ask what they are for."""
+    """Operators see queues, and ask for their purpose."""
     queues = (
         messages.POLICY,
         messages.POLICY_POISON,
@@ -294,7 +294,7 @@ def test_every_queue_is_in_the_architecture():
 
 
 def test_every_timer_is_in_the_architecture():
-    """What runs without being asked."""
+    """They run without a call."""
     timers = re.findall(r"@bp\.timer_trigger\(.*\)\ndef (\w+)", read("jit/triggers/timers.py"))
 
     assert timers
@@ -302,7 +302,7 @@ def test_every_timer_is_in_the_architecture():
 
 
 def test_every_state_and_close_reason_is_in_the_architecture():
-    """What a caller can see."""
+    """A caller can see them."""
     states = section("docs/architecture.md", "## States")
 
     assert [status for status in Status if str(status) not in states] == []
@@ -317,13 +317,13 @@ def test_the_readme_names_commands_that_exist():
     assert {"demo", "test", "check", "run"} <= named <= targets
 
 
-def test_the_changelog_has_a_place_for_what_comes():
+def test_the_changelog_has_a_place_for_the_next_release():
     """Keep a Changelog: the next release gathers under Unreleased."""
     assert "\n## [Unreleased]\n" in read("CHANGELOG.md")
 
 
-def test_the_oldest_python_is_told():
-    """The README asks for what the tools are set to."""
+def test_the_readme_names_the_oldest_python():
+    """The README and the tools name the same version."""
     target = tomllib.loads(read("pyproject.toml"))["tool"]["ruff"]["target-version"]
 
     assert f"Python {target[2]}.{target[3:]} or newer" in read("README.md")

@@ -10,13 +10,13 @@ from jit.domain.errors import Defect
 
 @given(st.text(max_size=500))
 def test_a_policy_is_read_as_it_was_sent(policy_id):
-    """Whatever an id may hold."""
+    """An id may hold any characters."""
     assert messages.read(messages.policy(policy_id).encode(), "policy") == policy_id
 
 
 @given(st.text(max_size=100))
 def test_a_subscription_is_read_as_it_was_sent(subscription):
-    """Whatever an id may hold."""
+    """An id may hold any characters."""
     assert messages.read(messages.reconcile(subscription).encode(), "subscription") == subscription
 
 
@@ -29,6 +29,6 @@ def test_a_message_that_is_not_ours_is_a_defect(body):
         messages.read(body, "policy")
 
 
-def test_a_message_holds_nothing_but_its_key():
+def test_a_message_holds_only_its_key():
     """Losing it, or getting it twice, changes nothing."""
     assert messages.policy("p") == '{"policy": "p"}'

@@ -23,7 +23,7 @@ NEEDED = {
 
 
 class Watched(dict[str, str]):
-    """An environment that remembers what was asked of it."""
+    """An environment that records the names that were read."""
 
     def __init__(self, values):
         super().__init__(values)
@@ -41,7 +41,7 @@ def read(**values):
 # ---- names ---------------------------------------------------------------------------------------
 
 
-def test_the_names_are_those_that_are_read():
+def test_the_list_of_names_holds_all_names_that_are_read():
     """The list that documents are compared with is the truth."""
     env = Watched(NEEDED)
 
@@ -61,7 +61,7 @@ def test_every_setting_of_the_sample_is_read_or_is_a_schedule():
 
 
 def test_the_sample_can_be_used_as_it_is():
-    """It is what a fresh clone runs with."""
+    """A fresh clone runs with it."""
     env = {**SAMPLE, "WEBSITE_HOSTNAME": "localhost:7071"}  # which a host sets
 
     assert Settings.from_env(env).arm_endpoint == "http://127.0.0.1:7072"
@@ -84,7 +84,7 @@ def test_little_is_needed():
     assert replace(settings.limits, subscriptions=()) == LIMITS
 
 
-def test_nobody_is_believed_unless_the_platform_signs_in():
+def test_no_caller_is_believed_unless_the_platform_signs_in():
     """Absent means off."""
     assert read().auth_enabled is False
 
@@ -132,7 +132,7 @@ def test_subscriptions_are_ids_in_lower_case_each_once():
 
 
 def test_access_is_decided_by_the_subscriptions_that_are_looked_after():
-    """Those that nobody looks after open nothing."""
+    """Other subscriptions open nothing."""
     limits = read(JIT_SUBSCRIPTIONS=SUBSCRIPTION).limits
 
     assert limits.allows_subscription(SUBSCRIPTION.lower())
@@ -192,7 +192,7 @@ def test_the_horizon_of_starts_is_a_duration():
     ],
 )
 def test_a_setting_that_cannot_be_used_is_named(name, text):
-    """Whoever deploys reads which one."""
+    """The message names it for the operator."""
     with pytest.raises(BadSettings, match=name):
         read(**{name: text})
 

@@ -19,7 +19,7 @@ SECRET = "a-word-that-only-the-trail-may-hold"
 
 @pytest.fixture(autouse=True)
 def _everything(caplog):
-    """Catch what anybody logs, at any level."""
+    """Catch all log records, of any level."""
     caplog.set_level(logging.DEBUG)
     caplog.set_level(logging.DEBUG, logger="jit")
 
@@ -39,7 +39,7 @@ def test_an_event_is_one_line_of_json(caplog, name, text):
 
 
 def test_an_event_may_carry_instants_and_spans(caplog):
-    """What JSON does not know is written as text."""
+    """Values that JSON does not know are written as text."""
     at = datetime(2026, 11, 22, tzinfo=UTC)
 
     telemetry.event("x.happened", at=at, span=timedelta(minutes=1))
@@ -51,7 +51,7 @@ def test_an_event_may_carry_instants_and_spans(caplog):
     ("say", "level"),
     [(telemetry.event, "INFO"), (telemetry.warning, "WARNING"), (telemetry.alert, "ERROR")],
 )
-def test_the_level_says_who_must_care(caplog, say, level):
+def test_the_level_says_if_a_person_must_act(caplog, say, level):
     """Nobody, somebody tomorrow, a person now."""
     say("x.happened", count=1)
 

@@ -19,10 +19,10 @@ Every error the broker raises on purpose.
     - Gone                 Azure: there is no such resource  500
     - Busy                 Azure: another operation runs     503
   x StateConflict          someone else wrote first          503   read and decide again
-  x Defect                 nobody but a developer can        500   poison after the last try
+  x Defect                 only a developer can repair it    500   poison after the last try
     - IllegalTransition    the state table has no such edge  500
 
-A caller is told of a ``Refused`` as of an ``Unavailable``: nothing is known by it.
+A caller gets the same answer for ``Refused`` and ``Unavailable``: the broker knows nothing.
 
 ``Malformed`` stands outside the tree: a parser's ``ValueError``, which readers make a violation.
 """
@@ -141,7 +141,7 @@ class Unavailable(BrokerError):
     slug = "unavailable"
 
     def __init__(self, detail: str, *, retry_after_seconds: int = 10) -> None:
-        """*retry_after_seconds* is what the failing service asked for, or our own guess."""
+        """*retry_after_seconds* comes from the failing service, or is our own guess."""
         super().__init__(detail)
         self.retry_after_seconds = retry_after_seconds
 
@@ -165,7 +165,7 @@ class Refused(BrokerError):
         self, detail: str, *, code: str = "", azure_status: int = 0, resource_id: str = ""
     ) -> None:
         """
-        Keep what Azure said.
+        Keep the words of Azure.
 
         *code* is its error code, *azure_status* its HTTP status, both for decisions; *resource_id*
         is the path that was called, for the log.
@@ -189,7 +189,7 @@ class StateConflict(Unavailable):
 
 
 class Defect(BrokerError):
-    """Nobody but a developer can repair it."""
+    """Only a developer can repair it."""
 
 
 class IllegalTransition(Defect):
@@ -198,7 +198,7 @@ class IllegalTransition(Defect):
 
 class Malformed(ValueError):
     """
-    Text that is not what it should be: a value to report, before there is a request to reject.
+    Text in a wrong form: a value to report, before there is a request to reject.
 
     Attributes:
         code: Stable, kebab-case, for programs; becomes the code of a `Violation`.

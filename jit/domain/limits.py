@@ -15,14 +15,14 @@ TOO_MANY_VIOLATIONS = "too-many-violations"
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Limits:
     """
-    What a caller may ask at most, and at least.
+    The largest and the smallest values that a caller may ask for.
 
     Attributes:
         machines: VMs a request; a table transaction of 100 rows must hold one row each.
         ports: Ports a VM.
         sources: Sources a request, allowed sources a port.
         widest_source_v4: Shortest IPv4 prefix a caller may name (``JIT_WIDEST_SOURCE``).
-        widest_source_v6: The same for IPv6: /64 is one link, what one household is given.
+        widest_source_v6: The same for IPv6: /64 is one link, the prefix of one household.
         shortest: Shortest access, through an NSG.
         shortest_behind_firewall: An update of a firewall takes three to five minutes.
         longest: Longest access; Defender's own bound for ``maxRequestAccessDuration``.

@@ -30,7 +30,12 @@ from azure.core.rest import HttpRequest
 from jit.domain.azure.arm_json import Resource
 from jit.domain.errors import Defect
 from jit.gateways.arm_connections import connections
-from jit.gateways.arm_errors import arm_errors, as_items, as_object, as_resource
+from jit.gateways.arm_errors import (
+    require_items,
+    require_object,
+    require_resource,
+    translate_errors,
+)
 
 if TYPE_CHECKING:
     from azure.core.credentials import TokenCredential
@@ -71,25 +76,23 @@ def policies(credential: TokenCredential, scope: str) -> list[Any]:
 
 class Answer:
     """
-    What came back of one call of a management SDK, caught by its ``raw_response_hook``.
+    The response of one call of a management SDK, caught by its ``raw_response_hook``.
 
-    The SDKs' models drop what they do not know and fail over one odd date among a thousand; what
-    the broker reads it reads from the JSON itself.
+    The SDKs' models drop unknown members, and fail over one odd date among a thousand. The broker
+    reads the JSON itself.
     """
 
     def __init__(self) -> None:
         """Nothing has come back yet."""
-        self.headers: Mapping[str, str] = {}
         self._body = b""
 
     def __call__(self, response: PipelineResponse[Any, Any]) -> None:
         """Keep the answer; of several attempts, the last."""
-        self.headers = response.http_response.headers
         self._body = response.http_response.body()
 
     def resource(self) -> Resource:
         """Return the body; ValueError if it is not a resource."""
-        return as_resource(json.loads(self._body))
+        return require_resource(json.loads(self._body))
 
 
 class ThinArm:
@@ -108,8 +111,8 @@ class ThinArm:
 
     def get(self, resource_id: str, api_version: str) -> Resource:
         """Return one resource."""
-        with arm_errors():
-            return as_resource(
+        with translate_errors():
+            return require_resource(
                 self._read(f"{self._endpoint}{resource_id}", {"api-version": api_version})
             )
 
@@ -118,8 +121,8 @@ class ThinArm:
         page = self._read(f"{self._endpoint}{path}", {"api-version": api_version})
         found: list[Resource] = []
         for _ in range(_PAGES):
-            with arm_errors():
-                found.extend(as_items(page))
+            with translate_errors():
+                found.extend(require_items(page))
             following = page.get("nextLink")
             if not following:
                 return found
@@ -128,10 +131,10 @@ class ThinArm:
 
     def _read(self, url: str, params: Mapping[str, str]) -> Resource:
         self._check(url)
-        with arm_errors():
+        with translate_errors():
             response = self._client.send_request(HttpRequest("GET", url, params=dict(params)))
             response.raise_for_status()
-            return as_object(response.json())
+            return require_object(response.json())
 
     def _check(self, url: str) -> None:
         """Refuse to leave the endpoint: every call carries our token."""

@@ -46,9 +46,9 @@ _LONGEST_WAIT_SECONDS = 3600
 
 
 @contextmanager
-def arm_errors(*, changes: bool = False) -> Iterator[None]:
+def translate_errors(*, changes: bool = False) -> Iterator[None]:
     """
-    Translate what Azure Resource Manager answers.
+    Translate the errors of Azure Resource Manager.
 
     Args:
         changes: The call changes something, so a lost answer leaves it ``Unknown``.
@@ -74,8 +74,8 @@ def _lost(*, changes: bool) -> Unavailable:
 
 
 def _refusal(error: HttpResponseError, status: int) -> Exception:
-    code = error_code(error)
-    wait = retry_after(error)
+    code = read_error_code(error)
+    wait = read_retry_after(error)
     if code in _BUSY:
         return Busy("another operation runs on that resource", retry_after_seconds=wait)
     if status == 429:  # noqa: PLR2004 # HTTP: too many requests
@@ -99,13 +99,13 @@ def _called(error: HttpResponseError) -> str:
     return urlsplit(str(getattr(request, "url", ""))).path
 
 
-def error_code(error: HttpResponseError) -> str:
+def read_error_code(error: HttpResponseError) -> str:
     """Return ARM's error code, or an empty string."""
     found = getattr(error.error, "code", None) if error.error is not None else None
     return found if isinstance(found, str) else ""
 
 
-def retry_after(error: HttpResponseError) -> int:
+def read_retry_after(error: HttpResponseError) -> int:
     """Return the seconds the service asks to wait; 10 where it does not say, an hour at most."""
     headers = getattr(error.response, "headers", None) or {}
     value = str(headers.get("Retry-After", ""))
@@ -114,43 +114,43 @@ def retry_after(error: HttpResponseError) -> int:
     return min(int(value), _LONGEST_WAIT_SECONDS)
 
 
-def as_object(body: object) -> Resource:
+def require_object(body: object) -> Resource:
     """
     Return an answer's *body*, which must be a JSON object.
 
     Raises:
-        ValueError: It is something else; `arm_errors` makes it an answer that was lost.
+        ValueError: It is something else; `translate_errors` makes it an answer that was lost.
     """
     if not isinstance(body, Mapping):
         raise ValueError("Azure answered with something that is not an object")  # noqa: TRY004 # a bad value, not a bad call
     return body
 
 
-def as_resource(body: object) -> Resource:
+def require_resource(body: object) -> Resource:
     """
     Return an answer's *body*, which must be a resource: every one of ARM says its own id.
 
     An object that is none would pass for a resource that holds nothing.
 
     Raises:
-        ValueError: As for `as_object`.
+        ValueError: As for `require_object`.
     """
-    found = as_object(body)
+    found = require_object(body)
     if not isinstance(found.get("id"), str) or not found["id"]:
         raise ValueError("Azure answered with something that is not a resource")
     return found
 
 
-def as_items(body: object) -> list[Resource]:
+def require_items(body: object) -> list[Resource]:
     """
     Return the resources of one page of a list; ``{"value": []}`` has none.
 
     A page without a list says nothing: taken for an empty one, it would say that nothing exists.
 
     Raises:
-        ValueError: As for `as_object`.
+        ValueError: As for `require_object`.
     """
-    value = as_object(body).get("value")
+    value = require_object(body).get("value")
     if not isinstance(value, list):
         raise ValueError("Azure answered with a list that holds no items")  # noqa: TRY004 # as above
-    return [as_resource(item) for item in value]
+    return [require_resource(item) for item in value]

@@ -1,7 +1,7 @@
 """
 Microsoft Defender for Cloud's JIT policies, through azure-mgmt-security.
 
-Bodies go out and come back as raw JSON: the SDK's models drop what they do not know, and have no
+Bodies go out and come back as raw JSON: the SDK's models drop unknown members, and have no
 list of sources in an initiate (https://github.com/Azure/azure-rest-api-specs/issues/32158).
 """
 
@@ -20,7 +20,7 @@ from jit.domain.errors import Gone
 from jit.domain.values import arm_ids
 from jit.gateways.arm import Answer, policies
 from jit.gateways.arm_connections import connections
-from jit.gateways.arm_errors import arm_errors
+from jit.gateways.arm_errors import translate_errors
 
 
 class DefenderPolicies:
@@ -44,7 +44,7 @@ class DefenderPolicies:
     def get(self, policy_id: str) -> Resource:
         """Return a policy."""
         operations, path, answer = self._operations(policy_id), _path(policy_id), Answer()
-        with arm_errors():
+        with translate_errors():
             with suppress(ValueError):  # a model could not hold it
                 operations.get(*path, raw_response_hook=answer)
             return answer.resource()
@@ -52,13 +52,13 @@ class DefenderPolicies:
     def initiate(self, policy_id: str, body: Mapping[str, object]) -> None:
         """Ask Defender to open ports."""
         operations, path = self._operations(policy_id), _path(policy_id)
-        with arm_errors(changes=True), suppress(ValueError):  # 202 is all that it says
+        with translate_errors(changes=True), suppress(ValueError):  # 202 is all that it says
             operations.initiate(*path, body=_bytes(body))
 
     def replace(self, policy_id: str, body: Mapping[str, object]) -> Resource:
         """Put the whole policy."""
         operations, path, answer = self._operations(policy_id), _path(policy_id), Answer()
-        with arm_errors(changes=True):
+        with translate_errors(changes=True):
             with suppress(ValueError):  # a model could not hold it
                 operations.create_or_update(*path, body=_bytes(body), raw_response_hook=answer)
             return answer.resource()
@@ -67,7 +67,7 @@ class DefenderPolicies:
         """Delete a policy; deleting nothing is fine."""
         operations, path = self._operations(policy_id), _path(policy_id)
         try:
-            with arm_errors(changes=True):
+            with translate_errors(changes=True):
                 operations.delete(*path)
         except Gone:
             return

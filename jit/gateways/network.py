@@ -22,7 +22,7 @@ from jit.domain.errors import Gone
 from jit.domain.values import arm_ids
 from jit.gateways.arm import Answer, policies
 from jit.gateways.arm_connections import connections
-from jit.gateways.arm_errors import arm_errors
+from jit.gateways.arm_errors import translate_errors
 
 
 class AzureNetwork:
@@ -54,27 +54,25 @@ class AzureNetwork:
     def put_rule(self, rule_id: str, body: Mapping[str, object]) -> None:
         """Create or replace one security rule."""
         operations, rule = self._client(rule_id).security_rules, _rule(rule_id)
-        with arm_errors(changes=True):
+        with translate_errors(changes=True):
             operations.begin_create_or_update(*rule, _bytes(body), polling=False)
 
     def delete_rule(self, rule_id: str) -> None:
         """Delete one security rule; deleting nothing is fine."""
         operations, rule = self._client(rule_id).security_rules, _rule(rule_id)
         try:
-            with arm_errors(changes=True):
+            with translate_errors(changes=True):
                 operations.begin_delete(*rule, polling=False)
         except Gone:
             return
 
-    def put_firewall(self, firewall_id: str, body: Mapping[str, object], *, etag: str) -> str:
-        """Replace a whole firewall if it still has *etag*; return the operation's URL."""
+    def put_firewall(self, firewall_id: str, body: Mapping[str, object], *, etag: str) -> None:
+        """Replace a whole firewall if it still has *etag*; the update takes minutes."""
         operations, place = self._client(firewall_id).azure_firewalls, _place(firewall_id)
-        headers, answer = {"If-Match": etag}, Answer()
-        with arm_errors(changes=True):
+        with translate_errors(changes=True):
             operations.begin_create_or_update(
-                *place, _bytes(body), headers=headers, polling=False, raw_response_hook=answer
+                *place, _bytes(body), headers={"If-Match": etag}, polling=False
             )
-        return answer.headers.get("Azure-AsyncOperation", "")
 
     def _client(self, resource_id: str) -> Any:
         subscription = arm_ids.subscription(resource_id)
@@ -85,7 +83,7 @@ class AzureNetwork:
 
 def _get(operations: Any, resource_id: str) -> Resource:
     place, answer = _place(resource_id), Answer()
-    with arm_errors():
+    with translate_errors():
         with suppress(ValueError):  # a model could not hold it
             operations.get(*place, raw_response_hook=answer)
         return answer.resource()

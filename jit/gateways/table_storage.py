@@ -1,8 +1,8 @@
 """
 Azure Table Storage.
 
-Every write names the version it saw: inserts fail on what exists, replaces and deletes carry the
-ETag. Leases are aged by the service's own clock (the ``Date`` header), not by an instance's.
+Every write names the version it saw: an insert fails if the row exists, replaces and deletes carry
+the ETag. Leases are aged by the service's own clock (the ``Date`` header), not by an instance's.
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ _ERRORS, _NOT_FOUND = 400, 404
 _SHUT = {401, 403}
 _PAGE = 1000  # the service's own limit
 _OPERATIONS = 100  # the same
-_INTEGER = range(-(2**31), 2**31)  # Edm.Int32: what the SDK makes of an int
+_INTEGER = range(-(2**31), 2**31)  # Edm.Int32: the SDK writes an int so
 _FORBIDDEN = re.compile(r"[/\\#?\x00-\x1f\x7f-\x9f]")
 
 
@@ -118,7 +118,7 @@ class StorageTable:
         try:
             return str(self._client.create_entity(_entity(row)).get("etag") or "")
         except ResourceNotFoundError as error:
-            # An insert finds everything but its table; the SDK keeps no error code here.
+            # An insert can miss only its table; the SDK keeps no error code here.
             raise _TableMissing from error
 
     def _create(self) -> None:
@@ -138,7 +138,7 @@ class _TableMissing(_Missing):
 
 
 class _Answer:
-    """Catches what the SDK does not return: the status, the service's clock."""
+    """Catches values that the SDK does not return: the status, the service's clock."""
 
     def __init__(self) -> None:
         self.status: int | None = None
@@ -192,7 +192,7 @@ def _lost(*, writes: bool) -> Unavailable:
 
 
 def _check(ops: Sequence[Op]) -> None:
-    """Refuse what the service would refuse, and what the SDK would raise errors of its own for."""
+    """Refuse operations that the service would refuse, or that the SDK has own errors for."""
     keys = {(op.row.partition, op.row.key) for op in ops}
     if not 0 < len(ops) <= _OPERATIONS:
         raise Defect(f"a transaction has 1 to {_OPERATIONS} operations")

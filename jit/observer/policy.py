@@ -85,7 +85,7 @@ def build_policy_view(
     nsgs, firewalls = view_nsgs(read), view_firewalls(read)
     return PolicyView(
         found=policy is not None,
-        entries=defender_requests.parse_requests(policy) if policy is not None else (),
+        requests=defender_requests.parse_requests(policy) if policy is not None else (),
         machines={key: view_machine(vm, nsgs, firewalls) for key, vm in machines.items()},
         unreadable=unreadable,
     )

@@ -23,8 +23,7 @@ from jit.domain.errors import StateConflict, Unknown
 from jit.storage.documents import Column, ColumnMap, RowKind, read_document, write_text
 from jit.storage.keys import key_range, write_stamp
 from jit.storage.outbox import Outbox, read_event
-from jit.storage.table import Op, Row, Table, Verb, Where, read_all
-from jit.storage.transactions import pack_ops
+from jit.storage.table import Op, Row, Table, Verb, Where, pack_ops, read_all
 
 BATCH = 49
 """

@@ -11,8 +11,7 @@ from jit.storage import keys
 from jit.storage.documents import alert_unreadable
 from jit.storage.request_rows import read_grants, read_request, write_grants, write_request
 from jit.storage.stored import StoredRequest, group_by_machine, sort_grants
-from jit.storage.table import Op, Row, Table, Verb, Where, read_all
-from jit.storage.transactions import pack_ops
+from jit.storage.table import Op, Row, Table, Verb, Where, pack_ops, read_all
 
 
 class History:
@@ -24,7 +23,7 @@ class History:
 
     def load(self, partition: str, created: datetime, request_id: str) -> StoredRequest | None:
         """
-        Return a finished request; None if there is none of that id.
+        Return a finished request; None if history has no such id.
 
         Raises:
             Defect: This version cannot read a row of it.

@@ -16,8 +16,7 @@ from jit.storage.machine_rows import (
     parse_machine,
     write_machine_row,
 )
-from jit.storage.table import Op, Row, Table, Verb, Where, read_all
-from jit.storage.transactions import write_replaceable
+from jit.storage.table import Op, Row, Table, Verb, Where, read_all, write_replaceable
 
 _NAMED = 5
 
@@ -50,8 +49,8 @@ class InventoryStore:
         Bring the inventory up to date; *complete* deletes the VMs that were not found.
 
         Another instance that writes the same row at the same time has read Azure at the same time:
-        its row is as good as ours. A VM that no row can hold is left out, with an alert. Whoever
-        needs it reads Azure, and the others do not wait for it.
+        its row is as good as ours. A VM that no row can hold is left out, with an alert. A use case
+        that needs it reads Azure, and the other VMs do not wait for it.
         """
         old = {row.key: row for row in self._rows(partition)}
         ops: list[Op] = []

@@ -11,12 +11,11 @@ from typing import Any
 from jit.domain.audit.event import Event
 from jit.storage import keys
 from jit.storage.documents import RowKind, read_document, write_document
-from jit.storage.table import Op, Row, Table, Verb, Where, read_all
-from jit.storage.transactions import delete_rows
+from jit.storage.table import Op, Row, Table, Verb, Where, delete_rows, read_all
 
 OUTBOX_KIND = RowKind("audit events")
 
-_numbers = itertools.count()  # of the events of this process
+_numbers = itertools.count()  # one for each event of this process
 
 
 class Outbox:

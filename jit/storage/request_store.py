@@ -50,8 +50,7 @@ from jit.storage.stored import (
     merge_grants,
     sort_grants,
 )
-from jit.storage.table import PAGE, Op, Row, Table, Verb, Where, read_all
-from jit.storage.transactions import delete_rows, pack_bundles
+from jit.storage.table import PAGE, Op, Row, Table, Verb, Where, delete_rows, pack_bundles, read_all
 
 TOMBSTONE_KEPT = timedelta(days=7)
 
@@ -60,7 +59,7 @@ class RequestStore:
     """Requests, grants and tombstones in ``JitState``, finished requests in ``JitHistory``."""
 
     def __init__(self, state: Table, history: History) -> None:
-        """Keep in *state* what is not finished; move closed requests to *history*."""
+        """Keep unfinished requests in *state*; move closed ones to *history*."""
         self._state = state
         self.history = history
 

@@ -9,7 +9,6 @@ from typing import Generic, TypeVar
 
 from jit.domain.model.grant import Footprint, Grant, Status, status_of
 from jit.domain.model.request import Request
-from jit.domain.values import arm_ids
 from jit.storage.table import Row
 
 
@@ -87,7 +86,7 @@ class StoredRequest:
 
 
 def earliest_check(grants: Sequence[Grant]) -> datetime:
-    """Return when *grants* next need work; if all are closed, when they move to history."""
+    """Return the instant of the next work on *grants*; closed ones only have to move to history."""
     live = [grant for grant in grants if grant.live]
     return min(grant.next_check_at for grant in live or grants)
 
@@ -96,7 +95,7 @@ def group_by_machine(grants: Iterable[Grant]) -> list[list[Grant]]:
     """Group a request's grants by VM, in order."""
     groups: dict[str, list[Grant]] = {}
     for grant in grants:
-        groups.setdefault(arm_ids.key(grant.vm_id), []).append(grant)
+        groups.setdefault(grant.vm_key, []).append(grant)
     return list(groups.values())
 
 

@@ -12,7 +12,7 @@ from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 
-from jit.domain.errors import StateConflict
+from jit.domain.errors import StateConflict, Unknown
 from jit.storage import keys
 from jit.storage.documents import INSTANT, Column, ColumnMap, RowKind, blank
 from jit.storage.table import Op, Row, Table, Verb, Where, read_all
@@ -118,8 +118,16 @@ class SubscriptionRows:
         if subscription in self._ensured:
             return
         if self.get(subscription) is None:
-            self._put(_new_subscription(subscription, now))
+            self._insert(_new_subscription(subscription, now))
         self._ensured.add(subscription)
+
+    def _insert(self, item: SubscriptionRow) -> None:
+        """Insert a row; if the answer is lost, a read tells whether it is there."""
+        try:
+            self._put(item)
+        except Unknown:
+            if self.get(item.subscription) is None:
+                raise
 
     def note_comparison(
         self, subscription: str, before: SubscriptionRow | None, now: datetime

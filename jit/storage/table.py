@@ -2,25 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from enum import Enum
 from typing import Protocol
 
+from jit.domain.errors import Defect, StateConflict
+
 PAGE = 1000
 """Rows a query returns at most (Learn, "Query timeout and pagination")."""
-
-
-def read_all(table: Table, where: Where, limit: int = PAGE) -> Iterator[Row]:
-    """Yield the rows of *table* that *where* describes; *limit* is that of a page."""
-    token: str | None = None
-    while True:
-        page = table.query(where, limit=limit, token=token)
-        yield from page.rows
-        token = page.token
-        if token is None:
-            return
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -47,7 +38,7 @@ class Row:
 
 
 class Verb(Enum):
-    """What an operation of a transaction does to its row."""
+    """The effect of an operation on its row."""
 
     INSERT = "insert"  # fails if it exists
     REPLACE = "replace"  # fails unless the row still has the etag
@@ -73,7 +64,7 @@ class Page:
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Where:
     """
-    What a query asks of one partition, or of all.
+    The rows that a query selects, in one partition or in all.
 
     Attributes:
         partition: PartitionKey; None asks every partition.
@@ -106,7 +97,7 @@ class Table(Protocol):
 
     def write(self, ops: Sequence[Op]) -> tuple[str, ...]:
         """
-        Do all of *ops* (1 to 100, one partition) or none of them.
+        Do 1 to 100 operations in one partition: all or nothing.
 
         Returns:
             The etag of each row as written; an empty string for a deleted one.
@@ -114,3 +105,97 @@ class Table(Protocol):
         Raises:
             StateConflict: A row exists that should not, has another etag, or is gone.
         """
+
+
+def read_all(table: Table, where: Where, limit: int = PAGE) -> Iterator[Row]:
+    """Yield the rows of *table* that *where* describes; *limit* is that of a page."""
+    token: str | None = None
+    while True:
+        page = table.query(where, limit=limit, token=token)
+        yield from page.rows
+        token = page.token
+        if token is None:
+            return
+
+
+# ---- transactions --------------------------------------------------------------------------------
+
+OPERATIONS = 100
+"""The most that a transaction takes (Learn, "Performing entity group transactions")."""
+
+BYTES = 3 * 1024 * 1024
+"""Of the 4 MiB that a transaction takes. The rest is for the envelope of each row."""
+
+Bundle = Sequence[Op]
+"""Operations that belong together: all of them in one transaction."""
+
+
+def pack_bundles(bundles: Iterable[Bundle]) -> Iterator[list[Bundle]]:
+    """
+    Yield *bundles* in order, in groups of as many as fit one transaction.
+
+    A bundle that is too large by itself is a group of its own: the service refuses it.
+    """
+    group: list[Bundle] = []
+    count = size = 0
+    for bundle in bundles:
+        more = sum(map(_size, bundle))
+        if group and (count + len(bundle) > OPERATIONS or size + more > BYTES):
+            yield group
+            group, count, size = [], 0, 0
+        group.append(bundle)
+        count, size = count + len(bundle), size + more
+    if group:
+        yield group
+
+
+def pack_ops(ops: Iterable[Op]) -> Iterator[list[Op]]:
+    """Yield independent operations in order, in groups that fit one transaction each."""
+    for group in pack_bundles([op] for op in ops):
+        yield [op for bundle in group for op in bundle]
+
+
+def write_replaceable(table: Table, ops: Iterable[Op]) -> list[Row]:
+    """
+    Write rows of one partition; if somebody else has changed a row, that version stays.
+
+    Returns:
+        The rows that the table refuses to hold.
+    """
+    refused: list[Row] = []
+    for group in pack_ops(ops):
+        try:
+            table.write(group)
+        except (StateConflict, Defect):
+            refused += [op.row for op in group if not _write_alone(table, op)]
+    return refused
+
+
+def _write_alone(table: Table, op: Op) -> bool:
+    """Return False if the table refuses the row; a row that somebody changed meanwhile is fine."""
+    try:
+        table.write([op])
+    except StateConflict:
+        return True
+    except Defect:
+        return False
+    return True
+
+
+def delete_rows(table: Table, rows: Iterable[Row]) -> None:
+    """
+    Delete rows of one partition; a row that is gone or that somebody changed is left alone.
+
+    Raises:
+        Defect: The table refuses to delete a row.
+    """
+    if write_replaceable(table, [Op(Verb.DELETE, row) for row in rows]):
+        raise Defect("the table refuses to delete rows")
+
+
+def _size(op: Op) -> int:
+    """Return the bytes of an operation's texts as the service stores them, UTF-16."""
+    texts = [op.row.partition, op.row.key]
+    if op.verb is not Verb.DELETE:
+        texts += [value for value in op.row.values.values() if isinstance(value, str)]
+    return 2 * sum(map(len, texts))

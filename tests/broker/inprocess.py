@@ -1,8 +1,8 @@
 """
-The broker in this process: its own use cases and gateways, tables in memory, simulated Azure.
+The broker in this process: its use cases and gateways, tables in memory, a simulated Azure.
 
-Time stands still until a test moves it. ``live`` brings each message when it is due, as the queue
-would, so that an hour of the broker's life takes a moment.
+The clock stands still until a test moves it. ``live`` delivers each message when it is due, as the
+queue does, so that an hour of the broker takes a moment.
 """
 
 from __future__ import annotations
@@ -24,21 +24,31 @@ from jit.domain.requests import bodies
 from jit.domain.requests.submission import Submission
 from jit.storage.idempotency_keys import Idempotency
 from jit.storage.stored import StoredRequest
+from local.azure.landscape.file import Landscape
 from tests.builders.stores import Surroundings, UseCases, stores_over
 from tests.fakes.azure import SimulatedAzure
 from tests.fakes.calls import Calls
 from tests.fakes.queues import FakeQueues
 from tests.fakes.tables import FakeTable
-from tests.local.azure.sim import DEVELOPMENT, LANDSCAPE, PRODUCTION, Sim, group, machine, policy
+from tests.local.azure.sim import (
+    DEVELOPMENT,
+    LANDSCAPE,
+    PRODUCTION,
+    ROLE,
+    Sim,
+    group,
+    machine,
+    policy,
+)
 
 HERE, THERE, ELSEWHERE = "203.0.113.7", "203.0.113.8", "198.51.100.20"
 """Three addresses that count as public."""
 
 REDELIVERED = timedelta(seconds=30)
-"""When a message whose function failed comes back: host.json's ``visibilityTimeout``."""
+"""After a failed function, its message comes back: ``visibilityTimeout`` of host.json."""
 
 TICK = timedelta(minutes=1)
-"""How often the timer ``tick`` looks."""
+"""The period of the timer ``tick``."""
 
 
 def person(name: str) -> Person:
@@ -73,20 +83,37 @@ def wish(vm: str | tuple[str, ...], port: int = 22, source: str = HERE, **change
     }
 
 
+def _keep_few_vms() -> Landscape:
+    """Return the landscape with ten VMs in the first farm, and one in each other farm."""
+    subscriptions = [
+        {**each, "farms": [_first_vms(farm) for farm in each["farms"]]} if "farms" in each else each
+        for each in ROLE.subscriptions
+    ]
+    return replace(ROLE, document={**ROLE.document, "subscriptions": subscriptions})
+
+
+def _first_vms(farm: Mapping[str, Any]) -> Mapping[str, Any]:
+    return farm if farm["first"] == 1 else {**farm, "count": 1}
+
+
+FEW_VMS = _keep_few_vms()
+"""Most tests need a few VMs only, and the first request reads all VMs of the subscription."""
+
+
 class InProcess:
     """
     One broker, its storage, its Azure.
 
     Attributes:
-        sim: The simulated Azure, whose clock is everybody's.
+        sim: The simulated Azure. Its clock is the clock of the whole broker.
         calls: Counts every call to storage, queues or Azure; its hooks may fail them.
     """
 
-    def __init__(self) -> None:
-        """Begin with empty tables, an untouched landscape."""
-        self.sim = Sim()
+    def __init__(self, landscape: Landscape = FEW_VMS) -> None:
+        """Begin with empty tables and an unchanged *landscape*."""
+        self.sim = Sim(landscape)
         self.calls = Calls()
-        self.azure = SimulatedAzure(self.sim, self.calls)
+        self.azure = SimulatedAzure(self.sim, self.calls, direct=True)
         self.state = FakeTable(self._clock, calls=self.calls, name="state")
         self.history = FakeTable(self._clock, calls=self.calls, name="history")
         self.keys = FakeTable(self._clock, calls=self.calls, name="keys")
@@ -120,13 +147,13 @@ class InProcess:
 
     @property
     def now(self) -> datetime:
-        """The present of everybody."""
+        """The time of the broker and of Azure."""
         return self.sim.now
 
     # ---- callers ---------------------------------------------------------------------------------
 
     def submission(self, body: Any, caller: Person = ALICE, key: str | None = None) -> Submission:
-        """Return a body as the trigger hands it on."""
+        """Return a submission as the trigger builds it."""
         draft = bodies.read_access_request(body, now=self.now, limits=LIMITS)
         return Submission(draft=draft, body=body, key=key, caller=caller)
 
@@ -194,7 +221,7 @@ class InProcess:
         self.worker.work(policy_of(vm), now=self.now)
 
     def live(self, minutes: float, *, ticks: bool = True) -> None:
-        """Let that much time pass: messages arrive when they are due, the timer ticks."""
+        """Let that many minutes pass: messages arrive when they are due, the timer ticks."""
         end = self.now + timedelta(minutes=minutes)
         next_tick = self.now + TICK if ticks else end + TICK
         self.deliver()
@@ -207,7 +234,7 @@ class InProcess:
         self.advance(end - self.now)
 
     def deliver(self) -> None:
-        """Bring every visible message to the worker; one whose pass fails comes back later."""
+        """Deliver every visible message to the worker; if its pass fails, it comes back later."""
         while (text := self.queues.receive(messages.POLICY)) is not None:
             try:
                 self.worker.work(messages.read(text.encode(), "policy"), now=self.now)
@@ -222,7 +249,7 @@ class InProcess:
                 self.queues.send(messages.POLICY, messages.policy(policy_id))
 
     def advance(self, span: timedelta) -> None:
-        """Move everybody's clock, and nothing else."""
+        """Advance the clock, and do nothing else."""
         if span > timedelta(0):
             self.sim.azure.world.timeline.advance(span)
 
@@ -230,14 +257,12 @@ class InProcess:
         waiting = self.queues.waiting(messages.POLICY)
         return min((item.visible_at for item in waiting), default=datetime.max.replace(tzinfo=UTC))
 
-    # ---- state for tests -------------------------------------------------------------------------
-
     def initiates(self) -> list[Any]:
         """Return the bodies of the broker's initiates that Azure saw, oldest first."""
         return [each["requestBody"] for each in self._initiates()]
 
     def answers(self) -> list[int]:
-        """Return how Azure answered them."""
+        """Return the statuses of Azure's answers to them."""
         return [each["status"] for each in self._initiates()]
 
     def _initiates(self) -> list[Mapping[str, Any]]:
@@ -253,5 +278,5 @@ class InProcess:
         return bool(self.sim.reachable(vm, port, source)["reachable"])
 
     def occupy(self, vm: str, port: int, source: str, minutes: float = 60) -> None:
-        """Open a port as somebody who uses the portal."""
+        """Open a port as a portal user."""
         self.sim.initiate(vm, port, source, minutes, as_="petra")

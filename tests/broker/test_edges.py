@@ -455,7 +455,7 @@ def test_a_waiting_grant_takes_no_rule_of_an_open_request_for_its_own(it, half_r
 
     it.broker.revoke(other, BOB)
 
-    assert it.broker.grant(other).rules == ()
+    assert it.broker.grant(other).footprint.rules == ()
     assert (it.broker.status(half_read), it.broker.status(other)) == ("open", "closed")
 
 
@@ -467,7 +467,7 @@ def test_a_scheduled_request_takes_no_rule_of_an_open_one_for_its_own(it):
 
     it.broker.revoke(other, BOB)
 
-    assert it.broker.grant(other).rules == ()
+    assert it.broker.grant(other).footprint.rules == ()
     assert (it.broker.status(request_id), it.broker.status(other)) == ("open", "closed")
 
 

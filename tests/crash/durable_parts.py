@@ -10,7 +10,6 @@ from dataclasses import replace
 from datetime import datetime
 
 from jit.domain.limits import LIMITS
-from jit.gateways.arm import ThinArm
 from jit.interfaces import Arm, JitPolicies, Network
 from jit.observer.reads import Reader
 from jit.observer.subscription import Observer
@@ -23,9 +22,9 @@ from local.azure.transport import SimulatorTransport
 from tests.builders.stores import Surroundings, UseCases, stores_over
 from tests.crash.call_hooks import CallHooks, Hooked
 from tests.crash.queue_model import QueueModel
-from tests.crash.raw_gateways import RawNetwork, RawPolicies
 from tests.fakes.azure import SCOPE, SimulatedIdentity
 from tests.fakes.calls import Calls, Counted
+from tests.fakes.raw_gateways import RawArm, RawNetwork, RawPolicies
 from tests.fakes.tables import FakeTable
 from tests.local.azure.sim import HOST, LANDSCAPE, PRODUCTION, Sim
 
@@ -79,7 +78,7 @@ class DurableParts:
         self.hooked_state: Table = Hooked(self.state, "state", hooks)
         who = SimulatedIdentity(self.sim)
         transport = SimulatorTransport(self.sim.azure, sleep=_no_wait)
-        arm = ThinArm(HOST, who, SCOPE, transport=transport)
+        arm = RawArm(self.sim)
         policies = RawPolicies(arm, HOST, who, SCOPE, transport=transport)
         network = RawNetwork(arm, HOST, who, SCOPE, transport=transport)
         self.arm: Arm = Counted(arm, self.calls, "arm")

@@ -1,7 +1,7 @@
 """
 The points of a scenario: which of its calls each fault hits. The sample is the same each time.
 
-``JIT_CRASH`` says how many calls each fault hits in each scenario: a number, or ``full``.
+``JIT_CRASH`` sets the number of calls that each fault hits in each scenario, or ``full``.
 """
 
 from __future__ import annotations
@@ -11,14 +11,16 @@ import zlib
 from dataclasses import dataclass
 from datetime import timedelta
 from functools import cache
+from typing import NamedTuple
 
 from tests.crash.faults import FAULTS, Fault, InjectedFault
 from tests.crash.scenario_run import Delivery, ScenarioRun
 from tests.crash.scenarios import SCENARIOS
+from tests.sizes import examples
 
-SAMPLE = 1
+SAMPLE = examples(1, 5)
 """
-Changing calls that a fault hits unless ``JIT_CRASH`` is set. In every third pair of scenario and
+Changing calls that a fault hits unless ``JIT_CRASH`` is set. In every eighth pair of scenario and
 fault, it hits as many of all the scenario's calls.
 """
 
@@ -51,18 +53,25 @@ class PointResult:
     violations: tuple[str, ...]
 
 
+class QuietRun(NamedTuple):
+    """The result of a run without a fault: its outside calls, the promises that were not kept."""
+
+    calls: tuple[str, ...]
+    violations: tuple[str, ...]
+
+
 @cache
-def outside_calls(scenario: str) -> tuple[str, ...]:
-    """Return the names of all outside calls of a run without faults."""
-    run = ScenarioRun()
+def run_without_fault(scenario: str, delivery: Delivery) -> QuietRun:
+    """Run *scenario* without a fault."""
+    run = ScenarioRun(delivery=delivery)
     SCENARIOS[scenario](run)
     run.run_to_rest()
-    return tuple(run.parts.calls.names)
+    return QuietRun(tuple(run.parts.calls.names), tuple(run.promises.violations))
 
 
 def choose_points(scenario: str, fault: Fault) -> list[int]:
     """Return the numbers of the calls that *fault* hits; calls that change something come first."""
-    names = outside_calls(scenario)
+    names = run_without_fault(scenario, Delivery.ONCE).calls
     every = [number for number, name in enumerate(names, 1) if fault.can_hit(name)]
     wanted = os.environ.get("JIT_CRASH", str(SAMPLE))
     if wanted == "full":
@@ -70,7 +79,7 @@ def choose_points(scenario: str, fault: Fault) -> list[int]:
     changing = [number for number in every if names[number - 1].startswith(_CHANGING)]
     first = _spread(changing or every, int(wanted), offset=_seed(fault.name, scenario))
     seed = _seed(scenario, fault.name)
-    more = 0 if seed % 3 else int(wanted)
+    more = 0 if seed % 8 else int(wanted)
     return sorted({*first, *_spread(every, more, offset=seed)})
 
 
@@ -117,14 +126,6 @@ def _run(scenario: str, fault: Fault, number: int, delivery: Delivery) -> PointR
     run.run_to_rest()
     at = f"{scenario}, {number} {injected.hit}, {fault.name}, {delivery.value}"
     return PointResult(at, bool(injected.hit), tuple(run.promises.violations))
-
-
-def run_without_fault(scenario: str, delivery: Delivery) -> tuple[str, ...]:
-    """Run *scenario* without a fault; return the promises that were not kept."""
-    run = ScenarioRun(delivery=delivery)
-    SCENARIOS[scenario](run)
-    run.run_to_rest()
-    return tuple(run.promises.violations)
 
 
 def scenario_fault_pairs() -> list[tuple[str, str]]:

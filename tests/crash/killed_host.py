@@ -33,13 +33,13 @@ from tests.local.calls import Answer
 STEP = "PT20S"
 MOST_STEPS = 240  # eighty minutes of the stack's clock
 _PATIENT = 12  # steps for which a promise may seem broken: the hosts follow the clock
-_LONGEST_SECONDS = 25  # of real time: a lease, or a message that a dead host had taken
+_LONGEST_SECONDS = 25  # real time: a lease, or a message that a dead host had taken
 _HOLDERS = (NSG_DB, NSG_NEW, NSG_WEB, FW_PROD)
 _PATHS = ((DB01, 22, HERE), (DB01, 22, THERE), (WEB01, 3389, HERE))
 _PORTS = [{"number": 22, "protocol": "TCP", "allowedSources": ["*"], "maxDuration": "PT1H"}]
 _CALL = re.compile(r"outside call (\d+): (\S+ \S+)")
 _UNAVAILABLE = 503
-_PATIENCE_SECONDS = 60  # of real time: the lease of a dead host runs by the wall clock
+_PATIENCE_SECONDS = 60  # real time: the lease of a dead host runs by the wall clock
 
 
 @dataclass
@@ -196,10 +196,10 @@ class KilledHostRun:
             [grant for each in self._stored_requests() for grant in each.grants],
             self.client.now,
         )
-        told = [grant for grant in stored if grant.expires_at is None or grant.expires_at > now]
+        present = [grant for grant in stored if grant.expires_at is None or grant.expires_at > now]
         for vm, port, source in _PATHS:
             name = f"{vm.rsplit('/', 1)[1]}:{port} from {source}"
-            states = {grant.status for grant in told if _is_for(grant, vm, port, source)}
+            states = {grant.status for grant in present if _is_for(grant, vm, port, source)}
             reached = self.client.reachable(vm, port, source)
             self._check_lasting(
                 "P4", f"{name} is open, and is not", Status.OPEN in states and not reached
@@ -228,10 +228,10 @@ class KilledHostRun:
         """Check the end state, and every initiate that the broker sent."""
         self._check(self._customers_rules() == before, "P5", "what is not the broker's was changed")
         for name, request_id in self._ids.items():
-            told = self._call_until_answered(
+            answer = self._call_until_answered(
                 partial(self.client.api, "GET", f"access-requests/{request_id}", as_="olga")
             )
-            self._check(told.json.get("status") == "closed", "P3", f"{name}: {told.body!r}")
+            self._check(answer.json.get("status") == "closed", "P3", f"{name}: {answer.body!r}")
         for vm, port, source in _PATHS:
             self._check(not self.client.reachable(vm, port, source), "P2", f"{vm} is open still")
         asked = {text for body in self._bodies.values() for text in body["sources"]}

@@ -2,7 +2,7 @@
 The person who follows the runbooks: if an update in Azure failed for good, they repeat it.
 
 If the last update of a firewall has failed, the broker calls a path through it neither open nor
-gone, and does not write the firewall. docs/operations.md tells the operator what to do.
+gone, and does not write the firewall. The operations guide describes the steps.
 """
 
 from __future__ import annotations

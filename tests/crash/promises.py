@@ -22,6 +22,7 @@ from jit.domain.model.machine import Via
 from jit.domain.values import arm_ids
 from jit.storage.request_rows import read_grants
 from jit.storage.stored import StoredRequest
+from jit.storage.table import Row
 from local.azure.defender.access import Access
 from local.azure.network.reachability import Flow, evaluate_flow
 from local.azure.values import ids
@@ -101,6 +102,7 @@ class PromiseChecker:
         self._at_first = ""
         self._holders: list[str] = []
         self._rules: list[Any] = []
+        self._parsed: dict[str, tuple[Row, tuple[Grant, ...]]] = {}
         self._judged: dict[tuple[VmPort, str], bool] = {}
 
     def watch(self, parts: DurableParts) -> None:
@@ -129,7 +131,7 @@ class PromiseChecker:
         if text not in self.violations:
             self.violations.append(text)
 
-    # ---- what happens ----------------------------------------------------------------------------
+    # ---- observations ----------------------------------------------------------------------------
 
     def note_accepted(self, name: str, whole: StoredRequest) -> None:
         """Record a 202 answer."""
@@ -243,7 +245,10 @@ class PromiseChecker:
     def _rows(self) -> Iterator[Grant]:
         """Yield every grant of the live rows."""
         for row in self.parts.state.rows("g|"):
-            yield from read_grants(row)
+            parsed = self._parsed.get(row.key)
+            if parsed is None or parsed[0] is not row:
+                parsed = self._parsed[row.key] = row, read_grants(row)
+            yield from parsed[1]
 
     def _grant(self, grant_id: str) -> Grant | None:
         found = (grant for grant in self._rows() if grant.id == grant_id)
@@ -279,7 +284,7 @@ class PromiseChecker:
         return bool(evaluate_flow(store, Flow(source, vm_port[0], vm_port[1], "Tcp"))["reachable"])
 
     def _remember_rules(self) -> None:
-        """Remember which request in Defender wrote which rule."""
+        """Remember the request in Defender of each rule."""
         for access in live_accesses(self.parts):
             for nsg, name in access.rules:
                 self._written[ids.key(nsg), name] = access
@@ -349,15 +354,15 @@ class PromiseChecker:
             "P6", f"somebody else's access to {access.vm_port} is cut", cut, timedelta(0)
         )
 
-    def _check_lasting(self, promise: str, what: str, wrong: bool, allowed: timedelta) -> None:
-        """Add a violation if *what* is *wrong* for longer than *allowed*."""
+    def _check_lasting(self, promise: str, text: str, wrong: bool, allowed: timedelta) -> None:
+        """Add a violation *text* if it is *wrong* for longer than *allowed*."""
         if not wrong:
-            self._since.pop((promise, what), None)
+            self._since.pop((promise, text), None)
             return
-        span = self.now - self._since.setdefault((promise, what), self.now)
+        span = self.now - self._since.setdefault((promise, text), self.now)
         self.worst[promise] = max(span, self.worst.get(promise, span))
         if span > allowed or not allowed:
-            self.add_violation(promise, what)
+            self.add_violation(promise, text)
 
     # ---- at the end ------------------------------------------------------------------------------
 

@@ -38,7 +38,7 @@ class QueueModel:
     A ``Queues`` that keeps each message until the host takes it.
 
     Attributes:
-        loses_messages: True if it accepts messages and delivers none of them.
+        loses_messages: True if it accepts messages and does not deliver them.
         poisoned: Messages that were moved to the poison queue.
     """
 
@@ -62,7 +62,7 @@ class QueueModel:
             self._messages.append(Message(queue, text, self._clock() + whole))
 
     def next_visible_at(self) -> datetime:
-        """Return when the next message becomes visible; ``NEVER`` if there is none."""
+        """Return the time at which the next message becomes visible; ``NEVER`` if there is none."""
         return min((item.visible_at for item in self._messages), default=NEVER)
 
     def take(self) -> Message | None:

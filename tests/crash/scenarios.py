@@ -1,4 +1,4 @@
-"""What people do in the lives that are struck: one function each, which fills an agenda."""
+"""The scenarios that faults are injected into: each function schedules the acts of people."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from tests.broker.inprocess import ALICE, BOB, DAVE, ELSEWHERE, HERE, OLGA, THER
 from tests.crash.scenario_run import ScenarioRun
 from tests.local.azure.sim import APP01, DB01, NEW01, NSG_DB, WEB01
 
-Agenda = Callable[[ScenarioRun], None]
+Scenario = Callable[[ScenarioRun], None]
 
 
 def _open_by_nsg(run: ScenarioRun) -> None:
@@ -21,7 +21,7 @@ def _open_by_firewall(run: ScenarioRun) -> None:
 
 
 def _several_machines(run: ScenarioRun) -> None:
-    """Two policies, three VMs: one transaction, two workers."""
+    """Two policies and three VMs: one transaction, two workers."""
     machines = [
         {"id": DB01, "ports": [{"number": 22}, {"number": 3389}]},
         {"id": APP01, "ports": [{"number": 3389}]},
@@ -120,21 +120,21 @@ def _scheduled(run: ScenarioRun) -> None:
 
 
 def _beside_a_stranger(run: ScenarioRun) -> None:
-    """Somebody uses the portal: with the same source one joins; with another one has to wait."""
+    """Somebody uses the portal: an equal source joins that access, another source has to wait."""
     run.schedule_event(0, lambda: _petra(run, DB01, 22, HERE, 10))
     run.at(1, "a", run.ask("a", wish(DB01, duration="PT6M"), ALICE))
     run.at(2, "d", run.ask("d", wish(DB01, source=THERE, duration="PT6M"), DAVE))
 
 
 def _outlives_a_stranger(run: ScenarioRun) -> None:
-    """Whose path ends: the next look, a minute later at most, asks for an own one."""
+    """The path of a portal user ends: within a minute the broker asks for one of its own."""
     run.promises.tolerance.gap = timedelta(minutes=2)
     run.schedule_event(0, lambda: _petra(run, DB01, 22, HERE, 6))
     run.at(1, "a", run.ask("a", wish(DB01, duration="PT15M"), ALICE))
 
 
 def _superseded(run: ScenarioRun) -> None:
-    """Noticed by the next comparison, five minutes later; ten if one does not take place."""
+    """The next comparison notices it five minutes later; ten if one does not take place."""
     run.promises.tolerance.gap = timedelta(minutes=12)
     run.at(0, "a", run.ask("a", wish(DB01, duration="PT20M"), ALICE))
     run.schedule_event(4, lambda: _petra(run, DB01, 22, ELSEWHERE, 10))
@@ -154,7 +154,7 @@ def _three_on_one_port(run: ScenarioRun) -> None:
 
 
 def _deleted_while_open(run: ScenarioRun) -> None:
-    """Its owner deletes the VM: what stands in the NSG for its address still has to go."""
+    """The owner deletes the VM: the rules for its address must still be removed."""
     run.promises.tolerance.gap = timedelta(hours=1)
     run.at(0, "a", run.ask("a", wish(DB01, duration="PT12M"), ALICE))
     run.schedule_event(4, lambda: _delete(run, DB01))
@@ -164,7 +164,7 @@ def _wiped_while_open(run: ScenarioRun) -> None:
     """
     Terraform writes the NSG without Defender's rules: the next comparison asks once more.
 
-    If that one does not take place, because its message is lost for instance, the one after it.
+    If its message is lost, the comparison after it does.
     """
     run.promises.tolerance.gap = timedelta(minutes=12)
     run.at(0, "a", run.ask("a", wish(DB01, duration="PT20M"), ALICE))
@@ -172,7 +172,7 @@ def _wiped_while_open(run: ScenarioRun) -> None:
 
 
 def _revoke_twice(run: ScenarioRun) -> None:
-    """Two people revoke it in the same minute, one of them two times."""
+    """Two people revoke it in the same minute, and one of them does it twice."""
     run.at(0, "a", run.ask("a", wish(DB01, duration="PT20M"), ALICE))
     run.at(3, "end", run.revoke("a", ALICE))
     run.at(3, "operator", run.revoke("a", OLGA))
@@ -180,7 +180,7 @@ def _revoke_twice(run: ScenarioRun) -> None:
 
 
 def _configure(run: ScenarioRun) -> None:
-    """A VM joins the policy of others, one of which somebody is using, and is used itself."""
+    """A VM joins a policy while another VM of the policy is in use; then a person uses it."""
     ports = [{"number": 22, "protocol": "TCP", "allowedSources": ["*"], "maxDuration": "PT3H"}]
     run.schedule_event(0, lambda: _petra(run, DB01, 3389, HERE, 12))
     run.at(1, "c", run.configure("c", NEW01, ports, OLGA))
@@ -188,7 +188,7 @@ def _configure(run: ScenarioRun) -> None:
 
 
 def _configure_beside_access(run: ScenarioRun) -> None:
-    """Refused while access under the policy is live; done afterwards."""
+    """The broker refuses it while access under the policy is live, and does it afterwards."""
     ports = [{"number": 22, "protocol": "TCP", "allowedSources": ["*"], "maxDuration": "PT3H"}]
     run.at(0, "a", run.ask("a", wish(DB01, duration="PT6M"), ALICE))
     run.at(0.05, "c", run.configure("c", NEW01, ports, OLGA))
@@ -203,7 +203,7 @@ def _burst(run: ScenarioRun) -> None:
 
 
 def _revoke_beside_trouble(run: ScenarioRun) -> None:
-    """Azure refuses to open one port for an hour; another one is given back meanwhile."""
+    """Azure refuses to open one port for an hour; meanwhile another one is revoked."""
     refusal = {"status": 403, "code": "AuthorizationFailed"}
     match = {"path": "initiate", "bodyContains": "3389"}
     run.parts.sim.faults({"match": match, "answer": refusal, "times": None})
@@ -229,11 +229,11 @@ def _wipe(run: ScenarioRun, nsg: str) -> None:
     run.parts.sim.call("PUT", nsg, body, as_="petra")
 
 
-def _named(*agendas: Agenda) -> dict[str, Agenda]:
-    return {agenda.__name__.strip("_").replace("_", "-"): agenda for agenda in agendas}
+def _named(*scenarios: Scenario) -> dict[str, Scenario]:
+    return {scenario.__name__.strip("_").replace("_", "-"): scenario for scenario in scenarios}
 
 
-SCENARIOS: Mapping[str, Agenda] = _named(
+SCENARIOS: Mapping[str, Scenario] = _named(
     _open_by_nsg,
     _open_by_firewall,
     _several_machines,

@@ -33,7 +33,7 @@ STRANGER = None
 OURS = a_view(a_guard(an_allow()))
 """The VM with the rule that was asked for."""
 
-THERE = tuple(rule_evidence.mark(rule) for rule in rules_of_port(OURS, 22))
+THERE = tuple(rule_evidence.make_mark(rule) for rule in rules_of_port(OURS, 22))
 RULE_ID = f"{NSG_ID}/securityRules/{jit_name('-', 1)}"
 LET_IN = a_guard(
     an_allow(),
@@ -50,10 +50,10 @@ def a_world(view=None, *seen, **changes):
     """A fresh look at one VM; the broker knows its own initiates."""
     fields = {
         "found": True,
-        "entries": tuple(sorted(seen, key=lambda entry: entry.started_at)),
+        "requests": tuple(sorted(seen, key=lambda entry: entry.started_at)),
         "machines": {arm_ids.key(vm_id()): view or a_view()},
-        "known": frozenset({MINE, NEXT}),
-        "turns": frozenset({arm_ids.key(FIREWALL_ID)}),
+        "known_initiates": frozenset({MINE, NEXT}),
+        "free_firewalls": frozenset({arm_ids.key(FIREWALL_ID)}),
         **changes,
     }
     return PolicyView(**fields)

@@ -1,4 +1,4 @@
-"""The tree of errors: every family says what the next step is."""
+"""The tree of errors: every family has its next step."""
 
 import inspect
 import re
@@ -26,7 +26,7 @@ TREE = [kind for _, kind in inspect.getmembers(errors, _is_error)]
 
 
 @pytest.mark.parametrize("kind", TREE)
-def test_every_error_belongs_to_a_family_that_says_what_to_do(kind):
+def test_every_error_belongs_to_a_family_with_a_next_step(kind):
     """Repair it, wait for it, or call a developer: there is no fourth kind."""
     families = [
         family for family in (Rejected, Unavailable, Refused, Defect) if family in kind.__mro__
@@ -61,7 +61,7 @@ def test_every_slug_can_be_part_of_a_problems_url(kind):
 
 
 def test_a_rejection_carries_its_violations_and_the_audited_request():
-    """What the problem body needs travels with the error."""
+    """The error carries the parts of the problem body."""
     violation = Violation("#/sources/0", "source-any", "a source must be narrower")
 
     error = AccessDenied("no", (violation,), request_id="r1")
@@ -70,7 +70,7 @@ def test_a_rejection_carries_its_violations_and_the_audited_request():
 
 
 def test_an_outage_says_when_to_come_back():
-    """What the failing service asked for is passed on."""
+    """The wait of the failing service is passed on."""
     error = Unavailable("later", retry_after_seconds=90)
 
     assert error.retry_after_seconds == 90

@@ -16,7 +16,7 @@ def _stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
 
 @pytest.fixture
 def client(_stack: Stack) -> Iterator[StackClient]:
-    """The running stack: nothing asked yet, Azure as the landscape says, the clock stopped."""
+    """The running stack: no requests, Azure as in the landscape, the clock stopped."""
     client = StackClient(_stack)
     client.reset()
     yield client
@@ -25,5 +25,5 @@ def client(_stack: Stack) -> Iterator[StackClient]:
 
 @pytest.fixture
 def client_without_reset(_stack: Stack) -> StackClient:
-    """The running stack, for what must leave it as it was: empty."""
+    """The running stack, for a test that leaves it unchanged: empty."""
     return StackClient(_stack)

@@ -1,8 +1,8 @@
 """
-The running local stack as a test speaks to it: callers over HTTP, Azure's clock, faults, log.
+A client of the running local stack: calls over HTTP, and Azure's clock, faults and log.
 
-The clock stands still. Whoever waits for something to happen moves it while looking, so that four
-minutes of a firewall take seconds and nobody sleeps.
+The clock stands still. A test that waits moves it between two looks, so that four minutes of a
+firewall take seconds and no test sleeps.
 """
 
 from __future__ import annotations
@@ -27,11 +27,11 @@ HERE, THERE, ELSEWHERE = "203.0.113.7", "203.0.113.8", "198.51.100.20"
 _TABLES = ("JitState", "JitIdempotency", "JitHistory")
 _OK, _UNAVAILABLE = 200, 503
 _STEPS = 60  # looks on the way to the end of the wait, a few seconds apart at least
-_PATIENCE_SECONDS = 60  # of real time, for the hosts to catch up with a clock that was moved
+_PATIENCE_SECONDS = 60  # real time, for the hosts to catch up with a clock that was moved
 
 
 class DidNotHappen(AssertionError):
-    """What a test waited for did not come; the message shows what was there instead."""
+    """The condition that a test waited for did not hold; the message shows the state."""
 
 
 def farm(number: int) -> str:
@@ -52,10 +52,10 @@ def wish(vm: str, port: int = 22, source: str = HERE, **changes: Any) -> dict[st
 
 
 class StackClient:
-    """The stack, with its two hosts of the broker, one storage account, one Azure."""
+    """A client of a stack: two hosts of the broker, one storage account, one Azure."""
 
     def __init__(self, stack: Stack) -> None:
-        """Speak to *stack*, which is running."""
+        """Call *stack*, which is running."""
         self.stack = stack
 
     # ---- callers ---------------------------------------------------------------------------------
@@ -76,7 +76,7 @@ class StackClient:
         return call(f"{self.stack.hosts[host].url}/api/{path}", method, content, **named)
 
     def ask(self, body: object, *, as_: str = "alice", **how: Any) -> str:
-        """Have a request accepted; return its id."""
+        """Make a request that is accepted; return its id."""
         answer = self.api("POST", "access-requests", body, as_=as_, **how)
         if answer.status != 202:
             raise DidNotHappen(f"{answer.status} {answer.body!r}")
@@ -95,11 +95,11 @@ class StackClient:
     def post(
         self, request_id: str, verb: str, body: object = None, *, as_: str = "alice"
     ) -> Answer:
-        """Decide about a request: ``revoke`` or ``extend``."""
+        """Change a request: ``revoke`` or ``extend``."""
         return self.api("POST", f"access-requests/{request_id}/{verb}", body, as_=as_)
 
     def repeat_while_busy(self, method: str, path: str, body: object, *, as_: str) -> Answer:
-        """Repeat a call while the answer is 503: somebody works on the same thing."""
+        """Repeat a call while the answer is 503: another call works on the same thing."""
         answers = [self.api(method, path, body, as_=as_)]
 
         def answered() -> bool:
@@ -114,11 +114,11 @@ class StackClient:
 
     @property
     def now(self) -> datetime:
-        """The stack's present."""
+        """The time of the stack."""
         return datetime.fromisoformat(self.sim("GET", "clock")["now"])
 
     def advance(self, span: str) -> None:
-        """Move everybody's clock."""
+        """Advance the clock of the stack."""
         self.sim("POST", "clock", {"advance": span})
 
     def until(self, holds: Callable[[], bool], minutes: float) -> None:
@@ -146,9 +146,9 @@ class StackClient:
 
     def tick(self) -> None:
         """
-        Have the timer look now.
+        Run the timer function now.
 
-        The clock moves in jumps here, while delayed messages come back after real seconds.
+        The clock moves in jumps, but delayed messages come back after real seconds.
         """
         url = f"{self.stack.url}/admin/functions/tick"
         answer = call(url, "POST", b"{}", X_Local_Wait="true")
@@ -180,17 +180,17 @@ class StackClient:
         return answer.json if answer.body else None
 
     def reachable(self, vm: str, port: int = 22, source: str = HERE) -> bool:
-        """Tell whether packets from *source* reach the VM's port."""
+        """Return True if packets from *source* reach the VM's port."""
         query = f"source={source}&port={port}&vm={quote(vm, safe='')}"
         return bool(self.sim("GET", f"reachable?{query}")["reachable"])
 
     def resource(self, resource_id: str) -> Any:
-        """Return a resource as it stands in Azure."""
+        """Return a resource of Azure."""
         found = self.sim("GET", "state")["resources"]
         return next(value for key, value in found.items() if key.lower() == resource_id.lower())
 
     def rule_of(self, vm: str) -> dict[str, Any]:
-        """Return the rule that lets somebody reach a VM of a farm, as a patch that restores it."""
+        """Return the allow rule for a VM of a farm, as a patch that restores it."""
         group_id = vm.partition("/providers/")[0]
         name = group_id.rsplit("/", 1)[1].replace("rg-", "nsg-")
         nsg = f"{group_id}/providers/Microsoft.Network/networkSecurityGroups/{name}"
@@ -199,7 +199,7 @@ class StackClient:
         return {f"{nsg}/securityRules/{found['name']}": found}
 
     def faults(self, *faults: object) -> None:
-        """Have calls to Azure go wrong."""
+        """Let calls to Azure fail."""
         self.sim("POST", "faults", {"faults": list(faults)})
 
     def calls(self, method: str = "", path: str = "") -> list[dict[str, Any]]:
@@ -211,7 +211,7 @@ class StackClient:
         ]
 
     def open_in_portal(self, vm: str, port: int, source: str, minutes: float = 60) -> None:
-        """Open a port as somebody who uses the portal."""
+        """Open a port as a portal user."""
         token = self.sim("POST", "token", {"as": "petra"})["access_token"]
         end = (self.now + timedelta(minutes=minutes)).isoformat()
         wanted = {"number": port, "endTimeUtc": end, "allowedSourceAddressPrefix": source}

@@ -1,4 +1,4 @@
-"""The HTTP contract on the whole local stack: what is answered, where to look, what is refused."""
+"""The HTTP contract on the whole local stack: answers, places to look, refusals."""
 
 import base64
 import json
@@ -244,8 +244,8 @@ def test_a_denial_names_the_audited_request(client):
 @pytest.mark.parametrize(
     "path", ["access-requests/x", "access-requests/%2e%2e", "access-requests/a|b", "nothing"]
 )
-def test_what_is_not_there_is_404(client_without_reset, path):
-    """Whatever stands in the path."""
+def test_an_unknown_path_is_404(client_without_reset, path):
+    """With any text in the path."""
     assert client_without_reset.api("GET", path).status == 404
 
 
@@ -291,7 +291,7 @@ def test_a_finished_request_is_listed_and_found(client):
 
 
 def test_the_vms_are_listed_with_states_ports_and_who_is_in(client):
-    """The three tabs of the portal, and the open grants with what to connect to."""
+    """The three tabs of the portal, and the open grants with their addresses."""
     request_id = client.ask(wish(DB01))
     client.until_status(request_id, "open")
 
@@ -310,7 +310,7 @@ def test_the_vms_are_listed_with_states_ports_and_who_is_in(client):
 
 
 def test_my_address_is_the_last_hop(client_without_reset):
-    """What a client claims about itself is not believed."""
+    """The broker does not believe a client's claims about itself."""
     answer = client_without_reset.api(
         "GET",
         "my-address",
@@ -370,7 +370,7 @@ def test_a_faulty_jit_policy_is_refused_whole(client_without_reset):
 # ---- comparing -----------------------------------------------------------------------------------
 
 
-def test_a_plan_names_what_would_be_done_and_does_nothing(client):
+def test_a_plan_lists_actions_and_does_nothing(client):
     """A rule that somebody restored after its end: in the plan, and still there afterwards."""
     request_id = client.ask(wish(farm(8), duration="PT5M"))
     client.until_status(request_id, "open")

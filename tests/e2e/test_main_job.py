@@ -9,7 +9,7 @@ pytestmark = pytest.mark.e2e
 
 
 def _rules(client):
-    """Every rule of web01's firewall and NSG by collection or name, whoever wrote it."""
+    """Every rule of web01's firewall and NSG by collection or name."""
     firewall = client.resource(FW_PROD)["properties"]
     kinds = ("natRuleCollections", "networkRuleCollections", "applicationRuleCollections")
     found = {item["name"]: item["properties"]["rules"] for kind in kinds for item in firewall[kind]}
@@ -199,7 +199,7 @@ def test_a_path_that_a_portal_user_took_over_is_superseded(client):
     assert client.reachable(farm(8), 22, ELSEWHERE)
 
 
-# ---- what Azure forgets --------------------------------------------------------------------------
+# ---- forgotten by Azure --------------------------------------------------------------------------
 
 
 def test_a_rule_that_azure_forgot_is_found_and_removed(client):

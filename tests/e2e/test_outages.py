@@ -1,4 +1,4 @@
-"""Storage away, Azure away, an instance killed: what callers hear, what happens afterwards."""
+"""Storage is away, Azure is away, or an instance dies: the answers to callers, and the recovery."""
 
 from collections.abc import Iterator
 
@@ -45,7 +45,7 @@ def test_an_outage_of_storage_is_503_with_when_to_come_back(without_storage, met
     assert int(answer.headers["retry-after"]) > 0
 
 
-def test_whether_a_faulty_body_repeats_an_accepted_one_is_unknown_without_storage(without_storage):
+def test_a_faulty_body_with_a_key_is_503_without_storage(without_storage):
     """Its start may have been good when it was first sent: only storage knows."""
     answer = without_storage.api(
         "POST", "access-requests", wish(farm(2), startTime="2020-01-01T00:00:00Z")
@@ -54,7 +54,7 @@ def test_whether_a_faulty_body_repeats_an_accepted_one_is_unknown_without_storag
     assert answer.status == 503
 
 
-def test_what_is_no_json_is_told_so_while_storage_is_away(without_storage):
+def test_a_body_that_is_not_json_is_400_without_storage(without_storage):
     """It repeats nothing, and waiting would not mend it."""
     assert without_storage.api("POST", "access-requests", b"{").status == 400
 
@@ -99,7 +99,7 @@ def test_a_request_is_finished_by_the_instance_that_is_left(client):
     assert client.api("GET", f"access-requests/{request_id}", host=1).json["status"] == "closed"
 
 
-def test_what_people_wrote_is_in_no_log(client):
+def test_no_log_has_the_words_of_people(client):
     """Hosts log identifiers; the trail has the words."""
     secret = "a-word-that-only-the-trail-may-hold"
     request_id = client.ask(wish(farm(5), justification=secret))

@@ -1,4 +1,4 @@
-"""Who may do what, over HTTP, person by person."""
+"""The rights of each person, over HTTP."""
 
 import pytest
 
@@ -49,10 +49,8 @@ def test_anybody_may_ask_for_health(client_without_reset, person):
 
 
 @pytest.mark.parametrize(("method", "path", "person", "status"), CASES)
-def test_a_role_may_do_what_it_is_for_and_no_more(
-    client_without_reset, method, path, person, status
-):
-    """Without a sign-in 401, without the role 403, whatever else would be wrong."""
+def test_a_role_has_its_rights_and_no_others(client_without_reset, method, path, person, status):
+    """401 without a sign-in and 403 without the role, before any other fault."""
     body = BODIES.get(path) if method != "GET" else None
 
     assert client_without_reset.api(method, path, body, as_=person).status == status
@@ -68,7 +66,7 @@ def test_a_role_may_do_what_it_is_for_and_no_more(
         ("alice", 200, 202, 202),
     ],
 )
-def test_what_somebody_may_do_with_alices_open_path(client, person, see, revoke, extend):
+def test_the_rights_of_each_person_over_an_open_path(client, person, see, revoke, extend):
     """See, keep open, end: each for its own circle of people."""
     request_id = client.ask(wish(farm(1)))
     client.until_status(request_id, "open")
@@ -93,8 +91,8 @@ def test_a_requester_lists_no_strangers_requests(client):
 @pytest.mark.parametrize(
     "header", ["X-MS-CLIENT-PRINCIPAL", "X-MS-CLIENT-PRINCIPAL-ID", "X-MS-TOKEN-AAD-ID-TOKEN"]
 )
-def test_nobody_becomes_somebody_by_sending_the_platforms_headers(client_without_reset, header):
-    """They are stripped from what clients send."""
+def test_the_platforms_headers_from_a_client_are_ignored(client_without_reset, header):
+    """They are removed from the requests of clients."""
     forged = {header: "eyJjbGFpbXMiOiBbeyJ0eXAiOiAib2lkIiwgInZhbCI6ICJ4In1dfQ=="}
 
     answer = client_without_reset.api("GET", "access-requests", as_="-", headers=forged)

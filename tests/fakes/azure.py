@@ -1,8 +1,9 @@
 """
 The broker's own Azure gateways over the simulator, without a socket.
 
-There are no further fakes of Azure: the real SDK clients run here on an in-process transport, so
-what is tested above is what runs below, error translation and paging included.
+There are no further fakes of Azure: the gateways are the real ones. Changes go through the real SDK
+clients on an in-process transport. Reads do so too, unless a test asks for the direct reader, which
+is faster.
 """
 
 from __future__ import annotations
@@ -20,36 +21,37 @@ from jit.observer.reads import Reader
 from jit.observer.subscription import Observer
 from local.azure.transport import SimulatorTransport
 from tests.fakes.calls import Calls, Counted
+from tests.fakes.raw_gateways import RawArm, RawNetwork, RawPolicies
 from tests.local.azure.sim import HOST, Sim
 
 SCOPE = "https://management.azure.com/.default"
 
 
 class SimulatedIdentity:
-    """A credential of one of the landscape's principals, the broker's own unless told."""
+    """A credential of one of the landscape's principals; the broker unless a person is given."""
 
     def __init__(self, sim: Sim, person: str = "broker") -> None:
-        """Tokens are issued by *sim* itself."""
+        """*sim* issues the tokens."""
         self._sim = sim
         self._person = person
 
     def get_token(self, *_scopes: str, **_options: Any) -> AccessToken:
-        """Return a fresh token, good for an hour of wall time."""
+        """Return a new token, valid for an hour of wall time."""
         return AccessToken(self._sim.token(self._person), int(time.time()) + 3600)
 
 
 class Overslept(AssertionError):
-    """A client wanted to wait inside a call; waiting is the queue's work."""
+    """A client wanted to wait inside a call; only the queue may wait."""
 
 
 def refuse_to_sleep(seconds: float) -> None:
-    """Fail the test whose client waits."""
+    """Fail the test if its client waits."""
     raise Overslept(f"{seconds} seconds")
 
 
 class SimulatedAzure:
     """
-    Real gateways, simulated Azure.
+    Real gateways over a simulated Azure.
 
     Attributes:
         sim: The simulator, with its clock, faults and log.
@@ -64,15 +66,29 @@ class SimulatedAzure:
         person: str = "broker",
         endpoint: str = HOST,
         transport: Any = None,
+        direct: bool = False,
     ) -> None:
-        """Build the three gateways as *person*; without a *transport* they need no socket."""
+        """
+        Build the three gateways.
+
+        Args:
+            sim: The simulated Azure.
+            calls: The counter of calls; a new one if None.
+            person: The principal that calls.
+            endpoint: The address of ARM.
+            transport: The transport of the SDK clients; the simulator in this process if None.
+            direct: True if reads call the simulator without an HTTP client.
+        """
         self.sim = sim
         self.calls = calls or Calls()
         over = {"transport": transport or SimulatorTransport(sim.azure, sleep=refuse_to_sleep)}
         to = (endpoint, SimulatedIdentity(sim, person), SCOPE)
-        self.arm: Arm = Counted(ThinArm(*to, **over), self.calls, "arm")
-        self.policies: JitPolicies = Counted(DefenderPolicies(*to, **over), self.calls, "policies")
-        self.network: Network = Counted(AzureNetwork(*to, **over), self.calls, "network")
+        arm = RawArm(sim, person) if direct else ThinArm(*to, **over)
+        policies = RawPolicies(arm, *to, **over) if direct else DefenderPolicies(*to, **over)
+        network = RawNetwork(arm, *to, **over) if direct else AzureNetwork(*to, **over)
+        self.arm: Arm = Counted(arm, self.calls, "arm")
+        self.policies: JitPolicies = Counted(policies, self.calls, "policies")
+        self.network: Network = Counted(network, self.calls, "network")
 
     def observer(self) -> Observer:
         """Return an observer of this Azure."""

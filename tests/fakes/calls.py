@@ -1,8 +1,8 @@
 """
 The count of calls to the outside, and a hook before and after each one.
 
-A crash harness runs a scenario once to count its calls, then again for every k with a hook that
-raises before call k (nothing happened) or after it (it happened, the answer is lost).
+A crash test runs a scenario once to count its calls. Then it runs it again for every k, with a hook
+that raises before call k (nothing happened) or after it (it happened, and the answer is lost).
 """
 
 from __future__ import annotations
@@ -30,12 +30,12 @@ class Calls:
 
     Attributes:
         names: Their names so far.
-        before: Runs before a call acts: raising here means that it never happened.
-        after: Runs when a call has acted: raising here loses its answer.
+        before: Runs before a call acts; if it raises, the call did not happen.
+        after: Runs when a call has acted; if it raises, the answer is lost.
     """
 
     def __init__(self) -> None:
-        """Count from nothing, hooks silent."""
+        """Begin with no calls and no hooks."""
         self.names: list[str] = []
         self.before: Hook = _nothing
         self.after: Hook = _nothing
@@ -43,7 +43,7 @@ class Calls:
 
     @contextmanager
     def call(self, name: str) -> Iterator[None]:
-        """Count one call; a call that fails by itself has no answer to lose."""
+        """Count one call; ``after`` does not run if the call itself fails."""
         with self._lock:
             self.names.append(name)
             number = len(self.names)
@@ -52,26 +52,28 @@ class Calls:
         self.after(name, number)
 
     def count(self, prefix: str = "") -> int:
-        """Return how many calls' names begin with *prefix*."""
+        """Return the number of calls whose names begin with *prefix*."""
+        if not prefix:
+            return len(self.names)
         return sum(name.startswith(prefix) for name in self.names)
 
 
 class Counted:
     """
-    Anything with methods, each call of which goes through *calls*.
+    A stand-in for an object: each call of its methods goes through *calls*.
 
-    Stands in for a ``Table``, ``Queues``, ``JitPolicies``, ``Network`` or ``Arm`` of any make:
+    The object is a ``Table``, ``Queues``, ``JitPolicies``, ``Network`` or ``Arm``:
     ``arm: Arm = Counted(ThinArm(…), calls, "arm")``. Attributes that are not methods pass through.
     """
 
     def __init__(self, inner: Any, calls: Calls, name: str) -> None:
-        """*name* precedes the method's in the calls' names: ``arm.get``."""
+        """*name* comes before the method in the names of the calls: ``arm.get``."""
         self._inner = inner
         self._calls = calls
         self._name = name
 
     def __getattr__(self, method: str) -> Any:
-        """Return *inner*'s attribute; a method comes with its count."""
+        """Return the attribute of *inner*; the calls of a method are counted."""
         found = getattr(self._inner, method)
         if not callable(found):
             return found

@@ -1,4 +1,4 @@
-"""A service's clock that a test holds in its hand."""
+"""The clock of a service, which the test moves."""
 
 from __future__ import annotations
 

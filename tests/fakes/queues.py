@@ -1,5 +1,5 @@
 """
-Queues in memory, with messages that stay hidden for a while.
+Queues in memory; messages can stay hidden for a while.
 
 Limits: https://learn.microsoft.com/rest/api/storageservices/put-message.
 """
@@ -30,10 +30,10 @@ class Sent:
 
 
 class FakeQueues:
-    """A ``Queues`` without a service; delivery is the test's business."""
+    """A ``Queues`` without a service; the test delivers the messages."""
 
     def __init__(self, clock: Callable[[], datetime], *, calls: Calls | None = None) -> None:
-        """Messages are visible by *clock*, the service's own."""
+        """*clock* is the clock of the service."""
         self._clock = clock
         self._calls = calls or Calls()
         self._lock = threading.Lock()
@@ -64,11 +64,11 @@ class FakeQueues:
             return first.text
 
     def waiting(self, queue: str) -> tuple[Sent, ...]:
-        """Return what is on *queue*, hidden messages too."""
+        """Return the messages on *queue*, hidden ones too."""
         with self._lock:
             return tuple(self._queues.get(queue, ()))
 
     def lose(self) -> None:
-        """Lose every message of every queue: they are hints, nothing may depend on them."""
+        """Lose every message of every queue: messages are hints, and nothing may depend on them."""
         with self._lock:
             self._queues.clear()

@@ -1,5 +1,5 @@
 """
-A table in memory that answers, and refuses, as Azure Table Storage does.
+A table in memory, with the answers and limits of Azure Table Storage.
 
 Limits: https://learn.microsoft.com/rest/api/storageservices/understanding-the-table-service-data-model
 and https://learn.microsoft.com/rest/api/storageservices/performing-entity-group-transactions.
@@ -21,7 +21,7 @@ from tests.fakes.calls import Calls
 
 PAGE = 1000
 OPERATIONS = 100
-TEXT_BYTES = 64 * 1024  # of UTF-16
+TEXT_BYTES = 64 * 1024  # UTF-16
 ENTITY_BYTES = 1024 * 1024
 TRANSACTION_BYTES = 4 * 1024 * 1024
 KEY_BYTES = 1024
@@ -39,11 +39,11 @@ class FakeTable:
     A ``Table`` without a service.
 
     Args:
-        clock: The service's clock: it dates rows, leases are aged by it.
-        calls: Where calls are counted, with hooks.
-        name: Precedes the method in the calls' names: ``state.write``.
-        scanned: Rows that the service looks at for one page. Small, it makes pages short or empty
-            that still have a token, as the real one does when a filter matches little.
+        clock: The clock of the service, which dates the rows.
+        calls: The counter of calls, with hooks.
+        name: Comes before the method in the names of the calls: ``state.write``.
+        scanned: The number of rows that the service reads for one page. If it is small, a page
+            can be short or empty and still have a token, as in the real service.
     """
 
     def __init__(
@@ -81,7 +81,7 @@ class FakeTable:
             return self._page([row for row in rows if _in_range(row, where)], where, limit)
 
     def write(self, ops: Sequence[Op]) -> tuple[str, ...]:
-        """Do all of *ops* or none of them."""
+        """Do all of *ops*, or nothing."""
         with self._calls.call(f"{self._name}.write"):
             _check(ops)
             with self._lock:
@@ -91,7 +91,7 @@ class FakeTable:
             return etags
 
     def rows(self, prefix: str = "") -> tuple[Row, ...]:
-        """Return every row whose key begins with *prefix*, uncounted: for a test to look at."""
+        """Return every row whose key begins with *prefix*; the call is not counted."""
         with self._lock:
             found = sorted(self._rows.items())
         return tuple(row for (_, key), row in found if key.startswith(prefix))

@@ -34,7 +34,7 @@ def _serving(sim: Sim) -> Iterator[str]:
 
 @pytest.fixture
 def url(sim: Sim) -> Iterator[str]:
-    """Where that simulator listens."""
+    """The address of that simulator."""
     with _serving(sim) as url:
         yield url
 

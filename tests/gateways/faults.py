@@ -1,4 +1,4 @@
-"""What Azure may do to a call, and what the broker then says: the same for every gateway."""
+"""Faults of Azure during a call and the errors that they become: the same for every gateway."""
 
 from typing import Any
 

@@ -23,7 +23,7 @@ def over(wire, sim, endpoint=HOST):
 
 
 def test_a_resource_comes_as_azure_wrote_it(azure, sim):
-    """Raw JSON: what nobody here knows passes through."""
+    """Raw JSON: unknown members pass through."""
     found = {**sim.get(WEB01), "newField": {"of": ["the", "future"]}}
     sim.faults(body(found))
 
@@ -48,7 +48,7 @@ def test_a_resource_that_does_not_exist_is_gone(azure):
         azure.arm.get(machine("nowhere", WEB01.partition("/providers/")[0]), COMPUTE)
 
 
-def test_a_right_that_was_taken_away_is_told(azure, sim):
+def test_a_right_that_was_taken_away_is_its_own_error(azure, sim):
     """403 means unknown, not gone."""
     sim.control("PUT", "state", DENIED)
     with pytest.raises(PermissionLost) as error:
@@ -59,8 +59,8 @@ def test_a_right_that_was_taken_away_is_told(azure, sim):
 
 
 @pytest.mark.parametrize(("status", "code", "kind"), REFUSALS)
-def test_azures_refusals_are_told_apart(azure, sim, status, code, kind):
-    """What the next step is depends on them."""
+def test_each_refusal_of_azure_is_its_own_error(azure, sim, status, code, kind):
+    """The next step depends on them."""
     sim.faults(answer(status, code))
     with pytest.raises(kind) as error:
         azure.arm.get(WEB01, COMPUTE)
@@ -73,7 +73,7 @@ def test_azures_refusals_are_told_apart(azure, sim, status, code, kind):
     ("header", "seconds"),
     [("17", 17), ("86400", 3600), ("soon", 10), ("-1", 10), ("²", 10), ("9" * 5000, 10), ("", 10)],
 )
-def test_azures_wish_to_wait_is_told_and_not_slept(azure, sim, header, seconds):
+def test_a_wait_that_azure_asks_for_is_returned_and_not_slept(azure, sim, header, seconds):
     """Minutes are the queue's; a wish that makes no sense is ten seconds, a long one an hour."""
     sim.faults(answer(429, "TooManyRequests", **{"Retry-After": header}))
     with pytest.raises(Throttled) as error:
@@ -94,7 +94,7 @@ def test_a_read_without_an_answer_is_an_outage(azure, sim, when):
 
 @pytest.mark.parametrize("content", [[], "text", 7, None, {}, {"status": "ok"}, {"id": None}])
 def test_an_answer_that_is_no_resource_is_none(azure, sim, content):
-    """Whatever speaks there, it is not Azure Resource Manager."""
+    """The server there is not Azure Resource Manager."""
     sim.faults(body(content))
 
     with pytest.raises(Unavailable):
@@ -147,7 +147,7 @@ def test_a_list_has_the_items_of_all_its_pages(azure, sim):
 
 
 def test_a_list_of_the_subscriptions_needs_no_scope(azure):
-    """The identity sees what it was given."""
+    """The identity sees the resources that its role covers."""
     found = azure.arm.list("/subscriptions", "2022-12-01")
 
     assert [item["subscriptionId"] for item in found] == [PRODUCTION, DEVELOPMENT]
@@ -173,7 +173,7 @@ def test_an_empty_list_has_no_items(azure, sim):
     ],
 )
 def test_a_page_that_is_no_list_does_not_say_that_nothing_exists(azure, sim, page):
-    """Whatever answered 200 there, its silence proves nothing: ask again."""
+    """A 200 of another server proves nothing: ask again."""
     sim.faults(body(page))
     with pytest.raises(Unavailable) as error:
         azure.arm.list(FARM, COMPUTE)
@@ -202,7 +202,7 @@ def test_a_link_to_another_place_is_not_followed(azure, sim, link):
 
 
 def test_an_id_that_leads_to_another_place_is_not_followed(azure, sim):
-    """An id is a path, whatever it looks like."""
+    """An id is a path, even if it looks like another address."""
     with pytest.raises(Defect, match="another host"):
         azure.arm.get("@evil.example/subscriptions", COMPUTE)
 

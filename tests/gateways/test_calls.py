@@ -1,4 +1,4 @@
-"""The count of calls to the outside: what a crash harness stands on."""
+"""The count of calls to the outside: the crash harness depends on it."""
 
 import pytest
 
@@ -8,7 +8,7 @@ from tests.fakes.queues import FakeQueues
 
 
 class Counter:
-    """Something outside that remembers what was done to it."""
+    """A thing outside that records its calls."""
 
     kind = "a counter"
 
@@ -43,7 +43,7 @@ def stop(_name, _number):
 
 
 def test_every_call_is_counted_by_its_name(counted, calls):
-    """In the order in which they began, those that fail too."""
+    """In the order in which they began; failed calls too."""
     counted.add(1)
     with pytest.raises(LookupError):
         counted.fail()
@@ -53,7 +53,7 @@ def test_every_call_is_counted_by_its_name(counted, calls):
     assert (calls.count(), calls.count("counter.add")) == (3, 2)
 
 
-def test_a_counted_thing_does_what_it_did(counted):
+def test_a_counted_thing_behaves_as_before(counted):
     """Arguments, answers and attributes pass through."""
     assert (counted.add(2, twice=True), counted.kind) == (4, "a counter")
 
@@ -84,7 +84,7 @@ def test_a_call_that_failed_has_no_answer_to_lose(counted, calls):
         counted.fail()
 
 
-def test_hooks_are_told_which_call_it_is(counted, calls):
+def test_hooks_get_the_name_and_the_number_of_the_call(counted, calls):
     """By name and number, from 1."""
     told = []
     calls.before = calls.after = lambda *which: told.append(which)
@@ -94,7 +94,7 @@ def test_hooks_are_told_which_call_it_is(counted, calls):
     assert told == [("counter.add", 1)] * 2 + [("counter.add", 2)] * 2
 
 
-def test_a_crash_is_not_caught_by_whoever_catches_exceptions():
+def test_a_crash_is_not_caught_as_an_exception():
     """A dead process handles nothing."""
     assert not issubclass(Crash, Exception)
 

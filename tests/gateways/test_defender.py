@@ -34,7 +34,7 @@ def without_requests(found):
 
 
 def test_a_policy_comes_as_azure_wrote_it(azure, sim):
-    """Raw JSON: what the SDK's models drop or cannot hold passes through."""
+    """Raw JSON: members that the SDK's models drop or cannot hold pass through."""
     found = sim.get(DEFAULT)
     odd = {"startTimeUtc": "the day before", "virtualMachines": [{"ports": [{"number": "22x"}]}]}
     found["properties"]["requests"] = [odd, {"newField": 1}]
@@ -58,8 +58,8 @@ def test_a_policy_that_does_not_exist_is_gone(azure):
 
 
 @pytest.mark.parametrize(("status", "code", "kind"), REFUSALS)
-def test_azures_refusals_of_a_read_are_told_apart(azure, sim, status, code, kind):
-    """What the next step is depends on them."""
+def test_each_refusal_of_a_read_is_its_own_error(azure, sim, status, code, kind):
+    """The next step depends on them."""
     sim.faults(answer(status, code))
     with pytest.raises(kind) as error:
         azure.policies.get(DEFAULT)
@@ -93,7 +93,7 @@ def test_a_read_without_an_answer_is_an_outage(azure, sim, fault):
     ],
 )
 def test_an_initiate_opens_for_one_source_or_for_several(azure, sim, sources, written):
-    """The list of sources is what the SDK's model lacks."""
+    """The SDK's model lacks the list of sources."""
     azure.policies.initiate(DEFAULT, an_initiate(sim, *sources))
     sim.advance("PT5M")
 
@@ -102,7 +102,7 @@ def test_an_initiate_opens_for_one_source_or_for_several(azure, sim, sources, wr
 
 
 def test_an_initiate_carries_the_justification(azure, sim):
-    """Defender's own record says who asked and why."""
+    """Defender's own record names the requester and the reason."""
     azure.policies.initiate(DEFAULT, an_initiate(sim, "203.0.113.7"))
     (entry,) = azure.policies.get(DEFAULT)["properties"]["requests"]
 
@@ -133,7 +133,7 @@ def test_an_initiate_under_a_policy_that_does_not_exist_is_gone(azure, sim):
         azure.policies.initiate(policy(DB, name="other"), an_initiate(sim, "203.0.113.7"))
 
 
-def test_an_initiate_without_the_right_is_told(azure, sim):
+def test_an_initiate_without_the_right_is_its_own_error(azure, sim):
     """The broker's role lost an action."""
     action = "Microsoft.Security/locations/jitNetworkAccessPolicies/initiate/action"
     sim.control("PUT", "state", {"deniedActions": [action]})
@@ -143,7 +143,7 @@ def test_an_initiate_without_the_right_is_told(azure, sim):
 
 
 @pytest.mark.parametrize(("status", "code", "kind"), REFUSALS)
-def test_azures_refusals_of_an_initiate_are_told_apart(azure, sim, status, code, kind):
+def test_each_refusal_of_an_initiate_is_its_own_error(azure, sim, status, code, kind):
     """A refusal opened nothing; a failure may have."""
     sim.faults(answer(status, code))
     with pytest.raises(kind) as error:
@@ -202,7 +202,7 @@ def test_a_policy_is_replaced_as_a_whole(azure, sim):
     assert answered["properties"]["virtualMachines"] == entries
 
 
-def test_what_was_read_can_be_written_back(azure, sim):
+def test_a_policy_that_was_read_can_be_written_back(azure, sim):
     """Unknown fields go out as they came in."""
     found = azure.policies.get(DEFAULT)
     azure.policies.replace(DEFAULT, {**found, "newField": 1})
@@ -213,8 +213,8 @@ def test_what_was_read_can_be_written_back(azure, sim):
 
 
 @pytest.mark.parametrize(("status", "code", "kind"), REFUSALS)
-def test_azures_refusals_of_a_replacement_are_told_apart(azure, sim, status, code, kind):
-    """What the next step is depends on them."""
+def test_each_refusal_of_a_replacement_is_its_own_error(azure, sim, status, code, kind):
+    """The next step depends on them."""
     sim.faults(answer(status, code))
     with pytest.raises(kind) as error:
         azure.policies.replace(DEFAULT, {"properties": {"virtualMachines": []}})
@@ -224,7 +224,7 @@ def test_azures_refusals_of_a_replacement_are_told_apart(azure, sim, status, cod
 
 @pytest.mark.parametrize("fault", LOST, ids=LOST_IDS)
 def test_a_replacement_without_an_answer_may_have_happened(azure, sim, fault):
-    """Whoever does not know reads."""
+    """The caller does not know the outcome, and reads."""
     found = sim.get(DEFAULT)
     sim.faults(fault)
 
@@ -250,7 +250,7 @@ def test_a_policy_of_a_group_that_is_gone_is_deleted(azure):
 
 @pytest.mark.parametrize("fault", [drop("before"), drop("after"), answer(500)])
 def test_a_delete_without_an_answer_may_have_happened(azure, sim, fault):
-    """Whoever does not know reads."""
+    """The caller does not know the outcome, and reads."""
     sim.faults(fault)
 
     with pytest.raises(Unknown):

@@ -34,7 +34,7 @@ def nobody(monkeypatch):
 
 
 def test_the_real_credential_reaches_azure(identity, url, sim):
-    """Token and call, both over HTTP on loopback; Azure knows who calls."""
+    """Token and call, both over HTTP on loopback; Azure knows the caller."""
     found = ThinArm(url, identity, SCOPE).get(WEB01, COMPUTE)
     last = sim.control("GET", "log")[-1]
 

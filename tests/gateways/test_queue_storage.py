@@ -113,7 +113,7 @@ def test_a_delay_longer_than_a_queue_can_hold_is_cut(place, queue, delay):
 
 
 def test_a_delay_into_the_past_is_none(place, queue):
-    """What is overdue is due now."""
+    """An overdue message is due now."""
     place.queues.send(queue, "overdue", delay=-timedelta(hours=1))
 
     assert place.visible(queue) == ["overdue"]

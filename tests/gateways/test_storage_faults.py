@@ -1,4 +1,4 @@
-"""What the real storage clients make of a service that fails, in the broker's words."""
+"""The real storage clients over a service that fails: each fault becomes one of our errors."""
 
 from datetime import timedelta
 from uuid import uuid4
@@ -73,7 +73,7 @@ def test_a_read_that_fails_is_an_outage(step):
 )
 @pytest.mark.parametrize(("step", "kind"), OUTAGES, ids=IDS)
 def test_a_write_that_fails_is_unknown_unless_nothing_was_sent(op, step, kind):
-    """Whoever does not know must read before saying anything."""
+    """The caller does not know the outcome, and must read first."""
     with pytest.raises(Unavailable) as error:
         a_table(Wire(step)).write([op])
 
@@ -159,7 +159,7 @@ def test_the_table_client_waits_for_seconds_only():
     ids=["refused", "silent", "401", "403", "429", "500", "503"],
 )
 def test_a_message_that_was_not_taken_is_an_outage(step):
-    """A message is a hint: whoever loses it says so and goes on."""
+    """A message is a hint: the sender reports the loss and goes on."""
     with pytest.raises(Unavailable):
         some_queues(Wire(step)).send("jit-policy", "x")
 

@@ -123,7 +123,7 @@ def test_a_write_under_the_etag_read_succeeds_and_names_the_next(table):
     assert etag != row.etag
 
 
-def test_a_replace_leaves_nothing_of_what_was_there(table):
+def test_a_replace_leaves_no_property_of_the_old_row(table):
     """A row is replaced, never merged."""
     (row,) = inserted(table, a_row(A="1"))
     table.write([Op(Verb.REPLACE, a_row(etag=row.etag, B="2"))])
@@ -141,7 +141,7 @@ def test_an_insert_names_the_version_it_made(table):
 
 @pytest.mark.parametrize("verb", [Verb.REPLACE, Verb.DELETE])
 def test_a_lost_etag_is_a_conflict(table, verb):
-    """Who read before somebody wrote must read again."""
+    """A reader must read again if somebody wrote meanwhile."""
     (row,) = inserted(table, a_row(A="1"))
     table.write([Op(Verb.REPLACE, a_row(etag=row.etag, A="2"))])
     with pytest.raises(StateConflict):
@@ -152,7 +152,7 @@ def test_a_lost_etag_is_a_conflict(table, verb):
 
 @pytest.mark.parametrize("verb", [Verb.REPLACE, Verb.DELETE])
 def test_a_row_that_is_gone_is_a_conflict(table, verb):
-    """A write never brings back what somebody deleted, nor deletes it twice."""
+    """A write brings no deleted row back, and deletes none twice."""
     (row,) = inserted(table, a_row(A="1"))
     table.write([Op(Verb.DELETE, row)])
     with pytest.raises(StateConflict):
@@ -172,7 +172,7 @@ def test_a_write_without_an_etag_is_a_defect(table, verb):
 
 
 def test_a_deleted_row_has_no_tag(table):
-    """What is gone has no version."""
+    """A deleted row has no version."""
     (row,) = inserted(table, a_row())
 
     assert table.write([Op(Verb.DELETE, row)]) == ("",)
@@ -180,7 +180,7 @@ def test_a_deleted_row_has_no_tag(table):
 
 @pytest.mark.parametrize("verb", [Verb.REPLACE, Verb.DELETE])
 def test_changing_a_row_of_a_missing_table_is_a_conflict(table, verb):
-    """There is no such row, whatever the reason."""
+    """There is no such row, for any reason."""
     with pytest.raises(StateConflict):
         table.write([Op(verb, a_row(etag="W/\"datetime'2026-11-22T18%3A00%3A00.0000000Z'\""))])
 
@@ -240,7 +240,7 @@ def test_a_transaction_may_create_its_table(table):
     ],
     ids=["none", "101", "two-partitions", "a-row-twice"],
 )
-def test_what_is_no_transaction_is_a_defect(table, ops):
+def test_operations_that_are_no_transaction_are_a_defect(table, ops):
     """1 to 100 operations, one partition, no row twice."""
     with pytest.raises(Defect):
         table.write(ops)
@@ -285,7 +285,7 @@ def test_a_text_of_64_kib_fits_and_a_longer_one_is_a_defect(table):
 
 
 def test_a_query_is_in_key_order(table):
-    """Whatever the order of writing."""
+    """The order of writing does not matter."""
     inserted(table, a_row("b"), a_row("a"), a_row("c"), a_row("B"))
 
     assert keys(table.query(Where(partition="p"))) == ["B", "a", "b", "c"]
@@ -363,7 +363,7 @@ def test_pages_continue_across_partitions(table):
 
 
 def test_a_page_has_a_thousand_rows_at_most(table):
-    """Whoever needs more goes on with the token."""
+    """A caller that needs more goes on with the token."""
     batches = [[a_row(f"{batch}{n:03}") for n in range(100)] for batch in range(10)]
     etags = [etag for batch in batches for etag in table.write(insert(*batch))]
     table.write(insert(a_row("z")))
@@ -417,7 +417,7 @@ def a_strict_fake(**how):
     ],
     ids=["1-MiB", "4-MiB", "253-properties", "1-KiB-key", "name", "reserved", "real"],
 )
-def test_the_fake_refuses_what_azure_refuses_and_azurite_does_not(ops):
+def test_the_fake_refuses_rows_that_azure_refuses_and_azurite_takes(ops):
     """Azurite takes larger entities than Azure: here the fake is the stricter judge."""
     with pytest.raises(Defect):
         a_strict_fake().write(ops)

@@ -19,7 +19,7 @@ class Wire(HTTPAdapter):
     The last step of a requests session.
 
     Attributes:
-        sent: What was sent, in order.
+        sent: The sent requests, in order.
         slept: Seconds that the client wanted to wait between its attempts.
     """
 
@@ -90,7 +90,7 @@ def silent(
 
 
 def answers(status: int, body: bytes = b"", *, headers: Mapping[str, str] | None = None) -> Step:
-    """Return a step that answers with these, whatever is asked."""
+    """Return a step that gives these answers to any request."""
 
     def step(
         wire: Wire, request: requests.PreparedRequest, _how: dict[str, Any]

@@ -1,7 +1,7 @@
 """
 People, foreign changes, time and faults, which Hypothesis chooses in any order.
 
-In ``WithoutFaults`` everybody does what they may do, and its limits of time are strict.
+In ``WithoutFaults`` everybody stays within their rights, and the limits of time are strict.
 ``WithFaults`` adds crashes, pauses, failing storage, failing Azure and Terraform.
 """
 

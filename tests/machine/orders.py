@@ -75,7 +75,7 @@ def sharing_orders(people: int, sharings: tuple[tuple[int, ...], ...]) -> Iterat
 def add_foreign_access(
     orders: Iterator[SharingOrder], sources: tuple[int, ...]
 ) -> Iterator[SharingOrder]:
-    """Yield each order with foreign access from each of *sources* after all but the last moment."""
+    """Yield each order with foreign access from each source, after each moment except the last."""
     for order in orders:
         for moment, source in itertools.product(range(len(order.moments) - 1), sources):
             yield replace(order, foreign=moment, foreign_source=source)

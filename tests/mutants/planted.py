@@ -1,5 +1,5 @@
 """
-The bugs: a piece of code, what a careless hand would make of it, and the tests that notice.
+The planted bugs: a piece of code, a careless change of it, and the tests that notice.
 
 Each is one edit, and each is a mistake that systems of this kind have really been known for.
 """
@@ -19,7 +19,7 @@ class Mutant:
         path: The module, from the root.
         was: The code; it stands there exactly once.
         becomes: The bug.
-        caught_by: Tests, any of which must fail.
+        caught_by: The tests; each of them must fail.
     """
 
     name: str
@@ -128,7 +128,7 @@ MUTANTS = (
         name="a leftover is taken for the rule that was asked for",
         promise="P2",
         path="jit/domain/grants/rule_evidence.py",
-        was="    new = [rule for rule in own if mark(rule) not in asked.before]\n",
+        was="    new = [rule for rule in own if make_mark(rule) not in asked.before]\n",
         becomes="    new = list(own)\n",
         caught_by=(
             law(
@@ -144,8 +144,11 @@ MUTANTS = (
         was="    kind = {401: PermissionLost, 403: PermissionLost, 404: Gone}.get(status, Refused)\n",
         becomes="    kind = {401: Gone, 403: Gone, 404: Gone}.get(status, Refused)\n",
         caught_by=(
-            law("tests/gateways/test_arm.py", "test_a_right_that_was_taken_away_is_told"),
-            law("tests/gateways/test_network.py", "test_a_right_that_was_taken_away_is_told"),
+            law("tests/gateways/test_arm.py", "test_a_right_that_was_taken_away_is_its_own_error"),
+            law(
+                "tests/gateways/test_network.py",
+                "test_a_right_that_was_taken_away_is_its_own_error",
+            ),
         ),
     ),
     Mutant(
@@ -203,8 +206,8 @@ MUTANTS = (
         name="a rule's sources are not compared with what was asked",
         promise="P5",
         path="jit/domain/grants/removal.py",
-        was="    return rule.exact and whole and frozenset(asked).issuperset(found)\n",
-        becomes="    return rule.exact and whole\n",
+        was="    return rule.exact and Prefixes(rule.sources).are_among(asked)\n",
+        becomes="    return rule.exact\n",
         caught_by=(
             law(
                 "tests/domain/grants/test_closing.py",
@@ -237,8 +240,9 @@ MUTANTS = (
         name="a request without sources needs no rule",
         promise="P5",
         path="jit/domain/grants/removal.py",
-        was="    unclear = not theirs or len(theirs) < len(entry.sources)\n",
-        becomes="    unclear = len(theirs) < len(entry.sources)\n",
+        was="    return Prefixes(entry.sources).may_share_address(Prefixes(rule.sources))\n",
+        becomes="    return bool(entry.sources) and Prefixes(entry.sources).may_share_address(\n"
+        "        Prefixes(rule.sources)\n    )\n",
         caught_by=(
             law(
                 "tests/domain/grants/test_closing.py",
@@ -277,7 +281,7 @@ MUTANTS = (
         path="jit/domain/grants/policy_view.py",
         was=(
             "        return entry.initiate_id is None"
-            " or entry.initiate_id not in self.world.known\n"
+            " or entry.initiate_id not in self.policy.known_initiates\n"
         ),
         becomes="        return entry.initiate_id is None\n",
         caught_by=(
@@ -304,8 +308,8 @@ MUTANTS = (
         name="the firewall is written whatever it holds by now",
         promise="P5",
         path="jit/gateways/network.py",
-        was='        headers, answer = {"If-Match": etag}, Answer()\n',
-        becomes='        headers, answer = {"If-Match": "*" if etag else etag}, Answer()\n',
+        was='_bytes(body), headers={"If-Match": etag}, polling=False\n',
+        becomes='_bytes(body), headers={"If-Match": "*" if etag else etag}, polling=False\n',
         caught_by=(
             law(
                 "tests/gateways/test_network.py",

@@ -1,4 +1,4 @@
-"""The drainer: every audit row reaches the chain once, whoever dies or comes second."""
+"""The drainer: every audit row reaches the chain once, even if drainers die or overlap."""
 
 from dataclasses import replace
 from datetime import UTC, datetime
@@ -90,7 +90,7 @@ def trail():
     return Trail()
 
 
-def test_what_stands_in_the_outbox_reaches_the_chain_in_order(trail):
+def test_rows_of_the_outbox_reach_the_chain_in_order(trail):
     """First come, first recorded; the outbox is empty afterwards."""
     trail.happen(3)
 
@@ -198,7 +198,7 @@ def test_a_record_can_be_found_by_its_request(trail):
 
 
 def test_a_record_says_when_it_was_recorded(trail):
-    """What is written long after it happened can be told from what is not."""
+    """A record that was written late shows it."""
     trail.happen()
     trail.clock.advance(trail.clock.now - trail.clock.now.replace(hour=0))
 
@@ -210,7 +210,7 @@ def test_a_record_says_when_it_was_recorded(trail):
 
 
 def test_dying_between_the_chain_and_the_outbox_records_nothing_twice(trail):
-    """The keys beside the records tell what is in the chain already."""
+    """The keys beside the records show which rows the chain has."""
     trail.happen(3)
     trail.before("state.write", _die)
     with pytest.raises(Crash):
@@ -246,8 +246,8 @@ def test_a_lost_answer_of_the_chain_records_nothing_twice(trail):
     assert trail.broken() is None
 
 
-def test_new_rows_join_those_that_were_recorded_but_not_emptied(trail):
-    """Only what is missing is appended."""
+def test_new_rows_join_recorded_rows_that_are_still_in_the_outbox(trail):
+    """Only the missing rows are appended."""
     trail.happen(2)
     trail.before("state.write", _die)
     with pytest.raises(Crash):
@@ -278,7 +278,7 @@ def _quietly(trail):
 
 
 def test_a_drainer_that_lost_the_head_appends_behind_the_winner(trail):
-    """What the winner did not take is still to be recorded."""
+    """The rows that the winner did not take are still to be recorded."""
     trail.happen(1)
     mine = trail.state.rows("a|")[0]
 
@@ -297,7 +297,7 @@ def test_a_drainer_that_lost_the_head_appends_behind_the_winner(trail):
 
 
 def test_a_drainer_that_keeps_losing_gives_way(trail):
-    """The next run records what is left."""
+    """The next run records the rest."""
     trail.happen()
     trail.calls.before = lambda name, _: _conflict() if name == "audit.write" else None
 
@@ -341,7 +341,7 @@ def _survive(act):
 
 
 def test_a_record_that_was_changed_in_the_table_is_found(trail):
-    """What the table says is verified, not what the broker believes."""
+    """The verification reads the table, not the broker's memory."""
     trail.happen(3)
     trail.drain()
     row = trail.audit.rows("c|")[1]

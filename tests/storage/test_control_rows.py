@@ -115,7 +115,7 @@ def test_a_comparison_in_a_newer_format_is_free(rows, table, caplog):
 
 
 def test_names_of_reported_rules_fit_one_property(rows):
-    """Of too many names, the first in the order of text are kept."""
+    """If there are too many, the first names in the order of text are kept."""
     names = frozenset(f"{number:010d}" for number in range(MOST_REPORTED + 1))
     rows.put(replace(rows.new_comparison(SUBSCRIPTION), reported=names))
 

@@ -20,7 +20,7 @@ def _requests(broker):
 
 
 def _others(broker):
-    """Have the inventory read: what follows is about one request alone."""
+    """Have the inventory read, so that the test is about one request alone."""
     broker.preview(wish(farm(9)))
 
 
@@ -38,7 +38,7 @@ def test_the_same_key_with_the_same_body_is_the_same_request(broker):
 
 
 def test_the_order_of_a_bodys_members_does_not_matter(broker):
-    """A body is what it says, not how it is written."""
+    """The values of a body count, not its text."""
     first = broker.accept(wish(farm(1)), key="k")
 
     again = broker.accept(dict(reversed(wish(farm(1)).items())), key="k")
@@ -67,7 +67,7 @@ def test_the_same_key_of_two_callers_is_two_requests(broker):
 
 
 def test_two_keys_with_the_same_body_are_two_requests(broker):
-    """Whoever sends a new key means a new request."""
+    """A new key means a new request."""
     broker.accept(wish(farm(1)), key="k")
 
     broker.accept(wish(farm(1)), key="l")
@@ -124,7 +124,7 @@ def test_a_request_that_was_begun_in_another_month_is_found_when_it_is_over(brok
 
 
 def test_a_request_was_created_when_its_key_was_first_used(broker):
-    """What callers are shown agrees with the id, and with the month in which it is listed."""
+    """The creation time agrees with the id, and with the month of the list."""
     _others(broker)
     begun_just_before_a_month_ends(broker)
     first_try = broker.now
@@ -137,7 +137,7 @@ def test_a_request_was_created_when_its_key_was_first_used(broker):
 
 
 def test_a_late_repetition_is_answered_though_its_start_has_passed(broker):
-    """What was accepted once stays accepted: the start was good when it was sent."""
+    """An accepted request stays accepted: the start was good when it was sent."""
     body = wish(farm(1), startTime=(broker.now + timedelta(minutes=10)).isoformat())
     first = broker.accept(body, key="k")
     broker.advance(timedelta(hours=1))
@@ -216,7 +216,7 @@ def test_the_same_body_of_somebody_else_is_a_new_request(broker):
 
 
 def test_the_same_body_after_a_revocation_is_a_new_request(broker):
-    """Whoever gave access back may ask again at once."""
+    """A person who gave access back may ask again at once."""
     first = broker.ask(wish(farm(1)))
     broker.revoke(first)
 
@@ -237,7 +237,7 @@ def test_a_key_never_meets_a_body_without_one(broker):
 
 
 def test_many_at_the_same_moment_are_one_request(broker):
-    """Whoever comes second finishes or returns what the first began."""
+    """The second call finishes or returns the request that the first one began."""
     _others(broker)
     together = Barrier(8)
 
@@ -252,7 +252,7 @@ def test_many_at_the_same_moment_are_one_request(broker):
     assert len(broker.state.rows("g|")) == 1
 
 
-def test_whoever_is_overtaken_answers_with_what_is_stored(broker):
+def test_a_call_that_was_overtaken_answers_with_the_stored_request(broker):
     """Two answers to one request never differ."""
     _others(broker)
     answers = []
@@ -293,7 +293,7 @@ def _seen_anew(broker):
 
 
 def test_a_denial_never_frees_the_key_of_its_accepted_repetition(broker):
-    """Who was denied slowly finds that the repetition was accepted: one request, one key."""
+    """A slow denial finds that the repetition was accepted: one request, one key."""
     broker.occupy(farm(1), 22, ELSEWHERE, minutes=5)
     answers = []
 
@@ -310,7 +310,7 @@ def test_a_denial_never_frees_the_key_of_its_accepted_repetition(broker):
     assert len(broker.state.rows("g|")) == 1
 
 
-def test_what_was_allowed_slowly_is_not_stored_under_a_key_that_its_repetition_freed(broker):
+def test_a_slow_acceptance_is_not_stored_under_a_key_that_its_repetition_freed(broker):
     """It is decided once more: the key would stand for nothing, and a third call open twice."""
 
     def repeat() -> None:

@@ -103,7 +103,7 @@ def test_a_large_vm_that_did_not_change_is_not_written_again(store, calls):
 
 
 def test_many_large_vms_are_kept(store):
-    """A transaction takes 4 MiB, whatever the number of its rows."""
+    """A transaction takes 4 MiB, for any number of rows."""
     large = [a_vm(f"vm{number:02d}", FULL) for number in range(SEVERAL)]
 
     store.write_machines(HERE, large, complete=True)
@@ -113,7 +113,7 @@ def test_many_large_vms_are_kept(store):
 
 @pytest.mark.parametrize("complete", [True, False])
 def test_a_vm_that_no_row_can_hold_keeps_no_other_out(store, caplog, complete):
-    """It is told of, and what was known of it before decides nothing any more."""
+    """An alert names it, and its old row decides nothing any more."""
     store.write_machines(HERE, [a_vm("huge"), a_vm("web")], complete=True)
     huge = a_vm("huge", TOO_MANY)
 
@@ -124,7 +124,7 @@ def test_a_vm_that_no_row_can_hold_keeps_no_other_out(store, caplog, complete):
 
 
 def test_a_vm_whose_row_the_table_refuses_keeps_no_other_out(store, caplog):
-    """Whatever the reason."""
+    """The reason does not matter."""
     odd = a_vm("odd", vm_id=f"/subscriptions/{HERE}/{'x' * 40_000}")
 
     store.write_machines(HERE, [a_vm("web"), odd, a_vm("new")], complete=True)

@@ -1,4 +1,4 @@
-"""The outbox of the audit trail: rows that stand in the order of what happened."""
+"""The audit outbox: rows lie in the order of their events."""
 
 from datetime import UTC, datetime, timedelta
 
@@ -18,7 +18,7 @@ def an_event(at):
 
 @given(st.lists(moments, min_size=2, max_size=8))
 def test_events_of_one_instant_stand_as_they_were_made(times):
-    """A cause comes before its effect, even where the clock shows no difference."""
+    """A cause comes before its effect, even if the clock shows no difference."""
     rows = [write_event_row("p", an_event(at)) for at in sorted(times)]
 
     assert [row.key for row in rows] == sorted({row.key for row in rows})

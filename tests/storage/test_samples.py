@@ -33,11 +33,13 @@ from jit.storage import (
     machine_rows,
     outbox,
     request_rows,
+    subscription_rows,
 )
 from jit.storage.control_rows import ComparisonRow, FirewallRow, PolicyRow
 from jit.storage.documents import FORMAT, ColumnMap, read_document
 from jit.storage.idempotency_keys import StoredKey
 from jit.storage.stored import StoredRequest
+from jit.storage.subscription_rows import SubscriptionRow, TickRow
 from jit.storage.table import Row
 
 FOLDER = Path(__file__).parent / "samples"
@@ -248,6 +250,28 @@ CASES = {
         lambda row: control_rows.read_control_row(ComparisonRow, row),
         control(ComparisonRow, "comparison-running", owner="0123456789abcdef"),
     ),
+    "subscription": (
+        subscription_rows.read_subscription,
+        control(
+            SubscriptionRow,
+            "subscription",
+            subscription=SUBSCRIPTION,
+        ),
+    ),
+    "subscription-compared": (
+        subscription_rows.read_subscription,
+        control(
+            SubscriptionRow,
+            "subscription-compared",
+            subscription=SUBSCRIPTION,
+            since=NOON,
+            compared_at=NOON + 5 * MINUTE,
+        ),
+    ),
+    "tick": (
+        subscription_rows.read_tick,
+        control(TickRow, "tick", first_at=NOON, last_at=NOON + MINUTE),
+    ),
     "idempotency-key": (
         idempotency_keys.read_key,
         StoredKey(
@@ -273,7 +297,7 @@ CASES = {
         ),
     ),
 }
-NO_READER = {"audit-key", "subscription"}  # only their presence, or one column, is read
+NO_READER = {"audit-key"}  # only its presence is read
 
 
 @pytest.mark.parametrize("name", sorted(SAMPLES))
@@ -292,7 +316,13 @@ def test_each_case_has_a_sample():
     assert set(CASES) | NO_READER == set(SAMPLES)
 
 
-# ---- what this version writes --------------------------------------------------------------------
+# ---- rows of this version -----------------------------------------------------------------------
+
+
+def row_with(name, kind, columns):
+    """The row of a sample, written anew from the value of its case."""
+    return replace(row_of(name), values=kind.with_format(columns.write(CASES[name][1])))
+
 
 GRANTS = request_rows.write_grants_row
 LATER = NOON + timedelta(days=7)
@@ -315,6 +345,10 @@ WRITTEN = {
     "idempotency-key": idempotency_keys.write_key(
         row_of("idempotency-key"), CASES["idempotency-key"][1]
     ),
+    "subscription-compared": row_with(
+        "subscription-compared", subscription_rows.SUBSCRIPTION_KIND, subscription_rows.SUBSCRIPTION
+    ),
+    "tick": row_with("tick", subscription_rows.TICK_KIND, subscription_rows.TICK),
     "audit-record": audit_chain.write_record_row(CASES["audit-record"][1]),
 }
 LEFT_OUT = {"firewall": {"Operation"}, "firewall-returned": {"Operation"}}
@@ -351,6 +385,8 @@ MAPS: dict[str, tuple[ColumnMap[Any], list[str]]] = {
     "policy": (control_rows.POLICY, ["policy", "policy-claimed"]),
     "firewall": (control_rows.FIREWALL, ["firewall"]),
     "comparison": (control_rows.COMPARISON, ["comparison", "comparison-running"]),
+    "subscription": (subscription_rows.SUBSCRIPTION, ["subscription-compared"]),
+    "tick": (subscription_rows.TICK, ["tick"]),
     "idempotency key": (idempotency_keys.KEY, ["idempotency-key"]),
     "audit head": (audit_chain.HEAD, ["audit-head"]),
     "audit record": (audit_chain.RECORD, ["audit-record"]),

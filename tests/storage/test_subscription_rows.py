@@ -4,6 +4,7 @@ from datetime import timedelta
 
 import pytest
 
+from jit.domain.errors import Unknown
 from jit.storage.subscription_rows import SubscriptionRows
 from tests.fakes.calls import Calls
 from tests.fakes.clock import FakeClock
@@ -164,3 +165,30 @@ def test_a_tick_is_no_subscription(rows, clock):
     rows.note_tick(None, clock())
 
     assert rows.read().subscriptions == ()
+
+
+def test_a_row_whose_answer_was_lost_is_found_by_a_read(rows, calls, clock):
+    """A caller gets 202, not 503, although storage lost one answer."""
+
+    def lose(name, _):
+        if name == "state.write":
+            raise Unknown("the answer was lost")
+
+    calls.after = lose
+
+    rows.ensure(ONE, clock())
+
+    assert rows.get(ONE) is not None
+
+
+def test_a_row_that_was_not_written_is_an_outage(rows, calls, clock):
+    """Nothing is accepted in a subscription without its row."""
+
+    def refuse(name, _):
+        if name == "state.write":
+            raise Unknown("no answer")
+
+    calls.before = refuse
+
+    with pytest.raises(Unknown):
+        rows.ensure(ONE, clock())

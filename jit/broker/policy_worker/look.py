@@ -89,9 +89,9 @@ class Look:
         return replace(
             view,
             unreadable={**view.unreadable, **dict.fromkeys(deleted, "the VM was not found")},
-            whole=deciding,
-            known=state.initiate_ids,
-            turns=self._find_free_firewalls(predicted, state),
+            read_completely=deciding,
+            known_initiates=state.initiate_ids,
+            free_firewalls=self._find_free_firewalls(predicted, state),
             asks_from=state.lease.row.asks_from if self.may_open(state) else _NEVER,
         )
 
@@ -119,7 +119,7 @@ class Look:
 def blind_view(grants: Iterable[Grant], reason: str) -> PolicyView:
     """Return the view of a policy about which nothing is known, for *reason*."""
     unreadable = {arm_ids.key(grant.vm_id): reason for grant in grants}
-    return PolicyView(found=True, entries=(), machines={}, unreadable=unreadable)
+    return PolicyView(found=True, requests=(), machines={}, unreadable=unreadable)
 
 
 def _rebuild_deleted(grants: Iterable[Grant], known: Container[str]) -> Machines:
@@ -132,7 +132,7 @@ def _rebuild_deleted(grants: Iterable[Grant], known: Container[str]) -> Machines
 
 def _is_undecided(grant: Grant, now: datetime) -> bool:
     """Return True if a decision is due; a grant that starts later must delay no other grant."""
-    return lifetime.by_time(grant, now=now).status is Status.PENDING
+    return lifetime.advance_by_clock(grant, now=now).status is Status.PENDING
 
 
 def _has_same_path(one: VirtualMachine, other: VirtualMachine) -> bool:

@@ -78,7 +78,7 @@ class InitiateSender:
         asking = [g for g in state.grants if g.wants_path and g.initiate.newest == initiate_id]
         if outcome.wait is not None:
             tries = max((grant.initiate.attempts for grant in asking), default=1)
-            outcome.wait = max(outcome.wait, lifetime.after_failures(tries))
+            outcome.wait = max(outcome.wait, lifetime.pace_retries(tries))
             state.asks_from = state.now + outcome.wait
         alone = _choose_to_ask_alone(asking, outcome)
         changed = {

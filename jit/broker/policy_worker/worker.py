@@ -121,7 +121,7 @@ class Worker:
     def _advance(self, chosen: Sequence[Grant], state: Pass) -> None:
         """Look, decide, store, act."""
         step, view = self._decide(chosen, self._observe(chosen, state), state)
-        if incomplete := _newly_open_machines(chosen, step) - view.whole:
+        if incomplete := _newly_open_machines(chosen, step) - view.read_completely:
             step, view = self._decide(chosen, self._observe(chosen, state, incomplete), state)
         state.save(self.requests, {grant.id: grant for grant in step.grants}, chosen)
         _report(step, state)
@@ -167,9 +167,9 @@ class Worker:
             if not self.locks.take_firewall(firewall_id, state.policy_id, state.now)
         }
         if lost:
-            view = replace(view, turns=view.turns - lost)
+            view = replace(view, free_firewalls=view.free_firewalls - lost)
             step = self._run_step(grants, view, initiate_id, state)
-        state.turns = view.turns
+        state.turns = view.free_firewalls
         return step, view
 
     def _run_step(
@@ -258,7 +258,7 @@ def _newly_open_machines(grants: Iterable[Grant], step: Step) -> frozenset[str]:
 
 def _rest_after_failure(lease: PolicyLease) -> timedelta:
     """Return the rest of a policy after a failed pass: at most a minute, a revocation may wait."""
-    return min(_LONGEST_REST, lifetime.after_failures(lease.row.attempts + 1))
+    return min(_LONGEST_REST, lifetime.pace_retries(lease.row.attempts + 1))
 
 
 def _is_new(grant: Grant) -> bool:

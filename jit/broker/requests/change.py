@@ -67,8 +67,8 @@ class RequestChanges:
         may_give_up = Role.OPERATOR in caller.roles and bool(reason)
 
         def change(grant: Grant) -> Grant:
-            if may_give_up and lifetime.hopeless(grant, now=now):
-                return lifetime.unverified(grant, now)
+            if may_give_up and lifetime.may_close_unverified(grant, now=now):
+                return lifetime.close_unverified(grant, now)
             if not grant.live or grant.status is Status.CLOSING:
                 return grant
             return lifetime.begin_closing(grant, CloseReason.REVOKED, now)
@@ -95,12 +95,12 @@ class RequestChanges:
         stored = find_visible(self.requests, request_id, caller)
         if stored.request.requester.id != caller.id:
             raise Forbidden("only its requester may extend a request")
-        today = tuple(lifetime.by_time(grant, now=now) for grant in stored.grants)
+        today = tuple(lifetime.advance_by_clock(grant, now=now) for grant in stored.grants)
         if not any(grant.wants_path for grant in today):
             raise Conflict(f"the request is {status_of(today)}; only an open one can be extended")
 
         def change(grant: Grant) -> Grant:
-            is_open = lifetime.by_time(grant, now=now).wants_path
+            is_open = lifetime.advance_by_clock(grant, now=now).wants_path
             return self._extend(grant, duration, now) if is_open else grant
 
         return self._change(request_id, caller, change, now, reason)
@@ -112,7 +112,7 @@ class RequestChanges:
             raise AccessDenied("the virtual machine is no longer known")
         rule = vm.rule_for(grant.port)
         span = min(duration, rule.max_duration) if rule else duration
-        wish = admission.as_request(replace(grant, duration=span))
+        wish = admission.rebuild_request(replace(grant, duration=span))
         findings = decide(wish, {arm_ids.key(grant.vm_id): vm}, now=now, limits=self.limits)
         denied = tuple(item.violation for item in findings if item.kind is FindingKind.POLICY)
         if denied:

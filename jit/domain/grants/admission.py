@@ -54,7 +54,7 @@ def _admit(
         return replace(grant, note="Azure asked us to wait", next_check_at=wait)
     start, held = max(grant.starts_at, now), context.foreign_until(requests)
     end = min(start + grant.duration, grant.latest_end)
-    end = shared_port.fixed_end(grant, group, end=end, now=now, held=held).replace(microsecond=0)
+    end = shared_port.fix_end(grant, group, end=end, now=now, held=held).replace(microsecond=0)
     return replace(
         grant.advance(Status.OPENING),
         admitted_at=now,
@@ -68,18 +68,19 @@ def _find_denial(
     grant: Grant, view: MachineView, requests: Sequence[DefenderRequest], context: StepContext
 ) -> str:
     """Return the reasons of today's policy and neighbours against *grant*; empty if it may open."""
-    if not context.world.found:
+    if not context.policy.found:
         return "its JIT policy no longer exists"
     strict = tuple(
         Occupation(port=entry.port, sources=entry.sources, ends_at=entry.ends_at)
         for entry in context.foreign_requests(requests)
     )
     vm = replace(view.vm, occupations=strict)
-    found = decide(as_request(grant), {grant.vm_key: vm}, now=context.now, limits=context.limits)
+    request, machines = rebuild_request(grant), {grant.vm_key: vm}
+    found = decide(request, machines, now=context.now, limits=context.limits)
     return "; ".join(finding.violation.detail for finding in found)
 
 
-def as_request(grant: Grant) -> AccessRequest:
+def rebuild_request(grant: Grant) -> AccessRequest:
     """Return the part of the request that became *grant*, to decide about it again."""
     port = WantedPort(number=grant.port, protocol=None, pointer="#/virtualMachines/0/ports/0")
     machine = WantedMachine(id=grant.vm_id, ports=(port,), pointer="#/virtualMachines/0")

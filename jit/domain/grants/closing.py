@@ -21,8 +21,9 @@ from jit.domain.grants.timing import TIMES
 from jit.domain.model.grant import CloseReason, Grant, Status
 from jit.domain.paths import effective
 from jit.domain.paths.machine_view import MachineView
-from jit.domain.paths.rules import PathRule, addresses, letting_in, rules_of_port
-from jit.domain.values import arm_ids, prefixes
+from jit.domain.paths.rules import PathRule, addresses, let_in_all, may_let_in, rules_of_port
+from jit.domain.values import arm_ids
+from jit.domain.values.prefixes import Prefixes
 
 _TOLD = {CloseReason.FAILED, CloseReason.SUPERSEDED, CloseReason.DENIED}
 """Reasons whose note says why. The note outlives the closing."""
@@ -139,10 +140,10 @@ def _is_left(
     wanting, in_force = _wanting(port), _in_force(port, now)
     if removal.is_accounted_for(rule, wanting, in_force):
         return False
-    texts = removal.entitled_texts(wanting, in_force)
-    alone = [source for source in grant.sources if not prefixes.covered(source, texts)]
+    entitled = Prefixes(removal.entitled_texts(wanting, in_force))
+    alone = [source for source in grant.sources if not entitled.covers(source)]
     listed = removal.is_listed(rule, grant, port.requests)
-    return listed or bool(letting_in((rule,), alone))
+    return listed or may_let_in(rule, alone)
 
 
 def _wanting(port: VmPortView) -> list[Grant]:
@@ -200,11 +201,9 @@ def _is_spare(rule: PathRule, stay: Iterable[PathRule], wanting: Iterable[Grant]
 
     If they do not, the shared path shrinks by a new initiate, not by cutting the others.
     """
-    texts = [text for other in stay if _place(other) == _place(rule) for text in other.sources]
-    return all(
-        prefixes.covered(source, texts)
-        for source in shared_port.union(wanting)
-        if letting_in((rule,), (source,))
+    here = [other for other in stay if _place(other) == _place(rule)]
+    return let_in_all(
+        here, (source for source in shared_port.union(wanting) if may_let_in(rule, (source,)))
     )
 
 
@@ -262,7 +261,7 @@ def wait(grant: Grant, now: datetime, note: str, *, unclear: bool = False) -> Gr
     unclear for an hour.
     """
     kept = (grant.note if grant.close_reason in _TOLD else None) or note
-    later = lifetime.patience(now - (grant.closing_at or now))
+    later = lifetime.pace_closing(now - (grant.closing_at or now))
     since = (grant.unclear_at or now) if unclear else None
     return replace(grant, next_check_at=now + later, note=kept, unclear_at=since)
 

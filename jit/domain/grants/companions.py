@@ -63,7 +63,7 @@ def plan_companion(
         found.append(made)
     left = grant.footprint
     ids = tuple(dict.fromkeys((*left.companions, *(made.rule_id for made in found))))
-    wait = max(COMPANION_WRITE, lifetime.pace(now - (grant.admitted_at or now)))
+    wait = max(COMPANION_WRITE, lifetime.pace_opening(now - (grant.admitted_at or now)))
     footprint = replace(left, companions=ids)
     return replace(grant, footprint=footprint, next_check_at=now + wait), tuple(found)
 

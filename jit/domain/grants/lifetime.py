@@ -19,7 +19,7 @@ REFUSED = "Azure refused"
 _DOUBLINGS = 5  # 10 s, doubled five times, is longer than the last wait
 
 
-def by_time(grant: Grant, *, now: datetime) -> Grant:
+def advance_by_clock(grant: Grant, *, now: datetime) -> Grant:
     """Return *grant* as the clock alone makes it: due, too late, or at its end."""
     if grant.status is Status.SCHEDULED and grant.starts_at <= now:
         grant = grant.advance(Status.PENDING)
@@ -59,13 +59,13 @@ def close(grant: Grant, reason: CloseReason, now: datetime, note: str | None = N
     )
 
 
-def hopeless(grant: Grant, *, now: datetime) -> bool:
+def may_close_unverified(grant: Grant, *, now: datetime) -> bool:
     """Return True if *grant* should be closed, and could not be observed for an hour."""
     since = grant.unclear_at if grant.status is Status.CLOSING else None
     return since is not None and now >= since + timing.UNVERIFIED_AFTER
 
 
-def unverified(grant: Grant, now: datetime) -> Grant:
+def close_unverified(grant: Grant, now: datetime) -> Grant:
     """Close *grant* although its path was not observed gone, because an operator says so."""
     return replace(
         grant.advance(Status.CLOSED),
@@ -76,22 +76,22 @@ def unverified(grant: Grant, now: datetime) -> Grant:
     )
 
 
-def pace(elapsed: timedelta) -> timedelta:
+def pace_opening(elapsed: timedelta) -> timedelta:
     """Return the wait before the next look: half of the time that has passed, 3 s to 1 min."""
     return max(timing.SOONEST_LOOK, min(timing.LOOK_WHILE_OPENING, elapsed / 2))
 
 
-def patience(elapsed: timedelta) -> timedelta:
+def pace_closing(elapsed: timedelta) -> timedelta:
     """
     Return the wait before the next try to close a path, which has no deadline.
 
-    At first it is that of ``pace``, later an eighth of the time that has passed, 15 min at most. A
-    lock that nobody lifts costs four tries an hour.
+    At first it is that of ``pace_opening``, later an eighth of the time that has passed, 15 min at
+    most. A lock that nobody lifts costs four tries an hour.
     """
-    return max(pace(elapsed), min(timing.LOOK_WHILE_CLOSING, elapsed / 8))
+    return max(pace_opening(elapsed), min(timing.LOOK_WHILE_CLOSING, elapsed / 8))
 
 
-def after_failures(attempts: int) -> timedelta:
+def pace_retries(attempts: int) -> timedelta:
     """Return the wait after *attempts* that failed: 10 s, doubled each time, 5 min at most."""
     doublings = min(max(attempts, 1) - 1, _DOUBLINGS)
     return min(timing.FIRST_RETRY * (1 << doublings), timing.LAST_RETRY)
@@ -102,7 +102,7 @@ def was_asked(grant: Grant) -> bool:
     return bool(grant.initiate.ids or grant.footprint.rules or grant.footprint.companions)
 
 
-def leftover_from(grant: Grant) -> datetime | None:
+def leftover_since(grant: Grant) -> datetime | None:
     """Return the time from which rules of *grant* are leftovers; None if it never had any."""
     if not was_asked(grant):
         return None

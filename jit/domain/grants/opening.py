@@ -11,14 +11,14 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 
 from jit.domain.grants import closing, initiate, lifetime, rule_evidence, shared_port
-from jit.domain.grants.lifetime import begin_closing, pace
+from jit.domain.grants.lifetime import begin_closing, pace_opening
 from jit.domain.grants.policy_view import StepContext, is_used_elsewhere
 from jit.domain.grants.timing import LOOK_WHILE_OPENING, TIMES
 from jit.domain.model.grant import CloseReason, Grant, Status
 from jit.domain.paths.effective import PathState, PathView
 from jit.domain.paths.machine_view import MachineView
-from jit.domain.paths.rules import PathRule, addresses, readable
-from jit.domain.values.prefixes import Prefix
+from jit.domain.paths.rules import PathRule, addresses
+from jit.domain.values.prefixes import Prefix, Prefixes
 
 _BORROWED = "what lets it in now is about to be replaced by its own rule"
 _KEPT_RULES, _KEPT_ADDRESSES = 24, 12
@@ -114,9 +114,7 @@ def record_rules(grant: Grant, path: PathView, port: PortSeen, context: StepCont
 
 def _opens_just(rule: PathRule, asked: frozenset[Prefix]) -> bool:
     """Return True if Defender writes *rule* for *asked*. A wider rule is another's leftover."""
-    networks = readable(rule.sources)
-    whole = bool(networks) and len(networks) == len(rule.sources)
-    return rule.exact and whole and asked.issuperset(networks)
+    return rule.exact and Prefixes(rule.sources).are_among(asked)
 
 
 # ---- doubts --------------------------------------------------------------------------------------
@@ -130,7 +128,7 @@ def _find_doubt(grant: Grant, context: StepContext, *, joined: bool) -> str:
     """
     if grant.status is not Status.OPENING:
         return ""
-    unread = context.world.unreadable.get(grant.vm_key, "")
+    unread = context.policy.unreadable.get(grant.vm_key, "")
     newcomer = grant.opened_at is None and not joined
     return unread or (_BORROWED if newcomer and _is_borrowed(grant, context.now) else "")
 
@@ -182,7 +180,7 @@ def _keep_waiting(grant: Grant, path: PathView, now: datetime) -> Grant:
         return begin_closing(grant, CloseReason.FAILED, now, why)
     if grant.status is Status.OPENING and is_overdue(grant, now):
         return begin_closing(grant, CloseReason.FAILED, now, f"not open in time: {why}")
-    wait = pace(now - (grant.initiate.at or now))
+    wait = pace_opening(now - (grant.initiate.at or now))
     return replace(grant, note=why, next_check_at=min(now + wait, grant.expires_at or now))
 
 

@@ -23,23 +23,23 @@ class PolicyView:
 
     Attributes:
         found: False if Azure says that the policy does not exist.
-        entries: Defender's requests of the policy, oldest first.
+        requests: Defender's requests of the policy, oldest first.
         machines: By VM key. A VM about which nothing is known is missing.
         unreadable: VM key -> why the VM could not be read completely. New grants on it wait, and
             no path on it becomes ``open``, even if *machines* has a part of it.
-        whole: Keys of the VMs that were to be read completely: interfaces and networks too.
-        known: Initiate ids that this broker stored, on live grants and on tombstones.
-        turns: Keys of the firewalls that this step may have changed.
+        read_completely: Keys of the VMs that were to be read with interfaces and networks.
+        known_initiates: Initiate ids that this broker stored, on live grants and on tombstones.
+        free_firewalls: Keys of the firewalls that this step may have changed.
         asks_from: Azure wants to be asked for nothing before. Closing does not wait for it.
     """
 
     found: bool
-    entries: tuple[DefenderRequest, ...]
+    requests: tuple[DefenderRequest, ...]
     machines: Mapping[str, MachineView]
     unreadable: Mapping[str, str] = field(default_factory=dict)
-    whole: frozenset[str] = frozenset()
-    known: frozenset[str] = frozenset()
-    turns: frozenset[str] = frozenset()
+    read_completely: frozenset[str] = frozenset()
+    known_initiates: frozenset[str] = frozenset()
+    free_firewalls: frozenset[str] = frozenset()
     asks_from: datetime | None = None
 
 
@@ -94,7 +94,7 @@ class StepContext:
         rule_users: The VM ports that rest on each recorded rule of the policy.
     """
 
-    world: PolicyView
+    policy: PolicyView
     now: datetime
     initiate_id: str
     limits: Limits
@@ -102,7 +102,7 @@ class StepContext:
 
     def is_foreign(self, entry: DefenderRequest) -> bool:
         """Return True if *entry* does not come from an initiate that we stored."""
-        return entry.initiate_id is None or entry.initiate_id not in self.world.known
+        return entry.initiate_id is None or entry.initiate_id not in self.policy.known_initiates
 
     def current(self, requests: Sequence[DefenderRequest]) -> DefenderRequest | None:
         """Return the request that a VM port's path stands on, ours or a stranger's."""
@@ -122,14 +122,14 @@ class StepContext:
         if grant.via is not Via.FIREWALL:
             return True
         ready = view.firewall is not None and view.firewall.settled
-        return ready and grant.firewall_key in self.world.turns
+        return ready and grant.firewall_key in self.policy.free_firewalls
 
     def may_remove(self, rule: PathRule) -> bool:
         """Return True unless *rule* stands in a firewall that this step may not change."""
-        return rule.collection is None or arm_ids.key(rule.holder_id) in self.world.turns
+        return rule.collection is None or arm_ids.key(rule.holder_id) in self.policy.free_firewalls
 
     @property
     def waits_until(self) -> datetime | None:
         """Until when nothing may be asked for; None if it may."""
-        until = self.world.asks_from
+        until = self.policy.asks_from
         return until if until is not None and until > self.now else None

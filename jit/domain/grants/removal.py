@@ -19,9 +19,9 @@ from jit.domain.grants.lifetime import was_asked
 from jit.domain.grants.timing import FOREIGN_GRACE
 from jit.domain.model.grant import Grant
 from jit.domain.model.machine import VmPort
-from jit.domain.paths.rules import PathRule, letting_in, readable
-from jit.domain.values import arm_ids, prefixes
-from jit.domain.values.prefixes import Prefix, network
+from jit.domain.paths.rules import PathRule, may_let_in
+from jit.domain.values import arm_ids
+from jit.domain.values.prefixes import Prefix, Prefixes, read_prefix
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -110,11 +110,11 @@ def is_listed(rule: PathRule, grant: Grant, listed: Iterable[DefenderRequest]) -
     """Return True if *rule* opens exactly sources that Defender lists for our initiates."""
     ids = grant.initiate.ids
     texts = {text for entry in listed if entry.initiate_id in ids for text in entry.sources}
-    named = {*texts, *readable(texts)}
+    named = {*texts, *Prefixes(tuple(texts)).readable}
     return (
         rule.exact
         and bool(rule.sources)
-        and all(text in named or network(text) in named for text in rule.sources)
+        and all(text in named or read_prefix(text) in named for text in rule.sources)
     )
 
 
@@ -134,9 +134,7 @@ def _opens_some_of(rule: PathRule, asked: Collection[Prefix]) -> bool:
 
     A prefix inside one that was asked for is another prefix. Defender does not write it.
     """
-    found = readable(rule.sources)
-    whole = 0 < len(found) == len(rule.sources)
-    return rule.exact and whole and frozenset(asked).issuperset(found)
+    return rule.exact and Prefixes(rule.sources).are_among(asked)
 
 
 # ---- users ---------------------------------------------------------------------------------------
@@ -144,7 +142,7 @@ def _opens_some_of(rule: PathRule, asked: Collection[Prefix]) -> bool:
 
 def lets_in(rule: PathRule, grant: Grant) -> bool:
     """Return True if *rule* lets in any address of the grant's sources."""
-    return bool(letting_in((rule,), grant.sources))
+    return may_let_in(rule, grant.sources)
 
 
 def wants_path_now(grant: Grant, now: datetime) -> bool:
@@ -185,9 +183,7 @@ def may_need(entry: DefenderRequest, rule: PathRule) -> bool:
 
     A request, or a rule, without readable sources may be for anybody.
     """
-    theirs = readable(entry.sources)
-    unclear = not theirs or len(theirs) < len(entry.sources)
-    return unclear or bool(letting_in((rule,), theirs))
+    return Prefixes(entry.sources).may_share_address(Prefixes(rule.sources))
 
 
 def free_of_foreign_requests(
@@ -224,11 +220,9 @@ def is_accounted_for(
     rule: PathRule, grants: Iterable[Grant], requests: Iterable[DefenderRequest] = ()
 ) -> bool:
     """Return True if *rule* opens no more than *grants* and *requests* are entitled to."""
-    found = readable(rule.sources)
-    texts = entitled_texts(grants, requests)
-    return 0 < len(found) == len(rule.sources) and all(
-        prefixes.covered(prefix, texts) for prefix in found
-    )
+    sources, entitled = Prefixes(rule.sources), Prefixes(entitled_texts(grants, requests))
+    readable = bool(sources.texts) and not sources.unreadable
+    return readable and entitled.covers_all(sources.readable)
 
 
 def entitled_texts(

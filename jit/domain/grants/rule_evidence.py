@@ -16,9 +16,8 @@ from hashlib import sha256
 from jit.domain.grants.timing import APPEARS_WITHIN
 from jit.domain.model.grant import Grant
 from jit.domain.paths.machine_view import MachineView
-from jit.domain.paths.rules import PathRule, rules_of_port
+from jit.domain.paths.rules import PathRule, let_in_all, rules_of_port
 from jit.domain.values import arm_ids
-from jit.domain.values.prefixes import covered
 
 _KEPT_MARKS = 24
 
@@ -36,13 +35,13 @@ def marks_before(
     or there are too many rules to keep.
     """
     group = tuple(grants)
-    marks = dict.fromkeys(mark(rule) for grant in group for rule in _rules(grant, view))
+    marks = dict.fromkeys(make_mark(rule) for grant in group for rule in _rules(grant, view))
     if len(marks) > _KEPT_MARKS or any(may_appear(grant, now) for grant in group):
         return None
     return tuple(marks)
 
 
-def mark(rule: PathRule) -> str:
+def make_mark(rule: PathRule) -> str:
     """Return 16 digits that tell *rule* from others, and from itself with other sources."""
     parts = (arm_ids.key(rule.id), rule.target, *sorted(rule.sources))
     return sha256("\n".join(parts).encode()).hexdigest()[:16]
@@ -53,7 +52,7 @@ def forget_vanished(grant: Grant, view: MachineView) -> Grant:
     asked = grant.initiate
     if not asked.before:
         return grant
-    there = {mark(rule) for rule in _rules(grant, view)}
+    there = {make_mark(rule) for rule in _rules(grant, view)}
     before = tuple(item for item in asked.before if item in there)
     return replace(grant, initiate=replace(asked, before=before))
 
@@ -73,7 +72,7 @@ def note_written(grant: Grant, own: Sequence[PathRule], view: MachineView) -> Gr
     asked = grant.initiate
     if asked.written or asked.before is None or asked.at is None:
         return grant
-    new = [rule for rule in own if mark(rule) not in asked.before]
+    new = [rule for rule in own if make_mark(rule) not in asked.before]
     if not all(_lets_all_in(grant, new, place) for place in _places(view)):
         return grant
     return replace(grant, initiate=replace(asked, written=True, before=()))
@@ -85,8 +84,7 @@ def _rules(grant: Grant, view: MachineView) -> tuple[PathRule, ...]:
 
 def _lets_all_in(grant: Grant, rules: Iterable[PathRule], place: _Place) -> bool:
     here = [rule for rule in rules if (arm_ids.key(rule.holder_id), rule.target) == place]
-    texts = [text for rule in here for text in rule.sources]
-    return all(covered(source, texts) for source in grant.sources)
+    return let_in_all(here, grant.sources)
 
 
 def _places(view: MachineView) -> set[_Place]:

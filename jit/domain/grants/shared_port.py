@@ -16,7 +16,7 @@ from itertools import groupby
 from jit.domain.azure.defender_requests import DefenderRequest
 from jit.domain.grants.timing import SHORTEST, TIMES, TOLERANCE
 from jit.domain.model.grant import Grant
-from jit.domain.values.prefixes import Prefix, same_sources
+from jit.domain.values.prefixes import Prefix, Prefixes
 
 _NEVER = datetime.max.replace(tzinfo=UTC)
 _Order = tuple[datetime, datetime, str]
@@ -53,7 +53,7 @@ def union(grants: Iterable[Grant]) -> frozenset[Prefix]:
     return frozenset(source for grant in grants for source in grant.sources)
 
 
-def fixed_end(
+def fix_end(
     grant: Grant,
     others: Iterable[Grant],
     *,
@@ -130,7 +130,7 @@ def changed_by(moment: datetime, grant: Grant) -> datetime:
 
 def covers(entry: DefenderRequest, target: WantedRequest, *, now: datetime) -> bool:
     """Return True if *entry* already is the request that the VM port should have."""
-    same = entry.in_force(now) and same_sources(entry.sources, target.sources)
+    same = entry.in_force(now) and Prefixes(entry.sources).equals(target.sources)
     return same and lasts(entry.ends_at, target, now=now)
 
 

@@ -65,21 +65,21 @@ class Step:
 
 
 def run_step(
-    grants: Iterable[Grant], world: PolicyView, *, now: datetime, initiate_id: str, limits: Limits
+    grants: Iterable[Grant], policy: PolicyView, *, now: datetime, initiate_id: str, limits: Limits
 ) -> Step:
     """
     Advance every live grant of a policy as far as the present allows.
 
     Args:
         grants: Every unfinished grant of the policy.
-        world: A fresh look.
+        policy: A fresh look.
         now: Aware, UTC.
         initiate_id: Fresh id for the initiate that this step may ask for.
         limits: The broker's own limits, for deciding again.
     """
     every = tuple(grants)
     context = StepContext(
-        world=world,
+        policy=policy,
         now=now,
         initiate_id=initiate_id,
         limits=limits,
@@ -128,12 +128,12 @@ def _advance_apart(
     If a value of Azure's cannot be read, the step says so. If the broker itself fails, that is a
     defect, and the step says that. The grants of the others close and open in both cases.
     """
-    view = context.world.machines.get(grants[0].vm_key)
+    view = context.policy.machines.get(grants[0].vm_key)
     if view is not None and has_unreadable_value(view.vm):
         waiting = _wait_blindly(grants, context, "what Azure says of it cannot be read")
         return Step(grants=waiting, unreadable=(grants[0].vm_key,))
     if view is None:
-        why = context.world.unreadable.get(grants[0].vm_key, "the VM could not be read")
+        why = context.policy.unreadable.get(grants[0].vm_key, "the VM could not be read")
         return Step(grants=_wait_blindly(grants, context, why))
     try:
         return _advance(grants, view, context, taken)
@@ -144,7 +144,7 @@ def _advance_apart(
 
 def _wait_blindly(grants: Iterable[Grant], context: StepContext, why: str) -> tuple[Grant, ...]:
     """Conclude nothing about grants that could not be looked at, except that time passes."""
-    timely = (lifetime.by_time(grant, now=context.now) for grant in grants)
+    timely = (lifetime.advance_by_clock(grant, now=context.now) for grant in grants)
     return tuple(opening.wait_unread(grant, context.now, why) for grant in timely)
 
 
@@ -181,7 +181,7 @@ def _advance(
 ) -> Step:
     """Lead the grants of one VM port through the phases. Their order matters."""
     first = grants[0]
-    requests = requests_of_port(context.world.entries, first.vm_id, first.port)
+    requests = requests_of_port(context.policy.requests, first.vm_id, first.port)
     group = Group(grants=tuple(grants), view=view, requests=requests, context=context, taken=taken)
     for phase in _PHASES:
         group = phase(group)
@@ -194,7 +194,7 @@ def _advance(
 def pass_time(group: Group) -> Group:
     """Let grants become due, fail in time, or come to their end."""
     return group.with_grants(
-        lifetime.by_time(grant, now=group.context.now) for grant in group.grants
+        lifetime.advance_by_clock(grant, now=group.context.now) for grant in group.grants
     )
 
 
@@ -222,7 +222,7 @@ def close_widened(group: Group) -> Group:
 
 def admit(group: Group) -> Group:
     """Decide about new grants. If their VM was read only in part, they alone wait for it."""
-    why = group.context.world.unreadable.get(group.grants[0].vm_key)
+    why = group.context.policy.unreadable.get(group.grants[0].vm_key)
     if why is None:
         return group.with_grants(
             admission.admit_due(group.grants, group.view, group.requests, group.context)
@@ -299,12 +299,12 @@ def accompany(group: Group) -> Group:
 
 def close(group: Group) -> Group:
     """Advance the closing grants. A firewall's rules go only while this step may change it."""
-    context = group.context
+    context, known = group.context, group.context.policy.known_initiates
     port = closing.VmPortView(
         grants=group.grants,
         view=group.view,
         requests=group.requests,
-        foreign=removal.foreign_requests(group.requests, context.world.known, now=context.now),
+        foreign=removal.foreign_requests(group.requests, known, now=context.now),
         users=context.rule_users,
     )
     done: list[Grant] = []

@@ -12,7 +12,7 @@ from jit.domain.azure.defender_requests import DefenderRequest
 from jit.domain.grants import lifetime
 from jit.domain.grants.policy_view import StepContext
 from jit.domain.model.grant import CloseReason, Grant
-from jit.domain.values import prefixes
+from jit.domain.values.prefixes import Prefixes
 
 
 def close_if_replaced(
@@ -47,7 +47,7 @@ def _is_replaced(
     """Return True if a stranger's request replaced the grant's own, or one that it had joined."""
     foreign = [entry for entry in later if context.is_foreign(entry)]
     if foreign and not own:  # it has joined the newest of them, or still waits for its own
-        joined = prefixes.same_sources(foreign[-1].sources, frozenset(grant.sources))
+        joined = Prefixes(foreign[-1].sources).equals(grant.sources)
         return foreign[-1].in_force(context.now) and not joined
     if foreign:
         return True

@@ -15,9 +15,9 @@ from datetime import datetime
 from jit.domain.azure.defender_requests import DefenderRequest
 from jit.domain.grants import lifetime, shared_port
 from jit.domain.model.grant import CloseReason, Grant
-from jit.domain.paths.rules import PathRule, all_within, opens_only, readable
+from jit.domain.paths.rules import PathRule, opens_only
 from jit.domain.values import arm_ids
-from jit.domain.values.prefixes import Prefix
+from jit.domain.values.prefixes import Prefix, Prefixes
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -46,8 +46,8 @@ def asked_for(grants: Iterable[Grant], foreign: Iterable[DefenderRequest]) -> fr
     """
     here = tuple(grants)
     ours = [source for grant in here for source in grant.initiate.sources]
-    theirs = [text for entry in foreign for text in entry.sources]
-    return frozenset((*shared_port.union(here), *ours, *readable(theirs)))
+    theirs = Prefixes(tuple(text for entry in foreign for text in entry.sources))
+    return frozenset((*shared_port.union(here), *ours, *theirs.readable))
 
 
 def is_wider(rule: PathRule, asked: Iterable[Prefix]) -> bool:
@@ -103,6 +103,4 @@ def _is_wider_request(entry: DefenderRequest, grant: Grant) -> bool:
     asked = grant.initiate
     if not (entry.active and asked.sources and entry.initiate_id == asked.newest):
         return False
-    listed = readable(entry.sources)
-    whole = len(listed) == len(entry.sources)
-    return not (whole and all_within(listed, asked.sources))
+    return not Prefixes(entry.sources).are_inside(asked.sources)

@@ -12,7 +12,7 @@ from jit.domain.model.grant import Grant
 from jit.domain.model.machine import VirtualMachine
 from jit.domain.paths.machine_view import MachineView
 from jit.domain.values import arm_ids
-from jit.domain.values.prefixes import Prefix, Prefixes, all_inside, read_address
+from jit.domain.values.prefixes import Prefix, Prefixes, read_address
 
 _TCP_ONLY = frozenset({22, 3389})
 """SSH and RDP: people connect with TCP, even if the policy's rule is for any protocol."""
@@ -165,14 +165,3 @@ def opens_only(rule: PathRule, allowed: Iterable[Prefix]) -> bool:
 def packet_protocol(grant: Grant) -> str:
     """Return the protocol of the packets: TCP for RDP and SSH, even if the policy says ``*``."""
     return "TCP" if grant.port in _TCP_ONLY and grant.protocol == "*" else grant.protocol
-
-
-# ---- former names, for callers that have not changed yet -------------------------------------
-
-all_within = all_inside
-letting_in = keep_rules_for
-
-
-def readable(texts: Iterable[str]) -> tuple[Prefix, ...]:
-    """Return the prefixes among *texts*."""
-    return Prefixes(tuple(texts)).readable

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator
 
 from jit.domain.azure import companion_rule
 from jit.domain.azure.nsg_rules import Access, Direction, PortRange, SecurityRule
-from jit.domain.grants.lifetime import leftover_from, was_asked
+from jit.domain.grants.lifetime import leftover_since, was_asked
 from jit.domain.model.grant import Grant
 from jit.domain.paths.machine_view import NsgView
 from jit.domain.paths.rules import PathRule
@@ -14,7 +14,7 @@ from jit.domain.reconcile.observation import Observation
 from jit.domain.reconcile.plan_item import PlanAction, PlanClass, PlanItem
 from jit.domain.reconcile.rule_owners import RuleOwners
 from jit.domain.values import arm_ids
-from jit.domain.values.prefixes import network
+from jit.domain.values.prefixes import read_prefix
 
 
 def plan_companions(observed: Observation, owners: RuleOwners) -> Iterator[PlanItem]:
@@ -81,10 +81,10 @@ def _opens_more(
     view = observed.machines.get(grant.vm_key)
     if view is None or not view.vm.firewall_sources:
         return False  # the right sources are unknown; the worker says so where it matters
-    own = {network(text) for text in view.vm.firewall_sources}
+    own = {read_prefix(text) for text in view.vm.firewall_sources}
     return (
         bool(rule.source_groups)
-        or not {network(text) for text in rule.sources} <= own
+        or not {read_prefix(text) for text in rule.sources} <= own
         or rule.destination_ports != (PortRange(grant.port, grant.port),)
         or not _addresses(rule) <= set(owners.addresses(grant))
     )
@@ -123,5 +123,5 @@ def _item(
             target=min(_addresses(rule), default=""),
             exact=not rule.faults,
         ),
-        since=leftover_from(grant) if grant is not None else None,
+        since=leftover_since(grant) if grant is not None else None,
     )

@@ -23,7 +23,7 @@ from jit.domain.paths.machine_view import (
 )
 from jit.domain.paths.rules import PathRule
 from jit.domain.values import arm_ids
-from jit.domain.values.prefixes import network
+from jit.domain.values.prefixes import read_prefix
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -109,7 +109,7 @@ def _in_firewall(firewall: FirewallView, rule: NatRule) -> FoundRule:
         target=rule.translated_address,
         exact=not rule.ip_groups
         and not rule.translated_fqdn
-        and network(rule.translated_address) is not None,
+        and read_prefix(rule.translated_address) is not None,
         port=int(rule.translated_port) if rule.translated_port.isdecimal() else 0,
     )
     addresses = frozenset(filter(None, (rule.translated_address,)))

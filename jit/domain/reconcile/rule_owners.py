@@ -12,7 +12,7 @@ from datetime import datetime
 
 from jit.domain.azure.defender_requests import DefenderRequest
 from jit.domain.grants import removal, widened
-from jit.domain.grants.lifetime import leftover_from, was_asked
+from jit.domain.grants.lifetime import leftover_since, was_asked
 from jit.domain.grants.removal import Evidence, Judgement
 from jit.domain.model.grant import Grant
 from jit.domain.model.machine import VirtualMachine, VmPort
@@ -94,7 +94,7 @@ class RuleOwners:
 
     def is_over(self, grant: Grant) -> bool:
         """Return True if the rules of *grant* are leftovers by now."""
-        since = leftover_from(grant)
+        since = leftover_since(grant)
         return since is not None and since <= self.now
 
     # ---- owners and users ------------------------------------------------------------------------

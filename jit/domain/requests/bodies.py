@@ -179,7 +179,7 @@ class PolicyDeleteBody:
     virtual_machines: Annotated[tuple[FormerMachineBody, ...], MACHINES, "At least one."]
 
 
-# ---- what comes of them ----------------------------------------------------------------------
+# ---- their results ---------------------------------------------------------------------------
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

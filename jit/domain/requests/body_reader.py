@@ -27,7 +27,7 @@ def read_body(
 
     Returns:
         The good parts and all faults. If a field is missing or faulty, its attribute has its
-        default, else None, or an empty list; a faulty object keeps its good parts. Of each object
+        default, else None, or an empty list; a faulty object keeps its good parts. For each object
         the missing, unknown and refused fields come first, then the faults field by field.
     """
     root = Node(value, ROOT, [])

@@ -78,7 +78,7 @@ class Node:
         return {name: self.child(name) for name in known if name in self.value}
 
     def read_items(self, what: str, *, most: int) -> list[Node]:
-        """Read a list of 1 to *most* values called *what*; of a longer one, only the first."""
+        """Read a list of 1 to *most* values called *what*; if it is longer, read only the first."""
         if not isinstance(self.value, list):
             self._add_wrong_type("a list")
             return []

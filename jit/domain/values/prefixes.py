@@ -139,8 +139,8 @@ class Prefixes:
 
     * `covers`, `equals` and `has_ipv6` refuse it. They give permission, or call a path present,
       and a text in doubt must not do that.
-    * `readable`, `unreadable`, `are_inside`, `may_overlap` and `may_share_address` clear the host
-      bits. They find rules that may let traffic in, and must not miss one.
+    * `readable`, `unreadable`, `are_inside`, `are_among`, `may_overlap` and `may_share_address`
+      clear the host bits. They find rules that may let traffic in, and must not miss one.
 
     Attributes:
         texts: One text for each prefix.
@@ -186,6 +186,10 @@ class Prefixes:
     def are_inside(self, allowed: Iterable[Prefix]) -> bool:
         """Return True if every text is a prefix inside one of *allowed*; also if there is none."""
         return not self.unreadable and all_inside(self.readable, allowed)
+
+    def are_among(self, prefixes: Iterable[Prefix]) -> bool:
+        """Return True if there is a text, and each is a prefix equal to one of *prefixes*."""
+        return bool(self.texts) and not self.unreadable and set(self.readable) <= set(prefixes)
 
     def may_overlap(self, prefix: Prefix) -> bool:
         """Return True if they may contain an address of *prefix*; see `may_share_address`."""
@@ -318,18 +322,3 @@ def _too_wide_fault(prefix: Prefix, widest: int) -> Malformed | None:
     if prefix.prefixlen >= widest:
         return None
     return Malformed(TOO_WIDE, f"{prefix} is too wide: /{widest} is the widest accepted")
-
-
-# ---- former names, for callers that have not changed yet -------------------------------------
-
-network = read_prefix
-
-
-def same_sources(texts: Iterable[str], sources: frozenset[Prefix]) -> bool:
-    """Return True if *texts* are exactly *sources*."""
-    return Prefixes(tuple(texts)).equals(sources)
-
-
-def covered(source: Prefix, texts: Iterable[str]) -> bool:
-    """Return True if *texts* contain *source*."""
-    return Prefixes(tuple(texts)).covers(source)

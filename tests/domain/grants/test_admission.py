@@ -4,7 +4,7 @@ from datetime import timedelta
 
 import pytest
 
-from jit.domain.grants.admission import as_request
+from jit.domain.grants.admission import rebuild_request
 from jit.domain.grants.initiate import PortToOpen
 from jit.domain.model.grant import CloseReason, Status
 from jit.domain.model.machine import Support, Via
@@ -150,7 +150,7 @@ def test_a_denial_names_every_reason():
 
 def test_the_request_decided_again_is_the_one_that_was_granted():
     """Same VM, port, sources, duration."""
-    request = as_request(a_grant())
+    request = rebuild_request(a_grant())
 
     (machine,) = request.machines
     assert (machine.id, machine.ports[0].number) == (vm_id(), 22)
@@ -162,7 +162,7 @@ def test_the_request_decided_again_is_the_one_that_was_granted():
     [
         a_world(behind(a_firewall(settled=False))),
         a_world(behind(None)),
-        a_world(behind(a_firewall()), turns=frozenset()),
+        a_world(behind(a_firewall()), free_firewalls=frozenset()),
     ],
 )
 def test_a_grant_behind_a_busy_firewall_waits_its_turn(world):

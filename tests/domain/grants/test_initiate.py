@@ -218,7 +218,9 @@ def test_stepping_again_before_the_entry_shows_asks_nothing():
     (asked,) = once.grants
 
     again = stepped(
-        changed(asked, answered=True), world=a_world(known=frozenset({FRESH})), now=NOW + SECOND
+        changed(asked, answered=True),
+        world=a_world(known_initiates=frozenset({FRESH})),
+        now=NOW + SECOND,
     )
 
     assert again.asks == ()
@@ -229,7 +231,9 @@ def test_stepping_again_with_the_entry_in_place_asks_nothing():
     (asked,), (ask,) = (once := stepped(a_grant())).grants, once.asks
     entry = an_entry(*map(str, ask.sources), initiate_id=FRESH, ends_at=ask.until)
 
-    again = stepped(asked, world=a_world(None, entry, known=frozenset({FRESH})), now=NOW + MINUTE)
+    again = stepped(
+        asked, world=a_world(None, entry, known_initiates=frozenset({FRESH})), now=NOW + MINUTE
+    )
 
     assert again.asks == ()
 
@@ -256,7 +260,7 @@ def test_an_ask_lasts_at_least_five_minutes():
 def test_a_change_that_must_wait_for_the_firewall_is_looked_at_again():
     """Even though the path is open still: it will not be for long."""
     over = an_entry(active=False, reason="Expired", ends_at=NOW)
-    world = a_world(behind(a_firewall(a_nat()), LET_IN), over, turns=frozenset())
+    world = a_world(behind(a_firewall(a_nat()), LET_IN), over, free_firewalls=frozenset())
 
     done = stepped(through_firewall(an_open()), world=world)
 
@@ -270,7 +274,7 @@ def test_a_grant_that_waits_for_the_firewall_does_not_hurry_closing_grants():
     closing = {"status": Status.CLOSING, "close_reason": CloseReason.REVOKED, "closing_at": NOW}
     waiting, gone = through_firewall(an_open()), through_firewall(an_open("g2", **closing))
     over = an_entry(active=False, reason="Expired", ends_at=NOW)
-    world = a_world(behind(a_firewall(a_nat()), LET_IN), over, turns=frozenset())
+    world = a_world(behind(a_firewall(a_nat()), LET_IN), over, free_firewalls=frozenset())
 
     done = stepped(waiting, gone, world=world)
 

@@ -4,7 +4,7 @@ from datetime import timedelta
 
 import pytest
 
-from jit.domain.grants.lifetime import begin_closing, by_time, close, pace
+from jit.domain.grants.lifetime import advance_by_clock, begin_closing, close, pace_opening
 from jit.domain.model.grant import CloseReason, Status
 from tests.builders.bodies import NOW
 from tests.builders.flat_grants import changed
@@ -23,7 +23,7 @@ from tests.domain.steps import SECOND
 )
 def test_a_scheduled_grant_becomes_due_at_its_start(starts, status):
     """Not before."""
-    after = by_time(a_grant(status=Status.SCHEDULED, starts_at=starts), now=NOW)
+    after = advance_by_clock(a_grant(status=Status.SCHEDULED, starts_at=starts), now=NOW)
 
     assert after.status is status
 
@@ -33,7 +33,7 @@ def test_a_grant_that_could_not_be_opened_in_time_fails(status):
     """Its whole duration no longer fits before its latest end."""
     grant = a_grant(status=status, latest_end=NOW + 2 * HOUR, duration=2 * HOUR)
 
-    after = by_time(grant, now=NOW)
+    after = advance_by_clock(grant, now=NOW)
 
     assert (after.status, after.close_reason) == (Status.CLOSED, CloseReason.FAILED)
     assert (after.closed_at, after.note) == (NOW, "it could not be opened in time")
@@ -43,7 +43,7 @@ def test_a_grant_that_fails_keeps_the_note_that_it_waited_with():
     """The note that it waited with is the one it closes with."""
     grant = a_grant(latest_end=NOW, note="waiting for another update of the firewall")
 
-    assert by_time(grant, now=NOW).note == "waiting for another update of the firewall"
+    assert advance_by_clock(grant, now=NOW).note == "waiting for another update of the firewall"
 
 
 @pytest.mark.parametrize(
@@ -56,7 +56,7 @@ def test_a_grant_that_fails_keeps_the_note_that_it_waited_with():
 )
 def test_at_its_end_a_grant_closes(grant, reason):
     """Expired if it was ever open, failed if it never was."""
-    after = by_time(grant, now=NOW)
+    after = advance_by_clock(grant, now=NOW)
 
     assert (after.status, after.close_reason, after.closing_at) == (Status.CLOSING, reason, NOW)
 
@@ -74,7 +74,7 @@ def test_at_its_end_a_grant_closes(grant, reason):
 )
 def test_before_its_time_the_clock_changes_nothing(grant):
     """And it never touches a closing grant."""
-    assert by_time(grant, now=NOW) == grant
+    assert advance_by_clock(grant, now=NOW) == grant
 
 
 def test_a_grant_without_any_initiate_closes_at_once():
@@ -111,4 +111,4 @@ def test_the_first_reason_stays():
 @pytest.mark.parametrize(("elapsed", "wait"), [(0, 3), (10, 5), (60, 30), (600, 60)])
 def test_looks_become_rarer_from_seconds_to_a_minute(elapsed, wait):
     """Half of the time that has passed."""
-    assert pace(timedelta(seconds=elapsed)) == timedelta(seconds=wait)
+    assert pace_opening(timedelta(seconds=elapsed)) == timedelta(seconds=wait)

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from jit.domain.grants.shared_port import (
     WantedRequest,
     covers,
-    fixed_end,
+    fix_end,
     handover,
     next_handover,
     union,
@@ -19,7 +19,6 @@ from jit.domain.grants.shared_port import (
 from jit.domain.grants.timing import SHORTEST, TIMES
 from jit.domain.model.grant import Grant, Status
 from jit.domain.model.machine import Via
-from jit.domain.values.prefixes import covered, same_sources
 from tests.builders.bodies import NOW
 from tests.builders.grants import ELSEWHERE, HOME, HOUR, MINUTE, OFFICE, a_grant, an_entry, an_open
 
@@ -286,7 +285,7 @@ def test_the_order_of_the_rows_does_not_matter(group, random):
 
 def end_of(joiner, *others, ends):
     """The fixed end of *joiner* in minutes from NOW, were it alone it would be *ends*."""
-    return (fixed_end(joiner, others, end=NOW + ends * MINUTE, now=NOW) - NOW) / MINUTE
+    return (fix_end(joiner, others, end=NOW + ends * MINUTE, now=NOW) - NOW) / MINUTE
 
 
 @pytest.mark.parametrize(("via", "minutes"), [(Via.PUBLIC_IP, 2), (Via.FIREWALL, 8)])
@@ -460,7 +459,7 @@ def test_too_little_after_a_strangers_end_is_cut_off():
     """As after an end of ours: Defender grants no less than five minutes."""
     joiner, held = a_grant("b", sources=(OFFICE,)), NOW + 56 * MINUTE
 
-    assert fixed_end(joiner, [], end=NOW + 60 * MINUTE, now=NOW, held=held) == held
+    assert fix_end(joiner, [], end=NOW + 60 * MINUTE, now=NOW, held=held) == held
 
 
 arrivals = st.lists(
@@ -474,7 +473,7 @@ def claimed_one_by_one(all_of):
     for number, (arrives, lasts, sources) in enumerate(sorted(all_of, key=lambda item: item[0])):
         now = NOW + arrives * MINUTE
         joiner = a_grant(f"g{number}", sources=sources, via=Via.FIREWALL, starts_at=now)
-        end = fixed_end(joiner, group, end=now + lasts * MINUTE, now=now)
+        end = fix_end(joiner, group, end=now + lasts * MINUTE, now=now)
         group.append(
             holding(
                 joiner.id,
@@ -554,33 +553,3 @@ def test_an_entry_of_the_shortest_length_covers_a_shorter_wish(ends, enough):
     entry = an_entry(ends_at=NOW + ends * MINUTE)
 
     assert covers(entry, WantedRequest(frozenset({HOME}), NOW + 3 * MINUTE), now=NOW) is enough
-
-
-@pytest.mark.parametrize(
-    ("texts", "networks"),
-    [
-        (("203.0.113.7",), {"203.0.113.7/32"}),
-        (("203.0.113.7/32",), {"203.0.113.7/32"}),
-        (("198.51.100.0/24", "203.0.113.7"), {"203.0.113.7/32", "198.51.100.0/24"}),
-        (("2001:DB8::/64",), {"2001:db8::/64"}),
-        (("2001:db8:0:0::1",), {"2001:db8::1/128"}),
-    ],
-)
-def test_sources_compare_as_prefixes(texts, networks):
-    """Azure writes a lone address with or without its length, and IPv6 as it likes."""
-    assert same_sources(texts, frozenset(map(ip_network, networks)))
-
-
-@pytest.mark.parametrize("texts", [("*",), ("Internet",), ("203.0.113.0/24",), (), ("", "x")])
-def test_tags_and_wider_prefixes_are_not_the_same(texts):
-    """A source that cannot be read equals nothing."""
-    assert not same_sources(texts, frozenset({HOME}))
-
-
-@pytest.mark.parametrize(
-    ("texts", "inside"),
-    [(("203.0.113.0/24",), True), (("*",), True), (("198.51.100.0/24",), False), (("x",), False)],
-)
-def test_a_source_is_covered_by_a_prefix_that_holds_it(texts, inside):
-    """Unreadable texts cover nothing."""
-    assert covered(HOME, texts) is inside

@@ -5,6 +5,7 @@ from dataclasses import replace
 import pytest
 
 from jit.domain.azure.companion_rule import companion_name
+from jit.domain.grants import admission
 from jit.domain.model.grant import Status
 from jit.domain.values import arm_ids
 from tests.builders.bodies import NOW, vm_id
@@ -165,7 +166,7 @@ def test_a_nat_rule_is_removed_only_when_the_firewall_is_ours_to_change():
     world = a_world(behind(a_firewall(a_nat())), an_entry())
 
     ours = stepped(leaver, world=world)
-    others = stepped(leaver, world=replace(world, turns=frozenset()))
+    others = stepped(leaver, world=replace(world, free_firewalls=frozenset()))
 
     assert [rule.name for rule in ours.removals] == ["MDC-JIT-web01-22"]
     assert (others.removals, others.grants[0].status) == ((), Status.CLOSING)
@@ -173,7 +174,7 @@ def test_a_nat_rule_is_removed_only_when_the_firewall_is_ours_to_change():
 
 def test_a_companion_is_removed_while_another_policy_has_the_firewall():
     """It stands in an NSG."""
-    world = a_world(behind(a_firewall(a_nat()), LET_IN), an_entry(), turns=frozenset())
+    world = a_world(behind(a_firewall(a_nat()), LET_IN), an_entry(), free_firewalls=frozenset())
 
     done = stepped(through_firewall(a_leaver()), world=world)
 
@@ -193,3 +194,28 @@ def test_a_leaver_and_a_newcomer_are_settled_in_one_step():
 def test_an_empty_policy_has_nothing_to_do():
     """No grants, no calls."""
     assert stepped().grants == ()
+
+
+def test_a_defect_of_the_broker_is_not_reported_as_azures_fault(monkeypatch):
+    """The grants of the VM wait, and those of the others close."""
+
+    def fail(*_, **__):
+        raise ValueError("a defect")
+
+    over = an_open(expires_at=NOW)
+    opening = an_opening("g2", vm_id=vm_id(2), status=Status.PENDING)
+    machines = {
+        arm_ids.key(vm_id()): OURS,
+        arm_ids.key(vm_id(2)): replace(OURS, vm=replace(OURS.vm, id=vm_id(2))),
+    }
+    monkeypatch.setattr(admission, "decide", fail)
+
+    done = stepped(over, opening, world=a_world(None, an_entry(), machines=machines))
+
+    by_id = {grant.id: grant for grant in done.grants}
+    assert by_id["g1"].status is Status.CLOSING
+    assert by_id["g2"].note == "the broker failed to decide about it"
+    assert (done.unreadable, done.defects) == (
+        (),
+        {arm_ids.key(vm_id(2)): "ValueError('a defect')"},
+    )

@@ -13,8 +13,9 @@ from jit.domain.grants.policy_view import PolicyView
 from jit.domain.grants.step import run_step
 from jit.domain.limits import LIMITS
 from jit.domain.model.grant import CloseReason, Status
-from jit.domain.paths.rules import opens_only, readable, rules_of_port
+from jit.domain.paths.rules import opens_only, rules_of_port
 from jit.domain.values import arm_ids
+from jit.domain.values.prefixes import Prefixes
 from tests.builders.bodies import NOW, vm_id
 from tests.builders.flat_grants import changed
 from tests.builders.grants import (
@@ -48,9 +49,9 @@ def stepped(grant, view, *seen, others=()):
     """One step over the grant, and *others* of its VM port."""
     world = PolicyView(
         found=True,
-        entries=seen,
+        requests=seen,
         machines={arm_ids.key(vm_id()): view},
-        known=frozenset({MINE, NEXT}),
+        known_initiates=frozenset({MINE, NEXT}),
     )
     return run_step([grant, *others], world, now=NOW + MINUTE, initiate_id="c" * 26, limits=LIMITS)
 
@@ -176,6 +177,6 @@ def test_a_rule_opens_allowed_sources_only_or_is_too_wide(texts):
     (rule,) = rules_of_port(view, 22)
     allowed = (HOME, OFFICE)
 
-    inside = [prefix in allowed for prefix in readable(rule.sources)]
+    inside = [prefix in allowed for prefix in Prefixes(rule.sources).readable]
     expected = len(inside) == len(rule.sources) and all(inside)
     assert opens_only(rule, allowed) is expected

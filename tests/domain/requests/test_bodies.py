@@ -1,4 +1,4 @@
-"""Bodies of the contract: what is read, and every fault that is named."""
+"""Bodies of the contract: good parts, and every fault."""
 
 import re
 from datetime import timedelta
@@ -277,7 +277,7 @@ def test_null_is_not_the_same_as_absent(name):
 
 
 @pytest.mark.parametrize("value", [None, True, 1, "", []])
-def test_what_is_no_object_is_no_body(value):
+def test_a_body_is_an_object(value):
     """One fault, not one for each missing field."""
     draft = bodies.read_access_request(value, now=NOW)
 
@@ -387,7 +387,7 @@ def test_settings_move_the_limits():
 
 
 def test_spaces_around_a_justification_are_dropped():
-    """The audit trail keeps what was said."""
+    """The audit trail keeps the words of the caller."""
     assert a_draft(justification="  monthly patch ").justification == "monthly patch"
 
 
@@ -435,7 +435,7 @@ def test_any_json_value_is_a_request_or_has_faults(value):
         ({"reason": "x" * 500}, "x" * 500),
     ],
 )
-def test_a_reason_is_read_where_there_is_one(value, reason):
+def test_a_reason_is_read_if_the_body_has_one(value, reason):
     """To revoke takes no reason, and no body to say so."""
     assert bodies.read_reason(value) == (reason, ())
 
@@ -588,7 +588,7 @@ ALLOWED = f"{FIRST_PORT}/allowedSources"
     ],
 )
 def test_a_faulty_port_rule_is_refused(rule, found):
-    """A policy decides what others may ask: it is read as strictly as their bodies."""
+    """A policy limits the requests of others: it is read as strictly as their bodies."""
     _, violations = bodies.read_policy_put(a_policy(a_port_rule(**rule)))
 
     assert faults(violations) == found
@@ -619,7 +619,7 @@ def test_a_policy_names_a_port_of_a_vm_once():
 
 
 def test_a_policy_names_a_vm_once():
-    """In whatever case its id is written."""
+    """Upper and lower case of its id do not matter."""
     body = {"virtualMachines": [{"id": vm_id()}, {"id": vm_id().upper()}, {"id": "web01"}]}
     machines, violations = bodies.read_policy_delete(body)
 

@@ -47,7 +47,7 @@ def test_a_body_that_is_no_object_has_one_fault(value):
 
 
 def test_faults_come_in_the_order_of_reading():
-    """Of an object first its fields' names, then the fields as the dataclass lists them."""
+    """First the names of an object's fields, then the fields in the order of the dataclass."""
     value = {
         "words": ["abc", "de", 7],
         "weight": 1,
@@ -101,7 +101,7 @@ def test_null_is_a_fault_of_an_optional_field():
 
 
 def test_limits_of_the_reading_bound_lists_and_faults():
-    """Of a list that is too long, the first items are read; of many faults, the first are told."""
+    """If a list is too long, its first items are read; if faults are many, the first are listed."""
     limits = Limits(ports=2, violations=2)
     shelf, noted = read({"words": ["a", "bb", "ccc"], "x": 1, "y": 2}, limits)
 

@@ -1,4 +1,4 @@
-"""Field types: what each accepts, which fault it notes, how it describes itself."""
+"""Field types: accepted values, noted faults, descriptions."""
 
 from datetime import timedelta
 

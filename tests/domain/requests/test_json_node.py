@@ -41,7 +41,7 @@ def test_every_field_of_an_object_is_judged():
 
 
 @pytest.mark.parametrize("value", [None, True, 1, "", []])
-def test_what_is_no_object_has_no_fields(value):
+def test_only_an_object_has_fields(value):
     """One fault, at the value; no fault for each field that it lacks."""
     node = a_node(value)
     found = node.read_fields(required=("a",))
@@ -50,7 +50,7 @@ def test_what_is_no_object_has_no_fields(value):
 
 
 @pytest.mark.parametrize("value", [None, True, 1, "", {}])
-def test_what_is_no_list_has_no_items(value):
+def test_only_a_list_has_items(value):
     """A single value is not taken for a list of one."""
     node = a_node(value)
     found = node.read_items("ports", most=2)
@@ -62,7 +62,7 @@ def test_what_is_no_list_has_no_items(value):
     ("value", "read", "code"), [([], 0, "too-few"), ([1, 2, 3], 2, "too-many")]
 )
 def test_a_list_is_bounded_on_both_sides(value, read, code):
-    """Of a list that is too long, the first items are still read."""
+    """If a list is too long, its first items are still read."""
     node = a_node(value)
     found = node.read_items("ports", most=2)
 
@@ -104,7 +104,7 @@ def test_only_true_and_false_are_flags(value):
     ],
 )
 def test_a_wrong_type_is_named(value, detail):
-    """What was found, next to what was wanted."""
+    """The found type, next to the wanted one."""
     node = a_node(value)
     node.read_integer()
 

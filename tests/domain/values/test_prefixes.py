@@ -385,6 +385,51 @@ def test_texts_cover_all_sources_if_they_cover_each(texts, answer):
     assert Prefixes(texts).covers_all([HOME, ip_network("203.0.113.64/26")]) is answer
 
 
+@pytest.mark.parametrize(
+    ("texts", "expected"),
+    [
+        (("203.0.113.7",), {"203.0.113.7/32"}),
+        (("203.0.113.7/32",), {"203.0.113.7/32"}),
+        (("198.51.100.0/24", "203.0.113.7"), {"203.0.113.7/32", "198.51.100.0/24"}),
+        (("2001:DB8::/64",), {"2001:db8::/64"}),
+        (("2001:db8:0:0::1",), {"2001:db8::1/128"}),
+    ],
+)
+def test_sources_are_compared_as_prefixes(texts, expected):
+    """Azure writes a single address with or without its length, and IPv6 as it likes."""
+    assert Prefixes(texts).equals(map(ip_network, expected))
+
+
+@pytest.mark.parametrize("texts", [("*",), ("Internet",), ("203.0.113.0/24",), (), ("", "x")])
+def test_tags_and_wider_prefixes_are_not_the_same(texts):
+    """An unreadable text equals nothing."""
+    assert not Prefixes(texts).equals([HOME])
+
+
+@pytest.mark.parametrize(
+    ("texts", "inside"),
+    [(("203.0.113.0/24",), True), (("*",), True), (("198.51.100.0/24",), False), (("x",), False)],
+)
+def test_a_source_is_covered_by_a_prefix_that_holds_it(texts, inside):
+    """Unreadable texts cover nothing."""
+    assert Prefixes(texts).covers(HOME) is inside
+
+
+@pytest.mark.parametrize(
+    ("texts", "answer"),
+    [
+        (("203.0.113.7",), True),
+        (("203.0.113.7/32", "198.51.100.0/24"), True),
+        (("203.0.113.7", "*"), False),
+        (("198.51.100.0/25",), False),
+        ((), False),
+    ],
+)
+def test_prefixes_are_among_others_only_if_each_equals_one(texts, answer):
+    """A smaller prefix inside another one is not the same."""
+    assert Prefixes(texts).are_among([HOME, ip_network("198.51.100.0/24")]) is answer
+
+
 def reads(text):
     """Return True if *text* is a prefix."""
     try:
