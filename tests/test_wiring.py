@@ -1,64 +1,73 @@
-"""The composition root: each part is built once, from the settings, without a call to Azure."""
-
-from datetime import UTC, datetime, timedelta
+"""The composition root: it builds each part once, from the settings, without a call."""
 
 import pytest
 
 from jit import wiring
+from jit.settings import Settings
 
+ONE, TWO = "5c0ffee0-0000-4000-8000-000000000001", "5c0ffee0-0000-4000-8000-000000000002"
+KEY = "a2V5"  # "key" in base64
 ENVIRONMENT = {
     "AzureWebJobsStorage": (
-        "DefaultEndpointsProtocol=http;AccountName=devstoreaccount1;AccountKey=a2V5;"
-        "BlobEndpoint=http://127.0.0.1:1/devstoreaccount1;"
-        "QueueEndpoint=http://127.0.0.1:1/devstoreaccount1;"
-        "TableEndpoint=http://127.0.0.1:1/devstoreaccount1;"
+        f"DefaultEndpointsProtocol=http;AccountName=account;AccountKey={KEY};"
+        "TableEndpoint=http://127.0.0.1:1/account;QueueEndpoint=http://127.0.0.1:1/account;"
     ),
-    "JIT_SUBSCRIPTIONS": "5c0ffee0-0000-4000-8000-000000000001",
-    "WEBSITE_HOSTNAME": "broker.azurewebsites.net",
+    "JIT_ARM_ENDPOINT": "http://127.0.0.1:1",
+    "JIT_SUBSCRIPTIONS": f"{ONE},{TWO}",
+    "WEBSITE_AUTH_ENABLED": "true",
+    "WEBSITE_HOSTNAME": "jit.example",
 }
-CACHED = sorted(name for name, value in vars(wiring).items() if hasattr(value, "cache_clear"))
-PARTS = [name for name in CACHED if name != "table"]
+USE_CASES = (
+    "acceptance",
+    "request_changes",
+    "queries",
+    "worker",
+    "configurator",
+    "due_work",
+    "reconciler",
+    "health",
+)
+CACHED = [part for part in vars(wiring).values() if hasattr(part, "cache_clear")]
 
 
 @pytest.fixture(autouse=True)
 def environment(monkeypatch):
-    """Settings of the test, and no part that another test has built."""
-    for name, value in ENVIRONMENT.items():
-        monkeypatch.setenv(name, value)
-    clear()
+    """The settings of an app; parts of other tests are forgotten, and these afterwards."""
+    for part in CACHED:
+        part.cache_clear()
+    monkeypatch.setattr(wiring.os, "environ", dict(ENVIRONMENT))
     yield
-    clear()
+    for part in CACHED:
+        part.cache_clear()
 
 
-def clear():
-    for name in CACHED:
-        getattr(wiring, name).cache_clear()
+@pytest.mark.parametrize("name", USE_CASES)
+def test_each_use_case_is_built_once_and_without_a_call(name):
+    """Nobody listens at the addresses of the settings."""
+    build = getattr(wiring, name)
+
+    assert build() is build()
 
 
-@pytest.mark.parametrize("name", PARTS)
-def test_a_part_is_built_once(name):
-    """The second call returns the first object: clients keep their connections."""
-    part = getattr(wiring, name)
-
-    assert part() is part()
+def test_the_settings_are_those_of_the_environment():
+    """They are read here and nowhere else."""
+    assert wiring.settings() == Settings.from_env(ENVIRONMENT)
 
 
-def test_tables_have_different_names():
-    """State, history, idempotency keys and the audit chain never share a table."""
-    names = [wiring.STATE, wiring.HISTORY, wiring.IDEMPOTENCY, wiring.AUDIT]
-
-    assert len({id(wiring.table(name)) for name in names}) == len(names)
-
-
-def test_the_clock_is_aware_and_runs():
-    """UTC: the domain compares instants of Azure with it."""
-    before, moment, after = datetime.now(UTC), wiring.clock(), datetime.now(UTC)
-
-    assert before - timedelta(seconds=1) <= moment <= after + timedelta(seconds=1)
+def test_the_use_cases_know_the_named_subscriptions():
+    """In the order of the settings."""
+    assert wiring.due_work().named == (ONE, TWO)
+    assert wiring.queries().named == (ONE, TWO)
+    assert wiring.configurator().named == (ONE, TWO)
+    assert wiring.acceptance().limits.subscriptions == (ONE, TWO)
 
 
-def test_every_builder_names_its_result():
-    """A reader finds the class of each part in its signature."""
-    unnamed = [name for name in CACHED if "return" not in getattr(wiring, name).__annotations__]
+def test_the_comparison_and_the_timers_share_their_rows():
+    """A process asks storage once if the row of a subscription exists."""
+    assert wiring.reconciler().due_work is wiring.due_work()
+    assert wiring.acceptance().subscriptions is wiring.due_work().rows
 
-    assert unnamed == []
+
+def test_the_clock_is_aware_and_in_utc():
+    """A host may replace it before the first call."""
+    assert wiring.clock().utcoffset().total_seconds() == 0
