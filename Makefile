@@ -11,7 +11,7 @@ INSTANCES ?= 1
 TEST_FLAGS ?= -n 2
 
 .DELETE_ON_ERROR:
-.PHONY: help demo run test cover check bench mutants soak crash-full clean
+.PHONY: help demo run test test-long cover check bench mutants soak clean
 
 help: ## list these targets
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1	\2/p' Makefile | expand -t 18
@@ -22,11 +22,14 @@ demo: $(AZURITE) ## run the main job, step by step, on the local stack
 run: $(AZURITE) ## start the local stack and leave it up (INSTANCES=2 for two hosts)
 	@$(PY) -m local run --instances $(INSTANCES)
 
-test: $(AZURITE) $(VENV)/dev ## run every test
-	$(PY) -m pytest $(TEST_FLAGS)
+test: $(AZURITE) $(VENV)/dev ## run the tests: at most ten minutes on two cores
+	$(PY) -m pytest $(TEST_FLAGS) -m "not long"
+
+test-long: $(AZURITE) $(VENV)/dev ## run all sizes of the sampled tests: crashes, kills, orders, examples: hours
+	JIT_LONG=1 $(PY) -m pytest $(TEST_FLAGS) -m "long or scaled"
 
 cover: $(AZURITE) $(VENV)/dev ## the same with branch coverage, which must reach 95 %: slower
-	$(PY) -m pytest $(TEST_FLAGS) --cov --cov-report=term:skip-covered
+	$(PY) -m pytest $(TEST_FLAGS) -m "not long" --cov --cov-report=term:skip-covered
 
 check: $(VENV)/dev ## lint, format check, type check, spelling
 	$(PY) -m ruff check .
@@ -42,10 +45,6 @@ mutants: $(AZURITE) $(VENV)/dev ## plant known bugs in a copy, one by one: each 
 
 soak: $(VENV)/dev ## walk at random over everything at once (JIT_SOAK_MINUTES=10, JIT_SOAK_SEED)
 	@$(PY) -m tests.machine.soak
-
-crash-full: $(AZURITE) $(VENV)/dev ## thousands of crash points and orders of people, hundreds of killed hosts: hours
-	JIT_CRASH=5 JIT_KILLS=full JIT_ORDERS=full $(PY) -m pytest $(TEST_FLAGS) \
-		tests/crash tests/machine/test_sharing_orders.py
 
 clean: ## remove everything that make has made
 	rm -rf $(VENV) .local .coverage .coverage.* .hypothesis .mypy_cache .pytest_cache .ruff_cache

@@ -11,9 +11,10 @@ from hypothesis import settings
 from local import azurite as emulator
 from local.children import Children
 from tests.crash import summary
+from tests.sizes import examples
 
 # Examples share two busy cores with the emulator: a slow example is no failure.
-settings.register_profile("project", deadline=None)
+settings.register_profile("project", deadline=None, max_examples=examples(100, 1000))
 settings.load_profile("project")
 
 
@@ -22,8 +23,10 @@ _REPETITIVE = {"crash", "machine"}
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Leave coverage to the tests that state one law each."""
+    """Mark the tests without coverage, and the tests with more examples in the long run."""
     for item in items:
+        if getattr(getattr(item, "obj", None), "is_hypothesis_test", False):
+            item.add_marker(pytest.mark.scaled)
         if item.path.parent.name in _REPETITIVE:
             item.add_marker(pytest.mark.no_cover)
 

@@ -3,9 +3,16 @@
 import pytest
 
 from tests.broker.inprocess import InProcess
+from tests.local.azure.sim import ROLE
 
 
 @pytest.fixture
 def broker() -> InProcess:
     """A broker that has just been installed: empty tables, an untouched landscape."""
     return InProcess()
+
+
+@pytest.fixture
+def broker_of_fifty() -> InProcess:
+    """A new broker; its subscription *Development* has all fifty VMs."""
+    return InProcess(ROLE)

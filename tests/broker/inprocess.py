@@ -23,12 +23,22 @@ from jit.domain.requests import bodies
 from jit.domain.requests.submission import Submission
 from jit.storage.idempotency_keys import Idempotency
 from jit.storage.stored import StoredRequest
+from local.azure.landscape.file import Landscape
 from tests.builders.stores import Surroundings, UseCases, stores_over
 from tests.fakes.azure import SimulatedAzure
 from tests.fakes.calls import Calls
 from tests.fakes.queues import FakeQueues
 from tests.fakes.tables import FakeTable
-from tests.local.azure.sim import DEVELOPMENT, LANDSCAPE, PRODUCTION, Sim, group, machine, policy
+from tests.local.azure.sim import (
+    DEVELOPMENT,
+    LANDSCAPE,
+    PRODUCTION,
+    ROLE,
+    Sim,
+    group,
+    machine,
+    policy,
+)
 
 HERE, THERE, ELSEWHERE = "203.0.113.7", "203.0.113.8", "198.51.100.20"
 """Three addresses that count as public."""
@@ -72,6 +82,23 @@ def wish(vm: str | tuple[str, ...], port: int = 22, source: str = HERE, **change
     }
 
 
+def _keep_few_vms() -> Landscape:
+    """Return the landscape with ten VMs in the first farm, and one in each other farm."""
+    subscriptions = [
+        {**each, "farms": [_first_vms(farm) for farm in each["farms"]]} if "farms" in each else each
+        for each in ROLE.subscriptions
+    ]
+    return replace(ROLE, document={**ROLE.document, "subscriptions": subscriptions})
+
+
+def _first_vms(farm: Mapping[str, Any]) -> Mapping[str, Any]:
+    return farm if farm["first"] == 1 else {**farm, "count": 1}
+
+
+FEW_VMS = _keep_few_vms()
+"""Most tests need a few VMs only, and the first request reads all VMs of the subscription."""
+
+
 class InProcess:
     """
     One broker, its storage, its Azure.
@@ -81,9 +108,9 @@ class InProcess:
         calls: Counts every call to storage, queues or Azure; its hooks may fail them.
     """
 
-    def __init__(self) -> None:
-        """Begin with empty tables and an unchanged landscape."""
-        self.sim = Sim()
+    def __init__(self, landscape: Landscape = FEW_VMS) -> None:
+        """Begin with empty tables and an unchanged *landscape*."""
+        self.sim = Sim(landscape)
         self.calls = Calls()
         self.azure = SimulatedAzure(self.sim, self.calls, direct=True)
         self.state = FakeTable(self._clock, calls=self.calls, name="state")

@@ -1,7 +1,7 @@
 """
 The points of a scenario: which of its calls each fault hits. The sample is the same each time.
 
-``JIT_CRASH`` says how many calls each fault hits in each scenario: a number, or ``full``.
+``JIT_CRASH`` sets the number of calls that each fault hits in each scenario, or ``full``.
 """
 
 from __future__ import annotations
@@ -16,8 +16,9 @@ from typing import NamedTuple
 from tests.crash.faults import FAULTS, Fault, InjectedFault
 from tests.crash.scenario_run import Delivery, ScenarioRun
 from tests.crash.scenarios import SCENARIOS
+from tests.sizes import examples
 
-SAMPLE = 1
+SAMPLE = examples(1, 5)
 """
 Changing calls that a fault hits unless ``JIT_CRASH`` is set. In every eighth pair of scenario and
 fault, it hits as many of all the scenario's calls.

@@ -7,6 +7,8 @@ from tests.crash.faults import FAULTS
 from tests.crash.scenario_run import Delivery
 from tests.crash.scenarios import SCENARIOS
 
+pytestmark = pytest.mark.scaled
+
 
 @pytest.mark.parametrize("delivery", Delivery, ids=str)
 @pytest.mark.parametrize("scenario", SCENARIOS)

@@ -8,6 +8,7 @@ import pytest
 from local.stack import Options, Stack
 from tests.crash.killed_host import KilledHostRun
 from tests.e2e.stack_client import StackClient
+from tests.sizes import LONG
 
 CALLS = 1000
 """About the number of outside calls of a run without a kill."""
@@ -16,17 +17,26 @@ CERTAIN = 600
 """Every run makes at least so many outside calls."""
 
 SAMPLE = ("before 60", "after 150", "before 320")
-STEP = 10
-"""``full`` kills at every tenth call."""
+STEP = 50
+"""The long run kills before and after every fiftieth call: 40 kills."""
+
+FULL_STEP = 10
+"""``JIT_KILLS=full`` kills before and after every tenth call: 200 kills."""
 
 
 def _kill_points() -> tuple[str, ...]:
-    """Return the calls at which the host dies: a few, or those of ``JIT_KILLS``."""
+    """Return the calls at which the host dies: a few, many, or those of ``JIT_KILLS``."""
     wanted = os.environ.get("JIT_KILLS", "")
     if wanted == "full":
-        calls = range(STEP // 2, CALLS, STEP)
-        return tuple(f"{when} {number}" for number in calls for when in ("before", "after"))
-    return tuple(wanted.split(",")) if wanted else SAMPLE
+        return _every(FULL_STEP)
+    if wanted:
+        return tuple(wanted.split(","))
+    return _every(STEP) if LONG else SAMPLE
+
+
+def _every(step: int) -> tuple[str, ...]:
+    calls = range(step // 2, CALLS, step)
+    return tuple(f"{when} {number}" for number in calls for when in ("before", "after"))
 
 
 @pytest.fixture(scope="module")
@@ -36,6 +46,7 @@ def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
 
 
 @pytest.mark.e2e
+@pytest.mark.scaled
 @pytest.mark.parametrize("kill_at", _kill_points())
 def test_a_killed_host_keeps_every_promise(stack, kill_at, record_property):
     """SIGKILL at one call of a long scenario; a new process continues from the stored rows."""

@@ -6,15 +6,17 @@ a newer request comes, removes them at the end unless it forgets. A firewall's u
 minutes, one at a time.
 """
 
+import json
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
+from functools import lru_cache
 from ipaddress import ip_network
 
 from jit.domain.azure.defender_requests import DefenderRequest
 from jit.domain.grants.initiate import PortToOpen
 from jit.domain.grants.policy_view import PolicyView
-from jit.domain.paths.machine_view import MachineView, NsgView
+from jit.domain.paths.machine_view import FirewallView, MachineView, NsgView
 from jit.domain.reconcile.observation import Observation
 from jit.domain.values import arm_ids
 from jit.domain.values.prefixes import Prefix
@@ -207,7 +209,7 @@ class Azure:
         """Return the VM with the NSG and firewall on its path."""
         numbered = enumerate(sorted(self.allows.items()))
         rules = [self._allow(100 + place, name, item) for place, (name, item) in numbered]
-        nsg = a_guard(*rules, *self.companions.values())
+        nsg = _parse_nsg(json.dumps([*rules, *self.companions.values()]))
         found: MachineView = self._behind(nsg) if self.walled else a_view(nsg)
         return found
 
@@ -216,7 +218,8 @@ class Azure:
             a_nat(*map(str, item.sources), port=port, mapped=10_000 + port)
             for port, item in self.nats.items()
         ]
-        view: MachineView = behind(a_firewall(*nats, settled=self.busy_until is None), nsg)
+        firewall = _parse_firewall(json.dumps(nats), self.busy_until is None)
+        view: MachineView = behind(firewall, nsg)
         return view
 
     def _allow(self, priority: int, name: str, request: Request) -> dict[str, object]:
@@ -260,3 +263,16 @@ class Azure:
             for item in doors
             for allowed in item.sources
         )
+
+
+@lru_cache(maxsize=1000)
+def _parse_nsg(rules: str) -> NsgView:
+    """Return an NSG with these rules; a run sees the same ones many times."""
+    found: NsgView = a_guard(*json.loads(rules))
+    return found
+
+
+@lru_cache(maxsize=1000)
+def _parse_firewall(rules: str, settled: bool) -> FirewallView:
+    found: FirewallView = a_firewall(*json.loads(rules), settled=settled)
+    return found

@@ -20,6 +20,7 @@ from tests.builders.firewalls import FIREWALL_ID
 from tests.builders.grants import ELSEWHERE, HOME, MINUTE, OFFICE, a_grant
 from tests.domain.azure_model import Azure, Request
 from tests.domain.azure_worker import Broker
+from tests.sizes import examples
 
 sources = st.lists(st.sampled_from([HOME, OFFICE, ELSEWHERE]), min_size=1, max_size=2, unique=True)
 ports = st.sampled_from([22, 3389])
@@ -200,4 +201,4 @@ class Laws(RuleBasedStateMachine):
 
 
 TestLaws = Laws.TestCase
-TestLaws.settings = settings(max_examples=60, stateful_step_count=25, deadline=None)
+TestLaws.settings = settings(max_examples=examples(30, 600), stateful_step_count=25, deadline=None)

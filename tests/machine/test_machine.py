@@ -1,12 +1,16 @@
 """A few random walks over everything at once; ``make soak`` walks for a long time."""
 
+import pytest
 from hypothesis import HealthCheck, Phase, settings
 from hypothesis.stateful import run_state_machine_as_test
 
 from tests.machine.machine import WithFaults, WithoutFaults
+from tests.sizes import examples
+
+pytestmark = pytest.mark.scaled
 
 FEW = settings(
-    max_examples=8,
+    max_examples=examples(8, 60),
     stateful_step_count=25,
     derandomize=True,
     deadline=None,

@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from jit.domain.azure.nsg_effect import Allowed, Blocked, CannotTell, Flow, evaluate, evaluate_path
 from jit.domain.azure.nsg_rules import parse_rules
 from tests.builders.nsgs import DEFAULTS, a_flow, arm_nsg, arm_rule
+from tests.sizes import examples
 
 # ---- two universes, so small that every packet can be tried ----------------------------------
 
@@ -470,7 +471,7 @@ DOUBTS = [
 ]
 """Contents of a rule that leave its packets in doubt."""
 
-FEW = settings(max_examples=15)
+FEW = settings(max_examples=examples(15, 150))
 """Each doubt is tried by itself; only the flow is drawn."""
 
 UNCERTAIN = [{"access": "Perhaps"}, {"provisioningState": "Updating"}]
