@@ -1,7 +1,7 @@
 """
-The composition root: who is who, built once, on first use.
+The composition root: every part of the broker is built here, once, on first use.
 
-Nothing here imports an SDK at import time: the HTTP path must not pay for the workers' clients.
+No SDK is imported when this module is: the HTTP path must not pay for the clients of the workers.
 """
 
 from __future__ import annotations
@@ -22,10 +22,11 @@ if TYPE_CHECKING:
     from jit.broker.health import HealthCheck
     from jit.broker.locks import Locks
     from jit.broker.policy_worker.worker import Worker
+    from jit.broker.reconcile.due_work import DueWork
     from jit.broker.reconcile.run import Reconciler
-    from jit.broker.requests.accept import Acceptor
-    from jit.broker.requests.change import Decisions
-    from jit.broker.requests.queries import Views
+    from jit.broker.requests.accept import Acceptance
+    from jit.broker.requests.change import RequestChanges
+    from jit.broker.requests.queries import Queries
     from jit.interfaces import Arm, JitPolicies, Network, Queues
     from jit.observer.subscription import Observer
     from jit.storage.inventory_store import InventoryStore
@@ -42,7 +43,7 @@ def _utc_now() -> datetime:
 
 
 clock: Callable[[], datetime] = _utc_now
-"""The one clock seam: whoever runs the app on another clock replaces it before the first call."""
+"""The one seam of the clock: a host with another clock replaces it before the first call."""
 
 
 @cache
@@ -170,7 +171,7 @@ def subscription_rows() -> SubscriptionRows:
 
 @cache
 def observer() -> Observer:
-    """Return the broker's eyes on Azure."""
+    """Return the observer of Azure."""
     from jit.observer.reads import Reader
     from jit.observer.subscription import Observer
 
@@ -178,12 +179,12 @@ def observer() -> Observer:
 
 
 @cache
-def acceptor() -> Acceptor:
+def acceptance() -> Acceptance:
     """Return the use case of ``POST access-requests``."""
-    from jit.broker.requests.accept import Acceptor
+    from jit.broker.requests.accept import Acceptance
     from jit.storage.idempotency_keys import Idempotency
 
-    return Acceptor(
+    return Acceptance(
         requests=requests(),
         inventory=inventory(),
         outbox=outbox(),
@@ -195,41 +196,47 @@ def acceptor() -> Acceptor:
 
 
 @cache
-def decisions() -> Decisions:
+def request_changes() -> RequestChanges:
     """Return the use cases of revoke and extend."""
-    from jit.broker.requests.change import Decisions
+    from jit.broker.requests.change import RequestChanges
 
-    return Decisions(requests(), inventory(), settings().limits)
+    return RequestChanges(requests=requests(), inventory=inventory(), limits=settings().limits)
 
 
 @cache
-def views() -> Views:
-    """Return the reads."""
-    from jit.broker.requests.queries import Views
+def queries() -> Queries:
+    """Return the reads of callers."""
+    from jit.broker.requests.queries import Queries
 
-    named = settings().subscriptions
-    return Views(requests(), inventory(), subscription_rows(), observer, named)
+    return Queries(
+        requests=requests(),
+        inventory=inventory(),
+        subscriptions=subscription_rows(),
+        observer=observer,
+        named=settings().subscriptions,
+    )
 
 
 @cache
 def worker() -> Worker:
     """Return the worker of the queue ``jit-policy``."""
-    from jit.broker.policy_worker.archive import Finisher
-    from jit.broker.policy_worker.remove_rules import Remover
-    from jit.broker.policy_worker.send_initiate import Initiator
+    from jit.broker.policy_worker.archive import Archive
+    from jit.broker.policy_worker.look import Look
+    from jit.broker.policy_worker.remove_rules import RuleRemover
+    from jit.broker.policy_worker.send_initiate import InitiateSender
     from jit.broker.policy_worker.worker import Worker
 
+    limits = settings().limits
     return Worker(
         requests=requests(),
-        inventory=inventory(),
-        observer=observer(),
+        look=Look(inventory=inventory(), observer=observer(), locks=locks(), limits=limits),
         queues=queues,
         locks=locks(),
         actions=actions(),
-        initiator=Initiator(requests(), locks(), actions()),
-        remover=Remover(outbox(), actions()),
-        finisher=Finisher(requests(), locks()),
-        limits=settings().limits,
+        initiates=InitiateSender(requests(), locks(), actions()),
+        remover=RuleRemover(outbox(), actions()),
+        archive=Archive(requests(), locks()),
+        limits=limits,
     )
 
 
@@ -251,8 +258,22 @@ def configurator() -> Configurator:
 
 
 @cache
+def due_work() -> DueWork:
+    """Return the use case of the timers."""
+    from jit.broker.reconcile.due_work import DueWork
+
+    return DueWork(
+        requests=requests(),
+        rows=subscription_rows(),
+        queues=queues,
+        named=settings().subscriptions,
+    )
+
+
+@cache
 def reconciler() -> Reconciler:
-    """Return the use case of the timers and of the queue ``jit-reconcile``."""
+    """Return the use case of the queue ``jit-reconcile``."""
+    from jit.broker.reconcile.housekeeping import Housekeeping
     from jit.broker.reconcile.leftovers import Leftovers
     from jit.broker.reconcile.run import Reconciler
     from jit.storage.audit_chain import Drainer
@@ -261,14 +282,21 @@ def reconciler() -> Reconciler:
     return Reconciler(
         requests=requests(),
         inventory=inventory(),
-        subscription_rows=subscription_rows(),
         observer=observer(),
-        turns=locks(),
-        leftovers=Leftovers(requests(), outbox(), observer(), actions(), locks()),
-        queues=queues,
-        drainer=Drainer(outbox(), table(AUDIT)),
-        idempotency=Idempotency(table(IDEMPOTENCY)),
-        named=settings().subscriptions,
+        locks=locks(),
+        leftovers=Leftovers(
+            requests=requests(),
+            outbox=outbox(),
+            observer=observer(),
+            actions=actions(),
+            locks=locks(),
+        ),
+        due_work=due_work(),
+        housekeeping=Housekeeping(
+            due_work=due_work(),
+            drainer=Drainer(outbox(), table(AUDIT)),
+            idempotency=Idempotency(table(IDEMPOTENCY)),
+        ),
         remove_orphans=settings().remove_orphans,
     )
 

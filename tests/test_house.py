@@ -22,7 +22,7 @@ UNTESTED = {
     "interfaces.py",
     "wiring.py",
 }
-"""Modules below ``jit/`` without a namesake test. A name leaves when its test exists."""
+"""Modules below ``jit/`` whose namesake test is still missing. A name leaves when its test exists."""
 
 PIN = re.compile(r"[A-Za-z0-9._-]+==[0-9][A-Za-z0-9.]*( ; python_version [<>=]+ \"3\.\d+\")?")
 

@@ -61,7 +61,7 @@ def _ask(machines: Sequence[str]) -> StoredRequest:
     limits, now = wiring.settings().limits, wiring.clock()
     draft = bodies.read_access_request(body, now=now, limits=limits)
     submission = Submission(draft=draft, body=body, key=secrets.token_hex(8), caller=PERSON)
-    return wiring.acceptor().accept(submission, now=now)
+    return wiring.acceptance().accept(submission, now=now)
 
 
 def _is_open(whole: StoredRequest) -> bool:

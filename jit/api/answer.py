@@ -17,7 +17,7 @@ from jit.settings import Settings
 
 if TYPE_CHECKING:  # loaded before an answer is written; not needed at a cold start
     from jit.broker.configure.configure import Configured
-    from jit.broker.requests.change import Decided
+    from jit.broker.requests.change import ChangeResult
     from jit.domain.reconcile.plan_item import PlanItem
     from jit.storage.stored import StoredRequest
 
@@ -67,11 +67,11 @@ def write_outcome(whole: StoredRequest, settings: Settings, now: datetime) -> fu
     return write_accepted(whole, settings, now)
 
 
-def write_change(done: Decided, settings: Settings, now: datetime) -> func.HttpResponse:
+def write_change(done: ChangeResult, settings: Settings, now: datetime) -> func.HttpResponse:
     """Return 202 if the request has been changed, 200 if there was nothing to change."""
     if done.changed:
-        return write_accepted(done.whole, settings, now)
-    return write_json(render.render_request(done.whole))
+        return write_accepted(done.stored, settings, now)
+    return write_json(render.render_request(done.stored))
 
 
 def write_configured(done: Sequence[Configured]) -> func.HttpResponse:

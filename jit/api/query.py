@@ -2,12 +2,23 @@
 
 from __future__ import annotations
 
+import base64
+import json
+from collections.abc import Mapping
+from datetime import datetime
+
 import azure.functions as func
 
-from jit.domain.errors import InvalidRequest, Violation
+from jit.broker.requests.filters import BEGINNING, DEFAULT_SPAN, Filters, Place
+from jit.domain.errors import InvalidRequest, Malformed, Violation
+from jit.domain.model.grant import Status
+from jit.domain.values import request_ids
 from jit.domain.values.json_pointer import ROOT, at
+from jit.domain.values.times import parse_instant
 
 _OF_THE_HOST = {"code", "clientId"}  # a function key, and its name
+_FILTERS = {"status", "vm", "requester", "ticket", "from", "to", "continuationToken"}
+_TOKEN = 512  # characters; ours are shorter, and a long one could nest too deep to be read
 
 
 def refuse_unknown(req: func.HttpRequest, *known: str) -> None:
@@ -34,3 +45,89 @@ def read_flag(req: func.HttpRequest, name: str) -> bool:
         detail = f"{name} is true or false"
         raise InvalidRequest(detail, (Violation(f"#/{name}", "wrong-type", detail),))
     return text == "true"
+
+
+# ---- a list of requests --------------------------------------------------------------------------
+
+
+def read_filters(query: Mapping[str, str], *, now: datetime) -> Filters:
+    """
+    Read the query of ``GET access-requests``.
+
+    Raises:
+        InvalidRequest: It names every fault.
+    """
+    faults = [
+        Violation(at(ROOT, name), "unknown-field", "no such filter")
+        for name in sorted(set(query) - _FILTERS)
+    ]
+    end = min(_read_instant(query, "to", faults) or now, now)
+    since = _read_instant(query, "from", faults)
+    status = _read_status(query.get("status"), faults)
+    if faults:
+        raise InvalidRequest("the query has faults", tuple(faults))
+    return Filters(
+        status=status,
+        vm=query.get("vm"),
+        requester=query["requester"].lower() if "requester" in query else None,
+        ticket=query.get("ticket"),
+        since=since,
+        start=since or end - DEFAULT_SPAN,
+        end=end,
+    )
+
+
+def _read_instant(query: Mapping[str, str], name: str, faults: list[Violation]) -> datetime | None:
+    text = query.get(name)
+    if text is None:
+        return None
+    try:
+        return parse_instant(text)
+    except Malformed as error:
+        faults.append(Violation(at(ROOT, name), error.code, str(error)))
+        return None
+
+
+def _read_status(text: str | None, faults: list[Violation]) -> Status | None:
+    if text is None:
+        return None
+    try:
+        return Status(text)
+    except ValueError:
+        detail = f"a status is one of {', '.join(Status)}"
+        faults.append(Violation("#/status", "status-unknown", detail))
+        return None
+
+
+def write_token(place: Place | None) -> str | None:
+    """Return the continuation token for *place*; None if there is no next page."""
+    if place is None:
+        return None
+    document = [place.section[0], place.section[1], place.after]
+    return base64.urlsafe_b64encode(json.dumps(document).encode()).decode()
+
+
+def read_token(token: str | None) -> Place:
+    """
+    Return the place of a continuation token; the beginning of the list if there is none.
+
+    Raises:
+        InvalidRequest: ``write_token`` did not write it.
+    """
+    if token is None:
+        return BEGINNING
+    try:
+        part, subscription, after = json.loads(base64.urlsafe_b64decode(token[:_TOKEN]))
+    except (ValueError, TypeError) as error:
+        raise _refuse_token() from error
+    if not (isinstance(part, int) and isinstance(subscription, str) and isinstance(after, str)):
+        raise _refuse_token()
+    if request_ids.parse_request_id(after) is None:
+        raise _refuse_token()
+    return Place((part, subscription), after)
+
+
+def _refuse_token() -> InvalidRequest:
+    detail = "the continuation token is not one of ours"
+    fault = Violation("#/continuationToken", "token-malformed", detail)
+    return InvalidRequest(detail, (fault,))

@@ -1,11 +1,13 @@
 """
-The use cases of the broker, one package each.
+The use cases of the broker.
 
-* ``requests``       callers ask for access, revoke, extend, read
-* ``policy_worker``  one JIT policy has work: open, observe, mend, close (level-triggered)
-* ``reconcile``      all rules of a subscription against all its grants; the timers
-* ``configure``      operators change JIT policies
-* ``locks``          one worker for each policy, one change at a time for each firewall
-* ``azure_changes``  every change of Azure that the worker and the comparison make
-* ``health``         storage, Azure and the timers answer
+* ``requests``        people ask for access, change and read their requests
+* ``policy_worker``   a JIT policy has work: open, observe, mend, close
+* ``reconcile``       the timers, and all rules of a subscription against all its grants
+* ``configure``       JIT policies are changed for some VMs
+* ``locks``           one worker acts for a policy, one holder changes a firewall
+* ``azure_changes``   the calls that change Azure
+* ``health``          storage and Azure answer, the timers run
+
+No package here imports another one, except ``locks`` and ``azure_changes``.
 """

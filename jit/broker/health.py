@@ -105,7 +105,7 @@ class HealthCheck:
         authentication_fault: str = "",
     ) -> None:
         """
-        Check these parts.
+        Use these parts.
 
         Args:
             rows: Builds the rows of the timers; may raise if storage is not reachable.

@@ -1,5 +1,5 @@
 """
-Rows of subscriptions and of the timer ``tick``: where the broker works, and how far it came.
+Rows of subscriptions and of the timer ``tick``: the places of work, and its progress.
 
 All rows stand in one partition, so that one query lists them. The row of a subscription is written
 before its first grant. It stays until the subscription is no longer named and its last grant is

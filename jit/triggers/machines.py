@@ -3,7 +3,7 @@
 import azure.functions as func
 
 from jit import wiring
-from jit.api import answer, body
+from jit.api import answer, body, render
 from jit.api.caller import READERS
 from jit.domain.model.people import Person, Role
 from jit.triggers.answers import answers
@@ -15,8 +15,10 @@ bp = func.Blueprint()  # type: ignore[no-untyped-call] # as the package has it
 @answers(*READERS, query=("subscription",))
 def list_virtual_machines(req: func.HttpRequest, caller: Person) -> func.HttpResponse:
     """List virtual machines, their JIT support, and the people with access."""
-    found = wiring.views().machines(req.params.get("subscription"), caller, now=wiring.clock())
-    return answer.write_json({"value": found, "continuationToken": None})
+    subscription = req.params.get("subscription")
+    found = wiring.queries().list_machines(subscription, caller, now=wiring.clock())
+    shown = [render.render_machine(vm, grants) for vm, grants in found]
+    return answer.write_json({"value": shown, "continuationToken": None})
 
 
 @bp.route(route="api/virtual-machines/jit-policy", methods=["PUT"])

@@ -28,7 +28,7 @@ def start_reconcile(req: func.HttpRequest, work: func.Out[List[str]]) -> func.Ht
     """Compare all rules with all grants: now, or as a plan without acting."""
     if read_flag(req, "dryRun"):
         return answer.write_plan(wiring.reconciler().dry_run(now=wiring.clock()))
-    subscriptions = wiring.reconciler().subscriptions()
+    subscriptions = wiring.due_work().list_subscriptions()
     work.set([messages.reconcile(subscription) for subscription in subscriptions])
     return answer.write_json({"dryRun": False, "subscriptions": list(subscriptions)}, 202)
 

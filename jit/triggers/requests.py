@@ -5,7 +5,7 @@ from typing import List
 import azure.functions as func
 
 from jit import messages, wiring
-from jit.api import answer, body, render
+from jit.api import answer, body, query, render
 from jit.api.caller import READERS
 from jit.domain.model.people import Person, Role
 from jit.triggers.answers import answers
@@ -23,35 +23,37 @@ def create_access_request(
     now, settings = wiring.clock(), wiring.settings()
     submission = body.read_submission(req, caller, now=now, limits=settings.limits)
     if submission.draft.dry_run:
-        return answer.write_preview(wiring.acceptor().preview(submission, now=now))
-    whole = wiring.acceptor().accept(submission, now=now)
-    work.set([messages.policy(policy) for policy in whole.request.policies])
-    return answer.write_accepted(whole, settings, now)
+        return answer.write_preview(wiring.acceptance().preview(submission, now=now))
+    stored = wiring.acceptance().accept(submission, now=now)
+    work.set([messages.policy(policy) for policy in stored.request.policies])
+    return answer.write_accepted(stored, settings, now)
 
 
 @bp.route(route="api/access-requests", methods=["GET"])
 @answers(*READERS, query=None)
 def list_access_requests(req: func.HttpRequest, caller: Person) -> func.HttpResponse:
     """List requests, live and finished."""
-    found, token = wiring.views().page(req.params, caller, now=wiring.clock())
+    filters = query.read_filters(req.params, now=wiring.clock())
+    begin = query.read_token(req.params.get("continuationToken"))
+    found, end = wiring.queries().list_requests(filters, caller, begin=begin)
     shown = [render.render_request(item) for item in found]
-    return answer.write_json({"value": shown, "continuationToken": token})
+    return answer.write_json({"value": shown, "continuationToken": query.write_token(end)})
 
 
 @bp.route(route="api/access-requests/{id}", methods=["GET"])
 @answers(*READERS)
 def get_access_request(req: func.HttpRequest, caller: Person) -> func.HttpResponse:
     """Return one request, live or finished."""
-    whole = wiring.views().one(req.route_params["id"], caller)
-    return answer.write_json(render.render_request(whole))
+    stored = wiring.queries().find_request(req.route_params["id"], caller)
+    return answer.write_json(render.render_request(stored))
 
 
 @bp.route(route="api/access-requests/{id}/outcome", methods=["GET"])
 @answers(*READERS)
 def get_outcome(req: func.HttpRequest, caller: Person) -> func.HttpResponse:
     """Answer 202 until the request is settled, then 200: the async pattern of Logic Apps."""
-    whole = wiring.views().one(req.route_params["id"], caller)
-    return answer.write_outcome(whole, wiring.settings(), wiring.clock())
+    stored = wiring.queries().find_request(req.route_params["id"], caller)
+    return answer.write_outcome(stored, wiring.settings(), wiring.clock())
 
 
 @bp.route(route="api/access-requests/{id}/revoke", methods=["POST"])
@@ -63,9 +65,9 @@ def revoke_access_request(
     """End access early: a requester the own access, an operator any."""
     now, settings = wiring.clock(), wiring.settings()
     reason = body.read_reason(req, settings.limits)
-    decided = wiring.decisions().revoke(req.route_params["id"], caller, reason, now)
-    work.set([messages.policy(policy) for policy in decided.whole.request.policies])
-    return answer.write_change(decided, settings, now)
+    changed = wiring.request_changes().revoke(req.route_params["id"], caller, reason, now)
+    work.set([messages.policy(policy) for policy in changed.stored.request.policies])
+    return answer.write_change(changed, settings, now)
 
 
 @bp.route(route="api/access-requests/{id}/extend", methods=["POST"])
@@ -77,8 +79,8 @@ def extend_access_request(
     """Keep the own access for longer, without a gap."""
     now, settings = wiring.clock(), wiring.settings()
     wish = body.read_extension(req, settings.limits)
-    decided = wiring.decisions().extend(
+    changed = wiring.request_changes().extend(
         req.route_params["id"], caller, wish.duration, wish.reason, now
     )
-    work.set([messages.policy(policy) for policy in decided.whole.request.policies])
-    return answer.write_change(decided, settings, now)
+    work.set([messages.policy(policy) for policy in changed.stored.request.policies])
+    return answer.write_change(changed, settings, now)

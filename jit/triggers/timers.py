@@ -10,10 +10,10 @@ bp = func.Blueprint()  # type: ignore[no-untyped-call] # as the package has it
 @bp.timer_trigger(arg_name="timer", schedule="%JIT_TICK_SCHEDULE%", use_monitor=True)
 def tick(timer: func.TimerRequest) -> None:
     """Wake the policies with something due: a grant needs no message to go on."""
-    wiring.reconciler().tick(now=wiring.clock())
+    wiring.due_work().tick(now=wiring.clock())
 
 
 @bp.timer_trigger(arg_name="timer", schedule="%JIT_RECONCILE_SCHEDULE%", use_monitor=True)
 def reconcile(timer: func.TimerRequest) -> None:
     """Have every subscription compared: one message each."""
-    wiring.reconciler().enqueue_all()
+    wiring.due_work().enqueue_comparisons()

@@ -15,7 +15,7 @@ from jit.api.answer import (
     write_outcome,
     write_preview,
 )
-from jit.broker.requests.change import Decided
+from jit.broker.requests.change import ChangeResult
 from jit.domain.errors import Violation
 from jit.domain.model.request import Decision
 from jit.storage.stored import StoredRequest
@@ -116,7 +116,7 @@ def test_the_outcome_of_an_open_or_a_closed_request_is_200(broker, minutes):
 @pytest.mark.parametrize(("changed", "status"), [(True, 202), (False, 200)])
 def test_a_change_is_202_if_it_changed_something(pending, changed, status):
     """It is 200 if there was nothing to change."""
-    answer = write_change(Decided(pending, changed), SETTINGS, NOON)
+    answer = write_change(ChangeResult(pending, changed), SETTINGS, NOON)
 
     assert answer.status_code == status
 

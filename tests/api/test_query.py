@@ -1,10 +1,20 @@
-"""Query parameters: flags, and parameters that the contract does not have."""
+"""Query parameters: flags, filters, continuation tokens, parameters of no contract."""
+
+import base64
+import json
+from datetime import UTC, datetime, timedelta
 
 import pytest
 
 from jit.api import query
+from jit.broker.requests.filters import BEGINNING, Place
 from jit.domain.errors import InvalidRequest
+from jit.domain.model.grant import Status
+from jit.domain.values.request_ids import new_request_id
 from tests.api.http_requests import make_request
+from tests.local.azure.sim import PRODUCTION
+
+NOON = datetime(2026, 11, 22, 12, tzinfo=UTC)
 
 
 @pytest.mark.parametrize(("text", "value"), [("true", True), ("True", True), ("false", False)])
@@ -45,3 +55,101 @@ def test_the_parameters_of_the_host_pass():
     query.refuse_unknown(make_request(params=params), "dryRun")
 
     assert query.read_flag(make_request(params=params), "dryRun")
+
+
+# ---- filters of a list ---------------------------------------------------------------------------
+
+
+def test_a_query_without_filters_lists_the_last_thirty_days():
+    """Live requests have no bound unless the caller names one."""
+    filters = query.read_filters({}, now=NOON)
+
+    assert (filters.since, filters.start, filters.end) == (None, NOON - timedelta(days=30), NOON)
+    assert (filters.status, filters.vm, filters.requester, filters.ticket) == (None,) * 4
+
+
+def test_each_filter_is_read():
+    """The object id of a person is written in lower case."""
+    named = {"status": "open", "vm": "Web01", "requester": "A11CE", "ticket": "CHG1"}
+    span = {"from": "2026-11-01T00:00:00Z", "to": "2026-11-02T00:00:00Z"}
+
+    filters = query.read_filters(named | span, now=NOON)
+
+    assert (filters.status, filters.vm) == (Status.OPEN, "Web01")
+    assert (filters.requester, filters.ticket) == ("a11ce", "CHG1")
+    assert (filters.since, filters.start) == (datetime(2026, 11, 1, tzinfo=UTC),) * 2
+    assert filters.end == datetime(2026, 11, 2, tzinfo=UTC)
+
+
+def test_a_list_ends_now_at_the_latest():
+    """A caller's clock may be ahead."""
+    filters = query.read_filters({"to": "2027-01-01T00:00:00Z"}, now=NOON)
+
+    assert filters.end == NOON
+
+
+@pytest.mark.parametrize(
+    ("filters", "pointer", "code"),
+    [
+        ({"status": "opened"}, "#/status", "status-unknown"),
+        ({"from": "yesterday"}, "#/from", "time-malformed"),
+        ({"to": "2026-11-22T18:00:00"}, "#/to", "time-without-zone"),
+        ({"to": "0001-01-01T00:00:00Z"}, "#/to", "time-out-of-range"),
+        ({"colour": "red"}, "#/colour", "unknown-field"),
+    ],
+)
+def test_a_faulty_query_is_refused_with_its_place(filters, pointer, code):
+    """A filter that is ignored would look like an answer."""
+    with pytest.raises(InvalidRequest) as caught:
+        query.read_filters(filters, now=NOON)
+
+    assert [(each.pointer, each.code) for each in caught.value.violations] == [(pointer, code)]
+
+
+def test_all_faults_of_a_query_come_at_once():
+    """As the faults of a body do."""
+    with pytest.raises(InvalidRequest) as caught:
+        query.read_filters({"status": "x", "from": "x", "to": "x", "x": "x"}, now=NOON)
+
+    assert len(caught.value.violations) == 4
+
+
+def encode_token(value):
+    return base64.urlsafe_b64encode(json.dumps(value).encode()).decode()
+
+
+@pytest.mark.parametrize(
+    "token",
+    [
+        "",
+        "x",
+        "é",
+        "A" * 100_000,
+        encode_token({}),
+        encode_token([0, PRODUCTION]),
+        encode_token([0, PRODUCTION, "../x"]),
+        encode_token(["0", PRODUCTION, ""]),
+        encode_token("abc"),
+        base64.urlsafe_b64encode(b"[" * 50_000).decode(),
+        base64.urlsafe_b64encode(b"\xff\xfe").decode(),
+    ],
+)
+def test_a_token_that_is_not_ours_is_refused(token):
+    """Garbage in the query is the fault of the caller, never a failure of the broker."""
+    with pytest.raises(InvalidRequest) as caught:
+        query.read_token(token)
+
+    assert [each.code for each in caught.value.violations] == ["token-malformed"]
+
+
+def test_a_place_is_read_from_its_own_token():
+    """The next page begins where this one ended."""
+    place = Place((3, PRODUCTION), new_request_id(PRODUCTION, NOON, bytes(10)))
+
+    assert query.read_token(query.write_token(place)) == place
+
+
+def test_without_a_token_a_list_begins_at_its_beginning():
+    """And a list without a next page has no token."""
+    assert query.read_token(None) == BEGINNING
+    assert query.write_token(None) is None

@@ -13,7 +13,8 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from jit import messages
-from jit.broker.requests.change import Decided
+from jit.api.query import read_filters, read_token, write_token
+from jit.broker.requests.change import ChangeResult
 from jit.domain.errors import Unavailable
 from jit.domain.limits import LIMITS
 from jit.domain.model.grant import Grant
@@ -136,9 +137,9 @@ class InProcess:
             limits=replace(LIMITS, subscriptions=subscriptions),
         )
         self.use_cases = UseCases(self.stores, around)
-        self.acceptor = self.use_cases.acceptor(self.idempotency)
-        self.decisions = self.use_cases.decisions()
-        self.views = self.use_cases.views()
+        self.acceptance = self.use_cases.acceptance(self.idempotency)
+        self.request_changes = self.use_cases.request_changes()
+        self.queries = self.use_cases.queries()
         self.worker = self.use_cases.worker()
 
     def _clock(self) -> datetime:
@@ -157,30 +158,41 @@ class InProcess:
         return Submission(draft=draft, body=body, key=key, caller=caller)
 
     def accept(self, body: Any, caller: Person = ALICE, *, key: str | None = None) -> StoredRequest:
-        """Do the work of ``POST access-requests``, without sending the message."""
-        return self.acceptor.accept(self.submission(body, caller, key), now=self.now)
+        """Play ``POST access-requests``, without sending the message."""
+        return self.acceptance.accept(self.submission(body, caller, key), now=self.now)
 
     def ask(self, body: Any, caller: Person = ALICE, *, key: str | None = None) -> str:
-        """Do the work of ``POST access-requests``; return the request's id."""
+        """Play ``POST access-requests``; return the request's id."""
         whole = self.accept(body, caller, key=key)
         self._send(whole)
         return whole.request.id
 
     def preview(self, body: Any, caller: Person = ALICE) -> Decision:
-        """Return the decision of a dry run."""
-        return self.acceptor.preview(self.submission(body, caller), now=self.now)
+        """Return the decision that would be made."""
+        return self.acceptance.preview(self.submission(body, caller), now=self.now)
 
-    def revoke(self, request_id: str, caller: Person = ALICE, reason: str | None = None) -> Decided:
-        """Do the work of ``POST …/revoke``."""
-        decided = self.decisions.revoke(request_id, caller, reason, self.now)
-        self._send(decided.whole)
-        return decided
+    def revoke(
+        self, request_id: str, caller: Person = ALICE, reason: str | None = None
+    ) -> ChangeResult:
+        """Play ``POST …/revoke``."""
+        changed = self.request_changes.revoke(request_id, caller, reason, self.now)
+        self._send(changed.stored)
+        return changed
 
-    def extend(self, request_id: str, span: timedelta, caller: Person = ALICE) -> Decided:
-        """Do the work of ``POST …/extend``."""
-        decided = self.decisions.extend(request_id, caller, span, None, self.now)
-        self._send(decided.whole)
-        return decided
+    def extend(self, request_id: str, span: timedelta, caller: Person = ALICE) -> ChangeResult:
+        """Play ``POST …/extend``."""
+        changed = self.request_changes.extend(request_id, caller, span, None, self.now)
+        self._send(changed.stored)
+        return changed
+
+    def list_requests(
+        self, caller: Person = ALICE, token: str | None = None, **query: str
+    ) -> tuple[list[StoredRequest], str | None]:
+        """Play ``GET access-requests``; return a page and the token of the next one."""
+        filters = read_filters(query, now=self.now)
+        begin = read_token(token)
+        found, end = self.queries.list_requests(filters, caller, begin=begin)
+        return found, write_token(end)
 
     def _send(self, whole: StoredRequest) -> None:
         for policy_id in whole.request.policies:
@@ -230,7 +242,7 @@ class InProcess:
                 self.queues.send(messages.POLICY, text, delay=REDELIVERED)
 
     def tick(self) -> None:
-        """Do the work of the timer ``tick``: wake every policy that has something due."""
+        """Play the timer ``tick``: wake every policy that has something due."""
         for subscription in (PRODUCTION, DEVELOPMENT):
             rows = self.requests.list_due(subscription, self.now)
             for policy_id in sorted({row.policy_id for row in rows}):
@@ -244,8 +256,6 @@ class InProcess:
     def _next_due(self) -> datetime:
         waiting = self.queues.waiting(messages.POLICY)
         return min((item.visible_at for item in waiting), default=datetime.max.replace(tzinfo=UTC))
-
-    # ---- checks --------------------------------------------------------------------
 
     def initiates(self) -> list[Any]:
         """Return the bodies of the broker's initiates that Azure saw, oldest first."""

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from typing import Any
 
 import pytest
 
 from jit import messages
 from jit.domain.azure.companion_rule import companion_body, companion_name
+from jit.domain.azure.firewall import foreign_digest
+from jit.storage.audit_chain import Drainer
 from tests.broker.inprocess import HERE, InProcess, farm, policy_of, wish
 from tests.fakes.tables import FakeTable
 from tests.local.azure.sim import DEVELOPMENT, FW_PROD, group, network
@@ -29,13 +32,19 @@ class Reconciling:
     def __init__(self, broker: InProcess, *, remove_orphans: bool = False) -> None:
         self.broker = broker
         self.audit = FakeTable(lambda: broker.now, calls=broker.calls, name="audit")
-        self.turns = broker.locks
+        self.locks = broker.locks
+        self.due_work = broker.use_cases.due_work()
         self.reconciler = broker.use_cases.reconciler(
             self.audit, broker.idempotency, remove_orphans=remove_orphans
         )
 
+    @property
+    def drainer(self) -> Drainer:
+        """The drainer of the audit outbox; it reads the chains, too."""
+        return self.reconciler.housekeeping.drainer
+
     def run(self, subscription: str = DEVELOPMENT) -> None:
-        """Do what a message of the queue ``jit-reconcile`` does."""
+        """Play a message of the queue ``jit-reconcile``."""
         self.reconciler.run(subscription, now=self.broker.now)
 
     def planned(self, *subscriptions: str) -> list[tuple[str, str]]:
@@ -72,6 +81,28 @@ class Reconciling:
             for each in log
             if each["principal"] == "broker" and each["method"] != "GET"
         ]
+
+    def allow_rules(self, nsg: str = NSG_FARM, *, minutes: float = 1) -> list[str]:
+        """Return the names of Defender's rules in an NSG after the time that a deletion takes."""
+        self.broker.live(minutes)
+        return [name for name in self.broker.sim.rules(nsg) if "JITRule-" in name]
+
+    def foreign_digest(self) -> str:
+        """Return a digest of the parts of the firewall that are not Defender's."""
+        return foreign_digest(self.broker.sim.get(FW_PROD))
+
+    def call_before(self, name: str, act: Callable[[], object], *, number: int = 1) -> None:
+        """Call *act* once, just before the call *name* is made for the nth time."""
+        left = [number]
+
+        def before(called: str, _: int) -> None:
+            if called == name and left and left[0] == 1:
+                left.clear()
+                act()
+            elif called == name and left:
+                left[0] -= 1
+
+        self.broker.calls.before = before
 
     # ---- foreign hands ---------------------------------------------------------------------------
 

@@ -1,10 +1,18 @@
 """Calls to Azure: the last look before a removal."""
 
+from datetime import timedelta
+from itertools import chain, repeat
+from typing import Any
+
 import pytest
 
 from jit.broker.azure_changes import Actions
+from jit.domain.errors import PermissionLost, Refused, StateConflict, Throttled, Unknown
+from jit.domain.grants.initiate import PortToOpen
 from jit.domain.paths import rules
 from tests.broker.inprocess import HERE, THERE, InProcess, policy_of
+from tests.builders.bodies import NOW, vm_id
+from tests.builders.grants import HOME, POLICY_ID
 from tests.local.azure.sim import DB01
 
 
@@ -39,3 +47,64 @@ def test_a_rule_that_a_new_foreign_request_may_need_is_not_removed(broker, sourc
     found = actions.still_removable(policy_of(DB01), [rule], frozenset(), broker.now)
 
     assert [each.vm_id for each in found] == kept
+
+
+ASKS = [
+    PortToOpen(vm_id=vm_id(number), port=22, sources=(HOME,), until=NOW + timedelta(hours=1))
+    for number in range(4)
+]
+
+
+ALWAYS = repeat(True)
+
+
+class Defender:
+    """Refuses every initiate that names one of *bad* VMs."""
+
+    def __init__(self, error, *bad):
+        self.error, self.bad, self.sizes = error, bad, []
+
+    def initiate(self, _policy_id, body):
+        names = [machine["id"] for machine in body["virtualMachines"]]
+        self.sizes.append(len(names))
+        if any(vm_id(number) in names for number in self.bad):
+            raise self.error
+
+
+def outcome(defender, holds=ALWAYS):
+    """The outcome of the four asks."""
+    unused: Any = None
+    actions = Actions(lambda: defender, lambda: unused, unused)
+    left = iter(holds)
+    return actions.initiate(POLICY_ID, ASKS, "why", lambda: next(left))
+
+
+def test_one_that_is_refused_keeps_nobody_else_out():
+    """The halves without it are taken."""
+    defender = Defender(Refused("no", code="VmNotFound"), 2)
+
+    found = outcome(defender)
+
+    assert defender.sizes == [4, 2, 2, 1, 1]
+    assert {port for _, port in found.answered} == {22}
+    assert (len(found.answered), list(found.refused.values())) == (3, ["VmNotFound"])
+
+
+def test_a_pass_that_has_lost_its_policy_asks_for_no_more_halves():
+    """Another instance has taken over: both asking would exchange people's paths twice."""
+    defender = Defender(PermissionLost("no", azure_status=403), 0, 1, 2, 3)
+
+    with pytest.raises(StateConflict):
+        outcome(defender, chain([True, True], repeat(False)))
+
+    assert defender.sizes == [4, 2]
+
+
+@pytest.mark.parametrize(
+    ("error", "untaken"), [(Throttled("later"), 4), (Unknown("its answer was lost"), 0)]
+)
+def test_only_a_put_off_initiate_is_known_to_have_no_effect(error, untaken):
+    """A lost answer may have been a yes."""
+    found = outcome(Defender(error, 0))
+
+    assert (len(found.untaken), len(found.answered), found.wait is not None) == (untaken, 0, True)

@@ -19,7 +19,7 @@ Holds = Callable[[InProcess], bool]
 
 @dataclass(frozen=True)
 class Blow:
-    """What strikes a call: *error* raised before it acts, or after, when its answer is lost."""
+    """A blow to a call: *error* is raised before the call acts, or after, so its answer is lost."""
 
     when: str
     error: Callable[[], BaseException]

@@ -1,4 +1,4 @@
-"""What Azure's owners do to a VM while a path to it is open: each ends in a state and a reason."""
+"""Changes of a VM by its owners while a path to it is open: each ends in a state and a reason."""
 
 import copy
 import logging
@@ -54,12 +54,12 @@ def moved_to(nic, address):
 
 
 def passed(it, minutes=10):
-    """A comparison, and what follows from it."""
+    """A comparison, and the passes that follow from it."""
     it.run()
     it.broker.live(minutes)
 
 
-# ---- what changed after the last comparison ------------------------------------------------------
+# ---- changes after the last comparison -----------------------------------------------------------
 
 
 def a_new_nsg(it, name, *rules):
@@ -138,7 +138,7 @@ def test_a_vm_that_was_deleted_before_its_path_came_is_never_called_open(it):
 # ---- the VM --------------------------------------------------------------------------------------
 
 
-def test_whether_a_vm_runs_is_not_asked(it):
+def test_the_power_state_of_a_vm_does_not_matter(it):
     """A path opens to a stopped VM too: its owner may be about to start it."""
     vm = it.broker.sim.get(farm(1))
     stopped = [{"code": "PowerState/deallocated"}]
@@ -151,7 +151,7 @@ def test_whether_a_vm_runs_is_not_asked(it):
 
 
 def test_a_vm_that_is_deleted_closes_its_grants_at_the_next_comparison(it, caplog):
-    """The next VM with its address would inherit an open door."""
+    """The next VM with its address would inherit an open path."""
     request_id = it.opened()
     it.edit(**{farm(1): None})
 
@@ -164,7 +164,7 @@ def test_a_vm_that_is_deleted_closes_its_grants_at_the_next_comparison(it, caplo
 
 
 def test_a_vm_that_is_moved_to_another_group_is_another_vm(it):
-    """Its id changed, and with it the JIT policy: whoever needs it asks for the new one."""
+    """Its id changed, and with it the JIT policy: a requester asks for the new one."""
     request_id = it.opened()
     moved = copy.deepcopy(it.broker.sim.get(farm(1)))
     moved["id"] = farm(1).replace("rg-farm-1", "rg-farm-2")
@@ -209,7 +209,7 @@ def test_paths_to_all_addresses_that_a_vm_had_are_closed(it):
 
 
 def test_an_address_that_another_vm_has_taken_over_keeps_that_vms_path(it):
-    """The same person, the same port, the old address: it is the other VM's door by now."""
+    """The same person, the same port, the old address: the path leads to the other VM by now."""
     mine = it.opened(farm(1))
     nic, other = nic_of(it, farm(1)), nic_of(it, farm(2))
     old = it.address(farm(1))
@@ -284,7 +284,7 @@ def test_a_vm_that_loses_its_nsg_has_no_path_and_says_why(it, caplog):
 # ---- locks ---------------------------------------------------------------------------------------
 
 
-def test_a_lock_that_keeps_a_path_from_opening_is_told_at_once(it, caplog):
+def test_a_lock_that_keeps_a_path_from_opening_is_reported_at_once(it, caplog):
     """The requester reads Azure's own word for it."""
     it.broker.sim.faults({"match": {"path": "/initiate"}, "times": None, "answer": LOCKED})
 
@@ -295,8 +295,8 @@ def test_a_lock_that_keeps_a_path_from_opening_is_told_at_once(it, caplog):
     assert len(told(caplog, "grants.failed")) == 1
 
 
-def test_a_lock_that_keeps_a_wiped_path_from_coming_back_is_told(it, caplog):
-    """What nobody can mend is given up, with the reason that was known first."""
+def test_a_lock_that_keeps_a_wiped_path_from_coming_back_is_reported(it, caplog):
+    """A path that cannot be mended is given up, with the first known reason."""
     request_id = it.opened()
     it.broker.sim.faults({"match": {"path": "/initiate"}, "times": None, "answer": LOCKED})
     it.wipe()
@@ -358,8 +358,8 @@ def test_a_firewall_that_may_not_be_written_keeps_its_grant_closing_and_alerts(i
 @pytest.mark.parametrize(
     "action", [READS, "Microsoft.Security/locations/jitNetworkAccessPolicies/read"]
 )
-def test_what_may_not_be_read_is_not_taken_for_closed(it, caplog, action):
-    """An alert says what is missing; the grant says it too."""
+def test_an_unreadable_path_does_not_count_as_closed(it, caplog, action):
+    """An alert and the grant both name the missing permission."""
     request_id = it.opened()
     denied(it, action)
 
@@ -395,8 +395,8 @@ def half_read(it, request):
 @pytest.mark.parametrize(
     ("days", "waits"), [(0, "pending"), (5, "scheduled")], ids=["due", "scheduled"]
 )
-def test_what_a_new_request_waits_for_keeps_nobody_elses_path_open(it, half_read, days, waits):
-    """Whether the new one may open cannot be told; that the other one must close is known."""
+def test_a_request_that_waits_keeps_no_other_path_open(it, half_read, days, waits):
+    """The new one cannot be decided. The other one must close."""
     start = it.broker.now + timedelta(days=days, seconds=1)
     other = it.broker.ask(wish(farm(1), source=THERE, startTime=start.isoformat()), BOB)
     it.broker.live(1)
@@ -424,7 +424,7 @@ def test_a_request_that_starts_later_makes_nobody_read_more(it):
 
 
 def test_a_vm_that_is_read_in_part_opens_for_nobody_new(it, half_read):
-    """Who has a path keeps it; who waits is neither let in nor denied, and told why."""
+    """An open path stays. A waiting grant is neither opened nor denied, and has the reason."""
     other = it.broker.ask(wish(farm(1), source=THERE), BOB)
 
     passed(it)
@@ -437,7 +437,7 @@ def test_a_vm_that_is_read_in_part_opens_for_nobody_new(it, half_read):
     assert len(it.broker.initiates()) == 1
 
 
-def test_who_waited_for_a_part_of_a_vm_gets_in_once_it_can_be_read(it, half_read):
+def test_a_grant_that_waited_for_a_part_of_a_vm_opens_once_it_can_be_read(it, half_read):
     """At the latest a minute afterwards, and nobody is cut off by it."""
     other = it.broker.ask(wish(farm(1), source=THERE), BOB)
     it.broker.live(10)
@@ -448,8 +448,8 @@ def test_who_waited_for_a_part_of_a_vm_gets_in_once_it_can_be_read(it, half_read
     assert (it.broker.status(half_read), it.broker.status(other)) == ("open", "open")
 
 
-def test_who_waits_takes_no_rule_of_an_open_request_for_the_own(it, half_read):
-    """The same source, the same port: what was never asked of Azure is given back at once."""
+def test_a_waiting_grant_takes_no_rule_of_an_open_request_for_its_own(it, half_read):
+    """The same source, the same port: a grant that Azure never got is closed at once."""
     other = it.broker.ask(wish(farm(1)), BOB)
     it.broker.live(2)
 
@@ -496,8 +496,8 @@ def unseen(it):
     return request_id
 
 
-def test_an_operator_may_end_what_cannot_be_seen(it, unseen):
-    """With a reason, after an hour: the trail says who, and that nobody saw it closed."""
+def test_an_operator_may_end_a_grant_that_cannot_be_seen(it, unseen):
+    """With a reason, after an hour. The trail has the operator, and that it was not seen closed."""
     it.broker.revoke(unseen, OLGA, "CHG0031337 the subscription is gone")
     it.broker.live(2)
 
@@ -507,14 +507,14 @@ def test_an_operator_may_end_what_cannot_be_seen(it, unseen):
 
 
 @pytest.mark.parametrize(("caller", "reason"), [(ALICE, "I am done"), (OLGA, None), (OLGA, "")])
-def test_nobody_else_and_nobody_without_a_reason_may(it, unseen, caller, reason):
+def test_an_operator_without_a_reason_and_other_people_may_not(it, unseen, caller, reason):
     """Closing unseen is an operator's own responsibility."""
     it.broker.revoke(unseen, caller, reason)
 
     assert it.broker.status(unseen) == "closing"
 
 
-def test_what_has_been_unclear_for_less_than_an_hour_is_waited_for(it):
+def test_a_grant_that_is_unclear_for_less_than_an_hour_waits(it):
     """An outage is no reason."""
     request_id = it.opened()
     denied(it, READS)
@@ -538,7 +538,7 @@ def test_a_rule_that_is_seen_to_stand_is_never_closed_unseen(it):
     assert it.broker.status(request_id) == "closing"
 
 
-def test_what_was_closed_unseen_is_removed_once_it_can_be_read(it):
+def test_rules_of_a_grant_closed_unseen_are_removed_once_they_can_be_read(it):
     """Its tombstone still knows its rules."""
     it.broker.sim.faults(LEAVES)
     request_id = it.opened()

@@ -1,9 +1,8 @@
 """
-A firewall after any sequence of the broker's removals: what is not Defender's is as it was.
+A firewall after any sequence of the broker's removals: its foreign parts are unchanged.
 
-The real gateway writes over the real client; behind it is a shelf that keeps any body whatever,
-as bytes, under an ETag. A customer may write at any time, between the broker's read and its write
-too.
+The real gateway writes over the real client. Behind it is a shelf that keeps any body, as bytes,
+under an ETag. A customer may write at any time, also between the broker's read and its write.
 """
 
 import json
@@ -99,8 +98,8 @@ class Shelf:
     One firewall, kept as it was sent.
 
     Attributes:
-        body: The bytes, but for the ETag.
-        between: What somebody else does to it between the next read and what follows.
+        body: The bytes without the ETag.
+        between: A foreign change between the next read and the broker's write.
     """
 
     body: bytes
@@ -108,7 +107,7 @@ class Shelf:
     between: list[str] = field(default_factory=list)
 
     def handle(self, request):
-        """Answer a GET, or a PUT whose ``If-Match`` names what is there."""
+        """Answer a GET, or a PUT whose ``If-Match`` names the present version."""
         if request.method == "GET":
             shown = answer(200, self.shown())
             self.edited(*self.between)
@@ -183,7 +182,7 @@ def customers(document):
 
 
 def without_customers(document):
-    """A firewall without what the customer writes meanwhile."""
+    """A firewall without the text that the customer writes meanwhile."""
     document["properties"].pop("customers", None)
     return document
 
@@ -193,7 +192,7 @@ steps = st.lists(st.tuples(dooms, st.lists(st.text(max_size=3), max_size=1)), ma
 
 
 @given(firewalls, steps)
-def test_what_is_not_defenders_comes_back_byte_for_byte_after_any_removals(firewall, steps):
+def test_foreign_parts_come_back_byte_for_byte_after_any_removals(firewall, steps):
     """NAT, network and application rules, and every property, known to the broker or not."""
     shelf = Shelf(json.dumps(firewall).encode())
 
@@ -204,7 +203,7 @@ def test_what_is_not_defenders_comes_back_byte_for_byte_after_any_removals(firew
 
 @given(firewalls, dooms)
 def test_defenders_rules_that_nobody_named_come_back_too(firewall, doomed):
-    """Each in its place; those that were named are gone."""
+    """Each in its place; the named ones are gone."""
     before = [rule for rule in nat_rules(firewall) if (rule.collection, rule.name) not in doomed]
     shelf = Shelf(json.dumps(firewall).encode())
 

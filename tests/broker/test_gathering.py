@@ -1,4 +1,4 @@
-"""Messages that come while new grants are gathered: cheap, never in the way of what is urgent."""
+"""Messages that come while new grants are gathered: they are cheap and delay nothing urgent."""
 
 from datetime import timedelta
 
@@ -16,7 +16,7 @@ def _gathering(broker):
     return first
 
 
-def test_a_message_for_what_is_gathered_already_only_reads(broker):
+def test_a_message_for_gathered_grants_only_reads(broker):
     """A burst of two hundred requests must not become two hundred passes."""
     _gathering(broker)
     broker.accept(wish(farm(3)))
@@ -27,8 +27,8 @@ def test_a_message_for_what_is_gathered_already_only_reads(broker):
     assert broker.calls.names == ["state.query", "state.get", "state.query"]
 
 
-def test_what_came_while_gathering_opens_by_the_message_on_its_way(broker):
-    """Its own message ended without effect; no timer is needed all the same."""
+def test_a_request_that_came_while_gathering_opens_by_the_message_on_its_way(broker):
+    """Its own message ended without effect, and no timer is needed."""
     _gathering(broker)
     late = broker.ask(wish(farm(3)))
 
@@ -38,7 +38,7 @@ def test_what_came_while_gathering_opens_by_the_message_on_its_way(broker):
     assert len(broker.initiates()) == 2
 
 
-def test_what_was_gathered_opens_by_the_timer_when_the_message_is_lost(broker):
+def test_gathered_grants_open_by_the_timer_if_the_message_is_lost(broker):
     """A note that a message comes is not that message."""
     _gathering(broker)
     late = broker.ask(wish(farm(3)))
@@ -60,7 +60,7 @@ def test_a_revocation_is_worked_at_once_while_new_grants_are_gathered(broker):
 
 
 def test_a_note_written_meanwhile_does_not_cost_a_worker_its_claim(broker):
-    """Only another claim is a reason to end: whoever writes a note does not look again."""
+    """Only another lease is a reason to end: the writer of a note does not look again."""
     _gathering(broker)
     turns = broker.locks
     seen = turns.read_policy(policy_of(farm(1)))

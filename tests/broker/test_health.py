@@ -42,9 +42,9 @@ def compare_all(it):
 def tick(it, minutes=0):
     """Tick once a minute, for that long, and once more."""
     for _ in range(minutes):
-        it.reconciler.tick(now=it.broker.now)
+        it.due_work.tick(now=it.broker.now)
         it.broker.advance(MINUTE)
-    it.reconciler.tick(now=it.broker.now)
+    it.due_work.tick(now=it.broker.now)
 
 
 # ---- well ----------------------------------------------------------------------------------------

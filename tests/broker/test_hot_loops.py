@@ -1,4 +1,4 @@
-"""What never gets better: six hours of each fault cost a bounded number of calls, and an alert."""
+"""Lasting faults: six hours of each one cost a bounded number of calls, and an alert."""
 
 import logging
 
@@ -10,7 +10,7 @@ from tests.broker.reconciling import Reconciling, told
 from tests.local.azure.sim import DEVELOPMENT, PRODUCTION, WEB01
 
 HOURS = 6
-CALLS = 1_600  # of all kinds, comparisons every five minutes among them: some 9 of 72 each
+CALLS = 1_600  # all calls, with some 9 for each of 72 comparisons
 OPENINGS = 9  # 20 minutes at 10, 20, 40, 80, 160, 300 seconds
 CHANGES = 110  # 35 in the first half hour, then one with every comparison
 COMPANIONS = 50  # 40 minutes, one a minute after the first few
@@ -89,8 +89,8 @@ def calls(it):
 
 
 @pytest.mark.parametrize("name", sorted(OPENS_NEVER))
-def test_what_never_opens_is_given_up_after_a_bounded_number_of_calls(name, caplog):
-    """The deadline holds whatever Azure answers, the grant says why, and somebody hears of it."""
+def test_a_path_that_never_opens_is_given_up_after_a_bounded_number_of_calls(name, caplog):
+    """The deadline holds for each answer of Azure; the grant has the reason; an alert is raised."""
     it = Reconciling(InProcess())
     it.run()
     it.broker.sim.faults(OPENS_NEVER[name])
@@ -109,7 +109,7 @@ def test_what_never_opens_is_given_up_after_a_bounded_number_of_calls(name, capl
 
 
 @pytest.mark.parametrize("name", sorted(CLOSES_NEVER))
-def test_what_never_closes_is_tried_a_bounded_number_of_times(name, caplog):
+def test_a_path_that_never_closes_is_tried_a_bounded_number_of_times(name, caplog):
     """Never given up, never taken for closed, never pressed; the rule is named in an alert."""
     vm, port, faults = CLOSES_NEVER[name]
     subscription = vm.split("/")[2]
@@ -131,7 +131,7 @@ def test_what_never_closes_is_tried_a_bounded_number_of_times(name, caplog):
 
 
 def test_a_firewall_that_stays_failed_costs_looks_and_no_changes(caplog):
-    """It is not written while its last update failed; its grant says what to do."""
+    """It is not written while its last update failed; its grant names the remedy."""
     it = Reconciling(InProcess())
     it.run(PRODUCTION)
     it.broker.sim.faults(FIREWALL_FAILS | {"times": None, "operation": {"status": "Failed"}})

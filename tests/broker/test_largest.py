@@ -95,7 +95,7 @@ def large(broker):
 
 
 def trail(broker):
-    """What the chain says once the outbox is drained."""
+    """The records of the chain once the outbox is drained."""
     drainer = Drainer(broker.outbox, FakeTable(lambda: broker.now))
     drained = [drainer.drain(DEVELOPMENT, now=broker.now) for _ in range(3)]
     found = list(drainer.records(DEVELOPMENT))
@@ -106,7 +106,7 @@ def trail(broker):
 
 
 def test_the_largest_body_is_accepted_and_stored_whole(large):
-    """What the limits allow, the tables hold."""
+    """The tables hold the largest request that the limits allow."""
     whole = large.accept(body(large), CALLER, key="k" * 255)
 
     stored = large.whole(whole.request.id)
@@ -125,7 +125,7 @@ def test_the_trail_names_every_vm_and_port_of_the_largest_body(large):
 
 
 def test_the_largest_denial_names_every_vm_and_its_reason(large):
-    """Azure knows none of them: ninety reasons."""
+    """Azure does not know them: ninety reasons."""
     large.accept(body(large), CALLER)
     with pytest.raises(AccessDenied):
         large.accept(body(large, duration="PT23H", virtualMachines=strangers()), CALLER)

@@ -24,7 +24,7 @@ def locks(broker):
 
 
 def test_a_policy_is_claimed_once(locks):
-    """The second worker has nothing to do."""
+    """The second instance has nothing to do."""
     locks.claim(POLICY)
 
     assert locks.claim(POLICY) is None
@@ -78,7 +78,7 @@ def test_a_claim_that_was_taken_over_is_not_given_back_by_its_first_holder(broke
     assert locks.claim(POLICY) is None
 
 
-def test_one_of_many_claims_at_the_same_moment_wins(locks):
+def test_one_of_many_at_the_same_moment_wins(locks):
     """The row's ETag decides."""
     together = Barrier(8)
 
@@ -93,7 +93,7 @@ def test_one_of_many_claims_at_the_same_moment_wins(locks):
 
 
 def test_when_to_come_back_is_remembered(broker, locks):
-    """A waiting time that Azure asked for outlives its pass."""
+    """Azure's wish to wait outlives the pass that got it."""
     later = broker.now + timedelta(seconds=90)
     locks.release(locks.claim(POLICY), not_before=later, attempts=3)
 
@@ -167,7 +167,7 @@ def test_a_turn_that_was_given_back_is_free(broker, locks):
     assert locks.take_firewall(FW_PROD, OTHER, broker.now)
 
 
-def test_a_turn_of_another_holder_is_not_given_back(broker, locks):
+def test_a_turn_is_given_back_by_its_holder_alone(broker, locks):
     """A late pass of another policy changes nothing."""
     locks.take_firewall(FW_PROD, POLICY, broker.now)
     locks.return_firewall(FW_PROD, OTHER)

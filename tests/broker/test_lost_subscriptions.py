@@ -58,9 +58,9 @@ def drop(it):
 def live(it, minutes):
     """Let time pass; the timers and the workers run."""
     for _ in range(minutes):
-        it.reconciler.tick(now=it.broker.now)
+        it.due_work.tick(now=it.broker.now)
         it.broker.live(1, ticks=False)
-    it.reconciler.enqueue_all()
+    it.due_work.enqueue_comparisons()
 
 
 def rows(it):
@@ -110,7 +110,7 @@ def test_a_dropped_subscription_is_compared_while_it_has_grants(it):
     it.opened()
     it = drop(it)
 
-    it.reconciler.enqueue_all()
+    it.due_work.enqueue_comparisons()
 
     assert it.reconcile_messages() == [PRODUCTION, DEVELOPMENT]
 
@@ -177,12 +177,12 @@ def test_a_plan_says_that_a_dropped_subscription_cannot_be_read(it, azure):
 
 
 def test_requests_of_a_dropped_subscription_are_listed(it, azure):
-    """An operator finds there what to close by hand."""
+    """An operator finds there the grants to close by hand."""
     request_id = it.opened()
     azure.lost = (DEVELOPMENT,)
     it = drop(it)
 
-    found, _ = it.broker.views.page({}, OLGA, now=it.broker.now)
+    found, _ = it.broker.list_requests(OLGA)
 
     assert [whole.request.id for whole in found] == [request_id]
 
@@ -270,7 +270,7 @@ def test_a_tick_asks_nothing_of_azure(it, azure):
     it = drop(it)
     before = it.broker.calls.count("arm")
 
-    it.reconciler.tick(now=it.broker.now)
+    it.due_work.tick(now=it.broker.now)
 
     assert it.policy_messages() == [FARM_POLICY]
     assert it.broker.calls.count("arm") == before
@@ -294,7 +294,7 @@ def test_a_tick_costs_a_query_a_subscription_and_one_more(it):
     it.run(PRODUCTION)
     before = it.broker.calls.count("state.query")
 
-    it.reconciler.tick(now=it.broker.now)
+    it.due_work.tick(now=it.broker.now)
 
     assert it.broker.calls.count("state.query") - before == 1 + 2
 
@@ -307,7 +307,7 @@ def test_a_dropped_subscription_without_grants_is_no_alert(it, caplog):
 
     it.run()
 
-    assert it.reconciler.subscriptions() == (PRODUCTION,)
+    assert it.due_work.list_subscriptions() == (PRODUCTION,)
     assert told(caplog, "subscription.dropped") == []
 
 
@@ -354,7 +354,7 @@ def test_a_subscription_without_row_and_name_is_not_looked_after(it):
     """It never had a grant."""
     it = drop(it)
 
-    it.reconciler.tick(now=it.broker.now)
+    it.due_work.tick(now=it.broker.now)
 
-    assert it.reconciler.subscriptions() == (PRODUCTION,)
+    assert it.due_work.list_subscriptions() == (PRODUCTION,)
     assert it.policy_messages() == []

@@ -1,4 +1,4 @@
-"""A run does what the plan before it said, and nothing else: the planner is the same."""
+"""A run carries out the plan before it, and nothing else: the planner is the same."""
 
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -12,7 +12,7 @@ ROUNDS = 6  # an NSG takes one removal at a time
 
 
 def drifted(leftovers, orphans, wiped, strict):
-    """A broker with one path open and one closed, and what happened behind its back."""
+    """A broker with one open and one closed path, and changes that it has not seen."""
     it = Reconciling(InProcess(), remove_orphans=strict)
     it.closed(farm(1))
     it.opened(farm(11))
@@ -63,7 +63,7 @@ def settled(it):
     wiped=st.booleans(),
     strict=st.booleans(),
 )
-def test_a_run_does_what_the_plan_before_it_said(leftovers, orphans, wiped, strict):
+def test_a_run_carries_out_the_plan_before_it(leftovers, orphans, wiped, strict):
     """Removals and repetitions alike; afterwards the plan has nothing left to remove."""
     it = drifted(leftovers, orphans, wiped, strict)
     before = plan(it)

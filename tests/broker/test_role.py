@@ -95,7 +95,7 @@ def _tells_that_the_plan_is_missing(broker: InProcess) -> bool:
 
 JOBS: dict[str, Callable[[InProcess], object]] = {
     "find subscriptions": lambda broker: broker.azure.observer().list_readable(),
-    "inventory": lambda broker: broker.views.machines(None, OLGA, now=broker.now),
+    "inventory": lambda broker: broker.queries.list_machines(None, OLGA, now=broker.now),
     "tell that a Bastion is gone": _tells_that_a_bastion_is_gone,
     "tell that the plan is missing": _tells_that_the_plan_is_missing,
     "through an NSG": lambda broker: _opens_and_closes(broker, farm(1), 22, 2),
@@ -114,7 +114,7 @@ def _succeeds(job: Callable[[InProcess], object], broker: InProcess) -> bool:
 
 
 def _works(*denied: str) -> set[str]:
-    """Do everything that the broker is for, without the *denied* actions; return what worked."""
+    """Do every job of the broker without the *denied* actions; return the jobs that worked."""
     broker = InProcess()
     broker.sim.control("PUT", "state", {"deniedActions": list(denied)})
     return {name for name, job in JOBS.items() if _succeeds(job, broker)}
@@ -131,6 +131,6 @@ def test_the_role_grants_nothing_that_is_not_proved_to_be_needed():
 
 
 @pytest.mark.parametrize("action", ACTIONS)
-def test_taking_one_action_away_breaks_what_it_is_for(action):
+def test_taking_one_action_away_breaks_its_job(action):
     """No action is there for nothing, and none for more than is known."""
     assert set(JOBS) - _works(action) == BREAKS[action]

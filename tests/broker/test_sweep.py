@@ -1,4 +1,4 @@
-"""Sweeping callers' keys: bounded, patient with short pages, never what was taken over."""
+"""Sweeping callers' keys: bounded, patient with short pages, never a key that was taken over."""
 
 from dataclasses import replace
 from datetime import timedelta
@@ -35,7 +35,7 @@ def a_table(clock, *, old=0, fresh=0, scanned=1000, calls=None):
 
 
 def test_keys_that_have_run_out_go_and_the_others_stay(clock):
-    """Whoever they belong to."""
+    """Also of several callers."""
     table = a_table(clock, old=3, fresh=2)
 
     swept = Idempotency(table).sweep(now=clock.now)

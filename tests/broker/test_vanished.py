@@ -48,7 +48,7 @@ def test_a_list_without_items_does_not_say_that_a_vm_is_gone(it):
 
 
 def test_a_rule_that_outlives_its_vm_is_removed(it):
-    """The next VM with that address would inherit the open door."""
+    """The next VM with that address would inherit the open path."""
     it.broker.sim.faults({"match": {"path": "nsg-farm-1"}, "times": None, "leaveRules": True})
     request_id = it.opened()
     it.edit(**{farm(1): None})
@@ -78,7 +78,7 @@ def test_a_revoked_grant_of_a_deleted_vm_closes_at_once(it):
 )
 @pytest.mark.parametrize("compared", [True, False], ids=["compared", "not compared"])
 def test_a_new_request_keeps_no_rule_of_a_deleted_vm(it, days, waits, compared):
-    """Where to look for others' rules is remembered, whoever waits for a VM that is gone."""
+    """The places of others' rules stay known while a grant waits for a VM that is gone."""
     it.broker.sim.faults({"match": {"path": "nsg-farm-1"}, "times": None, "leaveRules": True})
     request_id = it.opened()
     start = it.broker.now + timedelta(days=days, minutes=1)
@@ -97,7 +97,7 @@ def test_a_new_request_keeps_no_rule_of_a_deleted_vm(it, days, waits, compared):
 
 
 def test_nothing_new_opens_on_a_vm_that_is_only_remembered(it, monkeypatch):
-    """What grants remember of a VM says where their rules were, not who may be let in."""
+    """The records of grants name the places of their rules. They allow nothing."""
     it.opened()
     other = it.broker.accept(wish(farm(1), source=THERE), BOB).request.id
     monkeypatch.setattr(it.broker.observer, "read_machines", lambda *_, **__: ())

@@ -31,8 +31,8 @@ def it(broker):
 def shown(it, subscription=PRODUCTION):
     """Compare, then ask as an operator: the warnings by VM, each a pair of code and detail."""
     it.run(subscription)
-    found = it.broker.views.machines(subscription, OLGA, now=it.broker.now)
-    return {doc["name"]: [(w["code"], w["detail"]) for w in doc["warnings"]] for doc in found}
+    found = it.broker.queries.list_machines(subscription, OLGA, now=it.broker.now)
+    return {vm.name: [(each.code, each.detail) for each in vm.warnings] for vm, _ in found}
 
 
 def codes(it, name, subscription=PRODUCTION):
@@ -86,7 +86,7 @@ def test_the_vms_that_a_bastion_would_reach_without_jit_say_that_it_is_cut_off(i
 
 
 @pytest.mark.parametrize("source", [PREFIX, "VirtualNetwork", "10.0.0.0/8", "*"])
-def test_a_standing_rule_that_lets_the_bastion_past_jit_is_told(it, source):
+def test_a_standing_rule_that_lets_the_bastion_past_jit_is_a_warning(it, source):
     """On the port that it opens, by name; the other ports are still cut off."""
     stand(it, sourceAddressPrefix=source)
 
@@ -97,7 +97,7 @@ def test_a_standing_rule_that_lets_the_bastion_past_jit_is_told(it, source):
     assert [code for code, _ in found].count("bastion-cut-off") == 2
 
 
-def test_what_is_told_of_the_bastion_is_what_packets_do(it):
+def test_warnings_about_the_bastion_agree_with_packets(it):
     """The simulator's own judge: stopped before, let in by the standing rule."""
     before = codes(it, "db01"), it.broker.reachable(DB01, 22, "10.2.0.4")
     stand(it, sourceAddressPrefix="VirtualNetwork")
@@ -117,7 +117,7 @@ def test_access_for_the_bastions_prefix_ends_the_cut_as_long_as_it_lasts(it):
     assert (during, codes(it, "db01").count("bastion-cut-off")) == (2, 3)
 
 
-def test_nothing_is_told_of_a_bastion_that_is_gone(it):
+def test_a_bastion_that_is_gone_is_no_warning(it):
     """Its subnet may well be still there."""
     it.edit(**{BASTION: None})
 
@@ -147,8 +147,8 @@ def test_a_bastion_of_a_connected_hub_counts(it):
         ({"pricingTier": "Standard", "subPlan": "P1"}, "Plan 1"),
     ],
 )
-def test_a_plan_without_jit_is_told_of_every_vm_that_jit_could_serve(it, plan, says):
-    """Configured or not; what is unsupported would stay so."""
+def test_a_plan_without_jit_is_a_warning_on_every_vm_that_jit_could_serve(it, plan, says):
+    """Configured or not; an unsupported VM would stay unsupported."""
     it.broker.sim.control("PUT", "state", {"plans": {PRODUCTION: plan}})
 
     found = shown(it)
@@ -167,7 +167,7 @@ def test_the_plan_of_one_subscription_says_nothing_about_another(it):
     assert codes(it, "farm01", DEVELOPMENT) == []
 
 
-def test_a_policy_in_another_region_than_its_vm_is_told(it):
+def test_a_policy_in_another_region_than_its_vm_is_a_warning(it):
     """By both names."""
     move(it, region="northeurope")
 
@@ -176,7 +176,7 @@ def test_a_policy_in_another_region_than_its_vm_is_told(it):
     assert "lies in northeurope, the VM in westeurope" in found["policy-location"]
 
 
-def test_a_policy_whose_name_is_too_long_for_its_vm_is_told(it):
+def test_a_policy_whose_name_is_too_long_for_its_vm_is_a_warning(it):
     """By VM: 52 characters and ``app01`` make 57, with ``db01`` they make 56."""
     move(it, name="x" * 52)
 
@@ -186,7 +186,7 @@ def test_a_policy_whose_name_is_too_long_for_its_vm_is_told(it):
     assert "names-too-long" not in dict(found["db01"])
 
 
-def test_several_public_addresses_of_a_firewall_are_told_to_those_behind_it(it):
+def test_several_public_addresses_of_a_firewall_are_a_warning_on_the_vms_behind_it(it):
     """All of them, and which one Defender uses."""
     legs = it.broker.sim.get(FW_PROD)["properties"]["ipConfigurations"]
     second = network("publicIPAddresses", "pip-db01", DB)
@@ -203,13 +203,13 @@ def test_several_public_addresses_of_a_firewall_are_told_to_those_behind_it(it):
     assert "52.137.62.53, 20.71.10.11; Defender uses 52.137.62.53:" in detail
 
 
-# ---- what cannot be read -------------------------------------------------------------------------
+# ---- unreadable lists ----------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("answer", FAILURES, ids=lambda answer: str(answer["status"]))
 @pytest.mark.parametrize("kind", ["pricings", "bastionHosts"])
-def test_what_only_warnings_rest_on_does_not_stop_the_comparison(it, kind, answer):
-    """Whatever Azure answers: a rule of a closed grant that reappears is removed all the same."""
+def test_lists_that_only_warnings_need_do_not_stop_the_comparison(it, kind, answer):
+    """For each answer of Azure: a rule of a closed grant that reappears is still removed."""
     it.opened()
     rules = it.broker.sim.rules(NSG_FARM)
     (name,) = (name for name in rules if "JITRule-" in name)
@@ -238,7 +238,7 @@ def test_that_warnings_are_less_sure_is_an_event(it, caplog, kind):
 
 
 @pytest.mark.parametrize("answer", FAILURES, ids=lambda answer: str(answer["status"]))
-def test_nothing_is_told_of_a_plan_that_cannot_be_read(it, answer):
+def test_a_plan_that_cannot_be_read_is_no_warning(it, answer):
     """Doubt costs the warning."""
     it.broker.sim.control("PUT", "state", {"plans": {PRODUCTION: {"pricingTier": "Free"}}})
     unreadable(it, "pricings", answer)
@@ -248,7 +248,7 @@ def test_nothing_is_told_of_a_plan_that_cannot_be_read(it, answer):
 
 @pytest.mark.parametrize("answer", FAILURES, ids=lambda answer: str(answer["status"]))
 def test_a_bastion_that_cannot_be_read_is_assumed_where_its_subnet_is(it, answer):
-    """A false alarm costs less than a way past JIT that nobody is told of."""
+    """A false alarm costs less than a hidden way past JIT."""
     it.edit(**{BASTION: None})
     unreadable(it, "bastionHosts", answer)
 
@@ -260,10 +260,10 @@ def test_warnings_are_the_inventorys_and_cost_the_caller_no_call_to_azure(it):
     it.run(PRODUCTION)
     before = it.broker.calls.count("arm")
 
-    found = it.broker.views.machines(PRODUCTION, OLGA, now=it.broker.now)
+    found = it.broker.queries.list_machines(PRODUCTION, OLGA, now=it.broker.now)
 
     assert it.broker.calls.count("arm") == before
-    assert {doc["id"].lower() for doc in found if doc["warnings"]} == {
+    assert {vm.id.lower() for vm, _ in found if vm.warnings} == {
         DB01.lower(),
         APP01.lower(),
     }

@@ -9,15 +9,18 @@ from jit.broker.azure_changes import Actions
 from jit.broker.configure.configure import Configurator
 from jit.broker.configure.policy_writer import PolicyWriter
 from jit.broker.locks import Locks
-from jit.broker.policy_worker.archive import Finisher
-from jit.broker.policy_worker.remove_rules import Remover
-from jit.broker.policy_worker.send_initiate import Initiator
+from jit.broker.policy_worker.archive import Archive
+from jit.broker.policy_worker.look import Look
+from jit.broker.policy_worker.remove_rules import RuleRemover
+from jit.broker.policy_worker.send_initiate import InitiateSender
 from jit.broker.policy_worker.worker import Worker
+from jit.broker.reconcile.due_work import DueWork
+from jit.broker.reconcile.housekeeping import Housekeeping
 from jit.broker.reconcile.leftovers import Leftovers
 from jit.broker.reconcile.run import Reconciler
-from jit.broker.requests.accept import Acceptor
-from jit.broker.requests.change import Decisions
-from jit.broker.requests.queries import Views
+from jit.broker.requests.accept import Acceptance
+from jit.broker.requests.change import RequestChanges
+from jit.broker.requests.queries import Queries
 from jit.domain.limits import Limits
 from jit.interfaces import JitPolicies, Network, Queues
 from jit.observer.subscription import Observer
@@ -83,10 +86,10 @@ class UseCases:
         """The changes of Azure."""
         return Actions(self.around.policies, self.around.network, self.stores.locks)
 
-    def acceptor(self, idempotency: Idempotency) -> Acceptor:
+    def acceptance(self, idempotency: Idempotency) -> Acceptance:
         """Return the use case of ``POST access-requests``."""
         stores, around = self.stores, self.around
-        return Acceptor(
+        return Acceptance(
             requests=stores.requests,
             inventory=stores.inventory,
             outbox=stores.outbox,
@@ -96,19 +99,22 @@ class UseCases:
             limits=around.limits,
         )
 
-    def decisions(self) -> Decisions:
+    def request_changes(self) -> RequestChanges:
         """Return revoke and extend."""
-        return Decisions(self.stores.requests, self.stores.inventory, self.around.limits)
-
-    def views(self) -> Views:
-        """Return the reads."""
         stores, around = self.stores, self.around
-        return Views(
-            stores.requests,
-            stores.inventory,
-            stores.subscriptions,
-            around.observer,
-            around.limits.subscriptions,
+        return RequestChanges(
+            requests=stores.requests, inventory=stores.inventory, limits=around.limits
+        )
+
+    def queries(self) -> Queries:
+        """Return the reads of callers."""
+        stores, around = self.stores, self.around
+        return Queries(
+            requests=stores.requests,
+            inventory=stores.inventory,
+            subscriptions=stores.subscriptions,
+            observer=around.observer,
+            named=around.limits.subscriptions,
         )
 
     def worker(self) -> Worker:
@@ -116,36 +122,55 @@ class UseCases:
         stores, around = self.stores, self.around
         return Worker(
             requests=stores.requests,
-            inventory=stores.inventory,
-            observer=around.observer(),
+            look=Look(
+                inventory=stores.inventory,
+                observer=around.observer(),
+                locks=stores.locks,
+                limits=around.limits,
+            ),
             queues=lambda: around.queues,
             locks=stores.locks,
             actions=self.actions,
-            initiator=Initiator(stores.requests, stores.locks, self.actions),
-            remover=Remover(stores.outbox, self.actions),
-            finisher=Finisher(stores.requests, stores.locks),
+            initiates=InitiateSender(stores.requests, stores.locks, self.actions),
+            remover=RuleRemover(stores.outbox, self.actions),
+            archive=Archive(stores.requests, stores.locks),
             limits=around.limits,
         )
 
     def reconciler(
         self, audit: Table, idempotency: Idempotency, *, remove_orphans: bool = False
     ) -> Reconciler:
-        """Return the comparison of subscriptions, with its timers."""
+        """Return the comparison of subscriptions; its chains stand in *audit*."""
         stores, around = self.stores, self.around
         return Reconciler(
             requests=stores.requests,
             inventory=stores.inventory,
-            subscription_rows=stores.subscriptions,
             observer=around.observer(),
-            turns=stores.locks,
+            locks=stores.locks,
             leftovers=Leftovers(
-                stores.requests, stores.outbox, around.observer(), self.actions, stores.locks
+                requests=stores.requests,
+                outbox=stores.outbox,
+                observer=around.observer(),
+                actions=self.actions,
+                locks=stores.locks,
             ),
-            queues=lambda: around.queues,
-            drainer=Drainer(stores.outbox, audit),
-            idempotency=idempotency,
-            named=around.limits.subscriptions,
+            due_work=self.due_work(),
+            housekeeping=Housekeeping(
+                due_work=self.due_work(),
+                drainer=Drainer(stores.outbox, audit),
+                idempotency=idempotency,
+            ),
             remove_orphans=remove_orphans,
+        )
+
+    def due_work(self) -> DueWork:
+        """Return the work of the timers."""
+        stores, around = self.stores, self.around
+        return DueWork(
+            requests=stores.requests,
+            rows=stores.subscriptions,
+            queues=lambda: around.queues,
+            named=around.limits.subscriptions,
         )
 
     def configurator(self) -> Configurator:

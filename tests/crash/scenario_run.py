@@ -124,7 +124,7 @@ class ScenarioRun:
             if not submissions:
                 draft = bodies.read_access_request(body, now=now, limits=LIMITS)
                 submissions.append(Submission(draft=draft, body=body, key=name, caller=caller))
-            whole = broker.acceptor.accept(submissions[0], now=now)
+            whole = broker.acceptance.accept(submissions[0], now=now)
             self._answer(name, whole)
             return list(whole.request.policies)
 
@@ -138,8 +138,8 @@ class ScenarioRun:
         """Return the act that revokes the request that *name* was answered with."""
 
         def act(broker: BrokerProcess, now: datetime) -> list[str]:
-            decided = broker.decisions.revoke(self._answered(name), caller, None, now)
-            return list(decided.whole.request.policies)
+            changed = broker.request_changes.revoke(self._answered(name), caller, None, now)
+            return list(changed.stored.request.policies)
 
         return act
 
@@ -147,8 +147,8 @@ class ScenarioRun:
         """Return the act that extends the request that *name* was answered with."""
 
         def act(broker: BrokerProcess, now: datetime) -> list[str]:
-            decided = broker.decisions.extend(self._answered(name), caller, span, None, now)
-            return list(decided.whole.request.policies)
+            changed = broker.request_changes.extend(self._answered(name), caller, span, None, now)
+            return list(changed.stored.request.policies)
 
         return act
 
@@ -215,10 +215,10 @@ class ScenarioRun:
         return True
 
     def _tick(self) -> None:
-        self._run_function(lambda: self.broker.reconciler.tick(now=self.now), timer=True)
+        self._run_function(lambda: self.broker.due_work.tick(now=self.now), timer=True)
 
     def _enqueue(self) -> None:
-        self._run_function(self.broker.reconciler.enqueue_all, timer=True)
+        self._run_function(self.broker.due_work.enqueue_comparisons, timer=True)
 
     def _deliver(self) -> None:
         message = self.parts.queues.take()

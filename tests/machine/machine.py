@@ -118,7 +118,7 @@ class WithoutFaults(RuleBasedStateMachine):
         def act(broker: BrokerProcess, now: Any) -> list[str]:
             draft = bodies.read_access_request(other, now=now, limits=LIMITS)
             submission = Submission(draft=draft, body=other, key=name, caller=PEOPLE[who])
-            broker.acceptor.accept(submission, now=now)
+            broker.acceptance.accept(submission, now=now)
             self.watch.add_violation("P8", f"{name} was accepted with another body")
             return []
 

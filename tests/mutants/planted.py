@@ -42,7 +42,7 @@ MUTANTS = (
         path="jit/broker/policy_worker/worker.py",
         was="        state.save(self.requests, {grant.id: grant for grant in step.grants}, chosen)\n",
         becomes=(
-            "        self._act(step, world, state)\n"
+            "        self._act(step, view, state)\n"
             "        state.save(self.requests, {grant.id: grant for grant in step.grants}, chosen)\n"
         ),
         caught_by=(
@@ -75,7 +75,7 @@ MUTANTS = (
         caught_by=(
             law(
                 "tests/broker/requests/test_accept.py",
-                "test_what_the_inventory_allows_and_azure_does_not_is_denied_at_opening",
+                "test_a_wish_that_only_the_inventory_allows_is_denied_at_opening",
             ),
         ),
     ),
@@ -101,12 +101,12 @@ MUTANTS = (
     Mutant(
         name="without a message nothing is finished",
         promise="P3",
-        path="jit/broker/reconcile/run.py",
-        was="        self._wake(row.policy_id for row in self.requests.list_due(subscription, now))\n",
-        becomes="        self._wake(())\n",
+        path="jit/broker/reconcile/due_work.py",
+        was="        self.wake(row.policy_id for row in self.requests.list_due(subscription, now))\n",
+        becomes="        self.wake(())\n",
         caught_by=(
             law(
-                "tests/broker/reconcile/test_run.py",
+                "tests/broker/reconcile/test_due_work.py",
                 "test_a_tick_wakes_each_policy_with_something_due_once",
             ),
         ),
@@ -308,8 +308,8 @@ MUTANTS = (
         name="the firewall is written whatever it holds by now",
         promise="P5",
         path="jit/gateways/network.py",
-        was='        headers, answer = {"If-Match": etag}, Answer()\n',
-        becomes='        headers, answer = {"If-Match": "*" if etag else etag}, Answer()\n',
+        was='_bytes(body), headers={"If-Match": etag}, polling=False\n',
+        becomes='_bytes(body), headers={"If-Match": "*" if etag else etag}, polling=False\n',
         caught_by=(
             law(
                 "tests/gateways/test_network.py",

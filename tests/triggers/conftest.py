@@ -6,7 +6,6 @@ from types import SimpleNamespace
 import pytest
 
 from jit import wiring
-from jit.broker.requests.queries import Views
 from tests.triggers.app_functions import SETTINGS
 
 
@@ -15,8 +14,16 @@ def refuse_call():
 
 
 NOON = datetime(2026, 11, 22, 12, tzinfo=UTC)
-QUERIES = Views(None, None, None, refuse_call, ())  # type: ignore[arg-type] # it refuses faults
-USE_CASES = ("acceptor", "configurator", "decisions", "health", "reconciler", "views", "worker")
+USE_CASES = (
+    "acceptance",
+    "configurator",
+    "due_work",
+    "health",
+    "queries",
+    "reconciler",
+    "request_changes",
+    "worker",
+)
 
 
 @pytest.fixture(autouse=True)
@@ -26,7 +33,6 @@ def surroundings(monkeypatch):
     monkeypatch.setattr(wiring, "clock", lambda: NOON)
     for name in USE_CASES:
         monkeypatch.setattr(wiring, name, refuse_call)
-    monkeypatch.setattr(wiring, "views", lambda: QUERIES)
 
 
 @pytest.fixture

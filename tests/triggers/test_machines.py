@@ -4,7 +4,8 @@ import json
 
 import pytest
 
-from tests.builders.bodies import vm_id
+from jit.api.render import render_machine
+from tests.builders.bodies import a_vm, vm_id
 from tests.triggers.app_functions import call, make_request
 
 PORT = {"number": 22, "protocol": "TCP", "allowedSources": ["*"], "maxDuration": "PT3H"}
@@ -13,12 +14,15 @@ PORT = {"number": 22, "protocol": "TCP", "allowedSources": ["*"], "maxDuration":
 @pytest.mark.parametrize("params", [{}, {"subscription": "5c0ffee0"}])
 def test_machines_are_listed_for_the_caller_and_the_subscription(use_case, params):
     """All subscriptions if the query names none."""
-    calls = use_case("views", machines=[{"id": "vm"}])
+    calls = use_case("queries", list_machines=[(a_vm(), ())])
 
     answer = call("list_virtual_machines", make_request("list_virtual_machines", params=params))
 
     ((_, (subscription, caller), _),) = calls
-    assert json.loads(answer.get_body()) == {"value": [{"id": "vm"}], "continuationToken": None}
+    assert json.loads(answer.get_body()) == {
+        "value": [render_machine(a_vm(), ())],
+        "continuationToken": None,
+    }
     assert (subscription, caller.id) == (params.get("subscription"), "o")
 
 

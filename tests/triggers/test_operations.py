@@ -13,7 +13,7 @@ from tests.triggers.conftest import NOON
 
 def test_a_comparison_is_asked_for_by_one_message_a_subscription(use_case):
     """202: the workers do it."""
-    use_case("reconciler", subscriptions=("s1", "s2"))
+    use_case("due_work", list_subscriptions=("s1", "s2"))
 
     answer, sent = call_and_listen("start_reconcile", make_request("start_reconcile"))
 

@@ -5,7 +5,9 @@ from dataclasses import replace
 
 import pytest
 
-from jit.broker.requests.change import Decided
+from jit.api.query import write_token
+from jit.broker.requests.change import ChangeResult
+from jit.broker.requests.filters import Place
 from jit.domain.errors import Conflict
 from jit.domain.model.request import Decision
 from tests.broker.inprocess import InProcess, farm, wish
@@ -23,7 +25,7 @@ def pending():
 
 def test_an_accepted_request_wakes_each_of_its_policies(use_case, pending):
     """202, and one message a policy."""
-    calls = use_case("acceptor", accept=pending)
+    calls = use_case("acceptance", accept=pending)
 
     answer, sent = call_and_listen(
         "create_access_request", make_request("create_access_request", body=wish(farm(1)))
@@ -39,7 +41,7 @@ def test_an_accepted_request_wakes_each_of_its_policies(use_case, pending):
 
 def test_a_dry_run_sends_no_message(use_case):
     """It stores nothing."""
-    use_case("acceptor", preview=Decision(allowed=True, rule="jit-policy", errors=()))
+    use_case("acceptance", preview=Decision(allowed=True, rule="jit-policy", errors=()))
     request = make_request("create_access_request", body=wish(farm(1), dryRun=True))
 
     answer, sent = call_and_listen("create_access_request", request)
@@ -48,23 +50,26 @@ def test_a_dry_run_sends_no_message(use_case):
 
 
 def test_a_list_has_its_requests_and_its_token(use_case, pending):
-    """The query goes to the use case as it is."""
-    calls = use_case("views", page=([pending], "more"))
+    """The use case gets the query as filters and a place, and returns the place of its end."""
+    begin, end = Place((0, "s1"), pending.request.id), Place((1, "s1"), pending.request.id)
+    calls = use_case("queries", list_requests=([pending], end))
+    params = {"vm": "x", "continuationToken": write_token(begin)}
 
-    answer = call("list_access_requests", make_request("list_access_requests", params={"vm": "x"}))
+    answer = call("list_access_requests", make_request("list_access_requests", params=params))
 
     doc = json.loads(answer.get_body())
     assert ([each["id"] for each in doc["value"]], doc["continuationToken"]) == (
         [pending.request.id],
-        "more",
+        write_token(end),
     )
-    assert calls[0][1][0] == {"vm": "x"}
+    ((_, (filters, caller), named),) = calls
+    assert (filters.vm, caller.id, named) == ("x", "o", {"begin": begin})
 
 
 @pytest.mark.parametrize(("name", "status"), [("get_access_request", 200), ("get_outcome", 202)])
 def test_one_request_is_looked_up_by_the_id_of_the_route(use_case, pending, name, status):
     """For the caller, who may not see every request."""
-    calls = use_case("views", one=pending)
+    calls = use_case("queries", find_request=pending)
 
     answer = call(name, make_request(name))
 
@@ -82,7 +87,7 @@ def test_one_request_is_looked_up_by_the_id_of_the_route(use_case, pending, name
 )
 def test_a_changed_request_wakes_each_of_its_policies(use_case, pending, name, verb, body):
     """202, and one message a policy."""
-    calls = use_case("decisions", **{verb: Decided(pending, changed=True)})
+    calls = use_case("request_changes", **{verb: ChangeResult(pending, changed=True)})
 
     answer, sent = call_and_listen(name, make_request(name, body=body))
 
@@ -99,7 +104,7 @@ def test_a_changed_request_wakes_each_of_its_policies(use_case, pending, name, v
 )
 def test_a_refused_change_sends_no_message(use_case, name, verb, body):
     """409, and nobody is woken."""
-    use_case("decisions", **{verb: Conflict("over")})
+    use_case("request_changes", **{verb: Conflict("over")})
 
     answer, sent = call_and_listen(name, make_request(name, body=body))
 

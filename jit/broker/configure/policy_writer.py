@@ -1,7 +1,7 @@
 """
 One JIT policy, replaced: written, read back, compared, every step in the trail.
 
-There is no ETag and no answer to rely on: what counts is what is read afterwards.
+There is no ETag, and an answer can get lost. Only the policy that is read afterwards counts.
 """
 
 from __future__ import annotations
@@ -40,15 +40,15 @@ from jit.storage.outbox import Outbox
 REFUSED = "refused-by-azure"
 DIFFERS = "policy-differs"
 
-_TOLD = 8_000  # characters of an entry that go into the trail; a table's text holds 32,768
+_LONGEST = 8_000  # characters of an entry that go into the trail; a table's text holds 32,768
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Change:
-    """A change of one policy under a claim; None is a policy that does not exist."""
+    """A change of one policy under a lease; None is a policy that does not exist."""
 
     plan: PolicyPlan
-    claim: PolicyLease
+    lease: PolicyLease
     caller: Person
     now: datetime
     before: Resource | None
@@ -56,7 +56,7 @@ class Change:
 
 
 class PolicyWriter:
-    """Reads policies, carries out changes of them."""
+    """Reads policies and changes them."""
 
     def __init__(self, outbox: Outbox, locks: Locks, policies: Callable[[], JitPolicies]) -> None:
         """*policies* builds its client when first called."""
@@ -66,23 +66,23 @@ class PolicyWriter:
 
     def read(self, plan: PolicyPlan) -> Resource | None:
         """Return the policy of *plan* as it is now; None if there is none."""
-        with azure(plan.label, plan.faults):
+        with translate_refusals(plan.label, plan.faults):
             return self._read(plan.policy_id)
 
     def write(self, change: Change) -> Resource | None:
         """
-        Write the policy, read it back, compare; return what was read.
+        Write the policy, read it back and compare it; return the policy as it was read.
 
         Raises:
-            InvalidRequest: Azure refuses what it says.
-            Conflict: What Azure holds afterwards is not what was written.
-            AccessDenied: Azure does not let the broker do it.
-            Unavailable: An answer is missing, or the claim was lost. Repeat.
+            InvalidRequest: Azure refuses the content.
+            Conflict: The policy in Azure differs from the written one afterwards.
+            AccessDenied: Azure does not let the broker make the change.
+            Unavailable: An answer is missing, or the lease was lost. Repeat the call.
         """
         self._record(change, "policy.change_began")
         plan = change.plan
-        with self._failing(change), azure(plan.label, plan.faults):
-            self._check_claim(change)
+        with self._record_failure(change), translate_refusals(plan.label, plan.faults):
+            self._check_lease(change)
             answered = self._write(plan.policy_id, change.after)
             found = self._read(plan.policy_id)
             self._compare(change, found, answered=answered)
@@ -96,13 +96,13 @@ class PolicyWriter:
         except Gone:
             return None
 
-    def _check_claim(self, change: Change) -> None:
+    def _check_lease(self, change: Change) -> None:
         """Stop if reading took longer than the lease: somebody else may be acting already."""
-        if not self._locks.is_held(change.claim):
+        if not self._locks.is_held(change.lease):
             raise Unavailable(f"{change.plan.label} was taken over", retry_after_seconds=1)
 
     def _write(self, policy_id: str, after: Resource | None) -> bool:
-        """Write, and tell whether Azure answered; if it did not, reading back tells."""
+        """Write; return False if Azure did not answer, so that only reading back can tell."""
         try:
             if after is None:
                 self._policies().delete(policy_id)
@@ -124,8 +124,8 @@ class PolicyWriter:
         raise Conflict(detail, plan.faults(DIFFERS, detail))
 
     @contextmanager
-    def _failing(self, change: Change) -> Iterator[None]:
-        """Note in the trail that a change failed, or that nobody knows."""
+    def _record_failure(self, change: Change) -> Iterator[None]:
+        """Write into the trail that a change failed, or that its outcome is unknown."""
         try:
             yield
         except (Rejected, Unavailable) as error:
@@ -133,7 +133,7 @@ class PolicyWriter:
             raise
 
     def _record(self, change: Change, what: str, **facts: str) -> None:
-        """Record one event a VM: who changed what, from what, to what."""
+        """Record one event for each VM: the caller, and the ports before and after."""
         plan, old, new = (
             change.plan,
             *map(policy_json.entries_by_machine, (change.before, change.after)),
@@ -147,8 +147,8 @@ class PolicyWriter:
                 facts={
                     "policyId": plan.policy_id,
                     "virtualMachineId": item.id,
-                    "before": _told(old.get(arm_ids.key(item.id))),
-                    "after": _told(new.get(arm_ids.key(item.id))),
+                    "before": _shorten_ports(old.get(arm_ids.key(item.id))),
+                    "after": _shorten_ports(new.get(arm_ids.key(item.id))),
                     **facts,
                 },
             )
@@ -157,20 +157,22 @@ class PolicyWriter:
         self._outbox.add(arm_ids.subscription(plan.policy_id), events)
 
 
-def _told(entry: Resource | None) -> Any:
-    """Return an entry's ports for the trail; a digest of what a row could not hold."""
+def _shorten_ports(entry: Resource | None) -> Any:
+    """Return the ports of an entry for the trail; a digest if they are too long for a row."""
     if entry is None:
         return None
     ports = entry.get("ports")
     text = json.dumps(ports, sort_keys=True)
-    if len(text) <= _TOLD:
+    if len(text) <= _LONGEST:
         return ports
     return {"sha256": hashlib.sha256(text.encode()).hexdigest(), "characters": len(text)}
 
 
 @contextmanager
-def azure(thing: str, faults: Callable[[str, str], tuple[Violation, ...]]) -> Iterator[None]:
-    """Tell the caller what Azure refused; the words are ours, its code is told."""
+def translate_refusals(
+    thing: str, faults: Callable[[str, str], tuple[Violation, ...]]
+) -> Iterator[None]:
+    """Turn a refusal of Azure into a problem in the broker's words, with Azure's code."""
     try:
         yield
     except PermissionLost as error:

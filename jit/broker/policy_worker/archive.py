@@ -1,4 +1,4 @@
-"""Requests whose grants are all closed move to history."""
+"""The move of requests to history, once all their grants are closed."""
 
 from __future__ import annotations
 
@@ -14,51 +14,51 @@ from jit.domain.model.grant import Status
 from jit.storage.request_store import RequestStore
 from jit.storage.stored import GrantRow
 
-FINISHED = 30
-"""Requests moved to history in one go: the lease of a minute must outlast the writes."""
+MOST_MOVED = 30
+"""Requests that one call moves to history: the lease of a minute must outlast the writes."""
 
-_SIBLINGS = timedelta(minutes=10)
+_OTHER_GRANTS = timedelta(minutes=10)  # until the next look at a request with open grants
 _SOON, _SELDOM = timedelta(minutes=1), timedelta(minutes=10)  # after failures
 
 
 @dataclass(frozen=True, slots=True)
-class Finisher:
-    """Finishes requests."""
+class Archive:
+    """Moves requests to history."""
 
     requests: RequestStore
-    turns: Locks
+    locks: Locks
 
-    def finish_closed(self, state: Pass) -> None:
+    def move_closed(self, state: Pass) -> None:
         """
-        Move requests whose grants are all closed to history; the rest of many comes next.
+        Move requests whose grants are all closed to history, a bounded number at a time.
 
-        One that cannot be moved waits, and holds up nobody: whatever has to be closed comes first.
+        If a request cannot be moved, it waits and delays no other one: closing paths comes first.
 
         Raises:
-            StateConflict: The claim was lost.
+            StateConflict: The lease was lost.
         """
         groups: dict[str, list[GrantRow]] = {}
-        for held in state.rows:
-            if not any(grant.live for grant in held.grants):
-                groups.setdefault(held.request_id, []).append(held)
-        due = [rows for rows in groups.values() if _due(rows) <= state.now]
-        ordered = sorted(due, key=_due)[:FINISHED]
-        state.bury({rows[0].request_id for rows in ordered if self._moved(rows, state)})
+        for row in state.rows:
+            if not any(grant.live for grant in row.grants):
+                groups.setdefault(row.request_id, []).append(row)
+        due = [rows for rows in groups.values() if _find_due(rows) <= state.now]
+        ordered = sorted(due, key=_find_due)[:MOST_MOVED]
+        state.make_tombstones({rows[0].request_id for rows in ordered if self._try(rows, state)})
 
-    def _moved(self, rows: Sequence[GrantRow], state: Pass) -> bool:
-        """Try to finish a request; False where it has to wait, or storage failed before."""
+    def _try(self, rows: Sequence[GrantRow], state: Pass) -> bool:
+        """Try to move a request; return False if it has to wait, or if storage failed before."""
         if state.outage is not None:
             return False
         try:
-            return self._finish(rows, state)
+            return self._move(rows, state)
         except (BrokerError, LookupError, TypeError, ValueError) as error:  # or an unreadable row
-            if isinstance(error, StateConflict) and not self.turns.is_held(state.claim):
+            if isinstance(error, StateConflict) and not self.locks.is_held(state.lease):
                 raise
             self._set_aside(rows, error, state)
             return False
 
     def _set_aside(self, rows: Sequence[GrantRow], error: Exception, state: Pass) -> None:
-        """Tell of a failure and try again later; in an outage, nothing more in this pass."""
+        """Report a failure and try again later; in an outage, move no more in this pass."""
         fields = {"request_id": rows[0].request_id, "error": type(error).__name__}
         if isinstance(error, Unavailable):
             telemetry.warning("finishing.postponed", **fields)
@@ -68,37 +68,37 @@ class Finisher:
             state.outage = error
         wait = _SOON if isinstance(error, Unavailable) else _SELDOM
         try:
-            for held in rows:  # together they may be what was too large
-                self._postpone([held], state, wait)
+            for row in rows:  # one at a time: together they may be too large
+                self._postpone([row], state, wait)
         except Unavailable:
-            return  # its rows stay due, or are gone: the next pass sees which
+            return  # its rows stay due, or are gone: the next pass reads them
 
-    def _finish(self, rows: Sequence[GrantRow], state: Pass) -> bool:
-        """Finish the request of closed *rows*; False while it has open grants elsewhere."""
+    def _move(self, rows: Sequence[GrantRow], state: Pass) -> bool:
+        """Move the request of closed *rows*; return False if it has open grants elsewhere."""
         first = rows[0]
         if not self.requests.is_live(first.row.partition, first.request_id):
             self.requests.write_tombstones(rows, now=state.now)  # a move that died half-way
             return True
-        whole = self.requests.load(first.request_id)
-        if whole is None or whole.row is None:
+        stored = self.requests.load(first.request_id)
+        if stored is None or stored.row is None:
             return True  # another instance has just moved it
-        if whole.status is Status.CLOSED:
-            self.requests.archive(whole, now=state.now)
+        if stored.status is Status.CLOSED:
+            self.requests.archive(stored, now=state.now)
             telemetry.event("request.finished", request_id=first.request_id)
             return True
-        self._postpone(rows, state, _SIBLINGS)
+        self._postpone(rows, state, _OTHER_GRANTS)
         return False
 
     def _postpone(self, rows: Iterable[GrantRow], state: Pass, wait: timedelta) -> None:
-        """Look at closed rows later, those that are due."""
+        """Have closed rows looked at later, if they are due."""
         later = [
-            (held, tuple(replace(g, next_check_at=state.now + wait) for g in held.grants))
-            for held in rows
-            if any(grant.next_check_at <= state.now for grant in held.grants)
+            (row, tuple(replace(g, next_check_at=state.now + wait) for g in row.grants))
+            for row in rows
+            if any(grant.next_check_at <= state.now for grant in row.grants)
         ]
-        written = {held.row.key: held for held in self.requests.save(later, [])}
-        state.rows = tuple(written.get(held.row.key, held) for held in state.rows)
+        state.replace_rows(self.requests.save(later, []))
 
 
-def _due(rows: Sequence[GrantRow]) -> datetime:
-    return min(grant.next_check_at for held in rows for grant in held.grants)
+def _find_due(rows: Sequence[GrantRow]) -> datetime:
+    """Return the earliest instant at which one of *rows* is due."""
+    return min(grant.next_check_at for row in rows for grant in row.grants)

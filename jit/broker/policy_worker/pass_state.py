@@ -1,4 +1,4 @@
-"""One pass over a JIT policy: the rows it works on, the claim it works under."""
+"""The state of one pass over a JIT policy: its rows, its lease, its outcome so far."""
 
 from __future__ import annotations
 
@@ -20,20 +20,21 @@ _NAMED = 5
 @dataclass(slots=True)
 class Pass:
     """
-    What one pass carries along.
+    The state of one pass.
 
     Attributes:
+        lease: The right to act on the policy.
         rows: Unfinished grants of the policy, as last written.
         tombstones: Grants closed in the last days, or by this pass.
-        initiated: Whether Defender was asked for anything.
-        asks_from: Azure wants to be asked for nothing before.
+        initiated: True if an initiate was sent to Defender.
+        asks_from: The instant before which Azure takes no initiate, if it said so in this pass.
         turns: Keys of the firewalls that this pass may change.
-        outage: Why storage could not finish a request; raised when all else is done.
+        outage: The error by which storage did not move a request; raised when all else is done.
     """
 
     policy_id: str
     now: datetime
-    claim: PolicyLease
+    lease: PolicyLease
     rows: tuple[GrantRow, ...]
     tombstones: tuple[GrantRow, ...]
     initiated: bool = False
@@ -44,45 +45,59 @@ class Pass:
     @property
     def grants(self) -> list[Grant]:
         """Every unfinished grant of the policy."""
-        return [grant for held in self.rows for grant in held.grants]
+        return [grant for row in self.rows for grant in row.grants]
 
     @property
-    def known(self) -> frozenset[str]:
-        """Initiate ids that are ours."""
-        buried = (grant for held in self.tombstones for grant in held.grants)
-        return frozenset(i for grant in (*self.grants, *buried) for i in grant.initiate.ids)
+    def initiate_ids(self) -> frozenset[str]:
+        """Ids of the broker's own initiates."""
+        closed = (grant for row in self.tombstones for grant in row.grants)
+        return frozenset(id_ for grant in (*self.grants, *closed) for id_ in grant.initiate.ids)
 
-    def bury(self, requests: Collection[str]) -> None:
-        """Let the rows of *requests* be tombstones: Defender goes on listing what they asked."""
-        moved = tuple(held for held in self.rows if held.request_id in requests)
-        self.rows = tuple(held for held in self.rows if held.request_id not in requests)
+    def make_tombstones(self, requests: Collection[str]) -> None:
+        """Let the rows of *requests* be tombstones: Defender still lists their initiates."""
+        moved = tuple(row for row in self.rows if row.request_id in requests)
+        self.rows = tuple(row for row in self.rows if row.request_id not in requests)
         self.tombstones = (*self.tombstones, *moved)
+
+    def replace_rows(self, written: Collection[GrantRow]) -> None:
+        """Let rows that were just written take the place of their older versions."""
+        by_key = {row.row.key: row for row in written}
+        self.rows = tuple(by_key.get(row.row.key, row) for row in self.rows)
 
     def save(
         self, requests: RequestStore, changed: Mapping[str, Grant], before: Sequence[Grant]
     ) -> None:
-        """Store changed grants over the rows of this pass, with their audit rows."""
+        """
+        Store changed grants over the rows of this pass, with their audit rows.
+
+        Args:
+            requests: The store.
+            changed: Grants by their ids; they may be equal to the stored ones.
+            before: The grants that *changed* was made from.
+
+        Raises:
+            StateConflict: Somebody wrote a row since it was read.
+        """
         changes = [
-            (held, tuple(changed.get(grant.id, grant) for grant in held.grants))
-            for held in self.rows
-            if any(changed.get(grant.id, grant) != grant for grant in held.grants)
+            (row, tuple(changed.get(grant.id, grant) for grant in row.grants))
+            for row in self.rows
+            if any(changed.get(grant.id, grant) != grant for grant in row.grants)
         ]
         if not changes:
             return
         after = [changed[grant.id] for grant in before if grant.id in changed]
         events = transitions(before, after, now=self.now)
-        written = {held.row.key: held for held in requests.save(changes, events)}
-        self.rows = tuple(written.get(held.row.key, held) for held in self.rows)
+        self.replace_rows(requests.save(changes, events))
         for event in events:
             telemetry.event(event.what, grant_id=event.grant_id, request_id=event.request_id)
-        going = {grant.id for grant in before if grant.close_reason is None}
-        failed = [g for g in after if g.close_reason is CloseReason.FAILED and g.id in going]
+        not_closing = {grant.id for grant in before if grant.close_reason is None}
+        failed = [g for g in after if g.close_reason is CloseReason.FAILED and g.id in not_closing]
         if failed:
-            _tell_failed(self.policy_id, failed)
+            _alert_failed(self.policy_id, failed)
 
 
-def _tell_failed(policy_id: str, failed: Sequence[Grant]) -> None:
-    """Raise one alert for all grants that were given up together."""
+def _alert_failed(policy_id: str, failed: Sequence[Grant]) -> None:
+    """Raise one alert for all grants that failed in one write."""
     telemetry.alert(
         "grants.failed",
         policy_id=policy_id,

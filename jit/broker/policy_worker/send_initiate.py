@@ -1,4 +1,4 @@
-"""Asking Defender: one initiate for everything a pass wants, and what its answer means."""
+"""One initiate for all that a pass asks of Defender, and the meaning of its answer."""
 
 from __future__ import annotations
 
@@ -22,16 +22,16 @@ from jit.storage.request_store import RequestStore
 
 _ATTEMPTS = 3
 _NAMED = 5  # requests named in Defender's own record
-_UNANSWERED = timedelta(seconds=20)
-_REFUSED = timedelta(minutes=2)  # soon: what is open still may end before its change is taken
+_AFTER_NO_ANSWER = timedelta(seconds=20)
+_AFTER_REFUSAL = timedelta(minutes=2)  # soon: an open path may end before its change is accepted
 
 
 @dataclass(frozen=True, slots=True)
-class Initiator:
+class InitiateSender:
     """Sends initiates."""
 
     requests: RequestStore
-    turns: Locks
+    locks: Locks
     actions: Actions
 
     def send(self, asks: Sequence[PortToOpen], state: Pass) -> None:
@@ -39,15 +39,15 @@ class Initiator:
         Ask Defender for *asks* under the id that is stored with their grants.
 
         Raises:
-            StateConflict: The claim was lost, or somebody decided otherwise meanwhile.
+            StateConflict: The lease was lost, or somebody changed a grant meanwhile.
         """
         state.initiated = True
-        carried = [g for g in state.grants if g.wants_path and not g.initiate.answered]
-        newest = (g.initiate.newest for g in carried if g.initiate.at == state.now)
+        asking = [g for g in state.grants if g.wants_path and not g.initiate.answered]
+        newest = (g.initiate.newest for g in asking if g.initiate.at == state.now)
         initiate_id = next(filter(None, newest), "")
-        text = defender_requests.mark_reason(initiate_id, self._reasons(carried))
-        holds = partial(self.turns.is_held, state.claim)
-        outcome = self.actions.initiate(state.policy_id, asks, text, holds)
+        text = defender_requests.mark_reason(initiate_id, self._join_reasons(asking))
+        is_held = partial(self.locks.is_held, state.lease)
+        outcome = self.actions.initiate(state.policy_id, asks, text, is_held)
         telemetry.event(
             "initiate.sent",
             policy_id=state.policy_id,
@@ -56,13 +56,13 @@ class Initiator:
             answered=len(outcome.answered),
         )
         try:
-            self._note(outcome, initiate_id, state)
-        except StateConflict:  # somebody decided otherwise meanwhile, and it may have come first
+            self._store_outcome(outcome, initiate_id, state)
+        except StateConflict:  # somebody changed a grant, perhaps before the initiate
             self._make_due(asks, state)
             raise
 
-    def _reasons(self, grants: Sequence[Grant]) -> str:
-        """Return who asks and why, for Defender's own record."""
+    def _join_reasons(self, grants: Sequence[Grant]) -> str:
+        """Return requesters and justifications, for Defender's own record."""
         ids = list(dict.fromkeys(grant.request_id for grant in grants))
         texts = []
         for request_id in ids[:_NAMED]:
@@ -73,89 +73,93 @@ class Initiator:
         more = f"; {len(ids) - _NAMED} more" if len(ids) > _NAMED else ""
         return "; ".join(texts) + more
 
-    def _note(self, outcome: Outcome, initiate_id: str, state: Pass) -> None:
-        """Store what the answer means; where Azure took nothing, wait longer each time."""
-        carried = [g for g in state.grants if g.wants_path and g.initiate.newest == initiate_id]
+    def _store_outcome(self, outcome: Outcome, initiate_id: str, state: Pass) -> None:
+        """Store the meaning of the answer; each time that Azure takes nothing, wait longer."""
+        asking = [g for g in state.grants if g.wants_path and g.initiate.newest == initiate_id]
         if outcome.wait is not None:
-            tries = max((grant.initiate.attempts for grant in carried), default=1)
+            tries = max((grant.initiate.attempts for grant in asking), default=1)
             outcome.wait = max(outcome.wait, lifetime.pace_retries(tries))
             state.asks_from = state.now + outcome.wait
-        alone = _alone(carried, outcome)
+        alone = _choose_to_ask_alone(asking, outcome)
         changed = {
-            grant.id: _again(grant, state.now)
+            grant.id: _ask_again(grant, state.now)
             if grant.id in alone
-            else _after(grant, outcome, state.now)
-            for grant in carried
+            else _apply_outcome(grant, outcome, state.now)
+            for grant in asking
         }
         state.save(self.requests, changed, state.grants)
 
     def _make_due(self, asks: Sequence[PortToOpen], state: Pass) -> None:
-        """Have every grant looked at whose path an initiate may have changed behind its back."""
-        doors = {ask.vm_port for ask in asks}
+        """Make each grant due whose path the initiate may have changed unseen."""
+        ports = {ask.vm_port for ask in asks}
         for _ in range(_ATTEMPTS):
             changes = [
-                (held, tuple(_due_now(grant, doors, state.now) for grant in held.grants))
-                for held in self.requests.list_policy_grants(state.policy_id)
+                (row, tuple(_make_grant_due(grant, ports, state.now) for grant in row.grants))
+                for row in self.requests.list_policy_grants(state.policy_id)
             ]
             with suppress(StateConflict):
                 self.requests.save([each for each in changes if each[1] != each[0].grants], [])
                 return
 
 
-def _due_now(grant: Grant, doors: Collection[VmPort], now: datetime) -> Grant:
-    if not grant.wants_path or grant.vm_port not in doors:
+def _make_grant_due(grant: Grant, ports: Collection[VmPort], now: datetime) -> Grant:
+    if not grant.wants_path or grant.vm_port not in ports:
         return grant
     return replace(grant, next_check_at=min(grant.next_check_at, now))
 
 
-def _after(grant: Grant, outcome: Outcome, now: datetime) -> Grant:
-    """Return a grant as the initiate's answer leaves it."""
+def _apply_outcome(grant: Grant, outcome: Outcome, now: datetime) -> Grant:
+    """Return a grant as the answer to its initiate leaves it."""
     port = grant.vm_port
     if port in outcome.answered:
         return replace(grant, initiate=replace(grant.initiate, answered=True))
     if port in outcome.refused:
-        return _refused(grant, outcome.refused[port], now)
+        return _apply_refusal(grant, outcome.refused[port], now)
     asked = grant.initiate
     untaken = port in outcome.untaken and asked.before is not None  # None: an older may yet come
     return replace(
         grant,
         note=outcome.note or None,
-        next_check_at=now + (outcome.wait or _UNANSWERED),
+        next_check_at=now + (outcome.wait or _AFTER_NO_ANSWER),
         initiate=replace(asked, written=untaken),
     )
 
 
-def _alone(carried: Iterable[Grant], outcome: Outcome) -> set[str]:
+def _choose_to_ask_alone(asking: Iterable[Grant], outcome: Outcome) -> set[str]:
     """
-    Return who is asked for again, alone, after a refusal: the first of several newcomers.
+    Return the grants to ask for again, alone, after a refusal: the first of several new ones.
 
-    It may be the list of their sources that Azure did not take.
+    Azure may have refused the list of their sources.
     """
     groups: dict[VmPort, list[Grant]] = {}
-    for grant in carried:
+    for grant in asking:
         groups.setdefault(grant.vm_port, []).append(grant)
     refused = [group for port, group in groups.items() if port in outcome.refused]
     return {
         min(group, key=lambda grant: (grant.starts_at, grant.id)).id
         for group in refused
-        if all(map(_new, group)) and len({grant.sources for grant in group}) > 1
+        if all(map(_is_first_initiate, group)) and len({grant.sources for grant in group}) > 1
     }
 
 
-def _new(grant: Grant) -> bool:
-    """Whether *grant* never had a path, nor was asked for before."""
+def _is_first_initiate(grant: Grant) -> bool:
+    """Return True if *grant* never had a path, and was not asked for before."""
     return len(grant.initiate.ids) == 1 and grant.opened_at is None
 
 
-def _again(grant: Grant, now: datetime) -> Grant:
-    """Return a newcomer as if nothing had been asked for it: Azure took nothing."""
+def _ask_again(grant: Grant, now: datetime) -> Grant:
+    """Return a new grant as if it had not been asked for: Azure took nothing."""
     nothing = replace(grant.initiate, ids=(), at=None, sources=(), until=None)
     return replace(grant, initiate=nothing, next_check_at=now)
 
 
-def _refused(grant: Grant, code: str, now: datetime) -> Grant:
-    """A 4xx opened nothing: who came with this initiate fails, the others keep what they had."""
-    if _new(grant):
+def _apply_refusal(grant: Grant, code: str, now: datetime) -> Grant:
+    """
+    Return a grant after a 4xx, which opened nothing.
+
+    A grant that came with this initiate fails; the others keep the path that they had.
+    """
+    if _is_first_initiate(grant):
         end = lifetime.begin_closing if grant.footprint.companions else lifetime.close
         return end(grant, CloseReason.FAILED, now, f"{lifetime.REFUSED} to open it ({code})")
     return replace(
@@ -167,6 +171,6 @@ def _refused(grant: Grant, code: str, now: datetime) -> Grant:
             until=None,
             answered=True,
         ),
-        next_check_at=now + _REFUSED,
+        next_check_at=now + _AFTER_REFUSAL,
         note=f"{lifetime.REFUSED} a change of its path ({code})",
     )

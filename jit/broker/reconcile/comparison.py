@@ -1,4 +1,4 @@
-"""What one comparison of a subscription works with: what was observed, and all its grants."""
+"""One comparison of a subscription: its observed rules, and all its grants."""
 
 from __future__ import annotations
 
@@ -24,16 +24,17 @@ _LOOKED_UP = 20  # companions of grants that only history knows
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Comparison:
     """
-    Rules observed first, grants read second.
+    Rules that were observed first, and grants that were read second.
 
     Attributes:
+        observed: The rules.
         rows: Grants of unfinished requests.
         tombstones: Grants closed in the last days.
-        finished: Older ones that a companion rule still names.
+        finished: Older grants that a companion rule still names.
         unreadable:
             Hashes of the ids of VMs with a row that this version cannot read: their rows are left
             out, and no rule of theirs is touched or reported.
-        remove_orphans: True if rules that no grant accounts for may be removed.
+        remove_orphans: True if rules that belong to no grant may be removed.
     """
 
     subscription: str
@@ -48,31 +49,31 @@ class Comparison:
     @property
     def grants(self) -> tuple[Grant, ...]:
         """Grants of unfinished requests; some of them may be closed already."""
-        return tuple(grant for held in self.rows for grant in held.grants)
+        return tuple(grant for row in self.rows for grant in row.grants)
 
     @property
-    def buried(self) -> tuple[Grant, ...]:
+    def closed(self) -> tuple[Grant, ...]:
         """Grants of finished requests."""
-        return (*(grant for held in self.tombstones for grant in held.grants), *self.finished)
+        return (*(grant for stone in self.tombstones for grant in stone.grants), *self.finished)
 
     @property
     def live(self) -> frozenset[str]:
-        """Ids of the grants that a worker still looks after."""
+        """Ids of the grants that are left to their worker."""
         return frozenset(grant.id for grant in self.grants if grant.live)
 
     @property
     def holder(self) -> str:
-        """The name under which this comparison takes turns on firewalls."""
+        """The name by which this comparison takes turns on firewalls."""
         return f"/subscriptions/{self.subscription}"
 
     @property
     def due(self) -> list[str]:
-        """Policies that have something due, message or not."""
-        return [held.policy_id for held in self.rows if held.due_at <= self.now]
+        """Policies with due work, whether or not a message is on its way."""
+        return [row.policy_id for row in self.rows if row.due_at <= self.now]
 
     def plan(self) -> tuple[PlanItem, ...]:
         """
-        Return what to do about it.
+        Return the differences and the action for each of them.
 
         The rules of an unreadable VM may belong to a grant that only a newer version can read. If
         there is such a VM, orphans stay: a VM that Azure does not list has no known address.
@@ -80,7 +81,7 @@ class Comparison:
         items = make_plan(
             self.observed,
             self.grants,
-            self.buried,
+            self.closed,
             now=self.now,
             remove_orphans=self.remove_orphans and not self.unreadable,
         )
@@ -94,7 +95,7 @@ class Comparison:
         return frozenset(address for vm in hidden for address in addresses(vm))
 
 
-def compare(
+def read_comparison(
     requests: RequestStore,
     subscription: str,
     observed: Observation,
@@ -107,7 +108,7 @@ def compare(
     stones = requests.list_tombstones(subscription, TOMBSTONES)
     unreadable = grants.unreadable | stones.unreadable
     rows, tombstones = grants.without(unreadable), stones.without(unreadable)
-    known = [grant for held in (*rows, *tombstones) for grant in held.grants]
+    known = [grant for row in (*rows, *tombstones) for grant in row.grants]
     unknown = unknown_companions(observed, known)
     return Comparison(
         subscription=subscription,
@@ -115,14 +116,14 @@ def compare(
         observed=observed,
         rows=rows,
         tombstones=tombstones,
-        finished=tuple(_finished(requests, unknown[:_LOOKED_UP])),
+        finished=tuple(_find_finished(requests, unknown[:_LOOKED_UP])),
         unreadable=unreadable,
         remove_orphans=remove_orphans,
     )
 
 
-def _finished(requests: RequestStore, grant_ids: tuple[str, ...]) -> Iterator[Grant]:
-    """Yield the grants that history knows, but for which no tombstone stands any more."""
+def _find_finished(requests: RequestStore, grant_ids: tuple[str, ...]) -> Iterator[Grant]:
+    """Yield closed grants of history whose tombstones are gone."""
     for grant_id in grant_ids:
         try:
             stored = requests.load(grant_id.rsplit("-", 2)[0])

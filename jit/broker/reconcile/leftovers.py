@@ -1,10 +1,10 @@
 """
-What closed grants left behind: removed under the claim of its policy, looked at again just before.
+Leftovers of closed grants: removed under the lease of their policy, after another look.
 
-Single rules of NSGs go one by one; while an NSG is busy with one, the others wait for another run
-(Azure answers 429 ``RetryableErrorDueToAnotherOperation``). Rules of a firewall go in one update
-of it, and only when its turn is free; the turn comes back in the first run that sees the update
-finished.
+Single rules of NSGs are removed one by one. While an NSG is busy with one of them, the others wait
+for another run (Azure answers 429 ``RetryableErrorDueToAnotherOperation``). Rules of a firewall
+are removed in one update of it, and only if the turn on it is free. The first run that sees the
+update finished gives the turn back.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from jit import telemetry
 from jit.broker.azure_changes import Actions
 from jit.broker.locks import Locks
 from jit.broker.reconcile.comparison import Comparison
-from jit.domain.audit.event import BROKER, Event
+from jit.domain.audit.event import Event, removal_event
 from jit.domain.errors import Refused, Unavailable, Unknown
 from jit.domain.paths.rules import PathRule
 from jit.domain.reconcile.plan_item import PlanAction, PlanItem
@@ -27,25 +27,25 @@ from jit.storage.keys import GRANTS
 from jit.storage.outbox import Outbox
 from jit.storage.request_store import RequestStore
 
-REMOVALS = 60
-"""Rules removed in one run."""
+MOST_REMOVED = 60
+"""Rules that one run removes."""
 
-TOGETHER = 20
-"""NSG rules removed under one claim: the lease of a minute must outlast the calls."""
+MOST_TOGETHER = 20
+"""NSG rules removed under one lease: the lease of a minute must outlast the calls."""
 
 _MORE = timedelta(minutes=1)
 _SOON = timedelta(seconds=10)  # a change of one rule takes Azure a few seconds
-_UPDATED = timedelta(minutes=4)  # a firewall's update takes three to five minutes
+_UPDATED = timedelta(minutes=4)  # an update of a firewall takes three to five minutes
 
 
 @dataclass(slots=True)
-class Done:
+class RemovalRest:
     """
-    What a removal leaves to do.
+    The work that is left after a removal.
 
     Attributes:
-        policies: Whose workers may have come while their claim was taken.
-        again: When to compare once more, if there is a reason to.
+        policies: Policies whose workers may have come while the lease was taken.
+        again: The time until the next comparison, if there is a reason for one.
         busy: Keys of NSGs that took no further removal.
     """
 
@@ -53,12 +53,12 @@ class Done:
     again: timedelta | None = None
     busy: set[str] = field(default_factory=set)
 
-    def look_again(self, after: timedelta) -> None:
-        """Ask for another comparison, the earliest asked for."""
+    def compare_again(self, after: timedelta) -> None:
+        """Have the subscription compared again after that time, or earlier."""
         self.again = min(after, self.again or after)
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Leftovers:
     """Removes rules that a plan names."""
 
@@ -66,79 +66,83 @@ class Leftovers:
     outbox: Outbox
     observer: Observer
     actions: Actions
-    turns: Locks
+    locks: Locks
 
-    def remove(self, items: Iterable[PlanItem], comparison: Comparison) -> Done:
-        """Remove what *items* say, but for what the worker of an unfinished grant removes."""
+    def remove(self, items: Iterable[PlanItem], comparison: Comparison) -> RemovalRest:
+        """Remove rules as *items* say; the worker removes the rules of unfinished grants."""
         live = comparison.live
-        doomed = [
+        removals = [
             item
             for item in items
             if item.action is PlanAction.REMOVE_RULE and item.grant not in live
         ]
-        done = Done()
-        for group in _groups(doomed[:REMOVALS]):
+        rest = RemovalRest()
+        for group in _group_items(removals[:MOST_REMOVED]):
             try:
-                self._together(group, comparison, done)
+                self._remove_group(group, comparison, rest)
             except (Unavailable, Refused) as error:
                 name = comparison.subscription
                 telemetry.warning("removal.postponed", subscription=name, reason=str(error))
-        if len(doomed) > REMOVALS:
-            done.look_again(_MORE)
-        return done
+        if len(removals) > MOST_REMOVED:
+            rest.compare_again(_MORE)
+        return rest
 
-    def return_turns(self, comparison: Comparison) -> None:
-        """Give back the turns of firewalls whose update, begun in an earlier run, is over."""
-        for front in comparison.observed.firewalls.values():
-            if front.settled:
-                self.turns.end_update(front.id, comparison.holder, front.foreign)
+    def return_firewalls(self, comparison: Comparison) -> None:
+        """Give back the turns on firewalls whose update, begun in an earlier run, is over."""
+        for firewall in comparison.observed.firewalls.values():
+            if firewall.settled:
+                self.locks.end_update(firewall.id, comparison.holder, firewall.foreign)
 
-    def _together(self, group: Sequence[PlanItem], comparison: Comparison, done: Done) -> None:
+    def _remove_group(
+        self, group: Sequence[PlanItem], comparison: Comparison, rest: RemovalRest
+    ) -> None:
         """Remove the rules of *group* whose policies can be claimed."""
         ids = {arm_ids.key(item.policy_id): item.policy_id for item in group if item.policy_id}
-        claims = {key: claim for key, item in ids.items() if (claim := self.turns.claim(item))}
-        mine = [i for i in group if i.policy_id is None or arm_ids.key(i.policy_id) in claims]
+        leases = {key: lease for key, id_ in ids.items() if (lease := self.locks.claim(id_))}
+        mine = [i for i in group if i.policy_id is None or arm_ids.key(i.policy_id) in leases]
         try:
             if mine:
-                self._claimed(mine, [ids[key] for key in claims], comparison, done)
+                self._remove_claimed(mine, [ids[key] for key in leases], comparison, rest)
         finally:
-            for key, claim in claims.items():
-                self.turns.keep(claim)
-                done.policies.append(ids[key])
+            for key, lease in leases.items():
+                self.locks.keep(lease)
+                rest.policies.append(ids[key])
 
-    def _claimed(
+    def _remove_claimed(
         self,
         items: Sequence[PlanItem],
         policies: Sequence[str],
         comparison: Comparison,
-        done: Done,
+        rest: RemovalRest,
     ) -> None:
-        still = self._still(items, policies, comparison)
+        still = self._plan_again(items, policies, comparison)
         for item in still:
-            if not _is_nat(item) and arm_ids.key(item.resource) not in done.busy:
-                self._single(item, comparison, done)
+            if not _is_nat(item) and arm_ids.key(item.resource) not in rest.busy:
+                self._remove_single(item, comparison, rest)
         nats = [item for item in still if _is_nat(item)]
-        if nats and self.turns.take_firewall(nats[0].resource, comparison.holder, comparison.now):
-            self._update(nats, comparison, done)
+        if nats and self.locks.take_firewall(nats[0].resource, comparison.holder, comparison.now):
+            self._update_firewall(nats, comparison, rest)
 
-    def _single(self, item: PlanItem, comparison: Comparison, done: Done) -> None:
-        """Remove one NSG rule; an NSG that is busy, or does not answer, is left alone for now."""
-        self._note([item], comparison)
-        errors = self.actions.remove_rules(rule.id for rule in _rules([item]))
-        if errors:  # a refusal holds for the whole NSG: asking for each rule would tell nothing new
-            done.busy.add(arm_ids.key(item.resource))
+    def _remove_single(self, item: PlanItem, comparison: Comparison, rest: RemovalRest) -> None:
+        """Remove one NSG rule; leave an NSG alone that is busy or does not answer."""
+        self._record([item], comparison)
+        errors = self.actions.remove_rules(rule.id for rule in _rules_of([item]))
+        if errors:  # a refusal holds for the whole NSG: a call for each rule would say no more
+            rest.busy.add(arm_ids.key(item.resource))
         waits = [error for error in errors if isinstance(error, Unavailable)]
         if waits:
-            done.look_again(max(_SOON, timedelta(seconds=waits[0].retry_after_seconds)))
+            rest.compare_again(max(_SOON, timedelta(seconds=waits[0].retry_after_seconds)))
 
-    def _note(self, items: Sequence[PlanItem], comparison: Comparison) -> None:
-        """Write down what is about to be removed, and why."""
-        self.outbox.add(comparison.subscription, [_event(item, comparison) for item in items])
+    def _record(self, items: Sequence[PlanItem], comparison: Comparison) -> None:
+        """Write the removals that are about to be made into the trail, with their reasons."""
+        self.outbox.add(
+            comparison.subscription, [_removal_event(item, comparison) for item in items]
+        )
 
-    def _still(
+    def _plan_again(
         self, items: Sequence[PlanItem], policies: Sequence[str], comparison: Comparison
     ) -> list[PlanItem]:
-        """Read rules, requests and grants again, plan again, and keep what still is to go."""
+        """Read rules, requests and grants again, plan again, and keep the same removals."""
         again = self.observer.read_again(dict.fromkeys(item.resource for item in items), policies)
         before = comparison.observed
         grants = self.requests.list_readable_grants(comparison.subscription, GRANTS)
@@ -164,24 +168,26 @@ class Leftovers:
             and item.grant not in fresh.live
         ]
 
-    def _update(self, items: Sequence[PlanItem], comparison: Comparison, done: Done) -> None:
-        """Take rules out of a firewall; an update that did not begin gives the turn back."""
-        self._note(items, comparison)
-        errors = self.actions.remove_nat_rules(_rules(items))
+    def _update_firewall(
+        self, items: Sequence[PlanItem], comparison: Comparison, rest: RemovalRest
+    ) -> None:
+        """Remove rules from a firewall; give the turn back if the update did not begin."""
+        self._record(items, comparison)
+        errors = self.actions.remove_nat_rules(_rules_of(items))
         if errors and not any(isinstance(error, Unknown) for error in errors):
-            self.turns.return_firewall(items[0].resource, comparison.holder)
+            self.locks.return_firewall(items[0].resource, comparison.holder)
         else:
-            done.look_again(_UPDATED)
+            rest.compare_again(_UPDATED)
 
 
-def _groups(items: Iterable[PlanItem]) -> Iterator[list[PlanItem]]:
+def _group_items(items: Iterable[PlanItem]) -> Iterator[list[PlanItem]]:
     """Yield NAT rules by firewall, for one update each; the others by policy, a few at a time."""
     groups: dict[tuple[bool, str], list[PlanItem]] = {}
     for item in items:
         name = item.resource if _is_nat(item) else item.policy_id or ""
         groups.setdefault((_is_nat(item), arm_ids.key(name)), []).append(item)
-    for (nat, _), group in groups.items():
-        step = REMOVALS if nat else TOGETHER
+    for (is_nat, _), group in groups.items():
+        step = MOST_REMOVED if is_nat else MOST_TOGETHER
         for start in range(0, len(group), step):
             yield group[start : start + step]
 
@@ -190,19 +196,16 @@ def _is_nat(item: PlanItem) -> bool:
     return item.path is not None and item.path.collection is not None
 
 
-def _rules(items: Iterable[PlanItem]) -> list[PathRule]:
+def _rules_of(items: Iterable[PlanItem]) -> list[PathRule]:
     return [item.path for item in items if item.path is not None]
 
 
-def _event(item: PlanItem, comparison: Comparison) -> Event:
-    """Return the audit record of a removal, written before the call."""
-    known = {grant.id: grant for grant in (*comparison.grants, *comparison.buried)}
-    grant = known.get(item.grant or "")
-    return Event(
-        at=comparison.now,
-        what="rule.removal_began",
-        actor=BROKER,
-        request_id=grant.request_id if grant is not None else "",
+def _removal_event(item: PlanItem, comparison: Comparison) -> Event:
+    known = {grant.id: grant for grant in (*comparison.grants, *comparison.closed)}
+    sources = list(item.path.sources) if item.path else []
+    return removal_event(
+        known.get(item.grant or ""),
+        {**item.doc(), "sources": sources},
+        now=comparison.now,
         grant_id=item.grant,
-        facts={**item.doc(), "sources": list(item.path.sources) if item.path else []},
     )

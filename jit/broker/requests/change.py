@@ -1,4 +1,4 @@
-"""What people decide about a request that is under way: revoke, extend."""
+"""Changes of a request that people make: revoke it, extend it."""
 
 from __future__ import annotations
 
@@ -7,72 +7,73 @@ from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
 from jit import telemetry
+from jit.broker.requests.lookup import find_visible
 from jit.domain.audit.event import Event, transitions
 from jit.domain.decision.jit_policy import decide
 from jit.domain.decision.verdict import FindingKind
-from jit.domain.errors import (
-    AccessDenied,
-    Conflict,
-    Forbidden,
-    NotFound,
-    StateConflict,
-    Unavailable,
-)
+from jit.domain.errors import AccessDenied, Conflict, Forbidden, StateConflict, Unavailable
 from jit.domain.grants import admission, lifetime
 from jit.domain.limits import Limits
 from jit.domain.model.grant import CloseReason, Grant, Status, status_of
-from jit.domain.model.machine import VirtualMachine
 from jit.domain.model.people import Person, Role
-from jit.domain.model.request import Request
+from jit.domain.values import arm_ids
 from jit.storage.inventory_store import InventoryStore
 from jit.storage.request_store import RequestStore
 from jit.storage.stored import GrantRow, StoredRequest
 
 _ATTEMPTS = 3
 
+GrantChange = Callable[[Grant], Grant]
+"""Returns the grant as it shall be; the same grant if nothing changes."""
+
 
 @dataclass(frozen=True, slots=True)
-class Decided:
-    """The request after the decision; *changed* is False where it was already so."""
+class ChangeResult:
+    """The request after a change; *changed* is False if it was so before."""
 
-    whole: StoredRequest
+    stored: StoredRequest
     changed: bool
 
 
-class Decisions:
-    """Applies what people decide."""
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RequestChanges:
+    """
+    Changes requests.
 
-    def __init__(self, requests: RequestStore, inventory: InventoryStore, limits: Limits) -> None:
-        """*limits* are for deciding again."""
-        self._requests = requests
-        self._inventory = inventory
-        self._limits = limits
+    Attributes:
+        limits: An extension is decided again by them.
+    """
 
-    def revoke(self, request_id: str, caller: Person, reason: str | None, now: datetime) -> Decided:
+    requests: RequestStore
+    inventory: InventoryStore
+    limits: Limits
+
+    def revoke(
+        self, request_id: str, caller: Person, reason: str | None, now: datetime
+    ) -> ChangeResult:
         """
-        End a request early: the own one, or any as an operator.
+        End a request early: a requester the own request, an operator any.
 
-        What cannot be observed gone for an hour or more, an operator may close with a reason as
-        ``unverified``; reconcile removes what turns out to be left, once it can be read.
+        If a grant could not be observed gone for an hour or more, an operator may close it with a
+        reason as ``unverified``. Once its rules can be read again, reconcile removes the rest.
 
         Raises:
             NotFound: There is no such request, or the caller may not see it.
-            Forbidden: They may see it, as approvers and auditors do, and no more.
+            Forbidden: The caller may see it, as approvers and auditors do, but not revoke it.
         """
-        whole = self._own(request_id, caller)
-        if whole.request.requester.id != caller.id and Role.OPERATOR not in caller.roles:
+        stored = find_visible(self.requests, request_id, caller)
+        if stored.request.requester.id != caller.id and Role.OPERATOR not in caller.roles:
             raise Forbidden("only its requester or an operator may revoke a request")
-
-        trusted = Role.OPERATOR in caller.roles and bool(reason)
+        may_give_up = Role.OPERATOR in caller.roles and bool(reason)
 
         def change(grant: Grant) -> Grant:
-            if trusted and lifetime.may_close_unverified(grant, now=now):
+            if may_give_up and lifetime.may_close_unverified(grant, now=now):
                 return lifetime.close_unverified(grant, now)
             if not grant.live or grant.status is Status.CLOSING:
                 return grant
             return lifetime.begin_closing(grant, CloseReason.REVOKED, now)
 
-        return self._apply(request_id, caller, change, now, reason)
+        return self._change(request_id, caller, change, now, reason)
 
     def extend(
         self,
@@ -81,36 +82,38 @@ class Decisions:
         duration: timedelta,
         reason: str | None,
         now: datetime,
-    ) -> Decided:
+    ) -> ChangeResult:
         """
         Move the ends of the open grants to *duration* from now, within each port's maximum.
 
         Raises:
-            NotFound: There is no such request, or it is somebody else's.
-            Forbidden: Somebody else's, and only its requester may keep it open.
-            Conflict: Nothing of it is open, or its end has passed, whoever has seen that yet.
-            AccessDenied: The policy has no room for it.
+            NotFound: There is no such request, or the caller may not see it.
+            Forbidden: It is another person's: only its requester may keep it open.
+            Conflict: No grant of it is open, or their ends have passed.
+            AccessDenied: The policy does not allow it any more.
         """
-        whole = self._own(request_id, caller)
-        if whole.request.requester.id != caller.id:
+        stored = find_visible(self.requests, request_id, caller)
+        if stored.request.requester.id != caller.id:
             raise Forbidden("only its requester may extend a request")
-        today = tuple(lifetime.advance_by_clock(grant, now=now) for grant in whole.grants)
+        today = tuple(lifetime.advance_by_clock(grant, now=now) for grant in stored.grants)
         if not any(grant.wants_path for grant in today):
             raise Conflict(f"the request is {status_of(today)}; only an open one can be extended")
 
         def change(grant: Grant) -> Grant:
-            lasts = lifetime.advance_by_clock(grant, now=now).wants_path
-            return self._extended(grant, duration, now) if lasts else grant
+            is_open = lifetime.advance_by_clock(grant, now=now).wants_path
+            return self._extend(grant, duration, now) if is_open else grant
 
-        return self._apply(request_id, caller, change, now, reason)
+        return self._change(request_id, caller, change, now, reason)
 
-    def _extended(self, grant: Grant, duration: timedelta, now: datetime) -> Grant:
+    def _extend(self, grant: Grant, duration: timedelta, now: datetime) -> Grant:
         """Decide again as for a new grant, and move the end: never beyond the port's maximum."""
-        vm = self._machine(grant)
+        vm = self.inventory.find_machine(grant.vm_id)
+        if vm is None:
+            raise AccessDenied("the virtual machine is no longer known")
         rule = vm.rule_for(grant.port)
         span = min(duration, rule.max_duration) if rule else duration
         wish = admission.rebuild_request(replace(grant, duration=span))
-        findings = decide(wish, {grant.vm_key: vm}, now=now, limits=self._limits)
+        findings = decide(wish, {arm_ids.key(grant.vm_id): vm}, now=now, limits=self.limits)
         denied = tuple(item.violation for item in findings if item.kind is FindingKind.POLICY)
         if denied:
             raise AccessDenied("the JIT policy no longer allows this access", denied)
@@ -121,70 +124,51 @@ class Decisions:
             grant, expires_at=end, latest_end=max(end, grant.latest_end), next_check_at=now
         )
 
-    def _machine(self, grant: Grant) -> VirtualMachine:
-        vm = self._inventory.find_machine(grant.vm_id)
-        if vm is None:
-            raise AccessDenied("the virtual machine is no longer known")
-        return vm
-
-    def _own(self, request_id: str, caller: Person) -> StoredRequest:
-        whole = self._requests.load(request_id)
-        if whole is None or not may_see(whole.request, caller):
-            raise NotFound(f"there is no request {request_id}")
-        return whole
-
-    def _apply(
+    def _change(
         self,
         request_id: str,
         caller: Person,
-        change: Callable[[Grant], Grant],
+        change: GrantChange,
         now: datetime,
         reason: str | None,
-    ) -> Decided:
-        """Change the grants under the ETags read; read and decide again where somebody wrote."""
+    ) -> ChangeResult:
+        """Change the grants under the ETags read; if somebody wrote, read and decide again."""
         for _ in range(_ATTEMPTS):
-            whole = self._own(request_id, caller)
+            stored = find_visible(self.requests, request_id, caller)
             try:
-                return self._once(whole, caller, change, now, reason)
+                return self._change_once(stored, caller, change, now, reason)
             except StateConflict:
                 continue
         raise Unavailable("the request kept changing")
 
-    def _once(
+    def _change_once(
         self,
-        whole: StoredRequest,
+        stored: StoredRequest,
         caller: Person,
-        change: Callable[[Grant], Grant],
+        change: GrantChange,
         now: datetime,
         reason: str | None,
-    ) -> Decided:
-        rows = [(held, tuple(change(grant) for grant in held.grants)) for held in whole.rows]
-        changes = [(held, after) for held, after in rows if after != held.grants]
+    ) -> ChangeResult:
+        rows = [(row, tuple(change(grant) for grant in row.grants)) for row in stored.rows]
+        changes = [(row, after) for row, after in rows if after != row.grants]
         if not changes:
-            return Decided(whole, changed=False)
-        events = self._events(changes, caller, now, reason)
-        self._requests.save(changes, events)
+            return ChangeResult(stored, changed=False)
+        events = _change_events(changes, caller, now, reason)
+        self.requests.save(changes, events)
         for event in events:
             telemetry.event(event.what, grant_id=event.grant_id, request_id=event.request_id)
         after = {grant.id: grant for _, grants in rows for grant in grants}
-        grants = tuple(after[grant.id] for grant in whole.grants)
-        return Decided(StoredRequest(whole.request, grants), changed=True)
-
-    @staticmethod
-    def _events(
-        changes: Sequence[tuple[GrantRow, Sequence[Grant]]],
-        caller: Person,
-        now: datetime,
-        reason: str | None,
-    ) -> list[Event]:
-        before = [grant for held, _ in changes for grant in held.grants]
-        after = [grant for _, grants in changes for grant in grants]
-        events = transitions(before, after, actor=caller.id, now=now)
-        return [replace(event, facts={**event.facts, "reason": reason}) for event in events]
+        grants = tuple(after[grant.id] for grant in stored.grants)
+        return ChangeResult(StoredRequest(stored.request, grants), changed=True)
 
 
-def may_see(request: Request, caller: Person) -> bool:
-    """Tell whether *caller* may see a request: the own one, or all as more than a requester."""
-    if request.requester.id == caller.id:
-        return True
-    return bool(caller.roles & {Role.OPERATOR, Role.AUDITOR, Role.APPROVER})
+def _change_events(
+    changes: Sequence[tuple[GrantRow, Sequence[Grant]]],
+    caller: Person,
+    now: datetime,
+    reason: str | None,
+) -> list[Event]:
+    before = [grant for row, _ in changes for grant in row.grants]
+    after = [grant for _, grants in changes for grant in grants]
+    events = transitions(before, after, actor=caller.id, now=now)
+    return [replace(event, facts={**event.facts, "reason": reason}) for event in events]

@@ -1,265 +1,178 @@
-"""Reads for callers: one request, lists of requests, virtual machines."""
+"""Queries of callers: one request, a page of requests, virtual machines with their grants."""
 
 from __future__ import annotations
 
-import base64
-import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from typing import Any
+from typing import TYPE_CHECKING
 
-from jit.api import render
-from jit.broker.requests.change import may_see
-from jit.domain.errors import InvalidRequest, Malformed, NotFound, Violation
-from jit.domain.model.grant import Grant, Status
+from jit.broker.requests.filters import BEGINNING, Filters, Place
+from jit.broker.requests.lookup import find_visible
+from jit.domain.errors import InvalidRequest, Violation
+from jit.domain.model.grant import Grant
 from jit.domain.model.machine import VirtualMachine
 from jit.domain.model.people import Person
-from jit.domain.values import arm_ids, request_ids
-from jit.domain.values.times import parse_instant
-from jit.observer.subscription import Observer
+from jit.domain.values import arm_ids
 from jit.storage.inventory_store import InventoryStore
 from jit.storage.keys import GRANTS
 from jit.storage.request_store import RequestStore
 from jit.storage.stored import StoredRequest
 from jit.storage.subscription_rows import SubscriptionRows
 
-DEFAULT_SPAN = timedelta(days=30)
+if TYPE_CHECKING:  # only an empty inventory needs it, and its import is slow
+    from jit.observer.subscription import Observer
+
 _PAGE = 100
-_SCAN = 500  # requests looked at for one page
-_MONTHS = 25  # two years of history in one listing, at most
-_TOKEN = 512  # characters; ours are shorter, and a long one could nest too deep to be read
+_SCAN = 500  # requests that are looked at for one page
+_MONTHS = 25  # two years of history in one list, at most
+
+MachineGrants = tuple[VirtualMachine, Sequence[Grant]]
+"""A virtual machine with the live grants on it that a caller may see."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Filters:
+class Queries:
     """
-    What a list of requests is narrowed by; None means any.
+    Answers queries of callers.
 
     Attributes:
-        start: Where history is read from.
-        since: From when, if the caller said it: what lives is listed however old it is.
+        observer: Builds the observer when it is first called.
+        named: The subscriptions of the settings.
     """
 
-    status: Status | None = None
-    vm: str | None = None
-    requester: str | None = None
-    ticket: str | None = None
-    since: datetime | None = None
-    start: datetime
-    end: datetime
+    requests: RequestStore
+    inventory: InventoryStore
+    subscriptions: SubscriptionRows
+    observer: Callable[[], Observer]
+    named: Sequence[str]
 
-
-@dataclass(frozen=True, slots=True)
-class _Place:
-    """Where a page ended: a section of the list, and the last request that was looked at."""
-
-    section: tuple[int, str]
-    after: str
-
-
-class Views:
-    """Reads for callers."""
-
-    def __init__(
-        self,
-        requests: RequestStore,
-        inventory: InventoryStore,
-        subscriptions: SubscriptionRows,
-        observer: Callable[[], Observer],
-        named: Sequence[str],
-    ) -> None:
-        """*observer* is built when first called; *named* are the ids of the settings."""
-        self._requests = requests
-        self._inventory = inventory
-        self._subscriptions = subscriptions
-        self._named = named
-        self._observer = observer
-
-    def one(self, request_id: str, caller: Person) -> StoredRequest:
+    def find_request(self, request_id: str, caller: Person) -> StoredRequest:
         """
         Return a request that *caller* may see.
 
         Raises:
-            NotFound: There is none, or it is somebody else's: both look the same.
+            NotFound: There is no such request, or *caller* may not see it: both look the same.
         """
-        whole = self._requests.load(request_id)
-        if whole is None or not may_see(whole.request, caller):
-            raise NotFound(f"there is no request {request_id[:64]}")
-        return whole
+        return find_visible(self.requests, request_id, caller)
 
-    # ---- lists ---------------------------------------------------------------------------------
+    # ---- lists of requests ---------------------------------------------------------------------
 
-    def page(
-        self, query: Mapping[str, str], caller: Person, *, now: datetime
-    ) -> tuple[list[StoredRequest], str | None]:
+    def list_requests(
+        self, filters: Filters, caller: Person, *, begin: Place = BEGINNING
+    ) -> tuple[list[StoredRequest], Place | None]:
         """
-        Return a page of requests, live first, then finished ones, and how to go on.
+        Return a page of requests, live ones first, and the place at which the next page begins.
 
-        Raises:
-            InvalidRequest: The query has faults; every one is named.
+        A page looks at a bounded number of requests: it may be empty and still have a next page. A
+        request that moves to history meanwhile may be seen on two pages, and is never missed.
 
-        The scan is bounded: a page may be empty and still carry a token. A request that moves to
-        history meanwhile may be seen twice across pages, never missed.
+        Returns:
+            The requests; None instead of a place if there is no next page.
         """
-        filters, begin = read_filters(query, now=now), _read_token(query.get("continuationToken"))
-        found: dict[
-            str, StoredRequest
-        ] = {}  # a move to history that stopped half-way stands in both
-        for looked, (place, whole) in enumerate(self._every(filters, begin), 1):
-            if _fits(whole, filters, caller):
-                found.setdefault(whole.request.id, whole)
+        found: dict[str, StoredRequest] = {}  # by id: an unfinished move to history leaves two
+        for looked, (place, stored) in enumerate(self._scan(filters, begin), 1):
+            if _is_wanted(stored, filters, caller):
+                found.setdefault(stored.request.id, stored)
             if len(found) == _PAGE or looked == _SCAN:
-                return list(found.values()), _token(place)
+                return list(found.values()), place
         return list(found.values()), None
 
-    def _every(self, filters: Filters, begin: _Place) -> Iterator[tuple[_Place, StoredRequest]]:
-        """Yield requests behind *begin* with their places, a section after the other."""
-        for section in self._sections(filters):
+    def _scan(self, filters: Filters, begin: Place) -> Iterator[tuple[Place, StoredRequest]]:
+        """Yield the requests behind *begin* with their places, one section after the other."""
+        months = _list_months(filters.start, filters.end)
+        for section in self._list_sections(len(months)):
             if section < begin.section:
                 continue
             after = begin.after if section == begin.section else ""
-            for whole in self._section(section, filters, after):
-                yield _Place(section, whole.request.id), whole
+            for stored in self._read_section(section, months, after):
+                yield Place(section, stored.request.id), stored
 
-    def _sections(self, filters: Filters) -> list[tuple[int, str]]:
-        """Return the parts of the list in order: 0 is what lives, then a number a month."""
-        months = range(len(_months(filters.start, filters.end)))
-        names = self._listed()
-        return [(part, name) for part in (0, *(month + 1 for month in months)) for name in names]
+    def _list_sections(self, months: int) -> list[tuple[int, str]]:
+        """Return the sections of a list in order: live requests, then one month after another."""
+        kept = (item.subscription for item in self.subscriptions.read().subscriptions)
+        names = sorted({*self.named, *kept})
+        return [(part, name) for part in range(months + 1) for name in names]
 
-    def _listed(self) -> list[str]:
-        """Return where requests may be: in the named subscriptions and in those dropped since."""
-        kept = (item.subscription for item in self._subscriptions.read().subscriptions)
-        return sorted({*self._named, *kept})
-
-    def _section(
-        self, section: tuple[int, str], filters: Filters, after: str
+    def _read_section(
+        self, section: tuple[int, str], months: Sequence[datetime], after: str
     ) -> Iterator[StoredRequest]:
         part, subscription = section
         if part:
-            month = _months(filters.start, filters.end)[part - 1]
-            yield from self._requests.history.list_month(subscription, month, after=after)
-            return
-        yield from self._requests.list_live(subscription, after=after)
+            history = self.requests.history
+            return history.list_month(subscription, months[part - 1], after=after)
+        return self.requests.list_live(subscription, after=after)
 
     # ---- virtual machines ----------------------------------------------------------------------
 
-    def machines(self, subscription: str | None, caller: Person, *, now: datetime) -> list[Any]:
-        """Return the virtual machines of the watched subscriptions with their open grants."""
-        if subscription is not None and subscription.lower() not in self._named:
+    def list_machines(
+        self, subscription: str | None, caller: Person, *, now: datetime
+    ) -> list[MachineGrants]:
+        """
+        Return the virtual machines of one subscription, or of all that the settings name.
+
+        Raises:
+            InvalidRequest: The settings do not name *subscription*.
+        """
+        if subscription is not None and subscription.lower() not in self.named:
             detail = "the broker does not look after this subscription"
             raise InvalidRequest(detail, (Violation("#/subscription", "not-watched", detail),))
-        chosen = [subscription.lower()] if subscription else self._named
-        return [item for part in chosen for item in self._of_subscription(part, caller, now)]
+        chosen = [subscription.lower()] if subscription else self.named
+        return [pair for each in chosen for pair in self._list_subscription(each, caller, now)]
 
-    def _of_subscription(
+    def _list_subscription(
         self, subscription: str, caller: Person, now: datetime
-    ) -> list[dict[str, Any]]:
-        machines = self._known(subscription, now)
-        grants = self._open_grants(subscription, caller)
-        return [render.render_machine(vm, grants.get(arm_ids.key(vm.id), ())) for vm in machines]
+    ) -> Iterator[MachineGrants]:
+        machines = self._find_machines(subscription, now)
+        grants = self._find_live_grants(subscription, caller)
+        for vm in sorted(machines, key=lambda vm: vm.name):
+            yield vm, grants.get(arm_ids.key(vm.id), ())
 
-    def _known(self, subscription: str, now: datetime) -> Sequence[VirtualMachine]:
-        """Return the inventory; on a new system, where there is none yet, read it from Azure."""
-        known = self._inventory.list_machines(subscription)
+    def _find_machines(self, subscription: str, now: datetime) -> Sequence[VirtualMachine]:
+        """Return the inventory; a new system has none yet, and reads it from Azure."""
+        known = self.inventory.list_machines(subscription)
         if known:
-            return sorted(known, key=lambda vm: vm.name)
-        fresh = self._observer().read_machines(subscription, now=now)
-        self._inventory.write_machines(subscription, fresh, complete=True)
-        return sorted(fresh, key=lambda vm: vm.name)
+            return known
+        fresh = self.observer().read_machines(subscription, now=now)
+        self.inventory.write_machines(subscription, fresh, complete=True)
+        return fresh
 
-    def _open_grants(self, subscription: str, caller: Person) -> Mapping[str, Sequence[Grant]]:
-        """Return live grants by VM: the caller's own, or all for those who may see all."""
-        rows = self._requests.list_readable_grants(subscription, GRANTS).rows
-        asked = {item.id: item for item in self._requests.list_requests(subscription)}
+    def _find_live_grants(self, subscription: str, caller: Person) -> Mapping[str, list[Grant]]:
+        """Return the live grants of requests that *caller* may see, by the key of their VM."""
+        rows = self.requests.list_readable_grants(subscription, GRANTS).rows
+        requests = {item.id: item for item in self.requests.list_requests(subscription)}
         found: dict[str, list[Grant]] = {}
-        for item in (grant for held in rows for grant in held.grants if grant.live):
-            request = asked.get(item.request_id)
-            if request is not None and may_see(request, caller):
-                found.setdefault(arm_ids.key(item.vm_id), []).append(item)
+        for grant in (grant for row in rows for grant in row.grants if grant.live):
+            request = requests.get(grant.request_id)
+            if request is not None and request.is_visible_to(caller):
+                found.setdefault(arm_ids.key(grant.vm_id), []).append(grant)
         return found
 
 
-def read_filters(query: Mapping[str, str], *, now: datetime) -> Filters:
-    """
-    Read the query of ``GET access-requests``.
-
-    Raises:
-        InvalidRequest: Every fault is named.
-    """
-    faults: list[Violation] = []
-    unknown = set(query) - {
-        "status",
-        "vm",
-        "requester",
-        "ticket",
-        "from",
-        "to",
-        "continuationToken",
-    }
-    faults += [Violation(f"#/{name}", "unknown-field", "no such filter") for name in unknown]
-    end = min(_instant(query.get("to"), "to", faults) or now, now)
-    since = _instant(query.get("from"), "from", faults)
-    status = _status(query.get("status"), faults)
-    if faults:
-        raise InvalidRequest("the query has faults", tuple(faults))
-    return Filters(
-        status=status,
-        vm=query.get("vm"),
-        requester=query["requester"].lower() if "requester" in query else None,
-        ticket=query.get("ticket"),
-        since=since,
-        start=since or end - DEFAULT_SPAN,
-        end=end,
-    )
-
-
-def _instant(text: str | None, name: str, faults: list[Violation]) -> datetime | None:
-    if text is None:
-        return None
-    try:
-        return parse_instant(text)
-    except Malformed as error:
-        faults.append(Violation(f"#/{name}", error.code, str(error)))
-        return None
-
-
-def _status(text: str | None, faults: list[Violation]) -> Status | None:
-    if text is None:
-        return None
-    try:
-        return Status(text)
-    except ValueError:
-        detail = f"a status is one of {', '.join(Status)}"
-        faults.append(Violation("#/status", "status-unknown", detail))
-        return None
-
-
-def _fits(whole: StoredRequest, filters: Filters, caller: Person) -> bool:
-    asked = whole.request
-    ticket = asked.ticket.id if asked.ticket else None
+def _is_wanted(stored: StoredRequest, filters: Filters, caller: Person) -> bool:
+    request = stored.request
+    ticket = request.ticket.id if request.ticket else None
     return (
-        may_see(whole.request, caller)
-        and _begins(whole, filters) <= asked.created_at <= filters.end
-        and filters.status in {None, whole.status}
-        and filters.requester in {None, asked.requester.id}
+        request.is_visible_to(caller)
+        and _earliest_creation(stored, filters) <= request.created_at <= filters.end
+        and filters.status in {None, stored.status}
+        and filters.requester in {None, request.requester.id}
         and filters.ticket in {None, ticket}
-        and (filters.vm is None or any(_is_vm(item, filters.vm) for item in whole.grants))
+        and (filters.vm is None or any(_is_of_machine(each, filters.vm) for each in stored.grants))
     )
 
 
-def _begins(whole: StoredRequest, filters: Filters) -> datetime:
-    """Return from when a request is listed: of what lives, the caller alone sets a bound."""
-    live = whole.row is not None
-    return filters.since or whole.request.created_at if live else filters.start
+def _earliest_creation(stored: StoredRequest, filters: Filters) -> datetime:
+    """Return the bound for a request: only the caller can set one for live requests."""
+    is_live = stored.row is not None
+    return filters.since or stored.request.created_at if is_live else filters.start
 
 
-def _is_vm(item: Grant, vm: str) -> bool:
-    return arm_ids.key(vm) in {arm_ids.key(item.vm_id), arm_ids.name(item.vm_id).lower()}
+def _is_of_machine(grant: Grant, vm: str) -> bool:
+    return arm_ids.key(vm) in {arm_ids.key(grant.vm_id), arm_ids.name(grant.vm_id).lower()}
 
 
-def _months(start: datetime, end: datetime) -> list[datetime]:
+def _list_months(start: datetime, end: datetime) -> list[datetime]:
     """Return the first days of the months from *end* back to *start*."""
     months: list[datetime] = []
     month = end.astimezone(UTC).replace(day=1, hour=0, minute=0, second=0, microsecond=0)
@@ -267,28 +180,3 @@ def _months(start: datetime, end: datetime) -> list[datetime]:
         months.append(month)
         month = (month - timedelta(days=1)).replace(day=1)
     return months
-
-
-def _token(place: _Place) -> str:
-    doc = [place.section[0], place.section[1], place.after]
-    return base64.urlsafe_b64encode(json.dumps(doc).encode()).decode()
-
-
-def _read_token(token: str | None) -> _Place:
-    if token is None:
-        return _Place((0, ""), "")
-    try:
-        part, subscription, after = json.loads(base64.urlsafe_b64decode(token[:_TOKEN]))
-    except (ValueError, TypeError) as error:
-        raise _bad_token() from error
-    if not (isinstance(part, int) and isinstance(subscription, str) and isinstance(after, str)):
-        raise _bad_token()
-    if request_ids.parse_request_id(after) is None:
-        raise _bad_token()
-    return _Place((part, subscription), after)
-
-
-def _bad_token() -> InvalidRequest:
-    detail = "the continuation token is not one of ours"
-    fault = Violation("#/continuationToken", "token-malformed", detail)
-    return InvalidRequest(detail, (fault,))

@@ -47,6 +47,28 @@ class Event:
         }
 
 
+def removal_event(
+    grant: Grant | None, facts: dict[str, Any], *, now: datetime, grant_id: str | None = None
+) -> Event:
+    """
+    Return the event that stands in the trail before the broker removes a rule.
+
+    Args:
+        grant: The closed or closing grant that the rule belongs to, if it is known.
+        facts: The rule and where it stands.
+        now: Aware, UTC.
+        grant_id: The grant's id, if *grant* itself is not known any more.
+    """
+    return Event(
+        at=now,
+        what="rule.removal_began",
+        actor=BROKER,
+        request_id=grant.request_id if grant is not None else "",
+        grant_id=grant.id if grant is not None else grant_id,
+        facts=facts,
+    )
+
+
 def transitions(
     before: Sequence[Grant], after: Sequence[Grant], *, actor: str = BROKER, now: datetime
 ) -> list[Event]:

@@ -17,6 +17,10 @@ class Role(StrEnum):
     SYSTEM = "Jit.System"  # a ticketing system: may act on behalf of a person
 
 
+SEES_ALL = frozenset({Role.OPERATOR, Role.AUDITOR, Role.APPROVER})
+"""Roles that see the requests of everybody."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Person:
     """A person who asks or decides: Entra object id, the name shown to people, app roles."""

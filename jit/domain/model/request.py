@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from jit.domain.errors import Violation
-from jit.domain.model.people import Person
+from jit.domain.model.people import SEES_ALL, Person
 from jit.domain.values.prefixes import Prefix
 
 
@@ -103,3 +103,7 @@ class Request:
     policies: tuple[str, ...]
     decision: Decision
     ticket: Ticket | None = None
+
+    def is_visible_to(self, person: Person) -> bool:
+        """Return True if *person* asked for it, or has a role that sees all requests."""
+        return person.id == self.requester.id or bool(person.roles & SEES_ALL)

@@ -6,14 +6,14 @@ from datetime import timedelta
 
 import pytest
 
-from jit.broker.policy_worker.archive import FINISHED
+from jit.broker.policy_worker.archive import MOST_MOVED
 from jit.domain.errors import Defect, StateConflict, Unavailable
 from jit.domain.grants import lifetime
 from jit.domain.model.grant import CloseReason
 from jit.storage.keys import write_stamp
 from jit.storage.request_rows import read_grants, write_tombstone_row
 from jit.storage.table import Op, Verb
-from tests.broker.inprocess import ALICE, DAVE, THERE, farm, policy_of, wish
+from tests.broker.inprocess import DAVE, THERE, farm, policy_of, wish
 from tests.builders.flat_grants import changed
 from tests.fakes.calls import Crash
 
@@ -29,7 +29,7 @@ def cancelled(broker, number):
 
 def test_history_moves_in_bounded_batches(broker):
     """The claim's lease of a minute outlasts a pass, however many requests ended together."""
-    cancelled(broker, FINISHED + 5)
+    cancelled(broker, MOST_MOVED + 5)
     broker.advance(timedelta(hours=2))
 
     broker.work(farm(1))
@@ -37,9 +37,9 @@ def test_history_moves_in_bounded_batches(broker):
     assert len(broker.state.rows("r|")) == 5
 
 
-def test_what_one_pass_left_comes_with_the_next(broker):
+def test_the_next_pass_moves_the_rest(broker):
     """A message brings the worker back; nothing stays behind."""
-    cancelled(broker, FINISHED + 5)
+    cancelled(broker, MOST_MOVED + 5)
     broker.advance(timedelta(hours=2))
 
     broker.live(2)
@@ -49,7 +49,7 @@ def test_what_one_pass_left_comes_with_the_next(broker):
 
 
 def test_a_request_for_several_vms_is_moved_by_one_pass(broker):
-    """Its rows are buried together: none is looked for again under a version that is gone."""
+    """Its rows become tombstones together: no row is read again under an old version."""
     request_id = broker.ask(wish((farm(1), farm(2), farm(3))))
     broker.live(2)
     broker.revoke(request_id)
@@ -61,7 +61,7 @@ def test_a_request_for_several_vms_is_moved_by_one_pass(broker):
 
 
 def test_a_closed_row_is_postponed_as_a_whole(broker):
-    """Whichever of its grants is due: while a sibling is open it must not stay due for ever."""
+    """While another grant of the request is open, the row must not stay due for ever."""
     machines = [
         {"id": farm(1), "ports": [{"number": 22}, {"number": 3389}]},
         {"id": farm(2), "ports": [{"number": 22}]},
@@ -97,7 +97,7 @@ def dies_before_history(broker):
     broker.queues.lose()
 
 
-def test_what_a_dead_pass_left_to_move_is_still_known_for_ours(broker):
+def test_initiates_of_a_request_that_a_dead_pass_left_are_still_ours(broker):
     """Defender goes on listing its request: to a newcomer that is no stranger's."""
     first = broker.ask(wish(farm(1)))
     broker.live(2)
@@ -112,7 +112,7 @@ def test_what_a_dead_pass_left_to_move_is_still_known_for_ours(broker):
     assert broker.status(second) == "open"
 
 
-def test_a_tombstone_that_stands_already_learns_what_is_new(broker):
+def test_an_existing_tombstone_gets_the_new_ids(broker):
     """Rules of both versions stay known for leftovers, and the row of grants is gone."""
     request_id = broker.ask(wish(farm(1)))
     broker.live(2)
@@ -134,8 +134,8 @@ def test_a_tombstone_that_stands_already_learns_what_is_new(broker):
     assert buried.request_id == request_id
 
 
-def test_rows_that_somebody_changed_are_not_buried(broker):
-    """What has changed since it was read is decided about again."""
+def test_rows_that_somebody_changed_become_no_tombstones(broker):
+    """A grant that changed since it was read is decided again."""
     broker.ask(wish(farm(1)))
     (held,) = broker.requests.list_policy_grants(policy_of(farm(1)))
     broker.requests.save([(held, held.grants)], [])
@@ -147,7 +147,7 @@ def test_rows_that_somebody_changed_are_not_buried(broker):
 
 
 def finished_between_two_reads(broker, queries):
-    """Let another instance move what is closed to history, before the last of *queries*."""
+    """Let another instance move closed requests to history, before the last of *queries*."""
     begun = broker.calls.count("state.query")
 
     def overtake(_name: str, _: int) -> None:
@@ -159,7 +159,7 @@ def finished_between_two_reads(broker, queries):
 
 
 def closed_by_a_pass_that_died(broker):
-    """Return a request for two VMs of which all is closed, and that still is to be moved."""
+    """Return a request for two VMs that is closed and not moved to history yet."""
     request_id = broker.ask(wish((farm(1), farm(2))))
     broker.live(2)
     broker.revoke(request_id)
@@ -168,7 +168,7 @@ def closed_by_a_pass_that_died(broker):
 
 
 def test_a_request_that_moves_while_it_is_read_is_read_from_history(broker):
-    """Who polls at that moment sees all of its grants."""
+    """A caller that polls at that moment sees all of its grants."""
     request_id = closed_by_a_pass_that_died(broker)
 
     finished_between_two_reads(broker, 1)
@@ -183,12 +183,12 @@ def test_a_request_that_moves_while_it_is_listed_is_listed_whole(broker):
     request_id = closed_by_a_pass_that_died(broker)
 
     finished_between_two_reads(broker, 3)  # its subscription is the second of two
-    page, _ = broker.views.page({}, ALICE, now=broker.now)
+    page, _ = broker.list_requests()
 
     assert [(whole.request.id, len(whole.grants)) for whole in page] == [(request_id, 2)]
 
 
-# ---- what cannot be moved ------------------------------------------------------------------------
+# ---- requests that cannot be moved ---------------------------------------------------------------
 
 
 def history_fails(broker, error):
@@ -227,7 +227,7 @@ def stuck(broker, error):
 
 
 @every_failure
-def test_what_cannot_be_moved_to_history_keeps_nobodys_path_open(broker, error):
+def test_a_request_that_cannot_be_moved_keeps_no_path_open(broker, error):
     """One request that is stuck is one request that is stuck: others open, and close in time."""
     stuck(broker, error)
     broker.live(2)
@@ -243,7 +243,7 @@ def test_what_cannot_be_moved_to_history_keeps_nobodys_path_open(broker, error):
 
 
 @every_failure
-def test_what_could_not_be_moved_is_moved_once_it_can_be(broker, error):
+def test_a_request_that_could_not_be_moved_is_moved_later(broker, error):
     """It waits in its place, and nothing of it is lost."""
     first = stuck(broker, error)
     broker.live(20)
@@ -256,8 +256,8 @@ def test_what_could_not_be_moved_is_moved_once_it_can_be(broker, error):
     assert len(broker.state.rows("t|")) == 1
 
 
-def test_what_cannot_be_moved_is_tried_and_told_seldom(broker, caplog):
-    """Six times an hour, whatever else the policy has to do meanwhile."""
+def test_a_request_that_cannot_be_moved_is_tried_seldom(broker, caplog):
+    """Six times an hour, although the policy has other work meanwhile."""
     first = broker.ask(wish(farm(1)))
     broker.live(2)
     broker.revoke(first)
@@ -285,7 +285,7 @@ def test_an_outage_of_history_costs_one_try_a_pass(broker, caplog):
 
 
 def test_a_pass_that_lost_its_claim_ends_there(broker):
-    """Whoever holds the claim now moves the request."""
+    """The new holder of the lease moves the request."""
     cancelled(broker, 2)
     broker.advance(timedelta(hours=2))
     tries = []

@@ -1,4 +1,4 @@
-"""One pass over a JIT policy: what it writes."""
+"""One pass over a JIT policy: its writes."""
 
 from dataclasses import replace
 
@@ -18,7 +18,7 @@ def test_a_change_and_its_trail_are_stored_together():
     state = Pass(
         policy_id=grant.policy_id,
         now=broker.now,
-        claim=claim,
+        lease=claim,
         rows=broker.requests.list_policy_grants(grant.policy_id),
         tombstones=(),
     )

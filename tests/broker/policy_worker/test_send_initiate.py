@@ -1,71 +1,129 @@
-"""One initiate for many VM ports: in halves where Azure refuses them together, while it may."""
+"""Initiates: one for all that a pass asks, and the meaning of each answer."""
 
 from datetime import timedelta
-from itertools import chain, repeat
-from typing import Any
 
 import pytest
 
-from jit.broker.azure_changes import Actions
-from jit.domain.errors import PermissionLost, Refused, StateConflict, Throttled, Unknown
-from jit.domain.grants.initiate import PortToOpen
-from tests.builders.bodies import NOW, vm_id
-from tests.builders.grants import HOME, POLICY_ID
-
-ASKS = [
-    PortToOpen(vm_id=vm_id(number), port=22, sources=(HOME,), until=NOW + timedelta(hours=1))
-    for number in range(4)
-]
-ALWAYS = repeat(True)
-
-
-class Defender:
-    """Refuses every initiate that names one of *bad* VMs."""
-
-    def __init__(self, error, *bad):
-        self.error, self.bad, self.sizes = error, bad, []
-
-    def initiate(self, _policy_id, body):
-        names = [machine["id"] for machine in body["virtualMachines"]]
-        self.sizes.append(len(names))
-        if any(vm_id(number) in names for number in self.bad):
-            raise self.error
-
-
-def outcome(defender, holds=ALWAYS):
-    """What becomes of the four asks."""
-    unused: Any = None
-    actions = Actions(lambda: defender, lambda: unused, unused)
-    left = iter(holds)
-    return actions.initiate(POLICY_ID, ASKS, "why", lambda: next(left))
-
-
-def test_one_that_is_refused_keeps_nobody_else_out():
-    """The halves without it are taken."""
-    defender = Defender(Refused("no", code="VmNotFound"), 2)
-
-    found = outcome(defender)
-
-    assert defender.sizes == [4, 2, 2, 1, 1]
-    assert {port for _, port in found.answered} == {22}
-    assert (len(found.answered), list(found.refused.values())) == (3, ["VmNotFound"])
-
-
-def test_a_pass_that_has_lost_its_policy_asks_for_no_more_halves():
-    """Another instance has taken over: both asking would exchange people's paths twice."""
-    defender = Defender(PermissionLost("no", azure_status=403), 0, 1, 2, 3)
-
-    with pytest.raises(StateConflict):
-        outcome(defender, chain([True, True], repeat(False)))
-
-    assert defender.sizes == [4, 2]
-
-
-@pytest.mark.parametrize(
-    ("error", "untaken"), [(Throttled("later"), 4), (Unknown("its answer was lost"), 0)]
+from jit.broker.policy_worker.send_initiate import _apply_refusal
+from tests.broker.inprocess import (
+    DAVE,
+    HERE,
+    THERE,
+    farm,
+    wish,
 )
-def test_only_what_azure_put_off_is_known_to_be_on_nobodys_way(error, untaken):
-    """A lost answer may have been a yes."""
-    found = outcome(Defender(error, 0))
+from tests.builders.bodies import NOW
+from tests.builders.grants import an_opening
 
-    assert (len(found.untaken), len(found.answered), found.wait is not None) == (untaken, 0, True)
+OPENED = 1.0  # minutes in which an NSG opens
+
+
+INITIATE = {"method": "POST", "path": "/initiate"}
+
+
+def test_one_vm_that_azure_refuses_fails_alone(broker):
+    """A refused batch is halved down to the VM port at fault; the others open."""
+    refusal = {"status": 400, "code": "InvalidJitRequest"}
+    broker.sim.faults(
+        {"match": {**INITIATE, "bodyContains": "farm03"}, "times": None, "answer": refusal}
+    )
+    request_id = broker.ask(wish(tuple(farm(n) for n in range(1, 6))))
+
+    broker.live(3)
+
+    found = [(grant.status, grant.close_reason) for grant in broker.whole(request_id).grants]
+    assert found == [("open", None)] * 2 + [("closed", "failed")] + [("open", None)] * 2
+
+
+def test_a_refused_prefix_list_fails_the_newcomer_alone(broker):
+    """The first user keeps the path; nothing wider is tried."""
+    broker.sim.options(acceptPrefixLists=False)
+    first = broker.ask(wish(farm(1)))
+    broker.live(OPENED)
+    second = broker.ask(wish(farm(1), source=THERE), DAVE)
+
+    broker.live(2)
+
+    assert broker.grant(second).close_reason == "failed"
+    assert broker.status(first) == "open"
+    assert broker.reachable(farm(1), 22, HERE)
+    assert not broker.reachable(farm(1), 22, THERE)
+
+
+def test_the_first_of_two_newcomers_comes_in_if_azure_does_not_take_both(broker):
+    """They were gathered into one initiate; it may be their list that was refused."""
+    broker.sim.options(acceptPrefixLists=False)
+    first = broker.ask(wish(farm(1)))
+    broker.advance(timedelta(seconds=1))
+    second = broker.ask(wish(farm(1), source=THERE), DAVE)
+
+    broker.live(OPENED)
+
+    assert (broker.status(first), broker.reachable(farm(1), 22, HERE)) == ("open", True)
+    assert broker.grant(second).close_reason == "failed"
+    assert not broker.reachable(farm(1), 22, THERE)
+
+
+def test_a_refused_newcomer_gets_the_reason(broker):
+    """Its note carries Azure's code, not Azure's text."""
+    refusal = {"status": 400, "code": "InvalidJitRequest", "message": "internal words"}
+    broker.sim.faults({"match": INITIATE, "times": None, "answer": refusal})
+    request_id = broker.ask(wish(farm(1)))
+
+    broker.live(OPENED)
+
+    assert broker.grant(request_id).note == "Azure refused to open it (InvalidJitRequest)"
+
+
+def test_azures_retry_after_is_respected(broker):
+    """If Azure says 90 seconds, it gets no call for 90 seconds."""
+    slow = {"status": 429, "code": "TooManyRequests", "headers": {"Retry-After": "90"}}
+    broker.sim.faults({"match": INITIATE, "answer": slow})
+    broker.ask(wish(farm(1)))
+
+    broker.live(89 / 60)
+
+    assert broker.answers() == [429]
+
+
+def test_a_postponed_initiate_is_sent_again_afterwards(broker):
+    """A 429 is a delay, not an end."""
+    slow = {"status": 429, "code": "TooManyRequests", "headers": {"Retry-After": "90"}}
+    broker.sim.faults({"match": INITIATE, "answer": slow})
+    request_id = broker.ask(wish(farm(1)))
+
+    broker.live(3)
+
+    assert broker.answers() == [429, 202]
+    assert broker.status(request_id) == "open"
+
+
+def test_other_requests_of_a_policy_wait_for_its_retry_after_too(broker):
+    """Quotas are the subscription's: a newcomer does not jump the queue."""
+    slow = {"status": 429, "code": "TooManyRequests", "headers": {"Retry-After": "90"}}
+    broker.sim.faults({"match": INITIATE, "answer": slow})
+    broker.ask(wish(farm(1)))
+    broker.deliver()
+    broker.ask(wish(farm(2)), DAVE)
+
+    broker.live(89 / 60)
+
+    assert broker.answers() == [429]
+
+
+@pytest.mark.parametrize("lost", ["before", "after"])
+def test_a_lost_answer_of_an_initiate_opens_the_path_once_or_again(broker, lost):
+    """The outcome is read from Azure, not guessed."""
+    broker.sim.faults({"match": INITIATE, "drop": lost})
+    request_id = broker.ask(wish(farm(1)))
+
+    broker.live(3)
+
+    assert broker.status(request_id) == "open"
+
+
+def test_a_refused_grant_that_wrote_down_a_companion_closes_by_observation():
+    """The companion may have been created in the same pass: it has to be seen gone."""
+    refused = _apply_refusal(an_opening(companions=("companion",)), "InvalidJitRequest", NOW)
+
+    assert (refused.status, refused.close_reason) == ("closing", "failed")

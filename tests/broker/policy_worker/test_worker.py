@@ -1,4 +1,4 @@
-"""The worker of a JIT policy: one pass for everything due, whatever happened to messages."""
+"""The worker of a JIT policy: one pass for all due work, with or without messages."""
 
 from datetime import timedelta
 from typing import Any
@@ -6,7 +6,6 @@ from typing import Any
 import pytest
 
 from jit import messages
-from jit.broker.policy_worker.send_initiate import _refused
 from jit.domain.errors import Unavailable
 from tests.broker.inprocess import (
     ALICE,
@@ -21,8 +20,6 @@ from tests.broker.inprocess import (
     wish,
 )
 from tests.broker.reconciling import Reconciling
-from tests.builders.bodies import NOW
-from tests.builders.grants import an_opening
 from tests.local.azure.sim import DB01, DEVELOPMENT, FW_PROD, NSG_WEB, WEB01
 
 OPENED = 1.0  # minutes in which an NSG opens
@@ -32,7 +29,7 @@ INITIATE = {"method": "POST", "path": "/initiate"}
 
 
 def _rules(broker: InProcess) -> dict[str, Any]:
-    """Every rule of web01's firewall and NSG, whoever wrote it."""
+    """Every rule of web01's firewall and NSG."""
     firewall = broker.sim.get(FW_PROD)["properties"]
     kinds = ("natRuleCollections", "networkRuleCollections", "applicationRuleCollections")
     collections = [item for kind in kinds for item in firewall[kind]]
@@ -44,7 +41,7 @@ def _rules(broker: InProcess) -> dict[str, Any]:
 
 
 def test_a_path_through_an_nsg_opens_for_its_source_alone(broker):
-    """``open`` is what packets can use, from that source and from no other."""
+    """An `open` path lets packets in from that source, and from no other."""
     request_id = broker.ask(wish(farm(1)))
 
     broker.live(OPENED)
@@ -66,7 +63,7 @@ def test_a_path_is_closed_after_its_end(broker):
 
 
 def test_the_command_of_a_firewall_vm_names_the_firewalls_address_and_mapped_port(broker):
-    """What to type comes from the NAT rule that Defender wrote."""
+    """The address and port come from the NAT rule that Defender wrote."""
     request_id = broker.ask(wish(WEB01, 3389))
 
     broker.live(FIREWALLED)
@@ -125,7 +122,7 @@ def test_both_interfaces_of_a_vm_are_closed_at_the_end(broker):
 
 
 def test_a_request_whose_messages_are_all_lost_opens_by_the_timer_alone(broker):
-    """The tables are the truth; each minute the timer finds what is due."""
+    """The tables are the truth; each minute the timer finds due work."""
     request_id = broker.ask(wish(farm(1)))
     broker.queues.lose()
 
@@ -135,7 +132,7 @@ def test_a_request_whose_messages_are_all_lost_opens_by_the_timer_alone(broker):
 
 
 def test_a_message_brings_the_worker_back_without_the_timer(broker):
-    """A delayed message never arrives before what it is about is due."""
+    """A delayed message never arrives before its work is due."""
     request_id = broker.ask(wish(farm(1)))
 
     broker.live(OPENED, ticks=False)
@@ -171,7 +168,7 @@ def test_a_message_about_an_unknown_policy_changes_nothing(broker):
 
 
 def test_requests_that_wait_together_are_initiated_together(broker):
-    """Many requests for one policy are one call, whoever made them."""
+    """Many requests for one policy are one call, also of several people."""
     asked = [broker.ask(wish(farm(n)), who) for n, who in ((1, ALICE), (2, DAVE), (3, BOB))]
 
     broker.deliver()
@@ -181,7 +178,7 @@ def test_requests_that_wait_together_are_initiated_together(broker):
 
 
 def test_a_burst_while_the_policy_is_busy_is_gathered(broker):
-    """What comes just after an initiate waits a moment for company."""
+    """A request just after an initiate waits a moment for others."""
     broker.ask(wish(farm(1)))
     broker.deliver()
     asked = [broker.ask(wish(farm(n))) for n in range(2, 10)]
@@ -202,7 +199,7 @@ def test_a_request_for_fifty_vms_of_five_policies_opens_with_a_call_a_policy(bro
     assert len(broker.initiates()) == 5
 
 
-def test_who_gives_back_a_shared_path_is_out_though_azure_refuses_the_change(broker):
+def test_a_person_who_leaves_a_shared_path_is_out_although_azure_refuses_the_change(broker):
     """The VM was taken out of its policy in the portal, say: the promised end comes first."""
     staying = broker.ask(wish(farm(1)))
     leaving = broker.ask(wish(farm(1), source=THERE), DAVE)
@@ -219,49 +216,6 @@ def test_who_gives_back_a_shared_path_is_out_though_azure_refuses_the_change(bro
 
 
 # ---- Azure refuses -------------------------------------------------------------------------------
-
-
-def test_one_vm_that_azure_refuses_fails_alone(broker):
-    """A refused batch is halved down to the VM port at fault; the others open."""
-    refusal = {"status": 400, "code": "InvalidJitRequest"}
-    broker.sim.faults(
-        {"match": {**INITIATE, "bodyContains": "farm03"}, "times": None, "answer": refusal}
-    )
-    request_id = broker.ask(wish(tuple(farm(n) for n in range(1, 6))))
-
-    broker.live(3)
-
-    found = [(grant.status, grant.close_reason) for grant in broker.whole(request_id).grants]
-    assert found == [("open", None)] * 2 + [("closed", "failed")] + [("open", None)] * 2
-
-
-def test_a_refused_prefix_list_fails_the_newcomer_alone(broker):
-    """Whoever was there first keeps the path; nothing wider is tried."""
-    broker.sim.options(acceptPrefixLists=False)
-    first = broker.ask(wish(farm(1)))
-    broker.live(OPENED)
-    second = broker.ask(wish(farm(1), source=THERE), DAVE)
-
-    broker.live(2)
-
-    assert broker.grant(second).close_reason == "failed"
-    assert broker.status(first) == "open"
-    assert broker.reachable(farm(1), 22, HERE)
-    assert not broker.reachable(farm(1), 22, THERE)
-
-
-def test_of_two_newcomers_whom_azure_does_not_take_together_the_first_comes_in(broker):
-    """They were gathered into one initiate; it may be their list that was refused."""
-    broker.sim.options(acceptPrefixLists=False)
-    first = broker.ask(wish(farm(1)))
-    broker.advance(timedelta(seconds=1))
-    second = broker.ask(wish(farm(1), source=THERE), DAVE)
-
-    broker.live(OPENED)
-
-    assert (broker.status(first), broker.reachable(farm(1), 22, HERE)) == ("open", True)
-    assert broker.grant(second).close_reason == "failed"
-    assert not broker.reachable(farm(1), 22, THERE)
 
 
 def test_a_prefix_list_that_azure_drops_opens_nothing_for_long(broker):
@@ -282,7 +236,7 @@ def test_a_prefix_list_that_azure_drops_opens_nothing_for_long(broker):
 
 
 def test_a_prefix_list_that_azure_does_not_repeat_is_asked_for_once(broker):
-    """What was sent is stored; only packets tell whether it works."""
+    """The sent list is stored; only packets show that it works."""
     broker.sim.options(echoPrefixLists=False)
     first = broker.ask(wish(farm(1)))
     broker.live(OPENED)
@@ -292,64 +246,6 @@ def test_a_prefix_list_that_azure_does_not_repeat_is_asked_for_once(broker):
 
     assert [broker.status(first), broker.status(second)] == ["open", "open"]
     assert len(broker.initiates()) == 2
-
-
-def test_a_refused_newcomer_is_told_why(broker):
-    """Its note carries Azure's code, not Azure's text."""
-    refusal = {"status": 400, "code": "InvalidJitRequest", "message": "internal words"}
-    broker.sim.faults({"match": INITIATE, "times": None, "answer": refusal})
-    request_id = broker.ask(wish(farm(1)))
-
-    broker.live(OPENED)
-
-    assert broker.grant(request_id).note == "Azure refused to open it (InvalidJitRequest)"
-
-
-def test_azures_retry_after_is_respected(broker):
-    """Where Azure says 90 seconds, nothing is asked of it for 90 seconds."""
-    slow = {"status": 429, "code": "TooManyRequests", "headers": {"Retry-After": "90"}}
-    broker.sim.faults({"match": INITIATE, "answer": slow})
-    broker.ask(wish(farm(1)))
-
-    broker.live(89 / 60)
-
-    assert broker.answers() == [429]
-
-
-def test_what_azure_postponed_is_asked_again_afterwards(broker):
-    """A 429 is a delay, not an end."""
-    slow = {"status": 429, "code": "TooManyRequests", "headers": {"Retry-After": "90"}}
-    broker.sim.faults({"match": INITIATE, "answer": slow})
-    request_id = broker.ask(wish(farm(1)))
-
-    broker.live(3)
-
-    assert broker.answers() == [429, 202]
-    assert broker.status(request_id) == "open"
-
-
-def test_other_requests_of_a_policy_wait_for_its_retry_after_too(broker):
-    """Quotas are the subscription's: a newcomer does not jump the queue."""
-    slow = {"status": 429, "code": "TooManyRequests", "headers": {"Retry-After": "90"}}
-    broker.sim.faults({"match": INITIATE, "answer": slow})
-    broker.ask(wish(farm(1)))
-    broker.deliver()
-    broker.ask(wish(farm(2)), DAVE)
-
-    broker.live(89 / 60)
-
-    assert broker.answers() == [429]
-
-
-@pytest.mark.parametrize("lost", ["before", "after"])
-def test_a_lost_answer_of_an_initiate_opens_the_path_once_or_again(broker, lost):
-    """Whether Azure did it is read from Azure, not guessed."""
-    broker.sim.faults({"match": INITIATE, "drop": lost})
-    request_id = broker.ask(wish(farm(1)))
-
-    broker.live(3)
-
-    assert broker.status(request_id) == "open"
 
 
 def test_a_path_that_never_appears_is_given_up_by_its_deadline(broker):
@@ -388,41 +284,6 @@ def test_a_pass_that_cannot_read_the_policy_says_so_to_the_host(broker):
 
     with pytest.raises(Unavailable):
         broker.work(farm(1))
-
-
-@pytest.mark.parametrize(
-    "kind",
-    [
-        "virtualMachines/",
-        "networkInterfaces",
-        "virtualNetworks",
-        "azureFirewalls",
-        "Groups/nsg-web",
-    ],
-)
-def test_what_could_not_be_read_for_a_moment_denies_nobody(broker, kind):
-    """Half a VM looks unsupported, or reached another way: it is not decided about."""
-    request_id = broker.ask(wish(WEB01, 3389))
-    down = {"status": 503, "code": "ServerUnavailable"}
-    broker.sim.faults({"match": {"method": "GET", "path": kind}, "times": 4, "answer": down})
-
-    broker.live(9)
-
-    assert broker.status(request_id) == "open"
-    assert broker.grant(request_id).connection.via == "firewall"
-
-
-def test_a_firewall_that_is_called_absent_once_does_not_make_for_another_way(broker):
-    """The inventory knows it: whether it is gone is for a comparison to find out."""
-    request_id = broker.ask(wish(WEB01, 3389))
-    absent = {"status": 404, "code": "ResourceNotFound"}
-    match = {"method": "GET", "path": "azureFirewalls/fw-prod"}
-    broker.sim.faults({"match": match, "times": 1, "answer": absent})
-
-    broker.live(9)
-
-    assert broker.grant(request_id).connection.via == "firewall"
-    assert broker.status(request_id) == "open"
 
 
 # ---- several people, one port --------------------------------------------------------------------
@@ -469,7 +330,7 @@ def test_the_last_to_leave_closes_the_port(broker):
 
 
 def test_a_request_that_somebody_elses_newer_one_replaced_is_closed_as_superseded(broker):
-    """The comparison finds the path gone; what a portal user took over is never taken back."""
+    """The comparison finds the path gone; the broker takes no path back from a portal user."""
     request_id = broker.ask(wish(farm(1)))
     broker.live(OPENED)
     broker.occupy(farm(1), 22, ELSEWHERE)
@@ -524,7 +385,7 @@ def test_a_revoked_path_through_a_firewall_is_gone_after_its_update(broker):
     assert _rules(broker) == before
 
 
-def test_what_azure_forgot_to_remove_is_removed(broker):
+def test_a_rule_that_azure_forgot_is_removed(broker):
     """A rule that outlives its end is a leftover: found, removed."""
     broker.sim.faults({"match": {"path": "farm01"}, "times": None, "leaveRules": True})
     broker.sim.faults({"match": {"path": "nsg-farm-1"}, "times": None, "leaveRules": True})
@@ -551,7 +412,7 @@ def test_a_finished_request_is_history_with_a_tombstone_for_its_rules(broker):
 
 
 def test_a_policy_deleted_under_an_open_path_closes_it(broker):
-    """No policy, nobody's request: the rules are removed all the same."""
+    """Without the policy there is no request of others: the rules are still removed."""
     request_id = broker.ask(wish(farm(1)))
     broker.live(OPENED)
     broker.sim.call("DELETE", policy_of(farm(1)), as_="petra")
@@ -603,10 +464,3 @@ def test_two_firewall_vms_ports_take_turns(broker):
 
     assert (broker.status(first), broker.status(second)) == ("open", "open")
     assert (broker.reachable(WEB01, 3389), broker.reachable(WEB01, 22, THERE)) == (True, True)
-
-
-def test_a_refused_grant_that_wrote_down_a_companion_closes_by_observation():
-    """The companion may have been created in the same pass: it has to be seen gone."""
-    refused = _refused(an_opening(companions=("companion",)), "InvalidJitRequest", NOW)
-
-    assert (refused.status, refused.close_reason) == ("closing", "failed")

@@ -6,7 +6,7 @@ from datetime import timedelta
 import pytest
 
 from jit.domain.errors import AccessDenied, Conflict, InvalidRequest, Rejected, Unavailable
-from tests.broker.inprocess import ALICE, DAVE, ELSEWHERE, HERE, THERE, farm, policy_of, wish
+from tests.broker.inprocess import ALICE, DAVE, ELSEWHERE, HERE, farm, policy_of, wish
 from tests.local.azure.sim import DB01, DEVELOPMENT, HUB01, NEW01, PRODUCTION, WEB01, group, machine
 
 DOWN = {"status": 503, "code": "ServerUnavailable"}
@@ -22,7 +22,7 @@ def _azure_down(broker):
 
 
 def _known(broker):
-    """Have the inventory read, as on any day but the first."""
+    """Have the inventory read, as on each day after the first."""
     broker.preview(wish(farm(9)))
     broker.preview(wish(DB01, 22))
 
@@ -86,46 +86,6 @@ def test_a_single_address_inside_an_allowed_prefix_is_enough(broker):
     assert broker.accept(wish(DB01, 3389, HERE)).status == "pending"
 
 
-def test_tcp_under_a_rule_for_every_protocol_is_shown_as_every_protocol(broker):
-    """Initiate carries no protocol: what opens is the policy's."""
-    body = wish(DB01, 5985)
-    body["virtualMachines"][0]["ports"][0]["protocol"] = "TCP"
-
-    assert broker.accept(body).grants[0].protocol == "*"
-
-
-def test_a_request_that_starts_later_is_scheduled(broker):
-    """Nothing of it is due before its start."""
-    start = broker.now + timedelta(hours=3)
-
-    whole = broker.accept(wish(farm(1), startTime=start.isoformat()))
-
-    assert (whole.status, whole.grants[0].next_check_at) == ("scheduled", start)
-
-
-def test_the_latest_end_leaves_an_hour_to_open(broker):
-    """A path that opens late still ends by then."""
-    whole = broker.accept(wish(farm(1), duration="PT2H"))
-
-    assert whole.grants[0].latest_end == broker.now + timedelta(hours=3)
-
-
-def test_a_later_comer_is_told_of_the_hand_over_at_acceptance(broker):
-    """When the first one's path ends, the second one's is interrupted for a moment."""
-    broker.ask(wish(farm(1), duration="PT30M"))
-    broker.live(1)
-    first = broker.requests.list_grants(*_row_of(broker))[0].grants[0]
-
-    whole = broker.accept(wish(farm(1), source=THERE, duration="PT2H"), DAVE)
-
-    assert whole.grants[0].handover_at == first.expires_at
-
-
-def _row_of(broker):
-    (row,) = broker.state.rows("g|")
-    return row.partition, row.key.rsplit("|", 1)[0]
-
-
 # ---- refused -------------------------------------------------------------------------------------
 
 
@@ -159,7 +119,7 @@ def _port(number, protocol=None):
         ),
     ],
 )
-def test_what_the_policy_does_not_allow_is_refused_with_every_reason(broker, body, refusal, codes):
+def test_a_wish_outside_the_policy_is_refused_with_every_reason(broker, body, refusal, codes):
     """Each reason has its code; all of them come at once; no request is stored."""
     with pytest.raises(refusal) as caught:
         broker.accept(body)
@@ -195,19 +155,7 @@ def test_a_port_that_a_stranger_holds_for_the_same_source_is_joined(broker):
     assert broker.accept(wish(farm(1))).status == "pending"
 
 
-def test_who_joins_a_stranger_is_told_at_acceptance_when_that_path_ends(broker):
-    """Nobody puts it off: the path is interrupted then."""
-    broker.occupy(farm(1), 22, HERE, minutes=40)
-    found = broker.azure.observer().read_machines(DEVELOPMENT, now=broker.now)
-    broker.inventory.write_machines(DEVELOPMENT, found, complete=True)
-    (held,) = broker.inventory.find_machine(farm(1)).occupations
-
-    whole = broker.accept(wish(farm(1), duration="PT2H"))
-
-    assert whole.grants[0].handover_at == held.ends_at
-
-
-def test_faults_of_the_body_and_of_the_policy_are_told_together(broker):
+def test_faults_of_the_body_and_of_the_policy_come_together(broker):
     """One round trip mends all."""
     with pytest.raises(InvalidRequest) as caught:
         broker.accept(wish(DB01, 443, justification="x"))
@@ -215,7 +163,7 @@ def test_faults_of_the_body_and_of_the_policy_are_told_together(broker):
     assert _codes(caught.value) == ["text-too-short", "port-not-in-policy"]
 
 
-def test_a_faulty_body_costs_one_look_at_azure_whatever_it_names(broker):
+def test_a_faulty_body_costs_one_look_at_azure(broker):
     """VMs of several subscriptions are a fault; looking at all of them would not mend it."""
     body = wish((DB01, farm(1), farm(99)), 443)
     with pytest.raises(InvalidRequest) as caught:
@@ -241,7 +189,7 @@ def test_a_faulty_body_is_refused_as_faulty_while_azure_is_down(broker):
 
 
 def test_a_denial_is_written_to_the_trail_with_its_reasons(broker):
-    """Who was refused what, why: the audit knows; the answer names the id."""
+    """The trail has the caller, the wish and the reasons; the answer names the id."""
     with pytest.raises(AccessDenied) as caught:
         broker.accept(wish(DB01, 443), DAVE)
 
@@ -277,7 +225,7 @@ def _policy_with(broker, vm, port):
     return {policy_of(vm): policy}
 
 
-def test_what_the_inventory_denies_is_decided_again_by_azure_itself(broker):
+def test_a_denial_of_the_inventory_is_decided_again_by_azure_itself(broker):
     """A port that was added to the policy a minute ago is not refused."""
     broker.accept(wish(farm(1)))
     broker.sim.control("PUT", "state", {"resources": _policy_with(broker, farm(1), 5986)})
@@ -286,7 +234,7 @@ def test_what_the_inventory_denies_is_decided_again_by_azure_itself(broker):
     assert broker.accept(wish(farm(1), 5986)).status == "pending"
 
 
-def test_what_azure_allowed_on_a_second_look_is_remembered(broker):
+def test_a_second_look_that_allows_updates_the_inventory(broker):
     """The next caller needs no call to Azure."""
     broker.accept(wish(farm(1)))
     broker.sim.control("PUT", "state", {"resources": _policy_with(broker, farm(1), 5986)})
@@ -299,7 +247,7 @@ def test_what_azure_allowed_on_a_second_look_is_remembered(broker):
     assert broker.calls.count("arm") == before
 
 
-def test_what_the_inventory_allows_and_azure_does_not_is_denied_at_opening(broker):
+def test_a_wish_that_only_the_inventory_allows_is_denied_at_opening(broker):
     """Nothing opens without a decision taken again at that moment."""
     _known(broker)
     broker.sim.call("DELETE", policy_of(farm(1)), as_="petra")
@@ -323,7 +271,7 @@ def test_repeating_a_denied_request_does_not_use_up_azures_quota(broker):
     assert broker.calls.count("arm") == before
 
 
-def test_what_was_read_a_moment_ago_does_not_replace_newer_knowledge(broker):
+def test_an_older_look_does_not_replace_newer_knowledge(broker):
     """A comparison that ran in between knows better: its inventory stays."""
     with pytest.raises(AccessDenied):
         broker.accept(wish(DB01, 443))

@@ -1,4 +1,4 @@
-"""What people decide about a request under way: give it back, keep it longer."""
+"""Changes that people make to a live request: revoke it, extend it."""
 
 import json
 from dataclasses import replace
@@ -32,14 +32,14 @@ def opened(broker):
 
 
 def test_an_open_path_that_is_given_back_begins_to_close(broker, opened):
-    """Closed is only what was observed gone; until then it is closing."""
+    """A path is closed only after it was observed gone; until then it is closing."""
     decided = broker.revoke(opened)
 
     assert decided.changed
-    assert (decided.whole.status, decided.whole.grants[0].close_reason) == ("closing", "revoked")
+    assert (decided.stored.status, decided.stored.grants[0].close_reason) == ("closing", "revoked")
 
 
-def test_what_was_never_asked_of_azure_is_closed_at_once(broker):
+def test_a_grant_that_azure_never_got_is_closed_at_once(broker):
     """There is nothing to observe."""
     request_id = broker.ask(wish(farm(1)))
 
@@ -79,7 +79,7 @@ def test_revoking_twice_is_revoking_once(broker, opened):
     assert not broker.revoke(opened).changed
 
 
-def test_revoking_what_has_expired_changes_nothing(broker, opened):
+def test_revoking_an_expired_request_changes_nothing(broker, opened):
     """History is not rewritten."""
     broker.live(70)
 
@@ -93,7 +93,7 @@ def test_an_operator_revokes_anybodys(broker, opened):
 
 
 @pytest.mark.parametrize("caller", [BOB, AUDRA], ids=["approver", "auditor"])
-def test_whoever_may_only_see_a_request_may_not_revoke_it(broker, opened, caller):
+def test_a_person_who_may_only_see_a_request_may_not_revoke_it(broker, opened, caller):
     """Approvers and auditors see all, and end nobody's access."""
     with pytest.raises(Forbidden):
         broker.revoke(opened, caller)
@@ -102,7 +102,7 @@ def test_whoever_may_only_see_a_request_may_not_revoke_it(broker, opened, caller
 
 
 def test_another_requesters_request_looks_as_if_there_were_none(broker, opened):
-    """Whose requests exist is nobody else's business."""
+    """A requester must not learn which requests exist."""
     with pytest.raises(NotFound):
         broker.revoke(opened, DAVE)
 
@@ -113,12 +113,12 @@ def test_another_requesters_request_looks_as_if_there_were_none(broker, opened):
     "name", ["", "x", "../../r", "a" * 5000, "lqh75yaaabaabaaaaaaaaaaaai06h07s3ppl4c8rc9c57e3vd44"]
 )
 def test_an_id_that_is_none_is_not_found(broker, name):
-    """Whatever stands in the path: 404."""
+    """Any text in the route is 404."""
     with pytest.raises(NotFound):
         broker.revoke(name)
 
 
-def test_who_revoked_why_is_in_the_trail(broker, opened):
+def test_the_person_and_the_reason_of_a_revocation_are_in_the_trail(broker, opened):
     """Person and reason, in the same transaction as the change."""
     broker.revoke(opened, OLGA, "shift over")
 
@@ -159,7 +159,7 @@ def test_a_request_that_keeps_changing_is_503(broker, opened):
 
 
 def test_a_revocation_while_storage_is_down_is_503(broker, opened):
-    """Whoever hears 503 repeats; nothing changed."""
+    """The caller gets 503 and repeats; nothing changed."""
 
     def fail(_: str, __: int) -> None:
         raise Unavailable("table storage did not answer")
@@ -178,7 +178,7 @@ def test_a_request_of_fifty_vms_is_revoked_as_a_whole(broker):
 
     decided = broker.revoke(request_id)
 
-    assert {grant.status for grant in decided.whole.grants} == {"closed"}
+    assert {grant.status for grant in decided.stored.grants} == {"closed"}
     assert broker.status(request_id) == "closed"
 
 
@@ -224,7 +224,7 @@ def test_an_extension_stops_at_the_ports_maximum_from_now(broker, opened):
 
 
 def test_an_extension_that_would_shorten_changes_nothing(broker, opened):
-    """Whoever wants less revokes."""
+    """A caller who wants less time revokes."""
     before = broker.grant(opened)
 
     assert not broker.extend(opened, timedelta(minutes=10)).changed
@@ -232,7 +232,7 @@ def test_an_extension_that_would_shorten_changes_nothing(broker, opened):
 
 
 def test_an_extension_behind_a_firewall_keeps_the_path_open(broker):
-    """The firewall's update is no interruption of what was open."""
+    """The firewall's update does not interrupt the open path."""
     request_id = broker.ask(wish(WEB01, 3389))
     broker.live(40)
     broker.extend(request_id, HOUR)
@@ -259,19 +259,19 @@ def test_extending_one_does_not_hurt_another_on_the_same_port(broker, opened):
 
 
 @pytest.mark.parametrize("caller", [OLGA, BOB, AUDRA], ids=["operator", "approver", "auditor"])
-def test_nobody_keeps_somebody_elses_path_open(broker, opened, caller):
+def test_another_person_cannot_keep_a_path_open(broker, opened, caller):
     """Only the requester knows that it is still needed."""
     with pytest.raises(Forbidden):
         broker.extend(opened, HOUR, caller)
 
 
-def test_another_requester_cannot_even_see_what_to_extend(broker, opened):
+def test_another_requester_cannot_even_see_the_request_to_extend(broker, opened):
     """It looks as if there were none."""
     with pytest.raises(NotFound):
         broker.extend(opened, HOUR, DAVE)
 
 
-def test_what_is_not_open_cannot_be_extended(broker):
+def test_a_request_that_is_not_open_cannot_be_extended(broker):
     """Before it opens there is nothing to keep."""
     request_id = broker.ask(wish(farm(1)))
 
@@ -279,7 +279,7 @@ def test_what_is_not_open_cannot_be_extended(broker):
         broker.extend(request_id, HOUR)
 
 
-def test_what_is_closing_cannot_be_extended(broker, opened):
+def test_a_closing_request_cannot_be_extended(broker, opened):
     """A revocation is not taken back."""
     broker.revoke(opened)
 
@@ -287,7 +287,7 @@ def test_what_is_closing_cannot_be_extended(broker, opened):
         broker.extend(opened, HOUR)
 
 
-def test_what_has_ended_cannot_be_extended(broker, opened):
+def test_a_finished_request_cannot_be_extended(broker, opened):
     """Ask again: it is a new decision."""
     broker.live(70)
 
@@ -296,7 +296,7 @@ def test_what_has_ended_cannot_be_extended(broker, opened):
 
 
 @pytest.mark.parametrize("late", [timedelta(0), timedelta(minutes=15)], ids=["just now", "before"])
-def test_what_is_past_its_end_cannot_be_extended_though_nobody_has_looked(broker, opened, late):
+def test_a_request_past_its_end_cannot_be_extended(broker, opened, late):
     """The end was fixed: that no worker came to see it makes it no later."""
     before = broker.grant(opened)
     broker.queues.lose()
@@ -308,7 +308,7 @@ def test_what_is_past_its_end_cannot_be_extended_though_nobody_has_looked(broker
     assert broker.grant(opened) == before
 
 
-def test_of_several_grants_none_that_is_past_its_end_is_extended(broker):
+def test_an_extension_leaves_grants_past_their_end_alone(broker):
     """Each has an end of its own; the others go on."""
     request_id = broker.ask(wish((farm(1), farm(2))))
     broker.live(1)
@@ -342,7 +342,7 @@ def test_an_extension_is_decided_by_todays_policy(broker):
     assert [each.code for each in caught.value.violations] == ["port-not-in-policy"]
 
 
-def test_who_extended_is_in_the_trail(broker, opened):
+def test_the_person_of_an_extension_is_in_the_trail(broker, opened):
     """With the person who did."""
     broker.extend(opened, 2 * HOUR)
 
@@ -351,7 +351,7 @@ def test_who_extended_is_in_the_trail(broker, opened):
 
 
 def test_a_page_of_the_table_that_ends_early_hides_no_grant(broker):
-    """A request is revoked as a whole even where storage answers in short pages."""
+    """A request is revoked as a whole, also if storage answers in short pages."""
     broker.state = short = FakeTable(lambda: broker.now, scanned=2)
     broker.requests._state = short
     request_id = broker.ask(wish(tuple(farm(n) for n in range(1, 6))))
@@ -394,7 +394,7 @@ def test_a_policy_that_is_spelled_in_two_ways_is_one_policy(broker):
 
 
 def test_a_request_that_was_stored_with_two_spellings_is_read_once(broker):
-    """A row of an older version names a policy twice; its grants are two all the same."""
+    """A row of an older version names a policy twice; it still has two grants."""
     request_id = broker.ask(wish((farm(1), farm(2))))
     (row,) = broker.state.rows("r|")
     doc = json.loads(row.values["Doc"])
@@ -405,4 +405,4 @@ def test_a_request_that_was_stored_with_two_spellings_is_read_once(broker):
     decided = broker.revoke(request_id)
 
     assert len(doc["policies"]) == 2
-    assert len(decided.whole.grants) == len(broker.whole(request_id).grants) == 2
+    assert len(decided.stored.grants) == len(broker.whole(request_id).grants) == 2

@@ -1,0 +1,142 @@
+"""
+A look at Azure for one pass: everything that the grants of a policy depend on.
+
+The inventory says where to look. Only the look itself counts: a VM that is remembered but was not
+read decides nothing new.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Container, Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+
+from jit.broker.locks import Locks
+from jit.broker.policy_worker.pass_state import Pass
+from jit.domain.grants import lifetime
+from jit.domain.grants.policy_view import PolicyView
+from jit.domain.inventory.deleted_machine import rebuild_machine
+from jit.domain.limits import Limits
+from jit.domain.model.grant import Grant, Status
+from jit.domain.model.machine import VirtualMachine
+from jit.domain.values import arm_ids
+from jit.observer.subscription import Observer
+from jit.storage.inventory_store import InventoryStore
+from jit.storage.machine_rows import MACHINE
+
+_NEVER = datetime.max.replace(tzinfo=UTC)
+
+Machines = Mapping[str, VirtualMachine]
+"""By the key of the VM's id."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Look:
+    """Looks at Azure for passes, and keeps in the inventory where a path leads."""
+
+    inventory: InventoryStore
+    observer: Observer
+    locks: Locks
+    limits: Limits
+
+    def observe(
+        self, grants: Sequence[Grant], state: Pass, *, complete: frozenset[str] = frozenset()
+    ) -> PolicyView:
+        """
+        Look at everything that *grants* depend on.
+
+        Args:
+            grants: Live grants of the policy.
+            state: The pass.
+            complete: Keys of VMs whose interfaces and networks are read too, in addition to the
+                VMs that a decision is about.
+
+        Raises:
+            Unavailable: The policy could not be read.
+            Refused: The same, for good.
+        """
+        known = self._find_machines(grants, state)
+        deleted = _rebuild_deleted(grants, known)
+        undecided = (grant for grant in grants if _is_undecided(grant, state.now))
+        deciding = frozenset(arm_ids.key(grant.vm_id) for grant in undecided) | complete
+        return self._observe_machines(known, deleted, deciding & known.keys(), state)
+
+    def may_open(self, state: Pass) -> bool:
+        """Return False in a subscription that the settings no longer name: it only closes."""
+        return self.limits.allows_subscription(arm_ids.subscription(state.policy_id))
+
+    def _find_machines(self, grants: Iterable[Grant], state: Pass) -> Machines:
+        """Return the VMs of the inventory; if it lacks one, read all of its subscription."""
+        ids = {arm_ids.key(grant.vm_id): grant.vm_id for grant in grants}
+        found = {key: self.inventory.find_machine(vm_id) for key, vm_id in ids.items()}
+        if None in found.values():
+            partition = arm_ids.subscription(state.policy_id)
+            fresh = self.observer.read_machines(partition, now=state.now)
+            self.inventory.write_machines(partition, fresh, complete=True)
+            found |= {arm_ids.key(vm.id): vm for vm in fresh if arm_ids.key(vm.id) in ids}
+        return {key: vm for key, vm in found.items() if vm is not None}
+
+    def _observe_machines(
+        self, known: Machines, deleted: Machines, deciding: frozenset[str], state: Pass
+    ) -> PolicyView:
+        """Observe *known* and *deleted* VMs; no path on a deleted VM becomes open."""
+        predicted = {**known, **deleted}
+        view = self.observer.observe_policy(
+            state.policy_id, predicted, deciding=deciding, now=state.now
+        )
+        self._update_inventory(view, known, deciding, state)
+        return replace(
+            view,
+            unreadable={**view.unreadable, **dict.fromkeys(deleted, "the VM was not found")},
+            read_completely=deciding,
+            known_initiates=state.initiate_ids,
+            free_firewalls=self._find_free_firewalls(predicted, state),
+            asks_from=state.lease.row.asks_from if self.may_open(state) else _NEVER,
+        )
+
+    def _find_free_firewalls(self, machines: Machines, state: Pass) -> frozenset[str]:
+        """Return the keys of the firewalls on which this policy may take, or has, the turn."""
+        firewalls = {vm.firewall_id for vm in machines.values() if vm.firewall_id}
+        return frozenset(
+            arm_ids.key(each)
+            for each in firewalls
+            if self.locks.may_take_firewall(each, state.policy_id, state.now)
+        )
+
+    def _update_inventory(
+        self, view: PolicyView, known: Machines, deciding: Iterable[str], state: Pass
+    ) -> None:
+        """Keep the VMs that a decision depended on: later passes look where their paths lead."""
+        read = {key: view.machines[key].vm for key in deciding if key not in view.unreadable}
+        fresh = [replace(vm, warnings=known[key].warnings) for key, vm in read.items()]
+        changed = [vm for vm in fresh if not _has_same_path(vm, known[arm_ids.key(vm.id)])]
+        if changed:
+            partition = arm_ids.subscription(state.policy_id)
+            self.inventory.write_machines(partition, changed, complete=False)
+
+
+def blind_view(grants: Iterable[Grant], reason: str) -> PolicyView:
+    """Return the view of a policy about which nothing is known, for *reason*."""
+    unreadable = {arm_ids.key(grant.vm_id): reason for grant in grants}
+    return PolicyView(found=True, requests=(), machines={}, unreadable=unreadable)
+
+
+def _rebuild_deleted(grants: Iterable[Grant], known: Container[str]) -> Machines:
+    """Return the VMs that no longer exist, as their grants recorded them."""
+    groups: dict[str, list[Grant]] = {}
+    for grant in grants:
+        groups.setdefault(arm_ids.key(grant.vm_id), []).append(grant)
+    return {key: rebuild_machine(group) for key, group in groups.items() if key not in known}
+
+
+def _is_undecided(grant: Grant, now: datetime) -> bool:
+    """Return True if a decision is due; a grant that starts later must delay no other grant."""
+    return lifetime.advance_by_clock(grant, now=now).status is Status.PENDING
+
+
+def _has_same_path(one: VirtualMachine, other: VirtualMachine) -> bool:
+    """Return True if the path to both is the same, except for the spelling of ids."""
+    documents = [MACHINE.write(replace(vm, occupations=())) for vm in (one, other)]
+    texts = [json.dumps(document).lower() for document in documents]
+    return texts[0] == texts[1]

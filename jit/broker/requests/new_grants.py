@@ -1,0 +1,117 @@
+"""Grants of a new access request, with the hand-overs that their neighbours cause."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from datetime import datetime, timedelta
+
+from jit.domain.decision.jit_policy import effective_protocol
+from jit.domain.grants import shared_port
+from jit.domain.model.grant import Grant, Status
+from jit.domain.model.machine import Via, VirtualMachine, VmPort
+from jit.domain.model.request import AccessRequest, WantedPort
+from jit.domain.values import arm_ids
+from jit.storage import keys
+from jit.storage.request_store import RequestStore
+
+OPENS_LATEST = timedelta(hours=1)
+"""A grant is given up if it could not be opened this long after its start."""
+
+_FEW = 3  # VMs; if there are more, one query for the whole policy is cheaper
+
+Machines = Mapping[str, VirtualMachine]
+"""By the key of the VM's id."""
+
+
+def build_grants(
+    request_id: str, wish: AccessRequest, machines: Machines, *, starts_at: datetime, now: datetime
+) -> list[Grant]:
+    """
+    Return one grant for each port of each VM of an allowed request.
+
+    Args:
+        request_id: The id of the request.
+        wish: Allowed by the JIT policies of *machines*.
+        machines: Every VM of *wish*.
+        starts_at: Not before *now*.
+        now: Aware, UTC.
+    """
+    status = Status.SCHEDULED if starts_at > now else Status.PENDING
+    return [
+        _build_grant(f"{request_id}-{index}-{port.number}", port, machine, wish, starts_at, status)
+        for index, (machine, ports) in enumerate(
+            (machines[arm_ids.key(wanted.id)], wanted.ports) for wanted in wish.machines
+        )
+        for port in ports
+    ]
+
+
+def _build_grant(
+    grant_id: str,
+    port: WantedPort,
+    machine: VirtualMachine,
+    wish: AccessRequest,
+    starts_at: datetime,
+    status: Status,
+) -> Grant:
+    rule = machine.rule_for(port.number)
+    return Grant(
+        id=grant_id,
+        request_id=grant_id.rsplit("-", 2)[0],
+        vm_id=machine.id,
+        policy_id=machine.policy_id or "",
+        port=port.number,
+        protocol=(effective_protocol(port.protocol, rule) if rule else None) or "*",
+        sources=wish.sources,
+        via=machine.via,
+        firewall_id=machine.firewall_id if machine.via is Via.FIREWALL else None,
+        starts_at=starts_at,
+        duration=wish.duration,
+        latest_end=starts_at + OPENS_LATEST + wish.duration,
+        next_check_at=starts_at,
+        status=status,
+    )
+
+
+def announce_handovers(
+    grants: Sequence[Grant], machines: Machines, requests: RequestStore, *, now: datetime
+) -> list[Grant]:
+    """Return *grants* with the instants at which the shared paths of their ports change hands."""
+    neighbours = _list_neighbours(grants, requests)
+    done: list[Grant] = []
+    for grant in grants:
+        occupations = machines[arm_ids.key(grant.vm_id)].occupations
+        ends = (each.ends_at for each in reversed(occupations) if each.port == grant.port)
+        handover_at = shared_port.handover(
+            grant,
+            neighbours.get(grant.vm_port, []),
+            end=max(grant.starts_at, now) + grant.duration,
+            now=now,
+            held=next(ends, None),
+        )
+        done.append(replace(grant, handover_at=handover_at))
+    return done
+
+
+def _list_neighbours(
+    grants: Sequence[Grant], requests: RequestStore
+) -> Mapping[VmPort, list[Grant]]:
+    """Return the live grants on the same VM ports: one query for each VM, or for each policy."""
+    by_machine = {arm_ids.key(grant.vm_id): grant for grant in grants}
+    is_few = len(by_machine) <= _FEW
+    prefixes = {
+        keys.grants_prefix(grant.policy_id, grant.vm_id if is_few else None)
+        for grant in by_machine.values()
+    }
+    partition = arm_ids.subscription(grants[0].vm_id)
+    found: dict[VmPort, list[Grant]] = {}
+    for prefix in sorted(prefixes):
+        for row in requests.list_readable_grants(partition, prefix).rows:
+            for grant in filter(_is_live, row.grants):
+                found.setdefault(grant.vm_port, []).append(grant)
+    return found
+
+
+def _is_live(grant: Grant) -> bool:
+    return grant.live

@@ -1,0 +1,35 @@
+"""The timers: they find due work and send messages."""
+
+from datetime import timedelta
+
+from tests.broker.inprocess import DAVE, THERE, farm, policy_of, wish
+from tests.broker.reconciling import FARM_POLICY
+from tests.local.azure.sim import DEVELOPMENT, PRODUCTION
+
+
+def test_the_timer_asks_for_every_subscription_that_is_looked_after(it):
+    """A subscription without live grants can still hold leftovers."""
+    it.due_work.enqueue_comparisons()
+
+    assert it.reconcile_messages() == [PRODUCTION, DEVELOPMENT]
+
+
+def test_a_tick_wakes_each_policy_with_something_due_once(it):
+    """A burst for one policy is one message."""
+    it.broker.accept(wish((farm(1), farm(2))))
+    it.broker.accept(wish(farm(3)), DAVE)
+    it.broker.accept(wish(farm(11), source=THERE))
+
+    it.due_work.tick(now=it.broker.now)
+
+    assert sorted(it.policy_messages()) == [FARM_POLICY, policy_of(farm(11))]
+
+
+def test_a_tick_wakes_nobody_before_the_time(it):
+    """A scheduled request is due at its start."""
+    start = it.broker.now + timedelta(hours=1)
+    it.broker.accept(wish(farm(1), startTime=start.isoformat()))
+
+    it.due_work.tick(now=it.broker.now)
+
+    assert it.policy_messages() == []

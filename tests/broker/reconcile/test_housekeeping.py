@@ -1,0 +1,112 @@
+"""Housekeeping: audit chains, rows of dropped subscriptions, old keys."""
+
+from datetime import timedelta
+
+import pytest
+
+from jit.domain.audit import chain
+from jit.domain.errors import AccessDenied
+from tests.broker.inprocess import DAVE, farm, wish
+from tests.broker.reconciling import Reconciling
+from tests.local.azure.sim import DEVELOPMENT, PRODUCTION
+
+
+def test_the_trail_is_one_unbroken_chain(it):
+    """Every run appends the events since the last one."""
+    it.opened()
+    it.run()
+    it.broker.live(70)
+    it.run()
+
+    records = list(it.drainer.records(DEVELOPMENT))
+    end = it.drainer.head(DEVELOPMENT)
+    assert chain.verify(records, start=chain.Head(chain=DEVELOPMENT), end=end) is None
+    assert [record.event["what"] for record in records] == [
+        "request.accepted",
+        "grant.opening_began",
+        "grant.opened",
+        "grant.closing_began",
+        "grant.closed",
+    ]
+
+
+def refused(it, *numbers):
+    """Ask for VMs of subscriptions that a caller made up; return the requests' ids."""
+    ids = []
+    for number in numbers:
+        made_up = f"99999999-0000-4000-8000-{number:012d}"
+        with pytest.raises(AccessDenied) as caught:
+            it.broker.accept(wish(farm(1).replace(DEVELOPMENT, made_up)), DAVE)
+        ids.append(caught.value.request_id)
+    return ids
+
+
+def test_denials_about_other_subscriptions_stand_in_the_chain_of_the_first_named_one(it):
+    """The id that the caller was given is found in the trail."""
+    ids = refused(it, 1, 2)
+
+    it.run(PRODUCTION)
+
+    records = list(it.drainer.records(PRODUCTION))
+    end = it.drainer.head(PRODUCTION)
+    assert chain.verify(records, start=chain.Head(chain=PRODUCTION), end=end) is None
+    assert [record.event["requestId"] for record in records] == ids
+
+
+def test_no_caller_makes_a_chain_or_an_outbox_of_its_own(it):
+    """However many subscriptions are made up."""
+    refused(it, *range(9))
+
+    outboxes = {row.partition for row in it.broker.state.rows("a|")}
+    it.run(PRODUCTION)
+
+    assert outboxes == {PRODUCTION}
+    assert it.broker.state.rows("a|") == ()
+    assert {row.partition for row in it.audit.rows("h")} == {PRODUCTION}
+
+
+def test_a_denial_where_the_broker_looks_stands_in_the_chain_of_its_subscription(it):
+    """Before the first comparison too: the denial was checked against Azure."""
+    with pytest.raises(AccessDenied):
+        it.broker.accept(wish(farm(1), 443))
+
+    it.run()
+
+    (record,) = it.drainer.records(DEVELOPMENT)
+    assert record.event["what"] == "request.denied"
+
+
+def test_the_outbox_of_a_dropped_subscription_still_reaches_its_chain(it, broker):
+    """The trail is complete though no comparison stands for it: without a call about it."""
+    with pytest.raises(AccessDenied):
+        broker.accept(wish(farm(1), 443))
+    broker.name(PRODUCTION)
+    after = Reconciling(broker)
+    broker.sim.control("DELETE", "log")
+
+    after.run(PRODUCTION)
+
+    (record,) = after.drainer.records(DEVELOPMENT)
+    assert record.event["what"] == "request.denied"
+    assert [e for e in broker.sim.control("GET", "log") if DEVELOPMENT in e["path"]] == []
+
+
+def test_keys_of_callers_that_have_run_out_are_swept(it):
+    """Those without a header last ten minutes, the others a week."""
+    it.broker.accept(wish(farm(1)))
+    it.broker.accept(wish(farm(2)), DAVE, key="kept")
+    it.broker.advance(timedelta(minutes=11))
+
+    it.run(PRODUCTION)
+
+    assert [row.partition for row in it.broker.keys.rows()] == [DAVE.id]
+
+
+def test_keys_of_callers_are_swept_with_one_subscription_only(it):
+    """They belong to no subscription, so each run would do the same work."""
+    it.broker.accept(wish(farm(1)))
+    it.broker.advance(timedelta(minutes=11))
+
+    it.run(DEVELOPMENT)
+
+    assert len(it.broker.keys.rows()) == 1

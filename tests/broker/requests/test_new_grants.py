@@ -1,0 +1,58 @@
+"""Grants of a new request: their columns, and the hand-overs of shared paths."""
+
+from datetime import timedelta
+
+from tests.broker.inprocess import DAVE, HERE, THERE, farm, wish
+from tests.local.azure.sim import DB01, DEVELOPMENT
+
+
+def test_tcp_under_a_rule_for_every_protocol_is_shown_as_every_protocol(broker):
+    """Initiate carries no protocol: the policy's protocol opens."""
+    body = wish(DB01, 5985)
+    body["virtualMachines"][0]["ports"][0]["protocol"] = "TCP"
+
+    assert broker.accept(body).grants[0].protocol == "*"
+
+
+def test_a_request_that_starts_later_is_scheduled(broker):
+    """Nothing of it is due before its start."""
+    start = broker.now + timedelta(hours=3)
+
+    whole = broker.accept(wish(farm(1), startTime=start.isoformat()))
+
+    assert (whole.status, whole.grants[0].next_check_at) == ("scheduled", start)
+
+
+def test_the_latest_end_leaves_an_hour_to_open(broker):
+    """A path that opens late still ends by then."""
+    whole = broker.accept(wish(farm(1), duration="PT2H"))
+
+    assert whole.grants[0].latest_end == broker.now + timedelta(hours=3)
+
+
+def test_a_later_comer_gets_the_hand_over_at_acceptance(broker):
+    """When the first one's path ends, the second one's is interrupted for a moment."""
+    broker.ask(wish(farm(1), duration="PT30M"))
+    broker.live(1)
+    first = broker.requests.list_grants(*_row_of(broker))[0].grants[0]
+
+    whole = broker.accept(wish(farm(1), source=THERE, duration="PT2H"), DAVE)
+
+    assert whole.grants[0].handover_at == first.expires_at
+
+
+def test_a_newcomer_who_joins_a_stranger_gets_the_end_of_that_path_at_acceptance(broker):
+    """Nobody puts it off: the path is interrupted then."""
+    broker.occupy(farm(1), 22, HERE, minutes=40)
+    found = broker.azure.observer().read_machines(DEVELOPMENT, now=broker.now)
+    broker.inventory.write_machines(DEVELOPMENT, found, complete=True)
+    (held,) = broker.inventory.find_machine(farm(1)).occupations
+
+    whole = broker.accept(wish(farm(1), duration="PT2H"))
+
+    assert whole.grants[0].handover_at == held.ends_at
+
+
+def _row_of(broker):
+    (row,) = broker.state.rows("g|")
+    return row.partition, row.key.rsplit("|", 1)[0]
