@@ -189,14 +189,14 @@ def test_a_burst_while_the_policy_is_busy_is_gathered(broker):
     assert [broker.status(request_id) for request_id in asked] == ["open"] * 8
 
 
-def test_a_request_for_fifty_vms_of_five_policies_opens_with_a_call_a_policy(broker):
+def test_a_request_for_fifty_vms_of_five_policies_opens_with_a_call_a_policy(broker_of_fifty):
     """However many VMs a request names, a policy is asked once."""
-    request_id = broker.ask(wish(tuple(farm(n) for n in range(1, 51))))
+    request_id = broker_of_fifty.ask(wish(tuple(farm(n) for n in range(1, 51))))
 
-    broker.live(3)
+    broker_of_fifty.live(3)
 
-    assert broker.status(request_id) == "open"
-    assert len(broker.initiates()) == 5
+    assert broker_of_fifty.status(request_id) == "open"
+    assert len(broker_of_fifty.initiates()) == 5
 
 
 def test_a_person_who_leaves_a_shared_path_is_out_although_azure_refuses_the_change(broker):

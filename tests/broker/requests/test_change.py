@@ -172,14 +172,14 @@ def test_a_revocation_while_storage_is_down_is_503(broker, opened):
     assert broker.status(opened) == "open"
 
 
-def test_a_request_of_fifty_vms_is_revoked_as_a_whole(broker):
+def test_a_request_of_fifty_vms_is_revoked_as_a_whole(broker_of_fifty):
     """With all of its rows and events."""
-    request_id = broker.ask(wish(tuple(farm(n) for n in range(1, 51))))
+    request_id = broker_of_fifty.ask(wish(tuple(farm(n) for n in range(1, 51))))
 
-    decided = broker.revoke(request_id)
+    decided = broker_of_fifty.revoke(request_id)
 
     assert {grant.status for grant in decided.stored.grants} == {"closed"}
-    assert broker.status(request_id) == "closed"
+    assert broker_of_fifty.status(request_id) == "closed"
 
 
 # ---- extend --------------------------------------------------------------------------------------

@@ -380,12 +380,12 @@ def test_a_finished_grant_is_not_shown_with_its_vm(broker):
     assert _machines(broker)["db01"]["grants"] == []
 
 
-def test_the_vms_of_all_subscriptions_are_listed_unless_one_is_named(broker):
+def test_the_vms_of_all_subscriptions_are_listed_unless_one_is_named(broker_of_fifty):
     """Both of the landscape: five VMs, and fifty."""
-    everything = broker.queries.list_machines(None, ALICE, now=broker.now)
+    everything = broker_of_fifty.queries.list_machines(None, ALICE, now=broker_of_fifty.now)
 
     assert len(everything) == 55
-    assert len(_machines(broker, subscription=DEVELOPMENT)) == 50
+    assert len(_machines(broker_of_fifty, subscription=DEVELOPMENT)) == 50
 
 
 def test_a_subscription_that_is_not_looked_after_is_refused(broker):
