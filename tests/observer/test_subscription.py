@@ -97,7 +97,7 @@ def test_a_policy_that_does_not_exist_is_not_found(observer):
     """It has no requests."""
     view = observer.observe_policy(policy(DB, "none"), {}, deciding=frozenset(), now=NOW)
 
-    assert (view.found, view.entries) == (False, ())
+    assert (view.found, view.requests) == (False, ())
 
 
 def test_a_second_reading_leaves_out_unreadable_resources(azure, observer):
