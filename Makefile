@@ -22,7 +22,7 @@ demo: $(AZURITE) ## run the main job, step by step, on the local stack
 run: $(AZURITE) ## start the local stack and leave it up (INSTANCES=2 for two hosts)
 	@$(PY) -m local run --instances $(INSTANCES)
 
-test: $(AZURITE) $(VENV)/dev ## run the tests: at most ten minutes on two cores
+test: $(AZURITE) $(VENV)/dev ## run the tests; some take a sample
 	$(PY) -m pytest $(TEST_FLAGS) -m "not long"
 
 test-long: $(AZURITE) $(VENV)/dev ## run all sizes of the sampled tests: crashes, kills, orders, examples: hours
