@@ -8,7 +8,7 @@ PY := $(VENV)/bin/python
 PIP := $(PY) -m pip install --disable-pip-version-check --no-input
 AZURITE := .local/azurite/installed
 INSTANCES ?= 1
-TEST_FLAGS ?= -n 2
+TEST_FLAGS ?= -n 2 --dist worksteal
 
 .DELETE_ON_ERROR:
 .PHONY: help demo run test test-long cover check bench mutants soak clean

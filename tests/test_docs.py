@@ -6,6 +6,7 @@ import json
 import re
 import tomllib
 from collections.abc import Iterable, Iterator
+from functools import cache
 from itertools import chain
 from pathlib import Path
 
@@ -143,6 +144,7 @@ def levels() -> set[tuple[str, str]]:
     }
 
 
+@cache
 def functions_of(path: str) -> set[str]:
     file = PROJECT / path
     tree = ast.parse(file.read_text() if file.exists() else "")

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 
 from azure.core.credentials import AccessToken
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from jit.broker.azure_changes import Actions
@@ -27,6 +27,7 @@ from tests.builders.firewalls import FIREWALL_ID, arm_collection, arm_firewall, 
 from tests.fakes.azure import SCOPE
 from tests.fakes.tables import FakeTable
 from tests.local.azure.sim import HOST
+from tests.sizes import examples
 
 # ---- firewalls of any kind -----------------------------------------------------------------------
 
@@ -190,7 +191,11 @@ def without_customers(document):
 dooms = st.lists(st.tuples(defenders_names, rule_names), max_size=4)
 steps = st.lists(st.tuples(dooms, st.lists(st.text(max_size=3), max_size=1)), max_size=4)
 
+FEWER = settings(max_examples=examples(30, 500))
+"""Each example builds the SDK's client of the network."""
 
+
+@FEWER
 @given(firewalls, steps)
 def test_foreign_parts_come_back_byte_for_byte_after_any_removals(firewall, steps):
     """NAT, network and application rules, and every property, known to the broker or not."""
@@ -201,6 +206,7 @@ def test_foreign_parts_come_back_byte_for_byte_after_any_removals(firewall, step
     assert customers(without_customers(shelf.shown())) == customers(without_customers(firewall))
 
 
+@FEWER
 @given(firewalls, dooms)
 def test_defenders_rules_that_nobody_named_come_back_too(firewall, doomed):
     """Each in its place; the named ones are gone."""
@@ -212,6 +218,7 @@ def test_defenders_rules_that_nobody_named_come_back_too(firewall, doomed):
     assert list(nat_rules(shelf.shown())) == before
 
 
+@FEWER
 @given(firewalls, dooms, st.text(max_size=3))
 def test_a_customers_write_between_our_read_and_our_write_is_never_lost(firewall, doomed, text):
     """The broker's write names the version that it read, and is refused."""

@@ -62,6 +62,17 @@ CLOSES_NEVER = {
     "firewall throttled": (WEB01, 3389, [FORGETS_NAT, answer(WRITE, 429, **THROTTLED)]),
 }
 
+FAST = ("delete forbidden", "firewall changes")
+"""The other faults run for six hours in the long run only."""
+
+
+def among(names, *fast):
+    """The parameters *names*; all except the *fast* ones belong to the long run."""
+    return [
+        name if name in fast else pytest.param(name, marks=pytest.mark.long)
+        for name in sorted(names)
+    ]
+
 
 @pytest.fixture(autouse=True)
 def _events(caplog):
@@ -108,7 +119,7 @@ def test_a_path_that_never_opens_is_given_up_after_a_bounded_number_of_calls(nam
     assert len(told(caplog, "grants.failed")) == 1
 
 
-@pytest.mark.parametrize("name", sorted(CLOSES_NEVER))
+@pytest.mark.parametrize("name", among(CLOSES_NEVER, *FAST))
 def test_a_path_that_never_closes_is_tried_a_bounded_number_of_times(name, caplog):
     """Never given up, never taken for closed, never pressed; the rule is named in an alert."""
     vm, port, faults = CLOSES_NEVER[name]
@@ -147,7 +158,7 @@ def test_a_firewall_that_stays_failed_costs_looks_and_no_changes(caplog):
     assert len(told(caplog, "grants.unverified")) > 0
 
 
-@pytest.mark.parametrize("code", ["AuthorizationFailed", "ScopeLocked"])
+@pytest.mark.parametrize("code", among(("AuthorizationFailed", "ScopeLocked"), "ScopeLocked"))
 def test_a_companion_that_may_not_be_written_is_given_up(code, caplog):
     """Forty minutes, at a bounded pace."""
     it = Reconciling(InProcess())

@@ -31,7 +31,8 @@ from tests.local.azure.sim import DB01, FW_PROD, NEW01, NSG_DB, NSG_NEW, NSG_WEB
 from tests.local.calls import Answer
 
 STEP = "PT20S"
-MOST_STEPS = 240  # eighty minutes of the stack's clock
+LONG_STEP = "PT1M"  # until everything is closed
+MOST_STEPS = 80  # eighty minutes of the stack's clock
 _PATIENT = 12  # steps for which a promise may seem broken: the hosts follow the clock
 _LONGEST_SECONDS = 25  # real time: a lease, or a message that a dead host had taken
 _HOLDERS = (NSG_DB, NSG_NEW, NSG_WEB, FW_PROD)
@@ -156,10 +157,10 @@ class KilledHostRun:
 
     # ---- time ------------------------------------------------------------------------------------
 
-    def _pass_time(self, steps: int) -> None:
+    def _pass_time(self, steps: int, step: str = STEP) -> None:
         """Let a few steps of time pass; check the promises after each."""
         for _ in range(steps):
-            self.client.advance(STEP)
+            self.client.advance(step)
             self._tick()
             self._check_paths()
 
@@ -176,7 +177,7 @@ class KilledHostRun:
                 and not self._rules_left()
             ):
                 return
-            self._pass_time(1)
+            self._pass_time(1, LONG_STEP)
         self._check(kept=False, promise="P3", what=f"it never came to rest: {self._rules_left()}")
 
     def _stored_requests(self) -> list[StoredRequest]:

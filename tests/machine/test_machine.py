@@ -10,7 +10,7 @@ from tests.sizes import examples
 pytestmark = pytest.mark.scaled
 
 FEW = settings(
-    max_examples=examples(8, 60),
+    max_examples=examples(5, 60),
     stateful_step_count=25,
     derandomize=True,
     deadline=None,

@@ -5,10 +5,11 @@ from dataclasses import replace
 from hashlib import sha256
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from jit.domain.audit.chain import Head, append, canonical_json, digest, head_of, verify
+from tests.sizes import examples
 
 START = Head(chain="5c0ffee0-0000-4000-8000-000000000001")
 WHEN = "2026-11-22T12:00:00.000000Z"
@@ -34,6 +35,7 @@ def three():
     return chained({"what": "a"}, {"what": "b"}, {"what": "c"})
 
 
+@settings(max_examples=examples(40, 1000))
 @given(st.lists(events, max_size=5))
 def test_a_chain_as_it_was_written_is_whole(happened):
     """No event breaks it."""
