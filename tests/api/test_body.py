@@ -17,7 +17,8 @@ from jit.domain.errors import InvalidRequest, UnsupportedMediaType
 from jit.domain.limits import LIMITS
 from jit.domain.model.people import Person
 from tests.api.http_requests import make_request
-from tests.builders.bodies import a_body, vm_id
+from tests.builders.bodies import a_body
+from tests.builders.values import vm_id
 
 VM = vm_id()
 NOON = datetime(2026, 11, 22, 18, 0, tzinfo=UTC)

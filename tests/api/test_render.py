@@ -12,8 +12,9 @@ from jit.domain.model.machine import Connection, MachineWarning, Support, Via
 from jit.domain.model.people import Person
 from jit.domain.model.request import Decision, Request, Ticket
 from jit.storage.stored import StoredRequest
-from tests.builders.bodies import NOW, SUBSCRIPTION, a_vm, vm_id
-from tests.builders.grants import HOME, a_grant, an_open
+from tests.builders.grants import a_grant, an_open
+from tests.builders.machines import a_vm
+from tests.builders.values import HOME, NOW, SUBSCRIPTION, vm_id
 
 HOUR = timedelta(hours=1)
 LINK = Connection(via=Via.FIREWALL, address="52.137.62.53", port=13389, command="mstsc /v:x")

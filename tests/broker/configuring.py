@@ -6,7 +6,7 @@ from dataclasses import replace
 from jit.domain.limits import LIMITS
 from jit.domain.model.people import Person
 from jit.domain.requests.bodies import read_policy_delete, read_policy_put
-from tests.builders.stored_grants import a_grant, a_request
+from tests.builders.grants import a_grant_of, a_request
 from tests.builders.stores import Surroundings, UseCases, stores_over
 from tests.fakes.azure import SimulatedAzure
 from tests.fakes.clock import FakeClock
@@ -77,7 +77,7 @@ class Site:
     def grant(self, vm_id=DB01, **changes):
         """Store a request with one grant on a VM of the group's policy."""
         request = a_request(self.sim.now, policy(vm_id.partition("/providers/")[0]))
-        self.requests.insert(request, [a_grant(request, vm_id, **changes)], [])
+        self.requests.insert(request, [a_grant_of(request, vm_id, **changes)], [])
         return request
 
     def trail(self):

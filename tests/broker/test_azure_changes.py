@@ -11,8 +11,7 @@ from jit.domain.errors import PermissionLost, Refused, StateConflict, Throttled,
 from jit.domain.grants.initiate import PortToOpen
 from jit.domain.paths import rules
 from tests.broker.inprocess import HERE, THERE, InProcess, policy_of
-from tests.builders.bodies import NOW, vm_id
-from tests.builders.grants import HOME, POLICY_ID
+from tests.builders.values import HOME, NOW, POLICY_ID, vm_id
 from tests.local.azure.sim import DB01
 
 

@@ -23,7 +23,8 @@ from jit.gateways.network import AzureNetwork
 from jit.storage.control_rows import ControlRows
 from local.azure.transport import SimulatorTransport
 from local.azure.values.http import answer
-from tests.builders.firewalls import FIREWALL_ID, arm_collection, arm_firewall, arm_nat_rule
+from tests.builders.firewalls import arm_collection, arm_firewall, arm_nat_rule
+from tests.builders.values import FIREWALL_ID
 from tests.fakes.azure import SCOPE
 from tests.fakes.tables import FakeTable
 from tests.local.azure.sim import HOST

@@ -14,7 +14,7 @@ from jit.domain.model.machine import PortRule, Via
 from jit.storage.audit_chain import Drainer
 from jit.storage.table import Op, Verb
 from tests.broker.inprocess import ALICE, OLGA, farm
-from tests.builders.flat_grants import changed
+from tests.builders.grants import changed
 from tests.fakes.tables import FakeTable
 from tests.local.azure.sim import DEVELOPMENT
 

@@ -1,22 +1,7 @@
-"""Builders of bodies as callers send them, and of VMs as the inventory knows them."""
+"""Builders of request bodies as callers send them."""
 
-from datetime import UTC, datetime, timedelta
-
-from jit.domain.model.machine import PortRule, Support, Via, VirtualMachine
 from jit.domain.requests.bodies import read_access_request
-from jit.domain.values.arm_ids import key
-
-NOW = datetime(2026, 11, 22, 18, tzinfo=UTC)
-SUBSCRIPTION = "5c0ffee0-0000-4000-8000-000000000001"
-OTHER_SUBSCRIPTION = "5c0ffee0-0000-4000-8000-000000000002"
-
-
-def vm_id(name="web01", *, subscription=SUBSCRIPTION, group="rg-web"):
-    """The ARM id of a VM."""
-    return (
-        f"/subscriptions/{subscription}/resourceGroups/{group}"
-        f"/providers/Microsoft.Compute/virtualMachines/{name}"
-    )
+from tests.builders.values import NOW, vm_id
 
 
 def a_port(number=22, **changes):
@@ -44,39 +29,6 @@ def a_body(**changes):
 def a_draft(**changes):
     """The good parts of that body."""
     return read_access_request(a_body(**changes), now=NOW)
-
-
-def a_rule(number=22, **changes):
-    """The port rule of one port."""
-    return PortRule(
-        **{
-            "number": number,
-            "protocol": "TCP",
-            "allowed_sources": ("*",),
-            "max_duration": timedelta(hours=3),
-            **changes,
-        }
-    )
-
-
-def a_vm(name="web01", **changes):
-    """A VM with a public address, in a policy that allows port 22."""
-    return VirtualMachine(
-        **{
-            "id": vm_id(name),
-            "name": name,
-            "location": "westeurope",
-            "support": Support.CONFIGURED,
-            "via": Via.PUBLIC_IP,
-            "ports": (a_rule(),),
-            **changes,
-        }
-    )
-
-
-def inventory(*machines):
-    """Those VMs, as `decide` takes them."""
-    return {key(machine.id): machine for machine in machines}
 
 
 def faults(violations):

@@ -1,11 +1,13 @@
-"""Builders of firewalls as ARM returns them."""
+"""Builders of firewalls and their rules, as ARM returns them and as the broker reads them."""
 
-FIREWALL_ID = (
-    "/subscriptions/5c0ffee0-0000-4000-8000-000000000001/resourceGroups/rg-web"
-    "/providers/Microsoft.Network/azureFirewalls/fw-prod"
-)
-NETWORK = FIREWALL_ID.rsplit("/", 2)[0]
+from jit.domain.azure import firewall
+from jit.domain.paths.machine_view import FirewallView
+from tests.builders.values import FIREWALL_ID, FRONT, HERE, NETWORK, VM
+
 JIT_COLLECTION = "MDC-JIT-fw-prod"
+NAT_NAME = "MDC-JIT-web01-22"
+MAPPED = 10022
+"""The port of the firewall that leads to port 22 of the VM."""
 
 
 def arm_nat_rule(name="jit-1", **changes):
@@ -62,3 +64,34 @@ def arm_ip_configuration(public_ip=None, subnet="AzureFirewallSubnet"):
 
 def _reference(key, collection, name):
     return {key: {"id": f"{NETWORK}/{collection}/{name}"}} if name else {}
+
+
+def a_nat(*sources, port=22, mapped=MAPPED, to=VM, name=None, **changes):
+    """One of Defender's DNAT rules, as ARM writes it."""
+    fields = {
+        "sourceAddresses": [*sources] or [HERE],
+        "destinationAddresses": [FRONT],
+        "destinationPorts": [str(mapped)],
+        "translatedAddress": to,
+        "translatedPort": str(port),
+        **changes,
+    }
+    return arm_nat_rule(name or f"MDC-JIT-web01-{port}", **fields)
+
+
+def nat_id(name=NAT_NAME):
+    """The id of a DNAT rule of Defender's collection."""
+    return f"{FIREWALL_ID}/natRuleCollections/{JIT_COLLECTION}/rules/{name}"
+
+
+def a_firewall(*rules, collection=JIT_COLLECTION, settled=True, failed=False, others=()):
+    """A firewall with those DNAT rules of Defender's, and the collections *others*."""
+    body = arm_firewall(arm_collection(*rules, name=collection), *others)
+    return FirewallView(
+        id=FIREWALL_ID,
+        settled=settled,
+        failed=failed,
+        etag='W/"7"',
+        foreign=firewall.foreign_digest(body),
+        nat_rules=firewall.nat_rules(body),
+    )

@@ -1,44 +1,70 @@
-"""Builders of grants, of VMs with what is on their paths, and of Defender's entries for them."""
+"""Builders of grants, by the flat names under which a row stores their values; of requests."""
 
 from dataclasses import replace
 from datetime import timedelta
 from ipaddress import ip_network
 
-from jit.domain.azure import defender_rules, firewall, nsg_rules
-from jit.domain.azure.defender_requests import DefenderRequest
-from jit.domain.model.grant import Status
-from jit.domain.model.machine import Interface, Via
-from jit.domain.paths.machine_view import FirewallView, MachineView, NsgView
-from jit.domain.values import arm_ids
-from tests.builders.bodies import NOW, SUBSCRIPTION, a_rule, a_vm, vm_id
-from tests.builders.firewalls import FIREWALL_ID, JIT_COLLECTION, arm_collection, arm_firewall
-from tests.builders.firewalls import arm_nat_rule as arm_nat
-from tests.builders.flat_grants import built
-from tests.builders.nsgs import NSG_ID, VM, arm_nsg, arm_rule
+from jit.domain.model.grant import CloseReason, Footprint, Grant, Initiate, Status
+from jit.domain.model.machine import Connection, Via
+from jit.domain.model.people import Person
+from jit.domain.model.request import Decision, Request
+from jit.domain.values import arm_ids, request_ids
+from tests.builders.nsgs import rule_id
+from tests.builders.values import (
+    FIREWALL_ID,
+    HERE,
+    HOME,
+    HOUR,
+    MINE,
+    MINUTE,
+    NOW,
+    POLICY_ID,
+    PUBLIC,
+    VM,
+    vm_id,
+)
 
-MINUTE = timedelta(minutes=1)
-HOUR = timedelta(hours=1)
-POLICY_ID = (
-    f"/subscriptions/{SUBSCRIPTION}/resourceGroups/rg-web/providers/Microsoft.Security"
-    "/locations/westeurope/jitNetworkAccessPolicies/default"
-)
-SUBNET_ID = (
-    f"/subscriptions/{SUBSCRIPTION}/resourceGroups/rg-web/providers/Microsoft.Network"
-    "/virtualNetworks/vnet-prod/subnets/snet-web"
-)
-OTHER_NSG_ID = NSG_ID.replace("nsg-web", "nsg-subnet")
-FRONT = "52.137.62.53"
-PUBLIC = "20.71.10.11"
-BEHIND = "10.1.0.0/26"
-HOME = ip_network("203.0.113.7/32")
-OFFICE = ip_network("198.51.100.0/24")
-ELSEWHERE = ip_network("192.0.2.1/32")
-MINE = "a" * 26
-NEXT = "b" * 26
+ALICE = Person(id="a11ce", name="Alice")
+
+_INITIATE = {
+    "initiates": "ids",
+    "initiated_at": "at",
+    "asked": "sources",
+    "asked_until": "until",
+    "attempts": "attempts",
+    "reopens": "reopens",
+    "answered": "answered",
+    "before": "before",
+    "written": "written",
+    "seen": "seen",
+}
+_FOOTPRINT = ("rules", "companions", "private_ips")
+
+
+def built(**fields):
+    """A grant of those fields."""
+    return Grant(**_nested(fields, Initiate(), Footprint()))
+
+
+def changed(grant, **fields):
+    """The same grant with other values in those fields."""
+    return replace(grant, **_nested(fields, grant.initiate, grant.footprint))
+
+
+def _nested(fields, initiate, footprint):
+    """The fields of a grant as its class has them."""
+    asked = {_INITIATE[name]: value for name, value in fields.items() if name in _INITIATE}
+    left = {name: value for name, value in fields.items() if name in _FOOTPRINT}
+    own = {name: fields[name] for name in fields.keys() - _INITIATE.keys() - {*_FOOTPRINT}}
+    return {
+        **own,
+        "initiate": replace(initiate, **asked),
+        "footprint": replace(footprint, **left),
+    }
 
 
 def a_grant(name="g1", **changes):
-    """A grant of two hours for SSH from HOME, due now, nothing done about it yet."""
+    """A grant of two hours for SSH from HOME, due now; nothing was done for it yet."""
     return built(
         **{
             "id": name,
@@ -87,140 +113,78 @@ def an_open(name="g1", **changes):
     return an_opening(name, **{**seen, **changes})
 
 
-def an_entry(*sources, initiate_id=MINE, **changes):
-    """Defender's entry for SSH to the VM: in force for two hours."""
-    return DefenderRequest(
-        **{
-            "vm_id": vm_id(),
-            "port": 22,
-            "initiate_id": initiate_id,
-            "sources": sources or (str(HOME.network_address),),
-            "ends_at": NOW + 2 * HOUR,
-            "active": True,
-            "reason": "UserRequested",
-            "mapped_port": None,
-            "started_at": NOW,
-            **changes,
-        }
-    )
-
-
-# ---- what is on the path ---------------------------------------------------------------------
-
-
-def jit_name(kind="-", number=1):
-    """A name as Defender gives it: ``-`` for an allow rule, ``_`` for a deny rule."""
-    return f"MicrosoftDefenderForCloud-JITRule{kind}-17{kind}{number:032X}"
-
-
-def an_allow(*sources, number=1, priority=100, port="22", to=VM, **changes):
-    """One of Defender's allow rules."""
-    texts = [*sources] if sources else [str(HOME.network_address)]
-    return arm_rule(
-        priority,
-        name=jit_name("-", number),
-        source=texts[0] if len(texts) == 1 else texts,
-        port=port,
-        to=to,
-        **changes,
-    )
-
-
-def the_deny(*ports, priority=4096, to=VM):
-    """Defender's deny rule of the VM."""
-    return arm_rule(priority, "Deny", name=jit_name("_"), port=[*ports] or ["22"], to=to)
-
-
-def a_guard(*rules, nsg_id=NSG_ID, settled=True):
-    """An NSG with those rules, Defender's deny and Azure's defaults."""
-    body = arm_nsg(*(_moved(rule, nsg_id) for rule in (*rules, the_deny("22", "3389"))))
-    parsed = nsg_rules.parse_rules(body)
-    return NsgView(
-        id=nsg_id,
-        settled=settled,
-        rules=parsed,
-        allows=defender_rules.find_allow_rules(parsed),
-    )
-
-
-def _moved(rule, nsg_id):
-    return {**rule, "id": f"{nsg_id}/securityRules/{rule['name']}"}
-
-
-def a_nat(*sources, port=22, mapped=10022, to=VM, name=None, **changes):
-    """One of Defender's DNAT rules, as ARM writes it."""
+def an_older(number=1, /, *, sources=(HERE,), rules=(), **changes):
+    """An open grant, admitted an hour ago, that ends in 30 minutes; *rules* are numbers."""
+    began = NOW - HOUR
     fields = {
-        "sourceAddresses": [*sources] or [str(HOME.network_address)],
-        "destinationAddresses": [FRONT],
-        "destinationPorts": [str(mapped)],
-        "translatedAddress": to,
-        "translatedPort": str(port),
-        **changes,
+        "request_id": f"request{number}",
+        "sources": tuple(ip_network(source) for source in sources),
+        "starts_at": began,
+        "duration": HOUR,
+        "latest_end": NOW + HOUR,
+        "next_check_at": NOW + HOUR,
+        "expires_at": NOW + 30 * MINUTE,
+        "admitted_at": began,
+        "opened_at": began,
+        "connection": Connection(via=Via.PUBLIC_IP, address=PUBLIC, port=22, command="ssh"),
+        "initiated_at": began,
+        "written": False,
+        "attempts": 0,
+        "rules": tuple(map(rule_id, rules)),
     }
-    return arm_nat(name or f"MDC-JIT-web01-{port}", **fields)
+    return an_open(f"request{number}-0-22", **(fields | changes))
 
 
-def a_firewall(*rules, collection=JIT_COLLECTION, settled=True, failed=False):
-    """A firewall with those DNAT rules."""
-    body = arm_firewall(arm_collection(*rules, name=collection))
-    return FirewallView(
-        id=FIREWALL_ID,
-        settled=settled,
-        failed=failed,
-        etag='W/"7"',
-        foreign=firewall.foreign_digest(body),
-        nat_rules=firewall.nat_rules(body),
-    )
-
-
-def a_nic(**changes):
-    """The VM's interface, with a public address, guarded by an NSG of its own."""
-    return Interface(
-        **{
-            "id": f"{NSG_ID.rsplit('/', 2)[0]}/networkInterfaces/web01-nic",
-            "private_ip": VM,
-            "subnet_id": SUBNET_ID,
-            "nsg_ids": (NSG_ID,),
-            "public_ip": PUBLIC,
-            **changes,
-        }
-    )
-
-
-def a_machine(**changes):
-    """A configured VM with SSH and RDP in its policy, reached by its public address."""
-    return a_vm(
-        **{
-            "policy_id": POLICY_ID,
-            "ports": (a_rule(22), a_rule(3389)),
-            "interfaces": (a_nic(),),
-            "vnet_prefixes": ("10.1.0.0/16",),
-            **changes,
-        }
-    )
-
-
-def a_view(*nsgs, firewall=None, **changes):
-    """The VM with those NSGs on its path; an NSG with Defender's deny alone if none is given."""
-    held = nsgs or (a_guard(),)
-    return MachineView(
-        vm=a_machine(**changes),
-        nsgs={arm_ids.key(nsg.id): nsg for nsg in held},
-        firewall=firewall,
-    )
-
-
-def behind(firewall, *nsgs, **changes):
-    """The VM behind *firewall*, without a public address of its own."""
-    way = {
-        "via": Via.FIREWALL,
-        "firewall_id": FIREWALL_ID,
-        "firewall_sources": (BEHIND,),
-        "interfaces": (a_nic(public_ip=None),),
+def an_ended(number=1, /, *, ago=20 * MINUTE, reason=CloseReason.EXPIRED, **changes):
+    """A closed grant whose end was so long *ago*."""
+    end = NOW - ago
+    fields = {
+        "status": Status.CLOSED,
+        "expires_at": end,
+        "closing_at": end,
+        "closed_at": end,
+        "close_reason": reason,
     }
-    return a_view(*nsgs, firewall=firewall, **{**way, **changes})
+    return an_older(number, **(fields | changes))
 
 
 def through_firewall(grant):
     """The same grant, behind the firewall."""
     return replace(grant, via=Via.FIREWALL, firewall_id=FIREWALL_ID)
+
+
+# ---- requests ------------------------------------------------------------------------------------
+
+
+def a_request(now, *policies, number=1):
+    """A request for an hour of access under *policies*."""
+    subscription = arm_ids.subscription(policies[0])
+    return Request(
+        id=request_ids.new_request_id(subscription, now, number.to_bytes(10, "big")),
+        requester=ALICE,
+        justification="CHG0030001 monthly patch",
+        created_at=now,
+        starts_at=now,
+        duration=timedelta(hours=1),
+        sources=(HOME,),
+        policies=policies,
+        decision=Decision(allowed=True, rule="jit-policy"),
+    )
+
+
+def a_grant_of(request, vm, *, index=0, port=22, **changes):
+    """A grant of that request."""
+    return a_grant(
+        f"{request.id}-{index}-{port}",
+        **{
+            "request_id": request.id,
+            "vm_id": vm,
+            "policy_id": request.policies[0],
+            "port": port,
+            "starts_at": request.starts_at,
+            "duration": request.duration,
+            "latest_end": request.starts_at + timedelta(hours=2),
+            "next_check_at": request.starts_at,
+            **changes,
+        },
+    )

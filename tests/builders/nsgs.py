@@ -1,16 +1,15 @@
-"""Builders of NSGs as ARM returns them, and of flows."""
+"""Builders of NSGs and their rules, as ARM returns them and as the broker reads them; of flows."""
 
 from ipaddress import ip_address, ip_network
 
+from jit.domain.azure.companion_rule import companion_body, companion_name
+from jit.domain.azure.defender_rules import find_allow_rules
 from jit.domain.azure.nsg_effect import Flow
 from jit.domain.azure.nsg_rules import parse_rules
+from jit.domain.paths.machine_view import NsgView
+from tests.builders.values import BEHIND, HERE, NSG_ID, VM
 
-NSG_ID = (
-    "/subscriptions/5c0ffee0-0000-4000-8000-000000000001/resourceGroups/rg-web"
-    "/providers/Microsoft.Network/networkSecurityGroups/nsg-web"
-)
 VNET = ("10.1.0.0/16",)
-VM = "10.1.1.4"
 
 
 def arm_rule(number, access="Allow", /, *, name=None, source="*", port="*", to="*", **changes):
@@ -58,3 +57,52 @@ def rules_of(*rules):
 
 def a_flow(source="203.0.113.7", *, to=VM, port=22, protocol="TCP"):
     return Flow(ip_network(source), ip_address(to), port, protocol)
+
+
+def jit_name(kind="-", number=1):
+    """A name of Defender's: ``-`` for an allow rule, ``_`` for a deny rule."""
+    return f"MicrosoftDefenderForCloud-JITRule{kind}-17{kind}{number:032X}"
+
+
+def rule_id(number):
+    """The id of the allow rule with that number."""
+    return f"{NSG_ID}/securityRules/{jit_name(number=number)}"
+
+
+def an_allow(*sources, number=1, priority=None, port="22", to=VM, **changes):
+    """One of Defender's allow rules; its priority follows its number."""
+    texts = [*sources] or [HERE]
+    return arm_rule(
+        100 + number if priority is None else priority,
+        name=jit_name("-", number),
+        source=texts[0] if len(texts) == 1 else texts,
+        port=port,
+        to=to,
+        **changes,
+    )
+
+
+def the_deny(*ports, priority=4096, to=VM):
+    """Defender's deny rule of the VM."""
+    return arm_rule(priority, "Deny", name=jit_name("_"), port=[*ports] or ["22"], to=to)
+
+
+def arm_companion(grant_id="request1-0-22", /, *, name=None, **changes):
+    """The companion rule of a grant, as an NSG holds it."""
+    body = companion_body(
+        grant_id, private_ip=VM, port=22, protocol="TCP", sources=(BEHIND,), priority=100
+    )
+    named = name or companion_name(grant_id)
+    fields = {"provisioningState": "Succeeded", **body["properties"], **changes}
+    return {"id": f"{NSG_ID}/securityRules/{named}", "name": named, "properties": fields}
+
+
+def an_nsg(*rules, nsg_id=NSG_ID, settled=True, deny=True):
+    """An NSG with those rules, Azure's defaults and, if *deny*, Defender's deny rule."""
+    held = (*rules, the_deny("22", "3389")) if deny else rules
+    parsed = parse_rules(arm_nsg(*(_moved(rule, nsg_id) for rule in held)))
+    return NsgView(id=nsg_id, settled=settled, rules=parsed, allows=find_allow_rules(parsed))
+
+
+def _moved(rule, nsg_id):
+    return {**rule, "id": f"{nsg_id}/securityRules/{rule['name']}"}

@@ -20,19 +20,11 @@ from jit.domain.paths.machine_view import FirewallView, MachineView, NsgView
 from jit.domain.reconcile.observation import Observation
 from jit.domain.values import arm_ids
 from jit.domain.values.prefixes import Prefix
-from tests.builders.bodies import vm_id
-from tests.builders.firewalls import FIREWALL_ID
-from tests.builders.grants import (
-    a_firewall,
-    a_guard,
-    a_nat,
-    a_view,
-    an_allow,
-    an_entry,
-    behind,
-    jit_name,
-)
-from tests.builders.nsgs import NSG_ID, arm_rule
+from tests.builders.defender import an_entry
+from tests.builders.firewalls import a_firewall, a_nat
+from tests.builders.machines import a_view, behind
+from tests.builders.nsgs import an_allow, an_nsg, arm_rule, jit_name
+from tests.builders.values import FIREWALL_ID, NSG_ID, vm_id
 
 OPENS_AFTER = timedelta(seconds=40)
 UPDATES_FOR = timedelta(minutes=4)
@@ -268,7 +260,7 @@ class Azure:
 @lru_cache(maxsize=1000)
 def _parse_nsg(rules: str) -> NsgView:
     """Return an NSG with these rules; a run sees the same ones many times."""
-    found: NsgView = a_guard(*json.loads(rules))
+    found: NsgView = an_nsg(*json.loads(rules))
     return found
 
 

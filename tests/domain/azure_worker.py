@@ -10,8 +10,8 @@ from jit.domain.model.grant import CloseReason, Grant
 from jit.domain.paths.rules import PathRule
 from jit.domain.reconcile.plan import make_plan
 from jit.domain.reconcile.plan_item import PlanAction
-from tests.builders.flat_grants import changed
-from tests.builders.grants import MINUTE
+from tests.builders.grants import changed
+from tests.builders.values import MINUTE
 from tests.domain.azure_model import Azure
 
 ALPHABET = "abcdefghijklmnopqrstuvwxyz234567"

@@ -10,32 +10,22 @@ from jit.domain.limits import LIMITS
 from jit.domain.model.grant import CloseReason, Status
 from jit.domain.paths.rules import rules_of_port
 from jit.domain.values import arm_ids
-from tests.builders.bodies import NOW, vm_id
-from tests.builders.firewalls import FIREWALL_ID
-from tests.builders.grants import (
-    BEHIND,
-    MINE,
-    MINUTE,
-    NEXT,
-    a_guard,
-    a_view,
-    an_allow,
-    an_open,
-    jit_name,
-)
-from tests.builders.nsgs import NSG_ID, VM, arm_rule
+from tests.builders.grants import an_open
+from tests.builders.machines import a_view
+from tests.builders.nsgs import an_allow, an_nsg, arm_rule, jit_name
+from tests.builders.values import BEHIND, FIREWALL_ID, MINE, MINUTE, NEXT, NOW, NSG_ID, VM, vm_id
 
 SECOND = timedelta(seconds=1)
 LATER = NOW + 10 * MINUTE
 STRANGER = None
 """The initiate id of a request that is not ours."""
 
-OURS = a_view(a_guard(an_allow()))
+OURS = a_view(an_nsg(an_allow()))
 """The VM with the rule that was asked for."""
 
 THERE = tuple(rule_evidence.make_mark(rule) for rule in rules_of_port(OURS, 22))
 RULE_ID = f"{NSG_ID}/securityRules/{jit_name('-', 1)}"
-LET_IN = a_guard(
+LET_IN = an_nsg(
     an_allow(),
     arm_rule(300, name=companion_name("g1"), source=BEHIND, port="22", to=VM),
 )

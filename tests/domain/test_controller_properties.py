@@ -15,9 +15,8 @@ from jit.domain.grants import lifetime, timing
 from jit.domain.grants.step import Step
 from jit.domain.model.grant import CloseReason, Grant, Status
 from jit.domain.model.machine import Via
-from tests.builders.bodies import NOW
-from tests.builders.firewalls import FIREWALL_ID
-from tests.builders.grants import ELSEWHERE, HOME, MINUTE, OFFICE, a_grant
+from tests.builders.grants import a_grant
+from tests.builders.values import ELSEWHERE, FIREWALL_ID, HOME, MINUTE, NOW, OFFICE
 from tests.domain.azure_model import Azure, Request
 from tests.domain.azure_worker import Broker
 from tests.sizes import examples

@@ -5,9 +5,8 @@ from datetime import timedelta
 import pytest
 
 from jit.domain.model.machine import Via
-from tests.builders.bodies import NOW
-from tests.builders.firewalls import FIREWALL_ID
-from tests.builders.grants import ELSEWHERE, HOME, HOUR, MINUTE, OFFICE, a_grant
+from tests.builders.grants import a_grant
+from tests.builders.values import ELSEWHERE, FIREWALL_ID, HOME, HOUR, MINUTE, NOW, OFFICE
 from tests.domain.azure_model import Azure
 from tests.domain.azure_worker import Broker
 

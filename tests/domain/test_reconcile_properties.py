@@ -17,25 +17,12 @@ from jit.domain.paths.port_views import PortViews
 from jit.domain.reconcile.plan import make_plan
 from jit.domain.reconcile.plan_item import PlanAction, PlanClass
 from jit.domain.values import arm_ids
-from tests.builders.firewalls import arm_collection
-from tests.builders.flat_grants import changed
-from tests.builders.nsgs import VM, arm_rule
-from tests.builders.worlds import (
-    MINUTE,
-    NOON,
-    OTHER_VM_ID,
-    VM_ID,
-    a_firewall,
-    a_grant,
-    a_vm,
-    allow,
-    arm_companion,
-    entry,
-    nat,
-    nat_id,
-    rule_id,
-    seen,
-)
+from tests.builders.defender import an_entry
+from tests.builders.firewalls import a_firewall, a_nat, arm_collection, nat_id
+from tests.builders.grants import an_older, changed
+from tests.builders.machines import a_configured_vm, an_observation
+from tests.builders.nsgs import an_allow, arm_companion, arm_rule, rule_id
+from tests.builders.values import MINUTE, NOW, OTHER_VM_ID, VM, VM_ID
 
 ADDRESSES = {VM_ID: VM, OTHER_VM_ID: "10.1.1.5"}
 SOURCES = ["203.0.113.7/32", "203.0.113.8/32", "198.51.100.20/32", "203.0.113.0/24"]
@@ -59,7 +46,8 @@ def allows(draw):
         sources = draw(st.lists(st.sampled_from([*SOURCES, "*"]), min_size=1, unique=True))
         to = draw(st.sampled_from([*ADDRESSES.values(), VM, VM, "10.1.1.0/24"]))
         port = draw(st.sampled_from(["22", "3389", "22", "22-3389"]))
-        found.append(allow(number, sources, port=port, to=to))
+        plural = {"sourceAddressPrefix": None, "sourceAddressPrefixes": sources}
+        found.append(an_allow(number=number, port=port, to=to, **plural))
     return found
 
 
@@ -67,9 +55,9 @@ def allows(draw):
 def nats(draw):
     """Some of Defender's DNAT rules."""
     return [
-        nat(
-            f"jit-{number}",
+        a_nat(
             draw(st.sampled_from([*SOURCES, "*"])),
+            name=f"jit-{number}",
             translatedAddress=draw(st.sampled_from([*ADDRESSES.values()])),
             translatedPort=str(draw(ports)),
         )
@@ -81,13 +69,13 @@ def nats(draw):
 def grants(draw, number):
     """A grant in any state, that ended or ends within an hour of now."""
     status = draw(st.sampled_from([*Status]))
-    end = NOON + draw(minutes) * MINUTE
+    end = NOW + draw(minutes) * MINUTE
     asked = draw(st.booleans()) if status is Status.CLOSED else status in ASKED
     vm_id = draw(vms)
     port = draw(ports)
     rules = [rule_id(n) for n in draw(st.sets(st.integers(0, 5), max_size=2))]
     rules += [nat_id(f"jit-{n}") for n in draw(st.sets(st.integers(0, 3), max_size=1))]
-    return a_grant(
+    return an_older(
         number,
         id=f"request{number}-0-{port}",
         status=status,
@@ -107,7 +95,7 @@ def grants(draw, number):
 @st.composite
 def entries(draw):
     """One of Defender's requests: ours or somebody's."""
-    return entry(
+    return an_entry(
         draw(st.sampled_from([*SOURCES, "*"])),
         initiate_id=draw(st.sampled_from([None, "a" * 26, "b" * 26, "z" * 26])),
         minutes=draw(minutes),
@@ -123,7 +111,7 @@ STRANGE = [
     arm_rule(600, "Deny", name="MicrosoftDefenderForCloud-JITRule_1_" + "A" * 32, port="22", to=VM),
     arm_companion("nobody-0-22"),
 ]
-CUSTOMERS = [arm_collection(nat("jit-0"), name="customer")]
+CUSTOMERS = [arm_collection(a_nat(name="jit-0"), name="customer")]
 
 
 @st.composite
@@ -134,11 +122,11 @@ def worlds(draw):
     named = draw(st.sets(st.sampled_from(["request0-0-22", "request1-0-22", "request2-0-3389"])))
     rules = [*draw(allows()), *STRANGE, *map(arm_companion, sorted(named))]
     machines = tuple(
-        a_vm(vm_id, address, firewall=draw(st.booleans()))
+        a_configured_vm(arm_ids.name(vm_id), address=address, firewall=draw(st.booleans()))
         for vm_id, address in ADDRESSES.items()
         if draw(st.integers(0, 9))
     )
-    observed = seen(
+    observed = an_observation(
         *rules,
         vms=machines,
         firewall=a_firewall(*draw(nats()), others=CUSTOMERS, settled=draw(st.integers(0, 4)) > 0),
@@ -185,7 +173,7 @@ def meet(texts, others):
 
 
 def wanting(grant):
-    return grant.status in {Status.OPEN, Status.OPENING} and grant.expires_at > NOON
+    return grant.status in {Status.OPEN, Status.OPENING} and grant.expires_at > NOW
 
 
 def on_port(item, grant, observed):
@@ -229,7 +217,7 @@ def proofs(item, known, observed):
 def test_a_rule_named_for_removal_has_a_name_of_defenders_or_of_a_known_grant(world):
     """Customers' rules, deny rules and companions of nobody are never named."""
     observed, live, stones = world
-    items = removals(make_plan(observed, live, stones, now=NOON, remove_orphans=True))
+    items = removals(make_plan(observed, live, stones, now=NOW, remove_orphans=True))
 
     assert [
         item
@@ -246,7 +234,7 @@ def test_a_rule_named_for_removal_has_a_name_of_defenders_or_of_a_known_grant(wo
 def test_a_rule_named_for_removal_is_proved_to_be_of_a_grant_that_is_over(world):
     """Without the operator's switch, proof is needed; others' rules are never named."""
     observed, live, stones = world
-    items = removals(make_plan(observed, live, stones, now=NOON, remove_orphans=False))
+    items = removals(make_plan(observed, live, stones, now=NOW, remove_orphans=False))
     rules = [item for item in items if item.kind is PlanClass.EXPIRED]
 
     assert [
@@ -261,7 +249,7 @@ def test_a_rule_named_for_removal_is_proved_to_be_of_a_grant_that_is_over(world)
 def test_no_removal_touches_a_rule_that_an_open_grant_needs(world, switch):
     """One person's end never moves another's access."""
     observed, live, stones = world
-    items = removals(make_plan(observed, live, stones, now=NOON, remove_orphans=switch))
+    items = removals(make_plan(observed, live, stones, now=NOW, remove_orphans=switch))
 
     assert [
         (item, grant)
@@ -280,8 +268,8 @@ def test_no_removal_touches_a_rule_that_a_foreign_request_holds(world, switch):
     observed, live, stones = world
     known = [*live, *stones]
     ours = {initiate for grant in known for initiate in grant.initiate.ids}
-    strangers = [e for e in observed.entries if e.initiate_id not in ours and e.in_force(NOON)]
-    items = removals(make_plan(observed, live, stones, now=NOON, remove_orphans=switch))
+    strangers = [e for e in observed.entries if e.initiate_id not in ours and e.in_force(NOW)]
+    items = removals(make_plan(observed, live, stones, now=NOW, remove_orphans=switch))
 
     assert [
         (item, stranger)
@@ -289,7 +277,7 @@ def test_no_removal_touches_a_rule_that_a_foreign_request_holds(world, switch):
         if item.kind is not PlanClass.COMPANION
         for stranger in strangers
         if arm_ids.key(stranger.vm_id) in observed.machines
-        and on_port(item, replace(a_grant(), vm_id=stranger.vm_id, port=stranger.port), observed)
+        and on_port(item, replace(an_older(), vm_id=stranger.vm_id, port=stranger.port), observed)
         and meet(item.path.sources, stranger.sources)
     ] == []
 
@@ -298,8 +286,8 @@ def test_no_removal_touches_a_rule_that_a_foreign_request_holds(world, switch):
 def test_a_plan_that_was_carried_out_leaves_nothing_to_remove(world, switch):
     """Planning twice removes once."""
     observed, live, stones = world
-    items = make_plan(observed, live, stones, now=NOON, remove_orphans=switch)
-    after = make_plan(applied(observed, items), live, stones, now=NOON, remove_orphans=switch)
+    items = make_plan(observed, live, stones, now=NOW, remove_orphans=switch)
+    after = make_plan(applied(observed, items), live, stones, now=NOW, remove_orphans=switch)
 
     assert removals(after) == []
 
@@ -309,10 +297,10 @@ def test_after_its_end_no_plan_leaves_a_proven_path_open_without_a_reason(world)
     """A settled, proved rule goes, unless an open grant or a stranger needs it."""
     observed, live, stones = world
     known = [*live, *stones]
-    items = make_plan(observed, live, stones, now=NOON, remove_orphans=False)
+    items = make_plan(observed, live, stones, now=NOW, remove_orphans=False)
     told = {item.path.id for item in items if item.path is not None}
     everything = make_plan(
-        observed, [], [], now=NOON, remove_orphans=True
+        observed, [], [], now=NOW, remove_orphans=True
     )  # each JIT rule, as orphan
     settled = [(item, item.path.id) for item in everything if item.path is not None]
 
@@ -329,7 +317,7 @@ def test_after_its_end_no_plan_leaves_a_proven_path_open_without_a_reason(world)
 
 def over(grant):
     """Past its end and any grace, on any path."""
-    return grant.initiate.ids and grant.expires_at + PAST_ALL_GRACE * MINUTE <= NOON
+    return grant.initiate.ids and grant.expires_at + PAST_ALL_GRACE * MINUTE <= NOW
 
 
 def recorded_or_exact(item, grant, observed):
@@ -345,7 +333,7 @@ def recorded_or_exact(item, grant, observed):
 def test_each_rule_becomes_one_item_at_most(world):
     """No rule is reported twice."""
     observed, live, stones = world
-    items = make_plan(observed, live, stones, now=NOON, remove_orphans=False)
+    items = make_plan(observed, live, stones, now=NOW, remove_orphans=False)
     ids = [item.path.id for item in items if item.path is not None]
 
     assert len(ids) == len(set(ids))
@@ -377,7 +365,7 @@ def anyones(draw):
 def test_a_narrowed_view_shows_the_same_path(data, others, own):
     """Rules that certainly do not concern a VM port change nothing about it."""
     grant, rules = data.draw(grants(0))
-    observed = seen(*others, *own, nats=[nat()])
+    observed = an_observation(*others, *own, nats=[a_nat()])
     view = observed.machines[arm_ids.key(VM_ID)]
     grant = changed(grant, vm_id=VM_ID, rules=rules)
 

@@ -15,9 +15,8 @@ from jit.domain.grants import lifetime
 from jit.domain.model.grant import CloseReason, Grant, Status
 from jit.domain.model.machine import Via
 from jit.domain.values.prefixes import Prefix
-from tests.builders.bodies import NOW
-from tests.builders.firewalls import FIREWALL_ID
-from tests.builders.grants import MINUTE, a_grant
+from tests.builders.grants import a_grant
+from tests.builders.values import FIREWALL_ID, MINUTE, NOW
 from tests.domain.azure_model import Azure
 from tests.domain.azure_worker import Broker
 from tests.machine.orders import Leaving, SharingOrder

@@ -11,17 +11,16 @@ from jit.observer.policy import (
     view_nsgs,
 )
 from jit.observer.reads import Read
-from tests.builders.bodies import NOW, vm_id
-from tests.builders.firewalls import FIREWALL_ID
-from tests.builders.grants import PUBLIC, a_machine, a_nic
-from tests.builders.nsgs import NSG_ID, arm_nsg, arm_rule
+from tests.builders.machines import a_configured_vm, a_nic
+from tests.builders.nsgs import arm_nsg, arm_rule
+from tests.builders.values import FIREWALL_ID, NOW, NSG_ID, PUBLIC, vm_id
 
 NETWORK = NSG_ID.rsplit("/", 2)[0]
 NIC = f"{NETWORK}/networkInterfaces/web01-nic"
 VNET = f"{NETWORK}/virtualNetworks/vnet-prod"
 PIP = f"{NETWORK}/publicIPAddresses/web01-pip"
 VM_KEY = arm_ids.key(vm_id())
-VM = a_machine(
+VM = a_configured_vm(
     interfaces=(a_nic(id=NIC, public_ip=PUBLIC, public_ip_id=PIP),), firewall_id=FIREWALL_ID
 )
 ARM_VM = {

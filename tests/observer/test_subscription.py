@@ -4,7 +4,7 @@ import pytest
 
 from jit.domain.errors import Unavailable
 from jit.domain.values import arm_ids
-from tests.builders.bodies import NOW
+from tests.builders.values import NOW
 from tests.fakes.azure import SimulatedAzure
 from tests.local.azure.sim import DB, DEVELOPMENT, NSG_DB, PRODUCTION, Sim, machine, network, policy
 

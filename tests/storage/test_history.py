@@ -10,7 +10,7 @@ from jit.domain.model.grant import CloseReason, Status
 from jit.storage.history import History, month_partition, write_history_rows
 from jit.storage.stored import StoredRequest
 from jit.storage.table import Op, Verb
-from tests.builders.stored_grants import a_grant, a_request
+from tests.builders.grants import a_grant_of, a_request
 from tests.fakes.calls import Calls
 from tests.fakes.clock import FakeClock
 from tests.fakes.tables import FakeTable
@@ -41,7 +41,7 @@ def finished(number=1, *, at=NOON, vms=3):
     request = a_request(at, POLICY, number=number)
     grants = tuple(
         replace(
-            a_grant(request, f"{GROUP}/virtualMachines/web{index:02d}", index=index),
+            a_grant_of(request, f"{GROUP}/virtualMachines/web{index:02d}", index=index),
             status=Status.CLOSED,
             close_reason=CloseReason.EXPIRED,
         )

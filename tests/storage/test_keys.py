@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from jit.storage import keys
-from tests.builders.grants import POLICY_ID
+from tests.builders.values import POLICY_ID
 from tests.storage.strategies import instants
 
 # ---- instants ------------------------------------------------------------------------------------

@@ -13,7 +13,7 @@ from jit.domain.model.machine import (
     VirtualMachine,
 )
 from jit.storage import keys, machine_rows
-from tests.builders.bodies import SUBSCRIPTION, vm_id
+from tests.builders.values import SUBSCRIPTION, vm_id
 from tests.storage.strategies import instants, lists, ports, spans, texts
 
 machines = st.builds(

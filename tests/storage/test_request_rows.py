@@ -19,9 +19,8 @@ from jit.storage.documents import REQUIRED
 from jit.storage.keys import write_stamp
 from jit.storage.request_rows import GRANT, REQUEST
 from jit.storage.table import Op, Row, Verb
-from tests.builders.bodies import NOW, SUBSCRIPTION, vm_id
-from tests.builders.firewalls import FIREWALL_ID
-from tests.builders.grants import HOUR, POLICY_ID, a_grant
+from tests.builders.grants import a_grant
+from tests.builders.values import FIREWALL_ID, HOUR, NOW, POLICY_ID, SUBSCRIPTION, vm_id
 from tests.fakes.clock import FakeClock
 from tests.fakes.tables import FakeTable
 from tests.storage.strategies import instants, lists, networks, ports, spans, texts

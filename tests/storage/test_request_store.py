@@ -10,7 +10,7 @@ from jit.domain.errors import Defect, StateConflict
 from jit.domain.model.grant import CloseReason, Status
 from jit.storage import keys
 from jit.storage.table import Op, Verb
-from tests.builders.stored_grants import a_grant, a_request
+from tests.builders.grants import a_grant_of, a_request
 from tests.builders.stores import stores_over
 from tests.fakes.clock import FakeClock
 from tests.fakes.tables import FakeTable
@@ -36,7 +36,7 @@ class Shelf:
     def insert(self, *vms, number=1, **changes):
         """Store a request with a grant on each VM."""
         request = a_request(NOON, POLICY, number=number)
-        grants = [a_grant(request, vm, index=i, **changes) for i, vm in enumerate(vms)]
+        grants = [a_grant_of(request, vm, index=i, **changes) for i, vm in enumerate(vms)]
         assert self.requests.insert(request, grants, [])
         return request
 

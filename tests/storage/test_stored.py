@@ -15,14 +15,14 @@ from jit.storage.stored import (
     merge_grants,
     sort_grants,
 )
-from tests.builders.stored_grants import a_grant, a_request
+from tests.builders.grants import a_grant_of, a_request
 
 NOON = datetime(2026, 11, 22, 12, tzinfo=UTC)
 SUBSCRIPTION = "5c0ffee0-0000-4000-8000-000000000001"
 GROUP = f"/subscriptions/{SUBSCRIPTION}/resourceGroups/rg-web/providers"
 REQUEST = a_request(NOON, f"{GROUP}/Microsoft.Security/jitNetworkAccessPolicies/default")
 GRANTS = [
-    a_grant(
+    a_grant_of(
         REQUEST, f"{GROUP}/Microsoft.Compute/virtualMachines/web{index:02d}", index=index, port=port
     )
     for index in range(12)

@@ -5,7 +5,8 @@ import json
 import pytest
 
 from jit.api.render import render_machine
-from tests.builders.bodies import a_vm, vm_id
+from tests.builders.machines import a_vm
+from tests.builders.values import vm_id
 from tests.triggers.app_functions import call, make_request
 
 PORT = {"number": 22, "protocol": "TCP", "allowedSources": ["*"], "maxDuration": "PT3H"}

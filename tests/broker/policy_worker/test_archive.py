@@ -14,7 +14,7 @@ from jit.storage.keys import write_stamp
 from jit.storage.request_rows import read_grants, write_tombstone_row
 from jit.storage.table import Op, Verb
 from tests.broker.inprocess import DAVE, THERE, farm, policy_of, wish
-from tests.builders.flat_grants import changed
+from tests.builders.grants import changed
 from tests.fakes.calls import Crash
 
 

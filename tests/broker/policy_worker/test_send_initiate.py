@@ -12,8 +12,8 @@ from tests.broker.inprocess import (
     farm,
     wish,
 )
-from tests.builders.bodies import NOW
 from tests.builders.grants import an_opening
+from tests.builders.values import NOW
 
 OPENED = 1.0  # minutes in which an NSG opens
 

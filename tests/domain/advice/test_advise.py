@@ -7,9 +7,10 @@ import pytest
 from jit.domain.advice.advise import add_warnings
 from jit.domain.inventory.topology import Snapshot
 from jit.domain.model.machine import Support
-from tests.builders.firewalls import FIREWALL_ID, arm_firewall, arm_ip_configuration
-from tests.builders.nsgs import NSG_ID, VM, arm_nsg, arm_rule
-from tests.builders.worlds import GROUP, POLICY_ID, VM_ID, a_vm
+from tests.builders.firewalls import arm_firewall, arm_ip_configuration
+from tests.builders.machines import a_configured_vm, a_rule
+from tests.builders.nsgs import arm_nsg, arm_rule
+from tests.builders.values import FIREWALL_ID, GROUP, NSG_ID, POLICY_ID, VM, VM_ID
 
 DENY = arm_rule(
     4096, "Deny", name="MicrosoftDefenderForCloud-JITRule_1_" + "A" * 32, port="22", to=VM
@@ -17,6 +18,11 @@ DENY = arm_rule(
 OPEN_DOOR = arm_rule(200, name="customer", source="192.0.2.0/24", port="22", to="*")
 BASTION = "10.1.2.0/26"
 VNETS = f"{GROUP}/providers/Microsoft.Network/virtualNetworks"
+
+
+def an_ssh_vm(**changes):
+    """A VM in a policy for port 22 only."""
+    return a_configured_vm(ports=(a_rule(),), **changes)
 
 
 def arm_vnet(name="vnet-prod", /, *, bastion=None, peer=None, state="Connected"):
@@ -42,7 +48,7 @@ def arm_vnet(name="vnet-prod", /, *, bastion=None, peer=None, state="Connected")
 def told(*rules, vm=None, vnets=None, nsgs=None, **more):
     networks = [arm_vnet()] if vnets is None else vnets
     held = [arm_nsg(*rules)] if nsgs is None else nsgs
-    (found,) = add_warnings([vm or a_vm()], Snapshot(nsgs=held, networks=networks, **more))
+    (found,) = add_warnings([vm or an_ssh_vm()], Snapshot(nsgs=held, networks=networks, **more))
     return found.warnings
 
 
@@ -115,7 +121,7 @@ def test_a_bastion_of_somebody_elses_vnet_does_not_count():
 @pytest.mark.parametrize("support", [Support.NOT_CONFIGURED, Support.UNSUPPORTED])
 def test_only_a_vm_with_a_jit_policy_can_have_warnings(support):
     """Without one there is no deny rule to miss."""
-    assert codes(vm=a_vm(support=support)) == []
+    assert codes(vm=an_ssh_vm(support=support)) == []
 
 
 def test_an_nsg_that_is_not_in_the_snapshot_gives_no_warning():
@@ -126,19 +132,19 @@ def test_an_nsg_that_is_not_in_the_snapshot_gives_no_warning():
 @pytest.mark.parametrize("address", ["", "somewhere"])
 def test_an_address_that_cannot_be_read_gives_no_warning(address):
     """The same for the VM's own."""
-    assert codes(vm=a_vm(address=address)) == []
+    assert codes(vm=an_ssh_vm(address=address)) == []
 
 
 def test_prefixes_that_cannot_be_read_are_left_out():
     """One strange prefix does not silence the rest."""
-    strange = a_vm(vnet_prefixes=("10.1.0.0/16", "?"))
+    strange = an_ssh_vm(vnet_prefixes=("10.1.0.0/16", "?"))
 
     assert codes(vm=strange, vnets=[arm_vnet(bastion="?")]) == ["deny-missing"]
 
 
 def test_two_interfaces_with_the_same_fault_give_one_warning():
     """A warning names a port, not an interface."""
-    vm = a_vm()
+    vm = an_ssh_vm()
     twin = replace(vm, interfaces=(*vm.interfaces, replace(vm.interfaces[0], primary=False)))
 
     assert codes(vm=twin) == ["deny-missing"]
@@ -146,7 +152,7 @@ def test_two_interfaces_with_the_same_fault_give_one_warning():
 
 def test_an_nsg_is_found_in_any_case_of_its_id():
     """ARM ids vary in case."""
-    assert codes(vm=a_vm(nsgs=(NSG_ID.upper(),))) == ["deny-missing"]
+    assert codes(vm=an_ssh_vm(nsgs=(NSG_ID.upper(),))) == ["deny-missing"]
 
 
 # ---- Bastion hosts ---------------------------------------------------------------------------
@@ -177,17 +183,17 @@ FREE = {"properties": {"pricingTier": "Free"}}
 @pytest.mark.parametrize("support", [Support.CONFIGURED, Support.NOT_CONFIGURED])
 def test_a_vm_that_jit_could_serve_has_a_warning_about_the_plan(support):
     """Also before it is configured: it could not be."""
-    assert codes(DENY, vm=a_vm(support=support), plan=FREE) == ["plan-missing"]
+    assert codes(DENY, vm=an_ssh_vm(support=support), plan=FREE) == ["plan-missing"]
 
 
 def test_a_vm_that_jit_cannot_serve_has_no_warning_about_the_plan():
     """Buying it would not help."""
-    assert codes(vm=a_vm(support=Support.UNSUPPORTED), plan=FREE) == []
+    assert codes(vm=an_ssh_vm(support=Support.UNSUPPORTED), plan=FREE) == []
 
 
 def test_a_policy_in_another_region_gives_a_warning():
     """Defender opens ports of VMs in the policy's own region."""
-    assert codes(DENY, vm=a_vm(location="northeurope")) == ["policy-location"]
+    assert codes(DENY, vm=an_ssh_vm(location="northeurope")) == ["policy-location"]
 
 
 def behind(*names, published="52.137.62.53", firewall_id=FIREWALL_ID):
@@ -196,7 +202,7 @@ def behind(*names, published="52.137.62.53", firewall_id=FIREWALL_ID):
     entry = {"id": VM_ID.upper(), "publicIpAddress": published}
     return told(
         DENY,
-        vm=replace(a_vm(firewall=True), firewall_id=firewall_id),
+        vm=replace(an_ssh_vm(firewall=True), firewall_id=firewall_id),
         firewalls=[arm_firewall(ipConfigurations=legs)],
         public_ips=[arm_address("pip-fw", "52.137.62.53"), arm_address("pip-2")],
         policies=[{"id": POLICY_ID, "properties": {"virtualMachines": [entry]}}],

@@ -10,7 +10,8 @@ from jit.domain.advice.nsg import bastion_warnings, jit_warnings
 from jit.domain.azure.companion_rule import companion_name
 from jit.domain.azure.nsg_effect import Allowed, CannotTell, evaluate_path
 from jit.domain.model.machine import PortRule
-from tests.builders.nsgs import VM, VNET, a_flow, arm_rule, rules_of
+from tests.builders.nsgs import VNET, a_flow, arm_rule, rules_of
+from tests.builders.values import VM
 
 HEX = "0123456789ABCDEF" * 2
 BASTION = "10.1.2.0/26"

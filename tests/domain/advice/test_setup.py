@@ -3,7 +3,8 @@
 import pytest
 
 from jit.domain.advice.setup import firewall_warnings, plan_warnings, policy_warnings
-from tests.builders.worlds import GROUP, a_vm
+from tests.builders.machines import a_configured_vm
+from tests.builders.values import GROUP
 
 PLACE = f"{GROUP}/providers/Microsoft.Security/locations"
 
@@ -60,12 +61,12 @@ def policy_codes(vm):
 @pytest.mark.parametrize("location", ["westeurope", "West Europe", "WESTEUROPE"])
 def test_a_policy_in_the_vms_region_is_no_news(location):
     """A region has two spellings."""
-    assert policy_codes(a_vm(location=location)) == []
+    assert policy_codes(a_configured_vm(location=location)) == []
 
 
 def test_a_policy_in_another_region_gives_a_warning_with_both_regions():
     """The person must move the VM's entry."""
-    (warning,) = policy_warnings(a_vm(location="northeurope"))
+    (warning,) = policy_warnings(a_configured_vm(location="northeurope"))
 
     assert warning.code == "policy-location"
     assert "its JIT policy lies in westeurope, the VM in northeurope" in warning.detail
@@ -76,18 +77,18 @@ def test_names_of_more_than_56_characters_together_give_a_warning(length, found)
     """The VM is called web01: five characters."""
     policy = f"{PLACE}/westeurope/jitNetworkAccessPolicies/{'x' * length}"
 
-    assert policy_codes(a_vm(policy_id=policy)) == found
+    assert policy_codes(a_configured_vm(policy_id=policy)) == found
 
 
 @pytest.mark.parametrize("policy", [None, "", "nonsense", f"{GROUP}/providers/Microsoft.Security"])
 def test_a_policy_whose_id_cannot_be_read_is_not_judged(policy):
     """The comparison goes on."""
-    assert policy_codes(a_vm(policy_id=policy)) == []
+    assert policy_codes(a_configured_vm(policy_id=policy)) == []
 
 
 def test_a_vm_without_a_location_is_not_judged():
     """An unknown region is no other region."""
-    assert policy_codes(a_vm(location="")) == []
+    assert policy_codes(a_configured_vm(location="")) == []
 
 
 @pytest.mark.parametrize("addresses", [(), ("52.137.62.53",)])

@@ -6,9 +6,8 @@ import pytest
 
 from jit.domain.audit.event import Event, transitions
 from jit.domain.model.grant import CloseReason, Status
-from tests.builders.bodies import NOW
-from tests.builders.flat_grants import changed
-from tests.builders.grants import HOME, MINE, NEXT, a_grant, an_open, an_opening
+from tests.builders.grants import a_grant, an_open, an_opening, changed
+from tests.builders.values import HOME, MINE, NEXT, NOW
 
 
 @pytest.mark.parametrize(

@@ -8,7 +8,8 @@ from hypothesis import strategies as st
 
 from jit.domain.azure.companion_rule import companion_body, companion_name, parse_companion_name
 from jit.domain.azure.nsg_effect import Allowed, Blocked, evaluate
-from tests.builders.nsgs import VM, VNET, a_flow, arm_rule, rules_of
+from tests.builders.nsgs import VNET, a_flow, arm_rule, rules_of
+from tests.builders.values import VM
 
 grant_ids = st.from_regex(r"[0-9a-z][0-9a-z-]{0,67}[0-9a-z]|[0-9a-z]", fullmatch=True)
 

@@ -15,8 +15,8 @@ from jit.domain.azure.defender_requests import (
     requests_of_port,
 )
 from jit.domain.model.machine import Occupation
-from tests.builders.bodies import NOW, vm_id
-from tests.builders.grants import MINE, NEXT, an_entry
+from tests.builders.defender import an_entry
+from tests.builders.values import MINE, NEXT, NOW, vm_id
 
 FOREVER = datetime.max.replace(tzinfo=UTC)
 

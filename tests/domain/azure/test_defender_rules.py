@@ -20,7 +20,8 @@ from jit.domain.azure.defender_rules import (
 from jit.domain.azure.firewall import nat_rules
 from jit.domain.azure.nsg_rules import PortRange, RuleProtocol
 from tests.builders.firewalls import arm_collection, arm_firewall, arm_nat_rule
-from tests.builders.nsgs import NSG_ID, VM, arm_rule, rules_of
+from tests.builders.nsgs import arm_rule, rules_of
+from tests.builders.values import NSG_ID, VM
 
 HEX = "0123456789ABCDEF" * 2
 ALLOW = f"MicrosoftDefenderForCloud-JITRule-1234-{HEX}"

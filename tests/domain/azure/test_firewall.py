@@ -20,12 +20,12 @@ from jit.domain.azure.firewall import (
 )
 from tests.builders.firewalls import (
     JIT_COLLECTION,
-    NETWORK,
     arm_collection,
     arm_firewall,
     arm_ip_configuration,
     arm_nat_rule,
 )
+from tests.builders.values import NETWORK
 
 CUSTOMER = arm_collection(arm_nat_rule("https"), arm_nat_rule("jit-1"), name="customer-dnat")
 

@@ -11,7 +11,8 @@ from jit.domain.azure.nsg_effect import (
     find_free_priority,
 )
 from jit.domain.azure.nsg_rules import parse_rules
-from tests.builders.nsgs import VM, VNET, a_flow, arm_nsg, arm_rule, rules_of
+from tests.builders.nsgs import VNET, a_flow, arm_nsg, arm_rule, rules_of
+from tests.builders.values import VM
 
 FIREWALL_SUBNET = "10.1.0.0/26"
 JIT_DENY = arm_rule(

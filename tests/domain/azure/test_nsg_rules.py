@@ -14,7 +14,8 @@ from jit.domain.azure.nsg_rules import (
     SecurityRule,
     parse_rules,
 )
-from tests.builders.nsgs import DEFAULTS, NSG_ID, arm_nsg, arm_rule
+from tests.builders.nsgs import DEFAULTS, arm_nsg, arm_rule
+from tests.builders.values import NSG_ID
 
 GROUP = "/subscriptions/s/resourceGroups/g/providers/Microsoft.Network/applicationSecurityGroups/w"
 

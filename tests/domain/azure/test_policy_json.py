@@ -11,7 +11,8 @@ from jit.domain.azure import policy_json
 from jit.domain.azure.policy_json import port_rules
 from jit.domain.model.machine import PortRule
 from jit.domain.values import arm_ids
-from tests.builders.bodies import a_rule, vm_id
+from tests.builders.machines import a_rule
+from tests.builders.values import vm_id
 
 REQUESTS = [{"requestor": "petra", "virtualMachines": [], "unknownToUs": {"a": [1]}}]
 

@@ -14,7 +14,9 @@ from jit.domain.errors import Violation
 from jit.domain.limits import LIMITS, Limits
 from jit.domain.model.machine import Occupation, Support, Via
 from jit.domain.values import arm_ids
-from tests.builders.bodies import NOW, a_draft, a_machine, a_port, a_rule, a_vm, inventory, vm_id
+from tests.builders.bodies import a_draft, a_machine, a_port
+from tests.builders.machines import a_rule, a_vm, inventory
+from tests.builders.values import NOW, vm_id
 
 ID = "#/virtualMachines/0/id"
 NUMBER = "#/virtualMachines/0/ports/0/number"

@@ -8,21 +8,11 @@ from jit.domain.grants.admission import rebuild_request
 from jit.domain.grants.initiate import PortToOpen
 from jit.domain.model.grant import CloseReason, Status
 from jit.domain.model.machine import Support, Via
-from tests.builders.bodies import NOW, a_rule, vm_id
-from tests.builders.firewalls import FIREWALL_ID
-from tests.builders.flat_grants import changed
-from tests.builders.grants import (
-    HOME,
-    HOUR,
-    MINE,
-    MINUTE,
-    OFFICE,
-    a_firewall,
-    a_grant,
-    a_view,
-    an_entry,
-    behind,
-)
+from tests.builders.defender import an_entry
+from tests.builders.firewalls import a_firewall
+from tests.builders.grants import a_grant, changed
+from tests.builders.machines import a_rule, a_view, behind
+from tests.builders.values import FIREWALL_ID, HOME, HOUR, MINE, MINUTE, NOW, OFFICE, vm_id
 from tests.domain.steps import FRESH, LATER, OURS, SECOND, STRANGER, a_world, alone, stepped
 
 

@@ -14,31 +14,25 @@ from jit.domain.model.grant import CloseReason, Status
 from jit.domain.model.machine import Via
 from jit.domain.paths import effective
 from jit.domain.paths.rules import rules_of_port
-from tests.builders.bodies import NOW, vm_id
-from tests.builders.firewalls import FIREWALL_ID, JIT_COLLECTION
-from tests.builders.grants import (
+from tests.builders.defender import an_entry
+from tests.builders.firewalls import JIT_COLLECTION, a_firewall, a_nat
+from tests.builders.grants import a_grant, an_open, an_opening, through_firewall
+from tests.builders.machines import a_nic, a_view, behind
+from tests.builders.nsgs import an_allow, an_nsg, arm_rule, jit_name
+from tests.builders.values import (
     ELSEWHERE,
+    FIREWALL_ID,
     HOUR,
     MINE,
     MINUTE,
     NEXT,
+    NOW,
+    NSG_ID,
     OFFICE,
     OTHER_NSG_ID,
-    a_firewall,
-    a_grant,
-    a_guard,
-    a_nat,
-    a_nic,
-    a_view,
-    an_allow,
-    an_entry,
-    an_open,
-    an_opening,
-    behind,
-    jit_name,
-    through_firewall,
+    VM,
+    vm_id,
 )
-from tests.builders.nsgs import NSG_ID, VM, arm_rule
 
 LATER = NOW + HOUR
 
@@ -159,8 +153,8 @@ def test_a_path_that_was_never_asked_for_is_gone_at_once():
 @pytest.mark.parametrize(
     "view",
     [
-        a_view(a_guard(settled=False)),
-        a_view(replace(a_guard(settled=False), failed=True)),
+        a_view(an_nsg(settled=False)),
+        a_view(replace(an_nsg(settled=False), failed=True)),
         behind(a_firewall(settled=False)),
         behind(a_firewall(settled=False, failed=True)),
         behind(None),
@@ -180,7 +174,7 @@ def test_nothing_is_gone_while_azure_updates_or_cannot_be_read(view):
 
 def test_a_removal_that_failed_in_azure_is_repeated():
     """Nobody else would remove the rule; deleting it again repeats the NSG's failed update."""
-    stuck = replace(a_guard(an_allow(), settled=False), failed=True)
+    stuck = replace(an_nsg(an_allow(), settled=False), failed=True)
 
     outcome = closed(a_closing(rules=(rule_id(),)), a_view(stuck), now=LATER)
 
@@ -188,12 +182,12 @@ def test_a_removal_that_failed_in_azure_is_repeated():
     assert outcome.grant.status is Status.CLOSING
 
 
-@pytest.mark.parametrize("sibling", [a_guard(nsg_id=OTHER_NSG_ID, settled=False), None])
+@pytest.mark.parametrize("sibling", [an_nsg(nsg_id=OTHER_NSG_ID, settled=False), None])
 def test_a_rule_goes_though_another_nsg_cannot_be_judged(sibling):
     """Reading the rule is enough to remove it, and not enough to call the path gone."""
     nics = (a_nic(), a_nic(id=f"{a_nic().id}-2", nsg_ids=(OTHER_NSG_ID,), primary=False))
-    held = [a_guard(an_allow()), *([sibling] if sibling else [])]
-    bare = [a_guard(), *([sibling] if sibling else [])]
+    held = [an_nsg(an_allow()), *([sibling] if sibling else [])]
+    bare = [an_nsg(), *([sibling] if sibling else [])]
     grant = a_closing(rules=(rule_id(),))
 
     assert removed(closed(grant, a_view(*held, interfaces=nics), now=LATER)) == OURS
@@ -204,7 +198,7 @@ def test_a_rule_goes_though_another_nsg_cannot_be_judged(sibling):
 @pytest.mark.parametrize("widened", ["*", "10.1.1.0/24", "VirtualNetwork"])
 def test_a_recorded_rule_goes_even_if_somebody_made_it_lead_elsewhere(widened):
     """It lets the person in still; that it lets them in elsewhere too is no reason to keep it."""
-    view = a_view(a_guard(an_allow(to=widened)))
+    view = a_view(an_nsg(an_allow(to=widened)))
 
     outcome = closed(a_closing(rules=(rule_id(),)), view, now=LATER)
 
@@ -214,7 +208,7 @@ def test_a_recorded_rule_goes_even_if_somebody_made_it_lead_elsewhere(widened):
 
 def test_a_rule_that_leads_to_a_whole_network_and_was_not_recorded_is_somebody_elses():
     """Defender's rules lead to one address."""
-    outcome = closed(a_closing(), a_view(a_guard(an_allow(to="10.1.1.0/24"))), now=LATER)
+    outcome = closed(a_closing(), a_view(an_nsg(an_allow(to="10.1.1.0/24"))), now=LATER)
 
     assert outcome.removals == ()
 
@@ -222,7 +216,7 @@ def test_a_rule_that_leads_to_a_whole_network_and_was_not_recorded_is_somebody_e
 def test_a_recorded_nat_rule_whose_sources_became_an_ip_group_goes():
     """The members of the group are unknown: the person may be one."""
     nat = a_nat(sourceAddresses=[], sourceIpGroups=["/ipGroups/admins"])
-    view = behind(a_firewall(nat), a_guard())
+    view = behind(a_firewall(nat), an_nsg())
     (rule,) = rules_of_port(view, 22)
 
     outcome = closed(through_firewall(a_closing(rules=(rule.id,))), view, now=LATER)
@@ -234,7 +228,7 @@ def test_a_recorded_nat_rule_whose_sources_became_an_ip_group_goes():
 def test_a_rule_that_another_vm_rests_on_is_left_to_it():
     """One NSG may guard two networks whose addresses overlap."""
     users = rule_users([an_open("g2", vm_id=vm_id("web02"), rules=(rule_id(2),))])
-    view = a_view(a_guard(an_allow(), an_allow(number=2, priority=101)))
+    view = a_view(an_nsg(an_allow(), an_allow(number=2)))
 
     outcome = closed(a_closing(rules=(rule_id(),)), view, users=users, now=LATER)
 
@@ -243,7 +237,7 @@ def test_a_rule_that_another_vm_rests_on_is_left_to_it():
 
 def test_no_rule_goes_while_a_strangers_request_is_listed_without_its_sources():
     """It may be theirs; and nothing says that it is, so the grant is not closed over it."""
-    view = a_view(a_guard(an_allow()))
+    view = a_view(an_nsg(an_allow()))
 
     outcome = closed(a_closing(rules=(rule_id(),)), view, held=(UNLISTED,), now=LATER)
 
@@ -253,7 +247,7 @@ def test_no_rule_goes_while_a_strangers_request_is_listed_without_its_sources():
 
 def test_nothing_is_removed_from_an_nsg_that_is_being_updated():
     """Updating means ask later; its list proves nothing meanwhile."""
-    busy = a_guard(an_allow(), settled=False)
+    busy = an_nsg(an_allow(), settled=False)
 
     outcome = closed(a_closing(rules=(rule_id(),)), a_view(busy), now=LATER)
 
@@ -296,7 +290,7 @@ def test_the_note_that_tells_why_outlives_the_closing(reason, note):
 )
 def test_while_closing_the_note_says_why_or_which_rules_are_left(reason, note, shown):
     """A failure's reason matters more than the reason to wait."""
-    outcome = closed(a_closing(reason=reason, note=note), a_view(a_guard(an_allow())))
+    outcome = closed(a_closing(reason=reason, note=note), a_view(an_nsg(an_allow())))
 
     assert outcome.grant.note == shown
 
@@ -306,7 +300,7 @@ def test_while_closing_the_note_says_why_or_which_rules_are_left(reason, note, s
 
 def test_a_revoked_grants_rule_is_removed_at_once():
     """The API has no revoke: the rule itself goes."""
-    outcome = closed(a_closing(rules=(rule_id(),)), a_view(a_guard(an_allow())))
+    outcome = closed(a_closing(rules=(rule_id(),)), a_view(an_nsg(an_allow())))
 
     assert removed(outcome) == OURS
     assert outcome.grant.status is Status.CLOSING
@@ -319,7 +313,7 @@ def test_a_revoked_grants_rule_is_removed_at_once():
 def test_azures_own_expiry_goes_first(via, minutes):
     """Two minutes for an NSG, ten for a firewall; then the leftover goes."""
     grant = a_closing(reason=CloseReason.EXPIRED, expires_at=NOW, via=via, rules=(rule_id(),))
-    view = a_view(a_guard(an_allow()), firewall=a_firewall(), via=via)
+    view = a_view(an_nsg(an_allow()), firewall=a_firewall(), via=via)
 
     before = closed(grant, view, now=NOW + minutes * MINUTE - timedelta(seconds=1))
     after = closed(grant, view, now=NOW + minutes * MINUTE)
@@ -340,7 +334,7 @@ def test_a_path_asked_for_longer_than_its_end_is_closed_by_us(via, longer, at_on
         rules=(rule_id(),),
     )
 
-    outcome = closed(grant, a_view(a_guard(an_allow()), firewall=a_firewall(), via=via))
+    outcome = closed(grant, a_view(an_nsg(an_allow()), firewall=a_firewall(), via=via))
 
     assert removed(outcome) == at_once
 
@@ -348,7 +342,7 @@ def test_a_path_asked_for_longer_than_its_end_is_closed_by_us(via, longer, at_on
 @pytest.mark.parametrize("reason", sorted(set(CloseReason) - {CloseReason.EXPIRED}))
 def test_only_expiry_is_azures_own_business(reason):
     """For every other reason nobody else will close it."""
-    outcome = closed(a_closing(reason=reason, rules=(rule_id(),)), a_view(a_guard(an_allow())))
+    outcome = closed(a_closing(reason=reason, rules=(rule_id(),)), a_view(an_nsg(an_allow())))
 
     assert removed(outcome) == OURS
 
@@ -357,7 +351,7 @@ def test_an_expiry_without_a_fixed_end_counts_from_when_it_began():
     """The row may lack its end; the closing may not hang for that."""
     grant = a_closing(reason=CloseReason.EXPIRED, expires_at=None, rules=(rule_id(),))
 
-    outcome = closed(grant, a_view(a_guard(an_allow())), now=NOW + 2 * MINUTE)
+    outcome = closed(grant, a_view(an_nsg(an_allow())), now=NOW + 2 * MINUTE)
 
     assert removed(outcome) == OURS
 
@@ -366,7 +360,7 @@ def test_without_any_record_of_its_closing_the_latest_end_counts():
     """A row written by hand still ends."""
     grant = a_closing(closing_at=None, latest_end=NOW, rules=(rule_id(),))
 
-    outcome = closed(grant, a_view(a_guard(an_allow())))
+    outcome = closed(grant, a_view(an_nsg(an_allow())))
 
     assert removed(outcome) == OURS
 
@@ -374,7 +368,7 @@ def test_without_any_record_of_its_closing_the_latest_end_counts():
 @pytest.mark.parametrize("text", ["203.0.113.7", "203.0.113.7/32"])
 def test_an_unrecorded_rule_in_the_form_that_defender_writes_is_ours(text):
     """Name pattern, destination, port and source."""
-    outcome = closed(a_closing(), a_view(a_guard(an_allow(text))))
+    outcome = closed(a_closing(), a_view(an_nsg(an_allow(text))))
 
     assert removed(outcome) == OURS
 
@@ -396,7 +390,7 @@ def test_an_unrecorded_rule_in_the_form_that_defender_writes_is_ours(text):
 )
 def test_a_rule_that_is_not_proved_ours_is_never_removed(rule):
     """P5: wider, combined, unreadable, or simply somebody else's."""
-    outcome = closed(a_closing(), a_view(a_guard(rule)), now=LATER)
+    outcome = closed(a_closing(), a_view(an_nsg(rule)), now=LATER)
 
     assert outcome.removals == ()
 
@@ -404,7 +398,7 @@ def test_a_rule_that_is_not_proved_ours_is_never_removed(rule):
 def test_a_grant_booked_for_tomorrow_proves_no_rule_of_today():
     """Another person's prefix on the same port: nothing was asked of Azure for it yet."""
     tomorrow = a_grant("g2", sources=(OFFICE,), status=Status.SCHEDULED)
-    view = a_view(a_guard(an_allow("203.0.113.7", "198.51.100.0/24")))
+    view = a_view(an_nsg(an_allow("203.0.113.7", "198.51.100.0/24")))
 
     outcome = closed(a_closing(), view, tomorrow, now=LATER)
 
@@ -415,7 +409,7 @@ def test_a_host_inside_a_grants_prefix_is_another_source():
     """198.51.100.0 as a host is not 198.51.100.0/24."""
     grant = a_closing(sources=(OFFICE,))
 
-    outcome = closed(grant, a_view(a_guard(an_allow("198.51.100.0"))), now=LATER)
+    outcome = closed(grant, a_view(an_nsg(an_allow("198.51.100.0"))), now=LATER)
 
     assert outcome.removals == ()
 
@@ -424,7 +418,7 @@ def test_a_recorded_rule_that_somebody_widened_is_still_the_grants_own():
     """It was left by our own request, and lets in who must not come in any more."""
     grant = a_closing(rules=(rule_id(),))
 
-    outcome = closed(grant, a_view(a_guard(an_allow("*"))), now=LATER)
+    outcome = closed(grant, a_view(an_nsg(an_allow("*"))), now=LATER)
 
     assert removed(outcome) == OURS
 
@@ -433,7 +427,7 @@ def test_a_rule_for_an_address_that_the_vm_no_longer_has_is_still_its_rule():
     """Both were recorded when the rule was seen."""
     grant = a_closing(private_ips=("10.1.1.9",), rules=(rule_id(),))
 
-    outcome = closed(grant, a_view(a_guard(an_allow(to="10.1.1.9"))))
+    outcome = closed(grant, a_view(an_nsg(an_allow(to="10.1.1.9"))))
 
     assert removed(outcome) == OURS
 
@@ -442,16 +436,16 @@ def test_a_rule_for_such_an_address_that_was_not_recorded_is_somebody_elses():
     """Another VM has the address by now, and the same person a path to it."""
     grant = a_closing(private_ips=("10.1.1.9",))
 
-    outcome = closed(grant, a_view(a_guard(an_allow(to="10.1.1.9"))))
+    outcome = closed(grant, a_view(an_nsg(an_allow(to="10.1.1.9"))))
 
     assert removed(outcome) == []
 
 
 def test_rules_of_another_port_or_machine_are_left_alone():
     """Only this VM port is closing."""
-    rules = (an_allow(port="3389"), an_allow(to="10.1.1.5", number=2, priority=101))
+    rules = (an_allow(port="3389"), an_allow(to="10.1.1.5", number=2))
 
-    outcome = closed(a_closing(), a_view(a_guard(*rules)), now=LATER)
+    outcome = closed(a_closing(), a_view(an_nsg(*rules)), now=LATER)
 
     assert outcome.grant.status is Status.CLOSED
 
@@ -486,7 +480,7 @@ def test_a_rule_that_a_live_grant_needs_as_it_is_stays():
     """The other one comes from the same place: nothing of it is left over."""
     other = an_open("g2")
 
-    outcome = closed(a_closing(rules=(rule_id(),)), a_view(a_guard(an_allow())), other)
+    outcome = closed(a_closing(rules=(rule_id(),)), a_view(an_nsg(an_allow())), other)
 
     assert outcome.removals == ()
     assert outcome.grant.status is Status.CLOSED
@@ -496,7 +490,7 @@ def test_a_wider_live_grant_needs_a_narrower_rule():
     """Its source lies within the other one's prefix."""
     other = an_open("g2", sources=(ip_network("203.0.113.0/24"),))
 
-    outcome = closed(a_closing(rules=(rule_id(),)), a_view(a_guard(an_allow())), other)
+    outcome = closed(a_closing(rules=(rule_id(),)), a_view(an_nsg(an_allow())), other)
 
     assert outcome.removals == ()
 
@@ -506,7 +500,7 @@ def test_a_shared_rule_is_not_cut_from_under_a_live_grant():
     other = an_open("g2", sources=(OFFICE,))
     shared = an_allow("203.0.113.7", "198.51.100.0/24")
 
-    outcome = closed(a_closing(rules=(rule_id(),)), a_view(a_guard(shared)), other)
+    outcome = closed(a_closing(rules=(rule_id(),)), a_view(an_nsg(shared)), other)
 
     assert outcome.removals == ()
     assert outcome.grant.status is Status.CLOSING
@@ -516,7 +510,7 @@ def test_a_shared_rule_is_not_cut_from_under_a_live_grant():
 def test_a_shared_rule_goes_if_azure_does_not_take_its_successor(via):
     """An end comes before others' access; they are asked for again."""
     other = an_open("g2", sources=(OFFICE,), via=via)
-    shared = a_view(a_guard(an_allow("203.0.113.7", "198.51.100.0/24")))
+    shared = a_view(an_nsg(an_allow("203.0.113.7", "198.51.100.0/24")))
     leaving = a_closing(rules=(rule_id(),), via=via)
 
     before = closed(
@@ -529,7 +523,7 @@ def test_a_shared_rule_goes_if_azure_does_not_take_its_successor(via):
 
 def test_a_shared_rules_time_to_shrink_begins_with_the_last_leaver():
     """A grant that left long ago, from a source that is still in use, does not hurry it."""
-    shared = a_view(a_guard(an_allow("203.0.113.7", "198.51.100.0/24")))
+    shared = a_view(an_nsg(an_allow("203.0.113.7", "198.51.100.0/24")))
     early = a_closing(rules=(rule_id(),))
     live = an_open("g2", rules=(rule_id(),))
     late = a_closing("g3", sources=(OFFICE,), closing_at=LATER, rules=(rule_id(),))
@@ -546,7 +540,7 @@ def test_a_shared_rules_time_to_shrink_begins_with_the_last_leaver():
 def test_a_shared_rule_that_a_strangers_request_holds_stays_for_good():
     """A rule that others need is not ours to take."""
     other = an_open("g2", sources=(OFFICE,))
-    shared = a_view(a_guard(an_allow("203.0.113.7", "198.51.100.0/24")))
+    shared = a_view(an_nsg(an_allow("203.0.113.7", "198.51.100.0/24")))
     leaving = a_closing(rules=(rule_id(),))
 
     outcome = closed(leaving, shared, other, held=("198.51.100.0/24",), now=NOW + HOUR)
@@ -558,9 +552,9 @@ def test_a_shared_rule_goes_once_the_live_grant_has_one_of_its_own():
     """Defender forgot it when it wrote the successor."""
     other = an_open("g2", sources=(OFFICE,))
     shared = an_allow("203.0.113.7", "198.51.100.0/24")
-    successor = an_allow("198.51.100.0/24", number=2, priority=101)
+    successor = an_allow("198.51.100.0/24", number=2)
 
-    outcome = closed(a_closing(rules=(rule_id(),)), a_view(a_guard(shared, successor)), other)
+    outcome = closed(a_closing(rules=(rule_id(),)), a_view(an_nsg(shared, successor)), other)
 
     assert removed(outcome) == OURS
 
@@ -570,10 +564,10 @@ def test_two_leftovers_do_not_vouch_for_each_other():
     other = an_open("g2", sources=(OFFICE,))
     leftovers = (
         an_allow("203.0.113.7", "198.51.100.0/24"),
-        an_allow("203.0.113.7", "198.51.100.0/24", number=2, priority=101),
+        an_allow("203.0.113.7", "198.51.100.0/24", number=2),
     )
 
-    outcome = closed(a_closing(rules=(rule_id(1), rule_id(2))), a_view(a_guard(*leftovers)), other)
+    outcome = closed(a_closing(rules=(rule_id(1), rule_id(2))), a_view(an_nsg(*leftovers)), other)
 
     assert outcome.removals == ()
 
@@ -583,10 +577,10 @@ def test_leftovers_of_two_closing_grants_do_not_vouch_for_each_other():
     other, second = an_open("g3", sources=(OFFICE,)), a_closing("g2", sources=(ELSEWHERE,))
     leftovers = (
         an_allow("203.0.113.7", "198.51.100.0/24"),
-        an_allow("192.0.2.1", "198.51.100.0/24", number=2, priority=101),
+        an_allow("192.0.2.1", "198.51.100.0/24", number=2),
     )
 
-    outcome = closed(a_closing(), a_view(a_guard(*leftovers)), second, other)
+    outcome = closed(a_closing(), a_view(an_nsg(*leftovers)), second, other)
 
     assert outcome.removals == ()
 
@@ -595,9 +589,9 @@ def test_a_successor_in_another_nsg_does_not_replace_a_shared_rule():
     """Both NSGs must let the live grant in."""
     other = an_open("g2", sources=(OFFICE,))
     shared = an_allow("203.0.113.7", "198.51.100.0/24")
-    elsewhere = a_guard(an_allow("198.51.100.0/24", number=2), nsg_id=f"{NSG_ID}-2")
+    elsewhere = an_nsg(an_allow("198.51.100.0/24", number=2), nsg_id=f"{NSG_ID}-2")
 
-    outcome = closed(a_closing(), a_view(a_guard(shared), elsewhere), other)
+    outcome = closed(a_closing(), a_view(an_nsg(shared), elsewhere), other)
 
     assert outcome.removals == ()
 
@@ -607,7 +601,7 @@ def test_a_live_grant_inside_the_ending_prefix_keeps_its_own_rule():
     other = an_open("g2")
     grant = a_closing(sources=(ip_network("203.0.113.0/24"),))
 
-    outcome = closed(grant, a_view(a_guard(an_allow())), other)
+    outcome = closed(grant, a_view(an_nsg(an_allow())), other)
 
     assert outcome.removals == ()
     assert outcome.grant.status is Status.CLOSED
@@ -618,7 +612,7 @@ def test_a_grant_that_wants_no_path_needs_no_rule(status):
     """Neither one that closes as well, nor one that is not due."""
     other = an_open("g2", status=status)
 
-    outcome = closed(a_closing(), a_view(a_guard(an_allow())), other)
+    outcome = closed(a_closing(), a_view(an_nsg(an_allow())), other)
 
     assert removed(outcome) == OURS
 
@@ -627,7 +621,7 @@ def test_a_grant_that_wants_no_path_needs_no_rule(status):
 def test_a_rule_that_a_strangers_request_accounts_for_stays(held):
     """Somebody asked for it in the portal, and their time is not over."""
     outcome = closed(
-        a_closing(rules=(rule_id(),)), a_view(a_guard(an_allow())), held=held, now=LATER
+        a_closing(rules=(rule_id(),)), a_view(an_nsg(an_allow())), held=held, now=LATER
     )
 
     assert outcome.removals == ()
@@ -639,7 +633,7 @@ def test_a_rule_that_lets_in_a_stranger_as_well_stays(held):
     """Cutting it would cut them; a tag may stand for anybody."""
     shared = an_allow("203.0.113.7", "198.51.100.0/24")
 
-    outcome = closed(a_closing(rules=(rule_id(),)), a_view(a_guard(shared)), held=held)
+    outcome = closed(a_closing(rules=(rule_id(),)), a_view(an_nsg(shared)), held=held)
 
     assert outcome.removals == ()
     assert outcome.grant.status is Status.CLOSING
@@ -647,7 +641,7 @@ def test_a_rule_that_lets_in_a_stranger_as_well_stays(held):
 
 def test_a_strangers_request_from_elsewhere_is_no_hindrance():
     """Ours is a rule of its own."""
-    outcome = closed(a_closing(), a_view(a_guard(an_allow())), held=("192.0.2.1",))
+    outcome = closed(a_closing(), a_view(an_nsg(an_allow())), held=("192.0.2.1",))
 
     assert removed(outcome) == OURS
 
@@ -660,7 +654,7 @@ COMPANION_ID = f"{NSG_ID}/securityRules/{companion_name('g1')}"
 
 def test_the_companion_goes_first():
     """Only the broker would ever remove this rule."""
-    outcome = closed(through_firewall(a_closing()), behind(a_firewall(), a_guard(COMPANION)))
+    outcome = closed(through_firewall(a_closing()), behind(a_firewall(), an_nsg(COMPANION)))
 
     assert outcome.companions == (COMPANION_ID,)
     assert outcome.grant.status is Status.CLOSING
@@ -668,7 +662,7 @@ def test_the_companion_goes_first():
 
 def test_the_companion_goes_even_while_the_firewall_updates():
     """The NSG need not wait for minutes."""
-    view = behind(a_firewall(a_nat(), settled=False), a_guard(COMPANION))
+    view = behind(a_firewall(a_nat(), settled=False), an_nsg(COMPANION))
 
     outcome = closed(through_firewall(a_closing()), view)
 
@@ -679,7 +673,7 @@ def test_the_companion_of_an_expired_grant_does_not_wait_for_azures_expiry():
     """Azure knows nothing of it."""
     grant = through_firewall(a_closing(reason=CloseReason.EXPIRED, expires_at=NOW))
 
-    outcome = closed(grant, behind(a_firewall(a_nat()), a_guard(COMPANION)))
+    outcome = closed(grant, behind(a_firewall(a_nat()), an_nsg(COMPANION)))
 
     assert (outcome.companions, outcome.removals) == ((COMPANION_ID,), ())
 
@@ -688,7 +682,7 @@ def test_another_grants_companion_stays():
     """Each grant has its own."""
     others = arm_rule(4095, name=companion_name("g2"), source="10.1.0.0/26", port="22", to=VM)
 
-    outcome = closed(through_firewall(a_closing()), behind(a_firewall(), a_guard(others)))
+    outcome = closed(through_firewall(a_closing()), behind(a_firewall(), an_nsg(others)))
 
     assert outcome.companions == ()
     assert outcome.grant.status is Status.CLOSED
@@ -711,14 +705,14 @@ def test_looks_become_rarer_and_never_stop(minutes, seconds):
     """From three seconds to a minute, and after long to a quarter of an hour."""
     now = NOW + minutes * MINUTE
 
-    outcome = closed(a_closing(), a_view(a_guard(an_allow())), now=now)
+    outcome = closed(a_closing(), a_view(an_nsg(an_allow())), now=now)
 
     assert outcome.grant.next_check_at == now + timedelta(seconds=seconds)
 
 
 def test_a_row_that_does_not_say_when_it_began_is_looked_at_soon():
     """Three seconds, always: better often than never."""
-    outcome = closed(a_closing(closing_at=None), a_view(a_guard(an_allow())), now=LATER)
+    outcome = closed(a_closing(closing_at=None), a_view(an_nsg(an_allow())), now=LATER)
 
     assert outcome.grant.next_check_at == LATER + timedelta(seconds=3)
 
@@ -730,7 +724,7 @@ def test_a_firewall_is_given_more_time_than_an_nsg():
 
 def test_removals_name_only_rules_that_are_there():
     """Each of them was seen in this very look."""
-    view = a_view(a_guard(an_allow()))
+    view = a_view(an_nsg(an_allow()))
     grant = a_closing(rules=(rule_id(1), rule_id(2), rule_id(3)))
 
     outcome = closed(grant, view)
@@ -742,6 +736,6 @@ def test_an_unsettled_nsg_of_a_grant_still_opening_is_waited_for():
     """The view decides, not the status that the grant once had."""
     grant = replace(an_opening(), status=Status.CLOSING)
 
-    outcome = closed(grant, a_view(a_guard(an_allow(), settled=False)))
+    outcome = closed(grant, a_view(an_nsg(an_allow(), settled=False)))
 
     assert (outcome.removals, outcome.grant.status) == ((), Status.CLOSING)

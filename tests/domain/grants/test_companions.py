@@ -9,21 +9,12 @@ from jit.domain.grants.companions import Companion, plan_companion
 from jit.domain.model.grant import Status
 from jit.domain.paths import effective
 from jit.domain.values.arm_ids import key
-from tests.builders.bodies import NOW
-from tests.builders.grants import (
-    BEHIND,
-    OTHER_NSG_ID,
-    a_firewall,
-    a_guard,
-    a_nat,
-    a_nic,
-    an_allow,
-    an_entry,
-    an_opening,
-    behind,
-    through_firewall,
-)
-from tests.builders.nsgs import NSG_ID, VM, arm_rule
+from tests.builders.defender import an_entry
+from tests.builders.firewalls import a_firewall, a_nat
+from tests.builders.grants import an_opening, through_firewall
+from tests.builders.machines import a_nic, behind
+from tests.builders.nsgs import an_allow, an_nsg, arm_rule
+from tests.builders.values import BEHIND, NOW, NSG_ID, OTHER_NSG_ID, VM
 from tests.domain.steps import LET_IN, STRANGER, a_world, stepped
 
 GRANT = through_firewall(an_opening())
@@ -36,7 +27,7 @@ def wished(view, *, grant=GRANT, taken=()):
 
 def test_a_companion_lets_the_firewalls_own_addresses_reach_the_port():
     """Packets come from AzureFirewallSubnet, which Defender's allow rule does not name."""
-    _, (companion,) = wished(behind(a_firewall(a_nat()), a_guard(an_allow())))
+    _, (companion,) = wished(behind(a_firewall(a_nat()), an_nsg(an_allow())))
 
     rule = companion.body["properties"]
     assert companion.nsg_id == NSG_ID
@@ -47,7 +38,7 @@ def test_a_companion_lets_the_firewalls_own_addresses_reach_the_port():
 
 def test_a_companion_decides_just_before_the_rule_that_blocks():
     """It disturbs the fewest of the customer's rules."""
-    _, (companion,) = wished(behind(a_firewall(a_nat()), a_guard(an_allow())))
+    _, (companion,) = wished(behind(a_firewall(a_nat()), an_nsg(an_allow())))
 
     assert companion.priority == 4095
 
@@ -56,14 +47,14 @@ def test_a_customers_deny_above_is_outdone_as_well():
     """The blocking rule is not always Defender's."""
     customers = arm_rule(300, "Deny", name="no-ssh", port="22")
 
-    _, (companion,) = wished(behind(a_firewall(a_nat()), a_guard(an_allow(), customers)))
+    _, (companion,) = wished(behind(a_firewall(a_nat()), an_nsg(an_allow(), customers)))
 
     assert companion.priority == 299
 
 
 def test_the_grant_names_its_companions_before_they_exist():
     """A pass that reads the row after a crash knows which rules may be there."""
-    grant, (companion,) = wished(behind(a_firewall(a_nat()), a_guard(an_allow())))
+    grant, (companion,) = wished(behind(a_firewall(a_nat()), an_nsg(an_allow())))
 
     assert grant.footprint.companions == (companion.rule_id,)
     assert companion.rule_id == f"{NSG_ID}/securityRules/{companion_name(grant.id)}"
@@ -72,7 +63,7 @@ def test_the_grant_names_its_companions_before_they_exist():
 
 def test_wishing_again_names_the_companion_once():
     """A second look before Azure has written the rule changes nothing."""
-    view = behind(a_firewall(a_nat()), a_guard(an_allow()))
+    view = behind(a_firewall(a_nat()), an_nsg(an_allow()))
     once, first = wished(view)
 
     twice, second = wished(view, grant=once)
@@ -84,9 +75,9 @@ def test_every_nsg_that_blocks_gets_a_companion():
     """On the interface and on the subnet."""
     view = behind(
         a_firewall(a_nat()),
-        a_guard(an_allow()),
-        a_guard(nsg_id=OTHER_NSG_ID),
-        interfaces=(a_nic(public_ip=None, nsg_ids=(NSG_ID, OTHER_NSG_ID)),),
+        an_nsg(an_allow()),
+        an_nsg(nsg_id=OTHER_NSG_ID),
+        interfaces=(a_nic(public_ip=None, public_ip_id=None, nsg_ids=(NSG_ID, OTHER_NSG_ID)),),
     )
 
     _, companions = wished(view)
@@ -98,7 +89,7 @@ def test_a_priority_that_this_step_has_given_away_is_not_free():
     """Two grants of one VM port must not write one priority twice."""
     other = Companion(rule_id="other", nsg_id=NSG_ID, priority=4095, body={})
 
-    _, (companion,) = wished(behind(a_firewall(a_nat()), a_guard(an_allow())), taken=(other,))
+    _, (companion,) = wished(behind(a_firewall(a_nat()), an_nsg(an_allow())), taken=(other,))
 
     assert companion.priority == 4094
 
@@ -107,7 +98,7 @@ def test_another_nsgs_companions_take_no_priority_here():
     """Priorities are an NSG's own."""
     other = Companion(rule_id="other", nsg_id=OTHER_NSG_ID, priority=4000, body={})
 
-    _, (companion,) = wished(behind(a_firewall(a_nat()), a_guard(an_allow())), taken=(other,))
+    _, (companion,) = wished(behind(a_firewall(a_nat()), an_nsg(an_allow())), taken=(other,))
 
     assert companion.priority == 4095
 
@@ -116,7 +107,7 @@ def test_no_companion_if_a_customers_nat_rule_leads_to_the_same_port():
     """It would let those in for whom that NAT rule was blocked until now."""
     firewall = a_firewall(a_nat(), collection="customer-nat")
 
-    grant, companions = wished(behind(firewall, a_guard(an_allow())))
+    grant, companions = wished(behind(firewall, an_nsg(an_allow())))
 
     assert companions == ()
     assert "customer-nat/MDC-JIT-web01-22 would be let through" in (grant.note or "")
@@ -128,7 +119,7 @@ def test_nat_rules_to_other_ports_or_machines_are_no_hindrance(changes):
     """The companion opens one port of one address."""
     firewall = a_firewall(a_nat(**changes), collection="customer-nat")
 
-    _, companions = wished(behind(firewall, a_guard(an_allow())))
+    _, companions = wished(behind(firewall, an_nsg(an_allow())))
 
     assert len(companions) == 1
 
@@ -137,7 +128,7 @@ def test_no_companion_if_nothing_blocks():
     """A customer's own allow for the firewall subnet will do."""
     own = arm_rule(300, name="from-firewall", source=BEHIND, port="22")
 
-    grant, companions = wished(behind(a_firewall(a_nat()), a_guard(an_allow(), own)))
+    grant, companions = wished(behind(a_firewall(a_nat()), an_nsg(an_allow(), own)))
 
     assert (grant, companions) == (GRANT, ())
 
@@ -147,7 +138,7 @@ def test_without_a_free_priority_the_grant_says_so():
     taken = [arm_rule(number, name=f"r{number}", port="80") for number in (100, 101)]
     blocking = arm_rule(102, "Deny", name="no-ssh", port="22")
 
-    grant, companions = wished(behind(a_firewall(a_nat()), a_guard(*taken, blocking)))
+    grant, companions = wished(behind(a_firewall(a_nat()), an_nsg(*taken, blocking)))
 
     assert companions == ()
     assert grant.note == "no free priority in NSG above 102"
@@ -155,7 +146,7 @@ def test_without_a_free_priority_the_grant_says_so():
 
 def test_an_nsg_that_vanished_between_two_reads_gets_none():
     """An NSG that is no longer on the path cannot be written to."""
-    view = behind(a_firewall(a_nat()), a_guard(an_allow()))
+    view = behind(a_firewall(a_nat()), an_nsg(an_allow()))
     look = effective.PathView(state=effective.PathState.BLOCKED, blocked_by={"gone": 4096})
 
     grant, companions = plan_companion(GRANT, look, view, taken=(), now=NOW)
@@ -180,7 +171,7 @@ def test_without_a_firewall_or_an_interface_there_is_nothing_to_accompany(hole):
 
 def test_a_blocked_path_behind_a_firewall_gets_its_companion():
     """Named by the grant before it is created."""
-    world = a_world(behind(a_firewall(a_nat()), a_guard(an_allow())), an_entry())
+    world = a_world(behind(a_firewall(a_nat()), an_nsg(an_allow())), an_entry())
 
     done = stepped(through_firewall(an_opening()), world=world)
 
@@ -200,9 +191,7 @@ def test_an_effective_path_gets_no_companion():
 def test_a_grant_that_joined_a_stranger_gets_its_companion_too():
     """Without it the path would never be effective."""
     joined = through_firewall(an_opening(initiates=(), initiated_at=None))
-    world = a_world(
-        behind(a_firewall(a_nat()), a_guard(an_allow())), an_entry(initiate_id=STRANGER)
-    )
+    world = a_world(behind(a_firewall(a_nat()), an_nsg(an_allow())), an_entry(initiate_id=STRANGER))
 
     done = stepped(joined, world=world)
 

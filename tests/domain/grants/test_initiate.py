@@ -14,28 +14,12 @@ from jit.domain.grants.initiate import REOPENS, PortToOpen, initiate_body
 from jit.domain.grants.lifetime import begin_closing
 from jit.domain.grants.timing import APPEARS_WITHIN
 from jit.domain.model.grant import CloseReason, Status
-from tests.builders.bodies import NOW, a_rule, vm_id
-from tests.builders.firewalls import FIREWALL_ID
-from tests.builders.flat_grants import changed
-from tests.builders.grants import (
-    HOME,
-    HOUR,
-    MINE,
-    MINUTE,
-    NEXT,
-    OFFICE,
-    a_firewall,
-    a_grant,
-    a_guard,
-    a_nat,
-    a_view,
-    an_allow,
-    an_entry,
-    an_open,
-    an_opening,
-    behind,
-    through_firewall,
-)
+from tests.builders.defender import an_entry
+from tests.builders.firewalls import a_firewall, a_nat
+from tests.builders.grants import a_grant, an_open, an_opening, changed, through_firewall
+from tests.builders.machines import a_rule, a_view, behind
+from tests.builders.nsgs import an_allow, an_nsg
+from tests.builders.values import FIREWALL_ID, HOME, HOUR, MINE, MINUTE, NEXT, NOW, OFFICE, vm_id
 from tests.domain.steps import (
     FRESH,
     LATER,
@@ -84,7 +68,7 @@ def test_a_path_given_back_in_its_last_seconds_does_not_prolong_the_others():
     done = stepped(
         stays,
         leaves,
-        world=a_world(a_view(a_guard(an_allow(*both))), an_entry(*both)),
+        world=a_world(a_view(an_nsg(an_allow(*both))), an_entry(*both)),
         now=end - 20 * SECOND,
     )
 
@@ -143,7 +127,7 @@ def test_a_path_that_was_never_seen_is_not_wiped():
 
 def test_a_path_that_lost_its_nat_rule_is_asked_for_again():
     """Half a path is none: the NSG still lets in, the firewall leads nowhere any more."""
-    half = behind(a_firewall(), a_guard(an_allow()))
+    half = behind(a_firewall(), an_nsg(an_allow()))
     grant = through_firewall(an_open(rules=(RULE_ID,)))
 
     done = stepped(grant, world=a_world(half, an_entry()))
@@ -327,7 +311,7 @@ def test_a_closing_grant_does_not_carry_the_new_initiate():
     staying = an_open("g2", sources=(OFFICE,))
     shared = an_allow("203.0.113.7", "198.51.100.0/24")
 
-    done = stepped(leaving, staying, world=a_world(a_view(a_guard(shared)), an_entry()))
+    done = stepped(leaving, staying, world=a_world(a_view(an_nsg(shared)), an_entry()))
 
     assert {grant.id: grant.initiate.ids for grant in done.grants} == {
         "g1": (MINE,),
@@ -380,7 +364,7 @@ def test_an_open_path_whose_change_was_asked_for_and_that_is_wiped_is_asked_for_
     extended = an_open(initiated_at=NOW - SECOND, before=THERE, written=False, seen=False)
 
     seen = alone(extended, a_world(OURS, an_entry()))
-    done = stepped(seen, world=a_world(a_view(a_guard()), an_entry()), now=NOW + 10 * MINUTE)
+    done = stepped(seen, world=a_world(a_view(an_nsg()), an_entry()), now=NOW + 10 * MINUTE)
 
     assert seen.initiate.seen
     assert (len(done.asks), done.grants[0].initiate.reopens) == (1, 1)
@@ -391,7 +375,7 @@ def test_a_borrowed_path_that_goes_was_not_wiped():
     new = an_opening(initiated_at=NOW, before=THERE, answered=True)
 
     looked = alone(new, a_world(OURS, an_entry()), NOW + SECOND)
-    done = stepped(looked, world=a_world(a_view(a_guard()), an_entry()), now=NOW + MINUTE)
+    done = stepped(looked, world=a_world(a_view(an_nsg()), an_entry()), now=NOW + MINUTE)
 
     assert (done.asks, done.grants[0].initiate.reopens) == ((), 0)
 

@@ -6,14 +6,8 @@ import pytest
 
 from jit.domain.grants.lifetime import advance_by_clock, begin_closing, close, pace_opening
 from jit.domain.model.grant import CloseReason, Status
-from tests.builders.bodies import NOW
-from tests.builders.flat_grants import changed
-from tests.builders.grants import (
-    HOUR,
-    a_grant,
-    an_open,
-    an_opening,
-)
+from tests.builders.grants import a_grant, an_open, an_opening, changed
+from tests.builders.values import HOUR, NOW
 from tests.domain.steps import SECOND
 
 

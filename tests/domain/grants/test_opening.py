@@ -8,28 +8,23 @@ from jit.domain.grants.initiate import REOPENS
 from jit.domain.grants.timing import TIMES
 from jit.domain.model.grant import CloseReason, Status
 from jit.domain.model.machine import Via
-from tests.builders.bodies import NOW, vm_id
-from tests.builders.firewalls import FIREWALL_ID
-from tests.builders.grants import (
+from tests.builders.defender import an_entry
+from tests.builders.firewalls import a_firewall, a_nat
+from tests.builders.grants import a_grant, an_open, an_opening, through_firewall
+from tests.builders.machines import a_nic, a_view, behind
+from tests.builders.nsgs import an_allow, an_nsg, arm_rule
+from tests.builders.values import (
     BEHIND,
+    FIREWALL_ID,
     HOUR,
     MINUTE,
+    NOW,
+    NSG_ID,
     OFFICE,
     OTHER_NSG_ID,
-    a_firewall,
-    a_grant,
-    a_guard,
-    a_nat,
-    a_nic,
-    a_view,
-    an_allow,
-    an_entry,
-    an_open,
-    an_opening,
-    behind,
-    through_firewall,
+    VM,
+    vm_id,
 )
-from tests.builders.nsgs import NSG_ID, VM, arm_rule
 from tests.domain.steps import (
     OURS,
     RULE_ID,
@@ -106,7 +101,7 @@ def test_a_grant_that_does_not_open_in_time_fails(via, minutes):
     """Twenty minutes; forty behind a firewall, whose updates queue."""
     grant = an_opening(via=via, firewall_id=FIREWALL_ID)
     deny = arm_rule(90, "Deny", name="never-ssh", port="22")
-    view = behind(a_firewall(), a_guard(an_allow(), deny), via=via)
+    view = behind(a_firewall(), an_nsg(an_allow(), deny), via=via)
 
     before = alone(grant, a_world(view, an_entry()), now=NOW + minutes * MINUTE - SECOND)
     after = alone(grant, a_world(view, an_entry()), now=NOW + minutes * MINUTE)
@@ -136,7 +131,7 @@ def test_a_grant_that_never_asked_has_its_time_from_its_admission():
 def test_a_path_that_is_blocked_is_no_longer_open():
     """P4: said as soon as it is seen."""
     deny = arm_rule(90, "Deny", name="never-ssh", port="22")
-    world = a_world(a_view(a_guard(an_allow(), deny)), an_entry())
+    world = a_world(a_view(an_nsg(an_allow(), deny)), an_entry())
 
     after = alone(an_open(), world, now=NOW + HOUR)
 
@@ -148,7 +143,7 @@ def test_a_lost_path_is_given_time_to_mend():
     """Its initiate may be hours old; the deadline counts from the loss."""
     lost = an_open(status=Status.OPENING, lost_at=NOW + HOUR)
     deny = arm_rule(90, "Deny", name="never-ssh", port="22")
-    world = a_world(a_view(a_guard(an_allow(), deny)), an_entry())
+    world = a_world(a_view(an_nsg(an_allow(), deny)), an_entry())
 
     soon = alone(lost, world, now=NOW + HOUR + MINUTE)
     late = alone(lost, world, now=NOW + HOUR + TIMES[Via.PUBLIC_IP].opens_within)
@@ -168,7 +163,7 @@ def test_a_mended_path_is_open_as_before():
 
 def test_an_update_in_azure_does_not_make_an_open_path_lost():
     """An unclear path is neither open nor closed: the grant stays as it was."""
-    world = a_world(a_view(a_guard(an_allow(), settled=False)), an_entry())
+    world = a_world(a_view(an_nsg(an_allow(), settled=False)), an_entry())
 
     after = alone(an_open(), world, now=NOW + HOUR)
 
@@ -189,7 +184,7 @@ def test_a_path_that_is_given_up_closes_with_a_reason():
 def test_a_path_that_an_update_of_the_firewall_takes_away_is_not_open(nats, status):
     """An update is no reason to doubt listed rules; a rule that is no longer listed goes."""
     let_in = arm_rule(50, sources=BEHIND, port="22", to=VM)
-    view = behind(a_firewall(*nats, settled=False), a_guard(an_allow(), let_in))
+    view = behind(a_firewall(*nats, settled=False), an_nsg(an_allow(), let_in))
     grant = through_firewall(an_open(rules=(RULE_ID,)))
 
     assert alone(grant, a_world(view, an_entry())).status is status
@@ -200,7 +195,7 @@ def test_a_deny_in_an_nsg_that_is_not_settled_is_a_doubt(state):
     """Packets may already meet the rules that are listed."""
     deny = arm_rule(50, "Deny", name="lockdown", port="22")
     held, shut = (
-        a_view(replace(a_guard(*rules), **state)) for rules in ([an_allow()], [an_allow(), deny])
+        a_view(replace(an_nsg(*rules), **state)) for rules in ([an_allow()], [an_allow(), deny])
     )
 
     assert alone(an_open(), a_world(held, an_entry())).status is Status.OPEN
@@ -215,7 +210,7 @@ def test_a_deny_in_an_nsg_that_is_not_settled_is_a_doubt(state):
 )
 def test_a_path_that_an_update_of_its_nsg_takes_away_is_not_open(allows, status, failed):
     """In an update that goes on, and in one that has failed."""
-    view = a_view(replace(a_guard(*allows, settled=False), failed=failed))
+    view = a_view(replace(an_nsg(*allows, settled=False), failed=failed))
 
     assert alone(an_open(rules=(RULE_ID,)), a_world(view, an_entry())).status is status
 
@@ -262,7 +257,7 @@ def test_a_grant_does_not_open_on_a_rule_that_its_own_will_replace(changes, stat
 def test_an_nsg_that_defender_leaves_out_delays_nobody():
     """No rule was there before: the rule that lets it in is its own."""
     customers = arm_rule(100, name="customer", source="203.0.113.7", port="22", to=VM)
-    nsgs = a_guard(an_allow()), a_guard(customers, nsg_id=OTHER_NSG_ID)
+    nsgs = an_nsg(an_allow()), an_nsg(customers, nsg_id=OTHER_NSG_ID)
     both = a_view(*nsgs, interfaces=(a_nic(nsg_ids=(NSG_ID, OTHER_NSG_ID)),))
     new = an_opening(initiated_at=NOW - SECOND, before=())
 
@@ -275,7 +270,7 @@ def test_an_older_rule_that_went_and_comes_again_is_a_new_rule():
     """A NAT rule has its old name: that it was away meanwhile tells the two apart."""
     new = an_opening(initiated_at=NOW, before=THERE)
 
-    away = alone(new, a_world(a_view(a_guard()), an_entry()), NOW + SECOND)
+    away = alone(new, a_world(a_view(an_nsg()), an_entry()), NOW + SECOND)
     again = alone(away, a_world(OURS, an_entry()), NOW + 30 * SECOND)
 
     assert (away.status, again.status) == (Status.OPENING, Status.OPEN)
@@ -305,14 +300,14 @@ def test_rules_of_a_strangers_request_are_not_recorded():
 )
 def test_a_rule_that_opens_more_than_was_asked_is_not_recorded(rule):
     """It is somebody else's leftover, and no proof of anything."""
-    after = alone(an_opening(), a_world(a_view(a_guard(rule)), an_entry()))
+    after = alone(an_opening(), a_world(a_view(an_nsg(rule)), an_entry()))
 
     assert after.footprint.rules == ()
 
 
 def test_a_rule_for_the_union_is_recorded_by_each_who_shares_it():
     """It was asked for them together."""
-    both = a_view(a_guard(an_allow("203.0.113.7", "198.51.100.0/24")))
+    both = a_view(an_nsg(an_allow("203.0.113.7", "198.51.100.0/24")))
     entry = an_entry("203.0.113.7", "198.51.100.0/24")
 
     done = stepped(an_opening(), an_opening("g2", sources=(OFFICE,)), world=a_world(both, entry))
@@ -322,7 +317,7 @@ def test_a_rule_for_the_union_is_recorded_by_each_who_shares_it():
 
 def test_nothing_is_recorded_while_azure_updates():
     """Its list may not be in force."""
-    view = a_view(a_guard(an_allow(), settled=False))
+    view = a_view(an_nsg(an_allow(), settled=False))
 
     after = alone(an_opening(), a_world(view, an_entry()))
 
@@ -331,7 +326,7 @@ def test_nothing_is_recorded_while_azure_updates():
 
 def test_a_path_that_is_only_partly_there_was_not_seen_yet():
     """The firewall's rule comes minutes after the NSG's: its absence would not count."""
-    view = behind(a_firewall(), a_guard(an_allow()))
+    view = behind(a_firewall(), an_nsg(an_allow()))
 
     after = alone(through_firewall(an_opening()), a_world(view, an_entry()))
 

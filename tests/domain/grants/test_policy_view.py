@@ -5,8 +5,10 @@ import pytest
 from jit.domain.azure import defender_requests
 from jit.domain.grants.policy_view import has_unreadable_value, is_used_elsewhere, rule_users
 from jit.domain.model.grant import CloseReason
-from tests.builders.bodies import vm_id
-from tests.builders.grants import a_grant, a_machine, a_nic, an_entry, an_open
+from tests.builders.defender import an_entry
+from tests.builders.grants import a_grant, an_open
+from tests.builders.machines import a_configured_vm, a_nic
+from tests.builders.values import vm_id
 from tests.domain.steps import RULE_ID, a_world, alone
 
 
@@ -58,4 +60,4 @@ def test_a_rule_that_a_grant_recorded_is_never_used_elsewhere_only():
 )
 def test_addresses_that_are_none_are_found_before_a_step_decides(changes, unreadable):
     """A NIC that is being changed may name no address for a moment."""
-    assert has_unreadable_value(a_machine(**changes)) is unreadable
+    assert has_unreadable_value(a_configured_vm(**changes)) is unreadable

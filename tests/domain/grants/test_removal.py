@@ -10,26 +10,12 @@ from jit.domain.grants.removal import Evidence, judge
 from jit.domain.grants.timing import FOREIGN_GRACE
 from jit.domain.model.grant import Status
 from jit.domain.paths.rules import rules_of_port
-from tests.builders.bodies import NOW, vm_id
-from tests.builders.grants import (
-    ELSEWHERE,
-    HOME,
-    HOUR,
-    MINE,
-    OFFICE,
-    a_firewall,
-    a_grant,
-    a_guard,
-    a_nat,
-    a_view,
-    an_allow,
-    an_entry,
-    an_open,
-    an_opening,
-    behind,
-    through_firewall,
-)
-from tests.builders.nsgs import VM
+from tests.builders.defender import an_entry
+from tests.builders.firewalls import a_firewall, a_nat
+from tests.builders.grants import a_grant, an_open, an_opening, through_firewall
+from tests.builders.machines import a_view, behind
+from tests.builders.nsgs import an_allow, an_nsg
+from tests.builders.values import ELSEWHERE, HOME, HOUR, MINE, NOW, OFFICE, VM, vm_id
 
 SECOND = timedelta(seconds=1)
 CLOSING = {"status": Status.CLOSING, "closing_at": NOW}
@@ -37,7 +23,7 @@ CLOSING = {"status": Status.CLOSING, "closing_at": NOW}
 
 def nsg_rule(*sources, **changes):
     """One of Defender's NSG rules for the VM port, as a look finds it."""
-    (found,) = rules_of_port(a_view(a_guard(an_allow(*sources, **changes))), 22)
+    (found,) = rules_of_port(a_view(an_nsg(an_allow(*sources, **changes))), 22)
     return found
 
 

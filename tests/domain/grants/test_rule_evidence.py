@@ -7,33 +7,19 @@ import pytest
 from jit.domain.grants import rule_evidence, timing
 from jit.domain.model.grant import Status
 from jit.domain.paths.rules import rules_of_port
-from tests.builders.bodies import NOW
-from tests.builders.flat_grants import changed
-from tests.builders.grants import (
-    HOME,
-    HOUR,
-    MINUTE,
-    OFFICE,
-    OTHER_NSG_ID,
-    a_firewall,
-    a_guard,
-    a_nat,
-    a_nic,
-    a_view,
-    an_allow,
-    an_entry,
-    an_opening,
-    behind,
-    through_firewall,
-)
-from tests.builders.nsgs import NSG_ID
+from tests.builders.defender import an_entry
+from tests.builders.firewalls import a_firewall, a_nat
+from tests.builders.grants import an_opening, changed, through_firewall
+from tests.builders.machines import a_nic, a_view, behind
+from tests.builders.nsgs import an_allow, an_nsg
+from tests.builders.values import HOME, HOUR, MINUTE, NOW, NSG_ID, OFFICE, OTHER_NSG_ID
 from tests.domain.steps import a_world, alone, stepped
 
 
 def guarded(*numbers, sources=()):
     """The VM with Defender's allow rules of those numbers."""
     allows = (an_allow(*sources, number=number, priority=100 + number) for number in numbers)
-    return a_view(a_guard(*allows))
+    return a_view(an_nsg(*allows))
 
 
 def asked(view, **changes):
@@ -75,7 +61,7 @@ def test_every_source_waits_for_a_rule_of_its_own():
     """One of two prefixes is served by a leftover; its new rule is on its way."""
     grant = asked(guarded(1, sources=("198.51.100.0/24",)), sources=(HOME, OFFICE))
     one = a_view(
-        a_guard(
+        an_nsg(
             an_allow("198.51.100.0/24", number=1, priority=101),
             an_allow("203.0.113.7", number=2, priority=102),
         )
@@ -91,8 +77,8 @@ def test_every_source_waits_for_a_rule_of_its_own():
 )
 def test_behind_a_firewall_both_its_rules_are_waited_for(nats, allows, done):
     """Defender may write either of them first."""
-    view = behind(a_firewall(*[a_nat()][:nats]), a_guard(*[an_allow()][:allows]))
-    grant = through_firewall(asked(behind(a_firewall(), a_guard())))
+    view = behind(a_firewall(*[a_nat()][:nats]), an_nsg(*[an_allow()][:allows]))
+    grant = through_firewall(asked(behind(a_firewall(), an_nsg())))
 
     assert after(grant, view) is done
 
@@ -100,10 +86,10 @@ def test_behind_a_firewall_both_its_rules_are_waited_for(nats, allows, done):
 def test_every_nsg_of_the_interface_is_waited_for():
     """A rule that comes late into the subnet's NSG would outlast the grant."""
     nics = (a_nic(nsg_ids=(NSG_ID, OTHER_NSG_ID)),)
-    first, second = a_guard(an_allow()), a_guard(an_allow(), nsg_id=OTHER_NSG_ID)
+    first, second = an_nsg(an_allow()), an_nsg(an_allow(), nsg_id=OTHER_NSG_ID)
     grant = asked(a_view())
 
-    assert not after(grant, a_view(first, a_guard(nsg_id=OTHER_NSG_ID), interfaces=nics))
+    assert not after(grant, a_view(first, an_nsg(nsg_id=OTHER_NSG_ID), interfaces=nics))
     assert after(grant, a_view(first, second, interfaces=nics))
 
 
@@ -112,11 +98,11 @@ def test_both_interfaces_are_waited_for():
     second = a_nic(
         id=f"{a_nic().id}-2", nsg_ids=(OTHER_NSG_ID,), private_ip="10.1.1.9", primary=False
     )
-    nics, first = (a_nic(), second), a_guard(an_allow())
-    late = a_guard(an_allow(to="10.1.1.9", number=2), nsg_id=OTHER_NSG_ID)
+    nics, first = (a_nic(), second), an_nsg(an_allow())
+    late = an_nsg(an_allow(to="10.1.1.9", number=2), nsg_id=OTHER_NSG_ID)
     grant = asked(a_view())
 
-    assert not after(grant, a_view(first, a_guard(nsg_id=OTHER_NSG_ID), interfaces=nics))
+    assert not after(grant, a_view(first, an_nsg(nsg_id=OTHER_NSG_ID), interfaces=nics))
     assert after(grant, a_view(first, late, interfaces=nics))
 
 
@@ -131,9 +117,7 @@ def test_rules_of_two_initiates_in_a_row_look_alike():
 
 def test_more_rules_than_are_kept_prove_nothing():
     """Hundreds of leftovers on one port: time alone decides."""
-    many = a_view(
-        a_guard(*(an_allow(number=number, priority=100 + number) for number in range(25)))
-    )
+    many = a_view(an_nsg(*(an_allow(number=number, priority=100 + number) for number in range(25))))
 
     assert asked(many).initiate.before is None
 

@@ -19,8 +19,9 @@ from jit.domain.grants.shared_port import (
 from jit.domain.grants.timing import SHORTEST, TIMES
 from jit.domain.model.grant import Grant, Status
 from jit.domain.model.machine import Via
-from tests.builders.bodies import NOW
-from tests.builders.grants import ELSEWHERE, HOME, HOUR, MINUTE, OFFICE, a_grant, an_entry, an_open
+from tests.builders.defender import an_entry
+from tests.builders.grants import a_grant, an_open
+from tests.builders.values import ELSEWHERE, HOME, HOUR, MINUTE, NOW, OFFICE
 
 NETWORKS = [HOME, OFFICE, ELSEWHERE, ip_network("203.0.113.0/24")]
 

@@ -8,25 +8,12 @@ from jit.domain.azure.companion_rule import companion_name
 from jit.domain.grants import admission
 from jit.domain.model.grant import Status
 from jit.domain.values import arm_ids
-from tests.builders.bodies import NOW, vm_id
-from tests.builders.grants import (
-    ELSEWHERE,
-    HOME,
-    HOUR,
-    MINUTE,
-    OFFICE,
-    a_firewall,
-    a_grant,
-    a_guard,
-    a_nat,
-    an_allow,
-    an_entry,
-    an_open,
-    an_opening,
-    behind,
-    through_firewall,
-)
-from tests.builders.nsgs import NSG_ID
+from tests.builders.defender import an_entry
+from tests.builders.firewalls import a_firewall, a_nat
+from tests.builders.grants import a_grant, an_open, an_opening, through_firewall
+from tests.builders.machines import behind
+from tests.builders.nsgs import an_allow, an_nsg
+from tests.builders.values import ELSEWHERE, HOME, HOUR, MINUTE, NOW, NSG_ID, OFFICE, vm_id
 from tests.domain.steps import (
     LATER,
     LET_IN,
@@ -126,7 +113,7 @@ def test_a_vms_id_in_another_case_is_the_same_vm():
 def test_companions_of_one_step_take_different_priorities():
     """Those of another port or VM write to the same NSG."""
     world = a_world(
-        behind(a_firewall(a_nat(), a_nat(port=3389, mapped=13389)), a_guard(an_allow())),
+        behind(a_firewall(a_nat(), a_nat(port=3389, mapped=13389)), an_nsg(an_allow())),
         an_entry(),
         an_entry(port=3389),
     )

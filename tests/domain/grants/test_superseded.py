@@ -3,26 +3,18 @@
 import pytest
 
 from jit.domain.model.grant import CloseReason, Status
-from tests.builders.bodies import NOW
-from tests.builders.grants import (
-    HOUR,
-    MINE,
-    MINUTE,
-    NEXT,
-    a_guard,
-    a_view,
-    an_allow,
-    an_entry,
-    an_open,
-    an_opening,
-)
+from tests.builders.defender import an_entry
+from tests.builders.grants import an_open, an_opening
+from tests.builders.machines import a_view
+from tests.builders.nsgs import an_allow, an_nsg
+from tests.builders.values import HOUR, MINE, MINUTE, NEXT, NOW
 from tests.domain.steps import OURS, SECOND, STRANGER, a_world, alone, stepped
 
 
 def test_a_grant_that_a_stranger_superseded_closes_as_superseded():
     """And is never asked for again: that would cut the stranger."""
     world = a_world(
-        a_view(a_guard(an_allow("192.0.2.1"))),
+        a_view(an_nsg(an_allow("192.0.2.1"))),
         an_entry(active=False, reason="NewerRequestInitiated"),
         an_entry("192.0.2.1", initiate_id=STRANGER, started_at=NOW + MINUTE),
     )

@@ -16,25 +16,11 @@ from jit.domain.model.grant import CloseReason, Status
 from jit.domain.paths.rules import opens_only, rules_of_port
 from jit.domain.values import arm_ids
 from jit.domain.values.prefixes import Prefixes
-from tests.builders.bodies import NOW, vm_id
-from tests.builders.flat_grants import changed
-from tests.builders.grants import (
-    HOME,
-    HOUR,
-    MINE,
-    MINUTE,
-    NEXT,
-    OFFICE,
-    a_grant,
-    a_guard,
-    a_view,
-    an_allow,
-    an_entry,
-    an_open,
-    an_opening,
-    jit_name,
-)
-from tests.builders.nsgs import NSG_ID
+from tests.builders.defender import an_entry
+from tests.builders.grants import a_grant, an_open, an_opening, changed
+from tests.builders.machines import a_view
+from tests.builders.nsgs import an_allow, an_nsg, jit_name
+from tests.builders.values import HOME, HOUR, MINE, MINUTE, NEXT, NOW, NSG_ID, OFFICE, vm_id
 
 RULE_ID = f"{NSG_ID}/securityRules/{jit_name('-', 1)}"
 WIDE = ("*", "0.0.0.0/0", "Internet", "203.0.113.0/24", "51.105.66.10", "not an address")
@@ -69,7 +55,7 @@ def test_an_entry_that_lists_more_than_was_asked_closes_the_grant(text):
 @pytest.mark.parametrize("text", WIDE[:-1])
 def test_the_rule_of_a_widened_entry_is_removed(text):
     """It is proved ours by the initiate that Defender lists with it, though it lets others in."""
-    view = a_view(a_guard(an_allow(text)))
+    view = a_view(an_nsg(an_allow(text)))
 
     done = stepped(asked(an_opening()), view, an_entry(text))
 
@@ -95,7 +81,7 @@ def test_an_entry_of_somebody_else_is_their_own_affair():
 @pytest.mark.parametrize("text", ["*", "Internet", "203.0.113.0/24"])
 def test_a_recorded_rule_that_somebody_widened_closes_its_grant_at_once(text):
     """Found by the next look, without waiting for a comparison."""
-    view = a_view(a_guard(an_allow(text)))
+    view = a_view(an_nsg(an_allow(text)))
 
     done = stepped(asked(an_open(rules=(RULE_ID.upper(),))), view, an_entry())
 
@@ -110,7 +96,7 @@ def test_a_recorded_rule_that_somebody_widened_closes_its_grant_at_once(text):
 @pytest.mark.parametrize("text", ["*", "10.1.1.0/24"])
 def test_a_recorded_rule_that_was_made_to_lead_elsewhere_closes_its_grant_at_once(text):
     """The person may reach a whole network although one VM was asked for."""
-    view = a_view(a_guard(an_allow(to=text)))
+    view = a_view(an_nsg(an_allow(to=text)))
 
     done = stepped(asked(an_open(rules=(RULE_ID,))), view, an_entry())
 
@@ -121,7 +107,7 @@ def test_a_recorded_rule_that_was_made_to_lead_elsewhere_closes_its_grant_at_onc
 @pytest.mark.parametrize("status", [Status.AWAITING_APPROVAL, Status.SCHEDULED])
 def test_a_grant_booked_for_later_does_not_excuse_a_widened_rule(status):
     """Tomorrow it will be asked of Azure; today it is nobody's."""
-    view = a_view(a_guard(an_allow("203.0.113.0/24")))
+    view = a_view(an_nsg(an_allow("203.0.113.0/24")))
     tomorrow = NOW + timedelta(days=1)
     later = a_grant(
         "later",
@@ -139,7 +125,7 @@ def test_a_grant_booked_for_later_does_not_excuse_a_widened_rule(status):
 
 def test_no_rule_is_recorded_for_a_grant_booked_for_later():
     """It may be the leftover of a person who asks for it each day."""
-    view = a_view(a_guard(an_allow(), an_allow("198.51.100.0/24", number=2, priority=101)))
+    view = a_view(an_nsg(an_allow(), an_allow("198.51.100.0/24", number=2)))
     later = a_grant(
         "later", sources=(OFFICE,), status=Status.SCHEDULED, starts_at=NOW + timedelta(days=1)
     )
@@ -153,7 +139,7 @@ def test_no_rule_is_recorded_for_a_grant_booked_for_later():
 def test_a_rule_for_all_grants_of_a_shared_port_is_not_too_wide():
     """Each of them asked for it."""
     both = frozenset({HOME, OFFICE})
-    view = a_view(a_guard(an_allow("203.0.113.7", "198.51.100.0/24")))
+    view = a_view(an_nsg(an_allow("203.0.113.7", "198.51.100.0/24")))
     rules = rules_of_port(view, 22)
 
     assert (
@@ -164,7 +150,7 @@ def test_a_rule_for_all_grants_of_a_shared_port_is_not_too_wide():
 @pytest.mark.parametrize("text", ["*", "203.0.113.0/24"])
 def test_no_grant_is_open_by_a_rule_that_is_wider_than_asked(text):
     """It is not ours: it may go at any moment, or be somebody's mistake."""
-    done = stepped(asked(an_opening()), a_view(a_guard(an_allow(text))), an_entry())
+    done = stepped(asked(an_opening()), a_view(an_nsg(an_allow(text))), an_entry())
 
     (grant,) = done.grants
     assert (grant.status, grant.footprint.rules) == (Status.OPENING, ())
@@ -173,7 +159,7 @@ def test_no_grant_is_open_by_a_rule_that_is_wider_than_asked(text):
 @given(st.lists(st.sampled_from([*WIDE, "203.0.113.7", "198.51.100.0/24"]), max_size=4))
 def test_a_rule_opens_allowed_sources_only_or_is_too_wide(texts):
     """A source that cannot be read lets in anybody."""
-    view = a_view(a_guard(an_allow(*(texts or ["203.0.113.7"]))))
+    view = a_view(an_nsg(an_allow(*(texts or ["203.0.113.7"]))))
     (rule,) = rules_of_port(view, 22)
     allowed = (HOME, OFFICE)
 

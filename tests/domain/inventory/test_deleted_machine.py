@@ -6,16 +6,16 @@ from jit.domain.inventory.deleted_machine import rebuild_machine
 from jit.domain.model.machine import Support, Via
 from jit.domain.paths import rules
 from jit.domain.paths.machine_view import MachineView
-from tests.builders.firewalls import FIREWALL_ID
-from tests.builders.flat_grants import changed
-from tests.builders.nsgs import NSG_ID, VM
-from tests.builders.worlds import VM_ID, a_firewall, a_grant, a_guard, allow, nat, nat_id, rule_id
+from tests.builders.firewalls import a_firewall, a_nat, nat_id
+from tests.builders.grants import an_older, changed
+from tests.builders.nsgs import an_allow, an_nsg, rule_id
+from tests.builders.values import FIREWALL_ID, NSG_ID, VM, VM_ID
 
 
 def test_it_has_the_addresses_and_nsgs_of_its_grants_rules():
     """Each once, however many grants name them."""
     vm = rebuild_machine(
-        [a_grant(1, rules=[1]), a_grant(2, rules=[2], private_ips=(VM, "10.1.1.9"))]
+        [an_older(1, rules=[1]), an_older(2, rules=[2], private_ips=(VM, "10.1.1.9"))]
     )
 
     assert rules.addresses(vm) == (VM, "10.1.1.9")
@@ -24,7 +24,7 @@ def test_it_has_the_addresses_and_nsgs_of_its_grants_rules():
 
 def test_its_first_address_is_the_one_that_connections_reached():
     """The primary one is recorded first."""
-    vm = rebuild_machine([a_grant(private_ips=(VM, "10.1.1.9"))])
+    vm = rebuild_machine([an_older(private_ips=(VM, "10.1.1.9"))])
 
     assert vm.interface is not None
     assert vm.interface.private_ip == VM
@@ -32,7 +32,7 @@ def test_its_first_address_is_the_one_that_connections_reached():
 
 def test_it_is_behind_the_firewall_of_its_grants():
     """NAT rules name no NSG."""
-    grant = changed(a_grant(), via=Via.FIREWALL, firewall_id=FIREWALL_ID, rules=(nat_id(),))
+    grant = changed(an_older(), via=Via.FIREWALL, firewall_id=FIREWALL_ID, rules=(nat_id(),))
     vm = rebuild_machine([grant])
 
     assert (vm.via, vm.firewall_id) == (Via.FIREWALL, FIREWALL_ID)
@@ -41,23 +41,23 @@ def test_it_is_behind_the_firewall_of_its_grants():
 
 def test_a_companion_tells_an_nsg_too():
     """It was recorded before it was created."""
-    grant = a_grant(companions=(f"{NSG_ID}/securityRules/jit-broker-x",))
+    grant = an_older(companions=(f"{NSG_ID}/securityRules/jit-broker-x",))
 
     assert rebuild_machine([grant]).interfaces[0].nsg_ids == (NSG_ID.lower(),)
 
 
 def test_it_cannot_be_asked_for():
     """Nobody may decide about access by it."""
-    vm = rebuild_machine([a_grant()])
+    vm = rebuild_machine([an_older()])
 
     assert (vm.id, vm.support, vm.ports) == (VM_ID, Support.UNSUPPORTED, ())
 
 
 def test_a_look_finds_the_rules_that_outlived_it():
     """This is its purpose."""
-    grant = replace(a_grant(rules=[1]), via=Via.FIREWALL, firewall_id=FIREWALL_ID)
-    nsgs = {NSG_ID.lower(): a_guard(allow(1))}
-    view = MachineView(vm=rebuild_machine([grant]), nsgs=nsgs, firewall=a_firewall(nat()))
+    grant = replace(an_older(rules=[1]), via=Via.FIREWALL, firewall_id=FIREWALL_ID)
+    nsgs = {NSG_ID.lower(): an_nsg(an_allow(number=1), deny=False)}
+    view = MachineView(vm=rebuild_machine([grant]), nsgs=nsgs, firewall=a_firewall(a_nat()))
 
     found = rules.rules_of_port(view, grant.port)
 
@@ -66,4 +66,4 @@ def test_a_look_finds_the_rules_that_outlived_it():
 
 def test_grants_that_never_saw_a_rule_give_a_vm_without_interfaces():
     """There is nothing to look at."""
-    assert rebuild_machine([a_grant(private_ips=())]).interfaces == ()
+    assert rebuild_machine([an_older(private_ips=())]).interfaces == ()

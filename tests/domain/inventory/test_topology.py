@@ -15,9 +15,7 @@ from jit.domain.inventory.topology import (
 )
 from jit.domain.model.machine import Interface, Occupation, PortRule, Support, Via
 from jit.domain.values.arm_ids import key
-from tests.builders.bodies import NOW, vm_id
-from tests.builders.grants import MINE, POLICY_ID
-from tests.builders.nsgs import NSG_ID
+from tests.builders.values import MINE, NOW, NSG_ID, POLICY_ID, vm_id
 
 NETWORK = NSG_ID.rsplit("/", 2)[0]
 VNET = f"{NETWORK}/virtualNetworks/vnet-prod"

@@ -2,8 +2,8 @@
 
 from jit.domain.model.machine import VmPort
 from jit.domain.values import arm_ids
-from tests.builders.bodies import a_rule, a_vm, vm_id
-from tests.builders.grants import a_nic
+from tests.builders.machines import a_nic, a_rule, a_vm
+from tests.builders.values import vm_id
 
 
 def test_a_vm_port_is_the_same_in_any_case_of_the_vms_id():

@@ -8,26 +8,11 @@ import pytest
 from jit.domain.azure.companion_rule import companion_name
 from jit.domain.model.machine import Connection, Via
 from jit.domain.paths.effective import PathState, observe_path
-from tests.builders.flat_grants import changed
-from tests.builders.grants import (
-    BEHIND,
-    FRONT,
-    HOME,
-    OFFICE,
-    OTHER_NSG_ID,
-    PUBLIC,
-    a_firewall,
-    a_guard,
-    a_nat,
-    a_nic,
-    a_view,
-    an_allow,
-    an_opening,
-    behind,
-    jit_name,
-    through_firewall,
-)
-from tests.builders.nsgs import NSG_ID, VM, arm_rule
+from tests.builders.firewalls import a_firewall, a_nat
+from tests.builders.grants import an_opening, changed, through_firewall
+from tests.builders.machines import a_nic, a_view, behind
+from tests.builders.nsgs import an_allow, an_nsg, arm_rule, jit_name
+from tests.builders.values import BEHIND, FRONT, HOME, NSG_ID, OFFICE, OTHER_NSG_ID, PUBLIC, VM
 
 GRANT = an_opening()
 WALLED = through_firewall(GRANT)
@@ -45,7 +30,7 @@ def seen(view, grant=GRANT):
 
 def test_a_path_is_open_when_its_rule_lets_the_source_through():
     """Present, settled, effective."""
-    found = observe_path(GRANT, a_view(a_guard(an_allow())))
+    found = observe_path(GRANT, a_view(an_nsg(an_allow())))
 
     assert found.state is PathState.OPEN
     assert found.rule_ids == (f"{NSG_ID}/securityRules/{jit_name('-', 1)}",)
@@ -64,8 +49,8 @@ def test_without_a_rule_a_path_is_absent():
 def test_a_path_for_two_sources_is_open_when_both_have_their_rule():
     """Defender may write one rule or two."""
     grant = an_opening(sources=(HOME, OFFICE))
-    one = a_guard(an_allow("203.0.113.7", "198.51.100.0/24"))
-    two = a_guard(an_allow("203.0.113.7"), an_allow("198.51.100.0/24", number=2, priority=101))
+    one = an_nsg(an_allow("203.0.113.7", "198.51.100.0/24"))
+    two = an_nsg(an_allow("203.0.113.7"), an_allow("198.51.100.0/24", number=2))
 
     assert seen(a_view(one), grant) is PathState.OPEN
     assert seen(a_view(two), grant) is PathState.OPEN
@@ -75,7 +60,7 @@ def test_a_path_for_two_sources_is_partial_while_one_of_them_lacks_its_rule():
     """Open for one of them is not open."""
     grant = an_opening(sources=(HOME, OFFICE))
 
-    found = observe_path(grant, a_view(a_guard(an_allow())))
+    found = observe_path(grant, a_view(an_nsg(an_allow())))
 
     assert (found.state, found.connection) == (PathState.PARTIAL, None)
     assert found.why == "not every rule is there yet"
@@ -85,14 +70,14 @@ def test_a_rule_for_a_part_of_a_prefix_is_partial():
     """The whole prefix was asked for."""
     grant = an_opening(sources=(OFFICE,))
 
-    assert seen(a_view(a_guard(an_allow("198.51.100.7"))), grant) is PathState.PARTIAL
+    assert seen(a_view(an_nsg(an_allow("198.51.100.7"))), grant) is PathState.PARTIAL
 
 
 def test_a_customers_deny_above_the_rule_blocks_the_path():
     """P4: open means effective."""
     deny = arm_rule(99, "Deny", name="never-ssh", port="22")
 
-    found = observe_path(GRANT, a_view(a_guard(an_allow(), deny)))
+    found = observe_path(GRANT, a_view(an_nsg(an_allow(), deny)))
 
     assert found.state is PathState.BLOCKED
     assert found.why == "nsg-web: rule never-ssh blocks it"
@@ -103,7 +88,7 @@ def test_a_rule_in_doubt_blocks_the_path():
     """A path in doubt is not open."""
     doubt = arm_rule(99, "Deny", name="tagged", source="AzureCloud", port="22")
 
-    found = observe_path(GRANT, a_view(a_guard(an_allow(), doubt)))
+    found = observe_path(GRANT, a_view(an_nsg(an_allow(), doubt)))
 
     assert found.state is PathState.BLOCKED
     assert found.why == "nsg-web: cannot tell whether rule tagged lets it pass"
@@ -111,7 +96,7 @@ def test_a_rule_in_doubt_blocks_the_path():
 
 def test_an_nsg_whose_rules_are_unknown_to_the_end_blocks_the_path():
     """Not even a default rule decides."""
-    nsg = a_guard(an_allow())
+    nsg = an_nsg(an_allow())
     only_allow_for_others = replace(nsg, rules=())
 
     found = observe_path(GRANT, a_view(only_allow_for_others))
@@ -122,11 +107,11 @@ def test_an_nsg_whose_rules_are_unknown_to_the_end_blocks_the_path():
 
 def test_every_nsg_on_the_way_must_let_the_source_through():
     """The subnet's as well as the interface's."""
-    interface, subnet = a_guard(an_allow()), a_guard(nsg_id=OTHER_NSG_ID)
+    interface, subnet = an_nsg(an_allow()), an_nsg(nsg_id=OTHER_NSG_ID)
 
     blocked = observe_path(GRANT, a_view(interface, subnet, **BOTH_NSGS))
     opened = observe_path(
-        GRANT, a_view(interface, a_guard(an_allow(), nsg_id=OTHER_NSG_ID), **BOTH_NSGS)
+        GRANT, a_view(interface, an_nsg(an_allow(), nsg_id=OTHER_NSG_ID), **BOTH_NSGS)
     )
 
     assert (blocked.state, opened.state) == (PathState.BLOCKED, PathState.OPEN)
@@ -137,7 +122,7 @@ def test_another_grants_companion_does_not_make_a_path_effective():
     others = arm_rule(99, name=companion_name("g2"), source="203.0.113.7", port="22", to=VM)
     deny = arm_rule(100, "Deny", name="never-ssh", port="22")
 
-    found = observe_path(GRANT, a_view(a_guard(an_allow(priority=101), deny, others)))
+    found = observe_path(GRANT, a_view(an_nsg(an_allow(priority=101), deny, others)))
 
     assert found.state is PathState.BLOCKED
 
@@ -147,7 +132,7 @@ def test_a_rule_to_another_interface_of_the_vm_is_not_the_path():
     second = a_nic(id="second", private_ip="10.1.1.5", primary=False)
 
     found = observe_path(
-        GRANT, a_view(a_guard(an_allow(to="10.1.1.5")), interfaces=(a_nic(), second))
+        GRANT, a_view(an_nsg(an_allow(to="10.1.1.5")), interfaces=(a_nic(), second))
     )
 
     assert found.state is PathState.PARTIAL
@@ -157,7 +142,7 @@ def test_an_ipv6_source_cannot_reach_an_ipv4_address():
     """The rules do not matter."""
     grant = an_opening(sources=(ip_network("2001:db8::/64"),))
 
-    found = observe_path(grant, a_view(a_guard(an_allow("2001:db8::/64"))))
+    found = observe_path(grant, a_view(an_nsg(an_allow("2001:db8::/64"))))
 
     assert found.state is PathState.BLOCKED
     assert "another IP version" in found.why
@@ -165,7 +150,7 @@ def test_an_ipv6_source_cannot_reach_an_ipv4_address():
 
 def test_a_public_address_without_any_nsg_is_not_called_open():
     """It is open to everybody, or to nobody: which of the two is not known."""
-    view = a_view(a_guard(an_allow()), interfaces=(a_nic(nsg_ids=()), a_nic(id="2", primary=False)))
+    view = a_view(an_nsg(an_allow()), interfaces=(a_nic(nsg_ids=()), a_nic(id="2", primary=False)))
 
     found = observe_path(GRANT, view)
 
@@ -176,7 +161,7 @@ def test_a_vm_without_an_interface_is_unclear():
     """Its rules may lead to an address that it had."""
     grant = an_opening(private_ips=(VM,))
 
-    found = observe_path(grant, a_view(a_guard(an_allow()), interfaces=()))
+    found = observe_path(grant, a_view(an_nsg(an_allow()), interfaces=()))
 
     assert (found.state, found.why) == (PathState.UNCLEAR, "the VM has no interface")
 
@@ -184,7 +169,9 @@ def test_a_vm_without_an_interface_is_unclear():
 def test_a_private_path_leads_to_the_private_address():
     """There is no other."""
     grant = an_opening(via=Via.PRIVATE)
-    view = a_view(a_guard(an_allow()), via=Via.PRIVATE, interfaces=(a_nic(public_ip=None),))
+    view = a_view(
+        an_nsg(an_allow()), via=Via.PRIVATE, interfaces=(a_nic(public_ip=None, public_ip_id=None),)
+    )
 
     found = observe_path(grant, view)
 
@@ -196,7 +183,7 @@ def test_a_private_path_leads_to_the_private_address():
 def test_a_public_address_that_is_not_known_yet_shows_the_private_one():
     """A dynamic address of a stopped VM; better than none."""
     nic = a_nic(public_ip=None, public_ip_id=f"{NSG_ID}-pip")
-    found = observe_path(GRANT, a_view(a_guard(an_allow()), interfaces=(nic,)))
+    found = observe_path(GRANT, a_view(an_nsg(an_allow()), interfaces=(nic,)))
 
     assert found.connection
     assert found.connection.address == VM
@@ -204,7 +191,9 @@ def test_a_public_address_that_is_not_known_yet_shows_the_private_one():
 
 def test_a_path_by_a_public_address_that_was_taken_away_is_not_open():
     """The rule is there, and no way leads to it from where the person is."""
-    found = observe_path(GRANT, a_view(a_guard(an_allow()), interfaces=(a_nic(public_ip=None),)))
+    found = observe_path(
+        GRANT, a_view(an_nsg(an_allow()), interfaces=(a_nic(public_ip=None, public_ip_id=None),))
+    )
 
     assert found.state is PathState.BLOCKED
     assert found.why == "the VM's interface has no public address any more"
@@ -222,7 +211,7 @@ def test_the_connection_line_fits_the_port(port, command):
     """SSH, RDP, and other ports."""
     grant = an_opening(port=port)
 
-    found = observe_path(grant, a_view(a_guard(an_allow(port=str(port), priority=99))))
+    found = observe_path(grant, a_view(an_nsg(an_allow(port=str(port), priority=99))))
 
     assert found.connection
     assert found.connection.command == command
@@ -234,7 +223,7 @@ def test_an_ipv6_address_stands_in_brackets_in_the_connection_line():
     grant = an_opening(sources=(ip_network("2001:db8:1::/64"),))
     rule = an_allow("2001:db8:1::/64", to="2001:db8::4")
 
-    found = observe_path(grant, a_view(a_guard(rule), interfaces=(six,)))
+    found = observe_path(grant, a_view(an_nsg(rule), interfaces=(six,)))
 
     assert found.connection
     assert found.connection.address == "2001:db8::9"
@@ -255,7 +244,7 @@ def test_ssh_and_rdp_are_tcp_even_if_the_policy_says_any(port, protocol, state):
     no_udp = arm_rule(90, "Deny", name="no-udp", protocol="Udp")
     grant = an_opening(port=port, protocol=protocol)
 
-    found = observe_path(grant, a_view(a_guard(no_udp, an_allow(port=str(port)))))
+    found = observe_path(grant, a_view(an_nsg(no_udp, an_allow(port=str(port)))))
 
     assert found.state is state
 
@@ -265,7 +254,7 @@ def test_ssh_and_rdp_are_tcp_even_if_the_policy_says_any(port, protocol, state):
 
 def test_an_nsg_that_is_being_updated_makes_the_path_unclear():
     """A rule that is there may not be in force yet, one that is not may be."""
-    found = observe_path(GRANT, a_view(a_guard(an_allow(), settled=False)))
+    found = observe_path(GRANT, a_view(an_nsg(an_allow(), settled=False)))
 
     assert (found.state, found.why) == (PathState.UNCLEAR, "NSG nsg-web is being updated")
     assert found.connection is None
@@ -273,7 +262,7 @@ def test_an_nsg_that_is_being_updated_makes_the_path_unclear():
 
 def test_a_failed_update_of_an_nsg_makes_the_path_unclear_with_advice():
     """Packets may meet other rules than the listed ones."""
-    found = observe_path(GRANT, a_view(replace(a_guard(an_allow(), settled=False), failed=True)))
+    found = observe_path(GRANT, a_view(replace(an_nsg(an_allow(), settled=False), failed=True)))
 
     assert found.state is PathState.UNCLEAR
     assert found.why == "the last update of NSG nsg-web failed; repeat it in Azure"
@@ -283,7 +272,7 @@ def test_an_nsg_of_another_interface_that_could_not_be_read_is_unclear():
     """Defender writes a rule for each interface."""
     second = a_nic(id="nics/second", nsg_ids=(OTHER_NSG_ID,), primary=False)
 
-    found = observe_path(GRANT, a_view(a_guard(an_allow()), interfaces=(a_nic(), second)))
+    found = observe_path(GRANT, a_view(an_nsg(an_allow()), interfaces=(a_nic(), second)))
 
     assert (found.state, found.why) == (PathState.UNCLEAR, "an NSG of second could not be read")
 
@@ -301,7 +290,7 @@ def test_an_nsg_of_another_interface_that_could_not_be_read_is_unclear():
 )
 def test_a_firewall_that_has_not_succeeded_is_unclear(firewall, why):
     """Some of its instances may run old rules, some new."""
-    found = observe_path(WALLED, behind(firewall, a_guard(LET_IN)))
+    found = observe_path(WALLED, behind(firewall, an_nsg(LET_IN)))
 
     assert (found.state, found.why) == (PathState.UNCLEAR, why)
 
@@ -311,12 +300,12 @@ def test_a_firewall_that_is_gone_is_not_waited_for():
     gone = {"firewall_id": None, "firewall_sources": ()}
 
     assert seen(behind(None, **gone), WALLED) is PathState.ABSENT
-    assert seen(behind(None, a_guard(an_allow()), **gone), WALLED) is PathState.PARTIAL
+    assert seen(behind(None, an_nsg(an_allow()), **gone), WALLED) is PathState.PARTIAL
 
 
 def test_an_unread_nsg_speaks_before_the_firewall():
     """Both are waited for; one is named."""
-    view = behind(a_firewall(settled=False), a_guard(settled=False))
+    view = behind(a_firewall(settled=False), an_nsg(settled=False))
 
     found = observe_path(WALLED, view)
 
@@ -325,14 +314,14 @@ def test_an_unread_nsg_speaks_before_the_firewall():
 
 def test_a_firewall_is_of_no_concern_to_a_path_past_it():
     """A grant of before the firewall came still ends."""
-    view = a_view(a_guard(an_allow()), firewall=a_firewall(settled=False))
+    view = a_view(an_nsg(an_allow()), firewall=a_firewall(settled=False))
 
     assert seen(view) is PathState.OPEN
 
 
 def test_an_unclear_look_still_shows_the_rules():
     """People want to know the rules that are there meanwhile."""
-    found = observe_path(GRANT, a_view(a_guard(an_allow(), settled=False)))
+    found = observe_path(GRANT, a_view(an_nsg(an_allow(), settled=False)))
 
     assert [rule.name for rule in found.rules] == [jit_name("-", 1)]
 
@@ -343,7 +332,7 @@ def test_an_unclear_look_still_shows_the_rules():
 def test_a_path_behind_a_firewall_is_open_when_the_firewalls_own_address_gets_through():
     """The VM sees an address of AzureFirewallSubnet, and people dial the mapped port."""
     found = observe_path(
-        WALLED, behind(a_firewall(a_nat(mapped=10022)), a_guard(an_allow(), LET_IN))
+        WALLED, behind(a_firewall(a_nat(mapped=10022)), an_nsg(an_allow(), LET_IN))
     )
 
     assert found.state is PathState.OPEN
@@ -372,7 +361,7 @@ def test_a_nat_rule_must_forward_every_protocol_of_the_grant(port, protocol, for
     let_in = arm_rule(300, name="bastion", source=BEHIND, port=str(port), protocol="*")
     grant = replace(WALLED, port=port, protocol=protocol)
 
-    view = behind(a_firewall(a_nat(port=port, protocols=forwarded)), a_guard(let_in))
+    view = behind(a_firewall(a_nat(port=port, protocols=forwarded)), an_nsg(let_in))
     assert observe_path(grant, view).state is expected
 
 
@@ -388,7 +377,7 @@ def test_a_nat_rule_must_forward_every_protocol_of_the_grant(port, protocol, for
 )
 def test_a_nat_rule_without_one_address_and_port_is_nothing_to_connect_to(changes):
     """P4: people must be able to use the command."""
-    found = observe_path(WALLED, behind(a_firewall(a_nat(**changes)), a_guard(an_allow(), LET_IN)))
+    found = observe_path(WALLED, behind(a_firewall(a_nat(**changes)), an_nsg(an_allow(), LET_IN)))
 
     assert (found.state, found.connection) == (PathState.PARTIAL, None)
 
@@ -402,7 +391,7 @@ def test_the_connection_shows_a_mapped_port_that_lets_all_sources_in(source, por
     )
     grant = replace(WALLED, sources=(ip_network(source),))
 
-    found = observe_path(grant, behind(a_firewall(*nats), a_guard(LET_IN)))
+    found = observe_path(grant, behind(a_firewall(*nats), an_nsg(LET_IN)))
 
     assert found.connection is not None
     assert found.connection.port == port
@@ -416,7 +405,7 @@ def test_sources_that_no_one_mapped_port_lets_in_are_not_open():
     )
     grant = replace(WALLED, sources=(HOME, OFFICE))
 
-    found = observe_path(grant, behind(a_firewall(*nats), a_guard(LET_IN)))
+    found = observe_path(grant, behind(a_firewall(*nats), an_nsg(LET_IN)))
 
     assert found.state is PathState.PARTIAL
     assert found.why == "no NAT rule lets all its sources in by one address and port"
@@ -427,7 +416,7 @@ def test_the_remote_desktop_line_names_the_mapped_port():
     grant = replace(WALLED, port=3389)
     let_in = arm_rule(300, name="bastion", source=BEHIND, port="3389")
 
-    found = observe_path(grant, behind(a_firewall(a_nat(port=3389, mapped=13389)), a_guard(let_in)))
+    found = observe_path(grant, behind(a_firewall(a_nat(port=3389, mapped=13389)), an_nsg(let_in)))
 
     assert found.connection
     assert found.connection.command == "mstsc /v:52.137.62.53:13389"
@@ -435,7 +424,7 @@ def test_the_remote_desktop_line_names_the_mapped_port():
 
 def test_defenders_own_allow_rule_does_not_help_behind_a_firewall():
     """It names the requester, whose address the VM never sees."""
-    found = observe_path(WALLED, behind(a_firewall(a_nat()), a_guard(an_allow())))
+    found = observe_path(WALLED, behind(a_firewall(a_nat()), an_nsg(an_allow())))
 
     assert found.state is PathState.BLOCKED
     assert found.blocked_by == {NSG_ID: 4096}
@@ -444,10 +433,10 @@ def test_defenders_own_allow_rule_does_not_help_behind_a_firewall():
 def test_every_nsg_that_stops_the_firewall_is_named_with_its_first_rule():
     """Each of them may need a companion."""
     nsgs = (
-        a_guard(an_allow(), arm_rule(200, "Deny", name="no", port="22")),
-        a_guard(nsg_id=OTHER_NSG_ID),
+        an_nsg(an_allow(), arm_rule(200, "Deny", name="no", port="22")),
+        an_nsg(nsg_id=OTHER_NSG_ID),
     )
-    nic = a_nic(public_ip=None, nsg_ids=(NSG_ID, OTHER_NSG_ID))
+    nic = a_nic(public_ip=None, public_ip_id=None, nsg_ids=(NSG_ID, OTHER_NSG_ID))
 
     found = observe_path(WALLED, behind(a_firewall(a_nat()), *nsgs, interfaces=(nic,)))
 
@@ -462,7 +451,7 @@ def test_the_firewall_prefix_that_is_stopped_first_counts():
         WALLED,
         behind(
             a_firewall(a_nat()),
-            a_guard(early),
+            an_nsg(early),
             firewall_sources=("10.1.0.32/27", "10.1.0.0/27"),
         ),
     )
@@ -472,7 +461,7 @@ def test_the_firewall_prefix_that_is_stopped_first_counts():
 
 def test_an_nsg_without_a_single_rule_is_outdone_by_any_priority():
     """There is no rule whose priority to name."""
-    bare = replace(a_guard(), rules=())
+    bare = replace(an_nsg(), rules=())
 
     found = observe_path(WALLED, behind(a_firewall(a_nat()), bare))
 
@@ -492,15 +481,15 @@ def test_an_nsg_without_a_single_rule_is_outdone_by_any_priority():
 )
 def test_without_its_nat_rule_a_path_behind_a_firewall_is_partial(rules):
     """The NSG's rule comes minutes before the firewall's."""
-    found = observe_path(WALLED, behind(a_firewall(*rules), a_guard(an_allow())))
+    found = observe_path(WALLED, behind(a_firewall(*rules), an_nsg(an_allow())))
 
     assert (found.state, found.why) == (PathState.PARTIAL, "the NAT rule is not there yet")
 
 
 def test_the_companion_can_be_made_while_the_nat_rule_is_still_to_come():
     """Both take their time; neither need wait for the other."""
-    waiting = observe_path(WALLED, behind(a_firewall(), a_guard(an_allow())))
-    updating = observe_path(WALLED, behind(a_firewall(settled=False), a_guard(an_allow())))
+    waiting = observe_path(WALLED, behind(a_firewall(), an_nsg(an_allow())))
+    updating = observe_path(WALLED, behind(a_firewall(settled=False), an_nsg(an_allow())))
 
     assert waiting.blocked_by == {NSG_ID: 4096}
     assert updating.blocked_by == {NSG_ID: 4096}
@@ -508,38 +497,40 @@ def test_the_companion_can_be_made_while_the_nat_rule_is_still_to_come():
 
 def test_an_nsg_that_is_being_updated_is_not_judged():
     """Its next rules are not known."""
-    found = observe_path(WALLED, behind(a_firewall(settled=False), a_guard(settled=False)))
+    found = observe_path(WALLED, behind(a_firewall(settled=False), an_nsg(settled=False)))
 
     assert found.blocked_by == {}
 
 
 def test_a_path_past_the_firewall_has_nothing_to_accompany():
     """Only DNAT changes the address."""
-    found = observe_path(GRANT, a_view(a_guard(settled=False)))
+    found = observe_path(GRANT, a_view(an_nsg(settled=False)))
 
     assert found.blocked_by == {}
 
 
 def test_a_firewall_whose_subnet_is_unknown_opens_nothing():
     """Nobody can tell which address the NSG will see."""
-    found = observe_path(WALLED, behind(a_firewall(a_nat()), a_guard(LET_IN), firewall_sources=()))
+    found = observe_path(WALLED, behind(a_firewall(a_nat()), an_nsg(LET_IN), firewall_sources=()))
 
     assert (found.state, found.why) == (PathState.BLOCKED, "the firewall's subnet is unknown")
 
 
 def test_behind_a_firewall_no_nsg_is_no_hindrance():
     """Inside a VNet an unguarded interface is open; the firewall decides."""
-    view = behind(a_firewall(a_nat()), interfaces=(a_nic(public_ip=None, nsg_ids=()),))
+    view = behind(
+        a_firewall(a_nat()), interfaces=(a_nic(public_ip=None, public_ip_id=None, nsg_ids=()),)
+    )
 
     assert seen(view, WALLED) is PathState.OPEN
 
 
 def test_a_vm_whose_address_azure_does_not_name_has_no_path():
     """An interface that is being changed may name none for a moment."""
-    nameless = (a_nic(private_ip="", public_ip=None),)
+    nameless = (a_nic(private_ip="", public_ip=None, public_ip_id=None),)
     grant = changed(WALLED, private_ips=(VM,))
 
-    found = observe_path(grant, behind(a_firewall(a_nat()), a_guard(LET_IN), interfaces=nameless))
+    found = observe_path(grant, behind(a_firewall(a_nat()), an_nsg(LET_IN), interfaces=nameless))
 
     assert found.state is PathState.PARTIAL
     assert observe_path(grant, behind(a_firewall(), interfaces=nameless)).state is PathState.ABSENT

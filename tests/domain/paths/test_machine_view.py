@@ -3,9 +3,10 @@
 import pytest
 
 from jit.domain.paths.machine_view import view_firewall, view_machine, view_nsg
-from tests.builders.firewalls import FIREWALL_ID, arm_collection, arm_firewall, arm_nat_rule
-from tests.builders.grants import OTHER_NSG_ID, a_firewall, a_guard, a_machine, a_nic, an_allow
-from tests.builders.nsgs import NSG_ID, arm_nsg, arm_rule
+from tests.builders.firewalls import a_firewall, arm_collection, arm_firewall, arm_nat_rule
+from tests.builders.machines import a_configured_vm, a_nic
+from tests.builders.nsgs import an_allow, an_nsg, arm_nsg, arm_rule
+from tests.builders.values import FIREWALL_ID, NSG_ID, OTHER_NSG_ID
 
 
 @pytest.mark.parametrize(
@@ -41,12 +42,12 @@ def test_a_view_of_a_firewall_has_its_version_and_its_nat_rules():
 
 def test_a_machine_has_the_nsgs_and_the_firewall_on_its_path_alone():
     """Ids in another case are the same ids."""
-    own, other = a_guard(), a_guard(nsg_id=OTHER_NSG_ID)
+    own, other = an_nsg(), an_nsg(nsg_id=OTHER_NSG_ID)
     nsgs = {own.id.lower(): own, other.id.lower(): other}
     firewalls = {FIREWALL_ID.lower(): a_firewall()}
 
-    alone = view_machine(a_machine(), nsgs, firewalls)
-    behind = view_machine(a_machine(firewall_id=FIREWALL_ID.upper()), nsgs, firewalls)
+    alone = view_machine(a_configured_vm(), nsgs, firewalls)
+    behind = view_machine(a_configured_vm(firewall_id=FIREWALL_ID.upper()), nsgs, firewalls)
 
     assert (list(alone.nsgs.values()), alone.firewall) == ([own], None)
     assert behind.firewall == a_firewall()
@@ -54,9 +55,9 @@ def test_a_machine_has_the_nsgs_and_the_firewall_on_its_path_alone():
 
 def test_the_nsgs_of_an_interface_are_unknown_if_one_was_not_read():
     """Half of them would say nothing about packets."""
-    nsgs = {NSG_ID.lower(): a_guard()}
-    view = view_machine(a_machine(), nsgs, {})
+    nsgs = {NSG_ID.lower(): an_nsg()}
+    view = view_machine(a_configured_vm(), nsgs, {})
 
-    assert view.nsgs_of(a_nic()) == [a_guard()]
+    assert view.nsgs_of(a_nic()) == [an_nsg()]
     assert view.nsgs_of(a_nic(nsg_ids=(NSG_ID, OTHER_NSG_ID))) is None
     assert view.nsgs_of(a_nic(nsg_ids=())) == []

@@ -6,8 +6,10 @@ from hypothesis import strategies as st
 
 from jit.domain.paths.effective import observe_path
 from jit.domain.paths.port_views import PortViews
-from tests.builders.grants import a_guard, a_view, an_allow, an_opening
-from tests.builders.nsgs import VM, arm_rule
+from tests.builders.grants import an_opening
+from tests.builders.machines import a_view
+from tests.builders.nsgs import an_allow, an_nsg, arm_rule
+from tests.builders.values import VM
 
 ports = st.sampled_from(["22", "20-25", "3389", "*"])
 places = st.sampled_from([VM, "10.1.1.9", "10.1.1.0/24", "*"])
@@ -29,7 +31,7 @@ def test_a_path_is_the_same_in_the_smaller_view(others, port):
         for number, (access, source, opened, place) in enumerate(others)
     ]
     grant = an_opening(port=int(port))
-    view = a_view(a_guard(an_allow(port=port), *customers))
+    view = a_view(an_nsg(an_allow(port=port), *customers))
 
     assert observe_path(grant, PortViews().narrow_view(view, int(port))) == observe_path(
         grant, view
@@ -50,14 +52,14 @@ def test_a_path_is_the_same_in_the_smaller_view(others, port):
 def test_only_a_rule_for_another_port_or_address_is_left_out(changes, kept):
     """A rule that cannot be read, or is being changed, may concern any port."""
     rule = arm_rule(300, name="own", **({"port": "22", "to": VM} | changes))
-    view = a_view(a_guard(an_allow(), rule))
+    view = a_view(an_nsg(an_allow(), rule))
 
     assert ("own" in names(PortViews().narrow_view(view, 22))) is kept
 
 
 def test_allow_rules_for_another_port_are_left_out():
     """Defender writes one rule for each port."""
-    view = a_view(a_guard(an_allow(), an_allow(port="3389", number=2, priority=101)))
+    view = a_view(an_nsg(an_allow(), an_allow(port="3389", number=2)))
 
     (nsg,) = PortViews().narrow_view(view, 3389).nsgs.values()
 

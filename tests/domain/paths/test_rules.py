@@ -11,30 +11,17 @@ from jit.domain.paths.rules import (
     packet_protocol,
     rules_of_port,
 )
-from tests.builders.bodies import vm_id
-from tests.builders.firewalls import FIREWALL_ID, JIT_COLLECTION
-from tests.builders.grants import (
-    ELSEWHERE,
-    FRONT,
-    HOME,
-    OFFICE,
-    a_firewall,
-    a_guard,
-    a_machine,
-    a_nat,
-    a_nic,
-    a_view,
-    an_allow,
-    an_opening,
-    behind,
-)
-from tests.builders.nsgs import VM, arm_rule
+from tests.builders.firewalls import JIT_COLLECTION, a_firewall, a_nat
+from tests.builders.grants import an_opening
+from tests.builders.machines import a_configured_vm, a_nic, a_view, behind
+from tests.builders.nsgs import an_allow, an_nsg, arm_rule
+from tests.builders.values import ELSEWHERE, FIREWALL_ID, FRONT, HOME, OFFICE, VM, vm_id
 
 
 def test_the_rules_of_a_port_are_defenders_alone():
     """The broker ignores customers' rules."""
     customers = arm_rule(300, name="own", source="203.0.113.7", port="22", to=VM)
-    view = behind(a_firewall(a_nat(), collection="own"), a_guard(customers))
+    view = behind(a_firewall(a_nat(), collection="own"), an_nsg(customers))
 
     assert rules_of_port(view, 22) == ()
 
@@ -63,7 +50,7 @@ def test_a_nat_rule_says_where_it_stands():
 )
 def test_a_rule_is_exact_when_it_opens_that_one_port_of_that_one_address(rule, exact):
     """Defender writes no rule that opens more for a grant."""
-    (found,) = rules_of_port(a_view(a_guard(rule)), 22)
+    (found,) = rules_of_port(a_view(an_nsg(rule)), 22)
 
     assert found.exact is exact
 
@@ -77,7 +64,7 @@ def test_a_nat_rule_that_lets_in_groups_is_not_exact():
 
 def test_recorded_addresses_count_as_the_vms_own():
     """A rule for an address that the VM has lost is still its rule."""
-    view = a_view(a_guard(an_allow(to="10.1.1.9")))
+    view = a_view(an_nsg(an_allow(to="10.1.1.9")))
 
     assert rules_of_port(view, 22) == ()
     assert len(rules_of_port(view, 22, ("10.1.1.9",))) == 1
@@ -85,7 +72,7 @@ def test_recorded_addresses_count_as_the_vms_own():
 
 def test_the_primary_address_comes_first():
     """The order of the list does not matter; an interface without an address is left out."""
-    vm = a_machine(
+    vm = a_configured_vm(
         interfaces=(
             a_nic(id="1", private_ip="10.1.1.5", primary=False),
             a_nic(id="2", private_ip="", primary=False),
@@ -111,21 +98,21 @@ def test_the_primary_address_comes_first():
 )
 def test_a_rule_in_doubt_counts_as_letting_a_source_in(text, lets_in):
     """Tags, ranges and unreadable texts count as letting in, so that closing goes on."""
-    rules = rules_of_port(a_view(a_guard(an_allow(text))), 22)
+    rules = rules_of_port(a_view(an_nsg(an_allow(text))), 22)
 
     assert bool(keep_rules_for(rules, [HOME])) is lets_in
 
 
 def test_a_rule_for_a_host_lets_in_a_part_of_a_prefix():
     """An address of the prefix is enough."""
-    rules = rules_of_port(a_view(a_guard(an_allow("198.51.100.7"))), 22)
+    rules = rules_of_port(a_view(an_nsg(an_allow("198.51.100.7"))), 22)
 
     assert keep_rules_for(rules, [ELSEWHERE, OFFICE]) == rules
 
 
 def test_rules_let_in_all_sources_only_if_each_is_inside_a_prefix():
     """Two rules may cover two sources; a part of a source is not enough."""
-    rules = rules_of_port(a_view(a_guard(an_allow(["203.0.113.7", "198.51.100.0/25"]))), 22)
+    rules = rules_of_port(a_view(an_nsg(an_allow(["203.0.113.7", "198.51.100.0/25"]))), 22)
 
     assert let_in_all(rules, [HOME])
     assert not let_in_all(rules, [HOME, OFFICE])
@@ -144,7 +131,7 @@ def test_rules_let_in_all_sources_only_if_each_is_inside_a_prefix():
 )
 def test_a_rule_opens_only_the_allowed_prefixes_if_all_its_sources_are_inside(texts, only):
     """A tag may mean any address."""
-    (rule,) = rules_of_port(a_view(a_guard(an_allow(*texts))), 22)
+    (rule,) = rules_of_port(a_view(an_nsg(an_allow(*texts))), 22)
 
     assert opens_only(rule, [HOME, OFFICE]) is only
 
@@ -160,7 +147,7 @@ def test_a_rule_without_sources_may_let_in_everybody():
 
 def test_a_recorded_rule_counts_wherever_it_leads_now():
     """Somebody widened its destination: it still lets packets in, but is not exact."""
-    view = a_view(a_guard(an_allow(to="10.1.1.0/24")))
+    view = a_view(an_nsg(an_allow(to="10.1.1.0/24")))
     ids = [rule.id for nsg in view.nsgs.values() for rule in nsg.allows]
 
     (found,) = rules_of_port(view, 22, known=ids)

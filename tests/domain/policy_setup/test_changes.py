@@ -11,8 +11,9 @@ from jit.domain.model.machine import MachinePolicy, Support
 from jit.domain.policy_setup import changes, naming
 from jit.domain.policy_setup.changes import PolicyAction, SubscriptionLook
 from jit.domain.values import arm_ids
-from tests.builders.bodies import OTHER_SUBSCRIPTION, SUBSCRIPTION, a_rule, a_vm, vm_id
 from tests.builders.grants import a_grant
+from tests.builders.machines import a_rule, a_vm
+from tests.builders.values import OTHER_SUBSCRIPTION, SUBSCRIPTION, vm_id
 
 ENTRY = {
     "id": vm_id(),

@@ -1,7 +1,8 @@
 """Names of JIT policies: the default policy, and how long names may be."""
 
 from jit.domain.policy_setup import naming
-from tests.builders.bodies import a_vm, vm_id
+from tests.builders.machines import a_vm
+from tests.builders.values import vm_id
 
 
 def test_a_vm_without_a_policy_belongs_in_default_of_its_group_and_location():

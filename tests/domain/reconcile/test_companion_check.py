@@ -6,18 +6,11 @@ import pytest
 
 from jit.domain.reconcile.companion_check import unknown_companions
 from jit.domain.reconcile.plan_item import PlanAction
-from tests.builders.nsgs import NSG_ID
-from tests.builders.worlds import (
-    NOON,
-    a_firewall,
-    a_grant,
-    a_vm,
-    allow,
-    arm_companion,
-    ended,
-    nat,
-    seen,
-)
+from tests.builders.firewalls import a_firewall, a_nat
+from tests.builders.grants import an_ended, an_older
+from tests.builders.machines import a_configured_vm, an_observation
+from tests.builders.nsgs import an_allow, arm_companion
+from tests.builders.values import NOW, NSG_ID
 from tests.domain.reconcile.planning import BEHIND, NOTHING, planned, short
 
 COMPANION = "jit-broker-request1-0-22"
@@ -25,32 +18,32 @@ COMPANION = "jit-broker-request1-0-22"
 
 def test_the_companion_of_a_closed_grant_is_removed_at_once():
     """Closing removes it first: no grace."""
-    stone = ended(ago=timedelta(0), companions=(), **BEHIND)
-    items = planned(seen(arm_companion(), firewall=a_firewall()), tombstones=[stone])
+    stone = an_ended(ago=timedelta(0), companions=(), **BEHIND)
+    items = planned(an_observation(arm_companion(), firewall=a_firewall()), tombstones=[stone])
 
     assert short(items) == [("remove-rule", "companion", COMPANION, "request1-0-22")]
 
 
 def test_the_companion_of_a_grant_past_its_end_is_removed_at_once():
     """Even while the grant's worker has not come by."""
-    late = a_grant(expires_at=NOON, **BEHIND)
-    items = planned(seen(arm_companion(), firewall=a_firewall()), late)
+    late = an_older(expires_at=NOW, **BEHIND)
+    items = planned(an_observation(arm_companion(), firewall=a_firewall()), late)
 
     assert short(items) == [("remove-rule", "companion", COMPANION, "request1-0-22")]
 
 
 def test_a_recorded_companion_belongs_to_its_grant_in_any_form():
     """Its id was stored before it was created."""
-    stone = ended(companions=(f"{NSG_ID}/securityRules/{COMPANION}",), **BEHIND)
+    stone = an_ended(companions=(f"{NSG_ID}/securityRules/{COMPANION}",), **BEHIND)
     edited = arm_companion(access="Deny", destinationPortRange="*")
-    items = planned(seen(edited, firewall=a_firewall()), tombstones=[stone])
+    items = planned(an_observation(edited, firewall=a_firewall()), tombstones=[stone])
 
     assert [item.action for item in items] == [PlanAction.REMOVE_RULE]
 
 
 def test_a_companion_that_names_no_known_grant_is_reported():
     """A prefix alone is not proof, switch or no switch."""
-    items = planned(seen(arm_companion("nobody-0-22")), remove_orphans=True)
+    items = planned(an_observation(arm_companion("nobody-0-22")), remove_orphans=True)
 
     assert short(items) == [("report", "orphan", "jit-broker-nobody-0-22", "nobody-0-22")]
 
@@ -70,23 +63,25 @@ def test_a_companion_that_names_no_known_grant_is_reported():
 )
 def test_a_companion_in_another_form_than_the_brokers_is_reported(changes):
     """A copy, a clone, a joke: the store knows the grant, but not this rule."""
-    items = planned(seen(arm_companion(**changes), nats=[nat()]), tombstones=[ended(**BEHIND)])
+    items = planned(
+        an_observation(arm_companion(**changes), nats=[a_nat()]), tombstones=[an_ended(**BEHIND)]
+    )
 
     assert ("report", "orphan", COMPANION, "request1-0-22") in short(items)
 
 
 def test_a_companion_in_an_nsg_far_from_its_grant_is_reported():
     """Networks are copied with their rules."""
-    elsewhere = seen(arm_companion(), vms=(a_vm(nsgs=()),))
-    items = planned(elsewhere, tombstones=[ended(rules=[])])
+    elsewhere = an_observation(arm_companion(), vms=(a_configured_vm(nsgs=()),))
+    items = planned(elsewhere, tombstones=[an_ended(rules=[])])
 
     assert short(items) == [("report", "orphan", COMPANION, "request1-0-22")]
 
 
 def test_a_companion_of_a_grant_that_never_asked_azure_is_reported():
     """The broker adds none before it has asked for the path."""
-    never = ended(initiates=(), rules=[], initiated_at=None, **BEHIND)
-    items = planned(seen(arm_companion(), firewall=a_firewall()), tombstones=[never])
+    never = an_ended(initiates=(), rules=[], initiated_at=None, **BEHIND)
+    items = planned(an_observation(arm_companion(), firewall=a_firewall()), tombstones=[never])
 
     assert short(items) == [("report", "orphan", COMPANION, "request1-0-22")]
 
@@ -103,22 +98,26 @@ def test_a_companion_of_a_grant_that_never_asked_azure_is_reported():
 )
 def test_a_companion_that_opens_more_closes_its_grant(changes):
     """It is the broker's rule: nobody else may let themselves in by it."""
-    grant = a_grant(companions=(f"{NSG_ID}/securityRules/{COMPANION}",), **BEHIND)
-    items = planned(seen(allow(1), arm_companion(**changes), nats=[nat()]), grant)
+    grant = an_older(companions=(f"{NSG_ID}/securityRules/{COMPANION}",), **BEHIND)
+    items = planned(
+        an_observation(an_allow(number=1), arm_companion(**changes), nats=[a_nat()]), grant
+    )
 
     assert ("close", "altered", COMPANION, "request1-0-22") in short(items)
 
 
 def test_a_companion_whose_firewall_cannot_be_read_is_left_alone():
     """The right sources are unknown."""
-    grant = a_grant(companions=(f"{NSG_ID}/securityRules/{COMPANION}",))
-    items = planned(seen(allow(1), arm_companion(sourceAddressPrefix="*"), vms=None), grant)
+    grant = an_older(companions=(f"{NSG_ID}/securityRules/{COMPANION}",))
+    items = planned(
+        an_observation(an_allow(number=1), arm_companion(sourceAddressPrefix="*"), vms=None), grant
+    )
 
     assert short(items) == NOTHING
 
 
 def test_companions_of_unknown_grants_are_found_by_name():
     """So that history can be asked about them."""
-    observed = seen(arm_companion(), arm_companion("b-0-22"), arm_companion("c-0-22"))
+    observed = an_observation(arm_companion(), arm_companion("b-0-22"), arm_companion("c-0-22"))
 
-    assert unknown_companions(observed, [a_grant()]) == ("b-0-22", "c-0-22")
+    assert unknown_companions(observed, [an_older()]) == ("b-0-22", "c-0-22")

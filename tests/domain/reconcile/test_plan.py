@@ -11,31 +11,30 @@ from jit.domain.model.grant import CloseReason, Status
 from jit.domain.model.machine import Via
 from jit.domain.reconcile.plan_item import PlanAction, PlanClass
 from jit.domain.values import arm_ids
-from tests.builders.firewalls import FIREWALL_ID, arm_collection
-from tests.builders.flat_grants import changed
-from tests.builders.nsgs import NSG_ID, arm_rule
-from tests.builders.worlds import (
+from tests.builders.defender import an_entry
+from tests.builders.firewalls import (
+    JIT_COLLECTION,
+    NAT_NAME,
+    a_firewall,
+    a_nat,
+    arm_collection,
+    nat_id,
+)
+from tests.builders.grants import an_ended, an_older, changed
+from tests.builders.machines import a_configured_vm, an_observation
+from tests.builders.nsgs import an_allow, arm_companion, arm_rule, jit_name, rule_id
+from tests.builders.values import (
+    FIREWALL_ID,
     HERE,
     HOUR,
-    INITIATE,
+    MINE,
     MINUTE,
-    NOON,
+    NOW,
+    NSG_ID,
     OTHER_VM_ID,
     POLICY_ID,
     THERE,
     VM_ID,
-    a_firewall,
-    a_grant,
-    a_vm,
-    allow,
-    arm_companion,
-    ended,
-    entry,
-    name_of,
-    nat,
-    nat_id,
-    rule_id,
-    seen,
 )
 from tests.domain.reconcile.planning import BEHIND, NOTHING, planned, short
 
@@ -43,15 +42,15 @@ SECOND = timedelta(seconds=1)
 
 
 def expired(number=1, grant="request1-0-22"):
-    return [("remove-rule", "expired", name_of(number), grant)]
+    return [("remove-rule", "expired", jit_name(number=number), grant)]
 
 
 def orphan(number=1):
-    return [("report", "orphan", name_of(number), None)]
+    return [("report", "orphan", jit_name(number=number), None)]
 
 
 def held(number=1, grant="request1-0-22"):
-    return [("report", "held-by-other", name_of(number), grant)]
+    return [("report", "held-by-other", jit_name(number=number), grant)]
 
 
 # ---- expected rules ------------------------------------------------------------------------------
@@ -59,37 +58,43 @@ def held(number=1, grant="request1-0-22"):
 
 def test_a_rule_of_an_open_grant_is_expected():
     """As long as a grant lasts, its rule is no matter for anybody."""
-    items = planned(seen(allow(1), entries=[entry()]), a_grant(rules=[1]))
+    items = planned(
+        an_observation(an_allow(number=1), entries=[an_entry(minutes=30)]), an_older(rules=[1])
+    )
 
     assert short(items) == NOTHING
 
 
 def test_a_rule_that_a_grant_has_not_recorded_yet_is_expected():
     """Rules appear before their grant has looked: its sources are enough."""
-    fresh = a_grant(status=Status.OPENING, seen=False)
-    items = planned(seen(allow(1)), fresh)
+    fresh = an_older(status=Status.OPENING, seen=False)
+    items = planned(an_observation(an_allow(number=1)), fresh)
 
     assert short(items) == NOTHING
 
 
 def test_a_rule_that_shares_its_sources_with_a_closed_grant_is_expected_while_one_is_open():
     """A person who asks again is not cut off by the tombstone of the last time."""
-    items = planned(seen(allow(1)), a_grant(2, rules=[1]), tombstones=[ended(1)])
+    items = planned(
+        an_observation(an_allow(number=1)), an_older(2, rules=[1]), tombstones=[an_ended(1)]
+    )
 
     assert short(items) == NOTHING
 
 
 def test_a_rule_that_serves_a_request_of_somebody_else_is_expected():
     """The portal's users are not the broker's business."""
-    items = planned(seen(allow(1), entries=[entry(initiate_id=None)]))
+    items = planned(
+        an_observation(an_allow(number=1), entries=[an_entry(minutes=30, initiate_id=None)])
+    )
 
     assert short(items) == NOTHING
 
 
 def test_a_nat_rule_of_an_open_grant_is_expected():
     """The same behind a firewall, with the companion that it needs."""
-    grant = a_grant(rules=[], companions=(f"{NSG_ID}/securityRules/jit-broker-x",), **BEHIND)
-    items = planned(seen(allow(1), arm_companion(), nats=[nat()]), grant)
+    grant = an_older(rules=[], companions=(f"{NSG_ID}/securityRules/jit-broker-x",), **BEHIND)
+    items = planned(an_observation(an_allow(number=1), arm_companion(), nats=[a_nat()]), grant)
 
     assert short(items) == NOTHING
 
@@ -101,9 +106,9 @@ def test_rules_of_customers_and_deny_rules_of_defender_are_never_mentioned():
         arm_rule(200, name="customer", source=HERE, port="22"),
         arm_rule(300, "Deny", name=deny),
     ]
-    customers = arm_collection(nat("jit-1"), name="customer")
-    observed = seen(*rules, firewall=a_firewall(others=[customers]))
-    items = planned(observed, tombstones=[ended(**BEHIND)])
+    customers = arm_collection(a_nat(name="jit-1"), name="customer")
+    observed = an_observation(*rules, firewall=a_firewall(others=[customers]))
+    items = planned(observed, tombstones=[an_ended(**BEHIND)])
 
     assert short(items) == NOTHING
 
@@ -113,71 +118,76 @@ def test_rules_of_customers_and_deny_rules_of_defender_are_never_mentioned():
 
 def test_a_recorded_rule_of_a_closed_grant_is_removed():
     """Recorded by resource id at first sight: proof enough."""
-    items = planned(seen(allow(1)), tombstones=[ended(rules=[1])])
+    items = planned(an_observation(an_allow(number=1)), tombstones=[an_ended(rules=[1])])
 
     assert short(items) == expired()
 
 
 def test_a_rule_is_recognised_in_any_case_of_its_id():
     """ARM ids vary in case from one answer to the next."""
-    grant = ended(sources=(THERE,), rules=[1])
+    grant = an_ended(sources=(THERE,), rules=[1])
     shouted = changed(grant, rules=(grant.footprint.rules[0].upper(),))
-    items = planned(seen(allow(1)), tombstones=[shouted])
+    items = planned(an_observation(an_allow(number=1)), tombstones=[shouted])
 
     assert short(items) == expired()
 
 
 def test_an_unrecorded_rule_for_a_closed_grants_sources_is_removed():
     """A rule that reappears has a new name, and still is a leftover."""
-    items = planned(seen(allow(7)), tombstones=[ended(rules=[1])])
+    items = planned(an_observation(an_allow(number=7)), tombstones=[an_ended(rules=[1])])
 
     assert short(items) == expired(7)
 
 
 def test_an_item_of_a_leftover_says_where_it_stands_and_since_when():
     """To act one needs the rule's id and the policy to claim."""
-    (item,) = planned(seen(allow(1)), tombstones=[ended(rules=[1])])
+    (item,) = planned(an_observation(an_allow(number=1)), tombstones=[an_ended(rules=[1])])
 
     assert (item.resource, item.policy_id) == (NSG_ID, POLICY_ID)
     assert item.path is not None
     assert item.path.id == rule_id(1)
-    assert item.since == NOON - 20 * MINUTE + TIMES[Via.PUBLIC_IP].grace
+    assert item.since == NOW - 20 * MINUTE + TIMES[Via.PUBLIC_IP].grace
 
 
 def test_the_newest_of_several_closed_grants_is_named():
     """One rule, one item."""
-    stones = [ended(1, ago=3 * HOUR), ended(2, ago=2 * HOUR), ended(3, ago=4 * HOUR)]
-    items = planned(seen(allow(1)), tombstones=stones)
+    stones = [an_ended(1, ago=3 * HOUR), an_ended(2, ago=2 * HOUR), an_ended(3, ago=4 * HOUR)]
+    items = planned(an_observation(an_allow(number=1)), tombstones=stones)
 
     assert short(items) == expired(grant="request2-0-22")
 
 
 def test_a_rule_that_holds_the_sources_of_two_closed_grants_is_removed():
     """Defender writes the union of the sources into one rule, or into several."""
-    stones = [ended(1), ended(2, sources=(THERE,))]
-    items = planned(seen(allow(1, [HERE, THERE])), tombstones=stones)
+    stones = [an_ended(1), an_ended(2, sources=(THERE,))]
+    items = planned(an_observation(an_allow(HERE, THERE, number=1)), tombstones=stones)
 
     assert [item.action for item in items] == [PlanAction.REMOVE_RULE]
 
 
 def test_a_grant_that_stands_in_both_lists_is_taken_as_closed():
     """It was closed between the two reads."""
-    items = planned(seen(allow(1)), a_grant(rules=[1]), tombstones=[ended(rules=[1])])
+    items = planned(
+        an_observation(an_allow(number=1)), an_older(rules=[1]), tombstones=[an_ended(rules=[1])]
+    )
 
     assert short(items) == expired()
 
 
 def test_a_rule_of_an_old_address_of_the_vm_is_still_its_grants():
     """A VM that got another address since leaves its rule behind."""
-    moved = seen(allow(1), vms=(a_vm(address="10.1.1.99"),))
-    items = planned(moved, tombstones=[ended()])
+    moved = an_observation(an_allow(number=1), vms=(a_configured_vm(address="10.1.1.99"),))
+    items = planned(moved, tombstones=[an_ended()])
 
     assert short(items) == expired()
 
 
 def test_a_rule_of_a_vm_that_was_deleted_is_still_its_grants():
     """The record says where the rules of a vanished VM stand."""
-    items = planned(seen(allow(1), allow(2), vms=()), tombstones=[ended(rules=[1])])
+    items = planned(
+        an_observation(an_allow(number=1), an_allow(number=2), vms=()),
+        tombstones=[an_ended(rules=[1])],
+    )
 
     assert short(items) == [*expired(1), *expired(2)]
 
@@ -186,7 +196,7 @@ def test_a_rule_of_a_vm_that_was_deleted_is_still_its_grants():
 @pytest.mark.parametrize(("ago", "found"), [(2 * MINUTE, 1), (2 * MINUTE - SECOND, 0)])
 def test_azure_has_two_minutes_to_remove_an_expired_rule_of_an_nsg(via, ago, found):
     """Azure's own expiry goes first."""
-    items = planned(seen(allow(1)), tombstones=[ended(ago=ago, via=via)])
+    items = planned(an_observation(an_allow(number=1)), tombstones=[an_ended(ago=ago, via=via)])
 
     assert len(items) == found
 
@@ -194,7 +204,7 @@ def test_azure_has_two_minutes_to_remove_an_expired_rule_of_an_nsg(via, ago, fou
 @pytest.mark.parametrize(("ago", "found"), [(10 * MINUTE, 1), (10 * MINUTE - SECOND, 0)])
 def test_azure_has_ten_minutes_to_remove_an_expired_rule_of_a_firewall(ago, found):
     """Its own update takes three to five."""
-    items = planned(seen(nats=[nat()]), tombstones=[ended(ago=ago, **BEHIND)])
+    items = planned(an_observation(nats=[a_nat()]), tombstones=[an_ended(ago=ago, **BEHIND)])
 
     assert len(items) == found
 
@@ -202,7 +212,8 @@ def test_azure_has_ten_minutes_to_remove_an_expired_rule_of_a_firewall(ago, foun
 def test_a_revoked_grants_rule_is_not_waited_for():
     """Only the broker ends a grant early: Defender knows no revoke."""
     items = planned(
-        seen(allow(1)), tombstones=[ended(ago=timedelta(0), reason=CloseReason.REVOKED)]
+        an_observation(an_allow(number=1)),
+        tombstones=[an_ended(ago=timedelta(0), reason=CloseReason.REVOKED)],
     )
 
     assert short(items) == expired()
@@ -210,8 +221,8 @@ def test_a_revoked_grants_rule_is_not_waited_for():
 
 def test_a_rule_shared_with_a_grant_still_in_its_grace_waits():
     """Cutting one cuts both: Azure has its chance at the later one too."""
-    stones = [ended(1), ended(2, sources=(THERE,), ago=MINUTE)]
-    items = planned(seen(allow(1, [HERE, THERE])), tombstones=stones)
+    stones = [an_ended(1), an_ended(2, sources=(THERE,), ago=MINUTE)]
+    items = planned(an_observation(an_allow(HERE, THERE, number=1)), tombstones=stones)
 
     assert short(items) == NOTHING
 
@@ -219,49 +230,51 @@ def test_a_rule_shared_with_a_grant_still_in_its_grace_waits():
 @pytest.mark.parametrize("status", [Status.OPEN, Status.CLOSING])
 def test_an_unfinished_grant_past_its_end_leaves_leftovers_too(status):
     """The plan names it even if the worker has not come by."""
-    late = ended(status=status, rules=[1])
-    items = planned(seen(allow(1)), late)
+    late = an_ended(status=status, rules=[1])
+    items = planned(an_observation(an_allow(number=1)), late)
 
     assert short(items) == expired()
 
 
 def test_a_nat_rule_of_a_closed_grant_is_removed():
     """It is named with its collection: only both together are a name."""
-    items = planned(seen(nats=[nat()]), tombstones=[ended(rules=[], **BEHIND)])
+    items = planned(an_observation(nats=[a_nat()]), tombstones=[an_ended(rules=[], **BEHIND)])
 
-    assert short(items) == [("remove-rule", "expired", "MDC-JIT-fw-prod/jit-1", "request1-0-22")]
+    assert short(items) == [
+        ("remove-rule", "expired", f"{JIT_COLLECTION}/{NAT_NAME}", "request1-0-22")
+    ]
     assert items[0].path is not None
     assert (items[0].path.id, items[0].resource) == (nat_id(), FIREWALL_ID)
 
 
 def test_a_recorded_nat_rule_is_removed_if_it_still_leads_home():
     """Somebody widened it: still the grant's, by its name and by where it leads."""
-    stone = changed(ended(**BEHIND), rules=(nat_id(),))
-    items = planned(seen(nats=[nat(source="203.0.113.0/24")]), tombstones=[stone])
+    stone = changed(an_ended(**BEHIND), rules=(nat_id(),))
+    items = planned(an_observation(nats=[a_nat("203.0.113.0/24")]), tombstones=[stone])
 
     assert [item.kind for item in items] == [PlanClass.EXPIRED]
 
 
 def test_a_nat_rule_that_only_has_the_name_of_a_recorded_one_is_not_removed():
     """Defender may use a name again for somebody else: names of NAT rules prove nothing."""
-    stone = changed(ended(**BEHIND), rules=(nat_id(),))
-    items = planned(seen(nats=[nat(source=THERE)]), tombstones=[stone])
+    stone = changed(an_ended(**BEHIND), rules=(nat_id(),))
+    items = planned(an_observation(nats=[a_nat(THERE)]), tombstones=[stone])
 
     assert [item.kind for item in items] == [PlanClass.ORPHAN]
 
 
 def test_a_grant_that_never_asked_azure_for_anything_owns_no_rule():
     """Denied at the last moment: a rule that looks like its own is somebody else's."""
-    never = ended(initiates=(), rules=[], initiated_at=None, reason=CloseReason.DENIED)
-    items = planned(seen(allow(1)), tombstones=[never])
+    never = an_ended(initiates=(), rules=[], initiated_at=None, reason=CloseReason.DENIED)
+    items = planned(an_observation(an_allow(number=1)), tombstones=[never])
 
     assert short(items) == orphan()
 
 
 def test_a_scheduled_grant_neither_keeps_nor_dooms_a_rule():
     """It has no path yet, and takes nobody else's."""
-    later = a_grant(2, status=Status.SCHEDULED, initiates=(), expires_at=None, seen=False)
-    items = planned(seen(allow(1)), later, tombstones=[ended(rules=[1])])
+    later = an_older(2, status=Status.SCHEDULED, initiates=(), expires_at=None, seen=False)
+    items = planned(an_observation(an_allow(number=1)), later, tombstones=[an_ended(rules=[1])])
 
     assert short(items) == expired()
 
@@ -271,8 +284,8 @@ def test_a_scheduled_grant_neither_keeps_nor_dooms_a_rule():
 
 def test_a_leftover_inside_a_strangers_request_is_reported_and_stays():
     """Doubt keeps others' access untouched."""
-    observed = seen(allow(1), entries=[entry(initiate_id=None)])
-    items = planned(observed, tombstones=[ended(rules=[1])])
+    observed = an_observation(an_allow(number=1), entries=[an_entry(minutes=30, initiate_id=None)])
+    items = planned(observed, tombstones=[an_ended(rules=[1])])
 
     assert short(items) == held()
 
@@ -280,16 +293,20 @@ def test_a_leftover_inside_a_strangers_request_is_reported_and_stays():
 @pytest.mark.parametrize("source", ["203.0.113.0/24", "*", "VirtualNetwork"])
 def test_a_strangers_wider_request_holds_a_leftover_too(source):
     """Overlap is enough, and a source that cannot be read overlaps everything."""
-    observed = seen(allow(1), entries=[entry(source, initiate_id=None)])
-    items = planned(observed, tombstones=[ended(rules=[1])])
+    observed = an_observation(
+        an_allow(number=1), entries=[an_entry(source, minutes=30, initiate_id=None)]
+    )
+    items = planned(observed, tombstones=[an_ended(rules=[1])])
 
     assert short(items) == held()
 
 
 def test_a_strangers_request_without_sources_holds_everything():
     """An entry that cannot be read never frees a rule."""
-    observed = seen(allow(1), entries=[entry(initiate_id=None, sources=())])
-    items = planned(observed, tombstones=[ended(rules=[1])])
+    observed = an_observation(
+        an_allow(number=1), entries=[an_entry(minutes=30, initiate_id=None, sources=())]
+    )
+    items = planned(observed, tombstones=[an_ended(rules=[1])])
 
     assert short(items) == held()
 
@@ -303,49 +320,55 @@ def test_a_strangers_request_without_sources_holds_everything():
         {"sources": ("2001:db8::/64",)},
         {"active": False, "reason": "NewerRequestInitiated"},
         {"minutes": -10},
-        {"initiate_id": INITIATE},
+        {"initiate_id": MINE},
     ],
 )
 def test_a_request_for_something_else_holds_nothing(changes):
     """Another port, VM, source; one that was replaced, ended long ago, or is our own."""
-    other = entry(**({"initiate_id": None} | changes))
-    items = planned(seen(allow(1), entries=[other]), tombstones=[ended(rules=[1])])
+    other = an_entry(**({"initiate_id": None, "minutes": 30} | changes))
+    items = planned(
+        an_observation(an_allow(number=1), entries=[other]), tombstones=[an_ended(rules=[1])]
+    )
 
     assert short(items) == expired()
 
 
 def test_a_strangers_request_counts_for_ten_minutes_after_its_end():
     """Azure tidies up its own first."""
-    late = entry(initiate_id=None, minutes=-9, active=False, reason="Expired")
-    items = planned(seen(allow(1), entries=[late]), tombstones=[ended(rules=[1])])
+    late = an_entry(initiate_id=None, minutes=-9, active=False, reason="Expired")
+    items = planned(
+        an_observation(an_allow(number=1), entries=[late]), tombstones=[an_ended(rules=[1])]
+    )
 
     assert short(items) == held()
 
 
 def test_an_id_that_only_looks_like_ours_is_a_strangers():
     """A mark in a justification is ours if, and only if, we stored it before the call."""
-    forged = entry(initiate_id="z" * 26)
-    items = planned(seen(allow(1), entries=[forged]), tombstones=[ended(rules=[1])])
+    forged = an_entry(minutes=30, initiate_id="z" * 26)
+    items = planned(
+        an_observation(an_allow(number=1), entries=[forged]), tombstones=[an_ended(rules=[1])]
+    )
 
     assert short(items) == held()
 
 
 def test_a_strangers_request_on_a_vm_that_got_the_address_since_holds_the_rule():
     """The tombstone's VM is gone; the rule now stands before another one."""
-    taken = seen(
-        allow(1),
-        vms=(a_vm(OTHER_VM_ID),),
-        entries=[entry(initiate_id=None, vm_id=OTHER_VM_ID)],
+    taken = an_observation(
+        an_allow(number=1),
+        vms=(a_configured_vm("web02"),),
+        entries=[an_entry(minutes=30, initiate_id=None, vm_id=OTHER_VM_ID)],
     )
-    items = planned(taken, tombstones=[ended(rules=[1])])
+    items = planned(taken, tombstones=[an_ended(rules=[1])])
 
     assert short(items) == held()
 
 
 def test_a_leftover_that_an_open_grant_still_needs_is_reported_and_stays():
     """The union shrinks by a new initiate, never by cutting the one who stays."""
-    both = seen(allow(1, [HERE, THERE]))
-    items = planned(both, a_grant(2, sources=(THERE,)), tombstones=[ended(1)])
+    both = an_observation(an_allow(HERE, THERE, number=1))
+    items = planned(both, an_older(2, sources=(THERE,)), tombstones=[an_ended(1)])
 
     assert short(items) == held()
 
@@ -355,29 +378,31 @@ def test_a_leftover_that_an_open_grant_still_needs_is_reported_and_stays():
 
 def test_a_rule_without_grant_or_request_is_reported():
     """An old tenant is full of them; nobody here knows whose they are."""
-    items = planned(seen(allow(1)))
+    items = planned(an_observation(an_allow(number=1)))
 
     assert short(items) == orphan()
 
 
 def test_an_orphan_is_removed_only_if_the_operator_switched_that_on():
     """The item names the policy to claim."""
-    items = planned(seen(allow(1)), remove_orphans=True)
+    items = planned(an_observation(an_allow(number=1)), remove_orphans=True)
 
-    assert short(items) == [("remove-rule", "orphan", name_of(1), None)]
+    assert short(items) == [("remove-rule", "orphan", jit_name(number=1), None)]
     assert items[0].policy_id == POLICY_ID
 
 
 def test_an_orphan_that_serves_a_request_is_none_even_then():
     """The switch is no licence to cut off the portal's users."""
-    observed = seen(allow(1), entries=[entry(initiate_id=None)])
+    observed = an_observation(an_allow(number=1), entries=[an_entry(minutes=30, initiate_id=None)])
 
     assert short(planned(observed, remove_orphans=True)) == NOTHING
 
 
 def test_an_orphan_that_an_open_grant_passes_through_is_only_reported():
     """The grant may live by it."""
-    items = planned(seen(allow(1, "203.0.113.0/24")), a_grant(), remove_orphans=True)
+    items = planned(
+        an_observation(an_allow("203.0.113.0/24", number=1)), an_older(), remove_orphans=True
+    )
 
     assert short(items) == orphan()
 
@@ -395,7 +420,7 @@ def test_an_orphan_that_an_open_grant_passes_through_is_only_reported():
 )
 def test_an_orphan_that_is_not_written_as_defender_writes_is_only_reported(changes):
     """Somebody made it their own: removing it is theirs to do."""
-    items = planned(seen(allow(1, **changes)), remove_orphans=True)
+    items = planned(an_observation(an_allow(number=1, **changes)), remove_orphans=True)
 
     assert short(items) == orphan()
 
@@ -403,28 +428,34 @@ def test_an_orphan_that_is_not_written_as_defender_writes_is_only_reported(chang
 @pytest.mark.parametrize("changes", [{"sourceIpGroups": ["/g"]}, {"translatedAddress": ""}])
 def test_an_orphan_nat_rule_that_is_not_written_as_defender_writes_is_only_reported(changes):
     """The same in a firewall."""
-    items = planned(seen(nats=[nat(**changes)]), remove_orphans=True)
+    items = planned(an_observation(nats=[a_nat(**changes)]), remove_orphans=True)
 
     assert [item.action for item in items] == [PlanAction.REPORT]
 
 
 def test_an_orphan_in_an_nsg_that_guards_nobody_is_held_by_any_request_for_its_address():
     """An NSG can be taken off and put back on; others' requests outlive that."""
-    detached = seen(allow(1), vms=(a_vm(nsgs=()),), entries=[entry(initiate_id=None)])
+    detached = an_observation(
+        an_allow(number=1),
+        vms=(a_configured_vm(nsgs=()),),
+        entries=[an_entry(minutes=30, initiate_id=None)],
+    )
 
     assert short(planned(detached, remove_orphans=True)) == NOTHING
 
 
 def test_an_orphan_of_a_vanished_vm_has_no_policy():
     """There is nothing to claim, and nobody who could need it."""
-    (item,) = planned(seen(allow(1), vms=()), remove_orphans=True)
+    (item,) = planned(an_observation(an_allow(number=1), vms=()), remove_orphans=True)
 
     assert (item.action, item.policy_id) == (PlanAction.REMOVE_RULE, None)
 
 
 def test_an_orphan_for_the_address_of_a_grant_whose_vm_is_unknown_is_only_reported():
     """The VM that has the address now may live by it."""
-    items = planned(seen(allow(1), vms=()), a_grant(rules=[]), remove_orphans=True)
+    items = planned(
+        an_observation(an_allow(number=1), vms=()), an_older(rules=[]), remove_orphans=True
+    )
 
     assert short(items)[:1] == orphan()
 
@@ -433,66 +464,71 @@ def test_an_orphan_for_the_address_of_a_grant_whose_vm_is_unknown_is_only_report
 
 
 @pytest.mark.parametrize(
-    ("source", "changes"),
+    ("sources", "changes"),
     [
-        ("203.0.113.0/24", {}),
-        ("*", {}),
-        ("Internet", {}),
+        (["203.0.113.0/24"], {}),
+        (["*"], {}),
+        (["Internet"], {}),
         ([HERE, THERE], {}),
-        (HERE, {"port": "22-23"}),
-        (HERE, {"port": "*"}),
-        (HERE, {"port": "3389"}),
-        (HERE, {"to": "*"}),
-        (HERE, {"to": "10.1.1.0/24"}),
-        (HERE, {"sourceApplicationSecurityGroups": [{"id": "/asg"}]}),
+        ([HERE], {"port": "22-23"}),
+        ([HERE], {"port": "*"}),
+        ([HERE], {"port": "3389"}),
+        ([HERE], {"to": "*"}),
+        ([HERE], {"to": "10.1.1.0/24"}),
+        ([HERE], {"sourceApplicationSecurityGroups": [{"id": "/asg"}]}),
     ],
 )
-def test_a_recorded_rule_that_opens_more_than_was_asked_for_closes_its_grant(source, changes):
+def test_a_recorded_rule_that_opens_more_than_was_asked_for_closes_its_grant(sources, changes):
     """The grant is no longer the one that was decided."""
-    items = planned(seen(allow(1, source, **changes)), a_grant(rules=[1]))
+    items = planned(an_observation(an_allow(*sources, number=1, **changes)), an_older(rules=[1]))
 
-    assert short(items) == [("close", "altered", name_of(1), "request1-0-22")]
+    assert short(items) == [("close", "altered", jit_name(number=1), "request1-0-22")]
 
 
-@pytest.mark.parametrize("changes", [{"source": "203.0.113.0/24"}, {"sourceIpGroups": ["/g"]}])
+@pytest.mark.parametrize(
+    "changes", [{"sourceAddresses": ["203.0.113.0/24"]}, {"sourceIpGroups": ["/g"]}]
+)
 def test_a_recorded_nat_rule_that_opens_more_closes_its_grant(changes):
     """The same in a firewall."""
-    grant = changed(a_grant(**BEHIND), rules=(nat_id(),))
-    items = planned(seen(allow(1), arm_companion(), nats=[nat(**changes)]), grant)
+    grant = changed(an_older(**BEHIND), rules=(nat_id(),))
+    items = planned(
+        an_observation(an_allow(number=1), arm_companion(), nats=[a_nat(**changes)]), grant
+    )
 
     assert [(item.action, item.kind) for item in items] == [(PlanAction.CLOSE, PlanClass.ALTERED)]
 
 
 def test_sources_that_others_on_the_port_asked_for_do_not_alter_a_rule():
     """The union of a shared port, closed grants included, was all asked for."""
-    both = seen(
-        allow(1, [HERE, THERE, "192.0.2.9"]), entries=[entry("192.0.2.9", initiate_id=None)]
+    both = an_observation(
+        an_allow(HERE, THERE, "192.0.2.9", number=1),
+        entries=[an_entry("192.0.2.9", minutes=30, initiate_id=None)],
     )
-    stones = [ended(2, sources=(THERE,), ago=MINUTE)]
-    items = planned(both, a_grant(rules=[1]), tombstones=stones)
+    stones = [an_ended(2, sources=(THERE,), ago=MINUTE)]
+    items = planned(both, an_older(rules=[1]), tombstones=stones)
 
     assert PlanClass.ALTERED not in {item.kind for item in items}
 
 
 def test_a_rule_that_lets_in_less_is_missing_and_not_altered():
     """Narrower is no danger; the path is incomplete."""
-    wide = a_grant(rules=[1], sources=("203.0.113.0/24",))
-    items = planned(seen(allow(1)), wide)
+    wide = an_older(rules=[1], sources=("203.0.113.0/24",))
+    items = planned(an_observation(an_allow(number=1)), wide)
 
     assert [(item.action, item.kind) for item in items] == [(PlanAction.REOPEN, PlanClass.MISSING)]
 
 
 def test_a_grant_that_is_over_is_not_closed_for_being_altered():
     """Its rule simply goes."""
-    items = planned(seen(allow(1, "*")), tombstones=[ended(rules=[1])])
+    items = planned(an_observation(an_allow("*", number=1)), tombstones=[an_ended(rules=[1])])
 
     assert short(items) == expired()
 
 
 def test_a_nat_rule_that_leads_elsewhere_by_now_does_not_alter_a_grant():
     """Its name may have been given to another VM port: the grant's own rule is missing."""
-    grant = changed(a_grant(**BEHIND), rules=(nat_id(),))
-    moved = seen(nats=[nat(translatedPort="3389")])
+    grant = changed(an_older(**BEHIND), rules=(nat_id(),))
+    moved = an_observation(nats=[a_nat(translatedPort="3389")])
     items = planned(moved, grant)
 
     assert PlanClass.ALTERED not in {item.kind for item in items}
@@ -504,7 +540,7 @@ def test_a_nat_rule_that_leads_elsewhere_by_now_does_not_alter_a_grant():
 @pytest.mark.parametrize("status", [Status.OPEN, Status.OPENING])
 def test_a_grant_whose_rules_were_seen_and_are_gone_is_opened_again(status):
     """Somebody wiped them: infrastructure as code often does."""
-    items = planned(seen(), a_grant(status=status, rules=[1]))
+    items = planned(an_observation(), an_older(status=status, rules=[1]))
 
     assert short(items) == [("reopen", "missing", None, "request1-0-22")]
     assert items[0].resource == VM_ID
@@ -512,7 +548,7 @@ def test_a_grant_whose_rules_were_seen_and_are_gone_is_opened_again(status):
 
 def test_an_open_grant_whose_newest_rule_never_came_is_looked_at():
     """The rule that it was seen by has gone before its own newer rule came."""
-    items = planned(seen(), a_grant(status=Status.OPEN, seen=False, rules=[1]))
+    items = planned(an_observation(), an_older(status=Status.OPEN, seen=False, rules=[1]))
 
     assert short(items) == [("reopen", "missing", None, "request1-0-22")]
 
@@ -520,39 +556,43 @@ def test_an_open_grant_whose_newest_rule_never_came_is_looked_at():
 def test_an_open_grant_that_a_rule_of_somebody_else_blocks_is_looked_at():
     """Open means effective: a deny above the allow ends that."""
     deny = arm_rule(100, "Deny", name="customer", source="*", port="22")
-    items = planned(seen(deny, allow(1)), a_grant(rules=[1]))
+    items = planned(an_observation(deny, an_allow(number=1)), an_older(rules=[1]))
 
     assert [item.action for item in items] == [PlanAction.REOPEN]
     assert "rule customer blocks it" in items[0].reason
 
 
-@pytest.mark.parametrize(("nats", "woken"), [([], True), ([nat()], False)])
+@pytest.mark.parametrize(("nats", "woken"), [([], True), ([a_nat()], False)])
 def test_a_path_that_goes_while_its_firewall_is_updated_is_looked_at(nats, woken):
     """Somebody's newer request took its place: five minutes of update are no reason to wait."""
-    grant = a_grant(rules=[1], **BEHIND)
-    items = planned(seen(allow(1), firewall=a_firewall(*nats, settled=False)), grant)
+    grant = an_older(rules=[1], **BEHIND)
+    items = planned(
+        an_observation(an_allow(number=1), firewall=a_firewall(*nats, settled=False)), grant
+    )
 
     assert (PlanClass.MISSING in {item.kind for item in items}) is woken
 
 
 def test_a_grant_that_is_opening_may_show_a_part_of_its_path():
     """Behind a firewall the NSG's rule comes minutes before the NAT rule."""
-    grant = a_grant(status=Status.OPENING, rules=[1], **BEHIND)
-    items = planned(seen(allow(1), nats=[nat(translatedPort="443")]), grant)
+    grant = an_older(status=Status.OPENING, rules=[1], **BEHIND)
+    items = planned(an_observation(an_allow(number=1), nats=[a_nat(translatedPort="443")]), grant)
 
     assert PlanClass.MISSING not in {item.kind for item in items}
 
 
 def test_a_grant_whose_vm_is_gone_is_to_be_closed():
     """A list of all VMs does not have it: the next VM with its address would inherit the rule."""
-    items = planned(seen(), a_grant(vm_id=OTHER_VM_ID))
+    items = planned(an_observation(), an_older(vm_id=OTHER_VM_ID))
 
     assert short(items) == [("close", "missing", None, "request1-0-22")]
 
 
 def test_a_grant_that_waits_for_its_start_is_not_closed_with_its_vm():
     """It is decided again when it is due."""
-    items = planned(seen(), a_grant(vm_id=OTHER_VM_ID, status=Status.SCHEDULED, expires_at=None))
+    items = planned(
+        an_observation(), an_older(vm_id=OTHER_VM_ID, status=Status.SCHEDULED, expires_at=None)
+    )
 
     assert short(items) == NOTHING
 
@@ -563,20 +603,20 @@ def test_a_grant_that_waits_for_its_start_is_not_closed_with_its_vm():
         {"seen": False, "status": Status.OPENING},
         {"status": Status.PENDING, "expires_at": None},
         {"status": Status.CLOSING, "close_reason": CloseReason.EXPIRED},
-        {"expires_at": NOON},
+        {"expires_at": NOW},
     ],
 )
 def test_only_a_grant_that_had_its_path_and_should_have_it_misses_it(changes):
     """Not before it was seen, not after its end."""
-    items = planned(seen(), a_grant(**changes))
+    items = planned(an_observation(), an_older(**changes))
 
     assert short(items) == NOTHING
 
 
 def test_a_grant_that_is_to_be_closed_is_not_opened_again():
     """One action a grant."""
-    moved = seen(allow(1, port="3389"))
-    items = planned(moved, a_grant(rules=[1]))
+    moved = an_observation(an_allow(number=1, port="3389"))
+    items = planned(moved, an_older(rules=[1]))
 
     assert [item.action for item in items] == [PlanAction.CLOSE]
 
@@ -586,16 +626,20 @@ def test_a_grant_that_is_to_be_closed_is_not_opened_again():
 
 def test_nothing_is_done_in_an_nsg_that_is_being_updated():
     """Its list may not be in force."""
-    observed = seen(allow(1), allow(2, THERE), arm_companion(), settled=False)
-    stones = [ended(rules=[1])]
-    items = planned(observed, a_grant(3, rules=[9]), tombstones=stones, remove_orphans=True)
+    observed = an_observation(
+        an_allow(number=1), an_allow(THERE, number=2), arm_companion(), settled=False
+    )
+    stones = [an_ended(rules=[1])]
+    items = planned(observed, an_older(3, rules=[9]), tombstones=stones, remove_orphans=True)
 
     assert short(items) == NOTHING
 
 
 def test_nothing_is_done_to_a_rule_that_is_being_written():
     """The rule's own state counts as well as its NSG's."""
-    items = planned(seen(allow(1, provisioningState="Updating")), tombstones=[ended()])
+    items = planned(
+        an_observation(an_allow(number=1, provisioningState="Updating")), tombstones=[an_ended()]
+    )
 
     assert short(items) == NOTHING
 
@@ -603,8 +647,8 @@ def test_nothing_is_done_to_a_rule_that_is_being_written():
 @pytest.mark.parametrize("state", [{"settled": False}, {"settled": False, "failed": True}])
 def test_nothing_is_done_in_a_firewall_that_is_not_settled(state):
     """Updating means ask later; Failed means neither open nor closed."""
-    observed = seen(firewall=a_firewall(nat(), **state))
-    items = planned(observed, tombstones=[ended(**BEHIND)], remove_orphans=True)
+    observed = an_observation(firewall=a_firewall(a_nat(), **state))
+    items = planned(observed, tombstones=[an_ended(**BEHIND)], remove_orphans=True)
 
     assert short(items) == NOTHING
 
@@ -612,8 +656,8 @@ def test_nothing_is_done_in_a_firewall_that_is_not_settled(state):
 def test_an_unsettled_leftover_is_reported_once_it_is_long_overdue():
     """After its end a path is observed gone, or somebody hears which rule is still there."""
     ago = TIMES[Via.FIREWALL].grace + OVERDUE
-    observed = seen(firewall=a_firewall(nat(), settled=False))
-    items = planned(observed, tombstones=[ended(ago=ago, **BEHIND)])
+    observed = an_observation(firewall=a_firewall(a_nat(), settled=False))
+    items = planned(observed, tombstones=[an_ended(ago=ago, **BEHIND)])
 
     assert [(item.action, item.kind) for item in items] == [(PlanAction.REPORT, PlanClass.EXPIRED)]
 
@@ -623,9 +667,11 @@ def test_an_unsettled_leftover_is_reported_once_it_is_long_overdue():
 
 def test_a_vm_behind_another_nsg_with_the_same_address_is_another_vm():
     """Private addresses repeat between networks."""
-    twin = a_vm(OTHER_VM_ID, nsgs=(f"{NSG_ID}-2",))
-    stone = ended(vm_id=OTHER_VM_ID, rules=[])
-    items = planned(seen(allow(1), vms=(a_vm(), twin)), tombstones=[stone])
+    twin = a_configured_vm("web02", nsgs=(f"{NSG_ID}-2",))
+    stone = an_ended(vm_id=OTHER_VM_ID, rules=[])
+    items = planned(
+        an_observation(an_allow(number=1), vms=(a_configured_vm(), twin)), tombstones=[stone]
+    )
 
     assert short(items) == orphan()
 
@@ -633,14 +679,14 @@ def test_a_vm_behind_another_nsg_with_the_same_address_is_another_vm():
 def test_ipv6_sources_are_compared_among_themselves():
     """A prefix of one family is never inside one of the other."""
     six = ip_network("2001:db8::/64")
-    grant = replace(a_grant(rules=[1]), sources=(six, ip_network(f"{HERE}/32")))
-    items = planned(seen(allow(1, ["2001:db8::/64", HERE])), grant)
+    grant = replace(an_older(rules=[1]), sources=(six, ip_network(f"{HERE}/32")))
+    items = planned(an_observation(an_allow("2001:db8::/64", HERE, number=1)), grant)
 
     assert PlanClass.ALTERED not in {item.kind for item in items}
 
 
 def test_keys_of_an_observation_are_lower_case():
     """The builders of this file keep the promise of the observer."""
-    observed = seen(allow(1))
+    observed = an_observation(an_allow(number=1))
 
     assert set(observed.nsgs) == {arm_ids.key(NSG_ID)}

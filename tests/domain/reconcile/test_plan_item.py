@@ -1,9 +1,7 @@
 """One line of the plan, in the words of the contract."""
 
 from jit.domain.reconcile.plan_item import PlanAction, PlanClass, PlanItem
-from tests.builders.worlds import (
-    VM_ID,
-)
+from tests.builders.values import VM_ID
 
 
 def test_an_item_reads_as_the_contract_writes_it():

@@ -16,16 +16,8 @@ from jit.domain.model.request import AccessRequest, Ticket, WantedMachine, Wante
 from jit.domain.requests import bodies, fields, idempotency_key, json_node, network_fields
 from jit.domain.values import arm_ids, prefixes, times
 from jit.domain.values.times import format_instant
-from tests.builders.bodies import (
-    NOW,
-    OTHER_SUBSCRIPTION,
-    a_body,
-    a_draft,
-    a_machine,
-    a_port,
-    faults,
-    vm_id,
-)
+from tests.builders.bodies import a_body, a_draft, a_machine, a_port, faults
+from tests.builders.values import NOW, OTHER_SUBSCRIPTION, vm_id
 
 SECOND = timedelta(seconds=1)
 FIRST_VM = "#/virtualMachines/0"

@@ -8,7 +8,8 @@ from jit.domain.limits import LIMITS, Limits
 from jit.domain.requests import fields
 from jit.domain.requests.fields import Choice, Duration, Line, ReadContext
 from jit.domain.requests.json_node import Node
-from tests.builders.bodies import NOW, faults
+from tests.builders.bodies import faults
+from tests.builders.values import NOW
 
 CONTEXT = ReadContext(LIMITS, NOW)
 COLOUR = Choice(("red", "blue"), "colour-unknown", "a colour is red or blue")

@@ -8,7 +8,8 @@ from jit.domain.limits import LIMITS, Limits
 from jit.domain.requests import network_fields
 from jit.domain.requests.fields import ReadContext
 from jit.domain.requests.json_node import Node
-from tests.builders.bodies import faults, vm_id
+from tests.builders.bodies import faults
+from tests.builders.values import vm_id
 
 NARROW = Limits(widest_source_v4=28, widest_source_v6=128, sources=2)
 

@@ -12,7 +12,8 @@ from jit.domain.requests import bodies
 from jit.domain.requests.body_reader import read_body
 from jit.domain.requests.fields import ReadContext
 from jit.domain.requests.schema import schema_of
-from tests.builders.bodies import NOW, a_body, a_machine, a_port, vm_id
+from tests.builders.bodies import a_body, a_machine, a_port
+from tests.builders.values import NOW, vm_id
 from tests.domain.requests.example_body import Shelf
 from tests.domain.requests.schema_checker import break_each, find_breaches
 

@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 
 from jit.domain.errors import Malformed
 from jit.domain.values import arm_ids
-from tests.builders.bodies import SUBSCRIPTION, vm_id
+from tests.builders.values import SUBSCRIPTION, vm_id
 
 RULE = (
     f"/subscriptions/{SUBSCRIPTION.upper()}/resourceGroups/rg-web/providers/Microsoft.Network"

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from jit.domain.values import request_ids
-from tests.builders.bodies import NOW, SUBSCRIPTION
+from tests.builders.values import NOW, SUBSCRIPTION
 
 GOOD = request_ids.new_request_id(SUBSCRIPTION, NOW, b"0123456789")
 
