@@ -140,9 +140,14 @@ class Locks:
         return _is_holder(self._rows.find_firewall(firewall_id), holder)
 
     def note_update(self, firewall_id: str, foreign: str) -> None:
-        """Write the digest of the rules that the update about to begin must not change."""
+        """
+        Write the digest of the rules that the update about to begin must not change.
+
+        The digest of an earlier update that nobody has compared is compared first.
+        """
         row = self._rows.find_firewall(firewall_id)
         if row is not None:
+            _compare_foreign(row, foreign)
             self._rows.put(replace(row, foreign=foreign))
 
     def read_update(self, firewall_id: str) -> str:
@@ -150,27 +155,26 @@ class Locks:
         row = self._rows.find_firewall(firewall_id)
         return row.foreign if row is not None else ""
 
-    def end_update(self, firewall_id: str, holder: str, foreign: str) -> None:
+    def end_update(self, firewall_id: str, holder: str, foreign: str, now: datetime) -> None:
         """
-        Give the turn on a settled firewall back, if *holder* has it.
+        End the turn on a settled firewall, if it is the turn of *holder* or has run out.
 
         *foreign* is the digest of its foreign rules now. Another digest than before the update is
         an alert.
         """
         row = self._rows.find_firewall(firewall_id)
-        if row is None or not _is_holder(row, holder):
+        if row is None or not row.holder or not _may_take(row, holder, now):
             return
-        if row.foreign and row.foreign != foreign:
-            telemetry.alert("firewall.foreign_rules_changed", firewall_id=firewall_id)
-        self._return(row, holder)
+        _compare_foreign(row, foreign)
+        self._free(row)
 
     def return_firewall(self, firewall_id: str, holder: str) -> None:
         """Give the turn on a firewall back, if *holder* has it."""
-        self._return(self._rows.find_firewall(firewall_id), holder)
+        row = self._rows.find_firewall(firewall_id)
+        if row is not None and _is_holder(row, holder):
+            self._free(row)
 
-    def _return(self, row: FirewallRow | None, holder: str) -> None:
-        if row is None or not _is_holder(row, holder):
-            return
+    def _free(self, row: FirewallRow) -> None:
         with suppress(StateConflict):  # somebody else has changed it: it is theirs now
             self._rows.put(replace(row, holder="", since=None, foreign=""))
 
@@ -226,6 +230,12 @@ def _is_leased(row: LeasedRow) -> bool:
     if version.written_at is None or version.read_at is None:
         return True
     return version.read_at - version.written_at <= LEASE
+
+
+def _compare_foreign(row: FirewallRow, foreign: str) -> None:
+    """Raise an alert if *foreign* is another digest than before the update in the row."""
+    if row.foreign and row.foreign != foreign:
+        telemetry.alert("firewall.foreign_rules_changed", firewall_id=row.firewall_id)
 
 
 def _is_holder(row: FirewallRow | None, holder: str) -> bool:

@@ -200,6 +200,49 @@ def test_an_update_is_forgotten_with_the_turn(broker, locks):
     assert locks.read_update(FW_PROD) == ""
 
 
+def end_update(broker, locks, holder, foreign="now"):
+    locks.end_update(FW_PROD, holder, foreign, broker.now)
+
+
+def alerts(caplog):
+    return [r for r in caplog.records if "firewall.foreign_rules_changed" in r.getMessage()]
+
+
+def test_a_turn_that_ran_out_is_compared_by_another_policy(broker, locks, caplog):
+    """Its holder may never look again."""
+    locks.take_firewall(FW_PROD, POLICY, broker.now)
+    locks.note_update(FW_PROD, "before")
+    broker.advance(TURN + SECOND)
+    end_update(broker, locks, OTHER)
+
+    assert len(alerts(caplog)) == 1
+    assert locks.read_update(FW_PROD) == ""
+
+
+def test_a_running_turn_is_not_ended_by_another_policy(broker, locks, caplog):
+    """The update of its holder goes on."""
+    locks.take_firewall(FW_PROD, POLICY, broker.now)
+    locks.note_update(FW_PROD, "before")
+    broker.advance(TURN)
+    end_update(broker, locks, OTHER)
+
+    assert alerts(caplog) == []
+    assert locks.has_firewall(FW_PROD, POLICY)
+
+
+@pytest.mark.parametrize(("foreign", "raised"), [("before", 0), ("now", 1)])
+def test_the_next_update_compares_what_the_last_one_left(broker, locks, caplog, foreign, raised):
+    """Another holder took the turn of an update whose end nobody saw."""
+    locks.take_firewall(FW_PROD, POLICY, broker.now)
+    locks.note_update(FW_PROD, "before")
+    broker.advance(TURN + SECOND)
+    locks.take_firewall(FW_PROD, OTHER, broker.now)
+    locks.note_update(FW_PROD, foreign)
+
+    assert len(alerts(caplog)) == raised
+    assert locks.read_update(FW_PROD) == foreign
+
+
 def test_a_claim_on_a_policy_says_nothing_about_others_in_its_subscription(locks):
     """Ten policies are worked by ten instances."""
     claims = [locks.claim(policy_of(farm(number))) for number in (1, 11, 21, 31, 41)]

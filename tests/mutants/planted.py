@@ -416,4 +416,108 @@ MUTANTS = (
             ),
         ),
     ),
+    Mutant(
+        name="another web site of the same company may change things",
+        promise="P1",
+        path="jit/api/cross_origin.py",
+        was='        return site not in {"same-origin", "none"}\n',
+        becomes='        return site not in {"same-origin", "same-site", "none"}\n',
+        caught_by=(
+            law(
+                "tests/api/test_cross_origin.py",
+                "test_a_browser_may_not_change_things_for_another_page",
+            ),
+        ),
+    ),
+    Mutant(
+        name="an old browser's origin is not read",
+        promise="P1",
+        path="jit/api/cross_origin.py",
+        was="    return bool(origin) and not _is_own(origin, host, public_base_url)\n",
+        becomes="    return not host and not _is_own(origin, host, public_base_url)\n",
+        caught_by=(
+            law(
+                "tests/api/test_cross_origin.py",
+                "test_an_old_browser_may_not_change_things_for_another_page",
+            ),
+        ),
+    ),
+    Mutant(
+        name="the path that the front end received is not read",
+        promise="P1",
+        path="jit/api/raw_path.py",
+        was='    targets = [req.url, *(req.headers.get(name, "") for name in _RAW_TARGETS)]\n',
+        becomes="    targets = [req.url]\n",
+        caught_by=(
+            law(
+                "tests/api/test_raw_path.py",
+                "test_the_target_that_the_front_end_received_must_be_plain_too",
+            ),
+        ),
+    ),
+    Mutant(
+        name="an escape in capital letters is plain",
+        promise="P1",
+        path="jit/api/raw_path.py",
+        was='(?:^|/)\\.\\.?(?:/|$)", re.IGNORECASE)\n',
+        becomes='(?:^|/)\\.\\.?(?:/|$)")\n',
+        caught_by=(
+            law(
+                "tests/api/test_raw_path.py",
+                "test_a_path_with_a_second_reading_is_not_plain",
+            ),
+        ),
+    ),
+    Mutant(
+        name="a body without a media type is taken for JSON",
+        promise="P1",
+        path="jit/api/body.py",
+        was="    if _JSON_TYPE.fullmatch(media_type) is None:\n",
+        becomes="    if media_type and _JSON_TYPE.fullmatch(media_type) is None:\n",
+        caught_by=(law("tests/api/test_body.py", "test_a_body_without_a_media_type_is_refused"),),
+    ),
+    Mutant(
+        name="a function without roles answers everybody",
+        promise="P1",
+        path="jit/triggers/answers.py",
+        was="    if not roles:\n        raise TypeError",
+        becomes="    if not answers:\n        raise TypeError",
+        caught_by=(law("tests/triggers/test_answers.py", "test_a_function_must_name_its_roles"),),
+    ),
+    Mutant(
+        name="a subscription that was dropped is forgotten",
+        promise="P2",
+        path="jit/broker/reconcile/due_work.py",
+        was="        return (*self.named, *(each for each in dropped if self.requests.has_grants(each)))\n",
+        becomes="        return (*self.named, *(each for each in dropped if not each))\n",
+        caught_by=(
+            law(
+                "tests/broker/test_lost_subscriptions.py",
+                "test_a_grant_in_a_dropped_subscription_closes_at_its_end",
+            ),
+        ),
+    ),
+    Mutant(
+        name="a timer that never ran is well",
+        promise="P2",
+        path="jit/broker/health.py",
+        was='        yield Problem(code=TICK_LATE, detail="the timer tick has never run")\n',
+        becomes="        yield from ()\n",
+        caught_by=(
+            law("tests/broker/test_health.py", "test_a_broker_that_never_ticked_is_not_well"),
+        ),
+    ),
+    Mutant(
+        name="a firewall that nobody compared is forgotten",
+        promise="P5",
+        path="jit/broker/locks.py",
+        was="            _compare_foreign(row, foreign)\n            self._rows.put",
+        becomes="            self._rows.put",
+        caught_by=(
+            law(
+                "tests/broker/test_locks.py",
+                "test_the_next_update_compares_what_the_last_one_left",
+            ),
+        ),
+    ),
 )

@@ -204,7 +204,7 @@ class Worker:
             firewall = machine.firewall
             if firewall is None or not firewall.settled or arm_ids.key(firewall.id) in busy:
                 continue
-            self.locks.end_update(firewall.id, state.policy_id, firewall.foreign)
+            self.locks.end_update(firewall.id, state.policy_id, firewall.foreign, state.now)
 
     # ---- the next pass ---------------------------------------------------------------------------
 

@@ -88,10 +88,11 @@ class Leftovers:
         return rest
 
     def return_firewalls(self, comparison: Comparison) -> None:
-        """Give back the turns on firewalls whose update, begun in an earlier run, is over."""
+        """End the turns of earlier runs, and those that ran out, on firewalls that are settled."""
+        now = comparison.now
         for firewall in comparison.observed.firewalls.values():
             if firewall.settled:
-                self.locks.end_update(firewall.id, comparison.holder, firewall.foreign)
+                self.locks.end_update(firewall.id, comparison.holder, firewall.foreign, now)
 
     def _remove_group(
         self, group: Sequence[PlanItem], comparison: Comparison, rest: RemovalRest
