@@ -14,7 +14,7 @@ from tests.crash import summary
 from tests.sizes import examples
 
 # Examples share two busy cores with the emulator: a slow example is no failure.
-settings.register_profile("project", deadline=None, max_examples=examples(100, 1000))
+settings.register_profile("project", deadline=None, max_examples=examples(50, 1000))
 settings.load_profile("project")
 
 

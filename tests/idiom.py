@@ -157,7 +157,8 @@ def _of_file(path: Path) -> list[Sentence]:
     text = path.read_text()
     if path.suffix == ".md":
         return list(_of_markdown(path, text))
-    found = [*_of_docstrings(path, text), *_of_comments(path, text), *_of_test_names(path, text)]
+    nodes = list(ast.walk(ast.parse(text)))
+    found = [*_of_docstrings(path, nodes), *_of_comments(path, text), *_of_test_names(path, nodes)]
     return sorted(found, key=lambda sentence: sentence.line)
 
 
@@ -175,8 +176,8 @@ def _of_markdown(path: Path, text: str) -> Iterator[Sentence]:
     yield from _cut(path, 1, text)
 
 
-def _of_docstrings(path: Path, text: str) -> Iterator[Sentence]:
-    for node in ast.walk(ast.parse(text)):
+def _of_docstrings(path: Path, nodes: Iterable[ast.AST]) -> Iterator[Sentence]:
+    for node in nodes:
         if not isinstance(node, ast.Module | ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef):
             continue
         docstring = ast.get_docstring(node, clean=False)
@@ -202,8 +203,8 @@ def _of_comments(path: Path, text: str) -> Iterator[Sentence]:
     yield from _cut(path, first, "\n".join(block))
 
 
-def _of_test_names(path: Path, text: str) -> Iterator[Sentence]:
-    for node in ast.walk(ast.parse(text)):
+def _of_test_names(path: Path, nodes: Iterable[ast.AST]) -> Iterator[Sentence]:
+    for node in nodes:
         if isinstance(node, ast.FunctionDef) and node.name.startswith("test_"):
             words = node.name.removeprefix("test_").replace("_", " ")
             yield Sentence(path, node.lineno, words, is_test_name=True)

@@ -9,7 +9,7 @@ A list costs one call of it; single reads cost one call each.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Executor, ThreadPoolExecutor
 from dataclasses import dataclass, field
 from functools import partial
 from typing import TypeVar
@@ -40,6 +40,9 @@ R = TypeVar("R")
 
 Outcome = Resource | str | None
 """A resource, why it could not be read, or None if there is none."""
+
+OpenPool = Callable[[int], Executor]
+"""Opens a pool that runs that many reads at once."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,8 +85,11 @@ class Read:
 class Reader:
     """Reads resources of the kinds that a path depends on."""
 
-    def __init__(self, arm: Arm, network: Callable[[], Network]) -> None:
+    def __init__(
+        self, arm: Arm, network: Callable[[], Network], open_pool: OpenPool = ThreadPoolExecutor
+    ) -> None:
         """Keep *network* until a read needs it: it loads an SDK, which is slow."""
+        self.open_pool = open_pool
         self._arm = arm
         self._network = network
 
@@ -94,11 +100,18 @@ class Reader:
             *(partial(self._read_list, group) for group in lists),
             *(partial(self._read_single, item) for item in single),
         ]
-        for outcomes in run_parallel(lambda act: act(), acts):
+        for outcomes in self.run_parallel(lambda act: act(), acts):
             read.add(outcomes)
         unlisted = [item for group in lists for item in group if not read.has(item)]
-        for outcomes in run_parallel(self._read_single, unlisted):
+        for outcomes in self.run_parallel(self._read_single, unlisted):
             read.add(outcomes)
+
+    def run_parallel(self, act: Callable[[T], R], items: Sequence[T]) -> list[R]:
+        """Call *act* with each item in parallel; return the results in order."""
+        if not items:
+            return []
+        with self.open_pool(min(_WORKERS, len(items))) as pool:
+            return list(pool.map(act, items))
 
     def _read_list(self, ids: Sequence[str]) -> Mapping[str, Outcome]:
         """Return the outcome of each of *ids* in their list: one kind, one resource group."""
@@ -151,11 +164,3 @@ def _is_listable(resource_id: str) -> bool:
 def kind_of(resource_id: str) -> str:
     """Return the kind of a resource by its id, with the name that ``topology.Snapshot`` has."""
     return _KINDS[resource_id.rsplit("/", 2)[-2].lower()][0]
-
-
-def run_parallel(act: Callable[[T], R], items: Sequence[T]) -> list[R]:
-    """Call *act* with each item in parallel; return the results in order."""
-    if not items:
-        return []
-    with ThreadPoolExecutor(max_workers=min(_WORKERS, len(items))) as pool:
-        return list(pool.map(act, items))

@@ -8,7 +8,6 @@ a resource refers to another one that was not predicted, a further round reads i
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from datetime import datetime
 from functools import partial
@@ -32,7 +31,7 @@ from jit.observer.policy import (
     view_firewalls,
     view_nsgs,
 )
-from jit.observer.reads import COMPUTE, NETWORK, Read, Reader, run_parallel
+from jit.observer.reads import COMPUTE, NETWORK, Read, Reader
 
 SECURITY = "2020-01-01"
 SUBSCRIPTIONS = "2022-12-01"
@@ -88,7 +87,7 @@ class Observer:
             Unavailable: A list could not be read. A snapshot without it would be wrong.
             PermissionLost: The identity may not read a list.
         """
-        lists = run_parallel(partial(self._list, subscription), list(_LISTS.values()))
+        lists = self._reader.run_parallel(partial(self._list, subscription), list(_LISTS.values()))
         return topology.Snapshot(**dict(zip(_LISTS, lists, strict=True)), plan=None)
 
     def read_advice_snapshot(self, subscription: str) -> topology.Snapshot:
@@ -102,7 +101,7 @@ class Observer:
             PermissionLost: As for ``read_snapshot``.
         """
         under = f"/subscriptions/{subscription}/providers/"
-        with ThreadPoolExecutor(max_workers=_ASIDE) as aside:
+        with self._reader.open_pool(_ASIDE) as aside:
             bastions = aside.submit(
                 _read_if_allowed, partial(self._list, subscription, _BASTIONS), under + _BASTIONS[0]
             )
@@ -159,7 +158,7 @@ class Observer:
         """
         read = Read()
         self._reader.read_all(holders, read)
-        found = run_parallel(self._policy, list(policies))
+        found = self._reader.run_parallel(self._policy, list(policies))
         return SecondReading(
             nsgs=view_nsgs(read),
             firewalls=view_firewalls(read),
@@ -209,7 +208,7 @@ class Observer:
 
     def _read_first(self, policy_id: str, wanted: Sequence[str], read: Read) -> Resource | None:
         """Read the policy and the predicted resources side by side; return the policy."""
-        with ThreadPoolExecutor(max_workers=1) as pool:
+        with self._reader.open_pool(1) as pool:
             policy = pool.submit(self._policy, policy_id)
             self._reader.read_all(wanted, read)
             return policy.result()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
@@ -21,6 +22,9 @@ from local.azure.options import Options
 from local.azure.timeline import Timeline
 from local.azure.values import ids
 from local.azure.values.http import Json
+
+_BEGINNINGS: dict[str, bytes] = {}
+"""The resources of each landscape as they are at first. To build them takes longer than to load."""
 
 
 @dataclass
@@ -77,7 +81,11 @@ def create_world(landscape: Landscape, timeline: Timeline, identity_header: str 
         journal=Journal(),
         defender=Defender(timeline, store, options, faults, turns),
     )
-    _populate(world, landscape)
+    key = json.dumps(landscape.document)
+    if key not in _BEGINNINGS:
+        _populate(world, landscape)
+        _BEGINNINGS[key] = store.save()
+    store.load(_BEGINNINGS[key])
     return world
 
 

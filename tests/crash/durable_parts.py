@@ -24,6 +24,7 @@ from tests.crash.call_hooks import CallHooks, Hooked
 from tests.crash.queue_model import QueueModel
 from tests.fakes.azure import SCOPE, SimulatedIdentity
 from tests.fakes.calls import Calls, Counted
+from tests.fakes.pools import InlinePool
 from tests.fakes.raw_gateways import RawArm, RawNetwork, RawPolicies
 from tests.fakes.tables import FakeTable
 from tests.local.azure.sim import HOST, LANDSCAPE, PRODUCTION, Sim
@@ -45,7 +46,7 @@ class SmallSimulator(Sim):
         """Stop its clock."""
         self.azure = Azure(SMALL, Timeline())
         self.azure.world.timeline.freeze()
-        self.control("PUT", "state", {"options": {"throttling": False}})
+        self.azure.world.options.change({"throttling": False})
 
 
 def _inject_nothing(_name: str, _number: int) -> None:
@@ -104,7 +105,7 @@ class BrokerProcess:
         """Build new objects over *parts*."""
         stores = stores_over(parts.hooked_state, parts.history)
         self.requests = stores.requests
-        reader = Reader(parts.arm, lambda: parts.network)
+        reader = Reader(parts.arm, lambda: parts.network, InlinePool)
         self.observer = Observer(parts.arm, lambda: parts.policies, reader)
         around = Surroundings(
             observer=lambda: self.observer,

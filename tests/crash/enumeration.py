@@ -8,12 +8,14 @@ from __future__ import annotations
 
 import os
 import zlib
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 from functools import cache
 from typing import NamedTuple
 
 from tests.crash.faults import FAULTS, Fault, InjectedFault
+from tests.crash.forked_run import ForkedRun, ForkResult
 from tests.crash.scenario_run import Delivery, ScenarioRun
 from tests.crash.scenarios import SCENARIOS
 from tests.sizes import examples
@@ -37,6 +39,18 @@ _DELIVERIES = tuple(Delivery)
 _DOWNTIMES = (timedelta(0), timedelta(minutes=3))
 
 
+class Point(NamedTuple):
+    """A fault, and the number of the call from which on it hits."""
+
+    fault: Fault
+    number: int
+
+    @property
+    def delivery(self) -> Delivery:
+        """The delivery of messages in the run of this point."""
+        return _DELIVERIES[self.number % len(_DELIVERIES)]
+
+
 @dataclass(frozen=True, slots=True)
 class PointResult:
     """
@@ -44,11 +58,13 @@ class PointResult:
 
     Attributes:
         at: The scenario, the number and name of the call that was hit, the fault, the delivery.
+        counts: How the summary counts it.
         hit: True if the call came at all.
         violations: The promises that were not kept.
     """
 
     at: str
+    counts: str
     hit: bool
     violations: tuple[str, ...]
 
@@ -99,35 +115,45 @@ def _spread(numbers: list[int], wanted: int, *, offset: int) -> list[int]:
     ]
 
 
-def run_all_points(scenario: str, fault: Fault) -> list[PointResult]:
-    """Run *scenario* once for each point, with the fault there; return the results."""
-    return [run_point(scenario, fault, number) for number in choose_points(scenario, fault)]
+def run_all_points(scenario: str) -> list[PointResult]:
+    """Run *scenario* once for each fault and each call that the fault hits; return the results."""
+    points = [Point(FAULTS[n], k) for n in FAULTS for k in choose_points(scenario, FAULTS[n])]
+    found: list[PointResult] = []
+    missed: list[Point] = []
+    for delivery in Delivery:
+        chosen = [point for point in points if point.delivery is delivery]
+        results = _run_points(scenario, chosen, delivery)
+        found += [result for result in results if result.hit]
+        missed += [point for point, result in zip(chosen, results, strict=True) if not result.hit]
+    # Other deliveries can have fewer calls. These points get one delivery of each message.
+    return found + _run_points(scenario, missed, Delivery.ONCE)
 
 
-def run_point(scenario: str, fault: Fault, number: int) -> PointResult:
-    """
-    Run *scenario* with *fault* at the first call from *number* on that it can hit.
-
-    Other deliveries can have fewer calls: if no such call comes, repeat with one delivery each.
-    """
-    found = _run(scenario, fault, number, _DELIVERIES[number % len(_DELIVERIES)])
-    return found if found.hit else _run(scenario, fault, number, Delivery.ONCE)
-
-
-def _run(scenario: str, fault: Fault, number: int, delivery: Delivery) -> PointResult:
-    run = ScenarioRun(delivery=delivery, downtime=_DOWNTIMES[number % len(_DOWNTIMES)])
+def _run_points(scenario: str, points: Sequence[Point], delivery: Delivery) -> list[PointResult]:
+    """Run *scenario* with each fault at the first call from its number on that it can hit."""
+    if not points:
+        return []
+    run = ScenarioRun(delivery=delivery)
     SCENARIOS[scenario](run)
-    timers_only = delivery is Delivery.TIMERS_ONLY
+    faults = [InjectedFault(point.fault, point.number, run) for point in points]
+    results = ForkedRun(run, _tolerate).run_to_rest(faults)
+    return [
+        PointResult(
+            at=f"{scenario}, {point.number} {result.hit}, {point.fault.name}, {delivery.value}",
+            counts=point.fault.counts,
+            hit=bool(result.hit),
+            violations=result.violations,
+        )
+        for place, point in enumerate(points)
+        for result in [results.get(place, ForkResult("", ()))]
+    ]
+
+
+def _tolerate(injected: InjectedFault) -> None:
+    """Choose the downtime of a fault, and allow for the time that the fault explains."""
+    run, fault = injected.run, injected.fault
+    run.downtime = _DOWNTIMES[injected.number % len(_DOWNTIMES)]
+    timers_only = run.delivery is Delivery.TIMERS_ONLY
     run.promises.tolerance.extend(
         fault.delays, run.downtime, gap=fault.gap + 2 * run.downtime, timers_only=timers_only
     )
-    injected = InjectedFault(fault, number, run)
-    injected.arm()
-    run.run_to_rest()
-    at = f"{scenario}, {number} {injected.hit}, {fault.name}, {delivery.value}"
-    return PointResult(at, bool(injected.hit), tuple(run.promises.violations))
-
-
-def scenario_fault_pairs() -> list[tuple[str, str]]:
-    """Return each scenario with each fault."""
-    return [(scenario, fault) for scenario in SCENARIOS for fault in FAULTS]

@@ -64,8 +64,12 @@ class InjectedFault:
         self.run.parts.calls.before = self._before
         self.run.parts.calls.after = self._after
 
+    def is_due(self, name: str, number: int) -> bool:
+        """Return True if the fault hits that call."""
+        return not self.hit and number >= self.number and self.fault.can_hit(name)
+
     def _before(self, name: str, number: int) -> None:
-        if self.hit or number < self.number or not self.fault.can_hit(name):
+        if not self.is_due(name, number):
             return
         self.hit, self._at = name, number
         if self.fault.before is not None:

@@ -16,7 +16,7 @@ CALLS = 1000
 CERTAIN = 600
 """Every run makes at least so many outside calls."""
 
-SAMPLE = ("before 60", "after 150", "before 320")
+SAMPLE = ("before 60", "after 320")
 STEP = 50
 """The long run kills before and after every fiftieth call: 40 kills."""
 

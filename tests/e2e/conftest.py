@@ -1,4 +1,4 @@
-"""Fixtures: one running stack with two hosts for the session, an empty one for each test."""
+"""Fixtures: one running stack with two hosts for a module, an empty one for each test."""
 
 from collections.abc import Iterator
 
@@ -8,7 +8,7 @@ from local.stack import Options, Stack
 from tests.e2e.stack_client import StackClient
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def _stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
     with Stack(tmp_path_factory.mktemp("stack"), Options(hosts=(0, 0))) as stack:
         yield stack

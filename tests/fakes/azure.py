@@ -21,6 +21,7 @@ from jit.observer.reads import Reader
 from jit.observer.subscription import Observer
 from local.azure.transport import SimulatorTransport
 from tests.fakes.calls import Calls, Counted
+from tests.fakes.pools import InlinePool
 from tests.fakes.raw_gateways import RawArm, RawNetwork, RawPolicies
 from tests.local.azure.sim import HOST, Sim
 
@@ -92,5 +93,5 @@ class SimulatedAzure:
 
     def observer(self) -> Observer:
         """Return an observer of this Azure."""
-        reader = Reader(self.arm, lambda: self.network)
+        reader = Reader(self.arm, lambda: self.network, InlinePool)
         return Observer(self.arm, lambda: self.policies, reader)

@@ -493,7 +493,7 @@ MUTANTS = (
         caught_by=(
             law(
                 "tests/broker/test_lost_subscriptions.py",
-                "test_a_grant_in_a_dropped_subscription_closes_at_its_end",
+                "test_a_dropped_subscription_is_compared_while_it_has_grants",
             ),
         ),
     ),

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from enum import StrEnum
+from functools import cache
 from typing import TypeVar
 
 from jit.domain.values import arm_ids
@@ -98,6 +99,11 @@ def reference(resource: Resource, name: str) -> str:
     return text(mapping(resource, name), "id")
 
 
+@cache
+def _by_text(choices: type[_Choice]) -> Mapping[str, _Choice]:
+    return {choice.value.lower(): choice for choice in choices}
+
+
 class CheckedFields:
     """
     The members of one JSON object, read with notes about each one that cannot be read.
@@ -132,8 +138,7 @@ class CheckedFields:
 
     def choice(self, name: str, choices: type[_Choice]) -> _Choice | None:
         """Return the one of *choices* that a string member writes, in any case, or None."""
-        written = self.text(name).lower()
-        found = next((choice for choice in choices if choice.value.lower() == written), None)
+        found = _by_text(choices).get(self.text(name).lower())
         if found is None:
             self.faults.append(f"{name} is unknown")
         return found

@@ -160,7 +160,8 @@ def _rule(item: object, nsg_id: str) -> SecurityRule:
         destination_ports=_port_ranges(inner, "destinationPortRange", "destinationPortRanges"),
         state=inner.text("provisioningState", "Succeeded"),
     )
-    return replace(rule, faults=(*outer.faults, *inner.faults, *_name_empty_parts(rule)))
+    faults = (*outer.faults, *inner.faults, *_name_empty_parts(rule))
+    return replace(rule, faults=faults) if faults else rule
 
 
 def _name_empty_parts(rule: SecurityRule) -> Iterable[str]:

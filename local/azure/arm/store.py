@@ -10,7 +10,7 @@ etag, as the network provider does. Beside these shown properties the store keep
 from __future__ import annotations
 
 import copy
-import itertools
+import pickle
 import uuid
 from collections.abc import Iterator
 
@@ -41,11 +41,12 @@ class Guids:
     """New GUIDs, the same ones in each run: a failing run can be repeated exactly."""
 
     def __init__(self) -> None:
-        self._numbers = itertools.count(1)
+        self.last = 0
 
     def new(self) -> str:
         """Return a GUID that was not returned before."""
-        return str(uuid.uuid5(_SPACE, str(next(self._numbers))))
+        self.last += 1
+        return str(uuid.uuid5(_SPACE, str(self.last)))
 
 
 class Store:
@@ -55,6 +56,15 @@ class Store:
         self._guids = guids
         self._resources: dict[str, Json] = {}
         self._effective: dict[str, Json] = {}
+
+    def save(self) -> bytes:
+        """Return everything in the store, for ``load``."""
+        return pickle.dumps((self._guids.last, self._resources, self._effective))
+
+    def load(self, saved: bytes) -> None:
+        """Hold again what was in a store when it was saved, as new objects."""
+        parts = pickle.loads(saved)  # noqa: S301 - bytes of this process
+        self._guids.last, self._resources, self._effective = parts
 
     def get(self, resource_id: str) -> Json | None:
         """Return the stored resource itself, not a copy: a change of it changes the store."""

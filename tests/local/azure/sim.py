@@ -74,7 +74,7 @@ class Sim:
     def __init__(self, landscape: Landscape = ROLE) -> None:
         self.azure = Azure(landscape, Timeline())
         self.azure.world.timeline.freeze()
-        self.control("PUT", "state", {"options": {"throttling": False}})
+        self.azure.world.options.change({"throttling": False})
 
     @property
     def now(self) -> datetime:
