@@ -6,6 +6,7 @@ from hypothesis import strategies as st
 from tests.broker.inprocess import InProcess, farm
 from tests.broker.reconciling import Reconciling
 from tests.local.azure.sim import DEVELOPMENT
+from tests.sizes import examples
 
 STRANGER = "192.0.2.9"
 ROUNDS = 6  # an NSG takes one removal at a time
@@ -56,7 +57,7 @@ def settled(it):
     return plan(it)
 
 
-@settings(max_examples=12, deadline=None)
+@settings(max_examples=examples(8, 50), deadline=None)
 @given(
     leftovers=st.integers(0, 3),
     orphans=st.integers(0, 2),

@@ -35,7 +35,15 @@ _CHANGING = (
     "network.put",
     "network.del",
 )
-_DELIVERIES = tuple(Delivery)
+_DELIVERIES = (
+    Delivery.ONCE,
+    Delivery.TIMERS_ONLY,
+    Delivery.TWICE,
+    Delivery.ONCE,
+    Delivery.TIMERS_ONLY,
+)
+"""The delivery of messages by the number of the call. A run with each message twice is longest."""
+
 _DOWNTIMES = (timedelta(0), timedelta(minutes=3))
 
 

@@ -1,4 +1,4 @@
-"""Fixtures: one running stack with two hosts for a module, an empty one for each test."""
+"""Fixtures: one running stack for a module, two hosts by default, an empty one for each test."""
 
 from collections.abc import Iterator
 
@@ -7,10 +7,16 @@ import pytest
 from local.stack import Options, Stack
 from tests.e2e.stack_client import StackClient
 
+TWO = (0, 0)
+"""The ports of the hosts; 0 is any free port. A module can ask for ``HOSTS = (0,)``."""
+
 
 @pytest.fixture(scope="module")
-def _stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
-    with Stack(tmp_path_factory.mktemp("stack"), Options(hosts=(0, 0))) as stack:
+def _stack(
+    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Stack]:
+    options = Options(hosts=getattr(request.module, "HOSTS", TWO))
+    with Stack(tmp_path_factory.mktemp("stack"), options) as stack:
         yield stack
 
 
@@ -18,7 +24,6 @@ def _stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
 def client(_stack: Stack) -> Iterator[StackClient]:
     """The running stack: no requests, Azure as in the landscape, the clock stopped."""
     client = StackClient(_stack)
-    client.reset()
     yield client
     client.reset()
 

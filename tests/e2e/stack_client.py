@@ -26,7 +26,7 @@ HERE, THERE, ELSEWHERE = "203.0.113.7", "203.0.113.8", "198.51.100.20"
 
 _TABLES = ("JitState", "JitIdempotency", "JitHistory")
 _OK, _UNAVAILABLE = 200, 503
-_STEPS = 60  # looks on the way to the end of the wait, a few seconds apart at least
+_STEPS = 30  # looks on the way to the end of the wait, a few seconds apart at least
 _PATIENCE_SECONDS = 60  # real time, for the hosts to catch up with a clock that was moved
 
 

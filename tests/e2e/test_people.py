@@ -6,6 +6,7 @@ from tests.e2e.stack_client import farm, wish
 from tests.local.azure.sim import NEW01
 
 pytestmark = pytest.mark.e2e
+HOSTS = (0,)
 
 PEOPLE = ("alice", "bob", "olga", "audra", "snow", "petra", "-")
 """Requester, approver and requester, operator, auditor, ticketing system, no role, nobody."""
