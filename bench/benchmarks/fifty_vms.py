@@ -12,6 +12,7 @@ from __future__ import annotations
 import time
 from collections import Counter
 from collections.abc import Iterator
+from contextlib import closing
 from datetime import timedelta
 from typing import Any
 
@@ -102,13 +103,13 @@ def _open_all(
     ]
     place.learn()
     _prepare(place, options)
-    callers = Callers(place.stack.url)
-    callers.warm_up(landscapes.machine(FARMS, 0, MACHINES))
-    with simulator_log.record_calls(place.simulator) as calls:
-        began = time.perf_counter()
-        answer = callers.ask("fifty", access_requests.make_body(machines))
-        callers.wait_until_open(answer.document["id"], seconds=_OPENS_SECONDS)
-        seconds = time.perf_counter() - began
+    with closing(Callers(place.stack.url)) as callers:
+        callers.warm_up(landscapes.machine(FARMS, 0, MACHINES))
+        with simulator_log.record_calls(place.simulator) as calls:
+            began = time.perf_counter()
+            answer = callers.ask("fifty", access_requests.make_body(machines))
+            callers.wait_until_open(answer.document["id"], seconds=_OPENS_SECONDS)
+            seconds = time.perf_counter() - began
     return seconds, calls
 
 

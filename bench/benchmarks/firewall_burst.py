@@ -11,6 +11,7 @@ from __future__ import annotations
 import time
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -49,10 +50,13 @@ class Updates:
 
 def firewall_updates_for_burst(machines: int = MACHINES) -> Iterator[Figure]:
     """Updates of one firewall for as many revocations and as many new grants within a minute."""
-    with start_stack(hosts=1, walled=True, machines=machines) as place:
+    with (
+        start_stack(hosts=1, walled=True, machines=machines) as place,
+        closing(Callers(place.stack.url)) as callers,
+    ):
         place.learn()
         place.simulator.set_options(throttling=False)  # the clock runs faster than the calls
-        callers, updates = Callers(place.stack.url), Updates(place.simulator)
+        updates = Updates(place.simulator)
         opened = _ask_for_all(callers, machines, port=22)
         _settle(place, updates, callers, opened, "open")
         updates.seen.clear()

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import closing
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -34,9 +35,11 @@ def accept_per_second(count: int = 400) -> Iterator[Figure]:
     start = (datetime.now(UTC) + timedelta(days=1)).strftime("%Y-%m-%dT%H:%M:%SZ")
     bodies = _make_bodies(count, start=start)
     warm_up = _make_bodies(_WARM_UP, start=start, source="203.0.113.200")
-    with start_stack(hosts=1, farms=_FARMS, machines=_MACHINES) as place:
+    with (
+        start_stack(hosts=1, farms=_FARMS, machines=_MACHINES) as place,
+        closing(Callers(place.stack.url)) as callers,
+    ):
         place.learn()
-        callers = Callers(place.stack.url)
         callers.ask_all(warm_up, at_once=AT_ONCE)
         began = time.perf_counter()
         answers = callers.ask_all(bodies, at_once=AT_ONCE)
@@ -58,7 +61,8 @@ def initiate_calls_for_burst(count: int = BURST) -> Iterator[Figure]:
     machines = count // len(landscapes.PORTS)
     with start_stack(hosts=1, farms=2, machines=machines) as place:
         place.learn()
-        Callers(place.stack.url).warm_up(landscapes.machine(1, 0, machines))
+        with closing(Callers(place.stack.url)) as callers:
+            callers.warm_up(landscapes.machine(1, 0, machines))
         asked, opened, log = _make_burst(place, _make_bodies(count, farms=1, machines=machines))
     calls = simulator_log.select_initiates(log)
     yield Figure(
@@ -84,8 +88,10 @@ def _make_burst(
     place: RunningStack, bodies: Sequence[Mapping[str, Any]]
 ) -> tuple[float, float, list[simulator_log.Call]]:
     """Ask for *bodies* at once; return seconds until accepted, until all open, and Azure's log."""
-    callers = Callers(place.stack.url)
-    with simulator_log.record_calls(place.simulator) as log:
+    with (
+        closing(Callers(place.stack.url)) as callers,
+        simulator_log.record_calls(place.simulator) as log,
+    ):
         began = time.perf_counter()
         answers = callers.ask_all(bodies, at_once=AT_ONCE)
         asked = time.perf_counter() - began

@@ -37,6 +37,12 @@ class Callers:
     def __init__(self, url: str) -> None:
         self._place = urlsplit(url).netloc
         self._mine = threading.local()
+        self._opened: list[HTTPConnection] = []
+
+    def close(self) -> None:
+        """Close the connections of all threads."""
+        for connection in self._opened:
+            connection.close()
 
     def ask(self, key: str, body: Mapping[str, Any]) -> Answer:
         """
@@ -103,7 +109,8 @@ class Callers:
     ) -> Answer:
         began = time.perf_counter()
         connection = self._connection()
-        connection.request(method, path, body, dict(headers))
+        media_type = {} if body is None else {"Content-Type": "application/json"}
+        connection.request(method, path, body, {**media_type, **headers})
         response = connection.getresponse()
         document = json.loads(response.read() or b"{}")
         return Answer(response.status, document, time.perf_counter() - began)
@@ -111,6 +118,7 @@ class Callers:
     def _connection(self) -> HTTPConnection:
         if not hasattr(self._mine, "connection"):
             self._mine.connection = HTTPConnection(self._place, timeout=_TIMEOUT_SECONDS)
+            self._opened.append(self._mine.connection)
         kept: HTTPConnection = self._mine.connection
         return kept
 

@@ -1,0 +1,23 @@
+"""Benchmarks that call the running broker, in small: what a caller sends is still accepted."""
+
+import pytest
+
+from bench.benchmarks.load import accept_per_second
+from bench.benchmarks.warm_accept import accept_cpu_ratio
+
+pytestmark = pytest.mark.e2e
+
+
+def test_requests_are_accepted_over_http():
+    """Each call has all headers that the API asks for."""
+    (figure,) = accept_per_second(count=4)
+
+    assert figure.value > 0
+
+
+def test_the_storage_calls_of_a_request_can_be_made_again():
+    """Reads of missing rows among them."""
+    (figure,) = accept_cpu_ratio(repeats=2)
+
+    assert figure.value > 0
+    assert "submit_transaction" in str(figure.details["storageCalls"])
