@@ -21,7 +21,7 @@ from jit.storage.table import Op, Row, Table, Verb
 MOST_REPORTED = 2_700
 """Names of reported rules that fit one property of a row (64 KiB of UTF-16)."""
 
-_UNREADABLE = "unreadable"  # holder of a firewall whose row cannot be read; no id has this hash
+_UNREADABLE = "unreadable"  # holds a row that cannot be read; no id has this hash
 
 _INSTANT = blank(INSTANT)
 _NAMES = Form(
@@ -177,9 +177,21 @@ class ControlRows:
         self._state = state
 
     def find_policy(self, policy_id: str) -> PolicyRow | None:
-        """Return the control row of a JIT policy; None if there is none."""
+        """
+        Return the control row of a JIT policy; None if there is none.
+
+        A row that this version cannot read is an alert. It counts as held by somebody else for
+        good: nothing changes under this policy, and other policies go on.
+        """
         row = self._state.get(arm_ids.subscription(policy_id), keys.policy_key(policy_id))
-        return read_control_row(PolicyRow, row) if row is not None else None
+        if row is None:
+            return None
+        try:
+            return read_control_row(PolicyRow, row)
+        except Defect as error:
+            alert_unreadable(row, error)
+            ageless = replace(row, written_at=None)  # its lease never runs out
+            return PolicyRow(version=ageless, policy_id=policy_id, owner=_UNREADABLE)
 
     def new_policy(self, policy_id: str) -> PolicyRow:
         """Return a control row of a JIT policy, to be inserted."""

@@ -173,11 +173,23 @@ class RequestStore:
         first, last = keys.key_range(prefix)
         return next(self._read(partition, first, last, limit=1), None) is not None
 
-    def summarize_policy(self, policy_id: str) -> tuple[GrantSummary, ...]:
-        """Return the columns of the rows that ``list_policy_grants`` returns."""
+    def summarize_policy(self, policy_id: str, now: datetime) -> tuple[GrantSummary, ...]:
+        """
+        Return the columns of the rows that ``list_policy_grants`` returns.
+
+        Of the rows that are due by *now*, the document is read too: a pass can do nothing for a row
+        that this version cannot read, and another message would bring the next pass at once.
+        """
+
+        def parse(row: Row) -> GrantSummary:
+            found = parse_summary(row)
+            if found.due_at <= now:
+                parse_grant_row(row)
+            return found
+
         first, last = keys.key_range(keys.grants_prefix(policy_id))
         rows = self._read(arm_ids.subscription(policy_id), first, last)
-        return read_by_machine(GRANTS_KIND, rows, parse_summary).rows
+        return read_by_machine(GRANTS_KIND, rows, parse).rows
 
     def find_due(
         self, policy_id: str, now: datetime, *, begun: bool = False

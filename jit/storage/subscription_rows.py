@@ -100,13 +100,12 @@ class SubscriptionRows:
 
     def get(self, subscription: str) -> SubscriptionRow | None:
         """
-        Return the row of a subscription; None if there is none.
+        Return the row of a subscription; None if there is none, or this version cannot read it.
 
-        Raises:
-            Defect: This version cannot read the row.
+        A row that cannot be read is an alert. It is not replaced: to insert one is refused.
         """
         row = self._state.get(keys.SUBSCRIPTIONS, keys.subscription_key(subscription))
-        return SUBSCRIPTION_KIND.read(row, read_subscription) if row is not None else None
+        return next(SUBSCRIPTION_KIND.read_all([row] if row else [], read_subscription), None)
 
     def ensure(self, subscription: str, now: datetime) -> None:
         """

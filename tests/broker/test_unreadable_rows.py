@@ -4,10 +4,12 @@ from dataclasses import replace
 
 import pytest
 
-from jit.storage.keys import machine_key
+from jit.broker.locks import LEASE
+from jit.storage.keys import machine_key, write_stamp
 from jit.storage.table import Op, Verb
 from tests.broker.inprocess import DAVE, THERE, farm, wish
 from tests.broker.reconciling import NSG_FARM, Reconciling, told
+from tests.local.azure.sim import DEVELOPMENT
 
 
 @pytest.fixture
@@ -84,3 +86,57 @@ def test_rows_that_cannot_be_read_send_no_messages(it):
     it.broker.live(90)
 
     assert it.broker.calls.count("queues.send") == before
+
+
+def test_a_due_row_with_an_unknown_word_sends_no_messages(it):
+    """Its columns can be read, its document cannot: a pass can do nothing for it."""
+    it.opened(farm(1))
+    it.broker.live(10)
+    rows = it.broker.state.rows("g|")
+    doc, due = rows[0].values["Doc"], write_stamp(it.broker.now)
+    spoilt = {"Doc": doc.replace('"open"', '"napping"'), "DueAt": due}
+    before = it.broker.calls.count("queues.send")
+    ops = [Op(Verb.REPLACE, replace(row, values={**row.values, **spoilt})) for row in rows]
+    it.broker.state.write(ops)
+
+    it.broker.live(10)
+
+    assert spoilt["Doc"] != doc
+    assert it.broker.calls.count("queues.send") - before < 30
+
+
+def control_rows_of_a_newer_version(broker, prefix):
+    """Let a newer version have written the rows below *prefix*."""
+    rows = broker.state.rows(prefix)
+    assert rows
+    ops = [Op(Verb.REPLACE, replace(row, values={**row.values, "Format": 99})) for row in rows]
+    broker.state.write(ops)
+
+
+def test_a_policy_whose_row_cannot_be_read_is_left_alone(it, caplog):
+    """No worker changes anything under it; the comparison goes on to its end."""
+    it.closed(farm(1))
+    left = it.leave(1)
+    control_rows_of_a_newer_version(it.broker, "p|")
+
+    it.run()
+    it.broker.advance(10 * LEASE)
+    it.run()
+    last = it.broker.now
+
+    assert left in allows(it)
+    assert told(caplog, "row.unreadable") != []
+    assert it.broker.subscription_rows.get(DEVELOPMENT).compared_at == last
+
+
+def test_a_subscription_whose_row_cannot_be_read_is_compared(it, caplog):
+    """The row says when it was compared last; no rule is safe because of it."""
+    it.closed(farm(1))
+    left = it.leave(1)
+    control_rows_of_a_newer_version(it.broker, "s|")
+
+    it.run()
+    it.due_work.tick(now=it.broker.now)
+
+    assert left not in allows(it)
+    assert told(caplog, "row.unreadable") != []

@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 
 import pytest
 
-from jit.domain.errors import Defect, StateConflict
+from jit.domain.errors import StateConflict
 from jit.storage import keys
 from jit.storage.control_rows import MOST_REPORTED, ControlRows
 from jit.storage.documents import PART
@@ -80,13 +80,17 @@ def test_a_row_is_current_until_somebody_writes_it(rows):
         rows.put(first)
 
 
-def test_the_row_of_a_policy_in_a_newer_format_is_a_defect(rows, table):
-    """Acting on it without understanding its lease could be acting twice."""
+def test_a_policy_in_a_newer_format_is_held_for_good(rows, table, caplog):
+    """To act without understanding its lease could be to act twice; the alert names its row."""
     rows.put(rows.new_policy(POLICY))
     age(table, keys.policy_key(POLICY))
 
-    with pytest.raises(Defect, match="has format 99"):
-        rows.find_policy(POLICY)
+    found = rows.find_policy(POLICY)
+
+    assert found is not None
+    assert found.owner
+    assert found.version.written_at is None
+    assert "has format 99" in caplog.text
 
 
 def test_a_firewall_in_a_newer_format_is_held_for_good(rows, table, caplog):

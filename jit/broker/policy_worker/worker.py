@@ -210,7 +210,7 @@ class Worker:
 
     def _send_next_message(self, policy_id: str, now: datetime) -> None:
         """After giving the policy back, look once more: a request may have come in meanwhile."""
-        rows = self.requests.summarize_policy(policy_id)
+        rows = self.requests.summarize_policy(policy_id, now)
         control = self.locks.read_policy(policy_id)
         if not rows or control is None:
             return
