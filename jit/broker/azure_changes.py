@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
-from datetime import datetime, timedelta
+from datetime import timedelta
 from functools import partial
 
 from jit import telemetry
@@ -154,13 +154,13 @@ class Actions:
         self._network().put_firewall(firewall_id, changed, etag=etag)
 
     def still_removable(
-        self, policy_id: str, rules: Sequence[PathRule], known: frozenset[str], now: datetime
+        self, policy_id: str, rules: Sequence[PathRule], known: frozenset[str]
     ) -> list[PathRule]:
         """Read Defender's requests once more and keep the rules that no stranger needs."""
         if not rules:
             return []
         requests = defender_requests.parse_requests(self._policies().get(policy_id))
-        return removal.free_of_foreign_requests(rules, requests, known, now=now)
+        return removal.free_of_foreign_requests(rules, requests, known)
 
 
 def _tried(

@@ -86,6 +86,10 @@ class Drainer:
             telemetry.event("audit.appended", subscription=subscription, records=done)
         return done
 
+    def is_complete(self, subscription: str) -> bool:
+        """Return True if no event waits for its place in the chain."""
+        return self._outbox.is_empty(subscription)
+
     def head(self, subscription: str) -> Head:
         """Return the end of a subscription's chain."""
         return read_head(subscription, self._table.get(subscription, _HEAD))

@@ -35,6 +35,12 @@ class Outbox:
         rows = read_all(self._state, Where(partition=partition, first=first, last=last), limit)
         return tuple(islice(OUTBOX_KIND.read_all(rows, lambda row: row), limit))
 
+    def is_empty(self, partition: str) -> bool:
+        """Return True if no event waits, not even one that this version cannot read."""
+        first, last = keys.key_range(keys.OUTBOX)
+        rows = read_all(self._state, Where(partition=partition, first=first, last=last), 1)
+        return next(iter(rows), None) is None
+
     def delete(self, rows: Sequence[Row]) -> None:
         """Delete rows of one partition; rows that are gone already are fine."""
         delete_rows(self._state, rows)

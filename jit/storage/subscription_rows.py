@@ -12,9 +12,9 @@ from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 
-from jit.domain.errors import StateConflict, Unknown
+from jit.domain.errors import Defect, StateConflict, Unknown
 from jit.storage import keys
-from jit.storage.documents import INSTANT, Column, ColumnMap, RowKind, blank
+from jit.storage.documents import INSTANT, Column, ColumnMap, RowKind, alert_unreadable, blank
 from jit.storage.table import Op, Row, Table, Verb, Where, read_all
 
 
@@ -28,12 +28,14 @@ class SubscriptionRow:
         since: When the row was written first; None in a row of the first version.
         compared_at: When the last complete comparison ended; None before the first one.
         version: The row in the table; without an ETag if it is not there yet.
+        unreadable: True if this version can read the id in the row's key only.
     """
 
     subscription: str
     since: datetime | None = None
     compared_at: datetime | None = None
     version: Row = field(repr=False, compare=False)
+    unreadable: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -95,17 +97,18 @@ class SubscriptionRows:
         others = (row for row in rows if row.key != keys.TICK)
         return TimerState(
             tick=next(ticks, None),
-            subscriptions=tuple(SUBSCRIPTION_KIND.read_all(others, read_subscription)),
+            subscriptions=tuple(map(_read_or_name, others)),
         )
 
     def get(self, subscription: str) -> SubscriptionRow | None:
         """
-        Return the row of a subscription; None if there is none, or this version cannot read it.
+        Return the row of a subscription; None if there is none.
 
-        A row that cannot be read is an alert. It is not replaced: to insert one is refused.
+        A row that this version cannot read is an alert. Its key names the subscription, and
+        nothing replaces or removes it.
         """
         row = self._state.get(keys.SUBSCRIPTIONS, keys.subscription_key(subscription))
-        return next(SUBSCRIPTION_KIND.read_all([row] if row else [], read_subscription), None)
+        return _read_or_name(row) if row is not None else None
 
     def ensure(self, subscription: str, now: datetime) -> None:
         """
@@ -157,11 +160,15 @@ class SubscriptionRows:
 
     def remove(self, item: SubscriptionRow) -> None:
         """Remove a row, unless somebody has changed it since it was read."""
+        if item.unreadable:
+            return
         with suppress(StateConflict):
             self._state.write([Op(Verb.DELETE, item.version)])
 
     def _put(self, item: SubscriptionRow | TickRow) -> None:
         """Insert or replace a row under its ETag, unless another instance was a moment earlier."""
+        if isinstance(item, SubscriptionRow) and item.unreadable:
+            return
         row = write_row(item)
         with suppress(StateConflict):
             self._state.write([Op(Verb.REPLACE if row.etag else Verb.INSERT, row)])
@@ -170,6 +177,16 @@ class SubscriptionRows:
 def read_subscription(row: Row) -> SubscriptionRow:
     """Return the row of a subscription."""
     return SUBSCRIPTION.read(row.values, version=row)
+
+
+def _read_or_name(row: Row) -> SubscriptionRow:
+    """Return the row of a subscription; if it cannot be read, only its id, with an alert."""
+    try:
+        return SUBSCRIPTION_KIND.read(row, read_subscription)
+    except Defect as error:
+        alert_unreadable(row, error)
+        name = row.key.removeprefix(keys.subscription_key(""))
+        return SubscriptionRow(subscription=name, version=row, unreadable=True)
 
 
 def read_tick(row: Row) -> TickRow:

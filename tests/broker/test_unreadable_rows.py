@@ -9,7 +9,7 @@ from jit.storage.keys import machine_key, write_stamp
 from jit.storage.table import Op, Verb
 from tests.broker.inprocess import DAVE, THERE, farm, wish
 from tests.broker.reconciling import NSG_FARM, Reconciling, told
-from tests.local.azure.sim import DEVELOPMENT
+from tests.local.azure.sim import DEVELOPMENT, PRODUCTION
 
 
 @pytest.fixture
@@ -140,3 +140,21 @@ def test_a_subscription_whose_row_cannot_be_read_is_compared(it, caplog):
 
     assert left not in allows(it)
     assert told(caplog, "row.unreadable") != []
+
+
+def test_a_dropped_subscription_whose_row_cannot_be_read_is_still_looked_after(it):
+    """The key of the row names it; the row stays as the newer version wrote it."""
+    request_id = it.opened(farm(1))
+    control_rows_of_a_newer_version(it.broker, "s|")
+    it.broker.name(PRODUCTION)
+    it = Reconciling(it.broker)
+
+    it.due_work.enqueue_comparisons()
+    compared = it.reconcile_messages()
+    for _ in range(80):
+        it.due_work.tick(now=it.broker.now)
+        it.broker.live(1, ticks=False)
+
+    assert compared == [PRODUCTION, DEVELOPMENT]
+    assert it.broker.status(request_id) == "closed"
+    assert [row.values["Format"] for row in it.broker.state.rows("s|")].count(99) == 1

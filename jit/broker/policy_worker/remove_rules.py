@@ -35,9 +35,7 @@ class RuleRemover:
         if not removals:
             return []
         try:
-            rules = self.actions.still_removable(
-                state.policy_id, removals, state.initiate_ids, state.now
-            )
+            rules = self.actions.still_removable(state.policy_id, removals, state.initiate_ids)
         except Gone:
             rules = list(removals)  # without the policy there are no requests of others
         except Refused as error:

@@ -42,8 +42,8 @@ class Housekeeping:
         for row in self.due_work.list_dropped():
             if self.due_work.requests.has_grants(row.subscription):
                 continue
-            drained = self.drainer.drain(row.subscription, now=now)
-            if not drained and _is_over(row, now):
+            self.drainer.drain(row.subscription, now=now)
+            if _is_over(row, now) and self.drainer.is_complete(row.subscription):
                 self.due_work.rows.remove(row)
 
 

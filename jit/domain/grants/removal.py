@@ -190,19 +190,16 @@ def free_of_foreign_requests(
     rules: Iterable[PathRule],
     entries: Iterable[DefenderRequest],
     known: Collection[str],
-    *,
-    now: datetime,
 ) -> list[PathRule]:
     """
-    Return the *rules* that no other person's request needs.
+    Return the *rules* that no other person's request needs. A request counts while it is active.
 
     Args:
         rules: Each with the VM port that it was looked up for.
         entries: Defender's requests of the policy, read just now.
         known: Ids of all initiates that this broker stored.
-        now: Aware, UTC.
     """
-    foreign = foreign_requests(entries, known, now=now)
+    foreign = [entry for entry in entries if entry.active and entry.initiate_id not in known]
     return [
         rule
         for rule in rules

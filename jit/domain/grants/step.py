@@ -20,7 +20,6 @@ from jit.domain.grants import (
     initiate,
     lifetime,
     opening,
-    removal,
     shared_port,
     superseded,
     widened,
@@ -299,12 +298,12 @@ def accompany(group: Group) -> Group:
 
 def close(group: Group) -> Group:
     """Advance the closing grants. A firewall's rules go only while this step may change it."""
-    context, known = group.context, group.context.policy.known_initiates
+    context = group.context
     port = closing.VmPortView(
         grants=group.grants,
         view=group.view,
         requests=group.requests,
-        foreign=removal.foreign_requests(group.requests, known, now=context.now),
+        foreign=context.foreign_requests(group.requests),
         users=context.rule_users,
     )
     done: list[Grant] = []

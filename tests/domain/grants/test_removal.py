@@ -220,8 +220,8 @@ def test_only_foreign_requests_for_its_own_vm_port_hold_a_rule_back():
     ]
     rule = nsg_rule()
 
-    assert removal.free_of_foreign_requests([rule], elsewhere, {MINE}, now=NOW) == [rule]
-    assert removal.free_of_foreign_requests([rule], elsewhere, frozenset(), now=NOW) == []
+    assert removal.free_of_foreign_requests([rule], elsewhere, {MINE}) == [rule]
+    assert removal.free_of_foreign_requests([rule], elsewhere, frozenset()) == []
 
 
 # ---- the sources that it may open ----------------------------------------------------------------
