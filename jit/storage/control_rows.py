@@ -186,12 +186,9 @@ class ControlRows:
         row = self._state.get(arm_ids.subscription(policy_id), keys.policy_key(policy_id))
         if row is None:
             return None
-        try:
-            return read_control_row(PolicyRow, row)
-        except Defect as error:
-            alert_unreadable(row, error)
-            ageless = replace(row, written_at=None)  # its lease never runs out
-            return PolicyRow(version=ageless, policy_id=policy_id, owner=_UNREADABLE)
+        ageless = replace(row, written_at=None)  # its lease never runs out
+        held = PolicyRow(version=ageless, policy_id=policy_id, owner=_UNREADABLE)
+        return _read_or_else(held, row)
 
     def new_policy(self, policy_id: str) -> PolicyRow:
         """Return a control row of a JIT policy, to be inserted."""
@@ -209,11 +206,8 @@ class ControlRows:
         row = self._state.get(*place)
         if row is None:
             return None
-        try:
-            return read_control_row(FirewallRow, row)
-        except Defect as error:
-            alert_unreadable(row, error)
-            return FirewallRow(version=row, firewall_id=firewall_id, holder=_UNREADABLE)
+        held = FirewallRow(version=row, firewall_id=firewall_id, holder=_UNREADABLE)
+        return _read_or_else(held, row)
 
     def new_firewall(self, firewall_id: str) -> FirewallRow:
         """Return a control row of a firewall, to be inserted."""
@@ -228,13 +222,7 @@ class ControlRows:
         work, and no rule is safe because of it.
         """
         row = self._state.get(subscription, keys.COMPARISON)
-        if row is None:
-            return None
-        try:
-            return read_control_row(ComparisonRow, row)
-        except Defect as error:
-            alert_unreadable(row, error)
-            return ComparisonRow(version=row)
+        return _read_or_else(ComparisonRow(version=row), row) if row is not None else None
 
     def new_comparison(self, subscription: str) -> ComparisonRow:
         """Return a control row of a subscription's comparison, to be inserted."""
@@ -256,6 +244,15 @@ class ControlRows:
         """Return True if nobody has written the row since *value* was read or written."""
         row = self._state.get(value.version.partition, value.version.key)
         return row is not None and row.etag == value.version.etag
+
+
+def _read_or_else(other: R, row: Row) -> R:
+    """Return a row of the kind of *other*; *other*, with an alert, if it cannot be read."""
+    try:
+        return read_control_row(type(other), row)
+    except Defect as error:
+        alert_unreadable(row, error)
+        return other
 
 
 def _new_row(partition: str, key: str) -> Row:

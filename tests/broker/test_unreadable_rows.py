@@ -1,6 +1,7 @@
 """Rows that only a newer version can read: their VM is left alone, and nothing else stops."""
 
 from dataclasses import replace
+from datetime import timedelta
 
 import pytest
 
@@ -105,19 +106,20 @@ def test_a_due_row_with_an_unknown_word_sends_no_messages(it):
     assert it.broker.calls.count("queues.send") - before < 30
 
 
-def control_rows_of_a_newer_version(broker, prefix):
-    """Let a newer version have written the rows below *prefix*."""
+def rows_of_a_newer_version(broker, prefix):
+    """Let a newer version have written the rows below *prefix*; return their number."""
     rows = broker.state.rows(prefix)
     assert rows
     ops = [Op(Verb.REPLACE, replace(row, values={**row.values, "Format": 99})) for row in rows]
     broker.state.write(ops)
+    return len(ops)
 
 
 def test_a_policy_whose_row_cannot_be_read_is_left_alone(it, caplog):
     """No worker changes anything under it; the comparison goes on to its end."""
     it.closed(farm(1))
     left = it.leave(1)
-    control_rows_of_a_newer_version(it.broker, "p|")
+    rows_of_a_newer_version(it.broker, "p|")
 
     it.run()
     it.broker.advance(10 * LEASE)
@@ -133,7 +135,7 @@ def test_a_subscription_whose_row_cannot_be_read_is_compared(it, caplog):
     """The row says when it was compared last; no rule is safe because of it."""
     it.closed(farm(1))
     left = it.leave(1)
-    control_rows_of_a_newer_version(it.broker, "s|")
+    rows_of_a_newer_version(it.broker, "s|")
 
     it.run()
     it.due_work.tick(now=it.broker.now)
@@ -145,7 +147,7 @@ def test_a_subscription_whose_row_cannot_be_read_is_compared(it, caplog):
 def test_a_dropped_subscription_whose_row_cannot_be_read_is_still_looked_after(it):
     """The key of the row names it; the row stays as the newer version wrote it."""
     request_id = it.opened(farm(1))
-    control_rows_of_a_newer_version(it.broker, "s|")
+    rows_of_a_newer_version(it.broker, "s|")
     it.broker.name(PRODUCTION)
     it = Reconciling(it.broker)
 
@@ -158,3 +160,24 @@ def test_a_dropped_subscription_whose_row_cannot_be_read_is_still_looked_after(i
     assert compared == [PRODUCTION, DEVELOPMENT]
     assert it.broker.status(request_id) == "closed"
     assert [row.values["Format"] for row in it.broker.state.rows("s|")].count(99) == 1
+
+
+def test_the_row_of_a_dropped_subscription_stays_while_events_cannot_be_read(it):
+    """A version that can read them must find the subscription, and complete its chain."""
+    it.closed(farm(1))
+    it.broker.ask(wish(farm(2)))
+    it.broker.live(3)
+    events = rows_of_a_newer_version(it.broker, "a|")
+    it.broker.advance(timedelta(days=10))
+    it.broker.name(PRODUCTION)
+    it = Reconciling(it.broker)
+    for _ in range(3):
+        it.due_work.tick(now=it.broker.now)
+        it.broker.live(30, ticks=False)
+        it.run(PRODUCTION)
+
+    named = [item.subscription for item in it.broker.subscription_rows.read().subscriptions]
+
+    assert not it.broker.requests.has_grants(DEVELOPMENT)
+    assert len(it.broker.state.rows("a|")) == events
+    assert DEVELOPMENT in named

@@ -27,4 +27,5 @@ def test_a_run_with_a_fault_keeps_every_promise(scenario, record_property):
         record_property(name, count)
     record_property("violations", len(broken))
 
+    assert any(each.hit for each in found)
     assert broken == []
