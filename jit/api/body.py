@@ -1,4 +1,4 @@
-"""Bodies of the API's requests, read into the wishes of the use cases."""
+"""Bodies of the API's requests, read into the arguments of the use cases."""
 
 from __future__ import annotations
 
@@ -65,7 +65,7 @@ def read_reason(req: func.HttpRequest, limits: Limits) -> str | None:
 
 
 def read_extension(req: func.HttpRequest, limits: Limits) -> bodies.Extension:
-    """Return the wish for more time in *req*; raise as `read_submission`."""
+    """Return the extension in *req*; raise as `read_submission`."""
     extension, faults = bodies.read_extend(read_bytes(req.get_body()), limits=limits)
     if extension is None:
         raise InvalidRequest("the body has faults", faults)

@@ -114,11 +114,11 @@ class Actions:
             outcome.answered.update(ask.vm_port for ask in asks)
         return None
 
-    def add_companions(self, wishes: Iterable[Companion]) -> list[BrokerError]:
+    def add_companions(self, companions: Iterable[Companion]) -> list[BrokerError]:
         """Create companion rules; a rule that is there already is simply written again."""
         return _tried(
             ("companion.added", "companion.postponed"),
-            [(w.rule_id, partial(self._network().put_rule, w.rule_id, w.body)) for w in wishes],
+            [(c.rule_id, partial(self._network().put_rule, c.rule_id, c.body)) for c in companions],
         )
 
     def remove_rules(self, rule_ids: Iterable[str]) -> list[BrokerError]:

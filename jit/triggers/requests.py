@@ -78,9 +78,9 @@ def extend_access_request(
 ) -> func.HttpResponse:
     """Keep the own access for longer, without a gap."""
     now, settings = wiring.clock(), wiring.settings()
-    wish = body.read_extension(req, settings.limits)
+    extension = body.read_extension(req, settings.limits)
     changed = wiring.request_changes().extend(
-        req.route_params["id"], caller, wish.duration, wish.reason, now
+        req.route_params["id"], caller, extension.duration, extension.reason, now
     )
     work.set([messages.policy(policy) for policy in changed.stored.request.policies])
     return answer.write_change(changed, settings, now)

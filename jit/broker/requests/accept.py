@@ -115,31 +115,31 @@ class Acceptance:
             Rejected: The body, the policy or another grant forbids it. Each fault is named.
             Unavailable: Storage failed, so the outcome is unknown. Repeat with the same key.
         """
-        wish = submission.draft.request
-        if wish is None:
+        access = submission.draft.request
+        if access is None:
             return self._repeat_or_refuse(submission, now)
         for _ in range(_ATTEMPTS):
-            done = self._try_once(submission, wish, now)
+            done = self._try_once(submission, access, now)
             if done is not None:
                 return done
         raise Unavailable("the idempotency key kept changing")
 
     def _try_once(
-        self, submission: Submission, wish: AccessRequest, now: datetime
+        self, submission: Submission, access: AccessRequest, now: datetime
     ) -> StoredRequest | None:
         """Decide and store; return None if another call took the key over meanwhile."""
-        slot = self._begin_key(submission, wish, now)
+        slot = self._begin_key(submission, access, now)
         if slot.repeated:
             known = self.requests.load(slot.request_id)
             if known is not None:
                 return known
             taken = self.idempotency.take(slot)
-            return self._decide_and_store(taken, submission, wish, now) if taken else None
-        return self._decide_and_store(slot, submission, wish, now)
+            return self._decide_and_store(taken, submission, access, now) if taken else None
+        return self._decide_and_store(slot, submission, access, now)
 
-    def _begin_key(self, submission: Submission, wish: AccessRequest, now: datetime) -> Slot:
+    def _begin_key(self, submission: Submission, access: AccessRequest, now: datetime) -> Slot:
         """Return the slot of the key; a closed request no longer answers for its body."""
-        subscription = arm_ids.subscription(wish.machines[0].id)
+        subscription = arm_ids.subscription(access.machines[0].id)
         new_id = request_ids.new_request_id(subscription, now, secrets.token_bytes(10))
         slot = self.idempotency.begin(
             submission.caller.id, submission.key, submission.body, new_id, now
@@ -151,7 +151,7 @@ class Acceptance:
         return slot
 
     def _decide_and_store(
-        self, slot: Slot, submission: Submission, wish: AccessRequest, now: datetime
+        self, slot: Slot, submission: Submission, access: AccessRequest, now: datetime
     ) -> StoredRequest | None:
         """
         Store the request under *slot*, or deny it; return None if the slot was taken over.
@@ -166,7 +166,7 @@ class Acceptance:
             raise self._deny(judgement.findings, (), submission, slot.request_id, now)
         if judgement.is_fresh and self.idempotency.take(slot) is None:
             return None
-        return self._store(slot.request_id, wish, judgement.machines, submission.caller, now)
+        return self._store(slot.request_id, access, judgement.machines, submission.caller, now)
 
     # ---- decisions -----------------------------------------------------------------------------
 
@@ -271,26 +271,26 @@ class Acceptance:
     def _store(
         self,
         request_id: str,
-        wish: AccessRequest,
+        access: AccessRequest,
         machines: Machines,
         caller: Person,
         now: datetime,
     ) -> StoredRequest:
         """Store an allowed request with its grants; the same call may have done so before."""
-        starts_at = max(wish.starts_at or now, now)
-        grants = build_grants(request_id, wish, machines, starts_at=starts_at, now=now)
+        starts_at = max(access.starts_at or now, now)
+        grants = build_grants(request_id, access, machines, starts_at=starts_at, now=now)
         grants = announce_handovers(grants, machines, self.requests, now=now)
         request = Request(
             id=request_id,
             requester=caller,
-            justification=wish.justification,
+            justification=access.justification,
             created_at=_find_creation(request_id, now),
             starts_at=starts_at,
-            duration=wish.duration,
-            sources=wish.sources,
+            duration=access.duration,
+            sources=access.sources,
             policies=_list_policies(grants),
             decision=Decision(allowed=True, rule=RULE),
-            ticket=wish.ticket,
+            ticket=access.ticket,
         )
         self.subscriptions.ensure(arm_ids.subscription(grants[0].vm_id), now)
         if not self.requests.insert(request, grants, [_acceptance_event(request, grants, now)]):

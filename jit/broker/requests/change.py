@@ -112,8 +112,8 @@ class RequestChanges:
             raise AccessDenied("the virtual machine is no longer known")
         rule = vm.rule_for(grant.port)
         span = min(duration, rule.max_duration) if rule else duration
-        wish = admission.rebuild_request(replace(grant, duration=span))
-        findings = decide(wish, {arm_ids.key(grant.vm_id): vm}, now=now, limits=self.limits)
+        access = admission.rebuild_request(replace(grant, duration=span))
+        findings = decide(access, {arm_ids.key(grant.vm_id): vm}, now=now, limits=self.limits)
         denied = tuple(item.violation for item in findings if item.kind is FindingKind.POLICY)
         if denied:
             raise AccessDenied("the JIT policy no longer allows this access", denied)

@@ -25,23 +25,30 @@ Machines = Mapping[str, VirtualMachine]
 
 
 def build_grants(
-    request_id: str, wish: AccessRequest, machines: Machines, *, starts_at: datetime, now: datetime
+    request_id: str,
+    access: AccessRequest,
+    machines: Machines,
+    *,
+    starts_at: datetime,
+    now: datetime,
 ) -> list[Grant]:
     """
     Return one grant for each port of each VM of an allowed request.
 
     Args:
         request_id: The id of the request.
-        wish: Allowed by the JIT policies of *machines*.
-        machines: Every VM of *wish*.
+        access: Allowed by the JIT policies of *machines*.
+        machines: Every VM of *access*.
         starts_at: Not before *now*.
         now: Aware, UTC.
     """
     status = Status.SCHEDULED if starts_at > now else Status.PENDING
     return [
-        _build_grant(f"{request_id}-{index}-{port.number}", port, machine, wish, starts_at, status)
+        _build_grant(
+            f"{request_id}-{index}-{port.number}", port, machine, access, starts_at, status
+        )
         for index, (machine, ports) in enumerate(
-            (machines[arm_ids.key(wanted.id)], wanted.ports) for wanted in wish.machines
+            (machines[arm_ids.key(wanted.id)], wanted.ports) for wanted in access.machines
         )
         for port in ports
     ]
@@ -51,7 +58,7 @@ def _build_grant(
     grant_id: str,
     port: WantedPort,
     machine: VirtualMachine,
-    wish: AccessRequest,
+    access: AccessRequest,
     starts_at: datetime,
     status: Status,
 ) -> Grant:
@@ -63,12 +70,12 @@ def _build_grant(
         policy_id=machine.policy_id or "",
         port=port.number,
         protocol=(effective_protocol(port.protocol, rule) if rule else None) or "*",
-        sources=wish.sources,
+        sources=access.sources,
         via=machine.via,
         firewall_id=machine.firewall_id if machine.via is Via.FIREWALL else None,
         starts_at=starts_at,
-        duration=wish.duration,
-        latest_end=starts_at + OPENS_LATEST + wish.duration,
+        duration=access.duration,
+        latest_end=starts_at + OPENS_LATEST + access.duration,
         next_check_at=starts_at,
         status=status,
     )

@@ -7,11 +7,11 @@ a port without a rule, or a prefix that cannot be read is never allowed.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
-from datetime import datetime, timedelta
-from typing import Protocol
+from collections.abc import Iterator, Mapping
+from datetime import datetime
 
 from jit.domain.decision.verdict import Finding, FindingKind
+from jit.domain.decision.wanted_access import WantedAccess, list_sources
 from jit.domain.errors import Violation
 from jit.domain.limits import LIMITS, Limits
 from jit.domain.model.machine import PortRule, Support, Via, VirtualMachine
@@ -34,46 +34,17 @@ DURATION_TOO_SHORT = "duration-too-short"
 OCCUPIED = "occupied"
 
 _DURATION = at(ROOT, "duration")
-_SOURCES = at(ROOT, "sources")
-
-
-class Wish(Protocol):
-    """
-    The wanted access: an `AccessRequest`, or the good parts of a `Draft`.
-
-    Attributes:
-        machines: VMs with the wanted ports; there may be none.
-        sources: In the order of the body; None for a faulty entry.
-        duration: None if faulty.
-        starts_at: None means now.
-    """
-
-    @property
-    def machines(self) -> tuple[WantedMachine, ...]:
-        """The VMs, each with its ports."""
-
-    @property
-    def sources(self) -> Sequence[Prefix | None]:
-        """The prefixes that traffic may come from."""
-
-    @property
-    def duration(self) -> timedelta | None:
-        """Length of access."""
-
-    @property
-    def starts_at(self) -> datetime | None:
-        """The earliest start."""
 
 
 def decide(
-    wish: Wish,
+    access: WantedAccess,
     machines: Mapping[str, VirtualMachine],
     *,
     now: datetime,
     limits: Limits = LIMITS,
 ) -> tuple[Finding, ...]:
     """
-    Return every reason to refuse *wish*.
+    Return every reason to refuse *access*.
 
     A source is allowed if it is inside one of the rule's prefixes: a single address inside an
     allowed /24 is enough. IPv6 is allowed only if the rule names an IPv6 prefix (people write ``*``
@@ -81,21 +52,15 @@ def decide(
     if a foreign request for it lasts beyond the start, unless its sources are the same.
 
     Args:
-        wish: Its pointers name the places of faults.
+        access: Its pointers name the places of faults.
         machines: The VMs of the inventory, by `arm_ids.key` of the id.
         now: Aware.
         limits: The contract's numbers.
 
     Returns:
-        In the order of the wish's machines. No finding means that *wish* may be granted.
+        In the order of the wanted access's machines. No finding means that *access* may be granted.
     """
-    return tuple(
-        finding
-        for wanted in wish.machines
-        for finding in _check_machine(
-            wish, wanted, machines.get(arm_ids.key(wanted.id)), now=now, limits=limits
-        )
-    )
+    return tuple(_check_machines(access, machines, now=now, limits=limits))
 
 
 def effective_protocol(asked: str | None, rule: PortRule) -> str | None:
@@ -108,8 +73,20 @@ def effective_protocol(asked: str | None, rule: PortRule) -> str | None:
     return rule.protocol if asked in {None, rule.protocol} or rule.protocol == "*" else None
 
 
+def _check_machines(
+    access: WantedAccess,
+    machines: Mapping[str, VirtualMachine],
+    *,
+    now: datetime,
+    limits: Limits,
+) -> Iterator[Finding]:
+    for wanted in access.machines:
+        machine = machines.get(arm_ids.key(wanted.id))
+        yield from _check_machine(access, wanted, machine, now=now, limits=limits)
+
+
 def _check_machine(
-    wish: Wish,
+    access: WantedAccess,
     wanted: WantedMachine,
     machine: VirtualMachine | None,
     *,
@@ -132,25 +109,25 @@ def _check_machine(
     elif machine.support is Support.NOT_CONFIGURED:
         yield _policy_finding(here, NO_JIT_POLICY, f"{machine.name} is in no JIT policy")
     else:
-        yield from _check_path(wish, machine, limits)
+        yield from _check_path(access, machine, limits)
         for port in wanted.ports:
-            yield from _check_port(wish, port, machine, now)
+            yield from _check_port(access, port, machine, now)
 
 
-def _check_path(wish: Wish, machine: VirtualMachine, limits: Limits) -> Iterator[Finding]:
+def _check_path(access: WantedAccess, machine: VirtualMachine, limits: Limits) -> Iterator[Finding]:
     shortest = limits.shortest_behind_firewall
     behind_firewall = machine.via is Via.FIREWALL
-    if behind_firewall and wish.duration is not None and wish.duration < shortest:
+    if behind_firewall and access.duration is not None and access.duration < shortest:
         detail = f"{machine.name} is behind a firewall: at least {format_duration(shortest)}"
         yield _body_finding(_DURATION, DURATION_TOO_SHORT, detail)
-    for pointer, source in _sources(wish) if machine.via is not Via.PRIVATE else ():
+    for pointer, source in list_sources(access) if machine.via is not Via.PRIVATE else ():
         if not prefixes.is_public(source):
             detail = f"{source} is not public, but {machine.name} is reached over the internet"
             yield _body_finding(pointer, SOURCE_NOT_PUBLIC, detail)
 
 
 def _check_port(
-    wish: Wish, port: WantedPort, machine: VirtualMachine, now: datetime
+    access: WantedAccess, port: WantedPort, machine: VirtualMachine, now: datetime
 ) -> Iterator[Finding]:
     name = f"port {port.number} of {machine.name}"
     rule = machine.rule_for(port.number)
@@ -161,13 +138,13 @@ def _check_port(
     if effective_protocol(port.protocol, rule) is None:
         detail = f"{name} allows {rule.protocol}, not {port.protocol}"
         yield _policy_finding(at(port.pointer, "protocol"), PROTOCOL_NOT_IN_POLICY, detail)
-    if wish.duration is not None and wish.duration > rule.max_duration:
+    if access.duration is not None and access.duration > rule.max_duration:
         detail = f"{name} allows at most {format_duration(rule.max_duration)}"
         yield _policy_finding(_DURATION, DURATION_TOO_LONG, detail)
-    for pointer, source in _sources(wish):
+    for pointer, source in list_sources(access):
         if fault := _refuse_source(source, rule, machine.via):
             yield _policy_finding(pointer, fault, f"{source} may not reach {name}")
-    if until := _occupied_until(wish, port, machine, now):
+    if until := _occupied_until(access, port, machine, now):
         detail = f"{name} is occupied until {format_instant(until)}"
         yield Finding(FindingKind.OCCUPIED, Violation(at(port.pointer, "number"), OCCUPIED, detail))
 
@@ -181,17 +158,17 @@ def _refuse_source(source: Prefix, rule: PortRule, via: Via) -> str | None:
 
 
 def _occupied_until(
-    wish: Wish, port: WantedPort, machine: VirtualMachine, now: datetime
+    access: WantedAccess, port: WantedPort, machine: VirtualMachine, now: datetime
 ) -> datetime | None:
     """
     Return the end of the last foreign request that occupies *port*, or None.
 
     A foreign request does not occupy the port if it ends before the start, or if its sources are
-    the same. While a source of the wish is faulty, the sources cannot be compared: return None.
+    the same. While a source is faulty, the sources cannot be compared: return None.
     """
-    start = max(wish.starts_at or now, now)
-    wanted = tuple(source for source in wish.sources if source)
-    if len(wanted) < len(wish.sources):
+    start = max(access.starts_at or now, now)
+    wanted = tuple(source for source in access.sources if source)
+    if len(wanted) < len(access.sources):
         return None
     ends = (
         other.ends_at
@@ -201,12 +178,6 @@ def _occupied_until(
         and not Prefixes(other.sources).equals(wanted)
     )
     return max(ends, default=None)
-
-
-def _sources(wish: Wish) -> Iterator[tuple[str, Prefix]]:
-    for index, source in enumerate(wish.sources):
-        if source is not None:
-            yield at(_SOURCES, index), source
 
 
 def _policy_finding(pointer: str, code: str, detail: str) -> Finding:

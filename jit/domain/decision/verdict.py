@@ -18,7 +18,7 @@ class FindingKind(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """One reason to refuse a wish."""
+    """One reason to refuse access."""
 
     kind: FindingKind
     violation: Violation

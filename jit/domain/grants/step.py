@@ -86,7 +86,7 @@ def run_step(
     )
     parts: list[Step] = []
     for group in _by_vm_port(every):
-        taken = [wish for part in parts for wish in part.companions]
+        taken = [companion for part in parts for companion in part.companions]
         parts.append(_advance_apart(group, context, taken))
     return _join(parts)
 
@@ -104,7 +104,7 @@ def _join(parts: Sequence[Step]) -> Step:
     return Step(
         grants=tuple(grant for part in parts for grant in part.grants),
         asks=tuple(ask for part in parts for ask in part.asks),
-        companions=tuple(wish for part in parts for wish in part.companions),
+        companions=tuple(companion for part in parts for companion in part.companions),
         removals=tuple(removals.values()),
         companion_removals=tuple(
             dict.fromkeys(rule for part in parts for rule in part.companion_removals)
@@ -282,18 +282,18 @@ def ask(group: Group) -> Group:
 def accompany(group: Group) -> Group:
     """Let the firewall's own addresses through if an NSG would stop them."""
     done: list[Grant] = []
-    wishes: list[Companion] = []
+    wanted: list[Companion] = []
     for grant in group.grants:
         path = group.paths.get(grant.id)
         if not (grant.status is Status.OPENING and path and path.blocked_by):
             done.append(grant)
             continue
         changed, found = companions.plan_companion(
-            grant, path, group.view, taken=(*group.taken, *wishes), now=group.context.now
+            grant, path, group.view, taken=(*group.taken, *wanted), now=group.context.now
         )
         done.append(changed)
-        wishes.extend(found)
-    return replace(group, grants=tuple(done), companions=tuple(wishes))
+        wanted.extend(found)
+    return replace(group, grants=tuple(done), companions=tuple(wanted))
 
 
 def close(group: Group) -> Group:

@@ -53,7 +53,7 @@ class WantedMachine:
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AccessRequest:
     """
-    A caller's wish to reach ports of VMs, from some places, for a while.
+    A caller's request to reach ports of VMs, from some places, for a while.
 
     Attributes:
         machines: 1 to 90, of one subscription.

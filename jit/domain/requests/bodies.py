@@ -132,7 +132,7 @@ class ReasonBody:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ExtendBody:
-    """A wish for more time: ``POST /api/access-requests/{id}/extend``."""
+    """More time for a request: ``POST /api/access-requests/{id}/extend``."""
 
     duration: Annotated[timedelta | None, DURATION, "The time from now to the new end."]
     reason: Annotated[str | None, REASON, "Why; for the audit trail."] = None
@@ -184,7 +184,7 @@ class PolicyDeleteBody:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Extension:
-    """A wish to keep a path for *duration* from now."""
+    """An extension: a path stays for *duration* from now."""
 
     duration: timedelta
     reason: str | None
@@ -195,7 +195,7 @@ def read_access_request(value: object, *, now: datetime, limits: Limits = LIMITS
     Read the body of ``POST /api/access-requests``.
 
     Args:
-        value: As `jit.jsonbody.read` gives it.
+        value: Parsed JSON: dict, list, str, int, float, bool or None.
         now: Aware. A start may lie `Limits.start_grace` before it.
         limits: The contract's numbers.
     """
