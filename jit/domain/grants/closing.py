@@ -26,7 +26,10 @@ from jit.domain.values import arm_ids
 from jit.domain.values.prefixes import Prefixes
 
 _TOLD = {CloseReason.FAILED, CloseReason.SUPERSEDED, CloseReason.DENIED}
-"""Reasons whose note says why. The note outlives the closing."""
+"""Reasons to close whose note says why. That part of the note outlives the closing."""
+
+_WAITS = "; closing: "
+"""Stands between the reason to close and the reason to wait. No name in Azure holds it."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -238,13 +241,12 @@ def _absence_counts(grant: Grant, requests: Sequence[DefenderRequest], now: date
 
 
 def _closed(grant: Grant, now: datetime) -> Grant:
-    keep = grant.note if grant.close_reason in _TOLD else None
     return replace(
         grant.advance(Status.CLOSED),
         closed_at=now,
         next_check_at=now,
         footprint=replace(grant.footprint, companions=()),
-        note=keep,
+        note=_read_reason(grant),
     )
 
 
@@ -255,15 +257,25 @@ def _why_not_gone(left: Sequence[PathRule], companions: Sequence[str]) -> str:
 
 def wait(grant: Grant, now: datetime, note: str, *, unclear: bool = False) -> Grant:
     """
-    Return the grant with a time for the next look. The note of a failure is kept.
+    Return the grant with a time for the next look, and with *note*: the reason to wait.
+
+    The note of a grant that failed says both: why it failed, and why it is not closed yet.
 
     *unclear* means that nothing could be observed. An operator may end a grant that is
     unclear for an hour.
     """
-    kept = (grant.note if grant.close_reason in _TOLD else None) or note
+    reason = _read_reason(grant)
+    both = f"{reason}{_WAITS}{note}" if reason else note
     later = lifetime.pace_closing(now - (grant.closing_at or now))
     since = (grant.unclear_at or now) if unclear else None
-    return replace(grant, next_check_at=now + later, note=kept, unclear_at=since)
+    return replace(grant, next_check_at=now + later, note=both, unclear_at=since)
+
+
+def _read_reason(grant: Grant) -> str | None:
+    """Return the part of the note that says why the grant was closed, or None."""
+    if grant.note is None or grant.close_reason not in _TOLD:
+        return None
+    return grant.note.partition(_WAITS)[0]
 
 
 def _companions_left(grant: Grant, view: MachineView) -> tuple[str, ...]:

@@ -16,6 +16,7 @@ from jit.domain.model.grant import CloseReason, Grant, Status
 REFUSED = "Azure refused"
 """The beginning of a note about a refusal. Such a note outlives looks that find nothing."""
 
+_LATE = "not open in time"
 _DOUBLINGS = 5  # 10 s, doubled five times, is longer than the last wait
 
 
@@ -24,12 +25,17 @@ def advance_by_clock(grant: Grant, *, now: datetime) -> Grant:
     if grant.status is Status.SCHEDULED and grant.starts_at <= now:
         grant = grant.advance(Status.PENDING)
     if grant.status is Status.PENDING and now >= grant.latest_end - grant.duration:
-        return close(grant, CloseReason.FAILED, now, grant.note or "it could not be opened in time")
+        return close(grant, CloseReason.FAILED, now, explain_late(grant.note))
     if grant.wants_path and grant.expires_at is not None and grant.expires_at <= now:
         if grant.opened_at:
             return begin_closing(grant, CloseReason.EXPIRED, now)
-        return begin_closing(grant, CloseReason.FAILED, now, grant.note or "it never opened")
+        return begin_closing(grant, CloseReason.FAILED, now, explain_late(grant.note))
     return grant
+
+
+def explain_late(why: str | None) -> str:
+    """Return the note of a grant that failed because it was not open in time."""
+    return f"{_LATE}: {why}" if why else _LATE
 
 
 def begin_closing(

@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 
 from jit.domain.grants import closing, initiate, lifetime, rule_evidence, shared_port
-from jit.domain.grants.lifetime import begin_closing, pace_opening
+from jit.domain.grants.lifetime import begin_closing, explain_late, pace_opening
 from jit.domain.grants.policy_view import StepContext, is_used_elsewhere
 from jit.domain.grants.timing import LOOK_WHILE_OPENING, TIMES
 from jit.domain.model.grant import CloseReason, Grant, Status
@@ -71,7 +71,7 @@ def wait_unread(grant: Grant, now: datetime, why: str) -> Grant:
     if grant.status is Status.CLOSING:
         return closing.wait(grant, now, why, unclear=True)
     if grant.status is Status.OPENING and is_overdue(grant, now):
-        return begin_closing(grant, CloseReason.FAILED, now, f"not open in time: {why}")
+        return begin_closing(grant, CloseReason.FAILED, now, explain_late(why))
     ends = filter(None, (now + LOOK_WHILE_OPENING, grant.expires_at))
     return replace(grant, note=why, next_check_at=min(ends))
 
@@ -179,7 +179,7 @@ def _keep_waiting(grant: Grant, path: PathView, now: datetime) -> Grant:
     if initiate.is_given_up(grant, path):
         return begin_closing(grant, CloseReason.FAILED, now, why)
     if grant.status is Status.OPENING and is_overdue(grant, now):
-        return begin_closing(grant, CloseReason.FAILED, now, f"not open in time: {why}")
+        return begin_closing(grant, CloseReason.FAILED, now, explain_late(why))
     wait = pace_opening(now - (grant.initiate.at or now))
     return replace(grant, note=why, next_check_at=min(now + wait, grant.expires_at or now))
 

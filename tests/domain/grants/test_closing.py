@@ -76,6 +76,7 @@ def removed(outcome):
     return [rule.name for rule in outcome.removals]
 
 
+STILL_THERE = f"still there: {jit_name('-', 1)}"
 OURS = [jit_name("-", 1)]
 
 
@@ -282,17 +283,30 @@ def test_the_note_that_tells_why_outlives_the_closing(reason, note):
 @pytest.mark.parametrize(
     ("reason", "note", "shown"),
     [
-        (CloseReason.FAILED, "why", "why"),
-        (CloseReason.FAILED, None, f"still there: {jit_name('-', 1)}"),
-        (CloseReason.REVOKED, "why", f"still there: {jit_name('-', 1)}"),
-        (CloseReason.EXPIRED, "why", f"still there: {jit_name('-', 1)}"),
+        (CloseReason.FAILED, "why", f"why; closing: {STILL_THERE}"),
+        (
+            CloseReason.FAILED,
+            "why; closing: nsg1 could not be read",
+            f"why; closing: {STILL_THERE}",
+        ),
+        (CloseReason.FAILED, None, STILL_THERE),
+        (CloseReason.REVOKED, "why", STILL_THERE),
+        (CloseReason.EXPIRED, "why", STILL_THERE),
     ],
 )
-def test_while_closing_the_note_says_why_or_which_rules_are_left(reason, note, shown):
-    """A failure's reason matters more than the reason to wait."""
+def test_while_closing_the_note_says_why_it_closes_and_why_it_waits(reason, note, shown):
+    """The reason to close is that of a failure. The reason to wait is replaced at each look."""
     outcome = closed(a_closing(reason=reason, note=note), a_view(an_nsg(an_allow())))
 
     assert outcome.grant.note == shown
+
+
+def test_a_closed_grant_keeps_only_the_reason_to_close():
+    note = f"not open in time: no rule is there yet; closing: {STILL_THERE}"
+
+    outcome = closed(a_closing(reason=CloseReason.FAILED, note=note), a_view(), now=LATER)
+
+    assert outcome.grant.note == "not open in time: no rule is there yet"
 
 
 # ---- which rules may be removed ------------------------------------------------------------------

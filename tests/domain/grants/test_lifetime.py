@@ -30,14 +30,17 @@ def test_a_grant_that_could_not_be_opened_in_time_fails(status):
     after = advance_by_clock(grant, now=NOW)
 
     assert (after.status, after.close_reason) == (Status.CLOSED, CloseReason.FAILED)
-    assert (after.closed_at, after.note) == (NOW, "it could not be opened in time")
+    assert (after.closed_at, after.note) == (NOW, "not open in time")
 
 
-def test_a_grant_that_fails_keeps_the_note_that_it_waited_with():
-    """The note that it waited with is the one it closes with."""
-    grant = a_grant(latest_end=NOW, note="waiting for another update of the firewall")
+def test_a_grant_that_fails_says_that_it_was_late_and_what_it_waited_for():
+    waited = "waiting for another update of the firewall"
 
-    assert advance_by_clock(grant, now=NOW).note == "waiting for another update of the firewall"
+    never_asked = a_grant(latest_end=NOW, note=waited)
+    asked = an_opening(expires_at=NOW, note=waited)
+
+    assert advance_by_clock(never_asked, now=NOW).note == f"not open in time: {waited}"
+    assert advance_by_clock(asked, now=NOW).note == f"not open in time: {waited}"
 
 
 @pytest.mark.parametrize(

@@ -88,7 +88,7 @@ def test_a_recorded_rule_that_somebody_widened_closes_its_grant_at_once(text):
     (grant,) = done.grants
     assert (grant.status, grant.note) == (
         Status.CLOSING,
-        f"somebody widened rule {jit_name('-', 1)}",
+        f"somebody widened rule {jit_name('-', 1)}; closing: still there: {jit_name('-', 1)}",
     )
     assert [rule.id for rule in done.removals] == [RULE_ID]
 
