@@ -100,7 +100,7 @@ class Forbidden(Rejected):
 
 
 class AccessDenied(Rejected):
-    """The JIT policy, a rule or RBAC does not allow this access."""
+    """This access is not allowed."""
 
     status = 403
     slug = "access-denied"
