@@ -10,13 +10,13 @@ import argparse
 import importlib
 import signal
 import sys
-import tempfile
 from collections.abc import Sequence
+from contextlib import nullcontext
 from pathlib import Path
 
 from local.azurite import NotInstalled, Ports
 from local.children import ChildFailed
-from local.stack import ROOT, NoCoreTools, Options, Stack
+from local.stack import ROOT, NoCoreTools, Options, Stack, make_run_folder
 
 _HOST_PORTS = (7071, 7073, 7074, 7075)
 _SIMULATOR_PORT = 7072
@@ -44,7 +44,6 @@ def _demo() -> int:
 
 
 def _run(chosen: argparse.Namespace) -> int:
-    run = chosen.directory or Path(tempfile.mkdtemp(prefix="jit-stack-"))
     options = Options(
         app=chosen.app,
         hosts=(0,) * chosen.instances if chosen.any_ports else _HOST_PORTS[: chosen.instances],
@@ -54,11 +53,18 @@ def _run(chosen: argparse.Namespace) -> int:
         env=dict(setting.split("=", 1) for setting in chosen.set),
         say=lambda line: print(line, flush=True),
     )
-    print(f"starting the local stack; logs in {run}")
+    folder = chosen.directory
+    with nullcontext(folder) if folder else make_run_folder("jit-stack-") as run:
+        print(f"starting the local stack; logs in {run}", flush=True)
+        _serve(run, options)
+    return 0
+
+
+def _serve(run: Path, options: Options) -> None:
+    """Run the stack until somebody stops it."""
     with Stack(run, options) as stack:
         print(_welcome(stack), flush=True)
         stack.wait()
-    return 0
 
 
 def _welcome(stack: Stack) -> str:
@@ -86,7 +92,11 @@ def _parser() -> argparse.ArgumentParser:
     run.add_argument("--instances", type=int, default=1, choices=range(1, len(_HOST_PORTS) + 1))
     run.add_argument("--any-ports", action="store_true", help="where 7071 and so on are taken")
     run.add_argument("--app", type=Path, default=ROOT, help="where function_app.py lies")
-    run.add_argument("--directory", type=Path, help="keep data and logs there (default: nowhere)")
+    run.add_argument(
+        "--directory",
+        type=Path,
+        help="keep data and logs there (default: no data; logs in a folder that goes at the end)",
+    )
     run.add_argument("--set", action="append", default=[], metavar="NAME=VALUE", help="a setting")
     return parser
 

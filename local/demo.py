@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import json
 import sys
-import tempfile
 import threading
 import time
 import urllib.error
@@ -17,7 +16,6 @@ import urllib.parse
 import urllib.request
 from collections.abc import Callable, Mapping
 from datetime import datetime
-from pathlib import Path
 from typing import Any
 
 from azure.data.tables import TableClient
@@ -28,7 +26,7 @@ from jit.storage.audit_chain import Drainer
 from jit.storage.outbox import Outbox
 from jit.wiring import AUDIT, STATE
 from local import azure_rules
-from local.stack import Options, Stack
+from local.stack import Options, Stack, make_run_folder
 
 ALICE, DAVE, STRANGER = "203.0.113.7", "198.51.100.9", "192.0.2.66"
 RDP = 3389
@@ -45,10 +43,10 @@ class Unexpected(Exception):
 
 def main() -> int:
     """Run every step; return the exit code."""
-    run = Path(tempfile.mkdtemp(prefix="jit-demo-"))
     title("The local stack: Azurite, the Azure simulator, the broker")
+    options = Options(say=lambda line: print(line, flush=True))
     try:
-        with Stack(run, Options(say=lambda line: print(line, flush=True))) as stack:
+        with make_run_folder("jit-demo-") as run, Stack(run, options) as stack:
             Demo(stack).play()
     except Unexpected as error:
         print(f"\nFAILED: {error}\nlogs: {run}", file=sys.stderr)

@@ -19,6 +19,7 @@ import secrets
 import shutil
 import socket
 import sys
+import tempfile
 import time
 import urllib.error
 import urllib.request
@@ -36,6 +37,23 @@ from local.host.app import settings
 ROOT = Path(__file__).resolve().parent.parent
 _READY_SECONDS = 60
 _FREE_PORTS = range(20_000, 32_000)  # below the ports that systems give to outgoing connections
+
+
+@contextmanager
+def make_run_folder(prefix: str) -> Iterator[Path]:
+    """
+    Yield a new folder for the logs of a stack, and remove it at the end.
+
+    Ctrl-C is an end like any other. After any other error the folder stays: its logs have the
+    reason.
+    """
+    run = Path(tempfile.mkdtemp(prefix=prefix))
+    try:
+        yield run
+    except KeyboardInterrupt:
+        shutil.rmtree(run)
+        raise
+    shutil.rmtree(run)
 
 
 class NoCoreTools(Exception):

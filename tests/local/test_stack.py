@@ -5,13 +5,16 @@ import os
 import signal
 import subprocess
 import sys
+import tempfile
+from contextlib import suppress
 
 import pytest
 from azure.storage.queue import QueueServiceClient
 
 from local import stack as stacks
 from local.azurite import Ports
-from local.stack import NoCoreTools, Options, Stack
+from local.children import ChildFailed
+from local.stack import NoCoreTools, Options, Stack, make_run_folder
 from tests.local.calls import call
 
 APP = """
@@ -184,3 +187,27 @@ def test_free_ports_are_not_those_of_the_documented_stack():
 
     assert not documented & set(stacks._FREE_PORTS)
     assert Ports() == Ports(0, 0, 0)
+
+
+# ---- the folder of its logs ----------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("end", [None, KeyboardInterrupt()])
+def test_the_folder_of_the_logs_goes_with_an_end_in_order(end):
+    with suppress(KeyboardInterrupt), make_run_folder("jit-test-") as run:
+        (run / "host.log").write_text("all went well")
+        if end:
+            raise end
+
+    assert not run.exists()
+
+
+def test_the_folder_of_the_logs_stays_after_a_failure(monkeypatch, tmp_path):
+    """The logs have the reason."""
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+
+    with suppress(ChildFailed), make_run_folder("jit-test-") as run:
+        (run / "host.log").write_text("the reason")
+        raise ChildFailed("host1")
+
+    assert (run / "host.log").read_text() == "the reason"
