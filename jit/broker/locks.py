@@ -25,7 +25,9 @@ LEASE = timedelta(seconds=60)
 TURN = timedelta(minutes=15)
 """After this long a turn that was not given back is free again."""
 
-_QUIET = (timedelta(seconds=3), timedelta(seconds=10))
+QUIET = (timedelta(seconds=3), timedelta(seconds=10))
+"""Time between initiates of one policy: after the first of a burst, and after each later one."""
+
 _BURST = timedelta(seconds=45)
 _CLAIM_ATTEMPTS = 2  # the row may have changed because somebody noted something, without a claim
 
@@ -208,7 +210,7 @@ def seconds_to_gather(row: PolicyRow) -> int:
     """Return how long to gather more requests before the next initiate; 0 if none was sent."""
     if row.initiated_at is None or row.read_at is None:
         return 0
-    step = _QUIET[min(row.burst, len(_QUIET)) - 1]
+    step = QUIET[min(row.burst, len(QUIET)) - 1]
     rest = row.initiated_at + step - row.read_at
     return max(0, -(-rest // timedelta(seconds=1)))
 
