@@ -14,7 +14,7 @@ from functools import partial
 
 from jit import telemetry
 from jit.broker.locks import Locks
-from jit.domain.azure import arm_json, defender_requests, firewall
+from jit.domain.azure import arm_json, defender_requests, firewall, read_only
 from jit.domain.errors import (
     BrokerError,
     Busy,
@@ -151,7 +151,7 @@ class Actions:
         if changed == body:
             return
         self._turns.note_update(firewall_id, firewall.foreign_digest(body))
-        self._network().put_firewall(firewall_id, changed, etag=etag)
+        self._network().put_firewall(firewall_id, read_only.drop_read_only(changed), etag=etag)
 
     def still_removable(
         self, policy_id: str, rules: Sequence[PathRule], known: frozenset[str]

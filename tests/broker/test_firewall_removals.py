@@ -9,6 +9,7 @@ import json
 from copy import deepcopy
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from typing import Any
 
 from azure.core.credentials import AccessToken
 from hypothesis import given, settings
@@ -97,15 +98,17 @@ firewalls = st.builds(
 @dataclass
 class Shelf:
     """
-    One firewall, kept as it was sent.
+    One firewall, kept as it was sent, without the members that only Azure writes.
 
     Attributes:
-        body: The bytes without the ETag.
+        body: The bytes.
+        sent: The body of the broker's last write.
         between: A foreign change between the next read and the broker's write.
     """
 
     body: bytes
     version: int = 1
+    sent: dict[str, Any] = field(default_factory=dict)
     between: list[str] = field(default_factory=list)
 
     def handle(self, request):
@@ -117,12 +120,15 @@ class Shelf:
             return shown
         if request.headers["if-match"] != self.shown()["etag"]:
             return answer(412, {"error": {"code": "PreconditionFailed", "message": "changed"}})
-        self.write(json.loads(request.body))
+        self.sent = json.loads(request.body)
+        self.write(self.sent)
         return answer(200, self.shown())
 
     def shown(self):
-        """The firewall as a GET returns it."""
-        return json.loads(self.body) | {"etag": f'W/"{self.version}"'}
+        """The firewall as a GET returns it: Azure adds its own members."""
+        document = json.loads(self.body) | {"etag": f'W/"{self.version}"', "name": "fw-prod"}
+        document["properties"]["provisioningState"] = "Succeeded"
+        return document
 
     def write(self, document):
         """Keep *document* under a new ETag."""
@@ -175,9 +181,15 @@ def a_path(collection, name):
 
 
 def customers(document):
-    """Everything of a firewall that is not Defender's, as bytes; order counts."""
+    """Everything of a firewall that is neither Defender's nor Azure's, as bytes; order counts."""
     kept = deepcopy(document)
-    kept.pop("etag")
+    for name in ("etag", "name"):
+        kept.pop(name)
+    for name in ("provisioningState", "ipGroups"):
+        kept["properties"].pop(name, None)
+    for kind in ("natRuleCollections", "networkRuleCollections", "applicationRuleCollections"):
+        for collection in kept["properties"][kind]:
+            collection.get("properties", {}).pop("provisioningState", None)
     found = kept["properties"]["natRuleCollections"]
     found[:] = [each for each in found if not each["name"].startswith(("MDC-JIT", "ASC-JIT"))]
     return json.dumps(kept)
@@ -205,6 +217,22 @@ def test_foreign_parts_come_back_byte_for_byte_after_any_removals(firewall, step
     removed(shelf, steps)
 
     assert customers(without_customers(shelf.shown())) == customers(without_customers(firewall))
+
+
+def test_a_write_has_no_member_that_only_azure_writes():
+    """Azure's own validator of requests refuses them."""
+    collection = arm_collection(arm_nat_rule("a"), arm_nat_rule("b"), name="MDC-JIT") | {
+        "etag": "1"
+    }
+    firewall = arm_firewall(collection) | {"type": "Microsoft.Network/azureFirewalls"}
+    shelf = Shelf(json.dumps(firewall).encode())
+
+    removed(shelf, [([("MDC-JIT", "a")], [])])
+
+    assert not {"etag", "name", "type"} & set(shelf.sent)
+    assert "provisioningState" not in shelf.sent["properties"]
+    assert "etag" not in shelf.sent["properties"]["natRuleCollections"][0]
+    assert shelf.sent["id"] == FIREWALL_ID
 
 
 @FEWER
