@@ -11,7 +11,7 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
-from urllib.parse import urlsplit
+from urllib.parse import quote, urlsplit
 
 from azure.core import PipelineClient
 from azure.core.pipeline.policies import (
@@ -113,12 +113,12 @@ class ThinArm:
         """Return one resource."""
         with translate_errors():
             return require_resource(
-                self._read(f"{self._endpoint}{resource_id}", {"api-version": api_version})
+                self._read(f"{self._endpoint}{_quote(resource_id)}", {"api-version": api_version})
             )
 
     def list(self, path: str, api_version: str) -> list[Resource]:
         """Return every item of a list, all pages."""
-        page = self._read(f"{self._endpoint}{path}", {"api-version": api_version})
+        page = self._read(f"{self._endpoint}{_quote(path)}", {"api-version": api_version})
         found: list[Resource] = []
         for _ in range(_PAGES):
             with translate_errors():
@@ -140,6 +140,11 @@ class ThinArm:
         """Refuse to leave the endpoint: every call carries our token."""
         if _origin(url) != _origin(self._endpoint):
             raise Defect("a link of Azure leads to another host")
+
+
+def _quote(path: str) -> str:
+    """Return a path of ARM as a URL has it: names may have letters beyond ASCII."""
+    return quote(path, safe="/()")
 
 
 def _origin(url: str) -> tuple[str, str]:

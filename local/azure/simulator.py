@@ -17,6 +17,7 @@ from local.azure.defender import jit_policies, pricings
 from local.azure.landscape.file import Landscape
 from local.azure.network import firewalls, reads, security_groups
 from local.azure.timeline import Timeline
+from local.azure.values import ids
 from local.azure.values.http import ArmError, Dropped, Request, Response
 from local.azure.world import World, create_world
 
@@ -210,6 +211,6 @@ def _check_group(world: World, names: dict[str, str]) -> None:
     group = names.get("group")
     if group is None:
         return
-    if (names["subscription"].lower(), group.lower()) not in world.groups:
+    if (names["subscription"].lower(), ids.lower(group)) not in world.groups:
         message = f"Resource group '{group}' could not be found."
         raise ArmError(404, "ResourceGroupNotFound", message)

@@ -169,7 +169,9 @@ def _earliest_creation(stored: StoredRequest, filters: Filters) -> datetime:
 
 
 def _is_of_machine(grant: Grant, vm: str) -> bool:
-    return arm_ids.key(vm) in {arm_ids.key(grant.vm_id), arm_ids.name(grant.vm_id).lower()}
+    return arm_ids.key(vm) in {
+        arm_ids.key(each) for each in (grant.vm_id, arm_ids.name(grant.vm_id))
+    }
 
 
 def _list_months(start: datetime, end: datetime) -> list[datetime]:

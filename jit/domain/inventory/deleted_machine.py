@@ -34,7 +34,7 @@ def rebuild_machine(grants: Sequence[Grant]) -> VirtualMachine:
 
 def _nsg_ids(grant: Grant) -> list[str]:
     """Return the NSGs in the ids of a grant's rules."""
-    parts = (rule.lower().partition("/securityrules/") for rule in _rules(grant))
+    parts = (arm_ids.key(rule).partition("/securityrules/") for rule in _rules(grant))
     return [holder for holder, found, _ in parts if found]
 
 

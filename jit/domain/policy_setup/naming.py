@@ -18,7 +18,7 @@ Source: https://learn.microsoft.com/azure/defender-for-cloud/just-in-time-access
 
 def default_id(vm: VirtualMachine) -> str:
     """Return the id of the policy ``default`` of a VM's resource group and location."""
-    group = vm.id.lower().index("/providers/")
+    group = arm_ids.key(vm.id).index("/providers/")
     location = vm.location.replace(" ", "").lower()
     return (
         f"{vm.id[:group]}/providers/Microsoft.Security/locations/{location}"

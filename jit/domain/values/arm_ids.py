@@ -1,13 +1,17 @@
 """
 Resource ids of Azure Resource Manager: reading and comparing them.
 
-The Azure APIs write ids in different case, so ids are compared only by `key`. An id from a caller
-must pass `parse_vm_id` first, because the broker uses it in the path of a call with its own rights.
+The Azure APIs write ids in different case, so ids are compared only by `key`. Case matters for the
+letters A to Z only: other letters that look alike, or that Unicode maps to one another, are
+different ids. An id from a caller must pass `parse_vm_id` first, because the broker uses it in the
+path of a call with its own rights.
 """
 
 from __future__ import annotations
 
 import re
+import string
+import unicodedata
 from base64 import b32encode
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -28,6 +32,11 @@ _VM = re.compile(rf"{_IN_GROUP}/providers/{_VIRTUAL_MACHINES}/(?P<name>{_NAME})"
 _NO_VM = re.compile(
     rf"{_IN_GROUP}/providers/(?!{_VIRTUAL_MACHINES}/[^/]*\Z)\w[\w.]*(?:/[-\w()][-\w.()]*)+", FLAGS
 )
+_LOWER = str.maketrans(string.ascii_uppercase, string.ascii_lowercase)
+_LETTERS = frozenset({"Lu", "Ll", "Lt", "Lm", "Lo", "Nd"})
+"""Categories of Unicode that .NET's ``Char.IsLetterOrDigit`` takes, for letters beyond ASCII."""
+_LAST_CHAR = 0xFFFF
+"""The last code point of one .NET ``Char``; letters beyond it are two halves and no letters."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -52,8 +61,8 @@ def parse_vm_id(text: str) -> VmId:
     """
     Read the ARM id of a virtual machine, exactly as ARM writes it, in any case.
 
-    Only ASCII is accepted. Azure allows other letters in the name of a resource group, but two
-    names that look alike are a risk, and such groups are rare.
+    Names may have letters and digits of any script, as Azure allows (``rg-täst``, ``rg-日本``). Two
+    names that only look alike are two ids, and the broker knows only the one that Azure lists.
 
     Args:
         text: ``/subscriptions/{uuid}/resourceGroups/{group}/providers/Microsoft.Compute/``
@@ -65,22 +74,39 @@ def parse_vm_id(text: str) -> VmId:
 
     Source:
         "Naming rules and restrictions for Azure resources" (Microsoft Learn):
-        ``Microsoft.Resources`` resourcegroups, ``Microsoft.Compute`` virtualMachines.
+        ``Microsoft.Resources`` resourcegroups (letters and digits are those of
+        ``Char.IsLetterOrDigit``), ``Microsoft.Compute`` virtualMachines.
     """
-    if found := _VM.fullmatch(text):
+    plain = _replace_letters(text)
+    if found := _VM.fullmatch(plain):
         return VmId(
             id=text,
             subscription=found["subscription"].lower(),
-            resource_group=found["group"],
-            name=found["name"],
+            resource_group=text[slice(*found.span("group"))],
+            name=text[slice(*found.span("name"))],
         )
-    if _NO_VM.fullmatch(text):
+    if _NO_VM.fullmatch(plain):
         raise Malformed(NOT_A_VM, "this id names another kind of resource, not a virtual machine")
     raise Malformed(
         MALFORMED,
         "a VM id reads /subscriptions/{uuid}/resourceGroups/{group}"
         "/providers/Microsoft.Compute/virtualMachines/{name}",
     )
+
+
+def _replace_letters(text: str) -> str:
+    """
+    Return *text* with an ``x`` for each letter or digit beyond ASCII, and ``?`` for other signs.
+
+    An ``x`` is allowed in a name, and in no fixed part of an id and no UUID.
+    """
+    if text.isascii():
+        return text
+    return "".join(char if char.isascii() else "x" if _is_letter(char) else "?" for char in text)
+
+
+def _is_letter(char: str) -> bool:
+    return ord(char) <= _LAST_CHAR and unicodedata.category(char) in _LETTERS
 
 
 def parts(resource_id: str) -> Mapping[str, str]:
@@ -123,8 +149,23 @@ def _part(resource_id: str, kind: str) -> str:
 
 
 def key(resource_id: str) -> str:
-    """Return *resource_id* in lower case: ARM ids are case-insensitive."""
-    return resource_id.lower()
+    """
+    Return *resource_id* in lower case: in ARM ids the case of A to Z does not matter.
+
+    Assumed: other letters keep their case wherever Azure prints an id. If one service prints ``ä``
+    and another one ``Ä``, the broker takes them for two groups. Then it finds no JIT policy of the
+    VM and refuses access.
+    """
+    return lower_ascii(resource_id)
+
+
+def lower_ascii(text: str) -> str:
+    """
+    Return *text* with A to Z in lower case.
+
+    `str.lower` would do more: it turns the Kelvin sign into ``k``, and one letter into two.
+    """
+    return text.lower() if text.isascii() else text.translate(_LOWER)
 
 
 def row_hash(resource_id: str) -> str:

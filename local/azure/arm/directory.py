@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from functools import lru_cache
 
+from local.azure.values import ids
 from local.azure.values.http import Json
 
 BROKER = "broker"
@@ -137,5 +138,5 @@ def _compile_pattern(pattern: str) -> re.Pattern[str]:
 
 
 def _covers(assigned: str, scope: str) -> bool:
-    wide, narrow = assigned.lower().rstrip("/"), scope.lower().rstrip("/")
+    wide, narrow = ids.key(assigned), ids.key(scope)
     return narrow == wide or narrow.startswith(wide + "/")

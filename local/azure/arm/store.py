@@ -93,7 +93,7 @@ class Store:
 
     def list_of_type(self, type_: str, subscription: str, group: str | None = None) -> list[Json]:
         """Return the resources of *type_* in a subscription or group, in the order of ids."""
-        prefix = f"/subscriptions/{subscription}/resourcegroups/{group or ''}".lower()
+        prefix = ids.lower(f"/subscriptions/{subscription}/resourcegroups/{group or ''}")
         prefix = prefix + "/" if group else prefix
         found = [
             each

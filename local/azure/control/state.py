@@ -105,7 +105,7 @@ def _replace_whole(world: World, resource_id: str, parts: ids.ResourceId, resour
         "location": old.get("location", "westeurope"),
         "properties": {**_default_properties(parts), **resource["properties"]},
     }
-    world.groups.add((parts.subscription.lower(), parts.group.lower()))
+    world.groups.add((parts.subscription.lower(), ids.lower(parts.group)))
     stored = world.store.put({**resource, **frame})
     if parts.is_type(ids.JIT_POLICIES):
         world.defender.adopt(stored)

@@ -151,7 +151,7 @@ def _check_machine(call: Call, machine_id: str) -> None:
     machine = call.world.store.get(machine_id)
     if machine is None:
         raise not_found_error(machine_id)
-    same_group = parts.group.lower() == call.names["group"].lower()
+    same_group = ids.lower(parts.group) == ids.lower(call.names["group"])
     if not _is_in(machine, call.names["location"]) or not same_group:
         raise ArmError(
             400,

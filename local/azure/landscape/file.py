@@ -50,7 +50,7 @@ class Landscape:
     def groups(self) -> set[tuple[str, str]]:
         """Return each resource group as (subscription, name), in lower case."""
         return {
-            (subscription["id"].lower(), group["name"].lower())
+            (subscription["id"].lower(), ids.lower(group["name"]))
             for subscription in self.subscriptions
             for group in _list_groups(subscription)
         }

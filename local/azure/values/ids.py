@@ -1,8 +1,13 @@
-"""ARM resource ids: compared without case, printed as Azure prints them."""
+"""
+ARM resource ids: compared without case, printed as Azure prints them.
+
+Case is that of A to Z only (an assumption): other letters are compared as they are.
+"""
 
 from __future__ import annotations
 
 import re
+import string
 from dataclasses import dataclass
 
 SECURITY_GROUPS = "Microsoft.Network/networkSecurityGroups"
@@ -19,6 +24,8 @@ _RESOURCE = re.compile(
     r"/providers/(?P<namespace>[^/]+)/(?P<path>[^/]+/[^/]+(?:/[^/]+/[^/]+)*)/?",
     re.IGNORECASE,
 )
+_LOWER = str.maketrans(string.ascii_uppercase, string.ascii_lowercase)
+_UPPER = str.maketrans(string.ascii_lowercase, string.ascii_uppercase)
 _GROUP = re.compile(r"(?<=/resourceGroups/)[^/]+", re.IGNORECASE)
 
 
@@ -51,7 +58,12 @@ class ResourceId:
 
 def key(resource_id: str) -> str:
     """Return the form under which two spellings of one id are equal."""
-    return resource_id.strip().rstrip("/").lower()
+    return lower(resource_id.strip().rstrip("/"))
+
+
+def lower(text: str) -> str:
+    """Return *text* with A to Z in lower case."""
+    return text.translate(_LOWER)
 
 
 def parse(resource_id: object) -> ResourceId | None:
@@ -75,7 +87,7 @@ def build(subscription: str, group: str, type_: str, *names: str) -> str:
 
 def upper_case_group(resource_id: str) -> str:
     """Return *resource_id* with its group in upper case, as several providers print it."""
-    return _GROUP.sub(lambda group: group[0].upper(), resource_id, count=1)
+    return _GROUP.sub(lambda group: group[0].translate(_UPPER), resource_id, count=1)
 
 
 def write_like_portal(resource_id: str) -> str:

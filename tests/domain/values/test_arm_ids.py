@@ -16,11 +16,20 @@ IN_GROUP = f"/subscriptions/{SUBSCRIPTION}/resourceGroups/rg-web/providers"
 WEB01 = vm_id()
 ROW_HASH = "r5hpjotdart6rpjcaq76ejm27q"
 
+LETTERS = st.characters(categories=["Lu", "Ll", "Lt", "Lm", "Lo", "Nd"], max_codepoint=0xFFFF)
+
+
+def words(more, *, longest):
+    """Letters and digits of any script, and *more* signs between them."""
+    middle = st.text(LETTERS | st.sampled_from(more), max_size=longest - 2)
+    return st.builds(lambda first, rest, last: first + rest + last, LETTERS, middle, LETTERS)
+
+
 ids = st.builds(
     vm_id,
-    st.from_regex(r"[a-zA-Z0-9]([a-zA-Z0-9._-]{0,62}[a-zA-Z0-9_])?", fullmatch=True),
+    words("._-", longest=64),
     subscription=st.uuids().map(str),
-    group=st.from_regex(r"[a-zA-Z0-9._()-]{0,89}[a-zA-Z0-9_()-]", fullmatch=True),
+    group=words("._()-", longest=90),
 )
 
 
@@ -32,14 +41,53 @@ def test_a_vm_id_is_read_into_its_parts(text):
     assert text == vm.id == vm_id(vm.name, subscription=vm.subscription, group=vm.resource_group)
 
 
+def upper_ascii(text):
+    """A to Z in upper case, and nothing else."""
+    return "".join(char.upper() if char.isascii() else char for char in text)
+
+
 @given(ids)
 def test_case_does_not_matter_in_a_vm_id(text):
     """ARM answers one VM under many spellings."""
-    vm = arm_ids.parse_vm_id(text.upper())
+    vm = arm_ids.parse_vm_id(upper_ascii(text))
 
     assert (arm_ids.key(vm.id), vm.subscription) == (
         arm_ids.key(text),
         arm_ids.parse_vm_id(text).subscription,
+    )
+
+
+@pytest.mark.parametrize(
+    ("one", "other"),
+    [
+        ("rg-web", "rg-w\u0435b"),  # a Cyrillic e
+        ("rg-k8s", "rg-\u212a8s"),  # the Kelvin sign, which `str.lower` makes a k
+        ("rg-\u00e4", "rg-\u00c4"),
+        ("rg-i", "rg-\u0130"),
+        ("rg-s", "rg-\u017f"),
+        ("rg-\u03c3", "rg-\u03c2"),
+        ("rg-1", "rg-\u0661"),
+    ],
+)
+def test_letters_that_look_alike_are_different_groups(one, other):
+    """Otherwise the owner of one group could be given a path to a VM of another one."""
+    first, second = vm_id(group=one), vm_id(group=other)
+
+    assert arm_ids.parse_vm_id(first).resource_group == one
+    assert arm_ids.parse_vm_id(second).resource_group == other
+    assert arm_ids.key(first) != arm_ids.key(second)
+    assert arm_ids.row_hash(first) != arm_ids.row_hash(second)
+
+
+@given(st.text())
+def test_only_a_to_z_change_their_case(text):
+    """So a text keeps its length, and the places of its parts."""
+    lower = arm_ids.lower_ascii(text)
+
+    assert len(lower) == len(text)
+    assert all(
+        after == (before.lower() if before.isascii() else before)
+        for before, after in zip(text, lower, strict=True)
     )
 
 
@@ -75,7 +123,16 @@ def test_noise_is_malformed(text):
         WEB01.replace("rg-web", "rg web"),
         WEB01.replace("rg-web", ""),
         WEB01.replace("rg-web", "r" * 91),
-        WEB01.replace("rg-web", "rg-w\u0435b"),  # a Cyrillic e
+        WEB01.replace("rg-web", "rg-wa\u0308b"),  # a combining mark
+        WEB01.replace("rg-web", "rg-web\u00b2"),  # a number, but no digit
+        WEB01.replace("rg-web", "rg\u200bweb"),
+        WEB01.replace("rg-web", "rg\u202eweb"),
+        WEB01.replace("rg-web", "rg\u3000web"),
+        WEB01.replace("rg-web", "rg\uff0fweb"),  # a wide slash
+        WEB01.replace("rg-web", "rg\U00020bb7"),  # a letter of two halves
+        WEB01.replace("rg-web", "r\u00e4" * 46),
+        WEB01.replace("providers", "pr\u043eviders"),
+        WEB01.replace("5c0ffee0", "5c0ffee\u0660"),
         WEB01.replace("resourceGroups", "re\u017fourceGroups"),
         WEB01.replace("resourceGroups", "resourcegroup"),
         WEB01.replace(SUBSCRIPTION, SUBSCRIPTION.replace("-", "")),
