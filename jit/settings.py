@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from datetime import timedelta
+from ipaddress import ip_network
+from urllib.parse import urlsplit
 from uuid import UUID
 
 from jit.domain.limits import LIMITS, Limits
+from jit.domain.values.proxies import HEADER, Proxies
 from jit.domain.values.times import parse_duration
 
 ARM_ENDPOINT = "https://management.azure.com"
@@ -18,16 +22,22 @@ NAMES = (
     "AzureWebJobsStorage__accountName",
     "JIT_ARM_ENDPOINT",
     "JIT_ARM_SCOPE",
+    "JIT_FORWARDED_HEADER",
     "JIT_PROBLEMS_URL",
     "JIT_PUBLIC_BASE_URL",
     "JIT_REMOVE_ORPHANS",
     "JIT_START_HORIZON",
     "JIT_SUBSCRIPTIONS",
+    "JIT_TRUSTED_PROXIES",
     "JIT_WIDEST_SOURCE",
     "WEBSITE_AUTH_ENABLED",
     "WEBSITE_HOSTNAME",
 )
 """Every setting that ``from_env`` reads; a test compares them with sample, template and docs."""
+
+_COUNTS = ("0", "1", "2", "3", "4", "5")
+_HEADER_NAME = re.compile(r"[A-Za-z0-9-]{1,64}")
+_LOOPBACK = {"127.0.0.1", "::1", "localhost"}
 
 
 class BadSettings(Exception):
@@ -49,6 +59,7 @@ class Settings:
         public_base_url: The URL by which callers reach the broker, without a slash at its end.
         problems_url: Page that explains problem types.
         auth_enabled: App Service authentication is on; principals are believed only then.
+        proxies: The proxies between callers and the platform.
         remove_orphans: Remove JIT-looking rules that nobody asked for.
         limits: The contract's numbers, as moved by settings.
     """
@@ -62,6 +73,7 @@ class Settings:
     public_base_url: str
     problems_url: str
     auth_enabled: bool
+    proxies: Proxies
     remove_orphans: bool
     limits: Limits
 
@@ -76,6 +88,7 @@ class Settings:
         faults: list[str] = []
         endpoint = _url(env, "JIT_ARM_ENDPOINT", faults) or ARM_ENDPOINT
         subscriptions = _subscriptions(env.get("JIT_SUBSCRIPTIONS", ""), faults)
+        base_url = _public_base_url(env, faults)
         settings = Settings(
             storage_connection=env.get("AzureWebJobsStorage") or None,
             storage_account=env.get("AzureWebJobsStorage__accountName") or None,
@@ -83,9 +96,10 @@ class Settings:
             subscriptions=subscriptions,
             arm_endpoint=endpoint,
             arm_scope=env.get("JIT_ARM_SCOPE") or f"{ARM_ENDPOINT}/.default",
-            public_base_url=_public_base_url(env, faults),
+            public_base_url=base_url,
             problems_url=_url(env, "JIT_PROBLEMS_URL", faults) or PROBLEMS_URL,
             auth_enabled=_flag(env, "WEBSITE_AUTH_ENABLED", faults),
+            proxies=_proxies(env, base_url, faults),
             remove_orphans=_flag(env, "JIT_REMOVE_ORPHANS", faults),
             limits=replace(_limits(env, faults), subscriptions=subscriptions),
         )
@@ -109,6 +123,33 @@ def _public_base_url(env: Mapping[str, str], faults: list[str]) -> str:
     if not name and not given:
         faults.append("JIT_PUBLIC_BASE_URL is required: the platform set no WEBSITE_HOSTNAME")
     return given or f"https://{name}"
+
+
+def _proxies(env: Mapping[str, str], base_url: str, faults: list[str]) -> Proxies:
+    """Return the trusted proxies; the base URL shows that there is a gateway."""
+    header = env.get("JIT_FORWARDED_HEADER", "") or HEADER
+    if not _HEADER_NAME.fullmatch(header):
+        faults.append("JIT_FORWARDED_HEADER must be the name of a header")
+    items = [part.strip() for part in env.get("JIT_TRUSTED_PROXIES", "").split(",")]
+    if items == [""]:
+        unknown = _is_behind_gateway(base_url, env.get("WEBSITE_HOSTNAME", ""))
+        return Proxies(header=header, unknown=unknown)
+    if len(items) == 1 and items[0] in _COUNTS:
+        return Proxies(header=header, count=int(items[0]))
+    try:
+        prefixes = tuple(map(ip_network, items))
+    except ValueError as error:
+        faults.append(
+            f"JIT_TRUSTED_PROXIES takes a number up to {_COUNTS[-1]} or prefixes: {error}"
+        )
+        return Proxies(header=header)
+    return Proxies(header=header, prefixes=prefixes)
+
+
+def _is_behind_gateway(base_url: str, host_name: str) -> bool:
+    """Return True if callers reach the broker by another host name than the app's own."""
+    host = urlsplit(base_url).hostname or ""
+    return host != host_name.lower() and host not in _LOOPBACK
 
 
 def _flag(env: Mapping[str, str], name: str, faults: list[str]) -> bool:

@@ -4,11 +4,13 @@ import json
 import re
 from dataclasses import replace
 from datetime import timedelta
+from ipaddress import ip_network
 from pathlib import Path
 
 import pytest
 
 from jit.domain.limits import LIMITS
+from jit.domain.values.proxies import Proxies
 from jit.settings import ARM_ENDPOINT, NAMES, PROBLEMS_URL, BadSettings, Settings
 
 PROJECT = Path(__file__).resolve().parent.parent
@@ -182,6 +184,12 @@ def test_the_horizon_of_starts_is_a_duration():
         ("JIT_PUBLIC_BASE_URL", "ftp://x"),
         ("JIT_PROBLEMS_URL", "docs"),
         ("JIT_REMOVE_ORPHANS", "maybe"),
+        ("JIT_FORWARDED_HEADER", "X-Forwarded-For, X"),
+        ("JIT_TRUSTED_PROXIES", "6"),
+        ("JIT_TRUSTED_PROXIES", "-1"),
+        ("JIT_TRUSTED_PROXIES", "10.0.0.4/8"),
+        ("JIT_TRUSTED_PROXIES", "10.0.0.0/8,"),
+        ("JIT_TRUSTED_PROXIES", "gateway"),
         ("WEBSITE_AUTH_ENABLED", "on"),
         ("JIT_WIDEST_SOURCE", "0"),
         ("JIT_WIDEST_SOURCE", "33"),
@@ -211,3 +219,48 @@ def test_every_fault_is_named_at_once():
         Settings.from_env(env)
 
     assert str(caught.value).count(";") == len(env) + 1  # no storage, no place to tell callers
+
+
+# ---- proxies -------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("base_url", "is_unknown"),
+    [
+        ("https://jit.azurewebsites.net", False),
+        ("https://JIT.azurewebsites.net:443/", False),
+        ("http://127.0.0.1:7071", False),
+        ("http://localhost:7071", False),
+        ("http://[::1]:7071", False),
+        ("https://jit.example", True),
+    ],
+)
+def test_another_host_name_than_the_apps_own_means_a_gateway(base_url, is_unknown):
+    """Nobody has said which hops are trusted."""
+    found = read(WEBSITE_HOSTNAME="jit.azurewebsites.net", JIT_PUBLIC_BASE_URL=base_url)
+
+    assert found.proxies == Proxies(unknown=is_unknown)
+
+
+@pytest.mark.parametrize(
+    ("text", "proxies"),
+    [
+        ("0", Proxies()),
+        ("2", Proxies(count=2)),
+        (
+            "10.0.0.0/8, 2001:db8::/32,192.0.2.1",
+            Proxies(prefixes=tuple(map(ip_network, ("10.0.0.0/8", "2001:db8::/32", "192.0.2.1")))),
+        ),
+    ],
+)
+def test_trusted_proxies_are_a_number_or_prefixes(text, proxies):
+    """Then the gateway is no longer unknown."""
+    found = read(JIT_PUBLIC_BASE_URL="https://jit.example", JIT_TRUSTED_PROXIES=text)
+
+    assert found.proxies == proxies
+
+
+def test_a_gateway_may_name_the_caller_in_a_header_of_its_own():
+    found = read(JIT_TRUSTED_PROXIES="1", JIT_FORWARDED_HEADER="X-Azure-ClientIP")
+
+    assert found.proxies == Proxies(count=1, header="X-Azure-ClientIP")

@@ -11,12 +11,12 @@ from __future__ import annotations
 import base64
 import binascii
 import json
-from ipaddress import ip_address
 
 import azure.functions as func
 
 from jit.domain.errors import Forbidden, Unauthenticated
 from jit.domain.model.people import Person, Role
+from jit.domain.values.proxies import HEADER, Proxies, find_caller
 from jit.settings import Settings
 
 READERS = (Role.REQUESTER, Role.OPERATOR, Role.AUDITOR, Role.APPROVER)
@@ -64,14 +64,19 @@ def _read_person(pairs: list[tuple[str, str]]) -> Person | None:
     return Person(id=oid.lower(), name=next(iter(names), oid), roles=roles)
 
 
-def read_address(req: func.HttpRequest) -> str | None:
-    """Return the caller's address, the last hop that the platform added; None if unreadable."""
-    text = str(req.headers.get("X-Forwarded-For", "")).split(",")[-1].strip()
-    if text.startswith("["):
-        text = text[1:].split("]", 1)[0]
-    elif text.count(":") == 1:
-        text = text.split(":", 1)[0]
-    try:
-        return str(ip_address(text))
-    except ValueError:
-        return None
+def read_address(req: func.HttpRequest, proxies: Proxies) -> str | None:
+    """
+    Return the caller's address, or None if it cannot be told.
+
+    The platform appends the address that called it to ``X-Forwarded-For``. A gateway may name the
+    caller in a header of its own; then that header's hops come before the gateway's.
+    """
+    hops = _list_hops(req, HEADER)
+    if proxies.header.lower() != HEADER.lower():
+        hops = [*_list_hops(req, proxies.header), *hops[-1:]]
+    return find_caller(hops, proxies)
+
+
+def _list_hops(req: func.HttpRequest, header: str) -> list[str]:
+    text = str(req.headers.get(header, ""))
+    return text.split(",") if text else []

@@ -10,6 +10,7 @@ from jit.domain.model.grant import Grant, Status
 from jit.domain.model.machine import PortRule, VirtualMachine
 from jit.domain.model.request import Decision
 from jit.domain.values import arm_ids
+from jit.domain.values.proxies import Proxies
 from jit.domain.values.times import format_duration, format_instant
 
 if TYPE_CHECKING:  # loaded before a request is rendered; not needed at a cold start
@@ -102,6 +103,17 @@ def render_decision(made: Decision) -> dict[str, Any]:
     """Return a decision as the contract shows it."""
     errors = [violation.doc() for violation in made.errors]
     return {"allowed": made.allowed, "rule": made.rule, "errors": errors}
+
+
+def render_address(address: str | None, proxies: Proxies) -> dict[str, Any]:
+    """
+    Return the caller's address, or the reason that it cannot be told.
+
+    Behind a gateway the last hop is the gateway. Its address would open the port for everybody who
+    comes by it.
+    """
+    is_behind = address is None and proxies.has_gateway
+    return {"address": address, "addressReason": "behind-gateway" if is_behind else None}
 
 
 def render_status(health: Health) -> dict[str, Any]:

@@ -18,7 +18,8 @@ bp = func.Blueprint()  # type: ignore[no-untyped-call] # as the package has it
 @answers(*READERS)
 def get_my_address(req: func.HttpRequest) -> func.HttpResponse:
     """Return the caller's address as the broker sees it: a source to ask for."""
-    return answer.write_json({"address": read_address(req)})
+    address = read_address(req, proxies := wiring.settings().proxies)
+    return answer.write_json(render.render_address(address, proxies))
 
 
 @bp.route(route="api/reconcile", methods=["POST"])

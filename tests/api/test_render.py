@@ -5,12 +5,19 @@ from typing import Any
 
 import pytest
 
-from jit.api.render import render_decision, render_grant, render_machine, render_request
+from jit.api.render import (
+    render_address,
+    render_decision,
+    render_grant,
+    render_machine,
+    render_request,
+)
 from jit.domain.errors import Violation
 from jit.domain.model.grant import CloseReason, Grant, Status
 from jit.domain.model.machine import Connection, MachineWarning, Support, Via
 from jit.domain.model.people import Person
 from jit.domain.model.request import Decision, Request, Ticket
+from jit.domain.values.proxies import Proxies
 from jit.storage.stored import StoredRequest
 from tests.builders.grants import a_grant, an_open
 from tests.builders.machines import a_vm
@@ -157,3 +164,18 @@ def test_a_decision_shows_its_rule_and_every_reason():
         "rule": "jit-policy",
         "errors": [fault.doc()],
     }
+
+
+@pytest.mark.parametrize(
+    ("address", "proxies", "reason"),
+    [
+        ("203.0.113.7", Proxies(), None),
+        ("203.0.113.7", Proxies(count=1), None),
+        (None, Proxies(), None),
+        (None, Proxies(count=1), "behind-gateway"),
+        (None, Proxies(unknown=True), "behind-gateway"),
+    ],
+)
+def test_an_address_that_a_gateway_hides_has_its_reason(address, proxies, reason):
+    """The gateway's own address would open a port for everybody behind it."""
+    assert render_address(address, proxies) == {"address": address, "addressReason": reason}

@@ -23,6 +23,7 @@ SETTINGS = Settings.from_env(
     {
         "AzureWebJobsStorage": "x",
         "JIT_PUBLIC_BASE_URL": "https://jit.example",
+        "WEBSITE_HOSTNAME": "jit.example",
         "JIT_SUBSCRIPTIONS": "5c0ffee0-0000-4000-8000-000000000001",
         "WEBSITE_AUTH_ENABLED": "True",
     }

@@ -110,4 +110,4 @@ def test_my_address_is_the_last_hop():
 
     answer = call("get_my_address", make_request("get_my_address", headers=headers))
 
-    assert json.loads(answer.get_body()) == {"address": "203.0.113.99"}
+    assert json.loads(answer.get_body()) == {"address": "203.0.113.99", "addressReason": None}
