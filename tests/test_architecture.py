@@ -106,14 +106,15 @@ MAY = {  # a package -> the packages that it may import; `d` stands for `jit.dom
     "d.policy_setup": "d.azure d.decision d.errors d.inventory d.model d.values",
     "d.reconcile": "d.azure d.grants d.inventory d.model d.paths d.values",
     "d.advice": "d.azure d.inventory d.model d.policy_setup d.values",
+    "api_versions": "",
     "interfaces": "d.azure",
     "telemetry": "",
     "messages": "d.errors",
     "settings": "d.limits d.values",
     "storage": "d.audit d.errors d.model d.values telemetry",
-    "gateways": "d.azure d.errors d.values storage",
-    "observer": "d.advice d.azure d.errors d.grants d.inventory d.model d.paths d.values"
-    " interfaces telemetry",
+    "gateways": "api_versions d.azure d.errors d.values storage",
+    "observer": "api_versions d.advice d.azure d.errors d.grants d.inventory d.model d.paths"
+    " d.values interfaces telemetry",
     "broker.locks": "d.errors d.values storage telemetry",
     "broker.azure_changes": "broker.locks d.azure d.errors d.grants d.model d.paths d.values"
     " interfaces telemetry",
@@ -233,8 +234,9 @@ def test_the_use_cases_know_neither_http_nor_azures_clients():
 
 
 def test_a_gateway_decides_nothing():
-    """It knows its interface, ARM's JSON, table rows, the errors it raises, and how to read ids."""
+    """It knows interface, versions, ARM's JSON, rows, the errors that it raises, and ids."""
     allowed = (
+        "jit.api_versions.",
         "jit.domain.azure.arm_json.",
         "jit.domain.errors.",
         "jit.domain.values.arm_ids.",

@@ -17,12 +17,16 @@ from typing import Any
 
 from azure.mgmt.network import NetworkManagementClient
 
+from jit.api_versions import NETWORK
 from jit.domain.azure.arm_json import Resource
 from jit.domain.errors import Gone
 from jit.domain.values import arm_ids
 from jit.gateways.arm import Answer, policies
 from jit.gateways.arm_connections import connections
 from jit.gateways.arm_errors import translate_errors
+
+_STARTED: Mapping[str, Any] = {"api_version": NETWORK, "polling": False}
+"""An operation that is started and not waited for. Without a version, the SDK takes its newest."""
 
 
 class AzureNetwork:
@@ -55,14 +59,14 @@ class AzureNetwork:
         """Create or replace one security rule."""
         operations, rule = self._client(rule_id).security_rules, _rule(rule_id)
         with translate_errors(changes=True):
-            operations.begin_create_or_update(*rule, _bytes(body), polling=False)
+            operations.begin_create_or_update(*rule, _bytes(body), **_STARTED)
 
     def delete_rule(self, rule_id: str) -> None:
         """Delete one security rule; deleting nothing is fine."""
         operations, rule = self._client(rule_id).security_rules, _rule(rule_id)
         try:
             with translate_errors(changes=True):
-                operations.begin_delete(*rule, polling=False)
+                operations.begin_delete(*rule, **_STARTED)
         except Gone:
             return
 
@@ -71,7 +75,7 @@ class AzureNetwork:
         operations, place = self._client(firewall_id).azure_firewalls, _place(firewall_id)
         with translate_errors(changes=True):
             operations.begin_create_or_update(
-                *place, _bytes(body), headers={"If-Match": etag}, polling=False
+                *place, _bytes(body), headers={"If-Match": etag}, **_STARTED
             )
 
     def _client(self, resource_id: str) -> Any:
@@ -85,7 +89,7 @@ def _get(operations: Any, resource_id: str) -> Resource:
     place, answer = _place(resource_id), Answer()
     with translate_errors():
         with suppress(ValueError):  # a model could not hold it
-            operations.get(*place, raw_response_hook=answer)
+            operations.get(*place, api_version=NETWORK, raw_response_hook=answer)
         return answer.resource()
 
 

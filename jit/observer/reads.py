@@ -14,14 +14,13 @@ from dataclasses import dataclass, field
 from functools import partial
 from typing import TypeVar
 
+from jit.api_versions import COMPUTE, NETWORK
 from jit.domain.azure import arm_json
 from jit.domain.azure.arm_json import Resource
 from jit.domain.errors import Gone, PermissionLost, Refused, Unavailable
 from jit.domain.values import arm_ids
 from jit.interfaces import Arm, Network
 
-COMPUTE = "2024-07-01"
-NETWORK = "2024-05-01"
 _FEW = 3  # if there are more of one kind in one resource group, they are read as a list
 _WORKERS = 10  # as many as the connections that a client keeps
 

@@ -15,6 +15,7 @@ from time import monotonic
 from typing import TypeVar
 
 from jit import telemetry
+from jit.api_versions import COMPUTE, JIT_POLICIES, NETWORK, PRICINGS, SUBSCRIPTIONS
 from jit.domain.advice import advise
 from jit.domain.azure import arm_json, defender_requests
 from jit.domain.azure.arm_json import Resource
@@ -31,10 +32,8 @@ from jit.observer.policy import (
     view_firewalls,
     view_nsgs,
 )
-from jit.observer.reads import COMPUTE, NETWORK, Read, Reader
+from jit.observer.reads import Read, Reader
 
-SECURITY = "2020-01-01"
-SUBSCRIPTIONS = "2022-12-01"
 _RECENT_SECONDS = 5.0
 _ASIDE = 2  # reads that only warnings need
 _ROUNDS = 4  # VM, interface, network, NSG of the subnet
@@ -46,10 +45,10 @@ _LISTS = {
     "nsgs": ("Microsoft.Network/networkSecurityGroups", NETWORK),
     "firewalls": ("Microsoft.Network/azureFirewalls", NETWORK),
     "public_ips": ("Microsoft.Network/publicIPAddresses", NETWORK),
-    "policies": ("Microsoft.Security/jitNetworkAccessPolicies", SECURITY),
+    "policies": ("Microsoft.Security/jitNetworkAccessPolicies", JIT_POLICIES),
 }
 _BASTIONS = ("Microsoft.Network/bastionHosts", NETWORK)
-_PLAN = ("Microsoft.Security/pricings/VirtualMachines", "2024-01-01")
+_PLAN = ("Microsoft.Security/pricings/VirtualMachines", PRICINGS)
 
 T = TypeVar("T")
 

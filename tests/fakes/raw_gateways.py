@@ -16,6 +16,7 @@ from urllib.parse import urlencode
 
 from azure.core.exceptions import HttpResponseError, ServiceResponseError
 
+from jit.api_versions import NETWORK
 from jit.domain.azure.arm_json import Resource
 from jit.gateways.arm import ThinArm
 from jit.gateways.arm_errors import require_object, translate_errors
@@ -24,7 +25,6 @@ from jit.gateways.network import AzureNetwork
 from local.azure.values.http import Dropped, Request, Response
 from tests.local.azure.sim import API, HOST, Sim
 
-_NETWORK = "2024-07-01"
 _ERRORS = 400
 
 
@@ -75,11 +75,11 @@ class RawNetwork(AzureNetwork):
 
     def nsg(self, nsg_id: str) -> Resource:
         """Return an NSG with its rules."""
-        return self._arm.get(nsg_id, _NETWORK)
+        return self._arm.get(nsg_id, NETWORK)
 
     def firewall(self, firewall_id: str) -> Resource:
         """Return a firewall with its rule collections."""
-        return self._arm.get(firewall_id, _NETWORK)
+        return self._arm.get(firewall_id, NETWORK)
 
 
 class RawPolicies(DefenderPolicies):

@@ -2,9 +2,9 @@
 
 import pytest
 
+from jit.api_versions import COMPUTE, NETWORK
 from jit.domain.errors import Defect, Gone, PermissionLost, Throttled, Unavailable
 from jit.gateways.arm import ThinArm
-from jit.observer.reads import COMPUTE, NETWORK
 from tests.fakes.azure import SCOPE, SimulatedIdentity
 from tests.gateways.faults import REFUSALS, answer, body, drop
 from tests.gateways.wires import PAGE_OF_A_PROXY, Wire, answers, refused, silent

@@ -4,12 +4,12 @@ import pytest
 from azure.data.tables import TableClient
 from azure.storage.queue import QueueClient
 
+from jit.api_versions import COMPUTE
 from jit.domain.errors import Unavailable
 from jit.gateways.arm import ThinArm
 from jit.gateways.managed_identity import ManagedIdentity
 from jit.gateways.queue_storage import StorageQueues
 from jit.gateways.table_storage import StorageTable
-from jit.observer.reads import COMPUTE
 from jit.storage.table import Op, Row, Verb
 from tests.fakes.azure import SCOPE
 from tests.local.azure.sim import BROKER, WEB01

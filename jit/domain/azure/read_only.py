@@ -39,8 +39,9 @@ READ_ONLY: _Shape = {
 The read-only members by their place; None marks one. A shape holds for each item of an array.
 
 Source:
-    Microsoft.Network 2026-03-01, ``AzureFirewall`` and the definitions below it, ``readOnly``.
-    azure-mgmt-network 33.1.0 has the same as ``visibility=["read"]``; a test compares the two.
+    Microsoft.Network 2026-03-01, ``AzureFirewall`` and the definitions below it, ``readOnly``:
+    those of every earlier version, and ``afcConfiguration``. azure-mgmt-network 33.1.0 has the same
+    as ``visibility=["read"]``; a test compares the two.
 """
 
 
