@@ -30,7 +30,9 @@ from jit.domain.paths.rules import (
 )
 from jit.domain.values.prefixes import Prefix
 
-_COMMANDS = {3389: "mstsc /v:{address}:{port}", 22: "ssh -p {port} user@{address}"}
+_COMMANDS = {3389: "mstsc /v:{host}:{port}", 22: "ssh -p {port} user@{address}"}
+"""By port. ``host`` has brackets around an IPv6 address. ssh takes the bare address (ssh(1))."""
+
 _Stop = nsg_effect.Blocked | nsg_effect.CannotTell
 
 
@@ -247,7 +249,7 @@ def _leads_in(public_end: tuple[str, int], rules: Iterable[PathRule], grant: Gra
 
 
 def _open_view(grant: Grant, rules: tuple[PathRule, ...], address: str, port: int) -> PathView:
-    command = _COMMANDS.get(grant.port, "{address}:{port}")
+    command = _COMMANDS.get(grant.port, "{host}:{port}")
     host = f"[{address}]" if ":" in address else address
     return PathView(
         state=PathState.OPEN,
@@ -256,7 +258,7 @@ def _open_view(grant: Grant, rules: tuple[PathRule, ...], address: str, port: in
             via=grant.via,
             address=address,
             port=port,
-            command=command.format(address=host, port=port),
+            command=command.format(address=address, host=host, port=port),
         ),
     )
 

@@ -29,6 +29,7 @@ _V4 = re.compile(r"(?:[0-9]{1,3}\.){3}[0-9]{1,3}(?:/(?:0|[1-9][0-9]?))?")
 _V6 = re.compile(r"[0-9A-Fa-f:]{2,39}(?:(?:[0-9]{1,3}\.){3}[0-9]{1,3})?(?:/(?:0|[1-9][0-9]{0,2}))?")
 _ANY = re.compile(r"\*|any|internet|all", re.ASCII | re.IGNORECASE)
 _HINTS = (
+    (re.compile(r".*[\s\x00-\x1f\x7f].*", re.DOTALL), "a space, a line break or a tab is in it"),
     (re.compile(r"[^%]+%.*"), "an address with a zone is valid on one machine only"),
     (re.compile(r"[0-9.]+ *- *[0-9.]+"), "a range is not accepted: write a prefix"),
     (re.compile(r"[A-Za-z][A-Za-z0-9.]*"), "service tags and names are not accepted"),

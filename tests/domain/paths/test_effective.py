@@ -217,17 +217,25 @@ def test_the_connection_line_fits_the_port(port, command):
     assert found.connection.command == command
 
 
-def test_an_ipv6_address_stands_in_brackets_in_the_connection_line():
-    """A port after an IPv6 address would read as a part of it."""
+@pytest.mark.parametrize(
+    ("port", "command"),
+    [
+        (22, "ssh -p 22 user@2001:db8::9"),
+        (3389, "mstsc /v:[2001:db8::9]:3389"),
+        (5985, "[2001:db8::9]:5985"),
+    ],
+)
+def test_an_ipv6_address_stands_in_brackets_before_a_port_but_not_for_ssh(port, command):
+    """A port after an IPv6 address would read as a part of it. OpenSSH takes no brackets here."""
     six = a_nic(private_ip="2001:db8::4", public_ip="2001:db8::9")
-    grant = an_opening(sources=(ip_network("2001:db8:1::/64"),))
-    rule = an_allow("2001:db8:1::/64", to="2001:db8::4")
+    grant = an_opening(port=port, sources=(ip_network("2001:db8:1::/64"),))
+    rule = an_allow("2001:db8:1::/64", to="2001:db8::4", port=str(port), priority=99)
 
     found = observe_path(grant, a_view(an_nsg(rule), interfaces=(six,)))
 
     assert found.connection
     assert found.connection.address == "2001:db8::9"
-    assert found.connection.command == "ssh -p 22 user@[2001:db8::9]"
+    assert found.connection.command == command
 
 
 @pytest.mark.parametrize(

@@ -115,6 +115,18 @@ def test_any_other_source_is_refused_with_every_fault(text, codes):
     assert [fault.code for fault in found] == [f"source-{code}" for code in codes]
 
 
+@pytest.mark.parametrize(
+    "text",
+    ["203.0.113.7\n", " 203.0.113.7", "203.0.\t113.7", "203.0.113.7\r\n203.0.113.8", "2a02::1\x00"],
+)
+def test_a_sign_that_nobody_sees_is_named(text):
+    """The text looks right on a screen."""
+    found = prefixes.parse_source(text)
+
+    assert isinstance(found, tuple)
+    assert [str(fault) for fault in found] == ["a space, a line break or a tab is in it"]
+
+
 @given(st.text() | st.text("0123456789abcdef.:/%*", max_size=45))
 def test_any_text_is_a_source_or_has_faults(text):
     """No hostile source ends in an error, and no accepted source is wider than the limits."""
