@@ -2,8 +2,10 @@
 
 import base64
 import itertools
+import os
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import settings
@@ -36,12 +38,27 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
             item.add_marker(pytest.mark.no_cover)
 
 
+def pytest_sessionfinish(session: pytest.Session) -> None:
+    """Let a run of all scenarios fail if it had too few crash points and faults."""
+    reporter = session.config.pluginmanager.get_plugin("terminalreporter")
+    if reporter is not None and session.exitstatus == 0 and _complain(reporter):
+        session.exitstatus = pytest.ExitCode.TESTS_FAILED  # the workers of a run have no reporter
+
+
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
     """Print at the end how many crash points and faults ran, and how many broke a promise."""
-    reports = itertools.chain.from_iterable(terminalreporter.stats.values())
-    line = summary.summary_line(reports)
-    if line:
-        terminalreporter.write_line(line)
+    line, complaint = summary.summary_line(_reports(terminalreporter)), _complain(terminalreporter)
+    for text in filter(None, (line, complaint)):
+        terminalreporter.write_line(text)
+
+
+def _complain(reporter: pytest.TerminalReporter) -> str:
+    """Return the complaint about too few crash points; ``JIT_CRASH`` chooses another number."""
+    return "" if os.environ.get("JIT_CRASH") else summary.shortfall_line(_reports(reporter))
+
+
+def _reports(reporter: pytest.TerminalReporter) -> Iterator[Any]:
+    return itertools.chain.from_iterable(reporter.stats.values())
 
 
 _ACCOUNTS = 1000

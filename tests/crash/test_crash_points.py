@@ -4,6 +4,7 @@ from collections import Counter
 
 import pytest
 
+from tests.crash import summary
 from tests.crash.enumeration import run_all_points, run_without_fault
 from tests.crash.scenario_run import Delivery
 from tests.crash.scenarios import SCENARIOS
@@ -26,6 +27,7 @@ def test_a_run_with_a_fault_keeps_every_promise(scenario, record_property):
     for name, count in Counter(each.counts for each in found if each.hit).items():
         record_property(name, count)
     record_property("violations", len(broken))
+    record_property(summary.SCENARIOS, len(SCENARIOS))
 
     assert any(each.hit for each in found)
     assert broken == []
