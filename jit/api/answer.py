@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import azure.functions as func
 
 from jit.api import render
-from jit.domain.model.grant import ADVANCE, Status, settled
+from jit.domain.model.grant import ADVANCE, Status, is_settled
 from jit.domain.model.request import Decision
 from jit.domain.values.times import format_instant
 from jit.settings import Settings
@@ -62,7 +62,7 @@ def write_accepted(whole: StoredRequest, settings: Settings, now: datetime) -> f
 
 def write_outcome(whole: StoredRequest, settings: Settings, now: datetime) -> func.HttpResponse:
     """Return 202 until the request is settled, then 200."""
-    if settled(whole.grants):
+    if is_settled(whole.grants):
         return write_json(render.render_request(whole))
     return write_accepted(whole, settings, now)
 

@@ -26,7 +26,7 @@ from jit.domain.errors import (
 )
 from jit.domain.grants import removal
 from jit.domain.grants.companions import Companion
-from jit.domain.grants.initiate import PortToOpen, initiate_body
+from jit.domain.grants.initiate import PortToOpen, build_initiate_body
 from jit.domain.model.machine import VmPort
 from jit.domain.paths.rules import PathRule
 from jit.domain.values import arm_ids
@@ -102,7 +102,7 @@ class Actions:
     ) -> Refused | None:
         """Ask once; return why Azure refused it for good, if it did."""
         try:
-            self._policies().initiate(policy_id, initiate_body(asks, justification))
+            self._policies().initiate(policy_id, build_initiate_body(asks, justification))
         except Unavailable as error:
             outcome.wait = timedelta(seconds=error.retry_after_seconds)
             outcome.note = str(error)
@@ -144,8 +144,8 @@ class Actions:
     def _put(self, firewall_id: str, doomed: set[tuple[str, str]]) -> None:
         """GET, only from ``Succeeded``, take out our rules, PUT under the ETag just read."""
         body = self._network().firewall(firewall_id)
-        etag = arm_json.etag(body)
-        if arm_json.provisioning_state(body) != "Succeeded" or not etag:
+        etag = arm_json.read_etag(body)
+        if arm_json.read_provisioning_state(body) != "Succeeded" or not etag:
             raise StateConflict("the firewall is being updated")
         changed = firewall.remove_nat_rules(body, doomed)
         if changed == body:
@@ -160,7 +160,7 @@ class Actions:
         if not rules:
             return []
         requests = defender_requests.parse_requests(self._policies().get(policy_id))
-        return removal.free_of_foreign_requests(rules, requests, known)
+        return removal.keep_free_rules(rules, requests, known)
 
 
 def _tried(

@@ -48,7 +48,7 @@ def find_missing_reads(read: Read, predicted: Mapping[str, VirtualMachine]) -> I
         for resource in read.resources(name):
             yield from filter(None, topology.find_references(resource))
     subnets = [
-        arm_json.reference(arm_json.properties(ip), "subnet")
+        arm_json.read_reference(arm_json.properties(ip), "subnet")
         for nic in read.resources("interfaces")
         for ip in arm_json.mappings(arm_json.properties(nic), "ipConfigurations")
     ]

@@ -138,7 +138,7 @@ class Column:
         return f"{self.group}.{self.field}" if self.group else self.field
 
 
-def grouped(group: str, *columns: Column) -> tuple[Column, ...]:
+def group_columns(group: str, *columns: Column) -> tuple[Column, ...]:
     """Return *columns* as those of the grouped value in the field *group*."""
     return tuple(replace(column, group=group) for column in columns)
 

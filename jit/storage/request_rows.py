@@ -27,7 +27,7 @@ from jit.storage.documents import (
     alert_unreadable,
     by_position,
     enum,
-    grouped,
+    group_columns,
     optional,
     read_document,
     write_document,
@@ -138,7 +138,7 @@ GRANT = ColumnMap(
     Column("closing_at", "closing_at", _INSTANT, default=None),
     Column("closed_at", "closed_at", _INSTANT, default=None),
     Column("unclear_at", "unclear_at", _INSTANT, default=None),
-    *grouped(
+    *group_columns(
         "initiate",
         Column("initiates", "ids", TEXTS, default=()),
         Column("initiated_at", "at", _INSTANT, default=None),
@@ -152,7 +152,7 @@ GRANT = ColumnMap(
         Column("written", "written", default=False),
         Column("seen", "seen", default=False),
     ),
-    *grouped(
+    *group_columns(
         "footprint",
         Column("rules", "rules", TEXTS, default=()),
         Column("companions", "companions", TEXTS, default=()),

@@ -8,7 +8,7 @@ from jit.domain.grants.policy_view import PolicyView
 from jit.domain.grants.step import run_step
 from jit.domain.limits import LIMITS
 from jit.domain.model.grant import CloseReason, Status
-from jit.domain.paths.rules import rules_of_port
+from jit.domain.paths.rules import find_port_rules
 from jit.domain.values import arm_ids
 from tests.builders.grants import an_open
 from tests.builders.machines import a_view
@@ -23,7 +23,7 @@ STRANGER = None
 OURS = a_view(an_nsg(an_allow()))
 """The VM with the rule that was asked for."""
 
-THERE = tuple(rule_evidence.make_mark(rule) for rule in rules_of_port(OURS, 22))
+THERE = tuple(rule_evidence.make_mark(rule) for rule in find_port_rules(OURS, 22))
 RULE_ID = f"{NSG_ID}/securityRules/{jit_name('-', 1)}"
 LET_IN = an_nsg(
     an_allow(),

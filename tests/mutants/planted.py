@@ -295,7 +295,7 @@ MUTANTS = (
         name="the requests of others are not read again before a removal",
         promise="P5",
         path="jit/broker/azure_changes.py",
-        was="        return removal.free_of_foreign_requests(rules, requests, known)\n",
+        was="        return removal.keep_free_rules(rules, requests, known)\n",
         becomes="        return list(rules) if requests is not None else []\n",
         caught_by=(
             law(
@@ -321,8 +321,8 @@ MUTANTS = (
         name="the newcomer's sources alone are asked for",
         promise="P6",
         path="jit/domain/grants/shared_port.py",
-        was="    return WantedRequest(union(live), end)\n",
-        becomes="    return WantedRequest(union(live[-1:]), end)\n",
+        was="    return WantedRequest(join_sources(live), end)\n",
+        becomes="    return WantedRequest(join_sources(live[-1:]), end)\n",
         caught_by=(
             law(
                 "tests/domain/grants/test_shared_port.py",

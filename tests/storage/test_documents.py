@@ -29,7 +29,7 @@ class Outer:
 MAP = ColumnMap(
     Outer,
     Column("n", "name"),
-    *documents.grouped("inner", Column("s", "size", default=7)),
+    *documents.group_columns("inner", Column("s", "size", default=7)),
     Column("t", "tags", documents.TEXTS, default=()),
     inner=Inner,
 )

@@ -8,7 +8,7 @@ from datetime import datetime
 
 from jit.domain.errors import Defect
 from jit.domain.model.grant import Grant
-from jit.domain.paths.rules import addresses
+from jit.domain.paths.rules import list_addresses
 from jit.domain.reconcile.companion_check import unknown_companions
 from jit.domain.reconcile.observation import Observation
 from jit.domain.reconcile.plan import make_plan
@@ -92,7 +92,7 @@ class Comparison:
         """Return the private addresses of the unreadable VMs."""
         views = self.observed.machines.values()
         hidden = (view.vm for view in views if arm_ids.row_hash(view.vm.id) in self.unreadable)
-        return frozenset(address for vm in hidden for address in addresses(vm))
+        return frozenset(address for vm in hidden for address in list_addresses(vm))
 
 
 def read_comparison(

@@ -8,7 +8,7 @@ from datetime import datetime
 
 from jit import telemetry
 from jit.broker.reconcile.comparison import Comparison
-from jit.domain.grants.lifetime import leftover_since
+from jit.domain.grants.lifetime import find_leftover_start
 from jit.domain.grants.timing import OVERDUE
 from jit.domain.model.grant import Grant, Status
 from jit.domain.reconcile.plan_item import PlanClass, PlanItem
@@ -77,7 +77,7 @@ def _alert_unverified(comparison: Comparison, named: set[str | None]) -> None:
 
 
 def _is_unverified(grant: Grant, now: datetime) -> bool:
-    since = leftover_since(grant) if grant.status is Status.CLOSING else None
+    since = find_leftover_start(grant) if grant.status is Status.CLOSING else None
     return since is not None and now >= since + OVERDUE
 
 

@@ -17,7 +17,7 @@ from jit import telemetry
 from jit.broker.requests.new_grants import Machines, announce_handovers, build_grants
 from jit.domain.audit.event import Event
 from jit.domain.decision.jit_policy import decide
-from jit.domain.decision.verdict import Finding, FindingKind, worst_kind
+from jit.domain.decision.verdict import Finding, FindingKind, find_worst_kind
 from jit.domain.errors import (
     AccessDenied,
     Conflict,
@@ -223,7 +223,7 @@ class Acceptance:
         now: datetime,
     ) -> Rejected:
         """Return the problem of a denial, recorded in the trail if it has a request id."""
-        kind = FindingKind.BODY if faults else worst_kind(tuple(findings)) or FindingKind.BODY
+        kind = FindingKind.BODY if faults else find_worst_kind(tuple(findings)) or FindingKind.BODY
         found = [*faults, *(finding.violation for finding in findings)]
         violations = bound_violations(found, self.limits)
         if request_id is not None:

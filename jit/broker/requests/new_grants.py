@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime, timedelta
 
-from jit.domain.decision.jit_policy import effective_protocol
+from jit.domain.decision.jit_policy import find_effective_protocol
 from jit.domain.grants import shared_port
 from jit.domain.model.grant import Grant, Status
 from jit.domain.model.machine import Via, VirtualMachine, VmPort
@@ -69,7 +69,7 @@ def _build_grant(
         vm_id=machine.id,
         policy_id=machine.policy_id or "",
         port=port.number,
-        protocol=(effective_protocol(port.protocol, rule) if rule else None) or "*",
+        protocol=(find_effective_protocol(port.protocol, rule) if rule else None) or "*",
         sources=access.sources,
         via=machine.via,
         firewall_id=machine.firewall_id if machine.via is Via.FIREWALL else None,
@@ -90,7 +90,7 @@ def announce_handovers(
     for grant in grants:
         occupations = machines[arm_ids.key(grant.vm_id)].occupations
         ends = (each.ends_at for each in reversed(occupations) if each.port == grant.port)
-        handover_at = shared_port.handover(
+        handover_at = shared_port.find_handover(
             grant,
             neighbours.get(grant.vm_port, []),
             end=max(grant.starts_at, now) + grant.duration,

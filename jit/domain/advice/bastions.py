@@ -85,6 +85,6 @@ def _peer_prefixes(vnet: Resource, own: Mapping[str, tuple[str, ...]]) -> Iterat
     """Yield the prefixes of Bastions in the virtual networks that are peered with *vnet*."""
     for peering in arm_json.mappings(arm_json.properties(vnet), "virtualNetworkPeerings"):
         inner = arm_json.properties(peering)
-        remote = arm_json.reference(inner, "remoteVirtualNetwork")
+        remote = arm_json.read_reference(inner, "remoteVirtualNetwork")
         if arm_json.text(inner, "peeringState") == "Connected":
             yield from own.get(arm_ids.key(remote), ())

@@ -79,12 +79,12 @@ def properties(resource: Resource) -> Resource:
     return mapping(resource, "properties")
 
 
-def provisioning_state(resource: Resource) -> str:
+def read_provisioning_state(resource: Resource) -> str:
     """Return ``properties.provisioningState``; empty if Azure did not send it."""
     return text(properties(resource), "provisioningState")
 
 
-def etag(resource: Resource) -> str | None:
+def read_etag(resource: Resource) -> str | None:
     """Return the tag of the version that was read, for ``If-Match``."""
     return text(resource, "etag") or None
 
@@ -94,7 +94,7 @@ def key(resource: Resource) -> str:
     return arm_ids.key(text(resource, "id"))
 
 
-def reference(resource: Resource, name: str) -> str:
+def read_reference(resource: Resource, name: str) -> str:
     """Return the ARM id in an object member, such as ``{"subnet": {"id": …}}``, or empty."""
     return text(mapping(resource, name), "id")
 

@@ -19,7 +19,7 @@ from jit.domain.azure.arm_json import (
     mappings,
     number,
     properties,
-    reference,
+    read_reference,
     text,
     texts,
 )
@@ -81,7 +81,7 @@ def nat_rules(firewall: Resource) -> tuple[NatRule, ...]:
 
     Args:
         firewall: ``azureFirewalls`` as GET or list returns it. Azure applies the rules as they read
-            only while its ``provisioning_state`` is ``Succeeded``.
+            only while its ``provisioningState`` is ``Succeeded``.
     """
     return tuple(
         _nat_rule(collection, rule)
@@ -173,7 +173,7 @@ def subnet_ids(firewall: Resource) -> tuple[str, ...]:
 def _reference_ids(firewall: Resource, key: str) -> tuple[str, ...]:
     """Return the distinct ids under *key* of the firewall's IP configurations."""
     ids = (
-        reference(properties(configuration), key)
+        read_reference(properties(configuration), key)
         for configuration in mappings(properties(firewall), "ipConfigurations")
     )
     return tuple(dict.fromkeys(filter(None, ids)))
@@ -181,7 +181,7 @@ def _reference_ids(firewall: Resource, key: str) -> tuple[str, ...]:
 
 def firewall_policy_id(firewall: Resource) -> str | None:
     """Return the ARM id of its firewall policy; None means classic rules, which Defender edits."""
-    return reference(properties(firewall), "firewallPolicy") or None
+    return read_reference(properties(firewall), "firewallPolicy") or None
 
 
 _VOLATILE = {"etag", "provisioningState"}

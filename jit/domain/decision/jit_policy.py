@@ -63,7 +63,7 @@ def decide(
     return tuple(_check_machines(access, machines, now=now, limits=limits))
 
 
-def effective_protocol(asked: str | None, rule: PortRule) -> str | None:
+def find_effective_protocol(asked: str | None, rule: PortRule) -> str | None:
     """
     Return the protocol that a grant under *rule* shows, or None if *asked* is not allowed.
 
@@ -135,7 +135,7 @@ def _check_port(
         detail = f"{name} is not in its JIT policy"
         yield _policy_finding(at(port.pointer, "number"), PORT_NOT_IN_POLICY, detail)
         return
-    if effective_protocol(port.protocol, rule) is None:
+    if find_effective_protocol(port.protocol, rule) is None:
         detail = f"{name} allows {rule.protocol}, not {port.protocol}"
         yield _policy_finding(at(port.pointer, "protocol"), PROTOCOL_NOT_IN_POLICY, detail)
     if access.duration is not None and access.duration > rule.max_duration:
@@ -144,7 +144,7 @@ def _check_port(
     for pointer, source in list_sources(access):
         if fault := _refuse_source(source, rule, machine.via):
             yield _policy_finding(pointer, fault, f"{source} may not reach {name}")
-    if until := _occupied_until(access, port, machine, now):
+    if until := _find_occupation_end(access, port, machine, now):
         detail = f"{name} is occupied until {format_instant(until)}"
         yield Finding(FindingKind.OCCUPIED, Violation(at(port.pointer, "number"), OCCUPIED, detail))
 
@@ -157,7 +157,7 @@ def _refuse_source(source: Prefix, rule: PortRule, via: Via) -> str | None:
     return None if allowed.covers(source) else SOURCE_NOT_ALLOWED
 
 
-def _occupied_until(
+def _find_occupation_end(
     access: WantedAccess, port: WantedPort, machine: VirtualMachine, now: datetime
 ) -> datetime | None:
     """

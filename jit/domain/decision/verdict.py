@@ -24,6 +24,6 @@ class Finding:
     violation: Violation
 
 
-def worst_kind(findings: tuple[Finding, ...]) -> FindingKind | None:
+def find_worst_kind(findings: tuple[Finding, ...]) -> FindingKind | None:
     """Return the kind that decides the answer, or None if there is no finding."""
     return min((finding.kind for finding in findings), key=tuple(FindingKind).index, default=None)

@@ -59,7 +59,7 @@ def _admit(
         grant.advance(Status.OPENING),
         admitted_at=now,
         expires_at=end,
-        handover_at=shared_port.handover(grant, group, end=end, now=now, held=held),
+        handover_at=shared_port.find_handover(grant, group, end=end, now=now, held=held),
         note=None,
     )
 

@@ -14,14 +14,20 @@ from datetime import datetime
 from jit.domain.azure import companion_rule
 from jit.domain.azure.defender_requests import DefenderRequest
 from jit.domain.grants import lifetime, removal, rule_evidence, shared_port
-from jit.domain.grants.lifetime import was_asked
+from jit.domain.grants.lifetime import has_asked_azure
 from jit.domain.grants.policy_view import RuleUsers, is_used_elsewhere
 from jit.domain.grants.removal import Evidence, Judgement
 from jit.domain.grants.timing import TIMES
 from jit.domain.model.grant import CloseReason, Grant, Status
 from jit.domain.paths import effective
 from jit.domain.paths.machine_view import MachineView
-from jit.domain.paths.rules import PathRule, addresses, let_in_all, may_let_in, rules_of_port
+from jit.domain.paths.rules import (
+    PathRule,
+    find_port_rules,
+    lets_all_in,
+    list_addresses,
+    may_let_in,
+)
 from jit.domain.values import arm_ids
 from jit.domain.values.prefixes import Prefixes
 
@@ -72,23 +78,25 @@ def close_grant(grant: Grant, port: VmPortView, *, now: datetime) -> Closing:
     """
     look = effective.observe_path(grant, port.view)
     unclear = look.state is effective.PathState.UNCLEAR
-    companions = _companions_left(grant, port.view)
-    present = _believable_rules(grant, port.view, unclear=unclear)
+    companions = _list_companions_left(grant, port.view)
+    present = _find_believable_rules(grant, port.view, unclear=unclear)
     judged = {rule: _judge(rule, grant, port, now) for rule in present}
     left = [rule for rule in present if _is_left(rule, judged[rule], grant, port, now)]
     if unclear and not companions and not left:
         return Closing(grant=wait(grant, now, look.why, unclear=True))
     gone = not left and not companions and not unclear
-    if gone and _absence_counts(grant, port.requests, now):
-        return Closing(grant=_closed(grant, now))
+    if gone and _is_absence_proof(grant, port.requests, now):
+        return Closing(grant=_close(grant, now))
     removals: tuple[PathRule, ...] = ()
-    if now >= _removes_from(grant):
-        removals = _removable(left, present, judged, grant, port, now)
-    note = _why_not_gone(left, companions)
+    if now >= _find_removal_time(grant):
+        removals = _choose_removable(left, present, judged, grant, port, now)
+    note = _explain_not_gone(left, companions)
     return Closing(grant=wait(grant, now, note), removals=removals, companions=companions)
 
 
-def _believable_rules(grant: Grant, view: MachineView, *, unclear: bool) -> tuple[PathRule, ...]:
+def _find_believable_rules(
+    grant: Grant, view: MachineView, *, unclear: bool
+) -> tuple[PathRule, ...]:
     """
     Return the rules of the VM port whose holders can be believed.
 
@@ -96,7 +104,7 @@ def _believable_rules(grant: Grant, view: MachineView, *, unclear: bool) -> tupl
     read. An NSG whose last update failed still lists a rule that could not be removed. Only the
     broker would remove it again, and doing so repeats the update.
     """
-    present = rules_of_port(
+    present = find_port_rules(
         view, grant.port, grant.footprint.private_ips, known=grant.footprint.rules
     )
     holders = {nsg.id for nsg in view.nsgs.values() if nsg.failed or nsg.settled}
@@ -116,9 +124,11 @@ def _judge(rule: PathRule, grant: Grant, port: VmPortView, now: datetime) -> Jud
     now, and the same person a path to it. If another VM port rests on the rule, one NSG guards two
     networks with the same addresses. In both cases only a record proves the rule.
     """
-    there = addresses(port.view.vm)
+    there = list_addresses(port.view.vm)
     elsewhere = is_used_elsewhere(rule.id, grant, port.users)
-    asked = shared_port.union(g for g in port.grants if was_asked(g) and g.may_have_path)
+    asked = shared_port.join_sources(
+        g for g in port.grants if has_asked_azure(g) and g.may_have_path
+    )
     evidence = Evidence(
         recorded_by=[
             each
@@ -140,25 +150,25 @@ def _is_left(
     """Return True if *rule* still lets this grant's sources in, and nobody else accounts for it."""
     if grant.id not in {owner.id for owner in judged.owners}:
         return False
-    wanting, in_force = _wanting(port), _in_force(port, now)
+    wanting, in_force = _list_wanting(port), _list_in_force(port, now)
     if removal.is_accounted_for(rule, wanting, in_force):
         return False
-    entitled = Prefixes(removal.entitled_texts(wanting, in_force))
+    entitled = Prefixes(removal.list_entitled_sources(wanting, in_force))
     alone = [source for source in grant.sources if not entitled.covers(source)]
     listed = removal.is_listed(rule, grant, port.requests)
     return listed or may_let_in(rule, alone)
 
 
-def _wanting(port: VmPortView) -> list[Grant]:
+def _list_wanting(port: VmPortView) -> list[Grant]:
     """Return the grants whose path must stay. A closing grant is not one of them."""
     return [other for other in port.grants if other.wants_path]
 
 
-def _in_force(port: VmPortView, now: datetime) -> list[DefenderRequest]:
+def _list_in_force(port: VmPortView, now: datetime) -> list[DefenderRequest]:
     return [entry for entry in port.foreign if entry.in_force(now)]
 
 
-def _removable(
+def _choose_removable(
     left: Iterable[PathRule],
     present: Sequence[PathRule],
     judged: Mapping[PathRule, Judgement],
@@ -172,7 +182,7 @@ def _removable(
     A rule that live grants need goes too if they have another rule, or if it had its time to
     shrink: a promised end (P2) comes before other people's access (P6).
     """
-    wanting, in_force = _wanting(port), _in_force(port, now)
+    wanting, in_force = _list_wanting(port), _list_in_force(port, now)
     stay = [rule for rule in present if removal.is_accounted_for(rule, wanting, in_force)]
     return tuple(
         rule
@@ -194,7 +204,8 @@ def _had_time_to_shrink(rule: PathRule, grant: Grant, port: VmPortView, now: dat
     over = (each for each in port.grants if each.status is Status.CLOSING)
     shared = [each for each in over if removal.lets_in(rule, each)]
     return all(
-        now >= _removes_from(each) + TIMES[each.via].shrinks_within for each in (grant, *shared)
+        now >= _find_removal_time(each) + TIMES[each.via].shrinks_within
+        for each in (grant, *shared)
     )
 
 
@@ -205,8 +216,9 @@ def _is_spare(rule: PathRule, stay: Iterable[PathRule], wanting: Iterable[Grant]
     If they do not, the shared path shrinks by a new initiate, not by cutting the others.
     """
     here = [other for other in stay if _place(other) == _place(rule)]
-    return let_in_all(
-        here, (source for source in shared_port.union(wanting) if may_let_in(rule, (source,)))
+    return lets_all_in(
+        here,
+        (source for source in shared_port.join_sources(wanting) if may_let_in(rule, (source,))),
     )
 
 
@@ -218,7 +230,7 @@ def _place(rule: PathRule) -> tuple[str, str | None, str]:
 # ---- times and notes -----------------------------------------------------------------------------
 
 
-def _removes_from(grant: Grant) -> datetime:
+def _find_removal_time(grant: Grant) -> datetime:
     """
     Return the time from which the broker may remove rules: at once, or after Azure had its chance.
 
@@ -232,7 +244,7 @@ def _removes_from(grant: Grant) -> datetime:
     return end if asked_until is not None and asked_until > end else end + TIMES[grant.via].grace
 
 
-def _absence_counts(grant: Grant, requests: Sequence[DefenderRequest], now: datetime) -> bool:
+def _is_absence_proof(grant: Grant, requests: Sequence[DefenderRequest], now: datetime) -> bool:
     """Return True if presence was possible: all was written, can be no longer, or is revoked."""
     if not rule_evidence.may_appear(grant, now):
         return True
@@ -240,7 +252,7 @@ def _absence_counts(grant: Grant, requests: Sequence[DefenderRequest], now: date
     return bool(newest) and not any(entry.active for entry in newest)
 
 
-def _closed(grant: Grant, now: datetime) -> Grant:
+def _close(grant: Grant, now: datetime) -> Grant:
     return replace(
         grant.advance(Status.CLOSED),
         closed_at=now,
@@ -250,7 +262,7 @@ def _closed(grant: Grant, now: datetime) -> Grant:
     )
 
 
-def _why_not_gone(left: Sequence[PathRule], companions: Sequence[str]) -> str:
+def _explain_not_gone(left: Sequence[PathRule], companions: Sequence[str]) -> str:
     names = ", ".join((*(rule.name for rule in left), *map(arm_ids.name, companions)))
     return f"still there: {names}" if left else "waiting until its rules could no longer appear"
 
@@ -278,7 +290,7 @@ def _read_reason(grant: Grant) -> str | None:
     return grant.note.partition(_WAITS)[0]
 
 
-def _companions_left(grant: Grant, view: MachineView) -> tuple[str, ...]:
+def _list_companions_left(grant: Grant, view: MachineView) -> tuple[str, ...]:
     """Return the ids of the grant's own companion rules that are still there."""
     return tuple(
         f"{nsg.id}/securityRules/{rule.name}"

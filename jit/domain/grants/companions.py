@@ -20,7 +20,7 @@ from jit.domain.model.grant import Grant
 from jit.domain.model.machine import Interface
 from jit.domain.paths.effective import PathView
 from jit.domain.paths.machine_view import MachineView, NsgView
-from jit.domain.paths.rules import packet_protocol
+from jit.domain.paths.rules import find_packet_protocol
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -49,7 +49,7 @@ def plan_companion(
     nic = view.vm.interface
     if nic is None or view.firewall is None or not look.blocked_by:
         return grant, ()
-    stranger = _stranger(grant, view, nic)
+    stranger = _find_stranger(grant, view, nic)
     if stranger:
         note = f"NAT rule {stranger} would be let through too, so no companion rule was added"
         return replace(grant, note=note), ()
@@ -68,20 +68,20 @@ def plan_companion(
     return replace(grant, footprint=footprint, next_check_at=now + wait), tuple(found)
 
 
-def _stranger(grant: Grant, view: MachineView, nic: Interface) -> str:
+def _find_stranger(grant: Grant, view: MachineView, nic: Interface) -> str:
     """Return a NAT rule that leads others to the same VM port; empty if there is none."""
     rules = view.firewall.nat_rules if view.firewall else ()
     for rule in rules:
-        if _same_target(rule, nic, grant.port) and not _ours(rule):
+        if _is_same_target(rule, nic, grant.port) and not _is_ours(rule):
             return f"{rule.collection}/{rule.name}"
     return ""
 
 
-def _same_target(rule: NatRule, nic: Interface, port: int) -> bool:
+def _is_same_target(rule: NatRule, nic: Interface, port: int) -> bool:
     return rule.translated_address == nic.private_ip and rule.translated_port == str(port)
 
 
-def _ours(rule: NatRule) -> bool:
+def _is_ours(rule: NatRule) -> bool:
     """Defender's own NAT rules are superseded per VM port: the one there is the grants' one."""
     return rule.is_jit
 
@@ -97,7 +97,7 @@ def _companion(
     nsg = next((item for item in view.nsgs.values() if item.id == nsg_id), None)
     if nsg is None:
         return None
-    priority = _free(nsg, blocking, used)
+    priority = _find_free_priority(nsg, blocking, used)
     if priority is None:
         return None
     return Companion(
@@ -108,14 +108,14 @@ def _companion(
             grant.id,
             private_ip=nic.private_ip,
             port=grant.port,
-            protocol=packet_protocol(grant),
+            protocol=find_packet_protocol(grant),
             sources=view.vm.firewall_sources,
             priority=priority,
         ),
     )
 
 
-def _free(nsg: NsgView, blocking: int, used: Sequence[Companion]) -> int | None:
+def _find_free_priority(nsg: NsgView, blocking: int, used: Sequence[Companion]) -> int | None:
     """Return a free priority that decides before *blocking*; the nearest, to disturb least."""
     below = min([blocking, *(item.priority for item in used if item.nsg_id == nsg.id)])
     return nsg_effect.find_free_priority(nsg.rules, below=below)

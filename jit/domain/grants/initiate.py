@@ -65,11 +65,11 @@ def plan_initiate(
     Returns:
         The grants, each with the initiate that it now carries, and at most one VM port to open.
     """
-    target = shared_port.wanted_request(grants, now=context.now)
+    target = shared_port.find_wanted_request(grants, now=context.now)
     if target is None or not _needs_initiate(target, grants, paths, requests, context):
         return [_join_carrier(grant, grants, requests, context) for grant in grants], ()
     first = next(grant for grant in grants if grant.wants_path)
-    wait = _must_wait_until(target, first, grants, view, requests, context)
+    wait = _find_waiting_end(target, first, grants, view, requests, context)
     if wait is not None:
         return [_postpone(grant, wait) for grant in grants], ()
     ask = PortToOpen(
@@ -79,14 +79,14 @@ def plan_initiate(
         until=max(target.until, context.now + timing.SHORTEST).replace(microsecond=0),
         firewall_id=first.firewall_id if first.via is Via.FIREWALL else None,
     )
-    before = rule_evidence.marks_before(grants, view, context.now)
+    before = rule_evidence.list_marks(grants, view, context.now)
     return [_carry(grant, paths.get(grant.id), ask, before, context) for grant in grants], (ask,)
 
 
 # ---- when to wait --------------------------------------------------------------------------------
 
 
-def _must_wait_until(
+def _find_waiting_end(
     target: WantedRequest,
     first: Grant,
     grants: Sequence[Grant],
@@ -97,11 +97,11 @@ def _must_wait_until(
     """Return the time to try again, or None if the broker may ask now."""
     if not context.may_change(first, view):
         return context.now + FIREWALL_WAIT
-    ending = _ends_by_itself_at(target, context.current(requests), context)
-    return context.waits_until or _exchanged_at(grants, context) or ending
+    ending = _find_own_end(target, context.current(requests), context)
+    return context.waits_until or _find_exchange_end(grants, context) or ending
 
 
-def _exchanged_at(grants: Sequence[Grant], context: StepContext) -> datetime | None:
+def _find_exchange_end(grants: Sequence[Grant], context: StepContext) -> datetime | None:
     """
     Return until when an open path is being exchanged for the one asked for last.
 
@@ -116,7 +116,7 @@ def _exchanged_at(grants: Sequence[Grant], context: StepContext) -> datetime | N
     return last + EXCHANGE_PAUSE if stood else None
 
 
-def _ends_by_itself_at(
+def _find_own_end(
     target: WantedRequest, current: DefenderRequest | None, context: StepContext
 ) -> datetime | None:
     """
@@ -124,7 +124,7 @@ def _ends_by_itself_at(
 
     Defender grants no less than five minutes. A request made now would have to be closed by hand.
     """
-    longer = current is not None and not shared_port.ends_by(current.ends_at, target)
+    longer = current is not None and not shared_port.ends_in_time(current.ends_at, target)
     return None if longer or target.until > context.now + LAST_MOMENTS else target.until
 
 
@@ -233,18 +233,18 @@ def _stands_for(
     leave the sources out. Believing that would mean asking again and again.
     """
     stored = [grant for grant in live if grant.initiate.newest == current.initiate_id]
-    if any(_asked_for(grant, target, context) for grant in stored):
+    if any(_has_asked_for(grant, target, context) for grant in stored):
         return True
     return shared_port.covers(current, target, now=context.now)
 
 
-def _asked_for(grant: Grant, target: WantedRequest, context: StepContext) -> bool:
+def _has_asked_for(grant: Grant, target: WantedRequest, context: StepContext) -> bool:
     """Return True if the newest initiate of *grant* named the sources and end of *target*."""
     until = grant.initiate.until
     return (
         until is not None
         and frozenset(grant.initiate.sources) == target.sources
-        and shared_port.lasts(until, target, now=context.now)
+        and shared_port.lasts_long_enough(until, target, now=context.now)
     )
 
 
@@ -275,7 +275,7 @@ def _awaits_answer(
         and not newest & shown
         and all(
             grant.initiate.answered
-            and (grant.initiate.until is None or _asked_for(grant, target, context))
+            and (grant.initiate.until is None or _has_asked_for(grant, target, context))
             and grant.initiate.at is not None
             and context.now < grant.initiate.at + APPEARS_WITHIN
             for grant in live
@@ -286,7 +286,7 @@ def _awaits_answer(
 # ---- the body ------------------------------------------------------------------------------------
 
 
-def initiate_body(asks: Sequence[PortToOpen], justification: str) -> Mapping[str, object]:
+def build_initiate_body(asks: Sequence[PortToOpen], justification: str) -> Mapping[str, object]:
     """
     Return the body of an initiate.
 

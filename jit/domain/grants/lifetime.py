@@ -103,14 +103,14 @@ def pace_retries(attempts: int) -> timedelta:
     return min(timing.FIRST_RETRY * (1 << doublings), timing.LAST_RETRY)
 
 
-def was_asked(grant: Grant) -> bool:
+def has_asked_azure(grant: Grant) -> bool:
     """Return True if Azure was ever asked for a path of *grant*. Else no rule is its own."""
     return bool(grant.initiate.ids or grant.footprint.rules or grant.footprint.companions)
 
 
-def leftover_since(grant: Grant) -> datetime | None:
+def find_leftover_start(grant: Grant) -> datetime | None:
     """Return the time from which rules of *grant* are leftovers; None if it never had any."""
-    if not was_asked(grant):
+    if not has_asked_azure(grant):
         return None
     if grant.wants_path or grant.close_reason is CloseReason.EXPIRED:
         return (grant.expires_at or grant.latest_end) + TIMES[grant.via].grace

@@ -17,7 +17,7 @@ from jit.domain.grants.timing import LOOK_WHILE_OPENING, TIMES
 from jit.domain.model.grant import CloseReason, Grant, Status
 from jit.domain.paths.effective import PathState, PathView
 from jit.domain.paths.machine_view import MachineView
-from jit.domain.paths.rules import PathRule, addresses
+from jit.domain.paths.rules import PathRule, list_addresses
 from jit.domain.values.prefixes import Prefix, Prefixes
 
 _BORROWED = "what lets it in now is about to be replaced by its own rule"
@@ -53,7 +53,7 @@ def advance_seen(grant: Grant, path: PathView, port: PortSeen, context: StepCont
         path = replace(path, state=PathState.BLOCKED, why=doubt)
     if path.state is not PathState.OPEN:
         return _keep_waiting(grant, path, now)
-    ends = filter(None, (grant.expires_at, port.request_ends_at, _next_news(grant, now)))
+    ends = filter(None, (grant.expires_at, port.request_ends_at, _find_next_news(grant, now)))
     return replace(
         grant.advance(Status.OPEN),
         opened_at=grant.opened_at or now,
@@ -89,12 +89,12 @@ def record_rules(grant: Grant, path: PathView, port: PortSeen, context: StepCont
     """Record the rules of a path that open sources that were asked for, and nothing more."""
     if path.state is PathState.UNCLEAR:
         return grant
-    there = addresses(port.view.vm)
+    there = list_addresses(port.view.vm)
     own = [
         rule
         for rule in path.rules
         if rule.target in there
-        and _opens_just(rule, port.recordable)
+        and _opens_only(rule, port.recordable)
         and not is_used_elsewhere(rule.id, grant, context.rule_users)
     ]
     grant = rule_evidence.forget_vanished(grant, port.view)
@@ -112,7 +112,7 @@ def record_rules(grant: Grant, path: PathView, port: PortSeen, context: StepCont
     return replace(grant, initiate=replace(grant.initiate, seen=seen))
 
 
-def _opens_just(rule: PathRule, asked: frozenset[Prefix]) -> bool:
+def _opens_only(rule: PathRule, asked: frozenset[Prefix]) -> bool:
     """Return True if Defender writes *rule* for *asked*. A wider rule is another's leftover."""
     return rule.exact and Prefixes(rule.sources).are_among(asked)
 
@@ -148,10 +148,10 @@ def _is_borrowed(grant: Grant, now: datetime) -> bool:
         return bool(asked.before)  # Azure put the initiate off: only the older rules are there
     stood = asked.before is None or bool(asked.before)
     exchanged_by = asked.at + TIMES[grant.via].exchanged_within
-    return stood and now < min(exchanged_by, _waits_until(grant))
+    return stood and now < min(exchanged_by, _find_waiting_end(grant))
 
 
-def _waits_until(grant: Grant) -> datetime:
+def _find_waiting_end(grant: Grant) -> datetime:
     """
     Return until when a newcomer waits for its own rule: twice as long if Azure put it off.
 
@@ -162,10 +162,10 @@ def _waits_until(grant: Grant) -> datetime:
     return began + TIMES[grant.via].exchanged_within * tries
 
 
-def _next_news(grant: Grant, now: datetime) -> datetime | None:
+def _find_next_news(grant: Grant, now: datetime) -> datetime | None:
     """Return the time at which *grant* can hear of its hand-over after the known one."""
     known = grant.handover_at
-    until = shared_port.changed_by(known, grant) if known is not None else now
+    until = shared_port.add_change_time(known, grant) if known is not None else now
     return until if until > now else None
 
 
@@ -175,7 +175,7 @@ def _next_news(grant: Grant, now: datetime) -> datetime | None:
 def _keep_waiting(grant: Grant, path: PathView, now: datetime) -> Grant:
     if grant.status is Status.OPEN and (path.state is not PathState.UNCLEAR or path.leaving):
         grant = replace(grant.advance(Status.OPENING), lost_at=now)
-    why = _why_not_open(grant, path)
+    why = _explain_not_open(grant, path)
     if initiate.is_given_up(grant, path):
         return begin_closing(grant, CloseReason.FAILED, now, why)
     if grant.status is Status.OPENING and is_overdue(grant, now):
@@ -184,7 +184,7 @@ def _keep_waiting(grant: Grant, path: PathView, now: datetime) -> Grant:
     return replace(grant, note=why, next_check_at=min(now + wait, grant.expires_at or now))
 
 
-def _why_not_open(grant: Grant, path: PathView) -> str:
+def _explain_not_open(grant: Grant, path: PathView) -> str:
     """Return the reason that *grant* is not open. A refused request has no rules."""
     asked = grant.initiate
     if initiate.is_given_up(grant, path):

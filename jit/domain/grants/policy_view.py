@@ -47,7 +47,7 @@ RuleUsers = Mapping[str, frozenset[VmPort]]
 """Key of a rule -> the VM ports with an open path that rests on it."""
 
 
-def rule_users(grants: Iterable[Grant]) -> dict[str, frozenset[VmPort]]:
+def find_rule_users(grants: Iterable[Grant]) -> dict[str, frozenset[VmPort]]:
     """Return the VM ports that rest on each recorded rule, by the rule's key."""
     found: dict[str, frozenset[VmPort]] = {}
     for grant in grants:

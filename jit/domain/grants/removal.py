@@ -15,7 +15,7 @@ from datetime import datetime
 
 from jit.domain.azure import defender_requests
 from jit.domain.azure.defender_requests import DefenderRequest
-from jit.domain.grants.lifetime import was_asked
+from jit.domain.grants.lifetime import has_asked_azure
 from jit.domain.grants.timing import FOREIGN_GRACE
 from jit.domain.model.grant import Grant
 from jit.domain.model.machine import VmPort
@@ -120,7 +120,7 @@ def is_listed(rule: PathRule, grant: Grant, listed: Iterable[DefenderRequest]) -
 
 def _is_proved_by_form(rule: PathRule, grant: Grant, evidence: Evidence) -> bool:
     """Return True if Defender writes such a *rule* for the sources asked on the grant's VM port."""
-    if not was_asked(grant):
+    if not has_asked_azure(grant):
         return False
     if is_listed(rule, grant, evidence.listed):
         return True
@@ -154,7 +154,7 @@ def _needs(grant: Grant, rule: PathRule, now: datetime) -> bool:
     return wants_path_now(grant, now) and lets_in(rule, grant)
 
 
-def foreign_requests(
+def find_foreign_requests(
     entries: Iterable[DefenderRequest], known: Collection[str], *, now: datetime
 ) -> list[DefenderRequest]:
     """
@@ -186,7 +186,7 @@ def may_need(entry: DefenderRequest, rule: PathRule) -> bool:
     return Prefixes(entry.sources).may_share_address(Prefixes(rule.sources))
 
 
-def free_of_foreign_requests(
+def keep_free_rules(
     rules: Iterable[PathRule],
     entries: Iterable[DefenderRequest],
     known: Collection[str],
@@ -217,12 +217,12 @@ def is_accounted_for(
     rule: PathRule, grants: Iterable[Grant], requests: Iterable[DefenderRequest] = ()
 ) -> bool:
     """Return True if *rule* opens no more than *grants* and *requests* are entitled to."""
-    sources, entitled = Prefixes(rule.sources), Prefixes(entitled_texts(grants, requests))
+    sources, entitled = Prefixes(rule.sources), Prefixes(list_entitled_sources(grants, requests))
     readable = bool(sources.texts) and not sources.unreadable
     return readable and entitled.covers_all(sources.readable)
 
 
-def entitled_texts(
+def list_entitled_sources(
     grants: Iterable[Grant], requests: Iterable[DefenderRequest] = ()
 ) -> tuple[str, ...]:
     """Return the sources of *grants* and of *requests*, as text."""

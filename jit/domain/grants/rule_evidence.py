@@ -16,7 +16,7 @@ from hashlib import sha256
 from jit.domain.grants.timing import APPEARS_WITHIN
 from jit.domain.model.grant import Grant
 from jit.domain.paths.machine_view import MachineView
-from jit.domain.paths.rules import PathRule, let_in_all, rules_of_port
+from jit.domain.paths.rules import PathRule, find_port_rules, lets_all_in
 from jit.domain.values import arm_ids
 
 _KEPT_MARKS = 24
@@ -25,9 +25,7 @@ _Place = tuple[str, str]
 """Where Defender writes a rule: the key of an NSG or firewall, and the address that it leads to."""
 
 
-def marks_before(
-    grants: Iterable[Grant], view: MachineView, now: datetime
-) -> tuple[str, ...] | None:
+def list_marks(grants: Iterable[Grant], view: MachineView, now: datetime) -> tuple[str, ...] | None:
     """
     Return the marks of the rules that are there before a VM port's next initiate.
 
@@ -79,12 +77,12 @@ def note_written(grant: Grant, own: Sequence[PathRule], view: MachineView) -> Gr
 
 
 def _rules(grant: Grant, view: MachineView) -> tuple[PathRule, ...]:
-    return rules_of_port(view, grant.port, grant.footprint.private_ips)
+    return find_port_rules(view, grant.port, grant.footprint.private_ips)
 
 
 def _lets_all_in(grant: Grant, rules: Iterable[PathRule], place: _Place) -> bool:
     here = [rule for rule in rules if (arm_ids.key(rule.holder_id), rule.target) == place]
-    return let_in_all(here, grant.sources)
+    return lets_all_in(here, grant.sources)
 
 
 def _places(view: MachineView) -> set[_Place]:

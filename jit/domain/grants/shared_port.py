@@ -30,7 +30,7 @@ class WantedRequest:
     until: datetime
 
 
-def wanted_request(grants: Iterable[Grant], *, now: datetime) -> WantedRequest | None:
+def find_wanted_request(grants: Iterable[Grant], *, now: datetime) -> WantedRequest | None:
     """
     Return the request that the live grants of one VM port need now; None if none needs a path.
 
@@ -38,17 +38,17 @@ def wanted_request(grants: Iterable[Grant], *, now: datetime) -> WantedRequest |
     request runs longer by the lead; the later grants end earlier by the lead. The next request is
     accepted before this one expires.
     """
-    live = _needing(grants, now)
+    live = _list_needing(grants, now)
     if not live:
         return None
     end = _next_shrink(live)
     stayers = [grant for grant in live if _end(grant) > end]
-    if stayers and end not in _interrupting_ends(live):
+    if stayers and end not in _find_interrupting_ends(live):
         end = min(end + TIMES[live[0].via].lead, max(_end(stayer) for stayer in stayers))
-    return WantedRequest(union(live), end)
+    return WantedRequest(join_sources(live), end)
 
 
-def union(grants: Iterable[Grant]) -> frozenset[Prefix]:
+def join_sources(grants: Iterable[Grant]) -> frozenset[Prefix]:
     """Return the sources of all *grants*."""
     return frozenset(source for grant in grants for source in grant.sources)
 
@@ -69,18 +69,18 @@ def fix_end(
     leaves less than the shortest access, or less than was wanted. Until *held* the path stands on
     a stranger's request.
     """
-    earlier = [other for other in _needing(others, now) if other.id != grant.id]
+    earlier = [other for other in _list_needing(others, now) if other.id != grant.id]
     stay = [other for other in earlier if _end(other) > end]
     least = min(end, now + SHORTEST)
-    if stay and not frozenset(grant.sources) <= union(stay):
+    if stay and not frozenset(grant.sources) <= join_sources(stay):
         end = max(end - TIMES[grant.via].lead, least)
-    gap = handover(grant, earlier, end=end, now=now, held=held)
+    gap = find_handover(grant, earlier, end=end, now=now, held=held)
     if gap is not None and gap >= least and end - gap < SHORTEST:
         return gap
     return end
 
 
-def handover(
+def find_handover(
     grant: Grant,
     others: Iterable[Grant],
     *,
@@ -96,12 +96,12 @@ def handover(
     """
     if held is not None and held > max(grant.starts_at, now):
         return held if held < end else None
-    there = [other for other in _needing(others, now) if other.id != grant.id]
-    ends = _interrupting_ends([*there, replace(grant, expires_at=end)])
+    there = [other for other in _list_needing(others, now) if other.id != grant.id]
+    ends = _find_interrupting_ends([*there, replace(grant, expires_at=end)])
     return min((moment for moment in ends if moment < end), default=None)
 
 
-def next_handover(
+def find_next_handover(
     grant: Grant, others: Iterable[Grant], *, now: datetime, held: datetime | None = None
 ) -> datetime | None:
     """
@@ -114,16 +114,16 @@ def next_handover(
     before = grant.handover_at
     if not grant.wants_path:
         return before
-    following = handover(grant, others, end=_end(grant), now=now, held=held)
+    following = find_handover(grant, others, end=_end(grant), now=now, held=held)
     if before is None or before > now:  # an end that was put off is taken back
         return following
-    changes = changed_by(before, grant)
+    changes = add_change_time(before, grant)
     if following is None or now < changes <= following:
         return before
     return following
 
 
-def changed_by(moment: datetime, grant: Grant) -> datetime:
+def add_change_time(moment: datetime, grant: Grant) -> datetime:
     """Return the time by which the path of *grant* has changed after a hand-over at *moment*."""
     return moment + TIMES[grant.via].lead
 
@@ -131,10 +131,10 @@ def changed_by(moment: datetime, grant: Grant) -> datetime:
 def covers(entry: DefenderRequest, target: WantedRequest, *, now: datetime) -> bool:
     """Return True if *entry* already is the request that the VM port should have."""
     same = entry.in_force(now) and Prefixes(entry.sources).equals(target.sources)
-    return same and lasts(entry.ends_at, target, now=now)
+    return same and lasts_long_enough(entry.ends_at, target, now=now)
 
 
-def lasts(until: datetime, target: WantedRequest, *, now: datetime) -> bool:
+def lasts_long_enough(until: datetime, target: WantedRequest, *, now: datetime) -> bool:
     """Return True if access *until* then is as long as *target* wants it."""
     if abs(until - target.until) <= TOLERANCE:
         return True
@@ -142,12 +142,12 @@ def lasts(until: datetime, target: WantedRequest, *, now: datetime) -> bool:
     return target.until <= until <= now + SHORTEST + TOLERANCE
 
 
-def ends_by(until: datetime, target: WantedRequest) -> bool:
+def ends_in_time(until: datetime, target: WantedRequest) -> bool:
     """Return True if access *until* then ends when *target* ends, or before."""
     return until <= target.until + TOLERANCE
 
 
-def _needing(grants: Iterable[Grant], now: datetime) -> list[Grant]:
+def _list_needing(grants: Iterable[Grant], now: datetime) -> list[Grant]:
     return [grant for grant in grants if grant.wants_path and _end(grant) > now]
 
 
@@ -156,13 +156,13 @@ def _end(grant: Grant) -> datetime:
 
 
 def _next_shrink(live: Sequence[Grant]) -> datetime:
-    everything = union(live)
+    everything = join_sources(live)
     ends = sorted({_end(grant) for grant in live})
-    shrinks = (end for end in ends if union(g for g in live if _end(g) > end) != everything)
+    shrinks = (end for end in ends if join_sources(g for g in live if _end(g) > end) != everything)
     return next(shrinks, ends[-1])
 
 
-def _interrupting_ends(live: Iterable[Grant]) -> list[datetime]:
+def _find_interrupting_ends(live: Iterable[Grant]) -> list[datetime]:
     """
     Return the ends of *live* grants that interrupt a grant that stays.
 
@@ -177,7 +177,7 @@ def _interrupting_ends(live: Iterable[Grant]) -> list[datetime]:
         first = min(stayers, default=None)
         if first is None or any(leaver <= first for leaver in leavers):
             found.append(moment)
-        kept.update(union(ending))
+        kept.update(join_sources(ending))
         stayers = [min([*stayers, *map(_order, ending)])]
     return found
 

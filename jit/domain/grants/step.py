@@ -26,7 +26,12 @@ from jit.domain.grants import (
 )
 from jit.domain.grants.companions import Companion
 from jit.domain.grants.initiate import PortToOpen
-from jit.domain.grants.policy_view import PolicyView, StepContext, has_unreadable_value, rule_users
+from jit.domain.grants.policy_view import (
+    PolicyView,
+    StepContext,
+    find_rule_users,
+    has_unreadable_value,
+)
 from jit.domain.grants.widened import Widening
 from jit.domain.limits import Limits
 from jit.domain.model.grant import Grant, Status
@@ -34,7 +39,7 @@ from jit.domain.model.machine import VmPort
 from jit.domain.paths import effective
 from jit.domain.paths.effective import PathView
 from jit.domain.paths.machine_view import MachineView
-from jit.domain.paths.rules import PathRule, rules_of_port
+from jit.domain.paths.rules import PathRule, find_port_rules
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -82,16 +87,16 @@ def run_step(
         now=now,
         initiate_id=initiate_id,
         limits=limits,
-        rule_users=rule_users(every),
+        rule_users=find_rule_users(every),
     )
     parts: list[Step] = []
-    for group in _by_vm_port(every):
+    for group in _group_by_vm_port(every):
         taken = [companion for part in parts for companion in part.companions]
         parts.append(_advance_apart(group, context, taken))
     return _join(parts)
 
 
-def _by_vm_port(grants: Iterable[Grant]) -> list[list[Grant]]:
+def _group_by_vm_port(grants: Iterable[Grant]) -> list[list[Grant]]:
     """Group by VM port, in the order in which the requests came."""
     groups: dict[VmPort, list[Grant]] = {}
     for grant in sorted(grants, key=lambda item: (item.starts_at, item.id)):
@@ -207,12 +212,12 @@ def hear_defender(group: Group) -> Group:
 def close_widened(group: Group) -> Group:
     """Close every grant whose path opens more than was asked for."""
     foreign = group.context.foreign_requests(group.requests)
-    asked = widened.asked_for((g for g in group.grants if g.may_have_path), foreign)
+    asked = widened.list_asked_sources((g for g in group.grants if g.may_have_path), foreign)
     done: list[Grant] = []
     widenings: list[Widening] = []
     for grant in group.grants:
         there = grant.footprint
-        rules = rules_of_port(group.view, grant.port, there.private_ips, known=there.rules)
+        rules = find_port_rules(group.view, grant.port, there.private_ips, known=there.rules)
         found = widened.find_widening(grant, asked, group.requests, rules)
         done.append(widened.close_grant(grant, found, group.context.now) if found else grant)
         widenings += [found] if found else []
@@ -239,7 +244,7 @@ def announce(group: Group) -> Group:
     now, held = group.context.now, group.context.foreign_until(group.requests)
     all_of = group.grants
     return group.with_grants(
-        replace(g, handover_at=shared_port.next_handover(g, all_of, now=now, held=held))
+        replace(g, handover_at=shared_port.find_next_handover(g, all_of, now=now, held=held))
         for g in all_of
     )
 
@@ -248,7 +253,7 @@ def observe(group: Group) -> Group:
     """Look at each path, record its rules, and advance its grant."""
     context, requests = group.context, group.requests
     asking = [grant for grant in group.grants if grant.may_have_path]
-    asked = widened.asked_for(asking, context.foreign_requests(requests))
+    asked = widened.list_asked_sources(asking, context.foreign_requests(requests))
     paths = {
         grant.id: effective.observe_path(grant, group.view, asked)
         for grant in group.grants
@@ -258,7 +263,7 @@ def observe(group: Group) -> Group:
     current = context.current(requests)
     port = opening.PortSeen(
         view=group.view,
-        recordable=frozenset() if joined else shared_port.union(asking),
+        recordable=frozenset() if joined else shared_port.join_sources(asking),
         joined=joined,
         request_ends_at=current.ends_at if current is not None else None,
     )

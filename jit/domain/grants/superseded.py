@@ -29,7 +29,9 @@ def close_if_replaced(
     own = [entry for entry in requests if entry.initiate_id in grant.initiate.ids]
     if not grant.wants_path or any(entry.active for entry in own):
         return grant
-    later = requests[requests.index(own[-1]) + 1 :] if own else _since_admission(requests, grant)
+    later = (
+        requests[requests.index(own[-1]) + 1 :] if own else _list_since_admission(requests, grant)
+    )
     if _is_replaced(grant, own, later, context):
         note = "somebody else's newer request for this port replaced it in Defender"
         return lifetime.begin_closing(grant, CloseReason.SUPERSEDED, context.now, note)
@@ -60,7 +62,9 @@ def _is_replaced(
     )
 
 
-def _since_admission(requests: Sequence[DefenderRequest], grant: Grant) -> list[DefenderRequest]:
+def _list_since_admission(
+    requests: Sequence[DefenderRequest], grant: Grant
+) -> list[DefenderRequest]:
     """Return requests made after the admission of a grant that carries no initiate of its own."""
     admitted = grant.admitted_at
     return [entry for entry in requests if admitted is not None and entry.started_at > admitted]

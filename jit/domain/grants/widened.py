@@ -15,7 +15,7 @@ from datetime import datetime
 from jit.domain.azure.defender_requests import DefenderRequest
 from jit.domain.grants import lifetime, shared_port
 from jit.domain.model.grant import CloseReason, Grant
-from jit.domain.paths.rules import PathRule, opens_only
+from jit.domain.paths.rules import PathRule, is_limited_to
 from jit.domain.values import arm_ids
 from jit.domain.values.prefixes import Prefix, Prefixes
 
@@ -36,7 +36,9 @@ class Widening:
     reason: str
 
 
-def asked_for(grants: Iterable[Grant], foreign: Iterable[DefenderRequest]) -> frozenset[Prefix]:
+def list_asked_sources(
+    grants: Iterable[Grant], foreign: Iterable[DefenderRequest]
+) -> frozenset[Prefix]:
     """
     Return every source that was asked of Azure for one VM port.
 
@@ -47,7 +49,7 @@ def asked_for(grants: Iterable[Grant], foreign: Iterable[DefenderRequest]) -> fr
     here = tuple(grants)
     ours = [source for grant in here for source in grant.initiate.sources]
     theirs = Prefixes(tuple(text for entry in foreign for text in entry.sources))
-    return frozenset((*shared_port.union(here), *ours, *theirs.readable))
+    return frozenset((*shared_port.join_sources(here), *ours, *theirs.readable))
 
 
 def is_wider(rule: PathRule, asked: Iterable[Prefix]) -> bool:
@@ -57,7 +59,7 @@ def is_wider(rule: PathRule, asked: Iterable[Prefix]) -> bool:
     It does if it no longer leads to one port of one address of its grant, or lets in a source
     that was not asked for. A source that cannot be read may be anybody.
     """
-    return not (rule.exact and opens_only(rule, asked))
+    return not (rule.exact and is_limited_to(rule, asked))
 
 
 def describe(rule_name: str) -> str:

@@ -21,7 +21,7 @@ from jit.domain.azure.arm_json import (
     mappings,
     one_or_many,
     properties,
-    reference,
+    read_reference,
     text,
     texts,
 )
@@ -153,8 +153,8 @@ def _interface(nic: Resource, index: _Index, *, primary: bool) -> Interface:
     configurations = mappings(properties(nic), "ipConfigurations")
     first = next((c for c in configurations if flag(properties(c), "primary")), None)
     ip = properties(first or next(iter(configurations), {}))
-    subnet_id, public_id = reference(ip, "subnet"), reference(ip, "publicIPAddress")
-    own = reference(properties(nic), "networkSecurityGroup")
+    subnet_id, public_id = read_reference(ip, "subnet"), read_reference(ip, "publicIPAddress")
+    own = read_reference(properties(nic), "networkSecurityGroup")
     public = index.public_ips.get(arm_ids.key(public_id), {})
     return Interface(
         id=text(nic, "id"),
@@ -174,7 +174,7 @@ def _address(written: str) -> str:
 
 def _subnet_nsg_id(subnet_id: str, index: _Index) -> str:
     _, subnet = index.subnets.get(arm_ids.key(subnet_id), ({}, {}))
-    return reference(properties(subnet), "networkSecurityGroup")
+    return read_reference(properties(subnet), "networkSecurityGroup")
 
 
 def _vnets(nics: Sequence[Interface], index: _Index) -> dict[str, Resource]:
@@ -244,11 +244,11 @@ def find_references(resource: Resource) -> Iterator[str]:
     body = properties(resource)
     for link in mappings(mapping(body, "networkProfile"), "networkInterfaces"):
         yield text(link, "id")
-    yield reference(body, "networkSecurityGroup")
+    yield read_reference(body, "networkSecurityGroup")
     for configuration in mappings(body, "ipConfigurations"):
         ip = properties(configuration)
-        yield reference(ip, "publicIPAddress")
-        yield _vnet_of(reference(ip, "subnet"))
+        yield read_reference(ip, "publicIPAddress")
+        yield _vnet_of(read_reference(ip, "subnet"))
 
 
 def subnet_nsg_ids(vnet: Resource, subnet_ids: Iterable[str]) -> Iterator[str]:
@@ -256,4 +256,4 @@ def subnet_nsg_ids(vnet: Resource, subnet_ids: Iterable[str]) -> Iterator[str]:
     wanted = set(map(arm_ids.key, subnet_ids))
     for subnet in mappings(properties(vnet), "subnets"):
         if key(subnet) in wanted:
-            yield reference(properties(subnet), "networkSecurityGroup")
+            yield read_reference(properties(subnet), "networkSecurityGroup")

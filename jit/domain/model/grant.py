@@ -211,6 +211,6 @@ def status_of(grants: tuple[Grant, ...]) -> Status:
     return min(live, key=ADVANCE.index) if live else Status.CLOSED
 
 
-def settled(grants: tuple[Grant, ...]) -> bool:
+def is_settled(grants: tuple[Grant, ...]) -> bool:
     """Return True if no grant is on its way to ``open`` any more."""
     return ADVANCE.index(status_of(grants)) >= ADVANCE.index(Status.OPEN)

@@ -22,11 +22,11 @@ from jit.domain.model.machine import Connection, Interface, Via
 from jit.domain.paths.machine_view import MachineView, NsgView
 from jit.domain.paths.rules import (
     PathRule,
+    find_packet_protocol,
+    find_port_rules,
+    is_limited_to,
     keep_rules_for,
-    let_in_all,
-    opens_only,
-    packet_protocol,
-    rules_of_port,
+    lets_all_in,
 )
 from jit.domain.values.prefixes import Prefix
 
@@ -100,11 +100,11 @@ def observe_path(
         asked: Everything that was asked for on the VM port, or None. A rule that opens more is
             ignored, because no access may depend on it.
     """
-    everything = rules_of_port(view, grant.port, grant.footprint.private_ips)
+    everything = find_port_rules(view, grant.port, grant.footprint.private_ips)
     rules = keep_rules_for(everything, grant.sources)
     if asked is not None:
         allowed = tuple(asked)
-        rules = tuple(rule for rule in rules if opens_only(rule, allowed))
+        rules = tuple(rule for rule in rules if is_limited_to(rule, allowed))
     if why := _explain_unclear(grant, view):
         return PathView(
             state=PathState.UNCLEAR,
@@ -134,7 +134,7 @@ def _is_leaving(grant: Grant, view: MachineView, rules: Sequence[PathRule]) -> b
     if nic is None or (view.firewall is None if behind else view.nsgs_of(nic) is None):
         return False
     own = [r for r in rules if (r.collection is not None) is behind and r.target == nic.private_ip]
-    return not let_in_all(own, grant.sources) or _may_be_stopped(grant, view, nic)
+    return not lets_all_in(own, grant.sources) or _may_be_stopped(grant, view, nic)
 
 
 def _may_be_stopped(grant: Grant, view: MachineView, nic: Interface) -> bool:
@@ -202,7 +202,7 @@ def _judge_nsg_path(grant: Grant, view: MachineView, rules: tuple[PathRule, ...]
     nic, public = view.vm.interface, grant.via is Via.PUBLIC_IP
     if nic is None:
         return PathView(state=PathState.UNCLEAR, rules=rules, why="the VM has no interface")
-    if not let_in_all((rule for rule in rules if rule.target == nic.private_ip), grant.sources):
+    if not lets_all_in((rule for rule in rules if rule.target == nic.private_ip), grant.sources):
         return PathView(state=PathState.PARTIAL, rules=rules, why="not every rule is there yet")
     if block := _find_block(grant, view, nic, grant.sources, public=public):
         return PathView(state=PathState.BLOCKED, rules=rules, why=block.why)
@@ -239,13 +239,16 @@ def _judge_firewall_path(grant: Grant, view: MachineView, rules: tuple[PathRule,
 
 def _carries(rule: PathRule, grant: Grant) -> bool:
     """Return True if a NAT rule forwards every protocol of the grant."""
-    wanted, forwarded = packet_protocol(grant).upper(), {text.upper() for text in rule.protocols}
+    wanted, forwarded = (
+        find_packet_protocol(grant).upper(),
+        {text.upper() for text in rule.protocols},
+    )
     return "ANY" in forwarded or forwarded >= ({"TCP", "UDP"} if wanted == "*" else {wanted})
 
 
 def _leads_in(public_end: tuple[str, int], rules: Iterable[PathRule], grant: Grant) -> bool:
     """Return True if all sources of *grant* may connect to that one address and port."""
-    return let_in_all((rule for rule in rules if rule.public_end == public_end), grant.sources)
+    return lets_all_in((rule for rule in rules if rule.public_end == public_end), grant.sources)
 
 
 def _open_view(grant: Grant, rules: tuple[PathRule, ...], address: str, port: int) -> PathView:
@@ -286,7 +289,7 @@ def _find_block(
     for source in sources:
         if source.version != target.version:
             return _Block(f"{source} cannot reach {target}: another IP version")
-        flow = nsg_effect.Flow(source, target, grant.port, packet_protocol(grant))
+        flow = nsg_effect.Flow(source, target, grant.port, find_packet_protocol(grant))
         for nsg, stop in _find_stops(nsgs, flow, view.vm.vnet_prefixes, grant):
             stopped[nsg.id] = min(_priority(stop), stopped.get(nsg.id, LAST_PRIORITY))
             why = f"{_name(nsg.id)}: {_explain_stop(stop)}"

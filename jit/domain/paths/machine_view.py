@@ -80,7 +80,7 @@ def view_machine(
 def view_nsg(nsg: Resource) -> NsgView:
     """Return the view of an NSG, from its JSON."""
     rules = nsg_rules.parse_rules(nsg)
-    state = arm_json.provisioning_state(nsg)
+    state = arm_json.read_provisioning_state(nsg)
     return NsgView(
         id=arm_json.text(nsg, "id"),
         settled=state == "Succeeded",
@@ -92,12 +92,12 @@ def view_nsg(nsg: Resource) -> NsgView:
 
 def view_firewall(body: Resource) -> FirewallView:
     """Return the view of a firewall, from its JSON."""
-    state = arm_json.provisioning_state(body)
+    state = arm_json.read_provisioning_state(body)
     return FirewallView(
         id=arm_json.text(body, "id"),
         settled=state == "Succeeded",
         failed=state == "Failed",
-        etag=arm_json.etag(body) or "",
+        etag=arm_json.read_etag(body) or "",
         foreign=firewall.foreign_digest(body),
         nat_rules=firewall.nat_rules(body),
     )

@@ -8,7 +8,7 @@ from dataclasses import replace
 from jit.domain.azure.nsg_index import RulesByAddress
 from jit.domain.azure.nsg_rules import SecurityRule
 from jit.domain.paths.machine_view import MachineView, NsgView
-from jit.domain.paths.rules import addresses
+from jit.domain.paths.rules import list_addresses
 
 
 class PortViews:
@@ -25,7 +25,7 @@ class PortViews:
 
     def narrow_view(self, view: MachineView, port: int) -> MachineView:
         """Return *view* with the NSG rules that may concern *port* of its VM."""
-        own = addresses(view.vm)
+        own = list_addresses(view.vm)
         nsgs = {
             key: replace(
                 nsg,

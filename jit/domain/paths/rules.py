@@ -48,13 +48,13 @@ class PathRule:
     port: int = 0
 
 
-def addresses(vm: VirtualMachine) -> tuple[str, ...]:
+def list_addresses(vm: VirtualMachine) -> tuple[str, ...]:
     """Return the private addresses of a VM, the primary one first."""
     ordered = sorted(vm.interfaces, key=lambda nic: not nic.primary)
     return tuple(nic.private_ip for nic in ordered if nic.private_ip)
 
 
-def rules_of_port(
+def find_port_rules(
     view: MachineView, port: int, recorded: Iterable[str] = (), *, known: Iterable[str] = ()
 ) -> tuple[PathRule, ...]:
     """
@@ -68,7 +68,7 @@ def rules_of_port(
         known: Ids of rules that led only to this VM when they were recorded. If somebody has
             changed where they lead, they still count, but are not ``exact``.
     """
-    ips = frozenset({*addresses(view.vm), *recorded})
+    ips = frozenset({*list_addresses(view.vm), *recorded})
     ids = frozenset(map(arm_ids.key, known))
     return (*_find_nsg_rules(view, port, ips, ids), *_find_nat_rules(view, port, ips))
 
@@ -108,7 +108,7 @@ def _find_nat_rules(view: MachineView, port: int, ips: frozenset[str]) -> Iterat
     for rule in view.firewall.nat_rules:
         if rule.is_jit and rule.translated_address in ips and rule.translated_port == str(port):
             yield PathRule(
-                id=nat_rule_id(view.firewall.id, rule),
+                id=build_nat_rule_id(view.firewall.id, rule),
                 holder_id=view.firewall.id,
                 name=rule.name,
                 collection=rule.collection,
@@ -122,7 +122,7 @@ def _find_nat_rules(view: MachineView, port: int, ips: frozenset[str]) -> Iterat
             )
 
 
-def nat_rule_id(firewall_id: str, rule: NatRule) -> str:
+def build_nat_rule_id(firewall_id: str, rule: NatRule) -> str:
     """Return an id for a NAT rule; Azure gives collections and rules only names."""
     return f"{firewall_id}/natRuleCollections/{rule.collection}/rules/{rule.name}"
 
@@ -147,13 +147,13 @@ def may_let_in(rule: PathRule, sources: Iterable[Prefix]) -> bool:
     return any(prefixes.may_overlap(source) for source in sources)
 
 
-def let_in_all(rules: Iterable[PathRule], sources: Iterable[Prefix]) -> bool:
+def lets_all_in(rules: Iterable[PathRule], sources: Iterable[Prefix]) -> bool:
     """Return True if each of *sources* is inside one prefix of one of *rules*."""
     texts = (text for rule in rules for text in rule.sources)
     return Prefixes(tuple(texts)).covers_all(sources)
 
 
-def opens_only(rule: PathRule, allowed: Iterable[Prefix]) -> bool:
+def is_limited_to(rule: PathRule, allowed: Iterable[Prefix]) -> bool:
     """
     Return True if *rule* lets in no address outside the *allowed* prefixes.
 
@@ -162,6 +162,6 @@ def opens_only(rule: PathRule, allowed: Iterable[Prefix]) -> bool:
     return bool(rule.sources) and Prefixes(rule.sources).are_inside(allowed)
 
 
-def packet_protocol(grant: Grant) -> str:
+def find_packet_protocol(grant: Grant) -> str:
     """Return the protocol of the packets: TCP for RDP and SSH, even if the policy says ``*``."""
     return "TCP" if grant.port in _TCP_ONLY and grant.protocol == "*" else grant.protocol

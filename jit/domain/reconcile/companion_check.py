@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator
 
 from jit.domain.azure import companion_rule
 from jit.domain.azure.nsg_rules import Access, Direction, PortRange, SecurityRule
-from jit.domain.grants.lifetime import leftover_since, was_asked
+from jit.domain.grants.lifetime import find_leftover_start, has_asked_azure
 from jit.domain.model.grant import Grant
 from jit.domain.paths.machine_view import NsgView
 from jit.domain.paths.rules import PathRule
@@ -65,7 +65,7 @@ def _belongs_to(rule: SecurityRule, nsg: NsgView, grant: Grant, owners: RuleOwne
     if arm_ids.key(_id_of(rule, nsg)) in recorded:
         return True
     return (
-        was_asked(grant)
+        has_asked_azure(grant)
         and rule.access is Access.ALLOW
         and rule.direction is Direction.INBOUND
         and rule.destination_ports == (PortRange(grant.port, grant.port),)
@@ -123,5 +123,5 @@ def _item(
             target=min(_addresses(rule), default=""),
             exact=not rule.faults,
         ),
-        since=leftover_since(grant) if grant is not None else None,
+        since=find_leftover_start(grant) if grant is not None else None,
     )

@@ -101,7 +101,7 @@ def _in_guard(nsg: NsgView, allow: SecurityRule) -> FoundRule:
 
 def _in_firewall(firewall: FirewallView, rule: NatRule) -> FoundRule:
     path = PathRule(
-        id=rules.nat_rule_id(firewall.id, rule),
+        id=rules.build_nat_rule_id(firewall.id, rule),
         holder_id=firewall.id,
         name=rule.name,
         collection=rule.collection,

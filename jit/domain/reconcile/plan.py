@@ -11,7 +11,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import datetime
 
 from jit.domain.grants import removal
-from jit.domain.grants.lifetime import leftover_since
+from jit.domain.grants.lifetime import find_leftover_start
 from jit.domain.grants.removal import Judgement
 from jit.domain.grants.timing import OVERDUE
 from jit.domain.model.grant import Grant, Status
@@ -82,7 +82,7 @@ def _is_altered(rule: FoundRule, grant: Grant, owners: RuleOwners) -> bool:
 
 
 def _newest(grants: Sequence[Grant]) -> Grant:
-    return max(grants, key=lambda grant: (leftover_since(grant) or grant.latest_end, grant.id))
+    return max(grants, key=lambda grant: (find_leftover_start(grant) or grant.latest_end, grant.id))
 
 
 def _plan_leftover(rule: FoundRule, grant: Grant, judged: Judgement) -> PlanItem | None:
@@ -103,7 +103,7 @@ def _plan_leftover(rule: FoundRule, grant: Grant, judged: Judgement) -> PlanItem
 def _report_stuck(rule: FoundRule, over: Sequence[Grant], owners: RuleOwners) -> PlanItem | None:
     """Leave a rule whose holder is being updated; report it once it is long overdue."""
     for grant in over:
-        since = leftover_since(grant)
+        since = find_leftover_start(grant)
         if since is not None and since + OVERDUE <= owners.now:
             reason = "its grant is over, but its holder is not in a state to be changed"
             return _item(PlanAction.REPORT, PlanClass.EXPIRED, rule, grant, reason)
@@ -132,6 +132,8 @@ def _plan_orphan(
 def _item(
     action: PlanAction, kind: PlanClass, rule: FoundRule, grant: Grant, reason: str
 ) -> PlanItem:
+    is_live = grant.wants_path and action is PlanAction.CLOSE
+    since = None if is_live else find_leftover_start(grant)
     return PlanItem(
         action=action,
         kind=kind,
@@ -141,7 +143,7 @@ def _item(
         reason=reason,
         policy_id=grant.policy_id,
         path=rule.path,
-        since=None if grant.wants_path and action is PlanAction.CLOSE else leftover_since(grant),
+        since=since,
     )
 
 

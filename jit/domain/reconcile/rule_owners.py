@@ -12,7 +12,7 @@ from datetime import datetime
 
 from jit.domain.azure.defender_requests import DefenderRequest
 from jit.domain.grants import removal, widened
-from jit.domain.grants.lifetime import leftover_since, was_asked
+from jit.domain.grants.lifetime import find_leftover_start, has_asked_azure
 from jit.domain.grants.removal import Evidence, Judgement
 from jit.domain.model.grant import Grant
 from jit.domain.model.machine import VirtualMachine, VmPort
@@ -50,11 +50,11 @@ class RuleOwners:
         self._placed: dict[tuple[str, str], list[Grant]] = {}
         self._by_port: dict[VmPort, list[Grant]] = {}
         for grant in self.grants.values():
-            if was_asked(grant) or self.wants_path(grant):
+            if has_asked_azure(grant) or self.wants_path(grant):
                 self._enter(grant)
         self._asked: dict[VmPort, frozenset[Prefix]] = {
             port: frozenset(
-                source for grant in here if was_asked(grant) for source in grant.sources
+                source for grant in here if has_asked_azure(grant) for source in grant.sources
             )
             for port, here in self._by_port.items()
         }
@@ -83,7 +83,7 @@ class RuleOwners:
     def addresses(self, grant: Grant) -> tuple[str, ...]:
         """Return the private addresses of a grant's VM, now and when its rules were seen."""
         view = self._views.get(grant.vm_key)
-        now_there = rules.addresses(view.vm) if view is not None else ()
+        now_there = rules.list_addresses(view.vm) if view is not None else ()
         return tuple(dict.fromkeys((*now_there, *grant.footprint.private_ips)))
 
     # ---- time ------------------------------------------------------------------------------------
@@ -94,7 +94,7 @@ class RuleOwners:
 
     def is_over(self, grant: Grant) -> bool:
         """Return True if the rules of *grant* are leftovers by now."""
-        since = leftover_since(grant)
+        since = find_leftover_start(grant)
         return since is not None and since <= self.now
 
     # ---- owners and users ------------------------------------------------------------------------
@@ -179,9 +179,9 @@ class RuleOwners:
         """Return True if *rule*, recorded by *grant*, now opens more than was ever asked for."""
         home = rule.leads_to(grant.port) and rule.addresses <= set(self.addresses(grant))
         path = replace(rule.path, exact=rule.path.exact and home)
-        asked = (each for each in self._by_port.get(grant.vm_port, ()) if was_asked(each))
+        asked = (each for each in self._by_port.get(grant.vm_port, ()) if has_asked_azure(each))
         foreign = (e for e in self._foreign.get(grant.vm_key, ()) if e.port == grant.port)
-        return widened.is_wider(path, widened.asked_for(asked, foreign))
+        return widened.is_wider(path, widened.list_asked_sources(asked, foreign))
 
 
 def _by_place(views: Mapping[str, MachineView]) -> dict[tuple[str, str], list[VirtualMachine]]:
@@ -193,7 +193,7 @@ def _by_place(views: Mapping[str, MachineView]) -> dict[tuple[str, str], list[Vi
     places: dict[tuple[str, str], list[VirtualMachine]] = {}
     for view in views.values():
         for holder in {_ANYWHERE, *(arm_ids.key(item) for item in _holders_of(view.vm))}:
-            for address in rules.addresses(view.vm):
+            for address in rules.list_addresses(view.vm):
                 places.setdefault((holder, address), []).append(view.vm)
     return places
 
@@ -215,6 +215,6 @@ def _foreign_by_vm(
     """Return other people's requests that still count, by the key of their VM."""
     known = {initiate for grant in grants for initiate in grant.initiate.ids}
     found: dict[str, list[DefenderRequest]] = {}
-    for entry in removal.foreign_requests(entries, known, now=now):
+    for entry in removal.find_foreign_requests(entries, known, now=now):
         found.setdefault(arm_ids.key(entry.vm_id), []).append(entry)
     return found

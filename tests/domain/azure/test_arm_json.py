@@ -35,7 +35,7 @@ def test_no_json_makes_a_reader_fail(resource):
     assert all(isinstance(item, dict) for item in arm_json.mappings(resource, "a"))
     assert all(isinstance(item, str) for item in arm_json.texts(resource, "a"))
     assert arm_json.key(resource) == arm_json.text(resource, "id").lower()
-    assert isinstance(arm_json.provisioning_state(resource), str)
+    assert isinstance(arm_json.read_provisioning_state(resource), str)
 
 
 @pytest.mark.parametrize(("value", "number"), [(7, 7), (True, None), ("7", None), (None, None)])
@@ -83,15 +83,18 @@ def test_a_reference_is_the_id_in_an_object():
     """ARM refers to resources by objects with an id."""
     resource = {"subnet": {"id": "/a/b"}, "nsg": "/a/c"}
 
-    assert arm_json.reference(resource, "subnet") == "/a/b"
-    assert arm_json.reference(resource, "nsg") == ""
+    assert arm_json.read_reference(resource, "subnet") == "/a/b"
+    assert arm_json.read_reference(resource, "nsg") == ""
 
 
 def test_a_resource_has_its_state_and_its_version():
     """The state is in the properties, the ETag is beside them."""
     resource = {"etag": "1", "properties": {"provisioningState": "Succeeded"}}
 
-    assert (arm_json.provisioning_state(resource), arm_json.etag(resource)) == ("Succeeded", "1")
+    assert (arm_json.read_provisioning_state(resource), arm_json.read_etag(resource)) == (
+        "Succeeded",
+        "1",
+    )
 
 
 @pytest.mark.parametrize(

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from jit.domain.azure.arm_json import etag, provisioning_state
+from jit.domain.azure.arm_json import read_etag, read_provisioning_state
 from jit.domain.azure.firewall import (
     NatRule,
     firewall_policy_id,
@@ -184,14 +184,14 @@ def test_state_and_tag_are_read_from_the_body():
     """They tell whether to believe it, and which version was read."""
     firewall = arm_firewall()
 
-    found = (provisioning_state(firewall), etag(firewall))
+    found = (read_provisioning_state(firewall), read_etag(firewall))
 
     assert found == ("Succeeded", 'W/"7"')
 
 
 def test_a_body_without_state_and_tag_has_none():
     """An unknown state is not ``Succeeded``."""
-    found = (provisioning_state({}), etag({}))
+    found = (read_provisioning_state({}), read_etag({}))
 
     assert found == ("", None)
 

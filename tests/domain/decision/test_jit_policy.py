@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from jit.domain.decision.jit_policy import decide, effective_protocol
+from jit.domain.decision.jit_policy import decide, find_effective_protocol
 from jit.domain.decision.verdict import Finding, FindingKind
 from jit.domain.errors import Violation
 from jit.domain.limits import LIMITS, Limits
@@ -152,7 +152,7 @@ def test_a_port_outside_the_policy_is_refused(port, rule, finding):
 )
 def test_a_grant_shows_the_protocol_of_the_rule(asked, ruled, shown):
     """An initiate has no protocol, so the policy's protocol opens."""
-    assert effective_protocol(asked, a_rule(protocol=ruled)) == shown
+    assert find_effective_protocol(asked, a_rule(protocol=ruled)) == shown
 
 
 # ---- the source

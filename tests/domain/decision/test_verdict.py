@@ -2,7 +2,7 @@
 
 import pytest
 
-from jit.domain.decision.verdict import Finding, FindingKind, worst_kind
+from jit.domain.decision.verdict import Finding, FindingKind, find_worst_kind
 from jit.domain.errors import Violation
 
 
@@ -19,4 +19,4 @@ def test_the_hardest_refusal_decides_the_answer(kinds, decisive):
     """400 before 403 before 409: a caller should wait only if nothing else is wrong."""
     findings = tuple(Finding(kind, Violation("#", "any", "any")) for kind in kinds)
 
-    assert worst_kind(findings) is decisive
+    assert find_worst_kind(findings) is decisive

@@ -8,12 +8,12 @@ import pytest
 
 from jit.domain.azure.companion_rule import companion_name
 from jit.domain.grants.closing import VmPortView, close_grant
-from jit.domain.grants.policy_view import rule_users
+from jit.domain.grants.policy_view import find_rule_users
 from jit.domain.grants.timing import TIMES
 from jit.domain.model.grant import CloseReason, Status
 from jit.domain.model.machine import Via
 from jit.domain.paths import effective
-from jit.domain.paths.rules import rules_of_port
+from jit.domain.paths.rules import find_port_rules
 from tests.builders.defender import an_entry
 from tests.builders.firewalls import JIT_COLLECTION, a_firewall, a_nat
 from tests.builders.grants import a_grant, an_open, an_opening, through_firewall
@@ -218,7 +218,7 @@ def test_a_recorded_nat_rule_whose_sources_became_an_ip_group_goes():
     """The members of the group are unknown: the person may be one."""
     nat = a_nat(sourceAddresses=[], sourceIpGroups=["/ipGroups/admins"])
     view = behind(a_firewall(nat), an_nsg())
-    (rule,) = rules_of_port(view, 22)
+    (rule,) = find_port_rules(view, 22)
 
     outcome = closed(through_firewall(a_closing(rules=(rule.id,))), view, now=LATER)
 
@@ -228,7 +228,7 @@ def test_a_recorded_nat_rule_whose_sources_became_an_ip_group_goes():
 
 def test_a_rule_that_another_vm_rests_on_is_left_to_it():
     """One NSG may guard two networks whose addresses overlap."""
-    users = rule_users([an_open("g2", vm_id=vm_id("web02"), rules=(rule_id(2),))])
+    users = find_rule_users([an_open("g2", vm_id=vm_id("web02"), rules=(rule_id(2),))])
     view = a_view(an_nsg(an_allow(), an_allow(number=2)))
 
     outcome = closed(a_closing(rules=(rule_id(),)), view, users=users, now=LATER)
@@ -743,7 +743,7 @@ def test_removals_name_only_rules_that_are_there():
 
     outcome = closed(grant, view)
 
-    assert set(outcome.removals) <= set(rules_of_port(view, 22))
+    assert set(outcome.removals) <= set(find_port_rules(view, 22))
 
 
 def test_an_unsettled_nsg_of_a_grant_still_opening_is_waited_for():

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from jit.domain.grants import timing
-from jit.domain.grants.initiate import REOPENS, PortToOpen, initiate_body
+from jit.domain.grants.initiate import REOPENS, PortToOpen, build_initiate_body
 from jit.domain.grants.lifetime import begin_closing
 from jit.domain.grants.timing import APPEARS_WITHIN
 from jit.domain.model.grant import CloseReason, Status
@@ -454,7 +454,7 @@ def test_an_initiate_names_the_sources_and_no_others(sources):
     """Never none, never one that holds them all: one as it is, several as a list."""
     ask = PortToOpen(vm_id=vm_id(), port=22, sources=tuple(sources), until=NOW + timedelta(hours=1))
 
-    body: Any = initiate_body([ask], "why")
+    body: Any = build_initiate_body([ask], "why")
 
     (port,) = body["virtualMachines"][0]["ports"]
     one, many = port.get("allowedSourceAddressPrefix"), port.get("allowedSourceAddressPrefixes")

@@ -3,7 +3,7 @@
 import pytest
 
 from jit.domain.azure import defender_requests
-from jit.domain.grants.policy_view import has_unreadable_value, is_used_elsewhere, rule_users
+from jit.domain.grants.policy_view import find_rule_users, has_unreadable_value, is_used_elsewhere
 from jit.domain.model.grant import CloseReason
 from tests.builders.defender import an_entry
 from tests.builders.grants import a_grant, an_open
@@ -35,7 +35,7 @@ def test_a_mark_that_the_broker_does_not_know_is_a_strangers():
 )
 def test_a_rule_is_used_elsewhere_if_another_vm_port_rests_on_it(rule, users, elsewhere):
     """One NSG may guard two networks with the same addresses."""
-    found = is_used_elsewhere(rule, an_open(), rule_users(users))
+    found = is_used_elsewhere(rule, an_open(), find_rule_users(users))
 
     assert found is elsewhere
 
@@ -44,7 +44,7 @@ def test_a_rule_that_a_grant_recorded_is_never_used_elsewhere_only():
     """The record was made when the rule led to its own VM."""
     other = an_open("g2", vm_id=vm_id("web02"), rules=(RULE_ID,))
 
-    assert not is_used_elsewhere(RULE_ID, an_open(rules=(RULE_ID,)), rule_users([other]))
+    assert not is_used_elsewhere(RULE_ID, an_open(rules=(RULE_ID,)), find_rule_users([other]))
 
 
 @pytest.mark.parametrize(

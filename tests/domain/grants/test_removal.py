@@ -9,7 +9,7 @@ from jit.domain.grants import removal
 from jit.domain.grants.removal import Evidence, judge
 from jit.domain.grants.timing import FOREIGN_GRACE
 from jit.domain.model.grant import Status
-from jit.domain.paths.rules import rules_of_port
+from jit.domain.paths.rules import find_port_rules
 from tests.builders.defender import an_entry
 from tests.builders.firewalls import a_firewall, a_nat
 from tests.builders.grants import a_grant, an_open, an_opening, through_firewall
@@ -23,13 +23,13 @@ CLOSING = {"status": Status.CLOSING, "closing_at": NOW}
 
 def nsg_rule(*sources, **changes):
     """One of Defender's NSG rules for the VM port, as a look finds it."""
-    (found,) = rules_of_port(a_view(an_nsg(an_allow(*sources, **changes))), 22)
+    (found,) = find_port_rules(a_view(an_nsg(an_allow(*sources, **changes))), 22)
     return found
 
 
 def nat_rule(*sources):
     """One of Defender's NAT rules for the VM port, as a look finds it."""
-    (found,) = rules_of_port(behind(a_firewall(a_nat(*sources))), 22)
+    (found,) = find_port_rules(behind(a_firewall(a_nat(*sources))), 22)
     return found
 
 
@@ -208,7 +208,7 @@ def test_other_peoples_requests_count_in_force_and_a_while_after_their_end(chang
     """Azure removes its rules first."""
     entry = an_entry(**{"initiate_id": None, **changes})
 
-    assert bool(removal.foreign_requests([entry], {MINE}, now=NOW)) is counts
+    assert bool(removal.find_foreign_requests([entry], {MINE}, now=NOW)) is counts
 
 
 def test_only_foreign_requests_for_its_own_vm_port_hold_a_rule_back():
@@ -220,8 +220,8 @@ def test_only_foreign_requests_for_its_own_vm_port_hold_a_rule_back():
     ]
     rule = nsg_rule()
 
-    assert removal.free_of_foreign_requests([rule], elsewhere, {MINE}) == [rule]
-    assert removal.free_of_foreign_requests([rule], elsewhere, frozenset()) == []
+    assert removal.keep_free_rules([rule], elsewhere, {MINE}) == [rule]
+    assert removal.keep_free_rules([rule], elsewhere, frozenset()) == []
 
 
 # ---- the sources that it may open ----------------------------------------------------------------

@@ -6,7 +6,7 @@ import pytest
 
 from jit.domain.grants import rule_evidence, timing
 from jit.domain.model.grant import Status
-from jit.domain.paths.rules import rules_of_port
+from jit.domain.paths.rules import find_port_rules
 from tests.builders.defender import an_entry
 from tests.builders.firewalls import a_firewall, a_nat
 from tests.builders.grants import an_opening, changed, through_firewall
@@ -25,13 +25,13 @@ def guarded(*numbers, sources=()):
 def asked(view, **changes):
     """An opening grant whose initiate was stored while Azure looked like *view*."""
     grant = an_opening(written=False, seen=False, **changes)
-    before = rule_evidence.marks_before([changed(grant, initiated_at=None)], view, NOW)
+    before = rule_evidence.list_marks([changed(grant, initiated_at=None)], view, NOW)
     return changed(grant, before=before)
 
 
 def after(grant, view):
     """True if Defender counts as done after a look."""
-    rules = rules_of_port(view, grant.port, grant.footprint.private_ips)
+    rules = find_port_rules(view, grant.port, grant.footprint.private_ips)
     return rule_evidence.note_written(grant, rules, view).initiate.written
 
 
@@ -110,8 +110,8 @@ def test_rules_of_two_initiates_in_a_row_look_alike():
     """The rule that appears may be the first one's; the second one's may follow."""
     grant = an_opening(written=False)
 
-    assert rule_evidence.marks_before([grant], a_view(), NOW + MINUTE) is None
-    assert rule_evidence.marks_before([grant], a_view(), NOW + timing.APPEARS_WITHIN) == ()
+    assert rule_evidence.list_marks([grant], a_view(), NOW + MINUTE) is None
+    assert rule_evidence.list_marks([grant], a_view(), NOW + timing.APPEARS_WITHIN) == ()
     assert not after(changed(grant, before=None), guarded(1))
 
 
@@ -146,7 +146,7 @@ def test_a_step_stores_the_older_rules_before_it_asks():
     done = stepped(grant, world=a_world(guarded(1)))
 
     assert len(done.asks) == 1
-    assert done.grants[0].initiate.before == rule_evidence.marks_before([grant], guarded(1), NOW)
+    assert done.grants[0].initiate.before == rule_evidence.list_marks([grant], guarded(1), NOW)
 
 
 def test_a_grant_that_is_revoked_over_a_leftover_closes_when_its_own_rule_is_gone():

@@ -10,11 +10,11 @@ from hypothesis import strategies as st
 from jit.domain.grants.shared_port import (
     WantedRequest,
     covers,
+    find_handover,
+    find_next_handover,
+    find_wanted_request,
     fix_end,
-    handover,
-    next_handover,
-    union,
-    wanted_request,
+    join_sources,
 )
 from jit.domain.grants.timing import SHORTEST, TIMES
 from jit.domain.model.grant import Grant, Status
@@ -43,7 +43,7 @@ def holding(name, *sources, ends, claimed=0, via=Via.PUBLIC_IP, **changes):
 
 def test_one_grant_wants_its_own_sources_until_its_own_end():
     """Nobody else is there."""
-    assert wanted_request([holding("a", HOME, OFFICE, ends=60)], now=NOW) == WantedRequest(
+    assert find_wanted_request([holding("a", HOME, OFFICE, ends=60)], now=NOW) == WantedRequest(
         frozenset({HOME, OFFICE}), NOW + HOUR
     )
 
@@ -55,28 +55,28 @@ def test_a_grant_that_waits_or_closes_wants_nothing(status):
     """Neither before its time nor after it."""
     grant = holding("a", ends=60, status=status)
 
-    assert wanted_request([grant], now=NOW) is None
+    assert find_wanted_request([grant], now=NOW) is None
 
 
 def test_a_grant_at_its_end_wants_nothing():
     """At its end, not a moment later."""
     grant = holding("a", ends=60)
 
-    assert wanted_request([grant], now=NOW + HOUR) is None
+    assert find_wanted_request([grant], now=NOW + HOUR) is None
 
 
 def test_a_grant_whose_end_is_not_fixed_may_stay_until_its_latest_end():
     """Only the claim fixes it; until then the latest end bounds it."""
     grant = an_open(expires_at=None, latest_end=NOW + HOUR)
 
-    assert wanted_request([grant], now=NOW) == WantedRequest(frozenset({HOME}), NOW + HOUR)
+    assert find_wanted_request([grant], now=NOW) == WantedRequest(frozenset({HOME}), NOW + HOUR)
 
 
 def test_two_grants_share_the_union_until_the_first_leaves():
     """The later comer has the gap: the request ends when the earlier grant does."""
     first, later = holding("a", HOME, ends=60, claimed=-9), holding("b", OFFICE, ends=90)
 
-    assert wanted_request([first, later], now=NOW) == WantedRequest(
+    assert find_wanted_request([first, later], now=NOW) == WantedRequest(
         frozenset({HOME, OFFICE}), NOW + HOUR
     )
 
@@ -85,7 +85,7 @@ def test_equal_sources_need_no_hand_over():
     """The entry lasts as long as the last of them."""
     first, later = holding("a", HOME, ends=60, claimed=-9), holding("b", HOME, ends=90)
 
-    assert wanted_request([first, later], now=NOW) == WantedRequest(
+    assert find_wanted_request([first, later], now=NOW) == WantedRequest(
         frozenset({HOME}), NOW + 90 * MINUTE
     )
 
@@ -95,7 +95,7 @@ def test_a_leaver_whose_sources_others_keep_changes_nothing():
     leaver = holding("a", HOME, ends=30, claimed=-9)
     stayer = holding("b", HOME, OFFICE, ends=90, claimed=-8)
 
-    assert wanted_request([leaver, stayer], now=NOW) == WantedRequest(
+    assert find_wanted_request([leaver, stayer], now=NOW) == WantedRequest(
         frozenset({HOME, OFFICE}), NOW + 90 * MINUTE
     )
 
@@ -108,7 +108,7 @@ def test_an_earlier_comer_who_stays_is_spared_the_gap(via, minutes):
     first = holding("a", HOME, ends=90, claimed=-9, via=via)
     later = holding("b", OFFICE, ends=60, via=via)
 
-    assert wanted_request([first, later], now=NOW) == WantedRequest(
+    assert find_wanted_request([first, later], now=NOW) == WantedRequest(
         frozenset({HOME, OFFICE}), NOW + HOUR + minutes * MINUTE
     )
 
@@ -118,7 +118,7 @@ def test_a_request_never_outlasts_all_of_its_grants():
     first = holding("a", HOME, ends=61, claimed=-9)
     later = holding("b", OFFICE, ends=60)
 
-    assert wanted_request([first, later], now=NOW) == WantedRequest(
+    assert find_wanted_request([first, later], now=NOW) == WantedRequest(
         frozenset({HOME, OFFICE}), NOW + 61 * MINUTE
     )
 
@@ -128,14 +128,14 @@ def test_an_end_that_moved_moves_the_hand_over():
     first = holding("a", HOME, ends=70, claimed=-9)
     later = holding("b", OFFICE, ends=90, handover_at=NOW + HOUR)
 
-    assert next_handover(later, [first, later], now=NOW) == NOW + 70 * MINUTE
+    assert find_next_handover(later, [first, later], now=NOW) == NOW + 70 * MINUTE
 
 
 def test_a_hand_over_that_is_past_stays_on_record():
     """A hand-over that was announced and happened is not taken back."""
     later = holding("b", OFFICE, ends=90, handover_at=NOW)
 
-    assert next_handover(later, [later], now=NOW) == NOW
+    assert find_next_handover(later, [later], now=NOW) == NOW
 
 
 def test_the_first_comer_has_no_hand_over():
@@ -143,7 +143,7 @@ def test_the_first_comer_has_no_hand_over():
     first = holding("a", HOME, ends=90, claimed=-9)
     later = holding("b", OFFICE, ends=60)
 
-    assert next_handover(first, [first, later], now=NOW) is None
+    assert find_next_handover(first, [first, later], now=NOW) is None
 
 
 def test_after_one_hand_over_the_next_is_announced():
@@ -151,7 +151,7 @@ def test_after_one_hand_over_the_next_is_announced():
     first, second = holding("a", HOME, ends=-3), holding("b", OFFICE, ends=20)
     third = holding("c", ELSEWHERE, ends=60, handover_at=NOW - 3 * MINUTE)
 
-    assert next_handover(third, [first, second, third], now=NOW) == NOW + 20 * MINUTE
+    assert find_next_handover(third, [first, second, third], now=NOW) == NOW + 20 * MINUTE
 
 
 @pytest.mark.parametrize(("ends", "told_of"), [(1, 1), (5, 5), (6, -2), (20, -2)])
@@ -160,14 +160,14 @@ def test_a_hand_over_soon_after_another_is_announced_at_once(ends, told_of):
     second = holding("b", OFFICE, ends=ends, claimed=-9, via=Via.FIREWALL)
     third = holding("c", ELSEWHERE, ends=60, via=Via.FIREWALL, handover_at=NOW - 2 * MINUTE)
 
-    assert next_handover(third, [second, third], now=NOW) == NOW + told_of * MINUTE
+    assert find_next_handover(third, [second, third], now=NOW) == NOW + told_of * MINUTE
 
 
 def test_the_last_hand_over_stays_on_record():
     """It was announced, and no other one follows."""
     alone = holding("c", ELSEWHERE, ends=60, handover_at=NOW - 3 * MINUTE)
 
-    assert next_handover(alone, [alone], now=NOW) == NOW - 3 * MINUTE
+    assert find_next_handover(alone, [alone], now=NOW) == NOW - 3 * MINUTE
 
 
 def test_a_leaver_whose_sources_stay_spares_the_others():
@@ -176,7 +176,7 @@ def test_a_leaver_whose_sources_stay_spares_the_others():
     middle = holding("b", HOME, ends=90, claimed=-5)
     last = holding("c", OFFICE, ends=60)
 
-    assert wanted_request([first, middle, last], now=NOW) == WantedRequest(
+    assert find_wanted_request([first, middle, last], now=NOW) == WantedRequest(
         frozenset({HOME, OFFICE}), NOW + HOUR + TIMES[Via.PUBLIC_IP].lead
     )
 
@@ -187,7 +187,7 @@ def test_no_grant_is_spared_if_the_earliest_comer_leaves_too():
     middle = holding("b", ELSEWHERE, ends=90, claimed=-5)
     last = holding("c", OFFICE, ends=60)
 
-    assert wanted_request([first, middle, last], now=NOW) == WantedRequest(
+    assert find_wanted_request([first, middle, last], now=NOW) == WantedRequest(
         frozenset({HOME, OFFICE, ELSEWHERE}), NOW + HOUR
     )
 
@@ -197,7 +197,7 @@ def test_grants_admitted_in_one_step_came_in_the_order_of_their_starts():
     first = holding("z", HOME, ends=90, starts_at=NOW - MINUTE)
     later = holding("a", OFFICE, ends=60, starts_at=NOW)
 
-    assert wanted_request([first, later], now=NOW) == WantedRequest(
+    assert find_wanted_request([first, later], now=NOW) == WantedRequest(
         frozenset({HOME, OFFICE}), NOW + HOUR + TIMES[Via.PUBLIC_IP].lead
     )
 
@@ -207,7 +207,7 @@ def test_a_grant_without_an_admission_came_last():
     first = holding("b", HOME, ends=90, claimed=-9)
     unclaimed = an_open("a", sources=(OFFICE,), admitted_at=None, expires_at=NOW + HOUR)
 
-    assert wanted_request([first, unclaimed], now=NOW) == WantedRequest(
+    assert find_wanted_request([first, unclaimed], now=NOW) == WantedRequest(
         frozenset({HOME, OFFICE}), NOW + HOUR + TIMES[Via.PUBLIC_IP].lead
     )
 
@@ -239,15 +239,15 @@ def needing(group):
 @given(groups)
 def test_exactly_the_sources_of_grants_that_need_a_path_are_asked_for(group):
     """No source that nobody wants, nobody left out."""
-    target = wanted_request(group, now=NOW)
+    target = find_wanted_request(group, now=NOW)
 
-    assert (target.sources if target else frozenset()) == union(needing(group))
+    assert (target.sources if target else frozenset()) == join_sources(needing(group))
 
 
 @given(groups)
 def test_no_source_is_asked_for_longer_than_its_grants_want_it(group):
     """Except for the lead that spares an earlier comer the gap."""
-    target = wanted_request(group, now=NOW) or WantedRequest(frozenset(), NOW)
+    target = find_wanted_request(group, now=NOW) or WantedRequest(frozenset(), NOW)
     last = {
         source: max(grant.expires_at for grant in needing(group) if source in grant.sources)
         for source in target.sources
@@ -259,7 +259,7 @@ def test_no_source_is_asked_for_longer_than_its_grants_want_it(group):
 @given(groups)
 def test_the_lead_is_given_only_if_a_grant_stays(group):
     """Otherwise the entry ends when somebody does."""
-    target = wanted_request(group, now=NOW) or WantedRequest(frozenset(), NOW)
+    target = find_wanted_request(group, now=NOW) or WantedRequest(frozenset(), NOW)
     ends = {grant.expires_at for grant in needing(group)} | {NOW}
 
     assert target.until in ends or max(ends) > target.until - TIMES[Via.FIREWALL].lead
@@ -268,7 +268,7 @@ def test_the_lead_is_given_only_if_a_grant_stays(group):
 @given(groups)
 def test_the_entry_lasts_at_least_until_somebody_leaves(group):
     """Asking for less would cut somebody off before the end."""
-    target = wanted_request(group, now=NOW)
+    target = find_wanted_request(group, now=NOW)
 
     assert target is None or target.until >= min(grant.expires_at for grant in needing(group))
 
@@ -278,7 +278,7 @@ def test_the_order_of_the_rows_does_not_matter(group, random):
     """Level-triggered: the same present, the same wish."""
     shuffled = random.sample(group, len(group))
 
-    assert wanted_request(shuffled, now=NOW) == wanted_request(group, now=NOW)
+    assert find_wanted_request(shuffled, now=NOW) == find_wanted_request(group, now=NOW)
 
 
 # ---- the end of a comer --------------------------------------------------------------------------
@@ -377,7 +377,7 @@ def test_a_fixed_end_leaves_the_shortest_access_or_all_that_was_wanted(group, so
 def told(joiner, *others, ends, held=None):
     """When the path will change under *joiner*, in minutes from NOW."""
     until = NOW + held * MINUTE if held else None
-    moment = handover(joiner, others, end=NOW + ends * MINUTE, now=NOW, held=until)
+    moment = find_handover(joiner, others, end=NOW + ends * MINUTE, now=NOW, held=until)
     return moment and (moment - NOW) / MINUTE
 
 
@@ -446,14 +446,14 @@ def test_a_strangers_end_that_was_put_off_moves_the_hand_over():
     """Asked for again in the portal, for longer."""
     later = holding("b", OFFICE, ends=90, handover_at=NOW + 20 * MINUTE)
 
-    assert next_handover(later, [later], now=NOW, held=NOW + 40 * MINUTE) == NOW + 40 * MINUTE
+    assert find_next_handover(later, [later], now=NOW, held=NOW + 40 * MINUTE) == NOW + 40 * MINUTE
 
 
 def test_a_hand_over_that_will_not_come_is_taken_back():
     """The leaver stays, or has left already."""
     later = holding("b", OFFICE, ends=90, handover_at=NOW + 20 * MINUTE)
 
-    assert next_handover(later, [later], now=NOW) is None
+    assert find_next_handover(later, [later], now=NOW) is None
 
 
 def test_too_little_after_a_strangers_end_is_cut_off():
@@ -482,7 +482,7 @@ def claimed_one_by_one(all_of):
                 ends=(end - NOW) / MINUTE,
                 claimed=arrives,
                 via=Via.FIREWALL,
-                handover_at=handover(joiner, group, end=end, now=now),
+                handover_at=find_handover(joiner, group, end=end, now=now),
             )
         )
     return group
@@ -495,7 +495,7 @@ def untold(group):
     return [
         grant
         for now, present in here
-        if (target := wanted_request(present, now=now))
+        if (target := find_wanted_request(present, now=now))
         for grant in present
         if grant.expires_at > target.until
         and not (grant.handover_at and grant.handover_at <= target.until)
@@ -521,7 +521,7 @@ def test_every_change_is_announced_unless_its_successor_comes_in_time(all_of):
 @given(groups)
 def test_a_request_covers_the_target_that_it_was_made_for(group):
     """An entry made from the wish needs no other initiate."""
-    target = wanted_request(group, now=NOW) or WantedRequest(frozenset({HOME}), NOW + HOUR)
+    target = find_wanted_request(group, now=NOW) or WantedRequest(frozenset({HOME}), NOW + HOUR)
     entry = an_entry(*map(str, target.sources), ends_at=target.until)
 
     assert covers(entry, target, now=NOW)

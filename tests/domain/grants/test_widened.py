@@ -13,7 +13,7 @@ from jit.domain.grants.policy_view import PolicyView
 from jit.domain.grants.step import run_step
 from jit.domain.limits import LIMITS
 from jit.domain.model.grant import CloseReason, Status
-from jit.domain.paths.rules import opens_only, rules_of_port
+from jit.domain.paths.rules import find_port_rules, is_limited_to
 from jit.domain.values import arm_ids
 from jit.domain.values.prefixes import Prefixes
 from tests.builders.defender import an_entry
@@ -140,7 +140,7 @@ def test_a_rule_for_all_grants_of_a_shared_port_is_not_too_wide():
     """Each of them asked for it."""
     both = frozenset({HOME, OFFICE})
     view = a_view(an_nsg(an_allow("203.0.113.7", "198.51.100.0/24")))
-    rules = rules_of_port(view, 22)
+    rules = find_port_rules(view, 22)
 
     assert (
         widened.find_widening(asked(an_open(rules=(RULE_ID,))), both, [an_entry()], rules) is None
@@ -160,9 +160,9 @@ def test_no_grant_is_open_by_a_rule_that_is_wider_than_asked(text):
 def test_a_rule_opens_allowed_sources_only_or_is_too_wide(texts):
     """A source that cannot be read lets in anybody."""
     view = a_view(an_nsg(an_allow(*(texts or ["203.0.113.7"]))))
-    (rule,) = rules_of_port(view, 22)
+    (rule,) = find_port_rules(view, 22)
     allowed = (HOME, OFFICE)
 
     inside = [prefix in allowed for prefix in Prefixes(rule.sources).readable]
     expected = len(inside) == len(rule.sources) and all(inside)
-    assert opens_only(rule, allowed) is expected
+    assert is_limited_to(rule, allowed) is expected

@@ -18,7 +18,7 @@ def test_it_has_the_addresses_and_nsgs_of_its_grants_rules():
         [an_older(1, rules=[1]), an_older(2, rules=[2], private_ips=(VM, "10.1.1.9"))]
     )
 
-    assert rules.addresses(vm) == (VM, "10.1.1.9")
+    assert rules.list_addresses(vm) == (VM, "10.1.1.9")
     assert {nsg for nic in vm.interfaces for nsg in nic.nsg_ids} == {NSG_ID.lower()}
 
 
@@ -59,7 +59,7 @@ def test_a_look_finds_the_rules_that_outlived_it():
     nsgs = {NSG_ID.lower(): an_nsg(an_allow(number=1), deny=False)}
     view = MachineView(vm=rebuild_machine([grant]), nsgs=nsgs, firewall=a_firewall(a_nat()))
 
-    found = rules.rules_of_port(view, grant.port)
+    found = rules.find_port_rules(view, grant.port)
 
     assert {rule.id for rule in found} == {rule_id(1), nat_id()}
 

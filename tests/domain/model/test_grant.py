@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from jit.domain.errors import IllegalTransition
-from jit.domain.model.grant import ADVANCE, Status, settled, status_of
+from jit.domain.model.grant import ADVANCE, Status, is_settled, status_of
 from tests.builders.grants import a_grant
 
 S = Status
@@ -100,4 +100,4 @@ def test_a_request_is_settled_when_no_grant_is_on_its_way_to_open(grants):
         Status.OPENING,
     }
 
-    assert settled(grants) == (not before_open & {grant.status for grant in grants})
+    assert is_settled(grants) == (not before_open & {grant.status for grant in grants})

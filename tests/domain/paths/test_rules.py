@@ -3,13 +3,13 @@
 import pytest
 
 from jit.domain.paths.rules import (
-    addresses,
+    find_packet_protocol,
+    find_port_rules,
+    is_limited_to,
     keep_rules_for,
-    let_in_all,
+    lets_all_in,
+    list_addresses,
     may_let_in,
-    opens_only,
-    packet_protocol,
-    rules_of_port,
 )
 from tests.builders.firewalls import JIT_COLLECTION, a_firewall, a_nat
 from tests.builders.grants import an_opening
@@ -23,12 +23,12 @@ def test_the_rules_of_a_port_are_defenders_alone():
     customers = arm_rule(300, name="own", source="203.0.113.7", port="22", to=VM)
     view = behind(a_firewall(a_nat(), collection="own"), an_nsg(customers))
 
-    assert rules_of_port(view, 22) == ()
+    assert find_port_rules(view, 22) == ()
 
 
 def test_a_nat_rule_says_where_it_stands():
     """Azure gives it no id: collection and name identify it within its firewall."""
-    (rule,) = rules_of_port(behind(a_firewall(a_nat())), 22)
+    (rule,) = find_port_rules(behind(a_firewall(a_nat())), 22)
 
     assert rule.id == f"{FIREWALL_ID}/natRuleCollections/{JIT_COLLECTION}/rules/MDC-JIT-web01-22"
     assert (rule.holder_id, rule.collection) == (FIREWALL_ID, JIT_COLLECTION)
@@ -50,14 +50,14 @@ def test_a_nat_rule_says_where_it_stands():
 )
 def test_a_rule_is_exact_when_it_opens_that_one_port_of_that_one_address(rule, exact):
     """Defender writes no rule that opens more for a grant."""
-    (found,) = rules_of_port(a_view(an_nsg(rule)), 22)
+    (found,) = find_port_rules(a_view(an_nsg(rule)), 22)
 
     assert found.exact is exact
 
 
 def test_a_nat_rule_that_lets_in_groups_is_not_exact():
     """Defender writes none; their members are not known here."""
-    (rule,) = rules_of_port(behind(a_firewall(a_nat(sourceIpGroups=["group"]))), 22)
+    (rule,) = find_port_rules(behind(a_firewall(a_nat(sourceIpGroups=["group"]))), 22)
 
     assert rule.exact is False
 
@@ -66,8 +66,8 @@ def test_recorded_addresses_count_as_the_vms_own():
     """A rule for an address that the VM has lost is still its rule."""
     view = a_view(an_nsg(an_allow(to="10.1.1.9")))
 
-    assert rules_of_port(view, 22) == ()
-    assert len(rules_of_port(view, 22, ("10.1.1.9",))) == 1
+    assert find_port_rules(view, 22) == ()
+    assert len(find_port_rules(view, 22, ("10.1.1.9",))) == 1
 
 
 def test_the_primary_address_comes_first():
@@ -80,7 +80,7 @@ def test_the_primary_address_comes_first():
         )
     )
 
-    assert addresses(vm) == ("10.1.1.4", "10.1.1.5")
+    assert list_addresses(vm) == ("10.1.1.4", "10.1.1.5")
 
 
 @pytest.mark.parametrize(
@@ -98,25 +98,25 @@ def test_the_primary_address_comes_first():
 )
 def test_a_rule_in_doubt_counts_as_letting_a_source_in(text, lets_in):
     """Tags, ranges and unreadable texts count as letting in, so that closing goes on."""
-    rules = rules_of_port(a_view(an_nsg(an_allow(text))), 22)
+    rules = find_port_rules(a_view(an_nsg(an_allow(text))), 22)
 
     assert bool(keep_rules_for(rules, [HOME])) is lets_in
 
 
 def test_a_rule_for_a_host_lets_in_a_part_of_a_prefix():
     """An address of the prefix is enough."""
-    rules = rules_of_port(a_view(an_nsg(an_allow("198.51.100.7"))), 22)
+    rules = find_port_rules(a_view(an_nsg(an_allow("198.51.100.7"))), 22)
 
     assert keep_rules_for(rules, [ELSEWHERE, OFFICE]) == rules
 
 
 def test_rules_let_in_all_sources_only_if_each_is_inside_a_prefix():
     """Two rules may cover two sources; a part of a source is not enough."""
-    rules = rules_of_port(a_view(an_nsg(an_allow(["203.0.113.7", "198.51.100.0/25"]))), 22)
+    rules = find_port_rules(a_view(an_nsg(an_allow(["203.0.113.7", "198.51.100.0/25"]))), 22)
 
-    assert let_in_all(rules, [HOME])
-    assert not let_in_all(rules, [HOME, OFFICE])
-    assert not let_in_all([], [HOME])
+    assert lets_all_in(rules, [HOME])
+    assert not lets_all_in(rules, [HOME, OFFICE])
+    assert not lets_all_in([], [HOME])
 
 
 @pytest.mark.parametrize(
@@ -131,18 +131,18 @@ def test_rules_let_in_all_sources_only_if_each_is_inside_a_prefix():
 )
 def test_a_rule_opens_only_the_allowed_prefixes_if_all_its_sources_are_inside(texts, only):
     """A tag may mean any address."""
-    (rule,) = rules_of_port(a_view(an_nsg(an_allow(*texts))), 22)
+    (rule,) = find_port_rules(a_view(an_nsg(an_allow(*texts))), 22)
 
-    assert opens_only(rule, [HOME, OFFICE]) is only
+    assert is_limited_to(rule, [HOME, OFFICE]) is only
 
 
 def test_a_rule_without_sources_may_let_in_everybody():
     """Its sources are in an IP group, which is not read."""
     nat = a_nat(sourceAddresses=[], sourceIpGroups=["group"])
-    (rule,) = rules_of_port(behind(a_firewall(nat)), 22)
+    (rule,) = find_port_rules(behind(a_firewall(nat)), 22)
 
     assert may_let_in(rule, [ELSEWHERE])
-    assert not opens_only(rule, [HOME])
+    assert not is_limited_to(rule, [HOME])
 
 
 def test_a_recorded_rule_counts_wherever_it_leads_now():
@@ -150,10 +150,10 @@ def test_a_recorded_rule_counts_wherever_it_leads_now():
     view = a_view(an_nsg(an_allow(to="10.1.1.0/24")))
     ids = [rule.id for nsg in view.nsgs.values() for rule in nsg.allows]
 
-    (found,) = rules_of_port(view, 22, known=ids)
+    (found,) = find_port_rules(view, 22, known=ids)
 
     assert (found.exact, found.target) == (False, VM)
-    assert rules_of_port(view, 22) == ()
+    assert find_port_rules(view, 22) == ()
 
 
 @pytest.mark.parametrize(
@@ -162,4 +162,4 @@ def test_a_recorded_rule_counts_wherever_it_leads_now():
 )
 def test_only_ssh_and_rdp_under_any_protocol_are_tcp(port, protocol, packets):
     """People connect to them with TCP."""
-    assert packet_protocol(an_opening(port=port, protocol=protocol)) == packets
+    assert find_packet_protocol(an_opening(port=port, protocol=protocol)) == packets
