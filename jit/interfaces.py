@@ -51,10 +51,10 @@ class JitPolicies(Protocol):
 class Network(Protocol):
     """NSGs and classic-rules firewalls, read and changed with Microsoft.Network's own client."""
 
-    def nsg(self, nsg_id: str) -> Resource:
+    def get_nsg(self, nsg_id: str) -> Resource:
         """Return an NSG with its rules."""
 
-    def firewall(self, firewall_id: str) -> Resource:
+    def get_firewall(self, firewall_id: str) -> Resource:
         """Return a firewall with its rule collections."""
 
     def put_rule(self, rule_id: str, body: Mapping[str, object]) -> None:

@@ -98,9 +98,9 @@ class Settings:
             arm_scope=env.get("JIT_ARM_SCOPE") or f"{ARM_ENDPOINT}/.default",
             public_base_url=base_url,
             problems_url=_url(env, "JIT_PROBLEMS_URL", faults) or PROBLEMS_URL,
-            auth_enabled=_flag(env, "WEBSITE_AUTH_ENABLED", faults),
+            auth_enabled=_read_flag(env, "WEBSITE_AUTH_ENABLED", faults),
             proxies=_proxies(env, base_url, faults),
-            remove_orphans=_flag(env, "JIT_REMOVE_ORPHANS", faults),
+            remove_orphans=_read_flag(env, "JIT_REMOVE_ORPHANS", faults),
             limits=replace(_limits(env, faults), subscriptions=subscriptions),
         )
         if not settings.storage_connection and not settings.storage_account:
@@ -152,7 +152,7 @@ def _is_behind_gateway(base_url: str, host_name: str) -> bool:
     return host != host_name.lower() and host not in _LOOPBACK
 
 
-def _flag(env: Mapping[str, str], name: str, faults: list[str]) -> bool:
+def _read_flag(env: Mapping[str, str], name: str, faults: list[str]) -> bool:
     value = env.get(name, "").lower()
     if value not in {"", "true", "false", "1", "0"}:
         faults.append(f"{name} must be true or false")

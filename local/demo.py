@@ -286,7 +286,7 @@ class Demo:
         pause = threading.Event()
         self._move_clock({"advance": "PT5M"})  # reconcile drains the outbox into the chain
         while True:
-            records = list(_make_drainer(self._connection).records(subscription))
+            records = list(_make_drainer(self._connection).list_records(subscription))
             events = [dict(record.event) for record in records]
             mine = [event for event in events if event["requestId"] == request_id]
             if [event["what"] for event in mine][-1:] == _ENDS[1:]:

@@ -59,7 +59,7 @@ def _measure(simulator: Simulator, runs: int, *, history: int) -> None:
     while wiring.outbox().list_oldest(landscapes.SUBSCRIPTION, limit=1):
         _reconcile(simulator)
     measured = [_reconcile(simulator) for _ in range(runs)]
-    planned = wiring.reconciler().dry_run(now=wiring.clock())
+    planned = wiring.reconciler().make_dry_run(now=wiring.clock())
     if planned:
         raise MeasurementFailed(f"something was left to do: {planned[:3]}")
     found = [held.grants for held in wiring.requests().list_grants(landscapes.SUBSCRIPTION, "g")]

@@ -25,7 +25,7 @@ from bench.measures.processes import MeasurementFailed
 from bench.stack import landscapes
 from bench.traffic.access_requests import SOURCE
 from jit.domain.values import arm_ids
-from jit.gateways.arm import policies as pipeline
+from jit.gateways.arm import build_policies as pipeline
 
 PORT = 22
 LOOK_SECONDS = 0.5

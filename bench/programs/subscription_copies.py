@@ -100,7 +100,7 @@ def _make_firewall(subscription: str) -> dict[str, object]:
 
 def _copy_request(whole: StoredRequest, subscription: str) -> None:
     """Write the rows of an open request as those of another subscription."""
-    request_id = request_ids.new_request_id(
+    request_id = request_ids.make_request_id(
         subscription, whole.request.created_at, secrets.token_bytes(10)
     )
     grants = [_copy_grant(grant, request_id, subscription) for grant in whole.grants]
@@ -130,7 +130,7 @@ def compare_in_turn(count: int, times: int) -> None:
     names = [landscapes.subscription(number) for number in range(count)]
     measured = [_compare(simulator, name) for name in islice(cycle(names), times)]
     peak = _read_peak_kib()
-    planned = wiring.reconciler().dry_run(now=wiring.clock(), subscriptions=names[-1:])
+    planned = wiring.reconciler().make_dry_run(now=wiring.clock(), subscriptions=names[-1:])
     if planned:
         raise MeasurementFailed(f"something was left to do: {planned[:3]}")
     grants = sum(_count_grants(names))

@@ -91,7 +91,7 @@ def _make_month(like: StoredRequest, when: datetime, rows: int) -> Iterator[Op]:
     made = 0
     while made < rows:
         created = month + timedelta(seconds=made)
-        new_id = request_ids.new_request_id(subscription, created, secrets.token_bytes(10))
+        new_id = request_ids.make_request_id(subscription, created, secrets.token_bytes(10))
         finished = [
             Op(Verb.INSERT, row)
             for row in write_history_rows(_make_finished(like, new_id, created))

@@ -119,7 +119,7 @@ def render_address(address: str | None, proxies: Proxies) -> dict[str, Any]:
 def render_status(health: Health) -> dict[str, Any]:
     """Return the health of the broker as operators and auditors see it."""
     return {
-        "status": health_word(health.is_well),
+        "status": render_health(health.is_well),
         "version": health.version,
         "storage": health.storage,
         "azure": health.azure,
@@ -140,6 +140,6 @@ def render_status(health: Health) -> dict[str, Any]:
     }
 
 
-def health_word(is_well: bool) -> str:
+def render_health(is_well: bool) -> str:
     """Return the word for the health of the broker."""
     return "ok" if is_well else "failing"

@@ -116,14 +116,14 @@ class Actions:
 
     def add_companions(self, companions: Iterable[Companion]) -> list[BrokerError]:
         """Create companion rules; a rule that is there already is simply written again."""
-        return _tried(
+        return _try_each(
             ("companion.added", "companion.postponed"),
             [(c.rule_id, partial(self._network().put_rule, c.rule_id, c.body)) for c in companions],
         )
 
     def remove_rules(self, rule_ids: Iterable[str]) -> list[BrokerError]:
         """Delete single NSG rules."""
-        return _tried(
+        return _try_each(
             ("rule.removed", "rule.postponed"),
             [(r, partial(self._network().delete_rule, r)) for r in rule_ids],
         )
@@ -136,24 +136,24 @@ class Actions:
             ids[arm_ids.key(rule.holder_id)] = rule.holder_id
             pair = (rule.collection or "", rule.name)
             by_firewall.setdefault(arm_ids.key(rule.holder_id), set()).add(pair)
-        return _tried(
+        return _try_each(
             ("nat_rules.removed", "nat_rules.postponed"),
             [(ids[k], partial(self._put, ids[k], doomed)) for k, doomed in by_firewall.items()],
         )
 
     def _put(self, firewall_id: str, doomed: set[tuple[str, str]]) -> None:
         """GET, only from ``Succeeded``, take out our rules, PUT under the ETag just read."""
-        body = self._network().firewall(firewall_id)
+        body = self._network().get_firewall(firewall_id)
         etag = arm_json.read_etag(body)
         if arm_json.read_provisioning_state(body) != "Succeeded" or not etag:
             raise StateConflict("the firewall is being updated")
         changed = firewall.remove_nat_rules(body, doomed)
         if changed == body:
             return
-        self._turns.note_update(firewall_id, firewall.foreign_digest(body))
+        self._turns.note_update(firewall_id, firewall.digest_foreign_parts(body))
         self._network().put_firewall(firewall_id, read_only.drop_read_only(changed), etag=etag)
 
-    def still_removable(
+    def keep_removable(
         self, policy_id: str, rules: Sequence[PathRule], known: frozenset[str]
     ) -> list[PathRule]:
         """Read Defender's requests once more and keep the rules that no stranger needs."""
@@ -163,7 +163,7 @@ class Actions:
         return removal.keep_free_rules(rules, requests, known)
 
 
-def _tried(
+def _try_each(
     names: tuple[str, str], acts: Iterable[tuple[str, Callable[[], None]]]
 ) -> list[BrokerError]:
     """

@@ -121,13 +121,13 @@ class HealthCheck:
 
     def check(self, *, now: datetime) -> Health:
         """Return the health of the broker at *now*; aware, UTC."""
-        look = self._recent_look()
+        look = self._reuse_look()
         timers = look.timers
         tick = timers.tick if timers is not None else None
         rows = {item.subscription: item for item in timers.subscriptions} if timers else {}
-        problems = [*self._unanswered(look)]
+        problems = [*self._find_unanswered(look)]
         if timers is not None:
-            problems += [*_late_tick(tick, now), *self._late_comparisons(rows, tick, now)]
+            problems += [*_find_late_tick(tick, now), *self._find_late_comparisons(rows, tick, now)]
         names = dict.fromkeys((*self._named, *rows))
         return Health(
             storage=look.storage,
@@ -137,7 +137,7 @@ class HealthCheck:
             problems=tuple(problems),
         )
 
-    def _recent_look(self) -> _Look:
+    def _reuse_look(self) -> _Look:
         now = monotonic()
         if self._last is None or now - self._last[0] > _REMEMBERED_SECONDS:
             self._last = (now, self._look())
@@ -148,15 +148,15 @@ class HealthCheck:
         try:
             timers = self._rows().read()
         except BrokerError as error:
-            storage = _in_words(error)
+            storage = _describe_error(error)
         azure = _OK
         try:
             self._azure()
         except BrokerError as error:
-            azure = _in_words(error)
+            azure = _describe_error(error)
         return _Look(storage=storage, azure=azure, timers=timers)
 
-    def _unanswered(self, look: _Look) -> Iterator[Problem]:
+    def _find_unanswered(self, look: _Look) -> Iterator[Problem]:
         if look.storage != _OK:
             yield Problem(code=STORAGE_FAILING, detail=look.storage)
         if look.azure != _OK:
@@ -164,7 +164,7 @@ class HealthCheck:
         if self._authentication_fault:
             yield Problem(code=AUTHENTICATION_MISCONFIGURED, detail=self._authentication_fault)
 
-    def _late_comparisons(
+    def _find_late_comparisons(
         self, rows: Mapping[str, SubscriptionRow], tick: TickRow | None, now: datetime
     ) -> Iterator[Problem]:
         """Yield a problem for each named subscription that was compared too long ago."""
@@ -181,7 +181,7 @@ class HealthCheck:
                 )
 
 
-def _late_tick(tick: TickRow | None, now: datetime) -> Iterator[Problem]:
+def _find_late_tick(tick: TickRow | None, now: datetime) -> Iterator[Problem]:
     if tick is None:
         yield Problem(code=TICK_LATE, detail="the timer tick has never run")
     elif now > tick.last_at + TICK_WITHIN:
@@ -189,5 +189,5 @@ def _late_tick(tick: TickRow | None, now: datetime) -> Iterator[Problem]:
         yield Problem(code=TICK_LATE, detail=detail, since=tick.last_at)
 
 
-def _in_words(error: BrokerError) -> str:
+def _describe_error(error: BrokerError) -> str:
     return str(error) or type(error).__name__

@@ -58,11 +58,11 @@ class Locks:
     def claim(self, policy_id: str) -> PolicyLease | None:
         """Win the control row of a policy, or return None while somebody else holds it."""
         for _ in range(_CLAIM_ATTEMPTS):
-            row = self._rows.find_policy(policy_id) or self._rows.new_policy(policy_id)
+            row = self._rows.find_policy(policy_id) or self._rows.make_policy(policy_id)
             if _is_leased(row):
                 return None
             with suppress(StateConflict):
-                return self._lease(self._rows.put(replace(row, owner=_new_owner())))
+                return self._lease(self._rows.put(replace(row, owner=_make_owner())))
         return None
 
     def _lease(self, row: PolicyRow) -> PolicyLease | None:
@@ -128,7 +128,7 @@ class Locks:
 
     def take_firewall(self, firewall_id: str, holder: str, now: datetime) -> bool:
         """Take the turn on a firewall for *holder*; return False if another holder has it."""
-        row = self._rows.find_firewall(firewall_id) or self._rows.new_firewall(firewall_id)
+        row = self._rows.find_firewall(firewall_id) or self._rows.make_firewall(firewall_id)
         if not _may_take(row, holder, now):
             return False
         try:
@@ -185,11 +185,11 @@ class Locks:
     def claim_comparison(self, subscription: str) -> ComparisonLease | None:
         """Begin the comparison of a subscription; None while another instance compares it."""
         found = self._rows.find_comparison(subscription)
-        row = found or self._rows.new_comparison(subscription)
+        row = found or self._rows.make_comparison(subscription)
         if _is_leased(row):
             return None
         with suppress(StateConflict):
-            return ComparisonLease(self._rows.put(replace(row, owner=_new_owner())))
+            return ComparisonLease(self._rows.put(replace(row, owner=_make_owner())))
         return None
 
     def renew_comparison(self, lease: ComparisonLease) -> None:
@@ -206,7 +206,7 @@ class Locks:
             lease.row = self._rows.put(replace(lease.row, owner="", reported=names))
 
 
-def seconds_to_gather(row: PolicyRow) -> int:
+def find_gathering_time(row: PolicyRow) -> int:
     """Return how long to gather more requests before the next initiate; 0 if none was sent."""
     if row.initiated_at is None or row.read_at is None:
         return 0
@@ -220,7 +220,7 @@ def is_message_expected(row: PolicyRow) -> bool:
     return row.wake_at is not None and row.read_at is not None and row.wake_at > row.read_at
 
 
-def _new_owner() -> str:
+def _make_owner() -> str:
     return secrets.token_hex(8)
 
 

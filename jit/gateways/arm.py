@@ -29,7 +29,7 @@ from azure.core.rest import HttpRequest
 
 from jit.domain.azure.arm_json import Resource
 from jit.domain.errors import Defect
-from jit.gateways.arm_connections import connections
+from jit.gateways.arm_connections import build_connections
 from jit.gateways.arm_errors import (
     require_items,
     require_object,
@@ -54,7 +54,7 @@ class _LoopbackHttp(SansIOHTTPPolicy[Any, Any]):
             request.context.options["enforce_https"] = False
 
 
-def policies(credential: TokenCredential, scope: str) -> list[Any]:
+def build_policies(credential: TokenCredential, scope: str) -> list[Any]:
     """
     Return the pipeline of every ARM client.
 
@@ -90,7 +90,7 @@ class Answer:
         """Keep the answer; of several attempts, the last."""
         self._body = response.http_response.body()
 
-    def resource(self) -> Resource:
+    def read_resource(self) -> Resource:
         """Return the body; ValueError if it is not a resource."""
         return require_resource(json.loads(self._body))
 
@@ -105,8 +105,8 @@ class ThinArm:
         self._endpoint = endpoint.rstrip("/")
         self._client: PipelineClient[Any, Any] = PipelineClient(
             self._endpoint,
-            policies=policies(credential, scope),
-            transport=transport or connections(),
+            policies=build_policies(credential, scope),
+            transport=transport or build_connections(),
         )
 
     def get(self, resource_id: str, api_version: str) -> Resource:

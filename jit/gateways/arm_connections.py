@@ -21,7 +21,7 @@ _TIMEOUTS = {"connection_timeout": 5, "read_timeout": 30}
 _NEVER = Retry(total=False, redirect=False, raise_on_status=False)
 
 
-def connections() -> Any:
+def build_connections() -> Any:
     """
     Return a ``RequestsTransport`` for one gateway's clients.
 

@@ -56,18 +56,18 @@ def translate_errors(*, changes: bool = False) -> Iterator[None]:
     try:
         yield
     except (DecodeError, ValueError) as error:  # a page of a proxy, an answer cut short
-        raise _lost(changes=changes) from error
+        raise _build_lost_error(changes=changes) from error
     except HttpResponseError as error:
         if error.status_code is None or error.status_code < _ERRORS:  # an answer none expects
-            raise _lost(changes=changes) from error
+            raise _build_lost_error(changes=changes) from error
         raise _refusal(error, error.status_code) from error
     except ServiceRequestError as error:  # nothing was sent
         raise Unavailable("Azure could not be reached") from error
     except AzureError as error:
-        raise _lost(changes=changes) from error
+        raise _build_lost_error(changes=changes) from error
 
 
-def _lost(*, changes: bool) -> Unavailable:
+def _build_lost_error(*, changes: bool) -> Unavailable:
     if changes:
         return Unknown("Azure did not answer; the change may have happened")
     return Unavailable("Azure did not answer")
@@ -89,11 +89,11 @@ def _refusal(error: HttpResponseError, status: int) -> Exception:
         f"Azure refused the call ({code or status})",
         code=code,
         azure_status=status,
-        resource_id=_called(error),
+        resource_id=_name_call(error),
     )
 
 
-def _called(error: HttpResponseError) -> str:
+def _name_call(error: HttpResponseError) -> str:
     """Return the path that was called: an id of ARM, without its query."""
     request = getattr(error.response, "request", None)
     return urlsplit(str(getattr(request, "url", ""))).path

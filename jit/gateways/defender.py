@@ -18,8 +18,8 @@ from azure.mgmt.security.v2020_01_01 import SecurityCenter
 from jit.domain.azure.arm_json import Resource
 from jit.domain.errors import Gone
 from jit.domain.values import arm_ids
-from jit.gateways.arm import Answer, policies
-from jit.gateways.arm_connections import connections
+from jit.gateways.arm import Answer, build_policies
+from jit.gateways.arm_connections import build_connections
 from jit.gateways.arm_errors import translate_errors
 
 
@@ -30,13 +30,13 @@ class DefenderPolicies:
         self, endpoint: str, credential: Any, scope: str, *, transport: Any = None
     ) -> None:
         """One client for each subscription is made when first needed; they share connections."""
-        shared = transport or connections()
+        shared = transport or build_connections()
         self._make: Callable[[str], Any] = lambda subscription: SecurityCenter(
             credential,
             subscription,
             base_url=endpoint,
             credential_scopes=[scope],
-            policies=policies(credential, scope),
+            policies=build_policies(credential, scope),
             transport=shared,
         )
         self._clients: dict[str, Any] = {}
@@ -47,7 +47,7 @@ class DefenderPolicies:
         with translate_errors():
             with suppress(ValueError):  # a model could not hold it
                 operations.get(*path, raw_response_hook=answer)
-            return answer.resource()
+            return answer.read_resource()
 
     def initiate(self, policy_id: str, body: Mapping[str, object]) -> None:
         """Ask Defender to open ports."""
@@ -61,7 +61,7 @@ class DefenderPolicies:
         with translate_errors(changes=True):
             with suppress(ValueError):  # a model could not hold it
                 operations.create_or_update(*path, body=_bytes(body), raw_response_hook=answer)
-            return answer.resource()
+            return answer.read_resource()
 
     def delete(self, policy_id: str) -> None:
         """Delete a policy; deleting nothing is fine."""

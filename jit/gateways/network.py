@@ -21,8 +21,8 @@ from jit.api_versions import NETWORK
 from jit.domain.azure.arm_json import Resource
 from jit.domain.errors import Gone
 from jit.domain.values import arm_ids
-from jit.gateways.arm import Answer, policies
-from jit.gateways.arm_connections import connections
+from jit.gateways.arm import Answer, build_policies
+from jit.gateways.arm_connections import build_connections
 from jit.gateways.arm_errors import translate_errors
 
 _STARTED: Mapping[str, Any] = {"api_version": NETWORK, "polling": False}
@@ -36,22 +36,22 @@ class AzureNetwork:
         self, endpoint: str, credential: Any, scope: str, *, transport: Any = None
     ) -> None:
         """One client for each subscription is made when first needed; they share connections."""
-        shared = transport or connections()
+        shared = transport or build_connections()
         self._make: Callable[[str], Any] = lambda subscription: NetworkManagementClient(
             credential,
             subscription,
             base_url=endpoint,
             credential_scopes=[scope],
-            policies=policies(credential, scope),
+            policies=build_policies(credential, scope),
             transport=shared,
         )
         self._clients: dict[str, Any] = {}
 
-    def nsg(self, nsg_id: str) -> Resource:
+    def get_nsg(self, nsg_id: str) -> Resource:
         """Return an NSG with its rules."""
         return _get(self._client(nsg_id).network_security_groups, nsg_id)
 
-    def firewall(self, firewall_id: str) -> Resource:
+    def get_firewall(self, firewall_id: str) -> Resource:
         """Return a firewall with its rule collections."""
         return _get(self._client(firewall_id).azure_firewalls, firewall_id)
 
@@ -90,7 +90,7 @@ def _get(operations: Any, resource_id: str) -> Resource:
     with translate_errors():
         with suppress(ValueError):  # a model could not hold it
             operations.get(*place, api_version=NETWORK, raw_response_hook=answer)
-        return answer.resource()
+        return answer.read_resource()
 
 
 def _place(resource_id: str) -> tuple[str, str]:

@@ -104,12 +104,16 @@ class StorageTable:
             return self._delete(op.row)
         if op.verb is Verb.INSERT:
             return self._insert(op.row)
-        done = self._client.update_entity(_entity(op.row), mode=UpdateMode.REPLACE, **_seen(op.row))
+        done = self._client.update_entity(
+            _entity(op.row), mode=UpdateMode.REPLACE, **_require_version(op.row)
+        )
         return str(done.get("etag") or "")
 
     def _delete(self, row: Row) -> str:
         answer = _Answer()
-        self._client.delete_entity(row.partition, row.key, **_seen(row), raw_response_hook=answer)
+        self._client.delete_entity(
+            row.partition, row.key, **_require_version(row), raw_response_hook=answer
+        )
         if answer.status == _NOT_FOUND:  # which the SDK takes for success
             raise StateConflict("the row is gone")
         return ""
@@ -157,35 +161,35 @@ def _errors(*, writes: bool) -> Iterator[None]:
     try:
         yield
     except ValueError as error:  # an answer that cannot be read
-        raise _lost(writes=writes) from error
+        raise _build_lost_error(writes=writes) from error
     except HttpResponseError as error:
-        raise _translated(error, writes=writes) from error
+        raise _translate(error, writes=writes) from error
     except ServiceRequestError as error:  # nothing was sent
         raise Unavailable("table storage could not be reached") from error
     except AzureError as error:
-        raise _lost(writes=writes) from error
+        raise _build_lost_error(writes=writes) from error
 
 
-def _translated(error: HttpResponseError, *, writes: bool) -> Exception:
+def _translate(error: HttpResponseError, *, writes: bool) -> Exception:
     status = error.status_code
     if status == _NOT_FOUND:
-        return _missing(error, writes=writes)
+        return _build_missing_error(error, writes=writes)
     if status in _CONFLICTS:
         return StateConflict("the row changed since it was read")
     if status is None or status < _ERRORS or status in _RETRYABLE:  # below: a page of a proxy
-        return _lost(writes=writes)
+        return _build_lost_error(writes=writes)
     if status in _SHUT:
         return Unavailable("table storage does not let the broker in")
     return Defect("table storage refused a well-formed call")
 
 
-def _missing(error: HttpResponseError, *, writes: bool) -> Exception:
+def _build_missing_error(error: HttpResponseError, *, writes: bool) -> Exception:
     if "TableNotFound" in str(error.message):  # the SDK writes the code into the message
         return _TableMissing()
     return StateConflict("the row is gone") if writes else _Missing()
 
 
-def _lost(*, writes: bool) -> Unavailable:
+def _build_lost_error(*, writes: bool) -> Unavailable:
     if writes:
         return Unknown("table storage did not answer; the write may have happened")
     return Unavailable("table storage did not answer")
@@ -213,11 +217,11 @@ def _operation(op: Op) -> tuple[str, Mapping[str, Any], dict[str, Any]]:
     if op.verb is Verb.INSERT:
         return ("create", _entity(op.row), {})
     if op.verb is Verb.REPLACE:
-        return ("update", _entity(op.row), {"mode": UpdateMode.REPLACE, **_seen(op.row)})
-    return ("delete", _entity(op.row), _seen(op.row))
+        return ("update", _entity(op.row), {"mode": UpdateMode.REPLACE, **_require_version(op.row)})
+    return ("delete", _entity(op.row), _require_version(op.row))
 
 
-def _seen(row: Row) -> dict[str, Any]:
+def _require_version(row: Row) -> dict[str, Any]:
     if not row.etag:
         raise Defect("a write must name the version it saw")
     return {"etag": row.etag, "match_condition": MatchConditions.IfNotModified}
@@ -236,12 +240,12 @@ def _row(entity: Mapping[str, Any], read_at: datetime | None) -> Row:
         key=entity["RowKey"],
         values=values,
         etag=metadata.get("etag", ""),
-        written_at=_aware(written) if written is not None else None,
+        written_at=_make_aware(written) if written is not None else None,
         read_at=read_at,
     )
 
 
-def _aware(value: datetime) -> datetime:
+def _make_aware(value: datetime) -> datetime:
     return value.replace(tzinfo=UTC) if value.tzinfo is None else value.astimezone(UTC)
 
 

@@ -45,15 +45,15 @@ def predict_reads(vm: VirtualMachine, deciding: bool) -> Iterable[str]:
 def find_missing_reads(read: Read, predicted: Mapping[str, VirtualMachine]) -> Iterable[str]:
     """Yield the ids that the resources in *read* refer to, and the predicted firewalls."""
     for name in ("machines", "interfaces"):
-        for resource in read.resources(name):
+        for resource in read.list_resources(name):
             yield from filter(None, topology.find_references(resource))
     subnets = [
         arm_json.read_reference(arm_json.properties(ip), "subnet")
-        for nic in read.resources("interfaces")
+        for nic in read.list_resources("interfaces")
         for ip in arm_json.mappings(arm_json.properties(nic), "ipConfigurations")
     ]
-    for vnet in read.resources("networks"):
-        yield from filter(None, topology.subnet_nsg_ids(vnet, subnets))
+    for vnet in read.list_resources("networks"):
+        yield from filter(None, topology.list_subnet_nsg_ids(vnet, subnets))
     yield from (vm.firewall_id for vm in predicted.values() if vm.firewall_id)
 
 
@@ -70,11 +70,11 @@ def build_policy_view(
     A VM of *deciding* that was read only in part is unreadable. Its view shows it as predicted.
     """
     snapshot = topology.Snapshot(
-        machines=read.resources("machines"),
-        interfaces=read.resources("interfaces"),
-        networks=read.resources("networks"),
-        firewalls=read.resources("firewalls"),
-        public_ips=read.resources("public_ips"),
+        machines=read.list_resources("machines"),
+        interfaces=read.list_resources("interfaces"),
+        networks=read.list_resources("networks"),
+        firewalls=read.list_resources("firewalls"),
+        public_ips=read.list_resources("public_ips"),
         policies=(policy,) if policy is not None else (),
     )
     fresh = topology.build_machines(snapshot, now=now)

@@ -59,7 +59,7 @@ class Read:
     failed: dict[str, str] = field(default_factory=dict)
     gone: set[str] = field(default_factory=set)
 
-    def resources(self, kind: str) -> Sequence[Resource]:
+    def list_resources(self, kind: str) -> Sequence[Resource]:
         """Return the resources of a kind."""
         return tuple(self.found.get(kind, {}).values())
 
@@ -139,9 +139,9 @@ class Reader:
     def _get(self, resource_id: str) -> Resource:
         kind = kind_of(resource_id)
         if kind == "nsgs":
-            return self._network().nsg(resource_id)
+            return self._network().get_nsg(resource_id)
         if kind == "firewalls":
-            return self._network().firewall(resource_id)
+            return self._network().get_firewall(resource_id)
         return self._arm.get(resource_id, _VERSIONS[kind])
 
 

@@ -90,11 +90,11 @@ class Drainer:
         """Return True if no event waits for its place in the chain."""
         return self._outbox.is_empty(subscription)
 
-    def head(self, subscription: str) -> Head:
+    def find_head(self, subscription: str) -> Head:
         """Return the end of a subscription's chain."""
         return read_head(subscription, self._table.get(subscription, _HEAD))
 
-    def records(self, subscription: str) -> Iterator[Record]:
+    def list_records(self, subscription: str) -> Iterator[Record]:
         """
         Yield a whole chain in order.
 
@@ -146,12 +146,12 @@ def write_record_row(record: Record) -> Row:
         "What": str(event.get("what") or ""),
         "Actor": str(event.get("actor") or ""),
         "RequestId": str(event.get("requestId") or ""),
-        **write_text(chain.canonical_json(event)),
+        **write_text(chain.write_canonical_json(event)),
     }
     return Row(
         partition=record.chain,
         key=f"{_RECORDS}|{record.sequence:012d}",
-        values=RECORD_KIND.with_format(values),
+        values=RECORD_KIND.add_format(values),
     )
 
 
@@ -190,12 +190,12 @@ def _key_row(row: Row, head: Head) -> Row:
     return Row(
         partition=row.partition,
         key=_key(row),
-        values=KEY_KIND.with_format({"Sequence": head.sequence}),
+        values=KEY_KIND.add_format({"Sequence": head.sequence}),
     )
 
 
 def _head_op(head: Head, before: Row | None) -> Op:
-    row = Row(partition=head.chain, key=_HEAD, values=HEAD_KIND.with_format(HEAD.write(head)))
+    row = Row(partition=head.chain, key=_HEAD, values=HEAD_KIND.add_format(HEAD.write(head)))
     if before is None:
         return Op(Verb.INSERT, row)
     return Op(Verb.REPLACE, replace(row, etag=before.etag))

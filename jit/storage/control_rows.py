@@ -166,7 +166,7 @@ def read_control_row(kind: type[R], row: Row) -> R:
 def write_control_row(value: ControlRow) -> Row:
     """Return the row in the table for *value*, over the version that *value* was read from."""
     formats, columns = _MAPS[type(value)]
-    return replace(value.version, values=formats.with_format(columns.write(value)))
+    return replace(value.version, values=formats.add_format(columns.write(value)))
 
 
 class ControlRows:
@@ -190,9 +190,9 @@ class ControlRows:
         held = PolicyRow(version=ageless, policy_id=policy_id, owner=_UNREADABLE)
         return _read_or_else(held, row)
 
-    def new_policy(self, policy_id: str) -> PolicyRow:
+    def make_policy(self, policy_id: str) -> PolicyRow:
         """Return a control row of a JIT policy, to be inserted."""
-        place = _new_row(arm_ids.subscription(policy_id), keys.policy_key(policy_id))
+        place = _make_row(arm_ids.subscription(policy_id), keys.policy_key(policy_id))
         return PolicyRow(version=place, policy_id=policy_id)
 
     def find_firewall(self, firewall_id: str) -> FirewallRow | None:
@@ -209,9 +209,9 @@ class ControlRows:
         held = FirewallRow(version=row, firewall_id=firewall_id, holder=_UNREADABLE)
         return _read_or_else(held, row)
 
-    def new_firewall(self, firewall_id: str) -> FirewallRow:
+    def make_firewall(self, firewall_id: str) -> FirewallRow:
         """Return a control row of a firewall, to be inserted."""
-        place = _new_row(arm_ids.subscription(firewall_id), keys.firewall_key(firewall_id))
+        place = _make_row(arm_ids.subscription(firewall_id), keys.firewall_key(firewall_id))
         return FirewallRow(version=place, firewall_id=firewall_id)
 
     def find_comparison(self, subscription: str) -> ComparisonRow | None:
@@ -224,9 +224,9 @@ class ControlRows:
         row = self._state.get(subscription, keys.COMPARISON)
         return _read_or_else(ComparisonRow(version=row), row) if row is not None else None
 
-    def new_comparison(self, subscription: str) -> ComparisonRow:
+    def make_comparison(self, subscription: str) -> ComparisonRow:
         """Return a control row of a subscription's comparison, to be inserted."""
-        return ComparisonRow(version=_new_row(subscription, keys.COMPARISON))
+        return ComparisonRow(version=_make_row(subscription, keys.COMPARISON))
 
     def put(self, value: R) -> R:
         """
@@ -255,5 +255,5 @@ def _read_or_else(other: R, row: Row) -> R:
         return other
 
 
-def _new_row(partition: str, key: str) -> Row:
+def _make_row(partition: str, key: str) -> Row:
     return Row(partition=partition, key=key, values={})

@@ -49,7 +49,7 @@ class Form:
     write: Callable[[Any], Any]
 
 
-def _same(value: Any) -> Any:
+def _keep(value: Any) -> Any:
     return value
 
 
@@ -57,7 +57,7 @@ def _read_span(seconds: float) -> timedelta:
     return timedelta(seconds=seconds)
 
 
-PLAIN = Form(_same, _same)
+PLAIN = Form(_keep, _keep)
 INSTANT = Form(read_stamp, write_stamp)
 SPAN = Form(_read_span, timedelta.total_seconds)
 PREFIX = Form(ip_network, str)
@@ -239,7 +239,7 @@ class RowKind:
     name: str
     newest: int = 1
 
-    def with_format(self, values: Mapping[str, Any]) -> dict[str, Any]:
+    def add_format(self, values: Mapping[str, Any]) -> dict[str, Any]:
         """Return the properties of a row with the number of its format."""
         return {**values, FORMAT: self.newest}
 

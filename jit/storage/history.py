@@ -29,7 +29,7 @@ class History:
             Defect: This version cannot read a row of it.
         """
         first, last = keys.key_range(request_id)
-        home = month_partition(partition, created)
+        home = build_month_partition(partition, created)
         return read_history_rows(
             list(read_all(self._table, Where(partition=home, first=first, last=last)))
         )
@@ -60,7 +60,7 @@ class History:
     ) -> Iterator[StoredRequest]:
         """Yield the finished requests of a subscription that were created in one month."""
         first = keys.keys_after(after) if after else ""
-        where = Where(partition=month_partition(partition, month), first=first)
+        where = Where(partition=build_month_partition(partition, month), first=first)
         for rows in _group_by_request(read_all(self._table, where)):
             try:
                 found = read_history_rows(rows)
@@ -83,7 +83,7 @@ def _group_by_request(rows: Iterator[Row]) -> Iterator[list[Row]]:
         yield group
 
 
-def month_partition(subscription: str, moment: datetime) -> str:
+def build_month_partition(subscription: str, moment: datetime) -> str:
     """Return the partition of requests whose ids were made in the month of *moment*."""
     return f"{subscription}|{moment:%Y-%m}"
 
@@ -96,7 +96,7 @@ def write_history_rows(stored: StoredRequest) -> list[Row]:
     """
     request = stored.request
     created = request_ids.parse_request_id(request.id) or ("", request.created_at)
-    home = month_partition(*created)
+    home = build_month_partition(*created)
     rows = [Row(partition=home, key=f"{request.id}|", values=write_request(request))]
     for number, group in enumerate(group_by_machine(stored.grants)):
         key = f"{request.id}|{number:03d}"

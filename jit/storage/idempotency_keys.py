@@ -68,7 +68,7 @@ def read_key(row: Row) -> StoredKey:
 
 def write_key(place: Row, key: StoredKey) -> Row:
     """Return the row of a key, over the version *place*."""
-    return replace(place, values=KEY_KIND.with_format(KEY.write(key)))
+    return replace(place, values=KEY_KIND.add_format(KEY.write(key)))
 
 
 @dataclass(frozen=True, slots=True)

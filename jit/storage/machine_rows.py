@@ -75,7 +75,7 @@ VM_ID = "Vm"
 def write_machine_row(vm: VirtualMachine, partition: str, *, etag: str = "") -> Row:
     """Return the inventory row of a VM; see `is_too_large`."""
     document = write_document(MACHINE.write(vm), sort_keys=True)
-    values: dict[str, Any] = MACHINE_KIND.with_format({VM_ID: vm.id, **document})
+    values: dict[str, Any] = MACHINE_KIND.add_format({VM_ID: vm.id, **document})
     return Row(partition=partition, key=keys.machine_key(vm.id), values=values, etag=etag)
 
 

@@ -57,7 +57,7 @@ def write_event_row(partition: str, event: Event) -> Row:
     return Row(
         partition=partition,
         key=f"{keys.OUTBOX}|{keys.write_stamp(event.at)}|{order}|{secrets.token_hex(8)}",
-        values=OUTBOX_KIND.with_format(write_document(event.doc())),
+        values=OUTBOX_KIND.add_format(write_document(event.doc())),
     )
 
 

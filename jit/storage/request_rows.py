@@ -33,7 +33,7 @@ from jit.storage.documents import (
     write_document,
 )
 from jit.storage.keys import write_stamp
-from jit.storage.stored import GrantRow, ReadableRows, TombstoneRow, earliest_check
+from jit.storage.stored import GrantRow, ReadableRows, TombstoneRow, find_earliest_check
 from jit.storage.table import Row
 
 REQUEST_KIND = RowKind("requests")
@@ -82,7 +82,7 @@ def write_request_row(request: Request) -> Row:
 
 def write_request(request: Request) -> dict[str, Any]:
     """Return a request as properties of a row, live or finished."""
-    return REQUEST_KIND.with_format(
+    return REQUEST_KIND.add_format(
         {
             "Requester": request.requester.id,
             "Ticket": request.ticket.id if request.ticket else "",
@@ -232,7 +232,7 @@ def _summarize(grants: Sequence[Grant]) -> GrantSummary:
         request_id=first.request_id,
         firewall_hash=arm_ids.row_hash(first.firewall_id) if first.firewall_id else "",
         status=status_of(tuple(grants)),
-        due_at=earliest_check(grants),
+        due_at=find_earliest_check(grants),
     )
 
 
@@ -243,7 +243,7 @@ def write_grants(grants: Sequence[Grant], kind: RowKind = GRANTS_KIND) -> dict[s
     The JSON has no spaces: 90 rows of ten grants each must fit one transaction.
     """
     documents = [GRANT.write(grant) for grant in grants]
-    return kind.with_format(write_document(documents, separators=(",", ":")))
+    return kind.add_format(write_document(documents, separators=(",", ":")))
 
 
 def read_grants(row: Row) -> tuple[Grant, ...]:

@@ -32,7 +32,7 @@ class GrantRow:
     @property
     def due_at(self) -> datetime:
         """When the row next needs work."""
-        return earliest_check(self.grants)
+        return find_earliest_check(self.grants)
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,9 +63,9 @@ class ReadableRows(Generic[R]):
     @property
     def rows(self) -> tuple[R, ...]:
         """The rows of VMs that can be read completely."""
-        return self.without(self.unreadable)
+        return self.drop_machines(self.unreadable)
 
-    def without(self, machines: frozenset[str]) -> tuple[R, ...]:
+    def drop_machines(self, machines: frozenset[str]) -> tuple[R, ...]:
         """Return the rows of all VMs except *machines*, hashes of ids."""
         return tuple(row for machine, row in self.by_machine if machine not in machines)
 
@@ -85,7 +85,7 @@ class StoredRequest:
         return status_of(self.grants)
 
 
-def earliest_check(grants: Sequence[Grant]) -> datetime:
+def find_earliest_check(grants: Sequence[Grant]) -> datetime:
     """Return the instant of the next work on *grants*; closed ones only have to move to history."""
     live = [grant for grant in grants if grant.live]
     return min(grant.next_check_at for grant in live or grants)

@@ -120,7 +120,7 @@ class SubscriptionRows:
         if subscription in self._ensured:
             return
         if self.get(subscription) is None:
-            self._insert(_new_subscription(subscription, now))
+            self._insert(_make_subscription(subscription, now))
         self._ensured.add(subscription)
 
     def _insert(self, item: SubscriptionRow) -> None:
@@ -143,7 +143,7 @@ class SubscriptionRows:
                 has the end of another comparison, and stays.
             now: Aware, UTC.
         """
-        row = before or _new_subscription(subscription, now)
+        row = before or _make_subscription(subscription, now)
         self._put(replace(row, compared_at=now))
 
     def note_tick(self, before: TickRow | None, now: datetime) -> None:
@@ -197,13 +197,13 @@ def read_tick(row: Row) -> TickRow:
 def write_row(item: SubscriptionRow | TickRow) -> Row:
     """Return the row in the table for *item*, over the version that *item* was read from."""
     if isinstance(item, TickRow):
-        values = TICK_KIND.with_format(TICK.write(item))
+        values = TICK_KIND.add_format(TICK.write(item))
     else:
-        values = SUBSCRIPTION_KIND.with_format(SUBSCRIPTION.write(item))
+        values = SUBSCRIPTION_KIND.add_format(SUBSCRIPTION.write(item))
     return replace(item.version, values=values)
 
 
-def _new_subscription(subscription: str, now: datetime) -> SubscriptionRow:
+def _make_subscription(subscription: str, now: datetime) -> SubscriptionRow:
     key = keys.subscription_key(subscription)
     place = Row(partition=keys.SUBSCRIPTIONS, key=key, values={})
     return SubscriptionRow(subscription=subscription, since=now, version=place)

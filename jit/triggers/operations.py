@@ -28,7 +28,7 @@ def get_my_address(req: func.HttpRequest) -> func.HttpResponse:
 def start_reconcile(req: func.HttpRequest, work: func.Out[List[str]]) -> func.HttpResponse:
     """Compare all rules with all grants: now, or as a plan without acting."""
     if read_flag(req, "dryRun"):
-        return answer.write_plan(wiring.reconciler().dry_run(now=wiring.clock()))
+        return answer.write_plan(wiring.reconciler().make_dry_run(now=wiring.clock()))
     subscriptions = wiring.due_work().list_subscriptions()
     work.set([messages.reconcile(subscription) for subscription in subscriptions])
     return answer.write_json({"dryRun": False, "subscriptions": list(subscriptions)}, 202)
@@ -39,7 +39,7 @@ def start_reconcile(req: func.HttpRequest, work: func.Out[List[str]]) -> func.Ht
 def get_health(req: func.HttpRequest) -> func.HttpResponse:
     """Return 200 if the broker is well, else 503, and no more: it is open to anybody."""
     is_well = wiring.health().check(now=wiring.clock()).is_well
-    return answer.write_json({"status": render.health_word(is_well)}, 200 if is_well else 503)
+    return answer.write_json({"status": render.render_health(is_well)}, 200 if is_well else 503)
 
 
 @bp.route(route="api/status", methods=["GET"])

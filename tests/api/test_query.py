@@ -10,7 +10,7 @@ from jit.api import query
 from jit.broker.requests.filters import BEGINNING, Place
 from jit.domain.errors import InvalidRequest
 from jit.domain.model.grant import Status
-from jit.domain.values.request_ids import new_request_id
+from jit.domain.values.request_ids import make_request_id
 from tests.api.http_requests import make_request
 from tests.local.azure.sim import PRODUCTION
 
@@ -144,7 +144,7 @@ def test_a_token_that_is_not_ours_is_refused(token):
 
 def test_a_place_is_read_from_its_own_token():
     """The next page begins where this one ended."""
-    place = Place((3, PRODUCTION), new_request_id(PRODUCTION, NOON, bytes(10)))
+    place = Place((3, PRODUCTION), make_request_id(PRODUCTION, NOON, bytes(10)))
 
     assert query.read_token(query.write_token(place)) == place
 

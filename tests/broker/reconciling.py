@@ -9,8 +9,8 @@ from typing import Any
 import pytest
 
 from jit import messages
-from jit.domain.azure.companion_rule import companion_body, companion_name
-from jit.domain.azure.firewall import foreign_digest
+from jit.domain.azure.companion_rule import build_companion_body, build_companion_name
+from jit.domain.azure.firewall import digest_foreign_parts
 from jit.storage.audit_chain import Drainer
 from tests.broker.inprocess import HERE, InProcess, farm, policy_of, wish
 from tests.fakes.tables import FakeTable
@@ -50,7 +50,7 @@ class Reconciling:
     def planned(self, *subscriptions: str) -> list[tuple[str, str]]:
         """Return action and class of each item of a plan."""
         names = subscriptions or (DEVELOPMENT,)
-        items = self.reconciler.dry_run(now=self.broker.now, subscriptions=names)
+        items = self.reconciler.make_dry_run(now=self.broker.now, subscriptions=names)
         return [(item.action.value, item.kind.value) for item in items]
 
     def opened(self, vm: str = farm(1), minutes: float = 5, **changes: Any) -> str:
@@ -89,7 +89,7 @@ class Reconciling:
 
     def foreign_digest(self) -> str:
         """Return a digest of the parts of the firewall that are not Defender's."""
-        return foreign_digest(self.broker.sim.get(FW_PROD))
+        return digest_foreign_parts(self.broker.sim.get(FW_PROD))
 
     def call_before(self, name: str, act: Callable[[], object], *, number: int = 1) -> None:
         """Call *act* once, just before the call *name* is made for the nth time."""
@@ -138,7 +138,7 @@ class Reconciling:
 
     def leave_companion(self, grant_id: str, nsg: str, address: str, port: int) -> str:
         """Put the companion rule of a grant into an NSG; return its name."""
-        body = companion_body(
+        body = build_companion_body(
             grant_id,
             private_ip=address,
             port=port,
@@ -146,7 +146,7 @@ class Reconciling:
             sources=("10.1.0.0/26",),
             priority=150,
         )
-        name = companion_name(grant_id)
+        name = build_companion_name(grant_id)
         self.edit(**{f"{nsg}/securityRules/{name}": body})
         return name
 

@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 
 from jit.broker.azure_changes import Actions
 from jit.broker.locks import Locks
-from jit.domain.azure.firewall import nat_rules
+from jit.domain.azure.firewall import parse_nat_rules
 from jit.domain.paths.rules import PathRule
 from jit.gateways.defender import DefenderPolicies
 from jit.gateways.network import AzureNetwork
@@ -239,12 +239,14 @@ def test_a_write_has_no_member_that_only_azure_writes():
 @given(firewalls, dooms)
 def test_defenders_rules_that_nobody_named_come_back_too(firewall, doomed):
     """Each in its place; the named ones are gone."""
-    before = [rule for rule in nat_rules(firewall) if (rule.collection, rule.name) not in doomed]
+    before = [
+        rule for rule in parse_nat_rules(firewall) if (rule.collection, rule.name) not in doomed
+    ]
     shelf = Shelf(json.dumps(firewall).encode())
 
     an_actions(shelf).remove_nat_rules([a_path(*pair) for pair in doomed])
 
-    assert list(nat_rules(shelf.shown())) == before
+    assert list(parse_nat_rules(shelf.shown())) == before
 
 
 @FEWER

@@ -6,7 +6,7 @@ from datetime import timedelta
 import pytest
 
 from jit.domain.audit import chain
-from jit.domain.audit.event import transitions
+from jit.domain.audit.event import list_transitions
 from jit.domain.errors import AccessDenied
 from jit.domain.limits import LIMITS
 from jit.domain.model.grant import CloseReason, Status
@@ -98,10 +98,10 @@ def trail(broker):
     """The records of the chain once the outbox is drained."""
     drainer = Drainer(broker.outbox, FakeTable(lambda: broker.now))
     drained = [drainer.drain(DEVELOPMENT, now=broker.now) for _ in range(3)]
-    found = list(drainer.records(DEVELOPMENT))
+    found = list(drainer.list_records(DEVELOPMENT))
     start = chain.Head(chain=DEVELOPMENT)
     assert drained[-1] == 0
-    assert chain.verify(found, start=start, end=drainer.head(DEVELOPMENT)) is None
+    assert chain.verify(found, start=start, end=drainer.find_head(DEVELOPMENT)) is None
     return [record.event for record in found]
 
 
@@ -158,7 +158,7 @@ def test_the_largest_request_with_the_longest_life_goes_to_history(large):
     whole = large.whole(large.accept(body(large), CALLER).request.id)
     rows = [(held, [as_it_ends(each, large.now) for each in held.grants]) for held in whole.rows]
     after = [grant for _, grants in rows for grant in grants]
-    large.requests.save(rows, transitions(whole.grants, after, now=large.now))
+    large.requests.save(rows, list_transitions(whole.grants, after, now=large.now))
 
     large.requests.archive(large.whole(whole.request.id), now=large.now)
 

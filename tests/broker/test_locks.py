@@ -6,7 +6,7 @@ from threading import Barrier
 
 import pytest
 
-from jit.broker.locks import LEASE, TURN, seconds_to_gather
+from jit.broker.locks import LEASE, TURN, find_gathering_time
 from tests.broker.inprocess import farm, policy_of
 from tests.local.azure.sim import DB01, FW_PROD, WEB01
 
@@ -106,14 +106,18 @@ def test_a_first_claim_has_nothing_to_wait_for(locks):
     """No initiate was just made, and none failed."""
     claim = locks.claim(POLICY)
 
-    assert (claim.row.not_before, claim.row.attempts, seconds_to_gather(claim.row)) == (None, 0, 0)
+    assert (claim.row.not_before, claim.row.attempts, find_gathering_time(claim.row)) == (
+        None,
+        0,
+        0,
+    )
 
 
 def test_after_an_initiate_more_requests_are_gathered_for_a_moment(locks):
     """A burst becomes few calls."""
     locks.release(locks.claim(POLICY), initiated=True)
 
-    assert seconds_to_gather(locks.claim(POLICY).row) > 0
+    assert find_gathering_time(locks.claim(POLICY).row) > 0
 
 
 def test_a_long_burst_is_gathered_for_longer(broker, locks):
@@ -124,7 +128,7 @@ def test_a_long_burst_is_gathered_for_longer(broker, locks):
 
     second = locks.claim(POLICY)
 
-    assert seconds_to_gather(first.row) < seconds_to_gather(second.row) <= 10
+    assert find_gathering_time(first.row) < find_gathering_time(second.row) <= 10
 
 
 def test_gathering_ends_by_itself(broker, locks):
@@ -132,7 +136,7 @@ def test_gathering_ends_by_itself(broker, locks):
     locks.release(locks.claim(POLICY), initiated=True)
     broker.advance(timedelta(seconds=11))
 
-    assert seconds_to_gather(locks.claim(POLICY).row) == 0
+    assert find_gathering_time(locks.claim(POLICY).row) == 0
 
 
 # ---- firewalls -----------------------------------------------------------------------------------

@@ -171,7 +171,7 @@ def test_a_plan_says_that_a_dropped_subscription_cannot_be_read(it, azure):
     azure.lost = (DEVELOPMENT,)
     it = drop(it)
 
-    items = it.reconciler.dry_run(now=it.broker.now)
+    items = it.reconciler.make_dry_run(now=it.broker.now)
 
     assert [item.resource for item in items] == [f"/subscriptions/{DEVELOPMENT}"]
 

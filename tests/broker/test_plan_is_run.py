@@ -33,7 +33,7 @@ def _second(name):
 
 
 def plan(it):
-    return it.reconciler.dry_run(now=it.broker.now, subscriptions=[DEVELOPMENT])
+    return it.reconciler.make_dry_run(now=it.broker.now, subscriptions=[DEVELOPMENT])
 
 
 def rules(items):

@@ -92,6 +92,6 @@ def a_firewall(*rules, collection=JIT_COLLECTION, settled=True, failed=False, ot
         settled=settled,
         failed=failed,
         etag='W/"7"',
-        foreign=firewall.foreign_digest(body),
-        nat_rules=firewall.nat_rules(body),
+        foreign=firewall.digest_foreign_parts(body),
+        nat_rules=firewall.parse_nat_rules(body),
     )

@@ -160,7 +160,7 @@ def a_request(now, *policies, number=1):
     """A request for an hour of access under *policies*."""
     subscription = arm_ids.subscription(policies[0])
     return Request(
-        id=request_ids.new_request_id(subscription, now, number.to_bytes(10, "big")),
+        id=request_ids.make_request_id(subscription, now, number.to_bytes(10, "big")),
         requester=ALICE,
         justification="CHG0030001 monthly patch",
         created_at=now,

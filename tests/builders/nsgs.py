@@ -2,7 +2,7 @@
 
 from ipaddress import ip_address, ip_network
 
-from jit.domain.azure.companion_rule import companion_body, companion_name
+from jit.domain.azure.companion_rule import build_companion_body, build_companion_name
 from jit.domain.azure.defender_rules import find_allow_rules
 from jit.domain.azure.nsg_effect import Flow
 from jit.domain.azure.nsg_rules import parse_rules
@@ -89,10 +89,10 @@ def the_deny(*ports, priority=4096, to=VM):
 
 def arm_companion(grant_id="request1-0-22", /, *, name=None, **changes):
     """The companion rule of a grant, as an NSG holds it."""
-    body = companion_body(
+    body = build_companion_body(
         grant_id, private_ip=VM, port=22, protocol="TCP", sources=(BEHIND,), priority=100
     )
-    named = name or companion_name(grant_id)
+    named = name or build_companion_name(grant_id)
     fields = {"provisioningState": "Succeeded", **body["properties"], **changes}
     return {"id": f"{NSG_ID}/securityRules/{named}", "name": named, "properties": fields}
 

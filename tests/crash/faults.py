@@ -201,7 +201,7 @@ _ANY = (*_STORAGE, "queues.", *_AZURE)
 _STORAGE_WRITES = ("state.write", "history.write", "keys.write", "audit.write")
 _AZURE_WRITES = ("policies.initiate", "policies.replace", "network.put", "network.delete")
 _NETWORK_WRITES = ("network.put", "network.delete")
-_MAYBE_ABSENT = ("policies.", "network.nsg", *_NETWORK_WRITES)
+_MAYBE_ABSENT = ("policies.", "network.get_nsg", *_NETWORK_WRITES)
 """Resources that Azure may wrongly report as absent for a moment. VMs and firewalls are not among
 them: the broker believes a 404 for these, and a later request takes another path."""
 

@@ -162,7 +162,10 @@ class PromiseChecker:
         """Check the state after a call that has acted, or failed."""
         if name == "state.write":
             self._check_stored_grants()
-        elif name.startswith("network.") and name not in {"network.nsg", "network.firewall"}:
+        elif name.startswith("network.") and name not in {
+            "network.get_nsg",
+            "network.get_firewall",
+        }:
             self._check_customers_rules(f"{name} {arm_ids.name(args[0])}")
 
     def _check_initiate(self, policy_id: str, body: Mapping[str, Any]) -> None:
@@ -210,7 +213,7 @@ class PromiseChecker:
     ) -> None:
         for entry in listed:
             same = (ids.key(entry.vm_id), entry.port) == vm_port
-            if same and entry.in_force(self.now) and entry.initiate_id is None:
+            if same and entry.is_in_force(self.now) and entry.initiate_id is None:
                 self.add_violation("P6", f"an initiate over somebody else's request for {vm_port}")
 
     def _check_deletion(self, rule_id: str) -> None:

@@ -2,7 +2,7 @@
 
 from datetime import timedelta
 
-from jit.domain.azure.companion_rule import companion_name
+from jit.domain.azure.companion_rule import build_companion_name
 from jit.domain.grants import rule_evidence
 from jit.domain.grants.policy_view import PolicyView
 from jit.domain.grants.step import run_step
@@ -27,7 +27,7 @@ THERE = tuple(rule_evidence.make_mark(rule) for rule in find_port_rules(OURS, 22
 RULE_ID = f"{NSG_ID}/securityRules/{jit_name('-', 1)}"
 LET_IN = an_nsg(
     an_allow(),
-    arm_rule(300, name=companion_name("g1"), source=BEHIND, port="22", to=VM),
+    arm_rule(300, name=build_companion_name("g1"), source=BEHIND, port="22", to=VM),
 )
 """An NSG with the rule that was asked for and the companion of ``g1``."""
 

@@ -268,7 +268,7 @@ def test_no_removal_touches_a_rule_that_a_foreign_request_holds(world, switch):
     observed, live, stones = world
     known = [*live, *stones]
     ours = {initiate for grant in known for initiate in grant.initiate.ids}
-    strangers = [e for e in observed.entries if e.initiate_id not in ours and e.in_force(NOW)]
+    strangers = [e for e in observed.entries if e.initiate_id not in ours and e.is_in_force(NOW)]
     items = removals(make_plan(observed, live, stones, now=NOW, remove_orphans=switch))
 
     assert [

@@ -73,11 +73,11 @@ class RawNetwork(AzureNetwork):
         super().__init__(*to, **over)
         self._arm = arm
 
-    def nsg(self, nsg_id: str) -> Resource:
+    def get_nsg(self, nsg_id: str) -> Resource:
         """Return an NSG with its rules."""
         return self._arm.get(nsg_id, NETWORK)
 
-    def firewall(self, firewall_id: str) -> Resource:
+    def get_firewall(self, firewall_id: str) -> Resource:
         """Return a firewall with its rule collections."""
         return self._arm.get(firewall_id, NETWORK)
 

@@ -32,7 +32,7 @@ def changed(found):
 # ---- reading -------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize(("name", "resource_id"), [("nsg", NSG_DB), ("firewall", FW_PROD)])
+@pytest.mark.parametrize(("name", "resource_id"), [("get_nsg", NSG_DB), ("get_firewall", FW_PROD)])
 def test_a_resource_comes_as_azure_wrote_it(azure, sim, name, resource_id):
     """Raw JSON: members that the SDK's models drop or cannot hold pass through."""
     found = {**sim.get(resource_id), "newField": {"of": ["the", "future"]}}
@@ -43,7 +43,7 @@ def test_a_resource_comes_as_azure_wrote_it(azure, sim, name, resource_id):
 
 
 @pytest.mark.parametrize(
-    ("name", "kind"), [("nsg", "networkSecurityGroups"), ("firewall", "azureFirewalls")]
+    ("name", "kind"), [("get_nsg", "networkSecurityGroups"), ("get_firewall", "azureFirewalls")]
 )
 def test_a_resource_that_does_not_exist_is_gone(azure, name, kind):
     """404 means gone."""
@@ -52,8 +52,8 @@ def test_a_resource_that_does_not_exist_is_gone(azure, name, kind):
 
 
 READS = [
-    pytest.param(lambda azure: azure.nsg(NSG_DB), id="nsg"),
-    pytest.param(lambda azure: azure.firewall(FW_PROD), id="firewall"),
+    pytest.param(lambda azure: azure.get_nsg(NSG_DB), id="nsg"),
+    pytest.param(lambda azure: azure.get_firewall(FW_PROD), id="firewall"),
 ]
 
 
@@ -75,7 +75,7 @@ def test_a_read_without_an_answer_is_an_outage(azure, sim, fault):
     """Nothing was changed: the caller may simply repeat."""
     sim.faults(fault)
     with pytest.raises(Unavailable) as error:
-        azure.network.firewall(FW_PROD)
+        azure.network.get_firewall(FW_PROD)
 
     assert type(error.value) is Unavailable
 
@@ -86,9 +86,9 @@ def test_a_read_without_an_answer_is_an_outage(azure, sim, fault):
 def test_putting_a_rule_returns_before_it_works(azure, sim):
     """Azure takes its seconds; nobody waits for them."""
     azure.network.put_rule(RULE, BODY)
-    before = azure.network.nsg(NSG_DB)["properties"]["provisioningState"]
+    before = azure.network.get_nsg(NSG_DB)["properties"]["provisioningState"]
     sim.advance("PT1M")
-    after = azure.network.nsg(NSG_DB)["properties"]["provisioningState"]
+    after = azure.network.get_nsg(NSG_DB)["properties"]["provisioningState"]
 
     assert (before, after) == ("Updating", "Succeeded")
     assert sim.rules(NSG_DB)["jit-broker-test"]["destinationPortRange"] == "3389"
@@ -193,31 +193,31 @@ def test_a_change_without_an_answer_may_have_happened(azure, sim, change, fault)
 
 def test_a_firewall_is_replaced_under_the_etag_that_was_read(azure, sim):
     """The call returns at once; the update takes minutes."""
-    found = azure.network.firewall(FW_PROD)
+    found = azure.network.get_firewall(FW_PROD)
     azure.network.put_firewall(FW_PROD, changed(found), etag=found["etag"])
-    during = azure.network.firewall(FW_PROD)["properties"]["provisioningState"]
+    during = azure.network.get_firewall(FW_PROD)["properties"]["provisioningState"]
     sim.advance("PT10M")
 
     assert during == "Updating"
-    assert azure.network.firewall(FW_PROD)["tags"] == {"changed": "yes"}
+    assert azure.network.get_firewall(FW_PROD)["tags"] == {"changed": "yes"}
 
 
 def test_a_firewall_that_somebody_changed_is_not_replaced(azure, sim):
     """If-Match is the safety: Defender and others write the same object."""
-    found = azure.network.firewall(FW_PROD)
+    found = azure.network.get_firewall(FW_PROD)
     azure.network.put_firewall(FW_PROD, found, etag=found["etag"])
     sim.advance("PT10M")
     with pytest.raises(StateConflict):
         azure.network.put_firewall(FW_PROD, changed(found), etag=found["etag"])
 
-    assert "tags" not in azure.network.firewall(FW_PROD)
+    assert "tags" not in azure.network.get_firewall(FW_PROD)
 
 
 def test_a_firewall_that_is_being_updated_is_busy(azure):
     """One update at a time; the lock outlives its caller."""
-    found = azure.network.firewall(FW_PROD)
+    found = azure.network.get_firewall(FW_PROD)
     azure.network.put_firewall(FW_PROD, found, etag=found["etag"])
-    now_there = azure.network.firewall(FW_PROD)
+    now_there = azure.network.get_firewall(FW_PROD)
 
     with pytest.raises(Busy):
         azure.network.put_firewall(FW_PROD, now_there, etag=now_there["etag"])
@@ -225,7 +225,7 @@ def test_a_firewall_that_is_being_updated_is_busy(azure):
 
 def test_the_etag_is_sent(azure, sim):
     """Without it a PUT would overwrite any other version."""
-    found = azure.network.firewall(FW_PROD)
+    found = azure.network.get_firewall(FW_PROD)
     azure.network.put_firewall(FW_PROD, found, etag=found["etag"])
     put = next(e for e in sim.control("GET", "log") if e["method"] == "PUT")
     headers = {name.lower(): value for name, value in put["requestHeaders"].items()}
@@ -246,7 +246,7 @@ def test_an_answer_without_an_operation_is_taken(azure, sim):
 
 def test_one_call_is_one_put(azure, sim):
     """A failed PUT is never repeated behind the broker's back."""
-    found = azure.network.firewall(FW_PROD)
+    found = azure.network.get_firewall(FW_PROD)
     sim.faults({**answer(503), "match": {"method": "PUT"}, "times": 9})
     with pytest.raises(Unknown):
         azure.network.put_firewall(FW_PROD, found, etag=found["etag"])

@@ -407,8 +407,8 @@ MUTANTS = (
         name="a change without its audit row",
         promise="P9",
         path="jit/broker/policy_worker/pass_state.py",
-        was="        events = transitions(before, after, now=self.now)\n",
-        becomes="        events = transitions(before, before, now=self.now)\n",
+        was="        events = list_transitions(before, after, now=self.now)\n",
+        becomes="        events = list_transitions(before, before, now=self.now)\n",
         caught_by=(
             law(
                 "tests/broker/policy_worker/test_pass_state.py",

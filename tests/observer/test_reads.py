@@ -47,9 +47,9 @@ def test_few_are_read_one_by_one(azure, reader):
 
     reader.read_all([*VMS[:3], NSG], read)
 
-    assert sorted(azure.calls.names) == ["arm.get", "arm.get", "arm.get", "network.nsg"]
-    assert len(read.resources("machines")) == 3
-    assert len(read.resources("nsgs")) == 1
+    assert sorted(azure.calls.names) == ["arm.get", "arm.get", "arm.get", "network.get_nsg"]
+    assert len(read.list_resources("machines")) == 3
+    assert len(read.list_resources("nsgs")) == 1
 
 
 def test_a_list_keeps_only_the_wanted_resources(reader):
@@ -67,7 +67,7 @@ def test_ids_in_another_case_are_found_in_the_list(reader):
 
     reader.read_all([item.upper() for item in VMS], read)
 
-    assert len(read.resources("machines")) == 10
+    assert len(read.list_resources("machines")) == 10
     assert read.failed == {}
 
 
@@ -92,7 +92,7 @@ def test_a_list_that_fails_leaves_a_reason_for_each_and_spares_the_others(azure,
         item.lower(): f"{item.rsplit('/', 1)[1]} could not be read" for item in NICS
     }
     assert read.gone == set()
-    assert len(read.resources("machines")) == 10
+    assert len(read.list_resources("machines")) == 10
 
 
 def test_a_forbidden_list_is_read_one_by_one(azure, reader):

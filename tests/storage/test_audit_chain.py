@@ -52,13 +52,13 @@ class Trail:
         return Drainer(self.outbox, self.audit).drain(subscription, now=self.clock.now)
 
     def records(self, subscription=HERE):
-        return list(Drainer(self.outbox, self.audit).records(subscription))
+        return list(Drainer(self.outbox, self.audit).list_records(subscription))
 
     def told(self, subscription=HERE):
         return [record.event["what"] for record in self.records(subscription)]
 
     def broken(self, subscription=HERE):
-        end = Drainer(self.outbox, self.audit).head(subscription)
+        end = Drainer(self.outbox, self.audit).find_head(subscription)
         return chain.verify(self.records(subscription), start=Head(chain=subscription), end=end)
 
     def before(self, name, act, *, number=1):
@@ -383,9 +383,9 @@ def test_a_full_batch_is_one_transaction_of_the_real_client(stored):
 
     drained = drainer.drain(HERE, now=NOON)
 
-    records = list(drainer.records(HERE))
+    records = list(drainer.list_records(HERE))
     assert drained == len(records) == BATCH + 1
-    assert chain.verify(records, start=Head(chain=HERE), end=drainer.head(HERE)) is None
+    assert chain.verify(records, start=Head(chain=HERE), end=drainer.find_head(HERE)) is None
     assert outbox.list_oldest(HERE, limit=10) == ()
 
 
@@ -399,7 +399,7 @@ def test_an_outbox_that_comes_back_is_recorded_once_by_the_real_client(stored):
 
     drainer.drain(HERE, now=NOON)
 
-    assert len(list(drainer.records(HERE))) == 2
+    assert len(list(drainer.list_records(HERE))) == 2
 
 
 def test_the_page_of_the_architecture_shows_how_to_verify_a_chain(stored, storage):

@@ -41,10 +41,10 @@ def age(table, key):
 def test_a_control_row_is_read_as_it_was_written(rows):
     """Every field of each kind."""
     policy = replace(
-        rows.new_policy(POLICY), owner="x", not_before=NOON, attempts=1, burst=2, wake_at=NOON
+        rows.make_policy(POLICY), owner="x", not_before=NOON, attempts=1, burst=2, wake_at=NOON
     )
-    firewall = replace(rows.new_firewall(FIREWALL), holder="h", since=NOON, foreign="d")
-    comparison = replace(rows.new_comparison(SUBSCRIPTION), owner="x", reported=frozenset("ab"))
+    firewall = replace(rows.make_firewall(FIREWALL), holder="h", since=NOON, foreign="d")
+    comparison = replace(rows.make_comparison(SUBSCRIPTION), owner="x", reported=frozenset("ab"))
 
     for row in (policy, firewall, comparison):
         rows.put(row)
@@ -63,15 +63,15 @@ def test_a_row_that_is_not_there_is_none(rows):
 
 def test_a_row_is_inserted_once(rows):
     """Two processes that saw no row cannot both insert it."""
-    rows.put(rows.new_policy(POLICY))
+    rows.put(rows.make_policy(POLICY))
 
     with pytest.raises(StateConflict):
-        rows.put(rows.new_policy(POLICY))
+        rows.put(rows.make_policy(POLICY))
 
 
 def test_a_row_is_current_until_somebody_writes_it(rows):
     """Its own writer keeps it current."""
-    first = rows.put(rows.new_policy(POLICY))
+    first = rows.put(rows.make_policy(POLICY))
     second = rows.put(replace(first, attempts=1))
 
     assert rows.is_current(second)
@@ -82,7 +82,7 @@ def test_a_row_is_current_until_somebody_writes_it(rows):
 
 def test_a_policy_in_a_newer_format_is_held_for_good(rows, table, caplog):
     """To act without understanding its lease could be to act twice; the alert names its row."""
-    rows.put(rows.new_policy(POLICY))
+    rows.put(rows.make_policy(POLICY))
     age(table, keys.policy_key(POLICY))
 
     found = rows.find_policy(POLICY)
@@ -95,7 +95,7 @@ def test_a_policy_in_a_newer_format_is_held_for_good(rows, table, caplog):
 
 def test_a_firewall_in_a_newer_format_is_held_for_good(rows, table, caplog):
     """Passes go on and leave the firewall alone; the alert names its row."""
-    rows.put(rows.new_firewall(FIREWALL))
+    rows.put(rows.make_firewall(FIREWALL))
     age(table, keys.firewall_key(FIREWALL))
 
     found = rows.find_firewall(FIREWALL)
@@ -108,7 +108,7 @@ def test_a_firewall_in_a_newer_format_is_held_for_good(rows, table, caplog):
 
 def test_a_comparison_in_a_newer_format_is_free(rows, table, caplog):
     """The comparison goes on and writes the row anew; the alert names it."""
-    rows.put(replace(rows.new_comparison(SUBSCRIPTION), owner="x"))
+    rows.put(replace(rows.make_comparison(SUBSCRIPTION), owner="x"))
     age(table, keys.COMPARISON)
 
     rows.put(replace(rows.find_comparison(SUBSCRIPTION), owner="y"))
@@ -121,7 +121,7 @@ def test_a_comparison_in_a_newer_format_is_free(rows, table, caplog):
 def test_names_of_reported_rules_fit_one_property(rows):
     """If there are too many, the first names in the order of text are kept."""
     names = frozenset(f"{number:010d}" for number in range(MOST_REPORTED + 1))
-    rows.put(replace(rows.new_comparison(SUBSCRIPTION), reported=names))
+    rows.put(replace(rows.make_comparison(SUBSCRIPTION), reported=names))
 
     found = rows.find_comparison(SUBSCRIPTION).reported
 

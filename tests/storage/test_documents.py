@@ -96,7 +96,7 @@ def test_a_document_of_any_length_is_read_as_it_was_written(length):
 
 def test_a_written_row_carries_the_newest_format():
     """Another version can tell whether it understands the row."""
-    assert KIND.with_format({"A": 1}) == {"A": 1, "Format": 2}
+    assert KIND.add_format({"A": 1}) == {"A": 1, "Format": 2}
 
 
 @pytest.mark.parametrize("values", [{}, {"Format": 1}, {"Format": 2}])

@@ -7,7 +7,7 @@ import pytest
 
 from jit.domain.errors import Unknown
 from jit.domain.model.grant import CloseReason, Status
-from jit.storage.history import History, month_partition, write_history_rows
+from jit.storage.history import History, build_month_partition, write_history_rows
 from jit.storage.stored import StoredRequest
 from jit.storage.table import Op, Verb
 from tests.builders.grants import a_grant_of, a_request
@@ -116,7 +116,7 @@ def test_a_month_lists_its_own_requests_alone(history):
 
     assert list(history.list_month(SUBSCRIPTION, NOON)) == [first, second]
     assert list(history.list_month(SUBSCRIPTION, december)) == [later]
-    assert month_partition(SUBSCRIPTION, december) == f"{SUBSCRIPTION}|2026-12"
+    assert build_month_partition(SUBSCRIPTION, december) == f"{SUBSCRIPTION}|2026-12"
 
 
 def test_a_month_goes_on_behind_a_request(history):

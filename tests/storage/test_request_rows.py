@@ -13,7 +13,7 @@ from jit.domain.model.grant import CloseReason, Footprint, Grant, Initiate, Stat
 from jit.domain.model.machine import Connection, Via
 from jit.domain.model.people import Person
 from jit.domain.model.request import Decision, Request, Ticket
-from jit.domain.values.request_ids import new_request_id
+from jit.domain.values.request_ids import make_request_id
 from jit.storage import keys, request_rows
 from jit.storage.documents import REQUIRED
 from jit.storage.keys import write_stamp
@@ -25,7 +25,7 @@ from tests.fakes.clock import FakeClock
 from tests.fakes.tables import FakeTable
 from tests.storage.strategies import instants, lists, networks, ports, spans, texts
 
-REQUEST_ID = new_request_id(SUBSCRIPTION, NOW, bytes(10))
+REQUEST_ID = make_request_id(SUBSCRIPTION, NOW, bytes(10))
 
 connections = st.builds(
     Connection, via=st.sampled_from(Via), address=texts, port=ports, command=texts

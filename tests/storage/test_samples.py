@@ -24,7 +24,7 @@ from jit.domain.model.machine import (
 )
 from jit.domain.model.people import Person
 from jit.domain.model.request import Decision, Request, Ticket
-from jit.domain.values.request_ids import new_request_id
+from jit.domain.values.request_ids import make_request_id
 from jit.storage import (
     audit_chain,
     control_rows,
@@ -55,7 +55,7 @@ POLICY = f"{PROVIDERS}/Microsoft.Security/locations/westeurope/jitNetworkAccessP
 ALICE = "a11ce000-0000-4000-8000-000000000001"
 NOON = datetime(2026, 11, 22, 18, tzinfo=UTC)
 MINUTE = timedelta(minutes=1)
-REQUEST_ID = new_request_id(SUBSCRIPTION, NOON, bytes(10))
+REQUEST_ID = make_request_id(SUBSCRIPTION, NOON, bytes(10))
 HERE, NET = ip_network("203.0.113.7/32"), ip_network("2001:db8::/64")
 
 REQUEST = Request(
@@ -321,7 +321,7 @@ def test_each_case_has_a_sample():
 
 def row_with(name, kind, columns):
     """The row of a sample, written anew from the value of its case."""
-    return replace(row_of(name), values=kind.with_format(columns.write(CASES[name][1])))
+    return replace(row_of(name), values=kind.add_format(columns.write(CASES[name][1])))
 
 
 GRANTS = request_rows.write_grants_row

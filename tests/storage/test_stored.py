@@ -10,7 +10,7 @@ from jit.domain.model.grant import Footprint, Initiate, Status
 from jit.storage.stored import (
     ReadableRows,
     StoredRequest,
-    earliest_check,
+    find_earliest_check,
     group_by_machine,
     merge_grants,
     sort_grants,
@@ -49,8 +49,8 @@ def test_a_row_is_due_with_the_first_of_its_live_grants():
     soon = replace(GRANTS[0], next_check_at=NOON, status=Status.CLOSED)
     later = replace(GRANTS[1], next_check_at=NOON + timedelta(hours=1))
 
-    assert earliest_check([soon, later]) == later.next_check_at
-    assert earliest_check([soon]) == NOON
+    assert find_earliest_check([soon, later]) == later.next_check_at
+    assert find_earliest_check([soon]) == NOON
 
 
 def test_merged_grants_hold_the_ids_of_both_versions():
@@ -94,4 +94,4 @@ def test_rows_of_an_unreadable_vm_are_left_out():
     rows = ReadableRows((("a", 1), ("b", 2), ("a", 3)), frozenset({"a"}))
 
     assert rows.rows == (2,)
-    assert rows.without(frozenset({"b"})) == (1, 3)
+    assert rows.drop_machines(frozenset({"b"})) == (1, 3)

@@ -26,7 +26,7 @@ def test_a_comparison_is_asked_for_by_one_message_a_subscription(use_case):
 
 def test_a_dry_run_returns_the_plan_and_sends_no_message(use_case):
     """It looks, and does not act."""
-    use_case("reconciler", dry_run=[SimpleNamespace(doc=lambda: {"action": "report"})])
+    use_case("reconciler", make_dry_run=[SimpleNamespace(doc=lambda: {"action": "report"})])
 
     answer, sent = call_and_listen(
         "start_reconcile", make_request("start_reconcile", params={"dryRun": "true"})

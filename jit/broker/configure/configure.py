@@ -89,10 +89,10 @@ class Configurator:
             AccessDenied: Azure does not let the broker make the change.
             Unavailable: Somebody works on the policy, or an answer is missing. Repeat the call.
         """
-        _refuse_faults(changes.subscription_faults(wanted))
+        _refuse_faults(changes.find_subscription_faults(wanted))
         looks = self._look(wanted, now)
-        _refuse_faults([fault for item in wanted for fault in changes.put_faults(item, looks)])
-        return self._carry_out(changes.put_plans(wanted, looks), caller, now)
+        _refuse_faults([fault for item in wanted for fault in changes.find_put_faults(item, looks)])
+        return self._carry_out(changes.plan_put(wanted, looks), caller, now)
 
     def delete(
         self, unwanted: Sequence[MachinePolicy], caller: Person, *, now: datetime
@@ -107,8 +107,10 @@ class Configurator:
             Conflict: The same as for ``put``, like the other errors.
         """
         looks = self._look(unwanted, now)
-        _refuse_faults([fault for item in unwanted for fault in changes.delete_faults(item, looks)])
-        done = self._carry_out(changes.delete_plans(unwanted, looks), caller, now)
+        _refuse_faults(
+            [fault for item in unwanted for fault in changes.find_delete_faults(item, looks)]
+        )
+        done = self._carry_out(changes.plan_delete(unwanted, looks), caller, now)
         free = tuple(_list_free(unwanted, looks))
         rest = Configured(policy_id=None, action=PolicyAction.UNCHANGED, machines=free)
         return (*done, rest) if free else done
@@ -147,7 +149,7 @@ class Configurator:
 
     def _find_live(self, plan: PolicyPlan) -> Iterator[Violation]:
         for row in self.requests.list_grants(*_grants_of(plan.policy_id)):
-            yield from plan.conflict(row.grants)
+            yield from plan.find_conflicts(row.grants)
 
     # ---- one policy ------------------------------------------------------------------------------
 
@@ -175,7 +177,9 @@ class Configurator:
     ) -> Configured:
         self._refuse_live([plan])  # again: from here on, no pass opens anything under it
         before = self.writer.read(plan)
-        if before is None and any(_is(p, plan.policy_id) for p in plan.look.snapshot.policies):
+        if before is None and any(
+            _is_policy(p, plan.policy_id) for p in plan.look.snapshot.policies
+        ):
             # The list had it. If it exists, a new policy would replace the VMs of others.
             raise Unavailable(f"{plan.label} has just vanished", retry_after_seconds=_BUSY_SECONDS)
         after = plan.apply_to(before)
@@ -194,7 +198,7 @@ class Configurator:
     ) -> tuple[VirtualMachine, ...]:
         """Bring the VMs of the plan up to date, so that a request right after it is accepted."""
         snapshot, wanted = plan.look.snapshot, {arm_ids.key(item.id) for item in plan.wanted}
-        others = [p for p in snapshot.policies if not _is(p, plan.policy_id)]
+        others = [p for p in snapshot.policies if not _is_policy(p, plan.policy_id)]
         now_there = replace(
             snapshot,
             machines=[
@@ -225,7 +229,7 @@ def _list_free(
     """Yield the VMs that are in no policy."""
     for item in unwanted:
         look = looks[arm_ids.subscription(item.id)]
-        vm = look.machine(item.id)
+        vm = look.find_machine(item.id)
         if vm is not None and not look.policy_ids_of(item.id):
             yield vm
 
@@ -234,7 +238,7 @@ def _grants_of(policy_id: str) -> tuple[str, str]:
     return arm_ids.subscription(policy_id), keys.grants_prefix(policy_id)
 
 
-def _is(policy: Resource, policy_id: str) -> bool:
+def _is_policy(policy: Resource, policy_id: str) -> bool:
     return arm_ids.key(arm_json.text(policy, "id")) == arm_ids.key(policy_id)
 
 

@@ -66,7 +66,7 @@ class PolicyWriter:
 
     def read(self, plan: PolicyPlan) -> Resource | None:
         """Return the policy of *plan* as it is now; None if there is none."""
-        with translate_refusals(plan.label, plan.faults):
+        with translate_refusals(plan.label, plan.list_faults):
             return self._read(plan.policy_id)
 
     def write(self, change: Change) -> Resource | None:
@@ -81,7 +81,7 @@ class PolicyWriter:
         """
         self._record(change, "policy.change_began")
         plan = change.plan
-        with self._record_failure(change), translate_refusals(plan.label, plan.faults):
+        with self._record_failure(change), translate_refusals(plan.label, plan.list_faults):
             self._check_lease(change)
             answered = self._write(plan.policy_id, change.after)
             found = self._read(plan.policy_id)
@@ -121,7 +121,7 @@ class PolicyWriter:
         telemetry.alert("policy.differs", policy_id=plan.policy_id, machines=list(unlike))
         names = ", ".join(vm_id.rsplit("/", 1)[-1] for vm_id in unlike)
         detail = f"{plan.label} is not what was written; it differs about {names}"
-        raise Conflict(detail, plan.faults(DIFFERS, detail))
+        raise Conflict(detail, plan.list_faults(DIFFERS, detail))
 
     @contextmanager
     def _record_failure(self, change: Change) -> Iterator[None]:
@@ -136,7 +136,7 @@ class PolicyWriter:
         """Record one event for each VM: the caller, and the ports before and after."""
         plan, old, new = (
             change.plan,
-            *map(policy_json.entries_by_machine, (change.before, change.after)),
+            *map(policy_json.group_entries, (change.before, change.after)),
         )
         events = [
             Event(

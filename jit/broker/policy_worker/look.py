@@ -116,7 +116,7 @@ class Look:
             self.inventory.write_machines(partition, changed, complete=False)
 
 
-def blind_view(grants: Iterable[Grant], reason: str) -> PolicyView:
+def build_blind_view(grants: Iterable[Grant], reason: str) -> PolicyView:
     """Return the view of a policy about which nothing is known, for *reason*."""
     unreadable = {arm_ids.key(grant.vm_id): reason for grant in grants}
     return PolicyView(found=True, requests=(), machines={}, unreadable=unreadable)

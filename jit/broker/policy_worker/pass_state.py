@@ -8,7 +8,7 @@ from datetime import datetime
 
 from jit import telemetry
 from jit.broker.locks import PolicyLease
-from jit.domain.audit.event import transitions
+from jit.domain.audit.event import list_transitions
 from jit.domain.errors import Unavailable
 from jit.domain.model.grant import CloseReason, Grant
 from jit.storage.request_store import RequestStore
@@ -86,7 +86,7 @@ class Pass:
         if not changes:
             return
         after = [changed[grant.id] for grant in before if grant.id in changed]
-        events = transitions(before, after, now=self.now)
+        events = list_transitions(before, after, now=self.now)
         self.replace_rows(requests.save(changes, events))
         for event in events:
             telemetry.event(event.what, grant_id=event.grant_id, request_id=event.request_id)

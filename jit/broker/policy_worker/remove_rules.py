@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from jit.broker.azure_changes import Actions
 from jit.broker.policy_worker.pass_state import Pass
-from jit.domain.audit.event import Event, removal_event
+from jit.domain.audit.event import Event, build_removal_event
 from jit.domain.errors import BrokerError, Gone, Refused
 from jit.domain.model.grant import Grant, Status
 from jit.domain.model.machine import VmPort
@@ -35,7 +35,7 @@ class RuleRemover:
         if not removals:
             return []
         try:
-            rules = self.actions.still_removable(state.policy_id, removals, state.initiate_ids)
+            rules = self.actions.keep_removable(state.policy_id, removals, state.initiate_ids)
         except Gone:
             rules = list(removals)  # without the policy there are no requests of others
         except Refused as error:
@@ -56,7 +56,7 @@ class RuleRemover:
 def _removal_event(rule: PathRule, closing: Sequence[Grant], state: Pass) -> Event:
     port = VmPort.of(rule.vm_id, rule.port)
     grant = next((grant for grant in closing if grant.vm_port == port), None)
-    return removal_event(
+    return build_removal_event(
         grant,
         {"resource": rule.holder_id, "rule": rule.name, "sources": list(rule.sources)},
         now=state.now,

@@ -17,9 +17,9 @@ from datetime import datetime, timedelta
 
 from jit import messages, telemetry
 from jit.broker.azure_changes import Actions
-from jit.broker.locks import Locks, PolicyLease, is_message_expected, seconds_to_gather
+from jit.broker.locks import Locks, PolicyLease, find_gathering_time, is_message_expected
 from jit.broker.policy_worker.archive import Archive
-from jit.broker.policy_worker.look import Look, blind_view
+from jit.broker.policy_worker.look import Look, build_blind_view
 from jit.broker.policy_worker.pass_state import Pass
 from jit.broker.policy_worker.remove_rules import RuleRemover
 from jit.broker.policy_worker.send_initiate import InitiateSender
@@ -121,7 +121,7 @@ class Worker:
     def _advance(self, chosen: Sequence[Grant], state: Pass) -> None:
         """Look, decide, store, act."""
         step, view = self._decide(chosen, self._observe(chosen, state), state)
-        if incomplete := _newly_open_machines(chosen, step) - view.read_completely:
+        if incomplete := _find_newly_open_machines(chosen, step) - view.read_completely:
             step, view = self._decide(chosen, self._observe(chosen, state, incomplete), state)
         state.save(self.requests, {grant.id: grant for grant in step.grants}, chosen)
         _report(step, state)
@@ -142,15 +142,15 @@ class Worker:
             return self.look.observe(grants, state, complete=complete)
         except Refused as error:  # repeating it would not help
             telemetry.alert("permission.lost", policy_id=state.policy_id, code=error.code)
-            return blind_view(grants, "the broker may not read its JIT policy")
+            return build_blind_view(grants, "the broker may not read its JIT policy")
         except Unavailable:
             self._let_time_pass(grants, state)
             raise
 
     def _let_time_pass(self, grants: Sequence[Grant], state: Pass) -> None:
         """Begin to close the grants that have come to their end or their deadline."""
-        view = blind_view(grants, "Azure does not answer")
-        step = self._run_step(grants, view, _new_initiate_id(), state)
+        view = build_blind_view(grants, "Azure does not answer")
+        step = self._run_step(grants, view, _make_initiate_id(), state)
         before = {grant.id: grant.status for grant in grants}
         late = {grant.id: grant for grant in step.grants if grant.status is not before[grant.id]}
         state.save(self.requests, late, grants)
@@ -159,11 +159,11 @@ class Worker:
         self, grants: Sequence[Grant], view: PolicyView, state: Pass
     ) -> tuple[Step, PolicyView]:
         """Decide; if the turn on a firewall was lost just now, decide again without it."""
-        initiate_id = _new_initiate_id()
+        initiate_id = _make_initiate_id()
         step = self._run_step(grants, view, initiate_id, state)
         lost = {
             arm_ids.key(firewall_id)
-            for firewall_id in _changed_firewalls(step)
+            for firewall_id in _list_changed_firewalls(step)
             if not self.locks.take_firewall(firewall_id, state.policy_id, state.now)
         }
         if lost:
@@ -196,7 +196,7 @@ class Worker:
 
     def _return_firewalls(self, view: PolicyView, step: Step, state: Pass) -> None:
         """Give back the turns on firewalls on which nothing of this policy is under way."""
-        busy = {arm_ids.key(firewall_id) for firewall_id in _changed_firewalls(step)}
+        busy = {arm_ids.key(firewall_id) for firewall_id in _list_changed_firewalls(step)}
         for grant in state.grants:
             if grant.firewall_id and _is_under_way(grant):
                 busy.add(arm_ids.key(grant.firewall_id))
@@ -216,7 +216,7 @@ class Worker:
             return
         has_new = any(row.is_new for row in rows if row.due_at <= now)
         first = min(row.due_at for row in rows)
-        quiet = timedelta(seconds=seconds_to_gather(control) if has_new else 0)
+        quiet = timedelta(seconds=find_gathering_time(control) if has_new else 0)
         delay = max(first - now, _SOONEST, quiet, (control.not_before or now) - now)
         if delay > _LONGEST_DELAY:
             return
@@ -228,7 +228,7 @@ class Worker:
 def _choose_grants(state: Pass) -> list[Grant]:
     """Return the live grants of each VM with due work; while gathering, new grants wait."""
     live = [grant for grant in state.grants if grant.live]
-    if seconds_to_gather(state.lease.row) > 0:
+    if find_gathering_time(state.lease.row) > 0:
         live = [grant for grant in live if not _is_new(grant)]
     due = {arm_ids.key(grant.vm_id) for grant in live if grant.next_check_at <= state.now}
     return [grant for grant in live if arm_ids.key(grant.vm_id) in due]
@@ -249,7 +249,7 @@ def _report(step: Step, state: Pass) -> None:
         telemetry.alert("vm.undecided", resource_id=vm, error=error)
 
 
-def _newly_open_machines(grants: Iterable[Grant], step: Step) -> frozenset[str]:
+def _find_newly_open_machines(grants: Iterable[Grant], step: Step) -> frozenset[str]:
     """Return the keys of VMs to which a path is about to be called open."""
     before = {grant.id for grant in grants if grant.status is Status.OPEN}
     opened = (g for g in step.grants if g.status is Status.OPEN and g.id not in before)
@@ -271,12 +271,12 @@ def _is_under_way(grant: Grant) -> bool:
     return grant.status is Status.OPENING or is_closing
 
 
-def _changed_firewalls(step: Step) -> set[str]:
+def _list_changed_firewalls(step: Step) -> set[str]:
     """Return the ids of the firewalls that a step changes."""
     asked = {ask.firewall_id for ask in step.asks if ask.firewall_id}
     return asked | {rule.holder_id for rule in step.removals if rule.collection is not None}
 
 
-def _new_initiate_id() -> str:
+def _make_initiate_id() -> str:
     """Return 26 characters of base32: 128 random bits."""
     return base64.b32encode(secrets.token_bytes(16)).decode().rstrip("=").lower()

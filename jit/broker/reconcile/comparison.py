@@ -9,7 +9,7 @@ from datetime import datetime
 from jit.domain.errors import Defect
 from jit.domain.model.grant import Grant
 from jit.domain.paths.rules import list_addresses
-from jit.domain.reconcile.companion_check import unknown_companions
+from jit.domain.reconcile.companion_check import find_unknown_companions
 from jit.domain.reconcile.observation import Observation
 from jit.domain.reconcile.plan import make_plan
 from jit.domain.reconcile.plan_item import PlanItem
@@ -85,10 +85,10 @@ class Comparison:
             now=self.now,
             remove_orphans=self.remove_orphans and not self.unreadable,
         )
-        hidden = self._hidden_addresses()
+        hidden = self._find_hidden_addresses()
         return tuple(item for item in items if item.path is None or item.path.target not in hidden)
 
-    def _hidden_addresses(self) -> frozenset[str]:
+    def _find_hidden_addresses(self) -> frozenset[str]:
         """Return the private addresses of the unreadable VMs."""
         views = self.observed.machines.values()
         hidden = (view.vm for view in views if arm_ids.row_hash(view.vm.id) in self.unreadable)
@@ -107,9 +107,9 @@ def read_comparison(
     grants = requests.list_readable_grants(subscription, GRANTS)
     stones = requests.list_tombstones(subscription, TOMBSTONES)
     unreadable = grants.unreadable | stones.unreadable
-    rows, tombstones = grants.without(unreadable), stones.without(unreadable)
+    rows, tombstones = grants.drop_machines(unreadable), stones.drop_machines(unreadable)
     known = [grant for row in (*rows, *tombstones) for grant in row.grants]
-    unknown = unknown_companions(observed, known)
+    unknown = find_unknown_companions(observed, known)
     return Comparison(
         subscription=subscription,
         now=now,

@@ -17,7 +17,7 @@ from jit import telemetry
 from jit.broker.azure_changes import Actions
 from jit.broker.locks import Locks
 from jit.broker.reconcile.comparison import Comparison
-from jit.domain.audit.event import Event, removal_event
+from jit.domain.audit.event import Event, build_removal_event
 from jit.domain.errors import Refused, Unavailable, Unknown
 from jit.domain.paths.rules import PathRule
 from jit.domain.reconcile.plan_item import PlanAction, PlanItem
@@ -150,7 +150,7 @@ class Leftovers:
         unreadable = comparison.unreadable | grants.unreadable
         fresh = replace(
             comparison,
-            rows=grants.without(unreadable),
+            rows=grants.drop_machines(unreadable),
             unreadable=unreadable,
             observed=replace(
                 before,
@@ -204,7 +204,7 @@ def _rules_of(items: Iterable[PlanItem]) -> list[PathRule]:
 def _removal_event(item: PlanItem, comparison: Comparison) -> Event:
     known = {grant.id: grant for grant in (*comparison.grants, *comparison.closed)}
     sources = list(item.path.sources) if item.path else []
-    return removal_event(
+    return build_removal_event(
         known.get(item.grant or ""),
         {**item.doc(), "sources": sources},
         now=comparison.now,

@@ -19,7 +19,7 @@ from jit.broker.reconcile.due_work import DueWork
 from jit.broker.reconcile.housekeeping import Housekeeping
 from jit.broker.reconcile.leftovers import Leftovers
 from jit.broker.reconcile.report import report
-from jit.domain.audit.event import transitions
+from jit.domain.audit.event import list_transitions
 from jit.domain.errors import BrokerError, PermissionLost, Refused, StateConflict, Unavailable
 from jit.domain.grants import lifetime
 from jit.domain.model.grant import CloseReason, Grant
@@ -54,7 +54,7 @@ class Reconciler:
 
     # ---- a plan ----------------------------------------------------------------------------------
 
-    def dry_run(
+    def make_dry_run(
         self, *, now: datetime, subscriptions: Iterable[str] | None = None
     ) -> tuple[PlanItem, ...]:
         """
@@ -78,7 +78,7 @@ class Reconciler:
             observation, _ = self._observe(subscription, now)
         except (Unavailable, Refused) as error:
             telemetry.warning("reconcile.unreadable", subscription=subscription)
-            return [_unreadable_item(subscription, error)]
+            return [_make_unreadable_item(subscription, error)]
         return self._read_comparison(subscription, observation, now).plan()
 
     # ---- a run -----------------------------------------------------------------------------------
@@ -169,7 +169,7 @@ class Reconciler:
             )
             if changed == row.grants:
                 continue
-            events = transitions(row.grants, changed, now=comparison.now)
+            events = list_transitions(row.grants, changed, now=comparison.now)
             try:
                 self.requests.save([(row, changed)], events)
             except StateConflict:
@@ -200,7 +200,7 @@ def _change_grant(grant: Grant, item: PlanItem | None, now: datetime) -> Grant:
     return replace(grant, next_check_at=min(grant.next_check_at, now))
 
 
-def _unreadable_item(subscription: str, error: BrokerError) -> PlanItem:
+def _make_unreadable_item(subscription: str, error: BrokerError) -> PlanItem:
     why = "the broker may not read it" if isinstance(error, PermissionLost) else "no answer"
     return PlanItem(
         action=PlanAction.REPORT,

@@ -140,7 +140,7 @@ class Acceptance:
     def _begin_key(self, submission: Submission, access: AccessRequest, now: datetime) -> Slot:
         """Return the slot of the key; a closed request no longer answers for its body."""
         subscription = arm_ids.subscription(access.machines[0].id)
-        new_id = request_ids.new_request_id(subscription, now, secrets.token_bytes(10))
+        new_id = request_ids.make_request_id(subscription, now, secrets.token_bytes(10))
         slot = self.idempotency.begin(
             submission.caller.id, submission.key, submission.body, new_id, now
         )

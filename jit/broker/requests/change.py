@@ -8,7 +8,7 @@ from datetime import datetime, timedelta
 
 from jit import telemetry
 from jit.broker.requests.lookup import find_visible
-from jit.domain.audit.event import Event, transitions
+from jit.domain.audit.event import Event, list_transitions
 from jit.domain.decision.jit_policy import decide
 from jit.domain.decision.verdict import FindingKind
 from jit.domain.errors import AccessDenied, Conflict, Forbidden, StateConflict, Unavailable
@@ -110,7 +110,7 @@ class RequestChanges:
         vm = self.inventory.find_machine(grant.vm_id)
         if vm is None:
             raise AccessDenied("the virtual machine is no longer known")
-        rule = vm.rule_for(grant.port)
+        rule = vm.find_rule(grant.port)
         span = min(duration, rule.max_duration) if rule else duration
         access = admission.rebuild_request(replace(grant, duration=span))
         findings = decide(access, {arm_ids.key(grant.vm_id): vm}, now=now, limits=self.limits)
@@ -170,5 +170,5 @@ def _change_events(
 ) -> list[Event]:
     before = [grant for row, _ in changes for grant in row.grants]
     after = [grant for _, grants in changes for grant in grants]
-    events = transitions(before, after, actor=caller.id, now=now)
+    events = list_transitions(before, after, actor=caller.id, now=now)
     return [replace(event, facts={**event.facts, "reason": reason}) for event in events]

@@ -1,4 +1,4 @@
-"""Grants of a new access request, with the hand-overs that their neighbours cause."""
+"""Grants of a new access request, with the hand-overs that other grants on a VM port cause."""
 
 from __future__ import annotations
 
@@ -62,7 +62,7 @@ def _build_grant(
     starts_at: datetime,
     status: Status,
 ) -> Grant:
-    rule = machine.rule_for(port.number)
+    rule = machine.find_rule(port.number)
     return Grant(
         id=grant_id,
         request_id=grant_id.rsplit("-", 2)[0],
@@ -85,14 +85,14 @@ def announce_handovers(
     grants: Sequence[Grant], machines: Machines, requests: RequestStore, *, now: datetime
 ) -> list[Grant]:
     """Return *grants* with the instants at which the shared paths of their ports change hands."""
-    neighbours = _list_neighbours(grants, requests)
+    others = _list_other_grants(grants, requests)
     done: list[Grant] = []
     for grant in grants:
         occupations = machines[arm_ids.key(grant.vm_id)].occupations
         ends = (each.ends_at for each in reversed(occupations) if each.port == grant.port)
         handover_at = shared_port.find_handover(
             grant,
-            neighbours.get(grant.vm_port, []),
+            others.get(grant.vm_port, []),
             end=max(grant.starts_at, now) + grant.duration,
             now=now,
             held=next(ends, None),
@@ -101,7 +101,7 @@ def announce_handovers(
     return done
 
 
-def _list_neighbours(
+def _list_other_grants(
     grants: Sequence[Grant], requests: RequestStore
 ) -> Mapping[VmPort, list[Grant]]:
     """Return the live grants on the same VM ports: one query for each VM, or for each policy."""

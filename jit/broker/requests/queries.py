@@ -154,7 +154,7 @@ def _is_wanted(stored: StoredRequest, filters: Filters, caller: Person) -> bool:
     ticket = request.ticket.id if request.ticket else None
     return (
         request.is_visible_to(caller)
-        and _earliest_creation(stored, filters) <= request.created_at <= filters.end
+        and _find_earliest_creation(stored, filters) <= request.created_at <= filters.end
         and filters.status in {None, stored.status}
         and filters.requester in {None, request.requester.id}
         and filters.ticket in {None, ticket}
@@ -162,7 +162,7 @@ def _is_wanted(stored: StoredRequest, filters: Filters, caller: Person) -> bool:
     )
 
 
-def _earliest_creation(stored: StoredRequest, filters: Filters) -> datetime:
+def _find_earliest_creation(stored: StoredRequest, filters: Filters) -> datetime:
     """Return the bound for a request: only the caller can set one for live requests."""
     is_live = stored.row is not None
     return filters.since or stored.request.created_at if is_live else filters.start

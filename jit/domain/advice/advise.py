@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 
 from jit.domain.advice import bastions, setup
-from jit.domain.advice.nsg import bastion_warnings, jit_warnings
+from jit.domain.advice.nsg import find_bastion_warnings, find_jit_warnings
 from jit.domain.azure import arm_json, firewall, nsg_rules
 from jit.domain.azure.arm_json import Resource
 from jit.domain.azure.nsg_index import RulesByAddress
@@ -68,7 +68,7 @@ def _collect_surroundings(snapshot: Snapshot) -> _Surroundings:
             for policy in snapshot.policies
             for entry in arm_json.mappings(arm_json.properties(policy), "virtualMachines")
         },
-        plan=tuple(setup.plan_warnings(snapshot.plan)),
+        plan=tuple(setup.find_plan_warnings(snapshot.plan)),
     )
 
 
@@ -82,7 +82,7 @@ def _warn_about_machine(vm: VirtualMachine, around: _Surroundings) -> Iterator[M
         return
     yield from around.plan
     if vm.support is Support.CONFIGURED:
-        yield from setup.policy_warnings(vm)
+        yield from setup.find_policy_warnings(vm)
         yield from _warn_about_firewall(vm, around)
         for nic in vm.interfaces:
             yield from _warn_about_interface(nic, vm, around)
@@ -91,9 +91,9 @@ def _warn_about_machine(vm: VirtualMachine, around: _Surroundings) -> Iterator[M
 def _warn_about_firewall(vm: VirtualMachine, around: _Surroundings) -> Iterator[MachineWarning]:
     found = around.firewalls.get(arm_ids.key(vm.firewall_id or ""))
     if found is not None:
-        keys = map(arm_ids.key, firewall.public_ip_ids(found))
+        keys = map(arm_ids.key, firewall.list_public_ip_ids(found))
         addresses = tuple(around.public_ips.get(key, key.rsplit("/", 1)[-1]) for key in keys)
-        yield from setup.firewall_warnings(
+        yield from setup.find_firewall_warnings(
             arm_json.text(found, "name"), addresses, around.used.get(arm_ids.key(vm.id), "")
         )
 
@@ -104,12 +104,12 @@ def _warn_about_interface(
     keys = [arm_ids.key(nsg_id) for nsg_id in nic.nsg_ids]
     if read_prefix(nic.private_ip) is None or not all(key in around.rules for key in keys):
         return ()
-    nsgs = [around.rules[key].rules_at(nic.private_ip) for key in keys]
+    nsgs = [around.rules[key].find_rules_at(nic.private_ip) for key in keys]
     vnet = keep_prefixes(vm.vnet_prefixes)
     near = around.bastions.get(arm_ids.key(nic.subnet_id.rsplit("/subnets/", 1)[0]), ())
     return (
-        *jit_warnings(nsgs, private_ip=nic.private_ip, ports=vm.ports, vnet_prefixes=vnet),
-        *bastion_warnings(
+        *find_jit_warnings(nsgs, private_ip=nic.private_ip, ports=vm.ports, vnet_prefixes=vnet),
+        *find_bastion_warnings(
             nsgs,
             private_ip=nic.private_ip,
             ports=vm.ports,

@@ -29,7 +29,7 @@ _CUT_OFF = (
 _ANYWHERE = {4: ip_network("0.0.0.0/0"), 6: ip_network("::/0")}
 
 
-def jit_warnings(
+def find_jit_warnings(
     nsgs: Sequence[Rules],
     *,
     private_ip: str,
@@ -65,7 +65,7 @@ def jit_warnings(
     return tuple(warning for check in checks for warning in check.find_bypasses())
 
 
-def bastion_warnings(
+def find_bastion_warnings(
     nsgs: Sequence[Rules],
     *,
     private_ip: str,
@@ -146,11 +146,11 @@ class _PortCheck:
             if isinstance(self._verdict(_drop_rules(self.nsgs, self._is_deny), bastion), Allowed):
                 yield self._warn("bastion-cut-off", _CUT_OFF.format(bastion))
         elif isinstance(self._verdict(standing, bastion), Allowed):
-            early = self._deciders(standing, bastion)
+            early = self._find_deciders(standing, bastion)
             what = f"the Bastion {bastion} gets in without a grant by {_name_rules(early)}; {_MOVE}"
             yield self._warn("bastion-bypass", what)
 
-    def _deciders(self, nsgs: Sequence[Rules], bastion: Prefix) -> set[SecurityRule]:
+    def _find_deciders(self, nsgs: Sequence[Rules], bastion: Prefix) -> set[SecurityRule]:
         """Return the rules that let *bastion* in, in the NSGs that have the deny rule."""
         seen = split_flow(nsgs, self._bastion_flow(bastion), self.vnet)
         return {rule for views in seen for rule in self._rules_before_deny(views)}
@@ -185,7 +185,7 @@ class _PortCheck:
         """Yield the rules that may let a part in, in the NSGs that have the deny rule."""
         for rules, view in zip(self.nsgs, views, strict=True):
             if self._has_deny_rule(rules):
-                before = takewhile(lambda rule: not self._is_deny(rule), _involved_rules(view))
+                before = takewhile(lambda rule: not self._is_deny(rule), _list_involved_rules(view))
                 yield from filter(_may_allow, before)
 
     def _warn(self, code: str, detail: str) -> MachineWarning:
@@ -215,7 +215,7 @@ def _drop_rules(nsgs: Sequence[Rules], unwanted: Predicate) -> list[Rules]:
     return [[rule for rule in rules if not unwanted(rule)] for rules in nsgs]
 
 
-def _involved_rules(view: Part) -> tuple[SecurityRule, ...]:
+def _list_involved_rules(view: Part) -> tuple[SecurityRule, ...]:
     return view.doubts + ((view.decider,) if view.decider else ())
 
 
@@ -231,4 +231,4 @@ def _may_allow(rule: SecurityRule) -> bool:
 
 def _may_pass(view: Part) -> bool:
     """Return True if the NSG may let the part pass."""
-    return view.decider is None or any(map(_may_allow, _involved_rules(view)))
+    return view.decider is None or any(map(_may_allow, _list_involved_rules(view)))

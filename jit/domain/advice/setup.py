@@ -17,7 +17,7 @@ gives no warning (Microsoft.Security 2024-01-01, ``PricingProperties.subPlan``).
 """
 
 
-def plan_warnings(plan: Resource | None) -> Iterator[MachineWarning]:
+def find_plan_warnings(plan: Resource | None) -> Iterator[MachineWarning]:
     """
     Yield ``plan-missing`` if Defender's plan is certainly not enough for just-in-time access.
 
@@ -40,7 +40,7 @@ def plan_warnings(plan: Resource | None) -> Iterator[MachineWarning]:
         )
 
 
-def policy_warnings(vm: VirtualMachine) -> Iterator[MachineWarning]:
+def find_policy_warnings(vm: VirtualMachine) -> Iterator[MachineWarning]:
     """
     Yield warnings about the region and the name of the JIT policy of *vm*.
 
@@ -59,7 +59,7 @@ def policy_warnings(vm: VirtualMachine) -> Iterator[MachineWarning]:
             detail=f"its JIT policy lies in {region}, the VM in {vm.location}; Defender opens "
             "ports of VMs in the policy's own region only: put the VM into a policy there",
         )
-    if region and naming.names_length(policy_id, vm.id) > naming.LONGEST_NAMES:
+    if region and naming.measure_names(policy_id, vm.id) > naming.LONGEST_NAMES:
         yield MachineWarning(
             code="names-too-long",
             detail=f"{vm.name} and {arm_ids.name(policy_id)}, its JIT policy, have over "
@@ -68,7 +68,9 @@ def policy_warnings(vm: VirtualMachine) -> Iterator[MachineWarning]:
         )
 
 
-def firewall_warnings(name: str, addresses: tuple[str, ...], used: str) -> Iterator[MachineWarning]:
+def find_firewall_warnings(
+    name: str, addresses: tuple[str, ...], used: str
+) -> Iterator[MachineWarning]:
     """
     Yield ``firewall-addresses`` if people could pick the wrong one of a firewall's public IPs.
 

@@ -86,10 +86,10 @@ def digest(record: Record) -> str:
         "recordedAt": record.recorded_at,
         "sequence": record.sequence,
     }
-    return sha256(canonical_json(value).encode()).hexdigest()
+    return sha256(write_canonical_json(value).encode()).hexdigest()
 
 
-def canonical_json(value: object) -> str:
+def write_canonical_json(value: object) -> str:
     """Write JSON in the one form that is hashed; ASCII only."""
     return json.dumps(value, sort_keys=True, separators=(",", ":"), allow_nan=False)
 

@@ -47,7 +47,7 @@ class Event:
         }
 
 
-def removal_event(
+def build_removal_event(
     grant: Grant | None, facts: dict[str, Any], *, now: datetime, grant_id: str | None = None
 ) -> Event:
     """
@@ -69,7 +69,7 @@ def removal_event(
     )
 
 
-def transitions(
+def list_transitions(
     before: Sequence[Grant], after: Sequence[Grant], *, actor: str = BROKER, now: datetime
 ) -> list[Event]:
     """Return an event for each grant whose status, end or initiate changed."""

@@ -15,7 +15,7 @@ _COMPANION_NAME = re.compile(
 _ARM_PROTOCOLS = {"TCP": "Tcp", "UDP": "Udp", "*": "*"}
 
 
-def companion_name(grant_id: str) -> str:
+def build_companion_name(grant_id: str) -> str:
     """
     Return the name of the one NSG rule that the broker adds for a grant behind a firewall.
 
@@ -36,7 +36,7 @@ def parse_companion_name(name: str) -> str | None:
     return found["grant"] if found else None
 
 
-def companion_body(
+def build_companion_body(
     grant_id: str,
     *,
     private_ip: str,
@@ -68,7 +68,7 @@ def companion_body(
         raise ValueError("a companion rule needs a source")
     if protocol.upper() not in _ARM_PROTOCOLS:
         raise ValueError(f"a companion rule cannot carry {protocol!r}")
-    companion_name(grant_id)  # raises ValueError if no rule can have this name
+    build_companion_name(grant_id)  # raises ValueError if no rule can have this name
     return {
         "properties": {
             "description": f"Companion of JIT access grant {grant_id}; see its broker.",

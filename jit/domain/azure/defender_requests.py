@@ -49,7 +49,7 @@ class DefenderRequest:
     mapped_port: int | None
     started_at: datetime
 
-    def in_force(self, now: datetime) -> bool:
+    def is_in_force(self, now: datetime) -> bool:
         """Return True if it may let somebody in at *now*."""
         return self.active and self.ends_at > now
 
@@ -72,7 +72,7 @@ def parse_requests(policy: Resource) -> tuple[DefenderRequest, ...]:
     return tuple(sorted(found, key=lambda item: item.started_at))
 
 
-def requests_of_port(
+def find_port_requests(
     entries: Iterable[DefenderRequest], vm_id: str, port: int
 ) -> tuple[DefenderRequest, ...]:
     """Return the requests for one VM port, in the order of *entries*."""
@@ -90,7 +90,7 @@ def find_occupations(found: Iterable[DefenderRequest], *, now: datetime) -> tupl
     return tuple(
         Occupation(port=item.port, sources=item.sources, ends_at=item.ends_at)
         for item in found
-        if item.initiate_id is None and item.in_force(now)
+        if item.initiate_id is None and item.is_in_force(now)
     )
 
 

@@ -140,18 +140,18 @@ def _aims_at(rule: SecurityRule | NatRule, private_ip: str, port: int) -> bool:
             rule.is_jit
             and not rule.ip_groups
             and not rule.translated_fqdn
-            and _same_address(rule.translated_address, private_ip)
+            and _is_same_address(rule.translated_address, private_ip)
             and rule.translated_port == str(port)
         )
     return (
         not is_altered(rule)
         and rule.destination_ports == (PortRange(port, port),)
         and len(rule.destinations) == 1
-        and _same_address(rule.destinations[0], private_ip)
+        and _is_same_address(rule.destinations[0], private_ip)
     )
 
 
-def _same_address(left: str, right: str) -> bool:
+def _is_same_address(left: str, right: str) -> bool:
     """Return True if both are the same address; ``10.1.1.4/32`` is ``10.1.1.4``."""
     address = read_address(left)
     return address is not None and address == read_address(right)

@@ -75,7 +75,7 @@ class NatRule:
         return is_jit_collection(self.collection)
 
 
-def nat_rules(firewall: Resource) -> tuple[NatRule, ...]:
+def parse_nat_rules(firewall: Resource) -> tuple[NatRule, ...]:
     """
     Return every DNAT rule of *firewall*, in the order of the body, customers' included.
 
@@ -155,7 +155,7 @@ def _name(item: object) -> str:
     return text(item, "name") if isinstance(item, Mapping) else ""
 
 
-def public_ip_ids(firewall: Resource) -> tuple[str, ...]:
+def list_public_ip_ids(firewall: Resource) -> tuple[str, ...]:
     """
     Return the ARM ids of the public IPs that *firewall* receives traffic on.
 
@@ -165,7 +165,7 @@ def public_ip_ids(firewall: Resource) -> tuple[str, ...]:
     return _reference_ids(firewall, "publicIPAddress")
 
 
-def subnet_ids(firewall: Resource) -> tuple[str, ...]:
+def list_subnet_ids(firewall: Resource) -> tuple[str, ...]:
     """Return the ARM id of its AzureFirewallSubnet; empty for a firewall in a virtual hub."""
     return _reference_ids(firewall, "subnet")
 
@@ -179,7 +179,7 @@ def _reference_ids(firewall: Resource, key: str) -> tuple[str, ...]:
     return tuple(dict.fromkeys(filter(None, ids)))
 
 
-def firewall_policy_id(firewall: Resource) -> str | None:
+def read_firewall_policy_id(firewall: Resource) -> str | None:
     """Return the ARM id of its firewall policy; None means classic rules, which Defender edits."""
     return read_reference(properties(firewall), "firewallPolicy") or None
 
@@ -187,7 +187,7 @@ def firewall_policy_id(firewall: Resource) -> str | None:
 _VOLATILE = {"etag", "provisioningState"}
 
 
-def foreign_digest(firewall: Resource) -> str:
+def digest_foreign_parts(firewall: Resource) -> str:
     """
     Return a SHA-256 of everything that is not Defender's. Our PUT must not change it.
 

@@ -19,8 +19,8 @@ from dataclasses import dataclass
 from ipaddress import IPv4Address, IPv6Address
 
 from jit.domain.azure.nsg_rules import Access, Direction, PortRange, RuleProtocol, SecurityRule
-from jit.domain.azure.service_tags import Reach, resolve_reach, unknown_reach
-from jit.domain.values.address_sets import AddressSet, prefix_addresses, read_addresses
+from jit.domain.azure.service_tags import Reach, build_unknown_reach, resolve_reach
+from jit.domain.values.address_sets import AddressSet, expand_prefix, read_addresses
 from jit.domain.values.prefixes import Prefix
 
 HIGHEST_PRIORITY = 4096
@@ -200,7 +200,7 @@ class _Candidate:
         carried = self.rule.protocol in {protocol, RuleProtocol.ANY, None}
         return (carried or not self.rule.in_force) and address in self.sources.possible
 
-    def surely_takes(self, address: int) -> bool:
+    def must_take(self, address: int) -> bool:
         """Return True if the rule certainly takes a packet that it may take."""
         return self.sure and address in self.sources.sure
 
@@ -233,12 +233,12 @@ def _protocols(flow: Flow) -> tuple[RuleProtocol, ...]:
 
 def _first_addresses(source: Prefix, candidates: Iterable[_Candidate]) -> list[int]:
     """Return the first address of each part of *source*, ascending."""
-    ((first, last),) = prefix_addresses(source).ranges
+    ((first, last),) = expand_prefix(source).ranges
     edges = {
         edge
         for candidate in candidates
         for addresses in (candidate.sources.sure, candidate.sources.possible)
-        for edge in addresses.edges()
+        for edge in addresses.list_edges()
         if first < edge <= last
     }
     return [first, *sorted(edges)]
@@ -249,7 +249,7 @@ def _part(candidates: Iterable[_Candidate], address: int, protocol: RuleProtocol
     doubts: list[SecurityRule] = []
     for candidate in candidates:
         if candidate.may_take(address, protocol):
-            if candidate.surely_takes(address):
+            if candidate.must_take(address):
                 return Part(address, protocol, tuple(doubts), candidate.rule)
             doubts.append(candidate.rule)
     return Part(address, protocol, tuple(doubts), None)
@@ -263,7 +263,7 @@ def _candidates(
         if rule.direction is Direction.OUTBOUND:
             continue
         if rule.faults or not rule.in_force:
-            yield _Candidate(rule, unknown_reach(flow.source.version), sure=False)
+            yield _Candidate(rule, build_unknown_reach(flow.source.version), sure=False)
         elif any(flow.port in ports for ports in rule.destination_ports):
             yield from _candidates_at(rule, flow, vnet)
 
@@ -274,17 +274,17 @@ def _candidates_at(rule: SecurityRule, flow: Flow, vnet: AddressSet) -> Iterator
     target = int(flow.destination)
     to = _reach(rule.destinations, rule.destination_groups, vnet, version)
     if target in to.possible:
-        sure = target in to.sure and any(map(_every_source_port, rule.source_ports))
+        sure = target in to.sure and any(map(_is_every_source_port, rule.source_ports))
         yield _Candidate(rule, _reach(rule.sources, rule.source_groups, vnet, version), sure)
 
 
 def _reach(texts: Sequence[str], groups: Sequence[str], vnet: AddressSet, version: int) -> Reach:
     """Return the addresses of one end of a rule; members of a group may have any address."""
     known = resolve_reach(texts, vnet, version)
-    return known | unknown_reach(version) if groups else known
+    return known | build_unknown_reach(version) if groups else known
 
 
-def _every_source_port(ports: PortRange) -> bool:
+def _is_every_source_port(ports: PortRange) -> bool:
     """Return True if *ports* contain every port; TCP and UDP do not use port 0."""
     return ports.first <= 1 and ports.last == 65535  # noqa: PLR2004 # the last port
 

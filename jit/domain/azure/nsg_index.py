@@ -23,7 +23,7 @@ class RulesByAddress:
         for place, rule in enumerate(rules):
             self._place(place, rule)
 
-    def rules_at(self, *addresses: str) -> list[SecurityRule]:
+    def find_rules_at(self, *addresses: str) -> list[SecurityRule]:
         """
         Return the rules that may take packets to one of *addresses*, in their order.
 

@@ -53,7 +53,7 @@ def remove_machines(policy: Resource, gone: Iterable[str]) -> dict[str, object]:
     return _replace_entries(policy, [item for item in _items(policy) if _key(item) not in keys])
 
 
-def entries_by_machine(policy: Resource | None) -> dict[str, Resource]:
+def group_entries(policy: Resource | None) -> dict[str, Resource]:
     """Return the VM entries of a policy by the key of their VM."""
     return {_key(item): item for item in _items(policy) if isinstance(item, Mapping)}
 
@@ -75,7 +75,7 @@ def find_differences(one: Resource | None, other: Resource | None) -> tuple[str,
 def find_policies(policies: Iterable[Resource], vm_id: str) -> list[Resource]:
     """Return the policies that name a VM: one in Defender, but a list may be out of date."""
     key = arm_ids.key(vm_id)
-    return [policy for policy in policies if key in entries_by_machine(policy)]
+    return [policy for policy in policies if key in group_entries(policy)]
 
 
 def _items(policy: Resource | None) -> list[object]:
@@ -129,7 +129,7 @@ def _drop_full_length(source: str) -> str:
 
 
 def _rules_by_machine(policy: Resource | None) -> dict[str, frozenset[_Rule]]:
-    return {key: frozenset(_rules(entry)) for key, entry in entries_by_machine(policy).items()}
+    return {key: frozenset(_rules(entry)) for key, entry in group_entries(policy).items()}
 
 
 def _rules(entry: Resource) -> Collection[_Rule]:
@@ -140,7 +140,7 @@ def _rules(entry: Resource) -> Collection[_Rule]:
             frozenset(_normalise(source) for source in rule.allowed_sources),
             rule.max_duration,
         )
-        for rule in port_rules(entry)
+        for rule in parse_port_rules(entry)
     ]
 
 
@@ -149,7 +149,7 @@ def _normalise(source: str) -> str:
     return source if prefix is None else str(prefix)
 
 
-def port_rules(entry: Resource) -> Iterator[PortRule]:
+def parse_port_rules(entry: Resource) -> Iterator[PortRule]:
     """
     Yield the port rules of a policy's VM entry.
 

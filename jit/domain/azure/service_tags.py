@@ -8,9 +8,9 @@ from functools import lru_cache
 
 from jit.domain.values.address_sets import (
     AddressSet,
-    all_addresses,
+    build_all_addresses,
+    expand_prefix,
     join_sets,
-    prefix_addresses,
     read_addresses,
 )
 from jit.domain.values.prefixes import read_prefix
@@ -30,7 +30,7 @@ _PUBLIC = {
         | _HOST
         | read_addresses(("0.0.0.0/8", "127.0.0.0/8", "169.254.0.0/16", "224.0.0.0/3"), 4)
         | read_addresses(("192.0.0.0/24", "198.18.0.0/15"), 4)
-    ).complement(4),
+    ).invert(4),
     6: read_addresses(("2000::/3",), 6),
 }
 """Addresses of the internet; the documentation networks of RFC 5737 and RFC 3849 count as such."""
@@ -54,9 +54,9 @@ class Reach:
         return Reach(self.sure | other.sure, self.possible | other.possible)
 
 
-def unknown_reach(version: int) -> Reach:
+def build_unknown_reach(version: int) -> Reach:
     """Return the reach of an unreadable text: it may mean any address, or no address."""
-    return Reach(AddressSet(), all_addresses(version))
+    return Reach(AddressSet(), build_all_addresses(version))
 
 
 def resolve_reach(texts: Iterable[str], vnet: AddressSet, version: int) -> Reach:
@@ -95,24 +95,24 @@ def resolve_reach(texts: Iterable[str], vnet: AddressSet, version: int) -> Reach
 def _reach(text: str, vnet: AddressSet, version: int) -> Reach:
     match text.lower():
         case "*" | "any":
-            return Reach(all_addresses(version), all_addresses(version))
+            return Reach(build_all_addresses(version), build_all_addresses(version))
         case "internet":
             return _internet(vnet, version)
         case "virtualnetwork":
-            return Reach(vnet, vnet | _PUBLIC[version].complement(version))
+            return Reach(vnet, vnet | _PUBLIC[version].invert(version))
         case "azureloadbalancer":
             return _load_balancer(version)
     prefix = read_prefix(text)
     if prefix is None:
-        return unknown_reach(version)
-    exact = prefix_addresses(prefix) if prefix.version == version else AddressSet()
+        return build_unknown_reach(version)
+    exact = expand_prefix(prefix) if prefix.version == version else AddressSet()
     return Reach(exact, exact)
 
 
 def _internet(vnet: AddressSet, version: int) -> Reach:
     """Return the reach of ``Internet``; a public address used inside *vnet* is a doubt."""
-    outside = (_PUBLIC[version].complement(version) | vnet).complement(version)
-    return Reach(outside, _PRIVATE[version].complement(version))
+    outside = (_PUBLIC[version].invert(version) | vnet).invert(version)
+    return Reach(outside, _PRIVATE[version].invert(version))
 
 
 def _load_balancer(version: int) -> Reach:

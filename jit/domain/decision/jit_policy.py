@@ -130,7 +130,7 @@ def _check_port(
     access: WantedAccess, port: WantedPort, machine: VirtualMachine, now: datetime
 ) -> Iterator[Finding]:
     name = f"port {port.number} of {machine.name}"
-    rule = machine.rule_for(port.number)
+    rule = machine.find_rule(port.number)
     if rule is None:
         detail = f"{name} is not in its JIT policy"
         yield _policy_finding(at(port.pointer, "number"), PORT_NOT_IN_POLICY, detail)

@@ -52,7 +52,7 @@ def _admit(
     wait = context.waits_until
     if wait is not None:
         return replace(grant, note="Azure asked us to wait", next_check_at=wait)
-    start, held = max(grant.starts_at, now), context.foreign_until(requests)
+    start, held = max(grant.starts_at, now), context.find_foreign_end(requests)
     end = min(start + grant.duration, grant.latest_end)
     end = shared_port.fix_end(grant, group, end=end, now=now, held=held).replace(microsecond=0)
     return replace(
@@ -72,7 +72,7 @@ def _find_denial(
         return "its JIT policy no longer exists"
     strict = tuple(
         Occupation(port=entry.port, sources=entry.sources, ends_at=entry.ends_at)
-        for entry in context.foreign_requests(requests)
+        for entry in context.list_foreign_requests(requests)
     )
     vm = replace(view.vm, occupations=strict)
     request, machines = rebuild_request(grant), {grant.vm_key: vm}

@@ -165,7 +165,7 @@ def _list_wanting(port: VmPortView) -> list[Grant]:
 
 
 def _list_in_force(port: VmPortView, now: datetime) -> list[DefenderRequest]:
-    return [entry for entry in port.foreign if entry.in_force(now)]
+    return [entry for entry in port.foreign if entry.is_in_force(now)]
 
 
 def _choose_removable(
@@ -190,12 +190,12 @@ def _choose_removable(
         if judged[rule].may_be_removed
         or (
             not judged[rule].requests
-            and (_had_time_to_shrink(rule, grant, port, now) or _is_spare(rule, stay, wanting))
+            and (_has_had_time_to_shrink(rule, grant, port, now) or _is_spare(rule, stay, wanting))
         )
     )
 
 
-def _had_time_to_shrink(rule: PathRule, grant: Grant, port: VmPortView, now: datetime) -> bool:
+def _has_had_time_to_shrink(rule: PathRule, grant: Grant, port: VmPortView, now: datetime) -> bool:
     """
     Return True if *rule* had its time to shrink since the last closing grant gave it back.
 

@@ -101,10 +101,10 @@ def _companion(
     if priority is None:
         return None
     return Companion(
-        rule_id=f"{nsg.id}/securityRules/{companion_rule.companion_name(grant.id)}",
+        rule_id=f"{nsg.id}/securityRules/{companion_rule.build_companion_name(grant.id)}",
         nsg_id=nsg.id,
         priority=priority,
-        body=companion_rule.companion_body(
+        body=companion_rule.build_companion_body(
             grant.id,
             private_ip=nic.private_ip,
             port=grant.port,

@@ -97,7 +97,7 @@ def _find_waiting_end(
     """Return the time to try again, or None if the broker may ask now."""
     if not context.may_change(first, view):
         return context.now + FIREWALL_WAIT
-    ending = _find_own_end(target, context.current(requests), context)
+    ending = _find_own_end(target, context.find_current(requests), context)
     return context.waits_until or _find_exchange_end(grants, context) or ending
 
 
@@ -176,7 +176,7 @@ def _join_carrier(
     context: StepContext,
 ) -> Grant:
     """Return a grant whose path another grant's initiate opened, with that initiate."""
-    current, asked = context.current(requests), grant.initiate
+    current, asked = context.find_current(requests), grant.initiate
     if not grant.wants_path or current is None or current.initiate_id in asked.ids:
         return grant
     wanting = [other.initiate for other in grants if other.wants_path]
@@ -210,7 +210,7 @@ def _needs_initiate(
     context: StepContext,
 ) -> bool:
     live = [grant for grant in grants if grant.wants_path]
-    current = context.current(requests)
+    current = context.find_current(requests)
     if current is not None and context.is_foreign(current):
         return False  # same sources, or the grant would have been denied: join, never supersede
     if _awaits_answer(target, live, requests, context):

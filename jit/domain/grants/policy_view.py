@@ -104,18 +104,20 @@ class StepContext:
         """Return True if *entry* does not come from an initiate that we stored."""
         return entry.initiate_id is None or entry.initiate_id not in self.policy.known_initiates
 
-    def current(self, requests: Sequence[DefenderRequest]) -> DefenderRequest | None:
+    def find_current(self, requests: Sequence[DefenderRequest]) -> DefenderRequest | None:
         """Return the request that a VM port's path stands on, ours or a stranger's."""
-        return next((entry for entry in reversed(requests) if entry.in_force(self.now)), None)
+        return next((entry for entry in reversed(requests) if entry.is_in_force(self.now)), None)
 
-    def foreign_until(self, requests: Sequence[DefenderRequest]) -> datetime | None:
+    def find_foreign_end(self, requests: Sequence[DefenderRequest]) -> datetime | None:
         """Return the end of the stranger's request that a VM port's path stands on, if any."""
-        current = self.current(requests)
+        current = self.find_current(requests)
         return current.ends_at if current is not None and self.is_foreign(current) else None
 
-    def foreign_requests(self, requests: Sequence[DefenderRequest]) -> list[DefenderRequest]:
+    def list_foreign_requests(self, requests: Sequence[DefenderRequest]) -> list[DefenderRequest]:
         """Return other people's requests in force."""
-        return [entry for entry in requests if entry.in_force(self.now) and self.is_foreign(entry)]
+        return [
+            entry for entry in requests if entry.is_in_force(self.now) and self.is_foreign(entry)
+        ]
 
     def may_change(self, grant: Grant, view: MachineView) -> bool:
         """Return True if the path of *grant* may be changed now: a firewall takes turns."""

@@ -173,7 +173,7 @@ def find_foreign_requests(
         for entry in entries
         if entry.initiate_id not in known
         and (entry.active or entry.reason == "Expired")
-        and (entry.in_force(now) or now - entry.ends_at < FOREIGN_GRACE)
+        and (entry.is_in_force(now) or now - entry.ends_at < FOREIGN_GRACE)
     ]
 
 
@@ -205,7 +205,7 @@ def keep_free_rules(
         for rule in rules
         if not any(
             may_need(entry, rule)
-            for entry in defender_requests.requests_of_port(foreign, rule.vm_id, rule.port)
+            for entry in defender_requests.find_port_requests(foreign, rule.vm_id, rule.port)
         )
     ]
 

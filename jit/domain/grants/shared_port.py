@@ -41,7 +41,7 @@ def find_wanted_request(grants: Iterable[Grant], *, now: datetime) -> WantedRequ
     live = _list_needing(grants, now)
     if not live:
         return None
-    end = _next_shrink(live)
+    end = _find_next_shrink(live)
     stayers = [grant for grant in live if _end(grant) > end]
     if stayers and end not in _find_interrupting_ends(live):
         end = min(end + TIMES[live[0].via].lead, max(_end(stayer) for stayer in stayers))
@@ -130,7 +130,7 @@ def add_change_time(moment: datetime, grant: Grant) -> datetime:
 
 def covers(entry: DefenderRequest, target: WantedRequest, *, now: datetime) -> bool:
     """Return True if *entry* already is the request that the VM port should have."""
-    same = entry.in_force(now) and Prefixes(entry.sources).equals(target.sources)
+    same = entry.is_in_force(now) and Prefixes(entry.sources).equals(target.sources)
     return same and lasts_long_enough(entry.ends_at, target, now=now)
 
 
@@ -155,7 +155,7 @@ def _end(grant: Grant) -> datetime:
     return grant.expires_at or grant.latest_end
 
 
-def _next_shrink(live: Sequence[Grant]) -> datetime:
+def _find_next_shrink(live: Sequence[Grant]) -> datetime:
     everything = join_sources(live)
     ends = sorted({_end(grant) for grant in live})
     shrinks = (end for end in ends if join_sources(g for g in live if _end(g) > end) != everything)

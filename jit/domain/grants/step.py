@@ -12,7 +12,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 
-from jit.domain.azure.defender_requests import DefenderRequest, requests_of_port
+from jit.domain.azure.defender_requests import DefenderRequest, find_port_requests
 from jit.domain.grants import (
     admission,
     closing,
@@ -172,7 +172,7 @@ class Group(Step):
     taken: Sequence[Companion]
     paths: Mapping[str, PathView] = field(default_factory=dict)
 
-    def with_grants(self, grants: Iterable[Grant]) -> Group:
+    def replace_grants(self, grants: Iterable[Grant]) -> Group:
         """Return the group with its *grants* after a phase."""
         return replace(self, grants=tuple(grants))
 
@@ -185,7 +185,7 @@ def _advance(
 ) -> Step:
     """Lead the grants of one VM port through the phases. Their order matters."""
     first = grants[0]
-    requests = requests_of_port(context.policy.requests, first.vm_id, first.port)
+    requests = find_port_requests(context.policy.requests, first.vm_id, first.port)
     group = Group(grants=tuple(grants), view=view, requests=requests, context=context, taken=taken)
     for phase in _PHASES:
         group = phase(group)
@@ -197,21 +197,21 @@ def _advance(
 
 def pass_time(group: Group) -> Group:
     """Let grants become due, fail in time, or come to their end."""
-    return group.with_grants(
+    return group.replace_grants(
         lifetime.advance_by_clock(grant, now=group.context.now) for grant in group.grants
     )
 
 
 def hear_defender(group: Group) -> Group:
     """Close grants whose request in Defender was replaced or revoked by somebody else."""
-    return group.with_grants(
+    return group.replace_grants(
         superseded.close_if_replaced(grant, group.requests, group.context) for grant in group.grants
     )
 
 
 def close_widened(group: Group) -> Group:
     """Close every grant whose path opens more than was asked for."""
-    foreign = group.context.foreign_requests(group.requests)
+    foreign = group.context.list_foreign_requests(group.requests)
     asked = widened.list_asked_sources((g for g in group.grants if g.may_have_path), foreign)
     done: list[Grant] = []
     widenings: list[Widening] = []
@@ -228,10 +228,10 @@ def admit(group: Group) -> Group:
     """Decide about new grants. If their VM was read only in part, they alone wait for it."""
     why = group.context.policy.unreadable.get(group.grants[0].vm_key)
     if why is None:
-        return group.with_grants(
+        return group.replace_grants(
             admission.admit_due(group.grants, group.view, group.requests, group.context)
         )
-    return group.with_grants(
+    return group.replace_grants(
         opening.wait_unread(grant, group.context.now, why)
         if grant.status is Status.PENDING
         else grant
@@ -241,9 +241,9 @@ def admit(group: Group) -> Group:
 
 def announce(group: Group) -> Group:
     """Tell each grant of the next change of the path that it shares."""
-    now, held = group.context.now, group.context.foreign_until(group.requests)
+    now, held = group.context.now, group.context.find_foreign_end(group.requests)
     all_of = group.grants
-    return group.with_grants(
+    return group.replace_grants(
         replace(g, handover_at=shared_port.find_next_handover(g, all_of, now=now, held=held))
         for g in all_of
     )
@@ -253,14 +253,14 @@ def observe(group: Group) -> Group:
     """Look at each path, record its rules, and advance its grant."""
     context, requests = group.context, group.requests
     asking = [grant for grant in group.grants if grant.may_have_path]
-    asked = widened.list_asked_sources(asking, context.foreign_requests(requests))
+    asked = widened.list_asked_sources(asking, context.list_foreign_requests(requests))
     paths = {
         grant.id: effective.observe_path(grant, group.view, asked)
         for grant in group.grants
         if grant.live
     }
-    joined = context.foreign_until(requests) is not None
-    current = context.current(requests)
+    joined = context.find_foreign_end(requests) is not None
+    current = context.find_current(requests)
     port = opening.PortSeen(
         view=group.view,
         recordable=frozenset() if joined else shared_port.join_sources(asking),
@@ -308,7 +308,7 @@ def close(group: Group) -> Group:
         grants=group.grants,
         view=group.view,
         requests=group.requests,
-        foreign=context.foreign_requests(group.requests),
+        foreign=context.list_foreign_requests(group.requests),
         users=context.rule_users,
     )
     done: list[Grant] = []

@@ -50,7 +50,7 @@ def _is_replaced(
     foreign = [entry for entry in later if context.is_foreign(entry)]
     if foreign and not own:  # it has joined the newest of them, or still waits for its own
         joined = Prefixes(foreign[-1].sources).equals(grant.sources)
-        return foreign[-1].in_force(context.now) and not joined
+        return foreign[-1].is_in_force(context.now) and not joined
     if foreign:
         return True
     # Defender says that a newer one came, but shows none: it is not ours, so it is not to be cut.

@@ -26,8 +26,8 @@ from jit.domain.azure.arm_json import (
     texts,
 )
 from jit.domain.azure.defender_requests import DefenderRequest
-from jit.domain.azure.firewall import firewall_policy_id, subnet_ids
-from jit.domain.azure.policy_json import port_rules
+from jit.domain.azure.firewall import list_subnet_ids, read_firewall_policy_id
+from jit.domain.azure.policy_json import parse_port_rules
 from jit.domain.model.machine import Interface, Support, Via, VirtualMachine
 from jit.domain.values import arm_ids
 from jit.domain.values.prefixes import keep_prefixes, read_address
@@ -79,7 +79,7 @@ def build_machines(snapshot: Snapshot, *, now: datetime) -> dict[str, VirtualMac
 def _index(snapshot: Snapshot) -> _Index:
     firewalls: dict[str, list[Resource]] = {}
     for firewall in snapshot.firewalls:
-        for vnet_id in {_vnet_of(subnet) for subnet in firewall_subnets(firewall)}:
+        for vnet_id in {_vnet_of(subnet) for subnet in list_firewall_subnets(firewall)}:
             firewalls.setdefault(vnet_id, []).append(firewall)
     return _Index(
         interfaces={key(nic): nic for nic in snapshot.interfaces},
@@ -112,9 +112,9 @@ def _vnet_of(subnet_id: str) -> str:
     return subnet_id.rsplit("/subnets/", 1)[0]
 
 
-def firewall_subnets(firewall: Resource) -> tuple[str, ...]:
+def list_firewall_subnets(firewall: Resource) -> tuple[str, ...]:
     """Return the keys of the subnets that contain a firewall's instances."""
-    return tuple(dict.fromkeys(map(arm_ids.key, subnet_ids(firewall))))
+    return tuple(dict.fromkeys(map(arm_ids.key, list_subnet_ids(firewall))))
 
 
 def _machine(vm: Resource, index: _Index, now: datetime) -> VirtualMachine:
@@ -131,7 +131,7 @@ def _machine(vm: Resource, index: _Index, now: datetime) -> VirtualMachine:
         reasons=reasons if reasons or policy is not None else ("no JIT policy names this VM",),
         via=_via(classic, nics),
         policy_id=text(policy, "id") if policy is not None else None,
-        ports=tuple(port_rules(entry)) if entry is not None else (),
+        ports=tuple(parse_port_rules(entry)) if entry is not None else (),
         interfaces=nics,
         firewall_id=text(classic, "id") if classic is not None else None,
         firewall_sources=_subnet_prefixes(classic, index) if classic is not None else (),
@@ -195,14 +195,14 @@ def _firewalls(
 ) -> tuple[Resource | None, Resource | None]:
     """Return the first firewall with classic rules, and the first one with a firewall policy."""
     inside = [firewall for vnet_id in vnets for firewall in index.firewalls.get(vnet_id, ())]
-    classic = (firewall for firewall in inside if firewall_policy_id(firewall) is None)
-    managed = (firewall for firewall in inside if firewall_policy_id(firewall) is not None)
+    classic = (firewall for firewall in inside if read_firewall_policy_id(firewall) is None)
+    managed = (firewall for firewall in inside if read_firewall_policy_id(firewall) is not None)
     return next(classic, None), next(managed, None)
 
 
 def _subnet_prefixes(firewall: Resource, index: _Index) -> tuple[str, ...]:
     found: list[str] = []
-    for subnet_id in firewall_subnets(firewall):
+    for subnet_id in list_firewall_subnets(firewall):
         _, subnet = index.subnets.get(subnet_id, ({}, {}))
         written = one_or_many(properties(subnet), "addressPrefix", "addressPrefixes")
         found.extend(keep_prefixes(written))
@@ -251,7 +251,7 @@ def find_references(resource: Resource) -> Iterator[str]:
         yield _vnet_of(read_reference(ip, "subnet"))
 
 
-def subnet_nsg_ids(vnet: Resource, subnet_ids: Iterable[str]) -> Iterator[str]:
+def list_subnet_nsg_ids(vnet: Resource, subnet_ids: Iterable[str]) -> Iterator[str]:
     """Yield the ids of the NSGs on the subnets of *vnet* that are among *subnet_ids*."""
     wanted = set(map(arm_ids.key, subnet_ids))
     for subnet in mappings(properties(vnet), "subnets"):

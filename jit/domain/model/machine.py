@@ -140,7 +140,7 @@ class VirtualMachine:
             iter(self.interfaces), None
         )
 
-    def rule_for(self, port: int) -> PortRule | None:
+    def find_rule(self, port: int) -> PortRule | None:
         """Return the policy's rule for *port*, if it has one."""
         return next((rule for rule in self.ports if rule.number == port), None)
 

@@ -98,6 +98,6 @@ def view_firewall(body: Resource) -> FirewallView:
         settled=state == "Succeeded",
         failed=state == "Failed",
         etag=arm_json.read_etag(body) or "",
-        foreign=firewall.foreign_digest(body),
-        nat_rules=firewall.nat_rules(body),
+        foreign=firewall.digest_foreign_parts(body),
+        nat_rules=firewall.parse_nat_rules(body),
     )

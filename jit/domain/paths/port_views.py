@@ -39,7 +39,7 @@ class PortViews:
     def _rules_at(self, nsg: NsgView, own: Sequence[str]) -> Sequence[SecurityRule]:
         if nsg.id not in self._by_address:
             self._by_address[nsg.id] = RulesByAddress(nsg.rules)
-        return self._by_address[nsg.id].rules_at(*own)
+        return self._by_address[nsg.id].find_rules_at(*own)
 
 
 def _may_concern(rule: SecurityRule, port: int) -> bool:

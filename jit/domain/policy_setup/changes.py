@@ -50,7 +50,7 @@ class SubscriptionLook:
     snapshot: Snapshot
     machines: Mapping[str, VirtualMachine]
 
-    def machine(self, vm_id: str) -> VirtualMachine | None:
+    def find_machine(self, vm_id: str) -> VirtualMachine | None:
         """Return a VM, or None; the case of *vm_id* does not matter."""
         return self.machines.get(arm_ids.key(vm_id))
 
@@ -59,11 +59,11 @@ class SubscriptionLook:
         found = policy_json.find_policies(self.snapshot.policies, vm_id)
         return [arm_json.text(policy, "id") for policy in found]
 
-    def policy_for(self, vm: VirtualMachine) -> str:
+    def choose_policy(self, vm: VirtualMachine) -> str:
         """Return the id of the policy that a VM belongs in, spelled as in Azure if it exists."""
         if vm.policy_id is not None:
             return vm.policy_id
-        wanted = naming.default_id(vm)
+        wanted = naming.build_default_id(vm)
         known = (arm_json.text(policy, "id") for policy in self.snapshot.policies)
         return next((item for item in known if arm_ids.key(item) == arm_ids.key(wanted)), wanted)
 
@@ -98,21 +98,23 @@ class PolicyPlan:
         kept = policy
         if policy is not None:
             kept = policy_json.remove_machines(policy, [w.id for w in self.wanted if not w.ports])
-        rules = {self._azure_id(w.id): w.ports for w in self.wanted if w.ports}
+        rules = {self._find_azure_id(w.id): w.ports for w in self.wanted if w.ports}
         result = policy_json.set_port_rules(kept, rules)
-        return result if policy_json.entries_by_machine(result) else None
+        return result if policy_json.group_entries(result) else None
 
-    def _azure_id(self, vm_id: str) -> str:
+    def _find_azure_id(self, vm_id: str) -> str:
         """Return the id of a VM as Azure spells it; the caller may spell it differently."""
-        vm = self.look.machine(vm_id)
+        vm = self.look.find_machine(vm_id)
         return vm.id if vm is not None else vm_id
 
-    def faults(self, code: str, detail: str, vm_id: str | None = None) -> tuple[Violation, ...]:
+    def list_faults(
+        self, code: str, detail: str, vm_id: str | None = None
+    ) -> tuple[Violation, ...]:
         """Return a violation at every VM of the plan, or only at *vm_id* if the plan has it."""
         here = [w for w in self.wanted if vm_id and arm_ids.key(w.id) == arm_ids.key(vm_id)]
         return tuple(Violation(at(w.pointer, "id"), code, detail) for w in (here or self.wanted))
 
-    def conflict(self, grants: Sequence[Grant]) -> tuple[Violation, ...]:
+    def find_conflicts(self, grants: Sequence[Grant]) -> tuple[Violation, ...]:
         """Return the violations if some of *grants* are live; all are grants on one VM."""
         live = [grant for grant in grants if grant.live]
         if not live:
@@ -120,10 +122,10 @@ class PolicyPlan:
         ports = ", ".join(f"{grant.port} ({grant.status})" for grant in live)
         name, request = arm_ids.name(live[0].vm_id), live[0].request_id
         detail = f"{name} has access under this policy: port {ports} of request {request}"
-        return self.faults(GRANT_LIVE, detail, live[0].vm_id)
+        return self.list_faults(GRANT_LIVE, detail, live[0].vm_id)
 
 
-def subscription_faults(wanted: Sequence[MachinePolicy]) -> tuple[Violation, ...]:
+def find_subscription_faults(wanted: Sequence[MachinePolicy]) -> tuple[Violation, ...]:
     """Return a violation for each VM that is not in the subscription of the first one."""
     first = arm_ids.subscription(wanted[0].id)
     detail = "all VMs of a change are of one subscription"
@@ -134,52 +136,52 @@ def subscription_faults(wanted: Sequence[MachinePolicy]) -> tuple[Violation, ...
     )
 
 
-def put_faults(wanted: MachinePolicy, looks: SubscriptionLooks) -> Iterator[Violation]:
+def find_put_faults(wanted: MachinePolicy, looks: SubscriptionLooks) -> Iterator[Violation]:
     """Yield the reasons against putting a VM under just-in-time access."""
     here, look = at(wanted.pointer, "id"), looks.get(arm_ids.subscription(wanted.id))
-    vm = look.machine(wanted.id) if look is not None else None
+    vm = look.find_machine(wanted.id) if look is not None else None
     if look is None:
-        yield _not_watched(here)
+        yield _refuse_unwatched(here)
     elif vm is None:
-        yield _not_found(here, wanted)
+        yield _refuse_missing(here, wanted)
     elif vm.support is Support.UNSUPPORTED:
         why = "; ".join(vm.reasons)
         yield Violation(here, VM_UNSUPPORTED, f"{vm.name} cannot be served: {why}")
-    elif naming.names_length(look.policy_for(vm), vm.id) > naming.LONGEST_NAMES:
-        longest, policy = naming.LONGEST_NAMES, arm_ids.name(look.policy_for(vm))
+    elif naming.measure_names(look.choose_policy(vm), vm.id) > naming.LONGEST_NAMES:
+        longest, policy = naming.LONGEST_NAMES, arm_ids.name(look.choose_policy(vm))
         detail = f"{vm.name} and {policy}, its JIT policy, have over {longest} characters together"
         yield Violation(here, NAMES_TOO_LONG, detail)
 
 
-def delete_faults(unwanted: MachinePolicy, looks: SubscriptionLooks) -> Iterator[Violation]:
+def find_delete_faults(unwanted: MachinePolicy, looks: SubscriptionLooks) -> Iterator[Violation]:
     """Yield the reasons against taking a VM out; the VM may be gone if a policy still names it."""
     here, look = at(unwanted.pointer, "id"), looks.get(arm_ids.subscription(unwanted.id))
     if look is None:
-        yield _not_watched(here)
-    elif look.machine(unwanted.id) is None and not look.policy_ids_of(unwanted.id):
-        yield _not_found(here, unwanted)
+        yield _refuse_unwatched(here)
+    elif look.find_machine(unwanted.id) is None and not look.policy_ids_of(unwanted.id):
+        yield _refuse_missing(here, unwanted)
 
 
-def _not_watched(here: str) -> Violation:
+def _refuse_unwatched(here: str) -> Violation:
     return Violation(here, NOT_WATCHED, "the broker does not look after this subscription")
 
 
-def _not_found(here: str, item: MachinePolicy) -> Violation:
+def _refuse_missing(here: str, item: MachinePolicy) -> Violation:
     detail = f"{arm_ids.name(item.id)} is not among the VMs the broker sees"
     return Violation(here, VM_NOT_FOUND, detail)
 
 
-def put_plans(wanted: Iterable[MachinePolicy], looks: SubscriptionLooks) -> list[PolicyPlan]:
+def plan_put(wanted: Iterable[MachinePolicy], looks: SubscriptionLooks) -> list[PolicyPlan]:
     """Return a plan for each policy; the VMs must be without `put_faults`."""
     pairs = []
     for item in wanted:
         look = looks[arm_ids.subscription(item.id)]
         vm = look.machines[arm_ids.key(item.id)]
-        pairs.append((look.policy_for(vm), item))
+        pairs.append((look.choose_policy(vm), item))
     return _group_by_policy(pairs, looks)
 
 
-def delete_plans(unwanted: Iterable[MachinePolicy], looks: SubscriptionLooks) -> list[PolicyPlan]:
+def plan_delete(unwanted: Iterable[MachinePolicy], looks: SubscriptionLooks) -> list[PolicyPlan]:
     """Return a plan for each policy that names one of the VMs."""
     pairs = [
         (policy_id, item)

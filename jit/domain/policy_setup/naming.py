@@ -16,7 +16,7 @@ Source: https://learn.microsoft.com/azure/defender-for-cloud/just-in-time-access
 """
 
 
-def default_id(vm: VirtualMachine) -> str:
+def build_default_id(vm: VirtualMachine) -> str:
     """Return the id of the policy ``default`` of a VM's resource group and location."""
     group = arm_ids.key(vm.id).index("/providers/")
     location = vm.location.replace(" ", "").lower()
@@ -26,6 +26,6 @@ def default_id(vm: VirtualMachine) -> str:
     )
 
 
-def names_length(policy_id: str, vm_id: str) -> int:
+def measure_names(policy_id: str, vm_id: str) -> int:
     """Return the number of characters that `LONGEST_NAMES` limits."""
     return len(arm_ids.name(policy_id)) + len(arm_ids.name(vm_id))

@@ -26,7 +26,7 @@ def plan_companions(observed: Observation, owners: RuleOwners) -> Iterator[PlanI
                 yield item
 
 
-def unknown_companions(observed: Observation, known: Iterable[Grant]) -> tuple[str, ...]:
+def find_unknown_companions(observed: Observation, known: Iterable[Grant]) -> tuple[str, ...]:
     """Return the grant ids in names of companion rules that no grant of *known* has."""
     names = {grant.id for grant in known}
     ids = (companion_rule.parse_companion_name(rule.name) for _, rule in _companion_rules(observed))
@@ -70,7 +70,7 @@ def _belongs_to(rule: SecurityRule, nsg: NsgView, grant: Grant, owners: RuleOwne
         and rule.direction is Direction.INBOUND
         and rule.destination_ports == (PortRange(grant.port, grant.port),)
         and bool(rule.destinations)
-        and _addresses(rule) <= set(owners.addresses(grant))
+        and _addresses(rule) <= set(owners.list_addresses(grant))
         and owners.may_stand_in(grant, nsg.id)
     )
 
@@ -86,7 +86,7 @@ def _opens_more(
         bool(rule.source_groups)
         or not {read_prefix(text) for text in rule.sources} <= own
         or rule.destination_ports != (PortRange(grant.port, grant.port),)
-        or not _addresses(rule) <= set(owners.addresses(grant))
+        or not _addresses(rule) <= set(owners.list_addresses(grant))
     )
 
 

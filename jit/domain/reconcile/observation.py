@@ -76,15 +76,17 @@ class FoundRule:
         return f"{self.path.collection}/{self.path.name}"
 
 
-def jit_rules(observed: Observation) -> Iterator[FoundRule]:
+def list_jit_rules(observed: Observation) -> Iterator[FoundRule]:
     """Yield every rule that carries the name of one of Defender's, NSGs first."""
     for nsg in observed.nsgs.values():
-        yield from (_in_guard(nsg, allow) for allow in nsg.allows)
+        yield from (_build_from_nsg(nsg, allow) for allow in nsg.allows)
     for firewall in observed.firewalls.values():
-        yield from (_in_firewall(firewall, rule) for rule in firewall.nat_rules if rule.is_jit)
+        yield from (
+            _build_from_firewall(firewall, rule) for rule in firewall.nat_rules if rule.is_jit
+        )
 
 
-def _in_guard(nsg: NsgView, allow: SecurityRule) -> FoundRule:
+def _build_from_nsg(nsg: NsgView, allow: SecurityRule) -> FoundRule:
     addresses = frozenset(text.removesuffix("/32") for text in allow.destinations)
     path = PathRule(
         id=allow.id,
@@ -99,7 +101,7 @@ def _in_guard(nsg: NsgView, allow: SecurityRule) -> FoundRule:
     return FoundRule(raw=allow, path=path, settled=settled, addresses=addresses)
 
 
-def _in_firewall(firewall: FirewallView, rule: NatRule) -> FoundRule:
+def _build_from_firewall(firewall: FirewallView, rule: NatRule) -> FoundRule:
     path = PathRule(
         id=rules.build_nat_rule_id(firewall.id, rule),
         holder_id=firewall.id,

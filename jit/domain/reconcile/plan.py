@@ -21,7 +21,7 @@ from jit.domain.paths.effective import PathState
 from jit.domain.paths.machine_view import MachineView
 from jit.domain.paths.port_views import PortViews
 from jit.domain.reconcile.companion_check import plan_companions
-from jit.domain.reconcile.observation import FoundRule, Observation, jit_rules
+from jit.domain.reconcile.observation import FoundRule, Observation, list_jit_rules
 from jit.domain.reconcile.plan_item import PlanAction, PlanClass, PlanItem
 from jit.domain.reconcile.rule_owners import RuleOwners
 
@@ -49,14 +49,16 @@ def make_plan(
         if it is proved to be of a grant that is over, except with *remove_orphans*.
     """
     owners = RuleOwners(observed, grants, tombstones, now=now)
-    planned = (_plan_rule(r, owners, remove_orphans=remove_orphans) for r in jit_rules(observed))
-    found = [*_present(planned), *plan_companions(observed, owners)]
+    planned = (
+        _plan_rule(r, owners, remove_orphans=remove_orphans) for r in list_jit_rules(observed)
+    )
+    found = [*_drop_absent(planned), *plan_companions(observed, owners)]
     closing = {item.grant for item in found if item.action is PlanAction.CLOSE}
-    missing = _present(_plan_paths(owners, observed))
+    missing = _drop_absent(_plan_paths(owners, observed))
     return (*found, *(item for item in missing if item.grant not in closing))
 
 
-def _present(items: Iterable[PlanItem | None]) -> Iterator[PlanItem]:
+def _drop_absent(items: Iterable[PlanItem | None]) -> Iterator[PlanItem]:
     return (item for item in items if item is not None)
 
 
@@ -65,13 +67,13 @@ def _plan_rule(rule: FoundRule, owners: RuleOwners, *, remove_orphans: bool) -> 
     over = [grant for grant in judged.owners if owners.is_over(grant)]
     if not rule.settled:
         return _report_stuck(rule, over, owners)
-    altered = next((g for g in owners.recorded_by(rule) if _is_altered(rule, g, owners)), None)
+    altered = next((g for g in owners.find_recorders(rule) if _is_altered(rule, g, owners)), None)
     if altered is not None:
         reason = "it opens more than was asked for"
         return _item(PlanAction.CLOSE, PlanClass.ALTERED, rule, altered, reason)
     if over:
         in_grace = any(not owners.is_over(g) and not owners.wants_path(g) for g in judged.owners)
-        return None if in_grace else _plan_leftover(rule, _newest(over), judged)
+        return None if in_grace else _plan_leftover(rule, _find_newest(over), judged)
     if judged.owners or judged.requests:
         return None
     return _plan_orphan(rule, judged.grants, owners, remove=remove_orphans)
@@ -81,7 +83,7 @@ def _is_altered(rule: FoundRule, grant: Grant, owners: RuleOwners) -> bool:
     return owners.wants_path(grant) and owners.is_widened(rule, grant)
 
 
-def _newest(grants: Sequence[Grant]) -> Grant:
+def _find_newest(grants: Sequence[Grant]) -> Grant:
     return max(grants, key=lambda grant: (find_leftover_start(grant) or grant.latest_end, grant.id))
 
 
@@ -163,7 +165,7 @@ def _plan_paths(owners: RuleOwners, observed: Observation) -> Iterator[PlanItem 
         view = observed.machines.get(grant.vm_key)
         if view is None:
             yield _close_without_vm(grant)
-        elif _was_there(grant):
+        elif _has_been_seen(grant):
             port = grant.vm_port
             views[port] = views.get(port) or port_views.narrow_view(view, grant.port)
             yield _plan_path(grant, views[port])
@@ -181,7 +183,7 @@ def _close_without_vm(grant: Grant) -> PlanItem:
     )
 
 
-def _was_there(grant: Grant) -> bool:
+def _has_been_seen(grant: Grant) -> bool:
     """Return True if the path of *grant* was seen, by a rule of any of its initiates."""
     return grant.initiate.seen or grant.status is Status.OPEN
 

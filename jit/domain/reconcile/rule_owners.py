@@ -45,7 +45,7 @@ class RuleOwners:
         self.now = now
         self.grants = {grant.id: grant for grant in (*grants, *tombstones)}
         self._views = observed.machines
-        self._machines = _by_place(observed.machines)
+        self._machines = _group_by_place(observed.machines)
         self._recorded: dict[str, list[Grant]] = {}
         self._placed: dict[tuple[str, str], list[Grant]] = {}
         self._by_port: dict[VmPort, list[Grant]] = {}
@@ -58,13 +58,13 @@ class RuleOwners:
             )
             for port, here in self._by_port.items()
         }
-        self._foreign = _foreign_by_vm(observed.entries, self.grants.values(), now)
+        self._foreign = _group_foreign_by_vm(observed.entries, self.grants.values(), now)
 
     def _enter(self, grant: Grant) -> None:
         for rule in grant.rule_keys:
             self._recorded.setdefault(rule, []).append(grant)
         for holder in {_ANYWHERE, *self._holders(grant)}:
-            for address in self.addresses(grant):
+            for address in self.list_addresses(grant):
                 self._placed.setdefault((holder, address), []).append(grant)
         self._by_port.setdefault(grant.vm_port, []).append(grant)
 
@@ -80,7 +80,7 @@ class RuleOwners:
         """Return True if that NSG or firewall may hold a rule of *grant*."""
         return arm_ids.key(holder_id) in self._holders(grant)
 
-    def addresses(self, grant: Grant) -> tuple[str, ...]:
+    def list_addresses(self, grant: Grant) -> tuple[str, ...]:
         """Return the private addresses of a grant's VM, now and when its rules were seen."""
         view = self._views.get(grant.vm_key)
         now_there = rules.list_addresses(view.vm) if view is not None else ()
@@ -101,25 +101,25 @@ class RuleOwners:
 
     def judge(self, rule: FoundRule) -> Judgement:
         """Return the owners and the users of *rule*."""
-        on_port = self._on_port(rule, arm_ids.key(rule.path.holder_id))
+        on_port = self._find_on_port(rule, arm_ids.key(rule.path.holder_id))
         evidence = Evidence(
-            recorded_by=self.recorded_by(rule),
+            recorded_by=self.find_recorders(rule),
             on_port=on_port,
-            users=(*on_port, *self._distant_users(rule)),
+            users=(*on_port, *self._find_distant_users(rule)),
             asked=self._asked,
             foreign=self._foreign_requests(rule),
         )
         return removal.judge(rule.path, evidence, now=self.now)
 
-    def recorded_by(self, rule: FoundRule) -> list[Grant]:
+    def find_recorders(self, rule: FoundRule) -> list[Grant]:
         """Return the grants that recorded *rule*; a NAT rule must still lead where they lead."""
         return [
             grant
             for grant in self._recorded.get(arm_ids.key(rule.path.id), [])
-            if removal.is_recorded(rule.path, grant, self.addresses(grant))
+            if removal.is_recorded(rule.path, grant, self.list_addresses(grant))
         ]
 
-    def _on_port(self, rule: FoundRule, holder: str) -> list[Grant]:
+    def _find_on_port(self, rule: FoundRule, holder: str) -> list[Grant]:
         """Return the grants on the VM ports that *rule* leads to, if it stands in *holder*."""
         found = {
             grant.id: grant
@@ -129,7 +129,7 @@ class RuleOwners:
         }
         return list(found.values())
 
-    def _distant_users(self, rule: FoundRule) -> list[Grant]:
+    def _find_distant_users(self, rule: FoundRule) -> list[Grant]:
         """
         Return the grants for an address of *rule*, if its holder guards no VM with that address.
 
@@ -137,7 +137,7 @@ class RuleOwners:
         """
         holder = arm_ids.key(rule.path.holder_id)
         known = any((holder, address) in self._machines for address in rule.addresses)
-        return [] if known else self._on_port(rule, _ANYWHERE)
+        return [] if known else self._find_on_port(rule, _ANYWHERE)
 
     def _foreign_requests(self, rule: FoundRule) -> list[DefenderRequest]:
         """Return other people's requests that count, for the VM ports that *rule* leads to."""
@@ -164,7 +164,7 @@ class RuleOwners:
             )
             found += [arm_ids.key(vm.id) for vm in here]
         recorders = self._recorded.get(arm_ids.key(rule.path.id), [])
-        grants = (*recorders, *self._on_port(rule, holder))
+        grants = (*recorders, *self._find_on_port(rule, holder))
         return list(dict.fromkeys((*found, *(grant.vm_key for grant in grants))))
 
     def policy_of(self, rule: FoundRule) -> str | None:
@@ -177,14 +177,16 @@ class RuleOwners:
 
     def is_widened(self, rule: FoundRule, grant: Grant) -> bool:
         """Return True if *rule*, recorded by *grant*, now opens more than was ever asked for."""
-        home = rule.leads_to(grant.port) and rule.addresses <= set(self.addresses(grant))
+        home = rule.leads_to(grant.port) and rule.addresses <= set(self.list_addresses(grant))
         path = replace(rule.path, exact=rule.path.exact and home)
         asked = (each for each in self._by_port.get(grant.vm_port, ()) if has_asked_azure(each))
         foreign = (e for e in self._foreign.get(grant.vm_key, ()) if e.port == grant.port)
         return widened.is_wider(path, widened.list_asked_sources(asked, foreign))
 
 
-def _by_place(views: Mapping[str, MachineView]) -> dict[tuple[str, str], list[VirtualMachine]]:
+def _group_by_place(
+    views: Mapping[str, MachineView],
+) -> dict[tuple[str, str], list[VirtualMachine]]:
     """
     Return VMs by NSG or firewall, with private address: addresses repeat between networks.
 
@@ -209,7 +211,7 @@ def _holder_of(rule_id: str) -> str:
     return key.split("/securityrules/", 1)[0].split("/natrulecollections/", 1)[0]
 
 
-def _foreign_by_vm(
+def _group_foreign_by_vm(
     entries: Iterable[DefenderRequest], grants: Iterable[Grant], now: datetime
 ) -> dict[str, list[DefenderRequest]]:
     """Return other people's requests that still count, by the key of their VM."""

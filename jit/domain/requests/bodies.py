@@ -87,7 +87,7 @@ def check_subscription(
     first = next((other.id for other in earlier if other.id), machine.id)
     if machine.id and first and machine.id.subscription != first.subscription:
         detail = "all VMs of a request are of one subscription"
-        node.child("id").add_fault(SUBSCRIPTIONS_DIFFER, detail)
+        node.read_member("id").add_fault(SUBSCRIPTIONS_DIFFER, detail)
     return machine
 
 
@@ -202,7 +202,7 @@ def read_access_request(value: object, *, now: datetime, limits: Limits = LIMITS
     body, violations = read_body(AccessRequestBody, value, ReadContext(limits, now))
     return Draft(
         machines=tuple(
-            WantedMachine(id=vm.id.id, ports=_wanted_ports(vm), pointer=vm.pointer)
+            WantedMachine(id=vm.id.id, ports=_list_wanted_ports(vm), pointer=vm.pointer)
             for vm in body.virtual_machines
             if vm.id
         ),
@@ -267,7 +267,7 @@ def read_policy_delete(
     return machines, violations
 
 
-def _wanted_ports(machine: MachineBody) -> tuple[WantedPort, ...]:
+def _list_wanted_ports(machine: MachineBody) -> tuple[WantedPort, ...]:
     return tuple(
         WantedPort(number=port.number, protocol=port.protocol, pointer=port.pointer)
         for port in machine.ports

@@ -55,7 +55,7 @@ def _read(content: Content, node: Node, context: ReadContext) -> object:
 
 
 def _read_list(content: ListOf, node: Node, context: ReadContext) -> tuple[object, ...]:
-    items, here, found = content.items, context.for_items(), list[Any]()
+    items, here, found = content.items, context.begin_list(), list[Any]()
     for item in node.read_items(items.name, most=getattr(context.limits, items.most)):
         value = _read(content.content, item, here)
         found.append(items.compare(item, value, found) if items.compare else value)

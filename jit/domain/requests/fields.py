@@ -59,7 +59,7 @@ class ReadContext:
     now: datetime | None = None
     seen: set[object] = field(default_factory=set)
 
-    def for_items(self) -> ReadContext:
+    def begin_list(self) -> ReadContext:
         """Return the context for the items of one more list."""
         return replace(self, seen=set())
 

@@ -68,14 +68,14 @@ class Node:
         known = (*required, *optional)
         for name in required:
             if name not in self.value:
-                self.child(name).add_fault(MISSING_FIELD, f"{name} is required")
+                self.read_member(name).add_fault(MISSING_FIELD, f"{name} is required")
         for name in self.value:
             if name in refused:
-                self.child(name).add_fault(NOT_SUPPORTED, f"{name} is not supported yet")
+                self.read_member(name).add_fault(NOT_SUPPORTED, f"{name} is not supported yet")
             elif name not in known:
                 detail = f"unknown; known are {', '.join(known)}"
-                self.child(name).add_fault(UNKNOWN_FIELD, detail)
-        return {name: self.child(name) for name in known if name in self.value}
+                self.read_member(name).add_fault(UNKNOWN_FIELD, detail)
+        return {name: self.read_member(name) for name in known if name in self.value}
 
     def read_items(self, what: str, *, most: int) -> list[Node]:
         """Read a list of 1 to *most* values called *what*; if it is longer, read only the first."""
@@ -86,12 +86,12 @@ class Node:
             self.add_fault(TOO_FEW, f"at least one of {what} is required")
         if len(self.value) > most:
             self.add_fault(TOO_MANY, f"{len(self.value)} {what}; at most {most} are accepted")
-        return [self._below(index, value) for index, value in enumerate(self.value[:most])]
+        return [self._make_child(index, value) for index, value in enumerate(self.value[:most])]
 
-    def child(self, name: str) -> Node:
+    def read_member(self, name: str) -> Node:
         """Return the member *name* of an object; its value is None if it is missing."""
         members = self.value if isinstance(self.value, dict) else {}
-        return self._below(name, members.get(name))
+        return self._make_child(name, members.get(name))
 
     def read_text(self) -> str | None:
         """Read a string."""
@@ -118,7 +118,7 @@ class Node:
             return None
         return self.value
 
-    def _below(self, token: str | int, value: object) -> Node:
+    def _make_child(self, token: str | int, value: object) -> Node:
         return Node(value, at(self.pointer, token), self.faults)
 
     def _add_wrong_type(self, wanted: str) -> None:

@@ -30,16 +30,16 @@ class AddressSet:
         """Return the addresses of either set."""
         return join_sets((self, other))
 
-    def edges(self) -> Iterator[int]:
+    def list_edges(self) -> Iterator[int]:
         """Yield every address at which membership changes, seen from below."""
         for first, last in self.ranges:
             yield first
             yield last + 1
 
-    def complement(self, version: int) -> AddressSet:
+    def invert(self, version: int) -> AddressSet:
         """Return every other address of IP *version* 4 or 6."""
         starts = (0, *(last + 1 for _, last in self.ranges))
-        ends = (*(first - 1 for first, _ in self.ranges), all_addresses(version).ranges[0][1])
+        ends = (*(first - 1 for first, _ in self.ranges), build_all_addresses(version).ranges[0][1])
         gaps = zip(starts, ends, strict=True)
         return AddressSet(tuple((first, last) for first, last in gaps if first <= last))
 
@@ -59,12 +59,12 @@ def _merge_ranges(ranges: Iterable[tuple[int, int]]) -> Iterator[tuple[int, int]
         yield held
 
 
-def prefix_addresses(prefix: Prefix) -> AddressSet:
+def expand_prefix(prefix: Prefix) -> AddressSet:
     """Return the addresses of *prefix*."""
     return AddressSet(((int(prefix.network_address), int(prefix.broadcast_address)),))
 
 
-def all_addresses(version: int) -> AddressSet:
+def build_all_addresses(version: int) -> AddressSet:
     """Return all addresses of IP *version* 4 or 6."""
     return AddressSet(((0, 2 ** (32 if version == 4 else 128) - 1),))  # noqa: PLR2004 # IPv4
 
@@ -77,7 +77,7 @@ def read_addresses(prefixes: Iterable[str], version: int) -> AddressSet:
         ValueError: One of *prefixes* is no prefix.
     """
     networks = (ip_network(text, strict=False) for text in prefixes)
-    return join_sets(prefix_addresses(item) for item in networks if item.version == version)
+    return join_sets(expand_prefix(item) for item in networks if item.version == version)
 
 
 def join_sets(sets: Iterable[AddressSet]) -> AddressSet:

@@ -95,7 +95,7 @@ def parse_prefix(text: str) -> Prefix:
         Malformed: ``source-malformed``, or ``source-host-bits``.
     """
     prefix = _clear_host_bits(text)
-    if fault := _host_bits_fault(text, prefix):
+    if fault := _find_host_bits_fault(text, prefix):
         raise fault
     return prefix
 
@@ -186,7 +186,7 @@ class Prefixes:
 
     def are_inside(self, allowed: Iterable[Prefix]) -> bool:
         """Return True if every text is a prefix inside one of *allowed*; also if there is none."""
-        return not self.unreadable and all_inside(self.readable, allowed)
+        return not self.unreadable and are_all_inside(self.readable, allowed)
 
     def are_among(self, prefixes: Iterable[Prefix]) -> bool:
         """Return True if there is a text, and each is a prefix equal to one of *prefixes*."""
@@ -211,7 +211,7 @@ class Prefixes:
         return not self.texts or bool(self.unreadable)
 
 
-def all_inside(prefixes: Iterable[Prefix], allowed: Iterable[Prefix]) -> bool:
+def are_all_inside(prefixes: Iterable[Prefix], allowed: Iterable[Prefix]) -> bool:
     """Return True if each of *prefixes* is inside one of *allowed*; most are equal to one."""
     outer = frozenset(allowed)
     return all(prefix in outer or is_inside_any(prefix, outer) for prefix in prefixes)
@@ -252,18 +252,18 @@ def parse_source(
         ``source-host-bits``, ``source-reserved``, ``source-too-wide``.
     """
     if _ANY.fullmatch(text):
-        return (_any_fault(),)
+        return (_find_any_fault(),)
     try:
         prefix = _clear_host_bits(text)
     except Malformed as fault:
         return (fault,)
     if prefix.prefixlen == 0:
-        return (_any_fault(),)
+        return (_find_any_fault(),)
     widest = widest_v6 if prefix.version == IPV6 else widest_v4
     found = (
-        _host_bits_fault(text, prefix),
-        _reserved_fault(prefix),
-        _too_wide_fault(prefix, widest),
+        _find_host_bits_fault(text, prefix),
+        _find_reserved_fault(prefix),
+        _find_too_wide_fault(prefix, widest),
     )
     return tuple(fault for fault in found if fault is not None) or prefix
 
@@ -302,24 +302,24 @@ def _clear_host_bits(text: str) -> Prefix:
         raise Malformed(MALFORMED, "there is no such address or prefix") from error
 
 
-def _any_fault() -> Malformed:
+def _find_any_fault() -> Malformed:
     return Malformed(ANY, "a source must be narrower than everything")
 
 
-def _host_bits_fault(text: str, prefix: Prefix) -> Malformed | None:
+def _find_host_bits_fault(text: str, prefix: Prefix) -> Malformed | None:
     if ip_address(text.partition("/")[0]) == prefix.network_address:
         return None
     return Malformed(HOST_BITS, f"host bits are set: the prefix would be {prefix}")
 
 
-def _reserved_fault(prefix: Prefix) -> Malformed | None:
+def _find_reserved_fault(prefix: Prefix) -> Malformed | None:
     reason = next((reason for special, reason in _RESERVED if prefix.overlaps(special)), None)
     if reason is None and prefix.version == IPV6 and not is_inside_any(prefix, _USABLE_V6):
         reason = "reserved"
     return Malformed(RESERVED, f"{prefix} is no one's source: {reason}") if reason else None
 
 
-def _too_wide_fault(prefix: Prefix, widest: int) -> Malformed | None:
+def _find_too_wide_fault(prefix: Prefix, widest: int) -> Malformed | None:
     if prefix.prefixlen >= widest:
         return None
     return Malformed(TOO_WIDE, f"{prefix} is too wide: /{widest} is the widest accepted")

@@ -14,7 +14,7 @@ _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _MILLISECOND = timedelta(milliseconds=1)
 
 
-def new_request_id(subscription_id: str, now: datetime, random80: bytes) -> str:
+def make_request_id(subscription_id: str, now: datetime, random80: bytes) -> str:
     """
     Make the id of an access request from its subscription, its creation time and random bits.
 
@@ -49,7 +49,7 @@ def parse_request_id(text: str) -> tuple[str, datetime] | None:
     """
     Read a request id back: (lower-case subscription id, creation time to the millisecond, UTC).
 
-    Returns None for a text that `new_request_id` cannot have made, so each id has only one
+    Returns None for a text that `make_request_id` cannot have made, so each id has only one
     spelling.
     """
     found = _REQUEST_ID.fullmatch(text)

@@ -49,14 +49,14 @@ def parse_duration(text: str) -> timedelta:
     """
     found = _DURATION.fullmatch(text)
     if found is None:
-        raise _not_a_duration(text)
+        raise _refuse_duration(text)
     seconds = sum(int(found[unit] or 0) * length for unit, length in _SECONDS.items())
     if seconds > LONGEST.total_seconds():
         raise Malformed(DURATION_OVERFLOW, f"a duration is at most {LONGEST.days} days")
     return timedelta(seconds=seconds, microseconds=_microseconds(found["fraction"]))
 
 
-def _not_a_duration(text: str) -> Malformed:
+def _refuse_duration(text: str) -> Malformed:
     if re.match(r"P?T?-|-P", text):
         return Malformed(DURATION_NEGATIVE, "a duration cannot be negative")
     if _AMBIGUOUS.fullmatch(text):

@@ -22,7 +22,7 @@ def test_a_removal_of_the_worker_is_recorded_before_it_is_made(it):
     it.broker.live(0.1)
     it.run()
 
-    records = it.drainer.records(DEVELOPMENT)
+    records = it.drainer.list_records(DEVELOPMENT)
     removals = [r.event for r in records if r.event["what"] == "rule.removal_began"]
     assert {event["requestId"] for event in removals} == {request_id}
     assert {event["facts"]["rule"] for event in removals} == {name}

@@ -18,8 +18,8 @@ def test_the_trail_is_one_unbroken_chain(it):
     it.broker.live(70)
     it.run()
 
-    records = list(it.drainer.records(DEVELOPMENT))
-    end = it.drainer.head(DEVELOPMENT)
+    records = list(it.drainer.list_records(DEVELOPMENT))
+    end = it.drainer.find_head(DEVELOPMENT)
     assert chain.verify(records, start=chain.Head(chain=DEVELOPMENT), end=end) is None
     assert [record.event["what"] for record in records] == [
         "request.accepted",
@@ -47,8 +47,8 @@ def test_denials_about_other_subscriptions_stand_in_the_chain_of_the_first_named
 
     it.run(PRODUCTION)
 
-    records = list(it.drainer.records(PRODUCTION))
-    end = it.drainer.head(PRODUCTION)
+    records = list(it.drainer.list_records(PRODUCTION))
+    end = it.drainer.find_head(PRODUCTION)
     assert chain.verify(records, start=chain.Head(chain=PRODUCTION), end=end) is None
     assert [record.event["requestId"] for record in records] == ids
 
@@ -72,7 +72,7 @@ def test_a_denial_where_the_broker_looks_stands_in_the_chain_of_its_subscription
 
     it.run()
 
-    (record,) = it.drainer.records(DEVELOPMENT)
+    (record,) = it.drainer.list_records(DEVELOPMENT)
     assert record.event["what"] == "request.denied"
 
 
@@ -86,7 +86,7 @@ def test_the_outbox_of_a_dropped_subscription_still_reaches_its_chain(it, broker
 
     after.run(PRODUCTION)
 
-    (record,) = after.drainer.records(DEVELOPMENT)
+    (record,) = after.drainer.list_records(DEVELOPMENT)
     assert record.event["what"] == "request.denied"
     assert [e for e in broker.sim.control("GET", "log") if DEVELOPMENT in e["path"]] == []
 

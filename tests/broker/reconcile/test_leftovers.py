@@ -36,7 +36,7 @@ def test_a_removal_is_written_to_the_trail_before_it_is_made(it):
 
     it.run()
 
-    records = it.drainer.records(DEVELOPMENT)
+    records = it.drainer.list_records(DEVELOPMENT)
     (event,) = [r.event for r in records if r.event["what"] == "rule.removal_began"]
     assert event["requestId"] == request_id
     assert event["facts"]["rule"] == name
@@ -120,7 +120,7 @@ def test_removals_from_a_firewall_are_written_to_the_trail(it):
 
     it.run(PRODUCTION)
 
-    records = it.drainer.records(PRODUCTION)
+    records = it.drainer.list_records(PRODUCTION)
     events = [r.event for r in records if r.event["what"] == "rule.removal_began"]
     assert {event["requestId"] for event in events} == set(grants)
     assert {event["facts"]["rule"].rsplit("/", 1)[-1] for event in events} == {RDP[0], SSH[0]}
@@ -206,7 +206,7 @@ def test_a_request_of_somebody_else_between_plan_and_removal_keeps_the_rule(it):
     """Rules, requests and grants are read again just before."""
     it.closed()
     name = it.leave()
-    it.call_before("network.nsg", lambda: it.broker.occupy(farm(1), 22, HERE))
+    it.call_before("network.get_nsg", lambda: it.broker.occupy(farm(1), 22, HERE))
 
     it.run()
 
@@ -225,7 +225,7 @@ def test_a_grant_opened_between_plan_and_removal_keeps_the_rule(it):
     """The same person asked again, just now."""
     it.closed()
     name = it.leave()
-    it.call_before("network.nsg", lambda: _open_behind_the_claim(it))
+    it.call_before("network.get_nsg", lambda: _open_behind_the_claim(it))
 
     it.run()
 
@@ -237,7 +237,7 @@ def test_a_grant_stored_between_plan_and_removal_keeps_the_rule(it):
     it.closed()
     name = it.leave()
     it.broker.sim.faults({"match": {"path": "initiate"}, "drop": "before"})
-    it.call_before("network.nsg", lambda: _open_behind_the_claim(it))
+    it.call_before("network.get_nsg", lambda: _open_behind_the_claim(it))
 
     it.run()
 
@@ -249,7 +249,7 @@ def test_a_rule_that_vanished_between_plan_and_removal_is_not_asked_for(it):
     it.closed()
     it.leave()
     it.broker.sim.control("DELETE", "log")
-    it.call_before("network.nsg", it.wipe)
+    it.call_before("network.get_nsg", it.wipe)
 
     it.run()
 

@@ -104,7 +104,7 @@ def test_a_subscription_that_may_not_be_read_says_so_in_a_plan(it):
     action = "Microsoft.Network/networkSecurityGroups/read"
     it.broker.sim.control("PUT", "state", {"deniedActions": [action]})
 
-    items = it.reconciler.dry_run(now=it.broker.now, subscriptions=[PRODUCTION, DEVELOPMENT])
+    items = it.reconciler.make_dry_run(now=it.broker.now, subscriptions=[PRODUCTION, DEVELOPMENT])
 
     assert [item.resource for item in items] == [
         f"/subscriptions/{PRODUCTION}",
@@ -155,7 +155,7 @@ def test_a_plan_covers_all_subscriptions_unless_some_are_named(it):
     it.leave()
     it.leave(nsg=NSG_WEB, destinationAddressPrefix=WEB_ADDRESS)
 
-    items = it.reconciler.dry_run(now=it.broker.now)
+    items = it.reconciler.make_dry_run(now=it.broker.now)
 
     assert {item.resource for item in items} == {NSG_FARM, NSG_WEB}
 

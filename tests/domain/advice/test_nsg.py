@@ -6,8 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from jit.domain.advice.nsg import bastion_warnings, jit_warnings
-from jit.domain.azure.companion_rule import companion_name
+from jit.domain.advice.nsg import find_bastion_warnings, find_jit_warnings
+from jit.domain.azure.companion_rule import build_companion_name
 from jit.domain.azure.nsg_effect import Allowed, CannotTell, evaluate_path
 from jit.domain.model.machine import PortRule
 from tests.builders.nsgs import VNET, a_flow, arm_rule, rules_of
@@ -42,7 +42,7 @@ def a_port(number=22, protocol="TCP"):
 
 def warned(*nsgs, ports=(22,), protocol="TCP", private_ip=VM):
     """The warnings about an interface with these NSGs: code and detail."""
-    found = jit_warnings(
+    found = find_jit_warnings(
         [rules_of(*rules) for rules in nsgs],
         private_ip=private_ip,
         ports=[a_port(number, protocol) for number in ports],
@@ -63,7 +63,7 @@ def codes(*nsgs, **changes):
 
 
 def bastion_codes(*nsgs, prefixes=(BASTION,), protocol="TCP"):
-    found = bastion_warnings(
+    found = find_bastion_warnings(
         [rules_of(*rules) for rules in nsgs],
         private_ip=VM,
         ports=[a_port(protocol=protocol)],
@@ -169,7 +169,10 @@ def test_an_allow_behind_the_deny_is_harmless():
 
 @pytest.mark.parametrize(
     "temporary",
-    [jit_allow(source="203.0.113.7"), arm_rule(4095, name=companion_name("abc-0-22"), port="22")],
+    [
+        jit_allow(source="203.0.113.7"),
+        arm_rule(4095, name=build_companion_name("abc-0-22"), port="22"),
+    ],
 )
 def test_rules_of_a_grant_are_no_bypass(temporary):
     """It goes when the grant goes."""
@@ -307,7 +310,7 @@ def test_every_source_that_gets_in_without_a_grant_gives_a_warning(first, second
 
 def test_the_jit_deny_cuts_off_a_bastion():
     """Its subnet would get in by the default rules, were it not for the deny."""
-    found = bastion_warnings(
+    found = find_bastion_warnings(
         [rules_of(jit_deny())],
         private_ip=VM,
         ports=[a_port()],
@@ -342,7 +345,7 @@ def test_the_rule_that_lets_a_bastion_past_jit_is_named():
     """It is in the NSG with the deny rule; rules of other NSGs and of grants are not named."""
     guarded = [jit_deny(), jit_allow(source=BASTION), arm_rule(300, name="ops", source=BASTION)]
     nsgs = [guarded, [arm_rule(200, name="web")]]
-    (found,) = bastion_warnings(
+    (found,) = find_bastion_warnings(
         [rules_of(*rules) for rules in nsgs],
         private_ip=VM,
         ports=[a_port()],

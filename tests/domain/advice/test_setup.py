@@ -2,7 +2,7 @@
 
 import pytest
 
-from jit.domain.advice.setup import firewall_warnings, plan_warnings, policy_warnings
+from jit.domain.advice.setup import find_firewall_warnings, find_plan_warnings, find_policy_warnings
 from tests.builders.machines import a_configured_vm
 from tests.builders.values import GROUP
 
@@ -10,7 +10,7 @@ PLACE = f"{GROUP}/providers/Microsoft.Security/locations"
 
 
 def plan_codes(plan):
-    return [warning.code for warning in plan_warnings(plan)]
+    return [warning.code for warning in find_plan_warnings(plan)]
 
 
 @pytest.mark.parametrize("tier", ["Standard", "standard"])
@@ -31,7 +31,7 @@ def test_the_full_plan_is_no_news(tier, sub):
 )
 def test_a_plan_without_just_in_time_access_gives_a_warning(body, why):
     """The warning names the plan, the needed plan, and the place to change it."""
-    (warning,) = plan_warnings({"properties": body})
+    (warning,) = find_plan_warnings({"properties": body})
 
     assert warning.code == "plan-missing"
     assert f"Defender for Servers {why} on the subscription" in warning.detail
@@ -55,7 +55,7 @@ def test_a_plan_that_is_not_known_is_not_judged(plan):
 
 
 def policy_codes(vm):
-    return [warning.code for warning in policy_warnings(vm)]
+    return [warning.code for warning in find_policy_warnings(vm)]
 
 
 @pytest.mark.parametrize("location", ["westeurope", "West Europe", "WESTEUROPE"])
@@ -66,7 +66,7 @@ def test_a_policy_in_the_vms_region_is_no_news(location):
 
 def test_a_policy_in_another_region_gives_a_warning_with_both_regions():
     """The person must move the VM's entry."""
-    (warning,) = policy_warnings(a_configured_vm(location="northeurope"))
+    (warning,) = find_policy_warnings(a_configured_vm(location="northeurope"))
 
     assert warning.code == "policy-location"
     assert "its JIT policy lies in westeurope, the VM in northeurope" in warning.detail
@@ -94,7 +94,7 @@ def test_a_vm_without_a_location_is_not_judged():
 @pytest.mark.parametrize("addresses", [(), ("52.137.62.53",)])
 def test_a_firewall_with_one_public_ip_is_no_news(addresses):
     """Nobody can pick the wrong one."""
-    assert list(firewall_warnings("fw", addresses, "")) == []
+    assert list(find_firewall_warnings("fw", addresses, "")) == []
 
 
 @pytest.mark.parametrize(
@@ -103,7 +103,7 @@ def test_a_firewall_with_one_public_ip_is_no_news(addresses):
 )
 def test_a_firewall_with_several_public_ips_gives_a_warning_with_all(used, says):
     """And with the one in use, where Defender says so."""
-    (warning,) = firewall_warnings("fw", ("52.137.62.53", "52.137.62.54"), used)
+    (warning,) = find_firewall_warnings("fw", ("52.137.62.53", "52.137.62.54"), used)
 
     assert warning.code == "firewall-addresses"
     assert f"the firewall fw has the public IPs 52.137.62.53, 52.137.62.54; {says}" in (

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from jit.domain.audit.chain import Head, append, canonical_json, digest, head_of, verify
+from jit.domain.audit.chain import Head, append, digest, head_of, verify, write_canonical_json
 from tests.sizes import examples
 
 START = Head(chain="5c0ffee0-0000-4000-8000-000000000001")
@@ -60,7 +60,7 @@ def test_a_hash_can_be_checked_with_the_documentation_alone():
 @given(values)
 def test_the_canonical_form_is_ascii_and_says_the_same(value):
     """The hashed text can be read back; a justification may have any characters."""
-    text = canonical_json(value)
+    text = write_canonical_json(value)
 
     assert text.isascii()
     assert json.loads(text) == value
@@ -69,7 +69,7 @@ def test_the_canonical_form_is_ascii_and_says_the_same(value):
 def test_a_number_that_json_lacks_is_refused():
     """Not every reader would write it in the same way."""
     with pytest.raises(ValueError, match="JSON"):
-        canonical_json(float("nan"))
+        write_canonical_json(float("nan"))
 
 
 @pytest.mark.parametrize(

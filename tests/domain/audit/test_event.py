@@ -4,7 +4,7 @@ from datetime import timedelta
 
 import pytest
 
-from jit.domain.audit.event import Event, transitions
+from jit.domain.audit.event import Event, list_transitions
 from jit.domain.model.grant import CloseReason, Status
 from tests.builders.grants import a_grant, an_open, an_opening, changed
 from tests.builders.values import HOME, MINE, NEXT, NOW
@@ -30,7 +30,7 @@ from tests.builders.values import HOME, MINE, NEXT, NOW
 )
 def test_each_change_that_matters_has_its_word(before, after, what):
     """First the status, then the initiate, then the end."""
-    events = transitions([before], [after], now=NOW)
+    events = list_transitions([before], [after], now=NOW)
 
     assert [event.what for event in events] == [what]
 
@@ -42,7 +42,7 @@ def test_internal_changes_make_no_event(change):
     """A trail that says everything says nothing."""
     before = an_open()
 
-    assert transitions([before], [changed(before, **change)], now=NOW) == []
+    assert list_transitions([before], [changed(before, **change)], now=NOW) == []
 
 
 def test_an_event_has_its_time_actor_name_and_grant():
@@ -55,7 +55,7 @@ def test_an_event_has_its_time_actor_name_and_grant():
         note="left early",
     )
 
-    (event,) = transitions([an_open()], [after], actor="alice", now=NOW)
+    (event,) = list_transitions([an_open()], [after], actor="alice", now=NOW)
 
     assert event.doc() == {
         "at": "2026-11-22T18:00:00Z",
@@ -81,14 +81,14 @@ def test_a_grant_that_was_never_asked_for_has_no_end_and_no_initiate():
     """Null, not a guess."""
     after = a_grant(status=Status.CLOSED, close_reason=CloseReason.DENIED)
 
-    (event,) = transitions([a_grant()], [after], now=NOW)
+    (event,) = list_transitions([a_grant()], [after], now=NOW)
 
     assert (event.facts["expiresAt"], event.facts["initiate"]) == (None, None)
 
 
 def test_the_broker_acts_in_its_own_name_unless_a_person_did():
     """The broker is the actor if time causes the change."""
-    (event,) = transitions([an_opening()], [an_open()], now=NOW)
+    (event,) = list_transitions([an_opening()], [an_open()], now=NOW)
 
     assert event.actor == "broker"
 

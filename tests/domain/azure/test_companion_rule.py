@@ -6,7 +6,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from jit.domain.azure.companion_rule import companion_body, companion_name, parse_companion_name
+from jit.domain.azure.companion_rule import (
+    build_companion_body,
+    build_companion_name,
+    parse_companion_name,
+)
 from jit.domain.azure.nsg_effect import Allowed, Blocked, evaluate
 from tests.builders.nsgs import VNET, a_flow, arm_rule, rules_of
 from tests.builders.values import VM
@@ -15,7 +19,7 @@ grant_ids = st.from_regex(r"[0-9a-z][0-9a-z-]{0,67}[0-9a-z]|[0-9a-z]", fullmatch
 
 
 def a_body(*, protocol="TCP", sources=("10.1.0.0/26",)):
-    return companion_body(
+    return build_companion_body(
         "abc-0-3389",
         private_ip=VM,
         port=3389,
@@ -28,7 +32,7 @@ def a_body(*, protocol="TCP", sources=("10.1.0.0/26",)):
 @given(grant_ids)
 def test_a_companions_name_parses_back_to_its_grant(grant_id):
     """The name says whose it is."""
-    parsed = parse_companion_name(companion_name(grant_id))
+    parsed = parse_companion_name(build_companion_name(grant_id))
 
     assert parsed == grant_id
 
@@ -36,7 +40,7 @@ def test_a_companions_name_parses_back_to_its_grant(grant_id):
 @given(grant_ids)
 def test_a_companions_name_is_one_that_azure_takes(grant_id):
     """At most 80 characters; letters, digits, hyphens; no hyphen at the end."""
-    name = companion_name(grant_id)
+    name = build_companion_name(grant_id)
 
     assert re.fullmatch(r"[0-9A-Za-z][0-9A-Za-z._-]{0,78}[0-9A-Za-z_]", name)
 
@@ -47,7 +51,7 @@ def test_a_companions_name_is_one_that_azure_takes(grant_id):
 def test_a_name_that_azure_would_refuse_is_not_built(grant_id):
     """An id is checked before it becomes part of a URL."""
     with pytest.raises(ValueError, match="cannot be part of a rule name"):
-        companion_name(grant_id)
+        build_companion_name(grant_id)
 
 
 @pytest.mark.parametrize(
@@ -122,7 +126,7 @@ def test_a_companion_of_another_protocol_is_never_built():
 
 def test_a_description_fits_for_the_longest_grant_id():
     """Azure takes 140 characters."""
-    body = companion_body(
+    body = build_companion_body(
         "a" * 69, private_ip=VM, port=22, protocol="*", sources=["10.1.0.0/26"], priority=100
     )
 
@@ -140,7 +144,7 @@ def test_a_description_fits_for_the_longest_grant_id():
 )
 def test_a_companion_overrules_a_deny_for_the_firewall_alone(source, port, expected):
     """Placed before the deny it lets the firewall's packets in, and nobody else's."""
-    companion = {"name": companion_name("abc-0-3389"), **a_body()}
+    companion = {"name": build_companion_name("abc-0-3389"), **a_body()}
     rules = rules_of(companion, arm_rule(4096, "Deny", to=VM, port=["22", "3389"]))
 
     verdict = evaluate(rules, a_flow(source, port=port), VNET)

@@ -9,10 +9,10 @@ from hypothesis import strategies as st
 
 from jit.domain.azure.defender_requests import (
     find_occupations,
+    find_port_requests,
     mark_reason,
     parse_mark,
     parse_requests,
-    requests_of_port,
 )
 from jit.domain.model.machine import Occupation
 from tests.builders.defender import an_entry
@@ -104,7 +104,7 @@ def test_an_end_that_cannot_be_read_never_passes(end):
     (entry,) = parse_requests(a_policy(arm_request(arm_port(endTimeUtc=end))))
 
     assert entry.ends_at == FOREVER
-    assert entry.in_force(NOW + timedelta(days=1000))
+    assert entry.is_in_force(NOW + timedelta(days=1000))
 
 
 @pytest.mark.parametrize(
@@ -119,7 +119,7 @@ def test_an_entry_is_in_force_until_its_end_unless_revoked(active, ends_at, expe
     """At its end it no longer is."""
     entry = an_entry(active=active, ends_at=ends_at)
 
-    assert entry.in_force(NOW) is expected
+    assert entry.is_in_force(NOW) is expected
 
 
 @pytest.mark.parametrize("mapped", [None, 0, "10022"])
@@ -191,7 +191,7 @@ def test_requests_of_a_vm_port_are_found_in_any_case_of_its_id():
     mine = an_entry(vm_id=vm_id().upper())
     others = (an_entry(port=3389), an_entry(vm_id=vm_id("db01")))
 
-    found = requests_of_port((mine, *others), vm_id(), 22)
+    found = find_port_requests((mine, *others), vm_id(), 22)
 
     assert found == (mine,)
 

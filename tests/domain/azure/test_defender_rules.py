@@ -17,7 +17,7 @@ from jit.domain.azure.defender_rules import (
     opens_one_port,
     parse_jit_name,
 )
-from jit.domain.azure.firewall import nat_rules
+from jit.domain.azure.firewall import parse_nat_rules
 from jit.domain.azure.nsg_rules import PortRange, RuleProtocol
 from tests.builders.firewalls import arm_collection, arm_firewall, arm_nat_rule
 from tests.builders.nsgs import arm_rule, rules_of
@@ -40,7 +40,7 @@ def an_allow(**changes):
 def a_nat_rule(*, collection="MDC-JIT-fw-prod", **changes):
     """One of Defender's DNAT rules, as read from a firewall."""
     firewall = arm_firewall(arm_collection(arm_nat_rule(**changes), name=collection))
-    (rule,) = nat_rules(firewall)
+    (rule,) = parse_nat_rules(firewall)
     return rule
 
 

@@ -10,13 +10,13 @@ from hypothesis import strategies as st
 from jit.domain.azure.arm_json import read_etag, read_provisioning_state
 from jit.domain.azure.firewall import (
     NatRule,
-    firewall_policy_id,
-    foreign_digest,
+    digest_foreign_parts,
     is_jit_collection,
-    nat_rules,
-    public_ip_ids,
+    list_public_ip_ids,
+    list_subnet_ids,
+    parse_nat_rules,
+    read_firewall_policy_id,
     remove_nat_rules,
-    subnet_ids,
 )
 from tests.builders.firewalls import (
     JIT_COLLECTION,
@@ -32,7 +32,7 @@ CUSTOMER = arm_collection(arm_nat_rule("https"), arm_nat_rule("jit-1"), name="cu
 
 def names(firewall):
     """Every DNAT rule as collection and name."""
-    return [(rule.collection, rule.name) for rule in nat_rules(firewall)]
+    return [(rule.collection, rule.name) for rule in parse_nat_rules(firewall)]
 
 
 # ---- reading ---------------------------------------------------------------------------------
@@ -40,7 +40,7 @@ def names(firewall):
 
 def test_a_nat_rule_is_read_field_by_field():
     """Public end, sources and target."""
-    (rule,) = nat_rules(arm_firewall(arm_collection(arm_nat_rule())))
+    (rule,) = parse_nat_rules(arm_firewall(arm_collection(arm_nat_rule())))
 
     assert rule == NatRule(
         collection=JIT_COLLECTION,
@@ -63,7 +63,7 @@ def test_a_nat_rule_may_name_ip_groups_and_an_fqdn():
         sourceAddresses=[], sourceIpGroups=["/g"], translatedAddress=None, translatedFqdn="web"
     )
 
-    (rule,) = nat_rules(arm_firewall(arm_collection(odd)))
+    (rule,) = parse_nat_rules(arm_firewall(arm_collection(odd)))
 
     assert (rule.sources, rule.ip_groups) == ((), ("/g",))
     assert (rule.translated_address, rule.translated_fqdn) == ("", "web")
@@ -102,7 +102,7 @@ def test_defenders_collections_are_known_by_how_their_names_begin(name, expected
 
 def test_a_rule_is_defenders_by_its_collection():
     """The collection decides, not the name of the rule."""
-    rules = nat_rules(arm_firewall(CUSTOMER, arm_collection(arm_nat_rule())))
+    rules = parse_nat_rules(arm_firewall(CUSTOMER, arm_collection(arm_nat_rule())))
 
     assert [rule.is_jit for rule in rules] == [False, False, True]
 
@@ -118,7 +118,7 @@ def test_a_rule_is_defenders_by_its_collection():
 )
 def test_a_body_without_rules_has_none(firewall):
     """Missing members are no rules, and no error."""
-    found = nat_rules(firewall)
+    found = parse_nat_rules(firewall)
 
     assert found == ()
 
@@ -127,7 +127,7 @@ def test_an_unreadable_part_of_a_rule_is_empty():
     """Such a rule still counts, and matches nothing."""
     odd = {"name": 7, "sourceAddresses": ["203.0.113.7", 7], "translatedPort": 3389}
 
-    (rule,) = nat_rules(arm_firewall(arm_collection(odd, priority="high")))
+    (rule,) = parse_nat_rules(arm_firewall(arm_collection(odd, priority="high")))
 
     assert (rule.name, rule.priority, rule.translated_port) == ("", 0, "")
     assert rule.sources == ("203.0.113.7",)
@@ -145,7 +145,7 @@ def test_only_public_ips_that_receive_traffic_count():
         managementIpConfiguration=arm_ip_configuration("pip-management"),
     )
 
-    found = public_ip_ids(firewall)
+    found = list_public_ip_ids(firewall)
 
     assert found == tuple(f"{NETWORK}/publicIPAddresses/{name}" for name in ("pip-fw", "pip-2"))
 
@@ -156,7 +156,7 @@ def test_the_subnet_is_the_one_its_instances_live_in():
         ipConfigurations=[arm_ip_configuration("a"), arm_ip_configuration("b", subnet=None)]
     )
 
-    found = subnet_ids(firewall)
+    found = list_subnet_ids(firewall)
 
     assert found == (f"{NETWORK}/virtualNetworks/vnet-prod/subnets/AzureFirewallSubnet",)
 
@@ -165,7 +165,7 @@ def test_a_firewall_in_a_virtual_hub_has_neither():
     """It has no IP configurations at all."""
     hub = arm_firewall(ipConfigurations=None)
 
-    found = (public_ip_ids(hub), subnet_ids(hub))
+    found = (list_public_ip_ids(hub), list_subnet_ids(hub))
 
     assert found == ((), ())
 
@@ -174,10 +174,10 @@ def test_a_firewall_under_a_policy_names_it():
     """Its own rules do not count then."""
     managed = arm_firewall(firewallPolicy={"id": "/policy"})
 
-    found = firewall_policy_id(managed)
+    found = read_firewall_policy_id(managed)
 
     assert found == "/policy"
-    assert firewall_policy_id(arm_firewall()) is None
+    assert read_firewall_policy_id(arm_firewall()) is None
 
 
 def test_state_and_tag_are_read_from_the_body():
@@ -347,7 +347,7 @@ def test_removing_defenders_rules_leaves_the_digest_of_all_else_as_it_was(firewa
 
     after = remove_nat_rules(firewall, ours)
 
-    assert foreign_digest(after) == foreign_digest(firewall)
+    assert digest_foreign_parts(after) == digest_foreign_parts(firewall)
 
 
 @pytest.mark.parametrize(
@@ -365,9 +365,9 @@ def test_any_other_change_changes_the_digest(harm):
     """Everything that is not Defender's must stay."""
     firewall = arm_firewall(CUSTOMER, arm_collection(arm_nat_rule()))
 
-    digest = foreign_digest(arm_firewall(**{"natRuleCollections": [CUSTOMER]} | harm))
+    digest = digest_foreign_parts(arm_firewall(**{"natRuleCollections": [CUSTOMER]} | harm))
 
-    assert digest != foreign_digest(firewall)
+    assert digest != digest_foreign_parts(firewall)
 
 
 def test_new_tags_and_states_do_not_change_the_digest():
@@ -375,13 +375,13 @@ def test_new_tags_and_states_do_not_change_the_digest():
     updating = {"provisioningState": "Updating", "etag": "8"}
     later = arm_firewall(CUSTOMER | {"etag": "8"}, **updating) | {"etag": "8"}
 
-    digest = foreign_digest(later)
+    digest = digest_foreign_parts(later)
 
-    assert digest == foreign_digest(arm_firewall(CUSTOMER))
+    assert digest == digest_foreign_parts(arm_firewall(CUSTOMER))
 
 
 def test_a_body_without_properties_has_a_digest():
     """A strange body is compared, not refused."""
-    digest = foreign_digest({"properties": None})
+    digest = digest_foreign_parts({"properties": None})
 
-    assert digest != foreign_digest({})
+    assert digest != digest_foreign_parts({})

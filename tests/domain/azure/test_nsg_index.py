@@ -3,7 +3,7 @@
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from jit.domain.advice.nsg import jit_warnings
+from jit.domain.advice.nsg import find_jit_warnings
 from jit.domain.azure.nsg_effect import evaluate
 from jit.domain.azure.nsg_index import RulesByAddress
 from jit.domain.azure.nsg_rules import parse_rules
@@ -34,14 +34,14 @@ def names(rules):
 
 
 def warned(rules):
-    return jit_warnings([rules], private_ip=VM_ADDRESS, ports=[PORT], vnet_prefixes=VNET)
+    return find_jit_warnings([rules], private_ip=VM_ADDRESS, ports=[PORT], vnet_prefixes=VNET)
 
 
 def test_rules_for_another_single_address_are_left_out():
     """The hundred deny rules of the other VMs cost nothing."""
     rules = rules_of(arm_rule(100, to="10.1.1.4"), arm_rule(101, to=["10.1.1.5", "10.1.1.6/32"]))
 
-    assert "rule-101" not in names(RulesByAddress(rules).rules_at("10.1.1.4"))
+    assert "rule-101" not in names(RulesByAddress(rules).find_rules_at("10.1.1.4"))
 
 
 def test_rules_keep_their_order():
@@ -50,7 +50,7 @@ def test_rules_keep_their_order():
         arm_rule(100, to="*"), arm_rule(101, to="10.1.1.4/32"), arm_rule(102, to="10.1.0.0/16")
     )
 
-    assert names(RulesByAddress(rules).rules_at("10.1.1.4"))[:3] == [
+    assert names(RulesByAddress(rules).find_rules_at("10.1.1.4"))[:3] == [
         "rule-100",
         "rule-101",
         "rule-102",
@@ -61,7 +61,7 @@ def test_a_rule_that_cannot_be_read_is_never_left_out():
     """It may apply to any flow."""
     rules = rules_of(arm_rule(100, to="10.1.1.5", destinationPortRange="70000"))
 
-    assert "rule-100" in names(RulesByAddress(rules).rules_at("10.1.1.4"))
+    assert "rule-100" in names(RulesByAddress(rules).find_rules_at("10.1.1.4"))
 
 
 @given(case=cases(most=1))
@@ -71,7 +71,7 @@ def test_rules_that_are_left_out_decide_nothing(case):
     (rules,) = case.nsgs
     parsed = parse_rules(arm_nsg(*rules, defaults=[]))
 
-    aimed = RulesByAddress(parsed).rules_at(str(case.flow.destination))
+    aimed = RulesByAddress(parsed).find_rules_at(str(case.flow.destination))
 
     assert evaluate(aimed, case.flow, case.vnet) == evaluate(parsed, case.flow, case.vnet)
 
@@ -81,6 +81,6 @@ def test_rules_that_are_left_out_cause_no_warning(rules, denies):
     """A VM's warnings are the same by the rules that are aimed at it."""
     parsed = parse_rules(arm_nsg(*rules, *denies))
 
-    aimed = RulesByAddress(parsed).rules_at(VM_ADDRESS)
+    aimed = RulesByAddress(parsed).find_rules_at(VM_ADDRESS)
 
     assert warned(aimed) == warned(parsed)

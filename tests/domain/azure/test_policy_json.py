@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from jit.domain.azure import policy_json
-from jit.domain.azure.policy_json import port_rules
+from jit.domain.azure.policy_json import parse_port_rules
 from jit.domain.model.machine import PortRule
 from jit.domain.values import arm_ids
 from tests.builders.machines import a_rule
@@ -78,12 +78,12 @@ def test_putting_twice_is_putting_once(policy, wish):
 @given(policies, wishes)
 def test_a_policy_has_the_rules_that_were_put_into_it(policy, wish):
     """Rules read back from the policy are the wanted rules."""
-    said = policy_json.entries_by_machine(policy_json.set_port_rules(policy, wish))
+    said = policy_json.group_entries(policy_json.set_port_rules(policy, wish))
     first = next(iter(wish))
 
     assert [
         (rule.number, rule.protocol, rule.max_duration)
-        for rule in port_rules(said[arm_ids.key(first)])
+        for rule in parse_port_rules(said[arm_ids.key(first)])
     ] == [(rule.number, rule.protocol, rule.max_duration) for rule in wish[first]]
 
 
@@ -113,8 +113,7 @@ def test_removing_the_vms_that_were_put_in_leaves_the_others(policy, wish):
     keys = {arm_ids.key(item) for item in wish}
 
     assert (
-        policy_json.entries_by_machine(after).keys()
-        == policy_json.entries_by_machine(policy).keys() - keys
+        policy_json.group_entries(after).keys() == policy_json.group_entries(policy).keys() - keys
     )
 
 
@@ -221,4 +220,4 @@ def test_an_entry_that_cannot_be_read_is_sent_back_as_it_is():
 @pytest.mark.parametrize("body", [{}, {"properties": {}}, {"properties": {"virtualMachines": 7}}])
 def test_a_policy_without_vms_holds_none(body):
     """A missing list is an empty one."""
-    assert policy_json.entries_by_machine(body) == {}
+    assert policy_json.group_entries(body) == {}

@@ -6,8 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from jit.domain.azure.service_tags import resolve_reach, unknown_reach
-from jit.domain.values.address_sets import AddressSet, all_addresses, read_addresses
+from jit.domain.azure.service_tags import build_unknown_reach, resolve_reach
+from jit.domain.values.address_sets import AddressSet, build_all_addresses, read_addresses
 
 NOTHING = AddressSet()
 VNET = read_addresses(["10.1.0.0/16"], 4)
@@ -97,7 +97,7 @@ def test_several_texts_mean_the_addresses_of_each():
     meant = resolve_reach(["203.0.113.7", "AzureCloud", "10.1.0.0/16"], VNET, 4)
 
     assert meant.sure == read_addresses(["203.0.113.7", "10.1.0.0/16"], 4)
-    assert meant.possible == all_addresses(4)
+    assert meant.possible == build_all_addresses(4)
 
 
 def test_no_text_means_no_address():
@@ -109,10 +109,10 @@ def test_no_text_means_no_address():
 
 def test_the_unknown_adds_doubt_and_takes_away_no_certainty():
     """Certain addresses stay certain beside a group with unknown members."""
-    meant = resolve_reach(["203.0.113.7"], VNET, 4) | unknown_reach(4)
+    meant = resolve_reach(["203.0.113.7"], VNET, 4) | build_unknown_reach(4)
 
     assert meant.sure == read_addresses(["203.0.113.7"], 4)
-    assert meant.possible == all_addresses(4)
+    assert meant.possible == build_all_addresses(4)
 
 
 @given(

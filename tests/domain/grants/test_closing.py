@@ -6,7 +6,7 @@ from ipaddress import ip_network
 
 import pytest
 
-from jit.domain.azure.companion_rule import companion_name
+from jit.domain.azure.companion_rule import build_companion_name
 from jit.domain.grants.closing import VmPortView, close_grant
 from jit.domain.grants.policy_view import find_rule_users
 from jit.domain.grants.timing import TIMES
@@ -662,8 +662,8 @@ def test_a_strangers_request_from_elsewhere_is_no_hindrance():
 
 # ---- the companion -------------------------------------------------------------------------------
 
-COMPANION = arm_rule(4095, name=companion_name("g1"), source="10.1.0.0/26", port="22", to=VM)
-COMPANION_ID = f"{NSG_ID}/securityRules/{companion_name('g1')}"
+COMPANION = arm_rule(4095, name=build_companion_name("g1"), source="10.1.0.0/26", port="22", to=VM)
+COMPANION_ID = f"{NSG_ID}/securityRules/{build_companion_name('g1')}"
 
 
 def test_the_companion_goes_first():
@@ -694,7 +694,7 @@ def test_the_companion_of_an_expired_grant_does_not_wait_for_azures_expiry():
 
 def test_another_grants_companion_stays():
     """Each grant has its own."""
-    others = arm_rule(4095, name=companion_name("g2"), source="10.1.0.0/26", port="22", to=VM)
+    others = arm_rule(4095, name=build_companion_name("g2"), source="10.1.0.0/26", port="22", to=VM)
 
     outcome = closed(through_firewall(a_closing()), behind(a_firewall(), an_nsg(others)))
 

@@ -4,7 +4,7 @@ from datetime import timedelta
 
 import pytest
 
-from jit.domain.azure.companion_rule import companion_name
+from jit.domain.azure.companion_rule import build_companion_name
 from jit.domain.grants.companions import Companion, plan_companion
 from jit.domain.model.grant import Status
 from jit.domain.paths import effective
@@ -57,7 +57,7 @@ def test_the_grant_names_its_companions_before_they_exist():
     grant, (companion,) = wished(behind(a_firewall(a_nat()), an_nsg(an_allow())))
 
     assert grant.footprint.companions == (companion.rule_id,)
-    assert companion.rule_id == f"{NSG_ID}/securityRules/{companion_name(grant.id)}"
+    assert companion.rule_id == f"{NSG_ID}/securityRules/{build_companion_name(grant.id)}"
     assert grant.next_check_at == NOW + timedelta(seconds=5)
 
 

@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import pytest
 
-from jit.domain.azure.companion_rule import companion_name
+from jit.domain.azure.companion_rule import build_companion_name
 from jit.domain.grants import admission
 from jit.domain.model.grant import Status
 from jit.domain.values import arm_ids
@@ -165,7 +165,7 @@ def test_a_companion_is_removed_while_another_policy_has_the_firewall():
 
     done = stepped(through_firewall(a_leaver()), world=world)
 
-    assert done.companion_removals == (f"{NSG_ID}/securityRules/{companion_name('g1')}",)
+    assert done.companion_removals == (f"{NSG_ID}/securityRules/{build_companion_name('g1')}",)
 
 
 def test_a_leaver_and_a_newcomer_are_settled_in_one_step():

@@ -5,13 +5,13 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from jit.domain.azure import defender_requests
-from jit.domain.azure.policy_json import port_rules
+from jit.domain.azure.policy_json import parse_port_rules
 from jit.domain.inventory.topology import (
     Snapshot,
     build_machines,
     find_references,
-    firewall_subnets,
-    subnet_nsg_ids,
+    list_firewall_subnets,
+    list_subnet_nsg_ids,
 )
 from jit.domain.model.machine import Interface, Occupation, PortRule, Support, Via
 from jit.domain.values.arm_ids import key
@@ -263,7 +263,7 @@ def test_a_firewall_is_known_by_the_subnets_of_its_instances():
     configurations = firewall["properties"]["ipConfigurations"]
     configurations.extend([{"properties": {}}, {"properties": {"subnet": ref(FIREWALL_SUBNET)}}])
 
-    assert firewall_subnets(firewall) == (key(FIREWALL_SUBNET),)
+    assert list_firewall_subnets(firewall) == (key(FIREWALL_SUBNET),)
 
 
 # ---- NSGs of a VM ----------------------------------------------------------------------------
@@ -411,7 +411,7 @@ def test_prefixes_that_are_no_text_are_left_out():
 )
 def test_a_port_rule_allows_only_the_sources_that_can_be_read(fields, rule):
     """An unreadable rule allows nothing."""
-    (found,) = port_rules({"ports": [arm_port(**fields)]})
+    (found,) = parse_port_rules({"ports": [arm_port(**fields)]})
 
     assert {name: getattr(found, name) for name in rule} == rule
 
@@ -419,7 +419,7 @@ def test_a_port_rule_allows_only_the_sources_that_can_be_read(fields, rule):
 @pytest.mark.parametrize("ports", [None, "22", [None], [{"number": "22"}], [{}]])
 def test_a_port_without_a_number_is_no_rule(ports):
     """Silence is not consent."""
-    assert list(port_rules({"ports": ports})) == []
+    assert list(parse_port_rules({"ports": ports})) == []
 
 
 def test_strangers_requests_occupy_their_ports():
@@ -462,4 +462,4 @@ def test_only_the_nsgs_of_subnets_in_use_are_read():
     other = arm_subnet(f"{VNET}/subnets/other", nsg=f"{NETWORK}/networkSecurityGroups/other")
     vnet = arm_vnet(arm_subnet(nsg=SUBNET_NSG), other)
 
-    assert list(subnet_nsg_ids(vnet, [SUBNET.upper()])) == [SUBNET_NSG]
+    assert list(list_subnet_nsg_ids(vnet, [SUBNET.upper()])) == [SUBNET_NSG]

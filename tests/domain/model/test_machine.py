@@ -41,5 +41,5 @@ def test_a_vm_finds_the_rule_of_a_port():
     """By its number; a port without a rule has none."""
     vm = a_vm(ports=(a_rule(22), a_rule(3389)))
 
-    assert vm.rule_for(3389) == a_rule(3389)
-    assert vm.rule_for(443) is None
+    assert vm.find_rule(3389) == a_rule(3389)
+    assert vm.find_rule(443) is None

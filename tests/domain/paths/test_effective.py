@@ -5,7 +5,7 @@ from ipaddress import ip_network
 
 import pytest
 
-from jit.domain.azure.companion_rule import companion_name
+from jit.domain.azure.companion_rule import build_companion_name
 from jit.domain.model.machine import Connection, Via
 from jit.domain.paths.effective import PathState, observe_path
 from tests.builders.firewalls import a_firewall, a_nat
@@ -16,7 +16,7 @@ from tests.builders.values import BEHIND, FRONT, HOME, NSG_ID, OFFICE, OTHER_NSG
 
 GRANT = an_opening()
 WALLED = through_firewall(GRANT)
-LET_IN = arm_rule(300, name=companion_name(GRANT.id), source=BEHIND, port="22", to=VM)
+LET_IN = arm_rule(300, name=build_companion_name(GRANT.id), source=BEHIND, port="22", to=VM)
 BOTH_NSGS = {"interfaces": (a_nic(nsg_ids=(NSG_ID, OTHER_NSG_ID)),)}
 
 
@@ -119,7 +119,7 @@ def test_every_nsg_on_the_way_must_let_the_source_through():
 
 def test_another_grants_companion_does_not_make_a_path_effective():
     """It goes when that grant goes."""
-    others = arm_rule(99, name=companion_name("g2"), source="203.0.113.7", port="22", to=VM)
+    others = arm_rule(99, name=build_companion_name("g2"), source="203.0.113.7", port="22", to=VM)
     deny = arm_rule(100, "Deny", name="never-ssh", port="22")
 
     found = observe_path(GRANT, a_view(an_nsg(an_allow(priority=101), deny, others)))

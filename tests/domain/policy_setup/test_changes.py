@@ -27,7 +27,7 @@ ENTRY = {
     ],
 }
 BARE = a_vm(policy_id=None, support=Support.NOT_CONFIGURED)
-DEFAULT = naming.default_id(BARE)
+DEFAULT = naming.build_default_id(BARE)
 
 
 def a_policy(*entries, policy_id=DEFAULT):
@@ -66,7 +66,7 @@ def codes(violations):
 )
 def test_a_vm_can_be_put_under_jit_unless_it_has_a_fault(item, vm, code):
     """The fault stands at the id of the VM."""
-    found = codes(changes.put_faults(item, looks(vm)))
+    found = codes(changes.find_put_faults(item, looks(vm)))
 
     assert found == ([("#/virtualMachines/0/id", code)] if code else [])
 
@@ -82,7 +82,7 @@ def test_a_vm_can_be_put_under_jit_unless_it_has_a_fault(item, vm, code):
 )
 def test_a_vm_that_is_gone_can_leave_the_policy_that_names_it(item, machines, policies, code):
     """An entry of a deleted VM is taken out in this way."""
-    found = codes(changes.delete_faults(item, looks(*machines, policies=policies)))
+    found = codes(changes.find_delete_faults(item, looks(*machines, policies=policies)))
 
     assert found == ([("#/virtualMachines/0/id", code)] if code else [])
 
@@ -92,9 +92,9 @@ def test_a_vm_belongs_in_its_policy_or_in_the_default_one_as_azure_spells_it():
     spelled = DEFAULT.replace("default", "Default")
     (look,) = looks(BARE, policies=(a_policy(policy_id=spelled),)).values()
 
-    assert look.policy_for(replace(BARE, policy_id="/its/own")) == "/its/own"
-    assert look.policy_for(BARE) == spelled
-    assert SubscriptionLook(Snapshot(), {}).policy_for(BARE) == DEFAULT
+    assert look.choose_policy(replace(BARE, policy_id="/its/own")) == "/its/own"
+    assert look.choose_policy(BARE) == spelled
+    assert SubscriptionLook(Snapshot(), {}).choose_policy(BARE) == DEFAULT
 
 
 def test_vms_of_one_policy_share_a_plan():
@@ -103,7 +103,7 @@ def test_vms_of_one_policy_share_a_plan():
     elsewhere = a_vm("web03", policy_id=DEFAULT.replace("default", "own"))
     items = [wanted("web01", 22), wanted("web02", 22), wanted("web03", 22)]
 
-    plans = changes.put_plans(items, looks(one, two, elsewhere))
+    plans = changes.plan_put(items, looks(one, two, elsewhere))
 
     assert [[arm_ids.name(item.id) for item in plan.wanted] for plan in plans] == [
         ["web01", "web02"],
@@ -115,12 +115,12 @@ def test_vms_of_one_policy_share_a_plan():
 def test_a_plan_sets_ports_and_removes_vms_and_an_empty_policy_is_deleted():
     """None means that the policy shall not exist."""
     there = looks(BARE, policies=(a_policy(ENTRY),))
-    (put,) = changes.put_plans([wanted("web01", 3389)], there)
-    (delete,) = changes.delete_plans([wanted()], there)
+    (put,) = changes.plan_put([wanted("web01", 3389)], there)
+    (delete,) = changes.plan_delete([wanted()], there)
 
-    (entry,) = policy_json.entries_by_machine(put.apply_to(a_policy(ENTRY))).values()
+    (entry,) = policy_json.group_entries(put.apply_to(a_policy(ENTRY))).values()
 
-    assert [rule.number for rule in policy_json.port_rules(entry)] == [3389]
+    assert [rule.number for rule in policy_json.parse_port_rules(entry)] == [3389]
     assert delete.apply_to(a_policy(ENTRY)) is None
     assert put.apply_to(None) is not None
 
@@ -141,9 +141,9 @@ def test_the_action_follows_from_the_difference(before, after, action):
 
 def test_a_live_grant_forbids_the_change_of_its_vm():
     """Its end could not be kept with other rules."""
-    (plan,) = changes.put_plans([wanted("web01", 22)], looks(BARE))
+    (plan,) = changes.plan_put([wanted("web01", 22)], looks(BARE))
 
-    live = plan.conflict([a_grant(status=Status.OPEN)])
+    live = plan.find_conflicts([a_grant(status=Status.OPEN)])
 
     assert codes(live) == [("#/virtualMachines/0/id", "grant-live")]
-    assert plan.conflict([a_grant(status=Status.CLOSED)]) == ()
+    assert plan.find_conflicts([a_grant(status=Status.CLOSED)]) == ()

@@ -9,7 +9,7 @@ def test_a_vm_without_a_policy_belongs_in_default_of_its_group_and_location():
     """Defender looks for a VM's policy nowhere else."""
     vm = a_vm("web01", location="West Europe")
 
-    assert naming.default_id(vm) == (
+    assert naming.build_default_id(vm) == (
         "/subscriptions/5c0ffee0-0000-4000-8000-000000000001/resourceGroups/rg-web/providers"
         "/Microsoft.Security/locations/westeurope/jitNetworkAccessPolicies/default"
     )
@@ -17,4 +17,4 @@ def test_a_vm_without_a_policy_belongs_in_default_of_its_group_and_location():
 
 def test_names_are_counted_together():
     """Azure bounds the sum of both names, 56 characters."""
-    assert naming.names_length("/a/b/locations/l/policies/default", vm_id("w" * 49)) == 56
+    assert naming.measure_names("/a/b/locations/l/policies/default", vm_id("w" * 49)) == 56

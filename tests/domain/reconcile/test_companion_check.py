@@ -4,7 +4,7 @@ from datetime import timedelta
 
 import pytest
 
-from jit.domain.reconcile.companion_check import unknown_companions
+from jit.domain.reconcile.companion_check import find_unknown_companions
 from jit.domain.reconcile.plan_item import PlanAction
 from tests.builders.firewalls import a_firewall, a_nat
 from tests.builders.grants import an_ended, an_older
@@ -120,4 +120,4 @@ def test_companions_of_unknown_grants_are_found_by_name():
     """So that history can be asked about them."""
     observed = an_observation(arm_companion(), arm_companion("b-0-22"), arm_companion("c-0-22"))
 
-    assert unknown_companions(observed, [an_older()]) == ("b-0-22", "c-0-22")
+    assert find_unknown_companions(observed, [an_older()]) == ("b-0-22", "c-0-22")

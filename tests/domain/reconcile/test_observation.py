@@ -2,7 +2,7 @@
 
 import pytest
 
-from jit.domain.reconcile.observation import jit_rules
+from jit.domain.reconcile.observation import list_jit_rules
 from tests.builders.firewalls import a_firewall, a_nat, arm_collection, nat_id
 from tests.builders.machines import an_observation
 from tests.builders.nsgs import an_allow, arm_companion, arm_rule, jit_name
@@ -11,7 +11,7 @@ from tests.builders.values import FIREWALL_ID, NSG_ID, VM
 
 def found(observed):
     """The one rule of Defender's."""
-    (rule,) = jit_rules(observed)
+    (rule,) = list_jit_rules(observed)
     return rule
 
 
@@ -24,7 +24,7 @@ def test_only_rules_with_names_of_defender_are_found():
         an_allow(number=1), arm_rule(200, name="customer"), deny, arm_companion(), firewall=front
     )
 
-    assert [rule.title for rule in jit_rules(observed)] == [
+    assert [rule.title for rule in list_jit_rules(observed)] == [
         jit_name(number=1),
         "MDC-JIT-fw-prod/jit-2",
     ]

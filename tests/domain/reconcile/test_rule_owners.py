@@ -5,7 +5,7 @@ from dataclasses import replace
 import pytest
 
 from jit.domain.model.grant import Status
-from jit.domain.reconcile.observation import jit_rules
+from jit.domain.reconcile.observation import list_jit_rules
 from jit.domain.reconcile.rule_owners import RuleOwners
 from tests.builders.defender import an_entry
 from tests.builders.firewalls import a_firewall, a_nat, nat_id
@@ -18,7 +18,7 @@ from tests.domain.reconcile.planning import BEHIND
 
 def judged(observed, *grants, tombstones=()):
     """The owners and users of the one rule of Defender's."""
-    (rule,) = jit_rules(observed)
+    (rule,) = list_jit_rules(observed)
     return RuleOwners(observed, grants, tombstones, now=NOW).judge(rule)
 
 
@@ -109,7 +109,7 @@ def test_the_policy_of_a_rule_is_that_of_a_vm_that_it_leads_to():
     policies = [
         RuleOwners(observed, (), (), now=NOW).policy_of(rule)
         for observed in (here, gone)
-        for rule in jit_rules(observed)
+        for rule in list_jit_rules(observed)
     ]
 
     assert policies == [POLICY_ID, None]
@@ -122,7 +122,7 @@ def test_the_policy_of_a_rule_is_that_of_a_vm_that_it_leads_to():
 def test_a_recorded_rule_is_widened_if_nobody_asked_for_its_source(source, wider):
     """Closed grants and strangers of the VM port count as well."""
     observed = an_observation(an_allow(source, number=1))
-    (rule,) = jit_rules(observed)
+    (rule,) = list_jit_rules(observed)
     grant, stone = an_older(1, rules=[1]), an_ended(2, sources=(THERE,))
     owners = RuleOwners(observed, [grant], [stone], now=NOW)
 

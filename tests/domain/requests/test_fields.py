@@ -153,5 +153,5 @@ def test_a_list_remembers_the_identities_of_its_own_items():
     outer = ReadContext(LIMITS)
 
     assert (outer.remember(22), outer.remember(22)) == (True, False)
-    assert outer.for_items().remember(22)
+    assert outer.begin_list().remember(22)
     assert not outer.remember(22)

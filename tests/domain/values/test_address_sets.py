@@ -8,8 +8,8 @@ from hypothesis import strategies as st
 
 from jit.domain.values.address_sets import (
     AddressSet,
-    all_addresses,
-    prefix_addresses,
+    build_all_addresses,
+    expand_prefix,
     read_addresses,
 )
 
@@ -39,7 +39,7 @@ def test_a_complement_holds_exactly_the_rest(texts, number):
     """No address is in both, and none in neither."""
     addresses = read_addresses(texts, 4)
 
-    assert (number in addresses) != (number in addresses.complement(4))
+    assert (number in addresses) != (number in addresses.invert(4))
 
 
 @given(prefix_lists)
@@ -47,7 +47,7 @@ def test_the_complement_of_a_complement_is_the_set(texts):
     """Nothing is lost on the way there and back."""
     addresses = read_addresses(texts, 4)
 
-    assert addresses.complement(4).complement(4) == addresses
+    assert addresses.invert(4).invert(4) == addresses
 
 
 @given(prefix_lists, st.integers(1, 40))
@@ -55,7 +55,7 @@ def test_membership_changes_at_edges_and_nowhere_else(texts, number):
     """Two neighbours differ exactly where the set has an edge."""
     addresses = read_addresses(texts, 4)
 
-    assert (number in set(addresses.edges())) == (
+    assert (number in set(addresses.list_edges())) == (
         (number in addresses) != (number - 1 in addresses)
     )
 
@@ -63,17 +63,17 @@ def test_membership_changes_at_edges_and_nowhere_else(texts, number):
 @pytest.mark.parametrize("version", [4, 6])
 def test_everything_and_nothing_are_complements(version):
     """The whole family has no rest."""
-    rest = all_addresses(version).complement(version)
+    rest = build_all_addresses(version).invert(version)
 
     assert rest == NOTHING
-    assert NOTHING.complement(version) == all_addresses(version)
+    assert NOTHING.invert(version) == build_all_addresses(version)
 
 
 def test_a_union_leaves_out_the_other_family():
     """Prefixes of IPv6 are not IPv4 addresses."""
     addresses = read_addresses(["2001:db8::/32", "10.0.0.0/8"], 4)
 
-    assert addresses == prefix_addresses(ip_network("10.0.0.0/8"))
+    assert addresses == expand_prefix(ip_network("10.0.0.0/8"))
 
 
 def test_a_union_of_nonsense_is_an_error():

@@ -352,7 +352,7 @@ def test_all_are_inside_if_each_is_inside_a_single_one(parts, allowed, equal):
     found = [*allowed, *parts] if equal else parts
     expected = all(any(prefixes.is_inside(part, outer) for outer in allowed) for part in found)
 
-    assert prefixes.all_inside(found, allowed) == expected
+    assert prefixes.are_all_inside(found, allowed) == expected
     assert Prefixes(tuple(map(str, found))).are_inside(allowed) == expected
 
 
