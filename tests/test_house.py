@@ -1,8 +1,10 @@
-"""The house: pinned packages, deployed files, commands, prose."""
+"""The house: pinned packages, deployed files, commands, names, prose."""
 
+import ast
 import json
 import re
 import subprocess
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -13,6 +15,30 @@ PROJECT = Path(__file__).resolve().parent.parent
 REQUIREMENTS = sorted(PROJECT.glob("requirements*.txt"))
 PLAIN = ("bench", "docs", "jit", "local", "tests")
 LARGEST_SHARE = 0.02
+# The first words of functions. Add a verb here if none of these says what a new function does.
+_VERBS = """
+accept accompany act add admit advance alert announce answer append apply archive ask begin bound
+build change check choose claim close compare create decide delete describe digest drain drop end
+enqueue ensure evaluate expand explain extend find fix forget format get group hear initiate insert
+invert join judge keep list load make mark measure merge move name narrow note observe pace pack
+parse pass plan predict preview put query read reassign rebuild reconcile record refuse release
+remember remove render renew replace report require resolve return revoke run save send set sort
+split start summarize sweep take tick tidy translate try verify view wait wake work write
+"""
+VERBS = frozenset(_VERBS.split())
+# The first words of functions that answer yes or no.
+_PREDICATES = """
+aims allows are awaits belongs carries covers ends equals has is lasts leads lets matches may must
+needs opens stands wants
+"""
+PREDICATES = frozenset(_PREDICATES.split())
+# Modules whose functions have the noun of their result: conversions, parts of the broker, events.
+_NOUNS = "arm_ids arm_json documents json_pointer keys messages telemetry wiring"
+NOUNS = frozenset(_NOUNS.split())
+# Constructors, a conversion, two decorators, and a hook that the SDK names.
+OTHERS = frozenset({"of", "from_env", "doc", "answers", "answers_anybody", "on_request"})
+_PARTICIPLES = "found gone held kept known lost made seen sent taken written"
+PARTICIPLES = frozenset(_PARTICIPLES.split())
 PIN = re.compile(r"[A-Za-z0-9._-]+==[0-9][A-Za-z0-9.]*( ; python_version [<>=]+ \"3\.\d+\")?")
 
 
@@ -88,3 +114,57 @@ def test_every_module_has_its_namesake_test():
     tests = {name: PROJECT / "tests" / name.with_name(f"test_{name.name}") for name in names}
 
     assert {str(name) for name, test in tests.items() if not test.exists()} == set()
+
+
+def functions() -> Iterator[tuple[str, ast.FunctionDef]]:
+    """Yield all functions of ``jit/`` with their modules. Properties are no functions."""
+    for path in sorted((PROJECT / "jit").rglob("*.py")):
+        for node in ast.walk(ast.parse(path.read_text())):
+            if isinstance(node, ast.FunctionDef) and not node.name.startswith("__"):
+                decorators = "".join(map(ast.unparse, node.decorator_list))
+                if "property" not in decorators:
+                    yield path.stem, node
+
+
+def first_word(node: ast.FunctionDef) -> str:
+    return node.name.strip("_").split("_")[0]
+
+
+def is_predicate(node: ast.FunctionDef) -> bool:
+    return node.returns is not None and ast.unparse(node.returns) == "bool"
+
+
+def test_a_public_function_begins_with_a_verb():
+    """The name of a conversion may be a noun: ``arm_ids.key``, ``kind_of``."""
+    names = {
+        f"{module}.{node.name}": first_word(node)
+        for module, node in functions()
+        if module not in NOUNS and node.name not in OTHERS and not is_predicate(node)
+        if not node.name.startswith("_") and not node.name.endswith("_of")
+    }
+
+    assert {name for name, word in names.items() if word not in VERBS} == set()
+
+
+def test_a_predicate_says_what_is_true():
+    """An act that returns True if it was done keeps its verb."""
+    names = {
+        f"{module}.{node.name}": first_word(node)
+        for module, node in functions()
+        if module not in NOUNS and is_predicate(node)
+    }
+
+    assert {name for name, word in names.items() if word not in PREDICATES | VERBS} == set()
+
+
+def test_no_function_is_named_by_a_participle():
+    """Private functions too, although their names may be nouns."""
+    names = {
+        f"{module}.{node.name}": first_word(node)
+        for module, node in functions()
+        if module not in NOUNS and first_word(node) not in VERBS
+    }
+
+    assert {
+        name for name, word in names.items() if word in PARTICIPLES or word.endswith(("ed", "ing"))
+    } == set()
