@@ -99,7 +99,7 @@ def _stored_once_when_repeated(broker: InProcess) -> bool:
 
 
 @every_blow
-def test_a_post_that_broke_off_anywhere_is_finished_by_its_repetition(blow):
+def test_a_post_that_broke_off_at_any_call_is_finished_by_its_repetition(blow):
     """The same key again: one request, and it opens."""
     assert broken_points(blow, _nothing, _asked, _stored_once_when_repeated, 0) == []
 
@@ -114,7 +114,7 @@ def _open_to_its_source_alone(broker: InProcess) -> bool:
 
 
 @every_blow
-def test_a_pass_that_broke_off_while_it_opened_a_path_is_made_good(blow):
+def test_a_pass_that_broke_off_while_it_opened_a_path_is_repaired(blow):
     """The end was stored before Azure was asked; whether it was asked is read from Azure."""
     assert broken_points(blow, _asked, _passed, _open_to_its_source_alone, 4) == []
 
@@ -175,7 +175,7 @@ def _closed(broker: InProcess) -> bool:
 
 
 @every_blow
-def test_a_pass_that_broke_off_while_it_removed_a_rule_is_made_good(blow):
+def test_a_pass_that_broke_off_while_it_removed_a_rule_is_repaired(blow):
     """Removed or not: the next pass sees which."""
     assert broken_points(blow, _revoked, _passed, _closed, 4) == []
 
@@ -187,7 +187,7 @@ def _gone(broker: InProcess) -> None:
 
 
 @every_blow
-def test_a_pass_that_broke_off_while_it_finished_a_request_is_made_good(blow):
+def test_a_pass_that_broke_off_while_it_finished_a_request_is_repaired(blow):
     """A move to history that stopped half-way is completed: no request twice, none lost."""
     assert broken_points(blow, _gone, _passed, _closed, 4) == []
 
@@ -230,7 +230,7 @@ def _firewall_as_before(broker: InProcess) -> bool:
 
 
 @pytest.mark.parametrize("blow", [DIES, LOSES], ids=["dies", "loses"])
-def test_a_pass_that_broke_off_while_it_changed_a_firewall_is_made_good(blow):
+def test_a_pass_that_broke_off_while_it_changed_a_firewall_is_repaired(blow):
     """Its PUT happened or did not; the customer's rules are as they were."""
     broken = broken_points(
         blow, _revoked_behind_firewall, _passed_behind_firewall, _firewall_as_before, 12

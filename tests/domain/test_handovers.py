@@ -41,7 +41,7 @@ def told(broker, name, until):
 
 
 @WAYS
-def test_a_grant_that_joins_a_strangers_path_hears_of_its_end_in_time(walled):
+def test_a_grant_that_joins_a_strangers_path_names_its_end_in_time(walled):
     """Nothing of ours may replace it before, so the path is interrupted then."""
     broker = Broker(Azure(NOW, walled=walled))
     broker.azure.take(22, (HOME,), NOW + 40 * MINUTE)

@@ -75,7 +75,7 @@ MUTANTS = (
         caught_by=(
             law(
                 "tests/broker/requests/test_accept.py",
-                "test_a_wish_that_only_the_inventory_allows_is_denied_at_opening",
+                "test_a_request_that_only_the_inventory_allows_is_denied_at_opening",
             ),
         ),
     ),
@@ -120,7 +120,7 @@ MUTANTS = (
         caught_by=(
             law(
                 "tests/domain/grants/test_closing.py",
-                "test_absence_counts_only_once_presence_was_possible",
+                "test_a_missing_rule_counts_only_after_it_could_exist",
             ),
         ),
     ),

@@ -35,7 +35,7 @@ def test_one_vm_that_azure_refuses_fails_alone(broker):
     assert found == [("open", None)] * 2 + [("closed", "failed")] + [("open", None)] * 2
 
 
-def test_a_refused_prefix_list_fails_the_newcomer_alone(broker):
+def test_a_refused_prefix_list_fails_only_the_new_grant(broker):
     """The first user keeps the path; nothing wider is tried."""
     broker.sim.options(acceptPrefixLists=False)
     first = broker.ask(wish(farm(1)))

@@ -247,7 +247,7 @@ def test_a_second_look_that_allows_updates_the_inventory(broker):
     assert broker.calls.count("arm") == before
 
 
-def test_a_wish_that_only_the_inventory_allows_is_denied_at_opening(broker):
+def test_a_request_that_only_the_inventory_allows_is_denied_at_opening(broker):
     """Nothing opens without a decision taken again at that moment."""
     _known(broker)
     broker.sim.call("DELETE", policy_of(farm(1)), as_="petra")
@@ -299,7 +299,7 @@ def test_an_unknown_vm_is_not_denied_while_azure_cannot_be_asked(broker):
 
 
 @pytest.mark.parametrize("call", ["keys.write", "state.get", "state.query", "state.write"])
-def test_storage_that_is_down_is_503_and_nothing_half_believed(broker, call):
+def test_while_storage_is_down_a_request_is_503_and_no_part_is_stored(broker, call):
     """The same call again, once storage is back, is one whole request."""
     _known(broker)
 

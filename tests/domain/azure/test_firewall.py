@@ -293,7 +293,7 @@ def written(firewall):
 
 
 @given(firewalls, dooms)
-def test_everything_except_the_doomed_rules_stays_byte_for_byte(firewall, doomed):
+def test_everything_except_the_removed_rules_stays_byte_for_byte(firewall, doomed):
     """A body rebuilt by hand without those rules is written in the same bytes."""
     kept = []
     for collection in firewall["properties"]["natRuleCollections"]:

@@ -94,7 +94,7 @@ def test_a_path_that_was_seen_and_is_gone_is_closed():
 @pytest.mark.parametrize(
     ("minutes", "status"), [(0, Status.CLOSING), (14.9, Status.CLOSING), (15, Status.CLOSED)]
 )
-def test_absence_counts_only_once_presence_was_possible(minutes, status):
+def test_a_missing_rule_counts_only_after_it_could_exist(minutes, status):
     """Rules that were never seen may still appear a quarter of an hour after the initiate."""
     grant = a_closing(written=False)
 
@@ -226,7 +226,7 @@ def test_a_recorded_nat_rule_whose_sources_became_an_ip_group_goes():
     assert outcome.grant.status is Status.CLOSING
 
 
-def test_a_rule_that_another_vm_rests_on_is_left_to_it():
+def test_a_rule_that_another_vm_needs_stays():
     """One NSG may guard two networks whose addresses overlap."""
     users = find_rule_users([an_open("g2", vm_id=vm_id("web02"), rules=(rule_id(2),))])
     view = a_view(an_nsg(an_allow(), an_allow(number=2)))

@@ -103,7 +103,7 @@ def test_a_leaver_whose_sources_others_keep_changes_nothing():
 @pytest.mark.parametrize(
     ("via", "minutes"), [(Via.PUBLIC_IP, 2), (Via.PRIVATE, 2), (Via.FIREWALL, 8)]
 )
-def test_an_earlier_comer_who_stays_is_spared_the_gap(via, minutes):
+def test_an_earlier_comer_who_stays_has_no_gap(via, minutes):
     """The entry outlasts the later comer, so that its successor replaces it while it holds."""
     first = holding("a", HOME, ends=90, claimed=-9, via=via)
     later = holding("b", OFFICE, ends=60, via=via)
@@ -423,7 +423,7 @@ def test_no_hand_over_is_announced_if_none_will_be(sources, ends):
 @pytest.mark.parametrize(
     ("held", "change"), [(None, None), (30, 30), (59, 59), (60, None), (90, None)]
 )
-def test_a_grant_that_joins_a_strangers_request_hears_when_that_ends(held, change):
+def test_a_grant_that_joins_a_strangers_request_names_its_end(held, change):
     """P6: it is superseded by nobody, so its end is a change for every grant that stays."""
     assert told(a_grant("b", sources=(OFFICE,)), ends=60, held=held) == change
 

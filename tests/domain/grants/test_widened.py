@@ -105,7 +105,7 @@ def test_a_recorded_rule_that_was_made_to_lead_elsewhere_closes_its_grant_at_onc
 
 
 @pytest.mark.parametrize("status", [Status.AWAITING_APPROVAL, Status.SCHEDULED])
-def test_a_grant_booked_for_later_does_not_excuse_a_widened_rule(status):
+def test_a_grant_that_starts_later_does_not_justify_a_widened_rule(status):
     """Tomorrow it will be asked of Azure; today it is nobody's."""
     view = a_view(an_nsg(an_allow("203.0.113.0/24")))
     tomorrow = NOW + timedelta(days=1)
@@ -123,7 +123,7 @@ def test_a_grant_booked_for_later_does_not_excuse_a_widened_rule(status):
     assert [rule.id for rule in done.removals] == [RULE_ID]
 
 
-def test_no_rule_is_recorded_for_a_grant_booked_for_later():
+def test_no_rule_is_recorded_for_a_grant_that_starts_later():
     """It may be the leftover of a person who asks for it each day."""
     view = a_view(an_nsg(an_allow(), an_allow("198.51.100.0/24", number=2)))
     later = a_grant(
