@@ -4,7 +4,7 @@ The one proof that a rule of Defender's may be removed (promise P5).
 ``judge`` answers three questions about one rule. Which grants is it proved to belong to? Which
 other grants have their path by it? Which requests of other people in Defender may need it? The
 policy's worker and the comparison of a subscription ask the same function; each collects the
-evidence that it can see. When a rule that may go does go is decided by the caller.
+evidence that it can see. The caller decides when to remove a rule that may be removed.
 """
 
 from __future__ import annotations
