@@ -308,8 +308,8 @@ MUTANTS = (
         name="the firewall is written whatever it holds by now",
         promise="P5",
         path="jit/gateways/network.py",
-        was='_bytes(body), headers={"If-Match": etag}, polling=False\n',
-        becomes='_bytes(body), headers={"If-Match": "*" if etag else etag}, polling=False\n',
+        was='_bytes(body), headers={"If-Match": etag}, **_STARTED\n',
+        becomes='_bytes(body), headers={"If-Match": "*" if etag else etag}, **_STARTED\n',
         caught_by=(
             law(
                 "tests/gateways/test_network.py",
