@@ -67,7 +67,7 @@ def _admit(
 def _find_denial(
     grant: Grant, view: MachineView, requests: Sequence[DefenderRequest], context: StepContext
 ) -> str:
-    """Return the reasons of the present policy and requests against *grant*; empty if it may open."""
+    """Return why the present policy or a request denies *grant*; empty if it may open."""
     if not context.policy.found:
         return "its JIT policy no longer exists"
     strict = tuple(
