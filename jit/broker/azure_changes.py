@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
-from datetime import timedelta
+from datetime import datetime, timedelta
 from functools import partial
 
 from jit import telemetry
@@ -154,13 +154,13 @@ class Actions:
         self._network().put_firewall(firewall_id, read_only.drop_read_only(changed), etag=etag)
 
     def keep_removable(
-        self, policy_id: str, rules: Sequence[PathRule], known: frozenset[str]
+        self, policy_id: str, rules: Sequence[PathRule], known: frozenset[str], *, now: datetime
     ) -> list[PathRule]:
         """Read Defender's requests once more and keep the rules that no stranger needs."""
         if not rules:
             return []
         requests = defender_requests.parse_requests(self._policies().get(policy_id))
-        return removal.keep_free_rules(rules, requests, known)
+        return removal.keep_free_rules(rules, requests, known, now=now)
 
 
 def _try_each(

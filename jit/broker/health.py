@@ -171,6 +171,8 @@ class HealthCheck:
         if tick is None:
             return  # a problem already
         for row in (rows[name] for name in self._named if name in rows):
+            if row.unreadable:
+                continue  # only a newer version knows; the row has its own alert
             since = row.compared_at or max(row.since or tick.first_at, tick.first_at)
             if now > since + COMPARED_WITHIN:
                 yield Problem(

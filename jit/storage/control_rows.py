@@ -12,7 +12,7 @@ from datetime import datetime
 from types import MappingProxyType
 from typing import Any, TypeVar
 
-from jit.domain.errors import Defect
+from jit.domain.errors import Defect, StateConflict
 from jit.domain.values import arm_ids
 from jit.storage import keys
 from jit.storage.documents import INSTANT, Column, ColumnMap, Form, RowKind, alert_unreadable, blank
@@ -40,6 +40,7 @@ class ControlRow:
     """
 
     version: Row = field(repr=False, compare=False)
+    unreadable: bool = False
 
     @property
     def read_at(self) -> datetime | None:
@@ -187,7 +188,7 @@ class ControlRows:
         if row is None:
             return None
         ageless = replace(row, written_at=None)  # its lease never runs out
-        held = PolicyRow(version=ageless, policy_id=policy_id, owner=_UNREADABLE)
+        held = PolicyRow(version=ageless, policy_id=policy_id, owner=_UNREADABLE, unreadable=True)
         return _read_or_else(held, row)
 
     def make_policy(self, policy_id: str) -> PolicyRow:
@@ -206,7 +207,9 @@ class ControlRows:
         row = self._state.get(*place)
         if row is None:
             return None
-        held = FirewallRow(version=row, firewall_id=firewall_id, holder=_UNREADABLE)
+        held = FirewallRow(
+            version=row, firewall_id=firewall_id, holder=_UNREADABLE, unreadable=True
+        )
         return _read_or_else(held, row)
 
     def make_firewall(self, firewall_id: str) -> FirewallRow:
@@ -233,8 +236,10 @@ class ControlRows:
         Insert or replace a control row under its ETag; return it as written.
 
         Raises:
-            StateConflict: Somebody else wrote the row since it was read.
+            StateConflict: Somebody else wrote the row since it was read, or it cannot be read.
         """
+        if value.unreadable:
+            raise StateConflict("a row that this version cannot read is left as it is")
         row = write_control_row(value)
         verb = Verb.REPLACE if row.etag else Verb.INSERT
         (etag,) = self._state.write([Op(verb, row)])

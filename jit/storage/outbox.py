@@ -33,7 +33,7 @@ class Outbox:
         """Return the oldest rows of a subscription that this version can read."""
         first, last = keys.key_range(keys.OUTBOX)
         rows = read_all(self._state, Where(partition=partition, first=first, last=last), limit)
-        return tuple(islice(OUTBOX_KIND.read_all(rows, lambda row: row), limit))
+        return tuple(islice(OUTBOX_KIND.read_all(rows, _check_document), limit))
 
     def is_empty(self, partition: str) -> bool:
         """Return True if no event waits, not even one that this version cannot read."""
@@ -44,6 +44,12 @@ class Outbox:
     def delete(self, rows: Sequence[Row]) -> None:
         """Delete rows of one partition; rows that are gone already are fine."""
         delete_rows(self._state, rows)
+
+
+def _check_document(row: Row) -> Row:
+    """Return *row*, if its document can be read."""
+    read_document(row)
+    return row
 
 
 def write_event_row(partition: str, event: Event) -> Row:

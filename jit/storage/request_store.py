@@ -12,7 +12,7 @@ from dataclasses import replace
 from datetime import datetime, timedelta
 
 from jit.domain.audit.event import Event
-from jit.domain.errors import Defect, StateConflict, Unknown
+from jit.domain.errors import Defect, StateConflict, TooLarge, Unknown
 from jit.domain.model.grant import Grant, Status
 from jit.domain.model.request import Request
 from jit.domain.values import arm_ids, request_ids
@@ -50,7 +50,18 @@ from jit.storage.stored import (
     merge_grants,
     sort_grants,
 )
-from jit.storage.table import PAGE, Op, Row, Table, Verb, Where, delete_rows, pack_bundles, read_all
+from jit.storage.table import (
+    PAGE,
+    Op,
+    Row,
+    Table,
+    Verb,
+    Where,
+    delete_rows,
+    is_one_transaction,
+    pack_bundles,
+    read_all,
+)
 
 TOMBSTONE_KEPT = timedelta(days=7)
 
@@ -71,12 +82,20 @@ class RequestStore:
 
         Returns:
             False if the request was stored before. It may be another process's version: read it.
+
+        Raises:
+            TooLarge: One transaction cannot hold it. Letters beyond ASCII take six times the room.
         """
         rows = [write_request_row(request)]
         rows += [write_grants_row(group) for group in group_by_machine(grants)]
         rows += [write_event_row(rows[0].partition, event) for event in events]
+        ops = [Op(Verb.INSERT, row) for row in rows]
+        if not is_one_transaction(ops):
+            raise TooLarge(
+                "this is too much to store at once: send some machines as another request"
+            )
         try:
-            self._state.write([Op(Verb.INSERT, row) for row in rows])
+            self._state.write(ops)
         except (StateConflict, Unknown):
             if self._state.get(rows[0].partition, rows[0].key) is None:
                 raise
@@ -163,33 +182,21 @@ class RequestStore:
         rows = self._read(partition, *keys.key_range(prefix))
         return read_by_machine(GRANTS_KIND, rows, parse_grant_row)
 
-    def list_policy_grants(self, policy_id: str) -> tuple[GrantRow, ...]:
+    def list_policy_grants(self, policy_id: str) -> ReadableRows[GrantRow]:
         """Return the unfinished grants under a JIT policy, without VMs with an unreadable row."""
         partition = arm_ids.subscription(policy_id)
-        return self.list_readable_grants(partition, keys.grants_prefix(policy_id)).rows
+        return self.list_readable_grants(partition, keys.grants_prefix(policy_id))
 
     def has_grants(self, partition: str, prefix: str = keys.GRANTS) -> bool:
         """Return True if there are rows of grants below *prefix* that are not in history yet."""
         first, last = keys.key_range(prefix)
         return next(self._read(partition, first, last, limit=1), None) is not None
 
-    def summarize_policy(self, policy_id: str, now: datetime) -> tuple[GrantSummary, ...]:
-        """
-        Return the columns of the rows that ``list_policy_grants`` returns.
-
-        Of the rows that are due by *now*, the document is read too: a pass can do nothing for a row
-        that this version cannot read, and another message would bring the next pass at once.
-        """
-
-        def parse(row: Row) -> GrantSummary:
-            found = parse_summary(row)
-            if found.due_at <= now:
-                parse_grant_row(row)
-            return found
-
+    def summarize_policy(self, policy_id: str) -> ReadableRows[GrantSummary]:
+        """Return the columns of the rows of grants under a JIT policy, without their documents."""
         first, last = keys.key_range(keys.grants_prefix(policy_id))
         rows = self._read(arm_ids.subscription(policy_id), first, last)
-        return read_by_machine(GRANTS_KIND, rows, parse).rows
+        return read_by_machine(GRANTS_KIND, rows, parse_summary)
 
     def find_due(
         self, policy_id: str, now: datetime, *, begun: bool = False

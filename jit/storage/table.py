@@ -126,6 +126,9 @@ OPERATIONS = 100
 BYTES = 3 * 1024 * 1024
 """Of the 4 MiB that a transaction takes. The rest is for the envelope of each row."""
 
+_MOST_BYTES = 4 * 1024 * 1024 - 64 * 1024
+"""The most that one transaction is tried with. Its names of properties need the rest."""
+
 Bundle = Sequence[Op]
 """Operations that belong together: all of them in one transaction."""
 
@@ -153,6 +156,11 @@ def pack_ops(ops: Iterable[Op]) -> Iterator[list[Op]]:
     """Yield independent operations in order, in groups that fit one transaction each."""
     for group in pack_bundles([op] for op in ops):
         yield [op for bundle in group for op in bundle]
+
+
+def is_one_transaction(ops: Sequence[Op]) -> bool:
+    """Return True if one transaction can hold operations that cannot be split."""
+    return len(ops) <= OPERATIONS and sum(map(_size, ops)) <= _MOST_BYTES
 
 
 def write_replaceable(table: Table, ops: Iterable[Op]) -> list[Row]:

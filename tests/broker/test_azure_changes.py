@@ -43,7 +43,7 @@ def test_a_rule_that_a_new_foreign_request_may_need_is_not_removed(broker, sourc
     )
     broker.sim.initiate(DB01, 22, sources if len(sources) > 1 else sources[0], 60, as_="petra")
 
-    found = actions.keep_removable(policy_of(DB01), [rule], frozenset())
+    found = actions.keep_removable(policy_of(DB01), [rule], frozenset(), now=broker.now)
 
     assert [each.vm_id for each in found] == kept
 

@@ -7,7 +7,7 @@ import pytest
 
 from jit.domain.audit import chain
 from jit.domain.audit.event import list_transitions
-from jit.domain.errors import AccessDenied
+from jit.domain.errors import AccessDenied, TooLarge
 from jit.domain.limits import LIMITS
 from jit.domain.model.grant import CloseReason, Status
 from jit.domain.model.machine import PortRule, Via
@@ -24,9 +24,9 @@ CALLER = replace(ALICE, name="é" * 12_000, roles=frozenset())  # as much as a p
 RULE = f"/rules/{'x' * 300}"
 
 
-def in_group(number, rest):
+def in_group(number, rest, letter="g"):
     """An id in a resource group with the longest name."""
-    group = f"{number:02d}".rjust(90, "g")
+    group = f"{number:02d}".rjust(90, letter)
     return f"/subscriptions/{DEVELOPMENT}/resourceGroups/{group}/providers/{rest}"
 
 
@@ -182,3 +182,27 @@ def test_a_large_move_to_history_that_broke_off_is_finished(large):
     assert large.requests.load(whole.request.id) is None
     large.requests.history.write(kept)
     assert large.whole(whole.request.id).grants == kept.grants
+
+
+def test_a_request_that_one_transaction_cannot_hold_is_too_large(broker):
+    """JSON writes each letter beyond ASCII as six characters. Nothing of the request is stored."""
+    found = broker.observer.read_machines(DEVELOPMENT, now=broker.now)
+    base = next(vm for vm in found if vm.id.lower() == farm(1).lower())
+    machines = [
+        replace(
+            a_machine(base, number),
+            id=in_group(number, f"Microsoft.Compute/virtualMachines/vm{number:02d}", "日"),
+            policy_id=in_group(number, "p" * 80, "日"),
+            firewall_id=in_group(number, "f" * 80, "日"),
+        )
+        for number in range(70)
+    ]
+    broker.inventory.write_machines(DEVELOPMENT, machines, complete=True)
+    ports = [{"number": port} for port in PORTS]
+    wanted = body(broker, virtualMachines=[{"id": vm.id, "ports": ports} for vm in machines])
+
+    with pytest.raises(TooLarge, match="another request"):
+        broker.accept(wanted, CALLER)
+
+    assert broker.state.rows("g|") == ()
+    assert broker.state.rows("r|") == ()

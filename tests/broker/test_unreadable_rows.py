@@ -5,12 +5,14 @@ from datetime import timedelta
 
 import pytest
 
+from jit.broker.health import HealthCheck
 from jit.broker.locks import LEASE
+from jit.domain.errors import AccessDenied, Defect
 from jit.storage.keys import machine_key, write_stamp
 from jit.storage.table import Op, Verb
 from tests.broker.inprocess import DAVE, THERE, farm, wish
 from tests.broker.reconciling import NSG_FARM, Reconciling, told
-from tests.local.azure.sim import DEVELOPMENT, PRODUCTION
+from tests.local.azure.sim import DEVELOPMENT, PRODUCTION, WEB01
 
 
 @pytest.fixture
@@ -106,6 +108,108 @@ def test_a_due_row_with_an_unknown_word_sends_no_messages(it):
     assert it.broker.calls.count("queues.send") - before < 30
 
 
+def test_a_row_with_an_unknown_word_that_is_not_due_sends_no_messages_for_a_due_one(it):
+    """A pass leaves out the whole VM, so it can do nothing for the due row either."""
+    it.opened(farm(1), duration="PT2H")
+    it.broker.live(1)
+    (row,) = it.broker.state.rows("g|")
+    spoilt = {
+        "Doc": row.values["Doc"].replace('"open"', '"napping"'),
+        "DueAt": write_stamp(it.broker.now + timedelta(hours=1)),
+    }
+    it.broker.state.write([Op(Verb.REPLACE, replace(row, values={**row.values, **spoilt}))])
+    it.broker.ask(wish(farm(1)), DAVE)
+    before = it.broker.calls.count("queues.send")
+
+    it.broker.live(10)
+
+    assert spoilt["Doc"] != row.values["Doc"]
+    assert it.broker.calls.count("queues.send") - before < 30
+
+
+# ---- tombstones ----------------------------------------------------------------------------------
+
+
+def test_nothing_new_opens_on_a_vm_with_a_tombstone_that_cannot_be_read(it):
+    """Our own old request in Defender would look like somebody else's."""
+    first = it.opened(farm(1), duration="PT3H")
+    it.broker.revoke(first)
+    it.broker.live(5)
+    written_by_a_newer_version(it.broker, "t|", farm(1))
+    before = it.broker.calls.count("queues.send")
+
+    second = it.broker.ask(wish(farm(1), source=THERE), DAVE)
+    it.broker.live(10)
+
+    assert it.broker.status(second) == "pending"
+    assert it.broker.calls.count("queues.send") - before < 30
+
+
+def test_closing_goes_on_although_a_tombstone_cannot_be_read(it):
+    """Doubt keeps closing."""
+    it.closed(farm(1))
+    it.broker.live(10)
+    second = it.opened(farm(1), source=THERE)
+    written_by_a_newer_version(it.broker, "t|", farm(1))
+
+    it.broker.revoke(second)
+    it.broker.live(5)
+
+    assert it.broker.status(second) == "closed"
+    assert not it.broker.reachable(farm(1), source=THERE)
+
+
+# ---- two networks with the same addresses --------------------------------------------------------
+
+
+NSG_FARM_2 = NSG_FARM.replace("farm-1", "farm-2")
+
+
+def give_address_of(it, vm, other):
+    """Let *vm*, in another network, have the private address of *other*."""
+    nic_id = it.broker.sim.get(vm)["properties"]["networkProfile"]["networkInterfaces"][0]["id"]
+    nic = it.broker.sim.get(nic_id)
+    nic["properties"]["ipConfigurations"][0]["properties"]["privateIPAddress"] = it.address(other)
+    it.edit(**{nic["id"]: nic})
+
+
+def test_a_leftover_of_a_vm_goes_although_one_with_its_address_cannot_be_read(it):
+    """They are in two networks, behind two NSGs."""
+    give_address_of(it, farm(11), farm(1))
+    it.closed(farm(11))
+    it.opened(farm(1), duration="PT3H")
+    left = it.leave(1, nsg=NSG_FARM_2)
+    written_by_a_newer_version(it.broker, "g|", farm(1))
+
+    it.run()
+    it.broker.live(1)
+
+    assert left not in it.broker.sim.rules(NSG_FARM_2)
+
+
+def test_a_tombstone_stays_while_its_rule_stands_although_another_vm_cannot_be_read(it):
+    """Without it, the rule would be an orphan, and stay."""
+    it.reconciler = it.broker.use_cases.reconciler(
+        it.audit, it.broker.idempotency, remove_orphans=False
+    )
+    give_address_of(it, farm(11), farm(1))
+    it.closed(farm(11))
+    left = it.leave(1, nsg=NSG_FARM_2)
+    it.broker.ask(wish(farm(1)))
+    it.broker.live(3)
+    written_by_a_newer_version(it.broker, "g|", farm(1))
+    it.broker.advance(timedelta(days=8))
+
+    for _ in range(3):
+        it.run()
+        it.broker.live(5)
+
+    assert left not in it.broker.sim.rules(NSG_FARM_2)
+
+
+# ---- control rows --------------------------------------------------------------------------------
+
+
 def rows_of_a_newer_version(broker, prefix):
     """Let a newer version have written the rows below *prefix*; return their number."""
     rows = broker.state.rows(prefix)
@@ -131,6 +235,25 @@ def test_a_policy_whose_row_cannot_be_read_is_left_alone(it, caplog):
     assert it.broker.subscription_rows.get(DEVELOPMENT).compared_at == last
 
 
+def test_a_firewalls_row_that_a_newer_version_writes_meanwhile_is_not_overwritten(it):
+    """Else the older version would write a holder that nobody is, and nobody could go on."""
+    request_id = it.opened(WEB01, 15, port=3389)
+    changed: list[int] = []
+
+    def change(name, _):
+        rows = it.broker.state.rows("f|")
+        if name == "network.get_firewall" and rows[0].values["Holder"] and not changed:
+            changed.append(rows_of_a_newer_version(it.broker, "f|"))
+
+    it.broker.sim.faults({"match": {"path": "fw-prod"}, "times": None, "leaveRules": True})
+    it.broker.calls.before = change
+    it.broker.revoke(request_id)
+    it.broker.live(60)
+
+    assert changed == [1]
+    assert [row.values["Format"] for row in it.broker.state.rows("f|")] == [99]
+
+
 def test_a_subscription_whose_row_cannot_be_read_is_compared(it, caplog):
     """The row says when it was compared last; no rule is safe because of it."""
     it.closed(farm(1))
@@ -142,6 +265,21 @@ def test_a_subscription_whose_row_cannot_be_read_is_compared(it, caplog):
 
     assert left not in allows(it)
     assert told(caplog, "row.unreadable") != []
+
+
+def test_health_does_not_judge_comparisons_by_a_row_that_cannot_be_read(it):
+    """Only the newer version knows when the last one was; the row has its own alert."""
+    for _ in range(8):
+        it.due_work.tick(now=it.broker.now)
+        it.run(DEVELOPMENT)
+        it.run(PRODUCTION)
+        rows_of_a_newer_version(it.broker, f"s|{DEVELOPMENT}")
+        it.broker.advance(timedelta(minutes=5))
+    rows, named = it.broker.subscription_rows, (PRODUCTION, DEVELOPMENT)
+
+    health = HealthCheck(lambda: rows, lambda: None, named).check(now=it.broker.now)
+
+    assert health.is_well
 
 
 def test_a_dropped_subscription_whose_row_cannot_be_read_is_still_looked_after(it):
@@ -181,3 +319,45 @@ def test_the_row_of_a_dropped_subscription_stays_while_events_cannot_be_read(it)
     assert not it.broker.requests.has_grants(DEVELOPMENT)
     assert len(it.broker.state.rows("a|")) == events
     assert DEVELOPMENT in named
+
+
+# ---- audit ---------------------------------------------------------------------------------------
+
+
+def test_an_event_with_a_broken_document_does_not_stop_its_chain(it, caplog):
+    """The events after it are appended; it stays where it is."""
+    it.opened()
+    spoilt = it.broker.state.rows("a|")
+    ops = [Op(Verb.REPLACE, replace(row, values={**row.values, "Doc": "{"})) for row in spoilt]
+    it.broker.state.write(ops)
+    with pytest.raises(AccessDenied):
+        it.broker.accept(wish(farm(1), 443), DAVE)
+
+    it.run()
+
+    records = it.drainer.list_records(DEVELOPMENT)
+    assert [record.event["what"] for record in records] == ["request.denied"]
+    assert len(it.broker.state.rows("a|")) == len(spoilt)
+    assert told(caplog, "row.unreadable") != []
+
+
+def test_a_chain_that_cannot_be_read_does_not_stop_the_rest_of_housekeeping(it):
+    """It is the chain of a dropped subscription; old keys still go."""
+    with pytest.raises(AccessDenied):
+        it.broker.accept(wish(farm(1), 443))
+    it.run()
+    heads = it.audit.rows("h")
+    ops = [Op(Verb.REPLACE, replace(row, values={**row.values, "Format": 99})) for row in heads]
+    it.audit.write(ops)
+    with pytest.raises(AccessDenied):
+        it.broker.accept(wish(farm(1), 443), DAVE)
+    it.broker.accept(wish(WEB01, 3389))
+    it.broker.name(PRODUCTION)
+    it.reconciler = it.broker.use_cases.reconciler(it.audit, it.broker.idempotency)
+    it.broker.advance(timedelta(minutes=11))
+    before = len(it.broker.keys.rows())
+
+    with pytest.raises(Defect):
+        it.run(PRODUCTION)
+
+    assert (before, it.broker.keys.rows()) == (1, ())

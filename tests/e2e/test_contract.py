@@ -317,7 +317,7 @@ def test_my_address_is_the_last_hop(client_without_reset):
         headers={"X-Forwarded-For": "1.2.3.4", "X-Local-Address": "203.0.113.99"},
     )
 
-    assert answer.json == {"address": "203.0.113.99"}
+    assert answer.json == {"address": "203.0.113.99", "addressReason": None}
 
 
 def test_status_says_that_storage_azure_and_timers_answer(client_without_reset):

@@ -295,7 +295,7 @@ MUTANTS = (
         name="the requests of others are not read again before a removal",
         promise="P5",
         path="jit/broker/azure_changes.py",
-        was="        return removal.keep_free_rules(rules, requests, known)\n",
+        was="        return removal.keep_free_rules(rules, requests, known, now=now)\n",
         becomes="        return list(rules) if requests is not None else []\n",
         caught_by=(
             law(

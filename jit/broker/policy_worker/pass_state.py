@@ -26,6 +26,10 @@ class Pass:
         lease: The right to act on the policy.
         rows: Unfinished grants of the policy, as last written.
         tombstones: Grants closed in the last days, or by this pass.
+        unreadable: Hashes of the ids of VMs with a row of grants that this version cannot read.
+        unknown_past:
+            Hashes of the ids of VMs with an unreadable tombstone. Their old requests in Defender
+            look like other people's. New grants wait there, and closing goes on.
         initiated: True if an initiate was sent to Defender.
         asks_from: The instant before which Azure takes no initiate, if it said so in this pass.
         turns: Keys of the firewalls that this pass may change.
@@ -37,6 +41,8 @@ class Pass:
     lease: PolicyLease
     rows: tuple[GrantRow, ...]
     tombstones: tuple[GrantRow, ...]
+    unreadable: frozenset[str] = frozenset()
+    unknown_past: frozenset[str] = frozenset()
     initiated: bool = False
     asks_from: datetime | None = None
     turns: frozenset[str] = field(default_factory=frozenset)
@@ -46,6 +52,10 @@ class Pass:
     def grants(self) -> list[Grant]:
         """Every unfinished grant of the policy."""
         return [grant for row in self.rows for grant in row.grants]
+
+    def is_held_back(self, machine: str, *, is_new: bool) -> bool:
+        """Return True if this pass could do nothing for such a grant of *machine*, a hash."""
+        return machine in self.unreadable or (is_new and machine in self.unknown_past)
 
     @property
     def initiate_ids(self) -> frozenset[str]:

@@ -35,7 +35,9 @@ class RuleRemover:
         if not removals:
             return []
         try:
-            rules = self.actions.keep_removable(state.policy_id, removals, state.initiate_ids)
+            rules = self.actions.keep_removable(
+                state.policy_id, removals, state.initiate_ids, now=state.now
+            )
         except Gone:
             rules = list(removals)  # without the policy there are no requests of others
         except Refused as error:

@@ -95,7 +95,7 @@ class InitiateSender:
         for _ in range(_ATTEMPTS):
             changes = [
                 (row, tuple(_make_grant_due(grant, ports, state.now) for grant in row.grants))
-                for row in self.requests.list_policy_grants(state.policy_id)
+                for row in self.requests.list_policy_grants(state.policy_id).rows
             ]
             with suppress(StateConflict):
                 self.requests.save([each for each in changes if each[1] != each[0].grants], [])

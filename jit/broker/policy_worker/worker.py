@@ -76,8 +76,7 @@ class Worker:
         if lease.row.not_before is not None and lease.row.not_before > now:
             self.locks.keep(lease)  # it rests after a failure; a message or the timer comes later
             return
-        self._run_pass(policy_id, lease, now)
-        self._send_next_message(policy_id, now)
+        self._send_next_message(self._run_pass(policy_id, lease, now))
 
     def _is_left_to_message(self, policy_id: str, first: GrantSummary, now: datetime) -> bool:
         """Return True if only new grants wait, and an expected message will gather them."""
@@ -86,15 +85,18 @@ class Worker:
             return False
         return self.requests.find_due(policy_id, now, begun=True) is None
 
-    def _run_pass(self, policy_id: str, lease: PolicyLease, now: datetime) -> None:
+    def _run_pass(self, policy_id: str, lease: PolicyLease, now: datetime) -> Pass:
+        subscription, prefix = arm_ids.subscription(policy_id), keys.tombstones_prefix(policy_id)
+        grants = self.requests.list_policy_grants(policy_id)
+        tombstones = self.requests.list_tombstones(subscription, prefix)
         state = Pass(
             policy_id=policy_id,
             now=now,
             lease=lease,
-            rows=self.requests.list_policy_grants(policy_id),
-            tombstones=self.requests.list_tombstones(
-                arm_ids.subscription(policy_id), keys.tombstones_prefix(policy_id)
-            ).rows,
+            rows=grants.rows,
+            tombstones=tombstones.rows,
+            unreadable=grants.unreadable,
+            unknown_past=tombstones.unreadable,
         )
         failed = True
         try:
@@ -108,6 +110,7 @@ class Worker:
                 attempts=lease.row.attempts + 1 if state.asks_from or failed else 0,
                 initiated=state.initiated,
             )
+        return state
 
     def _do_due_work(self, state: Pass) -> None:
         self.archive.move_closed(state)
@@ -208,9 +211,20 @@ class Worker:
 
     # ---- the next pass ---------------------------------------------------------------------------
 
-    def _send_next_message(self, policy_id: str, now: datetime) -> None:
-        """After giving the policy back, look once more: a request may have come in meanwhile."""
-        rows = self.requests.summarize_policy(policy_id, now)
+    def _send_next_message(self, state: Pass) -> None:
+        """
+        After giving the policy back, look once more: a request may have come in meanwhile.
+
+        Grants that are held back do not count: the next pass would come at once, again and again.
+        """
+        policy_id, now = state.policy_id, state.now
+        found = self.requests.summarize_policy(policy_id)
+        rows = [
+            row
+            for machine, row in found.by_machine
+            if machine not in found.unreadable
+            and not state.is_held_back(machine, is_new=row.is_new)
+        ]
         control = self.locks.read_policy(policy_id)
         if not rows or control is None:
             return
@@ -230,6 +244,8 @@ def _choose_grants(state: Pass) -> list[Grant]:
     live = [grant for grant in state.grants if grant.live]
     if find_gathering_time(state.lease.row) > 0:
         live = [grant for grant in live if not _is_new(grant)]
+    if state.unknown_past:
+        live = [grant for grant in live if not _is_held_back(grant, state)]
     due = {arm_ids.key(grant.vm_id) for grant in live if grant.next_check_at <= state.now}
     return [grant for grant in live if arm_ids.key(grant.vm_id) in due]
 
@@ -259,6 +275,10 @@ def _find_newly_open_machines(grants: Iterable[Grant], step: Step) -> frozenset[
 def _rest_after_failure(lease: PolicyLease) -> timedelta:
     """Return the rest of a policy after a failed pass: at most a minute, a revocation may wait."""
     return min(_LONGEST_REST, lifetime.pace_retries(lease.row.attempts + 1))
+
+
+def _is_held_back(grant: Grant, state: Pass) -> bool:
+    return state.is_held_back(arm_ids.row_hash(grant.vm_id), is_new=_is_new(grant))
 
 
 def _is_new(grant: Grant) -> bool:

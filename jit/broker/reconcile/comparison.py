@@ -8,7 +8,7 @@ from datetime import datetime
 
 from jit.domain.errors import Defect
 from jit.domain.model.grant import Grant
-from jit.domain.paths.rules import list_addresses
+from jit.domain.paths.rules import list_addresses, list_holders
 from jit.domain.reconcile.companion_check import find_unknown_companions
 from jit.domain.reconcile.observation import Observation
 from jit.domain.reconcile.plan import make_plan
@@ -85,14 +85,28 @@ class Comparison:
             now=self.now,
             remove_orphans=self.remove_orphans and not self.unreadable,
         )
-        hidden = self._find_hidden_addresses()
-        return tuple(item for item in items if item.path is None or item.path.target not in hidden)
+        hidden = self._find_hidden_targets()
+        return tuple(
+            item
+            for item in items
+            if item.path is None
+            or (arm_ids.key(item.path.holder_id), item.path.target) not in hidden
+        )
 
-    def _find_hidden_addresses(self) -> frozenset[str]:
-        """Return the private addresses of the unreadable VMs."""
+    def _find_hidden_targets(self) -> frozenset[tuple[str, str]]:
+        """
+        Return the NSGs and firewalls on the paths to the unreadable VMs, with their addresses.
+
+        An address alone names no VM: networks may have the same address space.
+        """
         views = self.observed.machines.values()
-        hidden = (view.vm for view in views if arm_ids.row_hash(view.vm.id) in self.unreadable)
-        return frozenset(address for vm in hidden for address in list_addresses(vm))
+        hidden = [view.vm for view in views if arm_ids.row_hash(view.vm.id) in self.unreadable]
+        return frozenset(
+            (arm_ids.key(holder), address)
+            for vm in hidden
+            for holder in list_holders(vm)
+            for address in list_addresses(vm)
+        )
 
 
 def read_comparison(

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from functools import partial
 
 from jit.broker.reconcile.due_work import DueWork
+from jit.domain.errors import BrokerError
 from jit.storage.audit_chain import Drainer
 from jit.storage.idempotency_keys import Idempotency
 from jit.storage.subscription_rows import SubscriptionRow
@@ -30,21 +33,37 @@ class Housekeeping:
         """
         Bring the audit chain of a subscription up to date.
 
-        The first named subscription also stands for the work that belongs to none.
-        """
-        self.drainer.drain(subscription, now=now)
-        if subscription == self.due_work.named[0]:
-            self._forget_dropped(now)
-            self.idempotency.sweep(now=now)
+        The first named subscription also stands for the work that belongs to none. If a part fails,
+        the other parts are still done.
 
-    def _forget_dropped(self, now: datetime) -> None:
-        """Complete the chains of dropped subscriptions without grants, then remove their rows."""
-        for row in self.due_work.list_dropped():
-            if self.due_work.requests.has_grants(row.subscription):
-                continue
-            self.drainer.drain(row.subscription, now=now)
-            if _is_over(row, now) and self.drainer.is_complete(row.subscription):
-                self.due_work.rows.remove(row)
+        Raises:
+            BrokerError: The error of the first part that failed.
+        """
+        parts: list[Callable[[], object]] = [partial(self.drainer.drain, subscription, now=now)]
+        if subscription == self.due_work.named[0]:
+            dropped = self.due_work.list_dropped()
+            parts += [partial(self._forget_dropped, row, now) for row in dropped]
+            parts.append(partial(self.idempotency.sweep, now=now))
+        errors = [error for part in parts if (error := _try(part)) is not None]
+        if errors:
+            raise errors[0]
+
+    def _forget_dropped(self, row: SubscriptionRow, now: datetime) -> None:
+        """Complete the chain of a dropped subscription without grants, then remove its row."""
+        if self.due_work.requests.has_grants(row.subscription):
+            return
+        self.drainer.drain(row.subscription, now=now)
+        if _is_over(row, now) and self.drainer.is_complete(row.subscription):
+            self.due_work.rows.remove(row)
+
+
+def _try(part: Callable[[], object]) -> BrokerError | None:
+    """Do *part*; return its error."""
+    try:
+        part()
+    except BrokerError as error:
+        return error
+    return None
 
 
 def _is_over(row: SubscriptionRow, now: datetime) -> bool:

@@ -190,16 +190,23 @@ def keep_free_rules(
     rules: Iterable[PathRule],
     entries: Iterable[DefenderRequest],
     known: Collection[str],
+    *,
+    now: datetime,
 ) -> list[PathRule]:
     """
-    Return the *rules* that no other person's request needs. A request counts while it is active.
+    Return the *rules* that no other person's request needs. A request counts while it is in force.
+
+    Defender may list a request as active after its end. Nobody is entitled to its rule any more.
 
     Args:
         rules: Each with the VM port that it was looked up for.
         entries: Defender's requests of the policy, read just now.
         known: Ids of all initiates that this broker stored.
+        now: Aware, UTC.
     """
-    foreign = [entry for entry in entries if entry.active and entry.initiate_id not in known]
+    foreign = [
+        entry for entry in entries if entry.is_in_force(now) and entry.initiate_id not in known
+    ]
     return [
         rule
         for rule in rules

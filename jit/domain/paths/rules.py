@@ -54,6 +54,12 @@ def list_addresses(vm: VirtualMachine) -> tuple[str, ...]:
     return tuple(nic.private_ip for nic in ordered if nic.private_ip)
 
 
+def list_holders(vm: VirtualMachine) -> tuple[str, ...]:
+    """Return the ids of the NSGs and of the firewall whose rules may lead to a VM."""
+    nsg_ids = dict.fromkeys(nsg_id for nic in vm.interfaces for nsg_id in nic.nsg_ids)
+    return (*nsg_ids, *filter(None, (vm.firewall_id,)))
+
+
 def find_port_rules(
     view: MachineView, port: int, recorded: Iterable[str] = (), *, known: Iterable[str] = ()
 ) -> tuple[PathRule, ...]:

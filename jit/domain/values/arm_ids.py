@@ -153,8 +153,8 @@ def key(resource_id: str) -> str:
     Return *resource_id* in lower case: in ARM ids the case of A to Z does not matter.
 
     Assumed: other letters keep their case wherever Azure prints an id. If one service prints ``ä``
-    and another one ``Ä``, the broker takes them for two groups. Then it finds no JIT policy of the
-    VM and refuses access.
+    and another one ``Ä``, the broker takes them for two groups: it may find no JIT policy of a VM
+    and refuse access, or not see that a request in Defender is for the same VM, and replace it.
     """
     return lower_ascii(resource_id)
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from ipaddress import ip_address, ip_network
+from ipaddress import IPv4Address, ip_address, ip_network
 
 from jit.domain.values.prefixes import Prefix, is_inside_any
 
@@ -70,6 +70,11 @@ def read_hop(text: str) -> str | None:
     elif text.count(":") == 1:
         text = text.split(":", 1)[0]
     try:
-        return str(ip_address(text))
+        address = ip_address(text)
     except ValueError:
         return None
+    if isinstance(address, IPv4Address):
+        return str(address)
+    if address.scope_id is not None:  # a zone of somebody's machine, in any words
+        return None
+    return str(address.ipv4_mapped or address)

@@ -69,7 +69,7 @@ def test_a_closed_row_is_postponed_as_a_whole(broker):
     broker.accept(wish(farm(1), virtualMachines=machines))
     policy_id = policy_of(farm(1))
     held = next(
-        each for each in broker.requests.list_policy_grants(policy_id) if len(each.grants) > 1
+        each for each in broker.requests.list_policy_grants(policy_id).rows if len(each.grants) > 1
     )
     first, second = (lifetime.close(g, CloseReason.REVOKED, broker.now) for g in held.grants)
     first = replace(first, next_check_at=broker.now + timedelta(hours=1))
@@ -78,7 +78,7 @@ def test_a_closed_row_is_postponed_as_a_whole(broker):
     broker.work(farm(1))
 
     (row,) = (
-        each for each in broker.requests.list_policy_grants(policy_id) if len(each.grants) > 1
+        each for each in broker.requests.list_policy_grants(policy_id).rows if len(each.grants) > 1
     )
     assert all(grant.next_check_at > broker.now for grant in row.grants)
 
@@ -116,7 +116,7 @@ def test_an_existing_tombstone_gets_the_new_ids(broker):
     """Rules of both versions stay known for leftovers, and the row of grants is gone."""
     request_id = broker.ask(wish(farm(1)))
     broker.live(2)
-    (held,) = broker.requests.list_policy_grants(policy_of(farm(1)))
+    (held,) = broker.requests.list_policy_grants(policy_of(farm(1))).rows
     (grant,) = held.grants
     older = changed(grant, rules=("/an/older/rule",), initiates=("older",), private_ips=())
     stone = write_tombstone_row(held.row, [older], until=broker.now)
@@ -130,14 +130,14 @@ def test_an_existing_tombstone_gets_the_new_ids(broker):
     assert buried.initiate.ids == ("older", *grant.initiate.ids)
     assert buried.footprint.private_ips == grant.footprint.private_ips
     assert row.values["Until"] > write_stamp(broker.now)
-    assert broker.requests.list_policy_grants(policy_of(farm(1))) == ()
+    assert broker.requests.list_policy_grants(policy_of(farm(1))).rows == ()
     assert buried.request_id == request_id
 
 
 def test_rows_that_somebody_changed_become_no_tombstones(broker):
     """A grant that changed since it was read is decided again."""
     broker.ask(wish(farm(1)))
-    (held,) = broker.requests.list_policy_grants(policy_of(farm(1)))
+    (held,) = broker.requests.list_policy_grants(policy_of(farm(1))).rows
     broker.requests.save([(held, held.grants)], [])
 
     with pytest.raises(StateConflict):

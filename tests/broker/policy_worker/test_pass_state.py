@@ -19,7 +19,7 @@ def test_a_change_and_its_trail_are_stored_together():
         policy_id=grant.policy_id,
         now=broker.now,
         lease=claim,
-        rows=broker.requests.list_policy_grants(grant.policy_id),
+        rows=broker.requests.list_policy_grants(grant.policy_id).rows,
         tombstones=(),
     )
     opening = replace(grant.advance(Status.OPENING), expires_at=grant.latest_end)
@@ -27,7 +27,7 @@ def test_a_change_and_its_trail_are_stored_together():
     state.save(broker.requests, {grant.id: opening}, [grant])
 
     trail = broker.outbox.list_oldest(
-        broker.requests.list_policy_grants(grant.policy_id)[0].row.partition, limit=99
+        broker.requests.list_policy_grants(grant.policy_id).rows[0].row.partition, limit=99
     )
     assert state.grants == [opening]
     assert sum(grant.id in str(row.values["Doc"]) for row in trail) == 1

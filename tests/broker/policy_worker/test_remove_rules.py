@@ -2,9 +2,9 @@
 
 import pytest
 
-from tests.broker.inprocess import HERE, farm, wish
+from tests.broker.inprocess import HERE, farm, policy_of, wish
 from tests.broker.reconciling import Reconciling
-from tests.local.azure.sim import DEVELOPMENT
+from tests.local.azure.sim import DEVELOPMENT, FW_PROD, WEB01
 
 
 @pytest.fixture
@@ -41,3 +41,31 @@ def test_a_strangers_request_that_is_over_does_not_delay_a_revocation(broker):
 
     assert (opened, broker.status(request_id)) == ("open", "closed")
     assert not broker.reachable(farm(1))
+
+
+def forget_ends(broker, vm):
+    """Let Defender list the ended requests of a VM's policy as if they were active."""
+    where = policy_of(vm)
+    policy = broker.sim.get(where)
+    for request in policy["properties"]["requests"]:
+        for machine in request["virtualMachines"]:
+            for port in machine["ports"]:
+                if port.get("statusReason") == "Expired":
+                    port["status"] = "Initiated"
+    broker.sim.control("PUT", "state", {"resources": {where: policy}})
+
+
+@pytest.mark.parametrize(("vm", "port"), [(farm(1), 22), (WEB01, 3389)])
+def test_a_strangers_request_that_is_still_listed_after_its_end_holds_no_rule_back(it, vm, port):
+    """Nobody is entitled to it any more; and a firewall's turn is given back."""
+    broker = it.broker
+    broker.occupy(vm, port, HERE, 10)
+    broker.live(60)
+    request_id = it.opened(vm, 15, port=port, duration="PT3H")
+    forget_ends(broker, vm)
+
+    broker.revoke(request_id)
+    broker.live(30)
+
+    assert (broker.status(request_id), broker.reachable(vm, port)) == ("closed", False)
+    assert broker.locks.may_take_firewall(FW_PROD, "somebody-else", broker.now)

@@ -220,8 +220,26 @@ def test_only_foreign_requests_for_its_own_vm_port_hold_a_rule_back():
     ]
     rule = nsg_rule()
 
-    assert removal.keep_free_rules([rule], elsewhere, {MINE}) == [rule]
-    assert removal.keep_free_rules([rule], elsewhere, frozenset()) == []
+    assert removal.keep_free_rules([rule], elsewhere, {MINE}, now=NOW) == [rule]
+    assert removal.keep_free_rules([rule], elsewhere, frozenset(), now=NOW) == []
+
+
+@pytest.mark.parametrize(
+    ("changes", "is_free"),
+    [
+        ({"ends_at": NOW + SECOND}, False),
+        ({"ends_at": NOW}, True),
+        ({"active": False}, True),
+    ],
+)
+def test_a_foreign_request_holds_a_rule_back_until_its_end(changes, is_free):
+    """Defender may list it as active after that."""
+    entry = an_entry(**{"initiate_id": None, **changes})
+    rule = nsg_rule()
+
+    found = removal.keep_free_rules([rule], [entry], frozenset(), now=NOW)
+
+    assert found == ([rule] if is_free else [])
 
 
 # ---- the sources that it may open ----------------------------------------------------------------
