@@ -123,7 +123,7 @@ class Laws(RuleBasedStateMachine):
         assert len(places) == len(set(places)), "two companions on one priority"
         before = self._served()
         self.broker.work(lost=lost)
-        wanting = {grant.id for grant in self._wanting()}
+        wanting = {grant.id for grant in self._wanting()} - self._stranded(planned)
         assert before & wanting <= self._served(), "a live grant's path was removed"
         again = self.broker.look()
         assert lost or again.asks == (), "stepping twice asked twice"
@@ -151,6 +151,27 @@ class Laws(RuleBasedStateMachine):
             grant.id
             for grant in self.broker.grants.values()
             if grant.wants_path and all(self.azure.lets_in(s, grant.port) for s in grant.sources)
+        }
+
+    def _stranded(self, planned: Step) -> set[str]:
+        """
+        Grants whose path goes because an end comes first (P2 before P6).
+
+        Defender never wrote their own rule. They stand on the rule of a grant that is over, and
+        that rule had its time to be replaced.
+        """
+        never = {item.initiate_id for item in self.azure.requests if item.never}
+        over = {
+            grant.port
+            for grant in planned.grants
+            if grant.closing_at is not None
+            and self.azure.now >= grant.closing_at + timing.TIMES[grant.via].shrinks_within
+        }
+        removed = over & {item.port for item in planned.removals}
+        return {
+            grant.id
+            for grant in self._wanting()
+            if grant.port in removed and grant.initiate.newest in never
         }
 
     def _wanting(self) -> list[Grant]:
