@@ -27,6 +27,7 @@ class SubscriptionRow:
         subscription: The id, in lower case.
         since: When the row was written first; None in a row of the first version.
         compared_at: When the last complete comparison ended; None before the first one.
+        dropped_at: When it was first found unnamed and without grants; None before.
         version: The row in the table; without an ETag if it is not there yet.
         unreadable: True if this version can read the id in the row's key only.
     """
@@ -34,6 +35,7 @@ class SubscriptionRow:
     subscription: str
     since: datetime | None = None
     compared_at: datetime | None = None
+    dropped_at: datetime | None = None
     version: Row = field(repr=False, compare=False)
     unreadable: bool = False
 
@@ -74,6 +76,7 @@ SUBSCRIPTION = ColumnMap(
     Column("Subscription", "subscription"),
     Column("Since", "since", blank(INSTANT), default=None),
     Column("ComparedAt", "compared_at", blank(INSTANT), default=None),
+    Column("DroppedAt", "dropped_at", blank(INSTANT), default=None),
 )
 
 TICK_KIND = RowKind("ticks")
@@ -144,7 +147,11 @@ class SubscriptionRows:
             now: Aware, UTC.
         """
         row = before or _make_subscription(subscription, now)
-        self._put(replace(row, compared_at=now))
+        self._put(replace(row, compared_at=now, dropped_at=None))
+
+    def note_dropped(self, row: SubscriptionRow, now: datetime) -> None:
+        """Write that the settings do not name the subscription, and that it has no grants."""
+        self._put(replace(row, dropped_at=now))
 
     def note_tick(self, before: TickRow | None, now: datetime) -> None:
         """

@@ -338,6 +338,21 @@ def test_the_row_of_a_subscription_that_was_just_dropped_stays(it):
     assert rows(it) == [PRODUCTION, DEVELOPMENT]
 
 
+def test_a_request_accepted_under_older_settings_is_found_although_nothing_was_compared(it, azure):
+    """The role was taken away long before the setting, as people do."""
+    it.run()
+    azure.lost = (DEVELOPMENT,)
+    it.broker.advance(timedelta(hours=3))
+    older, submission = it.broker.acceptance, it.broker.submission(wish(farm(1)))
+    it = drop(it)
+    it.run(PRODUCTION)
+
+    stored = older.accept(submission, now=it.broker.now)
+    live(it, 60)
+
+    assert it.broker.status(stored.request.id) == "closed"
+
+
 def test_the_row_of_a_named_subscription_stays(it):
     """However long it has no grants."""
     it.closed()

@@ -268,6 +268,17 @@ CASES = {
             compared_at=NOON + 5 * MINUTE,
         ),
     ),
+    "subscription-dropped": (
+        subscription_rows.read_subscription,
+        control(
+            SubscriptionRow,
+            "subscription-dropped",
+            subscription=SUBSCRIPTION,
+            since=NOON,
+            compared_at=NOON + 5 * MINUTE,
+            dropped_at=NOON + 60 * MINUTE,
+        ),
+    ),
     "tick": (
         subscription_rows.read_tick,
         control(TickRow, "tick", first_at=NOON, last_at=NOON + MINUTE),
@@ -345,8 +356,8 @@ WRITTEN = {
     "idempotency-key": idempotency_keys.write_key(
         row_of("idempotency-key"), CASES["idempotency-key"][1]
     ),
-    "subscription-compared": row_with(
-        "subscription-compared", subscription_rows.SUBSCRIPTION_KIND, subscription_rows.SUBSCRIPTION
+    "subscription-dropped": row_with(
+        "subscription-dropped", subscription_rows.SUBSCRIPTION_KIND, subscription_rows.SUBSCRIPTION
     ),
     "tick": row_with("tick", subscription_rows.TICK_KIND, subscription_rows.TICK),
     "audit-record": audit_chain.write_record_row(CASES["audit-record"][1]),
@@ -385,7 +396,7 @@ MAPS: dict[str, tuple[ColumnMap[Any], list[str]]] = {
     "policy": (control_rows.POLICY, ["policy", "policy-claimed"]),
     "firewall": (control_rows.FIREWALL, ["firewall"]),
     "comparison": (control_rows.COMPARISON, ["comparison", "comparison-running"]),
-    "subscription": (subscription_rows.SUBSCRIPTION, ["subscription-compared"]),
+    "subscription": (subscription_rows.SUBSCRIPTION, ["subscription-dropped"]),
     "tick": (subscription_rows.TICK, ["tick"]),
     "idempotency key": (idempotency_keys.KEY, ["idempotency-key"]),
     "audit head": (audit_chain.HEAD, ["audit-head"]),

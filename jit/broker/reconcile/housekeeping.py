@@ -15,7 +15,7 @@ from jit.storage.subscription_rows import SubscriptionRow
 
 ROW_KEPT = timedelta(hours=1)
 """
-How long the row of a dropped subscription outlasts its last comparison.
+How long the row of a dropped subscription stays after it was first found without grants.
 
 It is longer than an HTTP call of a process that still has the older settings.
 """
@@ -53,7 +53,9 @@ class Housekeeping:
         if self.due_work.requests.has_grants(row.subscription):
             return
         self.drainer.drain(row.subscription, now=now)
-        if _is_over(row, now) and self.drainer.is_complete(row.subscription):
+        if row.dropped_at is None:
+            self.due_work.rows.note_dropped(row, now)
+        elif now >= row.dropped_at + ROW_KEPT and self.drainer.is_complete(row.subscription):
             self.due_work.rows.remove(row)
 
 
@@ -64,9 +66,3 @@ def _try(part: Callable[[], object]) -> BrokerError | None:
     except BrokerError as error:
         return error
     return None
-
-
-def _is_over(row: SubscriptionRow, now: datetime) -> bool:
-    """Return True if no process can still accept a request there under older settings."""
-    last = row.compared_at or row.since
-    return last is None or now >= last + ROW_KEPT
