@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from functools import lru_cache
 from ipaddress import ip_network
+from itertools import combinations
 
 from jit.domain.azure.defender_requests import DefenderRequest
 from jit.domain.grants.initiate import PortToOpen
@@ -91,11 +92,10 @@ class Azure:
     def take(
         self, port: int, sources: Iterable[Prefix], end: datetime, initiate_id: str | None = None
     ) -> None:
-        """Take a request, anybody's."""
-        number = len(self.requests)
-        self.requests.append(
-            Request(number, port, tuple(sources), end, initiate_id, self.now, self.silent)
-        )
+        """Take a request, anybody's. A rule whose prefixes overlap can never be written."""
+        number, found = len(self.requests), tuple(sources)
+        never = self.silent or any(one.overlaps(other) for one, other in combinations(found, 2))
+        self.requests.append(Request(number, port, found, end, initiate_id, self.now, never))
 
     def delete(self, rule_id: str) -> None:
         """Delete one NSG rule; deleting nothing is fine."""

@@ -6,6 +6,7 @@ rules; Defender forgets to remove them, or never writes them; answers are lost.
 """
 
 from datetime import timedelta
+from ipaddress import ip_network
 
 from hypothesis import settings
 from hypothesis import strategies as st
@@ -15,13 +16,19 @@ from jit.domain.grants import lifetime, timing
 from jit.domain.grants.step import Step
 from jit.domain.model.grant import CloseReason, Grant, Status
 from jit.domain.model.machine import Via
+from jit.domain.values.prefixes import are_all_inside
 from tests.builders.grants import a_grant
 from tests.builders.values import ELSEWHERE, FIREWALL_ID, HOME, MINUTE, NOW, OFFICE
 from tests.domain.azure_model import Azure, Request
 from tests.domain.azure_worker import Broker
 from tests.sizes import examples
 
-sources = st.lists(st.sampled_from([HOME, OFFICE, ELSEWHERE]), min_size=1, max_size=2, unique=True)
+DESK = ip_network("198.51.100.9/32")
+"""Inside of OFFICE: one person of a network, while somebody else has all of it."""
+
+sources = st.lists(
+    st.sampled_from([HOME, OFFICE, ELSEWHERE, DESK]), min_size=1, max_size=2, unique=True
+).filter(lambda found: not {OFFICE, DESK} <= set(found))  # refused in one request
 ports = st.sampled_from([22, 3389])
 
 
@@ -133,7 +140,10 @@ class Laws(RuleBasedStateMachine):
         for ask in asks:
             mine = [g for g in grants if g.port == ask.port and g.wants_path]
             granted = {source for grant in mine for source in grant.sources}
-            assert set(ask.sources) == granted, "other sources than were granted"
+            asked = set(ask.sources)
+            assert asked <= granted, "other sources than were granted"
+            assert are_all_inside(granted, asked), "left out"
+            assert {OFFICE, DESK} - asked, "prefixes that overlap"
             last = max(grant.expires_at for grant in mine) + timing.TIMES[mine[0].via].lead
             assert ask.until <= max(last, self.azure.now + timing.SHORTEST), "beyond every end"
             assert not self._strangers(ask.port), "a stranger would have been superseded"

@@ -14,17 +14,18 @@ from ipaddress import ip_network
 from jit.domain.grants import lifetime
 from jit.domain.model.grant import CloseReason, Grant, Status
 from jit.domain.model.machine import Via
-from jit.domain.values.prefixes import Prefix
+from jit.domain.values.prefixes import Prefix, is_inside_any
 from tests.builders.grants import a_grant
 from tests.builders.values import FIREWALL_ID, MINUTE, NOW
 from tests.domain.azure_model import Azure
 from tests.domain.azure_worker import Broker
 from tests.machine.orders import Leaving, SharingOrder
 
-SOURCES: tuple[Prefix, ...] = tuple(
-    ip_network(f"203.0.113.{number}/32") for number in (7, 8, 9, 10)
+SOURCES: tuple[Prefix, ...] = (
+    *(ip_network(f"203.0.113.{number}/32") for number in (7, 8, 9, 10)),
+    ip_network("203.0.113.4/30"),
 )
-"""Sources by index; nobody asks for the last one."""
+"""Sources by index. Nobody asks for the fourth one; the last one contains the first one."""
 
 MOMENT = {Via.PUBLIC_IP: 12 * MINUTE, Via.FIREWALL: 24 * MINUTE}
 """The time from one moment of an order to the next: enough to open and to close."""
@@ -179,14 +180,14 @@ class SmallAzureRun:
 
     def _check_outsider(self, source: Prefix) -> None:
         """Check that a source that reaches the port has a grant, or had one until a moment ago."""
-        may = any(g.wants_path and source in g.sources for g in self.broker.grants.values())
+        grants = [g for g in self.broker.grants.values() if is_inside_any(source, g.sources)]
+        may = any(grant.wants_path for grant in grants)
         is_foreign = self.foreign is not None and self.foreign[0] == source
         if may or is_foreign or not self._lets_in(source):
             self.late.pop(source, None)
             return
-        asked = any(source in grant.sources for grant in self.broker.grants.values())
         since = self.late.setdefault(source, self.now)
-        if not asked or self.now - since > CLOSES[self.via]:
+        if not grants or self.now - since > CLOSES[self.via]:
             self._add_violation(f"{source} can come in at {self._clock(self.now)}")
 
     def _check_foreign_access(self) -> None:

@@ -318,11 +318,28 @@ MUTANTS = (
         ),
     ),
     Mutant(
+        name="sources that overlap are asked for",
+        promise="P4",
+        path="jit/domain/grants/shared_port.py",
+        was="    return drop_covered(join_sources(grants))\n",
+        becomes="    return join_sources(grants)\n",
+        caught_by=(
+            law(
+                "tests/domain/grants/test_shared_port.py",
+                "test_exactly_the_sources_of_grants_that_need_a_path_are_asked_for",
+            ),
+            law(
+                "tests/machine/test_sharing_orders.py",
+                "test_two_people_share_a_port_in_any_order",
+            ),
+        ),
+    ),
+    Mutant(
         name="the newcomer's sources alone are asked for",
         promise="P6",
         path="jit/domain/grants/shared_port.py",
-        was="    return WantedRequest(join_sources(live), end)\n",
-        becomes="    return WantedRequest(join_sources(live[-1:]), end)\n",
+        was="    return WantedRequest(_unite(live), end)\n",
+        becomes="    return WantedRequest(_unite(live[-1:]), end)\n",
         caught_by=(
             law(
                 "tests/domain/grants/test_shared_port.py",

@@ -10,11 +10,18 @@ from __future__ import annotations
 import secrets
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import TYPE_CHECKING
 
 from jit import telemetry
-from jit.broker.requests.new_grants import Machines, announce_handovers, build_grants
+from jit.broker.requests.new_grants import (
+    Machines,
+    announce_handovers,
+    build_grants,
+    find_other_families,
+    list_other_grants,
+)
+from jit.broker.requests.new_request import RULE, build_acceptance_event, build_request
 from jit.domain.audit.event import Event
 from jit.domain.decision.jit_policy import decide
 from jit.domain.decision.verdict import Finding, FindingKind, find_worst_kind
@@ -30,21 +37,18 @@ from jit.domain.limits import Limits, bound_violations
 from jit.domain.model.grant import Grant, Status
 from jit.domain.model.machine import VirtualMachine
 from jit.domain.model.people import Person
-from jit.domain.model.request import AccessRequest, Decision, Request
+from jit.domain.model.request import AccessRequest, Decision
 from jit.domain.requests.submission import Draft, Submission
 from jit.domain.values import arm_ids, request_ids
 from jit.storage.idempotency_keys import Idempotency, Slot
 from jit.storage.inventory_store import InventoryStore
 from jit.storage.outbox import Outbox
 from jit.storage.request_store import RequestStore
-from jit.storage.stored import StoredRequest, group_by_machine
+from jit.storage.stored import StoredRequest
 from jit.storage.subscription_rows import SubscriptionRows
 
 if TYPE_CHECKING:  # only denials need it, and its import slows the first request down
     from jit.observer.subscription import Observer
-
-RULE = "jit-policy"
-"""The rule that allows a request: the caller is a requester, and the JIT policy allows it."""
 
 _RECORDED = 100  # violations in an audit record; a row of a table holds 1 MiB
 _ATTEMPTS = 10  # each one is lost to another call with the same key that took the key over
@@ -103,7 +107,8 @@ class Acceptance:
         """
         if submission.draft.request is None:
             raise self._refuse_body(submission, now)
-        findings = self._judge(submission.draft, now).findings
+        judgement = self._judge(submission.draft, now)
+        findings, _ = self._plan_grants("preview", submission.draft.request, judgement, now)
         violations = bound_violations([finding.violation for finding in findings], self.limits)
         return Decision(allowed=not violations, rule=RULE, errors=violations)
 
@@ -160,13 +165,26 @@ class Acceptance:
         that the key is still ours before storing or denying.
         """
         judgement = self._judge(submission.draft, now)
-        if judgement.findings:
+        findings, grants = self._plan_grants(slot.request_id, access, judgement, now)
+        if findings:
             if not self.idempotency.forget(slot):
                 return None
-            raise self._deny(judgement.findings, (), submission, slot.request_id, now)
+            raise self._deny(findings, (), submission, slot.request_id, now)
         if judgement.is_fresh and self.idempotency.take(slot) is None:
             return None
-        return self._store(slot.request_id, access, judgement.machines, submission.caller, now)
+        return self._store(access, grants, submission.caller, now)
+
+    def _plan_grants(
+        self, request_id: str, access: AccessRequest, judgement: _Judgement, now: datetime
+    ) -> tuple[tuple[Finding, ...], list[Grant]]:
+        """Return the reasons to refuse; or the grants, given the others on their VM ports."""
+        if judgement.findings:
+            return judgement.findings, []
+        machines, starts_at = judgement.machines, max(access.starts_at or now, now)
+        grants = build_grants(request_id, access, machines, starts_at=starts_at, now=now)
+        others = list_other_grants(grants, self.requests)
+        findings = find_other_families(grants, others)
+        return findings, announce_handovers(grants, machines, others, now=now)
 
     # ---- decisions -----------------------------------------------------------------------------
 
@@ -270,46 +288,21 @@ class Acceptance:
 
     def _store(
         self,
-        request_id: str,
         access: AccessRequest,
-        machines: Machines,
+        grants: Sequence[Grant],
         caller: Person,
         now: datetime,
     ) -> StoredRequest:
         """Store an allowed request with its grants; the same call may have done so before."""
-        starts_at = max(access.starts_at or now, now)
-        grants = build_grants(request_id, access, machines, starts_at=starts_at, now=now)
-        grants = announce_handovers(grants, machines, self.requests, now=now)
-        request = Request(
-            id=request_id,
-            requester=caller,
-            justification=access.justification,
-            created_at=_find_creation(request_id, now),
-            starts_at=starts_at,
-            duration=access.duration,
-            sources=access.sources,
-            policies=_list_policies(grants),
-            decision=Decision(allowed=True, rule=RULE),
-            ticket=access.ticket,
-        )
+        request = build_request(access, grants, caller, now)
         self.subscriptions.ensure(arm_ids.subscription(grants[0].vm_id), now)
-        if not self.requests.insert(request, grants, [_acceptance_event(request, grants, now)]):
-            known = self.requests.load(request_id)
+        event = build_acceptance_event(request, grants, now)
+        if not self.requests.insert(request, grants, [event]):
+            known = self.requests.load(request.id)
             if known is not None:
                 return known
-        telemetry.event("request.accepted", request_id=request_id, grants=len(grants))
+        telemetry.event("request.accepted", request_id=request.id, grants=len(grants))
         return StoredRequest(request, tuple(grants))
-
-
-def _find_creation(request_id: str, now: datetime) -> datetime:
-    """Return the instant of the first try, which may be a month ago: the id has it in ms."""
-    _, made = request_ids.parse_request_id(request_id) or ("", now)
-    return now if timedelta(0) <= now - made < timedelta(milliseconds=1) else made
-
-
-def _list_policies(grants: Sequence[Grant]) -> tuple[str, ...]:
-    """Return the ids of the JIT policies of *grants*, each once; Azure varies their case."""
-    return tuple({arm_ids.key(grant.policy_id): grant.policy_id for grant in grants}.values())
 
 
 def _keep_first_subscription(draft: Draft) -> Draft:
@@ -321,22 +314,3 @@ def _keep_first_subscription(draft: Draft) -> Draft:
     first = {arm_ids.subscription(machine.id) for machine in draft.machines[:1]}
     machines = [each for each in draft.machines if arm_ids.subscription(each.id) in first]
     return replace(draft, machines=tuple(machines))
-
-
-def _acceptance_event(request: Request, grants: Sequence[Grant], now: datetime) -> Event:
-    return Event(
-        at=now,
-        what="request.accepted",
-        actor=request.requester.id,
-        request_id=request.id,
-        facts={
-            "justification": request.justification,
-            "ticket": f"{request.ticket.system} {request.ticket.id}" if request.ticket else None,
-            "rule": request.decision.rule,
-            "sources": [str(source) for source in request.sources],
-            "grants": [
-                {"virtualMachineId": group[0].vm_id, "ports": [grant.port for grant in group]}
-                for group in group_by_machine(grants)
-            ],
-        },
-    )

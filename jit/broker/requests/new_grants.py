@@ -6,12 +6,15 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime, timedelta
 
-from jit.domain.decision.jit_policy import find_effective_protocol
+from jit.domain.decision.jit_policy import OCCUPIED, find_effective_protocol
+from jit.domain.decision.verdict import Finding, FindingKind
+from jit.domain.errors import Violation
 from jit.domain.grants import shared_port
 from jit.domain.model.grant import Grant, Status
 from jit.domain.model.machine import Via, VirtualMachine, VmPort
 from jit.domain.model.request import AccessRequest, WantedPort
 from jit.domain.values import arm_ids
+from jit.domain.values.times import format_instant
 from jit.storage import keys
 from jit.storage.request_store import RequestStore
 
@@ -22,6 +25,9 @@ _FEW = 3  # VMs; if there are more, one query for the whole policy is cheaper
 
 Machines = Mapping[str, VirtualMachine]
 """By the key of the VM's id."""
+
+OtherGrants = Mapping[VmPort, Sequence[Grant]]
+"""The live grants of other requests by VM port."""
 
 
 def build_grants(
@@ -81,11 +87,31 @@ def _build_grant(
     )
 
 
+def find_other_families(grants: Sequence[Grant], others: OtherGrants) -> tuple[Finding, ...]:
+    """
+    Return the grants whose ports are used by the other IP version.
+
+    Args:
+        grants: New ones.
+        others: As `list_other_grants` returns them.
+    """
+    found: list[Finding] = []
+    for grant in grants:
+        other = shared_port.find_other_family(grant, others.get(grant.vm_port, ()))
+        if other is not None:
+            until = format_instant(other.expires_at or other.latest_end)
+            detail = (
+                f"port {grant.port} of {arm_ids.name(grant.vm_id)} is used from addresses of the"
+                f" other IP version until {until}"
+            )
+            found.append(Finding(FindingKind.OCCUPIED, Violation("#/sources", OCCUPIED, detail)))
+    return tuple(found)
+
+
 def announce_handovers(
-    grants: Sequence[Grant], machines: Machines, requests: RequestStore, *, now: datetime
+    grants: Sequence[Grant], machines: Machines, others: OtherGrants, *, now: datetime
 ) -> list[Grant]:
     """Return *grants* with the instants at which the shared paths of their ports change hands."""
-    others = _list_other_grants(grants, requests)
     done: list[Grant] = []
     for grant in grants:
         occupations = machines[arm_ids.key(grant.vm_id)].occupations
@@ -101,9 +127,7 @@ def announce_handovers(
     return done
 
 
-def _list_other_grants(
-    grants: Sequence[Grant], requests: RequestStore
-) -> Mapping[VmPort, list[Grant]]:
+def list_other_grants(grants: Sequence[Grant], requests: RequestStore) -> OtherGrants:
     """Return the live grants on the same VM ports: one query for each VM, or for each policy."""
     by_machine = {arm_ids.key(grant.vm_id): grant for grant in grants}
     is_few = len(by_machine) <= _FEW

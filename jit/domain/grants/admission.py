@@ -18,6 +18,7 @@ from jit.domain.model.grant import CloseReason, Grant, Status
 from jit.domain.model.machine import Occupation
 from jit.domain.model.request import AccessRequest, WantedMachine, WantedPort
 from jit.domain.paths.machine_view import MachineView
+from jit.domain.values.times import format_instant
 
 
 def admit_due(
@@ -42,7 +43,7 @@ def _admit(
     context: StepContext,
 ) -> Grant:
     now = context.now
-    why_not = _find_denial(grant, view, requests, context)
+    why_not = _find_denial(grant, view, requests, context) or _find_other_family(grant, group)
     if why_not:
         return lifetime.close(grant, CloseReason.DENIED, now, why_not)
     grant = replace(grant, via=view.vm.via, firewall_id=view.vm.firewall_id)
@@ -78,6 +79,16 @@ def _find_denial(
     request, machines = rebuild_request(grant), {grant.vm_key: vm}
     found = decide(request, machines, now=context.now, limits=context.limits)
     return "; ".join(finding.violation.detail for finding in found)
+
+
+def _find_other_family(grant: Grant, group: Sequence[Grant]) -> str:
+    """Return why an earlier grant of the port denies *grant*; empty if none does."""
+    admitted = (other for other in group if other.wants_path and other.admitted_at is not None)
+    other = shared_port.find_other_family(grant, admitted)
+    if other is None:
+        return ""
+    until = format_instant(other.expires_at or other.latest_end)
+    return f"port {grant.port} is used from addresses of the other IP version until {until}"
 
 
 def rebuild_request(grant: Grant) -> AccessRequest:

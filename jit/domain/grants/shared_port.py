@@ -3,7 +3,8 @@ The request that a VM port should have while several grants share it.
 
 Defender keeps one request per VM port, and a newer one revokes the older. So the broker always
 asks for the union of the sources of all live grants of the port, until that set next shrinks. Then
-it asks for the sources that remain. The later comer has the gap of such a hand-over.
+it asks for the sources that remain. The later comer has the gap of such a hand-over. A source that
+is inside another one adds nothing to the union: the wider one stands for both.
 """
 
 from __future__ import annotations
@@ -15,8 +16,8 @@ from itertools import groupby
 
 from jit.domain.azure.defender_requests import DefenderRequest
 from jit.domain.grants.timing import SHORTEST, TIMES, TOLERANCE
-from jit.domain.model.grant import Grant
-from jit.domain.values.prefixes import Prefix, Prefixes
+from jit.domain.model.grant import Grant, Status
+from jit.domain.values.prefixes import Prefix, Prefixes, are_all_inside, drop_covered
 
 _NEVER = datetime.max.replace(tzinfo=UTC)
 _Order = tuple[datetime, datetime, str]
@@ -45,12 +46,39 @@ def find_wanted_request(grants: Iterable[Grant], *, now: datetime) -> WantedRequ
     stayers = [grant for grant in live if _end(grant) > end]
     if stayers and end not in _find_interrupting_ends(live):
         end = min(end + TIMES[live[0].via].lead, max(_end(stayer) for stayer in stayers))
-    return WantedRequest(join_sources(live), end)
+    return WantedRequest(_unite(live), end)
 
 
 def join_sources(grants: Iterable[Grant]) -> frozenset[Prefix]:
-    """Return the sources of all *grants*."""
+    """Return the sources of all *grants*, also those that are inside another one."""
     return frozenset(source for grant in grants for source in grant.sources)
+
+
+def _unite(grants: Iterable[Grant]) -> frozenset[Prefix]:
+    """Return the sources that one request for all *grants* names: none of them overlap."""
+    return drop_covered(join_sources(grants))
+
+
+def find_other_family(grant: Grant, others: Iterable[Grant]) -> Grant | None:
+    """
+    Return one of *others* on the VM port that no rule can have together with *grant*, or None.
+
+    Azure takes no rule with IPv4 and IPv6 prefixes. A grant that is closing asks for nothing more.
+    """
+    family = {source.version for source in grant.sources}
+    return next(
+        (
+            other
+            for other in others
+            if other.id != grant.id
+            and other.live
+            and other.status is not Status.CLOSING
+            and {source.version for source in other.sources} != family
+            and other.starts_at < _end(grant)
+            and grant.starts_at < _end(other)
+        ),
+        None,
+    )
 
 
 def fix_end(
@@ -72,7 +100,7 @@ def fix_end(
     earlier = [other for other in _list_needing(others, now) if other.id != grant.id]
     stay = [other for other in earlier if _end(other) > end]
     least = min(end, now + SHORTEST)
-    if stay and not frozenset(grant.sources) <= join_sources(stay):
+    if stay and not are_all_inside(grant.sources, join_sources(stay)):
         end = max(end - TIMES[grant.via].lead, least)
     gap = find_handover(grant, earlier, end=end, now=now, held=held)
     if gap is not None and gap >= least and end - gap < SHORTEST:
@@ -156,9 +184,9 @@ def _end(grant: Grant) -> datetime:
 
 
 def _find_next_shrink(live: Sequence[Grant]) -> datetime:
-    everything = join_sources(live)
+    everything = _unite(live)
     ends = sorted({_end(grant) for grant in live})
-    shrinks = (end for end in ends if join_sources(g for g in live if _end(g) > end) != everything)
+    shrinks = (end for end in ends if _unite(g for g in live if _end(g) > end) != everything)
     return next(shrinks, ends[-1])
 
 
@@ -173,7 +201,7 @@ def _find_interrupting_ends(live: Iterable[Grant]) -> list[datetime]:
     stayers: list[_Order] = []
     for moment, group in groupby(sorted(live, key=_end, reverse=True), key=_end):
         ending = list(group)
-        leavers = [_order(grant) for grant in ending if not kept.issuperset(grant.sources)]
+        leavers = [_order(grant) for grant in ending if not are_all_inside(grant.sources, kept)]
         first = min(stayers, default=None)
         if first is None or any(leaver <= first for leaver in leavers):
             found.append(moment)

@@ -10,7 +10,7 @@ The codes of a faulty body:
 * VMs              vm-id-malformed vm-id-not-a-vm duplicate-vm subscriptions-differ
 * ports            port-out-of-range protocol-unknown duplicate-port
 * sources          source-malformed source-any source-host-bits source-reserved source-too-wide
-                   duplicate-source source-overlap
+                   duplicate-source source-overlap source-families
 * duration         duration-malformed duration-ambiguous duration-negative duration-overflow
                    duration-too-short duration-too-long
 * startTime        time-malformed time-without-zone time-out-of-range start-in-past start-too-far

@@ -17,6 +17,7 @@ PROTOCOL_UNKNOWN = "protocol-unknown"
 DUPLICATE_PORT = "duplicate-port"
 DUPLICATE_SOURCE = "duplicate-source"
 SOURCE_OVERLAP = "source-overlap"
+SOURCE_FAMILIES = "source-families"
 
 LAST_PORT = 65_535
 
@@ -131,11 +132,25 @@ def keep_disjoint(
     return network
 
 
+def keep_sources(
+    node: Node, network: Prefix | None, earlier: Sequence[Prefix | None]
+) -> Prefix | None:
+    """
+    Return *network*; note it and return None if one rule cannot have it beside an *earlier* one.
+
+    Azure takes no rule with IPv4 and IPv6 prefixes (https://github.com/Azure/AKS/issues/3136).
+    """
+    if network and any(other and other.version != network.version for other in earlier):
+        node.add_fault(SOURCE_FAMILIES, f"{network} is not of the family of the sources before it")
+        return None
+    return keep_disjoint(node, network, earlier)
+
+
 VM_ID = UniqueVmId()
 MACHINES = Items("virtual machines", most="machines")
 PORT_NUMBER = UniquePort()
 PORTS = Items("ports", most="ports")
 PROTOCOL = Choice(("TCP", "UDP", "*"), PROTOCOL_UNKNOWN, "a protocol is TCP, UDP or *")
 SOURCE = SourcePrefix()
-SOURCES = Items("sources", most="sources", compare=keep_disjoint)
+SOURCES = Items("sources", most="sources", compare=keep_sources)
 ALLOWED_SOURCES = AllowedSources()

@@ -217,6 +217,22 @@ def are_all_inside(prefixes: Iterable[Prefix], allowed: Iterable[Prefix]) -> boo
     return all(prefix in outer or is_inside_any(prefix, outer) for prefix in prefixes)
 
 
+def drop_covered(prefixes: Iterable[Prefix]) -> frozenset[Prefix]:
+    """
+    Return *prefixes* without those that another one contains.
+
+    Azure refuses a security rule whose prefixes overlap
+    (``OverlappingSubnetsNotPermittedInSecurityRule``,
+    https://github.com/kubernetes-sigs/cloud-provider-azure/issues/6775). Prefixes that only touch
+    each other stay as they are.
+    """
+    widest: list[Prefix] = []
+    for prefix in sorted(set(prefixes), key=lambda each: each.prefixlen):
+        if not is_inside_any(prefix, widest):
+            widest.append(prefix)
+    return frozenset(widest)
+
+
 def keep_prefixes(texts: Iterable[str]) -> tuple[str, ...]:
     """Return the *texts* that are prefixes, as they are written."""
     return tuple(text for text in texts if read_prefix(text) is not None)

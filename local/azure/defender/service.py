@@ -21,10 +21,11 @@ from local.azure.defender.access import Access, WantedPort, group_by_machine
 from local.azure.defender.access_rules import AccessRules
 from local.azure.defender.deny_rules import DenyRules
 from local.azure.defender.write_queues import WriteQueues
+from local.azure.network import security_rules
 from local.azure.options import Options
 from local.azure.timeline import Action, Timeline
 from local.azure.values import ids
-from local.azure.values.http import Json
+from local.azure.values.http import ArmError, Json
 
 
 @dataclass
@@ -113,7 +114,8 @@ class Defender:
             raise KeyError(wanted.machine)
         number = next(self._numbers)
         entry = wanted.entry(self.options.initiating_status)
-        access = Access(number, policy, machine, wanted, entry, subject, effects.never_rule)
+        never = effects.never_rule or not _is_rule_possible(wanted)
+        access = Access(number, policy, machine, wanted, entry, subject, never)
         self._live[access.key].append(access)
         return access
 
@@ -167,3 +169,12 @@ class Defender:
         if policy is not None:
             requests = policy["properties"].get("requests", [])
             policy["properties"]["requests"] = [each for each in requests if each is not entry]
+
+
+def _is_rule_possible(wanted: WantedPort) -> bool:
+    """Return False if no NSG takes a rule with these sources; Defender answers 202 all the same."""
+    try:
+        security_rules.check_prefixes("", list(wanted.sources))
+    except ArmError:
+        return False
+    return True

@@ -3,7 +3,9 @@ The checks of the network provider on security rules.
 
 Source:
     Microsoft.Network 2021-02-01, networkSecurityGroup.json;
-    https://learn.microsoft.com/azure/virtual-network/network-security-groups-overview
+    https://learn.microsoft.com/azure/virtual-network/network-security-groups-overview;
+    for lists of prefixes https://github.com/kubernetes-sigs/cloud-provider-azure/issues/6775 and
+    https://github.com/Azure/AKS/issues/3136
 """
 
 from __future__ import annotations
@@ -11,6 +13,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterable
 from ipaddress import ip_network
+from itertools import combinations
 
 from local.azure.values.http import ArmError, Json
 
@@ -61,9 +64,36 @@ def read(name: str, properties: object) -> Json:
     rule["priority"] = _read_priority(properties.get("priority"))
     for field in ("sourceAddressPrefix", "destinationAddressPrefix"):
         _copy_one_or_many(rule, properties, field, "es", _check_prefix)
+        check_prefixes(name, rule[field + "es"])
     for field in ("sourcePortRange", "destinationPortRange"):
         _copy_one_or_many(rule, properties, field, "s", _check_ports)
     return {"name": name, "properties": rule}
+
+
+def check_prefixes(name: str, values: list[str]) -> None:
+    """
+    Check the prefixes of one rule against each other.
+
+    Raises:
+        ArmError: 400, a tag or ``*`` is among several, two overlap, or the families are mixed.
+    """
+    found = [ip_network(value, strict=False) for value in values if _is_network(value)]
+    if len(values) > 1 and len(found) < len(values):
+        raise _rule_error(
+            "SecurityRuleParameterContainsUnsupportedValue",
+            f"Security rule {name} has a list of prefixes with a value that is no prefix.",
+        )
+    if len({each.version for each in found}) > 1:
+        raise _rule_error(
+            "ResourceCannotContainAddressPrefixesFromDifferentAddressFamilies",
+            f"Security rule {name} has address prefixes from different address families.",
+        )
+    for one, other in combinations(found, 2):
+        if one.overlaps(other):
+            raise _rule_error(
+                "OverlappingSubnetsNotPermittedInSecurityRule",
+                f"Overlapping subnets are not permitted in security rule {name}: {one}, {other}.",
+            )
 
 
 def check_together(rules: Iterable[Json]) -> None:

@@ -1,7 +1,11 @@
 """Grants of a new request: their columns, and the hand-overs of shared paths."""
 
+from dataclasses import replace
 from datetime import timedelta
 
+import pytest
+
+from jit.domain.errors import Conflict
 from tests.broker.inprocess import DAVE, HERE, THERE, farm, wish
 from tests.local.azure.sim import DB01, DEVELOPMENT
 
@@ -51,6 +55,51 @@ def test_a_newcomer_who_joins_a_stranger_gets_the_end_of_that_path_at_acceptance
     whole = broker.accept(wish(farm(1), duration="PT2H"))
 
     assert whole.grants[0].handover_at == held.ends_at
+
+
+def _allow_ipv6(broker):
+    """Let the JIT policy of the first VM name IPv6 too."""
+    found = broker.azure.observer().read_machines(DEVELOPMENT, now=broker.now)
+    allowed = ("203.0.113.0/24", "2a02::/16")
+    machines = [
+        replace(vm, ports=tuple(replace(rule, allowed_sources=allowed) for rule in vm.ports))
+        for vm in found
+    ]
+    broker.inventory.write_machines(DEVELOPMENT, machines, complete=True)
+
+
+def test_a_port_that_is_used_by_the_other_ip_version_is_occupied(broker):
+    """Azure takes no rule that has both. A dry run says so too, and the trail has the denial."""
+    _allow_ipv6(broker)
+    broker.accept(wish(farm(1)))
+    body = wish(farm(1), source="2a02::1")
+
+    decision = broker.preview(body, DAVE)
+    with pytest.raises(Conflict) as caught:
+        broker.accept(body, DAVE)
+
+    (violation,) = caught.value.violations
+    assert (violation.code, violation.pointer) == ("occupied", "#/sources")
+    assert [error.code for error in decision.errors] == ["occupied"]
+    assert any("request.denied" in str(row.values["Doc"]) for row in broker.state.rows("a|"))
+
+
+@pytest.mark.parametrize(
+    ("first", "second"),
+    [
+        ({"vm": farm(1)}, {"vm": farm(2), "source": "2a02::1"}),
+        ({"vm": farm(1), "duration": "PT30M"}, {"vm": farm(1), "source": "2a02::1", "hours": 5}),
+        ({"vm": farm(1), "source": "2a02::1"}, {"vm": farm(1), "source": "2a02::2"}),
+    ],
+    ids=["another VM", "later", "the same version"],
+)
+def test_the_other_ip_version_does_not_matter_elsewhere_or_later(broker, first, second):
+    _allow_ipv6(broker)
+    broker.accept(wish(**first))
+    hours = second.pop("hours", 0)
+    start = (broker.now + timedelta(hours=hours)).isoformat()
+
+    assert broker.accept(wish(**second, startTime=start), DAVE).request.id
 
 
 def _row_of(broker):

@@ -1,6 +1,7 @@
 """Admission: a grant that is due is decided again, and its end is fixed."""
 
 from datetime import timedelta
+from ipaddress import ip_network
 
 import pytest
 
@@ -196,3 +197,16 @@ def test_while_azure_wants_no_calls_nothing_is_admitted():
     (grant,) = done.grants
     assert (grant.status, grant.expires_at, done.asks) == (Status.PENDING, None, ())
     assert (grant.note, grant.next_check_at) == ("Azure asked us to wait", LATER)
+
+
+def test_a_grant_of_the_other_ip_version_is_denied_while_the_port_is_used():
+    """Azure takes no rule that has both. Of two that are due at once, the first one opens."""
+    allowed = ("203.0.113.0/24", "2a02::/16")
+    world = a_world(a_view(ports=(a_rule(allowed_sources=allowed),)))
+    first = a_grant("g1", sources=(HOME,))
+    second = a_grant("g2", sources=(ip_network("2a02::1/128"),))
+
+    one, other = stepped(first, second, world=world).grants
+
+    assert (one.status, other.close_reason) == (Status.OPENING, CloseReason.DENIED)
+    assert "the other IP version" in (other.note or "")

@@ -1,7 +1,9 @@
 """Several grants on one VM port: the request for all of them, and their hand-overs."""
 
+from dataclasses import replace
 from datetime import timedelta
 from ipaddress import ip_network
+from itertools import combinations
 
 import pytest
 from hypothesis import given
@@ -12,6 +14,7 @@ from jit.domain.grants.shared_port import (
     covers,
     find_handover,
     find_next_handover,
+    find_other_family,
     find_wanted_request,
     fix_end,
     join_sources,
@@ -19,6 +22,7 @@ from jit.domain.grants.shared_port import (
 from jit.domain.grants.timing import SHORTEST, TIMES
 from jit.domain.model.grant import Grant, Status
 from jit.domain.model.machine import Via
+from jit.domain.values.prefixes import are_all_inside
 from tests.builders.defender import an_entry
 from tests.builders.grants import a_grant, an_open
 from tests.builders.values import ELSEWHERE, HOME, HOUR, MINUTE, NOW, OFFICE
@@ -238,10 +242,13 @@ def needing(group):
 
 @given(groups)
 def test_exactly_the_sources_of_grants_that_need_a_path_are_asked_for(group):
-    """No source that nobody wants, nobody left out."""
+    """No source that nobody wants, nobody left out, and no two that overlap: Azure refuses them."""
     target = find_wanted_request(group, now=NOW)
 
-    assert (target.sources if target else frozenset()) == join_sources(needing(group))
+    asked, wanted = target.sources if target else frozenset(), join_sources(needing(group))
+    assert asked <= wanted
+    assert are_all_inside(wanted, asked)
+    assert not any(one.overlaps(other) for one, other in combinations(asked, 2))
 
 
 @given(groups)
@@ -554,3 +561,28 @@ def test_an_entry_of_the_shortest_length_covers_a_shorter_wish(ends, enough):
     entry = an_entry(ends_at=NOW + ends * MINUTE)
 
     assert covers(entry, WantedRequest(frozenset({HOME}), NOW + 3 * MINUTE), now=NOW) is enough
+
+
+# ---- IPv4 and IPv6 -------------------------------------------------------------------------------
+
+SIX = ip_network("2a02::1/128")
+
+
+@pytest.mark.parametrize(
+    ("changes", "is_found"),
+    [
+        ({}, True),
+        ({"sources": (HOME,)}, False),
+        ({"status": Status.CLOSING}, False),
+        ({"status": Status.CLOSED}, False),
+        ({"expires_at": NOW}, False),
+        ({"status": Status.SCHEDULED, "expires_at": None, "starts_at": NOW + 9 * HOUR}, False),
+        ({"status": Status.SCHEDULED, "expires_at": None, "starts_at": NOW + HOUR / 2}, True),
+    ],
+)
+def test_another_ip_version_is_in_the_way_while_both_want_the_port(changes, is_found):
+    """Azure takes no rule that has both."""
+    other = replace(an_open("other", sources=(SIX,), expires_at=NOW + HOUR), **changes)
+    grant = a_grant("new", sources=(HOME,), starts_at=NOW, latest_end=NOW + 2 * HOUR)
+
+    assert (find_other_family(grant, [grant, other]) is other) is is_found

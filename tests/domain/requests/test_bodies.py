@@ -183,6 +183,11 @@ def test_the_optional_fields_are_optional():
         ),
         ({"sources": ["203.0.113.7", "203.0.113.0/24"]}, [("#/sources/1", "source-overlap")]),
         ({"sources": ["203.0.113.0/24", "203.0.113.7"]}, [("#/sources/1", "source-overlap")]),
+        ({"sources": ["203.0.113.7", "2a02::1"]}, [("#/sources/1", "source-families")]),
+        (
+            {"sources": ["2a02::1", "203.0.113.7", "2a02::2"]},
+            [("#/sources/1", "source-families")],
+        ),
         (
             {"sources": [f"203.0.113.{index}" for index in range(11)]},
             [("#/sources", "too-many")],
@@ -334,7 +339,8 @@ def test_the_good_parts_of_a_faulty_body_are_kept():
         {"virtualMachines": ports(a_port(protocol="TCP"), a_port(53, protocol="UDP"))},
         {"virtualMachines": ports(a_port(protocol="*"))},
         {"sources": [f"203.0.113.{index}" for index in range(10)]},
-        {"sources": ["203.0.113.0/25", "203.0.113.128/25", "2a02::/64"]},
+        {"sources": ["203.0.113.0/25", "203.0.113.128/25"]},
+        {"sources": ["2a02::/64", "2a02:0:0:1::/64"]},
         {"duration": "PT5M"},
         {"duration": "PT24H"},
         {"duration": "P1D"},

@@ -62,7 +62,8 @@ def read(kind, value, limits=LIMITS):
         (bodies.AccessRequestBody, a_body(duration="P1D", justification="12345", dryRun=False)),
         (bodies.AccessRequestBody, a_body(duration="PT5M", justification="x" * 500)),
         (bodies.AccessRequestBody, a_body(duration="PT1H0.5S", justification="Größe, 日本語")),
-        (bodies.AccessRequestBody, a_body(sources=["203.0.113.0/24", "2a02::/64", "10.0.0.1"])),
+        (bodies.AccessRequestBody, a_body(sources=["203.0.113.0/24", "10.0.0.1"])),
+        (bodies.AccessRequestBody, a_body(sources=["2a02::/64"])),
         (bodies.AccessRequestBody, a_body(sources=[f"203.0.113.{n}" for n in range(10)])),
         (bodies.AccessRequestBody, a_body(startTime="2026-11-22t18:00:00z")),
         (

@@ -1,6 +1,7 @@
 """Prefixes: reading, comparing, and the rules for sources that callers name."""
 
 from ipaddress import IPv4Network, IPv6Network, ip_network
+from itertools import combinations
 
 import pytest
 from hypothesis import given
@@ -449,3 +450,20 @@ def reads(text):
     except Malformed:
         return False
     return True
+
+
+@given(st.lists(networks, max_size=6))
+def test_without_covered_prefixes_the_same_addresses_are_left_and_none_twice(found):
+    """Azure takes no rule whose prefixes overlap."""
+    left = prefixes.drop_covered(found)
+
+    assert left <= set(found)
+    assert prefixes.are_all_inside(found, left)
+    assert not any(one.overlaps(other) for one, other in combinations(left, 2))
+
+
+def test_prefixes_that_only_touch_each_other_stay():
+    """A JIT policy may allow both halves and not the whole."""
+    halves = frozenset(map(ip_network, ("203.0.113.0/25", "203.0.113.128/25")))
+
+    assert prefixes.drop_covered(halves) == halves

@@ -74,6 +74,14 @@ def test_entry_is_initiated_when_the_rule_is_written_not_when_it_is_effective(si
     assert sim.reachable(DB01, 22)["reachable"]
 
 
+def test_a_request_whose_sources_overlap_is_taken_and_gets_no_rule(sim: Sim):
+    """Azure refuses such a rule; Defender's answer does not say so."""
+    sim.initiate(DB01, 22, ["203.0.113.0/28", ALICE])
+    sim.advance("PT20S")
+
+    assert sim.allows(NSG_DB) == []
+
+
 def test_each_port_has_a_rule_at_the_next_free_priority(sim: Sim):
     """Priorities go up from 100, around the taken ones."""
     resources = {f"{NSG_DB}/securityRules/mine": rule(priority=101, destinationPortRanges=[])}

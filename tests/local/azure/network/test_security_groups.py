@@ -79,6 +79,24 @@ def test_answer_has_both_forms_of_each_list(sim: Sim):
         ({"sourceAddressPrefixes": ["*"]}, "SecurityRuleParameterContainsUnsupportedValue"),
         ({"sourceAddressPrefix": "10.0.0.0/99"}, "SecurityRuleInvalidAddressPrefix"),
         ({"sourceAddressPrefix": 5}, "SecurityRuleInvalidAddressPrefix"),
+        (
+            {
+                "sourceAddressPrefix": None,
+                "sourceAddressPrefixes": ["203.0.113.0/28", "203.0.113.7"],
+            },
+            "OverlappingSubnetsNotPermittedInSecurityRule",
+        ),
+        (
+            {
+                "sourceAddressPrefix": None,
+                "sourceAddressPrefixes": ["203.0.113.7", "2001:db8::/64"],
+            },
+            "ResourceCannotContainAddressPrefixesFromDifferentAddressFamilies",
+        ),
+        (
+            {"sourceAddressPrefix": None, "sourceAddressPrefixes": ["203.0.113.7", "Internet"]},
+            "SecurityRuleParameterContainsUnsupportedValue",
+        ),
         ({"destinationPortRange": "70000"}, "SecurityRuleInvalidPortRange"),
         ({"destinationPortRange": "20-10"}, "SecurityRuleInvalidPortRange"),
         ({"destinationPortRange": 22}, "SecurityRuleInvalidPortRange"),

@@ -1,0 +1,66 @@
+"""The stored form of an accepted request, and the event of its acceptance."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import datetime, timedelta
+
+from jit.domain.audit.event import Event
+from jit.domain.model.grant import Grant
+from jit.domain.model.people import Person
+from jit.domain.model.request import AccessRequest, Decision, Request
+from jit.domain.values import arm_ids, request_ids
+from jit.storage.stored import group_by_machine
+
+RULE = "jit-policy"
+"""The rule that allows a request: the caller is a requester, and the JIT policy allows it."""
+
+
+def build_request(
+    access: AccessRequest, grants: Sequence[Grant], caller: Person, now: datetime
+) -> Request:
+    """Return the request of allowed *access*; *grants* are all of its grants."""
+    request_id = grants[0].request_id
+    return Request(
+        id=request_id,
+        requester=caller,
+        justification=access.justification,
+        created_at=_find_creation(request_id, now),
+        starts_at=grants[0].starts_at,
+        duration=access.duration,
+        sources=access.sources,
+        policies=_list_policies(grants),
+        decision=Decision(allowed=True, rule=RULE),
+        ticket=access.ticket,
+    )
+
+
+def build_acceptance_event(request: Request, grants: Sequence[Grant], now: datetime) -> Event:
+    """Return the event of the acceptance of *request* with its *grants*."""
+    return Event(
+        at=now,
+        what="request.accepted",
+        actor=request.requester.id,
+        request_id=request.id,
+        facts={
+            "justification": request.justification,
+            "ticket": f"{request.ticket.system} {request.ticket.id}" if request.ticket else None,
+            "rule": request.decision.rule,
+            "sources": [str(source) for source in request.sources],
+            "grants": [
+                {"virtualMachineId": group[0].vm_id, "ports": [grant.port for grant in group]}
+                for group in group_by_machine(grants)
+            ],
+        },
+    )
+
+
+def _find_creation(request_id: str, now: datetime) -> datetime:
+    """Return the instant of the first try, which may be a month ago: the id has it in ms."""
+    _, made = request_ids.parse_request_id(request_id) or ("", now)
+    return now if timedelta(0) <= now - made < timedelta(milliseconds=1) else made
+
+
+def _list_policies(grants: Sequence[Grant]) -> tuple[str, ...]:
+    """Return the ids of the JIT policies of *grants*, each once; Azure varies their case."""
+    return tuple({arm_ids.key(grant.policy_id): grant.policy_id for grant in grants}.values())
