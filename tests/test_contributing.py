@@ -69,6 +69,16 @@ def test_the_example_passes_the_checks(example, checker):
     assert done.returncode == 0, done.stdout + done.stderr
 
 
+def test_the_command_for_one_test_selects_some():
+    """As it is printed on the page."""
+    command = re.search(r"`\.venv/bin/python -m (pytest [^`]+)`", read_page())
+    assert command is not None
+
+    done = run(PROJECT, *command[1].split(), "--collect-only", "-q", "-p", "no:cacheprovider")
+
+    assert done.returncode == 0, done.stdout
+
+
 def test_the_decision_follows_the_rule_of_the_example(example):
     script = """
         from jit.domain.decision.jit_policy import decide
