@@ -12,6 +12,7 @@ from jit.domain.errors import BrokerError
 from jit.domain.model.machine import MachinePolicy, PortRule
 from jit.domain.values import arm_ids
 from tests.broker.inprocess import OLGA, InProcess, farm, wish
+from tests.broker.reconciling import Reconciling
 from tests.local.azure.sim import APP01, DB, DB01, NEW01, PRODUCTION, WEB01, network
 
 ROLE = Path(__file__).resolve().parent.parent.parent / "infra" / "role.json"
@@ -134,3 +135,35 @@ def test_the_role_grants_nothing_that_is_not_proved_to_be_needed():
 def test_taking_one_action_away_breaks_its_job(action):
     """No action is there for nothing, and none for more than is known."""
     assert set(JOBS) - _works(action) == BREAKS[action]
+
+
+def test_with_reading_alone_the_broker_can_be_tried_and_changes_nothing():
+    """Inventory, warnings, decisions and plans; a request that is accepted fails, and says why."""
+    broker = InProcess()
+    writing = [action for action in ACTIONS if not action.endswith("/read")]
+    broker.sim.control("PUT", "state", {"deniedActions": writing})
+    it = Reconciling(broker)
+    it.run(PRODUCTION)
+    listed = broker.queries.list_machines(None, OLGA, now=broker.now)
+
+    decision = broker.preview(wish(WEB01, 3389))
+    planned = it.planned(PRODUCTION)
+    request_id = broker.ask(wish(farm(1)))
+    broker.live(5)
+
+    assert {vm.name for vm, _ in listed} >= {"web01", "db01"}
+    assert _codes(broker, DB01) == {"bastion-cut-off"}
+    assert (decision.allowed, planned) == (True, [])
+    assert broker.status(request_id) == "closed"
+    assert "Azure refused to open it" in (broker.grant(request_id).note or "")
+    assert {status for _, status in _changes(broker)} == {403}
+
+
+def _changes(broker: InProcess) -> set[tuple[str, int]]:
+    """Return the methods of the broker's calls that would change something, with the answers."""
+    log = broker.sim.control("GET", "log")
+    return {
+        (each["method"], each["status"])
+        for each in log
+        if each["principal"] == "broker" and each["method"] != "GET"
+    }
