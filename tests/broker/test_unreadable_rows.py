@@ -145,6 +145,19 @@ def test_nothing_new_opens_on_a_vm_with_a_tombstone_that_cannot_be_read(it):
     assert it.broker.calls.count("queues.send") - before < 30
 
 
+def test_a_grant_that_waits_for_a_readable_tombstone_fails_at_its_deadline(it):
+    """Nothing accepted hangs for ever, and the request goes to history."""
+    it.closed(farm(1))
+    written_by_a_newer_version(it.broker, "t|", farm(1))
+    request_id = it.broker.ask(wish(farm(1), source=THERE), DAVE)
+
+    it.broker.live(130)
+
+    grant = it.broker.grant(request_id)
+    assert (grant.status, grant.close_reason) == ("closed", "failed")
+    assert not it.broker.requests.has_grants(DEVELOPMENT)
+
+
 def test_closing_goes_on_although_a_tombstone_cannot_be_read(it):
     """Doubt keeps closing."""
     it.closed(farm(1))
@@ -185,6 +198,20 @@ def test_a_leftover_of_a_vm_goes_although_one_with_its_address_cannot_be_read(it
     it.broker.live(1)
 
     assert left not in it.broker.sim.rules(NSG_FARM_2)
+
+
+def test_a_rule_to_a_vm_that_cannot_be_read_is_nobody_elses_leftover(it):
+    """A deleted VM had the same address, behind the same NSG: its tombstone fits the rule."""
+    give_address_of(it, farm(2), farm(1))
+    it.closed(farm(2))
+    it.edit(**{farm(2): None})
+    left = it.leave(1)
+    it.broker.ask(wish(farm(1)))
+    written_by_a_newer_version(it.broker, "g|", farm(1))
+
+    it.run()
+
+    assert left in allows(it)
 
 
 def test_a_tombstone_stays_while_its_rule_stands_although_another_vm_cannot_be_read(it):

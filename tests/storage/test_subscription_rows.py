@@ -192,3 +192,15 @@ def test_a_row_that_was_not_written_is_an_outage(rows, calls, clock):
 
     with pytest.raises(Unknown):
         rows.ensure(ONE, clock())
+
+
+def test_a_comparison_forgets_that_the_subscription_was_dropped_once(rows, clock):
+    """If it is dropped again, its row stays an hour again."""
+    rows.ensure(ONE, clock())
+    rows.note_dropped(rows.get(ONE), clock())
+    dropped = rows.get(ONE)
+
+    rows.note_comparison(ONE, dropped, clock() + LATER)
+
+    assert dropped.dropped_at == clock()
+    assert rows.get(ONE).dropped_at is None

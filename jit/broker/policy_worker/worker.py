@@ -114,6 +114,9 @@ class Worker:
 
     def _do_due_work(self, state: Pass) -> None:
         self.archive.move_closed(state)
+        held = [grant for grant in state.grants if grant.live and _is_held_back(grant, state)]
+        if held:
+            self._let_time_pass(held, state)
         chosen = _choose_grants(state)
         if chosen:
             self._advance(chosen, state)

@@ -30,6 +30,7 @@ from jit.domain.errors import (
     Conflict,
     InvalidRequest,
     Rejected,
+    TooLarge,
     Unavailable,
     Violation,
 )
@@ -139,7 +140,9 @@ class Acceptance:
             if known is not None:
                 return known
             taken = self.idempotency.take(slot)
-            return self._decide_and_store(taken, submission, access, now) if taken else None
+            if taken is None:
+                return None
+            return self._decide_and_store(taken, submission, access, now, is_repetition=True)
         return self._decide_and_store(slot, submission, access, now)
 
     def _begin_key(self, submission: Submission, access: AccessRequest, now: datetime) -> Slot:
@@ -156,23 +159,36 @@ class Acceptance:
         return slot
 
     def _decide_and_store(
-        self, slot: Slot, submission: Submission, access: AccessRequest, now: datetime
+        self,
+        slot: Slot,
+        submission: Submission,
+        access: AccessRequest,
+        now: datetime,
+        *,
+        is_repetition: bool = False,
     ) -> StoredRequest | None:
         """
         Store the request under *slot*, or deny it; return None if the slot was taken over.
 
         Reading Azure can outlast the caller's timeout, and a retry may take over the key. So check
-        that the key is still ours before storing or denying.
+        that the key is still ours before storing or denying. A repetition that is denied because of
+        other people's requests leaves the key as it is: they may have come after the first call
+        looked for them, and that call may be about to store its request.
         """
         judgement = self._judge(submission.draft, now)
         findings, grants = self._plan_grants(slot.request_id, access, judgement, now)
         if findings:
-            if not self.idempotency.forget(slot):
+            by_others = is_repetition and not judgement.findings
+            if not by_others and not self.idempotency.forget(slot):
                 return None
             raise self._deny(findings, (), submission, slot.request_id, now)
         if judgement.is_fresh and self.idempotency.take(slot) is None:
             return None
-        return self._store(access, grants, submission.caller, now)
+        try:
+            return self._store(access, grants, submission.caller, now)
+        except TooLarge:
+            self.idempotency.forget(slot)
+            raise
 
     def _plan_grants(
         self, request_id: str, access: AccessRequest, judgement: _Judgement, now: datetime

@@ -8,11 +8,12 @@ from datetime import datetime, timedelta
 
 from jit import telemetry
 from jit.broker.requests.lookup import find_visible
+from jit.broker.requests.new_grants import list_other_grants
 from jit.domain.audit.event import Event, list_transitions
 from jit.domain.decision.jit_policy import decide
 from jit.domain.decision.verdict import FindingKind
 from jit.domain.errors import AccessDenied, Conflict, Forbidden, StateConflict, Unavailable
-from jit.domain.grants import admission, lifetime
+from jit.domain.grants import admission, lifetime, shared_port
 from jit.domain.limits import Limits
 from jit.domain.model.grant import CloseReason, Grant, Status, status_of
 from jit.domain.model.people import Person, Role
@@ -120,9 +121,13 @@ class RequestChanges:
         end = (now + span).replace(microsecond=0)
         if grant.expires_at is not None and end <= grant.expires_at:
             return grant
-        return replace(
+        extended = replace(
             grant, expires_at=end, latest_end=max(end, grant.latest_end), next_check_at=now
         )
+        others = list_other_grants([extended], self.requests).get(grant.vm_port, ())
+        if shared_port.find_other_family(extended, others) is not None:
+            raise Conflict(f"port {grant.port} is promised to addresses of the other IP version")
+        return extended
 
     def _change(
         self,

@@ -184,10 +184,16 @@ def _end(grant: Grant) -> datetime:
 
 
 def _find_next_shrink(live: Sequence[Grant]) -> datetime:
+    """Return the first end after which the sources of those who stay are not all sources."""
     everything = _unite(live)
-    ends = sorted({_end(grant) for grant in live})
-    shrinks = (end for end in ends if _unite(g for g in live if _end(g) > end) != everything)
-    return next(shrinks, ends[-1])
+    found = max(map(_end, live))
+    kept: set[Prefix] = set()
+    for moment, group in groupby(sorted(live, key=_end, reverse=True), key=_end):
+        if are_all_inside(everything, kept):
+            break
+        found = moment
+        kept |= join_sources(group)
+    return found
 
 
 def _find_interrupting_ends(live: Iterable[Grant]) -> list[datetime]:

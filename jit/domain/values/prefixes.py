@@ -212,9 +212,19 @@ class Prefixes:
 
 
 def are_all_inside(prefixes: Iterable[Prefix], allowed: Iterable[Prefix]) -> bool:
-    """Return True if each of *prefixes* is inside one of *allowed*; most are equal to one."""
+    """Return True if each of *prefixes* is inside one of *allowed*; there may be many of both."""
     outer = frozenset(allowed)
-    return all(prefix in outer or is_inside_any(prefix, outer) for prefix in prefixes)
+    lengths = {(each.version, each.prefixlen) for each in outer}
+    return all(
+        prefix in outer
+        or any(
+            version == prefix.version
+            and length < prefix.prefixlen
+            and prefix.supernet(new_prefix=length) in outer
+            for version, length in lengths
+        )
+        for prefix in prefixes
+    )
 
 
 def drop_covered(prefixes: Iterable[Prefix]) -> frozenset[Prefix]:
@@ -222,15 +232,14 @@ def drop_covered(prefixes: Iterable[Prefix]) -> frozenset[Prefix]:
     Return *prefixes* without those that another one contains.
 
     Azure refuses a security rule whose prefixes overlap
-    (``OverlappingSubnetsNotPermittedInSecurityRule``,
-    https://github.com/kubernetes-sigs/cloud-provider-azure/issues/6775). Prefixes that only touch
+    (https://github.com/kubernetes-sigs/cloud-provider-azure/issues/6775). Prefixes that only touch
     each other stay as they are.
     """
-    widest: list[Prefix] = []
-    for prefix in sorted(set(prefixes), key=lambda each: each.prefixlen):
-        if not is_inside_any(prefix, widest):
-            widest.append(prefix)
-    return frozenset(widest)
+    kept: list[Prefix] = []
+    for prefix in sorted(set(prefixes), key=lambda p: (p.version, int(p[0]), p.prefixlen)):
+        if not kept or not is_inside(prefix, kept[-1]):
+            kept.append(prefix)
+    return frozenset(kept)
 
 
 def keep_prefixes(texts: Iterable[str]) -> tuple[str, ...]:

@@ -102,6 +102,43 @@ def test_the_other_ip_version_does_not_matter_elsewhere_or_later(broker, first, 
     assert broker.accept(wish(**second, startTime=start), DAVE).request.id
 
 
+def test_a_repetition_that_is_denied_leaves_the_key_to_the_first_call(broker):
+    """Somebody took the port while the first call was deciding: one request, and one key."""
+    _allow_ipv6(broker)
+    broker.subscription_rows.ensure(DEVELOPMENT, broker.now)
+    answers = []
+
+    def overtake(name, _):
+        if name != "state.query":
+            return
+        broker.calls.after = lambda *_: None
+        broker.accept(wish(farm(1), source="2a02::1"), DAVE)
+        with pytest.raises(Conflict):
+            broker.accept(wish(farm(1)), key="k")
+        answers.append("409")
+
+    broker.calls.after = overtake
+    first = broker.accept(wish(farm(1)), key="k").request.id
+
+    assert answers == ["409"]
+    assert broker.accept(wish(farm(1)), key="k").request.id == first
+
+
+def test_nobody_extends_over_a_promise_to_the_other_ip_version(broker):
+    """The grant that was accepted would be denied at its start."""
+    _allow_ipv6(broker)
+    first = broker.ask(wish(farm(1), duration="PT1H"))
+    broker.live(2)
+    _allow_ipv6(broker)
+    start = broker.now + timedelta(hours=2, minutes=30)
+    broker.accept(wish(farm(1), source="2a02::1", startTime=start.isoformat()), DAVE)
+
+    with pytest.raises(Conflict, match="other IP version"):
+        broker.extend(first, timedelta(hours=3))
+
+    assert broker.extend(first, timedelta(hours=2)).changed
+
+
 def _row_of(broker):
     (row,) = broker.state.rows("g|")
     return row.partition, row.key.rsplit("|", 1)[0]

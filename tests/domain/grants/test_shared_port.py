@@ -586,3 +586,11 @@ def test_another_ip_version_is_in_the_way_while_both_want_the_port(changes, is_f
     grant = a_grant("new", sources=(HOME,), starts_at=NOW, latest_end=NOW + 2 * HOUR)
 
     assert (find_other_family(grant, [grant, other]) is other) is is_found
+
+
+def test_a_person_inside_a_wider_source_that_stays_keeps_the_whole_time():
+    """The path for the wider source lets them in until their end: no lead is taken from it."""
+    stays = holding("g1", ip_network("203.0.113.0/24"), ends=120, claimed=-30)
+    joins = a_grant("g2", sources=(HOME,), duration=HOUR, latest_end=NOW + 2 * HOUR)
+
+    assert fix_end(joins, [stays], end=NOW + HOUR, now=NOW) == NOW + HOUR
