@@ -16,6 +16,7 @@ from jit.domain.requests.schema import schema_of
 from jit.domain.values.times import parse_instant
 from local.host.web import platform_auth
 from tests import api_calls, api_page
+from tests.api.http_requests import WatchedValues
 from tests.api_calls import AUTHENTICATION, Api, list_routes
 from tests.api_page import ANSWER, BODY, QUERY
 from tests.triggers.app_functions import CHANGING, call, make_principal, make_request
@@ -102,26 +103,6 @@ def test_a_section_names_the_roles_of_its_route(title, api):
     assert sorted(told) == ([] if not is_refused(name, []) else sorted(allowed))
 
 
-class Asked(dict[str, str]):
-    """Query parameters that remember the names that were asked for."""
-
-    def __init__(self):
-        super().__init__()
-        self.names = set()
-
-    def get(self, key, default=None):
-        self.names.add(key)
-        return super().get(key, default)
-
-    def __getitem__(self, key):
-        self.names.add(key)
-        return super().__getitem__(key)
-
-    def __contains__(self, key):
-        self.names.add(key)
-        return super().__contains__(key)
-
-
 def names_of_all_parameters():
     return sorted({name for section in ROUTES.values() for name in section.names(QUERY)})
 
@@ -138,12 +119,12 @@ def is_unknown(function, parameter):
 def test_a_section_names_the_parameters_that_its_route_reads(title, api):
     """The code asks for each of them, and refuses all others of the page."""
     name, told = list_routes()[title], ROUTES[title].names(QUERY)
-    req, asked = make_request(name), Asked()
+    req, asked = make_request(name), WatchedValues()
     setattr(req, "_HttpRequest__params", asked)  # noqa: B010 # it has no setter
 
     call(name, req)
 
-    assert sorted(asked.names) == sorted(told)
+    assert sorted(asked.asked) == sorted(told)
     assert [each for each in names_of_all_parameters() if not is_unknown(name, each)] == sorted(
         told
     )

@@ -33,3 +33,23 @@ def make_request(principal=None, *, method="POST", url=URL, body=b"", params=Non
     named = {name.replace("_", "-"): value for name, value in headers.items()}
     named |= {} if principal is None else {"X-MS-CLIENT-PRINCIPAL": principal}
     return func.HttpRequest(method=method, url=url, headers=named, params=params, body=body)
+
+
+class WatchedValues(dict[str, str]):
+    """Headers or query parameters that remember the names that were asked for."""
+
+    def __init__(self, values=()):
+        super().__init__(values)
+        self.asked = set()
+
+    def get(self, key, default=None):
+        self.asked.add(key)
+        return super().get(key, default)
+
+    def __getitem__(self, key):
+        self.asked.add(key)
+        return super().__getitem__(key)
+
+    def __contains__(self, key):
+        self.asked.add(key)
+        return super().__contains__(key)

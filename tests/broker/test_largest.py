@@ -11,9 +11,10 @@ from jit.domain.errors import AccessDenied, TooLarge
 from jit.domain.limits import LIMITS
 from jit.domain.model.grant import CloseReason, Status
 from jit.domain.model.machine import PortRule, Via
+from jit.storage import request_store
 from jit.storage.audit_chain import Drainer
 from jit.storage.table import Op, Verb
-from tests.broker.inprocess import ALICE, OLGA, farm
+from tests.broker.inprocess import ALICE, OLGA, farm, wish
 from tests.builders.grants import changed
 from tests.fakes.tables import FakeTable
 from tests.local.azure.sim import DEVELOPMENT
@@ -208,3 +209,13 @@ def test_a_request_that_one_transaction_cannot_hold_is_too_large(broker):
 
     assert stored == ()
     assert broker.accept(fewer, CALLER, key="k").grants  # the key is free
+
+
+def test_a_request_that_is_too_large_frees_its_key_after_a_look_at_azure_too(broker, monkeypatch):
+    """The look took the key once more, under another version."""
+    monkeypatch.setattr(request_store, "is_one_transaction", lambda ops: len(ops) <= 3)
+
+    with pytest.raises(TooLarge):
+        broker.accept(wish((farm(1), farm(2))), key="k")
+
+    assert broker.accept(wish(farm(1)), key="k").grants

@@ -13,6 +13,7 @@ import pytest
 import function_app
 from jit.domain.errors import Unavailable
 from jit.domain.model.people import Role
+from tests.api.http_requests import WatchedValues
 from tests.triggers.app_functions import CHANGING, ROUTES, call, make_principal, make_request
 
 OPEN = {"get_health"}  # an excluded path: the platform signs nobody in
@@ -22,20 +23,8 @@ READERS = "Requester, Operator, Auditor, Approver"
 PRINCIPAL = re.compile(r"x-ms-(?:client-principal|token)", re.IGNORECASE)
 
 
-class Watched(dict[str, str]):
-    """Headers that remember the names that were asked for."""
-
-    def __init__(self, values):
-        super().__init__(values)
-        self.asked = set()
-
-    def get(self, key, default=None):
-        self.asked.add(key)
-        return super().get(key, default)
-
-    def __getitem__(self, key):
-        self.asked.add(key)
-        return super().__getitem__(key)
+class Watched(WatchedValues):
+    """Headers of which only those that are named may be read."""
 
     def __iter__(self):
         raise AssertionError("all headers were read")

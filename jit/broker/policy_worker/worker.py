@@ -114,8 +114,7 @@ class Worker:
 
     def _do_due_work(self, state: Pass) -> None:
         self.archive.move_closed(state)
-        held = [grant for grant in state.grants if grant.live and _is_held_back(grant, state)]
-        if held:
+        if held := _list_held_back(state):
             self._let_time_pass(held, state)
         chosen = _choose_grants(state)
         if chosen:
@@ -247,8 +246,8 @@ def _choose_grants(state: Pass) -> list[Grant]:
     live = [grant for grant in state.grants if grant.live]
     if find_gathering_time(state.lease.row) > 0:
         live = [grant for grant in live if not _is_new(grant)]
-    if state.unknown_past:
-        live = [grant for grant in live if not _is_held_back(grant, state)]
+    held = {grant.id for grant in _list_held_back(state)}
+    live = [grant for grant in live if grant.id not in held]
     due = {arm_ids.key(grant.vm_id) for grant in live if grant.next_check_at <= state.now}
     return [grant for grant in live if arm_ids.key(grant.vm_id) in due]
 
@@ -280,8 +279,10 @@ def _rest_after_failure(lease: PolicyLease) -> timedelta:
     return min(_LONGEST_REST, lifetime.pace_retries(lease.row.attempts + 1))
 
 
-def _is_held_back(grant: Grant, state: Pass) -> bool:
-    return state.is_held_back(arm_ids.row_hash(grant.vm_id), is_new=_is_new(grant))
+def _list_held_back(state: Pass) -> list[Grant]:
+    """Return the new grants on VMs whose past cannot be read: only their time passes."""
+    new = [grant for grant in state.grants if _is_new(grant)] if state.unknown_past else []
+    return [g for g in new if state.is_held_back(arm_ids.row_hash(g.vm_id), is_new=True)]
 
 
 def _is_new(grant: Grant) -> bool:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from functools import partial
@@ -39,14 +39,17 @@ class Housekeeping:
         Raises:
             BrokerError: The error of the first part that failed.
         """
-        parts: list[Callable[[], object]] = [partial(self.drainer.drain, subscription, now=now)]
-        if subscription == self.due_work.named[0]:
-            dropped = self.due_work.list_dropped()
-            parts += [partial(self._forget_dropped, row, now) for row in dropped]
-            parts.append(partial(self.idempotency.sweep, now=now))
+        parts = self._list_parts(subscription, now)
         errors = [error for part in parts if (error := _try(part)) is not None]
         if errors:
             raise errors[0]
+
+    def _list_parts(self, subscription: str, now: datetime) -> Iterator[Callable[[], object]]:
+        yield partial(self.drainer.drain, subscription, now=now)
+        if subscription == self.due_work.named[0]:
+            yield partial(self.idempotency.sweep, now=now)
+            for row in self.due_work.list_dropped():
+                yield partial(self._forget_dropped, row, now)
 
     def _forget_dropped(self, row: SubscriptionRow, now: datetime) -> None:
         """Complete the chain of a dropped subscription without grants, then remove its row."""

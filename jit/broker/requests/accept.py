@@ -182,8 +182,11 @@ class Acceptance:
             if not by_others and not self.idempotency.forget(slot):
                 return None
             raise self._deny(findings, (), submission, slot.request_id, now)
-        if judgement.is_fresh and self.idempotency.take(slot) is None:
-            return None
+        if judgement.is_fresh:
+            taken = self.idempotency.take(slot)
+            if taken is None:
+                return None
+            slot = taken
         try:
             return self._store(access, grants, submission.caller, now)
         except TooLarge:

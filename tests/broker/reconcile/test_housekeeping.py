@@ -4,11 +4,12 @@ from datetime import timedelta
 
 import pytest
 
+from jit.broker.reconcile.due_work import DueWork
 from jit.domain.audit import chain
-from jit.domain.errors import AccessDenied
+from jit.domain.errors import AccessDenied, Unavailable
 from tests.broker.inprocess import DAVE, farm, wish
 from tests.broker.reconciling import Reconciling
-from tests.local.azure.sim import DEVELOPMENT, PRODUCTION
+from tests.local.azure.sim import DEVELOPMENT, PRODUCTION, WEB01
 
 
 def test_the_trail_is_one_unbroken_chain(it):
@@ -110,3 +111,21 @@ def test_keys_of_callers_are_swept_with_one_subscription_only(it):
     it.run(DEVELOPMENT)
 
     assert len(it.broker.keys.rows()) == 1
+
+
+def test_a_chain_grows_and_keys_are_swept_although_the_dropped_subscriptions_cannot_be_listed(
+    it, broker, monkeypatch
+):
+    broker.accept(wish(WEB01, 3389))
+    broker.advance(timedelta(minutes=11))
+
+    def fail(_self):
+        raise Unavailable("no")
+
+    monkeypatch.setattr(DueWork, "list_dropped", fail)
+
+    with pytest.raises(Unavailable):
+        it.reconciler.housekeeping.tidy(PRODUCTION, now=broker.now)
+
+    assert [record.event["what"] for record in it.drainer.list_records(PRODUCTION)]
+    assert broker.keys.rows() == ()
