@@ -46,7 +46,7 @@ def plan_companion(
         taken: Companions already decided in this step: their priorities are not free.
         now: Aware, UTC.
     """
-    nic = view.vm.interface
+    nic = next((nic for nic in view.vm.interfaces if nic.private_ip == look.address), None)
     if nic is None or view.firewall is None or not look.blocked_by:
         return grant, ()
     stranger = _find_stranger(grant, view, nic)

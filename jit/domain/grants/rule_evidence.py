@@ -12,6 +12,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from datetime import datetime
 from hashlib import sha256
+from ipaddress import ip_address
 
 from jit.domain.grants.timing import APPEARS_WITHIN
 from jit.domain.model.grant import Grant
@@ -71,9 +72,27 @@ def note_written(grant: Grant, own: Sequence[PathRule], view: MachineView) -> Gr
     if asked.written or asked.before is None or asked.at is None:
         return grant
     new = [rule for rule in own if make_mark(rule) not in asked.before]
-    if not all(_lets_all_in(grant, new, place) for place in _places(view)):
+    if not _is_complete(grant, new, view):
         return grant
     return replace(grant, initiate=replace(asked, written=True, before=()))
+
+
+def _is_complete(grant: Grant, new: Sequence[PathRule], view: MachineView) -> bool:
+    """
+    Return True if *new* rules stand at each place where Defender may write some for the path.
+
+    It may write in each NSG for each address. In a firewall it writes for one of the addresses.
+    """
+    if not all(_lets_all_in(grant, new, place) for place in _list_nsg_places(grant, view)):
+        return False
+    if view.firewall is None:
+        return True
+    holder = arm_ids.key(view.firewall.id)
+    return any(
+        _lets_all_in(grant, new, (holder, nic.private_ip))
+        for nic in view.vm.interfaces
+        if nic.private_ip
+    )
 
 
 def _rules(grant: Grant, view: MachineView) -> tuple[PathRule, ...]:
@@ -85,11 +104,12 @@ def _lets_all_in(grant: Grant, rules: Iterable[PathRule], place: _Place) -> bool
     return lets_all_in(here, grant.sources)
 
 
-def _places(view: MachineView) -> set[_Place]:
-    """Return the places where Defender may write rules for one path."""
-    nics = [nic for nic in view.vm.interfaces if nic.private_ip]
-    places = {(arm_ids.key(nsg_id), nic.private_ip) for nic in nics for nsg_id in nic.nsg_ids}
-    first = view.vm.interface
-    if view.firewall is not None and first is not None:
-        places.add((arm_ids.key(view.firewall.id), first.private_ip))
-    return places
+def _list_nsg_places(grant: Grant, view: MachineView) -> set[_Place]:
+    """Return the NSGs of the VM, each with the addresses there that the sources can reach."""
+    versions = {source.version for source in grant.sources}
+    return {
+        (arm_ids.key(nsg_id), nic.private_ip)
+        for nic in view.vm.interfaces
+        if nic.private_ip and ip_address(nic.private_ip).version in versions
+        for nsg_id in nic.nsg_ids
+    }

@@ -146,13 +146,22 @@ def _interfaces(vm: Resource, index: _Index) -> Iterator[Interface]:
         nic = index.interfaces.get(key(link))
         if nic is not None:
             primary = flag(properties(link), "primary", default=len(links) == 1)
-            yield _interface(nic, index, primary=primary)
+            for configuration, first in _configurations(nic):
+                yield _interface(nic, configuration, index, primary=primary and first)
 
 
-def _interface(nic: Resource, index: _Index, *, primary: bool) -> Interface:
-    configurations = mappings(properties(nic), "ipConfigurations")
-    first = next((c for c in configurations if flag(properties(c), "primary")), None)
-    ip = properties(first or next(iter(configurations), {}))
+def _configurations(nic: Resource) -> Iterator[tuple[Resource, bool]]:
+    """
+    Yield each IP configuration of an interface, and if it is the primary one, which comes first.
+
+    A network interface that is being changed may have none for a moment: then an empty one.
+    """
+    held = [properties(each) for each in mappings(properties(nic), "ipConfigurations")] or [{}]
+    for place, each in enumerate(sorted(held, key=lambda each: not flag(each, "primary"))):
+        yield each, place == 0
+
+
+def _interface(nic: Resource, ip: Resource, index: _Index, *, primary: bool) -> Interface:
     subnet_id, public_id = read_reference(ip, "subnet"), read_reference(ip, "publicIPAddress")
     own = read_reference(properties(nic), "networkSecurityGroup")
     public = index.public_ips.get(arm_ids.key(public_id), {})
@@ -168,8 +177,9 @@ def _interface(nic: Resource, index: _Index, *, primary: bool) -> Interface:
 
 
 def _address(written: str) -> str:
-    """Return *written* if it is one plain address, else an empty string."""
-    return written if read_address(written) is not None and "/" not in written else ""
+    """Return *written* in its usual form if it is one plain address, else an empty string."""
+    found = read_address(written)
+    return str(found.network_address) if found is not None and "/" not in written else ""
 
 
 def _subnet_nsg_id(subnet_id: str, index: _Index) -> str:

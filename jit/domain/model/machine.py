@@ -62,16 +62,18 @@ class PortRule:
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Interface:
     """
-    A network interface of a VM.
+    A network interface of a VM with one of its addresses (ARM: one IP configuration).
+
+    A VM with several network interfaces, or several IP configurations on one, has several.
 
     Attributes:
-        id: ARM id.
-        private_ip: Primary private address.
+        id: ARM id of the network interface.
+        private_ip: Private address of the IP configuration; empty if it has none now.
         subnet_id: ARM id of its subnet.
         nsg_ids: NSGs that guard it: on the NIC, on the subnet, or both.
         public_ip: Its own public address, if any.
         public_ip_id: ARM id of that address.
-        primary: True for the VM's primary interface.
+        primary: True for the primary IP configuration of the VM's primary network interface.
     """
 
     id: str
@@ -134,11 +136,9 @@ class VirtualMachine:
     warnings: tuple[MachineWarning, ...] = ()
 
     @property
-    def interface(self) -> Interface | None:
-        """The interface that a connection reaches: the primary one."""
-        return next((nic for nic in self.interfaces if nic.primary), None) or next(
-            iter(self.interfaces), None
-        )
+    def ordered_interfaces(self) -> tuple[Interface, ...]:
+        """The interfaces in the order in which people are offered their addresses."""
+        return tuple(sorted(self.interfaces, key=lambda nic: not nic.primary))
 
     def find_rule(self, port: int) -> PortRule | None:
         """Return the policy's rule for *port*, if it has one."""

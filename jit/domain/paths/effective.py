@@ -9,17 +9,16 @@ evaluated for these addresses.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from enum import Enum
-from ipaddress import ip_address, ip_network
+from typing import TypedDict
 
-from jit.domain.azure import nsg_effect
-from jit.domain.azure.companion_rule import parse_companion_name
-from jit.domain.azure.nsg_rules import LAST_PRIORITY, SecurityRule
 from jit.domain.model.grant import Grant
 from jit.domain.model.machine import Connection, Interface, Via
-from jit.domain.paths.machine_view import MachineView, NsgView
+from jit.domain.paths.blocks import find_block, read_version
+from jit.domain.paths.connection import build_connection
+from jit.domain.paths.machine_view import MachineView
 from jit.domain.paths.rules import (
     PathRule,
     find_packet_protocol,
@@ -29,11 +28,6 @@ from jit.domain.paths.rules import (
     lets_all_in,
 )
 from jit.domain.values.prefixes import Prefix
-
-_COMMANDS = {3389: "mstsc /v:{host}:{port}", 22: "ssh -p {port} user@{address}"}
-"""By port. ``host`` has brackets around an IPv6 address. ssh takes the bare address (ssh(1))."""
-
-_Stop = nsg_effect.Blocked | nsg_effect.CannotTell
 
 
 class PathState(Enum):
@@ -56,6 +50,7 @@ class PathView:
         rules: Rules that let any of the grant's sources in.
         connection: Address and port to connect to, if ``open``.
         why: A sentence for people.
+        address: The private address of the VM that *state* and *blocked_by* are about.
         blocked_by: Per NSG id, the priority of the rule that stops the firewall's address.
         leaving: Only while ``unclear``: the rules that are listed already do not let every source
             in any more.
@@ -65,6 +60,7 @@ class PathView:
     rules: tuple[PathRule, ...] = ()
     connection: Connection | None = None
     why: str = ""
+    address: str = ""
     blocked_by: Mapping[str, int] | None = None
     leaving: bool = False
 
@@ -72,20 +68,6 @@ class PathView:
     def rule_ids(self) -> tuple[str, ...]:
         """Resource ids of the rules."""
         return tuple(rule.id for rule in self.rules)
-
-
-@dataclass(frozen=True, slots=True)
-class _Block:
-    """
-    The reason why packets do not pass, or may not pass.
-
-    Attributes:
-        why: A sentence for people.
-        by: Per NSG id, the smallest priority of a rule that stops them.
-    """
-
-    why: str
-    by: Mapping[str, int] = field(default_factory=dict)
 
 
 def observe_path(
@@ -110,41 +92,37 @@ def observe_path(
             state=PathState.UNCLEAR,
             rules=rules,
             why=why,
-            blocked_by=_predict_blocks(grant, view),
             leaving=_is_leaving(grant, view, rules),
+            **_predict_block(grant, view),
         )
     if not rules:
-        return PathView(
-            state=PathState.ABSENT,
-            why=_explain_absence(grant, view),
-            blocked_by=_predict_blocks(grant, view),
-        )
-    if grant.via is Via.FIREWALL:
-        return _judge_firewall_path(grant, view, rules)
-    return _judge_nsg_path(grant, view, rules)
+        why = _explain_absence(grant, view)
+        return PathView(state=PathState.ABSENT, why=why, **_predict_block(grant, view))
+    return _judge_best(grant, view, rules)
 
 
 # ---- while something is unclear or missing ---------------------------------------------------
 
 
 def _is_leaving(grant: Grant, view: MachineView, rules: Sequence[PathRule]) -> bool:
-    """Return True if the list of rules could be read and does not let every source in."""
-    nic = view.vm.interface
-    behind = grant.via is Via.FIREWALL
-    if nic is None or (view.firewall is None if behind else view.nsgs_of(nic) is None):
+    """Return True if the rules could be read, and let every source in by no address any more."""
+    if grant.via is Via.FIREWALL and view.firewall is None:
         return False
-    own = [r for r in rules if (r.collection is not None) is behind and r.target == nic.private_ip]
-    return not lets_all_in(own, grant.sources) or _may_be_stopped(grant, view, nic)
+    nics = _list_offered(grant, view, rules)
+    return bool(nics) and all(_is_leaving_at(grant, view, rules, nic) for nic in nics)
 
 
-def _may_be_stopped(grant: Grant, view: MachineView, nic: Interface) -> bool:
-    """Return True if an NSG, as it is listed, stops packets of the path or may stop them."""
-    if view.nsgs_of(nic) is None:
+def _is_leaving_at(
+    grant: Grant, view: MachineView, rules: Sequence[PathRule], nic: Interface
+) -> bool:
+    """Return True if the path by *nic* was read and does not let every source in any more."""
+    nsgs_read = view.nsgs_of(nic) is not None
+    if grant.via is not Via.FIREWALL and not nsgs_read:
         return False
-    if grant.via is Via.FIREWALL:
-        return _find_firewall_block(grant, view, nic) is not None
-    public = grant.via is Via.PUBLIC_IP
-    return _find_block(grant, view, nic, grant.sources, public=public) is not None
+    own = _rules_to(nic, rules, grant)
+    return not lets_all_in(own, grant.sources) or (
+        nsgs_read and find_block(grant, view, nic) is not None
+    )
 
 
 def _explain_absence(grant: Grant, view: MachineView) -> str:
@@ -154,12 +132,20 @@ def _explain_absence(grant: Grant, view: MachineView) -> str:
     return "no NSG guards the VM any more, so there is no place for a rule"
 
 
-def _predict_blocks(grant: Grant, view: MachineView) -> Mapping[str, int]:
+class _Prediction(TypedDict):
+    """The fields of a `PathView` that tell where the firewall's packets will be stopped."""
+
+    address: str
+    blocked_by: Mapping[str, int]
+
+
+def _predict_block(grant: Grant, view: MachineView) -> _Prediction:
     """Return the NSGs that will stop packets after the firewall lets them through."""
-    if grant.via is not Via.FIREWALL or _explain_unclear_nsg(view):
-        return {}
-    block = _find_firewall_block(grant, view, view.vm.interface)
-    return block.by if block is not None else {}
+    nic = next(iter(view.vm.ordered_interfaces), None)
+    if nic is None or grant.via is not Via.FIREWALL or _explain_unclear_nsg(view):
+        return _Prediction(address="", blocked_by={})
+    block = find_block(grant, view, nic)
+    return _Prediction(address=nic.private_ip, blocked_by=block.by if block is not None else {})
 
 
 def _explain_unclear(grant: Grant, view: MachineView) -> str:
@@ -198,43 +184,86 @@ def _name(resource_id: str) -> str:
 # ---- judging a path --------------------------------------------------------------------------
 
 
-def _judge_nsg_path(grant: Grant, view: MachineView, rules: tuple[PathRule, ...]) -> PathView:
-    nic, public = view.vm.interface, grant.via is Via.PUBLIC_IP
-    if nic is None:
-        return PathView(state=PathState.UNCLEAR, rules=rules, why="the VM has no interface")
-    if not lets_all_in((rule for rule in rules if rule.target == nic.private_ip), grant.sources):
-        return PathView(state=PathState.PARTIAL, rules=rules, why="not every rule is there yet")
-    if block := _find_block(grant, view, nic, grant.sources, public=public):
-        return PathView(state=PathState.BLOCKED, rules=rules, why=block.why)
-    address = nic.public_ip if public else nic.private_ip
-    if not (address or nic.public_ip_id):  # a stopped VM gets its dynamic address when it starts
-        why = "the VM's interface has no public address any more"
-        return PathView(state=PathState.BLOCKED, rules=rules, why=why)
-    return _open_view(grant, rules, address or nic.private_ip, grant.port)
+_ADVANCED = (PathState.OPEN, PathState.BLOCKED, PathState.PARTIAL)
+"""The states of a path whose rules were seen, the most advanced first."""
 
 
-def _judge_firewall_path(grant: Grant, view: MachineView, rules: tuple[PathRule, ...]) -> PathView:
-    nic = view.vm.interface
-    own = [
+def _judge_best(grant: Grant, view: MachineView, rules: tuple[PathRule, ...]) -> PathView:
+    """Return the path by the one of the VM's addresses that is the most advanced."""
+    judge = _judge_firewall_path if grant.via is Via.FIREWALL else _judge_nsg_path
+    paths = [judge(grant, view, rules, nic) for nic in _list_offered(grant, view, rules)]
+    if paths:
+        return min(paths, key=lambda path: _ADVANCED.index(path.state))
+    state, why = PathState.UNCLEAR, "the VM has no interface"
+    if view.vm.interfaces:
+        state, why = PathState.BLOCKED, "the VM's interface has no public address any more"
+    elif grant.via is Via.FIREWALL:
+        state = PathState.PARTIAL  # its NAT rules lead to an address that it had
+    return PathView(state=state, rules=rules, why=why)
+
+
+def _list_offered(grant: Grant, view: MachineView, rules: Iterable[PathRule]) -> list[Interface]:
+    """
+    Return the interfaces by which people may reach the VM, in the order of preference.
+
+    Through a firewall, they are those that a NAT rule leads to; until one does, the first.
+    """
+    nics = list(view.vm.ordered_interfaces)
+    if grant.via is Via.FIREWALL:
+        targets = {rule.target for rule in rules if rule.collection is not None}
+        return [nic for nic in nics if nic.private_ip in targets] or nics[:1]
+    if grant.via is Via.PUBLIC_IP:
+        # A stopped VM gets its dynamic address when it starts: the resource is there already.
+        nics = [nic for nic in nics if nic.public_ip or nic.public_ip_id]
+        nics.sort(key=lambda nic: nic.public_ip is None)
+    versions = {source.version for source in grant.sources}
+    return [nic for nic in nics if read_version(nic) in versions] or nics[:1]
+
+
+def _rules_to(nic: Interface, rules: Iterable[PathRule], grant: Grant) -> list[PathRule]:
+    """Return the rules of the path that lead to one address: NAT rules, or rules of NSGs."""
+    behind = grant.via is Via.FIREWALL
+    return [
         rule
         for rule in rules
-        if rule.collection is not None
-        and _carries(rule, grant)
-        and nic is not None
-        and rule.target == nic.private_ip
+        if rule.target == nic.private_ip and (rule.collection is not None) is behind
     ]
+
+
+def _judge_nsg_path(
+    grant: Grant, view: MachineView, rules: tuple[PathRule, ...], nic: Interface
+) -> PathView:
+    address = nic.private_ip
+    if not lets_all_in((rule for rule in rules if rule.target == address), grant.sources):
+        why = "not every rule is there yet"
+        return PathView(state=PathState.PARTIAL, rules=rules, why=why, address=address)
+    if block := find_block(grant, view, nic):
+        return PathView(state=PathState.BLOCKED, rules=rules, why=block.why, address=address)
+    public = nic.public_ip if grant.via is Via.PUBLIC_IP else None
+    return _open_view(grant, rules, nic, (public or address, grant.port))
+
+
+def _judge_firewall_path(
+    grant: Grant, view: MachineView, rules: tuple[PathRule, ...], nic: Interface
+) -> PathView:
+    own = [rule for rule in _rules_to(nic, rules, grant) if _carries(rule, grant)]
     public_ends = tuple(dict.fromkeys(rule.public_end for rule in own if rule.public_end))
     public_end = next((end for end in public_ends if _leads_in(end, own, grant)), None)
-    block = _find_firewall_block(grant, view, nic)
-    blocked_by = block.by if block is not None else {}
-    if public_end is None:
+    block = find_block(grant, view, nic)
+    if public_end is not None and block is None:
+        return _open_view(grant, rules, nic, public_end)
+    state, why = PathState.PARTIAL, "the NAT rule is not there yet"
+    if public_ends:
         why = "no NAT rule lets all its sources in by one address and port"
-        if not public_ends:
-            why = "the NAT rule is not there yet"
-        return PathView(state=PathState.PARTIAL, rules=rules, why=why, blocked_by=blocked_by)
-    if block is not None:
-        return PathView(state=PathState.BLOCKED, rules=rules, why=block.why, blocked_by=blocked_by)
-    return _open_view(grant, rules, *public_end)
+    if public_end is not None and block is not None:
+        state, why = PathState.BLOCKED, block.why
+    return PathView(
+        state=state,
+        rules=rules,
+        why=why,
+        address=nic.private_ip,
+        blocked_by=block.by if block is not None else {},
+    )
 
 
 def _carries(rule: PathRule, grant: Grant) -> bool:
@@ -251,79 +280,12 @@ def _leads_in(public_end: tuple[str, int], rules: Iterable[PathRule], grant: Gra
     return lets_all_in((rule for rule in rules if rule.public_end == public_end), grant.sources)
 
 
-def _open_view(grant: Grant, rules: tuple[PathRule, ...], address: str, port: int) -> PathView:
-    command = _COMMANDS.get(grant.port, "{host}:{port}")
-    host = f"[{address}]" if ":" in address else address
+def _open_view(
+    grant: Grant, rules: tuple[PathRule, ...], nic: Interface, end: tuple[str, int]
+) -> PathView:
     return PathView(
         state=PathState.OPEN,
         rules=rules,
-        connection=Connection(
-            via=grant.via,
-            address=address,
-            port=port,
-            command=command.format(address=address, host=host, port=port),
-        ),
+        connection=build_connection(grant, *end),
+        address=nic.private_ip,
     )
-
-
-# ---- rules that stop packets -----------------------------------------------------------------
-
-
-def _find_firewall_block(grant: Grant, view: MachineView, nic: Interface | None) -> _Block | None:
-    """Return the reason if packets from the firewall's own addresses do not pass, else None."""
-    sources = tuple(ip_network(prefix) for prefix in view.vm.firewall_sources)
-    if nic is None or not sources:
-        return _Block("the firewall's subnet is unknown")
-    return _find_block(grant, view, nic, sources, public=False)
-
-
-def _find_block(
-    grant: Grant, view: MachineView, nic: Interface, sources: Iterable[Prefix], *, public: bool
-) -> _Block | None:
-    """Return the reason if packets from *sources* do not reach *nic*; None if all NSGs let them."""
-    nsgs = view.nsgs_of(nic) or []
-    if not nic.private_ip:  # an interface that is being changed may have none for a moment
-        return _Block(f"the address of {_name(nic.id)} is not known")
-    target = ip_address(nic.private_ip)
-    why, stopped = "", dict[str, int]()
-    for source in sources:
-        if source.version != target.version:
-            return _Block(f"{source} cannot reach {target}: another IP version")
-        flow = nsg_effect.Flow(source, target, grant.port, find_packet_protocol(grant))
-        for nsg, stop in _find_stops(nsgs, flow, view.vm.vnet_prefixes, grant):
-            stopped[nsg.id] = min(_priority(stop), stopped.get(nsg.id, LAST_PRIORITY))
-            why = f"{_name(nsg.id)}: {_explain_stop(stop)}"
-    if not nsgs and public:
-        return _Block("a public address without any NSG")
-    return _Block(why, stopped) if stopped else None
-
-
-def _find_stops(
-    nsgs: Iterable[NsgView], flow: nsg_effect.Flow, vnet: tuple[str, ...], grant: Grant
-) -> Iterator[tuple[NsgView, _Stop]]:
-    """Yield each NSG that stops *flow*, or may stop it, with its verdict."""
-    for nsg in nsgs:
-        rules = tuple(_drop_foreign_companions(nsg.rules, grant))
-        verdict = nsg_effect.evaluate(rules, flow, vnet)
-        if not isinstance(verdict, nsg_effect.Allowed):
-            yield nsg, verdict
-
-
-def _drop_foreign_companions(rules: Iterable[SecurityRule], grant: Grant) -> Iterator[SecurityRule]:
-    """Leave out the companion rules of other grants, because they go when those grants end."""
-    for rule in rules:
-        owner = parse_companion_name(rule.name)
-        if owner is None or owner == grant.id:
-            yield rule
-
-
-def _priority(stop: _Stop) -> int:
-    return stop.rule.priority if stop.rule is not None else LAST_PRIORITY
-
-
-def _explain_stop(stop: _Stop) -> str:
-    if isinstance(stop, nsg_effect.Blocked):
-        return f"rule {stop.rule.name} blocks it"
-    if stop.rule is None:
-        return "no rule is known to decide"
-    return f"cannot tell whether rule {stop.rule.name} lets it pass"

@@ -50,8 +50,20 @@ class PathRule:
 
 def list_addresses(vm: VirtualMachine) -> tuple[str, ...]:
     """Return the private addresses of a VM, the primary one first."""
-    ordered = sorted(vm.interfaces, key=lambda nic: not nic.primary)
-    return tuple(nic.private_ip for nic in ordered if nic.private_ip)
+    found = (nic.private_ip for nic in vm.ordered_interfaces if nic.private_ip)
+    return tuple(dict.fromkeys(found))
+
+
+def name_addresses(texts: Iterable[str]) -> frozenset[str]:
+    """Return destinations of a rule, single addresses in the form that a VM's addresses have."""
+    return frozenset(_name_address(text) for text in texts)
+
+
+def _name_address(text: str) -> str:
+    if ":" not in text:
+        return text.removesuffix("/32")
+    found = read_address(text)
+    return str(found.network_address) if found is not None else text
 
 
 def list_holders(vm: VirtualMachine) -> tuple[str, ...]:
@@ -84,7 +96,7 @@ def _find_nsg_rules(
 ) -> Iterator[PathRule]:
     for nsg in view.nsgs.values():
         for allow in nsg.allows:
-            targets = ips & {text.removesuffix("/32") for text in allow.destinations}
+            targets = ips & name_addresses(allow.destinations)
             exact = bool(targets) and opens_one_port(allow)
             if not targets and arm_ids.key(allow.id) in known:
                 targets = frozenset(ip for ip in ips if _may_reach(ip, allow.destinations))

@@ -9,7 +9,7 @@ from jit.domain.azure.nsg_rules import Access, Direction, PortRange, SecurityRul
 from jit.domain.grants.lifetime import find_leftover_start, has_asked_azure
 from jit.domain.model.grant import Grant
 from jit.domain.paths.machine_view import NsgView
-from jit.domain.paths.rules import PathRule
+from jit.domain.paths.rules import PathRule, name_addresses
 from jit.domain.reconcile.observation import Observation
 from jit.domain.reconcile.plan_item import PlanAction, PlanClass, PlanItem
 from jit.domain.reconcile.rule_owners import RuleOwners
@@ -91,7 +91,7 @@ def _opens_more(
 
 
 def _addresses(rule: SecurityRule) -> set[str]:
-    return {text.removesuffix("/32") for text in rule.destinations}
+    return set(name_addresses(rule.destinations))
 
 
 def _id_of(rule: SecurityRule, nsg: NsgView) -> str:

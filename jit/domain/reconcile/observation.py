@@ -87,7 +87,7 @@ def list_jit_rules(observed: Observation) -> Iterator[FoundRule]:
 
 
 def _build_from_nsg(nsg: NsgView, allow: SecurityRule) -> FoundRule:
-    addresses = frozenset(text.removesuffix("/32") for text in allow.destinations)
+    addresses = rules.name_addresses(allow.destinations)
     path = PathRule(
         id=allow.id,
         holder_id=nsg.id,

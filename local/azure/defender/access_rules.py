@@ -12,6 +12,7 @@ from collections import defaultdict
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import partial
+from ipaddress import ip_address, ip_network
 
 from local.azure.arm.store import Store
 from local.azure.control.faults import Faults, Subject
@@ -58,7 +59,7 @@ class AccessRules:
         additions: defaultdict[str, list[tuple[Access, Interface]]] = defaultdict(list)
         for access in opening:
             for interface in list_interfaces(self.store, access.machine):
-                if interface.guard is not None:
+                if interface.guard is not None and _is_reachable(interface, access):
                     additions[ids.key(interface.guard)].append((access, interface))
         removals = self._find_leaving_rules(leaving)
         for group in sorted(additions.keys() | removals.keys()):
@@ -148,9 +149,15 @@ def _plan_allows(opening: list[tuple[Access, Interface]], names: set[str]) -> Ch
     return change
 
 
+def _is_reachable(interface: Interface, access: Access) -> bool:
+    """Return True if the sources have the IP version of the address: a rule has only one."""
+    versions = {ip_network(source).version for source in access.wanted.sources if source != "*"}
+    return not versions or ip_address(interface.address).version in versions
+
+
 def _add_allow(group: Json, access: Access, interface: Interface) -> None:
     rules = group["properties"]["securityRules"]
-    name = jit_rules.allow_name(interface.id, str(access.number))
+    name = jit_rules.allow_name(interface.place, str(access.number))
     rule = jit_rules.allow_rule(
         name,
         access.policy.rsplit("/", 1)[1],

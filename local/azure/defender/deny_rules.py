@@ -64,7 +64,7 @@ class DenyRules:
         ports = [port["number"] for port in entry["ports"]]
         for interface in list_interfaces(self.store, machine):
             if interface.guard is not None:
-                name = jit_rules.deny_name(machine["id"], interface.id)
+                name = jit_rules.deny_name(machine["id"], interface.place)
                 names = (name, policy["name"], machine["name"])
                 rule = jit_rules.deny_rule(*names, interface.address, ports)
                 changes[ids.key(interface.guard)].append(
@@ -77,7 +77,7 @@ class DenyRules:
             return
         for interface in list_interfaces(self.store, machine):
             if interface.guard is not None:
-                name = jit_rules.deny_name(machine["id"], interface.id)
+                name = jit_rules.deny_name(machine["id"], interface.place)
                 changes[ids.key(interface.guard)].append(plan_removal({name}))
 
     def _plan_deny(self, rule: Json, address: str, ports: list[int]) -> Change:

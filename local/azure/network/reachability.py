@@ -14,13 +14,21 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from ipaddress import IPv4Address, IPv4Network, ip_address, ip_network
+from ipaddress import IPv4Address, ip_address, ip_network
 
 from local.azure.arm.store import Store
-from local.azure.network.topology import Interface, find_firewalls, find_subnet, list_interfaces
+from local.azure.network.topology import (
+    Interface,
+    find_firewalls,
+    find_subnet,
+    list_interfaces,
+    list_legs,
+    list_prefixes,
+)
 from local.azure.values import ids
 from local.azure.values.http import Json
 
+_IPV4 = 4
 _PROBE = ip_address("168.63.129.16")  # the platform's load balancer probes come from here
 
 
@@ -84,6 +92,8 @@ def evaluate_flow(store: Store, flow: Flow) -> Json:
 
 def _list_paths(store: Store, machine: Json, flow: Flow) -> Iterator[_Path]:
     for interface in list_interfaces(store, machine):
+        if ip_address(interface.address).version != ip_address(flow.source).version:
+            continue
         if _is_in_network(store, interface.network, flow.source):
             yield _Path("private", interface.address, flow.port, (flow.source,), interface)
         elif interface.public is not None:
@@ -115,10 +125,11 @@ def _list_firewall_paths(
 
 def _find_translated_sources(store: Store, firewall: Json) -> tuple[str, ...]:
     """Return the lowest with the highest address that DNAT traffic can come from."""
-    for leg in firewall.get("ipConfigurations", ()):
-        subnet = find_subnet(store, leg["properties"]["subnet"]["id"])
+    for subnet_id in list_legs({"properties": firewall}):
+        subnet = find_subnet(store, subnet_id)
         if subnet is not None:
-            network = ip_network(subnet["properties"]["addressPrefix"])
+            networks = map(ip_network, list_prefixes(subnet))
+            network = next(each for each in networks if each.version == _IPV4)
             return str(network[4]), str(network[-2])
     return ()
 
@@ -241,7 +252,7 @@ def _is_in_network(store: Store, network_id: str, address: str) -> bool:
         for peering in network["properties"].get("virtualNetworkPeerings", ())
     ]
     spaces = [
-        IPv4Network(prefix)
+        ip_network(prefix)
         for each in (network, *peers)
         if each is not None and ids.key(each["type"]) == ids.key(ids.NETWORKS)
         for prefix in each["properties"]["addressSpace"]["addressPrefixes"]

@@ -13,10 +13,12 @@ from local.azure.values.http import Json
 @dataclass(frozen=True, slots=True)
 class Interface:
     """
-    One network interface of a VM, with its addresses, NSGs and subnet.
+    One IP configuration of a VM's network interface, with its addresses, NSGs and subnet.
 
     Attributes:
         id: Id of the interface.
+        place: Tells it from the VM's others: the id of the interface, or of its further
+            IP configurations.
         address: Its private IP.
         public: Its public IP; None without one.
         public_id: Id of the public IP's resource.
@@ -26,6 +28,7 @@ class Interface:
     """
 
     id: str
+    place: str
     address: str
     public: str | None
     public_id: str | None
@@ -49,18 +52,20 @@ def list_interfaces(store: Store, machine: Json) -> Iterator[Interface]:
     for reference in machine["properties"].get("networkProfile", {}).get("networkInterfaces", ()):
         nic = store.get(reference["id"])
         if nic is not None:
-            yield from (
-                _build_interface(store, nic, each) for each in nic["properties"]["ipConfigurations"]
-            )
+            for index, each in enumerate(nic["properties"].get("ipConfigurations", ())):
+                name = each.get("name", f"ipconfig{index + 1}")
+                place = nic["id"] if index == 0 else f"{nic['id']}/ipConfigurations/{name}"
+                yield _build_interface(store, nic, each, place)
 
 
-def _build_interface(store: Store, nic: Json, configuration: Json) -> Interface:
+def _build_interface(store: Store, nic: Json, configuration: Json, place: str) -> Interface:
     properties = configuration["properties"]
     public = store.get(_find_reference(properties, "publicIPAddress") or "")
     subnet_id = properties["subnet"]["id"]
     subnet = find_subnet(store, subnet_id) or {"properties": {}}
     return Interface(
         id=nic["id"],
+        place=place,
         address=properties["privateIPAddress"],
         public=None if public is None else public["properties"].get("ipAddress"),
         public_id=None if public is None else public["id"],
@@ -73,6 +78,18 @@ def _build_interface(store: Store, nic: Json, configuration: Json) -> Interface:
 def _find_reference(properties: Json, name: str) -> str | None:
     target = properties.get(name)
     return target["id"] if target else None
+
+
+def list_prefixes(subnet: Json) -> list[str]:
+    """Return the prefixes of a subnet: ARM has one field for one, another for several."""
+    properties = subnet["properties"]
+    return list(properties.get("addressPrefixes") or [properties["addressPrefix"]])
+
+
+def list_legs(firewall: Json) -> list[str]:
+    """Return the ids of the subnets of a firewall; a leg for a further public IP names none."""
+    legs = (leg["properties"] for leg in firewall["properties"].get("ipConfigurations", ()))
+    return [leg["subnet"]["id"] for leg in legs if leg.get("subnet")]
 
 
 def find_subnet(store: Store, subnet_id: str) -> Json | None:
@@ -89,10 +106,7 @@ def find_firewalls(store: Store, network_id: str) -> list[Json]:
     return [
         firewall
         for firewall in store.list_of_type(ids.FIREWALLS, subscription)
-        if any(
-            ids.key(ids.parent(leg["properties"]["subnet"]["id"])) == ids.key(network_id)
-            for leg in firewall["properties"].get("ipConfigurations", ())
-        )
+        if any(ids.key(ids.parent(subnet)) == ids.key(network_id) for subnet in list_legs(firewall))
     ]
 
 

@@ -26,8 +26,7 @@ def test_its_first_address_is_the_one_that_connections_reached():
     """The primary one is recorded first."""
     vm = rebuild_machine([an_older(private_ips=(VM, "10.1.1.9"))])
 
-    assert vm.interface is not None
-    assert vm.interface.private_ip == VM
+    assert vm.ordered_interfaces[0].private_ip == VM
 
 
 def test_it_is_behind_the_firewall_of_its_grants():

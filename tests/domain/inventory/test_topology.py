@@ -311,15 +311,24 @@ def test_an_only_interface_is_primary_unless_it_says_otherwise():
     assert vm.interfaces[0].primary is True
 
 
-def test_the_primary_configuration_of_an_interface_counts():
-    """The order of the list does not matter."""
+def test_every_ip_configuration_of_an_interface_counts_the_primary_one_first():
+    """Packets reach the VM by each of them. The order of the list does not matter."""
     nic = arm_nic()
-    late = {"properties": {"privateIPAddress": "10.1.1.9", "primary": False}}
+    late = {"properties": {"privateIPAddress": "10.1.1.9", "publicIPAddress": ref(PIP)}}
     nic["properties"]["ipConfigurations"].insert(0, late)
 
     vm = the_vm(nics=[nic])
 
-    assert vm.interfaces[0].private_ip == "10.1.1.4"
+    found = [(each.id, each.private_ip, each.primary, each.nsg_ids) for each in vm.interfaces]
+    assert found == [(NIC, "10.1.1.4", True, (NSG_ID,)), (NIC, "10.1.1.9", False, (NSG_ID,))]
+    assert (vm.via, vm.interfaces[1].public_ip_id) == (Via.PUBLIC_IP, PIP)
+
+
+def test_an_ipv6_address_has_one_form_in_the_inventory():
+    """Azure writes it in several."""
+    vm = the_vm(nics=[arm_nic(ip="FD00:DB8:0:0::5")])
+
+    assert vm.interfaces[0].private_ip == "fd00:db8::5"
 
 
 def test_without_a_primary_configuration_the_first_counts():

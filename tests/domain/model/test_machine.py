@@ -14,27 +14,20 @@ def test_a_vm_port_is_the_same_in_any_case_of_the_vms_id():
     assert one != VmPort.of(vm_id(), 3389)
 
 
-def test_a_connection_reaches_the_primary_interface():
+def test_the_primary_interface_is_offered_first():
     """The order of the list does not matter."""
     second, first = a_nic(id="second", primary=False), a_nic(id="first", primary=True)
     vm = a_vm(interfaces=(second, first))
 
-    assert vm.interface == first
+    assert vm.ordered_interfaces == (first, second)
 
 
-def test_without_a_primary_interface_the_first_one_counts():
+def test_without_a_primary_interface_the_order_is_that_of_the_list():
     """An inventory that does not say which is primary still has an answer."""
     one, other = a_nic(id="one", primary=False), a_nic(id="other", primary=False)
     vm = a_vm(interfaces=(one, other))
 
-    assert vm.interface == one
-
-
-def test_a_vm_without_interfaces_has_none_to_reach():
-    """None, not an error: the VM may be half created."""
-    vm = a_vm(interfaces=())
-
-    assert vm.interface is None
+    assert vm.ordered_interfaces == (one, other)
 
 
 def test_a_vm_finds_the_rule_of_a_port():

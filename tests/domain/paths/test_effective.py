@@ -11,7 +11,7 @@ from jit.domain.paths.effective import PathState, observe_path
 from tests.builders.firewalls import a_firewall, a_nat
 from tests.builders.grants import an_opening, changed, through_firewall
 from tests.builders.machines import a_nic, a_view, behind
-from tests.builders.nsgs import an_allow, an_nsg, arm_rule, jit_name
+from tests.builders.nsgs import an_allow, an_nsg, arm_rule, jit_name, the_deny
 from tests.builders.values import BEHIND, FRONT, HOME, NSG_ID, OFFICE, OTHER_NSG_ID, PUBLIC, VM
 
 GRANT = an_opening()
@@ -127,15 +127,115 @@ def test_another_grants_companion_does_not_make_a_path_effective():
     assert found.state is PathState.BLOCKED
 
 
-def test_a_rule_to_another_interface_of_the_vm_is_not_the_path():
-    """A connection reaches the primary interface."""
-    second = a_nic(id="second", private_ip="10.1.1.5", primary=False)
+# ---- a VM with several addresses -------------------------------------------------------------
 
-    found = observe_path(
-        GRANT, a_view(an_nsg(an_allow(to="10.1.1.5")), interfaces=(a_nic(), second))
+SECOND = "10.1.1.5"
+SECOND_PUBLIC = "20.71.10.12"
+
+
+def two_addresses(*nsgs, first=None, **second):
+    """A VM with two IP configurations: *first* and *second* change their fields."""
+    configurations = (
+        a_nic(**(first or {})),
+        a_nic(**{"private_ip": SECOND, "public_ip": SECOND_PUBLIC, "primary": False, **second}),
+    )
+    return a_view(*nsgs, interfaces=configurations)
+
+
+HIDDEN = {"public_ip": None, "public_ip_id": None}
+
+
+def test_a_rule_to_an_address_without_a_public_address_is_not_the_path():
+    """People connect to the public address, and packets to it reach another private one."""
+    found = observe_path(GRANT, two_addresses(an_nsg(an_allow(to=SECOND)), **HIDDEN))
+
+    assert (found.state, found.address) == (PathState.PARTIAL, VM)
+
+
+def test_the_public_address_of_a_second_ip_configuration_is_offered():
+    """It is the one that leads to the VM."""
+    found = observe_path(GRANT, two_addresses(an_nsg(an_allow(to=SECOND)), first=HIDDEN))
+
+    assert (found.state, found.address) == (PathState.OPEN, SECOND)
+    assert found.connection.address == SECOND_PUBLIC
+
+
+def test_if_both_addresses_lead_in_the_primary_one_is_offered():
+    """A person gets one address."""
+    both = an_nsg(an_allow(to=SECOND), an_allow(number=2))
+
+    found = observe_path(GRANT, two_addresses(both))
+
+    assert (found.state, found.connection.address) == (PathState.OPEN, PUBLIC)
+    assert len(found.rules) == 2
+
+
+def test_the_address_that_packets_reach_is_offered_if_the_primary_one_is_blocked():
+    """Its own NSG stops them there."""
+    walled = an_nsg(
+        an_allow(), arm_rule(99, "Deny", name="never-ssh", port="22"), nsg_id=OTHER_NSG_ID
+    )
+    view = two_addresses(
+        an_nsg(an_allow(to=SECOND, number=2)), walled, first={"nsg_ids": (OTHER_NSG_ID,)}
     )
 
-    assert found.state is PathState.PARTIAL
+    found = observe_path(GRANT, view)
+
+    assert (found.state, found.connection.address) == (PathState.OPEN, SECOND_PUBLIC)
+
+
+def test_a_path_by_no_address_says_what_stops_the_most_advanced_one():
+    """The rule there is blocked; at the other address there is no rule."""
+    deny = arm_rule(99, "Deny", name="never-ssh", port="22", to=SECOND)
+
+    found = observe_path(GRANT, two_addresses(an_nsg(an_allow(to=SECOND), deny)))
+
+    assert (found.state, found.why) == (PathState.BLOCKED, "nsg-web: rule never-ssh blocks it")
+
+
+def test_an_nsg_of_any_interface_that_is_being_updated_makes_a_path_unclear():
+    """Its rules are rules of the path too."""
+    busy = an_nsg(nsg_id=OTHER_NSG_ID, settled=False)
+
+    found = observe_path(GRANT, two_addresses(an_nsg(an_allow()), busy, nsg_ids=(OTHER_NSG_ID,)))
+
+    assert (found.state, found.leaving) == (PathState.UNCLEAR, False)
+
+
+def test_while_unclear_a_path_is_leaving_only_if_no_address_lets_the_sources_in():
+    """Somebody took away the rule of one address; the other still leads in."""
+    busy = an_nsg(an_allow(to=SECOND), settled=False)
+
+    assert not observe_path(GRANT, two_addresses(busy)).leaving
+    assert observe_path(GRANT, two_addresses(busy, **HIDDEN)).leaving
+
+
+def test_a_dual_stack_vm_is_offered_by_the_address_of_the_sources_ip_version():
+    """An IPv4 address cannot be reached from an IPv6 one."""
+    six = {"private_ip": "fd00:db8:1::5", "public_ip": "2001:db8:7::5"}
+    rule = an_allow("2001:db8::/64", to="FD00:DB8:1:0::5/128")
+    grant = an_opening(sources=(ip_network("2001:db8::/64"),))
+
+    found = observe_path(grant, two_addresses(an_nsg(rule), **six))
+
+    assert (found.state, found.connection.address) == (PathState.OPEN, "2001:db8:7::5")
+
+
+def test_the_firewalls_nat_rule_chooses_the_address_and_the_companions_nsg():
+    """Defender translated to the second address; the NSG there stops the firewall."""
+    view = behind(
+        a_firewall(a_nat(to=SECOND)),
+        an_nsg(the_deny(to=SECOND)),
+        interfaces=(
+            a_nic(nsg_ids=(), **HIDDEN),
+            a_nic(private_ip=SECOND, primary=False, **HIDDEN),
+        ),
+    )
+
+    found = observe_path(WALLED, view)
+
+    assert (found.state, found.address) == (PathState.BLOCKED, SECOND)
+    assert list(found.blocked_by) == [NSG_ID]
 
 
 def test_an_ipv6_source_cannot_reach_an_ipv4_address():
@@ -150,7 +250,8 @@ def test_an_ipv6_source_cannot_reach_an_ipv4_address():
 
 def test_a_public_address_without_any_nsg_is_not_called_open():
     """It is open to everybody, or to nobody: which of the two is not known."""
-    view = a_view(an_nsg(an_allow()), interfaces=(a_nic(nsg_ids=()), a_nic(id="2", primary=False)))
+    inside = a_nic(id="2", private_ip="10.1.1.5", primary=False, public_ip=None, public_ip_id=None)
+    view = a_view(an_nsg(an_allow()), interfaces=(a_nic(nsg_ids=()), inside))
 
     found = observe_path(GRANT, view)
 
@@ -197,45 +298,6 @@ def test_a_path_by_a_public_address_that_was_taken_away_is_not_open():
 
     assert found.state is PathState.BLOCKED
     assert found.why == "the VM's interface has no public address any more"
-
-
-@pytest.mark.parametrize(
-    ("port", "command"),
-    [
-        (22, f"ssh -p 22 user@{PUBLIC}"),
-        (3389, f"mstsc /v:{PUBLIC}:3389"),
-        (5985, f"{PUBLIC}:5985"),
-    ],
-)
-def test_the_connection_line_fits_the_port(port, command):
-    """SSH, RDP, and other ports."""
-    grant = an_opening(port=port)
-
-    found = observe_path(grant, a_view(an_nsg(an_allow(port=str(port), priority=99))))
-
-    assert found.connection
-    assert found.connection.command == command
-
-
-@pytest.mark.parametrize(
-    ("port", "command"),
-    [
-        (22, "ssh -p 22 user@2001:db8::9"),
-        (3389, "mstsc /v:[2001:db8::9]:3389"),
-        (5985, "[2001:db8::9]:5985"),
-    ],
-)
-def test_an_ipv6_address_stands_in_brackets_before_a_port_but_not_for_ssh(port, command):
-    """A port after an IPv6 address would read as a part of it. OpenSSH takes no brackets here."""
-    six = a_nic(private_ip="2001:db8::4", public_ip="2001:db8::9")
-    grant = an_opening(port=port, sources=(ip_network("2001:db8:1::/64"),))
-    rule = an_allow("2001:db8:1::/64", to="2001:db8::4", port=str(port), priority=99)
-
-    found = observe_path(grant, a_view(an_nsg(rule), interfaces=(six,)))
-
-    assert found.connection
-    assert found.connection.address == "2001:db8::9"
-    assert found.connection.command == command
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,154 @@
+"""VMs with several addresses: each is inventoried, opened, observed, offered, closed, compared."""
+
+import copy
+import json
+import logging
+from pathlib import Path
+
+import pytest
+
+from tests.broker.inprocess import HERE, OLGA, farm
+from tests.broker.reconciling import NSG_FARM, Reconciling, told
+from tests.local.azure.sim import DEVELOPMENT, PRODUCTION, group, machine, network
+
+CASE = Path(__file__).parent.parent / "cases" / "two-ip-configurations.json"
+WHERE = group("rg-ipcfg")
+VM, NSG = machine("cfg", WHERE), network("networkSecurityGroups", "n1", WHERE)
+FIRST, SECOND, PUBLIC = "10.70.1.5", "10.70.1.6", "203.0.113.201"
+LEAVES = {"match": {"path": "/n1"}, "times": None, "leaveRules": True}
+
+
+@pytest.fixture
+def it(broker):
+    return Reconciling(broker)
+
+
+@pytest.fixture(autouse=True)
+def _events(caplog):
+    caplog.set_level(logging.INFO, logger="jit")
+
+
+@pytest.fixture
+def two(it):
+    """A VM with two IP configurations; the second one has the public address."""
+    it.edit(**json.loads(CASE.read_text())["resources"])
+    it.run(PRODUCTION)
+    return it
+
+
+def targets(it, nsg=NSG):
+    """The addresses that Defender's allow rules lead to."""
+    rules = it.broker.sim.rules(nsg)
+    return sorted(r["destinationAddressPrefix"] for n, r in rules.items() if "JITRule-" in n)
+
+
+def test_the_address_that_people_can_connect_to_is_offered(two):
+    """The primary IP configuration has no public address; the second one has."""
+    request_id = two.opened(VM)
+
+    grant = two.broker.grant(request_id)
+    assert (grant.status, grant.connection.address) == ("open", PUBLIC)
+    assert targets(two) == [FIRST, SECOND]
+
+
+def test_the_rules_of_all_addresses_are_gone_when_a_grant_is_closed(two):
+    """Defender forgets them; the broker removes each."""
+    request_id = two.opened(VM)
+    two.broker.sim.faults(LEAVES)
+
+    two.broker.revoke(request_id)
+    two.broker.live(10)
+
+    assert two.broker.status(request_id) == "closed"
+    assert targets(two) == []
+
+
+def test_a_grant_is_not_closed_while_the_rule_of_one_address_is_there(two):
+    """The path by the other address is still open."""
+    request_id = two.opened(VM)
+    two.broker.sim.faults(LEAVES)
+    two.broker.sim.faults(
+        LEAVES,
+        {
+            "match": {"method": "DELETE", "principal": "broker", "path": "securityRules"},
+            "times": None,
+            "answer": {"status": 409, "code": "ScopeLocked"},
+        },
+    )
+
+    two.broker.revoke(request_id)
+    two.broker.live(5)
+    first = next(n for n, r in two.broker.sim.rules(NSG).items() if "JITRule-" in n)
+    two.edit(**{f"{NSG}/securityRules/{first}": None})
+    two.broker.live(30)
+
+    assert len(targets(two)) == 1
+    assert two.broker.status(request_id) == "closing"
+
+
+def test_the_rule_of_a_second_address_is_no_widening(two, caplog):
+    """A comparison finds both rules as Defender wrote them."""
+    request_id = two.opened(VM)
+
+    assert two.planned(PRODUCTION) == []
+    two.run(PRODUCTION)
+    two.broker.live(5)
+    assert two.broker.status(request_id) == "open"
+    assert told(caplog, "grants.widened") == []
+
+
+def with_second_nic(it, vm, nsg, *, public):
+    """Give a VM a second network interface with its own NSG; return its private address."""
+    body = it.broker.sim.get(vm)
+    links = body["properties"]["networkProfile"]["networkInterfaces"]
+    first = it.broker.sim.get(links[0]["id"])
+    second = copy.deepcopy(first)
+    second["id"], second["name"] = f"{first['id']}-b", f"{first['name']}-b"
+    ip = second["properties"]["ipConfigurations"][0]["properties"]
+    ip["privateIPAddress"] = "10.21.0.202"
+    ip.pop("publicIPAddress", None)
+    if public:
+        ip["publicIPAddress"] = first["properties"]["ipConfigurations"][0]["properties"].pop(
+            "publicIPAddress"
+        )
+    second["properties"]["networkSecurityGroup"] = {"id": nsg}
+    empty = {"id": nsg, "name": nsg.rsplit("/", 1)[-1], "location": "westeurope"}
+    links[0].setdefault("properties", {})["primary"] = True
+    links.append({"id": second["id"], "properties": {"primary": False}})
+    it.edit(**{nsg: {**empty, "properties": {"securityRules": []}}})
+    it.edit(**{first["id"]: first, second["id"]: second, vm: body})
+    it.run(DEVELOPMENT)
+    return ip["privateIPAddress"]
+
+
+@pytest.mark.parametrize("public", [False, True], ids=["inside", "public"])
+def test_the_own_nsg_of_a_second_interface_is_opened_and_closed(it, public):
+    """With the public address on it, it is the one that people reach."""
+    nsg = NSG_FARM.replace("nsg-farm-1", "nsg-second")
+    address = with_second_nic(it, farm(1), nsg, public=public)
+
+    request_id = it.opened()
+
+    assert it.broker.status(request_id) == "open"
+    assert targets(it, nsg) == [address]
+    assert it.broker.reachable(farm(1), source=HERE)
+    it.broker.sim.faults({"match": {"path": "nsg-second"}, "times": None, "leaveRules": True})
+    it.broker.revoke(request_id)
+    it.broker.live(10)
+    assert (it.broker.status(request_id), targets(it, nsg)) == ("closed", [])
+
+
+def test_a_dual_stack_vm_opens_for_an_ipv4_source_by_its_ipv4_address(two):
+    """Defender writes no rule from an IPv4 source to an IPv6 address."""
+    nic = two.broker.sim.get(network("networkInterfaces", "ia", WHERE))
+    six = nic["properties"]["ipConfigurations"][0]["properties"]
+    six.update(privateIPAddress="fd00:db8::5", privateIPAddressVersion="IPv6")
+    two.edit(**{nic["id"]: nic})
+    two.run(PRODUCTION)
+
+    request_id = two.opened(VM)
+    assert (two.broker.status(request_id), targets(two)) == ("open", [SECOND])
+    two.broker.revoke(request_id, caller=OLGA)
+    two.broker.live(6)
+
+    assert two.broker.status(request_id) == "closed"
