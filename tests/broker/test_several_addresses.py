@@ -7,7 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.broker.inprocess import HERE, OLGA, farm
+from jit.domain.errors import InvalidRequest
+from tests.broker.inprocess import HERE, OLGA, farm, wish
 from tests.broker.reconciling import NSG_FARM, Reconciling, told
 from tests.local.azure.sim import DEVELOPMENT, PRODUCTION, group, machine, network
 
@@ -152,3 +153,79 @@ def test_a_dual_stack_vm_opens_for_an_ipv4_source_by_its_ipv4_address(two):
     two.broker.live(6)
 
     assert two.broker.status(request_id) == "closed"
+
+
+# ---- an address that changes ---------------------------------------------------------------------
+
+
+def renumbered(it, address):
+    """Give the public address of the VM another value, as Azure does with a dynamic one."""
+    public = it.broker.sim.get(network("publicIPAddresses", "p", WHERE))
+    public["properties"].pop("ipAddress", None)
+    if address:
+        public["properties"]["ipAddress"] = address
+    it.edit(**{public["id"]: public})
+
+
+def test_an_address_that_changes_while_a_grant_is_open_is_told_within_one_comparison(two, caplog):
+    """The person was given an address that now belongs to somebody else."""
+    request_id = two.opened(VM)
+    renumbered(two, "203.0.113.209")
+
+    two.run(PRODUCTION)
+    two.broker.live(1)
+
+    grant = two.broker.grant(request_id)
+    assert (grant.status, grant.connection.address) == ("open", "203.0.113.209")
+    assert grant.note == (
+        f"the address to connect to has changed: {PUBLIC} port 22 is now 203.0.113.209 port 22"
+    )
+    assert len(told(caplog, "connection.moved")) == 1
+
+
+def test_the_note_of_a_changed_address_stays_until_the_end(two, caplog):
+    """A person may look hours later. There is one event for one change."""
+    request_id = two.opened(VM)
+    renumbered(two, "203.0.113.209")
+
+    for _ in range(3):
+        two.run(PRODUCTION)
+        two.broker.live(5)
+
+    assert "has changed" in two.broker.grant(request_id).note
+    assert len(told(caplog, "connection.moved")) == 1
+
+
+def test_a_dynamic_address_that_appears_is_told(two):
+    """The VM was stopped when its path opened."""
+    renumbered(two, None)
+    request_id = two.opened(VM)
+    assert "not known" in two.broker.grant(request_id).note
+    renumbered(two, PUBLIC)
+
+    two.run(PRODUCTION)
+    two.broker.live(1)
+
+    assert two.broker.grant(request_id).connection.address == PUBLIC
+
+
+def test_a_dry_run_tells_of_a_changed_address(two):
+    """The plan is what the run does."""
+    two.opened(VM)
+    renumbered(two, "203.0.113.209")
+
+    assert two.planned(PRODUCTION) == [("reopen", "moved")]
+
+
+def test_a_public_source_is_refused_if_the_vm_has_private_addresses_only(two):
+    """Nothing leads from the internet to it: an open grant would be untrue."""
+    nic = two.broker.sim.get(network("networkInterfaces", "ia", WHERE))
+    nic["properties"]["ipConfigurations"][1]["properties"].pop("publicIPAddress")
+    two.edit(**{nic["id"]: nic})
+    two.run(PRODUCTION)
+
+    with pytest.raises(InvalidRequest) as refused:
+        two.broker.ask(wish(VM))
+    assert [each.code for each in refused.value.violations] == ["source-not-private"]
+    inside = two.opened(VM, source="10.70.9.9")
+    assert "route" in two.broker.grant(inside).note

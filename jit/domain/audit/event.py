@@ -72,13 +72,26 @@ def build_removal_event(
 def list_transitions(
     before: Sequence[Grant], after: Sequence[Grant], *, actor: str = BROKER, now: datetime
 ) -> list[Event]:
-    """Return an event for each grant whose status, end or initiate changed."""
+    """Return events for each grant whose status, end, initiate or address to connect to changed."""
     old = {grant.id: grant for grant in before}
-    return [
-        _event(old[grant.id], grant, actor, now)
-        for grant in after
-        if _has_changed(old[grant.id], grant)
-    ]
+    events: list[Event] = []
+    for grant in after:
+        if _has_changed(old[grant.id], grant):
+            what = _name(old[grant.id], grant)
+            events.append(_event(grant, what, _facts(grant), actor, now))
+        if moved := _describe_move(old[grant.id], grant):
+            events.append(_event(grant, "connection.moved", moved, actor, now))
+    return events
+
+
+def _describe_move(before: Grant, after: Grant) -> dict[str, Any]:
+    """Return the facts if an open grant has another address to connect to than was told."""
+    old, new = before.connection, after.connection
+    if after.status is not Status.OPEN or old is None or new is None:
+        return {}
+    ends = {"from": [old.address, old.port], "to": [new.address, new.port]}
+    place = {"virtualMachineId": after.vm_id, "port": after.port}
+    return {**place, **ends} if ends["from"] != ends["to"] else {}
 
 
 def _has_changed(before: Grant, after: Grant) -> bool:
@@ -95,14 +108,14 @@ def _has_changed(before: Grant, after: Grant) -> bool:
     )
 
 
-def _event(before: Grant, after: Grant, actor: str, now: datetime) -> Event:
+def _event(grant: Grant, what: str, facts: dict[str, Any], actor: str, now: datetime) -> Event:
     return Event(
         at=now,
-        what=_name(before, after),
+        what=what,
         actor=actor,
-        request_id=after.request_id,
-        grant_id=after.id,
-        facts=_facts(after),
+        request_id=grant.request_id,
+        grant_id=grant.id,
+        facts=facts,
     )
 
 

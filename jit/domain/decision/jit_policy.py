@@ -28,12 +28,18 @@ PORT_NOT_IN_POLICY = "port-not-in-policy"
 PROTOCOL_NOT_IN_POLICY = "protocol-not-in-policy"
 SOURCE_NOT_ALLOWED = "source-not-allowed"
 SOURCE_NOT_PUBLIC = "source-not-public"
+SOURCE_NOT_PRIVATE = "source-not-private"
 IPV6_NOT_ALLOWED = "ipv6-not-allowed"
 DURATION_TOO_LONG = "duration-too-long"
 DURATION_TOO_SHORT = "duration-too-short"
 OCCUPIED = "occupied"
 
 _DURATION = at(ROOT, "duration")
+
+_NO_WAY = (
+    "{source} is public, but {name} has private addresses only: no path from the internet to it is "
+    "known; ask for the private address that you come from (a VPN, a Bastion's subnet)"
+)
 
 
 def decide(
@@ -120,10 +126,19 @@ def _check_path(access: WantedAccess, machine: VirtualMachine, limits: Limits) -
     if behind_firewall and access.duration is not None and access.duration < shortest:
         detail = f"{machine.name} is behind a firewall: at least {format_duration(shortest)}"
         yield _body_finding(_DURATION, DURATION_TOO_SHORT, detail)
-    for pointer, source in list_sources(access) if machine.via is not Via.PRIVATE else ():
-        if not prefixes.is_public(source):
+    for pointer, source in list_sources(access):
+        is_public = prefixes.is_public(source)
+        if machine.via is not Via.PRIVATE and not is_public:
             detail = f"{source} is not public, but {machine.name} is reached over the internet"
             yield _body_finding(pointer, SOURCE_NOT_PUBLIC, detail)
+        if machine.via is Via.PRIVATE and is_public and not _is_in_network(source, machine):
+            detail = _NO_WAY.format(source=source, name=machine.name)
+            yield _body_finding(pointer, SOURCE_NOT_PRIVATE, detail)
+
+
+def _is_in_network(source: Prefix, machine: VirtualMachine) -> bool:
+    """Return True if *source* is inside the VM's virtual network, which may use any addresses."""
+    return Prefixes(machine.vnet_prefixes).covers(source)
 
 
 def _check_port(

@@ -60,8 +60,22 @@ def advance_seen(grant: Grant, path: PathView, port: PortSeen, context: StepCont
         connection=path.connection,
         lost_at=None,
         next_check_at=min(ends, default=now),
-        note=None,
+        note=_describe_open(grant, path),
     )
+
+
+MOVED = "the address to connect to has changed: "
+"""The note of an open grant begins with it if the person was told another address."""
+
+
+def _describe_open(grant: Grant, path: PathView) -> str | None:
+    """Return the note of an open grant: what its person should know about the connection."""
+    old, new = grant.connection, path.connection
+    if old is not None and new is not None and (old.address, old.port) != (new.address, new.port):
+        return f"{MOVED}{old.address} port {old.port} is now {new.address} port {new.port}"
+    if grant.note is not None and grant.note.startswith(MOVED):
+        return grant.note
+    return path.why or None
 
 
 def wait_unread(grant: Grant, now: datetime, why: str) -> Grant:

@@ -29,6 +29,9 @@ from jit.domain.paths.rules import (
 )
 from jit.domain.values.prefixes import Prefix
 
+_UNSEEN_ROUTES = "the NSGs let its sources in; whether a route leads to the VM was not looked at"
+_UNKNOWN_ADDRESS = "its public address is not known: Azure assigns it when the VM starts"
+
 
 class PathState(Enum):
     """How much of a path is there, and if it works."""
@@ -49,7 +52,7 @@ class PathView:
         state: The summary.
         rules: Rules that let any of the grant's sources in.
         connection: Address and port to connect to, if ``open``.
-        why: A sentence for people.
+        why: A sentence for people: the reason of a state, or a limit of an open path.
         address: The private address of the VM that *state* and *blocked_by* are about.
         blocked_by: Per NSG id, the priority of the rule that stops the firewall's address.
         leaving: Only while ``unclear``: the rules that are listed already do not let every source
@@ -240,7 +243,8 @@ def _judge_nsg_path(
     if block := find_block(grant, view, nic):
         return PathView(state=PathState.BLOCKED, rules=rules, why=block.why, address=address)
     public = nic.public_ip if grant.via is Via.PUBLIC_IP else None
-    return _open_view(grant, rules, nic, (public or address, grant.port))
+    why = "" if public else _UNKNOWN_ADDRESS if grant.via is Via.PUBLIC_IP else _UNSEEN_ROUTES
+    return _open_view(grant, rules, nic, (public or address, grant.port), why)
 
 
 def _judge_firewall_path(
@@ -281,11 +285,16 @@ def _leads_in(public_end: tuple[str, int], rules: Iterable[PathRule], grant: Gra
 
 
 def _open_view(
-    grant: Grant, rules: tuple[PathRule, ...], nic: Interface, end: tuple[str, int]
+    grant: Grant,
+    rules: tuple[PathRule, ...],
+    nic: Interface,
+    end: tuple[str, int],
+    why: str = "",
 ) -> PathView:
     return PathView(
         state=PathState.OPEN,
         rules=rules,
         connection=build_connection(grant, *end),
+        why=why,
         address=nic.private_ip,
     )

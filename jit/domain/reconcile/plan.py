@@ -17,7 +17,7 @@ from jit.domain.grants.timing import OVERDUE
 from jit.domain.model.grant import Grant, Status
 from jit.domain.model.machine import VmPort
 from jit.domain.paths import effective
-from jit.domain.paths.effective import PathState
+from jit.domain.paths.effective import PathState, PathView
 from jit.domain.paths.machine_view import MachineView
 from jit.domain.paths.port_views import PortViews
 from jit.domain.reconcile.companion_check import plan_companions
@@ -191,13 +191,27 @@ def _has_been_seen(grant: Grant) -> bool:
 def _plan_path(grant: Grant, view: MachineView) -> PlanItem | None:
     path = effective.observe_path(grant, view)
     leaves = grant.status is Status.OPEN and path.leaving  # though its holder is not settled
-    if path.state not in _WRONG[grant.status] and not leaves:
-        return None
+    if path.state in _WRONG[grant.status] or leaves:
+        return _reopen(grant, PlanClass.MISSING, f"its path does not work: {path.why}")
+    if grant.status is Status.OPEN and _is_moved(grant, path):
+        return _reopen(grant, PlanClass.MOVED, "people connect to it by another address now")
+    return None
+
+
+def _is_moved(grant: Grant, path: PathView) -> bool:
+    """Return True if the path is open by another address or port than its person was told."""
+    told, now = grant.connection, path.connection
+    if path.state is not PathState.OPEN or told is None or now is None:
+        return False
+    return (told.address, told.port) != (now.address, now.port)
+
+
+def _reopen(grant: Grant, kind: PlanClass, reason: str) -> PlanItem:
     return PlanItem(
         action=PlanAction.REOPEN,
-        kind=PlanClass.MISSING,
+        kind=kind,
         resource=grant.vm_id,
         grant=grant.id,
-        reason=f"its path does not work: {path.why}",
+        reason=reason,
         policy_id=grant.policy_id,
     )

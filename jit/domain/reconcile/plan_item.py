@@ -13,7 +13,7 @@ class PlanAction(StrEnum):
     """The action that an item asks for."""
 
     REMOVE_RULE = "remove-rule"
-    REOPEN = "reopen"  # the policy's worker looks, and asks Defender again
+    REOPEN = "reopen"  # the policy's worker looks, and asks Defender again if the path is gone
     CLOSE = "close"  # the policy's worker ends the grant
     REPORT = "report"  # a person looks
 
@@ -23,6 +23,7 @@ class PlanClass(StrEnum):
 
     EXPIRED = "expired"  # a rule of a grant that is over
     MISSING = "missing"  # a grant without its rules
+    MOVED = "moved"  # a grant whose address to connect to is another one now
     ALTERED = "altered"  # a grant's rule that somebody widened
     ORPHAN = "orphan"  # a rule without a grant
     HELD_BY_OTHER = "held-by-other"  # an expired one that somebody else still needs

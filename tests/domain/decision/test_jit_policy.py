@@ -56,7 +56,7 @@ def details(wish, *machines):
         (a_draft(sources=["192.0.2.1", "198.51.100.1"]), a_vm(via=Via.FIREWALL)),
         (a_draft(duration="PT15M"), a_vm(via=Via.FIREWALL)),
         (a_draft(duration="PT5M"), a_vm()),
-        (a_draft(duration="PT5M"), a_vm(via=Via.PRIVATE)),
+        (a_draft(duration="PT5M", sources=["10.0.0.5"]), a_vm(via=Via.PRIVATE)),
         (a_draft(sources=["10.0.0.5"]), a_vm(via=Via.PRIVATE)),
         (a_draft(sources=["100.64.0.5", "192.168.0.0/24"]), a_vm(via=Via.PRIVATE)),
         (a_draft(sources=["2a02::1"]), a_vm(ports=(a_rule(allowed_sources=("2a02::/32",)),))),
@@ -166,7 +166,7 @@ def test_a_grant_shows_the_protocol_of_the_rule(asked, ruled, shown):
         ("203.0.113.7", ("garbage", ""), Via.PUBLIC_IP, "source-not-allowed"),
         ("203.0.113.7", (), Via.PUBLIC_IP, "source-not-allowed"),
         ("2a02::1", ("*",), Via.PUBLIC_IP, "ipv6-not-allowed"),
-        ("2a02::1", ("203.0.113.0/24",), Via.PRIVATE, "ipv6-not-allowed"),
+        ("fd00::1", ("203.0.113.0/24",), Via.PRIVATE, "ipv6-not-allowed"),
         ("2a02::1", ("2a02::/32",), Via.FIREWALL, "ipv6-not-allowed"),
         ("2a02::1", ("2a03::/32",), Via.PUBLIC_IP, "source-not-allowed"),
     ],
@@ -202,6 +202,22 @@ def test_a_local_ipv6_source_cannot_come_over_the_internet(source):
     ]
 
 
+def test_a_public_source_cannot_reach_a_vm_with_private_addresses_only():
+    """No path leads from the internet to it, so nothing is opened for it."""
+    machine = a_vm(via=Via.PRIVATE, vnet_prefixes=("10.1.0.0/16",))
+
+    assert found(a_draft(sources=["203.0.113.7"]), machine) == [
+        (FindingKind.BODY, "#/sources/0", "source-not-private")
+    ]
+
+
+def test_a_public_address_inside_the_vms_own_network_reaches_it():
+    """Some companies use public addresses in their virtual networks."""
+    machine = a_vm(via=Via.PRIVATE, vnet_prefixes=("203.0.113.0/24",))
+
+    assert found(a_draft(sources=["203.0.113.7"]), machine) == []
+
+
 def test_each_source_is_judged_at_its_place_in_the_body():
     """A faulty entry before it does not shift the pointer."""
     wish = a_draft(sources=["nonsense", "10.0.0.5", "203.0.113.7"])
@@ -220,7 +236,8 @@ v4 = st.builds(
 def test_nothing_passes_that_lies_outside_every_allowed_prefix(source, allowed):
     """Property: granted means wholly inside one of them."""
     wish = replace(a_draft(), sources=(source,))
-    machine = a_vm(via=Via.PRIVATE, ports=(a_rule(allowed_sources=allowed),))
+    rule = a_rule(allowed_sources=allowed)
+    machine = a_vm(via=Via.PRIVATE, ports=(rule,), vnet_prefixes=("0.0.0.0/0",))
     inside = any(source.subnet_of(ip_network(prefix)) for prefix in allowed)
 
     assert (found(wish, machine) == []) is inside

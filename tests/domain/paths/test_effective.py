@@ -279,6 +279,7 @@ def test_a_private_path_leads_to_the_private_address():
     assert found.connection == Connection(
         via=Via.PRIVATE, address=VM, port=22, command=f"ssh -p 22 user@{VM}"
     )
+    assert "route" in found.why
 
 
 def test_a_public_address_that_is_not_known_yet_shows_the_private_one():
@@ -288,6 +289,7 @@ def test_a_public_address_that_is_not_known_yet_shows_the_private_one():
 
     assert found.connection
     assert found.connection.address == VM
+    assert "public address is not known" in found.why
 
 
 def test_a_path_by_a_public_address_that_was_taken_away_is_not_open():

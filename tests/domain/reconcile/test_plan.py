@@ -9,11 +9,13 @@ import pytest
 from jit.domain.grants.timing import OVERDUE, TIMES
 from jit.domain.model.grant import CloseReason, Status
 from jit.domain.model.machine import Via
+from jit.domain.paths.connection import build_connection
 from jit.domain.reconcile.plan_item import PlanAction, PlanClass
 from jit.domain.values import arm_ids
 from tests.builders.defender import an_entry
 from tests.builders.firewalls import (
     JIT_COLLECTION,
+    MAPPED,
     NAT_NAME,
     a_firewall,
     a_nat,
@@ -25,6 +27,7 @@ from tests.builders.machines import a_configured_vm, an_observation
 from tests.builders.nsgs import an_allow, arm_companion, arm_rule, jit_name, rule_id
 from tests.builders.values import (
     FIREWALL_ID,
+    FRONT,
     HERE,
     HOUR,
     MINE,
@@ -94,7 +97,11 @@ def test_a_rule_that_serves_a_request_of_somebody_else_is_expected():
 def test_a_nat_rule_of_an_open_grant_is_expected():
     """The same behind a firewall, with the companion that it needs."""
     grant = an_older(rules=[], companions=(f"{NSG_ID}/securityRules/jit-broker-x",), **BEHIND)
-    items = planned(an_observation(an_allow(number=1), arm_companion(), nats=[a_nat()]), grant)
+    told = build_connection(grant, FRONT, MAPPED)
+    items = planned(
+        an_observation(an_allow(number=1), arm_companion(), nats=[a_nat()]),
+        replace(grant, connection=told),
+    )
 
     assert short(items) == NOTHING
 
