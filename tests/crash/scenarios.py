@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping
 from datetime import timedelta
 
 from tests.broker.inprocess import ALICE, BOB, DAVE, ELSEWHERE, HERE, OLGA, THERE, wish
+from tests.crash.addresses import toggle_second_address
 from tests.crash.scenario_run import ScenarioRun
 from tests.local.azure.sim import APP01, DB01, NEW01, NSG_DB, WEB01
 
@@ -102,6 +103,13 @@ def _leftover_nsg(run: ScenarioRun) -> None:
     """Defender forgets to close."""
     run.parts.sim.faults({"match": {"path": "initiate"}, "leaveRules": True, "times": None})
     run.at(0, "a", run.ask("a", wish(DB01, duration="PT6M"), ALICE))
+
+
+def _second_address(run: ScenarioRun) -> None:
+    """A VM has two IP configurations, and Defender forgets to close: two rules must go."""
+    toggle_second_address(run.parts.sim, DB01)
+    run.parts.sim.faults({"match": {"path": "initiate"}, "leaveRules": True, "times": None})
+    run.at(0, "a", run.ask("a", wish(DB01, duration="PT8M"), ALICE))
 
 
 def _leftover_firewall(run: ScenarioRun) -> None:
@@ -251,6 +259,7 @@ SCENARIOS: Mapping[str, Scenario] = _named(
     _revoke_shared_nsg,
     _revoke_shared_firewall,
     _leftover_nsg,
+    _second_address,
     _leftover_firewall,
     _scheduled,
     _beside_a_stranger,

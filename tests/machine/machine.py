@@ -24,6 +24,7 @@ from jit.domain.limits import LIMITS
 from jit.domain.requests import bodies
 from jit.domain.requests.submission import Submission
 from tests.broker.inprocess import ALICE, BOB, DAVE, ELSEWHERE, HERE, OLGA, THERE, wish
+from tests.crash.addresses import renumber, toggle_second_address
 from tests.crash.durable_parts import BrokerProcess
 from tests.crash.faults import FAULTS, InjectedFault
 from tests.crash.scenario_run import Act, Delivery
@@ -148,6 +149,16 @@ class WithoutFaults(RuleBasedStateMachine):
     def edit_the_firewall(self, address: str, port: int) -> None:
         """A customer changes rules of the firewall that no grant uses."""
         self.foreign.edit_firewall(address, port)
+
+    @rule(vm_port=vm_ports)
+    def give_or_take_an_address(self, vm_port: tuple[str, int]) -> None:
+        """A customer gives a VM a second IP configuration, or takes it away."""
+        toggle_second_address(self.run.parts.sim, vm_port[0])
+
+    @rule(vm_port=vm_ports)
+    def renumber(self, vm_port: tuple[str, int]) -> None:
+        """The public address of a VM changes while people are connected to it."""
+        renumber(self.run.parts.sim, vm_port[0])
 
     # ---- time ------------------------------------------------------------------------------------
 

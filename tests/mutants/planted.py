@@ -112,6 +112,32 @@ MUTANTS = (
         ),
     ),
     Mutant(
+        name="only the first address of an interface is known",
+        promise="P2",
+        path="jit/domain/inventory/topology.py",
+        was="            for configuration, first in _configurations(nic):\n",
+        becomes="            for configuration, first in list(_configurations(nic))[:1]:\n",
+        caught_by=(
+            law(
+                "tests/broker/test_several_addresses.py",
+                "test_a_grant_is_not_closed_while_the_rule_of_one_address_is_there",
+            ),
+        ),
+    ),
+    Mutant(
+        name="the address that a person was told is never looked at again",
+        promise="P4",
+        path="jit/domain/reconcile/plan.py",
+        was="    if grant.status is Status.OPEN and _is_moved(grant, path):\n",
+        becomes="    if grant.status is Status.CLOSED and _is_moved(grant, path):\n",
+        caught_by=(
+            law(
+                "tests/broker/test_several_addresses.py",
+                "test_an_address_that_changes_while_a_grant_is_open_is_told_within_one_comparison",
+            ),
+        ),
+    ),
+    Mutant(
         name="absence is taken for closed",
         promise="P2",
         path="jit/domain/grants/closing.py",
@@ -171,9 +197,9 @@ MUTANTS = (
     Mutant(
         name="the NSG is judged for the person and not for the firewall",
         promise="P4",
-        path="jit/domain/paths/effective.py",
-        was="    return _find_block(grant, view, nic, sources, public=False)\n",
-        becomes="    return _find_block(grant, view, nic, grant.sources, public=False)\n",
+        path="jit/domain/paths/blocks.py",
+        was="    return _find_stopped(grant, view, nic, sources, public=False)\n",
+        becomes="    return _find_stopped(grant, view, nic, grant.sources, public=False)\n",
         caught_by=(
             law(
                 "tests/domain/paths/test_effective.py",
