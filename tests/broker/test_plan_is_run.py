@@ -75,3 +75,20 @@ def test_a_run_carries_out_the_plan_before_it(leftovers, orphans, wiped, strict)
     assert len(it.broker.initiates()) == reopened(before)
     assert (rules(after), reopened(after)) == (set(), 0)
     assert len(rules(before)) == leftovers + (orphans if strict else 0)
+
+
+def test_a_grant_that_a_portal_users_newer_request_replaced_is_planned_to_close():
+    """The run leaves it to its worker, which hears the same from Defender and never reopens it."""
+    it = Reconciling(InProcess())
+    request_id = it.opened(farm(1))
+    it.broker.sim.initiate(farm(1), 22, STRANGER, 60, as_="petra")
+    it.broker.sim.advance("PT2M")
+
+    (item,) = [item for item in plan(it) if item.grant]
+
+    assert (item.action, item.kind) == ("close", "missing")
+    assert "newer request" in item.reason
+    it.run()
+    it.broker.live(5)
+    assert it.broker.grant(request_id).close_reason == "superseded"
+    assert len(it.broker.initiates()) == 1

@@ -193,7 +193,7 @@ def _change_grant(grant: Grant, item: PlanItem | None, now: datetime) -> Grant:
     """Return *grant* as its item wants it: closing, or due."""
     if item is None or not grant.live:
         return grant
-    if item.action is PlanAction.CLOSE and grant.wants_path:
+    if item.action is PlanAction.CLOSE and grant.wants_path and not item.is_decided_later:
         is_widened = item.kind is PlanClass.ALTERED
         note = f"somebody widened rule {item.rule}" if is_widened else item.reason
         return lifetime.begin_closing(grant, CloseReason.FAILED, now, note)

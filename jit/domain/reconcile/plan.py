@@ -165,6 +165,8 @@ def _plan_paths(owners: RuleOwners, observed: Observation) -> Iterator[PlanItem 
         view = observed.machines.get(grant.vm_key)
         if view is None:
             yield _close_without_vm(grant)
+        elif replaced := owners.find_replacement(grant):
+            yield _close_replaced(grant, replaced)
         elif _has_been_seen(grant):
             port = grant.vm_port
             views[port] = views.get(port) or port_views.narrow_view(view, grant.port)
@@ -180,6 +182,19 @@ def _close_without_vm(grant: Grant) -> PlanItem:
         grant=grant.id,
         reason="its VM no longer exists: deleted, or moved to another resource group",
         policy_id=grant.policy_id,
+    )
+
+
+def _close_replaced(grant: Grant, reason: str) -> PlanItem:
+    """Plan to close a grant whose request in Defender somebody else replaced or revoked."""
+    return PlanItem(
+        action=PlanAction.CLOSE,
+        kind=PlanClass.MISSING,
+        resource=grant.vm_id,
+        grant=grant.id,
+        reason=reason,
+        policy_id=grant.policy_id,
+        is_decided_later=True,
     )
 
 

@@ -41,6 +41,7 @@ class PlanItem:
         grant: Id of the grant that it is about.
         policy_id: JIT policy under whose claim to act.
         path: The rule itself.
+        is_decided_later: The policy's worker reads Defender's requests again before it acts.
         since: When the rule should have been gone, of a leftover.
     """
 
@@ -53,6 +54,7 @@ class PlanItem:
     policy_id: str | None = None
     path: PathRule | None = None
     since: datetime | None = None
+    is_decided_later: bool = False
 
     def doc(self) -> dict[str, str | None]:
         """Return the item as the contract writes it."""

@@ -6,12 +6,12 @@ An index. It finds the possible owners and users of a rule; ``removal.judge`` de
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import replace
 from datetime import datetime
 
 from jit.domain.azure.defender_requests import DefenderRequest
-from jit.domain.grants import removal, widened
+from jit.domain.grants import removal, superseded, widened
 from jit.domain.grants.lifetime import find_leftover_start, has_asked_azure
 from jit.domain.grants.removal import Evidence, Judgement
 from jit.domain.model.grant import Grant
@@ -58,7 +58,9 @@ class RuleOwners:
             )
             for port, here in self._by_port.items()
         }
-        self._foreign = _group_foreign_by_vm(observed.entries, self.grants.values(), now)
+        self._known = {id_ for grant in self.grants.values() for id_ in grant.initiate.ids}
+        self._foreign = _group_foreign_by_vm(observed.entries, self._known, now)
+        self._requests = _group_by_port(observed.entries)
 
     def _enter(self, grant: Grant) -> None:
         for rule in grant.rule_keys:
@@ -96,6 +98,16 @@ class RuleOwners:
         """Return True if the rules of *grant* are leftovers by now."""
         since = find_leftover_start(grant)
         return since is not None and since <= self.now
+
+    def find_replacement(self, grant: Grant) -> str:
+        """Return the reason if somebody else ended its request in Defender, else nothing."""
+        found = superseded.find_replacement(
+            grant,
+            self._requests.get(grant.vm_port, ()),
+            is_foreign=lambda entry: entry.initiate_id not in self._known,
+            now=self.now,
+        )
+        return found[1] if found is not None else ""
 
     # ---- owners and users ------------------------------------------------------------------------
 
@@ -211,11 +223,20 @@ def _holder_of(rule_id: str) -> str:
     return key.split("/securityrules/", 1)[0].split("/natrulecollections/", 1)[0]
 
 
+def _group_by_port(
+    entries: Iterable[DefenderRequest],
+) -> dict[VmPort, list[DefenderRequest]]:
+    """Return Defender's requests by VM port, oldest first; they may have been read twice."""
+    found: dict[VmPort, list[DefenderRequest]] = {}
+    for entry in sorted(dict.fromkeys(entries), key=lambda entry: entry.started_at):
+        found.setdefault(VmPort.of(entry.vm_id, entry.port), []).append(entry)
+    return found
+
+
 def _group_foreign_by_vm(
-    entries: Iterable[DefenderRequest], grants: Iterable[Grant], now: datetime
+    entries: Iterable[DefenderRequest], known: Collection[str], now: datetime
 ) -> dict[str, list[DefenderRequest]]:
     """Return other people's requests that still count, by the key of their VM."""
-    known = {initiate for grant in grants for initiate in grant.initiate.ids}
     found: dict[str, list[DefenderRequest]] = {}
     for entry in removal.find_foreign_requests(entries, known, now=now):
         found.setdefault(arm_ids.key(entry.vm_id), []).append(entry)
