@@ -11,6 +11,7 @@ from jit.broker.locks import PolicyLease
 from jit.domain.audit.event import list_transitions
 from jit.domain.errors import Unavailable
 from jit.domain.model.grant import CloseReason, Grant
+from jit.domain.paths.effective import FAILED_UPDATE
 from jit.storage.request_store import RequestStore
 from jit.storage.stored import GrantRow
 
@@ -104,6 +105,17 @@ class Pass:
         failed = [g for g in after if g.close_reason is CloseReason.FAILED and g.id in not_closing]
         if failed:
             _alert_failed(self.policy_id, failed)
+        _alert_stuck(before, after)
+
+
+def _alert_stuck(before: Sequence[Grant], after: Sequence[Grant]) -> None:
+    """Raise an alert when grants begin to wait for a person to repeat a failed update in Azure."""
+    told = {grant.id: grant.note for grant in before}
+    waiting = [g for g in after if g.live and g.note and FAILED_UPDATE in g.note]
+    new = [grant for grant in waiting if told[grant.id] != grant.note]
+    for note in dict.fromkeys(grant.note for grant in new):
+        found = [grant for grant in new if grant.note == note]
+        telemetry.alert("update.failed", resource_id=found[0].vm_id, reason=note, count=len(found))
 
 
 def _alert_failed(policy_id: str, failed: Sequence[Grant]) -> None:

@@ -46,12 +46,13 @@ def report(
     _alert_unverified(comparison, {item.grant for item in items})
     standing = [item for item in items if item.kind in _ONCE]
     _report_new(standing, comparison, reported)
+    stuck = _alert_stuck(comparison, reported)
     missing = [item.resource for item in items if item.kind is PlanClass.MISSING]
     if missing:
         _summarize("paths.missed", missing, comparison)
     counts = Counter(item.kind.value for item in items)
     telemetry.event("reconcile.finished", subscription=comparison.subscription, **counts)
-    return frozenset(_name(item) for item in standing)
+    return frozenset(_name(item) for item in standing) | stuck
 
 
 def _alert_each(event: str, items: Sequence[PlanItem], comparison: Comparison) -> None:
@@ -85,17 +86,41 @@ def _report_new(
     standing: Iterable[PlanItem], comparison: Comparison, reported: frozenset[str]
 ) -> None:
     """Log a summary for a kind only if it has at least one new rule."""
-    # A row holds the first names alone. Those behind the last of them were reported, too.
-    last = max(reported) if len(reported) >= MOST_REPORTED else None
     kinds: dict[PlanClass, list[tuple[bool, str]]] = {}
     for item in standing:
-        name = _name(item)
-        is_known = name in reported or (last is not None and name > last)
+        is_known = _is_reported(_name(item), reported)
         kinds.setdefault(item.kind, []).append((is_known, f"{item.resource}/{item.rule}"))
     for kind, found in kinds.items():
         new = [title for is_known, title in found if not is_known]
         if new:
             _summarize(_ONCE[kind], new, comparison, total=len(found))
+
+
+def _is_reported(name: str, reported: frozenset[str]) -> bool:
+    """Return True if an earlier run reported the thing of that name."""
+    # A row holds the first names alone. Those behind the last of them were reported, too.
+    return name in reported or (len(reported) >= MOST_REPORTED and name > max(reported))
+
+
+def _alert_stuck(comparison: Comparison, reported: frozenset[str]) -> frozenset[str]:
+    """Alert once for each NSG or firewall of a JIT machine whose last update failed."""
+    found = {_hash(f"update.failed|{id_}"): id_ for id_ in _list_stuck(comparison)}
+    for name, resource_id in found.items():
+        if not _is_reported(name, reported):
+            telemetry.alert("update.failed", resource_id=resource_id)
+    return frozenset(found)
+
+
+def _list_stuck(comparison: Comparison) -> list[str]:
+    views = comparison.observed.machines.values()
+    used = (view for view in views if view.vm.policy_id is not None)
+    holders = (
+        holder
+        for view in used
+        for holder in (*view.nsgs.values(), view.firewall)
+        if holder is not None and holder.failed
+    )
+    return list(dict.fromkeys(holder.id for holder in holders))
 
 
 def _summarize(event: str, titles: Sequence[str], comparison: Comparison, **more: int) -> None:
@@ -111,4 +136,8 @@ def _is_overdue(item: PlanItem, now: datetime) -> bool:
 
 def _name(item: PlanItem) -> str:
     """Return a short name of a standing rule, the same in each run."""
-    return arm_ids.row_hash(f"{item.kind.value}|{item.resource}|{item.rule}")[:_HASHED]
+    return _hash(f"{item.kind.value}|{item.resource}|{item.rule}")
+
+
+def _hash(text: str) -> str:
+    return arm_ids.row_hash(text)[:_HASHED]

@@ -17,6 +17,7 @@ from jit.domain.grants.timing import FIREWALL_WAIT
 from jit.domain.model.grant import CloseReason, Grant, Status
 from jit.domain.model.machine import Occupation
 from jit.domain.model.request import AccessRequest, WantedMachine, WantedPort
+from jit.domain.paths.effective import explain_unclear_firewall
 from jit.domain.paths.machine_view import MachineView
 from jit.domain.values.times import format_instant
 
@@ -48,7 +49,7 @@ def _admit(
         return lifetime.close(grant, CloseReason.DENIED, now, why_not)
     grant = replace(grant, via=view.vm.via, firewall_id=view.vm.firewall_id)
     if not context.may_change(grant, view):
-        note = "waiting for another update of the firewall"
+        note = explain_unclear_firewall(view) or "waiting for another change of the firewall to end"
         return replace(grant, note=note, next_check_at=now + FIREWALL_WAIT)
     wait = context.waits_until
     if wait is not None:

@@ -32,6 +32,9 @@ from jit.domain.values.prefixes import Prefix
 _UNSEEN_ROUTES = "the NSGs let its sources in; whether a route leads to the VM was not looked at"
 _UNKNOWN_ADDRESS = "its public address is not known: Azure assigns it when the VM starts"
 
+FAILED_UPDATE = "the last update of "
+"""A reason begins with it if somebody must repeat a failed update in Azure."""
+
 
 class PathState(Enum):
     """How much of a path is there, and if it works."""
@@ -154,7 +157,7 @@ def _predict_block(grant: Grant, view: MachineView) -> _Prediction:
 def _explain_unclear(grant: Grant, view: MachineView) -> str:
     why = _explain_unclear_nsg(view)
     if not why and grant.via is Via.FIREWALL:
-        return _explain_unclear_firewall(view)
+        return explain_unclear_firewall(view)
     return why
 
 
@@ -165,18 +168,19 @@ def _explain_unclear_nsg(view: MachineView) -> str:
             return f"an NSG of {_name(nic.id)} could not be read"
         for nsg in nsgs:
             if nsg.failed:
-                return f"the last update of NSG {_name(nsg.id)} failed; repeat it in Azure"
+                return f"{FAILED_UPDATE}NSG {_name(nsg.id)} failed; repeat it in Azure"
             if not nsg.settled:
                 return f"NSG {_name(nsg.id)} is being updated"
     return ""
 
 
-def _explain_unclear_firewall(view: MachineView) -> str:
+def explain_unclear_firewall(view: MachineView) -> str:
+    """Return why the rules of the firewall before a VM are not known; empty if they are."""
     firewall = view.firewall
     if firewall is None:  # without a firewall in the inventory, there is no rule in one
         return "the firewall could not be read" if view.vm.firewall_id else ""
     if firewall.failed:
-        return f"the last update of firewall {_name(firewall.id)} failed; repeat it in Azure"
+        return f"{FAILED_UPDATE}firewall {_name(firewall.id)} failed; repeat it in Azure"
     return "" if firewall.settled else f"firewall {_name(firewall.id)} is being updated"
 
 

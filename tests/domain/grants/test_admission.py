@@ -149,20 +149,27 @@ def test_the_request_decided_again_is_the_one_that_was_granted():
 
 
 @pytest.mark.parametrize(
-    "world",
+    ("world", "note"),
     [
-        a_world(behind(a_firewall(settled=False))),
-        a_world(behind(None)),
-        a_world(behind(a_firewall()), free_firewalls=frozenset()),
+        (a_world(behind(a_firewall(settled=False))), "firewall fw-prod is being updated"),
+        (
+            a_world(behind(a_firewall(settled=False, failed=True))),
+            "the last update of firewall fw-prod failed; repeat it in Azure",
+        ),
+        (a_world(behind(None)), "the firewall could not be read"),
+        (
+            a_world(behind(a_firewall()), free_firewalls=frozenset()),
+            "waiting for another change of the firewall to end",
+        ),
     ],
 )
-def test_a_grant_behind_a_busy_firewall_waits_its_turn(world):
+def test_a_grant_behind_a_busy_firewall_waits_and_says_for_what(world, note):
     """It is not claimed: its time has not begun."""
     done = stepped(a_grant(), world=world)
 
     (grant,) = done.grants
     assert (grant.status, grant.expires_at) == (Status.PENDING, None)
-    assert grant.note == "waiting for another update of the firewall"
+    assert grant.note == note
     assert grant.next_check_at == NOW + MINUTE
     assert done.asks == ()
 

@@ -34,7 +34,7 @@ def test_a_grant_that_could_not_be_opened_in_time_fails(status):
 
 
 def test_a_grant_that_fails_says_that_it_was_late_and_what_it_waited_for():
-    waited = "waiting for another update of the firewall"
+    waited = "waiting for another change of the firewall to end"
 
     never_asked = a_grant(latest_end=NOW, note=waited)
     asked = an_opening(expires_at=NOW, note=waited)
