@@ -9,7 +9,7 @@ between our own updates: ``If-Match`` is the safety.
 from __future__ import annotations
 
 import secrets
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
@@ -81,6 +81,7 @@ class Locks:
         asks_from: datetime | None = None,
         attempts: int = 0,
         initiated: bool = False,
+        missing: Mapping[str, datetime] | None = None,
     ) -> None:
         """
         Give a policy back, unless somebody has taken it over.
@@ -91,8 +92,11 @@ class Locks:
             asks_from: When Azure may be asked again; None keeps the instant in the row.
             attempts: Failed passes in a row.
             initiated: True if the pass sent an initiate.
+            missing: NSGs and firewalls that Azure does not find; None keeps those in the row.
         """
         row = replace(lease.row, owner="", not_before=not_before, attempts=attempts)
+        if missing is not None:
+            row = replace(row, missing=missing)
         if asks_from is not None:
             row = replace(row, asks_from=asks_from)
         if initiated and row.read_at is not None:

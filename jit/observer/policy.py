@@ -42,6 +42,10 @@ def predict_reads(vm: VirtualMachine, deciding: bool) -> Iterable[str]:
             yield nic.public_ip_id
 
 
+HOLDERS = frozenset({"nsgs", "firewalls"})
+"""Kinds of resources that hold rules: if one does not exist, its rules are gone."""
+
+
 def find_missing_reads(read: Read, predicted: Mapping[str, VirtualMachine]) -> Iterable[str]:
     """Yield the ids that the resources in *read* refer to, and the predicted firewalls."""
     for name in ("machines", "interfaces"):
@@ -88,6 +92,7 @@ def build_policy_view(
         requests=defender_requests.parse_requests(policy) if policy is not None else (),
         machines={key: view_machine(vm, nsgs, firewalls) for key, vm in machines.items()},
         unreadable=unreadable,
+        missing=frozenset(key for key in read.gone if kind_of(key) in HOLDERS),
     )
 
 
@@ -119,14 +124,14 @@ def _find_dependencies(vm: Resource, read: Read) -> Iterator[str]:
 
 
 def view_nsgs(read: Read) -> dict[str, NsgView]:
-    """Return the NSGs that were read; an NSG that is gone has no rules any more."""
+    """Return the NSGs that were read; an NSG that is absent has no rules any more."""
     found = {key: view_nsg(nsg) for key, nsg in read.found.get("nsgs", {}).items()}
-    gone = (key for key in read.gone if kind_of(key) == "nsgs")
+    gone = (key for key in read.absent if kind_of(key) == "nsgs")
     return found | {key: NsgView(id=key, settled=True, rules=(), allows=()) for key in gone}
 
 
 def view_firewalls(read: Read) -> dict[str, FirewallView]:
-    """Return the firewalls that were read; a firewall that is gone has no rules any more."""
+    """Return the firewalls that were read; a firewall that is absent has no rules any more."""
     found = {key: view_firewall(body) for key, body in read.found.get("firewalls", {}).items()}
-    gone = (key for key in read.gone if kind_of(key) == "firewalls")
+    gone = (key for key in read.absent if kind_of(key) == "firewalls")
     return found | {key: view_firewall({"id": key, "properties": _SETTLED}) for key in gone}

@@ -52,12 +52,14 @@ class Read:
     Attributes:
         found: Kind → key → resource.
         failed: Key → why the resource could not be read.
-        gone: Keys of resources that do not exist any more; they are in *failed* too.
+        gone: Keys of resources for which Azure answered 404; they are in *failed* too.
+        absent: Those of *gone* that do not exist any more: 404 alone does not prove it.
     """
 
     found: dict[str, dict[str, Resource]] = field(default_factory=dict)
     failed: dict[str, str] = field(default_factory=dict)
     gone: set[str] = field(default_factory=set)
+    absent: set[str] = field(default_factory=set)
 
     def list_resources(self, kind: str) -> Sequence[Resource]:
         """Return the resources of a kind."""
@@ -74,7 +76,7 @@ class Read:
             key = arm_ids.key(resource_id)
             if outcome is None:
                 self.gone.add(key)
-                self.failed[key] = f"{arm_ids.name(resource_id)} does not exist any more"
+                self.failed[key] = f"{arm_ids.name(resource_id)} was not found"
             elif isinstance(outcome, str):
                 self.failed[key] = outcome
             else:

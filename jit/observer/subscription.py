@@ -7,7 +7,7 @@ a resource refers to another one that was not predicted, a further round reads i
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Container, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 from functools import partial
@@ -24,15 +24,17 @@ from jit.domain.grants.policy_view import PolicyView
 from jit.domain.inventory import topology
 from jit.domain.model.machine import VirtualMachine
 from jit.domain.paths.machine_view import FirewallView, NsgView
+from jit.domain.values import arm_ids
 from jit.interfaces import Arm, JitPolicies
 from jit.observer.policy import (
+    HOLDERS,
     build_policy_view,
     find_missing_reads,
     predict_reads,
     view_firewalls,
     view_nsgs,
 )
-from jit.observer.reads import Read, Reader
+from jit.observer.reads import Read, Reader, kind_of
 
 _RECENT_SECONDS = 5.0
 _ASIDE = 2  # reads that only warnings need
@@ -176,6 +178,7 @@ class Observer:
         *,
         deciding: frozenset[str],
         now: datetime,
+        missed: Container[str] = (),
     ) -> PolicyView:
         """
         Read one policy and the VMs of its grants.
@@ -188,6 +191,8 @@ class Observer:
                 read only in part is marked as unreadable and returned as predicted, so that grants
                 that already have a path there need not wait.
             now: Aware, UTC.
+            missed: Hashes of the ids of NSGs and firewalls for which Azure answered 404 before, at
+                least a minute ago. One that it does not list either has no rules any more.
 
         Raises:
             Unavailable: The policy could not be read.
@@ -203,7 +208,25 @@ class Observer:
             if not missing:
                 break
             self._reader.read_all(missing, read)
+        read.absent.update(self._find_absent(read, missed))
         return build_policy_view(policy, predicted, deciding, read, now)
+
+    def _find_absent(self, read: Read, missed: Container[str]) -> set[str]:
+        """Return the NSGs and firewalls that were missed before, and that no list has either."""
+        suspects: dict[tuple[str, str], set[str]] = {}
+        for key in read.gone:
+            if kind_of(key) in HOLDERS and arm_ids.row_hash(key) in missed:
+                place = (arm_ids.subscription(key), kind_of(key))
+                suspects.setdefault(place, set()).add(key)
+        found = (self._drop_listed(keys, *place) for place, keys in suspects.items())
+        return {key for keys in found for key in keys}
+
+    def _drop_listed(self, keys: set[str], subscription: str, kind: str) -> set[str]:
+        """Return those of *keys* that a list of the subscription lacks; none if it fails."""
+        try:
+            return keys - {arm_json.key(item) for item in self._list(subscription, _LISTS[kind])}
+        except (Unavailable, Refused):
+            return set()
 
     def _read_first(self, policy_id: str, wanted: Sequence[str], read: Read) -> Resource | None:
         """Read the policy and the predicted resources side by side; return the policy."""

@@ -29,6 +29,16 @@ _NAMES = Form(
     lambda names: " ".join(sorted(names)[:MOST_REPORTED]),
 )
 
+_SINCE = Form(
+    lambda stored: {name: INSTANT.read(at) for name, at in _split_pairs(stored)},
+    lambda known: " ".join(f"{name}={INSTANT.write(at)}" for name, at in known.items()),
+)
+
+
+def _split_pairs(stored: str) -> list[tuple[str, str]]:
+    pairs = (item.partition("=") for item in stored.split())
+    return [(name, value) for name, _, value in pairs]
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ControlRow:
@@ -72,6 +82,8 @@ class PolicyRow(LeasedRow):
         initiated_at: When the last initiate was sent; the storage service's clock.
         burst: Initiates that followed each other closely.
         wake_at: When a message arrives that will look at new grants; the storage service's clock.
+        missing: By hash of the id, since when Azure does not find an NSG or firewall; the broker's
+            clock.
     """
 
     policy_id: str
@@ -81,6 +93,7 @@ class PolicyRow(LeasedRow):
     initiated_at: datetime | None = None
     burst: int = 0
     wake_at: datetime | None = None
+    missing: Mapping[str, datetime] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -123,6 +136,7 @@ POLICY = ColumnMap(
     Column("InitiatedAt", "initiated_at", _INSTANT, default=None),
     Column("Burst", "burst", default=0),
     Column("WakeAt", "wake_at", _INSTANT, default=None),
+    Column("Missing", "missing", _SINCE, default=MappingProxyType({})),
 )
 
 FIREWALL_KIND = RowKind("firewalls")

@@ -167,3 +167,72 @@ def test_a_grant_whose_nsg_may_not_be_read_does_not_close(it):
     it.broker.live(HOURS)
 
     assert it.broker.status(request_id) == "closing"
+
+
+# ---- 404 is not "gone" at once -------------------------------------------------------------------
+
+GROUP_GONE = {"status": 404, "code": "ResourceGroupNotFound"}
+
+
+def not_found(it, nsg=NSG_FARM, times=None):
+    """Let Azure answer 404 when the broker reads that NSG."""
+    match = {"method": "GET", "path": nsg, "principal": "broker"}
+    it.broker.sim.faults({"match": match, "times": times, "answer": GROUP_GONE})
+
+
+def test_one_answer_of_404_does_not_prove_that_a_path_is_closed(it):
+    """The NSG is there, and packets still get in."""
+    it.broker.sim.faults({"match": {"path": "nsg-farm-1"}, "times": None, "leaveRules": True})
+    request_id = it.opened()
+    not_found(it, times=1)
+    it.broker.revoke(request_id)
+    it.broker.work(farm(1))
+
+    assert it.broker.status(request_id) == "closing"
+    it.broker.live(5)
+
+    assert (it.broker.status(request_id), rules(it)) == ("closed", [])
+    assert not it.broker.reachable(farm(1))
+
+
+def test_an_nsg_that_a_list_still_has_is_not_gone_however_often_it_is_not_found(it):
+    """A fault of one route of Azure's lasts for an hour."""
+    request_id = it.opened()
+    not_found(it)
+
+    it.broker.revoke(request_id)
+    it.broker.live(30)
+
+    assert it.broker.status(request_id) == "closing"
+    assert "could not be read" in it.broker.grant(request_id).note
+
+
+def test_an_nsg_that_is_neither_found_nor_listed_for_a_minute_is_gone(it):
+    """Its rules went with it: nothing is left to remove."""
+    request_id = it.opened()
+    it.edit(**{NSG_FARM: None})
+
+    it.broker.revoke(request_id)
+    it.broker.live(0.5)
+    assert it.broker.status(request_id) == "closing"
+    it.broker.live(4)
+
+    assert it.broker.status(request_id) == "closed"
+
+
+def test_an_nsg_that_comes_back_between_two_answers_of_404_is_missed_anew(it):
+    """The minute begins again: the two answers are two faults."""
+    it.broker.sim.faults({"match": {"path": "nsg-farm-1"}, "times": None, "leaveRules": True})
+    request_id = it.opened()
+    it.broker.work(farm(1))
+    policy = it.broker.locks.read_policy(it.broker.grant(request_id).policy_id)
+    assert policy.missing == {}
+    not_found(it, times=1)
+    it.broker.revoke(request_id)
+    it.broker.work(farm(1))
+    (since,) = it.broker.locks.read_policy(policy.policy_id).missing.values()
+    assert since == it.broker.now
+
+    it.broker.live(0.2)
+
+    assert it.broker.locks.read_policy(policy.policy_id).missing == {}

@@ -112,6 +112,19 @@ MUTANTS = (
         ),
     ),
     Mutant(
+        name="one answer of 404 is taken for gone",
+        promise="P2",
+        path="jit/observer/policy.py",
+        was='    gone = (key for key in read.absent if kind_of(key) == "nsgs")\n',
+        becomes='    gone = (key for key in read.gone if kind_of(key) == "nsgs")\n',
+        caught_by=(
+            law(
+                "tests/broker/test_vanished.py",
+                "test_one_answer_of_404_does_not_prove_that_a_path_is_closed",
+            ),
+        ),
+    ),
+    Mutant(
         name="only the first address of an interface is known",
         promise="P2",
         path="jit/domain/inventory/topology.py",

@@ -209,6 +209,7 @@ WORKED = {
     "burst": 2,
     "wake_at": NOON + timedelta(seconds=5),
 }
+MISSING = {"6iheuuryiz6el3djmzf74l7rzi": NOON - timedelta(minutes=1)}
 TURN = {"holder": row_of("policy").key.removeprefix("p|"), "since": NOON, "foreign": "0" * 64}
 CASES = {
     "request": (request_rows.read_request, REQUEST),
@@ -228,7 +229,7 @@ CASES = {
     ),
     "policy-claimed": (
         lambda row: control_rows.read_control_row(PolicyRow, row),
-        control(PolicyRow, "policy-claimed", **WORKED, owner="0123456789abcdef"),
+        control(PolicyRow, "policy-claimed", **WORKED, owner="0123456789abcdef", missing=MISSING),
     ),
     "policy-first-claim": (
         lambda row: control_rows.read_control_row(PolicyRow, row),

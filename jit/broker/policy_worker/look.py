@@ -83,8 +83,9 @@ class Look:
         """Observe *known* and *deleted* VMs; no path on a deleted VM becomes open."""
         predicted = {**known, **deleted}
         view = self.observer.observe_policy(
-            state.policy_id, predicted, deciding=deciding, now=state.now
+            state.policy_id, predicted, deciding=deciding, now=state.now, missed=state.missed
         )
+        state.note_missing(view)
         self._update_inventory(view, known, deciding, state)
         return replace(
             view,

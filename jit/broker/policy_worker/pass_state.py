@@ -4,18 +4,22 @@ from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from jit import telemetry
 from jit.broker.locks import PolicyLease
 from jit.domain.audit.event import list_transitions
 from jit.domain.errors import Unavailable
+from jit.domain.grants.policy_view import PolicyView
+from jit.domain.grants.timing import ABSENT_AFTER
 from jit.domain.model.grant import CloseReason, Grant
 from jit.domain.paths.effective import FAILED_UPDATE
+from jit.domain.values import arm_ids
 from jit.storage.request_store import RequestStore
 from jit.storage.stored import GrantRow
 
 _NAMED = 5
+_FORGOTTEN_AFTER = timedelta(days=1)
 
 
 @dataclass(slots=True)
@@ -34,6 +38,7 @@ class Pass:
         initiated: True if an initiate was sent to Defender.
         asks_from: The instant before which Azure takes no initiate, if it said so in this pass.
         turns: Keys of the firewalls that this pass may change.
+        missing: By hash of the id, since when Azure does not find an NSG or firewall.
         outage: The error by which storage did not move a request; raised when all else is done.
     """
 
@@ -47,7 +52,37 @@ class Pass:
     initiated: bool = False
     asks_from: datetime | None = None
     turns: frozenset[str] = field(default_factory=frozenset)
+    missing: Mapping[str, datetime] = field(default_factory=dict)
     outage: Unavailable | None = None
+
+    def __post_init__(self) -> None:
+        """Remember what earlier passes missed."""
+        self.missing = self.lease.row.missing
+
+    @property
+    def missed(self) -> frozenset[str]:
+        """Hashes of the ids of NSGs and firewalls that were missing long enough ago."""
+        found = self.missing.items()
+        return frozenset(name for name, since in found if since + ABSENT_AFTER <= self.now)
+
+    def note_missing(self, view: PolicyView) -> None:
+        """Note the NSGs and firewalls that Azure did not find, and forget those that it found."""
+        holders = (
+            holder
+            for machine in view.machines.values()
+            for holder in (*machine.nsgs.values(), machine.firewall)
+            if holder is not None
+        )
+        seen = {arm_ids.row_hash(holder.id) for holder in holders}
+        kept = {
+            name: since
+            for name, since in self.missing.items()
+            if name not in seen and since + _FORGOTTEN_AFTER > self.now
+        }
+        new = {
+            name: self.missing.get(name, self.now) for name in map(arm_ids.row_hash, view.missing)
+        }
+        self.missing = {**kept, **new}
 
     @property
     def grants(self) -> list[Grant]:

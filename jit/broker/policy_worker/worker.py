@@ -109,6 +109,7 @@ class Worker:
                 asks_from=state.asks_from,
                 attempts=lease.row.attempts + 1 if state.asks_from or failed else 0,
                 initiated=state.initiated,
+                missing=state.missing,
             )
         return state
 

@@ -28,6 +28,7 @@ class PolicyView:
         unreadable: VM key -> why the VM could not be read completely. New grants on it wait, and
             no path on it becomes ``open``, even if *machines* has a part of it.
         read_completely: Keys of the VMs that were to be read with interfaces and networks.
+        missing: Keys of the NSGs and firewalls for which Azure answered 404.
         known_initiates: Initiate ids that this broker stored, on live grants and on tombstones.
         free_firewalls: Keys of the firewalls that this step may have changed.
         asks_from: Azure wants to be asked for nothing before. Closing does not wait for it.
@@ -38,6 +39,7 @@ class PolicyView:
     machines: Mapping[str, MachineView]
     unreadable: Mapping[str, str] = field(default_factory=dict)
     read_completely: frozenset[str] = frozenset()
+    missing: frozenset[str] = frozenset()
     known_initiates: frozenset[str] = frozenset()
     free_firewalls: frozenset[str] = frozenset()
     asks_from: datetime | None = None
