@@ -23,6 +23,10 @@ from jit.storage.request_store import RequestStore
 _ATTEMPTS = 3
 _NAMED = 5  # requests named in Defender's own record
 _AFTER_NO_ANSWER = timedelta(seconds=20)
+_TRIES = 2
+_PASSING = frozenset({"NotFound", "ResourceGroupNotFound", "ResourceNotFound"})
+"""Refusals of what may be there after all."""
+
 _AFTER_REFUSAL = timedelta(minutes=2)  # soon: an open path may end before its change is accepted
 
 
@@ -148,7 +152,7 @@ def _is_first_initiate(grant: Grant) -> bool:
 
 
 def _ask_again(grant: Grant, now: datetime) -> Grant:
-    """Return a new grant as if it had not been asked for: Azure took nothing."""
+    """Return a new grant as if it had not been asked for, due at *now*: Azure took nothing."""
     nothing = replace(grant.initiate, ids=(), at=None, sources=(), until=None)
     return replace(grant, initiate=nothing, next_check_at=now)
 
@@ -157,8 +161,12 @@ def _apply_refusal(grant: Grant, code: str, now: datetime) -> Grant:
     """
     Return a grant after a 4xx, which opened nothing.
 
-    A grant that came with this initiate fails; the others keep the path that they had.
+    A grant that came with this initiate fails; the others keep the path that they had. If Azure did
+    not find something, the broker asks once more: one answer of 404 may be a passing fault.
     """
+    if _is_first_initiate(grant) and code in _PASSING and grant.initiate.attempts < _TRIES:
+        note = f"{lifetime.REFUSED} to open it ({code}); it is asked once more"
+        return replace(_ask_again(grant, now + _AFTER_REFUSAL), note=note)
     if _is_first_initiate(grant):
         end = lifetime.begin_closing if grant.footprint.companions else lifetime.close
         return end(grant, CloseReason.FAILED, now, f"{lifetime.REFUSED} to open it ({code})")

@@ -35,6 +35,19 @@ def test_one_vm_that_azure_refuses_fails_alone(broker):
     assert found == [("open", None)] * 2 + [("closed", "failed")] + [("open", None)] * 2
 
 
+@pytest.mark.parametrize(("times", "status"), [(1, "open"), (None, "closed")])
+def test_a_404_on_an_initiate_is_asked_once_more(broker, times, status):
+    """The resource group is there; Azure found it on the second call, or not at all."""
+    gone = {"status": 404, "code": "ResourceGroupNotFound"}
+    broker.sim.faults({"match": INITIATE, "times": times, "answer": gone})
+    request_id = broker.ask(wish(farm(1)))
+
+    broker.live(5)
+
+    assert broker.status(request_id) == status
+    assert len(broker.initiates()) == 2
+
+
 def test_a_refused_prefix_list_fails_only_the_new_grant(broker):
     """The first user keeps the path; nothing wider is tried."""
     broker.sim.options(acceptPrefixLists=False)
