@@ -50,14 +50,16 @@ class InventoryStore:
 
         Another instance that writes the same row at the same time has read Azure at the same time:
         its row is as good as ours. A VM that no row can hold is left out, with an alert. A use case
-        that needs it reads Azure, and the other VMs do not wait for it.
+        that needs it reads Azure, and the other VMs do not wait for it. Warnings that could not be
+        judged stay as they were.
         """
         old = {row.key: row for row in self._rows(partition)}
         ops: list[Op] = []
         left_out: list[str] = []
         for vm in found:
             before = old.pop(keys.machine_key(vm.id), None)
-            row = write_machine_row(vm, partition, etag=before.etag if before else "")
+            known = _keep_warnings(vm, before)
+            row = write_machine_row(known, partition, etag=before.etag if before else "")
             if is_too_large(row):
                 left_out.append(vm.id)
             ops += _update(row, before)
@@ -66,6 +68,13 @@ class InventoryStore:
         left_out += [str(row.values[VM_ID]) for row in write_replaceable(self._state, ops)]
         if left_out:
             _alert_left_out(partition, left_out)
+
+
+def _keep_warnings(vm: VirtualMachine, before: Row | None) -> VirtualMachine:
+    """Return *vm* with the warnings of its old row that could not be judged now."""
+    rows = [before] if before is not None and vm.unsettled else []
+    last = next(MACHINE_KIND.read_all(rows, parse_machine), None)
+    return vm.keep_warnings(last) if last is not None else vm
 
 
 def _update(row: Row, before: Row | None) -> list[Op]:

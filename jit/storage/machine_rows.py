@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 from jit.domain.model.machine import (
@@ -25,6 +27,7 @@ from jit.storage.documents import (
     RowKind,
     by_position,
     enum,
+    optional,
     read_document,
     read_text,
     several,
@@ -67,16 +70,29 @@ MACHINE = ColumnMap(
     Column("occupations", "occupations", several(_OCCUPATION)),
     Column("warnings", "warnings", several(_WARNING)),
 )
-"""The document of a VM."""
+"""The document of a VM, without the column `_GROUPS`."""
+
+_GROUPS = ("groups", several(optional(TEXTS)))
+"""
+The column of the application security groups of each interface, in their order; null if unknown.
+
+It stands beside the interfaces, whose lists an older version reads by position.
+"""
 
 VM_ID = "Vm"
 
 
 def write_machine_row(vm: VirtualMachine, partition: str, *, etag: str = "") -> Row:
     """Return the inventory row of a VM; see `is_too_large`."""
-    document = write_document(MACHINE.write(vm), sort_keys=True)
+    document = write_document(build_document(vm), sort_keys=True)
     values: dict[str, Any] = MACHINE_KIND.add_format({VM_ID: vm.id, **document})
     return Row(partition=partition, key=keys.machine_key(vm.id), values=values, etag=etag)
+
+
+def build_document(vm: VirtualMachine) -> dict[str, Any]:
+    """Return the document of a VM as JSON."""
+    name, form = _GROUPS
+    return {**MACHINE.write(vm), name: form.write([nic.group_ids for nic in vm.interfaces])}
 
 
 def read_machine(row: Row) -> VirtualMachine:
@@ -91,7 +107,17 @@ def read_machine(row: Row) -> VirtualMachine:
 
 def parse_machine(row: Row) -> VirtualMachine:
     """Return the VM of a row of a known format."""
-    return MACHINE.read(read_document(row))
+    document = read_document(row)
+    return _add_groups(MACHINE.read(document), document)
+
+
+def _add_groups(vm: VirtualMachine, document: Mapping[str, Any]) -> VirtualMachine:
+    """Return *vm* with the groups of its interfaces; an older version did not write them."""
+    name, form = _GROUPS
+    if name not in document:
+        return vm
+    pairs = zip(vm.interfaces, form.read(document[name]), strict=True)
+    return replace(vm, interfaces=tuple(replace(nic, group_ids=ids) for nic, ids in pairs))
 
 
 def is_too_large(row: Row) -> bool:

@@ -137,6 +137,48 @@ def test_a_bastion_of_a_connected_hub_counts(it):
     assert codes(it, "web01") == ["bastion-cut-off"] * 2
 
 
+# ---- while something is being updated ------------------------------------------------------------
+
+
+def write(it, name="new-rule", **changes):
+    """Begin to write a rule into the NSG of db01, as a portal user; the update takes a while."""
+    wanted = rule(priority=310, destinationPortRange="443", **changes)
+    it.broker.sim.call("PUT", f"{NSG_DB}/securityRules/{name}", wanted, as_="petra")
+
+
+def test_a_comparison_during_an_update_of_an_nsg_keeps_the_last_word(it):
+    """The NSG and every rule in it read as Updating, the deny rules of all its VMs too."""
+    before = shown(it)
+    write(it)
+
+    during = shown(it)
+    it.broker.live(1)
+
+    assert it.broker.sim.get(NSG_DB)["properties"]["provisioningState"] == "Succeeded"
+    assert (during, shown(it)) == (before, before)
+
+
+def test_a_warning_that_was_true_before_an_update_stays_during_it(it):
+    """And a new one waits until the update is done."""
+    stand(it, sourceAddressPrefix="192.0.2.0/24")
+    before = shown(it)["db01"]
+    change(it, NSG_DB, provisioningState="Updating", securityRules=[])
+
+    during = shown(it)["db01"]
+    change(it, NSG_DB, provisioningState="Succeeded", securityRules=[])
+
+    assert "jit-bypassed" in dict(before)
+    assert during == before
+    assert {code for code, _ in shown(it)["db01"]} == {"deny-missing"}
+
+
+def test_a_vm_that_was_never_seen_settled_has_no_warning_about_its_nsg(it):
+    """The first comparison meets an update; nothing is known yet."""
+    change(it, NSG_DB, provisioningState="Updating", securityRules=[])
+
+    assert shown(it)["db01"] == []
+
+
 # ---- plan, policy, firewall ----------------------------------------------------------------------
 
 

@@ -7,6 +7,7 @@ from jit.domain.azure.defender_rules import find_allow_rules
 from jit.domain.azure.nsg_effect import Flow
 from jit.domain.azure.nsg_rules import parse_rules
 from jit.domain.paths.machine_view import NsgView
+from jit.domain.values import arm_ids
 from tests.builders.values import BEHIND, HERE, NSG_ID, VM
 
 VNET = ("10.1.0.0/16",)
@@ -55,8 +56,21 @@ def rules_of(*rules):
     return parse_rules(arm_nsg(*rules))
 
 
-def a_flow(source="203.0.113.7", *, to=VM, port=22, protocol="TCP"):
-    return Flow(ip_network(source), ip_address(to), port, protocol)
+def a_flow(source="203.0.113.7", *, to=VM, port=22, protocol="TCP", groups=None):
+    """Packets to a VM; *groups* are the ids of its application security groups, None if unknown."""
+    keys = None if groups is None else frozenset(map(arm_ids.key, groups))
+    return Flow(ip_network(source), ip_address(to), port, protocol, keys)
+
+
+def asg_id(name):
+    """The id of an application security group."""
+    return f"{NSG_ID.rpartition('/networkSecurityGroups/')[0]}/applicationSecurityGroups/{name}"
+
+
+def to_groups(*names):
+    """The fields of a rule for the members of those groups, as ARM writes them."""
+    groups = [{"id": asg_id(name)} for name in names]
+    return {"destinationAddressPrefix": None, "destinationApplicationSecurityGroups": groups}
 
 
 def jit_name(kind="-", number=1):

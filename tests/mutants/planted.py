@@ -576,4 +576,17 @@ MUTANTS = (
             ),
         ),
     ),
+    Mutant(
+        name="every group is somebody else's",
+        promise="P4",
+        path="jit/domain/azure/nsg_rules.py",
+        was="    own = [group for group in every if arm_ids.key(group) in memberships]\n",
+        becomes="    own = [group for group in every if group in memberships]\n",
+        caught_by=(
+            law(
+                "tests/domain/azure/test_nsg_model.py",
+                "test_one_nsg_agrees_with_trying_every_packet",
+            ),
+        ),
+    ),
 )

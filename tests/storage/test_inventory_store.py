@@ -83,6 +83,27 @@ def test_a_row_that_was_written_in_one_piece_is_read(store, table):
     assert store.find_machine(vm.id) == vm
 
 
+def test_warnings_that_could_not_be_judged_stay_as_they_were(store):
+    """An NSG was being updated; the others are those of the new look."""
+    kept, old, new = (MachineWarning(code=code, detail=code) for code in ("kept", "old", "new"))
+    before = replace(a_vm("web"), warnings=(old, kept))
+    store.write_machines(HERE, [before], complete=True)
+
+    now = replace(a_vm("web"), warnings=(new,), unsettled=frozenset({"kept", "never"}))
+    store.write_machines(HERE, [now], complete=True)
+
+    assert store.find_machine(before.id) == replace(before, warnings=(new, kept))
+
+
+def test_a_new_vm_has_no_earlier_warnings_to_keep(store):
+    """Nothing is known about it yet."""
+    vm = replace(a_vm("web"), unsettled=frozenset({"kept"}))
+
+    store.write_machines(HERE, [vm], complete=True)
+
+    assert store.find_machine(vm.id) == a_vm("web")
+
+
 def test_a_vm_that_shrinks_leaves_no_part_behind(store):
     """The parts are those of one document."""
     store.write_machines(HERE, [a_vm("web", PREFIXES)], complete=True)

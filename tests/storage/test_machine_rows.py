@@ -41,6 +41,7 @@ machines = st.builds(
             public_ip=st.none() | texts,
             public_ip_id=st.none() | texts,
             primary=st.booleans(),
+            group_ids=st.none() | lists,
         ),
         max_size=2,
     ).map(tuple),

@@ -170,6 +170,7 @@ MACHINE = VirtualMachine(
             public_ip="20.71.10.11",
             public_ip_id=f"{NETWORK}/publicIPAddresses/web01-ip",
             primary=True,
+            group_ids=(f"{NETWORK}/applicationSecurityGroups/web",),
         ),
     ),
     firewall_id=FIREWALL,
@@ -177,6 +178,9 @@ MACHINE = VirtualMachine(
     vnet_prefixes=("10.1.0.0/16",),
     occupations=(Occupation(port=22, sources=("198.51.100.1",), ends_at=NOON + 60 * MINUTE),),
     warnings=(MachineWarning(code="jit-bypassed", detail="An allow rule stands above the deny."),),
+)
+FIRST_MACHINE = replace(
+    MACHINE, interfaces=tuple(replace(nic, group_ids=None) for nic in MACHINE.interfaces)
 )
 EVENT = Event(
     at=NOON,
@@ -223,6 +227,7 @@ CASES = {
     "history-request": (request_rows.read_request, REQUEST),
     "history-grants": (request_rows.read_grants, (CLOSED,)),
     "machine": (machine_rows.read_machine, MACHINE),
+    "machine-first-version": (machine_rows.read_machine, FIRST_MACHINE),
     "policy": (
         lambda row: control_rows.read_control_row(PolicyRow, row),
         control(PolicyRow, "policy", **WORKED),

@@ -23,7 +23,7 @@ from jit.domain.model.machine import VirtualMachine
 from jit.domain.values import arm_ids
 from jit.observer.subscription import Observer
 from jit.storage.inventory_store import InventoryStore
-from jit.storage.machine_rows import MACHINE
+from jit.storage.machine_rows import build_document
 
 _NEVER = datetime.max.replace(tzinfo=UTC)
 
@@ -138,6 +138,6 @@ def _is_undecided(grant: Grant, now: datetime) -> bool:
 
 def _has_same_path(one: VirtualMachine, other: VirtualMachine) -> bool:
     """Return True if the path to both is the same, except for the spelling of ids."""
-    documents = [MACHINE.write(replace(vm, occupations=())) for vm in (one, other)]
+    documents = [build_document(replace(vm, occupations=())) for vm in (one, other)]
     texts = [arm_ids.key(json.dumps(document, ensure_ascii=False)) for document in documents]
     return texts[0] == texts[1]

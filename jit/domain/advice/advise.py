@@ -6,10 +6,16 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 
 from jit.domain.advice import bastions, setup
-from jit.domain.advice.nsg import find_bastion_warnings, find_jit_warnings
+from jit.domain.advice.nsg import (
+    BASTION_CODES,
+    JIT_CODES,
+    find_bastion_warnings,
+    find_jit_warnings,
+)
 from jit.domain.azure import arm_json, firewall, nsg_rules
 from jit.domain.azure.arm_json import Resource
 from jit.domain.azure.nsg_index import RulesByAddress
+from jit.domain.azure.nsg_rules import SecurityRule
 from jit.domain.inventory.topology import Snapshot
 from jit.domain.model.machine import Interface, MachineWarning, Support, VirtualMachine
 from jit.domain.values import arm_ids
@@ -28,6 +34,8 @@ class _Surroundings:
         public_ips: By key: the address, or the name if the address is not known.
         used: By VM key: the public IP that its JIT policy names.
         plan: The warnings about Defender's plan.
+        changing: Keys of the NSGs, interfaces, networks and firewalls that are not settled.
+        changing_bastions: As *bastions*, of the hosts that are not settled.
     """
 
     rules: Mapping[str, RulesByAddress]
@@ -36,6 +44,8 @@ class _Surroundings:
     public_ips: Mapping[str, str]
     used: Mapping[str, str]
     plan: tuple[MachineWarning, ...]
+    changing: frozenset[str]
+    changing_bastions: Mapping[str, tuple[str, ...]]
 
 
 def add_warnings(
@@ -45,14 +55,12 @@ def add_warnings(
     Return *machines* with their warnings.
 
     A VM without a JIT policy has at most one warning, about Defender's plan, and only if
-    just-in-time access could serve the VM. An NSG that is not in the snapshot, or an address that
-    cannot be read, gives no warning: a guess would be worse.
+    just-in-time access could serve the VM. Something that is being updated, an NSG that is not in
+    the snapshot, or an address that cannot be read gives no warning, because a guess would be
+    worse. Then ``unsettled`` names the codes, so that the last warnings stay.
     """
     around = _collect_surroundings(snapshot)
-    return tuple(
-        replace(vm, warnings=tuple(dict.fromkeys(_warn_about_machine(vm, around))))
-        for vm in machines
-    )
+    return tuple(_warn_about_machine(vm, around) for vm in machines)
 
 
 def _collect_surroundings(snapshot: Snapshot) -> _Surroundings:
@@ -69,7 +77,21 @@ def _collect_surroundings(snapshot: Snapshot) -> _Surroundings:
             for entry in arm_json.mappings(arm_json.properties(policy), "virtualMachines")
         },
         plan=tuple(setup.find_plan_warnings(snapshot.plan)),
+        changing=frozenset(
+            arm_json.key(item)
+            for items in (snapshot.nsgs, snapshot.interfaces, snapshot.networks, snapshot.firewalls)
+            for item in items
+            if not _is_settled(item)
+        ),
+        changing_bastions=bastions.find_bastions(
+            snapshot.networks, [host for host in snapshot.bastions or () if not _is_settled(host)]
+        ),
     )
+
+
+def _is_settled(item: Resource) -> bool:
+    """Return True if the last update of a resource succeeded, or if Azure sends no state of it."""
+    return arm_json.read_provisioning_state(item) in {"Succeeded", ""}
 
 
 def _address(public_ip: Resource) -> str:
@@ -77,7 +99,48 @@ def _address(public_ip: Resource) -> str:
     return address or arm_json.text(public_ip, "name")
 
 
-def _warn_about_machine(vm: VirtualMachine, around: _Surroundings) -> Iterator[MachineWarning]:
+def _warn_about_machine(vm: VirtualMachine, around: _Surroundings) -> VirtualMachine:
+    """Return *vm* with the warnings that can be judged; ``unsettled`` names the others."""
+    unsettled = _find_unsettled(vm, around) if vm.support is Support.CONFIGURED else frozenset()
+    found = dict.fromkeys(_find_warnings(vm, around))
+    judged = tuple(warning for warning in found if warning.code not in unsettled)
+    return replace(vm, warnings=judged, unsettled=unsettled)
+
+
+def _find_unsettled(vm: VirtualMachine, around: _Surroundings) -> frozenset[str]:
+    """Return the codes of the warnings that depend on something that is being updated."""
+    codes: set[str] = set()
+    if arm_ids.key(vm.firewall_id or "") in around.changing:
+        codes |= setup.FIREWALL_CODES
+    for nic in vm.interfaces:
+        network = _network_key(nic)
+        if not _is_interface_settled(nic, around):
+            codes |= JIT_CODES | BASTION_CODES
+        if network in around.changing or around.changing_bastions.get(network):
+            codes |= BASTION_CODES
+    return frozenset(codes)
+
+
+def _is_interface_settled(nic: Interface, around: _Surroundings) -> bool:
+    """Return True if the address and all NSGs of *nic* are known, and no rule is being written."""
+    keys = [arm_ids.key(nsg_id) for nsg_id in nic.nsg_ids]
+    if around.changing.intersection((arm_ids.key(nic.id), *keys)):
+        return False
+    if read_prefix(nic.private_ip) is None or not all(key in around.rules for key in keys):
+        return False
+    rules = (rule for key in keys for rule in around.rules[key].find_rules_at(nic.private_ip))
+    return not any(map(_is_being_written, rules))
+
+
+def _is_being_written(rule: SecurityRule) -> bool:
+    return not rule.in_force and rule.state.lower() != "failed"
+
+
+def _network_key(nic: Interface) -> str:
+    return arm_ids.key(nic.subnet_id.rsplit("/subnets/", 1)[0])
+
+
+def _find_warnings(vm: VirtualMachine, around: _Surroundings) -> Iterator[MachineWarning]:
     if vm.support is Support.UNSUPPORTED:
         return
     yield from around.plan
@@ -101,19 +164,26 @@ def _warn_about_firewall(vm: VirtualMachine, around: _Surroundings) -> Iterator[
 def _warn_about_interface(
     nic: Interface, vm: VirtualMachine, around: _Surroundings
 ) -> tuple[MachineWarning, ...]:
-    keys = [arm_ids.key(nsg_id) for nsg_id in nic.nsg_ids]
-    if read_prefix(nic.private_ip) is None or not all(key in around.rules for key in keys):
+    if not _is_interface_settled(nic, around):
         return ()
+    keys = [arm_ids.key(nsg_id) for nsg_id in nic.nsg_ids]
     nsgs = [around.rules[key].find_rules_at(nic.private_ip) for key in keys]
     vnet = keep_prefixes(vm.vnet_prefixes)
-    near = around.bastions.get(arm_ids.key(nic.subnet_id.rsplit("/subnets/", 1)[0]), ())
+    near = around.bastions.get(_network_key(nic), ())
     return (
-        *find_jit_warnings(nsgs, private_ip=nic.private_ip, ports=vm.ports, vnet_prefixes=vnet),
+        *find_jit_warnings(
+            nsgs,
+            private_ip=nic.private_ip,
+            ports=vm.ports,
+            vnet_prefixes=vnet,
+            groups=nic.group_keys,
+        ),
         *find_bastion_warnings(
             nsgs,
             private_ip=nic.private_ip,
             ports=vm.ports,
             bastion_prefixes=near,
             vnet_prefixes=vnet,
+            groups=nic.group_keys,
         ),
     )

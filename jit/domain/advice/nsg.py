@@ -3,19 +3,31 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from ipaddress import IPv4Address, IPv6Address, ip_address, ip_network
 from itertools import takewhile
 
 from jit.domain.azure.companion_rule import parse_companion_name
 from jit.domain.azure.defender_rules import JitKind, is_jit_allow_name, parse_jit_name
-from jit.domain.azure.nsg_effect import Allowed, Blocked, Flow, Part, evaluate_path, split_flow
+from jit.domain.azure.nsg_effect import (
+    Allowed,
+    Blocked,
+    Flow,
+    Part,
+    evaluate_path,
+    may_concern,
+    split_flow,
+)
 from jit.domain.azure.nsg_rules import Access, Direction, SecurityRule
 from jit.domain.model.machine import MachineWarning, PortRule
 from jit.domain.values.prefixes import Prefix, read_prefix
 
 Rules = Sequence[SecurityRule]
 Predicate = Callable[[SecurityRule], bool]
+
+JIT_CODES = frozenset({"deny-missing", "jit-bypassed", "deny-shadowed"})
+BASTION_CODES = frozenset({"bastion-cut-off", "bastion-bypass"})
+"""The codes of the warnings of this module."""
 
 _MISSING = (
     "no NSG has the deny rule of the JIT policy; configure JIT for the VM again, and see that no "
@@ -35,6 +47,7 @@ def find_jit_warnings(
     private_ip: str,
     ports: Iterable[PortRule],
     vnet_prefixes: Iterable[str],
+    groups: frozenset[str] | None = None,
 ) -> tuple[MachineWarning, ...]:
     """
     Return warnings about weak JIT deny rules of one interface, at most one for each port.
@@ -44,13 +57,16 @@ def find_jit_warnings(
     * ``deny-shadowed``: the same, and the deny rule decides about no packet at all.
 
     Allow rules of grants and the broker's companions are not standing rules. A rule with unknown
-    sources (a service tag, an unreadable rule) counts as a rule that lets traffic in.
+    sources (a service tag, an unreadable rule) counts as a rule that lets traffic in. A rule of
+    Defender's is never named, and a rule that is not in force only if it reads as a rule for the
+    port.
 
     Args:
         nsgs: The rules of the interface's and the subnet's NSG; without any there is no warning.
         private_ip: The interface's address.
         ports: The port rules of the VM in its JIT policy.
         vnet_prefixes: As for ``nsg_effect.evaluate``.
+        groups: Keys of the application security groups of the interface; None if not known.
 
     Raises:
         ValueError: *private_ip* is no address, or one of *vnet_prefixes* no prefix.
@@ -61,8 +77,8 @@ def find_jit_warnings(
     """
     address = ip_address(private_ip)
     prefixes = tuple(vnet_prefixes)
-    checks = [_PortCheck(nsgs, address, port, prefixes) for port in ports] if nsgs else []
-    return tuple(warning for check in checks for warning in check.find_bypasses())
+    checks = [_PortCheck(nsgs, address, port, prefixes, groups) for port in ports if nsgs]
+    return tuple(warning for check in checks for warning in check.drop_others().find_bypasses())
 
 
 def find_bastion_warnings(
@@ -72,6 +88,7 @@ def find_bastion_warnings(
     ports: Iterable[PortRule],
     bastion_prefixes: Iterable[str],
     vnet_prefixes: Iterable[str],
+    groups: frozenset[str] | None = None,
 ) -> tuple[MachineWarning, ...]:
     """
     Return warnings about conflicts between JIT deny rules and a Bastion that serves the VM.
@@ -87,6 +104,7 @@ def find_bastion_warnings(
         bastion_prefixes: Prefixes of AzureBastionSubnet in the VM's VNet or a peered one; they are
             part of the tag ``VirtualNetwork``.
         vnet_prefixes: As for ``nsg_effect.evaluate``.
+        groups: Keys of the application security groups of the interface; None if not known.
 
     Raises:
         ValueError: *private_ip* is no address, or one of the prefixes no prefix.
@@ -98,12 +116,17 @@ def find_bastion_warnings(
     address = ip_address(private_ip)
     bastions = [ip_network(text, strict=False) for text in bastion_prefixes]
     prefixes = (*vnet_prefixes, *map(str, bastions))
+    checks = [
+        _PortCheck(nsgs, address, port, prefixes, groups).drop_others()
+        for port in ports
+        if port.protocol.upper() != "UDP"
+    ]
     return tuple(
         warning
-        for port in ports
+        for check in checks
         for bastion in bastions
-        if port.protocol.upper() != "UDP" and bastion.version == address.version
-        for warning in _PortCheck(nsgs, address, port, prefixes).check_bastion(bastion)
+        if bastion.version == address.version
+        for warning in check.check_bastion(bastion)
     )
 
 
@@ -115,6 +138,19 @@ class _PortCheck:
     address: IPv4Address | IPv6Address
     port: PortRule
     vnet: tuple[str, ...]
+    groups: frozenset[str] | None
+
+    def drop_others(self) -> _PortCheck:
+        """
+        Return the check without the rules that are not in force and are for another VM or port.
+
+        The evaluation counts each of them as a doubt. A warning about it would be wrong advice: it
+        may be another VM's deny rule.
+        """
+        return replace(self, nsgs=_drop_rules(self.nsgs, self._is_elsewhere))
+
+    def _is_elsewhere(self, rule: SecurityRule) -> bool:
+        return not rule.in_force and not may_concern(rule, self._whole_flow(), self.vnet)
 
     def find_bypasses(self) -> Iterator[MachineWarning]:
         """Yield a warning if the deny rule is missing, or if rules let traffic in before it."""
@@ -160,7 +196,7 @@ class _PortCheck:
 
     def _bastion_flow(self, bastion: Prefix) -> Flow:
         """Return the packets of *bastion* to the port."""
-        return Flow(source=bastion, destination=self.address, port=self.port.number, protocol="TCP")
+        return replace(self._whole_flow(), source=bastion, protocol="TCP")
 
     def _whole_flow(self) -> Flow:
         """Return all packets that may arrive at the port."""
@@ -169,6 +205,7 @@ class _PortCheck:
             destination=self.address,
             port=self.port.number,
             protocol=self.port.protocol,
+            groups=self.groups,
         )
 
     def _is_protected(self) -> bool:
@@ -226,6 +263,9 @@ def _name_rules(rules: Iterable[SecurityRule]) -> str:
 
 
 def _may_allow(rule: SecurityRule) -> bool:
+    """Return True if *rule* may let packets in; Defender's deny rules never do."""
+    if rule.access is Access.DENY and parse_jit_name(rule.name) is not None:
+        return False
     return rule.access is not Access.DENY or not rule.in_force
 
 

@@ -10,6 +10,9 @@ from jit.domain.model.machine import MachineWarning, VirtualMachine
 from jit.domain.policy_setup import naming
 from jit.domain.values import arm_ids
 
+FIREWALL_CODES = frozenset({"firewall-addresses"})
+"""The codes of the warnings that depend on the firewall."""
+
 _WITHOUT_JIT = {"p1": "Plan 1"}
 """
 Sub-plans without just-in-time access. No sub-plan at all means the full plan; an unknown sub-plan

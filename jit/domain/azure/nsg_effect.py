@@ -2,7 +2,8 @@
 The effect of network security groups on a flow.
 
 There are three answers and no guess: ``Allowed``, ``Blocked``, ``CannotTell``. The addresses of a
-rule may be unknown: a service tag, an application security group, a rule that is being changed.
+rule may be unknown: a service tag, an application security group as source, a rule that is being
+changed. The memberships of the VM's own interface say if a rule for a group leads to it.
 Then the evaluation follows both readings; if they end in the same way, this is the answer. A rule
 that is being changed is expected to keep its priority. The caller checks if the whole NSG is being
 changed.
@@ -15,10 +16,17 @@ destination of an inbound packet is the VM's private address, also if people con
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from ipaddress import IPv4Address, IPv6Address
 
-from jit.domain.azure.nsg_rules import Access, Direction, PortRange, RuleProtocol, SecurityRule
+from jit.domain.azure.nsg_rules import (
+    Access,
+    Direction,
+    PortRange,
+    RuleProtocol,
+    SecurityRule,
+    sort_groups,
+)
 from jit.domain.azure.service_tags import Reach, build_unknown_reach, resolve_reach
 from jit.domain.values.address_sets import AddressSet, expand_prefix, read_addresses
 from jit.domain.values.prefixes import Prefix
@@ -38,12 +46,15 @@ class Flow:
         port: 1 to 65535.
         protocol: ``TCP``, ``UDP``, or ``*`` for both. Both must pass, because ``*`` in a JIT policy
             promises either. Protocols without ports are not evaluated.
+        groups: Keys of the application security groups that the VM's interface is a member of.
+            None if they are not known: then each rule for a group is a doubt.
     """
 
     source: Prefix
     destination: IPv4Address | IPv6Address
     port: int
     protocol: str
+    groups: frozenset[str] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -272,16 +283,30 @@ def _candidates_at(rule: SecurityRule, flow: Flow, vnet: AddressSet) -> Iterator
     """Yield *rule* if the flow's destination may be one of its destinations."""
     version = flow.source.version
     target = int(flow.destination)
-    to = _reach(rule.destinations, rule.destination_groups, vnet, version)
-    if target in to.possible:
-        sure = target in to.sure and any(map(_is_every_source_port, rule.source_ports))
-        yield _Candidate(rule, _reach(rule.sources, rule.source_groups, vnet, version), sure)
+    to = resolve_reach(rule.destinations, vnet, version)
+    own, others = sort_groups(rule.destination_groups, flow.groups)
+    if target in to.possible or own:
+        certain = target in to.sure or (bool(own) and not others)
+        sure = certain and any(map(_is_every_source_port, rule.source_ports))
+        yield _Candidate(rule, _reach_sources(rule, vnet, version), sure)
 
 
-def _reach(texts: Sequence[str], groups: Sequence[str], vnet: AddressSet, version: int) -> Reach:
-    """Return the addresses of one end of a rule; members of a group may have any address."""
-    known = resolve_reach(texts, vnet, version)
-    return known | build_unknown_reach(version) if groups else known
+def may_concern(rule: SecurityRule, flow: Flow, vnet_prefixes: Iterable[str]) -> bool:
+    """
+    Return True if *rule*, as it reads, may take packets of *flow*; also if it cannot be read.
+
+    Raises:
+        ValueError: One of *vnet_prefixes* is no prefix.
+    """
+    vnet = read_addresses(vnet_prefixes, flow.source.version)
+    written = replace(rule, state="Succeeded")
+    return any(True for _ in _candidates([written], flow, vnet))
+
+
+def _reach_sources(rule: SecurityRule, vnet: AddressSet, version: int) -> Reach:
+    """Return the source addresses of *rule*; members of a group may have any address."""
+    known = resolve_reach(rule.sources, vnet, version)
+    return known | build_unknown_reach(version) if rule.source_groups else known
 
 
 def _is_every_source_port(ports: PortRange) -> bool:

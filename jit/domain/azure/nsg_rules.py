@@ -10,6 +10,7 @@ from enum import StrEnum
 
 from jit.domain.azure import arm_json
 from jit.domain.azure.arm_json import CheckedFields, Resource
+from jit.domain.values import arm_ids
 
 
 class Access(StrEnum):
@@ -105,6 +106,22 @@ class SecurityRule:
     def in_force(self) -> bool:
         """True if Azure applies the rule as it reads. During a write the old version may apply."""
         return self.state.lower() == "succeeded"
+
+
+def sort_groups(
+    groups: Iterable[str], memberships: frozenset[str] | None
+) -> tuple[list[str], list[str]]:
+    """
+    Return the *groups* of a rule that the VM may be a member of, and those that leave a doubt.
+
+    Azure ignores a rule if one of its groups has no member, and the members of other groups are not
+    known here (https://github.com/MicrosoftDocs/azure-docs/issues/77328).
+    """
+    every = list(groups)
+    if memberships is None:
+        return every, every
+    own = [group for group in every if arm_ids.key(group) in memberships]
+    return own, [group for group in every if group not in own]
 
 
 def parse_rules(nsg: Resource) -> tuple[SecurityRule, ...]:

@@ -14,6 +14,7 @@ from datetime import datetime
 
 from jit.domain.azure import defender_requests
 from jit.domain.azure.arm_json import (
+    CheckedFields,
     Resource,
     flag,
     key,
@@ -173,7 +174,15 @@ def _interface(nic: Resource, ip: Resource, index: _Index, *, primary: bool) -> 
         public_ip=text(properties(public), "ipAddress") or None,
         public_ip_id=public_id or None,
         primary=primary,
+        group_ids=_read_group_ids(ip) if ip else None,
     )
+
+
+def _read_group_ids(ip: Resource) -> tuple[str, ...] | None:
+    """Return the application security groups of an IP configuration; None if unreadable."""
+    fields = CheckedFields(ip)
+    groups = fields.references("applicationSecurityGroups")
+    return None if fields.faults else groups
 
 
 def _address(written: str) -> str:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import NamedTuple
@@ -74,6 +74,8 @@ class Interface:
         public_ip: Its own public address, if any.
         public_ip_id: ARM id of that address.
         primary: True for the primary IP configuration of the VM's primary network interface.
+        group_ids: ARM ids of the application security groups that it is a member of. None if they
+            are not known, as in a row that an older version wrote.
     """
 
     id: str
@@ -83,6 +85,12 @@ class Interface:
     public_ip: str | None = None
     public_ip_id: str | None = None
     primary: bool = True
+    group_ids: tuple[str, ...] | None = None
+
+    @property
+    def group_keys(self) -> frozenset[str] | None:
+        """The keys of its application security groups; None if they are not known."""
+        return None if self.group_ids is None else frozenset(map(arm_ids.key, self.group_ids))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -118,6 +126,8 @@ class VirtualMachine:
         firewall_sources: Prefixes of AzureFirewallSubnet: the sources that the VM sees.
         vnet_prefixes: Address space of its VNet (the tag ``VirtualNetwork`` covers at least it).
         occupations: Foreign requests in force when this was read.
+        unsettled: Codes of the warnings that could not be judged when this was read, because
+            something that they depend on was being updated. It is not stored.
     """
 
     id: str
@@ -134,11 +144,17 @@ class VirtualMachine:
     vnet_prefixes: tuple[str, ...] = ()
     occupations: tuple[Occupation, ...] = ()
     warnings: tuple[MachineWarning, ...] = ()
+    unsettled: frozenset[str] = frozenset()
 
     @property
     def ordered_interfaces(self) -> tuple[Interface, ...]:
         """The interfaces in the order in which people are offered their addresses."""
         return tuple(sorted(self.interfaces, key=lambda nic: not nic.primary))
+
+    def keep_warnings(self, last: VirtualMachine) -> VirtualMachine:
+        """Return the VM with the warnings of *last* that could not be judged now."""
+        kept = tuple(each for each in last.warnings if each.code in self.unsettled)
+        return replace(self, warnings=(*self.warnings, *kept), unsettled=frozenset())
 
     def find_rule(self, port: int) -> PortRule | None:
         """Return the policy's rule for *port*, if it has one."""

@@ -63,7 +63,8 @@ def _find_stopped(
     for source in sources:
         if source.version != target.version:
             return Block(f"{source} cannot reach {target}: another IP version")
-        flow = nsg_effect.Flow(source, target, grant.port, find_packet_protocol(grant))
+        protocol = find_packet_protocol(grant)
+        flow = nsg_effect.Flow(source, target, grant.port, protocol, nic.group_keys)
         for nsg, stop in _find_stops(nsgs, flow, view.vm.vnet_prefixes, grant):
             stopped[nsg.id] = min(_priority(stop), stopped.get(nsg.id, LAST_PRIORITY))
             why = f"{nsg.id.rsplit('/', 1)[-1]}: {_explain_stop(stop)}"

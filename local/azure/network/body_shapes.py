@@ -16,6 +16,7 @@ from typing import Any
 from local.azure.values.http import ArmError
 
 _REFERENCE = {"id!": str}
+REFERENCES = [_REFERENCE]
 _LEG = {"name!": str, "properties!": {"subnet": _REFERENCE, "publicIPAddress": _REFERENCE}}
 _RULE = {
     "name!": str,

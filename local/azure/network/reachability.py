@@ -23,6 +23,7 @@ from local.azure.network.topology import (
     find_subnet,
     list_interfaces,
     list_legs,
+    list_members,
     list_prefixes,
 )
 from local.azure.values import ids
@@ -192,16 +193,25 @@ def _matches(store: Store, rule: Json, source: str, interface: Interface, flow: 
     network = interface.network
     return (
         rule["protocol"].lower() in {"*", flow.protocol.lower()}
-        and any(
-            _is_in_prefix(store, p, source, network)
-            for p in _list_values(rule, "sourceAddressPrefix")
-        )
-        and any(
-            _is_in_prefix(store, p, interface.address, network)
-            for p in _list_values(rule, "destinationAddressPrefix")
-        )
+        and _is_at_end(store, rule, "source", source, network)
+        and _is_at_end(store, rule, "destination", interface.address, network)
         and any(_is_in_ports(p, flow.port) for p in _list_values(rule, "destinationPortRange"))
     )
+
+
+def _is_at_end(store: Store, rule: Json, end: str, address: str, network: str) -> bool:
+    """
+    Return True if *address* is one of the source or destination addresses of *rule*.
+
+    A rule with an application security group that has no member applies to nothing:
+    https://github.com/MicrosoftDocs/azure-docs/issues/77328.
+    """
+    groups = rule.get(f"{end}ApplicationSecurityGroups") or ()
+    members = [set(list_members(store, ids.key(each["id"]), network)) for each in groups]
+    if members:
+        return all(members) and any(address in addresses for addresses in members)
+    texts = _list_values(rule, f"{end}AddressPrefix")
+    return any(_is_in_prefix(store, text, address, network) for text in texts)
 
 
 def _list_values(rule: Json, name: str) -> list[str]:

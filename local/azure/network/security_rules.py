@@ -4,6 +4,7 @@ The checks of the network provider on security rules.
 Source:
     Microsoft.Network 2021-02-01, networkSecurityGroup.json;
     https://learn.microsoft.com/azure/virtual-network/network-security-groups-overview;
+    for application security groups https://github.com/Azure/azure-cli/issues/8615;
     for lists of prefixes https://github.com/kubernetes-sigs/cloud-provider-azure/issues/6775 and
     https://github.com/Azure/AKS/issues/3136
 """
@@ -15,6 +16,7 @@ from collections.abc import Callable, Iterable
 from ipaddress import ip_network
 from itertools import combinations
 
+from local.azure.network import body_shapes
 from local.azure.values.http import ArmError, Json
 
 MOST_RULES = 1000
@@ -62,12 +64,30 @@ def read(name: str, properties: object) -> Json:
     for field, words in _WORDS.items():
         rule[field] = _read_word(name, field, properties.get(field), words)
     rule["priority"] = _read_priority(properties.get("priority"))
-    for field in ("sourceAddressPrefix", "destinationAddressPrefix"):
-        _copy_one_or_many(rule, properties, field, "es", _check_prefix)
-        check_prefixes(name, rule[field + "es"])
+    for end in ("source", "destination"):
+        _read_end(name, rule, properties, end)
     for field in ("sourcePortRange", "destinationPortRange"):
         _copy_one_or_many(rule, properties, field, "s", _check_ports)
     return {"name": name, "properties": rule}
+
+
+def _read_end(name: str, rule: Json, sent: Json, end: str) -> None:
+    """Copy one end of a rule: a prefix, a list of prefixes, or application security groups."""
+    field, groups = f"{end}AddressPrefix", sent.get(f"{end}ApplicationSecurityGroups") or []
+    if not groups:
+        _copy_one_or_many(rule, sent, field, "es", _check_prefix)
+        check_prefixes(name, rule[field + "es"])
+        return
+    if sent.get(field) or sent.get(field + "es"):
+        raise _rule_error(
+            "SecurityRuleParameterContainsUnsupportedValue",
+            f"Security rule {name} must specify a non empty value for exactly one of: "
+            f"{field}es, {field}, {end}ApplicationSecurityGroups.",
+        )
+    body_shapes.check(
+        groups, body_shapes.REFERENCES, f"$.properties.{end}ApplicationSecurityGroups"
+    )
+    rule[f"{end}ApplicationSecurityGroups"] = groups
 
 
 def check_prefixes(name: str, values: list[str]) -> None:

@@ -25,6 +25,7 @@ class Interface:
         group: Id of the interface's own NSG.
         subnet: Id of its subnet.
         subnet_group: Id of the subnet's NSG.
+        memberships: Keys of the application security groups that it is a member of.
     """
 
     id: str
@@ -35,6 +36,7 @@ class Interface:
     group: str | None
     subnet: str
     subnet_group: str | None
+    memberships: frozenset[str]
 
     @property
     def network(self) -> str:
@@ -72,7 +74,23 @@ def _build_interface(store: Store, nic: Json, configuration: Json, place: str) -
         group=_find_reference(nic["properties"], "networkSecurityGroup"),
         subnet=subnet_id,
         subnet_group=_find_reference(subnet["properties"], "networkSecurityGroup"),
+        memberships=frozenset(list_memberships(properties)),
     )
+
+
+def list_memberships(properties: Json) -> list[str]:
+    """Return the keys of the application security groups of an IP configuration."""
+    return [ids.key(each["id"]) for each in properties.get("applicationSecurityGroups") or ()]
+
+
+def list_members(store: Store, group_key: str, network: str) -> Iterator[str]:
+    """Yield the addresses of a group's members in the virtual network *network*."""
+    for nic in store.list_of_type(ids.INTERFACES, network.split("/")[2]):
+        for each in nic["properties"]["ipConfigurations"]:
+            inner = each["properties"]
+            there = ids.key(ids.parent(inner["subnet"]["id"])) == ids.key(network)
+            if there and group_key in list_memberships(inner):
+                yield inner["privateIPAddress"]
 
 
 def _find_reference(properties: Json, name: str) -> str | None:

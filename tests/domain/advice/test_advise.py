@@ -142,6 +142,79 @@ def test_prefixes_that_cannot_be_read_are_left_out():
     assert codes(vm=strange, vnets=[arm_vnet(bastion="?")]) == ["deny-missing"]
 
 
+# ---- while something is being updated ----------------------------------------------------------
+
+JIT = {"deny-missing", "jit-bypassed", "deny-shadowed"}
+AT_BASTION = {"bastion-cut-off", "bastion-bypass"}
+
+
+def in_state(resource, state="Updating"):
+    return {**resource, "properties": {**resource["properties"], "provisioningState": state}}
+
+
+def judged(*rules, vm=None, **lists):
+    """The codes of the warnings, and the codes that could not be judged."""
+    wanted = {"nsgs": [arm_nsg(*rules)], "networks": [arm_vnet(bastion=BASTION)]} | lists
+    (found,) = add_warnings([vm or an_ssh_vm()], Snapshot(**wanted))
+    return {warning.code for warning in found.warnings}, found.unsettled
+
+
+@pytest.mark.parametrize("state", ["Updating", "Deleting", "Failed"])
+def test_an_nsg_that_is_not_settled_gives_no_warning(state):
+    """What it lists is not what packets meet."""
+    nsg = in_state(arm_nsg(OPEN_DOOR), state)
+
+    assert judged(nsgs=[nsg]) == (set(), JIT | AT_BASTION)
+
+
+def test_a_rule_that_is_being_written_unsettles_its_nsg():
+    """Its state and the NSG's come from one answer, but the rule may be ahead."""
+    assert judged(DENY, in_state(OPEN_DOOR)) == (set(), JIT | AT_BASTION)
+
+
+def test_a_rule_with_a_failed_write_does_not():
+    """It stays so until somebody writes it again."""
+    assert judged(DENY, in_state(OPEN_DOOR, "Failed"))[1] == frozenset()
+
+
+def test_an_interface_that_is_being_updated_gives_no_warning():
+    """Its address or its groups may change."""
+    vm = an_ssh_vm()
+    nic = in_state({"id": vm.interfaces[0].id.upper(), "properties": {}})
+
+    assert judged(interfaces=[nic]) == (set(), JIT | AT_BASTION)
+
+
+@pytest.mark.parametrize(
+    "changing",
+    [
+        {"networks": [in_state(arm_vnet(bastion=BASTION))]},
+        {"bastions": [in_state({**arm_bastion(), "id": "/b"})]},
+    ],
+    ids=["network", "bastion"],
+)
+def test_a_bastion_or_a_network_that_is_being_updated_leaves_the_deny_rules_judged(changing):
+    """Only the warnings about the Bastion wait."""
+    assert judged(DENY, OPEN_DOOR, **changing) == ({"jit-bypassed"}, AT_BASTION)
+
+
+def test_a_firewall_that_is_being_updated_gives_no_warning_about_its_addresses():
+    """The rest of the VM is judged."""
+    legs = [arm_ip_configuration(name) for name in ("pip-fw", "pip-2")]
+    firewall = in_state(arm_firewall(ipConfigurations=legs))
+
+    found = judged(
+        vm=an_ssh_vm(firewall=True), firewalls=[firewall], networks=[arm_vnet()], bastions=[]
+    )
+
+    assert found == ({"deny-missing"}, {"firewall-addresses"})
+
+
+def test_everything_settled_leaves_nothing_unsettled():
+    """The usual case."""
+    assert judged(DENY, nsgs=[in_state(arm_nsg(DENY), "Succeeded")])[1] == frozenset()
+
+
 def test_two_interfaces_with_the_same_fault_give_one_warning():
     """A warning names a port, not an interface."""
     vm = an_ssh_vm()

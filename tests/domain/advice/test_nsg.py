@@ -10,7 +10,8 @@ from jit.domain.advice.nsg import find_bastion_warnings, find_jit_warnings
 from jit.domain.azure.companion_rule import build_companion_name
 from jit.domain.azure.nsg_effect import Allowed, CannotTell, evaluate_path
 from jit.domain.model.machine import PortRule
-from tests.builders.nsgs import VNET, a_flow, arm_rule, rules_of
+from jit.domain.values import arm_ids
+from tests.builders.nsgs import VNET, a_flow, arm_rule, asg_id, rules_of, to_groups
 from tests.builders.values import VM
 
 HEX = "0123456789ABCDEF" * 2
@@ -40,13 +41,14 @@ def a_port(number=22, protocol="TCP"):
     )
 
 
-def warned(*nsgs, ports=(22,), protocol="TCP", private_ip=VM):
+def warned(*nsgs, ports=(22,), protocol="TCP", private_ip=VM, groups=None):
     """The warnings about an interface with these NSGs: code and detail."""
     found = find_jit_warnings(
         [rules_of(*rules) for rules in nsgs],
         private_ip=private_ip,
         ports=[a_port(number, protocol) for number in ports],
         vnet_prefixes=VNET,
+        groups=groups,
     )
     return [(warning.code, warning.detail) for warning in found]
 
@@ -226,6 +228,49 @@ def test_a_rule_before_a_deny_in_change_gives_a_warning():
 
     why = "port 22: let in before the JIT deny rule by office (priority 300)"
     assert found == [("deny-shadowed", f"{why}; {MOVE}")]
+
+
+OTHER_DENY = {"name": f"MicrosoftDefenderForCloud-JITRule_8_{HEX}", "to": "10.1.1.5"}
+
+
+@pytest.mark.parametrize("state", ["Updating", "Deleting", "Failed", "Succeeded"])
+@pytest.mark.parametrize(
+    "foreign",
+    [
+        jit_deny(3000, **OTHER_DENY),
+        arm_rule(3000, to="10.1.1.5"),
+        arm_rule(3000, port="443"),
+        arm_rule(3000, "Deny", to="10.1.1.5"),
+    ],
+    ids=["another VM's deny", "another VM", "another port", "a customer's deny"],
+)
+def test_a_rule_for_another_vm_or_port_is_never_named(foreign, state):
+    """Whatever its state is; to remove another VM's deny rule would be wrong advice."""
+    properties = {**foreign["properties"], "provisioningState": state}
+
+    assert warned([jit_deny(), {**foreign, "properties": properties}]) == []
+
+
+@pytest.mark.parametrize("fault", [{"port": ["22", "?"]}, {"protocol": "Gre"}])
+def test_a_deny_rule_of_defenders_that_cannot_be_read_is_never_named(fault):
+    """It denies, whatever else it says."""
+    strange = jit_deny(3000, **{**OTHER_DENY, **fault})
+
+    found = warned([jit_deny(), strange, arm_rule(3500, name="office", source="192.0.2.0/24")])
+
+    why = "port 22: let in before the JIT deny rule by office (priority 3500)"
+    assert found == [("jit-bypassed", f"{why}; {MOVE}")]
+
+
+@pytest.mark.parametrize(
+    ("groups", "found"),
+    [({asg_id("db")}, []), (set(), []), ({asg_id("web")}, ["deny-shadowed"])],
+)
+def test_a_rule_for_a_group_bypasses_jit_on_its_members_only(groups, found):
+    """The memberships of the interface are known."""
+    door = arm_rule(300, **to_groups("web"))
+
+    assert codes([jit_deny(), door], groups=frozenset(map(arm_ids.key, groups))) == found
 
 
 def test_a_customers_deny_before_the_allow_keeps_the_port_closed():

@@ -9,9 +9,10 @@ from jit.domain.azure.nsg_effect import (
     evaluate,
     evaluate_path,
     find_free_priority,
+    may_concern,
 )
 from jit.domain.azure.nsg_rules import parse_rules
-from tests.builders.nsgs import VNET, a_flow, arm_nsg, arm_rule, rules_of
+from tests.builders.nsgs import VNET, a_flow, arm_nsg, arm_rule, asg_id, rules_of, to_groups
 from tests.builders.values import VM
 
 FIREWALL_SUBNET = "10.1.0.0/26"
@@ -298,6 +299,59 @@ def test_a_vnet_that_is_no_prefix_is_an_error():
     """The VNet's address space comes from Azure and must be readable."""
     with pytest.raises(ValueError, match="vnet-prod"):
         evaluate(rules_of(), a_flow(), ["vnet-prod"])
+
+
+# ---- application security groups -------------------------------------------------------------
+
+WEB, DB = asg_id("web"), asg_id("db")
+
+
+@pytest.mark.parametrize(
+    ("groups", "memberships", "kind"),
+    [
+        (["db"], [WEB], Allowed),
+        (["db"], [], Allowed),
+        (["web"], [WEB], Blocked),
+        (["web"], [WEB.upper(), DB], Blocked),
+        (["web", "db"], [WEB, DB], Blocked),
+        (["web", "db"], [WEB], CannotTell),
+        (["web"], None, CannotTell),
+    ],
+)
+def test_the_memberships_of_the_interface_decide_about_a_rule_for_groups(groups, memberships, kind):
+    """Not known is a doubt; so is a second group, which may have no member."""
+    deny = arm_rule(90, "Deny", **to_groups(*groups))
+    rules = rules_of(deny, JIT_ALLOW, JIT_DENY)
+
+    assert type(evaluate(rules, a_flow(groups=memberships), VNET)) is kind
+
+
+def test_a_group_as_source_is_a_doubt_for_its_members_too():
+    """The members of the source are other interfaces, which are not read."""
+    groups = {"sourceAddressPrefix": None, "sourceApplicationSecurityGroups": [{"id": WEB}]}
+    rules = rules_of(arm_rule(90, "Deny", **groups), JIT_ALLOW, JIT_DENY)
+
+    assert type(evaluate(rules, a_flow(groups=[WEB]), VNET)) is CannotTell
+
+
+@pytest.mark.parametrize(
+    ("changes", "concerns"),
+    [
+        ({}, True),
+        ({"provisioningState": "Updating"}, True),
+        ({"provisioningState": "Updating", "destinationAddressPrefix": "10.1.1.5"}, False),
+        ({"provisioningState": "Failed", "destinationPortRange": "3389"}, False),
+        ({"provisioningState": "Updating", "destinationPortRange": "?"}, True),
+        ({"direction": "Outbound"}, False),
+        (to_groups("db"), False),
+        (to_groups("web"), True),
+    ],
+)
+def test_a_rule_concerns_a_flow_by_its_text(changes, concerns):
+    """Also while it is not in force; a rule that cannot be read may concern every flow."""
+    (rule,) = (rule for rule in rules_of(arm_rule(300, **changes)) if rule.name == "rule-300")
+
+    assert may_concern(rule, a_flow(groups=[WEB]), VNET) is concerns
 
 
 # ---- paths -----------------------------------------------------------------------------------

@@ -10,12 +10,14 @@ from hypothesis import strategies as st
 
 from jit.domain.azure.nsg_effect import Allowed, Blocked, CannotTell, Flow, evaluate, evaluate_path
 from jit.domain.azure.nsg_rules import parse_rules
-from tests.builders.nsgs import DEFAULTS, a_flow, arm_nsg, arm_rule
+from jit.domain.values import arm_ids
+from tests.builders.nsgs import DEFAULTS, a_flow, arm_nsg, arm_rule, asg_id
 from tests.sizes import examples
 
 # ---- two universes, so small that every packet can be tried ----------------------------------
 
 TAGS = ["VirtualNetwork", "virtualnetwork", "Internet", "INTERNET", "AzureLoadBalancer"]
+GROUP_FIELD = {which: f"{which}ApplicationSecurityGroups" for which in ("source", "destination")}
 OPAQUE = ["AzureCloud", "Storage.WestEurope", "10.0.0.300"]
 ANYBODY = ["*", "Any", "0.0.0.0/0", "::/0"]
 
@@ -105,7 +107,8 @@ def standard(rules):
 # ---- rules and cases ---------------------------------------------------------------------------
 
 PORTS = ["*", "22", "22-23", "20-21", "23-3389", "3389", "0-65535", "443"]
-GROUPS = [{"id": "/subscriptions/s/applicationSecurityGroups/web"}]
+GROUPS = [{"id": asg_id("web")}]
+OTHERS = [{"id": asg_id("db").upper()}]
 CHANGES = st.sampled_from(
     [
         *({} for _ in range(20)),
@@ -114,7 +117,10 @@ CHANGES = st.sampled_from(
         {"sourceApplicationSecurityGroups": GROUPS},
         {"destinationApplicationSecurityGroups": GROUPS},
         {"sourceAddressPrefix": "", "sourceApplicationSecurityGroups": GROUPS},
-        {"destinationAddressPrefix": "", "destinationApplicationSecurityGroups": GROUPS},
+        *(
+            {"destinationAddressPrefix": "", "destinationApplicationSecurityGroups": named}
+            for named in (GROUPS, OTHERS, GROUPS + OTHERS)
+        ),
         {"provisioningState": "Updating"},
         {"provisioningState": "Failed"},
         {"direction": "Outbound"},
@@ -125,6 +131,7 @@ CHANGES = st.sampled_from(
         {"destinationPortRange": "70000"},
     ]
 )
+MEMBERSHIPS = st.none() | st.lists(st.sampled_from(["web", "db"]).map(asg_id))
 PLAIN: st.SearchStrategy[dict[str, Any]] = st.just({})
 
 
@@ -153,7 +160,7 @@ def arm_rules(draw, universe, changes=CHANGES, texts=(*ANYBODY, *TAGS, *OPAQUE))
 
 
 @st.composite
-def cases(draw, most=2):
+def cases(draw, most=2, groups=MEMBERSHIPS):
     """A case with up to *most* NSGs; now and then Azure's last rule is missing."""
     universe = draw(st.sampled_from([V4, V6]))
     lasts = st.sampled_from([DEFAULTS, DEFAULTS, DEFAULTS, DEFAULTS[:2]])
@@ -163,6 +170,7 @@ def cases(draw, most=2):
         to=universe.vm,
         port=draw(st.sampled_from([22, 3389])),
         protocol=draw(st.sampled_from(["TCP", "UDP", "*"])),
+        groups=draw(groups),
     )
     nsgs = draw(st.lists(nsg, min_size=min(1, most), max_size=most))
     return Case(universe, draw(st.sampled_from(universe.vnets)), tuple(nsgs), flow)
@@ -205,8 +213,16 @@ def all_of(answers):
 
 def end(fields, which, address, case):
     texts = values(fields, f"{which}AddressPrefix", f"{which}AddressPrefixes")
-    grouped = ["maybe"] if fields.get(f"{which}ApplicationSecurityGroups") else []
-    return one_of([holds(text, address, case) for text in texts] + grouped)
+    return one_of([holds(text, address, case) for text in texts] + [grouped(fields, which, case)])
+
+
+def grouped(fields, which, case):
+    """Return yes, no or maybe: is the end of the packet in the groups of a rule?"""
+    named = [arm_ids.key(group["id"]) for group in fields.get(GROUP_FIELD[which], [])]
+    if not named or (which == "source") or case.flow.groups is None:
+        return "maybe" if named else "no"
+    member = [group in case.flow.groups for group in named]
+    return "yes" if all(member) else "maybe" if any(member) else "no"
 
 
 def port_is_in(text, port):
@@ -293,7 +309,8 @@ class Truth:
 
     Attributes:
         meant: The prefix that each opaque text means.
-        members: The members of the application security groups.
+        members: The members of application security groups that are not known.
+        empty: True if a group of a rule that the VM is no member of has no member at all.
         routed: The addresses of the tag VirtualNetwork beyond the VNet; none if None.
         old: The content of rules that are not in force, or whose content cannot be read.
         number: The priority of rules with an unreadable one.
@@ -302,6 +319,7 @@ class Truth:
 
     meant: dict[str, str]
     members: str
+    empty: bool
     routed: str | None
     old: dict[str, Any]
     number: int
@@ -315,6 +333,7 @@ def truths(draw, universe):
     return Truth(
         meant={text: draw(anywhere) for text in OPAQUE},
         members=draw(anywhere),
+        empty=draw(st.booleans()),
         routed=draw(st.none() | st.just(universe.private)),
         old=old["properties"],
         number=draw(st.integers(50, 99) | st.integers(132, 140)),
@@ -351,11 +370,19 @@ def with_content(fields, truth):
 
 def with_end(fields, which, truth, case):
     one, many = f"{which}AddressPrefix", f"{which}AddressPrefixes"
-    groups = f"{which}ApplicationSecurityGroups"
     texts = [item for text in values(fields, one, many) for item in meanings(text, truth, case)]
-    members = [truth.members] if fields.get(groups) else []
-    kept = {key: value for key, value in fields.items() if key not in {one, many, groups}}
-    return {**kept, many: [*texts, *members]}
+    dropped = {one, many, GROUP_FIELD[which]}
+    kept = {key: value for key, value in fields.items() if key not in dropped}
+    return {**kept, many: [*texts, *members(fields, which, truth, case)]}
+
+
+def members(fields, which, truth, case):
+    """Return the addresses that the groups of a rule mean."""
+    answer = grouped(fields, which, case)
+    if answer == "maybe" and (which == "source" or case.flow.groups is None):
+        return [truth.members]
+    counts = answer == "yes" or (answer == "maybe" and not truth.empty)
+    return [str(case.flow.destination)] if counts else []
 
 
 def meanings(text, truth, case):
@@ -484,7 +511,7 @@ UNCERTAIN = [{"access": "Perhaps"}, {"provisioningState": "Updating"}]
 @given(st.data())
 def test_a_rule_in_doubt_neither_opens_nor_closes_a_port(doubt, access, then, data):
     """The verdict is a doubt for every flow."""
-    case = data.draw(cases(most=0))
+    case = data.draw(cases(most=0, groups=st.none()))
     first = arm_rule(100, name="first", **{"access": access} | doubt)
     rules = [first, arm_rule(101, then, name="rest"), *DEFAULTS]
 
@@ -499,7 +526,7 @@ def test_a_rule_in_doubt_neither_opens_nor_closes_a_port(doubt, access, then, da
 @given(st.data())
 def test_a_doubt_that_makes_no_difference_is_none(doubt, access, surely, data):
     """The next rule treats the packets that the rule in doubt may leave in the same way."""
-    case = data.draw(cases(most=0))
+    case = data.draw(cases(most=0, groups=st.none()))
     first = arm_rule(100, access, name="first", **doubt)
     rules = [first, arm_rule(101, access, name="rest"), *DEFAULTS]
 
@@ -514,7 +541,7 @@ def test_a_doubt_that_makes_no_difference_is_none(doubt, access, surely, data):
 @given(st.data())
 def test_a_rule_that_may_do_otherwise_than_the_next_is_a_doubt(doubt, access, data):
     """While it is being changed, its old self may act."""
-    case = data.draw(cases(most=0))
+    case = data.draw(cases(most=0, groups=st.none()))
     first = arm_rule(100, name="first", **{"access": access} | doubt)
     rules = [first, arm_rule(101, access, name="rest"), *DEFAULTS]
 

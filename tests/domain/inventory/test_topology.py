@@ -282,8 +282,32 @@ def test_an_interface_is_guarded_by_its_own_nsg_and_its_subnets():
             public_ip=None,
             public_ip_id=PIP,
             primary=True,
+            group_ids=(),
         ),
     )
+
+
+@pytest.mark.parametrize(
+    ("written", "known"),
+    [
+        ([{"id": "/groups/web"}, {"id": "/groups/db"}], ("/groups/web", "/groups/db")),
+        ([], ()),
+        (None, ()),
+        ([{"name": "web"}], None),
+        ("web", None),
+    ],
+)
+def test_an_interface_is_a_member_of_the_groups_of_its_configuration(written, known):
+    """A membership that cannot be read leaves all of them unknown."""
+    nic = arm_nic()
+    nic["properties"]["ipConfigurations"][0]["properties"]["applicationSecurityGroups"] = written
+
+    assert the_vm(nics=[nic]).interfaces[0].group_ids == known
+
+
+def test_an_interface_without_a_configuration_has_unknown_groups():
+    """Nothing was read about it."""
+    assert the_vm(nics=[arm_nic(ipConfigurations=[])]).interfaces[0].group_ids is None
 
 
 def test_a_subnets_nsg_alone_is_a_guard():

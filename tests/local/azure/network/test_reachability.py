@@ -296,6 +296,61 @@ def test_network_rule_of_the_firewall_may_deny_translated_traffic(sim: Sim, acti
     assert sim.reachable(WEB01, 3389)["reachable"] is opens
 
 
+# ---- application security groups -----------------------------------------------------------------
+
+GROUP_IDS = {name: network("applicationSecurityGroups", name, DB) for name in ("db", "web", "void")}
+
+
+def join(sim: Sim, vm: str, *names: str) -> None:
+    """Make the interface of a VM a member of groups."""
+    reference = sim.get(vm)["properties"]["networkProfile"]["networkInterfaces"][0]["id"]
+    nic = sim.get(reference)
+    member = [{"id": GROUP_IDS[name].upper()} for name in names]
+    nic["properties"]["ipConfigurations"][0]["properties"]["applicationSecurityGroups"] = member
+    sim.control("PUT", "state", {"resources": {reference: nic}})
+
+
+def naming(end: str, *names: str) -> dict[str, Any]:
+    """A rule's fields with groups at one end."""
+    groups = [{"id": GROUP_IDS[name]} for name in names]
+    return {f"{end}AddressPrefix": None, f"{end}ApplicationSecurityGroups": groups}
+
+
+@pytest.mark.parametrize(
+    ("members", "named", "opens"),
+    [
+        (["db"], ["db"], True),
+        (["web", "db"], ["db"], True),
+        (["web"], ["db"], False),
+        ([], ["db"], False),
+        (["db"], ["db", "void"], False),
+    ],
+)
+def test_rule_for_a_group_takes_packets_to_its_members(sim: Sim, members, named, opens):
+    """A rule with a group that nobody is in applies to nothing."""
+    join(sim, DB01, *members)
+    fields = {"destinationPortRange": "22", "sourceAddressPrefix": "*"}
+    edit(sim, f"{NSG_DB}/securityRules/x", **fields, **naming("destination", *named))
+
+    assert sim.reachable(DB01, 22)["reachable"] is opens
+
+
+@pytest.mark.parametrize(("source", "opens"), [("app01", True), ("db01", False)])
+def test_rule_from_a_group_takes_packets_of_its_members(sim: Sim, source, opens):
+    """By their private addresses."""
+    join(sim, APP01, "web")
+    edit(sim, f"{NSG_DB}/securityRules/x", **allow("22", **naming("source", "web")))
+
+    assert sim.reachable(DB01, 22, private(sim, source))["reachable"] is opens
+
+
+def private(sim: Sim, name: str) -> str:
+    """The private address of a VM of the databases."""
+    reference = sim.get(machine(name, DB))["properties"]["networkProfile"]["networkInterfaces"][0]
+    nic = sim.get(reference["id"])
+    return str(nic["properties"]["ipConfigurations"][0]["properties"]["privateIPAddress"])
+
+
 @pytest.mark.parametrize(
     "query",
     [

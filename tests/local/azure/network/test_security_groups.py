@@ -65,6 +65,19 @@ def test_answer_has_both_forms_of_each_list(sim: Sim):
     assert (properties["destinationPortRange"], properties["destinationPortRanges"]) == ("3389", [])
 
 
+def test_rule_may_name_application_security_groups(sim: Sim):
+    """In the place of prefixes, of which the answer has none then."""
+    groups = [{"id": network("applicationSecurityGroups", "web", WEB)}]
+    properties = sim.call(
+        "PUT",
+        RULE,
+        rule(destinationAddressPrefix=None, destinationApplicationSecurityGroups=groups),
+    ).json()["properties"]
+
+    assert properties["destinationApplicationSecurityGroups"] == groups
+    assert "destinationAddressPrefix" not in properties
+
+
 @pytest.mark.parametrize(
     ("changes", "expected"),
     [
@@ -96,6 +109,18 @@ def test_answer_has_both_forms_of_each_list(sim: Sim):
         (
             {"sourceAddressPrefix": None, "sourceAddressPrefixes": ["203.0.113.7", "Internet"]},
             "SecurityRuleParameterContainsUnsupportedValue",
+        ),
+        (
+            {"destinationApplicationSecurityGroups": [{"id": "/g"}]},
+            "SecurityRuleParameterContainsUnsupportedValue",
+        ),
+        (
+            {"sourceAddressPrefix": None, "sourceApplicationSecurityGroups": [{"name": "g"}]},
+            "InvalidRequestFormat",
+        ),
+        (
+            {"sourceAddressPrefix": None, "sourceApplicationSecurityGroups": "g"},
+            "InvalidRequestFormat",
         ),
         ({"destinationPortRange": "70000"}, "SecurityRuleInvalidPortRange"),
         ({"destinationPortRange": "20-10"}, "SecurityRuleInvalidPortRange"),
