@@ -10,6 +10,7 @@ from jit.domain.model.machine import (
     Interface,
     MachineWarning,
     Occupation,
+    PolicyFault,
     PortRule,
     Support,
     Via,
@@ -50,6 +51,7 @@ _INTERFACE = by_position(
     public_ip_id=PLAIN,
     primary=PLAIN,
 )
+_POLICY_FAULT = by_position(PolicyFault, port=PLAIN, field=PLAIN, detail=PLAIN)
 _OCCUPATION = by_position(Occupation, port=PLAIN, sources=TEXTS, ends_at=INSTANT)
 _WARNING = by_position(MachineWarning, code=PLAIN, detail=PLAIN)
 
@@ -63,6 +65,7 @@ MACHINE = ColumnMap(
     Column("via", "via", enum(Via)),
     Column("policy_id", "policy_id"),
     Column("ports", "ports", several(_PORT_RULE)),
+    Column("policy_faults", "policy_faults", several(_POLICY_FAULT), default=()),
     Column("interfaces", "interfaces", several(_INTERFACE)),
     Column("firewall_id", "firewall_id"),
     Column("firewall_sources", "firewall_sources", TEXTS),

@@ -589,4 +589,17 @@ MUTANTS = (
             ),
         ),
     ),
+    Mutant(
+        name="a duration that is not understood is the longest",
+        promise="P1",
+        path="jit/domain/azure/port_rules.py",
+        was="_parse_duration(port.get(PolicyField.DURATION)) or timedelta(0),\n",
+        becomes="_parse_duration(port.get(PolicyField.DURATION)) or timedelta(1),\n",
+        caught_by=(
+            law(
+                "tests/domain/inventory/test_topology.py",
+                "test_a_port_rule_allows_only_the_sources_that_can_be_read",
+            ),
+        ),
+    ),
 )

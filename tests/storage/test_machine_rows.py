@@ -7,6 +7,7 @@ from jit.domain.model.machine import (
     Interface,
     MachineWarning,
     Occupation,
+    PolicyFault,
     PortRule,
     Support,
     Via,
@@ -44,6 +45,9 @@ machines = st.builds(
             group_ids=st.none() | lists,
         ),
         max_size=2,
+    ).map(tuple),
+    policy_faults=st.lists(
+        st.builds(PolicyFault, port=st.none() | ports, field=texts, detail=texts), max_size=2
     ).map(tuple),
     firewall_id=st.none() | texts,
     firewall_sources=lists,

@@ -17,6 +17,7 @@ from jit.domain.model.machine import (
     Interface,
     MachineWarning,
     Occupation,
+    PolicyFault,
     PortRule,
     Support,
     Via,
@@ -178,9 +179,18 @@ MACHINE = VirtualMachine(
     vnet_prefixes=("10.1.0.0/16",),
     occupations=(Occupation(port=22, sources=("198.51.100.1",), ends_at=NOON + 60 * MINUTE),),
     warnings=(MachineWarning(code="jit-bypassed", detail="An allow rule stands above the deny."),),
+    policy_faults=(
+        PolicyFault(
+            port=22,
+            field="maxRequestAccessDuration",
+            detail="'3 hours' is no duration such as PT3H",
+        ),
+    ),
 )
 FIRST_MACHINE = replace(
-    MACHINE, interfaces=tuple(replace(nic, group_ids=None) for nic in MACHINE.interfaces)
+    MACHINE,
+    policy_faults=(),
+    interfaces=tuple(replace(nic, group_ids=None) for nic in MACHINE.interfaces),
 )
 EVENT = Event(
     at=NOON,

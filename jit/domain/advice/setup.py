@@ -45,10 +45,11 @@ def find_plan_warnings(plan: Resource | None) -> Iterator[MachineWarning]:
 
 def find_policy_warnings(vm: VirtualMachine) -> Iterator[MachineWarning]:
     """
-    Yield warnings about the region and the name of the JIT policy of *vm*.
+    Yield warnings about the region, the name and the rules of the JIT policy of *vm*.
 
     * ``policy-location``: the policy is in another region than the VM.
     * ``names-too-long``: its name and the VM's name together are longer than Defender accepts.
+    * ``policy-not-understood``: a part of it has no clear meaning, so it allows nothing.
 
     Source:
         Learn, "Enable just-in-time access on VMs" (56 characters); Microsoft.Security 2020-01-01,
@@ -68,6 +69,13 @@ def find_policy_warnings(vm: VirtualMachine) -> Iterator[MachineWarning]:
             detail=f"{vm.name} and {arm_ids.name(policy_id)}, its JIT policy, have over "
             f"{naming.LONGEST_NAMES} characters together, more than Defender takes; use a "
             "policy with a shorter name",
+        )
+    for fault in vm.policy_faults:
+        where = "" if fault.port is None else f"port {fault.port}: "
+        yield MachineWarning(
+            code="policy-not-understood",
+            detail=f"{where}{fault.field} of its JIT policy is not understood: {fault.detail}; "
+            "nothing is allowed by it, so correct the policy",
         )
 
 

@@ -65,10 +65,11 @@ def one_or_many(
     """
     Return a pair of singular and plural members as one tuple; the plural one wins.
 
-    An item of the list that is no string is left out. With *keep_all* it becomes its text: then
-    a list with an unreadable source does not look like a shorter list of readable ones.
+    Some tools send a list in the singular member; it counts as the plural one. An item of the list
+    that is no string is left out. With *keep_all* it becomes its text: then a list with an
+    unreadable source does not look like a shorter list of readable ones.
     """
-    items = array(resource, many) or ()
+    items = array(resource, many) or array(resource, one) or ()
     found = tuple(str(item) for item in items if keep_all or isinstance(item, str))
     single = text(resource, one)
     return found or ((single,) if single else ())

@@ -8,13 +8,14 @@ else as it was read: other VMs, ``requests``, and fields that this code does not
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from datetime import timedelta
 
 from jit.domain.azure import arm_json
 from jit.domain.azure.arm_json import Resource
+from jit.domain.azure.port_rules import parse_port_rules
 from jit.domain.model.machine import PortRule
-from jit.domain.values import arm_ids, times
+from jit.domain.values import arm_ids
 from jit.domain.values.prefixes import read_prefix
 from jit.domain.values.times import format_duration
 
@@ -147,29 +148,3 @@ def _rules(entry: Resource) -> Collection[_Rule]:
 def _normalise(source: str) -> str:
     prefix = read_prefix(source)
     return source if prefix is None else str(prefix)
-
-
-def parse_port_rules(entry: Resource) -> Iterator[PortRule]:
-    """
-    Yield the port rules of a policy's VM entry.
-
-    A rule that cannot be read allows nothing: an unreadable duration counts as none.
-    """
-    for port in arm_json.mappings(entry, "ports"):
-        number = arm_json.number(port, "number")
-        if number is not None:
-            yield PortRule(
-                number=number,
-                protocol=arm_json.text(port, "protocol") or "*",
-                allowed_sources=arm_json.one_or_many(
-                    port, "allowedSourceAddressPrefix", "allowedSourceAddressPrefixes"
-                ),
-                max_duration=_duration(arm_json.text(port, "maxRequestAccessDuration")),
-            )
-
-
-def _duration(value: str) -> timedelta:
-    try:
-        return times.parse_duration(value)
-    except ValueError:
-        return timedelta(0)

@@ -14,7 +14,15 @@ from jit.domain.decision.verdict import Finding, FindingKind
 from jit.domain.decision.wanted_access import WantedAccess, list_sources
 from jit.domain.errors import Violation
 from jit.domain.limits import LIMITS, Limits
-from jit.domain.model.machine import PortRule, Support, Via, VirtualMachine
+from jit.domain.model.machine import (
+    INTERNET,
+    PolicyFault,
+    PolicyField,
+    PortRule,
+    Support,
+    Via,
+    VirtualMachine,
+)
 from jit.domain.model.request import WantedMachine, WantedPort
 from jit.domain.values import arm_ids, prefixes
 from jit.domain.values.json_pointer import ROOT, at
@@ -30,6 +38,7 @@ SOURCE_NOT_ALLOWED = "source-not-allowed"
 SOURCE_NOT_PUBLIC = "source-not-public"
 SOURCE_NOT_PRIVATE = "source-not-private"
 IPV6_NOT_ALLOWED = "ipv6-not-allowed"
+POLICY_NOT_UNDERSTOOD = "policy-not-understood"
 DURATION_TOO_LONG = "duration-too-long"
 DURATION_TOO_SHORT = "duration-too-short"
 OCCUPIED = "occupied"
@@ -53,9 +62,11 @@ def decide(
     Return every reason to refuse *access*.
 
     A source is allowed if it is inside one of the rule's prefixes: a single address inside an
-    allowed /24 is enough. IPv6 is allowed only if the rule names an IPv6 prefix (people write ``*``
-    with IPv4 in mind), and never through an Azure Firewall, which has no IPv6. A port is occupied
-    if a foreign request for it lasts beyond the start, unless its sources are the same.
+    allowed /24 is enough. The tag ``Internet`` contains each public address. IPv6 is allowed only
+    if the rule names an IPv6 prefix (people write ``*`` with IPv4 in mind), and never through an
+    Azure Firewall, which has no IPv6. A part of a policy that is not understood allows nothing. A
+    port is occupied if a foreign request for it lasts beyond the start, unless its sources are the
+    same.
 
     Args:
         access: Its pointers name the places of faults.
@@ -114,6 +125,8 @@ def _check_machine(
         yield _policy_finding(here, VM_UNSUPPORTED, f"{machine.name} cannot be served: {why}")
     elif machine.support is Support.NOT_CONFIGURED:
         yield _policy_finding(here, NO_JIT_POLICY, f"{machine.name} is in no JIT policy")
+    elif fault := machine.find_policy_fault(None, PolicyField.ENTRIES):
+        yield _refuse_unclear(here, machine.name, fault)
     else:
         yield from _check_path(access, machine, limits)
         for port in wanted.ports:
@@ -144,24 +157,56 @@ def _is_in_network(source: Prefix, machine: VirtualMachine) -> bool:
 def _check_port(
     access: WantedAccess, port: WantedPort, machine: VirtualMachine, now: datetime
 ) -> Iterator[Finding]:
-    name = f"port {port.number} of {machine.name}"
+    here, name = at(port.pointer, "number"), _title(port, machine)
     rule = machine.find_rule(port.number)
     if rule is None:
+        fault = machine.find_policy_fault(None, PolicyField.PORTS, PolicyField.NUMBER)
         detail = f"{name} is not in its JIT policy"
-        yield _policy_finding(at(port.pointer, "number"), PORT_NOT_IN_POLICY, detail)
+        missing = _policy_finding(here, PORT_NOT_IN_POLICY, detail)
+        yield _refuse_unclear(here, name, fault) if fault is not None else missing
         return
-    if find_effective_protocol(port.protocol, rule) is None:
-        detail = f"{name} allows {rule.protocol}, not {port.protocol}"
-        yield _policy_finding(at(port.pointer, "protocol"), PROTOCOL_NOT_IN_POLICY, detail)
-    if access.duration is not None and access.duration > rule.max_duration:
-        detail = f"{name} allows at most {format_duration(rule.max_duration)}"
-        yield _policy_finding(_DURATION, DURATION_TOO_LONG, detail)
-    for pointer, source in list_sources(access):
-        if fault := _refuse_source(source, rule, machine.via):
-            yield _policy_finding(pointer, fault, f"{source} may not reach {name}")
+    yield from _check_rule(access, port, rule, machine)
+    yield from _check_sources(access, port, rule, machine)
     if until := _find_occupation_end(access, port, machine, now):
         detail = f"{name} is occupied until {format_instant(until)}"
-        yield Finding(FindingKind.OCCUPIED, Violation(at(port.pointer, "number"), OCCUPIED, detail))
+        yield Finding(FindingKind.OCCUPIED, Violation(here, OCCUPIED, detail))
+
+
+def _title(port: WantedPort, machine: VirtualMachine) -> str:
+    return f"port {port.number} of {machine.name}"
+
+
+def _check_rule(
+    access: WantedAccess, port: WantedPort, rule: PortRule, machine: VirtualMachine
+) -> Iterator[Finding]:
+    """Yield the findings about protocol and duration; a part that is not understood allows none."""
+    here, name = at(port.pointer, "number"), _title(port, machine)
+    fault = machine.find_policy_fault(port.number, PolicyField.NUMBER, PolicyField.PROTOCOL)
+    if fault is not None:
+        yield _refuse_unclear(here, name, fault)
+    elif find_effective_protocol(port.protocol, rule) is None:
+        detail = f"{name} allows {rule.protocol}, not {port.protocol}"
+        yield _policy_finding(at(port.pointer, "protocol"), PROTOCOL_NOT_IN_POLICY, detail)
+    fault = machine.find_policy_fault(port.number, PolicyField.DURATION)
+    if fault is not None:
+        yield _refuse_unclear(here, name, fault)
+    elif access.duration is not None and access.duration > rule.max_duration:
+        detail = f"{name} allows at most {format_duration(rule.max_duration)}"
+        yield _policy_finding(_DURATION, DURATION_TOO_LONG, detail)
+
+
+def _check_sources(
+    access: WantedAccess, port: WantedPort, rule: PortRule, machine: VirtualMachine
+) -> Iterator[Finding]:
+    """Yield the findings about sources; those that are understood allow their addresses."""
+    name = _title(port, machine)
+    fault = machine.find_policy_fault(port.number, PolicyField.SOURCE, PolicyField.SOURCES)
+    for pointer, source in list_sources(access):
+        code = _refuse_source(source, rule, machine.via)
+        if code == SOURCE_NOT_ALLOWED and fault is not None:
+            yield _refuse_unclear(pointer, name, fault)
+        elif code is not None:
+            yield _policy_finding(pointer, code, f"{source} may not reach {name}")
 
 
 def _refuse_source(source: Prefix, rule: PortRule, via: Via) -> str | None:
@@ -169,7 +214,9 @@ def _refuse_source(source: Prefix, rule: PortRule, via: Via) -> str | None:
     allowed = Prefixes(rule.allowed_sources)
     if source.version == prefixes.IPV6 and (via is Via.FIREWALL or not allowed.has_ipv6):
         return IPV6_NOT_ALLOWED
-    return None if allowed.covers(source) else SOURCE_NOT_ALLOWED
+    is_internet = INTERNET in rule.allowed_sources and source.version != prefixes.IPV6
+    covered = (is_internet and prefixes.is_public(source)) or allowed.covers(source)
+    return None if covered else SOURCE_NOT_ALLOWED
 
 
 def _find_occupation_end(
@@ -193,6 +240,14 @@ def _find_occupation_end(
         and not Prefixes(other.sources).equals(wanted)
     )
     return max(ends, default=None)
+
+
+def _refuse_unclear(pointer: str, name: str, fault: PolicyFault) -> Finding:
+    detail = (
+        f"{name} cannot be asked for, because its JIT policy is not understood: {fault.field}: "
+        f"{fault.detail}; correct the policy"
+    )
+    return _policy_finding(pointer, POLICY_NOT_UNDERSTOOD, detail)
 
 
 def _policy_finding(pointer: str, code: str, detail: str) -> Finding:

@@ -28,7 +28,7 @@ from jit.domain.azure.arm_json import (
 )
 from jit.domain.azure.defender_requests import DefenderRequest
 from jit.domain.azure.firewall import list_subnet_ids, read_firewall_policy_id
-from jit.domain.azure.policy_json import parse_port_rules
+from jit.domain.azure.port_rules import find_policy_faults, parse_port_rules
 from jit.domain.model.machine import Interface, Support, Via, VirtualMachine
 from jit.domain.values import arm_ids
 from jit.domain.values.prefixes import keep_prefixes, read_address
@@ -66,7 +66,7 @@ class _Index:
     subnets: Mapping[str, tuple[Resource, Resource]]  # subnet id -> (vnet, subnet)
     public_ips: Mapping[str, Resource]
     firewalls: Mapping[str, Sequence[Resource]]  # vnet id -> firewalls in it
-    policies: Mapping[str, tuple[Resource, Resource]]  # vm id -> (policy, its VM entry)
+    policies: Mapping[str, Sequence[tuple[Resource, Resource]]]  # vm id -> policies, VM entries
     requests: Mapping[str, Sequence[DefenderRequest]]  # vm id -> Defender's requests of its policy
 
 
@@ -91,13 +91,20 @@ def _index(snapshot: Snapshot) -> _Index:
         },
         public_ips={key(public_ip): public_ip for public_ip in snapshot.public_ips},
         firewalls=firewalls,
-        policies={
-            key(entry): (policy, entry)
-            for policy in snapshot.policies
-            for entry in mappings(properties(policy), "virtualMachines")
-        },
+        policies=_entries_by_machine(snapshot.policies),
         requests=_requests_by_machine(snapshot.policies),
     )
+
+
+def _entries_by_machine(
+    policies: Iterable[Resource],
+) -> dict[str, list[tuple[Resource, Resource]]]:
+    """Return the policies and their entries by the key of their VM, which may be any machine."""
+    found: dict[str, list[tuple[Resource, Resource]]] = {}
+    for policy in policies:
+        for entry in mappings(properties(policy), "virtualMachines"):
+            found.setdefault(key(entry), []).append((policy, entry))
+    return found
 
 
 def _requests_by_machine(policies: Iterable[Resource]) -> dict[str, list[DefenderRequest]]:
@@ -122,7 +129,8 @@ def _machine(vm: Resource, index: _Index, now: datetime) -> VirtualMachine:
     nics = tuple(_interfaces(vm, index))
     vnets = _vnets(nics, index)
     classic, with_policy = _firewalls(vnets, index)
-    policy, entry = index.policies.get(key(vm), (None, None))
+    entries = index.policies.get(key(vm), ())
+    policy, entry = entries[-1] if entries else (None, None)
     reasons = _reasons(nics, classic, with_policy)
     return VirtualMachine(
         id=text(vm, "id"),
@@ -133,6 +141,7 @@ def _machine(vm: Resource, index: _Index, now: datetime) -> VirtualMachine:
         via=_via(classic, nics),
         policy_id=text(policy, "id") if policy is not None else None,
         ports=tuple(parse_port_rules(entry)) if entry is not None else (),
+        policy_faults=tuple(find_policy_faults(entries)),
         interfaces=nics,
         firewall_id=text(classic, "id") if classic is not None else None,
         firewall_sources=_subnet_prefixes(classic, index) if classic is not None else (),

@@ -38,6 +38,10 @@ class VmPort(NamedTuple):
         return cls(arm_ids.key(vm_id), port)
 
 
+INTERNET = "Internet"
+"""The service tag that a JIT policy may name as a source: any public address."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PortRule:
     """
@@ -46,7 +50,8 @@ class PortRule:
     Attributes:
         number: Destination port.
         protocol: ``TCP``, ``UDP`` or ``*``.
-        allowed_sources: ``*`` or prefixes, as text, as Defender returns them.
+        allowed_sources: ``*``, `INTERNET` or prefixes, as text. A text that is not understood is
+            as Defender returns it.
         max_duration: The longest access Defender grants.
 
     Source:
@@ -57,6 +62,39 @@ class PortRule:
     protocol: str
     allowed_sources: tuple[str, ...]
     max_duration: timedelta
+
+
+class PolicyField(StrEnum):
+    """
+    A field of a JIT policy, as Azure names it.
+
+    Source:
+        Microsoft.Security 2020-01-01, ``JitNetworkAccessPolicyVirtualMachine``.
+    """
+
+    ENTRIES = "virtualMachines"
+    PORTS = "ports"
+    NUMBER = "number"
+    PROTOCOL = "protocol"
+    SOURCE = "allowedSourceAddressPrefix"
+    SOURCES = "allowedSourceAddressPrefixes"
+    DURATION = "maxRequestAccessDuration"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PolicyFault:
+    """
+    A part of a VM's JIT policy that the broker does not understand.
+
+    Attributes:
+        port: The port that it is about; None if it is about the VM, or about no known port.
+        field: A `PolicyField`, as text.
+        detail: One clause for people.
+    """
+
+    port: int | None
+    field: str
+    detail: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -122,6 +160,7 @@ class VirtualMachine:
         via: The way packets take; ``firewall`` when both ways exist.
         policy_id: ARM id of its JIT policy, if configured.
         ports: The policy's port rules for this VM.
+        policy_faults: The parts of the policy that are not understood.
         firewall_id: Classic-rules firewall in its VNet, if any.
         firewall_sources: Prefixes of AzureFirewallSubnet: the sources that the VM sees.
         vnet_prefixes: Address space of its VNet (the tag ``VirtualNetwork`` covers at least it).
@@ -138,6 +177,7 @@ class VirtualMachine:
     via: Via = Via.PRIVATE
     policy_id: str | None = None
     ports: tuple[PortRule, ...] = ()
+    policy_faults: tuple[PolicyFault, ...] = ()
     interfaces: tuple[Interface, ...] = ()
     firewall_id: str | None = None
     firewall_sources: tuple[str, ...] = ()
@@ -159,6 +199,11 @@ class VirtualMachine:
     def find_rule(self, port: int) -> PortRule | None:
         """Return the policy's rule for *port*, if it has one."""
         return next((rule for rule in self.ports if rule.number == port), None)
+
+    def find_policy_fault(self, port: int | None, *fields: str) -> PolicyFault | None:
+        """Return the first fault of the policy about *port* in one of *fields*, if there is one."""
+        faults = (fault for fault in self.policy_faults if fault.port == port)
+        return next((fault for fault in faults if fault.field in fields), None)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

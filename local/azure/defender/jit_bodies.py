@@ -9,9 +9,10 @@ Source:
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable
 from datetime import datetime, timedelta
-from ipaddress import ip_network
+from ipaddress import IPv4Network, IPv6Network, ip_network
 from typing import Any
 
 from local.azure.defender.access import WantedPort
@@ -24,6 +25,10 @@ LONGEST_NAMES = 56
 _SHORTEST, _LONGEST = timedelta(minutes=5), timedelta(days=1)
 _TOP_PORT = 65535
 _PROTOCOLS = ("TCP", "UDP", "*")
+_TIME_SPAN = re.compile(r"(?:(\d+)\.)?(\d{1,2}):(\d\d):(\d\d)")
+_INTERNET = "internet"
+_EXAMPLES = [IPv4Network(each) for each in ("192.0.2.0/24", "198.51.100.0/24", "203.0.113.0/24")]
+"""The networks of RFC 5737, which play the internet here."""
 _ONE_END = "Only one of fields 'EndTimeUtc' and 'Duration' can be set."
 
 
@@ -208,10 +213,27 @@ def find_ports(
 
 
 def _is_within(port: Json, wanted: WantedPort, options: Options, now: datetime) -> bool:
-    if wanted.end - now > parse_duration(port["maxRequestAccessDuration"]):
+    if wanted.end - now > _read_stored_duration(port["maxRequestAccessDuration"]):
         return False
-    allowed = port.get("allowedSourceAddressPrefixes") or [port["allowedSourceAddressPrefix"]]
+    one = port.get("allowedSourceAddressPrefix")
+    allowed = port.get("allowedSourceAddressPrefixes") or (one if isinstance(one, list) else [one])
     return all(_is_allowed(each, allowed, options) for each in wanted.sources)
+
+
+def _read_stored_duration(text: str) -> timedelta:
+    """
+    Return the duration of a stored policy, which other tools may have written as a .NET time span.
+
+    Nobody has documented what Defender makes of a text that is neither; here it allows nothing.
+    """
+    span = _TIME_SPAN.fullmatch(text)
+    if span is not None:
+        days, hours, minutes, seconds = (int(part or 0) for part in span.groups())
+        return timedelta(days=days, hours=hours, minutes=minutes, seconds=seconds)
+    try:
+        return parse_duration(text)
+    except ValueError:
+        return timedelta(0)
 
 
 def _is_allowed(source: str, allowed: list[str], options: Options) -> bool:
@@ -220,8 +242,16 @@ def _is_allowed(source: str, allowed: list[str], options: Options) -> bool:
     if options.exact_prefix_only or source == "*":
         return False
     inner = ip_network(source, strict=False)
-    outers = [ip_network(each, strict=False) for each in allowed]
+    if _INTERNET in {each.lower() for each in allowed} and _is_public(inner):
+        return True
+    outers = [ip_network(each, strict=False) for each in allowed if _is_prefix(each)]
     return any(inner.version == each.version and inner.subnet_of(each) for each in outers)  # type: ignore[arg-type] # the versions are equal
+
+
+def _is_public(network: IPv4Network | IPv6Network) -> bool:
+    return network.is_global or any(
+        isinstance(network, IPv4Network) and network.subnet_of(each) for each in _EXAMPLES
+    )
 
 
 def _policy_error(message: str) -> ArmError:

@@ -3,6 +3,7 @@
 import pytest
 
 from jit.domain.advice.setup import find_firewall_warnings, find_plan_warnings, find_policy_warnings
+from jit.domain.model.machine import PolicyFault
 from tests.builders.machines import a_configured_vm
 from tests.builders.values import GROUP
 
@@ -89,6 +90,22 @@ def test_a_policy_whose_id_cannot_be_read_is_not_judged(policy):
 def test_a_vm_without_a_location_is_not_judged():
     """An unknown region is no other region."""
     assert policy_codes(a_configured_vm(location="")) == []
+
+
+def test_each_part_of_a_policy_that_is_not_understood_is_named():
+    """With its port, if it has one."""
+    faults = (
+        PolicyFault(port=22, field="protocol", detail="'Any' is none of TCP, UDP and *"),
+        PolicyFault(port=None, field="number", detail="'x' is no port number"),
+    )
+
+    found = list(find_policy_warnings(a_configured_vm(policy_faults=faults)))
+
+    assert [warning.code for warning in found] == ["policy-not-understood"] * 2
+    assert [warning.detail.partition(";")[0] for warning in found] == [
+        "port 22: protocol of its JIT policy is not understood: 'Any' is none of TCP, UDP and *",
+        "number of its JIT policy is not understood: 'x' is no port number",
+    ]
 
 
 @pytest.mark.parametrize("addresses", [(), ("52.137.62.53",)])

@@ -71,6 +71,8 @@ def test_an_array_is_the_member_itself():
         ({"one": "a", "many": []}, ("a",), ("a",)),
         ({"many": ["a", 7]}, ("a",), ("a", "7")),
         ({"one": 7, "many": "a"}, (), ()),
+        ({"one": ["a", 7]}, ("a",), ("a", "7")),
+        ({"one": ["a"], "many": ["b"]}, ("b",), ("b",)),
     ],
 )
 def test_the_plural_member_wins_over_the_singular_one(resource, found, every):

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from jit.domain.azure import policy_json
-from jit.domain.azure.policy_json import parse_port_rules
+from jit.domain.azure.port_rules import parse_port_rules
 from jit.domain.model.machine import PortRule
 from jit.domain.values import arm_ids
 from tests.builders.machines import a_rule

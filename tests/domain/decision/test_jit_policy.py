@@ -12,7 +12,7 @@ from jit.domain.decision.jit_policy import decide, find_effective_protocol
 from jit.domain.decision.verdict import Finding, FindingKind
 from jit.domain.errors import Violation
 from jit.domain.limits import LIMITS, Limits
-from jit.domain.model.machine import Occupation, Support, Via
+from jit.domain.model.machine import Occupation, PolicyFault, Support, Via
 from jit.domain.values import arm_ids
 from tests.builders.bodies import a_draft, a_machine, a_port
 from tests.builders.machines import a_rule, a_vm, inventory
@@ -21,6 +21,7 @@ from tests.builders.values import NOW, vm_id
 ID = "#/virtualMachines/0/id"
 NUMBER = "#/virtualMachines/0/ports/0/number"
 PROTOCOL = "#/virtualMachines/0/ports/0/protocol"
+SOURCE = "#/sources/0"
 HOUR = timedelta(hours=1)
 
 
@@ -413,3 +414,79 @@ def test_a_vm_of_a_subscription_that_is_looked_after_may_be_asked_for():
     own = replace(LIMITS, subscriptions=(arm_ids.subscription(vm_id()),))
 
     assert decide(a_draft(), inventory(a_vm()), now=NOW, limits=own) == ()
+
+
+# ---- policies that are not understood
+
+
+def unclear(field, port=22, **changes):
+    """A VM whose policy has a fault in that field."""
+    fault = PolicyFault(port=port, field=field, detail="why")
+    return a_vm(policy_faults=(fault,), **changes)
+
+
+@pytest.mark.parametrize(
+    ("machine", "pointer"),
+    [
+        (unclear("virtualMachines", None), ID),
+        (unclear("number", None, ports=()), NUMBER),
+        (unclear("ports", None, ports=()), NUMBER),
+        (unclear("number"), NUMBER),
+        (unclear("protocol", ports=(a_rule(protocol="Any"),)), NUMBER),
+        (unclear("maxRequestAccessDuration", ports=(a_rule(max_duration=0 * HOUR),)), NUMBER),
+        (unclear("allowedSourceAddressPrefix", ports=(a_rule(allowed_sources=("x",)),)), SOURCE),
+        (unclear("allowedSourceAddressPrefixes", ports=(a_rule(allowed_sources=("x",)),)), SOURCE),
+    ],
+)
+def test_a_part_that_is_not_understood_is_the_reason_of_the_refusal(machine, pointer):
+    """Not the number that the broker has in its place, such as a maximum of nothing."""
+    assert found(a_draft(), machine) == [(FindingKind.POLICY, pointer, "policy-not-understood")]
+
+
+@pytest.mark.parametrize(
+    "machine",
+    [
+        unclear("number", None),
+        unclear("protocol", 3389),
+        unclear("allowedSourceAddressPrefixes", ports=(a_rule(allowed_sources=("*", "x")),)),
+    ],
+)
+def test_a_fault_elsewhere_refuses_nothing(machine):
+    """It is about another port, or another source allows the request."""
+    assert found(a_draft(), machine) == []
+
+
+def test_the_refusal_says_that_the_policy_is_the_reason():
+    """And which field to correct."""
+    machine = unclear("maxRequestAccessDuration", ports=(a_rule(max_duration=0 * HOUR),))
+
+    (detail,) = details(a_draft(), machine)
+
+    assert detail == (
+        "port 22 of web01 cannot be asked for, because its JIT policy is not understood: "
+        "maxRequestAccessDuration: why; correct the policy"
+    )
+
+
+@pytest.mark.parametrize(
+    ("source", "via", "codes"),
+    [
+        ("203.0.113.7", Via.PUBLIC_IP, []),
+        ("203.0.113.7", Via.FIREWALL, []),
+        ("10.0.0.5", Via.PRIVATE, ["source-not-allowed"]),
+        ("100.64.0.5", Via.PRIVATE, ["source-not-allowed"]),
+        ("2a02::1", Via.PUBLIC_IP, ["ipv6-not-allowed"]),
+    ],
+)
+def test_the_tag_internet_contains_each_public_address(source, via, codes):
+    """No private one; and, like ``*``, no IPv6."""
+    machine = a_vm(via=via, ports=(a_rule(allowed_sources=("Internet",)),))
+
+    assert [code for _, _, code in found(a_draft(sources=[source]), machine)] == codes
+
+
+def test_a_prefix_beside_the_tag_internet_counts_too():
+    """A private network may be allowed as well."""
+    machine = a_vm(via=Via.PRIVATE, ports=(a_rule(allowed_sources=("Internet", "10.0.0.0/8")),))
+
+    assert found(a_draft(sources=["10.0.0.5"]), machine) == []

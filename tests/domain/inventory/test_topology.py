@@ -5,7 +5,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from jit.domain.azure import defender_requests
-from jit.domain.azure.policy_json import parse_port_rules
+from jit.domain.azure.port_rules import parse_port_rules
 from jit.domain.inventory.topology import (
     Snapshot,
     build_machines,
@@ -436,7 +436,10 @@ def test_prefixes_that_are_no_text_are_left_out():
             {"allowed_sources": ("10.0.0.0/8", "192.0.2.0/24")},
         ),
         ({"allowedSourceAddressPrefix": None}, {"allowed_sources": ()}),
-        ({"allowedSourceAddressPrefixes": ["10.0.0.0/8", 7]}, {"allowed_sources": ("10.0.0.0/8",)}),
+        (
+            {"allowedSourceAddressPrefixes": ["10.0.0.0/8", 7]},
+            {"allowed_sources": ("10.0.0.0/8", "7")},
+        ),
         ({"maxRequestAccessDuration": None}, {"max_duration": timedelta(0)}),
         ({"maxRequestAccessDuration": "P1M"}, {"max_duration": timedelta(0)}),
         ({"maxRequestAccessDuration": "P1D"}, {"max_duration": timedelta(days=1)}),

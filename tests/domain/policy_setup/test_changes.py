@@ -5,6 +5,7 @@ from dataclasses import replace
 import pytest
 
 from jit.domain.azure import policy_json
+from jit.domain.azure.port_rules import parse_port_rules
 from jit.domain.inventory.topology import Snapshot
 from jit.domain.model.grant import Status
 from jit.domain.model.machine import MachinePolicy, Support
@@ -120,7 +121,7 @@ def test_a_plan_sets_ports_and_removes_vms_and_an_empty_policy_is_deleted():
 
     (entry,) = policy_json.group_entries(put.apply_to(a_policy(ENTRY))).values()
 
-    assert [rule.number for rule in policy_json.parse_port_rules(entry)] == [3389]
+    assert [rule.number for rule in parse_port_rules(entry)] == [3389]
     assert delete.apply_to(a_policy(ENTRY)) is None
     assert put.apply_to(None) is not None
 
