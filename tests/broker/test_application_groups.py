@@ -9,7 +9,7 @@ from tests.broker.inprocess import OLGA, wish
 from tests.broker.reconciling import Reconciling
 from tests.local.azure.sim import PRODUCTION, group, machine, network
 
-CASE = Path(__file__).parent / "cases" / "application-security-groups.json"
+CASE = Path(__file__).parents[1] / "cases" / "application-security-groups.json"
 WEB1 = machine("web1", group("rg-asg"))
 NIC = network("networkInterfaces", "i", group("rg-asg"))
 NSG = network("networkSecurityGroups", "n", group("rg-asg"))

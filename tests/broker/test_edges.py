@@ -9,7 +9,7 @@ import pytest
 from tests.broker.inprocess import ALICE, BOB, HERE, OLGA, THERE, farm, wish
 from tests.broker.reconciling import NSG_FARM, Reconciling, told
 from tests.builders.nsgs import arm_rule
-from tests.local.azure.sim import FW_PROD, PRODUCTION, WEB01
+from tests.local.azure.sim import FW_PROD, NSG_WEB, PRODUCTION, WEB01
 
 READS = "Microsoft.Network/networkSecurityGroups/read"
 PARTS = [
@@ -319,7 +319,9 @@ def test_a_rule_that_may_not_be_removed_keeps_its_grant_closing_and_alerts(it, c
     it.run()
 
     grant = it.broker.grant(request_id)
-    assert (grant.status, grant.note) == ("closing", f"still there: {name}")
+    refusal = f"still there: {name}; Azure refused to remove {name} ({answer['code']}): "
+    assert grant.status == "closing"
+    assert (grant.note or "").startswith(refusal)
     assert told(caplog, "rule.overdue")[-1]["rule"] == name
 
 
@@ -552,3 +554,57 @@ def test_rules_of_a_grant_closed_unseen_are_removed_once_they_can_be_read(it):
 
     assert allows(it) == {}
     assert not it.broker.reachable(farm(1), source=HERE)
+
+
+# ---- refusals by name ----------------------------------------------------------------------------
+
+BY_POLICY = {"status": 403, "code": "RequestDisallowedByPolicy"}
+
+
+def companions_of(it):
+    return [name for name in it.broker.sim.rules(NSG_WEB) if name.startswith("jit-broker-")]
+
+
+def test_a_locked_companion_is_named_with_its_lock(it):
+    """Behind a firewall; the NAT rule is gone, and nothing waits for time to pass."""
+    request_id = it.opened(WEB01, port=3389, minutes=8)
+    (name,) = companions_of(it)
+    delete = {"method": "DELETE", "path": f"/securityRules/{name}"}
+    it.broker.sim.faults({"match": delete, "times": None, "answer": LOCKED})
+    it.broker.revoke(request_id)
+    it.broker.live(45)
+
+    grant = it.broker.grant(request_id)
+    assert grant.status == "closing"
+    assert grant.note == (
+        f"still there: {name}; Azure refused to remove {name} (ScopeLocked): "
+        "a lock forbids it, which its owner must take away"
+    )
+
+
+def test_a_companion_that_an_azure_policy_forbids_is_named(it, caplog):
+    """The deny rule of just-in-time access is not to blame: the companion would overrule it."""
+    companion = {"method": "PUT", "path": "/securityRules/jit-broker-"}
+    it.broker.sim.faults({"match": companion, "times": None, "answer": BY_POLICY})
+    request_id = it.opened(WEB01, port=3389, minutes=8)
+    during = it.broker.grant(request_id)
+
+    it.broker.live(60)
+
+    told_at_last = told(caplog, "grants.failed")[-1]["reasons"][0]
+    for note in (during.note or "", told_at_last):
+        assert "Azure refused to add the companion rule jit-broker-" in note
+        assert "(RequestDisallowedByPolicy): an Azure Policy forbids it" in note
+
+
+def test_a_firewall_that_may_not_be_changed_is_named(it):
+    """Its NAT rule is still there after the grant was given back."""
+    request_id = it.opened(WEB01, port=3389, minutes=8)
+    write = {"method": "PUT", "path": "azureFirewalls", "principal": "broker"}
+    it.broker.sim.faults({"match": write, "times": None, "answer": LOCKED})
+    it.broker.revoke(request_id)
+    it.broker.live(10)
+
+    note = it.broker.grant(request_id).note or ""
+    assert note.startswith("still there: ")
+    assert "; Azure refused to change fw-prod (ScopeLocked): a lock forbids it" in note

@@ -11,7 +11,7 @@ from tests.broker.inprocess import ALICE, OLGA, policy_of, wish
 from tests.broker.reconciling import Reconciling
 from tests.local.azure.sim import APP01, DB, DB01, PRODUCTION, group, machine, policy
 
-CASE = Path(__file__).parent / "cases" / "policies-not-understood.json"
+CASE = Path(__file__).parents[1] / "cases" / "policies-not-understood.json"
 Q_TAG, Q_BITS, Q_TIME = (
     machine(name, group(where))
     for name, where in (("q-tag", "rg-q1"), ("q-bits", "rg-q2"), ("q-time", "rg-q4"))

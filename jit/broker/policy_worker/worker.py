@@ -23,7 +23,7 @@ from jit.broker.policy_worker.look import Look, build_blind_view
 from jit.broker.policy_worker.pass_state import Pass
 from jit.broker.policy_worker.remove_rules import RuleRemover
 from jit.broker.policy_worker.send_initiate import InitiateSender
-from jit.domain.errors import Refused, Unavailable
+from jit.domain.errors import BrokerError, Refused, Unavailable
 from jit.domain.grants import lifetime
 from jit.domain.grants.policy_view import PolicyView
 from jit.domain.grants.step import Step, run_step
@@ -194,11 +194,25 @@ class Worker:
             wanted = [each for each in step.companions if each.rule_id in recorded]
             errors += self.actions.add_companions(wanted)  # not those of refused grants
         errors += self.remover.remove(step.removals, state)
+        self._note_refusals(errors, state)
         self._return_firewalls(view, step, state)
         waits = [error for error in errors if isinstance(error, Unavailable)]
         if waits:
             seconds = min(error.retry_after_seconds for error in waits)
             telemetry.warning("action.postponed", policy_id=state.policy_id, seconds=seconds)
+
+    def _note_refusals(self, errors: Iterable[BrokerError], state: Pass) -> None:
+        """Tell in the notes of the grants that Azure refuses to add or to remove a rule."""
+        refused = {
+            error.resource_id: error.code or str(error.azure_status)
+            for error in errors
+            if isinstance(error, Refused)
+        }
+        if not refused:
+            return
+        live = [grant for grant in state.grants if grant.live]
+        changed = {grant.id: lifetime.note_refusals(grant, refused) for grant in live}
+        state.save(self.requests, changed, live)
 
     def _return_firewalls(self, view: PolicyView, step: Step, state: Pass) -> None:
         """Give back the turns on firewalls on which nothing of this policy is under way."""

@@ -264,7 +264,7 @@ def _close(grant: Grant, now: datetime) -> Grant:
 
 def _explain_not_gone(left: Sequence[PathRule], companions: Sequence[str]) -> str:
     names = ", ".join((*(rule.name for rule in left), *map(arm_ids.name, companions)))
-    return f"still there: {names}" if left else "waiting until its rules could no longer appear"
+    return f"still there: {names}" if names else "waiting until its rules could no longer appear"
 
 
 def wait(grant: Grant, now: datetime, note: str, *, unclear: bool = False) -> Grant:

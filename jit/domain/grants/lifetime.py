@@ -6,15 +6,29 @@ Every grant that is given up or ends passes through ``begin_closing`` or ``close
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import replace
 from datetime import datetime, timedelta
 
 from jit.domain.grants import timing
 from jit.domain.grants.timing import TIMES
 from jit.domain.model.grant import CloseReason, Grant, Status
+from jit.domain.values import arm_ids
 
 REFUSED = "Azure refused"
 """The beginning of a note about a refusal. Such a note outlives looks that find nothing."""
+
+NOT_ADDED = f"{REFUSED} to add the companion rule"
+"""The beginning of a note about a companion. It outlives looks that find the path blocked."""
+
+_REFUSED_TO = f"; {REFUSED} to "
+_REMEDIES = {
+    "ScopeLocked": "a lock forbids it, which its owner must take away",
+    "RequestDisallowedByPolicy": "an Azure Policy forbids it, from which its owner must exempt it",
+}
+"""The meaning of a refusal, by Azure's code."""
+
+_PERMISSION = "compare the permissions of the broker's identity with its role"
 
 _LATE = "not open in time"
 _DOUBLINGS = 5  # 10 s, doubled five times, is longer than the last wait
@@ -36,6 +50,30 @@ def advance_by_clock(grant: Grant, *, now: datetime) -> Grant:
 def explain_late(why: str | None) -> str:
     """Return the note of a grant that failed because it was not open in time."""
     return f"{_LATE}: {why}" if why else _LATE
+
+
+def note_refusals(grant: Grant, refused: Mapping[str, str]) -> Grant:
+    """
+    Return *grant* with the refusal of Azure in its note, if one of its rules is refused.
+
+    A person can mend a lock or an Azure Policy, and must know its rule and Azure's word.
+
+    Args:
+        grant: Any live grant.
+        refused: Azure's code by the id of the rule, or of the firewall, of the refused call.
+    """
+    companions = set(map(arm_ids.key, grant.footprint.companions))
+    note = grant.note or ""
+    for resource_id, code in refused.items():
+        key, name = arm_ids.key(resource_id), arm_ids.name(resource_id)
+        why = f"{name} ({code}): {_REMEDIES.get(code, _PERMISSION)}"
+        if grant.status is Status.OPENING and key in companions:
+            return replace(grant, note=f"{NOT_ADDED} {why}")
+        act = "change" if key == grant.firewall_key else "remove"
+        if grant.status is Status.CLOSING and (name in note or act == "change"):
+            kept = note.partition(_REFUSED_TO)[0]
+            return replace(grant, note=f"{kept}{_REFUSED_TO}{act} {why}")
+    return grant
 
 
 def begin_closing(

@@ -203,6 +203,8 @@ def _explain_not_open(grant: Grant, path: PathView) -> str:
     asked = grant.initiate
     if initiate.is_given_up(grant, path):
         return f"its rules were taken away again after {asked.reopens} repetitions"
+    if path.state is PathState.BLOCKED and (grant.note or "").startswith(lifetime.NOT_ADDED):
+        return grant.note or ""
     if path.state is not PathState.ABSENT:
         return path.why
     if grant.note and grant.note.startswith(lifetime.REFUSED):

@@ -4,10 +4,16 @@ from datetime import timedelta
 
 import pytest
 
-from jit.domain.grants.lifetime import advance_by_clock, begin_closing, close, pace_opening
+from jit.domain.grants.lifetime import (
+    advance_by_clock,
+    begin_closing,
+    close,
+    note_refusals,
+    pace_opening,
+)
 from jit.domain.model.grant import CloseReason, Status
 from tests.builders.grants import a_grant, an_open, an_opening, changed
-from tests.builders.values import HOUR, NOW
+from tests.builders.values import FIREWALL_ID, HOUR, NOW, NSG_ID
 from tests.domain.steps import SECOND
 
 
@@ -109,3 +115,61 @@ def test_the_first_reason_stays():
 def test_looks_become_rarer_from_seconds_to_a_minute(elapsed, wait):
     """Half of the time that has passed."""
     assert pace_opening(timedelta(seconds=elapsed)) == timedelta(seconds=wait)
+
+
+# ---- refusals by name --------------------------------------------------------------------------
+
+COMPANION, RULE = f"{NSG_ID}/securityRules/jit-broker-one", f"{NSG_ID}/securityRules/JITRule-One"
+
+
+def closing(note, **changes):
+    return begin_closing(an_open(**changes), CloseReason.REVOKED, NOW, note)
+
+
+@pytest.mark.parametrize(
+    ("code", "remedy"),
+    [
+        ("ScopeLocked", "a lock forbids it, which its owner must take away"),
+        (
+            "RequestDisallowedByPolicy",
+            "an Azure Policy forbids it, from which its owner must exempt it",
+        ),
+        ("AuthorizationFailed", "compare the permissions of the broker's identity with its role"),
+    ],
+)
+def test_a_rule_that_may_not_be_removed_is_named_with_azures_word_and_the_remedy(code, remedy):
+    """After the reason to wait; a second refusal takes the place of the first."""
+    once = note_refusals(closing("still there: JITRule-One"), {RULE: code})
+
+    told = f"still there: JITRule-One; Azure refused to remove JITRule-One ({code}): {remedy}"
+    assert (once.note, note_refusals(once, {RULE.upper(): "x", RULE: code}).note) == (told, told)
+
+
+def test_a_companion_that_may_not_be_added_is_named_in_the_note_of_its_grant():
+    """Other grants are not concerned."""
+    own = an_opening(note="JITRule blocks it", companions=(COMPANION,))
+    others = an_opening(note="JITRule blocks it")
+
+    found = note_refusals(own, {COMPANION.lower(): "ScopeLocked"})
+
+    assert (found.note or "").startswith(
+        "Azure refused to add the companion rule jit-broker-one (ScopeLocked): a lock"
+    )
+    assert note_refusals(others, {COMPANION: "ScopeLocked"}) == others
+
+
+def test_a_firewall_that_may_not_be_changed_is_named_by_the_grants_behind_it():
+    """Its NAT rules are removed by one change of the whole."""
+    behind = closing("still there: rdp-web01", firewall_id=FIREWALL_ID)
+    elsewhere = closing("still there: rdp-web01")
+
+    found = note_refusals(behind, {FIREWALL_ID.upper(): "ScopeLocked"})
+
+    assert "; Azure refused to change FW-PROD (ScopeLocked): a lock" in (found.note or "")
+    assert note_refusals(elsewhere, {FIREWALL_ID: "ScopeLocked"}) == elsewhere
+
+
+@pytest.mark.parametrize("grant", [an_open(note="x"), closing("waiting"), closing(None)])
+def test_a_refusal_of_another_rule_changes_no_note(grant):
+    """Nor does it of an open grant."""
+    assert note_refusals(grant, {RULE: "ScopeLocked"}) == grant
