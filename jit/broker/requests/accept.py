@@ -18,6 +18,7 @@ from jit.broker.requests.new_grants import (
     Machines,
     announce_handovers,
     build_grants,
+    find_crowded_ports,
     find_other_families,
     list_other_grants,
 )
@@ -202,7 +203,7 @@ class Acceptance:
         machines, starts_at = judgement.machines, max(access.starts_at or now, now)
         grants = build_grants(request_id, access, machines, starts_at=starts_at, now=now)
         others = list_other_grants(grants, self.requests)
-        findings = find_other_families(grants, others)
+        findings = (*find_other_families(grants, others), *find_crowded_ports(grants, others))
         return findings, announce_handovers(grants, machines, others, now=now)
 
     # ---- decisions -----------------------------------------------------------------------------

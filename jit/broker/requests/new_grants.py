@@ -108,6 +108,18 @@ def find_other_families(grants: Sequence[Grant], others: OtherGrants) -> tuple[F
     return tuple(found)
 
 
+def find_crowded_ports(grants: Sequence[Grant], others: OtherGrants) -> tuple[Finding, ...]:
+    """Return the new *grants* on ports that have as many sources as a rule takes."""
+    crowded = (g for g in grants if shared_port.is_crowded(g, others.get(g.vm_port, ())))
+    return tuple(
+        Finding(
+            FindingKind.OCCUPIED,
+            Violation("#/sources", OCCUPIED, shared_port.CROWDED.format(grant.port)),
+        )
+        for grant in crowded
+    )
+
+
 def announce_handovers(
     grants: Sequence[Grant], machines: Machines, others: OtherGrants, *, now: datetime
 ) -> list[Grant]:

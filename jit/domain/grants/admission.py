@@ -44,7 +44,11 @@ def _admit(
     context: StepContext,
 ) -> Grant:
     now = context.now
-    why_not = _find_denial(grant, view, requests, context) or _find_other_family(grant, group)
+    why_not = (
+        _find_denial(grant, view, requests, context)
+        or _find_other_family(grant, group)
+        or _find_crowd(grant, group)
+    )
     if why_not:
         return lifetime.close(grant, CloseReason.DENIED, now, why_not)
     grant = replace(grant, via=view.vm.via, firewall_id=view.vm.firewall_id)
@@ -90,6 +94,12 @@ def _find_other_family(grant: Grant, group: Sequence[Grant]) -> str:
         return ""
     until = format_instant(other.expires_at or other.latest_end)
     return f"port {grant.port} is used from addresses of the other IP version until {until}"
+
+
+def _find_crowd(grant: Grant, group: Sequence[Grant]) -> str:
+    """Return why the number of sources denies *grant*; empty if a rule can have all of them."""
+    admitted = [other for other in group if other.wants_path and other.admitted_at is not None]
+    return shared_port.CROWDED.format(grant.port) if shared_port.is_crowded(grant, admitted) else ""
 
 
 def rebuild_request(grant: Grant) -> AccessRequest:

@@ -19,6 +19,22 @@ from jit.domain.grants.timing import SHORTEST, TIMES, TOLERANCE
 from jit.domain.model.grant import Grant, Status
 from jit.domain.values.prefixes import Prefix, Prefixes, are_all_inside, drop_covered
 
+MOST_PREFIXES = 4000
+"""
+Prefixes that one security rule takes.
+
+Source:
+    https://learn.microsoft.com/azure/azure-resource-manager/management/azure-subscription-service-limits
+    (networking limits: "Addresses and ranges specified for source or destination in a security
+    group").
+"""
+
+CROWDED = (
+    "port {} is shared by so many sources that a rule of Azure cannot have one more "
+    f"({MOST_PREFIXES:,} prefixes)"
+)
+"""The reason to refuse one more grant, for people."""
+
 _NEVER = datetime.max.replace(tzinfo=UTC)
 _Order = tuple[datetime, datetime, str]
 
@@ -66,19 +82,30 @@ def find_other_family(grant: Grant, others: Iterable[Grant]) -> Grant | None:
     Azure takes no rule with IPv4 and IPv6 prefixes. A grant that is closing asks for nothing more.
     """
     family = {source.version for source in grant.sources}
-    return next(
-        (
-            other
-            for other in others
-            if other.id != grant.id
-            and other.live
-            and other.status is not Status.CLOSING
-            and {source.version for source in other.sources} != family
-            and other.starts_at < _end(grant)
-            and grant.starts_at < _end(other)
-        ),
-        None,
-    )
+    beside = _list_beside(grant, others)
+    return next((o for o in beside if {source.version for source in o.sources} != family), None)
+
+
+def is_crowded(grant: Grant, others: Iterable[Grant]) -> bool:
+    """
+    Return True if *grant* and *others* on the VM port have more sources than one rule takes.
+
+    All of them count that share any time with *grant*, whether or not at the same moment.
+    """
+    return len(_unite([grant, *_list_beside(grant, others)])) > MOST_PREFIXES
+
+
+def _list_beside(grant: Grant, others: Iterable[Grant]) -> list[Grant]:
+    """Return the *others* that want the VM port at some time of *grant*; none that is closing."""
+    return [
+        other
+        for other in others
+        if other.id != grant.id
+        and other.live
+        and other.status is not Status.CLOSING
+        and other.starts_at < _end(grant)
+        and grant.starts_at < _end(other)
+    ]
 
 
 def fix_end(

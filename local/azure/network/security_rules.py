@@ -14,16 +14,17 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterable
 from ipaddress import ip_network
-from itertools import combinations
+from itertools import pairwise
 
 from local.azure.network import body_shapes
+from local.azure.network.known_tags import is_service_tag
 from local.azure.values.http import ArmError, Json
 
 MOST_RULES = 1000
+MOST_PREFIXES = 4000
 LOWEST, HIGHEST = 100, 4096
 _TOP_PORT = 65535
 _NAME = re.compile(r"[A-Za-z0-9](?:[\w.-]{0,78}\w)?", re.ASCII)
-_TAG = re.compile(r"[A-Za-z][A-Za-z0-9.]*")
 _PORTS = re.compile(r"(\d{1,5})(?:-(\d{1,5}))?")
 _PROTOCOLS = {name.lower(): name for name in ("Tcp", "Udp", "Icmp", "Esp", "Ah", "*")}
 _WORDS = {
@@ -95,8 +96,14 @@ def check_prefixes(name: str, values: list[str]) -> None:
     Check the prefixes of one rule against each other.
 
     Raises:
-        ArmError: 400, a tag or ``*`` is among several, two overlap, or the families are mixed.
+        ArmError: 400, there are too many, a tag or ``*`` is among several, two overlap, or the
+            families are mixed.
     """
+    if len(values) > MOST_PREFIXES:
+        raise _rule_error(
+            "SecurityRuleParameterContainsUnsupportedValue",
+            f"Security rule {name} has more than {MOST_PREFIXES} address prefixes.",
+        )
     found = [ip_network(value, strict=False) for value in values if _is_network(value)]
     if len(values) > 1 and len(found) < len(values):
         raise _rule_error(
@@ -108,7 +115,8 @@ def check_prefixes(name: str, values: list[str]) -> None:
             "ResourceCannotContainAddressPrefixesFromDifferentAddressFamilies",
             f"Security rule {name} has address prefixes from different address families.",
         )
-    for one, other in combinations(found, 2):
+    ordered = sorted(found, key=lambda each: (int(each.network_address), each.prefixlen))
+    for one, other in pairwise(ordered):
         if one.overlaps(other):
             raise _rule_error(
                 "OverlappingSubnetsNotPermittedInSecurityRule",
@@ -178,7 +186,7 @@ def _copy_one_or_many(
 
 
 def _check_prefix(value: object) -> None:
-    if isinstance(value, str) and (value == "*" or _TAG.fullmatch(value) or _is_network(value)):
+    if isinstance(value, str) and (value == "*" or is_service_tag(value) or _is_network(value)):
         return
     raise _rule_error(
         "SecurityRuleInvalidAddressPrefix",

@@ -2,11 +2,17 @@
 
 from dataclasses import replace
 from datetime import timedelta
+from ipaddress import ip_network
 
 import pytest
 
+from jit.broker.requests.new_grants import find_crowded_ports
+from jit.domain.decision.verdict import FindingKind
 from jit.domain.errors import Conflict
+from jit.domain.grants.shared_port import MOST_PREFIXES
 from tests.broker.inprocess import DAVE, HERE, THERE, farm, wish
+from tests.builders.grants import a_grant, an_open
+from tests.builders.values import HOME, HOUR, NOW
 from tests.local.azure.sim import DB01, DEVELOPMENT
 
 
@@ -137,6 +143,19 @@ def test_nobody_extends_over_a_promise_to_the_other_ip_version(broker):
         broker.extend(first, timedelta(hours=3))
 
     assert broker.extend(first, timedelta(hours=2)).changed
+
+
+def test_a_port_with_as_many_sources_as_a_rule_takes_is_occupied():
+    """Defender would answer 202 and never write the rule."""
+    crowd = tuple(ip_network(f"198.18.{n // 256}.{n % 256}/32") for n in range(MOST_PREFIXES))
+    many = an_open("many", sources=crowd, expires_at=NOW + HOUR)
+    new = a_grant("new", sources=(HOME,), starts_at=NOW)
+
+    (found,) = find_crowded_ports([new], {new.vm_port: [many]})
+
+    assert (found.kind, found.violation.pointer) == (FindingKind.OCCUPIED, "#/sources")
+    assert "(4,000 prefixes)" in found.violation.detail
+    assert find_crowded_ports([new], {}) == ()
 
 
 def _row_of(broker):

@@ -7,11 +7,12 @@ import pytest
 
 from jit.domain.grants.admission import rebuild_request
 from jit.domain.grants.initiate import PortToOpen
+from jit.domain.grants.shared_port import MOST_PREFIXES
 from jit.domain.model.grant import CloseReason, Status
 from jit.domain.model.machine import Support, Via
 from tests.builders.defender import an_entry
 from tests.builders.firewalls import a_firewall
-from tests.builders.grants import a_grant, changed
+from tests.builders.grants import a_grant, an_opening, changed
 from tests.builders.machines import a_rule, a_view, behind
 from tests.builders.values import FIREWALL_ID, HOME, HOUR, MINE, MINUTE, NOW, OFFICE, vm_id
 from tests.domain.steps import FRESH, LATER, OURS, SECOND, STRANGER, a_world, alone, stepped
@@ -217,3 +218,14 @@ def test_a_grant_of_the_other_ip_version_is_denied_while_the_port_is_used():
 
     assert (one.status, other.close_reason) == (Status.OPENING, CloseReason.DENIED)
     assert "the other IP version" in (other.note or "")
+
+
+def test_a_grant_for_whose_source_a_rule_has_no_place_is_denied():
+    """Two requests were accepted at the same time, before each saw the other."""
+    crowd = tuple(ip_network(f"198.18.{n // 256}.{n % 256}/32") for n in range(MOST_PREFIXES))
+    many = an_opening("many", sources=crowd, expires_at=NOW + HOUR)
+
+    (_, new) = stepped(many, a_grant("new")).grants
+
+    assert (new.status, new.close_reason) == (Status.CLOSED, CloseReason.DENIED)
+    assert "(4,000 prefixes)" in (new.note or "")

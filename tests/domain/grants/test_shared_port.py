@@ -10,6 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from jit.domain.grants.shared_port import (
+    MOST_PREFIXES,
     WantedRequest,
     covers,
     find_handover,
@@ -17,6 +18,7 @@ from jit.domain.grants.shared_port import (
     find_other_family,
     find_wanted_request,
     fix_end,
+    is_crowded,
     join_sources,
 )
 from jit.domain.grants.timing import SHORTEST, TIMES
@@ -586,6 +588,30 @@ def test_another_ip_version_is_in_the_way_while_both_want_the_port(changes, is_f
     grant = a_grant("new", sources=(HOME,), starts_at=NOW, latest_end=NOW + 2 * HOUR)
 
     assert (find_other_family(grant, [grant, other]) is other) is is_found
+
+
+# ---- more sources than a rule takes --------------------------------------------------------------
+
+CROWD = tuple(ip_network(f"198.18.{n // 256}.{n % 256}/32") for n in range(MOST_PREFIXES))
+
+
+@pytest.mark.parametrize(
+    ("changes", "crowded"),
+    [
+        ({}, True),
+        ({"sources": CROWD[1:]}, False),
+        ({"sources": (*CROWD[1:], HOME)}, False),
+        ({"sources": (*CROWD[1:], ip_network("203.0.113.0/24"))}, False),
+        ({"status": Status.CLOSING}, False),
+        ({"expires_at": NOW}, False),
+    ],
+)
+def test_a_port_is_crowded_if_a_rule_cannot_have_one_more_source(changes, crowded):
+    """A source that another one contains does not count, nor does a grant that is over."""
+    other = replace(an_open("other", sources=CROWD, expires_at=NOW + HOUR), **changes)
+    grant = a_grant("new", sources=(HOME,), starts_at=NOW, latest_end=NOW + 2 * HOUR)
+
+    assert is_crowded(grant, [grant, other]) is crowded
 
 
 def test_a_person_inside_a_wider_source_that_stays_keeps_the_whole_time():

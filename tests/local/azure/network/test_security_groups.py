@@ -65,6 +65,20 @@ def test_answer_has_both_forms_of_each_list(sim: Sim):
     assert (properties["destinationPortRange"], properties["destinationPortRanges"]) == ("3389", [])
 
 
+@pytest.mark.parametrize("tag", ["Internet", "virtualnetwork", "AzureCloud", "Sql.WestEurope"])
+def test_rule_may_name_a_service_tag_that_exists(sim: Sim, tag):
+    """In any case; some have a region."""
+    assert sim.call("PUT", RULE, rule(sourceAddressPrefix=tag)).status == 201
+
+
+def test_rule_may_have_four_thousand_prefixes(sim: Sim):
+    """And no more, see below."""
+    prefixes = [f"10.{n // 256}.{n % 256}.0/24" for n in range(4000)]
+    body = rule(sourceAddressPrefix=None, sourceAddressPrefixes=prefixes)
+
+    assert sim.call("PUT", RULE, body).status == 201
+
+
 def test_rule_may_name_application_security_groups(sim: Sim):
     """In the place of prefixes, of which the answer has none then."""
     groups = [{"id": network("applicationSecurityGroups", "web", WEB)}]
@@ -121,6 +135,23 @@ def test_rule_may_name_application_security_groups(sim: Sim):
         (
             {"sourceAddressPrefix": None, "sourceApplicationSecurityGroups": "g"},
             "InvalidRequestFormat",
+        ),
+        ({"sourceAddressPrefix": "Intranet"}, "SecurityRuleInvalidAddressPrefix"),
+        ({"sourceAddressPrefix": "Internet.WestEurope.x"}, "SecurityRuleInvalidAddressPrefix"),
+        ({"destinationAddressPrefix": "Any"}, "SecurityRuleInvalidAddressPrefix"),
+        (
+            {
+                "sourceAddressPrefix": None,
+                "sourceAddressPrefixes": [f"10.{n // 256}.{n % 256}.0/24" for n in range(4001)],
+            },
+            "SecurityRuleParameterContainsUnsupportedValue",
+        ),
+        (
+            {
+                "sourceAddressPrefix": None,
+                "sourceAddressPrefixes": ["10.0.0.0/8", "192.0.2.0/24", "10.9.0.0/16"],
+            },
+            "OverlappingSubnetsNotPermittedInSecurityRule",
         ),
         ({"destinationPortRange": "70000"}, "SecurityRuleInvalidPortRange"),
         ({"destinationPortRange": "20-10"}, "SecurityRuleInvalidPortRange"),
