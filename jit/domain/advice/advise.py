@@ -64,10 +64,9 @@ def add_warnings(
 
 
 def _collect_surroundings(snapshot: Snapshot) -> _Surroundings:
+    rules = {arm_json.key(nsg): nsg_rules.parse_rules(nsg) for nsg in snapshot.nsgs}
     return _Surroundings(
-        rules={
-            arm_json.key(nsg): RulesByAddress(nsg_rules.parse_rules(nsg)) for nsg in snapshot.nsgs
-        },
+        rules={key: RulesByAddress(found) for key, found in rules.items()},
         bastions=bastions.find_bastions(snapshot.networks, snapshot.bastions),
         firewalls={arm_json.key(item): item for item in snapshot.firewalls},
         public_ips={arm_json.key(item): _address(item) for item in snapshot.public_ips},
@@ -78,15 +77,21 @@ def _collect_surroundings(snapshot: Snapshot) -> _Surroundings:
         },
         plan=tuple(setup.find_plan_warnings(snapshot.plan)),
         changing=frozenset(
-            arm_json.key(item)
-            for items in (snapshot.nsgs, snapshot.interfaces, snapshot.networks, snapshot.firewalls)
-            for item in items
-            if not _is_settled(item)
+            (
+                *(key for key, found in rules.items() if any(map(_is_being_written, found))),
+                *(arm_json.key(item) for item in _list_unsettled(snapshot)),
+            )
         ),
         changing_bastions=bastions.find_bastions(
             snapshot.networks, [host for host in snapshot.bastions or () if not _is_settled(host)]
         ),
     )
+
+
+def _list_unsettled(snapshot: Snapshot) -> Iterator[Resource]:
+    """Yield the NSGs, interfaces, networks and firewalls whose last update has not succeeded."""
+    for items in (snapshot.nsgs, snapshot.interfaces, snapshot.networks, snapshot.firewalls):
+        yield from (item for item in items if not _is_settled(item))
 
 
 def _is_settled(item: Resource) -> bool:
@@ -102,7 +107,7 @@ def _address(public_ip: Resource) -> str:
 def _warn_about_machine(vm: VirtualMachine, around: _Surroundings) -> VirtualMachine:
     """Return *vm* with the warnings that can be judged; ``unsettled`` names the others."""
     unsettled = _find_unsettled(vm, around) if vm.support is Support.CONFIGURED else frozenset()
-    found = dict.fromkeys(_find_warnings(vm, around))
+    found = dict.fromkeys(_find_warnings(vm, around, unsettled))
     judged = tuple(warning for warning in found if warning.code not in unsettled)
     return replace(vm, warnings=judged, unsettled=unsettled)
 
@@ -122,14 +127,11 @@ def _find_unsettled(vm: VirtualMachine, around: _Surroundings) -> frozenset[str]
 
 
 def _is_interface_settled(nic: Interface, around: _Surroundings) -> bool:
-    """Return True if the address and all NSGs of *nic* are known, and no rule is being written."""
+    """Return True if the address and all NSGs of *nic* are known, and none is being updated."""
     keys = [arm_ids.key(nsg_id) for nsg_id in nic.nsg_ids]
     if around.changing.intersection((arm_ids.key(nic.id), *keys)):
         return False
-    if read_prefix(nic.private_ip) is None or not all(key in around.rules for key in keys):
-        return False
-    rules = (rule for key in keys for rule in around.rules[key].find_rules_at(nic.private_ip))
-    return not any(map(_is_being_written, rules))
+    return read_prefix(nic.private_ip) is not None and all(key in around.rules for key in keys)
 
 
 def _is_being_written(rule: SecurityRule) -> bool:
@@ -140,14 +142,16 @@ def _network_key(nic: Interface) -> str:
     return arm_ids.key(nic.subnet_id.rsplit("/subnets/", 1)[0])
 
 
-def _find_warnings(vm: VirtualMachine, around: _Surroundings) -> Iterator[MachineWarning]:
+def _find_warnings(
+    vm: VirtualMachine, around: _Surroundings, unsettled: frozenset[str]
+) -> Iterator[MachineWarning]:
     if vm.support is Support.UNSUPPORTED:
         return
     yield from around.plan
     if vm.support is Support.CONFIGURED:
         yield from setup.find_policy_warnings(vm)
         yield from _warn_about_firewall(vm, around)
-        for nic in vm.interfaces:
+        for nic in vm.interfaces if not JIT_CODES & unsettled else ():
             yield from _warn_about_interface(nic, vm, around)
 
 
@@ -164,8 +168,6 @@ def _warn_about_firewall(vm: VirtualMachine, around: _Surroundings) -> Iterator[
 def _warn_about_interface(
     nic: Interface, vm: VirtualMachine, around: _Surroundings
 ) -> tuple[MachineWarning, ...]:
-    if not _is_interface_settled(nic, around):
-        return ()
     keys = [arm_ids.key(nsg_id) for nsg_id in nic.nsg_ids]
     nsgs = [around.rules[key].find_rules_at(nic.private_ip) for key in keys]
     vnet = keep_prefixes(vm.vnet_prefixes)
