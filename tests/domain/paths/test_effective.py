@@ -142,6 +142,11 @@ def two_addresses(*nsgs, first=None, **second):
     return a_view(*nsgs, interfaces=configurations)
 
 
+def _address(found):
+    """The address to connect to."""
+    return found.connection.address if found.connection else None
+
+
 HIDDEN = {"public_ip": None, "public_ip_id": None}
 
 
@@ -157,7 +162,7 @@ def test_the_public_address_of_a_second_ip_configuration_is_offered():
     found = observe_path(GRANT, two_addresses(an_nsg(an_allow(to=SECOND)), first=HIDDEN))
 
     assert (found.state, found.address) == (PathState.OPEN, SECOND)
-    assert found.connection.address == SECOND_PUBLIC
+    assert _address(found) == SECOND_PUBLIC
 
 
 def test_if_both_addresses_lead_in_the_primary_one_is_offered():
@@ -166,7 +171,7 @@ def test_if_both_addresses_lead_in_the_primary_one_is_offered():
 
     found = observe_path(GRANT, two_addresses(both))
 
-    assert (found.state, found.connection.address) == (PathState.OPEN, PUBLIC)
+    assert (found.state, _address(found)) == (PathState.OPEN, PUBLIC)
     assert len(found.rules) == 2
 
 
@@ -181,7 +186,7 @@ def test_the_address_that_packets_reach_is_offered_if_the_primary_one_is_blocked
 
     found = observe_path(GRANT, view)
 
-    assert (found.state, found.connection.address) == (PathState.OPEN, SECOND_PUBLIC)
+    assert (found.state, _address(found)) == (PathState.OPEN, SECOND_PUBLIC)
 
 
 def test_a_path_by_no_address_says_what_stops_the_most_advanced_one():
@@ -218,7 +223,7 @@ def test_a_dual_stack_vm_is_offered_by_the_address_of_the_sources_ip_version():
 
     found = observe_path(grant, two_addresses(an_nsg(rule), **six))
 
-    assert (found.state, found.connection.address) == (PathState.OPEN, "2001:db8:7::5")
+    assert (found.state, _address(found)) == (PathState.OPEN, "2001:db8:7::5")
 
 
 def test_the_firewalls_nat_rule_chooses_the_address_and_the_companions_nsg():
@@ -235,7 +240,7 @@ def test_the_firewalls_nat_rule_chooses_the_address_and_the_companions_nsg():
     found = observe_path(WALLED, view)
 
     assert (found.state, found.address) == (PathState.BLOCKED, SECOND)
-    assert list(found.blocked_by) == [NSG_ID]
+    assert list(found.blocked_by or ()) == [NSG_ID]
 
 
 def test_an_ipv6_source_cannot_reach_an_ipv4_address():
