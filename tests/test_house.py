@@ -23,7 +23,7 @@ enqueue ensure evaluate expand explain extend find fix forget format get group h
 invert join judge keep list load make mark measure merge move name narrow note observe pace pack
 parse pass plan predict preview put query read reassign rebuild reconcile record refuse release
 remember remove render renew replace report require resolve return revoke run save send set sort
-split start summarize sweep take tick tidy translate try verify view wait wake work write
+split start summarize sweep take tick tidy translate try verify view wait wake withdraw work write
 """
 VERBS = frozenset(_VERBS.split())
 # The first words of functions that answer yes or no.

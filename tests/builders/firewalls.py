@@ -79,12 +79,19 @@ def a_nat(*sources, port=22, mapped=MAPPED, to=VM, name=None, **changes):
     return arm_nat_rule(name or f"MDC-JIT-web01-{port}", **fields)
 
 
+def a_customers(*rules, name="jump"):
+    """A NAT rule collection of a customer's."""
+    return arm_collection(*rules, name=name, priority=300)
+
+
 def nat_id(name=NAT_NAME):
     """The id of a DNAT rule of Defender's collection."""
     return f"{FIREWALL_ID}/natRuleCollections/{JIT_COLLECTION}/rules/{name}"
 
 
-def a_firewall(*rules, collection=JIT_COLLECTION, settled=True, failed=False, others=()):
+def a_firewall(
+    *rules, collection=JIT_COLLECTION, settled=True, failed=False, others=(), policy_id=""
+):
     """A firewall with those DNAT rules of Defender's, and the collections *others*."""
     body = arm_firewall(arm_collection(*rules, name=collection), *others)
     return FirewallView(
@@ -94,4 +101,5 @@ def a_firewall(*rules, collection=JIT_COLLECTION, settled=True, failed=False, ot
         etag='W/"7"',
         foreign=firewall.digest_foreign_parts(body),
         nat_rules=firewall.parse_nat_rules(body),
+        policy_id=policy_id,
     )

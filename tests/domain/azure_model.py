@@ -22,7 +22,7 @@ from jit.domain.reconcile.observation import Observation
 from jit.domain.values import arm_ids
 from jit.domain.values.prefixes import Prefix
 from tests.builders.defender import an_entry
-from tests.builders.firewalls import a_firewall, a_nat
+from tests.builders.firewalls import a_customers, a_firewall, a_nat
 from tests.builders.machines import a_view, behind
 from tests.builders.nsgs import an_allow, an_nsg, arm_rule, jit_name
 from tests.builders.values import FIREWALL_ID, NSG_ID, vm_id
@@ -66,6 +66,7 @@ class Azure:
         nats: DNAT rules by port, as the firewall holds them: at most one a VM port.
         writes: DNAT changes that wait for the firewall.
         busy_until: When the firewall's running update ends.
+        published: Ports that a customer's own NAT rule leads everybody to.
         companions: The broker's own NSG rules by id.
         forgetful: Defender forgets to remove rules.
         silent: Defender takes requests and never writes a rule.
@@ -78,6 +79,7 @@ class Azure:
     nats: dict[int, Request] = field(default_factory=dict)
     writes: list[dict[int, Request | None]] = field(default_factory=list)
     busy_until: datetime | None = None
+    published: set[int] = field(default_factory=set)
     companions: dict[str, dict[str, object]] = field(default_factory=dict)
     forgetful: bool = False
     silent: bool = False
@@ -107,6 +109,12 @@ class Azure:
         if self.busy_until is not None:
             raise AssertionError("the firewall was changed while it was being updated")
         self._write({port: None})
+
+    def publish(self, port: int, *, on: bool) -> None:
+        """Let a customer's NAT rule lead to *port*, or no more; the firewall must be at rest."""
+        if self.walled and self.busy_until is None:
+            (self.published.add if on else self.published.discard)(port)
+            self.busy_until = self.now + UPDATES_FOR
 
     # ---- time ------------------------------------------------------------------------------------
 
@@ -210,7 +218,10 @@ class Azure:
             a_nat(*map(str, item.sources), port=port, mapped=10_000 + port)
             for port, item in self.nats.items()
         ]
-        firewall = _parse_firewall(json.dumps(nats), self.busy_until is None)
+        jump = [a_nat("*", port=port, mapped=port, name=f"p{port}") for port in self.published]
+        firewall = _parse_firewall(
+            json.dumps(nats), json.dumps(sorted(jump, key=str)), self.busy_until is None
+        )
         view: MachineView = behind(firewall, nsg)
         return view
 
@@ -246,6 +257,11 @@ class Azure:
         through_nsg = [item for item in self.allows.values() if item.port == port]
         return [*through_nsg, *([self.nats[port]] if port in self.nats else [])]
 
+    def list_accompanied_ports(self) -> set[int]:
+        """Return the ports that a companion lets the firewall reach."""
+        bodies = (rule["properties"] for rule in self.companions.values())
+        return {int(body["destinationPortRange"]) for body in bodies}  # type: ignore[index] # JSON
+
     def lets_in(self, source: Prefix, port: int) -> bool:
         """Return True if packets from the whole of *source* reach *port*."""
         nat = self.nats.get(port)
@@ -265,6 +281,7 @@ def _parse_nsg(rules: str) -> NsgView:
 
 
 @lru_cache(maxsize=1000)
-def _parse_firewall(rules: str, settled: bool) -> FirewallView:
-    found: FirewallView = a_firewall(*json.loads(rules), settled=settled)
+def _parse_firewall(rules: str, customers: str, settled: bool) -> FirewallView:
+    others = [a_customers(*rules_there) for rules_there in [json.loads(customers)] if rules_there]
+    found: FirewallView = a_firewall(*json.loads(rules), settled=settled, others=others)
     return found

@@ -2,7 +2,6 @@
 
 from datetime import timedelta
 
-from jit.domain.azure.companion_rule import build_companion_name
 from jit.domain.grants import rule_evidence
 from jit.domain.grants.policy_view import PolicyView
 from jit.domain.grants.step import run_step
@@ -12,8 +11,8 @@ from jit.domain.paths.rules import find_port_rules
 from jit.domain.values import arm_ids
 from tests.builders.grants import an_open
 from tests.builders.machines import a_view
-from tests.builders.nsgs import an_allow, an_nsg, arm_rule, jit_name
-from tests.builders.values import BEHIND, FIREWALL_ID, MINE, MINUTE, NEXT, NOW, NSG_ID, VM, vm_id
+from tests.builders.nsgs import an_allow, an_nsg, arm_companion, jit_name
+from tests.builders.values import FIREWALL_ID, MINE, MINUTE, NEXT, NOW, NSG_ID, vm_id
 
 SECOND = timedelta(seconds=1)
 LATER = NOW + 10 * MINUTE
@@ -27,7 +26,7 @@ THERE = tuple(rule_evidence.make_mark(rule) for rule in find_port_rules(OURS, 22
 RULE_ID = f"{NSG_ID}/securityRules/{jit_name('-', 1)}"
 LET_IN = an_nsg(
     an_allow(),
-    arm_rule(300, name=build_companion_name("g1"), source=BEHIND, port="22", to=VM),
+    arm_companion("g1", priority=300),
 )
 """An NSG with the rule that was asked for and the companion of ``g1``."""
 

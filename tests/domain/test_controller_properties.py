@@ -2,7 +2,8 @@
 The step against a small Azure: laws hold through all acts of people, Defender and accidents.
 
 Grants come and go on one VM, alone or behind a firewall; strangers use the portal; somebody wipes
-rules; Defender forgets to remove them, or never writes them; answers are lost.
+rules; Defender forgets to remove them, or never writes them; answers are lost. A customer publishes
+a port through the firewall, and takes that back.
 """
 
 from datetime import timedelta
@@ -79,6 +80,11 @@ class Laws(RuleBasedStateMachine):
         """Somebody uses the portal."""
         self.azure.take(port, where, self.azure.now + minutes * MINUTE)
 
+    @rule(port=ports, on=st.booleans())
+    def publish(self, port, on):
+        """A customer's NAT rule leads everybody to a port, or no more."""
+        self.azure.publish(port, on=on)
+
     # ---- accidents -------------------------------------------------------------------------------
 
     @rule(port=ports)
@@ -128,8 +134,12 @@ class Laws(RuleBasedStateMachine):
         self._check_removals(planned)
         places = [(wish.nsg_id, wish.priority) for wish in planned.companions]
         assert len(places) == len(set(places)), "two companions on one priority"
+        assert planned.companions == () or self.azure.busy_until is None, "others may still come in"
         before = self._served()
         self.broker.work(lost=lost)
+        assert not self.azure.list_accompanied_ports() & self.azure.published, (
+            "others come by a companion"
+        )
         wanting = {grant.id for grant in self._wanting()} - self._stranded(planned)
         assert before & wanting <= self._served(), "a live grant's path was removed"
         again = self.broker.look()
@@ -202,6 +212,12 @@ class Laws(RuleBasedStateMachine):
         assert all(
             self.azure.lets_in(source, grant.port) for grant in claimed for source in grant.sources
         )
+
+    @invariant()
+    def nobody_is_open_by_a_companion_that_others_come_through(self):
+        """P7: the port of an open grant is published by nobody. Here it needs its companion."""
+        opened = {grant.port for grant in self.broker.look().grants if grant.status is Status.OPEN}
+        assert not opened & self.azure.published
 
     @invariant()
     def every_end_is_known_before_anything_is_asked(self):

@@ -268,7 +268,15 @@ def _choose_grants(state: Pass) -> list[Grant]:
 
 
 def _report(step: Step, state: Pass) -> None:
-    """Raise an alert for each widened path and for each VM that could not be judged."""
+    """Raise an alert for each way in that nobody asked for, and for each VM left unjudged."""
+    for item in step.withdrawals:
+        telemetry.alert(
+            "companion.withdrawn",
+            grant_id=item.grant_id,
+            resource_id=item.way.firewall_id,
+            rule=item.way.rule,
+            reason=item.way.title,
+        )
     for found in step.widenings:
         telemetry.alert(
             "access.widened",

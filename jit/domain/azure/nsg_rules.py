@@ -199,13 +199,13 @@ _RANGE = re.compile(r"([0-9]{1,5})(?:-([0-9]{1,5}))?")
 def _port_ranges(fields: CheckedFields, one: str, many: str) -> tuple[PortRange, ...]:
     """Return the port ranges of a singular and a plural member."""
     texts = fields.one_and_many(one, many)
-    ranges = tuple(filter(None, map(_port_range, texts)))
+    ranges = tuple(filter(None, map(read_port_range, texts)))
     if len(ranges) < len(texts):
         fields.faults.append(f"{one} is not a port range")
     return ranges
 
 
-def _port_range(text: str) -> PortRange | None:
+def read_port_range(text: str) -> PortRange | None:
     """Return the range that *text* writes (``*``, ``22``, ``22-25``), or None."""
     if text == "*":
         return EVERY_PORT

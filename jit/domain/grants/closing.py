@@ -11,7 +11,6 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 
-from jit.domain.azure import companion_rule
 from jit.domain.azure.defender_requests import DefenderRequest
 from jit.domain.grants import lifetime, removal, rule_evidence, shared_port
 from jit.domain.grants.lifetime import has_asked_azure
@@ -19,7 +18,7 @@ from jit.domain.grants.policy_view import RuleUsers, is_used_elsewhere
 from jit.domain.grants.removal import Evidence, Judgement
 from jit.domain.grants.timing import TIMES
 from jit.domain.model.grant import CloseReason, Grant, Status
-from jit.domain.paths import effective
+from jit.domain.paths import companion_paths, effective
 from jit.domain.paths.machine_view import MachineView
 from jit.domain.paths.rules import (
     PathRule,
@@ -78,7 +77,7 @@ def close_grant(grant: Grant, port: VmPortView, *, now: datetime) -> Closing:
     """
     look = effective.observe_path(grant, port.view)
     unclear = look.state is effective.PathState.UNCLEAR
-    companions = _list_companions_left(grant, port.view)
+    companions = companion_paths.list_standing(grant, port.view)
     present = _find_believable_rules(grant, port.view, unclear=unclear)
     judged = {rule: _judge(rule, grant, port, now) for rule in present}
     left = [rule for rule in present if _is_left(rule, judged[rule], grant, port, now)]
@@ -288,13 +287,3 @@ def _read_reason(grant: Grant) -> str | None:
     if grant.note is None or grant.close_reason not in _TOLD:
         return None
     return grant.note.partition(_WAITS)[0]
-
-
-def _list_companions_left(grant: Grant, view: MachineView) -> tuple[str, ...]:
-    """Return the ids of the grant's own companion rules that are still there."""
-    return tuple(
-        f"{nsg.id}/securityRules/{rule.name}"
-        for nsg in view.nsgs.values()
-        for rule in nsg.rules
-        if companion_rule.parse_companion_name(rule.name) == grant.id
-    )

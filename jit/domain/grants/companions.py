@@ -3,20 +3,20 @@ Companion rules: when a grant behind a firewall needs one, at which priority.
 
 DNAT traffic reaches the VM from an address of AzureFirewallSubnet. Defender's own allow rule is
 made for the requester's address and does not cover it. The companion is the one rule that could
-outlive a dead broker; it opens nothing once the NAT rule is gone.
+outlive a dead broker; it opens nothing once the NAT rule is gone. ``paths.companion_paths`` knows
+when it may not stand.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 
 from jit.domain.azure import companion_rule, nsg_effect
-from jit.domain.azure.firewall import NatRule
 from jit.domain.grants import lifetime
 from jit.domain.grants.timing import COMPANION_WRITE
-from jit.domain.model.grant import Grant
+from jit.domain.model.grant import Grant, Status
 from jit.domain.model.machine import Interface
 from jit.domain.paths.effective import PathView
 from jit.domain.paths.machine_view import MachineView, NsgView
@@ -33,6 +33,28 @@ class Companion:
     body: dict[str, object]
 
 
+def plan_companions(
+    grants: Iterable[Grant],
+    paths: Mapping[str, PathView],
+    view: MachineView,
+    *,
+    taken: Sequence[Companion],
+    now: datetime,
+) -> tuple[tuple[Grant, ...], tuple[Companion, ...]]:
+    """Return the grants of a VM port, and the companions that they need; see `plan_companion`."""
+    done: list[Grant] = []
+    wanted: list[Companion] = []
+    for grant in grants:
+        path = paths.get(grant.id)
+        if not (grant.status is Status.OPENING and path and path.blocked_by):
+            done.append(grant)
+            continue
+        changed, found = plan_companion(grant, path, view, taken=(*taken, *wanted), now=now)
+        done.append(changed)
+        wanted.extend(found)
+    return tuple(done), tuple(wanted)
+
+
 def plan_companion(
     grant: Grant, look: PathView, view: MachineView, *, taken: Iterable[Companion], now: datetime
 ) -> tuple[Grant, tuple[Companion, ...]]:
@@ -41,7 +63,8 @@ def plan_companion(
 
     Args:
         grant: In status ``opening``, behind a firewall.
-        look: Its path, as just seen; ``blocked_by`` names the NSGs that stop the firewall.
+        look: Its path, as ``companion_paths.observe_path`` just saw it; ``blocked_by`` names the
+            NSGs that stop the firewall and may get a companion.
         view: The VM.
         taken: Companions already decided in this step: their priorities are not free.
         now: Aware, UTC.
@@ -49,10 +72,8 @@ def plan_companion(
     nic = next((nic for nic in view.vm.interfaces if nic.private_ip == look.address), None)
     if nic is None or view.firewall is None or not look.blocked_by:
         return grant, ()
-    stranger = _find_stranger(grant, view, nic)
-    if stranger:
-        note = f"NAT rule {stranger} would be let through too, so no companion rule was added"
-        return replace(grant, note=note), ()
+    if not view.firewall.settled:  # a NAT rule that it no longer lists may still be in force
+        return grant, ()
     used = list(taken)
     found: list[Companion] = []
     for nsg_id, priority in look.blocked_by.items():
@@ -66,24 +87,6 @@ def plan_companion(
     wait = max(COMPANION_WRITE, lifetime.pace_opening(now - (grant.admitted_at or now)))
     footprint = replace(left, companions=ids)
     return replace(grant, footprint=footprint, next_check_at=now + wait), tuple(found)
-
-
-def _find_stranger(grant: Grant, view: MachineView, nic: Interface) -> str:
-    """Return a NAT rule that leads others to the same VM port; empty if there is none."""
-    rules = view.firewall.nat_rules if view.firewall else ()
-    for rule in rules:
-        if _is_same_target(rule, nic, grant.port) and not _is_ours(rule):
-            return f"{rule.collection}/{rule.name}"
-    return ""
-
-
-def _is_same_target(rule: NatRule, nic: Interface, port: int) -> bool:
-    return rule.translated_address == nic.private_ip and rule.translated_port == str(port)
-
-
-def _is_ours(rule: NatRule) -> bool:
-    """Defender's own NAT rules are superseded per VM port: the one there is the grants' one."""
-    return rule.is_jit
 
 
 def _companion(

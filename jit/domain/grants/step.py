@@ -36,10 +36,12 @@ from jit.domain.grants.widened import Widening
 from jit.domain.limits import Limits
 from jit.domain.model.grant import Grant, Status
 from jit.domain.model.machine import VmPort
-from jit.domain.paths import effective
+from jit.domain.paths import companion_paths
+from jit.domain.paths.companion_paths import Withdrawal
 from jit.domain.paths.effective import PathView
 from jit.domain.paths.machine_view import MachineView
 from jit.domain.paths.rules import PathRule, find_port_rules
+from jit.domain.values.prefixes import Prefix
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -53,6 +55,7 @@ class Step:
         companions: Companion rules to create.
         removals: Defender's rules to remove.
         companion_removals: Ids of companion rules to remove.
+        withdrawals: Companions that must go although their grants want a path.
         widenings: Grants whose path was found to be wider than asked.
         unreadable: Keys of VMs about which Azure says something that cannot be read.
         defects: Key of a VM -> the broker's own failure to decide about it.
@@ -63,6 +66,7 @@ class Step:
     companions: tuple[Companion, ...] = ()
     removals: tuple[PathRule, ...] = ()
     companion_removals: tuple[str, ...] = ()
+    withdrawals: tuple[Withdrawal, ...] = ()
     widenings: tuple[Widening, ...] = ()
     unreadable: tuple[str, ...] = ()
     defects: Mapping[str, str] = field(default_factory=dict)
@@ -114,6 +118,7 @@ def _join(parts: Sequence[Step]) -> Step:
         companion_removals=tuple(
             dict.fromkeys(rule for part in parts for rule in part.companion_removals)
         ),
+        withdrawals=tuple(found for part in parts for found in part.withdrawals),
         widenings=tuple(found for part in parts for found in part.widenings),
         unreadable=tuple(dict.fromkeys(key for part in parts for key in part.unreadable)),
         defects={key: text for part in parts for key, text in part.defects.items()},
@@ -172,6 +177,12 @@ class Group(Step):
     taken: Sequence[Companion]
     paths: Mapping[str, PathView] = field(default_factory=dict)
 
+    @property
+    def asked(self) -> frozenset[Prefix]:
+        """Every source that anybody asked for on the VM port."""
+        foreign = self.context.list_foreign_requests(self.requests)
+        return widened.list_asked_sources((g for g in self.grants if g.may_have_path), foreign)
+
     def replace_grants(self, grants: Iterable[Grant]) -> Group:
         """Return the group with its *grants* after a phase."""
         return replace(self, grants=tuple(grants))
@@ -211,14 +222,13 @@ def hear_defender(group: Group) -> Group:
 
 def close_widened(group: Group) -> Group:
     """Close every grant whose path opens more than was asked for."""
-    foreign = group.context.list_foreign_requests(group.requests)
-    asked = widened.list_asked_sources((g for g in group.grants if g.may_have_path), foreign)
     done: list[Grant] = []
     widenings: list[Widening] = []
     for grant in group.grants:
         there = grant.footprint
         rules = find_port_rules(group.view, grant.port, there.private_ips, known=there.rules)
-        found = widened.find_widening(grant, asked, group.requests, rules)
+        found = widened.find_widening(grant, group.asked, group.requests, rules)
+        found = found or widened.find_altered_companion(grant, group.view)
         done.append(widened.close_grant(grant, found, group.context.now) if found else grant)
         widenings += [found] if found else []
     return replace(group, grants=tuple(done), widenings=tuple(widenings))
@@ -253,9 +263,8 @@ def observe(group: Group) -> Group:
     """Look at each path, record its rules, and advance its grant."""
     context, requests = group.context, group.requests
     asking = [grant for grant in group.grants if grant.may_have_path]
-    asked = widened.list_asked_sources(asking, context.list_foreign_requests(requests))
     paths = {
-        grant.id: effective.observe_path(grant, group.view, asked)
+        grant.id: companion_paths.observe_path(grant, group.view, group.asked)
         for grant in group.grants
         if grant.live
     }
@@ -284,21 +293,19 @@ def ask(group: Group) -> Group:
     return replace(group, grants=tuple(grants), asks=asks)
 
 
+def withdraw(group: Group) -> Group:
+    """Remove the companions of live grants by which others would come in."""
+    found = companion_paths.find_withdrawals(group.grants, group.view, group.asked)
+    gone = tuple(rule_id for item in found for rule_id in item.companions)
+    return replace(group, withdrawals=found, companion_removals=gone)
+
+
 def accompany(group: Group) -> Group:
     """Let the firewall's own addresses through if an NSG would stop them."""
-    done: list[Grant] = []
-    wanted: list[Companion] = []
-    for grant in group.grants:
-        path = group.paths.get(grant.id)
-        if not (grant.status is Status.OPENING and path and path.blocked_by):
-            done.append(grant)
-            continue
-        changed, found = companions.plan_companion(
-            grant, path, group.view, taken=(*group.taken, *wanted), now=group.context.now
-        )
-        done.append(changed)
-        wanted.extend(found)
-    return replace(group, grants=tuple(done), companions=tuple(wanted))
+    done, wanted = companions.plan_companions(
+        group.grants, group.paths, group.view, taken=group.taken, now=group.context.now
+    )
+    return replace(group, grants=done, companions=wanted)
 
 
 def close(group: Group) -> Group:
@@ -311,22 +318,19 @@ def close(group: Group) -> Group:
         foreign=context.list_foreign_requests(group.requests),
         users=context.rule_users,
     )
-    done: list[Grant] = []
-    removals: list[PathRule] = []
-    companion_removals: list[str] = []
-    for grant in group.grants:
-        if grant.status is not Status.CLOSING:
-            done.append(grant)
-            continue
-        result = closing.close_grant(grant, port, now=context.now)
-        removals.extend(rule for rule in result.removals if context.may_remove(rule))
-        companion_removals.extend(result.companions)
-        done.append(result.grant)
+    results = [
+        closing.close_grant(grant, port, now=context.now)
+        if grant.status is Status.CLOSING
+        else closing.Closing(grant=grant)
+        for grant in group.grants
+    ]
+    removals = (rule for item in results for rule in item.removals if context.may_remove(rule))
+    gone = (rule_id for item in results for rule_id in item.companions)
     return replace(
         group,
-        grants=tuple(done),
+        grants=tuple(item.grant for item in results),
         removals=tuple(removals),
-        companion_removals=tuple(companion_removals),
+        companion_removals=(*group.companion_removals, *gone),
     )
 
 
@@ -338,6 +342,7 @@ _PHASES = (
     announce,
     observe,
     ask,
+    withdraw,
     accompany,
     close,
 )

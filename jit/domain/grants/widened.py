@@ -15,6 +15,8 @@ from datetime import datetime
 from jit.domain.azure.defender_requests import DefenderRequest
 from jit.domain.grants import lifetime, shared_port
 from jit.domain.model.grant import CloseReason, Grant
+from jit.domain.paths import companion_paths
+from jit.domain.paths.machine_view import MachineView
 from jit.domain.paths.rules import PathRule, is_limited_to
 from jit.domain.values import arm_ids
 from jit.domain.values.prefixes import Prefix, Prefixes
@@ -93,6 +95,15 @@ def find_widening(
         if arm_ids.key(rule.id) in grant.rule_keys and is_wider(rule, asked):
             return Widening(grant_id=grant.id, resource=rule.id, reason=describe(rule.name))
     return None
+
+
+def find_altered_companion(grant: Grant, view: MachineView) -> Widening | None:
+    """Return the companion of *grant* that opens more than the broker wrote, if one does."""
+    rule_id = companion_paths.find_altered(grant, view) if grant.wants_path else None
+    if rule_id is None:
+        return None
+    reason = describe(arm_ids.name(rule_id))
+    return Widening(grant_id=grant.id, resource=rule_id, reason=reason)
 
 
 def close_grant(grant: Grant, widening: Widening, now: datetime) -> Grant:

@@ -41,6 +41,7 @@ class FirewallView:
         failed: Its last update failed, so its instances may have different rules.
         etag: The version that was read.
         foreign: Digest of everything in it that is not Defender's.
+        policy_id: ARM id of its firewall policy: then other NAT rules hold than *nat_rules*.
     """
 
     id: str
@@ -49,6 +50,7 @@ class FirewallView:
     etag: str
     foreign: str
     nat_rules: tuple[NatRule, ...]
+    policy_id: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -100,4 +102,5 @@ def view_firewall(body: Resource) -> FirewallView:
         etag=arm_json.read_etag(body) or "",
         foreign=firewall.digest_foreign_parts(body),
         nat_rules=firewall.parse_nat_rules(body),
+        policy_id=firewall.read_firewall_policy_id(body) or "",
     )

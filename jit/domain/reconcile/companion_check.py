@@ -4,46 +4,51 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 
-from jit.domain.azure import companion_rule
+from jit.domain.azure.companion_rule import parse_companion_name
 from jit.domain.azure.nsg_rules import Access, Direction, PortRange, SecurityRule
 from jit.domain.grants.lifetime import find_leftover_start, has_asked_azure
 from jit.domain.model.grant import Grant
+from jit.domain.paths import companion_paths, foreign_nat
 from jit.domain.paths.machine_view import NsgView
 from jit.domain.paths.rules import PathRule, name_addresses
 from jit.domain.reconcile.observation import Observation
 from jit.domain.reconcile.plan_item import PlanAction, PlanClass, PlanItem
 from jit.domain.reconcile.rule_owners import RuleOwners
 from jit.domain.values import arm_ids
-from jit.domain.values.prefixes import read_prefix
 
 
 def plan_companions(observed: Observation, owners: RuleOwners) -> Iterator[PlanItem]:
-    """Yield an item for each companion rule that is not as its grant says."""
+    """
+    Yield an item for each companion rule that is not as its grant says.
+
+    A rule that is being written says nothing yet. If others would come through it, it goes at once.
+    """
     for nsg, rule in _companion_rules(observed):
-        if nsg.settled and rule.in_force:
-            item = _check(rule, nsg, observed, owners)
-            if item is not None:
-                yield item
+        settled = nsg.settled and rule.in_force
+        item = _check(rule, nsg, observed, owners) if settled else None
+        item = item or _check_ways(rule, nsg, observed, owners)
+        if item is not None:
+            yield item
 
 
 def find_unknown_companions(observed: Observation, known: Iterable[Grant]) -> tuple[str, ...]:
     """Return the grant ids in names of companion rules that no grant of *known* has."""
     names = {grant.id for grant in known}
-    ids = (companion_rule.parse_companion_name(rule.name) for _, rule in _companion_rules(observed))
+    ids = (parse_companion_name(rule.name) for _, rule in _companion_rules(observed))
     return tuple(dict.fromkeys(item for item in ids if item is not None and item not in names))
 
 
 def _companion_rules(observed: Observation) -> Iterator[tuple[NsgView, SecurityRule]]:
     for nsg in observed.nsgs.values():
         for rule in nsg.rules:
-            if companion_rule.parse_companion_name(rule.name) is not None:
+            if parse_companion_name(rule.name) is not None:
                 yield nsg, rule
 
 
 def _check(
     rule: SecurityRule, nsg: NsgView, observed: Observation, owners: RuleOwners
 ) -> PlanItem | None:
-    grant = owners.grants.get(companion_rule.parse_companion_name(rule.name) or "")
+    grant = owners.grants.get(parse_companion_name(rule.name) or "")
     if grant is None:
         reason = "it names no known grant"
         return _item(PlanAction.REPORT, PlanClass.ORPHAN, rule, nsg, None, reason)
@@ -57,6 +62,19 @@ def _check(
         reason = "the companion rule opens more than the firewall's own addresses need"
         return _item(PlanAction.CLOSE, PlanClass.ALTERED, rule, nsg, grant, reason)
     return None
+
+
+def _check_ways(
+    rule: SecurityRule, nsg: NsgView, observed: Observation, owners: RuleOwners
+) -> PlanItem | None:
+    """Return the item for a companion of a live grant by which others would come in."""
+    grant = owners.grants.get(parse_companion_name(rule.name) or "")
+    if grant is None or not owners.wants_path(grant) or not _belongs_to(rule, nsg, grant, owners):
+        return None
+    way = _find_way(grant, observed, owners)
+    if way is None:
+        return None
+    return _item(PlanAction.REMOVE_RULE, PlanClass.COMPANION, rule, nsg, grant, way.explain())
 
 
 def _belongs_to(rule: SecurityRule, nsg: NsgView, grant: Grant, owners: RuleOwners) -> bool:
@@ -75,19 +93,23 @@ def _belongs_to(rule: SecurityRule, nsg: NsgView, grant: Grant, owners: RuleOwne
     )
 
 
+def _find_way(
+    grant: Grant, observed: Observation, owners: RuleOwners
+) -> foreign_nat.ForeignWay | None:
+    """Return a way by which others would come through a companion of *grant*."""
+    view = observed.machines.get(grant.vm_key)
+    if view is None:
+        return None  # the grant closes, because its VM is gone
+    return foreign_nat.find_foreign_way(grant, view, owners.list_asked(grant))
+
+
 def _opens_more(
     rule: SecurityRule, grant: Grant, observed: Observation, owners: RuleOwners
 ) -> bool:
     view = observed.machines.get(grant.vm_key)
-    if view is None or not view.vm.firewall_sources:
-        return False  # the right sources are unknown; the worker says so where it matters
-    own = {read_prefix(text) for text in view.vm.firewall_sources}
-    return (
-        bool(rule.source_groups)
-        or not {read_prefix(text) for text in rule.sources} <= own
-        or rule.destination_ports != (PortRange(grant.port, grant.port),)
-        or not _addresses(rule) <= set(owners.list_addresses(grant))
-    )
+    if view is None:
+        return False
+    return companion_paths.opens_more(rule, grant, view, owners.list_addresses(grant))
 
 
 def _addresses(rule: SecurityRule) -> set[str]:
@@ -111,7 +133,7 @@ def _item(
         kind=kind,
         resource=nsg.id,
         rule=rule.name,
-        grant=grant.id if grant is not None else companion_rule.parse_companion_name(rule.name),
+        grant=grant.id if grant is not None else parse_companion_name(rule.name),
         reason=reason,
         policy_id=grant.policy_id if grant is not None else None,
         path=PathRule(

@@ -16,7 +16,7 @@ from jit.domain.grants.removal import Judgement
 from jit.domain.grants.timing import OVERDUE
 from jit.domain.model.grant import Grant, Status
 from jit.domain.model.machine import VmPort
-from jit.domain.paths import effective
+from jit.domain.paths import companion_paths
 from jit.domain.paths.effective import PathState, PathView
 from jit.domain.paths.machine_view import MachineView
 from jit.domain.paths.port_views import PortViews
@@ -52,10 +52,21 @@ def make_plan(
     planned = (
         _plan_rule(r, owners, remove_orphans=remove_orphans) for r in list_jit_rules(observed)
     )
-    found = [*_drop_absent(planned), *plan_companions(observed, owners)]
-    closing = {item.grant for item in found if item.action is PlanAction.CLOSE}
+    found = _drop_moot([*_drop_absent(planned), *plan_companions(observed, owners)])
+    cut = {item.grant for item in found if item.kind is PlanClass.COMPANION}
     missing = _drop_absent(_plan_paths(owners, observed))
-    return (*found, *(item for item in missing if item.grant not in closing))
+    without = cut | _find_closing(found)
+    return (*found, *(item for item in missing if item.grant not in without))
+
+
+def _drop_moot(items: Sequence[PlanItem]) -> list[PlanItem]:
+    """Leave out the companions of grants that close: a closing grant loses them first."""
+    closing = _find_closing(items)
+    return [i for i in items if i.kind is not PlanClass.COMPANION or i.grant not in closing]
+
+
+def _find_closing(items: Iterable[PlanItem]) -> set[str | None]:
+    return {item.grant for item in items if item.action is PlanAction.CLOSE}
 
 
 def _drop_absent(items: Iterable[PlanItem | None]) -> Iterator[PlanItem]:
@@ -204,7 +215,7 @@ def _has_been_seen(grant: Grant) -> bool:
 
 
 def _plan_path(grant: Grant, view: MachineView) -> PlanItem | None:
-    path = effective.observe_path(grant, view)
+    path = companion_paths.observe_path(grant, view)
     leaves = grant.status is Status.OPEN and path.leaving  # though its holder is not settled
     if path.state in _WRONG[grant.status] or leaves:
         return _reopen(grant, PlanClass.MISSING, f"its path does not work: {path.why}")

@@ -88,6 +88,17 @@ class RuleOwners:
         now_there = rules.list_addresses(view.vm) if view is not None else ()
         return tuple(dict.fromkeys((*now_there, *grant.footprint.private_ips)))
 
+    def list_asked(self, grant: Grant) -> frozenset[Prefix]:
+        """Return every source that is asked for on a grant's VM port, as a step sees it."""
+        here = (each for each in self.grants.values() if each.vm_port == grant.vm_port)
+        asking = (each for each in here if each.may_have_path)
+        foreign = (
+            entry
+            for entry in self._foreign.get(grant.vm_key, ())
+            if entry.port == grant.port and entry.is_in_force(self.now)
+        )
+        return widened.list_asked_sources(asking, foreign)
+
     # ---- time ------------------------------------------------------------------------------------
 
     def wants_path(self, grant: Grant) -> bool:

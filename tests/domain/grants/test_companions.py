@@ -6,12 +6,12 @@ import pytest
 
 from jit.domain.azure.companion_rule import build_companion_name
 from jit.domain.grants.companions import Companion, plan_companion
-from jit.domain.model.grant import Status
-from jit.domain.paths import effective
+from jit.domain.model.grant import CloseReason, Status
+from jit.domain.paths import companion_paths, effective
 from jit.domain.values.arm_ids import key
 from tests.builders.defender import an_entry
-from tests.builders.firewalls import a_firewall, a_nat
-from tests.builders.grants import an_opening, through_firewall
+from tests.builders.firewalls import a_customers, a_firewall, a_nat
+from tests.builders.grants import an_open, an_opening, through_firewall
 from tests.builders.machines import a_nic, behind
 from tests.builders.nsgs import an_allow, an_nsg, arm_rule
 from tests.builders.values import BEHIND, NOW, NSG_ID, OTHER_NSG_ID, VM
@@ -22,7 +22,9 @@ GRANT = through_firewall(an_opening())
 
 def wished(view, *, grant=GRANT, taken=()):
     """The companions that a grant needs after a look at its path."""
-    return plan_companion(grant, effective.observe_path(grant, view), view, taken=taken, now=NOW)
+    return plan_companion(
+        grant, companion_paths.observe_path(grant, view), view, taken=taken, now=NOW
+    )
 
 
 def test_a_companion_lets_the_firewalls_own_addresses_reach_the_port():
@@ -105,19 +107,26 @@ def test_another_nsgs_companions_take_no_priority_here():
 
 def test_no_companion_if_a_customers_nat_rule_leads_to_the_same_port():
     """It would let those in for whom that NAT rule was blocked until now."""
-    firewall = a_firewall(a_nat(), collection="customer-nat")
+    firewall = a_firewall(a_nat(), others=[a_customers(a_nat("*", name="ssh"))])
+    view = behind(firewall, an_nsg(an_allow()))
 
-    grant, companions = wished(behind(firewall, an_nsg(an_allow())))
+    grant, companions = wished(view)
+
+    assert (grant, companions) == (GRANT, ())
+    assert "NAT rule jump/ssh of" in companion_paths.observe_path(GRANT, view).why
+
+
+def test_no_companion_while_the_firewall_is_being_updated():
+    """A NAT rule that it no longer lists lets people in until the update has ended."""
+    _, companions = wished(behind(a_firewall(a_nat(), settled=False), an_nsg(an_allow())))
 
     assert companions == ()
-    assert "customer-nat/MDC-JIT-web01-22 would be let through" in (grant.note or "")
-    assert grant.footprint.companions == ()
 
 
 @pytest.mark.parametrize("changes", [{"to": "10.1.1.5"}, {"port": 3389}])
 def test_nat_rules_to_other_ports_or_machines_are_no_hindrance(changes):
     """The companion opens one port of one address."""
-    firewall = a_firewall(a_nat(**changes), collection="customer-nat")
+    firewall = a_firewall(a_nat(), others=[a_customers(a_nat("*", **changes))])
 
     _, companions = wished(behind(firewall, an_nsg(an_allow())))
 
@@ -196,3 +205,65 @@ def test_a_grant_that_joined_a_stranger_gets_its_companion_too():
     done = stepped(joined, world=world)
 
     assert len(done.companions) == 1
+
+
+JUMP = a_customers(a_nat("*", name="ssh"))
+"""A NAT rule collection by which a customer lets everybody in."""
+
+
+def test_an_open_grant_loses_its_companion_as_soon_as_others_would_come_through_it():
+    """It says why, is open no longer, and the next step adds none."""
+    world = a_world(behind(a_firewall(a_nat(), others=[JUMP]), LET_IN), an_entry())
+
+    done = stepped(through_firewall(an_open()), world=world)
+
+    (grant,) = done.grants
+    assert done.companion_removals == (f"{NSG_ID}/securityRules/jit-broker-g1",)
+    assert [item.way.rule for item in done.withdrawals] == ["jump/ssh"]
+    assert (grant.status, grant.lost_at, done.companions) == (Status.OPENING, NOW, ())
+    assert "NAT rule jump/ssh" in (grant.note or "")
+
+
+def test_a_customers_rule_is_never_touched():
+    """P5: only the companion goes."""
+    world = a_world(behind(a_firewall(a_nat(), others=[JUMP]), LET_IN), an_entry())
+
+    done = stepped(through_firewall(an_open()), world=world)
+
+    assert (done.removals, done.asks) == ((), ())
+
+
+def test_a_grant_whose_companion_went_comes_back_when_the_others_are_gone():
+    """The firewall must have finished its update: until then they still come in."""
+    lost = through_firewall(an_opening(opened_at=NOW, written=True, seen=True, lost_at=NOW))
+    views = [
+        behind(a_firewall(a_nat(), settled=settled), an_nsg(an_allow()))
+        for settled in (False, True)
+    ]
+
+    early, late = (stepped(lost, world=a_world(view, an_entry())) for view in views)
+
+    assert (len(early.companions), len(late.companions)) == (0, 1)
+
+
+def test_a_grant_whose_companion_went_fails_if_the_others_stay():
+    """With the reason, after the time that opening has."""
+    world = a_world(behind(a_firewall(a_nat(), others=[JUMP]), an_nsg(an_allow())), an_entry())
+    long_ago = NOW - timedelta(minutes=40)
+    times = {"admitted_at": long_ago, "opened_at": long_ago, "lost_at": long_ago}
+    lost = through_firewall(an_opening(seen=True, **times))
+
+    (grant,) = stepped(lost, world=world).grants
+
+    assert (grant.status, grant.close_reason) == (Status.CLOSING, CloseReason.FAILED)
+    assert (grant.note or "").startswith("not open in time: NAT rule jump/ssh")
+
+
+def test_a_leftover_of_defender_for_others_is_a_stranger_too():
+    """A portal user's access is over, and Defender forgot its NAT rule."""
+    leftover = a_nat("192.0.2.66", name="MDC-JIT-web01-22-old", mapped=10023)
+    world = a_world(behind(a_firewall(a_nat(), leftover), LET_IN), an_entry())
+
+    done = stepped(through_firewall(an_open()), world=world)
+
+    assert len(done.withdrawals) == 1

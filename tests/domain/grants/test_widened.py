@@ -17,9 +17,10 @@ from jit.domain.paths.rules import find_port_rules, is_limited_to
 from jit.domain.values import arm_ids
 from jit.domain.values.prefixes import Prefixes
 from tests.builders.defender import an_entry
-from tests.builders.grants import a_grant, an_open, an_opening, changed
-from tests.builders.machines import a_view
-from tests.builders.nsgs import an_allow, an_nsg, jit_name
+from tests.builders.firewalls import a_firewall, a_nat
+from tests.builders.grants import a_grant, an_open, an_opening, changed, through_firewall
+from tests.builders.machines import a_view, behind
+from tests.builders.nsgs import an_allow, an_nsg, arm_companion, jit_name
 from tests.builders.values import HOME, HOUR, MINE, MINUTE, NEXT, NOW, NSG_ID, OFFICE, vm_id
 
 RULE_ID = f"{NSG_ID}/securityRules/{jit_name('-', 1)}"
@@ -166,3 +167,17 @@ def test_a_rule_opens_allowed_sources_only_or_is_too_wide(texts):
     inside = [prefix in allowed for prefix in Prefixes(rule.sources).readable]
     expected = len(inside) == len(rule.sources) and all(inside)
     assert is_limited_to(rule, allowed) is expected
+
+
+def test_a_companion_that_somebody_widened_closes_its_grant_at_the_next_look():
+    """Others would come in by the broker's own rule."""
+    widened_rule = arm_companion("g1", sourceAddressPrefix="*")
+    view = behind(a_firewall(a_nat()), an_nsg(an_allow(), widened_rule))
+
+    done = stepped(through_firewall(an_open()), view, an_entry())
+
+    (grant,) = done.grants
+    assert (grant.status, grant.close_reason) == (Status.CLOSING, CloseReason.FAILED)
+    assert grant.note is not None
+    assert grant.note.startswith("somebody widened rule jit-broker-g1")
+    assert [item.resource for item in done.widenings] == list(done.companion_removals)

@@ -6,7 +6,7 @@ from jit.domain.paths.machine_view import view_firewall, view_machine, view_nsg
 from tests.builders.firewalls import a_firewall, arm_collection, arm_firewall, arm_nat_rule
 from tests.builders.machines import a_configured_vm, a_nic
 from tests.builders.nsgs import an_allow, an_nsg, arm_nsg, arm_rule
-from tests.builders.values import FIREWALL_ID, NSG_ID, OTHER_NSG_ID
+from tests.builders.values import FIREWALL_ID, NETWORK, NSG_ID, OTHER_NSG_ID
 
 
 @pytest.mark.parametrize(
@@ -38,6 +38,14 @@ def test_a_view_of_a_firewall_has_its_version_and_its_nat_rules():
 
     assert (view.id, view.etag) == (FIREWALL_ID, 'W/"7"')
     assert [rule.name for rule in view.nat_rules] == ["jit-1"]
+
+
+def test_a_view_of_a_firewall_says_which_policy_it_follows():
+    """Then its own NAT rules are not in force."""
+    policy = f"{NETWORK}/firewallPolicies/central"
+
+    assert view_firewall(arm_firewall(firewallPolicy={"id": policy})).policy_id == policy
+    assert view_firewall(arm_firewall()).policy_id == ""
 
 
 def test_a_machine_has_the_nsgs_and_the_firewall_on_its_path_alone():

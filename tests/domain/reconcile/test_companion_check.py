@@ -6,11 +6,11 @@ import pytest
 
 from jit.domain.reconcile.companion_check import find_unknown_companions
 from jit.domain.reconcile.plan_item import PlanAction
-from tests.builders.firewalls import a_firewall, a_nat
+from tests.builders.firewalls import a_customers, a_firewall, a_nat
 from tests.builders.grants import an_ended, an_older
 from tests.builders.machines import a_configured_vm, an_observation
 from tests.builders.nsgs import an_allow, arm_companion
-from tests.builders.values import NOW, NSG_ID
+from tests.builders.values import HERE, NOW, NSG_ID, THERE
 from tests.domain.reconcile.planning import BEHIND, NOTHING, planned, short
 
 COMPANION = "jit-broker-request1-0-22"
@@ -114,6 +114,53 @@ def test_a_companion_whose_firewall_cannot_be_read_is_left_alone():
     )
 
     assert short(items) == NOTHING
+
+
+JUMP = a_customers(a_nat("*", name="ssh"))
+RECORDED = {"companions": (f"{NSG_ID}/securityRules/{COMPANION}",), **BEHIND}
+
+
+@pytest.mark.parametrize("settled", [True, False])
+def test_a_companion_by_which_others_would_come_in_goes(settled):
+    """One item names it and the reason. The path needs no other."""
+    front = a_firewall(a_nat(), others=[JUMP], settled=settled)
+    observed = an_observation(an_allow(number=1), arm_companion(), firewall=front, settled=settled)
+
+    items = planned(observed, an_older(**RECORDED))
+
+    assert short(items) == [("remove-rule", "companion", COMPANION, "request1-0-22")]
+    assert "NAT rule jump/ssh" in items[0].reason
+
+
+def test_a_companion_of_a_grant_that_closes_is_not_named_twice():
+    """It opens more than the broker wrote: its grant closes, and takes it away."""
+    front = a_firewall(a_nat(), others=[JUMP])
+    observed = an_observation(
+        an_allow(number=1), arm_companion(sourceAddressPrefix="*"), firewall=front
+    )
+
+    items = planned(observed, an_older(**RECORDED))
+
+    assert short(items) == [("close", "altered", COMPANION, "request1-0-22")]
+
+
+def test_a_rule_that_others_on_the_port_asked_for_is_no_reason_to_remove_a_companion():
+    """Two grants of one VM port share Defender's NAT rule."""
+    shared = a_firewall(a_nat(HERE, THERE))
+    observed = an_observation(an_allow(HERE, THERE, number=1), arm_companion(), firewall=shared)
+    both = an_older(**RECORDED), an_older(2, sources=(THERE,), **BEHIND)
+
+    assert "companion" not in {item.kind.value for item in planned(observed, *both)}
+    assert "companion" in {item.kind.value for item in planned(observed, both[0])}
+
+
+def test_a_companion_of_a_vm_that_no_classic_firewall_guards_any_more_goes():
+    """Its firewall follows a firewall policy by now."""
+    bare = an_observation(an_allow(number=1), arm_companion())
+
+    assert short(planned(bare, an_older(**RECORDED))) == [
+        ("remove-rule", "companion", COMPANION, "request1-0-22")
+    ]
 
 
 def test_companions_of_unknown_grants_are_found_by_name():
