@@ -9,6 +9,7 @@ from typing import Any
 from jit.domain.model.machine import (
     Interface,
     MachineWarning,
+    Obstacle,
     Occupation,
     PolicyFault,
     PortRule,
@@ -53,6 +54,7 @@ _INTERFACE = by_position(
 )
 _POLICY_FAULT = by_position(PolicyFault, port=PLAIN, field=PLAIN, detail=PLAIN)
 _OCCUPATION = by_position(Occupation, port=PLAIN, sources=TEXTS, ends_at=INSTANT)
+_OBSTACLE = by_position(Obstacle, port=PLAIN, code=PLAIN, detail=PLAIN)
 _WARNING = by_position(MachineWarning, code=PLAIN, detail=PLAIN)
 
 MACHINE = ColumnMap(
@@ -72,6 +74,7 @@ MACHINE = ColumnMap(
     Column("vnet_prefixes", "vnet_prefixes", TEXTS),
     Column("occupations", "occupations", several(_OCCUPATION)),
     Column("warnings", "warnings", several(_WARNING)),
+    Column("obstacles", "obstacles", several(_OBSTACLE), default=()),
 )
 """The document of a VM, without the column `_GROUPS`."""
 

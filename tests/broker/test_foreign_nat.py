@@ -9,8 +9,9 @@ from typing import Any
 
 import pytest
 
+from jit.domain.errors import AccessDenied
 from jit.domain.model.grant import CloseReason
-from tests.broker.inprocess import HERE, InProcess, wish
+from tests.broker.inprocess import HERE, OLGA, InProcess, policy_of, wish
 from tests.broker.reconciling import Reconciling, told
 from tests.local.azure.sim import PRODUCTION, group, machine, network
 
@@ -24,6 +25,7 @@ NOBODY = "198.51.100.99"
 
 OPENED, UPDATED = 7, 6  # minutes: to open behind the firewall, to update it
 IN_GROUP = {"sourceAddresses": [], "sourceIpGroups": [network("ipGroups", "staff", WHERE)]}
+_ANYBODY = {"allowedSourceAddressPrefix": "*", "maxRequestAccessDuration": "PT3H"}
 BY_NAME = {"translatedAddress": "", "translatedFqdn": "nat1.corp.example"}
 
 
@@ -208,4 +210,116 @@ def test_a_companion_that_cannot_be_removed_is_tried_again_and_told_again(it, ca
     compare(it, 6)
 
     assert len(told(caplog, "companion.withdrawn")) > 1
+    assert companions(it) == []
+
+
+# ---- before a grant ------------------------------------------------------------------------------
+
+
+def _refusal(it: Reconciling, **changes: Any) -> AccessDenied:
+    with pytest.raises(AccessDenied) as refused:
+        it.broker.ask(wish(NAT1, 3389, **changes))
+    return refused.value
+
+
+def _warnings(it: Reconciling) -> list[str]:
+    found = it.broker.queries.list_machines(PRODUCTION, OLGA, now=it.broker.now)
+    return [each.code for vm, _ in found if vm.name == "nat1" for each in vm.warnings]
+
+
+@pytest.mark.parametrize("compared", [True, False])
+def test_a_request_for_a_published_port_is_refused_with_what_to_do(it, compared):
+    """By the inventory or by a look at Azure; nothing is opened and nobody waits."""
+    publish(it)
+    it.broker.live(UPDATED)
+    if compared:
+        it.run(PRODUCTION)
+
+    (violation,) = _refusal(it).violations
+
+    assert (violation.code, violation.pointer) == (
+        "nat-rule-blocks",
+        "#/virtualMachines/0/ports/0/number",
+    )
+    assert "NAT rule jump/rdp of firewall fw leads others to port 3389" in violation.detail
+    assert "ask the owner of the firewall" in violation.detail
+    assert it.broker.initiates() == []
+
+
+def test_a_request_after_the_rule_is_gone_is_accepted_before_the_next_comparison(it):
+    """A refusal by the inventory is checked against Azure first."""
+    publish(it)
+    it.broker.live(UPDATED)
+    it.run(PRODUCTION)
+    take_back(it)
+    it.broker.live(UPDATED)
+
+    assert opened(it)
+
+
+def test_the_vm_warns_of_a_published_port_until_the_rule_is_gone(it):
+    """Each comparison finds out anew."""
+    publish(it)
+    it.broker.live(UPDATED)
+    it.run(PRODUCTION)
+    before = _warnings(it)
+    take_back(it)
+    it.broker.live(UPDATED)
+    it.run(PRODUCTION)
+
+    assert ("nat-rule-blocks" in before, "nat-rule-blocks" in _warnings(it)) == (True, False)
+
+
+def test_a_pass_of_the_worker_forgets_no_obstacle(it):
+    """It writes the VMs that it read into the inventory."""
+    ports = [{"number": each, "protocol": "*", **_ANYBODY} for each in (22, 3389)]
+    policy = it.broker.sim.get(policy_of(NAT1))
+    policy["properties"]["virtualMachines"][0]["ports"] = ports
+    it.edit(**{policy_of(NAT1): policy})
+    publish(it)
+    it.broker.live(UPDATED)
+    it.run(PRODUCTION)
+    network_id = network("virtualNetworks", "v", WHERE)
+    changed = it.broker.sim.get(network_id)
+    changed["properties"]["addressSpace"]["addressPrefixes"].append("10.99.0.0/16")
+    it.edit(**{network_id: changed})
+
+    it.broker.ask(wish(NAT1, 22, duration="PT1H"))
+    it.broker.live(1)
+
+    vm = it.broker.inventory.find_machine(NAT1)
+    assert "10.99.0.0/16" in vm.vnet_prefixes
+    assert [each.port for each in vm.obstacles] == [3389]
+
+
+def test_a_request_for_later_is_denied_at_its_start_if_the_port_is_published_by_then(it):
+    """The decision is taken again at opening (P1)."""
+    start = it.broker.now + timedelta(minutes=30)
+    request_id = it.broker.ask(wish(NAT1, 3389, startTime=start.isoformat()))
+    publish(it)
+
+    it.broker.live(32)
+
+    grant = it.broker.grant(request_id)
+    assert (grant.status, grant.close_reason) == ("closed", CloseReason.DENIED)
+    assert "NAT rule jump/rdp" in (grant.note or "")
+    assert it.broker.initiates() == []
+
+
+def test_a_request_is_accepted_if_the_nsg_lets_the_firewall_in_anyway(it):
+    """No companion is needed. The VM warns that others come in without a grant."""
+    own = {
+        **next(iter(it.broker.sim.rules(NSG).values())),
+        "priority": 300,
+        "access": "Allow",
+        "sourceAddressPrefix": "10.84.0.0/26",
+        "description": "a customer's",
+    }
+    it.edit(**{f"{NSG}/securityRules/from-firewall": {"properties": own}})
+    publish(it)
+    it.broker.live(UPDATED)
+    it.run(PRODUCTION)
+
+    assert opened(it)
+    assert "nat-rule-bypasses-jit" in _warnings(it)
     assert companions(it) == []

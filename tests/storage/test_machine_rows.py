@@ -6,6 +6,7 @@ from hypothesis import strategies as st
 from jit.domain.model.machine import (
     Interface,
     MachineWarning,
+    Obstacle,
     Occupation,
     PolicyFault,
     PortRule,
@@ -56,6 +57,9 @@ machines = st.builds(
         st.builds(Occupation, port=ports, sources=lists, ends_at=instants), max_size=2
     ).map(tuple),
     warnings=st.lists(st.builds(MachineWarning, code=texts, detail=texts), max_size=2).map(tuple),
+    obstacles=st.lists(st.builds(Obstacle, port=ports, code=texts, detail=texts), max_size=2).map(
+        tuple
+    ),
 )
 
 

@@ -16,6 +16,7 @@ from jit.domain.model.machine import (
     Connection,
     Interface,
     MachineWarning,
+    Obstacle,
     Occupation,
     PolicyFault,
     PortRule,
@@ -186,10 +187,14 @@ MACHINE = VirtualMachine(
             detail="'3 hours' is no duration such as PT3H",
         ),
     ),
+    obstacles=(
+        Obstacle(port=3389, code="nat-rule-blocks", detail="A NAT rule leads others there."),
+    ),
 )
 FIRST_MACHINE = replace(
     MACHINE,
     policy_faults=(),
+    obstacles=(),
     interfaces=tuple(replace(nic, group_ids=None) for nic in MACHINE.interfaces),
 )
 EVENT = Event(

@@ -213,9 +213,11 @@ class Configurator:
         return machines
 
     def _keep_warnings(self, vm: VirtualMachine) -> VirtualMachine:
-        """Return *vm* with the warnings of the last full look."""
+        """Return *vm* with the warnings and obstacles of the last full look."""
         known = self.inventory.find_machine(vm.id)
-        return replace(vm, warnings=known.warnings) if known is not None else vm
+        if known is None:
+            return vm
+        return replace(vm, warnings=known.warnings, obstacles=known.obstacles)
 
 
 def _refuse_faults(faults: Sequence[Violation]) -> None:

@@ -110,11 +110,16 @@ class Look:
     ) -> None:
         """Keep the VMs that a decision depended on: later passes look where their paths lead."""
         read = {key: view.machines[key].vm for key in deciding if key not in view.unreadable}
-        fresh = [replace(vm, warnings=known[key].warnings) for key, vm in read.items()]
+        fresh = [_keep_advice(vm, known[key]) for key, vm in read.items()]
         changed = [vm for vm in fresh if not _has_same_path(vm, known[arm_ids.key(vm.id)])]
         if changed:
             partition = arm_ids.subscription(state.policy_id)
             self.inventory.write_machines(partition, changed, complete=False)
+
+
+def _keep_advice(vm: VirtualMachine, last: VirtualMachine) -> VirtualMachine:
+    """Return *vm* with the warnings and obstacles that the last comparison found."""
+    return replace(vm, warnings=last.warnings, obstacles=last.obstacles)
 
 
 def build_blind_view(grants: Iterable[Grant], reason: str) -> PolicyView:

@@ -1,4 +1,4 @@
-"""Warnings for the owner of each VM, from the lists of a whole subscription."""
+"""Warnings for the owner of each VM, and obstacles, from the lists of a whole subscription."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 
 from jit.domain.advice import bastions, setup
+from jit.domain.advice.nat_rules import NAT_CODES, find_nat_warnings
 from jit.domain.advice.nsg import (
     BASTION_CODES,
     JIT_CODES,
@@ -18,6 +19,9 @@ from jit.domain.azure.nsg_index import RulesByAddress
 from jit.domain.azure.nsg_rules import SecurityRule
 from jit.domain.inventory.topology import Snapshot
 from jit.domain.model.machine import Interface, MachineWarning, Support, VirtualMachine
+from jit.domain.paths.machine_view import FirewallView, MachineView, NsgView, view_firewall
+from jit.domain.paths.published_ports import find_obstacles, find_published_ports
+from jit.domain.paths.rules import list_addresses
 from jit.domain.values import arm_ids
 from jit.domain.values.prefixes import keep_prefixes, read_prefix
 
@@ -31,6 +35,7 @@ class _Surroundings:
         rules: The rules of each NSG, by its key.
         bastions: Prefixes of the Bastions that reach each virtual network, by its key.
         firewalls: By key.
+        nats: The firewalls with NAT rules of customers, as views, by key.
         public_ips: By key: the address, or the name if the address is not known.
         used: By VM key: the public IP that its JIT policy names.
         plan: The warnings about Defender's plan.
@@ -41,6 +46,7 @@ class _Surroundings:
     rules: Mapping[str, RulesByAddress]
     bastions: Mapping[str, tuple[str, ...]]
     firewalls: Mapping[str, Resource]
+    nats: Mapping[str, FirewallView]
     public_ips: Mapping[str, str]
     used: Mapping[str, str]
     plan: tuple[MachineWarning, ...]
@@ -52,7 +58,7 @@ def add_warnings(
     machines: Iterable[VirtualMachine], snapshot: Snapshot
 ) -> tuple[VirtualMachine, ...]:
     """
-    Return *machines* with their warnings.
+    Return *machines* with their warnings and obstacles.
 
     A VM without a JIT policy has at most one warning, about Defender's plan, and only if
     just-in-time access could serve the VM. Something that is being updated, an NSG that is not in
@@ -63,12 +69,37 @@ def add_warnings(
     return tuple(_warn_about_machine(vm, around) for vm in machines)
 
 
+def _view_behind_firewall(vm: VirtualMachine, around: _Surroundings) -> MachineView | None:
+    """Return the VM with its NSGs and firewall, if customers' NAT rules may concern it."""
+    front = around.nats.get(arm_ids.key(vm.firewall_id or ""))
+    if front is None or vm.support is not Support.CONFIGURED:
+        return None
+    keys = {arm_ids.key(nsg_id) for nic in vm.interfaces for nsg_id in nic.nsg_ids}
+    addresses = list_addresses(vm)
+    nsgs = {
+        key: NsgView(
+            id=key,
+            settled=True,
+            rules=tuple(around.rules[key].find_rules_at(*addresses)),
+            allows=(),
+        )
+        for key in keys
+        if key in around.rules
+    }
+    return MachineView(vm=vm, nsgs=nsgs, firewall=front)
+
+
 def _collect_surroundings(snapshot: Snapshot) -> _Surroundings:
     rules = {arm_json.key(nsg): nsg_rules.parse_rules(nsg) for nsg in snapshot.nsgs}
     return _Surroundings(
         rules={key: RulesByAddress(found) for key, found in rules.items()},
         bastions=bastions.find_bastions(snapshot.networks, snapshot.bastions),
         firewalls={arm_json.key(item): item for item in snapshot.firewalls},
+        nats={
+            arm_json.key(item): view
+            for item in snapshot.firewalls
+            if _has_customers_rules(view := view_firewall(item))
+        },
         public_ips={arm_json.key(item): _address(item) for item in snapshot.public_ips},
         used={
             arm_json.key(entry): arm_json.text(entry, "publicIpAddress")
@@ -99,6 +130,10 @@ def _is_settled(item: Resource) -> bool:
     return arm_json.read_provisioning_state(item) in {"Succeeded", ""}
 
 
+def _has_customers_rules(view: FirewallView) -> bool:
+    return any(not rule.is_jit for rule in view.nat_rules)
+
+
 def _address(public_ip: Resource) -> str:
     address = arm_json.text(arm_json.properties(public_ip), "ipAddress")
     return address or arm_json.text(public_ip, "name")
@@ -107,20 +142,23 @@ def _address(public_ip: Resource) -> str:
 def _warn_about_machine(vm: VirtualMachine, around: _Surroundings) -> VirtualMachine:
     """Return *vm* with the warnings that can be judged; ``unsettled`` names the others."""
     unsettled = _find_unsettled(vm, around) if vm.support is Support.CONFIGURED else frozenset()
-    found = dict.fromkeys(_find_warnings(vm, around, unsettled))
+    view = _view_behind_firewall(vm, around)
+    nats = find_nat_warnings(find_published_ports(view)) if view is not None else ()
+    found = dict.fromkeys((*_find_warnings(vm, around, unsettled), *nats))
     judged = tuple(warning for warning in found if warning.code not in unsettled)
-    return replace(vm, warnings=judged, unsettled=unsettled)
+    obstacles = find_obstacles(view) if view is not None else ()
+    return replace(vm, warnings=judged, unsettled=unsettled, obstacles=obstacles)
 
 
 def _find_unsettled(vm: VirtualMachine, around: _Surroundings) -> frozenset[str]:
     """Return the codes of the warnings that depend on something that is being updated."""
     codes: set[str] = set()
     if arm_ids.key(vm.firewall_id or "") in around.changing:
-        codes |= setup.FIREWALL_CODES
+        codes |= setup.FIREWALL_CODES | NAT_CODES
     for nic in vm.interfaces:
         network = _network_key(nic)
         if not _is_interface_settled(nic, around):
-            codes |= JIT_CODES | BASTION_CODES
+            codes |= JIT_CODES | BASTION_CODES | NAT_CODES
         if network in around.changing or around.changing_bastions.get(network):
             codes |= BASTION_CODES
     return frozenset(codes)

@@ -66,7 +66,7 @@ def decide(
     if the rule names an IPv6 prefix (people write ``*`` with IPv4 in mind), and never through an
     Azure Firewall, which has no IPv6. A part of a policy that is not understood allows nothing. A
     port is occupied if a foreign request for it lasts beyond the start, unless its sources are the
-    same.
+    same. A port with an obstacle could not open, so it is refused now.
 
     Args:
         access: Its pointers name the places of faults.
@@ -167,6 +167,7 @@ def _check_port(
         return
     yield from _check_rule(access, port, rule, machine)
     yield from _check_sources(access, port, rule, machine)
+    yield from _find_obstacles(port, machine, name)
     if until := _find_occupation_end(access, port, machine, now):
         detail = f"{name} is occupied until {format_instant(until)}"
         yield Finding(FindingKind.OCCUPIED, Violation(here, OCCUPIED, detail))
@@ -207,6 +208,14 @@ def _check_sources(
             yield _refuse_unclear(pointer, name, fault)
         elif code is not None:
             yield _policy_finding(pointer, code, f"{source} may not reach {name}")
+
+
+def _find_obstacles(port: WantedPort, machine: VirtualMachine, name: str) -> Iterator[Finding]:
+    """Yield a finding for each reason why *port* could not open, although the policy allows it."""
+    for obstacle in machine.obstacles:
+        if obstacle.port == port.number:
+            detail = f"{name} cannot be opened: {obstacle.detail}"
+            yield _policy_finding(at(port.pointer, "number"), obstacle.code, detail)
 
 
 def _refuse_source(source: Prefix, rule: PortRule, via: Via) -> str | None:

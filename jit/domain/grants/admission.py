@@ -19,6 +19,7 @@ from jit.domain.model.machine import Occupation
 from jit.domain.model.request import AccessRequest, WantedMachine, WantedPort
 from jit.domain.paths.effective import explain_unclear_firewall
 from jit.domain.paths.machine_view import MachineView
+from jit.domain.paths.published_ports import find_obstacles
 from jit.domain.values.times import format_instant
 
 
@@ -80,7 +81,7 @@ def _find_denial(
         Occupation(port=entry.port, sources=entry.sources, ends_at=entry.ends_at)
         for entry in context.list_foreign_requests(requests)
     )
-    vm = replace(view.vm, occupations=strict)
+    vm = replace(view.vm, occupations=strict, obstacles=find_obstacles(view))
     request, machines = rebuild_request(grant), {grant.vm_key: vm}
     found = decide(request, machines, now=context.now, limits=context.limits)
     return "; ".join(finding.violation.detail for finding in found)

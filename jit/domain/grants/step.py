@@ -222,12 +222,13 @@ def hear_defender(group: Group) -> Group:
 
 def close_widened(group: Group) -> Group:
     """Close every grant whose path opens more than was asked for."""
+    asked = group.asked
     done: list[Grant] = []
     widenings: list[Widening] = []
     for grant in group.grants:
         there = grant.footprint
         rules = find_port_rules(group.view, grant.port, there.private_ips, known=there.rules)
-        found = widened.find_widening(grant, group.asked, group.requests, rules)
+        found = widened.find_widening(grant, asked, group.requests, rules)
         found = found or widened.find_altered_companion(grant, group.view)
         done.append(widened.close_grant(grant, found, group.context.now) if found else grant)
         widenings += [found] if found else []
@@ -262,9 +263,9 @@ def announce(group: Group) -> Group:
 def observe(group: Group) -> Group:
     """Look at each path, record its rules, and advance its grant."""
     context, requests = group.context, group.requests
-    asking = [grant for grant in group.grants if grant.may_have_path]
+    asking, asked = [grant for grant in group.grants if grant.may_have_path], group.asked
     paths = {
-        grant.id: companion_paths.observe_path(grant, group.view, group.asked)
+        grant.id: companion_paths.observe_path(grant, group.view, asked)
         for grant in group.grants
         if grant.live
     }

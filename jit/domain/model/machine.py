@@ -149,6 +149,22 @@ class MachineWarning:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Obstacle:
+    """
+    A standing reason why no grant can open one port of a VM.
+
+    Attributes:
+        port: Port of the VM.
+        code: Code of the violation: stable, kebab-case.
+        detail: The reason, and the action to take: a part of a sentence for people.
+    """
+
+    port: int
+    code: str
+    detail: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class VirtualMachine:
     """
     A VM as the inventory knows it.
@@ -167,6 +183,7 @@ class VirtualMachine:
         occupations: Foreign requests in force when this was read.
         unsettled: Codes of the warnings that could not be judged when this was read, because
             something that they depend on was being updated. It is not stored.
+        obstacles: Why some of its ports could not be opened when this was read.
     """
 
     id: str
@@ -185,6 +202,7 @@ class VirtualMachine:
     occupations: tuple[Occupation, ...] = ()
     warnings: tuple[MachineWarning, ...] = ()
     unsettled: frozenset[str] = frozenset()
+    obstacles: tuple[Obstacle, ...] = ()
 
     @property
     def ordered_interfaces(self) -> tuple[Interface, ...]:

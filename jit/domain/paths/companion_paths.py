@@ -18,7 +18,7 @@ from jit.domain.paths import effective
 from jit.domain.paths.effective import PathState, PathView
 from jit.domain.paths.foreign_nat import ForeignWay, find_foreign_way
 from jit.domain.paths.machine_view import MachineView, NsgView
-from jit.domain.paths.rules import find_packet_protocol, list_addresses
+from jit.domain.paths.rules import find_packet_protocol, list_addresses, name_addresses
 from jit.domain.values import arm_ids
 from jit.domain.values.prefixes import Prefix, read_prefix
 
@@ -145,7 +145,7 @@ def opens_more(
         or not {read_prefix(text) for text in rule.sources} <= own
         or rule.destination_ports != (PortRange(grant.port, grant.port),)
         or bool(rule.destination_groups)
-        or not {text.removesuffix("/32") for text in rule.destinations} <= set(addresses)
+        or not name_addresses(rule.destinations) <= set(addresses)
         or not _is_protocol_of(grant, rule)
     )
 

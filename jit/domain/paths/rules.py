@@ -181,5 +181,10 @@ def is_limited_to(rule: PathRule, allowed: Iterable[Prefix]) -> bool:
 
 
 def find_packet_protocol(grant: Grant) -> str:
+    """Return the protocol of the packets of *grant*."""
+    return choose_packet_protocol(grant.port, grant.protocol)
+
+
+def choose_packet_protocol(port: int, protocol: str) -> str:
     """Return the protocol of the packets: TCP for RDP and SSH, even if the policy says ``*``."""
-    return "TCP" if grant.port in _TCP_ONLY and grant.protocol == "*" else grant.protocol
+    return "TCP" if port in _TCP_ONLY and protocol == "*" else protocol

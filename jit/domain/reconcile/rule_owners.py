@@ -90,7 +90,7 @@ class RuleOwners:
 
     def list_asked(self, grant: Grant) -> frozenset[Prefix]:
         """Return every source that is asked for on a grant's VM port, as a step sees it."""
-        here = (each for each in self.grants.values() if each.vm_port == grant.vm_port)
+        here = self._by_port.get(grant.vm_port, ())
         asking = (each for each in here if each.may_have_path)
         foreign = (
             entry

@@ -6,8 +6,8 @@ import pytest
 
 from jit.domain.advice.advise import add_warnings
 from jit.domain.inventory.topology import Snapshot
-from jit.domain.model.machine import Support
-from tests.builders.firewalls import arm_firewall, arm_ip_configuration
+from jit.domain.model.machine import Obstacle, Support
+from tests.builders.firewalls import a_nat, arm_collection, arm_firewall, arm_ip_configuration
 from tests.builders.machines import a_configured_vm, a_rule
 from tests.builders.nsgs import arm_nsg, arm_rule
 from tests.builders.values import FIREWALL_ID, GROUP, NSG_ID, POLICY_ID, VM, VM_ID
@@ -312,3 +312,49 @@ def test_a_firewall_with_one_address_is_no_news():
 def test_a_firewall_that_is_not_in_the_snapshot_gives_no_warning():
     """An unknown address gives no warning."""
     assert behind("pip-fw", "pip-2", firewall_id=f"{FIREWALL_ID}-2") == ()
+
+
+# ---- published ports -----------------------------------------------------------------------------
+
+
+def published(*rules, vm=None, **changes):
+    """The VM behind a firewall with a customer's NAT rule to port 22, as advised."""
+    front = arm_firewall(arm_collection(a_nat("*", name="ssh", **changes), name="jump"))
+    vms = [vm or an_ssh_vm(firewall=True)]
+    snapshot = Snapshot(nsgs=[arm_nsg(*rules)], networks=[arm_vnet()], firewalls=[front])
+    (found,) = add_warnings(vms, snapshot)
+    return [warning.code for warning in found.warnings], [each.code for each in found.obstacles]
+
+
+def test_a_port_that_a_customer_published_has_a_warning_and_an_obstacle():
+    """The one for its owner, the other for whoever asks for it."""
+    assert published(DENY) == (["nat-rule-blocks"], ["nat-rule-blocks"])
+
+
+def test_a_published_port_that_needs_no_grant_has_a_warning_only():
+    """Grants open there as well."""
+    let_in = arm_rule(300, name="from-firewall", source="10.1.0.0/26", port="22")
+
+    warnings, obstacles = published(let_in, DENY)
+
+    assert ("nat-rule-bypasses-jit" in warnings, obstacles) == (True, [])
+
+
+@pytest.mark.parametrize(
+    "vm", [an_ssh_vm(), an_ssh_vm(firewall=True, support=Support.NOT_CONFIGURED)]
+)
+def test_a_vm_that_no_grant_reaches_by_the_firewall_has_neither(vm):
+    """The NAT rule is its owner's business."""
+    assert published(DENY, vm=vm) == ([], [])
+
+
+def test_a_rule_to_another_machine_publishes_nothing():
+    """Most customers have some."""
+    assert published(DENY, to="10.1.1.99") == ([], [])
+
+
+def test_obstacles_are_found_anew():
+    """One that is gone is forgotten."""
+    old = an_ssh_vm(firewall=True, obstacles=(Obstacle(port=22, code="x", detail="y"),))
+
+    assert published(DENY, vm=old, to="10.1.1.99") == ([], [])

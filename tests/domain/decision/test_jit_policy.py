@@ -12,7 +12,7 @@ from jit.domain.decision.jit_policy import decide, find_effective_protocol
 from jit.domain.decision.verdict import Finding, FindingKind
 from jit.domain.errors import Violation
 from jit.domain.limits import LIMITS, Limits
-from jit.domain.model.machine import Occupation, PolicyFault, Support, Via
+from jit.domain.model.machine import Obstacle, Occupation, PolicyFault, Support, Via
 from jit.domain.values import arm_ids
 from tests.builders.bodies import a_draft, a_machine, a_port
 from tests.builders.machines import a_rule, a_vm, inventory
@@ -490,3 +490,16 @@ def test_a_prefix_beside_the_tag_internet_counts_too():
     machine = a_vm(via=Via.PRIVATE, ports=(a_rule(allowed_sources=("Internet", "10.0.0.0/8")),))
 
     assert found(a_draft(sources=["10.0.0.5"]), machine) == []
+
+
+def test_a_port_that_could_not_open_is_refused_with_what_to_do():
+    """At once, and not after 40 minutes of hope. Other ports are not concerned."""
+    obstacles = (Obstacle(port=22, code="nat-rule-blocks", detail="a NAT rule; ask its owner"),)
+    machine = a_vm(obstacles=obstacles, ports=(a_rule(22), a_rule(3389)))
+
+    assert found(wanting(a_port(22), a_port(3389)), machine) == [
+        (FindingKind.POLICY, NUMBER, "nat-rule-blocks")
+    ]
+    assert details(wanting(a_port(22)), machine) == [
+        "port 22 of web01 cannot be opened: a NAT rule; ask its owner"
+    ]

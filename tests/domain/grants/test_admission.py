@@ -11,7 +11,7 @@ from jit.domain.grants.shared_port import MOST_PREFIXES
 from jit.domain.model.grant import CloseReason, Status
 from jit.domain.model.machine import Support, Via
 from tests.builders.defender import an_entry
-from tests.builders.firewalls import a_firewall
+from tests.builders.firewalls import a_customers, a_firewall, a_nat
 from tests.builders.grants import a_grant, an_opening, changed
 from tests.builders.machines import a_rule, a_view, behind
 from tests.builders.values import FIREWALL_ID, HOME, HOUR, MINE, MINUTE, NOW, OFFICE, vm_id
@@ -229,3 +229,13 @@ def test_a_grant_for_whose_source_a_rule_has_no_place_is_denied():
 
     assert (new.status, new.close_reason) == (Status.CLOSED, CloseReason.DENIED)
     assert "(4,000 prefixes)" in (new.note or "")
+
+
+def test_a_port_that_a_customer_published_since_then_is_denied_at_opening():
+    """The broker may not let the firewall in there: hope would last 40 minutes."""
+    front = a_firewall(others=[a_customers(a_nat("*", name="ssh"))])
+
+    after = alone(a_grant(), a_world(behind(front)))
+
+    assert (after.status, after.close_reason) == (Status.CLOSED, CloseReason.DENIED)
+    assert "NAT rule jump/ssh of firewall fw-prod" in (after.note or "")
