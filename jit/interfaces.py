@@ -49,13 +49,22 @@ class JitPolicies(Protocol):
 
 
 class Network(Protocol):
-    """NSGs and classic-rules firewalls, read and changed with Microsoft.Network's own client."""
+    """NSGs, firewalls and security admin rules, through Microsoft.Network's own client."""
 
     def get_nsg(self, nsg_id: str) -> Resource:
         """Return an NSG with its rules."""
 
     def get_firewall(self, firewall_id: str) -> Resource:
         """Return a firewall with its rule collections."""
+
+    def list_admin_rules(self, network_id: str) -> list[Resource]:
+        """
+        Return the security admin rules that are effective on a virtual network, all pages.
+
+        Raises:
+            Gone: There is no such network.
+            PermissionLost: The broker's identity may not list them.
+        """
 
     def put_rule(self, rule_id: str, body: Mapping[str, object]) -> None:
         """Create or replace one security rule; returns before the change is done."""

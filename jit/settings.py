@@ -23,6 +23,7 @@ NAMES = (
     "JIT_ARM_ENDPOINT",
     "JIT_ARM_SCOPE",
     "JIT_FORWARDED_HEADER",
+    "JIT_NETWORK_MANAGER",
     "JIT_PROBLEMS_URL",
     "JIT_PUBLIC_BASE_URL",
     "JIT_REMOVE_ORPHANS",
@@ -61,6 +62,7 @@ class Settings:
         auth_enabled: App Service authentication is on; principals are believed only then.
         proxies: The proxies between callers and the platform.
         remove_orphans: Remove JIT-looking rules that nobody asked for.
+        reads_network_manager: False if the operator says that no Virtual Network Manager is in use.
         limits: The contract's numbers, as moved by settings.
     """
 
@@ -75,6 +77,7 @@ class Settings:
     auth_enabled: bool
     proxies: Proxies
     remove_orphans: bool
+    reads_network_manager: bool
     limits: Limits
 
     @staticmethod
@@ -101,6 +104,7 @@ class Settings:
             auth_enabled=_read_flag(env, "WEBSITE_AUTH_ENABLED", faults),
             proxies=_proxies(env, base_url, faults),
             remove_orphans=_read_flag(env, "JIT_REMOVE_ORPHANS", faults),
+            reads_network_manager=_read_network_manager(env, faults),
             limits=replace(_limits(env, faults), subscriptions=subscriptions),
         )
         if not settings.storage_connection and not settings.storage_account:
@@ -157,6 +161,13 @@ def _read_flag(env: Mapping[str, str], name: str, faults: list[str]) -> bool:
     if value not in {"", "true", "false", "1", "0"}:
         faults.append(f"{name} must be true or false")
     return value in {"true", "1"}
+
+
+def _read_network_manager(env: Mapping[str, str], faults: list[str]) -> bool:
+    value = env.get("JIT_NETWORK_MANAGER", "").lower() or "read"
+    if value not in {"read", "none"}:
+        faults.append("JIT_NETWORK_MANAGER must be read or none")
+    return value != "none"
 
 
 def _subscriptions(text: str, faults: list[str]) -> tuple[str, ...]:

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from jit.broker.configure.configure import Configurator
     from jit.broker.health import HealthCheck
     from jit.broker.locks import Locks
+    from jit.broker.network_managers import NetworkManagers
     from jit.broker.policy_worker.worker import Worker
     from jit.broker.reconcile.due_work import DueWork
     from jit.broker.reconcile.run import Reconciler
@@ -170,12 +171,23 @@ def subscription_rows() -> SubscriptionRows:
 
 
 @cache
+def managers() -> NetworkManagers:
+    """Return the knowledge of security admin rules."""
+    from jit.broker.network_managers import NetworkManagers
+    from jit.storage.networks.admin_rule_rows import AdminRuleRows
+
+    return NetworkManagers(
+        rows=AdminRuleRows(table(STATE)), in_use=settings().reads_network_manager
+    )
+
+
+@cache
 def observer() -> Observer:
     """Return the observer of Azure."""
     from jit.observer.reads import Reader
     from jit.observer.subscription import Observer
 
-    return Observer(arm(), policies, Reader(arm(), network))
+    return Observer(arm(), policies, Reader(arm(), network), managers().list_known)
 
 
 @cache
@@ -229,7 +241,13 @@ def worker() -> Worker:
     limits = settings().limits
     return Worker(
         requests=requests(),
-        look=Look(inventory=inventory(), observer=observer(), locks=locks(), limits=limits),
+        look=Look(
+            inventory=inventory(),
+            observer=observer(),
+            locks=locks(),
+            managers=managers(),
+            limits=limits,
+        ),
         queues=queues,
         locks=locks(),
         actions=actions(),
@@ -284,6 +302,7 @@ def reconciler() -> Reconciler:
         inventory=inventory(),
         observer=observer(),
         locks=locks(),
+        managers=managers(),
         leftovers=Leftovers(
             requests=requests(),
             outbox=outbox(),

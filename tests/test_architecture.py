@@ -101,11 +101,12 @@ MAY = {  # a package -> the packages that it may import; `d` stands for `jit.dom
     "d.audit": "d.model d.values",
     "d.decision": "d.errors d.limits d.model d.values",
     "d.inventory": "d.azure d.model d.values",
-    "d.paths": "d.azure d.model d.values",
+    "d.network_manager": "d.azure d.model d.values",
+    "d.paths": "d.azure d.model d.network_manager d.values",
     "d.grants": "d.azure d.decision d.limits d.model d.paths d.values",
     "d.policy_setup": "d.azure d.decision d.errors d.inventory d.model d.values",
-    "d.reconcile": "d.azure d.grants d.inventory d.model d.paths d.values",
-    "d.advice": "d.azure d.inventory d.model d.paths d.policy_setup d.values",
+    "d.reconcile": "d.azure d.grants d.inventory d.model d.network_manager d.paths d.values",
+    "d.advice": "d.azure d.inventory d.model d.network_manager d.paths d.policy_setup d.values",
     "api_versions": "",
     "interfaces": "d.azure",
     "telemetry": "",
@@ -113,26 +114,29 @@ MAY = {  # a package -> the packages that it may import; `d` stands for `jit.dom
     "settings": "d.limits d.values",
     "storage": "d.audit d.errors d.model d.values telemetry",
     "gateways": "api_versions d.azure d.errors d.values storage",
-    "observer": "api_versions d.advice d.azure d.errors d.grants d.inventory d.model d.paths"
-    " d.values interfaces telemetry",
+    "observer": "api_versions d.advice d.azure d.errors d.grants d.inventory d.model"
+    " d.network_manager d.paths d.values interfaces telemetry",
     "broker.locks": "d.errors d.values storage telemetry",
     "broker.azure_changes": "broker.locks d.azure d.errors d.grants d.model d.paths d.values"
     " interfaces telemetry",
+    "broker.network_managers": "d.model d.network_manager d.values storage",
     "broker.health": "d.errors storage",
     "broker.requests": "d.audit d.decision d.errors d.grants d.limits d.model d.requests d.values"
     " observer storage telemetry",
-    "broker.policy_worker": "broker.azure_changes broker.locks d.audit d.azure d.errors d.grants"
-    " d.inventory d.limits d.model d.paths d.values interfaces messages observer storage telemetry",
-    "broker.reconcile": "broker.azure_changes broker.locks d.audit d.errors d.grants d.model"
-    " d.paths d.reconcile d.values interfaces messages observer storage telemetry",
+    "broker.policy_worker": "broker.azure_changes broker.locks broker.network_managers d.audit"
+    " d.azure d.errors d.grants d.inventory d.limits d.model d.paths d.values interfaces messages"
+    " observer storage telemetry",
+    "broker.reconcile": "broker.azure_changes broker.locks broker.network_managers d.audit d.errors"
+    " d.grants d.model d.network_manager d.paths d.reconcile d.values interfaces messages observer"
+    " storage telemetry",
     "broker.configure": "broker.locks d.audit d.azure d.errors d.inventory d.limits d.model"
     " d.policy_setup d.values interfaces messages observer storage telemetry",
     "api": "broker.configure broker.health broker.requests d.errors d.limits d.model d.reconcile"
     " d.requests d.values settings storage telemetry",
     "triggers": "api d.model messages telemetry wiring",
     "wiring": "broker.azure_changes broker.configure broker.health broker.locks"
-    " broker.policy_worker broker.reconcile broker.requests gateways interfaces observer settings"
-    " storage",
+    " broker.network_managers broker.policy_worker broker.reconcile broker.requests gateways"
+    " interfaces observer settings storage",
 }
 
 

@@ -267,7 +267,8 @@ def test_every_benchmark_is_in_the_table():
 
 def test_every_warning_on_a_machine_is_explained():
     """They ask the owner of a VM to act."""
-    names = ("advice/nat_rules.py", "advice/nsg.py", "advice/setup.py", "paths/published_ports.py")
+    advice = ("admin_rule_warnings", "nat_rules", "nsg", "setup")
+    names = [*(f"advice/{name}.py" for name in advice), "paths/published_ports.py"]
     texts = strings([TREES[PROJECT / "jit" / "domain" / name] for name in names])
     told = first_column(section("docs/operations.md", "### Warnings on virtual machines"))
 

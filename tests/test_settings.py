@@ -96,6 +96,12 @@ def test_orphans_are_kept_unless_an_operator_says_otherwise():
     assert read().remove_orphans is False
 
 
+@pytest.mark.parametrize(("text", "value"), [("", True), ("read", True), ("NONE", False)])
+def test_security_admin_rules_are_read_unless_an_operator_says_that_there_are_none(text, value):
+    """An empty setting is an absent one."""
+    assert read(JIT_NETWORK_MANAGER=text).reads_network_manager is value
+
+
 @pytest.mark.parametrize(("text", "value"), [("True", True), ("1", True), ("false", False)])
 def test_a_flag_is_read_as_azure_writes_it(text, value):
     """App Service writes ``True``."""
@@ -184,6 +190,7 @@ def test_the_horizon_of_starts_is_a_duration():
         ("JIT_PUBLIC_BASE_URL", "ftp://x"),
         ("JIT_PROBLEMS_URL", "docs"),
         ("JIT_REMOVE_ORPHANS", "maybe"),
+        ("JIT_NETWORK_MANAGER", "off"),
         ("JIT_FORWARDED_HEADER", "X-Forwarded-For, X"),
         ("JIT_TRUSTED_PROXIES", "6"),
         ("JIT_TRUSTED_PROXIES", "-1"),

@@ -8,6 +8,7 @@ requests of the last twelve months that never were, written into the table.
 from __future__ import annotations
 
 import json
+import math
 import statistics
 from collections.abc import Iterator
 from typing import Any
@@ -20,6 +21,7 @@ from bench.stack.running_stack import start_stack
 RUNS = 5
 HISTORY = 20_000
 MACHINES = 100
+_RUNS_A_QUARTER = 3  # of an hour: each of them reads the admin rules of a third of the networks
 
 
 def reconcile(runs: int = RUNS, history: int = HISTORY) -> Iterator[Figure]:
@@ -35,13 +37,18 @@ def reconcile(runs: int = RUNS, history: int = HISTORY) -> Iterator[Figure]:
 
 
 def _make_call_figure(item: dict[str, Any], first: dict[str, Any]) -> Figure:
-    """Return the worst run's calls; the goal is the number of the smallest case."""
+    """Return the worst run's calls; the goal is the lists of the smallest case and networks / 3."""
     return Figure(
         name="reconcile_arm_calls",
         value=max(item["calls"]),
         unit="ARM calls a run",
-        goal=Goal(exactly=min(first["calls"])),
-        details={**_describe_size(item), "runs": len(item["calls"]), "itemsAPage": 50},
+        goal=Goal(exactly=min(first["lists"]) + math.ceil(FARMS / _RUNS_A_QUARTER)),
+        details={
+            **_describe_size(item),
+            "runs": len(item["calls"]),
+            "networks": FARMS,
+            "itemsAPage": 50,
+        },
     )
 
 

@@ -3,7 +3,8 @@ A process that reconciles a subscription, with more and more grants, with and wi
 
 Usage: ``python -m bench.programs.reconcile_runs <machines a farm> <runs> <rows of history>``. It
 prints a JSON object a line: ``grants``, ``history``, and ``seconds``, ``cpu`` seconds, ARM
-``calls`` of each run.
+``calls`` of each run, of them the ``lists``. Before each run the broker forgets the security admin
+rules that it has read, so that each run reads as many networks as a run may.
 """
 
 from __future__ import annotations
@@ -21,6 +22,7 @@ from bench.measures.processes import MeasurementFailed
 from bench.stack import landscapes, past_requests
 from bench.stack.simulator import Simulator
 from jit import wiring
+from jit.storage.networks.admin_rule_rows import AdminRuleRows
 from local.clock import FileClock
 
 FARMS = 5
@@ -63,16 +65,19 @@ def _measure(simulator: Simulator, runs: int, *, history: int) -> None:
     if planned:
         raise MeasurementFailed(f"something was left to do: {planned[:3]}")
     found = [held.grants for held in wiring.requests().list_grants(landscapes.SUBSCRIPTION, "g")]
-    columns = {name: [run[name] for run in measured] for name in ("seconds", "cpu", "calls")}
+    columns = {
+        name: [run[name] for run in measured] for name in ("seconds", "cpu", "calls", "lists")
+    }
     print(json.dumps({"grants": sum(map(len, found)), "history": history, **columns}), flush=True)
 
 
 def _reconcile(simulator: Simulator) -> dict[str, Any]:
+    AdminRuleRows(wiring.table(wiring.STATE)).forget_others(landscapes.SUBSCRIPTION, [])
     with simulator_log.record_calls(simulator) as calls:
         wall, cpu = time.perf_counter(), time.process_time()
         wiring.reconciler().run(landscapes.SUBSCRIPTION, now=wiring.clock())
         spent = {"seconds": time.perf_counter() - wall, "cpu": time.process_time() - cpu}
-    return {**spent, "calls": len(calls)}
+    return {**spent, "calls": len(calls), "lists": sum(call.method == "GET" for call in calls)}
 
 
 def _drop_history() -> None:

@@ -42,7 +42,8 @@ if TYPE_CHECKING:
     from azure.core.pipeline import PipelineRequest, PipelineResponse
 
 _LOOPBACK = {"127.0.0.1", "::1", "localhost"}
-_PAGES = 1000  # a list that never ends is a fault, not a reason to read for ever
+PAGES = 1000
+"""The most pages of a list. A list that never ends is a fault, not a reason to read for ever."""
 
 
 class _LoopbackHttp(SansIOHTTPPolicy[Any, Any]):
@@ -90,6 +91,10 @@ class Answer:
         """Keep the answer; of several attempts, the last."""
         self._body = response.http_response.body()
 
+    def read_object(self) -> Resource:
+        """Return the body; ValueError if it is not an object."""
+        return require_object(json.loads(self._body))
+
     def read_resource(self) -> Resource:
         """Return the body; ValueError if it is not a resource."""
         return require_resource(json.loads(self._body))
@@ -120,14 +125,14 @@ class ThinArm:
         """Return every item of a list, all pages."""
         page = self._read(f"{self._endpoint}{_quote(path)}", {"api-version": api_version})
         found: list[Resource] = []
-        for _ in range(_PAGES):
+        for _ in range(PAGES):
             with translate_errors():
                 found.extend(require_items(page))
             following = page.get("nextLink")
             if not following:
                 return found
             page = self._read(str(following), {})
-        raise Defect(f"a list of Azure has more than {_PAGES} pages")
+        raise Defect(f"a list of Azure has more than {PAGES} pages")
 
     def _read(self, url: str, params: Mapping[str, str]) -> Resource:
         self._check(url)

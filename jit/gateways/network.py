@@ -1,5 +1,5 @@
 """
-NSGs and classic-rules firewalls, through azure-mgmt-network.
+NSGs, classic-rules firewalls and security admin rules, through azure-mgmt-network.
 
 Long operations are started and never waited for. A firewall is replaced as a whole, so every PUT
 carries ``If-Match``: Microsoft.Network honours it for NSGs (recorded answers of
@@ -19,11 +19,11 @@ from azure.mgmt.network import NetworkManagementClient
 
 from jit.api_versions import NETWORK
 from jit.domain.azure.arm_json import Resource
-from jit.domain.errors import Gone
+from jit.domain.errors import Defect, Gone
 from jit.domain.values import arm_ids
-from jit.gateways.arm import Answer, build_policies
+from jit.gateways.arm import PAGES, Answer, build_policies
 from jit.gateways.arm_connections import build_connections
-from jit.gateways.arm_errors import translate_errors
+from jit.gateways.arm_errors import require_items, translate_errors
 
 _STARTED: Mapping[str, Any] = {"api_version": NETWORK, "polling": False}
 """An operation that is started and not waited for. Without a version, the SDK takes its newest."""
@@ -54,6 +54,36 @@ class AzureNetwork:
     def get_firewall(self, firewall_id: str) -> Resource:
         """Return a firewall with its rule collections."""
         return _get(self._client(firewall_id).azure_firewalls, firewall_id)
+
+    def list_admin_rules(self, network_id: str) -> list[Resource]:
+        """
+        Return the security admin rules that are effective on a virtual network, all pages.
+
+        The call only reads, although it is a POST: the token of the next page stands in its body.
+        """
+        found: list[Resource] = []
+        token: object = None
+        for _ in range(PAGES):
+            page = self._list_admin_page(network_id, {"skipToken": token} if token else {})
+            with translate_errors():
+                found.extend(require_items(page))
+            token = page.get("skipToken")
+            if not token:
+                return found
+        raise Defect(f"a list of Azure has more than {PAGES} pages")
+
+    def _list_admin_page(self, network_id: str, body: Mapping[str, object]) -> Resource:
+        call = self._client(network_id).list_network_manager_effective_security_admin_rules
+        answer = Answer()
+        with translate_errors():
+            with suppress(ValueError):  # a model could not hold it
+                call(
+                    *_place(network_id),
+                    _bytes(body),
+                    api_version=NETWORK,
+                    raw_response_hook=answer,
+                )
+            return answer.read_object()
 
     def put_rule(self, rule_id: str, body: Mapping[str, object]) -> None:
         """Create or replace one security rule."""

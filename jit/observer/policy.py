@@ -65,6 +65,7 @@ def build_policy_view(
     policy: Resource | None,
     predicted: Mapping[str, VirtualMachine],
     deciding: frozenset[str],
+    confirming: frozenset[str],
     read: Read,
     now: datetime,
 ) -> PolicyView:
@@ -72,6 +73,7 @@ def build_policy_view(
     Return the view of *policy* and of the VMs that its grants are on.
 
     A VM of *deciding* that was read only in part is unreadable. Its view shows it as predicted.
+    For a VM of *confirming* only security admin rules that were just read count as known.
     """
     snapshot = topology.Snapshot(
         machines=read.list_resources("machines"),
@@ -90,7 +92,12 @@ def build_policy_view(
     return PolicyView(
         found=policy is not None,
         requests=defender_requests.parse_requests(policy) if policy is not None else (),
-        machines={key: view_machine(vm, nsgs, firewalls) for key, vm in machines.items()},
+        machines={
+            key: view_machine(
+                vm, nsgs, firewalls, read.admin.find(vm.network_id, fresh=key in confirming)
+            )
+            for key, vm in machines.items()
+        },
         unreadable=unreadable,
         missing=frozenset(key for key in read.gone if kind_of(key) in HOLDERS),
     )

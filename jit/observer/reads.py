@@ -11,6 +11,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import Executor, ThreadPoolExecutor
 from dataclasses import dataclass, field
+from datetime import datetime
 from functools import partial
 from typing import TypeVar
 
@@ -18,8 +19,11 @@ from jit.api_versions import COMPUTE, NETWORK
 from jit.domain.azure import arm_json
 from jit.domain.azure.arm_json import Resource
 from jit.domain.errors import Gone, PermissionLost, Refused, Unavailable
+from jit.domain.model.admin_reading import AdminReading
+from jit.domain.network_manager.security_admin_rules import NOTHING_KNOWN, KnownAdminRules
 from jit.domain.values import arm_ids
 from jit.interfaces import Arm, Network
+from jit.observer.admin_readings import read_admin_rules
 
 _FEW = 3  # if there are more of one kind in one resource group, they are read as a list
 _WORKERS = 10  # as many as the connections that a client keeps
@@ -54,12 +58,14 @@ class Read:
         failed: Key → why the resource could not be read.
         gone: Keys of resources for which Azure answered 404; they are in *failed* too.
         absent: Those of *gone* that do not exist any more: 404 alone does not prove it.
+        admin: The security admin rules of the networks.
     """
 
     found: dict[str, dict[str, Resource]] = field(default_factory=dict)
     failed: dict[str, str] = field(default_factory=dict)
     gone: set[str] = field(default_factory=set)
     absent: set[str] = field(default_factory=set)
+    admin: KnownAdminRules = NOTHING_KNOWN
 
     def list_resources(self, kind: str) -> Sequence[Resource]:
         """Return the resources of a kind."""
@@ -106,6 +112,12 @@ class Reader:
         unlisted = [item for group in lists for item in group if not read.has(item)]
         for outcomes in self.run_parallel(self._read_single, unlisted):
             read.add(outcomes)
+
+    def read_admin_rules(self, network_ids: Sequence[str], *, now: datetime) -> list[AdminReading]:
+        """Read the security admin rules of virtual networks, each with one call or more."""
+        return self.run_parallel(
+            lambda network_id: read_admin_rules(self._network(), network_id, now=now), network_ids
+        )
 
     def run_parallel(self, act: Callable[[T], R], items: Sequence[T]) -> list[R]:
         """Call *act* with each item in parallel; return the results in order."""

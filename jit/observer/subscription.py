@@ -22,7 +22,9 @@ from jit.domain.azure.arm_json import Resource
 from jit.domain.errors import Gone, Refused, Unavailable
 from jit.domain.grants.policy_view import PolicyView
 from jit.domain.inventory import topology
+from jit.domain.model.admin_reading import AdminReading
 from jit.domain.model.machine import VirtualMachine
+from jit.domain.network_manager.security_admin_rules import NOTHING_KNOWN, KnownAdminRules
 from jit.domain.paths.machine_view import FirewallView, NsgView
 from jit.domain.values import arm_ids
 from jit.interfaces import Arm, JitPolicies
@@ -38,6 +40,7 @@ from jit.observer.reads import Read, Reader, kind_of
 
 _RECENT_SECONDS = 5.0
 _ASIDE = 2  # reads that only warnings need
+_BESIDE = 1  # the reading of security admin rules, while the resources are read
 _ROUNDS = 4  # VM, interface, network, NSG of the subnet
 
 _LISTS = {
@@ -54,6 +57,9 @@ _PLAN = ("Microsoft.Security/pricings/VirtualMachines", PRICINGS)
 
 T = TypeVar("T")
 
+KnownAdmin = Callable[[str], KnownAdminRules]
+"""Returns the security admin rules of the networks of a subscription, as last read."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SecondReading:
@@ -64,12 +70,46 @@ class SecondReading:
     entries: tuple[defender_requests.DefenderRequest, ...]
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EarlierLooks:
+    """
+    What looks before this one found out.
+
+    Attributes:
+        missed: Hashes of the ids of NSGs and firewalls for which Azure answered 404, at least a
+            minute ago. One that it does not list either has no rules any more.
+        admin: The security admin rules of networks that are not read now.
+    """
+
+    missed: frozenset[str] = frozenset()
+    admin: KnownAdminRules = NOTHING_KNOWN
+
+
+_FIRST_LOOK = EarlierLooks()
+
+
 class Observer:
     """Reads Azure and returns values of the domain."""
 
-    def __init__(self, arm: Arm, policies: Callable[[], JitPolicies], reader: Reader) -> None:
-        """Call *policies* only when a JIT policy is needed: it loads an SDK, which is slow."""
+    def __init__(
+        self,
+        arm: Arm,
+        policies: Callable[[], JitPolicies],
+        reader: Reader,
+        known_admin: KnownAdmin = lambda _: NOTHING_KNOWN,
+    ) -> None:
+        """
+        Build an observer.
+
+        Args:
+            arm: The thin reader.
+            policies: Called only when a JIT policy is needed: it loads an SDK, which is slow.
+            reader: The reader of resources by id.
+            known_admin: Returns the security admin rules of a subscription's networks, as last
+                read. Only warnings come of them.
+        """
         self._arm = arm
+        self._known_admin = known_admin
         self._recent: dict[str, tuple[float, tuple[VirtualMachine, ...]]] = {}
         self._policies = policies
         self._reader = reader
@@ -120,7 +160,8 @@ class Observer:
 
     def read_machines(self, subscription: str, *, now: datetime) -> tuple[VirtualMachine, ...]:
         """Return every VM of a subscription, read now."""
-        return self.build_machines(self.read_advice_snapshot(subscription), now=now)
+        snapshot, known = self.read_advice_snapshot(subscription), self._known_admin(subscription)
+        return self.add_warnings(self.build_machines(snapshot, now=now), snapshot, known)
 
     def read_recent_machines(
         self, subscription: str, *, now: datetime
@@ -143,9 +184,21 @@ class Observer:
     def build_machines(
         self, snapshot: topology.Snapshot, *, now: datetime
     ) -> tuple[VirtualMachine, ...]:
-        """Return the VMs of *snapshot* with the warnings for their owners."""
-        machines = topology.build_machines(snapshot, now=now)
-        return advise.add_warnings(machines.values(), snapshot)
+        """Return the VMs of *snapshot*, without warnings."""
+        return tuple(topology.build_machines(snapshot, now=now).values())
+
+    def add_warnings(
+        self,
+        machines: Iterable[VirtualMachine],
+        snapshot: topology.Snapshot,
+        admin: KnownAdminRules,
+    ) -> tuple[VirtualMachine, ...]:
+        """Return *machines* of *snapshot* with the warnings for their owners."""
+        return advise.add_warnings(machines, snapshot, admin)
+
+    def read_admin_rules(self, network_ids: Sequence[str], *, now: datetime) -> list[AdminReading]:
+        """Read the security admin rules of virtual networks."""
+        return self._reader.read_admin_rules(network_ids, now=now)
 
     def read_again(self, holders: Iterable[str], policies: Iterable[str]) -> SecondReading:
         """
@@ -178,7 +231,8 @@ class Observer:
         *,
         deciding: frozenset[str],
         now: datetime,
-        missed: Container[str] = (),
+        confirming: frozenset[str] = frozenset(),
+        earlier: EarlierLooks = _FIRST_LOOK,
     ) -> PolicyView:
         """
         Read one policy and the VMs of its grants.
@@ -191,8 +245,9 @@ class Observer:
                 read only in part is marked as unreadable and returned as predicted, so that grants
                 that already have a path there need not wait.
             now: Aware, UTC.
-            missed: Hashes of the ids of NSGs and firewalls for which Azure answered 404 before, at
-                least a minute ago. One that it does not list either has no rules any more.
+            confirming: Keys of the VMs to which a path may become open. The security admin rules
+                of their networks are read now.
+            earlier: What looks before this one found out.
 
         Raises:
             Unavailable: The policy could not be read.
@@ -202,14 +257,21 @@ class Observer:
             item for key, vm in predicted.items() for item in predict_reads(vm, key in deciding)
         ]
         read = Read()
-        policy = self._read_first(policy_id, wanted, read)
+        admin = earlier.admin
+        networks = _list_networks(predicted, confirming) if admin.in_use else []
+        with self._reader.open_pool(_BESIDE) as beside:
+            rules = beside.submit(self.read_admin_rules, networks, now=now)
+            policy = self._read_first(policy_id, wanted, read)
+            readings = tuple(rules.result())
         for _ in range(_ROUNDS - 1):
             missing = [item for item in find_missing_reads(read, predicted) if not read.has(item)]
             if not missing:
                 break
             self._reader.read_all(missing, read)
-        read.absent.update(self._find_absent(read, missed))
-        return build_policy_view(policy, predicted, deciding, read, now)
+        read.absent.update(self._find_absent(read, earlier.missed))
+        read = replace(read, admin=admin.add(readings, fresh=True))
+        view = build_policy_view(policy, predicted, deciding, confirming, read, now)
+        return replace(view, admin_readings=readings)
 
     def _find_absent(self, read: Read, missed: Container[str]) -> set[str]:
         """Return the NSGs and firewalls that were missed before, and that no list has either."""
@@ -240,6 +302,12 @@ class Observer:
             return self._policies().get(policy_id)
         except Gone:
             return None
+
+
+def _list_networks(predicted: Mapping[str, VirtualMachine], confirming: Iterable[str]) -> list[str]:
+    """Return the ids of the virtual networks of the VMs of *confirming*, each once."""
+    ids = (predicted[key].network_id for key in confirming if key in predicted)
+    return list({arm_ids.key(each): each for each in ids if each}.values())
 
 
 def _read_if_allowed(read: Callable[[], T], path: str) -> T | None:

@@ -12,7 +12,7 @@ from datetime import UTC, datetime
 
 from jit.domain.values import arm_ids
 
-REQUESTS, GRANTS, TOMBSTONES, MACHINES, OUTBOX = "r", "g", "t", "v", "a"
+REQUESTS, GRANTS, TOMBSTONES, MACHINES, OUTBOX, ADMIN_RULES = "r", "g", "t", "v", "a", "n"
 """Prefixes of the row keys in ``JitState``: all rows of one kind in a partition."""
 
 COMPARISON = "s|comparison"
@@ -86,6 +86,11 @@ def tombstone_key(policy_id: str, vm_id: str, request_id: str) -> str:
 def machine_key(vm_id: str) -> str:
     """Return the row key of a VM in the inventory."""
     return f"{MACHINES}|{arm_ids.row_hash(vm_id)}"
+
+
+def admin_rules_key(network_id: str) -> str:
+    """Return the row key of the security admin rules of a virtual network."""
+    return f"{ADMIN_RULES}|{arm_ids.row_hash(network_id)}"
 
 
 def policy_key(policy_id: str) -> str:

@@ -15,7 +15,7 @@ from local.azure.control.faults import Fault, Subject
 from local.azure.control.journal import Entry
 from local.azure.defender import jit_policies, pricings
 from local.azure.landscape.file import Landscape
-from local.azure.network import firewalls, reads, security_groups
+from local.azure.network import admin_rules, firewalls, reads, security_groups
 from local.azure.timeline import Timeline
 from local.azure.values import ids
 from local.azure.values.http import ArmError, Dropped, Request, Response
@@ -27,6 +27,7 @@ _PROVIDERS = (
     reads,
     security_groups,
     firewalls,
+    admin_rules,
     pricings,
     jit_policies,
 )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from local.azure.arm import directory
@@ -35,6 +35,7 @@ class World:
     Attributes:
         subscriptions: By id in lower case: ``id, name, defenderPlan``.
         groups: Resource groups as (subscription, name), in lower case.
+        admin_rules: The effective security admin rules of virtual networks, by the network's key.
     """
 
     tenant: str
@@ -52,6 +53,7 @@ class World:
     journal: Journal
     defender: Defender
     latency_seconds: float = 0.0
+    admin_rules: dict[str, list[Json]] = field(default_factory=dict)
 
 
 def create_world(landscape: Landscape, timeline: Timeline, identity_header: str | None) -> World:

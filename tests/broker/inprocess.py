@@ -20,6 +20,7 @@ from jit.domain.limits import LIMITS
 from jit.domain.model.grant import Grant
 from jit.domain.model.people import Person
 from jit.domain.model.request import Decision
+from jit.domain.network_manager.security_admin_rules import KnownAdminRules
 from jit.domain.requests import bodies
 from jit.domain.requests.submission import Submission
 from jit.storage.idempotency_keys import Idempotency
@@ -123,10 +124,10 @@ class InProcess:
         self.outbox, self.locks = self.stores.outbox, self.stores.locks
         self.subscription_rows = self.stores.subscriptions
         self.idempotency = Idempotency(self.keys)
-        self.observer = self.azure.observer()
+        self.observer = self.azure.observer(self._list_known_admin_rules)
         self.name(PRODUCTION, DEVELOPMENT)
 
-    def name(self, *subscriptions: str) -> None:
+    def name(self, *subscriptions: str, reads_network_manager: bool = True) -> None:
         """Build the use cases anew, as a process whose settings name these *subscriptions*."""
         self.subscriptions = subscriptions
         around = Surroundings(
@@ -135,12 +136,16 @@ class InProcess:
             policies=lambda: self.azure.policies,
             network=lambda: self.azure.network,
             limits=replace(LIMITS, subscriptions=subscriptions),
+            reads_network_manager=reads_network_manager,
         )
         self.use_cases = UseCases(self.stores, around)
         self.acceptance = self.use_cases.acceptance(self.idempotency)
         self.request_changes = self.use_cases.request_changes()
         self.queries = self.use_cases.queries()
         self.worker = self.use_cases.worker()
+
+    def _list_known_admin_rules(self, subscription: str) -> KnownAdminRules:
+        return self.use_cases.managers.list_known(subscription)
 
     def _clock(self) -> datetime:
         return self.sim.now

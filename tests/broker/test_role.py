@@ -13,15 +13,17 @@ from jit.domain.model.machine import MachinePolicy, PortRule
 from jit.domain.values import arm_ids
 from tests.broker.inprocess import OLGA, InProcess, farm, wish
 from tests.broker.reconciling import Reconciling
+from tests.builders.admin_rules import DENY, arm_admin
 from tests.local.azure.sim import APP01, DB, DB01, NEW01, PRODUCTION, WEB01, network
 
 ROLE = Path(__file__).resolve().parent.parent.parent / "infra" / "role.json"
 ACTIONS = json.loads(ROLE.read_text())["Actions"]
 PLAN_2 = {"pricingTier": "Standard", "subPlan": "P2"}
 BASTION = network("bastionHosts", "bas-db", DB)
+VNET_DB = network("virtualNetworks", "vnet-db", DB)
 READING = {
     *("inventory", "through an NSG", "through a firewall", "configure", "take out", "take all"),
-    *("tell that a Bastion is gone", "tell that the plan is missing"),
+    *("tell that a Bastion is gone", "tell that the plan is missing", "tell of an admin rule"),
 }
 BREAKS = {
     "Microsoft.Resources/subscriptions/read": {"find subscriptions"},
@@ -39,6 +41,11 @@ BREAKS = {
     "Microsoft.Network/networkSecurityGroups/securityRules/write": {"through a firewall"},
     "Microsoft.Network/publicIPAddresses/join/action": {"through a firewall"},
     "Microsoft.Network/publicIPAddresses/read": READING,
+    "Microsoft.Network/virtualNetworks/listNetworkManagerEffectiveSecurityAdminRules/action": {
+        "through an NSG",
+        "through a firewall",
+        "tell of an admin rule",
+    },
     "Microsoft.Network/virtualNetworks/read": READING,
     "Microsoft.Network/virtualNetworks/subnets/join/action": {"through a firewall"},
     "Microsoft.Security/locations/jitNetworkAccessPolicies/delete": {"take all"},
@@ -94,11 +101,21 @@ def _tells_that_the_plan_is_missing(broker: InProcess) -> bool:
     return told
 
 
+def _tells_of_an_admin_rule(broker: InProcess) -> bool:
+    deny = arm_admin(DENY, "Internet", port="22")
+    broker.sim.control("PUT", "state", {"adminRules": {VNET_DB: [deny]}})
+    Reconciling(broker).run(PRODUCTION)
+    told = "admin-rule-blocks" in _codes(broker, DB01)
+    broker.sim.control("PUT", "state", {"adminRules": {VNET_DB: []}})
+    return told
+
+
 JOBS: dict[str, Callable[[InProcess], object]] = {
     "find subscriptions": lambda broker: broker.azure.observer().list_readable(),
     "inventory": lambda broker: broker.queries.list_machines(None, OLGA, now=broker.now),
     "tell that a Bastion is gone": _tells_that_a_bastion_is_gone,
     "tell that the plan is missing": _tells_that_the_plan_is_missing,
+    "tell of an admin rule": _tells_of_an_admin_rule,
     "through an NSG": lambda broker: _opens_and_closes(broker, farm(1), 22, 2),
     "through a firewall": lambda broker: _opens_and_closes(broker, WEB01, 3389, 8),
     "configure": lambda broker: _configurator(broker).put(_wanted(SSH), OLGA, now=broker.now),

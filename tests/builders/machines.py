@@ -3,6 +3,7 @@
 from dataclasses import replace
 
 from jit.domain.model.machine import Interface, PortRule, Support, Via, VirtualMachine
+from jit.domain.network_manager.security_admin_rules import NONE
 from jit.domain.paths.machine_view import MachineView
 from jit.domain.reconcile.observation import Observation
 from jit.domain.values import arm_ids
@@ -87,13 +88,14 @@ def inventory(*machines):
     return {arm_ids.key(machine.id): machine for machine in machines}
 
 
-def a_view(*nsgs, firewall=None, **changes):
+def a_view(*nsgs, firewall=None, admin=NONE, **changes):
     """The VM with those NSGs on its path; without any, an NSG with Defender's deny rule only."""
     held = nsgs or (an_nsg(),)
     return MachineView(
         vm=a_configured_vm(**changes),
         nsgs={arm_ids.key(nsg.id): nsg for nsg in held},
         firewall=firewall,
+        admin=admin,
     )
 
 
@@ -110,5 +112,8 @@ def an_observation(*rules, nats=(), vms=None, entries=(), settled=True, firewall
     machines = vms if vms is not None else (a_configured_vm(firewall=front is not None),)
     nsgs = {arm_ids.key(nsg.id): nsg}
     fronts = {arm_ids.key(front.id): front} if front is not None else {}
-    views = {arm_ids.key(vm.id): MachineView(vm=vm, nsgs=nsgs, firewall=front) for vm in machines}
+    views = {
+        arm_ids.key(vm.id): MachineView(vm=vm, nsgs=nsgs, firewall=front, admin=NONE)
+        for vm in machines
+    }
     return Observation(nsgs=nsgs, firewalls=fronts, machines=views, entries=tuple(entries))

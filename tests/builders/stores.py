@@ -9,6 +9,7 @@ from jit.broker.azure_changes import Actions
 from jit.broker.configure.configure import Configurator
 from jit.broker.configure.policy_writer import PolicyWriter
 from jit.broker.locks import Locks
+from jit.broker.network_managers import NetworkManagers
 from jit.broker.policy_worker.archive import Archive
 from jit.broker.policy_worker.look import Look
 from jit.broker.policy_worker.remove_rules import RuleRemover
@@ -29,6 +30,7 @@ from jit.storage.control_rows import ControlRows
 from jit.storage.history import History
 from jit.storage.idempotency_keys import Idempotency
 from jit.storage.inventory_store import InventoryStore
+from jit.storage.networks.admin_rule_rows import AdminRuleRows
 from jit.storage.outbox import Outbox
 from jit.storage.request_store import RequestStore
 from jit.storage.subscription_rows import SubscriptionRows
@@ -44,6 +46,7 @@ class Stores:
     outbox: Outbox
     locks: Locks
     subscriptions: SubscriptionRows
+    admin_rules: AdminRuleRows
 
 
 def stores_over(state: Table, history: Table) -> Stores:
@@ -54,6 +57,7 @@ def stores_over(state: Table, history: Table) -> Stores:
         outbox=Outbox(state),
         locks=Locks(ControlRows(state)),
         subscriptions=SubscriptionRows(state),
+        admin_rules=AdminRuleRows(state),
     )
 
 
@@ -65,6 +69,7 @@ class Surroundings:
     Attributes:
         observer: Called when a use case is built, or at each use; a test may exchange it.
         limits: They name the subscriptions of the settings.
+        reads_network_manager: As in the settings.
     """
 
     observer: Callable[[], Observer]
@@ -72,6 +77,7 @@ class Surroundings:
     policies: Callable[[], JitPolicies]
     network: Callable[[], Network]
     limits: Limits
+    reads_network_manager: bool = True
 
 
 @dataclass(frozen=True)
@@ -85,6 +91,13 @@ class UseCases:
     def actions(self) -> Actions:
         """The changes of Azure."""
         return Actions(self.around.policies, self.around.network, self.stores.locks)
+
+    @property
+    def managers(self) -> NetworkManagers:
+        """The knowledge of security admin rules."""
+        return NetworkManagers(
+            rows=self.stores.admin_rules, in_use=self.around.reads_network_manager
+        )
 
     def acceptance(self, idempotency: Idempotency) -> Acceptance:
         """Return the use case of ``POST access-requests``."""
@@ -126,6 +139,7 @@ class UseCases:
                 inventory=stores.inventory,
                 observer=around.observer(),
                 locks=stores.locks,
+                managers=self.managers,
                 limits=around.limits,
             ),
             queues=lambda: around.queues,
@@ -147,6 +161,7 @@ class UseCases:
             inventory=stores.inventory,
             observer=around.observer(),
             locks=stores.locks,
+            managers=self.managers,
             leftovers=Leftovers(
                 requests=stores.requests,
                 outbox=stores.outbox,

@@ -102,6 +102,7 @@ class PromiseChecker:
         self._at_first = ""
         self._holders: list[str] = []
         self._rules: list[Any] = []
+        self._admin = ""
         self._parsed: dict[str, tuple[Row, tuple[Grant, ...]]] = {}
         self._judged: dict[tuple[VmPort, str], bool] = {}
 
@@ -274,17 +275,20 @@ class PromiseChecker:
     def _reaches(self, vm_port: VmPort, source: str) -> bool:
         """Let the simulator judge packets; its verdict is valid until the next event in Azure."""
         rules = [self.parts.sim.azure.world.store.effective(item) for item in self._holders]
-        if any(old is not new for old, new in zip(self._rules, rules, strict=True)):
-            self._rules, self._judged = rules, {}
+        admin = json.dumps(self.parts.sim.azure.world.admin_rules)
+        changed = any(old is not new for old, new in zip(self._rules, rules, strict=True))
+        if changed or admin != self._admin:
+            self._rules, self._admin, self._judged = rules, admin, {}
         if (vm_port, source) not in self._judged:
             self._judged[vm_port, source] = self._judge(vm_port, source)
         return self._judged[vm_port, source]
 
     def _judge(self, vm_port: VmPort, source: str) -> bool:
-        store = self.parts.sim.azure.world.store
-        if store.get(vm_port[0]) is None:
+        world = self.parts.sim.azure.world
+        if world.store.get(vm_port[0]) is None:
             return False  # the VM was deleted
-        return bool(evaluate_flow(store, Flow(source, vm_port[0], vm_port[1], "Tcp"))["reachable"])
+        flow = Flow(source, vm_port[0], vm_port[1], "Tcp")
+        return bool(evaluate_flow(world.store, flow, world.admin_rules)["reachable"])
 
     def _remember_rules(self) -> None:
         """Remember the request in Defender of each rule."""

@@ -6,10 +6,12 @@ from collections.abc import Callable, Mapping
 from datetime import timedelta
 
 from tests.broker.inprocess import ALICE, BOB, DAVE, ELSEWHERE, HERE, OLGA, THERE, wish
+from tests.builders.admin_rules import ALLOW, DENY, GROUP, arm_admin
 from tests.crash.addresses import toggle_second_address
 from tests.crash.scenario_run import ScenarioRun
-from tests.local.azure.sim import APP01, DB01, NEW01, NSG_DB, WEB01
+from tests.local.azure.sim import APP01, DB, DB01, NEW01, NSG_DB, WEB01, network
 
+VNET_DB = network("virtualNetworks", "vnet-db", DB)
 Scenario = Callable[[ScenarioRun], None]
 
 
@@ -179,6 +181,25 @@ def _wiped_while_open(run: ScenarioRun) -> None:
     run.schedule_event(4, lambda: _wipe(run, NSG_DB))
 
 
+def _denied_while_open(run: ScenarioRun) -> None:
+    """
+    A network manager denies the path, and later allows it again.
+
+    A comparison reads the rules of a network once in a quarter of an hour, or one comparison later.
+    """
+    run.promises.tolerance.gap = timedelta(minutes=27)
+    run.at(0, "a", run.ask("a", wish(DB01, duration="PT50M"), ALICE))
+    run.schedule_event(4, lambda: _manage(run, arm_admin(DENY, "Internet")))
+    run.schedule_event(34, lambda: _manage(run, arm_admin(ALLOW)))
+
+
+def _denied_from_the_beginning(run: ScenarioRun) -> None:
+    """A network manager denies the path until the grant has waited for some minutes."""
+    _manage(run, arm_admin(DENY, GROUP))
+    run.at(0, "a", run.ask("a", wish(DB01, duration="PT15M"), ALICE))
+    run.schedule_event(6, lambda: _manage(run))
+
+
 def _revoke_twice(run: ScenarioRun) -> None:
     """Two people revoke it in the same minute, and one of them does it twice."""
     run.at(0, "a", run.ask("a", wish(DB01, duration="PT20M"), ALICE))
@@ -237,6 +258,11 @@ def _wipe(run: ScenarioRun, nsg: str) -> None:
     run.parts.sim.call("PUT", nsg, body, as_="petra")
 
 
+def _manage(run: ScenarioRun, *rules: object) -> None:
+    """Let the network of DB01 have these security admin rules."""
+    run.parts.sim.control("PUT", "state", {"adminRules": {VNET_DB: list(rules)}})
+
+
 def _named(*scenarios: Scenario) -> dict[str, Scenario]:
     return {scenario.__name__.strip("_").replace("_", "-"): scenario for scenario in scenarios}
 
@@ -269,6 +295,8 @@ SCENARIOS: Mapping[str, Scenario] = _named(
     _three_on_one_port,
     _deleted_while_open,
     _wiped_while_open,
+    _denied_while_open,
+    _denied_from_the_beginning,
     _revoke_twice,
     _configure,
     _configure_beside_access,

@@ -8,7 +8,7 @@ minutes, one at a time.
 
 import json
 from collections.abc import Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from functools import lru_cache
 from ipaddress import ip_network
@@ -21,6 +21,7 @@ from jit.domain.paths.machine_view import FirewallView, MachineView, NsgView
 from jit.domain.reconcile.observation import Observation
 from jit.domain.values import arm_ids
 from jit.domain.values.prefixes import Prefix
+from tests.builders.admin_rules import ALLOW, ALWAYS, DENY, GROUP, admin_rules, arm_admin
 from tests.builders.defender import an_entry
 from tests.builders.firewalls import a_customers, a_firewall, a_nat
 from tests.builders.machines import a_view, behind
@@ -30,6 +31,17 @@ from tests.builders.values import FIREWALL_ID, NSG_ID, vm_id
 OPENS_AFTER = timedelta(seconds=40)
 UPDATES_FOR = timedelta(minutes=4)
 EXPIRES_LATE = timedelta(seconds=30)
+
+
+ADMIN = {
+    "nothing": admin_rules(),
+    "allow": admin_rules(arm_admin(ALLOW, port="0-65535")),
+    "deny": admin_rules(arm_admin(DENY, port="0-65535")),
+    "may deny": admin_rules(arm_admin(DENY, GROUP, port="0-65535")),
+    "always allow": admin_rules(arm_admin(ALWAYS, port="0-65535")),
+    "unread": admin_rules(unread="nobody may read them"),
+}
+"""The rules that a network manager may have. Nobody knows the members of a group: here, all."""
 
 
 @dataclass
@@ -70,6 +82,7 @@ class Azure:
         companions: The broker's own NSG rules by id.
         forgetful: Defender forgets to remove rules.
         silent: Defender takes requests and never writes a rule.
+        admin: What a network manager does with packets before the NSG: a key of ``ADMIN``.
     """
 
     now: datetime
@@ -83,6 +96,7 @@ class Azure:
     companions: dict[str, dict[str, object]] = field(default_factory=dict)
     forgetful: bool = False
     silent: bool = False
+    admin: str = "nothing"
 
     # ---- calls -----------------------------------------------------------------------------------
 
@@ -211,7 +225,7 @@ class Azure:
         rules = [self._allow(100 + place, name, item) for place, (name, item) in numbered]
         nsg = _parse_nsg(json.dumps([*rules, *self.companions.values()]))
         found: MachineView = self._behind(nsg) if self.walled else a_view(nsg)
-        return found
+        return replace(found, admin=ADMIN[self.admin])
 
     def _behind(self, nsg: NsgView) -> MachineView:
         nats = [
@@ -264,6 +278,8 @@ class Azure:
 
     def lets_in(self, source: Prefix, port: int) -> bool:
         """Return True if packets from the whole of *source* reach *port*."""
+        if self.admin in {"deny", "may deny"}:
+            return False
         nat = self.nats.get(port)
         doors = ([nat] if nat else []) if self.walled else self.doors(port)
         return any(

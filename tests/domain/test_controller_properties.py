@@ -20,7 +20,7 @@ from jit.domain.model.machine import Via
 from jit.domain.values.prefixes import are_all_inside
 from tests.builders.grants import a_grant
 from tests.builders.values import ELSEWHERE, FIREWALL_ID, HOME, MINUTE, NOW, OFFICE
-from tests.domain.azure_model import Azure, Request
+from tests.domain.azure_model import ADMIN, Azure, Request
 from tests.domain.azure_worker import Broker
 from tests.sizes import examples
 
@@ -106,6 +106,11 @@ class Laws(RuleBasedStateMachine):
         """Defender never writes a rule, or does again."""
         self.azure.silent = on
 
+    @rule(admin=st.sampled_from(sorted(ADMIN)))
+    def manage(self, admin):
+        """The owner of a network manager deploys other security admin rules."""
+        self.azure.admin = admin
+
     @rule(lost=st.sampled_from(["call", "answer"]))
     def lose(self, lost):
         """The next initiate, or its answer, is lost on the way."""
@@ -135,8 +140,9 @@ class Laws(RuleBasedStateMachine):
         places = [(wish.nsg_id, wish.priority) for wish in planned.companions]
         assert len(places) == len(set(places)), "two companions on one priority"
         assert planned.companions == () or self.azure.busy_until is None, "others may still come in"
-        before = self._served()
+        before, live = self._served(), {g.id for g in self.broker.grants.values() if g.live}
         self.broker.work(lost=lost)
+        self._check_opened_and_closed(live)
         assert not self.azure.list_accompanied_ports() & self.azure.published, (
             "others come by a companion"
         )
@@ -145,6 +151,15 @@ class Laws(RuleBasedStateMachine):
         again = self.broker.look()
         assert lost or again.asks == (), "stepping twice asked twice"
         assert again.companions == () or lost or self.azure.busy_until, "a companion was made twice"
+
+    def _check_opened_and_closed(self, live: set[str]) -> None:
+        """No path becomes open on rules that nobody read, and a closed grant says what stays."""
+        for grant in self.broker.grants.values():
+            if grant.id in live and not grant.live and grant.initiate.ids:
+                says = "at any time" in (grant.note or "")
+                assert says == (self.azure.admin == "always allow" and not self.azure.walled)
+            if grant.opened_at == self.azure.now:
+                assert self.azure.admin in {"nothing", "allow", "always allow"}
 
     def _check_asks(self, asks, grants) -> None:
         for ask in asks:

@@ -13,12 +13,13 @@ from typing import Any
 
 from azure.core.credentials import AccessToken
 
+from jit.domain.network_manager.security_admin_rules import NOTHING_KNOWN
 from jit.gateways.arm import ThinArm
 from jit.gateways.defender import DefenderPolicies
 from jit.gateways.network import AzureNetwork
 from jit.interfaces import Arm, JitPolicies, Network
 from jit.observer.reads import Reader
-from jit.observer.subscription import Observer
+from jit.observer.subscription import KnownAdmin, Observer
 from local.azure.transport import SimulatorTransport
 from tests.fakes.calls import Calls, Counted
 from tests.fakes.pools import InlinePool
@@ -84,14 +85,15 @@ class SimulatedAzure:
         self.calls = calls or Calls()
         over = {"transport": transport or SimulatorTransport(sim.azure, sleep=refuse_to_sleep)}
         to = (endpoint, SimulatedIdentity(sim, person), SCOPE)
-        arm = RawArm(sim, person) if direct else ThinArm(*to, **over)
-        policies = RawPolicies(arm, *to, **over) if direct else DefenderPolicies(*to, **over)
-        network = RawNetwork(arm, *to, **over) if direct else AzureNetwork(*to, **over)
+        raw = RawArm(sim, person)
+        arm = raw if direct else ThinArm(*to, **over)
+        policies = RawPolicies(raw, *to, **over) if direct else DefenderPolicies(*to, **over)
+        network = RawNetwork(raw, *to, **over) if direct else AzureNetwork(*to, **over)
         self.arm: Arm = Counted(arm, self.calls, "arm")
         self.policies: JitPolicies = Counted(policies, self.calls, "policies")
         self.network: Network = Counted(network, self.calls, "network")
 
-    def observer(self) -> Observer:
+    def observer(self, known_admin: KnownAdmin = lambda _: NOTHING_KNOWN) -> Observer:
         """Return an observer of this Azure."""
         reader = Reader(self.arm, lambda: self.network, InlinePool)
-        return Observer(self.arm, lambda: self.policies, reader)
+        return Observer(self.arm, lambda: self.policies, reader, known_admin)

@@ -13,9 +13,11 @@ from jit.domain.errors import (
     Unavailable,
     Unknown,
 )
+from tests.builders.admin_rules import arm_admin
 from tests.gateways.faults import REFUSALS, answer, body, drop
 from tests.local.azure.sim import DB, FW_PROD, NSG_DB, WEB, network, rule
 
+VNET_DB = network("virtualNetworks", "vnet-db", DB)
 RULE = f"{NSG_DB}/securityRules/jit-broker-test"
 BODY = rule(priority=3000, destinationAddressPrefix="10.2.1.4")
 LOST = [drop("before"), drop("after"), answer(500), body({}, 203)]
@@ -51,7 +53,53 @@ def test_a_resource_that_does_not_exist_is_gone(azure, name, kind):
         getattr(azure.network, name)(network(kind, "nothing", DB))
 
 
+def manage(sim, count):
+    """Let the network have that many security admin rules."""
+    rules = [arm_admin(number=number) for number in range(1, count + 1)]
+    sim.control("PUT", "state", {"adminRules": {VNET_DB: rules}})
+    return rules
+
+
+@pytest.mark.parametrize("count", [0, 1, 50, 51, 130])
+def test_security_admin_rules_come_with_all_pages(azure, sim, count):
+    """Fifty a page; the token of the next one goes back in the body."""
+    rules = manage(sim, count)
+
+    assert azure.network.list_admin_rules(VNET_DB) == rules
+
+
+def test_security_admin_rules_of_a_network_that_does_not_exist_are_gone(azure):
+    """404 means gone."""
+    with pytest.raises(Gone):
+        azure.network.list_admin_rules(network("virtualNetworks", "nothing", DB))
+
+
+@pytest.mark.parametrize("page", [{"value": None}, {}, [], "<html>", {"value": {}}])
+def test_a_page_without_a_list_is_not_a_network_without_rules(azure, sim, page):
+    """Unread is not none."""
+    sim.faults(body(page))
+    with pytest.raises(Unavailable):
+        azure.network.list_admin_rules(VNET_DB)
+
+
+def test_a_second_page_that_fails_fails_the_whole(azure, sim):
+    """Half a list would hide a rule."""
+    manage(sim, 60)
+    sim.faults({**answer(503), "skip": 1})
+    with pytest.raises(Unavailable):
+        azure.network.list_admin_rules(VNET_DB)
+
+
+def test_rules_that_no_model_could_hold_come_as_azure_wrote_them(azure, sim):
+    """A new kind of rule, or a priority that is a text."""
+    odd = [{"id": "/one", "kind": "Future", "properties": {"priority": "first"}}, {"id": "/two"}]
+    sim.faults(body({"value": odd}))
+
+    assert azure.network.list_admin_rules(VNET_DB) == odd
+
+
 READS = [
+    pytest.param(lambda azure: azure.list_admin_rules(VNET_DB), id="admin rules"),
     pytest.param(lambda azure: azure.get_nsg(NSG_DB), id="nsg"),
     pytest.param(lambda azure: azure.get_firewall(FW_PROD), id="firewall"),
 ]

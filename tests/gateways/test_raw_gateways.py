@@ -5,11 +5,13 @@ import pytest
 from jit.domain.errors import Refused, Unavailable
 from jit.gateways.arm import ThinArm
 from local.azure.transport import SimulatorTransport
-from tests.fakes.azure import SCOPE, SimulatedIdentity
+from tests.builders.admin_rules import arm_admin
+from tests.fakes.azure import SCOPE, SimulatedAzure, SimulatedIdentity
 from tests.fakes.raw_gateways import RawArm
-from tests.local.azure.sim import HOST, NSG_DB, PRODUCTION, Sim
+from tests.local.azure.sim import DB, HOST, NSG_DB, PRODUCTION, Sim, network
 
 LIST = f"/subscriptions/{PRODUCTION}/providers/Microsoft.Network/networkSecurityGroups"
+VNET = network("virtualNetworks", "vnet-db", DB)
 VERSION = "2024-07-01"
 
 
@@ -34,6 +36,19 @@ def test_a_direct_read_gives_the_result_of_the_real_reader():
     assert raw.get(NSG_DB, VERSION) == real.get(NSG_DB, VERSION)
     assert raw.list(LIST, VERSION) == real.list(LIST, VERSION)
     absent = [outcome(lambda arm=arm: arm.get(f"{NSG_DB}-x", VERSION)) for arm in (real, raw)]
+    assert absent[0] == absent[1]
+    assert isinstance(absent[0], tuple)
+
+
+def test_a_direct_list_of_admin_rules_is_that_of_the_real_client():
+    """All pages, and a network that does not exist."""
+    sim = Sim()
+    rules = [arm_admin(number=number) for number in range(1, 121)]
+    sim.control("PUT", "state", {"adminRules": {VNET: rules}})
+    clients = [SimulatedAzure(sim, direct=direct).network for direct in (False, True)]
+
+    assert [each.list_admin_rules(VNET) for each in clients] == [rules, rules]
+    absent = [outcome(lambda it=each: it.list_admin_rules(f"{VNET}-x")) for each in clients]
     assert absent[0] == absent[1]
     assert isinstance(absent[0], tuple)
 

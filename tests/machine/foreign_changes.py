@@ -10,7 +10,18 @@ from typing import Any
 from local.azure.values import ids
 from tests.broker.inprocess import policy_of
 from tests.crash.promises import VmPort
-from tests.local.azure.sim import APP01, DB, DB01, FW_PROD, NSG_DB, NSG_WEB, WEB01, Sim, network
+from tests.local.azure.sim import (
+    APP01,
+    DB,
+    DB01,
+    FW_PROD,
+    NSG_DB,
+    NSG_WEB,
+    WEB,
+    WEB01,
+    Sim,
+    network,
+)
 from tests.machine.promise_watch import PromiseWatch
 
 NSG_FRONT = network("networkSecurityGroups", "nsg-app-front", DB)
@@ -25,6 +36,15 @@ VM_PORTS: tuple[tuple[str, int], ...] = (
 
 NSGS = {NSG_DB: DB01, NSG_FRONT: APP01, NSG_WEB: WEB01}
 """Each NSG with the VM behind it."""
+
+NETWORKS = {
+    network("virtualNetworks", "vnet-db", DB): (DB01, APP01),
+    network("virtualNetworks", "vnet-prod", WEB): (WEB01,),
+}
+"""Each virtual network with the VMs in it."""
+
+_DENIAL_NOTICED = timedelta(minutes=27)
+"""A comparison reads a network's rules once in a quarter of an hour, or one comparison later."""
 
 _REOPENED = timedelta(minutes=25)
 """A wiped firewall path reopens after the comparison, the next turn and two updates."""
@@ -120,6 +140,12 @@ class ForeignChanges:
         answer = self._sim.call("PUT", body["id"], body, as_="petra")
         self._watch.note_customer_change()
         return answer.status < 300
+
+    def manage(self, network_id: str, *rules: object) -> None:
+        """Let a virtual network have these security admin rules."""
+        self._sim.control("PUT", "state", {"adminRules": {network_id: list(rules)}})
+        for vm in NETWORKS[network_id]:
+            self._disturb(vm, _DENIAL_NOTICED)
 
     def _disturb(self, vm: str, gap: timedelta) -> None:
         for name, port in VM_PORTS:

@@ -24,11 +24,12 @@ from jit.domain.limits import LIMITS
 from jit.domain.requests import bodies
 from jit.domain.requests.submission import Submission
 from tests.broker.inprocess import ALICE, BOB, DAVE, ELSEWHERE, HERE, OLGA, THERE, wish
+from tests.builders.admin_rules import ALLOW, DENY, GROUP, arm_admin
 from tests.crash.addresses import renumber, toggle_second_address
 from tests.crash.durable_parts import BrokerProcess
 from tests.crash.faults import FAULTS, InjectedFault
 from tests.crash.scenario_run import Act, Delivery
-from tests.machine.foreign_changes import NSGS, VM_PORTS, ForeignChanges
+from tests.machine.foreign_changes import NETWORKS, NSGS, VM_PORTS, ForeignChanges
 from tests.machine.promise_watch import PromiseWatch
 from tests.machine.random_walk import RandomWalk
 
@@ -38,6 +39,8 @@ MINUTE = timedelta(minutes=1)
 people = st.sampled_from(sorted(PEOPLE))
 vm_ports = st.sampled_from(VM_PORTS)
 nsgs = st.sampled_from(sorted(NSGS))
+networks = st.sampled_from(sorted(NETWORKS))
+admin_sources = st.sampled_from(["*", "Internet", HERE, GROUP, "10.1.0.0/26"])
 sources = st.sampled_from([HERE, THERE, ELSEWHERE])
 source_sets = st.lists(sources, min_size=1, max_size=2, unique=True)
 durations = st.integers(15, 60)
@@ -240,6 +243,12 @@ class WithFaults(WithoutFaults):
     def unblock(self, nsg: str) -> None:
         """A customer removes that deny rule."""
         self.foreign.unblock(nsg)
+
+    @rule(network_id=networks, access=st.sampled_from([DENY, ALLOW]), where=admin_sources)
+    def manage(self, network_id: str, access: str, where: str) -> None:
+        """The owner of a network manager deploys a security admin rule, in place of the last."""
+        rule = arm_admin(access, where, port="0-65535")
+        self.foreign.manage(network_id, rule)
 
     @rule(vm_port=vm_ports, longest=st.sampled_from(["PT20M", "PT3H"]))
     def edit_a_policy(self, vm_port: tuple[str, int], longest: str) -> None:

@@ -53,6 +53,57 @@ MUTANTS = (
         ),
     ),
     Mutant(
+        name="a Deny of a network manager is ignored",
+        promise="P4",
+        path="jit/domain/paths/effective.py",
+        was="            if obstacle := explain_obstacle(share):\n                return _Block(obstacle)\n",
+        becomes="            explain_obstacle(share)\n",
+        caught_by=(
+            law(
+                "tests/domain/paths/test_admin_check.py",
+                "test_a_deny_blocks_a_path_that_every_nsg_lets_through",
+            ),
+            law(
+                "tests/broker/test_network_managers.py",
+                "test_a_denied_path_is_not_open_and_says_why",
+            ),
+        ),
+    ),
+    Mutant(
+        name="AlwaysAllow of a network manager is ignored at closing",
+        promise="P2",
+        path="jit/domain/grants/closing.py",
+        was="_close(grant, now, admin_check.explain_bypass(grant, port.view))",
+        becomes='_close(grant, now, "")',
+        caught_by=(
+            law(
+                "tests/broker/test_network_managers.py",
+                "test_what_is_always_allowed_is_said_when_a_grant_closes",
+            ),
+            law(
+                "tests/broker/test_network_managers.py",
+                "test_rules_that_are_not_known_keep_no_grant_from_closing",
+            ),
+        ),
+    ),
+    Mutant(
+        name="unread rules of a network manager are taken for none",
+        promise="P4",
+        path="jit/domain/grants/opening.py",
+        was="    unread = unread or admin_check.explain_unread(grant, port.view)\n",
+        becomes="    unread = unread or admin_check.explain_unread(grant, port.view)[:0]\n",
+        caught_by=(
+            law(
+                "tests/broker/test_network_managers.py",
+                "test_a_path_does_not_open_while_the_rules_cannot_be_read",
+            ),
+            law(
+                "tests/broker/test_network_managers.py",
+                "test_without_the_permission_nothing_opens_and_the_note_says_what_to_do",
+            ),
+        ),
+    ),
+    Mutant(
         name="the end is fixed after the call",
         promise="P2",
         path="jit/domain/grants/admission.py",

@@ -127,7 +127,7 @@ def test_a_vm_that_was_read_in_part_is_unreadable_and_shown_as_predicted(outcome
     read = Read()
     read.add(outcomes)
 
-    view = build_policy_view(None, {VM_KEY: VM}, frozenset({VM_KEY}), read, NOW)
+    view = build_policy_view(None, {VM_KEY: VM}, frozenset({VM_KEY}), frozenset(), read, NOW)
 
     assert view.unreadable == ({VM_KEY: why} if why else {})
     assert (view.machines[VM_KEY].vm == VM) is (why is not None)
@@ -135,7 +135,7 @@ def test_a_vm_that_was_read_in_part_is_unreadable_and_shown_as_predicted(outcome
 
 def test_a_vm_that_is_not_decided_about_stays_as_predicted():
     """Its interfaces and networks were not read."""
-    view = build_policy_view(None, {VM_KEY: VM}, frozenset(), a_read(arm_nsg()), NOW)
+    view = build_policy_view(None, {VM_KEY: VM}, frozenset(), frozenset(), a_read(arm_nsg()), NOW)
 
     assert (view.found, view.unreadable) == (False, {})
     assert view.machines[VM_KEY].vm == VM

@@ -11,6 +11,7 @@ import pytest
 
 from jit.domain.audit.chain import Head, Record
 from jit.domain.audit.event import Event
+from jit.domain.model.admin_reading import AdminReading
 from jit.domain.model.grant import CloseReason, Footprint, Grant, Initiate, Status
 from jit.domain.model.machine import (
     Connection,
@@ -40,6 +41,7 @@ from jit.storage import (
 from jit.storage.control_rows import ComparisonRow, FirewallRow, PolicyRow
 from jit.storage.documents import FORMAT, ColumnMap, read_document
 from jit.storage.idempotency_keys import StoredKey
+from jit.storage.networks import admin_rule_rows
 from jit.storage.stored import StoredRequest
 from jit.storage.subscription_rows import SubscriptionRow, TickRow
 from jit.storage.table import Row
@@ -219,6 +221,19 @@ def control(kind, name, **fields):
     return kind(version=row_of(name), **fields)
 
 
+MANAGER = f"{NETWORK}/networkManagers/nm"
+READING = AdminReading(
+    network_id=f"{NETWORK}/virtualNetworks/vnet-prod",
+    read_at=NOON,
+    items=(
+        {
+            "id": f"{MANAGER}/securityAdminConfigurations/c/ruleCollections/r/rules/x",
+            "kind": "Custom",
+            "properties": {"access": "Deny", "direction": "Inbound", "priority": 10},
+        },
+    ),
+)
+UNREAD = replace(READING, items=(), unread="the broker may not read them", forbidden=True)
 WORKED = {
     "policy_id": POLICY,
     "not_before": NOON + MINUTE,
@@ -243,6 +258,8 @@ CASES = {
     "history-grants": (request_rows.read_grants, (CLOSED,)),
     "machine": (machine_rows.read_machine, MACHINE),
     "machine-first-version": (machine_rows.read_machine, FIRST_MACHINE),
+    "admin-rules": (admin_rule_rows.parse_admin_reading, READING),
+    "admin-rules-unread": (admin_rule_rows.parse_admin_reading, UNREAD),
     "policy": (
         lambda row: control_rows.read_control_row(PolicyRow, row),
         control(PolicyRow, "policy", **WORKED),
@@ -369,6 +386,8 @@ WRITTEN = {
     "history-request": history.write_history_rows(StoredRequest(REQUEST, (CLOSED,)))[0],
     "history-grants": history.write_history_rows(StoredRequest(REQUEST, (CLOSED,)))[1],
     "machine": machine_rows.write_machine_row(MACHINE, SUBSCRIPTION),
+    "admin-rules": admin_rule_rows.write_admin_row(READING, SUBSCRIPTION),
+    "admin-rules-unread": admin_rule_rows.write_admin_row(UNREAD, SUBSCRIPTION),
     "policy": control_rows.write_control_row(CASES["policy"][1]),
     "policy-claimed": control_rows.write_control_row(CASES["policy-claimed"][1]),
     "firewall": control_rows.write_control_row(CASES["firewall"][1]),
@@ -414,6 +433,7 @@ MAPS: dict[str, tuple[ColumnMap[Any], list[str]]] = {
     "grant": (request_rows.GRANT, [name for name in SAMPLES if name.startswith("grants-")]),
     "columns of grants": (request_rows.SUMMARY, ["grants-open"]),
     "machine": (machine_rows.MACHINE, ["machine"]),
+    "admin rules": (admin_rule_rows.ADMIN, ["admin-rules", "admin-rules-unread"]),
     "policy": (control_rows.POLICY, ["policy", "policy-claimed"]),
     "firewall": (control_rows.FIREWALL, ["firewall"]),
     "comparison": (control_rows.COMPARISON, ["comparison", "comparison-running"]),

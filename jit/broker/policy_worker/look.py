@@ -13,6 +13,7 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 
 from jit.broker.locks import Locks
+from jit.broker.network_managers import NetworkManagers
 from jit.broker.policy_worker.pass_state import Pass
 from jit.domain.grants import lifetime
 from jit.domain.grants.policy_view import PolicyView
@@ -21,7 +22,7 @@ from jit.domain.limits import Limits
 from jit.domain.model.grant import Grant, Status
 from jit.domain.model.machine import VirtualMachine
 from jit.domain.values import arm_ids
-from jit.observer.subscription import Observer
+from jit.observer.subscription import EarlierLooks, Observer
 from jit.storage.inventory_store import InventoryStore
 from jit.storage.machine_rows import build_document
 
@@ -38,6 +39,7 @@ class Look:
     inventory: InventoryStore
     observer: Observer
     locks: Locks
+    managers: NetworkManagers
     limits: Limits
 
     def observe(
@@ -49,8 +51,9 @@ class Look:
         Args:
             grants: Live grants of the policy.
             state: The pass.
-            complete: Keys of VMs whose interfaces and networks are read too, in addition to the
-                VMs that a decision is about.
+            complete: Keys of VMs to which a path may become open: their interfaces, networks and
+                security admin rules are read too. For VMs that a decision is about, interfaces and
+                networks are read in any case.
 
         Raises:
             Unavailable: The policy could not be read.
@@ -60,7 +63,7 @@ class Look:
         deleted = _rebuild_deleted(grants, known)
         undecided = (grant for grant in grants if _is_undecided(grant, state.now))
         deciding = frozenset(arm_ids.key(grant.vm_id) for grant in undecided) | complete
-        return self._observe_machines(known, deleted, deciding & known.keys(), state)
+        return self._observe_machines(known, deleted, deciding & known.keys(), complete, state)
 
     def may_open(self, state: Pass) -> bool:
         """Return False in a subscription that the settings no longer name: it only closes."""
@@ -78,19 +81,32 @@ class Look:
         return {key: vm for key, vm in found.items() if vm is not None}
 
     def _observe_machines(
-        self, known: Machines, deleted: Machines, deciding: frozenset[str], state: Pass
+        self,
+        known: Machines,
+        deleted: Machines,
+        deciding: frozenset[str],
+        complete: frozenset[str],
+        state: Pass,
     ) -> PolicyView:
         """Observe *known* and *deleted* VMs; no path on a deleted VM becomes open."""
         predicted = {**known, **deleted}
         view = self.observer.observe_policy(
-            state.policy_id, predicted, deciding=deciding, now=state.now, missed=state.missed
+            state.policy_id,
+            predicted,
+            deciding=deciding,
+            now=state.now,
+            confirming=complete,
+            earlier=EarlierLooks(
+                missed=state.missed, admin=self.managers.find_known(known.values())
+            ),
         )
         state.note_missing(view)
+        self.managers.keep(view.admin_readings)
         self._update_inventory(view, known, deciding, state)
         return replace(
             view,
             unreadable={**view.unreadable, **dict.fromkeys(deleted, "the VM was not found")},
-            read_completely=deciding,
+            read_completely=complete,
             known_initiates=state.initiate_ids,
             free_firewalls=self._find_free_firewalls(predicted, state),
             asks_from=state.lease.row.asks_from if self.may_open(state) else _NEVER,

@@ -25,10 +25,12 @@ from jit.broker.policy_worker.remove_rules import RuleRemover
 from jit.broker.policy_worker.send_initiate import InitiateSender
 from jit.domain.errors import BrokerError, Refused, Unavailable
 from jit.domain.grants import lifetime
+from jit.domain.grants.lifetime import has_asked_azure
 from jit.domain.grants.policy_view import PolicyView
 from jit.domain.grants.step import Step, run_step
 from jit.domain.limits import Limits
 from jit.domain.model.grant import Grant, Status
+from jit.domain.paths.admin_check import find_bypass
 from jit.domain.values import arm_ids
 from jit.interfaces import Queues
 from jit.storage import keys
@@ -127,10 +129,13 @@ class Worker:
     def _advance(self, chosen: Sequence[Grant], state: Pass) -> None:
         """Look, decide, store, act."""
         step, view = self._decide(chosen, self._observe(chosen, state), state)
-        if incomplete := _find_newly_open_machines(chosen, step) - view.read_completely:
-            step, view = self._decide(chosen, self._observe(chosen, state, incomplete), state)
+        complete = frozenset[str]()
+        while incomplete := _find_newly_open_machines(chosen, step) - view.read_completely:
+            complete |= incomplete
+            step, view = self._decide(chosen, self._observe(chosen, state, complete), state)
         state.save(self.requests, {grant.id: grant for grant in step.grants}, chosen)
         _report(step, state)
+        _report_left_open(chosen, step, view)
         self._act(step, view, state)
 
     # ---- looking and deciding --------------------------------------------------------------------
@@ -288,6 +293,19 @@ def _report(step: Step, state: Pass) -> None:
         telemetry.alert("vm.unreadable", policy_id=state.policy_id, resource_id=vm)
     for vm, error in step.defects.items():
         telemetry.alert("vm.undecided", resource_id=vm, error=error)
+
+
+def _report_left_open(before: Iterable[Grant], step: Step, view: PolicyView) -> None:
+    """Raise an alert for each path that is closed here, and that an admin rule leaves open."""
+    live = {grant.id for grant in before if has_asked_azure(grant)}
+    for grant in step.grants:
+        machine = view.machines.get(grant.vm_key)
+        if grant.live or grant.id not in live or machine is None:
+            continue
+        if found := find_bypass(grant, machine):
+            telemetry.alert(
+                "access.left_open", grant_id=grant.id, resource_id=grant.vm_id, reason=found
+            )
 
 
 def _find_newly_open_machines(grants: Iterable[Grant], step: Step) -> frozenset[str]:

@@ -11,6 +11,7 @@ from jit.broker.reconcile.comparison import Comparison
 from jit.domain.grants.lifetime import find_leftover_start
 from jit.domain.grants.timing import OVERDUE
 from jit.domain.model.grant import Grant, Status
+from jit.domain.reconcile.observation import Observation
 from jit.domain.reconcile.plan_item import PlanClass, PlanItem
 from jit.domain.values import arm_ids
 from jit.storage.control_rows import MOST_REPORTED
@@ -20,6 +21,8 @@ MOST_ALERTS = 20
 
 _NAMED = 5
 _HASHED = 10  # characters of base32: 50 bits
+
+_UNREAD_ADMIN = "-admin"  # sorts before every hash, so that a full row keeps it
 
 _ONCE = {PlanClass.ORPHAN: "orphans.found", PlanClass.HELD_BY_OTHER: "leftovers.held"}
 """Kinds of rules that stand for days: reported when one is new, not every five minutes."""
@@ -53,6 +56,28 @@ def report(
     counts = Counter(item.kind.value for item in items)
     telemetry.event("reconcile.finished", subscription=comparison.subscription, **counts)
     return frozenset(_name(item) for item in standing) | stuck
+
+
+def report_unread_admin(
+    observed: Observation, subscription: str, reported: frozenset[str]
+) -> frozenset[str]:
+    """
+    Warn once that the broker may not read the security admin rules of a subscription.
+
+    Returns:
+        The name to remember while that stands; empty if it does not.
+    """
+    unread = [rules.unread for rules in observed.admin.by_network.values() if rules.forbidden]
+    if not unread:
+        return frozenset()
+    if _UNREAD_ADMIN not in reported:
+        telemetry.alert(
+            "admin_rules.unreadable",
+            subscription=subscription,
+            count=len(unread),
+            examples=unread[:_NAMED],
+        )
+    return frozenset({_UNREAD_ADMIN})
 
 
 def _alert_each(event: str, items: Sequence[PlanItem], comparison: Comparison) -> None:

@@ -8,22 +8,24 @@ grants left behind are removed by ``leftovers``.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 
 from jit import telemetry
 from jit.broker.locks import ComparisonLease, Locks
+from jit.broker.network_managers import NetworkManagers
 from jit.broker.reconcile.comparison import Comparison, read_comparison
 from jit.broker.reconcile.due_work import DueWork
 from jit.broker.reconcile.housekeeping import Housekeeping
 from jit.broker.reconcile.leftovers import Leftovers
-from jit.broker.reconcile.report import report
+from jit.broker.reconcile.report import report, report_unread_admin
 from jit.domain.audit.event import list_transitions
 from jit.domain.errors import BrokerError, PermissionLost, Refused, StateConflict, Unavailable
 from jit.domain.grants import lifetime
 from jit.domain.model.grant import CloseReason, Grant
 from jit.domain.model.machine import VirtualMachine
+from jit.domain.network_manager.security_admin_rules import KnownAdminRules
 from jit.domain.reconcile.observation import Observation, observe_lists
 from jit.domain.reconcile.plan_item import PlanAction, PlanClass, PlanItem
 from jit.observer.subscription import Observer
@@ -32,6 +34,9 @@ from jit.storage.request_store import RequestStore
 
 MOST_DELETED = 500
 """Tombstones that one run deletes."""
+
+LearnAdmin = Callable[[Sequence[VirtualMachine]], KnownAdminRules]
+"""Returns the security admin rules of the networks of VMs."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -47,6 +52,7 @@ class Reconciler:
     inventory: InventoryStore
     observer: Observer
     locks: Locks
+    managers: NetworkManagers
     leftovers: Leftovers
     due_work: DueWork
     housekeeping: Housekeeping
@@ -75,7 +81,9 @@ class Reconciler:
 
     def _plan(self, subscription: str, now: datetime) -> Sequence[PlanItem]:
         try:
-            observation, _ = self._observe(subscription, now)
+            observation, _ = self._observe(
+                subscription, now, lambda _: self.managers.list_known(subscription)
+            )
         except (Unavailable, Refused) as error:
             telemetry.warning("reconcile.unreadable", subscription=subscription)
             return [_make_unreadable_item(subscription, error)]
@@ -120,7 +128,9 @@ class Reconciler:
         """Observe, plan, act; return the reported names, None if nothing could be observed."""
         before = self.due_work.rows.get(subscription)
         try:
-            observation, machines = self._observe(subscription, now)
+            observation, machines = self._observe(
+                subscription, now, lambda vms: self._read_due_admin_rules(subscription, vms, now)
+            )
         except Refused as error:  # repeating it would not help; time still passes for grants
             telemetry.alert("permission.lost", subscription=subscription, code=error.code)
             self.due_work.wake_due(subscription, now)
@@ -130,16 +140,29 @@ class Reconciler:
         comparison = self._read_comparison(subscription, observation, now)
         items = comparison.plan()
         reported = report(items, comparison, lease.row.reported)
+        reported |= report_unread_admin(observation, subscription, lease.row.reported)
         self._act(items, comparison)
         self.due_work.rows.note_comparison(subscription, before, now)
         return reported
 
     def _observe(
-        self, subscription: str, now: datetime
+        self, subscription: str, now: datetime, learn: LearnAdmin
     ) -> tuple[Observation, tuple[VirtualMachine, ...]]:
         snapshot = self.observer.read_advice_snapshot(subscription)
-        machines = self.observer.build_machines(snapshot, now=now)
-        return observe_lists(snapshot, machines), machines
+        found = self.observer.build_machines(snapshot, now=now)
+        admin = learn(found)
+        machines = self.observer.add_warnings(found, snapshot, admin)
+        return observe_lists(snapshot, machines, admin), machines
+
+    def _read_due_admin_rules(
+        self, subscription: str, machines: Sequence[VirtualMachine], now: datetime
+    ) -> KnownAdminRules:
+        return self.managers.read_due(
+            subscription,
+            machines,
+            lambda ids: self.observer.read_admin_rules(ids, now=now),
+            now=now,
+        )
 
     def _read_comparison(
         self, subscription: str, observation: Observation, now: datetime

@@ -6,6 +6,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 
 from jit.domain.advice import bastions, setup
+from jit.domain.advice.admin_rule_warnings import find_admin_rule_warnings
 from jit.domain.advice.nat_rules import NAT_CODES, find_nat_warnings
 from jit.domain.advice.nsg import (
     BASTION_CODES,
@@ -19,6 +20,7 @@ from jit.domain.azure.nsg_index import RulesByAddress
 from jit.domain.azure.nsg_rules import SecurityRule
 from jit.domain.inventory.topology import Snapshot
 from jit.domain.model.machine import Interface, MachineWarning, Support, VirtualMachine
+from jit.domain.network_manager.security_admin_rules import KnownAdminRules
 from jit.domain.paths.machine_view import FirewallView, MachineView, NsgView, view_firewall
 from jit.domain.paths.published_ports import find_obstacles, find_published_ports
 from jit.domain.paths.rules import list_addresses
@@ -41,6 +43,7 @@ class _Surroundings:
         plan: The warnings about Defender's plan.
         changing: Keys of the NSGs, interfaces, networks and firewalls that are not settled.
         changing_bastions: As *bastions*, of the hosts that are not settled.
+        admin: The security admin rules of the virtual networks.
     """
 
     rules: Mapping[str, RulesByAddress]
@@ -52,10 +55,11 @@ class _Surroundings:
     plan: tuple[MachineWarning, ...]
     changing: frozenset[str]
     changing_bastions: Mapping[str, tuple[str, ...]]
+    admin: KnownAdminRules
 
 
 def add_warnings(
-    machines: Iterable[VirtualMachine], snapshot: Snapshot
+    machines: Iterable[VirtualMachine], snapshot: Snapshot, admin: KnownAdminRules
 ) -> tuple[VirtualMachine, ...]:
     """
     Return *machines* with their warnings and obstacles.
@@ -65,7 +69,7 @@ def add_warnings(
     the snapshot, or an address that cannot be read gives no warning, because a guess would be
     worse. Then ``unsettled`` names the codes, so that the last warnings stay.
     """
-    around = _collect_surroundings(snapshot)
+    around = _collect_surroundings(snapshot, admin)
     return tuple(_warn_about_machine(vm, around) for vm in machines)
 
 
@@ -89,7 +93,7 @@ def _view_behind_firewall(vm: VirtualMachine, around: _Surroundings) -> MachineV
     return MachineView(vm=vm, nsgs=nsgs, firewall=front)
 
 
-def _collect_surroundings(snapshot: Snapshot) -> _Surroundings:
+def _collect_surroundings(snapshot: Snapshot, admin: KnownAdminRules) -> _Surroundings:
     rules = {arm_json.key(nsg): nsg_rules.parse_rules(nsg) for nsg in snapshot.nsgs}
     return _Surroundings(
         rules={key: RulesByAddress(found) for key, found in rules.items()},
@@ -116,6 +120,7 @@ def _collect_surroundings(snapshot: Snapshot) -> _Surroundings:
         changing_bastions=bastions.find_bastions(
             snapshot.networks, [host for host in snapshot.bastions or () if not _is_settled(host)]
         ),
+        admin=admin,
     )
 
 
@@ -189,6 +194,7 @@ def _find_warnings(
     if vm.support is Support.CONFIGURED:
         yield from setup.find_policy_warnings(vm)
         yield from _warn_about_firewall(vm, around)
+        yield from find_admin_rule_warnings(vm, around.admin.find(vm.network_id))
         for nic in vm.interfaces if not JIT_CODES & unsettled else ():
             yield from _warn_about_interface(nic, vm, around)
 

@@ -18,7 +18,7 @@ from jit.domain.grants.policy_view import RuleUsers, is_used_elsewhere
 from jit.domain.grants.removal import Evidence, Judgement
 from jit.domain.grants.timing import TIMES
 from jit.domain.model.grant import CloseReason, Grant, Status
-from jit.domain.paths import companion_paths, effective
+from jit.domain.paths import admin_check, companion_paths, effective
 from jit.domain.paths.machine_view import MachineView
 from jit.domain.paths.rules import (
     PathRule,
@@ -85,7 +85,7 @@ def close_grant(grant: Grant, port: VmPortView, *, now: datetime) -> Closing:
         return Closing(grant=wait(grant, now, look.why, unclear=True))
     gone = not left and not companions and not unclear
     if gone and _is_absence_proof(grant, port.requests, now):
-        return Closing(grant=_close(grant, now))
+        return Closing(grant=_close(grant, now, admin_check.explain_bypass(grant, port.view)))
     removals: tuple[PathRule, ...] = ()
     if now >= _find_removal_time(grant):
         removals = _choose_removable(left, present, judged, grant, port, now)
@@ -251,13 +251,15 @@ def _is_absence_proof(grant: Grant, requests: Sequence[DefenderRequest], now: da
     return bool(newest) and not any(entry.active for entry in newest)
 
 
-def _close(grant: Grant, now: datetime) -> Grant:
+def _close(grant: Grant, now: datetime, left_open: str) -> Grant:
+    """Return the grant as closed; its note says what stays open, if Azure was asked to open it."""
+    notes = (_read_reason(grant), left_open if has_asked_azure(grant) else None)
     return replace(
         grant.advance(Status.CLOSED),
         closed_at=now,
         next_check_at=now,
         footprint=replace(grant.footprint, companions=()),
-        note=_read_reason(grant),
+        note="; ".join(filter(None, notes)) or None,
     )
 
 

@@ -15,6 +15,7 @@ from jit.domain.grants.lifetime import begin_closing, explain_late, pace_opening
 from jit.domain.grants.policy_view import StepContext, is_used_elsewhere
 from jit.domain.grants.timing import LOOK_WHILE_OPENING, TIMES
 from jit.domain.model.grant import CloseReason, Grant, Status
+from jit.domain.paths import admin_check
 from jit.domain.paths.effective import PathState, PathView
 from jit.domain.paths.machine_view import MachineView
 from jit.domain.paths.rules import PathRule, list_addresses
@@ -48,7 +49,7 @@ def advance_seen(grant: Grant, path: PathView, port: PortSeen, context: StepCont
     if not grant.wants_path:
         return grant
     now = context.now
-    doubt = _find_doubt(grant, context, joined=port.joined)
+    doubt = _find_doubt(grant, port, context)
     if path.state is PathState.OPEN and doubt:
         path = replace(path, state=PathState.BLOCKED, why=doubt)
     if path.state is not PathState.OPEN:
@@ -134,16 +135,17 @@ def _opens_only(rule: PathRule, asked: frozenset[Prefix]) -> bool:
 # ---- doubts --------------------------------------------------------------------------------------
 
 
-def _find_doubt(grant: Grant, context: StepContext, *, joined: bool) -> str:
+def _find_doubt(grant: Grant, port: PortSeen, context: StepContext) -> str:
     """
     Return the reason not to call *grant* open although its path lets it in, or an empty text.
 
-    A grant that *joined* a stranger's request has that path for as long as the request lasts.
+    A grant that joined a stranger's request has that path for as long as the request lasts.
     """
     if grant.status is not Status.OPENING:
         return ""
     unread = context.policy.unreadable.get(grant.vm_key, "")
-    newcomer = grant.opened_at is None and not joined
+    unread = unread or admin_check.explain_unread(grant, port.view)
+    newcomer = grant.opened_at is None and not port.joined
     return unread or (_BORROWED if newcomer and _is_borrowed(grant, context.now) else "")
 
 

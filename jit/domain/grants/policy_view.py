@@ -9,6 +9,7 @@ from ipaddress import ip_address, ip_network
 
 from jit.domain.azure.defender_requests import DefenderRequest
 from jit.domain.limits import Limits
+from jit.domain.model.admin_reading import AdminReading
 from jit.domain.model.grant import Grant
 from jit.domain.model.machine import Via, VirtualMachine, VmPort
 from jit.domain.paths.machine_view import MachineView
@@ -27,11 +28,13 @@ class PolicyView:
         machines: By VM key. A VM about which nothing is known is missing.
         unreadable: VM key -> why the VM could not be read completely. New grants on it wait, and
             no path on it becomes ``open``, even if *machines* has a part of it.
-        read_completely: Keys of the VMs that were to be read with interfaces and networks.
+        read_completely: Keys of the VMs that were to be read with interfaces, networks and
+            security admin rules. Only to them a path may become ``open``.
         missing: Keys of the NSGs and firewalls for which Azure answered 404.
         known_initiates: Initiate ids that this broker stored, on live grants and on tombstones.
         free_firewalls: Keys of the firewalls that this step may have changed.
         asks_from: Azure wants to be asked for nothing before. Closing does not wait for it.
+        admin_readings: The security admin rules that were read for this view.
     """
 
     found: bool
@@ -43,6 +46,7 @@ class PolicyView:
     known_initiates: frozenset[str] = frozenset()
     free_firewalls: frozenset[str] = frozenset()
     asks_from: datetime | None = None
+    admin_readings: tuple[AdminReading, ...] = ()
 
 
 RuleUsers = Mapping[str, frozenset[VmPort]]

@@ -214,6 +214,12 @@ class VirtualMachine:
         kept = tuple(each for each in last.warnings if each.code in self.unsettled)
         return replace(self, warnings=(*self.warnings, *kept), unsettled=frozenset())
 
+    @property
+    def network_id(self) -> str:
+        """ARM id of its virtual network, which all its interfaces are in; empty without any."""
+        nic = next(iter(self.ordered_interfaces), None)
+        return nic.subnet_id.rsplit("/subnets/", 1)[0] if nic is not None else ""
+
     def find_rule(self, port: int) -> PortRule | None:
         """Return the policy's rule for *port*, if it has one."""
         return next((rule for rule in self.ports if rule.number == port), None)

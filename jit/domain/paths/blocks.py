@@ -15,6 +15,7 @@ from jit.domain.azure.companion_rule import parse_companion_name
 from jit.domain.azure.nsg_rules import LAST_PRIORITY, SecurityRule
 from jit.domain.model.grant import Grant
 from jit.domain.model.machine import Interface, Via
+from jit.domain.paths.admin_check import explain_obstacle, split_flow_for
 from jit.domain.paths.machine_view import MachineView, NsgView
 from jit.domain.paths.rules import find_packet_protocol
 from jit.domain.values.prefixes import Prefix
@@ -65,9 +66,12 @@ def _find_stopped(
             return Block(f"{source} cannot reach {target}: another IP version")
         protocol = find_packet_protocol(grant)
         flow = nsg_effect.Flow(source, target, grant.port, protocol, nic.group_keys)
-        for nsg, stop in _find_stops(nsgs, flow, view.vm.vnet_prefixes, grant):
-            stopped[nsg.id] = min(_priority(stop), stopped.get(nsg.id, LAST_PRIORITY))
-            why = f"{nsg.id.rsplit('/', 1)[-1]}: {_explain_stop(stop)}"
+        for share in split_flow_for(grant, view, flow):
+            if obstacle := explain_obstacle(share):
+                return Block(obstacle)
+            for nsg, stop in _find_stops(nsgs, share.flow, view.vm.vnet_prefixes, grant):
+                stopped[nsg.id] = min(_priority(stop), stopped.get(nsg.id, LAST_PRIORITY))
+                why = f"{nsg.id.rsplit('/', 1)[-1]}: {_explain_stop(stop)}"
     if not nsgs and public:
         return Block("a public address without any NSG")
     return Block(why, stopped) if stopped else None

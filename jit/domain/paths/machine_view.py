@@ -10,6 +10,7 @@ from jit.domain.azure.arm_json import Resource
 from jit.domain.azure.firewall import NatRule
 from jit.domain.azure.nsg_rules import SecurityRule
 from jit.domain.model.machine import Interface, VirtualMachine
+from jit.domain.network_manager.security_admin_rules import NOT_READ, AdminRules
 from jit.domain.values import arm_ids
 
 
@@ -55,11 +56,17 @@ class FirewallView:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class MachineView:
-    """A VM with everything on its path, as read just now."""
+    """
+    A VM with everything on its path, as read just now.
+
+    Attributes:
+        admin: The security admin rules of its network; they may be older than the rest.
+    """
 
     vm: VirtualMachine
     nsgs: Mapping[str, NsgView]
     firewall: FirewallView | None = None
+    admin: AdminRules = NOT_READ
 
     def nsgs_of(self, interface: Interface) -> list[NsgView] | None:
         """Return the NSGs of an interface; None if one of them could not be read."""
@@ -68,14 +75,18 @@ class MachineView:
 
 
 def view_machine(
-    vm: VirtualMachine, nsgs: Mapping[str, NsgView], firewalls: Mapping[str, FirewallView]
+    vm: VirtualMachine,
+    nsgs: Mapping[str, NsgView],
+    firewalls: Mapping[str, FirewallView],
+    admin: AdminRules = NOT_READ,
 ) -> MachineView:
-    """Return a VM with the NSGs and the firewall on its path."""
+    """Return a VM with the NSGs, the firewall and the security admin rules on its path."""
     keys = [arm_ids.key(nsg_id) for nic in vm.interfaces for nsg_id in nic.nsg_ids]
     return MachineView(
         vm=vm,
         nsgs={key: nsgs[key] for key in keys if key in nsgs},
         firewall=firewalls.get(arm_ids.key(vm.firewall_id)) if vm.firewall_id else None,
+        admin=admin,
     )
 
 

@@ -12,6 +12,7 @@ from jit.domain.azure.firewall import NatRule
 from jit.domain.azure.nsg_rules import SecurityRule
 from jit.domain.inventory import topology
 from jit.domain.model.machine import VirtualMachine
+from jit.domain.network_manager.security_admin_rules import NOTHING_KNOWN, KnownAdminRules
 from jit.domain.paths import rules
 from jit.domain.paths.machine_view import (
     FirewallView,
@@ -36,12 +37,14 @@ class Observation:
         firewalls: Classic-rules firewalls that could be read.
         machines: VMs with the NSGs and firewalls on their paths.
         entries: Defender's requests of all JIT policies, oldest first.
+        admin: The security admin rules of the networks, as last read.
     """
 
     nsgs: Mapping[str, NsgView]
     firewalls: Mapping[str, FirewallView]
     machines: Mapping[str, MachineView]
     entries: tuple[DefenderRequest, ...]
+    admin: KnownAdminRules = NOTHING_KNOWN
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -119,7 +122,9 @@ def _build_from_firewall(firewall: FirewallView, rule: NatRule) -> FoundRule:
     return FoundRule(raw=rule, path=path, settled=settled, addresses=addresses)
 
 
-def observe_lists(snapshot: topology.Snapshot, machines: Iterable[VirtualMachine]) -> Observation:
+def observe_lists(
+    snapshot: topology.Snapshot, machines: Iterable[VirtualMachine], admin: KnownAdminRules
+) -> Observation:
     """Return a subscription's lists as the observation to compare its grants with."""
     nsgs = {arm_ids.key(arm_json.text(nsg, "id")): view_nsg(nsg) for nsg in snapshot.nsgs}
     firewalls = {
@@ -128,10 +133,14 @@ def observe_lists(snapshot: topology.Snapshot, machines: Iterable[VirtualMachine
     return Observation(
         nsgs=nsgs,
         firewalls=firewalls,
-        machines={arm_ids.key(vm.id): view_machine(vm, nsgs, firewalls) for vm in machines},
+        machines={
+            arm_ids.key(vm.id): view_machine(vm, nsgs, firewalls, admin.find(vm.network_id))
+            for vm in machines
+        },
         entries=tuple(
             entry
             for policy in snapshot.policies
             for entry in defender_requests.parse_requests(policy)
         ),
+        admin=admin,
     )

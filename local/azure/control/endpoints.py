@@ -135,7 +135,7 @@ def _get_reachable(azure: Simulator, request: Request) -> Response:
     flow = reachability.Flow(
         query["source"], query["vm"], int(query["port"]), query.get("protocol", "Tcp")
     )
-    return answer(200, reachability.evaluate_flow(azure.world.store, flow))
+    return answer(200, reachability.evaluate_flow(azure.world.store, flow, azure.world.admin_rules))
 
 
 def _check_names(body: Json, known: set[str]) -> None:

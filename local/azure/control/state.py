@@ -6,12 +6,13 @@ import copy
 from typing import Any
 
 from local.azure.landscape.arm_forms import group_properties
+from local.azure.network.admin_rules import parse_rules
 from local.azure.values import ids
 from local.azure.values.http import Json
 from local.azure.values.times import format_rfc3339
 from local.azure.world import World
 
-_PARTS = {"resources", "options", "deniedActions", "plans"}
+_PARTS = {"resources", "options", "deniedActions", "plans", "adminRules"}
 _RULE = f"{ids.SECURITY_GROUPS}/securityRules"
 
 
@@ -26,6 +27,7 @@ def show_state(world: World) -> Json:
             for who, what in world.directory.denied
         ],
         "plans": {each["id"]: each["defenderPlan"] for each in world.subscriptions.values()},
+        "adminRules": world.admin_rules,
     }
 
 
@@ -36,7 +38,8 @@ def patch_state(world: World, document: Json) -> None:
     ``resources`` are replaced one by one, null deletes; a rule of an NSG has an id
     of its own here as in ARM. ``options`` are merged. ``deniedActions`` replace
     the denied ones: patterns for the broker, or ``{"person", "action"}``. ``plans``
-    replace Defender's plans by subscription: ``{"pricingTier", "subPlan"?}``.
+    replace Defender's plans by subscription: ``{"pricingTier", "subPlan"?}``. ``adminRules``
+    replace the effective security admin rules of the virtual networks that they name.
 
     Raises:
         ValueError: It makes no sense; nothing has been changed then.
@@ -50,7 +53,12 @@ def patch_state(world: World, document: Json) -> None:
     for subscription, plan in plans.items():
         _check_plan(world, subscription, plan)
     denied = [_read_denial(world, each) for each in document.get("deniedActions", ())]
+    admin = {
+        ids.key(network_id): parse_rules(network_id, rules)
+        for network_id, rules in document.get("adminRules", {}).items()
+    }
     world.options.change(document.get("options", {}))
+    world.admin_rules.update(admin)
     if "deniedActions" in document:
         world.directory.denied[:] = denied
     for subscription, plan in plans.items():

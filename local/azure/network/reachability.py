@@ -2,7 +2,8 @@
 Reachability: would a packet from a source reach a VM's port now?
 
 It evaluates the effective properties, not the shown ones: firewall DNAT with its
-source translation, then the NSGs of subnet and interface in order of priority.
+source translation, then security admin rules, then the NSGs of subnet and interface
+in order of priority.
 It shares no code with the broker, so that it can check the broker.
 
 Source:
@@ -12,7 +13,7 @@ Source:
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from ipaddress import IPv4Address, ip_address, ip_network
 
@@ -66,7 +67,11 @@ class _Path:
         return {"kind": self.kind, "address": self.address, "port": self.port}
 
 
-def evaluate_flow(store: Store, flow: Flow) -> Json:
+AdminRules = Mapping[str, list[Json]]
+"""The effective security admin rules of virtual networks, by the network's key."""
+
+
+def evaluate_flow(store: Store, flow: Flow, admin_rules: AdminRules | None = None) -> Json:
     """
     Return ``{"reachable", "via": [{"kind", "address", "port"}], "because"}``.
 
@@ -79,7 +84,7 @@ def evaluate_flow(store: Store, flow: Flow) -> Json:
     ip_address(flow.source)
     open_ways, reasons = [], []
     for way in _list_paths(store, machine, flow):
-        reason = way.obstacle or _find_nsg_denial(store, way, flow)
+        reason = way.obstacle or _find_denial(store, way, flow, admin_rules or {})
         if reason is None:
             open_ways.append(way)
         else:
@@ -165,14 +170,61 @@ def _network_rule_matches(rule: Json, address: str, flow: Flow) -> bool:
     )
 
 
-def _find_nsg_denial(store: Store, way: _Path, flow: Flow) -> str | None:
+def _find_denial(store: Store, way: _Path, flow: Flow, admin: AdminRules) -> str | None:
+    """Return the reason why a source of this path does not get in; None if all of them do."""
+    for source in way.sources:
+        rule = _find_admin_rule(store, admin, source, way.interface, flow)
+        access = "Allow" if rule is None else rule["properties"]["access"]
+        if access == "Deny":
+            return f"security admin rule {(rule or {})['id'].rsplit('/', 1)[1]} denies {source}"
+        if access == "Allow" and (reason := _find_nsg_denial(store, way, source, flow)):
+            return reason
+    return None
+
+
+def _find_admin_rule(
+    store: Store, admin: AdminRules, source: str, interface: Interface, flow: Flow
+) -> Json | None:
+    """Return the security admin rule that takes the flow: of the manager that is listed first."""
+    managers: dict[str, list[Json]] = {}
+    for rule in admin.get(ids.key(interface.network), ()):
+        if rule["properties"]["direction"] == "Inbound":
+            manager = ids.key(rule["id"]).partition("/securityadminconfigurations/")[0]
+            managers.setdefault(manager, []).append(rule)
+    for rules in managers.values():
+        for rule in sorted(rules, key=lambda each: int(each["properties"]["priority"])):
+            if _admin_rule_matches(store, rule["properties"], source, interface, flow):
+                return rule
+    return None
+
+
+def _admin_rule_matches(
+    store: Store, rule: Json, source: str, interface: Interface, flow: Flow
+) -> bool:
+    return (
+        rule["protocol"].lower() in {"any", flow.protocol.lower()}
+        and _is_among(store, rule["sources"], source, interface.network)
+        and _is_among(store, rule["destinations"], interface.address, interface.network)
+        and any(_is_in_ports(ports, flow.port) for ports in rule["destinationPortRanges"])
+    )
+
+
+def _is_among(store: Store, items: list[Json], address: str, network: str) -> bool:
+    """Return True if one of *items* holds *address*; a list without items holds every address."""
+    return not items or any(
+        _is_in_prefix(store, item["addressPrefix"], address, network)
+        for item in items
+        if item["addressPrefixType"] != "NetworkGroup"
+    )
+
+
+def _find_nsg_denial(store: Store, way: _Path, source: str, flow: Flow) -> str | None:
     """Return the reason of an NSG that stops the flow on this path; None if all let it in."""
-    for group_id in (way.interface.subnet_group, way.interface.group):
-        for source in way.sources if group_id else ():
-            rule = _find_deciding_rule(store, group_id or "", source, way.interface, flow)
-            if rule is None or rule["properties"]["access"] != "Allow":
-                name = "no rule" if rule is None else f"rule {rule['name']}"
-                return f"{name} of {(group_id or '').rsplit('/', 1)[1]} denies {source}"
+    for group_id in filter(None, (way.interface.subnet_group, way.interface.group)):
+        rule = _find_deciding_rule(store, group_id, source, way.interface, flow)
+        if rule is None or rule["properties"]["access"] != "Allow":
+            name = "no rule" if rule is None else f"rule {rule['name']}"
+            return f"{name} of {group_id.rsplit('/', 1)[1]} denies {source}"
     return None
 
 

@@ -50,9 +50,9 @@ def test_the_leftovers_of_an_unfinished_grant_are_left_to_its_worker(it):
     it.opened()
     it.broker.queues.lose()
     it.broker.live(90, ticks=False)
-    looked = it.broker.calls.count("network")
+    looked = it.broker.calls.count("network.get")
 
     it.run()
 
-    assert it.broker.calls.count("network") == looked
+    assert it.broker.calls.count("network.get") == looked
     assert it.policy_messages() == [FARM_POLICY]

@@ -7,6 +7,7 @@ import pytest
 from jit.domain.advice.advise import add_warnings
 from jit.domain.inventory.topology import Snapshot
 from jit.domain.model.machine import Obstacle, Support
+from jit.domain.network_manager.security_admin_rules import NOTHING_KNOWN
 from tests.builders.firewalls import a_nat, arm_collection, arm_firewall, arm_ip_configuration
 from tests.builders.machines import a_configured_vm, a_rule
 from tests.builders.nsgs import arm_nsg, arm_rule
@@ -45,10 +46,11 @@ def arm_vnet(name="vnet-prod", /, *, bastion=None, peer=None, state="Connected")
     }
 
 
-def told(*rules, vm=None, vnets=None, nsgs=None, **more):
+def told(*rules, vm=None, vnets=None, nsgs=None, admin=NOTHING_KNOWN, **more):
     networks = [arm_vnet()] if vnets is None else vnets
     held = [arm_nsg(*rules)] if nsgs is None else nsgs
-    (found,) = add_warnings([vm or an_ssh_vm()], Snapshot(nsgs=held, networks=networks, **more))
+    snapshot = Snapshot(nsgs=held, networks=networks, **more)
+    (found,) = add_warnings([vm or an_ssh_vm()], snapshot, admin)
     return found.warnings
 
 
@@ -156,7 +158,7 @@ def in_state(resource, state="Updating"):
 def judged(*rules, vm=None, **lists):
     """The codes of the warnings, and the codes that could not be judged."""
     wanted = {"nsgs": [arm_nsg(*rules)], "networks": [arm_vnet(bastion=BASTION)]} | lists
-    (found,) = add_warnings([vm or an_ssh_vm()], Snapshot(**wanted))
+    (found,) = add_warnings([vm or an_ssh_vm()], Snapshot(**wanted), NOTHING_KNOWN)
     return {warning.code for warning in found.warnings}, found.unsettled
 
 
@@ -323,7 +325,7 @@ def published(*rules, vm=None, **changes):
     front = arm_firewall(arm_collection(a_nat("*", name="ssh", **changes), name="jump"))
     vms = [vm or an_ssh_vm(firewall=True)]
     snapshot = Snapshot(nsgs=[arm_nsg(*rules)], networks=[arm_vnet()], firewalls=[front])
-    (found,) = add_warnings(vms, snapshot)
+    (found,) = add_warnings(vms, snapshot, NOTHING_KNOWN)
     return [warning.code for warning in found.warnings], [each.code for each in found.obstacles]
 
 

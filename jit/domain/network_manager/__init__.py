@@ -1,0 +1,1 @@
+"""Security admin rules of Virtual Network Managers: the stage before every NSG."""

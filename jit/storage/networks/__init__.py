@@ -1,0 +1,1 @@
+"""Rows about virtual networks."""
