@@ -55,8 +55,8 @@ MUTANTS = (
     Mutant(
         name="a Deny of a network manager is ignored",
         promise="P4",
-        path="jit/domain/paths/effective.py",
-        was="            if obstacle := explain_obstacle(share):\n                return _Block(obstacle)\n",
+        path="jit/domain/paths/blocks.py",
+        was="            if obstacle := explain_obstacle(share):\n                return Block(obstacle)\n",
         becomes="            explain_obstacle(share)\n",
         caught_by=(
             law(
