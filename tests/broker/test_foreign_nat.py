@@ -24,7 +24,9 @@ NOBODY = "198.51.100.99"
 """An address that nobody asks for."""
 
 OPENED, UPDATED = 7, 6  # minutes: to open behind the firewall, to update it
-IN_GROUP = {"sourceAddresses": [], "sourceIpGroups": [network("ipGroups", "staff", WHERE)]}
+STAFF = network("ipGroups", "staff", WHERE)
+IN_GROUP = {"sourceAddresses": [], "sourceIpGroups": [STAFF]}
+INSIDE = {"destinationAddresses": ["10.84.0.4"]}
 _ANYBODY = {"allowedSourceAddressPrefix": "*", "maxRequestAccessDuration": "PT3H"}
 BY_NAME = {"translatedAddress": "", "translatedFqdn": "nat1.corp.example"}
 
@@ -36,7 +38,10 @@ def case(name: str) -> Any:
 
 @pytest.fixture
 def it(broker: InProcess) -> Reconciling:
+    """A broker that knows the exported VM; an IP group with everybody in it."""
+    staff = {STAFF: {"properties": {"ipAddresses": ["0.0.0.0/0"]}}}
     broker.sim.control("PUT", "state", case("firewall-vm"))
+    broker.sim.control("PUT", "state", {"resources": staff})
     return Reconciling(broker)
 
 
@@ -91,8 +96,12 @@ def compare(it: Reconciling, minutes: float = 0.2) -> None:
 # ---- while a grant is open -----------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("changes", [{}, BY_NAME, IN_GROUP], ids=["address", "name", "group"])
-def test_nobody_else_comes_in_by_the_companion_of_an_open_grant(it, changes, caplog):
+@pytest.mark.parametrize(
+    ("changes", "who"),
+    [({}, NOBODY), (BY_NAME, NOBODY), (IN_GROUP, NOBODY), (INSIDE, "10.84.1.200")],
+    ids=["address", "name", "group", "private"],
+)
+def test_nobody_else_comes_in_by_the_companion_of_an_open_grant(it, changes, who, caplog):
     """The next comparison withdraws it before the customer's rule is in force, and alerts."""
     request_id = opened(it)
     publish(it, **changes)
@@ -104,7 +113,7 @@ def test_nobody_else_comes_in_by_the_companion_of_an_open_grant(it, changes, cap
     assert "NAT rule jump/rdp of firewall fw" in (grant.note or "")
     assert (alert["rule"], alert["grant_id"]) == ("jump/rdp", grant.id)
     it.broker.live(UPDATED)
-    assert not it.broker.reachable(NAT1, 3389, NOBODY)
+    assert not it.broker.reachable(NAT1, 3389, who)
     assert companions(it) == []
 
 

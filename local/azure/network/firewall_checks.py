@@ -3,7 +3,8 @@ The checks of the network provider on a firewall with classic rules.
 
 Source:
     Microsoft.Network 2021-02-01, azureFirewall.json;
-    https://learn.microsoft.com/azure/azure-resource-manager/management/azure-subscription-service-limits#azure-firewall-limits
+    https://learn.microsoft.com/azure/azure-resource-manager/management/azure-subscription-service-limits#azure-firewall-limits;
+    https://learn.microsoft.com/azure/firewall/tutorial-private-ip-dnat
     The error codes of the checks are assumptions.
 """
 
@@ -26,6 +27,9 @@ def check(properties: Json, addresses: list[str]) -> None:
     """
     Check a firewall's *properties*, which have their shape; *addresses* are its public IPs.
 
+    A NAT rule may also have a private address of the firewall as its destination, except in the
+    tier Basic.
+
     Raises:
         ArmError: 400 for the first fault.
     """
@@ -39,7 +43,17 @@ def check(properties: Json, addresses: list[str]) -> None:
         _check_unique(kind, collections)
         for collection in collections:
             _check_collection(collection)
-    _check_nat(properties.get("natRuleCollections") or [], addresses)
+    _check_nat(
+        properties.get("natRuleCollections") or [], addresses, list_private_addresses(properties)
+    )
+
+
+def list_private_addresses(properties: Json) -> list[str]:
+    """Return the private addresses of a firewall that a NAT rule may have as its destination."""
+    if (properties.get("sku") or {}).get("tier") == "Basic":
+        return []
+    legs = properties.get("ipConfigurations") or ()
+    return [leg["properties"].get("privateIPAddress", "") for leg in legs]
 
 
 def _check_unique(kind: str, collections: list[Json]) -> None:
@@ -74,10 +88,10 @@ def _check_collection(collection: Json) -> None:
         raise _firewall_error("AzureFirewallRuleConflict", f"Rules of {name} have the same name.")
 
 
-def _check_nat(collections: list[Json], addresses: list[str]) -> None:
+def _check_nat(collections: list[Json], addresses: list[str], private: list[str]) -> None:
     for collection in collections:
         for rule in collection["properties"]["rules"]:
-            _check_nat_rule(rule, addresses)
+            _check_nat_rule(rule, [*addresses, *private])
     unique = set(_list_destinations(collections))
     if len(addresses) + len(unique) > MOST_DESTINATIONS:
         raise _firewall_error(
@@ -109,7 +123,7 @@ def _check_nat_rule(rule: Json, addresses: list[str]) -> None:
         message = f"NAT rule {name} needs translatedAddress or translatedFqdn, not both."
         raise _firewall_error("AzureFirewallRuleInvalidTranslation", message)
     if not set(rule["destinationAddresses"]) <= set(addresses):
-        message = f"NAT rule {name} has a destination that is not a public IP of the firewall."
+        message = f"NAT rule {name} has a destination that is no address of the firewall."
         raise _firewall_error("AzureFirewallRuleInvalidDestination", message)
     if not {each.upper() for each in rule["protocols"]} <= {"TCP", "UDP"}:
         raise _firewall_error("AzureFirewallRuleInvalidProtocol", f"NAT rule {name}: TCP or UDP.")

@@ -8,7 +8,10 @@ It shares no code with the broker, so that it can check the broker.
 
 Source:
     https://learn.microsoft.com/azure/virtual-network/network-security-group-how-it-works;
-    https://learn.microsoft.com/azure/firewall/rule-processing
+    https://learn.microsoft.com/azure/firewall/rule-processing;
+    https://learn.microsoft.com/azure/firewall/tutorial-private-ip-dnat;
+    https://learn.microsoft.com/azure/firewall/ip-groups;
+    https://learn.microsoft.com/azure/dns/private-dns-autoregistration (a VM's name in its zone)
 """
 
 from __future__ import annotations
@@ -18,6 +21,7 @@ from dataclasses import dataclass
 from ipaddress import IPv4Address, ip_address, ip_network
 
 from local.azure.arm.store import Store
+from local.azure.network.firewall_checks import list_private_addresses
 from local.azure.network.topology import (
     Interface,
     find_firewalls,
@@ -122,11 +126,23 @@ def _list_firewall_paths(
     seen = _find_translated_sources(store, effective)
     for collection in effective.get("natRuleCollections", ()):
         for rule in collection["properties"]["rules"]:
-            if _translates(rule, interface.address, flow):
-                obstacle = _find_firewall_denial(effective, interface.address, flow)
+            if _translates(store, rule, interface.address, flow):
+                obstacle = _find_private_end(store, effective, rule, interface, flow)
+                obstacle = obstacle or _find_firewall_denial(effective, interface.address, flow)
                 address = rule["destinationAddresses"][0]
                 port = int(rule["destinationPorts"][0])
                 yield _Path("firewall", address, port, seen, interface, obstacle)
+
+
+def _find_private_end(
+    store: Store, firewall: Json, rule: Json, interface: Interface, flow: Flow
+) -> str | None:
+    """Return why a source cannot reach a NAT rule on a private address; None if it can."""
+    private = list_private_addresses(firewall)
+    is_inside = _is_in_network(store, interface.network, flow.source)
+    if is_inside or not set(rule["destinationAddresses"]) <= set(private):
+        return None
+    return "the firewall's address is private"
 
 
 def _find_translated_sources(store: Store, firewall: Json) -> tuple[str, ...]:
@@ -140,13 +156,23 @@ def _find_translated_sources(store: Store, firewall: Json) -> tuple[str, ...]:
     return ()
 
 
-def _translates(rule: Json, address: str, flow: Flow) -> bool:
+def _translates(store: Store, rule: Json, address: str, flow: Flow) -> bool:
+    name = str(rule.get("translatedFqdn") or "").partition(".")[0]
+    is_named = bool(name) and name.lower() == flow.machine.rsplit("/", 1)[-1].lower()
     return (
-        rule.get("translatedAddress") == address
+        (rule.get("translatedAddress") == address or is_named)
         and int(rule.get("translatedPort", 0)) == flow.port
         and flow.protocol.upper() in [each.upper() for each in rule["protocols"]]
-        and any(_is_in_range(each, flow.source) for each in rule.get("sourceAddresses") or ())
+        and any(_is_in_range(each, flow.source) for each in _list_sources(store, rule))
     )
+
+
+def _list_sources(store: Store, rule: Json) -> Iterator[str]:
+    """Yield the sources of a NAT rule, those of its IP groups too; an unknown group has none."""
+    yield from rule.get("sourceAddresses") or ()
+    for group_id in rule.get("sourceIpGroups") or ():
+        group = store.get(group_id)
+        yield from group["properties"].get("ipAddresses", ()) if group else ()
 
 
 def _find_firewall_denial(firewall: Json, address: str, flow: Flow) -> str | None:

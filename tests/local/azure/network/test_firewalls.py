@@ -281,3 +281,17 @@ def test_children_have_ids_of_their_own(sim: Sim):
     assert firewall["properties"]["natRuleCollections"][0]["id"] == (
         f"{FW_PROD}/natRuleCollections/customer-dnat"
     )
+
+
+def test_a_nat_rule_may_stand_on_a_private_address_except_in_the_tier_basic(sim: Sim):
+    """Standard and Premium translate packets to their private address as well."""
+    private = collection(nat(destinationAddresses=["10.1.0.4"]))
+    firewall = sim.get(FW_PROD)
+    firewall["properties"]["natRuleCollections"].append(private)
+    basic = copy.deepcopy(firewall)
+    basic["properties"]["sku"]["tier"] = "Basic"
+
+    refused = sim.call("PUT", FW_PROD, basic)
+
+    assert error(refused) == (400, "AzureFirewallRuleInvalidDestination")
+    assert sim.call("PUT", FW_PROD, firewall).status == 200

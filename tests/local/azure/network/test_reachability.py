@@ -16,6 +16,7 @@ from tests.local.azure.sim import (
     NSG_DB,
     NSG_NEW,
     NSG_WEB,
+    WEB,
     WEB01,
     Sim,
     group,
@@ -363,3 +364,58 @@ def private(sim: Sim, name: str) -> str:
 def test_question_that_is_none_is_refused(sim: Sim, query):
     """A misspelt question must not look like a closed port."""
     assert sim.send("GET", f"/_sim/reachable?{query}").status == 400
+
+
+# ---- customers' NAT rules ------------------------------------------------------------------------
+
+STAFF = network("ipGroups", "staff", WEB)
+INSIDE = "10.1.1.200"
+
+
+def publish(sim: Sim, **changes: Any) -> None:
+    """Let a customer's NAT rule lead to port 3389 of web01; its NSG lets the firewall in."""
+    firewall = sim.get(FW_PROD)
+    jump = {
+        "name": "rdp",
+        "protocols": ["TCP"],
+        "sourceAddresses": ["*"],
+        "destinationAddresses": ["52.137.62.53"],
+        "destinationPorts": ["33890"],
+        "translatedAddress": "10.1.1.4",
+        "translatedPort": "3389",
+        **changes,
+    }
+    properties = {"priority": 500, "action": {"type": "Dnat"}, "rules": [jump]}
+    firewall["properties"]["natRuleCollections"] = [{"name": "jump", "properties": properties}]
+    sim.control("PUT", "state", {"resources": {FW_PROD: firewall}})
+    edit(sim, f"{NSG_WEB}/securityRules/from-firewall", priority=300)
+
+
+def test_a_nat_rule_for_a_name_leads_to_the_vm_of_that_name(sim: Sim):
+    """A private zone registers the names of VMs."""
+    publish(sim, translatedAddress="", translatedFqdn="WEB01.corp.example")
+    named = sim.reachable(WEB01, 3389, BOB)
+    publish(sim, translatedAddress="", translatedFqdn="other.corp.example")
+
+    assert (named["reachable"], named["via"][0]["kind"]) == (True, "firewall")
+    assert not sim.reachable(WEB01, 3389, BOB)["reachable"]
+
+
+def test_a_nat_rule_lets_the_members_of_an_ip_group_in(sim: Sim):
+    """A group that is not there has no members: Azure skips its rule."""
+    publish(sim, sourceAddresses=[], sourceIpGroups=[STAFF])
+    before = sim.reachable(WEB01, 3389, BOB)["reachable"]
+    members = {"properties": {"ipAddresses": ["203.0.113.8"]}}
+    sim.control("PUT", "state", {"resources": {STAFF: members}})
+
+    assert (before, sim.reachable(WEB01, 3389, BOB)["reachable"]) == (False, True)
+    assert not sim.reachable(WEB01, 3389, ALICE)["reachable"]
+
+
+def test_a_nat_rule_on_a_private_address_lets_the_inside_in_only(sim: Sim):
+    """Nobody outside has a way to that address."""
+    publish(sim, destinationAddresses=["10.1.0.4"])
+    ways = sim.reachable(WEB01, 3389, INSIDE)["via"]
+
+    assert "firewall" in [way["kind"] for way in ways]
+    assert not sim.reachable(WEB01, 3389, BOB)["reachable"]
