@@ -55,6 +55,7 @@ class Tolerance:
     Attributes:
         closing: The longest time that a path may outlive its end.
         gap: The longest time that a path may be missing while its grant is ``open``.
+        exposure: How long others may come in by the companion of a port that a customer publishes.
     """
 
     closing: Mapping[Via, timedelta] = field(
@@ -65,12 +66,14 @@ class Tolerance:
         }
     )
     gap: timedelta = timedelta(0)
+    exposure: timedelta = timedelta(0)
 
     def extend(self, *spans: timedelta, gap: timedelta, timers_only: bool) -> None:
         """Add *spans*, and a minute or two if only the timers wake the workers."""
         self.gap += gap + (timedelta(minutes=1) if gap and timers_only else timedelta(0))
         more = sum(spans, timedelta(minutes=2) if timers_only else timedelta(0))
         self.closing = {via: span + more for via, span in self.closing.items()}
+        self.exposure += more if self.exposure else timedelta(0)
 
 
 class PromiseChecker:
@@ -83,6 +86,7 @@ class PromiseChecker:
         initiates: How many initiates the broker sent.
         worst: The longest deviation so far, by promise.
         configured: Keys of the VMs whose policy an operator changes through the broker.
+        published: VM ports that a customer's NAT rule leads, or has led, everybody to.
     """
 
     def __init__(self) -> None:
@@ -92,6 +96,7 @@ class PromiseChecker:
         self.initiates = 0
         self.worst: dict[str, timedelta] = {}
         self.configured: set[str] = set()
+        self.published: set[VmPort] = set()
         self._parts: DurableParts | None = None
         self._accepted: dict[str, StoredRequest] = {}
         self._grants: dict[str, Grant] = {}
@@ -145,6 +150,10 @@ class PromiseChecker:
         """Record access that somebody else has just asked Defender for."""
         opened_by = self.now + timedelta(minutes=10)
         self._foreign_accesses.append(ForeignAccess((ids.key(vm), port), source, opened_by, until))
+
+    def note_customer_change(self) -> None:
+        """Note that customers have changed their own rules."""
+        self._customers = self._customers_rules()
 
     # ---- the hooks of calls ----------------------------------------------------------------------
 
@@ -223,7 +232,8 @@ class PromiseChecker:
         owner = parse_companion_name(name)
         if owner is not None:
             grant = self._grant(owner)
-            if grant is not None and grant.wants_path:
+            others_come = grant is not None and vm_port_of(grant) in self.published
+            if grant is not None and grant.wants_path and not others_come:
                 self.add_violation("P6", f"the companion of {grant.status} grant {owner} removed")
             return
         nsg = key.split("/securityrules/", 1)[0]
@@ -337,8 +347,8 @@ class PromiseChecker:
             may = [g for g in here if g.wants_path and _has_source(g, source)]
             name = f"{arm_ids.name(vm_port[0])}:{vm_port[1]} from {source}"
             late = not may and self._reaches(vm_port, source)
-            if late and source == NOBODY:
-                self.add_violation("P7", f"{name} is open")
+            if source == NOBODY:
+                self._check_lasting("P7", f"{name} is open", late, self.tolerance.exposure)
             self._check_lasting(
                 "P2", f"{name} outlives its grant", late, self.tolerance.closing[via]
             )

@@ -4,15 +4,37 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from datetime import timedelta
+from typing import Any
 
+from local.azure.values import ids
 from tests.broker.inprocess import ALICE, BOB, DAVE, ELSEWHERE, HERE, OLGA, THERE, wish
 from tests.builders.admin_rules import ALLOW, DENY, GROUP, arm_admin
 from tests.crash.addresses import toggle_second_address
 from tests.crash.scenario_run import ScenarioRun
-from tests.local.azure.sim import APP01, DB, DB01, NEW01, NSG_DB, WEB01, network
+from tests.local.azure.sim import APP01, DB, DB01, FW_PROD, NEW01, NSG_DB, WEB01, network
 
 VNET_DB = network("virtualNetworks", "vnet-db", DB)
 Scenario = Callable[[ScenarioRun], None]
+
+_JUMP: Mapping[str, Any] = {
+    "name": "jump",
+    "properties": {
+        "priority": 450,
+        "action": {"type": "Dnat"},
+        "rules": [
+            {
+                "name": "rdp",
+                "protocols": ["TCP"],
+                "sourceAddresses": ["*"],
+                "destinationAddresses": ["52.137.62.53"],
+                "destinationPorts": ["33890"],
+                "translatedAddress": "10.1.1.4",
+                "translatedPort": "3389",
+            }
+        ],
+    },
+}
+"""A customer's NAT rule collection: it leads everybody to port 3389 of web01."""
 
 
 def _open_by_nsg(run: ScenarioRun) -> None:
@@ -200,6 +222,26 @@ def _denied_from_the_beginning(run: ScenarioRun) -> None:
     run.schedule_event(6, lambda: _manage(run))
 
 
+def _published_while_open(run: ScenarioRun) -> None:
+    """
+    A customer's NAT rule leads everybody to the port, and is taken back later.
+
+    The companion goes by the next comparison, before the rule is in force, or a minute after. The
+    one after it comes five minutes later. Then the grant opens again.
+    """
+    run.promises.tolerance.exposure = timedelta(minutes=7)
+    run.at(0, "a", run.ask("a", wish(WEB01, 3389, duration="PT50M"), ALICE))
+    run.schedule_event(9, lambda: _publish(run, on=True))
+    run.schedule_event(22, lambda: _publish(run, on=False))
+
+
+def _published_for_good(run: ScenarioRun) -> None:
+    """A customer's NAT rule leads everybody to the port and stays: the grant fails."""
+    run.promises.tolerance.exposure = timedelta(minutes=7)
+    run.at(0, "a", run.ask("a", wish(WEB01, 3389, duration="PT50M"), ALICE))
+    run.schedule_event(9, lambda: _publish(run, on=True))
+
+
 def _revoke_twice(run: ScenarioRun) -> None:
     """Two people revoke it in the same minute, and one of them does it twice."""
     run.at(0, "a", run.ask("a", wish(DB01, duration="PT20M"), ALICE))
@@ -263,6 +305,22 @@ def _manage(run: ScenarioRun, *rules: object) -> None:
     run.parts.sim.control("PUT", "state", {"adminRules": {VNET_DB: list(rules)}})
 
 
+def _publish(run: ScenarioRun, *, on: bool) -> None:
+    """Write a customer's NAT rule to port 3389 of web01, or remove it; repeat it until it works."""
+    body = run.parts.sim.call("GET", FW_PROD, as_="petra").json()
+    nats = [n for n in body["properties"]["natRuleCollections"] if n["name"] != _JUMP["name"]]
+    body["properties"]["natRuleCollections"] = [*nats, _JUMP] if on else nats
+    answer = run.parts.sim.call("PUT", FW_PROD, body, as_="petra")
+    if answer.status == 400:
+        raise AssertionError(answer.json())
+    if answer.status >= 300:
+        later = (run.now - run.begin) / timedelta(minutes=1) + 1
+        run.schedule_event(later, lambda: _publish(run, on=on))
+        return
+    run.promises.published.add((ids.key(WEB01), 3389))
+    run.promises.note_customer_change()
+
+
 def _named(*scenarios: Scenario) -> dict[str, Scenario]:
     return {scenario.__name__.strip("_").replace("_", "-"): scenario for scenario in scenarios}
 
@@ -297,6 +355,8 @@ SCENARIOS: Mapping[str, Scenario] = _named(
     _wiped_while_open,
     _denied_while_open,
     _denied_from_the_beginning,
+    _published_while_open,
+    _published_for_good,
     _revoke_twice,
     _configure,
     _configure_beside_access,

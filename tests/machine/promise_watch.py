@@ -50,10 +50,6 @@ class PromiseWatch(PromiseChecker):
         """When the broker no longer keeps rules for foreign access."""
         return max((each.until + RELEASED for each in self._foreign_accesses), default=self.now)
 
-    def note_customer_change(self) -> None:
-        """Note that customers have changed their own rules."""
-        self._customers = self._customers_rules()
-
     def note_disturbance(self, vm_port: VmPort, gap: timedelta = NOTICED) -> None:
         """Note that others may have cut the paths to a VM port."""
         self.cut[vm_port] = max(gap, self.cut.get(vm_port, gap))

@@ -653,4 +653,120 @@ MUTANTS = (
             ),
         ),
     ),
+    Mutant(
+        name="others are looked for only when the companion is added",
+        promise="P7",
+        path="jit/domain/grants/step.py",
+        was="    withdraw,\n    accompany,\n",
+        becomes="    accompany,\n",
+        caught_by=(
+            law(
+                "tests/domain/grants/test_companions.py",
+                "test_an_open_grant_loses_its_companion_as_soon_as_others_would_come_through_it",
+            ),
+            law(
+                "tests/broker/test_foreign_nat.py",
+                "test_nobody_else_comes_in_by_the_companion_of_an_open_grant",
+            ),
+        ),
+    ),
+    Mutant(
+        name="a companion counts although others come through it",
+        promise="P7",
+        path="jit/domain/paths/companion_paths.py",
+        was="    if path.state is PathState.OPEN or not (path.blocked_by or is_doubtful):\n",
+        becomes="    if path.state is not PathState.OPEN:\n",
+        caught_by=(
+            law(
+                "tests/domain/paths/test_companion_paths.py",
+                "test_a_companion_does_not_count_while_others_would_come_through_it",
+            ),
+            law(
+                "tests/domain/grants/test_companions.py",
+                "test_no_companion_if_a_customers_nat_rule_leads_to_the_same_port",
+            ),
+        ),
+    ),
+    Mutant(
+        name="the comparison looks at no companion of a live grant",
+        promise="P7",
+        path="jit/domain/reconcile/companion_check.py",
+        was="        item = item or _check_ways(rule, nsg, observed, owners)\n",
+        becomes="",
+        caught_by=(
+            law(
+                "tests/domain/reconcile/test_companion_check.py",
+                "test_a_companion_by_which_others_would_come_in_goes",
+            ),
+            law("tests/broker/test_foreign_nat.py", "test_the_plan_says_what_the_run_does"),
+        ),
+    ),
+    Mutant(
+        name="a NAT rule for a name leads to no companion",
+        promise="P7",
+        path="jit/domain/paths/foreign_nat.py",
+        was="    return to is None or any(to.overlaps(target) for target in targets)\n",
+        becomes="    return to is not None and any(to.overlaps(target) for target in targets)\n",
+        caught_by=(
+            law(
+                "tests/domain/paths/test_foreign_nat.py",
+                "test_a_customers_rule_that_may_lead_to_the_port_is_a_foreign_way",
+            ),
+            law(
+                "tests/broker/test_foreign_nat.py",
+                "test_nobody_else_comes_in_by_the_companion_of_an_open_grant",
+            ),
+        ),
+    ),
+    Mutant(
+        name="the name of a collection proves a NAT rule beside a companion",
+        promise="P7",
+        path="jit/domain/paths/foreign_nat.py",
+        was="    return asked is None or Prefixes(rule.sources).are_inside(asked)\n",
+        becomes="    return True\n",
+        caught_by=(
+            law(
+                "tests/domain/paths/test_foreign_nat.py",
+                "test_a_rule_in_defenders_collection_that_nobody_asked_for_is_foreign",
+            ),
+            law(
+                "tests/domain/grants/test_companions.py",
+                "test_a_leftover_of_defender_for_others_is_a_stranger_too",
+            ),
+        ),
+    ),
+    Mutant(
+        name="a companion is added while the firewall is being updated",
+        promise="P7",
+        path="jit/domain/grants/companions.py",
+        was="    if not view.firewall.settled:",
+        becomes="    if view.firewall.failed:",
+        caught_by=(
+            law(
+                "tests/domain/grants/test_companions.py",
+                "test_no_companion_while_the_firewall_is_being_updated",
+            ),
+            law(
+                "tests/broker/test_foreign_nat.py",
+                "test_the_grant_opens_again_when_the_customer_takes_the_rule_back",
+            ),
+        ),
+    ),
+    Mutant(
+        name="a grant that needs a companion and may have none is hoped for",
+        promise="P4",
+        path="jit/domain/decision/jit_policy.py",
+        was="    yield from _find_obstacles(port, machine, name)\n",
+        becomes="",
+        caught_by=(
+            law(
+                "tests/domain/decision/test_jit_policy.py",
+                "test_a_port_that_could_not_open_is_refused_with_what_to_do",
+            ),
+            law(
+                "tests/broker/test_foreign_nat.py",
+                "test_a_request_for_a_published_port_is_refused_with_what_to_do",
+            ),
+        ),
+    ),
 )
