@@ -12,7 +12,7 @@ from uuid import UUID
 
 from jit.domain.limits import LIMITS, Limits
 from jit.domain.values.proxies import HEADER, Proxies
-from jit.domain.values.times import parse_duration
+from jit.domain.values.times import format_duration, parse_duration
 
 ARM_ENDPOINT = "https://management.azure.com"
 PROBLEMS_URL = "https://github.com/jit-access-broker/jit-access-broker/blob/main/docs/problems.md"
@@ -23,6 +23,7 @@ NAMES = (
     "JIT_ARM_ENDPOINT",
     "JIT_ARM_SCOPE",
     "JIT_FORWARDED_HEADER",
+    "JIT_LONGEST_ACCESS",
     "JIT_NETWORK_MANAGER",
     "JIT_PROBLEMS_URL",
     "JIT_PUBLIC_BASE_URL",
@@ -194,12 +195,27 @@ def _limits(env: Mapping[str, str], faults: list[str]) -> Limits:
     horizon = env.get("JIT_START_HORIZON", "")
     if horizon:
         limits = replace(limits, start_horizon=_horizon(horizon, faults))
+    longest = env.get("JIT_LONGEST_ACCESS", "")
+    if longest:
+        limits = replace(limits, longest_access=_longest_access(longest, faults))
     return limits
 
 
 def _horizon(text: str, faults: list[str]) -> timedelta:
+    return _span("JIT_START_HORIZON", text, LIMITS.start_horizon, faults)
+
+
+def _longest_access(text: str, faults: list[str]) -> timedelta:
+    span = _span("JIT_LONGEST_ACCESS", text, LIMITS.longest_access, faults)
+    if span < LIMITS.shortest:
+        faults.append(f"JIT_LONGEST_ACCESS must be at least {format_duration(LIMITS.shortest)}")
+    return span
+
+
+def _span(name: str, text: str, default: timedelta, faults: list[str]) -> timedelta:
+    """Return the duration in *text*; if it is none, note the fault and return *default*."""
     try:
         return parse_duration(text)
     except ValueError as error:
-        faults.append(f"JIT_START_HORIZON: {error}")
-        return LIMITS.start_horizon
+        faults.append(f"{name}: {error}")
+        return default

@@ -211,8 +211,14 @@ def acceptance() -> Acceptance:
 def request_changes() -> RequestChanges:
     """Return the use cases of revoke and extend."""
     from jit.broker.requests.change import RequestChanges
+    from jit.storage.idempotency_keys import Idempotency
 
-    return RequestChanges(requests=requests(), inventory=inventory(), limits=settings().limits)
+    return RequestChanges(
+        requests=requests(),
+        inventory=inventory(),
+        idempotency=Idempotency(table(IDEMPOTENCY)),
+        limits=settings().limits,
+    )
 
 
 @cache

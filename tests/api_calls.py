@@ -217,7 +217,8 @@ def _ask_and_change(api: Api) -> None:
     now = api.call("POST", "access-requests", wish(farm(2))).doc["id"]
     api.wait(2)
     api.call("GET", f"access-requests/{now}/outcome")
-    api.call("POST", f"access-requests/{now}/extend", {"duration": "PT5M"})
+    for duration in ("PT2H", "PT2H", "PT5M", "PT4H"):  # the second one is a repetition
+        api.call("POST", f"access-requests/{now}/extend", {"duration": duration})
     api.call("POST", f"access-requests/{now}/revoke")
     api.call("POST", f"access-requests/{now}/revoke")
     api.call("GET", "access-requests", user="audra")

@@ -176,6 +176,12 @@ def test_the_horizon_of_starts_is_a_duration():
     assert read(JIT_START_HORIZON="P7D").limits.start_horizon == timedelta(days=7)
 
 
+def test_the_longest_access_with_extensions_is_a_duration():
+    """Eight hours unless an operator says otherwise."""
+    assert read().limits.longest_access == timedelta(hours=8)
+    assert read(JIT_LONGEST_ACCESS="PT12H").limits.longest_access == timedelta(hours=12)
+
+
 # ---- faults --------------------------------------------------------------------------------------
 
 
@@ -204,6 +210,9 @@ def test_the_horizon_of_starts_is_a_duration():
         ("JIT_WIDEST_SOURCE", "-1"),
         ("JIT_START_HORIZON", "30 days"),
         ("JIT_START_HORIZON", "P1M"),
+        ("JIT_LONGEST_ACCESS", "8 hours"),
+        ("JIT_LONGEST_ACCESS", "PT0S"),
+        ("JIT_LONGEST_ACCESS", "PT4M59S"),
     ],
 )
 def test_a_setting_that_cannot_be_used_is_named(name, text):

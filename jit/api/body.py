@@ -49,10 +49,7 @@ def read_submission(
         InvalidRequest: The body is not a JSON object, or the ``Idempotency-Key`` cannot be used.
         TooLarge: The body has too many bytes.
     """
-    body = read_bytes(req.get_body())
-    key, faults = idempotency_key.read_idempotency_key(req.headers.get("Idempotency-Key"))
-    if faults:
-        raise InvalidRequest("the Idempotency-Key cannot be used", faults)
+    body, key = read_bytes(req.get_body()), _read_key(req)
     draft = bodies.read_access_request(body, now=now, limits=limits)
     return submission.Submission(draft=draft, body=body, key=key, caller=caller)
 
@@ -66,7 +63,8 @@ def read_reason(req: func.HttpRequest, limits: Limits) -> str | None:
 
 def read_extension(req: func.HttpRequest, limits: Limits) -> bodies.Extension:
     """Return the extension in *req*; raise as `read_submission`."""
-    extension, faults = bodies.read_extend(read_bytes(req.get_body()), limits=limits)
+    body, key = read_bytes(req.get_body()), _read_key(req)
+    extension, faults = bodies.read_extend(body, key=key, limits=limits)
     if extension is None:
         raise InvalidRequest("the body has faults", faults)
     return extension
@@ -84,6 +82,13 @@ def read_policy_delete(req: func.HttpRequest, limits: Limits) -> tuple[machine.M
     machines, faults = bodies.read_policy_delete(read_bytes(req.get_body()), limits=limits)
     _refuse_faults(faults)
     return machines
+
+
+def _read_key(req: func.HttpRequest) -> str | None:
+    key, faults = idempotency_key.read_idempotency_key(req.headers.get("Idempotency-Key"))
+    if faults:
+        raise InvalidRequest("the Idempotency-Key cannot be used", faults)
+    return key
 
 
 def _refuse_faults(faults: Sequence[Violation]) -> None:

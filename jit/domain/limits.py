@@ -26,6 +26,8 @@ class Limits:
         shortest: Shortest access, through an NSG.
         shortest_behind_firewall: An update of a firewall takes three to five minutes.
         longest: Longest access; Defender's own bound for ``maxRequestAccessDuration``.
+        longest_access: Extensions keep access no longer than this after its opening
+            (``JIT_LONGEST_ACCESS``), or than its first duration if that is longer.
         start_horizon: How far ahead a start may lie (``JIT_START_HORIZON``).
         start_grace: How far a start may lie in the past: the caller's clock is not ours.
         justification: Characters, at least and at most.
@@ -45,6 +47,7 @@ class Limits:
     shortest: timedelta = timedelta(minutes=5)
     shortest_behind_firewall: timedelta = timedelta(minutes=15)
     longest: timedelta = timedelta(hours=24)
+    longest_access: timedelta = timedelta(hours=8)
     start_horizon: timedelta = timedelta(days=30)
     start_grace: timedelta = timedelta(seconds=60)
     justification: tuple[int, int] = (5, 500)

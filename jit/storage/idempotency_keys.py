@@ -14,7 +14,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
 from jit.domain.errors import Conflict, StateConflict, Unavailable, Unknown, Violation
-from jit.storage.documents import INSTANT, Column, ColumnMap, RowKind
+from jit.storage.documents import INSTANT, Column, ColumnMap, RowKind, blank
 from jit.storage.keys import write_stamp
 from jit.storage.table import Op, Row, Table, Verb, Where
 
@@ -24,6 +24,7 @@ KEPT = timedelta(days=7)
 KEPT_WITHOUT_KEY = timedelta(minutes=10)
 """How long the same body from the same caller counts as a repetition."""
 
+_KEPT_EXTENSION = timedelta(minutes=5)
 _ATTEMPTS = 3
 _SWEPT = 200  # rows; one call each, because callers are many and their rows few
 _SWEPT_PAGES = 20  # a filter on a property makes pages short, or empty
@@ -38,11 +39,13 @@ class StoredKey:
         body_hash: SHA-256 of the body that the key was first used with, in hexadecimal.
         request_id: The request that the key stands for.
         until: When the key runs out.
+        begun_at: When the call with it began; None if an older version wrote the key.
     """
 
     body_hash: str
     request_id: str
     until: datetime
+    begun_at: datetime | None = None
 
 
 UNTIL = "Until"
@@ -53,7 +56,63 @@ KEY = ColumnMap(
     Column("BodyHash", "body_hash"),
     Column("RequestId", "request_id"),
     Column(UNTIL, "until", INSTANT),
+    Column("BegunAt", "begun_at", blank(INSTANT), default=None),
 )
+
+
+@dataclass(frozen=True, slots=True)
+class Use:
+    """
+    The kind of call that a key is for: one key of a caller may stand for a call of each kind.
+
+    Attributes:
+        name: Different for each kind.
+        kept_without_key: How long the same body from the same caller counts as a repetition.
+    """
+
+    name: str
+    kept_without_key: timedelta
+
+
+ASKING = Use("", KEPT_WITHOUT_KEY)
+"""The use of a key for ``POST access-requests``."""
+
+
+def make_extension_use(request_id: str) -> Use:
+    """Return the use of a key for extensions of a request."""
+    return Use(f"extend {request_id} ", _KEPT_EXTENSION)
+
+
+@dataclass(frozen=True, slots=True)
+class RepeatableCall:
+    """
+    A call that its caller may repeat.
+
+    Attributes:
+        caller: Object id.
+        key: The caller's ``Idempotency-Key``, if sent.
+        body: As JSON; the order of its members does not matter.
+    """
+
+    caller: str
+    key: str | None
+    body: Mapping[str, object]
+    use: Use = ASKING
+
+    @property
+    def body_hash(self) -> str:
+        """SHA-256 of the body, in hexadecimal."""
+        return _digest(json.dumps(self.body, sort_keys=True))
+
+    @property
+    def row_key(self) -> str:
+        """The row key of the call's key, or of its body without one."""
+        key = f"body {self.body_hash}" if self.key is None else f"key {self.key}"
+        return _digest(f"{self.use.name}{key}")
+
+    def find_end(self, now: datetime) -> datetime:
+        """Return when the key runs out that is first used *now*."""
+        return now + (self.use.kept_without_key if self.key is None else KEPT)
 
 
 def read_key(row: Row) -> StoredKey:
@@ -84,6 +143,11 @@ class Slot:
     row: Row
     repeated: bool
 
+    @property
+    def begun_at(self) -> datetime | None:
+        """When the first call with the key began, if this is known."""
+        return read_key(self.row).begun_at
+
 
 class Idempotency:
     """Keys of callers, in ``JitIdempotency``."""
@@ -92,32 +156,34 @@ class Idempotency:
         """Use *table*."""
         self._table = table
 
-    def begin(
-        self, caller: str, key: str | None, body: Mapping[str, object], new_id: str, now: datetime
-    ) -> Slot:
+    def begin(self, call: RepeatableCall, new_id: str, now: datetime) -> Slot:
         """
-        Return the slot of *key*, or of *body* if the caller sent no key.
+        Return the slot of the key of *call*, or of its body if the caller sent no key.
+
+        Args:
+            call: Maybe a repetition.
+            new_id: The request that the key stands for, if the key is new.
+            now: Aware, UTC.
 
         Raises:
             Conflict: The key was used with another body.
             Unavailable: Storage did not answer, or the row kept changing.
         """
-        digest = _digest(json.dumps(body, sort_keys=True))
-        until = now + (KEPT if key is not None else KEPT_WITHOUT_KEY)
-        new = StoredKey(body_hash=digest, request_id=new_id, until=until)
-        row = write_key(Row(partition=caller, key=_row_key(key, digest), values={}), new)
+        new = StoredKey(
+            body_hash=call.body_hash, request_id=new_id, until=call.find_end(now), begun_at=now
+        )
+        row = write_key(Row(partition=call.caller, key=call.row_key, values={}), new)
         for _ in range(_ATTEMPTS):
             slot = self._try(row, new, now)
             if slot is not None:
                 return slot
         raise Unavailable("the idempotency key kept changing")
 
-    def find(self, caller: str, key: str | None, body: Mapping[str, object]) -> str | None:
-        """Return the id of the request that *key* (or *body*) already stands for, if any."""
-        digest = _digest(json.dumps(body, sort_keys=True))
-        there = self._table.get(caller, _row_key(key, digest))
+    def find(self, call: RepeatableCall) -> str | None:
+        """Return the id of the request that the key of *call* already stands for, if any."""
+        there = self._table.get(call.caller, call.row_key)
         found = read_key(there) if there is not None else None
-        return found.request_id if found is not None and found.body_hash == digest else None
+        return found.request_id if found and found.body_hash == call.body_hash else None
 
     def _try(self, row: Row, new: StoredKey, now: datetime) -> Slot | None:
         try:
@@ -131,7 +197,10 @@ class Idempotency:
         if found.until < now:
             return self._renew(replace(row, etag=there.etag))
         if found.body_hash != new.body_hash:
-            detail = "this Idempotency-Key was used with another body"
+            detail = (
+                f"this Idempotency-Key was used with another body, for request {found.request_id}:"
+                " send that body, or another key"
+            )
             raise Conflict(detail, (Violation("#", "idempotency-key-reused", detail),))
         return Slot(found.request_id, there, repeated=True)
 
@@ -153,7 +222,8 @@ class Idempotency:
 
     def reassign(self, slot: Slot, new_id: str, now: datetime) -> Slot | None:
         """Let a slot whose request has ended stand for a new one; None if somebody was quicker."""
-        key = replace(read_key(slot.row), request_id=new_id, until=now + KEPT_WITHOUT_KEY)
+        until = now + KEPT_WITHOUT_KEY
+        key = replace(read_key(slot.row), request_id=new_id, until=until, begun_at=now)
         return self._renew(write_key(slot.row, key))
 
     def sweep(self, *, now: datetime) -> int:
@@ -190,10 +260,6 @@ class Idempotency:
             False if another call took the key over meanwhile.
         """
         return self._delete(slot.row)
-
-
-def _row_key(key: str | None, digest: str) -> str:
-    return _digest(f"key {key}" if key is not None else f"body {digest}")
 
 
 def _digest(text: str) -> str:

@@ -79,8 +79,6 @@ def extend_access_request(
     """Keep the own access for longer, without a gap."""
     now, settings = wiring.clock(), wiring.settings()
     extension = body.read_extension(req, settings.limits)
-    changed = wiring.request_changes().extend(
-        req.route_params["id"], caller, extension.duration, extension.reason, now
-    )
+    changed = wiring.request_changes().extend(req.route_params["id"], caller, extension, now)
     work.set([messages.policy(policy) for policy in changed.stored.request.policies])
     return answer.write_change(changed, settings, now)

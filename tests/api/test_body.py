@@ -162,6 +162,23 @@ def test_an_extension_has_a_span_and_a_reason():
     assert (found.duration, found.reason) == (timedelta(hours=1), "not done yet")
 
 
+def test_an_extension_has_its_body_and_its_key():
+    """They tell a repetition from another use of the key."""
+    document = {"duration": "PT1H"}
+
+    found = read_extension(sent(document, Idempotency_Key="CHG-1"), LIMITS)
+
+    assert (found.body, found.key) == (document, "CHG-1")
+
+
+def test_a_faulty_key_of_an_extension_is_refused():
+    """The caller believes to be protected."""
+    with pytest.raises(InvalidRequest) as caught:
+        read_extension(sent({"duration": "PT1H"}, Idempotency_Key=" "), LIMITS)
+
+    assert codes_of(caught) == ["idempotency-key-malformed"]
+
+
 def test_a_policy_is_put_for_each_machine():
     """With its ports."""
     port = {"number": 22, "protocol": "TCP", "allowedSources": ["*"], "maxDuration": "PT3H"}

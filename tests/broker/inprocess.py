@@ -23,6 +23,7 @@ from jit.domain.model.request import Decision
 from jit.domain.network_manager.security_admin_rules import KnownAdminRules
 from jit.domain.requests import bodies
 from jit.domain.requests.submission import Submission
+from jit.domain.values.times import format_duration
 from jit.storage.idempotency_keys import Idempotency
 from jit.storage.stored import StoredRequest
 from local.azure.landscape.file import Landscape
@@ -140,7 +141,7 @@ class InProcess:
         )
         self.use_cases = UseCases(self.stores, around)
         self.acceptance = self.use_cases.acceptance(self.idempotency)
-        self.request_changes = self.use_cases.request_changes()
+        self.request_changes = self.use_cases.request_changes(self.idempotency)
         self.queries = self.use_cases.queries()
         self.worker = self.use_cases.worker()
 
@@ -184,9 +185,14 @@ class InProcess:
         self._send(changed.stored)
         return changed
 
-    def extend(self, request_id: str, span: timedelta, caller: Person = ALICE) -> ChangeResult:
+    def extend(
+        self, request_id: str, span: timedelta, caller: Person = ALICE, *, key: str | None = None
+    ) -> ChangeResult:
         """Play ``POST …/extend``."""
-        changed = self.request_changes.extend(request_id, caller, span, None, self.now)
+        extension, _ = bodies.read_extend({"duration": format_duration(span)}, key=key)
+        if extension is None:
+            raise ValueError(span)
+        changed = self.request_changes.extend(request_id, caller, extension, self.now)
         self._send(changed.stored)
         return changed
 

@@ -112,11 +112,14 @@ class UseCases:
             limits=around.limits,
         )
 
-    def request_changes(self) -> RequestChanges:
+    def request_changes(self, idempotency: Idempotency) -> RequestChanges:
         """Return revoke and extend."""
         stores, around = self.stores, self.around
         return RequestChanges(
-            requests=stores.requests, inventory=stores.inventory, limits=around.limits
+            requests=stores.requests,
+            inventory=stores.inventory,
+            idempotency=idempotency,
+            limits=around.limits,
         )
 
     def queries(self) -> Queries:

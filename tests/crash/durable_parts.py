@@ -117,7 +117,7 @@ class BrokerProcess:
         use_cases = UseCases(stores, around)
         idempotency = Idempotency(parts.keys)
         self.acceptance = use_cases.acceptance(idempotency)
-        self.request_changes = use_cases.request_changes()
+        self.request_changes = use_cases.request_changes(idempotency)
         self.worker = use_cases.worker()
         self.due_work = use_cases.due_work()
         self.reconciler = use_cases.reconciler(parts.audit, idempotency)

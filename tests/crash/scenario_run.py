@@ -23,6 +23,7 @@ from jit.domain.limits import LIMITS
 from jit.domain.model.people import Person
 from jit.domain.requests import bodies
 from jit.domain.requests.submission import Submission
+from jit.domain.values.times import format_duration
 from jit.storage.stored import StoredRequest
 from local.azure.values import ids
 from tests.crash.durable_parts import BrokerProcess, DurableParts
@@ -145,9 +146,11 @@ class ScenarioRun:
 
     def extend(self, name: str, span: timedelta, caller: Person) -> Act:
         """Return the act that extends the request that *name* was answered with."""
+        body = {"duration": format_duration(span)}
+        extension = bodies.Extension(duration=span, reason=None, body=body)
 
         def act(broker: BrokerProcess, now: datetime) -> list[str]:
-            changed = broker.request_changes.extend(self._answered(name), caller, span, None, now)
+            changed = broker.request_changes.extend(self._answered(name), caller, extension, now)
             return list(changed.stored.request.policies)
 
         return act

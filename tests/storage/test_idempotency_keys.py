@@ -8,7 +8,7 @@ import pytest
 
 from jit.api.render import render_request
 from jit.domain.errors import AccessDenied, Conflict, InvalidRequest, Unavailable, Unknown
-from jit.storage.idempotency_keys import KEPT, KEPT_WITHOUT_KEY
+from jit.storage.idempotency_keys import KEPT, KEPT_WITHOUT_KEY, RepeatableCall
 from tests.broker.inprocess import ALICE, DAVE, ELSEWHERE, farm, wish
 from tests.local.azure.sim import DB01, DEVELOPMENT
 
@@ -330,7 +330,8 @@ def test_a_slow_acceptance_is_not_stored_under_a_key_that_its_repetition_freed(b
 def test_a_key_that_never_stops_changing_is_an_outage(broker):
     """Unknown, repeat with the same key: not an endless loop."""
     _others(broker)
-    broker.idempotency.begin(ALICE.id, "k", wish(farm(1)), "never-stored", broker.now)
+    call = RepeatableCall(ALICE.id, "k", wish(farm(1)))
+    broker.idempotency.begin(call, "never-stored", broker.now)
     broker.idempotency.take = lambda _: None
 
     with pytest.raises(Unavailable):

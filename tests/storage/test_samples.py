@@ -329,6 +329,15 @@ CASES = {
             until=NOON + timedelta(days=7),
         ),
     ),
+    "idempotency-key-with-beginning": (
+        idempotency_keys.read_key,
+        StoredKey(
+            body_hash=SAMPLES["idempotency-key"]["values"]["BodyHash"],
+            request_id=REQUEST_ID,
+            until=NOON + timedelta(days=7),
+            begun_at=NOON,
+        ),
+    ),
     "audit-outbox": (outbox.read_event, EVENT.doc()),
     "audit-head": (
         lambda row: audit_chain.read_head(SUBSCRIPTION, row),
@@ -393,8 +402,8 @@ WRITTEN = {
     "firewall": control_rows.write_control_row(CASES["firewall"][1]),
     "firewall-returned": control_rows.write_control_row(CASES["firewall-returned"][1]),
     "comparison": control_rows.write_control_row(CASES["comparison"][1]),
-    "idempotency-key": idempotency_keys.write_key(
-        row_of("idempotency-key"), CASES["idempotency-key"][1]
+    "idempotency-key-with-beginning": idempotency_keys.write_key(
+        row_of("idempotency-key"), CASES["idempotency-key-with-beginning"][1]
     ),
     "subscription-dropped": row_with(
         "subscription-dropped", subscription_rows.SUBSCRIPTION_KIND, subscription_rows.SUBSCRIPTION
@@ -439,7 +448,7 @@ MAPS: dict[str, tuple[ColumnMap[Any], list[str]]] = {
     "comparison": (control_rows.COMPARISON, ["comparison", "comparison-running"]),
     "subscription": (subscription_rows.SUBSCRIPTION, ["subscription-dropped"]),
     "tick": (subscription_rows.TICK, ["tick"]),
-    "idempotency key": (idempotency_keys.KEY, ["idempotency-key"]),
+    "idempotency key": (idempotency_keys.KEY, ["idempotency-key-with-beginning"]),
     "audit head": (audit_chain.HEAD, ["audit-head"]),
     "audit record": (audit_chain.RECORD, ["audit-record"]),
 }

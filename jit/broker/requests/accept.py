@@ -42,7 +42,7 @@ from jit.domain.model.people import Person
 from jit.domain.model.request import AccessRequest, Decision
 from jit.domain.requests.submission import Draft, Submission
 from jit.domain.values import arm_ids, request_ids
-from jit.storage.idempotency_keys import Idempotency, Slot
+from jit.storage.idempotency_keys import Idempotency, RepeatableCall, Slot
 from jit.storage.inventory_store import InventoryStore
 from jit.storage.outbox import Outbox
 from jit.storage.request_store import RequestStore
@@ -150,9 +150,7 @@ class Acceptance:
         """Return the slot of the key; a closed request no longer answers for its body."""
         subscription = arm_ids.subscription(access.machines[0].id)
         new_id = request_ids.make_request_id(subscription, now, secrets.token_bytes(10))
-        slot = self.idempotency.begin(
-            submission.caller.id, submission.key, submission.body, new_id, now
-        )
+        slot = self.idempotency.begin(_call_of(submission), new_id, now)
         if slot.repeated and submission.key is None:
             known = self.requests.load(slot.request_id)
             if known is not None and known.status is Status.CLOSED:
@@ -238,7 +236,7 @@ class Acceptance:
 
     def _repeat_or_refuse(self, submission: Submission, now: datetime) -> StoredRequest:
         """Answer a late repetition as before, although its start is in the past by now."""
-        request_id = self.idempotency.find(submission.caller.id, submission.key, submission.body)
+        request_id = self.idempotency.find(_call_of(submission))
         known = self.requests.load(request_id) if request_id else None
         if known is None:
             raise self._refuse_body(submission, now)
@@ -323,6 +321,10 @@ class Acceptance:
                 return known
         telemetry.event("request.accepted", request_id=request.id, grants=len(grants))
         return StoredRequest(request, tuple(grants))
+
+
+def _call_of(submission: Submission) -> RepeatableCall:
+    return RepeatableCall(submission.caller.id, submission.key, submission.body)
 
 
 def _keep_first_subscription(draft: Draft) -> Draft:

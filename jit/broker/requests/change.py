@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
@@ -10,14 +10,31 @@ from jit import telemetry
 from jit.broker.requests.lookup import find_visible
 from jit.broker.requests.new_grants import list_other_grants
 from jit.domain.audit.event import Event, list_transitions
-from jit.domain.decision.jit_policy import decide
+from jit.domain.decision.extension import (
+    check_extension,
+    explain_no_change,
+    find_new_end,
+    is_extended,
+)
+from jit.domain.decision.jit_policy import VM_NOT_FOUND, decide
 from jit.domain.decision.verdict import FindingKind
-from jit.domain.errors import AccessDenied, Conflict, Forbidden, StateConflict, Unavailable
+from jit.domain.errors import (
+    AccessDenied,
+    Conflict,
+    Forbidden,
+    Rejected,
+    StateConflict,
+    Unavailable,
+    Violation,
+)
 from jit.domain.grants import admission, lifetime, shared_port
-from jit.domain.limits import Limits
-from jit.domain.model.grant import CloseReason, Grant, Status, status_of
+from jit.domain.limits import Limits, bound_violations
+from jit.domain.model.grant import ADVANCE, CloseReason, Grant, Status, status_of
 from jit.domain.model.people import Person, Role
+from jit.domain.requests.bodies import Extension
 from jit.domain.values import arm_ids
+from jit.domain.values.json_pointer import ROOT
+from jit.storage.idempotency_keys import Idempotency, RepeatableCall, make_extension_use
 from jit.storage.inventory_store import InventoryStore
 from jit.storage.request_store import RequestStore
 from jit.storage.stored import GrantRow, StoredRequest
@@ -30,7 +47,13 @@ GrantChange = Callable[[Grant], Grant]
 
 @dataclass(frozen=True, slots=True)
 class ChangeResult:
-    """The request after a change; *changed* is False if it was so before."""
+    """
+    The request after a change.
+
+    Attributes:
+        changed: False if nothing changed. A repetition with an ``Idempotency-Key`` is answered as
+            its first call: True.
+    """
 
     stored: StoredRequest
     changed: bool
@@ -42,11 +65,13 @@ class RequestChanges:
     Changes requests.
 
     Attributes:
+        idempotency: An extension that is repeated is done once.
         limits: An extension is decided again by them.
     """
 
     requests: RequestStore
     inventory: InventoryStore
+    idempotency: Idempotency
     limits: Limits
 
     def revoke(
@@ -77,48 +102,81 @@ class RequestChanges:
         return self._change(request_id, caller, change, now, reason)
 
     def extend(
-        self,
-        request_id: str,
-        caller: Person,
-        duration: timedelta,
-        reason: str | None,
-        now: datetime,
+        self, request_id: str, caller: Person, extension: Extension, now: datetime
     ) -> ChangeResult:
         """
-        Move the ends of the open grants to *duration* from now, within each port's maximum.
+        Move the ends of the open grants to the wanted duration from now.
+
+        A repetition of the call changes nothing: it gets the first answer. If the first call died
+        before it had stored everything, its repetition does the rest, with the first call's end.
 
         Raises:
             NotFound: There is no such request, or the caller may not see it.
             Forbidden: It is another person's: only its requester may keep it open.
-            Conflict: No grant of it is open, or their ends have passed.
-            AccessDenied: The policy does not allow it any more.
+            Conflict: No grant of it is open, no end would move, or the key was used otherwise.
+            AccessDenied: The policy does not allow it, or access would last too long.
         """
         stored = find_visible(self.requests, request_id, caller)
         if stored.request.requester.id != caller.id:
             raise Forbidden("only its requester may extend a request")
-        today = tuple(lifetime.advance_by_clock(grant, now=now) for grant in stored.grants)
-        if not any(grant.wants_path for grant in today):
-            raise Conflict(f"the request is {status_of(today)}; only an open one can be extended")
+        use = make_extension_use(stored.request.id)
+        call = RepeatableCall(caller.id, extension.key, extension.body, use)
+        slot = self.idempotency.begin(call, stored.request.id, now)
+        since = slot.begun_at or now
+        if slot.repeated and is_extended(_list_open(stored, now), extension.duration, now=since):
+            return ChangeResult(stored, changed=extension.key is not None)
+        try:
+            return self._extend(stored, caller, extension, since, now)
+        except Rejected:
+            self.idempotency.forget(slot)
+            raise
+
+    def _extend(
+        self,
+        stored: StoredRequest,
+        caller: Person,
+        extension: Extension,
+        since: datetime,
+        now: datetime,
+    ) -> ChangeResult:
+        """Decide, and let the open grants last for the duration from *since*."""
+        grants, duration = _list_open(stored, now), extension.duration
+        if not grants:
+            raise Conflict(_explain_not_open(stored, now))
+        faults = [each for grant in grants for each in self._find_denials(grant, duration, since)]
+        if faults:
+            violations = bound_violations(list(dict.fromkeys(faults)), self.limits)
+            raise AccessDenied("this access may not stay open for that long", violations)
+        new_end = find_new_end(duration, now=since)
 
         def change(grant: Grant) -> Grant:
             is_open = lifetime.advance_by_clock(grant, now=now).wants_path
-            return self._extend(grant, duration, now) if is_open else grant
+            return self._move_end(grant, new_end, now) if is_open else grant
 
-        return self._change(request_id, caller, change, now, reason)
+        done = self._change(stored.request.id, caller, change, now, extension.reason)
+        if not done.changed:
+            raise Conflict("no end would move", explain_no_change(grants, duration, now=since))
+        return done
 
-    def _extend(self, grant: Grant, duration: timedelta, now: datetime) -> Grant:
-        """Decide again as for a new grant, and move the end: never beyond the port's maximum."""
+    def _find_denials(
+        self, grant: Grant, duration: timedelta, now: datetime
+    ) -> Iterator[Violation]:
+        """Yield the reasons why an open grant may not last for *duration* from *now*."""
         vm = self.inventory.find_machine(grant.vm_id)
         if vm is None:
-            raise AccessDenied("the virtual machine is no longer known")
+            name = arm_ids.name(grant.vm_id)
+            yield Violation(ROOT, VM_NOT_FOUND, f"{name} is no longer known")
+            return
         rule = vm.find_rule(grant.port)
+        yield from check_extension(grant, rule, duration, now=now, limits=self.limits)
         span = min(duration, rule.max_duration) if rule else duration
         access = admission.rebuild_request(replace(grant, duration=span))
-        findings = decide(access, {arm_ids.key(grant.vm_id): vm}, now=now, limits=self.limits)
-        denied = tuple(item.violation for item in findings if item.kind is FindingKind.POLICY)
-        if denied:
-            raise AccessDenied("the JIT policy no longer allows this access", denied)
-        end = (now + span).replace(microsecond=0)
+        for finding in decide(access, {grant.vm_key: vm}, now=now, limits=self.limits):
+            if finding.kind is FindingKind.POLICY:
+                yield replace(finding.violation, pointer=ROOT)
+
+    def _move_end(self, grant: Grant, end: datetime, now: datetime) -> Grant:
+        """Return *grant* with a later end; the same grant if it lasts until then already."""
         if grant.expires_at is not None and end <= grant.expires_at:
             return grant
         extended = replace(
@@ -165,6 +223,19 @@ class RequestChanges:
         after = {grant.id: grant for _, grants in rows for grant in grants}
         grants = tuple(after[grant.id] for grant in stored.grants)
         return ChangeResult(StoredRequest(stored.request, grants), changed=True)
+
+
+def _list_open(stored: StoredRequest, now: datetime) -> tuple[Grant, ...]:
+    """Return the grants that still have a path *now*."""
+    today = (lifetime.advance_by_clock(grant, now=now) for grant in stored.grants)
+    return tuple(grant for grant in today if grant.wants_path)
+
+
+def _explain_not_open(stored: StoredRequest, now: datetime) -> str:
+    status = status_of(tuple(lifetime.advance_by_clock(grant, now=now) for grant in stored.grants))
+    is_over = ADVANCE.index(status) > ADVANCE.index(Status.OPEN)
+    next_step = "ask for access anew" if is_over else "extend it once it is open"
+    return f"the request is {status}; only an open one can be extended: {next_step}"
 
 
 def _change_events(

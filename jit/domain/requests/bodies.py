@@ -20,7 +20,7 @@ The codes of a faulty body:
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Annotated, ClassVar
@@ -184,10 +184,18 @@ class PolicyDeleteBody:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Extension:
-    """An extension: a path stays for *duration* from now."""
+    """
+    An extension: a path stays for *duration* from now.
+
+    Attributes:
+        body: The body as JSON, to tell a repetition from another use of the same key.
+        key: The caller's ``Idempotency-Key``, if sent.
+    """
 
     duration: timedelta
     reason: str | None
+    body: Mapping[str, object]
+    key: str | None = None
 
 
 def read_access_request(value: object, *, now: datetime, limits: Limits = LIMITS) -> Draft:
@@ -227,13 +235,13 @@ def read_reason(
 
 
 def read_extend(
-    value: object, *, limits: Limits = LIMITS
+    value: Mapping[str, object], *, key: str | None = None, limits: Limits = LIMITS
 ) -> tuple[Extension | None, tuple[Violation, ...]]:
     """Read ``{"duration": …, "reason": …}``, the reason optional; None if it has faults."""
     body, violations = read_body(ExtendBody, value, ReadContext(limits))
     if body.duration is None or violations:
         return None, violations
-    return Extension(duration=body.duration, reason=body.reason), ()
+    return Extension(duration=body.duration, reason=body.reason, body=value, key=key), ()
 
 
 def read_policy_put(

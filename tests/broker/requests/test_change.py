@@ -7,17 +7,23 @@ from datetime import timedelta
 import pytest
 
 from jit.domain.errors import AccessDenied, Conflict, Forbidden, NotFound, Unavailable
+from jit.domain.values.times import format_instant
 from jit.storage.table import Op, Verb
 from tests.broker.inprocess import ALICE, AUDRA, BOB, DAVE, HERE, OLGA, THERE, farm, policy_of, wish
 from tests.fakes.tables import FakeTable
 from tests.local.azure.sim import DB01, DEVELOPMENT, WEB01
 
-HOUR = timedelta(hours=1)
+HOUR, MINUTE = timedelta(hours=1), timedelta(minutes=1)
 
 
 def _events(broker, what):
     docs = [json.loads(str(row.values["Doc"])) for row in broker.state.rows("a|")]
     return [doc for doc in docs if doc["what"] == what]
+
+
+def _told(caught):
+    """Pointer, code and detail of each violation."""
+    return [(each.pointer, each.code, each.detail) for each in caught.value.violations]
 
 
 @pytest.fixture
@@ -216,19 +222,162 @@ def test_an_extended_path_is_closed_after_its_new_end(broker, opened):
     assert not broker.reachable(farm(1))
 
 
-def test_an_extension_stops_at_the_ports_maximum_from_now(broker, opened):
-    """The policy's longest access, counted from the extension."""
-    broker.extend(opened, 24 * HOUR)
+def test_an_extension_beyond_the_ports_maximum_is_refused(broker, opened):
+    """As when asking: nothing is cut in silence."""
+    before = broker.grant(opened)
 
-    assert broker.grant(opened).expires_at == (broker.now + 3 * HOUR).replace(microsecond=0)
+    with pytest.raises(AccessDenied) as caught:
+        broker.extend(opened, 3 * HOUR + MINUTE)
+
+    assert _told(caught) == [
+        ("#/duration", "over-maximum", "port 22 of farm01 allows at most PT3H from now")
+    ]
+    assert broker.grant(opened) == before
 
 
-def test_an_extension_that_would_shorten_changes_nothing(broker, opened):
+def test_an_extension_that_moves_no_end_says_until_when_access_is_open(broker, opened):
     """A caller who wants less time revokes."""
     before = broker.grant(opened)
 
-    assert not broker.extend(opened, timedelta(minutes=10)).changed
+    with pytest.raises(Conflict) as caught:
+        broker.extend(opened, timedelta(minutes=10))
+
+    ((pointer, code, detail),) = _told(caught)
+    assert (pointer, code) == ("#/duration", "no-change")
+    assert f"until {format_instant(before.expires_at)} already" in detail
+    assert "the duration counts from now, so PT10M would end at" in detail
     assert broker.grant(opened) == before
+
+
+def test_extensions_end_eight_hours_after_the_opening(broker, opened):
+    """An hour becomes eight, and no more."""
+    first = broker.grant(opened)
+    for minutes in (50, 110, 110):
+        broker.live(minutes)
+        broker.extend(opened, 2 * HOUR)
+    broker.live(110)
+
+    with pytest.raises(AccessDenied) as caught:
+        broker.extend(opened, 2 * HOUR)
+    broker.extend(opened, timedelta(minutes=30))
+
+    ((pointer, code, detail),) = _told(caught)
+    latest = format_instant(first.opened_at + 8 * HOUR)
+    assert (pointer, code) == ("#/duration", "longest-access")
+    assert f"until {latest} at the latest" in detail
+    assert broker.grant(opened).expires_at <= first.opened_at + 8 * HOUR
+
+
+def test_the_longest_access_is_a_setting(broker, opened):
+    """An operator may allow less."""
+    limits = replace(broker.request_changes.limits, longest_access=2 * HOUR)
+    broker.request_changes = replace(broker.request_changes, limits=limits)
+
+    with pytest.raises(AccessDenied):
+        broker.extend(opened, 2 * HOUR + MINUTE)
+    broker.extend(opened, 2 * HOUR - MINUTE)
+
+    assert broker.status(opened) == "open"
+
+
+def test_an_extension_is_refused_as_a_whole(broker):
+    """A port that allows less than another one keeps its end, and so does the other one."""
+    body = wish(DB01, virtualMachines=[{"id": DB01, "ports": [{"number": 22}, {"number": 5985}]}])
+    request_id = broker.ask(body)
+    broker.live(2)
+    before = broker.whole(request_id).grants
+
+    with pytest.raises(AccessDenied) as caught:
+        broker.extend(request_id, 3 * HOUR + MINUTE)
+
+    assert {code for _, code, _ in _told(caught)} == {"over-maximum"}
+    assert broker.whole(request_id).grants == before
+
+
+# ---- the same extension twice --------------------------------------------------------------------
+
+
+def test_a_repeated_extension_gets_the_first_answer(broker, opened):
+    """Logic Apps sends one call up to five times."""
+    broker.extend(opened, 2 * HOUR)
+    first = broker.grant(opened)
+    broker.advance(timedelta(minutes=4))
+
+    again = broker.extend(opened, 2 * HOUR)
+
+    assert not again.changed
+    assert again.stored.grants[0].expires_at == first.expires_at
+    assert len(_events(broker, "grant.end_changed")) == 1
+
+
+def test_the_same_body_after_five_minutes_is_another_extension(broker, opened):
+    """A person who extends again means it."""
+    broker.extend(opened, 2 * HOUR)
+    broker.live(5.1)
+
+    assert broker.extend(opened, 2 * HOUR).changed
+    assert broker.grant(opened).expires_at == (broker.now + 2 * HOUR).replace(microsecond=0)
+
+
+def test_a_repetition_with_a_key_is_the_same_extension_for_long(broker, opened):
+    """Answered like the first call, also after the request is over."""
+    broker.extend(opened, 2 * HOUR, key="k")
+    first = broker.grant(opened)
+    broker.live(30)
+    later = broker.extend(opened, 2 * HOUR, key="k")
+    broker.live(180)
+
+    over = broker.extend(opened, 2 * HOUR, key="k")
+
+    assert (later.changed, later.stored.grants[0].expires_at) == (True, first.expires_at)
+    assert (over.changed, over.stored.status) == (True, "closed")
+
+
+def test_an_extension_key_with_another_body_is_a_conflict(broker, opened):
+    """It would be two extensions that look like one."""
+    broker.extend(opened, 2 * HOUR, key="k")
+
+    with pytest.raises(Conflict) as caught:
+        broker.extend(opened, 3 * HOUR, key="k")
+
+    assert [code for _, code, _ in _told(caught)] == ["idempotency-key-reused"]
+
+
+def test_the_key_of_a_request_may_be_the_key_of_its_extension(broker):
+    """A ticketing system uses the number of its ticket for everything."""
+    request_id = broker.ask(wish(farm(1)), key="CHG0030001")
+    broker.live(1)
+
+    assert broker.extend(request_id, 2 * HOUR, key="CHG0030001").changed
+
+
+def test_a_refused_extension_leaves_its_key_free(broker, opened):
+    """The caller may mend the body."""
+    with pytest.raises(AccessDenied):
+        broker.extend(opened, 4 * HOUR, key="k")
+
+    assert broker.extend(opened, 2 * HOUR, key="k").changed
+
+
+def test_a_repetition_finishes_an_extension_that_broke_off(broker, opened):
+    """With the end of the first call."""
+
+    def fail(name: str, _: int) -> None:
+        if name == "state.write":
+            raise Unavailable("table storage did not answer")
+
+    begun = broker.now
+    broker.calls.before = fail
+    with pytest.raises(Unavailable):
+        broker.extend(opened, 2 * HOUR)
+    broker.calls.before = lambda *_: None
+    broker.advance(timedelta(minutes=4))
+
+    assert broker.extend(opened, 2 * HOUR).changed
+    assert broker.grant(opened).expires_at == (begun + 2 * HOUR).replace(microsecond=0)
+
+
+# ---- who may extend, and when --------------------------------------------------------------------
 
 
 def test_an_extension_behind_a_firewall_keeps_the_path_open(broker):

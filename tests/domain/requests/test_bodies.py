@@ -459,16 +459,19 @@ def test_a_faulty_reason_is_refused(value, found):
 @pytest.mark.parametrize(
     ("value", "extension"),
     [
-        ({"duration": "PT1H"}, bodies.Extension(duration=timedelta(hours=1), reason=None)),
+        ({"duration": "PT1H"}, (timedelta(hours=1), None)),
         (
             {"duration": "PT5M", "reason": "not done yet"},
-            bodies.Extension(duration=timedelta(minutes=5), reason="not done yet"),
+            (timedelta(minutes=5), "not done yet"),
         ),
     ],
 )
 def test_an_extension_is_read(value, extension):
-    """How long from now, and maybe why."""
-    assert bodies.read_extend(value) == (extension, ())
+    """How long from now, and maybe why; the body and the key tell a repetition."""
+    duration, reason = extension
+    expected = bodies.Extension(duration=duration, reason=reason, body=value, key="k")
+
+    assert bodies.read_extend(value, key="k") == (expected, ())
 
 
 @pytest.mark.parametrize(
