@@ -31,6 +31,7 @@ from tests.local.azure.sim import DEVELOPMENT, HUB01, PRODUCTION
 from tests.triggers.app_functions import FUNCTIONS, ROUTES, call_and_listen
 
 LANDSCAPE = Path(__file__).resolve().parent.parent / "local" / "landscape.json"
+OPERATIONS = LANDSCAPE.parent.parent / "docs" / "operations.md"
 SERVER = "http://127.0.0.1:7071"
 AUTHENTICATION = platform_auth.read(LANDSCAPE, ["/api/health"])
 HEALTH = "GET /api/health"
@@ -46,6 +47,13 @@ _SETTINGS = {
     "JIT_SUBSCRIPTIONS": f"{PRODUCTION},{DEVELOPMENT}",
     "WEBSITE_AUTH_ENABLED": "True",
 }
+
+
+def run_runbook(api: Api, heading: str, **variables: str) -> list[Answer]:
+    """Make the calls of a runbook of ``docs/operations.md``; *variables* are those of the shell."""
+    text = OPERATIONS.read_text().partition(f"\n### {heading}\n")[2].partition("\n### ")[0]
+    blocks = re.findall(r"^```sh\n(.*?)^```$", text, re.DOTALL | re.MULTILINE)
+    return [api.send(read_curl(block, API=f"{SERVER}/api", **variables)) for block in blocks]
 
 
 def list_routes() -> dict[str, str]:
@@ -219,6 +227,8 @@ def _ask_and_change(api: Api) -> None:
     api.call("GET", f"access-requests/{now}/outcome")
     for duration in ("PT2H", "PT2H", "PT5M", "PT4H"):  # the second one is a repetition
         api.call("POST", f"access-requests/{now}/extend", {"duration": duration})
+    part = {"virtualMachines": [{"id": farm(3)}]}
+    api.call("POST", f"access-requests/{now}/revoke", part)
     api.call("POST", f"access-requests/{now}/revoke")
     api.call("POST", f"access-requests/{now}/revoke")
     api.call("GET", "access-requests", user="audra")

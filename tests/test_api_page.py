@@ -19,13 +19,15 @@ from tests import api_calls, api_page
 from tests.api.http_requests import WatchedValues
 from tests.api_calls import AUTHENTICATION, Api, list_routes
 from tests.api_page import ANSWER, BODY, QUERY
+from tests.broker.inprocess import wish
+from tests.local.azure.sim import APP01, DB01
 from tests.triggers.app_functions import CHANGING, call, make_principal, make_request
 
 ASK = "POST /api/access-requests"
 BODIES = {
     ASK: bodies.AccessRequestBody,
     "POST /api/access-requests/{id}/extend": bodies.ExtendBody,
-    "POST /api/access-requests/{id}/revoke": bodies.ReasonBody,
+    "POST /api/access-requests/{id}/revoke": bodies.RevokeBody,
     "PUT /api/virtual-machines/jit-policy": bodies.PolicyPutBody,
     "DELETE /api/virtual-machines/jit-policy": bodies.PolicyDeleteBody,
 }
@@ -269,7 +271,10 @@ def test_the_example_of_an_answer_fits_its_table():
     met = list(api_page.meet("Request", json.loads(text)))
     types = types_of_tables()
 
-    assert {(each.title, path) for each in met for path in each.absent()} == {("Request", "ticket")}
+    assert {(each.title, path) for each in met for path in each.absent()} == {
+        ("Request", "ticket"),
+        ("Request", "unchanged"),
+    }
     assert [
         (path, value)
         for each in met
@@ -284,6 +289,30 @@ def test_the_words_of_a_field_are_those_of_the_code(title, path, words):
     (meaning,) = [row[2] for row in SECTIONS[title].rows(ANSWER) if spans(row[0]) == [path]]
 
     assert sorted(spans(meaning)) == sorted(words)
+
+
+# ---- a runbook ----------------------------------------------------------------------------------
+
+
+def test_the_runbook_closes_everything_for_one_vm(monkeypatch):
+    """The other VM of the request stays open."""
+    api = Api(monkeypatch)
+    body = wish(
+        DB01,
+        virtualMachines=[wish(DB01)["virtualMachines"][0], wish(APP01, 3389)["virtualMachines"][0]],
+    )
+    asked = api.call("POST", "access-requests", body).doc["id"]
+    api.wait(2)
+
+    listed, ended = api_calls.run_runbook(api, "Close everything for one VM", ID=asked)
+    api.wait(5)
+
+    assert [each["id"] for each in listed.doc["value"]] == [asked]
+    assert ended.status == 202
+    assert {grant.port: grant.status for grant in api.broker.whole(asked).grants} == {
+        22: "closed",
+        3389: "open",
+    }
 
 
 # ---- headers and people --------------------------------------------------------------------------

@@ -68,10 +68,11 @@ def write_outcome(whole: StoredRequest, settings: Settings, now: datetime) -> fu
 
 
 def write_change(done: ChangeResult, settings: Settings, now: datetime) -> func.HttpResponse:
-    """Return 202 if the request has been changed, 200 if there was nothing to change."""
+    """Return 202 if the request has been changed; 200 and the reason if it has not."""
     if done.changed:
         return write_accepted(done.stored, settings, now)
-    return write_json(render.render_request(done.stored))
+    why = {} if done.why is None else {"unchanged": done.why}
+    return write_json({**render.render_request(done.stored), **why})
 
 
 def write_configured(done: Sequence[Configured]) -> func.HttpResponse:

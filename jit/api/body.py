@@ -14,7 +14,7 @@ from jit.domain.errors import InvalidRequest, UnsupportedMediaType, Violation
 from jit.domain.limits import Limits
 from jit.domain.model import machine
 from jit.domain.model.people import Person
-from jit.domain.requests import bodies, idempotency_key, submission
+from jit.domain.requests import bodies, idempotency_key, revocation, submission
 from jit.domain.values.json_pointer import ROOT
 
 UNSUPPORTED_MEDIA_TYPE = "unsupported-media-type"
@@ -54,11 +54,11 @@ def read_submission(
     return submission.Submission(draft=draft, body=body, key=key, caller=caller)
 
 
-def read_reason(req: func.HttpRequest, limits: Limits) -> str | None:
-    """Return the reason in *req*, None if there is none; raise as `read_submission`."""
-    reason, faults = bodies.read_reason(read_optional_bytes(req.get_body()), limits=limits)
+def read_revocation(req: func.HttpRequest, limits: Limits) -> revocation.Revocation:
+    """Return the revocation in *req*, which needs no body; raise as `read_submission`."""
+    found, faults = bodies.read_revoke(read_optional_bytes(req.get_body()), limits=limits)
     _refuse_faults(faults)
-    return reason
+    return found
 
 
 def read_extension(req: func.HttpRequest, limits: Limits) -> bodies.Extension:

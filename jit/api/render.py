@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from jit.domain.model.grant import Grant, Status
 from jit.domain.model.machine import PortRule, VirtualMachine
+from jit.domain.model.people import Person
 from jit.domain.model.request import Decision
 from jit.domain.values import arm_ids
 from jit.domain.values.proxies import Proxies
@@ -25,7 +26,7 @@ def render_request(whole: StoredRequest) -> dict[str, Any]:
     doc: dict[str, Any] = {
         "id": asked.id,
         "status": whole.status.value,
-        "requester": {"id": asked.requester.id, "name": asked.requester.name},
+        "requester": _render_person(asked.requester),
         "justification": asked.justification,
         "createdAt": format_instant(asked.created_at),
         "startsAt": format_instant(asked.starts_at),
@@ -55,6 +56,8 @@ def render_grant(item: Grant) -> dict[str, Any]:
         "openedAt": _render_instant(item.opened_at),
         "closedAt": _render_instant(item.closed_at),
         "closeReason": item.close_reason.value if item.close_reason else None,
+        "closedBy": _render_person(item.closed_by) if item.closed_by else None,
+        "closeReasonText": item.close_reason_text,
         "connection": {
             "via": link.via.value,
             "address": link.address,
@@ -68,6 +71,10 @@ def render_grant(item: Grant) -> dict[str, Any]:
         "sessionsMayContinue": True,
         "note": item.note,
     }
+
+
+def _render_person(person: Person) -> dict[str, Any]:
+    return {"id": person.id, "name": person.name}
 
 
 def _render_instant(moment: datetime | None) -> str | None:

@@ -124,6 +124,8 @@ GRANT = ColumnMap(
     Column("firewall_id", "firewall_id", default=None),
     Column("status", "status", enum(Status)),
     Column("close_reason", "close_reason", optional(enum(CloseReason)), default=None),
+    Column("closed_by", "closed_by", optional(_PERSON.form), default=None),
+    Column("close_text", "close_reason_text", default=None),
     Column("note", "note", default=None),
     # when
     Column("starts_at", "starts_at", INSTANT),

@@ -62,10 +62,10 @@ def get_outcome(req: func.HttpRequest, caller: Person) -> func.HttpResponse:
 def revoke_access_request(
     req: func.HttpRequest, work: func.Out[List[str]], caller: Person
 ) -> func.HttpResponse:
-    """End access early: a requester the own access, an operator any."""
+    """End access early, all or a part of it: a requester the own access, an operator any."""
     now, settings = wiring.clock(), wiring.settings()
-    reason = body.read_reason(req, settings.limits)
-    changed = wiring.request_changes().revoke(req.route_params["id"], caller, reason, now)
+    revocation = body.read_revocation(req, settings.limits)
+    changed = wiring.request_changes().revoke(req.route_params["id"], caller, revocation, now)
     work.set([messages.policy(policy) for policy in changed.stored.request.policies])
     return answer.write_change(changed, settings, now)
 

@@ -121,6 +121,16 @@ def test_a_change_is_202_if_it_changed_something(pending, changed, status):
     assert answer.status_code == status
 
 
+def test_a_change_without_effect_says_why(pending):
+    """Beside the request as it is."""
+    why = "port 22 of farm01 was closed at 2026-11-22T18:00:00Z as expired"
+
+    answer = write_change(ChangeResult(pending, changed=False, why=why), SETTINGS, NOON)
+
+    doc = json.loads(answer.get_body())
+    assert (doc["id"], doc["unchanged"]) == (pending.request.id, why)
+
+
 def test_a_preview_shows_the_decision():
     """It is 200 with yes or no, and the reasons."""
     violation = Violation("#/sources/0", "source-not-allowed", "not from there")

@@ -10,12 +10,13 @@ from jit.api.body import (
     read_extension,
     read_policy_delete,
     read_policy_put,
-    read_reason,
+    read_revocation,
     read_submission,
 )
 from jit.domain.errors import InvalidRequest, UnsupportedMediaType
 from jit.domain.limits import LIMITS
 from jit.domain.model.people import Person
+from jit.domain.requests.revocation import Revocation
 from tests.api.http_requests import make_request
 from tests.builders.bodies import a_body
 from tests.builders.values import vm_id
@@ -147,12 +148,21 @@ def test_a_body_that_is_needed_may_not_be_empty(read):
 
 def test_a_body_that_is_optional_may_be_empty():
     """``POST …/revoke`` needs none."""
-    assert read_reason(make_request(), LIMITS) is None
+    assert read_revocation(make_request(), LIMITS) == Revocation()
 
 
 def test_a_reason_is_the_text_of_the_body():
     """For the audit trail."""
-    assert read_reason(sent({"reason": "patched early"}), LIMITS) == "patched early"
+    found = read_revocation(sent({"reason": "patched early"}), LIMITS)
+
+    assert found == Revocation(reason="patched early")
+
+
+def test_a_revocation_may_name_machines():
+    """The others of the request stay open."""
+    found = read_revocation(sent({"virtualMachines": [{"id": VM}]}), LIMITS)
+
+    assert [(machine.id, machine.ports) for machine in found.machines] == [(VM, ())]
 
 
 def test_an_extension_has_a_span_and_a_reason():
@@ -198,12 +208,12 @@ def test_a_policy_is_deleted_for_each_machine():
 @pytest.mark.parametrize(
     ("read", "document"),
     [
-        (read_reason, {"reason": 1, "x": 1}),
+        (read_revocation, {"reason": 1, "x": 1}),
         (read_extension, {"duration": 1, "x": 1}),
         (read_policy_put, {"virtualMachines": 1, "x": 1}),
         (read_policy_delete, {"virtualMachines": 1, "x": 1}),
     ],
-    ids=["reason", "extension", "policy-put", "policy-delete"],
+    ids=["revocation", "extension", "policy-put", "policy-delete"],
 )
 def test_every_fault_of_a_body_is_named_at_once(read, document):
     """One round trip mends all."""

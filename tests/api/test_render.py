@@ -133,6 +133,23 @@ def test_a_grant_shows_prefixes_instants_and_the_reason_of_its_end():
     assert doc["handoverAt"] is None
 
 
+def test_a_closed_grant_names_the_person_who_closed_it():
+    """And the person's reason; the shape shows no role."""
+    olga = Person(id="o", name="olga@example.com", roles=frozenset({"Jit.Operator"}))
+    grant = a_grant(
+        status=Status.CLOSED,
+        close_reason=CloseReason.REVOKED,
+        closed_by=olga,
+        close_reason_text="shift over",
+    )
+
+    doc, other = render_grant(grant), render_grant(a_grant())
+
+    assert doc["closedBy"] == {"id": "o", "name": "olga@example.com"}
+    assert doc["closeReasonText"] == "shift over"
+    assert (other["closedBy"], other["closeReasonText"]) == (None, None)
+
+
 # ---- virtual machines and decisions --------------------------------------------------------------
 
 

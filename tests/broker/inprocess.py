@@ -178,10 +178,11 @@ class InProcess:
         return self.acceptance.preview(self.submission(body, caller), now=self.now)
 
     def revoke(
-        self, request_id: str, caller: Person = ALICE, reason: str | None = None
+        self, request_id: str, caller: Person = ALICE, reason: str | None = None, **body: Any
     ) -> ChangeResult:
         """Play ``POST …/revoke``."""
-        changed = self.request_changes.revoke(request_id, caller, reason, self.now)
+        revocation, _ = bodies.read_revoke(body | ({"reason": reason} if reason else {}))
+        changed = self.request_changes.revoke(request_id, caller, revocation, self.now)
         self._send(changed.stored)
         return changed
 

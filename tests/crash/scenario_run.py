@@ -22,6 +22,7 @@ from jit.domain.errors import Refused, Rejected, Unavailable
 from jit.domain.limits import LIMITS
 from jit.domain.model.people import Person
 from jit.domain.requests import bodies
+from jit.domain.requests.revocation import Revocation
 from jit.domain.requests.submission import Submission
 from jit.domain.values.times import format_duration
 from jit.storage.stored import StoredRequest
@@ -139,7 +140,8 @@ class ScenarioRun:
         """Return the act that revokes the request that *name* was answered with."""
 
         def act(broker: BrokerProcess, now: datetime) -> list[str]:
-            changed = broker.request_changes.revoke(self._answered(name), caller, None, now)
+            whole = Revocation()
+            changed = broker.request_changes.revoke(self._answered(name), caller, whole, now)
             return list(changed.stored.request.policies)
 
         return act

@@ -154,6 +154,11 @@ CLOSING = replace(
 CLOSED = replace(
     CLOSING, status=Status.CLOSED, closed_at=NOON + 30 * MINUTE, unclear_at=None, note=None
 )
+CLOSED_BY_OLGA = replace(
+    CLOSED,
+    closed_by=Person(id="016a0000-0000-4000-8000-000000000005", name="olga@example.com"),
+    close_reason_text="shift over",
+)
 MACHINE = VirtualMachine(
     id=VM,
     name="web01",
@@ -252,6 +257,7 @@ CASES = {
     "grants-open": (request_rows.read_grants, (OPEN,)),
     "grants-closing": (request_rows.read_grants, (CLOSING,)),
     "grants-closed": (request_rows.read_grants, (CLOSED,)),
+    "grants-closed-by-a-person": (request_rows.read_grants, (CLOSED_BY_OLGA,)),
     "grants-first-version": (request_rows.read_grants, (FIRST_VERSION,)),
     "tombstone": (lambda row: request_rows.read_tombstone_row(row).grants, (CLOSED,)),
     "history-request": (request_rows.read_request, REQUEST),
@@ -391,6 +397,7 @@ WRITTEN = {
     "grants-open": GRANTS([OPEN]),
     "grants-closing": GRANTS([CLOSING]),
     "grants-closed": GRANTS([CLOSED]),
+    "grants-closed-by-a-person": GRANTS([CLOSED_BY_OLGA]),
     "tombstone": request_rows.write_tombstone_row(GRANTS([CLOSED]), [CLOSED], until=LATER),
     "history-request": history.write_history_rows(StoredRequest(REQUEST, (CLOSED,)))[0],
     "history-grants": history.write_history_rows(StoredRequest(REQUEST, (CLOSED,)))[1],
@@ -422,16 +429,29 @@ def contents(row):
     return plain | ({"Doc": read_document(row)} if "Doc" in row.values else {})
 
 
+def without_newer(written, sample):
+    """A document without the columns that are newer than its sample; they must be empty."""
+    if isinstance(written, list):
+        return [without_newer(*pair) for pair in zip(written, sample, strict=True)]
+    return {
+        name: value
+        for name, value in written.items()
+        if name in sample or value not in (None, [], "")
+    }
+
+
 @pytest.mark.parametrize("name", sorted(WRITTEN))
 def test_a_row_is_written_as_the_sample_shows(name):
     """The process of the version before reads it during an update."""
     written, sample = WRITTEN[name], row_of(name)
-    expected = contents(sample)
+    expected, found = contents(sample), contents(written)
+    if "Doc" in found:
+        found["Doc"] = without_newer(found["Doc"], expected["Doc"])
     for column in LEFT_OUT.get(name, ()):
         del expected[column]
 
     assert (written.partition, written.key) == (sample.partition, sample.key)
-    assert contents(written) == expected
+    assert found == expected
     assert written.values[FORMAT] == 1
 
 

@@ -143,6 +143,7 @@ class PolicyWriter:
                 at=change.now,
                 what=what,
                 actor=change.caller.id,
+                actor_name=change.caller.name,
                 request_id="",
                 facts={
                     "policyId": plan.policy_id,

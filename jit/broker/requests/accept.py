@@ -282,6 +282,7 @@ class Acceptance:
             at=now,
             what="request.denied",
             actor=submission.caller.id,
+            actor_name=submission.caller.name,
             request_id=request_id,
             facts=facts,
         )

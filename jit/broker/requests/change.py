@@ -22,6 +22,7 @@ from jit.domain.errors import (
     AccessDenied,
     Conflict,
     Forbidden,
+    InvalidRequest,
     Rejected,
     StateConflict,
     Unavailable,
@@ -32,6 +33,7 @@ from jit.domain.limits import Limits, bound_violations
 from jit.domain.model.grant import ADVANCE, CloseReason, Grant, Status, status_of
 from jit.domain.model.people import Person, Role
 from jit.domain.requests.bodies import Extension
+from jit.domain.requests.revocation import Revocation, explain_no_effect, find_outside
 from jit.domain.values import arm_ids
 from jit.domain.values.json_pointer import ROOT
 from jit.storage.idempotency_keys import Idempotency, RepeatableCall, make_extension_use
@@ -53,10 +55,12 @@ class ChangeResult:
     Attributes:
         changed: False if nothing changed. A repetition with an ``Idempotency-Key`` is answered as
             its first call: True.
+        why: Why nothing changed, if there is more to say.
     """
 
     stored: StoredRequest
     changed: bool
+    why: str | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -75,10 +79,10 @@ class RequestChanges:
     limits: Limits
 
     def revoke(
-        self, request_id: str, caller: Person, reason: str | None, now: datetime
+        self, request_id: str, caller: Person, revocation: Revocation, now: datetime
     ) -> ChangeResult:
         """
-        End a request early: a requester the own request, an operator any.
+        End a request, or a part of it, early: a requester the own request, an operator any.
 
         If a grant could not be observed gone for an hour or more, an operator may close it with a
         reason as ``unverified``. Once its rules can be read again, reconcile removes the rest.
@@ -86,20 +90,29 @@ class RequestChanges:
         Raises:
             NotFound: There is no such request, or the caller may not see it.
             Forbidden: The caller may see it, as approvers and auditors do, but not revoke it.
+            InvalidRequest: It names a VM or a port that is not in the request.
         """
         stored = find_visible(self.requests, request_id, caller)
         if stored.request.requester.id != caller.id and Role.OPERATOR not in caller.roles:
             raise Forbidden("only its requester or an operator may revoke a request")
-        may_give_up = Role.OPERATOR in caller.roles and bool(reason)
+        outside = tuple(find_outside(revocation, stored.grants))
+        if outside:
+            raise InvalidRequest("a part of this is not in the request", outside)
+        may_give_up = Role.OPERATOR in caller.roles and bool(revocation.reason)
 
         def change(grant: Grant) -> Grant:
-            if may_give_up and lifetime.may_close_unverified(grant, now=now):
-                return lifetime.close_unverified(grant, now)
-            if not grant.live or grant.status is Status.CLOSING:
+            if not revocation.covers(grant):
                 return grant
-            return lifetime.begin_closing(grant, CloseReason.REVOKED, now)
+            after = _end(grant, now, may_give_up=may_give_up)
+            if after is grant:
+                return grant
+            by = Person(id=caller.id, name=caller.name)
+            return replace(after, closed_by=by, close_reason_text=revocation.reason)
 
-        return self._change(request_id, caller, change, now, reason)
+        done = self._change(request_id, caller, change, now, revocation.reason)
+        if done.changed:
+            return done
+        return replace(done, why=explain_no_effect(filter(revocation.covers, done.stored.grants)))
 
     def extend(
         self, request_id: str, caller: Person, extension: Extension, now: datetime
@@ -225,6 +238,15 @@ class RequestChanges:
         return ChangeResult(StoredRequest(stored.request, grants), changed=True)
 
 
+def _end(grant: Grant, now: datetime, *, may_give_up: bool) -> Grant:
+    """Return *grant* as a person ends it; the same grant if it ends or has ended already."""
+    if may_give_up and lifetime.may_close_unverified(grant, now=now):
+        return lifetime.close_unverified(grant, now)
+    if not grant.live or grant.status is Status.CLOSING:
+        return grant
+    return lifetime.begin_closing(grant, CloseReason.REVOKED, now)
+
+
 def _list_open(stored: StoredRequest, now: datetime) -> tuple[Grant, ...]:
     """Return the grants that still have a path *now*."""
     today = (lifetime.advance_by_clock(grant, now=now) for grant in stored.grants)
@@ -247,4 +269,7 @@ def _change_events(
     before = [grant for row, _ in changes for grant in row.grants]
     after = [grant for _, grants in changes for grant in grants]
     events = list_transitions(before, after, actor=caller.id, now=now)
-    return [replace(event, facts={**event.facts, "reason": reason}) for event in events]
+    return [
+        replace(event, actor_name=caller.name, facts={**event.facts, "reason": reason})
+        for event in events
+    ]

@@ -41,6 +41,7 @@ def build_acceptance_event(request: Request, grants: Sequence[Grant], now: datet
         at=now,
         what="request.accepted",
         actor=request.requester.id,
+        actor_name=request.requester.name,
         request_id=request.id,
         facts={
             "justification": request.justification,

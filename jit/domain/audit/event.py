@@ -23,6 +23,7 @@ class Event:
         at: Time of the event.
         what: Name of the event: dotted, past tense, constant.
         actor: Entra object id of the person, or ``broker``.
+        actor_name: The person's name; None for the broker.
         request_id: Its request; a refused request has no row of its own.
         grant_id: Its grant, if it is about one.
         facts: Further facts: sources, ends, reasons, rules.
@@ -34,13 +35,16 @@ class Event:
     request_id: str
     grant_id: str | None = None
     facts: dict[str, Any] = field(default_factory=dict)
+    actor_name: str | None = None
 
     def doc(self) -> dict[str, Any]:
         """Return the event as JSON."""
+        named = {} if self.actor_name is None else {"actorName": self.actor_name}
         return {
             "at": format_instant(self.at),
             "what": self.what,
             "actor": self.actor,
+            **named,
             "requestId": self.request_id,
             "grantId": self.grant_id,
             "facts": self.facts,

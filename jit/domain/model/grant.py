@@ -10,6 +10,7 @@ from types import MappingProxyType
 
 from jit.domain.errors import IllegalTransition
 from jit.domain.model.machine import Connection, Via, VmPort
+from jit.domain.model.people import Person
 from jit.domain.values import arm_ids
 from jit.domain.values.prefixes import Prefix
 
@@ -127,6 +128,8 @@ class Grant:
         next_check_at: Nothing needs doing before this instant.
         initiate: The request to Defender for it.
         footprint: The rules that it has left in Azure.
+        closed_by: The person who ended it, without roles; None if nobody did.
+        close_reason_text: The reason that this person gave, if any.
         note: Why it waits or failed, for people.
     """
 
@@ -153,6 +156,8 @@ class Grant:
     closed_at: datetime | None = None
     unclear_at: datetime | None = None
     close_reason: CloseReason | None = None
+    closed_by: Person | None = None
+    close_reason_text: str | None = None
     connection: Connection | None = None
     initiate: Initiate = Initiate()
     footprint: Footprint = Footprint()

@@ -52,6 +52,7 @@ from jit.domain.requests.network_fields import (
     SOURCES,
     VM_ID,
 )
+from jit.domain.requests.revocation import Revocation
 from jit.domain.requests.submission import Draft
 from jit.domain.values.arm_ids import VmId
 from jit.domain.values.prefixes import Prefix
@@ -124,10 +125,30 @@ class AccessRequestBody:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class ReasonBody:
-    """The reason of a decision: revoke, approve, deny."""
+class RevokedPortBody:
+    """A port that the caller gives back."""
+
+    number: Annotated[int | None, PORT_NUMBER, "The port on the virtual machine."]
+    pointer: Annotated[str, POINTER]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RevokedMachineBody:
+    """A virtual machine that the caller gives back."""
+
+    id: Annotated[VmId | None, VM_ID]
+    ports: Annotated[tuple[RevokedPortBody, ...], PORTS, "If missing, all of its ports."] = ()
+    pointer: Annotated[str, POINTER]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RevokeBody:
+    """The end of a request: ``POST /api/access-requests/{id}/revoke``."""
 
     reason: Annotated[str | None, REASON, "Why; for the audit trail."] = None
+    virtual_machines: Annotated[
+        tuple[RevokedMachineBody, ...], MACHINES, "If missing, all of the request."
+    ] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -224,14 +245,19 @@ def read_access_request(value: object, *, now: datetime, limits: Limits = LIMITS
     )
 
 
-def read_reason(
+def read_revoke(
     value: object | None, *, limits: Limits = LIMITS
-) -> tuple[str | None, tuple[Violation, ...]]:
-    """Read ``{"reason": …}`` of revoke, approve, deny; None if there is no body or no reason."""
+) -> tuple[Revocation, tuple[Violation, ...]]:
+    """Read ``{"reason": …, "virtualMachines": …}``, both optional; without a body, all of it."""
     if value is None:
-        return None, ()
-    body, violations = read_body(ReasonBody, value, ReadContext(limits))
-    return body.reason, violations
+        return Revocation(), ()
+    body, violations = read_body(RevokeBody, value, ReadContext(limits))
+    machines = tuple(
+        WantedMachine(id=vm.id.id, ports=_list_revoked_ports(vm), pointer=vm.pointer)
+        for vm in body.virtual_machines
+        if vm.id
+    )
+    return Revocation(reason=body.reason, machines=machines), violations
 
 
 def read_extend(
@@ -278,6 +304,14 @@ def read_policy_delete(
 def _list_wanted_ports(machine: MachineBody) -> tuple[WantedPort, ...]:
     return tuple(
         WantedPort(number=port.number, protocol=port.protocol, pointer=port.pointer)
+        for port in machine.ports
+        if port.number
+    )
+
+
+def _list_revoked_ports(machine: RevokedMachineBody) -> tuple[WantedPort, ...]:
+    return tuple(
+        WantedPort(number=port.number, protocol=None, pointer=port.pointer)
         for port in machine.ports
         if port.number
     )

@@ -6,12 +6,21 @@ from datetime import timedelta
 
 import pytest
 
-from jit.domain.errors import AccessDenied, Conflict, Forbidden, NotFound, Unavailable
+from jit.domain.errors import (
+    AccessDenied,
+    Conflict,
+    Forbidden,
+    InvalidRequest,
+    NotFound,
+    Unavailable,
+)
+from jit.domain.model.people import Person
+from jit.domain.values import arm_ids
 from jit.domain.values.times import format_instant
 from jit.storage.table import Op, Verb
 from tests.broker.inprocess import ALICE, AUDRA, BOB, DAVE, HERE, OLGA, THERE, farm, policy_of, wish
 from tests.fakes.tables import FakeTable
-from tests.local.azure.sim import DB01, DEVELOPMENT, WEB01
+from tests.local.azure.sim import APP01, DB01, DEVELOPMENT, WEB01
 
 HOUR, MINUTE = timedelta(hours=1), timedelta(minutes=1)
 
@@ -130,6 +139,161 @@ def test_the_person_and_the_reason_of_a_revocation_are_in_the_trail(broker, open
 
     (event,) = _events(broker, "grant.closing_began")
     assert (event["actor"], event["facts"]["reason"]) == (OLGA.id, "shift over")
+
+
+def test_the_answer_names_the_person_and_the_reason_of_a_revocation(broker, opened):
+    """Alice sees who ended her access, and why; the trail has the name beside the object id."""
+    decided = broker.revoke(opened, OLGA, "shift over")
+    broker.live(5)
+
+    (event,) = _events(broker, "grant.closing_began")
+    assert (event["actor"], event["actorName"]) == (OLGA.id, OLGA.name)
+    told = [
+        (grant.closed_by, grant.close_reason_text)
+        for grant in (*decided.stored.grants, *broker.whole(opened).grants)
+    ]
+    assert told == [(Person(id=OLGA.id, name=OLGA.name), "shift over")] * 2
+
+
+def test_nobody_closed_a_grant_that_expired(broker, opened):
+    """Time did."""
+    broker.live(70)
+
+    grant = broker.grant(opened)
+    assert (grant.close_reason, grant.closed_by, grant.close_reason_text) == ("expired", None, None)
+
+
+def test_every_act_of_a_person_has_their_name_in_the_trail(broker, opened):
+    """An auditor reads names."""
+    broker.extend(opened, 2 * HOUR)
+    with pytest.raises(AccessDenied):
+        broker.ask(wish(farm(1), 23))
+
+    (accepted,) = _events(broker, "request.accepted")
+    (extended,) = _events(broker, "grant.end_changed")
+    (denied,) = _events(broker, "request.denied")
+    (began,) = _events(broker, "grant.opening_began")
+    assert {each["actorName"] for each in (accepted, extended, denied)} == {ALICE.name}
+    assert "actorName" not in began
+
+
+# ---- a part of a request -------------------------------------------------------------------------
+
+
+@pytest.fixture
+def several(broker):
+    """Alice's request for two ports of db01 and one of app01, open."""
+    machines = [
+        {"id": DB01, "ports": [{"number": 22}, {"number": 5985}]},
+        {"id": APP01, "ports": [{"number": 3389}]},
+    ]
+    request_id = broker.ask(wish(DB01, virtualMachines=machines))
+    broker.live(2)
+    return request_id
+
+
+def _statuses(broker, request_id):
+    return {
+        (arm_ids.name(grant.vm_id), grant.port): grant.status.value
+        for grant in broker.whole(request_id).grants
+    }
+
+
+def test_one_vm_of_several_is_given_back(broker, several):
+    """With all of its ports; the other VM stays open. Upper and lower case are equal."""
+    decided = broker.revoke(several, virtualMachines=[{"id": DB01.upper()}])
+    broker.live(5)
+
+    assert decided.changed
+    assert _statuses(broker, several) == {
+        ("db01", 22): "closed",
+        ("db01", 5985): "closed",
+        ("app01", 3389): "open",
+    }
+    assert (broker.reachable(DB01), broker.reachable(APP01, 3389)) == (False, True)
+
+
+def test_one_port_of_several_is_given_back(broker, several):
+    """The other port of the VM stays open."""
+    broker.revoke(several, virtualMachines=[{"id": DB01, "ports": [{"number": 5985}]}])
+    broker.live(5)
+
+    assert _statuses(broker, several) == {
+        ("db01", 22): "open",
+        ("db01", 5985): "closed",
+        ("app01", 3389): "open",
+    }
+    assert (broker.reachable(DB01, 22), broker.reachable(DB01, 5985)) == (True, False)
+
+
+def test_the_rest_of_a_request_can_be_given_back_later(broker, several):
+    """What is closed stays as it is."""
+    broker.revoke(several, reason="first", virtualMachines=[{"id": DB01}])
+    broker.live(5)
+
+    assert broker.revoke(several, reason="second").changed
+    broker.live(5)
+
+    texts = {grant.port: grant.close_reason_text for grant in broker.whole(several).grants}
+    assert texts == {22: "first", 5985: "first", 3389: "second"}
+
+
+@pytest.mark.parametrize(
+    ("machines", "found"),
+    [
+        (
+            [{"id": DB01}, {"id": WEB01}],
+            ("#/virtualMachines/1/id", "web01 is not in this request, which has db01 and app01"),
+        ),
+        (
+            [{"id": DB01, "ports": [{"number": 22}, {"number": 3389}]}],
+            (
+                "#/virtualMachines/0/ports/1/number",
+                "port 3389 of db01 is not in this request, which has 22 and 5985",
+            ),
+        ),
+    ],
+)
+def test_a_part_that_is_not_in_the_request_ends_nothing(broker, several, machines, found):
+    """A typing error must not look like a revocation."""
+    with pytest.raises(InvalidRequest) as caught:
+        broker.revoke(several, virtualMachines=machines)
+
+    pointer, detail = found
+    assert _told(caught) == [(pointer, "not-in-request", detail)]
+    assert set(_statuses(broker, several).values()) == {"open"}
+
+
+# ---- a revocation without effect -----------------------------------------------------------------
+
+
+def test_a_revocation_without_effect_says_when_and_by_whom_access_was_closed(broker, opened):
+    """An operator at night sees that somebody was quicker."""
+    broker.revoke(opened, OLGA)
+    closing = broker.revoke(opened)
+    broker.live(5)
+    closed = broker.revoke(opened)
+
+    grant = broker.grant(opened)
+    since, at = format_instant(grant.closing_at), format_instant(grant.closed_at)
+    assert (closing.changed, closed.changed) == (False, False)
+    assert closing.why == f"port 22 of farm01 is closing since {since} as revoked by {OLGA.name}"
+    assert closed.why == f"port 22 of farm01 was closed at {at} as revoked by {OLGA.name}"
+
+
+def test_a_part_that_is_closed_already_says_so_while_the_rest_is_open(broker, several):
+    """About that part alone."""
+    broker.revoke(several, virtualMachines=[{"id": APP01}])
+    broker.live(5)
+
+    again = broker.revoke(several, virtualMachines=[{"id": APP01}])
+
+    assert not again.changed
+    assert again.why.startswith("port 3389 of app01 was closed at ")
+    assert "db01" not in again.why
+
+
+# ---- revocations that meet others ----------------------------------------------------------------
 
 
 def test_a_worker_that_wrote_first_is_read_again(broker, opened):

@@ -98,3 +98,11 @@ def test_a_refused_request_has_an_event_without_a_grant():
     event = Event(at=NOW, what="request.refused", actor="alice", request_id="r1")
 
     assert (event.doc()["grantId"], event.doc()["facts"]) == (None, {})
+
+
+def test_a_person_is_named_beside_the_object_id():
+    """The broker has no name but *broker*."""
+    event = Event(at=NOW, what="request.denied", actor="o", actor_name="Olga", request_id="r1")
+
+    assert (event.doc()["actor"], event.doc()["actorName"]) == ("o", "Olga")
+    assert "actorName" not in Event(at=NOW, what="x.done", actor="broker", request_id="r1").doc()

@@ -14,6 +14,7 @@ from jit.domain.model import machine
 from jit.domain.model.machine import PortRule
 from jit.domain.model.request import AccessRequest, Ticket, WantedMachine, WantedPort
 from jit.domain.requests import bodies, fields, idempotency_key, json_node, network_fields
+from jit.domain.requests.revocation import Revocation
 from jit.domain.values import arm_ids, prefixes, times
 from jit.domain.values.times import format_instant
 from tests.builders.bodies import a_body, a_draft, a_machine, a_port, faults
@@ -435,7 +436,7 @@ def test_any_json_value_is_a_request_or_has_faults(value):
 )
 def test_a_reason_is_read_if_the_body_has_one(value, reason):
     """To revoke takes no reason, and no body to say so."""
-    assert bodies.read_reason(value) == (reason, ())
+    assert bodies.read_revoke(value) == (Revocation(reason=reason), ())
 
 
 @pytest.mark.parametrize(
@@ -451,9 +452,42 @@ def test_a_reason_is_read_if_the_body_has_one(value, reason):
 )
 def test_a_faulty_reason_is_refused(value, found):
     """It goes into the same audit trail as a justification."""
-    reason, violations = bodies.read_reason(value)
+    revocation, violations = bodies.read_revoke(value)
 
-    assert (reason, faults(violations)) == (None, found)
+    assert (revocation.reason, faults(violations)) == (None, found)
+
+
+def test_a_part_of_a_request_is_read():
+    """VMs with some of their ports, or with all."""
+    machines = [{"id": vm_id(), "ports": [{"number": 22}]}, {"id": vm_id("b")}]
+
+    revocation, violations = bodies.read_revoke({"virtualMachines": machines})
+
+    assert violations == ()
+    assert [
+        (machine.id, machine.pointer, [(port.number, port.pointer) for port in machine.ports])
+        for machine in revocation.machines
+    ] == [(vm_id(), FIRST_VM, [(22, FIRST_PORT)]), (vm_id("b"), "#/virtualMachines/1", [])]
+
+
+@pytest.mark.parametrize(
+    ("machines", "found"),
+    [
+        ([], [("#/virtualMachines", "too-few")]),
+        ([{"id": vm_id(), "ports": []}], [(f"{FIRST_VM}/ports", "too-few")]),
+        ([{"ports": [{"number": 22}]}], [(f"{FIRST_VM}/id", "missing-field")]),
+        ([{"id": vm_id()}, {"id": vm_id()}], [("#/virtualMachines/1/id", "duplicate-vm")]),
+        (
+            [{"id": vm_id(), "ports": [{"number": 22, "protocol": "TCP"}]}],
+            [(f"{FIRST_PORT}/protocol", "unknown-field")],
+        ),
+    ],
+)
+def test_a_faulty_part_of_a_request_is_refused(machines, found):
+    """An empty list must not mean everything."""
+    _, violations = bodies.read_revoke({"virtualMachines": machines})
+
+    assert faults(violations) == found
 
 
 @pytest.mark.parametrize(

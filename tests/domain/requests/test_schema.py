@@ -21,7 +21,7 @@ RULE = {"number": 22, "protocol": "TCP", "allowedSources": ["*"], "maxDuration":
 WIDE = {**RULE, "number": 1, "allowedSources": ["10.0.0.0/8", "2a02::/32"]}
 KINDS = (
     bodies.AccessRequestBody,
-    bodies.ReasonBody,
+    bodies.RevokeBody,
     bodies.ExtendBody,
     bodies.PolicyPutBody,
     bodies.PolicyDeleteBody,
@@ -33,7 +33,10 @@ FULL = {
         ticket={"system": "servicenow", "id": "CHG0030001"},
         dryRun=True,
     ),
-    bodies.ReasonBody: {"reason": "done"},
+    bodies.RevokeBody: {
+        "reason": "done",
+        "virtualMachines": [{"id": vm_id(), "ports": [{"number": 22}]}, {"id": vm_id("b")}],
+    },
     bodies.ExtendBody: {"duration": "PT1H", "reason": "not done yet"},
     bodies.PolicyPutBody: {"virtualMachines": [{"id": vm_id(), "ports": [RULE, WIDE]}]},
     bodies.PolicyDeleteBody: {"virtualMachines": [{"id": vm_id()}, {"id": vm_id("b").upper()}]},
@@ -74,7 +77,7 @@ def read(kind, value, limits=LIMITS):
             bodies.AccessRequestBody,
             a_body(virtualMachines=[a_machine(ports=[a_port(n) for n in range(1, 11)])]),
         ),
-        (bodies.ReasonBody, {}),
+        (bodies.RevokeBody, {}),
         (bodies.ExtendBody, {"duration": "PT24H"}),
     ],
 )
@@ -125,9 +128,9 @@ def test_spaces_at_the_ends_of_a_line_are_the_only_exception():
     """The reader drops them before it counts; a schema has no word for that."""
     value = {"reason": f" {'x' * 500} "}
 
-    assert read(bodies.ReasonBody, value) == ()
-    assert find_breaches(schema_of(bodies.ReasonBody), value) == [("#/reason", "maxLength")]
-    assert find_breaches(schema_of(bodies.ReasonBody), stripped(value)) == []
+    assert read(bodies.RevokeBody, value) == ()
+    assert find_breaches(schema_of(bodies.RevokeBody), value) == [("#/reason", "maxLength")]
+    assert find_breaches(schema_of(bodies.RevokeBody), stripped(value)) == []
 
 
 # ---- constraints -----------------------------------------------------------------------------
@@ -274,6 +277,6 @@ def test_settings_move_the_schema():
 
 def test_a_schema_is_the_callers_own():
     """A caller who changes it changes no other."""
-    schema_of(bodies.ReasonBody)["properties"].clear()
+    schema_of(bodies.RevokeBody)["properties"].clear()
 
-    assert "reason" in schema_of(bodies.ReasonBody)["properties"]
+    assert "reason" in schema_of(bodies.RevokeBody)["properties"]
