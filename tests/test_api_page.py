@@ -1,5 +1,6 @@
 """The page of the HTTP API: its calls run, and its tables are those of the code."""
 
+import io
 import json
 import re
 from datetime import timedelta
@@ -19,7 +20,7 @@ from tests import api_calls, api_page
 from tests.api.http_requests import WatchedValues
 from tests.api_calls import AUTHENTICATION, Api, list_routes
 from tests.api_page import ANSWER, BODY, QUERY
-from tests.broker.inprocess import wish
+from tests.broker.inprocess import ELSEWHERE, farm, wish
 from tests.local.azure.sim import APP01, DB01
 from tests.triggers.app_functions import CHANGING, call, make_principal, make_request
 
@@ -289,6 +290,67 @@ def test_the_words_of_a_field_are_those_of_the_code(title, path, words):
     (meaning,) = [row[2] for row in SECTIONS[title].rows(ANSWER) if spans(row[0]) == [path]]
 
     assert sorted(spans(meaning)) == sorted(words)
+
+
+# ---- the script that waits -----------------------------------------------------------------------
+
+
+class Content(io.BytesIO):
+    """An answer as ``urlopen`` returns it."""
+
+    def __init__(self, answer):
+        super().__init__(json.dumps(answer.doc).encode())
+        self.status, self.headers = answer.status, answer.headers
+
+
+class Waiting:
+    """What the script of the page uses: calls go to an API in this process, and its clock runs."""
+
+    def __init__(self, patch):
+        self.api = Api(patch)
+        patch.setattr("time.sleep", lambda seconds: self.api.wait(seconds / 60))
+        patch.setattr("urllib.request.urlopen", self.open)
+
+    def open(self, request):
+        headers = dict(request.header_items())
+        answer = self.api.send(api_calls.Call("GET", request.full_url, headers))
+        return Content(answer)
+
+
+@pytest.fixture
+def script(monkeypatch, capsys):
+    """Return a function that runs the script for a request, and returns the printed lines."""
+    (text,) = ROUTES["GET /api/access-requests/{id}/outcome"].blocks("python")
+    waiting = Waiting(monkeypatch)
+
+    def run(body, meanwhile=None):
+        asked = waiting.api.call("POST", "access-requests", body)
+        monkeypatch.setattr("sys.argv", ["wait.py", asked.headers["Location"]])
+        (meanwhile or (lambda _: None))(waiting.api.broker)
+        exec(compile(text, "wait.py", "exec"), {})  # the page's own text
+        return waiting.api.answers[-1].doc, capsys.readouterr().out.splitlines()
+
+    return run
+
+
+def test_the_script_of_the_page_waits_and_prints_the_line_to_connect_with(script):
+    """Two machines, two lines."""
+    _, printed = script(wish((farm(1), farm(2))))
+
+    assert printed == ["ssh -p 22 user@20.71.21.11", "ssh -p 22 user@20.71.21.12"]
+
+
+def test_the_script_of_the_page_waits_and_prints_the_reason(script):
+    """A portal user was there first: the answer is 200, and its decision says no."""
+    doc, printed = script(wish(farm(1)), lambda broker: broker.occupy(farm(1), 22, ELSEWHERE))
+
+    (error,) = doc["decision"]["errors"]
+    assert (doc["status"], doc["decision"]["allowed"], error["code"]) == (
+        "closed",
+        False,
+        "occupied",
+    )
+    assert printed == [f"closed, denied: {error['detail']}"]
 
 
 # ---- a runbook ----------------------------------------------------------------------------------

@@ -103,7 +103,7 @@ MAY = {  # a package -> the packages that it may import; `d` stands for `jit.dom
     "d.inventory": "d.azure d.model d.values",
     "d.network_manager": "d.azure d.model d.values",
     "d.paths": "d.azure d.model d.network_manager d.values",
-    "d.grants": "d.azure d.decision d.limits d.model d.paths d.values",
+    "d.grants": "d.azure d.decision d.errors d.limits d.model d.paths d.values",
     "d.policy_setup": "d.azure d.decision d.errors d.inventory d.model d.values",
     "d.reconcile": "d.azure d.grants d.inventory d.model d.network_manager d.paths d.values",
     "d.advice": "d.azure d.inventory d.model d.network_manager d.paths d.policy_setup d.values",

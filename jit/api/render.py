@@ -6,7 +6,8 @@ from collections.abc import Iterable
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
-from jit.domain.model.grant import Grant, Status
+from jit.domain.limits import bound_violations
+from jit.domain.model.grant import Grant, Status, list_denials
 from jit.domain.model.machine import PortRule, VirtualMachine
 from jit.domain.model.people import Person
 from jit.domain.model.request import Decision
@@ -33,11 +34,19 @@ def render_request(whole: StoredRequest) -> dict[str, Any]:
         "expiresAt": format_instant(max(ends)) if ends else None,
         "duration": format_duration(asked.duration),
         "grants": [render_grant(item) for item in whole.grants],
-        "decision": render_decision(asked.decision),
+        "decision": render_decision(_find_decision(whole)),
     }
     if asked.ticket is not None:
         doc["ticket"] = {"system": asked.ticket.system, "id": asked.ticket.id}
     return doc
+
+
+def _find_decision(whole: StoredRequest) -> Decision:
+    """Return the decision at acceptance, or a denial if a grant was denied at its opening."""
+    accepted, denials = whole.request.decision, list_denials(whole.grants)
+    if not denials:
+        return accepted
+    return Decision(allowed=False, rule=accepted.rule, errors=bound_violations(denials))
 
 
 def render_grant(item: Grant) -> dict[str, Any]:

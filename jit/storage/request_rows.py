@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, TypeVar
 
-from jit.domain.errors import Defect
+from jit.domain.errors import Defect, Violation
 from jit.domain.model.grant import CloseReason, Footprint, Grant, Initiate, Status, status_of
 from jit.domain.model.machine import Connection, Via
 from jit.domain.model.people import Person
@@ -30,6 +30,7 @@ from jit.storage.documents import (
     group_columns,
     optional,
     read_document,
+    several,
     write_document,
 )
 from jit.storage.keys import write_stamp
@@ -110,6 +111,7 @@ def parse_request(row: Row) -> Request:
 # ---- grants --------------------------------------------------------------------------------------
 
 _INSTANT = optional(INSTANT)
+_VIOLATION = by_position(Violation, pointer=PLAIN, code=PLAIN, detail=PLAIN)
 
 GRANT = ColumnMap(
     Grant,
@@ -126,6 +128,7 @@ GRANT = ColumnMap(
     Column("close_reason", "close_reason", optional(enum(CloseReason)), default=None),
     Column("closed_by", "closed_by", optional(_PERSON.form), default=None),
     Column("close_text", "close_reason_text", default=None),
+    Column("denied", "denials", several(_VIOLATION), default=()),
     Column("note", "note", default=None),
     # when
     Column("starts_at", "starts_at", INSTANT),

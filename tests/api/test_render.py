@@ -66,6 +66,19 @@ def test_a_request_has_the_members_of_the_contract():
     assert (doc["status"], doc["duration"]) == ("pending", "PT2H")
 
 
+def test_a_denial_at_opening_is_the_decision():
+    """The acceptance is history; the reasons stand where a caller looks for them."""
+    reason = Violation("#/virtualMachines/0", "occupied", "port 22 is occupied")
+    denied = {"status": Status.CLOSED, "close_reason": CloseReason.DENIED}
+    grants = [an_open(), a_grant("g2", **denied, denials=(reason,))]
+    accepted = a_stored(an_open(), a_grant("g2", status=Status.CLOSED))
+
+    doc = render_request(a_stored(*grants))["decision"]
+
+    assert doc == {"allowed": False, "rule": "jit-policy", "errors": [reason.doc()]}
+    assert render_request(accepted)["decision"]["allowed"] is True
+
+
 def test_a_request_ends_with_the_last_of_its_grants():
     """The grants may have different ends."""
     grants = [an_open(name, expires_at=NOW + span * HOUR) for name, span in (("a", 2), ("b", 3))]

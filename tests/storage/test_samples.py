@@ -11,6 +11,7 @@ import pytest
 
 from jit.domain.audit.chain import Head, Record
 from jit.domain.audit.event import Event
+from jit.domain.errors import Violation
 from jit.domain.model.admin_reading import AdminReading
 from jit.domain.model.grant import CloseReason, Footprint, Grant, Initiate, Status
 from jit.domain.model.machine import (
@@ -159,6 +160,17 @@ CLOSED_BY_OLGA = replace(
     closed_by=Person(id="016a0000-0000-4000-8000-000000000005", name="olga@example.com"),
     close_reason_text="shift over",
 )
+DENIED = replace(
+    CLOSED,
+    close_reason=CloseReason.DENIED,
+    denials=(
+        Violation(
+            "#/virtualMachines/0",
+            "port-not-in-policy",
+            "port 3389 of web01 is not in its JIT policy",
+        ),
+    ),
+)
 MACHINE = VirtualMachine(
     id=VM,
     name="web01",
@@ -258,6 +270,7 @@ CASES = {
     "grants-closing": (request_rows.read_grants, (CLOSING,)),
     "grants-closed": (request_rows.read_grants, (CLOSED,)),
     "grants-closed-by-a-person": (request_rows.read_grants, (CLOSED_BY_OLGA,)),
+    "grants-denied": (request_rows.read_grants, (DENIED,)),
     "grants-first-version": (request_rows.read_grants, (FIRST_VERSION,)),
     "tombstone": (lambda row: request_rows.read_tombstone_row(row).grants, (CLOSED,)),
     "history-request": (request_rows.read_request, REQUEST),
@@ -398,6 +411,7 @@ WRITTEN = {
     "grants-closing": GRANTS([CLOSING]),
     "grants-closed": GRANTS([CLOSED]),
     "grants-closed-by-a-person": GRANTS([CLOSED_BY_OLGA]),
+    "grants-denied": GRANTS([DENIED]),
     "tombstone": request_rows.write_tombstone_row(GRANTS([CLOSED]), [CLOSED], until=LATER),
     "history-request": history.write_history_rows(StoredRequest(REQUEST, (CLOSED,)))[0],
     "history-grants": history.write_history_rows(StoredRequest(REQUEST, (CLOSED,)))[1],

@@ -143,6 +143,7 @@ def _name(before: Grant, after: Grant) -> str:
 
 
 def _facts(grant: Grant) -> dict[str, Any]:
+    denials = [violation.doc() for violation in grant.denials]
     return {
         "virtualMachineId": grant.vm_id,
         "port": grant.port,
@@ -153,4 +154,5 @@ def _facts(grant: Grant) -> dict[str, Any]:
         "rules": list(grant.footprint.rules),
         "companions": list(grant.footprint.companions),
         "note": grant.note,
+        **({"errors": denials} if denials else {}),
     }

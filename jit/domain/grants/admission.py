@@ -10,7 +10,8 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from jit.domain.azure.defender_requests import DefenderRequest
-from jit.domain.decision.jit_policy import decide
+from jit.domain.decision.jit_policy import NO_JIT_POLICY, OCCUPIED, decide
+from jit.domain.errors import Violation
 from jit.domain.grants import lifetime, shared_port
 from jit.domain.grants.policy_view import StepContext
 from jit.domain.grants.timing import FIREWALL_WAIT
@@ -20,6 +21,7 @@ from jit.domain.model.request import AccessRequest, WantedMachine, WantedPort
 from jit.domain.paths.effective import explain_unclear_firewall
 from jit.domain.paths.machine_view import MachineView
 from jit.domain.paths.published_ports import find_obstacles
+from jit.domain.values.json_pointer import ROOT, at
 from jit.domain.values.times import format_instant
 
 
@@ -46,12 +48,13 @@ def _admit(
 ) -> Grant:
     now = context.now
     why_not = (
-        _find_denial(grant, view, requests, context)
+        _find_denials(grant, view, requests, context)
         or _find_other_family(grant, group)
         or _find_crowd(grant, group)
     )
     if why_not:
-        return lifetime.close(grant, CloseReason.DENIED, now, why_not)
+        note = "; ".join(violation.detail for violation in why_not)
+        return replace(lifetime.close(grant, CloseReason.DENIED, now, note), denials=why_not)
     grant = replace(grant, via=view.vm.via, firewall_id=view.vm.firewall_id)
     if not context.may_change(grant, view):
         note = explain_unclear_firewall(view) or "waiting for another change of the firewall to end"
@@ -71,12 +74,13 @@ def _admit(
     )
 
 
-def _find_denial(
+def _find_denials(
     grant: Grant, view: MachineView, requests: Sequence[DefenderRequest], context: StepContext
-) -> str:
+) -> tuple[Violation, ...]:
     """Return why the present policy or a request denies *grant*; empty if it may open."""
     if not context.policy.found:
-        return "its JIT policy no longer exists"
+        here, detail = at(grant.machine_pointer, "id"), "its JIT policy no longer exists"
+        return (Violation(here, NO_JIT_POLICY, detail),)
     strict = tuple(
         Occupation(port=entry.port, sources=entry.sources, ends_at=entry.ends_at)
         for entry in context.list_foreign_requests(requests)
@@ -84,29 +88,38 @@ def _find_denial(
     vm = replace(view.vm, occupations=strict, obstacles=find_obstacles(view))
     request, machines = rebuild_request(grant), {grant.vm_key: vm}
     found = decide(request, machines, now=context.now, limits=context.limits)
-    return "; ".join(finding.violation.detail for finding in found)
+    return tuple(_point_into_body(finding.violation) for finding in found)
 
 
-def _find_other_family(grant: Grant, group: Sequence[Grant]) -> str:
+def _point_into_body(violation: Violation) -> Violation:
+    """Return *violation* at its VM: a grant does not know the place of its port in the body."""
+    return replace(violation, pointer=violation.pointer.partition("/ports")[0])
+
+
+def _find_other_family(grant: Grant, group: Sequence[Grant]) -> tuple[Violation, ...]:
     """Return why an earlier grant of the port denies *grant*; empty if none does."""
     admitted = (other for other in group if other.wants_path and other.admitted_at is not None)
     other = shared_port.find_other_family(grant, admitted)
     if other is None:
-        return ""
+        return ()
     until = format_instant(other.expires_at or other.latest_end)
-    return f"port {grant.port} is used from addresses of the other IP version until {until}"
+    detail = f"port {grant.port} is used from addresses of the other IP version until {until}"
+    return (Violation(at(ROOT, "sources"), OCCUPIED, detail),)
 
 
-def _find_crowd(grant: Grant, group: Sequence[Grant]) -> str:
+def _find_crowd(grant: Grant, group: Sequence[Grant]) -> tuple[Violation, ...]:
     """Return why the number of sources denies *grant*; empty if a rule can have all of them."""
     admitted = [other for other in group if other.wants_path and other.admitted_at is not None]
-    return shared_port.CROWDED.format(grant.port) if shared_port.is_crowded(grant, admitted) else ""
+    if not shared_port.is_crowded(grant, admitted):
+        return ()
+    return (Violation(at(ROOT, "sources"), OCCUPIED, shared_port.CROWDED.format(grant.port)),)
 
 
 def rebuild_request(grant: Grant) -> AccessRequest:
     """Return the part of the request that became *grant*, to decide about it again."""
-    port = WantedPort(number=grant.port, protocol=None, pointer="#/virtualMachines/0/ports/0")
-    machine = WantedMachine(id=grant.vm_id, ports=(port,), pointer="#/virtualMachines/0")
+    here = grant.machine_pointer
+    port = WantedPort(number=grant.port, protocol=None, pointer=at(here, "ports"))
+    machine = WantedMachine(id=grant.vm_id, ports=(port,), pointer=here)
     return AccessRequest(
         machines=(machine,),
         sources=grant.sources,

@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from enum import StrEnum
 from types import MappingProxyType
 
-from jit.domain.errors import IllegalTransition
+from jit.domain.errors import IllegalTransition, Violation
 from jit.domain.model.machine import Connection, Via, VmPort
 from jit.domain.model.people import Person
 from jit.domain.values import arm_ids
+from jit.domain.values.json_pointer import ROOT, at
 from jit.domain.values.prefixes import Prefix
+
+DENIED_AT_OPENING = "denied-at-opening"
 
 
 class Status(StrEnum):
@@ -130,6 +133,7 @@ class Grant:
         footprint: The rules that it has left in Azure.
         closed_by: The person who ended it, without roles; None if nobody did.
         close_reason_text: The reason that this person gave, if any.
+        denials: Why it was denied at opening, with pointers into the body of its request.
         note: Why it waits or failed, for people.
     """
 
@@ -158,10 +162,17 @@ class Grant:
     close_reason: CloseReason | None = None
     closed_by: Person | None = None
     close_reason_text: str | None = None
+    denials: tuple[Violation, ...] = ()
     connection: Connection | None = None
     initiate: Initiate = Initiate()
     footprint: Footprint = Footprint()
     note: str | None = None
+
+    @property
+    def machine_pointer(self) -> str:
+        """The place of its VM in the body of its request: ``#/virtualMachines/0``."""
+        index, _, _ = self.id.removeprefix(f"{self.request_id}-").partition("-")
+        return at(at(ROOT, "virtualMachines"), index)
 
     @property
     def vm_key(self) -> str:
@@ -214,6 +225,21 @@ def status_of(grants: tuple[Grant, ...]) -> Status:
     """Return a request's status: the least advanced of its grants that is not closed."""
     live = [grant.status for grant in grants if grant.live]
     return min(live, key=ADVANCE.index) if live else Status.CLOSED
+
+
+def list_denials(grants: Iterable[Grant]) -> tuple[Violation, ...]:
+    """Return why *grants* were denied at their opening, each reason once."""
+    found: dict[Violation, None] = {}
+    for grant in grants:
+        if grant.close_reason is CloseReason.DENIED:
+            found |= dict.fromkeys(grant.denials or [_read_old_denial(grant)])
+    return tuple(found)
+
+
+def _read_old_denial(grant: Grant) -> Violation:
+    """Return the reason in the note: an older version stored nothing else."""
+    detail = grant.note or "it was not allowed any more when it should have opened"
+    return Violation(grant.machine_pointer, DENIED_AT_OPENING, detail)
 
 
 def is_settled(grants: tuple[Grant, ...]) -> bool:

@@ -5,6 +5,7 @@ from datetime import timedelta
 import pytest
 
 from jit.domain.audit.event import Event, list_transitions
+from jit.domain.errors import Violation
 from jit.domain.model.grant import CloseReason, Status
 from tests.builders.grants import a_grant, an_open, an_opening, changed
 from tests.builders.values import HOME, MINE, NEXT, NOW
@@ -106,3 +107,13 @@ def test_a_person_is_named_beside_the_object_id():
 
     assert (event.doc()["actor"], event.doc()["actorName"]) == ("o", "Olga")
     assert "actorName" not in Event(at=NOW, what="x.done", actor="broker", request_id="r1").doc()
+
+
+def test_a_denial_at_opening_is_in_the_trail_with_its_codes():
+    """As the denial of a request is."""
+    reason = Violation("#/virtualMachines/0", "occupied", "port 22 is occupied")
+    after = a_grant(status=Status.CLOSED, close_reason=CloseReason.DENIED, denials=(reason,))
+
+    (event,) = list_transitions([a_grant()], [after], now=NOW)
+
+    assert event.facts["errors"] == [reason.doc()]

@@ -112,6 +112,38 @@ def test_a_grant_that_is_no_longer_allowed_at_opening_is_denied(world, why):
     assert done.asks == ()
 
 
+def test_a_denial_at_opening_keeps_code_and_place_of_each_reason():
+    """A program reads the code; the place is the VM in the body of the request."""
+    rules = (a_rule(max_duration=HOUR, allowed_sources=("10.0.0.0/8",)),)
+
+    after = alone(a_grant("r-3-22", request_id="r"), a_world(a_view(ports=rules)))
+
+    assert [(each.pointer, each.code) for each in after.denials] == [
+        ("#/duration", "duration-too-long"),
+        ("#/sources/0", "source-not-allowed"),
+    ]
+    assert after.note == "; ".join(each.detail for each in after.denials)
+
+
+@pytest.mark.parametrize(
+    ("world", "pointer", "code"),
+    [
+        (a_world(found=False), "#/virtualMachines/3/id", "no-jit-policy"),
+        (a_world(a_view(ports=(a_rule(3389),))), "#/virtualMachines/3", "port-not-in-policy"),
+        (
+            a_world(None, an_entry("192.0.2.1", initiate_id=STRANGER)),
+            "#/virtualMachines/3",
+            "occupied",
+        ),
+    ],
+)
+def test_a_denial_at_opening_points_at_the_vm(world, pointer, code):
+    """The order of the ports in the body is not stored."""
+    after = alone(a_grant("r-3-22", request_id="r"), world)
+
+    assert [(each.pointer, each.code) for each in after.denials] == [(pointer, code)]
+
+
 @pytest.mark.parametrize(
     "entry",
     [

@@ -6,8 +6,15 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from jit.domain.errors import IllegalTransition
-from jit.domain.model.grant import ADVANCE, Status, is_settled, status_of
+from jit.domain.errors import IllegalTransition, Violation
+from jit.domain.model.grant import (
+    ADVANCE,
+    CloseReason,
+    Status,
+    is_settled,
+    list_denials,
+    status_of,
+)
 from tests.builders.grants import a_grant
 
 S = Status
@@ -101,3 +108,37 @@ def test_a_request_is_settled_when_no_grant_is_on_its_way_to_open(grants):
     }
 
     assert is_settled(grants) == (not before_open & {grant.status for grant in grants})
+
+
+# ---- denials at opening --------------------------------------------------------------------------
+
+REASON = Violation("#/duration", "duration-too-long", "at most PT1H")
+
+
+def a_denied(**changes):
+    return a_grant(
+        "r-3-22", request_id="r", **{"close_reason": CloseReason.DENIED, "denials": (), **changes}
+    )
+
+
+@pytest.mark.parametrize(
+    ("grants", "found"),
+    [
+        ([a_grant()], ()),
+        ([a_denied(denials=(REASON,)), a_grant(), a_denied(denials=(REASON,))], (REASON,)),
+        ([a_denied(close_reason=CloseReason.FAILED, note="late")], ()),
+    ],
+)
+def test_the_denials_of_grants_are_named_once(grants, found):
+    """Two ports may have the same reason; a failure is no denial."""
+    assert list_denials(grants) == found
+
+
+@pytest.mark.parametrize("note", ["its JIT policy no longer exists", None])
+def test_a_denial_that_an_older_version_stored_has_its_note_as_the_reason(note):
+    """It points at the VM in the body of the request."""
+    (denial,) = list_denials([a_denied(note=note)])
+
+    assert (denial.pointer, denial.code) == ("#/virtualMachines/3", "denied-at-opening")
+    assert note is None or denial.detail == note
+    assert denial.detail
