@@ -24,7 +24,8 @@ READERS = (Role.REQUESTER, Role.OPERATOR, Role.AUDITOR, Role.APPROVER)
 _PRINCIPAL_LIMIT = 32_768
 _OID = {"oid", "http://schemas.microsoft.com/identity/claims/objectidentifier"}
 _ROLES = {"roles", "http://schemas.microsoft.com/ws/2008/06/identity/claims/role"}
-_NAMES = ("preferred_username", "upn", "name", "appid", "azp")
+_DISPLAY_NAME = "name"
+_NAMES = ("preferred_username", "upn", _DISPLAY_NAME, "appid", "azp")
 
 
 def read_caller(req: func.HttpRequest, settings: Settings, *allowed: Role) -> Person:
@@ -61,7 +62,9 @@ def _read_person(pairs: list[tuple[str, str]]) -> Person | None:
         return None
     names = [value for wanted in _NAMES for kind, value in pairs if kind == wanted]
     roles = frozenset(value for kind, value in pairs if kind in _ROLES)
-    return Person(id=oid.lower(), name=next(iter(names), oid), roles=roles)
+    display_name = next((value for kind, value in pairs if kind == _DISPLAY_NAME), None)
+    name = next(iter(names), oid)
+    return Person(id=oid.lower(), name=name, roles=roles, display_name=display_name)
 
 
 def read_address(req: func.HttpRequest, proxies: Proxies) -> str | None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import base64
 import json
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
 
 import azure.functions as func
@@ -17,7 +17,7 @@ from jit.domain.values.json_pointer import ROOT, at
 from jit.domain.values.times import parse_instant
 
 _OF_THE_HOST = {"code", "clientId"}  # a function key, and its name
-_FILTERS = {"status", "vm", "requester", "ticket", "from", "to", "continuationToken"}
+_FILTERS = ("status", "vm", "requester", "person", "ticket", "from", "to", "continuationToken")
 _TOKEN = 512  # characters; ours are shorter, and a long one could nest too deep to be read
 
 
@@ -30,12 +30,15 @@ def refuse_unknown(req: func.HttpRequest, *known: str) -> None:
     Raises:
         InvalidRequest: It names each of them.
     """
-    unknown = sorted(set(req.params) - {*known, *_OF_THE_HOST})
-    if unknown:
-        faults = [
-            Violation(at(ROOT, name), "unknown-field", "no such parameter") for name in unknown
-        ]
+    faults = _list_unknown(set(req.params) - _OF_THE_HOST, known)
+    if faults:
         raise InvalidRequest("the query has faults", tuple(faults))
+
+
+def _list_unknown(names: Iterable[str], known: Sequence[str]) -> list[Violation]:
+    detail = f"no such parameter; known are {', '.join(known)}" if known else "no such parameter"
+    unknown = sorted(set(names) - set(known))
+    return [Violation(at(ROOT, name), "unknown-field", detail) for name in unknown]
 
 
 def read_flag(req: func.HttpRequest, name: str) -> bool:
@@ -57,10 +60,7 @@ def read_filters(query: Mapping[str, str], *, now: datetime) -> Filters:
     Raises:
         InvalidRequest: It names every fault.
     """
-    faults = [
-        Violation(at(ROOT, name), "unknown-field", "no such filter")
-        for name in sorted(set(query) - _FILTERS)
-    ]
+    faults = _list_unknown(query, _FILTERS)
     end = min(_read_instant(query, "to", faults) or now, now)
     since = _read_instant(query, "from", faults)
     status = _read_status(query.get("status"), faults)
@@ -69,7 +69,8 @@ def read_filters(query: Mapping[str, str], *, now: datetime) -> Filters:
     return Filters(
         status=status,
         vm=query.get("vm"),
-        requester=query["requester"].lower() if "requester" in query else None,
+        requester=query.get("requester"),
+        person=query.get("person"),
         ticket=query.get("ticket"),
         since=since,
         start=since or end - DEFAULT_SPAN,

@@ -52,14 +52,16 @@ R = TypeVar("R")
 
 # ---- requests ------------------------------------------------------------------------------------
 
-_PERSON = ColumnMap(Person, Column("id", "id"), Column("name", "name"))
+_NAMED = (Column("id", "id"), Column("name", "name"))
+_PERSON = ColumnMap(Person, *_NAMED)
+_REQUESTER = ColumnMap(Person, *_NAMED, Column("display", "display_name", default=None))
 _TICKET = ColumnMap(Ticket, Column("system", "system"), Column("id", "id"))
 _RULE = Form(lambda rule: Decision(allowed=True, rule=rule), lambda decision: decision.rule)
 
 REQUEST = ColumnMap(
     Request,
     Column("id", "id"),
-    Column("requester", "requester", _PERSON.form),
+    Column("requester", "requester", _REQUESTER.form),
     Column("justification", "justification"),
     Column("createdAt", "created_at", INSTANT),
     Column("startsAt", "starts_at", INSTANT),

@@ -12,11 +12,11 @@ bp = func.Blueprint()  # type: ignore[no-untyped-call] # as the package has it
 
 
 @bp.route(route="api/virtual-machines", methods=["GET"])
-@answers(*READERS, query=("subscription",))
+@answers(*READERS, query=("subscription", "name"))
 def list_virtual_machines(req: func.HttpRequest, caller: Person) -> func.HttpResponse:
     """List virtual machines, their JIT support, and the people with access."""
-    subscription = req.params.get("subscription")
-    found = wiring.queries().list_machines(subscription, caller, now=wiring.clock())
+    subscription, name = req.params.get("subscription"), req.params.get("name")
+    found = wiring.queries().list_machines(subscription, caller, now=wiring.clock(), name=name)
     shown = [render.render_machine(vm, grants) for vm, grants in found]
     return answer.write_json({"value": shown, "continuationToken": None})
 

@@ -66,6 +66,20 @@ def test_a_person_is_shown_by_the_best_name_of_the_claims(claims, name):
 
 
 @pytest.mark.parametrize(
+    ("claims", "name"),
+    [
+        ([("name", "Alice Ashdown"), ("preferred_username", "alice@example.com")], "Alice Ashdown"),
+        ([("preferred_username", "alice@example.com")], None),
+    ],
+)
+def test_a_person_keeps_the_name_in_the_directory(claims, name):
+    """People search by it."""
+    request = make_request(make_principal(("oid", OID), *claims))
+
+    assert caller.read_caller(request, SETTINGS).display_name == name
+
+
+@pytest.mark.parametrize(
     "principal",
     [
         None,

@@ -48,6 +48,18 @@ def test_a_parameter_that_the_contract_does_not_have_is_refused():
     assert found == [("#/dryrun", "unknown-field"), ("#/x~1y", "unknown-field")]
 
 
+@pytest.mark.parametrize(
+    ("known", "detail"),
+    [((), "no such parameter"), (("a", "b"), "no such parameter; known are a, b")],
+)
+def test_a_refused_parameter_comes_with_the_known_ones(known, detail):
+    """The caller need not look them up."""
+    with pytest.raises(InvalidRequest) as caught:
+        query.refuse_unknown(make_request(params={"colour": "red"}), *known)
+
+    assert [each.detail for each in caught.value.violations] == [detail]
+
+
 def test_the_parameters_of_the_host_pass():
     """A function key and its name belong to the host."""
     params = {"code": "s3cret", "clientId": "default", "dryRun": "true"}
@@ -69,14 +81,16 @@ def test_a_query_without_filters_lists_the_last_thirty_days():
 
 
 def test_each_filter_is_read():
-    """The object id of a person is written in lower case."""
+    """As the caller wrote it."""
     named = {"status": "open", "vm": "Web01", "requester": "A11CE", "ticket": "CHG1"}
+    named["person"] = "alice@example.com"
     span = {"from": "2026-11-01T00:00:00Z", "to": "2026-11-02T00:00:00Z"}
 
     filters = query.read_filters(named | span, now=NOON)
 
     assert (filters.status, filters.vm) == (Status.OPEN, "Web01")
-    assert (filters.requester, filters.ticket) == ("a11ce", "CHG1")
+    assert (filters.requester, filters.ticket) == ("A11CE", "CHG1")
+    assert filters.person == "alice@example.com"
     assert (filters.since, filters.start) == (datetime(2026, 11, 1, tzinfo=UTC),) * 2
     assert filters.end == datetime(2026, 11, 2, tzinfo=UTC)
 

@@ -75,6 +75,7 @@ REQUEST = Request(
     decision=Decision(allowed=True, rule="jit-policy"),
     ticket=Ticket(system="servicenow", id="CHG0030001"),
 )
+NAMED = replace(REQUEST, requester=replace(REQUEST.requester, display_name="Alice Ashdown"))
 SCHEDULED = Grant(
     id=f"{REQUEST_ID}-0-3389",
     request_id=REQUEST_ID,
@@ -265,6 +266,7 @@ TURN = {"holder": row_of("policy").key.removeprefix("p|"), "since": NOON, "forei
 CASES = {
     "request": (request_rows.read_request, REQUEST),
     "request-without-ticket": (request_rows.read_request, replace(REQUEST, ticket=None)),
+    "request-with-display-name": (request_rows.read_request, NAMED),
     "grants-scheduled": (request_rows.read_grants, (SCHEDULED, PENDING)),
     "grants-open": (request_rows.read_grants, (OPEN,)),
     "grants-closing": (request_rows.read_grants, (CLOSING,)),
@@ -406,6 +408,7 @@ LATER = NOON + timedelta(days=7)
 WRITTEN = {
     "request": request_rows.write_request_row(REQUEST),
     "request-without-ticket": request_rows.write_request_row(replace(REQUEST, ticket=None)),
+    "request-with-display-name": request_rows.write_request_row(NAMED),
     "grants-scheduled": GRANTS([SCHEDULED, PENDING]),
     "grants-open": GRANTS([OPEN]),
     "grants-closing": GRANTS([CLOSING]),
@@ -446,9 +449,11 @@ def contents(row):
 def without_newer(written, sample):
     """A document without the columns that are newer than its sample; they must be empty."""
     if isinstance(written, list):
-        return [without_newer(*pair) for pair in zip(written, sample, strict=True)]
+        return list(map(without_newer, written, sample))
+    if not isinstance(written, dict):
+        return written
     return {
-        name: value
+        name: without_newer(value, sample.get(name))
         for name, value in written.items()
         if name in sample or value not in (None, [], "")
     }

@@ -12,19 +12,20 @@ from tests.triggers.app_functions import call, make_request
 PORT = {"number": 22, "protocol": "TCP", "allowedSources": ["*"], "maxDuration": "PT3H"}
 
 
-@pytest.mark.parametrize("params", [{}, {"subscription": "5c0ffee0"}])
+@pytest.mark.parametrize("params", [{}, {"subscription": "5c0ffee0", "name": "web01"}])
 def test_machines_are_listed_for_the_caller_and_the_subscription(use_case, params):
     """All subscriptions if the query names none."""
     calls = use_case("queries", list_machines=[(a_vm(), ())])
 
     answer = call("list_virtual_machines", make_request("list_virtual_machines", params=params))
 
-    ((_, (subscription, caller), _),) = calls
+    ((_, (subscription, caller), named),) = calls
     assert json.loads(answer.get_body()) == {
         "value": [render_machine(a_vm(), ())],
         "continuationToken": None,
     }
     assert (subscription, caller.id) == (params.get("subscription"), "o")
+    assert named["name"] == params.get("name")
 
 
 @pytest.mark.parametrize(

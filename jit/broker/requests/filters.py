@@ -19,7 +19,8 @@ class Filters:
     Attributes:
         status: Status of the request.
         vm: Id or name of a virtual machine; upper and lower case are equal.
-        requester: Object id of the requester, in lower case.
+        requester: Object id or a name of the requester; upper and lower case are equal.
+        person: The same; if both are named, both must fit.
         ticket: Id of the ticket.
         since: The earliest creation, if the caller named it. It also holds for live requests.
         start: The earliest creation of finished requests: *since*, or a default.
@@ -29,6 +30,7 @@ class Filters:
     status: Status | None = None
     vm: str | None = None
     requester: str | None = None
+    person: str | None = None
     ticket: str | None = None
     since: datetime | None = None
     start: datetime

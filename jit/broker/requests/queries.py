@@ -106,10 +106,21 @@ class Queries:
     # ---- virtual machines ----------------------------------------------------------------------
 
     def list_machines(
-        self, subscription: str | None, caller: Person, *, now: datetime
+        self,
+        subscription: str | None,
+        caller: Person,
+        *,
+        now: datetime,
+        name: str | None = None,
     ) -> list[MachineGrants]:
         """
         Return the virtual machines of one subscription, or of all that the settings name.
+
+        Args:
+            subscription: None means all.
+            caller: Grants of other people's requests are left out if the caller may not see them.
+            now: Aware, UTC.
+            name: Only machines of this name, in any letter case.
 
         Raises:
             InvalidRequest: The settings do not name *subscription*.
@@ -118,7 +129,12 @@ class Queries:
             detail = "the broker does not look after this subscription"
             raise InvalidRequest(detail, (Violation("#/subscription", "not-watched", detail),))
         chosen = [subscription.lower()] if subscription else self.named
-        return [pair for each in chosen for pair in self._list_subscription(each, caller, now)]
+        return [
+            (vm, grants)
+            for each in chosen
+            for vm, grants in self._list_subscription(each, caller, now)
+            if name is None or arm_ids.key(vm.name) == arm_ids.key(name)
+        ]
 
     def _list_subscription(
         self, subscription: str, caller: Person, now: datetime
@@ -156,7 +172,8 @@ def _is_wanted(stored: StoredRequest, filters: Filters, caller: Person) -> bool:
         request.is_visible_to(caller)
         and _find_earliest_creation(stored, filters) <= request.created_at <= filters.end
         and filters.status in {None, stored.status}
-        and filters.requester in {None, request.requester.id}
+        and (filters.requester is None or request.requester.matches(filters.requester))
+        and (filters.person is None or request.requester.matches(filters.person))
         and filters.ticket in {None, ticket}
         and (filters.vm is None or any(_is_of_machine(each, filters.vm) for each in stored.grants))
     )

@@ -23,8 +23,22 @@ SEES_ALL = frozenset({Role.OPERATOR, Role.AUDITOR, Role.APPROVER})
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Person:
-    """A person who asks or decides: Entra object id, the name shown to people, app roles."""
+    """
+    A person who asks or decides.
+
+    Attributes:
+        id: Entra object id.
+        name: The name shown to people: the e-mail address if the token has one.
+        roles: App roles.
+        display_name: The name in the directory, if the token has it beside *name*.
+    """
 
     id: str
     name: str
     roles: frozenset[str] = frozenset()
+    display_name: str | None = None
+
+    def matches(self, text: str) -> bool:
+        """Return True if *text* is the object id or one of the names, in any letter case."""
+        known = (self.id, self.name, self.display_name or self.name)
+        return text.casefold() in {each.casefold() for each in known}

@@ -11,7 +11,7 @@ def test_filters_ask_for_any_request_of_a_span():
     """Each filter that is not named lets every request through."""
     filters = Filters(start=NOON, end=NOON)
 
-    assert {filters.status, filters.vm, filters.requester, filters.ticket} == {None}
+    assert {filters.status, filters.vm, filters.requester, filters.person, filters.ticket} == {None}
     assert filters.since is None
 
 

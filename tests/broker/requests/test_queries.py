@@ -191,6 +191,34 @@ def test_a_list_is_narrowed_by_requester(broker, spell):
     assert _ids(broker, requester=spell(DAVE.id)) == [wanted]
 
 
+@pytest.mark.parametrize("parameter", ["requester", "person"])
+@pytest.mark.parametrize("text", [DAVE.id, "dave@example.com", "DAVE DIJKSTRA"])
+def test_a_list_is_narrowed_by_a_person(broker, parameter, text):
+    """By object id, e-mail or name."""
+    dave = replace(DAVE, name="dave@example.com", display_name="Dave Dijkstra")
+    broker.ask(wish(farm(1)), ALICE)
+    wanted = broker.ask(wish(farm(2)), dave)
+
+    assert _ids(broker, **{parameter: text}) == [wanted]
+
+
+def test_a_finished_request_is_found_by_the_name_of_its_person(broker):
+    """History keeps the names."""
+    dave = replace(DAVE, name="dave@example.com", display_name="Dave Dijkstra")
+    wanted = broker.ask(wish(farm(1)), dave)
+    broker.live(90)
+
+    assert broker.history.rows() != ()
+    assert _ids(broker, person="dave dijkstra") == [wanted]
+
+
+def test_requester_and_person_must_both_fit(broker):
+    """Two filters narrow a list."""
+    broker.ask(wish(farm(1)), ALICE)
+
+    assert _ids(broker, requester=ALICE.id, person=DAVE.id) == []
+
+
 def test_a_list_is_narrowed_by_ticket(broker):
     """By the number in the ticketing system."""
     wanted = broker.ask(wish(farm(1), ticket={"system": "jira", "id": "OPS-1"}))
@@ -386,6 +414,16 @@ def test_the_vms_of_all_subscriptions_are_listed_unless_one_is_named(broker_of_f
 
     assert len(everything) == 55
     assert len(_machines(broker_of_fifty, subscription=DEVELOPMENT)) == 50
+
+
+@pytest.mark.parametrize(
+    ("name", "found"), [("db01", ["db01"]), ("DB01", ["db01"]), ("db", []), ("", [])]
+)
+def test_machines_are_narrowed_by_their_name(broker, name, found):
+    """In any letter case, as Azure does."""
+    listed = broker.queries.list_machines(None, ALICE, now=broker.now, name=name)
+
+    assert [vm.name for vm, _ in listed] == found
 
 
 def test_a_subscription_that_is_not_looked_after_is_refused(broker):

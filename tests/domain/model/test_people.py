@@ -1,6 +1,10 @@
-"""The app roles, letter by letter: they stand in other people's Entra ID applications."""
+"""People: the texts that name one; the app roles, which stand in other Entra ID applications."""
 
-from jit.domain.model.people import Role
+import pytest
+
+from jit.domain.model.people import Person, Role
+
+ALICE = Person(id="a11ce", name="alice@example.com", display_name="Alice Ashdown")
 
 
 def test_app_roles_have_the_names_of_the_contract():
@@ -15,3 +19,24 @@ def test_app_roles_have_the_names_of_the_contract():
         "Jit.BreakGlass",
         "Jit.System",
     }
+
+
+@pytest.mark.parametrize(
+    ("text", "found"),
+    [
+        ("a11ce", True),
+        ("A11CE", True),
+        ("Alice@example.com", True),
+        ("alice ashdown", True),
+        ("alice", False),
+        ("", False),
+    ],
+)
+def test_a_person_is_named_by_object_id_e_mail_or_name(text, found):
+    """In any letter case; a part of a name could be somebody else's."""
+    assert ALICE.matches(text) is found
+
+
+def test_a_person_without_a_name_in_the_directory_is_named_by_the_others():
+    """An empty text names nobody."""
+    assert not Person(id="o", name="olga@example.com").matches("")
