@@ -40,7 +40,9 @@ def read_caller(req: func.HttpRequest, settings: Settings, *allowed: Role) -> Pe
     if person is None:
         raise Unauthenticated("sign in through the broker's Entra ID application")
     if allowed and not person.roles & set(allowed):
-        raise Forbidden(f"this needs one of the app roles {', '.join(sorted(allowed))}")
+        names = ", ".join(sorted(allowed))
+        what = "the app role" if len(allowed) == 1 else "one of the app roles"
+        raise Forbidden(f"this needs {what} {names}: an operator of the broker can give it to you")
     return person
 
 

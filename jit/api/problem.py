@@ -10,7 +10,15 @@ from urllib.parse import urlsplit
 import azure.functions as func
 
 from jit import telemetry
-from jit.domain.errors import BrokerError, PermissionLost, Refused, Rejected, Unavailable
+from jit.api.cross_origin import SAFE_METHODS
+from jit.domain.errors import (
+    BrokerError,
+    PermissionLost,
+    Refused,
+    Rejected,
+    Unavailable,
+    Unknown,
+)
 from jit.settings import Settings
 
 _PROBLEM = "application/problem+json"
@@ -57,8 +65,15 @@ def answer_or_problem(
         return write_problem(error, req, settings)
     except (Unavailable, Refused) as error:
         outage = error if isinstance(error, Unavailable) else _alert_refusal(error)
+        if isinstance(outage, Unknown) and req.method.upper() in SAFE_METHODS:
+            outage = _tell_reader(outage)
         telemetry.warning("request.unavailable", detail=str(outage), path=_path(req))
         return write_problem(outage, req, settings)
+
+
+def _tell_reader(error: Unknown) -> Unavailable:
+    """Return the outage for a caller who changes nothing: only a copy was not kept."""
+    return Unavailable("storage did not answer", retry_after_seconds=error.retry_after_seconds)
 
 
 def _path(req: func.HttpRequest) -> str:

@@ -129,6 +129,6 @@ def read_token(token: str | None) -> Place:
 
 
 def _refuse_token() -> InvalidRequest:
-    detail = "the continuation token is not one of ours"
+    detail = "the continuation token is not one of ours: begin the list without it"
     fault = Violation("#/continuationToken", "token-malformed", detail)
     return InvalidRequest(detail, (fault,))

@@ -60,7 +60,7 @@ def translate_errors(*, changes: bool = False) -> Iterator[None]:
     except HttpResponseError as error:
         if error.status_code is None or error.status_code < _ERRORS:  # an answer none expects
             raise _build_lost_error(changes=changes) from error
-        raise _refusal(error, error.status_code) from error
+        raise _refusal(error, error.status_code, changes=changes) from error
     except ServiceRequestError as error:  # nothing was sent
         raise Unavailable("Azure could not be reached") from error
     except AzureError as error:
@@ -73,7 +73,7 @@ def _build_lost_error(*, changes: bool) -> Unavailable:
     return Unavailable("Azure did not answer")
 
 
-def _refusal(error: HttpResponseError, status: int) -> Exception:
+def _refusal(error: HttpResponseError, status: int, *, changes: bool) -> Exception:
     code = read_error_code(error)
     wait = read_retry_after(error)
     if code in _BUSY:
@@ -83,6 +83,8 @@ def _refusal(error: HttpResponseError, status: int) -> Exception:
     if status == 412:  # noqa: PLR2004 # HTTP: precondition failed
         return StateConflict("the resource changed since it was read")
     if status in {408, 500, 502, 503, 504}:
+        if not changes:
+            return Unavailable("Azure failed", retry_after_seconds=wait)
         return Unknown("Azure failed; the change may have happened", retry_after_seconds=wait)
     kind = {401: PermissionLost, 403: PermissionLost, 404: Gone}.get(status, Refused)
     return kind(

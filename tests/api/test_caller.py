@@ -130,6 +130,26 @@ def test_a_caller_without_any_of_the_roles_is_forbidden():
         )
 
 
+@pytest.mark.parametrize(
+    ("roles", "words"),
+    [
+        ([Role.OPERATOR], "this needs the app role Jit.Operator:"),
+        (
+            [Role.OPERATOR, Role.AUDITOR],
+            "this needs one of the app roles Jit.Auditor, Jit.Operator:",
+        ),
+    ],
+)
+def test_a_refusal_names_the_missing_role_or_roles(roles, words):
+    """One role is no choice; the caller learns who can give it."""
+    request = make_request(make_principal(("oid", OID), REQUESTER))
+
+    with pytest.raises(Forbidden) as caught:
+        caller.read_caller(request, SETTINGS, *roles)
+
+    assert str(caught.value) == f"{words} an operator of the broker can give it to you"
+
+
 def test_one_of_the_roles_is_enough():
     """A route lists the roles that it answers."""
     person = caller.read_caller(

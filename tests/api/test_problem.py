@@ -20,6 +20,7 @@ from jit.domain.errors import (
     TooLarge,
     Unauthenticated,
     Unavailable,
+    Unknown,
     UnsupportedMediaType,
     Violation,
 )
@@ -137,3 +138,20 @@ def test_a_defect_is_raised_and_not_answered(error):
 
     with pytest.raises(type(error)):
         answer_or_problem(make_request(), SETTINGS, act)
+
+
+@pytest.mark.parametrize(
+    ("method", "told"),
+    [("GET", False), ("POST", True)],
+)
+def test_only_a_change_may_have_happened(method, told):
+    """A look at a list changes nothing, although a copy of what Azure shows could not be kept."""
+
+    def act():
+        raise Unknown("the write may have happened", retry_after_seconds=7)
+
+    answer = answer_or_problem(make_request(method=method), SETTINGS, act)
+
+    document = json.loads(answer.get_body())
+    assert (answer.status_code, answer.headers["Retry-After"]) == (503, "7")
+    assert ("happened" in f"{document['title']} {document['detail']}") is told

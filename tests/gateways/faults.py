@@ -2,7 +2,16 @@
 
 from typing import Any
 
-from jit.domain.errors import Busy, Gone, PermissionLost, Refused, StateConflict, Throttled, Unknown
+from jit.domain.errors import (
+    Busy,
+    Gone,
+    PermissionLost,
+    Refused,
+    StateConflict,
+    Throttled,
+    Unavailable,
+    Unknown,
+)
 
 REFUSALS: list[tuple[int, str, type[Exception]]] = [
     (400, "InvalidRequestFormat", Refused),
@@ -20,7 +29,12 @@ REFUSALS: list[tuple[int, str, type[Exception]]] = [
     (503, "ServiceUnavailable", Unknown),
     (504, "GatewayTimeout", Unknown),
 ]
-"""Status, ARM error code, and what the broker raises."""
+"""Status, ARM error code, and what the broker raises for a change."""
+
+REFUSALS_OF_READS = [
+    (status, code, Unavailable if kind is Unknown else kind) for status, code, kind in REFUSALS
+]
+"""The same for a read: a failure has changed nothing."""
 
 
 def answer(status: int, code: str = "Whatever", **headers: str) -> dict[str, Any]:

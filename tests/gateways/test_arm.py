@@ -6,7 +6,7 @@ from jit.api_versions import COMPUTE, NETWORK
 from jit.domain.errors import Defect, Gone, PermissionLost, Throttled, Unavailable
 from jit.gateways.arm import ThinArm
 from tests.fakes.azure import SCOPE, SimulatedIdentity
-from tests.gateways.faults import REFUSALS, answer, body, drop
+from tests.gateways.faults import REFUSALS_OF_READS, answer, body, drop
 from tests.gateways.wires import PAGE_OF_A_PROXY, Wire, answers, refused, silent
 from tests.local.azure.sim import DEVELOPMENT, HOST, NSG_DB, PRODUCTION, WEB01, machine
 
@@ -58,7 +58,7 @@ def test_a_right_that_was_taken_away_is_its_own_error(azure, sim):
     assert error.value.resource_id == WEB01
 
 
-@pytest.mark.parametrize(("status", "code", "kind"), REFUSALS)
+@pytest.mark.parametrize(("status", "code", "kind"), REFUSALS_OF_READS)
 def test_each_refusal_of_azure_is_its_own_error(azure, sim, status, code, kind):
     """The next step depends on them."""
     sim.faults(answer(status, code))

@@ -61,8 +61,8 @@ def translated(error, *, changes=False):
         (429, "TooManyRequests", Throttled),
         (429, "RetryableErrorDueToAnotherOperation", Busy),
         (409, "AnotherOperationInProgress", Busy),
-        (500, "", Unknown),
-        (503, "", Unknown),
+        (500, "", Unavailable),
+        (503, "", Unavailable),
         (302, "", Unavailable),
         (None, "", Unavailable),
     ],
@@ -94,6 +94,15 @@ def test_a_lost_answer_leaves_only_a_change_unknown(error):
     """A read without an answer has changed nothing."""
     assert type(translated(error, changes=True)) is Unknown
     assert type(translated(error)) is Unavailable
+
+
+@pytest.mark.parametrize("status", [408, 500, 502, 503, 504])
+def test_a_failure_leaves_only_a_change_unknown(status):
+    """A read that failed has changed nothing, and nobody is told that it may have."""
+    read, change = translated(refusal(status)), translated(refusal(status), changes=True)
+
+    assert (type(read), type(change)) == (Unavailable, Unknown)
+    assert "change" not in str(read)
 
 
 def test_a_call_that_was_not_sent_changed_nothing():

@@ -6,7 +6,7 @@ import pytest
 
 from jit.domain.errors import Gone, PermissionLost, Refused, Unavailable, Unknown
 from jit.domain.values.times import format_instant
-from tests.gateways.faults import REFUSALS, answer, body, drop
+from tests.gateways.faults import REFUSALS, REFUSALS_OF_READS, answer, body, drop
 from tests.local.azure.sim import APP01, DB, DB01, NSG_DB, WEB, policy
 
 DEFAULT = policy(DB)
@@ -57,7 +57,7 @@ def test_a_policy_that_does_not_exist_is_gone(azure):
     assert error.value.code == "PolicyNotFound"
 
 
-@pytest.mark.parametrize(("status", "code", "kind"), REFUSALS)
+@pytest.mark.parametrize(("status", "code", "kind"), REFUSALS_OF_READS)
 def test_each_refusal_of_a_read_is_its_own_error(azure, sim, status, code, kind):
     """The next step depends on them."""
     sim.faults(answer(status, code))

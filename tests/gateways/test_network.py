@@ -14,7 +14,7 @@ from jit.domain.errors import (
     Unknown,
 )
 from tests.builders.admin_rules import arm_admin
-from tests.gateways.faults import REFUSALS, answer, body, drop
+from tests.gateways.faults import REFUSALS, REFUSALS_OF_READS, answer, body, drop
 from tests.local.azure.sim import DB, FW_PROD, NSG_DB, WEB, network, rule
 
 VNET_DB = network("virtualNetworks", "vnet-db", DB)
@@ -106,7 +106,7 @@ READS = [
 
 
 @pytest.mark.parametrize("read", READS)
-@pytest.mark.parametrize(("status", "code", "kind"), REFUSALS)
+@pytest.mark.parametrize(("status", "code", "kind"), REFUSALS_OF_READS)
 def test_each_refusal_of_a_read_is_its_own_error(azure, sim, read, status, code, kind):
     """The next step depends on them."""
     sim.faults(answer(status, code))

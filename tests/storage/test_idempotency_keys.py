@@ -54,6 +54,7 @@ def test_the_same_key_with_another_body_is_a_conflict(broker):
         broker.accept(wish(farm(2)), key="k")
 
     assert [each.code for each in caught.value.violations] == ["idempotency-key-reused"]
+    assert f"for request {first.request.id}" in str(caught.value)
     assert _requests(broker) == [f"r|{first.request.id}"]
 
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import secrets
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import datetime
 from typing import TYPE_CHECKING
 
@@ -21,8 +21,10 @@ from jit.broker.requests.new_grants import (
     find_crowded_ports,
     find_other_families,
     list_other_grants,
+    name_own_requests,
 )
 from jit.broker.requests.new_request import RULE, build_acceptance_event, build_request
+from jit.broker.requests.own_requests import OwnRequests
 from jit.domain.audit.event import Event
 from jit.domain.decision.jit_policy import decide
 from jit.domain.decision.verdict import Finding, FindingKind, find_worst_kind
@@ -33,6 +35,7 @@ from jit.domain.errors import (
     Rejected,
     TooLarge,
     Unavailable,
+    Unknown,
     Violation,
 )
 from jit.domain.limits import Limits, bound_violations
@@ -109,8 +112,12 @@ class Acceptance:
         """
         if submission.draft.request is None:
             raise self._refuse_body(submission, now)
-        judgement = self._judge(submission.draft, now)
-        findings, _ = self._plan_grants("preview", submission.draft.request, judgement, now)
+        try:
+            judgement = self._judge(submission.draft, now)
+        except Unknown as error:  # only the inventory was written
+            raise Unavailable("storage did not answer") from error
+        access, caller = submission.draft.request, submission.caller
+        findings, _ = self._plan_grants("preview", access, judgement, caller, now)
         violations = bound_violations([finding.violation for finding in findings], self.limits)
         return Decision(allowed=not violations, rule=RULE, errors=violations)
 
@@ -175,7 +182,9 @@ class Acceptance:
         looked for them, and that call may be about to store its request.
         """
         judgement = self._judge(submission.draft, now)
-        findings, grants = self._plan_grants(slot.request_id, access, judgement, now)
+        findings, grants = self._plan_grants(
+            slot.request_id, access, judgement, submission.caller, now
+        )
         if findings:
             by_others = is_repetition and not judgement.findings
             if not by_others and not self.idempotency.forget(slot):
@@ -193,15 +202,26 @@ class Acceptance:
             raise
 
     def _plan_grants(
-        self, request_id: str, access: AccessRequest, judgement: _Judgement, now: datetime
+        self,
+        request_id: str,
+        access: AccessRequest,
+        judgement: _Judgement,
+        caller: Person,
+        now: datetime,
     ) -> tuple[tuple[Finding, ...], list[Grant]]:
         """Return the reasons to refuse; or the grants, given the others on their VM ports."""
-        if judgement.findings:
-            return judgement.findings, []
+        findings, own = judgement.findings, OwnRequests(self.requests, caller)
+        if any(finding.kind is not FindingKind.OCCUPIED for finding in findings):
+            return findings, []
         machines, starts_at = judgement.machines, max(access.starts_at or now, now)
         grants = build_grants(request_id, access, machines, starts_at=starts_at, now=now)
         others = list_other_grants(grants, self.requests)
-        findings = (*find_other_families(grants, others), *find_crowded_ports(grants, others))
+        if findings:
+            return name_own_requests(findings, access, others, own), []
+        findings = (
+            *find_other_families(grants, others, own),
+            *find_crowded_ports(grants, others),
+        )
         return findings, announce_handovers(grants, machines, others, now=now)
 
     # ---- decisions -----------------------------------------------------------------------------
@@ -245,7 +265,7 @@ class Acceptance:
     def _refuse_body(self, submission: Submission, now: datetime) -> Rejected:
         """Return the problem of a faulty body, with the findings about its good parts."""
         try:
-            findings = self._judge(_keep_first_subscription(submission.draft), now).findings
+            findings = self._judge(submission.draft.keep_first_subscription(), now).findings
         except Unavailable:
             findings = ()  # the body is faulty in any case: 400, not 503
         return self._deny(findings, submission.draft.violations, submission, None, now)
@@ -326,14 +346,3 @@ class Acceptance:
 
 def _call_of(submission: Submission) -> RepeatableCall:
     return RepeatableCall(submission.caller.id, submission.key, submission.body)
-
-
-def _keep_first_subscription(draft: Draft) -> Draft:
-    """
-    Return a faulty draft with the VMs of the first one's subscription alone.
-
-    A good request has one subscription. Reading ninety would not improve a faulty body.
-    """
-    first = {arm_ids.subscription(machine.id) for machine in draft.machines[:1]}
-    machines = [each for each in draft.machines if arm_ids.subscription(each.id) in first]
-    return replace(draft, machines=tuple(machines))

@@ -9,6 +9,7 @@ from datetime import datetime, timedelta
 from jit import telemetry
 from jit.broker.requests.lookup import find_visible
 from jit.broker.requests.new_grants import list_other_grants
+from jit.broker.requests.own_requests import OwnRequests
 from jit.domain.audit.event import Event, list_transitions
 from jit.domain.decision.extension import (
     check_extension,
@@ -131,7 +132,7 @@ class RequestChanges:
         """
         stored = find_visible(self.requests, request_id, caller)
         if stored.request.requester.id != caller.id:
-            raise Forbidden("only its requester may extend a request")
+            raise Forbidden("only its requester may extend a request: ask for access of your own")
         use = make_extension_use(stored.request.id)
         call = RepeatableCall(caller.id, extension.key, extension.body, use)
         slot = self.idempotency.begin(call, stored.request.id, now)
@@ -155,7 +156,12 @@ class RequestChanges:
         """Decide, and let the open grants last for the duration from *since*."""
         grants, duration = _list_open(stored, now), extension.duration
         if not grants:
-            raise Conflict(_explain_not_open(stored, now))
+            others = list_other_grants(stored.grants, self.requests)
+            live = [grant for each in stored.grants for grant in others.get(each.vm_port, ())]
+            own = OwnRequests(self.requests, caller).find(
+                grant for grant in live if grant.request_id != stored.request.id
+            )
+            raise Conflict(_explain_not_open(stored, own, now))
         faults = [each for grant in grants for each in self._find_denials(grant, duration, since)]
         if faults:
             violations = bound_violations(list(dict.fromkeys(faults)), self.limits)
@@ -253,10 +259,13 @@ def _list_open(stored: StoredRequest, now: datetime) -> tuple[Grant, ...]:
     return tuple(grant for grant in today if grant.wants_path)
 
 
-def _explain_not_open(stored: StoredRequest, now: datetime) -> str:
+def _explain_not_open(stored: StoredRequest, own: str | None, now: datetime) -> str:
+    """Return why nothing can be extended; *own* is another live request of the caller."""
     status = status_of(tuple(lifetime.advance_by_clock(grant, now=now) for grant in stored.grants))
     is_over = ADVANCE.index(status) > ADVANCE.index(Status.OPEN)
     next_step = "ask for access anew" if is_over else "extend it once it is open"
+    if own is not None:
+        next_step = f"your own request {own} has the same port"
     return f"the request is {status}; only an open one can be extended: {next_step}"
 
 

@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime, timedelta
 
+from jit.broker.requests.own_requests import OwnRequests
 from jit.domain.decision.jit_policy import OCCUPIED, find_effective_protocol
 from jit.domain.decision.verdict import Finding, FindingKind
 from jit.domain.errors import Violation
@@ -14,6 +15,7 @@ from jit.domain.model.grant import Grant, Status
 from jit.domain.model.machine import Via, VirtualMachine, VmPort
 from jit.domain.model.request import AccessRequest, WantedPort
 from jit.domain.values import arm_ids
+from jit.domain.values.json_pointer import at
 from jit.domain.values.times import format_instant
 from jit.storage import keys
 from jit.storage.request_store import RequestStore
@@ -87,13 +89,16 @@ def _build_grant(
     )
 
 
-def find_other_families(grants: Sequence[Grant], others: OtherGrants) -> tuple[Finding, ...]:
+def find_other_families(
+    grants: Sequence[Grant], others: OtherGrants, own: OwnRequests
+) -> tuple[Finding, ...]:
     """
     Return the grants whose ports are used by the other IP version.
 
     Args:
         grants: New ones.
         others: As `list_other_grants` returns them.
+        own: If one of the caller's own requests uses the port, it is named.
     """
     found: list[Finding] = []
     for grant in grants:
@@ -104,6 +109,7 @@ def find_other_families(grants: Sequence[Grant], others: OtherGrants) -> tuple[F
                 f"port {grant.port} of {arm_ids.name(grant.vm_id)} is used from addresses of the"
                 f" other IP version until {until}"
             )
+            detail = own.name_in(detail, [other])
             found.append(Finding(FindingKind.OCCUPIED, Violation("#/sources", OCCUPIED, detail)))
     return tuple(found)
 
@@ -118,6 +124,32 @@ def find_crowded_ports(grants: Sequence[Grant], others: OtherGrants) -> tuple[Fi
         )
         for grant in crowded
     )
+
+
+def name_own_requests(
+    findings: Sequence[Finding], access: AccessRequest, others: OtherGrants, own: OwnRequests
+) -> tuple[Finding, ...]:
+    """
+    Return *findings* with the ids of the caller's own live requests for occupied ports.
+
+    Args:
+        findings: About *access*, by its pointers.
+        access: What the caller wants.
+        others: As `list_other_grants` returns them.
+        own: The caller's requests.
+    """
+    places = {
+        at(port.pointer, "number"): VmPort.of(machine.id, port.number)
+        for machine in access.machines
+        for port in machine.ports
+    }
+    named: list[Finding] = []
+    for finding in findings:
+        violation = finding.violation
+        held = others.get(places[violation.pointer], ()) if violation.pointer in places else ()
+        detail = own.name_in(violation.detail, held)
+        named.append(replace(finding, violation=replace(violation, detail=detail)))
+    return tuple(named)
 
 
 def announce_handovers(

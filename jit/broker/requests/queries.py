@@ -14,6 +14,7 @@ from jit.domain.model.grant import Grant
 from jit.domain.model.machine import VirtualMachine
 from jit.domain.model.people import Person
 from jit.domain.values import arm_ids
+from jit.domain.values.listing import list_few
 from jit.storage.inventory_store import InventoryStore
 from jit.storage.keys import GRANTS
 from jit.storage.request_store import RequestStore
@@ -126,7 +127,8 @@ class Queries:
             InvalidRequest: The settings do not name *subscription*.
         """
         if subscription is not None and subscription.lower() not in self.named:
-            detail = "the broker does not look after this subscription"
+            theirs = list_few(self.named)
+            detail = f"the broker does not look after this subscription, but after {theirs}"
             raise InvalidRequest(detail, (Violation("#/subscription", "not-watched", detail),))
         chosen = [subscription.lower()] if subscription else self.named
         return [

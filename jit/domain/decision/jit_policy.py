@@ -26,6 +26,7 @@ from jit.domain.model.machine import (
 from jit.domain.model.request import WantedMachine, WantedPort
 from jit.domain.values import arm_ids, prefixes
 from jit.domain.values.json_pointer import ROOT, at
+from jit.domain.values.listing import list_few
 from jit.domain.values.prefixes import Prefix, Prefixes
 from jit.domain.values.times import format_duration, format_instant
 
@@ -43,7 +44,12 @@ DURATION_TOO_LONG = "duration-too-long"
 DURATION_TOO_SHORT = "duration-too-short"
 OCCUPIED = "occupied"
 
+VM_IDS = "GET virtual-machines lists the ids"
+MY_ADDRESS = "GET my-address shows the caller's address"
+"""Next steps of a caller, at the end of a sentence."""
+
 _DURATION = at(ROOT, "duration")
+_NAMED_PORTS = 10
 
 _NO_WAY = (
     "{source} is public, but {name} has private addresses only: no path from the internet to it is "
@@ -112,19 +118,18 @@ def _check_machine(
 ) -> Iterator[Finding]:
     here = at(wanted.pointer, "id")
     if not limits.allows_subscription(arm_ids.subscription(wanted.id)):
-        detail = (
-            f"{arm_ids.name(wanted.id)} is in a subscription that the broker does not look after"
-        )
+        where = "is in a subscription that the broker does not look after"
+        detail = f"{arm_ids.name(wanted.id)} {where}: {VM_IDS}"
         yield _policy_finding(here, VM_NOT_FOUND, detail)
     elif machine is None:
-        yield _policy_finding(
-            here, VM_NOT_FOUND, f"{arm_ids.name(wanted.id)} is not among the VMs the broker sees"
-        )
+        detail = f"{arm_ids.name(wanted.id)} is not among the VMs the broker sees: {VM_IDS}"
+        yield _policy_finding(here, VM_NOT_FOUND, detail)
     elif machine.support is Support.UNSUPPORTED:
         why = "; ".join(machine.reasons)
         yield _policy_finding(here, VM_UNSUPPORTED, f"{machine.name} cannot be served: {why}")
     elif machine.support is Support.NOT_CONFIGURED:
-        yield _policy_finding(here, NO_JIT_POLICY, f"{machine.name} is in no JIT policy")
+        detail = f"{machine.name} is in no JIT policy: an operator can put it into one"
+        yield _policy_finding(here, NO_JIT_POLICY, detail)
     elif fault := machine.find_policy_fault(None, PolicyField.ENTRIES):
         yield _refuse_unclear(here, machine.name, fault)
     else:
@@ -142,7 +147,8 @@ def _check_path(access: WantedAccess, machine: VirtualMachine, limits: Limits) -
     for pointer, source in list_sources(access):
         is_public = prefixes.is_public(source)
         if machine.via is not Via.PRIVATE and not is_public:
-            detail = f"{source} is not public, but {machine.name} is reached over the internet"
+            where = f"{machine.name} is reached over the internet"
+            detail = f"{source} is not public, but {where}: {MY_ADDRESS}"
             yield _body_finding(pointer, SOURCE_NOT_PUBLIC, detail)
         if machine.via is Via.PRIVATE and is_public and not _is_in_network(source, machine):
             detail = _NO_WAY.format(source=source, name=machine.name)
@@ -161,7 +167,8 @@ def _check_port(
     rule = machine.find_rule(port.number)
     if rule is None:
         fault = machine.find_policy_fault(None, PolicyField.PORTS, PolicyField.NUMBER)
-        detail = f"{name} is not in its JIT policy"
+        theirs = list_few((str(each.number) for each in machine.ports), most=_NAMED_PORTS)
+        detail = f"{name} is not in its JIT policy, which has {theirs}"
         missing = _policy_finding(here, PORT_NOT_IN_POLICY, detail)
         yield _refuse_unclear(here, name, fault) if fault is not None else missing
         return
@@ -169,7 +176,8 @@ def _check_port(
     yield from _check_sources(access, port, rule, machine)
     yield from _find_obstacles(port, machine, name)
     if until := _find_occupation_end(access, port, machine, now):
-        detail = f"{name} is occupied until {format_instant(until)}"
+        when = format_instant(until)
+        detail = f"{name} is occupied until {when}: ask then, or with a startTime from then on"
         yield Finding(FindingKind.OCCUPIED, Violation(here, OCCUPIED, detail))
 
 
@@ -207,7 +215,8 @@ def _check_sources(
         if code == SOURCE_NOT_ALLOWED and fault is not None:
             yield _refuse_unclear(pointer, name, fault)
         elif code is not None:
-            yield _policy_finding(pointer, code, f"{source} may not reach {name}")
+            why = _explain_refusal(code, rule, machine.via)
+            yield _policy_finding(pointer, code, f"{source} may not reach {name}: {why}")
 
 
 def _find_obstacles(port: WantedPort, machine: VirtualMachine, name: str) -> Iterator[Finding]:
@@ -226,6 +235,15 @@ def _refuse_source(source: Prefix, rule: PortRule, via: Via) -> str | None:
     is_internet = INTERNET in rule.allowed_sources and source.version != prefixes.IPV6
     covered = (is_internet and prefixes.is_public(source)) or allowed.covers(source)
     return None if covered else SOURCE_NOT_ALLOWED
+
+
+def _explain_refusal(code: str, rule: PortRule, via: Via) -> str:
+    """Return why a source is refused with *code*, and the sources that are allowed."""
+    if code == SOURCE_NOT_ALLOWED:
+        return f"its JIT policy allows {list_few(rule.allowed_sources)}; {MY_ADDRESS}"
+    if via is Via.FIREWALL:
+        return "an Azure Firewall has no IPv6; name an IPv4 address"
+    return "its JIT policy names no IPv6 prefix; name an IPv4 address"
 
 
 def _find_occupation_end(

@@ -87,7 +87,8 @@ def check_subscription(
     """Return *machine*; note it if its subscription is not that of the first one."""
     first = next((other.id for other in earlier if other.id), machine.id)
     if machine.id and first and machine.id.subscription != first.subscription:
-        detail = "all VMs of a request are of one subscription"
+        other = f"send {machine.id.name} as a second request"
+        detail = f"all VMs of a request are of one subscription: {other}"
         node.read_member("id").add_fault(SUBSCRIPTIONS_DIFFER, detail)
     return machine
 

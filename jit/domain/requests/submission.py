@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
 from jit.domain.errors import Violation
 from jit.domain.model.people import Person
 from jit.domain.model.request import AccessRequest, Ticket, WantedMachine
+from jit.domain.values import arm_ids
 from jit.domain.values.prefixes import Prefix
 
 
@@ -49,6 +50,16 @@ class Draft:
             justification=self.justification,
             ticket=self.ticket,
         )
+
+    def keep_first_subscription(self) -> Draft:
+        """
+        Return a faulty draft with the VMs of the first one's subscription alone.
+
+        A good request has one subscription. Reading ninety would not improve a faulty body.
+        """
+        first = {arm_ids.subscription(machine.id) for machine in self.machines[:1]}
+        kept = [each for each in self.machines if arm_ids.subscription(each.id) in first]
+        return replace(self, machines=tuple(kept))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -86,11 +86,15 @@ def parse_vm_id(text: str) -> VmId:
             name=text[slice(*found.span("name"))],
         )
     if _NO_VM.fullmatch(plain):
-        raise Malformed(NOT_A_VM, "this id names another kind of resource, not a virtual machine")
+        raise Malformed(
+            NOT_A_VM,
+            "this id names another kind of resource, not a virtual machine:"
+            " GET virtual-machines lists the ids",
+        )
     raise Malformed(
         MALFORMED,
         "a VM id reads /subscriptions/{uuid}/resourceGroups/{group}"
-        "/providers/Microsoft.Compute/virtualMachines/{name}",
+        "/providers/Microsoft.Compute/virtualMachines/{name}: GET virtual-machines lists the ids",
     )
 
 

@@ -328,7 +328,7 @@ def _clear_host_bits(text: str) -> Prefix:
 
 
 def _find_any_fault() -> Malformed:
-    return Malformed(ANY, "a source must be narrower than everything")
+    return Malformed(ANY, "a source must be narrower than everything: see GET my-address")
 
 
 def _find_host_bits_fault(text: str, prefix: Prefix) -> Malformed | None:

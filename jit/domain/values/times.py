@@ -29,6 +29,8 @@ _INSTANT = re.compile(
     r"([0-9]{4}-[0-9]{2}-[0-9]{2})[Tt]([0-9]{2}:[0-9]{2}:[0-9]{2})"
     r"(?:\.(?P<fraction>[0-9]{1,9}))?(?P<zone>[Zz]|[+-](?:[01][0-9]|2[0-3]):[0-5][0-9])?"
 )
+_WITHOUT_SECONDS = re.compile(r"[0-9-]{10}[Tt][0-9]{2}:[0-9]{2}(?:[Zz]|[ +-][0-9]{2}:[0-9]{2})?")
+_SPACE_FOR_PLUS = re.compile(r"[0-9-]{10}[Tt][0-9:.]{8,18} [0-9]{2}:[0-9]{2}")
 _MICROSECOND = timedelta(microseconds=1)
 _SECONDS = {"days": 86_400, "hours": 3_600, "minutes": 60, "seconds": 1}
 
@@ -103,7 +105,7 @@ def parse_instant(text: str) -> datetime:
     """
     found = _INSTANT.fullmatch(text)
     if found is None:
-        raise Malformed(TIME_MALFORMED, "a time is written in RFC 3339: 2026-11-22T18:00:00Z")
+        raise Malformed(TIME_MALFORMED, _explain_malformed(text))
     if found["zone"] is None:
         raise Malformed(TIME_WITHOUT_ZONE, "a time needs a zone: end it with Z or +01:00")
     if not FIRST_YEAR <= int(text[:4]) <= LAST_YEAR:
@@ -111,6 +113,15 @@ def parse_instant(text: str) -> datetime:
     return _instant(f"{found[1]}T{found[2]}{found['zone'].upper()}") + _MICROSECOND * _microseconds(
         found["fraction"]
     )
+
+
+def _explain_malformed(text: str) -> str:
+    """Return why *text* is no instant; callers leave seconds out, and forget to escape ``+``."""
+    if _WITHOUT_SECONDS.fullmatch(text):
+        return "a time has seconds: write 2026-11-22T18:00:00+01:00, not 2026-11-22T18:00+01:00"
+    if _SPACE_FOR_PLUS.fullmatch(text):
+        return "a time has no space: in a query, write + as %2B"
+    return "a time is written in RFC 3339: 2026-11-22T18:00:00Z"
 
 
 def _instant(text: str) -> datetime:

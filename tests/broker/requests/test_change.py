@@ -592,6 +592,28 @@ def test_a_request_that_is_not_open_cannot_be_extended(broker):
         broker.extend(request_id, HOUR)
 
 
+def test_an_extension_of_a_finished_request_names_the_live_one_for_the_port(broker, opened):
+    """A person who asked anew extends the old id."""
+    broker.live(70)
+    newer = broker.ask(wish(farm(1)))
+
+    with pytest.raises(Conflict, match=f"your own request {newer} has the same port"):
+        broker.extend(opened, HOUR)
+
+
+@pytest.mark.parametrize(
+    ("minutes", "words"), [(1, "extend it once it is open"), (190, "ask for access anew")]
+)
+def test_a_request_that_is_not_open_says_the_next_step(broker, minutes, words):
+    """Wait, or ask again."""
+    start = broker.now + 2 * HOUR
+    request_id = broker.ask(wish(farm(1), startTime=start.isoformat()))
+    broker.live(minutes)
+
+    with pytest.raises(Conflict, match=words):
+        broker.extend(request_id, HOUR)
+
+
 def test_a_closing_request_cannot_be_extended(broker, opened):
     """A revocation is not taken back."""
     broker.revoke(opened)

@@ -10,7 +10,7 @@ from jit.broker.requests.new_grants import find_crowded_ports
 from jit.domain.decision.verdict import FindingKind
 from jit.domain.errors import Conflict
 from jit.domain.grants.shared_port import MOST_PREFIXES
-from tests.broker.inprocess import DAVE, HERE, THERE, farm, wish
+from tests.broker.inprocess import ALICE, DAVE, HERE, THERE, farm, wish
 from tests.builders.grants import a_grant, an_open
 from tests.builders.values import HOME, HOUR, NOW
 from tests.local.azure.sim import DB01, DEVELOPMENT
@@ -88,6 +88,18 @@ def test_a_port_that_is_used_by_the_other_ip_version_is_occupied(broker):
     assert (violation.code, violation.pointer) == ("occupied", "#/sources")
     assert [error.code for error in decision.errors] == ["occupied"]
     assert any("request.denied" in str(row.values["Doc"]) for row in broker.state.rows("a|"))
+
+
+def test_a_refusal_names_the_callers_own_request_for_the_port_and_nobody_elses(broker):
+    """A person who asked twice learns which request to revoke; others learn no id."""
+    _allow_ipv6(broker)
+    own = broker.accept(wish(farm(1))).request.id
+    body = wish(farm(1), source="2a02::1")
+
+    mine, theirs = (broker.preview(body, caller).errors[0].detail for caller in (ALICE, DAVE))
+
+    assert mine.endswith(f"; your own request {own} has it")
+    assert own not in theirs
 
 
 @pytest.mark.parametrize(

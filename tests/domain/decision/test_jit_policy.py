@@ -109,7 +109,18 @@ def test_an_unsupported_vm_says_why():
 
 def test_an_unknown_vm_is_named():
     """So that the reader of many findings knows which."""
-    assert details(a_draft()) == ["web01 is not among the VMs the broker sees"]
+    assert details(a_draft()) == [
+        "web01 is not among the VMs the broker sees: GET virtual-machines lists the ids"
+    ]
+
+
+def test_a_vm_without_a_policy_says_who_can_help():
+    """A requester cannot."""
+    machine = a_vm(support=Support.NOT_CONFIGURED)
+
+    assert details(a_draft(), machine) == [
+        "web01 is in no JIT policy: an operator can put it into one"
+    ]
 
 
 # ---- the port
@@ -135,6 +146,69 @@ def test_an_unknown_vm_is_named():
 def test_a_port_outside_the_policy_is_refused(port, rule, finding):
     """Neither another port nor more than the rule opens."""
     assert found(wanting(port), a_vm(ports=(rule,))) == [finding]
+
+
+@pytest.mark.parametrize(
+    ("ports", "words"),
+    [
+        ((a_rule(22),), "which has 22"),
+        ((a_rule(22), a_rule(3389)), "which has 22 and 3389"),
+        (tuple(map(a_rule, range(1, 12))), "which has 1, 2, 3, 4, 5, 6, 7, 8, 9 and 2 more"),
+        ((), "which has none"),
+    ],
+)
+def test_a_refused_port_comes_with_the_allowed_ones(ports, words):
+    """The next try need not be a guess."""
+    (detail,) = details(wanting(a_port(4711)), a_vm(ports=ports))
+
+    assert detail == f"port 4711 of web01 is not in its JIT policy, {words}"
+
+
+@pytest.mark.parametrize(
+    ("source", "allowed", "words"),
+    [
+        (
+            "203.0.113.7",
+            ("10.0.0.0/8",),
+            "its JIT policy allows 10.0.0.0/8; GET my-address shows the caller's address",
+        ),
+        (
+            "203.0.113.7",
+            tuple(f"10.{n}.0.0/16" for n in range(9)),
+            (
+                "its JIT policy allows 10.0.0.0/16, 10.1.0.0/16, 10.2.0.0/16, 10.3.0.0/16"
+                " and 5 more; GET my-address shows the caller's address"
+            ),
+        ),
+        ("2a02::1", ("*",), "its JIT policy names no IPv6 prefix; name an IPv4 address"),
+    ],
+)
+def test_a_refused_source_comes_with_the_allowed_ones(source, allowed, words):
+    """And with the way to one's own address."""
+    machine = a_vm(ports=(a_rule(allowed_sources=allowed),))
+
+    (detail,) = details(a_draft(sources=[source]), machine)
+
+    assert detail.endswith(f" may not reach port 22 of web01: {words}")
+
+
+def test_a_source_behind_a_firewall_must_be_ipv4():
+    """No policy can change that."""
+    rule = a_rule(allowed_sources=("2a02::/32",))
+
+    (detail,) = details(a_draft(sources=["2a02::1"]), a_vm(via=Via.FIREWALL, ports=(rule,)))
+
+    assert detail.endswith("an Azure Firewall has no IPv6; name an IPv4 address")
+
+
+def test_a_private_source_comes_with_the_way_to_the_public_one():
+    """A person sees the private address on the own computer."""
+    assert details(a_draft(sources=["192.168.0.7"]), a_vm()) == [
+        (
+            "192.168.0.7/32 is not public, but web01 is reached over the internet:"
+            " GET my-address shows the caller's address"
+        )
+    ]
 
 
 @pytest.mark.parametrize(
@@ -289,7 +363,14 @@ def test_a_port_held_by_a_foreign_request_is_occupied():
     findings = decide(a_draft(), inventory(occupied("198.51.100.9")), now=NOW)
 
     assert [(item.kind, item.violation.pointer, item.violation.detail) for item in findings] == [
-        (FindingKind.OCCUPIED, NUMBER, "port 22 of web01 is occupied until 2026-11-22T19:00:00Z")
+        (
+            FindingKind.OCCUPIED,
+            NUMBER,
+            (
+                "port 22 of web01 is occupied until 2026-11-22T19:00:00Z:"
+                " ask then, or with a startTime from then on"
+            ),
+        )
     ]
 
 
@@ -339,7 +420,10 @@ def test_a_port_is_occupied_until_the_last_one_leaves():
     )
 
     assert details(a_draft(), machine) == [
-        "port 22 of web01 is occupied until 2026-11-22T20:00:00Z"
+        (
+            "port 22 of web01 is occupied until 2026-11-22T20:00:00Z:"
+            " ask then, or with a startTime from then on"
+        )
     ]
 
 

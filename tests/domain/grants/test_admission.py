@@ -75,27 +75,42 @@ def test_admission_takes_the_way_that_packets_take_now():
     ("world", "why"),
     [
         (a_world(found=False), "its JIT policy no longer exists"),
-        (a_world(a_view(ports=(a_rule(3389),))), "port 22 of web01 is not in its JIT policy"),
+        (
+            a_world(a_view(ports=(a_rule(3389),))),
+            "port 22 of web01 is not in its JIT policy, which has 3389",
+        ),
         (
             a_world(a_view(ports=(a_rule(allowed_sources=("10.0.0.0/8",)),))),
-            "203.0.113.7/32 may not reach port 22 of web01",
+            (
+                "203.0.113.7/32 may not reach port 22 of web01: its JIT policy allows 10.0.0.0/8;"
+                " GET my-address shows the caller's address"
+            ),
         ),
         (
             a_world(a_view(ports=(a_rule(max_duration=HOUR),))),
             "port 22 of web01 allows at most PT1H",
         ),
-        (a_world(a_view(support=Support.NOT_CONFIGURED)), "web01 is in no JIT policy"),
+        (
+            a_world(a_view(support=Support.NOT_CONFIGURED)),
+            "web01 is in no JIT policy: an operator can put it into one",
+        ),
         (
             a_world(a_view(support=Support.UNSUPPORTED, reasons=("no NSG",))),
             "web01 cannot be served: no NSG",
         ),
         (
             a_world(None, an_entry("192.0.2.1", initiate_id=STRANGER)),
-            "port 22 of web01 is occupied until 2026-11-22T20:00:00Z",
+            (
+                "port 22 of web01 is occupied until 2026-11-22T20:00:00Z:"
+                " ask then, or with a startTime from then on"
+            ),
         ),
         (
             a_world(None, an_entry("192.0.2.1", initiate_id=FRESH)),
-            "port 22 of web01 is occupied until 2026-11-22T20:00:00Z",
+            (
+                "port 22 of web01 is occupied until 2026-11-22T20:00:00Z:"
+                " ask then, or with a startTime from then on"
+            ),
         ),
     ],
 )
@@ -168,7 +183,8 @@ def test_a_denial_names_every_reason():
     after = alone(a_grant(), a_world(view))
 
     assert after.note == (
-        "port 22 of web01 allows at most PT1H; 203.0.113.7/32 may not reach port 22 of web01"
+        "port 22 of web01 allows at most PT1H; 203.0.113.7/32 may not reach port 22 of web01:"
+        " its JIT policy allows 10.0.0.0/8; GET my-address shows the caller's address"
     )
 
 

@@ -421,6 +421,15 @@ def test_any_json_value_is_a_request_or_has_faults(value):
     assert (draft.request is None) == bool(draft.violations)
 
 
+def test_a_vm_of_another_subscription_is_sent_as_a_second_request():
+    """The sentence names it."""
+    machines = [a_machine("web01"), a_machine("farm01", subscription=OTHER_SUBSCRIPTION)]
+
+    (violation,) = a_draft(virtualMachines=machines).violations
+
+    assert violation.detail.endswith(": send farm01 as a second request")
+
+
 # ---- the bodies of decisions
 
 

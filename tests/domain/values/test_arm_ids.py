@@ -238,3 +238,10 @@ def test_a_row_hash_never_changes():
     found = arm_ids.row_hash(WEB01)
 
     assert (found, arm_ids.row_hash(WEB01.upper())) == (ROW_HASH, ROW_HASH)
+
+
+@pytest.mark.parametrize("text", ["web01", f"{IN_GROUP}/Microsoft.Compute/disks/d"])
+def test_a_refused_id_says_where_ids_are_listed(text):
+    """Nobody types an ARM id."""
+    with pytest.raises(Malformed, match="GET virtual-machines lists the ids"):
+        arm_ids.parse_vm_id(text)

@@ -220,6 +220,27 @@ def test_an_instant_of_the_wrong_kind_is_refused(text, code):
     assert verdict(times.parse_instant, text) == f"time-{code}"
 
 
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("2026-12-05T22:00+01:00", "a time has seconds: write 2026-11-22T18:00:00+01:00"),
+        ("2026-12-05T22:00Z", "a time has seconds"),
+        ("2026-12-05T22:00", "a time has seconds"),
+        ("2026-12-05T22:00 01:00", "a time has seconds"),
+        ("2026-12-05T22:00:00 01:00", "a time has no space: in a query, write + as %2B"),
+        ("2026-12-05 22:00:00Z", "a time is written in RFC 3339"),
+        ("tomorrow", "a time is written in RFC 3339"),
+    ],
+)
+def test_a_malformed_instant_says_what_is_wrong(text, words):
+    """Calendars leave seconds out; a query turns a plus into a space."""
+    with pytest.raises(Malformed) as caught:
+        times.parse_instant(text)
+
+    assert caught.value.code == "time-malformed"
+    assert str(caught.value).startswith(words)
+
+
 def test_a_naive_instant_is_not_written():
     """A time without a zone is no instant; guessing one would move an end."""
     with pytest.raises(ValueError, match="timezone-aware"):
