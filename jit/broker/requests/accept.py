@@ -21,7 +21,6 @@ from jit.broker.requests.new_grants import (
     find_crowded_ports,
     find_other_families,
     list_other_grants,
-    name_own_requests,
 )
 from jit.broker.requests.new_request import RULE, build_acceptance_event, build_request
 from jit.broker.requests.own_requests import OwnRequests
@@ -210,14 +209,12 @@ class Acceptance:
         now: datetime,
     ) -> tuple[tuple[Finding, ...], list[Grant]]:
         """Return the reasons to refuse; or the grants, given the others on their VM ports."""
-        findings, own = judgement.findings, OwnRequests(self.requests, caller)
-        if any(finding.kind is not FindingKind.OCCUPIED for finding in findings):
-            return findings, []
+        if judgement.findings:
+            return judgement.findings, []
         machines, starts_at = judgement.machines, max(access.starts_at or now, now)
         grants = build_grants(request_id, access, machines, starts_at=starts_at, now=now)
         others = list_other_grants(grants, self.requests)
-        if findings:
-            return name_own_requests(findings, access, others, own), []
+        own = OwnRequests(self.requests, caller)
         findings = (
             *find_other_families(grants, others, own),
             *find_crowded_ports(grants, others),

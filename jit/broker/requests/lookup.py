@@ -19,6 +19,5 @@ def find_visible(requests: RequestStore, request_id: str, caller: Person) -> Sto
     """
     stored = requests.load(request_id)
     if stored is None or not stored.request.is_visible_to(caller):
-        shown = request_id[:_SHOWN]
-        raise NotFound(f"there is no request {shown}: GET access-requests lists those you may see")
+        raise NotFound(f"there is no request {request_id[:_SHOWN]}")
     return stored

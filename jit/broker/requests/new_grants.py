@@ -15,7 +15,6 @@ from jit.domain.model.grant import Grant, Status
 from jit.domain.model.machine import Via, VirtualMachine, VmPort
 from jit.domain.model.request import AccessRequest, WantedPort
 from jit.domain.values import arm_ids
-from jit.domain.values.json_pointer import at
 from jit.domain.values.times import format_instant
 from jit.storage import keys
 from jit.storage.request_store import RequestStore
@@ -124,32 +123,6 @@ def find_crowded_ports(grants: Sequence[Grant], others: OtherGrants) -> tuple[Fi
         )
         for grant in crowded
     )
-
-
-def name_own_requests(
-    findings: Sequence[Finding], access: AccessRequest, others: OtherGrants, own: OwnRequests
-) -> tuple[Finding, ...]:
-    """
-    Return *findings* with the ids of the caller's own live requests for occupied ports.
-
-    Args:
-        findings: About *access*, by its pointers.
-        access: What the caller wants.
-        others: As `list_other_grants` returns them.
-        own: The caller's requests.
-    """
-    places = {
-        at(port.pointer, "number"): VmPort.of(machine.id, port.number)
-        for machine in access.machines
-        for port in machine.ports
-    }
-    named: list[Finding] = []
-    for finding in findings:
-        violation = finding.violation
-        held = others.get(places[violation.pointer], ()) if violation.pointer in places else ()
-        detail = own.name_in(violation.detail, held)
-        named.append(replace(finding, violation=replace(violation, detail=detail)))
-    return tuple(named)
 
 
 def announce_handovers(
