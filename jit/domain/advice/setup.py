@@ -6,8 +6,7 @@ from collections.abc import Iterator
 
 from jit.domain.azure import arm_json
 from jit.domain.azure.arm_json import Resource
-from jit.domain.model.machine import MachineWarning, VirtualMachine
-from jit.domain.policy_setup import naming
+from jit.domain.model.machine import LONGEST_NAMES, MachineWarning, VirtualMachine
 from jit.domain.values import arm_ids
 
 FIREWALL_CODES = frozenset({"firewall-addresses"})
@@ -63,11 +62,11 @@ def find_policy_warnings(vm: VirtualMachine) -> Iterator[MachineWarning]:
             detail=f"its JIT policy lies in {region}, the VM in {vm.location}; Defender opens "
             "ports of VMs in the policy's own region only: put the VM into a policy there",
         )
-    if region and naming.measure_names(policy_id, vm.id) > naming.LONGEST_NAMES:
+    if region and not vm.names_fit:
         yield MachineWarning(
             code="names-too-long",
             detail=f"{vm.name} and {arm_ids.name(policy_id)}, its JIT policy, have over "
-            f"{naming.LONGEST_NAMES} characters together, more than Defender takes; use a "
+            f"{LONGEST_NAMES} characters together, more than Defender takes; use a "
             "policy with a shorter name",
         )
     for fault in vm.policy_faults:

@@ -16,6 +16,7 @@ from jit.domain.errors import Violation
 from jit.domain.limits import LIMITS, Limits
 from jit.domain.model.machine import (
     INTERNET,
+    LONGEST_NAMES,
     PolicyFault,
     PolicyField,
     PortRule,
@@ -42,6 +43,7 @@ IPV6_NOT_ALLOWED = "ipv6-not-allowed"
 POLICY_NOT_UNDERSTOOD = "policy-not-understood"
 DURATION_TOO_LONG = "duration-too-long"
 DURATION_TOO_SHORT = "duration-too-short"
+NAMES_TOO_LONG = "names-too-long"
 OCCUPIED = "occupied"
 
 VM_IDS = "GET virtual-machines lists the ids"
@@ -51,6 +53,10 @@ MY_ADDRESS = "GET my-address shows the caller's address"
 _DURATION = at(ROOT, "duration")
 _NAMED_PORTS = 10
 
+_TOO_LONG = (
+    "the names of {name} and its JIT policy have more characters together than Defender takes, "
+    "{most}, so it could never write the rule: an operator can use a policy with a shorter name"
+)
 _NO_WAY = (
     "{source} is public, but {name} has private addresses only: no path from the internet to it is "
     "known; ask for the private address that you come from (a VPN, a Bastion's subnet)"
@@ -132,6 +138,10 @@ def _check_machine(
         yield _policy_finding(here, NO_JIT_POLICY, detail)
     elif fault := machine.find_policy_fault(None, PolicyField.ENTRIES):
         yield _refuse_unclear(here, machine.name, fault)
+    elif not machine.names_fit:
+        yield _policy_finding(
+            here, NAMES_TOO_LONG, _TOO_LONG.format(name=machine.name, most=LONGEST_NAMES)
+        )
     else:
         yield from _check_path(access, machine, limits)
         for port in wanted.ports:

@@ -9,6 +9,13 @@ from typing import NamedTuple
 
 from jit.domain.values import arm_ids
 
+LONGEST_NAMES = 56
+"""
+The longest names of a policy and a VM together, in characters.
+
+Source: https://learn.microsoft.com/azure/defender-for-cloud/just-in-time-access-usage
+"""
+
 
 class Via(StrEnum):
     """The way that packets take to a VM."""
@@ -164,6 +171,11 @@ class Obstacle:
     detail: str
 
 
+def measure_names(policy_id: str, vm_id: str) -> int:
+    """Return the number of characters that `LONGEST_NAMES` limits."""
+    return sum(len(resource_id.rsplit("/", 1)[-1]) for resource_id in (policy_id, vm_id))
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class VirtualMachine:
     """
@@ -219,6 +231,11 @@ class VirtualMachine:
         """ARM id of its virtual network, which all its interfaces are in; empty without any."""
         nic = next(iter(self.ordered_interfaces), None)
         return nic.subnet_id.rsplit("/subnets/", 1)[0] if nic is not None else ""
+
+    @property
+    def names_fit(self) -> bool:
+        """False if the names of the VM and of its JIT policy are too long for Defender."""
+        return self.policy_id is None or measure_names(self.policy_id, self.id) <= LONGEST_NAMES
 
     def find_rule(self, port: int) -> PortRule | None:
         """Return the policy's rule for *port*, if it has one."""

@@ -17,7 +17,13 @@ from jit.domain.decision.jit_policy import VM_NOT_FOUND, VM_UNSUPPORTED
 from jit.domain.errors import Violation
 from jit.domain.inventory.topology import Snapshot
 from jit.domain.model.grant import Grant
-from jit.domain.model.machine import MachinePolicy, Support, VirtualMachine
+from jit.domain.model.machine import (
+    LONGEST_NAMES,
+    MachinePolicy,
+    Support,
+    VirtualMachine,
+    measure_names,
+)
 from jit.domain.policy_setup import naming
 from jit.domain.values import arm_ids
 from jit.domain.values.json_pointer import at
@@ -147,8 +153,8 @@ def find_put_faults(wanted: MachinePolicy, looks: SubscriptionLooks) -> Iterator
     elif vm.support is Support.UNSUPPORTED:
         why = "; ".join(vm.reasons)
         yield Violation(here, VM_UNSUPPORTED, f"{vm.name} cannot be served: {why}")
-    elif naming.measure_names(look.choose_policy(vm), vm.id) > naming.LONGEST_NAMES:
-        longest, policy = naming.LONGEST_NAMES, arm_ids.name(look.choose_policy(vm))
+    elif measure_names(look.choose_policy(vm), vm.id) > LONGEST_NAMES:
+        longest, policy = LONGEST_NAMES, arm_ids.name(look.choose_policy(vm))
         detail = f"{vm.name} and {policy}, its JIT policy, have over {longest} characters together"
         yield Violation(here, NAMES_TOO_LONG, detail)
 

@@ -16,7 +16,7 @@ from jit.domain.model.machine import Obstacle, Occupation, PolicyFault, Support,
 from jit.domain.values import arm_ids
 from tests.builders.bodies import a_draft, a_machine, a_port
 from tests.builders.machines import a_rule, a_vm, inventory
-from tests.builders.values import NOW, vm_id
+from tests.builders.values import NOW, POLICY_ID, vm_id
 
 ID = "#/virtualMachines/0/id"
 NUMBER = "#/virtualMachines/0/ports/0/number"
@@ -498,6 +498,16 @@ def test_a_vm_of_a_subscription_that_is_looked_after_may_be_asked_for():
     own = replace(LIMITS, subscriptions=(arm_ids.subscription(vm_id()),))
 
     assert decide(a_draft(), inventory(a_vm()), now=NOW, limits=own) == ()
+
+
+def test_a_vm_whose_names_are_too_long_for_defender_is_refused_at_once():
+    """Its rule could never be written: the request would only fail after its time to open."""
+    long = "p" * 52
+    machine = a_vm(policy_id=f"{POLICY_ID.rsplit('/', 1)[0]}/{long}")
+
+    (detail,) = details(a_draft(), machine)
+    assert found(a_draft(), machine) == [(FindingKind.POLICY, ID, "names-too-long")]
+    assert "shorter name" in detail
 
 
 # ---- policies that are not understood

@@ -1,6 +1,6 @@
 """VMs: the interface that a connection reaches, the rule of a port, VM ports."""
 
-from jit.domain.model.machine import VmPort
+from jit.domain.model.machine import LONGEST_NAMES, VmPort, measure_names
 from jit.domain.values import arm_ids
 from tests.builders.machines import a_nic, a_rule, a_vm
 from tests.builders.values import vm_id
@@ -36,3 +36,17 @@ def test_a_vm_finds_the_rule_of_a_port():
 
     assert vm.find_rule(3389) == a_rule(3389)
     assert vm.find_rule(443) is None
+
+
+def test_names_are_counted_together():
+    """Azure bounds the sum of both names, 56 characters."""
+    policy = "/a/b/locations/l/policies/default"
+
+    assert measure_names(policy, vm_id("w" * 49)) == LONGEST_NAMES
+    assert a_vm("w" * 49, policy_id=policy).names_fit
+    assert not a_vm("w" * 50, policy_id=policy).names_fit
+
+
+def test_names_of_a_vm_in_no_policy_fit():
+    """The name of its policy is chosen later."""
+    assert a_vm("w" * 64, policy_id=None).names_fit

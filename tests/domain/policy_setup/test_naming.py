@@ -1,8 +1,7 @@
-"""Names of JIT policies: the default policy, and how long names may be."""
+"""Names of JIT policies: the default policy."""
 
 from jit.domain.policy_setup import naming
 from tests.builders.machines import a_vm
-from tests.builders.values import vm_id
 
 
 def test_a_vm_without_a_policy_belongs_in_default_of_its_group_and_location():
@@ -13,8 +12,3 @@ def test_a_vm_without_a_policy_belongs_in_default_of_its_group_and_location():
         "/subscriptions/5c0ffee0-0000-4000-8000-000000000001/resourceGroups/rg-web/providers"
         "/Microsoft.Security/locations/westeurope/jitNetworkAccessPolicies/default"
     )
-
-
-def test_names_are_counted_together():
-    """Azure bounds the sum of both names, 56 characters."""
-    assert naming.measure_names("/a/b/locations/l/policies/default", vm_id("w" * 49)) == 56
