@@ -25,7 +25,7 @@ run: $(AZURITE) ## start the local stack and leave it up (INSTANCES=2 for two ho
 test: $(AZURITE) $(VENV)/dev ## run the tests; some take a sample
 	$(PY) -m pytest $(TEST_FLAGS) -m "not long"
 
-test-long: $(AZURITE) $(VENV)/dev ## run all sizes of the sampled tests: crashes, kills, orders, examples: hours
+test-long: $(AZURITE) $(VENV)/dev ## run all sizes of the sampled tests: crashes, kills, orders, examples: two hours
 	JIT_LONG=1 $(PY) -m pytest $(TEST_FLAGS) -m "long or scaled"
 
 cover: $(AZURITE) $(VENV)/dev ## the same with branch coverage, which must reach 95 %: slower

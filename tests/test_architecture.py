@@ -106,7 +106,7 @@ MAY = {  # a package -> the packages that it may import; `d` stands for `jit.dom
     "d.grants": "d.azure d.decision d.errors d.limits d.model d.paths d.values",
     "d.policy_setup": "d.azure d.decision d.errors d.inventory d.model d.values",
     "d.reconcile": "d.azure d.grants d.inventory d.model d.network_manager d.paths d.values",
-    "d.advice": "d.azure d.inventory d.model d.network_manager d.paths d.policy_setup d.values",
+    "d.advice": "d.azure d.inventory d.model d.network_manager d.paths d.values",
     "api_versions": "",
     "interfaces": "d.azure",
     "telemetry": "",
