@@ -148,6 +148,11 @@ class Slot:
         """When the first call with the key began, if this is known."""
         return read_key(self.row).begun_at
 
+    @property
+    def mark(self) -> str:
+        """16 digits that tell this call, with its repetitions, from every other call."""
+        return _digest(f"{self.row.key} {self.begun_at}")[:16]
+
 
 class Idempotency:
     """Keys of callers, in ``JitIdempotency``."""

@@ -131,6 +131,7 @@ GRANT = ColumnMap(
     Column("closed_by", "closed_by", optional(_PERSON.form), default=None),
     Column("close_text", "close_reason_text", default=None),
     Column("denied", "denials", several(_VIOLATION), default=()),
+    Column("extensions", "extensions", TEXTS, default=()),
     Column("note", "note", default=None),
     # when
     Column("starts_at", "starts_at", INSTANT),

@@ -161,6 +161,7 @@ CLOSED_BY_OLGA = replace(
     closed_by=Person(id="016a0000-0000-4000-8000-000000000005", name="olga@example.com"),
     close_reason_text="shift over",
 )
+EXTENDED = replace(OPEN, extensions=("0123456789abcdef",))
 DENIED = replace(
     CLOSED,
     close_reason=CloseReason.DENIED,
@@ -273,6 +274,7 @@ CASES = {
     "grants-closed": (request_rows.read_grants, (CLOSED,)),
     "grants-closed-by-a-person": (request_rows.read_grants, (CLOSED_BY_OLGA,)),
     "grants-denied": (request_rows.read_grants, (DENIED,)),
+    "grants-extended": (request_rows.read_grants, (EXTENDED,)),
     "grants-first-version": (request_rows.read_grants, (FIRST_VERSION,)),
     "tombstone": (lambda row: request_rows.read_tombstone_row(row).grants, (CLOSED,)),
     "history-request": (request_rows.read_request, REQUEST),
@@ -415,6 +417,7 @@ WRITTEN = {
     "grants-closed": GRANTS([CLOSED]),
     "grants-closed-by-a-person": GRANTS([CLOSED_BY_OLGA]),
     "grants-denied": GRANTS([DENIED]),
+    "grants-extended": GRANTS([EXTENDED]),
     "tombstone": request_rows.write_tombstone_row(GRANTS([CLOSED]), [CLOSED], until=LATER),
     "history-request": history.write_history_rows(StoredRequest(REQUEST, (CLOSED,)))[0],
     "history-grants": history.write_history_rows(StoredRequest(REQUEST, (CLOSED,)))[1],

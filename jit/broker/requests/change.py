@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
@@ -15,7 +15,6 @@ from jit.domain.decision.extension import (
     check_extension,
     explain_no_change,
     find_new_end,
-    is_extended,
 )
 from jit.domain.decision.jit_policy import VM_NOT_FOUND, decide
 from jit.domain.decision.verdict import FindingKind
@@ -42,7 +41,7 @@ from jit.storage.inventory_store import InventoryStore
 from jit.storage.request_store import RequestStore
 from jit.storage.stored import GrantRow, StoredRequest
 
-_ATTEMPTS = 3
+_ATTEMPTS, _KEPT_MARKS = 3, 8
 
 GrantChange = Callable[[Grant], Grant]
 """Returns the grant as it shall be; the same grant if nothing changes."""
@@ -129,6 +128,7 @@ class RequestChanges:
             Forbidden: It is another person's: only its requester may keep it open.
             Conflict: No grant of it is open, no end would move, or the key was used otherwise.
             AccessDenied: The policy does not allow it, or access would last too long.
+            Unavailable: The request kept changing, or storage did not answer.
         """
         stored = find_visible(self.requests, request_id, caller)
         if stored.request.requester.id != caller.id:
@@ -136,51 +136,63 @@ class RequestChanges:
         use = make_extension_use(stored.request.id)
         call = RepeatableCall(caller.id, extension.key, extension.body, use)
         slot = self.idempotency.begin(call, stored.request.id, now)
-        since = slot.begun_at or now
-        if slot.repeated and is_extended(_list_open(stored, now), extension.duration, now=since):
-            return ChangeResult(stored, changed=extension.key is not None)
-        try:
-            return self._extend(stored, caller, extension, since, now)
-        except Rejected:
-            self.idempotency.forget(slot)
-            raise
+        move = _Move(slot.mark, slot.begun_at or now, extension.duration, repeated=slot.repeated)
+        for _ in range(_ATTEMPTS):
+            stored = find_visible(self.requests, request_id, caller)
+            try:
+                return self._extend(stored, caller, extension, move, now)
+            except StateConflict:  # somebody wrote, or the answer to our write was lost
+                continue
+            except Rejected:
+                if move.is_in(find_visible(self.requests, request_id, caller).grants):
+                    continue  # another instance did it meanwhile: the key keeps its answer
+                self.idempotency.forget(slot)
+                raise
+        raise Unavailable("the request kept changing")
 
     def _extend(
         self,
         stored: StoredRequest,
         caller: Person,
         extension: Extension,
-        since: datetime,
+        move: _Move,
         now: datetime,
     ) -> ChangeResult:
-        """Decide, and let the open grants last for the duration from *since*."""
-        grants, duration = _list_open(stored, now), extension.duration
-        if not grants:
-            others = list_other_grants(stored.grants, self.requests)
-            live = [grant for each in stored.grants for grant in others.get(each.vm_port, ())]
-            own = OwnRequests(self.requests, caller).find(
-                grant for grant in live if grant.request_id != stored.request.id
-            )
-            raise Conflict(_explain_not_open(stored, own, now))
-        faults = [each for grant in grants for each in self._find_denials(grant, duration, since)]
-        if faults:
+        """Decide about the grants as they were just read, and move the ends of these alone."""
+        is_done, grants = move.is_in(stored.grants), _list_open(stored, now)
+        left = [grant for grant in grants if move.concerns(grant)]
+        if not left and not is_done:
+            raise Conflict(self._explain_not_open(stored, caller, now))
+        denials = {grant.id: tuple(self._find_denials(grant, move)) for grant in left}
+        faults = [each for found in denials.values() for each in found]
+        if faults and not is_done:
             violations = bound_violations(list(dict.fromkeys(faults)), self.limits)
             raise AccessDenied("this access may not stay open for that long", violations)
-        new_end = find_new_end(duration, now=since)
+        wanted = {grant_id for grant_id, found in denials.items() if not found}
 
         def change(grant: Grant) -> Grant:
-            is_open = lifetime.advance_by_clock(grant, now=now).wants_path
-            return self._move_end(grant, new_end, now) if is_open else grant
+            return self._move_end(grant, move, now) if grant.id in wanted else grant
 
-        done = self._change(stored.request.id, caller, change, now, extension.reason)
-        if not done.changed:
-            raise Conflict("no end would move", explain_no_change(grants, duration, now=since))
-        return done
+        done = self._change_once(stored, caller, change, now, extension.reason)
+        if done.changed:
+            return done
+        if is_done:
+            return ChangeResult(stored, changed=extension.key is not None)
+        why = explain_no_change(left, move.duration, now=move.since)
+        raise Conflict("no end would move", why)
 
-    def _find_denials(
-        self, grant: Grant, duration: timedelta, now: datetime
-    ) -> Iterator[Violation]:
-        """Yield the reasons why an open grant may not last for *duration* from *now*."""
+    def _explain_not_open(self, stored: StoredRequest, caller: Person, now: datetime) -> str:
+        """Return why nothing can be extended, and which request of the caller has the port."""
+        others = list_other_grants(stored.grants, self.requests)
+        live = [grant for each in stored.grants for grant in others.get(each.vm_port, ())]
+        own = OwnRequests(self.requests, caller).find(
+            grant for grant in live if grant.request_id != stored.request.id
+        )
+        return _explain_not_open(stored, own, now)
+
+    def _find_denials(self, grant: Grant, move: _Move) -> Iterator[Violation]:
+        """Yield the reasons why an open grant may not last as long as *move* wants."""
+        duration, now = move.duration, move.since
         vm = self.inventory.find_machine(grant.vm_id)
         if vm is None:
             name = arm_ids.name(grant.vm_id)
@@ -194,12 +206,17 @@ class RequestChanges:
             if finding.kind is FindingKind.POLICY:
                 yield replace(finding.violation, pointer=ROOT)
 
-    def _move_end(self, grant: Grant, end: datetime, now: datetime) -> Grant:
+    def _move_end(self, grant: Grant, move: _Move, now: datetime) -> Grant:
         """Return *grant* with a later end; the same grant if it lasts until then already."""
+        end = find_new_end(move.duration, now=move.since)
         if grant.expires_at is not None and end <= grant.expires_at:
             return grant
         extended = replace(
-            grant, expires_at=end, latest_end=max(end, grant.latest_end), next_check_at=now
+            grant,
+            expires_at=end,
+            latest_end=max(end, grant.latest_end),
+            next_check_at=now,
+            extensions=(*grant.extensions, move.mark)[-_KEPT_MARKS:],
         )
         others = list_other_grants([extended], self.requests).get(grant.vm_port, ())
         if shared_port.find_other_family(extended, others) is not None:
@@ -242,6 +259,35 @@ class RequestChanges:
         after = {grant.id: grant for _, grants in rows for grant in grants}
         grants = tuple(after[grant.id] for grant in stored.grants)
         return ChangeResult(StoredRequest(stored.request, grants), changed=True)
+
+
+@dataclass(frozen=True, slots=True)
+class _Move:
+    """
+    The move of ends that one extension wants, with all its repetitions.
+
+    Attributes:
+        mark: Tells it from every other extension; each grant that it has moved carries it.
+        since: When its first call began.
+        duration: From then to the new end.
+        repeated: True if another call of it began before this one.
+    """
+
+    mark: str
+    since: datetime
+    duration: timedelta
+    repeated: bool
+
+    def is_in(self, grants: Iterable[Grant]) -> bool:
+        """Return True if the move is stored in one of *grants*, at least."""
+        return any(self.mark in grant.extensions for grant in grants)
+
+    def concerns(self, grant: Grant) -> bool:
+        """Return True if *grant* was admitted before the first call, and was not moved yet."""
+        began = grant.admitted_at
+        if began is None or self.mark in grant.extensions:
+            return False
+        return began < self.since or (began == self.since and not self.repeated)
 
 
 def _end(grant: Grant, now: datetime, *, may_give_up: bool) -> Grant:

@@ -79,9 +79,3 @@ def explain_no_change(
         f" {format_duration(duration)} would end at {new_end}"
     )
     return (Violation(_DURATION, NO_CHANGE, detail),)
-
-
-def is_extended(grants: Sequence[Grant], duration: timedelta, *, now: datetime) -> bool:
-    """Return True if each of *grants* lasts for *duration* from *now*, or longer."""
-    new_end = find_new_end(duration, now=now)
-    return all(grant.expires_at is not None and grant.expires_at >= new_end for grant in grants)

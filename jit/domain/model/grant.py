@@ -134,6 +134,7 @@ class Grant:
         closed_by: The person who ended it, without roles; None if nobody did.
         close_reason_text: The reason that this person gave, if any.
         denials: Why it was denied at opening, with pointers into the body of its request.
+        extensions: Marks of the last calls that moved its end, so that a repetition is known.
         note: Why it waits or failed, for people.
     """
 
@@ -163,6 +164,7 @@ class Grant:
     closed_by: Person | None = None
     close_reason_text: str | None = None
     denials: tuple[Violation, ...] = ()
+    extensions: tuple[str, ...] = ()
     connection: Connection | None = None
     initiate: Initiate = Initiate()
     footprint: Footprint = Footprint()

@@ -19,6 +19,8 @@ from jit.domain.values import arm_ids
 from jit.domain.values.times import format_instant
 from jit.storage.table import Op, Verb
 from tests.broker.inprocess import ALICE, AUDRA, BOB, DAVE, HERE, OLGA, THERE, farm, policy_of, wish
+from tests.broker.reconciling import Reconciling
+from tests.fakes.calls import Crash
 from tests.fakes.tables import FakeTable
 from tests.local.azure.sim import APP01, DB01, DEVELOPMENT, WEB01
 
@@ -741,3 +743,119 @@ def test_a_request_that_was_stored_with_two_spellings_is_read_once(broker):
 
     assert len(doc["policies"]) == 2
     assert len(decided.stored.grants) == len(broker.whole(request_id).grants) == 2
+
+
+# ---- an extension is one decision, done once -----------------------------------------------------
+
+
+def two_of_which_one_waits(broker):
+    """A request with one open grant, and one that waits for a pass."""
+    request_id = broker.ask(wish((farm(2), farm(11)), duration="PT30M"))
+    broker.queues.__init__(broker._clock, calls=broker.calls)
+    for _ in range(6):
+        broker.work(farm(2))
+        broker.advance(timedelta(seconds=30))
+    assert [grant.status for grant in broker.whole(request_id).grants] == ["open", "pending"]
+    return request_id
+
+
+def at_the_first(broker, name, act):
+    """Do *act* once, just before the first call of that name."""
+    done: list[str] = []
+
+    def before(called, _):
+        if called.startswith(name) and not done:
+            done.append(called)
+            act()
+
+    broker.calls.before = before
+
+
+def test_an_extension_moves_no_grant_that_nobody_decided_about(broker):
+    """Another instance admits it between the reading and the writing."""
+    it = Reconciling(broker)
+    policy = broker.sim.get(policy_of(farm(11)))
+    for machine in policy["properties"]["virtualMachines"]:
+        for port in machine["ports"]:
+            port["maxRequestAccessDuration"] = "PT45M"
+    it.edit(**{policy["id"]: policy})
+    it.run()
+    request_id = two_of_which_one_waits(broker)
+    at_the_first(broker, "state.write", lambda: broker.work(farm(11)))
+
+    broker.extend(request_id, HOUR)
+
+    late = broker.whole(request_id).grants[1]
+    assert late.admitted_at is not None
+    assert late.expires_at - late.admitted_at <= HOUR / 2
+
+
+@pytest.mark.parametrize("key", ["K", None])
+def test_the_same_extension_at_two_instances_at_once_is_one(broker, key):
+    """Both callers get the end; a third call later changes nothing."""
+    request_id = broker.ask(wish(farm(1)))
+    broker.live(20)
+    second = []
+    at_the_first(
+        broker, "state.write", lambda: second.append(broker.extend(request_id, HOUR, key=key))
+    )
+
+    first = broker.extend(request_id, HOUR, key=key)
+
+    ends = [done.stored.grants[0].expires_at for done in (first, *second)]
+    assert ends[0] == ends[1]
+    broker.live(2)
+    assert broker.extend(request_id, HOUR, key=key).stored.grants[0].expires_at == ends[0]
+
+
+def test_a_repetition_moves_no_grant_that_was_admitted_after_the_first_call(broker):
+    """The first answer did not promise it."""
+    request_id = two_of_which_one_waits(broker)
+    broker.extend(request_id, HOUR, key="K")
+    broker.live(5)
+    before = [grant.expires_at for grant in broker.whole(request_id).grants]
+
+    again = broker.extend(request_id, HOUR, key="K")
+
+    assert again.changed
+    assert [grant.expires_at for grant in again.stored.grants] == before
+
+
+def test_an_extension_that_was_never_stored_is_no_success_after_the_end(broker):
+    """Its first call died; the path has ended since."""
+    request_id = broker.ask(wish(farm(1), duration="PT30M"))
+    broker.live(10)
+
+    def die():
+        raise Crash
+
+    at_the_first(broker, "state.write", die)
+    with pytest.raises(Crash):
+        broker.extend(request_id, HOUR, key="K")
+    broker.live(40)
+
+    with pytest.raises(Conflict, match="only an open one can be extended"):
+        broker.extend(request_id, HOUR, key="K")
+
+
+def test_an_extension_that_loses_against_a_revocation_says_so(broker):
+    """Access is not open until the old end."""
+    request_id = broker.ask(wish(farm(1)))
+    broker.live(20)
+    at_the_first(broker, "state.write", lambda: broker.revoke(request_id, OLGA, "incident"))
+
+    with pytest.raises(Conflict, match="the request is closing"):
+        broker.extend(request_id, HOUR, key="K")
+
+
+def test_a_repetition_after_a_later_extension_gets_its_first_answer(broker):
+    """The later one moved the end further; the repetition takes nothing away and adds nothing."""
+    request_id = broker.ask(wish(farm(1)))
+    broker.live(20)
+    broker.extend(request_id, HOUR, key="K")
+    broker.live(5)
+    later = broker.extend(request_id, 2 * HOUR, key="L").stored.grants[0].expires_at
+
+    again = broker.extend(request_id, HOUR, key="K")
+
+    assert (again.changed, again.stored.grants[0].expires_at) == (True, later)

@@ -10,7 +10,6 @@ from jit.domain.decision.extension import (
     explain_no_change,
     find_latest_end,
     find_new_end,
-    is_extended,
 )
 from jit.domain.limits import LIMITS
 from jit.domain.model.grant import Status
@@ -116,13 +115,3 @@ def test_an_extension_without_effect_names_the_ends(others, words):
     assert (violation.pointer, violation.code) == ("#/duration", "no-change")
     assert words in violation.detail
     assert "PT10M would end at 2026-11-22T19:10:00Z" in violation.detail
-
-
-@pytest.mark.parametrize(
-    ("end", "done"), [(NOW + 2 * HOUR, True), (NOW + 3 * HOUR, True), (NOW + HOUR, False)]
-)
-def test_an_extension_has_happened_if_every_end_is_as_late(end, done):
-    """Then a repetition has nothing left to do."""
-    assert is_extended([opened(expires_at=end)], HOUR, now=NOW + HOUR) is done
-    assert is_extended([opened(expires_at=None)], HOUR, now=NOW + HOUR) is False
-    assert is_extended([], HOUR, now=NOW) is True
