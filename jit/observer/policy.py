@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import replace
 from datetime import datetime
 
 from jit.domain.azure import arm_json, defender_requests
@@ -101,6 +102,23 @@ def build_policy_view(
         unreadable=unreadable,
         missing=frozenset(key for key in read.gone if kind_of(key) in HOLDERS),
     )
+
+
+def add_former_holders(
+    view: PolicyView, recorded: Mapping[str, frozenset[str]], read: Read
+) -> PolicyView:
+    """Return *view* with the holders of *recorded* rules that its VMs do not name."""
+    nsgs, firewalls = view_nsgs(read), view_firewalls(read)
+    machines = dict(view.machines)
+    for key, ids in recorded.items():
+        if key in machines:
+            firewall = next((firewalls[each] for each in sorted(ids) if each in firewalls), None)
+            machines[key] = replace(
+                machines[key],
+                former={each: nsgs[each] for each in ids if each in nsgs},
+                former_firewall=firewall,
+            )
+    return replace(view, machines=machines)
 
 
 def _explain_unread(key: str, predicted: VirtualMachine, read: Read) -> str:

@@ -8,7 +8,7 @@ a resource refers to another one that was not predicted, a further round reads i
 from __future__ import annotations
 
 from collections.abc import Callable, Container, Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from functools import partial
 from time import monotonic
@@ -30,6 +30,7 @@ from jit.domain.values import arm_ids
 from jit.interfaces import Arm, JitPolicies
 from jit.observer.policy import (
     HOLDERS,
+    add_former_holders,
     build_policy_view,
     find_missing_reads,
     predict_reads,
@@ -78,10 +79,13 @@ class EarlierLooks:
     Attributes:
         missed: Hashes of the ids of NSGs and firewalls for which Azure answered 404, at least a
             minute ago. One that it does not list either has no rules any more.
+        recorded: By VM key, NSGs and firewalls with rules that its closing grants recorded, and
+            that the inventory does not name any more.
         admin: The security admin rules of networks that are not read now.
     """
 
     missed: frozenset[str] = frozenset()
+    recorded: Mapping[str, frozenset[str]] = field(default_factory=dict)
     admin: KnownAdminRules = NOTHING_KNOWN
 
 
@@ -256,6 +260,7 @@ class Observer:
         wanted = [
             item for key, vm in predicted.items() for item in predict_reads(vm, key in deciding)
         ]
+        wanted += [item for ids in earlier.recorded.values() for item in sorted(ids)]
         read = Read()
         admin = earlier.admin
         networks = _list_networks(predicted, confirming) if admin.in_use else []
@@ -271,6 +276,7 @@ class Observer:
         read.absent.update(self._find_absent(read, earlier.missed))
         read = replace(read, admin=admin.add(readings, fresh=True))
         view = build_policy_view(policy, predicted, deciding, confirming, read, now)
+        view = add_former_holders(view, earlier.recorded, read)
         return replace(view, admin_readings=readings)
 
     def _find_absent(self, read: Read, missed: Container[str]) -> set[str]:

@@ -229,3 +229,18 @@ def test_a_public_source_is_refused_if_the_vm_has_private_addresses_only(two):
     assert [each.code for each in refused.value.violations] == ["source-not-private"]
     inside = two.opened(VM, source="10.70.9.9")
     assert "route" in two.broker.grant(inside).note
+
+
+def test_a_list_without_the_public_address_leaves_what_a_person_was_told(two, caplog):
+    """The resource is there; a list of Azure was short once."""
+    request_id = two.opened(VM)
+    path = f"/subscriptions/{PRODUCTION}/providers/Microsoft.Network/publicIPAddresses"
+    short = {"status": 200, "body": {"value": []}}
+    match = {"method": "GET", "path": path, "principal": "broker"}
+    two.broker.sim.faults({"match": match, "times": 1, "answer": short})
+
+    two.run(PRODUCTION)
+    two.broker.live(1)
+
+    assert two.broker.grant(request_id).connection.address == PUBLIC
+    assert told(caplog, "connection.moved") == []

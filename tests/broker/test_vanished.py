@@ -7,6 +7,7 @@ import pytest
 from jit.domain.errors import Unavailable
 from tests.broker.inprocess import BOB, THERE, farm, wish
 from tests.broker.reconciling import NSG_FARM, Reconciling
+from tests.broker.test_several_addresses import with_second_nic
 from tests.local.azure.sim import DEVELOPMENT, FW_PROD, PRODUCTION, WEB01
 
 HOURS = 90  # minutes: an hour's access, its grace, some passes
@@ -167,6 +168,48 @@ def test_a_grant_whose_nsg_may_not_be_read_does_not_close(it):
     it.broker.live(HOURS)
 
     assert it.broker.status(request_id) == "closing"
+
+
+# ---- short lists -----------------------------------------------------------------------------
+
+
+def short_once(it, kind, *, without=""):
+    """Let the list of a kind of resources be without some of them, or empty, once."""
+    path = f"/subscriptions/{DEVELOPMENT}/providers/Microsoft.Network/{kind}"
+    found = it.broker.sim.call("GET", path).json()["value"]
+    left = [each for each in found if without and not each["id"].endswith(without)]
+    answer = {"status": 200, "body": {"value": left}}
+    match = {"method": "GET", "path": path, "principal": "broker"}
+    forget = {"match": {"path": "/networkSecurityGroups/"}, "times": None, "leaveRules": True}
+    it.broker.sim.faults(forget, {"match": match, "times": 1, "answer": answer})
+
+
+def test_a_forgotten_interface_does_not_make_its_path_closed(it):
+    """A list lacked it once: the inventory names its NSG no more, and the rule there is open."""
+    nsg = NSG_FARM.replace("nsg-farm-1", "nsg-second")
+    with_second_nic(it, farm(1), nsg, public=True)
+    request_id = it.opened()
+    short_once(it, "networkInterfaces", without="-b")
+    it.run()
+
+    it.broker.revoke(request_id)
+    it.broker.live(5)
+
+    assert not it.broker.reachable(farm(1))
+    assert it.broker.status(request_id) == "closed"
+
+
+def test_a_forgotten_subnet_does_not_make_its_path_closed(it):
+    """The NSG stands on the subnet, and the list of networks was empty once."""
+    request_id = it.opened(farm(41), port=3389)
+    short_once(it, "virtualNetworks")
+    it.run()
+
+    it.broker.revoke(request_id)
+    it.broker.live(5)
+
+    assert not it.broker.reachable(farm(41), port=3389)
+    assert it.broker.status(request_id) == "closed"
 
 
 # ---- 404 is not "gone" at once -------------------------------------------------------------------

@@ -21,6 +21,7 @@ from jit.domain.inventory.deleted_machine import rebuild_machine
 from jit.domain.limits import Limits
 from jit.domain.model.grant import Grant, Status
 from jit.domain.model.machine import VirtualMachine
+from jit.domain.paths.rules import list_holders
 from jit.domain.values import arm_ids
 from jit.observer.subscription import EarlierLooks, Observer
 from jit.storage.inventory_store import InventoryStore
@@ -97,7 +98,9 @@ class Look:
             now=state.now,
             confirming=complete,
             earlier=EarlierLooks(
-                missed=state.missed, admin=self.managers.find_known(known.values())
+                missed=state.missed,
+                recorded=_find_recorded(state.grants, predicted),
+                admin=self.managers.find_known(known.values()),
             ),
         )
         state.note_missing(view)
@@ -136,6 +139,17 @@ class Look:
 def _keep_advice(vm: VirtualMachine, last: VirtualMachine) -> VirtualMachine:
     """Return *vm* with the warnings and obstacles that the last comparison found."""
     return replace(vm, warnings=last.warnings, obstacles=last.obstacles)
+
+
+def _find_recorded(grants: Iterable[Grant], machines: Machines) -> dict[str, frozenset[str]]:
+    """Return the holders of rules of closing grants that their VMs, as known, do not name."""
+    found: dict[str, frozenset[str]] = {}
+    for grant in grants:
+        vm = machines.get(grant.vm_key)
+        if vm is not None and grant.status is Status.CLOSING:
+            named = frozenset(map(arm_ids.key, list_holders(vm)))
+            found[grant.vm_key] = found.get(grant.vm_key, frozenset()) | grant.holder_keys - named
+    return {key: ids for key, ids in found.items() if ids}
 
 
 def build_blind_view(grants: Iterable[Grant], reason: str) -> PolicyView:

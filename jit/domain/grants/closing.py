@@ -75,14 +75,16 @@ def close_grant(grant: Grant, port: VmPortView, *, now: datetime) -> Closing:
         port: Its VM port, as it was just read.
         now: Aware, UTC.
     """
+    port = replace(port, view=port.view.add_former())
     look = effective.observe_path(grant, port.view)
-    unclear = look.state is effective.PathState.UNCLEAR
+    unread = _explain_unread(grant, port.view) or look.why
+    unclear = unread != look.why or look.state is effective.PathState.UNCLEAR
     companions = companion_paths.list_standing(grant, port.view)
     present = _find_believable_rules(grant, port.view, unclear=unclear)
     judged = {rule: _judge(rule, grant, port, now) for rule in present}
     left = [rule for rule in present if _is_left(rule, judged[rule], grant, port, now)]
     if unclear and not companions and not left:
-        return Closing(grant=wait(grant, now, look.why, unclear=True))
+        return Closing(grant=wait(grant, now, unread, unclear=True))
     gone = not left and not companions and not unclear
     if gone and _is_absence_proof(grant, port.requests, now):
         return Closing(grant=_close(grant, now, admin_check.explain_bypass(grant, port.view)))
@@ -91,6 +93,19 @@ def close_grant(grant: Grant, port: VmPortView, *, now: datetime) -> Closing:
         removals = _choose_removable(left, present, judged, grant, port, now)
     note = _explain_not_gone(left, companions)
     return Closing(grant=wait(grant, now, note), removals=removals, companions=companions)
+
+
+def _explain_unread(grant: Grant, view: MachineView) -> str:
+    """
+    Return the NSG or firewall with a recorded rule that was not read; empty if all were.
+
+    The inventory may have lost it: a list of Azure may be short for a moment.
+    """
+    read = set(view.nsgs)
+    if view.firewall is not None:
+        read.add(arm_ids.key(view.firewall.id))
+    unread = sorted(grant.holder_keys - read)
+    return f"{unread[0].rsplit('/', 1)[-1]}, which had a rule, could not be read" if unread else ""
 
 
 def _find_believable_rules(

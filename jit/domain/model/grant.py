@@ -177,6 +177,14 @@ class Grant:
         return at(at(ROOT, "virtualMachines"), index)
 
     @property
+    def holder_keys(self) -> frozenset[str]:
+        """The keys of the NSGs and firewalls in which it recorded a rule of its own."""
+        keys = map(arm_ids.key, (*self.footprint.rules, *self.footprint.companions))
+        return frozenset(
+            key.partition("/securityrules/")[0].partition("/natrulecollections/")[0] for key in keys
+        )
+
+    @property
     def vm_key(self) -> str:
         """The key of the VM's ARM id, for comparison."""
         return arm_ids.key(self.vm_id)

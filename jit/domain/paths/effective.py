@@ -200,13 +200,19 @@ def _judge_best(grant: Grant, view: MachineView, rules: tuple[PathRule, ...]) ->
     judge = _judge_firewall_path if grant.via is Via.FIREWALL else _judge_nsg_path
     paths = [judge(grant, view, rules, nic) for nic in _list_offered(grant, view, rules)]
     if paths:
-        return min(paths, key=lambda path: _ADVANCED.index(path.state))
+        return min(paths, key=lambda path: (_ADVANCED.index(path.state), not _is_told(grant, path)))
     state, why = PathState.UNCLEAR, "the VM has no interface"
     if view.vm.interfaces:
         state, why = PathState.BLOCKED, "the VM's interface has no public address any more"
     elif grant.via is Via.FIREWALL:
         state = PathState.PARTIAL  # its NAT rules lead to an address that it had
     return PathView(state=state, rules=rules, why=why)
+
+
+def _is_told(grant: Grant, path: PathView) -> bool:
+    """Return True if the person was told this address: it stays while it leads in."""
+    told, new = grant.connection, path.connection
+    return told is not None and new is not None and told.address == new.address
 
 
 def _list_offered(grant: Grant, view: MachineView, rules: Iterable[PathRule]) -> list[Interface]:
@@ -246,9 +252,12 @@ def _judge_nsg_path(
         return PathView(state=PathState.PARTIAL, rules=rules, why=why, address=address)
     if block := find_block(grant, view, nic):
         return PathView(state=PathState.BLOCKED, rules=rules, why=block.why, address=address)
-    public = nic.public_ip if grant.via is Via.PUBLIC_IP else None
-    why = "" if public else _UNKNOWN_ADDRESS if grant.via is Via.PUBLIC_IP else _UNSEEN_ROUTES
-    return _open_view(grant, rules, nic, (public or address, grant.port), why)
+    if grant.via is Via.PRIVATE:
+        return _open_view(grant, rules, nic, (address, grant.port), _UNSEEN_ROUTES)
+    if nic.public_ip:
+        return _open_view(grant, rules, nic, (nic.public_ip, grant.port))
+    told = grant.connection.address if grant.connection is not None else address
+    return _open_view(grant, rules, nic, (told, grant.port), _UNKNOWN_ADDRESS)
 
 
 def _judge_firewall_path(

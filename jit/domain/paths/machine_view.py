@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 
 from jit.domain.azure import arm_json, defender_rules, firewall, nsg_rules
 from jit.domain.azure.arm_json import Resource
@@ -61,12 +61,23 @@ class MachineView:
 
     Attributes:
         admin: The security admin rules of its network; they may be older than the rest.
+        former: NSGs that are not on the path, as far as the VM is known, and have recorded rules.
+        former_firewall: The same of a firewall.
     """
 
     vm: VirtualMachine
     nsgs: Mapping[str, NsgView]
     firewall: FirewallView | None = None
     admin: AdminRules = NOT_READ
+    former: Mapping[str, NsgView] = field(default_factory=dict)
+    former_firewall: FirewallView | None = None
+
+    def add_former(self) -> MachineView:
+        """Return the view with the former NSGs and the former firewall as holders of rules."""
+        if not self.former and self.former_firewall is None:
+            return self
+        firewall = self.firewall or self.former_firewall
+        return replace(self, nsgs={**self.former, **self.nsgs}, firewall=firewall)
 
     def nsgs_of(self, interface: Interface) -> list[NsgView] | None:
         """Return the NSGs of an interface; None if one of them could not be read."""

@@ -7,6 +7,7 @@ import pytest
 
 from jit.domain.azure.companion_rule import build_companion_name
 from jit.domain.model.machine import Connection, Via
+from jit.domain.paths.connection import build_connection
 from jit.domain.paths.effective import PathState, observe_path
 from tests.builders.firewalls import a_firewall, a_nat
 from tests.builders.grants import an_opening, changed, through_firewall
@@ -173,6 +174,14 @@ def test_if_both_addresses_lead_in_the_primary_one_is_offered():
 
     assert (found.state, _address(found)) == (PathState.OPEN, PUBLIC)
     assert len(found.rules) == 2
+
+
+def test_the_address_that_a_person_was_told_stays_while_it_leads_in():
+    """The primary one was blocked when the path opened; now both lead in."""
+    both = an_nsg(an_allow(to=SECOND), an_allow(number=2))
+    told = changed(GRANT, connection=build_connection(GRANT, SECOND_PUBLIC, 22))
+
+    assert _address(observe_path(told, two_addresses(both))) == SECOND_PUBLIC
 
 
 def test_the_address_that_packets_reach_is_offered_if_the_primary_one_is_blocked():
