@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from jit.domain.errors import InvalidRequest
+from jit.domain.errors import AccessDenied
 from tests.broker.inprocess import HERE, OLGA, farm, wish
 from tests.broker.reconciling import NSG_FARM, Reconciling, told
 from tests.local.azure.sim import DEVELOPMENT, PRODUCTION, group, machine, network
@@ -224,7 +224,7 @@ def test_a_public_source_is_refused_if_the_vm_has_private_addresses_only(two):
     two.edit(**{nic["id"]: nic})
     two.run(PRODUCTION)
 
-    with pytest.raises(InvalidRequest) as refused:
+    with pytest.raises(AccessDenied) as refused:
         two.broker.ask(wish(VM))
     assert [each.code for each in refused.value.violations] == ["source-not-private"]
     inside = two.opened(VM, source="10.70.9.9")
@@ -244,3 +244,15 @@ def test_a_list_without_the_public_address_leaves_what_a_person_was_told(two, ca
 
     assert two.broker.grant(request_id).connection.address == PUBLIC
     assert told(caplog, "connection.moved") == []
+
+
+def test_a_vm_that_got_a_public_address_since_the_last_comparison_is_not_refused(two):
+    """A denial is checked against Azure before it is answered."""
+    nic = two.broker.sim.get(network("networkInterfaces", "ia", WHERE))
+    hidden = copy.deepcopy(nic)
+    hidden["properties"]["ipConfigurations"][1]["properties"].pop("publicIPAddress")
+    two.edit(**{nic["id"]: hidden})
+    two.run(PRODUCTION)
+    two.edit(**{nic["id"]: nic})
+
+    assert two.broker.status(two.opened(VM)) == "open"

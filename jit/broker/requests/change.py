@@ -160,7 +160,7 @@ class RequestChanges:
     ) -> ChangeResult:
         """Decide about the grants as they were just read, and move the ends of these alone."""
         is_done, grants = move.is_in(stored.grants), _list_open(stored, now)
-        left = [grant for grant in grants if move.concerns(grant)]
+        left = [grant for grant in grants if move.is_for(grant)]
         if not left and not is_done:
             raise Conflict(self._explain_not_open(stored, caller, now))
         denials = {grant.id: tuple(self._find_denials(grant, move)) for grant in left}
@@ -282,7 +282,7 @@ class _Move:
         """Return True if the move is stored in one of *grants*, at least."""
         return any(self.mark in grant.extensions for grant in grants)
 
-    def concerns(self, grant: Grant) -> bool:
+    def is_for(self, grant: Grant) -> bool:
         """Return True if *grant* was admitted before the first call, and was not moved yet."""
         began = grant.admitted_at
         if began is None or self.mark in grant.extensions:

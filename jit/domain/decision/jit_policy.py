@@ -162,7 +162,7 @@ def _check_path(access: WantedAccess, machine: VirtualMachine, limits: Limits) -
             yield _body_finding(pointer, SOURCE_NOT_PUBLIC, detail)
         if machine.via is Via.PRIVATE and is_public and not _is_in_network(source, machine):
             detail = _NO_WAY.format(source=source, name=machine.name)
-            yield _body_finding(pointer, SOURCE_NOT_PRIVATE, detail)
+            yield _policy_finding(pointer, SOURCE_NOT_PRIVATE, detail)
 
 
 def _is_in_network(source: Prefix, machine: VirtualMachine) -> bool:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterable
 from dataclasses import replace
+from datetime import timedelta
 
 from jit.domain.errors import StateConflict
 from jit.domain.model.admin_reading import AdminReading
@@ -56,6 +57,9 @@ def _build_row(reading: AdminReading, partition: str, etag: str) -> Row:
     return Row(partition=partition, key=key, values=ADMIN_KIND.add_format(values), etag=etag)
 
 
+_KEPT = timedelta(days=1)
+
+
 class AdminRuleRows:
     """
     The readings in ``JitState``, in the partition of their network's subscription.
@@ -81,11 +85,13 @@ class AdminRuleRows:
         """
         Store *readings*; a reading that is not older, or that somebody stores just now, stays.
 
+        A reading that failed says nothing about the rules: what was read in the last day stays.
+
         The rows save calls of Azure. No path becomes open because of them.
         """
         for reading in readings:
             old = self._find_row(reading.network_id)
-            if old is not None and not self._is_older(old, reading):
+            if old is not None and not _is_replaced(old, reading):
                 continue
             partition = arm_ids.subscription(reading.network_id)
             row = write_admin_row(reading, partition, etag=old.etag if old is not None else "")
@@ -99,10 +105,6 @@ class AdminRuleRows:
         kept: Collection[str] = {keys.admin_rules_key(each) for each in network_ids}
         delete_rows(self._state, [r for r in self._list_rows(subscription) if r.key not in kept])
 
-    def _is_older(self, row: Row, reading: AdminReading) -> bool:
-        stored = next(ADMIN_KIND.read_all([row], parse_admin_reading), None)
-        return stored is None or stored.read_at < reading.read_at
-
     def _find_row(self, network_id: str) -> Row | None:
         key = keys.admin_rules_key(network_id)
         return self._state.get(arm_ids.subscription(network_id), key)
@@ -110,3 +112,11 @@ class AdminRuleRows:
     def _list_rows(self, subscription: str) -> Iterable[Row]:
         first, last = keys.key_range(keys.ADMIN_RULES)
         return read_all(self._state, Where(partition=subscription, first=first, last=last))
+
+
+def _is_replaced(row: Row, reading: AdminReading) -> bool:
+    """Return True if *reading* says more than the one in *row*."""
+    stored = next(ADMIN_KIND.read_all([row], parse_admin_reading), None)
+    if stored is None or not reading.unread or reading.forbidden or stored.unread:
+        return stored is None or stored.read_at < reading.read_at
+    return stored.read_at + _KEPT < reading.read_at

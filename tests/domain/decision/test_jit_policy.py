@@ -282,7 +282,7 @@ def test_a_public_source_cannot_reach_a_vm_with_private_addresses_only():
     machine = a_vm(via=Via.PRIVATE, vnet_prefixes=("10.1.0.0/16",))
 
     assert found(a_draft(sources=["203.0.113.7"]), machine) == [
-        (FindingKind.BODY, "#/sources/0", "source-not-private")
+        (FindingKind.POLICY, "#/sources/0", "source-not-private")
     ]
 
 

@@ -103,3 +103,25 @@ def test_a_row_of_a_newer_version_counts_as_missing_and_is_replaced(rows, table)
     rows.keep([a_reading()])
 
     assert rows.list_readings(SUBSCRIPTION) == [a_reading()]
+
+
+def test_a_failed_reading_leaves_the_last_settled_word(rows):
+    """It says nothing about the rules. After a day the settled word is too old."""
+    rows.keep([a_reading()])
+    rows.keep([a_reading(read_at=LATER, items=(), unread="Azure does not answer")])
+    assert rows.find_readings([ONE]) == [a_reading()]
+
+    late = a_reading(read_at=LATER + timedelta(days=1), items=(), unread="Azure does not answer")
+    rows.keep([late])
+
+    assert rows.find_readings([ONE]) == [late]
+
+
+def test_a_missing_permission_replaces_what_was_read(rows):
+    """Somebody must act, and an alert must say so."""
+    rows.keep([a_reading()])
+    lost = a_reading(read_at=LATER, items=(), unread="no permission", forbidden=True)
+
+    rows.keep([lost])
+
+    assert rows.find_readings([ONE]) == [lost]
