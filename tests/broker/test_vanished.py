@@ -212,6 +212,37 @@ def test_a_forgotten_subnet_does_not_make_its_path_closed(it):
     assert it.broker.status(request_id) == "closed"
 
 
+def test_a_forgotten_firewall_does_not_make_its_path_closed(it):
+    """The list of firewalls was empty once: its NAT rule is removed all the same."""
+    request_id = it.opened(WEB01, port=3389, minutes=10)
+    path = f"/subscriptions/{PRODUCTION}/providers/Microsoft.Network/azureFirewalls"
+    answer = {"status": 200, "body": {"value": []}}
+    forget = {"match": {"path": "initiate"}, "times": None, "leaveRules": True}
+    match = {"method": "GET", "path": path, "principal": "broker"}
+    it.broker.sim.faults(forget, {"match": match, "times": 1, "answer": answer})
+    it.run(PRODUCTION)
+    it.broker.revoke(request_id)
+
+    it.broker.live(20)
+
+    assert it.broker.sim.nat() == []
+    assert it.broker.status(request_id) == "closed"
+
+
+def test_a_grant_behind_a_firewall_that_was_deallocated_closes(it):
+    """Its rules let nobody in until it is started; then a comparison finds what is left."""
+    request_id = it.opened(WEB01, port=3389, minutes=10)
+    firewall = it.broker.sim.get(FW_PROD)
+    firewall["properties"]["ipConfigurations"] = []
+    it.edit(**{FW_PROD: firewall})
+    it.run(PRODUCTION)
+    it.broker.revoke(request_id)
+
+    it.broker.live(20)
+
+    assert it.broker.status(request_id) == "closed"
+
+
 # ---- 404 is not "gone" at once -------------------------------------------------------------------
 
 GROUP_GONE = {"status": 404, "code": "ResourceGroupNotFound"}

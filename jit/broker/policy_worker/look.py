@@ -23,6 +23,7 @@ from jit.domain.model.grant import Grant, Status
 from jit.domain.model.machine import VirtualMachine
 from jit.domain.paths.rules import list_holders
 from jit.domain.values import arm_ids
+from jit.observer.reads import kind_of
 from jit.observer.subscription import EarlierLooks, Observer
 from jit.storage.inventory_store import InventoryStore
 from jit.storage.machine_rows import build_document
@@ -91,6 +92,7 @@ class Look:
     ) -> PolicyView:
         """Observe *known* and *deleted* VMs; no path on a deleted VM becomes open."""
         predicted = {**known, **deleted}
+        recorded = _find_recorded(state.grants, predicted)
         view = self.observer.observe_policy(
             state.policy_id,
             predicted,
@@ -99,7 +101,7 @@ class Look:
             confirming=complete,
             earlier=EarlierLooks(
                 missed=state.missed,
-                recorded=_find_recorded(state.grants, predicted),
+                recorded=recorded,
                 admin=self.managers.find_known(known.values()),
             ),
         )
@@ -111,13 +113,17 @@ class Look:
             unreadable={**view.unreadable, **dict.fromkeys(deleted, "the VM was not found")},
             read_completely=complete,
             known_initiates=state.initiate_ids,
-            free_firewalls=self._find_free_firewalls(predicted, state),
+            free_firewalls=self._find_free_firewalls(predicted, recorded, state),
             asks_from=state.lease.row.asks_from if self.may_open(state) else _NEVER,
         )
 
-    def _find_free_firewalls(self, machines: Machines, state: Pass) -> frozenset[str]:
+    def _find_free_firewalls(
+        self, machines: Machines, recorded: Mapping[str, frozenset[str]], state: Pass
+    ) -> frozenset[str]:
         """Return the keys of the firewalls on which this policy may take, or has, the turn."""
         firewalls = {vm.firewall_id for vm in machines.values() if vm.firewall_id}
+        former = (holder for holders in recorded.values() for holder in holders)
+        firewalls.update(each for each in former if kind_of(each) == "firewalls")
         return frozenset(
             arm_ids.key(each)
             for each in firewalls

@@ -226,7 +226,7 @@ class Worker:
             if grant.firewall_id and _is_under_way(grant):
                 busy.add(arm_ids.key(grant.firewall_id))
         for machine in view.machines.values():
-            firewall = machine.firewall
+            firewall = machine.firewall or machine.former_firewall
             if firewall is None or not firewall.settled or arm_ids.key(firewall.id) in busy:
                 continue
             self.locks.end_update(firewall.id, state.policy_id, firewall.foreign, state.now)

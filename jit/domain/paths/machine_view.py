@@ -43,6 +43,7 @@ class FirewallView:
         etag: The version that was read.
         foreign: Digest of everything in it that is not Defender's.
         policy_id: ARM id of its firewall policy: then other NAT rules hold than *nat_rules*.
+        deallocated: It has no IP configuration: it is stopped, and lets nothing through.
     """
 
     id: str
@@ -52,6 +53,7 @@ class FirewallView:
     foreign: str
     nat_rules: tuple[NatRule, ...]
     policy_id: str = ""
+    deallocated: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -76,7 +78,10 @@ class MachineView:
         """Return the view with the former NSGs and the former firewall as holders of rules."""
         if not self.former and self.former_firewall is None:
             return self
-        firewall = self.firewall or self.former_firewall
+        former = self.former_firewall
+        if former is not None and former.deallocated:  # its rules let nobody in until it is started
+            former = replace(former, nat_rules=())
+        firewall = self.firewall or former
         return replace(self, nsgs={**self.former, **self.nsgs}, firewall=firewall)
 
     def nsgs_of(self, interface: Interface) -> list[NsgView] | None:
@@ -125,4 +130,5 @@ def view_firewall(body: Resource) -> FirewallView:
         foreign=firewall.digest_foreign_parts(body),
         nat_rules=firewall.parse_nat_rules(body),
         policy_id=firewall.read_firewall_policy_id(body) or "",
+        deallocated=not firewall.list_subnet_ids(body),
     )
