@@ -304,9 +304,19 @@ class Observer:
             return policy.result()
 
     def _policy(self, policy_id: str) -> Resource | None:
+        """
+        Return a JIT policy; None if Azure neither finds nor lists it.
+
+        Raises:
+            Unavailable: Azure lists it, so one answer of 404 does not say that it is gone. Without
+                its requests, other people's access would look like nobody's.
+        """
         try:
             return self._policies().get(policy_id)
         except Gone:
+            listed = self._list(arm_ids.subscription(policy_id), _LISTS["policies"])
+            if arm_ids.key(policy_id) in map(arm_json.key, listed):
+                raise Unavailable("Azure lists a JIT policy that it did not find") from None
             return None
 
 

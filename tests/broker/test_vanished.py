@@ -5,7 +5,7 @@ from datetime import timedelta
 import pytest
 
 from jit.domain.errors import Unavailable
-from tests.broker.inprocess import BOB, THERE, farm, wish
+from tests.broker.inprocess import BOB, HERE, THERE, farm, wish
 from tests.broker.reconciling import NSG_FARM, Reconciling
 from tests.broker.test_several_addresses import with_second_nic
 from tests.local.azure.sim import DEVELOPMENT, FW_PROD, PRODUCTION, WEB01
@@ -310,3 +310,20 @@ def test_an_nsg_that_comes_back_between_two_answers_of_404_is_missed_anew(it):
     it.broker.live(0.2)
 
     assert it.broker.locks.read_policy(policy.policy_id).missing == {}
+
+
+def test_a_policy_that_is_listed_and_not_found_once_takes_nothing_from_a_portal_user(it):
+    """Without the policy's requests, her rule would look like nobody's."""
+    it.broker.sim.initiate(farm(1), 22, HERE, 120, as_="petra")
+    it.broker.sim.advance("PT1M")
+    request_id = it.opened()
+    policy = it.broker.grant(request_id).policy_id
+    match = {"method": "GET", "path": policy, "principal": "broker"}
+    gone = {"status": 404, "code": "ResourceNotFound"}
+    it.broker.sim.faults({"match": match, "times": 2, "answer": gone})
+
+    it.broker.revoke(request_id)
+    it.broker.live(10)
+
+    assert it.broker.status(request_id) == "closed"
+    assert it.broker.reachable(farm(1), source=HERE)
