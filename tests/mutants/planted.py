@@ -635,8 +635,8 @@ MUTANTS = (
         becomes="    own = [group for group in every if group in memberships]\n",
         caught_by=(
             law(
-                "tests/domain/azure/test_nsg_model.py",
-                "test_one_nsg_agrees_with_trying_every_packet",
+                "tests/domain/azure/test_nsg_effect.py",
+                "test_the_memberships_of_the_interface_decide_about_a_rule_for_groups",
             ),
         ),
     ),
