@@ -177,7 +177,8 @@ class RequestChanges:
         if done.changed:
             return done
         if is_done:
-            return ChangeResult(stored, changed=extension.key is not None)
+            is_answered = move.repeated and extension.key is None
+            return ChangeResult(stored, changed=not is_answered)
         why = explain_no_change(left, move.duration, now=move.since)
         raise Conflict("no end would move", why)
 
