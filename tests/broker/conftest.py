@@ -3,6 +3,7 @@
 import pytest
 
 from tests.broker.inprocess import InProcess
+from tests.broker.reconciling import Reconciling
 from tests.local.azure.sim import ROLE
 
 
@@ -16,3 +17,9 @@ def broker() -> InProcess:
 def broker_of_fifty() -> InProcess:
     """A new broker; its subscription *Development* has all fifty VMs."""
     return InProcess(ROLE)
+
+
+@pytest.fixture
+def it(broker):
+    """A broker with its comparison, and the changes of others."""
+    return Reconciling(broker)

@@ -6,15 +6,10 @@ import pytest
 
 from jit.domain.grants.initiate import REOPENS
 from tests.broker.inprocess import HERE
-from tests.broker.reconciling import NSG_FARM, Reconciling, told
+from tests.broker.reconciling import NSG_FARM, told
 
 STRANGER = "192.0.2.9"
 RULES = "Microsoft.Network/networkSecurityGroups/securityRules"
-
-
-@pytest.fixture
-def it(broker):
-    return Reconciling(broker)
 
 
 @pytest.fixture(autouse=True)

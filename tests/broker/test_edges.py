@@ -7,7 +7,7 @@ from datetime import timedelta
 import pytest
 
 from tests.broker.inprocess import ALICE, BOB, HERE, OLGA, THERE, farm, wish
-from tests.broker.reconciling import NSG_FARM, Reconciling, told
+from tests.broker.reconciling import NSG_FARM, told
 from tests.builders.nsgs import arm_rule
 from tests.local.azure.sim import FW_PROD, NSG_WEB, PRODUCTION, WEB01
 
@@ -20,11 +20,6 @@ PARTS = [
 LOCKED = {"status": 409, "code": "ScopeLocked"}
 LEAVES = {"match": {"path": "nsg-farm-1"}, "times": None, "leaveRules": True}
 LATER = "10.21.0.201"
-
-
-@pytest.fixture
-def it(broker):
-    return Reconciling(broker)
 
 
 @pytest.fixture(autouse=True)

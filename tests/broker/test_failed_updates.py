@@ -5,15 +5,10 @@ import logging
 import pytest
 
 from tests.broker.inprocess import farm, wish
-from tests.broker.reconciling import NSG_FARM, Reconciling, told
+from tests.broker.reconciling import NSG_FARM, told
 from tests.local.azure.sim import DEVELOPMENT, FW_PROD, PRODUCTION, WEB01
 
 FAILS = "the last update of firewall fw-prod failed; repeat it in Azure"
-
-
-@pytest.fixture
-def it(broker):
-    return Reconciling(broker)
 
 
 @pytest.fixture(autouse=True)

@@ -13,11 +13,6 @@ from tests.local.azure.sim import DEVELOPMENT, PRODUCTION
 MINUTE = timedelta(minutes=1)
 
 
-@pytest.fixture
-def it(broker):
-    return Reconciling(broker)
-
-
 def checker(it, fault=""):
     broker = it.broker
     return HealthCheck(

@@ -17,11 +17,6 @@ ASKED = "network.list_admin_rules"
 QUARTER = 15
 
 
-@pytest.fixture
-def it(broker):
-    return Reconciling(broker)
-
-
 @pytest.fixture(autouse=True)
 def _events(caplog):
     caplog.set_level(logging.INFO, logger="jit")

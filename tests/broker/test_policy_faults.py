@@ -8,7 +8,6 @@ import pytest
 
 from jit.domain.errors import AccessDenied
 from tests.broker.inprocess import ALICE, OLGA, policy_of, wish
-from tests.broker.reconciling import Reconciling
 from tests.local.azure.sim import APP01, DB, DB01, PRODUCTION, group, machine, policy
 
 CASE = Path(__file__).parents[1] / "cases" / "policies-not-understood.json"
@@ -17,11 +16,6 @@ Q_TAG, Q_BITS, Q_TIME = (
     for name, where in (("q-tag", "rg-q1"), ("q-bits", "rg-q2"), ("q-time", "rg-q4"))
 )
 PRIVATE = "10.1.2.3"
-
-
-@pytest.fixture
-def it(broker):
-    return Reconciling(broker)
 
 
 @pytest.fixture

@@ -9,7 +9,7 @@ import pytest
 
 from jit.domain.errors import AccessDenied
 from tests.broker.inprocess import HERE, OLGA, farm, wish
-from tests.broker.reconciling import NSG_FARM, Reconciling, told
+from tests.broker.reconciling import NSG_FARM, told
 from tests.local.azure.sim import DEVELOPMENT, PRODUCTION, group, machine, network
 
 CASE = Path(__file__).parent.parent / "cases" / "two-ip-configurations.json"
@@ -17,11 +17,6 @@ WHERE = group("rg-ipcfg")
 VM, NSG = machine("cfg", WHERE), network("networkSecurityGroups", "n1", WHERE)
 FIRST, SECOND, PUBLIC = "10.70.1.5", "10.70.1.6", "203.0.113.201"
 LEAVES = {"match": {"path": "/n1"}, "times": None, "leaveRules": True}
-
-
-@pytest.fixture
-def it(broker):
-    return Reconciling(broker)
 
 
 @pytest.fixture(autouse=True)

@@ -6,16 +6,11 @@ import pytest
 
 from jit.domain.errors import Unavailable
 from tests.broker.inprocess import BOB, HERE, THERE, farm, wish
-from tests.broker.reconciling import NSG_FARM, Reconciling
+from tests.broker.reconciling import NSG_FARM
 from tests.broker.test_several_addresses import with_second_nic
 from tests.local.azure.sim import DEVELOPMENT, FW_PROD, PRODUCTION, WEB01
 
 HOURS = 90  # minutes: an hour's access, its grace, some passes
-
-
-@pytest.fixture
-def it(broker):
-    return Reconciling(broker)
 
 
 def rules(it):

@@ -3,7 +3,7 @@
 import pytest
 
 from tests.broker.inprocess import OLGA, farm, policy_of, wish
-from tests.broker.reconciling import NSG_FARM, Reconciling, told
+from tests.broker.reconciling import NSG_FARM, told
 from tests.local.azure.sim import (
     APP01,
     DB,
@@ -21,11 +21,6 @@ from tests.local.azure.sim import (
 BASTION, PREFIX = network("bastionHosts", "bas-db", DB), "10.2.0.0/26"
 REFUSED = {"status": 403, "code": "AuthorizationFailed"}
 FAILURES = [REFUSED, {"status": 404, "code": "NotFound"}, {"status": 429}, {"status": 503}]
-
-
-@pytest.fixture
-def it(broker):
-    return Reconciling(broker)
 
 
 def shown(it, subscription=PRODUCTION):

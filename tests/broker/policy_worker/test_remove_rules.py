@@ -3,13 +3,7 @@
 import pytest
 
 from tests.broker.inprocess import HERE, farm, policy_of, wish
-from tests.broker.reconciling import Reconciling
 from tests.local.azure.sim import DEVELOPMENT, FW_PROD, WEB01
-
-
-@pytest.fixture
-def it(broker):
-    return Reconciling(broker)
 
 
 def test_a_removal_of_the_worker_is_recorded_before_it_is_made(it):
