@@ -140,9 +140,9 @@ class Laws(RuleBasedStateMachine):
         places = [(wish.nsg_id, wish.priority) for wish in planned.companions]
         assert len(places) == len(set(places)), "two companions on one priority"
         assert planned.companions == () or self.azure.busy_until is None, "others may still come in"
-        before, live = self._served(), {g.id for g in self.broker.grants.values() if g.live}
+        before, was = self._served(), dict(self.broker.grants)
         self.broker.work(lost=lost)
-        self._check_opened_and_closed(live)
+        self._check_opened_and_closed(was)
         assert not self.azure.list_accompanied_ports() & self.azure.published, (
             "others come by a companion"
         )
@@ -152,13 +152,14 @@ class Laws(RuleBasedStateMachine):
         assert lost or again.asks == (), "stepping twice asked twice"
         assert again.companions == () or lost or self.azure.busy_until, "a companion was made twice"
 
-    def _check_opened_and_closed(self, live: set[str]) -> None:
+    def _check_opened_and_closed(self, was: dict[str, Grant]) -> None:
         """No path becomes open on rules that nobody read, and a closed grant says what stays."""
         for grant in self.broker.grants.values():
-            if grant.id in live and not grant.live and grant.initiate.ids:
+            before = was[grant.id]
+            if before.live and not grant.live and grant.initiate.ids:
                 says = "at any time" in (grant.note or "")
                 assert says == (self.azure.admin == "always allow" and not self.azure.walled)
-            if grant.opened_at == self.azure.now:
+            if grant.status is Status.OPEN and before.status is not Status.OPEN:
                 assert self.azure.admin in {"nothing", "allow", "always allow"}
 
     def _check_asks(self, asks, grants) -> None:
