@@ -130,6 +130,14 @@ def test_other_clear_forms_open_too(it, fields):
             "#/sources/0",
             "allowedSourceAddressPrefixes",
         ),
+        (
+            {
+                "allowedSourceAddressPrefix": "*",
+                "allowedSourceAddressPrefixes": ["203.0.113.0/24"],
+            },
+            "#/sources/0",
+            "allowedSourceAddressPrefixes",
+        ),
         ({"number": "22"}, "#/virtualMachines/0/ports/0/number", "number"),
     ],
 )

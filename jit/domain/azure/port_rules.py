@@ -4,7 +4,8 @@ The port rules of a VM in its JIT policy: read as far as they are clear, with a 
 Policies come from many tools, and some write them in other forms than Defender's portal: `Tcp` for
 `TCP`, a .NET time span for an ISO 8601 duration, a prefix with host bits, the service tag
 `Internet`, a list in the member for one source. These forms have one meaning. A part without one
-clear meaning allows nothing.
+clear meaning allows nothing. Two members for the sources that differ have none, and neither has a
+prefix of length 0 with host bits: its author may have meant one address.
 
 Source:
     Microsoft.Security 2020-01-01, ``JitNetworkAccessPortRule``;
@@ -93,7 +94,9 @@ def _find_rule_faults(port: Resource, number: int) -> Iterator[PolicyFault]:
         detail = f"{_quote(port.get(PolicyField.PROTOCOL))} is none of TCP, UDP and *"
         yield PolicyFault(port=number, field=PolicyField.PROTOCOL, detail=detail)
     unread = [source for source in _sources(port) or ("",) if _read_source(source) is None]
-    if unread:
+    if detail := _explain_contradiction(port):
+        yield PolicyFault(port=number, field=PolicyField.SOURCES, detail=detail)
+    elif unread:
         field = PolicyField.SOURCES if port.get(PolicyField.SOURCES) else PolicyField.SOURCE
         more = f" (and {len(unread) - 1} more)" if len(unread) > 1 else ""
         detail = f"{_quote(unread[0])}{more} is no address, prefix, * or {INTERNET}"
@@ -125,7 +128,40 @@ def _protocol(port: Resource) -> str:
 
 
 def _sources(port: Resource) -> tuple[str, ...]:
+    """Return the sources of a port; members that contradict each other are one unreadable text."""
+    if _explain_contradiction(port):
+        one, many = port.get(PolicyField.SOURCE), port.get(PolicyField.SOURCES)
+        return (f"{one!r} or {many!r}",)
     return arm_json.one_or_many(port, PolicyField.SOURCE, PolicyField.SOURCES, keep_all=True)
+
+
+def _explain_contradiction(port: Resource) -> str:
+    """Return why the members for one source and for several do not fit; empty if they do."""
+    one, many = port.get(PolicyField.SOURCE), port.get(PolicyField.SOURCES)
+    if _is_absent(many):
+        return ""
+    if not isinstance(many, list):
+        return f"{_quote(many)} is no list"
+    if _is_absent(one) or _name_sources(one) == _name_sources(many):
+        return ""
+    return f"{_quote(many)} is not the {_quote(one)} of {PolicyField.SOURCE}"
+
+
+def _is_absent(value: object) -> bool:
+    """Return True if a member says nothing: tools write null, an empty text or an empty list."""
+    return value is None or value in ("", [])
+
+
+def _name_sources(value: object) -> frozenset[str]:
+    """Return the sources of one member in one spelling, to compare them."""
+    items = value if isinstance(value, list) else [value]
+    return frozenset(_name_source(str(item)) for item in items)
+
+
+def _name_source(text: str) -> str:
+    known = _read_source(text)
+    prefix = read_prefix(known) if known is not None else None
+    return str(prefix) if prefix is not None else known or text
 
 
 def _read_source(source: str) -> str | None:
@@ -135,7 +171,7 @@ def _read_source(source: str) -> str | None:
     prefix = read_prefix(source) if _PLAIN.fullmatch(source) else None
     if prefix is None or Prefixes((source,)).covers(prefix):
         return source if prefix is not None else None
-    return str(prefix)
+    return str(prefix) if prefix.prefixlen else None  # the address may be all that is meant
 
 
 def _parse_duration(value: object) -> timedelta | None:

@@ -222,7 +222,8 @@ def _check_sources(
     fault = machine.find_policy_fault(port.number, PolicyField.SOURCE, PolicyField.SOURCES)
     for pointer, source in list_sources(access):
         code = _refuse_source(source, rule, machine.via)
-        if code == SOURCE_NOT_ALLOWED and fault is not None:
+        is_hopeless = code == IPV6_NOT_ALLOWED and machine.via is Via.FIREWALL
+        if code is not None and fault is not None and not is_hopeless:
             yield _refuse_unclear(pointer, name, fault)
         elif code is not None:
             why = _explain_refusal(code, rule, machine.via)

@@ -1,6 +1,7 @@
 """The port rules of a JIT policy: what is clear is understood, and the rest is named."""
 
 from datetime import timedelta
+from ipaddress import ip_network
 from typing import Any
 
 import pytest
@@ -9,6 +10,7 @@ from hypothesis import strategies as st
 
 from jit.domain.azure.port_rules import find_policy_faults, parse_port_rules
 from jit.domain.model.machine import PolicyFault
+from jit.domain.values.prefixes import Prefixes
 
 POLICY, OTHER = {"id": "/policies/default"}, {"id": "/policies/other"}
 
@@ -112,7 +114,10 @@ def test_a_duration_is_understood_as_iso_8601_and_as_dotnet(written, hours):
             "10.1.0.0",
         ),
         (
-            {"allowedSourceAddressPrefixes": ["10.0.0.0/8", 7, "?"]},
+            {
+                "allowedSourceAddressPrefix": None,
+                "allowedSourceAddressPrefixes": ["10.0.0.0/8", 7, "?"],
+            },
             "allowedSourceAddressPrefixes",
             "'7' (and 1 more)",
         ),
@@ -130,6 +135,70 @@ def test_a_part_without_one_clear_meaning_is_named_with_its_field_and_text(chang
 
     assert (fault.port, fault.field) == (22, field)
     assert shown in fault.detail
+
+
+ONE, WIDE = "203.0.113.7", ["203.0.113.0/24"]
+ANYBODY = (ip_network(ONE), ip_network("2001:db8::7"))
+
+
+def sources_of(one, many):
+    """The sources that allow an address, and the fields with faults, of a port with both."""
+    port = {"allowedSourceAddressPrefix": one, "allowedSourceAddressPrefixes": many}
+    allowed = rule_of(**port).allowed_sources
+    found = [text for text in allowed if any(map(Prefixes((text,)).covers, ANYBODY))]
+    return found, [field for _, field in fields_of(a_port(**port))]
+
+
+@pytest.mark.parametrize(
+    ("one", "many"),
+    [
+        (ONE, WIDE),
+        ("*", WIDE),
+        (ONE, ["*"]),
+        (ONE, [ONE, "203.0.113.8"]),
+        ([ONE], WIDE),
+        (7, WIDE),
+        (ONE, "203.0.113.0/24"),
+        (None, "203.0.113.0/24"),
+        (ONE, {}),
+        (ONE, False),
+    ],
+)
+def test_source_members_that_contradict_each_other_allow_nothing(one, many):
+    """Neither the wider one nor the narrower one counts: nobody knows which one is meant."""
+    assert sources_of(one, many) == ([], ["allowedSourceAddressPrefixes"])
+
+
+@pytest.mark.parametrize(
+    ("one", "many"),
+    [
+        (ONE, []),
+        (ONE, ""),
+        ("", [ONE]),
+        ([], [ONE]),
+        (ONE, [ONE]),
+        (ONE, [f"{ONE}/32"]),
+        ([ONE], [ONE, ONE]),
+    ],
+)
+def test_source_members_that_say_the_same_are_understood(one, many):
+    """An empty member says nothing."""
+    found, fields = sources_of(one, many)
+
+    assert (set(found) <= {ONE, f"{ONE}/32"}, bool(found), fields) == (True, True, [])
+
+
+@pytest.mark.parametrize("written", ["203.0.113.7/0", "128.0.0.0/0", "2001:db8::1/0"])
+def test_a_prefix_of_length_0_with_host_bits_allows_nothing(written):
+    """It reads as everything, and one address may be meant."""
+    assert sources_of(written, None) == ([], ["allowedSourceAddressPrefix"])
+    assert sources_of(None, [written]) == ([], ["allowedSourceAddressPrefixes"])
+
+
+@pytest.mark.parametrize("written", ["0.0.0.0/0", "::/0"])
+def test_a_prefix_of_length_0_without_host_bits_is_everything(written):
+    """It has one meaning."""
+    assert sources_of(written, None) == ([written], [])
 
 
 @pytest.mark.parametrize(

@@ -550,6 +550,18 @@ def test_a_fault_elsewhere_refuses_nothing(machine):
     assert found(a_draft(), machine) == []
 
 
+@pytest.mark.parametrize(
+    ("via", "code"),
+    [(Via.PUBLIC_IP, "policy-not-understood"), (Via.FIREWALL, "ipv6-not-allowed")],
+)
+def test_an_unclear_source_may_be_an_ipv6_prefix_unless_none_could_ever_pass(via, code):
+    """Whether the policy names one is not known; through a firewall it would not matter."""
+    sources = "allowedSourceAddressPrefixes"
+    machine = unclear(sources, via=via, ports=(a_rule(allowed_sources=("x",)),))
+
+    assert [each for _, _, each in found(a_draft(sources=["2a02::1"]), machine)] == [code]
+
+
 def test_the_refusal_says_that_the_policy_is_the_reason():
     """And which field to correct."""
     machine = unclear("maxRequestAccessDuration", ports=(a_rule(max_duration=0 * HOUR),))
