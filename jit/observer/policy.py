@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Container, Iterable, Iterator, Mapping
 from dataclasses import replace
 from datetime import datetime
 
@@ -10,7 +10,7 @@ from jit.domain.azure import arm_json, defender_requests
 from jit.domain.azure.arm_json import Resource
 from jit.domain.grants.policy_view import PolicyView
 from jit.domain.inventory import topology
-from jit.domain.model.machine import VirtualMachine
+from jit.domain.model.machine import PolicyField, VirtualMachine
 from jit.domain.paths.machine_view import (
     FirewallView,
     NsgView,
@@ -73,8 +73,10 @@ def build_policy_view(
     """
     Return the view of *policy* and of the VMs that its grants are on.
 
-    A VM of *deciding* that was read only in part is unreadable. Its view shows it as predicted.
-    For a VM of *confirming* only security admin rules that were just read count as known.
+    A VM of *deciding* that was read only in part is unreadable, and so is one that the inventory
+    knows in several JIT policies, because this look sees one policy only. Its view shows it as
+    predicted. For a VM of *confirming* only security admin rules that were just read count as
+    known.
     """
     snapshot = topology.Snapshot(
         machines=read.list_resources("machines"),
@@ -87,6 +89,7 @@ def build_policy_view(
     fresh = topology.build_machines(snapshot, now=now)
     known = [key for key in predicted if key in deciding]
     unreadable = {key: why for key in known if (why := _explain_unread(key, predicted[key], read))}
+    unreadable |= _find_doubts(fresh, {key: predicted[key] for key in known}, unreadable)
     decidable = deciding - unreadable.keys()
     machines = {key: fresh[key] if key in decidable else vm for key, vm in predicted.items()}
     nsgs, firewalls = view_nsgs(read), view_firewalls(read)
@@ -136,6 +139,32 @@ def _explain_unread(key: str, predicted: VirtualMachine, read: Read) -> str:
     if firewall in read.gone:  # one wrong 404 must not open another way; reconcile will find out
         return "its firewall was not found"
     return next((read.failed[item] for item in (*keys, firewall) if item in read.failed), "")
+
+
+def _find_doubts(
+    fresh: Mapping[str, VirtualMachine],
+    known: Mapping[str, VirtualMachine],
+    unreadable: Container[str],
+) -> dict[str, str]:
+    """
+    Return the VMs that are in another JIT policy as well, with the reason to wait.
+
+    A VM that is not in the policy of this look any more, or is in it twice, can be decided about:
+    no other policy would change the answer.
+    """
+    found = {key: vm.find_policy_fault(None, PolicyField.ENTRIES) for key, vm in known.items()}
+    return {
+        key: f"its JIT policy is not understood: {fault.detail}; correct the policy"
+        for key, fault in found.items()
+        if fault is not None and key not in unreadable and _is_clear(fresh.get(key))
+    }
+
+
+def _is_clear(vm: VirtualMachine | None) -> bool:
+    """Return True if the policy that was read has one entry for *vm*."""
+    if vm is None or vm.policy_id is None:
+        return False
+    return vm.find_policy_fault(None, PolicyField.ENTRIES) is None
 
 
 def _find_dependencies(vm: Resource, read: Read) -> Iterator[str]:

@@ -178,6 +178,58 @@ def test_a_vm_in_two_policies_is_told_so(it):
     assert len(warnings_of(it, DB01)) == len(warnings_of(it, APP01)) == 1
 
 
+SECOND = policy(DB, "second")
+
+
+def put_into_second_policy(it):
+    """Another tool puts the VMs of the policy into a second one; a comparison sees it."""
+    it.edit(**{SECOND: {**it.broker.sim.get(policy_of(DB01)), "id": SECOND, "name": "second"}})
+    it.run(PRODUCTION)
+
+
+def test_a_grant_waits_while_its_vm_is_in_two_policies_and_opens_afterwards(it):
+    """It was accepted before. Its worker reads one policy only, and the inventory knows of two."""
+    it.run(PRODUCTION)
+    request_id = it.broker.accept(wish(DB01), ALICE).request.id
+    put_into_second_policy(it)
+    it.broker.live(5)
+
+    grant, refusals = it.broker.grant(request_id), refused(it, source="203.0.113.99")
+    assert (grant.status, it.broker.reachable(DB01)) == ("pending", False)
+    assert f"the VM is in {policy_of(DB01)} and {SECOND}" in (grant.note or "")
+    assert [code for _, code, _ in refusals] == ["policy-not-understood"]
+
+    it.edit(**{SECOND: None})
+    it.run(PRODUCTION)
+    it.broker.live(5)
+
+    assert it.broker.status(request_id) == "open"
+
+
+def test_a_grant_whose_vm_stays_in_two_policies_fails_in_time_with_the_reason(it):
+    """Nothing was asked of Azure for it."""
+    request_id = it.broker.accept(wish(DB01), ALICE).request.id
+    put_into_second_policy(it)
+    it.broker.live(61)
+
+    grant = it.broker.grant(request_id)
+    assert (grant.status, grant.close_reason, grant.initiate.ids) == ("closed", "failed", ())
+    assert "its JIT policy is not understood: the VM is in" in (grant.note or "")
+
+
+def test_an_open_path_stays_until_its_end_if_its_vm_comes_into_a_second_policy(it):
+    """Its end is durable, and nobody asked to shorten it; it is no wider than before."""
+    request_id = it.opened(DB01)
+    put_into_second_policy(it)
+    it.broker.live(5)
+
+    assert (it.broker.status(request_id), it.broker.reachable(DB01)) == ("open", True)
+
+    it.broker.live(65)
+
+    assert (it.broker.status(request_id), it.broker.reachable(DB01)) == ("closed", False)
+
+
 def test_a_policy_that_became_unclear_denies_at_opening(it):
     """A scheduled grant is decided again; its refusal names the policy too."""
     later = (it.broker.now.replace(microsecond=0)).isoformat()

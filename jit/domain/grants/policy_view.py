@@ -26,8 +26,8 @@ class PolicyView:
         found: False if Azure says that the policy does not exist.
         requests: Defender's requests of the policy, oldest first.
         machines: By VM key. A VM about which nothing is known is missing.
-        unreadable: VM key -> why the VM could not be read completely. New grants on it wait, and
-            no path on it becomes ``open``, even if *machines* has a part of it.
+        unreadable: VM key -> why the VM could not be read completely, or is in doubt. New grants on
+            it wait, and no path on it becomes ``open``, even if *machines* has a part of it.
         read_completely: Keys of the VMs that were to be read with interfaces, networks and
             security admin rules. Only to them a path may become ``open``.
         missing: Keys of the NSGs and firewalls for which Azure answered 404.
