@@ -15,7 +15,7 @@ NAT_CODES = frozenset({NAT_RULE_BLOCKS, _BYPASSES})
 
 def find_nat_warnings(ports: Iterable[PublishedPort]) -> Iterator[MachineWarning]:
     """
-    Yield a warning for each published port.
+    Yield the warnings for each published port.
 
     * ``nat-rule-blocks``: no grant can open the port, because the companion that it needs would let
       others in.
@@ -28,7 +28,7 @@ def find_nat_warnings(ports: Iterable[PublishedPort]) -> Iterator[MachineWarning
                 "open it; remove that rule, or take the port out of the JIT policy"
             )
             yield MachineWarning(code=NAT_RULE_BLOCKS, detail=detail)
-        else:
+        if found.is_open:
             detail = (
                 f"port {found.port}: {found.way.title}, and the NSGs let them in without a grant; "
                 "remove that rule, or the NSG rule that lets the firewall in"

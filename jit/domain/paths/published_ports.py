@@ -1,8 +1,10 @@
 """
 Published ports: JIT ports of a VM that a customer's NAT rule leads others to.
 
-If an NSG stops the firewall, a grant on such a port needs a companion and may not get one: no grant
-can ever open it. If all NSGs let the firewall pass, those others come in without any grant.
+Defender leads grants to the VM's first address. If an NSG stops the firewall there, a grant on
+such a port needs a companion and may not get one: no grant can ever open it. If all NSGs let the
+firewall pass at an address that the NAT rule leads to, those others come in without any grant. Both
+may be true of a VM with several addresses, or neither.
 """
 
 from __future__ import annotations
@@ -16,10 +18,12 @@ from jit.domain.azure.defender_rules import is_jit_allow_name
 from jit.domain.azure.firewall import NatRule
 from jit.domain.azure.nsg_rules import SecurityRule
 from jit.domain.model.machine import Interface, Obstacle, PortRule
+from jit.domain.paths.blocks import read_version
 from jit.domain.paths.foreign_nat import ForeignWay, build_way, may_lead_to
 from jit.domain.paths.machine_view import MachineView, NsgView
 from jit.domain.paths.rules import choose_packet_protocol, list_addresses
-from jit.domain.values.prefixes import Prefixes, keep_prefixes, read_prefix
+from jit.domain.paths.ways import list_ways
+from jit.domain.values.prefixes import IPV6, Prefix, Prefixes, keep_prefixes, read_prefix
 
 NAT_RULE_BLOCKS = "nat-rule-blocks"
 """The code of a reason to refuse a request, and of the warning that says the same."""
@@ -33,12 +37,15 @@ class PublishedPort:
     Attributes:
         port: Port of the VM.
         way: The NAT rule.
-        is_blocked: True if an NSG stops the firewall there, apart from the rules of grants.
+        is_blocked: True if an NSG stops the firewall on the way that a grant takes, apart from the
+            rules of grants.
+        is_open: True if the NSGs let the firewall pass on the way of the NAT rule.
     """
 
     port: int
     way: ForeignWay
     is_blocked: bool
+    is_open: bool
 
 
 def find_published_ports(view: MachineView) -> Iterator[PublishedPort]:
@@ -74,19 +81,30 @@ def _find_published(
 ) -> PublishedPort | None:
     protocol = choose_packet_protocol(port.number, port.protocol)
     targets = Prefixes(list_addresses(view.vm)).readable
-    rule = next((r for r in customers if may_lead_to(r, targets, port.number, protocol)), None)
-    if rule is None or view.firewall is None:
+    rules = [rule for rule in customers if may_lead_to(rule, targets, port.number, protocol)]
+    ways = list_ways(view.vm, 4)
+    if not rules or not ways or view.firewall is None:
         return None
-    nics = [nic for nic in view.vm.interfaces if _is_target(rule, nic, port.number, protocol)]
-    stops = [_is_firewall_stopped(nic, port.number, protocol, view) for nic in nics]
-    if not stops or None in stops:
+    blocked = _is_firewall_stopped(ways[0], port.number, protocol, view)
+    if blocked is None:
         return None
-    way = build_way(view.firewall.id, rule, port.number)
-    return PublishedPort(port=port.number, way=way, is_blocked=any(stops))
+    free = _list_free_addresses(port.number, protocol, view)
+    opened = (rule for rule in rules if may_lead_to(rule, free, port.number, protocol))
+    rule = next(opened, None) if free else None
+    return PublishedPort(
+        port=port.number,
+        way=build_way(view.firewall.id, rule or rules[0], port.number),
+        is_blocked=blocked,
+        is_open=rule is not None,
+    )
 
 
-def _is_target(rule: NatRule, nic: Interface, port: int, protocol: str) -> bool:
-    return may_lead_to(rule, Prefixes((nic.private_ip,)).readable, port, protocol)
+def _list_free_addresses(port: int, protocol: str, view: MachineView) -> list[Prefix]:
+    """Return the addresses of the VM that the NSGs let the firewall reach at any time."""
+    nics = [nic for nic in view.vm.interfaces if nic.private_ip and read_version(nic) != IPV6]
+    stops = [_is_firewall_stopped(nic, port, protocol, view) for nic in nics]
+    passed = [nic.private_ip for nic, stop in zip(nics, stops, strict=True) if stop is False]
+    return list(Prefixes(tuple(passed)).readable)
 
 
 def _is_firewall_stopped(

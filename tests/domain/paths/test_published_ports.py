@@ -5,8 +5,8 @@ import pytest
 from jit.domain.paths.published_ports import find_obstacles, find_published_ports
 from tests.builders.firewalls import a_customers, a_firewall, a_nat
 from tests.builders.machines import a_nic, a_rule, a_view, behind
-from tests.builders.nsgs import an_allow, an_nsg, arm_companion, arm_rule
-from tests.builders.values import BEHIND, NSG_ID, OTHER_NSG_ID
+from tests.builders.nsgs import an_allow, an_nsg, arm_companion, arm_rule, the_deny
+from tests.builders.values import BEHIND, NSG_ID, OTHER_NSG_ID, VM
 
 LET_IN = arm_rule(300, name="from-firewall", source=BEHIND, port="22")
 
@@ -31,6 +31,31 @@ def test_a_published_port_that_the_nsgs_let_the_firewall_reach_is_open_to_others
 def test_rules_of_grants_do_not_count(temporary):
     """They are gone when the next grant comes."""
     assert published(an_nsg(temporary)) == [(22, "jump/ssh", True)]
+
+
+NIC2 = a_nic("second", private_ip="10.1.0.5", nsg_ids=(OTHER_NSG_ID,), primary=False)
+LET_SECOND = an_nsg(LET_IN, nsg_id=OTHER_NSG_ID)
+SHUT_SECOND = an_nsg(the_deny("22", to="10.1.0.5"), nsg_id=OTHER_NSG_ID, deny=False)
+
+
+@pytest.mark.parametrize(
+    ("first", "second", "target", "is_blocked", "is_open"),
+    [
+        (an_nsg(LET_IN), SHUT_SECOND, "10.1.0.5", False, False),
+        (an_nsg(), LET_SECOND, "10.1.0.5", True, True),
+        (an_nsg(LET_IN), SHUT_SECOND, VM, False, True),
+        (an_nsg(), LET_SECOND, VM, True, False),
+    ],
+)
+def test_what_blocks_a_grant_is_the_nsg_on_its_own_way(first, second, target, is_blocked, is_open):
+    """Defender leads it to the first address; others may come by the second."""
+    rule = a_nat("*", name="ssh", to=target)
+    front = a_firewall(a_nat(), others=[a_customers(rule)])
+    vm = {"interfaces": (a_nic(public_ip=None, public_ip_id=None), NIC2)}
+
+    (found,) = find_published_ports(behind(front, first, second, **vm))
+
+    assert (found.is_blocked, found.is_open) == (is_blocked, is_open)
 
 
 def test_a_name_publishes_its_port_of_every_vm():
