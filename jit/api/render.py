@@ -151,7 +151,7 @@ def render_status(health: Health) -> dict[str, Any]:
                 "resource": problem.resource,
                 "since": _render_instant(problem.since),
             }
-            for problem in health.problems
+            for problem in (*health.problems, *health.troubles)
         ],
     }
 

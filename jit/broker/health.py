@@ -10,7 +10,7 @@ into a row, and health reads these rows.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from time import monotonic
@@ -44,7 +44,7 @@ class Problem:
     Attributes:
         code: A short name that stays the same.
         detail: The reason in words.
-        resource: ``/subscriptions/<id>`` if it concerns one subscription.
+        resource: ARM id of the resource, ``/subscriptions/<id>``, or None if it concerns none.
         since: The instant from which on it was not well; None if that is unknown.
     """
 
@@ -65,6 +65,7 @@ class Health:
         tick: The instant of the last tick; None if there was none, or if storage does not answer.
         comparisons: Subscription id → the instant of its last complete comparison, or None.
         problems: Empty if the broker is well.
+        troubles: States of Azure that a person must mend there. The broker itself is well.
         version: The version of the code.
     """
 
@@ -73,6 +74,7 @@ class Health:
     tick: datetime | None
     comparisons: Mapping[str, datetime | None]
     problems: tuple[Problem, ...]
+    troubles: tuple[Problem, ...] = ()
     version: str = VERSION
 
     @property
@@ -135,6 +137,7 @@ class HealthCheck:
             tick=tick.last_at if tick is not None else None,
             comparisons={name: rows[name].compared_at if name in rows else None for name in names},
             problems=tuple(problems),
+            troubles=tuple(_list_troubles(rows.values())),
         )
 
     def _reuse_look(self) -> _Look:
@@ -181,6 +184,12 @@ class HealthCheck:
                     resource=f"/subscriptions/{row.subscription}",
                     since=since,
                 )
+
+
+def _list_troubles(rows: Iterable[SubscriptionRow]) -> Iterator[Problem]:
+    """Yield the troubles that the last comparison of each subscription saw."""
+    for each in (trouble for row in rows for trouble in row.troubles):
+        yield Problem(code=each.code, detail=each.detail, resource=each.resource, since=each.since)
 
 
 def _find_late_tick(tick: TickRow | None, now: datetime) -> Iterator[Problem]:

@@ -17,6 +17,7 @@ Every error the broker raises on purpose.
   x Refused                Azure refused a well-formed call  500   never retried as it is
     - PermissionLost       Azure: the broker may not         500
     - Gone                 Azure: there is no such resource  500
+    - VersionRefused       Azure: no such API version        500
     - Busy                 Azure: another operation runs     503
   x StateConflict          someone else wrote first          503   read and decide again
   x Defect                 only a developer can repair it    500   poison after the last try
@@ -30,7 +31,7 @@ A caller gets the same answer for ``Refused`` and ``Unavailable``: the broker kn
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import Any, ClassVar
 
 
 @dataclass(frozen=True, slots=True)
@@ -182,6 +183,26 @@ class PermissionLost(Refused):
 
 class Gone(Refused):
     """Azure says that there is no such resource."""
+
+
+class VersionRefused(Refused):
+    """
+    Azure does not take the API version of the call.
+
+    Attributes:
+        kind: The type of the resource, as in a path: ``Microsoft.Network/azureFirewalls``.
+        version: The version of the call.
+        supported: Versions that Azure takes, as far as it names them, the newest first.
+    """
+
+    def __init__(self, kind: str, version: str, supported: tuple[str, ...], **words: Any) -> None:
+        """*words* are Azure's, as for `Refused`."""
+        takes = f"it takes {', '.join(supported)}" if supported else "it names no other one"
+        detail = f"Azure does not take API version {version} of {kind}; {takes}"
+        super().__init__(detail, **words)
+        self.kind = kind
+        self.version = version
+        self.supported = supported
 
 
 class StateConflict(Unavailable):

@@ -11,7 +11,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from urllib.parse import urlsplit
+from urllib.parse import parse_qs, urlsplit
 
 from azure.core.exceptions import (
     AzureError,
@@ -30,6 +30,7 @@ from jit.domain.errors import (
     Throttled,
     Unavailable,
     Unknown,
+    VersionRefused,
 )
 
 _BUSY = {
@@ -39,6 +40,21 @@ _BUSY = {
     "CanceledAndSupersededDueToAnotherOperation",
     "FirewallPolicyUpdateNotAllowedWhenUpdatingOrDeleting",
 }
+_VERSION_REFUSED = {
+    "InvalidApiVersionParameter",
+    "InvalidResourceType",
+    "NoRegisteredProviderFound",
+}
+"""
+Azure's codes for an API version that it does not take.
+
+Source:
+    "Resolve errors for resource provider registration" and "Troubleshoot common Azure deployment
+    errors" (Microsoft Learn), which quote the codes and the list of supported versions.
+"""
+
+_VERSION = re.compile(r"\d{4}-\d{2}-\d{2}(?:-[a-z]+)?")
+_NAMED_VERSIONS = 5
 _ERRORS = 400
 _SECONDS = re.compile(r"[0-9]{1,9}")
 _WAIT_SECONDS = 10
@@ -86,7 +102,14 @@ def _refusal(error: HttpResponseError, status: int, *, changes: bool) -> Excepti
         if not changes:
             return Unavailable("Azure failed", retry_after_seconds=wait)
         return Unknown("Azure failed; the change may have happened", retry_after_seconds=wait)
+    return _build_refusal(error, status, code)
+
+
+def _build_refusal(error: HttpResponseError, status: int, code: str) -> Refused:
+    """Return an answer that no repetition would change."""
     kind = {401: PermissionLost, 403: PermissionLost, 404: Gone}.get(status, Refused)
+    if code in _VERSION_REFUSED and kind is not PermissionLost:  # a 404 of a type is no resource's
+        return _build_version_error(error, status, code)
     return kind(
         f"Azure refused the call ({code or status})",
         code=code,
@@ -95,10 +118,34 @@ def _refusal(error: HttpResponseError, status: int, *, changes: bool) -> Excepti
     )
 
 
+def _build_version_error(error: HttpResponseError, status: int, code: str) -> VersionRefused:
+    """Return the refusal of an API version, with the versions that Azure's message names."""
+    found = parse_qs(urlsplit(_read_url(error)).query).get("api-version", [""])
+    message = getattr(error.error, "message", None) or ""
+    supported = message[message.find("supported") :] if "supported" in message else ""
+    return VersionRefused(
+        _name_type(_name_call(error)),
+        found[0],
+        tuple(sorted(set(_VERSION.findall(supported)), reverse=True)[:_NAMED_VERSIONS]),
+        code=code,
+        azure_status=status,
+        resource_id=_name_call(error),
+    )
+
+
+def _name_type(path: str) -> str:
+    """Return the type in a path of ARM: ``Microsoft.Network/networkSecurityGroups``."""
+    namespace, *segments = path.rpartition("/providers/")[2].split("/")
+    return "/".join((namespace, *segments[::2])).strip("/")
+
+
 def _name_call(error: HttpResponseError) -> str:
     """Return the path that was called: an id of ARM, without its query."""
-    request = getattr(error.response, "request", None)
-    return urlsplit(str(getattr(request, "url", ""))).path
+    return urlsplit(_read_url(error)).path
+
+
+def _read_url(error: HttpResponseError) -> str:
+    return str(getattr(getattr(error.response, "request", None), "url", ""))
 
 
 def read_error_code(error: HttpResponseError) -> str:

@@ -18,7 +18,14 @@ from typing import TypeVar
 from jit.api_versions import COMPUTE, NETWORK
 from jit.domain.azure import arm_json
 from jit.domain.azure.arm_json import Resource
-from jit.domain.errors import Gone, PermissionLost, Refused, Unavailable
+from jit.domain.errors import (
+    BrokerError,
+    Gone,
+    PermissionLost,
+    Refused,
+    Unavailable,
+    VersionRefused,
+)
 from jit.domain.model.admin_reading import AdminReading
 from jit.domain.network_manager.security_admin_rules import NOTHING_KNOWN, KnownAdminRules
 from jit.domain.values import arm_ids
@@ -133,8 +140,8 @@ class Reader:
             items = self._arm.list(collection, _VERSIONS[kind_of(ids[0])])
         except (Gone, PermissionLost):
             return {}  # single reads show which resources are missing or forbidden
-        except (Unavailable, Refused):
-            return {item: f"{arm_ids.name(item)} could not be read" for item in ids}
+        except (Unavailable, Refused) as error:
+            return {item: _explain_failure(item, error) for item in ids}
         by_key = {arm_json.key(item): item for item in items}
         return {item: by_key[arm_ids.key(item)] for item in ids if arm_ids.key(item) in by_key}
 
@@ -147,8 +154,8 @@ class Reader:
         except PermissionLost:
             why = f"the broker may not read {name}; see docs/operations.md on its role"
             return {resource_id: why}
-        except (Unavailable, Refused):
-            return {resource_id: f"{name} could not be read"}
+        except (Unavailable, Refused) as error:
+            return {resource_id: _explain_failure(resource_id, error)}
 
     def _get(self, resource_id: str) -> Resource:
         kind = kind_of(resource_id)
@@ -157,6 +164,12 @@ class Reader:
         if kind == "firewalls":
             return self._network().get_firewall(resource_id)
         return self._arm.get(resource_id, _VERSIONS[kind])
+
+
+def _explain_failure(resource_id: str, error: BrokerError) -> str:
+    """Return why a resource is not known: for people who wait for it."""
+    why = f": {error}" if isinstance(error, VersionRefused) else ""
+    return f"{arm_ids.name(resource_id)} could not be read{why}"
 
 
 def _plan_calls(ids: Iterable[str]) -> tuple[list[list[str]], list[str]]:

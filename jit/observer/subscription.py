@@ -19,7 +19,7 @@ from jit.api_versions import COMPUTE, JIT_POLICIES, NETWORK, PRICINGS, SUBSCRIPT
 from jit.domain.advice import advise
 from jit.domain.azure import arm_json, defender_requests
 from jit.domain.azure.arm_json import Resource
-from jit.domain.errors import Gone, Refused, Unavailable
+from jit.domain.errors import Gone, Refused, Unavailable, VersionRefused
 from jit.domain.grants.policy_view import PolicyView
 from jit.domain.inventory import topology
 from jit.domain.model.admin_reading import AdminReading
@@ -38,6 +38,7 @@ from jit.observer.policy import (
     view_nsgs,
 )
 from jit.observer.reads import Read, Reader, kind_of
+from jit.observer.refused_versions import alert_refused_version
 
 _RECENT_SECONDS = 5.0
 _ASIDE = 2  # reads that only warnings need
@@ -331,5 +332,7 @@ def _read_if_allowed(read: Callable[[], T], path: str) -> T | None:
     try:
         return read()
     except (Unavailable, Refused) as error:
+        if isinstance(error, VersionRefused):
+            alert_refused_version(error, resource_id=path)
         telemetry.warning("advice.limited", resource_id=path, error=type(error).__name__)
         return None

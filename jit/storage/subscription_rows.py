@@ -8,14 +8,20 @@ closed: the timers find there the subscriptions that ``JIT_SUBSCRIPTIONS`` does 
 
 from __future__ import annotations
 
+import json
+from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 
 from jit.domain.errors import Defect, StateConflict, Unknown
+from jit.domain.model.trouble import Trouble
 from jit.storage import keys
-from jit.storage.documents import INSTANT, Column, ColumnMap, RowKind, alert_unreadable, blank
+from jit.storage.documents import INSTANT, Column, ColumnMap, Form, RowKind, alert_unreadable, blank
 from jit.storage.table import Op, Row, Table, Verb, Where, read_all
+
+MOST_TROUBLES = 30
+"""Troubles that fit one property of a row (64 KiB of UTF-16), with the longest names of Azure."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -28,6 +34,7 @@ class SubscriptionRow:
         since: When the row was written first; None in a row of the first version.
         compared_at: When the last complete comparison ended; None before the first one.
         dropped_at: When it was first found unnamed and without grants; None before.
+        troubles: The troubles that the last comparison saw.
         version: The row in the table; without an ETag if it is not there yet.
         unreadable: True if this version can read the id in the row's key only.
     """
@@ -36,6 +43,7 @@ class SubscriptionRow:
     since: datetime | None = None
     compared_at: datetime | None = None
     dropped_at: datetime | None = None
+    troubles: tuple[Trouble, ...] = ()
     version: Row = field(repr=False, compare=False)
     unreadable: bool = False
 
@@ -70,6 +78,18 @@ class TimerState:
     subscriptions: tuple[SubscriptionRow, ...]
 
 
+_TROUBLE = ColumnMap(
+    Trouble,
+    Column("code", "code"),
+    Column("detail", "detail"),
+    Column("resource", "resource"),
+    Column("since", "since", INSTANT),
+)
+_TROUBLES = Form(
+    lambda stored: tuple(_TROUBLE.read(each) for each in json.loads(stored or "[]")),
+    lambda value: json.dumps(list(map(_TROUBLE.write, value)), ensure_ascii=False) if value else "",
+)
+
 SUBSCRIPTION_KIND = RowKind("subscriptions")
 SUBSCRIPTION = ColumnMap(
     SubscriptionRow,
@@ -77,6 +97,7 @@ SUBSCRIPTION = ColumnMap(
     Column("Since", "since", blank(INSTANT), default=None),
     Column("ComparedAt", "compared_at", blank(INSTANT), default=None),
     Column("DroppedAt", "dropped_at", blank(INSTANT), default=None),
+    Column("Troubles", "troubles", _TROUBLES, default=()),
 )
 
 TICK_KIND = RowKind("ticks")
@@ -135,7 +156,11 @@ class SubscriptionRows:
                 raise
 
     def note_comparison(
-        self, subscription: str, before: SubscriptionRow | None, now: datetime
+        self,
+        subscription: str,
+        before: SubscriptionRow | None,
+        now: datetime,
+        troubles: Sequence[Trouble] = (),
     ) -> None:
         """
         Write that a comparison of a subscription is complete.
@@ -145,9 +170,22 @@ class SubscriptionRows:
             before: The row as it was when the comparison began. If somebody changed it since, it
                 has the end of another comparison, and stays.
             now: Aware, UTC.
+            troubles: The troubles that it saw; of many, the first are kept.
         """
         row = before or _make_subscription(subscription, now)
-        self._put(replace(row, compared_at=now, dropped_at=None))
+        kept = tuple(troubles[:MOST_TROUBLES])
+        self._put(replace(row, compared_at=now, dropped_at=None, troubles=kept))
+
+    def note_troubles(
+        self,
+        subscription: str,
+        before: SubscriptionRow | None,
+        now: datetime,
+        troubles: Sequence[Trouble],
+    ) -> None:
+        """Write the troubles that a comparison saw which could not be completed."""
+        row = before or _make_subscription(subscription, now)
+        self._put(replace(row, troubles=tuple(troubles[:MOST_TROUBLES])))
 
     def note_dropped(self, row: SubscriptionRow, now: datetime) -> None:
         """Write that the settings do not name the subscription, and that it has no grants."""

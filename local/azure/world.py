@@ -35,6 +35,7 @@ class World:
     Attributes:
         subscriptions: By id in lower case: ``id, name, defenderPlan``.
         groups: Resource groups as (subscription, name), in lower case.
+        api_versions: The versions of a type in lower case, if not every version is taken.
         admin_rules: The effective security admin rules of virtual networks, by the network's key.
     """
 
@@ -53,6 +54,7 @@ class World:
     journal: Journal
     defender: Defender
     latency_seconds: float = 0.0
+    api_versions: dict[str, list[str]] = field(default_factory=dict)
     admin_rules: dict[str, list[Json]] = field(default_factory=dict)
 
 

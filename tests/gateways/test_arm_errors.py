@@ -20,6 +20,7 @@ from jit.domain.errors import (
     Throttled,
     Unavailable,
     Unknown,
+    VersionRefused,
 )
 from jit.gateways.arm_errors import (
     read_error_code,
@@ -33,12 +34,12 @@ from jit.gateways.arm_errors import (
 NSG = "/subscriptions/s/resourceGroups/g/providers/Microsoft.Network/networkSecurityGroups/n"
 
 
-def refusal(status, code="", **headers):
+def refusal(status, code="", message="", path=NSG, **headers):
     """An error of the SDK for an answer with that status."""
     error: Any = HttpResponseError("upstream text")
     error.status_code = status
-    error.error = SimpleNamespace(code=code) if code else None
-    url = f"https://management.azure.com{NSG}?api-version=1"
+    error.error = SimpleNamespace(code=code, message=message) if code else None
+    url = f"https://management.azure.com{path}?api-version=2024-05-01"
     error.response = SimpleNamespace(headers=headers, request=SimpleNamespace(url=url))
     return error
 
@@ -152,3 +153,55 @@ def test_the_items_of_a_page_are_resources():
     assert require_items({"value": []}) == []
     with pytest.raises(ValueError, match="holds no items"):
         require_items({})
+
+
+SUPPORTED = "The supported api-versions are '2015-05-01-preview,2023-11-01,2024-01-01'."
+NO_PROVIDER = (
+    "No registered resource provider found for location 'westeurope' and API version '2024-05-01' "
+    f"for type 'networkSecurityGroups'. {SUPPORTED} The supported locations are ', westeurope'."
+)
+NO_TYPE = (
+    "The resource type 'networkSecurityGroups' could not be found in the namespace "
+    f"'Microsoft.Network' for api version '2024-05-01'. {SUPPORTED}"
+)
+NO_VERSION = (
+    "The api-version '2024-05-01' is invalid. The supported versions are "
+    "'2015-05-01-preview,2023-11-01,2024-01-01'."
+)
+REFUSALS = [
+    (400, "NoRegisteredProviderFound", NO_PROVIDER),
+    (404, "InvalidResourceType", NO_TYPE),
+    (400, "InvalidApiVersionParameter", NO_VERSION),
+]
+
+
+@pytest.mark.parametrize(("status", "code", "message"), REFUSALS)
+def test_a_refused_version_names_the_type_the_version_and_the_supported_ones(status, code, message):
+    """A 404 of a type says nothing about one resource: it is not ``Gone``."""
+    error = translated(refusal(status, code, message))
+
+    assert isinstance(error, VersionRefused)
+    assert str(error) == (
+        "Azure does not take API version 2024-05-01 of Microsoft.Network/networkSecurityGroups; "
+        "it takes 2024-01-01, 2023-11-01, 2015-05-01-preview"
+    )
+
+
+@pytest.mark.parametrize(
+    ("path", "kind"),
+    [
+        (f"{NSG}/securityRules/r", "Microsoft.Network/networkSecurityGroups/securityRules"),
+        (
+            "/subscriptions/s/providers/Microsoft.Network/azureFirewalls",
+            "Microsoft.Network/azureFirewalls",
+        ),
+        ("/subscriptions", "subscriptions"),
+    ],
+)
+def test_a_refused_version_names_its_type_on_every_path(path, kind):
+    """Of a resource, a list, and a call without a provider. Azure may name no other version."""
+    error = translated(refusal(400, "InvalidApiVersionParameter", "Bad.", path))
+
+    assert str(error) == (
+        f"Azure does not take API version 2024-05-01 of {kind}; it names no other one"
+    )

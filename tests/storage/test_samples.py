@@ -28,6 +28,7 @@ from jit.domain.model.machine import (
 )
 from jit.domain.model.people import Person
 from jit.domain.model.request import Decision, Request, Ticket
+from jit.domain.model.trouble import Trouble
 from jit.domain.values.request_ids import make_request_id
 from jit.storage import (
     audit_chain,
@@ -340,6 +341,25 @@ CASES = {
             dropped_at=NOON + 60 * MINUTE,
         ),
     ),
+    "subscription-troubled": (
+        subscription_rows.read_subscription,
+        control(
+            SubscriptionRow,
+            "subscription-troubled",
+            subscription=SUBSCRIPTION,
+            since=NOON,
+            compared_at=NOON + 5 * MINUTE,
+            dropped_at=NOON + 60 * MINUTE,
+            troubles=(
+                Trouble(
+                    code="update-failed",
+                    detail="the last update of firewall fw-prod failed; repeat it in Azure",
+                    resource=FIREWALL,
+                    since=NOON + 5 * MINUTE,
+                ),
+            ),
+        ),
+    ),
     "tick": (
         subscription_rows.read_tick,
         control(TickRow, "tick", first_at=NOON, last_at=NOON + MINUTE),
@@ -432,8 +452,8 @@ WRITTEN = {
     "idempotency-key-with-beginning": idempotency_keys.write_key(
         row_of("idempotency-key"), CASES["idempotency-key-with-beginning"][1]
     ),
-    "subscription-dropped": row_with(
-        "subscription-dropped", subscription_rows.SUBSCRIPTION_KIND, subscription_rows.SUBSCRIPTION
+    "subscription-troubled": row_with(
+        "subscription-troubled", subscription_rows.SUBSCRIPTION_KIND, subscription_rows.SUBSCRIPTION
     ),
     "tick": row_with("tick", subscription_rows.TICK_KIND, subscription_rows.TICK),
     "audit-record": audit_chain.write_record_row(CASES["audit-record"][1]),
@@ -488,7 +508,7 @@ MAPS: dict[str, tuple[ColumnMap[Any], list[str]]] = {
     "policy": (control_rows.POLICY, ["policy", "policy-claimed"]),
     "firewall": (control_rows.FIREWALL, ["firewall"]),
     "comparison": (control_rows.COMPARISON, ["comparison", "comparison-running"]),
-    "subscription": (subscription_rows.SUBSCRIPTION, ["subscription-dropped"]),
+    "subscription": (subscription_rows.SUBSCRIPTION, ["subscription-troubled"]),
     "tick": (subscription_rows.TICK, ["tick"]),
     "idempotency key": (idempotency_keys.KEY, ["idempotency-key-with-beginning"]),
     "audit head": (audit_chain.HEAD, ["audit-head"]),

@@ -5,7 +5,8 @@ from datetime import timedelta
 import pytest
 
 from jit.domain.errors import Unknown
-from jit.storage.subscription_rows import SubscriptionRows
+from jit.domain.model.trouble import Trouble
+from jit.storage.subscription_rows import MOST_TROUBLES, SubscriptionRows
 from tests.fakes.calls import Calls
 from tests.fakes.clock import FakeClock
 from tests.fakes.tables import FakeTable
@@ -204,3 +205,40 @@ def test_a_comparison_forgets_that_the_subscription_was_dropped_once(rows, clock
 
     assert dropped.dropped_at == clock()
     assert rows.get(ONE).dropped_at is None
+
+
+# ---- troubles ------------------------------------------------------------------------------------
+
+
+def make_trouble(clock, text="t"):
+    return Trouble(code="update-failed", detail=text, resource="/subscriptions/s", since=clock())
+
+
+def test_a_comparison_replaces_the_troubles_of_the_one_before(rows, clock):
+    """A trouble that it does not see is gone."""
+    rows.note_comparison(ONE, None, clock(), [make_trouble(clock)])
+    (before,) = rows.read().subscriptions
+
+    rows.note_comparison(ONE, before, clock())
+
+    assert before.troubles == (make_trouble(clock),)
+    assert rows.get(ONE).troubles == ()
+
+
+def test_a_comparison_that_broke_off_is_no_comparison(rows, clock):
+    """Its troubles are written, and the instant of the last complete one stays."""
+    rows.note_troubles(ONE, None, clock(), [make_trouble(clock)])
+
+    row = rows.get(ONE)
+    assert (row.compared_at, row.troubles) == (None, (make_trouble(clock),))
+
+
+def test_the_troubles_of_a_large_subscription_fit_a_row(rows, clock):
+    """A property holds 32,768 characters. Names of groups may have letters of any script."""
+    longest = make_trouble(clock, "日" * 700)
+
+    rows.note_comparison(ONE, None, clock(), [longest] * 1000)
+
+    row = rows.get(ONE)
+    assert len(row.troubles) == MOST_TROUBLES
+    assert len(row.version.values["Troubles"]) <= 32_768

@@ -48,6 +48,7 @@ WELL = Health(
     storage="ok", azure="ok", tick=NOON, comparisons={"one": NOON, "two": None}, problems=()
 )
 LATE = Problem(code="comparison-late", detail="late", resource="/subscriptions/two", since=NOON)
+STUCK = Problem(code="update-failed", detail="repeat it", resource="/subscriptions/f", since=NOON)
 UNWELL = replace(WELL, azure="Azure did not answer", tick=None, problems=(LATE,))
 
 
@@ -61,6 +62,20 @@ def test_health_is_one_word_and_a_status(use_case, health, status, word):
     answer = call("get_health", make_request("get_health", headers={}))
 
     assert (answer.status_code, json.loads(answer.get_body())) == (status, {"status": word})
+
+
+def test_a_trouble_in_azure_is_a_problem_of_a_broker_that_is_well(use_case):
+    """An availability test must not report a broken broker for a customer's firewall."""
+    use_case("health", check=replace(WELL, troubles=(STUCK,)))
+
+    health = call("get_health", make_request("get_health", headers={}))
+    status = json.loads(call("get_status", make_request("get_status")).get_body())
+
+    assert health.status_code == 200
+    assert (status["status"], [each["code"] for each in status["problems"]]) == (
+        "ok",
+        ["update-failed"],
+    )
 
 
 def test_status_of_a_broker_that_is_well(use_case):

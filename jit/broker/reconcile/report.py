@@ -8,6 +8,7 @@ from datetime import datetime
 
 from jit import telemetry
 from jit.broker.reconcile.comparison import Comparison
+from jit.broker.reconcile.troubles import list_failed_updates
 from jit.domain.grants.lifetime import find_leftover_start
 from jit.domain.grants.timing import OVERDUE
 from jit.domain.model.grant import Grant, Status
@@ -129,23 +130,11 @@ def _is_reported(name: str, reported: frozenset[str]) -> bool:
 
 def _alert_stuck(comparison: Comparison, reported: frozenset[str]) -> frozenset[str]:
     """Alert once for each NSG or firewall of a JIT machine whose last update failed."""
-    found = {_hash(f"update.failed|{id_}"): id_ for id_ in _list_stuck(comparison)}
+    found = {_hash(f"update.failed|{id_}"): id_ for id_ in list_failed_updates(comparison)}
     for name, resource_id in found.items():
         if not _is_reported(name, reported):
             telemetry.alert("update.failed", resource_id=resource_id)
     return frozenset(found)
-
-
-def _list_stuck(comparison: Comparison) -> list[str]:
-    views = comparison.observed.machines.values()
-    used = (view for view in views if view.vm.policy_id is not None)
-    holders = (
-        holder
-        for view in used
-        for holder in (*view.nsgs.values(), view.firewall)
-        if holder is not None and holder.failed
-    )
-    return list(dict.fromkeys(holder.id for holder in holders))
 
 
 def _summarize(event: str, titles: Sequence[str], comparison: Comparison, **more: int) -> None:

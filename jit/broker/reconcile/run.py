@@ -20,8 +20,16 @@ from jit.broker.reconcile.due_work import DueWork
 from jit.broker.reconcile.housekeeping import Housekeeping
 from jit.broker.reconcile.leftovers import Leftovers
 from jit.broker.reconcile.report import report, report_unread_admin
+from jit.broker.reconcile.troubles import find_failed_updates, note_refused_version
 from jit.domain.audit.event import list_transitions
-from jit.domain.errors import BrokerError, PermissionLost, Refused, StateConflict, Unavailable
+from jit.domain.errors import (
+    BrokerError,
+    PermissionLost,
+    Refused,
+    StateConflict,
+    Unavailable,
+    VersionRefused,
+)
 from jit.domain.grants import lifetime
 from jit.domain.model.grant import CloseReason, Grant
 from jit.domain.model.machine import VirtualMachine
@@ -31,6 +39,7 @@ from jit.domain.reconcile.plan_item import PlanAction, PlanClass, PlanItem
 from jit.observer.subscription import Observer
 from jit.storage.inventory_store import InventoryStore
 from jit.storage.request_store import RequestStore
+from jit.storage.subscription_rows import SubscriptionRow
 
 MOST_DELETED = 500
 """Tombstones that one run deletes."""
@@ -132,7 +141,7 @@ class Reconciler:
                 subscription, now, lambda vms: self._read_due_admin_rules(subscription, vms, now)
             )
         except Refused as error:  # repeating it would not help; time still passes for grants
-            telemetry.alert("permission.lost", subscription=subscription, code=error.code)
+            self._tell_refused(error, subscription, before, now)
             self.due_work.wake_due(subscription, now)
             return None
         self.inventory.write_machines(subscription, machines, complete=True)
@@ -142,8 +151,20 @@ class Reconciler:
         reported = report(items, comparison, lease.row.reported)
         reported |= report_unread_admin(observation, subscription, lease.row.reported)
         self._act(items, comparison)
-        self.due_work.rows.note_comparison(subscription, before, now)
+        troubles = find_failed_updates(comparison, before.troubles if before else ())
+        self.due_work.rows.note_comparison(subscription, before, now, troubles)
         return reported
+
+    def _tell_refused(
+        self, error: Refused, subscription: str, before: SubscriptionRow | None, now: datetime
+    ) -> None:
+        """Raise the alert for a subscription that could not be read."""
+        if not isinstance(error, VersionRefused):
+            telemetry.alert("permission.lost", subscription=subscription, code=error.code)
+            return
+        known = before.troubles if before else ()
+        troubles = note_refused_version(error, subscription, known, now)
+        self.due_work.rows.note_troubles(subscription, before, now, troubles)
 
     def _observe(
         self, subscription: str, now: datetime, learn: LearnAdmin

@@ -7,6 +7,11 @@ from dataclasses import dataclass, replace
 
 from jit.domain.advice import bastions, setup
 from jit.domain.advice.admin_rule_warnings import find_admin_rule_warnings
+from jit.domain.advice.failed_updates import (
+    UPDATE_CODES,
+    find_failed,
+    find_update_warnings,
+)
 from jit.domain.advice.nat_rules import NAT_CODES, find_nat_warnings
 from jit.domain.advice.nsg import (
     BASTION_CODES,
@@ -23,7 +28,7 @@ from jit.domain.model.machine import Interface, MachineWarning, Support, Virtual
 from jit.domain.network_manager.security_admin_rules import KnownAdminRules
 from jit.domain.paths.machine_view import FirewallView, MachineView, NsgView, view_firewall
 from jit.domain.paths.published_ports import find_obstacles, find_published_ports
-from jit.domain.paths.rules import list_addresses
+from jit.domain.paths.rules import list_addresses, list_holders
 from jit.domain.values import arm_ids
 from jit.domain.values.prefixes import keep_prefixes, read_prefix
 
@@ -43,6 +48,7 @@ class _Surroundings:
         plan: The warnings about Defender's plan.
         changing: Keys of the NSGs, interfaces, networks and firewalls that are not settled.
         changing_bastions: As *bastions*, of the hosts that are not settled.
+        failed: By key, the NSGs and firewalls whose last update failed, with the action to take.
         admin: The security admin rules of the virtual networks.
     """
 
@@ -55,6 +61,7 @@ class _Surroundings:
     plan: tuple[MachineWarning, ...]
     changing: frozenset[str]
     changing_bastions: Mapping[str, tuple[str, ...]]
+    failed: Mapping[str, str]
     admin: KnownAdminRules
 
 
@@ -120,6 +127,7 @@ def _collect_surroundings(snapshot: Snapshot, admin: KnownAdminRules) -> _Surrou
         changing_bastions=bastions.find_bastions(
             snapshot.networks, [host for host in snapshot.bastions or () if not _is_settled(host)]
         ),
+        failed=find_failed(snapshot.nsgs, snapshot.firewalls),
         admin=admin,
     )
 
@@ -158,6 +166,9 @@ def _warn_about_machine(vm: VirtualMachine, around: _Surroundings) -> VirtualMac
 def _find_unsettled(vm: VirtualMachine, around: _Surroundings) -> frozenset[str]:
     """Return the codes of the warnings that depend on something that is being updated."""
     codes: set[str] = set()
+    holders = frozenset(map(arm_ids.key, list_holders(vm)))
+    if holders & around.changing and not holders & around.failed.keys():
+        codes |= UPDATE_CODES
     if arm_ids.key(vm.firewall_id or "") in around.changing:
         codes |= setup.FIREWALL_CODES | NAT_CODES
     for nic in vm.interfaces:
@@ -193,6 +204,7 @@ def _find_warnings(
     yield from around.plan
     if vm.support is Support.CONFIGURED:
         yield from setup.find_policy_warnings(vm)
+        yield from find_update_warnings(vm, around.failed)
         yield from _warn_about_firewall(vm, around)
         yield from find_admin_rule_warnings(vm, around.admin.find(vm.network_id))
         for nic in vm.interfaces if not JIT_CODES & unsettled else ():

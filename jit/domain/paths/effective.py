@@ -168,7 +168,7 @@ def _explain_unclear_nsg(view: MachineView) -> str:
             return f"an NSG of {_name(nic.id)} could not be read"
         for nsg in nsgs:
             if nsg.failed:
-                return f"{FAILED_UPDATE}NSG {_name(nsg.id)} failed; repeat it in Azure"
+                return explain_failed_nsg(nsg.id)
             if not nsg.settled:
                 return f"NSG {_name(nsg.id)} is being updated"
     return ""
@@ -180,8 +180,18 @@ def explain_unclear_firewall(view: MachineView) -> str:
     if firewall is None:  # without a firewall in the inventory, there is no rule in one
         return "the firewall could not be read" if view.vm.firewall_id else ""
     if firewall.failed:
-        return f"{FAILED_UPDATE}firewall {_name(firewall.id)} failed; repeat it in Azure"
+        return explain_failed_firewall(firewall.id)
     return "" if firewall.settled else f"firewall {_name(firewall.id)} is being updated"
+
+
+def explain_failed_nsg(nsg_id: str) -> str:
+    """Return the reason and the action to take if the last update of an NSG failed."""
+    return f"{FAILED_UPDATE}NSG {_name(nsg_id)} failed; repeat it in Azure"
+
+
+def explain_failed_firewall(firewall_id: str) -> str:
+    """Return the same for a firewall."""
+    return f"{FAILED_UPDATE}firewall {_name(firewall_id)} failed; repeat it in Azure"
 
 
 def _name(resource_id: str) -> str:

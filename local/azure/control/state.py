@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 from typing import Any
 
+from local.azure.arm.supported_versions import read_supported
 from local.azure.landscape.arm_forms import group_properties
 from local.azure.network.admin_rules import parse_rules
 from local.azure.values import ids
@@ -12,7 +13,7 @@ from local.azure.values.http import Json
 from local.azure.values.times import format_rfc3339
 from local.azure.world import World
 
-_PARTS = {"resources", "options", "deniedActions", "plans", "adminRules"}
+_PARTS = {"resources", "options", "deniedActions", "plans", "adminRules", "apiVersions"}
 _RULE = f"{ids.SECURITY_GROUPS}/securityRules"
 
 
@@ -28,6 +29,7 @@ def show_state(world: World) -> Json:
         ],
         "plans": {each["id"]: each["defenderPlan"] for each in world.subscriptions.values()},
         "adminRules": world.admin_rules,
+        "apiVersions": world.api_versions,
     }
 
 
@@ -40,6 +42,7 @@ def patch_state(world: World, document: Json) -> None:
     the denied ones: patterns for the broker, or ``{"person", "action"}``. ``plans``
     replace Defender's plans by subscription: ``{"pricingTier", "subPlan"?}``. ``adminRules``
     replace the effective security admin rules of the virtual networks that they name.
+    ``apiVersions`` replace the versions that types take; a type that is not there takes every one.
 
     Raises:
         ValueError: It makes no sense; nothing has been changed then.
@@ -57,8 +60,10 @@ def patch_state(world: World, document: Json) -> None:
         ids.key(network_id): parse_rules(network_id, rules)
         for network_id, rules in document.get("adminRules", {}).items()
     }
+    versions = read_supported(document.get("apiVersions", world.api_versions))
     world.options.change(document.get("options", {}))
     world.admin_rules.update(admin)
+    world.api_versions = versions
     if "deniedActions" in document:
         world.directory.denied[:] = denied
     for subscription, plan in plans.items():
