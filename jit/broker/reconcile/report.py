@@ -9,9 +9,8 @@ from datetime import datetime
 from jit import telemetry
 from jit.broker.reconcile.comparison import Comparison
 from jit.broker.reconcile.troubles import list_failed_updates
-from jit.domain.grants.lifetime import find_leftover_start
+from jit.broker.reconcile.unseen_grants import alert_unverified, find_unseen
 from jit.domain.grants.timing import OVERDUE
-from jit.domain.model.grant import Grant, Status
 from jit.domain.reconcile.observation import Observation
 from jit.domain.reconcile.plan_item import PlanClass, PlanItem
 from jit.domain.values import arm_ids
@@ -47,7 +46,8 @@ def report(
     overdue = [item for item in items if _is_overdue(item, comparison.now)]
     _alert_each("rule.altered", altered, comparison)
     _alert_each("rule.overdue", overdue, comparison)
-    _alert_unverified(comparison, {item.grant for item in items})
+    unseen = find_unseen(comparison, {item.grant for item in items})
+    unverified = alert_unverified(unseen, comparison, reported)
     standing = [item for item in items if item.kind in _ONCE]
     _report_new(standing, comparison, reported)
     stuck = _alert_stuck(comparison, reported)
@@ -56,7 +56,7 @@ def report(
         _summarize("paths.missed", missing, comparison)
     counts = Counter(item.kind.value for item in items)
     telemetry.event("reconcile.finished", subscription=comparison.subscription, **counts)
-    return frozenset(_name(item) for item in standing) | stuck
+    return frozenset(_name(item) for item in standing) | stuck | unverified
 
 
 def report_unread_admin(
@@ -87,25 +87,6 @@ def _alert_each(event: str, items: Sequence[PlanItem], comparison: Comparison) -
     if len(items) > MOST_ALERTS:
         more = len(items) - MOST_ALERTS
         telemetry.alert(event, subscription=comparison.subscription, more=more)
-
-
-def _alert_unverified(comparison: Comparison, named: set[str | None]) -> None:
-    """Raise one alert for grants without a visible rule that cannot be observed gone."""
-    grants = comparison.grants
-    found = [g for g in grants if _is_unverified(g, comparison.now) and g.id not in named]
-    if found:
-        telemetry.alert(
-            "grants.unverified",
-            subscription=comparison.subscription,
-            count=len(found),
-            grants=[grant.id for grant in found[:_NAMED]],
-            reasons=sorted({grant.note or "" for grant in found})[:_NAMED],
-        )
-
-
-def _is_unverified(grant: Grant, now: datetime) -> bool:
-    since = find_leftover_start(grant) if grant.status is Status.CLOSING else None
-    return since is not None and now >= since + OVERDUE
 
 
 def _report_new(

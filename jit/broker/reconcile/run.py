@@ -21,6 +21,7 @@ from jit.broker.reconcile.housekeeping import Housekeeping
 from jit.broker.reconcile.leftovers import Leftovers
 from jit.broker.reconcile.report import report, report_unread_admin
 from jit.broker.reconcile.troubles import find_failed_updates, note_refused_version
+from jit.broker.reconcile.unseen_grants import find_unseen
 from jit.domain.audit.event import list_transitions
 from jit.domain.errors import (
     BrokerError,
@@ -203,13 +204,17 @@ class Reconciler:
         if rest.again is not None:
             self.due_work.enqueue_comparison(comparison.subscription, rest.again)
 
-    def _change_grants(self, items: Iterable[PlanItem], comparison: Comparison) -> list[str]:
-        """Make grants due or closing, as *items* say; return their policies."""
+    def _change_grants(self, items: Sequence[PlanItem], comparison: Comparison) -> list[str]:
+        """Make grants due or closing, as *items* say; unseen ones are due. Return policies."""
         wanted = {item.grant: item for item in items if item.action is not PlanAction.REPORT}
+        unseen = {grant.id for grant in find_unseen(comparison, {item.grant for item in items})}
         policies: list[str] = []
         for row in comparison.rows:
             changed = tuple(
-                _change_grant(grant, wanted.get(grant.id), comparison.now) for grant in row.grants
+                _make_due(grant, comparison.now)
+                if grant.id in unseen
+                else _change_grant(grant, wanted.get(grant.id), comparison.now)
+                for grant in row.grants
             )
             if changed == row.grants:
                 continue
@@ -241,6 +246,10 @@ def _change_grant(grant: Grant, item: PlanItem | None, now: datetime) -> Grant:
         is_widened = item.kind is PlanClass.ALTERED
         note = f"somebody widened rule {item.rule}" if is_widened else item.reason
         return lifetime.begin_closing(grant, CloseReason.FAILED, now, note)
+    return _make_due(grant, now)
+
+
+def _make_due(grant: Grant, now: datetime) -> Grant:
     return replace(grant, next_check_at=min(grant.next_check_at, now))
 
 
