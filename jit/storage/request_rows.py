@@ -141,6 +141,7 @@ GRANT = ColumnMap(
     Column("expires_at", "expires_at", _INSTANT, default=None),
     Column("claimed_at", "admitted_at", _INSTANT, default=None),
     Column("handover_at", "handover_at", _INSTANT, default=None),
+    Column("gap_at", "gap_at", _INSTANT, default=None),
     Column("opened_at", "opened_at", _INSTANT, default=None),
     Column("lost_at", "lost_at", _INSTANT, default=None),
     Column("closing_at", "closing_at", _INSTANT, default=None),

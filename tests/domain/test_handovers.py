@@ -1,5 +1,6 @@
 """Hand-overs over a small Azure: each of them is announced before it comes."""
 
+from dataclasses import replace
 from datetime import timedelta
 
 import pytest
@@ -63,3 +64,21 @@ def test_two_changes_within_a_firewalls_minutes_are_both_announced_in_time():
 
     assert told(broker, "c", NOW + 90 * MINUTE) == {60: True, 66: True}
     assert broker.azure.lets_in(ELSEWHERE, 22)
+
+
+@pytest.mark.parametrize("left", [5, 3, 2, 1])
+def test_an_extension_in_the_last_minutes_leaves_no_gap_behind_a_busy_firewall(left):
+    """Defender takes up the new request before it removes the rule of the old one."""
+    broker = Broker(Azure(NOW, walled=True))
+    came(broker, "a", HOME, 60)
+    broker.live_until(NOW + (60 - left) * MINUTE)
+    broker.azure.publish(80, on=True)
+    end, now = NOW + 2 * HOUR, broker.azure.now
+    broker.grants["a"] = replace(broker.grants["a"], expires_at=end, next_check_at=now)
+
+    doors = set()
+    while broker.azure.now < NOW + 80 * MINUTE:
+        broker.live_until(broker.azure.now + timedelta(seconds=15))
+        doors.add(broker.azure.lets_in(HOME, 22))
+
+    assert doors == {True}

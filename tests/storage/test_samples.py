@@ -163,6 +163,7 @@ CLOSED_BY_OLGA = replace(
     close_reason_text="shift over",
 )
 EXTENDED = replace(OPEN, extensions=("0123456789abcdef",))
+EXTENDED_LATE = replace(EXTENDED, gap_at=NOON + 65 * MINUTE)
 DENIED = replace(
     CLOSED,
     close_reason=CloseReason.DENIED,
@@ -276,6 +277,7 @@ CASES = {
     "grants-closed-by-a-person": (request_rows.read_grants, (CLOSED_BY_OLGA,)),
     "grants-denied": (request_rows.read_grants, (DENIED,)),
     "grants-extended": (request_rows.read_grants, (EXTENDED,)),
+    "grants-extended-late": (request_rows.read_grants, (EXTENDED_LATE,)),
     "grants-first-version": (request_rows.read_grants, (FIRST_VERSION,)),
     "tombstone": (lambda row: request_rows.read_tombstone_row(row).grants, (CLOSED,)),
     "history-request": (request_rows.read_request, REQUEST),
@@ -438,6 +440,7 @@ WRITTEN = {
     "grants-closed-by-a-person": GRANTS([CLOSED_BY_OLGA]),
     "grants-denied": GRANTS([DENIED]),
     "grants-extended": GRANTS([EXTENDED]),
+    "grants-extended-late": GRANTS([EXTENDED_LATE]),
     "tombstone": request_rows.write_tombstone_row(GRANTS([CLOSED]), [CLOSED], until=LATER),
     "history-request": history.write_history_rows(StoredRequest(REQUEST, (CLOSED,)))[0],
     "history-grants": history.write_history_rows(StoredRequest(REQUEST, (CLOSED,)))[1],

@@ -213,7 +213,7 @@ class RequestChanges:
         if grant.expires_at is not None and end <= grant.expires_at:
             return grant
         extended = replace(
-            grant,
+            lifetime.announce_gap(grant, lifetime.find_gap(grant, now=now), now=now),
             expires_at=end,
             latest_end=max(end, grant.latest_end),
             next_check_at=now,

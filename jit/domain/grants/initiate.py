@@ -8,10 +8,17 @@ from datetime import datetime
 from ipaddress import IPv4Network
 
 from jit.domain.azure.defender_requests import DefenderRequest
-from jit.domain.grants import rule_evidence, shared_port, timing
+from jit.domain.grants import lifetime, rule_evidence, shared_port, timing
 from jit.domain.grants.policy_view import StepContext
 from jit.domain.grants.shared_port import WantedRequest
-from jit.domain.grants.timing import APPEARS_WITHIN, EXCHANGE_PAUSE, FIREWALL_WAIT, LAST_MOMENTS
+from jit.domain.grants.timing import (
+    APPEARS_WITHIN,
+    EXCHANGE_PAUSE,
+    FIREWALL_WAIT,
+    LAST_CHANCE,
+    LAST_MOMENTS,
+    TOLERANCE,
+)
 from jit.domain.model.grant import Grant, Status
 from jit.domain.model.machine import Via, VmPort
 from jit.domain.paths.effective import PathState, PathView
@@ -71,7 +78,8 @@ def plan_initiate(
     first = next(grant for grant in grants if grant.wants_path)
     wait = _find_waiting_end(target, first, grants, view, requests, context)
     if wait is not None:
-        return [_postpone(grant, wait) for grant in grants], ()
+        lapse = _find_lapse(target, context.find_current(requests), before=wait)
+        return [_postpone(grant, wait, lapse, context.now) for grant in grants], ()
     ask = PortToOpen(
         vm_id=first.vm_id,
         port=first.port,
@@ -95,10 +103,21 @@ def _find_waiting_end(
     context: StepContext,
 ) -> datetime | None:
     """Return the time to try again, or None if the broker may ask now."""
-    if not context.may_change(first, view):
+    current = context.find_current(requests)
+    lapse = _find_lapse(target, current, before=context.now + LAST_CHANCE)
+    if lapse is None and not context.may_change(first, view):
         return context.now + FIREWALL_WAIT
-    ending = _find_own_end(target, context.find_current(requests), context)
+    ending = _find_own_end(target, current, context)
     return context.waits_until or _find_exchange_end(grants, context) or ending
+
+
+def _find_lapse(
+    target: WantedRequest, current: DefenderRequest | None, *, before: datetime
+) -> datetime | None:
+    """Return the end of the *current* request if it comes *before* then, and the target's later."""
+    if current is None or current.ends_at > before:
+        return None
+    return current.ends_at if target.until > current.ends_at + TOLERANCE else None
 
 
 def _find_exchange_end(grants: Sequence[Grant], context: StepContext) -> datetime | None:
@@ -128,10 +147,12 @@ def _find_own_end(
     return None if longer or target.until > context.now + LAST_MOMENTS else target.until
 
 
-def _postpone(grant: Grant, until: datetime) -> Grant:
-    """Look again *until* then, even if the grant is still open."""
+def _postpone(grant: Grant, until: datetime, lapse: datetime | None, now: datetime) -> Grant:
+    """Look again *until* then, even if the grant is open; say so if its request ends at *lapse*."""
     if not grant.wants_path:
         return grant
+    if lapse is not None and grant.via is Via.FIREWALL:
+        grant = lifetime.announce_gap(grant, lapse, now=now)
     return replace(grant, next_check_at=min(grant.next_check_at, until))
 
 

@@ -13,7 +13,9 @@ from datetime import datetime, timedelta
 from jit.domain.grants import timing
 from jit.domain.grants.timing import TIMES
 from jit.domain.model.grant import CloseReason, Grant, Status
+from jit.domain.model.machine import Via
 from jit.domain.values import arm_ids
+from jit.domain.values.times import format_instant
 
 REFUSED = "Azure refused"
 """The beginning of a note about a refusal. Such a note outlives looks that find nothing."""
@@ -153,3 +155,52 @@ def find_leftover_start(grant: Grant) -> datetime | None:
     if grant.wants_path or grant.close_reason is CloseReason.EXPIRED:
         return (grant.expires_at or grant.latest_end) + TIMES[grant.via].grace
     return grant.closing_at or grant.closed_at or grant.latest_end
+
+
+# ---- a gap in an open path -----------------------------------------------------------------------
+
+
+def find_gap(grant: Grant, *, now: datetime) -> datetime | None:
+    """
+    Return from when the path of *grant* may be shut if its end is put off at *now*; None if never.
+
+    Behind a firewall Defender may take up the new request after it has begun to remove the rule of
+    the old one. Then the new rule waits until the firewall is through with the removal.
+    """
+    asked = grant.initiate
+    end = asked.until or grant.expires_at
+    is_early = end is None or now <= end - timing.LAST_CHANCE
+    return None if is_early or asked.at is None or grant.via is not Via.FIREWALL else end
+
+
+def announce_gap(grant: Grant, since: datetime | None, *, now: datetime) -> Grant:
+    """Return *grant* with a path that may be shut from *since*, and with a note that says so."""
+    rest = _drop_gap(grant.note, grant)
+    told = replace(grant, gap_at=since)
+    return replace(told, note=add_gap(rest, told, now=now))
+
+
+def add_gap(note: str | None, grant: Grant, *, now: datetime) -> str | None:
+    """Return *note* with the gap of *grant* after it, until the gap is over."""
+    rest, end = _drop_gap(note, grant), find_gap_end(grant)
+    gap = _describe_gap(grant) if end is not None and now < end else ""
+    return "; ".join(filter(None, (rest, gap))) or None
+
+
+def find_gap_end(grant: Grant) -> datetime | None:
+    """Return by when the path of *grant* is open again after a gap; None if it has none."""
+    return None if grant.gap_at is None else grant.gap_at + TIMES[grant.via].gap
+
+
+def _drop_gap(note: str | None, grant: Grant) -> str:
+    return (note or "").removesuffix(_describe_gap(grant)).removesuffix("; ")
+
+
+def _describe_gap(grant: Grant) -> str:
+    end = find_gap_end(grant)
+    if grant.gap_at is None or end is None:
+        return ""
+    return (
+        f"the path may be shut from about {format_instant(grant.gap_at)} to {format_instant(end)},"
+        " because it was extended late and a firewall takes one update at a time"
+    )

@@ -61,7 +61,7 @@ def advance_seen(grant: Grant, path: PathView, port: PortSeen, context: StepCont
         connection=path.connection,
         lost_at=None,
         next_check_at=min(ends, default=now),
-        note=_describe_open(grant, path),
+        note=lifetime.add_gap(_describe_open(grant, path), grant, now=now),
     )
 
 
@@ -179,10 +179,11 @@ def _find_waiting_end(grant: Grant) -> datetime:
 
 
 def _find_next_news(grant: Grant, now: datetime) -> datetime | None:
-    """Return the time at which *grant* can hear of its hand-over after the known one."""
+    """Return when *grant* can hear of its next hand-over, or that its gap is over."""
     known = grant.handover_at
-    until = shared_port.add_change_time(known, grant) if known is not None else now
-    return until if until > now else None
+    changed = shared_port.add_change_time(known, grant) if known is not None else now
+    ends = (changed, lifetime.find_gap_end(grant) or now)
+    return min((each for each in ends if each > now), default=None)
 
 
 # ---- not open ------------------------------------------------------------------------------------
@@ -197,6 +198,7 @@ def _keep_waiting(grant: Grant, path: PathView, now: datetime) -> Grant:
     if grant.status is Status.OPENING and is_overdue(grant, now):
         return begin_closing(grant, CloseReason.FAILED, now, explain_late(why))
     wait = pace_opening(now - (grant.initiate.at or now))
+    why = lifetime.add_gap(why, grant, now=now) or ""
     return replace(grant, note=why, next_check_at=min(now + wait, grant.expires_at or now))
 
 

@@ -67,6 +67,15 @@ class PathTimes:
         return self.update + _NSG_WRITE
 
     @property
+    def gap(self) -> timedelta:
+        """
+        How long after its end a request may keep a path shut that was asked for again too late.
+
+        A running update, the removal of the old rule, and the new rule: one after the other.
+        """
+        return 3 * self.update
+
+    @property
     def shrinks_within(self) -> timedelta:
         """
         The longest time that a shared rule may stay after one of its grants ended.
@@ -117,6 +126,13 @@ LAST_MOMENTS = timedelta(seconds=30)
 
 FIREWALL_WAIT = timedelta(minutes=1)
 """How long until the broker tries again to change a firewall that is busy."""
+
+LAST_CHANCE = FIREWALL_WAIT + 2 * _NSG_WRITE
+"""
+How long before the end of a request its successor is asked for even if the firewall is busy.
+
+One more wait, a minute by which a pass may be late, and a minute for Defender to take it up.
+"""
 
 SOONEST_LOOK = timedelta(seconds=3)
 """The shortest time between two looks: an NSG rule is written in seconds."""

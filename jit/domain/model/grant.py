@@ -126,6 +126,7 @@ class Grant:
         expires_at: Fixed before the first initiate; None until then.
         admitted_at: When that was: the order in which grants of one VM port came.
         handover_at: When a change of the shared path will interrupt this grant.
+        gap_at: From when its path may be shut for minutes, because it was asked for again too late.
         lost_at: When a path that had been open was first seen not to be; None while it is open.
         unclear_at: Since when it should close and cannot be observed; None while it can.
         next_check_at: Nothing needs doing before this instant.
@@ -155,6 +156,7 @@ class Grant:
     expires_at: datetime | None = None
     admitted_at: datetime | None = None
     handover_at: datetime | None = None
+    gap_at: datetime | None = None
     opened_at: datetime | None = None
     lost_at: datetime | None = None
     closing_at: datetime | None = None

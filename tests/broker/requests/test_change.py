@@ -22,9 +22,9 @@ from tests.broker.inprocess import ALICE, AUDRA, BOB, DAVE, HERE, OLGA, THERE, f
 from tests.broker.reconciling import Reconciling
 from tests.fakes.calls import Crash
 from tests.fakes.tables import FakeTable
-from tests.local.azure.sim import APP01, DB01, DEVELOPMENT, WEB01
+from tests.local.azure.sim import APP01, DB01, DEVELOPMENT, FW_PROD, WEB01
 
-HOUR, MINUTE = timedelta(hours=1), timedelta(minutes=1)
+HOUR, MINUTE, SECOND = timedelta(hours=1), timedelta(minutes=1), timedelta(seconds=1)
 
 
 def _events(broker, what):
@@ -556,6 +556,48 @@ def test_an_extension_behind_a_firewall_keeps_the_path_open(broker):
 
     assert broker.status(request_id) == "open"
     assert broker.reachable(WEB01, 3389)
+
+
+def _occupy_firewall(broker):
+    """Let a customer's update of the firewall begin now."""
+    broker.sim.call("PUT", FW_PROD, broker.sim.get(FW_PROD))
+
+
+@pytest.mark.parametrize("left", [6 * MINUTE, 2 * MINUTE, 6 * SECOND])
+def test_an_extension_behind_a_busy_firewall_keeps_the_path_open(broker, left):
+    """Defender hears of it before it takes the old rule away."""
+    request_id = broker.ask(wish(WEB01, 3389))
+    broker.live(20)
+    end = broker.grant(request_id).expires_at
+    broker.live((end - left - broker.now) / MINUTE)
+    _occupy_firewall(broker)
+
+    broker.extend(request_id, HOUR)
+    seen = set()
+    for _ in range(20):
+        broker.live(1)
+        seen.add(broker.reachable(WEB01, 3389))
+
+    assert seen == {True}
+
+
+def test_a_late_extension_behind_a_firewall_says_when_the_path_may_be_shut(broker):
+    """In its answer, and in the note until the time is over."""
+    request_id = broker.ask(wish(WEB01, 3389))
+    broker.live(20)
+    end = broker.grant(request_id).expires_at
+    broker.live((end - 2 * MINUTE - broker.now) / MINUTE)
+
+    (told,) = broker.extend(request_id, HOUR).stored.grants
+    broker.live(5)
+    during = broker.grant(request_id)
+    broker.live(14)
+    after = broker.grant(request_id)
+
+    times = f"{format_instant(end)} to {format_instant(end + 15 * MINUTE)}"
+    assert f"the path may be shut from about {times}" in told.note
+    assert (during.status, during.note) == ("open", told.note)
+    assert (after.status, after.note) == ("open", None)
 
 
 def test_extending_one_does_not_hurt_another_on_the_same_port(broker, opened):

@@ -253,6 +253,36 @@ def test_a_change_that_must_wait_for_the_firewall_is_looked_at_again():
     assert grant.next_check_at == NOW + MINUTE
 
 
+@pytest.mark.parametrize(("left", "asks"), [(181, 0), (180, 1), (31, 1)])
+def test_a_path_whose_request_ends_soon_does_not_wait_for_the_firewall(left, asks):
+    """Its rule would be removed at the end, and the new one would wait for that update."""
+    world = a_world(
+        behind(a_firewall(a_nat(), settled=False), LET_IN),
+        an_entry(ends_at=NOW + left * SECOND),
+        free_firewalls=frozenset(),
+    )
+
+    done = stepped(through_firewall(an_open()), world=world)
+
+    assert len(done.asks) == asks
+    assert done.grants[0].gap_at is None
+
+
+def test_a_wait_beyond_the_end_of_the_request_under_a_path_is_announced():
+    """Azure wants no calls until then, so the firewall shuts the path before."""
+    world = a_world(
+        behind(a_firewall(a_nat()), LET_IN),
+        an_entry(ends_at=NOW + MINUTE),
+        asks_from=NOW + 2 * MINUTE,
+    )
+
+    done = stepped(through_firewall(an_open()), world=world)
+
+    (grant,) = done.grants
+    assert (done.asks, grant.gap_at) == ((), NOW + MINUTE)
+    assert "may be shut from about" in grant.note
+
+
 def test_a_grant_that_waits_for_the_firewall_does_not_hurry_closing_grants():
     """They have their own time."""
     closing = {"status": Status.CLOSING, "close_reason": CloseReason.REVOKED, "closing_at": NOW}

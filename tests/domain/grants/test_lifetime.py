@@ -5,15 +5,19 @@ from datetime import timedelta
 import pytest
 
 from jit.domain.grants.lifetime import (
+    add_gap,
     advance_by_clock,
+    announce_gap,
     begin_closing,
     close,
+    find_gap,
     note_refusals,
     pace_opening,
 )
+from jit.domain.grants.timing import LAST_CHANCE
 from jit.domain.model.grant import CloseReason, Status
-from tests.builders.grants import a_grant, an_open, an_opening, changed
-from tests.builders.values import FIREWALL_ID, HOUR, NOW, NSG_ID
+from tests.builders.grants import a_grant, an_open, an_opening, changed, through_firewall
+from tests.builders.values import FIREWALL_ID, HOUR, MINUTE, NOW, NSG_ID
 from tests.domain.steps import SECOND
 
 
@@ -173,3 +177,45 @@ def test_a_firewall_that_may_not_be_changed_is_named_by_the_grants_behind_it():
 def test_a_refusal_of_another_rule_changes_no_note(grant):
     """Nor does it of an open grant."""
     assert note_refusals(grant, {RULE: "ScopeLocked"}) == grant
+
+
+# ---- a gap in an open path -----------------------------------------------------------------------
+
+END = NOW + 2 * HOUR
+
+
+@pytest.mark.parametrize(
+    ("grant", "left", "found"),
+    [
+        (through_firewall(an_open()), LAST_CHANCE, None),
+        (through_firewall(an_open()), LAST_CHANCE - SECOND, END),
+        (through_firewall(an_open(asked_until=END + HOUR)), MINUTE, None),
+        (through_firewall(an_opening(initiated_at=None)), MINUTE, None),
+        (an_open(), MINUTE, None),
+    ],
+    ids=["in time", "late", "a longer request", "never asked for", "by an NSG"],
+)
+def test_only_an_end_that_is_put_off_late_behind_a_firewall_may_make_a_gap(grant, left, found):
+    """The firewall may have begun to remove the rule of the old request."""
+    assert find_gap(grant, now=END - left) == found
+
+
+@pytest.mark.parametrize("note", [None, "its VM is being moved"])
+def test_a_gap_stands_in_the_note_until_it_is_over(note):
+    """Three updates of a firewall: a running one, the removal, the new rule."""
+    grant = announce_gap(through_firewall(an_open(note=note)), END, now=NOW)
+    gap = "may be shut from about 2026-11-22T20:00:00Z to 2026-11-22T20:15:00Z"
+    later = add_gap(grant.note, grant, now=END + 15 * MINUTE - SECOND)
+
+    assert gap in (grant.note or "")
+    assert later == grant.note
+    assert add_gap(grant.note, grant, now=END + 15 * MINUTE) == note
+
+
+def test_an_extension_in_time_takes_an_announced_gap_back():
+    """The path stands on a request that lasts by then."""
+    grant = announce_gap(through_firewall(an_open()), END, now=NOW)
+
+    after = announce_gap(grant, None, now=NOW)
+
+    assert (after.gap_at, after.note) == (None, None)
