@@ -115,11 +115,12 @@ def add_former_holders(
     machines = dict(view.machines)
     for key, ids in recorded.items():
         if key in machines:
-            firewall = next((firewalls[each] for each in sorted(ids) if each in firewalls), None)
             machines[key] = replace(
                 machines[key],
                 former={each: nsgs[each] for each in ids if each in nsgs},
-                former_firewall=firewall,
+                former_firewalls=tuple(
+                    firewalls[each] for each in sorted(ids) if each in firewalls
+                ),
             )
     return replace(view, machines=machines)
 

@@ -224,20 +224,6 @@ def test_a_forgotten_firewall_does_not_make_its_path_closed(it):
     assert it.broker.status(request_id) == "closed"
 
 
-def test_a_grant_behind_a_firewall_that_was_deallocated_closes(it):
-    """Its rules let nobody in until it is started; then a comparison finds what is left."""
-    request_id = it.opened(WEB01, port=3389, minutes=10)
-    firewall = it.broker.sim.get(FW_PROD)
-    firewall["properties"]["ipConfigurations"] = []
-    it.edit(**{FW_PROD: firewall})
-    it.run(PRODUCTION)
-    it.broker.revoke(request_id)
-
-    it.broker.live(20)
-
-    assert it.broker.status(request_id) == "closed"
-
-
 # ---- 404 is not "gone" at once -------------------------------------------------------------------
 
 GROUP_GONE = {"status": 404, "code": "ResourceGroupNotFound"}

@@ -67,13 +67,10 @@ class Pass:
 
     def note_missing(self, view: PolicyView) -> None:
         """Note the NSGs and firewalls that Azure did not find, and forget those that it found."""
-        holders = (
-            holder
-            for machine in view.machines.values()
-            for holder in (*machine.nsgs.values(), machine.firewall)
-            if holder is not None
-        )
-        seen = {arm_ids.row_hash(holder.id) for holder in holders}
+        views = [machine.add_former() for machine in view.machines.values()]
+        ids = [nsg.id for machine in views for nsg in machine.nsgs.values()]
+        ids += [firewall.id for machine in views for firewall in machine.firewalls]
+        seen = set(map(arm_ids.row_hash, ids))
         kept = {
             name: since
             for name, since in self.missing.items()

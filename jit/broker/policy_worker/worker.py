@@ -225,11 +225,10 @@ class Worker:
         for grant in state.grants:
             if grant.firewall_id and _is_under_way(grant):
                 busy.add(arm_ids.key(grant.firewall_id))
-        for machine in view.machines.values():
-            firewall = machine.firewall or machine.former_firewall
-            if firewall is None or not firewall.settled or arm_ids.key(firewall.id) in busy:
-                continue
-            self.locks.end_update(firewall.id, state.policy_id, firewall.foreign, state.now)
+        views = [machine.add_former() for machine in view.machines.values()]
+        for firewall in (each for machine in views for each in machine.firewalls):
+            if firewall.settled and arm_ids.key(firewall.id) not in busy:
+                self.locks.end_update(firewall.id, state.policy_id, firewall.foreign, state.now)
 
     # ---- the next pass ---------------------------------------------------------------------------
 

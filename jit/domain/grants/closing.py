@@ -77,35 +77,33 @@ def close_grant(grant: Grant, port: VmPortView, *, now: datetime) -> Closing:
     """
     port = replace(port, view=port.view.add_former())
     look = effective.observe_path(grant, port.view)
-    unread = _explain_unread(grant, port.view) or look.why
-    unclear = unread != look.why or look.state is effective.PathState.UNCLEAR
+    doubt = _explain_unread(grant, port.view) or effective.explain_unclear_holders(port.view)
+    unclear = bool(doubt) or look.state is effective.PathState.UNCLEAR
     companions = companion_paths.list_standing(grant, port.view)
     present = _find_believable_rules(grant, port.view, unclear=unclear)
     judged = {rule: _judge(rule, grant, port, now) for rule in present}
     left = [rule for rule in present if _is_left(rule, judged[rule], grant, port, now)]
     if unclear and not companions and not left:
-        return Closing(grant=wait(grant, now, unread, unclear=True))
+        return Closing(grant=wait(grant, now, doubt or look.why, unclear=True))
     gone = not left and not companions and not unclear
     if gone and _is_absence_proof(grant, port.requests, now):
         return Closing(grant=_close(grant, now, admin_check.explain_bypass(grant, port.view)))
     removals: tuple[PathRule, ...] = ()
     if now >= _find_removal_time(grant):
         removals = _choose_removable(left, present, judged, grant, port, now)
-    note = _explain_not_gone(left, companions)
+    note = _explain_not_gone(left, companions, port.view)
     return Closing(grant=wait(grant, now, note), removals=removals, companions=companions)
 
 
 def _explain_unread(grant: Grant, view: MachineView) -> str:
     """
-    Return the NSG or firewall with a recorded rule that was not read; empty if all were.
+    Return the NSG or firewall that may hold a rule and was not read; empty if all were.
 
     The inventory may have lost it: a list of Azure may be short for a moment.
     """
-    read = set(view.nsgs)
-    if view.firewall is not None:
-        read.add(arm_ids.key(view.firewall.id))
+    read = {*view.nsgs, *(arm_ids.key(firewall.id) for firewall in view.firewalls)}
     unread = sorted(grant.holder_keys - read)
-    return f"{unread[0].rsplit('/', 1)[-1]}, which had a rule, could not be read" if unread else ""
+    return f"{arm_ids.name(unread[0])}, which may have a rule, could not be read" if unread else ""
 
 
 def _find_believable_rules(
@@ -122,8 +120,7 @@ def _find_believable_rules(
         view, grant.port, grant.footprint.private_ips, known=grant.footprint.rules
     )
     holders = {nsg.id for nsg in view.nsgs.values() if nsg.failed or nsg.settled}
-    if view.firewall is not None and view.firewall.settled:
-        holders.add(view.firewall.id)
+    holders |= {firewall.id for firewall in view.firewalls if firewall.settled}
     return tuple(rule for rule in present if not unclear or rule.holder_id in holders)
 
 
@@ -278,8 +275,17 @@ def _close(grant: Grant, now: datetime, left_open: str) -> Grant:
     )
 
 
-def _explain_not_gone(left: Sequence[PathRule], companions: Sequence[str]) -> str:
-    names = ", ".join((*(rule.name for rule in left), *map(arm_ids.name, companions)))
+def _explain_not_gone(
+    left: Sequence[PathRule], companions: Sequence[str], view: MachineView
+) -> str:
+    stopped = [firewall.id for firewall in view.firewalls if firewall.deallocated]
+    there = (
+        f"{rule.name} in {arm_ids.name(rule.holder_id)}, {lifetime.STOPPED}"
+        if rule.holder_id in stopped
+        else rule.name
+        for rule in left
+    )
+    names = ", ".join((*there, *map(arm_ids.name, companions)))
     return f"still there: {names}" if names else "waiting until its rules could no longer appear"
 
 

@@ -88,7 +88,8 @@ def plan_initiate(
         firewall_id=first.firewall_id if first.via is Via.FIREWALL else None,
     )
     before = rule_evidence.list_marks(grants, view, context.now)
-    return [_carry(grant, paths.get(grant.id), ask, before, context) for grant in grants], (ask,)
+    carried = [_carry(grant, paths.get(grant.id), ask, before, context) for grant in grants]
+    return [_note_firewall(grant, view) for grant in carried], (ask,)
 
 
 # ---- when to wait --------------------------------------------------------------------------------
@@ -188,6 +189,12 @@ def _carry(
         ),
         next_check_at=context.now + timing.SOONEST_LOOK,
     )
+
+
+def _note_firewall(grant: Grant, view: MachineView) -> Grant:
+    """Return a grant that was asked for with the firewall before its VM: Defender writes there."""
+    firewall_id = view.vm.firewall_id or grant.firewall_id
+    return replace(grant, firewall_id=firewall_id) if grant.wants_path else grant
 
 
 def _join_carrier(

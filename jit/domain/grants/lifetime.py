@@ -32,6 +32,10 @@ _REMEDIES = {
 
 _PERMISSION = "compare the permissions of the broker's identity with its role"
 
+STOPPED = "which is stopped"
+"""Follows the name of a firewall that is deallocated."""
+
+_UNTIL_STARTED = "it is tried again until somebody starts it"
 _LATE = "not open in time"
 _DOUBLINGS = 5  # 10 s, doubled five times, is longer than the last wait
 
@@ -68,10 +72,12 @@ def note_refusals(grant: Grant, refused: Mapping[str, str]) -> Grant:
     note = grant.note or ""
     for resource_id, code in refused.items():
         key, name = arm_ids.key(resource_id), arm_ids.name(resource_id)
-        why = f"{name} ({code}): {_REMEDIES.get(code, _PERMISSION)}"
+        is_stopped = f"{name}, {STOPPED}" in note
+        remedy = _UNTIL_STARTED if is_stopped else _REMEDIES.get(code, _PERMISSION)
+        why = f"{name} ({code}): {remedy}"
         if grant.status is Status.OPENING and key in companions:
             return replace(grant, note=f"{NOT_ADDED} {why}")
-        act = "change" if key == grant.firewall_key else "remove"
+        act = "change" if key in grant.holder_keys else "remove"
         if grant.status is Status.CLOSING and (name in note or act == "change"):
             kept = note.partition(_REFUSED_TO)[0]
             return replace(grant, note=f"{kept}{_REFUSED_TO}{act} {why}")

@@ -180,11 +180,17 @@ class Grant:
 
     @property
     def holder_keys(self) -> frozenset[str]:
-        """The keys of the NSGs and firewalls in which it recorded a rule of its own."""
+        """
+        The keys of the NSGs and firewalls in which a rule of its own may stand.
+
+        It recorded one there, or Azure was asked to open its path by that firewall.
+        """
         keys = map(arm_ids.key, (*self.footprint.rules, *self.footprint.companions))
-        return frozenset(
+        holders = (
             key.partition("/securityrules/")[0].partition("/natrulecollections/")[0] for key in keys
         )
+        asked = (self.firewall_key,) if self.initiate.ids else ()
+        return frozenset(filter(None, (*holders, *asked)))
 
     @property
     def vm_key(self) -> str:

@@ -10,7 +10,7 @@ evaluated for these addresses.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import Enum
 from typing import TypedDict
 
@@ -192,6 +192,22 @@ def explain_failed_nsg(nsg_id: str) -> str:
 def explain_failed_firewall(firewall_id: str) -> str:
     """Return the same for a firewall."""
     return f"{FAILED_UPDATE}firewall {_name(firewall_id)} failed; repeat it in Azure"
+
+
+def explain_unclear_holders(view: MachineView) -> str:
+    """
+    Return why the rules of a firewall of *view* are not known; empty if all are.
+
+    If a firewall was put under a firewall policy, its rules may stand there. The broker does not
+    read such policies.
+    """
+    for firewall in view.firewalls:
+        if why := explain_unclear_firewall(replace(view, firewall=firewall)):
+            return why
+        if firewall.policy_id:
+            name, policy = _name(firewall.id), _name(firewall.policy_id)
+            return f"{name} has firewall policy {policy} now, which may have the rule: look there"
+    return explain_unclear_firewall(view)
 
 
 def _name(resource_id: str) -> str:

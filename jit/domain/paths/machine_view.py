@@ -64,7 +64,8 @@ class MachineView:
     Attributes:
         admin: The security admin rules of its network; they may be older than the rest.
         former: NSGs that are not on the path, as far as the VM is known, and have recorded rules.
-        former_firewall: The same of a firewall.
+        former_firewalls: The same of firewalls.
+        holding: The *former_firewalls*, once rules are looked for in them too.
     """
 
     vm: VirtualMachine
@@ -72,17 +73,22 @@ class MachineView:
     firewall: FirewallView | None = None
     admin: AdminRules = NOT_READ
     former: Mapping[str, NsgView] = field(default_factory=dict)
-    former_firewall: FirewallView | None = None
+    former_firewalls: tuple[FirewallView, ...] = ()
+    holding: tuple[FirewallView, ...] = ()
+
+    @property
+    def firewalls(self) -> tuple[FirewallView, ...]:
+        """The firewalls to look for rules in: the one before the VM, and those of ``holding``."""
+        return (*((self.firewall,) if self.firewall is not None else ()), *self.holding)
 
     def add_former(self) -> MachineView:
-        """Return the view with the former NSGs and the former firewall as holders of rules."""
-        if not self.former and self.former_firewall is None:
-            return self
-        former = self.former_firewall
-        if former is not None and former.deallocated:  # its rules let nobody in until it is started
-            former = replace(former, nat_rules=())
-        firewall = self.firewall or former
-        return replace(self, nsgs={**self.former, **self.nsgs}, firewall=firewall)
+        """
+        Return the view with the former NSGs and the former firewalls as holders of rules.
+
+        A firewall that is deallocated lets nobody in. When it is started again, its rules do.
+        """
+        nsgs = {**self.former, **self.nsgs}
+        return replace(self, nsgs=nsgs, holding=self.former_firewalls)
 
     def nsgs_of(self, interface: Interface) -> list[NsgView] | None:
         """Return the NSGs of an interface; None if one of them could not be read."""

@@ -121,13 +121,12 @@ def _may_reach(ip: str, destinations: Iterable[str]) -> bool:
 
 
 def _find_nat_rules(view: MachineView, port: int, ips: frozenset[str]) -> Iterator[PathRule]:
-    if view.firewall is None:
-        return
-    for rule in view.firewall.nat_rules:
+    there = ((firewall.id, rule) for firewall in view.firewalls for rule in firewall.nat_rules)
+    for holder_id, rule in there:
         if rule.is_jit and rule.translated_address in ips and rule.translated_port == str(port):
             yield PathRule(
-                id=build_nat_rule_id(view.firewall.id, rule),
-                holder_id=view.firewall.id,
+                id=build_nat_rule_id(holder_id, rule),
+                holder_id=holder_id,
                 name=rule.name,
                 collection=rule.collection,
                 sources=rule.sources,

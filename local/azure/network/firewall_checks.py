@@ -43,9 +43,12 @@ def check(properties: Json, addresses: list[str]) -> None:
         _check_unique(kind, collections)
         for collection in collections:
             _check_collection(collection)
-    _check_nat(
-        properties.get("natRuleCollections") or [], addresses, list_private_addresses(properties)
-    )
+    if properties.get("ipConfigurations"):  # a deallocated one keeps rules for its old addresses
+        _check_nat(
+            properties.get("natRuleCollections") or [],
+            addresses,
+            list_private_addresses(properties),
+        )
 
 
 def list_private_addresses(properties: Json) -> list[str]:

@@ -91,7 +91,17 @@ def _read(call: Call, wanted: str, old: Json | None) -> Json:
 
 
 def _merge_ip_configurations(sent: list[Json] | None, old: Json | None) -> list[Json]:
-    """Return the IP configurations; the private address is read-only, so the old one stays."""
+    """
+    Return the IP configurations; the private address is read-only, so the old one stays.
+
+    A PUT of an empty list deallocates the firewall, which keeps its rules. No document says what
+    Azure makes of a second one. Here it is refused, which is the worse case for a broker.
+
+    Source:
+        https://github.com/Azure/azure-sdk-for-python/issues/46306
+    """
+    if sent == [] and old and old["properties"].get("ipConfigurations"):
+        return []
     if not sent:
         message = "A firewall needs ipConfigurations."
         raise ArmError(400, "AzureFirewallIpConfigurationMissing", message, details=[])

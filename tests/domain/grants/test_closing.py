@@ -14,6 +14,7 @@ from jit.domain.model.grant import CloseReason, Status
 from jit.domain.model.machine import Via
 from jit.domain.paths import effective
 from jit.domain.paths.rules import find_port_rules
+from jit.domain.values import arm_ids
 from tests.builders.defender import an_entry
 from tests.builders.firewalls import JIT_COLLECTION, a_firewall, a_nat
 from tests.builders.grants import a_grant, an_open, an_opening, through_firewall
@@ -224,6 +225,64 @@ def test_a_recorded_nat_rule_whose_sources_became_an_ip_group_goes():
 
     assert removed(outcome) == [rule.name]
     assert outcome.grant.status is Status.CLOSING
+
+
+@pytest.mark.parametrize(
+    "firewall",
+    [a_firewall(settled=False), a_firewall(settled=False, failed=True), a_firewall(a_nat())],
+)
+def test_a_grant_by_a_public_address_waits_for_a_firewall_that_came_later(firewall):
+    """Defender writes there too when it is asked again."""
+    outcome = closed(a_closing(), a_view(firewall=firewall), now=LATER)
+
+    assert outcome.grant.status is Status.CLOSING
+    assert len(outcome.removals) == len(firewall.nat_rules)
+
+
+def test_a_rule_in_a_former_firewall_goes_although_another_firewall_came():
+    """The rule lets people in until it is removed there."""
+    new = replace(a_firewall(), id=FIREWALL_ID.replace("fw-prod", "fw-new"))
+    former = a_firewall(a_nat())
+    view = replace(behind(new), former_firewalls=(former,))
+    grant = through_firewall(a_closing())
+
+    (rule,) = closed(grant, view, now=LATER).removals
+    gone = closed(grant, replace(view, former_firewalls=(a_firewall(),)), now=LATER)
+
+    assert arm_ids.key(rule.holder_id) == arm_ids.key(FIREWALL_ID)
+    assert gone.grant.status is Status.CLOSED
+
+
+def test_the_firewall_of_an_initiate_is_read_before_its_grant_is_closed():
+    """Nobody saw a rule there. Defender may have written it after the last look."""
+    grant = through_firewall(a_closing())
+
+    outcome = closed(grant, a_view(), now=LATER)
+
+    assert outcome.grant.status is Status.CLOSING
+    assert outcome.grant.note == "fw-prod, which may have a rule, could not be read"
+
+
+def test_a_rule_in_a_firewall_that_is_stopped_is_named_and_tried():
+    """It lets people in once the firewall is started again."""
+    stopped = replace(a_firewall(a_nat()), deallocated=True)
+    view = replace(a_view(), former_firewalls=(stopped,))
+
+    outcome = closed(through_firewall(a_closing()), view, now=LATER)
+
+    (rule,) = outcome.removals
+    assert outcome.grant.note == f"still there: {rule.name} in fw-prod, which is stopped"
+
+
+def test_no_path_is_closed_whose_rule_may_stand_in_a_firewall_policy():
+    """The broker reads no firewall policies; a move under one takes the NAT rules along."""
+    moved = replace(a_firewall(), policy_id="/firewallPolicies/afwp")
+    view = replace(a_view(), former_firewalls=(moved,))
+
+    outcome = closed(through_firewall(a_closing()), view, now=LATER)
+
+    assert outcome.grant.status is Status.CLOSING
+    assert outcome.grant.unclear_at == LATER
 
 
 def test_a_rule_that_another_vm_needs_stays():

@@ -14,6 +14,8 @@ from jit.domain.grants.initiate import REOPENS, PortToOpen, build_initiate_body
 from jit.domain.grants.lifetime import begin_closing
 from jit.domain.grants.timing import APPEARS_WITHIN
 from jit.domain.model.grant import CloseReason, Status
+from jit.domain.model.machine import Via
+from jit.domain.values import arm_ids
 from tests.builders.defender import an_entry
 from tests.builders.firewalls import a_firewall, a_nat
 from tests.builders.grants import a_grant, an_open, an_opening, changed, through_firewall
@@ -45,6 +47,17 @@ def test_an_ask_behind_a_firewall_names_it():
     (ask,) = stepped(a_grant(), world=a_world(behind(a_firewall()))).asks
 
     assert ask.firewall_id == FIREWALL_ID
+
+
+def test_a_grant_remembers_the_firewall_that_came_before_its_vm_was_asked_for_again():
+    """Defender may write there, although the person comes by a public address."""
+    view = replace(OURS, vm=replace(OURS.vm, firewall_id=FIREWALL_ID))
+
+    done = stepped(an_open(expires_at=NOW + 3 * HOUR), world=a_world(view, an_entry()))
+
+    (grant,) = done.grants
+    assert (len(done.asks), grant.via) == (1, Via.PUBLIC_IP)
+    assert arm_ids.key(FIREWALL_ID) in grant.holder_keys
 
 
 @pytest.mark.parametrize(("left", "asks"), [(31, 1), (30, 0), (3, 0)])

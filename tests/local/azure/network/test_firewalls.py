@@ -231,13 +231,28 @@ def test_update_can_be_delayed(sim: Sim):
     [
         {"properties": {"ipConfigurations": [{"name": "leg", "properties": {}}]}},
         {"location": "westeurope"},
-        {"location": "westeurope", "properties": {"ipConfigurations": []}},
         {"location": "westeurope", "properties": {}},
     ],
 )
 def test_body_that_is_no_firewall_is_refused(sim: Sim, body):
     """Location, properties, legs are needed."""
     assert sim.call("PUT", FW_PROD, body).status == 400
+
+
+def test_a_firewall_without_ip_configuration_is_stopped_and_keeps_its_rules(sim: Sim):
+    """While it is stopped, nobody may change its rules. No document says so: the worse case."""
+    before = sim.get(FW_PROD)["properties"]
+    stopped = {"location": "westeurope", "properties": {**before, "ipConfigurations": []}}
+
+    first = sim.call("PUT", FW_PROD, stopped)
+    sim.advance("PT10M")
+    second = sim.call("PUT", FW_PROD, stopped)
+
+    assert first.status == 200
+    assert error(second) == (400, "AzureFirewallIpConfigurationMissing")
+    after = sim.get(FW_PROD)["properties"]
+    assert after["ipConfigurations"] == []
+    assert len(after["natRuleCollections"]) == len(before["natRuleCollections"])
 
 
 def test_rule_collections_are_a_list(sim: Sim):
