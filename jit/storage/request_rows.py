@@ -132,6 +132,7 @@ GRANT = ColumnMap(
     Column("close_text", "close_reason_text", default=None),
     Column("denied", "denials", several(_VIOLATION), default=()),
     Column("extensions", "extensions", TEXTS, default=()),
+    Column("hindrance", "hindrance", default=None),
     Column("note", "note", default=None),
     # when
     Column("starts_at", "starts_at", INSTANT),
@@ -154,6 +155,9 @@ GRANT = ColumnMap(
         Column("asked", "sources", PREFIXES, default=()),
         Column("asked_until", "until", _INSTANT, default=None),
         Column("attempts", "attempts", default=0),
+        Column("taken", "taken", default=False),
+        Column("refused_at", "refused_at", _INSTANT, default=None),
+        Column("refusal", "refusal", default=""),
         Column("reopens", "reopens", default=0),
         Column("answered", "answered", default=False),
         # An older version did not record the rules before the initiate: None proves nothing.

@@ -164,6 +164,13 @@ CLOSED_BY_OLGA = replace(
 )
 EXTENDED = replace(OPEN, extensions=("0123456789abcdef",))
 EXTENDED_LATE = replace(EXTENDED, gap_at=NOON + 65 * MINUTE)
+WAITING = replace(
+    OPEN,
+    initiate=replace(
+        OPEN.initiate, answered=False, taken=True, refused_at=NOON + 5 * MINUTE, refusal="NotFound"
+    ),
+    hindrance="nsg-web: rule deny-all blocks it",
+)
 DENIED = replace(
     CLOSED,
     close_reason=CloseReason.DENIED,
@@ -278,6 +285,7 @@ CASES = {
     "grants-denied": (request_rows.read_grants, (DENIED,)),
     "grants-extended": (request_rows.read_grants, (EXTENDED,)),
     "grants-extended-late": (request_rows.read_grants, (EXTENDED_LATE,)),
+    "grants-waiting": (request_rows.read_grants, (WAITING,)),
     "grants-first-version": (request_rows.read_grants, (FIRST_VERSION,)),
     "tombstone": (lambda row: request_rows.read_tombstone_row(row).grants, (CLOSED,)),
     "history-request": (request_rows.read_request, REQUEST),
@@ -441,6 +449,7 @@ WRITTEN = {
     "grants-denied": GRANTS([DENIED]),
     "grants-extended": GRANTS([EXTENDED]),
     "grants-extended-late": GRANTS([EXTENDED_LATE]),
+    "grants-waiting": GRANTS([WAITING]),
     "tombstone": request_rows.write_tombstone_row(GRANTS([CLOSED]), [CLOSED], until=LATER),
     "history-request": history.write_history_rows(StoredRequest(REQUEST, (CLOSED,)))[0],
     "history-grants": history.write_history_rows(StoredRequest(REQUEST, (CLOSED,)))[1],
@@ -481,7 +490,7 @@ def without_newer(written, sample):
     return {
         name: without_newer(value, sample.get(name))
         for name, value in written.items()
-        if name in sample or value not in (None, [], "")
+        if name in sample or value not in (None, [], "", False)
     }
 
 

@@ -16,6 +16,7 @@ from jit.domain.azure import defender_requests
 from jit.domain.errors import StateConflict
 from jit.domain.grants import lifetime
 from jit.domain.grants.initiate import PortToOpen
+from jit.domain.grants.timing import REFUSAL_PAUSE
 from jit.domain.model.grant import CloseReason, Grant
 from jit.domain.model.machine import VmPort
 from jit.storage.request_store import RequestStore
@@ -23,11 +24,8 @@ from jit.storage.request_store import RequestStore
 _ATTEMPTS = 3
 _NAMED = 5  # requests named in Defender's own record
 _AFTER_NO_ANSWER = timedelta(seconds=20)
-_TRIES = 2
 _PASSING = frozenset({"NotFound", "ResourceGroupNotFound", "ResourceNotFound"})
-"""Refusals of what may be there after all."""
-
-_AFTER_REFUSAL = timedelta(minutes=2)  # soon: an open path may end before its change is accepted
+"""Refusals of what may be there after all: one answer of 404 may be a passing fault."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,7 +114,9 @@ def _apply_outcome(grant: Grant, outcome: Outcome, now: datetime) -> Grant:
     """Return a grant as the answer to its initiate leaves it."""
     port = grant.vm_port
     if port in outcome.answered:
-        return replace(grant, initiate=replace(grant.initiate, answered=True))
+        note = None if grant.initiate.refused_at is not None else grant.note
+        taken = replace(grant.initiate, answered=True, refused_at=None, refusal="")
+        return replace(grant, initiate=taken, note=note)
     if port in outcome.refused:
         return _apply_refusal(grant, outcome.refused[port], now)
     asked = grant.initiate
@@ -133,22 +133,30 @@ def _choose_to_ask_alone(asking: Iterable[Grant], outcome: Outcome) -> set[str]:
     """
     Return the grants to ask for again, alone, after a refusal: the first of several new ones.
 
-    Azure may have refused the list of their sources.
+    Azure may have refused the list of their sources. If it did not find something, it was not that.
     """
     groups: dict[VmPort, list[Grant]] = {}
     for grant in asking:
-        groups.setdefault(grant.vm_port, []).append(grant)
+        if outcome.refused.get(grant.vm_port) not in _PASSING:
+            groups.setdefault(grant.vm_port, []).append(grant)
     refused = [group for port, group in groups.items() if port in outcome.refused]
     return {
         min(group, key=lambda grant: (grant.starts_at, grant.id)).id
         for group in refused
-        if all(map(_is_first_initiate, group)) and len({grant.sources for grant in group}) > 1
+        if all(map(_has_nothing_under_way, group)) and len({grant.sources for grant in group}) > 1
     }
 
 
-def _is_first_initiate(grant: Grant) -> bool:
-    """Return True if *grant* never had a path, and was not asked for before."""
-    return len(grant.initiate.ids) == 1 and grant.opened_at is None
+def _is_newcomer(grant: Grant) -> bool:
+    """Return True if *grant* never had a path, and Azure has taken no initiate for it."""
+    asked = grant.initiate
+    return grant.opened_at is None and not asked.taken and len(asked.ids) <= asked.attempts
+
+
+def _has_nothing_under_way(grant: Grant) -> bool:
+    """Return True if *grant* is a newcomer, and no older initiate may yet be written."""
+    asked = grant.initiate
+    return _is_newcomer(grant) and (len(asked.ids) == 1 or asked.before is not None)
 
 
 def _ask_again(grant: Grant, now: datetime) -> Grant:
@@ -161,24 +169,41 @@ def _apply_refusal(grant: Grant, code: str, now: datetime) -> Grant:
     """
     Return a grant after a 4xx, which opened nothing.
 
-    A grant that came with this initiate fails; the others keep the path that they had. If Azure did
-    not find something, the broker asks once more: one answer of 404 may be a passing fault.
+    A newcomer fails; the others keep the path that they had. If Azure did not find something, the
+    broker asks once more for the newcomer, after a pause.
     """
-    if _is_first_initiate(grant) and code in _PASSING and grant.initiate.attempts < _TRIES:
-        note = f"{lifetime.REFUSED} to open it ({code}); it is asked once more"
-        return replace(_ask_again(grant, now + _AFTER_REFUSAL), note=note)
-    if _is_first_initiate(grant):
-        end = lifetime.begin_closing if grant.footprint.companions else lifetime.close
-        return end(grant, CloseReason.FAILED, now, f"{lifetime.REFUSED} to open it ({code})")
+    if not _is_newcomer(grant):
+        note = f"{lifetime.REFUSED} a change of its path ({code})"
+        return _pause(_drop_newest(grant, answered=True), code, note, now)
+    if code in _PASSING and grant.initiate.refusal not in _PASSING:
+        clean = _has_nothing_under_way(grant)
+        before = _ask_again(grant, now) if clean else _drop_newest(grant, answered=False)
+        return _pause(before, code, lifetime.explain_refusal(code, again=True), now)
+    may_be_there = bool(grant.footprint.companions) or not _has_nothing_under_way(grant)
+    end = lifetime.begin_closing if may_be_there else lifetime.close
+    return end(grant, CloseReason.FAILED, now, lifetime.explain_refusal(code, again=False))
+
+
+def _drop_newest(grant: Grant, *, answered: bool) -> Grant:
+    """Return a grant without its newest initiate; the one before counts again."""
+    asked = grant.initiate
     return replace(
         grant,
         initiate=replace(
-            grant.initiate,
-            ids=grant.initiate.ids[:-1],
-            sources=(),  # an older initiate is in force: Azure's own list has its sources
+            asked,
+            ids=asked.ids[:-1],
+            sources=(),  # if an older initiate is in force, Azure's own list has its sources
             until=None,
-            answered=True,
+            answered=answered,
         ),
-        next_check_at=now + _AFTER_REFUSAL,
-        note=f"{lifetime.REFUSED} a change of its path ({code})",
+    )
+
+
+def _pause(grant: Grant, code: str, note: str, now: datetime) -> Grant:
+    """Return a refused grant with the refusal, until which time Azure is not asked again."""
+    return replace(
+        grant,
+        initiate=replace(grant.initiate, refused_at=now, refusal=code),
+        next_check_at=now + REFUSAL_PAUSE,
+        note=note,
     )

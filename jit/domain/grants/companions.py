@@ -79,7 +79,8 @@ def plan_companion(
     for nsg_id, priority in look.blocked_by.items():
         made = _companion(grant, view, nic, nsg_id, priority, used)
         if made is None:
-            return replace(grant, note=f"no free priority in NSG above {priority}"), ()
+            why = f"no free priority in NSG above {priority}"
+            return replace(grant, note=why, hindrance=why), ()
         used.append(made)
         found.append(made)
     left = grant.footprint

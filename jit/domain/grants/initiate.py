@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 from ipaddress import IPv4Network
@@ -17,6 +17,7 @@ from jit.domain.grants.timing import (
     FIREWALL_WAIT,
     LAST_CHANCE,
     LAST_MOMENTS,
+    REFUSAL_PAUSE,
     TOLERANCE,
 )
 from jit.domain.model.grant import Grant, Status
@@ -109,7 +110,17 @@ def _find_waiting_end(
     if lapse is None and not context.may_change(first, view):
         return context.now + FIREWALL_WAIT
     ending = _find_own_end(target, current, context)
-    return context.waits_until or _find_exchange_end(grants, context) or ending
+    exchanged_by = _find_exchange_end(grants, context)
+    return context.waits_until or _find_pause_end(grants, context) or exchanged_by or ending
+
+
+def _find_pause_end(grants: Iterable[Grant], context: StepContext) -> datetime | None:
+    """Return until when Azure has its pause after a refusal, whichever grant a pass is due for."""
+    times = (g.initiate.refused_at for g in grants if g.wants_path)
+    last = max(filter(None, times), default=None)
+    if last is None or context.now >= last + REFUSAL_PAUSE:
+        return None
+    return last + REFUSAL_PAUSE
 
 
 def _find_lapse(
@@ -181,6 +192,7 @@ def _carry(
             sources=ask.sources,
             until=ask.until,
             answered=False,
+            taken=asked.taken or asked.answered,
             before=before,
             written=False,
             seen=False,

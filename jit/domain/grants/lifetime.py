@@ -45,17 +45,30 @@ def advance_by_clock(grant: Grant, *, now: datetime) -> Grant:
     if grant.status is Status.SCHEDULED and grant.starts_at <= now:
         grant = grant.advance(Status.PENDING)
     if grant.status is Status.PENDING and now >= grant.latest_end - grant.duration:
-        return close(grant, CloseReason.FAILED, now, explain_late(grant.note))
+        return close(grant, CloseReason.FAILED, now, explain_late(grant, grant.note))
     if grant.wants_path and grant.expires_at is not None and grant.expires_at <= now:
         if grant.opened_at:
             return begin_closing(grant, CloseReason.EXPIRED, now)
-        return begin_closing(grant, CloseReason.FAILED, now, explain_late(grant.note))
+        return begin_closing(grant, CloseReason.FAILED, now, explain_late(grant, grant.note))
     return grant
 
 
-def explain_late(why: str | None) -> str:
-    """Return the note of a grant that failed because it was not open in time."""
-    return f"{_LATE}: {why}" if why else _LATE
+def explain_late(grant: Grant, why: str | None) -> str:
+    """
+    Return the note of a grant that failed because it was not open in time.
+
+    It tells what held the grant back, even if the last look saw something else. *why*, the reason
+    of the last look, is told if nothing did.
+    """
+    asked = grant.initiate
+    refusal = explain_refusal(asked.refusal, again=False) if asked.is_refused else None
+    reason = refusal or grant.hindrance or why
+    return f"{_LATE}: {reason}" if reason else _LATE
+
+
+def explain_refusal(code: str, *, again: bool) -> str:
+    """Return the note of a grant that Azure refused to open; *again*: it is asked once more."""
+    return f"{REFUSED} to open it ({code})" + ("; it is asked once more" if again else "")
 
 
 def note_refusals(grant: Grant, refused: Mapping[str, str]) -> Grant:

@@ -16,7 +16,7 @@ from jit.domain.grants.policy_view import StepContext, is_used_elsewhere
 from jit.domain.grants.timing import LOOK_WHILE_OPENING, TIMES
 from jit.domain.model.grant import CloseReason, Grant, Status
 from jit.domain.paths import admin_check
-from jit.domain.paths.effective import PathState, PathView
+from jit.domain.paths.effective import FAILED_UPDATE, PathState, PathView
 from jit.domain.paths.machine_view import MachineView
 from jit.domain.paths.rules import PathRule, list_addresses
 from jit.domain.values.prefixes import Prefix, Prefixes
@@ -50,6 +50,7 @@ def advance_seen(grant: Grant, path: PathView, port: PortSeen, context: StepCont
         return grant
     now = context.now
     doubt = _find_doubt(grant, port, context)
+    grant = replace(grant, hindrance=_find_hindrance(grant, path, doubt, port))
     if path.state is PathState.OPEN and doubt:
         path = replace(path, state=PathState.BLOCKED, why=doubt)
     if path.state is not PathState.OPEN:
@@ -60,6 +61,7 @@ def advance_seen(grant: Grant, path: PathView, port: PortSeen, context: StepCont
         opened_at=grant.opened_at or now,
         connection=path.connection,
         lost_at=None,
+        hindrance=None,
         next_check_at=min(ends, default=now),
         note=lifetime.add_gap(_describe_open(grant, path), grant, now=now),
     )
@@ -86,7 +88,7 @@ def wait_unread(grant: Grant, now: datetime, why: str) -> Grant:
     if grant.status is Status.CLOSING:
         return closing.wait(grant, now, why, unclear=True)
     if grant.status is Status.OPENING and is_overdue(grant, now):
-        return begin_closing(grant, CloseReason.FAILED, now, explain_late(why))
+        return begin_closing(grant, CloseReason.FAILED, now, explain_late(grant, grant.note or why))
     ends = filter(None, (now + LOOK_WHILE_OPENING, grant.expires_at))
     return replace(grant, note=why, next_check_at=min(ends))
 
@@ -189,6 +191,27 @@ def _find_next_news(grant: Grant, now: datetime) -> datetime | None:
 # ---- not open ------------------------------------------------------------------------------------
 
 
+def _find_hindrance(grant: Grant, path: PathView, doubt: str, port: PortSeen) -> str | None:
+    """
+    Return the reason that holds *grant* back until somebody acts; None if there is none.
+
+    A look that cannot tell says nothing about the reason of the look before: an update runs, Azure
+    does not answer, or a rule is on its way.
+    """
+    known = grant.hindrance
+    if path.state is PathState.BLOCKED:
+        refused = grant.note if (grant.note or "").startswith(lifetime.NOT_ADDED) else None
+        is_mended = bool(path.blocked_by) and not grant.footprint.companions  # by a companion
+        return known if is_mended else refused or path.why
+    if path.state is PathState.OPEN:
+        if doubt == _BORROWED:
+            return None
+        return doubt if doubt and port.view.admin.forbidden else known
+    if path.state is PathState.UNCLEAR:
+        return path.why if path.why.startswith(FAILED_UPDATE) else known
+    return None if known is not None and known.startswith(FAILED_UPDATE) else known
+
+
 def _keep_waiting(grant: Grant, path: PathView, now: datetime) -> Grant:
     if grant.status is Status.OPEN and (path.state is not PathState.UNCLEAR or path.leaving):
         grant = replace(grant.advance(Status.OPENING), lost_at=now)
@@ -196,10 +219,19 @@ def _keep_waiting(grant: Grant, path: PathView, now: datetime) -> Grant:
     if initiate.is_given_up(grant, path):
         return begin_closing(grant, CloseReason.FAILED, now, why)
     if grant.status is Status.OPENING and is_overdue(grant, now):
-        return begin_closing(grant, CloseReason.FAILED, now, explain_late(why))
-    wait = pace_opening(now - (grant.initiate.at or now))
+        return begin_closing(grant, CloseReason.FAILED, now, explain_late(grant, why))
+    wait = pace_opening(now - _find_last_news(grant, now))
     why = lifetime.add_gap(why, grant, now=now) or ""
     return replace(grant, note=why, next_check_at=min(now + wait, grant.expires_at or now))
+
+
+def _find_last_news(grant: Grant, now: datetime) -> datetime:
+    """Return when Azure was last asked for *grant*, or last refused it; *now* if never."""
+    return max(filter(None, (grant.initiate.at, grant.initiate.refused_at)), default=now)
+
+
+_KEPT_NOTES = {PathState.BLOCKED: lifetime.NOT_ADDED, PathState.ABSENT: lifetime.REFUSED}
+"""The beginning of a note that outlives a look with this result."""
 
 
 def _explain_not_open(grant: Grant, path: PathView) -> str:
@@ -207,12 +239,11 @@ def _explain_not_open(grant: Grant, path: PathView) -> str:
     asked = grant.initiate
     if initiate.is_given_up(grant, path):
         return f"its rules were taken away again after {asked.reopens} repetitions"
-    if path.state is PathState.BLOCKED and (grant.note or "").startswith(lifetime.NOT_ADDED):
-        return grant.note or ""
-    if path.state is not PathState.ABSENT:
-        return path.why
-    if grant.note and grant.note.startswith(lifetime.REFUSED):
+    if asked.is_refused:
+        return lifetime.explain_refusal(asked.refusal, again=True)
+    kept = _KEPT_NOTES.get(path.state)
+    if kept is not None and grant.note is not None and grant.note.startswith(kept):
         return grant.note
-    if asked.answered or not asked.attempts:
+    if path.state is not PathState.ABSENT or asked.answered or not asked.attempts:
         return path.why
     return f"Azure has not taken the request to open it, {asked.attempts} times asked"

@@ -120,6 +120,12 @@ TOLERANCE = timedelta(seconds=2)
 EXCHANGE_PAUSE = timedelta(seconds=20)
 """The pause between two initiates for an open path. Defender has written the rules by then."""
 
+REFUSAL_PAUSE = timedelta(seconds=90)
+"""
+The pause after an initiate that Azure refused. A fault that passes had a minute to pass, and an
+open path that must change soon may still change in time.
+"""
+
 LAST_MOMENTS = timedelta(seconds=30)
 """Before its end a grant asks for nothing: the rules would hardly be written in time."""
 

@@ -72,6 +72,9 @@ class Initiate:
         sources: The sources that the newest of them named for the VM port.
         until: The end that it named.
         attempts: How many initiates were made for the grant that Azure had not taken before.
+        taken: True if Azure answered 202 to an initiate before the newest one.
+        refused_at: When Azure last refused one; None once it has taken one.
+        refusal: Azure's code for that.
         reopens: How often the path was asked for again because somebody took its rules away.
         answered: True if Azure's 202 for the newest initiate was received.
         before: Marks of the rules that were there when the newest initiate was stored. None if
@@ -85,6 +88,9 @@ class Initiate:
     sources: tuple[Prefix, ...] = ()
     until: datetime | None = None
     attempts: int = 0
+    taken: bool = False
+    refused_at: datetime | None = None
+    refusal: str = ""
     reopens: int = 0
     answered: bool = False
     before: tuple[str, ...] | None = ()
@@ -95,6 +101,13 @@ class Initiate:
     def newest(self) -> str | None:
         """The id of the newest initiate; None if there is none."""
         return self.ids[-1] if self.ids else None
+
+    @property
+    def is_refused(self) -> bool:
+        """True if a refusal is Azure's last word, and nothing that it took is in force."""
+        if self.refused_at is None or self.answered:
+            return False
+        return self.at is None or self.at <= self.refused_at
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -136,6 +149,7 @@ class Grant:
         close_reason_text: The reason that this person gave, if any.
         denials: Why it was denied at opening, with pointers into the body of its request.
         extensions: Marks of the last calls that moved its end, so that a repetition is known.
+        hindrance: The last reason that held it back until somebody acts; None while there is none.
         note: Why it waits or failed, for people.
     """
 
@@ -170,6 +184,7 @@ class Grant:
     connection: Connection | None = None
     initiate: Initiate = Initiate()
     footprint: Footprint = Footprint()
+    hindrance: str | None = None
     note: str | None = None
 
     @property

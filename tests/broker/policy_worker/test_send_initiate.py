@@ -1,10 +1,11 @@
 """Initiates: one for all that a pass asks, and the meaning of each answer."""
 
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 import pytest
 
 from jit.broker.policy_worker.send_initiate import _apply_refusal
+from jit.domain.grants.timing import REFUSAL_PAUSE
 from tests.broker.inprocess import (
     DAVE,
     HERE,
@@ -13,9 +14,10 @@ from tests.broker.inprocess import (
     wish,
 )
 from tests.builders.grants import an_opening
-from tests.builders.values import NOW
+from tests.builders.values import MINUTE, NOW
 
 OPENED = 1.0  # minutes in which an NSG opens
+FEW = 15
 
 
 INITIATE = {"method": "POST", "path": "/initiate"}
@@ -46,6 +48,128 @@ def test_a_404_on_an_initiate_is_asked_once_more(broker, times, status):
 
     assert broker.status(request_id) == status
     assert len(broker.initiates()) == 2
+
+
+GONE = {"status": 404, "code": "ResourceGroupNotFound"}
+AGAIN = "Azure refused to open it (ResourceGroupNotFound); it is asked once more"
+
+
+def initiated(broker):
+    """The times of the broker's initiates, in seconds since the first."""
+    log = broker.sim.control("GET", "log")
+    times = [
+        datetime.fromisoformat(each["at"]) for each in log if each["path"].endswith("/initiate")
+    ]
+    return [(time - times[0]).total_seconds() for time in times]
+
+
+@pytest.mark.parametrize(
+    "others",
+    [(), (wish(farm(1), 3389),), (wish(farm(1), source=THERE),)],
+    ids=["alone", "beside another port", "beside another source"],
+)
+@pytest.mark.parametrize(("times", "status"), [(1, "open"), (2, "closed")])
+def test_after_a_404_there_is_a_pause_whoever_else_is_on_the_vm(broker, others, times, status):
+    """The pass that another grant needs is no reason to ask at once; the note says the reason."""
+    for other in others:
+        broker.ask(other, DAVE)
+    broker.live(OPENED if others else 0)
+    before = len(broker.initiates())
+    broker.sim.faults({"match": INITIATE, "times": times, "answer": GONE})
+    request_id = broker.ask(wish(farm(1)))
+    looks = broker.calls.count("policies.get")
+    broker.live(1)
+
+    assert broker.grant(request_id).note == AGAIN
+    assert broker.calls.count("policies.get") - looks < FEW
+
+    broker.live(2)
+    first, second = initiated(broker)[before:]
+
+    assert 60 <= second - first <= 120
+
+    broker.live(2)
+
+    assert broker.status(request_id) == status
+
+
+@pytest.mark.parametrize("lost", [{"answer": {"status": 503}}, {"drop": "before"}])
+@pytest.mark.parametrize(("times", "status"), [(1, "open"), (None, "closing")])
+def test_a_404_after_a_lost_answer_is_asked_once_more(broker, lost, times, status):
+    """The first call may have reached Azure: a path is watched until it cannot come."""
+    broker.sim.faults({"match": INITIATE, **lost})
+    broker.sim.faults({"match": INITIATE, "times": times, "answer": GONE})
+    request_id = broker.ask(wish(farm(1)))
+    broker.live(1.5)
+
+    assert broker.grant(request_id).note == AGAIN
+
+    broker.live(4)
+
+    assert broker.status(request_id) == status
+    assert len(broker.initiates()) == 3
+
+    broker.live(16)
+
+    assert broker.status(request_id) == {"open": "open", "closing": "closed"}[status]
+
+
+def test_a_newcomer_that_fails_after_two_404s_leaves_the_others_their_path(broker):
+    """Its code is the reason; the first person keeps the path."""
+    first = broker.ask(wish(farm(1)))
+    broker.live(OPENED)
+    broker.sim.faults({"match": INITIATE, "times": 2, "answer": GONE})
+    second = broker.ask(wish(farm(1), source=THERE), DAVE)
+    broker.live(4)
+
+    found = broker.grant(second)
+    assert (found.close_reason, found.note) == (
+        "failed",
+        "Azure refused to open it (ResourceGroupNotFound)",
+    )
+    assert broker.status(first) == "open"
+    assert broker.reachable(farm(1), 22, HERE)
+    assert not broker.reachable(farm(1), 22, THERE)
+
+
+def test_a_newcomer_whose_initiates_azure_put_off_has_nothing_to_wait_for():
+    """P2: Azure said that it took nothing, so the refused grant is closed at once."""
+    put_off = an_opening(initiates=("a", "b"), answered=False, attempts=2, before=())
+
+    assert _apply_refusal(put_off, "InvalidJitRequest", NOW).status == "closed"
+
+
+def test_a_newcomer_whose_earlier_answer_was_lost_closes_by_observation():
+    """P2: the lost call may have opened a path."""
+    lost = an_opening(initiates=("a", "b"), answered=False, attempts=2, before=None)
+
+    refused = _apply_refusal(lost, "InvalidJitRequest", NOW)
+
+    assert (refused.status, refused.close_reason) == ("closing", "failed")
+
+
+@pytest.mark.parametrize("changes", [{"taken": True}, {"attempts": 1}])
+def test_a_grant_that_azure_took_before_keeps_its_older_initiate(changes):
+    """Rows of an older version show it by the number of attempts."""
+    taken = an_opening(initiates=("a", "b"), answered=False, **{"attempts": 2, **changes})
+
+    after = _apply_refusal(taken, "NotFound", NOW)
+
+    assert (after.status, after.initiate.ids, after.initiate.answered) == ("opening", ("a",), True)
+    assert after.next_check_at == NOW + REFUSAL_PAUSE
+
+
+def test_the_second_404_counts_although_an_answer_was_lost_between():
+    """There is one repetition, not one for each series."""
+    asked = an_opening(
+        initiates=("b",),
+        answered=False,
+        attempts=3,
+        refused_at=NOW - 2 * MINUTE,
+        refusal="NotFound",
+    )
+
+    assert _apply_refusal(asked, "NotFound", NOW).close_reason == "failed"
 
 
 def test_a_refused_prefix_list_fails_only_the_new_grant(broker):

@@ -42,6 +42,21 @@ def test_a_path_that_was_just_asked_for_is_looked_at_in_seconds():
     assert alone(a_grant()).next_check_at == NOW + 3 * SECOND
 
 
+@pytest.mark.parametrize("others", [(), (an_open("a", sources=(OFFICE,)),)])
+def test_after_a_refusal_the_vm_port_is_asked_for_again_when_its_pause_is_over(others):
+    """Whichever grant the step is made for."""
+    refused = an_opening(
+        "b", initiates=(), initiated_at=None, answered=False, refused_at=NOW, refusal="NotFound"
+    )
+    until = NOW + timing.REFUSAL_PAUSE
+
+    early = stepped(*others, refused, now=until - SECOND)
+
+    assert (early.asks, early.grants[-1].next_check_at) == ((), until)
+    assert early.grants[-1].note == "Azure refused to open it (NotFound); it is asked once more"
+    assert len(stepped(*others, refused, now=until).asks) == 1
+
+
 def test_an_ask_behind_a_firewall_names_it():
     """Policies take turns to change it."""
     (ask,) = stepped(a_grant(), world=a_world(behind(a_firewall()))).asks

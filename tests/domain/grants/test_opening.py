@@ -350,3 +350,103 @@ def test_every_address_that_a_vm_had_is_recorded():
     after = alone(an_opening(private_ips=("10.1.1.9",)), a_world(OURS, an_entry()))
 
     assert after.footprint.private_ips == ("10.1.1.9", VM)
+
+
+# ---- the reason of a grant that did not open -----------------------------------------------------
+
+
+DENIED = a_view(an_nsg(an_allow(), arm_rule(90, "Deny", name="deny-all")))
+BEFORE = "nsg-web: rule deny-all blocks it"
+DEADLINE = NOW + TIMES[Via.PUBLIC_IP].opens_within
+
+
+def _failed(*looks, grant=None):
+    """The note of a grant after those looks, a minute apart, and the last one at its deadline."""
+    grant = grant or an_opening()
+    for number, world in enumerate(looks[:-1]):
+        grant = alone(grant, world, now=NOW + (number + 1) * MINUTE)
+    return alone(grant, looks[-1], now=DEADLINE).note.partition("; closing: ")[0]
+
+
+@pytest.mark.parametrize(
+    "last",
+    [
+        a_world(a_view(an_nsg(an_allow(), settled=False)), an_entry()),
+        a_world(a_view(an_nsg()), an_entry()),
+        a_world(DENIED, an_entry(), machines={}),
+        a_world(OURS, an_entry(), unreadable={vm_id().lower(): "the VM could not be read"}),
+    ],
+    ids=["an update", "no rule", "no answer", "half a VM"],
+)
+def test_a_grant_fails_with_the_obstacle_that_a_look_saw_last(last):
+    """An update that runs, or no answer, does not make it untrue."""
+    assert _failed(a_world(DENIED, an_entry()), last) == f"not open in time: {BEFORE}"
+
+
+def test_an_obstacle_that_gave_way_to_another_is_not_the_reason():
+    """The later one held it back."""
+    later = a_view(an_nsg(an_allow(), arm_rule(91, "Deny", name="deny-some")))
+
+    assert _failed(a_world(DENIED), a_world(later), a_world(later)) == (
+        "not open in time: nsg-web: rule deny-some blocks it"
+    )
+
+
+def test_an_obstacle_that_is_gone_is_not_the_reason():
+    """Afterwards the path was only borrowed from an older rule: that held it back."""
+    grant = an_opening(before=THERE, attempts=2)
+    borrowed = a_world(OURS, an_entry())
+
+    after = alone(alone(grant, a_world(DENIED, an_entry())), borrowed)
+
+    assert after.hindrance is None
+
+
+def test_a_failed_update_that_was_repeated_is_not_the_reason():
+    """The NSG was settled afterwards."""
+    failed = a_view(replace(an_nsg(), settled=False, failed=True))
+
+    assert _failed(a_world(failed), a_world(failed)) == (
+        "not open in time: the last update of NSG nsg-web failed; repeat it in Azure"
+    )
+    assert (
+        _failed(a_world(failed), a_world(), a_world()) == "not open in time: no rule is there yet"
+    )
+
+
+def test_an_open_grant_remembers_no_obstacle():
+    """If it is lost later, that has another reason."""
+    after = alone(an_opening(hindrance=BEFORE), a_world(OURS, an_entry()), now=NOW + MINUTE)
+
+    assert (after.status, after.hindrance) == (Status.OPEN, None)
+
+
+def test_a_block_that_a_companion_is_about_to_end_is_no_obstacle():
+    """The broker itself adds it in this step."""
+    grant = through_firewall(an_opening())
+    view = behind(a_firewall(a_nat()), an_nsg(an_allow()))
+
+    done = stepped(grant, world=a_world(view, an_entry()), now=NOW + MINUTE)
+
+    assert (len(done.companions), done.grants[0].hindrance) == (1, None)
+
+
+def test_an_nsg_without_room_for_a_companion_is_an_obstacle():
+    """Somebody must make room."""
+    full = an_nsg(an_allow(), arm_rule(100, "Deny", name="deny-all"))
+    view = behind(a_firewall(a_nat()), full)
+
+    after = alone(through_firewall(an_opening()), a_world(view, an_entry()), now=NOW + MINUTE)
+
+    assert after.hindrance == after.note == "no free priority in NSG above 100"
+
+
+def test_a_grant_that_ends_between_two_refusals_says_so():
+    """It is not asked once more."""
+    grant = an_opening(
+        initiates=(), initiated_at=None, answered=False, refused_at=NOW, refusal="NotFound"
+    )
+
+    after = alone(grant, now=NOW + 2 * HOUR)
+
+    assert after.note == "not open in time: Azure refused to open it (NotFound)"
