@@ -4,6 +4,7 @@ The security admin rules of Virtual Network Managers: when Azure is asked for th
 A comparison asks for a third of the networks that hold a VM with just-in-time access, those that
 were read longest ago, and for none that was read in the last quarter of an hour. The worker asks
 for the network of a VM to which a path is about to be called open. Each reading is kept in a row.
+If a reading of the last quarter of an hour denies a path, the worker does not ask again for it.
 """
 
 from __future__ import annotations
@@ -23,7 +24,7 @@ from jit.domain.values import arm_ids
 from jit.storage.networks.admin_rule_rows import AdminRuleRows
 
 READ_EVERY = timedelta(minutes=15)
-"""How often comparisons read the rules of one network, at most."""
+"""How often comparisons, or passes that wait, read the rules of one network, at most."""
 
 _RUNS = 3  # comparisons in that time, five minutes apart
 
@@ -47,11 +48,12 @@ class NetworkManagers:
             return NO_MANAGER
         return NOTHING_KNOWN.add(self.rows.list_readings(subscription), fresh=False)
 
-    def find_known(self, machines: Iterable[VirtualMachine]) -> KnownAdminRules:
+    def find_known(self, machines: Iterable[VirtualMachine], *, now: datetime) -> KnownAdminRules:
         """Return the rules of the networks of *machines*, as last read."""
         if not self.in_use:
             return NO_MANAGER
-        return NOTHING_KNOWN.add(self.rows.find_readings(_list_networks(machines)), fresh=False)
+        readings = self.rows.find_readings(_list_networks(machines))
+        return NOTHING_KNOWN.add(readings, fresh=False, recent_from=now - READ_EVERY)
 
     def keep(self, readings: Sequence[AdminReading]) -> None:
         """Store *readings* for those who look next."""

@@ -66,15 +66,43 @@ def test_a_denied_path_is_not_open_and_says_why(it):
     )
 
 
-def test_a_path_opens_as_soon_as_nobody_denies_it_any_more(it):
-    """Each look reads anew."""
+def test_a_path_opens_a_quarter_of_an_hour_after_nobody_denies_it_any_more(it):
+    """The reading that denied it counts for so long."""
     manage(it, arm_admin(DENY, "Internet"))
     request_id = it.opened()
     manage(it, arm_admin(ALLOW))
-    it.broker.live(2)
+    it.broker.live(QUARTER - 3)
 
     assert it.broker.status(request_id) == "open"
     assert it.broker.reachable(farm(1))
+
+
+def test_a_path_that_a_comparison_finds_free_opens_at_the_next_look(it):
+    """Its reading is newer; the look that opens the path reads once more."""
+    manage(it, arm_admin(DENY, "Internet"))
+    request_id = it.opened(minutes=1)
+    manage(it, arm_admin(ALLOW))
+    it.broker.live(QUARTER)
+    it.run()
+    it.broker.live(1)
+
+    assert it.broker.status(request_id) == "open"
+
+
+def test_a_grant_that_waits_under_a_deny_reads_the_rules_every_quarter_of_an_hour(it):
+    """Its looks of each minute use that reading; the VM is read no more often either."""
+    manage(it, arm_admin(DENY, "Internet"))
+    it.opened(minutes=1)
+
+    assert asked(it) == 1
+
+    it.broker.live(QUARTER - 2)
+
+    assert asked(it) == 1
+
+    it.broker.live(4)
+
+    assert asked(it) == 2
 
 
 def test_a_path_that_stays_denied_fails_with_the_reason(it):
@@ -85,6 +113,27 @@ def test_a_path_that_stays_denied_fails_with_the_reason(it):
     grant = it.broker.grant(request_id)
     assert (grant.status, grant.close_reason) == ("closed", "failed")
     assert "security admin rule deny-10" in grant.note
+
+
+@pytest.mark.parametrize(
+    "last",
+    [
+        {"match": {"method": "GET"}, "times": None, "answer": {"status": 503}},
+        {"match": {"path": "networkSecurityGroups"}, "times": None, "answer": {"status": 503}},
+        {"match": {"path": "listNetworkManager"}, "times": None, "answer": {"status": 503}},
+    ],
+    ids=["no answer", "no NSG", "no rules"],
+)
+def test_a_path_that_was_denied_fails_with_that_reason_whatever_the_last_look_saw(it, last):
+    """The last look could not tell anything; the looks before could."""
+    manage(it, arm_admin(DENY, "Internet"))
+    request_id = it.opened(minutes=18)
+    it.broker.sim.faults(last)
+    it.broker.live(3)
+
+    grant = it.broker.grant(request_id)
+    assert grant.close_reason == "failed"
+    assert grant.note.startswith("not open in time: security admin rule deny-10 of network manager")
 
 
 def test_behind_a_firewall_a_deny_for_the_internet_stops_nobody(it):

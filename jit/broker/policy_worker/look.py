@@ -102,7 +102,7 @@ class Look:
             earlier=EarlierLooks(
                 missed=state.missed,
                 recorded=recorded,
-                admin=self.managers.find_known(known.values()),
+                admin=self.managers.find_known(known.values(), now=state.now),
             ),
         )
         state.note_missing(view)

@@ -14,6 +14,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
+from datetime import datetime
 from enum import StrEnum
 
 from jit.domain.azure.arm_json import CheckedFields, Resource, mappings, properties, text
@@ -89,12 +90,15 @@ class AdminRules:
         unread: Why they are not known; empty if they are.
         forbidden: They are not known because the broker lacks the permission.
         fresh: They were just read. A path becomes open only then.
+        recent: They were read so lately that a path which they deny stays shut without a new
+            reading.
     """
 
     rules: tuple[AdminRule, ...] = ()
     unread: str = ""
     forbidden: bool = False
     fresh: bool = True
+    recent: bool = False
 
 
 NONE = AdminRules()
@@ -123,10 +127,16 @@ class KnownAdminRules:
         found = self.by_network.get(arm_ids.key(network_id), NOT_READ)
         return replace(NOT_READ, fresh=True) if fresh and not found.fresh else found
 
-    def add(self, readings: Iterable[AdminReading], *, fresh: bool) -> KnownAdminRules:
-        """Return them with the rules of *readings*."""
+    def add(
+        self, readings: Iterable[AdminReading], *, fresh: bool, recent_from: datetime | None = None
+    ) -> KnownAdminRules:
+        """Return them with the rules of *readings*; those read after *recent_from* are recent."""
         found = {
-            arm_ids.key(each.network_id): parse_reading(each, fresh=fresh) for each in readings
+            arm_ids.key(each.network_id): replace(
+                parse_reading(each, fresh=fresh),
+                recent=recent_from is not None and each.read_at > recent_from,
+            )
+            for each in readings
         }
         return replace(self, by_network={**self.by_network, **found})
 

@@ -20,8 +20,8 @@ def split_flow_for(grant: Grant, view: MachineView, flow: Flow) -> Iterator[Shar
 
     A share that an admin rule lets pass at any time is left out: no NSG sees it.
 
-    Rules of an earlier look do not hold back a grant that is opening: the look that would call its
-    path open reads them anew.
+    Rules of an earlier look hold back a grant that is opening only if they are recent. The look
+    that would call its path open reads them anew.
     """
     rules = () if _is_outdated(grant, view) else view.admin.rules
     shares = split_at_admin_rules(rules, flow, view.vm.vnet_prefixes)
@@ -29,7 +29,8 @@ def split_flow_for(grant: Grant, view: MachineView, flow: Flow) -> Iterator[Shar
 
 
 def _is_outdated(grant: Grant, view: MachineView) -> bool:
-    return grant.status is Status.OPENING and not view.admin.fresh
+    is_timely = view.admin.fresh or view.admin.recent
+    return grant.status is Status.OPENING and not is_timely
 
 
 def explain_obstacle(share: Share) -> str:
