@@ -10,7 +10,7 @@ from local.azure.arm import compute, subscriptions
 from local.azure.arm.directory import Principal
 from local.azure.arm.operations import Effects
 from local.azure.arm.routing import Call, Handler, Router, forbidden_error
-from local.azure.arm.supported_versions import check_version
+from local.azure.arm.versions import check_version
 from local.azure.control import endpoints
 from local.azure.control.faults import Fault, Subject
 from local.azure.control.journal import Entry
@@ -166,8 +166,8 @@ class _Exchange:
                 "MissingApiVersionParameter",
                 "The api-version query parameter (?api-version=) is required for all requests.",
             )
-        check_version(request.decoded_path, request.query["api-version"], world.api_versions)
         route, names = self._router.find(request.method, request.path)
+        check_version(request.decoded_path, request.query["api-version"], world.api_versions)
         quota = _take_quota(world, principal, names, request.method)
         _check_subscription(world, names)
         scope = route.scope(request.decoded_path)

@@ -35,7 +35,7 @@ class World:
     Attributes:
         subscriptions: By id in lower case: ``id, name, defenderPlan``.
         groups: Resource groups as (subscription, name), in lower case.
-        api_versions: The versions of a type in lower case, if not every version is taken.
+        api_versions: The versions of a type in lower case, if not the usual ones.
         admin_rules: The effective security admin rules of virtual networks, by the network's key.
     """
 
@@ -54,7 +54,7 @@ class World:
     journal: Journal
     defender: Defender
     latency_seconds: float = 0.0
-    api_versions: dict[str, list[str]] = field(default_factory=dict)
+    api_versions: dict[str, tuple[str, ...]] = field(default_factory=dict)
     admin_rules: dict[str, list[Json]] = field(default_factory=dict)
 
 

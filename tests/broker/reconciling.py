@@ -133,7 +133,7 @@ class Reconciling:
             "direction": "Inbound",
             "access": "Allow",
             "protocol": "Tcp",
-            "sourceAddressPrefix": HERE,
+            **({} if changes.get("sourceAddressPrefixes") else {"sourceAddressPrefix": HERE}),
             "sourcePortRange": "*",
             "destinationAddressPrefix": self.address(farm(1)),
             "destinationPortRange": "22",

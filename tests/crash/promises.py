@@ -24,7 +24,8 @@ from jit.storage.request_rows import read_grants
 from jit.storage.stored import StoredRequest
 from jit.storage.table import Row
 from local.azure.defender.access import Access
-from local.azure.network.reachability import Flow, evaluate_flow
+from local.azure.network.packets import Flow
+from local.azure.network.reachability import evaluate_flow
 from local.azure.values import ids
 
 if TYPE_CHECKING:

@@ -32,6 +32,10 @@ _CHILDREN = {
     ids.NETWORKS.lower(): {"subnets": "subnets"},
     ids.BASTIONS.lower(): {"ipConfigurations": "bastionHostIpConfigurations"},
     ids.ADDRESSES.lower(): {},
+    ids.LOAD_BALANCERS.lower(): {
+        "frontendIPConfigurations": "frontendIPConfigurations",
+        "inboundNatRules": "inboundNatRules",
+    },
 }
 _LAGGING = {ids.SECURITY_GROUPS.lower(), ids.FIREWALLS.lower()}
 _SPACE = uuid.UUID("4d8b8c2e-7d0d-4c43-9b6f-51a2d4f0a3e1")

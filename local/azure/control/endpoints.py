@@ -7,6 +7,7 @@ from typing import Protocol
 
 from local.azure.control import state
 from local.azure.network import reachability
+from local.azure.network.packets import Flow
 from local.azure.values.http import ArmError, Json, Request, Response, answer
 from local.azure.values.times import format_rfc3339, parse_duration
 from local.azure.world import World
@@ -132,9 +133,7 @@ def _put_latency(azure: Simulator, request: Request) -> Response:
 
 def _get_reachable(azure: Simulator, request: Request) -> Response:
     query = request.query
-    flow = reachability.Flow(
-        query["source"], query["vm"], int(query["port"]), query.get("protocol", "Tcp")
-    )
+    flow = Flow(query["source"], query["vm"], int(query["port"]), query.get("protocol", "Tcp"))
     return answer(200, reachability.evaluate_flow(azure.world.store, flow, azure.world.admin_rules))
 
 

@@ -3,18 +3,33 @@
 from __future__ import annotations
 
 import copy
+from collections.abc import Callable, Iterator
+from functools import partial
 from typing import Any
 
-from local.azure.arm.supported_versions import read_supported
+from local.azure.arm.versions import read_versions
+from local.azure.control.state_check import ResourceCheck
 from local.azure.landscape.arm_forms import group_properties
 from local.azure.network.admin_rules import parse_rules
+from local.azure.options import Options
 from local.azure.values import ids
 from local.azure.values.http import Json
+from local.azure.values.shapes import find_faults
 from local.azure.values.times import format_rfc3339
 from local.azure.world import World
 
 _PARTS = {"resources", "options", "deniedActions", "plans", "adminRules", "apiVersions"}
 _RULE = f"{ids.SECURITY_GROUPS}/securityRules"
+_DOCUMENT = {
+    "resources": {},
+    "options": {},
+    "deniedActions": list,
+    "plans": {},
+    "adminRules": {},
+    "apiVersions": {},
+}
+_DENIAL = {"person!": str, "action!": str}
+_MOST_FAULTS = 20
 
 
 def show_state(world: World) -> Json:
@@ -42,65 +57,93 @@ def patch_state(world: World, document: Json) -> None:
     the denied ones: patterns for the broker, or ``{"person", "action"}``. ``plans``
     replace Defender's plans by subscription: ``{"pricingTier", "subPlan"?}``. ``adminRules``
     replace the effective security admin rules of the virtual networks that they name.
-    ``apiVersions`` replace the versions that types take; a type that is not there takes every one.
+    ``apiVersions`` replace the versions that types take; other types take the usual ones.
+
+    A null deletes a resource even if others still lead to it: a list may lack it for a moment.
 
     Raises:
-        ValueError: It makes no sense; nothing has been changed then.
+        ValueError: It makes no sense; nothing has been changed then. The message names the place
+            of each fault, at most 20 of them.
     """
-    unknown = document.keys() - _PARTS - {"now"}
-    if unknown:
-        raise ValueError(f"known are {', '.join(sorted(_PARTS))}; unknown: {sorted(unknown)}")
-    resources = document.get("resources", {})
-    parts = {name: _parse_resource(world, name, resource) for name, resource in resources.items()}
-    plans = document.get("plans", {})
-    for subscription, plan in plans.items():
-        _check_plan(world, subscription, plan)
-    denied = [_read_denial(world, each) for each in document.get("deniedActions", ())]
-    admin = {
-        ids.key(network_id): parse_rules(network_id, rules)
-        for network_id, rules in document.get("adminRules", {}).items()
-    }
-    versions = read_supported(document.get("apiVersions", world.api_versions))
+    faults = list(_find_faults(world, document))
+    if faults:
+        more = f"; and {len(faults) - _MOST_FAULTS} more" if len(faults) > _MOST_FAULTS else ""
+        raise ValueError("; ".join(faults[:_MOST_FAULTS]) + more)
+    if "apiVersions" in document:
+        world.api_versions = read_versions(document["apiVersions"])
     world.options.change(document.get("options", {}))
-    world.admin_rules.update(admin)
-    world.api_versions = versions
+    for network_id, rules in document.get("adminRules", {}).items():
+        world.admin_rules[ids.key(network_id)] = parse_rules(network_id, rules)
     if "deniedActions" in document:
-        world.directory.denied[:] = denied
-    for subscription, plan in plans.items():
+        world.directory.denied[:] = map(_read_denial, document["deniedActions"])
+    for subscription, plan in document.get("plans", {}).items():
         world.subscriptions[subscription.lower()]["defenderPlan"] = plan
-    for resource_id, resource in resources.items():
-        _replace(world, resource_id, parts[resource_id], copy.deepcopy(resource))
+    for resource_id, resource in document.get("resources", {}).items():
+        _replace(world, resource_id, copy.deepcopy(resource))
 
 
-def _read_denial(world: World, given: Any) -> tuple[str, str]:
-    person, action = (
-        ("broker", given) if isinstance(given, str) else (given["person"], given["action"])
-    )
+def _find_faults(world: World, document: Json) -> Iterator[str]:
+    """Yield a sentence for each fault of *document*."""
+    unknown = sorted(document.keys() - _PARTS - {"now"})
+    if unknown:
+        yield f"known are {', '.join(sorted(_PARTS))}; unknown: {unknown}"
+    wrong = list(find_faults(document, _DOCUMENT, "", strict=True))
+    yield from (f"{place.removeprefix('.')} is not {wanted}" for place, wanted in wrong)
+    if unknown or wrong:
+        return
+    yield from _tell_fault("options", lambda: Options().change(document.get("options", {})))
+    for network_id, rules in document.get("adminRules", {}).items():
+        yield from _tell_fault("", partial(parse_rules, network_id, rules))
+    yield from _find_version_faults(document.get("apiVersions", {}))
+    for index, denial in enumerate(document.get("deniedActions", ())):
+        place = f"deniedActions[{index}]"
+        yield from _tell_fault(place, partial(_check_denial, world, denial, place))
+    for subscription, plan in document.get("plans", {}).items():
+        place = f"plans[{subscription!r}]"
+        yield from _tell_fault(place, partial(_check_plan, world, subscription, plan))
+    yield from ResourceCheck(world.store, document.get("resources", {})).find_faults()
+
+
+def _find_version_faults(versions: Json) -> Iterator[str]:
+    shape = {kind: [str] for kind in versions}
+    wrong = list(find_faults(versions, shape, "apiVersions", strict=True))
+    yield from (f"{place} is not {wanted}" for place, wanted in wrong)
+    if not wrong:
+        yield from _tell_fault("", partial(read_versions, versions))
+
+
+def _tell_fault(place: str, check: Callable[[], object]) -> Iterator[str]:
+    """Yield the fault that *check* raises, after its place."""
+    try:
+        check()
+    except ValueError as error:
+        yield f"{place}: {error}" if place else str(error)
+
+
+def _check_denial(world: World, given: Any, place: str) -> None:
+    if not isinstance(given, str):
+        for where, wanted in find_faults(given, _DENIAL, place):
+            raise ValueError(f"{where} is not {wanted}")
+    person, _ = _read_denial(given)
     if person not in world.directory.principals:
         raise ValueError(f"nobody is called {person!r}")
-    return person, str(action)
+
+
+def _read_denial(given: Any) -> tuple[str, str]:
+    return ("broker", given) if isinstance(given, str) else (given["person"], given["action"])
 
 
 def _check_plan(world: World, subscription: str, plan: object) -> None:
     if subscription.lower() not in world.subscriptions:
-        raise ValueError(f"there is no subscription {subscription}")
+        raise ValueError("there is no such subscription")
     if not isinstance(plan, dict) or plan.get("pricingTier") not in {"Free", "Standard"}:
         raise ValueError("a plan has a pricingTier: Free or Standard")
 
 
-def _parse_resource(world: World, resource_id: str, resource: object) -> ids.ResourceId:
+def _replace(world: World, resource_id: str, resource: Json | None) -> None:
     parts = ids.parse(resource_id)
     if parts is None:
-        raise ValueError(f"{resource_id!r} is not a resource id")
-    if parts.is_type(_RULE) and world.store.get(ids.parent(resource_id)) is None:
-        raise ValueError(f"there is no group for {resource_id}")
-    properties = resource.get("properties") if isinstance(resource, dict) else None
-    if resource is not None and not isinstance(properties, dict):
-        raise ValueError(f"{resource_id} needs properties")
-    return parts
-
-
-def _replace(world: World, resource_id: str, parts: ids.ResourceId, resource: Json | None) -> None:
+        raise AssertionError("the check comes before")
     if parts.is_type(_RULE):
         _replace_rule(world, ids.parent(resource_id), parts.name, resource)
     elif resource is None:

@@ -216,7 +216,8 @@ def _is_within(port: Json, wanted: WantedPort, options: Options, now: datetime) 
     if wanted.end - now > _read_stored_duration(port["maxRequestAccessDuration"]):
         return False
     one = port.get("allowedSourceAddressPrefix")
-    allowed = port.get("allowedSourceAddressPrefixes") or (one if isinstance(one, list) else [one])
+    single = one if isinstance(one, list) else [one or ""]
+    allowed = port.get("allowedSourceAddressPrefixes") or single
     return all(_is_allowed(each, allowed, options) for each in wanted.sources)
 
 

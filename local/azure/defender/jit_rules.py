@@ -23,7 +23,9 @@ from local.azure.values.http import Json
 COLLECTION = "MDC-JIT-NatRuleCollection"
 _PREFIX = "MicrosoftDefenderForCloud-JITRule"
 _FIRST_COLLECTION, _FIRST_MAPPED, _TOP_MAPPED = 100, 10000, 63999
-_PROTOCOLS = {"TCP": "Tcp", "UDP": "Udp", "*": "*"}
+PROTOCOLS = {"TCP": "Tcp", "UDP": "Udp", "*": "*"}
+"""The protocol of an NSG's rule for each protocol of a JIT policy."""
+
 _NAT_PROTOCOLS = {"TCP": ["TCP"], "UDP": ["UDP"], "*": ["TCP", "UDP"]}
 
 
@@ -77,7 +79,7 @@ def allow_rule(  # noqa: PLR0913 - a rule has these parts; each is named at the 
         "MDC JIT Network Access rule created by an initiation request for policy "
         f"'{policy}' of VM '{machine}'.",
         access="Allow",
-        protocol=_PROTOCOLS[protocol.upper()],
+        protocol=PROTOCOLS[protocol.upper()],
         address=address,
     )
     set_one_or_many(rule["properties"], "sourceAddressPrefix", list(sources), plural="es")

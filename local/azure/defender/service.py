@@ -17,6 +17,7 @@ from datetime import datetime, timedelta
 from local.azure.arm.operations import Effects
 from local.azure.arm.store import Store
 from local.azure.control.faults import Faults, Subject
+from local.azure.defender import jit_rules
 from local.azure.defender.access import Access, WantedPort, group_by_machine
 from local.azure.defender.access_rules import AccessRules
 from local.azure.defender.deny_rules import DenyRules
@@ -172,7 +173,9 @@ class Defender:
 
 
 def _is_rule_possible(wanted: WantedPort) -> bool:
-    """Return False if no NSG takes a rule with these sources; Defender answers 202 all the same."""
+    """Return False if no NSG takes such a rule; Defender answers 202 all the same."""
+    if wanted.protocol.upper() not in jit_rules.PROTOCOLS:
+        return False
     try:
         security_rules.check_prefixes("", list(wanted.sources))
     except ArmError:

@@ -20,6 +20,7 @@ MOST_DESTINATIONS = 250
 _LOWEST, _HIGHEST = 100, 65000
 _TOP_NAT_PORT = 63999
 _NAME = re.compile(r"[A-Za-z0-9](?:[\w.-]{0,78}[A-Za-z0-9_])?", re.ASCII)
+_PORTS = re.compile(r"\*|\d{1,5}(?:-\d{1,5})?", re.ASCII)
 _NAT_FIELDS = ("destinationAddresses", "destinationPorts", "protocols")
 
 
@@ -43,6 +44,8 @@ def check(properties: Json, addresses: list[str]) -> None:
         _check_unique(kind, collections)
         for collection in collections:
             _check_collection(collection)
+    for collection in properties.get("networkRuleCollections") or []:
+        _check_ports(collection)
     if properties.get("ipConfigurations"):  # a deallocated one keeps rules for its old addresses
         _check_nat(
             properties.get("natRuleCollections") or [],
@@ -89,6 +92,14 @@ def _check_collection(collection: Json) -> None:
     names = [rule["name"].lower() for rule in rules]
     if len(set(names)) != len(names):
         raise _firewall_error("AzureFirewallRuleConflict", f"Rules of {name} have the same name.")
+
+
+def _check_ports(collection: Json) -> None:
+    for rule in collection["properties"]["rules"]:
+        for port in rule.get("destinationPorts") or ():
+            if not _PORTS.fullmatch(port):
+                message = f"Network rule {rule['name']} has port {port}."
+                raise _firewall_error("AzureFirewallRuleInvalidPort", message)
 
 
 def _check_nat(collections: list[Json], addresses: list[str], private: list[str]) -> None:

@@ -6,6 +6,7 @@ import copy
 
 from local.azure.arm.operations import check_precondition, find_result_url, list_operation_headers
 from local.azure.arm.routing import GROUP, Call, Route
+from local.azure.arm.versions import keep_hidden
 from local.azure.network import body_shapes, firewall_checks
 from local.azure.network.reads import answer_resource, list_read_routes
 from local.azure.network.topology import find_subnet
@@ -14,6 +15,7 @@ from local.azure.values.http import ArmError, Json, Response, answer
 
 _TYPE = ids.FIREWALLS
 _PATH = f"{GROUP}/providers/{_TYPE}/{{name}}"
+_MORE = ("tags", "zones", "extendedLocation")
 _JOINS = {
     "subnet": "Microsoft.Network/virtualNetworks/subnets/join/action",
     "publicIPAddress": "Microsoft.Network/publicIPAddresses/join/action",
@@ -30,6 +32,7 @@ def put(call: Call) -> Response:
     wanted = call.id(_TYPE, "name")
     old = call.world.store.get(wanted)
     firewall = _read(call, wanted, old)
+    keep_hidden(firewall, old, call.api_version)
     _check_links(call, firewall)
     firewall_checks.check(firewall["properties"], _find_addresses(call, firewall))
     _refuse_busy(call, old)
@@ -43,7 +46,8 @@ def put(call: Call) -> Response:
         effects=call.effects,
     )
     where = (call.request.base, operation, firewall["location"], call.api_version)
-    return answer_resource(201 if old is None else 200, firewall, list_operation_headers(*where))
+    status = 201 if old is None else 200
+    return answer_resource(call, status, firewall, list_operation_headers(*where))
 
 
 def delete(call: Call) -> Response:
@@ -79,7 +83,7 @@ def _read(call: Call, wanted: str, old: Json | None) -> Json:
             {"name": each["name"], "properties": each["properties"]}
             for each in properties.get(kind) or ()
         ]
-    more: Json = {name: body[name] for name in ("tags", "zones") if name in body}
+    more: Json = {name: body[name] for name in _MORE if name in body}
     return {
         "name": call.names["name"] if old is None else old["name"],
         "id": wanted if old is None else old["id"],

@@ -12,6 +12,7 @@ from local.azure.arm.routing import (
     answer_page,
     not_found_error,
 )
+from local.azure.arm.versions import show_in_version
 from local.azure.values import ids
 from local.azure.values.http import ArmError, Json, Response, answer
 
@@ -23,9 +24,8 @@ def make_lister(type_: str) -> Handler:
 
     def list_all(call: Call) -> Response:
         group = call.names.get("group")
-        return answer_page(
-            call, call.world.store.list_of_type(type_, call.names["subscription"], group)
-        )
+        found = call.world.store.list_of_type(type_, call.names["subscription"], group)
+        return answer_page(call, [show_in_version(each, call.api_version) for each in found])
 
     return list_all
 
@@ -34,7 +34,7 @@ def make_getter(type_: str) -> Handler:
     """Return the handler that gets one resource of *type_*."""
 
     def get(call: Call) -> Response:
-        return answer_resource(200, find_existing(call, type_))
+        return answer_resource(call, 200, find_existing(call, type_))
 
     return get
 
@@ -53,10 +53,13 @@ def find_existing(call: Call, type_: str) -> Json:
     return resource
 
 
-def answer_resource(status: int, resource: Json, headers: dict[str, str] | None = None) -> Response:
-    """Answer with *resource*, its etag also as a header."""
+def answer_resource(
+    call: Call, status: int, resource: Json, headers: dict[str, str] | None = None
+) -> Response:
+    """Answer with *resource* as the call's version shows it, its etag also as a header."""
     tag = {"ETag": resource["etag"]} if "etag" in resource else {}
-    return answer(status, resource, {**tag, **(headers or {})})
+    shown = show_in_version(resource, call.api_version)
+    return answer(status, shown, {**tag, **(headers or {})})
 
 
 def list_read_routes(type_: str) -> tuple[Route, ...]:
@@ -79,7 +82,7 @@ def get_subnet(call: Call) -> Response:
     wanted = call.names["subnet"].lower()
     for subnet in find_existing(call, ids.NETWORKS)["properties"]["subnets"]:
         if subnet["name"].lower() == wanted:
-            return answer_resource(200, subnet)
+            return answer_resource(call, 200, subnet)
     raise not_found_error(call.id(f"{ids.NETWORKS}/subnets", "name", "subnet"))
 
 

@@ -33,7 +33,7 @@ def get_rule(call: Call) -> Response:
     if rule is None:
         wanted = call.id(_RULES, "name", "rule")
         raise ArmError(404, "NotFound", f"Resource {wanted} not found.", details=[])
-    return answer_resource(200, rule)
+    return answer_resource(call, 200, rule)
 
 
 def put_rule(call: Call) -> Response:
@@ -48,7 +48,7 @@ def put_rule(call: Call) -> Response:
     group["properties"]["securityRules"] = [*rules, rule]
     operation = _begin(call, group, "PutSecurityRuleOperation")
     return answer_resource(
-        201 if old is None else 200, rule, _operation_headers(call, operation, group)
+        call, 201 if old is None else 200, rule, _operation_headers(call, operation, group)
     )
 
 
@@ -82,7 +82,7 @@ def put_group(call: Call) -> Response:
     call.world.store.add(group)
     operation = _begin(call, group, "PutNetworkSecurityGroupOperation")
     return answer_resource(
-        201 if old is None else 200, group, _operation_headers(call, operation, group)
+        call, 201 if old is None else 200, group, _operation_headers(call, operation, group)
     )
 
 

@@ -17,6 +17,7 @@ class Interface:
 
     Attributes:
         id: Id of the interface.
+        configuration: Id of the IP configuration.
         place: Tells it from the VM's others: the id of the interface, or of its further
             IP configurations.
         address: Its private IP.
@@ -29,6 +30,7 @@ class Interface:
     """
 
     id: str
+    configuration: str
     place: str
     address: str
     public: str | None
@@ -56,18 +58,22 @@ def list_interfaces(store: Store, machine: Json) -> Iterator[Interface]:
         if nic is not None:
             for index, each in enumerate(nic["properties"].get("ipConfigurations", ())):
                 name = each.get("name", f"ipconfig{index + 1}")
-                place = nic["id"] if index == 0 else f"{nic['id']}/ipConfigurations/{name}"
-                yield _build_interface(store, nic, each, place)
+                here = f"{nic['id']}/ipConfigurations/{name}"
+                place = nic["id"] if index == 0 else here
+                yield _build_interface(store, nic, each, (here, place))
 
 
-def _build_interface(store: Store, nic: Json, configuration: Json, place: str) -> Interface:
+def _build_interface(
+    store: Store, nic: Json, configuration: Json, names: tuple[str, str]
+) -> Interface:
     properties = configuration["properties"]
     public = store.get(_find_reference(properties, "publicIPAddress") or "")
     subnet_id = properties["subnet"]["id"]
     subnet = find_subnet(store, subnet_id) or {"properties": {}}
     return Interface(
         id=nic["id"],
-        place=place,
+        configuration=names[0],
+        place=names[1],
         address=properties["privateIPAddress"],
         public=None if public is None else public["properties"].get("ipAddress"),
         public_id=None if public is None else public["id"],

@@ -16,6 +16,8 @@ INTERFACES = "Microsoft.Network/networkInterfaces"
 ADDRESSES = "Microsoft.Network/publicIPAddresses"
 NETWORKS = "Microsoft.Network/virtualNetworks"
 BASTIONS = "Microsoft.Network/bastionHosts"
+LOAD_BALANCERS = "Microsoft.Network/loadBalancers"
+IP_GROUPS = "Microsoft.Network/ipGroups"
 MACHINES = "Microsoft.Compute/virtualMachines"
 JIT_POLICIES = "Microsoft.Security/locations/jitNetworkAccessPolicies"
 

@@ -15,6 +15,10 @@ PRODUCTION = "5c0ffee0-0000-4000-8000-000000000001"
 DEVELOPMENT = "5c0ffee0-0000-4000-8000-000000000002"
 BROKER = "b40ce400-0000-4000-8000-000000000009"
 API = "2020-01-01"
+"""A version that the network, Defender's JIT policies and subscriptions have."""
+
+COMPUTE = "2024-07-01"
+PRICINGS = "2024-01-01"
 HOST = "http://127.0.0.1:7072"
 ROLE: Landscape = load(
     Path(__file__).resolve().parent.parent.parent.parent / "local" / "landscape.json"
@@ -100,7 +104,7 @@ class Sim:
         query: str = "",
     ) -> Response:
         bearer = {"authorization": f"Bearer {self.token(as_)}", **(headers or {})}
-        return self.send(method, f"{path}?api-version={API}{query}", body, bearer)
+        return self.send(method, f"{path}?api-version={version_of(path)}{query}", body, bearer)
 
     def get(self, path: str) -> Any:
         response = self.call("GET", path)
@@ -165,6 +169,13 @@ class Sim:
 
     def reachable(self, vm: str, port: int, source: str = ALICE) -> Any:
         return self.control("GET", f"reachable?source={source}&port={port}&vm={vm}")
+
+
+def version_of(path: str) -> str:
+    """Return a version that the type at the end of *path* has."""
+    last = path.lower().rpartition("/providers/")[2]
+    newer = {"microsoft.compute/": COMPUTE, "microsoft.security/pricings": PRICINGS}
+    return next((found for name, found in newer.items() if last.startswith(name)), API)
 
 
 def rule(**changes: Any) -> dict[str, Any]:

@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from local.azure.server import Server
-from tests.local.azure.sim import DB01, WEB01, rule
+from tests.local.azure.sim import API, COMPUTE, DB01, WEB01, rule
 
 
 @pytest.fixture
@@ -67,7 +67,7 @@ def test_latency_delays_arm_and_not_the_control_plane(server: Server, petra: Any
     begin = time.monotonic()
     ask(server, "GET", "/_sim/clock")
     control = time.monotonic() - begin
-    petra("GET", f"{WEB01}?api-version=1")
+    petra("GET", f"{WEB01}?api-version={COMPUTE}")
     arm = time.monotonic() - begin - control
 
     assert control < 0.2 <= arm
@@ -78,7 +78,9 @@ def test_waiting_calls_do_not_wait_for_each_other(server: Server, petra: Any):
     ask(server, "PUT", "/_sim/latency", {"seconds": 0.3})
     begin = time.monotonic()
     with ThreadPoolExecutor(10) as pool:
-        statuses = list(pool.map(lambda _: petra("GET", f"{WEB01}?api-version=1")[0], range(10)))
+        statuses = list(
+            pool.map(lambda _: petra("GET", f"{WEB01}?api-version={COMPUTE}")[0], range(10))
+        )
 
     assert statuses == [200] * 10
     assert time.monotonic() - begin < 2.0
@@ -91,7 +93,7 @@ def test_concurrent_writers_of_one_group_have_one_winner(server: Server, petra: 
 
     def write(number: int) -> int:
         barrier.wait()
-        name = f"{path}/nsg-db/securityRules/r{number}?api-version=1"
+        name = f"{path}/nsg-db/securityRules/r{number}?api-version={API}"
         status: int = petra("PUT", name, rule(priority=300 + number))[0]
         return status
 
@@ -137,7 +139,7 @@ def test_hundreds_of_calls_take_seconds(server: Server, petra: Any):
     """Quick enough to be driven by a benchmark: generous here, for a busy machine."""
     server.azure.world.options.change({"throttling": False})
     begin = time.monotonic()
-    statuses = {petra("GET", f"{WEB01}?api-version=1")[0] for _ in range(200)}
+    statuses = {petra("GET", f"{WEB01}?api-version={COMPUTE}")[0] for _ in range(200)}
 
     assert statuses == {200}
     assert time.monotonic() - begin < 10

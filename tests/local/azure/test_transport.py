@@ -28,8 +28,10 @@ from local.azure.timeline import Timeline
 from local.azure.transport import SimulatorTransport
 from tests.local.azure.sim import (
     ALICE,
+    API,
     BOB,
     BROKER,
+    COMPUTE,
     DB01,
     DEVELOPMENT,
     LANDSCAPE,
@@ -283,13 +285,13 @@ def test_transport_waits_by_the_function_it_was_given(server: Server):
 NETWORK = f"/subscriptions/{PRODUCTION}/providers/Microsoft.Network"
 MINE = f"{NSG_DB}/securityRules/mine"
 ANSWERED = [
-    ("GET", f"{DB01}?api-version=1", None),
-    ("GET", f"{DB01}x?api-version=1", None),
+    ("GET", f"{DB01}?api-version={COMPUTE}", None),
+    ("GET", f"{DB01}x?api-version={COMPUTE}", None),
     ("GET", DB01, None),
-    ("GET", f"{NETWORK}/azureFirewalls?api-version=1", None),
-    ("GET", f"{NETWORK}/nothings?api-version=1", None),
-    ("PUT", f"{MINE}?api-version=1", rule(priority=300)),
-    ("DELETE", f"{MINE}?api-version=1", None),
+    ("GET", f"{NETWORK}/azureFirewalls?api-version={API}", None),
+    ("GET", f"{NETWORK}/nothings?api-version={API}", None),
+    ("PUT", f"{MINE}?api-version={API}", rule(priority=300)),
+    ("DELETE", f"{MINE}?api-version={API}", None),
 ]
 
 

@@ -9,7 +9,7 @@ import pytest
 from local.azure.simulator import Azure
 from local.azure.timeline import Timeline
 from local.azure.values.http import Request, Response
-from tests.local.azure.sim import BROKER, HOST, LANDSCAPE, PRODUCTION, WEB01, Sim
+from tests.local.azure.sim import API, BROKER, HOST, LANDSCAPE, PRODUCTION, WEB01, Sim
 
 RESOURCE = "https%3A%2F%2Fmanagement.azure.com"
 
@@ -85,6 +85,6 @@ def test_token_for_another_audience_is_no_good_for_arm(sim: Sim):
     """A storage token does not open ARM."""
     token = sim.control("POST", "token", {"as": "petra", "audience": "https://storage.azure.com"})
     headers = {"authorization": f"Bearer {token['access_token']}"}
-    response = sim.send("GET", f"/subscriptions/{PRODUCTION}?api-version=1", headers=headers)
+    response = sim.send("GET", f"/subscriptions/{PRODUCTION}?api-version={API}", headers=headers)
 
     assert response.status == 401

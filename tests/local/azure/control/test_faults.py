@@ -7,7 +7,7 @@ import pytest
 from local.azure.control.faults import Faults, Subject
 from local.azure.control.journal import Entry, Journal
 from local.azure.values.http import Dropped, Request, Response
-from tests.local.azure.sim import DB01, NSG_DB, WEB01, Sim, error, rule
+from tests.local.azure.sim import COMPUTE, DB01, NSG_DB, WEB01, Sim, error, rule
 
 RULE = f"{NSG_DB}/securityRules/mine"
 
@@ -197,7 +197,8 @@ def test_log_shows_no_token(sim: Sim):
 
 def test_unknown_caller_leaves_no_token_either(sim: Sim):
     """A forged or foreign token is not kept."""
-    sim.send("GET", f"{WEB01}?api-version=1", headers={"authorization": "Bearer secret-thing"})
+    forged = {"authorization": "Bearer secret-thing"}
+    sim.send("GET", f"{WEB01}?api-version={COMPUTE}", headers=forged)
 
     assert "secret-thing" not in sim.send("GET", "/_sim/log").content.decode()
     assert log(sim)[-1]["principal"] is None
