@@ -146,7 +146,7 @@ class _Exchange:
             self.dropped = "before"
             raise Dropped("before")
         instead = fault.response()
-        response = work(fault.effects()) if instead is None else instead
+        response = fault.shorten(work(fault.effects()) if instead is None else instead)
         if fault.document.get("drop") == "after":
             self.dropped, self.lost = "after", response
             raise Dropped("after")

@@ -11,8 +11,9 @@ from local.azure.values.http import ArmError, Json, Response, answer
 from local.azure.values.times import parse_duration
 
 _MATCHES = {"method", "path", "bodyContains", "principal"}
-_KINDS = {"answer", "drop", "delay", "leaveRules", "neverRule", "operation"}
+_KINDS = {"answer", "drop", "delay", "leaveRules", "neverRule", "omit", "operation"}
 _OUTCOMES = {"Failed", "Canceled"}
+_OK = 200
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,6 +92,20 @@ class Fault:
         message = wanted.get("message", "This fault was asked for.")
         error = ArmError(wanted["status"], code, message, headers=wanted.get("headers"))
         return error.response()
+
+    def shorten(self, response: Response) -> Response:
+        """Return a list without the resources that the fault omits; any other answer as it is."""
+        omitted = [str(part).lower() for part in self.document.get("omit", ())]
+        found = response.json() if omitted and response.status == _OK else None
+        if not isinstance(found, dict) or not isinstance(found.get("value"), list):
+            return response
+        left = [item for item in found["value"] if not _is_named(item, omitted)]
+        return answer(response.status, {**found, "value": left}, response.headers)
+
+
+def _is_named(item: Json, parts: list[str]) -> bool:
+    """Return True if the id of a resource contains one of *parts*, in lower case."""
+    return any(part in str(item.get("id", "")).lower() for part in parts)
 
 
 @dataclass(slots=True)
@@ -175,5 +190,11 @@ def _check_values(document: Json) -> None:
         raise ValueError("answer needs a status")
     if "operation" in document and document["operation"].get("status") not in _OUTCOMES:
         raise ValueError("operation needs a status: Failed or Canceled")
+    if "omit" in document and not _is_list_of_texts(document["omit"]):
+        raise ValueError("omit is a list of parts of resource ids")
     if "delay" in document:
         parse_duration(document["delay"])
+
+
+def _is_list_of_texts(value: object) -> bool:
+    return isinstance(value, list) and value != [] and all(isinstance(item, str) for item in value)

@@ -7,7 +7,7 @@ import pytest
 from local.azure.control.faults import Faults, Subject
 from local.azure.control.journal import Entry, Journal
 from local.azure.values.http import Dropped, Request, Response
-from tests.local.azure.sim import COMPUTE, DB01, NSG_DB, WEB01, Sim, error, rule
+from tests.local.azure.sim import COMPUTE, DB01, NSG_DB, PRODUCTION, WEB01, Sim, error, rule
 
 RULE = f"{NSG_DB}/securityRules/mine"
 
@@ -94,6 +94,30 @@ def test_fault_may_match_a_part_of_the_body(sim: Sim):
     assert sim.initiate(DB01, 22, "203.0.113.7").status == 429
 
 
+@pytest.mark.parametrize(("omit", "left"), [(["/WEB"], {"db01"}), ([""], set())])
+def test_a_list_is_without_the_resources_that_a_fault_omits(sim: Sim, omit, left):
+    """Once; the resources themselves are there all the time."""
+    path = f"/subscriptions/{PRODUCTION}/providers/Microsoft.Compute/virtualMachines"
+    whole = names(sim.call("GET", path))
+    sim.faults({"match": {"path": path}, "omit": omit})
+
+    assert names(sim.call("GET", path)) & {"db01", "web01"} == left
+    assert sim.call("GET", WEB01).status == 200
+    assert names(sim.call("GET", path)) == whole
+
+
+def test_an_answer_that_is_no_list_omits_nothing(sim: Sim):
+    """A VM has no part that could be left out so."""
+    whole = sim.call("GET", WEB01).json()
+    sim.faults({"match": {"path": WEB01}, "omit": [""]})
+
+    assert sim.call("GET", WEB01).json() == whole
+
+
+def names(response: Response) -> set[str]:
+    return {each["name"] for each in response.json()["value"]}
+
+
 def test_connection_breaks_before_the_work(sim: Sim):
     """No answer, nothing done."""
     sim.faults({"match": {"method": "PUT"}, "drop": "before"})
@@ -136,6 +160,9 @@ def test_token_endpoint_can_fail_too(sim: Sim):
         {"delay": "5m"},
         {"answer": {"code": "x"}},
         {"operation": {"status": "Exploded"}},
+        {"omit": "farm01"},
+        {"omit": [7]},
+        {"omit": []},
     ],
 )
 def test_fault_that_makes_no_sense_is_refused(sim: Sim, fault):
