@@ -187,7 +187,8 @@ def observer() -> Observer:
     from jit.observer.reads import Reader
     from jit.observer.subscription import Observer
 
-    return Observer(arm(), policies, Reader(arm(), network), managers().list_known)
+    reader, known = Reader(arm(), network), managers().list_known
+    return Observer(arm(), policies, reader, known, inventory().list_machines)
 
 
 @cache

@@ -22,6 +22,7 @@ from jit.domain.azure.arm_json import Resource
 from jit.domain.errors import Gone, Refused, Unavailable, VersionRefused
 from jit.domain.grants.policy_view import PolicyView
 from jit.domain.inventory import topology
+from jit.domain.inventory.last_known import keep_last_known
 from jit.domain.model.admin_reading import AdminReading
 from jit.domain.model.machine import VirtualMachine
 from jit.domain.network_manager.security_admin_rules import NOTHING_KNOWN, KnownAdminRules
@@ -61,6 +62,9 @@ T = TypeVar("T")
 
 KnownAdmin = Callable[[str], KnownAdminRules]
 """Returns the security admin rules of the networks of a subscription, as last read."""
+
+LastKnown = Callable[[str], Iterable[VirtualMachine]]
+"""Returns the VMs of a subscription in the inventory."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -102,6 +106,7 @@ class Observer:
         policies: Callable[[], JitPolicies],
         reader: Reader,
         known_admin: KnownAdmin = lambda _: NOTHING_KNOWN,
+        last_known: LastKnown = lambda _: (),
     ) -> None:
         """
         Build an observer.
@@ -112,8 +117,11 @@ class Observer:
             reader: The reader of resources by id.
             known_admin: Returns the security admin rules of a subscription's networks, as last
                 read. Only warnings come of them.
+            last_known: Returns the VMs of a subscription in the inventory. They complete lists
+                that are too short.
         """
         self._arm = arm
+        self._last_known = last_known
         self._known_admin = known_admin
         self._recent: dict[str, tuple[float, tuple[VirtualMachine, ...]]] = {}
         self._policies = policies
@@ -166,7 +174,8 @@ class Observer:
     def read_machines(self, subscription: str, *, now: datetime) -> tuple[VirtualMachine, ...]:
         """Return every VM of a subscription, read now."""
         snapshot, known = self.read_advice_snapshot(subscription), self._known_admin(subscription)
-        return self.add_warnings(self.build_machines(snapshot, now=now), snapshot, known)
+        found = self.build_machines(subscription, snapshot, now=now)
+        return self.add_warnings(found, snapshot, known)
 
     def read_recent_machines(
         self, subscription: str, *, now: datetime
@@ -187,10 +196,15 @@ class Observer:
         return found, True
 
     def build_machines(
-        self, snapshot: topology.Snapshot, *, now: datetime
+        self, subscription: str, snapshot: topology.Snapshot, *, now: datetime
     ) -> tuple[VirtualMachine, ...]:
-        """Return the VMs of *snapshot*, without warnings."""
-        return tuple(topology.build_machines(snapshot, now=now).values())
+        """
+        Return the VMs of a *snapshot* of complete lists, without warnings.
+
+        If a list is too short, VMs are as last known in the inventory, which is read now.
+        """
+        found, last = topology.build_machines(snapshot, now=now), self._last_known(subscription)
+        return tuple(keep_last_known(found, snapshot, last, now=now).values())
 
     def add_warnings(
         self,

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
+from jit.domain.model.absence import Absence
 from jit.domain.model.machine import (
     Interface,
     MachineWarning,
@@ -55,6 +56,7 @@ _INTERFACE = by_position(
 _POLICY_FAULT = by_position(PolicyFault, port=PLAIN, field=PLAIN, detail=PLAIN)
 _OCCUPATION = by_position(Occupation, port=PLAIN, sources=TEXTS, ends_at=INSTANT)
 _OBSTACLE = by_position(Obstacle, port=PLAIN, code=PLAIN, detail=PLAIN)
+_ABSENCE = by_position(Absence, key=PLAIN, since=INSTANT)
 _WARNING = by_position(MachineWarning, code=PLAIN, detail=PLAIN)
 
 MACHINE = ColumnMap(
@@ -75,6 +77,7 @@ MACHINE = ColumnMap(
     Column("occupations", "occupations", several(_OCCUPATION)),
     Column("warnings", "warnings", several(_WARNING)),
     Column("obstacles", "obstacles", several(_OBSTACLE), default=()),
+    Column("absences", "absences", several(_ABSENCE), default=()),
 )
 """The document of a VM, without the column `_GROUPS`."""
 

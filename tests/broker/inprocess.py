@@ -125,7 +125,9 @@ class InProcess:
         self.outbox, self.locks = self.stores.outbox, self.stores.locks
         self.subscription_rows = self.stores.subscriptions
         self.idempotency = Idempotency(self.keys)
-        self.observer = self.azure.observer(self._list_known_admin_rules)
+        self.observer = self.azure.observer(
+            self._list_known_admin_rules, self.inventory.list_machines
+        )
         self.name(PRODUCTION, DEVELOPMENT)
 
     def name(self, *subscriptions: str, reads_network_manager: bool = True) -> None:

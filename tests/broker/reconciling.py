@@ -11,6 +11,7 @@ import pytest
 from jit import messages
 from jit.domain.azure.companion_rule import build_companion_body, build_companion_name
 from jit.domain.azure.firewall import digest_foreign_parts
+from jit.domain.model.absence import ABSENT_AFTER
 from jit.storage.audit_chain import Drainer
 from tests.broker.inprocess import HERE, InProcess, farm, policy_of, wish
 from tests.fakes.tables import FakeTable
@@ -51,6 +52,12 @@ class Reconciling:
     def run(self, subscription: str = DEVELOPMENT) -> None:
         """Play a message of the queue ``jit-reconcile``."""
         self.reconciler.run(subscription, now=self.broker.now)
+
+    def run_twice(self, subscription: str = DEVELOPMENT) -> None:
+        """Compare twice, a minute apart: a resource that both lack counts as deleted."""
+        self.run(subscription)
+        self.broker.advance(ABSENT_AFTER)
+        self.run(subscription)
 
     def planned(self, *subscriptions: str) -> list[tuple[str, str]]:
         """Return action and class of each item of a plan."""

@@ -44,7 +44,8 @@ def azure(broker):
 def it(broker, azure):
     """A broker whose settings name both subscriptions."""
     reader = Reader(azure, lambda: broker.azure.network)
-    broker.observer = Observer(azure, lambda: broker.azure.policies, reader)
+    last_known = broker.inventory.list_machines
+    broker.observer = Observer(azure, lambda: broker.azure.policies, reader, last_known=last_known)
     broker.name(PRODUCTION, DEVELOPMENT)
     return Reconciling(broker)
 

@@ -21,7 +21,7 @@ def test_a_grant_of_a_deleted_vm_closes_at_its_end(it):
     """The rules that it recorded say where to look."""
     request_id = it.opened()
     it.edit(**{farm(1): None})
-    it.run()
+    it.run_twice()
 
     it.broker.live(HOURS)
 
@@ -48,7 +48,7 @@ def test_a_rule_that_outlives_its_vm_is_removed(it):
     it.broker.sim.faults({"match": {"path": "nsg-farm-1"}, "times": None, "leaveRules": True})
     request_id = it.opened()
     it.edit(**{farm(1): None})
-    it.run()
+    it.run_twice()
 
     it.broker.live(HOURS)
 
@@ -60,7 +60,7 @@ def test_a_revoked_grant_of_a_deleted_vm_closes_at_once(it):
     """No VM is needed to take a rule out."""
     request_id = it.opened()
     it.edit(**{farm(1): None})
-    it.run()
+    it.run_twice()
     it.broker.revoke(request_id)
 
     it.broker.live(2)
@@ -82,7 +82,7 @@ def test_a_new_request_keeps_no_rule_of_a_deleted_vm(it, days, waits, compared):
     it.edit(**{farm(1): None})
     it.broker.live(2)
     if compared:
-        it.run()
+        it.run_twice()
     it.broker.revoke(request_id)
 
     it.broker.live(3)
@@ -111,7 +111,7 @@ def test_a_grant_that_was_not_seen_yet_on_a_deleted_vm_is_given_up(it):
     request_id = it.opened(minutes=0)
     it.broker.work(farm(1))
     it.edit(**{farm(1): None, NSG_FARM: None})
-    it.run()
+    it.run_twice()
 
     it.broker.live(HOURS)
 
@@ -123,7 +123,7 @@ def test_a_pending_grant_of_a_deleted_vm_is_given_up(it):
     start = it.broker.now + timedelta(minutes=10)
     request_id = it.broker.ask(wish(farm(1), startTime=start.isoformat()))
     it.edit(**{farm(1): None})
-    it.run()
+    it.run_twice()
 
     it.broker.live(HOURS)
 
@@ -134,7 +134,7 @@ def test_a_grant_whose_nsg_is_deleted_too_closes(it):
     """A rule in an NSG that is gone is gone: 404 is an answer."""
     request_id = it.opened()
     it.edit(**{farm(1): None, NSG_FARM: None})
-    it.run()
+    it.run_twice()
 
     it.broker.live(HOURS)
 
@@ -146,7 +146,7 @@ def test_a_grant_whose_firewall_is_deleted_closes(it):
     request_id = it.opened(WEB01, 20, port=3389)
     opened = it.broker.status(request_id)
     it.edit(**{FW_PROD: None})
-    it.run(PRODUCTION)
+    it.run_twice(PRODUCTION)
 
     it.broker.live(HOURS)
 
@@ -168,24 +168,24 @@ def test_a_grant_whose_nsg_may_not_be_read_does_not_close(it):
 # ---- short lists -----------------------------------------------------------------------------
 
 
-def short_once(it, kind, *, without=""):
-    """Let the list of a kind of resources be without some of them, or empty, once."""
+def short_twice(it, kind, *, without=""):
+    """Let the list of a kind of resources be without some of them, or empty, twice."""
     path = f"/subscriptions/{DEVELOPMENT}/providers/Microsoft.Network/{kind}"
     found = it.broker.sim.call("GET", path).json()["value"]
     left = [each for each in found if without and not each["id"].endswith(without)]
     answer = {"status": 200, "body": {"value": left}}
     match = {"method": "GET", "path": path, "principal": "broker"}
     forget = {"match": {"path": "/networkSecurityGroups/"}, "times": None, "leaveRules": True}
-    it.broker.sim.faults(forget, {"match": match, "times": 1, "answer": answer})
+    it.broker.sim.faults(forget, {"match": match, "times": 2, "answer": answer})
 
 
 def test_a_forgotten_interface_does_not_make_its_path_closed(it):
-    """A list lacked it once: the inventory names its NSG no more, and the rule there is open."""
+    """Two lists lacked it: the inventory names its NSG no more, and the rule there is open."""
     nsg = NSG_FARM.replace("nsg-farm-1", "nsg-second")
     with_second_nic(it, farm(1), nsg, public=True)
     request_id = it.opened()
-    short_once(it, "networkInterfaces", without="-b")
-    it.run()
+    short_twice(it, "networkInterfaces", without="-b")
+    it.run_twice()
 
     it.broker.revoke(request_id)
     it.broker.live(5)
@@ -195,10 +195,10 @@ def test_a_forgotten_interface_does_not_make_its_path_closed(it):
 
 
 def test_a_forgotten_subnet_does_not_make_its_path_closed(it):
-    """The NSG stands on the subnet, and the list of networks was empty once."""
+    """The NSG stands on the subnet, and the list of networks was empty twice."""
     request_id = it.opened(farm(41), port=3389)
-    short_once(it, "virtualNetworks")
-    it.run()
+    short_twice(it, "virtualNetworks")
+    it.run_twice()
 
     it.broker.revoke(request_id)
     it.broker.live(5)
@@ -208,14 +208,14 @@ def test_a_forgotten_subnet_does_not_make_its_path_closed(it):
 
 
 def test_a_forgotten_firewall_does_not_make_its_path_closed(it):
-    """The list of firewalls was empty once: its NAT rule is removed all the same."""
+    """The list of firewalls was empty twice: its NAT rule is removed all the same."""
     request_id = it.opened(WEB01, port=3389, minutes=10)
     path = f"/subscriptions/{PRODUCTION}/providers/Microsoft.Network/azureFirewalls"
     answer = {"status": 200, "body": {"value": []}}
     forget = {"match": {"path": "initiate"}, "times": None, "leaveRules": True}
     match = {"method": "GET", "path": path, "principal": "broker"}
-    it.broker.sim.faults(forget, {"match": match, "times": 1, "answer": answer})
-    it.run(PRODUCTION)
+    it.broker.sim.faults(forget, {"match": match, "times": 2, "answer": answer})
+    it.run_twice(PRODUCTION)
     it.broker.revoke(request_id)
 
     it.broker.live(20)

@@ -106,7 +106,8 @@ class BrokerProcess:
         stores = stores_over(parts.hooked_state, parts.history)
         self.requests = stores.requests
         reader = Reader(parts.arm, lambda: parts.network, InlinePool)
-        self.observer = Observer(parts.arm, lambda: parts.policies, reader)
+        last_known = stores.inventory.list_machines
+        self.observer = Observer(parts.arm, lambda: parts.policies, reader, last_known=last_known)
         around = Surroundings(
             observer=lambda: self.observer,
             queues=parts.queues,

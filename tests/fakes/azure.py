@@ -19,7 +19,7 @@ from jit.gateways.defender import DefenderPolicies
 from jit.gateways.network import AzureNetwork
 from jit.interfaces import Arm, JitPolicies, Network
 from jit.observer.reads import Reader
-from jit.observer.subscription import KnownAdmin, Observer
+from jit.observer.subscription import KnownAdmin, LastKnown, Observer
 from local.azure.transport import SimulatorTransport
 from tests.fakes.calls import Calls, Counted
 from tests.fakes.pools import InlinePool
@@ -93,7 +93,11 @@ class SimulatedAzure:
         self.policies: JitPolicies = Counted(policies, self.calls, "policies")
         self.network: Network = Counted(network, self.calls, "network")
 
-    def observer(self, known_admin: KnownAdmin = lambda _: NOTHING_KNOWN) -> Observer:
+    def observer(
+        self,
+        known_admin: KnownAdmin = lambda _: NOTHING_KNOWN,
+        last_known: LastKnown = lambda _: (),
+    ) -> Observer:
         """Return an observer of this Azure."""
         reader = Reader(self.arm, lambda: self.network, InlinePool)
-        return Observer(self.arm, lambda: self.policies, reader, known_admin)
+        return Observer(self.arm, lambda: self.policies, reader, known_admin, last_known)

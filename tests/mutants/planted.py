@@ -753,6 +753,40 @@ MUTANTS = (
         ),
     ),
     Mutant(
+        name="one short list of VMs closes a grant",
+        promise="P6",
+        path="jit/domain/inventory/last_known.py",
+        was="    if absence.is_proved(now):\n        return None\n",
+        becomes="    if absence.since <= now:\n        return None\n",
+        caught_by=(
+            law(
+                "tests/domain/inventory/test_last_known.py",
+                "test_a_list_that_was_empty_once_changes_nothing_of_a_vm",
+            ),
+            law(
+                "tests/broker/test_short_lists.py",
+                "test_one_short_list_of_vms_closes_no_grant",
+            ),
+        ),
+    ),
+    Mutant(
+        name="one empty list of firewalls withdraws a companion",
+        promise="P6",
+        path="jit/domain/inventory/last_known.py",
+        was="    lost = [each for each in owners if each not in listed]\n",
+        becomes="    lost: list[str] = []\n",
+        caught_by=(
+            law(
+                "tests/domain/inventory/test_last_known.py",
+                "test_a_short_list_of_firewalls_hides_no_change_of_the_policy",
+            ),
+            law(
+                "tests/broker/test_short_lists.py",
+                "test_one_empty_list_takes_no_path_away",
+            ),
+        ),
+    ),
+    Mutant(
         name="a grant that needs a companion and may have none is hoped for",
         promise="P4",
         path="jit/domain/decision/jit_policy.py",

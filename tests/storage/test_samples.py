@@ -12,6 +12,7 @@ import pytest
 from jit.domain.audit.chain import Head, Record
 from jit.domain.audit.event import Event
 from jit.domain.errors import Violation
+from jit.domain.model.absence import Absence
 from jit.domain.model.admin_reading import AdminReading
 from jit.domain.model.grant import CloseReason, Footprint, Grant, Initiate, Status
 from jit.domain.model.machine import (
@@ -29,6 +30,7 @@ from jit.domain.model.machine import (
 from jit.domain.model.people import Person
 from jit.domain.model.request import Decision, Request, Ticket
 from jit.domain.model.trouble import Trouble
+from jit.domain.values import arm_ids
 from jit.domain.values.request_ids import make_request_id
 from jit.storage import (
     audit_chain,
@@ -221,6 +223,7 @@ MACHINE = VirtualMachine(
         Obstacle(port=3389, code="nat-rule-blocks", detail="A NAT rule leads others there."),
     ),
 )
+IN_DOUBT = replace(MACHINE, absences=(Absence(key=arm_ids.key(FIREWALL), since=NOON),))
 FIRST_MACHINE = replace(
     MACHINE,
     policy_faults=(),
@@ -291,6 +294,7 @@ CASES = {
     "history-request": (request_rows.read_request, REQUEST),
     "history-grants": (request_rows.read_grants, (CLOSED,)),
     "machine": (machine_rows.read_machine, MACHINE),
+    "machine-in-doubt": (machine_rows.read_machine, IN_DOUBT),
     "machine-first-version": (machine_rows.read_machine, FIRST_MACHINE),
     "admin-rules": (admin_rule_rows.parse_admin_reading, READING),
     "admin-rules-unread": (admin_rule_rows.parse_admin_reading, UNREAD),
@@ -454,6 +458,7 @@ WRITTEN = {
     "history-request": history.write_history_rows(StoredRequest(REQUEST, (CLOSED,)))[0],
     "history-grants": history.write_history_rows(StoredRequest(REQUEST, (CLOSED,)))[1],
     "machine": machine_rows.write_machine_row(MACHINE, SUBSCRIPTION),
+    "machine-in-doubt": machine_rows.write_machine_row(IN_DOUBT, SUBSCRIPTION),
     "admin-rules": admin_rule_rows.write_admin_row(READING, SUBSCRIPTION),
     "admin-rules-unread": admin_rule_rows.write_admin_row(UNREAD, SUBSCRIPTION),
     "policy": control_rows.write_control_row(CASES["policy"][1]),
@@ -515,7 +520,7 @@ MAPS: dict[str, tuple[ColumnMap[Any], list[str]]] = {
     "request": (request_rows.REQUEST, ["request", "history-request"]),
     "grant": (request_rows.GRANT, [name for name in SAMPLES if name.startswith("grants-")]),
     "columns of grants": (request_rows.SUMMARY, ["grants-open"]),
-    "machine": (machine_rows.MACHINE, ["machine"]),
+    "machine": (machine_rows.MACHINE, ["machine", "machine-in-doubt"]),
     "admin rules": (admin_rule_rows.ADMIN, ["admin-rules", "admin-rules-unread"]),
     "policy": (control_rows.POLICY, ["policy", "policy-claimed"]),
     "firewall": (control_rows.FIREWALL, ["firewall"]),

@@ -19,6 +19,7 @@ from jit.domain.azure import arm_json
 from jit.domain.azure.arm_json import Resource
 from jit.domain.errors import Conflict, InvalidRequest, Rejected, Unavailable, Violation
 from jit.domain.inventory import topology
+from jit.domain.inventory.last_known import keep_last_known
 from jit.domain.limits import bound_violations
 from jit.domain.model.machine import MachinePolicy, VirtualMachine
 from jit.domain.model.people import Person
@@ -206,18 +207,21 @@ class Configurator:
             ],
             policies=[*others, *([found] if found is not None else [])],
         )
-        fresh = topology.build_machines(now_there, now=now).values()
-        machines = tuple(self._keep_warnings(vm) for vm in fresh)
+        fresh = topology.build_machines(now_there, now=now)
+        known = [vm for each in fresh.values() if (vm := self.inventory.find_machine(each.id))]
+        # the policy was read back, so it is known; only a path may be hidden by a short list
+        last = [replace(vm, policy_id=None) for vm in known]
+        found = keep_last_known(fresh, now_there, last, now=now)
+        machines = tuple(_keep_warnings(vm, known) for vm in found.values())
         partition = arm_ids.subscription(plan.policy_id)
         self.inventory.write_machines(partition, machines, complete=False)
         return machines
 
-    def _keep_warnings(self, vm: VirtualMachine) -> VirtualMachine:
-        """Return *vm* with the warnings and obstacles of the last full look."""
-        known = self.inventory.find_machine(vm.id)
-        if known is None:
-            return vm
-        return replace(vm, warnings=known.warnings, obstacles=known.obstacles)
+
+def _keep_warnings(vm: VirtualMachine, known: Iterable[VirtualMachine]) -> VirtualMachine:
+    """Return *vm* with the warnings and obstacles that are *known* from the last full look."""
+    last = next((each for each in known if arm_ids.key(each.id) == arm_ids.key(vm.id)), None)
+    return vm if last is None else replace(vm, warnings=last.warnings, obstacles=last.obstacles)
 
 
 def _refuse_faults(faults: Sequence[Violation]) -> None:

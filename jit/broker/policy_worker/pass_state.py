@@ -11,7 +11,7 @@ from jit.broker.locks import PolicyLease
 from jit.domain.audit.event import list_transitions
 from jit.domain.errors import Unavailable
 from jit.domain.grants.policy_view import PolicyView
-from jit.domain.grants.timing import ABSENT_AFTER
+from jit.domain.model.absence import ABSENT_AFTER
 from jit.domain.model.grant import CloseReason, Grant
 from jit.domain.paths.effective import FAILED_UPDATE
 from jit.domain.values import arm_ids

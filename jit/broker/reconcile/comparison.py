@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from jit.domain.errors import Defect
 from jit.domain.model.grant import Grant
@@ -18,6 +18,7 @@ from jit.storage.keys import GRANTS, TOMBSTONES
 from jit.storage.request_store import RequestStore
 from jit.storage.stored import GrantRow, TombstoneRow
 
+_UNSEEN = timedelta(days=1)  # much longer than lists stay wrong
 _LOOKED_UP = 20  # companions of grants that only history knows
 
 
@@ -60,6 +61,22 @@ class Comparison:
     def live(self) -> frozenset[str]:
         """Ids of the grants that are left to their worker."""
         return frozenset(grant.id for grant in self.grants if grant.live)
+
+    def is_over(self, stone: TombstoneRow) -> bool:
+        """
+        Return True if the time of a tombstone is over.
+
+        A list that lacks an NSG or firewall of its rules, by a fault or for good, adds a day.
+        """
+        seen = self.observed.nsgs.keys() | self.observed.firewalls.keys()
+        is_seen = all(grant.holder_keys <= seen for grant in stone.grants)
+        return stone.until + (timedelta(0) if is_seen else _UNSEEN) <= self.now
+
+    @property
+    def has_doubts(self) -> bool:
+        """True if the lists may be too short, and live grants depend on that."""
+        doubtful = {key for key, view in self.observed.machines.items() if view.vm.is_in_doubt}
+        return any(grant.live and grant.vm_key in doubtful for grant in self.grants)
 
     @property
     def holder(self) -> str:

@@ -12,7 +12,7 @@ from jit.broker.reconcile.troubles import list_failed_updates
 from jit.broker.reconcile.unseen_grants import alert_unverified, find_unseen
 from jit.domain.grants.timing import OVERDUE
 from jit.domain.reconcile.observation import Observation
-from jit.domain.reconcile.plan_item import PlanClass, PlanItem
+from jit.domain.reconcile.plan_item import PlanAction, PlanClass, PlanItem
 from jit.domain.values import arm_ids
 from jit.storage.control_rows import MOST_REPORTED
 
@@ -42,8 +42,9 @@ def report(
     Returns:
         Names of all standing rules, for the next run.
     """
-    altered = [item for item in items if item.kind is PlanClass.ALTERED]
+    altered = [i for i in items if i.kind is PlanClass.ALTERED and not i.is_decided_later]
     overdue = [item for item in items if _is_overdue(item, comparison.now)]
+    vanished = _alert_vanished(items, comparison, reported)
     _alert_each("rule.altered", altered, comparison)
     _alert_each("rule.overdue", overdue, comparison)
     unseen = find_unseen(comparison, {item.grant for item in items})
@@ -56,7 +57,7 @@ def report(
         _summarize("paths.missed", missing, comparison)
     counts = Counter(item.kind.value for item in items)
     telemetry.event("reconcile.finished", subscription=comparison.subscription, **counts)
-    return frozenset(_name(item) for item in standing) | stuck | unverified
+    return frozenset(_name(item) for item in standing) | stuck | unverified | vanished
 
 
 def report_unread_admin(
@@ -87,6 +88,27 @@ def _alert_each(event: str, items: Sequence[PlanItem], comparison: Comparison) -
     if len(items) > MOST_ALERTS:
         more = len(items) - MOST_ALERTS
         telemetry.alert(event, subscription=comparison.subscription, more=more)
+
+
+def _alert_vanished(
+    items: Iterable[PlanItem], comparison: Comparison, reported: frozenset[str]
+) -> frozenset[str]:
+    """Alert once for each VM that counts as deleted while grants want a path to it."""
+    grants: dict[str, list[PlanItem]] = {}
+    for item in items:
+        key = arm_ids.key(item.resource)
+        is_known = key in comparison.observed.machines or item.rule is not None
+        if item.action is PlanAction.CLOSE and not is_known:
+            grants.setdefault(_hash(f"vm.vanished|{key}"), []).append(item)
+    new = [found for name, found in grants.items() if not _is_reported(name, reported)]
+    for found in new[:MOST_ALERTS]:
+        ids = [item.grant for item in found[:_NAMED]]
+        vm_id = found[0].resource
+        telemetry.alert("vm.vanished", resource_id=vm_id, count=len(found), grants=ids)
+    if len(new) > MOST_ALERTS:
+        more = len(new) - MOST_ALERTS
+        telemetry.alert("vm.vanished", subscription=comparison.subscription, more=more)
+    return frozenset(grants)
 
 
 def _report_new(

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from jit import telemetry
 from jit.broker.locks import ComparisonLease, Locks
@@ -32,6 +32,7 @@ from jit.domain.errors import (
     VersionRefused,
 )
 from jit.domain.grants import lifetime
+from jit.domain.model.absence import ABSENT_AFTER
 from jit.domain.model.grant import CloseReason, Grant
 from jit.domain.model.machine import VirtualMachine
 from jit.domain.network_manager.security_admin_rules import KnownAdminRules
@@ -44,6 +45,9 @@ from jit.storage.subscription_rows import SubscriptionRow
 
 MOST_DELETED = 500
 """Tombstones that one run deletes."""
+
+_COMPARED_AGAIN = ABSENT_AFTER + timedelta(seconds=5)
+"""After this long a second comparison proves if a resource was deleted, or only not listed."""
 
 LearnAdmin = Callable[[Sequence[VirtualMachine]], KnownAdminRules]
 """Returns the security admin rules of the networks of VMs."""
@@ -171,7 +175,7 @@ class Reconciler:
         self, subscription: str, now: datetime, learn: LearnAdmin
     ) -> tuple[Observation, tuple[VirtualMachine, ...]]:
         snapshot = self.observer.read_advice_snapshot(subscription)
-        found = self.observer.build_machines(snapshot, now=now)
+        found = self.observer.build_machines(subscription, snapshot, now=now)
         admin = learn(found)
         machines = self.observer.add_warnings(found, snapshot, admin)
         return observe_lists(snapshot, machines, admin), machines
@@ -203,6 +207,8 @@ class Reconciler:
         self.due_work.wake([*changed, *rest.policies, *comparison.due])
         if rest.again is not None:
             self.due_work.enqueue_comparison(comparison.subscription, rest.again)
+        if comparison.has_doubts:
+            self.due_work.enqueue_comparison(comparison.subscription, _COMPARED_AGAIN)
 
     def _change_grants(self, items: Sequence[PlanItem], comparison: Comparison) -> list[str]:
         """Make grants due or closing, as *items* say; unseen ones are due. Return policies."""
@@ -227,13 +233,12 @@ class Reconciler:
         return policies
 
     def _delete_tombstones(self, items: Iterable[PlanItem], comparison: Comparison) -> None:
-        """Delete tombstones whose time is over, but not while one of their rules still stands."""
+        """Delete tombstones whose time is over, but not while one of their rules may stand."""
         needed = {item.grant for item in items}
         stale = [
             stone
             for stone in comparison.tombstones
-            if stone.until <= comparison.now
-            and not any(grant.id in needed for grant in stone.grants)
+            if comparison.is_over(stone) and not any(grant.id in needed for grant in stone.grants)
         ]
         self.requests.delete_tombstones(stale[:MOST_DELETED])
 

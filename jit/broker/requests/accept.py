@@ -236,7 +236,7 @@ class Acceptance:
     def _find_machines(self, draft: Draft) -> Machines:
         ids = {arm_ids.key(machine.id): machine.id for machine in draft.machines}
         found = {key: self.inventory.find_machine(vm_id) for key, vm_id in ids.items()}
-        return {key: vm for key, vm in found.items() if vm is not None}
+        return {key: vm for key, vm in found.items() if vm is not None and not vm.is_unlisted}
 
     def _read_machines(self, draft: Draft, now: datetime) -> Machines:
         """Read the subscriptions of *draft* from Azure into the inventory."""
@@ -246,7 +246,7 @@ class Acceptance:
             machines, is_new = self.observer().read_recent_machines(subscription, now=now)
             if is_new:  # otherwise the inventory may be newer by now
                 self.inventory.write_machines(subscription, machines, complete=True)
-            found |= {arm_ids.key(vm.id): vm for vm in machines}
+            found |= {arm_ids.key(vm.id): vm for vm in machines if not vm.is_unlisted}
         return found
 
     # ---- denials -------------------------------------------------------------------------------

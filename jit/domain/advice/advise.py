@@ -74,10 +74,11 @@ def add_warnings(
     A VM without a JIT policy has at most one warning, about Defender's plan, and only if
     just-in-time access could serve the VM. Something that is being updated, an NSG that is not in
     the snapshot, or an address that cannot be read gives no warning, because a guess would be
-    worse. Then ``unsettled`` names the codes, so that the last warnings stay.
+    worse. Then ``unsettled`` names the codes, so that the last warnings stay. A VM in doubt keeps
+    its last warnings and obstacles: the snapshot lacks something that they depend on.
     """
     around = _collect_surroundings(snapshot, admin)
-    return tuple(_warn_about_machine(vm, around) for vm in machines)
+    return tuple(vm if vm.is_in_doubt else _warn_about_machine(vm, around) for vm in machines)
 
 
 def _view_behind_firewall(vm: VirtualMachine, around: _Surroundings) -> MachineView | None:

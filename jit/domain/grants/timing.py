@@ -149,13 +149,6 @@ LOOK_WHILE_OPENING = timedelta(minutes=1)
 LOOK_WHILE_CLOSING = timedelta(minutes=15)
 """The longest time between two tries to close a path: a lock costs four tries an hour."""
 
-ABSENT_AFTER = timedelta(seconds=60)
-"""
-An NSG or firewall that Azure does not find counts as deleted if it is not found again this much
-later, and is in no list. One 404 may be a passing fault
-(https://github.com/hashicorp/terraform-provider-azurerm/issues/18268).
-"""
-
 COMPANION_WRITE = timedelta(seconds=5)
 """How long Azure takes to write a companion rule."""
 

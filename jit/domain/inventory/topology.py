@@ -131,15 +131,16 @@ def _machine(vm: Resource, index: _Index, now: datetime) -> VirtualMachine:
     classic, with_policy = _firewalls(vnets, index)
     entries = index.policies.get(key(vm), ())
     policy, entry = entries[-1] if entries else (None, None)
-    reasons = _reasons(nics, classic, with_policy)
+    policy_id = text(policy, "id") if policy is not None else None
+    support, reasons = judge_support(policy_id, _reasons(nics, classic, with_policy))
     return VirtualMachine(
         id=text(vm, "id"),
         name=text(vm, "name"),
         location=text(vm, "location"),
-        support=_support(policy, reasons),
-        reasons=reasons if reasons or policy is not None else ("no JIT policy names this VM",),
+        support=support,
+        reasons=reasons,
         via=_via(classic, nics),
-        policy_id=text(policy, "id") if policy is not None else None,
+        policy_id=policy_id,
         ports=tuple(parse_port_rules(entry)) if entry is not None else (),
         policy_faults=tuple(find_policy_faults(entries)),
         interfaces=nics,
@@ -251,10 +252,21 @@ def _reasons(
     return tuple(reasons)
 
 
-def _support(policy: Resource | None, reasons: tuple[str, ...]) -> Support:
-    if reasons:
-        return Support.UNSUPPORTED
-    return Support.CONFIGURED if policy is not None else Support.NOT_CONFIGURED
+def judge_support(
+    policy_id: str | None, faults: tuple[str, ...]
+) -> tuple[Support, tuple[str, ...]]:
+    """
+    Return the support of just-in-time access for a VM, and the reasons why it is not configured.
+
+    Args:
+        policy_id: The JIT policy of the VM, if it has one.
+        faults: The prerequisites that the VM does not fulfil, in words.
+    """
+    if faults:
+        return Support.UNSUPPORTED, faults
+    if policy_id is None:
+        return Support.NOT_CONFIGURED, ("no JIT policy names this VM",)
+    return Support.CONFIGURED, ()
 
 
 def _via(classic: Resource | None, nics: Sequence[Interface]) -> Via:

@@ -7,6 +7,7 @@ from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import NamedTuple
 
+from jit.domain.model.absence import Absence
 from jit.domain.values import arm_ids
 
 LONGEST_NAMES = 56
@@ -196,6 +197,9 @@ class VirtualMachine:
         unsettled: Codes of the warnings that could not be judged when this was read, because
             something that they depend on was being updated. It is not stored.
         obstacles: Why some of its ports could not be opened when this was read.
+        absences: The VM itself, or resources of it, that the lists of its subscription lack.
+        is_in_doubt: True if it is as last known, in whole or in part, because the lists lack
+            something that may still exist. It is not stored.
     """
 
     id: str
@@ -215,6 +219,13 @@ class VirtualMachine:
     warnings: tuple[MachineWarning, ...] = ()
     unsettled: frozenset[str] = frozenset()
     obstacles: tuple[Obstacle, ...] = ()
+    absences: tuple[Absence, ...] = ()
+    is_in_doubt: bool = False
+
+    @property
+    def is_unlisted(self) -> bool:
+        """True if the last list of VMs lacked it."""
+        return any(absence.key == arm_ids.key(self.id) for absence in self.absences)
 
     @property
     def ordered_interfaces(self) -> tuple[Interface, ...]:

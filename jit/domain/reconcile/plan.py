@@ -8,6 +8,7 @@ rule that is being updated, or could not be read, yields no action.
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import replace
 from datetime import datetime
 
 from jit.domain.grants import removal
@@ -81,7 +82,8 @@ def _plan_rule(rule: FoundRule, owners: RuleOwners, *, remove_orphans: bool) -> 
     altered = next((g for g in owners.find_recorders(rule) if _is_altered(rule, g, owners)), None)
     if altered is not None:
         reason = "it opens more than was asked for"
-        return _item(PlanAction.CLOSE, PlanClass.ALTERED, rule, altered, reason)
+        item = _item(PlanAction.CLOSE, PlanClass.ALTERED, rule, altered, reason)
+        return replace(item, is_decided_later=owners.is_in_doubt(altered))
     if over:
         in_grace = any(not owners.is_over(g) and not owners.wants_path(g) for g in judged.owners)
         return None if in_grace else _plan_leftover(rule, _find_newest(over), judged)

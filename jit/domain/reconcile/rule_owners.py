@@ -110,6 +110,11 @@ class RuleOwners:
         since = find_leftover_start(grant)
         return since is not None and since <= self.now
 
+    def is_in_doubt(self, grant: Grant) -> bool:
+        """Return True if the lists may lack something of a grant's VM: its requests, too."""
+        view = self._views.get(grant.vm_key)
+        return view is not None and view.vm.is_in_doubt
+
     def find_replacement(self, grant: Grant) -> str:
         """Return the reason if somebody else ended its request in Defender, else nothing."""
         found = superseded.find_replacement(

@@ -7,7 +7,7 @@ import pytest
 
 from jit.domain.errors import AccessDenied, Conflict, InvalidRequest, Unavailable
 from jit.domain.model.grant import Status
-from jit.domain.model.machine import Support
+from jit.domain.model.machine import Support, Via
 from jit.domain.policy_setup.changes import PolicyAction
 from jit.domain.values.arm_ids import key
 from jit.messages import POLICY
@@ -130,6 +130,19 @@ def test_warnings_of_the_inventory_are_kept(site):
     site.put(NEW01, ports=[{**PORTS[0], "number": 2222}])
 
     assert site.inventory.find_machine(NEW01).warnings == warned.warnings
+
+
+def test_one_short_list_takes_no_firewall_away(site):
+    """The companion of an open grant would go with it."""
+    site.put(WEB01)
+    before = site.inventory.find_machine(WEB01)
+    path = f"/subscriptions/{PRODUCTION}/providers/Microsoft.Network/azureFirewalls"
+    site.sim.faults({"match": {"path": path}, "omit": [""]})
+    site.put(WEB01, ports=[{**PORTS[0], "number": 2222}])
+    known = site.inventory.find_machine(WEB01)
+
+    assert (known.firewall_id, known.via) == (before.firewall_id, Via.FIREWALL)
+    assert [rule.number for rule in known.ports] == [2222]
 
 
 def test_defender_denies_the_port_from_then_on(site):

@@ -4,9 +4,13 @@ import json
 import logging
 from datetime import timedelta
 
-from jit.broker.reconcile.report import MOST_ALERTS
+from jit.broker.reconcile.comparison import read_comparison
+from jit.broker.reconcile.report import MOST_ALERTS, report
+from jit.domain.reconcile.observation import Observation
+from jit.domain.reconcile.plan_item import PlanAction, PlanClass, PlanItem
 from tests.broker.inprocess import HERE, farm
 from tests.broker.reconciling import NSG_FARM, told
+from tests.local.azure.sim import DEVELOPMENT
 
 GATHERED = 2  # minutes in which Defender writes a rule
 STRANGER = "192.0.2.9"
@@ -147,3 +151,29 @@ def test_many_overdue_rules_are_a_bounded_number_of_alerts(it, caplog):
 
 
 MANY = 300
+
+
+def test_many_vanished_vms_are_a_bounded_number_of_alerts(it, caplog):
+    """One more alert counts the others; the next run repeats none of them."""
+    items = [
+        PlanItem(
+            action=PlanAction.CLOSE,
+            kind=PlanClass.MISSING,
+            resource=farm(1) + f"-{number}",
+            reason="gone",
+            grant=f"grant-{number}",
+        )
+        for number in range(MOST_ALERTS + 3)
+    ]
+    nothing = Observation(nsgs={}, firewalls={}, machines={}, entries=())
+    comparison = read_comparison(
+        it.broker.requests, DEVELOPMENT, nothing, now=it.broker.now, remove_orphans=False
+    )
+
+    reported = report(items, comparison, frozenset())
+    first = told(caplog, "vm.vanished")
+    report(items, comparison, reported)
+
+    assert len(first) == MOST_ALERTS + 1
+    assert first[-1]["more"] == 3
+    assert told(caplog, "vm.vanished") == first

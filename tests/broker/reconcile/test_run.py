@@ -183,7 +183,7 @@ def test_the_inventory_is_brought_up_to_date(it):
     vm = it.broker.sim.get(farm(1))
     it.edit(**{farm(1): None, farm(2) + "-new": {**vm, "name": "farm02-new"}})
 
-    it.run()
+    it.run_twice()
 
     names = {found.name for found in it.broker.inventory.list_machines(DEVELOPMENT)}
     assert "farm01" not in names

@@ -492,6 +492,16 @@ def test_a_recorded_rule_that_opens_more_than_was_asked_for_closes_its_grant(sou
     assert short(items) == [("close", "altered", jit_name(number=1), "request1-0-22")]
 
 
+@pytest.mark.parametrize("in_doubt", [True, False])
+def test_a_rule_of_a_vm_in_doubt_is_judged_by_the_worker(in_doubt):
+    """A short list of policies lacks the request of somebody else who asked for these sources."""
+    vm = replace(a_configured_vm(), is_in_doubt=in_doubt)
+    observed = an_observation(an_allow(HERE, THERE, number=1), vms=(vm,))
+    (item,) = planned(observed, an_older(rules=[1]))
+
+    assert (item.kind, item.is_decided_later) == (PlanClass.ALTERED, in_doubt)
+
+
 @pytest.mark.parametrize(
     "changes", [{"sourceAddresses": ["203.0.113.0/24"]}, {"sourceIpGroups": ["/g"]}]
 )
