@@ -8,7 +8,7 @@ from datetime import datetime, timedelta
 
 from jit import telemetry
 from jit.broker.requests.lookup import find_visible
-from jit.broker.requests.new_grants import list_other_grants
+from jit.broker.requests.new_grants import Machines, OtherGrants, list_other_grants
 from jit.broker.requests.own_requests import OwnRequests
 from jit.domain.audit.event import Event, list_transitions
 from jit.domain.decision.extension import (
@@ -163,7 +163,9 @@ class RequestChanges:
         left = [grant for grant in grants if move.is_for(grant)]
         if not left and not is_done:
             raise Conflict(self._explain_not_open(stored, caller, now))
-        denials = {grant.id: tuple(self._find_denials(grant, move)) for grant in left}
+        machines = self._find_machines(left)
+        others = list_other_grants(left, self.requests) if left else {}
+        denials = {grant.id: tuple(self._find_denials(grant, machines, move)) for grant in left}
         faults = [each for found in denials.values() for each in found]
         if faults and not is_done:
             violations = bound_violations(list(dict.fromkeys(faults)), self.limits)
@@ -171,7 +173,7 @@ class RequestChanges:
         wanted = {grant_id for grant_id, found in denials.items() if not found}
 
         def change(grant: Grant) -> Grant:
-            return self._move_end(grant, move, now) if grant.id in wanted else grant
+            return _move_end(grant, move, others, now) if grant.id in wanted else grant
 
         done = self._change_once(stored, caller, change, now, extension.reason)
         if done.changed:
@@ -191,10 +193,16 @@ class RequestChanges:
         )
         return _explain_not_open(stored, own, now)
 
-    def _find_denials(self, grant: Grant, move: _Move) -> Iterator[Violation]:
+    def _find_machines(self, grants: Iterable[Grant]) -> Machines:
+        """Return the VMs of *grants* that the inventory knows: one read for each VM."""
+        ids = {grant.vm_key: grant.vm_id for grant in grants}
+        found = {key: self.inventory.find_machine(vm_id) for key, vm_id in ids.items()}
+        return {key: vm for key, vm in found.items() if vm is not None}
+
+    def _find_denials(self, grant: Grant, machines: Machines, move: _Move) -> Iterator[Violation]:
         """Yield the reasons why an open grant may not last as long as *move* wants."""
         duration, now = move.duration, move.since
-        vm = self.inventory.find_machine(grant.vm_id)
+        vm = machines.get(grant.vm_key)
         if vm is None:
             name = arm_ids.name(grant.vm_id)
             yield Violation(ROOT, VM_NOT_FOUND, f"{name} is no longer known")
@@ -206,23 +214,6 @@ class RequestChanges:
         for finding in decide(access, {grant.vm_key: vm}, now=now, limits=self.limits):
             if finding.kind is FindingKind.POLICY:
                 yield replace(finding.violation, pointer=ROOT)
-
-    def _move_end(self, grant: Grant, move: _Move, now: datetime) -> Grant:
-        """Return *grant* with a later end; the same grant if it lasts until then already."""
-        end = find_new_end(move.duration, now=move.since)
-        if grant.expires_at is not None and end <= grant.expires_at:
-            return grant
-        extended = replace(
-            lifetime.announce_gap(grant, lifetime.find_gap(grant, now=now), now=now),
-            expires_at=end,
-            latest_end=max(end, grant.latest_end),
-            next_check_at=now,
-            extensions=(*grant.extensions, move.mark)[-_KEPT_MARKS:],
-        )
-        others = list_other_grants([extended], self.requests).get(grant.vm_port, ())
-        if shared_port.find_other_family(extended, others) is not None:
-            raise Conflict(f"port {grant.port} is promised to addresses of the other IP version")
-        return extended
 
     def _change(
         self,
@@ -289,6 +280,23 @@ class _Move:
         if began is None or self.mark in grant.extensions:
             return False
         return began < self.since or (began == self.since and not self.repeated)
+
+
+def _move_end(grant: Grant, move: _Move, others: OtherGrants, now: datetime) -> Grant:
+    """Return *grant* with a later end; the same grant if it lasts until then already."""
+    end = find_new_end(move.duration, now=move.since)
+    if grant.expires_at is not None and end <= grant.expires_at:
+        return grant
+    extended = replace(
+        lifetime.announce_gap(grant, lifetime.find_gap(grant, now=now), now=now),
+        expires_at=end,
+        latest_end=max(end, grant.latest_end),
+        next_check_at=now,
+        extensions=(*grant.extensions, move.mark)[-_KEPT_MARKS:],
+    )
+    if shared_port.find_other_family(extended, others.get(grant.vm_port, ())) is not None:
+        raise Conflict(f"port {grant.port} is promised to addresses of the other IP version")
+    return extended
 
 
 def _end(grant: Grant, now: datetime, *, may_give_up: bool) -> Grant:

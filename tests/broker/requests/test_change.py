@@ -902,3 +902,19 @@ def test_a_repetition_after_a_later_extension_gets_its_first_answer(broker):
     again = broker.extend(request_id, HOUR, key="K")
 
     assert (again.changed, again.stored.grants[0].expires_at) == (True, later)
+
+
+def _count_reads(broker, vms, source):
+    """Return the number of reads of storage that an extension of access to *vms* makes."""
+    request_id = broker.ask(wish(tuple(map(farm, vms)), source=source))
+    broker.live(5)
+    before = broker.calls.count("state.get") + broker.calls.count("state.query")
+    broker.extend(request_id, 2 * HOUR)
+    return broker.calls.count("state.get") + broker.calls.count("state.query") - before
+
+
+def test_an_extension_reads_storage_once_for_each_further_vm(broker):
+    """The caller waits for it: ninety machines are ninety reads, and not twice as many."""
+    few, many = _count_reads(broker, range(1, 5), HERE), _count_reads(broker, range(1, 10), HERE)
+
+    assert many - few == 5
