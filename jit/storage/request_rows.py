@@ -47,6 +47,9 @@ NEW = frozenset({Status.SCHEDULED, Status.PENDING})
 LAST_BEGUN = Status.OPENING.value
 """As text, the statuses that are not new are at most this one. A query can select them."""
 
+REQUESTER = "Requester"
+"""Column of a request that queries name: the object id of its person."""
+
 R = TypeVar("R")
 
 
@@ -87,7 +90,7 @@ def write_request(request: Request) -> dict[str, Any]:
     """Return a request as properties of a row, live or finished."""
     return REQUEST_KIND.add_format(
         {
-            "Requester": request.requester.id,
+            REQUESTER: request.requester.id,
             "Ticket": request.ticket.id if request.ticket else "",
             "CreatedAt": write_stamp(request.created_at),
             **write_document(REQUEST.write(request)),

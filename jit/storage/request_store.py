@@ -26,6 +26,7 @@ from jit.storage.request_rows import (
     LAST_BEGUN,
     REQUEST_ID,
     REQUEST_KIND,
+    REQUESTER,
     STATUS,
     TOMBSTONE_KIND,
     GrantSummary,
@@ -147,6 +148,12 @@ class RequestStore:
         """Yield the live requests of a subscription without their grants, oldest first."""
         first, last = keys.key_range(keys.REQUESTS)
         yield from REQUEST_KIND.read_all(self._read(partition, first, last), parse_request)
+
+    def list_ids_of(self, partition: str, person_id: str) -> frozenset[str]:
+        """Return the ids of the live requests of one person in a subscription: one query."""
+        first, last = keys.key_range(keys.REQUESTS)
+        rows = self._read(partition, first, last, equal={REQUESTER: person_id})
+        return frozenset(row.key.removeprefix(first) for row in rows)
 
     def list_live(self, partition: str, *, after: str = "") -> Iterator[StoredRequest]:
         """Yield the live requests of a subscription, oldest first, those behind *after*."""

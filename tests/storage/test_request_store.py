@@ -158,6 +158,17 @@ def test_tombstones_that_somebody_changed_are_not_deleted(shelf):
     assert len(shelf.state.rows("t|")) == 1
 
 
+def test_the_ids_of_one_persons_live_requests_are_one_query(shelf):
+    """Nobody else's, and no other subscription's."""
+    first, second = shelf.insert(a_vm(1), number=1), shelf.insert(a_vm(2), number=2)
+
+    found = shelf.requests.list_ids_of(SUBSCRIPTION, first.requester.id)
+
+    assert found == {first.id, second.id}
+    assert shelf.requests.list_ids_of(SUBSCRIPTION, "nobody") == frozenset()
+    assert shelf.requests.list_ids_of("elsewhere", first.requester.id) == frozenset()
+
+
 # ---- rows that this version cannot read ----------------------------------------------------------
 
 

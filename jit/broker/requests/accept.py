@@ -23,7 +23,7 @@ from jit.broker.requests.new_grants import (
     list_other_grants,
 )
 from jit.broker.requests.new_request import RULE, build_acceptance_event, build_request
-from jit.broker.requests.own_requests import OwnRequests
+from jit.broker.requests.own_requests import OwnRequests, name_own_requests
 from jit.domain.audit.event import Event
 from jit.domain.decision.jit_policy import decide
 from jit.domain.decision.verdict import Finding, FindingKind, find_worst_kind
@@ -209,12 +209,14 @@ class Acceptance:
         now: datetime,
     ) -> tuple[tuple[Finding, ...], list[Grant]]:
         """Return the reasons to refuse; or the grants, given the others on their VM ports."""
-        if judgement.findings:
-            return judgement.findings, []
+        findings, own = judgement.findings, OwnRequests(self.requests, caller)
+        if any(finding.kind is not FindingKind.OCCUPIED for finding in findings):
+            return findings, []
         machines, starts_at = judgement.machines, max(access.starts_at or now, now)
         grants = build_grants(request_id, access, machines, starts_at=starts_at, now=now)
         others = list_other_grants(grants, self.requests)
-        own = OwnRequests(self.requests, caller)
+        if findings:
+            return name_own_requests(findings, access, others, own), []
         findings = (
             *find_other_families(grants, others, own),
             *find_crowded_ports(grants, others),

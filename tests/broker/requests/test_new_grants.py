@@ -10,7 +10,7 @@ from jit.broker.requests.new_grants import find_crowded_ports
 from jit.domain.decision.verdict import FindingKind
 from jit.domain.errors import Conflict
 from jit.domain.grants.shared_port import MOST_PREFIXES
-from tests.broker.inprocess import ALICE, DAVE, HERE, THERE, farm, wish
+from tests.broker.inprocess import ALICE, DAVE, ELSEWHERE, HERE, THERE, farm, wish
 from tests.builders.grants import a_grant, an_open
 from tests.builders.values import HOME, HOUR, NOW
 from tests.local.azure.sim import DB01, DEVELOPMENT
@@ -100,6 +100,23 @@ def test_a_refusal_names_the_callers_own_request_for_the_port_and_nobody_elses(b
 
     assert mine.endswith(f"; your own request {own} has it")
     assert own not in theirs
+
+
+def test_an_occupied_port_names_the_callers_own_request(broker):
+    """It starts after the portal user's request, and the caller has forgotten it."""
+    start = (broker.now + timedelta(hours=3)).isoformat()
+    _allow_ipv6(broker)  # the inventory is filled: the first request reads nothing from Azure
+    own = broker.accept(wish(farm(1), startTime=start)).request.id
+    broker.occupy(farm(1), 22, ELSEWHERE, minutes=60)
+    found = broker.azure.observer().read_machines(DEVELOPMENT, now=broker.now)
+    broker.inventory.write_machines(DEVELOPMENT, found, complete=True)
+
+    (mine,), (theirs,) = (broker.preview(wish(farm(1)), who).errors for who in (ALICE, DAVE))
+
+    assert (mine.code, mine.detail) == (
+        "occupied",
+        f"{theirs.detail}; your own request {own} has it",
+    )
 
 
 @pytest.mark.parametrize(

@@ -21,3 +21,16 @@ def test_a_sentence_names_the_own_request_if_there_is_one(broker):
 
     assert found.name_in("no", own.grants) == f"no; your own request {own.request.id} has it"
     assert other.name_in("no", own.grants) == "no"
+
+
+def test_the_own_requests_are_read_once(broker):
+    """A crowded port, or many occupied ones, cost one query."""
+    crowd = [broker.accept(wish(farm(1), justification=f"for {n:05}"), DAVE) for n in range(5)]
+    own = broker.accept(wish(farm(1)), ALICE)
+    grants = [grant for whole in (*crowd, own) for grant in whole.grants]
+    before = broker.calls.count("state.")
+
+    found = OwnRequests(broker.requests, ALICE)
+
+    assert [found.find(grants), found.find(own.grants)] == [own.request.id] * 2
+    assert broker.calls.count("state.") - before == 1
