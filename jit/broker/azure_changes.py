@@ -15,6 +15,7 @@ from functools import partial
 from jit import telemetry
 from jit.broker.locks import Locks
 from jit.domain.azure import arm_json, defender_requests, firewall, read_only
+from jit.domain.azure.initiate_body import PortToOpen, build_initiate_body
 from jit.domain.errors import (
     BrokerError,
     Busy,
@@ -26,7 +27,6 @@ from jit.domain.errors import (
 )
 from jit.domain.grants import removal
 from jit.domain.grants.companions import Companion
-from jit.domain.grants.initiate import PortToOpen, build_initiate_body
 from jit.domain.model.machine import VmPort
 from jit.domain.paths.rules import PathRule
 from jit.domain.values import arm_ids

@@ -8,7 +8,7 @@ a resource refers to another one that was not predicted, a further round reads i
 from __future__ import annotations
 
 from collections.abc import Callable, Container, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from datetime import datetime
 from functools import partial
 from time import monotonic
@@ -29,6 +29,7 @@ from jit.domain.network_manager.security_admin_rules import NOTHING_KNOWN, Known
 from jit.domain.paths.machine_view import FirewallView, NsgView
 from jit.domain.values import arm_ids
 from jit.interfaces import Arm, JitPolicies
+from jit.observer.earlier_looks import EarlierLooks
 from jit.observer.policy import (
     HOLDERS,
     add_former_holders,
@@ -74,24 +75,6 @@ class SecondReading:
     nsgs: Mapping[str, NsgView]
     firewalls: Mapping[str, FirewallView]
     entries: tuple[defender_requests.DefenderRequest, ...]
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class EarlierLooks:
-    """
-    What looks before this one found out.
-
-    Attributes:
-        missed: Hashes of the ids of NSGs and firewalls for which Azure answered 404, at least a
-            minute ago. One that it does not list either has no rules any more.
-        recorded: By VM key, NSGs and firewalls with rules that its closing grants recorded, and
-            that the inventory does not name any more.
-        admin: The security admin rules of networks that are not read now.
-    """
-
-    missed: frozenset[str] = frozenset()
-    recorded: Mapping[str, frozenset[str]] = field(default_factory=dict)
-    admin: KnownAdminRules = NOTHING_KNOWN
 
 
 _FIRST_LOOK = EarlierLooks()

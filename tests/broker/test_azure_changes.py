@@ -7,8 +7,8 @@ from typing import Any
 import pytest
 
 from jit.broker.azure_changes import Actions
+from jit.domain.azure.initiate_body import PortToOpen
 from jit.domain.errors import PermissionLost, Refused, StateConflict, Throttled, Unknown
-from jit.domain.grants.initiate import PortToOpen
 from jit.domain.paths import rules
 from tests.broker.inprocess import HERE, THERE, InProcess, policy_of
 from tests.builders.values import HOME, NOW, POLICY_ID, vm_id

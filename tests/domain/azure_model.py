@@ -15,7 +15,7 @@ from ipaddress import ip_network
 from itertools import combinations
 
 from jit.domain.azure.defender_requests import DefenderRequest
-from jit.domain.grants.initiate import PortToOpen
+from jit.domain.azure.initiate_body import PortToOpen
 from jit.domain.grants.policy_view import PolicyView
 from jit.domain.paths.machine_view import FirewallView, MachineView, NsgView
 from jit.domain.reconcile.observation import Observation

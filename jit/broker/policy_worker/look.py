@@ -23,8 +23,9 @@ from jit.domain.model.grant import Grant, Status
 from jit.domain.model.machine import VirtualMachine
 from jit.domain.paths.rules import list_holders
 from jit.domain.values import arm_ids
+from jit.observer.earlier_looks import EarlierLooks
 from jit.observer.reads import kind_of
-from jit.observer.subscription import EarlierLooks, Observer
+from jit.observer.subscription import Observer
 from jit.storage.inventory_store import InventoryStore
 from jit.storage.machine_rows import build_document
 

@@ -13,9 +13,9 @@ from jit.broker.azure_changes import Actions, Outcome
 from jit.broker.locks import Locks
 from jit.broker.policy_worker.pass_state import Pass
 from jit.domain.azure import defender_requests
+from jit.domain.azure.initiate_body import PortToOpen
 from jit.domain.errors import StateConflict
 from jit.domain.grants import lifetime
-from jit.domain.grants.initiate import PortToOpen
 from jit.domain.grants.timing import REFUSAL_PAUSE
 from jit.domain.model.grant import CloseReason, Grant
 from jit.domain.model.machine import VmPort

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import datetime
-from ipaddress import IPv4Network
 
 from jit.domain.azure.defender_requests import DefenderRequest
+from jit.domain.azure.initiate_body import PortToOpen
 from jit.domain.grants import lifetime, rule_evidence, shared_port, timing
 from jit.domain.grants.policy_view import StepContext
 from jit.domain.grants.shared_port import WantedRequest
@@ -21,12 +21,9 @@ from jit.domain.grants.timing import (
     TOLERANCE,
 )
 from jit.domain.model.grant import Grant, Status
-from jit.domain.model.machine import Via, VmPort
+from jit.domain.model.machine import Via
 from jit.domain.paths.effective import PathState, PathView
 from jit.domain.paths.machine_view import MachineView
-from jit.domain.values import arm_ids
-from jit.domain.values.prefixes import Prefix
-from jit.domain.values.times import format_instant
 
 REOPENS = 3
 """How often a path that somebody wiped is asked for again."""
@@ -35,22 +32,6 @@ _WIPED = frozenset({PathState.ABSENT, PathState.PARTIAL})
 """If a path that was seen looks like this, somebody took its rules, or some of them."""
 
 _KEPT_INITIATES = 12
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class PortToOpen:
-    """One VM port of an initiate: exactly these sources, until then."""
-
-    vm_id: str
-    port: int
-    sources: tuple[Prefix, ...]
-    until: datetime
-    firewall_id: str | None = None
-
-    @property
-    def vm_port(self) -> VmPort:
-        """The VM port to open."""
-        return VmPort.of(self.vm_id, self.port)
 
 
 def plan_initiate(
@@ -321,39 +302,3 @@ def _awaits_answer(
             for grant in live
         )
     )
-
-
-# ---- the body ------------------------------------------------------------------------------------
-
-
-def build_initiate_body(asks: Sequence[PortToOpen], justification: str) -> Mapping[str, object]:
-    """
-    Return the body of an initiate.
-
-    Several sources go as a list, which the service takes and the published contract lacks
-    (https://github.com/Azure/azure-rest-api-specs/issues/32158).
-    """
-    machines: dict[str, list[Mapping[str, object]]] = {}
-    ids = {arm_ids.key(ask.vm_id): ask.vm_id for ask in asks}
-    for ask in asks:
-        machines.setdefault(arm_ids.key(ask.vm_id), []).append(_port_body(ask))
-    return {
-        "virtualMachines": [{"id": ids[key], "ports": ports} for key, ports in machines.items()],
-        "justification": justification,
-    }
-
-
-def _port_body(ask: PortToOpen) -> Mapping[str, object]:
-    texts = [_prefix_text(source) for source in ask.sources]
-    where: Mapping[str, object] = (
-        {"allowedSourceAddressPrefix": texts[0]}
-        if len(texts) == 1
-        else {"allowedSourceAddressPrefixes": texts}
-    )
-    return {"number": ask.port, "endTimeUtc": format_instant(ask.until), **where}
-
-
-def _prefix_text(source: Prefix) -> str:
-    """Write a lone address without its length, as Defender's own examples do."""
-    full = 32 if isinstance(source, IPv4Network) else 128
-    return str(source.network_address) if source.prefixlen == full else str(source)

@@ -13,6 +13,7 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime
 
 from jit.domain.azure.defender_requests import DefenderRequest, find_port_requests
+from jit.domain.azure.initiate_body import PortToOpen
 from jit.domain.grants import (
     admission,
     closing,
@@ -25,7 +26,6 @@ from jit.domain.grants import (
     widened,
 )
 from jit.domain.grants.companions import Companion
-from jit.domain.grants.initiate import PortToOpen
 from jit.domain.grants.policy_view import (
     PolicyView,
     StepContext,

@@ -5,8 +5,8 @@ from ipaddress import ip_network
 
 import pytest
 
+from jit.domain.azure.initiate_body import PortToOpen
 from jit.domain.grants.admission import rebuild_request
-from jit.domain.grants.initiate import PortToOpen
 from jit.domain.grants.shared_port import MOST_PREFIXES
 from jit.domain.model.grant import CloseReason, Status
 from jit.domain.model.machine import Support, Via

@@ -3,14 +3,11 @@
 from dataclasses import replace
 from datetime import timedelta
 from ipaddress import ip_network
-from typing import Any
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
 from jit.domain.grants import timing
-from jit.domain.grants.initiate import REOPENS, PortToOpen, build_initiate_body
+from jit.domain.grants.initiate import REOPENS
 from jit.domain.grants.lifetime import begin_closing
 from jit.domain.grants.timing import APPEARS_WITHIN
 from jit.domain.model.grant import CloseReason, Status
@@ -21,7 +18,7 @@ from tests.builders.firewalls import a_firewall, a_nat
 from tests.builders.grants import a_grant, an_open, an_opening, changed, through_firewall
 from tests.builders.machines import a_rule, a_view, behind
 from tests.builders.nsgs import an_allow, an_nsg
-from tests.builders.values import FIREWALL_ID, HOME, HOUR, MINE, MINUTE, NEXT, NOW, OFFICE, vm_id
+from tests.builders.values import FIREWALL_ID, HOME, HOUR, MINE, MINUTE, NEXT, NOW, OFFICE
 from tests.domain.steps import (
     FRESH,
     LATER,
@@ -491,30 +488,3 @@ def test_ipv6_sources_are_compared_as_prefixes_and_not_as_text():
     done = stepped(an_opening(sources=(six,)), world=a_world(a_view(), entry))
 
     assert done.asks == ()
-
-
-# ---- the body ----------------------------------------------------------------------------------
-
-SOURCES = st.lists(
-    st.one_of(
-        st.ip_addresses(v=4).map(ip_network),
-        st.ip_addresses(v=4).map(lambda item: ip_network(f"{item}/28", strict=False)),
-        st.ip_addresses(v=6).map(ip_network),
-    ),
-    min_size=1,
-    max_size=10,
-    unique=True,
-)
-
-
-@given(SOURCES)
-def test_an_initiate_names_the_sources_and_no_others(sources):
-    """Never none, never one that holds them all: one as it is, several as a list."""
-    ask = PortToOpen(vm_id=vm_id(), port=22, sources=tuple(sources), until=NOW + timedelta(hours=1))
-
-    body: Any = build_initiate_body([ask], "why")
-
-    (port,) = body["virtualMachines"][0]["ports"]
-    one, many = port.get("allowedSourceAddressPrefix"), port.get("allowedSourceAddressPrefixes")
-    assert [ip_network(text) for text in (many or [one])] == sources
-    assert (one is None) is (len(sources) > 1)

@@ -437,7 +437,10 @@ def test_prefixes_that_are_no_text_are_left_out():
         ),
         ({"allowedSourceAddressPrefix": None}, {"allowed_sources": ()}),
         (
-            {"allowedSourceAddressPrefixes": ["10.0.0.0/8", 7]},
+            {
+                "allowedSourceAddressPrefix": None,
+                "allowedSourceAddressPrefixes": ["10.0.0.0/8", 7],
+            },
             {"allowed_sources": ("10.0.0.0/8", "7")},
         ),
         ({"maxRequestAccessDuration": None}, {"max_duration": timedelta(0)}),
