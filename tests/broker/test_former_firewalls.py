@@ -89,7 +89,8 @@ def test_a_rule_that_may_have_moved_into_a_firewall_policy_keeps_its_grant_closi
     request_id = it.opened(WEB01, port=3389, minutes=10)
     body = it.broker.sim.get(FW_PROD)
     policy = FW_PROD.replace("azureFirewalls/fw-prod", "firewallPolicies/afwp-prod")
-    body["properties"] |= {"firewallPolicy": {"id": policy}, "natRuleCollections": []}
+    kinds = ("natRuleCollections", "networkRuleCollections", "applicationRuleCollections")
+    body["properties"] |= {"firewallPolicy": {"id": policy}, **{kind: [] for kind in kinds}}
     it.edit(**{FW_PROD: body})
     it.run(PRODUCTION)
     it.broker.revoke(request_id)

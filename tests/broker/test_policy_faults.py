@@ -200,7 +200,7 @@ def test_a_grant_waits_while_its_vm_is_in_two_policies_and_opens_afterwards(it):
     assert [code for _, code, _ in refusals] == ["policy-not-understood"]
 
     it.edit(**{SECOND: None})
-    it.run(PRODUCTION)
+    it.run_twice(PRODUCTION)
     it.broker.live(5)
 
     assert it.broker.status(request_id) == "open"

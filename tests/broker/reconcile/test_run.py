@@ -181,7 +181,8 @@ def test_the_inventory_is_brought_up_to_date(it):
     """A VM that is gone from Azure is gone from the inventory, a new one is in it."""
     it.run()
     vm = it.broker.sim.get(farm(1))
-    it.edit(**{farm(1): None, farm(2) + "-new": {**vm, "name": "farm02-new"}})
+    new = f"{farm(2)}-new"
+    it.edit(**{farm(1): None, new: {**vm, "id": new, "name": "farm02-new"}})
 
     it.run_twice()
 
