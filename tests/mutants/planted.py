@@ -773,7 +773,7 @@ MUTANTS = (
         name="one empty list of firewalls withdraws a companion",
         promise="P6",
         path="jit/domain/inventory/last_known.py",
-        was="    lost = [each for each in owners if each not in listed]\n",
+        was="    lost = [each for each in _list_owners(vm, last) if each not in listed]\n",
         becomes="    lost: list[str] = []\n",
         caught_by=(
             law(

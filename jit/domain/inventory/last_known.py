@@ -87,13 +87,20 @@ def _complete(
     lacked = sorted(each for each in references if each not in listed)
     if last is None:
         return replace(vm, absences=_note(lacked, (), now))
-    owners = [arm_ids.key(each) for each in (last.firewall_id, last.policy_id) if each]
-    lost = [each for each in owners if each not in listed]
+    lost = [each for each in _list_owners(vm, last) if each not in listed]
     absences = _note(dict.fromkeys((*lacked, *lost)), last.absences, now)
     doubts = frozenset(each.key for each in absences if not each.is_proved(now))
     # a firewall or policy that is gone leaves the VM, and no list is asked for it any more
     kept = tuple(each for each in absences if each.key in references or each.key in doubts)
     return replace(_keep_parts(vm, last, doubts), absences=kept)
+
+
+def _list_owners(vm: VirtualMachine, last: VirtualMachine) -> Iterator[str]:
+    """Yield the keys of the firewall and the JIT policy of *last* that the lists should have."""
+    if last.firewall_id and vm.firewall_id is None:  # another firewall is no gap in a list
+        yield arm_ids.key(last.firewall_id)
+    if last.policy_id:
+        yield arm_ids.key(last.policy_id)
 
 
 def _note(lacked: Iterable[str], known: Iterable[Absence], now: datetime) -> tuple[Absence, ...]:

@@ -131,6 +131,13 @@ def test_a_firewall_that_is_gone_is_not_missed_any_more():
     assert (second.firewall_id, second.via, second.absences) == (None, Via.PUBLIC_IP, ())
 
 
+def test_another_firewall_in_front_of_the_vm_counts_at_once():
+    """Its NAT rules may lead others to the companion that the first one needed."""
+    (vm,) = merge(replace(WHOLE, firewalls=[arm_firewall("fw-new")]), [known()])
+
+    assert (vm.firewall_id, vm.is_in_doubt) == (FIREWALL.replace("fw-prod", "fw-new"), False)
+
+
 def test_a_short_list_of_policies_hides_no_change_of_the_path():
     """The two parts of a VM are in doubt one by one."""
     moved = replace(WHOLE, interfaces=[arm_nic(ip="10.1.1.9", public=PIP)])
