@@ -20,6 +20,7 @@ from jit.broker.azure_changes import Actions
 from jit.broker.locks import Locks, PolicyLease, find_gathering_time, is_message_expected
 from jit.broker.policy_worker.archive import Archive
 from jit.broker.policy_worker.look import Look, build_blind_view
+from jit.broker.policy_worker.neighbours import find_neighbours
 from jit.broker.policy_worker.pass_state import Pass
 from jit.broker.policy_worker.remove_rules import RuleRemover
 from jit.broker.policy_worker.send_initiate import InitiateSender
@@ -172,6 +173,9 @@ class Worker:
         """Decide; if the turn on a firewall was lost just now, decide again without it."""
         initiate_id = _make_initiate_id()
         step = self._run_step(grants, view, initiate_id, state)
+        if neighbours := find_neighbours(self.requests, step.removals, grants):
+            view = replace(view, neighbours=neighbours)
+            step = self._run_step(grants, view, initiate_id, state)
         lost = {
             arm_ids.key(firewall_id)
             for firewall_id in _list_changed_firewalls(step)

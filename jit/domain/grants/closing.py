@@ -14,7 +14,7 @@ from datetime import datetime
 from jit.domain.azure.defender_requests import DefenderRequest
 from jit.domain.grants import lifetime, removal, rule_evidence, shared_port
 from jit.domain.grants.lifetime import has_asked_azure
-from jit.domain.grants.policy_view import RuleUsers, is_used_elsewhere
+from jit.domain.grants.policy_view import RuleUsers, find_sharers, is_used_elsewhere
 from jit.domain.grants.removal import Evidence, Judgement
 from jit.domain.grants.timing import TIMES
 from jit.domain.model.grant import CloseReason, Grant, Status
@@ -47,7 +47,7 @@ class VmPortView:
         view: A fresh look at the VM.
         requests: Defender's requests for the VM port, oldest first.
         foreign: Other people's requests among them that still count.
-        users: The VM ports that rest on each recorded rule of the policy.
+        users: The grants that rest on each recorded rule.
     """
 
     grants: Sequence[Grant]
@@ -147,7 +147,7 @@ def _judge(rule: PathRule, grant: Grant, port: VmPortView, now: datetime) -> Jud
             if removal.is_recorded(rule, each, (*there, *each.footprint.private_ips))
         ],
         on_port=[] if elsewhere or rule.target not in there else port.grants,
-        users=port.grants,
+        users=(*port.grants, *find_sharers(rule.id, grant.vm_port, port.users)),
         asked={grant.vm_port: asked},
         listed=port.requests,
         foreign=port.foreign,
@@ -161,7 +161,7 @@ def _is_left(
     """Return True if *rule* still lets this grant's sources in, and nobody else accounts for it."""
     if grant.id not in {owner.id for owner in judged.owners}:
         return False
-    wanting, in_force = _list_wanting(port), _list_in_force(port, now)
+    wanting, in_force = _list_wanting(rule, port, now), _list_in_force(port, now)
     if removal.is_accounted_for(rule, wanting, in_force):
         return False
     entitled = Prefixes(removal.list_entitled_sources(wanting, in_force))
@@ -170,9 +170,16 @@ def _is_left(
     return listed or may_let_in(rule, alone)
 
 
-def _list_wanting(port: VmPortView) -> list[Grant]:
-    """Return the grants whose path must stay. A closing grant is not one of them."""
-    return [other for other in port.grants if other.wants_path]
+def _list_wanting(rule: PathRule, port: VmPortView, now: datetime) -> list[Grant]:
+    """
+    Return the grants whose path by *rule* must stay. A closing grant is not one of them.
+
+    A grant of another VM that rests on the same rule is: by that rule its people reach both VMs,
+    until its own end.
+    """
+    sharers = find_sharers(rule.id, port.grants[0].vm_port, port.users)
+    others = [other for other in sharers if removal.wants_path_now(other, now)]
+    return [*(other for other in port.grants if other.wants_path), *others]
 
 
 def _list_in_force(port: VmPortView, now: datetime) -> list[DefenderRequest]:
@@ -193,15 +200,19 @@ def _choose_removable(
     A rule that live grants need goes too if they have another rule, or if it had its time to
     shrink: a promised end (P2) comes before other people's access (P6).
     """
-    wanting, in_force = _list_wanting(port), _list_in_force(port, now)
-    stay = [rule for rule in present if removal.is_accounted_for(rule, wanting, in_force)]
+    in_force = _list_in_force(port, now)
+    wanting = {rule: _list_wanting(rule, port, now) for rule in present}
+    stay = [rule for rule in present if removal.is_accounted_for(rule, wanting[rule], in_force)]
     return tuple(
         rule
         for rule in left
         if judged[rule].may_be_removed
         or (
             not judged[rule].requests
-            and (_has_had_time_to_shrink(rule, grant, port, now) or _is_spare(rule, stay, wanting))
+            and (
+                _has_had_time_to_shrink(rule, grant, port, now)
+                or _is_spare(rule, stay, wanting[rule])
+            )
         )
     )
 

@@ -35,6 +35,8 @@ class PolicyView:
         free_firewalls: Keys of the firewalls that this step may have changed.
         asks_from: Azure wants to be asked for nothing before. Closing does not wait for it.
         admin_readings: The security admin rules that were read for this view.
+        neighbours: Grants of other VMs, also of other policies, whose path may rest on a rule that
+            this step would remove. They are read only if there is such a rule.
     """
 
     found: bool
@@ -47,30 +49,36 @@ class PolicyView:
     free_firewalls: frozenset[str] = frozenset()
     asks_from: datetime | None = None
     admin_readings: tuple[AdminReading, ...] = ()
+    neighbours: tuple[Grant, ...] = ()
 
 
-RuleUsers = Mapping[str, frozenset[VmPort]]
-"""Key of a rule -> the VM ports with an open path that rests on it."""
+RuleUsers = Mapping[str, tuple[Grant, ...]]
+"""Key of a rule -> the grants with an open path that rests on it."""
 
 
-def find_rule_users(grants: Iterable[Grant]) -> dict[str, frozenset[VmPort]]:
-    """Return the VM ports that rest on each recorded rule, by the rule's key."""
-    found: dict[str, frozenset[VmPort]] = {}
+def find_rule_users(grants: Iterable[Grant]) -> dict[str, tuple[Grant, ...]]:
+    """Return the grants that rest on each recorded rule, by the rule's key."""
+    found: dict[str, tuple[Grant, ...]] = {}
     for grant in grants:
         if grant.wants_path:
             for rule in grant.rule_keys:
-                found[rule] = found.get(rule, frozenset()) | {grant.vm_port}
+                found[rule] = (*found.get(rule, ()), grant)
     return found
 
 
-def is_used_elsewhere(rule_id: str, grant: Grant, users: RuleUsers) -> bool:
+def find_sharers(rule_id: str, port: VmPort, users: RuleUsers) -> list[Grant]:
     """
-    Return True if another VM port rests on a rule that *grant* did not record.
+    Return the grants of other VM ports that rest on a rule.
 
     One NSG may guard two networks whose addresses overlap: the same rule fits both VMs.
     """
-    key = arm_ids.key(rule_id)
-    return bool(users.get(key, frozenset()) - {grant.vm_port}) and key not in grant.rule_keys
+    return [user for user in users.get(arm_ids.key(rule_id), ()) if user.vm_port != port]
+
+
+def is_used_elsewhere(rule_id: str, grant: Grant, users: RuleUsers) -> bool:
+    """Return True if another VM port rests on a rule that *grant* did not record."""
+    shared = find_sharers(rule_id, grant.vm_port, users)
+    return bool(shared) and arm_ids.key(rule_id) not in grant.rule_keys
 
 
 def has_unreadable_value(vm: VirtualMachine) -> bool:
@@ -97,7 +105,7 @@ class StepContext:
         now: Aware, UTC.
         initiate_id: Fresh id for the initiate that this step may ask for.
         limits: The broker's own limits, for deciding again.
-        rule_users: The VM ports that rest on each recorded rule of the policy.
+        rule_users: The grants that rest on each recorded rule.
     """
 
     policy: PolicyView

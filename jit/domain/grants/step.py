@@ -91,7 +91,7 @@ def run_step(
         now=now,
         initiate_id=initiate_id,
         limits=limits,
-        rule_users=find_rule_users(every),
+        rule_users=find_rule_users((*every, *policy.neighbours)),
     )
     parts: list[Step] = []
     for group in _group_by_vm_port(every):

@@ -23,6 +23,7 @@ from tests.builders.nsgs import an_allow, an_nsg, arm_rule, jit_name
 from tests.builders.values import (
     ELSEWHERE,
     FIREWALL_ID,
+    HOME,
     HOUR,
     MINE,
     MINUTE,
@@ -293,6 +294,45 @@ def test_a_rule_that_another_vm_needs_stays():
     outcome = closed(a_closing(rules=(rule_id(),)), view, users=users, now=LATER)
 
     assert removed(outcome) == OURS
+
+
+def a_neighbour(**changes):
+    """A grant of another VM that rests on the first rule."""
+    fields = {"vm_id": vm_id("web02"), "rules": (rule_id(),), **changes}
+    return an_open("g2", **fields)
+
+
+@pytest.mark.parametrize(
+    ("neighbour", "status"),
+    [
+        (a_neighbour(), Status.CLOSED),
+        (a_neighbour(expires_at=LATER), Status.CLOSING),
+        (a_neighbour(sources=(OFFICE,)), Status.CLOSING),
+        (a_neighbour(rules=(rule_id(2),)), Status.CLOSING),
+    ],
+    ids=["same source", "over", "other source", "other rule"],
+)
+def test_a_rule_that_both_vms_recorded_stays_for_the_one_that_needs_it(neighbour, status):
+    """Nobody can tell whose it is. Its last user takes it along."""
+    view = a_view(an_nsg(an_allow()))
+    users = find_rule_users([neighbour])
+
+    outcome = closed(a_closing(rules=(rule_id(),)), view, users=users, now=LATER)
+
+    assert outcome.grant.status is status
+    assert removed(outcome) == ([] if status is Status.CLOSED else OURS)
+
+
+def test_a_shared_rule_for_more_than_the_neighbour_asked_goes_after_its_time_to_shrink():
+    """P2 comes before P6: the leaver's own sources must not stay."""
+    both = an_allow("203.0.113.7", "198.51.100.0/24")
+    grant = a_closing(rules=(rule_id(),), sources=(HOME, OFFICE))
+    users = find_rule_users([a_neighbour()])
+
+    early = closed(grant, a_view(an_nsg(both)), users=users, now=NOW)
+    late = closed(grant, a_view(an_nsg(both)), users=users, now=LATER)
+
+    assert (removed(early), removed(late)) == ([], OURS)
 
 
 def test_no_rule_goes_while_a_strangers_request_is_listed_without_its_sources():

@@ -1,0 +1,91 @@
+"""One NSG on two networks with equal addresses: the VMs there have different JIT policies."""
+
+import pytest
+
+from jit.broker.policy_worker.neighbours import find_neighbours
+from tests.broker.inprocess import BOB, HERE, THERE, farm, wish
+from tests.broker.reconciling import NSG_FARM
+from tests.local.azure.sim import DEVELOPMENT
+
+ONE, OTHER = farm(1), farm(11)
+
+
+def allows(it):
+    """The names of Defender's allow rules in the NSG."""
+    return [name for name in it.broker.sim.rules(NSG_FARM) if "-JITRule-" in name]
+
+
+@pytest.fixture
+def twins(it):
+    """Two VMs of two JIT policies and two networks, with one address and one NSG."""
+    (link,) = it.broker.sim.get(OTHER)["properties"]["networkProfile"]["networkInterfaces"]
+    nic = it.broker.sim.get(link["id"])
+    nic["properties"]["ipConfigurations"][0]["properties"]["privateIPAddress"] = it.address(ONE)
+    nic["properties"]["networkSecurityGroup"] = {"id": NSG_FARM}
+    it.edit(**{nic["id"]: nic})
+    it.run(DEVELOPMENT)
+    return it
+
+
+def watch(it, vm, minutes):
+    """Whether HERE reaches the VM, every ten seconds."""
+    seen = set()
+    for _ in range(6 * minutes):
+        it.broker.live(1 / 6)
+        seen.add(it.broker.reachable(vm))
+    return seen
+
+
+@pytest.mark.parametrize(("first", "second"), [(ONE, OTHER), (OTHER, ONE)])
+@pytest.mark.parametrize("leaves", [ONE, OTHER])
+def test_a_revocation_leaves_the_equal_rule_of_a_vm_under_another_policy(
+    twins, first, second, leaves
+):
+    """The broker cannot tell whose rule it is; the other person's path has no gap."""
+    broker = twins.broker
+    names = {vm: twins.opened(vm, minutes=2) for vm in (first, second)}
+    (stays,) = {ONE, OTHER} - {leaves}
+    broker.revoke(names[leaves])
+
+    assert watch(twins, stays, 5) == {True}
+    assert broker.status(names[leaves]) == "closed"
+    assert len(broker.initiates()) == 2
+
+    broker.revoke(names[stays])
+    broker.live(3)
+    assert broker.status(names[stays]) == "closed"
+    assert allows(twins) == []
+
+
+def test_a_rule_for_a_source_that_only_the_leaver_has_goes_at_once(twins):
+    """The end of one policy's grant does not wait for the other policy."""
+    left = twins.opened(ONE, minutes=2)
+    stays = twins.broker.ask(wish(OTHER, source=THERE), BOB)
+    twins.broker.live(2)
+
+    twins.broker.revoke(left)
+    twins.broker.live(2)
+
+    assert (twins.broker.status(left), twins.broker.status(stays)) == ("closed", "open")
+    assert not twins.broker.reachable(ONE, source=HERE)
+    assert twins.broker.reachable(OTHER, source=THERE)
+
+
+def test_when_the_last_of_two_equal_grants_expires_no_rule_is_left(twins):
+    """Each policy's end is kept, also for the rule that was left for the other."""
+    left = twins.opened(ONE, minutes=2)
+    stays = twins.opened(OTHER, minutes=2)
+    twins.broker.revoke(left)
+
+    twins.broker.live(70)
+
+    assert (twins.broker.status(stays), allows(twins)) == ("closed", [])
+
+
+def test_storage_is_read_only_if_a_rule_of_an_nsg_is_to_go(twins):
+    """Most passes remove nothing."""
+    grant = twins.broker.grant(twins.opened(ONE, minutes=2))
+    before = twins.broker.calls.count("state")
+
+    assert find_neighbours(twins.broker.requests, [], [grant]) == ()
+    assert twins.broker.calls.count("state") == before
