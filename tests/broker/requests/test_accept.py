@@ -199,6 +199,19 @@ def test_a_denial_is_written_to_the_trail_with_its_reasons(broker):
     assert event["requestId"] == caught.value.request_id
 
 
+def test_a_denial_is_in_the_trail_whatever_its_status(broker):
+    """This 400 depends on the VM: a body that is faulty by itself leaves no record."""
+    with pytest.raises(InvalidRequest) as caught:
+        broker.accept(wish(DB01, 22, "10.2.0.4"), DAVE)
+    with pytest.raises(InvalidRequest) as faulty:
+        broker.accept(wish(DB01, 22, "*"), DAVE)
+
+    (row,) = broker.state.rows("a|")
+    event = json.loads(str(row.values["Doc"]))
+    assert (event["what"], event["requestId"]) == ("request.denied", caught.value.request_id)
+    assert faulty.value.request_id is None
+
+
 def test_a_denied_key_is_free_for_the_mended_body(broker):
     """The caller repairs the body and sends it again under the same key."""
     with pytest.raises(AccessDenied):
