@@ -6,7 +6,7 @@ import signal
 import subprocess
 import sys
 import tempfile
-from contextlib import suppress
+from contextlib import ExitStack, suppress
 
 import pytest
 from azure.storage.queue import QueueServiceClient
@@ -48,11 +48,16 @@ def app(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def stack(tmp_path_factory):
-    """One whole stack with two hosts of the small app."""
+    """One whole stack with two hosts of the small app, started by a developer who is signed in."""
     app = write_app(tmp_path_factory.mktemp("app"))
     options = Options(app=app, hosts=(0, 0), env={"JIT_EXTRA": "said by the test"})
-    with Stack(tmp_path_factory.mktemp("run"), options) as running:
-        yield running
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("AZURE_CLIENT_SECRET", "of the real thing")
+        patch.setenv("JIT_WIDEST_SOURCE", "a real one")
+        stack = Stack(tmp_path_factory.mktemp("run"), options).__enter__()
+    with ExitStack() as closing:
+        closing.push(stack)
+        yield stack
 
 
 def make_queue(connection_string, name):
@@ -118,15 +123,12 @@ def test_a_host_can_be_killed_and_started_again(stack):
     assert environment(stack.hosts[1]) == before
 
 
-def test_settings_that_would_lead_to_a_real_azure_do_not_get_in(app, tmp_path, monkeypatch):
+def test_settings_that_would_lead_to_a_real_azure_do_not_get_in(stack):
     """A developer is often signed in somewhere."""
-    monkeypatch.setenv("AZURE_CLIENT_SECRET", "of the real thing")
-    monkeypatch.setenv("JIT_SUBSCRIPTIONS", "a real one")
-    with Stack(tmp_path / "run", Options(app=app, simulator=None)) as running:
-        seen = environment(running.hosts[0])
+    seen = environment(stack.hosts[0])
 
     assert "AZURE_CLIENT_SECRET" not in seen
-    assert "JIT_SUBSCRIPTIONS" not in seen
+    assert "JIT_WIDEST_SOURCE" not in seen
 
 
 def test_core_tools_that_are_missing_are_named(app, tmp_path, monkeypatch):
@@ -157,7 +159,7 @@ def test_core_tools_serve_where_they_are_wanted(app, project, tmp_path, monkeypa
 
 def test_data_in_a_directory_is_there_the_next_time(app, tmp_path):
     """``--directory``: a stack that was stopped goes on where it was."""
-    options = Options(app=app, simulator=None, in_memory=False)
+    options = Options(app=app, simulator=None, hosts=(), in_memory=False)
     with Stack(tmp_path / "run", options) as first:
         make_queue(first.connection_string, "kept")
     with Stack(tmp_path / "run", options) as second:

@@ -3,10 +3,12 @@
 import copy
 from typing import Any
 
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests.local.azure.sim import DB, DB01, FW_PROD, NEW01, NSG_NEW, NSG_WEB, Sim, policy, rule
+from tests.sizes import examples
 
 KEYS = st.text(max_size=3)
 JUNK = st.recursive(
@@ -61,7 +63,8 @@ def spoilt(draw: st.DrawFn) -> tuple[str, str, Any]:
     return method, path, replaced(body, place, draw(JUNK))
 
 
-@settings(max_examples=150)
+@pytest.mark.scaled
+@settings(max_examples=examples(60, 150))
 @given(spoilt())
 def test_no_body_crashes_the_simulator(call):
     """Each wrong body gets an answer, and the next call works as before."""
