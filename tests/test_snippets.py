@@ -68,7 +68,7 @@ def blocks(document):
 
 def test_each_block_of_the_documents_is_run_or_says_why_not():
     """A new block needs a test, or a reason here."""
-    found = {}
+    found: dict[tuple[str, str], int] = {}
     for document in DOCUMENTS:
         for language, _ in blocks(document):
             place = (name_of(document), language)
