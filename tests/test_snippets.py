@@ -175,6 +175,10 @@ def remove_by_hand(sim, names):
                 removed += [rule["name"] for rule in doomed]
                 holder[name] = [rule for rule in holder[name] if rule not in doomed]
                 changed[resource_id] = body
+        collections = body["properties"].get("natRuleCollections", ())
+        full = [each for each in collections if each["properties"]["rules"]]
+        if len(full) < len(collections):  # Azure takes no collection without a rule
+            body["properties"]["natRuleCollections"] = full
     sim.control("PUT", "state", {"resources": changed})
     return removed
 
