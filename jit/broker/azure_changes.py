@@ -151,7 +151,22 @@ class Actions:
         if changed == body:
             return
         self._turns.note_update(firewall_id, firewall.digest_foreign_parts(body))
-        self._network().put_firewall(firewall_id, read_only.drop_read_only(changed), etag=etag)
+        try:
+            self._network().put_firewall(firewall_id, read_only.drop_read_only(changed), etag=etag)
+        except StateConflict:
+            self._note_conflict(firewall_id, doomed)
+            raise
+
+    def _note_conflict(self, firewall_id: str, doomed: set[tuple[str, str]]) -> None:
+        """
+        After a 412, forget the update that was noted, if a rule that it removes is still there.
+
+        Somebody else has changed the firewall, and no update of ours has changed their rules. If
+        the rules are gone, the update may be ours: the answer to its first try was lost.
+        """
+        body = self._network().get_firewall(firewall_id)
+        if firewall.remove_nat_rules(body, doomed) != body:
+            self._turns.forget_update(firewall_id)
 
     def keep_removable(
         self, policy_id: str, rules: Sequence[PathRule], known: frozenset[str], *, now: datetime

@@ -156,6 +156,12 @@ class Locks:
             _compare_foreign(row, foreign)
             self._rows.put(replace(row, foreign=foreign))
 
+    def forget_update(self, firewall_id: str) -> None:
+        """Forget the digest of an update that Azure did not begin."""
+        row = self._rows.find_firewall(firewall_id)
+        if row is not None:
+            self._rows.put(replace(row, foreign=""))
+
     def read_update(self, firewall_id: str) -> str:
         """Return the digest of the running update; empty text if there is none."""
         row = self._rows.find_firewall(firewall_id)

@@ -225,6 +225,9 @@ def _part_number(name: str) -> int:
 
 # ---- formats -------------------------------------------------------------------------------------
 
+OnUnreadable = Callable[[Row, Defect], None]
+"""Called with a row that this version cannot read, and the reason."""
+
 
 @dataclass(frozen=True, slots=True)
 class RowKind:
@@ -259,13 +262,15 @@ class RowKind:
         except (LookupError, TypeError, ValueError) as error:
             raise Defect(f"row {row.key} of {self.name} cannot be read") from error
 
-    def read_all(self, rows: Iterable[Row], reader: Callable[[Row], T]) -> Iterator[T]:
+    def read_all(
+        self, rows: Iterable[Row], reader: Callable[[Row], T], alert: OnUnreadable | None = None
+    ) -> Iterator[T]:
         """Yield the results for the rows that can be read; raise an alert for each other row."""
         for row in rows:
             try:
                 yield self.read(row, reader)
             except Defect as error:
-                alert_unreadable(row, error)
+                (alert or alert_unreadable)(row, error)
 
 
 def alert_unreadable(row: Row, error: Defect) -> None:

@@ -17,7 +17,16 @@ from datetime import datetime
 from jit.domain.errors import Defect, StateConflict, Unknown
 from jit.domain.model.trouble import Trouble
 from jit.storage import keys
-from jit.storage.documents import INSTANT, Column, ColumnMap, Form, RowKind, alert_unreadable, blank
+from jit.storage.documents import (
+    INSTANT,
+    Column,
+    ColumnMap,
+    Form,
+    OnUnreadable,
+    RowKind,
+    alert_unreadable,
+    blank,
+)
 from jit.storage.table import Op, Row, Table, Verb, Where, read_all
 
 MOST_TROUBLES = 30
@@ -114,14 +123,14 @@ class SubscriptionRows:
         self._state = state
         self._ensured: set[str] = set()
 
-    def read(self) -> TimerState:
-        """Return all rows: one query."""
+    def read(self, *, alert: OnUnreadable = alert_unreadable) -> TimerState:
+        """Return all rows: one query. *alert* is called for each row that cannot be read."""
         rows = list(read_all(self._state, Where(partition=keys.SUBSCRIPTIONS)))
-        ticks = TICK_KIND.read_all((row for row in rows if row.key == keys.TICK), read_tick)
+        ticks = TICK_KIND.read_all((row for row in rows if row.key == keys.TICK), read_tick, alert)
         others = (row for row in rows if row.key != keys.TICK)
         return TimerState(
             tick=next(ticks, None),
-            subscriptions=tuple(map(_read_or_name, others)),
+            subscriptions=tuple(_read_or_name(row, alert) for row in others),
         )
 
     def get(self, subscription: str) -> SubscriptionRow | None:
@@ -224,12 +233,12 @@ def read_subscription(row: Row) -> SubscriptionRow:
     return SUBSCRIPTION.read(row.values, version=row)
 
 
-def _read_or_name(row: Row) -> SubscriptionRow:
+def _read_or_name(row: Row, alert: OnUnreadable = alert_unreadable) -> SubscriptionRow:
     """Return the row of a subscription; if it cannot be read, only its id, with an alert."""
     try:
         return SUBSCRIPTION_KIND.read(row, read_subscription)
     except Defect as error:
-        alert_unreadable(row, error)
+        alert(row, error)
         name = row.key.removeprefix(keys.subscription_key(""))
         return SubscriptionRow(subscription=name, version=row, unreadable=True)
 

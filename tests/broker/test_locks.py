@@ -247,6 +247,17 @@ def test_the_next_update_compares_what_the_last_one_left(broker, locks, caplog, 
     assert locks.read_update(FW_PROD) == foreign
 
 
+def test_an_update_that_azure_did_not_begin_is_not_compared(broker, locks, caplog):
+    """Somebody else changed the firewall first: that is no harm of ours."""
+    locks.take_firewall(FW_PROD, POLICY, broker.now)
+    locks.note_update(FW_PROD, "before")
+    locks.forget_update(FW_PROD)
+    end_update(broker, locks, POLICY)
+
+    assert alerts(caplog) == []
+    assert not locks.has_firewall(FW_PROD, POLICY)
+
+
 def test_a_claim_on_a_policy_says_nothing_about_others_in_its_subscription(locks):
     """Ten policies are worked by ten instances."""
     claims = [locks.claim(policy_of(farm(number))) for number in (1, 11, 21, 31, 41)]

@@ -2,6 +2,8 @@
 
 from datetime import timedelta
 
+import pytest
+
 from jit.broker.reconcile.leftovers import MOST_REMOVED
 from jit.storage.request_store import TOMBSTONE_KEPT
 from jit.storage.table import Op, Verb
@@ -189,6 +191,28 @@ def test_a_foreign_rule_that_changed_during_our_update_is_an_alert(it, caplog):
     it.run(PRODUCTION)
 
     assert len(told(caplog, "firewall.foreign_rules_changed")) == 1
+
+
+@pytest.mark.parametrize(("status", "raised"), [(412, 0), (200, 1)])
+def test_only_an_update_that_azure_took_is_compared_with_the_foreign_rules(
+    it, caplog, status, raised
+):
+    """After a 412 it was somebody else who changed the firewall: no update of ours did."""
+    request_id = it.opened(WEB01, port=3389, minutes=10)
+    match = {"method": "PUT", "path": "fw-prod", "principal": "broker"}
+    refusal = {"status": 412, "code": "PreconditionFailed"}
+    if status == refusal["status"]:
+        it.broker.sim.faults({"match": match, "times": 1, "answer": refusal})
+    it.broker.revoke(request_id)
+    it.broker.work(WEB01)
+    firewall = it.broker.sim.get(FW_PROD)
+    firewall["properties"]["networkRuleCollections"].pop()
+    it.edit(**{FW_PROD: firewall})
+
+    it.broker.live(20)
+
+    assert (it.broker.status(request_id), it.broker.sim.nat()) == ("closed", [])
+    assert len(told(caplog, "firewall.foreign_rules_changed")) == raised
 
 
 def test_nothing_is_removed_while_a_worker_holds_the_policy(it):
