@@ -30,9 +30,11 @@ _V6 = re.compile(r"[0-9A-Fa-f:]{2,39}(?:(?:[0-9]{1,3}\.){3}[0-9]{1,3})?(?:/(?:0|
 _ANY = re.compile(r"\*|any|internet|all", re.ASCII | re.IGNORECASE)
 _HINTS = (
     (re.compile(r".*[\s\x00-\x1f\x7f].*", re.DOTALL), "a space, a line break or a tab is in it"),
+    (re.compile(r".*[^\x00-\x7f].*", re.DOTALL), "a character that may be invisible is in it"),
     (re.compile(r"[^%]+%.*"), "an address with a zone is valid on one machine only"),
     (re.compile(r"[0-9.]+ *- *[0-9.]+"), "a range is not accepted: write a prefix"),
     (re.compile(r"[A-Za-z][A-Za-z0-9.]*"), "service tags and names are not accepted"),
+    (re.compile(r".*"), "a source is one address or one prefix, such as 203.0.113.7"),
 )
 
 _USABLE_V6 = (IPv6Network("2000::/3"), IPv6Network("fc00::/7"))
@@ -318,9 +320,7 @@ def _clear_host_bits(text: str) -> Prefix:
     version = IPv4Network if _V4.fullmatch(text) else IPv6Network if _V6.fullmatch(text) else None
     if version is None:
         hints = (hint for shape, hint in _HINTS if shape.fullmatch(text))
-        raise Malformed(
-            MALFORMED, next(hints, "a source is one address or one prefix, such as 203.0.113.7")
-        )
+        raise Malformed(MALFORMED, next(hints))
     try:
         return version(text, strict=False)
     except ValueError as error:  # 256 in an octet, a leading zero, /33, :: twice

@@ -128,6 +128,24 @@ def test_a_sign_that_nobody_sees_is_named(text):
     assert [str(fault) for fault in found] == ["a space, a line break or a tab is in it"]
 
 
+@pytest.mark.parametrize(
+    "text",
+    [
+        "203.0.113.7\u200b",
+        "\ufeff203.0.113.7",
+        "203.0.113.7\u202e",
+        "203.0.113.\uff17",
+        "2a02::1\u2060",
+    ],
+)
+def test_a_sign_beyond_ascii_is_named(text):
+    """A zero-width space, a byte order mark, a mark of direction; copied from a web page."""
+    found = prefixes.parse_source(text)
+
+    assert isinstance(found, tuple)
+    assert [str(fault) for fault in found] == ["a character that may be invisible is in it"]
+
+
 @given(st.text() | st.text("0123456789abcdef.:/%*", max_size=45))
 def test_any_text_is_a_source_or_has_faults(text):
     """No hostile source ends in an error, and no accepted source is wider than the limits."""
