@@ -82,6 +82,11 @@ def resolve_reach(texts: Iterable[str], vnet: AddressSet, version: int) -> Reach
         Learn, "Virtual network service tags"; for user-defined routes also
         https://journeyofthegeek.com/2022/06/22/virtualnetwork-service-tag-and-network-security-groups/
     """
+    return _resolve_all(tuple(texts), vnet, version)
+
+
+@lru_cache(maxsize=256)  # each grant of a VM port is judged by the same rules
+def _resolve_all(texts: tuple[str, ...], vnet: AddressSet, version: int) -> Reach:
     found = [_reach(text, vnet, version) for text in texts]
     if len(found) == 1:
         return found[0]

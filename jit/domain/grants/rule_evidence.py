@@ -11,6 +11,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from datetime import datetime
+from functools import lru_cache
 from hashlib import sha256
 from ipaddress import ip_address
 
@@ -40,6 +41,7 @@ def list_marks(grants: Iterable[Grant], view: MachineView, now: datetime) -> tup
     return tuple(marks)
 
 
+@lru_cache(maxsize=256)  # each grant of a VM port marks the same rules
 def make_mark(rule: PathRule) -> str:
     """Return 16 digits that tell *rule* from others, and from itself with other sources."""
     parts = (arm_ids.key(rule.id), rule.target, *sorted(rule.sources))

@@ -9,7 +9,7 @@ is inside another one adds nothing to the union: the wider one stands for both.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from itertools import groupby
@@ -17,7 +17,8 @@ from itertools import groupby
 from jit.domain.azure.defender_requests import DefenderRequest
 from jit.domain.grants.timing import SHORTEST, TIMES, TOLERANCE
 from jit.domain.model.grant import Grant, Status
-from jit.domain.values.prefixes import Prefix, Prefixes, are_all_inside, drop_covered
+from jit.domain.values.prefix_index import drop_covered, find_same_set
+from jit.domain.values.prefixes import Prefix, Prefixes, are_all_inside
 
 MOST_PREFIXES = 4000
 """
@@ -67,7 +68,7 @@ def find_wanted_request(grants: Iterable[Grant], *, now: datetime) -> WantedRequ
 
 def join_sources(grants: Iterable[Grant]) -> frozenset[Prefix]:
     """Return the sources of all *grants*, also those that are inside another one."""
-    return frozenset(source for grant in grants for source in grant.sources)
+    return find_same_set(frozenset(source for grant in grants for source in grant.sources))
 
 
 def _unite(grants: Iterable[Grant]) -> frozenset[Prefix]:
@@ -149,10 +150,22 @@ def find_handover(
     Until *held* the path stands on a stranger's request. No initiate of ours changes it, and it
     ends with that request, for everybody.
     """
-    if held is not None and held > max(grant.starts_at, now):
-        return held if held < end else None
     there = [other for other in _list_needing(others, now) if other.id != grant.id]
     ends = _find_interrupting_ends([*there, replace(grant, expires_at=end)])
+    return _choose_handover(grant, ends, end=end, now=now, held=held)
+
+
+def _choose_handover(
+    grant: Grant,
+    ends: Iterable[datetime],
+    *,
+    end: datetime,
+    now: datetime,
+    held: datetime | None,
+) -> datetime | None:
+    """Return the first of *ends* that comes before *end*, or what a stranger's request leaves."""
+    if held is not None and held > max(grant.starts_at, now):
+        return held if held < end else None
     return min((moment for moment in ends if moment < end), default=None)
 
 
@@ -166,10 +179,26 @@ def find_next_handover(
     follows, or at once if it comes sooner than that. Until *held* the path stands on a stranger's
     request.
     """
+    there = [other for other in _list_needing(others, now) if other.id != grant.id]
+    return _follow_ends(grant, _find_interrupting_ends([*there, grant]), now, held)
+
+
+def announce_handovers(
+    grants: Sequence[Grant], *, now: datetime, held: datetime | None = None
+) -> list[Grant]:
+    """Return the *grants* of a VM port, each with its hand-over; see `find_next_handover`."""
+    ends = _find_interrupting_ends(_list_needing(grants, now))
+    return [replace(g, handover_at=_follow_ends(g, ends, now, held)) for g in grants]
+
+
+def _follow_ends(
+    grant: Grant, ends: Iterable[datetime], now: datetime, held: datetime | None
+) -> datetime | None:
+    """Return the next hand-over of *grant*, given the *ends* that interrupt somebody."""
     before = grant.handover_at
     if not grant.wants_path:
         return before
-    following = find_handover(grant, others, end=_end(grant), now=now, held=held)
+    following = _choose_handover(grant, ends, end=_end(grant), now=now, held=held)
     if before is None or before > now:  # an end that was put off is taken back
         return following
     changes = add_change_time(before, grant)
@@ -212,34 +241,44 @@ def _end(grant: Grant) -> datetime:
 
 def _find_next_shrink(live: Sequence[Grant]) -> datetime:
     """Return the first end after which the sources of those who stay are not all sources."""
-    everything = _unite(live)
-    found = max(map(_end, live))
-    kept: set[Prefix] = set()
-    for moment, group in groupby(sorted(live, key=_end, reverse=True), key=_end):
-        if are_all_inside(everything, kept):
-            break
-        found = moment
-        kept |= join_sources(group)
-    return found
+    return min(_find_last_ends(live).values(), default=max(map(_end, live)))
 
 
-def _find_interrupting_ends(live: Iterable[Grant]) -> list[datetime]:
+def _find_last_ends(live: Iterable[Grant]) -> dict[Prefix, datetime]:
+    """Return for each source the last end of a grant that has it, or a wider one."""
+    ends: dict[Prefix, datetime] = {}
+    for grant in live:
+        for source in grant.sources:
+            ends[source] = max(_end(grant), ends.get(source, _end(grant)))
+    lengths = {(source.version, source.prefixlen) for source in ends}
+    return {source: max(_list_ends(source, ends, lengths)) for source in ends}
+
+
+def _list_ends(
+    source: Prefix, ends: Mapping[Prefix, datetime], lengths: Iterable[tuple[int, int]]
+) -> Iterator[datetime]:
+    """Yield the ends of *source* itself and of the wider ones."""
+    for version, length in lengths:
+        if version == source.version and length <= source.prefixlen:
+            end = ends.get(source.supernet(new_prefix=length))
+            if end is not None:
+                yield end
+
+
+def _find_interrupting_ends(live: Sequence[Grant]) -> list[datetime]:
     """
     Return the ends of *live* grants that interrupt a grant that stays.
 
     An end interrupts nobody if a grant stays that came earlier than all grants whose sources go.
     """
     found: list[datetime] = []
-    kept: set[Prefix] = set()
-    stayers: list[_Order] = []
+    last, first = _find_last_ends(live), None
     for moment, group in groupby(sorted(live, key=_end, reverse=True), key=_end):
         ending = list(group)
-        leavers = [_order(grant) for grant in ending if not are_all_inside(grant.sources, kept)]
-        first = min(stayers, default=None)
+        leavers = [_order(g) for g in ending if any(last[s] <= moment for s in g.sources)]
         if first is None or any(leaver <= first for leaver in leavers):
             found.append(moment)
-        kept.update(join_sources(ending))
-        stayers = [min([*stayers, *map(_order, ending)])]
+        first = min([*([first] if first is not None else []), *map(_order, ending)])
     return found
 
 

@@ -39,6 +39,7 @@ from jit.domain.model.machine import VmPort
 from jit.domain.paths import companion_paths
 from jit.domain.paths.companion_paths import Withdrawal
 from jit.domain.paths.effective import PathView
+from jit.domain.paths.grant_views import GrantViews
 from jit.domain.paths.machine_view import MachineView
 from jit.domain.paths.rules import PathRule, find_port_rules
 from jit.domain.values.prefixes import Prefix
@@ -222,14 +223,14 @@ def hear_defender(group: Group) -> Group:
 
 def close_widened(group: Group) -> Group:
     """Close every grant whose path opens more than was asked for."""
-    asked = group.asked
+    asked, views = group.asked, GrantViews(group.view)
     done: list[Grant] = []
     widenings: list[Widening] = []
     for grant in group.grants:
         there = grant.footprint
         rules = find_port_rules(group.view, grant.port, there.private_ips, known=there.rules)
         found = widened.find_widening(grant, asked, group.requests, rules)
-        found = found or widened.find_altered_companion(grant, group.view)
+        found = found or widened.find_altered_companion(grant, views.narrow_view(grant.id))
         done.append(widened.close_grant(grant, found, group.context.now) if found else grant)
         widenings += [found] if found else []
     return replace(group, grants=tuple(done), widenings=tuple(widenings))
@@ -253,22 +254,15 @@ def admit(group: Group) -> Group:
 def announce(group: Group) -> Group:
     """Tell each grant of the next change of the path that it shares."""
     now, held = group.context.now, group.context.find_foreign_end(group.requests)
-    all_of = group.grants
-    return group.replace_grants(
-        replace(g, handover_at=shared_port.find_next_handover(g, all_of, now=now, held=held))
-        for g in all_of
-    )
+    return group.replace_grants(shared_port.announce_handovers(group.grants, now=now, held=held))
 
 
 def observe(group: Group) -> Group:
     """Look at each path, record its rules, and advance its grant."""
     context, requests = group.context, group.requests
     asking, asked = [grant for grant in group.grants if grant.may_have_path], group.asked
-    paths = {
-        grant.id: companion_paths.observe_path(grant, group.view, asked)
-        for grant in group.grants
-        if grant.live
-    }
+    live = [grant for grant in group.grants if grant.live]
+    paths = companion_paths.observe_paths(live, group.view, asked)
     joined = context.find_foreign_end(requests) is not None
     current = context.find_current(requests)
     port = opening.PortSeen(

@@ -11,6 +11,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from itertools import groupby
 
 from jit.domain.azure.defender_requests import DefenderRequest
 from jit.domain.grants import lifetime, shared_port
@@ -19,6 +20,7 @@ from jit.domain.paths import companion_paths
 from jit.domain.paths.machine_view import MachineView
 from jit.domain.paths.rules import PathRule, is_limited_to
 from jit.domain.values import arm_ids
+from jit.domain.values.prefix_index import find_same_set
 from jit.domain.values.prefixes import Prefix, Prefixes
 
 
@@ -49,9 +51,12 @@ def list_asked_sources(
         foreign: Other people's requests for the VM port.
     """
     here = tuple(grants)
-    ours = [source for grant in here for source in grant.initiate.sources]
+    named = groupby(
+        grant.initiate.sources for grant in here
+    )  # grants of one initiate name the same
+    ours = [source for sources, _ in named for source in sources]
     theirs = Prefixes(tuple(text for entry in foreign for text in entry.sources))
-    return frozenset((*shared_port.join_sources(here), *ours, *theirs.readable))
+    return find_same_set(frozenset((*shared_port.join_sources(here), *ours, *theirs.readable)))
 
 
 def is_wider(rule: PathRule, asked: Iterable[Prefix]) -> bool:

@@ -17,6 +17,7 @@ from jit.domain.model.grant import Grant
 from jit.domain.paths import effective
 from jit.domain.paths.effective import PathState, PathView
 from jit.domain.paths.foreign_nat import ForeignWay, find_foreign_way
+from jit.domain.paths.grant_views import GrantViews
 from jit.domain.paths.machine_view import MachineView, NsgView
 from jit.domain.paths.rules import find_packet_protocol, list_addresses, name_addresses
 from jit.domain.values import arm_ids
@@ -61,12 +62,20 @@ def observe_path(
     return replace(path, why=way.explain(), blocked_by={}, leaving=path.leaving or unseen)
 
 
+def observe_paths(
+    grants: Iterable[Grant], view: MachineView, asked: Collection[Prefix] | None = None
+) -> dict[str, PathView]:
+    """Return the paths of the *grants* of one VM port by their ids; see `observe_path`."""
+    views = GrantViews(view)
+    return {grant.id: observe_path(grant, views.narrow_view(grant.id), asked) for grant in grants}
+
+
 def find_withdrawals(
     grants: Iterable[Grant], view: MachineView, asked: Collection[Prefix] | None = None
 ) -> tuple[Withdrawal, ...]:
     """Return the companions of *grants* that must go, because others would come through them."""
-    wanting = (grant for grant in grants if grant.wants_path)
-    found = (_find_withdrawal(grant, view, asked) for grant in wanting)
+    views, wanting = GrantViews(view), (grant for grant in grants if grant.wants_path)
+    found = (_find_withdrawal(grant, views.narrow_view(grant.id), asked) for grant in wanting)
     return tuple(item for item in found if item is not None)
 
 

@@ -91,7 +91,7 @@ def observe_path(
     everything = find_port_rules(view, grant.port, grant.footprint.private_ips)
     rules = keep_rules_for(everything, grant.sources)
     if asked is not None:
-        allowed = tuple(asked)
+        allowed = frozenset(asked)
         rules = tuple(rule for rule in rules if is_limited_to(rule, allowed))
     if why := _explain_unclear(grant, view):
         return PathView(

@@ -14,6 +14,7 @@ from functools import lru_cache
 from ipaddress import IPv4Network, IPv6Network, ip_address, ip_network
 
 from jit.domain.errors import Malformed
+from jit.domain.values.prefix_index import PrefixIndex
 
 Prefix = IPv4Network | IPv6Network
 """An IP prefix without host bits."""
@@ -154,7 +155,7 @@ class Prefixes:
     @property
     def readable(self) -> tuple[Prefix, ...]:
         """The prefixes, without the texts that are none."""
-        return tuple(prefix for prefix in map(read_prefix, self.texts) if prefix is not None)
+        return _read_texts(self.texts).readable
 
     @property
     def unreadable(self) -> tuple[str, ...]:
@@ -168,11 +169,7 @@ class Prefixes:
 
     def covers(self, prefix: Prefix) -> bool:
         """Return True if ``*`` or a single one of the prefixes contains *prefix*."""
-        return "*" in self.texts or any(
-            is_inside(prefix, outer)
-            for outer in map(_read_strictly, self.texts)
-            if outer is not None
-        )
+        return "*" in self.texts or _read_texts(self.texts).strict.contains(prefix)
 
     def covers_all(self, prefixes: Iterable[Prefix]) -> bool:
         """Return True if `covers` is true for each of *prefixes*."""
@@ -188,16 +185,15 @@ class Prefixes:
 
     def are_inside(self, allowed: Iterable[Prefix]) -> bool:
         """Return True if every text is a prefix inside one of *allowed*; also if there is none."""
-        return not self.unreadable and are_all_inside(self.readable, allowed)
+        return _are_inside(self.texts, frozenset(allowed))
 
     def are_among(self, prefixes: Iterable[Prefix]) -> bool:
         """Return True if there is a text, and each is a prefix equal to one of *prefixes*."""
-        return bool(self.texts) and not self.unreadable and set(self.readable) <= set(prefixes)
+        return bool(self.texts) and _are_among(self.texts, frozenset(prefixes))
 
     def may_overlap(self, prefix: Prefix) -> bool:
         """Return True if they may contain an address of *prefix*; see `may_share_address`."""
-        prefixes = map(read_prefix, self.texts)
-        return not self.texts or any(mine is None or mine.overlaps(prefix) for mine in prefixes)
+        return self._may_be_any or _read_texts(self.texts).index.overlaps(prefix)
 
     def may_share_address(self, other: Prefixes) -> bool:
         """
@@ -210,38 +206,39 @@ class Prefixes:
 
     @property
     def _may_be_any(self) -> bool:
-        return not self.texts or bool(self.unreadable)
+        return not self.texts or not _read_texts(self.texts).is_complete
+
+
+@dataclass(frozen=True, slots=True)
+class _Reading:
+    readable: tuple[Prefix, ...]
+    is_complete: bool
+    index: PrefixIndex
+    strict: PrefixIndex
+
+
+@lru_cache(maxsize=1024)  # each grant of a VM port asks about the same rules
+def _read_texts(texts: tuple[str, ...]) -> _Reading:
+    found = tuple(prefix for prefix in map(read_prefix, texts) if prefix is not None)
+    strict = PrefixIndex(prefix for prefix in map(_read_strictly, texts) if prefix is not None)
+    return _Reading(found, len(found) == len(texts), PrefixIndex(found), strict)
+
+
+@lru_cache(maxsize=256)
+def _are_inside(texts: tuple[str, ...], allowed: frozenset[Prefix]) -> bool:
+    reading = _read_texts(texts)
+    return reading.is_complete and are_all_inside(reading.readable, allowed)
+
+
+@lru_cache(maxsize=256)
+def _are_among(texts: tuple[str, ...], prefixes: frozenset[Prefix]) -> bool:
+    reading = _read_texts(texts)
+    return reading.is_complete and prefixes.issuperset(reading.readable)
 
 
 def are_all_inside(prefixes: Iterable[Prefix], allowed: Iterable[Prefix]) -> bool:
     """Return True if each of *prefixes* is inside one of *allowed*; there may be many of both."""
-    outer = frozenset(allowed)
-    lengths = {(each.version, each.prefixlen) for each in outer}
-    return all(
-        prefix in outer
-        or any(
-            version == prefix.version
-            and length < prefix.prefixlen
-            and prefix.supernet(new_prefix=length) in outer
-            for version, length in lengths
-        )
-        for prefix in prefixes
-    )
-
-
-def drop_covered(prefixes: Iterable[Prefix]) -> frozenset[Prefix]:
-    """
-    Return *prefixes* without those that another one contains.
-
-    Azure refuses a security rule whose prefixes overlap
-    (https://github.com/kubernetes-sigs/cloud-provider-azure/issues/6775). Prefixes that only touch
-    each other stay as they are.
-    """
-    kept: list[Prefix] = []
-    for prefix in sorted(set(prefixes), key=lambda p: (p.version, int(p[0]), p.prefixlen)):
-        if not kept or not is_inside(prefix, kept[-1]):
-            kept.append(prefix)
-    return frozenset(kept)
+    return all(map(PrefixIndex(allowed).contains, prefixes))
 
 
 def keep_prefixes(texts: Iterable[str]) -> tuple[str, ...]:

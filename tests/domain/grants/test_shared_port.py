@@ -4,6 +4,7 @@ from dataclasses import replace
 from datetime import timedelta
 from ipaddress import ip_network
 from itertools import combinations
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -12,6 +13,7 @@ from hypothesis import strategies as st
 from jit.domain.grants.shared_port import (
     MOST_PREFIXES,
     WantedRequest,
+    announce_handovers,
     covers,
     find_handover,
     find_next_handover,
@@ -620,3 +622,55 @@ def test_a_person_inside_a_wider_source_that_stays_keeps_the_whole_time():
     joins = a_grant("g2", sources=(HOME,), duration=HOUR, latest_end=NOW + 2 * HOUR)
 
     assert fix_end(joins, [stays], end=NOW + HOUR, now=NOW) == NOW + HOUR
+
+
+# ---- many grants ---------------------------------------------------------------------------------
+
+
+def _list_plain_ends(live):
+    """The ends that interrupt somebody, found by comparing each source with all later ones."""
+    found: list[Any] = []
+    kept: set[Any] = set()
+    stayers: list[Any] = []
+    for end in sorted({grant.expires_at for grant in live}, reverse=True):
+        ending = [grant for grant in live if grant.expires_at == end]
+        leavers = [_came(g) for g in ending if not are_all_inside(g.sources, kept)]
+        if not stayers or any(leaver <= min(stayers) for leaver in leavers):
+            found.append(end)
+        kept.update(source for grant in ending for source in grant.sources)
+        stayers += map(_came, ending)
+    return found
+
+
+def _came(grant):
+    return (grant.admitted_at, grant.starts_at, grant.id)
+
+
+NESTED = tuple(
+    map(ip_network, ("203.0.113.0/24", "203.0.113.0/28", "203.0.113.7/32", "198.51.100.9/32"))
+)
+_crowds = st.lists(
+    st.tuples(st.integers(1, 6), st.integers(0, 3), st.sampled_from(NESTED)),
+    min_size=1,
+    max_size=6,
+).map(
+    lambda rows: [
+        an_open(
+            f"g{number}",
+            sources=(source,),
+            expires_at=NOW + ends * 10 * MINUTE,
+            admitted_at=NOW - came * MINUTE,
+        )
+        for number, (ends, came, source) in enumerate(rows)
+    ]
+)
+
+
+@given(_crowds)
+def test_the_hand_overs_of_many_are_those_of_each_alone(live):
+    """They are found once for all; this is the plain search."""
+    ends = _list_plain_ends(live)
+    expected = [min((end for end in ends if end < g.expires_at), default=None) for g in live]
+
+    assert [grant.handover_at for grant in announce_handovers(live, now=NOW)] == expected
+    assert [find_next_handover(grant, live, now=NOW) for grant in live] == expected

@@ -1,7 +1,6 @@
 """Prefixes: reading, comparing, and the rules for sources that callers name."""
 
 from ipaddress import IPv4Network, IPv6Network, ip_network
-from itertools import combinations
 
 import pytest
 from hypothesis import given
@@ -470,18 +469,27 @@ def reads(text):
     return True
 
 
-@given(st.lists(networks, max_size=6))
-def test_without_covered_prefixes_the_same_addresses_are_left_and_none_twice(found):
-    """Azure takes no rule whose prefixes overlap."""
-    left = prefixes.drop_covered(found)
-
-    assert left <= set(found)
-    assert prefixes.are_all_inside(found, left)
-    assert not any(one.overlaps(other) for one, other in combinations(left, 2))
+odd = st.sampled_from(["*", "Internet", "", "203.0.113.1/24", "10.0.0.1-10.0.0.9"])
 
 
-def test_prefixes_that_only_touch_each_other_stay():
-    """A JIT policy may allow both halves and not the whole."""
-    halves = frozenset(map(ip_network, ("203.0.113.0/25", "203.0.113.128/25")))
+@given(st.lists(networks.map(str) | odd, max_size=5), networks, st.lists(networks, max_size=4))
+def test_prefixes_answer_as_comparing_each_with_each_does(texts, prefix, others):
+    """An index answers for them; this is the plain reading."""
+    found = Prefixes(tuple(texts))
+    loose = [prefixes.read_prefix(text) for text in texts]
+    strict = [ip_network(text) for text in texts if reads(text)]
+    clear = [each for each in loose if each is not None]
+    is_clear = len(clear) == len(loose)
 
-    assert prefixes.drop_covered(halves) == halves
+    assert found.covers(prefix) is (
+        "*" in texts or any(prefixes.is_inside(prefix, each) for each in strict)
+    )
+    assert found.may_overlap(prefix) is (
+        not texts or any(each is None or each.overlaps(prefix) for each in loose)
+    )
+    assert found.are_inside(others) is (
+        is_clear and all(prefixes.is_inside_any(each, others) for each in clear)
+    )
+    assert found.are_among(others) is (
+        bool(texts) and is_clear and all(each in others for each in loose)
+    )
