@@ -56,8 +56,9 @@ class ResourceCheck:
             shape = RULE if parts.is_type(_RULES) else shape
             wrong = list(find_faults(resource, shape, place, strict=True))
             yield from (f"{where} is not {wanted}" for where, wanted in wrong)
-            if not wrong:
-                yield from _find_other_names(name, parts, resource)
+            given = "" if wrong else resource.get("type") or parts.type
+            if given and not parts.is_type(given):
+                yield f"{place}.type is {given!r}, not {parts.type!r}"
 
     def _find_misplaced(self, name: str, parts: ids.ResourceId) -> str | None:
         """Return the fault of a child whose parent is not there, or that has no id of its own."""
@@ -82,6 +83,8 @@ class ResourceCheck:
         elif type_ == ids.SECURITY_GROUPS:
             rules = properties.get("securityRules", ())
             yield from _find_rule_faults(rules, f"{place}.securityRules")
+            defaults = list(map(_rank_default, properties.get("defaultSecurityRules", ())))
+            yield from _find_rule_faults(defaults, f"{place}.defaultSecurityRules")
         elif type_ == ids.NETWORKS:
             yield from _find_subnet_faults(properties, place)
         elif type_ == ids.FIREWALLS:
@@ -106,6 +109,8 @@ class ResourceCheck:
             link = leg["properties"].get("publicIPAddress") or {"id": ""}
             public = self._find(link["id"]) or {"properties": {}}
             addresses.append(public["properties"].get("ipAddress", ""))
+        if not addresses:  # a firewall that was deallocated keeps its rules
+            addresses = list(_list_nat_destinations(properties))
         try:
             firewall_checks.check(properties, addresses)
         except ArmError as error:
@@ -121,13 +126,10 @@ def _type_of(parts: ids.ResourceId) -> str:
     return _TYPES.get(ids.lower(parts.type), "")
 
 
-def _find_other_names(name: str, parts: ids.ResourceId, resource: Json) -> Iterator[str]:
-    """Yield the members of a resource that contradict its id."""
-    expected = {"id": name, "name": parts.name, "type": parts.type}
-    for member, text in expected.items():
-        given = resource.get(member)
-        if given is not None and ids.key(given) != ids.key(text):
-            yield f"{_show_place(name)}.{member} is {given!r}, not {text!r}"
+def _list_nat_destinations(properties: Json) -> Iterator[str]:
+    for collection in properties.get("natRuleCollections", ()):
+        for rule in collection["properties"].get("rules", ()):
+            yield from rule.get("destinationAddresses", ())
 
 
 def _find_rule_faults(rules: Any, place: str) -> Iterator[str]:
@@ -141,6 +143,12 @@ def _find_rule_faults(rules: Any, place: str) -> Iterator[str]:
         security_rules.check_together(rules)
     except ArmError as error:
         yield f"{place}: {error.message}"
+
+
+def _rank_default(rule: Json) -> Json:
+    """Return one of Azure's own rules with a priority that a customer's rule may have."""
+    priority = rule["properties"]["priority"] % 1000 + security_rules.LOWEST
+    return {**rule, "properties": {**rule["properties"], "priority": priority}}
 
 
 def _find_subnet_faults(properties: Json, place: str) -> Iterator[str]:
@@ -159,6 +167,11 @@ def _find_balancer_faults(properties: Json, place: str) -> Iterator[str]:
             yield f"{place}.inboundNatRules[{index}] has a frontend that is not there"
 
 
+def _read_link(target: Any) -> str:
+    """Return the id of a link, also in a member whose shape nobody checks."""
+    return str(target.get("id")) if isinstance(target, dict) else ""
+
+
 def _list_links(value: Any, names: tuple[str, ...], place: str) -> Iterator[tuple[str, str]]:
     """Yield the place and target of each link in *value* that has one of *names*."""
     if isinstance(value, list):
@@ -169,6 +182,6 @@ def _list_links(value: Any, names: tuple[str, ...], place: str) -> Iterator[tupl
             targets = inner if isinstance(inner, list) else [inner]
             if name in names:
                 for target in filter(None, targets):
-                    yield f"{place}.{name}", target["id"]
+                    yield f"{place}.{name}", _read_link(target)
             else:
                 yield from _list_links(inner, names, f"{place}.{name}")

@@ -454,7 +454,7 @@ def test_a_policy_of_another_name_serves_as_well(broker):
     """``default`` is a habit of the portal, not a law."""
     policy = broker.sim.get(policy_of(DB01))
     other = policy_of(DB01).removesuffix("default") + "night-shift"
-    renamed = {other: {"properties": policy["properties"]}, policy_of(DB01): None}
+    renamed = {other: policy, policy_of(DB01): None}
     broker.sim.control("PUT", "state", {"resources": renamed})
 
     request_id = broker.ask(wish(DB01))

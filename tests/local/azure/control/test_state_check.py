@@ -21,7 +21,12 @@ ALL = {
     **spokes.a_balancer(),
     **spokes.a_hub_firewall(),
     **spokes.a_bastion(),
-    NSG: {"properties": {"securityRules": [{"name": "mine", **rule()}]}},
+    NSG: {
+        "properties": {
+            "securityRules": [{"name": "mine", **rule()}],
+            "defaultSecurityRules": [{"name": "DenyAll", **rule(priority=65500, access="Deny")}],
+        }
+    },
     STAFF: {"properties": {"ipAddresses": ["203.0.113.0/24"]}},
 }
 """One resource of each type that the simulator reads."""
@@ -84,6 +89,7 @@ IN_PLACE = "networkProfile/networkInterfaces"
         (INTERFACE, "networkSecurityGroup", {"id": NOWHERE}, "networkSecurityGroup leads to"),
         (NSG, "securityRules/0/properties/priority", 5000, "securityRules[0]: Security rule has"),
         (NSG, "securityRules/0/properties/direction", "inbound", "one of Inbound, Outbound"),
+        (NSG, "defaultSecurityRules/0/properties/destinationPortRange", "x", "Rules[0]: Security"),
         (NSG, "securityRules/0/name", None, "securityRules[0].name is not there"),
         (SPOKE, "addressSpace", None, ".addressSpace is not there"),
         (SPOKE, "subnets/0/properties", {}, "needs addressPrefix or addressPrefixes"),
@@ -118,8 +124,7 @@ def test_a_shape_that_azure_never_shows_is_refused_with_its_place(
     [
         ({"resources": [VM]}, "resources is not an object"),
         ({"resources": {f"{SPOKE}/subnets/b": {"properties": {}}}}, "stands in its Microsoft"),
-        ({"resources": {NSG: {"id": VM, "properties": {}}}}, ".id is '/subscriptions/"),
-        ({"resources": {NSG: {"name": "x", "properties": {}}}}, ".name is 'x', not 'n'"),
+        ({"resources": {NSG: {"type": "Microsoft.Network/x", "properties": {}}}}, ".type is 'Micr"),
         ({"deniedActions": [{"person": "alice"}]}, "deniedActions[0].action is not there"),
         ({"plans": {spokes.WHERE: 5}}, "plans['/subscriptions/"),
         ({"adminRules": {SPOKE: [5]}}, "adminRules.spoke[0]"),
@@ -149,10 +154,11 @@ def test_all_faults_are_told_at_once_and_a_bounded_number_of_them(sim: Sim):
         (POLICY, "virtualMachines/0/id", "arn:aws:ec2:eu-central-1:1:instance/i-1"),
         (SPOKE, "virtualNetworkPeerings/0/properties/remoteVirtualNetwork/id", f"{HUB}-deleted"),
         (BALANCER, "inboundNatRules/0/properties/backendIPConfiguration", None),
+        (FIREWALL, "ipConfigurations", []),
     ],
 )
 def test_an_odd_state_that_azure_can_show_is_taken(sim: Sim, resource_id, path, value):
-    """A JIT policy outlives its VMs; a rule of a load balancer has no target yet."""
+    """A JIT policy outlives its VMs; a firewall that was deallocated keeps its rules."""
     assert sim.control("PUT", "state", spoilt(resource_id, path, value))
 
 
