@@ -110,7 +110,7 @@ class PromiseChecker:
         self._rules: list[Any] = []
         self._admin = ""
         self._parsed: dict[str, tuple[Row, tuple[Grant, ...]]] = {}
-        self._judged: dict[tuple[VmPort, str], bool] = {}
+        self._judged: dict[tuple[VmPort, str, bool], bool] = {}
 
     def watch(self, parts: DurableParts) -> None:
         """Check *parts* from now on."""
@@ -283,23 +283,29 @@ class PromiseChecker:
                         )
             self._grants[grant.id] = grant
 
-    def _reaches(self, vm_port: VmPort, source: str) -> bool:
-        """Let the simulator judge packets; its verdict is valid until the next event in Azure."""
+    def _reaches(self, vm_port: VmPort, source: str, *, always: bool = True) -> bool:
+        """
+        Let the simulator judge packets; its verdict is valid until the next event in Azure.
+
+        Without *always*, no security admin rule allows anything before the NSGs.
+        """
         rules = [self.parts.sim.azure.world.store.effective(item) for item in self._holders]
         admin = json.dumps(self.parts.sim.azure.world.admin_rules)
         changed = any(old is not new for old, new in zip(self._rules, rules, strict=True))
         if changed or admin != self._admin:
             self._rules, self._admin, self._judged = rules, admin, {}
-        if (vm_port, source) not in self._judged:
-            self._judged[vm_port, source] = self._judge(vm_port, source)
-        return self._judged[vm_port, source]
+        asked = (vm_port, source, always)
+        if asked not in self._judged:
+            self._judged[asked] = self._judge(vm_port, source, always=always)
+        return self._judged[asked]
 
-    def _judge(self, vm_port: VmPort, source: str) -> bool:
+    def _judge(self, vm_port: VmPort, source: str, *, always: bool) -> bool:
         world = self.parts.sim.azure.world
         if world.store.get(vm_port[0]) is None:
             return False  # the VM was deleted
         flow = Flow(source, vm_port[0], vm_port[1], "Tcp")
-        return bool(evaluate_flow(world.store, flow, world.admin_rules)["reachable"])
+        rules = world.admin_rules if always else _without_always(world.admin_rules)
+        return bool(evaluate_flow(world.store, flow, rules)["reachable"])
 
     def _remember_rules(self) -> None:
         """Remember the request in Defender of each rule."""
@@ -348,8 +354,11 @@ class PromiseChecker:
             may = [g for g in here if g.wants_path and _has_source(g, source)]
             name = f"{arm_ids.name(vm_port[0])}:{vm_port[1]} from {source}"
             late = not may and self._reaches(vm_port, source)
+            late = late and self._reaches(vm_port, source, always=False)  # else it is the owner's
             if source == NOBODY:
-                self._check_lasting("P7", f"{name} is open", late, self.tolerance.exposure)
+                known_way = vm_port in self.published
+                exposure = self.tolerance.exposure if known_way else timedelta(0)
+                self._check_lasting("P7", f"{name} is open", late, exposure)
             self._check_lasting(
                 "P2", f"{name} outlives its grant", late, self.tolerance.closing[via]
             )
@@ -418,6 +427,14 @@ class PromiseChecker:
             if resource["type"] in {ids.SECURITY_GROUPS, ids.FIREWALLS}
             for name in requested(resource)
         ]
+
+
+def _without_always(rules: Mapping[str, list[Any]]) -> dict[str, list[Any]]:
+    """Return security admin rules without those that let packets in before the NSGs."""
+    return {
+        network: [each for each in held if each["properties"]["access"] != "AlwaysAllow"]
+        for network, held in rules.items()
+    }
 
 
 def vm_port_of(grant: Grant) -> VmPort:

@@ -22,7 +22,6 @@ from jit.domain.errors import Refused, Rejected, Unavailable
 from jit.domain.limits import LIMITS
 from jit.domain.model.people import Person
 from jit.domain.requests import bodies
-from jit.domain.requests.revocation import Revocation
 from jit.domain.requests.submission import Submission
 from jit.domain.values.times import format_duration
 from jit.storage.stored import StoredRequest
@@ -136,12 +135,17 @@ class ScenarioRun:
         self.promises.note_accepted(name, whole)
         self.answers[name] = whole.request.id
 
-    def revoke(self, name: str, caller: Person) -> Act:
-        """Return the act that revokes the request that *name* was answered with."""
+    def revoke(self, name: str, caller: Person, *machines: Any) -> Act:
+        """
+        Return the act that revokes the request that *name* was answered with.
+
+        With *machines*, each with its ``id`` and ``ports`` as in a body, only these are given back.
+        """
 
         def act(broker: BrokerProcess, now: datetime) -> list[str]:
-            whole = Revocation()
-            changed = broker.request_changes.revoke(self._answered(name), caller, whole, now)
+            body = {"virtualMachines": list(machines)} if machines else None
+            part, _ = bodies.read_revoke(body)
+            changed = broker.request_changes.revoke(self._answered(name), caller, part, now)
             return list(changed.stored.request.policies)
 
         return act

@@ -8,8 +8,8 @@ from typing import Any
 
 from local.azure.values import ids
 from tests.broker.inprocess import ALICE, BOB, DAVE, ELSEWHERE, HERE, OLGA, THERE, wish
-from tests.builders.admin_rules import ALLOW, DENY, GROUP, arm_admin
-from tests.crash.addresses import toggle_second_address
+from tests.builders.admin_rules import ALLOW, ALWAYS, DENY, GROUP, arm_admin
+from tests.crash.addresses import renumber, toggle_second_address
 from tests.crash.scenario_run import ScenarioRun
 from tests.local.azure.sim import APP01, DB, DB01, FW_PROD, NEW01, NSG_DB, WEB01, network
 
@@ -136,6 +136,12 @@ def _second_address(run: ScenarioRun) -> None:
     run.at(0, "a", run.ask("a", wish(DB01, duration="PT8M"), ALICE))
 
 
+def _renumbered_while_open(run: ScenarioRun) -> None:
+    """The public address of a VM changes while a person is connected to it."""
+    run.at(0, "a", run.ask("a", wish(DB01, duration="PT12M"), ALICE))
+    run.schedule_event(4, lambda: renumber(run.parts.sim, DB01))
+
+
 def _leftover_firewall(run: ScenarioRun) -> None:
     run.parts.sim.faults({"match": {"path": "initiate"}, "leaveRules": True, "times": None})
     run.at(0, "a", run.ask("a", wish(WEB01, 3389, duration="PT15M"), ALICE))
@@ -222,6 +228,13 @@ def _denied_from_the_beginning(run: ScenarioRun) -> None:
     run.schedule_event(6, lambda: _manage(run))
 
 
+def _always_allowed_while_open(run: ScenarioRun) -> None:
+    """A network manager lets the person in before every NSG: the grant ends and closes as usual."""
+    run.at(0, "a", run.ask("a", wish(DB01, duration="PT8M"), ALICE))
+    run.schedule_event(4, lambda: _manage(run, arm_admin(ALWAYS, "203.0.113.0/24")))
+    run.schedule_event(30, lambda: _manage(run))
+
+
 def _published_while_open(run: ScenarioRun) -> None:
     """
     A customer's NAT rule leads everybody to the port, and is taken back later.
@@ -240,6 +253,18 @@ def _published_for_good(run: ScenarioRun) -> None:
     run.promises.tolerance.exposure = timedelta(minutes=7)
     run.at(0, "a", run.ask("a", wish(WEB01, 3389, duration="PT50M"), ALICE))
     run.schedule_event(9, lambda: _publish(run, on=True))
+
+
+def _revoke_a_part(run: ScenarioRun) -> None:
+    """A person gives one VM back, and one port of another VM; the rest stays until its end."""
+    machines = [
+        {"id": DB01, "ports": [{"number": 22}, {"number": 3389}]},
+        {"id": APP01, "ports": [{"number": 3389}]},
+    ]
+    body = wish(DB01, duration="PT12M", virtualMachines=machines)
+    part = ({"id": DB01, "ports": [{"number": 22}]}, {"id": APP01})
+    run.at(0, "a", run.ask("a", body, ALICE))
+    run.at(4, "part", run.revoke("a", ALICE, *part))
 
 
 def _revoke_twice(run: ScenarioRun) -> None:
@@ -344,6 +369,7 @@ SCENARIOS: Mapping[str, Scenario] = _named(
     _revoke_shared_firewall,
     _leftover_nsg,
     _second_address,
+    _renumbered_while_open,
     _leftover_firewall,
     _scheduled,
     _beside_a_stranger,
@@ -355,8 +381,10 @@ SCENARIOS: Mapping[str, Scenario] = _named(
     _wiped_while_open,
     _denied_while_open,
     _denied_from_the_beginning,
+    _always_allowed_while_open,
     _published_while_open,
     _published_for_good,
+    _revoke_a_part,
     _revoke_twice,
     _configure,
     _configure_beside_access,

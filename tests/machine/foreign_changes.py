@@ -22,7 +22,7 @@ from tests.local.azure.sim import (
     Sim,
     network,
 )
-from tests.machine.promise_watch import PromiseWatch
+from tests.machine.promise_watch import RULES_READ, PromiseWatch
 
 NSG_FRONT = network("networkSecurityGroups", "nsg-app-front", DB)
 VM_PORTS: tuple[tuple[str, int], ...] = (
@@ -43,13 +43,10 @@ NETWORKS = {
 }
 """Each virtual network with the VMs in it."""
 
-_DENIAL_NOTICED = timedelta(minutes=27)
-"""A comparison reads a network's rules once in a quarter of an hour, or one comparison later."""
-
 _REOPENED = timedelta(minutes=25)
 """A wiped firewall path reopens after the comparison, the next turn and two updates."""
 
-_CUSTOMER_RULE = "customer-extra"
+_CUSTOMER_RULE, _JUMP = "customer-extra", "jump"
 
 
 class ForeignChanges:
@@ -59,6 +56,7 @@ class ForeignChanges:
         """Change *sim*, and note each change in *watch*."""
         self._sim = sim
         self._watch = watch
+        self._published: frozenset[int] = frozenset()
 
     # ---- the portal ------------------------------------------------------------------------------
 
@@ -122,6 +120,17 @@ class ForeignChanges:
         if self._write(body):
             self._disturb(WEB01, _REOPENED)
 
+    def publish(self, port: int) -> None:
+        """Write a NAT rule that leads everybody to a port of web01, or take it back."""
+        left = self._published ^ {port}
+        body = self._read(FW_PROD)
+        nats = [n for n in body["properties"]["natRuleCollections"] if n["name"] != _JUMP]
+        body["properties"]["natRuleCollections"] = [*nats, *_lead_to(left)]
+        if self._write(body):
+            self._published = left
+            self._watch.note_published((ids.key(WEB01), port))
+            self._disturb(WEB01, _REOPENED)
+
     def edit_firewall(self, address: str, port: int) -> None:
         """Change a customer's rule of each kind in the firewall."""
         body = self._read(FW_PROD)
@@ -129,6 +138,14 @@ class ForeignChanges:
             for collection in _customer_collections(body, kind)[:1]:
                 collection["properties"]["rules"][-1].update(deepcopy(change))
         self._write(body)
+
+    def lose_a_rule(self, nsg: str, number: int) -> None:
+        """Let one of Defender's allow rules disappear, as if Defender took it for a duplicate."""
+        rules = self._read(nsg)["properties"]["securityRules"]
+        allows = [each["id"] for each in rules if "JITRule-" in each["name"]]
+        for rule_id in allows[number % len(allows) :][:1] if allows else ():
+            self._sim.control("PUT", "state", {"resources": {rule_id: None}})
+            self._disturb(NSGS[nsg], _REOPENED)
 
     # ---- calls -----------------------------------------------------------------------------------
 
@@ -144,8 +161,9 @@ class ForeignChanges:
     def manage(self, network_id: str, *rules: object) -> None:
         """Let a virtual network have these security admin rules."""
         self._sim.control("PUT", "state", {"adminRules": {network_id: list(rules)}})
+        self._watch.note_managed()
         for vm in NETWORKS[network_id]:
-            self._disturb(vm, _DENIAL_NOTICED)
+            self._disturb(vm, RULES_READ)
 
     def _disturb(self, vm: str, gap: timedelta) -> None:
         for name, port in VM_PORTS:
@@ -160,6 +178,24 @@ def _is_jit_rule(name: str) -> bool:
 def _customer_collections(firewall: Any, kind: str) -> list[Any]:
     found: Iterator[Any] = iter(firewall["properties"].get(kind) or ())
     return [each for each in found if not each["name"].startswith("MDC-JIT")]
+
+
+def _lead_to(ports: frozenset[int]) -> list[dict[str, Any]]:
+    """Return the NAT rule collection that leads everybody to these ports of web01; none without."""
+    rules = [
+        {
+            "name": f"jump-{port}",
+            "protocols": ["TCP"],
+            "sourceAddresses": ["*"],
+            "destinationAddresses": ["52.137.62.53"],
+            "destinationPorts": [str(40000 + port)],
+            "translatedAddress": "10.1.1.4",
+            "translatedPort": str(port),
+        }
+        for port in sorted(ports)
+    ]
+    properties = {"priority": 450, "action": {"type": "Dnat"}, "rules": rules}
+    return [{"name": _JUMP, "properties": properties}] if rules else []
 
 
 def _edits(address: str, port: int) -> dict[str, dict[str, Any]]:

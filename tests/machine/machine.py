@@ -24,7 +24,7 @@ from jit.domain.limits import LIMITS
 from jit.domain.requests import bodies
 from jit.domain.requests.submission import Submission
 from tests.broker.inprocess import ALICE, BOB, DAVE, ELSEWHERE, HERE, OLGA, THERE, wish
-from tests.builders.admin_rules import ALLOW, DENY, GROUP, arm_admin
+from tests.builders.admin_rules import ALLOW, ALWAYS, DENY, GROUP, arm_admin
 from tests.crash.addresses import renumber, toggle_second_address
 from tests.crash.durable_parts import BrokerProcess
 from tests.crash.faults import FAULTS, InjectedFault
@@ -135,6 +135,16 @@ class WithoutFaults(RuleBasedStateMachine):
         who = OLGA if by_operator else PEOPLE[self.bodies[name][1]]
         self.call(self.run.revoke(name, who), f"{name} revoked {self.acts}")
 
+    @rule(name=asked, by_operator=st.booleans(), choice=st.integers(0, 7), whole=st.booleans())
+    def revoke_a_part(self, name: str, by_operator: bool, choice: int, whole: bool) -> None:
+        """A person gives back one port of a request, or all ports of one of its VMs."""
+        who = OLGA if by_operator else PEOPLE[self.bodies[name][1]]
+        machines = self.bodies[name][0]["virtualMachines"]
+        machine = machines[choice % len(machines)]
+        port = machine["ports"][choice % len(machine["ports"])]
+        part = {"id": machine["id"]} if whole else {**machine, "ports": [port]}
+        self.call(self.run.revoke(name, who, part), f"{name} revoked {self.acts}")
+
     @rule(name=asked, span=durations)
     def extend(self, name: str, span: int) -> None:
         """A person extends a request."""
@@ -152,6 +162,21 @@ class WithoutFaults(RuleBasedStateMachine):
     def edit_the_firewall(self, address: str, port: int) -> None:
         """A customer changes rules of the firewall that no grant uses."""
         self.foreign.edit_firewall(address, port)
+
+    @rule(port=st.sampled_from([22, 3389]))
+    def publish_or_take_back(self, port: int) -> None:
+        """A customer's NAT rule leads everybody to a port of web01, or no longer does."""
+        self.foreign.publish(port)
+
+    @rule(network_id=networks, where=admin_sources)
+    def always_allow(self, network_id: str, where: str) -> None:
+        """The owner of a network manager lets a source in before every NSG."""
+        self.foreign.manage(network_id, arm_admin(ALWAYS, where, port="0-65535"))
+
+    @rule(network_id=networks)
+    def stop_managing(self, network_id: str) -> None:
+        """The owner of a network manager takes the security admin rules of a network away."""
+        self.foreign.manage(network_id)
 
     @rule(vm_port=vm_ports)
     def give_or_take_an_address(self, vm_port: tuple[str, int]) -> None:
@@ -228,6 +253,11 @@ class WithFaults(WithoutFaults):
     def wipe_an_nsg(self, nsg: str) -> None:
         """Terraform removes the rules that it does not know from an NSG."""
         self.foreign.wipe_nsg(nsg)
+
+    @rule(nsg=nsgs, number=st.integers(0, 7))
+    def lose_a_rule(self, nsg: str, number: int) -> None:
+        """One of Defender's allow rules disappears."""
+        self.foreign.lose_a_rule(nsg, number)
 
     @rule()
     def wipe_the_firewall(self) -> None:

@@ -8,17 +8,25 @@ a path cuts its users until the broker notices.
 from __future__ import annotations
 
 from dataclasses import replace
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 
-from jit.domain.model.grant import Grant
+from jit.domain.grants.lifetime import has_asked_azure
+from jit.domain.model.grant import Grant, Status
+from jit.domain.model.machine import Via
 from local.azure.defender.access import Access
 from local.azure.values import ids
 from tests.crash import promises
-from tests.crash.promises import ForeignAccess, PromiseChecker, VmPort
+from tests.crash.promises import ForeignAccess, PromiseChecker, Tolerance, VmPort, vm_port_of
 from tests.local.azure.sim import WEB01
 
 NOTICED = timedelta(minutes=8)
 """The broker notices a path that others cut by the next comparison, five minutes later."""
+
+WITHDRAWN = timedelta(minutes=7)
+"""A companion goes by the next comparison, a new NAT rule works three minutes after its writing."""
+
+RULES_READ = timedelta(minutes=27)
+"""A comparison reads a network's rules once in a quarter of an hour, or one comparison later."""
 
 OPENED = timedelta(minutes=10)
 """Defender opens a path within this time."""
@@ -44,6 +52,7 @@ class PromiseWatch(PromiseChecker):
         self.cut: dict[VmPort, timedelta] = {}
         self.expects_access = True
         self._accesses: set[Access] = set()
+        self._managed_at = datetime.min.replace(tzinfo=UTC)
 
     @property
     def released_at(self) -> datetime:
@@ -71,6 +80,16 @@ class PromiseWatch(PromiseChecker):
         )
         self._foreign_accesses.append(ForeignAccess(vm_port, source, opened_by, until))
 
+    def note_published(self, vm_port: VmPort) -> None:
+        """Note that a customer's NAT rule leads to a VM port, or no longer does."""
+        self.published.add(vm_port)
+        late = self.tolerance.closing[Via.PUBLIC_IP] - Tolerance().closing[Via.PUBLIC_IP]
+        self.tolerance.exposure = max(self.tolerance.exposure, WITHDRAWN + late)
+
+    def note_managed(self) -> None:
+        """Note that the security admin rules of a network have changed."""
+        self._managed_at = self.now
+
     def stop_expecting_foreign_access(self) -> None:
         """Note that Defender itself fails: foreign access may fail too."""
         self.expects_access = False
@@ -81,6 +100,30 @@ class PromiseWatch(PromiseChecker):
         self.tolerance.gap = max(general, self.cut.get(vm_port, general))
         super()._check_insiders(vm_port, here)
         self.tolerance.gap = general
+
+    def _check_stored_grants(self) -> None:
+        """Check too that a closed grant tells what an admin rule leaves open."""
+        before = dict(self._grants)
+        super()._check_stored_grants()
+        for grant in self._rows():
+            known = before.get(grant.id)
+            if (
+                known is not None
+                and known.status is Status.CLOSING
+                and grant.status is Status.CLOSED
+            ):
+                self._check_closing_note(grant)
+
+    def _check_closing_note(self, grant: Grant) -> None:
+        vm_port, texts = vm_port_of(grant), [str(s.network_address) for s in grant.sources]
+        left = [
+            text
+            for text in texts
+            if self._reaches(vm_port, text) and not self._reaches(vm_port, text, always=False)
+        ]
+        is_settled = self.now >= self._managed_at + RULES_READ and has_asked_azure(grant)
+        if left and is_settled and "security admin rule" not in (grant.note or ""):
+            self.add_violation("P2", f"{grant.id} closed, and does not tell what is left open")
 
     def _remember_rules(self) -> None:
         """Remember each request and its rules, even if Defender writes them later."""
