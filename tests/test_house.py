@@ -29,7 +29,7 @@ VERBS = frozenset(_VERBS.split())
 # The first words of functions that answer yes or no.
 _PREDICATES = """
 aims allows are awaits belongs carries covers ends equals has is lasts leads lets matches may must
-needs opens stands wants
+needs opens overlaps stands wants
 """
 PREDICATES = frozenset(_PREDICATES.split())
 # Modules whose functions have the noun of their result: conversions, parts of the broker, events.

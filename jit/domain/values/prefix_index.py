@@ -30,7 +30,7 @@ class PrefixIndex:
             starts.setdefault(each.version, []).append(int(each.network_address))
         self._starts = {version: sorted(found) for version, found in starts.items()}
 
-    def contains(self, prefix: _Prefix) -> bool:
+    def covers(self, prefix: _Prefix) -> bool:
         """Return True if a single one of the prefixes contains *prefix*."""
         return any(
             version == prefix.version
@@ -44,7 +44,7 @@ class PrefixIndex:
         starts = self._starts.get(prefix.version, [])
         place = bisect_left(starts, int(prefix.network_address))
         inside = place < len(starts) and starts[place] <= int(prefix.broadcast_address)
-        return inside or self.contains(prefix)
+        return inside or self.covers(prefix)
 
 
 def _read_head(prefix: _Prefix, length: int) -> int:
@@ -68,6 +68,6 @@ def drop_covered(prefixes: Iterable[_Prefix]) -> frozenset[_Prefix]:
     """
     kept: list[_Prefix] = []
     for prefix in sorted(set(prefixes), key=lambda p: (p.version, int(p[0]), p.prefixlen)):
-        if not kept or not PrefixIndex(kept[-1:]).contains(prefix):
+        if not kept or not PrefixIndex(kept[-1:]).covers(prefix):
             kept.append(prefix)
     return frozenset(kept)

@@ -169,7 +169,7 @@ class Prefixes:
 
     def covers(self, prefix: Prefix) -> bool:
         """Return True if ``*`` or a single one of the prefixes contains *prefix*."""
-        return "*" in self.texts or _read_texts(self.texts).strict.contains(prefix)
+        return "*" in self.texts or _read_texts(self.texts).strict.covers(prefix)
 
     def covers_all(self, prefixes: Iterable[Prefix]) -> bool:
         """Return True if `covers` is true for each of *prefixes*."""
@@ -238,7 +238,7 @@ def _are_among(texts: tuple[str, ...], prefixes: frozenset[Prefix]) -> bool:
 
 def are_all_inside(prefixes: Iterable[Prefix], allowed: Iterable[Prefix]) -> bool:
     """Return True if each of *prefixes* is inside one of *allowed*; there may be many of both."""
-    return all(map(PrefixIndex(allowed).contains, prefixes))
+    return all(map(PrefixIndex(allowed).covers, prefixes))
 
 
 def keep_prefixes(texts: Iterable[str]) -> tuple[str, ...]:

@@ -25,7 +25,7 @@ networks = st.builds(
 @given(st.lists(networks, max_size=6), networks)
 def test_a_prefix_is_contained_if_one_prefix_contains_it(found, prefix):
     """Several together do not count."""
-    assert PrefixIndex(found).contains(prefix) is any(is_inside(prefix, each) for each in found)
+    assert PrefixIndex(found).covers(prefix) is any(is_inside(prefix, each) for each in found)
 
 
 @given(st.lists(networks, max_size=6), networks)
