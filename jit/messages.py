@@ -15,14 +15,27 @@ CONNECTION = "AzureWebJobsStorage"
 _LIMIT = 4096
 
 
-def policy(policy_id: str) -> str:
-    """Return a message that says: this JIT policy has work."""
-    return json.dumps({"policy": policy_id})
+def policy(policy_id: str, *, look: str | None = None) -> str:
+    """
+    Return a message that says: this JIT policy has work.
+
+    *look* is the id of a request whose open paths somebody wants looked at. An older version does
+    not know it, and does only the work that is due.
+    """
+    return json.dumps({"policy": policy_id} | ({"look": look} if look else {}))
 
 
 def reconcile(subscription: str) -> str:
     """Return a message that says: compare this subscription's rules with its grants."""
     return json.dumps({"subscription": subscription})
+
+
+def read_look(body: bytes) -> str | None:
+    """Return the id of the request that a message wants looked at; None if it names none."""
+    try:
+        return read(body, "look")
+    except Defect:
+        return None
 
 
 def read(body: bytes, key: str) -> str:

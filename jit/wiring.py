@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from jit.broker.reconcile.run import Reconciler
     from jit.broker.requests.accept import Acceptance
     from jit.broker.requests.change import RequestChanges
+    from jit.broker.requests.fresh_look import FreshLooks
     from jit.broker.requests.queries import Queries
     from jit.interfaces import Arm, JitPolicies, Network, Queues
     from jit.observer.subscription import Observer
@@ -81,19 +82,19 @@ def table(name: str) -> Table:
 @cache
 def queues() -> Queues:
     """Return the queues, for messages with a delay."""
-    from azure.storage.queue import QueueClient
+    from jit.gateways.queue_storage import StorageQueues
 
-    from jit.gateways.queue_storage import TIMING, StorageQueues
+    where = settings()
+    return StorageQueues.build(where.storage_connection, where.storage_account, credential)
 
-    def make(name: str) -> QueueClient:
-        if settings().storage_connection:
-            return QueueClient.from_connection_string(
-                settings().storage_connection or "", name, **TIMING
-            )
-        endpoint = f"https://{settings().storage_account}.queue.core.windows.net"
-        return QueueClient(endpoint, name, credential=credential(), **TIMING)
 
-    return StorageQueues(make)
+@cache
+def quick_queues() -> Queues:
+    """Return the queues, for a message that a caller waits for and that may be lost."""
+    from jit.gateways.queue_storage import QUICK, StorageQueues
+
+    where = settings()
+    return StorageQueues.build(where.storage_connection, where.storage_account, credential, QUICK)
 
 
 @cache
@@ -234,6 +235,15 @@ def queries() -> Queries:
         observer=observer,
         named=settings().subscriptions,
     )
+
+
+@cache
+def fresh_looks() -> FreshLooks:
+    """Return the use case of a caller who asks for the state of an open path."""
+    from jit.broker.requests.fresh_look import FreshLooks
+    from jit.storage.control_rows import ControlRows
+
+    return FreshLooks(rows=lambda: ControlRows(table(STATE)), queues=quick_queues)
 
 
 @cache

@@ -25,7 +25,7 @@ from jit.domain.errors import Unavailable
 from jit.settings import Settings
 from local.host.web import front_end, platform_auth
 from tests import api_page
-from tests.broker.inprocess import InProcess, farm, wish
+from tests.broker.inprocess import ELSEWHERE, InProcess, farm, wish
 from tests.broker.reconciling import Reconciling
 from tests.local.azure.sim import DEVELOPMENT, HUB01, PRODUCTION
 from tests.triggers.app_functions import FUNCTIONS, ROUTES, call_and_listen
@@ -125,6 +125,7 @@ class Api:
             "acceptance": lambda: self.broker.acceptance,
             "configurator": use_cases.configurator,
             "due_work": use_cases.due_work,
+            "fresh_looks": lambda: self.broker.fresh_looks,
             "health": lambda: self._health(settings),
             "queries": lambda: self.broker.queries,
             "reconciler": lambda: self.reconciling.reconciler,
@@ -240,10 +241,14 @@ def _look_at_machines(api: Api) -> None:
     api.call("POST", "access-requests", wish(farm(3)))
     api.wait(2)
     api.reconciling.wipe()
+    api.broker.occupy(farm(4), 22, ELSEWHERE)
+    api.reconciling.leave()
+    api.wait(1)
     api.call("POST", "reconcile?dryRun=true", user="olga")
     for subscription in (PRODUCTION, DEVELOPMENT):
         api.reconciling.run(subscription)
     api.call("GET", "virtual-machines", user="olga")
+    api.call("GET", "virtual-machines", user="dave")
     unwanted = {"virtualMachines": [{"id": HUB01}]}
     api.call("DELETE", "virtual-machines/jit-policy", unwanted, user="olga")
     api.call("POST", "reconcile", user="olga")

@@ -275,6 +275,7 @@ def test_the_example_of_an_answer_fits_its_table():
     assert {(each.title, path) for each in met for path in each.absent()} == {
         ("Request", "ticket"),
         ("Request", "unchanged"),
+        ("Grant", "requester"),
     }
     assert [
         (path, value)

@@ -122,7 +122,7 @@ MAY = {  # a package -> the packages that it may import; `d` stands for `jit.dom
     "broker.network_managers": "d.model d.network_manager d.values storage",
     "broker.health": "d.errors storage",
     "broker.requests": "d.audit d.decision d.errors d.grants d.limits d.model d.requests d.values"
-    " observer storage telemetry",
+    " interfaces messages observer storage telemetry",
     "broker.policy_worker": "broker.azure_changes broker.locks broker.network_managers d.audit"
     " d.azure d.errors d.grants d.inventory d.limits d.model d.paths d.values interfaces messages"
     " observer storage telemetry",

@@ -32,3 +32,11 @@ def test_a_message_that_is_not_ours_is_a_defect(body):
 def test_a_message_holds_only_its_key():
     """Losing it, or getting it twice, changes nothing."""
     assert messages.policy("p") == '{"policy": "p"}'
+
+
+def test_a_look_is_read_as_it_was_asked_for():
+    """A message of an older version names none."""
+    wanted = messages.policy("p", look="r1").encode()
+
+    assert (messages.read(wanted, "policy"), messages.read_look(wanted)) == ("p", "r1")
+    assert messages.read_look(messages.policy("p").encode()) is None

@@ -12,6 +12,7 @@ import azure.functions as func
 from jit.api import render
 from jit.domain.model.grant import ADVANCE, Status, is_settled
 from jit.domain.model.request import Decision
+from jit.domain.model.shown_access import MachineAccess
 from jit.domain.values.times import format_instant
 from jit.settings import Settings
 
@@ -75,9 +76,10 @@ def write_change(done: ChangeResult, settings: Settings, now: datetime) -> func.
     return write_json({**render.render_request(done.stored), **why})
 
 
-def write_configured(done: Sequence[Configured]) -> func.HttpResponse:
+def write_configured(done: Sequence[Configured], now: datetime) -> func.HttpResponse:
     """Return the virtual machines as they are now, and the action on each of their policies."""
-    machines = [render.render_machine(vm, ()) for item in done for vm in item.machines]
+    access = MachineAccess(observed_at=now)
+    machines = [render.render_machine(vm, access, now) for item in done for vm in item.machines]
     policies = [{"id": item.policy_id, "action": item.action.value} for item in done]
     return write_json({"value": machines, "policies": policies})
 

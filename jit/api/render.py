@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
 from jit.domain.limits import bound_violations
 from jit.domain.model.grant import Grant, Status, list_denials
-from jit.domain.model.machine import PortRule, VirtualMachine
+from jit.domain.model.machine import OtherAccess, PortRule, VirtualMachine
+from jit.domain.model.occupied_ports import list_occupied, list_others
 from jit.domain.model.people import Person
 from jit.domain.model.request import Decision
+from jit.domain.model.shown_access import MachineAccess, ShownGrant
 from jit.domain.values import arm_ids
 from jit.domain.values.proxies import Proxies
 from jit.domain.values.times import format_duration, format_instant
@@ -63,6 +64,7 @@ def render_grant(item: Grant) -> dict[str, Any]:
         "expiresAt": _render_instant(item.expires_at),
         "handoverAt": _render_instant(item.handover_at),
         "openedAt": _render_instant(item.opened_at),
+        "observedAt": _render_instant(item.observed_at),
         "closedAt": _render_instant(item.closed_at),
         "closeReason": item.close_reason.value if item.close_reason else None,
         "closedBy": _render_person(item.closed_by) if item.closed_by else None,
@@ -90,8 +92,27 @@ def _render_instant(moment: datetime | None) -> str | None:
     return format_instant(moment) if moment is not None else None
 
 
-def render_machine(vm: VirtualMachine, grants: Iterable[Grant]) -> dict[str, Any]:
-    """Return a virtual machine as the contract shows it."""
+_HIDDEN = ("sources", "connection", "closedBy", "closeReasonText", "note")
+"""The members of another person's grant that a requester must not see."""
+
+
+def render_shown_grant(item: ShownGrant) -> dict[str, Any]:
+    """Return a grant with its person; a hidden one says only that somebody has access."""
+    person = item.requester
+    shown = _render_person(person) if person is not None and not item.is_hidden else None
+    doc = {**render_grant(item.grant), "requester": shown}
+    return {**doc, **dict.fromkeys(_HIDDEN)} if item.is_hidden else doc
+
+
+def render_machine(vm: VirtualMachine, access: MachineAccess, now: datetime) -> dict[str, Any]:
+    """
+    Return a virtual machine as the contract shows it.
+
+    Args:
+        vm: As the inventory has it.
+        access: The people with access.
+        now: Aware, UTC. Access that has ended is left out.
+    """
     return {
         "id": vm.id,
         "name": vm.name,
@@ -101,8 +122,26 @@ def render_machine(vm: VirtualMachine, grants: Iterable[Grant]) -> dict[str, Any
         "reasons": list(vm.reasons),
         "via": vm.via.value,
         "ports": [_render_port(rule) for rule in vm.ports],
-        "grants": [render_grant(item) for item in grants],
+        "grants": [render_shown_grant(item) for item in access.grants],
+        "others": [
+            _render_other(item, is_named=access.names_others) for item in list_others(vm, now=now)
+        ],
+        "occupied": [
+            {"port": port, "until": _render_instant(until)}
+            for port, until in list_occupied(vm, now=now).items()
+        ],
+        "observedAt": _render_instant(access.observed_at),
         "warnings": [{"code": w.code, "detail": w.detail} for w in vm.warnings],
+    }
+
+
+def _render_other(item: OtherAccess, *, is_named: bool) -> dict[str, Any]:
+    return {
+        "port": item.port,
+        "sources": list(item.sources) if is_named else None,
+        "until": _render_instant(item.until),
+        "requestor": item.requestor if is_named else None,
+        "origin": item.origin.value,
     }
 
 

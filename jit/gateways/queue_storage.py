@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterator, Mapping
 from datetime import timedelta
 from typing import Any
 
+from azure.core.credentials import TokenCredential
 from azure.core.exceptions import (
     AzureError,
     HttpResponseError,
@@ -29,6 +30,9 @@ TIMING: Mapping[str, Any] = {
 }
 """Seconds: at the SDK's own pace one lost message would hold a function for over a minute."""
 
+QUICK: Mapping[str, Any] = {"retry_total": 0, "connection_timeout": 1, "read_timeout": 2}
+"""Seconds, for a message that a caller waits for and that may be lost."""
+
 _LONGEST = timedelta(days=7)
 _KEPT = timedelta(days=7)
 """How long a message that nobody takes is kept once it is visible; a hint is soon stale."""
@@ -43,6 +47,24 @@ class StorageQueues:
         """*make* returns a client for a queue's name."""
         self._make = make
         self._clients: dict[str, QueueClient] = {}
+
+    @classmethod
+    def build(
+        cls,
+        connection: str | None,
+        account: str | None,
+        credential: Callable[[], TokenCredential],
+        timing: Mapping[str, Any] = TIMING,
+    ) -> StorageQueues:
+        """Return the queues of a connection string, or else of an account by its name."""
+
+        def make(name: str) -> QueueClient:
+            if connection:
+                return QueueClient.from_connection_string(connection, name, **timing)
+            endpoint = f"https://{account}.queue.core.windows.net"
+            return QueueClient(endpoint, name, credential=credential(), **timing)
+
+        return cls(make)
 
     def send(self, queue: str, message: str, *, delay: timedelta = timedelta(0)) -> None:
         """Send *message*, visible after *delay*; create the queue if it is missing."""

@@ -97,6 +97,22 @@ class PolicyRow(LeasedRow):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class LooksRow(ControlRow):
+    """
+    The looks that callers asked for under a JIT policy.
+
+    It stands beside the policy's control row, so that a caller who asks never disturbs a pass.
+
+    Attributes:
+        asked: By hash of the request's id, when a look at it was last asked for; the broker's
+            clock.
+    """
+
+    policy_id: str
+    asked: Mapping[str, datetime] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class FirewallRow(ControlRow):
     """
     The control row of a firewall.
@@ -139,6 +155,13 @@ POLICY = ColumnMap(
     Column("Missing", "missing", _SINCE, default=MappingProxyType({})),
 )
 
+LOOKS_KIND = RowKind("looks")
+LOOKS = ColumnMap(
+    LooksRow,
+    Column("Policy", "policy_id"),
+    Column("Asked", "asked", _SINCE, default=MappingProxyType({})),
+)
+
 FIREWALL_KIND = RowKind("firewalls")
 FIREWALL = ColumnMap(
     FirewallRow,
@@ -158,6 +181,7 @@ COMPARISON = ColumnMap(
 _MAPS: Mapping[type[ControlRow], tuple[RowKind, ColumnMap[Any]]] = MappingProxyType(
     {
         PolicyRow: (POLICY_KIND, POLICY),
+        LooksRow: (LOOKS_KIND, LOOKS),
         FirewallRow: (FIREWALL_KIND, FIREWALL),
         ComparisonRow: (COMPARISON_KIND, COMPARISON),
     }
@@ -209,6 +233,19 @@ class ControlRows:
         """Return a control row of a JIT policy, to be inserted."""
         place = _make_row(arm_ids.subscription(policy_id), keys.policy_key(policy_id))
         return PolicyRow(version=place, policy_id=policy_id)
+
+    def read_looks(self, policy_id: str) -> LooksRow:
+        """
+        Return the row of the looks that were asked for under a JIT policy, to be replaced.
+
+        Raises:
+            Defect: This version cannot read the row.
+        """
+        partition, key = arm_ids.subscription(policy_id), keys.looks_key(policy_id)
+        row = self._state.get(partition, key)
+        if row is not None:
+            return read_control_row(LooksRow, row)
+        return LooksRow(version=_make_row(partition, key), policy_id=policy_id)
 
     def find_firewall(self, firewall_id: str) -> FirewallRow | None:
         """

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from dataclasses import replace
 
 from jit import telemetry
 from jit.domain.model.machine import VirtualMachine
@@ -51,14 +52,14 @@ class InventoryStore:
         Another instance that writes the same row at the same time has read Azure at the same time:
         its row is as good as ours. A VM that no row can hold is left out, with an alert. A use case
         that needs it reads Azure, and the other VMs do not wait for it. Warnings that could not be
-        judged stay as they were.
+        judged stay as they were, and so does other people's access.
         """
         old = {row.key: row for row in self._rows(partition)}
         ops: list[Op] = []
         left_out: list[str] = []
         for vm in found:
             before = old.pop(keys.machine_key(vm.id), None)
-            known = _keep_warnings(vm, before)
+            known = _keep_advice(vm, before)
             row = write_machine_row(known, partition, etag=before.etag if before else "")
             if is_too_large(row):
                 left_out.append(vm.id)
@@ -70,11 +71,14 @@ class InventoryStore:
             _alert_left_out(partition, left_out)
 
 
-def _keep_warnings(vm: VirtualMachine, before: Row | None) -> VirtualMachine:
-    """Return *vm* with the warnings of its old row that could not be judged now."""
-    rows = [before] if before is not None and vm.unsettled else []
+def _keep_advice(vm: VirtualMachine, before: Row | None) -> VirtualMachine:
+    """Return *vm* with the parts of its old row that this reading could not judge."""
+    rows = [before] if before is not None and (vm.unsettled or vm.others is None) else []
     last = next(MACHINE_KIND.read_all(rows, parse_machine), None)
-    return vm.keep_warnings(last) if last is not None else vm
+    if last is None:
+        return vm
+    others = last.others if vm.others is None else vm.others
+    return replace(vm.keep_warnings(last), others=others)
 
 
 def _update(row: Row, before: Row | None) -> list[Op]:

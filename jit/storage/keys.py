@@ -98,6 +98,11 @@ def policy_key(policy_id: str) -> str:
     return f"p|{arm_ids.row_hash(policy_id)}"
 
 
+def looks_key(policy_id: str) -> str:
+    """Return the row key of the looks that were asked for under a JIT policy."""
+    return f"l|{arm_ids.row_hash(policy_id)}"
+
+
 def firewall_key(firewall_id: str) -> str:
     """Return the row key of the control row of a firewall."""
     return f"f|{arm_ids.row_hash(firewall_id)}"

@@ -12,6 +12,8 @@ from jit.domain.model.machine import (
     MachineWarning,
     Obstacle,
     Occupation,
+    Origin,
+    OtherAccess,
     PolicyFault,
     PortRule,
     Support,
@@ -57,6 +59,14 @@ _POLICY_FAULT = by_position(PolicyFault, port=PLAIN, field=PLAIN, detail=PLAIN)
 _OCCUPATION = by_position(Occupation, port=PLAIN, sources=TEXTS, ends_at=INSTANT)
 _OBSTACLE = by_position(Obstacle, port=PLAIN, code=PLAIN, detail=PLAIN)
 _ABSENCE = by_position(Absence, key=PLAIN, since=INSTANT)
+_OTHER = by_position(
+    OtherAccess,
+    port=PLAIN,
+    sources=TEXTS,
+    until=optional(INSTANT),
+    requestor=PLAIN,
+    origin=enum(Origin),
+)
 _WARNING = by_position(MachineWarning, code=PLAIN, detail=PLAIN)
 
 MACHINE = ColumnMap(
@@ -78,8 +88,9 @@ MACHINE = ColumnMap(
     Column("warnings", "warnings", several(_WARNING)),
     Column("obstacles", "obstacles", several(_OBSTACLE), default=()),
     Column("absences", "absences", several(_ABSENCE), default=()),
+    Column("others", "others", optional(several(_OTHER)), default=None),
 )
-"""The document of a VM, without the column `_GROUPS`."""
+"""The document of a VM, without the columns `_GROUPS` and `_REQUESTORS`."""
 
 _GROUPS = ("groups", several(optional(TEXTS)))
 """
@@ -87,6 +98,9 @@ The column of the application security groups of each interface, in their order;
 
 It stands beside the interfaces, whose lists an older version reads by position.
 """
+
+_REQUESTORS = ("requestors", TEXTS)
+"""The column of the requestor of each occupation, in their order; empty if none is known."""
 
 VM_ID = "Vm"
 
@@ -100,8 +114,14 @@ def write_machine_row(vm: VirtualMachine, partition: str, *, etag: str = "") -> 
 
 def build_document(vm: VirtualMachine) -> dict[str, Any]:
     """Return the document of a VM as JSON."""
-    name, form = _GROUPS
-    return {**MACHINE.write(vm), name: form.write([nic.group_ids for nic in vm.interfaces])}
+    groups, form = _GROUPS
+    requestors, texts = _REQUESTORS
+    known = [each.requestor for each in vm.occupations]
+    return {
+        **MACHINE.write(vm),
+        groups: form.write([nic.group_ids for nic in vm.interfaces]),
+        requestors: texts.write(known if any(known) else ()),
+    }
 
 
 def read_machine(row: Row) -> VirtualMachine:
@@ -117,7 +137,7 @@ def read_machine(row: Row) -> VirtualMachine:
 def parse_machine(row: Row) -> VirtualMachine:
     """Return the VM of a row of a known format."""
     document = read_document(row)
-    return _add_groups(MACHINE.read(document), document)
+    return _add_requestors(_add_groups(MACHINE.read(document), document), document)
 
 
 def _add_groups(vm: VirtualMachine, document: Mapping[str, Any]) -> VirtualMachine:
@@ -127,6 +147,15 @@ def _add_groups(vm: VirtualMachine, document: Mapping[str, Any]) -> VirtualMachi
         return vm
     pairs = zip(vm.interfaces, form.read(document[name]), strict=True)
     return replace(vm, interfaces=tuple(replace(nic, group_ids=ids) for nic, ids in pairs))
+
+
+def _add_requestors(vm: VirtualMachine, document: Mapping[str, Any]) -> VirtualMachine:
+    """Return *vm* with the requestors of its occupations; an older version did not write them."""
+    name, form = _REQUESTORS
+    if not document.get(name):
+        return vm
+    pairs = zip(vm.occupations, form.read(document[name]), strict=True)
+    return replace(vm, occupations=tuple(replace(o, requestor=by) for o, by in pairs))
 
 
 def is_too_large(row: Row) -> bool:

@@ -147,6 +147,7 @@ GRANT = ColumnMap(
     Column("handover_at", "handover_at", _INSTANT, default=None),
     Column("gap_at", "gap_at", _INSTANT, default=None),
     Column("opened_at", "opened_at", _INSTANT, default=None),
+    Column("observed_at", "observed_at", _INSTANT, default=None),
     Column("lost_at", "lost_at", _INSTANT, default=None),
     Column("closing_at", "closing_at", _INSTANT, default=None),
     Column("closed_at", "closed_at", _INSTANT, default=None),

@@ -9,13 +9,14 @@ closed: the timers find there the subscriptions that ``JIT_SUBSCRIPTIONS`` does 
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 
 from jit.domain.errors import Defect, StateConflict, Unknown
 from jit.domain.model.trouble import Trouble
+from jit.domain.values import arm_ids
 from jit.storage import keys
 from jit.storage.documents import (
     INSTANT,
@@ -41,7 +42,9 @@ class SubscriptionRow:
     Attributes:
         subscription: The id, in lower case.
         since: When the row was written first; None in a row of the first version.
-        compared_at: When the last complete comparison ended; None before the first one.
+        compared_at: When the last complete comparison began; None before the first one.
+        unseen: Names of the VMs with an open grant whose path that comparison did not see open, as
+            `name_vm` returns them. None if it is not known: then no path counts as seen.
         dropped_at: When it was first found unnamed and without grants; None before.
         troubles: The troubles that the last comparison saw.
         version: The row in the table; without an ETag if it is not there yet.
@@ -51,10 +54,15 @@ class SubscriptionRow:
     subscription: str
     since: datetime | None = None
     compared_at: datetime | None = None
+    unseen: frozenset[str] | None = None
     dropped_at: datetime | None = None
     troubles: tuple[Trouble, ...] = ()
     version: Row = field(repr=False, compare=False)
     unreadable: bool = False
+
+    def has_seen(self, vm_id: str) -> bool:
+        """Return True if the last comparison saw the paths of the open grants on a VM open."""
+        return self.unseen is not None and name_vm(vm_id) not in self.unseen
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -87,6 +95,24 @@ class TimerState:
     subscriptions: tuple[SubscriptionRow, ...]
 
 
+MOST_UNSEEN = 2_700
+"""Names of VMs that fit one property of a row (64 KiB of UTF-16)."""
+
+_NAME = 10  # characters of base32: 50 bits
+_NONE = "-"
+_UNSEEN = blank(
+    Form(
+        lambda stored: frozenset(stored.split()) - {_NONE},
+        lambda names: " ".join(sorted(names)) or _NONE,
+    )
+)
+
+
+def name_vm(vm_id: str) -> str:
+    """Return the short name of a VM in `SubscriptionRow.unseen`."""
+    return arm_ids.row_hash(vm_id)[:_NAME]
+
+
 _TROUBLE = ColumnMap(
     Trouble,
     Column("code", "code"),
@@ -105,6 +131,7 @@ SUBSCRIPTION = ColumnMap(
     Column("Subscription", "subscription"),
     Column("Since", "since", blank(INSTANT), default=None),
     Column("ComparedAt", "compared_at", blank(INSTANT), default=None),
+    Column("Unseen", "unseen", _UNSEEN, default=None),
     Column("DroppedAt", "dropped_at", blank(INSTANT), default=None),
     Column("Troubles", "troubles", _TROUBLES, default=()),
 )
@@ -170,6 +197,8 @@ class SubscriptionRows:
         before: SubscriptionRow | None,
         now: datetime,
         troubles: Sequence[Trouble] = (),
+        *,
+        unseen: Collection[str] = (),
     ) -> None:
         """
         Write that a comparison of a subscription is complete.
@@ -178,12 +207,14 @@ class SubscriptionRows:
             subscription: Lower-case id.
             before: The row as it was when the comparison began. If somebody changed it since, it
                 has the end of another comparison, and stays.
-            now: Aware, UTC.
+            now: When it began; aware, UTC.
             troubles: The troubles that it saw; of many, the first are kept.
+            unseen: Hashes of the ids of the VMs with an open grant whose path it did not see open.
         """
         row = before or _make_subscription(subscription, now)
         kept = tuple(troubles[:MOST_TROUBLES])
-        self._put(replace(row, compared_at=now, dropped_at=None, troubles=kept))
+        names = frozenset(each[:_NAME] for each in unseen) if len(unseen) <= MOST_UNSEEN else None
+        self._put(replace(row, compared_at=now, unseen=names, dropped_at=None, troubles=kept))
 
     def note_troubles(
         self,

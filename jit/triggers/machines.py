@@ -16,8 +16,9 @@ bp = func.Blueprint()  # type: ignore[no-untyped-call] # as the package has it
 def list_virtual_machines(req: func.HttpRequest, caller: Person) -> func.HttpResponse:
     """List virtual machines, their JIT support, and the people with access."""
     subscription, name = req.params.get("subscription"), req.params.get("name")
-    found = wiring.queries().list_machines(subscription, caller, now=wiring.clock(), name=name)
-    shown = [render.render_machine(vm, grants) for vm, grants in found]
+    now = wiring.clock()
+    found = wiring.queries().list_machines(subscription, caller, now=now, name=name)
+    shown = [render.render_machine(vm, access, now) for vm, access in found]
     return answer.write_json({"value": shown, "continuationToken": None})
 
 
@@ -26,7 +27,8 @@ def list_virtual_machines(req: func.HttpRequest, caller: Person) -> func.HttpRes
 def put_jit_policy(req: func.HttpRequest, caller: Person) -> func.HttpResponse:
     """Put virtual machines under just-in-time access."""
     wanted = body.read_policy_put(req, wiring.settings().limits)
-    return answer.write_configured(wiring.configurator().put(wanted, caller, now=wiring.clock()))
+    now = wiring.clock()
+    return answer.write_configured(wiring.configurator().put(wanted, caller, now=now), now)
 
 
 @bp.route(route="api/virtual-machines/jit-policy", methods=["DELETE"])
@@ -34,5 +36,5 @@ def put_jit_policy(req: func.HttpRequest, caller: Person) -> func.HttpResponse:
 def delete_jit_policy(req: func.HttpRequest, caller: Person) -> func.HttpResponse:
     """Take virtual machines out of just-in-time access."""
     unwanted = body.read_policy_delete(req, wiring.settings().limits)
-    done = wiring.configurator().delete(unwanted, caller, now=wiring.clock())
-    return answer.write_configured(done)
+    now = wiring.clock()
+    return answer.write_configured(wiring.configurator().delete(unwanted, caller, now=now), now)

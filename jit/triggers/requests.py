@@ -43,8 +43,9 @@ def list_access_requests(req: func.HttpRequest, caller: Person) -> func.HttpResp
 @bp.route(route="api/access-requests/{id}", methods=["GET"])
 @answers(*READERS)
 def get_access_request(req: func.HttpRequest, caller: Person) -> func.HttpResponse:
-    """Return one request, live or finished."""
+    """Return one request, live or finished. If the last look is old, a worker looks again."""
     stored = wiring.queries().find_request(req.route_params["id"], caller)
+    wiring.fresh_looks().ask(stored, now=wiring.clock())
     return answer.write_json(render.render_request(stored))
 
 
@@ -53,6 +54,7 @@ def get_access_request(req: func.HttpRequest, caller: Person) -> func.HttpRespon
 def get_outcome(req: func.HttpRequest, caller: Person) -> func.HttpResponse:
     """Answer 202 until the request is settled, then 200: the async pattern of Logic Apps."""
     stored = wiring.queries().find_request(req.route_params["id"], caller)
+    wiring.fresh_looks().ask(stored, now=wiring.clock())
     return answer.write_outcome(stored, wiring.settings(), wiring.clock())
 
 

@@ -10,8 +10,9 @@ bp = func.Blueprint()  # type: ignore[no-untyped-call] # as the package has it
 @bp.queue_trigger(arg_name="msg", queue_name=messages.POLICY, connection=messages.CONNECTION)
 def work_policy(msg: func.QueueMessage) -> None:
     """Do everything that is due for a JIT policy."""
-    policy_id = messages.read(msg.get_body(), "policy")
-    wiring.worker().work(policy_id, now=wiring.clock())
+    body = msg.get_body()
+    policy_id, look = messages.read(body, "policy"), messages.read_look(body)
+    wiring.worker().work(policy_id, now=wiring.clock(), look=look)
 
 
 @bp.queue_trigger(arg_name="msg", queue_name=messages.POLICY_POISON, connection=messages.CONNECTION)

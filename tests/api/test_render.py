@@ -14,10 +14,20 @@ from jit.api.render import (
 )
 from jit.domain.errors import Violation
 from jit.domain.model.grant import CloseReason, Grant, Status
-from jit.domain.model.machine import Connection, MachineWarning, Support, Via
+from jit.domain.model.machine import (
+    Connection,
+    MachineWarning,
+    Occupation,
+    Origin,
+    OtherAccess,
+    Support,
+    Via,
+)
 from jit.domain.model.people import Person
 from jit.domain.model.request import Decision, Request, Ticket
+from jit.domain.model.shown_access import MachineAccess, ShownGrant
 from jit.domain.values.proxies import Proxies
+from jit.domain.values.times import format_instant
 from jit.storage.stored import StoredRequest
 from tests.builders.grants import a_grant, an_open
 from tests.builders.machines import a_vm
@@ -25,6 +35,7 @@ from tests.builders.values import HOME, NOW, SUBSCRIPTION, vm_id
 
 HOUR = timedelta(hours=1)
 LINK = Connection(via=Via.FIREWALL, address="52.137.62.53", port=13389, command="mstsc /v:x")
+ALICE = Person(id="a", name="Alice")
 ALLOWED = Decision(allowed=True, rule="jit-policy", errors=())
 
 
@@ -171,7 +182,8 @@ def test_a_machine_has_the_members_of_the_contract():
     warning = MachineWarning(code="bastion-cut-off", detail="a rule denies it")
     vm = a_vm(support=Support.UNSUPPORTED, reasons=("no NSG",), warnings=(warning,))
 
-    doc = render_machine(vm, [a_grant()])
+    shown = ShownGrant(grant=a_grant(), requester=ALICE, is_hidden=False)
+    doc = render_machine(vm, MachineAccess(grants=(shown,), observed_at=NOW), NOW)
 
     assert {name: doc[name] for name in ("id", "name", "subscription", "status", "via")} == {
         "id": vm_id(),
@@ -181,8 +193,48 @@ def test_a_machine_has_the_members_of_the_contract():
         "via": "public-ip",
     }
     assert (doc["reasons"], len(doc["grants"])) == (["no NSG"], 1)
+    assert doc["grants"][0]["requester"] == {"id": "a", "name": "Alice"}
+    assert doc["observedAt"] == format_instant(NOW)
     assert doc["warnings"] == [{"code": "bastion-cut-off", "detail": "a rule denies it"}]
     assert set(doc["ports"][0]) == {"number", "protocol", "allowedSources", "maxDuration"}
+
+
+PORTAL = Occupation(
+    port=22, sources=("198.51.100.9",), ends_at=NOW + HOUR, requestor="petra@example.com"
+)
+ORPHAN = OtherAccess(
+    port=3389, sources=("198.51.100.8",), until=None, requestor=None, origin=Origin.ORPHAN
+)
+
+
+def test_a_machine_names_other_people_only_to_those_who_may_see_all():
+    """A requester learns that somebody is in, and until when a port is occupied."""
+    vm = a_vm(occupations=(PORTAL,), others=(ORPHAN,))
+    named, unnamed = (
+        render_machine(vm, MachineAccess(names_others=each), NOW) for each in (True, False)
+    )
+    until = format_instant(PORTAL.ends_at)
+
+    assert named["others"] == [
+        {
+            "port": 22,
+            "sources": ["198.51.100.9"],
+            "until": until,
+            "requestor": "petra@example.com",
+            "origin": "portal",
+        },
+        {
+            "port": 3389,
+            "sources": ["198.51.100.8"],
+            "until": None,
+            "requestor": None,
+            "origin": "orphan",
+        },
+    ]
+    assert unnamed["others"] == [
+        {**other, "sources": None, "requestor": None} for other in named["others"]
+    ]
+    assert named["occupied"] == unnamed["occupied"] == [{"port": 22, "until": until}]
 
 
 def test_a_decision_shows_its_rule_and_every_reason():

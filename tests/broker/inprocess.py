@@ -145,6 +145,7 @@ class InProcess:
         self.acceptance = self.use_cases.acceptance(self.idempotency)
         self.request_changes = self.use_cases.request_changes(self.idempotency)
         self.queries = self.use_cases.queries()
+        self.fresh_looks = self.use_cases.fresh_looks()
         self.worker = self.use_cases.worker()
 
     def _list_known_admin_rules(self, subscription: str) -> KnownAdminRules:
@@ -212,6 +213,12 @@ class InProcess:
         for policy_id in whole.request.policies:
             self.queues.send(messages.POLICY, messages.policy(policy_id))
 
+    def poll(self, request_id: str, caller: Person = ALICE) -> StoredRequest:
+        """Play ``GET …/outcome``."""
+        stored = self.queries.find_request(request_id, caller)
+        self.fresh_looks.ask(stored, now=self.now)
+        return stored
+
     def whole(self, request_id: str) -> StoredRequest:
         """Return a request as it is stored."""
         found = self.requests.load(request_id)
@@ -251,7 +258,9 @@ class InProcess:
         """Deliver every visible message to the worker; if its pass fails, it comes back later."""
         while (text := self.queues.receive(messages.POLICY)) is not None:
             try:
-                self.worker.work(messages.read(text.encode(), "policy"), now=self.now)
+                body = text.encode()
+                policy_id, look = messages.read(body, "policy"), messages.read_look(body)
+                self.worker.work(policy_id, now=self.now, look=look)
             except Unavailable:
                 self.queues.send(messages.POLICY, text, delay=REDELIVERED)
 

@@ -21,6 +21,7 @@ from jit.broker.reconcile.leftovers import Leftovers
 from jit.broker.reconcile.run import Reconciler
 from jit.broker.requests.accept import Acceptance
 from jit.broker.requests.change import RequestChanges
+from jit.broker.requests.fresh_look import FreshLooks
 from jit.broker.requests.queries import Queries
 from jit.domain.limits import Limits
 from jit.interfaces import JitPolicies, Network, Queues
@@ -45,6 +46,7 @@ class Stores:
     inventory: InventoryStore
     outbox: Outbox
     locks: Locks
+    control: ControlRows
     subscriptions: SubscriptionRows
     admin_rules: AdminRuleRows
 
@@ -56,6 +58,7 @@ def stores_over(state: Table, history: Table) -> Stores:
         inventory=InventoryStore(state),
         outbox=Outbox(state),
         locks=Locks(ControlRows(state)),
+        control=ControlRows(state),
         subscriptions=SubscriptionRows(state),
         admin_rules=AdminRuleRows(state),
     )
@@ -132,6 +135,10 @@ class UseCases:
             observer=around.observer,
             named=around.limits.subscriptions,
         )
+
+    def fresh_looks(self) -> FreshLooks:
+        """Return the looks that callers ask for."""
+        return FreshLooks(rows=lambda: self.stores.control, queues=lambda: self.around.queues)
 
     def worker(self) -> Worker:
         """Return the worker of JIT policies."""

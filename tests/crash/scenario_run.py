@@ -241,7 +241,8 @@ class ScenarioRun:
     def _handle(self, message: Message) -> None:
         body = message.text.encode()
         if message.queue == messages.POLICY:
-            self.broker.worker.work(messages.read(body, "policy"), now=self.now)
+            policy_id, look = messages.read(body, "policy"), messages.read_look(body)
+            self.broker.worker.work(policy_id, now=self.now, look=look)
         else:
             self.broker.reconciler.run(messages.read(body, "subscription"), now=self.now)
 

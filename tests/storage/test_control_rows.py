@@ -45,13 +45,15 @@ def test_a_control_row_is_read_as_it_was_written(rows):
     )
     firewall = replace(rows.make_firewall(FIREWALL), holder="h", since=NOON, foreign="d")
     comparison = replace(rows.make_comparison(SUBSCRIPTION), owner="x", reported=frozenset("ab"))
+    looks = replace(rows.read_looks(POLICY), asked={"r": NOON})
 
-    for row in (policy, firewall, comparison):
+    for row in (policy, firewall, comparison, looks):
         rows.put(row)
 
     assert rows.find_policy(POLICY) == policy
     assert rows.find_firewall(FIREWALL) == firewall
     assert rows.find_comparison(SUBSCRIPTION) == comparison
+    assert rows.read_looks(POLICY) == looks
 
 
 def test_a_row_that_is_not_there_is_none(rows):

@@ -7,7 +7,14 @@ from datetime import timedelta
 
 import pytest
 
-from jit.domain.model.machine import MachineWarning, PortRule, Support, VirtualMachine
+from jit.domain.model.machine import (
+    MachineWarning,
+    Origin,
+    OtherAccess,
+    PortRule,
+    Support,
+    VirtualMachine,
+)
 from jit.storage.inventory_store import InventoryStore
 from jit.storage.keys import machine_key
 from jit.storage.machine_rows import MACHINE
@@ -61,6 +68,18 @@ def kept(store):
 def left_out(caplog):
     lines = [json.loads(record.getMessage()) for record in caplog.records if record.name == "jit"]
     return [(line["count"], line["examples"]) for line in lines]
+
+
+def test_other_peoples_access_stays_as_it_was_if_a_reading_cannot_tell(store):
+    """Only a comparison knows which rules belong to grants; an empty list is knowledge."""
+    orphan = OtherAccess(port=22, sources=(), until=None, requestor=None, origin=Origin.ORPHAN)
+    found = []
+    for others in ((orphan,), None, (), None):
+        vm = a_vm("web01", others=others)
+        store.write_machines(HERE, [vm], complete=True)
+        found.append(store.find_machine(vm.id).others)
+
+    assert found == [(orphan,), (orphan,), (), ()]
 
 
 @pytest.mark.parametrize("prefixes", [0, 1, PREFIXES, FULL])

@@ -8,6 +8,8 @@ from jit.domain.model.machine import (
     MachineWarning,
     Obstacle,
     Occupation,
+    Origin,
+    OtherAccess,
     PolicyFault,
     PortRule,
     Support,
@@ -54,7 +56,26 @@ machines = st.builds(
     firewall_sources=lists,
     vnet_prefixes=lists,
     occupations=st.lists(
-        st.builds(Occupation, port=ports, sources=lists, ends_at=instants), max_size=2
+        st.builds(
+            Occupation,
+            port=ports,
+            sources=lists,
+            ends_at=instants,
+            requestor=st.none() | st.text(min_size=1, max_size=5),
+        ),
+        max_size=2,
+    ).map(tuple),
+    others=st.none()
+    | st.lists(
+        st.builds(
+            OtherAccess,
+            port=ports,
+            sources=lists,
+            until=st.none() | instants,
+            requestor=st.none() | texts,
+            origin=st.sampled_from(Origin),
+        ),
+        max_size=2,
     ).map(tuple),
     warnings=st.lists(st.builds(MachineWarning, code=texts, detail=texts), max_size=2).map(tuple),
     obstacles=st.lists(st.builds(Obstacle, port=ports, code=texts, detail=texts), max_size=2).map(

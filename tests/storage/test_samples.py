@@ -21,6 +21,8 @@ from jit.domain.model.machine import (
     MachineWarning,
     Obstacle,
     Occupation,
+    Origin,
+    OtherAccess,
     PolicyFault,
     PortRule,
     Support,
@@ -42,7 +44,7 @@ from jit.storage import (
     request_rows,
     subscription_rows,
 )
-from jit.storage.control_rows import ComparisonRow, FirewallRow, PolicyRow
+from jit.storage.control_rows import ComparisonRow, FirewallRow, LooksRow, PolicyRow
 from jit.storage.documents import FORMAT, ColumnMap, read_document
 from jit.storage.idempotency_keys import StoredKey
 from jit.storage.networks import admin_rule_rows
@@ -139,6 +141,7 @@ OPEN = replace(
     ),
     next_check_at=NOON + 125 * MINUTE,
 )
+OBSERVED = replace(OPEN, observed_at=NOON + 20 * MINUTE)
 FIRST_VERSION = replace(
     OPEN,
     handover_at=None,
@@ -224,6 +227,22 @@ MACHINE = VirtualMachine(
     ),
 )
 IN_DOUBT = replace(MACHINE, absences=(Absence(key=arm_ids.key(FIREWALL), since=NOON),))
+OCCUPIED_MACHINE = replace(
+    MACHINE,
+    occupations=tuple(replace(each, requestor="petra@example.com") for each in MACHINE.occupations),
+    others=(
+        OtherAccess(
+            port=3389,
+            sources=("198.51.100.2",),
+            until=NOON + 30 * MINUTE,
+            requestor="other-broker",
+            origin=Origin.PORTAL,
+        ),
+        OtherAccess(
+            port=22, sources=("198.51.100.3",), until=None, requestor=None, origin=Origin.ORPHAN
+        ),
+    ),
+)
 FIRST_MACHINE = replace(
     MACHINE,
     policy_faults=(),
@@ -282,6 +301,7 @@ CASES = {
     "request-with-display-name": (request_rows.read_request, NAMED),
     "grants-scheduled": (request_rows.read_grants, (SCHEDULED, PENDING)),
     "grants-open": (request_rows.read_grants, (OPEN,)),
+    "grants-observed": (request_rows.read_grants, (OBSERVED,)),
     "grants-closing": (request_rows.read_grants, (CLOSING,)),
     "grants-closed": (request_rows.read_grants, (CLOSED,)),
     "grants-closed-by-a-person": (request_rows.read_grants, (CLOSED_BY_OLGA,)),
@@ -295,6 +315,7 @@ CASES = {
     "history-grants": (request_rows.read_grants, (CLOSED,)),
     "machine": (machine_rows.read_machine, MACHINE),
     "machine-in-doubt": (machine_rows.read_machine, IN_DOUBT),
+    "machine-others": (machine_rows.read_machine, OCCUPIED_MACHINE),
     "machine-first-version": (machine_rows.read_machine, FIRST_MACHINE),
     "admin-rules": (admin_rule_rows.parse_admin_reading, READING),
     "admin-rules-unread": (admin_rule_rows.parse_admin_reading, UNREAD),
@@ -313,6 +334,10 @@ CASES = {
     "firewall": (
         lambda row: control_rows.read_control_row(FirewallRow, row),
         control(FirewallRow, "firewall", firewall_id=FIREWALL, **TURN),
+    ),
+    "looks": (
+        lambda row: control_rows.read_control_row(LooksRow, row),
+        control(LooksRow, "looks", policy_id=POLICY, asked={"a" * 26: NOON}),
     ),
     "firewall-returned": (
         lambda row: control_rows.read_control_row(FirewallRow, row),
@@ -363,6 +388,26 @@ CASES = {
             subscription=SUBSCRIPTION,
             since=NOON,
             compared_at=NOON + 5 * MINUTE,
+            dropped_at=NOON + 60 * MINUTE,
+            troubles=(
+                Trouble(
+                    code="update-failed",
+                    detail="the last update of firewall fw-prod failed; repeat it in Azure",
+                    resource=FIREWALL,
+                    since=NOON + 5 * MINUTE,
+                ),
+            ),
+        ),
+    ),
+    "subscription-unseen": (
+        subscription_rows.read_subscription,
+        control(
+            SubscriptionRow,
+            "subscription-unseen",
+            subscription=SUBSCRIPTION,
+            since=NOON,
+            compared_at=NOON + 5 * MINUTE,
+            unseen=frozenset({"a" * 10, "b" * 10}),
             dropped_at=NOON + 60 * MINUTE,
             troubles=(
                 Trouble(
@@ -447,6 +492,7 @@ WRITTEN = {
     "request-with-display-name": request_rows.write_request_row(NAMED),
     "grants-scheduled": GRANTS([SCHEDULED, PENDING]),
     "grants-open": GRANTS([OPEN]),
+    "grants-observed": GRANTS([OBSERVED]),
     "grants-closing": GRANTS([CLOSING]),
     "grants-closed": GRANTS([CLOSED]),
     "grants-closed-by-a-person": GRANTS([CLOSED_BY_OLGA]),
@@ -459,18 +505,20 @@ WRITTEN = {
     "history-grants": history.write_history_rows(StoredRequest(REQUEST, (CLOSED,)))[1],
     "machine": machine_rows.write_machine_row(MACHINE, SUBSCRIPTION),
     "machine-in-doubt": machine_rows.write_machine_row(IN_DOUBT, SUBSCRIPTION),
+    "machine-others": machine_rows.write_machine_row(OCCUPIED_MACHINE, SUBSCRIPTION),
     "admin-rules": admin_rule_rows.write_admin_row(READING, SUBSCRIPTION),
     "admin-rules-unread": admin_rule_rows.write_admin_row(UNREAD, SUBSCRIPTION),
     "policy": control_rows.write_control_row(CASES["policy"][1]),
     "policy-claimed": control_rows.write_control_row(CASES["policy-claimed"][1]),
+    "looks": control_rows.write_control_row(CASES["looks"][1]),
     "firewall": control_rows.write_control_row(CASES["firewall"][1]),
     "firewall-returned": control_rows.write_control_row(CASES["firewall-returned"][1]),
     "comparison": control_rows.write_control_row(CASES["comparison"][1]),
     "idempotency-key-with-beginning": idempotency_keys.write_key(
         row_of("idempotency-key"), CASES["idempotency-key-with-beginning"][1]
     ),
-    "subscription-troubled": row_with(
-        "subscription-troubled", subscription_rows.SUBSCRIPTION_KIND, subscription_rows.SUBSCRIPTION
+    "subscription-unseen": row_with(
+        "subscription-unseen", subscription_rows.SUBSCRIPTION_KIND, subscription_rows.SUBSCRIPTION
     ),
     "tick": row_with("tick", subscription_rows.TICK_KIND, subscription_rows.TICK),
     "audit-record": audit_chain.write_record_row(CASES["audit-record"][1]),
@@ -520,12 +568,13 @@ MAPS: dict[str, tuple[ColumnMap[Any], list[str]]] = {
     "request": (request_rows.REQUEST, ["request", "history-request"]),
     "grant": (request_rows.GRANT, [name for name in SAMPLES if name.startswith("grants-")]),
     "columns of grants": (request_rows.SUMMARY, ["grants-open"]),
-    "machine": (machine_rows.MACHINE, ["machine", "machine-in-doubt"]),
+    "machine": (machine_rows.MACHINE, ["machine", "machine-in-doubt", "machine-others"]),
     "admin rules": (admin_rule_rows.ADMIN, ["admin-rules", "admin-rules-unread"]),
     "policy": (control_rows.POLICY, ["policy", "policy-claimed"]),
+    "looks": (control_rows.LOOKS, ["looks"]),
     "firewall": (control_rows.FIREWALL, ["firewall"]),
     "comparison": (control_rows.COMPARISON, ["comparison", "comparison-running"]),
-    "subscription": (subscription_rows.SUBSCRIPTION, ["subscription-troubled"]),
+    "subscription": (subscription_rows.SUBSCRIPTION, ["subscription-unseen"]),
     "tick": (subscription_rows.TICK, ["tick"]),
     "idempotency key": (idempotency_keys.KEY, ["idempotency-key-with-beginning"]),
     "audit head": (audit_chain.HEAD, ["audit-head"]),

@@ -6,7 +6,8 @@ import pytest
 
 from jit.domain.errors import Unknown
 from jit.domain.model.trouble import Trouble
-from jit.storage.subscription_rows import MOST_TROUBLES, SubscriptionRows
+from jit.domain.values import arm_ids
+from jit.storage.subscription_rows import MOST_TROUBLES, MOST_UNSEEN, SubscriptionRows
 from tests.fakes.calls import Calls
 from tests.fakes.clock import FakeClock
 from tests.fakes.tables import FakeTable
@@ -97,6 +98,32 @@ def test_a_comparison_dates_the_row(rows, clock):
 
     item = rows.get(ONE)
     assert (item.since, item.compared_at) == (clock(), clock() + LATER)
+
+
+@pytest.mark.parametrize(
+    ("unseen", "first", "second"),
+    [((), True, True), ((ONE,), False, True), ((ONE, TWO), False, False)],
+)
+def test_a_comparison_names_the_vms_that_it_did_not_see_open(rows, clock, unseen, first, second):
+    """By short names: a row holds thousands."""
+    rows.note_comparison(ONE, None, clock(), unseen=[arm_ids.row_hash(each) for each in unseen])
+
+    assert (rows.get(ONE).has_seen(ONE), rows.get(ONE).has_seen(TWO)) == (first, second)
+
+
+def test_a_comparison_that_did_not_see_too_many_vms_has_seen_none(rows, clock):
+    """The row has no room for their names."""
+    rows.note_comparison(ONE, None, clock(), unseen=list(map(str, range(MOST_UNSEEN + 1))))
+
+    assert not rows.get(ONE).has_seen(TWO)
+
+
+def test_as_many_unseen_vms_as_possible_fit_one_property(rows, clock):
+    """64 KiB of UTF-16."""
+    names = [arm_ids.row_hash(str(number)) for number in range(MOST_UNSEEN)]
+    rows.note_comparison(ONE, None, clock(), unseen=names)
+
+    assert not rows.get(ONE).has_seen("7")
 
 
 def test_a_comparison_without_row_writes_it(rows, clock):

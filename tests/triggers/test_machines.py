@@ -5,9 +5,11 @@ import json
 import pytest
 
 from jit.api.render import render_machine
+from jit.domain.model.shown_access import MachineAccess
 from tests.builders.machines import a_vm
 from tests.builders.values import vm_id
 from tests.triggers.app_functions import call, make_request
+from tests.triggers.conftest import NOON
 
 PORT = {"number": 22, "protocol": "TCP", "allowedSources": ["*"], "maxDuration": "PT3H"}
 
@@ -15,13 +17,13 @@ PORT = {"number": 22, "protocol": "TCP", "allowedSources": ["*"], "maxDuration":
 @pytest.mark.parametrize("params", [{}, {"subscription": "5c0ffee0", "name": "web01"}])
 def test_machines_are_listed_for_the_caller_and_the_subscription(use_case, params):
     """All subscriptions if the query names none."""
-    calls = use_case("queries", list_machines=[(a_vm(), ())])
+    calls = use_case("queries", list_machines=[(a_vm(), MachineAccess())])
 
     answer = call("list_virtual_machines", make_request("list_virtual_machines", params=params))
 
     ((_, (subscription, caller), named),) = calls
     assert json.loads(answer.get_body()) == {
-        "value": [render_machine(a_vm(), ())],
+        "value": [render_machine(a_vm(), MachineAccess(), NOON)],
         "continuationToken": None,
     }
     assert (subscription, caller.id) == (params.get("subscription"), "o")

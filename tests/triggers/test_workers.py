@@ -5,25 +5,36 @@ import json
 import azure.functions as func
 import pytest
 
+from jit import messages
 from jit.domain.errors import Defect
 from tests.triggers.app_functions import find_call
 from tests.triggers.conftest import NOON
 
 
 @pytest.mark.parametrize(
-    ("function", "use", "verb", "key"),
+    ("function", "use", "verb", "key", "more"),
     [
-        ("work_policy", "worker", "work", "policy"),
-        ("reconcile_subscription", "reconciler", "run", "subscription"),
+        ("work_policy", "worker", "work", "policy", {"look": None}),
+        ("reconcile_subscription", "reconciler", "run", "subscription", {}),
     ],
 )
-def test_a_message_names_its_work(use_case, function, use, verb, key):
+def test_a_message_names_its_work(use_case, function, use, verb, key, more):
     """It carries a key and no state."""
     calls = use_case(use, **{verb: None})
 
     find_call(function)(msg=func.QueueMessage(body=json.dumps({key: "k1"}).encode()))
 
-    assert calls == [(verb, ("k1",), {"now": NOON})]
+    assert calls == [(verb, ("k1",), {"now": NOON, **more})]
+
+
+def test_a_message_may_name_a_request_to_look_at(use_case):
+    """A caller asked for the state of its paths."""
+    calls = use_case("worker", work=None)
+
+    body = messages.policy("k1", look="r1").encode()
+    find_call("work_policy")(msg=func.QueueMessage(body=body))
+
+    assert calls == [("work", ("k1",), {"now": NOON, "look": "r1"})]
 
 
 @pytest.mark.parametrize("function", ["work_policy", "reconcile_subscription"])

@@ -180,6 +180,6 @@ def _is_undecided(grant: Grant, now: datetime) -> bool:
 
 def _has_same_path(one: VirtualMachine, other: VirtualMachine) -> bool:
     """Return True if the path to both is the same, except for the spelling of ids."""
-    documents = [build_document(replace(vm, occupations=())) for vm in (one, other)]
+    documents = [build_document(replace(vm, occupations=(), others=None)) for vm in (one, other)]
     texts = [arm_ids.key(json.dumps(document, ensure_ascii=False)) for document in documents]
     return texts[0] == texts[1]

@@ -35,6 +35,7 @@ class Pass:
         unknown_past:
             Hashes of the ids of VMs with an unreadable tombstone. Their old requests in Defender
             look like other people's. New grants wait there, and closing goes on.
+        look: Id of a request whose open paths somebody wants looked at.
         initiated: True if an initiate was sent to Defender.
         asks_from: The instant before which Azure takes no initiate, if it said so in this pass.
         turns: Keys of the firewalls that this pass may change.
@@ -49,6 +50,7 @@ class Pass:
     tombstones: tuple[GrantRow, ...]
     unreadable: frozenset[str] = frozenset()
     unknown_past: frozenset[str] = frozenset()
+    look: str | None = None
     initiated: bool = False
     asks_from: datetime | None = None
     turns: frozenset[str] = field(default_factory=frozenset)

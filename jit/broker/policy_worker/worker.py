@@ -19,6 +19,7 @@ from jit import messages, telemetry
 from jit.broker.azure_changes import Actions
 from jit.broker.locks import Locks, PolicyLease, find_gathering_time, is_message_expected
 from jit.broker.policy_worker.archive import Archive
+from jit.broker.policy_worker.due_grants import choose_due, list_held_back
 from jit.broker.policy_worker.look import Look, build_blind_view
 from jit.broker.policy_worker.neighbours import find_neighbours
 from jit.broker.policy_worker.pass_state import Pass
@@ -62,16 +63,16 @@ class Worker:
     archive: Archive
     limits: Limits
 
-    def work(self, policy_id: str, *, now: datetime) -> None:
+    def work(self, policy_id: str, *, now: datetime, look: str | None = None) -> None:
         """
-        Do everything that is due for a policy.
+        Do everything that is due for a policy; *look* names a request with paths to look at.
 
         Raises:
             Unavailable: Storage or the policy could not be read. The host brings the message back,
                 and the timer sends another one.
         """
         first = self.requests.find_due(policy_id, now)
-        if first is None or self._is_left_to_message(policy_id, first, now):
+        if look is None and (first is None or self._is_left_to_message(policy_id, first, now)):
             return
         lease = self.locks.claim(policy_id)
         if lease is None:
@@ -79,7 +80,7 @@ class Worker:
         if lease.row.not_before is not None and lease.row.not_before > now:
             self.locks.keep(lease)  # it rests after a failure; a message or the timer comes later
             return
-        self._send_next_message(self._run_pass(policy_id, lease, now))
+        self._send_next_message(self._run_pass(policy_id, lease, now, look))
 
     def _is_left_to_message(self, policy_id: str, first: GrantSummary, now: datetime) -> bool:
         """Return True if only new grants wait, and an expected message will gather them."""
@@ -88,7 +89,9 @@ class Worker:
             return False
         return self.requests.find_due(policy_id, now, begun=True) is None
 
-    def _run_pass(self, policy_id: str, lease: PolicyLease, now: datetime) -> Pass:
+    def _run_pass(
+        self, policy_id: str, lease: PolicyLease, now: datetime, look: str | None
+    ) -> Pass:
         subscription, prefix = arm_ids.subscription(policy_id), keys.tombstones_prefix(policy_id)
         grants = self.requests.list_policy_grants(policy_id)
         tombstones = self.requests.list_tombstones(subscription, prefix)
@@ -100,6 +103,7 @@ class Worker:
             tombstones=tombstones.rows,
             unreadable=grants.unreadable,
             unknown_past=tombstones.unreadable,
+            look=look,
         )
         failed = True
         try:
@@ -118,9 +122,9 @@ class Worker:
 
     def _do_due_work(self, state: Pass) -> None:
         self.archive.move_closed(state)
-        if held := _list_held_back(state):
+        if held := list_held_back(state):
             self._let_time_pass(held, state)
-        chosen = _choose_grants(state)
+        chosen = choose_due(state)
         if chosen:
             self._advance(chosen, state)
             self.archive.move_closed(state)
@@ -264,17 +268,6 @@ class Worker:
         self.queues().send(messages.POLICY, messages.policy(policy_id), delay=delay)
 
 
-def _choose_grants(state: Pass) -> list[Grant]:
-    """Return the live grants of each VM with due work; while gathering, new grants wait."""
-    live = [grant for grant in state.grants if grant.live]
-    if find_gathering_time(state.lease.row) > 0:
-        live = [grant for grant in live if not _is_new(grant)]
-    held = {grant.id for grant in _list_held_back(state)}
-    live = [grant for grant in live if grant.id not in held]
-    due = {arm_ids.key(grant.vm_id) for grant in live if grant.next_check_at <= state.now}
-    return [grant for grant in live if arm_ids.key(grant.vm_id) in due]
-
-
 def _report(step: Step, state: Pass) -> None:
     """Raise an alert for each way in that nobody asked for, and for each VM left unjudged."""
     for item in step.withdrawals:
@@ -321,16 +314,6 @@ def _find_newly_open_machines(grants: Iterable[Grant], step: Step) -> frozenset[
 def _rest_after_failure(lease: PolicyLease) -> timedelta:
     """Return the rest of a policy after a failed pass: at most a minute, a revocation may wait."""
     return min(_LONGEST_REST, lifetime.pace_retries(lease.row.attempts + 1))
-
-
-def _list_held_back(state: Pass) -> list[Grant]:
-    """Return the new grants on VMs whose past cannot be read: only their time passes."""
-    new = [grant for grant in state.grants if _is_new(grant)] if state.unknown_past else []
-    return [g for g in new if state.is_held_back(arm_ids.row_hash(g.vm_id), is_new=True)]
-
-
-def _is_new(grant: Grant) -> bool:
-    return grant.status in {Status.SCHEDULED, Status.PENDING}
 
 
 def _is_under_way(grant: Grant) -> bool:

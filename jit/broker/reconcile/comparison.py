@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
 from jit.domain.errors import Defect
-from jit.domain.model.grant import Grant
+from jit.domain.model.grant import Grant, Status
+from jit.domain.model.machine import VirtualMachine
 from jit.domain.paths.rules import list_addresses, list_holders
 from jit.domain.reconcile.companion_check import find_unknown_companions
 from jit.domain.reconcile.observation import Observation
-from jit.domain.reconcile.plan import make_plan
+from jit.domain.reconcile.plan import Plan, compare
 from jit.domain.reconcile.plan_item import PlanItem
 from jit.domain.values import arm_ids
 from jit.storage.keys import GRANTS, TOMBSTONES
@@ -89,13 +90,17 @@ class Comparison:
         return [row.policy_id for row in self.rows if row.due_at <= self.now]
 
     def plan(self) -> tuple[PlanItem, ...]:
+        """Return the differences and the action for each of them."""
+        return self.compare().items
+
+    def compare(self) -> Plan:
         """
-        Return the differences and the action for each of them.
+        Return the plan.
 
         The rules of an unreadable VM may belong to a grant that only a newer version can read. If
         there is such a VM, orphans stay: a VM that Azure does not list has no known address.
         """
-        items = make_plan(
+        plan = compare(
             self.observed,
             self.grants,
             self.closed,
@@ -103,12 +108,31 @@ class Comparison:
             remove_orphans=self.remove_orphans and not self.unreadable,
         )
         hidden = self._find_hidden_targets()
-        return tuple(
+        items = (
             item
-            for item in items
+            for item in plan.items
             if item.path is None
             or (arm_ids.key(item.path.holder_id), item.path.target) not in hidden
         )
+        return replace(plan, items=tuple(items))
+
+    def add_others(self, vm: VirtualMachine, plan: Plan) -> VirtualMachine:
+        """Return *vm* with the access that no grant gives; unknown while a row is unreadable."""
+        is_hidden = arm_ids.row_hash(vm.id) in self.unreadable
+        return replace(vm, others=None if is_hidden else plan.others.get(arm_ids.key(vm.id), ()))
+
+    def find_unseen(self, plan: Plan) -> frozenset[str]:
+        """
+        Return the VMs with an open grant whose path was not seen open just now: hashes of ids.
+
+        The rows of an unreadable VM were left out, so none of its paths was looked at.
+        """
+        unseen = (
+            arm_ids.row_hash(grant.vm_id)
+            for grant in self.grants
+            if grant.status is Status.OPEN and grant.id not in plan.seen
+        )
+        return self.unreadable.union(unseen)
 
     def _find_hidden_targets(self) -> frozenset[tuple[str, str]]:
         """

@@ -149,15 +149,18 @@ class Reconciler:
             self._tell_refused(error, subscription, before, now)
             self.due_work.wake_due(subscription, now)
             return None
-        self.inventory.write_machines(subscription, machines, complete=True)
-        self.locks.renew_comparison(lease)
         comparison = self._read_comparison(subscription, observation, now)
-        items = comparison.plan()
+        plan = comparison.compare()
+        known = [comparison.add_others(vm, plan) for vm in machines]
+        self.inventory.write_machines(subscription, known, complete=True)
+        self.locks.renew_comparison(lease)
+        items = plan.items
         reported = report(items, comparison, lease.row.reported)
         reported |= report_unread_admin(observation, subscription, lease.row.reported)
         self._act(items, comparison)
         troubles = find_failed_updates(comparison, before.troubles if before else ())
-        self.due_work.rows.note_comparison(subscription, before, now, troubles)
+        unseen = comparison.find_unseen(plan)
+        self.due_work.rows.note_comparison(subscription, before, now, troubles, unseen=unseen)
         return reported
 
     def _tell_refused(

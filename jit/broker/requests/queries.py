@@ -2,24 +2,27 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
 
 from jit.broker.requests.filters import BEGINNING, Filters, Place
+from jit.broker.requests.last_look import add_last_looks, has_open_grant
 from jit.broker.requests.lookup import find_visible
+from jit.broker.requests.machine_access import group_shown, may_see_all
 from jit.domain.errors import InvalidRequest, Violation
 from jit.domain.model.grant import Grant
 from jit.domain.model.machine import VirtualMachine
 from jit.domain.model.people import Person
-from jit.domain.values import arm_ids
+from jit.domain.model.shown_access import MachineAccess, ShownGrant
+from jit.domain.values import arm_ids, request_ids
 from jit.domain.values.listing import list_few
 from jit.storage.inventory_store import InventoryStore
 from jit.storage.keys import GRANTS
 from jit.storage.request_store import RequestStore
 from jit.storage.stored import StoredRequest
-from jit.storage.subscription_rows import SubscriptionRows
+from jit.storage.subscription_rows import SubscriptionRow, SubscriptionRows
 
 if TYPE_CHECKING:  # only an empty inventory needs it, and its import is slow
     from jit.observer.subscription import Observer
@@ -28,8 +31,8 @@ _PAGE = 100
 _SCAN = 500  # requests that are looked at for one page
 _MONTHS = 25  # two years of history in one list, at most
 
-MachineGrants = tuple[VirtualMachine, Sequence[Grant]]
-"""A virtual machine with the live grants on it that a caller may see."""
+ListedMachine = tuple[VirtualMachine, MachineAccess]
+"""A virtual machine with the people who have access to it, as a caller may see them."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -50,12 +53,16 @@ class Queries:
 
     def find_request(self, request_id: str, caller: Person) -> StoredRequest:
         """
-        Return a request that *caller* may see.
+        Return a request that *caller* may see, with the times of the last looks at its paths.
 
         Raises:
             NotFound: There is no such request, or *caller* may not see it: both look the same.
         """
-        return find_visible(self.requests, request_id, caller)
+        stored = find_visible(self.requests, request_id, caller)
+        if not has_open_grant(stored):
+            return stored
+        subscription, _ = request_ids.parse_request_id(stored.request.id) or ("", None)
+        return add_last_looks(stored, self.subscriptions.get(subscription))
 
     # ---- lists of requests ---------------------------------------------------------------------
 
@@ -72,26 +79,29 @@ class Queries:
             The requests; None instead of a place if there is no next page.
         """
         found: dict[str, StoredRequest] = {}  # by id: an unfinished move to history leaves two
-        for looked, (place, stored) in enumerate(self._scan(filters, begin), 1):
+        rows = {row.subscription: row for row in self.subscriptions.read().subscriptions}
+        for looked, (place, stored) in enumerate(self._scan(filters, begin, rows), 1):
             if _is_wanted(stored, filters, caller):
-                found.setdefault(stored.request.id, stored)
+                seen = add_last_looks(stored, rows.get(place.section[1]))
+                found.setdefault(stored.request.id, seen)
             if len(found) == _PAGE or looked == _SCAN:
                 return list(found.values()), place
         return list(found.values()), None
 
-    def _scan(self, filters: Filters, begin: Place) -> Iterator[tuple[Place, StoredRequest]]:
+    def _scan(
+        self, filters: Filters, begin: Place, kept: Iterable[str]
+    ) -> Iterator[tuple[Place, StoredRequest]]:
         """Yield the requests behind *begin* with their places, one section after the other."""
         months = _list_months(filters.start, filters.end)
-        for section in self._list_sections(len(months)):
+        for section in self._list_sections(len(months), kept):
             if section < begin.section:
                 continue
             after = begin.after if section == begin.section else ""
             for stored in self._read_section(section, months, after):
                 yield Place(section, stored.request.id), stored
 
-    def _list_sections(self, months: int) -> list[tuple[int, str]]:
+    def _list_sections(self, months: int, kept: Iterable[str]) -> list[tuple[int, str]]:
         """Return the sections of a list in order: live requests, then one month after another."""
-        kept = (item.subscription for item in self.subscriptions.read().subscriptions)
         names = sorted({*self.named, *kept})
         return [(part, name) for part in range(months + 1) for name in names]
 
@@ -113,13 +123,14 @@ class Queries:
         *,
         now: datetime,
         name: str | None = None,
-    ) -> list[MachineGrants]:
+    ) -> list[ListedMachine]:
         """
         Return the virtual machines of one subscription, or of all that the settings name.
 
         Args:
             subscription: None means all.
-            caller: Grants of other people's requests are left out if the caller may not see them.
+            caller: Of other people's requests it is told only that somebody has access, if the
+                caller may not see them.
             now: Aware, UTC.
             name: Only machines of this name, in any letter case.
 
@@ -132,39 +143,46 @@ class Queries:
             raise InvalidRequest(detail, (Violation("#/subscription", "not-watched", detail),))
         chosen = [subscription.lower()] if subscription else self.named
         return [
-            (vm, grants)
+            (vm, access)
             for each in chosen
-            for vm, grants in self._list_subscription(each, caller, now)
+            for vm, access in self._list_subscription(each, caller, now)
             if name is None or arm_ids.key(vm.name) == arm_ids.key(name)
         ]
 
     def _list_subscription(
         self, subscription: str, caller: Person, now: datetime
-    ) -> Iterator[MachineGrants]:
-        machines = self._find_machines(subscription, now)
-        grants = self._find_live_grants(subscription, caller)
+    ) -> Iterator[ListedMachine]:
+        row = self.subscriptions.get(subscription)
+        compared_at = row.compared_at if row is not None else None
+        machines, observed_at = self._find_machines(subscription, compared_at, now)
+        grants = self._find_live_grants(subscription, caller, row)
         for vm in sorted(machines, key=lambda vm: vm.name):
-            yield vm, grants.get(arm_ids.key(vm.id), ())
+            access = MachineAccess(
+                grants=tuple(grants.get(arm_ids.key(vm.id), ())),
+                observed_at=observed_at,
+                names_others=may_see_all(caller),
+            )
+            yield vm, access
 
-    def _find_machines(self, subscription: str, now: datetime) -> Sequence[VirtualMachine]:
-        """Return the inventory; a new system has none yet, and reads it from Azure."""
+    def _find_machines(
+        self, subscription: str, compared_at: datetime | None, now: datetime
+    ) -> tuple[Sequence[VirtualMachine], datetime | None]:
+        """Return the inventory and its age; a new system has none yet, and reads it from Azure."""
         known = self.inventory.list_machines(subscription)
         if known:
-            return known
+            return known, compared_at
         fresh = self.observer().read_machines(subscription, now=now)
         self.inventory.write_machines(subscription, fresh, complete=True)
-        return fresh
+        return fresh, now
 
-    def _find_live_grants(self, subscription: str, caller: Person) -> Mapping[str, list[Grant]]:
-        """Return the live grants of requests that *caller* may see, by the key of their VM."""
-        rows = self.requests.list_readable_grants(subscription, GRANTS).rows
+    def _find_live_grants(
+        self, subscription: str, caller: Person, row: SubscriptionRow | None
+    ) -> Mapping[str, list[ShownGrant]]:
+        """Return the live grants as *caller* may see them, by the key of their VM."""
+        rows = self.requests.list_readable_grants(subscription, GRANTS).by_machine
         requests = {item.id: item for item in self.requests.list_requests(subscription)}
-        found: dict[str, list[Grant]] = {}
-        for grant in (grant for row in rows for grant in row.grants if grant.live):
-            request = requests.get(grant.request_id)
-            if request is not None and request.is_visible_to(caller):
-                found.setdefault(arm_ids.key(grant.vm_id), []).append(grant)
-        return found
+        grants = (grant for _, each in rows for grant in each.grants)
+        return group_shown(grants, requests, caller, row)
 
 
 def _is_wanted(stored: StoredRequest, filters: Filters, caller: Person) -> bool:

@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 
 from jit.domain.azure import arm_json
@@ -22,6 +22,7 @@ from jit.domain.values import arm_ids, times
 
 _MARK = re.compile(r"^\[jit-broker ([a-z2-7]{26})\]")
 _JUSTIFICATION_LIMIT = 512  # assumed: Azure documents no limit
+_NAME_LIMIT = 256  # of an identity, for the rows that keep it
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -37,6 +38,7 @@ class DefenderRequest:
         reason: ``statusReason``, an open enum.
         mapped_port: External port on the firewall, once known.
         started_at: The time of the initiate; UTC.
+        requestor: The identity that made it, as Azure writes it; None if it is not given.
     """
 
     vm_id: str
@@ -48,6 +50,7 @@ class DefenderRequest:
     reason: str
     mapped_port: int | None
     started_at: datetime
+    requestor: str | None = None
 
     def is_in_force(self, now: datetime) -> bool:
         """Return True if it may let somebody in at *now*."""
@@ -88,7 +91,12 @@ def find_occupations(found: Iterable[DefenderRequest], *, now: datetime) -> tupl
     opening compares it with the stored ids.
     """
     return tuple(
-        Occupation(port=item.port, sources=item.sources, ends_at=item.ends_at)
+        Occupation(
+            port=item.port,
+            sources=item.sources,
+            ends_at=item.ends_at,
+            requestor=item.requestor,
+        )
         for item in found
         if item.initiate_id is None and item.is_in_force(now)
     )
@@ -98,11 +106,12 @@ def _requests(request: Resource) -> Iterator[DefenderRequest]:
     started = _instant(arm_json.text(request, "startTimeUtc"))
     started_at = started or datetime.min.replace(tzinfo=UTC)
     initiate_id = parse_mark(arm_json.text(request, "justification"))
+    requestor = arm_json.text(request, "requestor")[:_NAME_LIMIT] or None
     for vm in arm_json.mappings(request, "virtualMachines"):
         for port in arm_json.mappings(vm, "ports"):
             found = _request(arm_json.text(vm, "id"), port, started_at, initiate_id)
             if found is not None:
-                yield found
+                yield replace(found, requestor=requestor)
 
 
 def _request(

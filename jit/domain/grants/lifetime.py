@@ -11,7 +11,7 @@ from dataclasses import replace
 from datetime import datetime, timedelta
 
 from jit.domain.grants import timing
-from jit.domain.grants.timing import TIMES
+from jit.domain.grants.timing import LOOK_NOTED, TIMES
 from jit.domain.model.grant import CloseReason, Grant, Status
 from jit.domain.model.machine import Via
 from jit.domain.values import arm_ids
@@ -160,6 +160,13 @@ def pace_retries(attempts: int) -> timedelta:
     """Return the wait after *attempts* that failed: 10 s, doubled each time, 5 min at most."""
     doublings = min(max(attempts, 1) - 1, _DOUBLINGS)
     return min(timing.FIRST_RETRY * (1 << doublings), timing.LAST_RETRY)
+
+
+def needs_look(grant: Grant, *, now: datetime) -> bool:
+    """Return True if *grant* is open by a look that is too old for somebody who asks now."""
+    if grant.status is not Status.OPEN:
+        return False
+    return grant.observed_at is None or grant.observed_at + LOOK_NOTED <= now
 
 
 def has_asked_azure(grant: Grant) -> bool:

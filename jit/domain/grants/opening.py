@@ -13,7 +13,7 @@ from datetime import datetime
 from jit.domain.grants import closing, initiate, lifetime, rule_evidence, shared_port
 from jit.domain.grants.lifetime import begin_closing, explain_late, pace_opening
 from jit.domain.grants.policy_view import StepContext, is_used_elsewhere
-from jit.domain.grants.timing import LOOK_WHILE_OPENING, TIMES
+from jit.domain.grants.timing import LOOK_NOTED, LOOK_WHILE_OPENING, TIMES
 from jit.domain.model.grant import CloseReason, Grant, Status
 from jit.domain.paths import admin_check
 from jit.domain.paths.effective import FAILED_UPDATE, PathState, PathView
@@ -44,7 +44,25 @@ class PortSeen:
 
 
 def advance_seen(grant: Grant, path: PathView, port: PortSeen, context: StepContext) -> Grant:
-    """Record the rules of the *path* that was seen, and advance *grant*."""
+    """Record the rules of the *path* that was seen and the time of the look; advance *grant*."""
+    return note_look(grant, _advance(grant, path, port, context), path, context.now)
+
+
+def note_look(before: Grant, after: Grant, path: PathView, now: datetime) -> Grant:
+    """
+    Return *after* with the time of the look, if the look tells anything.
+
+    A look that changes nothing else is noted once a minute: each note is a write of a row.
+    """
+    if path.state is PathState.UNCLEAR:
+        return after
+    last = before.observed_at
+    if after == before and last is not None and now - last < LOOK_NOTED:
+        return after
+    return replace(after, observed_at=now)
+
+
+def _advance(grant: Grant, path: PathView, port: PortSeen, context: StepContext) -> Grant:
     grant = record_rules(grant, path, port, context)
     if not grant.wants_path:
         return grant

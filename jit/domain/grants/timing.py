@@ -146,6 +146,13 @@ SOONEST_LOOK = timedelta(seconds=3)
 LOOK_WHILE_OPENING = timedelta(minutes=1)
 """The longest time between two looks at a path that opens."""
 
+LOOK_NOTED = timedelta(minutes=1)
+"""
+A look that changes nothing is stored if the last stored one is so old: one write a minute at most.
+
+So old must the last look be, too, before somebody who asks for the state gets another one.
+"""
+
 LOOK_WHILE_CLOSING = timedelta(minutes=15)
 """The longest time between two tries to close a path: a lock costs four tries an hour."""
 

@@ -140,6 +140,8 @@ class Grant:
         admitted_at: When that was: the order in which grants of one VM port came.
         handover_at: When a change of the shared path will interrupt this grant.
         gap_at: From when its path may be shut for minutes, because it was asked for again too late.
+        observed_at: When its path was last looked at with success; a look that changes nothing
+            else is noted once a minute at most. None before the first one.
         lost_at: When a path that had been open was first seen not to be; None while it is open.
         unclear_at: Since when it should close and cannot be observed; None while it can.
         next_check_at: Nothing needs doing before this instant.
@@ -172,6 +174,7 @@ class Grant:
     handover_at: datetime | None = None
     gap_at: datetime | None = None
     opened_at: datetime | None = None
+    observed_at: datetime | None = None
     lost_at: datetime | None = None
     closing_at: datetime | None = None
     closed_at: datetime | None = None

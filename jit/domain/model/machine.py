@@ -141,11 +141,47 @@ class Interface:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Occupation:
-    """A foreign, unexpired Defender request on one port of a VM."""
+    """
+    A foreign, unexpired Defender request on one port of a VM.
+
+    Attributes:
+        requestor: The identity that made it, as Defender writes it: an e-mail address or an object
+            id. None if it is not known.
+    """
 
     port: int
     sources: tuple[str, ...]
     ends_at: datetime
+    requestor: str | None = None
+
+
+class Origin(StrEnum):
+    """The origin of access that no grant gives."""
+
+    PORTAL = "portal"  # a request in Defender that somebody else made
+    ORPHAN = "orphan"  # a rule of Defender's form that no grant and no request accounts for
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OtherAccess:
+    """
+    Access to one port of a VM that no grant gives.
+
+    Attributes:
+        sources: Prefixes, as text; the first `MOST_SOURCES` of them.
+        until: Its end; None if no end is known.
+        requestor: As in `Occupation`.
+    """
+
+    port: int
+    sources: tuple[str, ...]
+    until: datetime | None
+    requestor: str | None
+    origin: Origin
+
+
+MOST_OTHERS, MOST_SOURCES = 50, 20
+"""Others that are kept of one VM, and sources of each of them."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -200,6 +236,8 @@ class VirtualMachine:
         absences: The VM itself, or resources of it, that the lists of its subscription lack.
         is_in_doubt: True if it is as last known, in whole or in part, because the lists lack
             something that may still exist. It is not stored.
+        others: Access beside *occupations* that no grant gives, as the last comparison found it.
+            None if this reading cannot tell.
     """
 
     id: str
@@ -219,6 +257,7 @@ class VirtualMachine:
     warnings: tuple[MachineWarning, ...] = ()
     unsettled: frozenset[str] = frozenset()
     obstacles: tuple[Obstacle, ...] = ()
+    others: tuple[OtherAccess, ...] | None = None
     absences: tuple[Absence, ...] = ()
     is_in_doubt: bool = False
 

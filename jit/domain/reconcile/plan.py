@@ -8,7 +8,7 @@ rule that is being updated, or could not be read, yields no action.
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from datetime import datetime
 
 from jit.domain.grants import removal
@@ -16,15 +16,33 @@ from jit.domain.grants.lifetime import find_leftover_start
 from jit.domain.grants.removal import Judgement
 from jit.domain.grants.timing import OVERDUE
 from jit.domain.model.grant import Grant, Status
-from jit.domain.model.machine import VmPort
+from jit.domain.model.machine import OtherAccess, VmPort
 from jit.domain.paths import companion_paths
 from jit.domain.paths.effective import PathState, PathView
 from jit.domain.paths.machine_view import MachineView
 from jit.domain.paths.port_views import PortViews
 from jit.domain.reconcile.companion_check import plan_companions
 from jit.domain.reconcile.observation import FoundRule, Observation, list_jit_rules
+from jit.domain.reconcile.other_access import find_others
 from jit.domain.reconcile.plan_item import PlanAction, PlanClass, PlanItem
 from jit.domain.reconcile.rule_owners import RuleOwners
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Plan:
+    """
+    The outcome of a comparison.
+
+    Attributes:
+        items: The differences, in the order of the rules, then of the grants.
+        seen: Ids of the grants whose paths were seen open, and that have no item. A VM that is
+            known by an older reading was not seen.
+        others: By key of the VM, the access to it that no grant gives.
+    """
+
+    items: tuple[PlanItem, ...]
+    seen: frozenset[str]
+    others: Mapping[str, tuple[OtherAccess, ...]]
 
 
 def make_plan(
@@ -35,6 +53,18 @@ def make_plan(
     now: datetime,
     remove_orphans: bool,
 ) -> tuple[PlanItem, ...]:
+    """Return the differences that `compare` finds."""
+    return compare(observed, grants, tombstones, now=now, remove_orphans=remove_orphans).items
+
+
+def compare(
+    observed: Observation,
+    grants: Iterable[Grant],
+    tombstones: Iterable[Grant],
+    *,
+    now: datetime,
+    remove_orphans: bool,
+) -> Plan:
     """
     Compare all rules of a subscription with all its grants.
 
@@ -46,18 +76,24 @@ def make_plan(
         remove_orphans: True if the operator lets rules without a grant be removed.
 
     Returns:
-        Items in the order of the rules, then of the grants. An item names a rule for removal only
-        if it is proved to be of a grant that is over, except with *remove_orphans*.
+        The plan. An item names a rule for removal only if it is proved to be of a grant that is
+        over, except with *remove_orphans*.
     """
     owners = RuleOwners(observed, grants, tombstones, now=now)
-    planned = (
-        _plan_rule(r, owners, remove_orphans=remove_orphans) for r in list_jit_rules(observed)
-    )
+    judged = [(rule, owners.judge(rule)) for rule in list_jit_rules(observed)]
+    planned = (_plan_rule(*each, owners, remove_orphans=remove_orphans) for each in judged)
     found = _drop_moot([*_drop_absent(planned), *plan_companions(observed, owners)])
     cut = {item.grant for item in found if item.kind is PlanClass.COMPANION}
-    missing = _drop_absent(_plan_paths(owners, observed))
+    seen: set[str] = set()
+    missing = [*_drop_absent(_plan_paths(owners, observed, seen))]
     without = cut | _find_closing(found)
-    return (*found, *(item for item in missing if item.grant not in without))
+    items = (*found, *(item for item in missing if item.grant not in without))
+    told = {item.grant for item in items}
+    return Plan(
+        items=items,
+        seen=frozenset(id_ for id_ in seen - told if not owners.is_in_doubt(owners.grants[id_])),
+        others=find_others(judged, owners, observed),
+    )
 
 
 def _drop_moot(items: Sequence[PlanItem]) -> list[PlanItem]:
@@ -74,8 +110,9 @@ def _drop_absent(items: Iterable[PlanItem | None]) -> Iterator[PlanItem]:
     return (item for item in items if item is not None)
 
 
-def _plan_rule(rule: FoundRule, owners: RuleOwners, *, remove_orphans: bool) -> PlanItem | None:
-    judged = owners.judge(rule)
+def _plan_rule(
+    rule: FoundRule, judged: Judgement, owners: RuleOwners, *, remove_orphans: bool
+) -> PlanItem | None:
     over = [grant for grant in judged.owners if owners.is_over(grant)]
     if not rule.settled:
         return _report_stuck(rule, over, owners)
@@ -171,8 +208,14 @@ _WRONG: Mapping[Status, frozenset[PathState]] = {
 """States of a path that are wrong for its grant. While it opens, parts may come one by one."""
 
 
-def _plan_paths(owners: RuleOwners, observed: Observation) -> Iterator[PlanItem | None]:
-    """Yield an item for each grant whose path is wrong; an NSG is narrowed once a VM port."""
+def _plan_paths(
+    owners: RuleOwners, observed: Observation, seen: set[str]
+) -> Iterator[PlanItem | None]:
+    """
+    Yield an item for each grant whose path is wrong; an NSG is narrowed once a VM port.
+
+    The ids of the grants whose paths are open are added to *seen*.
+    """
     port_views, views = PortViews(), dict[VmPort, MachineView]()
     for grant in filter(owners.wants_path, owners.grants.values()):
         view = observed.machines.get(grant.vm_key)
@@ -183,7 +226,7 @@ def _plan_paths(owners: RuleOwners, observed: Observation) -> Iterator[PlanItem 
         elif _has_been_seen(grant):
             port = grant.vm_port
             views[port] = views.get(port) or port_views.narrow_view(view, grant.port)
-            yield _plan_path(grant, views[port])
+            yield _plan_path(grant, views[port], seen)
 
 
 def _close_without_vm(grant: Grant) -> PlanItem:
@@ -216,8 +259,10 @@ def _has_been_seen(grant: Grant) -> bool:
     return grant.initiate.seen or grant.status is Status.OPEN
 
 
-def _plan_path(grant: Grant, view: MachineView) -> PlanItem | None:
+def _plan_path(grant: Grant, view: MachineView, seen: set[str]) -> PlanItem | None:
     path = companion_paths.observe_path(grant, view)
+    if path.state is PathState.OPEN:
+        seen.add(grant.id)
     leaves = grant.status is Status.OPEN and path.leaving  # though its holder is not settled
     if path.state in _WRONG[grant.status] or leaves:
         return _reopen(grant, PlanClass.MISSING, f"its path does not work: {path.why}")

@@ -195,6 +195,14 @@ class RuleOwners:
         grants = (*recorders, *self._find_on_port(rule, holder))
         return list(dict.fromkeys((*found, *(grant.vm_key for grant in grants))))
 
+    def list_vm_keys(self, rule: FoundRule) -> list[str]:
+        """Return the keys of the VMs that *rule* leads to, or may lead to."""
+        return self._vms(rule)
+
+    def list_foreign_requests(self, vm_key: str) -> list[DefenderRequest]:
+        """Return other people's requests for a VM that still count, as in ``removal``."""
+        return self._foreign.get(vm_key, [])
+
     def policy_of(self, rule: FoundRule) -> str | None:
         """Return the JIT policy of a VM that *rule* leads to; None if there is none."""
         views = (self._views.get(key) for key in self._vms(rule))

@@ -342,7 +342,7 @@ def test_a_move_to_history_that_stopped_half_way_is_listed_once(broker):
 
 def _machines(broker, caller=ALICE, subscription=PRODUCTION):
     found = broker.queries.list_machines(subscription, caller, now=broker.now)
-    return {vm.name: render.render_machine(vm, grants) for vm, grants in found}
+    return {vm.name: render.render_machine(vm, access, broker.now) for vm, access in found}
 
 
 def test_every_vm_says_whether_the_broker_can_serve_it(broker):
@@ -380,9 +380,29 @@ def test_a_vm_shows_the_ports_of_its_policy(broker):
 
 
 def test_a_vm_shows_its_open_grants_to_people_who_may_see_them(broker):
-    """The requester and the operator; not another requester."""
+    """The requester and the operator see the person; another requester that somebody is in."""
     broker.ask(wish(DB01))
     broker.live(1)
+
+    (mine,), (seen,), (hidden,) = (
+        _machines(broker, caller)["db01"]["grants"] for caller in (ALICE, OLGA, DAVE)
+    )
+
+    assert mine == seen
+    assert (mine["requester"]["name"], mine["sources"]) == (ALICE.name, [f"{HERE}/32"])
+    assert (hidden["id"], hidden["status"], hidden["expiresAt"]) == (
+        seen["id"],
+        "open",
+        seen["expiresAt"],
+    )
+    names = ("requester", "sources", "connection", "note", "closedBy", "closeReasonText")
+    assert [hidden[name] for name in names] == [None] * 6
+
+
+def test_a_start_that_lies_ahead_is_hidden_from_another_requester(broker):
+    """Nobody is in; when somebody will be is their own affair."""
+    start = (broker.now + timedelta(hours=3)).isoformat()
+    broker.ask(wish(DB01, startTime=start))
 
     shown = [len(_machines(broker, caller)["db01"]["grants"]) for caller in (ALICE, OLGA, DAVE)]
 

@@ -1,6 +1,7 @@
 """When a path makes its grant open, when it is lost, and which of its rules are recorded."""
 
 from dataclasses import replace
+from datetime import timedelta
 
 import pytest
 
@@ -45,6 +46,39 @@ def test_a_path_that_is_seen_open_opens_the_grant():
     assert after.connection
     assert after.footprint.rules == (RULE_ID,)
     assert (after.initiate.seen, after.footprint.private_ips) == (True, (VM,))
+
+
+def test_a_look_is_noted_once_a_minute_if_it_changes_nothing():
+    """Each note is a write. A neighbour that opens has the path looked at every few seconds."""
+    grant = alone(an_opening(), a_world(OURS, an_entry()), now=NOW)
+    looks = [timedelta(seconds=each) for each in (3, 59, 60, 100, 121)]
+    noted = []
+    for after in looks:
+        grant = alone(grant, a_world(OURS, an_entry()), now=NOW + after)
+        noted.append(grant.observed_at - NOW)
+
+    assert [int(each.total_seconds()) for each in noted] == [0, 0, 60, 60, 121]
+
+
+def test_a_look_that_changes_something_is_noted_with_it():
+    """The row is written anyway."""
+    opened = alone(an_opening(), a_world(OURS, an_entry()), now=NOW)
+
+    lost = alone(opened, a_world(a_view(an_nsg()), an_entry()), now=NOW + 3 * SECOND)
+
+    assert (opened.observed_at, lost.observed_at) == (NOW, NOW + 3 * SECOND)
+    assert lost.status is Status.OPENING
+
+
+def test_a_look_that_tells_nothing_is_no_look():
+    """The NSG is being updated."""
+    opened = alone(an_opening(), a_world(OURS, an_entry()), now=NOW)
+
+    after = alone(
+        opened, a_world(a_view(an_nsg(an_allow(), settled=False)), an_entry()), now=NOW + HOUR / 4
+    )
+
+    assert after.observed_at == NOW
 
 
 def test_an_open_grant_is_looked_at_again_at_its_end():

@@ -1,0 +1,39 @@
+"""The grants that a pass has work for."""
+
+from __future__ import annotations
+
+from jit.broker.locks import find_gathering_time
+from jit.broker.policy_worker.pass_state import Pass
+from jit.domain.grants.lifetime import needs_look
+from jit.domain.model.grant import Grant, Status
+from jit.domain.values import arm_ids
+
+
+def choose_due(state: Pass) -> list[Grant]:
+    """
+    Return the live grants of each VM with due work; while gathering, new grants wait.
+
+    A VM is due too if somebody asked for a look at it, and its last look is old.
+    """
+    live = [grant for grant in state.grants if grant.live]
+    if find_gathering_time(state.lease.row) > 0:
+        live = [grant for grant in live if not _is_new(grant)]
+    held = {grant.id for grant in list_held_back(state)}
+    live = [grant for grant in live if grant.id not in held]
+    due = {grant.vm_key for grant in live if _is_due(grant, state)}
+    return [grant for grant in live if grant.vm_key in due]
+
+
+def _is_due(grant: Grant, state: Pass) -> bool:
+    asked = grant.request_id == state.look and needs_look(grant, now=state.now)
+    return asked or grant.next_check_at <= state.now
+
+
+def list_held_back(state: Pass) -> list[Grant]:
+    """Return the new grants on VMs whose past cannot be read: only their time passes."""
+    new = [grant for grant in state.grants if _is_new(grant)] if state.unknown_past else []
+    return [g for g in new if state.is_held_back(arm_ids.row_hash(g.vm_id), is_new=True)]
+
+
+def _is_new(grant: Grant) -> bool:
+    return grant.status in {Status.SCHEDULED, Status.PENDING}

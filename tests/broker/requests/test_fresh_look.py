@@ -1,0 +1,163 @@
+"""A fresh look at open paths for a caller who asks."""
+
+from dataclasses import replace
+from datetime import timedelta
+
+import pytest
+
+from jit import messages
+from jit.broker.requests import fresh_look
+from jit.domain.errors import Unavailable
+from tests.broker.inprocess import ALICE, DAVE, HERE, THERE, farm, wish
+from tests.broker.reconciling import NSG_FARM, Reconciling, told
+
+MINUTE = timedelta(minutes=1)
+
+
+@pytest.fixture
+def opened(broker):
+    """An open path that was last looked at two minutes ago."""
+    request_id = broker.ask(wish(farm(1)))
+    broker.live(2)
+    broker.advance(2 * MINUTE)
+    return request_id
+
+
+def asked(broker):
+    """The requests of the messages that want a look."""
+    sent = broker.queues.waiting(messages.POLICY)
+    return [look for each in sent if (look := messages.read_look(each.text.encode()))]
+
+
+def test_a_path_that_somebody_broke_is_told_to_the_caller_who_asks_again(broker, opened):
+    """Long before the next comparison. The first answer is what was seen, with its time."""
+    Reconciling(broker).wipe(NSG_FARM)
+
+    first = broker.poll(opened)
+    broker.deliver()
+    second = broker.poll(opened)
+
+    assert (first.status, second.status) == ("open", "opening")
+    assert second.grants[0].observed_at == broker.now
+    assert first.grants[0].observed_at <= broker.now - 2 * MINUTE
+
+
+def test_an_ask_calls_azure_never(broker, opened):
+    """Two calls of storage and one of the queue."""
+    broker.live(5, ticks=False)
+    before = list(broker.calls.names)
+
+    broker.fresh_looks.ask(broker.queries.find_request(opened, ALICE), now=broker.now)
+
+    new = broker.calls.names[len(before) :]
+    assert [name for name in new if not name.startswith(("state.", "history."))] == ["queues.send"]
+    assert new[-3:] == ["state.get", "state.write", "queues.send"]
+
+
+def test_many_callers_get_one_look_a_minute(broker, opened):
+    """Of all instances together: the row says who asked last."""
+    for _ in range(3):
+        broker.poll(opened)
+    for seconds in (30, 29, 1):
+        broker.advance(timedelta(seconds=seconds))
+        broker.poll(opened)
+
+    assert asked(broker) == [opened, opened]
+
+
+def test_two_requests_under_one_policy_do_not_wait_for_each_other(broker, opened):
+    """Each has its own minute."""
+    other = broker.ask(wish(farm(2), source=THERE), DAVE)
+    broker.live(2)
+    broker.advance(2 * MINUTE)
+
+    broker.poll(opened)
+    broker.poll(other, DAVE)
+
+    assert sorted(asked(broker)) == sorted([opened, other])
+
+
+def test_a_path_that_was_looked_at_a_moment_ago_needs_no_look(broker):
+    """The answer is as good as new."""
+    request_id = broker.ask(wish(farm(1)))
+    broker.live(1)
+
+    broker.poll(request_id)
+
+    assert (broker.status(request_id), asked(broker)) == ("open", [])
+
+
+@pytest.mark.parametrize("minutes", [0, 70], ids=["not open yet", "closed"])
+def test_a_path_that_is_not_open_needs_no_look(broker, minutes):
+    """Its worker looks anyway, or nobody can get in."""
+    request_id = broker.ask(wish(farm(1)))
+    broker.live(minutes)
+
+    broker.poll(request_id)
+
+    assert asked(broker) == []
+
+
+@pytest.mark.parametrize("name", ["queues.send", "state.write"])
+def test_a_queue_or_table_that_fails_keeps_no_answer_back(broker, opened, caplog, name):
+    """It is an event; the next comparison looks in any case."""
+
+    def fail(called, _):
+        if called == name:
+            raise Unavailable("no")
+
+    broker.calls.before = fail
+
+    assert broker.poll(opened).status == "open"
+    assert [line["error"] for line in told(caplog, "look.not_asked")] == ["Unavailable"]
+
+
+def test_two_calls_at_once_send_one_message(broker, opened):
+    """The second one finds that the row has changed."""
+    stored = broker.queries.find_request(opened, ALICE)
+    broker.fresh_looks.ask(stored, now=broker.now)  # the row is there
+    broker.advance(2 * MINUTE)
+
+    def overtake(called, _):
+        if called == "state.get":
+            broker.calls.after = lambda *_: None
+            broker.fresh_looks.ask(stored, now=broker.now)
+
+    broker.calls.after = overtake
+    broker.fresh_looks.ask(stored, now=broker.now)
+
+    assert asked(broker) == [opened, opened]
+
+
+def test_the_row_forgets_what_was_asked_a_minute_ago(broker, opened, monkeypatch):
+    """It never outgrows a property, however many ask."""
+    monkeypatch.setattr(fresh_look, "MOST_ASKED", 2)
+    stored = broker.queries.find_request(opened, ALICE)
+    others = [replace(stored, request=replace(stored.request, id=f"r{n}")) for n in range(5)]
+
+    for each in others:
+        broker.fresh_looks.ask(each, now=broker.now)
+    broker.advance(MINUTE)
+    broker.fresh_looks.ask(stored, now=broker.now)
+
+    assert asked(broker) == ["r0", "r1", opened]
+    (row,) = broker.state.rows("l|")
+    assert len(row.values["Asked"].split()) == 1
+
+
+def test_an_ask_disturbs_no_pass(broker, opened):
+    """It writes a row of its own: a pass that runs stores its outcome."""
+    broker.revoke(opened)
+
+    def ask(called, _):
+        if called == "state.write":
+            broker.calls.before = lambda *_: None
+            broker.advance(MINUTE)
+            broker.fresh_looks.ask(stored, now=broker.now)
+
+    stored = broker.queries.find_request(opened, ALICE)
+    broker.calls.before = ask
+    broker.live(5)
+
+    assert broker.status(opened) == "closed"
+    assert not broker.reachable(farm(1), 22, HERE)
