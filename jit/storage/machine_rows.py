@@ -25,6 +25,7 @@ from jit.storage.documents import (
     INSTANT,
     LARGEST,
     PLAIN,
+    PREFIXES,
     SPAN,
     TEXTS,
     Column,
@@ -90,7 +91,7 @@ MACHINE = ColumnMap(
     Column("absences", "absences", several(_ABSENCE), default=()),
     Column("others", "others", optional(several(_OTHER)), default=None),
 )
-"""The document of a VM, without the columns `_GROUPS` and `_REQUESTORS`."""
+"""The document of a VM, without the columns `_GROUPS`, `_PARTIAL` and `_REQUESTORS`."""
 
 _GROUPS = ("groups", several(optional(TEXTS)))
 """
@@ -101,6 +102,25 @@ It stands beside the interfaces, whose lists an older version reads by position.
 
 _REQUESTORS = ("requestors", TEXTS)
 """The column of the requestor of each occupation, in their order; empty if none is known."""
+
+_PARTIAL = (
+    "partial_obstacles",
+    several(
+        by_position(
+            Obstacle,
+            port=PLAIN,
+            code=PLAIN,
+            detail=PLAIN,
+            sources=PREFIXES,
+            until=optional(INSTANT),
+        )
+    ),
+)
+"""
+The column of the obstacles that stop some sources only, or that count for some time only.
+
+An older version does not know it. It would take them for obstacles to every source.
+"""
 
 VM_ID = "Vm"
 
@@ -114,14 +134,22 @@ def write_machine_row(vm: VirtualMachine, partition: str, *, etag: str = "") -> 
 
 def build_document(vm: VirtualMachine) -> dict[str, Any]:
     """Return the document of a VM as JSON."""
-    groups, form = _GROUPS
+    groups, groups_form = _GROUPS
+    partial, partial_form = _PARTIAL
     requestors, texts = _REQUESTORS
+    whole = tuple(filter(_is_whole, vm.obstacles))
     known = [each.requestor for each in vm.occupations]
     return {
-        **MACHINE.write(vm),
-        groups: form.write([nic.group_ids for nic in vm.interfaces]),
+        **MACHINE.write(replace(vm, obstacles=whole)),
+        groups: groups_form.write([nic.group_ids for nic in vm.interfaces]),
+        partial: partial_form.write(each for each in vm.obstacles if not _is_whole(each)),
         requestors: texts.write(known if any(known) else ()),
     }
+
+
+def _is_whole(obstacle: Obstacle) -> bool:
+    """Return True if *obstacle* stops every source, without a limit of time."""
+    return not obstacle.sources and obstacle.until is None
 
 
 def read_machine(row: Row) -> VirtualMachine:
@@ -137,7 +165,14 @@ def read_machine(row: Row) -> VirtualMachine:
 def parse_machine(row: Row) -> VirtualMachine:
     """Return the VM of a row of a known format."""
     document = read_document(row)
-    return _add_requestors(_add_groups(MACHINE.read(document), document), document)
+    vm = _add_partial(_add_groups(MACHINE.read(document), document), document)
+    return _add_requestors(vm, document)
+
+
+def _add_partial(vm: VirtualMachine, document: Mapping[str, Any]) -> VirtualMachine:
+    """Return *vm* with the obstacles of the column `_PARTIAL`; an older version wrote none."""
+    name, form = _PARTIAL
+    return replace(vm, obstacles=(*vm.obstacles, *form.read(document.get(name, ()))))
 
 
 def _add_groups(vm: VirtualMachine, document: Mapping[str, Any]) -> VirtualMachine:

@@ -790,7 +790,7 @@ MUTANTS = (
         name="a grant that needs a companion and may have none is hoped for",
         promise="P4",
         path="jit/domain/decision/jit_policy.py",
-        was="    yield from _find_obstacles(port, machine, name)\n",
+        was="    yield from _find_obstacles(access, port, machine, now)\n",
         becomes="",
         caught_by=(
             law(

@@ -1,5 +1,7 @@
 """Rows of virtual machines: a VM is read back as it was written."""
 
+from ipaddress import ip_network
+
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -17,9 +19,18 @@ from jit.domain.model.machine import (
     VirtualMachine,
 )
 from jit.storage import keys, machine_rows
+from tests.builders.machines import a_vm
 from tests.builders.values import SUBSCRIPTION, vm_id
 from tests.storage.strategies import instants, lists, ports, spans, texts
 
+partial_obstacles = st.builds(
+    Obstacle,
+    port=ports,
+    code=texts,
+    detail=texts,
+    sources=st.just((ip_network("198.51.100.0/24"), ip_network("2a02::/32"))),
+    until=st.none() | instants,
+)
 machines = st.builds(
     VirtualMachine,
     id=texts.map(lambda text: f"/{text}"),
@@ -78,8 +89,10 @@ machines = st.builds(
         max_size=2,
     ).map(tuple),
     warnings=st.lists(st.builds(MachineWarning, code=texts, detail=texts), max_size=2).map(tuple),
-    obstacles=st.lists(st.builds(Obstacle, port=ports, code=texts, detail=texts), max_size=2).map(
-        tuple
+    obstacles=st.builds(
+        lambda whole, partial: (*whole, *partial),
+        st.lists(st.builds(Obstacle, port=ports, code=texts, detail=texts), max_size=2),
+        st.lists(partial_obstacles, max_size=2),
     ),
 )
 
@@ -90,6 +103,16 @@ def test_a_machine_is_read_as_it_was_written(machine):
     row = machine_rows.write_machine_row(machine, SUBSCRIPTION)
 
     assert machine_rows.read_machine(row) == machine
+
+
+def test_an_older_version_reads_no_obstacle_that_stops_some_sources_only():
+    """It would refuse every source."""
+    partial = Obstacle(port=22, code="x", detail="y", sources=(ip_network("198.51.100.0/24"),))
+    whole = Obstacle(port=22, code="x", detail="y")
+
+    document = machine_rows.build_document(a_vm(obstacles=(partial, whole)))
+
+    assert document["obstacles"] == [[22, "x", "y"]]
 
 
 def test_a_machines_row_is_written_over_the_version_that_was_read():

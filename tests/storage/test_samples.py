@@ -243,6 +243,20 @@ OCCUPIED_MACHINE = replace(
         ),
     ),
 )
+OBSTRUCTED = replace(
+    MACHINE,
+    obstacles=(
+        *MACHINE.obstacles,
+        Obstacle(
+            port=3389,
+            code="admin-rule-blocks",
+            detail="A security admin rule denies it.",
+            sources=(ip_network("198.51.100.0/24"),),
+            until=NOON + 30 * MINUTE,
+        ),
+        Obstacle(port=3389, code="nsg-rule-blocks", detail="An NSG does.", sources=(NET,)),
+    ),
+)
 FIRST_MACHINE = replace(
     MACHINE,
     policy_faults=(),
@@ -316,6 +330,7 @@ CASES = {
     "machine": (machine_rows.read_machine, MACHINE),
     "machine-in-doubt": (machine_rows.read_machine, IN_DOUBT),
     "machine-others": (machine_rows.read_machine, OCCUPIED_MACHINE),
+    "machine-obstructed": (machine_rows.read_machine, OBSTRUCTED),
     "machine-first-version": (machine_rows.read_machine, FIRST_MACHINE),
     "admin-rules": (admin_rule_rows.parse_admin_reading, READING),
     "admin-rules-unread": (admin_rule_rows.parse_admin_reading, UNREAD),
@@ -506,6 +521,7 @@ WRITTEN = {
     "machine": machine_rows.write_machine_row(MACHINE, SUBSCRIPTION),
     "machine-in-doubt": machine_rows.write_machine_row(IN_DOUBT, SUBSCRIPTION),
     "machine-others": machine_rows.write_machine_row(OCCUPIED_MACHINE, SUBSCRIPTION),
+    "machine-obstructed": machine_rows.write_machine_row(OBSTRUCTED, SUBSCRIPTION),
     "admin-rules": admin_rule_rows.write_admin_row(READING, SUBSCRIPTION),
     "admin-rules-unread": admin_rule_rows.write_admin_row(UNREAD, SUBSCRIPTION),
     "policy": control_rows.write_control_row(CASES["policy"][1]),

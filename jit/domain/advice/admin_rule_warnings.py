@@ -9,6 +9,7 @@ from jit.domain.azure.nsg_effect import Flow
 from jit.domain.model.machine import MachineWarning, PortRule, Via, VirtualMachine
 from jit.domain.network_manager.admin_stage import Outcome, Share, split_at_admin_rules
 from jit.domain.network_manager.security_admin_rules import AdminRules
+from jit.domain.obstacles.admin_obstacles import ADMIN_RULE_BLOCKS
 from jit.domain.values.prefixes import Prefix, read_prefix
 
 _EVERYWHERE = (ip_network("0.0.0.0/0"), ip_network("::/0"))
@@ -78,7 +79,7 @@ def _warn_of_block(port: PortRule, shares: Sequence[Share]) -> MachineWarning:
         f"traffic from {_name_sources(shares)}, so no path opens from there; ask the owner of the "
         "network manager for a rule that allows it"
     )
-    return MachineWarning(code="admin-rule-blocks", detail=detail)
+    return MachineWarning(code=ADMIN_RULE_BLOCKS, detail=detail)
 
 
 def _warn_of_bypass(port: PortRule, shares: Sequence[Share]) -> MachineWarning:

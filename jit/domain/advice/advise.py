@@ -19,6 +19,7 @@ from jit.domain.advice.nsg import (
     find_bastion_warnings,
     find_jit_warnings,
 )
+from jit.domain.advice.obstacle_warnings import NSG_CODES, find_obstacle_warnings
 from jit.domain.azure import arm_json, firewall, nsg_rules
 from jit.domain.azure.arm_json import Resource
 from jit.domain.azure.nsg_index import RulesByAddress
@@ -26,6 +27,8 @@ from jit.domain.azure.nsg_rules import SecurityRule
 from jit.domain.inventory.topology import Snapshot
 from jit.domain.model.machine import Interface, MachineWarning, Support, VirtualMachine
 from jit.domain.network_manager.security_admin_rules import KnownAdminRules
+from jit.domain.obstacles.admin_obstacles import find_admin_obstacles
+from jit.domain.obstacles.nsg_obstacles import find_first_free, find_nsg_obstacles
 from jit.domain.paths.machine_view import FirewallView, MachineView, NsgView, view_firewall
 from jit.domain.paths.published_ports import find_obstacles, find_published_ports
 from jit.domain.paths.rules import list_addresses, list_holders
@@ -40,6 +43,7 @@ class _Surroundings:
 
     Attributes:
         rules: The rules of each NSG, by its key.
+        first_free: The first priority that is free for a grant's rule, by the key of the NSG.
         bastions: Prefixes of the Bastions that reach each virtual network, by its key.
         firewalls: By key.
         nats: The firewalls with NAT rules of customers, as views, by key.
@@ -53,6 +57,7 @@ class _Surroundings:
     """
 
     rules: Mapping[str, RulesByAddress]
+    first_free: Mapping[str, int]
     bastions: Mapping[str, tuple[str, ...]]
     firewalls: Mapping[str, Resource]
     nats: Mapping[str, FirewallView]
@@ -81,30 +86,30 @@ def add_warnings(
     return tuple(vm if vm.is_in_doubt else _warn_about_machine(vm, around) for vm in machines)
 
 
-def _view_behind_firewall(vm: VirtualMachine, around: _Surroundings) -> MachineView | None:
-    """Return the VM with its NSGs and firewall, if customers' NAT rules may concern it."""
-    front = around.nats.get(arm_ids.key(vm.firewall_id or ""))
-    if front is None or vm.support is not Support.CONFIGURED:
-        return None
+def _view_machine(vm: VirtualMachine, around: _Surroundings) -> MachineView:
+    """Return the VM with its NSGs, and with its firewall if it has NAT rules of customers."""
     keys = {arm_ids.key(nsg_id) for nic in vm.interfaces for nsg_id in nic.nsg_ids}
     addresses = list_addresses(vm)
     nsgs = {
         key: NsgView(
             id=key,
-            settled=True,
+            settled=key not in around.changing,
             rules=tuple(around.rules[key].find_rules_at(*addresses)),
             allows=(),
         )
         for key in keys
         if key in around.rules
     }
-    return MachineView(vm=vm, nsgs=nsgs, firewall=front)
+    return MachineView(
+        vm=vm, nsgs=nsgs, firewall=around.nats.get(arm_ids.key(vm.firewall_id or ""))
+    )
 
 
 def _collect_surroundings(snapshot: Snapshot, admin: KnownAdminRules) -> _Surroundings:
     rules = {arm_json.key(nsg): nsg_rules.parse_rules(nsg) for nsg in snapshot.nsgs}
     return _Surroundings(
         rules={key: RulesByAddress(found) for key, found in rules.items()},
+        first_free={key: find_first_free(found) for key, found in rules.items()},
         bastions=bastions.find_bastions(snapshot.networks, snapshot.bastions),
         firewalls={arm_json.key(item): item for item in snapshot.firewalls},
         nats={
@@ -155,12 +160,20 @@ def _address(public_ip: Resource) -> str:
 
 def _warn_about_machine(vm: VirtualMachine, around: _Surroundings) -> VirtualMachine:
     """Return *vm* with the warnings that can be judged; ``unsettled`` names the others."""
-    unsettled = _find_unsettled(vm, around) if vm.support is Support.CONFIGURED else frozenset()
-    view = _view_behind_firewall(vm, around)
-    nats = find_nat_warnings(find_published_ports(view)) if view is not None else ()
-    found = dict.fromkeys((*_find_warnings(vm, around, unsettled), *nats))
+    if vm.support is not Support.CONFIGURED:
+        return replace(vm, warnings=tuple(_find_warnings(vm, around, frozenset())))
+    unsettled, view = _find_unsettled(vm, around), _view_machine(vm, around)
+    stops = find_nsg_obstacles(view, around.first_free) if not NSG_CODES & unsettled else ()
+    found = dict.fromkeys(
+        (
+            *_find_warnings(vm, around, unsettled),
+            *find_nat_warnings(find_published_ports(view)),
+            *find_obstacle_warnings(stops),
+        )
+    )
     judged = tuple(warning for warning in found if warning.code not in unsettled)
-    obstacles = find_obstacles(view) if view is not None else ()
+    denied = find_admin_obstacles(vm, around.admin.find(vm.network_id))
+    obstacles = (*find_obstacles(view), *stops, *denied)
     return replace(vm, warnings=judged, unsettled=unsettled, obstacles=obstacles)
 
 
@@ -175,7 +188,7 @@ def _find_unsettled(vm: VirtualMachine, around: _Surroundings) -> frozenset[str]
     for nic in vm.interfaces:
         network = _network_key(nic)
         if not _is_interface_settled(nic, around):
-            codes |= JIT_CODES | BASTION_CODES | NAT_CODES
+            codes |= JIT_CODES | BASTION_CODES | NAT_CODES | NSG_CODES
         if network in around.changing or around.changing_bastions.get(network):
             codes |= BASTION_CODES
     return frozenset(codes)

@@ -78,7 +78,8 @@ def decide(
     if the rule names an IPv6 prefix (people write ``*`` with IPv4 in mind), and never through an
     Azure Firewall, which has no IPv6. A part of a policy that is not understood allows nothing. A
     port is occupied if a foreign request for it lasts beyond the start, unless its sources are the
-    same. A port with an obstacle could not open, so it is refused now.
+    same. A port with an obstacle could not open to the sources that it stops, so these are refused
+    now.
 
     Args:
         access: Its pointers name the places of faults.
@@ -184,7 +185,7 @@ def _check_port(
         return
     yield from _check_rule(access, port, rule, machine)
     yield from _check_sources(access, port, rule, machine)
-    yield from _find_obstacles(port, machine, name)
+    yield from _find_obstacles(access, port, machine, now)
     if until := _find_occupation_end(access, port, machine, now):
         when = format_instant(until)
         detail = f"{name} is occupied until {when}: ask then, or with a startTime from then on"
@@ -230,12 +231,25 @@ def _check_sources(
             yield _policy_finding(pointer, code, f"{source} may not reach {name}: {why}")
 
 
-def _find_obstacles(port: WantedPort, machine: VirtualMachine, name: str) -> Iterator[Finding]:
-    """Yield a finding for each reason why *port* could not open, although the policy allows it."""
+def _find_obstacles(
+    access: WantedAccess, port: WantedPort, machine: VirtualMachine, now: datetime
+) -> Iterator[Finding]:
+    """
+    Yield a finding for each reason why *port* could not open, although the policy allows it.
+
+    A grant is open only if packets from each of its sources pass, so one stopped source is enough.
+    """
+    name = _title(port, machine)
     for obstacle in machine.obstacles:
-        if obstacle.port == port.number:
+        if not obstacle.is_in_force(port.number, now):
+            continue
+        if not obstacle.sources:
             detail = f"{name} cannot be opened: {obstacle.detail}"
             yield _policy_finding(at(port.pointer, "number"), obstacle.code, detail)
+        for pointer, source in list_sources(access):
+            if any(stopped.overlaps(source) for stopped in obstacle.sources):
+                detail = f"{name} cannot be opened to {source}: {obstacle.detail}"
+                yield _policy_finding(pointer, obstacle.code, detail)
 
 
 def _refuse_source(source: Prefix, rule: PortRule, via: Via) -> str | None:

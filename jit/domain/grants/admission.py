@@ -18,6 +18,7 @@ from jit.domain.grants.timing import FIREWALL_WAIT
 from jit.domain.model.grant import CloseReason, Grant, Status
 from jit.domain.model.machine import Occupation
 from jit.domain.model.request import AccessRequest, WantedMachine, WantedPort
+from jit.domain.obstacles.nsg_obstacles import find_nsg_obstacles
 from jit.domain.paths.effective import explain_unclear_firewall
 from jit.domain.paths.machine_view import MachineView
 from jit.domain.paths.published_ports import find_obstacles
@@ -85,7 +86,8 @@ def _find_denials(
         Occupation(port=entry.port, sources=entry.sources, ends_at=entry.ends_at)
         for entry in context.list_foreign_requests(requests)
     )
-    vm = replace(view.vm, occupations=strict, obstacles=find_obstacles(view))
+    obstacles = (*find_obstacles(view), *find_nsg_obstacles(view))
+    vm = replace(view.vm, occupations=strict, obstacles=obstacles)
     request, machines = rebuild_request(grant), {grant.vm_key: vm}
     found = decide(request, machines, now=context.now, limits=context.limits)
     return tuple(_point_into_body(finding.violation) for finding in found)

@@ -9,6 +9,7 @@ from typing import NamedTuple
 
 from jit.domain.model.absence import Absence
 from jit.domain.values import arm_ids
+from jit.domain.values.prefixes import Prefix
 
 LONGEST_NAMES = 56
 """
@@ -195,17 +196,25 @@ class MachineWarning:
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Obstacle:
     """
-    A standing reason why no grant can open one port of a VM.
+    A standing reason why no grant can open one port of a VM, to any source or to some.
 
     Attributes:
         port: Port of the VM.
         code: Code of the violation: stable, kebab-case.
         detail: The reason, and the action to take: a part of a sentence for people.
+        sources: The prefixes from which nothing gets in; empty for every source.
+        until: It does not count from then on, because it was not read again; None for no limit.
     """
 
     port: int
     code: str
     detail: str
+    sources: tuple[Prefix, ...] = ()
+    until: datetime | None = None
+
+    def is_in_force(self, port: int, now: datetime) -> bool:
+        """Return True if it counts *now*, for *port*."""
+        return self.port == port and (self.until is None or now < self.until)
 
 
 def measure_names(policy_id: str, vm_id: str) -> int:

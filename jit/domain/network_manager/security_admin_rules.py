@@ -92,6 +92,7 @@ class AdminRules:
         fresh: They were just read. A path becomes open only then.
         recent: They were read so lately that a path which they deny stays shut without a new
             reading.
+        read_at: When they were read; None if they were not.
     """
 
     rules: tuple[AdminRule, ...] = ()
@@ -99,6 +100,7 @@ class AdminRules:
     forbidden: bool = False
     fresh: bool = True
     recent: bool = False
+    read_at: datetime | None = None
 
 
 NONE = AdminRules()
@@ -152,6 +154,7 @@ def parse_reading(reading: AdminReading, *, fresh: bool) -> AdminRules:
         unread=reading.unread,
         forbidden=reading.forbidden,
         fresh=fresh,
+        read_at=reading.read_at,
     )
 
 

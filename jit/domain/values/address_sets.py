@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from bisect import bisect_right
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from ipaddress import ip_network
 
@@ -29,6 +29,10 @@ class AddressSet:
     def __or__(self, other: AddressSet) -> AddressSet:
         """Return the addresses of either set."""
         return join_sets((self, other))
+
+    def __and__(self, other: AddressSet) -> AddressSet:
+        """Return the addresses of both sets."""
+        return AddressSet(tuple(_intersect_ranges(self.ranges, other.ranges)))
 
     def list_edges(self) -> Iterator[int]:
         """Yield every address at which membership changes, seen from below."""
@@ -57,6 +61,22 @@ def _merge_ranges(ranges: Iterable[tuple[int, int]]) -> Iterator[tuple[int, int]
             held = (first, last)
     if held is not None:
         yield held
+
+
+def _intersect_ranges(
+    some: Sequence[tuple[int, int]], others: Sequence[tuple[int, int]]
+) -> Iterator[tuple[int, int]]:
+    """Yield what two lists of ranges have in common; both are ascending and do not overlap."""
+    mine = theirs = 0
+    while mine < len(some) and theirs < len(others):
+        first = max(some[mine][0], others[theirs][0])
+        last = min(some[mine][1], others[theirs][1])
+        if first <= last:
+            yield first, last
+        if some[mine][1] < others[theirs][1]:
+            mine += 1
+        else:
+            theirs += 1
 
 
 def expand_prefix(prefix: Prefix) -> AddressSet:

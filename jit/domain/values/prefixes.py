@@ -64,7 +64,7 @@ Source:
     IANA IPv4 and IPv6 Special-Purpose Address Registries; RFC 1112, RFC 4291, RFC 6890.
 """
 
-_NOT_PUBLIC = tuple(
+NOT_PUBLIC = tuple(
     ip_network(prefix)
     for prefix in (
         "10.0.0.0/8",  # RFC 1918
@@ -309,7 +309,7 @@ def parse_allowed(text: str) -> Prefix:
 
 def is_public(prefix: Prefix) -> bool:
     """Return True if packets from every address of *prefix* can arrive over the internet."""
-    return not any(prefix.overlaps(private) for private in _NOT_PUBLIC)
+    return not any(prefix.overlaps(private) for private in NOT_PUBLIC)
 
 
 def _clear_host_bits(text: str) -> Prefix:

@@ -609,3 +609,43 @@ def test_a_port_that_could_not_open_is_refused_with_what_to_do():
     assert details(wanting(a_port(22)), machine) == [
         "port 22 of web01 cannot be opened: a NAT rule; ask its owner"
     ]
+
+
+def stopping(*sources, **changes):
+    """A VM with an obstacle for these sources to port 22."""
+    stopped = tuple(map(ip_network, sources))
+    obstacle = Obstacle(port=22, code="nsg-rule-blocks", detail="why", sources=stopped, **changes)
+    return a_vm(obstacles=(obstacle,))
+
+
+@pytest.mark.parametrize(
+    ("sources", "pointers"),
+    [
+        (["203.0.113.7"], ["#/sources/0"]),
+        (["198.51.100.9", "203.0.113.0/24"], ["#/sources/1"]),
+        (["203.0.113.7", "203.0.113.200"], ["#/sources/0"]),
+        (["198.51.100.9"], []),
+    ],
+)
+def test_a_source_that_is_stopped_is_refused_and_the_others_are_not(sources, pointers):
+    """A path is open only if all of each source passes, so a part is enough."""
+    machine = stopping("203.0.113.0/25", "2a02::/32")
+
+    assert found(a_draft(sources=sources), machine) == [
+        (FindingKind.POLICY, pointer, "nsg-rule-blocks") for pointer in pointers
+    ]
+
+
+def test_the_refusal_names_the_source_that_is_stopped():
+    """With the reason and the action of the obstacle."""
+    (detail,) = details(a_draft(), stopping("203.0.113.0/25"))
+
+    assert detail == "port 22 of web01 cannot be opened to 203.0.113.7/32: why"
+
+
+def test_an_obstacle_that_was_not_read_again_in_time_refuses_nothing():
+    """It may be gone; the look that would call a path open reads it anew."""
+    over, not_yet = NOW, NOW + timedelta(seconds=1)
+
+    assert found(a_draft(), stopping("203.0.113.0/25", until=over)) == []
+    assert len(found(a_draft(), stopping("203.0.113.0/25", until=not_yet))) == 1

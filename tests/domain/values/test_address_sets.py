@@ -34,6 +34,14 @@ def test_joining_sets_is_joining_their_prefixes(one, other):
     assert either == read_addresses(one + other, 4)
 
 
+@given(prefix_lists, prefix_lists)
+def test_an_intersection_is_what_no_complement_holds(one, other):
+    """De Morgan: range for range."""
+    some, others = read_addresses(one, 4), read_addresses(other, 4)
+
+    assert some & others == (some.invert(4) | others.invert(4)).invert(4)
+
+
 @given(prefix_lists, st.integers(0, 40))
 def test_a_complement_holds_exactly_the_rest(texts, number):
     """No address is in both, and none in neither."""
