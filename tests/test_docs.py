@@ -268,7 +268,7 @@ def test_every_benchmark_is_in_the_table():
 def test_every_warning_on_a_machine_is_explained():
     """They ask the owner of a VM to act."""
     advice = ("admin_rule_warnings", "failed_updates", "nat_rules", "nsg", "setup")
-    obstacles = ("admin_obstacles", "nsg_obstacles")
+    obstacles = ("admin_obstacles", "nsg_obstacles", "route_obstacles")
     names = [*(f"advice/{name}.py" for name in advice), "paths/published_ports.py"]
     names += [f"obstacles/{name}.py" for name in obstacles]
     texts = strings([TREES[PROJECT / "jit" / "domain" / name] for name in names])

@@ -43,7 +43,7 @@ from jit.observer.reads import Read, Reader, kind_of
 from jit.observer.refused_versions import alert_refused_version
 
 _RECENT_SECONDS = 5.0
-_ASIDE = 2  # reads that only warnings need
+_ASIDE = 3  # reads that only warnings and obstacles need
 _BESIDE = 1  # the reading of security admin rules, while the resources are read
 _ROUNDS = 4  # VM, interface, network, NSG of the subnet
 
@@ -57,6 +57,7 @@ _LISTS = {
     "policies": ("Microsoft.Security/jitNetworkAccessPolicies", JIT_POLICIES),
 }
 _BASTIONS = ("Microsoft.Network/bastionHosts", NETWORK)
+_ROUTE_TABLES = ("Microsoft.Network/routeTables", NETWORK)
 _PLAN = ("Microsoft.Security/pricings/VirtualMachines", PRICINGS)
 
 T = TypeVar("T")
@@ -129,9 +130,10 @@ class Observer:
 
     def read_advice_snapshot(self, subscription: str) -> topology.Snapshot:
         """
-        Return a snapshot with everything that advice needs: nine calls in parallel.
+        Return a snapshot with everything that advice needs: ten calls in parallel.
 
-        Bastions and plan may stay unknown: paths must be closed even if the reads for advice fail.
+        Bastions, route tables and plan may stay unknown: paths must be closed even if the reads
+        for advice fail.
 
         Raises:
             Unavailable: As for ``read_snapshot``.
@@ -139,16 +141,22 @@ class Observer:
         """
         under = f"/subscriptions/{subscription}/providers/"
         with self._reader.open_pool(_ASIDE) as aside:
-            bastions = aside.submit(
-                _read_if_allowed, partial(self._list, subscription, _BASTIONS), under + _BASTIONS[0]
-            )
+            asides = [
+                aside.submit(_read_if_allowed, partial(self._list, subscription, it), under + it[0])
+                for it in (_BASTIONS, _ROUTE_TABLES)
+            ]
             plan = aside.submit(
                 _read_if_allowed,
                 partial(self._arm.get, under + _PLAN[0], _PLAN[1]),
                 under + _PLAN[0],
             )
             snapshot = self.read_snapshot(subscription)
-        return replace(snapshot, bastions=bastions.result(), plan=plan.result())
+        return replace(
+            snapshot,
+            bastions=asides[0].result(),
+            route_tables=asides[1].result(),
+            plan=plan.result(),
+        )
 
     def _list(self, subscription: str, item: tuple[str, str]) -> list[Resource]:
         kind, version = item

@@ -1,5 +1,6 @@
 """Least privilege: with any one action of the broker's role taken away, something stops working."""
 
+import copy
 import json
 from collections.abc import Callable
 from datetime import timedelta
@@ -14,7 +15,17 @@ from jit.domain.values import arm_ids
 from tests.broker.inprocess import OLGA, InProcess, farm, wish
 from tests.broker.reconciling import Reconciling
 from tests.builders.admin_rules import DENY, arm_admin
-from tests.local.azure.sim import APP01, DB, DB01, NEW01, PRODUCTION, WEB01, network
+from tests.local.azure.sim import (
+    APP01,
+    DB,
+    DB01,
+    DEVELOPMENT,
+    NEW01,
+    PRODUCTION,
+    WEB01,
+    group,
+    network,
+)
 
 ROLE = Path(__file__).resolve().parent.parent.parent / "infra" / "role.json"
 ACTIONS = json.loads(ROLE.read_text())["Actions"]
@@ -24,6 +35,7 @@ VNET_DB = network("virtualNetworks", "vnet-db", DB)
 READING = {
     *("inventory", "through an NSG", "through a firewall", "configure", "take out", "take all"),
     *("tell that a Bastion is gone", "tell that the plan is missing", "tell of an admin rule"),
+    "tell of a route",
 }
 BREAKS = {
     "Microsoft.Resources/subscriptions/read": {"find subscriptions"},
@@ -41,6 +53,7 @@ BREAKS = {
     "Microsoft.Network/networkSecurityGroups/securityRules/write": {"through a firewall"},
     "Microsoft.Network/publicIPAddresses/join/action": {"through a firewall"},
     "Microsoft.Network/publicIPAddresses/read": READING,
+    "Microsoft.Network/routeTables/read": {"tell of a route"},
     "Microsoft.Network/virtualNetworks/listNetworkManagerEffectiveSecurityAdminRules/action": {
         "through an NSG",
         "through a firewall",
@@ -83,7 +96,7 @@ def _everybody() -> tuple[MachinePolicy, ...]:
 
 def _codes(broker: InProcess, vm: str) -> set[str]:
     """Look afresh; return the codes of a VM's warnings."""
-    found = broker.observer.read_machines(PRODUCTION, now=broker.now)
+    found = broker.observer.read_machines(arm_ids.subscription(vm), now=broker.now)
     (seen,) = (each for each in found if arm_ids.key(each.id) == arm_ids.key(vm))
     return {warning.code for warning in seen.warnings}
 
@@ -110,12 +123,27 @@ def _tells_of_an_admin_rule(broker: InProcess) -> bool:
     return told
 
 
+def _tells_of_a_route(broker: InProcess) -> bool:
+    route = {"addressPrefix": "0.0.0.0/0", "nextHopType": "VirtualNetworkGateway"}
+    table = network("routeTables", "rt-farm-1", group("rg-farm-1", DEVELOPMENT))
+    vnet = network("virtualNetworks", "vnet-farm-1", group("rg-farm-1", DEVELOPMENT))
+    body = broker.sim.get(vnet)
+    before = copy.deepcopy(body)
+    body["properties"]["subnets"][0]["properties"]["routeTable"] = {"id": table}
+    routes = {"properties": {"routes": [{"name": "out", "properties": route}]}}
+    broker.sim.control("PUT", "state", {"resources": {table: routes, vnet: body}})
+    told = "forced-tunnelling" in _codes(broker, farm(1))
+    broker.sim.control("PUT", "state", {"resources": {table: None, vnet: before}})
+    return told
+
+
 JOBS: dict[str, Callable[[InProcess], object]] = {
     "find subscriptions": lambda broker: broker.azure.observer().list_readable(),
     "inventory": lambda broker: broker.queries.list_machines(None, OLGA, now=broker.now),
     "tell that a Bastion is gone": _tells_that_a_bastion_is_gone,
     "tell that the plan is missing": _tells_that_the_plan_is_missing,
     "tell of an admin rule": _tells_of_an_admin_rule,
+    "tell of a route": _tells_of_a_route,
     "through an NSG": lambda broker: _opens_and_closes(broker, farm(1), 22, 2),
     "through a firewall": lambda broker: _opens_and_closes(broker, WEB01, 3389, 8),
     "configure": lambda broker: _configurator(broker).put(_wanted(SSH), OLGA, now=broker.now),

@@ -14,6 +14,7 @@ VM = farm(1)
 WHERE = group("rg-farm-1", DEVELOPMENT)
 VNET = network("virtualNetworks", "vnet-farm-1", WHERE)
 SUBNET_NSG = network("networkSecurityGroups", "nsg-subnet", WHERE)
+TABLE = network("routeTables", "rt-farm-1", WHERE)
 NETWORK_24 = "203.0.113.0/24"
 DENIES = {"access": "Deny", "destinationAddressPrefix": "*"}
 
@@ -42,6 +43,16 @@ def deny_by_manager(it):
         it.run()
 
 
+def force_tunnelling(it):
+    """The subnet's routes lead answers to the internet into a gateway."""
+    route = {"addressPrefix": "0.0.0.0/0", "nextHopType": "VirtualNetworkGateway"}
+    routes = {"routes": [{"name": "out", "properties": route}]}
+    vnet = it.broker.sim.get(VNET)
+    vnet["properties"]["subnets"][0]["properties"]["routeTable"] = {"id": TABLE}
+    it.edit(**{TABLE: {"properties": routes}, VNET: vnet})
+    it.run()
+
+
 def refused(it, **changes):
     with pytest.raises(AccessDenied) as error:
         it.broker.accept(wish(VM, **changes))
@@ -56,6 +67,7 @@ OBSTACLES = [
     (deny_first, "nsg-rule-blocks"),
     (guard_subnet, "nsg-rule-blocks"),
     (deny_by_manager, "admin-rule-blocks"),
+    (force_tunnelling, "forced-tunnelling"),
 ]
 
 
@@ -111,6 +123,16 @@ def test_a_scheduled_grant_is_denied_at_its_start_if_a_rule_is_in_front_by_then(
     grant = it.broker.grant(request_id)
     assert (grant.status, grant.close_reason) == ("closed", "denied")
     assert [each.code for each in grant.denials] == ["nsg-rule-blocks"]
+
+
+def test_without_the_right_to_read_routes_everything_else_works(it):
+    """A role of an older version lacks it; routes are then no obstacle."""
+    denied = {"deniedActions": ["Microsoft.Network/routeTables/read"]}
+    it.broker.sim.control("PUT", "state", denied)
+    force_tunnelling(it)
+
+    assert it.broker.preview(wish(VM)).allowed
+    assert "forced-tunnelling" not in warnings_of(it)
 
 
 def test_an_old_reading_of_a_network_manager_refuses_nobody(it):

@@ -803,4 +803,47 @@ MUTANTS = (
             ),
         ),
     ),
+    Mutant(
+        name="a deny rule in front of Defender's rule is hoped for",
+        promise="P4",
+        path="jit/domain/obstacles/nsg_obstacles.py",
+        was="if rule.priority < before]",
+        becomes="if rule.priority < _FIRST]",
+        caught_by=(
+            law(
+                "tests/domain/obstacles/test_nsg_obstacles.py",
+                "test_a_deny_rule_in_front_of_every_free_priority_stops_its_sources",
+            ),
+            law(
+                "tests/broker/test_standing_obstacles.py",
+                "test_a_source_that_could_never_get_in_is_refused_and_the_vm_warns",
+            ),
+        ),
+    ),
+    Mutant(
+        name="of two source fields that contradict each other, one counts",
+        promise="P7",
+        path="jit/domain/azure/port_rules.py",
+        was='        return (f"{one!r} or {many!r}",)\n',
+        becomes="        return (str(one), *map(str, many))\n",
+        caught_by=(
+            law(
+                "tests/domain/azure/test_port_rules.py",
+                "test_source_members_that_contradict_each_other_allow_nothing",
+            ),
+        ),
+    ),
+    Mutant(
+        name="a grant opens while its VM is in two JIT policies",
+        promise="P1",
+        path="jit/observer/policy.py",
+        was="if fault is not None and key not in unreadable and _is_clear(fresh.get(key))",
+        becomes="if fault is not None and key in unreadable and _is_clear(fresh.get(key))",
+        caught_by=(
+            law(
+                "tests/broker/test_policy_faults.py",
+                "test_a_grant_waits_while_its_vm_is_in_two_policies_and_opens_afterwards",
+            ),
+        ),
+    ),
 )

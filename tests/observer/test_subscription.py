@@ -47,7 +47,7 @@ def test_all_readable_subscriptions_are_found_with_one_call(azure, observer):
     assert azure.calls.names == ["arm.list"]
 
 
-def test_a_snapshot_costs_seven_calls_and_advice_two_more(azure, observer):
+def test_a_snapshot_costs_seven_calls_and_advice_three_more(azure, observer):
     """For any number of VMs."""
     snapshot = observer.read_snapshot(PRODUCTION)
 
@@ -56,7 +56,7 @@ def test_a_snapshot_costs_seven_calls_and_advice_two_more(azure, observer):
 
     observer.read_advice_snapshot(PRODUCTION)
 
-    assert len(azure.calls.names) == 7 + 9
+    assert len(azure.calls.names) == 7 + 10
 
 
 def test_a_list_that_fails_fails_the_snapshot(azure, observer):
@@ -67,7 +67,10 @@ def test_a_list_that_fails_fails_the_snapshot(azure, observer):
         observer.read_snapshot(PRODUCTION)
 
 
-@pytest.mark.parametrize(("path", "missing"), [("bastionHosts", "bastions"), ("pricings", "plan")])
+@pytest.mark.parametrize(
+    ("path", "missing"),
+    [("bastionHosts", "bastions"), ("routeTables", "route_tables"), ("pricings", "plan")],
+)
 def test_advice_that_cannot_be_read_stays_unknown(azure, observer, path, missing):
     """The comparison goes on without it."""
     azure.sim.faults({"match": {"path": path}, "times": None, "answer": DOWN})

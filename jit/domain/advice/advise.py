@@ -19,16 +19,22 @@ from jit.domain.advice.nsg import (
     find_bastion_warnings,
     find_jit_warnings,
 )
-from jit.domain.advice.obstacle_warnings import NSG_CODES, find_obstacle_warnings
+from jit.domain.advice.obstacle_warnings import (
+    NSG_CODES,
+    ROUTE_CODES,
+    find_obstacle_warnings,
+)
 from jit.domain.azure import arm_json, firewall, nsg_rules
 from jit.domain.azure.arm_json import Resource
 from jit.domain.azure.nsg_index import RulesByAddress
 from jit.domain.azure.nsg_rules import SecurityRule
+from jit.domain.azure.route_tables import RoutesBySubnet, group_routes
 from jit.domain.inventory.topology import Snapshot
 from jit.domain.model.machine import Interface, MachineWarning, Support, VirtualMachine
 from jit.domain.network_manager.security_admin_rules import KnownAdminRules
 from jit.domain.obstacles.admin_obstacles import find_admin_obstacles
 from jit.domain.obstacles.nsg_obstacles import find_first_free, find_nsg_obstacles
+from jit.domain.obstacles.route_obstacles import find_route_obstacles
 from jit.domain.paths.machine_view import FirewallView, MachineView, NsgView, view_firewall
 from jit.domain.paths.published_ports import find_obstacles, find_published_ports
 from jit.domain.paths.rules import list_addresses, list_holders
@@ -54,6 +60,7 @@ class _Surroundings:
         changing_bastions: As *bastions*, of the hosts that are not settled.
         failed: By key, the NSGs and firewalls whose last update failed, with the action to take.
         admin: The security admin rules of the virtual networks.
+        routes: The user-defined routes of the subnets.
     """
 
     rules: Mapping[str, RulesByAddress]
@@ -68,6 +75,7 @@ class _Surroundings:
     changing_bastions: Mapping[str, tuple[str, ...]]
     failed: Mapping[str, str]
     admin: KnownAdminRules
+    routes: RoutesBySubnet
 
 
 def add_warnings(
@@ -135,6 +143,7 @@ def _collect_surroundings(snapshot: Snapshot, admin: KnownAdminRules) -> _Surrou
         ),
         failed=find_failed(snapshot.nsgs, snapshot.firewalls),
         admin=admin,
+        routes=group_routes(snapshot.networks, snapshot.route_tables),
     )
 
 
@@ -164,16 +173,17 @@ def _warn_about_machine(vm: VirtualMachine, around: _Surroundings) -> VirtualMac
         return replace(vm, warnings=tuple(_find_warnings(vm, around, frozenset())))
     unsettled, view = _find_unsettled(vm, around), _view_machine(vm, around)
     stops = find_nsg_obstacles(view, around.first_free) if not NSG_CODES & unsettled else ()
+    detours = find_route_obstacles(vm, around.routes)
     found = dict.fromkeys(
         (
             *_find_warnings(vm, around, unsettled),
             *find_nat_warnings(find_published_ports(view)),
-            *find_obstacle_warnings(stops),
+            *find_obstacle_warnings((*stops, *detours)),
         )
     )
     judged = tuple(warning for warning in found if warning.code not in unsettled)
     denied = find_admin_obstacles(vm, around.admin.find(vm.network_id))
-    obstacles = (*find_obstacles(view), *stops, *denied)
+    obstacles = (*find_obstacles(view), *stops, *denied, *detours)
     return replace(vm, warnings=judged, unsettled=unsettled, obstacles=obstacles)
 
 
@@ -189,6 +199,8 @@ def _find_unsettled(vm: VirtualMachine, around: _Surroundings) -> frozenset[str]
         network = _network_key(nic)
         if not _is_interface_settled(nic, around):
             codes |= JIT_CODES | BASTION_CODES | NAT_CODES | NSG_CODES
+        if around.routes.get(arm_ids.key(nic.subnet_id), ()) is None:
+            codes |= ROUTE_CODES
         if network in around.changing or around.changing_bastions.get(network):
             codes |= BASTION_CODES
     return frozenset(codes)

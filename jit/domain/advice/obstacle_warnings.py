@@ -6,10 +6,12 @@ from collections.abc import Iterable, Iterator
 
 from jit.domain.model.machine import MachineWarning, Obstacle
 from jit.domain.obstacles.nsg_obstacles import NSG_RULE_BLOCKS
+from jit.domain.obstacles.route_obstacles import FORCED_TUNNELLING
 from jit.domain.values.listing import list_few
 
 NSG_CODES = frozenset({NSG_RULE_BLOCKS})
-"""The codes of the warnings that depend on the NSGs."""
+ROUTE_CODES = frozenset({FORCED_TUNNELLING})
+"""The codes of the warnings that depend on the NSGs, and on the route tables."""
 
 _NAMED = 3
 

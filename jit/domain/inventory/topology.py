@@ -44,6 +44,7 @@ class Snapshot:
 
     Attributes:
         bastions: ``bastionHosts``; None if they were not read.
+        route_tables: ``routeTables``; None if they were not read.
         plan: ``pricings/VirtualMachines`` of Defender; None if it was not read.
     """
 
@@ -55,6 +56,7 @@ class Snapshot:
     public_ips: Sequence[Resource] = ()
     policies: Sequence[Resource] = ()
     bastions: Sequence[Resource] | None = None
+    route_tables: Sequence[Resource] | None = None
     plan: Resource | None = None
 
 

@@ -78,6 +78,7 @@ _NETWORK = {
                 "addressPrefix": PREFIX,
                 "addressPrefixes": [PREFIX],
                 "networkSecurityGroup": _GROUP,
+                "routeTable": make_reference(ids.ROUTE_TABLES),
             },
         }
     ],
@@ -109,6 +110,20 @@ _LOAD_BALANCER = {
         }
     ],
 }
+_ROUTE_TABLE = {
+    "routes": [
+        {
+            "name!": str,
+            "properties!": {
+                "addressPrefix!": str,
+                "nextHopType!": make_choice(
+                    "VirtualNetworkGateway", "VnetLocal", "Internet", "VirtualAppliance", "None"
+                ),
+                "nextHopIpAddress": ADDRESS,
+            },
+        }
+    ],
+}
 _POLICY = {
     "virtualMachines": [
         {
@@ -134,6 +149,7 @@ SHAPES: Mapping[str, Any] = {
     ids.FIREWALLS: _FIREWALL,
     ids.BASTIONS: {"ipConfigurations": [_LEG]},
     ids.LOAD_BALANCERS: _LOAD_BALANCER,
+    ids.ROUTE_TABLES: _ROUTE_TABLE,
     ids.IP_GROUPS: {"ipAddresses": [str]},
     ids.JIT_POLICIES: _POLICY,
 }
@@ -142,7 +158,7 @@ SHAPES: Mapping[str, Any] = {
 LINKS = {
     ids.MACHINES: ("networkInterfaces",),
     ids.INTERFACES: ("networkSecurityGroup", "subnet", "publicIPAddress"),
-    ids.NETWORKS: ("networkSecurityGroup",),
+    ids.NETWORKS: ("networkSecurityGroup", "routeTable"),
     ids.FIREWALLS: ("subnet", "publicIPAddress"),
     ids.BASTIONS: ("subnet", "publicIPAddress"),
     ids.LOAD_BALANCERS: ("subnet", "publicIPAddress"),

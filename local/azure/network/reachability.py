@@ -18,6 +18,7 @@ from local.azure.arm.store import Store
 from local.azure.network.balancer_paths import list_balancer_paths
 from local.azure.network.firewall_paths import list_firewall_paths
 from local.azure.network.packets import Flow, Path, is_in_network, is_in_ports, is_in_range
+from local.azure.network.route_tables import find_detour
 from local.azure.network.topology import Interface, list_interfaces, list_members
 from local.azure.values import ids
 from local.azure.values.http import Json
@@ -61,14 +62,15 @@ def _list_paths(store: Store, machine: Json, flow: Flow) -> Iterator[Path]:
         if inside:
             yield Path("private", interface.address, flow.port, (flow.source,), interface)
         elif interface.public is not None:
-            yield _public_path(interface, flow)
+            yield _public_path(store, interface, flow)
         yield from list_balancer_paths(store, interface, flow, inside=inside)
         yield from list_firewall_paths(store, interface, flow)
 
 
-def _public_path(interface: Interface, flow: Flow) -> Path:
-    guarded = interface.group or interface.subnet_group
-    obstacle = None if guarded else "a standard public IP without an NSG is closed"
+def _public_path(store: Store, interface: Interface, flow: Flow) -> Path:
+    obstacle = find_detour(store, interface, flow.source)
+    if not (interface.group or interface.subnet_group):
+        obstacle = "a standard public IP without an NSG is closed"
     address = interface.public or ""
     return Path("publicIp", address, flow.port, (flow.source,), interface, obstacle)
 

@@ -111,6 +111,7 @@ ROUTES = (
     *list_read_routes(ids.ADDRESSES),
     *list_read_routes(ids.NETWORKS),
     *list_read_routes(ids.BASTIONS),
+    *list_read_routes(ids.ROUTE_TABLES),
     Route(
         "GET",
         f"{GROUP}/providers/{ids.NETWORKS}/{{name}}/subnets",

@@ -18,6 +18,7 @@ NETWORKS = "Microsoft.Network/virtualNetworks"
 BASTIONS = "Microsoft.Network/bastionHosts"
 LOAD_BALANCERS = "Microsoft.Network/loadBalancers"
 IP_GROUPS = "Microsoft.Network/ipGroups"
+ROUTE_TABLES = "Microsoft.Network/routeTables"
 MACHINES = "Microsoft.Compute/virtualMachines"
 JIT_POLICIES = "Microsoft.Security/locations/jitNetworkAccessPolicies"
 

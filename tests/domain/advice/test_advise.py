@@ -11,6 +11,7 @@ from jit.domain.network_manager.security_admin_rules import NOTHING_KNOWN
 from tests.builders.firewalls import a_nat, arm_collection, arm_firewall, arm_ip_configuration
 from tests.builders.machines import a_configured_vm, a_rule
 from tests.builders.nsgs import arm_nsg, arm_rule
+from tests.builders.routes import arm_routed_network, arm_table, arm_udr
 from tests.builders.values import FIREWALL_ID, GROUP, NSG_ID, POLICY_ID, VM, VM_ID
 
 DENY = arm_rule(
@@ -181,6 +182,17 @@ def test_a_rule_that_is_being_written_unsettles_its_nsg():
 def test_a_rule_with_a_failed_write_does_not():
     """It stays so until somebody writes it again."""
     assert judged(DENY, in_state(OPEN_DOOR, "Failed"))[1] == frozenset()
+
+
+@pytest.mark.parametrize(
+    ("state", "told"),
+    [("Updating", (set(), {"forced-tunnelling"})), ("Succeeded", ({"forced-tunnelling"}, set()))],
+)
+def test_a_route_table_that_is_being_updated_leaves_its_last_warning(state, told):
+    """Settled, it is judged."""
+    table = arm_table(arm_udr("0.0.0.0/0", "None"), state=state)
+
+    assert judged(DENY, networks=[arm_routed_network()], route_tables=[table]) == told
 
 
 def test_an_interface_that_is_being_updated_gives_no_warning():
