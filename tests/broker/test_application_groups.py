@@ -5,7 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.broker.inprocess import OLGA, wish
+from jit.domain.errors import AccessDenied
+from tests.broker.inprocess import ALICE, OLGA, wish
 from tests.broker.reconciling import Reconciling
 from tests.local.azure.sim import PRODUCTION, group, machine, network
 
@@ -52,14 +53,28 @@ def test_a_rule_for_another_group_neither_stops_nor_warns(it):
     assert (before, grant.status.value, it.broker.reachable(WEB1)) == ([], "open", True)
 
 
-def test_a_rule_for_the_vms_own_group_stops_its_path(it):
-    """The grant names the rule; packets agree."""
+def test_a_rule_for_the_vms_own_group_is_an_obstacle_that_the_refusal_names(it):
+    """It would stop the path, so nobody waits for it."""
     join(it, "web", "db")
 
-    grant = open_web1(it)
+    with pytest.raises(AccessDenied) as refused:
+        it.broker.ask(wish(WEB1))
 
-    assert grant.status.value == "opening"
-    assert "no-ssh-to-db" in (grant.note or "")
+    (violation,) = refused.value.violations
+    assert violation.code == "nsg-rule-blocks"
+    assert "no-ssh-to-db" in violation.detail
+
+
+def test_a_rule_for_a_group_that_the_vm_joined_meanwhile_stops_its_path(it):
+    """The grant names the rule; packets agree."""
+    it.run(PRODUCTION)
+    request_id = it.broker.accept(wish(WEB1), ALICE).request.id
+    join(it, "web", "db")
+    it.broker.live(5)
+
+    grant = it.broker.grant(request_id)
+    told = [grant.note or "", *(each.detail for each in grant.denials)]
+    assert any("no-ssh-to-db" in text for text in told)
     assert not it.broker.reachable(WEB1)
 
 

@@ -127,8 +127,8 @@ def _tells_of_a_route(broker: InProcess) -> bool:
     route = {"addressPrefix": "0.0.0.0/0", "nextHopType": "VirtualNetworkGateway"}
     table = network("routeTables", "rt-farm-1", group("rg-farm-1", DEVELOPMENT))
     vnet = network("virtualNetworks", "vnet-farm-1", group("rg-farm-1", DEVELOPMENT))
-    body = broker.sim.get(vnet)
-    before = copy.deepcopy(body)
+    before = broker.sim.control("GET", "state")["resources"][vnet]
+    body = copy.deepcopy(before)
     body["properties"]["subnets"][0]["properties"]["routeTable"] = {"id": table}
     routes = {"properties": {"routes": [{"name": "out", "properties": route}]}}
     broker.sim.control("PUT", "state", {"resources": {table: routes, vnet: body}})

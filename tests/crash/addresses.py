@@ -5,6 +5,7 @@ from __future__ import annotations
 from copy import deepcopy
 from typing import Any
 
+from local.azure.values import ids
 from tests.local.azure.sim import Sim
 
 
@@ -29,15 +30,21 @@ def renumber(sim: Sim, vm: str) -> None:
     for configuration in _read_interface(sim, vm)["properties"]["ipConfigurations"]:
         reference = configuration["properties"].get("publicIPAddress")
         if reference:
-            public = sim.get(reference["id"])
+            public = _read(sim, reference["id"])
             network, last = public["properties"]["ipAddress"].rsplit(".", 1)
             public["properties"]["ipAddress"] = f"{network}.{int(last) ^ 128}"
             _put_state(sim, public)
 
 
 def _read_interface(sim: Sim, vm: str) -> Any:
-    links = sim.get(vm)["properties"]["networkProfile"]["networkInterfaces"]
-    return sim.get(links[0]["id"])
+    links = _read(sim, vm)["properties"]["networkProfile"]["networkInterfaces"]
+    return _read(sim, links[0]["id"])
+
+
+def _read(sim: Sim, resource_id: str) -> Any:
+    """Return a resource out of the state: faults that are meant for the broker do not hit this."""
+    found = sim.control("GET", "state")["resources"].items()
+    return next(body for name, body in found if ids.key(name) == ids.key(resource_id))
 
 
 def _put_state(sim: Sim, resource: Any) -> None:

@@ -162,14 +162,14 @@ def test_a_plan_covers_all_subscriptions_unless_some_are_named(it):
 
 @pytest.mark.parametrize("paths", [1, 9])
 def test_a_run_takes_the_same_calls_however_many_grants_there_are(it, paths):
-    """Eight lists, the plan, and the admin rules of a third of the five networks."""
+    """Nine lists, the plan, and the admin rules of a third of the five networks."""
     it.broker.ask(wish(tuple(farm(number) for number in range(1, paths + 1))))
     it.broker.live(5)
     before = it.broker.calls.count("arm"), it.broker.calls.count("network")
 
     it.run()
 
-    assert it.broker.calls.count("arm") - before[0] == 9
+    assert it.broker.calls.count("arm") - before[0] == 10
     assert it.broker.calls.count("network") - before[1] == 2
     assert it.broker.calls.names[-1] != "policies.get"
 

@@ -58,6 +58,7 @@ def test_a_request_has_its_vm_port_sources_and_end():
         "203.0.113.7",
         ends_at=datetime(2026, 11, 22, 20, 0, 0, 569161, tzinfo=UTC),
         mapped_port=10022,
+        requestor="petra@contoso.com",
     )
 
 
@@ -239,5 +240,6 @@ def test_vm_ports_of_foreign_requests_are_occupied():
             port=22,
             sources=("203.0.113.7",),
             ends_at=datetime(2026, 11, 22, 20, 0, 0, 569161, tzinfo=UTC),
+            requestor="petra@contoso.com",
         ),
     )
