@@ -457,12 +457,12 @@ MUTANTS = (
     Mutant(
         name="several sources are asked for as one wide prefix",
         promise="P7",
-        path="jit/domain/grants/initiate.py",
+        path="jit/domain/azure/initiate_body.py",
         was="    texts = [_prefix_text(source) for source in ask.sources]\n",
         becomes='    texts = ["*"] if ask.sources[1:] else [_prefix_text(ask.sources[0])]\n',
         caught_by=(
             law(
-                "tests/domain/grants/test_initiate.py",
+                "tests/domain/azure/test_initiate_body.py",
                 "test_an_initiate_names_the_sources_and_no_others",
             ),
             law(
