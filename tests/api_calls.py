@@ -27,7 +27,7 @@ from local.host.web import front_end, platform_auth
 from tests import api_page
 from tests.broker.inprocess import ELSEWHERE, InProcess, farm, wish
 from tests.broker.reconciling import Reconciling
-from tests.local.azure.sim import DEVELOPMENT, HUB01, PRODUCTION
+from tests.local.azure.sim import DB01, DEVELOPMENT, HUB01, PRODUCTION
 from tests.triggers.app_functions import FUNCTIONS, ROUTES, call_and_listen
 
 LANDSCAPE = Path(__file__).resolve().parent.parent / "local" / "landscape.json"
@@ -223,6 +223,7 @@ def _ask_and_change(api: Api) -> None:
     body = wish(farm(1), startTime=api.in_an_hour, ticket=ticket)
     later = api.call("POST", "access-requests", body).doc["id"]
     api.call("POST", f"access-requests/{later}/extend", {"duration": "PT1H"})
+    api.call("POST", "access-requests", {**wish(DB01, 5985), "via": "bastion"})
     now = api.call("POST", "access-requests", wish(farm(2))).doc["id"]
     api.wait(2)
     api.call("GET", f"access-requests/{now}/outcome")

@@ -8,6 +8,7 @@ from datetime import timedelta
 import pytest
 
 from jit.domain.limits import LIMITS
+from jit.domain.model.bastion import BY_BASTION
 from jit.domain.model.machine import Support, Via
 from jit.domain.model.people import Role
 from jit.domain.policy_setup.changes import PolicyAction
@@ -33,7 +34,7 @@ BODIES = {
     "DELETE /api/virtual-machines/jit-policy": bodies.PolicyDeleteBody,
 }
 WORDS = [
-    ("Grant", "connection.via", Via),
+    ("Grant", "connection.via", (*Via, BY_BASTION)),
     ("Virtual machine", "via", Via),
     ("Virtual machine", "status", Support),
     ("Plan", "plan[].action", PlanAction),

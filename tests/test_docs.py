@@ -35,7 +35,16 @@ NAMED_TEST = re.compile(r"(tests/[\w/]+\.py)::(\w+)")
 NAMED_PATH = re.compile(r"`((?:bench|docs|infra|jit|local|tests)/[\w/.]*)`")
 LEVELS = {"event": "INFO", "warning": "WARNING", "alert": "ERROR"}
 # Queues, an actor, a policy, a state of health, the key and the holder of a row.
-NOT_CODES = {"jit-policy", "jit-reconcile", "broker", "default", "ok", "tick", "unreadable"}
+NOT_CODES = {
+    "bastion",
+    "jit-policy",
+    "jit-reconcile",
+    "broker",
+    "default",
+    "ok",
+    "tick",
+    "unreadable",
+}
 
 
 def read(name: str) -> str:

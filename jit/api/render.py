@@ -6,6 +6,7 @@ from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
 from jit.domain.limits import bound_violations
+from jit.domain.model.bastion import BY_BASTION, Bastion
 from jit.domain.model.grant import Grant, Status, list_denials
 from jit.domain.model.machine import OtherAccess, PortRule, VirtualMachine
 from jit.domain.model.occupied_ports import list_occupied, list_others
@@ -59,6 +60,7 @@ def render_grant(item: Grant) -> dict[str, Any]:
         "port": item.port,
         "protocol": item.protocol,
         "sources": [str(source) for source in item.sources],
+        "bastion": _render_bastion(item.bastion) if item.bastion else None,
         "status": item.status.value,
         "startsAt": format_instant(item.starts_at),
         "expiresAt": _render_instant(item.expires_at),
@@ -70,7 +72,7 @@ def render_grant(item: Grant) -> dict[str, Any]:
         "closedBy": _render_person(item.closed_by) if item.closed_by else None,
         "closeReasonText": item.close_reason_text,
         "connection": {
-            "via": link.via.value,
+            "via": BY_BASTION if item.bastion and not item.own_sources else link.via.value,
             "address": link.address,
             "port": link.port,
             "command": link.command,
@@ -86,6 +88,10 @@ def render_grant(item: Grant) -> dict[str, Any]:
 
 def _render_person(person: Person) -> dict[str, Any]:
     return {"id": person.id, "name": person.name}
+
+
+def _render_bastion(bastion: Bastion) -> dict[str, Any]:
+    return {"id": bastion.id, "name": bastion.name, "sources": list(bastion.prefixes)}
 
 
 def _render_instant(moment: datetime | None) -> str | None:

@@ -56,7 +56,7 @@ class NetworkManagers:
         return NOTHING_KNOWN.add(readings, fresh=False, recent_from=now - READ_EVERY)
 
     def keep(self, readings: Sequence[AdminReading]) -> None:
-        """Store *readings* for those who look next."""
+        """Store *readings* for the next looks."""
         self.rows.keep(readings)
 
     def read_due(

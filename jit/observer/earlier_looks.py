@@ -11,7 +11,7 @@ from jit.domain.network_manager.security_admin_rules import NOTHING_KNOWN, Known
 @dataclass(frozen=True, slots=True, kw_only=True)
 class EarlierLooks:
     """
-    What looks before this one found out.
+    The facts that looks before this one found.
 
     Attributes:
         missed: Hashes of the ids of NSGs and firewalls for which Azure answered 404, at least a

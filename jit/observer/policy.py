@@ -10,6 +10,7 @@ from jit.domain.azure import arm_json, defender_requests
 from jit.domain.azure.arm_json import Resource
 from jit.domain.grants.policy_view import PolicyView
 from jit.domain.inventory import topology
+from jit.domain.inventory.bastions import list_network_ids
 from jit.domain.model.machine import PolicyField, VirtualMachine
 from jit.domain.paths.machine_view import (
     FirewallView,
@@ -28,7 +29,8 @@ def predict_reads(vm: VirtualMachine, deciding: bool) -> Iterable[str]:
     """
     Yield the ids of the resources to read for a VM, as the inventory knows it.
 
-    Only for a VM of *deciding* the VM itself, its interfaces and networks are read again.
+    Only for a VM of *deciding* the VM itself, its interfaces and networks are read again, and the
+    Bastions that *vm* names.
     """
     yield from (nsg_id for nic in vm.interfaces for nsg_id in nic.nsg_ids)
     if vm.firewall_id:
@@ -41,6 +43,7 @@ def predict_reads(vm: VirtualMachine, deciding: bool) -> Iterable[str]:
         yield nic.subnet_id.rsplit("/subnets/", 1)[0]
         if nic.public_ip_id:
             yield nic.public_ip_id
+    yield from (bastion.id for bastion in vm.bastions or ())
 
 
 HOLDERS = frozenset({"nsgs", "firewalls"})
@@ -59,7 +62,14 @@ def find_missing_reads(read: Read, predicted: Mapping[str, VirtualMachine]) -> I
     ]
     for vnet in read.list_resources("networks"):
         yield from filter(None, topology.list_subnet_nsg_ids(vnet, subnets))
+    yield from _list_bastion_networks(read)
     yield from (vm.firewall_id for vm in predicted.values() if vm.firewall_id)
+
+
+def _list_bastion_networks(read: Read) -> list[str]:
+    """Return the ids of the networks of the Bastions that were read: maybe peers of the VMs'."""
+    hosts = read.list_resources("bastions")
+    return [network_id for host in hosts for network_id in list_network_ids(host)]
 
 
 def build_policy_view(
@@ -85,13 +95,17 @@ def build_policy_view(
         firewalls=read.list_resources("firewalls"),
         public_ips=read.list_resources("public_ips"),
         policies=(policy,) if policy is not None else (),
+        bastions=read.list_resources("bastions"),
     )
     fresh = topology.build_machines(snapshot, now=now)
     known = [key for key in predicted if key in deciding]
     unreadable = {key: why for key in known if (why := _explain_unread(key, predicted[key], read))}
     unreadable |= _find_doubts(fresh, {key: predicted[key] for key in known}, unreadable)
     decidable = deciding - unreadable.keys()
-    machines = {key: fresh[key] if key in decidable else vm for key, vm in predicted.items()}
+    machines = {
+        key: _drop_unread_bastions(fresh[key], vm, read) if key in decidable else vm
+        for key, vm in predicted.items()
+    }
     nsgs, firewalls = view_nsgs(read), view_firewalls(read)
     return PolicyView(
         found=policy is not None,
@@ -105,6 +119,18 @@ def build_policy_view(
         unreadable=unreadable,
         missing=frozenset(key for key in read.gone if kind_of(key) in HOLDERS),
     )
+
+
+def _drop_unread_bastions(
+    vm: VirtualMachine, predicted: VirtualMachine, read: Read
+) -> VirtualMachine:
+    """Return *vm*; its Bastions are not known if one of *predicted*, or its network, was unread."""
+    ids = [bastion.id for bastion in predicted.bastions or ()]
+    if ids:
+        ids += _list_bastion_networks(read)
+    if read.failed.keys().isdisjoint(map(arm_ids.key, ids)):
+        return vm
+    return replace(vm, bastions=None)
 
 
 def add_former_holders(

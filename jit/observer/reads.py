@@ -42,6 +42,7 @@ _KINDS = {
     "publicipaddresses": ("public_ips", NETWORK),
     "networksecuritygroups": ("nsgs", NETWORK),
     "azurefirewalls": ("firewalls", NETWORK),
+    "bastionhosts": ("bastions", NETWORK),
 }
 _VERSIONS = dict(_KINDS.values())
 

@@ -257,7 +257,7 @@ class Observer:
             now: Aware, UTC.
             confirming: Keys of the VMs to which a path may become open. The security admin rules
                 of their networks are read now.
-            earlier: What looks before this one found out.
+            earlier: The facts that looks before this one found.
 
         Raises:
             Unavailable: The policy could not be read.

@@ -39,6 +39,7 @@ from jit.storage.documents import (
     several,
     write_document,
 )
+from jit.storage.networks.bastion_documents import BASTION
 from jit.storage.table import Row
 
 MACHINE_KIND = RowKind("machines")
@@ -90,6 +91,7 @@ MACHINE = ColumnMap(
     Column("obstacles", "obstacles", several(_OBSTACLE), default=()),
     Column("absences", "absences", several(_ABSENCE), default=()),
     Column("others", "others", optional(several(_OTHER)), default=None),
+    Column("bastions", "bastions", optional(several(BASTION.form)), default=None),
 )
 """The document of a VM, without the columns `_GROUPS`, `_PARTIAL` and `_REQUESTORS`."""
 

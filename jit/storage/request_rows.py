@@ -34,6 +34,7 @@ from jit.storage.documents import (
     write_document,
 )
 from jit.storage.keys import write_stamp
+from jit.storage.networks import bastion_documents
 from jit.storage.stored import GrantRow, ReadableRows, TombstoneRow, find_earliest_check
 from jit.storage.table import Row
 
@@ -137,6 +138,7 @@ GRANT = ColumnMap(
     Column("extensions", "extensions", TEXTS, default=()),
     Column("hindrance", "hindrance", default=None),
     Column("note", "note", default=None),
+    bastion_documents.GRANT_COLUMN,
     # when
     Column("starts_at", "starts_at", INSTANT),
     Column("seconds", "duration", SPAN),
@@ -259,7 +261,7 @@ def write_grants(grants: Sequence[Grant], kind: RowKind = GRANTS_KIND) -> dict[s
 
     The JSON has no spaces: 90 rows of ten grants each must fit one transaction.
     """
-    documents = [GRANT.write(grant) for grant in grants]
+    documents = bastion_documents.drop_repeated_bastion([GRANT.write(grant) for grant in grants])
     return kind.add_format(write_document(documents, separators=(",", ":")))
 
 
@@ -274,7 +276,7 @@ def read_grants(row: Row) -> tuple[Grant, ...]:
 
 
 def _parse_grants(row: Row) -> tuple[Grant, ...]:
-    return tuple(map(GRANT.read, read_document(row)))
+    return tuple(map(GRANT.read, bastion_documents.add_repeated_bastion(read_document(row))))
 
 
 def read_grant_row(row: Row) -> GrantRow:

@@ -29,9 +29,10 @@ from jit.domain.model.shown_access import MachineAccess, ShownGrant
 from jit.domain.values.proxies import Proxies
 from jit.domain.values.times import format_instant
 from jit.storage.stored import StoredRequest
+from tests.builders.bastions import by_bastion
 from tests.builders.grants import a_grant, an_open
 from tests.builders.machines import a_vm
-from tests.builders.values import HOME, NOW, SUBSCRIPTION, vm_id
+from tests.builders.values import BASTION_ID, BASTION_NET, HOME, NOW, SUBSCRIPTION, vm_id
 
 HOUR = timedelta(hours=1)
 LINK = Connection(via=Via.FIREWALL, address="52.137.62.53", port=13389, command="mstsc /v:x")
@@ -130,6 +131,19 @@ def test_an_open_grant_has_a_connection():
         "port": 13389,
         "command": "mstsc /v:x",
     }
+
+
+@pytest.mark.parametrize(("own", "via"), [((), "bastion"), ((HOME,), "firewall")])
+def test_a_grant_names_its_bastion_from_the_beginning(own, via):
+    """People who come by it alone have no other way to connect."""
+    grant = by_bastion(an_open(connection=LINK), *own)
+    doc = render_grant(grant)
+
+    named = {"id": BASTION_ID, "name": "bas-prod", "sources": [BASTION_NET]}
+    assert (doc["bastion"], doc["connection"]["via"]) == (named, via)
+    assert doc["sources"] == [*map(str, own), BASTION_NET]
+    assert render_grant(by_bastion(a_grant()))["bastion"] == named
+    assert render_grant(a_grant())["bastion"] is None
 
 
 @pytest.mark.parametrize("status", [each for each in Status if each is not Status.OPEN])

@@ -9,6 +9,7 @@ from jit.domain.audit import chain
 from jit.domain.audit.event import list_transitions
 from jit.domain.errors import AccessDenied, TooLarge
 from jit.domain.limits import LIMITS
+from jit.domain.model.bastion import Bastion
 from jit.domain.model.grant import CloseReason, Status
 from jit.domain.model.machine import PortRule, Via
 from jit.storage import request_store
@@ -117,6 +118,28 @@ def test_the_largest_body_is_accepted_and_stored_whole(large):
     stored = large.whole(whole.request.id)
     assert (stored.request, stored.grants) == (whole.request, whole.grants)
     assert len(stored.grants) == LIMITS.machines * LIMITS.ports
+
+
+def test_the_largest_body_with_a_bastion_is_accepted(large):
+    """Each grant keeps the Bastion of its VM, with the longest names."""
+    machines = [
+        replace(vm, bastions=(a_bastion(number),))
+        for number, vm in enumerate(map(large.inventory.find_machine, VMS))
+    ]
+    large.inventory.write_machines(DEVELOPMENT, machines, complete=True)
+
+    whole = large.accept(body(large, via="bastion"), CALLER)
+
+    assert large.whole(whole.request.id).grants == whole.grants
+    assert {grant.bastion.name for grant in whole.grants} == {"b" * 80}
+
+
+def a_bastion(number):
+    """A Bastion in a peered network, every name as long as may be."""
+    return Bastion(
+        id=in_group(number, f"Microsoft.Network/bastionHosts/{'b' * 80}"),
+        prefixes=("10.100.100.0/24", "10.100.101.0/24"),
+    )
 
 
 def test_the_trail_names_every_vm_and_port_of_the_largest_body(large):

@@ -46,3 +46,7 @@ def vm_id(name="web01", *, subscription=SUBSCRIPTION, group="rg-web"):
 
 
 VM_ID, OTHER_VM_ID = vm_id(), vm_id("web02")
+
+BASTION_ID = f"{NETWORK}/bastionHosts/bas-prod"
+BASTION_NET = "10.1.2.0/26"
+"""The subnet of a Bastion: the VM sees these addresses."""

@@ -45,6 +45,14 @@ def _open_by_firewall(run: ScenarioRun) -> None:
     run.at(0, "a", run.ask("a", wish(WEB01, 3389, duration="PT15M"), ALICE))
 
 
+def _open_for_a_bastion(run: ScenarioRun) -> None:
+    """One person comes by the Bastion, another one shares the port from outside."""
+    body = {**wish(DB01, duration="PT8M"), "via": "bastion"}
+    del body["sources"]
+    run.at(0, "a", run.ask("a", body, ALICE))
+    run.at(2, "d", run.ask("d", wish(DB01, source=THERE, duration="PT15M"), DAVE))
+
+
 def _several_machines(run: ScenarioRun) -> None:
     """Two policies and three VMs: one transaction, two workers."""
     machines = [
@@ -353,6 +361,7 @@ def _named(*scenarios: Scenario) -> dict[str, Scenario]:
 SCENARIOS: Mapping[str, Scenario] = _named(
     _open_by_nsg,
     _open_by_firewall,
+    _open_for_a_bastion,
     _several_machines,
     _extend_nsg,
     _extend_firewall,

@@ -14,6 +14,7 @@ from jit.domain.audit.event import Event
 from jit.domain.errors import Violation
 from jit.domain.model.absence import Absence
 from jit.domain.model.admin_reading import AdminReading
+from jit.domain.model.bastion import Bastion
 from jit.domain.model.grant import CloseReason, Footprint, Grant, Initiate, Status
 from jit.domain.model.machine import (
     Connection,
@@ -187,6 +188,20 @@ DENIED = replace(
         ),
     ),
 )
+BASTION = Bastion(
+    id=f"{NETWORK}/bastionHosts/bas-prod",
+    prefixes=("10.9.0.0/26",),
+    native=True,
+)
+BY_BASTION = replace(
+    OPEN,
+    sources=BASTION.sources,
+    bastion=BASTION,
+    connection=Connection(
+        via=Via.FIREWALL, address="10.1.0.4", port=3389, command="az network bastion …"
+    ),
+)
+BESIDE = replace(BY_BASTION, id=f"{REQUEST_ID}-0-22", port=22)
 MACHINE = VirtualMachine(
     id=VM,
     name="web01",
@@ -323,6 +338,7 @@ CASES = {
     "grants-extended": (request_rows.read_grants, (EXTENDED,)),
     "grants-extended-late": (request_rows.read_grants, (EXTENDED_LATE,)),
     "grants-waiting": (request_rows.read_grants, (WAITING,)),
+    "grants-by-bastion": (request_rows.read_grants, (BY_BASTION, BESIDE)),
     "grants-first-version": (request_rows.read_grants, (FIRST_VERSION,)),
     "tombstone": (lambda row: request_rows.read_tombstone_row(row).grants, (CLOSED,)),
     "history-request": (request_rows.read_request, REQUEST),
@@ -331,6 +347,7 @@ CASES = {
     "machine-in-doubt": (machine_rows.read_machine, IN_DOUBT),
     "machine-others": (machine_rows.read_machine, OCCUPIED_MACHINE),
     "machine-obstructed": (machine_rows.read_machine, OBSTRUCTED),
+    "machine-with-bastion": (machine_rows.read_machine, replace(MACHINE, bastions=(BASTION,))),
     "machine-first-version": (machine_rows.read_machine, FIRST_MACHINE),
     "admin-rules": (admin_rule_rows.parse_admin_reading, READING),
     "admin-rules-unread": (admin_rule_rows.parse_admin_reading, UNREAD),
@@ -515,6 +532,7 @@ WRITTEN = {
     "grants-extended": GRANTS([EXTENDED]),
     "grants-extended-late": GRANTS([EXTENDED_LATE]),
     "grants-waiting": GRANTS([WAITING]),
+    "grants-by-bastion": GRANTS([BY_BASTION, BESIDE]),
     "tombstone": request_rows.write_tombstone_row(GRANTS([CLOSED]), [CLOSED], until=LATER),
     "history-request": history.write_history_rows(StoredRequest(REQUEST, (CLOSED,)))[0],
     "history-grants": history.write_history_rows(StoredRequest(REQUEST, (CLOSED,)))[1],
@@ -522,6 +540,9 @@ WRITTEN = {
     "machine-in-doubt": machine_rows.write_machine_row(IN_DOUBT, SUBSCRIPTION),
     "machine-others": machine_rows.write_machine_row(OCCUPIED_MACHINE, SUBSCRIPTION),
     "machine-obstructed": machine_rows.write_machine_row(OBSTRUCTED, SUBSCRIPTION),
+    "machine-with-bastion": machine_rows.write_machine_row(
+        replace(MACHINE, bastions=(BASTION,)), SUBSCRIPTION
+    ),
     "admin-rules": admin_rule_rows.write_admin_row(READING, SUBSCRIPTION),
     "admin-rules-unread": admin_rule_rows.write_admin_row(UNREAD, SUBSCRIPTION),
     "policy": control_rows.write_control_row(CASES["policy"][1]),
@@ -584,7 +605,10 @@ MAPS: dict[str, tuple[ColumnMap[Any], list[str]]] = {
     "request": (request_rows.REQUEST, ["request", "history-request"]),
     "grant": (request_rows.GRANT, [name for name in SAMPLES if name.startswith("grants-")]),
     "columns of grants": (request_rows.SUMMARY, ["grants-open"]),
-    "machine": (machine_rows.MACHINE, ["machine", "machine-in-doubt", "machine-others"]),
+    "machine": (
+        machine_rows.MACHINE,
+        ["machine", "machine-in-doubt", "machine-others", "machine-with-bastion"],
+    ),
     "admin rules": (admin_rule_rows.ADMIN, ["admin-rules", "admin-rules-unread"]),
     "policy": (control_rows.POLICY, ["policy", "policy-claimed"]),
     "looks": (control_rows.LOOKS, ["looks"]),

@@ -219,9 +219,11 @@ class Configurator:
 
 
 def _keep_warnings(vm: VirtualMachine, known: Iterable[VirtualMachine]) -> VirtualMachine:
-    """Return *vm* with the warnings and obstacles that are *known* from the last full look."""
+    """Return *vm* with the advice and the Bastions that are *known* from the last full look."""
     last = next((each for each in known if arm_ids.key(each.id) == arm_ids.key(vm.id)), None)
-    return vm if last is None else replace(vm, warnings=last.warnings, obstacles=last.obstacles)
+    if last is None:
+        return vm
+    return replace(vm, warnings=last.warnings, obstacles=last.obstacles, bastions=last.bastions)
 
 
 def _refuse_faults(faults: Sequence[Violation]) -> None:

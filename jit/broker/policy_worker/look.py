@@ -19,6 +19,7 @@ from jit.domain.grants import lifetime
 from jit.domain.grants.policy_view import PolicyView
 from jit.domain.inventory.deleted_machine import rebuild_machine
 from jit.domain.limits import Limits
+from jit.domain.model.bastion import Bastion
 from jit.domain.model.grant import Grant, Status
 from jit.domain.model.machine import VirtualMachine
 from jit.domain.paths.rules import list_holders
@@ -96,7 +97,7 @@ class Look:
         recorded = _find_recorded(state.grants, predicted)
         view = self.observer.observe_policy(
             state.policy_id,
-            predicted,
+            _name_bastions(predicted, state),
             deciding=deciding,
             now=state.now,
             confirming=complete,
@@ -144,8 +145,17 @@ class Look:
 
 
 def _keep_advice(vm: VirtualMachine, last: VirtualMachine) -> VirtualMachine:
-    """Return *vm* with the warnings and obstacles that the last comparison found."""
-    return replace(vm, warnings=last.warnings, obstacles=last.obstacles)
+    """Return *vm* with what only comparisons find: its warnings, obstacles and Bastions."""
+    return replace(vm, warnings=last.warnings, obstacles=last.obstacles, bastions=last.bastions)
+
+
+def _name_bastions(machines: Machines, state: Pass) -> Machines:
+    """Return *machines* with the Bastions of the grants to decide about: only these are read."""
+    found: dict[str, list[Bastion]] = {}
+    for grant in state.grants:
+        if grant.bastion is not None and _is_undecided(grant, state.now):
+            found.setdefault(grant.vm_key, []).append(grant.bastion)
+    return {key: replace(vm, bastions=tuple(found.get(key, ()))) for key, vm in machines.items()}
 
 
 def _find_recorded(grants: Iterable[Grant], machines: Machines) -> dict[str, frozenset[str]]:

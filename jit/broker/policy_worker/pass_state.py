@@ -58,7 +58,7 @@ class Pass:
     outage: Unavailable | None = None
 
     def __post_init__(self) -> None:
-        """Remember what earlier passes missed."""
+        """Remember the resources that earlier passes missed."""
         self.missing = self.lease.row.missing
 
     @property

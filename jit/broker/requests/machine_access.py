@@ -22,7 +22,7 @@ def group_shown(
     Return the live *grants* as *caller* may see them, by the key of their VM.
 
     Args:
-        grants: Of one subscription.
+        grants: The VMs of one subscription.
         requests: Its live requests by id.
         caller: May see the own requests, or all of them.
         row: The row of the subscription.

@@ -7,6 +7,7 @@ from dataclasses import replace
 from datetime import datetime, timedelta
 
 from jit.broker.requests.own_requests import OwnRequests
+from jit.domain.decision.bastion_access import find_bastion, join_sources
 from jit.domain.decision.jit_policy import OCCUPIED, find_effective_protocol
 from jit.domain.decision.verdict import Finding, FindingKind
 from jit.domain.errors import Violation
@@ -77,8 +78,9 @@ def _build_grant(
         policy_id=machine.policy_id or "",
         port=port.number,
         protocol=(find_effective_protocol(port.protocol, rule) if rule else None) or "*",
-        sources=access.sources,
+        sources=join_sources(access, machine),
         via=machine.via,
+        bastion=find_bastion(machine) if access.by_bastion else None,
         firewall_id=machine.firewall_id if machine.via is Via.FIREWALL else None,
         starts_at=starts_at,
         duration=access.duration,

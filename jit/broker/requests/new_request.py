@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from datetime import datetime, timedelta
+from typing import Any
 
 from jit.domain.audit.event import Event
 from jit.domain.model.grant import Grant
@@ -49,11 +50,22 @@ def build_acceptance_event(request: Request, grants: Sequence[Grant], now: datet
             "rule": request.decision.rule,
             "sources": [str(source) for source in request.sources],
             "grants": [
-                {"virtualMachineId": group[0].vm_id, "ports": [grant.port for grant in group]}
+                {
+                    "virtualMachineId": group[0].vm_id,
+                    "ports": [grant.port for grant in group],
+                    **_describe_bastion(group[0]),
+                }
                 for group in group_by_machine(grants)
             ],
         },
     )
+
+
+def _describe_bastion(grant: Grant) -> dict[str, Any]:
+    """Return the Bastion of *grant*, and the sources that it adds; nothing without a Bastion."""
+    if grant.bastion is None:
+        return {}
+    return {"bastion": grant.bastion.id, "bastionSources": list(grant.bastion.prefixes)}
 
 
 def _find_creation(request_id: str, now: datetime) -> datetime:

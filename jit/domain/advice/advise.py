@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 
-from jit.domain.advice import bastions, setup
+from jit.domain.advice import setup
 from jit.domain.advice.admin_rule_warnings import find_admin_rule_warnings
 from jit.domain.advice.failed_updates import (
     UPDATE_CODES,
@@ -29,6 +29,7 @@ from jit.domain.azure.arm_json import Resource
 from jit.domain.azure.nsg_index import RulesByAddress
 from jit.domain.azure.nsg_rules import SecurityRule
 from jit.domain.azure.route_tables import RoutesBySubnet, group_routes
+from jit.domain.inventory import bastions
 from jit.domain.inventory.topology import Snapshot
 from jit.domain.model.machine import Interface, MachineWarning, Support, VirtualMachine
 from jit.domain.network_manager.security_admin_rules import KnownAdminRules

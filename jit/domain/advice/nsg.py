@@ -35,8 +35,8 @@ _MISSING = (
 )
 _MOVE = "remove that rule, or move it behind the deny rule"
 _CUT_OFF = (
-    "the JIT deny rule stops the Bastion {}; ask for that prefix as the source, in Defender's "
-    "portal if the VM has a public path"
+    'the JIT deny rule stops the Bastion {}; ask for access with "via": "bastion", which opens the '
+    "port for it"
 )
 _ANYWHERE = {4: ip_network("0.0.0.0/0"), 6: ip_network("::/0")}
 

@@ -1,4 +1,4 @@
-"""Warnings about obstacles that have no other warning: what stops grants, for the owner of a VM."""
+"""Warnings about obstacles without another warning: the reasons that stop grants on a VM."""
 
 from __future__ import annotations
 

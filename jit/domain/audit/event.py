@@ -154,5 +154,6 @@ def _facts(grant: Grant) -> dict[str, Any]:
         "rules": list(grant.footprint.rules),
         "companions": list(grant.footprint.companions),
         "note": grant.note,
+        **({"bastion": grant.bastion.id} if grant.bastion else {}),
         **({"errors": denials} if denials else {}),
     }

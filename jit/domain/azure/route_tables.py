@@ -1,5 +1,5 @@
 """
-User-defined routes of subnets: where the answers of a VM go.
+User-defined routes of subnets: they lead the answers of a VM.
 
 Source:
     https://learn.microsoft.com/azure/virtual-network/virtual-networks-udr-overview: the longest
@@ -39,7 +39,7 @@ class RouteRule:
         table: Name of the route table.
         prefix: The addresses that it is for; None if it names a service tag, or cannot be read.
         next_hop: None if it cannot be read.
-        address: Of the appliance; empty without one.
+        address: The address of the appliance; empty without one.
     """
 
     name: str

@@ -10,6 +10,14 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from datetime import datetime
 
+from jit.domain.decision.bastion_access import (
+    VIA,
+    check_bastion,
+    check_bastion_port,
+    is_stopped_by,
+    join_sources,
+    list_bastion_sources,
+)
 from jit.domain.decision.verdict import Finding, FindingKind
 from jit.domain.decision.wanted_access import WantedAccess, list_sources
 from jit.domain.errors import Violation
@@ -48,6 +56,7 @@ OCCUPIED = "occupied"
 
 VM_IDS = "GET virtual-machines lists the ids"
 MY_ADDRESS = "GET my-address shows the caller's address"
+ADD_SUBNET = "an operator can add the Bastion's subnet to it"
 """Next steps of a caller, at the end of a sentence."""
 
 _DURATION = at(ROOT, "duration")
@@ -59,7 +68,8 @@ _TOO_LONG = (
 )
 _NO_WAY = (
     "{source} is public, but {name} has private addresses only: no path from the internet to it is "
-    "known; ask for the private address that you come from (a VPN, a Bastion's subnet)"
+    "known; ask for the private address that you come from (a VPN), or for the way of a Bastion "
+    '("via": "bastion")'
 )
 
 
@@ -79,7 +89,7 @@ def decide(
     Azure Firewall, which has no IPv6. A part of a policy that is not understood allows nothing. A
     port is occupied if a foreign request for it lasts beyond the start, unless its sources are the
     same. A port with an obstacle could not open to the sources that it stops, so these are refused
-    now.
+    now. If *access* asks for a Bastion, the prefixes of its subnet are sources as well.
 
     Args:
         access: Its pointers name the places of faults.
@@ -145,6 +155,7 @@ def _check_machine(
         )
     else:
         yield from _check_path(access, machine, limits)
+        yield from check_bastion(access, machine, limits)
         for port in wanted.ports:
             yield from _check_port(access, port, machine, now)
 
@@ -207,6 +218,7 @@ def _check_rule(
     elif find_effective_protocol(port.protocol, rule) is None:
         detail = f"{name} allows {rule.protocol}, not {port.protocol}"
         yield _policy_finding(at(port.pointer, "protocol"), PROTOCOL_NOT_IN_POLICY, detail)
+    yield from check_bastion_port(access, port, rule.protocol, name)
     fault = machine.find_policy_fault(port.number, PolicyField.DURATION)
     if fault is not None:
         yield _refuse_unclear(here, name, fault)
@@ -221,13 +233,14 @@ def _check_sources(
     """Yield the findings about sources; those that are understood allow their addresses."""
     name = _title(port, machine)
     fault = machine.find_policy_fault(port.number, PolicyField.SOURCE, PolicyField.SOURCES)
-    for pointer, source in list_sources(access):
+    for pointer, source in (*list_sources(access), *list_bastion_sources(access, machine)):
         code = _refuse_source(source, rule, machine.via)
         is_hopeless = code == IPV6_NOT_ALLOWED and machine.via is Via.FIREWALL
         if code is not None and fault is not None and not is_hopeless:
             yield _refuse_unclear(pointer, name, fault)
         elif code is not None:
-            why = _explain_refusal(code, rule, machine.via)
+            next_step = ADD_SUBNET if pointer == VIA else MY_ADDRESS
+            why = _explain_refusal(code, rule, machine.via, next_step)
             yield _policy_finding(pointer, code, f"{source} may not reach {name}: {why}")
 
 
@@ -240,13 +253,14 @@ def _find_obstacles(
     A grant is open only if packets from each of its sources pass, so one stopped source is enough.
     """
     name = _title(port, machine)
+    sources = (*list_sources(access), *list_bastion_sources(access, machine))
     for obstacle in machine.obstacles:
-        if not obstacle.is_in_force(port.number, now):
+        if not obstacle.is_in_force(port.number, now) or not is_stopped_by(obstacle, access):
             continue
         if not obstacle.sources:
             detail = f"{name} cannot be opened: {obstacle.detail}"
             yield _policy_finding(at(port.pointer, "number"), obstacle.code, detail)
-        for pointer, source in list_sources(access):
+        for pointer, source in sources:
             if any(stopped.overlaps(source) for stopped in obstacle.sources):
                 detail = f"{name} cannot be opened to {source}: {obstacle.detail}"
                 yield _policy_finding(pointer, obstacle.code, detail)
@@ -262,10 +276,10 @@ def _refuse_source(source: Prefix, rule: PortRule, via: Via) -> str | None:
     return None if covered else SOURCE_NOT_ALLOWED
 
 
-def _explain_refusal(code: str, rule: PortRule, via: Via) -> str:
+def _explain_refusal(code: str, rule: PortRule, via: Via, next_step: str) -> str:
     """Return why a source is refused with *code*, and the sources that are allowed."""
     if code == SOURCE_NOT_ALLOWED:
-        return f"its JIT policy allows {list_few(rule.allowed_sources)}; {MY_ADDRESS}"
+        return f"its JIT policy allows {list_few(rule.allowed_sources)}; {next_step}"
     if via is Via.FIREWALL:
         return "an Azure Firewall has no IPv6; name an IPv4 address"
     return "its JIT policy names no IPv6 prefix; name an IPv4 address"
@@ -281,9 +295,9 @@ def _find_occupation_end(
     the same. While a source is faulty, the sources cannot be compared: return None.
     """
     start = max(access.starts_at or now, now)
-    wanted = tuple(source for source in access.sources if source)
-    if len(wanted) < len(access.sources):
+    if None in access.sources:
         return None
+    wanted = join_sources(access, machine)
     ends = (
         other.ends_at
         for other in machine.occupations

@@ -25,6 +25,7 @@ class WantedAccess(Protocol):
     Attributes:
         machines: VMs with the wanted ports; there may be none.
         sources: In the order of the body; None for a faulty entry.
+        by_bastion: True if the Bastion that reaches each VM is a source there, too.
         duration: None if faulty.
         starts_at: None means now.
     """
@@ -36,6 +37,10 @@ class WantedAccess(Protocol):
     @property
     def sources(self) -> Sequence[Prefix | None]:
         """The prefixes that traffic may come from."""
+
+    @property
+    def by_bastion(self) -> bool:
+        """True if traffic may come from the subnet of the VM's Bastion."""
 
     @property
     def duration(self) -> timedelta | None:

@@ -10,11 +10,13 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from jit.domain.azure.defender_requests import DefenderRequest
+from jit.domain.decision.bastion_access import NO_BASTION, VIA
 from jit.domain.decision.jit_policy import NO_JIT_POLICY, OCCUPIED, decide
 from jit.domain.errors import Violation
 from jit.domain.grants import lifetime, shared_port
 from jit.domain.grants.policy_view import StepContext
-from jit.domain.grants.timing import FIREWALL_WAIT
+from jit.domain.grants.timing import FIREWALL_WAIT, LOOK_WHILE_OPENING
+from jit.domain.model.bastion import Bastion
 from jit.domain.model.grant import CloseReason, Grant, Status
 from jit.domain.model.machine import Occupation
 from jit.domain.model.request import AccessRequest, WantedMachine, WantedPort
@@ -23,6 +25,7 @@ from jit.domain.paths.effective import explain_unclear_firewall
 from jit.domain.paths.machine_view import MachineView
 from jit.domain.paths.published_ports import find_obstacles
 from jit.domain.values.json_pointer import ROOT, at
+from jit.domain.values.listing import list_few
 from jit.domain.values.times import format_instant
 
 
@@ -48,8 +51,12 @@ def _admit(
     context: StepContext,
 ) -> Grant:
     now = context.now
+    if grant.bastion is not None and view.vm.bastions is None:
+        note = f"Bastion {grant.bastion.name} could not be read"
+        return replace(grant, note=note, next_check_at=now + LOOK_WHILE_OPENING)
     why_not = (
-        _find_denials(grant, view, requests, context)
+        _find_lost_bastion(grant, view)
+        or _find_denials(grant, view, requests, context)
         or _find_other_family(grant, group)
         or _find_crowd(grant, group)
     )
@@ -86,11 +93,34 @@ def _find_denials(
         Occupation(port=entry.port, sources=entry.sources, ends_at=entry.ends_at)
         for entry in context.list_foreign_requests(requests)
     )
-    obstacles = (*find_obstacles(view), *find_nsg_obstacles(view))
-    vm = replace(view.vm, occupations=strict, obstacles=obstacles)
+    vm = replace(
+        view.vm,
+        occupations=strict,
+        obstacles=(*find_obstacles(view), *find_nsg_obstacles(view)),
+        bastions=_keep_bastion(grant, view.vm.bastions),
+    )
     request, machines = rebuild_request(grant), {grant.vm_key: vm}
     found = decide(request, machines, now=context.now, limits=context.limits)
     return tuple(_point_into_body(finding.violation) for finding in found)
+
+
+def _find_lost_bastion(grant: Grant, view: MachineView) -> tuple[Violation, ...]:
+    """Return why *grant* is denied if its Bastion does not reach the VM as it did."""
+    if grant.bastion is None or _keep_bastion(grant, view.vm.bastions):
+        return ()
+    subnet = list_few(grant.bastion.prefixes)
+    detail = (
+        f"Bastion {grant.bastion.name} does not reach {view.vm.name} from {subnet} any more: ask"
+        " again, and it is looked up anew"
+    )
+    return (Violation(VIA, NO_BASTION, detail),)
+
+
+def _keep_bastion(grant: Grant, bastions: tuple[Bastion, ...] | None) -> tuple[Bastion, ...] | None:
+    """Return the Bastion of *grant* if it still reaches the VM from the same sources."""
+    if bastions is None or grant.bastion is None:
+        return bastions
+    return tuple(each for each in bastions if each.is_same(grant.bastion))
 
 
 def _point_into_body(violation: Violation) -> Violation:
@@ -124,8 +154,9 @@ def rebuild_request(grant: Grant) -> AccessRequest:
     machine = WantedMachine(id=grant.vm_id, ports=(port,), pointer=here)
     return AccessRequest(
         machines=(machine,),
-        sources=grant.sources,
+        sources=grant.own_sources,
         duration=grant.duration,
         starts_at=None,
         justification="decided again",
+        by_bastion=grant.bastion is not None,
     )

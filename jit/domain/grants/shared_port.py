@@ -67,12 +67,12 @@ def find_wanted_request(grants: Iterable[Grant], *, now: datetime) -> WantedRequ
 
 
 def join_sources(grants: Iterable[Grant]) -> frozenset[Prefix]:
-    """Return the sources of all *grants*, also those that are inside another one."""
+    """Return the sources of all *grants*, also if one is inside another one."""
     return find_same_set(frozenset(source for grant in grants for source in grant.sources))
 
 
 def _unite(grants: Iterable[Grant]) -> frozenset[Prefix]:
-    """Return the sources that one request for all *grants* names: none of them overlap."""
+    """Return the sources that one request for all *grants* names: they do not overlap."""
     return drop_covered(join_sources(grants))
 
 

@@ -36,7 +36,7 @@ from jit.domain.grants.widened import Widening
 from jit.domain.limits import Limits
 from jit.domain.model.grant import Grant, Status
 from jit.domain.model.machine import VmPort
-from jit.domain.paths import companion_paths
+from jit.domain.paths import bastion_paths, companion_paths
 from jit.domain.paths.companion_paths import Withdrawal
 from jit.domain.paths.effective import PathView
 from jit.domain.paths.grant_views import GrantViews
@@ -262,7 +262,7 @@ def observe(group: Group) -> Group:
     context, requests = group.context, group.requests
     asking, asked = [grant for grant in group.grants if grant.may_have_path], group.asked
     live = [grant for grant in group.grants if grant.live]
-    paths = companion_paths.observe_paths(live, group.view, asked)
+    paths = bastion_paths.observe_paths(live, group.view, asked)
     joined = context.find_foreign_end(requests) is not None
     current = context.find_current(requests)
     port = opening.PortSeen(

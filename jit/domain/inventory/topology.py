@@ -29,6 +29,8 @@ from jit.domain.azure.arm_json import (
 from jit.domain.azure.defender_requests import DefenderRequest
 from jit.domain.azure.firewall import list_subnet_ids, read_firewall_policy_id
 from jit.domain.azure.port_rules import find_policy_faults, parse_port_rules
+from jit.domain.inventory.bastions import list_bastions
+from jit.domain.model.bastion import Bastion
 from jit.domain.model.machine import Interface, Support, Via, VirtualMachine
 from jit.domain.values import arm_ids
 from jit.domain.values.prefixes import keep_prefixes, read_address
@@ -70,6 +72,7 @@ class _Index:
     firewalls: Mapping[str, Sequence[Resource]]  # vnet id -> firewalls in it
     policies: Mapping[str, Sequence[tuple[Resource, Resource]]]  # vm id -> policies, VM entries
     requests: Mapping[str, Sequence[DefenderRequest]]  # vm id -> Defender's requests of its policy
+    bastions: Mapping[str, tuple[Bastion, ...]] | None  # vnet id -> Bastions that reach its VMs
 
 
 def build_machines(snapshot: Snapshot, *, now: datetime) -> dict[str, VirtualMachine]:
@@ -95,6 +98,9 @@ def _index(snapshot: Snapshot) -> _Index:
         firewalls=firewalls,
         policies=_entries_by_machine(snapshot.policies),
         requests=_requests_by_machine(snapshot.policies),
+        bastions=None
+        if snapshot.bastions is None
+        else list_bastions(snapshot.networks, snapshot.bastions),
     )
 
 
@@ -150,6 +156,7 @@ def _machine(vm: Resource, index: _Index, now: datetime) -> VirtualMachine:
         firewall_sources=_subnet_prefixes(classic, index) if classic is not None else (),
         vnet_prefixes=tuple(prefix for vnet in vnets.values() for prefix in _address_space(vnet)),
         occupations=defender_requests.find_occupations(index.requests.get(key(vm), ()), now=now),
+        bastions=_bastions(vnets, index),
     )
 
 
@@ -229,6 +236,13 @@ def _firewalls(
     classic = (firewall for firewall in inside if read_firewall_policy_id(firewall) is None)
     managed = (firewall for firewall in inside if read_firewall_policy_id(firewall) is not None)
     return next(classic, None), next(managed, None)
+
+
+def _bastions(vnets: Iterable[str], index: _Index) -> tuple[Bastion, ...] | None:
+    """Return the Bastions that reach the VMs of *vnets*; None if none were read."""
+    if index.bastions is None:
+        return None
+    return tuple(each for vnet_id in vnets for each in index.bastions.get(vnet_id, ()))
 
 
 def _subnet_prefixes(firewall: Resource, index: _Index) -> tuple[str, ...]:

@@ -9,11 +9,12 @@ from enum import StrEnum
 from types import MappingProxyType
 
 from jit.domain.errors import IllegalTransition, Violation
+from jit.domain.model.bastion import Bastion
 from jit.domain.model.machine import Connection, Via, VmPort
 from jit.domain.model.people import Person
 from jit.domain.values import arm_ids
 from jit.domain.values.json_pointer import ROOT, at
-from jit.domain.values.prefixes import Prefix
+from jit.domain.values.prefixes import Prefix, is_inside_any
 
 DENIED_AT_OPENING = "denied-at-opening"
 
@@ -133,6 +134,9 @@ class Grant:
 
     Attributes:
         id: ``<request id>-<machine index>-<port>``.
+        sources: All of them, the subnet of its Bastion included.
+        via: The way of the VM, which decides how long Azure's changes take.
+        bastion: The Bastion that its person comes by, as it was when the request was accepted.
         starts_at: Not before.
         duration: The length of access that was asked for.
         latest_end: Never open after this.
@@ -189,12 +193,21 @@ class Grant:
     footprint: Footprint = Footprint()
     hindrance: str | None = None
     note: str | None = None
+    bastion: Bastion | None = None
 
     @property
     def machine_pointer(self) -> str:
         """The place of its VM in the body of its request: ``#/virtualMachines/0``."""
         index, _, _ = self.id.removeprefix(f"{self.request_id}-").partition("-")
         return at(at(ROOT, "virtualMachines"), index)
+
+    @property
+    def own_sources(self) -> tuple[Prefix, ...]:
+        """The sources outside the subnet of its Bastion; all of them without a Bastion."""
+        if self.bastion is None:
+            return self.sources
+        subnet = self.bastion.sources
+        return tuple(each for each in self.sources if not is_inside_any(each, subnet))
 
     @property
     def holder_keys(self) -> frozenset[str]:

@@ -8,6 +8,7 @@ from enum import StrEnum
 from typing import NamedTuple
 
 from jit.domain.model.absence import Absence
+from jit.domain.model.bastion import Bastion
 from jit.domain.values import arm_ids
 from jit.domain.values.prefixes import Prefix
 
@@ -247,6 +248,8 @@ class VirtualMachine:
             something that may still exist. It is not stored.
         others: Access beside *occupations* that no grant gives, as the last comparison found it.
             None if this reading cannot tell.
+        bastions: The Bastions that reach it, the preferred one first. None if they are not known,
+            as in a row that an older version wrote.
     """
 
     id: str
@@ -274,6 +277,8 @@ class VirtualMachine:
     def is_unlisted(self) -> bool:
         """True if the last list of VMs lacked it."""
         return any(absence.key == arm_ids.key(self.id) for absence in self.absences)
+
+    bastions: tuple[Bastion, ...] | None = None
 
     @property
     def ordered_interfaces(self) -> tuple[Interface, ...]:
@@ -308,7 +313,12 @@ class VirtualMachine:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Connection:
-    """The address and command by which a person connects."""
+    """
+    The address and command by which a person connects.
+
+    Attributes:
+        via: The way of the VM. By a Bastion the address is the VM's private one.
+    """
 
     via: Via
     address: str

@@ -1,4 +1,4 @@
-"""Who else is in: the access to a VM that no grant gives, and the ports that it occupies."""
+"""The access of others: the access to a VM that no grant gives, and the ports that it occupies."""
 
 from __future__ import annotations
 

@@ -58,13 +58,14 @@ class AccessRequest:
     Attributes:
         machines: 1 to 90, of one subscription.
         sources:
-            The only prefixes traffic may come from, 1 to 10. Never optional: an initiate without
-            a source opens the port to the caller of the API, which is the broker itself
+            The only prefixes traffic may come from, 1 to 10, or none if *by_bastion*. An initiate
+            without a source opens the port to the caller of the API, which is the broker itself
             (Microsoft.Security 2020-01-01, ``allowedSourceAddressPrefix``).
         duration: Length of access, positive.
         starts_at: Not before; None means now.
         justification: One line for the audit trail; never logged.
         ticket: The ticket behind it, if any.
+        by_bastion: True if the subnet of the Bastion that reaches each VM is a source there, too.
     """
 
     machines: tuple[WantedMachine, ...]
@@ -73,6 +74,7 @@ class AccessRequest:
     starts_at: datetime | None
     justification: str
     ticket: Ticket | None = None
+    by_bastion: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -1,5 +1,5 @@
 """
-Obstacles in NSGs: rules that stop packets whatever a grant adds.
+Obstacles in NSGs: rules that stop packets although a grant adds its own.
 
 Defender writes its allow rule into one NSG of an interface, with the first free priority from 100
 on. So a customer's deny rule in front of every free priority stays in force, and the interface's
@@ -7,7 +7,7 @@ other NSG must let the sources in by its own rules. The NSG that Defender writes
 with its deny rule. Behind a firewall the broker adds a companion to each NSG that needs one; there,
 only a deny rule in front of every free priority is an obstacle.
 
-Only what is certain counts. A rule in doubt is no obstacle here: the grant is accepted, and its
+Only certain stops count. A rule in doubt is no obstacle here: the grant is accepted, and its
 path is looked at.
 
 Source:
@@ -71,7 +71,7 @@ def find_nsg_obstacles(
 
     Args:
         view: The VM.
-        first_free: Of each of its NSGs; None if *view* holds all of their rules.
+        first_free: The number of each of its NSGs; None if *view* holds all of their rules.
     """
     if first_free is None:
         first_free = {key: find_first_free(nsg.rules) for key, nsg in view.nsgs.items()}

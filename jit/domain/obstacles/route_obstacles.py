@@ -54,7 +54,7 @@ def find_route_obstacles(vm: VirtualMachine, routes: RoutesBySubnet) -> tuple[Ob
 
 def _find_detours(routes: Iterable[RouteRule], vnet: Iterable[str], version: int) -> Iterator[Stop]:
     """
-    Yield what the routes lead elsewhere, the longest prefixes first.
+    Yield the addresses that the routes lead elsewhere, the longest prefixes first.
 
     A service tag may mean any address, so a route for one that does not lead elsewhere is a doubt
     about all of them.

@@ -44,7 +44,7 @@ FindStops = Callable[[Interface, PortRule, Prefix], Iterable[Stop] | None]
 
 def find_stop_obstacles(vm: VirtualMachine, code: str, find: FindStops) -> Iterator[Obstacle]:
     """
-    Yield the obstacles of *code*: for each port, what stops the sources that its policy allows.
+    Yield the obstacles of *code*: for each port, the reasons that stop the sources of its policy.
 
     Behind a firewall the VM sees the firewall's addresses only. If one of them is stopped, the
     obstacle is one to every source: nobody chooses the address that his packets come from.

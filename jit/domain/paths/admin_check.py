@@ -95,4 +95,5 @@ def _keep_direct(grant: Grant, nic: Interface) -> Iterable[Prefix]:
     """Return the sources whose packets may come without the firewall."""
     if grant.via is not Via.FIREWALL or nic.public_ip or nic.public_ip_id:
         return grant.sources
-    return tuple(source for source in grant.sources if not is_public(source))
+    own = grant.own_sources
+    return tuple(each for each in grant.sources if each not in own or not is_public(each))

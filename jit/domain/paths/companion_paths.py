@@ -62,14 +62,6 @@ def observe_path(
     return replace(path, why=way.explain(), blocked_by={}, leaving=path.leaving or unseen)
 
 
-def observe_paths(
-    grants: Iterable[Grant], view: MachineView, asked: Collection[Prefix] | None = None
-) -> dict[str, PathView]:
-    """Return the paths of the *grants* of one VM port by their ids; see `observe_path`."""
-    views = GrantViews(view)
-    return {grant.id: observe_path(grant, views.narrow_view(grant.id), asked) for grant in grants}
-
-
 def find_withdrawals(
     grants: Iterable[Grant], view: MachineView, asked: Collection[Prefix] | None = None
 ) -> tuple[Withdrawal, ...]:

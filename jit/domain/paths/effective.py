@@ -273,7 +273,7 @@ def _judge_nsg_path(
     grant: Grant, view: MachineView, rules: tuple[PathRule, ...], nic: Interface
 ) -> PathView:
     address = nic.private_ip
-    if not lets_all_in((rule for rule in rules if rule.target == address), grant.sources):
+    if not lets_all_in(_rules_to(nic, rules, grant), grant.sources):
         why = "not every rule is there yet"
         return PathView(state=PathState.PARTIAL, rules=rules, why=why, address=address)
     if block := find_block(grant, view, nic):

@@ -17,7 +17,7 @@ from jit.domain.grants.removal import Judgement
 from jit.domain.grants.timing import OVERDUE
 from jit.domain.model.grant import Grant, Status
 from jit.domain.model.machine import OtherAccess, VmPort
-from jit.domain.paths import companion_paths
+from jit.domain.paths import bastion_paths
 from jit.domain.paths.effective import PathState, PathView
 from jit.domain.paths.machine_view import MachineView
 from jit.domain.paths.port_views import PortViews
@@ -260,7 +260,7 @@ def _has_been_seen(grant: Grant) -> bool:
 
 
 def _plan_path(grant: Grant, view: MachineView, seen: set[str]) -> PlanItem | None:
-    path = companion_paths.observe_path(grant, view)
+    path = bastion_paths.observe_path(grant, view)
     if path.state is PathState.OPEN:
         seen.add(grant.id)
     leaves = grant.status is Status.OPEN and path.leaving  # though its holder is not settled

@@ -11,6 +11,7 @@ The codes of a faulty body:
 * ports            port-out-of-range protocol-unknown duplicate-port
 * sources          source-malformed source-any source-host-bits source-reserved source-too-wide
                    duplicate-source source-overlap source-families
+* via              via-unknown
 * duration         duration-malformed duration-ambiguous duration-negative duration-overflow
                    duration-too-short duration-too-long
 * startTime        time-malformed time-without-zone time-out-of-range start-in-past start-too-far
@@ -50,6 +51,7 @@ from jit.domain.requests.network_fields import (
     PROTOCOL,
     SOURCE,
     SOURCES,
+    VIA,
     VM_ID,
 )
 from jit.domain.requests.revocation import Revocation
@@ -109,6 +111,7 @@ class AccessRequestBody:
     """A request for access: ``POST /api/access-requests``."""
 
     REFUSED: ClassVar = ("onBehalfOf", "callbackUrl")
+    ANY_OF: ClassVar = ("sources", "via")
 
     virtual_machines: Annotated[
         tuple[MachineBody, ...], MACHINES_OF_ONE_SUBSCRIPTION, "All of one subscription."
@@ -117,7 +120,10 @@ class AccessRequestBody:
         tuple[Annotated[Prefix | None, SOURCE], ...],
         SOURCES,
         "Where traffic may come from.",
-    ]
+    ] = ()
+    via: Annotated[
+        str | None, VIA, "The subnet of the Bastion that reaches the VM is a source, too."
+    ] = None
     duration: Annotated[timedelta | None, DURATION, "The length of access."]
     start_time: Annotated[datetime | None, START_TIME, "If missing, now."] = None
     justification: Annotated[str | None, JUSTIFICATION, "Why; for the audit trail."]
@@ -242,6 +248,7 @@ def read_access_request(value: object, *, now: datetime, limits: Limits = LIMITS
         justification=body.justification,
         ticket=_ticket(body.ticket),
         dry_run=body.dry_run,
+        by_bastion=body.via is not None,
         violations=violations,
     )
 

@@ -37,7 +37,7 @@ def read_body(
 
 def _read_object(kind: type, node: Node, context: ReadContext) -> Any:
     shape = shape_of(kind)
-    present = node.read_fields(shape.required, shape.optional, shape.refused)
+    present = node.read_fields(shape.required, shape.optional, shape.refused, shape.any_of)
     values: dict[str, object] = {shape.pointer: node.pointer} if shape.pointer else {}
     for part in shape.parts:
         field = present.get(part.name)

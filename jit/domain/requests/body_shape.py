@@ -6,6 +6,7 @@ The shape of a body: the JSON fields of a dataclass, from its annotations.
 * a dataclass, maybe ``| None``: an object, described by its docstring
 * ``Annotated[str, POINTER]``: no field; it keeps the pointer of the object
 * ``REFUSED``: a class variable with the JSON names of fields that are known and not supported
+* ``ANY_OF``: a class variable with the JSON names of fields of which at least one is required
 
 An attribute without a default is a required field. ``dry_run`` is ``dryRun`` in JSON.
 """
@@ -66,6 +67,7 @@ class Shape(NamedTuple):
         required: JSON names.
         optional: JSON names.
         refused: JSON names.
+        any_of: JSON names.
         pointer: The attribute that keeps the object's pointer, if there is one.
     """
 
@@ -73,6 +75,7 @@ class Shape(NamedTuple):
     required: tuple[str, ...]
     optional: tuple[str, ...]
     refused: tuple[str, ...]
+    any_of: tuple[str, ...]
     pointer: str | None
 
 
@@ -92,6 +95,7 @@ def shape_of(kind: type) -> Shape:
         required=tuple(part.name for part in parts if part.required),
         optional=tuple(part.name for part in parts if not part.required),
         refused=getattr(kind, "REFUSED", ()),
+        any_of=getattr(kind, "ANY_OF", ()),
         pointer=next(iter(pointers), None),
     )
 

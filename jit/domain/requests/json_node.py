@@ -7,7 +7,7 @@ Null is a value, never an absence: a caller whose expression came out empty must
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 
 from jit.domain.errors import Violation
@@ -55,12 +55,13 @@ class Node:
         required: Collection[str],
         optional: Collection[str] = (),
         refused: Collection[str] = (),
+        any_of: Sequence[str] = (),
     ) -> dict[str, Node]:
         """
         Return the known fields that are present; none if the value is not an object.
 
-        Each missing, unknown or *refused* field (known, but not supported) is a fault. The other
-        fields are still returned.
+        Each missing, unknown or *refused* field (known, but not supported) is a fault, and so is
+        the lack of all fields of *any_of*. The other fields are still returned.
         """
         if not isinstance(self.value, dict):
             self._add_wrong_type("an object")
@@ -69,6 +70,9 @@ class Node:
         for name in required:
             if name not in self.value:
                 self.read_member(name).add_fault(MISSING_FIELD, f"{name} is required")
+        if any_of and not any(name in self.value for name in any_of):
+            detail = f"at least one of {' and '.join(any_of)} is required"
+            self.read_member(any_of[0]).add_fault(MISSING_FIELD, detail)
         for name in self.value:
             if name in refused:
                 self.read_member(name).add_fault(NOT_SUPPORTED, f"{name} is not supported yet")

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from jit.domain.limits import Limits
+from jit.domain.model.bastion import BY_BASTION
 from jit.domain.requests.fields import Choice, Items, ReadContext, Schema, parse_text
 from jit.domain.requests.json_node import Node
 from jit.domain.values import prefixes
@@ -18,6 +19,7 @@ DUPLICATE_PORT = "duplicate-port"
 DUPLICATE_SOURCE = "duplicate-source"
 SOURCE_OVERLAP = "source-overlap"
 SOURCE_FAMILIES = "source-families"
+VIA_UNKNOWN = "via-unknown"
 
 LAST_PORT = 65_535
 
@@ -154,3 +156,4 @@ PROTOCOL = Choice(("TCP", "UDP", "*"), PROTOCOL_UNKNOWN, "a protocol is TCP, UDP
 SOURCE = SourcePrefix()
 SOURCES = Items("sources", most="sources", compare=keep_sources)
 ALLOWED_SOURCES = AllowedSources()
+VIA = Choice((BY_BASTION,), VIA_UNKNOWN, f"the only way that a request may name is {BY_BASTION}")

@@ -16,12 +16,14 @@ def schema_of(kind: type, limits: Limits = LIMITS) -> Schema:
     cannot measure durations.
     """
     shape = shape_of(kind)
+    any_of = [{"required": [name]} for name in shape.any_of]
     return {
         "type": "object",
         "description": (kind.__doc__ or "").strip().partition("\n")[0],
         "properties": {part.name: _describe_part(part, limits) for part in shape.parts},
         "required": list(shape.required),
         "additionalProperties": False,
+        **({"anyOf": any_of} if any_of else {}),
     }
 
 

@@ -25,6 +25,7 @@ class Draft:
         machines: Those with a good id, with their good ports (maybe none).
         sources: One for each in the body, up to the limit; None if it is faulty.
         dry_run: Decide only; False unless the caller wrote ``true``.
+        by_bastion: As in `AccessRequest`.
         violations: All faults; if there is none, `request` is there.
     """
 
@@ -36,6 +37,7 @@ class Draft:
     ticket: Ticket | None
     dry_run: bool
     violations: tuple[Violation, ...]
+    by_bastion: bool = False
 
     @property
     def request(self) -> AccessRequest | None:
@@ -49,6 +51,7 @@ class Draft:
             starts_at=self.starts_at,
             justification=self.justification,
             ticket=self.ticket,
+            by_bastion=self.by_bastion,
         )
 
     def keep_first_subscription(self) -> Draft:

@@ -60,7 +60,7 @@ def find_same_set(prefixes: frozenset[_Prefix]) -> frozenset[_Prefix]:
 
 def drop_covered(prefixes: Iterable[_Prefix]) -> frozenset[_Prefix]:
     """
-    Return *prefixes* without those that another one contains.
+    Return *prefixes*, each only if no other one contains it.
 
     Azure refuses a security rule whose prefixes overlap
     (https://github.com/kubernetes-sigs/cloud-provider-azure/issues/6775). Prefixes that only touch

@@ -114,7 +114,7 @@ def virtual_network(place: Place, short: Json) -> Json:
 
 
 def bastion(place: Place, short: Json) -> Json:
-    """Return the Bastion host; *short* has ``name, subnet, publicIp``."""
+    """Return the Bastion host; *short* has ``name, subnet, publicIp``. It takes native clients."""
     leg = {
         "name": "bastionHostIpConfiguration",
         "properties": {
@@ -124,7 +124,9 @@ def bastion(place: Place, short: Json) -> Json:
         },
     }
     sku = {"name": "Standard"}
-    return place.resource(ids.BASTIONS, short["name"], {"ipConfigurations": [leg]}, sku=sku)
+    return place.resource(
+        ids.BASTIONS, short["name"], {"ipConfigurations": [leg], "enableTunneling": True}, sku=sku
+    )
 
 
 def public_address(place: Place, short: Json) -> Json:

@@ -366,8 +366,8 @@ def test_the_jit_deny_cuts_off_a_bastion():
     (warning,) = found
     assert warning.code == "bastion-cut-off"
     assert warning.detail == (
-        "port 22: the JIT deny rule stops the Bastion 10.1.2.0/26; ask for that prefix as "
-        "the source, in Defender's portal if the VM has a public path"
+        "port 22: the JIT deny rule stops the Bastion 10.1.2.0/26; ask for access with "
+        '"via": "bastion", which opens the port for it'
     )
 
 

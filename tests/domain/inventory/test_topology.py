@@ -502,3 +502,19 @@ def test_only_the_nsgs_of_subnets_in_use_are_read():
     vnet = arm_vnet(arm_subnet(nsg=SUBNET_NSG), other)
 
     assert list(list_subnet_nsg_ids(vnet, [SUBNET.upper()])) == [SUBNET_NSG]
+
+
+# ---- Bastions ------------------------------------------------------------------------------------
+
+
+def test_a_vm_knows_the_bastions_that_reach_it():
+    """None were read: not known. None is there: none."""
+    subnet = arm_subnet(f"{VNET}/subnets/AzureBastionSubnet", prefix="10.1.2.0/26")
+    leg = {"properties": {"subnet": ref(subnet["id"])}}
+    host = {"id": f"{NETWORK}/bastionHosts/bas", "properties": {"ipConfigurations": [leg]}}
+    vnets = [arm_vnet(arm_subnet(), subnet)]
+
+    (found,) = the_vm(vnets=vnets, bastions=[host]).bastions
+    assert (found.name, found.prefixes) == ("bas", ("10.1.2.0/26",))
+    assert the_vm(vnets=vnets, bastions=[]).bastions == ()
+    assert the_vm(vnets=vnets).bastions is None

@@ -15,7 +15,9 @@ from jit.domain.model.grant import (
     list_denials,
     status_of,
 )
+from tests.builders.bastions import by_bastion
 from tests.builders.grants import a_grant
+from tests.builders.values import HOME
 
 S = Status
 EDGES = {
@@ -142,3 +144,16 @@ def test_a_denial_that_an_older_version_stored_has_its_note_as_the_reason(note):
     assert (denial.pointer, denial.code) == ("#/virtualMachines/3", "denied-at-opening")
     assert note is None or denial.detail == note
     assert denial.detail
+
+
+@pytest.mark.parametrize(
+    ("grant", "own"),
+    [
+        (a_grant(), (HOME,)),
+        (by_bastion(a_grant()), ()),
+        (by_bastion(a_grant(), HOME), (HOME,)),
+    ],
+)
+def test_the_own_sources_of_a_grant_are_those_beside_its_bastion(grant, own):
+    """They come by the way of the VM."""
+    assert grant.own_sources == own

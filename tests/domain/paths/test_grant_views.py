@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from jit.domain.paths import companion_paths
+from jit.domain.paths import bastion_paths, companion_paths
 from jit.domain.paths.grant_views import GrantViews
 from tests.builders.firewalls import a_customers, a_firewall, a_nat
 from tests.builders.grants import an_open, an_opening, through_firewall
@@ -50,7 +50,7 @@ def test_the_paths_of_many_grants_are_those_of_each_alone(crowd, knows):
     view, grants = crowd
     asked = frozenset(grants[0].sources + grants[2].sources) if knows else None
 
-    assert companion_paths.observe_paths(grants, view, asked) == {
+    assert bastion_paths.observe_paths(grants, view, asked) == {
         grant.id: companion_paths.observe_path(grant, view, asked) for grant in grants
     }
 
@@ -90,7 +90,7 @@ def _count_calls(size):
     before = sys.getprofile()
     sys.setprofile(count)
     try:
-        found = companion_paths.observe_paths(grants, view, asked)
+        found = bastion_paths.observe_paths(grants, view, asked)
     finally:
         sys.setprofile(before)
     assert {path.state.value for path in found.values()} == {"open"}

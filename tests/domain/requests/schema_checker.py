@@ -18,6 +18,7 @@ _RULES = {
     "minItems": lambda value, least: len(value) >= least,
     "maxItems": lambda value, most: len(value) <= most,
     "required": lambda value, names: set(names) <= set(value),
+    "anyOf": lambda value, options: any(set(each["required"]) <= set(value) for each in options),
 }
 _NOTES = {"type", "description", "default", "properties", "items", "additionalProperties"}
 
@@ -67,6 +68,10 @@ def break_each(schema, value, pointer="#"):
     for name in schema.get("required", ()):
         kept = {key: item for key, item in value.items() if key != name}
         yield "required", f"{pointer}/{name}", kept
+    if "anyOf" in schema:
+        names = [name for option in schema["anyOf"] for name in option["required"]]
+        kept = {key: item for key, item in value.items() if key not in names}
+        yield "anyOf", f"{pointer}/{names[0]}", kept
     if schema.get("additionalProperties") is False:
         yield "additionalProperties", f"{pointer}/surprise", {**value, "surprise": 1}
     yield from _break_inside(schema, value, pointer)

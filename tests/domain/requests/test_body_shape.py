@@ -11,10 +11,11 @@ def test_a_field_is_required_if_its_attribute_has_no_default():
     """JSON has camel case; the order is that of the attributes."""
     shape = shape_of(Shelf)
 
-    assert (shape.required, shape.optional, shape.refused) == (
+    assert (shape.required, shape.optional, shape.refused, shape.any_of) == (
         ("firstBoxes", "words"),
         ("reason", "label"),
         ("weight",),
+        (),
     )
     assert [part.name for part in shape.parts] == ["firstBoxes", "reason", "label", "words"]
 

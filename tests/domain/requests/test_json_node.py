@@ -40,6 +40,17 @@ def test_every_field_of_an_object_is_judged():
     )
 
 
+@pytest.mark.parametrize(
+    ("value", "found"), [({"c": 1}, []), ({"b": 1}, []), ({}, [("#/b", "missing-field")])]
+)
+def test_one_of_some_fields_is_enough_and_none_is_a_fault(value, found):
+    """The fault is at the first of them."""
+    node = a_node(value)
+    node.read_fields(required=(), optional=("b", "c"), any_of=("b", "c"))
+
+    assert faults(node.faults) == found
+
+
 @pytest.mark.parametrize("value", [None, True, 1, "", []])
 def test_only_an_object_has_fields(value):
     """One fault, at the value; no fault for each field that it lacks."""

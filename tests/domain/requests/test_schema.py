@@ -32,6 +32,7 @@ FULL = {
         startTime="2026-11-22T19:00:00.25+01:00",
         ticket={"system": "servicenow", "id": "CHG0030001"},
         dryRun=True,
+        via="bastion",
     ),
     bodies.RevokeBody: {
         "reason": "done",
@@ -62,6 +63,7 @@ def read(kind, value, limits=LIMITS):
     [
         *FULL.items(),
         (bodies.AccessRequestBody, a_body()),
+        (bodies.AccessRequestBody, a_body(sources=None, via="bastion")),
         (bodies.AccessRequestBody, a_body(duration="P1D", justification="12345", dryRun=False)),
         (bodies.AccessRequestBody, a_body(duration="PT5M", justification="x" * 500)),
         (bodies.AccessRequestBody, a_body(duration="PT1H0.5S", justification="Größe, 日本語")),
@@ -157,6 +159,7 @@ def test_every_keyword_is_tried():
         "minItems",
         "maxItems",
         "required",
+        "anyOf",
         "additionalProperties",
     }
 
