@@ -98,8 +98,10 @@ def _render_instant(moment: datetime | None) -> str | None:
     return format_instant(moment) if moment is not None else None
 
 
-_HIDDEN = ("sources", "connection", "closedBy", "closeReasonText", "note")
-"""The members of another person's grant that a requester must not see."""
+_WHERE = ("id", "virtualMachineId", "port", "protocol", "status", "closeReason")
+_WHEN = ("startsAt", "expiresAt", "handoverAt", "openedAt", "observedAt", "closedAt")
+_SHOWN_OF_HIDDEN = frozenset((*_WHERE, *_WHEN, "sessionsMayContinue"))
+"""The members of another person's grant that a requester may see. All others are null."""
 
 
 def render_shown_grant(item: ShownGrant) -> dict[str, Any]:
@@ -107,7 +109,9 @@ def render_shown_grant(item: ShownGrant) -> dict[str, Any]:
     person = item.requester
     shown = _render_person(person) if person is not None and not item.is_hidden else None
     doc = {**render_grant(item.grant), "requester": shown}
-    return {**doc, **dict.fromkeys(_HIDDEN)} if item.is_hidden else doc
+    if not item.is_hidden:
+        return doc
+    return {name: value if name in _SHOWN_OF_HIDDEN else None for name, value in doc.items()}
 
 
 def render_machine(vm: VirtualMachine, access: MachineAccess, now: datetime) -> dict[str, Any]:

@@ -121,7 +121,8 @@ def _build_refusal(error: HttpResponseError, status: int, code: str) -> Refused:
 def _build_version_error(error: HttpResponseError, status: int, code: str) -> VersionRefused:
     """Return the refusal of an API version, with the versions that Azure's message names."""
     found = parse_qs(urlsplit(_read_url(error)).query).get("api-version", [""])
-    message = getattr(error.error, "message", None) or ""
+    message = getattr(error.error, "message", None)
+    message = message if isinstance(message, str) else ""
     supported = message[message.find("supported") :] if "supported" in message else ""
     return VersionRefused(
         _name_type(_name_call(error)),

@@ -100,6 +100,7 @@ def build_policy_view(
     fresh = topology.build_machines(snapshot, now=now)
     known = [key for key in predicted if key in deciding]
     unreadable = {key: why for key in known if (why := _explain_unread(key, predicted[key], read))}
+    unreadable |= _find_unread_nsgs({key: fresh.get(key) for key in known}, unreadable, read)
     unreadable |= _find_doubts(fresh, {key: predicted[key] for key in known}, unreadable)
     decidable = deciding - unreadable.keys()
     machines = {
@@ -156,7 +157,7 @@ def _explain_unread(key: str, predicted: VirtualMachine, read: Read) -> str:
     Return the reason if a VM was read only in part; empty if all of it was read.
 
     The broker must not decide about half a VM: without its interface it looks unsupported, without
-    its firewall it looks as if packets came another way. NSGs are checked later, one by one.
+    its firewall it looks as if packets came another way.
     """
     vm = read.found.get("machines", {}).get(key)
     if vm is None:
@@ -166,6 +167,26 @@ def _explain_unread(key: str, predicted: VirtualMachine, read: Read) -> str:
     if firewall in read.gone:  # one wrong 404 must not open another way; reconcile will find out
         return "its firewall was not found"
     return next((read.failed[item] for item in (*keys, firewall) if item in read.failed), "")
+
+
+def _find_unread_nsgs(
+    fresh: Mapping[str, VirtualMachine | None], unreadable: Container[str], read: Read
+) -> dict[str, str]:
+    """
+    Return the VMs with an NSG that was not read, with the reason to wait.
+
+    Nobody could see the path open, and nobody could see it gone after its end.
+    """
+    found: dict[str, str] = {}
+    for key, vm in fresh.items():
+        if vm is None or key in unreadable:
+            continue
+        ids = (arm_ids.key(nsg_id) for nic in vm.interfaces for nsg_id in nic.nsg_ids)
+        unread = [each for each in ids if each in read.failed or each in read.gone]
+        if unread:
+            name = arm_ids.name(unread[0])
+            found[key] = read.failed.get(unread[0], f"{name} was not found")
+    return found
 
 
 def _find_doubts(

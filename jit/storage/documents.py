@@ -124,6 +124,8 @@ class Column:
         default: The field's value if an older version did not write the column. Without a default
             the column is required.
         group: Name of the field that holds the grouped value with the field; empty without one.
+        is_sparse: True if a default is not written, because most values have it and many are
+            stored at once. No version may read another default for it.
     """
 
     name: str
@@ -131,6 +133,7 @@ class Column:
     form: Form = PLAIN
     default: Any = REQUIRED
     group: str = ""
+    is_sparse: bool = False
 
     @property
     def path(self) -> str:
@@ -151,7 +154,7 @@ class ColumnMap(Generic[T]):
         self.columns = columns
         self._kind = kind
         self._groups = groups
-        self._writers = [(c.name, attrgetter(c.path), c.form.write) for c in columns]
+        self._writers = [(c, attrgetter(c.path)) for c in columns]
 
     @property
     def form(self) -> Form:
@@ -160,7 +163,12 @@ class ColumnMap(Generic[T]):
 
     def write(self, value: T) -> dict[str, Any]:
         """Return the columns of *value* by their stored names."""
-        return {name: write(get(value)) for name, get, write in self._writers}
+        fields = ((column, get(value)) for column, get in self._writers)
+        return {
+            column.name: column.form.write(field)
+            for column, field in fields
+            if not column.is_sparse or field != column.default
+        }
 
     def read(self, stored: Mapping[str, Any], **others: Any) -> T:
         """

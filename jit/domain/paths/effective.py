@@ -18,7 +18,7 @@ from jit.domain.model.grant import Grant
 from jit.domain.model.machine import Connection, Interface, Via
 from jit.domain.paths.blocks import find_block, read_version
 from jit.domain.paths.connection import build_connection
-from jit.domain.paths.machine_view import MachineView
+from jit.domain.paths.machine_view import MachineView, NsgView
 from jit.domain.paths.rules import (
     PathRule,
     find_packet_protocol,
@@ -167,11 +167,15 @@ def _explain_unclear_nsg(view: MachineView) -> str:
         if nsgs is None:
             return f"an NSG of {_name(nic.id)} could not be read"
         for nsg in nsgs:
-            if nsg.failed:
-                return explain_failed_nsg(nsg.id)
-            if not nsg.settled:
-                return f"NSG {_name(nsg.id)} is being updated"
+            if why := _explain_unsettled(nsg):
+                return why
     return ""
+
+
+def _explain_unsettled(nsg: NsgView) -> str:
+    if nsg.failed:
+        return explain_failed_nsg(nsg.id)
+    return "" if nsg.settled else f"NSG {_name(nsg.id)} is being updated"
 
 
 def explain_unclear_firewall(view: MachineView) -> str:
@@ -196,11 +200,14 @@ def explain_failed_firewall(firewall_id: str) -> str:
 
 def explain_unclear_holders(view: MachineView) -> str:
     """
-    Return why the rules of a firewall of *view* are not known; empty if all are.
+    Return why the rules of a former NSG, or of a firewall, are not known; empty if all are.
 
     If a firewall was put under a firewall policy, its rules may stand there. The broker does not
     read such policies.
     """
+    for nsg in view.former.values():
+        if why := _explain_unsettled(nsg):
+            return why
     for firewall in view.firewalls:
         if why := explain_unclear_firewall(replace(view, firewall=firewall)):
             return why

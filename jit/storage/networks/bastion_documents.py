@@ -14,7 +14,7 @@ BASTION = ColumnMap(
 """A Bastion inside another document."""
 
 _IN_GRANT = "bastion"
-GRANT_COLUMN = Column(_IN_GRANT, "bastion", optional(BASTION.form), default=None)
+GRANT_COLUMN = Column(_IN_GRANT, "bastion", optional(BASTION.form), default=None, is_sparse=True)
 """The column of a grant's document with its Bastion."""
 
 
@@ -25,7 +25,8 @@ def drop_repeated_bastion(documents: Sequence[dict[str, Any]]) -> Sequence[dict[
     90 rows of ten grants each must fit one transaction.
     """
     for document in documents[1:]:
-        if document[_IN_GRANT] is not None and document[_IN_GRANT] == documents[0][_IN_GRANT]:
+        bastion = document.get(_IN_GRANT)
+        if bastion is not None and bastion == documents[0].get(_IN_GRANT):
             document[_IN_GRANT] = True
     return documents
 
