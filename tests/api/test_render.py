@@ -11,6 +11,7 @@ from jit.api.render import (
     render_grant,
     render_machine,
     render_request,
+    render_shown_grant,
 )
 from jit.domain.errors import Violation
 from jit.domain.model.grant import CloseReason, Grant, Status
@@ -29,7 +30,7 @@ from jit.domain.model.shown_access import MachineAccess, ShownGrant
 from jit.domain.values.proxies import Proxies
 from jit.domain.values.times import format_instant
 from jit.storage.stored import StoredRequest
-from tests.builders.bastions import by_bastion
+from tests.builders.bastions import a_bastion, by_bastion
 from tests.builders.grants import a_grant, an_open
 from tests.builders.machines import a_vm
 from tests.builders.values import BASTION_ID, BASTION_NET, HOME, NOW, SUBSCRIPTION, vm_id
@@ -211,6 +212,20 @@ def test_a_machine_has_the_members_of_the_contract():
     assert doc["observedAt"] == format_instant(NOW)
     assert doc["warnings"] == [{"code": "bastion-cut-off", "detail": "a rule denies it"}]
     assert set(doc["ports"][0]) == {"number", "protocol", "allowedSources", "maxDuration"}
+
+
+def test_a_hidden_grant_tells_only_that_somebody_has_access():
+    """A member that comes later is hidden, unless it is named."""
+    grant = an_open("a", bastion=a_bastion(), note="for Bob", close_reason_text="why")
+    shown = ShownGrant(grant=grant, requester=ALICE, is_hidden=True)
+
+    doc = render_shown_grant(shown)
+
+    told = {name for name, value in doc.items() if value is not None}
+    assert told <= {
+        *("id", "virtualMachineId", "port", "protocol", "status", "sessionsMayContinue"),
+        *("startsAt", "expiresAt", "handoverAt", "openedAt", "observedAt", "closedAt"),
+    }
 
 
 PORTAL = Occupation(

@@ -371,6 +371,45 @@ def test_an_unreadable_path_does_not_count_as_closed(it, caplog, action):
     assert len(told(caplog, "permission.lost")) > 0
 
 
+def test_of_an_nsg_that_cannot_be_read_nothing_is_asked_for(it):
+    """Nobody could see the path open, or gone after its end. It opens once it can be read."""
+    it.run()
+    denied(it, READS)
+    request_id = it.broker.accept(wish(farm(1)), ALICE).request.id
+    it.broker.live(10)
+
+    grant = it.broker.grant(request_id)
+    assert (grant.status, it.broker.initiates()) == ("pending", [])
+    assert "the broker may not read nsg-farm-1" in grant.note
+    denied(it)
+    it.broker.live(5)
+    assert it.broker.status(request_id) == "open"
+
+
+@pytest.mark.parametrize("state", ["Failed", "Updating"])
+def test_an_nsg_in_doubt_that_the_vm_has_no_more_keeps_its_grant_closing(it, state):
+    """The rule may be in force there unlisted, and the NSG may come back."""
+    guarded_by(it, farm(1), NSG_FARM)
+    request_id = it.opened(farm(1), 2)
+    guarded_by(it, farm(1), a_new_nsg(it, "nsg-new"))
+    it.run()
+    body = copy.deepcopy(it.broker.sim.get(NSG_FARM))
+    rules = body["properties"]["securityRules"]
+    body["properties"]["securityRules"] = [rule for rule in rules if "JITRule-" not in rule["name"]]
+    body["properties"]["provisioningState"] = state
+    it.edit(**{NSG_FARM: body})
+    it.broker.revoke(request_id)
+    it.broker.live(30)
+
+    grant = it.broker.grant(request_id)
+    assert grant.status == "closing"
+    assert "nsg-farm-1" in grant.note.lower()
+    body["properties"]["provisioningState"] = "Succeeded"
+    it.edit(**{NSG_FARM: body})
+    it.broker.live(20)
+    assert it.broker.status(request_id) == "closed"
+
+
 def test_a_permission_that_is_given_back_lets_the_grant_close(it):
     """At the latest a quarter of an hour afterwards."""
     request_id = it.opened()

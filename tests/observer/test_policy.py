@@ -118,12 +118,13 @@ def test_an_nsg_and_a_firewall_that_are_absent_have_no_rules():
         ({vm_id(): ARM_VM, NIC: "no answer"}, "no answer"),
         ({vm_id(): ARM_VM, NIC: ARM_NIC, VNET: "no answer"}, "no answer"),
         ({vm_id(): ARM_VM, NIC: ARM_NIC, FIREWALL_ID: None}, "its firewall was not found"),
-        ({vm_id(): ARM_VM, NIC: ARM_NIC, NSG_ID: "no answer"}, None),
+        ({vm_id(): ARM_VM, NIC: ARM_NIC, NSG_ID: "no answer"}, "no answer"),
+        ({vm_id(): ARM_VM, NIC: ARM_NIC, NSG_ID: None}, "nsg-web was not found"),
         ({vm_id(): ARM_VM, NIC: ARM_NIC, VNET: ARM_VNET}, None),
     ],
 )
 def test_a_vm_that_was_read_in_part_is_unreadable_and_shown_as_predicted(outcomes, why):
-    """NSGs are checked one by one when a path is observed."""
+    """Without an NSG nobody could see the path open, or gone."""
     read = Read()
     read.add(outcomes)
 

@@ -13,7 +13,7 @@ from jit.domain.values import arm_ids
 
 UPDATE_CODES = frozenset({"update-failed"})
 
-_EFFECT = "until then other rules may be in force than the listed ones, and no path is called open"
+_EFFECT = "until then other rules may be in force than the listed ones, and no path newly becomes open"
 
 
 def find_failed(nsgs: Iterable[Resource], firewalls: Iterable[Resource]) -> dict[str, str]:

@@ -214,7 +214,8 @@ def _find_hindrance(grant: Grant, path: PathView, doubt: str, port: PortSeen) ->
     Return the reason that holds *grant* back until somebody acts; None if there is none.
 
     A look that cannot tell says nothing about the reason of the look before: an update runs, Azure
-    does not answer, or a rule is on its way.
+    does not answer, or a rule is on its way. A look that shows the path open says that the reason
+    is gone, unless it was a security admin rule and these could not be read.
     """
     known = grant.hindrance
     if path.state is PathState.BLOCKED:
@@ -222,12 +223,22 @@ def _find_hindrance(grant: Grant, path: PathView, doubt: str, port: PortSeen) ->
         is_mended = bool(path.blocked_by) and not grant.footprint.companions  # by a companion
         return known if is_mended else refused or path.why
     if path.state is PathState.OPEN:
-        if doubt == _BORROWED:
-            return None
-        return doubt if doubt and port.view.admin.forbidden else known
+        return _keep_hindrance(grant, doubt, port)
     if path.state is PathState.UNCLEAR:
         return path.why if path.why.startswith(FAILED_UPDATE) else known
     return None if known is not None and known.startswith(FAILED_UPDATE) else known
+
+
+def _keep_hindrance(grant: Grant, doubt: str, port: PortSeen) -> str | None:
+    """Return the reason that still holds back a grant whose path is open but for *doubt*."""
+    known = grant.hindrance
+    if doubt == _BORROWED:
+        return None
+    if doubt != admin_check.explain_unread(grant, port.view):
+        return known  # the VM was read in part: its interface may have another NSG by now
+    if port.view.admin.forbidden:
+        return doubt or known
+    return known if known is not None and known.endswith(admin_check.STAGE) else None
 
 
 def _keep_waiting(grant: Grant, path: PathView, now: datetime) -> Grant:

@@ -17,6 +17,7 @@ from ipaddress import ip_address
 
 from jit.domain.grants.timing import APPEARS_WITHIN
 from jit.domain.model.grant import Grant
+from jit.domain.model.machine import Via
 from jit.domain.paths.machine_view import MachineView
 from jit.domain.paths.rules import PathRule, find_port_rules, lets_all_in
 from jit.domain.values import arm_ids
@@ -87,8 +88,8 @@ def _is_complete(grant: Grant, new: Sequence[PathRule], view: MachineView) -> bo
     """
     if not all(_lets_all_in(grant, new, place) for place in _list_nsg_places(grant, view)):
         return False
-    if view.firewall is None:
-        return True
+    if view.firewall is None:  # it may be there, and not have been read
+        return not view.vm.firewall_id and grant.via is not Via.FIREWALL
     holder = arm_ids.key(view.firewall.id)
     return any(
         _lets_all_in(grant, new, (holder, nic.private_ip))

@@ -13,6 +13,9 @@ from jit.domain.paths.machine_view import MachineView
 from jit.domain.paths.rules import find_packet_protocol
 from jit.domain.values.prefixes import Prefix, is_public
 
+STAGE = "before every NSG"
+"""The end of a reason that is a security admin rule."""
+
 
 def split_flow_for(grant: Grant, view: MachineView, flow: Flow) -> Iterator[Share]:
     """
@@ -39,8 +42,8 @@ def explain_obstacle(share: Share) -> str:
         return ""
     names = share.name_rules(Outcome.DENIED)
     if share.outcomes == {Outcome.DENIED}:
-        return f"{names} blocks it before every NSG"
-    return f"cannot tell whether {names} blocks it before every NSG"
+        return f"{names} blocks it {STAGE}"
+    return f"cannot tell whether {names} blocks it {STAGE}"
 
 
 def _is_passed(share: Share) -> bool:

@@ -132,6 +132,38 @@ def test_a_newcomer_that_fails_after_two_404s_leaves_the_others_their_path(broke
     assert not broker.reachable(farm(1), 22, THERE)
 
 
+@pytest.mark.parametrize("answer", ["list", "InvalidJitRequest", "ResourceGroupNotFound"])
+def test_a_grant_whose_answer_was_lost_keeps_its_path_if_a_newcomer_is_refused(broker, answer):
+    """Its rule is there. It stays the broker's own rule, and goes with its grant."""
+    broker.sim.faults(
+        {
+            "match": {"path": "listNetworkManager"},
+            "times": None,
+            "answer": {"status": 500, "code": "Oops"},
+        }
+    )
+    broker.sim.faults({"match": INITIATE, "drop": "after"})
+    request_id = broker.ask(wish(farm(1)))
+    broker.live(2)
+    assert broker.reachable(farm(1))
+    if answer == "list":
+        broker.sim.options(acceptPrefixLists=False)
+    else:
+        status = 404 if answer == GONE["code"] else 400
+        broker.sim.faults({"match": INITIATE, "answer": {"status": status, "code": answer}})
+    broker.ask(wish(farm(1), source=THERE), DAVE)
+    broker.live(2)
+
+    grant = broker.grant(request_id)
+    assert grant.status in {"opening", "open"}
+    assert len(grant.initiate.ids) == (2 if answer == GONE["code"] else 1)  # asked once more
+    broker.revoke(request_id)
+    broker.live(2)
+    assert not broker.reachable(farm(1))
+    broker.live(20)
+    assert broker.status(request_id) == "closed"
+
+
 def test_a_newcomer_whose_initiates_azure_put_off_has_nothing_to_wait_for():
     """P2: Azure said that it took nothing, so the refused grant is closed at once."""
     put_off = an_opening(initiates=("a", "b"), answered=False, attempts=2, before=())

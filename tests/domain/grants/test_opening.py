@@ -9,6 +9,7 @@ from jit.domain.grants.initiate import REOPENS
 from jit.domain.grants.timing import TIMES
 from jit.domain.model.grant import CloseReason, Status
 from jit.domain.model.machine import Via
+from tests.builders.admin_rules import admin_rules
 from tests.builders.defender import an_entry
 from tests.builders.firewalls import a_firewall, a_nat
 from tests.builders.grants import a_grant, an_open, an_opening, through_firewall
@@ -415,6 +416,19 @@ def _failed(*looks, grant=None):
 def test_a_grant_fails_with_the_obstacle_that_a_look_saw_last(last):
     """An update that runs, or no answer, does not make it untrue."""
     assert _failed(a_world(DENIED, an_entry()), last) == f"not open in time: {BEFORE}"
+
+
+@pytest.mark.parametrize(
+    ("before", "after"),
+    [(BEFORE, None), ("security admin rule x blocks it before every NSG",) * 2],
+)
+def test_a_path_that_is_open_but_for_unread_admin_rules_has_no_obstacle_in_an_nsg(before, after):
+    """Only a security admin rule may still be there."""
+    unread = replace(OURS, admin=admin_rules(unread="they could not be read"))
+
+    done = alone(an_opening(hindrance=before), a_world(unread, an_entry()), now=NOW + MINUTE)
+
+    assert (done.status, done.hindrance) == (Status.OPENING, after)
 
 
 def test_an_obstacle_that_gave_way_to_another_is_not_the_reason():

@@ -43,6 +43,13 @@ def test_a_rule_that_was_there_before_says_nothing_of_the_initiate():
     assert after(asked(leftover), guarded(1, 2))
 
 
+def test_while_the_firewall_was_not_read_not_all_is_written():
+    """Its NAT rule may still come, also for people who need none."""
+    unread = behind(None, an_nsg(an_allow()))
+
+    assert not after(asked(a_view()), unread)
+
+
 def test_a_new_rule_says_that_all_is_written():
     """No rule was there before: it can only be the rule of the initiate."""
     assert after(asked(a_view()), guarded(1))
