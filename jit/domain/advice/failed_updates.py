@@ -13,7 +13,9 @@ from jit.domain.values import arm_ids
 
 UPDATE_CODES = frozenset({"update-failed"})
 
-_EFFECT = "until then other rules may be in force than the listed ones, and no path newly becomes open"
+_EFFECT = (
+    "until then other rules may be in force than the listed ones, and no path newly becomes open"
+)
 
 
 def find_failed(nsgs: Iterable[Resource], firewalls: Iterable[Resource]) -> dict[str, str]:
