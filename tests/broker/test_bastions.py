@@ -7,7 +7,7 @@ import pytest
 
 from jit.domain.errors import AccessDenied, InvalidRequest
 from tests import api_calls
-from tests.broker.inprocess import DAVE, HERE, wish
+from tests.broker.inprocess import DAVE, HERE, policy_of, wish
 from tests.broker.reconciling import told
 from tests.local.azure.sim import (
     APP01,
@@ -182,6 +182,91 @@ def test_it_is_extended_like_any_other(it):
     grant = it.broker.grant(request_id)
     assert (grant.status, grant.expires_at > before) == ("open", True)
     assert it.broker.reachable(DB01, 22, BY)
+
+
+def move_subnet(it, prefix="10.2.9.0/26"):
+    """Give the Bastion another subnet."""
+    vnet = it.broker.sim.get(VNET_DB)
+    for subnet in vnet["properties"]["subnets"]:
+        if subnet["name"] == "AzureBastionSubnet":
+            subnet["properties"]["addressPrefix"] = prefix
+    it.edit(**{VNET_DB: vnet})
+
+
+def replace_bastion(it):
+    """Delete the Bastion, and deploy one with another name."""
+    body = it.broker.sim.get(BASTION)
+    del body["id"], body["name"]
+    it.edit(**{BASTION: None, BASTION.replace("bas-db", "aaa-bas"): body})
+
+
+def deploy_bastion(it, vnet, prefix):
+    """Deploy one more, in *vnet*."""
+    subnet = {"id": f"{vnet}/subnets/AzureBastionSubnet", "name": "AzureBastionSubnet"}
+    subnets = it.broker.sim.get(vnet)["properties"]["subnets"]
+    change(it, vnet, subnets=[*subnets, {**subnet, "properties": {"addressPrefix": prefix}}])
+    body = it.broker.sim.get(BASTION)
+    legs = [{"name": "leg", "properties": {"subnet": {"id": subnet["id"]}}}]
+    inner = {**body["properties"], "ipConfigurations": legs}
+    fresh = {key: value for key, value in body.items() if key not in ("id", "name")}
+    it.edit(**{network("bastionHosts", "bas-new", WEB): {**fresh, "properties": inner}})
+
+
+def allow_only(it, machine, *sources):
+    """Let the policy of *machine* allow those sources on every port."""
+    policy = policy_of(machine)
+    body = it.broker.sim.get(policy)
+    for vm in body["properties"]["virtualMachines"]:
+        for port in vm["ports"]:
+            port.pop("allowedSourceAddressPrefix", None)
+            port["allowedSourceAddressPrefixes"] = list(sources)
+    it.edit(**{policy: body})
+
+
+def not_extended(it, request_id):
+    """Codes of the refusal of an extension."""
+    with pytest.raises(AccessDenied) as caught:
+        it.broker.extend(request_id, timedelta(hours=2))
+    return [violation.code for violation in caught.value.violations]
+
+
+@pytest.mark.parametrize("happen", [move_subnet, replace_bastion])
+def test_an_extension_is_refused_if_the_bastion_of_the_grant_is_another_today(it, happen):
+    """Whichever Bastion reaches the VM now: the old source stays no longer than promised."""
+    request_id = opened(it, by_bastion())
+    happen(it)
+    it.run_twice(PRODUCTION)
+
+    assert not_extended(it, request_id) == ["no-bastion"]
+
+
+def test_an_extension_is_decided_for_the_bastion_of_the_grant(it):
+    """The policy of today allows a newer one only, which is nearer to the VM."""
+    peer(it)
+    it.run(PRODUCTION)
+    request_id = opened(it, by_bastion(WEB01, 3389))
+    deploy_bastion(it, VNET_PROD, "10.1.9.0/26")
+    allow_only(it, WEB01, "203.0.113.0/24", "10.1.9.0/26")
+    it.run(PRODUCTION)
+    near, own = it.broker.inventory.find_machine(WEB01).bastions
+    assert (near.prefixes, own.prefixes) == (("10.1.9.0/26",), (PREFIX,))
+
+    assert not_extended(it, request_id) == ["source-not-allowed"]
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [{"status": 403, "code": "AuthorizationFailed"}, {"status": 200, "body": {"value": []}}],
+    ids=["unread", "short"],
+)
+def test_one_wrong_list_of_bastions_refuses_no_extension(it, answer):
+    """People work on the VM meanwhile."""
+    it.run(PRODUCTION)
+    request_id = opened(it, by_bastion())
+    it.broker.sim.faults({"match": {"path": "bastionHosts"}, "times": 1, "answer": answer})
+    it.run(PRODUCTION)
+
+    assert it.broker.extend(request_id, timedelta(hours=2)).changed
 
 
 def test_a_comparison_finds_nothing_to_do_about_it(it, caplog):

@@ -210,8 +210,13 @@ class RequestChanges:
         rule = vm.find_rule(grant.port)
         yield from check_extension(grant, rule, duration, now=now, limits=self.limits)
         span = min(duration, rule.max_duration) if rule else duration
+        lost = admission.find_lost_bastion(grant, vm)
+        yield from (replace(violation, pointer=ROOT) for violation in lost)
+        if lost:
+            return
         access = admission.rebuild_request(replace(grant, duration=span))
-        for finding in decide(access, {grant.vm_key: vm}, now=now, limits=self.limits):
+        seen = {grant.vm_key: admission.narrow_bastions(grant, vm)}
+        for finding in decide(access, seen, now=now, limits=self.limits):
             if finding.kind is FindingKind.POLICY:
                 yield replace(finding.violation, pointer=ROOT)
 

@@ -18,7 +18,7 @@ from jit.domain.grants.policy_view import StepContext
 from jit.domain.grants.timing import FIREWALL_WAIT, LOOK_WHILE_OPENING
 from jit.domain.model.bastion import Bastion
 from jit.domain.model.grant import CloseReason, Grant, Status
-from jit.domain.model.machine import Occupation
+from jit.domain.model.machine import Occupation, VirtualMachine
 from jit.domain.model.request import AccessRequest, WantedMachine, WantedPort
 from jit.domain.obstacles.nsg_obstacles import find_nsg_obstacles
 from jit.domain.paths.effective import explain_unclear_firewall
@@ -55,7 +55,7 @@ def _admit(
         note = f"Bastion {grant.bastion.name} could not be read"
         return replace(grant, note=note, next_check_at=now + LOOK_WHILE_OPENING)
     why_not = (
-        _find_lost_bastion(grant, view)
+        find_lost_bastion(grant, view.vm)
         or _find_denials(grant, view, requests, context)
         or _find_other_family(grant, group)
         or _find_crowd(grant, group)
@@ -94,33 +94,39 @@ def _find_denials(
         for entry in context.list_foreign_requests(requests)
     )
     vm = replace(
-        view.vm,
+        narrow_bastions(grant, view.vm),
         occupations=strict,
         obstacles=(*find_obstacles(view), *find_nsg_obstacles(view)),
-        bastions=_keep_bastion(grant, view.vm.bastions),
     )
     request, machines = rebuild_request(grant), {grant.vm_key: vm}
     found = decide(request, machines, now=context.now, limits=context.limits)
     return tuple(_point_into_body(finding.violation) for finding in found)
 
 
-def _find_lost_bastion(grant: Grant, view: MachineView) -> tuple[Violation, ...]:
-    """Return why *grant* is denied if its Bastion does not reach the VM as it did."""
-    if grant.bastion is None or _keep_bastion(grant, view.vm.bastions):
+def find_lost_bastion(grant: Grant, vm: VirtualMachine) -> tuple[Violation, ...]:
+    """Return why *grant* is denied if its Bastion does not reach *vm* as it did."""
+    if grant.bastion is None or _keep_bastion(grant.bastion, vm.bastions):
         return ()
     subnet = list_few(grant.bastion.prefixes)
     detail = (
-        f"Bastion {grant.bastion.name} does not reach {view.vm.name} from {subnet} any more: ask"
+        f"Bastion {grant.bastion.name} does not reach {vm.name} from {subnet} any more: ask"
         " again, and it is looked up anew"
     )
     return (Violation(VIA, NO_BASTION, detail),)
 
 
-def _keep_bastion(grant: Grant, bastions: tuple[Bastion, ...] | None) -> tuple[Bastion, ...] | None:
-    """Return the Bastion of *grant* if it still reaches the VM from the same sources."""
-    if bastions is None or grant.bastion is None:
-        return bastions
-    return tuple(each for each in bastions if each.is_same(grant.bastion))
+def narrow_bastions(grant: Grant, vm: VirtualMachine) -> VirtualMachine:
+    """Return *vm* as *grant* is decided again on it: of its Bastions only that of the grant."""
+    if grant.bastion is None:
+        return vm
+    return replace(vm, bastions=_keep_bastion(grant.bastion, vm.bastions))
+
+
+def _keep_bastion(own: Bastion, bastions: tuple[Bastion, ...] | None) -> tuple[Bastion, ...]:
+    """Return *own* if it still reaches the VM from the same sources, or if nobody could tell."""
+    if bastions is None:
+        return (own,)
+    return tuple(each for each in bastions if each.is_same(own))
 
 
 def _point_into_body(violation: Violation) -> Violation:

@@ -12,6 +12,7 @@ from dataclasses import replace
 from datetime import datetime
 
 from jit.domain.azure.arm_json import Resource, key
+from jit.domain.inventory.last_bastions import keep_last_bastions
 from jit.domain.inventory.topology import Snapshot, find_references, judge_support
 from jit.domain.model.absence import Absence
 from jit.domain.model.machine import Support, VirtualMachine
@@ -33,7 +34,7 @@ def keep_last_known(
     A VM refers to its interfaces, and these to their networks and public addresses. If the lists
     lack one of them, or the firewall or JIT policy that the VM had, this part of the VM stays as
     last known. An NSG that the lists lack keeps its place on the path, and nothing is known about
-    its rules.
+    its rules. A Bastion that the lists lack still reaches the VM; see `keep_last_bastions`.
 
     Args:
         found: The VMs of *snapshot*, by key.
@@ -50,6 +51,10 @@ def keep_last_known(
     complete = {
         name: _complete(vm, before.get(name), references[name], listed, now)
         for name, vm in found.items()
+    }
+    complete = {
+        name: keep_last_bastions(vm, before.get(name), snapshot, now)
+        for name, vm in complete.items()
     }
     missed = (_miss(vm, now) for name, vm in before.items() if name not in found)
     return complete | {arm_ids.key(vm.id): vm for vm in missed if vm is not None}
