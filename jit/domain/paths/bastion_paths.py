@@ -111,5 +111,10 @@ def _join(direct: PathView, inner: PathView) -> PathView:
         else worse.why,
         address=direct.address,
         blocked_by=direct.blocked_by,
-        leaving=direct.leaving or inner.leaving,
+        leaving=state is PathState.UNCLEAR and any(map(_is_shut, (direct, inner))),
     )
+
+
+def _is_shut(path: PathView) -> bool:
+    """Return True if the way of *path* certainly does not let every source in."""
+    return path.leaving or path.state not in (PathState.UNCLEAR, PathState.OPEN)

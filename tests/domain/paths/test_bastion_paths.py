@@ -118,6 +118,20 @@ def test_a_grant_with_both_behind_a_firewall_gets_its_companion():
     assert FRONT not in str(path.connection)
 
 
+@pytest.mark.parametrize(
+    ("rules", "found"),
+    [((), True), ((HALF,), True), ((WHOLE,), False)],
+    ids=["none", "source", "both"],
+)
+def test_a_way_that_is_certainly_shut_counts_while_the_other_one_is_unclear(rules, found):
+    """The firewall is being updated, and the NSG tells about the Bastion."""
+    fw = a_firewall(a_nat(HERE, BASTION_NET), settled=False)
+
+    path = observed(through_firewall(BOTH), behind(fw, an_nsg(*rules, deny=False)))
+
+    assert (path.state, path.leaving) == (PathState.UNCLEAR, found)
+
+
 def test_without_a_bastion_the_path_is_the_one_of_the_sources():
     """Nothing else is looked at."""
     grant = replace(an_opening(), via=Via.PUBLIC_IP)
