@@ -8,10 +8,11 @@ from datetime import datetime
 
 from jit.domain.azure import arm_json, defender_requests
 from jit.domain.azure.arm_json import Resource
+from jit.domain.azure.port_rules import explain_entries
 from jit.domain.grants.policy_view import PolicyView
 from jit.domain.inventory import topology
 from jit.domain.inventory.bastions import list_network_ids
-from jit.domain.model.machine import PolicyField, VirtualMachine
+from jit.domain.model.machine import PolicyFault, PolicyField, VirtualMachine
 from jit.domain.paths.machine_view import (
     FirewallView,
     NsgView,
@@ -197,22 +198,25 @@ def _find_doubts(
     """
     Return the VMs that are in another JIT policy as well, with the reason to wait.
 
-    A VM that is not in the policy of this look any more, or is in it twice, can be decided about:
-    no other policy would change the answer.
+    A VM that is not in the policy of this look any more, or is or was in it twice, can be decided
+    about: no other policy would change the answer.
     """
     found = {key: vm.find_policy_fault(None, PolicyField.ENTRIES) for key, vm in known.items()}
     return {
         key: f"its JIT policy is not understood: {fault.detail}; correct the policy"
         for key, fault in found.items()
-        if fault is not None and key not in unreadable and _is_clear(fresh.get(key))
+        if fault is not None and key not in unreadable and _is_hidden(fault, fresh.get(key))
     }
 
 
-def _is_clear(vm: VirtualMachine | None) -> bool:
-    """Return True if the policy that was read has one entry for *vm*."""
+def _is_hidden(fault: PolicyFault, vm: VirtualMachine | None) -> bool:
+    """Return True if the policy that was read has one entry for *vm*, so *fault* needs another."""
     if vm is None or vm.policy_id is None:
         return False
-    return vm.find_policy_fault(None, PolicyField.ENTRIES) is None
+    if vm.find_policy_fault(None, PolicyField.ENTRIES) is not None:
+        return False
+    twice = explain_entries([vm.policy_id])  # the policy was corrected since
+    return fault.detail.lower() != twice.lower()
 
 
 def _find_dependencies(vm: Resource, read: Read) -> Iterator[str]:

@@ -206,6 +206,24 @@ def test_a_grant_waits_while_its_vm_is_in_two_policies_and_opens_afterwards(it):
     assert it.broker.status(request_id) == "open"
 
 
+def test_a_policy_with_the_vm_twice_that_was_corrected_lets_no_grant_wait(it):
+    """Its worker reads the whole policy: nothing is hidden from it, whatever was seen before."""
+    it.run(PRODUCTION)
+    request_id = it.broker.accept(wish(DB01), ALICE).request.id
+    good = it.broker.sim.get(policy_of(DB01))
+    inner = good["properties"]
+    entries = [vm for vm in inner["virtualMachines"] if vm["id"].endswith("/db01")]
+    twice = {**inner, "virtualMachines": [*inner["virtualMachines"], *entries]}
+    it.edit(**{policy_of(DB01): {**good, "properties": twice}})
+    it.run(PRODUCTION)
+    assert "twice" in it.broker.inventory.find_machine(DB01).policy_faults[0].detail
+    it.edit(**{policy_of(DB01): good})
+
+    it.broker.live(5)
+
+    assert it.broker.status(request_id) == "open"
+
+
 def test_a_grant_whose_vm_stays_in_two_policies_fails_in_time_with_the_reason(it):
     """Nothing was asked of Azure for it."""
     request_id = it.broker.accept(wish(DB01), ALICE).request.id

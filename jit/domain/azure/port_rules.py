@@ -58,11 +58,16 @@ def find_policy_faults(entries: Sequence[tuple[Resource, Resource]]) -> Iterator
         entries: Each JIT policy that names the VM, with its entry for the VM; usually one.
     """
     if len(entries) > 1:
-        ids = dict.fromkeys(arm_json.text(policy, "id") for policy, _ in entries)
-        where = " and ".join(ids) + (" twice" if len(ids) == 1 else "")
-        yield PolicyFault(port=None, field=PolicyField.ENTRIES, detail=f"the VM is in {where}")
+        detail = explain_entries(arm_json.text(policy, "id") for policy, _ in entries)
+        yield PolicyFault(port=None, field=PolicyField.ENTRIES, detail=detail)
     for _, entry in entries[-1:]:
         yield from _find_entry_faults(entry)
+
+
+def explain_entries(policy_ids: Iterable[str]) -> str:
+    """Return the clause about a VM that has several entries in the policies of these ids."""
+    ids = dict.fromkeys(policy_ids)
+    return f"the VM is in {' and '.join(ids)}{' twice' if len(ids) == 1 else ''}"
 
 
 def _find_entry_faults(entry: Resource) -> Iterator[PolicyFault]:
