@@ -104,17 +104,17 @@ def build_policy_view(
     unreadable |= _find_unread_nsgs({key: fresh.get(key) for key in known}, unreadable, read)
     unreadable |= _find_doubts(fresh, {key: predicted[key] for key in known}, unreadable)
     decidable = deciding - unreadable.keys()
-    machines = {
-        key: _drop_unread_bastions(fresh[key], vm, read) if key in decidable else vm
-        for key, vm in predicted.items()
-    }
+    machines = {key: fresh[key] if key in decidable else vm for key, vm in predicted.items()}
     nsgs, firewalls = view_nsgs(read), view_firewalls(read)
     return PolicyView(
         found=policy is not None,
         requests=defender_requests.parse_requests(policy) if policy is not None else (),
         machines={
-            key: view_machine(
-                vm, nsgs, firewalls, read.admin.find(vm.network_id, fresh=key in confirming)
+            key: replace(
+                view_machine(
+                    vm, nsgs, firewalls, read.admin.find(vm.network_id, fresh=key in confirming)
+                ),
+                unread_bastions=_find_unread_bastions(predicted[key], read),
             )
             for key, vm in machines.items()
         },
@@ -123,16 +123,14 @@ def build_policy_view(
     )
 
 
-def _drop_unread_bastions(
-    vm: VirtualMachine, predicted: VirtualMachine, read: Read
-) -> VirtualMachine:
-    """Return *vm*; its Bastions are not known if one of *predicted*, or its network, was unread."""
-    ids = [bastion.id for bastion in predicted.bastions or ()]
-    if ids:
-        ids += _list_bastion_networks(read)
-    if read.failed.keys().isdisjoint(map(arm_ids.key, ids)):
-        return vm
-    return replace(vm, bastions=None)
+def _find_unread_bastions(vm: VirtualMachine, read: Read) -> frozenset[str]:
+    """Return the keys of the Bastions that *vm* names and that, or whose networks, were unread."""
+    hosts = read.found.get("bastions", {})
+    needed = {
+        key: (key, *map(arm_ids.key, list_network_ids(hosts.get(key, {}))))
+        for key in (arm_ids.key(bastion.id) for bastion in vm.bastions or ())
+    }
+    return frozenset(key for key, keys in needed.items() if not read.failed.keys().isdisjoint(keys))
 
 
 def add_former_holders(

@@ -413,6 +413,22 @@ def test_a_bastion_that_cannot_be_read_at_the_opening_lets_the_grant_wait(it, st
     assert it.broker.status(request_id) == "open"
 
 
+def test_a_bastion_that_is_gone_holds_up_no_grant_by_another_one(it):
+    """Only the grant that names it waits."""
+    soon = (it.broker.now + timedelta(minutes=10)).isoformat()
+    old = it.broker.ask(by_bastion(APP01, 3389, startTime=soon))
+    replace_bastion(it)
+    it.run_twice(PRODUCTION)
+    it.broker.live(12)
+    assert it.broker.grant(old).note == "Bastion bas-db could not be read"
+
+    new = it.broker.ask(by_bastion(APP01, 3389), DAVE)
+    it.broker.live(3)
+
+    assert it.broker.grant(new).bastion.name == "aaa-bas"
+    assert (it.broker.status(old), it.broker.status(new)) == ("pending", "open")
+
+
 # ---- from the HTTP API to the end --------------------------------------------------------------
 
 

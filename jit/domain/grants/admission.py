@@ -24,6 +24,7 @@ from jit.domain.obstacles.nsg_obstacles import find_nsg_obstacles
 from jit.domain.paths.effective import explain_unclear_firewall
 from jit.domain.paths.machine_view import MachineView
 from jit.domain.paths.published_ports import find_obstacles
+from jit.domain.values import arm_ids
 from jit.domain.values.json_pointer import ROOT, at
 from jit.domain.values.listing import list_few
 from jit.domain.values.times import format_instant
@@ -51,7 +52,7 @@ def _admit(
     context: StepContext,
 ) -> Grant:
     now = context.now
-    if grant.bastion is not None and view.vm.bastions is None:
+    if grant.bastion is not None and _is_unread(grant.bastion, view):
         note = f"Bastion {grant.bastion.name} could not be read"
         return replace(grant, note=note, next_check_at=now + LOOK_WHILE_OPENING)
     why_not = (
@@ -101,6 +102,11 @@ def _find_denials(
     request, machines = rebuild_request(grant), {grant.vm_key: vm}
     found = decide(request, machines, now=context.now, limits=context.limits)
     return tuple(_point_into_body(finding.violation) for finding in found)
+
+
+def _is_unread(bastion: Bastion, view: MachineView) -> bool:
+    """Return True if nobody could tell whether *bastion* reaches the VM."""
+    return view.vm.bastions is None or arm_ids.key(bastion.id) in view.unread_bastions
 
 
 def find_lost_bastion(grant: Grant, vm: VirtualMachine) -> tuple[Violation, ...]:

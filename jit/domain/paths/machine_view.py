@@ -66,6 +66,7 @@ class MachineView:
         former: NSGs that are not on the path, as far as the VM is known, and have recorded rules.
         former_firewalls: The same of firewalls.
         holding: The *former_firewalls*, once rules are looked for in them too.
+        unread_bastions: Keys of Bastions that could not be read, or their network could not.
     """
 
     vm: VirtualMachine
@@ -75,6 +76,7 @@ class MachineView:
     former: Mapping[str, NsgView] = field(default_factory=dict)
     former_firewalls: tuple[FirewallView, ...] = ()
     holding: tuple[FirewallView, ...] = ()
+    unread_bastions: frozenset[str] = frozenset()
 
     @property
     def firewalls(self) -> tuple[FirewallView, ...]:
