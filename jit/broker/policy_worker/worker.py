@@ -292,13 +292,14 @@ def _report(step: Step, state: Pass) -> None:
 
 
 def _report_left_open(before: Iterable[Grant], step: Step, view: PolicyView) -> None:
-    """Raise an alert for each path that is closed here, and that an admin rule leaves open."""
+    """Raise an alert for each path that is closed here and that a rule of others leaves open."""
     live = {grant.id for grant in before if has_asked_azure(grant)}
     for grant in step.grants:
         machine = view.machines.get(grant.vm_key)
         if grant.live or grant.id not in live or machine is None:
             continue
-        if found := find_bypass(grant, machine):
+        ways = (find_bypass(grant, machine), step.left_open.get(grant.id, ""))
+        if found := "; ".join(filter(None, ways)):
             telemetry.alert(
                 "access.left_open", grant_id=grant.id, resource_id=grant.vm_id, reason=found
             )

@@ -28,7 +28,6 @@ from jit.domain.paths.rules import (
     may_let_in,
 )
 from jit.domain.values import arm_ids
-from jit.domain.values.prefixes import Prefixes
 
 _TOLD = {CloseReason.FAILED, CloseReason.SUPERSEDED, CloseReason.DENIED}
 """Reasons to close whose note says why. That part of the note outlives the closing."""
@@ -59,11 +58,17 @@ class VmPortView:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Closing:
-    """The grant after a look, and the rules to remove for it."""
+    """
+    The grant after a look, and the rules to remove for it.
+
+    Attributes:
+        left_open: Which rules let a closed grant's sources in, because other VMs need them.
+    """
 
     grant: Grant
     removals: tuple[PathRule, ...] = ()
     companions: tuple[str, ...] = ()
+    left_open: str = ""
 
 
 def close_grant(grant: Grant, port: VmPortView, *, now: datetime) -> Closing:
@@ -87,7 +92,9 @@ def close_grant(grant: Grant, port: VmPortView, *, now: datetime) -> Closing:
         return Closing(grant=wait(grant, now, doubt or look.why, unclear=True))
     gone = not left and not companions and not unclear
     if gone and _is_absence_proof(grant, port.requests, now):
-        return Closing(grant=_close(grant, now, admin_check.explain_bypass(grant, port.view)))
+        shared = _explain_shared(present, grant, port, now)
+        bypass = admin_check.explain_bypass(grant, port.view)
+        return Closing(grant=_close(grant, now, bypass, shared), left_open=shared)
     removals: tuple[PathRule, ...] = ()
     if now >= _find_removal_time(grant):
         removals = _choose_removable(left, present, judged, grant, port, now)
@@ -164,8 +171,7 @@ def _is_left(
     wanting, in_force = _list_wanting(rule, port, now), _list_in_force(port, now)
     if removal.is_accounted_for(rule, wanting, in_force):
         return False
-    entitled = Prefixes(removal.list_entitled_sources(wanting, in_force))
-    alone = [source for source in grant.sources if not entitled.covers(source)]
+    alone = removal.list_unentitled(grant, wanting, in_force)
     listed = removal.is_listed(rule, grant, port.requests)
     return listed or may_let_in(rule, alone)
 
@@ -177,9 +183,13 @@ def _list_wanting(rule: PathRule, port: VmPortView, now: datetime) -> list[Grant
     A grant of another VM that rests on the same rule is: by that rule its people reach both VMs,
     until its own end.
     """
+    own = (other for other in port.grants if other.wants_path)
+    return [*own, *_list_wanting_elsewhere(rule, port, now)]
+
+
+def _list_wanting_elsewhere(rule: PathRule, port: VmPortView, now: datetime) -> list[Grant]:
     sharers = find_sharers(rule.id, port.grants[0].vm_port, port.users)
-    others = [other for other in sharers if removal.wants_path_now(other, now)]
-    return [*(other for other in port.grants if other.wants_path), *others]
+    return [other for other in sharers if removal.wants_path_now(other, now)]
 
 
 def _list_in_force(port: VmPortView, now: datetime) -> list[DefenderRequest]:
@@ -274,9 +284,19 @@ def _is_absence_proof(grant: Grant, requests: Sequence[DefenderRequest], now: da
     return bool(newest) and not any(entry.active for entry in newest)
 
 
-def _close(grant: Grant, now: datetime, left_open: str) -> Grant:
+def _explain_shared(
+    present: Iterable[PathRule], grant: Grant, port: VmPortView, now: datetime
+) -> str:
+    """Return which rules stay for other VMs and let the grant's sources in; empty without any."""
+    own = (other for other in port.grants if other.wants_path)
+    alone = removal.list_unentitled(grant, own, _list_in_force(port, now))
+    users = {rule: _list_wanting_elsewhere(rule, port, now) for rule in present}
+    return removal.explain_shared(users, alone, port.view.vm)
+
+
+def _close(grant: Grant, now: datetime, *left_open: str) -> Grant:
     """Return the grant as closed; its note says what stays open, if Azure was asked to open it."""
-    notes = (_read_reason(grant), left_open if has_asked_azure(grant) else None)
+    notes = (_read_reason(grant), *(left_open if has_asked_azure(grant) else ()))
     return replace(
         grant.advance(Status.CLOSED),
         closed_at=now,

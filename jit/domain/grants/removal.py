@@ -18,10 +18,11 @@ from jit.domain.azure.defender_requests import DefenderRequest
 from jit.domain.grants.lifetime import has_asked_azure
 from jit.domain.grants.timing import FOREIGN_GRACE
 from jit.domain.model.grant import Grant
-from jit.domain.model.machine import VmPort
-from jit.domain.paths.rules import PathRule, may_let_in
+from jit.domain.model.machine import VirtualMachine, VmPort
+from jit.domain.paths.rules import PathRule, list_addresses, list_holders, may_let_in
 from jit.domain.values import arm_ids
 from jit.domain.values.prefixes import Prefix, Prefixes, read_prefix
+from jit.domain.values.times import format_instant
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -235,3 +236,39 @@ def list_entitled_sources(
     """Return the sources of *grants* and of *requests*, as text."""
     ours = (str(source) for grant in grants for source in grant.sources)
     return (*ours, *(text for entry in requests for text in entry.sources))
+
+
+def list_unentitled(
+    grant: Grant, others: Iterable[Grant], requests: Iterable[DefenderRequest] = ()
+) -> list[Prefix]:
+    """Return the sources of *grant* that *others* and *requests* are not entitled to."""
+    entitled = Prefixes(list_entitled_sources(others, requests))
+    return [source for source in grant.sources if not entitled.covers(source)]
+
+
+def explain_shared(
+    users: Mapping[PathRule, Collection[Grant]], sources: Collection[Prefix], vm: VirtualMachine
+) -> str:
+    """
+    Return the rules that let *sources* in to *vm* and stay because other VMs need them.
+
+    Args:
+        users: Rules of the VM port, each with the grants of other VMs that need it.
+        sources: Sources that nobody is entitled to on this VM port any more.
+        vm: The VM as just read. A rule that does not lead to it lets nobody in to it.
+    """
+    holders, addresses = set(map(arm_ids.key, list_holders(vm))), list_addresses(vm)
+    return "; ".join(
+        _explain_kept(rule, needing)
+        for rule, needing in users.items()
+        if needing and rule.target in addresses and arm_ids.key(rule.holder_id) in holders
+        if may_let_in(rule, sources)
+    )
+
+
+def _explain_kept(rule: PathRule, users: Iterable[Grant]) -> str:
+    end = max(user.expires_at or user.latest_end for user in users)
+    return (
+        f"{rule.name} in {arm_ids.name(rule.holder_id)} still lets its sources in: another virtual "
+        f"machine with the same address needs the rule until {format_instant(end)}"
+    )

@@ -58,6 +58,7 @@ class Step:
         companion_removals: Ids of companion rules to remove.
         withdrawals: Companions that must go although their grants want a path.
         widenings: Grants whose path was found to be wider than asked.
+        left_open: Id of a grant that closes -> the rules that stay for other VMs and let it in.
         unreadable: Keys of VMs about which Azure says something that cannot be read.
         defects: Key of a VM -> the broker's own failure to decide about it.
     """
@@ -69,6 +70,7 @@ class Step:
     companion_removals: tuple[str, ...] = ()
     withdrawals: tuple[Withdrawal, ...] = ()
     widenings: tuple[Widening, ...] = ()
+    left_open: Mapping[str, str] = field(default_factory=dict)
     unreadable: tuple[str, ...] = ()
     defects: Mapping[str, str] = field(default_factory=dict)
 
@@ -121,6 +123,7 @@ def _join(parts: Sequence[Step]) -> Step:
         ),
         withdrawals=tuple(found for part in parts for found in part.withdrawals),
         widenings=tuple(found for part in parts for found in part.widenings),
+        left_open={key: text for part in parts for key, text in part.left_open.items()},
         unreadable=tuple(dict.fromkeys(key for part in parts for key in part.unreadable)),
         defects={key: text for part in parts for key, text in part.defects.items()},
     )
@@ -326,6 +329,7 @@ def close(group: Group) -> Group:
         grants=tuple(item.grant for item in results),
         removals=tuple(removals),
         companion_removals=(*group.companion_removals, *gone),
+        left_open={item.grant.id: item.left_open for item in results if item.left_open},
     )
 
 

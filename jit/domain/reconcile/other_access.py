@@ -15,8 +15,10 @@ from jit.domain.model.machine import (
     OtherAccess,
     VirtualMachine,
 )
+from jit.domain.paths.rules import list_addresses, list_holders
 from jit.domain.reconcile.observation import FoundRule, Observation
 from jit.domain.reconcile.rule_owners import RuleOwners
+from jit.domain.values import arm_ids
 
 _NEVER = datetime.max.replace(tzinfo=UTC)
 
@@ -38,19 +40,35 @@ def find_others(
     for key, others in found.items():
         others.update(dict.fromkeys(_list_marked(owners.list_foreign_requests(key), owners)))
     for rule, judgement in judged:
-        if _is_accounted_for(judgement, owners.now):
-            continue
         for key in owners.list_vm_keys(rule):
-            if key in found:
-                vm = observed.machines[key].vm
+            if key not in found:
+                continue
+            vm = observed.machines[key].vm
+            if not _is_accounted_for(rule, judgement, vm, owners.now):
                 found[key].update(dict.fromkeys(_describe_rule(rule, vm, judgement.requests)))
     return {key: tuple(others)[:MOST_OTHERS] for key, others in found.items()}
 
 
-def _is_accounted_for(judgement: Judgement, now: datetime) -> bool:
-    """Return True if a grant that is shown, or a request in force, explains the rule."""
-    is_shown = any(grant.live for grant in judgement.owners)
-    return is_shown or any(entry.is_in_force(now) for entry in judgement.requests)
+def _is_accounted_for(
+    rule: FoundRule, judgement: Judgement, vm: VirtualMachine, now: datetime
+) -> bool:
+    """
+    Return True if a grant that is shown, or a request in force, explains why *rule* leads to *vm*.
+
+    One NSG may guard two networks with equal addresses. A grant explains the rule for its own VM
+    only: it entitles nobody to reach the other one. If the rule does not lead to *vm* now, any
+    grant explains it.
+    """
+    if any(entry.is_in_force(now) for entry in judgement.requests):
+        return True
+    shown = {grant.vm_key for grant in judgement.owners if grant.live}
+    return bool(shown) and (arm_ids.key(vm.id) in shown or not _leads_to(rule, vm))
+
+
+def _leads_to(rule: FoundRule, vm: VirtualMachine) -> bool:
+    holders = map(arm_ids.key, list_holders(vm))
+    is_held = arm_ids.key(rule.path.holder_id) in holders
+    return is_held and not rule.addresses.isdisjoint(list_addresses(vm))
 
 
 def _list_marked(entries: Iterable[DefenderRequest], owners: RuleOwners) -> Iterator[OtherAccess]:

@@ -3,8 +3,10 @@
 import pytest
 
 from jit.broker.policy_worker.neighbours import find_neighbours
+from jit.domain.model.occupied_ports import list_others
+from jit.domain.values.times import format_instant
 from tests.broker.inprocess import BOB, HERE, THERE, farm, wish
-from tests.broker.reconciling import NSG_FARM
+from tests.broker.reconciling import NSG_FARM, told
 from tests.local.azure.sim import DEVELOPMENT
 
 ONE, OTHER = farm(1), farm(11)
@@ -25,6 +27,11 @@ def twins(it):
     it.edit(**{nic["id"]: nic})
     it.run(DEVELOPMENT)
     return it
+
+
+def others(it, vm):
+    """The access to a VM that no grant gives, as the last comparison found it."""
+    return list_others(it.broker.inventory.find_machine(vm), now=it.broker.now)
 
 
 def watch(it, vm, minutes):
@@ -80,6 +87,37 @@ def test_when_the_last_of_two_equal_grants_expires_no_rule_is_left(twins):
     twins.broker.live(70)
 
     assert (twins.broker.status(stays), allows(twins)) == ("closed", [])
+
+
+def test_a_rule_that_stays_for_another_vm_is_told_when_the_grant_closes(twins, caplog):
+    """It lets the leaver in: the note, an alert and the VM's page say so, until the other's end."""
+    caplog.set_level("INFO", logger="jit")
+    broker, left = twins.broker, twins.opened(ONE, minutes=2)
+    stays = twins.broker.ask(wish(OTHER, duration="PT3H"), BOB)
+    broker.live(2)
+    broker.revoke(left)
+    broker.live(5)
+    twins.run(DEVELOPMENT)
+
+    grant, (alert,) = broker.grant(left), told(caplog, "access.left_open")
+    assert (grant.status, broker.reachable(ONE)) == ("closed", True)
+    assert (alert["grant_id"], alert["reason"]) == (grant.id, grant.note)
+    assert all(name in grant.note for name in allows(twins))
+    assert format_instant(broker.grant(stays).expires_at) in grant.note
+    assert {other.sources for other in others(twins, ONE)} == {(HERE,)}
+    assert others(twins, OTHER) == []
+
+
+def test_a_grant_that_leaves_nothing_open_is_closed_without_a_word(twins, caplog):
+    """The other VM's people come from elsewhere, or the VM's own grant needs the same rule."""
+    left = twins.opened(ONE, minutes=2)
+    twins.broker.ask(wish(OTHER, source=THERE), BOB)
+    twins.broker.live(2)
+    twins.broker.revoke(left)
+    twins.broker.live(5)
+
+    assert (twins.broker.status(left), twins.broker.grant(left).note) == ("closed", None)
+    assert told(caplog, "access.left_open") == []
 
 
 def test_storage_is_read_only_if_a_rule_of_an_nsg_is_to_go(twins):

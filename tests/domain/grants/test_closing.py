@@ -15,6 +15,7 @@ from jit.domain.model.machine import Via
 from jit.domain.paths import effective
 from jit.domain.paths.rules import find_port_rules
 from jit.domain.values import arm_ids
+from jit.domain.values.times import format_instant
 from tests.builders.defender import an_entry
 from tests.builders.firewalls import JIT_COLLECTION, a_firewall, a_nat
 from tests.builders.grants import a_grant, an_open, an_opening, through_firewall
@@ -321,6 +322,21 @@ def test_a_rule_that_both_vms_recorded_stays_for_the_one_that_needs_it(neighbour
 
     assert outcome.grant.status is status
     assert removed(outcome) == ([] if status is Status.CLOSED else OURS)
+
+
+def test_a_rule_that_stays_for_another_vm_is_named_with_that_vms_end():
+    """If another grant of the same VM port has the same sources, they may come in: no word."""
+    view, users = a_view(an_nsg(an_allow())), find_rule_users([a_neighbour()])
+    grant = a_closing(rules=(rule_id(),))
+
+    alone = closed(grant, view, users=users, now=LATER)
+    joined = closed(grant, view, an_open("g3"), users=users, now=LATER)
+
+    end = format_instant(a_neighbour().expires_at)
+    assert alone.left_open == alone.grant.note
+    assert jit_name("-", 1) in alone.left_open
+    assert end in alone.left_open
+    assert (joined.grant.status, joined.left_open, joined.grant.note) == (Status.CLOSED, "", None)
 
 
 def test_a_shared_rule_for_more_than_the_neighbour_asked_goes_after_its_time_to_shrink():
