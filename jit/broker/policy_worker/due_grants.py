@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from jit.broker.locks import find_gathering_time
 from jit.broker.policy_worker.pass_state import Pass
-from jit.domain.grants.lifetime import needs_look
 from jit.domain.model.grant import Grant, Status
 from jit.domain.values import arm_ids
 
@@ -25,8 +24,7 @@ def choose_due(state: Pass) -> list[Grant]:
 
 
 def _is_due(grant: Grant, state: Pass) -> bool:
-    asked = grant.request_id == state.look and needs_look(grant, now=state.now)
-    return asked or grant.next_check_at <= state.now
+    return state.is_asked_for(grant) or grant.next_check_at <= state.now
 
 
 def list_held_back(state: Pass) -> list[Grant]:

@@ -56,8 +56,8 @@ class Look:
             grants: Live grants of the policy.
             state: The pass.
             complete: Keys of VMs to which a path may become open: their interfaces, networks and
-                security admin rules are read too. For VMs that a decision is about, interfaces and
-                networks are read in any case.
+                security admin rules are read too. For VMs that a decision is about, or that
+                somebody wants looked at, interfaces and networks are read in any case.
 
         Raises:
             Unavailable: The policy could not be read.
@@ -65,8 +65,7 @@ class Look:
         """
         known = self._find_machines(grants, state)
         deleted = _rebuild_deleted(grants, known)
-        undecided = (grant for grant in grants if _is_undecided(grant, state.now))
-        deciding = frozenset(arm_ids.key(grant.vm_id) for grant in undecided) | complete
+        deciding = frozenset(g.vm_key for g in grants if _is_to_read(g, state)) | complete
         return self._observe_machines(known, deleted, deciding & known.keys(), complete, state)
 
     def may_open(self, state: Pass) -> bool:
@@ -181,6 +180,15 @@ def _rebuild_deleted(grants: Iterable[Grant], known: Container[str]) -> Machines
     for grant in grants:
         groups.setdefault(arm_ids.key(grant.vm_id), []).append(grant)
     return {key: rebuild_machine(group) for key, group in groups.items() if key not in known}
+
+
+def _is_to_read(grant: Grant, state: Pass) -> bool:
+    """
+    Return True if the VM of *grant* is read anew, with its interfaces and networks.
+
+    A look that somebody asks for would else tell a path of the inventory's as seen just now.
+    """
+    return state.is_asked_for(grant) or _is_undecided(grant, state.now)
 
 
 def _is_undecided(grant: Grant, now: datetime) -> bool:

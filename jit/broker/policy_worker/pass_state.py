@@ -10,6 +10,7 @@ from jit import telemetry
 from jit.broker.locks import PolicyLease
 from jit.domain.audit.event import list_transitions
 from jit.domain.errors import Unavailable
+from jit.domain.grants.lifetime import needs_look
 from jit.domain.grants.policy_view import PolicyView
 from jit.domain.model.absence import ABSENT_AFTER
 from jit.domain.model.grant import CloseReason, Grant
@@ -91,6 +92,10 @@ class Pass:
     def is_held_back(self, machine: str, *, is_new: bool) -> bool:
         """Return True if this pass could do nothing for such a grant of *machine*, a hash."""
         return machine in self.unreadable or (is_new and machine in self.unknown_past)
+
+    def is_asked_for(self, grant: Grant) -> bool:
+        """Return True if somebody wants the path of *grant* looked at, and its last look is old."""
+        return grant.request_id == self.look and needs_look(grant, now=self.now)
 
     @property
     def initiate_ids(self) -> frozenset[str]:

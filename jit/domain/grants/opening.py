@@ -44,8 +44,15 @@ class PortSeen:
 
 
 def advance_seen(grant: Grant, path: PathView, port: PortSeen, context: StepContext) -> Grant:
-    """Record the rules of the *path* that was seen and the time of the look; advance *grant*."""
-    return note_look(grant, _advance(grant, path, port, context), path, context.now)
+    """
+    Record the rules of the *path* that was seen and the time of the look; advance *grant*.
+
+    A VM that was read only in part is viewed as the inventory knows it: that is no look.
+    """
+    after = _advance(grant, path, port, context)
+    if grant.vm_key in context.policy.unreadable:
+        return after
+    return note_look(grant, after, path, context.now)
 
 
 def note_look(before: Grant, after: Grant, path: PathView, now: datetime) -> Grant:

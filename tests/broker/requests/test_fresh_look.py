@@ -1,5 +1,6 @@
 """A fresh look at open paths for a caller who asks."""
 
+import copy
 from dataclasses import replace
 from datetime import timedelta
 
@@ -10,6 +11,7 @@ from jit.broker.requests import fresh_look
 from jit.domain.errors import Unavailable
 from tests.broker.inprocess import ALICE, DAVE, HERE, THERE, farm, wish
 from tests.broker.reconciling import NSG_FARM, Reconciling, told
+from tests.broker.test_edges import a_new_nsg, guarded_by, nic_of
 
 MINUTE = timedelta(minutes=1)
 
@@ -40,6 +42,49 @@ def test_a_path_that_somebody_broke_is_told_to_the_caller_who_asks_again(broker,
     assert (first.status, second.status) == ("open", "opening")
     assert second.grants[0].observed_at == broker.now
     assert first.grants[0].observed_at <= broker.now - 2 * MINUTE
+
+
+def looked(broker, request_id):
+    """The grant after somebody asked, and a worker looked."""
+    broker.poll(request_id)
+    broker.deliver()
+    return broker.grant(request_id)
+
+
+def test_another_nsg_is_told_to_the_caller_who_asks_again(broker, opened):
+    """The inventory names the NSG that guarded the VM before; the look reads which one does."""
+    it = Reconciling(broker)
+    guarded_by(it, farm(1), a_new_nsg(it, "nsg-new"))
+
+    grant = looked(broker, opened)
+
+    assert (grant.status, grant.observed_at) == ("opening", broker.now)
+    assert not broker.reachable(farm(1))
+
+
+def test_a_public_address_that_was_taken_off_is_told_to_the_caller_who_asks_again(broker, opened):
+    """Else the connection that the caller is told leads nowhere."""
+    it = Reconciling(broker)
+    nic = copy.deepcopy(nic_of(it, farm(1)))
+    del nic["properties"]["ipConfigurations"][0]["properties"]["publicIPAddress"]
+    it.edit(**{nic["id"]: nic})
+
+    grant = looked(broker, opened)
+
+    assert (grant.status, grant.observed_at) == ("opening", broker.now)
+    assert grant.note == "the VM's interface has no public address any more"
+
+
+def test_a_look_that_could_not_read_the_interface_is_no_look(broker, opened):
+    """The path stays as it was last seen, with the time of that look."""
+    seen = broker.grant(opened).observed_at
+    down = {"status": 503, "code": "ServerUnavailable"}
+    match = {"method": "GET", "path": "networkInterfaces"}
+    broker.sim.faults({"match": match, "times": None, "answer": down})
+
+    grant = looked(broker, opened)
+
+    assert (grant.status, grant.observed_at) == ("open", seen)
 
 
 def test_an_ask_calls_azure_never(broker, opened):
