@@ -171,7 +171,8 @@ class OtherAccess:
 
     Attributes:
         sources: Prefixes, as text; the first `MOST_SOURCES` of them.
-        until: Its end; None if no end is known.
+        until: The end of a request, the latest possible time if it cannot be read; None for a rule
+            without a request in force.
         requestor: As in `Occupation`.
     """
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 from datetime import UTC, datetime
 
 from jit.domain.model.machine import (
@@ -19,7 +20,7 @@ _NEVER = datetime.max.replace(tzinfo=UTC)
 def list_others(vm: VirtualMachine, *, now: datetime) -> list[OtherAccess]:
     """Return the access to *vm* that no grant gives and that has not ended, by port."""
     every = (*map(_describe, vm.occupations), *(vm.others or ()))
-    found = dict.fromkeys(other for other in every if _is_in_force(other, now))
+    found = dict.fromkeys(_hide_never(other) for other in every if _is_in_force(other, now))
     return sorted(found, key=lambda other: (other.port, other.origin, other.sources))
 
 
@@ -36,20 +37,28 @@ def list_occupied(vm: VirtualMachine, *, now: datetime) -> dict[int, datetime | 
 
 
 def _list_ends(vm: VirtualMachine, now: datetime) -> Iterator[tuple[int, datetime]]:
-    for other in list_others(vm, now=now):
-        if other.origin is Origin.PORTAL:
-            yield other.port, other.until or _NEVER
+    """
+    Yield port and end of each request of others that is in force.
+
+    A rule that outlives its request has no end. It holds nobody back: a new request is accepted.
+    """
+    for other in (*map(_describe, vm.occupations), *(vm.others or ())):
+        if other.origin is Origin.PORTAL and other.until is not None and other.until > now:
+            yield other.port, other.until
 
 
 def _describe(occupation: Occupation) -> OtherAccess:
-    end = occupation.ends_at
     return OtherAccess(
         port=occupation.port,
         sources=occupation.sources[:MOST_SOURCES],
-        until=None if end == _NEVER else end,
+        until=occupation.ends_at,
         requestor=occupation.requestor,
         origin=Origin.PORTAL,
     )
+
+
+def _hide_never(other: OtherAccess) -> OtherAccess:
+    return replace(other, until=None) if other.until == _NEVER else other
 
 
 def _is_in_force(other: OtherAccess, now: datetime) -> bool:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from datetime import UTC, datetime
+from datetime import datetime
 
 from jit.domain.azure.defender_requests import DefenderRequest
 from jit.domain.azure.firewall import NatRule
@@ -19,8 +19,6 @@ from jit.domain.paths.rules import list_addresses, list_holders
 from jit.domain.reconcile.observation import FoundRule, Observation
 from jit.domain.reconcile.rule_owners import RuleOwners
 from jit.domain.values import arm_ids
-
-_NEVER = datetime.max.replace(tzinfo=UTC)
 
 Judged = Sequence[tuple[FoundRule, Judgement]]
 """Defender's rules as observed, each with its owners and users."""
@@ -78,7 +76,7 @@ def _list_marked(entries: Iterable[DefenderRequest], owners: RuleOwners) -> Iter
             yield OtherAccess(
                 port=entry.port,
                 sources=entry.sources[:MOST_SOURCES],
-                until=entry.ends_at if entry.ends_at != _NEVER else None,
+                until=entry.ends_at,
                 requestor=entry.requestor,
                 origin=Origin.PORTAL,
             )

@@ -43,6 +43,24 @@ def test_a_port_is_occupied_until_the_last_request_ends():
     assert list_occupied(vm, now=NOW) == {22: NOW + 2 * HOUR}
 
 
+def test_a_rule_that_outlives_its_request_occupies_no_port():
+    """It lets somebody in, so it is told; but nobody is refused for it."""
+    left = replace(STRANGER, until=None)
+    vm = a_vm(occupations=(replace(PETRA, port=3389),), others=(left,))
+
+    assert left in list_others(vm, now=NOW)
+    assert list_occupied(vm, now=NOW) == {3389: NOW + HOUR}
+
+
+def test_a_request_with_another_brokers_id_and_no_readable_end_occupies_its_port():
+    """It is in force for as long as Defender lists it."""
+    never = replace(STRANGER, until=datetime.max.replace(tzinfo=UTC))
+    vm = a_vm(occupations=(), others=(never,))
+
+    assert list_occupied(vm, now=NOW) == {22: None}
+    assert [other.until for other in list_others(vm, now=NOW)] == [None]
+
+
 def test_an_end_that_is_not_known_is_none():
     """Defender's text could not be read, so the request never ends."""
     never = datetime.max.replace(tzinfo=UTC)

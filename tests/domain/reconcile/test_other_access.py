@@ -74,6 +74,7 @@ def test_a_rule_that_outlives_its_portal_request_still_counts(it):
     it.run()
 
     assert [each[:3] for each in others(it)] == [(22, "portal", [ELSEWHERE])]
+    assert list_occupied(it.broker.inventory.find_machine(farm(1)), now=it.broker.now) == {}
 
 
 def test_the_brokers_own_rules_are_not_others(it):
