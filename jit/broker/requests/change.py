@@ -14,6 +14,7 @@ from jit.domain.audit.event import Event, list_transitions
 from jit.domain.decision.extension import (
     check_extension,
     explain_no_change,
+    explain_unlisted,
     find_new_end,
 )
 from jit.domain.decision.jit_policy import VM_NOT_FOUND, decide
@@ -42,6 +43,7 @@ from jit.storage.request_store import RequestStore
 from jit.storage.stored import GrantRow, StoredRequest
 
 _ATTEMPTS, _KEPT_MARKS = 3, 8
+_UNTIL_LISTED = 60  # a comparison lists again so soon
 
 GrantChange = Callable[[Grant], Grant]
 """Returns the grant as it shall be; the same grant if nothing changes."""
@@ -128,7 +130,8 @@ class RequestChanges:
             Forbidden: It is another person's: only its requester may keep it open.
             Conflict: No grant of it is open, no end would move, or the key was used otherwise.
             AccessDenied: The policy does not allow it, or access would last too long.
-            Unavailable: The request kept changing, or storage did not answer.
+            Unavailable: The request kept changing, storage did not answer, or the last lists of
+                Azure lacked a VM or its JIT policy.
         """
         stored = find_visible(self.requests, request_id, caller)
         if stored.request.requester.id != caller.id:
@@ -207,6 +210,8 @@ class RequestChanges:
             name = arm_ids.name(grant.vm_id)
             yield Violation(ROOT, VM_NOT_FOUND, f"{name} is no longer known")
             return
+        if why := explain_unlisted(vm):
+            raise Unavailable(why, retry_after_seconds=_UNTIL_LISTED)
         rule = vm.find_rule(grant.port)
         yield from check_extension(grant, rule, duration, now=now, limits=self.limits)
         span = min(duration, rule.max_duration) if rule else duration

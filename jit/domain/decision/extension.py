@@ -13,7 +13,7 @@ from datetime import datetime, timedelta
 from jit.domain.errors import Violation
 from jit.domain.limits import Limits
 from jit.domain.model.grant import Grant
-from jit.domain.model.machine import PortRule
+from jit.domain.model.machine import PortRule, VirtualMachine
 from jit.domain.values import arm_ids
 from jit.domain.values.json_pointer import ROOT, at
 from jit.domain.values.times import format_duration, format_instant
@@ -39,6 +39,19 @@ def find_latest_end(grant: Grant, limits: Limits) -> datetime:
     """
     opened = grant.opened_at or grant.admitted_at or grant.starts_at
     return opened + max(grant.duration, limits.longest_access)
+
+
+def explain_unlisted(vm: VirtualMachine) -> str:
+    """
+    Return which of *vm* and its JIT policy the last lists of Azure lacked; empty if they had both.
+
+    The inventory keeps it until the next comparison, because a list may be short. A decision by it
+    would extend access by a policy that may be deleted.
+    """
+    missed = {absence.key for absence in vm.absences}
+    parts = ((vm.id, vm.name), (vm.policy_id or "", f"the JIT policy of {vm.name}"))
+    lacked = [name for resource_id, name in parts if arm_ids.key(resource_id) in missed]
+    return f"Azure did not list {lacked[0]}; try again in a minute" if lacked else ""
 
 
 def check_extension(

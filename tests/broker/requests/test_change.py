@@ -19,7 +19,7 @@ from jit.domain.values import arm_ids
 from jit.domain.values.times import format_instant
 from jit.storage.table import Op, Verb
 from tests.broker.inprocess import ALICE, AUDRA, BOB, DAVE, HERE, OLGA, THERE, farm, policy_of, wish
-from tests.broker.reconciling import Reconciling
+from tests.broker.reconciling import FARM_POLICY, Reconciling
 from tests.fakes.calls import Crash
 from tests.fakes.tables import FakeTable
 from tests.local.azure.sim import APP01, DB01, DEVELOPMENT, FW_PROD, WEB01
@@ -719,6 +719,29 @@ def test_an_extension_is_decided_by_todays_policy(broker):
         broker.extend(request_id, HOUR)
 
     assert [each.code for each in caught.value.violations] == ["port-not-in-policy"]
+
+
+@pytest.mark.parametrize(
+    ("lacks", "name"), [(FARM_POLICY, "the JIT policy of farm01"), (farm(1), "farm01")]
+)
+def test_an_extension_waits_while_azure_does_not_list_what_decides_about_it(
+    broker, opened, lacks, name
+):
+    """The inventory keeps what one list lacks; the next comparison tells if it is gone."""
+    it = Reconciling(broker)
+    it.run()
+    body, before = broker.sim.get(lacks), broker.grant(opened)
+    it.edit(**{lacks: None})
+    it.run()
+
+    with pytest.raises(Unavailable, match=f"^Azure did not list {name}; try again") as caught:
+        broker.extend(opened, 2 * HOUR)
+
+    assert (caught.value.retry_after_seconds, broker.grant(opened)) == (60, before)
+
+    it.edit(**{lacks: body})
+    it.run()
+    assert broker.extend(opened, 2 * HOUR).changed
 
 
 def test_the_person_of_an_extension_is_in_the_trail(broker, opened):

@@ -8,13 +8,17 @@ import pytest
 from jit.domain.decision.extension import (
     check_extension,
     explain_no_change,
+    explain_unlisted,
     find_latest_end,
     find_new_end,
 )
 from jit.domain.limits import LIMITS
+from jit.domain.model.absence import Absence
 from jit.domain.model.grant import Status
 from jit.domain.model.machine import PortRule
+from jit.domain.values import arm_ids
 from tests.builders.grants import a_grant
+from tests.builders.machines import a_vm
 from tests.builders.values import HOUR, MINUTE, NOW
 
 RULE = PortRule(number=22, protocol="TCP", allowed_sources=("*",), max_duration=3 * HOUR)
@@ -115,3 +119,22 @@ def test_an_extension_without_effect_names_the_ends(others, words):
     assert (violation.pointer, violation.code) == ("#/duration", "no-change")
     assert words in violation.detail
     assert "PT10M would end at 2026-11-22T19:10:00Z" in violation.detail
+
+
+@pytest.mark.parametrize(
+    ("lacked", "name"),
+    [
+        (None, ""),
+        ("id", "web01"),
+        ("policy_id", "the JIT policy of web01"),
+        ("firewall_id", ""),
+    ],
+)
+def test_what_the_last_lists_lacked_is_named(lacked, name):
+    """The VM or its JIT policy; a firewall decides about no extension."""
+    vm = replace(a_vm(), name="web01", policy_id=f"{a_vm().id}/p", firewall_id=f"{a_vm().id}/f")
+    keys = [arm_ids.key(getattr(vm, lacked))] if lacked else []
+    vm = replace(vm, absences=tuple(Absence(key=key, since=NOW) for key in keys))
+
+    told = f"Azure did not list {name}; try again in a minute" if name else ""
+    assert explain_unlisted(vm) == told
