@@ -837,8 +837,8 @@ MUTANTS = (
         name="a grant opens while its VM is in two JIT policies",
         promise="P1",
         path="jit/observer/policy.py",
-        was="if fault is not None and key not in unreadable and _is_clear(fresh.get(key))",
-        becomes="if fault is not None and key in unreadable and _is_clear(fresh.get(key))",
+        was="if fault is not None and key not in unreadable and _is_hidden(fault, fresh.get(key))",
+        becomes="if fault is not None and key in unreadable and _is_hidden(fault, fresh.get(key))",
         caught_by=(
             law(
                 "tests/broker/test_policy_faults.py",
