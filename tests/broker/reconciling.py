@@ -122,6 +122,12 @@ class Reconciling:
         """Replace resources behind everybody's back; None deletes."""
         self.broker.sim.control("PUT", "state", {"resources": resources})
 
+    def end_update(self, resource: str, state: str) -> None:
+        """Let the last update of a resource have that outcome: its provisioning state."""
+        body = self.broker.sim.get(resource)
+        body["properties"]["provisioningState"] = state
+        self.edit(**{resource: body})
+
     def wipe(self, nsg: str = NSG_FARM) -> None:
         """Take Defender's allow rules out of an NSG, as infrastructure as code does."""
         names = [name for name in self.broker.sim.rules(nsg) if "JITRule-" in name]

@@ -16,16 +16,9 @@ def _events(caplog):
     caplog.set_level(logging.INFO, logger="jit")
 
 
-def in_state(it, resource, state):
-    """Let the last update of a resource have that outcome."""
-    body = it.broker.sim.get(resource)
-    body["properties"]["provisioningState"] = state
-    it.edit(**{resource: body})
-
-
 def test_a_person_who_waits_for_a_failed_firewall_reads_that_it_failed(it, caplog):
     """It is no turn that will come: somebody must repeat the update."""
-    in_state(it, FW_PROD, "Failed")
+    it.end_update(FW_PROD, "Failed")
 
     request_id = it.broker.ask(wish(WEB01, 3389))
     it.broker.live(3)
@@ -37,7 +30,7 @@ def test_a_person_who_waits_for_a_failed_firewall_reads_that_it_failed(it, caplo
 
 def test_a_comparison_tells_of_a_failed_nsg_once(it, caplog):
     """Nobody has to wait for a grant to find out. An alert for each comparison would be noise."""
-    in_state(it, NSG_FARM, "Failed")
+    it.end_update(NSG_FARM, "Failed")
 
     for _ in range(3):
         it.run(DEVELOPMENT)
@@ -49,7 +42,7 @@ def test_a_comparison_tells_of_a_failed_nsg_once(it, caplog):
 def test_a_second_failure_after_a_repair_is_told_again(it, caplog):
     """The first alert was closed when the update was repeated."""
     for state in ("Failed", "Succeeded", "Failed"):
-        in_state(it, NSG_FARM, state)
+        it.end_update(NSG_FARM, state)
         it.run(DEVELOPMENT)
 
     assert len(told(caplog, "update.failed")) == 2
@@ -77,7 +70,7 @@ def test_an_open_grant_on_an_nsg_that_fails_alerts_when_a_look_sees_it(it, caplo
     """Within its pass, and once for all grants of the same NSG."""
     it.opened(farm(1))
     it.opened(farm(2))
-    in_state(it, NSG_FARM, "Failed")
+    it.end_update(NSG_FARM, "Failed")
 
     it.broker.revoke(it.opened(farm(3), minutes=0.1))
     it.broker.live(5)

@@ -230,11 +230,20 @@ class StackClient:
     def reset(self) -> None:
         """Empty tables and queues; put Azure back as the landscape says; stop the clock."""
         self._empty_queues()
+        self._wait_for_idle_hosts()
+        self._empty_queues()  # a pass that just ended may have sent the message for the next one
         self._empty_tables()
         self.sim("POST", "reset")
         self.sim("POST", "clock", {"freeze": True})
         self.sim("PUT", "state", {"options": {"throttling": False}})
         self.sim("DELETE", "log")
+
+    def _wait_for_idle_hosts(self) -> None:
+        """Wait for the passes under way: a late call to Azure would be the next test's."""
+        for host in self.stack.hosts:
+            url = f"{host.url}/admin/host/status"
+            if call(url, "GET", X_Local_Wait="true").status != _OK:
+                raise DidNotHappen(f"{host.name} is still busy\n{self._describe_state()}")
 
     def _empty_queues(self) -> None:
         with QueueServiceClient.from_connection_string(self.stack.connection_string) as service:

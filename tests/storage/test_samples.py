@@ -241,6 +241,12 @@ MACHINE = VirtualMachine(
         Obstacle(port=3389, code="nat-rule-blocks", detail="A NAT rule leads others there."),
     ),
 )
+TROUBLE = Trouble(
+    code="update-failed",
+    detail="the last update of firewall fw-prod failed; repeat it in Azure",
+    resource=FIREWALL,
+    since=NOON + 5 * MINUTE,
+)
 IN_DOUBT = replace(MACHINE, absences=(Absence(key=arm_ids.key(FIREWALL), since=NOON),))
 OCCUPIED_MACHINE = replace(
     MACHINE,
@@ -421,14 +427,7 @@ CASES = {
             since=NOON,
             compared_at=NOON + 5 * MINUTE,
             dropped_at=NOON + 60 * MINUTE,
-            troubles=(
-                Trouble(
-                    code="update-failed",
-                    detail="the last update of firewall fw-prod failed; repeat it in Azure",
-                    resource=FIREWALL,
-                    since=NOON + 5 * MINUTE,
-                ),
-            ),
+            troubles=(TROUBLE,),
         ),
     ),
     "subscription-unseen": (
@@ -441,14 +440,7 @@ CASES = {
             compared_at=NOON + 5 * MINUTE,
             unseen=frozenset({"a" * 10, "b" * 10}),
             dropped_at=NOON + 60 * MINUTE,
-            troubles=(
-                Trouble(
-                    code="update-failed",
-                    detail="the last update of firewall fw-prod failed; repeat it in Azure",
-                    resource=FIREWALL,
-                    since=NOON + 5 * MINUTE,
-                ),
-            ),
+            troubles=(TROUBLE,),
         ),
     ),
     "tick": (

@@ -20,6 +20,7 @@ from local.host.web.server import Request
 _log = logging.getLogger("local.host")
 _JSON = (("Content-Type", "application/json"),)
 WAIT = "x-local-wait"
+_PATIENCE_SECONDS = 25.0
 
 
 class Admin:
@@ -28,7 +29,8 @@ class Admin:
 
     ``POST /admin/functions/{name}`` with ``{"input": "…"}`` fires a timer or
     queue function and answers 202 once it has started; with ``X-Local-Wait:
-    true`` it answers when the function has ended: 200, or 500 if it failed.
+    true`` it answers when the function has ended: 200, or 500 if it failed. With that header
+    ``GET /admin/host/status`` answers when no function runs: 200, or 503 after a while.
     """
 
     def __init__(self, functions: Sequence[Function], invoker: Invoker) -> None:
@@ -41,7 +43,7 @@ class Admin:
         if method == "GET" and path == "/admin/host/ping":
             return Response(200)
         if method == "GET" and path == "/admin/host/status":
-            return _answer_json({"state": "Running", "functions": len(self._functions)})
+            return self._answer_status(request)
         if method == "GET" and path == "/admin/functions":
             return _answer_json([_show_function(function) for function in self._functions.values()])
         function = self._functions.get(path.removeprefix("/admin/functions/"))
@@ -49,12 +51,17 @@ class Admin:
             return self._fire(function, request)
         return Response(404)
 
+    def _answer_status(self, request: Request) -> Response:
+        if _must_wait(request) and not self._invoker.running.wait_for_none(_PATIENCE_SECONDS):
+            return Response(503)
+        return _answer_json({"state": "Running", "functions": len(self._functions)})
+
     def _fire(self, function: Function, request: Request) -> Response:
         try:
             argument = _build_argument(function, _read_input(request.body))
         except ValueError as error:
             return Response(400, (("Content-Type", "text/plain"),), str(error).encode())
-        if (request.header(WAIT) or "").lower() == "true":
+        if _must_wait(request):
             return Response(200 if self._run_function(function, argument) else 500)
         threading.Thread(target=self._run_function, args=(function, argument), daemon=True).start()
         return Response(202)
@@ -65,6 +72,10 @@ class Admin:
         except InvocationFailed:
             return False
         return True
+
+
+def _must_wait(request: Request) -> bool:
+    return (request.header(WAIT) or "").lower() == "true"
 
 
 def _read_input(body: bytes) -> str:

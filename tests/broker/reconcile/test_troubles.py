@@ -23,13 +23,6 @@ def _events(caplog):
     caplog.set_level(logging.INFO, logger="jit")
 
 
-def put_state(it, resource, state):
-    """Let the last update of a resource have that outcome."""
-    body = it.broker.sim.get(resource)
-    body["properties"]["provisioningState"] = state
-    it.edit(**{resource: body})
-
-
 def put_versions(it, **versions):
     """Let Azure take only these versions of a type of Microsoft.Network."""
     known = {f"Microsoft.Network/{kind}": found for kind, found in versions.items()}
@@ -52,13 +45,13 @@ def warnings_of(it, vm):
 
 def test_a_failed_firewall_is_a_problem_and_a_warning_until_it_is_repaired(it):
     """While it is being updated again, the last word stays. It began when it was first seen."""
-    put_state(it, FW_PROD, "Failed")
+    it.end_update(FW_PROD, "Failed")
     it.run(PRODUCTION)
     began = it.broker.now
     shown = []
     for state in ("Failed", "Updating", "Succeeded"):
         it.broker.advance(FIVE_MINUTES)
-        put_state(it, FW_PROD, state)
+        it.end_update(FW_PROD, state)
         it.run(PRODUCTION)
         codes = [code for code, _ in warnings_of(it, WEB01)]
         shown.append(([each.since for each in troubles(it)], codes.count("update-failed")))
@@ -68,8 +61,8 @@ def test_a_failed_firewall_is_a_problem_and_a_warning_until_it_is_repaired(it):
 
 def test_a_failed_update_says_the_action_to_take(it):
     """In the status and on each VM behind it; the broker itself is well."""
-    put_state(it, FW_PROD, "Failed")
-    put_state(it, NSG_FARM, "Failed")
+    it.end_update(FW_PROD, "Failed")
+    it.end_update(NSG_FARM, "Failed")
 
     it.run(PRODUCTION)
     it.run(DEVELOPMENT)
@@ -84,7 +77,7 @@ def test_a_failed_update_says_the_action_to_take(it):
 
 def test_a_resource_that_is_being_updated_is_no_trouble(it):
     """Nobody has to repeat anything."""
-    put_state(it, FW_PROD, "Updating")
+    it.end_update(FW_PROD, "Updating")
 
     it.run(PRODUCTION)
 
@@ -94,7 +87,7 @@ def test_a_resource_that_is_being_updated_is_no_trouble(it):
 
 def test_an_api_version_that_azure_refuses_names_itself(it, caplog):
     """In the log and in the status; a comparison that is complete again takes it back."""
-    put_state(it, FW_PROD, "Failed")
+    it.end_update(FW_PROD, "Failed")
     it.run(PRODUCTION)
     put_versions(it, azureFirewalls=["2023-11-01", "2023-09-01"])
 

@@ -1,6 +1,7 @@
 """The dispatcher: routes to functions, requests to arguments, failures to status codes."""
 
 import json
+from contextlib import nullcontext
 
 import azure.functions as func
 import pytest
@@ -285,6 +286,17 @@ def test_an_http_function_is_not_fired_by_hand(fire):
 def test_other_admin_paths_are_not_found(fire, path, method):
     """The host has no such routes."""
     assert fire(path, method).status == 404
+
+
+@pytest.mark.parametrize(("busy", "status"), [(False, 200), (True, 503)])
+def test_the_host_tells_when_no_function_runs(monkeypatch, busy, status):
+    """A test must not begin while a pass of the one before goes on."""
+    monkeypatch.setattr("local.host.web.admin._PATIENCE_SECONDS", 0.0)
+    invoker = Invoker(nothing_is_sent, 2)
+    ask = Request("GET", "/admin/host/status", (("X-Local-Wait", "true"),), b"", ("127.0.0.1", 99))
+
+    with invoker.running.one() if busy else nullcontext():
+        assert Admin(INDEXED, invoker).answer(ask).status == status
 
 
 def test_the_host_lists_its_functions(fire):
