@@ -20,7 +20,10 @@ def find_neighbours(
     requests: RequestStore, removals: Iterable[PathRule], grants: Sequence[Grant]
 ) -> tuple[Grant, ...]:
     """
-    Return the grants beside *grants* whose open path rests on one of the *removals*.
+    Return the grants beside *grants* with an open path by an NSG that loses one of the *removals*.
+
+    There are none unless a path rests on one of the *removals*. If that rule stays, another one may
+    go instead, so the paths by all rules of the NSG count.
 
     A firewall stands in one network, and no two of its peers have equal addresses. So only rules
     of NSGs count, and only grants of the same subscription: an NSG guards no other.
@@ -28,10 +31,13 @@ def find_neighbours(
     Raises:
         Unavailable: Storage did not answer.
     """
-    doomed = {arm_ids.key(rule.id) for rule in removals if rule.collection is None}
+    doomed = [rule for rule in removals if rule.collection is None]
     if not doomed:
         return ()
+    rules = {arm_ids.key(rule.id) for rule in doomed}
+    holders = {arm_ids.key(rule.holder_id) for rule in doomed}
     known = {grant.id for grant in grants}
     rows = requests.list_readable_grants(arm_ids.subscription(grants[0].policy_id), GRANTS).rows
     others = (grant for row in rows for grant in row.grants if grant.id not in known)
-    return tuple(grant for grant in others if grant.wants_path and doomed & grant.rule_keys)
+    found = tuple(grant for grant in others if grant.wants_path and holders & grant.holder_keys)
+    return found if any(rules & grant.rule_keys for grant in found) else ()

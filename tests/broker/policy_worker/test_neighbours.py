@@ -4,6 +4,7 @@ import pytest
 
 from jit.broker.policy_worker.neighbours import find_neighbours
 from jit.domain.model.occupied_ports import list_others
+from jit.domain.paths.rules import PathRule
 from jit.domain.values.times import format_instant
 from tests.broker.inprocess import BOB, HERE, THERE, farm, wish
 from tests.broker.reconciling import NSG_FARM, told
@@ -127,3 +128,30 @@ def test_storage_is_read_only_if_a_rule_of_an_nsg_is_to_go(twins):
 
     assert find_neighbours(twins.broker.requests, [], [grant]) == ()
     assert twins.broker.calls.count("state") == before
+
+
+def test_if_a_rule_is_shared_all_paths_by_its_nsg_count(twins):
+    """If the shared rule stays, another rule of the NSG may go instead: somebody may need that."""
+    broker = twins.broker
+    leaver, sharer, beside = (
+        broker.grant(twins.opened(vm, minutes=2)) for vm in (ONE, OTHER, farm(2))
+    )
+    rules = {
+        rule_id: PathRule(
+            id=rule_id,
+            holder_id=NSG_FARM,
+            name="a rule",
+            collection=None,
+            sources=(HERE,),
+            target="10.21.0.4",
+            exact=True,
+        )
+        for rule_id in {*sharer.footprint.rules, *leaver.footprint.rules}
+    }
+    shared = [rules[each] for each in sharer.footprint.rules]
+    alone = [rules[each] for each in leaver.footprint.rules if each not in sharer.footprint.rules]
+
+    found = find_neighbours(broker.requests, shared, [leaver])
+
+    assert {grant.id for grant in found} == {sharer.id, beside.id}
+    assert find_neighbours(broker.requests, alone, [leaver]) == ()
