@@ -322,6 +322,22 @@ def test_a_rule_that_may_not_be_removed_keeps_its_grant_closing_and_alerts(it, c
     assert told(caplog, "rule.overdue")[-1]["rule"] == name
 
 
+def test_a_rule_that_two_shared_and_nobody_may_remove_alerts_for_the_one_who_is_over(it, caplog):
+    """The one who stays has a rule of her own by now. The old rule still lets the other one in."""
+    it.broker.sim.faults(LEAVES, {"match": {"method": "DELETE"}, "times": None, "answer": LOCKED})
+    stays = it.opened(minutes=5, sources=[THERE])
+    leaves = it.opened(minutes=5)
+    it.broker.revoke(leaves)
+    it.broker.live(45)
+
+    it.run()
+
+    assert it.broker.reachable(farm(1), 22, HERE)
+    assert (it.broker.status(leaves), it.broker.status(stays)) == ("closing", "open")
+    assert told(caplog, "rule.overdue")[-1]["rule"] in allows(it)
+    assert told(caplog, "leftovers.held") != []
+
+
 def test_a_lock_that_is_lifted_lets_the_grant_close(it):
     """Trying never ends: a quarter of an hour to remove it, another one to see it gone."""
     it.broker.sim.faults(LEAVES, {"match": {"method": "DELETE"}, "times": None, "answer": LOCKED})

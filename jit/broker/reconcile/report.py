@@ -27,6 +27,9 @@ _UNREAD_ADMIN = "-admin"  # sorts before every hash, so that a full row keeps it
 _ONCE = {PlanClass.ORPHAN: "orphans.found", PlanClass.HELD_BY_OTHER: "leftovers.held"}
 """Kinds of rules that stand for days: reported when one is new, not every five minutes."""
 
+_LEFTOVERS = frozenset({PlanClass.EXPIRED, PlanClass.COMPANION, PlanClass.HELD_BY_OTHER})
+"""Kinds of rules of ours that let somebody in after the end."""
+
 
 def report(
     items: Sequence[PlanItem], comparison: Comparison, reported: frozenset[str]
@@ -146,9 +149,8 @@ def _summarize(event: str, titles: Sequence[str], comparison: Comparison, **more
 
 
 def _is_overdue(item: PlanItem, now: datetime) -> bool:
-    """Return True if a rule of ours stands long after its removal was due."""
-    is_ours = item.kind in {PlanClass.EXPIRED, PlanClass.COMPANION}
-    return is_ours and item.since is not None and now >= item.since + OVERDUE
+    """Return True if a rule of ours lets somebody in long after its removal was due."""
+    return item.kind in _LEFTOVERS and item.since is not None and now >= item.since + OVERDUE
 
 
 def _name(item: PlanItem) -> str:

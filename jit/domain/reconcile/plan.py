@@ -13,7 +13,7 @@ from datetime import datetime
 
 from jit.domain.grants import removal
 from jit.domain.grants.lifetime import find_leftover_start
-from jit.domain.grants.removal import Judgement
+from jit.domain.grants.removal import Judgement, list_unentitled
 from jit.domain.grants.timing import OVERDUE
 from jit.domain.model.grant import Grant, Status
 from jit.domain.model.machine import OtherAccess, VmPort
@@ -21,11 +21,13 @@ from jit.domain.paths import bastion_paths
 from jit.domain.paths.effective import PathState, PathView
 from jit.domain.paths.machine_view import MachineView
 from jit.domain.paths.port_views import PortViews
+from jit.domain.paths.rules import may_let_in
 from jit.domain.reconcile.companion_check import plan_companions
 from jit.domain.reconcile.observation import FoundRule, Observation, list_jit_rules
 from jit.domain.reconcile.other_access import find_others
 from jit.domain.reconcile.plan_item import PlanAction, PlanClass, PlanItem
 from jit.domain.reconcile.rule_owners import RuleOwners
+from jit.domain.values.times import format_instant
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -123,7 +125,7 @@ def _plan_rule(
         return replace(item, is_decided_later=owners.is_in_doubt(altered))
     if over:
         in_grace = any(not owners.is_over(g) and not owners.wants_path(g) for g in judged.owners)
-        return None if in_grace else _plan_leftover(rule, _find_newest(over), judged)
+        return None if in_grace else _plan_leftover(rule, over, judged)
     if judged.owners or judged.requests:
         return None
     return _plan_orphan(rule, judged.grants, owners, remove=remove_orphans)
@@ -137,19 +139,33 @@ def _find_newest(grants: Sequence[Grant]) -> Grant:
     return max(grants, key=lambda grant: (find_leftover_start(grant) or grant.latest_end, grant.id))
 
 
-def _plan_leftover(rule: FoundRule, grant: Grant, judged: Judgement) -> PlanItem | None:
-    """Plan for a rule of a grant that is over: it goes, unless somebody else needs it."""
+def _plan_leftover(rule: FoundRule, over: Sequence[Grant], judged: Judgement) -> PlanItem | None:
+    """Plan for a rule of grants that are over: it goes, unless somebody else needs it."""
+    grant = _find_newest(over)
     if judged.may_be_removed:
         reason = "its grant is over, and Azure did not remove it"
         return _item(PlanAction.REMOVE_RULE, PlanClass.EXPIRED, rule, grant, reason)
     if judged.grants:
         if removal.is_accounted_for(rule.path, judged.grants):
             return None
-        reason = f"grant {judged.grants[0].id} still needs it"
-        return _item(PlanAction.REPORT, PlanClass.HELD_BY_OTHER, rule, grant, reason)
-    until = max(entry.ends_at for entry in judged.requests)
-    reason = f"somebody else's request in Defender holds it until {until:%Y-%m-%dT%H:%M:%SZ}"
-    return _item(PlanAction.REPORT, PlanClass.HELD_BY_OTHER, rule, grant, reason)
+        reason = f"it also lets in grant {judged.grants[0].id}, which is not over"
+    else:
+        until = max(entry.ends_at for entry in judged.requests)
+        reason = f"somebody else's request in Defender holds it until {format_instant(until)}"
+    item = _item(PlanAction.REPORT, PlanClass.HELD_BY_OTHER, rule, grant, reason)
+    return replace(item, since=_find_excess_start(rule, over, judged))
+
+
+def _find_excess_start(
+    rule: FoundRule, over: Sequence[Grant], judged: Judgement
+) -> datetime | None:
+    """Return since when *rule* lets in sources that nobody is entitled to; None if it does not."""
+    found = (
+        find_leftover_start(grant)
+        for grant in over
+        if may_let_in(rule.path, list_unentitled(grant, judged.grants, judged.requests))
+    )
+    return min(filter(None, found), default=None)
 
 
 def _report_stuck(rule: FoundRule, over: Sequence[Grant], owners: RuleOwners) -> PlanItem | None:

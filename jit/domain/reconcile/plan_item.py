@@ -42,7 +42,8 @@ class PlanItem:
         policy_id: JIT policy under whose claim to act.
         path: The rule itself.
         is_decided_later: The policy's worker reads Defender's requests again before it acts.
-        since: When the rule should have been gone, of a leftover.
+        since: When the rule should have been gone, of a leftover. None if somebody is entitled to
+            all sources that it lets in.
     """
 
     action: PlanAction

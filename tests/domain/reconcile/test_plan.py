@@ -378,6 +378,25 @@ def test_a_leftover_that_an_open_grant_still_needs_is_reported_and_stays():
     items = planned(both, an_older(2, sources=(THERE,)), tombstones=[an_ended(1)])
 
     assert short(items) == held()
+    assert items[0].since is not None
+
+
+@pytest.mark.parametrize(
+    ("source", "is_overdue"),
+    [("203.0.113.0/24", False), (THERE, True), ("*", False), ("VirtualNetwork", True)],
+)
+def test_a_rule_that_another_person_holds_is_late_if_it_lets_in_somebody_without_a_right(
+    source, is_overdue
+):
+    """Only sources that somebody is entitled to may stay after the end."""
+    held_by = an_entry(minutes=30, initiate_id=None, sources=(source,))
+    (item,) = planned(
+        an_observation(an_allow(HERE, THERE, number=1), entries=[held_by]),
+        tombstones=[an_ended(rules=[1])],
+    )
+
+    assert item.kind is PlanClass.HELD_BY_OTHER
+    assert (item.since is not None) == is_overdue
 
 
 # ---- orphans -------------------------------------------------------------------------------------
