@@ -25,7 +25,8 @@ if TYPE_CHECKING:  # loaded before a request is rendered; not needed at a cold s
 def render_request(whole: StoredRequest) -> dict[str, Any]:
     """Return a request as the contract shows it."""
     asked = whole.request
-    ends = [grant.expires_at for grant in whole.grants if grant.expires_at]
+    live = [grant for grant in whole.grants if grant.live] or whole.grants
+    ends = [grant.expires_at for grant in live if grant.expires_at]
     doc: dict[str, Any] = {
         "id": asked.id,
         "status": whole.status.value,

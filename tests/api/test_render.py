@@ -1,5 +1,6 @@
 """The shapes of the contract: requests, grants, virtual machines, decisions."""
 
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta, timezone
 from typing import Any
 
@@ -97,6 +98,19 @@ def test_a_request_ends_with_the_last_of_its_grants():
     grants = [an_open(name, expires_at=NOW + span * HOUR) for name, span in (("a", 2), ("b", 3))]
 
     assert render_request(a_stored(*grants))["expiresAt"] == render_grant(grants[1])["expiresAt"]
+
+
+def test_the_end_of_a_grant_that_was_given_back_is_not_the_end_of_its_request():
+    """Callers wait for the end of the grants that are left. In the end all of them count."""
+    stays, gone = an_open("a", expires_at=NOW + 2 * HOUR), an_open("b", expires_at=NOW + 3 * HOUR)
+    gone = replace(gone, status=Status.CLOSED)
+
+    ends = [
+        render_request(a_stored(each, gone))["expiresAt"]
+        for each in (stays, replace(stays, status=Status.CLOSED))
+    ]
+
+    assert ends == [render_grant(each)["expiresAt"] for each in (stays, gone)]
 
 
 def test_a_request_without_an_end_says_null():

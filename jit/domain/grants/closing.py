@@ -98,7 +98,8 @@ def close_grant(grant: Grant, port: VmPortView, *, now: datetime) -> Closing:
     removals: tuple[PathRule, ...] = ()
     if now >= _find_removal_time(grant):
         removals = _choose_removable(left, present, judged, grant, port, now)
-    note = _explain_not_gone(left, companions, port.view)
+    there = _explain_not_gone(left, companions, port.view)
+    note = f"{there}; {doubt}" if doubt else there
     return Closing(grant=wait(grant, now, note), removals=removals, companions=companions)
 
 

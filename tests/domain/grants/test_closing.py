@@ -276,6 +276,18 @@ def test_a_rule_in_a_firewall_that_is_stopped_is_named_and_tried():
     assert outcome.grant.note == f"still there: {rule.name} in fw-prod, which is stopped"
 
 
+def test_a_failed_firewall_is_named_beside_a_rule_that_is_still_there():
+    """Both have to be repaired: while its update has failed, its rules are not known."""
+    failed = a_firewall(failed=True, settled=False)
+    view = replace(a_view(an_nsg(an_allow())), former_firewalls=(failed,))
+
+    outcome = closed(through_firewall(a_closing()), view, now=LATER)
+
+    note = outcome.grant.note or ""
+    assert note.startswith(f"{STILL_THERE}; ")
+    assert "the last update of firewall fw-prod failed" in note
+
+
 def test_no_path_is_closed_whose_rule_may_stand_in_a_firewall_policy():
     """The broker reads no firewall policies; a move under one takes the NAT rules along."""
     moved = replace(a_firewall(), policy_id="/firewallPolicies/afwp")
