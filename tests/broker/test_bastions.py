@@ -5,7 +5,7 @@ from datetime import timedelta
 
 import pytest
 
-from jit.domain.errors import AccessDenied, InvalidRequest
+from jit.domain.errors import AccessDenied, InvalidRequest, Unavailable
 from tests import api_calls
 from tests.broker.inprocess import DAVE, HERE, policy_of, wish
 from tests.broker.reconciling import told
@@ -267,6 +267,62 @@ def test_one_wrong_list_of_bastions_refuses_no_extension(it, answer):
     it.run(PRODUCTION)
 
     assert it.broker.extend(request_id, timedelta(hours=2)).changed
+
+
+def test_an_unread_list_and_a_short_one_refuse_no_extension(it):
+    """They come together in an outage. Only lists that were read say that something is gone."""
+    it.run(PRODUCTION)
+    request_id = opened(it, by_bastion())
+    for answer in ({"status": 503}, {"status": 200, "body": {"value": []}}):
+        it.broker.sim.faults({"match": {"path": "bastionHosts"}, "times": 1, "answer": answer})
+        it.run(PRODUCTION)
+        it.broker.live(5)
+
+    assert it.broker.extend(request_id, timedelta(hours=2)).changed
+
+
+def test_while_bastions_cannot_be_read_an_extension_is_put_off(it):
+    """Nobody could tell whether the source still is a Bastion's subnet."""
+    it.run(PRODUCTION)
+    request_id = opened(it, by_bastion())
+    answer = {"status": 403, "code": "AuthorizationFailed"}
+    it.broker.sim.faults({"match": {"path": "bastionHosts"}, "times": None, "answer": answer})
+    for _ in range(3):
+        it.run(PRODUCTION)
+        it.broker.live(5)
+
+    with pytest.raises(Unavailable, match="Bastion bas-db could not be read since"):
+        it.broker.extend(request_id, timedelta(hours=2))
+
+
+def test_a_look_between_two_comparisons_does_not_keep_a_bastion_that_is_gone(it):
+    """Somebody polls the request all the time; the subnet may belong to others by now."""
+    it.run(PRODUCTION)
+    request_id = opened(it, by_bastion())
+    it.edit(**{BASTION: None})
+    for _ in range(2):
+        it.run(PRODUCTION)
+        it.broker.live(2)
+        it.broker.poll(request_id)
+        it.broker.deliver()
+
+    assert it.broker.inventory.find_machine(DB01).bastions == ()
+    assert not_extended(it, request_id) == ["no-bastion"]
+
+
+@pytest.mark.parametrize(
+    "answer", [{"status": 503}, {"status": 200, "body": {"value": []}}], ids=["unread", "short"]
+)
+def test_a_new_request_by_a_bastion_that_azure_does_not_show_is_refused(it, answer):
+    """Doubt denies. The answer says when to ask again."""
+    it.run(PRODUCTION)
+    it.broker.sim.faults({"match": {"path": "bastionHosts"}, "times": None, "answer": answer})
+    it.run(PRODUCTION)
+
+    (_, code, detail) = refused(it, by_bastion())
+
+    assert code == "bastion-not-known"
+    assert detail.startswith("Azure did not show Bastion bas-db, by which db01 was reached before")
 
 
 def test_a_comparison_finds_nothing_to_do_about_it(it, caplog):

@@ -210,7 +210,7 @@ class RequestChanges:
             name = arm_ids.name(grant.vm_id)
             yield Violation(ROOT, VM_NOT_FOUND, f"{name} is no longer known")
             return
-        if why := explain_unlisted(vm):
+        if why := explain_unlisted(vm) or admission.explain_unread_bastion(grant, vm, now):
             raise Unavailable(why, retry_after_seconds=_UNTIL_LISTED)
         rule = vm.find_rule(grant.port)
         yield from check_extension(grant, rule, duration, now=now, limits=self.limits)

@@ -35,6 +35,10 @@ _UNREAD = (
     "the Bastion that reaches {name} is not known, because Bastions could not be read: ask again "
     "later, or name sources"
 )
+_NOT_SHOWN = (
+    "Azure did not show Bastion {bastion}, by which {name} was reached before: ask again in five "
+    "minutes, or name sources"
+)
 _NO_SUBNET = (
     "Bastion {bastion} reaches {name}, but its subnet is not known (the SKU Developer has none), "
     "so no rule can let it in: name sources"
@@ -46,8 +50,13 @@ _TOO_WIDE = (
 
 
 def find_bastion(machine: VirtualMachine) -> Bastion | None:
-    """Return the Bastion by which people come to *machine*: the first one with a known subnet."""
-    return next((each for each in machine.bastions or () if each.prefixes), None)
+    """
+    Return the Bastion by which people come to *machine*: the first one with a known subnet.
+
+    A Bastion in doubt is none.
+    """
+    known = (each for each in machine.bastions or () if not each.is_in_doubt)
+    return next((each for each in known if each.prefixes), None)
 
 
 def join_sources(access: WantedAccess, machine: VirtualMachine) -> tuple[Prefix, ...]:
@@ -113,7 +122,8 @@ def _explain_missing(machine: VirtualMachine) -> Finding:
         return _refuse(VIA, BASTION_NOT_KNOWN, _UNREAD.format(name=machine.name))
     if not machine.bastions:
         return _refuse(VIA, NO_BASTION, _NONE.format(name=machine.name))
-    detail = _NO_SUBNET.format(bastion=machine.bastions[0].name, name=machine.name)
+    text = _NOT_SHOWN if machine.bastions[0].is_in_doubt else _NO_SUBNET
+    detail = text.format(bastion=machine.bastions[0].name, name=machine.name)
     return _refuse(VIA, BASTION_NOT_KNOWN, detail)
 
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
+from datetime import datetime, timedelta
 
 from jit.domain.azure.defender_requests import DefenderRequest
 from jit.domain.decision.bastion_access import NO_BASTION, VIA
@@ -28,6 +29,9 @@ from jit.domain.values import arm_ids
 from jit.domain.values.json_pointer import ROOT, at
 from jit.domain.values.listing import list_few
 from jit.domain.values.times import format_instant
+
+TRUSTED_UNREAD = timedelta(minutes=10)
+"""So long a Bastion that cannot be read is taken to be there, if an open grant came by it."""
 
 
 def admit_due(
@@ -121,6 +125,19 @@ def find_lost_bastion(grant: Grant, vm: VirtualMachine) -> tuple[Violation, ...]
     return (Violation(VIA, NO_BASTION, detail),)
 
 
+def explain_unread_bastion(grant: Grant, vm: VirtualMachine, now: datetime) -> str:
+    """Return why nobody can tell whether the Bastion of *grant* still reaches *vm*, or nothing."""
+    own, bastions = grant.bastion, vm.bastions
+    if own is None:
+        return ""
+    if bastions is None:
+        return f"Bastion {own.name} could not be read"
+    unread = [each.unread_since for each in bastions if each.is_same(own) and each.unread_since]
+    if not unread or now - min(unread) < TRUSTED_UNREAD:
+        return ""
+    return f"Bastion {own.name} could not be read since {format_instant(min(unread))}"
+
+
 def narrow_bastions(grant: Grant, vm: VirtualMachine) -> VirtualMachine:
     """Return *vm* as *grant* is decided again on it: of its Bastions only that of the grant."""
     if grant.bastion is None:
@@ -130,9 +147,8 @@ def narrow_bastions(grant: Grant, vm: VirtualMachine) -> VirtualMachine:
 
 def _keep_bastion(own: Bastion, bastions: tuple[Bastion, ...] | None) -> tuple[Bastion, ...]:
     """Return *own* if it still reaches the VM from the same sources, or if nobody could tell."""
-    if bastions is None:
-        return (own,)
-    return tuple(each for each in bastions if each.is_same(own))
+    is_known = bastions is None or any(each.is_same(own) for each in bastions)
+    return (own,) if is_known else ()
 
 
 def _point_into_body(violation: Violation) -> Violation:

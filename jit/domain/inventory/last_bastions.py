@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import replace
 from datetime import datetime
 
@@ -19,45 +19,44 @@ def keep_last_bastions(
     vm: VirtualMachine, last: VirtualMachine | None, snapshot: Snapshot, now: datetime
 ) -> VirtualMachine:
     """
-    Return *vm* with the Bastions of *last* that the lists lack for less than ``ABSENT_AFTER``.
+    Return *vm* with the Bastions of *last* that are in doubt; each says since when it is.
 
-    A Bastion is lacked if it is not listed, or if its virtual network is not. Those that are
-    listed stand first. A list of Bastions that could not be read says nothing: none are known then.
+    The lists lack a Bastion if it is not listed, or if its virtual network is not. It is kept for
+    less than ``ABSENT_AFTER``. If the Bastions could not be read, all of *last* are kept. Those
+    that are listed stand first.
 
     Args:
         vm: The VM as *snapshot* has it.
         last: The VM of the inventory; None if it has none.
-        snapshot: Complete lists.
+        snapshot: Complete lists, except for the Bastions: they may be unread.
         now: Aware, UTC.
     """
-    if last is None or not last.bastions or vm.bastions is None or snapshot.bastions is None:
+    if last is None or not last.bastions:
         return vm
+    if snapshot.bastions is None:
+        unread = (replace(each, unread_since=each.unread_since or now) for each in last.bastions)
+        return replace(vm, bastions=tuple(unread))
     hosts = {key(host): host for host in snapshot.bastions}
     networks = frozenset(key(vnet) for vnet in snapshot.networks)
-    found = {arm_ids.key(each.id) for each in vm.bastions}
-    since = {each.key: each.since for each in last.absences}
-    kept, absences = [], {each.key: each for each in vm.absences}
-    for bastion in last.bastions:
-        if arm_ids.key(bastion.id) in found:
-            continue
-        for lacked in _list_lacked(bastion, hosts, networks):
-            absence = Absence(key=lacked, since=since.get(lacked, now))
-            if not absence.is_proved(now):
-                kept.append(bastion)
-                absences.setdefault(lacked, absence)
-    if not kept:
-        return vm
-    return replace(vm, bastions=(*vm.bastions, *kept), absences=tuple(absences.values()))
-
-
-def _list_lacked(
-    bastion: Bastion, hosts: Mapping[str, Resource], networks: frozenset[str]
-) -> Iterator[str]:
-    """Yield the key that the lists lack: of *bastion* itself, or else of its virtual network."""
-    own = arm_ids.key(bastion.id)
-    if own not in hosts:
-        yield own
-        return
-    yield from (
-        each for each in map(arm_ids.key, list_network_ids(hosts[own])) if each not in networks
+    listed = vm.bastions or ()
+    found = {arm_ids.key(each.id) for each in listed}
+    kept = (
+        replace(each, lacked_since=each.lacked_since or now, unread_since=None)
+        for each in last.bastions
+        if arm_ids.key(each.id) not in found
+        if _is_lacked(each, hosts, networks) and not _is_proved_gone(each, now)
     )
+    return replace(vm, bastions=(*listed, *kept))
+
+
+def _is_proved_gone(bastion: Bastion, now: datetime) -> bool:
+    since = bastion.lacked_since
+    return since is not None and Absence(key=bastion.id, since=since).is_proved(now)
+
+
+def _is_lacked(bastion: Bastion, hosts: Mapping[str, Resource], networks: Collection[str]) -> bool:
+    """Return True if the lists lack *bastion* itself, or else its virtual network."""
+    host = hosts.get(arm_ids.key(bastion.id))
+    if host is None:
+        return True
+    return any(arm_ids.key(each) not in networks for each in list_network_ids(host))

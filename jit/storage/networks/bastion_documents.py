@@ -6,10 +6,17 @@ from collections.abc import Sequence
 from typing import Any
 
 from jit.domain.model.bastion import Bastion
-from jit.storage.documents import TEXTS, Column, ColumnMap, optional
+from jit.storage.documents import INSTANT, TEXTS, Column, ColumnMap, optional
+
+_DOUBT = optional(INSTANT)
 
 BASTION = ColumnMap(
-    Bastion, Column("id", "id"), Column("from", "prefixes", TEXTS), Column("native", "native")
+    Bastion,
+    Column("id", "id"),
+    Column("from", "prefixes", TEXTS),
+    Column("native", "native"),
+    Column("lacked", "lacked_since", _DOUBT, default=None, is_sparse=True),
+    Column("unread", "unread_since", _DOUBT, default=None, is_sparse=True),
 )
 """A Bastion inside another document."""
 

@@ -7,8 +7,7 @@ import pytest
 
 from jit.domain.inventory.last_bastions import keep_last_bastions
 from jit.domain.inventory.topology import Snapshot
-from jit.domain.model.absence import ABSENT_AFTER, Absence
-from jit.domain.values.arm_ids import key
+from jit.domain.model.absence import ABSENT_AFTER
 from tests.builders.bastions import a_bastion
 from tests.builders.machines import a_vm
 from tests.builders.values import BASTION_ID, NOW
@@ -27,6 +26,7 @@ EMPTY = Snapshot(
     policies=[],
     bastions=[],
 )
+UNREAD = replace(EMPTY, bastions=None)
 LACKING = [EMPTY, replace(EMPTY, bastions=[HOST])]
 """Lists without the Bastion, and lists without its network."""
 
@@ -39,7 +39,7 @@ def keep(snapshot=EMPTY, last=LAST, now=NOW, bastions=()):
 def test_a_bastion_that_one_list_lacks_still_reaches_the_vm(snapshot):
     """The first time is noted, and stands."""
     first = keep(snapshot)
-    assert (first.bastions, [each.since for each in first.absences]) == ((BASTION,), [NOW])
+    assert first.bastions == (replace(BASTION, lacked_since=NOW),)
 
     assert keep(snapshot, first, SOON) == first
     assert keep(snapshot, first, LATER) == keep(last=None)
@@ -56,17 +56,30 @@ def test_a_bastion_that_is_listed_is_as_listed():
 
 def test_a_bastion_that_is_listed_stands_before_one_that_may_be_gone():
     """A new request comes by the one that is there."""
-    assert keep(bastions=(OTHER,)).bastions == (OTHER, BASTION)
+    assert keep(bastions=(OTHER,)).bastions == (OTHER, replace(BASTION, lacked_since=NOW))
 
 
-def test_a_list_that_could_not_be_read_leaves_the_bastions_unknown():
-    """A new request is told so."""
-    assert keep(replace(EMPTY, bastions=None), bastions=None).bastions is None
+def test_lists_that_could_not_be_read_leave_the_last_bastions_in_doubt():
+    """The first time is noted, and stands, however many lists could not be read."""
+    first = keep(UNREAD, bastions=None)
+    assert first.bastions == (replace(BASTION, unread_since=NOW),)
+
+    assert keep(UNREAD, first, LATER, bastions=None) == first
+    assert keep(UNREAD, a_vm(bastions=None), bastions=None).bastions is None
 
 
-def test_another_absence_of_the_vm_stays():
-    """Both are noted."""
-    nic = Absence(key="nic", since=NOW)
+def test_a_list_that_could_not_be_read_is_no_list_that_lacks_a_bastion():
+    """The lists that were read decide, and at least two of them."""
+    unread = keep(UNREAD, bastions=None)
 
-    kept = keep_last_bastions(a_vm(bastions=(), absences=(nic,)), LAST, EMPTY, NOW)
-    assert [each.key for each in kept.absences] == ["nic", key(BASTION_ID)]
+    lacked = keep(last=unread, now=LATER)
+
+    assert lacked.bastions == (replace(BASTION, lacked_since=LATER),)
+    assert keep(UNREAD, lacked, LATER, bastions=None).bastions[0].lacked_since == LATER
+
+
+def test_a_bastion_that_is_listed_again_is_in_doubt_no_more():
+    """Its doubts are those of the last lists."""
+    last = a_vm(bastions=(replace(BASTION, lacked_since=NOW, unread_since=NOW),))
+
+    assert keep(last=last, bastions=(BASTION,)).bastions == (BASTION,)
