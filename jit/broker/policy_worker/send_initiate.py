@@ -149,13 +149,12 @@ def _choose_to_ask_alone(asking: Iterable[Grant], outcome: Outcome) -> set[str]:
 
 def _is_newcomer(grant: Grant) -> bool:
     """
-    Return True if *grant* never had a path, and Azure has taken no initiate for it.
+    Return True if *grant* was never open, and Azure has taken no initiate for it.
 
-    Recorded rules say that Azure took one, also if its answer was lost.
+    Rules that were there before prove nothing, though they let its sources in.
     """
     asked = grant.initiate
-    had_path = grant.opened_at is not None or asked.seen or bool(grant.footprint.rules)
-    return not had_path and not asked.taken and len(asked.ids) <= asked.attempts
+    return grant.opened_at is None and not asked.taken and len(asked.ids) <= asked.attempts
 
 
 def _has_nothing_under_way(grant: Grant) -> bool:

@@ -139,7 +139,7 @@ def record_rules(grant: Grant, path: PathView, port: PortSeen, context: StepCont
         and _opens_only(rule, port.recordable)
         and not is_used_elsewhere(rule.id, grant, context.rule_users)
     ]
-    grant = rule_evidence.forget_vanished(grant, port.view)
+    grant = rule_evidence.note_taken(rule_evidence.forget_vanished(grant, port.view), own)
     if not own:
         return grant
     left = grant.footprint

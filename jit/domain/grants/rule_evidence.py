@@ -65,6 +65,20 @@ def may_appear(grant: Grant, now: datetime) -> bool:
     return asked.at is not None and not asked.written and now < asked.at + APPEARS_WITHIN
 
 
+def note_taken(grant: Grant, own: Iterable[PathRule]) -> Grant:
+    """
+    Return the grant with an initiate ``taken`` if one of *own*, its path's rules, is a new one.
+
+    A rule that came after the initiate says that Azure took it, also if the answer was lost.
+    """
+    asked = grant.initiate
+    if asked.taken or asked.before is None or asked.at is None:
+        return grant
+    if all(make_mark(rule) in asked.before for rule in own):
+        return grant
+    return replace(grant, initiate=replace(asked, taken=True))
+
+
 def note_written(grant: Grant, own: Sequence[PathRule], view: MachineView) -> Grant:
     """
     Return the grant with its initiate ``written`` if all rules of it are there.

@@ -73,7 +73,8 @@ class Initiate:
         sources: The sources that the newest of them named for the VM port.
         until: The end that it named.
         attempts: How many initiates were made for the grant that Azure had not taken before.
-        taken: True if Azure answered 202 to an initiate before the newest one.
+        taken: True if Azure answered 202 to an initiate before the newest one, or wrote a rule
+            after one.
         refused_at: When Azure last refused one; None once it has taken one.
         refusal: Azure's code for that.
         reopens: How often the path was asked for again because somebody took its rules away.

@@ -132,6 +132,36 @@ def test_a_newcomer_that_fails_after_two_404s_leaves_the_others_their_path(broke
     assert not broker.reachable(farm(1), 22, THERE)
 
 
+def test_a_refused_newcomer_fails_though_a_rule_for_its_source_is_there(broker):
+    """Somebody left it, or another person has it: it says nothing about the newcomer's initiate."""
+    broker.ask(wish(farm(1), duration="PT15M"))
+    broker.live(OPENED)
+    broker.sim.options(acceptPrefixLists=False)
+    second = broker.ask(wish(farm(1), sources=[HERE, THERE], duration="PT2H"), DAVE)
+    asked = len(broker.initiates())
+    broker.live(5)
+
+    assert broker.grant(second).close_reason == "failed"
+    assert len(broker.initiates()) == asked + 1
+
+
+def test_a_refused_newcomer_keeps_nobodys_extension_from_azure(broker):
+    """The first person keeps the path until the new end, without a gap."""
+    first = broker.ask(wish(farm(1), duration="PT15M"))
+    broker.live(OPENED)
+    broker.sim.options(acceptPrefixLists=False)
+    broker.ask(wish(farm(1), sources=[HERE, THERE], duration="PT2H"), DAVE)
+    broker.live(5)
+    broker.extend(first, timedelta(hours=1))
+
+    gaps = []
+    for _ in range(30):
+        broker.live(1)
+        gaps += [broker.now] if not broker.reachable(farm(1)) else []
+
+    assert (broker.status(first), gaps) == ("open", [])
+
+
 @pytest.mark.parametrize("answer", ["list", "InvalidJitRequest", "ResourceGroupNotFound"])
 def test_a_grant_whose_answer_was_lost_keeps_its_path_if_a_newcomer_is_refused(broker, answer):
     """Its rule is there. It stays the broker's own rule, and goes with its grant."""

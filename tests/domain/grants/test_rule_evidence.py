@@ -43,6 +43,19 @@ def test_a_rule_that_was_there_before_says_nothing_of_the_initiate():
     assert after(asked(leftover), guarded(1, 2))
 
 
+@pytest.mark.parametrize("there", [(1,), (1, 2)])
+def test_only_a_rule_that_came_after_the_initiate_says_that_azure_took_it(there):
+    """The answer may be lost. One rule of several is enough."""
+    leftover, now_there = guarded(1), guarded(*there)
+    grant = asked(leftover)
+    rules = find_port_rules(now_there, grant.port, grant.footprint.private_ips)
+
+    taken = rule_evidence.note_taken(grant, rules).initiate.taken
+
+    assert taken == (there != (1,))
+    assert not rule_evidence.note_taken(changed(grant, before=None), rules).initiate.taken
+
+
 def test_while_the_firewall_was_not_read_not_all_is_written():
     """Its NAT rule may still come, also for people who need none."""
     unread = behind(None, an_nsg(an_allow()))
