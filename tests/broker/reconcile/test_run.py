@@ -191,7 +191,7 @@ def test_the_inventory_is_brought_up_to_date(it):
     assert "farm02-new" in names
 
 
-@pytest.mark.parametrize("prefixes", [2_000, 40_000])
+@pytest.mark.parametrize("prefixes", [2_000, pytest.param(40_000, marks=pytest.mark.long)])
 def test_a_vm_whose_policy_is_large_does_not_stop_the_comparison(it, prefixes):
     """A leftover goes, although the policy of another VM is very large."""
     it.closed()
