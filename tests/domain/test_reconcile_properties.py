@@ -4,7 +4,7 @@ from dataclasses import replace
 from datetime import timedelta
 from ipaddress import ip_network
 
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from jit.domain.azure.defender_rules import is_jit_allow_name
@@ -23,6 +23,7 @@ from tests.builders.grants import an_older, changed
 from tests.builders.machines import a_configured_vm, an_observation
 from tests.builders.nsgs import an_allow, arm_companion, arm_rule, rule_id
 from tests.builders.values import MINUTE, NOW, OTHER_VM_ID, VM, VM_ID
+from tests.sizes import examples
 
 ADDRESSES = {VM_ID: VM, OTHER_VM_ID: "10.1.1.5"}
 SOURCES = ["203.0.113.7/32", "203.0.113.8/32", "198.51.100.20/32", "203.0.113.0/24"]
@@ -230,6 +231,7 @@ def test_a_rule_named_for_removal_has_a_name_of_defenders_or_of_a_known_grant(wo
     ] == []
 
 
+@settings(max_examples=examples(100, 1000))
 @given(worlds())
 def test_a_rule_named_for_removal_is_proved_to_be_of_a_grant_that_is_over(world):
     """Without the operator's switch, proof is needed; others' rules are never named."""
