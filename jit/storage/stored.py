@@ -100,7 +100,7 @@ def group_by_machine(grants: Iterable[Grant]) -> list[list[Grant]]:
 
 
 def sort_grants(grants: Iterable[Grant]) -> tuple[Grant, ...]:
-    """Return grants in the order of the request's body."""
+    """Return grants by the place of their VM in the request's body, then by port number."""
     return tuple(sorted(grants, key=_ordinal))
 
 

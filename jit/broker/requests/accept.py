@@ -48,7 +48,7 @@ from jit.storage.idempotency_keys import Idempotency, RepeatableCall, Slot
 from jit.storage.inventory_store import InventoryStore
 from jit.storage.outbox import Outbox
 from jit.storage.request_store import RequestStore
-from jit.storage.stored import StoredRequest
+from jit.storage.stored import StoredRequest, sort_grants
 from jit.storage.subscription_rows import SubscriptionRows
 
 if TYPE_CHECKING:  # only denials need it, and its import slows the first request down
@@ -340,7 +340,7 @@ class Acceptance:
             if known is not None:
                 return known
         telemetry.event("request.accepted", request_id=request.id, grants=len(grants))
-        return StoredRequest(request, tuple(grants))
+        return StoredRequest(request, sort_grants(grants))
 
 
 def _call_of(submission: Submission) -> RepeatableCall:

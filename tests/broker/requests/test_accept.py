@@ -6,6 +6,7 @@ from datetime import timedelta
 import pytest
 
 from jit.domain.errors import AccessDenied, Conflict, InvalidRequest, Rejected, Unavailable
+from jit.domain.values import arm_ids
 from tests.broker.inprocess import ALICE, DAVE, ELSEWHERE, HERE, farm, policy_of, wish
 from tests.local.azure.sim import DB01, DEVELOPMENT, HUB01, NEW01, PRODUCTION, WEB01, group, machine
 
@@ -40,6 +41,21 @@ def test_an_accepted_request_is_pending_with_a_grant_a_port(broker):
     assert [(grant.port, grant.status) for grant in whole.grants] == [
         (22, "pending"),
         (3389, "pending"),
+    ]
+    assert broker.whole(whole.request.id).grants == whole.grants
+
+
+def test_the_first_answer_has_the_grants_in_the_order_of_every_later_one(broker):
+    """The VMs as the body has them, and the ports of each by number."""
+    body = wish((farm(2), farm(1)), 3389)
+    body["virtualMachines"][1]["ports"].append({"number": 22})
+
+    whole = broker.accept(body)
+
+    assert [(arm_ids.name(grant.vm_id), grant.port) for grant in whole.grants] == [
+        ("farm02", 3389),
+        ("farm01", 22),
+        ("farm01", 3389),
     ]
     assert broker.whole(whole.request.id).grants == whole.grants
 
