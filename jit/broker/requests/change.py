@@ -9,6 +9,7 @@ from datetime import datetime, timedelta
 from jit import telemetry
 from jit.broker.requests.lookup import find_visible
 from jit.broker.requests.new_grants import Machines, OtherGrants, list_other_grants
+from jit.broker.requests.no_change import explain_not_open, explain_revoked
 from jit.broker.requests.own_requests import OwnRequests
 from jit.domain.audit.event import Event, list_transitions
 from jit.domain.decision.extension import (
@@ -31,10 +32,10 @@ from jit.domain.errors import (
 )
 from jit.domain.grants import admission, lifetime, shared_port
 from jit.domain.limits import Limits, bound_violations
-from jit.domain.model.grant import ADVANCE, CloseReason, Grant, Status, status_of
+from jit.domain.model.grant import CloseReason, Grant, Status
 from jit.domain.model.people import Person, Role
 from jit.domain.requests.bodies import Extension
-from jit.domain.requests.revocation import Revocation, explain_no_effect, find_outside
+from jit.domain.requests.revocation import Revocation, find_outside
 from jit.domain.values import arm_ids
 from jit.domain.values.json_pointer import ROOT
 from jit.storage.idempotency_keys import Idempotency, RepeatableCall, make_extension_use
@@ -114,7 +115,8 @@ class RequestChanges:
         done = self._change(request_id, caller, change, now, revocation.reason)
         if done.changed:
             return done
-        return replace(done, why=explain_no_effect(filter(revocation.covers, done.stored.grants)))
+        meant = filter(revocation.covers, done.stored.grants)
+        return replace(done, why=explain_revoked(meant, caller))
 
     def extend(
         self, request_id: str, caller: Person, extension: Extension, now: datetime
@@ -194,7 +196,7 @@ class RequestChanges:
         own = OwnRequests(self.requests, caller).find(
             grant for grant in live if grant.request_id != stored.request.id
         )
-        return _explain_not_open(stored, own, now)
+        return explain_not_open(stored.grants, own, now)
 
     def _find_machines(self, grants: Iterable[Grant]) -> Machines:
         """Return the VMs of *grants* that the inventory knows: one read for each VM."""
@@ -322,16 +324,6 @@ def _list_open(stored: StoredRequest, now: datetime) -> tuple[Grant, ...]:
     """Return the grants that still have a path *now*."""
     today = (lifetime.advance_by_clock(grant, now=now) for grant in stored.grants)
     return tuple(grant for grant in today if grant.wants_path)
-
-
-def _explain_not_open(stored: StoredRequest, own: str | None, now: datetime) -> str:
-    """Return why nothing can be extended; *own* is another live request of the caller."""
-    status = status_of(tuple(lifetime.advance_by_clock(grant, now=now) for grant in stored.grants))
-    is_over = ADVANCE.index(status) > ADVANCE.index(Status.OPEN)
-    next_step = "ask for access anew" if is_over else "extend it once it is open"
-    if own is not None:
-        next_step = f"your own request {own} has the same port"
-    return f"the request is {status}; only an open one can be extended: {next_step}"
 
 
 def _change_events(

@@ -126,8 +126,14 @@ def close(grant: Grant, reason: CloseReason, now: datetime, note: str | None = N
 
 def may_close_unverified(grant: Grant, *, now: datetime) -> bool:
     """Return True if *grant* should be closed, and could not be observed for an hour."""
+    begin = find_unverified_start(grant)
+    return begin is not None and now >= begin
+
+
+def find_unverified_start(grant: Grant) -> datetime | None:
+    """Return from when on *grant* may be closed unseen; None while its path can be observed."""
     since = grant.unclear_at if grant.status is Status.CLOSING else None
-    return since is not None and now >= since + timing.UNVERIFIED_AFTER
+    return None if since is None else since + timing.UNVERIFIED_AFTER
 
 
 def close_unverified(grant: Grant, now: datetime) -> Grant:
