@@ -118,7 +118,7 @@ class Configurator:
 
     def _look(self, items: Iterable[MachinePolicy], now: datetime) -> SubscriptionLooks:
         asked = {arm_ids.subscription(item.id) for item in items}
-        with translate_refusals("the subscription", lambda *_: ()):
+        with translate_refusals("read the subscription", lambda *_: ()):
             observer = self.observer()
             found = {name: observer.read_snapshot(name) for name in asked & {*self.named}}
         return {

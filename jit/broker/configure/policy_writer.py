@@ -66,7 +66,7 @@ class PolicyWriter:
 
     def read(self, plan: PolicyPlan) -> Resource | None:
         """Return the policy of *plan* as it is now; None if there is none."""
-        with translate_refusals(plan.label, plan.list_faults):
+        with translate_refusals(f"read {plan.label}", plan.list_faults, plan.policy_id):
             return self._read(plan.policy_id)
 
     def write(self, change: Change) -> Resource | None:
@@ -80,8 +80,9 @@ class PolicyWriter:
             Unavailable: An answer is missing, or the lease was lost. Repeat the call.
         """
         self._record(change, "policy.change_began")
-        plan = change.plan
-        with self._record_failure(change), translate_refusals(plan.label, plan.list_faults):
+        plan, act = change.plan, f"change {change.plan.label}"
+        refusals = translate_refusals(act, plan.list_faults, plan.policy_id)
+        with self._record_failure(change), refusals:
             self._check_lease(change)
             answered = self._write(plan.policy_id, change.after)
             found = self._read(plan.policy_id)
@@ -171,16 +172,28 @@ def _shorten_ports(entry: Resource | None) -> Any:
 
 @contextmanager
 def translate_refusals(
-    thing: str, faults: Callable[[str, str], tuple[Violation, ...]]
+    act: str, faults: Callable[[str, str], tuple[Violation, ...]], policy_id: str | None = None
 ) -> Iterator[None]:
-    """Turn a refusal of Azure into a problem in the broker's words, with Azure's code."""
+    """
+    Turn a refusal of Azure into a problem in the broker's words, with Azure's code.
+
+    Args:
+        act: What Azure refuses, for people: ``change JIT policy default of rg-web``.
+        faults: Returns the violations for a code and a detail.
+        policy_id: The policy that is read or changed; None if it is another resource.
+    """
     try:
         yield
     except PermissionLost as error:
-        telemetry.alert("permission.lost", resource=thing, code=error.code)
-        detail = f"Azure does not let the broker at {thing}: its role or a Defender plan is missing"
+        telemetry.alert("permission.lost", **_locate(error, policy_id), code=error.code)
+        detail = f"Azure does not let the broker {act}: its role or a Defender plan is missing"
         raise AccessDenied(detail, faults(REFUSED, detail)) from error
     except Refused as error:
-        telemetry.warning("policy.refused", resource=thing, code=error.code)
-        detail = f"Azure refused the change of {thing} ({error.code or error.azure_status})"
+        telemetry.warning("policy.refused", **_locate(error, policy_id), code=error.code)
+        detail = f"Azure refused to {act} ({error.code or error.azure_status})"
         raise InvalidRequest(detail, faults(REFUSED, detail)) from error
+
+
+def _locate(error: Refused, policy_id: str | None) -> dict[str, str]:
+    """Return the resource of a refusal, under the name by which the queries of events group it."""
+    return {"resource_id": error.resource_id} if policy_id is None else {"policy_id": policy_id}

@@ -8,6 +8,7 @@ from jit.domain.errors import AccessDenied, Conflict, InvalidRequest, Unavailabl
 from jit.domain.model.machine import Support
 from jit.domain.policy_setup.changes import PolicyAction
 from tests.broker.configuring import OLGA, an_azure_port, codes, fault, writes
+from tests.broker.reconciling import told
 from tests.fakes.calls import Crash
 from tests.local.azure.sim import (
     APP01,
@@ -47,6 +48,36 @@ def test_a_missing_permission_is_a_denial(site):
         site.put(NEW01)
 
     assert codes(error) == [("#/virtualMachines/0/id", "refused-by-azure")]
+
+
+@pytest.mark.parametrize(
+    ("status", "kind", "event", "words"),
+    [
+        (403, AccessDenied, "permission.lost", "does not let the broker change JIT policy default"),
+        (400, InvalidRequest, "policy.refused", "refused to change JIT policy default of rg-db"),
+    ],
+)
+def test_a_refused_change_names_the_policy_to_people_and_to_queries(
+    site, caplog, status, kind, event, words
+):
+    """Azure's code is in the log; the queries of events group by ``policy_id``."""
+    site.sim.faults(fault("PUT", answer={"status": status, "code": "Whatever"}))
+    with pytest.raises(kind, match=words):
+        site.put(NEW01)
+
+    (told_once,) = told(caplog, event)
+    assert (told_once["policy_id"].lower(), told_once["code"]) == (policy(DB).lower(), "Whatever")
+
+
+def test_a_subscription_that_may_not_be_read_is_named_to_queries(site, caplog):
+    """The look before the change has no policy: the event has the refused call."""
+    denied = ["Microsoft.Security/locations/jitNetworkAccessPolicies/read"]
+    site.sim.control("PUT", "state", {"deniedActions": denied})
+    with pytest.raises(AccessDenied, match="does not let the broker read the subscription"):
+        site.put(NEW01)
+
+    (lost,) = told(caplog, "permission.lost")
+    assert "jitNetworkAccessPolicies" in lost["resource_id"]
 
 
 def test_a_lost_answer_is_resolved_by_reading(site):
