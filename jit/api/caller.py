@@ -28,9 +28,17 @@ _DISPLAY_NAME = "name"
 _NAMES = ("preferred_username", "upn", _DISPLAY_NAME, "appid", "azp")
 
 
-def read_caller(req: func.HttpRequest, settings: Settings, *allowed: Role) -> Person:
+def read_caller(
+    req: func.HttpRequest, settings: Settings, *allowed: Role, besides: str = ""
+) -> Person:
     """
     Return the caller, if one of their app roles is *allowed*.
+
+    Args:
+        req: The request.
+        settings: They tell if authentication is on.
+        allowed: Roles; without any, every caller is allowed.
+        besides: What such a role alone does not give; a refusal says so first.
 
     Raises:
         Unauthenticated: Nobody is signed in, or authentication is not switched on.
@@ -42,7 +50,9 @@ def read_caller(req: func.HttpRequest, settings: Settings, *allowed: Role) -> Pe
     if allowed and not person.roles & set(allowed):
         names = ", ".join(sorted(allowed))
         what = "the app role" if len(allowed) == 1 else "one of the app roles"
-        raise Forbidden(f"this needs {what} {names}: an operator of the broker can give it to you")
+        first = f"{besides}, and " if besides else ""
+        who = "an administrator of Entra ID assigns app roles"
+        raise Forbidden(f"{first}this needs {what} {names}: {who}")
     return person
 
 

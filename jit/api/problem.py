@@ -42,7 +42,9 @@ def write_problem(
         if error.request_id:
             doc["requestId"] = error.request_id
     if isinstance(error, Unavailable):
-        headers["Retry-After"] = str(error.retry_after_seconds)
+        seconds = error.retry_after_seconds
+        doc["detail"] = f"{error}; wait {seconds} s, then repeat the same call"
+        headers["Retry-After"] = str(seconds)
     return func.HttpResponse(
         json.dumps(doc), status_code=error.status, mimetype=_PROBLEM, headers=headers
     )

@@ -5,7 +5,7 @@ Every error the broker raises on purpose.
   x Rejected               the caller can repair it          4xx   never retried
     - InvalidRequest       the body breaks the contract      400
     - Unauthenticated      nobody is signed in               401
-    - Forbidden            the caller lacks an app role      403
+    - Forbidden            the caller may not do this        403
     - AccessDenied         JIT policy, rule or RBAC says no  403
     - NotFound             no such thing                     404
     - Conflict             the state does not allow it       409
@@ -94,7 +94,7 @@ class Unauthenticated(Rejected):
 
 
 class Forbidden(Rejected):
-    """The caller lacks the app role for this."""
+    """The caller may not do this."""
 
     status = 403
     slug = "forbidden"

@@ -28,7 +28,9 @@ Function = Callable[..., func.HttpResponse]
 Check = Callable[[func.HttpRequest], Mapping[str, Person]]
 
 
-def answers(*roles: Role, query: Sequence[str] | None = ()) -> Callable[[Function], Function]:
+def answers(
+    *roles: Role, query: Sequence[str] | None = (), besides: str = ""
+) -> Callable[[Function], Function]:
     """
     Return a decorator for a function that answers callers with one of *roles*.
 
@@ -40,6 +42,7 @@ def answers(*roles: Role, query: Sequence[str] | None = ()) -> Callable[[Functio
         roles: At least one.
         query: The query parameters of the function; None if it reads the query itself and refuses
             unknown parameters together with faulty ones.
+        besides: What a role alone does not give; the refusal of a caller without a role says so.
 
     Raises:
         TypeError: There is no role; an empty list would let every signed-in caller in.
@@ -48,7 +51,7 @@ def answers(*roles: Role, query: Sequence[str] | None = ()) -> Callable[[Functio
         raise TypeError("name the roles that the function answers")
 
     def check(req: func.HttpRequest) -> Mapping[str, Person]:
-        caller = read_caller(req, wiring.settings(), *roles)
+        caller = read_caller(req, wiring.settings(), *roles, besides=besides)
         if query is not None:
             refuse_unknown(req, *query)
         check_media_type(req)

@@ -74,7 +74,7 @@ def revoke_access_request(
 
 @bp.route(route="api/access-requests/{id}/extend", methods=["POST"])
 @bp.queue_output(arg_name="work", queue_name=messages.POLICY, connection=messages.CONNECTION)
-@answers(Role.REQUESTER)
+@answers(Role.REQUESTER, besides="only its requester can extend a request")
 def extend_access_request(
     req: func.HttpRequest, work: func.Out[List[str]], caller: Person
 ) -> func.HttpResponse:

@@ -147,7 +147,17 @@ def test_a_refusal_names_the_missing_role_or_roles(roles, words):
     with pytest.raises(Forbidden) as caught:
         caller.read_caller(request, SETTINGS, *roles)
 
-    assert str(caught.value) == f"{words} an operator of the broker can give it to you"
+    assert str(caught.value) == f"{words} an administrator of Entra ID assigns app roles"
+
+
+def test_a_refusal_says_what_a_role_alone_does_not_give():
+    """An operator who would extend another person's request does not ask for the role in vain."""
+    request = make_request(make_principal(("oid", OID), ("roles", "Jit.Operator")))
+
+    with pytest.raises(Forbidden, match="^only its requester can extend a request, and this"):
+        caller.read_caller(
+            request, SETTINGS, Role.REQUESTER, besides="only its requester can extend a request"
+        )
 
 
 def test_one_of_the_roles_is_enough():

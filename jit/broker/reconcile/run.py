@@ -262,7 +262,9 @@ def _make_due(grant: Grant, now: datetime) -> Grant:
 
 
 def _make_unreadable_item(subscription: str, error: BrokerError) -> PlanItem:
-    why = "the broker may not read it" if isinstance(error, PermissionLost) else "no answer"
+    why = "Azure refused to show it" if isinstance(error, Refused) else "no answer"
+    if isinstance(error, PermissionLost):
+        why = "the broker may not read it"
     return PlanItem(
         action=PlanAction.REPORT,
         kind=PlanClass.MISSING,

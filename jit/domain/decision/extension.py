@@ -51,7 +51,7 @@ def explain_unlisted(vm: VirtualMachine) -> str:
     missed = {absence.key for absence in vm.absences}
     parts = ((vm.id, vm.name), (vm.policy_id or "", f"the JIT policy of {vm.name}"))
     lacked = [name for resource_id, name in parts if arm_ids.key(resource_id) in missed]
-    return f"Azure did not list {lacked[0]}; try again in a minute" if lacked else ""
+    return f"Azure did not list {lacked[0]}" if lacked else ""
 
 
 def check_extension(

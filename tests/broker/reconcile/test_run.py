@@ -113,6 +113,24 @@ def test_a_subscription_that_may_not_be_read_says_so_in_a_plan(it):
     assert "may not read" in items[0].reason
 
 
+@pytest.mark.parametrize(
+    ("status", "code", "reason"),
+    [
+        (403, "AuthorizationFailed", "the broker may not read it"),
+        (404, "SubscriptionNotFound", "Azure refused to show it"),
+        (503, "ServerUnavailable", "no answer"),
+    ],
+)
+def test_a_plan_says_why_a_subscription_could_not_be_read(it, status, code, reason):
+    """A role, the subscription itself, an outage: each needs another action."""
+    answer = {"status": status, "code": code}
+    it.broker.sim.faults({"match": {"path": "/"}, "times": None, "answer": answer})
+
+    (item,) = it.reconciler.make_dry_run(now=it.broker.now, subscriptions=[DEVELOPMENT])
+
+    assert f"({reason})" in item.reason
+
+
 def test_azure_being_down_ends_the_run_and_not_the_trail(it):
     """The message comes back; the events until then are recorded meanwhile."""
     it.opened()

@@ -136,5 +136,5 @@ def test_what_the_last_lists_lacked_is_named(lacked, name):
     keys = [arm_ids.key(getattr(vm, lacked))] if lacked else []
     vm = replace(vm, absences=tuple(Absence(key=key, since=NOW) for key in keys))
 
-    told = f"Azure did not list {name}; try again in a minute" if name else ""
+    told = f"Azure did not list {name}" if name else ""
     assert explain_unlisted(vm) == told
