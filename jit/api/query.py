@@ -55,15 +55,16 @@ def read_flag(req: func.HttpRequest, name: str) -> bool:
 
 def read_filters(query: Mapping[str, str], *, now: datetime) -> Filters:
     """
-    Read the query of ``GET access-requests``.
+    Read the query of ``GET access-requests``; ``read_token`` reads the place in its list.
 
     Raises:
-        InvalidRequest: It names every fault.
+        InvalidRequest: It names every fault, that of the token included.
     """
     faults = _list_unknown(query, _FILTERS)
     end = min(_read_instant(query, "to", faults) or now, now)
     since = _read_instant(query, "from", faults)
     status = _read_status(query.get("status"), faults)
+    _check_token(query.get("continuationToken"), faults)
     if faults:
         raise InvalidRequest("the query has faults", tuple(faults))
     return Filters(
@@ -126,6 +127,13 @@ def read_token(token: str | None) -> Place:
     if request_ids.parse_request_id(after) is None:
         raise _refuse_token()
     return Place((part, subscription), after)
+
+
+def _check_token(token: str | None, faults: list[Violation]) -> None:
+    try:
+        read_token(token)
+    except InvalidRequest as error:
+        faults.extend(error.violations)
 
 
 def _refuse_token() -> InvalidRequest:

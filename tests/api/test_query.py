@@ -102,6 +102,16 @@ def test_a_list_ends_now_at_the_latest():
     assert filters.end == NOON
 
 
+def test_a_query_is_refused_with_all_its_faults_at_once():
+    """The token of the next page is one of them."""
+    query_of_four = {"continuationToken": "zz", "from": "yesterday", "status": "x", "colour": "red"}
+    with pytest.raises(InvalidRequest) as caught:
+        query.read_filters(query_of_four, now=NOON)
+
+    found = {each.pointer for each in caught.value.violations}
+    assert found == {"#/continuationToken", "#/from", "#/status", "#/colour"}
+
+
 @pytest.mark.parametrize(
     ("filters", "pointer", "code"),
     [
