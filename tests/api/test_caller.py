@@ -154,7 +154,7 @@ def test_a_refusal_says_what_a_role_alone_does_not_give():
     """An operator who would extend another person's request does not ask for the role in vain."""
     request = make_request(make_principal(("oid", OID), ("roles", "Jit.Operator")))
 
-    with pytest.raises(Forbidden, match="^only its requester can extend a request, and this"):
+    with pytest.raises(Forbidden, match=r"^only its requester can extend a request, and this"):
         caller.read_caller(
             request, SETTINGS, Role.REQUESTER, besides="only its requester can extend a request"
         )
