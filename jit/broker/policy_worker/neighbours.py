@@ -1,5 +1,7 @@
 """
-Grants of other VMs that rest on an NSG rule of this one: read only before such a rule goes.
+Grants of other VMs that rest on an NSG rule of this one: read only if such a rule goes or stays.
+
+It goes because a grant ends. It stays if a grant is closed and still comes in by it.
 
 One NSG may guard two networks with equal addresses. Defender's rules for two such VMs, which may
 have different JIT policies, differ in their names alone.
@@ -9,21 +11,46 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 
+from jit.domain.grants.removal import list_unentitled
 from jit.domain.model.grant import Grant
-from jit.domain.paths.rules import PathRule
+from jit.domain.paths.machine_view import MachineView
+from jit.domain.paths.rules import PathRule, find_port_rules, keep_rules_for, keep_rules_to
 from jit.domain.values import arm_ids
 from jit.storage.keys import GRANTS
 from jit.storage.request_store import RequestStore
 
 
+def find_remaining_rules(
+    closed: Iterable[tuple[Grant, MachineView]], grants: Sequence[Grant]
+) -> tuple[PathRule, ...]:
+    """
+    Return the rules by which *closed* grants still come in.
+
+    Defender writes one rule for all sources of a VM port. Such a rule of another VM proves no
+    grant of this VM by its form, so it is not among the rules to remove.
+
+    Args:
+        closed: Grants that a step closes, each with its VM as just read.
+        grants: All grants after the step. Those that want a path may let the same sources in.
+    """
+    return tuple(rule for grant, view in closed for rule in _find_ways_in(grant, view, grants))
+
+
+def _find_ways_in(grant: Grant, view: MachineView, grants: Iterable[Grant]) -> tuple[PathRule, ...]:
+    here = (each for each in grants if each.wants_path and each.vm_port == grant.vm_port)
+    there = grant.footprint
+    rules = find_port_rules(view, grant.port, there.private_ips, known=there.rules)
+    return keep_rules_to(keep_rules_for(rules, list_unentitled(grant, here)), view.vm)
+
+
 def find_neighbours(
-    requests: RequestStore, removals: Iterable[PathRule], grants: Sequence[Grant]
+    requests: RequestStore, rules: Iterable[PathRule], grants: Sequence[Grant]
 ) -> tuple[Grant, ...]:
     """
-    Return the grants beside *grants* with an open path by an NSG that loses one of the *removals*.
+    Return the grants beside *grants* with an open path by an NSG of one of the *rules*.
 
-    There are none unless a path rests on one of the *removals*. If that rule stays, another one may
-    go instead, so the paths by all rules of the NSG count.
+    There are none unless a path rests on one of the *rules*. If a rule that was to be removed
+    stays, another one may go instead, so the paths by all rules of the NSG count.
 
     A firewall stands in one network, and no two of its peers have equal addresses. So only rules
     of NSGs count, and only grants of the same subscription: an NSG guards no other.
@@ -31,13 +58,13 @@ def find_neighbours(
     Raises:
         Unavailable: Storage did not answer.
     """
-    doomed = [rule for rule in removals if rule.collection is None]
-    if not doomed:
+    shared = [rule for rule in rules if rule.collection is None]
+    if not shared:
         return ()
-    rules = {arm_ids.key(rule.id) for rule in doomed}
-    holders = {arm_ids.key(rule.holder_id) for rule in doomed}
+    ids = {arm_ids.key(rule.id) for rule in shared}
+    holders = {arm_ids.key(rule.holder_id) for rule in shared}
     known = {grant.id for grant in grants}
     rows = requests.list_readable_grants(arm_ids.subscription(grants[0].policy_id), GRANTS).rows
     others = (grant for row in rows for grant in row.grants if grant.id not in known)
     found = tuple(grant for grant in others if grant.wants_path and holders & grant.holder_keys)
-    return found if any(rules & grant.rule_keys for grant in found) else ()
+    return found if any(ids & grant.rule_keys for grant in found) else ()

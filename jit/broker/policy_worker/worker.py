@@ -21,7 +21,7 @@ from jit.broker.locks import Locks, PolicyLease, find_gathering_time, is_message
 from jit.broker.policy_worker.archive import Archive
 from jit.broker.policy_worker.due_grants import choose_due, list_held_back
 from jit.broker.policy_worker.look import Look, build_blind_view
-from jit.broker.policy_worker.neighbours import find_neighbours
+from jit.broker.policy_worker.neighbours import find_neighbours, find_remaining_rules
 from jit.broker.policy_worker.pass_state import Pass
 from jit.broker.policy_worker.remove_rules import RuleRemover
 from jit.broker.policy_worker.send_initiate import InitiateSender
@@ -33,6 +33,7 @@ from jit.domain.grants.step import Step, run_step
 from jit.domain.limits import Limits
 from jit.domain.model.grant import Grant, Status
 from jit.domain.paths.admin_check import find_bypass
+from jit.domain.paths.machine_view import MachineView
 from jit.domain.values import arm_ids
 from jit.interfaces import Queues
 from jit.storage import keys
@@ -177,7 +178,8 @@ class Worker:
         """Decide; if the turn on a firewall was lost just now, decide again without it."""
         initiate_id = _make_initiate_id()
         step = self._run_step(grants, view, initiate_id, state)
-        if neighbours := find_neighbours(self.requests, step.removals, grants):
+        remaining = find_remaining_rules(_list_closed(grants, step, view), step.grants)
+        if neighbours := find_neighbours(self.requests, (*step.removals, *remaining), grants):
             view = replace(view, neighbours=neighbours)
             step = self._run_step(grants, view, initiate_id, state)
         lost = {
@@ -293,16 +295,22 @@ def _report(step: Step, state: Pass) -> None:
 
 def _report_left_open(before: Iterable[Grant], step: Step, view: PolicyView) -> None:
     """Raise an alert for each path that is closed here and that a rule of others leaves open."""
-    live = {grant.id for grant in before if has_asked_azure(grant)}
-    for grant in step.grants:
-        machine = view.machines.get(grant.vm_key)
-        if grant.live or grant.id not in live or machine is None:
-            continue
+    for grant, machine in _list_closed(before, step, view):
         ways = (find_bypass(grant, machine), step.left_open.get(grant.id, ""))
         if found := "; ".join(filter(None, ways)):
             telemetry.alert(
                 "access.left_open", grant_id=grant.id, resource_id=grant.vm_id, reason=found
             )
+
+
+def _list_closed(
+    before: Iterable[Grant], step: Step, view: PolicyView
+) -> list[tuple[Grant, MachineView]]:
+    """Return the grants that may have had a path and that *step* closes, each with its VM."""
+    live = {grant.id for grant in before if has_asked_azure(grant)}
+    closed = (grant for grant in step.grants if not grant.live and grant.id in live)
+    seen = ((grant, view.machines.get(grant.vm_key)) for grant in closed)
+    return [(grant, machine) for grant, machine in seen if machine is not None]
 
 
 def _find_newly_open_machines(grants: Iterable[Grant], step: Step) -> frozenset[str]:

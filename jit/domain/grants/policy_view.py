@@ -36,7 +36,8 @@ class PolicyView:
         asks_from: Azure wants to be asked for nothing before. Closing does not wait for it.
         admin_readings: The security admin rules that were read for this view.
         neighbours: Grants of other VMs, also of other policies, whose path may rest on a rule that
-            this step would remove. They are read only if there is such a rule.
+            this step would remove, or by which a grant that it closes still comes in. They are read
+            only if there is such a rule.
     """
 
     found: bool

@@ -19,7 +19,7 @@ from jit.domain.grants.lifetime import has_asked_azure
 from jit.domain.grants.timing import FOREIGN_GRACE
 from jit.domain.model.grant import Grant
 from jit.domain.model.machine import VirtualMachine, VmPort
-from jit.domain.paths.rules import PathRule, list_addresses, list_holders, may_let_in
+from jit.domain.paths.rules import PathRule, keep_rules_for, keep_rules_to, may_let_in
 from jit.domain.values import arm_ids
 from jit.domain.values.prefixes import Prefix, Prefixes, read_prefix
 from jit.domain.values.times import format_instant
@@ -257,13 +257,8 @@ def explain_shared(
         sources: Sources that nobody is entitled to on this VM port any more.
         vm: The VM as just read. A rule that does not lead to it lets nobody in to it.
     """
-    holders, addresses = set(map(arm_ids.key, list_holders(vm))), list_addresses(vm)
-    return "; ".join(
-        _explain_kept(rule, needing)
-        for rule, needing in users.items()
-        if needing and rule.target in addresses and arm_ids.key(rule.holder_id) in holders
-        if may_let_in(rule, sources)
-    )
+    leading = keep_rules_to(keep_rules_for(users, sources), vm)
+    return "; ".join(_explain_kept(rule, users[rule]) for rule in leading if users[rule])
 
 
 def _explain_kept(rule: PathRule, users: Iterable[Grant]) -> str:

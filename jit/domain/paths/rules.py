@@ -158,6 +158,16 @@ def keep_rules_for(rules: Iterable[PathRule], sources: Iterable[Prefix]) -> tupl
     return tuple(rule for rule in rules if may_let_in(rule, wanted))
 
 
+def keep_rules_to(rules: Iterable[PathRule], vm: VirtualMachine) -> tuple[PathRule, ...]:
+    """Return the *rules* that lead to an address of *vm*, in an NSG or firewall on its paths."""
+    holders, addresses = frozenset(map(arm_ids.key, list_holders(vm))), list_addresses(vm)
+    return tuple(
+        rule
+        for rule in rules
+        if rule.target in addresses and arm_ids.key(rule.holder_id) in holders
+    )
+
+
 def may_let_in(rule: PathRule, sources: Iterable[Prefix]) -> bool:
     """Return True if *rule* lets in an address of *sources*, or cannot be read in full."""
     prefixes = Prefixes(rule.sources)

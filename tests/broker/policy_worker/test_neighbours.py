@@ -1,13 +1,20 @@
 """One NSG on two networks with equal addresses: the VMs there have different JIT policies."""
 
+from dataclasses import replace
+
 import pytest
 
-from jit.broker.policy_worker.neighbours import find_neighbours
+from jit.broker.policy_worker.neighbours import find_neighbours, find_remaining_rules
+from jit.domain.model.grant import Status
 from jit.domain.model.occupied_ports import list_others
 from jit.domain.paths.rules import PathRule
 from jit.domain.values.times import format_instant
-from tests.broker.inprocess import BOB, HERE, THERE, farm, wish
+from tests.broker.inprocess import BOB, DAVE, HERE, THERE, farm, wish
 from tests.broker.reconciling import NSG_FARM, told
+from tests.builders.grants import an_open
+from tests.builders.machines import a_nic, a_view
+from tests.builders.nsgs import an_allow, an_nsg, jit_name
+from tests.builders.values import HOME, OFFICE, OTHER_NSG_ID
 from tests.local.azure.sim import DEVELOPMENT
 
 ONE, OTHER = farm(1), farm(11)
@@ -109,6 +116,24 @@ def test_a_rule_that_stays_for_another_vm_is_told_when_the_grant_closes(twins, c
     assert others(twins, OTHER) == []
 
 
+def test_a_rule_for_several_people_of_another_vm_is_told_when_the_grant_closes(twins, caplog):
+    """It proves nothing about the leaver, so it is not among the rules to remove: it stays."""
+    caplog.set_level("INFO", logger="jit")
+    broker = twins.broker
+    broker.ask(wish(OTHER, duration="PT3H"), BOB)
+    last = broker.ask(wish(OTHER, source=THERE, duration="PT3H"), DAVE)
+    broker.live(5)
+    left = twins.opened(ONE, minutes=2)
+    broker.revoke(left)
+    broker.live(10)
+
+    grant, (alert,) = broker.grant(left), told(caplog, "access.left_open")
+    assert (grant.status, broker.reachable(ONE)) == ("closed", True)
+    assert (alert["grant_id"], alert["reason"]) == (grant.id, grant.note)
+    assert all(name in grant.note for name in allows(twins))
+    assert format_instant(broker.grant(last).expires_at) in grant.note
+
+
 def test_a_grant_that_leaves_nothing_open_is_closed_without_a_word(twins, caplog):
     """The other VM's people come from elsewhere, or the VM's own grant needs the same rule."""
     left = twins.opened(ONE, minutes=2)
@@ -128,6 +153,22 @@ def test_storage_is_read_only_if_a_rule_of_an_nsg_is_to_go(twins):
 
     assert find_neighbours(twins.broker.requests, [], [grant]) == ()
     assert twins.broker.calls.count("state") == before
+
+
+def test_a_pass_that_closes_a_path_whose_rules_are_gone_reads_no_neighbours(twins):
+    """Between the last look at Azure and the write it asks storage for nothing."""
+    broker, left = twins.broker, twins.opened(ONE, minutes=2)
+    twins.broker.ask(wish(OTHER, source=THERE), BOB)
+    broker.live(2)
+    broker.revoke(left)
+    broker.work(ONE)
+    broker.sim.advance("PT10S")
+    before = len(broker.calls.names)
+    broker.work(ONE)
+
+    calls = broker.calls.names[before:]
+    assert broker.status(left) == "closed"
+    assert calls[calls.index("network.get_nsg") + 1] == "state.write"
 
 
 def test_if_a_rule_is_shared_all_paths_by_its_nsg_count(twins):
@@ -155,3 +196,39 @@ def test_if_a_rule_is_shared_all_paths_by_its_nsg_count(twins):
 
     assert {grant.id for grant in found} == {sharer.id, beside.id}
     assert find_neighbours(broker.requests, alone, [leaver]) == ()
+
+
+# ---- ways in that remain -------------------------------------------------------------------------
+
+SHARED = an_allow("203.0.113.7", "198.51.100.0/24")
+
+
+def remaining(view, *others):
+    """The names of the rules by which a closed grant still comes in."""
+    grant = replace(an_open(sources=(HOME,)), status=Status.CLOSED)
+    return [rule.name for rule in find_remaining_rules([(grant, view)], (grant, *others))]
+
+
+def test_a_rule_that_lets_a_closed_grant_in_remains():
+    """Its other sources, which may be people of another VM, make no difference."""
+    assert remaining(a_view(an_nsg(SHARED))) == [jit_name("-", 1)]
+
+
+@pytest.mark.parametrize(
+    ("view", "others"),
+    [
+        (a_view(an_nsg()), []),
+        (a_view(an_nsg(an_allow("198.51.100.0/24"))), []),
+        (a_view(an_nsg(SHARED), interfaces=(a_nic(nsg_ids=(OTHER_NSG_ID,)),)), []),
+        (a_view(an_nsg(SHARED)), [an_open("g2")]),
+    ],
+    ids=["no rule", "other source", "an NSG that the VM has no more", "entitled by another grant"],
+)
+def test_no_rule_remains_by_which_nobody_comes_in_without_a_grant(view, others):
+    """Then storage is not read."""
+    assert remaining(view, *others) == []
+
+
+def test_a_source_that_only_other_people_of_the_vm_port_have_does_not_count_as_entitled():
+    """A colleague from elsewhere does not entitle the leaver."""
+    assert remaining(a_view(an_nsg(SHARED)), an_open("g2", sources=(OFFICE,))) == [jit_name("-", 1)]

@@ -7,6 +7,7 @@ from jit.domain.paths.rules import (
     find_port_rules,
     is_limited_to,
     keep_rules_for,
+    keep_rules_to,
     lets_all_in,
     list_addresses,
     may_let_in,
@@ -15,7 +16,16 @@ from tests.builders.firewalls import JIT_COLLECTION, a_firewall, a_nat
 from tests.builders.grants import an_opening
 from tests.builders.machines import a_configured_vm, a_nic, a_view, behind
 from tests.builders.nsgs import an_allow, an_nsg, arm_rule
-from tests.builders.values import ELSEWHERE, FIREWALL_ID, FRONT, HOME, OFFICE, VM, vm_id
+from tests.builders.values import (
+    ELSEWHERE,
+    FIREWALL_ID,
+    FRONT,
+    HOME,
+    OFFICE,
+    OTHER_NSG_ID,
+    VM,
+    vm_id,
+)
 
 
 def test_the_rules_of_a_port_are_defenders_alone():
@@ -108,6 +118,23 @@ def test_a_rule_for_a_host_lets_in_a_part_of_a_prefix():
     rules = find_port_rules(a_view(an_nsg(an_allow("198.51.100.7"))), 22)
 
     assert keep_rules_for(rules, [ELSEWHERE, OFFICE]) == rules
+
+
+@pytest.mark.parametrize(
+    "vm",
+    [
+        a_configured_vm(address="10.1.1.5"),
+        a_configured_vm(nsgs=(OTHER_NSG_ID,)),
+        a_configured_vm(nsgs=()),
+    ],
+    ids=["another address", "another NSG", "no NSG"],
+)
+def test_a_rule_leads_to_a_vm_only_by_its_address_and_on_its_paths(vm):
+    """A rule for an address that the VM had, or in an NSG that it had, lets nobody in to it."""
+    rules = find_port_rules(a_view(an_nsg(an_allow())), 22)
+
+    assert keep_rules_to(rules, a_configured_vm()) == rules
+    assert keep_rules_to(rules, vm) == ()
 
 
 def test_rules_let_in_all_sources_only_if_each_is_inside_a_prefix():
