@@ -133,15 +133,20 @@ class Worker:
             raise state.outage
 
     def _advance(self, chosen: Sequence[Grant], state: Pass) -> None:
-        """Look, decide, store, act."""
+        """
+        Look, decide, tell, store, act.
+
+        Some of what is told can be seen only until it is stored: a grant that is closed is not
+        looked at again. If the pass dies in between, the next one tells it once more.
+        """
         step, view = self._decide(chosen, self._observe(chosen, state), state)
         complete = frozenset[str]()
         while incomplete := _find_newly_open_machines(chosen, step) - view.read_completely:
             complete |= incomplete
             step, view = self._decide(chosen, self._observe(chosen, state, complete), state)
-        state.save(self.requests, {grant.id: grant for grant in step.grants}, chosen)
         _report(step, state)
         _report_left_open(chosen, step, view)
+        state.save(self.requests, {grant.id: grant for grant in step.grants}, chosen)
         self._act(step, view, state)
 
     # ---- looking and deciding --------------------------------------------------------------------

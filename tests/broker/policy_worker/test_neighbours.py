@@ -15,6 +15,7 @@ from tests.builders.grants import an_open
 from tests.builders.machines import a_nic, a_view
 from tests.builders.nsgs import an_allow, an_nsg, jit_name
 from tests.builders.values import HOME, OFFICE, OTHER_NSG_ID
+from tests.fakes.calls import Crash
 from tests.local.azure.sim import DEVELOPMENT
 
 ONE, OTHER = farm(1), farm(11)
@@ -132,6 +133,31 @@ def test_a_rule_for_several_people_of_another_vm_is_told_when_the_grant_closes(t
     assert (alert["grant_id"], alert["reason"]) == (grant.id, grant.note)
     assert all(name in grant.note for name in allows(twins))
     assert format_instant(broker.grant(last).expires_at) in grant.note
+
+
+def test_the_alert_is_not_lost_if_the_process_dies_after_the_write_that_closes_the_grant(
+    twins, caplog
+):
+    """Nobody looks at a closed grant again: the alert comes first, and may come twice."""
+    caplog.set_level("INFO", logger="jit")
+    broker, left = twins.broker, twins.opened(ONE, minutes=2)
+    broker.ask(wish(OTHER, duration="PT3H"), BOB)
+    broker.live(2)
+    broker.revoke(left)
+    before = len(broker.calls.names)
+
+    def die(name, _):
+        if name == "state.write" and "network.get_nsg" in broker.calls.names[before:]:
+            raise Crash
+
+    broker.calls.after = die
+    with pytest.raises(Crash):
+        broker.work(ONE)
+    broker.calls.after = lambda *_: None
+
+    grant, (alert,) = broker.grant(left), told(caplog, "access.left_open")
+    assert (grant.status, broker.reachable(ONE)) == ("closed", True)
+    assert (alert["grant_id"], alert["reason"]) == (grant.id, grant.note)
 
 
 def test_a_grant_that_leaves_nothing_open_is_closed_without_a_word(twins, caplog):
