@@ -82,10 +82,12 @@ def close_grant(grant: Grant, port: VmPortView, *, now: datetime) -> Closing:
     """
     port = replace(port, view=port.view.add_former())
     look = effective.observe_path(grant, port.view)
-    doubt = _explain_unread(grant, port.view) or effective.explain_unclear_holders(port.view)
+    doubt = _explain_unread(grant, port.view) or effective.explain_unclear_holders(
+        rule_evidence.keep_holders(grant, port.view)
+    )
     unclear = bool(doubt) or look.state is effective.PathState.UNCLEAR
     companions = companion_paths.list_standing(grant, port.view)
-    present = _find_believable_rules(grant, port.view, unclear=unclear)
+    present = _find_believable_rules(grant, port.view)
     judged = {rule: _judge(rule, grant, port, now) for rule in present}
     left = [rule for rule in present if _is_left(rule, judged[rule], grant, port, now)]
     if unclear and not companions and not left:
@@ -114,9 +116,7 @@ def _explain_unread(grant: Grant, view: MachineView) -> str:
     return f"{arm_ids.name(unread[0])}, which may have a rule, could not be read" if unread else ""
 
 
-def _find_believable_rules(
-    grant: Grant, view: MachineView, *, unclear: bool
-) -> tuple[PathRule, ...]:
+def _find_believable_rules(grant: Grant, view: MachineView) -> tuple[PathRule, ...]:
     """
     Return the rules of the VM port whose holders can be believed.
 
@@ -129,7 +129,7 @@ def _find_believable_rules(
     )
     holders = {nsg.id for nsg in view.nsgs.values() if nsg.failed or nsg.settled}
     holders |= {firewall.id for firewall in view.firewalls if firewall.settled}
-    return tuple(rule for rule in present if not unclear or rule.holder_id in holders)
+    return tuple(rule for rule in present if rule.holder_id in holders)
 
 
 # ---- the proof -----------------------------------------------------------------------------------

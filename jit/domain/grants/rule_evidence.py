@@ -19,7 +19,7 @@ from jit.domain.grants.timing import APPEARS_WITHIN
 from jit.domain.model.grant import Grant
 from jit.domain.model.machine import Via
 from jit.domain.paths.machine_view import MachineView
-from jit.domain.paths.rules import PathRule, find_port_rules, lets_all_in
+from jit.domain.paths.rules import PathRule, find_port_rules, keep_rules_for, lets_all_in
 from jit.domain.values import arm_ids
 
 _KEPT_MARKS = 24
@@ -110,6 +110,20 @@ def _is_complete(grant: Grant, new: Sequence[PathRule], view: MachineView) -> bo
         for nic in view.vm.interfaces
         if nic.private_ip
     )
+
+
+def keep_holders(grant: Grant, view: MachineView) -> MachineView:
+    """
+    Return *view* without the former NSGs and firewalls in which no rule of *grant* can stand.
+
+    A rule can stand in a holder in which the grant recorded one, and in one that lists a rule for
+    its sources. If not all rules of its newest initiate were seen, one can stand in each holder:
+    Defender may have written it before the VM got another NSG.
+    """
+    if grant.initiate.ids and not grant.initiate.written:
+        return view
+    listed = keep_rules_for(_rules(grant, view), grant.sources)
+    return view.keep_former(grant.holder_keys | {arm_ids.key(rule.holder_id) for rule in listed})
 
 
 def _rules(grant: Grant, view: MachineView) -> tuple[PathRule, ...]:

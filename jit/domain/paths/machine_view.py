@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Container, Mapping
 from dataclasses import dataclass, field, replace
 
 from jit.domain.azure import arm_json, defender_rules, firewall, nsg_rules
@@ -91,6 +91,14 @@ class MachineView:
         """
         nsgs = {**self.former, **self.nsgs}
         return replace(self, nsgs=nsgs, holding=self.former_firewalls)
+
+    def keep_former(self, keys: Container[str]) -> MachineView:
+        """Return the view with those former NSGs and firewalls only whose keys are in *keys*."""
+        return replace(
+            self,
+            former={key: nsg for key, nsg in self.former.items() if key in keys},
+            holding=tuple(each for each in self.holding if arm_ids.key(each.id) in keys),
+        )
 
     def nsgs_of(self, interface: Interface) -> list[NsgView] | None:
         """Return the NSGs of an interface; None if one of them could not be read."""

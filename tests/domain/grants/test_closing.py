@@ -299,6 +299,52 @@ def test_no_path_is_closed_whose_rule_may_stand_in_a_firewall_policy():
     assert outcome.grant.unclear_at == LATER
 
 
+def former(*rules, **state):
+    """The VM with its NSG, and an NSG that it had before and that still holds *rules*."""
+    old = replace(an_nsg(*rules, nsg_id=OTHER_NSG_ID, settled=False), **state)
+    return replace(a_view(), former={arm_ids.key(OTHER_NSG_ID): old})
+
+
+IN_FORMER = f"{OTHER_NSG_ID}/securityRules/{jit_name('-', 1)}"
+
+
+@pytest.mark.parametrize("failed", [True, False])
+@pytest.mark.parametrize(
+    ("rules", "changes", "status"),
+    [
+        ((), {}, Status.CLOSED),
+        ((an_allow(port="3389"),), {}, Status.CLOSED),
+        ((an_allow(),), {}, Status.CLOSING),
+        ((), {"rules": (IN_FORMER,)}, Status.CLOSING),
+        ((), {"written": False}, Status.CLOSING),
+    ],
+    ids=["none", "another port", "listed", "recorded", "unseen"],
+)
+def test_a_former_nsg_in_doubt_holds_up_only_a_grant_that_may_have_a_rule_there(
+    rules, changes, status, failed
+):
+    """Another grant of the VM has one: the doubt is about that grant."""
+    outcome = closed(a_closing(**changes), former(*rules, failed=failed), now=LATER)
+
+    assert outcome.grant.status is status
+
+
+def test_no_rule_is_removed_from_a_former_nsg_that_is_being_updated():
+    """It is not known which rules hold there."""
+    assert removed(closed(a_closing(), former(an_allow()), now=LATER)) == []
+
+
+def test_a_failed_former_firewall_holds_up_only_grants_that_may_have_a_rule_there():
+    """Defender was asked for one of them by it; the other one came when it was gone."""
+    failed = a_firewall(failed=True, settled=False)
+    view = replace(a_view(), former_firewalls=(failed,))
+
+    asked = closed(through_firewall(a_closing()), view, now=LATER)
+    later = closed(a_closing(), view, now=LATER)
+
+    assert (asked.grant.status, later.grant.status) == (Status.CLOSING, Status.CLOSED)
+
+
 def test_a_rule_that_another_vm_needs_stays():
     """One NSG may guard two networks whose addresses overlap."""
     users = find_rule_users([an_open("g2", vm_id=vm_id("web02"), rules=(rule_id(2),))])

@@ -1,5 +1,6 @@
 """Which rules prove that an initiate was carried out, and how long one may still be."""
 
+from dataclasses import replace
 from datetime import timedelta
 
 import pytest
@@ -167,6 +168,25 @@ def test_a_step_stores_the_older_rules_before_it_asks():
 
     assert len(done.asks) == 1
     assert done.grants[0].initiate.before == rule_evidence.list_marks([grant], guarded(1), NOW)
+
+
+@pytest.mark.parametrize(
+    ("changes", "kept"),
+    [
+        ({"written": True}, False),
+        ({"written": True, "rules": (f"{OTHER_NSG_ID}/securityRules/jit-1",)}, True),
+        ({"written": False}, True),
+        ({"written": False, "initiates": ()}, False),
+    ],
+    ids=["elsewhere", "recorded", "unseen", "never asked"],
+)
+def test_a_former_nsg_may_have_a_rule_that_was_recorded_there_or_that_nobody_saw(changes, kept):
+    """Defender may have written the unseen one before the VM got its new NSG."""
+    view = replace(a_view(), former={OTHER_NSG_ID.lower(): an_nsg(nsg_id=OTHER_NSG_ID)})
+
+    found = rule_evidence.keep_holders(an_opening(**changes), view.add_former())
+
+    assert bool(found.former) is kept
 
 
 def test_a_grant_that_is_revoked_over_a_leftover_closes_when_its_own_rule_is_gone():

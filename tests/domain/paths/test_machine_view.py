@@ -2,7 +2,7 @@
 
 import pytest
 
-from jit.domain.paths.machine_view import view_firewall, view_machine, view_nsg
+from jit.domain.paths.machine_view import MachineView, view_firewall, view_machine, view_nsg
 from tests.builders.firewalls import a_firewall, arm_collection, arm_firewall, arm_nat_rule
 from tests.builders.machines import a_configured_vm, a_nic
 from tests.builders.nsgs import an_allow, an_nsg, arm_nsg, arm_rule
@@ -59,6 +59,23 @@ def test_a_machine_has_the_nsgs_and_the_firewall_on_its_path_alone():
 
     assert (list(alone.nsgs.values()), alone.firewall) == ([own], None)
     assert behind.firewall == a_firewall()
+
+
+def test_a_view_keeps_the_former_holders_that_are_asked_about_and_its_own_path():
+    """A grant asks about those that may have its rule."""
+    firewall, key = a_firewall(), NSG_ID.lower()
+    view = MachineView(
+        vm=a_configured_vm(),
+        nsgs={},
+        firewall=firewall,
+        former={key: an_nsg(), OTHER_NSG_ID.lower(): an_nsg(nsg_id=OTHER_NSG_ID)},
+        former_firewalls=(firewall,),
+    ).add_former()
+
+    one, other = view.keep_former({key}), view.keep_former({FIREWALL_ID.lower()})
+
+    assert (list(one.former), one.firewalls) == ([key], (firewall,))
+    assert (list(other.former), other.firewalls) == ([], (firewall, firewall))
 
 
 def test_the_nsgs_of_an_interface_are_unknown_if_one_was_not_read():
