@@ -402,6 +402,31 @@ def test_of_an_nsg_that_cannot_be_read_nothing_is_asked_for(it):
     assert it.broker.status(request_id) == "open"
 
 
+def in_state(it, state, *, wiped=False):
+    """Give the NSG of the VM that state; *wiped* of Defender's allow rules."""
+    body = copy.deepcopy(it.broker.sim.get(NSG_FARM))
+    rules = body["properties"]["securityRules"]
+    kept = [rule for rule in rules if not wiped or "JITRule-" not in rule["name"]]
+    body["properties"] |= {"securityRules": kept, "provisioningState": state}
+    it.edit(**{NSG_FARM: body})
+
+
+@pytest.mark.parametrize("state", ["Failed", "Updating"])
+def test_an_nsg_in_doubt_leaves_an_open_path_open_until_its_rule_is_gone(it, state):
+    """Its rules have the state of the NSG, and read as before."""
+    request_id = it.opened()
+    in_state(it, state)
+    it.broker.poll(request_id)
+    passed(it, 25)
+    grant, reached = it.broker.grant(request_id), it.broker.reachable(farm(1))
+    in_state(it, state, wiped=True)
+    passed(it, 1)
+
+    assert (grant.status, reached) == ("open", True)
+    assert "nsg-farm-1" in grant.note.lower()
+    assert it.broker.status(request_id) == "opening"
+
+
 @pytest.mark.parametrize("state", ["Failed", "Updating"])
 def test_an_nsg_in_doubt_that_the_vm_has_no_more_keeps_its_grant_closing(it, state):
     """The rule may be in force there unlisted, and the NSG may come back."""

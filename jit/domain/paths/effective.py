@@ -16,7 +16,7 @@ from typing import TypedDict
 
 from jit.domain.model.grant import Grant
 from jit.domain.model.machine import Connection, Interface, Via
-from jit.domain.paths.blocks import find_block, read_version
+from jit.domain.paths.blocks import find_block, is_certainly_stopped, read_version
 from jit.domain.paths.connection import build_connection
 from jit.domain.paths.machine_view import MachineView, NsgView
 from jit.domain.paths.rules import (
@@ -58,8 +58,8 @@ class PathView:
         why: A sentence for people: the reason of a state, or a limit of an open path.
         address: The private address of the VM that *state* and *blocked_by* are about.
         blocked_by: Per NSG id, the priority of the rule that stops the firewall's address.
-        leaving: Only while ``unclear``: the rules that are listed already do not let every source
-            in any more.
+        leaving: Only while ``unclear``: as the listed rules read, they certainly do not let every
+            source in any more.
     """
 
     state: PathState
@@ -121,13 +121,13 @@ def _is_leaving(grant: Grant, view: MachineView, rules: Sequence[PathRule]) -> b
 def _is_leaving_at(
     grant: Grant, view: MachineView, rules: Sequence[PathRule], nic: Interface
 ) -> bool:
-    """Return True if the path by *nic* was read and does not let every source in any more."""
+    """Return True if the path by *nic* was read and certainly does not let every source in."""
     nsgs_read = view.nsgs_of(nic) is not None
     if grant.via is not Via.FIREWALL and not nsgs_read:
         return False
     own = _rules_to(nic, rules, grant)
     return not lets_all_in(own, grant.sources) or (
-        nsgs_read and find_block(grant, view, nic) is not None
+        nsgs_read and is_certainly_stopped(grant, view, nic)
     )
 
 
