@@ -18,7 +18,7 @@ LARGEST_SHARE = 0.02
 # The first words of functions. Add a verb here if none of these says what a new function does.
 _VERBS = """
 accept accompany act add admit advance alert announce answer append apply archive ask begin bound
-build change check choose claim close compare create decide delete describe digest drain drop end
+build change check choose claim close compare count create decide delete describe digest drain drop end
 enqueue ensure evaluate expand explain extend find fix forget format get group hear initiate insert
 invert join judge keep list load make mark measure merge move name narrow note observe pace pack
 parse pass plan predict preview put query read reassign rebuild reconcile record refuse release

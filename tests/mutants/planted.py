@@ -511,6 +511,19 @@ MUTANTS = (
         ),
     ),
     Mutant(
+        name="a joiner is accepted beside anything",
+        promise="P9",
+        path="jit/domain/values/visible_text.py",
+        was="        return not all(map(_is_visible, around))\n",
+        becomes="        return not any(map(_is_visible, around))\n",
+        caught_by=(
+            law(
+                "tests/domain/values/test_visible_text.py",
+                "test_a_character_that_nobody_sees_is_hidden",
+            ),
+        ),
+    ),
+    Mutant(
         name="a change without its audit row",
         promise="P9",
         path="jit/broker/policy_worker/pass_state.py",

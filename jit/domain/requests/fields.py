@@ -9,7 +9,6 @@ Constraints are named tuples: to define a dataclass takes five times as long, at
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
@@ -18,6 +17,7 @@ from typing import Any, NamedTuple, Protocol, TypeVar
 from jit.domain.errors import Malformed
 from jit.domain.limits import Limits
 from jit.domain.requests.json_node import Node
+from jit.domain.values import visible_text
 from jit.domain.values.times import format_duration, format_instant, parse_duration, parse_instant
 
 TEXT_TOO_SHORT = "text-too-short"
@@ -28,15 +28,6 @@ DURATION_TOO_SHORT = "duration-too-short"
 DURATION_TOO_LONG = "duration-too-long"
 START_IN_PAST = "start-in-past"
 START_TOO_FAR = "start-too-far"
-
-_CONTROLS = "\x00-\x1f\x7f-\x9f\u2028\u2029"
-_NOT_ONE_LINE = re.compile(f"[{_CONTROLS}]")
-# Bidirectional controls, zero-width and filler characters, tags, half surrogate pairs: a reader of
-# the audit trail must see all of it. U+200C and U+200D stay: scripts and emoji need them.
-_HIDDEN = re.compile(
-    "[\u00ad\u034f\u061c\u115f\u1160\u17b4\u17b5\u180b-\u180e\u200b\u200e\u200f\u202a-\u202e"
-    "\u2060-\u206f\u3164\ufeff\uffa0\ufff0-\ufffb\ufffe\uffff\ud800-\udfff\U000e0000-\U000e0fff]"
-)
 
 Schema = dict[str, Any]
 """A JSON schema, draft 2020-12, as a JSON object."""
@@ -102,10 +93,11 @@ class Items(NamedTuple):
 
 class Line(NamedTuple):
     """
-    One visible line of *length*, an attribute of `Limits`; spaces at its ends are dropped.
+    One line of text that people can read, of *length*, an attribute of `Limits`.
 
-    Characters are Unicode code points. Control characters, line breaks of any kind, and
-    characters that hide or reorder others are refused.
+    Spaces at its ends are dropped. At least so many characters are visible; at most so many Unicode
+    code points are accepted. Control characters, line breaks of any kind, and characters that are
+    hidden or reorder others are refused: a reader of the audit trail must see all of it.
     """
 
     length: str
@@ -116,18 +108,15 @@ class Line(NamedTuple):
         if text is None:
             return None
         before = len(node.faults)
-        if _NOT_ONE_LINE.search(text):
-            node.add_fault(TEXT_NOT_ONE_LINE, "must be one line, without control characters")
-        if _HIDDEN.search(text):
-            detail = "must not hold invisible or reordering characters"
-            node.add_fault(TEXT_HIDDEN_CHARACTER, detail)
+        _note_characters(node, text)
         text = text.strip()
         least, most = getattr(context.limits, self.length)
-        if len(text) < least:
-            detail = f"{len(text)} characters; at least {least} are required"
+        visible = visible_text.count_visible(text)
+        if visible < least:
+            detail = f"visible characters: {visible}; write at least {least}"
             node.add_fault(TEXT_TOO_SHORT, detail)
         if len(text) > most:
-            node.add_fault(TEXT_TOO_LONG, f"{len(text)} characters; at most {most} are accepted")
+            node.add_fault(TEXT_TOO_LONG, f"characters: {len(text)}; write at most {most}")
         return text if len(node.faults) == before else None
 
     def describe(self, limits: Limits) -> Schema:
@@ -137,9 +126,28 @@ class Line(NamedTuple):
             "type": "string",
             "minLength": least,
             "maxLength": most,
-            "pattern": f"^[^{_CONTROLS}]*$",
-            "description": "One line; spaces at its ends do not count.",
+            "pattern": f"^[^{visible_text.CONTROLS}]*$",
+            "description": f"One line; visible characters: at least {least}. Spaces at its ends do "
+            "not count.",
         }
+
+
+def _note_characters(node: Node, text: str) -> None:
+    """Note the characters of *text* that a line must not have, one fault of each kind."""
+    breaks, hidden = visible_text.find_breaks(text), visible_text.find_hidden(text)
+    if breaks:
+        detail = f"write one line: remove {_name_first(text, breaks)}"
+        node.add_fault(TEXT_NOT_ONE_LINE, detail)
+    if hidden:
+        detail = f"a reader would not see it: remove {_name_first(text, hidden)}"
+        node.add_fault(TEXT_HIDDEN_CHARACTER, detail)
+
+
+def _name_first(text: str, places: Sequence[int]) -> str:
+    """Return the first of the characters at *places*, its place, and the number of the others."""
+    first, more = places[0], len(places) - 1
+    named = f"{visible_text.name_character(text[first])}, character {first + 1}"
+    return f"{named}, and {more} more" if more else named
 
 
 class Choice(NamedTuple):

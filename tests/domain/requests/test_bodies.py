@@ -236,9 +236,20 @@ def test_the_optional_fields_are_optional():
         ({"justification": "\x1b[2J clear"}, [("#/justification", "text-not-one-line")]),
         ({"justification": "safe \u202etxet"}, [("#/justification", "text-hidden-character")]),
         ({"justification": "safe \u2066text"}, [("#/justification", "text-hidden-character")]),
-        ({"justification": "\u200b" * 10}, [("#/justification", "text-hidden-character")]),
-        ({"justification": "\ufeff text"}, [("#/justification", "text-hidden-character")]),
-        ({"justification": "half \ud800"}, [("#/justification", "text-hidden-character")]),
+        (
+            {"justification": "\u200b" * 10},
+            [("#/justification", "text-hidden-character"), ("#/justification", "text-too-short")],
+        ),
+        ({"justification": "\ufeff a text"}, [("#/justification", "text-hidden-character")]),
+        ({"justification": "a half \ud800"}, [("#/justification", "text-hidden-character")]),
+        (
+            {"justification": "I \u2764\ufe0f patches"},
+            [("#/justification", "text-hidden-character")],
+        ),
+        ({"justification": "\ue000 patch"}, [("#/justification", "text-hidden-character")]),
+        ({"justification": "patch \u200d"}, [("#/justification", "text-hidden-character")]),
+        ({"justification": "a b c d"}, [("#/justification", "text-too-short")]),
+        ({"justification": "e" + "\u0301" * 9}, [("#/justification", "text-too-short")]),
         ({"justification": "tag \U000e0041 text"}, [("#/justification", "text-hidden-character")]),
         # the ticket
         ({"ticket": "CHG0030001"}, [("#/ticket", "wrong-type")]),
@@ -251,6 +262,11 @@ def test_the_optional_fields_are_optional():
         ({"ticket": {"system": "s", "id": "x" * 129}}, [("#/ticket/id", "text-too-long")]),
         ({"ticket": {"system": "s" * 65, "id": "x"}}, [("#/ticket/system", "text-too-long")]),
         ({"ticket": {"system": "a\nb", "id": "x"}}, [("#/ticket/system", "text-not-one-line")]),
+        (
+            {"ticket": {"system": "s", "id": "CHG\u200d"}},
+            [("#/ticket/id", "text-hidden-character")],
+        ),
+        ({"ticket": {"system": "s", "id": "\u0301"}}, [("#/ticket/id", "text-too-short")]),
         (
             {"ticket": {"system": "s", "id": "x", "url": "https://example.com"}},
             [("#/ticket/url", "unknown-field")],

@@ -28,7 +28,7 @@ def read(field, value, context=CONTEXT):
         (" spaces go ", ("spaces go", [])),
         ("one", (None, ["text-too-short"])),
         ("  one  ", (None, ["text-too-short"])),
-        ("a\nb\u202ec", (None, ["text-not-one-line", "text-hidden-character"])),
+        ("a\nlong\u202etext", (None, ["text-not-one-line", "text-hidden-character"])),
         ("\n", (None, ["text-not-one-line", "text-too-short"])),
         (7, (None, ["wrong-type"])),
     ],
@@ -36,6 +36,31 @@ def read(field, value, context=CONTEXT):
 def test_a_line_notes_all_its_faults(value, found):
     """One line, visible, of a length between two limits."""
     assert read(fields.JUSTIFICATION, value) == found
+
+
+@pytest.mark.parametrize(
+    ("value", "details"),
+    [
+        (
+            "first\nsecond\r\n",
+            ["write one line: remove U+000A, character 6, and 2 more"],
+        ),
+        (
+            "safe \u202etxet",
+            [
+                "a reader would not see it: remove U+202E (RIGHT-TO-LEFT OVERRIDE), character 6",
+            ],
+        ),
+        ("a b c d", ["visible characters: 4; write at least 5"]),
+        ("x" * 501, ["characters: 501; write at most 500"]),
+    ],
+)
+def test_a_fault_of_a_line_says_what_to_do(value, details):
+    """It names the character to remove and its place, in ASCII."""
+    node = Node(value, "#/x", [])
+    fields.JUSTIFICATION.read(node, CONTEXT)
+
+    assert [fault.detail for fault in node.faults] == details
 
 
 def test_a_line_takes_its_length_from_the_limits():
@@ -138,7 +163,8 @@ def test_a_start_cannot_be_read_without_the_present():
                 "minLength": 1,
                 "maxLength": 128,
                 "pattern": "^[^\x00-\x1f\x7f-\x9f\u2028\u2029]*$",
-                "description": "One line; spaces at its ends do not count.",
+                "description": "One line; visible characters: at least 1. "
+                "Spaces at its ends do not count.",
             },
         ),
     ],

@@ -247,7 +247,8 @@ def test_a_schema_has_the_form_of_draft_2020_12():
                 "minLength": 1,
                 "maxLength": 9,
                 "pattern": "^[^\x00-\x1f\x7f-\x9f\u2028\u2029]*$",
-                "description": "Why. One line; spaces at its ends do not count.",
+                "description": "Why. One line; visible characters: at least 1. "
+                "Spaces at its ends do not count.",
             },
             "label": {
                 "type": "object",
