@@ -1,8 +1,8 @@
 """
 Changes in Azure: initiate, companion rules, removals.
 
-Each action reports its outcome, and decides nothing. A batch that Azure refuses is retried
-in halves down to one VM port, so that only the one at fault fails.
+Each action reports its outcome, and decides nothing. An initiate that Azure refuses is repeated in
+parts down to one VM port and one text, so that only the one at fault fails.
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ from datetime import datetime, timedelta
 from functools import partial
 
 from jit import telemetry
+from jit.broker.initiate_parts import Part, Parts, Reasons
 from jit.broker.locks import Locks
 from jit.domain.azure import arm_json, defender_requests, firewall, read_only
 from jit.domain.azure.initiate_body import PortToOpen, build_initiate_body
@@ -70,49 +71,50 @@ class Actions:
         self,
         policy_id: str,
         asks: Sequence[PortToOpen],
-        justification: str,
+        reasons: Reasons,
         holds: Callable[[], bool],
     ) -> Outcome:
         """
-        Ask Defender for all of *asks* in one call; in halves where it refuses them together.
+        Ask Defender for all of *asks* in one call; in parts if it refuses them together.
 
-        Halves take time: before each, *holds* tells whether the policy is still this pass's.
+        Parts take time: before each, *holds* tells whether the policy is still this pass's.
 
         Raises:
             StateConflict: It is not.
         """
-        outcome = Outcome()
-        parts = [list(asks)]
-        while parts:
+        outcome, parts = Outcome(), Parts(reasons)
+        parts.add(asks)
+        while (part := parts.take()) is not None:
             if not holds():
                 raise StateConflict("the pass took too long: another one has taken over")
-            part = parts.pop(0)
-            error = self._initiate(policy_id, part, justification, outcome)
-            if error is not None and len(part) > 1:
-                middle = len(part) // 2
-                parts[:0] = [part[:middle], part[middle:]]
-            elif error is not None:
-                _refuse(policy_id, part[0], error, outcome)
+            self._initiate(policy_id, part, parts, outcome)
         if outcome.forbidden:
             telemetry.alert("permission.lost", policy_id=policy_id, code=outcome.forbidden)
         return outcome
 
-    def _initiate(
-        self, policy_id: str, asks: Sequence[PortToOpen], justification: str, outcome: Outcome
-    ) -> Refused | None:
-        """Ask once; return why Azure refused it for good, if it did."""
+    def _initiate(self, policy_id: str, part: Part, parts: Parts, outcome: Outcome) -> None:
+        """Ask once, and note the answer."""
+        ports = {ask.vm_port for ask in part.asks}
+        body = build_initiate_body(part.asks, parts.reasons.write(part.reasons))
         try:
-            self._policies().initiate(policy_id, build_initiate_body(asks, justification))
+            self._policies().initiate(policy_id, body)
         except Unavailable as error:
             outcome.wait = timedelta(seconds=error.retry_after_seconds)
             outcome.note = str(error)
             if isinstance(error, Throttled | Busy):
-                outcome.untaken.update(ask.vm_port for ask in asks)
+                outcome.untaken |= ports
         except Refused as error:
-            return error
+            alone = parts.refuse(part, error)
+            if alone is not None:
+                _refuse(policy_id, alone, error, outcome)
         else:
-            outcome.answered.update(ask.vm_port for ask in asks)
-        return None
+            parts.accept(part)
+            outcome.answered |= ports
+            if part.code is not None:
+                vm_id = part.asks[0].vm_id
+                telemetry.warning(
+                    "initiate.text_refused", policy_id=policy_id, vm_id=vm_id, code=part.code
+                )
 
     def add_companions(self, companions: Iterable[Companion]) -> list[BrokerError]:
         """Create companion rules; a rule that is there already is simply written again."""

@@ -1,5 +1,7 @@
 """Calls to Azure: the last look before a removal."""
 
+import json
+import logging
 from datetime import timedelta
 from itertools import chain, repeat
 from typing import Any
@@ -7,6 +9,7 @@ from typing import Any
 import pytest
 
 from jit.broker.azure_changes import Actions
+from jit.broker.initiate_parts import Reasons
 from jit.domain.azure.initiate_body import PortToOpen
 from jit.domain.errors import PermissionLost, Refused, StateConflict, Throttled, Unknown
 from jit.domain.paths import rules
@@ -58,15 +61,17 @@ ALWAYS = repeat(True)
 
 
 class Defender:
-    """Refuses every initiate that names one of *bad* VMs."""
+    """Refuses every initiate that names one of *bad* VMs, or has one of *bad* words."""
 
     def __init__(self, error, *bad):
-        self.error, self.bad, self.sizes = error, bad, []
+        self.error, self.bad, self.sizes, self.texts = error, bad, [], []
 
     def initiate(self, _policy_id, body):
         names = [machine["id"] for machine in body["virtualMachines"]]
         self.sizes.append(len(names))
-        if any(vm_id(number) in names for number in self.bad):
+        self.texts.append(body["justification"])
+        words = body["justification"].split()
+        if any(each in words or vm_id(each) in names for each in self.bad):
             raise self.error
 
 
@@ -75,7 +80,11 @@ def outcome(defender, holds=ALWAYS):
     unused: Any = None
     actions = Actions(lambda: defender, lambda: unused, unused)
     left = iter(holds)
-    return actions.initiate(POLICY_ID, ASKS, "why", lambda: next(left))
+    reasons = Reasons(
+        requests={ask.vm_port: ("why",) for ask in ASKS},
+        write=lambda ids: " ".join(("[mark]", *ids)),
+    )
+    return actions.initiate(POLICY_ID, ASKS, reasons, lambda: next(left))
 
 
 def test_one_that_is_refused_keeps_nobody_else_out():
@@ -84,19 +93,38 @@ def test_one_that_is_refused_keeps_nobody_else_out():
 
     found = outcome(defender)
 
-    assert defender.sizes == [4, 2, 2, 1, 1]
+    assert defender.sizes == [4, 4, 2, 2, 1, 1]
+    assert defender.texts == ["[mark] why", "[mark]", *["[mark] why"] * 4]
     assert {port for _, port in found.answered} == {22}
     assert (len(found.answered), list(found.refused.values())) == (3, ["VmNotFound"])
 
 
 def test_a_pass_that_has_lost_its_policy_asks_for_no_more_halves():
     """Another instance has taken over: both asking would exchange people's paths twice."""
-    defender = Defender(PermissionLost("no", azure_status=403), 0, 1, 2, 3)
+    error = PermissionLost("no", code="AuthorizationFailed", azure_status=403)
+    defender = Defender(error, 0, 1, 2, 3)
 
     with pytest.raises(StateConflict):
         outcome(defender, chain([True, True], repeat(False)))
 
     assert defender.sizes == [4, 2]
+
+
+def test_a_text_that_azure_refuses_is_told_with_its_code(caplog):
+    """No text is in the log: the broker never logs justifications."""
+    caplog.set_level(logging.WARNING, logger="jit")
+    defender = Defender(Refused("no", code="InvalidJustification"), "why")
+
+    found = outcome(defender)
+
+    (event,) = [json.loads(record.message) for record in caplog.records]
+    assert (len(found.answered), found.refused) == (4, {})
+    assert event == {
+        "event": "initiate.text_refused",
+        "policy_id": POLICY_ID,
+        "vm_id": vm_id(0),
+        "code": "InvalidJustification",
+    }
 
 
 @pytest.mark.parametrize(

@@ -349,6 +349,23 @@ MUTANTS = (
         ),
     ),
     Mutant(
+        name="each part of a refused initiate carries all texts",
+        promise="P6",
+        path="jit/broker/initiate_parts.py",
+        was="        ids = (id_ for ask in asks for id_ in self.requests.get(ask.vm_port, ()))\n",
+        becomes="        ids = (id_ for each in self.requests.values() for id_ in each if asks)\n",
+        caught_by=(
+            law(
+                "tests/broker/test_initiate_parts.py",
+                "test_each_port_opens_unless_azure_refuses_that_port",
+            ),
+            law(
+                "tests/broker/policy_worker/test_send_initiate.py",
+                "test_a_text_that_azure_refuses_keeps_nobody_out",
+            ),
+        ),
+    ),
+    Mutant(
         name="other grants do not hold a rule",
         promise="P6",
         path="jit/domain/grants/removal.py",

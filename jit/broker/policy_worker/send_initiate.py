@@ -10,6 +10,7 @@ from functools import partial
 
 from jit import telemetry
 from jit.broker.azure_changes import Actions, Outcome
+from jit.broker.initiate_parts import Ids, Reasons
 from jit.broker.locks import Locks
 from jit.broker.policy_worker.pass_state import Pass
 from jit.domain.azure import defender_requests
@@ -47,9 +48,12 @@ class InitiateSender:
         asking = [g for g in state.grants if g.wants_path and not g.initiate.answered]
         newest = (g.initiate.newest for g in asking if g.initiate.at == state.now)
         initiate_id = next(filter(None, newest), "")
-        text = defender_requests.mark_reason(initiate_id, self._join_reasons(asking))
+        reasons = Reasons(
+            requests=_list_requests(asking),
+            write=partial(self._write_justification, initiate_id, {}),
+        )
         is_held = partial(self.locks.is_held, state.lease)
-        outcome = self.actions.initiate(state.policy_id, asks, text, is_held)
+        outcome = self.actions.initiate(state.policy_id, asks, reasons, is_held)
         telemetry.event(
             "initiate.sent",
             policy_id=state.policy_id,
@@ -63,17 +67,25 @@ class InitiateSender:
             self._make_due(asks, state)
             raise
 
-    def _join_reasons(self, grants: Sequence[Grant]) -> str:
-        """Return requesters and justifications, for Defender's own record."""
-        ids = list(dict.fromkeys(grant.request_id for grant in grants))
-        texts = []
+    def _write_justification(self, initiate_id: str, read: dict[str, str], ids: Ids) -> str:
+        """
+        Return the justification for Defender's own record: people and their reasons.
+
+        *read* keeps the reasons of the requests that earlier parts of the initiate named.
+        """
         for request_id in ids[:_NAMED]:
-            request = self.requests.find_request(request_id)
-            if request is not None:
-                ticket = f"{request.ticket.id} " if request.ticket else ""
-                texts.append(f"{ticket}{request.requester.name}: {request.justification}")
+            if request_id not in read:
+                read[request_id] = self._describe_request(request_id)
+        texts = filter(None, (read[request_id] for request_id in ids[:_NAMED]))
         more = f"; {len(ids) - _NAMED} more" if len(ids) > _NAMED else ""
-        return "; ".join(texts) + more
+        return defender_requests.mark_reason(initiate_id, "; ".join(texts) + more)
+
+    def _describe_request(self, request_id: str) -> str:
+        request = self.requests.find_request(request_id)
+        if request is None:
+            return ""
+        ticket = f"{request.ticket.id} " if request.ticket else ""
+        return f"{ticket}{request.requester.name}: {request.justification}"
 
     def _store_outcome(self, outcome: Outcome, initiate_id: str, state: Pass) -> None:
         """Store the meaning of the answer; each time that Azure takes nothing, wait longer."""
@@ -102,6 +114,14 @@ class InitiateSender:
             with suppress(StateConflict):
                 self.requests.save([each for each in changes if each[1] != each[0].grants], [])
                 return
+
+
+def _list_requests(asking: Iterable[Grant]) -> dict[VmPort, Ids]:
+    """Return the ids of the requests behind each VM port that is asked for."""
+    found: dict[VmPort, dict[str, None]] = {}
+    for grant in asking:
+        found.setdefault(grant.vm_port, {})[grant.request_id] = None
+    return {port: tuple(ids) for port, ids in found.items()}
 
 
 def _make_grant_due(grant: Grant, ports: Collection[VmPort], now: datetime) -> Grant:

@@ -58,8 +58,8 @@ class DefenderRequest:
 
 
 def mark_reason(initiate_id: str, reason: str) -> str:
-    """Return a justification that names our initiate, and that people can read."""
-    return f"[jit-broker {initiate_id}] {reason}"[:_JUSTIFICATION_LIMIT]
+    """Return a justification that names our initiate and a *reason*, which may be empty."""
+    return f"[jit-broker {initiate_id}] {reason}"[:_JUSTIFICATION_LIMIT].rstrip()
 
 
 def parse_mark(justification: str) -> str | None:

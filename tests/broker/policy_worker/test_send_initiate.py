@@ -7,6 +7,8 @@ import pytest
 from jit.broker.policy_worker.send_initiate import _apply_refusal
 from jit.domain.grants.timing import REFUSAL_PAUSE
 from tests.broker.inprocess import (
+    ALICE,
+    BOB,
     DAVE,
     HERE,
     THERE,
@@ -21,6 +23,8 @@ FEW = 15
 
 
 INITIATE = {"method": "POST", "path": "/initiate"}
+ACCEPTED = 202
+PACED = 9  # times in 20 minutes: after 10, 20, 40, 80, 160, 300 seconds
 
 
 def test_one_vm_that_azure_refuses_fails_alone(broker):
@@ -35,6 +39,97 @@ def test_one_vm_that_azure_refuses_fails_alone(broker):
 
     found = [(grant.status, grant.close_reason) for grant in broker.whole(request_id).grants]
     assert found == [("open", None)] * 2 + [("closed", "failed")] + [("open", None)] * 2
+
+
+def refuse_text(broker, text):
+    """Azure refuses each initiate whose justification has that text, for ever."""
+    refusal = {"status": 400, "code": "InvalidInitiateInput"}
+    broker.sim.faults(
+        {"match": {**INITIATE, "bodyContains": text}, "times": None, "answer": refusal}
+    )
+
+
+def texts(broker):
+    """The reasons in each justification that Azure took, by the names of their VMs."""
+    bodies = zip(broker.initiates(), broker.answers(), strict=True)
+    return {
+        machine["id"].rpartition("/")[2]: set(
+            body["justification"].partition("]")[2].strip().split("; ")
+        )
+        for body, status in bodies
+        if status == ACCEPTED
+        for machine in body["virtualMachines"]
+    }
+
+
+def test_a_text_that_azure_refuses_keeps_nobody_out(broker):
+    """Its own grant opens with the mark alone; each other justification has its own reasons."""
+    refuse_text(broker, "<script>")
+    asked = [
+        broker.ask(wish(farm(1), justification="patch one"), BOB),
+        broker.ask(wish(farm(2), justification="<script> patch two"), ALICE),
+        broker.ask(wish(farm(3), justification="patch three"), DAVE),
+        broker.ask(wish(farm(4), justification="patch four"), DAVE),
+    ]
+
+    broker.live(2)
+
+    assert [broker.status(request_id) for request_id in asked] == ["open"] * 4
+    assert texts(broker) == {
+        "farm01": {f"{BOB.name}: patch one"},
+        "farm02": {""},
+        "farm03": {f"{DAVE.name}: patch three", f"{DAVE.name}: patch four"},
+        "farm04": {f"{DAVE.name}: patch three", f"{DAVE.name}: patch four"},
+    }
+    assert all(body["justification"].startswith("[jit-broker ") for body in broker.initiates())
+
+
+def test_a_text_that_azure_refuses_costs_two_calls_however_many_vms_it_names(broker):
+    """The same text in each half would be refused in each half."""
+    refuse_text(broker, "<script>")
+    wanted = wish(tuple(farm(n) for n in range(1, 6)), justification="<script> patch")
+    request_id = broker.ask(wanted)
+
+    broker.live(2)
+
+    assert broker.status(request_id) == "open"
+    assert broker.answers() == [400, 202]
+
+
+def test_a_refused_text_whose_mark_azure_puts_off_is_asked_for_at_a_bounded_pace(broker):
+    """Two calls at each time of the pace that any initiate has, until the deadline."""
+    refuse_text(broker, "<script>")
+    slow = {"status": 429, "code": "TooManyRequests", "headers": {"Retry-After": "0"}}
+    broker.sim.faults({"match": INITIATE, "times": None, "answer": slow})
+    request_id = broker.ask(wish(farm(1), justification="<script> patch"))
+
+    broker.live(25)
+
+    assert broker.grant(request_id).close_reason == "failed"
+    assert len(broker.initiates()) <= 2 * PACED
+
+
+def test_two_people_on_one_port_open_though_azure_refuses_the_text_of_one(broker):
+    """They share one request in Defender: it has the mark alone."""
+    refuse_text(broker, "<script>")
+    first = broker.ask(wish(farm(1), justification="<script> patch"))
+    second = broker.ask(wish(farm(1), source=THERE, justification="patch two"), DAVE)
+
+    broker.live(2)
+
+    assert [broker.status(each) for each in (first, second)] == ["open"] * 2
+    assert texts(broker) == {"farm01": {""}}
+
+
+def test_a_port_that_is_refused_with_its_text_fails_with_the_second_reason(broker):
+    """Azure refused the mark alone too: the text was not the only fault."""
+    refuse_text(broker, "farm01")
+    request_id = broker.ask(wish(farm(1)))
+
+    broker.live(2)
+
+    assert broker.grant(request_id).note == "Azure refused to open it (InvalidInitiateInput)"
+    assert len(broker.initiates()) == len(["with its text", "with the mark alone"])
 
 
 @pytest.mark.parametrize(("times", "status"), [(1, "open"), (None, "closed")])
@@ -179,8 +274,9 @@ def test_a_grant_whose_answer_was_lost_keeps_its_path_if_a_newcomer_is_refused(b
     if answer == "list":
         broker.sim.options(acceptPrefixLists=False)
     else:
-        status = 404 if answer == GONE["code"] else 400
-        broker.sim.faults({"match": INITIATE, "answer": {"status": status, "code": answer}})
+        status, times = (404, 1) if answer == GONE["code"] else (400, 2)  # then without its text
+        refusal = {"status": status, "code": answer}
+        broker.sim.faults({"match": INITIATE, "times": times, "answer": refusal})
     broker.ask(wish(farm(1), source=THERE), DAVE)
     broker.live(2)
 
