@@ -5,12 +5,12 @@ from __future__ import annotations
 import json
 from collections.abc import Callable
 from typing import Any
-from urllib.parse import urlsplit
 
 import azure.functions as func
 
 from jit import telemetry
 from jit.api.cross_origin import SAFE_METHODS
+from jit.api.raw_path import read_path
 from jit.domain.errors import (
     BrokerError,
     PermissionLost,
@@ -79,7 +79,7 @@ def _tell_reader(error: Unknown) -> Unavailable:
 
 
 def _path(req: func.HttpRequest) -> str:
-    return str(urlsplit(req.url).path)
+    return read_path(req.url)
 
 
 def _alert_refusal(error: Refused) -> Unavailable:

@@ -39,5 +39,18 @@ def is_plain(target: str) -> bool:
     Args:
         target: A URL, or a path with or without a query, as the client sent it.
     """
+    return _TWO_READINGS.search(read_path(target)) is None
+
+
+def read_path(target: str) -> str:
+    """
+    Return the path of *target*, without a server and a query.
+
+    The server in a request's URL is its header ``Host``, which a caller chooses: ``http://[/api``
+    is no URL, but it has a path.
+
+    Args:
+        target: A URL, or a path with or without a query, as the client sent it.
+    """
     path = _SERVER.sub("", target, count=1) if _SERVER.match(target) else target
-    return _TWO_READINGS.search(path.partition("?")[0]) is None
+    return path.partition("?")[0]

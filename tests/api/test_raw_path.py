@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from jit.api.raw_path import check_path, is_plain
+from jit.api.raw_path import check_path, is_plain, read_path
 from jit.domain.errors import NotFound
 from tests.api.http_requests import make_request
 
@@ -87,6 +87,13 @@ def test_a_plain_path_stays_itself_when_it_is_normalised(path):
         assert not {".", ".."} & set(decoded.split("/"))
         assert decoded == target.partition("?")[0]
         assert "//" not in decoded
+
+
+@pytest.mark.parametrize("server", ["", "https://jit.example", "http://[", "http://]:x", "http://"])
+@pytest.mark.parametrize("query", ["", "?x=http://y/z"])
+def test_a_path_is_cut_from_any_target(server, query):
+    """The server may be the caller's ``Host``, and then no URL."""
+    assert read_path(f"{server}/api/access-requests{query}") == "/api/access-requests"
 
 
 def test_a_request_with_a_plain_path_passes():

@@ -39,6 +39,24 @@ def test_an_accepted_request_wakes_each_of_its_policies(use_case, pending):
     )
 
 
+@pytest.mark.parametrize("host", ["[", "evil.example"])
+def test_the_place_of_an_outcome_is_never_made_of_the_header_host(use_case, pending, host):
+    """The request is stored by then: its answer must not fail, nor lead elsewhere."""
+    use_case("acceptance", accept=pending)
+    usual = make_request("create_access_request", body=wish(farm(1)))
+    request = make_request(
+        "create_access_request",
+        url=f"http://{host}/api/access-requests",
+        headers={**usual.headers, "Host": host},
+        body=wish(farm(1)),
+    )
+
+    answer = call("create_access_request", request)
+
+    assert answer.status_code == 202
+    assert answer.headers["Location"].startswith("https://jit.example/api/access-requests/")
+
+
 def test_a_dry_run_sends_no_message(use_case):
     """It stores nothing."""
     use_case("acceptance", preview=Decision(allowed=True, rule="jit-policy", errors=()))

@@ -129,6 +129,18 @@ def test_an_answer_and_an_outage_have_the_headers_of_every_answer(use_case):
     ]
 
 
+@pytest.mark.parametrize("host", ["[", "evil.example", "]:x"])
+@pytest.mark.parametrize("name", ROUTES)
+def test_no_header_host_spoils_or_enters_a_problem(name, host):
+    """A client writes that header, and the host builds the URL of the request with it."""
+    plain = make_request(name, params={"unknown": "1"})
+    path = plain.url.removeprefix("https://jit.example")
+    headers = headers_with(Host=host)
+    chosen = make_request(name, url=f"http://{host}{path}", headers=headers, params=plain.params)
+
+    assert call(name, chosen).get_body() == call(name, plain).get_body()
+
+
 # ---- cross-origin --------------------------------------------------------------------------------
 
 
