@@ -30,6 +30,7 @@ NAMES = (
     "JIT_REMOVE_ORPHANS",
     "JIT_START_HORIZON",
     "JIT_SUBSCRIPTIONS",
+    "JIT_TENANT_ID",
     "JIT_TRUSTED_PROXIES",
     "JIT_WIDEST_SOURCE",
     "WEBSITE_AUTH_ENABLED",
@@ -61,6 +62,7 @@ class Settings:
         public_base_url: The URL by which callers reach the broker, without a slash at its end.
         problems_url: Page that explains problem types.
         auth_enabled: App Service authentication is on; principals are believed only then.
+        tenant_id: Lower-case id of the Entra tenant of all callers; empty if it is not known.
         proxies: The proxies between callers and the platform.
         remove_orphans: Remove JIT-looking rules that nobody asked for.
         reads_network_manager: False if the operator says that no Virtual Network Manager is in use.
@@ -76,10 +78,24 @@ class Settings:
     public_base_url: str
     problems_url: str
     auth_enabled: bool
+    tenant_id: str
     proxies: Proxies
     remove_orphans: bool
     reads_network_manager: bool
     limits: Limits
+
+    @property
+    def authentication_fault(self) -> str:
+        """
+        The setting for which no caller is believed, in words; empty if there is none.
+
+        It stops callers only: an app without callers must go on closing paths.
+        """
+        if not self.auth_enabled:
+            return "WEBSITE_AUTH_ENABLED is not true: all routes are 401"
+        if not self.tenant_id:
+            return "JIT_TENANT_ID is not the id of an Entra tenant: all routes are 401"
+        return ""
 
     @staticmethod
     def from_env(env: Mapping[str, str]) -> Settings:
@@ -103,6 +119,7 @@ class Settings:
             public_base_url=base_url,
             problems_url=_url(env, "JIT_PROBLEMS_URL", faults) or PROBLEMS_URL,
             auth_enabled=_read_flag(env, "WEBSITE_AUTH_ENABLED", faults),
+            tenant_id=_read_tenant(env),
             proxies=_proxies(env, base_url, faults),
             remove_orphans=_read_flag(env, "JIT_REMOVE_ORPHANS", faults),
             reads_network_manager=_read_network_manager(env, faults),
@@ -117,9 +134,18 @@ class Settings:
 
 def _url(env: Mapping[str, str], name: str, faults: list[str]) -> str | None:
     value = env.get(name, "").rstrip("/")
-    if value and not value.startswith(("https://", "http://")):
-        faults.append(f"{name} must be an http(s) URL")
-    return value or None
+    if not value or _is_url(value):
+        return value or None
+    faults.append(f"{name} must be an http(s) URL")
+    return None
+
+
+def _is_url(text: str) -> bool:
+    try:
+        url = urlsplit(text)
+    except ValueError:
+        return False
+    return url.scheme in {"https", "http"} and bool(url.hostname)
 
 
 def _public_base_url(env: Mapping[str, str], faults: list[str]) -> str:
@@ -162,6 +188,14 @@ def _read_flag(env: Mapping[str, str], name: str, faults: list[str]) -> bool:
     if value not in {"", "true", "false", "1", "0"}:
         faults.append(f"{name} must be true or false")
     return value in {"true", "1"}
+
+
+def _read_tenant(env: Mapping[str, str]) -> str:
+    """Return the tenant, or nothing if the setting is no id: see `authentication_fault`."""
+    try:
+        return str(UUID(env.get("JIT_TENANT_ID", "").strip()))
+    except ValueError:
+        return ""
 
 
 def _read_network_manager(env: Mapping[str, str], faults: list[str]) -> bool:

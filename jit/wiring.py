@@ -346,5 +346,5 @@ def health() -> HealthCheck:
         subscription_rows,
         lambda: observer().list_readable(),
         settings().subscriptions,
-        "" if settings().auth_enabled else "WEBSITE_AUTH_ENABLED is not true: all routes are 401",
+        settings().authentication_fault,
     )

@@ -45,6 +45,7 @@ _SETTINGS = {
     "AzureWebJobsStorage": "x",
     "JIT_PUBLIC_BASE_URL": SERVER,
     "JIT_SUBSCRIPTIONS": f"{PRODUCTION},{DEVELOPMENT}",
+    "JIT_TENANT_ID": AUTHENTICATION.tenant,
     "WEBSITE_AUTH_ENABLED": "True",
 }
 

@@ -91,6 +91,33 @@ def test_no_caller_is_believed_unless_the_platform_signs_in():
     assert read().auth_enabled is False
 
 
+TENANT = "7E4A4700-0000-4000-8000-000000000000"
+
+
+@pytest.mark.parametrize(
+    ("flag", "tenant", "named"),
+    [
+        ("True", TENANT, ""),
+        ("True", f" {TENANT} ", ""),
+        ("True", "", "JIT_TENANT_ID"),
+        ("True", "contoso.example", "JIT_TENANT_ID"),
+        ("", TENANT, "WEBSITE_AUTH_ENABLED"),
+    ],
+)
+def test_a_fault_of_the_authentication_names_its_setting_and_stops_callers_only(
+    flag, tenant, named
+):
+    """The settings can be used: an app that did not start would close no path."""
+    settings = read(WEBSITE_AUTH_ENABLED=flag, JIT_TENANT_ID=tenant)
+
+    assert settings.authentication_fault.partition(" ")[0] == named
+
+
+def test_a_tenant_is_kept_in_lower_case():
+    """Claims are compared in lower case."""
+    assert read(JIT_TENANT_ID=TENANT).tenant_id == TENANT.lower()
+
+
 def test_orphans_are_kept_unless_an_operator_says_otherwise():
     """Absent means: report, do not remove."""
     assert read().remove_orphans is False
@@ -194,6 +221,8 @@ def test_the_longest_access_with_extensions_is_a_duration():
         ("JIT_SUBSCRIPTIONS", " , ,"),
         ("JIT_ARM_ENDPOINT", "management.azure.com"),
         ("JIT_PUBLIC_BASE_URL", "ftp://x"),
+        ("JIT_PUBLIC_BASE_URL", "https://"),
+        ("JIT_PUBLIC_BASE_URL", "https://["),
         ("JIT_PROBLEMS_URL", "docs"),
         ("JIT_REMOVE_ORPHANS", "maybe"),
         ("JIT_NETWORK_MANAGER", "off"),

@@ -1,19 +1,14 @@
 """
 The caller of an HTTP request: identity, app roles, address.
 
-The broker believes a principal only if App Service authentication is on. The platform then removes
-the ``X-MS-CLIENT-PRINCIPAL`` headers of clients and writes its own
-(https://learn.microsoft.com/azure/app-service/configure-authentication-user-identities).
+The broker believes a principal only if App Service authentication is on and the tenant is known.
 """
 
 from __future__ import annotations
 
-import base64
-import binascii
-import json
-
 import azure.functions as func
 
+from jit.api.principal import PRINCIPAL, PROVIDER, read_principal
 from jit.domain.errors import Forbidden, Unauthenticated
 from jit.domain.model.people import Person, Role
 from jit.domain.values.proxies import HEADER, Proxies, find_caller
@@ -21,11 +16,6 @@ from jit.settings import Settings
 
 READERS = (Role.REQUESTER, Role.OPERATOR, Role.AUDITOR, Role.APPROVER)
 """The roles that may read: a requester sees the own requests, the others see all."""
-_PRINCIPAL_LIMIT = 32_768
-_OID = {"oid", "http://schemas.microsoft.com/identity/claims/objectidentifier"}
-_ROLES = {"roles", "http://schemas.microsoft.com/ws/2008/06/identity/claims/role"}
-_DISPLAY_NAME = "name"
-_NAMES = ("preferred_username", "upn", _DISPLAY_NAME, "appid", "azp")
 
 
 def read_caller(
@@ -41,10 +31,10 @@ def read_caller(
         besides: What such a role alone does not give; a refusal says so first.
 
     Raises:
-        Unauthenticated: Nobody is signed in, or authentication is not switched on.
+        Unauthenticated: Nobody of the tenant is signed in, or authentication is misconfigured.
         Forbidden: The caller has no role that is *allowed*.
     """
-    person = _read_principal(req) if settings.auth_enabled else None
+    person = _find_person(req, settings)
     if person is None:
         raise Unauthenticated("sign in through the broker's Entra ID application")
     if allowed and not person.roles & set(allowed):
@@ -56,27 +46,11 @@ def read_caller(
     return person
 
 
-def _read_principal(req: func.HttpRequest) -> Person | None:
-    header = req.headers.get("X-MS-CLIENT-PRINCIPAL", "")
-    if not header or len(header) > _PRINCIPAL_LIMIT:
+def _find_person(req: func.HttpRequest, settings: Settings) -> Person | None:
+    if settings.authentication_fault:
         return None
-    try:
-        claims = json.loads(base64.b64decode(header))["claims"]
-        pairs = [(claim["typ"], claim["val"]) for claim in claims]
-    except (ValueError, binascii.Error, LookupError, TypeError, RecursionError):
-        return None
-    return _read_person([(kind, value) for kind, value in pairs if isinstance(value, str)])
-
-
-def _read_person(pairs: list[tuple[str, str]]) -> Person | None:
-    oid = next((value for kind, value in pairs if kind in _OID), "")
-    if not oid:
-        return None
-    names = [value for wanted in _NAMES for kind, value in pairs if kind == wanted]
-    roles = frozenset(value for kind, value in pairs if kind in _ROLES)
-    display_name = next((value for kind, value in pairs if kind == _DISPLAY_NAME), None)
-    name = next(iter(names), oid)
-    return Person(id=oid.lower(), name=name, roles=roles, display_name=display_name)
+    header, provider = (req.headers.get(name, "") for name in (PRINCIPAL, PROVIDER))
+    return read_principal(header, provider=provider, tenant=settings.tenant_id)
 
 
 def read_address(req: func.HttpRequest, proxies: Proxies) -> str | None:

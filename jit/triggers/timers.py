@@ -2,7 +2,7 @@
 
 import azure.functions as func
 
-from jit import wiring
+from jit import telemetry, wiring
 
 bp = func.Blueprint()  # type: ignore[no-untyped-call] # as the package has it
 
@@ -10,6 +10,8 @@ bp = func.Blueprint()  # type: ignore[no-untyped-call] # as the package has it
 @bp.timer_trigger(arg_name="timer", schedule="%JIT_TICK_SCHEDULE%", use_monitor=True)
 def tick(timer: func.TimerRequest) -> None:
     """Wake the policies with something due: a grant needs no message to go on."""
+    if fault := wiring.settings().authentication_fault:
+        telemetry.alert("authentication.misconfigured", detail=fault)
     wiring.due_work().tick(now=wiring.clock())
 
 

@@ -63,7 +63,7 @@ def plan(folder: Path, port: int, landscape: Path) -> Plan:
     Load the app in *folder*, check it, and return how to host it.
 
     Sets the process's environment as the platform would: settings files,
-    ``WEBSITE_AUTH_ENABLED``, ``WEBSITE_HOSTNAME``.
+    ``WEBSITE_AUTH_ENABLED``, ``WEBSITE_HOSTNAME``; and ``JIT_TENANT_ID``, that of the landscape.
 
     Raises:
         Unusable: With every fault that was found.
@@ -76,13 +76,15 @@ def plan(folder: Path, port: int, landscape: Path) -> Plan:
     if faults:
         raise Unusable(_list_faults(f"{folder} cannot be hosted", faults))
     options = host_options.options(host_json)
+    authentication = platform_auth.read(landscape, _EXCLUDED)
+    os.environ.setdefault("JIT_TENANT_ID", authentication.tenant)
     _install_crash_point()
     return Plan(
         folder=folder,
         functions=functions.index(app),
         settings=dict(os.environ),
         options=options,
-        authentication=platform_auth.read(landscape, _EXCLUDED),
+        authentication=authentication,
         clock=_share_clock(folder),
         port=port,
     )

@@ -12,7 +12,9 @@ NEEDED = {
     "JIT_SUBSCRIPTIONS": "5c0ffee0-0000-4000-8000-000000000001",
     "WEBSITE_HOSTNAME": "broker.azurewebsites.net",
 }
-SETTINGS = Settings.from_env(NEEDED | {"WEBSITE_AUTH_ENABLED": "True"})
+TENANT = "7E4A4700-0000-4000-8000-000000000000"
+SIGNED_IN = NEEDED | {"WEBSITE_AUTH_ENABLED": "True"}
+SETTINGS = Settings.from_env(SIGNED_IN | {"JIT_TENANT_ID": TENANT})
 OFF = Settings.from_env(NEEDED)
 BASED = Settings.from_env(NEEDED | {"JIT_PUBLIC_BASE_URL": "https://jit.example/"})
 OID = "A11CE000-0000-4000-8000-000000000001"
@@ -24,8 +26,10 @@ def encode(document):
     return base64.b64encode(json.dumps(document).encode()).decode()
 
 
-def make_principal(*claims):
-    return encode({"auth_typ": "aad", "claims": [{"typ": k, "val": v} for k, v in claims]})
+def make_principal(*claims, auth_typ="aad", tenant=("tid", TENANT)):
+    """Return the header for a caller with *claims*; *tenant* is one more claim, or empty."""
+    named = [*claims, *([tenant] if tenant else [])]
+    return encode({"auth_typ": auth_typ, "claims": [{"typ": k, "val": v} for k, v in named]})
 
 
 def make_request(principal=None, *, method="POST", url=URL, body=b"", params=None, **headers):

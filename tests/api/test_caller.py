@@ -11,11 +11,13 @@ from jit.api import caller
 from jit.domain.errors import Forbidden, Unauthenticated
 from jit.domain.model.people import Role
 from jit.domain.values.proxies import Proxies
+from jit.settings import Settings
 from tests.api.http_requests import (
     OFF,
     OID,
     REQUESTER,
     SETTINGS,
+    SIGNED_IN,
     encode,
     make_principal,
     make_request,
@@ -54,7 +56,7 @@ def test_a_principal_has_all_of_its_roles():
         ([("name", "Alice"), ("preferred_username", "alice@example.com")], "alice@example.com"),
         ([("name", "Alice")], "Alice"),
         ([("azp", "app-id")], "app-id"),
-        ([], OID),
+        ([], OID.lower()),
     ],
 )
 def test_a_person_is_shown_by_the_best_name_of_the_claims(claims, name):
@@ -120,6 +122,22 @@ def test_a_principal_is_not_believed_if_the_platform_does_not_sign_in():
     """Without App Service authentication, any client can write that header."""
     with pytest.raises(Unauthenticated):
         caller.read_caller(make_request(make_principal(("oid", OID), REQUESTER)), OFF)
+
+
+def test_nobody_is_believed_if_the_tenant_is_not_known():
+    """Any tenant could otherwise sign its people in."""
+    settings = Settings.from_env(SIGNED_IN)
+
+    with pytest.raises(Unauthenticated):
+        caller.read_caller(make_request(make_principal(("oid", OID), REQUESTER)), settings)
+
+
+def test_the_platform_may_call_entra_id_by_its_newer_name():
+    """It says so in a header of its own."""
+    principal = make_principal(("oid", OID), REQUESTER, auth_typ="aadv2")
+    request = make_request(principal, X_MS_CLIENT_PRINCIPAL_IDP="aadv2")
+
+    assert caller.read_caller(request, SETTINGS).id == OID.lower()
 
 
 def test_a_caller_without_any_of_the_roles_is_forbidden():

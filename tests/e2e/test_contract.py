@@ -1,15 +1,15 @@
 """The HTTP contract on the whole local stack: answers, places to look, refusals."""
 
-import base64
-import json
 from contextlib import closing
 from datetime import UTC, datetime, timedelta
 from http.client import HTTPConnection
 
 import pytest
 
+from jit.domain.model.people import Role
 from tests.e2e.stack_client import ELSEWHERE, HERE, farm, wish
 from tests.local.azure.sim import DB01, DEVELOPMENT, HUB01, NEW01, PRODUCTION, WEB01, group, machine
+from tests.triggers.app_functions import make_principal
 
 pytestmark = pytest.mark.e2e
 
@@ -484,8 +484,7 @@ def test_every_answer_and_every_problem_tells_the_time_and_is_not_stored(
 )
 def test_a_forged_principal_reaches_no_function_by_another_path(client_without_reset, path):
     """The platform may take the raw path for an excluded one, and leave the client's headers."""
-    claims = {"claims": [{"typ": "oid", "val": "x"}, {"typ": "roles", "val": "Jit.Operator"}]}
-    forged = base64.b64encode(json.dumps(claims).encode()).decode()
+    forged = make_principal([Role.OPERATOR])
     host = client_without_reset.stack.hosts[0]
 
     connection = HTTPConnection("127.0.0.1", host.port, timeout=30)

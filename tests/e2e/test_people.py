@@ -4,6 +4,7 @@ import pytest
 
 from tests.e2e.stack_client import farm, wish
 from tests.local.azure.sim import NEW01
+from tests.triggers.app_functions import make_principal
 
 pytestmark = pytest.mark.e2e
 HOSTS = (0,)
@@ -94,7 +95,7 @@ def test_a_requester_lists_no_strangers_requests(client):
 )
 def test_the_platforms_headers_from_a_client_are_ignored(client_without_reset, header):
     """They are removed from the requests of clients."""
-    forged = {header: "eyJjbGFpbXMiOiBbeyJ0eXAiOiAib2lkIiwgInZhbCI6ICJ4In1dfQ=="}
+    forged = {header: make_principal()}
 
     answer = client_without_reset.api("GET", "access-requests", as_="-", headers=forged)
 

@@ -74,13 +74,14 @@ def environment(host):
     return call(f"{host.url}/api/environment").json
 
 
-def test_hosts_find_the_simulator_and_the_storage(stack):
+def test_hosts_find_the_simulator_the_storage_and_the_tenant(stack):
     """The broker's real clients need no more than these settings."""
     seen = environment(stack.hosts[0])
 
     assert seen["AzureWebJobsStorage"] == stack.connection_string
     assert seen["JIT_ARM_ENDPOINT"] == stack.simulator_url
     assert seen["IDENTITY_ENDPOINT"] == f"{stack.simulator_url}/msi/token"
+    assert seen["JIT_TENANT_ID"] == "7e4a4700-0000-4000-8000-000000000000"
     assert seen["JIT_LOCAL_CLOCK"] == str(stack.clock_file)
     assert len(seen["JIT_SUBSCRIPTIONS"].split(",")) == 2
 

@@ -580,6 +580,19 @@ MUTANTS = (
         ),
     ),
     Mutant(
+        name="a caller of another tenant is believed",
+        promise="P1",
+        path="jit/api/principal.py",
+        was='    if len(ids) != 1 or tenants != {tenant} or "" in ids | tenants:\n',
+        becomes='    if len(ids) != 1 or tenant not in tenants or "" in ids | tenants:\n',
+        caught_by=(
+            law(
+                "tests/api/test_principal.py",
+                "test_a_caller_has_exactly_one_object_id_and_one_tenant",
+            ),
+        ),
+    ),
+    Mutant(
         name="the path that the front end received is not read",
         promise="P1",
         path="jit/api/raw_path.py",

@@ -19,6 +19,7 @@ CHANGING = sorted(
     for name in ROUTES
     if set(FUNCTIONS[name].trigger.fields["methods"]) - {"GET", "HEAD", "OPTIONS"}
 )
+TENANT = "7e4a4700-0000-4000-8000-000000000000"
 SETTINGS = Settings.from_env(
     {
         "AzureWebJobsStorage": "x",
@@ -26,6 +27,7 @@ SETTINGS = Settings.from_env(
         "WEBSITE_HOSTNAME": "jit.example",
         "JIT_SUBSCRIPTIONS": "5c0ffee0-0000-4000-8000-000000000001",
         "WEBSITE_AUTH_ENABLED": "True",
+        "JIT_TENANT_ID": TENANT,
     }
 )
 
@@ -37,8 +39,10 @@ def find_call(name: str) -> Callable[..., Any]:
 
 def make_principal(roles: Iterable[str] = tuple(Role)) -> str:
     """Return the value of ``X-MS-CLIENT-PRINCIPAL`` for a person with *roles*."""
-    claims = [{"typ": "oid", "val": "o"}, *({"typ": "roles", "val": role} for role in roles)]
-    return base64.b64encode(json.dumps({"claims": claims}).encode()).decode()
+    pairs = [("oid", "o"), ("tid", TENANT), *(("roles", role) for role in roles)]
+    claims = [{"typ": kind, "val": value} for kind, value in pairs]
+    document = {"auth_typ": "aad", "claims": claims}
+    return base64.b64encode(json.dumps(document).encode()).decode()
 
 
 def make_request(name: str, *, body: object = None, **changes: Any) -> func.HttpRequest:

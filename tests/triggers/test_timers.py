@@ -1,6 +1,10 @@
 """Functions of the timers: each calls one use case."""
 
-from tests.triggers.app_functions import find_call
+import json
+from dataclasses import replace
+
+from jit import wiring
+from tests.triggers.app_functions import SETTINGS, find_call
 from tests.triggers.conftest import NOON
 
 
@@ -11,6 +15,23 @@ def test_a_tick_looks_at_the_brokers_clock(use_case):
     find_call("tick")(timer=None)
 
     assert calls == [("tick", (), {"now": NOON})]
+
+
+def test_a_tick_alerts_while_authentication_is_misconfigured_and_still_works(
+    use_case, monkeypatch, caplog
+):
+    """Every caller gets 401, so the log must name the setting; paths are closed as before."""
+    calls = use_case("due_work", tick=None)
+    monkeypatch.setattr(wiring, "settings", lambda: replace(SETTINGS, tenant_id=""))
+
+    find_call("tick")(timer=None)
+
+    (told,) = [json.loads(record.getMessage()) for record in caplog.records]
+    assert (told["event"], told["detail"].partition(" ")[0]) == (
+        "authentication.misconfigured",
+        "JIT_TENANT_ID",
+    )
+    assert len(calls) == 1
 
 
 def test_the_timer_has_every_subscription_compared(use_case):
