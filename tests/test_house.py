@@ -61,14 +61,6 @@ def test_requirements_use_the_constraints():
     assert [path.name for path in direct if "-c constraints.txt" not in path.read_text()] == []
 
 
-def test_the_deployment_leaves_the_local_stack_at_home():
-    """A host that believes X-Local-User must never be in Azure."""
-    left_out = (PROJECT / ".funcignore").read_text().splitlines()
-
-    assert {"local", "tests", "bench", "requirements-*.txt"} <= set(left_out)
-    assert "constraints.txt" not in left_out
-
-
 def test_azurite_is_pinned_with_all_that_it_needs():
     """The lock file names versions and hashes, and no place to get them from."""
     lock = json.loads((PROJECT / "local" / "package-lock.json").read_text())
