@@ -17,6 +17,7 @@ PUT     api/virtual-machines/jit-policy       put_jit_policy           Operator
 DELETE  api/virtual-machines/jit-policy       delete_jit_policy        Operator
 GET     api/my-address                        get_my_address           READERS
 POST    api/reconcile                         start_reconcile          Operator
+GET     api/problems/{slug}                   get_problem              signed in
 GET     api/health                            get_health               anybody
 GET     api/status                            get_status               Operator, Auditor
 queue   jit-policy                            work_policy              the host

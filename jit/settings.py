@@ -15,7 +15,6 @@ from jit.domain.values.proxies import HEADER, Proxies
 from jit.domain.values.times import format_duration, parse_duration
 
 ARM_ENDPOINT = "https://management.azure.com"
-PROBLEMS_URL = "https://github.com/jit-access-broker/jit-access-broker/blob/main/docs/problems.md"
 NAMES = (
     "AZURE_CLIENT_ID",
     "AzureWebJobsStorage",
@@ -60,7 +59,7 @@ class Settings:
         arm_endpoint: Azure Resource Manager.
         arm_scope: Scope of its tokens.
         public_base_url: The URL by which callers reach the broker, without a slash at its end.
-        problems_url: Page that explains problem types.
+        problems_url: The beginning of the ``type`` of a problem; the slug of the error follows.
         auth_enabled: App Service authentication is on; principals are believed only then.
         tenant_id: Lower-case id of the Entra tenant of all callers; empty if it is not known.
         proxies: The proxies between callers and the platform.
@@ -117,7 +116,7 @@ class Settings:
             arm_endpoint=endpoint,
             arm_scope=env.get("JIT_ARM_SCOPE") or f"{ARM_ENDPOINT}/.default",
             public_base_url=base_url,
-            problems_url=_url(env, "JIT_PROBLEMS_URL", faults) or PROBLEMS_URL,
+            problems_url=_problems_url(env, base_url, faults),
             auth_enabled=_read_flag(env, "WEBSITE_AUTH_ENABLED", faults),
             tenant_id=_read_tenant(env),
             proxies=_proxies(env, base_url, faults),
@@ -154,6 +153,12 @@ def _public_base_url(env: Mapping[str, str], faults: list[str]) -> str:
     if not name and not given:
         faults.append("JIT_PUBLIC_BASE_URL is required: the platform set no WEBSITE_HOSTNAME")
     return given or f"https://{name}"
+
+
+def _problems_url(env: Mapping[str, str], base_url: str, faults: list[str]) -> str:
+    """Return the operator's page and a fragment, or the route that serves the documentation."""
+    page = _url(env, "JIT_PROBLEMS_URL", faults)
+    return f"{page}#" if page else f"{base_url}/api/problems/"
 
 
 def _proxies(env: Mapping[str, str], base_url: str, faults: list[str]) -> Proxies:

@@ -144,7 +144,7 @@ class Api:
         url = urlsplit(call.target)
         for route, name in list_routes().items():
             method, _, path = route.partition(" ")
-            found = re.fullmatch(path.replace("{id}", "(?P<id>[^/]+)"), url.path)
+            found = re.fullmatch(re.sub(r"\{(\w+)\}", r"(?P<\1>[^/]+)", path), url.path)
             if method == call.method and found:
                 return self._send(route, name, call, found.groupdict())
         raise LookupError(f"no route has {call.method} {url.path}")
@@ -165,7 +165,8 @@ class Api:
         (queue,) = [each.fields["queueName"] for each in FUNCTIONS[name].outputs] or [""]
         for text in sent if isinstance(sent, list) else []:
             self.broker.queues.send(queue, text)
-        doc = json.loads(response.get_body())
+        is_json = response.mimetype.endswith("json")
+        doc = json.loads(response.get_body()) if is_json else {}
         answer = Answer(route, response.status_code, dict(response.headers), doc)
         self.answers.append(answer)
         return answer

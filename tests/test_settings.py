@@ -11,7 +11,7 @@ import pytest
 
 from jit.domain.limits import LIMITS
 from jit.domain.values.proxies import Proxies
-from jit.settings import ARM_ENDPOINT, NAMES, PROBLEMS_URL, BadSettings, Settings
+from jit.settings import ARM_ENDPOINT, NAMES, BadSettings, Settings
 
 PROJECT = Path(__file__).resolve().parent.parent
 SAMPLE = json.loads((PROJECT / "local.settings.sample.json").read_text())["Values"]
@@ -81,7 +81,7 @@ def test_little_is_needed():
     """Storage, subscriptions and the platform's name of the app; the rest has safe defaults."""
     settings = read()
 
-    assert (settings.arm_endpoint, settings.problems_url) == (ARM_ENDPOINT, PROBLEMS_URL)
+    assert settings.arm_endpoint == ARM_ENDPOINT
     assert settings.public_base_url == "https://jit.example"
     assert replace(settings.limits, subscriptions=()) == LIMITS
 
@@ -184,6 +184,18 @@ def test_a_base_url_goes_before_the_name_that_the_platform_gave():
     found = read(WEBSITE_HOSTNAME="jit.azurewebsites.net", JIT_PUBLIC_BASE_URL="http://gw:8080")
 
     assert found.public_base_url == "http://gw:8080"
+
+
+@pytest.mark.parametrize(
+    ("page", "begins"),
+    [
+        ("", "https://jit.example/api/problems/"),
+        ("https://docs.example/jit.html", "https://docs.example/jit.html#"),
+    ],
+)
+def test_types_of_problems_lead_to_the_broker_or_to_the_operators_page(page, begins):
+    """Never to a page of somebody else."""
+    assert read(JIT_PROBLEMS_URL=page).problems_url == begins
 
 
 def test_a_place_to_tell_callers_is_required():

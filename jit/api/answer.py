@@ -22,7 +22,7 @@ if TYPE_CHECKING:  # loaded before an answer is written; not needed at a cold st
     from jit.domain.reconcile.plan_item import PlanItem
     from jit.storage.stored import StoredRequest
 
-_JSON = "application/json"
+_JSON, _TEXT = "application/json", "text/plain"
 _LONGEST_WAIT = timedelta(minutes=10)
 _SHORTEST_WAIT = timedelta(seconds=5)
 
@@ -48,6 +48,11 @@ def write_json(
     return func.HttpResponse(
         json.dumps(doc), status_code=status, mimetype=_JSON, headers=dict(headers or {})
     )
+
+
+def write_text(text: str) -> func.HttpResponse:
+    """Return *text* as every browser shows it; Markdown would be saved by some."""
+    return func.HttpResponse(text, mimetype=_TEXT, charset="utf-8")
 
 
 def write_accepted(whole: StoredRequest, settings: Settings, now: datetime) -> func.HttpResponse:

@@ -30,7 +30,7 @@ def write_problem(
 ) -> func.HttpResponse:
     """Return *error* as a problem; it never has words of Azure."""
     doc: dict[str, Any] = {
-        "type": f"{settings.problems_url}#{error.slug}",
+        "type": f"{settings.problems_url}{error.slug}",
         "title": (type(error).__doc__ or "").strip().splitlines()[0].rstrip("."),
         "status": error.status,
         "detail": str(error),

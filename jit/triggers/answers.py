@@ -60,6 +60,17 @@ def answers(
     return lambda function: _wrap(function, check)
 
 
+def answers_signed_in(function: Function) -> Function:
+    """Make *function* answer every caller who is signed in, also one without any role."""
+
+    def check(req: func.HttpRequest) -> Mapping[str, Person]:
+        caller = read_caller(req, wiring.settings())
+        refuse_unknown(req)
+        return {_CALLER: caller}
+
+    return _wrap(function, check)
+
+
 def answers_anybody(function: Function) -> Function:
     """
     Make *function* answer anybody; it has no query parameters.

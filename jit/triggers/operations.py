@@ -1,4 +1,4 @@
-"""Functions of operations: health, status, comparisons, the caller's address."""
+"""Functions of operations: health, status, comparisons, addresses, types of problems."""
 
 from typing import List
 
@@ -7,9 +7,10 @@ import azure.functions as func
 from jit import messages, wiring
 from jit.api import answer, render
 from jit.api.caller import READERS, read_address
+from jit.api.problem_docs import find_problem
 from jit.api.query import read_flag
 from jit.domain.model.people import Role
-from jit.triggers.answers import answers, answers_anybody
+from jit.triggers.answers import answers, answers_anybody, answers_signed_in
 
 bp = func.Blueprint()  # type: ignore[no-untyped-call] # as the package has it
 
@@ -32,6 +33,13 @@ def start_reconcile(req: func.HttpRequest, work: func.Out[List[str]]) -> func.Ht
     subscriptions = wiring.due_work().list_subscriptions()
     work.set([messages.reconcile(subscription) for subscription in subscriptions])
     return answer.write_json({"dryRun": False, "subscriptions": list(subscriptions)}, 202)
+
+
+@bp.route(route="api/problems/{slug}", methods=["GET"])
+@answers_signed_in
+def get_problem(req: func.HttpRequest) -> func.HttpResponse:
+    """Explain a type of problem: the address in `type` leads here."""
+    return answer.write_text(find_problem(req.route_params["slug"]))
 
 
 @bp.route(route="api/health", methods=["GET"])

@@ -47,7 +47,7 @@ def test_a_problem_has_the_members_of_rfc_9457(error, status, slug):
 
     document = json.loads(answer.get_body())
     assert (answer.status_code, answer.mimetype) == (status, "application/problem+json")
-    assert document["type"] == f"{SETTINGS.problems_url}#{slug}"
+    assert document["type"] == f"https://broker.azurewebsites.net/api/problems/{slug}"
     assert (document["status"], document["detail"].partition(";")[0]) == (status, "no")
     assert document["instance"] == "/api/access-requests"
     assert document["title"]
@@ -128,7 +128,7 @@ def test_a_look_that_azure_refuses_is_an_outage_and_an_alert(caplog, error, name
     alert = json.loads(caplog.records[0].getMessage())
     assert (answer.status_code, answer.mimetype) == (503, "application/problem+json")
     assert answer.headers["Retry-After"] == "60"
-    assert json.loads(answer.get_body())["type"].endswith("#unavailable")
+    assert json.loads(answer.get_body())["type"].endswith("/unavailable")
     assert (caplog.records[0].levelname, alert["event"], alert["resource_id"]) == (
         "ERROR",
         name,

@@ -100,7 +100,7 @@ def test_the_platforms_headers_from_a_client_are_ignored(client_without_reset, h
     answer = client_without_reset.api("GET", "access-requests", as_="-", headers=forged)
 
     assert answer.status == 401
-    assert answer.json["type"].endswith("#unauthenticated")
+    assert answer.json["type"].endswith("/unauthenticated")
 
 
 def test_two_repetitions_by_two_people_are_two_requests(client):

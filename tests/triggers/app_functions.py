@@ -2,6 +2,7 @@
 
 import base64
 import json
+import re
 from collections.abc import Callable, Iterable
 from typing import Any
 
@@ -48,7 +49,7 @@ def make_principal(roles: Iterable[str] = tuple(Role)) -> str:
 def make_request(name: str, *, body: object = None, **changes: Any) -> func.HttpRequest:
     """Return a request for the function *name*, of a person with every role."""
     fields = FUNCTIONS[name].trigger.fields
-    path = fields["route"].replace("{id}", "x")
+    path = re.sub(r"\{\w+\}", "x", fields["route"])
     how: dict[str, Any] = {
         "method": min(fields["methods"]),
         "url": f"https://jit.example/{path}",
@@ -57,7 +58,7 @@ def make_request(name: str, *, body: object = None, **changes: Any) -> func.Http
             "Content-Type": "application/json",
         },
         "params": {},
-        "route_params": {"id": "x"},
+        "route_params": {"id": "x", "slug": "x"},
         "body": b"" if body is None else json.dumps(body).encode(),
     }
     return func.HttpRequest(**(how | changes))

@@ -55,7 +55,7 @@ def send(function=change, *, out=None, without=(), headers=None, **changes):
 
 def code_of(answer):
     doc = json.loads(answer.get_body())
-    return answer.status_code, doc["type"].rpartition("#")[2]
+    return answer.status_code, doc["type"].rpartition("/")[2]
 
 
 # ---- the function of the worker ------------------------------------------------------------------

@@ -116,6 +116,20 @@ def test_status_names_each_problem(use_case):
     ]
 
 
+def test_a_type_of_problem_is_explained_to_callers_without_any_role():
+    """They need it most; the address is the `type` of the problem that they got."""
+    headers = {"X-MS-CLIENT-PRINCIPAL": make_principal(())}
+    refused = json.loads(call("get_status", make_request("get_status", headers=headers)).get_body())
+    slug = refused["type"].removeprefix("https://jit.example/api/problems/")
+
+    answer = call(
+        "get_problem", make_request("get_problem", headers=headers, route_params={"slug": slug})
+    )
+
+    assert (answer.status_code, answer.mimetype, answer.charset) == (200, "text/plain", "utf-8")
+    assert answer.get_body().decode().startswith("### forbidden\n")
+
+
 def test_my_address_is_the_last_hop():
     """The platform appended it; a client can write the others."""
     headers = {

@@ -20,6 +20,7 @@ OPEN = {"get_health"}  # an excluded path: the platform signs nobody in
 GUARDED = sorted(set(ROUTES) - OPEN)
 SPOILED = ["/page/../api/x", "/page/%2E%2e/api/x", "/api%2fx", "/api%5Cx", "/api\\x", "//x", "/x;y"]
 READERS = "Requester, Operator, Auditor, Approver"
+EVERY_ROLE = ", ".join(role.removeprefix("Jit.") for role in Role)
 PRINCIPAL = re.compile(r"x-ms-(?:client-principal|token)", re.IGNORECASE)
 
 
@@ -189,7 +190,8 @@ def read_callers():
     for line in (function_app.__doc__ or "").splitlines():
         cells = re.split(r"  +", line)
         if len(cells) == 4 and cells[2] in GUARDED:
-            named = cells[3].replace("READERS", READERS).split(", ")
+            words = cells[3].replace("READERS", READERS).replace("signed in", EVERY_ROLE)
+            named = words.split(", ")
             yield from ((cells[2], role, role.removeprefix("Jit.") in named) for role in Role)
 
 
