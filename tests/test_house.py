@@ -36,7 +36,9 @@ PREDICATES = frozenset(_PREDICATES.split())
 _NOUNS = "arm_ids arm_json documents json_pointer keys messages telemetry wiring"
 NOUNS = frozenset(_NOUNS.split())
 # Constructors, a conversion, two decorators, and a hook that the SDK names.
-OTHERS = frozenset({"of", "from_env", "doc", "answers", "answers_anybody", "on_request"})
+OTHERS = frozenset(
+    {"of", "from_env", "doc", "answers", "answers_anybody", "answers_signed_in", "on_request"}
+)
 _PARTICIPLES = "found gone held kept known lost made seen sent taken written"
 PARTICIPLES = frozenset(_PARTICIPLES.split())
 PIN = re.compile(r"[A-Za-z0-9._-]+==[0-9][A-Za-z0-9.]*( ; python_version [<>=]+ \"3\.\d+\")?")

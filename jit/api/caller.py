@@ -28,7 +28,7 @@ def read_caller(
         req: The request.
         settings: They tell if authentication is on.
         allowed: Roles; without any, every caller is allowed.
-        besides: What such a role alone does not give; a refusal says so first.
+        besides: A right that such a role alone does not give; a refusal says so first.
 
     Raises:
         Unauthenticated: Nobody of the tenant is signed in, or authentication is misconfigured.

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from jit.domain.errors import NotFound
 
-_PAGE = Path(__file__).resolve().parents[2] / "docs" / "problems.md"
+_PAGE = Path(__file__).resolve().parents[2] / "docs/problems.md"
 _TYPE = re.compile(r"^### (.+)$", re.MULTILINE)
 
 

@@ -4,7 +4,7 @@ Parts of an initiate: how to go on after Azure refused several VM ports, or a te
 Azure does not say which VM port or which justification it refuses. A part that holds ports of
 several texts is divided between them, so that one person's text never costs another their access.
 A part of one text is asked for once more with the mark alone, and then divided into halves. For
-*n* VM ports that makes fewer than 4 *n* calls, whatever Azure refuses.
+*n* VM ports that makes fewer than 4 *n* calls.
 """
 
 from __future__ import annotations
@@ -95,7 +95,7 @@ class Parts:
             self._refused[ids] = part.code
 
     def refuse(self, part: Part, error: Refused) -> PortToOpen | None:
-        """Go on after *error*; return the VM port that Azure refuses alone, whatever its text."""
+        """Go on after *error*; return the VM port that Azure refuses alone, with any text."""
         groups = self._group(part.asks)
         if len(groups) > 1:
             middle = len(groups) // 2

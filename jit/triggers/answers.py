@@ -42,7 +42,7 @@ def answers(
         roles: At least one.
         query: The query parameters of the function; None if it reads the query itself and refuses
             unknown parameters together with faulty ones.
-        besides: What a role alone does not give; the refusal of a caller without a role says so.
+        besides: A right that a role alone does not give; the refusal says so.
 
     Raises:
         TypeError: There is no role; an empty list would let every signed-in caller in.

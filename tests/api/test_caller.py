@@ -124,7 +124,7 @@ def test_a_principal_is_not_believed_if_the_platform_does_not_sign_in():
         caller.read_caller(make_request(make_principal(("oid", OID), REQUESTER)), OFF)
 
 
-def test_nobody_is_believed_if_the_tenant_is_not_known():
+def test_without_a_known_tenant_no_principal_is_believed():
     """Any tenant could otherwise sign its people in."""
     settings = Settings.from_env(SIGNED_IN)
 
@@ -159,7 +159,7 @@ def test_a_caller_without_any_of_the_roles_is_forbidden():
     ],
 )
 def test_a_refusal_names_the_missing_role_or_roles(roles, words):
-    """One role is no choice; the caller learns who can give it."""
+    """One role is no choice; the answer names the person who can assign it."""
     request = make_request(make_principal(("oid", OID), REQUESTER))
 
     with pytest.raises(Forbidden) as caught:
@@ -168,7 +168,7 @@ def test_a_refusal_names_the_missing_role_or_roles(roles, words):
     assert str(caught.value) == f"{words} an administrator of Entra ID assigns app roles"
 
 
-def test_a_refusal_says_what_a_role_alone_does_not_give():
+def test_a_refusal_names_the_right_that_a_role_alone_does_not_give():
     """An operator who would extend another person's request does not ask for the role in vain."""
     request = make_request(make_principal(("oid", OID), ("roles", "Jit.Operator")))
 

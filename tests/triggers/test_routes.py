@@ -25,7 +25,7 @@ PRINCIPAL = re.compile(r"x-ms-(?:client-principal|token)", re.IGNORECASE)
 
 
 class Watched(WatchedValues):
-    """Headers of which only those that are named may be read."""
+    """Headers that refuse to be read, except the named ones."""
 
     def __iter__(self):
         raise AssertionError("all headers were read")

@@ -136,8 +136,8 @@ class Worker:
         """
         Look, decide, tell, store, act.
 
-        Some of what is told can be seen only until it is stored: a grant that is closed is not
-        looked at again. If the pass dies in between, the next one tells it once more.
+        Some alerts need facts that are gone once the outcome is stored: nobody looks at a closed
+        grant again. If the pass dies in between, the next one tells it once more.
         """
         step, view = self._decide(chosen, self._observe(chosen, state), state)
         complete = frozenset[str]()

@@ -94,7 +94,7 @@ def test_a_line_break_or_control_character_breaks_a_line(char):
 
 @settings(max_examples=examples(50, 5_000))
 @given(TEXTS)
-def test_what_is_not_hidden_is_a_letter_a_mark_a_sign_or_a_space(text):
+def test_a_character_that_is_not_hidden_is_a_letter_a_mark_a_sign_or_a_space(text):
     """Of each text: what remains without hidden characters and breaks is seen by a reader."""
     gone = {*find_hidden(text), *find_breaks(text)}
     kept = [char for place, char in enumerate(text) if place not in gone]
