@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 from collections.abc import Callable
 from datetime import UTC, datetime
-from functools import cache
+from functools import cache, partial
 from typing import TYPE_CHECKING
 
 from jit.settings import Settings
@@ -26,9 +26,10 @@ if TYPE_CHECKING:
     from jit.broker.reconcile.due_work import DueWork
     from jit.broker.reconcile.run import Reconciler
     from jit.broker.requests.accept import Acceptance
-    from jit.broker.requests.change import RequestChanges
     from jit.broker.requests.fresh_look import FreshLooks
     from jit.broker.requests.queries import Queries
+    from jit.broker.requests.recorded_changes import RecordedChanges
+    from jit.broker.trail import Trail
     from jit.interfaces import Arm, JitPolicies, Network, Queues
     from jit.observer.subscription import Observer
     from jit.storage.inventory_store import InventoryStore
@@ -40,11 +41,7 @@ if TYPE_CHECKING:
 STATE, IDEMPOTENCY, HISTORY, AUDIT = "JitState", "JitIdempotency", "JitHistory", "JitAudit"
 
 
-def _utc_now() -> datetime:
-    return datetime.now(UTC)
-
-
-clock: Callable[[], datetime] = _utc_now
+clock: Callable[[], datetime] = partial(datetime.now, UTC)
 """The one seam of the clock: a host with another clock replaces it before the first call."""
 
 
@@ -69,10 +66,8 @@ def table(name: str) -> Table:
 
     from jit.gateways.table_storage import TIMING, StorageTable
 
-    if settings().storage_connection:
-        client = TableClient.from_connection_string(
-            settings().storage_connection or "", name, **TIMING
-        )
+    if text := settings().storage_connection:
+        client = TableClient.from_connection_string(text, name, **TIMING)
     else:
         endpoint = f"https://{settings().storage_account}.table.core.windows.net"
         client = TableClient(endpoint, name, credential=credential(), **TIMING)
@@ -147,6 +142,14 @@ def outbox() -> Outbox:
 
 
 @cache
+def trail() -> Trail:
+    """Return the records of calls that change no row."""
+    from jit.broker.trail import Trail
+
+    return Trail(outbox(), subscription_rows(), settings().limits)
+
+
+@cache
 def locks() -> Locks:
     """Return the locks on policies, firewalls and comparisons."""
     from jit.broker.locks import Locks
@@ -201,7 +204,7 @@ def acceptance() -> Acceptance:
     return Acceptance(
         requests=requests(),
         inventory=inventory(),
-        outbox=outbox(),
+        trail=trail(),
         subscriptions=subscription_rows(),
         idempotency=Idempotency(table(IDEMPOTENCY)),
         observer=observer,
@@ -210,17 +213,17 @@ def acceptance() -> Acceptance:
 
 
 @cache
-def request_changes() -> RequestChanges:
+def request_changes() -> RecordedChanges:
     """Return the use cases of revoke and extend."""
     from jit.broker.requests.change import RequestChanges
+    from jit.broker.requests.recorded_changes import RecordedChanges
     from jit.storage.idempotency_keys import Idempotency
 
-    return RequestChanges(
-        requests=requests(),
-        inventory=inventory(),
-        idempotency=Idempotency(table(IDEMPOTENCY)),
-        limits=settings().limits,
+    keys = Idempotency(table(IDEMPOTENCY))
+    changes = RequestChanges(
+        requests=requests(), inventory=inventory(), idempotency=keys, limits=settings().limits
     )
+    return RecordedChanges(changes, trail())
 
 
 @cache
@@ -298,10 +301,7 @@ def due_work() -> DueWork:
     from jit.broker.reconcile.due_work import DueWork
 
     return DueWork(
-        requests=requests(),
-        rows=subscription_rows(),
-        queues=queues,
-        named=settings().subscriptions,
+        requests=requests(), rows=subscription_rows(), queues=queues, named=settings().subscriptions
     )
 
 

@@ -131,6 +131,7 @@ class Api:
             "queries": lambda: self.broker.queries,
             "reconciler": lambda: self.reconciling.reconciler,
             "request_changes": lambda: self.broker.request_changes,
+            "trail": lambda: use_cases.trail,
         }
         for name, part in parts.items():
             patch.setattr(wiring, name, part)

@@ -98,7 +98,7 @@ MAY = {  # a package -> the packages that it may import; `d` stands for `jit.dom
     "d.model": "d.errors d.values",
     "d.azure": "d.model d.values",
     "d.requests": "d.errors d.limits d.model d.values",
-    "d.audit": "d.model d.values",
+    "d.audit": "d.errors d.model d.values",
     "d.decision": "d.errors d.limits d.model d.values",
     "d.inventory": "d.azure d.model d.values",
     "d.network_manager": "d.azure d.model d.values",
@@ -123,8 +123,9 @@ MAY = {  # a package -> the packages that it may import; `d` stands for `jit.dom
     " d.paths d.values interfaces telemetry",
     "broker.network_managers": "d.model d.network_manager d.values storage",
     "broker.health": "d.errors storage",
-    "broker.requests": "d.audit d.decision d.errors d.grants d.limits d.model d.requests d.values"
-    " interfaces messages observer storage telemetry",
+    "broker.trail": "d.audit d.limits d.model storage telemetry",
+    "broker.requests": "broker.trail d.audit d.decision d.errors d.grants d.limits d.model"
+    " d.requests d.values interfaces messages observer storage telemetry",
     "broker.policy_worker": "broker.azure_changes broker.initiate_parts broker.locks"
     " broker.network_managers d.audit d.azure d.errors d.grants d.inventory d.limits d.model"
     " d.paths d.values interfaces messages observer storage telemetry",
@@ -137,8 +138,8 @@ MAY = {  # a package -> the packages that it may import; `d` stands for `jit.dom
     " d.requests d.values settings storage telemetry",
     "triggers": "api d.model messages telemetry wiring",
     "wiring": "broker.azure_changes broker.configure broker.health broker.locks"
-    " broker.network_managers broker.policy_worker broker.reconcile broker.requests gateways"
-    " interfaces observer settings storage",
+    " broker.network_managers broker.policy_worker broker.reconcile broker.requests broker.trail"
+    " gateways interfaces observer settings storage",
 }
 
 

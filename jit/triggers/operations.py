@@ -9,7 +9,7 @@ from jit.api import answer, render
 from jit.api.caller import READERS, read_address
 from jit.api.problem_docs import find_problem
 from jit.api.query import read_flag
-from jit.domain.model.people import Role
+from jit.domain.model.people import Person, Role
 from jit.triggers.answers import answers, answers_anybody, answers_signed_in
 
 bp = func.Blueprint()  # type: ignore[no-untyped-call] # as the package has it
@@ -26,11 +26,15 @@ def get_my_address(req: func.HttpRequest) -> func.HttpResponse:
 @bp.route(route="api/reconcile", methods=["POST"])
 @bp.queue_output(arg_name="work", queue_name=messages.RECONCILE, connection=messages.CONNECTION)
 @answers(Role.OPERATOR, query=("dryRun",))
-def start_reconcile(req: func.HttpRequest, work: func.Out[List[str]]) -> func.HttpResponse:
+def start_reconcile(
+    req: func.HttpRequest, work: func.Out[List[str]], caller: Person
+) -> func.HttpResponse:
     """Compare all rules with all grants: now, or as a plan without acting."""
-    if read_flag(req, "dryRun"):
-        return answer.write_plan(wiring.reconciler().make_dry_run(now=wiring.clock()))
+    now, dry_run = wiring.clock(), read_flag(req, "dryRun")
     subscriptions = wiring.due_work().list_subscriptions()
+    wiring.trail().record_comparison(caller, subscriptions, dry_run=dry_run, now=now)
+    if dry_run:
+        return answer.write_plan(wiring.reconciler().make_dry_run(now=now))
     work.set([messages.reconcile(subscription) for subscription in subscriptions])
     return answer.write_json({"dryRun": False, "subscriptions": list(subscriptions)}, 202)
 

@@ -112,7 +112,7 @@ def test_a_submission_has_body_key_and_caller():
 
 
 def test_a_submission_keeps_the_faults_of_its_fields():
-    """The policy is asked about the good parts in the same round trip."""
+    """All of them: one answer names each."""
     found = read_submission(sent(a_body(duration="P1M")), ALICE, now=NOON, limits=LIMITS)
 
     assert [each.code for each in found.draft.violations] == ["duration-ambiguous"]

@@ -23,6 +23,8 @@ from jit.broker.requests.accept import Acceptance
 from jit.broker.requests.change import RequestChanges
 from jit.broker.requests.fresh_look import FreshLooks
 from jit.broker.requests.queries import Queries
+from jit.broker.requests.recorded_changes import RecordedChanges
+from jit.broker.trail import Trail
 from jit.domain.limits import Limits
 from jit.interfaces import JitPolicies, Network, Queues
 from jit.observer.subscription import Observer
@@ -102,28 +104,34 @@ class UseCases:
             rows=self.stores.admin_rules, in_use=self.around.reads_network_manager
         )
 
+    @property
+    def trail(self) -> Trail:
+        """The records of calls that change no row."""
+        return Trail(self.stores.outbox, self.stores.subscriptions, self.around.limits)
+
     def acceptance(self, idempotency: Idempotency) -> Acceptance:
         """Return the use case of ``POST access-requests``."""
         stores, around = self.stores, self.around
         return Acceptance(
             requests=stores.requests,
             inventory=stores.inventory,
-            outbox=stores.outbox,
+            trail=self.trail,
             subscriptions=stores.subscriptions,
             idempotency=idempotency,
             observer=around.observer,
             limits=around.limits,
         )
 
-    def request_changes(self, idempotency: Idempotency) -> RequestChanges:
+    def request_changes(self, idempotency: Idempotency) -> RecordedChanges:
         """Return revoke and extend."""
         stores, around = self.stores, self.around
-        return RequestChanges(
+        changes = RequestChanges(
             requests=stores.requests,
             inventory=stores.inventory,
             idempotency=idempotency,
             limits=around.limits,
         )
+        return RecordedChanges(changes, self.trail)
 
     def queries(self) -> Queries:
         """Return the reads of callers."""

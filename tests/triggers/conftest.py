@@ -22,6 +22,7 @@ USE_CASES = (
     "queries",
     "reconciler",
     "request_changes",
+    "trail",
     "worker",
 )
 

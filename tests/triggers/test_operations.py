@@ -7,6 +7,7 @@ from types import SimpleNamespace
 import pytest
 
 from jit.broker.health import Health, Problem
+from jit.domain.errors import Unavailable
 from tests.triggers.app_functions import call, call_and_listen, make_principal, make_request
 from tests.triggers.conftest import NOON
 
@@ -14,6 +15,7 @@ from tests.triggers.conftest import NOON
 def test_a_comparison_is_asked_for_by_one_message_a_subscription(use_case):
     """202: the workers do it."""
     use_case("due_work", list_subscriptions=("s1", "s2"))
+    recorded = use_case("trail", record_comparison=None)
 
     answer, sent = call_and_listen("start_reconcile", make_request("start_reconcile"))
 
@@ -22,10 +24,14 @@ def test_a_comparison_is_asked_for_by_one_message_a_subscription(use_case):
         {"dryRun": False, "subscriptions": ["s1", "s2"]},
     )
     assert sent == ['{"subscription": "s1"}', '{"subscription": "s2"}']
+    ((_, (_, subscriptions), how),) = recorded
+    assert (subscriptions, how) == (("s1", "s2"), {"dry_run": False, "now": NOON})
 
 
 def test_a_dry_run_returns_the_plan_and_sends_no_message(use_case):
     """It looks, and does not act."""
+    use_case("due_work", list_subscriptions=("s1",))
+    recorded = use_case("trail", record_comparison=None)
     use_case("reconciler", make_dry_run=[SimpleNamespace(doc=lambda: {"action": "report"})])
 
     answer, sent = call_and_listen(
@@ -34,6 +40,17 @@ def test_a_dry_run_returns_the_plan_and_sends_no_message(use_case):
 
     assert (answer.status_code, sent) == (200, None)
     assert json.loads(answer.get_body()) == {"dryRun": True, "plan": [{"action": "report"}]}
+    assert [how["dry_run"] for _, _, how in recorded] == [True]
+
+
+def test_a_comparison_that_cannot_be_recorded_is_not_made(use_case):
+    """503: it would leave no trace."""
+    use_case("due_work", list_subscriptions=("s1",))
+    use_case("trail", record_comparison=Unavailable("no"))
+
+    answer, sent = call_and_listen("start_reconcile", make_request("start_reconcile"))
+
+    assert (answer.status_code, sent) == (503, None)
 
 
 @pytest.mark.parametrize("text", ["", "1", "yes"])

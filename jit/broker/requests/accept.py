@@ -22,9 +22,14 @@ from jit.broker.requests.new_grants import (
     find_other_families,
     list_other_grants,
 )
-from jit.broker.requests.new_request import RULE, build_acceptance_event, build_request
+from jit.broker.requests.new_request import (
+    RULE,
+    build_acceptance_event,
+    build_request,
+    describe_refusal,
+)
 from jit.broker.requests.own_requests import OwnRequests, name_own_requests
-from jit.domain.audit.event import Event
+from jit.broker.trail import Trail
 from jit.domain.decision.jit_policy import decide
 from jit.domain.decision.verdict import Finding, FindingKind, find_worst_kind
 from jit.domain.errors import (
@@ -35,7 +40,6 @@ from jit.domain.errors import (
     TooLarge,
     Unavailable,
     Unknown,
-    Violation,
 )
 from jit.domain.limits import Limits, bound_violations
 from jit.domain.model.grant import Grant, Status
@@ -46,7 +50,6 @@ from jit.domain.requests.submission import Draft, Submission
 from jit.domain.values import arm_ids, request_ids
 from jit.storage.idempotency_keys import Idempotency, RepeatableCall, Slot
 from jit.storage.inventory_store import InventoryStore
-from jit.storage.outbox import Outbox
 from jit.storage.request_store import RequestStore
 from jit.storage.stored import StoredRequest, sort_grants
 from jit.storage.subscription_rows import SubscriptionRows
@@ -54,7 +57,6 @@ from jit.storage.subscription_rows import SubscriptionRows
 if TYPE_CHECKING:  # only denials need it, and its import slows the first request down
     from jit.observer.subscription import Observer
 
-_RECORDED = 100  # violations in an audit record; a row of a table holds 1 MiB
 _ATTEMPTS = 10  # each one is lost to another call with the same key that took the key over
 
 _REFUSALS: Mapping[FindingKind, type[Rejected]] = {
@@ -96,7 +98,7 @@ class Acceptance:
 
     requests: RequestStore
     inventory: InventoryStore
-    outbox: Outbox
+    trail: Trail
     subscriptions: SubscriptionRows
     idempotency: Idempotency
     observer: Callable[[], Observer]
@@ -104,13 +106,15 @@ class Acceptance:
 
     def preview(self, submission: Submission, *, now: datetime) -> Decision:
         """
-        Decide without storing anything.
+        Decide without storing a request.
+
+        If other people's access stands in the way, the answer tells of it, so it is recorded.
 
         Raises:
             InvalidRequest: The body is faulty, so there is no request to decide about.
         """
         if submission.draft.request is None:
-            raise self._refuse_body(submission, now)
+            raise _refuse_body(submission, self.limits)
         try:
             judgement = self._judge(submission.draft, now)
         except Unknown as error:  # only the inventory was written
@@ -118,6 +122,11 @@ class Acceptance:
         access, caller = submission.draft.request, submission.caller
         findings, _ = self._plan_grants("preview", access, judgement, caller, now)
         violations = bound_violations([finding.violation for finding in findings], self.limits)
+        if any(finding.kind is FindingKind.OCCUPIED for finding in findings):
+            why = _DETAILS[FindingKind.OCCUPIED]
+            refusal = describe_refusal("request.previewed", submission, "", why, violations)
+            subscription = arm_ids.subscription(access.machines[0].id)
+            self.trail.record_refusal(subscription, refusal, now=now)
         return Decision(allowed=not violations, rule=RULE, errors=violations)
 
     def accept(self, submission: Submission, *, now: datetime) -> StoredRequest:
@@ -130,7 +139,7 @@ class Acceptance:
         """
         access = submission.draft.request
         if access is None:
-            return self._repeat_or_refuse(submission, now)
+            return self._repeat_or_refuse(submission)
         for _ in range(_ATTEMPTS):
             done = self._try_once(submission, access, now)
             if done is not None:
@@ -188,7 +197,7 @@ class Acceptance:
             by_others = is_repetition and not judgement.findings
             if not by_others and not self.idempotency.forget(slot):
                 return None
-            raise self._deny(findings, (), submission, slot.request_id, now)
+            raise self._deny(findings, submission, slot.request_id, now)
         if judgement.is_fresh:
             taken = self.idempotency.take(slot)
             if taken is None:
@@ -253,74 +262,25 @@ class Acceptance:
 
     # ---- denials -------------------------------------------------------------------------------
 
-    def _repeat_or_refuse(self, submission: Submission, now: datetime) -> StoredRequest:
+    def _repeat_or_refuse(self, submission: Submission) -> StoredRequest:
         """Answer a late repetition as before, although its start is in the past by now."""
         request_id = self.idempotency.find(_call_of(submission))
         known = self.requests.load(request_id) if request_id else None
         if known is None:
-            raise self._refuse_body(submission, now)
+            raise _refuse_body(submission, self.limits)
         return known
 
-    def _refuse_body(self, submission: Submission, now: datetime) -> Rejected:
-        """Return the problem of a faulty body, with the findings about its good parts."""
-        try:
-            findings = self._judge(submission.draft.keep_first_subscription(), now).findings
-        except Unavailable:
-            findings = ()  # the body is faulty in any case: 400, not 503
-        return self._deny(findings, submission.draft.violations, submission, None, now)
-
     def _deny(
-        self,
-        findings: Sequence[Finding],
-        faults: tuple[Violation, ...],
-        submission: Submission,
-        request_id: str | None,
-        now: datetime,
+        self, findings: Sequence[Finding], submission: Submission, request_id: str, now: datetime
     ) -> Rejected:
-        """Return the problem of a denial, recorded in the trail if it has a request id."""
-        kind = FindingKind.BODY if faults else find_worst_kind(tuple(findings)) or FindingKind.BODY
-        found = [*faults, *(finding.violation for finding in findings)]
-        violations = bound_violations(found, self.limits)
-        if request_id is not None:
-            self._record_denial(request_id, violations, submission, now)
-        return _REFUSALS[kind](_DETAILS[kind], violations, request_id=request_id)
-
-    def _record_denial(
-        self,
-        request_id: str,
-        violations: Sequence[Violation],
-        submission: Submission,
-        now: datetime,
-    ) -> None:
-        facts = {
-            "virtualMachines": [machine.id for machine in submission.draft.machines],
-            "justification": submission.draft.justification,
-            "errors": [violation.doc() for violation in violations[:_RECORDED]],
-        }
-        event = Event(
-            at=now,
-            what="request.denied",
-            actor=submission.caller.id,
-            actor_name=submission.caller.name,
-            request_id=request_id,
-            facts=facts,
-        )
-        chain = self._choose_chain(request_id)
-        self.subscriptions.ensure(chain, now)  # its outbox is found, even if it is dropped later
-        self.outbox.add(chain, [event])
-        telemetry.event("request.denied", request_id=request_id, reasons=len(violations))
-
-    def _choose_chain(self, request_id: str) -> str:
-        """
-        Return the subscription whose chain records a denial.
-
-        A caller can name any subscription. All denials about others stand in the chain of the first
-        one that the operator named.
-        """
+        """Return the problem of a denial, recorded in the trail."""
+        kind = find_worst_kind(tuple(findings)) or FindingKind.BODY
+        violations = bound_violations([finding.violation for finding in findings], self.limits)
+        why = _DETAILS[kind]
+        refusal = describe_refusal("request.denied", submission, request_id, why, violations)
         subscription, _ = request_ids.parse_request_id(request_id) or ("", None)
-        if self.limits.allows_subscription(subscription):
-            return subscription
-        return self.limits.subscriptions[0]
+        self.trail.record_refusal(subscription, refusal, now=now)
+        return _REFUSALS[kind](why, violations, request_id=request_id)
 
     # ---- storage -------------------------------------------------------------------------------
 
@@ -345,3 +305,9 @@ class Acceptance:
 
 def _call_of(submission: Submission) -> RepeatableCall:
     return RepeatableCall(submission.caller.id, submission.key, submission.body)
+
+
+def _refuse_body(submission: Submission, limits: Limits) -> Rejected:
+    """Return the problem of a faulty body: its faults alone, for no policy was asked."""
+    violations = bound_violations(submission.draft.violations, limits)
+    return InvalidRequest(_DETAILS[FindingKind.BODY], violations)

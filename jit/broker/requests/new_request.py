@@ -1,4 +1,4 @@
-"""The stored form of an accepted request, and the event of its acceptance."""
+"""The stored form of an accepted request, the event of its acceptance, the record of a refusal."""
 
 from __future__ import annotations
 
@@ -7,9 +7,12 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from jit.domain.audit.event import Event
+from jit.domain.audit.refusal import Refusal
+from jit.domain.errors import Violation
 from jit.domain.model.grant import Grant
 from jit.domain.model.people import Person
 from jit.domain.model.request import AccessRequest, Decision, Request
+from jit.domain.requests.submission import Submission
 from jit.domain.values import arm_ids, request_ids
 from jit.storage.stored import group_by_machine
 
@@ -58,6 +61,30 @@ def build_acceptance_event(request: Request, grants: Sequence[Grant], now: datet
                 for group in group_by_machine(grants)
             ],
         },
+    )
+
+
+def describe_refusal(
+    what: str,
+    submission: Submission,
+    request_id: str,
+    why: str,
+    violations: Sequence[Violation],
+) -> Refusal:
+    """Return the refusal of a body without faults; *request_id* is the id that it would have."""
+    draft = submission.draft
+    return Refusal(
+        what=what,
+        caller=submission.caller,
+        request_id=request_id,
+        wish=submission.body,
+        machines=[machine.id for machine in draft.machines],
+        facts={
+            "justification": draft.justification,
+            "sources": [str(source) for source in draft.sources],
+        },
+        why=why,
+        violations=violations,
     )
 
 

@@ -1,8 +1,8 @@
 """
 The access that a decision is about: a whole request, or the good parts of a faulty one.
 
-Every rule of the decision takes a `WantedAccess`. So a caller with a faulty body learns the faults
-of the body and the refusals of the rules at once.
+Every rule of the decision takes a `WantedAccess`. The broker asks the rules about bodies without
+faults only; a rule leaves faulty parts out, so that it is safe for others too.
 """
 
 from __future__ import annotations

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from jit.domain.errors import Violation
 from jit.domain.model.people import Person
 from jit.domain.model.request import AccessRequest, Ticket, WantedMachine
-from jit.domain.values import arm_ids
 from jit.domain.values.prefixes import Prefix
 
 
@@ -18,8 +17,8 @@ class Draft:
     """
     The good parts of the body of an access request.
 
-    If the body has faults, the policy can still be asked about the good parts in the same round
-    trip.
+    A body with faults is refused for its faults alone. No policy is asked about its good parts: a
+    refusal without a record must tell nothing of a policy.
 
     Attributes:
         machines: Those with a good id, with their good ports (maybe none).
@@ -53,16 +52,6 @@ class Draft:
             ticket=self.ticket,
             by_bastion=self.by_bastion,
         )
-
-    def keep_first_subscription(self) -> Draft:
-        """
-        Return a faulty draft with the VMs of the first one's subscription alone.
-
-        A good request has one subscription. Reading ninety would not improve a faulty body.
-        """
-        first = {arm_ids.subscription(machine.id) for machine in self.machines[:1]}
-        kept = [each for each in self.machines if arm_ids.subscription(each.id) in first]
-        return replace(self, machines=tuple(kept))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

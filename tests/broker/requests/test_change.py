@@ -436,8 +436,11 @@ def test_extensions_end_eight_hours_after_the_opening(broker, opened):
 
 def test_the_longest_access_is_a_setting(broker, opened):
     """An operator may allow less."""
-    limits = replace(broker.request_changes.limits, longest_access=2 * HOUR)
-    broker.request_changes = replace(broker.request_changes, limits=limits)
+    changes = broker.request_changes.changes
+    limits = replace(changes.limits, longest_access=2 * HOUR)
+    broker.request_changes = replace(
+        broker.request_changes, changes=replace(changes, limits=limits)
+    )
 
     with pytest.raises(AccessDenied):
         broker.extend(opened, 2 * HOUR + MINUTE)

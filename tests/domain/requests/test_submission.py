@@ -5,8 +5,7 @@ from dataclasses import replace
 import pytest
 
 from jit.domain.errors import Violation
-from tests.builders.bodies import a_draft, a_machine
-from tests.builders.values import OTHER_SUBSCRIPTION
+from tests.builders.bodies import a_draft
 
 
 def test_a_draft_without_faults_is_a_request():
@@ -32,11 +31,3 @@ def test_a_draft_without_faults_is_a_request():
 def test_a_draft_with_a_fault_is_no_request(change):
     """Half a body opens nothing."""
     assert replace(a_draft(), **change).request is None
-
-
-def test_a_faulty_draft_keeps_the_machines_of_its_first_subscription():
-    """Reading ninety subscriptions would not improve a faulty body."""
-    machines = [a_machine("a"), a_machine("b", subscription=OTHER_SUBSCRIPTION)]
-    draft = a_draft(virtualMachines=machines)
-
-    assert [each.id for each in draft.keep_first_subscription().machines] == [machines[0]["id"]]

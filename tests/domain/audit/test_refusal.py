@@ -1,0 +1,68 @@
+"""Refusals in the trail: few names, all numbers, and a digest of the body."""
+
+from datetime import UTC, datetime
+from typing import Any
+
+import pytest
+
+from jit.domain.audit.refusal import NAMED, REASONS, Refusal, build_refusal_event
+from jit.domain.errors import Violation
+from jit.domain.model.people import Person
+
+NOON = datetime(2026, 11, 22, 12, tzinfo=UTC)
+ALICE = Person(id="alice-id", name="alice@example.com")
+
+
+def a_refusal(count=1, **changes):
+    """A denial of *count* VMs, each with its reason."""
+    names = [f"vm{number}" for number in range(count)]
+    values: dict[str, Any] = {
+        "what": "request.denied",
+        "caller": ALICE,
+        "request_id": "r1",
+        "wish": {"virtualMachines": names, "duration": "PT1H"},
+        "machines": names,
+        "facts": {"justification": "patch"},
+        "why": "the JIT policy does not allow this access",
+        "violations": [Violation(f"#/{name}", "vm-not-found", f"no {name}") for name in names],
+    }
+    return Refusal(**values | changes)
+
+
+def test_a_refusal_has_the_person_the_wish_and_the_reasons():
+    event = build_refusal_event(a_refusal(), now=NOON)
+
+    assert (event.what, event.actor, event.actor_name) == (
+        "request.denied",
+        ALICE.id,
+        ALICE.name,
+    )
+    assert event.facts["justification"] == "patch"
+    assert event.facts["why"] == "the JIT policy does not allow this access"
+    assert event.facts["errors"] == [
+        {"pointer": "#/vm0", "code": "vm-not-found", "detail": "no vm0"}
+    ]
+
+
+@pytest.mark.parametrize("count", [0, 1, NAMED, NAMED + 1, 90])
+def test_a_record_names_few_vms_and_reasons_and_the_number_of_all(count):
+    """A large body makes no large record."""
+    facts = build_refusal_event(a_refusal(count), now=NOON).facts
+
+    assert facts["virtualMachines"] == [f"vm{number}" for number in range(min(count, NAMED))]
+    assert len(facts["errors"]) == min(count, REASONS)
+    assert (facts["virtualMachineCount"], facts["errorCount"]) == (count, count)
+
+
+def test_the_digest_proves_which_body_was_refused():
+    """Names that the record leaves out are in it; the order of members is not."""
+    wish = a_refusal(90).wish
+    turned = dict(reversed(wish.items()))
+    other = {**wish, "virtualMachines": [*wish["virtualMachines"][:-1], "vm90"]}
+
+    first, same, changed = (
+        build_refusal_event(a_refusal(90, wish=each), now=NOON).facts["bodySha256"]
+        for each in (wish, turned, other)
+    )
+
+    assert first == same != changed
