@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator
 
 from bench.benchmarks import (
     alike_subscriptions,
+    audit_flood,
     cold_start,
     fifty_vms,
     firewall_burst,
@@ -28,6 +29,8 @@ BENCHMARKS: dict[str, Benchmark] = {
     "open_50_vms_ratio": fifty_vms.open_50_vms_ratio,
     "reconcile_arm_calls": reconcile_run.reconcile,
     "reconcile_seconds": reconcile_run.reconcile,
+    "audit_drain_ratio": audit_flood.audit_flood,
+    "audit_wait_seconds": audit_flood.audit_flood,
     "peak_rss_mb": alike_subscriptions.peak_rss_mb,
 }
 """Each yields one or more figures; those of several names appear under each of them."""

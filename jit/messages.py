@@ -10,6 +10,9 @@ POLICY = "jit-policy"
 RECONCILE = "jit-reconcile"
 POLICY_POISON = f"{POLICY}-poison"
 RECONCILE_POISON = f"{RECONCILE}-poison"
+AUDIT = "audit"
+"""The part of a message that wants the audit outbox drained."""
+
 CONNECTION = "AzureWebJobsStorage"
 """The setting that leads the host to the queues."""
 _LIMIT = 4096
@@ -28,6 +31,23 @@ def policy(policy_id: str, *, look: str | None = None) -> str:
 def reconcile(subscription: str) -> str:
     """Return a message that says: compare this subscription's rules with its grants."""
     return json.dumps({"subscription": subscription})
+
+
+def drain(subscription: str) -> str:
+    """
+    Return a message that says: the audit outbox of this subscription has work.
+
+    An older version does not know the part, and makes a whole comparison.
+    """
+    return json.dumps({"subscription": subscription, "part": AUDIT})
+
+
+def has_part(body: bytes, part: str) -> bool:
+    """Return True if a message wants this part of the work alone."""
+    try:
+        return read(body, "part") == part
+    except Defect:
+        return False
 
 
 def read_look(body: bytes) -> str | None:

@@ -258,7 +258,6 @@ def worker() -> Worker:
     from jit.broker.policy_worker.send_initiate import InitiateSender
     from jit.broker.policy_worker.worker import Worker
 
-    limits = settings().limits
     return Worker(
         requests=requests(),
         look=Look(
@@ -266,7 +265,7 @@ def worker() -> Worker:
             observer=observer(),
             locks=locks(),
             managers=managers(),
-            limits=limits,
+            limits=settings().limits,
         ),
         queues=queues,
         locks=locks(),
@@ -274,7 +273,7 @@ def worker() -> Worker:
         initiates=InitiateSender(requests(), locks(), actions()),
         remover=RuleRemover(outbox(), actions()),
         archive=Archive(requests(), locks()),
-        limits=limits,
+        limits=settings().limits,
     )
 
 
@@ -308,6 +307,7 @@ def due_work() -> DueWork:
 @cache
 def reconciler() -> Reconciler:
     """Return the use case of the queue ``jit-reconcile``."""
+    from jit.broker.reconcile.draining import Draining
     from jit.broker.reconcile.housekeeping import Housekeeping
     from jit.broker.reconcile.leftovers import Leftovers
     from jit.broker.reconcile.run import Reconciler
@@ -330,7 +330,7 @@ def reconciler() -> Reconciler:
         due_work=due_work(),
         housekeeping=Housekeeping(
             due_work=due_work(),
-            drainer=Drainer(outbox(), table(AUDIT)),
+            draining=Draining(Drainer(outbox(), table(AUDIT)), locks(), due_work()),
             idempotency=Idempotency(table(IDEMPOTENCY)),
         ),
         remove_orphans=settings().remove_orphans,

@@ -40,3 +40,15 @@ def test_a_look_is_read_as_it_was_asked_for():
 
     assert (messages.read(wanted, "policy"), messages.read_look(wanted)) == ("p", "r1")
     assert messages.read_look(messages.policy("p").encode()) is None
+
+
+def test_a_message_may_want_the_audit_outbox_alone():
+    """To an older version it names a subscription to compare: that drains the outbox too."""
+    wanted, other = messages.drain("s").encode(), messages.reconcile("s").encode()
+
+    assert messages.read(wanted, "subscription") == "s"
+    assert [messages.has_part(each, messages.AUDIT) for each in (wanted, other, b"{")] == [
+        True,
+        False,
+        False,
+    ]

@@ -17,6 +17,7 @@ from datetime import datetime, timedelta
 from jit import telemetry
 from jit.domain.errors import StateConflict
 from jit.domain.values import arm_ids
+from jit.storage import keys
 from jit.storage.control_rows import ComparisonRow, ControlRows, FirewallRow, LeasedRow, PolicyRow
 
 LEASE = timedelta(seconds=60)
@@ -194,8 +195,15 @@ class Locks:
 
     def claim_comparison(self, subscription: str) -> ComparisonLease | None:
         """Begin the comparison of a subscription; None while another instance compares it."""
-        found = self._rows.find_comparison(subscription)
-        row = found or self._rows.make_comparison(subscription)
+        return self._claim_subscription(subscription, keys.COMPARISON)
+
+    def claim_drain(self, subscription: str) -> ComparisonLease | None:
+        """Begin to drain an audit outbox; None while another instance does. Release it likewise."""
+        return self._claim_subscription(subscription, keys.DRAIN)
+
+    def _claim_subscription(self, subscription: str, key: str) -> ComparisonLease | None:
+        found = self._rows.find_comparison(subscription, key)
+        row = found or self._rows.make_comparison(subscription, key)
         if _is_leased(row):
             return None
         with suppress(StateConflict):

@@ -23,19 +23,22 @@ class Trail:
     subscriptions: SubscriptionRows
     limits: Limits
 
-    def record_refusal(self, subscription: str, refusal: Refusal, *, now: datetime) -> None:
+    def record_refusal(self, subscription: str, refusal: Refusal, *, now: datetime) -> str:
         """
-        Record a refusal about a subscription, before it is answered.
+        Record a refusal about a subscription, before it is answered; count a repetition.
+
+        Returns:
+            The request id under which it stands: a repetition has that of the first call.
 
         Raises:
             Unavailable: Storage did not take the record.
         """
         chain = self._choose_chain(subscription)
         self.subscriptions.ensure(chain, now)  # its outbox is found, even if it is dropped later
-        self.outbox.add(chain, [build_refusal_event(refusal, now=now)])
-        telemetry.event(
-            refusal.what, request_id=refusal.request_id, reasons=len(refusal.violations)
-        )
+        event = build_refusal_event(refusal, now=now)
+        request_id = self.outbox.add_once(chain, event, refusal.digest)
+        telemetry.event(refusal.what, request_id=request_id, reasons=len(refusal.violations))
+        return request_id
 
     def record_comparison(
         self, caller: Person, subscriptions: Sequence[str], *, dry_run: bool, now: datetime

@@ -86,8 +86,16 @@ class Drainer:
             telemetry.event("audit.appended", subscription=subscription, records=done)
         return done
 
+    def sweep(self, subscription: str, *, now: datetime) -> int:
+        """End the counting of refusals, as `Outbox.sweep` does; return the number of rows."""
+        return self._outbox.sweep(subscription, now=now)
+
+    def has_more(self, subscription: str) -> bool:
+        """Return True if an event waits that this version can read."""
+        return bool(self._outbox.list_oldest(subscription, limit=1))
+
     def is_complete(self, subscription: str) -> bool:
-        """Return True if no event waits for its place in the chain."""
+        """Return True if no event waits for its place in the chain, and none is counted."""
         return self._outbox.is_empty(subscription)
 
     def find_head(self, subscription: str) -> Head:

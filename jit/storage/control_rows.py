@@ -268,19 +268,21 @@ class ControlRows:
         place = _make_row(arm_ids.subscription(firewall_id), keys.firewall_key(firewall_id))
         return FirewallRow(version=place, firewall_id=firewall_id)
 
-    def find_comparison(self, subscription: str) -> ComparisonRow | None:
+    def find_comparison(
+        self, subscription: str, key: str = keys.COMPARISON
+    ) -> ComparisonRow | None:
         """
-        Return the control row of a subscription's comparison; None if there is none.
+        Return the control row of a subscription's comparison, or drain; None if there is none.
 
         A row that this version cannot read is an alert, and counts as free: the row saves double
         work, and no rule is safe because of it.
         """
-        row = self._state.get(subscription, keys.COMPARISON)
+        row = self._state.get(subscription, key)
         return _read_or_else(ComparisonRow(version=row), row) if row is not None else None
 
-    def make_comparison(self, subscription: str) -> ComparisonRow:
-        """Return a control row of a subscription's comparison, to be inserted."""
-        return ComparisonRow(version=_make_row(subscription, keys.COMPARISON))
+    def make_comparison(self, subscription: str, key: str = keys.COMPARISON) -> ComparisonRow:
+        """Return a control row of a subscription's comparison, or drain, to be inserted."""
+        return ComparisonRow(version=_make_row(subscription, key))
 
     def put(self, value: R) -> R:
         """

@@ -13,10 +13,14 @@ from datetime import UTC, datetime
 from jit.domain.values import arm_ids
 
 REQUESTS, GRANTS, TOMBSTONES, MACHINES, OUTBOX, ADMIN_RULES = "r", "g", "t", "v", "a", "n"
+REPEATED = "d"
 """Prefixes of the row keys in ``JitState``: all rows of one kind in a partition."""
 
 COMPARISON = "s|comparison"
 """Row key of the control row of a subscription, in the partition of the subscription."""
+
+DRAIN = "s|drain"
+"""Row key of the control row of a subscription's audit outbox, in the same partition."""
 
 SUBSCRIPTIONS = "Subscriptions"
 """Partition with one row for each subscription, and one for the timer ``tick``."""

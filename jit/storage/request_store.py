@@ -199,6 +199,11 @@ class RequestStore:
         first, last = keys.key_range(prefix)
         return next(self._read(partition, first, last, limit=1), None) is not None
 
+    def has_events(self, partition: str) -> bool:
+        """Return True if audit rows of a subscription wait for their place in the chain."""
+        first, last = keys.key_range(keys.OUTBOX)
+        return next(self._read(partition, first, last, limit=1), None) is not None
+
     def summarize_policy(self, policy_id: str) -> ReadableRows[GrantSummary]:
         """Return the columns of the rows of grants under a JIT policy, without their documents."""
         first, last = keys.key_range(keys.grants_prefix(policy_id))

@@ -47,7 +47,7 @@ class Reconciling:
     @property
     def drainer(self) -> Drainer:
         """The drainer of the audit outbox; it reads the chains, too."""
-        return self.reconciler.housekeeping.drainer
+        return self.reconciler.housekeeping.draining.drainer
 
     def run(self, subscription: str = DEVELOPMENT) -> None:
         """Play a message of the queue ``jit-reconcile``."""
@@ -77,8 +77,18 @@ class Reconciling:
 
     def reconcile_messages(self) -> list[str]:
         """Return the subscriptions that wait to be compared."""
-        sent = self.broker.queues.waiting(messages.RECONCILE)
-        return [messages.read(each.text.encode(), "subscription") for each in sent]
+        return [subscription for subscription, drains in self._list_messages() if not drains]
+
+    def drain_messages(self) -> list[str]:
+        """Return the subscriptions whose audit outbox waits to be drained."""
+        return [subscription for subscription, drains in self._list_messages() if drains]
+
+    def _list_messages(self) -> list[tuple[str, bool]]:
+        bodies = [each.text.encode() for each in self.broker.queues.waiting(messages.RECONCILE)]
+        return [
+            (messages.read(body, "subscription"), messages.has_part(body, messages.AUDIT))
+            for body in bodies
+        ]
 
     def policy_messages(self) -> list[str]:
         """Return the policies that wait for their worker."""

@@ -15,6 +15,7 @@ from jit.broker.policy_worker.look import Look
 from jit.broker.policy_worker.remove_rules import RuleRemover
 from jit.broker.policy_worker.send_initiate import InitiateSender
 from jit.broker.policy_worker.worker import Worker
+from jit.broker.reconcile.draining import Draining
 from jit.broker.reconcile.due_work import DueWork
 from jit.broker.reconcile.housekeeping import Housekeeping
 from jit.broker.reconcile.leftovers import Leftovers
@@ -190,7 +191,7 @@ class UseCases:
             due_work=self.due_work(),
             housekeeping=Housekeeping(
                 due_work=self.due_work(),
-                drainer=Drainer(stores.outbox, audit),
+                draining=Draining(Drainer(stores.outbox, audit), stores.locks, self.due_work()),
                 idempotency=idempotency,
             ),
             remove_orphans=remove_orphans,

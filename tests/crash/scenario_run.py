@@ -244,7 +244,9 @@ class ScenarioRun:
             policy_id, look = messages.read(body, "policy"), messages.read_look(body)
             self.broker.worker.work(policy_id, now=self.now, look=look)
         else:
-            self.broker.reconciler.run(messages.read(body, "subscription"), now=self.now)
+            drains = messages.has_part(body, messages.AUDIT)
+            act = self.broker.reconciler.drain if drains else self.broker.reconciler.run
+            act(messages.read(body, "subscription"), now=self.now)
 
     # ---- time ------------------------------------------------------------------------------------
 

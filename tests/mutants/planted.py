@@ -554,6 +554,19 @@ MUTANTS = (
         ),
     ),
     Mutant(
+        name="a refusal for another reason is counted as the same",
+        promise="P9",
+        path="jit/domain/audit/refusal.py",
+        was="        return sha256(write_canonical_json([*same, reasons]).encode()).hexdigest()\n",
+        becomes="        return sha256(write_canonical_json(same).encode()).hexdigest()\n",
+        caught_by=(
+            law(
+                "tests/domain/audit/test_refusal.py",
+                "test_a_reason_beyond_those_that_the_record_names_makes_another_refusal",
+            ),
+        ),
+    ),
+    Mutant(
         name="another web site of the same company may change things",
         promise="P1",
         path="jit/api/cross_origin.py",

@@ -2,7 +2,7 @@
 
 import re
 from dataclasses import replace
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -167,6 +167,20 @@ def test_a_call_is_bounded_and_the_next_one_goes_on(trail):
     drained = [trail.drain(), trail.drain()]
 
     assert drained == [BATCH * BATCHES, 1]
+    assert trail.broken() is None
+
+
+def test_a_flood_of_refusals_keeps_no_other_record_waiting(trail):
+    """Whoever comes late with a change is in the next transaction."""
+    refusal = Event(at=NOON, what="request.denied", actor="mallory", request_id="r0")
+    for _ in range(3):
+        trail.outbox.add_refusals(HERE, [refusal] * BATCH)
+    trail.clock.advance(timedelta(hours=1))
+    trail.happen(1)
+
+    trail.drain()
+
+    assert trail.told() == ["thing.happened0", *["request.denied"] * 3 * BATCH]
     assert trail.broken() is None
 
 

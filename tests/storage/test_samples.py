@@ -11,6 +11,7 @@ import pytest
 
 from jit.domain.audit.chain import Head, Record
 from jit.domain.audit.event import Event
+from jit.domain.audit.refusal import Repeated
 from jit.domain.errors import Violation
 from jit.domain.model.absence import Absence
 from jit.domain.model.admin_reading import AdminReading
@@ -292,6 +293,16 @@ EVENT = Event(
     grant_id=OPEN.id,
     facts={"status": "open"},
 )
+COUNTED = Repeated(
+    digest="d" * 64,
+    what="request.denied",
+    actor=ALICE,
+    actor_name="Alice",
+    request_id=REQUEST_ID,
+    first_at=NOON,
+    last_at=NOON + 5 * MINUTE,
+    count=7,
+)
 HASH = SAMPLES["audit-record"]["values"]["Hash"]
 
 
@@ -465,6 +476,7 @@ CASES = {
         ),
     ),
     "audit-outbox": (outbox.read_event, EVENT.doc()),
+    "refusal-counted": (outbox.read_repeated, COUNTED),
     "audit-head": (
         lambda row: audit_chain.read_head(SUBSCRIPTION, row),
         Head(chain=SUBSCRIPTION, sequence=1, hash=HASH),

@@ -20,7 +20,7 @@ from tests.triggers.conftest import NOON
 )
 def test_a_message_names_its_work(use_case, function, use, verb, key, more):
     """It carries a key and no state."""
-    calls = use_case(use, **{verb: None})
+    calls = use_case(use, **{verb: None, "drain": None})
 
     find_call(function)(msg=func.QueueMessage(body=json.dumps({key: "k1"}).encode()))
 
@@ -35,6 +35,15 @@ def test_a_message_may_name_a_request_to_look_at(use_case):
     find_call("work_policy")(msg=func.QueueMessage(body=body))
 
     assert calls == [("work", ("k1",), {"now": NOON, "look": "r1"})]
+
+
+def test_a_message_may_want_the_audit_outbox_alone(use_case):
+    """No comparison: a flood of records must not read Azure."""
+    calls = use_case("reconciler", drain=None, run=None)
+
+    find_call("reconcile_subscription")(msg=func.QueueMessage(body=messages.drain("s1").encode()))
+
+    assert calls == [("drain", ("s1",), {"now": NOON})]
 
 
 @pytest.mark.parametrize("function", ["work_policy", "reconcile_subscription"])

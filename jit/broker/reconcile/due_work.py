@@ -53,7 +53,7 @@ class DueWork:
 
     def tick(self, *, now: datetime) -> None:
         """
-        Wake the worker of each policy with due work, and write that the tick is complete.
+        Wake the worker of each policy with due work, have outboxes drained, write the tick.
 
         Azure is not asked: the settings and the rows name the subscriptions.
         """
@@ -61,6 +61,8 @@ class DueWork:
         known = [row.subscription for row in state.subscriptions]
         for subscription in dict.fromkeys((*self.named, *known)):
             self.wake_due(subscription, now)
+            if self.requests.has_events(subscription):
+                self.enqueue_drain(subscription)
         for subscription in {*self.named}.difference(known):
             self.rows.ensure(subscription, now)
         self.rows.note_tick(state.tick, now)
@@ -83,3 +85,7 @@ class DueWork:
         """Send a message for the comparison of a subscription."""
         text = messages.reconcile(subscription)
         self.queues().send(messages.RECONCILE, text, delay=delay)
+
+    def enqueue_drain(self, subscription: str) -> None:
+        """Send a message for the audit outbox of a subscription."""
+        self.queues().send(messages.RECONCILE, messages.drain(subscription))

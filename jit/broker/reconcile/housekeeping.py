@@ -7,9 +7,9 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from functools import partial
 
+from jit.broker.reconcile.draining import Draining
 from jit.broker.reconcile.due_work import DueWork
 from jit.domain.errors import BrokerError
-from jit.storage.audit_chain import Drainer
 from jit.storage.idempotency_keys import Idempotency
 from jit.storage.subscription_rows import SubscriptionRow
 
@@ -26,7 +26,7 @@ class Housekeeping:
     """Does the work that belongs to no grant."""
 
     due_work: DueWork
-    drainer: Drainer
+    draining: Draining
     idempotency: Idempotency
 
     def tidy(self, subscription: str, *, now: datetime) -> None:
@@ -45,7 +45,7 @@ class Housekeeping:
             raise errors[0]
 
     def _list_parts(self, subscription: str, now: datetime) -> Iterator[Callable[[], object]]:
-        yield partial(self.drainer.drain, subscription, now=now)
+        yield partial(self.draining.drain, subscription, now=now)
         if subscription == self.due_work.named[0]:
             yield partial(self.idempotency.sweep, now=now)
             for row in self.due_work.list_dropped():
@@ -55,11 +55,14 @@ class Housekeeping:
         """Complete the chain of a dropped subscription without grants, then remove its row."""
         if self.due_work.requests.has_grants(row.subscription):
             return
-        self.drainer.drain(row.subscription, now=now)
+        self.draining.drain(row.subscription, now=now)
         if row.dropped_at is None:
             self.due_work.rows.note_dropped(row, now)
-        elif now >= row.dropped_at + ROW_KEPT and self.drainer.is_complete(row.subscription):
+        elif now >= row.dropped_at + ROW_KEPT and self._is_complete(row):
             self.due_work.rows.remove(row)
+
+    def _is_complete(self, row: SubscriptionRow) -> bool:
+        return self.draining.drainer.is_complete(row.subscription)
 
 
 def _try(part: Callable[[], object]) -> BrokerError | None:

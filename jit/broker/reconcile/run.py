@@ -124,6 +124,10 @@ class Reconciler:
         finally:
             self.housekeeping.tidy(subscription, now=now)
 
+    def drain(self, subscription: str, *, now: datetime) -> None:
+        """Bring the audit chain of a subscription up to date, without a comparison."""
+        self.housekeeping.draining.drain(subscription.lower(), now=now)
+
     def _compare_alone(self, subscription: str, now: datetime) -> None:
         """Compare, unless another instance does so just now: its outcome would be the same."""
         lease = self.locks.claim_comparison(subscription)

@@ -279,8 +279,8 @@ class Acceptance:
         why = _DETAILS[kind]
         refusal = describe_refusal("request.denied", submission, request_id, why, violations)
         subscription, _ = request_ids.parse_request_id(request_id) or ("", None)
-        self.trail.record_refusal(subscription, refusal, now=now)
-        return _REFUSALS[kind](why, violations, request_id=request_id)
+        recorded = self.trail.record_refusal(subscription, refusal, now=now)
+        return _REFUSALS[kind](why, violations, request_id=recorded)
 
     # ---- storage -------------------------------------------------------------------------------
 

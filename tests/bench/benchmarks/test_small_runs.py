@@ -2,6 +2,7 @@
 
 import pytest
 
+from bench.benchmarks.audit_flood import audit_flood
 from bench.benchmarks.load import accept_per_second
 from bench.benchmarks.warm_accept import accept_cpu_ratio
 
@@ -21,3 +22,11 @@ def test_the_storage_calls_of_a_request_can_be_made_again():
 
     assert figure.value > 0
     assert "submit_transaction" in str(figure.details["storageCalls"])
+
+
+def test_a_flood_of_audit_events_is_drained_into_one_chain():
+    """The program checks the number of records and the chain."""
+    drained, waited = audit_flood(seconds=1, rate=20)
+
+    assert drained.details["events"] == 21
+    assert waited.value > 0

@@ -88,6 +88,8 @@ def test_every_figure_of_the_contract_can_be_asked_for():
         "open_50_vms_ratio",
         "reconcile_arm_calls",
         "reconcile_seconds",
+        "audit_drain_ratio",
+        "audit_wait_seconds",
         "peak_rss_mb",
     }
 

@@ -33,3 +33,12 @@ def test_a_tick_wakes_nobody_before_the_time(it):
     it.due_work.tick(now=it.broker.now)
 
     assert it.policy_messages() == []
+
+
+def test_a_tick_has_an_outbox_drained_if_something_waits_there(it):
+    """A record waits a minute, and not until the next comparison."""
+    it.broker.accept(wish(farm(1)))
+
+    it.due_work.tick(now=it.broker.now)
+
+    assert it.drain_messages() == [DEVELOPMENT]

@@ -222,6 +222,18 @@ def test_a_denial_is_in_the_trail_whatever_its_status(broker):
     assert faulty.value.request_id is None
 
 
+def test_the_same_denial_is_one_record_that_each_answer_names(broker):
+    """A flood of one denied body is one record; another body is another record."""
+    ids = []
+    for port in (443, 443, 444):
+        with pytest.raises(AccessDenied) as caught:
+            broker.accept(wish(DB01, port), DAVE)
+        ids.append(caught.value.request_id)
+
+    recorded = [json.loads(str(row.values["Doc"]))["requestId"] for row in broker.state.rows("a|")]
+    assert ids == [recorded[0], recorded[0], recorded[1]]
+
+
 def test_a_denied_key_is_free_for_the_mended_body(broker):
     """The caller repairs the body and sends it again under the same key."""
     with pytest.raises(AccessDenied):

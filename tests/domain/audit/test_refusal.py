@@ -66,3 +66,35 @@ def test_the_digest_proves_which_body_was_refused():
     )
 
     assert first == same != changed
+
+
+def test_two_refusals_are_the_same_if_only_the_id_of_the_denied_request_differs():
+    """Each call would make another request."""
+    assert a_refusal().digest == a_refusal(request_id="r2").digest
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"what": "request.previewed"},
+        {"caller": Person(id="bob-id", name=ALICE.name)},
+        {"target": "r1"},
+        {"wish": {"virtualMachines": ["vm0"], "duration": "PT2H"}},
+        {"why": "somebody else holds this port for now"},
+        {"violations": []},
+        {"violations": [Violation("#/vm0", "vm-not-found", "another sentence")]},
+    ],
+)
+def test_a_refusal_that_differs_in_anything_else_is_another_one(change):
+    """Else the number of one would hide the other."""
+    assert a_refusal().digest != a_refusal(**change).digest
+
+
+def test_a_reason_beyond_those_that_the_record_names_makes_another_refusal():
+    last = Violation("#/vm89", "occupied", "somebody else has it")
+    first = a_refusal(90)
+    other = a_refusal(90, violations=[*first.violations[:-1], last])
+
+    facts = [build_refusal_event(each, now=NOON).facts for each in (first, other)]
+    assert facts[0]["errors"] == facts[1]["errors"]
+    assert first.digest != other.digest
