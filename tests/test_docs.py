@@ -36,6 +36,8 @@ NAMED_PATH = re.compile(r"`((?:bench|docs|infra|jit|local|tests)/[\w/.]*)`")
 LEVELS = {"event": "INFO", "warning": "WARNING", "alert": "ERROR"}
 # Queues, an actor, a policy, a state of health, the key and the holder of a row.
 NOT_CODES = {
+    "audit",
+    "d",
     "bastion",
     "jit-policy",
     "jit-reconcile",

@@ -11,6 +11,7 @@ from pathlib import Path
 from bench.measures import processes
 from bench.stack import landscapes
 from bench.stack.simulator import Simulator
+from bench.traffic import access_requests
 from local.stack import Options, Stack
 
 _APP_SETTINGS = ("AzureWebJobsStorage", "IDENTITY_", "JIT_")
@@ -34,7 +35,11 @@ class RunningStack:
         """The environment of an app of this stack: its settings and nothing else."""
         settings = self.stack.env.items()
         chosen = {name: value for name, value in settings if name.startswith(_APP_SETTINGS)}
-        platform = {"WEBSITE_AUTH_ENABLED": "True", "WEBSITE_HOSTNAME": "jit.example"}
+        platform = {
+            "WEBSITE_AUTH_ENABLED": "True",
+            "WEBSITE_HOSTNAME": "jit.example",
+            "JIT_TENANT_ID": access_requests.TENANT,
+        }
         return processes.plain_environment() | chosen | platform
 
     @property

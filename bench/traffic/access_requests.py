@@ -10,6 +10,8 @@ from local.stack import ROOT
 
 SOURCE = "203.0.113.7"
 _LANDSCAPE = ROOT / "local" / "landscape.json"
+TENANT = platform_auth.read(_LANDSCAPE).tenant
+"""The Entra tenant of everybody in the landscape."""
 
 
 def make_body(

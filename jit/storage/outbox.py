@@ -130,7 +130,7 @@ class Outbox:
     ) -> tuple[Row, Repeated] | None:
         """Return the row that counts a refusal: it began in these ten minutes, or the last ones."""
         for begin in (at, at - SAME_WITHIN):
-            row = self._state.get(partition, _repeated_key(begin, digest))
+            row = self._state.get(partition, _make_repeat_key(begin, digest))
             if row is not None:
                 found = read_repeated(row)
                 if found.digest == digest and found.is_same_at(at):
@@ -139,7 +139,7 @@ class Outbox:
 
     def _begin_repeated(self, partition: str, event: Event, digest: str) -> None:
         """Write the record of a refusal and the row that counts its repetitions."""
-        place = Row(partition=partition, key=_repeated_key(event.at, digest), values={})
+        place = Row(partition=partition, key=_make_repeat_key(event.at, digest), values={})
         row = write_repeated_row(place, begin_repeated(event, digest))
         self._state.write(
             [Op(Verb.INSERT, row), Op(Verb.INSERT, write_refusal_row(partition, event))]
@@ -216,7 +216,7 @@ def _end_repeated(row: Row) -> Sequence[Op]:
     return [delete, Op(Verb.INSERT, write_refusal_row(row.partition, event))]
 
 
-def _repeated_key(at: datetime, digest: str) -> str:
+def _make_repeat_key(at: datetime, digest: str) -> str:
     """Return the key of the row that counts a refusal whose first call was at *at*."""
     begin = at - (at - _EPOCH) % SAME_WITHIN
     return f"{keys.REPEATED}|{keys.write_stamp(begin)}|{digest[:_DIGITS]}"
