@@ -163,7 +163,7 @@ def actions() -> Actions:
     """Return the changes of Azure."""
     from jit.broker.azure_changes import Actions
 
-    return Actions(policies, network, locks())
+    return Actions(policies, network, locks().firewalls)
 
 
 @cache

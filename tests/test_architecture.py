@@ -117,16 +117,18 @@ MAY = {  # a package -> the packages that it may import; `d` stands for `jit.dom
     "gateways": "api_versions d.azure d.errors d.values storage",
     "observer": "api_versions d.advice d.azure d.errors d.grants d.inventory d.model"
     " d.network_manager d.paths d.values interfaces telemetry",
-    "broker.locks": "d.errors d.values storage telemetry",
+    "broker.firewall_turns": "d.errors d.model d.values storage telemetry",
+    "broker.locks": "broker.firewall_turns d.errors storage",
     "broker.initiate_parts": "d.azure d.errors d.model",
-    "broker.azure_changes": "broker.initiate_parts broker.locks d.azure d.errors d.grants d.model"
-    " d.paths d.values interfaces telemetry",
+    "broker.azure_changes": "broker.firewall_turns broker.initiate_parts d.azure d.errors d.grants"
+    " d.model d.paths d.values interfaces telemetry",
     "broker.network_managers": "d.model d.network_manager d.values storage",
     "broker.health": "d.errors storage",
     "broker.trail": "d.audit d.limits d.model storage telemetry",
     "broker.requests": "broker.trail d.audit d.decision d.errors d.grants d.limits d.model"
     " d.requests d.values interfaces messages observer storage telemetry",
-    "broker.policy_worker": "broker.azure_changes broker.initiate_parts broker.locks"
+    "broker.policy_worker": "broker.azure_changes broker.firewall_turns broker.initiate_parts"
+    " broker.locks"
     " broker.network_managers d.audit d.azure d.errors d.grants d.inventory d.limits d.model"
     " d.paths d.values interfaces messages observer storage telemetry",
     "broker.reconcile": "broker.azure_changes broker.locks broker.network_managers d.audit d.errors"

@@ -13,8 +13,8 @@ from datetime import datetime, timedelta
 from functools import partial
 
 from jit import telemetry
+from jit.broker.firewall_turns import FirewallTurns
 from jit.broker.initiate_parts import Part, Parts, Reasons
-from jit.broker.locks import Locks
 from jit.domain.azure import arm_json, defender_requests, firewall, read_only
 from jit.domain.azure.initiate_body import PortToOpen, build_initiate_body
 from jit.domain.errors import (
@@ -60,7 +60,10 @@ class Actions:
     """Calls Azure on behalf of the worker."""
 
     def __init__(
-        self, policies: Callable[[], JitPolicies], network: Callable[[], Network], turns: Locks
+        self,
+        policies: Callable[[], JitPolicies],
+        network: Callable[[], Network],
+        turns: FirewallTurns,
     ) -> None:
         """The clients are built when first needed."""
         self._policies = policies

@@ -2,8 +2,7 @@
 Locks: one worker acts for a JIT policy, one holder changes a firewall, one comparison runs.
 
 A lock is a control row that was won under its ETag. The lease of a policy or of a comparison is
-aged by the storage service's clock. The turn on a firewall is a courtesy that avoids collisions
-between our own updates: ``If-Match`` is the safety.
+aged by the storage service's clock. Firewalls take turns, in ``firewall_turns``.
 """
 
 from __future__ import annotations
@@ -14,17 +13,13 @@ from contextlib import suppress
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
-from jit import telemetry
+from jit.broker.firewall_turns import FirewallTurns
 from jit.domain.errors import StateConflict
-from jit.domain.values import arm_ids
 from jit.storage import keys
-from jit.storage.control_rows import ComparisonRow, ControlRows, FirewallRow, LeasedRow, PolicyRow
+from jit.storage.control_rows import ComparisonRow, ControlRows, LeasedRow, PolicyRow
 
 LEASE = timedelta(seconds=60)
 """Longer than any pass: each call of a pass is bounded by its own time-out."""
-
-TURN = timedelta(minutes=15)
-"""After this long a turn that was not given back is free again."""
 
 QUIET = (timedelta(seconds=3), timedelta(seconds=10))
 """Time between initiates of one policy: after the first of a burst, and after each later one."""
@@ -48,11 +43,17 @@ class ComparisonLease:
 
 
 class Locks:
-    """Takes locks and gives them back."""
+    """
+    Takes locks and gives them back.
+
+    Attributes:
+        firewalls: The turns on firewalls.
+    """
 
     def __init__(self, rows: ControlRows) -> None:
         """Keep locks in *rows*."""
         self._rows = rows
+        self.firewalls = FirewallTurns(rows)
 
     # ---- policies --------------------------------------------------------------------------------
 
@@ -124,73 +125,6 @@ class Locks:
         with suppress(StateConflict):  # somebody has just claimed it, and looks again afterwards
             self._rows.put(replace(row, wake_at=row.read_at + delay))
 
-    # ---- firewalls -------------------------------------------------------------------------------
-
-    def may_take_firewall(self, firewall_id: str, holder: str, now: datetime) -> bool:
-        """Return True if *holder* may take, or has, the turn on a firewall."""
-        row = self._rows.find_firewall(firewall_id)
-        return row is None or _may_take(row, holder, now)
-
-    def take_firewall(self, firewall_id: str, holder: str, now: datetime) -> bool:
-        """Take the turn on a firewall for *holder*; return False if another holder has it."""
-        row = self._rows.find_firewall(firewall_id) or self._rows.make_firewall(firewall_id)
-        if not _may_take(row, holder, now):
-            return False
-        try:
-            self._rows.put(replace(row, holder=arm_ids.row_hash(holder), since=now))
-        except StateConflict:
-            return False
-        return True
-
-    def has_firewall(self, firewall_id: str, holder: str) -> bool:
-        """Return True if *holder* has the turn on a firewall."""
-        return _is_holder(self._rows.find_firewall(firewall_id), holder)
-
-    def note_update(self, firewall_id: str, foreign: str) -> None:
-        """
-        Write the digest of the rules that the update about to begin must not change.
-
-        The digest of an earlier update that nobody has compared is compared first.
-        """
-        row = self._rows.find_firewall(firewall_id)
-        if row is not None:
-            _compare_foreign(row, foreign)
-            self._rows.put(replace(row, foreign=foreign))
-
-    def forget_update(self, firewall_id: str) -> None:
-        """Forget the digest of an update that Azure did not begin."""
-        row = self._rows.find_firewall(firewall_id)
-        if row is not None:
-            self._rows.put(replace(row, foreign=""))
-
-    def read_update(self, firewall_id: str) -> str:
-        """Return the digest of the running update; empty text if there is none."""
-        row = self._rows.find_firewall(firewall_id)
-        return row.foreign if row is not None else ""
-
-    def end_update(self, firewall_id: str, holder: str, foreign: str, now: datetime) -> None:
-        """
-        End the turn on a settled firewall, if it is the turn of *holder* or has run out.
-
-        *foreign* is the digest of its foreign rules now. Another digest than before the update is
-        an alert.
-        """
-        row = self._rows.find_firewall(firewall_id)
-        if row is None or not row.holder or not _may_take(row, holder, now):
-            return
-        _compare_foreign(row, foreign)
-        self._free(row)
-
-    def return_firewall(self, firewall_id: str, holder: str) -> None:
-        """Give the turn on a firewall back, if *holder* has it."""
-        row = self._rows.find_firewall(firewall_id)
-        if row is not None and _is_holder(row, holder):
-            self._free(row)
-
-    def _free(self, row: FirewallRow) -> None:
-        with suppress(StateConflict):  # somebody else has changed it: it is theirs now
-            self._rows.put(replace(row, holder="", since=None, foreign=""))
-
     # ---- comparisons -----------------------------------------------------------------------------
 
     def claim_comparison(self, subscription: str) -> ComparisonLease | None:
@@ -250,22 +184,6 @@ def _is_leased(row: LeasedRow) -> bool:
     if version.written_at is None or version.read_at is None:
         return True
     return version.read_at - version.written_at <= LEASE
-
-
-def _compare_foreign(row: FirewallRow, foreign: str) -> None:
-    """Raise an alert if *foreign* is another digest than before the update in the row."""
-    if row.foreign and row.foreign != foreign:
-        telemetry.alert("firewall.foreign_rules_changed", firewall_id=row.firewall_id)
-
-
-def _is_holder(row: FirewallRow | None, holder: str) -> bool:
-    return row is not None and row.holder == arm_ids.row_hash(holder)
-
-
-def _may_take(row: FirewallRow, holder: str, now: datetime) -> bool:
-    if not row.holder or _is_holder(row, holder):
-        return True
-    return row.since is not None and now - row.since > TURN
 
 
 def _count_burst(row: PolicyRow) -> int:

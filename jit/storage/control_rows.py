@@ -13,6 +13,7 @@ from types import MappingProxyType
 from typing import Any, TypeVar
 
 from jit.domain.errors import Defect, StateConflict
+from jit.domain.model.waiting_line import Line, Wait
 from jit.domain.values import arm_ids
 from jit.storage import keys
 from jit.storage.documents import INSTANT, Column, ColumnMap, Form, RowKind, alert_unreadable, blank
@@ -22,6 +23,8 @@ MOST_REPORTED = 2_700
 """Names of reported rules that fit one property of a row (64 KiB of UTF-16)."""
 
 _UNREADABLE = "unreadable"  # holds a row that cannot be read; no id has this hash
+
+_CLOSES, _OPENS = "c", "o"
 
 _INSTANT = blank(INSTANT)
 _NAMES = Form(
@@ -38,6 +41,27 @@ _SINCE = Form(
 def _split_pairs(stored: str) -> list[tuple[str, str]]:
     pairs = (item.partition("=") for item in stored.split())
     return [(name, value) for name, _, value in pairs]
+
+
+def _read_line(stored: str) -> Line:
+    return tuple(_read_wait(*item.split("=")) for item in stored.split())
+
+
+def _read_wait(holder: str, act: str, since: str, renewed_at: str) -> Wait:
+    return Wait(
+        holder=holder,
+        closing=act == _CLOSES,
+        since=INSTANT.read(since),
+        renewed_at=INSTANT.read(renewed_at),
+    )
+
+
+def _write_line(line: Line) -> str:
+    return " ".join(
+        f"{each.holder}={_CLOSES if each.closing else _OPENS}"
+        f"={INSTANT.write(each.since)}={INSTANT.write(each.renewed_at)}"
+        for each in line
+    )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -121,12 +145,15 @@ class FirewallRow(ControlRow):
         holder: Hash of the id that has the turn on the firewall; empty if it is free.
         since: When the turn was taken; the broker's clock.
         foreign: Digest of the rules that our running update must not change; empty without one.
+        waiting: Who waits for the turn. A version that does not know the line drops it; each wait
+            is back when it is renewed.
     """
 
     firewall_id: str
     holder: str = ""
     since: datetime | None = None
     foreign: str = ""
+    waiting: Line = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -169,6 +196,7 @@ FIREWALL = ColumnMap(
     Column("Holder", "holder", default=""),
     Column("Since", "since", _INSTANT, default=None),
     Column("Foreign", "foreign", default=""),
+    Column("Waiting", "waiting", Form(_read_line, _write_line), default=(), is_sparse=True),
 )
 
 COMPARISON_KIND = RowKind("comparisons")

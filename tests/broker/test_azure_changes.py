@@ -32,7 +32,9 @@ def broker():
 def test_a_rule_that_a_new_foreign_request_may_need_is_not_removed(broker, sources, listed, kept):
     """Somebody used the portal between the look and the removal."""
     broker.sim.options(echoPrefixLists=listed)
-    actions = Actions(lambda: broker.azure.policies, lambda: broker.azure.network, broker.locks)
+    actions = Actions(
+        lambda: broker.azure.policies, lambda: broker.azure.network, broker.locks.firewalls
+    )
     rule = rules.PathRule(
         id=f"{DB01}/rule",
         holder_id=DB01,

@@ -16,7 +16,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from jit.broker.azure_changes import Actions
-from jit.broker.locks import Locks
+from jit.broker.firewall_turns import FirewallTurns
 from jit.domain.azure.firewall import parse_nat_rules
 from jit.domain.paths.rules import PathRule
 from jit.gateways.defender import DefenderPolicies
@@ -156,7 +156,7 @@ def an_actions(shelf):
     wire = SimulatorTransport(shelf)
     policies = DefenderPolicies(HOST, Nobody(), SCOPE, transport=wire)
     network = AzureNetwork(HOST, Nobody(), SCOPE, transport=wire)
-    return Actions(lambda: policies, lambda: network, Locks(ControlRows(table)))
+    return Actions(lambda: policies, lambda: network, FirewallTurns(ControlRows(table)))
 
 
 def removed(shelf, steps):

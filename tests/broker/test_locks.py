@@ -1,4 +1,4 @@
-"""Claims: one worker at a time for a policy, one policy at a time for a firewall."""
+"""Claims: one worker at a time for a policy."""
 
 from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
@@ -6,9 +6,9 @@ from threading import Barrier
 
 import pytest
 
-from jit.broker.locks import LEASE, TURN, find_gathering_time
+from jit.broker.locks import LEASE, find_gathering_time
 from tests.broker.inprocess import farm, policy_of
-from tests.local.azure.sim import DB01, FW_PROD, WEB01
+from tests.local.azure.sim import DB01, WEB01
 
 POLICY, OTHER = policy_of(WEB01), policy_of(DB01)
 SECOND = timedelta(seconds=1)
@@ -137,125 +137,6 @@ def test_gathering_ends_by_itself(broker, locks):
     broker.advance(timedelta(seconds=11))
 
     assert find_gathering_time(locks.claim(POLICY).row) == 0
-
-
-# ---- firewalls -----------------------------------------------------------------------------------
-
-
-def test_a_firewall_that_nobody_has_is_free(broker, locks):
-    """The first to come takes it."""
-    assert locks.may_take_firewall(FW_PROD, POLICY, broker.now)
-    assert locks.take_firewall(FW_PROD, POLICY, broker.now)
-
-
-def test_a_firewalls_turn_belongs_to_one_policy(broker, locks):
-    """One update at a time is all that a firewall takes."""
-    locks.take_firewall(FW_PROD, POLICY, broker.now)
-
-    assert not locks.may_take_firewall(FW_PROD, OTHER, broker.now)
-    assert not locks.take_firewall(FW_PROD, OTHER, broker.now)
-
-
-def test_a_policy_keeps_the_turn_that_it_has(broker, locks):
-    """Its next pass goes on."""
-    locks.take_firewall(FW_PROD, POLICY, broker.now)
-
-    assert locks.take_firewall(FW_PROD, POLICY, broker.now)
-
-
-def test_a_turn_that_was_given_back_is_free(broker, locks):
-    """For anybody."""
-    locks.take_firewall(FW_PROD, POLICY, broker.now)
-    locks.return_firewall(FW_PROD, POLICY)
-
-    assert locks.take_firewall(FW_PROD, OTHER, broker.now)
-
-
-def test_a_turn_is_given_back_by_its_holder_alone(broker, locks):
-    """A late pass of another policy changes nothing."""
-    locks.take_firewall(FW_PROD, POLICY, broker.now)
-    locks.return_firewall(FW_PROD, OTHER)
-
-    assert not locks.may_take_firewall(FW_PROD, OTHER, broker.now)
-
-
-def test_a_turn_that_nobody_gave_back_runs_out(broker, locks):
-    """An operation that was forgotten does not stop everybody."""
-    locks.take_firewall(FW_PROD, POLICY, broker.now)
-
-    assert not locks.may_take_firewall(FW_PROD, OTHER, broker.now + TURN)
-    assert locks.may_take_firewall(FW_PROD, OTHER, broker.now + TURN + SECOND)
-
-
-def test_an_update_is_noted_with_the_turn(broker, locks):
-    """The digest of the rules that it must not change."""
-    locks.take_firewall(FW_PROD, POLICY, broker.now)
-    locks.note_update(FW_PROD, "digest")
-
-    assert locks.read_update(FW_PROD) == "digest"
-
-
-def test_an_update_is_forgotten_with_the_turn(broker, locks):
-    """The next holder begins with nothing."""
-    locks.take_firewall(FW_PROD, POLICY, broker.now)
-    locks.note_update(FW_PROD, "digest")
-    locks.return_firewall(FW_PROD, POLICY)
-
-    assert locks.read_update(FW_PROD) == ""
-
-
-def end_update(broker, locks, holder, foreign="now"):
-    locks.end_update(FW_PROD, holder, foreign, broker.now)
-
-
-def alerts(caplog):
-    return [r for r in caplog.records if "firewall.foreign_rules_changed" in r.getMessage()]
-
-
-def test_a_turn_that_ran_out_is_compared_by_another_policy(broker, locks, caplog):
-    """Its holder may never look again."""
-    locks.take_firewall(FW_PROD, POLICY, broker.now)
-    locks.note_update(FW_PROD, "before")
-    broker.advance(TURN + SECOND)
-    end_update(broker, locks, OTHER)
-
-    assert len(alerts(caplog)) == 1
-    assert locks.read_update(FW_PROD) == ""
-
-
-def test_a_running_turn_is_not_ended_by_another_policy(broker, locks, caplog):
-    """The update of its holder goes on."""
-    locks.take_firewall(FW_PROD, POLICY, broker.now)
-    locks.note_update(FW_PROD, "before")
-    broker.advance(TURN)
-    end_update(broker, locks, OTHER)
-
-    assert alerts(caplog) == []
-    assert locks.has_firewall(FW_PROD, POLICY)
-
-
-@pytest.mark.parametrize(("foreign", "raised"), [("before", 0), ("now", 1)])
-def test_the_next_update_compares_what_the_last_one_left(broker, locks, caplog, foreign, raised):
-    """Another holder took the turn of an update whose end nobody saw."""
-    locks.take_firewall(FW_PROD, POLICY, broker.now)
-    locks.note_update(FW_PROD, "before")
-    broker.advance(TURN + SECOND)
-    locks.take_firewall(FW_PROD, OTHER, broker.now)
-    locks.note_update(FW_PROD, foreign)
-
-    assert len(alerts(caplog)) == raised
-    assert locks.read_update(FW_PROD) == foreign
-
-
-def test_an_update_that_azure_did_not_begin_is_not_compared(broker, locks, caplog):
-    """Somebody else changed the firewall first: that is no harm of ours."""
-    locks.take_firewall(FW_PROD, POLICY, broker.now)
-    locks.note_update(FW_PROD, "before")
-    locks.forget_update(FW_PROD)
-    end_update(broker, locks, POLICY)
-
-    assert alerts(caplog) == []
-    assert not locks.has_firewall(FW_PROD, POLICY)
 
 
 def test_a_claim_on_a_policy_says_nothing_about_others_in_its_subscription(locks):

@@ -96,7 +96,7 @@ class UseCases:
     @property
     def actions(self) -> Actions:
         """The changes of Azure."""
-        return Actions(self.around.policies, self.around.network, self.stores.locks)
+        return Actions(self.around.policies, self.around.network, self.stores.locks.firewalls)
 
     @property
     def managers(self) -> NetworkManagers:

@@ -139,6 +139,40 @@ MUTANTS = (
         caught_by=(law("tests/gateways/test_table_storage.py", "test_a_lost_etag_is_a_conflict"),),
     ),
     Mutant(
+        name="turn renewed",
+        promise="P2",
+        path="jit/broker/firewall_turns.py",
+        was=(
+            "    return waiting_line.is_first(row.waiting, arm_ids.row_hash(holder), closing=closing,"
+            " now=now)\n"
+        ),
+        becomes=(
+            "    return _is_holder(row, holder) or waiting_line.is_first(\n"
+            "        row.waiting, arm_ids.row_hash(holder), closing=closing, now=now\n"
+            "    )\n"
+        ),
+        caught_by=(
+            law(
+                "tests/broker/test_firewall_turns.py",
+                "test_a_holder_takes_no_further_turn_while_somebody_waits",
+            ),
+        ),
+    ),
+    Mutant(
+        name="closing not first",
+        promise="P2",
+        path="jit/domain/model/waiting_line.py",
+        was="        return (not self.closing, self.since, self.holder)\n",
+        becomes="        return (False, self.since, self.holder)\n",
+        caught_by=(
+            law("tests/domain/model/test_waiting_line.py", "test_closing_goes_before_opening"),
+            law(
+                "tests/broker/test_firewall_turns.py",
+                "test_a_turn_to_close_is_taken_before_those_who_wait_to_open",
+            ),
+        ),
+    ),
+    Mutant(
         name="somebody else's lease is ignored",
         promise="P3",
         path="jit/broker/locks.py",
@@ -673,12 +707,15 @@ MUTANTS = (
     Mutant(
         name="a firewall that nobody compared is forgotten",
         promise="P5",
-        path="jit/broker/locks.py",
-        was="            _compare_foreign(row, foreign)\n            self._rows.put",
-        becomes="            self._rows.put",
+        path="jit/broker/firewall_turns.py",
+        was=(
+            '            raise StateConflict("the turn on the firewall could not be written")\n'
+            "        _compare_foreign(before, foreign)\n"
+        ),
+        becomes='            raise StateConflict("the turn on the firewall could not be written")\n',
         caught_by=(
             law(
-                "tests/broker/test_locks.py",
+                "tests/broker/test_firewall_turns.py",
                 "test_the_next_update_compares_what_the_last_one_left",
             ),
         ),

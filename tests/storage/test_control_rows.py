@@ -7,6 +7,8 @@ from datetime import UTC, datetime
 import pytest
 
 from jit.domain.errors import StateConflict
+from jit.domain.model.waiting_line import MOST_WAITING, Line, Wait, join_line
+from jit.domain.values import arm_ids
 from jit.storage import keys
 from jit.storage.control_rows import MOST_REPORTED, ControlRows
 from jit.storage.documents import PART
@@ -43,7 +45,13 @@ def test_a_control_row_is_read_as_it_was_written(rows):
     policy = replace(
         rows.make_policy(POLICY), owner="x", not_before=NOON, attempts=1, burst=2, wake_at=NOON
     )
-    firewall = replace(rows.make_firewall(FIREWALL), holder="h", since=NOON, foreign="d")
+    waits = (
+        Wait(holder="a", closing=True, since=NOON, renewed_at=NOON),
+        Wait(holder="b", closing=False, since=NOON, renewed_at=NOON),
+    )
+    firewall = replace(
+        rows.make_firewall(FIREWALL), holder="h", since=NOON, foreign="d", waiting=waits
+    )
     comparison = replace(rows.make_comparison(SUBSCRIPTION), owner="x", reported=frozenset("ab"))
     looks = replace(rows.read_looks(POLICY), asked={"r": NOON})
 
@@ -129,3 +137,22 @@ def test_names_of_reported_rules_fit_one_property(rows):
 
     assert found == names - {max(names)}
     assert len(" ".join(found)) <= PART
+
+
+def test_a_line_that_nobody_stands_in_is_not_written(rows, table):
+    """The row is as yesterday's version wrote it."""
+    rows.put(rows.make_firewall(FIREWALL))
+
+    assert "Waiting" not in table.get(SUBSCRIPTION, keys.firewall_key(FIREWALL)).values
+
+
+def test_the_longest_line_fits_one_property(rows, table):
+    """A property holds 64 KiB of UTF-16."""
+    line: Line = ()
+    for number in range(MOST_WAITING):
+        line = join_line(line, arm_ids.row_hash(str(number)), closing=True, now=NOON)
+    rows.put(replace(rows.make_firewall(FIREWALL), waiting=line))
+
+    stored = table.get(SUBSCRIPTION, keys.firewall_key(FIREWALL)).values["Waiting"]
+    assert len(stored) < PART
+    assert rows.find_firewall(FIREWALL).waiting == line

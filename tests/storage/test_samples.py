@@ -34,6 +34,7 @@ from jit.domain.model.machine import (
 from jit.domain.model.people import Person
 from jit.domain.model.request import Decision, Request, Ticket
 from jit.domain.model.trouble import Trouble
+from jit.domain.model.waiting_line import Wait
 from jit.domain.values import arm_ids
 from jit.domain.values.request_ids import make_request_id
 from jit.storage import (
@@ -341,6 +342,8 @@ WORKED = {
 }
 MISSING = {"6iheuuryiz6el3djmzf74l7rzi": NOON - timedelta(minutes=1)}
 TURN = {"holder": row_of("policy").key.removeprefix("p|"), "since": NOON, "foreign": "0" * 64}
+CLOSER = Wait(holder="a" * 26, closing=True, since=NOON - timedelta(minutes=2), renewed_at=NOON)
+OPENER = Wait(holder="b" * 26, closing=False, since=NOON - timedelta(minutes=1), renewed_at=NOON)
 CASES = {
     "request": (request_rows.read_request, REQUEST),
     "request-without-ticket": (request_rows.read_request, replace(REQUEST, ticket=None)),
@@ -383,6 +386,16 @@ CASES = {
     "firewall": (
         lambda row: control_rows.read_control_row(FirewallRow, row),
         control(FirewallRow, "firewall", firewall_id=FIREWALL, **TURN),
+    ),
+    "firewall-waited-for": (
+        lambda row: control_rows.read_control_row(FirewallRow, row),
+        control(
+            FirewallRow,
+            "firewall-waited-for",
+            firewall_id=FIREWALL,
+            **TURN,
+            waiting=(CLOSER, OPENER),
+        ),
     ),
     "looks": (
         lambda row: control_rows.read_control_row(LooksRow, row),
@@ -553,6 +566,7 @@ WRITTEN = {
     "policy-claimed": control_rows.write_control_row(CASES["policy-claimed"][1]),
     "looks": control_rows.write_control_row(CASES["looks"][1]),
     "firewall": control_rows.write_control_row(CASES["firewall"][1]),
+    "firewall-waited-for": control_rows.write_control_row(CASES["firewall-waited-for"][1]),
     "firewall-returned": control_rows.write_control_row(CASES["firewall-returned"][1]),
     "comparison": control_rows.write_control_row(CASES["comparison"][1]),
     "idempotency-key-with-beginning": idempotency_keys.write_key(
@@ -616,7 +630,7 @@ MAPS: dict[str, tuple[ColumnMap[Any], list[str]]] = {
     "admin rules": (admin_rule_rows.ADMIN, ["admin-rules", "admin-rules-unread"]),
     "policy": (control_rows.POLICY, ["policy", "policy-claimed"]),
     "looks": (control_rows.LOOKS, ["looks"]),
-    "firewall": (control_rows.FIREWALL, ["firewall"]),
+    "firewall": (control_rows.FIREWALL, ["firewall", "firewall-waited-for"]),
     "comparison": (control_rows.COMPARISON, ["comparison", "comparison-running"]),
     "subscription": (subscription_rows.SUBSCRIPTION, ["subscription-unseen"]),
     "tick": (subscription_rows.TICK, ["tick"]),

@@ -109,26 +109,35 @@ class Look:
         state.note_missing(view)
         self.managers.keep(view.admin_readings)
         self._update_inventory(view, known, deciding, state)
+        view = self._add_turns(view, predicted, recorded, state)
         return replace(
             view,
             unreadable={**view.unreadable, **dict.fromkeys(deleted, "the VM was not found")},
             read_completely=complete,
             known_initiates=state.initiate_ids,
-            free_firewalls=self._find_free_firewalls(predicted, recorded, state),
             asks_from=state.lease.row.asks_from if self.may_open(state) else _NEVER,
         )
 
-    def _find_free_firewalls(
-        self, machines: Machines, recorded: Mapping[str, frozenset[str]], state: Pass
-    ) -> frozenset[str]:
-        """Return the keys of the firewalls on which this policy may take, or has, the turn."""
+    def _add_turns(
+        self,
+        view: PolicyView,
+        machines: Machines,
+        recorded: Mapping[str, frozenset[str]],
+        state: Pass,
+    ) -> PolicyView:
+        """Return *view* with the firewalls on which this policy may take, or has, the turn."""
         firewalls = {vm.firewall_id for vm in machines.values() if vm.firewall_id}
         former = (holder for holders in recorded.values() for holder in holders)
         firewalls.update(each for each in former if kind_of(each) == "firewalls")
-        return frozenset(
-            arm_ids.key(each)
+        turns = {
+            arm_ids.key(each): self.locks.firewalls.check(each, state.policy_id, state.now)
             for each in firewalls
-            if self.locks.may_take_firewall(each, state.policy_id, state.now)
+        }
+        return replace(
+            view,
+            free_firewalls=frozenset(key for key, turn in turns.items() if turn.may_close),
+            closing_first=frozenset(key for key, turn in turns.items() if turn.closing_waits),
+            opened_later=frozenset(key for key, turn in turns.items() if not turn.may_open),
         )
 
     def _update_inventory(

@@ -39,7 +39,6 @@ class Pass:
         look: Id of a request whose open paths somebody wants looked at.
         initiated: True if an initiate was sent to Defender.
         asks_from: The instant before which Azure takes no initiate, if it said so in this pass.
-        turns: Keys of the firewalls that this pass may change.
         missing: By hash of the id, since when Azure does not find an NSG or firewall.
         outage: The error by which storage did not move a request; raised when all else is done.
     """
@@ -54,7 +53,6 @@ class Pass:
     look: str | None = None
     initiated: bool = False
     asks_from: datetime | None = None
-    turns: frozenset[str] = field(default_factory=frozenset)
     missing: Mapping[str, datetime] = field(default_factory=dict)
     outage: Unavailable | None = None
 

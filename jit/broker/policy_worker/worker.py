@@ -14,6 +14,7 @@ import secrets
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
+from functools import partial
 
 from jit import messages, telemetry
 from jit.broker.azure_changes import Actions
@@ -25,6 +26,7 @@ from jit.broker.policy_worker.neighbours import find_neighbours, find_remaining_
 from jit.broker.policy_worker.pass_state import Pass
 from jit.broker.policy_worker.remove_rules import RuleRemover
 from jit.broker.policy_worker.send_initiate import InitiateSender
+from jit.broker.policy_worker.take_turns import return_turns, take_turns, wait_for_turns
 from jit.domain.errors import BrokerError, Refused, Unavailable
 from jit.domain.grants import lifetime
 from jit.domain.grants.lifetime import has_asked_azure
@@ -144,6 +146,7 @@ class Worker:
         while incomplete := _find_newly_open_machines(chosen, step) - view.read_completely:
             complete |= incomplete
             step, view = self._decide(chosen, self._observe(chosen, state, complete), state)
+        step = self._wait_for_turns(chosen, step, view, state)
         _report(step, state)
         _report_left_open(chosen, step, view)
         state.save(self.requests, {grant.id: grant for grant in step.grants}, chosen)
@@ -172,7 +175,7 @@ class Worker:
     def _let_time_pass(self, grants: Sequence[Grant], state: Pass) -> None:
         """Begin to close the grants that have come to their end or their deadline."""
         view = build_blind_view(grants, "Azure does not answer")
-        step = self._run_step(grants, view, _make_initiate_id(), state)
+        step = self._run_step(grants, view, initiate_id=_make_initiate_id(), state=state)
         before = {grant.id: grant.status for grant in grants}
         late = {grant.id: grant for grant in step.grants if grant.status is not before[grant.id]}
         state.save(self.requests, late, grants)
@@ -180,26 +183,24 @@ class Worker:
     def _decide(
         self, grants: Sequence[Grant], view: PolicyView, state: Pass
     ) -> tuple[Step, PolicyView]:
-        """Decide; if the turn on a firewall was lost just now, decide again without it."""
-        initiate_id = _make_initiate_id()
-        step = self._run_step(grants, view, initiate_id, state)
+        """Decide by the turns on firewalls that the step gets."""
+        decide = partial(self._run_step, grants, initiate_id=_make_initiate_id(), state=state)
+        step = decide(view)
         remaining = find_remaining_rules(_list_closed(grants, step, view), step.grants)
         if neighbours := find_neighbours(self.requests, (*step.removals, *remaining), grants):
             view = replace(view, neighbours=neighbours)
-            step = self._run_step(grants, view, initiate_id, state)
-        lost = {
-            arm_ids.key(firewall_id)
-            for firewall_id in _list_changed_firewalls(step)
-            if not self.locks.take_firewall(firewall_id, state.policy_id, state.now)
-        }
-        if lost:
-            view = replace(view, free_firewalls=view.free_firewalls - lost)
-            step = self._run_step(grants, view, initiate_id, state)
-        state.turns = view.free_firewalls
-        return step, view
+            step = decide(view)
+        return take_turns(self.locks.firewalls, step, view, state, decide)
+
+    def _wait_for_turns(
+        self, grants: Sequence[Grant], step: Step, view: PolicyView, state: Pass
+    ) -> Step:
+        """Stand in line for the firewalls that *step* may not change yet; return the step."""
+        decide = partial(self._run_step, grants, initiate_id=_make_initiate_id(), state=state)
+        return wait_for_turns(self.locks.firewalls, step, view, state, decide)
 
     def _run_step(
-        self, grants: Sequence[Grant], view: PolicyView, initiate_id: str, state: Pass
+        self, grants: Sequence[Grant], view: PolicyView, *, initiate_id: str, state: Pass
     ) -> Step:
         return run_step(grants, view, now=state.now, initiate_id=initiate_id, limits=self.limits)
 
@@ -215,7 +216,7 @@ class Worker:
             errors += self.actions.add_companions(wanted)  # not those of refused grants
         errors += self.remover.remove(step.removals, state)
         self._note_refusals(errors, state)
-        self._return_firewalls(view, step, state)
+        return_turns(self.locks.firewalls, step, view, state, errors)
         waits = [error for error in errors if isinstance(error, Unavailable)]
         if waits:
             seconds = min(error.retry_after_seconds for error in waits)
@@ -233,17 +234,6 @@ class Worker:
         live = [grant for grant in state.grants if grant.live]
         changed = {grant.id: lifetime.note_refusals(grant, refused) for grant in live}
         state.save(self.requests, changed, live)
-
-    def _return_firewalls(self, view: PolicyView, step: Step, state: Pass) -> None:
-        """Give back the turns on firewalls on which nothing of this policy is under way."""
-        busy = {arm_ids.key(firewall_id) for firewall_id in _list_changed_firewalls(step)}
-        for grant in state.grants:
-            if grant.firewall_id and _is_under_way(grant):
-                busy.add(arm_ids.key(grant.firewall_id))
-        views = [machine.add_former() for machine in view.machines.values()]
-        for firewall in (each for machine in views for each in machine.firewalls):
-            if firewall.settled and arm_ids.key(firewall.id) not in busy:
-                self.locks.end_update(firewall.id, state.policy_id, firewall.foreign, state.now)
 
     # ---- the next pass ---------------------------------------------------------------------------
 
@@ -328,18 +318,6 @@ def _find_newly_open_machines(grants: Iterable[Grant], step: Step) -> frozenset[
 def _rest_after_failure(lease: PolicyLease) -> timedelta:
     """Return the rest of a policy after a failed pass: at most a minute, a revocation may wait."""
     return min(_LONGEST_REST, lifetime.pace_retries(lease.row.attempts + 1))
-
-
-def _is_under_way(grant: Grant) -> bool:
-    """Return True if an update of its firewall may be running for *grant*."""
-    is_closing = grant.status is Status.CLOSING and bool(grant.footprint.rules)
-    return grant.status is Status.OPENING or is_closing
-
-
-def _list_changed_firewalls(step: Step) -> set[str]:
-    """Return the ids of the firewalls that a step changes."""
-    asked = {ask.firewall_id for ask in step.asks if ask.firewall_id}
-    return asked | {rule.holder_id for rule in step.removals if rule.collection is not None}
 
 
 def _make_initiate_id() -> str:

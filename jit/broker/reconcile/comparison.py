@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
@@ -12,7 +12,7 @@ from jit.domain.model.machine import VirtualMachine
 from jit.domain.paths.rules import list_addresses, list_holders
 from jit.domain.reconcile.companion_check import find_unknown_companions
 from jit.domain.reconcile.observation import Observation
-from jit.domain.reconcile.plan import Plan, compare
+from jit.domain.reconcile.plan import Plan, compare, plan_waiting_removals
 from jit.domain.reconcile.plan_item import PlanItem
 from jit.domain.values import arm_ids
 from jit.storage.keys import GRANTS, TOMBSTONES
@@ -105,16 +105,34 @@ class Comparison:
             self.grants,
             self.closed,
             now=self.now,
-            remove_orphans=self.remove_orphans and not self.unreadable,
+            remove_orphans=self._may_remove_orphans,
         )
+        return replace(plan, items=self._drop_hidden(plan.items))
+
+    def plan_waiting_removals(self) -> tuple[PlanItem, ...]:
+        """Return the removals that wait only for the end of a firewall's update."""
+        items = plan_waiting_removals(
+            self.observed,
+            self.grants,
+            self.closed,
+            now=self.now,
+            remove_orphans=self._may_remove_orphans,
+        )
+        return tuple(item for item in self._drop_hidden(items) if item.grant not in self.live)
+
+    @property
+    def _may_remove_orphans(self) -> bool:
+        return self.remove_orphans and not self.unreadable
+
+    def _drop_hidden(self, items: Iterable[PlanItem]) -> tuple[PlanItem, ...]:
+        """Return *items* without those about rules that may lead to an unreadable VM."""
         hidden = self._find_hidden_targets()
-        items = (
+        return tuple(
             item
-            for item in plan.items
+            for item in items
             if item.path is None
             or (arm_ids.key(item.path.holder_id), item.path.target) not in hidden
         )
-        return replace(plan, items=tuple(items))
 
     def add_others(self, vm: VirtualMachine, plan: Plan) -> VirtualMachine:
         """Return *vm* with the access that no grant gives; unknown while a row is unreadable."""

@@ -85,6 +85,7 @@ class Leftovers:
                 telemetry.warning("removal.postponed", subscription=name, reason=str(error))
         if len(removals) > MOST_REMOVED:
             rest.compare_again(_MORE)
+        self._wait_for_updates(comparison, rest)
         return rest
 
     def return_firewalls(self, comparison: Comparison) -> None:
@@ -92,7 +93,20 @@ class Leftovers:
         now = comparison.now
         for firewall in comparison.observed.firewalls.values():
             if firewall.settled:
-                self.locks.end_update(firewall.id, comparison.holder, firewall.foreign, now)
+                self.locks.firewalls.end_update(
+                    firewall.id, comparison.holder, firewall.foreign, now
+                )
+
+    def _wait_for_updates(self, comparison: Comparison, rest: RemovalRest) -> None:
+        """Stand in line for the firewalls that are being updated and have rules to remove."""
+        for firewall_id in {item.resource for item in comparison.plan_waiting_removals()}:
+            turn = self.locks.firewalls.check(firewall_id, comparison.holder, comparison.now)
+            self._wait(firewall_id, comparison)
+            if not turn.may_close:  # it must not lie unused when the others have had it
+                rest.compare_again(_MORE)
+
+    def _wait(self, firewall_id: str, comparison: Comparison) -> None:
+        self.locks.firewalls.wait(firewall_id, comparison.holder, comparison.now, closing=True)
 
     def _remove_group(
         self, group: Sequence[PlanItem], comparison: Comparison, rest: RemovalRest
@@ -101,6 +115,8 @@ class Leftovers:
         ids = {arm_ids.key(item.policy_id): item.policy_id for item in group if item.policy_id}
         leases = {key: lease for key, id_ in ids.items() if (lease := self.locks.claim(id_))}
         mine = [i for i in group if i.policy_id is None or arm_ids.key(i.policy_id) in leases]
+        if len(mine) < len(group):  # a pass has the claim; the timer may find the next one
+            rest.compare_again(_MORE)
         try:
             if mine:
                 self._remove_claimed(mine, [ids[key] for key in leases], comparison, rest)
@@ -121,8 +137,8 @@ class Leftovers:
             if not _is_nat(item) and arm_ids.key(item.resource) not in rest.busy:
                 self._remove_single(item, comparison, rest)
         nats = [item for item in still if _is_nat(item)]
-        if nats and self.locks.take_firewall(nats[0].resource, comparison.holder, comparison.now):
-            self._update_firewall(nats, comparison, rest)
+        if nats:
+            self._take_firewall(nats, comparison, rest)
 
     def _remove_single(self, item: PlanItem, comparison: Comparison, rest: RemovalRest) -> None:
         """Remove one NSG rule; leave an NSG alone that is busy or does not answer."""
@@ -169,6 +185,17 @@ class Leftovers:
             and item.grant not in fresh.live
         ]
 
+    def _take_firewall(
+        self, items: Sequence[PlanItem], comparison: Comparison, rest: RemovalRest
+    ) -> None:
+        """Remove rules from a firewall if this comparison gets the turn; else wait in line."""
+        turns, resource = self.locks.firewalls, items[0].resource
+        if turns.take(resource, comparison.holder, comparison.now, closing=True):
+            self._update_firewall(items, comparison, rest)
+            return
+        self._wait(resource, comparison)
+        rest.compare_again(_MORE)
+
     def _update_firewall(
         self, items: Sequence[PlanItem], comparison: Comparison, rest: RemovalRest
     ) -> None:
@@ -176,7 +203,7 @@ class Leftovers:
         self._record(items, comparison)
         errors = self.actions.remove_nat_rules(_rules_of(items))
         if errors and not any(isinstance(error, Unknown) for error in errors):
-            self.locks.return_firewall(items[0].resource, comparison.holder)
+            self.locks.firewalls.return_turn(items[0].resource, comparison.holder)
         else:
             rest.compare_again(_UPDATED)
 

@@ -88,7 +88,8 @@ def _find_waiting_end(
     """Return the time to try again, or None if the broker may ask now."""
     current = context.find_current(requests)
     lapse = _find_lapse(target, current, before=context.now + LAST_CHANCE)
-    if lapse is None and not context.may_change(first, view):
+    is_last_chance = lapse is not None and not context.must_close_first(first)
+    if not is_last_chance and not context.may_change(first, view):
         return context.now + FIREWALL_WAIT
     ending = _find_own_end(target, current, context)
     exchanged_by = _find_exchange_end(grants, context)

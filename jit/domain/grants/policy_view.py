@@ -33,6 +33,8 @@ class PolicyView:
         missing: Keys of the NSGs and firewalls for which Azure answered 404.
         known_initiates: Initiate ids that this broker stored, on live grants and on tombstones.
         free_firewalls: Keys of the firewalls that this step may have changed.
+        closing_first: Keys of those in which a rule is to be removed before anything is opened.
+        opened_later: Keys of those in which somebody else comes first who waits to open something.
         asks_from: Azure wants to be asked for nothing before. Closing does not wait for it.
         admin_readings: The security admin rules that were read for this view.
         neighbours: Grants of other VMs, also of other policies, whose path may rest on a rule that
@@ -48,6 +50,8 @@ class PolicyView:
     missing: frozenset[str] = frozenset()
     known_initiates: frozenset[str] = frozenset()
     free_firewalls: frozenset[str] = frozenset()
+    closing_first: frozenset[str] = frozenset()
+    opened_later: frozenset[str] = frozenset()
     asks_from: datetime | None = None
     admin_readings: tuple[AdminReading, ...] = ()
     neighbours: tuple[Grant, ...] = ()
@@ -139,7 +143,12 @@ class StepContext:
         if grant.via is not Via.FIREWALL:
             return True
         ready = view.firewall is not None and view.firewall.settled
-        return ready and grant.firewall_key in self.policy.free_firewalls
+        taken = self.policy.closing_first | self.policy.opened_later
+        return ready and grant.firewall_key in self.policy.free_firewalls - taken
+
+    def must_close_first(self, grant: Grant) -> bool:
+        """Return True if a rule of others is to be removed from the firewall of *grant* first."""
+        return grant.firewall_key in self.policy.closing_first
 
     def may_remove(self, rule: PathRule) -> bool:
         """Return True unless *rule* stands in a firewall that this step may not change."""

@@ -98,6 +98,37 @@ def compare(
     )
 
 
+def plan_waiting_removals(
+    observed: Observation,
+    grants: Iterable[Grant],
+    tombstones: Iterable[Grant],
+    *,
+    now: datetime,
+    remove_orphans: bool = False,
+) -> tuple[PlanItem, ...]:
+    """
+    Return the removals from firewalls that wait only for the end of a running update.
+
+    The arguments are those of ``compare``. A rule may look different after the update, so nothing
+    is removed by this plan.
+    """
+    owners = RuleOwners(observed, grants, tombstones, now=now)
+    updating = {
+        firewall.id
+        for firewall in observed.firewalls.values()
+        if not firewall.settled and not firewall.failed
+    }
+    rules = (rule for rule in list_jit_rules(observed) if rule.path.holder_id in updating)
+    planned = (
+        _plan_rule(
+            replace(rule, settled=True), owners.judge(rule), owners, remove_orphans=remove_orphans
+        )
+        for rule in rules
+    )
+    found = _drop_absent(planned)
+    return tuple(item for item in found if item.action is PlanAction.REMOVE_RULE)
+
+
 def _drop_moot(items: Sequence[PlanItem]) -> list[PlanItem]:
     """Leave out the companions of grants that close: a closing grant loses them first."""
     closing = _find_closing(items)

@@ -62,4 +62,4 @@ def test_a_strangers_request_that_is_still_listed_after_its_end_holds_no_rule_ba
     broker.live(30)
 
     assert (broker.status(request_id), broker.reachable(vm, port)) == ("closed", False)
-    assert broker.locks.may_take_firewall(FW_PROD, "somebody-else", broker.now)
+    assert broker.locks.firewalls.may_take(FW_PROD, "somebody-else", broker.now)

@@ -85,13 +85,13 @@ def test_a_firewalls_turn_comes_back_when_its_update_is_over(it):
     it.closed(WEB01, port=3389)
     it.leave_nat(RDP)
     it.run(PRODUCTION)
-    during = it.locks.may_take_firewall(FW_PROD, policy_of(WEB01), it.broker.now)
+    during = it.locks.firewalls.may_take(FW_PROD, policy_of(WEB01), it.broker.now)
     it.broker.live(NEXT_RUN)
 
     it.run(PRODUCTION)
 
     assert not during
-    assert it.locks.may_take_firewall(FW_PROD, policy_of(WEB01), it.broker.now)
+    assert it.locks.firewalls.may_take(FW_PROD, policy_of(WEB01), it.broker.now)
 
 
 def test_a_run_after_an_update_is_asked_for(it):
@@ -112,7 +112,7 @@ def test_a_firewalls_turn_is_kept_while_its_update_runs(it):
 
     it.run(PRODUCTION)
 
-    assert not it.locks.may_take_firewall(FW_PROD, policy_of(WEB01), it.broker.now)
+    assert not it.locks.firewalls.may_take(FW_PROD, policy_of(WEB01), it.broker.now)
 
 
 def test_removals_from_a_firewall_are_written_to_the_trail(it):
@@ -126,6 +126,17 @@ def test_removals_from_a_firewall_are_written_to_the_trail(it):
     events = [r.event for r in records if r.event["what"] == "rule.removal_began"]
     assert {event["requestId"] for event in events} == set(grants)
     assert {event["facts"]["rule"].rsplit("/", 1)[-1] for event in events} == {RDP[0], SSH[0]}
+
+
+def test_a_comparison_that_does_not_get_the_claim_on_a_policy_comes_again(it):
+    """A pass may have it each time that the timer runs."""
+    it.closed()
+    it.leave()
+    it.locks.claim(FARM_POLICY)
+
+    it.run()
+
+    assert it.reconcile_messages() == [DEVELOPMENT]
 
 
 def test_a_claim_is_given_back_as_it_was_found(it):
@@ -146,13 +157,41 @@ def test_a_firewall_whose_turn_is_taken_is_left_alone(it):
     """Another policy's update runs: the next run looks again."""
     it.closed(WEB01, port=3389)
     it.leave_nat(RDP)
-    it.locks.take_firewall(FW_PROD, FARM_POLICY, it.broker.now)
+    it.locks.firewalls.take(FW_PROD, FARM_POLICY, it.broker.now)
     it.broker.sim.control("DELETE", "log")
 
     it.run(PRODUCTION)
 
     assert it.writes() == []
     assert len(it.broker.sim.nat()) == 1
+
+
+def test_a_comparison_that_does_not_get_the_turn_waits_in_line_and_comes_again(it):
+    """The next turn is its own: nobody opens anything before."""
+    it.closed(WEB01, port=3389)
+    it.leave_nat(RDP)
+    it.locks.firewalls.take(FW_PROD, FARM_POLICY, it.broker.now)
+
+    it.run(PRODUCTION)
+
+    it.locks.firewalls.return_turn(FW_PROD, FARM_POLICY)
+    assert not it.locks.firewalls.may_take(FW_PROD, FARM_POLICY, it.broker.now)
+    assert it.reconcile_messages() == [PRODUCTION]
+
+
+@pytest.mark.parametrize("holder", [FARM_POLICY, None])
+def test_a_comparison_waits_for_a_firewall_whose_update_runs(it, holder):
+    """It comes again in a minute only if somebody has the turn: else the timer does."""
+    it.closed(WEB01, port=3389)
+    it.leave_nat(RDP)
+    it.end_update(FW_PROD, "Updating")
+    if holder is not None:
+        it.locks.firewalls.take(FW_PROD, holder, it.broker.now)
+
+    it.run(PRODUCTION)
+
+    assert it.locks.firewalls.check(FW_PROD, FARM_POLICY, it.broker.now).closing_waits
+    assert it.reconcile_messages() == ([PRODUCTION] if holder else [])
 
 
 def test_a_firewall_that_azure_is_busy_with_is_given_back_at_once(it):
@@ -164,7 +203,7 @@ def test_a_firewall_that_azure_is_busy_with_is_given_back_at_once(it):
 
     it.run(PRODUCTION)
 
-    assert it.locks.may_take_firewall(FW_PROD, policy_of(WEB01), it.broker.now)
+    assert it.locks.firewalls.may_take(FW_PROD, policy_of(WEB01), it.broker.now)
 
 
 def test_a_firewall_whose_answer_was_lost_is_kept_until_it_can_be_seen(it):
@@ -175,7 +214,7 @@ def test_a_firewall_whose_answer_was_lost_is_kept_until_it_can_be_seen(it):
 
     it.run(PRODUCTION)
 
-    assert not it.locks.may_take_firewall(FW_PROD, policy_of(WEB01), it.broker.now)
+    assert not it.locks.firewalls.may_take(FW_PROD, policy_of(WEB01), it.broker.now)
 
 
 def test_a_foreign_rule_that_changed_during_our_update_is_an_alert(it, caplog):

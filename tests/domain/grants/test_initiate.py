@@ -293,6 +293,30 @@ def test_a_path_whose_request_ends_soon_does_not_wait_for_the_firewall(left, ask
     assert done.grants[0].gap_at is None
 
 
+def test_a_path_whose_request_ends_soon_waits_for_a_rule_to_go_and_is_announced():
+    """A promised end (P2) comes before other people's access; a requester chooses that moment."""
+    world = a_world(
+        behind(a_firewall(a_nat()), LET_IN),
+        an_entry(ends_at=NOW + MINUTE),
+        closing_first=frozenset({arm_ids.key(FIREWALL_ID)}),
+    )
+
+    done = stepped(through_firewall(an_open()), world=world)
+
+    (grant,) = done.grants
+    assert (done.asks, grant.gap_at) == ((), NOW + MINUTE)
+
+
+@pytest.mark.parametrize("taken", ["closing_first", "opened_later"])
+def test_nothing_is_opened_in_a_firewall_while_somebody_else_comes_first(taken):
+    """Although the turn on it is free."""
+    over = an_entry(active=False, reason="Expired", ends_at=NOW)
+    key = frozenset({arm_ids.key(FIREWALL_ID)})
+    world = a_world(behind(a_firewall(a_nat()), LET_IN), over, **{taken: key})
+
+    assert stepped(through_firewall(an_open()), world=world).asks == ()
+
+
 def test_a_wait_beyond_the_end_of_the_request_under_a_path_is_announced():
     """Azure wants no calls until then, so the firewall shuts the path before."""
     world = a_world(

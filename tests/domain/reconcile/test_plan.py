@@ -10,6 +10,7 @@ from jit.domain.grants.timing import OVERDUE, TIMES
 from jit.domain.model.grant import CloseReason, Status
 from jit.domain.model.machine import Via
 from jit.domain.paths.connection import build_connection
+from jit.domain.reconcile.plan import plan_waiting_removals
 from jit.domain.reconcile.plan_item import PlanAction, PlanClass
 from jit.domain.values import arm_ids
 from tests.builders.defender import an_entry
@@ -687,6 +688,19 @@ def test_nothing_is_done_in_a_firewall_that_is_not_settled(state):
     items = planned(observed, tombstones=[an_ended(**BEHIND)], remove_orphans=True)
 
     assert short(items) == NOTHING
+
+
+@pytest.mark.parametrize(("failed", "found"), [(False, [NAT_NAME]), (True, [])])
+def test_a_leftover_in_a_firewall_that_is_being_updated_waits_for_its_turn(failed, found):
+    """Nobody knows when a failed update is repeated, so nobody waits for it."""
+    firewall = a_firewall(a_nat(), settled=False, failed=failed)
+    grant = an_ended(**BEHIND)
+
+    items = plan_waiting_removals(
+        an_observation(firewall=firewall), [], [grant], now=grant.expires_at + HOUR
+    )
+
+    assert [item.path.name for item in items if item.path is not None] == found
 
 
 def test_an_unsettled_leftover_is_reported_once_it_is_long_overdue():
