@@ -28,7 +28,7 @@ _ATTEMPTS = 4  # everybody who waits for a firewall writes its row once a minute
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Turn:
     """
-    What a holder may do on a firewall.
+    The rights of a holder on a firewall.
 
     Attributes:
         may_close: It may take the turn, or has it, to remove rules.
@@ -49,7 +49,7 @@ class FirewallTurns:
         self._rows = rows
 
     def check(self, firewall_id: str, holder: str, now: datetime) -> Turn:
-        """Return what *holder* may do on a firewall now."""
+        """Return the rights of *holder* on a firewall now."""
         row = self._rows.find_firewall(firewall_id)
         if row is None:
             return Turn(may_close=True, may_open=True, closing_waits=False)

@@ -17,7 +17,7 @@ from jit.storage.subscription_rows import SubscriptionRows
 
 @dataclass(frozen=True, slots=True)
 class Trail:
-    """Records what leaves no other trace."""
+    """Records the acts that leave no other trace."""
 
     outbox: Outbox
     subscriptions: SubscriptionRows

@@ -145,7 +145,7 @@ class FirewallRow(ControlRow):
         holder: Hash of the id that has the turn on the firewall; empty if it is free.
         since: When the turn was taken; the broker's clock.
         foreign: Digest of the rules that our running update must not change; empty without one.
-        waiting: Who waits for the turn. A version that does not know the line drops it; each wait
+        waiting: The line for the turn. A version that does not know the line drops it; each wait
             is back when it is renewed.
     """
 

@@ -108,7 +108,7 @@ def test_a_revoked_path_closes_after_two_updates_while_a_neighbour_changes_a_req
 
 
 def test_a_new_path_opens_while_a_neighbour_changes_a_request(neighbours):
-    """Who waits to open has a turn after the running update, and after the closing that it left."""
+    """A wait to open gets a turn after the running update, and after the closing that it left."""
     neighbours.live(3)
 
     request_id = neighbours.broker.ask(wish(neighbours.others[0], 22, THERE), BOB)

@@ -1,4 +1,4 @@
-"""Turns on firewalls: one holder at a time, and a line of those who wait."""
+"""Turns on firewalls: one holder at a time, and a line of waits."""
 
 from datetime import timedelta
 
@@ -113,7 +113,9 @@ def test_a_running_turn_is_not_ended_by_another_policy(broker, turns, caplog):
 
 
 @pytest.mark.parametrize(("foreign", "raised"), [("before", 0), ("now", 1)])
-def test_the_next_update_compares_what_the_last_one_left(broker, turns, caplog, foreign, raised):
+def test_the_next_update_compares_the_digest_that_the_last_one_left(
+    broker, turns, caplog, foreign, raised
+):
     """Another holder took the turn of an update whose end nobody saw."""
     turns.take(FW_PROD, POLICY, broker.now)
     turns.note_update(FW_PROD, "before")
@@ -152,7 +154,7 @@ def test_a_holder_takes_no_further_turn_while_somebody_waits(broker, turns):
     assert turns.take(FW_PROD, OTHER, broker.now)
 
 
-def test_a_turn_to_close_is_taken_before_those_who_wait_to_open(broker, turns):
+def test_a_turn_to_close_is_taken_before_the_turns_to_open(broker, turns):
     """A promised end comes first (P2)."""
     turns.wait(FW_PROD, OTHER, broker.now, closing=False)
     broker.advance(SECOND)
@@ -161,7 +163,7 @@ def test_a_turn_to_close_is_taken_before_those_who_wait_to_open(broker, turns):
     assert turns.take(FW_PROD, POLICY, broker.now, closing=True)
 
 
-def test_who_waits_to_close_keeps_the_place_until_the_update_begins(broker, turns):
+def test_a_holder_who_waits_to_close_keeps_the_place_until_the_update_begins(broker, turns):
     """The firewall may be busy after all; the next try has the same place."""
     turns.wait(FW_PROD, POLICY, broker.now, closing=True)
     broker.advance(SECOND)
@@ -173,7 +175,7 @@ def test_who_waits_to_close_keeps_the_place_until_the_update_begins(broker, turn
     assert not turns.take(FW_PROD, POLICY, broker.now, closing=True)
 
 
-def test_who_opened_something_waits_anew(broker, turns):
+def test_a_holder_who_opened_something_waits_anew(broker, turns):
     """One turn is one change."""
     turns.wait(FW_PROD, POLICY, broker.now, closing=False)
     broker.advance(SECOND)
@@ -193,8 +195,8 @@ def test_a_wait_of_a_dead_process_blocks_nobody_for_long(broker, turns):
     assert (before, turns.take(FW_PROD, POLICY, broker.now)) == (False, True)
 
 
-def test_a_check_tells_what_each_may_do(broker, turns):
-    """Another policy waits to close: nothing is opened, and the line decides who closes first."""
+def test_a_check_tells_the_rights_of_each_holder(broker, turns):
+    """Another policy waits to close: nothing is opened, and the line decides about the order."""
     turns.wait(FW_PROD, OTHER, broker.now, closing=True)
     broker.advance(SECOND)
 

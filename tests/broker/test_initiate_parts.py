@@ -129,7 +129,7 @@ BEHIND = st.lists(st.sets(st.sampled_from("abcd"), max_size=3).map(sorted).map(t
 @settings(max_examples=examples(50, 5_000))
 @given(BEHIND, st.sets(st.sampled_from("abcd")), st.sets(st.integers(0, 20)))
 def test_each_port_opens_unless_azure_refuses_that_port(behind, texts, ports):
-    """Whatever texts Azure refuses; and each justification names the people of its own ports."""
+    """Azure may refuse any texts; and each justification names the people of its own ports."""
     bad = {number for number in ports if number < len(behind)}
     walk = Walk(behind, texts=texts, ports=bad).run()
 
@@ -143,7 +143,7 @@ def test_each_port_opens_unless_azure_refuses_that_port(behind, texts, ports):
 
 @settings(max_examples=examples(50, 5_000))
 @given(BEHIND, st.sampled_from("abcd"))
-def test_only_those_who_share_a_port_with_a_refused_text_lose_their_reason(behind, text):
+def test_only_people_who_share_a_port_with_a_refused_text_lose_their_reason(behind, text):
     """In Defender's record; the broker's own trail has it."""
     walk = Walk(behind, texts=text).run()
 

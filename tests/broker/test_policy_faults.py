@@ -141,7 +141,7 @@ def test_other_clear_forms_open_too(it, fields):
         ({"number": "22"}, "#/virtualMachines/0/ports/0/number", "number"),
     ],
 )
-def test_what_is_not_understood_is_a_warning_and_the_reason_of_the_refusal(
+def test_a_field_that_is_not_understood_is_a_warning_and_the_reason_of_the_refusal(
     it, fields: dict[str, Any], pointer, field
 ):
     """Both name the field, so that somebody can correct it; other ports are as they are."""

@@ -168,7 +168,7 @@ MUTANTS = (
             law("tests/domain/model/test_waiting_line.py", "test_closing_goes_before_opening"),
             law(
                 "tests/broker/test_firewall_turns.py",
-                "test_a_turn_to_close_is_taken_before_those_who_wait_to_open",
+                "test_a_turn_to_close_is_taken_before_the_turns_to_open",
             ),
         ),
     ),
@@ -596,7 +596,7 @@ MUTANTS = (
         caught_by=(
             law(
                 "tests/domain/audit/test_refusal.py",
-                "test_a_reason_beyond_those_that_the_record_names_makes_another_refusal",
+                "test_a_reason_beyond_the_named_ones_makes_another_refusal",
             ),
         ),
     ),
@@ -716,7 +716,7 @@ MUTANTS = (
         caught_by=(
             law(
                 "tests/broker/test_firewall_turns.py",
-                "test_the_next_update_compares_what_the_last_one_left",
+                "test_the_next_update_compares_the_digest_that_the_last_one_left",
             ),
         ),
     ),

@@ -1,5 +1,5 @@
 """
-The line of those who wait for the turn on a firewall: its order, and who still stands in it.
+The line for the turn on a firewall: its order, and the waits that still count.
 
 Closing goes before opening (P2), and an older wait before a newer one. A wait that is not renewed
 counts no longer, because the process that waited may have died.

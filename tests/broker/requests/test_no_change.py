@@ -41,7 +41,7 @@ def test_an_operator_learns_from_when_on_a_grant_may_end_unseen():
         (OLGA, {"status": Status.CLOSED, "closed_at": NOW, "unclear_at": NOW + MINUTE}),
     ],
 )
-def test_nobody_else_hears_of_an_end_without_an_observation(caller, fields):
+def test_only_an_operator_hears_of_an_end_without_an_observation(caller, fields):
     """A requester cannot do it, and a path that is observed or closed needs none."""
     words = explain_revoked([a_grant(**CLOSING | fields)], caller)
 
@@ -58,7 +58,7 @@ def test_nobody_else_hears_of_an_end_without_an_observation(caller, fields):
         (Status.CLOSING, "r2", "your own request r2 has the same port"),
     ],
 )
-def test_who_cannot_extend_learns_the_next_step(status, own, words):
+def test_a_caller_who_cannot_extend_learns_the_next_step(status, own, words):
     """A request of the caller's own for the same port is the better way."""
     grant = a_grant(status=status, latest_end=NOW + timedelta(hours=9))
 

@@ -55,7 +55,7 @@ def test_an_extension_that_would_change_nothing_is_recorded(broker, request_id):
     ids=["sees it", "does not see it"],
 )
 def test_a_try_to_change_another_persons_access_is_recorded(broker, request_id, caller, refusal):
-    """Although it is told that there is no such request: somebody has its id."""
+    """Although the answer is that there is no such request: somebody has its id."""
     with pytest.raises(refusal):
         broker.revoke(request_id, caller)
     with pytest.raises(refusal):

@@ -90,7 +90,7 @@ def test_a_refusal_that_differs_in_anything_else_is_another_one(change):
     assert a_refusal().digest != a_refusal(**change).digest
 
 
-def test_a_reason_beyond_those_that_the_record_names_makes_another_refusal():
+def test_a_reason_beyond_the_named_ones_makes_another_refusal():
     last = Violation("#/vm89", "occupied", "somebody else has it")
     first = a_refusal(90)
     other = a_refusal(90, violations=[*first.violations[:-1], last])

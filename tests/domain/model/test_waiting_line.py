@@ -40,7 +40,7 @@ def test_closing_goes_before_opening(closing, first):
 
 
 @pytest.mark.parametrize("closing", [True, False])
-def test_of_two_equal_wishes_the_older_one_goes_first(closing):
+def test_the_older_of_two_equal_wishes_goes_first(closing):
     """Also before one that does not stand in the line yet."""
     line = a_line(("old", closing), ("new", closing))
 
@@ -49,7 +49,7 @@ def test_of_two_equal_wishes_the_older_one_goes_first(closing):
     assert not is_first(line, "newest", closing=closing, now=NOON)
 
 
-def test_nobody_waits_for_himself():
+def test_a_holder_never_waits_for_its_own_turn():
     """A holder who waits to close may also open if nobody else stands in the line."""
     line = a_line(("own", True), ("own", False))
 
@@ -82,7 +82,7 @@ def test_a_wait_from_the_future_counts_no_longer_either():
     assert is_first(line, "other", closing=False, now=NOON)
 
 
-def test_who_comes_back_too_late_stands_at_the_end():
+def test_a_wait_that_comes_back_too_late_stands_at_the_end():
     """The others have relied on it that the place was free."""
     line = a_line(("late", True))
     line = join_line(line, "other", closing=True, now=NOON + KEPT)
@@ -100,7 +100,7 @@ def test_a_wait_is_written_once_a_minute():
     assert join_line(line, "own", closing=True, now=NOON + RENEWED_EVERY) != line
 
 
-def test_a_full_line_keeps_those_who_come_first():
+def test_a_full_line_keeps_the_first_of_the_order():
     """A row has room for so many; who waits to close finds a place."""
     line = a_line(*((f"h{number}", False) for number in range(MOST_WAITING)))
 
