@@ -41,7 +41,7 @@ def test_an_outage_of_storage_is_503_with_when_to_come_back(without_storage, met
     """Unknown, repeat with the same key: a problem, and nothing half-believed."""
     answer = without_storage.api(method, path, body)
 
-    assert (answer.status, answer.json["type"].rsplit("#", 1)[1]) == (503, "unavailable")
+    assert (answer.status, answer.json["type"].rsplit("/", 1)[1]) == (503, "unavailable")
     assert int(answer.headers["retry-after"]) > 0
 
 
