@@ -26,7 +26,7 @@ Calls that a fault hits unless ``JIT_CRASH`` is set: calls that change something
 pairs of scenario and fault, it hits as many of all calls too. A single call is of either kind.
 """
 
-MANY_CALLS = 750
+MANY_CALLS = 900
 """A scenario with more calls takes long: ``make test`` gives it half of the faults."""
 
 _CHANGING = (
