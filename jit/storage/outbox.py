@@ -63,6 +63,7 @@ REPEATED = ColumnMap(
     Column("FirstAt", "first_at", INSTANT),
     Column("LastAt", "last_at", INSTANT),
     Column("Count", "count"),
+    Column("Call", "call", default=""),
 )
 
 _ATTEMPTS = 5  # each one is lost to another instance that counted the same refusal
@@ -107,16 +108,18 @@ class Outbox:
         Raises:
             Unavailable: Storage did not answer. If the answer was lost, it may count.
         """
+        call = secrets.token_hex(8)
         for _ in range(_ATTEMPTS):
             try:
                 found = self._find_repeated(partition, digest, event.at)
                 if found is None:
-                    self._begin_repeated(partition, event, digest)
+                    self._begin_repeated(partition, event, digest, call)
                     return event.request_id
                 row, known = found
-                last_at = max(known.last_at, event.at)
-                more = replace(known, last_at=last_at, count=known.count + 1)
-                self._state.write([Op(Verb.REPLACE, write_repeated_row(row, more))])
+                if known.call != call:  # else the write was made, and its answer was lost
+                    last_at = max(known.last_at, event.at)
+                    more = replace(known, last_at=last_at, count=known.count + 1, call=call)
+                    self._state.write([Op(Verb.REPLACE, write_repeated_row(row, more))])
             except StateConflict:
                 continue
             except Defect:  # a row of a newer version counts it
@@ -137,10 +140,10 @@ class Outbox:
                     return row, found
         return None
 
-    def _begin_repeated(self, partition: str, event: Event, digest: str) -> None:
+    def _begin_repeated(self, partition: str, event: Event, digest: str, call: str) -> None:
         """Write the record of a refusal and the row that counts its repetitions."""
         place = Row(partition=partition, key=_make_repeat_key(event.at, digest), values={})
-        row = write_repeated_row(place, begin_repeated(event, digest))
+        row = write_repeated_row(place, replace(begin_repeated(event, digest), call=call))
         self._state.write(
             [Op(Verb.INSERT, row), Op(Verb.INSERT, write_refusal_row(partition, event))]
         )
@@ -150,13 +153,13 @@ class Outbox:
         Delete the rows of refusals that no call can repeat any more; write their numbers.
 
         Returns:
-            The number of rows that were looked at, at most `MOST_SWEPT`.
+            The number of rows that were read, at most `MOST_SWEPT`. Unreadable rows do not count.
         """
         first, _ = keys.key_range(keys.REPEATED)
         last = f"{first}{keys.write_stamp(now - 2 * SAME_WITHIN)}"
         rows = read_all(self._state, Where(partition=partition, first=first, last=last))
-        taken = list(islice(rows, MOST_SWEPT))
-        for pack in pack_bundles(REPEATED_KIND.read_all(taken, _end_repeated)):
+        taken = list(islice(REPEATED_KIND.read_all(rows, _end_repeated), MOST_SWEPT))
+        for pack in pack_bundles(taken):
             try:
                 self._state.write([op for bundle in pack for op in bundle])
             except StateConflict:  # another instance sweeps, or an instance counts late

@@ -36,7 +36,8 @@ class Walk:
     def run(self):
         """Ask for all of it, part by part."""
         self.parts.add(self.asks)
-        while (part := self.parts.take()) is not None:
+        while self.parts.is_waiting:
+            part = self.parts.take()
             numbers = [self.asks.index(ask) for ask in part.asks]
             self.calls.append((numbers, part.reasons))
             if self.texts & set(part.reasons) or self.bad & {ask.vm_port for ask in part.asks}:

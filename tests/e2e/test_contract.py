@@ -218,7 +218,7 @@ def test_a_bad_request_is_a_problem_that_names_the_fault(client_without_reset, b
 
 
 def test_every_fault_is_named_at_once(client):
-    """One round trip mends all."""
+    """One round trip mends all faults of a body; the JIT policy is asked about a good body only."""
     body = wish(DB01, 443, "0.0.0.0/0", duration="P1M", extra=1, justification="x")
 
     answer = client.api("POST", "access-requests", body)
@@ -229,7 +229,6 @@ def test_every_fault_is_named_at_once(client):
         "#/sources/0",
         "#/duration",
         "#/justification",
-        "#/virtualMachines/0/ports/0/number",
     }
 
 

@@ -127,6 +127,24 @@ def test_two_instances_that_begin_at_once_write_one_event(it):
     assert it.told() == [("r1", None)]
 
 
+@pytest.mark.parametrize("earlier", [0, 1])
+def test_a_write_that_was_made_and_answered_as_a_conflict_counts_once(it, earlier):
+    """The storage client repeats a write whose answer was lost; it then meets its own row."""
+    for number in range(earlier):
+        it.refuse(f"r{number}")
+
+    def repeat(name, _):
+        if name == "state.write":
+            it.calls.after = lambda *_: None
+            raise StateConflict("the row is there, or has another ETag")
+
+    it.calls.after = repeat
+    it.refuse("again")
+    it.outbox.sweep("p", now=NOW + 3 * SAME_WITHIN)
+
+    assert [told for _, told in it.told() if told is not None] == [1] * earlier
+
+
 def test_a_refusal_that_cannot_be_counted_is_an_event_of_its_own(it):
     """Too many instances count at once: more records, and nothing is hidden."""
     it.refuse("r0")
@@ -151,6 +169,22 @@ def test_a_count_of_a_newer_version_stops_no_refusal(it):
 
     assert it.refuse("r1") == "r1"
     assert it.told() == [("r0", None), ("r1", None)]
+
+
+def test_unreadable_counts_hold_up_no_other_count(it, monkeypatch):
+    """A newer version wrote them. They are no reason to sweep again at once."""
+    monkeypatch.setattr("jit.storage.outbox.MOST_SWEPT", 2)
+    for number in range(3):
+        it.refuse(f"n{number}", digest=f"a{number}")
+    for row in it.state.rows("d|"):
+        it.state.write([Op(Verb.REPLACE, replace(row, values={**row.values, FORMAT: 99}))])
+    it.refuse("r0", digest="z")
+    it.refuse("r1", digest="z")
+
+    swept = it.outbox.sweep("p", now=NOW + 3 * SAME_WITHIN)
+
+    assert swept == 1
+    assert ("r0", 1) in it.told()
 
 
 def test_nothing_is_swept_that_a_call_may_still_repeat(it):

@@ -303,6 +303,7 @@ COUNTED = Repeated(
     first_at=NOON,
     last_at=NOON + 5 * MINUTE,
     count=7,
+    call="c0ffee00c0ffee00",
 )
 HASH = SAMPLES["audit-record"]["values"]["Hash"]
 

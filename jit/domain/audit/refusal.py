@@ -82,6 +82,7 @@ class Repeated:
         first_at: Time of the first call.
         last_at: Time of the last one.
         count: Calls, with the first one.
+        call: Random text of the call that was counted last.
     """
 
     digest: str
@@ -92,6 +93,7 @@ class Repeated:
     first_at: datetime
     last_at: datetime
     count: int = 1
+    call: str = ""
 
     def is_same_at(self, now: datetime) -> bool:
         """Return True if the same refusal *now* is a repetition, and not a record of its own."""

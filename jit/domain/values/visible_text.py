@@ -27,6 +27,7 @@ _NOT_DRAWN = (  # of visible classes, and drawn as nothing: joiners of marks, fi
     (0x17B4, 0x17B5),
     (0x180B, 0x180F),
     (0x3164, 0x3164),
+    (0x16FE4, 0x16FE4),
     (0xFE00, 0xFE0F),
     (0xFFA0, 0xFFA0),
     (0xE0100, 0xE01EF),
@@ -53,8 +54,8 @@ def find_hidden(text: str) -> list[int]:
     Return the places of characters that nobody sees, or that change how others are shown.
 
     These are format, private-use and unassigned characters, halves of surrogate pairs, fillers and
-    variation selectors. A joiner (U+200C, U+200D) is none if it is between two visible ones:
-    Persian, Indic scripts and emoji need it there.
+    variation selectors. A joiner (U+200C, U+200D) is none if it is between two visible ones, not
+    both ASCII: Persian, Indic scripts and emoji need it there.
     """
     return [place for place, char in enumerate(text) if _is_hidden(char, text, place)]
 
@@ -68,7 +69,7 @@ def name_character(char: str) -> str:
 def _is_hidden(char: str, text: str, place: int) -> bool:
     if char in _JOINERS:
         around = (text[max(place - 1, 0)], text[min(place + 1, len(text) - 1)])
-        return not all(map(_is_visible, around))
+        return "".join(around).isascii() or not all(map(_is_visible, around))
     return unicodedata.category(char) in _HIDDEN or char in _IGNORED
 
 

@@ -52,6 +52,8 @@ HIDDEN = {
     "private use": ("\ue000\U000f0000\U0010fffd", [0, 1, 2]),
     "unassigned": ("\u0378\U000e0fff\uffff", [0, 1, 2]),
     "half a pair": ("half \ud800", [5]),
+    "joiner in a number": ("CHG\u200d0030001", [3]),
+    "filler of Khitan": ("a\U00016fe4", [1]),
     "joiner at the beginning": ("\u200dabc", [0]),
     "joiner at the end": ("abc\u200c", [3]),
     "joiner beside a space": ("a \u200db", [2]),
