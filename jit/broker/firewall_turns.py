@@ -34,11 +34,13 @@ class Turn:
         may_close: It may take the turn, or has it, to remove rules.
         may_open: The same to open something.
         closing_waits: Somebody else waits to remove rules.
+        waits: The holder stands in the line itself.
     """
 
     may_close: bool
     may_open: bool
     closing_waits: bool
+    waits: bool = False
 
 
 class FirewallTurns:
@@ -58,6 +60,7 @@ class FirewallTurns:
             may_close=_may_take(row, holder, now, closing=True),
             may_open=_may_take(row, holder, now, closing=False),
             closing_waits=any(each.closing for each in others),
+            waits=len(others) < len(waiting_line.list_standing(row.waiting, now)),
         )
 
     def may_take(
@@ -94,6 +97,15 @@ class FirewallTurns:
             )
 
         return self._change(firewall_id, join, make=True) is not None
+
+    def leave(self, firewall_id: str, holder: str, *, closing: bool) -> None:
+        """Leave the line for a firewall: nothing is to be closed, or to be opened, any more."""
+
+        def drop(row: FirewallRow) -> FirewallRow:
+            name = arm_ids.row_hash(holder)
+            return replace(row, waiting=waiting_line.drop_waits(row.waiting, name, closing=closing))
+
+        self._change(firewall_id, drop)
 
     def has_turn(self, firewall_id: str, holder: str) -> bool:
         """Return True if *holder* has the turn on a firewall."""

@@ -138,6 +138,7 @@ class Look:
             free_firewalls=frozenset(key for key, turn in turns.items() if turn.may_close),
             closing_first=frozenset(key for key, turn in turns.items() if turn.closing_waits),
             opened_later=frozenset(key for key, turn in turns.items() if not turn.may_open),
+            waited_for=frozenset(key for key, turn in turns.items() if turn.waits),
         )
 
     def _update_inventory(

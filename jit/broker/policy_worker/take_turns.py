@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from jit.broker.firewall_turns import FirewallTurns
 from jit.broker.policy_worker.pass_state import Pass
@@ -19,6 +19,9 @@ from jit.domain.grants.timing import APPEARS_WITHIN, FIREWALL_WAIT
 from jit.domain.model.grant import Grant, Status
 from jit.domain.paths.machine_view import FirewallView, MachineView
 from jit.domain.values import arm_ids
+
+CLOSES_FIRST = timedelta(minutes=10)
+"""So long the removals of a policy go before its own openings: two updates of a firewall."""
 
 Decide = Callable[[PolicyView], Step]
 """Decides about the grants of a pass by a view; it is pure."""
@@ -33,11 +36,13 @@ def take_turns(
     """
     Take the turns that *step* needs; return the step that does without those it did not get.
 
-    One turn removes rules or opens something; removals come first.
+    One turn removes rules or opens something; removals come first. After `CLOSES_FIRST` something
+    keeps a rule from going, and one turn does both. A last chance to ask does not wait either.
     """
     removing, asking = _find_removing(step), _find_asking(step)
-    if both := removing.keys() & asking.keys():
-        view = replace(view, closing_first=view.closing_first | both)
+    both = removing.keys() & asking.keys() & _find_closing_lately(step, state.now)
+    if both:
+        view = replace(view, opened_later=view.opened_later | both)
         step = decide(view)
         removing, asking = _find_removing(step), _find_asking(step)
     lost = {
@@ -60,11 +65,14 @@ def wait_for_turns(
     Return *step* with an early look for the grants that wait to close: the wait counts only while
     it is renewed, and the turn must not lie unused.
     """
-    if not any(_is_kept_from(view, each) for each in _list_firewalls(view)):
+    is_kept = any(_is_kept_from(view, each) for each in _list_firewalls(view))
+    if not is_kept and not view.waited_for:
         return step
     wish = decide(_imagine_free(view))
     waiting: set[str] = set()
     for closing, find in ((True, _find_removing), (False, _find_asking)):
+        for firewall in _list_left(view, find(wish), step, state, closing=closing):
+            turns.leave(firewall.id, state.policy_id, closing=closing)
         missing = {key: id_ for key, id_ in find(wish).items() if key not in find(step)}
         for key, firewall_id in missing.items():
             stands = turns.wait(firewall_id, state.policy_id, state.now, closing=closing)
@@ -114,6 +122,21 @@ def _find_asking(step: Step) -> Firewalls:
     return {arm_ids.key(ask.firewall_id): ask.firewall_id for ask in step.asks if ask.firewall_id}
 
 
+def _find_closing_lately(step: Step, now: datetime) -> set[str]:
+    """Return the keys of firewalls with a grant that began to close less than that long ago."""
+    return {
+        key
+        for grant in step.grants
+        if grant.status is Status.CLOSING and now - (grant.closing_at or now) < CLOSES_FIRST
+        for key in _find_places(grant)
+    }
+
+
+def _find_places(grant: Grant) -> set[str]:
+    """Return the keys of the firewalls and NSGs that may have a rule of *grant*."""
+    return {*grant.holder_keys, grant.firewall_key}
+
+
 # ---- the firewalls of a view ---------------------------------------------------------------------
 
 
@@ -121,6 +144,18 @@ def _list_firewalls(view: PolicyView) -> list[FirewallView]:
     views = [machine.add_former() for machine in view.machines.values()]
     found = {arm_ids.key(each.id): each for machine in views for each in machine.firewalls}
     return list(found.values())
+
+
+def _list_left(
+    view: PolicyView, wished: Firewalls, step: Step, state: Pass, *, closing: bool
+) -> list[FirewallView]:
+    """Return the firewalls in whose line nothing of this policy waits to close, or to open, now."""
+    statuses = {Status.CLOSING} if closing else {Status.PENDING, Status.OPENING, Status.OPEN}
+    here = {grant.id for grant in step.grants}
+    elsewhere = [g for g in state.grants if g.id not in here and g.status in statuses]
+    kept = wished.keys() | {key for grant in elsewhere for key in _find_places(grant)}
+    left = view.waited_for - kept
+    return [each for each in _list_firewalls(view) if arm_ids.key(each.id) in left]
 
 
 def _is_kept_from(view: PolicyView, firewall: FirewallView) -> bool:
@@ -152,7 +187,6 @@ def _imagine_settled(machine: MachineView) -> MachineView:
 
 def _look_early(grant: Grant, waiting: Iterable[str], now: datetime) -> Grant:
     """Return *grant* with a look in a minute if it waits to close in one of those firewalls."""
-    holders = {*grant.holder_keys, grant.firewall_key}
-    if grant.status is not Status.CLOSING or holders.isdisjoint(waiting):
+    if grant.status is not Status.CLOSING or _find_places(grant).isdisjoint(waiting):
         return grant
     return replace(grant, next_check_at=min(grant.next_check_at, now + FIREWALL_WAIT))

@@ -35,6 +35,7 @@ class PolicyView:
         free_firewalls: Keys of the firewalls that this step may have changed.
         closing_first: Keys of those in which a rule is to be removed before anything is opened.
         opened_later: Keys of those in which somebody else comes first who waits to open something.
+        waited_for: Keys of those in whose line this policy stands.
         asks_from: Azure wants to be asked for nothing before. Closing does not wait for it.
         admin_readings: The security admin rules that were read for this view.
         neighbours: Grants of other VMs, also of other policies, whose path may rest on a rule that
@@ -52,6 +53,7 @@ class PolicyView:
     free_firewalls: frozenset[str] = frozenset()
     closing_first: frozenset[str] = frozenset()
     opened_later: frozenset[str] = frozenset()
+    waited_for: frozenset[str] = frozenset()
     asks_from: datetime | None = None
     admin_readings: tuple[AdminReading, ...] = ()
     neighbours: tuple[Grant, ...] = ()

@@ -78,9 +78,14 @@ def is_first(line: Line, holder: str, *, closing: bool, now: datetime) -> bool:
     return all(mine.rank < each.rank for each in list_others(line, holder, now))
 
 
+def list_standing(line: Line, now: datetime) -> Line:
+    """Return the waits that still stand."""
+    return tuple(each for each in line if each.stands(now))
+
+
 def list_others(line: Line, holder: str, now: datetime) -> Line:
     """Return the waits of others than *holder* that still stand."""
-    return tuple(each for each in line if each.holder != holder and each.stands(now))
+    return tuple(each for each in list_standing(line, now) if each.holder != holder)
 
 
 def _find(line: Line, holder: str, *, closing: bool, now: datetime) -> Wait | None:

@@ -1,10 +1,12 @@
 """Turns on firewalls in a pass: taken, waited for, given back."""
 
+from datetime import timedelta
+
 import pytest
 
 from jit.domain.grants.timing import FIREWALL_WAIT
 from jit.domain.model.grant import Status
-from tests.broker.inprocess import DAVE, THERE, policy_of, wish
+from tests.broker.inprocess import DAVE, ELSEWHERE, THERE, policy_of, wish
 from tests.local.azure.sim import FW_PROD, WEB01
 
 POLICY, OTHER = policy_of(WEB01), "/subscriptions/s/another-policy"
@@ -87,3 +89,58 @@ def test_a_turn_is_kept_until_the_initiate_shows_in_the_firewall(broker, turns):
     assert not turns.may_take(FW_PROD, OTHER, broker.now)
     broker.live(UPDATED)
     assert not turns.has_turn(FW_PROD, POLICY)
+
+
+def may_not_change_firewalls(broker):
+    denied = ["Microsoft.Network/azureFirewalls/write"]
+    broker.sim.control("PUT", "state", {"deniedActions": denied})
+
+
+def open_two_ports(broker):
+    """Return the ids of open requests for two ports of one VM, for an hour."""
+    ids = [broker.ask(wish(WEB01, 22)), broker.ask(wish(WEB01, 3389, THERE), DAVE)]
+    broker.live(14)
+    assert [broker.status(each) for each in ids] == ["open"] * 2
+    return ids
+
+
+def test_a_removal_that_never_works_does_not_stop_what_its_policy_opens(broker):
+    """It goes first for some minutes. A lock may stay for days."""
+    _, leaves = open_two_ports(broker)
+    may_not_change_firewalls(broker)
+    broker.revoke(leaves, DAVE)
+    broker.live(2)
+    comes = broker.ask(wish(WEB01, 22, source=ELSEWHERE))
+    broker.live(20)
+
+    assert (broker.status(comes), broker.status(leaves)) == ("open", "closing")
+
+
+def test_an_own_removal_takes_nobodys_last_chance(broker):
+    """An extended path is asked for before its request ends, though a rule is to be removed."""
+    stays, leaves = open_two_ports(broker)
+    end = broker.grant(stays).expires_at
+    may_not_change_firewalls(broker)
+    broker.live((end - broker.now).total_seconds() / 60 - 9)
+    broker.revoke(leaves, DAVE)
+    broker.extend(stays, timedelta(hours=1))
+    reached = []
+    for _ in range(16):
+        broker.live(1)
+        reached.append(broker.reachable(WEB01, 22))
+
+    assert all(reached)
+
+
+def test_a_policy_leaves_the_line_when_nothing_is_left_to_close(broker, turns):
+    """Azure took the rule out by itself. The wait would keep others from opening."""
+    request_id = opened(broker)
+    turns.take(FW_PROD, OTHER, broker.now)
+    broker.revoke(request_id)
+    broker.live(2)
+    body = broker.sim.get(FW_PROD)
+    body["properties"]["natRuleCollections"] = []
+    broker.sim.control("PUT", "state", {"resources": {FW_PROD: body}})
+    broker.live(1.5)
+
+    assert not turns.check(FW_PROD, OTHER, broker.now).closing_waits
