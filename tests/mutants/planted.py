@@ -565,8 +565,8 @@ MUTANTS = (
         name="a joiner is accepted beside anything",
         promise="P9",
         path="jit/domain/values/visible_text.py",
-        was="        return not all(map(_is_visible, around))\n",
-        becomes="        return not any(map(_is_visible, around))\n",
+        was='        return "".join(around).isascii() or not all(map(_is_visible, around))\n',
+        becomes='        return "".join(around).isascii() or not any(map(_is_visible, around))\n',
         caught_by=(
             law(
                 "tests/domain/values/test_visible_text.py",
