@@ -143,7 +143,6 @@ BAD_BODIES = {
     ),
     "unknown-machine": (_with(**_vm(farm(1).replace("farm01", "nobody"))), 403, "vm-not-found"),
     "foreign-subscription": (_with(**_vm(FOREIGN)), 403, "vm-not-found"),
-    "not-configured": (_with(**_vm(NEW01)), 403, "no-jit-policy"),
     "unsupported": (_with(**_vm(HUB01)), 403, "vm-unsupported"),
     "no-ports": (_with(virtualMachines=[{"id": farm(1), "ports": []}]), 400, "too-few"),
     "port-0": (_with(**_vm(farm(1), {"number": 0})), 400, "port-out-of-range"),
