@@ -33,13 +33,6 @@ from jit.domain.paths.rules import PathRule
 from jit.domain.values import arm_ids
 from jit.interfaces import JitPolicies, Network
 
-MOST_PARTS = 24
-"""
-Parts of an initiate in one pass. The lease of a pass is a minute, and others wait to close.
-
-A part with one VM port of 900, each of another request, is the thirteenth at the latest.
-"""
-
 
 @dataclass(slots=True)
 class Outcome:
@@ -53,7 +46,6 @@ class Outcome:
         wait: How long to stay away, if Azure asked for it or did not answer.
         note: Why, for people.
         forbidden: Azure's code where the broker's identity may not open something.
-        is_cut: True if the initiate was ended before all its parts were asked for.
     """
 
     answered: set[VmPort] = field(default_factory=set)
@@ -62,7 +54,6 @@ class Outcome:
     wait: timedelta | None = None
     note: str = ""
     forbidden: str = ""
-    is_cut: bool = False
 
 
 class Actions:
@@ -89,16 +80,17 @@ class Actions:
         """
         Ask Defender for all of *asks* in one call; in parts if it refuses them together.
 
-        Parts take time. After `MOST_PARTS` of them, or if *holds* tells that the policy is no
-        longer this pass's, nothing more is asked: a later pass asks for the rest.
+        Parts take time: before each, *holds* tells whether the policy is still this pass's.
+
+        Raises:
+            StateConflict: It is not.
         """
         outcome, parts = Outcome(), Parts(reasons)
         parts.add(asks)
-        for _ in range(MOST_PARTS):
-            if not parts.is_waiting or not holds():
-                break
-            self._initiate(policy_id, parts.take(), parts, outcome)
-        _put_off(parts, outcome)
+        while (part := parts.take()) is not None:
+            if not holds():
+                raise StateConflict("the pass took too long: another one has taken over")
+            self._initiate(policy_id, part, parts, outcome)
         if outcome.forbidden:
             telemetry.alert("permission.lost", policy_id=policy_id, code=outcome.forbidden)
         return outcome
@@ -217,14 +209,6 @@ def _try_each(
         resource_id, code = lost[0]
         telemetry.alert("permission.lost", resource_id=resource_id, code=code, count=len(lost))
     return errors
-
-
-def _put_off(parts: Parts, outcome: Outcome) -> None:
-    """Note that Azure took nothing of the parts that are still to be asked for."""
-    if parts.is_waiting:
-        outcome.is_cut = True
-        outcome.untaken |= parts.list_waiting()
-        outcome.note = outcome.note or "Azure refused it together with others; it is asked again"
 
 
 def _refuse(policy_id: str, ask: PortToOpen, error: Refused, outcome: Outcome) -> None:

@@ -80,20 +80,11 @@ class Parts:
         """Let *asks* be the first part."""
         self._waiting.append(self._form(asks))
 
-    @property
-    def is_waiting(self) -> bool:
-        """True if a part is still to be asked for."""
-        return bool(self._waiting)
-
-    def take(self) -> Part:
-        """Return the next part, and forget it; there must be one."""
-        part = self._waiting.popleft()
-        code = self._refused.get(part.reasons)
-        return part if code is None else replace(part, reasons=(), code=code)
-
-    def list_waiting(self) -> set[VmPort]:
-        """Return the VM ports of the parts that are still to be asked for."""
-        return {ask.vm_port for part in self._waiting for ask in part.asks}
+    def take(self) -> Part | None:
+        """Return the next part, and forget it; None if there is none."""
+        part = self._waiting.popleft() if self._waiting else None
+        code = self._refused.get(part.reasons) if part else None
+        return replace(part, reasons=(), code=code) if part and code is not None else part
 
     def accept(self, part: Part) -> None:
         """Remember what Azure's 202 for *part* says about its text."""

@@ -8,10 +8,10 @@ from typing import Any
 
 import pytest
 
-from jit.broker.azure_changes import MOST_PARTS, Actions
+from jit.broker.azure_changes import Actions
 from jit.broker.initiate_parts import Reasons
 from jit.domain.azure.initiate_body import PortToOpen
-from jit.domain.errors import PermissionLost, Refused, Throttled, Unknown
+from jit.domain.errors import PermissionLost, Refused, StateConflict, Throttled, Unknown
 from jit.domain.paths import rules
 from tests.broker.inprocess import HERE, THERE, InProcess, policy_of
 from tests.builders.values import HOME, NOW, POLICY_ID, vm_id
@@ -77,16 +77,16 @@ class Defender:
             raise self.error
 
 
-def outcome(defender, holds=ALWAYS, asks=ASKS):
-    """The outcome of some asks, by default of four."""
+def outcome(defender, holds=ALWAYS):
+    """The outcome of the four asks."""
     unused: Any = None
     actions = Actions(lambda: defender, lambda: unused, unused)
     left = iter(holds)
     reasons = Reasons(
-        requests={ask.vm_port: ("why",) for ask in asks},
+        requests={ask.vm_port: ("why",) for ask in ASKS},
         write=lambda ids: " ".join(("[mark]", *ids)),
     )
-    return actions.initiate(POLICY_ID, asks, reasons, lambda: next(left))
+    return actions.initiate(POLICY_ID, ASKS, reasons, lambda: next(left))
 
 
 def test_one_that_is_refused_keeps_nobody_else_out():
@@ -106,26 +106,10 @@ def test_a_pass_that_has_lost_its_policy_asks_for_no_more_halves():
     error = PermissionLost("no", code="AuthorizationFailed", azure_status=403)
     defender = Defender(error, 0, 1, 2, 3)
 
-    found = outcome(defender, chain([True, True], repeat(False)))
+    with pytest.raises(StateConflict):
+        outcome(defender, chain([True, True], repeat(False)))
 
     assert defender.sizes == [4, 2]
-    assert (found.is_cut, len(found.untaken), found.answered) == (True, 4, set())
-
-
-def test_a_pass_asks_for_a_bounded_number_of_parts():
-    """Others wait to close. The outcome of these parts is kept; a later pass asks for the rest."""
-    asks = [
-        PortToOpen(vm_id=vm_id(number), port=22, sources=(HOME,), until=NOW + timedelta(hours=1))
-        for number in range(100)
-    ]
-    defender = Defender(Refused("no", code="VmNotFound"), *range(100))
-
-    found = outcome(defender, asks=asks)
-
-    assert len(defender.sizes) == MOST_PARTS
-    assert found.is_cut
-    assert len(found.refused) > 0
-    assert found.untaken == {ask.vm_port for ask in asks} - found.refused.keys()
 
 
 def test_a_text_that_azure_refuses_is_told_with_its_code(caplog):

@@ -36,8 +36,7 @@ class Walk:
     def run(self):
         """Ask for all of it, part by part."""
         self.parts.add(self.asks)
-        while self.parts.is_waiting:
-            part = self.parts.take()
+        while (part := self.parts.take()) is not None:
             numbers = [self.asks.index(ask) for ask in part.asks]
             self.calls.append((numbers, part.reasons))
             if self.texts & set(part.reasons) or self.bad & {ask.vm_port for ask in part.asks}:

@@ -66,8 +66,6 @@ class InitiateSender:
         except StateConflict:  # somebody changed a grant, perhaps before the initiate
             self._make_due(asks, state)
             raise
-        if outcome.is_cut and not is_held():
-            raise StateConflict("the pass took too long: another one has taken over")
 
     def _write_justification(self, initiate_id: str, read: dict[str, str], ids: Ids) -> str:
         """

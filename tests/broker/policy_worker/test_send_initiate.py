@@ -425,36 +425,3 @@ def test_a_refused_grant_that_wrote_down_a_companion_closes_by_observation():
     refused = _apply_refusal(an_opening(companions=("companion",)), "InvalidJitRequest", NOW)
 
     assert (refused.status, refused.close_reason) == ("closing", "failed")
-
-
-def test_rules_go_before_anything_is_asked_for(broker):
-    """An initiate in parts takes long. The end of another grant does not wait for it."""
-    broker.sim.faults({"match": {"path": "nsg-farm-1"}, "times": None, "leaveRules": True})
-    leaves = broker.ask(wish(farm(10), source=THERE), DAVE)
-    broker.live(OPENED)
-    broker.sim.control("DELETE", "log")
-    broker.revoke(leaves, DAVE)
-    broker.ask(wish(farm(1)))
-    broker.live(1)
-
-    log = broker.sim.control("GET", "log")
-    changes = [each["method"] for each in log if each["method"] in {"DELETE", "POST"}]
-    assert changes[:2] == ["DELETE", "POST"]
-
-
-def test_after_a_cut_initiate_the_rest_is_asked_for_by_later_passes(broker, monkeypatch):
-    """Everybody who was not refused alone gets a turn, and Azure's refusals end."""
-    monkeypatch.setattr("jit.broker.azure_changes.MOST_PARTS", 6)
-    for number in range(1, 6):
-        broker.sim.faults(
-            {
-                "match": {**INITIATE, "bodyContains": f"farm0{number}"},
-                "times": None,
-                "answer": {"status": 400, "code": "InvalidInitiateInput"},
-            }
-        )
-    asked = [broker.ask(wish(farm(number))) for number in range(1, 8)]
-    broker.live(8)
-
-    found = [broker.status(each) for each in asked]
-    assert found == ["closed"] * 5 + ["open"] * 2
