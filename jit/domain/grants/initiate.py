@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime
 
@@ -70,7 +70,10 @@ def plan_initiate(
         firewall_id=first.firewall_id if first.via is Via.FIREWALL else None,
     )
     before = rule_evidence.list_marks(grants, view, context.now)
-    carried = [_carry(grant, paths.get(grant.id), ask, before, context) for grant in grants]
+    standing = {entry.initiate_id for entry in requests if entry.is_in_force(context.now)}
+    carried = [
+        _carry(grant, paths.get(grant.id), ask, before, standing, context) for grant in grants
+    ]
     return [_note_firewall(grant, view) for grant in carried], (ask,)
 
 
@@ -158,9 +161,15 @@ def _carry(
     path: PathView | None,
     ask: PortToOpen,
     before: tuple[str, ...] | None,
+    standing: Collection[str | None],
     context: StepContext,
 ) -> Grant:
-    """Return a grant that wants a path with the initiate that is about to be sent."""
+    """
+    Return a grant that wants a path with the initiate that is about to be sent.
+
+    The oldest initiates are forgotten, but never one whose request in Defender is *standing*: the
+    broker would take its own request for a stranger's.
+    """
     if not grant.wants_path:
         return grant
     asked = grant.initiate
@@ -169,7 +178,7 @@ def _carry(
         grant,
         initiate=replace(
             asked,
-            ids=(*asked.ids, context.initiate_id)[-_KEPT_INITIATES:],
+            ids=(*_choose_kept(asked.ids, standing), context.initiate_id),
             at=context.now,
             sources=ask.sources,
             until=ask.until,
@@ -183,6 +192,12 @@ def _carry(
         ),
         next_check_at=context.now + timing.SOONEST_LOOK,
     )
+
+
+def _choose_kept(ids: Sequence[str], standing: Collection[str | None]) -> list[str]:
+    """Return the newest of *ids*, and those whose requests are *standing*, in their order."""
+    newest = ids[1 - _KEPT_INITIATES :]
+    return [id_ for id_ in ids if id_ in newest or id_ in standing]
 
 
 def _note_firewall(grant: Grant, view: MachineView) -> Grant:

@@ -425,3 +425,20 @@ def test_a_refused_grant_that_wrote_down_a_companion_closes_by_observation():
     refused = _apply_refusal(an_opening(companions=("companion",)), "InvalidJitRequest", NOW)
 
     assert (refused.status, refused.close_reason) == ("closing", "failed")
+
+
+def test_a_request_that_is_in_force_is_never_forgotten_however_often_azure_puts_off(broker):
+    """Azure throttles an extension for hours. The path is the broker's own, and it closes."""
+    request_id = broker.ask(wish(farm(1), duration="PT3H"))
+    broker.live(OPENED)
+    (in_force,) = broker.grant(request_id).initiate.ids
+    slow = {"status": 429, "code": "TooManyRequests", "headers": {"Retry-After": "10"}}
+    broker.sim.faults({"match": INITIATE, "times": None, "answer": slow})
+    broker.extend(request_id, timedelta(hours=3))
+    broker.live(90)
+    assert in_force in broker.grant(request_id).initiate.ids
+
+    broker.revoke(request_id)
+    broker.live(3)
+
+    assert not broker.reachable(farm(1))
