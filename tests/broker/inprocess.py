@@ -59,7 +59,8 @@ def person(name: str) -> Person:
     return Person(id=found["id"], name=found["displayName"], roles=frozenset(found["roles"]))
 
 
-ALICE, BOB, DAVE, OLGA, AUDRA = map(person, ("alice", "bob", "dave", "olga", "audra"))
+ALICE, BOB, CAROL, DAVE = map(person, ("alice", "bob", "carol", "dave"))
+OLGA, AUDRA = map(person, ("olga", "audra"))
 
 
 def farm(number: int) -> str:

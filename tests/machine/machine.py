@@ -23,7 +23,7 @@ from jit.domain.errors import Rejected
 from jit.domain.limits import LIMITS
 from jit.domain.requests import bodies
 from jit.domain.requests.submission import Submission
-from tests.broker.inprocess import ALICE, BOB, DAVE, ELSEWHERE, HERE, OLGA, THERE, wish
+from tests.broker.inprocess import ALICE, BOB, CAROL, DAVE, ELSEWHERE, HERE, OLGA, THERE, wish
 from tests.builders.admin_rules import ALLOW, ALWAYS, DENY, GROUP, arm_admin
 from tests.crash.addresses import renumber, toggle_second_address
 from tests.crash.durable_parts import BrokerProcess
@@ -34,6 +34,7 @@ from tests.machine.promise_watch import PromiseWatch
 from tests.machine.random_walk import RandomWalk
 
 PEOPLE = {"alice": ALICE, "bob": BOB, "dave": DAVE}
+GREEDY = "203.0.113.66"
 MINUTE = timedelta(minutes=1)
 
 people = st.sampled_from(sorted(PEOPLE))
@@ -150,6 +151,16 @@ class WithoutFaults(RuleBasedStateMachine):
         """A person extends a request."""
         who = PEOPLE[self.bodies[name][1]]
         self.call(self.run.extend(name, span * MINUTE, who), f"{name} extended {self.acts}")
+
+    @rule(vm_port=vm_ports, times=st.integers(2, 6), pause=seconds)
+    def be_greedy(self, vm_port: tuple[str, int], times: int, pause: int) -> None:
+        """Carol asks for a VM port and gives it back, again and again: others' ends do not wait."""
+        for number in range(times):
+            name = f"carol {self.acts}"
+            where = [GREEDY] if number % 2 else [GREEDY, ELSEWHERE]
+            self.call(self.run.ask(name, wish(*vm_port, sources=where), CAROL), name)
+            self.run.pass_time(timedelta(seconds=pause))
+            self.call(self.run.revoke(name, CAROL), f"{name} revoked")
 
     # ---- foreign changes -------------------------------------------------------------------------
 
