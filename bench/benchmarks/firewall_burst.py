@@ -12,15 +12,14 @@ import time
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
-from dataclasses import dataclass, field
 from typing import Any
 
 from bench.measures import simulator_log
 from bench.measures.figures import Figure, Goal, round_value
+from bench.measures.firewall_updates import Updates
 from bench.measures.processes import MeasurementFailed
 from bench.stack import landscapes
 from bench.stack.running_stack import RunningStack, start_stack
-from bench.stack.simulator import Simulator
 from bench.traffic import access_requests
 from bench.traffic.callers import Callers
 
@@ -30,28 +29,10 @@ _SETTLES_SECONDS = 300
 _STEP_SECONDS = 0.5
 
 
-@dataclass
-class Updates:
-    """
-    Counts the firewall's updates by looking more often than they last.
-
-    Each update shows an etag of its own from its beginning to its end.
-    """
-
-    simulator: Simulator
-    seen: set[str] = field(default_factory=set)
-
-    def look(self) -> None:
-        """Note the update that is running, if one is."""
-        firewall = self.simulator.call("GET", "state")["resources"][landscapes.FIREWALL]
-        if firewall["properties"]["provisioningState"] == "Updating":
-            self.seen.add(firewall["etag"])
-
-
 def firewall_updates_for_burst(machines: int = MACHINES) -> Iterator[Figure]:
     """Updates of one firewall for as many revocations and as many new grants within a minute."""
     with (
-        start_stack(hosts=1, walled=True, machines=machines) as place,
+        start_stack(hosts=1, walled=1, machines=machines) as place,
         closing(Callers(place.stack.url)) as callers,
     ):
         place.learn()

@@ -43,11 +43,11 @@ def subscription(number: int) -> str:
     return f"{head}-{int(last) + number:012d}"
 
 
-def write_walled(file: Path, *, machines: int) -> Path:
+def write_walled(file: Path, *, machines: int, policies: int = 1) -> Path:
     """
-    Write a landscape whose only subscription has so many VMs behind one firewall, in one policy.
+    Write a landscape whose only subscription has so many VMs behind one firewall.
 
-    Each VM has an NSG of its own.
+    Each VM has an NSG of its own. It is in one of *policies* JIT policies, in turn.
 
     Returns:
         The file.
@@ -58,7 +58,13 @@ def write_walled(file: Path, *, machines: int) -> Path:
     ports = [{"number": port, "protocol": "TCP", "sources": "*", "max": "PT3H"} for port in PORTS]
     names = [item["name"] for item in home["virtualMachines"]]
     home["networkSecurityGroups"] = [{"name": f"nsg-{name}", "rules": []} for name in names]
-    home["jitPolicies"] = [{"name": "default", "virtualMachines": dict.fromkeys(names, ports)}]
+    home["jitPolicies"] = [
+        {
+            "name": f"policy-{number}" if number else "default",
+            "virtualMachines": dict.fromkeys(names[number::policies], ports),
+        }
+        for number in range(policies)
+    ]
     own["resourceGroups"] = [home]
     file.write_text(json.dumps(document))
     return file

@@ -58,20 +58,20 @@ def start_stack(
     hosts: int = 0,
     farms: int = 5,
     machines: int = 10,
-    walled: bool = False,
+    walled: int = 0,
     subscriptions: int = 1,
     env: dict[str, str] | None = None,
 ) -> Iterator[RunningStack]:
     """
     Start a stack on free ports over a landscape of its own; end it with the context.
 
-    *walled* puts all machines behind one firewall, instead of into farms.
+    *walled* puts all machines behind one firewall, into that many JIT policies; 0: into farms.
     """
     with tempfile.TemporaryDirectory(prefix="jit-bench-") as name:
         folder = Path(name)
         file = folder / "landscape.json"
         options = Options(
-            landscape=landscapes.write_walled(file, machines=machines)
+            landscape=landscapes.write_walled(file, machines=machines, policies=walled)
             if walled
             else landscapes.write(
                 file, farms=farms, machines=machines, subscriptions=subscriptions
