@@ -84,6 +84,7 @@ def test_every_figure_of_the_contract_can_be_asked_for():
         "accept_per_second",
         "initiate_calls_for_burst",
         "firewall_updates_for_burst",
+        "firewall_updates_until_closed",
         "open_50_vms_arm_rounds",
         "open_50_vms_ratio",
         "reconcile_arm_calls",
