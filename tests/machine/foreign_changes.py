@@ -9,6 +9,7 @@ from typing import Any
 
 from local.azure.values import ids
 from tests.broker.inprocess import policy_of
+from tests.builders.admin_rules import DENY
 from tests.crash.promises import VmPort
 from tests.local.azure.sim import (
     APP01,
@@ -57,6 +58,7 @@ class ForeignChanges:
         self._sim = sim
         self._watch = watch
         self._published: frozenset[int] = frozenset()
+        self._denying: set[str] = set()  # NSGs and networks whose owners deny somebody
 
     # ---- the portal ------------------------------------------------------------------------------
 
@@ -65,7 +67,7 @@ class ForeignChanges:
         vm, port = vm_port
         until = self._sim.now + timedelta(minutes=minutes)
         if self._sim.initiate(vm, port, source, minutes, as_="petra").status == 202:
-            self._watch.note_foreign_access(vm, port, source, until)
+            self._watch.note_foreign_access(vm, port, source, until, sure=not self._may_deny(vm))
 
     def edit_policy(self, vm: str, **change: Any) -> None:
         """Change each port of a VM's JIT policy; None for a member keeps it."""
@@ -109,6 +111,7 @@ class ForeignChanges:
         kept = [r for r in body["properties"]["securityRules"] if r["name"] != _CUSTOMER_RULE]
         body["properties"]["securityRules"] = [*kept, *rules]
         if self._write(body):
+            self._note_denying(nsg, denies=bool(rules))
             self._disturb(NSGS[nsg], _REOPENED)
 
     def wipe_firewall(self) -> None:
@@ -147,6 +150,15 @@ class ForeignChanges:
             self._sim.control("PUT", "state", {"resources": {rule_id: None}})
             self._disturb(NSGS[nsg], _REOPENED)
 
+    def _may_deny(self, vm: str) -> bool:
+        """Return True if an owner's rule may keep people out that Defender lets in."""
+        before = [nsg for nsg, behind in NSGS.items() if behind == vm]
+        around = [network_id for network_id, inside in NETWORKS.items() if vm in inside]
+        return not self._denying.isdisjoint([*before, *around])
+
+    def _note_denying(self, resource_id: str, *, denies: bool) -> None:
+        (self._denying.add if denies else self._denying.discard)(resource_id)
+
     # ---- calls -----------------------------------------------------------------------------------
 
     def _read(self, resource_id: str) -> Any:
@@ -158,8 +170,10 @@ class ForeignChanges:
         self._watch.note_customer_change()
         return answer.status < 300
 
-    def manage(self, network_id: str, *rules: object) -> None:
+    def manage(self, network_id: str, *rules: Any) -> None:
         """Let a virtual network have these security admin rules."""
+        denies = any(each["properties"]["access"] == DENY for each in rules)
+        self._note_denying(network_id, denies=denies)
         self._sim.control("PUT", "state", {"adminRules": {network_id: list(rules)}})
         self._watch.note_managed()
         for vm in NETWORKS[network_id]:

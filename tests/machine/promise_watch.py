@@ -17,7 +17,7 @@ from local.azure.defender.access import Access
 from local.azure.values import ids
 from tests.crash import promises
 from tests.crash.promises import ForeignAccess, PromiseChecker, Tolerance, VmPort, vm_port_of
-from tests.local.azure.sim import WEB01
+from tests.local.azure.sim import NSG_WEB, WEB01
 
 NOTICED = timedelta(minutes=8)
 """The broker notices a path that others cut by the next comparison, five minutes later."""
@@ -66,18 +66,20 @@ class PromiseWatch(PromiseChecker):
             _unsure(each) if each.vm_port == vm_port else each for each in self._foreign_accesses
         ]
 
-    def note_foreign_access(self, vm: str, port: int, source: str, until: datetime) -> None:
+    def note_foreign_access(
+        self, vm: str, port: int, source: str, until: datetime, *, sure: bool = True
+    ) -> None:
         """
         Note foreign access: it supersedes every request on that VM port, the broker's too.
 
-        Behind a firewall it may never be reachable: the NSG allows an address that the VM does
-        not see (https://github.com/MicrosoftDocs/azure-docs/issues/46777).
+        It may never be reachable if it is not *sure*. The same holds behind a firewall: the NSG
+        allows an address that the VM does not see
+        (https://github.com/MicrosoftDocs/azure-docs/issues/46777).
         """
         vm_port = (ids.key(vm), port)
         self.note_disturbance(vm_port)
-        opened_by = (
-            self.now + OPENED if self.expects_access and vm not in BEHIND_FIREWALL else until
-        )
+        sure = sure and self.expects_access and vm not in BEHIND_FIREWALL
+        opened_by = self.now + OPENED if sure else until
         self._foreign_accesses.append(ForeignAccess(vm_port, source, opened_by, until))
 
     def note_published(self, vm_port: VmPort) -> None:
@@ -94,6 +96,15 @@ class PromiseWatch(PromiseChecker):
         """Note that Defender itself fails: foreign access may fail too."""
         self.expects_access = False
         self._foreign_accesses = [_unsure(each) for each in self._foreign_accesses]
+
+    def _is_owners_way(self, vm_port: VmPort) -> bool:
+        """
+        Return True if a customer's NAT rule leads to a VM whose deny rules somebody wiped.
+
+        The firewall translates the source, and an NSG lets its own network in by default.
+        """
+        rules = self.parts.sim.get(NSG_WEB)["properties"]["securityRules"]
+        return vm_port in self.published and not any(_is_deny(rule["name"]) for rule in rules)
 
     def _check_insiders(self, vm_port: VmPort, here: list[Grant]) -> None:
         general = self.tolerance.gap
@@ -134,7 +145,12 @@ class PromiseWatch(PromiseChecker):
 
     def _is_temporary(self, name: str) -> bool:
         """Return True for Defender's deny rules too: they change with the policy."""
-        return "JITRule_" in name or super()._is_temporary(name)
+        return _is_deny(name) or super()._is_temporary(name)
+
+
+def _is_deny(name: str) -> bool:
+    """Return True for the name of a deny rule that Defender writes for a JIT policy."""
+    return "JITRule_" in name
 
 
 def _unsure(access: ForeignAccess) -> ForeignAccess:
