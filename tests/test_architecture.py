@@ -121,15 +121,16 @@ MAY = {  # a package -> the packages that it may import; `d` stands for `jit.dom
     "broker.firewall_turns": "d.errors d.model d.values storage telemetry",
     "broker.locks": "broker.firewall_turns d.errors storage",
     "broker.initiate_parts": "d.azure d.errors d.model",
-    "broker.azure_changes": "broker.firewall_turns broker.initiate_parts d.azure d.errors d.grants"
-    " d.model d.paths d.values interfaces telemetry",
+    "broker.busy_resources": "d.errors d.values",
+    "broker.azure_changes": "broker.busy_resources broker.firewall_turns broker.initiate_parts"
+    " d.azure d.errors d.grants d.model d.paths d.values interfaces telemetry",
     "broker.network_managers": "d.model d.network_manager d.values storage",
     "broker.health": "d.errors storage",
     "broker.trail": "d.audit d.limits d.model storage telemetry",
     "broker.requests": "broker.trail d.audit d.decision d.errors d.grants d.limits d.model"
     " d.requests d.values interfaces messages observer storage telemetry",
-    "broker.policy_worker": "broker.azure_changes broker.firewall_turns broker.initiate_parts"
-    " broker.locks"
+    "broker.policy_worker": "broker.azure_changes broker.busy_resources broker.firewall_turns"
+    " broker.initiate_parts broker.locks"
     " broker.network_managers d.audit d.azure d.errors d.grants d.inventory d.limits d.model"
     " d.paths d.values interfaces messages observer storage telemetry",
     "broker.reconcile": "broker.azure_changes broker.locks broker.network_managers d.audit d.errors"

@@ -13,6 +13,7 @@ from datetime import datetime, timedelta
 from functools import partial
 
 from jit import telemetry
+from jit.broker.busy_resources import BusyResources
 from jit.broker.firewall_turns import FirewallTurns
 from jit.broker.initiate_parts import Part, Parts, Reasons
 from jit.domain.azure import arm_json, defender_requests, firewall, read_only
@@ -119,21 +120,29 @@ class Actions:
                     "initiate.text_refused", policy_id=policy_id, vm_id=vm_id, code=part.code
                 )
 
-    def add_companions(self, companions: Iterable[Companion]) -> list[BrokerError]:
+    def add_companions(
+        self, companions: Iterable[Companion], busy: BusyResources | None = None
+    ) -> list[BrokerError]:
         """Create companion rules; a rule that is there already is simply written again."""
         return _try_each(
             ("companion.added", "companion.postponed"),
             [(c.rule_id, partial(self._network().put_rule, c.rule_id, c.body)) for c in companions],
+            busy or BusyResources(),
         )
 
-    def remove_rules(self, rule_ids: Iterable[str]) -> list[BrokerError]:
+    def remove_rules(
+        self, rule_ids: Iterable[str], busy: BusyResources | None = None
+    ) -> list[BrokerError]:
         """Delete single NSG rules."""
         return _try_each(
             ("rule.removed", "rule.postponed"),
             [(r, partial(self._network().delete_rule, r)) for r in rule_ids],
+            busy or BusyResources(),
         )
 
-    def remove_nat_rules(self, rules: Sequence[PathRule]) -> list[BrokerError]:
+    def remove_nat_rules(
+        self, rules: Sequence[PathRule], busy: BusyResources | None = None
+    ) -> list[BrokerError]:
         """Remove NAT rules, all of one firewall in one PUT."""
         by_firewall: dict[str, set[tuple[str, str]]] = {}
         ids: dict[str, str] = {}
@@ -144,6 +153,7 @@ class Actions:
         return _try_each(
             ("nat_rules.removed", "nat_rules.postponed"),
             [(ids[k], partial(self._put, ids[k], doomed)) for k, doomed in by_firewall.items()],
+            busy or BusyResources(),
         )
 
     def _put(self, firewall_id: str, doomed: set[tuple[str, str]]) -> None:
@@ -184,17 +194,24 @@ class Actions:
 
 
 def _try_each(
-    names: tuple[str, str], acts: Iterable[tuple[str, Callable[[], None]]]
+    names: tuple[str, str],
+    acts: Iterable[tuple[str, Callable[[], None]]],
+    busy: BusyResources,
 ) -> list[BrokerError]:
     """
     Do each act; one that fails does not stop the others, and is looked at again later.
 
+    A resource that is *busy* with one change takes no other: the rest is left for the next pass.
     *names* are the events of an act that was done, and of one that was not.
     """
     done, postponed = names
     errors: list[BrokerError] = []
     lost: list[tuple[str, str]] = []
     for resource_id, act in acts:
+        if (known := busy.find(resource_id)) is not None:
+            telemetry.warning(postponed, resource_id=resource_id)
+            errors.append(known)
+            continue
         try:
             act()
         except PermissionLost as error:
@@ -203,6 +220,7 @@ def _try_each(
         except (Unavailable, Refused) as error:
             telemetry.warning(postponed, resource_id=resource_id)
             errors.append(error)
+            busy.note(resource_id, error)
         else:
             telemetry.event(done, resource_id=resource_id)
     if lost:

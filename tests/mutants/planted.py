@@ -846,6 +846,19 @@ MUTANTS = (
         ),
     ),
     Mutant(
+        name="a busy NSG is written to again in the same pass",
+        promise="P2",
+        path="jit/broker/azure_changes.py",
+        was="            busy.note(resource_id, error)\n",
+        becomes="",
+        caught_by=(
+            law(
+                "tests/broker/test_busy_resources.py",
+                "test_writes_to_one_resource_end_at_the_first_busy",
+            ),
+        ),
+    ),
+    Mutant(
         name="one short list of VMs closes a grant",
         promise="P6",
         path="jit/domain/inventory/last_known.py",

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
 from jit import telemetry
+from jit.broker.busy_resources import BusyResources
 from jit.broker.locks import PolicyLease
 from jit.domain.audit.event import list_transitions
 from jit.domain.errors import Unavailable
@@ -41,6 +42,7 @@ class Pass:
         asks_from: The instant before which Azure takes no initiate, if it said so in this pass.
         missing: By hash of the id, since when Azure does not find an NSG or firewall.
         outage: The error by which storage did not move a request; raised when all else is done.
+        busy: NSGs and firewalls that took no change.
     """
 
     policy_id: str
@@ -55,6 +57,7 @@ class Pass:
     asks_from: datetime | None = None
     missing: Mapping[str, datetime] = field(default_factory=dict)
     outage: Unavailable | None = None
+    busy: BusyResources = field(default_factory=BusyResources)
 
     def __post_init__(self) -> None:
         """Remember the resources that earlier passes missed."""

@@ -43,8 +43,11 @@ class RuleRemover:
         except Refused as error:
             return [error]
         self._record(rules, state)
-        errors = self.actions.remove_rules(rule.id for rule in rules if rule.collection is None)
-        return errors + self.actions.remove_nat_rules([r for r in rules if r.collection])
+        singles = (rule.id for rule in rules if rule.collection is None)
+        errors = self.actions.remove_rules(singles, state.busy)
+        return errors + self.actions.remove_nat_rules(
+            [rule for rule in rules if rule.collection], state.busy
+        )
 
     def _record(self, rules: Sequence[PathRule], state: Pass) -> None:
         """Write the rules that are about to be removed into the trail, with their grants."""

@@ -207,13 +207,13 @@ class Worker:
     # ---- acting ----------------------------------------------------------------------------------
 
     def _act(self, step: Step, view: PolicyView, state: Pass) -> None:
-        errors = self.actions.remove_rules(step.companion_removals)
+        errors = self.actions.remove_rules(step.companion_removals, state.busy)
         if step.asks:
             self.initiates.send(step.asks, state)
         if self.look.may_open(state):
             recorded = {id_ for g in state.grants if g.wants_path for id_ in g.footprint.companions}
             wanted = [each for each in step.companions if each.rule_id in recorded]
-            errors += self.actions.add_companions(wanted)  # not those of refused grants
+            errors += self.actions.add_companions(wanted, state.busy)  # not of refused grants
         errors += self.remover.remove(step.removals, state)
         self._note_refusals(errors, state)
         return_turns(self.locks.firewalls, step, view, state, errors)
