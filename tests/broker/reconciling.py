@@ -164,17 +164,17 @@ class Reconciling:
         }
         self.edit(**{f"{nsg}/securityRules/{name}": {"properties": properties}})
 
-    def leave_companion(self, grant_id: str, nsg: str, address: str, port: int) -> str:
-        """Put the companion rule of a grant into an NSG; return its name."""
+    def leave_companion(self, owner: str, nsg: str, address: str, port: int) -> str:
+        """Put a companion rule into an NSG; return its name."""
         body = build_companion_body(
-            grant_id,
-            private_ip=address,
+            owner,
+            private_ips=(address,),
             port=port,
             protocol="TCP",
             sources=("10.1.0.0/26",),
             priority=150,
         )
-        name = build_companion_name(grant_id)
+        name = build_companion_name(owner)
         self.edit(**{f"{nsg}/securityRules/{name}": body})
         return name
 

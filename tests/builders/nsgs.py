@@ -101,12 +101,12 @@ def the_deny(*ports, priority=4096, to=VM):
     return arm_rule(priority, "Deny", name=jit_name("_"), port=[*ports] or ["22"], to=to)
 
 
-def arm_companion(grant_id="request1-0-22", /, *, name=None, **changes):
-    """The companion rule of a grant, as an NSG holds it."""
+def arm_companion(owner="request1-0-22", /, *, name=None, **changes):
+    """A companion rule, as an NSG holds it: of a grant, as older versions wrote it, or shared."""
     body = build_companion_body(
-        grant_id, private_ip=VM, port=22, protocol="TCP", sources=(BEHIND,), priority=100
+        owner, private_ips=(VM,), port=22, protocol="TCP", sources=(BEHIND,), priority=100
     )
-    named = name or build_companion_name(grant_id)
+    named = name or build_companion_name(owner)
     fields = {"provisioningState": "Succeeded", **body["properties"], **changes}
     return {"id": f"{NSG_ID}/securityRules/{named}", "name": named, "properties": fields}
 

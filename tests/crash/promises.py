@@ -19,6 +19,7 @@ from jit.domain.azure.companion_rule import parse_companion_name
 from jit.domain.grants.timing import SHORTEST, TIMES
 from jit.domain.model.grant import Grant, Status
 from jit.domain.model.machine import Via
+from jit.domain.paths.companion_owners import list_owners
 from jit.domain.values import arm_ids
 from jit.storage.request_rows import read_grants
 from jit.storage.stored import StoredRequest
@@ -232,10 +233,9 @@ class PromiseChecker:
         name, key = arm_ids.name(rule_id), ids.key(rule_id)
         owner = parse_companion_name(name)
         if owner is not None:
-            grant = self._grant(owner)
-            others_come = grant is not None and vm_port_of(grant) in self.published
-            if grant is not None and grant.wants_path and not others_come:
-                self.add_violation("P6", f"the companion of {grant.status} grant {owner} removed")
+            for grant in self._accompanied(owner):
+                if grant.wants_path and vm_port_of(grant) not in self.published:
+                    self.add_violation("P6", f"companion {name} of {grant.status} grant removed")
             return
         nsg = key.split("/securityrules/", 1)[0]
         access = self._written.get((nsg, name))
@@ -248,11 +248,11 @@ class PromiseChecker:
 
     def _check_put(self, rule_id: str) -> None:
         name = arm_ids.name(rule_id)
-        owner = parse_companion_name(name)
-        grant = self._grant(owner or "")
-        if grant is None or not grant.wants_path:
+        wanting = [g for g in self._accompanied(parse_companion_name(name) or "") if g.wants_path]
+        recorded = {ids.key(item) for grant in wanting for item in grant.footprint.companions}
+        if not wanting:
             self.add_violation("P5", f"rule {name} written for no open grant")
-        elif ids.key(rule_id) not in {ids.key(item) for item in grant.footprint.companions}:
+        elif ids.key(rule_id) not in recorded:
             self.add_violation("P2", f"companion {name} written before it was stored")
 
     # ---- the truth -------------------------------------------------------------------------------
@@ -265,9 +265,10 @@ class PromiseChecker:
                 parsed = self._parsed[row.key] = row, read_grants(row)
             yield from parsed[1]
 
-    def _grant(self, grant_id: str) -> Grant | None:
-        found = (grant for grant in self._rows() if grant.id == grant_id)
-        return next(found, None) or self._grants.get(grant_id)
+    def _accompanied(self, owner: str) -> list[Grant]:
+        """Return the grants that the companions of *owner* are for, as they are stored."""
+        now = self._grants | {grant.id: grant for grant in self._rows()}
+        return [grant for grant in now.values() if owner in list_owners(grant)]
 
     def _check_stored_grants(self) -> None:
         """Check the stored grants: a path that the broker calls open must be open."""

@@ -84,6 +84,20 @@ def _join_same_source(run: ScenarioRun) -> None:
     run.at(2, "d", run.ask("d", wish(DB01, duration="PT15M"), DAVE))
 
 
+def _last_of_a_companion(run: ScenarioRun) -> None:
+    """
+    Three people on one VM port share a companion.
+
+    The one for whom it was written leaves first. The last one, who found it standing, removes it.
+    """
+    run.at(0, "a", run.ask("a", wish(WEB01, 3389, duration="PT40M"), ALICE))
+    run.at(1, "d", run.ask("d", wish(WEB01, 3389, source=THERE, duration="PT50M"), DAVE))
+    run.at(12, "b", run.ask("b", wish(WEB01, 3389, source=ELSEWHERE, duration="PT55M"), BOB))
+    run.at(20, "end", run.revoke("a", ALICE))
+    run.at(26, "over", run.revoke("d", DAVE))
+    run.at(45, "last", run.revoke("b", BOB))
+
+
 def _leave_nsg(run: ScenarioRun) -> None:
     run.at(0, "a", run.ask("a", wish(DB01, duration="PT20M"), ALICE))
     run.at(2, "d", run.ask("d", wish(DB01, source=THERE, duration="PT8M"), DAVE))
@@ -368,6 +382,7 @@ SCENARIOS: Mapping[str, Scenario] = _named(
     _join_nsg,
     _join_same_source,
     _join_firewall,
+    _last_of_a_companion,
     _leave_nsg,
     _leave_firewall,
     _revoke_nsg,

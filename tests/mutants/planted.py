@@ -784,8 +784,8 @@ MUTANTS = (
         name="the comparison looks at no companion of a live grant",
         promise="P7",
         path="jit/domain/reconcile/companion_check.py",
-        was="        item = item or _check_ways(rule, nsg, observed, owners)\n",
-        becomes="",
+        was="        yield from items or _check_ways(found, observed, owners)\n",
+        becomes="        yield from items\n",
         caught_by=(
             law(
                 "tests/domain/reconcile/test_companion_check.py",
@@ -832,8 +832,8 @@ MUTANTS = (
         name="a companion is added while the firewall is being updated",
         promise="P7",
         path="jit/domain/grants/companions.py",
-        was="    if not view.firewall.settled:",
-        becomes="    if view.firewall.failed:",
+        was="    if firewall is None or not firewall.settled:",
+        becomes="    if firewall is None or firewall.failed:",
         caught_by=(
             law(
                 "tests/domain/grants/test_companions.py",
@@ -842,6 +842,53 @@ MUTANTS = (
             law(
                 "tests/broker/test_foreign_nat.py",
                 "test_the_grant_opens_again_when_the_customer_takes_the_rule_back",
+            ),
+        ),
+    ),
+    Mutant(
+        name="a closing grant takes the companion of the others",
+        promise="P6",
+        path="jit/domain/paths/companion_paths.py",
+        was="    return list_standing_of([own for own in list_owners(grant) if own not in wanted], view)\n",
+        becomes="    return list_standing(grant, view)\n",
+        caught_by=(
+            law(
+                "tests/domain/grants/test_companions.py",
+                "test_the_companion_goes_with_the_last_grant_that_wants_its_path",
+            ),
+            law(
+                "tests/broker/test_shared_companions.py",
+                "test_a_grant_that_ends_leaves_the_companion_to_the_others",
+            ),
+        ),
+    ),
+    Mutant(
+        name="the last grant leaves a companion that another had written",
+        promise="P2",
+        path="jit/domain/paths/companion_owners.py",
+        was="    return (grant.id, find_shared_owner(grant)) if may_share(grant) else (grant.id,)\n",
+        becomes="    return (grant.id,)\n",
+        caught_by=(
+            law(
+                "tests/domain/grants/test_companions.py",
+                "test_the_companion_goes_with_the_last_grant_that_wants_its_path",
+            ),
+            law(
+                "tests/domain/reconcile/test_companion_check.py",
+                "test_a_shared_companion_of_grants_that_are_over_is_removed",
+            ),
+        ),
+    ),
+    Mutant(
+        name="the comparison takes a companion that a grant still wants",
+        promise="P6",
+        path="jit/domain/reconcile/companion_check.py",
+        was="    elif not wanting:\n",
+        becomes="    elif len(wanting) < len(named):\n",
+        caught_by=(
+            law(
+                "tests/domain/reconcile/test_companion_check.py",
+                "test_a_shared_companion_stands_as_long_as_one_grant_wants_it",
             ),
         ),
     ),
@@ -855,6 +902,10 @@ MUTANTS = (
             law(
                 "tests/broker/test_busy_resources.py",
                 "test_writes_to_one_resource_end_at_the_first_busy",
+            ),
+            law(
+                "tests/broker/test_shared_companions.py",
+                "test_a_pass_writes_no_more_to_an_nsg_that_is_busy",
             ),
         ),
     ),

@@ -9,8 +9,9 @@ from datetime import datetime, timedelta
 from jit.domain.errors import Defect
 from jit.domain.model.grant import Grant, Status
 from jit.domain.model.machine import VirtualMachine
+from jit.domain.paths.companion_owners import list_owners
 from jit.domain.paths.rules import list_addresses, list_holders
-from jit.domain.reconcile.companion_check import find_unknown_companions
+from jit.domain.reconcile.companion_check import find_unknown_companions, list_companion_owners
 from jit.domain.reconcile.observation import Observation
 from jit.domain.reconcile.plan import Plan, compare, plan_waiting_removals
 from jit.domain.reconcile.plan_item import PlanItem
@@ -72,6 +73,13 @@ class Comparison:
         seen = self.observed.nsgs.keys() | self.observed.firewalls.keys()
         is_seen = all(grant.holder_keys <= seen for grant in stone.grants)
         return stone.until + (timedelta(0) if is_seen else _UNSEEN) <= self.now
+
+    @property
+    def left_companions(self) -> frozenset[str]:
+        """Owners of standing companions that no begun grant has: only tombstones prove them."""
+        begun = (grant for grant in self.grants if grant.may_have_path)
+        live = (owner for grant in begun for owner in list_owners(grant))
+        return list_companion_owners(self.observed).difference(live)
 
     @property
     def has_doubts(self) -> bool:

@@ -36,6 +36,7 @@ from jit.domain.model.absence import ABSENT_AFTER
 from jit.domain.model.grant import CloseReason, Grant
 from jit.domain.model.machine import VirtualMachine
 from jit.domain.network_manager.security_admin_rules import KnownAdminRules
+from jit.domain.paths.companion_owners import list_owners
 from jit.domain.reconcile.observation import Observation, observe_lists
 from jit.domain.reconcile.plan_item import PlanAction, PlanClass, PlanItem
 from jit.observer.subscription import Observer
@@ -241,13 +242,19 @@ class Reconciler:
 
     def _delete_tombstones(self, items: Iterable[PlanItem], comparison: Comparison) -> None:
         """Delete tombstones whose time is over, but not while one of their rules may stand."""
-        needed = {item.grant for item in items}
+        needed, left = {item.grant for item in items}, comparison.left_companions
         stale = [
             stone
             for stone in comparison.tombstones
-            if comparison.is_over(stone) and not any(grant.id in needed for grant in stone.grants)
+            if comparison.is_over(stone)
+            and not any(grant.id in needed or _has_left(grant, left) for grant in stone.grants)
         ]
         self.requests.delete_tombstones(stale[:MOST_DELETED])
+
+
+def _has_left(grant: Grant, left: frozenset[str]) -> bool:
+    """Return True if one of the owners *left* is that of a companion of *grant*."""
+    return not left.isdisjoint(list_owners(grant))
 
 
 def _change_grant(grant: Grant, item: PlanItem | None, now: datetime) -> Grant:

@@ -7,7 +7,7 @@ the rules themselves. ``removal`` proves the owners of a rule and finds its user
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 
@@ -47,6 +47,7 @@ class VmPortView:
         requests: Defender's requests for the VM port, oldest first.
         foreign: Other people's requests among them that still count.
         users: The grants that rest on each recorded rule.
+        companions: The owners whose companions must stay, from ``companion_owners``.
     """
 
     grants: Sequence[Grant]
@@ -54,6 +55,7 @@ class VmPortView:
     requests: Sequence[DefenderRequest]
     foreign: Sequence[DefenderRequest]
     users: RuleUsers
+    companions: Collection[str] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -86,7 +88,7 @@ def close_grant(grant: Grant, port: VmPortView, *, now: datetime) -> Closing:
         rule_evidence.keep_holders(grant, port.view)
     )
     unclear = bool(doubt) or look.state is effective.PathState.UNCLEAR
-    companions = companion_paths.list_standing(grant, port.view)
+    companions = companion_paths.list_abandoned(grant, port.companions, port.view)
     present = _find_believable_rules(grant, port.view)
     judged = {rule: _judge(rule, grant, port, now) for rule in present}
     left = [rule for rule in present if _is_left(rule, judged[rule], grant, port, now)]

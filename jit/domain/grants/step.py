@@ -36,7 +36,7 @@ from jit.domain.grants.widened import Widening
 from jit.domain.limits import Limits
 from jit.domain.model.grant import Grant, Status
 from jit.domain.model.machine import VmPort
-from jit.domain.paths import bastion_paths, companion_paths
+from jit.domain.paths import bastion_paths, companion_owners, companion_paths
 from jit.domain.paths.companion_paths import Withdrawal
 from jit.domain.paths.effective import PathView
 from jit.domain.paths.grant_views import GrantViews
@@ -233,7 +233,7 @@ def close_widened(group: Group) -> Group:
         there = grant.footprint
         rules = find_port_rules(group.view, grant.port, there.private_ips, known=there.rules)
         found = widened.find_widening(grant, asked, group.requests, rules)
-        found = found or widened.find_altered_companion(grant, views.narrow_view(grant.id))
+        found = found or widened.find_altered_companion(grant, views.narrow_view(grant))
         done.append(widened.close_grant(grant, found, group.context.now) if found else grant)
         widenings += [found] if found else []
     return replace(group, grants=tuple(done), widenings=tuple(widenings))
@@ -299,9 +299,10 @@ def withdraw(group: Group) -> Group:
 
 
 def accompany(group: Group) -> Group:
-    """Let the firewall's own addresses through if an NSG would stop them."""
+    """Let the firewall's own addresses through if an NSG would stop them, once for all grants."""
+    port = companions.PortPaths(group.view, group.paths, group.asked, group.companion_removals)
     done, wanted = companions.plan_companions(
-        group.grants, group.paths, group.view, taken=group.taken, now=group.context.now
+        group.grants, port, taken=group.taken, now=group.context.now
     )
     return replace(group, grants=done, companions=wanted)
 
@@ -315,6 +316,7 @@ def close(group: Group) -> Group:
         requests=group.requests,
         foreign=context.list_foreign_requests(group.requests),
         users=context.rule_users,
+        companions=companion_owners.list_wanted_owners(group.grants),
     )
     results = [
         closing.close_grant(grant, port, now=context.now)

@@ -60,7 +60,7 @@ def observe_paths(
 ) -> dict[str, PathView]:
     """Return the paths of the *grants* of one VM port by their ids; see `observe_path`."""
     views = GrantViews(view)
-    return {grant.id: observe_path(grant, views.narrow_view(grant.id), asked) for grant in grants}
+    return {grant.id: observe_path(grant, views.narrow_view(grant), asked) for grant in grants}
 
 
 def _observe_inner_path(

@@ -17,6 +17,7 @@ from jit.domain.model.grant import Grant
 from jit.domain.model.machine import Interface, Via
 from jit.domain.network_manager.admin_stage import Outcome, Share
 from jit.domain.paths.admin_check import explain_obstacle, split_flow_for
+from jit.domain.paths.companion_owners import list_owners
 from jit.domain.paths.machine_view import MachineView, NsgView
 from jit.domain.paths.rules import find_packet_protocol
 from jit.domain.values.prefixes import Prefix
@@ -141,10 +142,11 @@ def _is_certainly_stopped(
 
 
 def _drop_foreign_companions(rules: Iterable[SecurityRule], grant: Grant) -> Iterator[SecurityRule]:
-    """Leave out the companion rules of other grants, because they go when those grants end."""
+    """Leave out the companions that *grant* has no share in: they go when other grants end."""
+    owners = list_owners(grant)
     for rule in rules:
         owner = parse_companion_name(rule.name)
-        if owner is None or owner == grant.id:
+        if owner is None or owner in owners:
             yield rule
 
 

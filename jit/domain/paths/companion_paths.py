@@ -15,6 +15,7 @@ from jit.domain.azure.companion_rule import parse_companion_name
 from jit.domain.azure.nsg_rules import Access, Direction, PortRange, SecurityRule
 from jit.domain.model.grant import Grant
 from jit.domain.paths import effective
+from jit.domain.paths.companion_owners import list_owners
 from jit.domain.paths.effective import PathState, PathView
 from jit.domain.paths.foreign_nat import ForeignWay, find_foreign_way
 from jit.domain.paths.grant_views import GrantViews
@@ -67,7 +68,7 @@ def find_withdrawals(
 ) -> tuple[Withdrawal, ...]:
     """Return the companions of *grants* that must go, because others would come through them."""
     views, wanting = GrantViews(view), (grant for grant in grants if grant.wants_path)
-    found = (_find_withdrawal(grant, views.narrow_view(grant.id), asked) for grant in wanting)
+    found = (_find_withdrawal(grant, views.narrow_view(grant), asked) for grant in wanting)
     return tuple(item for item in found if item is not None)
 
 
@@ -80,15 +81,35 @@ def _find_withdrawal(
 
 
 def list_standing(grant: Grant, view: MachineView) -> tuple[str, ...]:
-    """Return the ids of the companions of *grant* that an NSG lists."""
-    return tuple(f"{nsg.id}/securityRules/{rule.name}" for nsg, rule in _list_own(grant, view))
+    """Return the ids of the companions of *grant* that an NSG lists, shared ones included."""
+    return list_standing_of(list_owners(grant), view)
 
 
-def _list_own(grant: Grant, view: MachineView) -> Iterator[tuple[NsgView, SecurityRule]]:
-    """Yield the companions of *grant*, each with its NSG."""
+def list_standing_of(owners: Collection[str], view: MachineView) -> tuple[str, ...]:
+    """Return the ids of the companions of *owners* that an NSG lists."""
+    return tuple(f"{nsg.id}/securityRules/{rule.name}" for nsg, rule in _list_own(owners, view))
+
+
+def list_abandoned(grant: Grant, wanted: Collection[str], view: MachineView) -> tuple[str, ...]:
+    """
+    Return the ids of the companions of *grant* that nobody needs any more.
+
+    A shared companion that stays for others keeps nothing open for a grant that closes: without a
+    NAT rule, no packet of its sources gets so far.
+
+    Args:
+        grant: One that closes.
+        wanted: The owners whose companions must stay, from ``companion_owners``.
+        view: The VM as just read.
+    """
+    return list_standing_of([own for own in list_owners(grant) if own not in wanted], view)
+
+
+def _list_own(owners: Collection[str], view: MachineView) -> Iterator[tuple[NsgView, SecurityRule]]:
+    """Yield the companions of *owners*, each with its NSG."""
     for nsg in view.nsgs.values():
         for rule in nsg.rules:
-            if parse_companion_name(rule.name) == grant.id:
+            if parse_companion_name(rule.name) in owners:
                 yield nsg, rule
 
 
@@ -103,7 +124,7 @@ def _list_unseen(grant: Grant, view: MachineView) -> Iterator[str]:
 
 def _drop_companions(view: MachineView, grant: Grant) -> MachineView:
     """Return *view* as if *grant* had no companions."""
-    gone = {(nsg.id, rule.name) for nsg, rule in _list_own(grant, view)}
+    gone = {(nsg.id, rule.name) for nsg, rule in _list_own(list_owners(grant), view)}
     nsgs = {
         key: replace(nsg, rules=tuple(r for r in nsg.rules if (nsg.id, r.name) not in gone))
         for key, nsg in view.nsgs.items()
@@ -118,7 +139,7 @@ def find_altered(grant: Grant, view: MachineView) -> str | None:
     Somebody who may write the NSG can let anybody in by it. Nobody asked for that.
     """
     addresses = frozenset((*list_addresses(view.vm), *grant.footprint.private_ips))
-    for nsg, rule in _list_own(grant, view):
+    for nsg, rule in _list_own(list_owners(grant), view):
         if opens_more(rule, grant, view, addresses):
             return rule.id or f"{nsg.id}/securityRules/{rule.name}"
     return None

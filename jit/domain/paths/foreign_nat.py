@@ -22,6 +22,7 @@ from jit.domain.azure.firewall import NatRule
 from jit.domain.azure.nsg_rules import read_port_range
 from jit.domain.model.grant import Grant
 from jit.domain.model.machine import Via
+from jit.domain.paths.companion_owners import list_owners
 from jit.domain.paths.machine_view import MachineView
 from jit.domain.paths.rules import find_packet_protocol, list_addresses
 from jit.domain.values.prefixes import Prefix, Prefixes, read_prefix
@@ -102,11 +103,12 @@ def _build_lost_way(grant: Grant) -> ForeignWay:
 
 def _list_targets(grant: Grant, view: MachineView) -> Iterator[Prefix]:
     """Yield the addresses of the VM, now and before, and those that its companions lead to."""
+    owners = list_owners(grant)
     companions = (
         text
         for nsg in view.nsgs.values()
         for rule in nsg.rules
-        if parse_companion_name(rule.name) == grant.id
+        if parse_companion_name(rule.name) in owners
         for text in rule.destinations
     )
     texts = (*list_addresses(view.vm), *grant.footprint.private_ips, *companions)

@@ -1,10 +1,11 @@
-"""The comparison of companion rules, the broker's own, with the grants that they name."""
+"""The comparison of companion rules, the broker's own, with the grants that they are for."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
+from typing import NamedTuple
 
-from jit.domain.azure.companion_rule import parse_companion_name
+from jit.domain.azure.companion_rule import is_shared_owner, parse_companion_name
 from jit.domain.azure.nsg_rules import Access, Direction, PortRange, SecurityRule
 from jit.domain.grants.lifetime import find_leftover_start, has_asked_azure
 from jit.domain.model.grant import Grant
@@ -19,62 +20,91 @@ from jit.domain.values import arm_ids
 
 def plan_companions(observed: Observation, owners: RuleOwners) -> Iterator[PlanItem]:
     """
-    Yield an item for each companion rule that is not as its grant says.
+    Yield the items for each companion rule that is not as its grants say.
 
     A rule that is being written says nothing yet. If others would come through it, it goes at once.
     """
-    for nsg, rule in _companion_rules(observed):
+    for nsg, rule, owner in _list_companions(observed):
         settled = nsg.settled and rule.in_force
-        item = _check(rule, nsg, observed, owners) if settled else None
-        item = item or _check_ways(rule, nsg, observed, owners)
-        if item is not None:
-            yield item
+        found = _Found(rule, nsg, tuple(owners.list_accompanied(owner)))
+        items = [*_check(found, observed, owners)] if settled else []
+        yield from items or _check_ways(found, observed, owners)
 
 
 def find_unknown_companions(observed: Observation, known: Iterable[Grant]) -> tuple[str, ...]:
-    """Return the grant ids in names of companion rules that no grant of *known* has."""
+    """
+    Return the grant ids in names of companion rules that no grant of *known* has.
+
+    Only older companions name a grant. The grants of a VM port are all known, or it has none.
+    """
     names = {grant.id for grant in known}
-    ids = (parse_companion_name(rule.name) for _, rule in _companion_rules(observed))
-    return tuple(dict.fromkeys(item for item in ids if item is not None and item not in names))
+    ids = (owner for _, _, owner in _list_companions(observed) if not is_shared_owner(owner))
+    return tuple(dict.fromkeys(item for item in ids if item not in names))
 
 
-def _companion_rules(observed: Observation) -> Iterator[tuple[NsgView, SecurityRule]]:
+def list_companion_owners(observed: Observation) -> frozenset[str]:
+    """Return the owners in the names of all companion rules."""
+    return frozenset(owner for _, _, owner in _list_companions(observed))
+
+
+def list_cut(items: Iterable[PlanItem], owners: RuleOwners) -> set[str]:
+    """Return the ids of the grants that lose a companion by *items*."""
+    names = (item.rule or "" for item in items if item.kind is PlanClass.COMPANION)
+    found = (owners.list_accompanied(parse_companion_name(name) or "") for name in names)
+    return {grant.id for grants in found for grant in grants}
+
+
+def _list_companions(observed: Observation) -> Iterator[tuple[NsgView, SecurityRule, str]]:
+    """Yield each companion with its NSG and its owner."""
     for nsg in observed.nsgs.values():
         for rule in nsg.rules:
-            if parse_companion_name(rule.name) is not None:
-                yield nsg, rule
+            if (owner := parse_companion_name(rule.name)) is not None:
+                yield nsg, rule, owner
 
 
-def _check(
-    rule: SecurityRule, nsg: NsgView, observed: Observation, owners: RuleOwners
-) -> PlanItem | None:
-    grant = owners.grants.get(parse_companion_name(rule.name) or "")
-    if grant is None:
-        reason = "it names no known grant"
-        return _item(PlanAction.REPORT, PlanClass.ORPHAN, rule, nsg, None, reason)
-    if not _belongs_to(rule, nsg, grant, owners):
+class _Found(NamedTuple):
+    """A companion rule, its NSG, and the grants that its name stands for."""
+
+    rule: SecurityRule
+    nsg: NsgView
+    grants: tuple[Grant, ...]
+
+
+def _check(found: _Found, observed: Observation, owners: RuleOwners) -> Iterator[PlanItem]:
+    rule, nsg, named = found
+    own = [grant for grant in named if _belongs_to(rule, nsg, grant, owners)]
+    wanting = [grant for grant in named if owners.wants_path(grant)]
+    if not named:
+        reason = "no known grant has it"
+        yield _item(PlanAction.REPORT, PlanClass.ORPHAN, rule, nsg, None, reason)
+    elif not own:
         reason = "it names a grant that it does not belong to"
-        return _item(PlanAction.REPORT, PlanClass.ORPHAN, rule, nsg, grant, reason)
-    if not owners.wants_path(grant):
-        reason = "the grant that it accompanied is over"
-        return _item(PlanAction.REMOVE_RULE, PlanClass.COMPANION, rule, nsg, grant, reason)
-    if _opens_more(rule, grant, observed, owners):
-        reason = "the companion rule opens more than the firewall's own addresses need"
-        return _item(PlanAction.CLOSE, PlanClass.ALTERED, rule, nsg, grant, reason)
-    return None
+        yield _item(PlanAction.REPORT, PlanClass.ORPHAN, rule, nsg, named[0], reason)
+    elif not wanting:
+        reason = "the grants that it accompanied are over"
+        last = _find_last(own)
+        yield _item(PlanAction.REMOVE_RULE, PlanClass.COMPANION, rule, nsg, last, reason)
+    for grant in filter(owners.wants_path, own):
+        if _opens_more(rule, grant, observed, owners):
+            reason = "the companion rule opens more than the firewall's own addresses need"
+            yield _item(PlanAction.CLOSE, PlanClass.ALTERED, rule, nsg, grant, reason)
 
 
-def _check_ways(
-    rule: SecurityRule, nsg: NsgView, observed: Observation, owners: RuleOwners
-) -> PlanItem | None:
-    """Return the item for a companion of a live grant by which others would come in."""
-    grant = owners.grants.get(parse_companion_name(rule.name) or "")
-    if grant is None or not owners.wants_path(grant) or not _belongs_to(rule, nsg, grant, owners):
-        return None
-    way = _find_way(grant, observed, owners)
-    if way is None:
-        return None
-    return _item(PlanAction.REMOVE_RULE, PlanClass.COMPANION, rule, nsg, grant, way.explain())
+def _find_last(grants: Sequence[Grant]) -> Grant:
+    """Return the grant that removes a companion of *grants*: one that lives, else the newest."""
+    return max(grants, key=lambda each: (each.live, each.closing_at or each.latest_end, each.id))
+
+
+def _check_ways(found: _Found, observed: Observation, owners: RuleOwners) -> Iterator[PlanItem]:
+    """Yield the item for a companion of live grants by which others would come in."""
+    rule, nsg, named = found
+    for grant in named:
+        if owners.wants_path(grant) and _belongs_to(rule, nsg, grant, owners):
+            way = _find_way(grant, observed, owners)
+            if way is not None:
+                why = way.explain()
+                yield _item(PlanAction.REMOVE_RULE, PlanClass.COMPANION, rule, nsg, grant, why)
+                return
 
 
 def _belongs_to(rule: SecurityRule, nsg: NsgView, grant: Grant, owners: RuleOwners) -> bool:
@@ -120,6 +150,12 @@ def _id_of(rule: SecurityRule, nsg: NsgView) -> str:
     return rule.id or f"{nsg.id}/securityRules/{rule.name}"
 
 
+def _read_grant_id(name: str) -> str | None:
+    """Return the grant in the name of an older companion; None if a VM port is its owner."""
+    owner = parse_companion_name(name)
+    return None if owner is None or is_shared_owner(owner) else owner
+
+
 def _item(
     action: PlanAction,
     kind: PlanClass,
@@ -133,7 +169,7 @@ def _item(
         kind=kind,
         resource=nsg.id,
         rule=rule.name,
-        grant=grant.id if grant is not None else parse_companion_name(rule.name),
+        grant=grant.id if grant is not None else _read_grant_id(rule.name),
         reason=reason,
         policy_id=grant.policy_id if grant is not None else None,
         path=PathRule(

@@ -22,7 +22,7 @@ from jit.domain.paths.effective import PathState, PathView
 from jit.domain.paths.machine_view import MachineView
 from jit.domain.paths.port_views import PortViews
 from jit.domain.paths.rules import may_let_in
-from jit.domain.reconcile.companion_check import plan_companions
+from jit.domain.reconcile.companion_check import list_cut, plan_companions
 from jit.domain.reconcile.observation import FoundRule, Observation, list_jit_rules
 from jit.domain.reconcile.other_access import find_others
 from jit.domain.reconcile.plan_item import PlanAction, PlanClass, PlanItem
@@ -85,7 +85,7 @@ def compare(
     judged = [(rule, owners.judge(rule)) for rule in list_jit_rules(observed)]
     planned = (_plan_rule(*each, owners, remove_orphans=remove_orphans) for each in judged)
     found = _drop_moot([*_drop_absent(planned), *plan_companions(observed, owners)])
-    cut = {item.grant for item in found if item.kind is PlanClass.COMPANION}
+    cut = list_cut(found, owners)
     seen: set[str] = set()
     missing = [*_drop_absent(_plan_paths(owners, observed, seen))]
     without = cut | _find_closing(found)

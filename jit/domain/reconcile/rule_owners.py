@@ -17,6 +17,7 @@ from jit.domain.grants.removal import Evidence, Judgement
 from jit.domain.model.grant import Grant
 from jit.domain.model.machine import VirtualMachine, VmPort
 from jit.domain.paths import rules
+from jit.domain.paths.companion_owners import list_owners
 from jit.domain.paths.machine_view import MachineView
 from jit.domain.reconcile.observation import FoundRule, Observation
 from jit.domain.values import arm_ids
@@ -49,7 +50,10 @@ class RuleOwners:
         self._recorded: dict[str, list[Grant]] = {}
         self._placed: dict[tuple[str, str], list[Grant]] = {}
         self._by_port: dict[VmPort, list[Grant]] = {}
+        self._accompanied: dict[str, list[Grant]] = {}
         for grant in self.grants.values():
+            for owner in list_owners(grant):
+                self._accompanied.setdefault(owner, []).append(grant)
             if has_asked_azure(grant) or self.wants_path(grant):
                 self._enter(grant)
         self._asked: dict[VmPort, frozenset[Prefix]] = {
@@ -138,6 +142,10 @@ class RuleOwners:
             foreign=self._foreign_requests(rule),
         )
         return removal.judge(rule.path, evidence, now=self.now)
+
+    def list_accompanied(self, owner: str) -> list[Grant]:
+        """Return the grants that the companions of *owner* are for, by the name alone."""
+        return self._accompanied.get(owner, [])
 
     def find_recorders(self, rule: FoundRule) -> list[Grant]:
         """Return the grants that recorded *rule*; a NAT rule must still lead where they lead."""

@@ -9,11 +9,14 @@ from hypothesis import strategies as st
 from jit.domain.azure.companion_rule import (
     build_companion_body,
     build_companion_name,
+    build_shared_owner,
+    is_shared_owner,
     parse_companion_name,
 )
 from jit.domain.azure.nsg_effect import Allowed, Blocked, evaluate
+from jit.domain.values.request_ids import make_request_id
 from tests.builders.nsgs import VNET, a_flow, arm_rule, rules_of
-from tests.builders.values import VM
+from tests.builders.values import NOW, POLICY_ID, SUBSCRIPTION, VM, vm_id
 
 grant_ids = st.from_regex(r"[0-9a-z][0-9a-z-]{0,67}[0-9a-z]|[0-9a-z]", fullmatch=True)
 
@@ -21,7 +24,7 @@ grant_ids = st.from_regex(r"[0-9a-z][0-9a-z-]{0,67}[0-9a-z]|[0-9a-z]", fullmatch
 def a_body(*, protocol="TCP", sources=("10.1.0.0/26",)):
     return build_companion_body(
         "abc-0-3389",
-        private_ip=VM,
+        private_ips=(VM,),
         port=3389,
         protocol=protocol,
         sources=sources,
@@ -35,6 +38,38 @@ def test_a_companions_name_parses_back_to_its_grant(grant_id):
     parsed = parse_companion_name(build_companion_name(grant_id))
 
     assert parsed == grant_id
+
+
+@given(st.integers(1, 65535), st.sampled_from(["TCP", "UDP", "*"]))
+def test_every_instance_builds_the_same_name_for_a_vm_port(port, protocol):
+    """The case of ids and protocols does not matter, as in Azure."""
+    owner = build_shared_owner(POLICY_ID, vm_id(), port, protocol)
+
+    assert owner == build_shared_owner(POLICY_ID.upper(), vm_id().upper(), port, protocol.lower())
+    assert parse_companion_name(build_companion_name(owner)) == owner
+    assert is_shared_owner(owner)
+
+
+@pytest.mark.parametrize(
+    "other",
+    [
+        (POLICY_ID + "2", vm_id(), 22, "TCP"),
+        (POLICY_ID, vm_id("web02"), 22, "TCP"),
+        (POLICY_ID, vm_id(), 23, "TCP"),
+        (POLICY_ID, vm_id(), 22, "*"),
+    ],
+)
+def test_another_vm_port_has_another_name(other):
+    """So has another policy, whose worker does not know these grants."""
+    assert build_shared_owner(*other) != build_shared_owner(POLICY_ID, vm_id(), 22, "TCP")
+
+
+def test_the_id_of_a_grant_is_no_shared_owner():
+    """A grant's id ends with its port."""
+    newest = make_request_id(SUBSCRIPTION, NOW, bytes(10))
+
+    assert not is_shared_owner(f"{newest}-0-22")
+    assert not is_shared_owner("vmport-22-0-22")
 
 
 @given(grant_ids)
@@ -81,7 +116,7 @@ def test_a_companion_lets_in_the_firewall_to_that_port_and_nothing_else():
 
     assert body == {
         "properties": {
-            "description": "Companion of JIT access grant abc-0-3389; see its broker.",
+            "description": "Companion of JIT access for abc-0-3389; see its broker.",
             "protocol": "Tcp",
             "sourcePortRange": "*",
             "destinationPortRange": "3389",
@@ -118,6 +153,29 @@ def test_a_companion_without_a_source_is_never_built():
         a_body(sources=[])
 
 
+def test_a_companion_without_a_destination_is_never_built():
+    """No destination could be read as any."""
+    with pytest.raises(ValueError, match="needs a destination"):
+        build_companion_body(
+            "a", private_ips=(), port=22, protocol="TCP", sources=["10.1.0.0/26"], priority=100
+        )
+
+
+def test_a_companion_for_several_addresses_lists_them():
+    """Paths of one VM port may lead to two interfaces for a while."""
+    body = build_companion_body(
+        "a",
+        private_ips=[VM, "10.1.1.5"],
+        port=22,
+        protocol="TCP",
+        sources=["10.1.0.0/26"],
+        priority=100,
+    )
+
+    assert body["properties"]["destinationAddressPrefixes"] == [VM, "10.1.1.5"]
+    assert "destinationAddressPrefix" not in body["properties"]
+
+
 def test_a_companion_of_another_protocol_is_never_built():
     """A JIT policy cannot name another protocol."""
     with pytest.raises(ValueError, match="cannot carry 'ICMP'"):
@@ -127,7 +185,7 @@ def test_a_companion_of_another_protocol_is_never_built():
 def test_a_description_fits_for_the_longest_grant_id():
     """Azure takes 140 characters."""
     body = build_companion_body(
-        "a" * 69, private_ip=VM, port=22, protocol="*", sources=["10.1.0.0/26"], priority=100
+        "a" * 69, private_ips=(VM,), port=22, protocol="*", sources=["10.1.0.0/26"], priority=100
     )
 
     assert len(body["properties"]["description"]) <= 140

@@ -5,26 +5,33 @@ from datetime import timedelta
 import pytest
 
 from jit.domain.azure.companion_rule import build_companion_name
-from jit.domain.grants.companions import Companion, plan_companion
+from jit.domain.grants.companions import Companion, PortPaths, plan_companions
 from jit.domain.model.grant import CloseReason, Status
 from jit.domain.paths import companion_paths, effective
+from jit.domain.paths.companion_owners import find_shared_owner
 from jit.domain.values.arm_ids import key
 from tests.builders.defender import an_entry
 from tests.builders.firewalls import a_customers, a_firewall, a_nat
-from tests.builders.grants import an_open, an_opening, through_firewall
+from tests.builders.grants import an_open, an_opening, changed, through_firewall
 from tests.builders.machines import a_nic, behind
-from tests.builders.nsgs import an_allow, an_nsg, arm_rule
+from tests.builders.nsgs import an_allow, an_nsg, arm_companion, arm_rule
 from tests.builders.values import BEHIND, NOW, NSG_ID, OTHER_NSG_ID, VM
 from tests.domain.steps import LET_IN, STRANGER, a_world, stepped
 
 GRANT = through_firewall(an_opening())
 
 
+def planned(grant, path, view, *, taken=()):
+    """The grant, and the companions that it needs on a path."""
+    (after,), companions = plan_companions(
+        (grant,), PortPaths(view, {grant.id: path}), taken=taken, now=NOW
+    )
+    return after, companions
+
+
 def wished(view, *, grant=GRANT, taken=()):
     """The companions that a grant needs after a look at its path."""
-    return plan_companion(
-        grant, companion_paths.observe_path(grant, view), view, taken=taken, now=NOW
-    )
+    return planned(grant, companion_paths.observe_path(grant, view), view, taken=taken)
 
 
 def test_a_companion_lets_the_firewalls_own_addresses_reach_the_port():
@@ -59,7 +66,8 @@ def test_the_grant_names_its_companions_before_they_exist():
     grant, (companion,) = wished(behind(a_firewall(a_nat()), an_nsg(an_allow())))
 
     assert grant.footprint.companions == (companion.rule_id,)
-    assert companion.rule_id == f"{NSG_ID}/securityRules/{build_companion_name(grant.id)}"
+    name = build_companion_name(find_shared_owner(grant))
+    assert companion.rule_id == f"{NSG_ID}/securityRules/{name}"
     assert grant.next_check_at == NOW + timedelta(seconds=5)
 
 
@@ -88,7 +96,7 @@ def test_every_nsg_that_blocks_gets_a_companion():
 
 
 def test_a_priority_that_this_step_has_given_away_is_not_free():
-    """Two grants of one VM port must not write one priority twice."""
+    """Two VM ports must not write one priority twice."""
     other = Companion(rule_id="other", nsg_id=NSG_ID, priority=4095, body={})
 
     _, (companion,) = wished(behind(a_firewall(a_nat()), an_nsg(an_allow())), taken=(other,))
@@ -158,7 +166,7 @@ def test_an_nsg_that_vanished_between_two_reads_gets_none():
     view = behind(a_firewall(a_nat()), an_nsg(an_allow()))
     look = effective.PathView(state=effective.PathState.BLOCKED, blocked_by={"gone": 4096})
 
-    grant, companions = plan_companion(GRANT, look, view, taken=(), now=NOW)
+    grant, companions = planned(GRANT, look, view)
 
     assert companions == ()
     assert grant.footprint.companions == ()
@@ -170,9 +178,110 @@ def test_without_a_firewall_or_an_interface_there_is_nothing_to_accompany(hole):
     view = behind(**{"firewall": a_firewall(a_nat()), **hole})
     look = effective.PathView(state=effective.PathState.BLOCKED, blocked_by={key(NSG_ID): 4096})
 
-    outcome = plan_companion(GRANT, look, view, taken=(), now=NOW)
+    outcome = planned(GRANT, look, view)
 
     assert outcome == (GRANT, ())
+
+
+# ---- shared by the grants of a VM port -----------------------------------------------------------
+
+
+def both_planned(view, *grants, paths=None, withdrawn=()):
+    """The grants of a VM port, and the companions that they need."""
+    seen = {grant.id: companion_paths.observe_path(grant, view) for grant in grants}
+    port = PortPaths(view, seen | (paths or {}), None, withdrawn)
+    return plan_companions(grants, port, taken=(), now=NOW)
+
+
+OTHER = through_firewall(an_opening("g2"))
+SHARED = arm_companion(find_shared_owner(GRANT), priority=300)
+SHARED_ID = f"{NSG_ID}/securityRules/{SHARED['name']}"
+
+
+def test_the_grants_of_a_vm_port_share_one_companion():
+    """Each of them names it before it exists, and looks for it soon."""
+    grants, (companion,) = both_planned(
+        behind(a_firewall(a_nat()), an_nsg(an_allow())), GRANT, OTHER
+    )
+
+    assert [grant.footprint.companions for grant in grants] == [(companion.rule_id,)] * 2
+    assert companion.rule_id == SHARED_ID
+    assert {grant.next_check_at for grant in grants} == {NOW + timedelta(seconds=5)}
+
+
+def test_a_grant_that_finds_the_companion_standing_names_it_too():
+    """It may be the last one that rests on it."""
+    standing = an_nsg(an_allow(), SHARED)
+
+    (first, last), made = both_planned(
+        behind(a_firewall(a_nat()), standing), GRANT, through_firewall(an_open("g2"))
+    )
+
+    assert made == ()
+    assert (first.footprint.companions, last.footprint.companions) == ((SHARED_ID,), (SHARED_ID,))
+
+
+@pytest.mark.parametrize("status", [Status.PENDING, Status.CLOSING])
+def test_a_grant_that_wants_no_path_gets_no_companion(status):
+    """It would outlive it."""
+    idle = through_firewall(an_opening(status=status))
+
+    (after,), made = both_planned(behind(a_firewall(a_nat()), an_nsg(an_allow(), SHARED)), idle)
+
+    assert (after, made) == (idle, ())
+
+
+def test_a_companion_serves_every_address_that_the_paths_lead_to():
+    """Two grants must not write it for one address each, in turn, for ever."""
+    second = a_nic("nic-2", private_ip="10.1.1.5", public_ip=None, public_ip_id=None)
+    first = a_nic(public_ip=None, public_ip_id=None)
+    view = behind(a_firewall(a_nat()), an_nsg(an_allow()), interfaces=(first, second))
+    there = effective.PathView(
+        state=effective.PathState.BLOCKED, blocked_by={NSG_ID: 200}, address="10.1.1.5"
+    )
+
+    _, (companion,) = both_planned(view, GRANT, OTHER, paths={"g2": there})
+
+    rule = companion.body["properties"]
+    assert rule["destinationAddressPrefixes"] == [VM, "10.1.1.5"]
+    assert companion.priority == 199
+
+
+def test_a_way_of_others_to_one_of_them_bars_the_companion_of_all():
+    """The rule would let them in for any of the grants. Each that waits for it says why."""
+    firewall = a_firewall(a_nat(), others=[a_customers(a_nat("*", name="ssh", to="10.1.1.9"))])
+    moved = changed(OTHER, status=Status.OPEN, private_ips=("10.1.1.9",))
+
+    (waiting, _), made = both_planned(behind(firewall, an_nsg(an_allow())), GRANT, moved)
+
+    assert made == ()
+    assert (waiting.note or "").startswith("NAT rule jump/ssh")
+    assert waiting.hindrance == waiting.note
+
+
+def test_an_open_grant_looks_soon_if_its_companion_goes_for_another():
+    """It is cut off, and must not be called open until its end."""
+    standing = an_nsg(an_allow(), SHARED)
+    later = through_firewall(an_open("g2", next_check_at=NOW + timedelta(hours=1)))
+
+    (after,), _ = both_planned(behind(a_firewall(a_nat()), standing), later, withdrawn=(SHARED_ID,))
+
+    assert after.next_check_at == NOW + timedelta(minutes=1)
+
+
+def test_the_companion_goes_with_the_last_grant_that_wants_its_path():
+    """While one is left, the others close without it."""
+    standing = an_nsg(an_allow(), SHARED)
+    ending = through_firewall(an_open(status=Status.CLOSING, close_reason=CloseReason.REVOKED))
+    left = through_firewall(an_open("g2"))
+    world = a_world(behind(a_firewall(a_nat()), standing), an_entry())
+
+    shared, alone = stepped(ending, left, world=world), stepped(ending, world=world)
+
+    assert shared.companion_removals == ()
+    assert alone.companion_removals == (SHARED_ID,)
+    assert [grant.status for grant in shared.grants] == [Status.CLOSED, Status.OPEN]
+    assert [grant.status for grant in alone.grants] == [Status.CLOSING]
 
 
 # ---- in a step -----------------------------------------------------------------------------------

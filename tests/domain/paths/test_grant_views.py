@@ -60,8 +60,8 @@ def test_a_view_for_a_grant_has_its_companions_and_the_rules_of_others_that_are_
     nsg = an_nsg(arm_companion("g1", priority=300), arm_companion("g2", priority=301), an_allow())
     view = behind(a_firewall(), nsg)
 
-    (own,) = GrantViews(view).narrow_view("g2").nsgs.values()
-    (bare,) = GrantViews(view).narrow_view("g3").nsgs.values()
+    (own,) = GrantViews(view).narrow_view(an_open("g2")).nsgs.values()
+    (bare,) = GrantViews(view).narrow_view(an_open("g3")).nsgs.values()
 
     assert own == replace(nsg, rules=tuple(rule for rule in nsg.rules if "g1" not in rule.name))
     assert [rule.name for rule in bare.rules] == [

@@ -4,7 +4,9 @@ from datetime import timedelta
 
 import pytest
 
-from jit.domain.reconcile.companion_check import find_unknown_companions
+from jit.domain.model.grant import Status
+from jit.domain.paths.companion_owners import find_shared_owner
+from jit.domain.reconcile.companion_check import find_unknown_companions, list_companion_owners
 from jit.domain.reconcile.plan_item import PlanAction
 from tests.builders.firewalls import a_customers, a_firewall, a_nat
 from tests.builders.grants import an_ended, an_older
@@ -168,3 +170,91 @@ def test_companions_of_unknown_grants_are_found_by_name():
     observed = an_observation(arm_companion(), arm_companion("b-0-22"), arm_companion("c-0-22"))
 
     assert find_unknown_companions(observed, [an_older()]) == ("b-0-22", "c-0-22")
+
+
+# ---- shared by the grants of a VM port -----------------------------------------------------------
+
+SHARED = find_shared_owner(an_older(**BEHIND))
+SHARED_NAME = f"jit-broker-{SHARED}"
+SHARED_ID = f"{NSG_ID}/securityRules/{SHARED_NAME}"
+
+
+def shared_items(*grants, tombstones=(), **changes):
+    """The items about a shared companion; nobody but *grants* comes through the firewall."""
+    texts = [str(source) for grant in grants for source in grant.sources]
+    observed = an_observation(
+        an_allow(HERE, THERE, number=1),
+        arm_companion(SHARED, **changes),
+        firewall=a_firewall(a_nat(*texts)),
+    )
+    found = planned(observed, *grants, tombstones=tombstones)
+    return [item for item in short(found) if item[2] == SHARED_NAME]
+
+
+def test_a_shared_companion_stands_as_long_as_one_grant_wants_it():
+    """Though others on the VM port are over."""
+    over = an_ended(2, ago=timedelta(0), **BEHIND)
+
+    assert shared_items(an_older(**BEHIND), tombstones=[over]) == []
+
+
+def test_a_shared_companion_of_grants_that_are_over_is_removed():
+    """Under the name of the newest, whose tombstone proves it."""
+    first = an_ended(ago=timedelta(hours=1), **BEHIND)
+    last = an_ended(2, ago=timedelta(0), **BEHIND)
+
+    assert shared_items(tombstones=[last, first]) == [
+        ("remove-rule", "companion", SHARED_NAME, last.id)
+    ]
+
+
+def test_a_shared_companion_of_a_grant_that_closes_is_left_to_its_worker():
+    """The item names the grant that lives."""
+    closing = an_older(status=Status.CLOSING, closing_at=NOW, **BEHIND)
+    stone = an_ended(2, ago=timedelta(0), **BEHIND)
+
+    assert shared_items(closing, tombstones=[stone]) == [
+        ("remove-rule", "companion", SHARED_NAME, closing.id)
+    ]
+
+
+def test_a_shared_companion_without_any_grant_is_reported():
+    """Another broker builds the same name."""
+    assert shared_items() == [("report", "orphan", SHARED_NAME, None)]
+
+
+def test_a_shared_companion_that_opens_more_closes_every_grant_on_its_port():
+    """Each of them might be the way in."""
+    both = [
+        an_older(companions=(SHARED_ID,), **BEHIND),
+        an_older(2, sources=(THERE,), companions=(SHARED_ID,), **BEHIND),
+    ]
+
+    assert shared_items(*both, sourceAddressPrefix="*") == [
+        ("close", "altered", SHARED_NAME, grant.id) for grant in both
+    ]
+
+
+def test_a_shared_companion_goes_once_if_others_would_come_in():
+    """One item is enough; no other grant on the port is told to be missing its path."""
+    both = [
+        an_older(companions=(SHARED_ID,), **BEHIND),
+        an_older(2, sources=(THERE,), companions=(SHARED_ID,), **BEHIND),
+    ]
+    observed = an_observation(
+        an_allow(HERE, THERE, number=1),
+        arm_companion(SHARED),
+        firewall=a_firewall(a_nat(HERE, THERE), others=[JUMP]),
+    )
+
+    assert short(planned(observed, *both)) == [
+        ("remove-rule", "companion", SHARED_NAME, both[0].id)
+    ]
+
+
+def test_history_is_not_asked_about_a_vm_port():
+    """It finds requests by their ids."""
+    observed = an_observation(arm_companion(SHARED))
+
+    assert find_unknown_companions(observed, []) == ()
+    assert list_companion_owners(observed) == {SHARED}
