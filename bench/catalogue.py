@@ -12,6 +12,7 @@ from bench.benchmarks import (
     firewall_burst,
     firewall_turns,
     load,
+    one_port_crowd,
     reconcile_run,
     warm_accept,
 )
@@ -26,6 +27,7 @@ BENCHMARKS: dict[str, Benchmark] = {
     "accept_per_second": load.accept_per_second,
     "initiate_calls_for_burst": load.initiate_calls_for_burst,
     "firewall_updates_for_burst": firewall_burst.firewall_updates_for_burst,
+    "nsg_writes_for_crowd": one_port_crowd.nsg_writes_for_crowd,
     "open_50_vms_arm_rounds": fifty_vms.open_50_vms_arm_rounds,
     "open_50_vms_ratio": fifty_vms.open_50_vms_ratio,
     "reconcile_arm_calls": reconcile_run.reconcile,

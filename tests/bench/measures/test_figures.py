@@ -85,6 +85,7 @@ def test_every_figure_of_the_contract_can_be_asked_for():
         "initiate_calls_for_burst",
         "firewall_updates_for_burst",
         "firewall_updates_until_closed",
+        "nsg_writes_for_crowd",
         "open_50_vms_arm_rounds",
         "open_50_vms_ratio",
         "reconcile_arm_calls",
