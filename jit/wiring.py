@@ -7,6 +7,7 @@ No SDK is imported when this module is: the HTTP path must not pay for the clien
 from __future__ import annotations
 
 import os
+import time
 from collections.abc import Callable
 from datetime import UTC, datetime
 from functools import cache, partial
@@ -32,6 +33,7 @@ if TYPE_CHECKING:
     from jit.broker.trail import Trail
     from jit.interfaces import Arm, JitPolicies, Network, Queues
     from jit.observer.subscription import Observer
+    from jit.storage.callers.idempotency_keys import Idempotency
     from jit.storage.inventory_store import InventoryStore
     from jit.storage.outbox import Outbox
     from jit.storage.request_store import RequestStore
@@ -196,19 +198,28 @@ def observer() -> Observer:
 
 
 @cache
+def idempotency() -> Idempotency:
+    """Return the keys of callers."""
+    from jit.storage.callers.earlier_keys import EarlierKeys
+    from jit.storage.callers.idempotency_keys import Idempotency
+
+    return Idempotency(table(STATE), EarlierKeys(table(IDEMPOTENCY)))
+
+
+@cache
 def acceptance() -> Acceptance:
     """Return the use case of ``POST access-requests``."""
     from jit.broker.requests.accept import Acceptance
-    from jit.storage.idempotency_keys import Idempotency
 
     return Acceptance(
         requests=requests(),
         inventory=inventory(),
         trail=trail(),
         subscriptions=subscription_rows(),
-        idempotency=Idempotency(table(IDEMPOTENCY)),
+        idempotency=idempotency(),
         observer=observer,
         limits=settings().limits,
+        pause=time.sleep,
     )
 
 
@@ -217,11 +228,12 @@ def request_changes() -> RecordedChanges:
     """Return the use cases of revoke and extend."""
     from jit.broker.requests.change import RequestChanges
     from jit.broker.requests.recorded_changes import RecordedChanges
-    from jit.storage.idempotency_keys import Idempotency
 
-    keys = Idempotency(table(IDEMPOTENCY))
     changes = RequestChanges(
-        requests=requests(), inventory=inventory(), idempotency=keys, limits=settings().limits
+        requests=requests(),
+        inventory=inventory(),
+        idempotency=idempotency(),
+        limits=settings().limits,
     )
     return RecordedChanges(changes, trail())
 
@@ -312,7 +324,6 @@ def reconciler() -> Reconciler:
     from jit.broker.reconcile.leftovers import Leftovers
     from jit.broker.reconcile.run import Reconciler
     from jit.storage.audit_chain import Drainer
-    from jit.storage.idempotency_keys import Idempotency
 
     return Reconciler(
         requests=requests(),
@@ -331,7 +342,7 @@ def reconciler() -> Reconciler:
         housekeeping=Housekeeping(
             due_work=due_work(),
             draining=Draining(Drainer(outbox(), table(AUDIT)), locks(), due_work()),
-            idempotency=Idempotency(table(IDEMPOTENCY)),
+            idempotency=idempotency(),
         ),
         remove_orphans=settings().remove_orphans,
     )

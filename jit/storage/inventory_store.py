@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import replace
+from datetime import datetime, timedelta
 
 from jit import telemetry
 from jit.domain.model.machine import VirtualMachine
@@ -21,6 +22,11 @@ from jit.storage.table import Op, Row, Table, Verb, Where, read_all, write_repla
 
 _NAMED = 5
 
+_KEPT = timedelta(minutes=1)
+"""So long a VM is kept in memory. A decision by it is taken again before anything opens."""
+
+_MOST_KEPT = 1000  # VMs, some KB each
+
 
 class InventoryStore:
     """Virtual machines in ``JitState``, in the partition of their subscription."""
@@ -28,12 +34,33 @@ class InventoryStore:
     def __init__(self, state: Table) -> None:
         """Keep machines in *state*."""
         self._state = state
+        self._kept: dict[str, tuple[datetime, VirtualMachine]] = {}
 
     def find_machine(self, vm_id: str) -> VirtualMachine | None:
         """Return a VM; None if it was never seen, or if this version cannot read its row."""
         row = self._state.get(arm_ids.subscription(vm_id), keys.machine_key(vm_id))
         rows = [row] if row is not None else []
         return next(MACHINE_KIND.read_all(rows, parse_machine), None)
+
+    def find_kept_machine(self, vm_id: str, *, now: datetime) -> VirtualMachine | None:
+        """
+        Return a VM as this process read it less than a minute ago, or as it is stored.
+
+        Only a decision that is taken again on fresh data may rest on it.
+        """
+        key = arm_ids.key(vm_id)
+        read_at, vm = self._kept.get(key, (now - _KEPT, None))
+        if vm is not None and read_at <= now < read_at + _KEPT:
+            return vm
+        found = self.find_machine(vm_id)
+        if found is not None:
+            self._keep(key, found, now)
+        return found
+
+    def _keep(self, key: str, vm: VirtualMachine, now: datetime) -> None:
+        if len(self._kept) >= _MOST_KEPT:
+            self._kept = {}
+        self._kept[key] = (now, vm)
 
     def list_machines(self, partition: str) -> tuple[VirtualMachine, ...]:
         """Return the whole inventory of a subscription."""
@@ -67,6 +94,7 @@ class InventoryStore:
         if complete:
             ops += [Op(Verb.DELETE, row) for row in old.values()]
         left_out += [str(row.values[VM_ID]) for row in write_replaceable(self._state, ops)]
+        self._kept = {}
         if left_out:
             _alert_left_out(partition, left_out)
 

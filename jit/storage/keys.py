@@ -13,7 +13,7 @@ from datetime import UTC, datetime
 from jit.domain.values import arm_ids
 
 REQUESTS, GRANTS, TOMBSTONES, MACHINES, OUTBOX, ADMIN_RULES = "r", "g", "t", "v", "a", "n"
-REPEATED = "d"
+REPEATED, KEYS, ENDINGS = "d", "i", "x"
 """Prefixes of the row keys in ``JitState``: all rows of one kind in a partition."""
 
 COMPARISON = "s|comparison"
@@ -95,6 +95,11 @@ def machine_key(vm_id: str) -> str:
 def admin_rules_key(network_id: str) -> str:
     """Return the row key of the security admin rules of a virtual network."""
     return f"{ADMIN_RULES}|{arm_ids.row_hash(network_id)}"
+
+
+def idempotency_key(digest: str) -> str:
+    """Return the row key of an idempotency key; *digest* names the caller and the key."""
+    return f"{KEYS}|{digest}"
 
 
 def policy_key(policy_id: str) -> str:

@@ -77,20 +77,33 @@ class RequestStore:
 
     # ---- requests --------------------------------------------------------------------------------
 
-    def insert(self, request: Request, grants: Sequence[Grant], events: Iterable[Event]) -> bool:
+    def insert(
+        self,
+        request: Request,
+        grants: Sequence[Grant],
+        events: Iterable[Event],
+        claims: Sequence[Op] = (),
+    ) -> bool:
         """
         Store a new request with its grants: all of it or nothing.
 
+        Args:
+            request: Its id was made for this call.
+            grants: All of its grants.
+            events: The audit rows.
+            claims: Operations on other rows of its caller, which stand first.
+
         Returns:
-            False if the request was stored before. It may be another process's version: read it.
+            False if the request was stored before: the answer to an earlier write was lost.
 
         Raises:
+            StateConflict: Somebody else wrote a row of *claims* first. Nothing was stored.
             TooLarge: One transaction cannot hold it. Letters beyond ASCII take six times the room.
         """
         rows = [write_request_row(request)]
         rows += [write_grants_row(group) for group in group_by_machine(grants)]
         rows += [write_event_row(rows[0].partition, event) for event in events]
-        ops = [Op(Verb.INSERT, row) for row in rows]
+        ops = [*claims, *(Op(Verb.INSERT, row) for row in rows)]
         if not is_one_transaction(ops):
             raise TooLarge(
                 "this is too much to store at once: send some machines as another request"

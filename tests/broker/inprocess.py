@@ -24,7 +24,8 @@ from jit.domain.network_manager.security_admin_rules import KnownAdminRules
 from jit.domain.requests import bodies
 from jit.domain.requests.submission import Submission
 from jit.domain.values.times import format_duration
-from jit.storage.idempotency_keys import Idempotency
+from jit.storage.callers.earlier_keys import EarlierKeys
+from jit.storage.callers.idempotency_keys import Idempotency
 from jit.storage.stored import StoredRequest
 from local.azure.landscape.file import Landscape
 from tests.builders.stores import Surroundings, UseCases, stores_over
@@ -125,7 +126,7 @@ class InProcess:
         self.requests, self.inventory = self.stores.requests, self.stores.inventory
         self.outbox, self.locks = self.stores.outbox, self.stores.locks
         self.subscription_rows = self.stores.subscriptions
-        self.idempotency = Idempotency(self.keys)
+        self.idempotency = Idempotency(self.state, EarlierKeys(self.keys))
         self.observer = self.azure.observer(
             self._list_known_admin_rules, self.inventory.list_machines
         )

@@ -384,9 +384,9 @@ def test_a_chain_that_cannot_be_read_does_not_stop_the_rest_of_housekeeping(it):
     it.broker.name(PRODUCTION)
     it.reconciler = it.broker.use_cases.reconciler(it.audit, it.broker.idempotency)
     it.broker.advance(timedelta(minutes=11))
-    before = len(it.broker.keys.rows())
+    before = len(it.broker.state.rows("i|"))
 
     with pytest.raises(Defect):
         it.run(PRODUCTION)
 
-    assert (before, it.broker.keys.rows()) == (1, ())
+    assert (before, it.broker.state.rows("i|")) == (1, ())

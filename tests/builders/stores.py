@@ -30,9 +30,9 @@ from jit.domain.limits import Limits
 from jit.interfaces import JitPolicies, Network, Queues
 from jit.observer.subscription import Observer
 from jit.storage.audit_chain import Drainer
+from jit.storage.callers.idempotency_keys import Idempotency
 from jit.storage.control_rows import ControlRows
 from jit.storage.history import History
-from jit.storage.idempotency_keys import Idempotency
 from jit.storage.inventory_store import InventoryStore
 from jit.storage.networks.admin_rule_rows import AdminRuleRows
 from jit.storage.outbox import Outbox
@@ -52,6 +52,10 @@ class Stores:
     control: ControlRows
     subscriptions: SubscriptionRows
     admin_rules: AdminRuleRows
+
+
+def _no_pause(_seconds: float) -> None:
+    """Try again at once."""
 
 
 def stores_over(state: Table, history: Table) -> Stores:
@@ -121,6 +125,7 @@ class UseCases:
             idempotency=idempotency,
             observer=around.observer,
             limits=around.limits,
+            pause=_no_pause,
         )
 
     def request_changes(self, idempotency: Idempotency) -> RecordedChanges:

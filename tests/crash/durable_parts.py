@@ -13,7 +13,8 @@ from jit.domain.limits import LIMITS
 from jit.interfaces import Arm, JitPolicies, Network
 from jit.observer.reads import Reader
 from jit.observer.subscription import Observer
-from jit.storage.idempotency_keys import Idempotency
+from jit.storage.callers.earlier_keys import EarlierKeys
+from jit.storage.callers.idempotency_keys import Idempotency
 from jit.storage.table import Table
 from local.azure.landscape.file import Landscape
 from local.azure.simulator import Azure
@@ -116,7 +117,7 @@ class BrokerProcess:
             limits=replace(LIMITS, subscriptions=(PRODUCTION,)),
         )
         use_cases = UseCases(stores, around)
-        idempotency = Idempotency(parts.keys)
+        idempotency = Idempotency(parts.hooked_state, EarlierKeys(parts.keys))
         self.acceptance = use_cases.acceptance(idempotency)
         self.request_changes = use_cases.request_changes(idempotency)
         self.worker = use_cases.worker()

@@ -198,7 +198,7 @@ def _strange_status(run: ScenarioRun, _name: str) -> None:
 
 
 _ANY = (*_STORAGE, "queues.", *_AZURE)
-_STORAGE_WRITES = ("state.write", "history.write", "keys.write", "audit.write")
+_STORAGE_WRITES = ("state.write", "history.write", "audit.write")
 _AZURE_WRITES = ("policies.initiate", "policies.replace", "network.put", "network.delete")
 _NETWORK_WRITES = ("network.put", "network.delete")
 _MAYBE_ABSENT = ("policies.", "network.get_nsg", *_NETWORK_WRITES)

@@ -44,6 +44,9 @@ class FakeTable:
         name: Comes before the method in the names of the calls: ``state.write``.
         scanned: The number of rows that the service reads for one page. If it is small, a page
             can be short or empty and still have a token, as in the real service.
+
+    Attributes:
+        transactions: The row keys of each transaction that was done, in order.
     """
 
     def __init__(
@@ -62,6 +65,7 @@ class FakeTable:
         self._rows: _Rows = {}
         self._versions = 0
         self._lock = threading.Lock()
+        self.transactions: list[tuple[str, ...]] = []
 
     def get(self, partition: str, key: str) -> Row | None:
         """Return one row; None if there is none."""
@@ -88,6 +92,7 @@ class FakeTable:
                 draft = dict(self._rows)
                 etags = tuple(self._apply(op, draft) for op in ops)
                 self._rows = draft
+                self.transactions.append(tuple(op.row.key for op in ops))
             return etags
 
     def rows(self, prefix: str = "") -> tuple[Row, ...]:

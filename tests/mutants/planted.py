@@ -538,12 +538,12 @@ MUTANTS = (
     Mutant(
         name="the same key makes a second request",
         promise="P8",
-        path="jit/storage/idempotency_keys.py",
-        was="        return Slot(found.request_id, there, repeated=True)\n",
-        becomes="        return Slot(new.request_id, there, repeated=False)\n",
+        path="jit/broker/requests/repetitions.py",
+        was="        return Repetition(known) if known is not None else Repetition(over=row)\n",
+        becomes="        return Repetition(over=row)\n",
         caught_by=(
             law(
-                "tests/storage/test_idempotency_keys.py",
+                "tests/storage/callers/test_idempotency_keys.py",
                 "test_the_same_key_with_the_same_body_is_the_same_request",
             ),
         ),
@@ -551,13 +551,52 @@ MUTANTS = (
     Mutant(
         name="the same key with another body is answered",
         promise="P8",
-        path="jit/storage/idempotency_keys.py",
-        was="        if found.body_hash != new.body_hash:\n            detail",
-        becomes='        if found.body_hash == "":\n            detail',
+        path="jit/storage/callers/key_rows.py",
+        was="        if self.body_hash != call.body_hash:\n",
+        becomes='        if self.body_hash == "":\n',
         caught_by=(
             law(
-                "tests/storage/test_idempotency_keys.py",
+                "tests/storage/callers/test_idempotency_keys.py",
                 "test_the_same_key_with_another_body_is_a_conflict",
+            ),
+        ),
+    ),
+    Mutant(
+        name="a request is stored without its key",
+        promise="P8",
+        path="jit/broker/requests/accept.py",
+        was="        return self._store(access, grants, submission.caller, claims, now)\n",
+        becomes="        return self._store(access, grants, submission.caller, claims[1:], now)\n",
+        caught_by=(
+            law(
+                "tests/storage/callers/test_idempotency_keys.py",
+                "test_many_at_the_same_moment_are_one_request",
+            ),
+        ),
+    ),
+    Mutant(
+        name="a call that the version before accepted is accepted again",
+        promise="P8",
+        path="jit/storage/callers/earlier_keys.py",
+        was="        if found.has_run_out(now) or owner != call.subscription:\n",
+        becomes="        if found.has_run_out(now) or owner != call.caller:\n",
+        caught_by=(
+            law(
+                "tests/storage/callers/test_earlier_keys.py",
+                "test_a_call_that_an_older_version_accepted_is_not_accepted_again",
+            ),
+        ),
+    ),
+    Mutant(
+        name="a key that was used anew is swept",
+        promise="P8",
+        path="jit/storage/callers/idempotency_keys.py",
+        was="        if row is not None and read_key(row).has_run_out(now):\n",
+        becomes="        if row is not None:\n",
+        caught_by=(
+            law(
+                "tests/storage/callers/test_idempotency_keys.py",
+                "test_the_end_of_a_key_that_was_used_anew_goes_alone",
             ),
         ),
     ),

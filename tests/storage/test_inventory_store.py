@@ -197,3 +197,52 @@ def test_a_vm_in_a_newer_format_keeps_no_other_out(store, table, caplog):
     assert found == (None, ["web"])
     events = [json.loads(record.getMessage()) for record in caplog.records]
     assert [(each["event"], each["key"]) for each in events] == [("row.unreadable", row.key)] * 2
+
+
+# ---- kept in memory ------------------------------------------------------------------------------
+
+
+def test_a_vm_is_read_once_a_minute(store, calls):
+    """Another process may have written it meanwhile."""
+    vm, clock = a_vm("web"), FakeClock()
+    store.write_machines(HERE, [vm], complete=True)
+    before = calls.count("table.get")
+
+    reads = []
+    for passed in (0, 59, 60):
+        found = store.find_kept_machine(vm.id, now=clock.now + timedelta(seconds=passed))
+        reads.append(calls.count("table.get") - before)
+        assert found == vm
+
+    assert reads == [1, 1, 2]
+
+
+def test_a_vm_that_this_process_writes_is_read_anew(store):
+    """It knows better at once."""
+    now = FakeClock().now
+    store.write_machines(HERE, [a_vm("web")], complete=True)
+    store.find_kept_machine(a_vm("web").id, now=now)
+    store.write_machines(HERE, [a_vm("web", PREFIXES)], complete=True)
+
+    assert store.find_kept_machine(a_vm("web").id, now=now) == a_vm("web", PREFIXES)
+
+
+def test_a_vm_that_nobody_knows_is_asked_for_each_time(store, calls):
+    """It may come at any time."""
+    now = FakeClock().now
+    for _ in range(2):
+        assert store.find_kept_machine(a_vm("web").id, now=now) is None
+
+    assert calls.count("table.get") == 2
+
+
+def test_the_number_of_kept_vms_is_bounded(store, monkeypatch):
+    """A process lives for weeks."""
+    now = FakeClock().now
+    monkeypatch.setattr("jit.storage.inventory_store._MOST_KEPT", 2)
+    vms = [a_vm(f"vm{number}") for number in range(5)]
+    store.write_machines(HERE, vms, complete=True)
+
+    for vm in vms:
+        store.find_kept_machine(vm.id, now=now)
+        assert len(store._kept) <= 2

@@ -41,15 +41,15 @@ from jit.storage import (
     audit_chain,
     control_rows,
     history,
-    idempotency_keys,
     machine_rows,
     outbox,
     request_rows,
     subscription_rows,
 )
+from jit.storage.callers import key_rows
+from jit.storage.callers.key_rows import KeyEnding, StoredKey
 from jit.storage.control_rows import ComparisonRow, FirewallRow, LooksRow, PolicyRow
 from jit.storage.documents import FORMAT, ColumnMap, read_document
-from jit.storage.idempotency_keys import StoredKey
 from jit.storage.networks import admin_rule_rows
 from jit.storage.stored import StoredRequest
 from jit.storage.subscription_rows import SubscriptionRow, TickRow
@@ -473,7 +473,7 @@ CASES = {
         control(TickRow, "tick", first_at=NOON, last_at=NOON + MINUTE),
     ),
     "idempotency-key": (
-        idempotency_keys.read_key,
+        key_rows.read_key,
         StoredKey(
             body_hash=SAMPLES["idempotency-key"]["values"]["BodyHash"],
             request_id=REQUEST_ID,
@@ -481,13 +481,26 @@ CASES = {
         ),
     ),
     "idempotency-key-with-beginning": (
-        idempotency_keys.read_key,
+        key_rows.read_key,
         StoredKey(
             body_hash=SAMPLES["idempotency-key"]["values"]["BodyHash"],
             request_id=REQUEST_ID,
             until=NOON + timedelta(days=7),
             begun_at=NOON,
         ),
+    ),
+    "idempotency-key-in-state": (
+        key_rows.read_key,
+        StoredKey(
+            body_hash=SAMPLES["idempotency-key"]["values"]["BodyHash"],
+            request_id=REQUEST_ID,
+            until=NOON + timedelta(days=7),
+            begun_at=NOON,
+        ),
+    ),
+    "idempotency-key-ending": (
+        key_rows.parse_ending,
+        KeyEnding(row_key=SAMPLES["idempotency-key-in-state"]["key"]),
     ),
     "audit-outbox": (outbox.read_event, EVENT.doc()),
     "refusal-counted": (outbox.read_repeated, COUNTED),
@@ -570,8 +583,14 @@ WRITTEN = {
     "firewall-waited-for": control_rows.write_control_row(CASES["firewall-waited-for"][1]),
     "firewall-returned": control_rows.write_control_row(CASES["firewall-returned"][1]),
     "comparison": control_rows.write_control_row(CASES["comparison"][1]),
-    "idempotency-key-with-beginning": idempotency_keys.write_key(
+    "idempotency-key-with-beginning": key_rows.write_key(
         row_of("idempotency-key"), CASES["idempotency-key-with-beginning"][1]
+    ),
+    "idempotency-key-in-state": key_rows.write_key(
+        row_of("idempotency-key-in-state"), CASES["idempotency-key-in-state"][1]
+    ),
+    "idempotency-key-ending": row_with(
+        "idempotency-key-ending", key_rows.ENDING_KIND, key_rows.ENDING
     ),
     "subscription-unseen": row_with(
         "subscription-unseen", subscription_rows.SUBSCRIPTION_KIND, subscription_rows.SUBSCRIPTION
@@ -635,7 +654,8 @@ MAPS: dict[str, tuple[ColumnMap[Any], list[str]]] = {
     "comparison": (control_rows.COMPARISON, ["comparison", "comparison-running"]),
     "subscription": (subscription_rows.SUBSCRIPTION, ["subscription-unseen"]),
     "tick": (subscription_rows.TICK, ["tick"]),
-    "idempotency key": (idempotency_keys.KEY, ["idempotency-key-with-beginning"]),
+    "idempotency key": (key_rows.KEY, ["idempotency-key-in-state"]),
+    "end of an idempotency key": (key_rows.ENDING, ["idempotency-key-ending"]),
     "audit head": (audit_chain.HEAD, ["audit-head"]),
     "audit record": (audit_chain.RECORD, ["audit-record"]),
 }

@@ -10,7 +10,7 @@ from functools import partial
 from jit.broker.reconcile.draining import Draining
 from jit.broker.reconcile.due_work import DueWork
 from jit.domain.errors import BrokerError
-from jit.storage.idempotency_keys import Idempotency
+from jit.storage.callers.idempotency_keys import Idempotency
 from jit.storage.subscription_rows import SubscriptionRow
 
 ROW_KEPT = timedelta(hours=1)
@@ -46,23 +46,30 @@ class Housekeeping:
 
     def _list_parts(self, subscription: str, now: datetime) -> Iterator[Callable[[], object]]:
         yield partial(self.draining.drain, subscription, now=now)
+        yield partial(self.idempotency.sweep, subscription, now=now)
         if subscription == self.due_work.named[0]:
-            yield partial(self.idempotency.sweep, now=now)
+            yield partial(self.idempotency.sweep_earlier, now=now)
             for row in self.due_work.list_dropped():
                 yield partial(self._forget_dropped, row, now)
 
     def _forget_dropped(self, row: SubscriptionRow, now: datetime) -> None:
-        """Complete the chain of a dropped subscription without grants, then remove its row."""
+        """
+        Complete the chain of a dropped subscription without grants, then remove its row.
+
+        The row stays until the last idempotency key has run out: the keys are found by it alone.
+        """
         if self.due_work.requests.has_grants(row.subscription):
             return
         self.draining.drain(row.subscription, now=now)
+        self.idempotency.sweep(row.subscription, now=now)
         if row.dropped_at is None:
             self.due_work.rows.note_dropped(row, now)
         elif now >= row.dropped_at + ROW_KEPT and self._is_complete(row):
             self.due_work.rows.remove(row)
 
     def _is_complete(self, row: SubscriptionRow) -> bool:
-        return self.draining.drainer.is_complete(row.subscription)
+        has_keys = self.idempotency.has_keys(row.subscription)
+        return not has_keys and self.draining.drainer.is_complete(row.subscription)
 
 
 def _try(part: Callable[[], object]) -> BrokerError | None:

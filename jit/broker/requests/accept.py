@@ -7,10 +7,13 @@ denial is returned. Each grant is decided again on fresh data before it opens.
 
 from __future__ import annotations
 
+import random
 import secrets
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime
+from functools import partial
 from typing import TYPE_CHECKING
 
 from jit import telemetry
@@ -29,6 +32,7 @@ from jit.broker.requests.new_request import (
     describe_refusal,
 )
 from jit.broker.requests.own_requests import OwnRequests, name_own_requests
+from jit.broker.requests.repetitions import Repetition, Repetitions
 from jit.broker.trail import Trail
 from jit.domain.decision.jit_policy import decide
 from jit.domain.decision.verdict import Finding, FindingKind, find_worst_kind
@@ -37,27 +41,30 @@ from jit.domain.errors import (
     Conflict,
     InvalidRequest,
     Rejected,
-    TooLarge,
+    StateConflict,
     Unavailable,
     Unknown,
 )
 from jit.domain.limits import Limits, bound_violations
-from jit.domain.model.grant import Grant, Status
+from jit.domain.model.grant import Grant
 from jit.domain.model.machine import VirtualMachine
 from jit.domain.model.people import Person
 from jit.domain.model.request import AccessRequest, Decision
 from jit.domain.requests.submission import Draft, Submission
 from jit.domain.values import arm_ids, request_ids
-from jit.storage.idempotency_keys import Idempotency, RepeatableCall, Slot
+from jit.storage.callers.idempotency_keys import Idempotency
+from jit.storage.callers.key_rows import RepeatableCall
 from jit.storage.inventory_store import InventoryStore
 from jit.storage.request_store import RequestStore
 from jit.storage.stored import StoredRequest, sort_grants
 from jit.storage.subscription_rows import SubscriptionRows
+from jit.storage.table import Op, Row
 
 if TYPE_CHECKING:  # only denials need it, and its import slows the first request down
     from jit.observer.subscription import Observer
 
-_ATTEMPTS = 10  # each one is lost to another call with the same key that took the key over
+_ATTEMPTS = 6  # each one is lost to another call of the same person that was stored first
+_PAUSE = 0.025  # seconds; the pause before attempt n takes up to 2**n of them
 
 _REFUSALS: Mapping[FindingKind, type[Rejected]] = {
     FindingKind.BODY: InvalidRequest,
@@ -79,12 +86,15 @@ class _Judgement:
     Attributes:
         findings: Empty if the request is allowed.
         machines: The VMs that the findings are about.
-        is_fresh: True if Azure was read: that takes time.
     """
 
     findings: tuple[Finding, ...]
     machines: Machines
-    is_fresh: bool
+
+    @property
+    def is_final(self) -> bool:
+        """True if fresh data cannot lead to a better answer."""
+        return all(finding.kind is FindingKind.BODY for finding in self.findings)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -94,6 +104,7 @@ class Acceptance:
 
     Attributes:
         observer: Builds the observer when it is first called: most requests never need it.
+        pause: Waits some seconds before another attempt.
     """
 
     requests: RequestStore
@@ -103,6 +114,12 @@ class Acceptance:
     idempotency: Idempotency
     observer: Callable[[], Observer]
     limits: Limits
+    pause: Callable[[float], None]
+
+    @property
+    def repetitions(self) -> Repetitions:
+        """The stored requests that calls ask for again."""
+        return Repetitions(self.requests, self.idempotency)
 
     def preview(self, submission: Submission, *, now: datetime) -> Decision:
         """
@@ -139,75 +156,59 @@ class Acceptance:
         """
         access = submission.draft.request
         if access is None:
-            return self._repeat_or_refuse(submission)
-        for _ in range(_ATTEMPTS):
-            done = self._try_once(submission, access, now)
-            if done is not None:
-                return done
-        raise Unavailable("the idempotency key kept changing")
-
-    def _try_once(
-        self, submission: Submission, access: AccessRequest, now: datetime
-    ) -> StoredRequest | None:
-        """Decide and store; return None if another call took the key over meanwhile."""
-        slot = self._begin_key(submission, access, now)
-        if slot.repeated:
-            known = self.requests.load(slot.request_id)
-            if known is not None:
-                return known
-            taken = self.idempotency.take(slot)
-            if taken is None:
-                return None
-            return self._decide_and_store(taken, submission, access, now, is_repetition=True)
-        return self._decide_and_store(slot, submission, access, now)
-
-    def _begin_key(self, submission: Submission, access: AccessRequest, now: datetime) -> Slot:
-        """Return the slot of the key; a closed request no longer answers for its body."""
-        subscription = arm_ids.subscription(access.machines[0].id)
-        new_id = request_ids.make_request_id(subscription, now, secrets.token_bytes(10))
-        slot = self.idempotency.begin(_call_of(submission), new_id, now)
-        if slot.repeated and submission.key is None:
-            known = self.requests.load(slot.request_id)
-            if known is not None and known.status is Status.CLOSED:
-                return self.idempotency.reassign(slot, new_id, now) or slot
-        return slot
+            return self._repeat_or_refuse(submission, now)
+        call = _name_call(submission, access.machines[0].id)
+        known = self.repetitions.find_earlier(call, now)
+        if known is not None:
+            return known
+        found = Repetition()
+        for attempt in range(_ATTEMPTS):
+            if attempt and found.over is None:
+                self.pause(random.uniform(0, _PAUSE * 2**attempt))  # noqa: S311 # no secret
+            stored = self._decide_and_store(submission, access, call, found.over, now)
+            if stored is not None:
+                return stored
+            found = self.repetitions.find(call, now)
+            if found.request is not None:
+                return found.request
+        raise Unavailable("other requests of yours kept coming first")
 
     def _decide_and_store(
         self,
-        slot: Slot,
         submission: Submission,
         access: AccessRequest,
+        call: RepeatableCall,
+        over: Row | None,
         now: datetime,
-        *,
-        is_repetition: bool = False,
     ) -> StoredRequest | None:
         """
-        Store the request under *slot*, or deny it; return None if the slot was taken over.
+        Decide, then store the request with its key; return None if another call stored first.
 
-        Reading Azure can outlast the caller's timeout, and a retry may take over the key. So check
-        that the key is still ours before storing or denying. A repetition that is denied because of
-        other people's requests leaves the key as it is: they may have come after the first call
-        looked for them, and that call may be about to store its request.
+        A call that would be denied may be a repetition. So the key is read before Azure is asked,
+        and again before the denial.
+
+        Args:
+            submission: The request as it came in.
+            access: Its body, which has no fault.
+            call: It, as its key names it.
+            over: The row of the key, if it does not answer any more.
+            now: Aware, UTC.
         """
-        judgement = self._judge(submission.draft, now)
-        findings, grants = self._plan_grants(
-            slot.request_id, access, judgement, submission.caller, now
-        )
+        judgement = self._judge_kept(submission.draft, now)
+        if not judgement.is_final:
+            known = self.repetitions.find(call, now).request
+            if known is not None:
+                return known
+            judgement = self._judge_anew(submission.draft, now)
+        new_id = request_ids.make_request_id(call.subscription, now, secrets.token_bytes(10))
+        findings, grants = self._plan_grants(new_id, access, judgement, submission.caller, now)
         if findings:
-            by_others = is_repetition and not judgement.findings
-            if not by_others and not self.idempotency.forget(slot):
-                return None
-            raise self._deny(findings, submission, slot.request_id, now)
-        if judgement.is_fresh:
-            taken = self.idempotency.take(slot)
-            if taken is None:
-                return None
-            slot = taken
-        try:
-            return self._store(access, grants, submission.caller, now)
-        except TooLarge:
-            self.idempotency.forget(slot)
-            raise
+            known = self.repetitions.find(call, now).request
+            if known is None:
+                raise self._deny(findings, submission, new_id, now)
+            return known
+        claims = self.idempotency.claim(call, new_id, now, over)
+        return self._store(access, grants, submission.caller, claims, now)
 
     def _plan_grants(
         self,
@@ -236,18 +237,22 @@ class Acceptance:
 
     def _judge(self, draft: Draft, now: datetime) -> _Judgement:
         """Decide by the inventory; if that denies, decide again by Azure."""
-        machines = self._find_machines(draft)
-        findings = decide(draft, machines, now=now, limits=self.limits)
-        if all(finding.kind is FindingKind.BODY for finding in findings):
-            return _Judgement(findings, machines, is_fresh=False)
-        machines = self._read_machines(draft, now)
-        findings = decide(draft, machines, now=now, limits=self.limits)
-        return _Judgement(findings, machines, is_fresh=True)
+        judgement = self._judge_kept(draft, now)
+        return judgement if judgement.is_final else self._judge_anew(draft, now)
 
-    def _find_machines(self, draft: Draft) -> Machines:
-        ids = {arm_ids.key(machine.id): machine.id for machine in draft.machines}
-        found = {key: self.inventory.find_machine(vm_id) for key, vm_id in ids.items()}
-        return {key: vm for key, vm in found.items() if vm is not None and not vm.is_unlisted}
+    def _judge_kept(self, draft: Draft, now: datetime) -> _Judgement:
+        """Decide by the inventory, a minute old at most; if that denies, by the stored one."""
+        find = partial(self.inventory.find_kept_machine, now=now)
+        kept = self._judge_by(_find_machines(draft, find), draft, now)
+        if kept.is_final:
+            return kept
+        return self._judge_by(_find_machines(draft, self.inventory.find_machine), draft, now)
+
+    def _judge_anew(self, draft: Draft, now: datetime) -> _Judgement:
+        return self._judge_by(self._read_machines(draft, now), draft, now)
+
+    def _judge_by(self, machines: Machines, draft: Draft, now: datetime) -> _Judgement:
+        return _Judgement(decide(draft, machines, now=now, limits=self.limits), machines)
 
     def _read_machines(self, draft: Draft, now: datetime) -> Machines:
         """Read the subscriptions of *draft* from Azure into the inventory."""
@@ -262,13 +267,17 @@ class Acceptance:
 
     # ---- denials -------------------------------------------------------------------------------
 
-    def _repeat_or_refuse(self, submission: Submission) -> StoredRequest:
+    def _repeat_or_refuse(self, submission: Submission, now: datetime) -> StoredRequest:
         """Answer a late repetition as before, although its start is in the past by now."""
-        request_id = self.idempotency.find(_call_of(submission))
-        known = self.requests.load(request_id) if request_id else None
-        if known is None:
-            raise _refuse_body(submission, self.limits)
-        return known
+        machines = submission.draft.machines
+        call = _name_call(submission, machines[0].id if machines else "")
+        with suppress(Conflict):
+            known = self.repetitions.find_earlier(call, now) or (
+                self.repetitions.find(call, now).request if machines else None
+            )
+            if known is not None:
+                return known
+        raise _refuse_body(submission, self.limits)
 
     def _deny(
         self, findings: Sequence[Finding], submission: Submission, request_id: str, now: datetime
@@ -289,22 +298,44 @@ class Acceptance:
         access: AccessRequest,
         grants: Sequence[Grant],
         caller: Person,
+        claims: Sequence[Op],
         now: datetime,
-    ) -> StoredRequest:
-        """Store an allowed request with its grants; the same call may have done so before."""
+    ) -> StoredRequest | None:
+        """
+        Store an allowed request with its grants and its *claims*, all of it or nothing.
+
+        Returns:
+            None if another call has changed a row of *claims* meanwhile.
+        """
         request = build_request(access, grants, caller, now)
         self.subscriptions.ensure(arm_ids.subscription(grants[0].vm_id), now)
         event = build_acceptance_event(request, grants, now)
-        if not self.requests.insert(request, grants, [event]):
-            known = self.requests.load(request.id)
-            if known is not None:
-                return known
+        try:
+            is_new = self.requests.insert(request, grants, [event], claims)
+        except StateConflict:
+            return None
+        known = None if is_new else self.requests.load(request.id)
+        if known is not None:
+            return known
         telemetry.event("request.accepted", request_id=request.id, grants=len(grants))
         return StoredRequest(request, sort_grants(grants))
 
 
-def _call_of(submission: Submission) -> RepeatableCall:
-    return RepeatableCall(submission.caller.id, submission.key, submission.body)
+def _name_call(submission: Submission, vm_id: str) -> RepeatableCall:
+    """Return *submission* as its caller may repeat it, about the subscription of a VM."""
+    return RepeatableCall(
+        caller=submission.caller.id,
+        subscription=arm_ids.subscription(vm_id) if vm_id else "",
+        key=submission.key,
+        body=submission.body,
+    )
+
+
+def _find_machines(draft: Draft, find: Callable[[str], VirtualMachine | None]) -> Machines:
+    """Return the VMs of *draft* that *find* knows and that Azure listed last time."""
+    ids = {arm_ids.key(machine.id): machine.id for machine in draft.machines}
+    found = {key: find(vm_id) for key, vm_id in ids.items()}
+    return {key: vm for key, vm in found.items() if vm is not None and not vm.is_unlisted}
 
 
 def _refuse_body(submission: Submission, limits: Limits) -> Rejected:

@@ -38,7 +38,8 @@ from jit.domain.requests.bodies import Extension
 from jit.domain.requests.revocation import Revocation, find_outside
 from jit.domain.values import arm_ids
 from jit.domain.values.json_pointer import ROOT
-from jit.storage.idempotency_keys import Idempotency, RepeatableCall, make_extension_use
+from jit.storage.callers.idempotency_keys import Idempotency
+from jit.storage.callers.key_rows import RepeatableCall, make_extension_use
 from jit.storage.inventory_store import InventoryStore
 from jit.storage.request_store import RequestStore
 from jit.storage.stored import GrantRow, StoredRequest
@@ -138,8 +139,13 @@ class RequestChanges:
         stored = find_visible(self.requests, request_id, caller)
         if stored.request.requester.id != caller.id:
             raise Forbidden("only its requester may extend a request: ask for access of your own")
-        use = make_extension_use(stored.request.id)
-        call = RepeatableCall(caller.id, extension.key, extension.body, use)
+        call = RepeatableCall(
+            caller=caller.id,
+            subscription=arm_ids.subscription(stored.request.policies[0]),
+            key=extension.key,
+            body=extension.body,
+            use=make_extension_use(stored.request.id),
+        )
         slot = self.idempotency.begin(call, stored.request.id, now)
         move = _Move(slot.mark, slot.begun_at or now, extension.duration, repeated=slot.repeated)
         for _ in range(_ATTEMPTS):

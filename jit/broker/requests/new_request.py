@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import Any
 
 from jit.domain.audit.event import Event
@@ -13,7 +13,7 @@ from jit.domain.model.grant import Grant
 from jit.domain.model.people import Person
 from jit.domain.model.request import AccessRequest, Decision, Request
 from jit.domain.requests.submission import Submission
-from jit.domain.values import arm_ids, request_ids
+from jit.domain.values import arm_ids
 from jit.storage.stored import group_by_machine
 
 RULE = "jit-policy"
@@ -24,12 +24,11 @@ def build_request(
     access: AccessRequest, grants: Sequence[Grant], caller: Person, now: datetime
 ) -> Request:
     """Return the request of allowed *access*; *grants* are all of its grants."""
-    request_id = grants[0].request_id
     return Request(
-        id=request_id,
+        id=grants[0].request_id,
         requester=caller,
         justification=access.justification,
-        created_at=_find_creation(request_id, now),
+        created_at=now,
         starts_at=grants[0].starts_at,
         duration=access.duration,
         sources=access.sources,
@@ -93,12 +92,6 @@ def _describe_bastion(grant: Grant) -> dict[str, Any]:
     if grant.bastion is None:
         return {}
     return {"bastion": grant.bastion.id, "bastionSources": list(grant.bastion.prefixes)}
-
-
-def _find_creation(request_id: str, now: datetime) -> datetime:
-    """Return the instant of the first try, which may be a month ago: the id has it in ms."""
-    _, made = request_ids.parse_request_id(request_id) or ("", now)
-    return now if timedelta(0) <= now - made < timedelta(milliseconds=1) else made
 
 
 def _list_policies(grants: Sequence[Grant]) -> tuple[str, ...]:

@@ -7,6 +7,7 @@ import pytest
 from jit.broker.reconcile.due_work import DueWork
 from jit.domain.audit import chain
 from jit.domain.errors import AccessDenied, Unavailable
+from jit.storage.table import Op, Row, Verb
 from tests.broker.inprocess import DAVE, farm, wish
 from tests.broker.reconciling import Reconciling
 from tests.local.azure.sim import DEVELOPMENT, PRODUCTION, WEB01
@@ -98,19 +99,52 @@ def test_keys_of_callers_that_have_run_out_are_swept(it):
     it.broker.accept(wish(farm(2)), DAVE, key="kept")
     it.broker.advance(timedelta(minutes=11))
 
-    it.run(PRODUCTION)
+    it.run(DEVELOPMENT)
 
-    assert [row.partition for row in it.broker.keys.rows()] == [DAVE.id]
+    assert len(it.broker.state.rows("i|")) == 1
 
 
-def test_keys_of_callers_are_swept_with_one_subscription_only(it):
-    """They belong to no subscription, so each run would do the same work."""
+def test_keys_of_callers_are_swept_with_their_own_subscription(it):
+    """Each comparison does its part."""
     it.broker.accept(wish(farm(1)))
     it.broker.advance(timedelta(minutes=11))
 
-    it.run(DEVELOPMENT)
+    it.run(PRODUCTION)
 
-    assert len(it.broker.keys.rows()) == 1
+    assert len(it.broker.state.rows("i|")) == 1
+
+
+def test_keys_of_an_older_version_are_swept_with_the_first_subscription(it):
+    """They belong to none."""
+    row = Row(partition=DAVE.id, key="k", values={"BodyHash": "h", "RequestId": "r", "Until": "1"})
+    it.broker.keys.write([Op(Verb.INSERT, row)])
+
+    left = []
+    for subscription in (DEVELOPMENT, PRODUCTION):
+        it.run(subscription)
+        left.append(len(it.broker.keys.rows()))
+
+    assert left == [1, 0]
+
+
+def test_the_row_of_a_dropped_subscription_stays_until_its_last_key_has_run_out(it, broker):
+    """By this row alone the keys are found; until then the subscription may be named again."""
+    request_id = broker.ask(wish(farm(1)), key="k")
+    broker.revoke(request_id)
+    broker.live(5)
+    broker.name(PRODUCTION)
+    after = Reconciling(broker)
+
+    left = []
+    for passed in (timedelta(hours=2), timedelta(hours=2), timedelta(days=7)):
+        broker.advance(passed)
+        after.run(PRODUCTION)
+        named = DEVELOPMENT in {
+            row.subscription for row in broker.subscription_rows.read().subscriptions
+        }
+        left.append((named, len(broker.state.rows("i|"))))
+
+    assert left == [(True, 1), (True, 1), (False, 0)]
 
 
 def test_a_chain_grows_and_keys_are_swept_although_the_dropped_subscriptions_cannot_be_listed(
@@ -128,4 +162,4 @@ def test_a_chain_grows_and_keys_are_swept_although_the_dropped_subscriptions_can
         it.reconciler.housekeeping.tidy(PRODUCTION, now=broker.now)
 
     assert [record.event["what"] for record in it.drainer.list_records(PRODUCTION)]
-    assert broker.keys.rows() == ()
+    assert broker.state.rows("i|") == ()

@@ -531,12 +531,11 @@ def test_a_refused_extension_leaves_its_key_free(broker, opened):
 def test_a_repetition_finishes_an_extension_that_broke_off(broker, opened):
     """With the end of the first call."""
 
-    def fail(name: str, _: int) -> None:
-        if name == "state.write":
-            raise Unavailable("table storage did not answer")
+    def fail() -> None:
+        raise Unavailable("table storage did not answer")
 
     begun = broker.now
-    broker.calls.before = fail
+    at_the_changes(broker, fail)
     with pytest.raises(Unavailable):
         broker.extend(opened, 2 * HOUR)
     broker.calls.before = lambda *_: None
@@ -827,16 +826,20 @@ def two_of_which_one_waits(broker):
     return request_id
 
 
-def at_the_first(broker, name, act):
-    """Do *act* once, just before the first call of that name."""
-    done: list[str] = []
+def at_the_first(broker, name, act, *, skipped=0):
+    """Do *act* once, just before the first call of that name, after some that do not count."""
+    left = [act, *[lambda: None] * skipped]
 
     def before(called, _):
-        if called.startswith(name) and not done:
-            done.append(called)
-            act()
+        if called.startswith(name) and left:
+            left.pop()()
 
     broker.calls.before = before
+
+
+def at_the_changes(broker, act):
+    """Do *act* once, just before an extension writes grants: its key is written before that."""
+    at_the_first(broker, "state.write", act, skipped=1)
 
 
 def test_an_extension_moves_no_grant_that_nobody_decided_about(broker):
@@ -849,7 +852,7 @@ def test_an_extension_moves_no_grant_that_nobody_decided_about(broker):
     it.edit(**{policy["id"]: policy})
     it.run()
     request_id = two_of_which_one_waits(broker)
-    at_the_first(broker, "state.write", lambda: broker.work(farm(11)))
+    at_the_changes(broker, lambda: broker.work(farm(11)))
 
     broker.extend(request_id, HOUR)
 
@@ -864,9 +867,7 @@ def test_the_same_extension_at_two_instances_at_once_is_one(broker, key):
     request_id = broker.ask(wish(farm(1)))
     broker.live(20)
     second = []
-    at_the_first(
-        broker, "state.write", lambda: second.append(broker.extend(request_id, HOUR, key=key))
-    )
+    at_the_changes(broker, lambda: second.append(broker.extend(request_id, HOUR, key=key)))
 
     first = broker.extend(request_id, HOUR, key=key)
 
@@ -898,7 +899,7 @@ def test_an_extension_that_was_never_stored_is_no_success_after_the_end(broker):
     def die():
         raise Crash
 
-    at_the_first(broker, "state.write", die)
+    at_the_changes(broker, die)
     with pytest.raises(Crash):
         broker.extend(request_id, HOUR, key="K")
     broker.live(40)
@@ -911,7 +912,7 @@ def test_an_extension_that_loses_against_a_revocation_says_so(broker):
     """Access is not open until the old end."""
     request_id = broker.ask(wish(farm(1)))
     broker.live(20)
-    at_the_first(broker, "state.write", lambda: broker.revoke(request_id, OLGA, "incident"))
+    at_the_changes(broker, lambda: broker.revoke(request_id, OLGA, "incident"))
 
     with pytest.raises(Conflict, match="the request is closing"):
         broker.extend(request_id, HOUR, key="K")

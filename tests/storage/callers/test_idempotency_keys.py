@@ -1,22 +1,40 @@
 """The same request twice is one request; the same key with another body is an error."""
 
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from threading import Barrier
 
 import pytest
 
 from jit.api.render import render_request
-from jit.domain.errors import AccessDenied, Conflict, InvalidRequest, Unavailable, Unknown
-from jit.storage.idempotency_keys import KEPT, KEPT_WITHOUT_KEY, RepeatableCall
+from jit.domain.errors import (
+    AccessDenied,
+    Conflict,
+    InvalidRequest,
+    StateConflict,
+    Unavailable,
+    Unknown,
+)
+from jit.storage.callers.key_rows import KEPT, KEPT_WITHOUT_KEY
+from jit.storage.keys import write_stamp
+from jit.storage.table import Op, Row, Verb
 from tests.broker.inprocess import ALICE, DAVE, ELSEWHERE, farm, wish
-from tests.local.azure.sim import DB01, DEVELOPMENT
+from tests.local.azure.sim import DB01, DEVELOPMENT, PRODUCTION
 
 SECOND = timedelta(seconds=1)
 
 
 def _requests(broker):
     return [row.key for row in broker.state.rows("r|")]
+
+
+def _keys(broker):
+    return broker.state.rows("i|")
+
+
+def _ends(broker):
+    return broker.state.rows("x|")
 
 
 def _others(broker):
@@ -94,8 +112,9 @@ def test_a_repetition_of_a_finished_request_returns_it_from_history(broker):
     assert (again.request.id, again.status) == (request_id, "closed")
 
 
-def begun_just_before_a_month_ends(broker):
-    """Let a first try take its key, and fail to store the request, five seconds before midnight."""
+def test_a_call_that_could_not_be_stored_leaves_no_key(broker):
+    """Key and request are one transaction: the repetition is a first call, in another month too."""
+    _others(broker)
     new_year = datetime(broker.now.year + 1, 1, 1, tzinfo=UTC)
     broker.advance(new_year - timedelta(seconds=5) - broker.now)
 
@@ -107,34 +126,32 @@ def begun_just_before_a_month_ends(broker):
     with pytest.raises(Unavailable):
         broker.accept(wish(farm(1)), key="k")
     broker.calls.before = lambda *_: None
-
-
-def test_a_request_that_was_begun_in_another_month_is_found_when_it_is_over(broker):
-    """Its id tells the month in which it lies; a key opens no path a second time."""
-    _others(broker)
-    begun_just_before_a_month_ends(broker)
-    broker.advance(timedelta(seconds=10))
-    request_id = broker.ask(wish(farm(1)), key="k")
-    broker.live(90)
-
-    again = broker.ask(wish(farm(1)), key="k")
-    broker.live(2)
-
-    assert (again, broker.status(again)) == (request_id, "closed")
-    assert len(broker.initiates()) == 1
-
-
-def test_a_request_was_created_when_its_key_was_first_used(broker):
-    """The creation time agrees with the id, and with the month of the list."""
-    _others(broker)
-    begun_just_before_a_month_ends(broker)
-    first_try = broker.now
+    left = (_keys(broker), _requests(broker))
     broker.advance(timedelta(seconds=10))
 
     whole = broker.accept(wish(farm(1)), key="k")
 
-    assert whole.request.created_at == first_try
-    assert whole.request.starts_at == broker.now
+    assert left == ((), [])
+    assert whole.request.created_at == whole.request.starts_at == broker.now
+
+
+def test_a_key_stands_in_the_transaction_of_its_request_as_its_first_row(broker):
+    """So a repetition changes nothing: the row of the key is there already."""
+    _others(broker)
+    broker.accept(wish(farm(1)), key="k")
+
+    kinds = [key.partition("|")[0] for key in broker.state.transactions[-1]]
+    assert kinds == ["i", "x", "r", "g", "a"]
+
+
+def test_a_key_of_another_subscription_is_another_key(broker):
+    """The row of a key stands beside its request; a caller may number the calls of each anew."""
+    first = broker.accept(wish(farm(1)), key="k")
+
+    other = broker.accept(wish(DB01), key="k")
+
+    assert other.request.id != first.request.id
+    assert {row.partition for row in _keys(broker)} == {DEVELOPMENT, PRODUCTION}
 
 
 def test_a_late_repetition_is_answered_though_its_start_has_passed(broker):
@@ -187,7 +204,7 @@ def test_a_denied_body_is_decided_again_under_its_key(broker):
     with pytest.raises(AccessDenied):
         broker.accept(wish(DB01, 443), key="k")
 
-    assert broker.keys.rows() == ()
+    assert _keys(broker) == _ends(broker) == ()
 
 
 # ---- without a key -------------------------------------------------------------------------------
@@ -227,7 +244,7 @@ def test_the_same_body_after_a_revocation_is_a_new_request(broker):
 def test_a_key_never_meets_a_body_without_one(broker):
     """A key that is the hash of a body is still only a key."""
     keyless = broker.accept(wish(farm(1)))
-    row = broker.keys.rows()[0]
+    row = _keys(broker)[0]
 
     keyed = broker.accept(wish(farm(1)), key=str(row.values["BodyHash"]))
 
@@ -293,8 +310,8 @@ def _seen_anew(broker):
     broker.inventory.write_machines(DEVELOPMENT, found, complete=True)
 
 
-def test_a_denial_never_frees_the_key_of_its_accepted_repetition(broker):
-    """A slow denial finds that the repetition was accepted: one request, one key."""
+def test_a_slow_denial_gives_way_to_the_request_of_its_accepted_repetition(broker):
+    """The key is read before the denial: one request, one key, and no answer denies it."""
     broker.occupy(farm(1), 22, ELSEWHERE, minutes=5)
     answers = []
 
@@ -311,8 +328,8 @@ def test_a_denial_never_frees_the_key_of_its_accepted_repetition(broker):
     assert len(broker.state.rows("g|")) == 1
 
 
-def test_a_slow_acceptance_is_not_stored_under_a_key_that_its_repetition_freed(broker):
-    """It is decided once more: the key would stand for nothing, and a third call open twice."""
+def test_a_slow_acceptance_is_stored_once_though_its_repetition_was_denied(broker):
+    """The denial left nothing. A third call is answered with the request, and opens nothing."""
 
     def repeat() -> None:
         broker.occupy(farm(1), 22, ELSEWHERE)
@@ -321,31 +338,50 @@ def test_a_slow_acceptance_is_not_stored_under_a_key_that_its_repetition_freed(b
             broker.accept(wish(farm(1)), key="k")
 
     _meanwhile(broker, repeat)
-    with pytest.raises(Conflict):
-        broker.accept(wish(farm(1)), key="k")
+    slow = broker.accept(wish(farm(1)), key="k")
 
-    assert broker.keys.rows() == ()
-    assert _requests(broker) == []
+    assert broker.accept(wish(farm(1)), key="k").request.id == slow.request.id
+    assert _requests(broker) == [f"r|{slow.request.id}"]
 
 
-def test_a_key_that_never_stops_changing_is_an_outage(broker):
-    """Unknown, repeat with the same key: not an endless loop."""
+def test_a_repetition_is_answered_though_it_would_be_denied_and_azure_is_down(broker):
+    """An accepted request stays accepted; Azure is not asked about it again."""
+    first = broker.accept(wish(farm(1)), key="k")
+    broker.inventory.write_machines(DEVELOPMENT, [], complete=True)
+    broker.sim.faults(
+        {"match": {"path": "/"}, "times": None, "answer": {"status": 503, "code": "Down"}}
+    )
+
+    assert broker.accept(wish(farm(1)), key="k").request.id == first.request.id
+
+
+def test_a_transaction_that_never_succeeds_is_tried_five_times_more(broker):
+    """Then it is an outage: repeat with the same key. The pauses grow, and differ by chance."""
     _others(broker)
-    call = RepeatableCall(ALICE.id, "k", wish(farm(1)))
-    broker.idempotency.begin(call, "never-stored", broker.now)
-    broker.idempotency.take = lambda _: None
+    pauses: list[float] = []
+    broker.acceptance = replace(broker.acceptance, pause=pauses.append)
 
-    with pytest.raises(Unavailable):
+    def refuse(name: str, _: int) -> None:
+        if name == "state.write":
+            raise StateConflict("somebody was quicker")
+
+    broker.subscription_rows.ensure(DEVELOPMENT, broker.now)
+    broker.calls.before = refuse
+    before = broker.calls.count("state.write")
+    with pytest.raises(Unavailable, match="kept coming first"):
         broker.accept(wish(farm(1)), key="k")
 
+    assert (broker.calls.count("state.write") - before, len(pauses)) == (6, 5)
+    assert all(0 <= pause <= 0.05 * 2**number for number, pause in enumerate(pauses))
 
-@pytest.mark.parametrize("call", ["keys.write", "state.write"])
-def test_a_write_whose_answer_was_lost_is_resolved_by_reading(broker, call):
+
+def test_a_write_whose_answer_was_lost_is_resolved_by_reading(broker):
     """It happened: the caller gets 202, not 503."""
     _others(broker)
+    broker.subscription_rows.ensure(DEVELOPMENT, broker.now)
 
     def lose(name: str, _: int) -> None:
-        if name == call:
+        if name == "state.write":
             broker.calls.after = lambda *_: None
             raise Unknown("the answer was lost")
 
@@ -365,21 +401,78 @@ def test_keys_that_have_run_out_are_swept(broker):
     broker.accept(wish(farm(2)), key="k")
     broker.advance(KEPT_WITHOUT_KEY + SECOND)
 
-    assert broker.idempotency.sweep(now=broker.now) == 1
-    assert len(broker.keys.rows()) == 1
+    assert broker.idempotency.sweep(DEVELOPMENT, now=broker.now) == 1
+    assert len(_keys(broker)) == len(_ends(broker)) == 1
 
 
-def test_a_key_that_was_taken_over_while_it_was_swept_stays(broker):
-    """Another ETag is another key."""
+def test_a_key_that_is_used_anew_while_it_is_swept_stays(broker):
+    """Another ETag is another key; its own end is still to come."""
     broker.accept(wish(farm(1)))
     broker.advance(KEPT_WITHOUT_KEY + SECOND)
 
     def renew(name: str, _: int) -> None:
-        if name == "keys.write":
+        if name == "state.write":
             broker.calls.before = lambda *_: None
             broker.accept(wish(farm(1)))
 
     broker.calls.before = renew
-    broker.idempotency.sweep(now=broker.now)
+    for _ in range(2):
+        broker.idempotency.sweep(DEVELOPMENT, now=broker.now)
 
-    assert len(broker.keys.rows()) == 1
+    assert len(_keys(broker)) == len(_ends(broker)) == 1
+
+
+def test_the_end_of_a_key_that_was_used_anew_goes_alone(broker):
+    """The key has another end by now."""
+    broker.accept(wish(farm(1)))
+    broker.advance(KEPT_WITHOUT_KEY + SECOND)
+    broker.accept(wish(farm(1)))
+
+    swept = broker.idempotency.sweep(DEVELOPMENT, now=broker.now)
+
+    assert (swept, len(_keys(broker)), len(_ends(broker))) == (1, 1, 1)
+
+
+def test_a_key_that_was_used_anew_more_often_than_a_transaction_holds_is_swept(broker):
+    """One person asks and gives back all day; each time leaves an end of the same key."""
+    for _ in range(103):
+        broker.ask(wish(farm(1)))
+        broker.state.write(_without_requests(broker))
+    broker.advance(KEPT_WITHOUT_KEY + SECOND)
+
+    broker.idempotency.sweep(DEVELOPMENT, now=broker.now)
+
+    assert _keys(broker) == _ends(broker) == ()
+
+
+def _without_requests(broker):
+    """Deletions of all requests with their grants, as if somebody had removed them."""
+    rows = (*broker.state.rows("r|"), *broker.state.rows("g|"))
+    return [Op(Verb.DELETE, row) for row in rows]
+
+
+def test_a_sweep_reads_no_key_that_is_in_use(broker):
+    """Its cost depends on the keys that have run out, and not on those of a week."""
+    for number in range(1, 9):
+        broker.accept(wish(farm(1)), key=f"k{number}")
+    broker.accept(wish(farm(1)))
+    broker.advance(KEPT_WITHOUT_KEY + SECOND)
+    before = broker.calls.count()
+
+    broker.idempotency.sweep(DEVELOPMENT, now=broker.now)
+
+    assert broker.calls.names[before:] == ["state.query", "state.get", "state.write"]
+    assert len(_keys(broker)) == 8
+
+
+def test_a_sweep_is_bounded(broker):
+    """The next one goes on."""
+    row = Row(partition=DEVELOPMENT, key="", values={"Key": "i|none", "Format": 1})
+    stamp = write_stamp(broker.now)
+    for number in range(203):
+        broker.state.write([Op(Verb.INSERT, replace(row, key=f"x|{stamp}|{number:03}"))])
+    broker.advance(SECOND)
+
+    swept = [broker.idempotency.sweep(DEVELOPMENT, now=broker.now) for _ in range(3)]
+
+    assert swept == [200, 3, 0]

@@ -1,0 +1,1 @@
+"""Rows about callers: the keys of their calls."""
