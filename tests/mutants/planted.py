@@ -538,7 +538,7 @@ MUTANTS = (
     Mutant(
         name="the same key makes a second request",
         promise="P8",
-        path="jit/broker/requests/repetitions.py",
+        path="jit/broker/requests/acceptance/repetitions.py",
         was="        return Repetition(known) if known is not None else Repetition(over=row)\n",
         becomes="        return Repetition(over=row)\n",
         caught_by=(

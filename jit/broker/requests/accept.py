@@ -13,12 +13,12 @@ from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime
-from functools import partial
 from typing import TYPE_CHECKING
 
 from jit import telemetry
+from jit.broker.requests.acceptance.judgement import Judge, Judgement
+from jit.broker.requests.acceptance.repetitions import Repetition, Repetitions
 from jit.broker.requests.new_grants import (
-    Machines,
     announce_handovers,
     build_grants,
     find_crowded_ports,
@@ -32,9 +32,7 @@ from jit.broker.requests.new_request import (
     describe_refusal,
 )
 from jit.broker.requests.own_requests import OwnRequests, name_own_requests
-from jit.broker.requests.repetitions import Repetition, Repetitions
 from jit.broker.trail import Trail
-from jit.domain.decision.jit_policy import decide
 from jit.domain.decision.verdict import Finding, FindingKind, find_worst_kind
 from jit.domain.errors import (
     AccessDenied,
@@ -47,10 +45,9 @@ from jit.domain.errors import (
 )
 from jit.domain.limits import Limits, bound_violations
 from jit.domain.model.grant import Grant
-from jit.domain.model.machine import VirtualMachine
 from jit.domain.model.people import Person
 from jit.domain.model.request import AccessRequest, Decision
-from jit.domain.requests.submission import Draft, Submission
+from jit.domain.requests.submission import Submission
 from jit.domain.values import arm_ids, request_ids
 from jit.storage.callers.idempotency_keys import Idempotency
 from jit.storage.callers.key_rows import RepeatableCall
@@ -78,25 +75,6 @@ _DETAILS = {
 }
 
 
-@dataclass(frozen=True, slots=True)
-class _Judgement:
-    """
-    The findings about a draft.
-
-    Attributes:
-        findings: Empty if the request is allowed.
-        machines: The VMs that the findings are about.
-    """
-
-    findings: tuple[Finding, ...]
-    machines: Machines
-
-    @property
-    def is_final(self) -> bool:
-        """True if fresh data cannot lead to a better answer."""
-        return all(finding.kind is FindingKind.BODY for finding in self.findings)
-
-
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Acceptance:
     """
@@ -117,6 +95,11 @@ class Acceptance:
     pause: Callable[[float], None]
 
     @property
+    def judge(self) -> Judge:
+        """The one who decides by inventory and policy."""
+        return Judge(self.inventory, self.observer, self.limits)
+
+    @property
     def repetitions(self) -> Repetitions:
         """The stored requests that calls ask for again."""
         return Repetitions(self.requests, self.idempotency)
@@ -133,7 +116,7 @@ class Acceptance:
         if submission.draft.request is None:
             raise _refuse_body(submission, self.limits)
         try:
-            judgement = self._judge(submission.draft, now)
+            judgement = self.judge.judge(submission.draft, now)
         except Unknown as error:  # only the inventory was written
             raise Unavailable("storage did not answer") from error
         access, caller = submission.draft.request, submission.caller
@@ -194,12 +177,12 @@ class Acceptance:
             over: The row of the key, if it does not answer any more.
             now: Aware, UTC.
         """
-        judgement = self._judge_kept(submission.draft, now)
+        judgement = self.judge.judge_kept(submission.draft, now)
         if not judgement.is_final:
             known = self.repetitions.find(call, now).request
             if known is not None:
                 return known
-            judgement = self._judge_anew(submission.draft, now)
+            judgement = self.judge.judge_anew(submission.draft, now)
         new_id = request_ids.make_request_id(call.subscription, now, secrets.token_bytes(10))
         findings, grants = self._plan_grants(new_id, access, judgement, submission.caller, now)
         if findings:
@@ -214,7 +197,7 @@ class Acceptance:
         self,
         request_id: str,
         access: AccessRequest,
-        judgement: _Judgement,
+        judgement: Judgement,
         caller: Person,
         now: datetime,
     ) -> tuple[tuple[Finding, ...], list[Grant]]:
@@ -232,38 +215,6 @@ class Acceptance:
             *find_crowded_ports(grants, others),
         )
         return findings, announce_handovers(grants, machines, others, now=now)
-
-    # ---- decisions -----------------------------------------------------------------------------
-
-    def _judge(self, draft: Draft, now: datetime) -> _Judgement:
-        """Decide by the inventory; if that denies, decide again by Azure."""
-        judgement = self._judge_kept(draft, now)
-        return judgement if judgement.is_final else self._judge_anew(draft, now)
-
-    def _judge_kept(self, draft: Draft, now: datetime) -> _Judgement:
-        """Decide by the inventory, a minute old at most; if that denies, by the stored one."""
-        find = partial(self.inventory.find_kept_machine, now=now)
-        kept = self._judge_by(_find_machines(draft, find), draft, now)
-        if kept.is_final:
-            return kept
-        return self._judge_by(_find_machines(draft, self.inventory.find_machine), draft, now)
-
-    def _judge_anew(self, draft: Draft, now: datetime) -> _Judgement:
-        return self._judge_by(self._read_machines(draft, now), draft, now)
-
-    def _judge_by(self, machines: Machines, draft: Draft, now: datetime) -> _Judgement:
-        return _Judgement(decide(draft, machines, now=now, limits=self.limits), machines)
-
-    def _read_machines(self, draft: Draft, now: datetime) -> Machines:
-        """Read the subscriptions of *draft* from Azure into the inventory."""
-        subscriptions = {arm_ids.subscription(machine.id) for machine in draft.machines}
-        found: dict[str, VirtualMachine] = {}
-        for subscription in filter(self.limits.allows_subscription, subscriptions):
-            machines, is_new = self.observer().read_recent_machines(subscription, now=now)
-            if is_new:  # otherwise the inventory may be newer by now
-                self.inventory.write_machines(subscription, machines, complete=True)
-            found |= {arm_ids.key(vm.id): vm for vm in machines if not vm.is_unlisted}
-        return found
 
     # ---- denials -------------------------------------------------------------------------------
 
@@ -329,13 +280,6 @@ def _name_call(submission: Submission, vm_id: str) -> RepeatableCall:
         key=submission.key,
         body=submission.body,
     )
-
-
-def _find_machines(draft: Draft, find: Callable[[str], VirtualMachine | None]) -> Machines:
-    """Return the VMs of *draft* that *find* knows and that Azure listed last time."""
-    ids = {arm_ids.key(machine.id): machine.id for machine in draft.machines}
-    found = {key: find(vm_id) for key, vm_id in ids.items()}
-    return {key: vm for key, vm in found.items() if vm is not None and not vm.is_unlisted}
 
 
 def _refuse_body(submission: Submission, limits: Limits) -> Rejected:

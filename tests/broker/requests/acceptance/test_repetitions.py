@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from jit.broker.requests.repetitions import Repetition, Repetitions
+from jit.broker.requests.acceptance.repetitions import Repetition, Repetitions
 from jit.domain.errors import Conflict
 from jit.storage.callers.key_rows import KEPT, RepeatableCall
 from tests.broker.inprocess import ALICE, InProcess, farm, wish

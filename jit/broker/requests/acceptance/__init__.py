@@ -1,0 +1,1 @@
+"""Parts of the acceptance of an access request."""
