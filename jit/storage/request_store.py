@@ -87,11 +87,7 @@ class RequestStore:
         """
         Store a new request with its grants: all of it or nothing.
 
-        Args:
-            request: Its id was made for this call.
-            grants: All of its grants.
-            events: The audit rows.
-            claims: Operations on other rows of its caller, which stand first.
+        *claims* are operations on other rows of its caller, which stand first.
 
         Returns:
             False if the request was stored before: the answer to an earlier write was lost.

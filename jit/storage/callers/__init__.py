@@ -1,1 +1,1 @@
-"""Rows about callers: the keys of their calls."""
+"""Rows about callers."""
