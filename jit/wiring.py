@@ -11,6 +11,7 @@ import time
 from collections.abc import Callable
 from datetime import UTC, datetime
 from functools import cache, partial
+from threading import Lock
 from typing import TYPE_CHECKING
 
 from jit.settings import Settings
@@ -22,14 +23,17 @@ if TYPE_CHECKING:
     from jit.broker.configure.configure import Configurator
     from jit.broker.health import HealthCheck
     from jit.broker.locks import Locks
+    from jit.broker.look_pace import LookPace
     from jit.broker.network_managers import NetworkManagers
     from jit.broker.policy_worker.worker import Worker
+    from jit.broker.reconcile.dry_run import DryRuns
     from jit.broker.reconcile.due_work import DueWork
     from jit.broker.reconcile.run import Reconciler
     from jit.broker.requests.accept import Acceptance
     from jit.broker.requests.fresh_look import FreshLooks
     from jit.broker.requests.queries import Queries
     from jit.broker.requests.recorded_changes import RecordedChanges
+    from jit.broker.shared_looks import SharedLooks
     from jit.broker.trail import Trail
     from jit.interfaces import Arm, JitPolicies, Network, Queues
     from jit.observer.subscription import Observer
@@ -39,6 +43,8 @@ if TYPE_CHECKING:
     from jit.storage.request_store import RequestStore
     from jit.storage.subscription_rows import SubscriptionRows
     from jit.storage.table import Table
+
+_FIRST_USE = Lock()  # `cache` alone may build twice if two threads come at once
 
 STATE, IDEMPOTENCY, HISTORY, AUDIT = "JitState", "JitIdempotency", "JitHistory", "JitAudit"
 
@@ -207,6 +213,23 @@ def idempotency() -> Idempotency:
 
 
 @cache
+def look_pace() -> LookPace:
+    """Return the pace of looks that callers cause."""
+    from jit.broker.look_pace import LookPace
+    from jit.storage.control_rows import ControlRows
+
+    return LookPace(ControlRows(table(STATE)))
+
+
+@cache
+def shared_looks() -> SharedLooks:
+    """Return the fresh looks at subscriptions for callers."""
+    from jit.broker.shared_looks import SharedLooks
+
+    return SharedLooks(inventory(), look_pace(), observer)
+
+
+@cache
 def acceptance() -> Acceptance:
     """Return the use case of ``POST access-requests``."""
     from jit.broker.requests.accept import Acceptance
@@ -217,7 +240,7 @@ def acceptance() -> Acceptance:
         trail=trail(),
         subscriptions=subscription_rows(),
         idempotency=idempotency(),
-        observer=observer,
+        looks=shared_looks(),
         limits=settings().limits,
         pause=time.sleep,
     )
@@ -247,7 +270,7 @@ def queries() -> Queries:
         requests=requests(),
         inventory=inventory(),
         subscriptions=subscription_rows(),
-        observer=observer,
+        looks=shared_looks(),
         named=settings().subscriptions,
     )
 
@@ -349,8 +372,21 @@ def reconciler() -> Reconciler:
 
 
 @cache
+def dry_runs() -> DryRuns:
+    """Return the use case of an operator who wants a plan."""
+    from jit.broker.reconcile.dry_run import DryRuns
+
+    return DryRuns(reconciler(), look_pace())
+
+
 def health() -> HealthCheck:
-    """Return the use case of ``health``."""
+    """Return the use case of ``health``: one for all threads, else each would look on its own."""
+    with _FIRST_USE:
+        return _health()
+
+
+@cache
+def _health() -> HealthCheck:
     from jit.broker.health import HealthCheck
 
     return HealthCheck(

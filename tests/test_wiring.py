@@ -29,6 +29,8 @@ USE_CASES = (
     "configurator",
     "due_work",
     "reconciler",
+    "dry_runs",
+    "shared_looks",
     "health",
 )
 CACHED = [part for part in vars(wiring).values() if hasattr(part, "cache_clear")]

@@ -15,7 +15,8 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from time import monotonic
 
-from jit.domain.errors import BrokerError, Defect
+from jit.broker.single_flight import SingleFlight
+from jit.domain.errors import BrokerError, Defect, Unavailable
 from jit.storage.subscription_rows import SubscriptionRow, SubscriptionRows, TickRow, TimerState
 from jit.storage.table import Row
 
@@ -34,7 +35,11 @@ TICK_WITHIN = timedelta(minutes=10)
 COMPARED_WITHIN = timedelta(minutes=30)
 """The longest time since the last comparison of a subscription; the timer runs every 5 minutes."""
 
-_REMEMBERED_SECONDS = 10.0
+PROBE_PAUSE = 10.0
+"""Seconds from the begin of one look at storage and Azure to that of the next, in one process."""
+
+_OLDEST_SECONDS = 60.0  # of the look that others get while a look runs
+_PATIENCE_SECONDS = 5.0  # a monitor that waits longer reports an outage anyway
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -95,9 +100,10 @@ class _Look:
 
 class HealthCheck:
     """
-    Looks at storage and Azure, and uses the answers for ten seconds.
+    Looks at storage and Azure, once in ten seconds, for all callers of the process.
 
-    The route is open to anybody. It must not be a way to make the broker call Azure.
+    The route is open to anybody. It must not be a way to make the broker call Azure. Callers who
+    come while a look runs get the last one, or wait for a short time.
     """
 
     def __init__(
@@ -106,6 +112,7 @@ class HealthCheck:
         azure: Callable[[], object],
         named: Sequence[str],
         authentication_fault: str = "",
+        clock: Callable[[], float] = monotonic,
     ) -> None:
         """
         Use these parts.
@@ -115,16 +122,19 @@ class HealthCheck:
             azure: Makes one cheap call to Azure Resource Manager.
             named: The subscriptions of the settings.
             authentication_fault: The setting that is wrong, in words; empty if none is.
+            clock: Seconds; never goes back.
         """
         self._rows = rows
         self._azure = azure
         self._named = tuple(named)
         self._authentication_fault = authentication_fault
-        self._last: tuple[float, _Look] | None = None
+        self._flight = SingleFlight[_Look](
+            pause=PROBE_PAUSE, oldest=_OLDEST_SECONDS, patience=_PATIENCE_SECONDS, clock=clock
+        )
 
     def check(self, *, now: datetime) -> Health:
         """Return the health of the broker at *now*; aware, UTC."""
-        look = self._reuse_look()
+        look = self._find_look()
         timers = look.timers
         tick = timers.tick if timers is not None else None
         rows = {item.subscription: item for item in timers.subscriptions} if timers else {}
@@ -141,11 +151,12 @@ class HealthCheck:
             troubles=tuple(_list_troubles(rows.values())),
         )
 
-    def _reuse_look(self) -> _Look:
-        now = monotonic()
-        if self._last is None or now - self._last[0] > _REMEMBERED_SECONDS:
-            self._last = (now, self._look())
-        return self._last[1]
+    def _find_look(self) -> _Look:
+        """Return the look of this call, or of another one; without any, nothing is known."""
+        try:
+            return self._flight.get(self._look)
+        except Unavailable as error:
+            return _Look(storage=str(error), azure=str(error), timers=None)
 
     def _look(self) -> _Look:
         storage, timers = _OK, None

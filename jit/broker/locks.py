@@ -14,7 +14,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
 from jit.broker.firewall_turns import FirewallTurns
-from jit.domain.errors import StateConflict
+from jit.domain.errors import Defect, StateConflict, Unavailable
 from jit.storage import keys
 from jit.storage.control_rows import ComparisonRow, ControlRows, LeasedRow, PolicyRow
 
@@ -117,6 +117,16 @@ class Locks:
     def read_policy(self, policy_id: str) -> PolicyRow | None:
         """Return the control row of a policy without a claim; None if there is none."""
         return self._rows.find_policy(policy_id)
+
+    def list_wishes(self, policy_id: str) -> frozenset[str]:
+        """
+        Return the hashes of the requests whose open paths callers want looked at.
+
+        A row that cannot be read has none: the message still names one request.
+        """
+        with suppress(Defect, Unavailable):
+            return frozenset(self._rows.read_looks(policy_id).asked)
+        return frozenset()
 
     def note_message(self, row: PolicyRow, delay: timedelta) -> None:
         """Note that a message comes after *delay*: new grants until then need no other message."""

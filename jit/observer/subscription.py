@@ -11,7 +11,6 @@ from collections.abc import Callable, Container, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 from functools import partial
-from time import monotonic
 from typing import TypeVar
 
 from jit import telemetry
@@ -42,7 +41,6 @@ from jit.observer.policy import (
 from jit.observer.reads import Read, Reader, kind_of
 from jit.observer.refused_versions import alert_refused_version
 
-_RECENT_SECONDS = 5.0
 _ASIDE = 3  # reads that only warnings and obstacles need
 _BESIDE = 1  # the reading of security admin rules, while the resources are read
 _ROUNDS = 4  # VM, interface, network, NSG of the subnet
@@ -107,7 +105,6 @@ class Observer:
         self._arm = arm
         self._last_known = last_known
         self._known_admin = known_admin
-        self._recent: dict[str, tuple[float, tuple[VirtualMachine, ...]]] = {}
         self._policies = policies
         self._reader = reader
 
@@ -167,24 +164,6 @@ class Observer:
         snapshot, known = self.read_advice_snapshot(subscription), self._known_admin(subscription)
         found = self.build_machines(subscription, snapshot, now=now)
         return self.add_warnings(found, snapshot, known)
-
-    def read_recent_machines(
-        self, subscription: str, *, now: datetime
-    ) -> tuple[tuple[VirtualMachine, ...], bool]:
-        """
-        Return every VM, read now or a few seconds ago, and True if it was read now.
-
-        Answers to callers use this: a caller who repeats a denied request must not use up the
-        identity's quota of reads (25 a second: Learn, "Understand how Azure Resource Manager
-        throttles requests").
-        """
-        since = monotonic() - _RECENT_SECONDS
-        self._recent = {key: item for key, item in self._recent.items() if item[0] > since}
-        if subscription in self._recent:
-            return self._recent[subscription][1], False
-        found = self.read_machines(subscription, now=now)
-        self._recent[subscription] = (monotonic(), found)
-        return found, True
 
     def build_machines(
         self, subscription: str, snapshot: topology.Snapshot, *, now: datetime

@@ -130,10 +130,12 @@ class LooksRow(ControlRow):
     Attributes:
         asked: By hash of the request's id, when a look at it was last asked for; the broker's
             clock.
+        message_at: When the last message arrives that wants looks; the broker's clock.
     """
 
     policy_id: str
     asked: Mapping[str, datetime] = field(default_factory=dict)
+    message_at: datetime | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -187,6 +189,7 @@ LOOKS = ColumnMap(
     LooksRow,
     Column("Policy", "policy_id"),
     Column("Asked", "asked", _SINCE, default=MappingProxyType({})),
+    Column("MessageAt", "message_at", _INSTANT, default=None, is_sparse=True),
 )
 
 FIREWALL_KIND = RowKind("firewalls")

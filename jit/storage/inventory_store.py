@@ -72,9 +72,11 @@ class InventoryStore:
 
     def write_machines(
         self, partition: str, found: Iterable[VirtualMachine], *, complete: bool
-    ) -> None:
+    ) -> list[str]:
         """
         Bring the inventory up to date; *complete* deletes the VMs that were not found.
+
+        Return the ids of the VMs that are too large to be kept.
 
         Another instance that writes the same row at the same time has read Azure at the same time:
         its row is as good as ours. A VM that no row can hold is left out, with an alert. A use case
@@ -97,6 +99,7 @@ class InventoryStore:
         self._kept = {}
         if left_out:
             _alert_left_out(partition, left_out)
+        return left_out
 
 
 def _keep_advice(vm: VirtualMachine, before: Row | None) -> VirtualMachine:

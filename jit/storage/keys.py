@@ -22,6 +22,9 @@ COMPARISON = "s|comparison"
 DRAIN = "s|drain"
 """Row key of the control row of a subscription's audit outbox, in the same partition."""
 
+LOOK, PLAN = "s|look", "s|plan"
+"""Row keys of the last look that callers caused, and of the last dry run, in a subscription."""
+
 SUBSCRIPTIONS = "Subscriptions"
 """Partition with one row for each subscription, and one for the timer ``tick``."""
 

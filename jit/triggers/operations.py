@@ -34,7 +34,7 @@ def start_reconcile(
     subscriptions = wiring.due_work().list_subscriptions()
     wiring.trail().record_comparison(caller, subscriptions, dry_run=dry_run, now=now)
     if dry_run:
-        return answer.write_plan(wiring.reconciler().make_dry_run(now=now))
+        return answer.write_plan(wiring.dry_runs().make(now=now))
     work.set([messages.reconcile(subscription) for subscription in subscriptions])
     return answer.write_json({"dryRun": False, "subscriptions": list(subscriptions)}, 202)
 

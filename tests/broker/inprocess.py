@@ -14,6 +14,7 @@ from typing import Any
 
 from jit import messages
 from jit.api.query import read_filters, read_token, write_token
+from jit.broker.look_pace import LOOK_PAUSE
 from jit.broker.requests.change import ChangeResult
 from jit.domain.errors import Unavailable
 from jit.domain.limits import LIMITS
@@ -49,6 +50,9 @@ HERE, THERE, ELSEWHERE = "203.0.113.7", "203.0.113.8", "198.51.100.20"
 
 REDELIVERED = timedelta(seconds=30)
 """After a failed function, its message comes back: ``visibilityTimeout`` of host.json."""
+
+NEXT_LOOK = LOOK_PAUSE + timedelta(seconds=1)
+"""After this long callers may cause another look; the storage service tells whole seconds."""
 
 TICK = timedelta(minutes=1)
 """The period of the timer ``tick``."""

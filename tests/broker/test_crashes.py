@@ -101,7 +101,7 @@ def _stored_once_when_repeated(broker: InProcess) -> bool:
 @every_blow
 def test_a_post_that_broke_off_at_any_call_is_finished_by_its_repetition(blow):
     """The same key again: one request, and it opens."""
-    assert broken_points(blow, _nothing, _asked, _stored_once_when_repeated, 0) == []
+    assert broken_points(blow, _nothing, _asked, _stored_once_when_repeated, 0.6) == []
 
 
 # ---- opening -------------------------------------------------------------------------------------

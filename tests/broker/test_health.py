@@ -1,10 +1,12 @@
 """Health: storage, Azure, authentication, and timers that may be dead."""
 
+import threading
+from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
 
 import pytest
 
-from jit.broker.health import HealthCheck
+from jit.broker.health import PROBE_PAUSE, HealthCheck
 from jit.domain.errors import Unavailable
 from tests.broker.inprocess import farm, wish
 from tests.broker.reconciling import Reconciling
@@ -261,3 +263,75 @@ def test_a_second_check_within_seconds_calls_nothing(it):
 
     assert it.broker.calls.names[before:] == []
     assert codes(later)[0] == ("tick-late", None)
+
+
+CALLERS = 20
+
+
+class Azure:
+    """An Azure that answers when it is let go, and counts its calls."""
+
+    def __init__(self, error=None):
+        self.begun, self.let_go = threading.Event(), threading.Event()
+        self.calls, self.error = 0, error
+
+    def __call__(self):
+        self.calls += 1
+        self.begun.set()
+        self.let_go.wait(5)
+        if self.error is not None:
+            raise self.error
+
+
+def check_at_once(it, azure, **how):
+    """Let one caller begin, and the others come while it looks; return their futures."""
+    rows = it.broker.subscription_rows
+    health = HealthCheck(lambda: rows, azure, it.broker.subscriptions, **how)
+    now = it.broker.now
+    with ThreadPoolExecutor(CALLERS) as pool:
+        first = pool.submit(health.check, now=now)
+        azure.begun.wait(5)
+        others = [pool.submit(health.check, now=now) for _ in range(CALLERS - 1)]
+        azure.let_go.set()
+    return [first, *others]
+
+
+def test_twenty_checks_at_once_are_one_probe(it):
+    """Of storage and of Azure; all of them get its answer."""
+    tick(it)
+    compare_all(it)
+    azure, before = Azure(), it.broker.calls.count("state.query")
+
+    found = check_at_once(it, azure)
+
+    assert [each.result().is_well for each in found] == [True] * CALLERS
+    assert (azure.calls, it.broker.calls.count("state.query") - before) == (1, 1)
+
+
+def test_a_probe_that_dies_leaves_nobody_waiting(it):
+    """503 for the others; and nobody chooses how often it is tried."""
+    tick(it)
+    azure = Azure(RuntimeError("a defect"))
+
+    first, *others = check_at_once(it, azure)
+
+    assert isinstance(first.exception(), RuntimeError)
+    assert {each.result().is_well for each in others} == {False}
+    assert azure.calls == 1
+
+
+def test_a_probe_that_fails_is_made_again_after_ten_seconds(it):
+    """It is an answer like any other: callers get it meanwhile."""
+    seconds = [0.0]
+    azure = Azure(Unavailable("no"))
+    azure.let_go.set()
+    rows = it.broker.subscription_rows
+    health = HealthCheck(lambda: rows, azure, it.broker.subscriptions, clock=lambda: seconds[0])
+
+    for at in (0.0, PROBE_PAUSE / 2, PROBE_PAUSE - 0.1):
+        seconds[0] = at
+        assert codes(health.check(now=it.broker.now))[0] == ("azure-failing", None)
+    assert azure.calls == 1
+
+    seconds[0], azure.error = PROBE_PAUSE, None
+    assert health.check(now=it.broker.now).azure == "ok"

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import cached_property
 
 from jit.broker.azure_changes import Actions
 from jit.broker.configure.configure import Configurator
 from jit.broker.configure.policy_writer import PolicyWriter
 from jit.broker.locks import Locks
+from jit.broker.look_pace import LookPace
 from jit.broker.network_managers import NetworkManagers
 from jit.broker.policy_worker.archive import Archive
 from jit.broker.policy_worker.look import Look
@@ -25,6 +27,7 @@ from jit.broker.requests.change import RequestChanges
 from jit.broker.requests.fresh_look import FreshLooks
 from jit.broker.requests.queries import Queries
 from jit.broker.requests.recorded_changes import RecordedChanges
+from jit.broker.shared_looks import SharedLooks
 from jit.broker.trail import Trail
 from jit.domain.limits import Limits
 from jit.interfaces import JitPolicies, Network, Queues
@@ -114,6 +117,16 @@ class UseCases:
         """The records of calls that change no row."""
         return Trail(self.stores.outbox, self.stores.subscriptions, self.around.limits)
 
+    @property
+    def pace(self) -> LookPace:
+        """The pace of looks that callers cause."""
+        return LookPace(self.stores.control)
+
+    @cached_property
+    def looks(self) -> SharedLooks:
+        """The fresh looks of callers at subscriptions."""
+        return SharedLooks(self.stores.inventory, self.pace, self.around.observer)
+
     def acceptance(self, idempotency: Idempotency) -> Acceptance:
         """Return the use case of ``POST access-requests``."""
         stores, around = self.stores, self.around
@@ -123,7 +136,7 @@ class UseCases:
             trail=self.trail,
             subscriptions=stores.subscriptions,
             idempotency=idempotency,
-            observer=around.observer,
+            looks=self.looks,
             limits=around.limits,
             pause=_no_pause,
         )
@@ -146,7 +159,7 @@ class UseCases:
             requests=stores.requests,
             inventory=stores.inventory,
             subscriptions=stores.subscriptions,
-            observer=around.observer,
+            looks=self.looks,
             named=around.limits.subscriptions,
         )
 

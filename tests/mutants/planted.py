@@ -1042,4 +1042,143 @@ MUTANTS = (
             ),
         ),
     ),
+    Mutant(
+        name="callers at the same time look each for themselves",
+        promise="P2",
+        path="jit/broker/single_flight.py",
+        was="is_first = self._running is None and not self._is_resting(now)",
+        becomes="is_first = not self._is_resting(now)",
+        caught_by=(
+            law(
+                "tests/broker/test_shared_looks.py",
+                "test_callers_of_one_host_at_the_same_time_share_one_look",
+            ),
+        ),
+    ),
+    Mutant(
+        name="whoever waits for a look that dies waits on",
+        promise="P2",
+        path="jit/broker/single_flight.py",
+        was="            running.set_result(kept)\n",
+        becomes="            if kept is not None:\n                running.set_result(kept)\n",
+        caught_by=(
+            law(
+                "tests/broker/test_single_flight.py",
+                "test_a_call_that_fails_leaves_nobody_waiting",
+            ),
+        ),
+    ),
+    Mutant(
+        name="health looks whenever somebody asks",
+        promise="P2",
+        path="jit/broker/health.py",
+        was="pause=PROBE_PAUSE,",
+        becomes="pause=0.0,",
+        caught_by=(
+            law(
+                "tests/broker/test_health.py",
+                "test_a_probe_that_fails_is_made_again_after_ten_seconds",
+            ),
+            law(
+                "tests/broker/test_azure_rate.py",
+                "test_a_hundred_calls_of_ten_people_cost_azure_no_more_than_one",
+            ),
+        ),
+    ),
+    Mutant(
+        name="each denial looks at Azure",
+        promise="P2",
+        path="jit/broker/look_pace.py",
+        was="if row is not None and _is_recent(row):",
+        becomes="if row is not None and row.owner and _is_recent(row):",
+        caught_by=(
+            law(
+                "tests/broker/test_look_pace.py",
+                "test_a_look_may_begin_30_seconds_after_the_end_of_the_last_one",
+            ),
+            law(
+                "tests/broker/test_shared_looks.py",
+                "test_denials_of_all_callers_and_hosts_make_one_look_in_30_seconds",
+            ),
+            law(
+                "tests/broker/reconcile/test_dry_run.py",
+                "test_a_second_dry_run_within_30_seconds_is_409_and_calls_nothing",
+            ),
+        ),
+    ),
+    Mutant(
+        name="a list of an empty subscription reads Azure for ever",
+        promise="P2",
+        path="jit/broker/requests/queries.py",
+        was="if known or compared_at is not None:",
+        becomes="if known:",
+        caught_by=(
+            law(
+                "tests/broker/requests/test_queries.py",
+                "test_a_subscription_without_vms_is_not_read_again_at_each_list",
+            ),
+        ),
+    ),
+    Mutant(
+        name="dry runs hold up the comparison",
+        promise="P2",
+        path="jit/broker/reconcile/dry_run.py",
+        was="keys.PLAN",
+        becomes="keys.COMPARISON",
+        caught_by=(
+            law("tests/broker/reconcile/test_dry_run.py", "test_dry_runs_put_off_no_comparison"),
+        ),
+    ),
+    Mutant(
+        name="each wish for a look is a look",
+        promise="P4",
+        path="jit/broker/requests/fresh_look.py",
+        was="else max(now, last + LOOK_PAUSE)",
+        becomes="else now",
+        caught_by=(
+            law(
+                "tests/broker/requests/test_fresh_look.py",
+                "test_a_policy_is_looked_at_once_in_half_a_minute_however_many_ask",
+            ),
+        ),
+    ),
+    Mutant(
+        name="a look serves the one who caused it alone",
+        promise="P4",
+        path="jit/broker/policy_worker/worker.py",
+        was="wishes=self.locks.list_wishes(policy_id) if look is not None else frozenset(),",
+        becomes="wishes=frozenset(),",
+        caught_by=(
+            law(
+                "tests/broker/requests/test_fresh_look.py",
+                "test_the_next_look_at_a_policy_serves_everybody_who_asked_meanwhile",
+            ),
+        ),
+    ),
+    Mutant(
+        name="many wishes push another one out",
+        promise="P4",
+        path="jit/broker/requests/fresh_look.py",
+        was="< MOST_ASKED else ALL_PATHS",
+        becomes="< MOST_ASKED else next(iter(recent))",
+        caught_by=(
+            law(
+                "tests/broker/requests/test_fresh_look.py",
+                "test_a_row_that_is_full_of_wishes_pushes_nobody_out",
+            ),
+        ),
+    ),
+    Mutant(
+        name="new requests are not gathered",
+        promise="P2",
+        path="jit/broker/policy_worker/due_grants.py",
+        was="if find_gathering_time(state.lease.row) > 0:",
+        becomes="if find_gathering_time(state.lease.row) > 60:",
+        caught_by=(
+            law(
+                "tests/broker/test_azure_rate.py",
+                "test_new_requests_cost_azure_the_same_however_many_come",
+            ),
+        ),
+    ),
 )

@@ -81,18 +81,6 @@ def test_advice_that_cannot_be_read_stays_unknown(azure, observer, path, missing
     assert snapshot.machines
 
 
-def test_machines_read_a_moment_ago_are_not_read_again(azure, observer):
-    """A repeated question must not use up the quota of reads."""
-    first, fresh = observer.read_recent_machines(PRODUCTION, now=NOW)
-    calls = len(azure.calls.names)
-
-    again, fresh_again = observer.read_recent_machines(PRODUCTION, now=NOW)
-
-    assert (fresh, fresh_again) == (True, False)
-    assert again == first
-    assert len(azure.calls.names) == calls
-
-
 def test_a_policy_is_observed_with_the_nsgs_of_its_vms(observer):
     """A VM to decide about is built from fresh reads."""
     predicted = db01(observer)

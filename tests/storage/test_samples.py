@@ -402,6 +402,16 @@ CASES = {
         lambda row: control_rows.read_control_row(LooksRow, row),
         control(LooksRow, "looks", policy_id=POLICY, asked={"a" * 26: NOON}),
     ),
+    "looks-planned": (
+        lambda row: control_rows.read_control_row(LooksRow, row),
+        control(
+            LooksRow,
+            "looks-planned",
+            policy_id=POLICY,
+            asked={"a" * 26: NOON, "*": NOON},
+            message_at=NOON,
+        ),
+    ),
     "firewall-returned": (
         lambda row: control_rows.read_control_row(FirewallRow, row),
         control(FirewallRow, "firewall-returned", firewall_id=FIREWALL),
@@ -579,6 +589,7 @@ WRITTEN = {
     "policy": control_rows.write_control_row(CASES["policy"][1]),
     "policy-claimed": control_rows.write_control_row(CASES["policy-claimed"][1]),
     "looks": control_rows.write_control_row(CASES["looks"][1]),
+    "looks-planned": control_rows.write_control_row(CASES["looks-planned"][1]),
     "firewall": control_rows.write_control_row(CASES["firewall"][1]),
     "firewall-waited-for": control_rows.write_control_row(CASES["firewall-waited-for"][1]),
     "firewall-returned": control_rows.write_control_row(CASES["firewall-returned"][1]),
@@ -649,7 +660,7 @@ MAPS: dict[str, tuple[ColumnMap[Any], list[str]]] = {
     ),
     "admin rules": (admin_rule_rows.ADMIN, ["admin-rules", "admin-rules-unread"]),
     "policy": (control_rows.POLICY, ["policy", "policy-claimed"]),
-    "looks": (control_rows.LOOKS, ["looks"]),
+    "looks": (control_rows.LOOKS, ["looks-planned"]),
     "firewall": (control_rows.FIREWALL, ["firewall", "firewall-waited-for"]),
     "comparison": (control_rows.COMPARISON, ["comparison", "comparison-running"]),
     "subscription": (subscription_rows.SUBSCRIPTION, ["subscription-unseen"]),

@@ -17,6 +17,7 @@ NOON = datetime(2026, 11, 22, 12, tzinfo=UTC)
 USE_CASES = (
     "acceptance",
     "configurator",
+    "dry_runs",
     "due_work",
     "health",
     "queries",

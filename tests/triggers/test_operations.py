@@ -32,7 +32,7 @@ def test_a_dry_run_returns_the_plan_and_sends_no_message(use_case):
     """It looks, and does not act."""
     use_case("due_work", list_subscriptions=("s1",))
     recorded = use_case("trail", record_comparison=None)
-    use_case("reconciler", make_dry_run=[SimpleNamespace(doc=lambda: {"action": "report"})])
+    use_case("dry_runs", make=[SimpleNamespace(doc=lambda: {"action": "report"})])
 
     answer, sent = call_and_listen(
         "start_reconcile", make_request("start_reconcile", params={"dryRun": "true"})

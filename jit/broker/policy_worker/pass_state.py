@@ -9,6 +9,7 @@ from datetime import datetime, timedelta
 from jit import telemetry
 from jit.broker.busy_resources import BusyResources
 from jit.broker.locks import PolicyLease
+from jit.broker.look_pace import ALL_PATHS
 from jit.domain.audit.event import list_transitions
 from jit.domain.errors import Unavailable
 from jit.domain.grants.lifetime import needs_look
@@ -38,6 +39,7 @@ class Pass:
             Hashes of the ids of VMs with an unreadable tombstone. Their old requests in Defender
             look like other people's. New grants wait there, and closing goes on.
         look: Id of a request whose open paths somebody wants looked at.
+        wishes: Hashes of more such requests, or `ALL_PATHS`.
         initiated: True if an initiate was sent to Defender.
         asks_from: The instant before which Azure takes no initiate, if it said so in this pass.
         missing: By hash of the id, since when Azure does not find an NSG or firewall.
@@ -53,6 +55,7 @@ class Pass:
     unreadable: frozenset[str] = frozenset()
     unknown_past: frozenset[str] = frozenset()
     look: str | None = None
+    wishes: frozenset[str] = frozenset()
     initiated: bool = False
     asks_from: datetime | None = None
     missing: Mapping[str, datetime] = field(default_factory=dict)
@@ -96,7 +99,11 @@ class Pass:
 
     def is_asked_for(self, grant: Grant) -> bool:
         """Return True if somebody wants the path of *grant* looked at, and its last look is old."""
-        return grant.request_id == self.look and needs_look(grant, now=self.now)
+        return needs_look(grant, now=self.now) and (
+            grant.request_id == self.look
+            or ALL_PATHS in self.wishes
+            or (bool(self.wishes) and arm_ids.row_hash(grant.request_id) in self.wishes)
+        )
 
     @property
     def initiate_ids(self) -> frozenset[str]:

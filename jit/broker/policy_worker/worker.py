@@ -70,6 +70,8 @@ class Worker:
         """
         Do everything that is due for a policy; *look* names a request with paths to look at.
 
+        A look serves the wishes of other callers too.
+
         Raises:
             Unavailable: Storage or the policy could not be read. The host brings the message back,
                 and the timer sends another one.
@@ -107,6 +109,7 @@ class Worker:
             unreadable=grants.unreadable,
             unknown_past=tombstones.unreadable,
             look=look,
+            wishes=self.locks.list_wishes(policy_id) if look is not None else frozenset(),
         )
         failed = True
         try:

@@ -13,7 +13,6 @@ from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime
-from typing import TYPE_CHECKING
 
 from jit import telemetry
 from jit.broker.requests.acceptance.judgement import Judge, Judgement
@@ -32,6 +31,7 @@ from jit.broker.requests.new_request import (
     describe_refusal,
 )
 from jit.broker.requests.own_requests import OwnRequests, name_own_requests
+from jit.broker.shared_looks import SharedLooks
 from jit.broker.trail import Trail
 from jit.domain.decision.verdict import Finding, FindingKind, find_worst_kind
 from jit.domain.errors import (
@@ -57,9 +57,6 @@ from jit.storage.stored import StoredRequest, sort_grants
 from jit.storage.subscription_rows import SubscriptionRows
 from jit.storage.table import Op, Row
 
-if TYPE_CHECKING:  # only denials need it, and its import slows the first request down
-    from jit.observer.subscription import Observer
-
 _ATTEMPTS = 6  # each one is lost to another call of the same person that was stored first
 _PAUSE = 0.025  # seconds; the pause before attempt n takes up to 2**n of them
 
@@ -81,7 +78,6 @@ class Acceptance:
     Accepts or denies access requests.
 
     Attributes:
-        observer: Builds the observer when it is first called: most requests never need it.
         pause: Waits some seconds before another attempt.
     """
 
@@ -90,14 +86,14 @@ class Acceptance:
     trail: Trail
     subscriptions: SubscriptionRows
     idempotency: Idempotency
-    observer: Callable[[], Observer]
+    looks: SharedLooks
     limits: Limits
     pause: Callable[[float], None]
 
     @property
     def judge(self) -> Judge:
         """The one who decides by inventory and policy."""
-        return Judge(self.inventory, self.observer, self.limits)
+        return Judge(self.inventory, self.looks, self.limits)
 
     @property
     def repetitions(self) -> Repetitions:

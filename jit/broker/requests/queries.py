@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from typing import TYPE_CHECKING
 
 from jit.broker.requests.filters import BEGINNING, Filters, Place
 from jit.broker.requests.last_look import add_last_looks, has_open_grant
 from jit.broker.requests.lookup import find_visible
 from jit.broker.requests.machine_access import group_shown, may_see_all
+from jit.broker.shared_looks import SharedLooks
 from jit.domain.errors import InvalidRequest, Violation
 from jit.domain.model.grant import Grant
 from jit.domain.model.machine import VirtualMachine
@@ -23,9 +23,6 @@ from jit.storage.keys import GRANTS
 from jit.storage.request_store import RequestStore
 from jit.storage.stored import StoredRequest
 from jit.storage.subscription_rows import SubscriptionRow, SubscriptionRows
-
-if TYPE_CHECKING:  # only an empty inventory needs it, and its import is slow
-    from jit.observer.subscription import Observer
 
 _PAGE = 100
 _SCAN = 500  # requests that are looked at for one page
@@ -41,14 +38,14 @@ class Queries:
     Answers queries of callers.
 
     Attributes:
-        observer: Builds the observer when it is first called.
+        looks: Only an inventory that was never filled needs one.
         named: The subscriptions of the settings.
     """
 
     requests: RequestStore
     inventory: InventoryStore
     subscriptions: SubscriptionRows
-    observer: Callable[[], Observer]
+    looks: SharedLooks
     named: Sequence[str]
 
     def find_request(self, request_id: str, caller: Person) -> StoredRequest:
@@ -167,13 +164,17 @@ class Queries:
     def _find_machines(
         self, subscription: str, compared_at: datetime | None, now: datetime
     ) -> tuple[Sequence[VirtualMachine], datetime | None]:
-        """Return the inventory and its age; a new system has none yet, and reads it from Azure."""
+        """
+        Return the inventory and its age.
+
+        A new system has none before its first comparison, and reads it from Azure. After that
+        comparison no list reads Azure: a subscription may have no VMs.
+        """
         known = self.inventory.list_machines(subscription)
-        if known:
+        if known or compared_at is not None:
             return known, compared_at
-        fresh = self.observer().read_machines(subscription, now=now)
-        self.inventory.write_machines(subscription, fresh, complete=True)
-        return fresh, now
+        looked_at = self.looks.renew(subscription, now=now)
+        return self.inventory.list_machines(subscription), looked_at
 
     def _find_live_grants(
         self, subscription: str, caller: Person, row: SubscriptionRow | None

@@ -9,7 +9,7 @@ import pytest
 from jit.domain.errors import AccessDenied, Conflict, InvalidRequest, Rejected, Unavailable
 from jit.domain.values import arm_ids
 from jit.storage.inventory_store import InventoryStore
-from tests.broker.inprocess import ALICE, DAVE, ELSEWHERE, HERE, farm, policy_of, wish
+from tests.broker.inprocess import ALICE, DAVE, ELSEWHERE, HERE, NEXT_LOOK, farm, policy_of, wish
 from tests.local.azure.sim import DB01, DEVELOPMENT, HUB01, NEW01, PRODUCTION, WEB01, group, machine
 
 DOWN = {"status": 503, "code": "ServerUnavailable"}
@@ -310,7 +310,7 @@ def test_a_denial_of_the_inventory_is_decided_again_by_azure_itself(broker):
     """A port that was added to the policy a minute ago is not refused."""
     broker.accept(wish(farm(1)))
     broker.sim.control("PUT", "state", {"resources": _policy_with(broker, farm(1), 5986)})
-    broker.observer = broker.azure.observer()
+    broker.advance(NEXT_LOOK)
 
     assert broker.accept(wish(farm(1), 5986)).status == "pending"
 
@@ -319,7 +319,7 @@ def test_a_second_look_that_allows_updates_the_inventory(broker):
     """The next caller needs no call to Azure."""
     broker.accept(wish(farm(1)))
     broker.sim.control("PUT", "state", {"resources": _policy_with(broker, farm(1), 5986)})
-    broker.observer = broker.azure.observer()
+    broker.advance(NEXT_LOOK)
     broker.accept(wish(farm(1), 5986))
     before = broker.calls.count("arm")
 

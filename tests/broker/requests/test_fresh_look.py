@@ -7,9 +7,11 @@ from datetime import timedelta
 import pytest
 
 from jit import messages
+from jit.broker.look_pace import LOOK_PAUSE
 from jit.broker.requests import fresh_look
 from jit.domain.errors import Unavailable
-from tests.broker.inprocess import ALICE, DAVE, HERE, THERE, farm, wish
+from jit.storage.table import Op, Verb
+from tests.broker.inprocess import ALICE, DAVE, HERE, THERE, farm, policy_of, wish
 from tests.broker.reconciling import NSG_FARM, Reconciling, told
 from tests.broker.test_edges import a_new_nsg, guarded_by, nic_of
 
@@ -110,16 +112,81 @@ def test_many_callers_get_one_look_a_minute(broker, opened):
     assert asked(broker) == [opened, opened]
 
 
-def test_two_requests_under_one_policy_do_not_wait_for_each_other(broker, opened):
-    """Each has its own minute."""
-    other = broker.ask(wish(farm(2), source=THERE), DAVE)
+@pytest.fixture
+def others(broker, opened):
+    """Three more open paths under the same policy, of another person."""
+    found = [broker.ask(wish(farm(n), source=THERE), DAVE) for n in (2, 3, 4)]
     broker.live(2)
     broker.advance(2 * MINUTE)
+    return found
+
+
+def delays(broker):
+    """How long the messages on the queue have still to wait."""
+    return [each.visible_at - broker.now for each in broker.queues.waiting(messages.POLICY)]
+
+
+def test_the_next_look_at_a_policy_serves_everybody_who_asked_meanwhile(broker, opened, others):
+    """The first is looked at now. However many the others are, they wait half a minute at most."""
+    asked_at = broker.now
+    for each in (*others, opened):
+        broker.poll(each, DAVE if each != opened else ALICE)
+        broker.deliver()
+    wait = delays(broker)
+    broker.live(0.6, ticks=False)
+
+    seen = [broker.grant(each).observed_at for each in (*others, opened)]
+    assert wait == [LOOK_PAUSE]
+    assert seen == [asked_at, *[asked_at + LOOK_PAUSE] * 3]
+
+
+def test_a_policy_is_looked_at_once_in_half_a_minute_however_many_ask(broker, opened, others):
+    """Four people who poll each second cause as many looks as one."""
+    before = broker.calls.count("policies.get")
+    for _ in range(60):
+        for each in (*others, opened):
+            broker.poll(each, DAVE if each != opened else ALICE)
+            broker.deliver()
+        broker.live(1 / 60, ticks=False)
+
+    assert broker.calls.count("policies.get") - before == 2
+
+
+def test_a_row_that_is_full_of_wishes_pushes_nobody_out(broker, opened, others, monkeypatch):
+    """One more wish is for all open paths of the policy."""
+    monkeypatch.setattr(fresh_look, "MOST_ASKED", 2)
+    broker.poll(others[0], DAVE)
+    broker.deliver()
+    asked_at = broker.now
+    for each in others[1:]:
+        broker.poll(each, DAVE)
+    broker.poll(opened)
+    broker.poll(opened)
+    broker.live(0.6, ticks=False)
+
+    seen = {broker.grant(each).observed_at for each in (*others[1:], opened)}
+    assert seen == {asked_at + LOOK_PAUSE}
+
+
+def test_wishes_that_cannot_be_read_leave_the_request_of_the_message(broker, opened, others):
+    """A newer version wrote the row; the look for the first caller is made."""
+    broker.poll(others[0], DAVE)
+    (row,) = broker.state.rows("l|")
+    broker.state.write([Op(Verb.REPLACE, replace(row, values={**row.values, "Format": 99}))])
+
+    broker.deliver()
+
+    assert broker.grant(others[0]).observed_at == broker.now
+
+
+def test_a_clock_that_was_wrong_stops_no_look(broker, opened):
+    """A message hours ahead is none that serves anybody."""
+    row = broker.stores.control.read_looks(policy_of(farm(1)))
+    broker.stores.control.put(replace(row, message_at=broker.now + 60 * MINUTE))
 
     broker.poll(opened)
-    broker.poll(other, DAVE)
 
-    assert sorted(asked(broker)) == sorted([opened, other])
+    assert delays(broker) == [timedelta(0)]
 
 
 def test_a_path_that_was_looked_at_a_moment_ago_needs_no_look(broker):

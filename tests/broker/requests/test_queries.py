@@ -2,6 +2,7 @@
 
 from dataclasses import replace
 from datetime import timedelta
+from types import SimpleNamespace
 
 import pytest
 
@@ -9,7 +10,19 @@ from jit.api import render
 from jit.domain.errors import InvalidRequest, NotFound, Unavailable
 from jit.domain.model.request import Ticket
 from jit.storage.table import Op, Verb
-from tests.broker.inprocess import ALICE, AUDRA, BOB, DAVE, HERE, OLGA, THERE, farm, policy_of, wish
+from tests.broker.inprocess import (
+    ALICE,
+    AUDRA,
+    BOB,
+    DAVE,
+    HERE,
+    NEXT_LOOK,
+    OLGA,
+    THERE,
+    farm,
+    policy_of,
+    wish,
+)
 from tests.fakes.calls import Crash
 from tests.local.azure.sim import DB01, DEVELOPMENT, PRODUCTION, WEB01
 
@@ -468,6 +481,28 @@ def test_a_new_system_without_azure_says_so(broker):
 
     with pytest.raises(Unavailable):
         _machines(broker)
+
+
+def test_a_subscription_without_vms_is_not_read_again_at_each_list(broker):
+    """Before its first comparison one look in 30 seconds serves all; after it none is made."""
+    looks: list[int] = []
+
+    def read_machines(*_, **__):
+        looks.append(1)
+        return ()
+
+    broker.observer = SimpleNamespace(read_machines=read_machines)
+
+    found = [_machines(broker) for _ in range(3)]
+    broker.advance(NEXT_LOOK)
+    found.append(_machines(broker))
+    before = list(looks)
+    broker.subscription_rows.note_comparison(PRODUCTION, None, broker.now)
+    broker.advance(NEXT_LOOK)
+    found.append(_machines(broker))
+
+    assert found == [{}] * 5
+    assert (len(before), len(looks)) == (2, 2)
 
 
 def test_a_policy_of_another_name_serves_as_well(broker):

@@ -16,6 +16,7 @@ from jit.domain.errors import (
     Unavailable,
     Unknown,
 )
+from jit.storage import keys
 from jit.storage.callers.key_rows import KEPT, KEPT_WITHOUT_KEY
 from jit.storage.keys import write_stamp
 from jit.storage.table import Op, Row, Verb
@@ -292,14 +293,14 @@ def test_a_call_that_was_overtaken_answers_with_the_stored_request(broker):
 
 
 def _meanwhile(broker, act):
-    """Have *act* done once, after the next look at Azure was kept."""
+    """Have *act* done once, after the next look at Azure has ended, and its VM was read."""
 
     def hook(name: str, _: int) -> None:
-        if name == "state.write":
+        looks = broker.state.rows(keys.LOOK)
+        if name == "state.get" and looks and not looks[0].values["Owner"]:
             broker.calls.after = lambda *_: None
             act()
 
-    broker.subscription_rows.ensure(DEVELOPMENT, broker.now)  # else this is the first write
     broker.calls.after = hook
 
 

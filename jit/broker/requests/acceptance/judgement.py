@@ -1,4 +1,4 @@
-"""Judgements about the body of an access request: by the inventory, then by Azure itself."""
+"""Judgements about the body of an access request: by the inventory, then by a fresh look."""
 
 from __future__ import annotations
 
@@ -6,9 +6,9 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime
 from functools import partial
-from typing import TYPE_CHECKING
 
 from jit.broker.requests.new_grants import Machines
+from jit.broker.shared_looks import SharedLooks
 from jit.domain.decision.jit_policy import decide
 from jit.domain.decision.verdict import Finding, FindingKind
 from jit.domain.limits import Limits
@@ -16,9 +16,6 @@ from jit.domain.model.machine import VirtualMachine
 from jit.domain.requests.submission import Draft
 from jit.domain.values import arm_ids
 from jit.storage.inventory_store import InventoryStore
-
-if TYPE_CHECKING:  # only denials need it, and its import slows the first request down
-    from jit.observer.subscription import Observer
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,19 +39,14 @@ class Judgement:
 
 @dataclass(frozen=True, slots=True)
 class Judge:
-    """
-    Decides about drafts.
-
-    Attributes:
-        observer: Builds the observer when it is first called: most requests never need it.
-    """
+    """Decides about drafts."""
 
     inventory: InventoryStore
-    observer: Callable[[], Observer]
+    looks: SharedLooks
     limits: Limits
 
     def judge(self, draft: Draft, now: datetime) -> Judgement:
-        """Decide by the inventory; if that denies, decide again by Azure."""
+        """Decide by the inventory; if that denies, decide again by a look that is fresh enough."""
         judgement = self.judge_kept(draft, now)
         return judgement if judgement.is_final else self.judge_anew(draft, now)
 
@@ -68,7 +60,7 @@ class Judge:
 
     def judge_anew(self, draft: Draft, now: datetime) -> Judgement:
         """
-        Decide by Azure, and keep what it shows in the inventory.
+        Decide by a look at Azure that is at most 30 seconds old.
 
         Raises:
             Unavailable: Azure or storage did not answer.
@@ -79,15 +71,19 @@ class Judge:
         return Judgement(decide(draft, machines, now=now, limits=self.limits), machines)
 
     def _read_machines(self, draft: Draft, now: datetime) -> Machines:
-        """Read the subscriptions of *draft* from Azure into the inventory."""
+        """Bring the inventory of the VMs of *draft* up to date, and return them."""
         subscriptions = {arm_ids.subscription(machine.id) for machine in draft.machines}
-        found: dict[str, VirtualMachine] = {}
-        for subscription in filter(self.limits.allows_subscription, subscriptions):
-            machines, is_new = self.observer().read_recent_machines(subscription, now=now)
-            if is_new:  # otherwise the inventory may be newer by now
-                self.inventory.write_machines(subscription, machines, complete=True)
-            found |= {arm_ids.key(vm.id): vm for vm in machines if not vm.is_unlisted}
-        return found
+        allowed = set(filter(self.limits.allows_subscription, subscriptions))
+        large: dict[str, VirtualMachine] = {}
+        for subscription in allowed:
+            self.looks.renew(subscription, now=now)
+            large |= self.looks.find_left_out(subscription, now=now)
+        found = {**large, **_find_machines(draft, self.inventory.find_machine)}
+        return {
+            key: vm
+            for key, vm in found.items()
+            if arm_ids.subscription(vm.id) in allowed and not vm.is_unlisted
+        }
 
 
 def _find_machines(draft: Draft, find: Callable[[str], VirtualMachine | None]) -> Machines:

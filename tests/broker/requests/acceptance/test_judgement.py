@@ -18,7 +18,7 @@ def judge(broker):
     """A judge who knows the VMs, and has none in memory."""
     found = broker.observer.read_machines(DEVELOPMENT, now=broker.now)
     broker.inventory.write_machines(DEVELOPMENT, found, complete=True)
-    return Judge(broker.inventory, lambda: broker.observer, LIMITS)
+    return Judge(broker.inventory, broker.use_cases.looks, LIMITS)
 
 
 def read(broker, body):
