@@ -36,6 +36,8 @@ class Options:
         initiating_status: An entry's status before its rule exists (an open enumeration).
         caller_address: Source of an initiate that names none: the calling service's own.
         put_erases_requests: A policy PUT without ``requests`` erases the history.
+        put_takes_requests: A policy PUT replaces the history: Defender forgets what it leaves out.
+        put_forgets_rules: A port that leaves its policy leaves its open rules behind for ever.
         delete_forgets_rules: Deleting a policy leaves its open rules behind for ever.
         deny_placement: The place of the deny when a rule of the NSG allows its port.
     """
@@ -59,6 +61,8 @@ class Options:
     initiating_status: str = "Initiating"
     caller_address: str = "51.105.66.10"
     put_erases_requests: bool = False
+    put_takes_requests: bool = False
+    put_forgets_rules: bool = False
     delete_forgets_rules: bool = False
     deny_placement: str = "aboveConflict"
 

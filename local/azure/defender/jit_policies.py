@@ -45,6 +45,10 @@ def put(call: Call) -> Response:
     call.world.store.put(policy)
     before = [] if old is None else old["properties"]["virtualMachines"]
     call.world.defender.protection.protect(policy, [each["id"] for each in before])
+    if call.world.options.put_takes_requests:
+        call.world.defender.abandon_unlisted(policy)
+    if call.world.options.put_forgets_rules:
+        call.world.defender.abandon_outside(policy)
     return answer(200, policy)
 
 
@@ -134,8 +138,10 @@ def _build_policy(
 
 
 def _keep_requests(call: Call, body: Json, old: Json | None) -> list[Json]:
-    """Return the history that stays: Defender's own. The body does not change it."""
-    sent = body["properties"].get("requests")
+    """Return the history that stays: Defender's own, or that of the body if an option says so."""
+    sent: list[Json] = body["properties"].get("requests")
+    if call.world.options.put_takes_requests:
+        return sent or []
     if old is None or (not sent and call.world.options.put_erases_requests):
         return []
     kept: list[Json] = old["properties"].get("requests", [])

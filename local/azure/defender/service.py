@@ -92,8 +92,29 @@ class Defender:
     def abandon(self, policy: str) -> None:
         """Forget the open requests of a deleted policy: nobody will remove their rules."""
         for access in self._live_accesses_of(policy):
-            access.live = False
-            self._live[access.key].remove(access)
+            self._abandon(access)
+
+    def abandon_unlisted(self, policy: Json) -> None:
+        """Follow the open requests that *policy* lists, and forget the others."""
+        self.adopt(policy)
+        requests = policy["properties"]["requests"]
+        machines = [each for request in requests for each in request.get("virtualMachines", ())]
+        listed = [id(port) for machine in machines for port in machine.get("ports", ())]
+        for access in self._live_accesses_of(policy["id"]):
+            if id(access.entry) not in listed:
+                self._abandon(access)
+
+    def abandon_outside(self, policy: Json) -> None:
+        """Forget the open requests for VM ports that *policy* does not name any more."""
+        machines = policy["properties"]["virtualMachines"]
+        named = {(ids.key(vm["id"]), port["number"]) for vm in machines for port in vm["ports"]}
+        for access in self._live_accesses_of(policy["id"]):
+            if access.key not in named:
+                self._abandon(access)
+
+    def _abandon(self, access: Access) -> None:
+        access.live = False
+        self._live[access.key].remove(access)
 
     def adopt(self, policy: Json) -> None:
         """Keep track of live requests after somebody has replaced *policy* from outside."""

@@ -152,6 +152,32 @@ def test_put_may_erase_the_history(sim: Sim):
     assert sim.entries(DB) == []
 
 
+def test_put_may_replace_the_history(sim: Sim):
+    """The worst case: a request that the body leaves out is forgotten, and its rule stays."""
+    sim.options(putTakesRequests=True)
+    sim.initiate(DB01, 22)
+    sim.initiate(DB01, 3389)
+    sim.advance("PT1M")
+    there = sim.get(policy(DB))["properties"]
+    put(sim, there["virtualMachines"], requests=there["requests"][:1])
+    sim.advance("PT24H")
+
+    assert [(entry["number"], entry["status"]) for entry in sim.entries(DB)] == [(22, "Revoked")]
+    assert [rule["destinationPortRange"] for rule in sim.allows(NSG_DB)] == ["3389"]
+
+
+def test_a_port_that_leaves_its_policy_may_leave_its_rule_behind(sim: Sim):
+    """Nobody has documented what becomes of it: the worse case can be played."""
+    sim.options(putForgetsRules=True)
+    sim.initiate(DB01, 22)
+    sim.initiate(DB01, 3389)
+    sim.advance("PT1M")
+    put(sim, one(DB01, port()))
+    sim.advance("PT24H")
+
+    assert [rule["destinationPortRange"] for rule in sim.allows(NSG_DB)] == ["3389"]
+
+
 def test_put_creates_a_policy_of_another_name(sim: Sim):
     """Any name will do; the two stand side by side."""
     response = put(sim, one(NEW01), policy(DB, "second"))
