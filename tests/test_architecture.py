@@ -107,7 +107,8 @@ MAY = {  # a package -> the packages that it may import; `d` stands for `jit.dom
     "d.obstacles": "d.azure d.model d.network_manager d.paths d.values",
     "d.grants": "d.azure d.decision d.errors d.limits d.model d.obstacles d.paths d.values",
     "d.policy_setup": "d.azure d.decision d.errors d.inventory d.model d.values",
-    "d.reconcile": "d.azure d.grants d.inventory d.model d.network_manager d.paths d.values",
+    "d.reconcile": "d.azure d.decision d.grants d.inventory d.model d.network_manager d.paths"
+    " d.values",
     "d.advice": "d.azure d.inventory d.model d.network_manager d.obstacles d.paths d.values",
     "api_versions": "",
     "interfaces": "d.azure",
@@ -141,8 +142,8 @@ MAY = {  # a package -> the packages that it may import; `d` stands for `jit.dom
     " broker.network_managers d.audit d.errors"
     " d.grants d.model d.network_manager d.paths d.reconcile d.values interfaces messages observer"
     " storage telemetry",
-    "broker.configure": "broker.locks d.audit d.azure d.errors d.inventory d.limits d.model"
-    " d.policy_setup d.values interfaces messages observer storage telemetry",
+    "broker.configure": "broker.locks d.audit d.azure d.decision d.errors d.inventory d.limits"
+    " d.model d.policy_setup d.values interfaces messages observer storage telemetry",
     "api": "broker.configure broker.health broker.requests d.errors d.limits d.model d.reconcile"
     " d.requests d.values settings storage telemetry",
     "triggers": "api d.model messages telemetry wiring",

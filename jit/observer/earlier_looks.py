@@ -14,8 +14,8 @@ class EarlierLooks:
     The facts that looks before this one found.
 
     Attributes:
-        missed: Hashes of the ids of NSGs and firewalls for which Azure answered 404, at least a
-            minute ago. One that it does not list either has no rules any more.
+        missed: Hashes of the ids of NSGs and firewalls, and of the policy, for which Azure answered
+            404, at least a minute ago. One that it does not list either is gone with its rules.
         recorded: By VM key, NSGs and firewalls with rules that its closing grants recorded, and
             that the inventory does not name any more.
         admin: The security admin rules of networks that are not read now.

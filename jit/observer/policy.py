@@ -6,7 +6,7 @@ from collections.abc import Container, Iterable, Iterator, Mapping
 from dataclasses import replace
 from datetime import datetime
 
-from jit.domain.azure import arm_json, defender_requests
+from jit.domain.azure import arm_json, defender_requests, policy_json
 from jit.domain.azure.arm_json import Resource
 from jit.domain.azure.port_rules import explain_entries
 from jit.domain.grants.policy_view import PolicyView
@@ -108,6 +108,7 @@ def build_policy_view(
     nsgs, firewalls = view_nsgs(read), view_firewalls(read)
     return PolicyView(
         found=policy is not None,
+        entries=policy_json.read_entries(policy, predicted) if policy is not None else None,
         requests=defender_requests.parse_requests(policy) if policy is not None else (),
         machines={
             key: replace(
@@ -149,6 +150,19 @@ def add_former_holders(
                 ),
             )
     return replace(view, machines=machines)
+
+
+def judge_absence(view: PolicyView, policy_id: str, missed: Container[str]) -> PolicyView:
+    """
+    Return *view* with the absence of its policy, if Azure did not find that.
+
+    The policy counts as deleted, so that it has no entries, if a look of *missed* lacked it too.
+    """
+    if view.found:
+        return view
+    is_deleted = arm_ids.row_hash(policy_id) in missed
+    missing = view.missing | {arm_ids.key(policy_id)}
+    return replace(view, missing=missing, entries={} if is_deleted else None)
 
 
 def _explain_unread(key: str, predicted: VirtualMachine, read: Read) -> str:

@@ -34,6 +34,7 @@ from jit.observer.policy import (
     add_former_holders,
     build_policy_view,
     find_missing_reads,
+    judge_absence,
     predict_reads,
     view_firewalls,
     view_nsgs,
@@ -262,6 +263,7 @@ class Observer:
         read = replace(read, admin=admin.add(readings, fresh=True))
         view = build_policy_view(policy, predicted, deciding, confirming, read, now)
         view = add_former_holders(view, earlier.recorded, read)
+        view = judge_absence(view, policy_id, earlier.missed)
         return replace(view, admin_readings=readings)
 
     def _find_absent(self, read: Read, missed: Container[str]) -> set[str]:

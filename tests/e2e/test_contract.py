@@ -341,7 +341,8 @@ def test_a_vm_is_put_under_jit_asked_for_and_taken_out_again(client):
     put = client.api("PUT", "virtual-machines/jit-policy", body, as_="olga")
     request_id = client.ask(wish(NEW01))
     client.until_status(request_id, "open")
-    busy = client.api("PUT", "virtual-machines/jit-policy", body, as_="olga")
+    wider = {"virtualMachines": [{"id": NEW01, "ports": [port, {**port, "number": 3389}]}]}
+    busy = client.api("PUT", "virtual-machines/jit-policy", wider, as_="olga")
     client.post(request_id, "revoke")
     client.until_status(request_id, "closed", 5)
 

@@ -1181,4 +1181,98 @@ MUTANTS = (
             ),
         ),
     ),
+    Mutant(
+        name="tightening: a pass does not compare live grants with their policy",
+        promise="P1",
+        path="jit/domain/grants/step.py",
+        was="    every = admission.decide_standing(grants, policy, now=now)\n",
+        becomes="    every = tuple(grants)\n",
+        caught_by=(
+            law(
+                "tests/broker/test_tightening.py",
+                "test_a_live_grant_that_a_tightened_policy_no_longer_allows_is_closed_with_the_reason",
+            ),
+            law(
+                "tests/domain/grants/test_admission.py",
+                "test_a_standing_grant_that_its_policy_no_longer_allows_is_denied",
+            ),
+        ),
+    ),
+    Mutant(
+        name="tightening: the longest access of live grants is not looked at",
+        promise="P1",
+        path="jit/domain/grants/admission.py",
+        was="    return grant if end is None else replace(grant, expires_at=end)\n",
+        becomes="    return grant\n",
+        caught_by=(
+            law(
+                "tests/broker/test_tightening.py",
+                "test_a_shorter_longest_access_brings_a_later_end_forward",
+            ),
+            law(
+                "tests/broker/test_tightening.py",
+                "test_an_extension_on_its_way_is_held_to_the_tightened_policy",
+            ),
+        ),
+    ),
+    Mutant(
+        name="tightening: only the message tells of grants outside",
+        promise="P3",
+        path="jit/broker/configure/configure.py",
+        was="            make_outside_due(self.requests, plan.policy_id, after, now=now)\n",
+        becomes="            _ = make_outside_due\n",
+        caught_by=(
+            law(
+                "tests/broker/test_tightening.py",
+                "test_a_death_right_after_the_write_loses_nothing",
+            ),
+        ),
+    ),
+    Mutant(
+        name="tightening: a comparison does not look for grants outside",
+        promise="P3",
+        path="jit/domain/reconcile/plan.py",
+        was="        elif outside := plan_outside(grant, view.vm, now=owners.now):\n",
+        becomes="        elif outside := plan_outside(grant, view.vm, now=owners.now) and None:\n",
+        caught_by=(
+            law(
+                "tests/broker/test_tightening.py",
+                "test_the_next_comparison_ends_access_outside_a_policy_that_was_narrowed_in_azure",
+            ),
+        ),
+    ),
+    Mutant(
+        name="tightening: one 404 for a policy ends its access",
+        promise="P6",
+        path="jit/observer/policy.py",
+        was="    is_deleted = arm_ids.row_hash(policy_id) in missed\n",
+        becomes="    is_deleted = arm_ids.row_hash(policy_id) not in missed\n",
+        caught_by=(
+            law(
+                "tests/broker/test_tightening.py",
+                "test_a_deleted_policy_ends_its_access_after_two_looks",
+            ),
+            law(
+                "tests/observer/test_policy.py",
+                "test_a_policy_that_two_looks_did_not_find_has_no_entries",
+            ),
+        ),
+    ),
+    Mutant(
+        name="tightening: a wider source counts as narrower",
+        promise="P6",
+        path="jit/domain/policy_setup/narrowing.py",
+        was="        and all(_allows(old, text) for text in new.allowed_sources)\n",
+        becomes="        and any(_allows(old, text) for text in new.allowed_sources)\n",
+        caught_by=(
+            law(
+                "tests/domain/policy_setup/test_narrowing.py",
+                "test_one_thing_more_is_no_narrowing",
+            ),
+            law(
+                "tests/broker/test_tightening.py",
+                "test_a_change_that_widens_or_moves_waits_while_a_path_is_live",
+            ),
+        ),
+    ),
 )

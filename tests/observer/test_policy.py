@@ -6,6 +6,7 @@ from jit.domain.values import arm_ids
 from jit.observer.policy import (
     build_policy_view,
     find_missing_reads,
+    judge_absence,
     predict_reads,
     view_firewalls,
     view_nsgs,
@@ -13,7 +14,7 @@ from jit.observer.policy import (
 from jit.observer.reads import Read
 from tests.builders.machines import a_configured_vm, a_nic
 from tests.builders.nsgs import arm_nsg, arm_rule
-from tests.builders.values import FIREWALL_ID, NOW, NSG_ID, PUBLIC, vm_id
+from tests.builders.values import FIREWALL_ID, NOW, NSG_ID, POLICY_ID, PUBLIC, vm_id
 
 NETWORK = NSG_ID.rsplit("/", 2)[0]
 NIC = f"{NETWORK}/networkInterfaces/web01-nic"
@@ -141,3 +142,27 @@ def test_a_vm_that_is_not_decided_about_stays_as_predicted():
     assert (view.found, view.unreadable) == (False, {})
     assert view.machines[VM_KEY].vm == VM
     assert list(view.machines[VM_KEY].nsgs) == [arm_ids.key(NSG_ID)]
+
+
+@pytest.mark.parametrize(("missed", "entries"), [((), None), ((arm_ids.row_hash(POLICY_ID),), {})])
+def test_a_policy_that_two_looks_did_not_find_has_no_entries(missed, entries):
+    """One 404 may be a fault: until the second one nobody can tell what it allows."""
+    view = build_policy_view(None, {VM_KEY: VM}, frozenset(), frozenset(), Read(), NOW)
+
+    after = judge_absence(view, POLICY_ID, missed)
+
+    assert (view.entries, after.entries) == (None, entries)
+    assert after.missing == {arm_ids.key(POLICY_ID)}
+
+
+def test_a_policy_that_was_found_shows_its_entries_for_the_vms_of_its_grants():
+    """Also for VMs that are not read anew: the policy alone says what it allows."""
+    ports = [{"number": 22, "protocol": "TCP", "allowedSourceAddressPrefix": "*"}]
+    entries = [{"id": vm_id().upper(), "ports": ports}, {"id": vm_id("web09"), "ports": ports}]
+    policy = {"id": POLICY_ID, "properties": {"virtualMachines": entries}}
+    view = build_policy_view(policy, {VM_KEY: VM}, frozenset(), frozenset(), Read(), NOW)
+
+    assert judge_absence(view, POLICY_ID, ()) is view
+    assert view.entries is not None
+    assert list(view.entries) == [VM_KEY]
+    assert [rule.number for rule in view.entries[VM_KEY].ports] == [22]

@@ -4,6 +4,9 @@ Changes of JIT policies for the VMs that a caller names.
 A PUT replaces all VMs of a policy, and there is no ETag. So each policy is read, merged and written
 under its own lease, which keeps the worker and other instances away. Then it is read back and
 compared. The whole request is checked before anything is written; repeating it is harmless.
+
+A change that only narrows a policy is made at any time. Live grants that it leaves outside end by
+the worker of the policy. Any other change waits until no grant has a path.
 """
 
 from __future__ import annotations
@@ -13,6 +16,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 
 from jit import messages, telemetry
+from jit.broker.configure.outside_grants import make_outside_due
 from jit.broker.configure.policy_writer import Change, PolicyWriter, translate_refusals
 from jit.broker.locks import Locks, PolicyLease
 from jit.domain.azure import arm_json
@@ -23,7 +27,7 @@ from jit.domain.inventory.last_known import keep_last_known
 from jit.domain.limits import bound_violations
 from jit.domain.model.machine import MachinePolicy, VirtualMachine
 from jit.domain.model.people import Person
-from jit.domain.policy_setup import changes
+from jit.domain.policy_setup import changes, narrowing
 from jit.domain.policy_setup.changes import (
     PolicyAction,
     PolicyPlan,
@@ -85,8 +89,8 @@ class Configurator:
             InvalidRequest: The VMs are of several subscriptions. Or a VM is unknown, unsupported,
                 not watched, or its name is too long. Or Azure refuses the content. Every fault is
                 named.
-            Conflict: Access under one of the policies is live or scheduled. Or the policy in Azure
-                differs from the written one afterwards.
+            Conflict: Access under one of the policies is live, and the change does more than narrow
+                that policy. Or the policy in Azure differs from the written one afterwards.
             AccessDenied: Azure does not let the broker make the change.
             Unavailable: Somebody works on the policy, or an answer is missing. Repeat the call.
         """
@@ -130,7 +134,7 @@ class Configurator:
         self, plans: Sequence[PolicyPlan], caller: Person, now: datetime
     ) -> tuple[Configured, ...]:
         """Check all plans, then carry out each; a failed one does not stop the others."""
-        self._refuse_live(plans)
+        self._refuse_live([plan for plan in plans if not _is_narrowing(plan, plan.find_listed())])
         done: list[Configured] = []
         failed: list[Rejected | Unavailable] = []
         for plan in plans:
@@ -145,7 +149,7 @@ class Configurator:
     def _refuse_live(self, plans: Iterable[PolicyPlan]) -> None:
         faults = [fault for plan in plans for fault in self._find_live(plan)]
         if faults:
-            detail = "a JIT policy cannot be changed while access under it is live"
+            detail = "a JIT policy can only be narrowed while access under it is live"
             raise Conflict(detail, bound_violations(faults))
 
     def _find_live(self, plan: PolicyPlan) -> Iterator[Violation]:
@@ -176,17 +180,17 @@ class Configurator:
     def _configure(
         self, plan: PolicyPlan, lease: PolicyLease, caller: Person, now: datetime
     ) -> Configured:
-        self._refuse_live([plan])  # again: from here on, no pass opens anything under it
         before = self.writer.read(plan)
-        if before is None and any(
-            _is_policy(p, plan.policy_id) for p in plan.look.snapshot.policies
-        ):
+        if before is None and plan.find_listed() is not None:
             # The list had it. If it exists, a new policy would replace the VMs of others.
             raise Unavailable(f"{plan.label} has just vanished", retry_after_seconds=_BUSY_SECONDS)
         after = plan.apply_to(before)
+        if not narrowing.is_narrowing(before, after):
+            self._refuse_live([plan])  # again: from here on, no pass opens anything under it
         action = changes.find_action(before, after)
         found = before
         if action is not PolicyAction.UNCHANGED:
+            make_outside_due(self.requests, plan.policy_id, after, now=now)
             change = Change(
                 plan=plan, lease=lease, caller=caller, now=now, before=before, after=after
             )
@@ -199,7 +203,7 @@ class Configurator:
     ) -> tuple[VirtualMachine, ...]:
         """Bring the VMs of the plan up to date, so that a request right after it is accepted."""
         snapshot, wanted = plan.look.snapshot, {arm_ids.key(item.id) for item in plan.wanted}
-        others = [p for p in snapshot.policies if not _is_policy(p, plan.policy_id)]
+        others = [p for p in snapshot.policies if not plan.is_of(p)]
         now_there = replace(
             snapshot,
             machines=[
@@ -246,8 +250,9 @@ def _grants_of(policy_id: str) -> tuple[str, str]:
     return arm_ids.subscription(policy_id), keys.grants_prefix(policy_id)
 
 
-def _is_policy(policy: Resource, policy_id: str) -> bool:
-    return arm_ids.key(arm_json.text(policy, "id")) == arm_ids.key(policy_id)
+def _is_narrowing(plan: PolicyPlan, policy: Resource | None) -> bool:
+    """Return True if *plan* only narrows *policy*."""
+    return narrowing.is_narrowing(policy, plan.apply_to(policy))
 
 
 def _sum_up(failed: Sequence[Rejected | Unavailable], plans: int) -> Rejected | Unavailable:

@@ -42,7 +42,7 @@ class Pass:
         wishes: Hashes of more such requests, or `ALL_PATHS`.
         initiated: True if an initiate was sent to Defender.
         asks_from: The instant before which Azure takes no initiate, if it said so in this pass.
-        missing: By hash of the id, since when Azure does not find an NSG or firewall.
+        missing: By hash of the id, since when Azure does not find an NSG, firewall or the policy.
         outage: The error by which storage did not move a request; raised when all else is done.
         busy: NSGs and firewalls that took no change.
     """
@@ -68,15 +68,16 @@ class Pass:
 
     @property
     def missed(self) -> frozenset[str]:
-        """Hashes of the ids of NSGs and firewalls that were missing long enough ago."""
+        """Hashes of the ids of resources that were missing long enough ago."""
         found = self.missing.items()
         return frozenset(name for name, since in found if since + ABSENT_AFTER <= self.now)
 
     def note_missing(self, view: PolicyView) -> None:
-        """Note the NSGs and firewalls that Azure did not find, and forget those that it found."""
+        """Note the resources that Azure did not find; forget the ones that it found."""
         views = [machine.add_former() for machine in view.machines.values()]
         ids = [nsg.id for machine in views for nsg in machine.nsgs.values()]
         ids += [firewall.id for machine in views for firewall in machine.firewalls]
+        ids += [self.policy_id] if view.found else []
         seen = set(map(arm_ids.row_hash, ids))
         kept = {
             name: since
@@ -152,6 +153,9 @@ class Pass:
         failed = [g for g in after if g.close_reason is CloseReason.FAILED and g.id in not_closing]
         if failed:
             _alert_failed(self.policy_id, failed)
+        denied = [g for g in after if g.close_reason is CloseReason.DENIED and g.id in not_closing]
+        if outside := [grant for grant in denied if grant.admitted_at is not None]:
+            _warn_outside(self.policy_id, outside)
         _alert_stuck(before, after)
 
 
@@ -163,6 +167,17 @@ def _alert_stuck(before: Sequence[Grant], after: Sequence[Grant]) -> None:
     for note in dict.fromkeys(grant.note for grant in new):
         found = [grant for grant in new if grant.note == note]
         telemetry.alert("update.failed", resource_id=found[0].vm_id, reason=note, count=len(found))
+
+
+def _warn_outside(policy_id: str, outside: Sequence[Grant]) -> None:
+    """Name the grants that end in one write because their JIT policy no longer allows them."""
+    telemetry.warning(
+        "grants.outside_policy",
+        policy_id=policy_id,
+        count=len(outside),
+        grants=[grant.id for grant in outside[:_NAMED]],
+        reasons=sorted({grant.note or "" for grant in outside})[:_NAMED],
+    )
 
 
 def _alert_failed(policy_id: str, failed: Sequence[Grant]) -> None:

@@ -8,13 +8,14 @@ else as it was read: other VMs, ``requests``, and fields that this code does not
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Container, Iterable, Mapping, Sequence
 from datetime import timedelta
 
 from jit.domain.azure import arm_json
 from jit.domain.azure.arm_json import Resource
-from jit.domain.azure.port_rules import parse_port_rules
+from jit.domain.azure.port_rules import find_policy_faults, parse_port_rules
 from jit.domain.model.machine import PortRule
+from jit.domain.model.policy_entry import PolicyEntry
 from jit.domain.values import arm_ids
 from jit.domain.values.prefixes import read_prefix
 from jit.domain.values.times import format_duration
@@ -57,6 +58,25 @@ def remove_machines(policy: Resource, gone: Iterable[str]) -> dict[str, object]:
 def group_entries(policy: Resource | None) -> dict[str, Resource]:
     """Return the VM entries of a policy by the key of their VM."""
     return {_key(item): item for item in _items(policy) if isinstance(item, Mapping)}
+
+
+def read_entries(policy: Resource | None, wanted: Container[str]) -> dict[str, PolicyEntry]:
+    """
+    Return the entries of *policy* for the VMs *wanted*, by the key of the VM.
+
+    A VM that it does not name is missing. A VM that it names twice has a fault.
+    """
+    found: dict[str, list[Resource]] = {}
+    for item in arm_json.mappings(arm_json.properties(policy or {}), "virtualMachines"):
+        if _key(item) in wanted:
+            found.setdefault(_key(item), []).append(item)
+    return {
+        key: PolicyEntry(
+            ports=tuple(parse_port_rules(items[-1])),
+            faults=tuple(find_policy_faults([(policy or {}, item) for item in items])),
+        )
+        for key, items in found.items()
+    }
 
 
 def find_differences(one: Resource | None, other: Resource | None) -> tuple[str, ...]:

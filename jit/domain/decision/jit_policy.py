@@ -234,7 +234,7 @@ def _check_sources(
     name = _title(port, machine)
     fault = machine.find_policy_fault(port.number, PolicyField.SOURCE, PolicyField.SOURCES)
     for pointer, source in (*list_sources(access), *list_bastion_sources(access, machine)):
-        code = _refuse_source(source, rule, machine.via)
+        code = refuse_source(source, rule, machine.via)
         is_hopeless = code == IPV6_NOT_ALLOWED and machine.via is Via.FIREWALL
         if code is not None and fault is not None and not is_hopeless:
             yield _refuse_unclear(pointer, name, fault)
@@ -266,7 +266,7 @@ def _find_obstacles(
                 yield _policy_finding(pointer, obstacle.code, detail)
 
 
-def _refuse_source(source: Prefix, rule: PortRule, via: Via) -> str | None:
+def refuse_source(source: Prefix, rule: PortRule, via: Via) -> str | None:
     """Return the code of the reason why *rule* does not allow *source*, or None."""
     allowed = Prefixes(rule.allowed_sources)
     if source.version == prefixes.IPV6 and (via is Via.FIREWALL or not allowed.has_ipv6):

@@ -1,25 +1,28 @@
 """
 Admission of grants that are due: each is decided again on fresh data, then its end is fixed.
 
-The end is stored before anything is asked of Azure.
+The end is stored before anything is asked of Azure. A grant that stands is compared with its JIT
+policy at each look, too: it ends if the policy was narrowed and no longer allows it.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from datetime import datetime, timedelta
 
 from jit.domain.azure.defender_requests import DefenderRequest
 from jit.domain.decision.bastion_access import NO_BASTION, VIA
 from jit.domain.decision.jit_policy import NO_JIT_POLICY, OCCUPIED, decide
+from jit.domain.decision.standing_access import find_denials, find_earlier_end
 from jit.domain.errors import Violation
 from jit.domain.grants import lifetime, shared_port
-from jit.domain.grants.policy_view import StepContext
+from jit.domain.grants.policy_view import PolicyView, StepContext
 from jit.domain.grants.timing import FIREWALL_WAIT, LOOK_WHILE_OPENING
 from jit.domain.model.bastion import Bastion
 from jit.domain.model.grant import CloseReason, Grant, Status
 from jit.domain.model.machine import Occupation, VirtualMachine
+from jit.domain.model.policy_entry import PolicyEntry
 from jit.domain.model.request import AccessRequest, WantedMachine, WantedPort
 from jit.domain.obstacles.nsg_obstacles import find_nsg_obstacles
 from jit.domain.paths.effective import explain_unclear_firewall
@@ -32,6 +35,34 @@ from jit.domain.values.times import format_instant
 
 TRUSTED_UNREAD = timedelta(minutes=10)
 """So long a Bastion that cannot be read is taken to be there, if an open grant came by it."""
+
+
+def decide_standing(
+    grants: Iterable[Grant], policy: PolicyView, *, now: datetime
+) -> tuple[Grant, ...]:
+    """
+    Return *grants*; each that has or gets a path is as its JIT policy allows it now.
+
+    A grant that the policy no longer allows is denied. One that would last longer than the policy
+    gives from *now* on ends earlier. Nothing changes while the policy is not known.
+    """
+    entries = policy.entries
+    if entries is None:
+        return tuple(grants)
+    return tuple(_decide_standing(grant, entries.get(grant.vm_key), now) for grant in grants)
+
+
+def _decide_standing(grant: Grant, entry: PolicyEntry | None, now: datetime) -> Grant:
+    is_over = grant.expires_at is not None and grant.expires_at <= now
+    if not grant.wants_path or is_over:
+        return grant
+    if why_not := find_denials(grant, entry):
+        note = "; ".join(violation.detail for violation in why_not)
+        return replace(
+            lifetime.begin_closing(grant, CloseReason.DENIED, now, note), denials=why_not
+        )
+    end = find_earlier_end(grant, entry, now=now)
+    return grant if end is None else replace(grant, expires_at=end)
 
 
 def admit_due(
@@ -68,7 +99,13 @@ def _admit(
     if why_not:
         note = "; ".join(violation.detail for violation in why_not)
         return replace(lifetime.close(grant, CloseReason.DENIED, now, note), denials=why_not)
-    grant = replace(grant, via=view.vm.via, firewall_id=view.vm.firewall_id)
+    rule = view.vm.find_rule(grant.port)
+    grant = replace(
+        grant,
+        via=view.vm.via,
+        firewall_id=view.vm.firewall_id,
+        protocol=rule.protocol if rule is not None else grant.protocol,  # Defender opens this one
+    )
     if not context.may_change(grant, view):
         note = explain_unclear_firewall(view) or "waiting for another change of the firewall to end"
         return replace(grant, note=note, next_check_at=now + FIREWALL_WAIT)

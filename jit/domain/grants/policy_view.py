@@ -12,6 +12,7 @@ from jit.domain.limits import Limits
 from jit.domain.model.admin_reading import AdminReading
 from jit.domain.model.grant import Grant
 from jit.domain.model.machine import Via, VirtualMachine, VmPort
+from jit.domain.model.policy_entry import PolicyEntry
 from jit.domain.paths.machine_view import MachineView
 from jit.domain.paths.rules import PathRule
 from jit.domain.values import arm_ids
@@ -25,12 +26,14 @@ class PolicyView:
     Attributes:
         found: False if Azure says that the policy does not exist.
         requests: Defender's requests of the policy, oldest first.
+        entries: VM key -> the policy's entry for the VM; a VM without one is missing. None if
+            nobody can tell: the policy was not read, or it was not found for the first time.
         machines: By VM key. A VM about which nothing is known is missing.
         unreadable: VM key -> why the VM could not be read completely, or is in doubt. New grants on
             it wait, and no path on it becomes ``open``, even if *machines* has a part of it.
         read_completely: Keys of the VMs that were to be read with interfaces, networks and
             security admin rules. Only to them a path may become ``open``.
-        missing: Keys of the NSGs and firewalls for which Azure answered 404.
+        missing: Keys of the NSGs and firewalls, and of the policy, for which Azure answered 404.
         known_initiates: Initiate ids that this broker stored, on live grants and on tombstones.
         free_firewalls: Keys of the firewalls that this step may have changed.
         closing_first: Keys of those in which a rule is to be removed before anything is opened.
@@ -46,6 +49,7 @@ class PolicyView:
     found: bool
     requests: tuple[DefenderRequest, ...]
     machines: Mapping[str, MachineView]
+    entries: Mapping[str, PolicyEntry] | None = None
     unreadable: Mapping[str, str] = field(default_factory=dict)
     read_completely: frozenset[str] = frozenset()
     missing: frozenset[str] = frozenset()

@@ -88,7 +88,7 @@ def run_step(
         initiate_id: Fresh id for the initiate that this step may ask for.
         limits: The broker's own limits, for deciding again.
     """
-    every = tuple(grants)
+    every = admission.decide_standing(grants, policy, now=now)
     context = StepContext(
         policy=policy,
         now=now,

@@ -99,6 +99,14 @@ class PolicyPlan:
         name, group = arm_ids.name(self.policy_id), arm_ids.resource_group(self.policy_id)
         return f"JIT policy {name} of {group}"
 
+    def is_of(self, policy: Resource) -> bool:
+        """Return True if *policy* is the one to change."""
+        return arm_ids.key(arm_json.text(policy, "id")) == arm_ids.key(self.policy_id)
+
+    def find_listed(self) -> Resource | None:
+        """Return the policy as the list had it; None if it had none."""
+        return next(filter(self.is_of, self.look.snapshot.policies), None)
+
     def apply_to(self, policy: Resource | None) -> Resource | None:
         """Return the policy after the change; None if it shall not exist."""
         kept = policy
@@ -121,8 +129,12 @@ class PolicyPlan:
         return tuple(Violation(at(w.pointer, "id"), code, detail) for w in (here or self.wanted))
 
     def find_conflicts(self, grants: Sequence[Grant]) -> tuple[Violation, ...]:
-        """Return the violations if some of *grants* are live; all are grants on one VM."""
-        live = [grant for grant in grants if grant.live]
+        """
+        Return the violations if some of *grants* have or may get a path; all are on one VM.
+
+        A booking does not count: it is decided again when it opens.
+        """
+        live = [grant for grant in grants if grant.may_have_path]
         if not live:
             return ()
         ports = ", ".join(f"{grant.port} ({grant.status})" for grant in live)

@@ -26,6 +26,7 @@ from jit.domain.reconcile.companion_check import list_cut, plan_companions
 from jit.domain.reconcile.observation import FoundRule, Observation, list_jit_rules
 from jit.domain.reconcile.other_access import find_others
 from jit.domain.reconcile.plan_item import PlanAction, PlanClass, PlanItem
+from jit.domain.reconcile.policy_check import plan_outside
 from jit.domain.reconcile.rule_owners import RuleOwners
 from jit.domain.values.times import format_instant
 
@@ -270,6 +271,8 @@ def _plan_paths(
             yield _close_without_vm(grant)
         elif replaced := owners.find_replacement(grant):
             yield _close_replaced(grant, replaced)
+        elif outside := plan_outside(grant, view.vm, now=owners.now):
+            yield outside
         elif _has_been_seen(grant):
             port = grant.vm_port
             views[port] = views.get(port) or port_views.narrow_view(view, grant.port)

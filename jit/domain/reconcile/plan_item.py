@@ -25,6 +25,7 @@ class PlanClass(StrEnum):
     MISSING = "missing"  # a grant without its rules
     MOVED = "moved"  # a grant whose address to connect to is another one now
     ALTERED = "altered"  # a grant's rule that somebody widened
+    OUTSIDE = "outside"  # a live grant that its JIT policy no longer allows
     ORPHAN = "orphan"  # a rule without a grant
     HELD_BY_OTHER = "held-by-other"  # an expired one that somebody else still needs
     COMPANION = "companion"  # the broker's own rule, no longer needed

@@ -275,8 +275,8 @@ def test_vms_of_several_subscriptions_are_refused_before_azure_is_asked(site):
     assert site.azure.calls.names == []
 
 
-@pytest.mark.parametrize("status", [s for s in Status if s is not Status.CLOSED])
-def test_a_policy_is_not_changed_while_access_under_it_is_live(site, status):
+@pytest.mark.parametrize("status", [Status.OPENING, Status.OPEN, Status.CLOSING])
+def test_a_policy_is_not_widened_while_access_under_it_is_live(site, status):
     """A granted path keeps the rules it was granted under; the VM is named."""
     request = site.grant(DB01, status=status)
     with pytest.raises(Conflict) as error:
@@ -289,9 +289,12 @@ def test_a_policy_is_not_changed_while_access_under_it_is_live(site, status):
     assert not writes(site)
 
 
-def test_closed_access_stands_in_nobodys_way(site):
-    """A grant that is over protects nothing."""
-    site.grant(DB01, status=Status.CLOSED)
+@pytest.mark.parametrize(
+    "status", [Status.SCHEDULED, Status.AWAITING_APPROVAL, Status.PENDING, Status.CLOSED]
+)
+def test_bookings_and_closed_access_stand_in_nobodys_way(site, status):
+    """A booking is decided again when it opens, and a grant that is over protects nothing."""
+    site.grant(DB01, status=status)
     (done,) = site.put(NEW01)
 
     assert done.action is PolicyAction.WRITTEN
@@ -303,7 +306,7 @@ def test_access_that_comes_while_the_claim_is_taken_is_seen(site):
     def accept(name, _number):
         if name == "state.write" and not site.table.rows("g|"):
             site.azure.calls.before = lambda *_: None
-            site.grant(DB01)
+            site.grant(DB01, status=Status.OPENING)
 
     site.azure.calls.before = accept
     with pytest.raises(Conflict):

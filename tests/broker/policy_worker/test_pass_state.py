@@ -3,7 +3,9 @@
 from dataclasses import replace
 
 from jit.broker.policy_worker.pass_state import Pass
+from jit.domain.grants.policy_view import PolicyView
 from jit.domain.model.grant import Status
+from jit.domain.values import arm_ids
 from tests.broker.inprocess import InProcess, wish
 from tests.local.azure.sim import DB01
 
@@ -32,3 +34,20 @@ def test_a_change_and_its_trail_are_stored_together():
     assert state.grants == [opening]
     assert sum(grant.id in str(row.values["Doc"]) for row in trail) == 1
     assert replace(opening, status=Status.PENDING, expires_at=None) == grant
+
+
+def test_a_policy_that_is_found_again_was_never_missing():
+    """Two looks in a row must miss it, not two in its life."""
+    broker = InProcess()
+    (grant,) = broker.accept(wish(DB01)).grants
+    claim = broker.locks.claim(grant.policy_id)
+    assert claim is not None
+    state = Pass(policy_id=grant.policy_id, now=broker.now, lease=claim, rows=(), tombstones=())
+    key, name = arm_ids.key(grant.policy_id), arm_ids.row_hash(grant.policy_id)
+    gone = PolicyView(found=False, requests=(), machines={}, missing=frozenset({key}))
+
+    state.note_missing(gone)
+    missed = dict(state.missing)
+    state.note_missing(PolicyView(found=True, requests=(), machines={}))
+
+    assert (missed, state.missing) == ({name: broker.now}, {})

@@ -221,3 +221,21 @@ def test_an_entry_that_cannot_be_read_is_sent_back_as_it_is():
 def test_a_policy_without_vms_holds_none(body):
     """A missing list is an empty one."""
     assert policy_json.group_entries(body) == {}
+
+
+def test_the_entries_of_vms_are_read_with_their_faults():
+    """A VM that the policy names twice has one; the last entry counts."""
+    policy = a_policy(
+        an_entry("web01"), an_entry("DB01"), an_entry("web01", ports=[]), an_entry("app01")
+    )
+    found = policy_json.read_entries(policy, {vm_id("web01").lower(), vm_id("db01").lower()})
+    web01, db01 = found[vm_id("web01").lower()], found[vm_id("db01").lower()]
+
+    assert list(found) == [vm_id("web01").lower(), vm_id("db01").lower()]
+    assert (web01.ports, [fault.field for fault in web01.faults]) == ((), ["virtualMachines"])
+    assert ([rule.number for rule in db01.ports], db01.faults) == ([22], ())
+
+
+def test_no_policy_has_no_entries():
+    """None stands for a policy that does not exist."""
+    assert policy_json.read_entries(None, {vm_id()}) == {}

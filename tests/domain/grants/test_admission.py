@@ -10,12 +10,24 @@ from jit.domain.grants.admission import rebuild_request
 from jit.domain.grants.shared_port import MOST_PREFIXES
 from jit.domain.model.grant import CloseReason, Status
 from jit.domain.model.machine import Support, Via
+from jit.domain.model.policy_entry import PolicyEntry
+from jit.domain.values import arm_ids
 from tests.builders.defender import an_entry
 from tests.builders.firewalls import a_customers, a_firewall, a_nat
-from tests.builders.grants import a_grant, an_opening, changed
+from tests.builders.grants import a_grant, an_open, an_opening, changed
 from tests.builders.machines import a_rule, a_view, behind
 from tests.builders.values import FIREWALL_ID, HOME, HOUR, MINE, MINUTE, NOW, OFFICE, vm_id
-from tests.domain.steps import FRESH, LATER, OURS, SECOND, STRANGER, a_world, alone, stepped
+from tests.domain.steps import (
+    FRESH,
+    LATER,
+    OURS,
+    RULE_ID,
+    SECOND,
+    STRANGER,
+    a_world,
+    alone,
+    stepped,
+)
 
 
 def test_admission_fixes_the_end_and_asks():
@@ -287,3 +299,81 @@ def test_a_port_that_a_customer_published_since_then_is_denied_at_opening():
 
     assert (after.status, after.close_reason) == (Status.CLOSED, CloseReason.DENIED)
     assert "NAT rule jump/ssh of firewall fw-prod" in (after.note or "")
+
+
+def test_a_grant_shows_the_protocol_that_defender_opens_for_it():
+    """The policy may have changed since the request was accepted; an initiate names none."""
+    after = alone(a_grant(protocol="*"))
+
+    assert (after.status, after.protocol) == (Status.OPENING, "TCP")
+
+
+# ---- grants that stand ---------------------------------------------------------------------------
+
+VM_KEY = arm_ids.key(vm_id())
+
+
+def held_to(*rules, world=OURS, there=True, **changes):
+    """A world whose JIT policy has these rules for the VM, or no entry for it."""
+    entries = {VM_KEY: PolicyEntry(ports=rules)} if there else {}
+    return a_world(world, an_entry(), entries=entries, **changes)
+
+
+@pytest.mark.parametrize("grant", [an_open(rules=(RULE_ID,)), an_opening()])
+def test_a_standing_grant_that_its_policy_no_longer_allows_is_denied(grant):
+    """Its rules go at once, and nothing is asked for it any more."""
+    done = stepped(grant, world=held_to(a_rule(3389)), now=LATER)
+
+    (after,) = done.grants
+    assert (after.status, after.close_reason) == (Status.CLOSING, CloseReason.DENIED)
+    assert [each.code for each in after.denials] == ["port-not-in-policy"]
+    assert (after.note or "").startswith("port 22 of web01 is no longer in its JIT policy")
+    assert [rule.id for rule in done.removals] == [RULE_ID]
+    assert done.asks == ()
+
+
+def test_a_vm_without_an_entry_in_a_policy_that_was_read_has_no_access():
+    """Somebody took it out of the policy."""
+    assert alone(an_open(), held_to(there=False), LATER).close_reason is CloseReason.DENIED
+
+
+def test_a_standing_grant_ends_even_if_its_vm_cannot_be_read():
+    """Doubt about the VM delays the removal of its rules only."""
+    world = held_to(a_rule(3389), machines={}, unreadable={VM_KEY: "no answer"})
+
+    assert alone(an_open(), world, LATER).status is Status.CLOSING
+
+
+@pytest.mark.parametrize(
+    ("grant", "status"),
+    [
+        (a_grant(status=Status.SCHEDULED, starts_at=NOW + HOUR), Status.SCHEDULED),
+        (an_open(expires_at=LATER), Status.CLOSING),
+    ],
+)
+def test_a_booking_and_a_grant_at_its_end_are_not_denied_by_the_standing_policy(grant, status):
+    """The one is decided about when it opens, and the other has expired."""
+    after = alone(grant, held_to(a_rule(3389)), LATER)
+
+    assert (after.status, after.denials) == (status, ())
+    assert after.close_reason in {None, CloseReason.EXPIRED}
+
+
+def test_nothing_ends_while_nobody_can_tell_what_the_policy_allows():
+    """It was not read, or it was not found once."""
+    world = a_world(OURS, an_entry(), found=False, entries=None)
+
+    assert alone(an_open(), world, LATER).status is Status.OPEN
+
+
+def test_a_standing_grant_ends_as_early_as_its_policy_gives_access_now():
+    """The earlier end is asked of Defender as well."""
+    done = stepped(
+        an_open(asked=(HOME,), asked_until=NOW + 2 * HOUR),
+        world=held_to(a_rule(max_duration=HOUR)),
+        now=NOW + MINUTE,
+    )
+
+    (after,) = done.grants
+    assert (after.status, after.expires_at) == (Status.OPEN, NOW + HOUR + MINUTE)
+    assert [ask.until for ask in done.asks] == [NOW + HOUR + MINUTE]
