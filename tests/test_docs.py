@@ -203,6 +203,14 @@ def test_every_promise_names_the_tests_that_prove_it():
     assert [t for t in titles if not NAMED_TEST.search(section("docs/promises.md", t))] == []
 
 
+def test_every_line_of_the_threat_model_names_a_test():
+    """A line that nothing shows is a hope."""
+    lines = rows(read("docs/threat-model.md"))
+
+    assert len({title for title, _ in lines}) == len(lines) > 0
+    assert [title for title, proof in lines if not NAMED_TEST.search(proof)] == []
+
+
 def test_problem_types_are_those_of_the_error_tree():
     """The type of a problem leads to its heading."""
     headings = re.findall(r"^### (\S+)$", section("docs/problems.md", "## Types"), re.MULTILINE)
