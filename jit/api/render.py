@@ -45,7 +45,7 @@ def render_request(whole: StoredRequest) -> dict[str, Any]:
 
 
 def _find_decision(whole: StoredRequest) -> Decision:
-    """Return the decision at acceptance, or a denial if a grant was denied at its opening."""
+    """Return the decision at acceptance, or a denial if a grant was denied after it."""
     accepted, denials = whole.request.decision, list_denials(whole.grants)
     if not denials:
         return accepted

@@ -154,7 +154,7 @@ class Grant:
         footprint: The rules that it has left in Azure.
         closed_by: The person who ended it, without roles; None if nobody did.
         close_reason_text: The reason that this person gave, if any.
-        denials: Why it was denied at opening, with pointers into the body of its request.
+        denials: Why it was denied at opening or later, with pointers into the body of its request.
         extensions: Marks of the last calls that moved its end, so that a repetition is known.
         hindrance: The last reason that held it back until somebody acts; None while there is none.
         note: Why it waits or failed, for people.
@@ -278,7 +278,7 @@ def status_of(grants: tuple[Grant, ...]) -> Status:
 
 
 def list_denials(grants: Iterable[Grant]) -> tuple[Violation, ...]:
-    """Return why *grants* were denied at their opening, each reason once."""
+    """Return why *grants* were denied at their opening or later, each reason once."""
     found: dict[Violation, None] = {}
     for grant in grants:
         if grant.close_reason is CloseReason.DENIED:
