@@ -4,8 +4,26 @@ from __future__ import annotations
 
 from jit.broker.locks import find_gathering_time
 from jit.broker.policy_worker.pass_state import Pass
+from jit.domain.grants import lifetime
 from jit.domain.model.grant import Grant, Status
 from jit.domain.values import arm_ids
+
+
+def choose_closing(state: Pass) -> list[Grant]:
+    """
+    Return the begun grants of each VM with a grant that is due to close: what ends comes first.
+
+    Those that stay on the VM are among them, because they tell which rules must stay. New grants
+    are not: however many there are, no end waits for a decision about them.
+    """
+    begun = [grant for grant in state.grants if grant.live and not _is_new(grant)]
+    closing = {grant.vm_key for grant in begun if _is_due_to_close(grant, state)}
+    return [grant for grant in begun if grant.vm_key in closing]
+
+
+def _is_due_to_close(grant: Grant, state: Pass) -> bool:
+    today = lifetime.advance_by_clock(grant, now=state.now)
+    return today.status is Status.CLOSING and grant.next_check_at <= state.now
 
 
 def choose_due(state: Pass) -> list[Grant]:

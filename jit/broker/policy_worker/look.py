@@ -115,7 +115,7 @@ class Look:
             unreadable={**view.unreadable, **dict.fromkeys(deleted, "the VM was not found")},
             read_completely=complete,
             known_initiates=state.initiate_ids,
-            asks_from=state.lease.row.asks_from if self.may_open(state) else _NEVER,
+            asks_from=state.waits_until if self.may_open(state) else _NEVER,
         )
 
     def _add_turns(
@@ -137,7 +137,9 @@ class Look:
             view,
             free_firewalls=frozenset(key for key, turn in turns.items() if turn.may_close),
             closing_first=frozenset(key for key, turn in turns.items() if turn.closing_waits),
-            opened_later=frozenset(key for key, turn in turns.items() if not turn.may_open),
+            opened_later=state.closed_first.union(
+                key for key, turn in turns.items() if not turn.may_open
+            ),
             waited_for=frozenset(key for key, turn in turns.items() if turn.waits),
         )
 

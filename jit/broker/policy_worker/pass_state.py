@@ -42,6 +42,7 @@ class Pass:
         wishes: Hashes of more such requests, or `ALL_PATHS`.
         initiated: True if an initiate was sent to Defender.
         asks_from: The instant before which Azure takes no initiate, if it said so in this pass.
+        closed_first: Keys of firewalls from which this pass removed rules: it opens nothing there.
         missing: By hash of the id, since when Azure does not find an NSG, firewall or the policy.
         outage: The error by which storage did not move a request; raised when all else is done.
         busy: NSGs and firewalls that took no change.
@@ -58,6 +59,7 @@ class Pass:
     wishes: frozenset[str] = frozenset()
     initiated: bool = False
     asks_from: datetime | None = None
+    closed_first: frozenset[str] = frozenset()
     missing: Mapping[str, datetime] = field(default_factory=dict)
     outage: Unavailable | None = None
     busy: BusyResources = field(default_factory=BusyResources)
@@ -65,6 +67,11 @@ class Pass:
     def __post_init__(self) -> None:
         """Remember the resources that earlier passes missed."""
         self.missing = self.lease.row.missing
+
+    @property
+    def waits_until(self) -> datetime | None:
+        """The instant before which Azure takes no initiate, as known by now."""
+        return self.asks_from or self.lease.row.asks_from
 
     @property
     def missed(self) -> frozenset[str]:

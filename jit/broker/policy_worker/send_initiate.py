@@ -45,7 +45,9 @@ class InitiateSender:
             StateConflict: The lease was lost, or somebody changed a grant meanwhile.
         """
         state.initiated = True
-        asking = [g for g in state.grants if g.wants_path and not g.initiate.answered]
+        ports = {ask.vm_port for ask in asks}
+        here = (grant for grant in state.grants if grant.vm_port in ports)
+        asking = [g for g in here if g.wants_path and not g.initiate.answered]
         newest = (g.initiate.newest for g in asking if g.initiate.at == state.now)
         initiate_id = next(filter(None, newest), "")
         reasons = Reasons(

@@ -40,7 +40,7 @@ def take_turns(
     keeps a rule from going, and one turn does both. A last chance to ask does not wait either.
     """
     removing, asking = _find_removing(step), _find_asking(step)
-    both = removing.keys() & asking.keys() & _find_closing_lately(step, state.now)
+    both = find_closed_first(step, state.now) & asking.keys()
     if both:
         view = replace(view, opened_later=view.opened_later | both)
         step = decide(view)
@@ -120,6 +120,11 @@ def _find_removing(step: Step) -> Firewalls:
 def _find_asking(step: Step) -> Firewalls:
     """Return the firewalls in which *step* lets Defender open something."""
     return {arm_ids.key(ask.firewall_id): ask.firewall_id for ask in step.asks if ask.firewall_id}
+
+
+def find_closed_first(step: Step, now: datetime) -> frozenset[str]:
+    """Return the keys of the firewalls in which the removals of *step* go before any opening."""
+    return frozenset(_find_removing(step).keys() & _find_closing_lately(step, now))
 
 
 def _find_closing_lately(step: Step, now: datetime) -> set[str]:

@@ -20,13 +20,18 @@ from jit import messages, telemetry
 from jit.broker.azure_changes import Actions
 from jit.broker.locks import Locks, PolicyLease, find_gathering_time, is_message_expected
 from jit.broker.policy_worker.archive import Archive
-from jit.broker.policy_worker.due_grants import choose_due, list_held_back
+from jit.broker.policy_worker.due_grants import choose_closing, choose_due, list_held_back
 from jit.broker.policy_worker.look import Look, build_blind_view
 from jit.broker.policy_worker.neighbours import find_neighbours, find_remaining_rules
 from jit.broker.policy_worker.pass_state import Pass
 from jit.broker.policy_worker.remove_rules import RuleRemover
 from jit.broker.policy_worker.send_initiate import InitiateSender
-from jit.broker.policy_worker.take_turns import return_turns, take_turns, wait_for_turns
+from jit.broker.policy_worker.take_turns import (
+    find_closed_first,
+    return_turns,
+    take_turns,
+    wait_for_turns,
+)
 from jit.domain.errors import BrokerError, Refused, Unavailable
 from jit.domain.grants import lifetime
 from jit.domain.grants.lifetime import has_asked_azure
@@ -127,6 +132,9 @@ class Worker:
         return state
 
     def _do_due_work(self, state: Pass) -> None:
+        """Close what must close, store and send that; then judge all the rest that is due."""
+        if closing := choose_closing(state):
+            self._advance(closing, state)
         self.archive.move_closed(state)
         if held := list_held_back(state):
             self._let_time_pass(held, state)
@@ -172,7 +180,7 @@ class Worker:
             telemetry.alert("permission.lost", policy_id=state.policy_id, code=error.code)
             return build_blind_view(grants, "the broker may not read its JIT policy")
         except Unavailable:
-            self._let_time_pass(grants, state)
+            self._let_time_pass(choose_due(state), state)
             raise
 
     def _let_time_pass(self, grants: Sequence[Grant], state: Pass) -> None:
@@ -211,14 +219,15 @@ class Worker:
 
     def _act(self, step: Step, view: PolicyView, state: Pass) -> None:
         errors = self.actions.remove_rules(step.companion_removals, state.busy)
+        errors += self.remover.remove(step.removals, state)
         if step.asks:
             self.initiates.send(step.asks, state)
         if self.look.may_open(state):
             recorded = {id_ for g in state.grants if g.wants_path for id_ in g.footprint.companions}
             wanted = [each for each in step.companions if each.rule_id in recorded]
             errors += self.actions.add_companions(wanted, state.busy)  # not of refused grants
-        errors += self.remover.remove(step.removals, state)
         self._note_refusals(errors, state)
+        state.closed_first |= find_closed_first(step, state.now)
         return_turns(self.locks.firewalls, step, view, state, errors)
         waits = [error for error in errors if isinstance(error, Unavailable)]
         if waits:
