@@ -8,6 +8,7 @@ from bench.benchmarks import (
     alike_subscriptions,
     audit_flood,
     cold_start,
+    crowd,
     fifty_vms,
     firewall_burst,
     firewall_turns,
@@ -35,6 +36,10 @@ BENCHMARKS: dict[str, Benchmark] = {
     "firewall_updates_until_closed": firewall_turns.firewall_updates_until_closed,
     "audit_drain_ratio": audit_flood.audit_flood,
     "audit_wait_seconds": audit_flood.audit_flood,
+    "pass_cpu_seconds": crowd.pass_cpu_seconds,
+    "pass_cpu_growth": crowd.pass_cpu_seconds,
+    "revoke_answer_seconds": crowd.revoked_under_load,
+    "revoke_gone_seconds": crowd.revoked_under_load,
     "peak_rss_mb": alike_subscriptions.peak_rss_mb,
 }
 """Each yields one or more figures; those of several names appear under each of them."""

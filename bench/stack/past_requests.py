@@ -42,7 +42,7 @@ def open_paths(simulator: Simulator, groups: Sequence[Sequence[str]]) -> list[St
     Raises:
         MeasurementFailed: They did not open.
     """
-    asked = [_ask(machines) for machines in groups]
+    asked = [ask(machines) for machines in groups]
     deadline = time.monotonic() + _OPENS_SECONDS
     while time.monotonic() < deadline:
         for policy in {policy for whole in asked for policy in whole.request.policies}:
@@ -56,8 +56,9 @@ def open_paths(simulator: Simulator, groups: Sequence[Sequence[str]]) -> list[St
     raise MeasurementFailed(f"{len(asked)} requests did not open")
 
 
-def _ask(machines: Sequence[str]) -> StoredRequest:
-    body = access_requests.make_body(machines, landscapes.PORTS)
+def ask(machines: Sequence[str], ports: Sequence[int] = landscapes.PORTS) -> StoredRequest:
+    """Ask for *ports* of each of *machines*, as one request."""
+    body = access_requests.make_body(machines, ports)
     limits, now = wiring.settings().limits, wiring.clock()
     draft = bodies.read_access_request(body, now=now, limits=limits)
     submission = Submission(draft=draft, body=body, key=secrets.token_hex(8), caller=PERSON)

@@ -10,6 +10,7 @@ from typing import Any, TypeVar
 from jit.domain.errors import Defect, Violation
 from jit.domain.model.grant import CloseReason, Footprint, Grant, Initiate, Status, status_of
 from jit.domain.model.machine import Connection, Via
+from jit.domain.model.named_sources import drop_marked
 from jit.domain.model.people import Person
 from jit.domain.model.request import Decision, Request, Ticket
 from jit.domain.values import arm_ids, request_ids
@@ -159,6 +160,7 @@ GRANT = ColumnMap(
         Column("initiates", "ids", TEXTS, default=()),
         Column("initiated_at", "at", _INSTANT, default=None),
         Column("asked", "sources", PREFIXES, default=()),
+        Column("asked_mark", "sources_mark", default="", is_sparse=True),
         Column("asked_until", "until", _INSTANT, default=None),
         Column("attempts", "attempts", default=0),
         Column("taken", "taken", default=False, is_sparse=True),
@@ -261,7 +263,8 @@ def write_grants(grants: Sequence[Grant], kind: RowKind = GRANTS_KIND) -> dict[s
 
     The JSON has no spaces: 90 rows of ten grants each must fit one transaction.
     """
-    documents = bastion_documents.drop_repeated_bastion([GRANT.write(grant) for grant in grants])
+    written = [GRANT.write(drop_marked(grant)) for grant in grants]
+    documents = bastion_documents.drop_repeated_bastion(written)
     return kind.add_format(write_document(documents, separators=(",", ":")))
 
 

@@ -30,6 +30,7 @@ _INITIATE = {
     "initiates": "ids",
     "initiated_at": "at",
     "asked": "sources",
+    "asked_mark": "sources_mark",
     "asked_until": "until",
     "attempts": "attempts",
     "taken": "taken",

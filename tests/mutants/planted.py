@@ -1275,4 +1275,43 @@ MUTANTS = (
             ),
         ),
     ),
+    Mutant(
+        name="the new is judged with what closes",
+        promise="P2",
+        path="jit/broker/policy_worker/worker.py",
+        was="        if closing := choose_closing(state):\n",
+        becomes="        if closing := choose_closing(state)[:0]:\n",
+        caught_by=(
+            law(
+                "tests/broker/policy_worker/test_due_grants.py",
+                "test_nothing_new_is_stored_before_what_must_close_is_removed",
+            ),
+        ),
+    ),
+    Mutant(
+        name="each closing grant judges each rule anew",
+        promise="P2",
+        path="jit/domain/grants/closing.py",
+        was="    return port.memo.recall((_judge, rule, now, elsewhere), judge)\n",
+        becomes="    return judge()\n",
+        caught_by=(
+            law(
+                "tests/domain/grants/test_step.py",
+                "test_a_step_over_twice_as_many_grants_of_one_port_costs_twice_as_much",
+            ),
+        ),
+    ),
+    Mutant(
+        name="a closed grant's source was never named",
+        promise="P6",
+        path="jit/domain/model/named_sources.py",
+        was="    for grant in (*grants, *others):\n",
+        becomes="    for grant in grants:\n",
+        caught_by=(
+            law(
+                "tests/domain/model/test_named_sources.py",
+                "test_a_grant_that_is_closed_by_now_still_tells_its_sources",
+            ),
+        ),
+    ),
 )

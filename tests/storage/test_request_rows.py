@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 from jit.domain.model.grant import CloseReason, Footprint, Grant, Initiate, Status
 from jit.domain.model.machine import Connection, Via
+from jit.domain.model.named_sources import mark_sources
 from jit.domain.model.people import Person
 from jit.domain.model.request import Decision, Request, Ticket
 from jit.domain.values.request_ids import make_request_id
@@ -19,7 +20,7 @@ from jit.storage.documents import REQUIRED
 from jit.storage.keys import write_stamp
 from jit.storage.request_rows import GRANT, REQUEST
 from jit.storage.table import Op, Row, Verb
-from tests.builders.grants import a_grant
+from tests.builders.grants import a_grant, changed
 from tests.builders.values import FIREWALL_ID, HOUR, NOW, POLICY_ID, SUBSCRIPTION, vm_id
 from tests.fakes.clock import FakeClock
 from tests.fakes.tables import FakeTable
@@ -300,3 +301,20 @@ def test_a_row_that_shrinks_leaves_no_part_behind():
     after = table.get(SUBSCRIPTION, request_rows.write_grants_row(WORST).key)
     assert after
     assert request_rows.read_grants(after) == (WORST[0],)
+
+
+def test_the_row_of_a_grant_does_not_grow_with_the_people_who_share_its_port():
+    """A thousand rows with a thousand sources each would be read by each pass."""
+    crowd = tuple(ip_network(f"198.51.100.{number}/32") for number in range(200))
+    shared = [
+        a_carried(crowd[:count], mark_sources(frozenset(crowd[:count]))) for count in (20, 200)
+    ]
+
+    few, many = (request_rows.write_grants_row([grant]).values["Doc"] for grant in shared)
+
+    assert len(str(few)) == len(str(many))
+
+
+def a_carried(named, mark):
+    """A grant whose newest initiate named those sources."""
+    return changed(a_grant(REQUEST_ID), request_id=REQUEST_ID, asked=named, asked_mark=mark)

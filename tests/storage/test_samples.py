@@ -145,6 +145,7 @@ OPEN = replace(
     next_check_at=NOON + 125 * MINUTE,
 )
 OBSERVED = replace(OPEN, observed_at=NOON + 20 * MINUTE)
+SHARED = replace(OPEN, initiate=replace(INITIATE, sources=(), sources_mark="0f" * 16))
 FIRST_VERSION = replace(
     OPEN,
     handover_at=None,
@@ -352,6 +353,7 @@ CASES = {
     "grants-scheduled": (request_rows.read_grants, (SCHEDULED, PENDING)),
     "grants-open": (request_rows.read_grants, (OPEN,)),
     "grants-observed": (request_rows.read_grants, (OBSERVED,)),
+    "grants-shared": (request_rows.read_grants, (SHARED,)),
     "grants-closing": (request_rows.read_grants, (CLOSING,)),
     "grants-closed": (request_rows.read_grants, (CLOSED,)),
     "grants-closed-by-a-person": (request_rows.read_grants, (CLOSED_BY_OLGA,)),
@@ -566,6 +568,7 @@ WRITTEN = {
     "grants-scheduled": GRANTS([SCHEDULED, PENDING]),
     "grants-open": GRANTS([OPEN]),
     "grants-observed": GRANTS([OBSERVED]),
+    "grants-shared": GRANTS([SHARED]),
     "grants-closing": GRANTS([CLOSING]),
     "grants-closed": GRANTS([CLOSED]),
     "grants-closed-by-a-person": GRANTS([CLOSED_BY_OLGA]),

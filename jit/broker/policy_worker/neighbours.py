@@ -9,13 +9,15 @@ have different JIT policies, differ in their names alone.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 
-from jit.domain.grants.removal import list_unentitled
+from jit.domain.grants.removal import list_entitled_sources, list_uncovered
 from jit.domain.model.grant import Grant
+from jit.domain.model.machine import VmPort
 from jit.domain.paths.machine_view import MachineView
 from jit.domain.paths.rules import PathRule, find_port_rules, keep_rules_for, keep_rules_to
 from jit.domain.values import arm_ids
+from jit.domain.values.prefixes import Prefixes
 from jit.storage.keys import GRANTS
 from jit.storage.request_store import RequestStore
 
@@ -33,14 +35,28 @@ def find_remaining_rules(
         closed: Grants that a step closes, each with its VM as just read.
         grants: All grants after the step. Those that want a path may let the same sources in.
     """
-    return tuple(rule for grant, view in closed for rule in _find_ways_in(grant, view, grants))
+    pairs = list(closed)
+    entitled = _read_entitled({grant.vm_port for grant, _ in pairs}, grants)
+    return tuple(
+        rule
+        for grant, view in pairs
+        for rule in _find_ways_in(grant, view, entitled[grant.vm_port])
+    )
 
 
-def _find_ways_in(grant: Grant, view: MachineView, grants: Iterable[Grant]) -> tuple[PathRule, ...]:
-    here = (each for each in grants if each.wants_path and each.vm_port == grant.vm_port)
+def _read_entitled(ports: Collection[VmPort], grants: Iterable[Grant]) -> dict[VmPort, Prefixes]:
+    """Return the sources of the grants that want a path on each of *ports*, read once for all."""
+    found: dict[VmPort, list[Grant]] = {port: [] for port in ports}
+    for grant in grants:
+        if grant.wants_path and (port := grant.vm_port) in found:
+            found[port].append(grant)
+    return {port: Prefixes(list_entitled_sources(here)) for port, here in found.items()}
+
+
+def _find_ways_in(grant: Grant, view: MachineView, entitled: Prefixes) -> tuple[PathRule, ...]:
     there = grant.footprint
     rules = find_port_rules(view, grant.port, there.private_ips, known=there.rules)
-    return keep_rules_to(keep_rules_for(rules, list_unentitled(grant, here)), view.vm)
+    return keep_rules_to(keep_rules_for(rules, list_uncovered(grant, entitled)), view.vm)
 
 
 def find_neighbours(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 
 from jit import telemetry
@@ -16,6 +16,7 @@ from jit.domain.grants.lifetime import needs_look
 from jit.domain.grants.policy_view import PolicyView
 from jit.domain.model.absence import ABSENT_AFTER
 from jit.domain.model.grant import CloseReason, Grant
+from jit.domain.model.named_sources import fill_sources
 from jit.domain.paths.effective import FAILED_UPDATE
 from jit.domain.values import arm_ids
 from jit.storage.request_store import RequestStore
@@ -65,8 +66,14 @@ class Pass:
     busy: BusyResources = field(default_factory=BusyResources)
 
     def __post_init__(self) -> None:
-        """Remember the resources that earlier passes missed."""
+        """Remember the resources that earlier passes missed, and the sources of initiates."""
         self.missing = self.lease.row.missing
+        closed = [grant for row in self.tombstones for grant in row.grants]
+        filled = {grant.id: grant for grant in fill_sources(self.grants, closed)}
+        self.rows = tuple(
+            replace(row, grants=tuple(filled[grant.id] for grant in row.grants))
+            for row in self.rows
+        )
 
     @property
     def waits_until(self) -> datetime | None:

@@ -187,7 +187,7 @@ def _has_nothing_under_way(grant: Grant) -> bool:
 
 def _ask_again(grant: Grant, now: datetime) -> Grant:
     """Return a new grant as if it had not been asked for, due at *now*: Azure took nothing."""
-    nothing = replace(grant.initiate, ids=(), at=None, sources=(), until=None)
+    nothing = replace(grant.initiate, ids=(), at=None, sources=(), sources_mark="", until=None)
     return replace(grant, initiate=nothing, next_check_at=now)
 
 
@@ -219,6 +219,7 @@ def _drop_newest(grant: Grant, *, answered: bool) -> Grant:
             asked,
             ids=asked.ids[:-1],
             sources=(),  # if an older initiate is in force, Azure's own list has its sources
+            sources_mark="",
             until=None,
             answered=answered,
         ),

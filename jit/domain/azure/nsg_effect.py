@@ -249,8 +249,7 @@ def _first_addresses(source: Prefix, candidates: Iterable[_Candidate]) -> list[i
         edge
         for candidate in candidates
         for addresses in (candidate.sources.sure, candidate.sources.possible)
-        for edge in addresses.list_edges()
-        if first < edge <= last
+        for edge in addresses.list_edges(first, last)
     }
     return [first, *sorted(edges)]
 

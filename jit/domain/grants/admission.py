@@ -8,8 +8,9 @@ policy at each look, too: it ends if the policy was narrowed and no longer allow
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
+from operator import itemgetter
 
 from jit.domain.azure.defender_requests import DefenderRequest
 from jit.domain.decision.bastion_access import NO_BASTION, VIA
@@ -31,6 +32,7 @@ from jit.domain.paths.published_ports import find_obstacles
 from jit.domain.values import arm_ids
 from jit.domain.values.json_pointer import ROOT, at
 from jit.domain.values.listing import list_few
+from jit.domain.values.prefixes import Prefix
 from jit.domain.values.times import format_instant
 
 TRUSTED_UNREAD = timedelta(minutes=10)
@@ -73,28 +75,91 @@ def admit_due(
 ) -> list[Grant]:
     """Decide again about each due grant and fix its end, in the order of arrival."""
     done = list(grants)
+    if all(grant.status is not Status.PENDING for grant in done):
+        return done
+    port = _Port.look(grants, view, requests, context)
     for index, grant in enumerate(done):
         if grant.status is Status.PENDING:
-            done[index] = _admit(grant, done, view, requests, context)
+            done[index] = _admit(grant, port, context)
+            port.note(index, done[index])
     return done
 
 
-def _admit(
-    grant: Grant,
-    group: Sequence[Grant],
-    view: MachineView,
-    requests: Sequence[DefenderRequest],
-    context: StepContext,
-) -> Grant:
-    now = context.now
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Port:
+    """
+    A VM port while grants are admitted to it: facts that each of them asks for.
+
+    Attributes:
+        view: The VM.
+        vm: The VM as it is decided about: with other people's requests, and with its obstacles.
+        company: The grants that need the port.
+        admitted: By the IP versions of their sources, the admitted grants with their places.
+        sources: All sources of the admitted grants.
+    """
+
+    view: MachineView
+    vm: VirtualMachine
+    company: shared_port.Company
+    admitted: dict[frozenset[int], list[tuple[int, Grant]]] = field(default_factory=dict)
+    sources: set[Prefix] = field(default_factory=set)
+
+    @classmethod
+    def look(
+        cls,
+        grants: Sequence[Grant],
+        view: MachineView,
+        requests: Sequence[DefenderRequest],
+        context: StepContext,
+    ) -> _Port:
+        """Read all that does not depend on the grant that is admitted."""
+        strict = tuple(
+            Occupation(port=entry.port, sources=entry.sources, ends_at=entry.ends_at)
+            for entry in context.list_foreign_requests(requests)
+        )
+        obstacles = (*find_obstacles(view), *find_nsg_obstacles(view))
+        held = context.find_foreign_end(requests)
+        port = cls(
+            view=view,
+            vm=replace(view.vm, occupations=strict, obstacles=obstacles),
+            company=shared_port.Company(grants, now=context.now, held=held),
+        )
+        for index, grant in enumerate(grants):
+            port._enter(index, grant)
+        return port
+
+    def note(self, index: int, grant: Grant) -> None:
+        """Note what became of the grant at a place."""
+        self.company.join(grant)
+        self._enter(index, grant)
+
+    def _enter(self, index: int, grant: Grant) -> None:
+        if grant.wants_path and grant.admitted_at is not None:
+            family = frozenset(source.version for source in grant.sources)
+            self.admitted.setdefault(family, []).append((index, grant))
+            self.sources.update(grant.sources)
+
+    def list_other_families(self, grant: Grant) -> list[Grant]:
+        """Return the admitted grants with sources of other IP versions, in their order."""
+        own = frozenset(source.version for source in grant.sources)
+        found = [each for family, here in self.admitted.items() if family != own for each in here]
+        return [other for _, other in sorted(found, key=itemgetter(0))]
+
+    def list_admitted(self) -> list[Grant]:
+        """Return the admitted grants."""
+        return [grant for here in self.admitted.values() for _, grant in here]
+
+
+def _admit(grant: Grant, port: _Port, context: StepContext) -> Grant:
+    now, view = context.now, port.view
     if grant.bastion is not None and _is_unread(grant.bastion, view):
         note = f"Bastion {grant.bastion.name} could not be read"
         return replace(grant, note=note, next_check_at=now + LOOK_WHILE_OPENING)
     why_not = (
         find_lost_bastion(grant, view.vm)
-        or _find_denials(grant, view, requests, context)
-        or _find_other_family(grant, group)
-        or _find_crowd(grant, group)
+        or _find_denials(grant, port.vm, context)
+        or _find_other_family(grant, port)
+        or _find_crowd(grant, port)
     )
     if why_not:
         note = "; ".join(violation.detail for violation in why_not)
@@ -112,35 +177,23 @@ def _admit(
     wait = context.waits_until
     if wait is not None:
         return replace(grant, note="Azure asked us to wait", next_check_at=wait)
-    start, held = max(grant.starts_at, now), context.find_foreign_end(requests)
-    end = min(start + grant.duration, grant.latest_end)
-    end = shared_port.fix_end(grant, group, end=end, now=now, held=held).replace(microsecond=0)
+    end = min(max(grant.starts_at, now) + grant.duration, grant.latest_end)
+    end = port.company.fix_end(grant, end=end).replace(microsecond=0)
     return replace(
         grant.advance(Status.OPENING),
         admitted_at=now,
         expires_at=end,
-        handover_at=shared_port.find_handover(grant, group, end=end, now=now, held=held),
+        handover_at=port.company.find_handover(grant, end=end),
         note=None,
     )
 
 
-def _find_denials(
-    grant: Grant, view: MachineView, requests: Sequence[DefenderRequest], context: StepContext
-) -> tuple[Violation, ...]:
+def _find_denials(grant: Grant, vm: VirtualMachine, context: StepContext) -> tuple[Violation, ...]:
     """Return why the present policy or a request denies *grant*; empty if it may open."""
     if not context.policy.found:
         here, detail = at(grant.machine_pointer, "id"), "its JIT policy no longer exists"
         return (Violation(here, NO_JIT_POLICY, detail),)
-    strict = tuple(
-        Occupation(port=entry.port, sources=entry.sources, ends_at=entry.ends_at)
-        for entry in context.list_foreign_requests(requests)
-    )
-    vm = replace(
-        narrow_bastions(grant, view.vm),
-        occupations=strict,
-        obstacles=(*find_obstacles(view), *find_nsg_obstacles(view)),
-    )
-    request, machines = rebuild_request(grant), {grant.vm_key: vm}
+    request, machines = rebuild_request(grant), {grant.vm_key: narrow_bastions(grant, vm)}
     found = decide(request, machines, now=context.now, limits=context.limits)
     return tuple(_point_into_body(finding.violation) for finding in found)
 
@@ -193,10 +246,9 @@ def _point_into_body(violation: Violation) -> Violation:
     return replace(violation, pointer=violation.pointer.partition("/ports")[0])
 
 
-def _find_other_family(grant: Grant, group: Sequence[Grant]) -> tuple[Violation, ...]:
+def _find_other_family(grant: Grant, port: _Port) -> tuple[Violation, ...]:
     """Return why an earlier grant of the port denies *grant*; empty if none does."""
-    admitted = (other for other in group if other.wants_path and other.admitted_at is not None)
-    other = shared_port.find_other_family(grant, admitted)
+    other = shared_port.find_other_family(grant, port.list_other_families(grant))
     if other is None:
         return ()
     until = format_instant(other.expires_at or other.latest_end)
@@ -204,10 +256,11 @@ def _find_other_family(grant: Grant, group: Sequence[Grant]) -> tuple[Violation,
     return (Violation(at(ROOT, "sources"), OCCUPIED, detail),)
 
 
-def _find_crowd(grant: Grant, group: Sequence[Grant]) -> tuple[Violation, ...]:
+def _find_crowd(grant: Grant, port: _Port) -> tuple[Violation, ...]:
     """Return why the number of sources denies *grant*; empty if a rule can have all of them."""
-    admitted = [other for other in group if other.wants_path and other.admitted_at is not None]
-    if not shared_port.is_crowded(grant, admitted):
+    if len(port.sources) + len(grant.sources) <= shared_port.MOST_PREFIXES:
+        return ()
+    if not shared_port.is_crowded(grant, port.list_admitted()):
         return ()
     return (Violation(at(ROOT, "sources"), OCCUPIED, shared_port.CROWDED.format(grant.port)),)
 

@@ -8,8 +8,9 @@ the rules themselves. ``removal`` proves the owners of a rule and finds its user
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import datetime
+from functools import partial
 
 from jit.domain.azure.defender_requests import DefenderRequest
 from jit.domain.grants import lifetime, removal, rule_evidence, shared_port
@@ -17,7 +18,7 @@ from jit.domain.grants.lifetime import has_asked_azure
 from jit.domain.grants.policy_view import RuleUsers, find_sharers, is_used_elsewhere
 from jit.domain.grants.removal import Evidence, Judgement
 from jit.domain.grants.timing import TIMES
-from jit.domain.model.grant import CloseReason, Grant, Status
+from jit.domain.model.grant import Grant, Status
 from jit.domain.paths import admin_check, companion_paths, effective
 from jit.domain.paths.machine_view import MachineView
 from jit.domain.paths.rules import (
@@ -28,12 +29,8 @@ from jit.domain.paths.rules import (
     may_let_in,
 )
 from jit.domain.values import arm_ids
-
-_TOLD = {CloseReason.FAILED, CloseReason.SUPERSEDED, CloseReason.DENIED}
-"""Reasons to close whose note says why. That part of the note outlives the closing."""
-
-_WAITS = "; closing: "
-"""Stands between the reason to close and the reason to wait. No name in Azure holds it."""
+from jit.domain.values.memo import Memo
+from jit.domain.values.prefixes import Prefixes
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -48,6 +45,7 @@ class VmPortView:
         foreign: Other people's requests among them that still count.
         users: The grants that rest on each recorded rule.
         companions: The owners whose companions must stay, from ``companion_owners``.
+        memo: Answers about the VM port that all its closing grants ask for.
     """
 
     grants: Sequence[Grant]
@@ -56,6 +54,12 @@ class VmPortView:
     foreign: Sequence[DefenderRequest]
     users: RuleUsers
     companions: Collection[str] = ()
+    memo: Memo = field(default_factory=Memo, init=False, compare=False, repr=False)
+
+    def add_former(self) -> VmPortView:
+        """Return the VM port with the former holders of its rules; it has one memo, too."""
+        build = partial(replace, self, view=self.view.add_former())
+        return self.memo.recall(VmPortView.add_former, build)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -82,7 +86,7 @@ def close_grant(grant: Grant, port: VmPortView, *, now: datetime) -> Closing:
         port: Its VM port, as it was just read.
         now: Aware, UTC.
     """
-    port = replace(port, view=port.view.add_former())
+    port = port.add_former()
     look = effective.observe_path(grant, port.view)
     doubt = _explain_unread(grant, port.view) or effective.explain_unclear_holders(
         rule_evidence.keep_holders(grant, port.view)
@@ -93,18 +97,20 @@ def close_grant(grant: Grant, port: VmPortView, *, now: datetime) -> Closing:
     judged = {rule: _judge(rule, grant, port, now) for rule in present}
     left = [rule for rule in present if _is_left(rule, judged[rule], grant, port, now)]
     if unclear and not companions and not left:
-        return Closing(grant=wait(grant, now, doubt or look.why, unclear=True))
+        return Closing(grant=lifetime.wait_to_close(grant, now, doubt or look.why, unclear=True))
     gone = not left and not companions and not unclear
     if gone and _is_absence_proof(grant, port.requests, now):
         shared = _explain_shared(present, grant, port, now)
         bypass = admin_check.explain_bypass(grant, port.view)
         return Closing(grant=_close(grant, now, bypass, shared), left_open=shared)
     removals: tuple[PathRule, ...] = ()
-    if now >= _find_removal_time(grant):
+    if now >= lifetime.find_removal_time(grant):
         removals = _choose_removable(left, present, judged, grant, port, now)
     there = _explain_not_gone(left, companions, port.view)
     note = f"{there}; {doubt}" if doubt else there
-    return Closing(grant=wait(grant, now, note), removals=removals, companions=companions)
+    return Closing(
+        grant=lifetime.wait_to_close(grant, now, note), removals=removals, companions=companions
+    )
 
 
 def _explain_unread(grant: Grant, view: MachineView) -> str:
@@ -145,8 +151,13 @@ def _judge(rule: PathRule, grant: Grant, port: VmPortView, now: datetime) -> Jud
     now, and the same person a path to it. If another VM port rests on the rule, one NSG guards two
     networks with the same addresses. In both cases only a record proves the rule.
     """
-    there = list_addresses(port.view.vm)
     elsewhere = is_used_elsewhere(rule.id, grant, port.users)
+    judge = partial(_judge_once, rule, port, now, elsewhere=elsewhere)
+    return port.memo.recall((_judge, rule, now, elsewhere), judge)
+
+
+def _judge_once(rule: PathRule, port: VmPortView, now: datetime, *, elsewhere: bool) -> Judgement:
+    there, vm_port = list_addresses(port.view.vm), port.grants[0].vm_port
     asked = shared_port.join_sources(
         g for g in port.grants if has_asked_azure(g) and g.may_have_path
     )
@@ -157,8 +168,8 @@ def _judge(rule: PathRule, grant: Grant, port: VmPortView, now: datetime) -> Jud
             if removal.is_recorded(rule, each, (*there, *each.footprint.private_ips))
         ],
         on_port=[] if elsewhere or rule.target not in there else port.grants,
-        users=(*port.grants, *find_sharers(rule.id, grant.vm_port, port.users)),
-        asked={grant.vm_port: asked},
+        users=(*port.grants, *find_sharers(rule.id, vm_port, port.users)),
+        asked={vm_port: asked},
         listed=port.requests,
         foreign=port.foreign,
     )
@@ -169,14 +180,24 @@ def _is_left(
     rule: PathRule, judged: Judgement, grant: Grant, port: VmPortView, now: datetime
 ) -> bool:
     """Return True if *rule* still lets this grant's sources in, and nobody else accounts for it."""
-    if grant.id not in {owner.id for owner in judged.owners}:
+    if grant.id not in judged.owner_ids or _is_accounted_for(rule, port, now):
         return False
+    entitled = port.memo.recall(
+        (_is_left, rule, now), partial(_read_entitled, _list_wanting(rule, port, now), port, now)
+    )
+    alone = removal.list_uncovered(grant, entitled)
+    return removal.is_listed(rule, grant, port.requests) or may_let_in(rule, alone)
+
+
+def _read_entitled(grants: Iterable[Grant], port: VmPortView, now: datetime) -> Prefixes:
+    """Return the sources of *grants*, and of the requests of others that are in force."""
+    return Prefixes(removal.list_entitled_sources(grants, _list_in_force(port, now)))
+
+
+def _is_accounted_for(rule: PathRule, port: VmPortView, now: datetime) -> bool:
     wanting, in_force = _list_wanting(rule, port, now), _list_in_force(port, now)
-    if removal.is_accounted_for(rule, wanting, in_force):
-        return False
-    alone = removal.list_unentitled(grant, wanting, in_force)
-    listed = removal.is_listed(rule, grant, port.requests)
-    return listed or may_let_in(rule, alone)
+    find = partial(removal.is_accounted_for, rule, wanting, in_force)
+    return port.memo.recall((_is_accounted_for, rule, now), find)
 
 
 def _list_wanting(rule: PathRule, port: VmPortView, now: datetime) -> list[Grant]:
@@ -186,8 +207,14 @@ def _list_wanting(rule: PathRule, port: VmPortView, now: datetime) -> list[Grant
     A grant of another VM that rests on the same rule is: by that rule its people reach both VMs,
     until its own end.
     """
-    own = (other for other in port.grants if other.wants_path)
-    return [*own, *_list_wanting_elsewhere(rule, port, now)]
+    return port.memo.recall(
+        (_list_wanting, rule, now),
+        lambda: [*_list_own(port), *_list_wanting_elsewhere(rule, port, now)],
+    )
+
+
+def _list_own(port: VmPortView) -> list[Grant]:
+    return [other for other in port.grants if other.wants_path]
 
 
 def _list_wanting_elsewhere(rule: PathRule, port: VmPortView, now: datetime) -> list[Grant]:
@@ -213,9 +240,7 @@ def _choose_removable(
     A rule that live grants need goes too if they have another rule, or if it had its time to
     shrink: a promised end (P2) comes before other people's access (P6).
     """
-    in_force = _list_in_force(port, now)
-    wanting = {rule: _list_wanting(rule, port, now) for rule in present}
-    stay = [rule for rule in present if removal.is_accounted_for(rule, wanting[rule], in_force)]
+    stay = tuple(rule for rule in present if _is_accounted_for(rule, port, now))
     return tuple(
         rule
         for rule in left
@@ -223,8 +248,7 @@ def _choose_removable(
         or (
             not judged[rule].requests
             and (
-                _has_had_time_to_shrink(rule, grant, port, now)
-                or _is_spare(rule, stay, wanting[rule])
+                _has_had_time_to_shrink(rule, grant, port, now) or _is_spare(rule, stay, port, now)
             )
         )
     )
@@ -237,24 +261,33 @@ def _has_had_time_to_shrink(rule: PathRule, grant: Grant, port: VmPortView, now:
     That may be later than *grant* did, if another grant needed the same sources until then.
     """
     over = (each for each in port.grants if each.status is Status.CLOSING)
-    shared = [each for each in over if removal.lets_in(rule, each)]
-    return all(
-        now >= _find_removal_time(each) + TIMES[each.via].shrinks_within
-        for each in (grant, *shared)
+    last = port.memo.recall(
+        (_has_had_time_to_shrink, rule),
+        lambda: max(
+            (_find_shrink_time(each) for each in over if removal.lets_in(rule, each)), default=now
+        ),
     )
+    return now >= max(last, _find_shrink_time(grant))
 
 
-def _is_spare(rule: PathRule, stay: Iterable[PathRule], wanting: Iterable[Grant]) -> bool:
+def _find_shrink_time(grant: Grant) -> datetime:
+    return lifetime.find_removal_time(grant) + TIMES[grant.via].shrinks_within
+
+
+def _is_spare(rule: PathRule, stay: tuple[PathRule, ...], port: VmPortView, now: datetime) -> bool:
     """
     Return True if the rules that *stay* let in all live grants that *rule* lets in.
 
     If they do not, the shared path shrinks by a new initiate, not by cutting the others.
     """
     here = [other for other in stay if _place(other) == _place(rule)]
-    return lets_all_in(
-        here,
-        (source for source in shared_port.join_sources(wanting) if may_let_in(rule, (source,))),
-    )
+    wanting = _list_wanting(rule, port, now)
+
+    def decide() -> bool:
+        wanted = shared_port.join_sources(wanting)
+        return lets_all_in(here, (each for each in wanted if may_let_in(rule, (each,))))
+
+    return port.memo.recall((_is_spare, rule, stay, now), decide)
 
 
 def _place(rule: PathRule) -> tuple[str, str | None, str]:
@@ -262,21 +295,7 @@ def _place(rule: PathRule) -> tuple[str, str | None, str]:
     return rule.holder_id, rule.collection, rule.target
 
 
-# ---- times and notes -----------------------------------------------------------------------------
-
-
-def _find_removal_time(grant: Grant) -> datetime:
-    """
-    Return the time from which the broker may remove rules: at once, or after Azure had its chance.
-
-    Azure has no chance if it was asked for longer: Defender grants no less than five minutes.
-    """
-    start = grant.closing_at or grant.latest_end
-    if grant.close_reason is not CloseReason.EXPIRED:
-        return start
-    end = grant.expires_at or start
-    asked_until = grant.initiate.until
-    return end if asked_until is not None and asked_until > end else end + TIMES[grant.via].grace
+# ---- notes ---------------------------------------------------------------------------------------
 
 
 def _is_absence_proof(grant: Grant, requests: Sequence[DefenderRequest], now: datetime) -> bool:
@@ -291,15 +310,17 @@ def _explain_shared(
     present: Iterable[PathRule], grant: Grant, port: VmPortView, now: datetime
 ) -> str:
     """Return which rules stay for other VMs and let the grant's sources in; empty without any."""
-    own = (other for other in port.grants if other.wants_path)
-    alone = removal.list_unentitled(grant, own, _list_in_force(port, now))
+    entitled = port.memo.recall(
+        (_explain_shared, now), lambda: _read_entitled(_list_own(port), port, now)
+    )
+    alone = removal.list_uncovered(grant, entitled)
     users = {rule: _list_wanting_elsewhere(rule, port, now) for rule in present}
     return removal.explain_shared(users, alone, port.view.vm)
 
 
 def _close(grant: Grant, now: datetime, *left_open: str) -> Grant:
     """Return the grant as closed; its note says what stays open, if Azure was asked to open it."""
-    notes = (_read_reason(grant), *(left_open if has_asked_azure(grant) else ()))
+    notes = (lifetime.read_reason(grant), *(left_open if has_asked_azure(grant) else ()))
     return replace(
         grant.advance(Status.CLOSED),
         closed_at=now,
@@ -321,26 +342,3 @@ def _explain_not_gone(
     )
     names = ", ".join((*there, *map(arm_ids.name, companions)))
     return f"still there: {names}" if names else "waiting until its rules could no longer appear"
-
-
-def wait(grant: Grant, now: datetime, note: str, *, unclear: bool = False) -> Grant:
-    """
-    Return the grant with a time for the next look, and with *note*: the reason to wait.
-
-    The note of a grant that failed says both: why it failed, and why it is not closed yet.
-
-    *unclear* means that nothing could be observed. An operator may end a grant that is
-    unclear for an hour.
-    """
-    reason = _read_reason(grant)
-    both = f"{reason}{_WAITS}{note}" if reason else note
-    later = lifetime.pace_closing(now - (grant.closing_at or now))
-    since = (grant.unclear_at or now) if unclear else None
-    return replace(grant, next_check_at=now + later, note=both, unclear_at=since)
-
-
-def _read_reason(grant: Grant) -> str | None:
-    """Return the part of the note that says why the grant was closed, or None."""
-    if grant.note is None or grant.close_reason not in _TOLD:
-        return None
-    return grant.note.partition(_WAITS)[0]

@@ -20,10 +20,12 @@ from jit.domain.grants.timing import (
     REFUSAL_PAUSE,
     TOLERANCE,
 )
-from jit.domain.model.grant import Grant, Status
+from jit.domain.model.grant import Grant, Initiate, Status
 from jit.domain.model.machine import Via
+from jit.domain.model.named_sources import mark_sources, sort_sources
 from jit.domain.paths.effective import PathState, PathView
 from jit.domain.paths.machine_view import MachineView
+from jit.domain.values.prefixes import Prefix
 
 REOPENS = 3
 """How often a path that somebody wiped is asked for again."""
@@ -56,7 +58,7 @@ def plan_initiate(
     """
     target = shared_port.find_wanted_request(grants, now=context.now)
     if target is None or not _needs_initiate(target, grants, paths, requests, context):
-        return [_join_carrier(grant, grants, requests, context) for grant in grants], ()
+        return _join_carriers(grants, requests, context), ()
     first = next(grant for grant in grants if grant.wants_path)
     wait = _find_waiting_end(target, first, grants, view, requests, context)
     if wait is not None:
@@ -65,15 +67,20 @@ def plan_initiate(
     ask = PortToOpen(
         vm_id=first.vm_id,
         port=first.port,
-        sources=tuple(sorted(target.sources, key=str)),
+        sources=sort_sources(target.sources),
         until=max(target.until, context.now + timing.SHORTEST).replace(microsecond=0),
         firewall_id=first.firewall_id if first.via is Via.FIREWALL else None,
     )
     before = rule_evidence.list_marks(grants, view, context.now)
     standing = {entry.initiate_id for entry in requests if entry.is_in_force(context.now)}
-    carried = [
-        _carry(grant, paths.get(grant.id), ask, before, standing, context) for grant in grants
-    ]
+    new = Initiate(
+        at=context.now,
+        sources=ask.sources,
+        sources_mark=mark_sources(target.sources),
+        until=ask.until,
+        before=before,
+    )
+    carried = [_carry(grant, paths.get(grant.id), new, standing, context) for grant in grants]
     return [_note_firewall(grant, view) for grant in carried], (ask,)
 
 
@@ -159,13 +166,12 @@ def _postpone(grant: Grant, until: datetime, lapse: datetime | None, now: dateti
 def _carry(
     grant: Grant,
     path: PathView | None,
-    ask: PortToOpen,
-    before: tuple[str, ...] | None,
+    new: Initiate,
     standing: Collection[str | None],
     context: StepContext,
 ) -> Grant:
     """
-    Return a grant that wants a path with the initiate that is about to be sent.
+    Return a grant that wants a path with the *new* initiate, which is about to be sent.
 
     The oldest initiates are forgotten, but never one whose request in Defender is *standing*: the
     broker would take its own request for a stranger's.
@@ -177,16 +183,11 @@ def _carry(
     return replace(
         grant,
         initiate=replace(
-            asked,
+            new,
             ids=(*_choose_kept(asked.ids, standing), context.initiate_id),
-            at=context.now,
-            sources=ask.sources,
-            until=ask.until,
-            answered=False,
             taken=asked.taken or asked.answered,
-            before=before,
-            written=False,
-            seen=False,
+            refused_at=asked.refused_at,
+            refusal=asked.refusal,
             attempts=asked.attempts + (0 if asked.answered else 1),
             reopens=asked.reopens + (1 if wiped else 0),
         ),
@@ -206,28 +207,35 @@ def _note_firewall(grant: Grant, view: MachineView) -> Grant:
     return replace(grant, firewall_id=firewall_id) if grant.wants_path else grant
 
 
+def _join_carriers(
+    grants: Sequence[Grant], requests: Sequence[DefenderRequest], context: StepContext
+) -> list[Grant]:
+    """Return *grants*; one whose path another grant's initiate opened has that initiate."""
+    current = context.find_current(requests)
+    current_id = current.initiate_id if current is not None else None
+    wanting = (other.initiate for other in grants if other.wants_path)
+    carried = next((other for other in wanting if current_id in other.ids), None)
+    return [_join_carrier(grant, current_id, carried, context) for grant in grants]
+
+
 def _join_carrier(
-    grant: Grant,
-    grants: Sequence[Grant],
-    requests: Sequence[DefenderRequest],
-    context: StepContext,
+    grant: Grant, current_id: str | None, carried: Initiate | None, context: StepContext
 ) -> Grant:
     """Return a grant whose path another grant's initiate opened, with that initiate."""
-    current, asked = context.find_current(requests), grant.initiate
-    if not grant.wants_path or current is None or current.initiate_id in asked.ids:
+    asked = grant.initiate
+    if not grant.wants_path or current_id is None or current_id in asked.ids:
         return grant
-    wanting = [other.initiate for other in grants if other.wants_path]
-    carried = next((other for other in wanting if current.initiate_id in other.ids), None)
-    if carried is None or current.initiate_id is None:
+    if carried is None:
         return grant
-    newest = carried.newest == current.initiate_id
+    newest = carried.newest == current_id
     return replace(
         grant,
         initiate=replace(
             asked,
-            ids=(*asked.ids, current.initiate_id),
+            ids=(*asked.ids, current_id),
             at=carried.at if newest else context.now,
             sources=carried.sources if newest else (),
+            sources_mark=carried.sources_mark if newest else "",
             until=carried.until if newest else None,
             answered=True,
             before=carried.before if newest else None,
@@ -280,9 +288,16 @@ def _has_asked_for(grant: Grant, target: WantedRequest, context: StepContext) ->
     until = grant.initiate.until
     return (
         until is not None
-        and frozenset(grant.initiate.sources) == target.sources
+        and _has_named(grant.initiate, target.sources)
         and shared_port.lasts_long_enough(until, target, now=context.now)
     )
+
+
+def _has_named(asked: Initiate, sources: frozenset[Prefix]) -> bool:
+    """Return True if *asked* named exactly these *sources*; many are compared by their digest."""
+    if asked.sources_mark:
+        return asked.sources_mark == mark_sources(sources)
+    return len(asked.sources) == len(sources) and frozenset(asked.sources) == sources
 
 
 def _is_wiped(grant: Grant, path: PathView) -> bool:

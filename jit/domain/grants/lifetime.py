@@ -35,6 +35,12 @@ _PERMISSION = "compare the permissions of the broker's identity with its role"
 STOPPED = "which is stopped"
 """Follows the name of a firewall that is deallocated."""
 
+_TOLD = {CloseReason.FAILED, CloseReason.SUPERSEDED, CloseReason.DENIED}
+"""Reasons to close whose note says why. That part of the note outlives the closing."""
+
+_WAITS = "; closing: "
+"""Stands between the reason to close and the reason to wait. No name in Azure holds it."""
+
 _UNTIL_STARTED = "it is tried again until somebody starts it"
 _LATE = "not open in time"
 _DOUBLINGS = 5  # 10 s, doubled five times, is longer than the last wait
@@ -187,6 +193,46 @@ def find_leftover_start(grant: Grant) -> datetime | None:
     if grant.wants_path or grant.close_reason is CloseReason.EXPIRED:
         return (grant.expires_at or grant.latest_end) + TIMES[grant.via].grace
     return grant.closing_at or grant.closed_at or grant.latest_end
+
+
+# ---- while it closes -----------------------------------------------------------------------------
+
+
+def find_removal_time(grant: Grant) -> datetime:
+    """
+    Return the time from which the broker may remove rules: at once, or after Azure had its chance.
+
+    Azure has no chance if it was asked for longer: Defender grants no less than five minutes.
+    """
+    start = grant.closing_at or grant.latest_end
+    if grant.close_reason is not CloseReason.EXPIRED:
+        return start
+    end = grant.expires_at or start
+    asked_until = grant.initiate.until
+    return end if asked_until is not None and asked_until > end else end + TIMES[grant.via].grace
+
+
+def wait_to_close(grant: Grant, now: datetime, note: str, *, unclear: bool = False) -> Grant:
+    """
+    Return the grant with a time for the next look, and with *note*: the reason to wait.
+
+    The note of a grant that failed says both: why it failed, and why it is not closed yet.
+
+    *unclear* means that nothing could be observed. An operator may end a grant that is
+    unclear for an hour.
+    """
+    reason = read_reason(grant)
+    both = f"{reason}{_WAITS}{note}" if reason else note
+    later = pace_closing(now - (grant.closing_at or now))
+    since = (grant.unclear_at or now) if unclear else None
+    return replace(grant, next_check_at=now + later, note=both, unclear_at=since)
+
+
+def read_reason(grant: Grant) -> str | None:
+    """Return the part of the note that says why the grant was closed, or None."""
+    if grant.note is None or grant.close_reason not in _TOLD:
+        return None
+    return grant.note.partition(_WAITS)[0]
 
 
 # ---- a gap in an open path -----------------------------------------------------------------------

@@ -10,7 +10,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from datetime import datetime
 
-from jit.domain.grants import closing, initiate, lifetime, rule_evidence, shared_port
+from jit.domain.grants import initiate, lifetime, rule_evidence, shared_port
 from jit.domain.grants.lifetime import begin_closing, explain_late, pace_opening
 from jit.domain.grants.policy_view import StepContext, is_used_elsewhere
 from jit.domain.grants.timing import LOOK_NOTED, LOOK_WHILE_OPENING, TIMES
@@ -111,7 +111,7 @@ def wait_unread(grant: Grant, now: datetime, why: str) -> Grant:
     if not grant.live or grant.status is Status.SCHEDULED:
         return grant
     if grant.status is Status.CLOSING:
-        return closing.wait(grant, now, why, unclear=True)
+        return lifetime.wait_to_close(grant, now, why, unclear=True)
     if grant.status is Status.OPENING and is_overdue(grant, now):
         return begin_closing(grant, CloseReason.FAILED, now, explain_late(grant, grant.note or why))
     ends = filter(None, (now + LOOK_WHILE_OPENING, grant.expires_at))

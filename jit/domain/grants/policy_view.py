@@ -63,17 +63,17 @@ class PolicyView:
     neighbours: tuple[Grant, ...] = ()
 
 
-RuleUsers = Mapping[str, tuple[Grant, ...]]
-"""Key of a rule -> the grants with an open path that rests on it."""
+RuleUsers = Mapping[str, Mapping[VmPort, Sequence[Grant]]]
+"""Key of a rule -> VM port -> the grants there with an open path that rests on the rule."""
 
 
-def find_rule_users(grants: Iterable[Grant]) -> dict[str, tuple[Grant, ...]]:
-    """Return the grants that rest on each recorded rule, by the rule's key."""
-    found: dict[str, tuple[Grant, ...]] = {}
+def find_rule_users(grants: Iterable[Grant]) -> RuleUsers:
+    """Return the grants that rest on each recorded rule, by the rule's key and by VM port."""
+    found: dict[str, dict[VmPort, list[Grant]]] = {}
     for grant in grants:
         if grant.wants_path:
             for rule in grant.rule_keys:
-                found[rule] = (*found.get(rule, ()), grant)
+                found.setdefault(rule, {}).setdefault(grant.vm_port, []).append(grant)
     return found
 
 
@@ -83,7 +83,8 @@ def find_sharers(rule_id: str, port: VmPort, users: RuleUsers) -> list[Grant]:
 
     One NSG may guard two networks whose addresses overlap: the same rule fits both VMs.
     """
-    return [user for user in users.get(arm_ids.key(rule_id), ()) if user.vm_port != port]
+    there = users.get(arm_ids.key(rule_id), {})
+    return [user for each, found in there.items() if each != port for user in found]
 
 
 def is_used_elsewhere(rule_id: str, grant: Grant, users: RuleUsers) -> bool:

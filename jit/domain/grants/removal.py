@@ -12,6 +12,7 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
+from functools import lru_cache
 
 from jit.domain.azure import defender_requests
 from jit.domain.azure.defender_requests import DefenderRequest
@@ -56,11 +57,18 @@ class Judgement:
         owners: Grants that the rule is proved to belong to; empty if it is not ours.
         grants: Grants that should have a path now and that the rule lets in.
         requests: Other people's requests in Defender that may need the rule.
+        owner_ids: The ids of *owners*.
     """
 
     owners: tuple[Grant, ...]
     grants: tuple[Grant, ...]
     requests: tuple[DefenderRequest, ...]
+
+    owner_ids: frozenset[str] = field(init=False, compare=False, repr=False)
+
+    def __post_init__(self) -> None:
+        """Note the ids of the owners: each closing grant of a VM port asks if it is one."""
+        object.__setattr__(self, "owner_ids", frozenset(owner.id for owner in self.owners))
 
     @property
     def may_be_removed(self) -> bool:
@@ -110,7 +118,12 @@ def is_recorded(rule: PathRule, grant: Grant, addresses: Collection[str]) -> boo
 def is_listed(rule: PathRule, grant: Grant, listed: Iterable[DefenderRequest]) -> bool:
     """Return True if *rule* opens exactly sources that Defender lists for our initiates."""
     ids = grant.initiate.ids
-    texts = {text for entry in listed if entry.initiate_id in ids for text in entry.sources}
+    return _opens_listed(rule, tuple(entry for entry in listed if entry.initiate_id in ids))
+
+
+@lru_cache(maxsize=256)  # the grants of a VM port have the same initiates
+def _opens_listed(rule: PathRule, entries: tuple[DefenderRequest, ...]) -> bool:
+    texts = {text for entry in entries for text in entry.sources}
     named = {*texts, *Prefixes(tuple(texts)).readable}
     return (
         rule.exact
@@ -242,7 +255,11 @@ def list_unentitled(
     grant: Grant, others: Iterable[Grant], requests: Iterable[DefenderRequest] = ()
 ) -> list[Prefix]:
     """Return the sources of *grant* that *others* and *requests* are not entitled to."""
-    entitled = Prefixes(list_entitled_sources(others, requests))
+    return list_uncovered(grant, Prefixes(list_entitled_sources(others, requests)))
+
+
+def list_uncovered(grant: Grant, entitled: Prefixes) -> list[Prefix]:
+    """Return the sources of *grant* that no *entitled* prefix covers."""
     return [source for source in grant.sources if not entitled.covers(source)]
 
 

@@ -9,7 +9,8 @@ is inside another one adds nothing to the union: the wider one stands for both.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections import deque
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from itertools import groupby
@@ -17,7 +18,8 @@ from itertools import groupby
 from jit.domain.azure.defender_requests import DefenderRequest
 from jit.domain.grants.timing import SHORTEST, TIMES, TOLERANCE
 from jit.domain.model.grant import Grant, Status
-from jit.domain.values.prefix_index import drop_covered, find_same_set
+from jit.domain.values.last_ends import LastEnds
+from jit.domain.values.prefix_index import PrefixIndex, drop_covered, find_same_set
 from jit.domain.values.prefixes import Prefix, Prefixes, are_all_inside
 
 MOST_PREFIXES = 4000
@@ -188,6 +190,7 @@ def announce_handovers(
 ) -> list[Grant]:
     """Return the *grants* of a VM port, each with its hand-over; see `find_next_handover`."""
     ends = _find_interrupting_ends(_list_needing(grants, now))
+    ends = [min(ends)] if ends else []  # a grant hears of the first one only, if it is still there
     return [replace(g, handover_at=_follow_ends(g, ends, now, held)) for g in grants]
 
 
@@ -241,28 +244,11 @@ def _end(grant: Grant) -> datetime:
 
 def _find_next_shrink(live: Sequence[Grant]) -> datetime:
     """Return the first end after which the sources of those who stay are not all sources."""
-    return min(_find_last_ends(live).values(), default=max(map(_end, live)))
+    return min(_read_last_ends(live).list_all(), default=max(map(_end, live)))
 
 
-def _find_last_ends(live: Iterable[Grant]) -> dict[Prefix, datetime]:
-    """Return for each source the last end of a grant that has it, or a wider one."""
-    ends: dict[Prefix, datetime] = {}
-    for grant in live:
-        for source in grant.sources:
-            ends[source] = max(_end(grant), ends.get(source, _end(grant)))
-    lengths = {(source.version, source.prefixlen) for source in ends}
-    return {source: max(_list_ends(source, ends, lengths)) for source in ends}
-
-
-def _list_ends(
-    source: Prefix, ends: Mapping[Prefix, datetime], lengths: Iterable[tuple[int, int]]
-) -> Iterator[datetime]:
-    """Yield the ends of *source* itself and of the wider ones."""
-    for version, length in lengths:
-        if version == source.version and length <= source.prefixlen:
-            end = ends.get(source.supernet(new_prefix=length))
-            if end is not None:
-                yield end
+def _read_last_ends(live: Iterable[Grant]) -> LastEnds:
+    return LastEnds((grant.sources, _end(grant)) for grant in live)
 
 
 def _find_interrupting_ends(live: Sequence[Grant]) -> list[datetime]:
@@ -272,16 +258,93 @@ def _find_interrupting_ends(live: Sequence[Grant]) -> list[datetime]:
     An end interrupts nobody if a grant stays that came earlier than all grants whose sources go.
     """
     found: list[datetime] = []
-    last, first = _find_last_ends(live), None
+    last, first = _read_last_ends(live), None
     for moment, group in groupby(sorted(live, key=_end, reverse=True), key=_end):
         ending = list(group)
-        leavers = [_order(g) for g in ending if any(last[s] <= moment for s in g.sources)]
+        leavers = [_order(g) for g in ending if _list_going(g, last)]
         if first is None or any(leaver <= first for leaver in leavers):
             found.append(moment)
         first = min([*([first] if first is not None else []), *map(_order, ending)])
     return found
 
 
+def _list_going(grant: Grant, last: LastEnds) -> list[Prefix]:
+    """Return the sources of *grant*, which are among *last*, that go when the grant ends."""
+    return [source for source in grant.sources if (last.find(source) or _NEVER) <= _end(grant)]
+
+
 def _order(grant: Grant) -> _Order:
     """Return the order of arrival. Grants admitted in one step came as they start."""
     return (grant.admitted_at or _NEVER, grant.starts_at, grant.id)
+
+
+# ---- grants that join, one after the other -------------------------------------------------------
+
+
+class Company:
+    """
+    The grants that need a VM port, while others join them one after the other.
+
+    It answers as `fix_end` and `find_handover` do, without reading all grants for each that joins.
+    An end interrupts somebody only if its grant came before all grants that end later: only such
+    *leaders* are asked. Their ends are in the order of their arrival.
+    """
+
+    def __init__(self, grants: Iterable[Grant], *, now: datetime, held: datetime | None) -> None:
+        """Begin with those of *grants* that need the port at *now*; *held* as for `fix_end`."""
+        self._now, self._held = now, held
+        self._members: list[Grant] = []
+        self._leaders: deque[Grant] = deque()
+        self._last = LastEnds()
+        self._latest: datetime | None = None
+        self._is_ordered = True
+        for grant in sorted(_list_needing(grants, now), key=_order):
+            self.join(grant)
+
+    def join(self, grant: Grant) -> None:
+        """Note that *grant* has been admitted."""
+        if not _list_needing([grant], self._now):
+            return
+        if self._members and _order(grant) < _order(self._members[-1]):
+            self._is_ordered = False
+        if self._latest is None or _end(grant) >= self._latest:
+            self._leaders.append(grant)
+            self._latest = _end(grant)
+        self._members.append(grant)
+        self._last.add(grant.sources, _end(grant))
+
+    def fix_end(self, grant: Grant, *, end: datetime) -> datetime:
+        """Return the end of *grant*, which joins now; see the function `fix_end`."""
+        if not self._may_lead(grant):
+            return fix_end(grant, self._members, end=end, now=self._now, held=self._held)
+        least = min(end, self._now + SHORTEST)
+        stay = self._latest is not None and self._latest > end
+        if stay and not all((self._last.find(s) or end) > end for s in grant.sources):
+            end = max(end - TIMES[grant.via].lead, least)
+        gap = self.find_handover(grant, end=end)
+        return gap if gap is not None and gap >= least and end - gap < SHORTEST else end
+
+    def find_handover(self, grant: Grant, *, end: datetime) -> datetime | None:
+        """Return the first hand-over of *grant*, which joins now; see `find_handover`."""
+        now, held = self._now, self._held
+        if not self._may_lead(grant):
+            return find_handover(grant, self._members, end=end, now=now, held=held)
+        ends = self._find_first_leave(grant, before=end)
+        return _choose_handover(grant, ends, end=end, now=now, held=held)
+
+    def _may_lead(self, grant: Grant) -> bool:
+        """Return True if *grant* comes after all others, so that the leaders answer for it."""
+        is_last = not self._members or _order(self._members[-1]) < _order(grant)
+        return self._is_ordered and is_last
+
+    def _find_first_leave(self, grant: Grant, *, before: datetime) -> list[datetime]:
+        """Return the first end of a leader by which sources go that *grant* does not have."""
+        while self._leaders and not _list_going(self._leaders[0], self._last):
+            self._leaders.popleft()  # somebody has its sources for longer, whoever joins
+        own = PrefixIndex(grant.sources)
+        for leader in self._leaders:
+            if _end(leader) >= before:
+                break
+            if not all(map(own.covers, _list_going(leader, self._last))):
+                return [_end(leader)]
+        return []

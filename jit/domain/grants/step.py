@@ -42,6 +42,7 @@ from jit.domain.paths.effective import PathView
 from jit.domain.paths.grant_views import GrantViews
 from jit.domain.paths.machine_view import MachineView
 from jit.domain.paths.rules import PathRule, find_port_rules
+from jit.domain.values.memo import Memo
 from jit.domain.values.prefixes import Prefix
 
 
@@ -207,9 +208,6 @@ def _advance(
     return group
 
 
-# ---- the phases ----------------------------------------------------------------------------------
-
-
 def pass_time(group: Group) -> Group:
     """Let grants become due, fail in time, or come to their end."""
     return group.replace_grants(
@@ -226,13 +224,13 @@ def hear_defender(group: Group) -> Group:
 
 def close_widened(group: Group) -> Group:
     """Close every grant whose path opens more than was asked for."""
-    asked, views = group.asked, GrantViews(group.view)
+    asked, views, memo = group.asked, GrantViews(group.view), Memo()
     done: list[Grant] = []
     widenings: list[Widening] = []
     for grant in group.grants:
         there = grant.footprint
         rules = find_port_rules(group.view, grant.port, there.private_ips, known=there.rules)
-        found = widened.find_widening(grant, asked, group.requests, rules)
+        found = widened.find_widening(grant, asked, group.requests, rules, memo)
         found = found or widened.find_altered_companion(grant, views.narrow_view(grant))
         done.append(widened.close_grant(grant, found, group.context.now) if found else grant)
         widenings += [found] if found else []

@@ -11,15 +11,15 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from itertools import groupby
 
 from jit.domain.azure.defender_requests import DefenderRequest
 from jit.domain.grants import lifetime, shared_port
-from jit.domain.model.grant import CloseReason, Grant
+from jit.domain.model.grant import CloseReason, Grant, Initiate
 from jit.domain.paths import companion_paths
 from jit.domain.paths.machine_view import MachineView
 from jit.domain.paths.rules import PathRule, is_limited_to
 from jit.domain.values import arm_ids
+from jit.domain.values.memo import Memo
 from jit.domain.values.prefix_index import find_same_set
 from jit.domain.values.prefixes import Prefix, Prefixes
 
@@ -51,10 +51,9 @@ def list_asked_sources(
         foreign: Other people's requests for the VM port.
     """
     here = tuple(grants)
-    named = groupby(
-        grant.initiate.sources for grant in here
-    )  # grants of one initiate name the same
-    ours = [source for sources, _ in named for source in sources]
+    asked = (grant.initiate for grant in here)
+    named = {each.sources_mark or each.sources: each.sources for each in asked}  # each list once
+    ours = [source for sources in named.values() for source in sources]
     theirs = Prefixes(tuple(text for entry in foreign for text in entry.sources))
     return find_same_set(frozenset((*shared_port.join_sources(here), *ours, *theirs.readable)))
 
@@ -79,6 +78,7 @@ def find_widening(
     asked: frozenset[Prefix],
     requests: Sequence[DefenderRequest],
     rules: Iterable[PathRule],
+    memo: Memo | None = None,
 ) -> Widening | None:
     """
     Return the request or the rule that opens more for *grant* than was asked for, if any does.
@@ -88,10 +88,11 @@ def find_widening(
         asked: Every source that anybody asked for on its VM port.
         requests: Defender's requests for the VM port.
         rules: All rules of the VM port.
+        memo: Answers about *requests* and their initiates, for all grants of the VM port.
     """
     if not grant.wants_path:
         return None
-    entry = next((item for item in requests if _is_wider_request(item, grant)), None)
+    entry = _find_wider_request(grant.initiate, requests, memo or Memo())
     if entry is not None:
         texts = ", ".join(entry.sources)
         why = f"Defender opened it for {texts}, which is more than was asked for"
@@ -116,9 +117,17 @@ def close_grant(grant: Grant, widening: Widening, now: datetime) -> Grant:
     return lifetime.begin_closing(grant, CloseReason.FAILED, now, widening.reason)
 
 
-def _is_wider_request(entry: DefenderRequest, grant: Grant) -> bool:
+def _find_wider_request(
+    asked: Initiate, requests: Sequence[DefenderRequest], memo: Memo
+) -> DefenderRequest | None:
+    return memo.recall(
+        (asked.newest, asked.sources_mark or asked.sources),
+        lambda: next((entry for entry in requests if _is_wider_request(entry, asked)), None),
+    )
+
+
+def _is_wider_request(entry: DefenderRequest, asked: Initiate) -> bool:
     """Return True if Azure lists our newest initiate with sources that it did not name."""
-    asked = grant.initiate
     if not (entry.active and asked.sources and entry.initiate_id == asked.newest):
         return False
     return not Prefixes(entry.sources).are_inside(asked.sources)

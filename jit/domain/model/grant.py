@@ -71,6 +71,7 @@ class Initiate:
             in Defender is ours.
         at: When the newest of them was stored, just before the call.
         sources: The sources that the newest of them named for the VM port.
+        sources_mark: The digest of *sources* if they are many: a row holds it in their place.
         until: The end that it named.
         attempts: How many initiates were made for the grant that Azure had not taken before.
         taken: True if Azure answered 202 to an initiate before the newest one, or wrote a rule
@@ -88,6 +89,7 @@ class Initiate:
     ids: tuple[str, ...] = ()
     at: datetime | None = None
     sources: tuple[Prefix, ...] = ()
+    sources_mark: str = ""
     until: datetime | None = None
     attempts: int = 0
     taken: bool = False

@@ -12,6 +12,7 @@ from jit.domain.azure.nsg_rules import SecurityRule
 from jit.domain.model.machine import Interface, VirtualMachine
 from jit.domain.network_manager.security_admin_rules import NOT_READ, AdminRules
 from jit.domain.values import arm_ids
+from jit.domain.values.memo import Memo
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -67,6 +68,7 @@ class MachineView:
         former_firewalls: The same of firewalls.
         holding: The *former_firewalls*, once rules are looked for in them too.
         unread_bastions: Keys of Bastions that could not be read, or their network could not.
+        memo: Answers about this view that several grants ask for. A changed view has none.
     """
 
     vm: VirtualMachine
@@ -77,6 +79,7 @@ class MachineView:
     former_firewalls: tuple[FirewallView, ...] = ()
     holding: tuple[FirewallView, ...] = ()
     unread_bastions: frozenset[str] = frozenset()
+    memo: Memo = field(default_factory=Memo, init=False, compare=False, repr=False)
 
     @property
     def firewalls(self) -> tuple[FirewallView, ...]:

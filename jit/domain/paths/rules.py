@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from ipaddress import ip_network
 
 from jit.domain.azure.defender_rules import opens_one_port
@@ -39,7 +39,7 @@ class PathRule:
     holder_id: str
     name: str
     collection: str | None
-    sources: tuple[str, ...]
+    sources: tuple[str, ...] = field(hash=False)  # thousands: the id tells rules apart
     target: str
     exact: bool
     public_end: tuple[str, int] | None = None
@@ -88,7 +88,10 @@ def find_port_rules(
     """
     ips = frozenset({*list_addresses(view.vm), *recorded})
     ids = frozenset(map(arm_ids.key, known))
-    return (*_find_nsg_rules(view, port, ips, ids), *_find_nat_rules(view, port, ips))
+    return view.memo.recall(
+        (find_port_rules, port, ips, ids),
+        lambda: (*_find_nsg_rules(view, port, ips, ids), *_find_nat_rules(view, port, ips)),
+    )
 
 
 def _find_nsg_rules(
@@ -176,8 +179,9 @@ def may_let_in(rule: PathRule, sources: Iterable[Prefix]) -> bool:
 
 def lets_all_in(rules: Iterable[PathRule], sources: Iterable[Prefix]) -> bool:
     """Return True if each of *sources* is inside one prefix of one of *rules*."""
-    texts = (text for rule in rules for text in rule.sources)
-    return Prefixes(tuple(texts)).covers_all(sources)
+    lists = [rule.sources for rule in rules]
+    texts = lists[0] if len(lists) == 1 else tuple(text for each in lists for text in each)
+    return Prefixes(texts).covers_all(sources)
 
 
 def is_limited_to(rule: PathRule, allowed: Iterable[Prefix]) -> bool:

@@ -16,6 +16,7 @@ from jit.domain.grants.lifetime import find_leftover_start, has_asked_azure
 from jit.domain.grants.removal import Evidence, Judgement
 from jit.domain.model.grant import Grant
 from jit.domain.model.machine import VirtualMachine, VmPort
+from jit.domain.model.named_sources import fill_sources
 from jit.domain.paths import rules
 from jit.domain.paths.companion_owners import list_owners
 from jit.domain.paths.machine_view import MachineView
@@ -44,7 +45,8 @@ class RuleOwners:
         A grant in both was closed between the two reads: the tombstone is newer.
         """
         self.now = now
-        self.grants = {grant.id: grant for grant in (*grants, *tombstones)}
+        known = {grant.id: grant for grant in (*grants, *tombstones)}
+        self.grants = {grant.id: grant for grant in fill_sources(list(known.values()))}
         self._views = observed.machines
         self._machines = _group_by_place(observed.machines)
         self._recorded: dict[str, list[Grant]] = {}

@@ -34,11 +34,14 @@ class AddressSet:
         """Return the addresses of both sets."""
         return AddressSet(tuple(_intersect_ranges(self.ranges, other.ranges)))
 
-    def list_edges(self) -> Iterator[int]:
-        """Yield every address at which membership changes, seen from below."""
-        for first, last in self.ranges:
-            yield first
-            yield last + 1
+    def list_edges(self, first: int, last: int) -> Iterator[int]:
+        """Yield each address after *first*, up to *last*, at which membership changes."""
+        place = bisect_right(self.ranges, first, key=lambda pair: pair[0])
+        for number in range(max(place - 1, 0), len(self.ranges)):
+            begin, end = self.ranges[number]
+            if begin > last:
+                return
+            yield from (edge for edge in (begin, end + 1) if first < edge <= last)
 
     def invert(self, version: int) -> AddressSet:
         """Return every other address of IP *version* 4 or 6."""

@@ -14,7 +14,7 @@ from functools import lru_cache
 from ipaddress import IPv4Network, IPv6Network, ip_address, ip_network
 
 from jit.domain.errors import Malformed
-from jit.domain.values.prefix_index import PrefixIndex
+from jit.domain.values.prefix_index import PrefixIndex, find_same_set
 
 Prefix = IPv4Network | IPv6Network
 """An IP prefix without host bits."""
@@ -185,11 +185,11 @@ class Prefixes:
 
     def are_inside(self, allowed: Iterable[Prefix]) -> bool:
         """Return True if every text is a prefix inside one of *allowed*; also if there is none."""
-        return _are_inside(self.texts, frozenset(allowed))
+        return _are_inside(self.texts, find_same_set(frozenset(allowed)))
 
     def are_among(self, prefixes: Iterable[Prefix]) -> bool:
         """Return True if there is a text, and each is a prefix equal to one of *prefixes*."""
-        return bool(self.texts) and _are_among(self.texts, frozenset(prefixes))
+        return bool(self.texts) and _are_among(self.texts, find_same_set(frozenset(prefixes)))
 
     def may_overlap(self, prefix: Prefix) -> bool:
         """Return True if they may contain an address of *prefix*; see `may_share_address`."""

@@ -87,6 +87,21 @@ def test_what_must_close_is_removed_although_the_storage_fails_what_is_new(broke
     assert not broker.reachable(farm(1))
 
 
+def test_nothing_new_is_stored_before_what_must_close_is_removed(broker):
+    """Four hundred new grants take many writes: an end waits for none of them."""
+    ended = broker.ask(wish(farm(1)))
+    broker.live(2)
+    broker.revoke(ended)
+    asked, seen = broker.ask(wish(farm(2))), []
+    broker.calls.before = lambda name, _number: (
+        seen.append(broker.status(asked)) if name == "network.delete_rule" else None
+    )
+
+    broker.work(farm(1))
+
+    assert set(seen) == {"pending"}
+
+
 def fail_after_removal(broker):
     """Return a hook: no initiate is made, and nothing is stored, after the first removal."""
 

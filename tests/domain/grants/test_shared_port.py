@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 
 from jit.domain.grants.shared_port import (
     MOST_PREFIXES,
+    Company,
     WantedRequest,
     announce_handovers,
     covers,
@@ -674,3 +675,35 @@ def test_the_hand_overs_of_many_are_those_of_each_alone(live):
 
     assert [grant.handover_at for grant in announce_handovers(live, now=NOW)] == expected
     assert [find_next_handover(grant, live, now=NOW) for grant in live] == expected
+
+
+_joiners = st.lists(
+    st.tuples(st.integers(0, 3), st.integers(3, 60), st.sampled_from(NESTED)), max_size=6
+).map(
+    lambda rows: [
+        a_grant(
+            f"j{number}",
+            sources=(source,),
+            starts_at=NOW - early * MINUTE,
+            duration=lasts * MINUTE,
+        )
+        for number, (early, lasts, source) in enumerate(rows)
+    ]
+)
+
+
+@given(_crowds, _joiners, st.sampled_from([None, NOW + 20 * MINUTE]))
+def test_the_ends_of_those_who_join_a_crowd_are_those_of_each_alone(live, joiners, held):
+    """The crowd is read once for all of them; this reads it for each."""
+    company, group, expected, found = Company(live, now=NOW, held=held), list(live), [], []
+    for grant in joiners:
+        wish = NOW + grant.duration
+        end = fix_end(grant, group, end=wish, now=NOW, held=held)
+        expected.append((end, find_handover(grant, group, end=end, now=NOW, held=held)))
+        joined = company.fix_end(grant, end=wish)
+        found.append((joined, company.find_handover(grant, end=joined)))
+        open_now = replace(grant, status=Status.OPENING, admitted_at=NOW, expires_at=end)
+        group.append(open_now)
+        company.join(open_now)
+
+    assert found == expected

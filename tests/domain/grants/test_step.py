@@ -1,17 +1,20 @@
 """One step of a JIT policy: its grants apart, unread VMs, and everything that it does at once."""
 
+import sys
 from dataclasses import replace
+from ipaddress import ip_network
 
 import pytest
 
 from jit.domain.azure.companion_rule import build_companion_name
 from jit.domain.grants import admission
-from jit.domain.model.grant import Status
+from jit.domain.model.grant import CloseReason, Status
+from jit.domain.model.named_sources import mark_sources
 from jit.domain.values import arm_ids
 from tests.builders.defender import an_entry
 from tests.builders.firewalls import a_firewall, a_nat
 from tests.builders.grants import a_grant, an_open, an_opening, through_firewall
-from tests.builders.machines import behind
+from tests.builders.machines import a_view, behind
 from tests.builders.nsgs import an_allow, an_nsg
 from tests.builders.values import ELSEWHERE, HOME, HOUR, MINUTE, NOW, NSG_ID, OFFICE, vm_id
 from tests.domain.steps import (
@@ -206,3 +209,65 @@ def test_a_defect_of_the_broker_is_not_reported_as_azures_fault(monkeypatch):
         (),
         {arm_ids.key(vm_id(2)): "ValueError('a defect')"},
     )
+
+
+# ---- a crowd -------------------------------------------------------------------------------------
+
+CROWD, TWICE = 40, 80
+GROWTH = 2.4  # times as many calls for twice as many grants; a square of them is four times
+
+
+def _people(count):
+    """The addresses of so many people."""
+    return [f"198.51.{number // 100}.{number % 100 * 2 + 1}" for number in range(count)]
+
+
+def _crowd(count, build, **fields):
+    """A grant for each of so many people on one VM port, carried by one initiate."""
+    named = tuple(map(ip_network, _people(count)))
+    asked = (
+        {} if build is a_grant else {"asked": named, "asked_mark": mark_sources(frozenset(named))}
+    )
+    return [
+        build(f"g{number:03d}", sources=(source,), **{**asked, "next_check_at": NOW, **fields})
+        for number, source in enumerate(named)
+    ]
+
+
+def _count_calls(grants, world, now):
+    """The number of calls of functions in one step."""
+    calls = []
+    sys.setprofile(lambda _frame, event, _: calls.append(1) if event == "call" else None)
+    try:
+        stepped(*grants, world=world, now=now)
+    finally:
+        sys.setprofile(None)
+    return len(calls)
+
+
+def _make_crowds(count):
+    """A crowd in each phase, with Azure as it looks then, and the time of the step."""
+    texts = _people(count)
+    rule = an_nsg(an_allow(*texts))
+    seen, known = [an_entry(*texts)], {"rules": (RULE_ID,)}
+    ended = {"status": Status.CLOSING, "close_reason": CloseReason.REVOKED, "closing_at": NOW}
+    half = _crowd(count, an_open, **known)
+    half[::2] = _crowd(count, an_open, **known, **ended)[::2]
+    return {
+        "new": (_crowd(count, a_grant), a_world(), NOW),
+        "opening": (_crowd(count, an_opening, before=()), a_world(a_view(rule), *seen), LATER),
+        "open": (_crowd(count, an_open, **known), a_world(a_view(rule), *seen), LATER),
+        "shrinking": (half, a_world(a_view(rule), *seen), NOW + HOUR),
+        "gone": (_crowd(count, an_open, **known, **ended), a_world(a_view(an_nsg())), LATER),
+    }
+
+
+@pytest.mark.parametrize("phase", ["new", "opening", "open", "shrinking", "gone"])
+def test_a_step_over_twice_as_many_grants_of_one_port_costs_twice_as_much(phase):
+    """A thousand people on one port must not keep another one from being closed in time."""
+    stepped(*_make_crowds(3)[phase][0], world=_make_crowds(3)[phase][1], now=NOW)  # warm
+
+    few = _count_calls(*_make_crowds(CROWD)[phase])
+    many = _count_calls(*_make_crowds(TWICE)[phase])
+
+    assert many < GROWTH * few

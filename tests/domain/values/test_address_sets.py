@@ -63,9 +63,20 @@ def test_membership_changes_at_edges_and_nowhere_else(texts, number):
     """Two neighbours differ exactly where the set has an edge."""
     addresses = read_addresses(texts, 4)
 
-    assert (number in set(addresses.list_edges())) == (
+    assert (number in set(addresses.list_edges(0, 40))) == (
         (number in addresses) != (number - 1 in addresses)
     )
+
+
+@given(prefix_lists, st.integers(0, 40), st.integers(0, 40))
+def test_edges_are_those_behind_the_first_address_up_to_the_last(texts, first, last):
+    """One flow among the sources of a thousand people meets few of their edges."""
+    addresses = read_addresses(texts, 4)
+    every = list(addresses.list_edges(-1, 2**32))
+
+    found = list(addresses.list_edges(first, last))
+
+    assert found == [edge for edge in every if first < edge <= last]
 
 
 @pytest.mark.parametrize("version", [4, 6])
