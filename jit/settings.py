@@ -241,7 +241,10 @@ def _limits(env: Mapping[str, str], faults: list[str]) -> Limits:
 
 
 def _horizon(text: str, faults: list[str]) -> timedelta:
-    return _span("JIT_START_HORIZON", text, LIMITS.start_horizon, faults)
+    span = _span("JIT_START_HORIZON", text, LIMITS.start_horizon, faults)
+    if span > LIMITS.furthest_start:
+        faults.append(f"JIT_START_HORIZON is at most {format_duration(LIMITS.furthest_start)}")
+    return span
 
 
 def _longest_access(text: str, faults: list[str]) -> timedelta:

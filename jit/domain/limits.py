@@ -29,6 +29,7 @@ class Limits:
         longest_access: Extensions keep access no longer than this after its opening
             (``JIT_LONGEST_ACCESS``), or than its first duration if that is longer.
         start_horizon: How far ahead a start may lie (``JIT_START_HORIZON``).
+        furthest_start: The most that ``JIT_START_HORIZON`` may be.
         start_grace: How far a start may lie in the past: the caller's clock is not ours.
         justification: Characters, at least and at most.
         reason: Characters of a decision's reason, at least and at most.
@@ -48,7 +49,8 @@ class Limits:
     shortest_behind_firewall: timedelta = timedelta(minutes=15)
     longest: timedelta = timedelta(hours=24)
     longest_access: timedelta = timedelta(hours=8)
-    start_horizon: timedelta = timedelta(days=30)
+    start_horizon: timedelta = timedelta(days=7)
+    furthest_start: timedelta = timedelta(days=30)
     start_grace: timedelta = timedelta(seconds=60)
     justification: tuple[int, int] = (5, 500)
     reason: tuple[int, int] = (1, 500)

@@ -65,7 +65,7 @@ def a_machine(base, number):
 def body(broker, **changes):
     """90 VMs with ten ports each, for ten sources, with the longest texts."""
     ports = [{"number": port, "protocol": "TCP"} for port in PORTS]
-    start = broker.now + timedelta(days=29)
+    start = broker.now + timedelta(days=6)
     return {
         "virtualMachines": [{"id": name, "ports": ports} for name in VMS],
         "sources": [f"203.0.{number}.0/24" for number in range(100, 100 + LIMITS.sources)],

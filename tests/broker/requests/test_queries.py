@@ -8,7 +8,10 @@ import pytest
 
 from jit.api import render
 from jit.domain.errors import InvalidRequest, NotFound, Unavailable
+from jit.domain.limits import Limits
 from jit.domain.model.request import Ticket
+from jit.domain.requests.bodies import read_access_request
+from jit.domain.requests.submission import Submission
 from jit.storage.table import Op, Verb
 from tests.broker.inprocess import (
     ALICE,
@@ -26,6 +29,7 @@ from tests.broker.inprocess import (
 from tests.fakes.calls import Crash
 from tests.local.azure.sim import DB01, DEVELOPMENT, PRODUCTION, WEB01
 
+MONTH = timedelta(days=30)
 DOWN = {"status": 503, "code": "ServerUnavailable"}
 
 
@@ -267,9 +271,12 @@ def test_a_list_covers_the_last_thirty_days_unless_a_beginning_is_named(broker):
 
 
 def test_an_open_request_is_listed_at_any_age(broker):
-    """Only history has a default span: a start may lie thirty days ahead."""
+    """Only history has a default span: an operator may let a start lie thirty days ahead."""
     start = broker.now + timedelta(days=30, minutes=-1)
-    request_id = broker.ask(wish(farm(1), startTime=start.isoformat()))
+    body, limits = wish(farm(1), startTime=start.isoformat()), Limits(start_horizon=MONTH)
+    draft = read_access_request(body, now=broker.now, limits=limits)
+    submission = Submission(draft=draft, body=body, key=None, caller=ALICE)
+    request_id = broker.acceptance.accept(submission, now=broker.now).request.id
     broker.advance(timedelta(days=30, minutes=-2))
     broker.live(20)
     since = (broker.now - timedelta(days=30)).isoformat()

@@ -153,7 +153,7 @@ def test_a_start_cannot_be_read_without_the_present():
             {
                 "type": "string",
                 "format": "date-time",
-                "description": "With a zone; at most PT720H ahead.",
+                "description": "With a zone; at most PT168H ahead.",
             },
         ),
         (
