@@ -17,6 +17,10 @@ PUT     api/virtual-machines/jit-policy       put_jit_policy           Operator
 DELETE  api/virtual-machines/jit-policy       delete_jit_policy        Operator
 GET     api/my-address                        get_my_address           READERS
 POST    api/reconcile                         start_reconcile          Operator
+GET     api/barred                            list_bars                Operator, Auditor
+GET     api/barred/{oid}                      get_bar                  Operator, Auditor
+PUT     api/barred/{oid}                      put_bar                  Operator
+DELETE  api/barred/{oid}                      delete_bar               Operator
 GET     api/problems/{slug}                   get_problem              signed in
 GET     api/health                            get_health               anybody
 GET     api/status                            get_status               Operator, Auditor
@@ -30,8 +34,8 @@ timer   %JIT_RECONCILE_SCHEDULE%              reconcile                the host
 
 import azure.functions as func
 
-from jit.triggers import machines, operations, requests, timers, workers
+from jit.triggers import bars, machines, operations, requests, timers, workers
 
 app = func.FunctionApp(http_auth_level=func.AuthLevel.ANONYMOUS)
-for part in (requests, machines, operations, workers, timers):
+for part in (requests, machines, operations, bars, workers, timers):
     app.register_functions(part.bp)

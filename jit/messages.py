@@ -13,6 +13,9 @@ RECONCILE_POISON = f"{RECONCILE}-poison"
 AUDIT = "audit"
 """The part of a message that wants the audit outbox drained."""
 
+BARS = "bars"
+"""The part of a message that wants the access of barred people revoked."""
+
 CONNECTION = "AzureWebJobsStorage"
 """The setting that leads the host to the queues."""
 _LIMIT = 4096
@@ -40,6 +43,16 @@ def drain(subscription: str) -> str:
     An older version does not know the part, and makes a whole comparison.
     """
     return json.dumps({"subscription": subscription, "part": AUDIT})
+
+
+def revoke_barred(subscription: str) -> str:
+    """
+    Return a message that says: the access of a barred person is still to be revoked.
+
+    It is about all subscriptions. *subscription* is any of them: an older version does not know the
+    part, and compares that one.
+    """
+    return json.dumps({"subscription": subscription, "part": BARS})
 
 
 def has_part(body: bytes, part: str) -> bool:

@@ -19,7 +19,9 @@ from jit.settings import Settings
 if TYPE_CHECKING:
     from azure.core.credentials import TokenCredential
 
+    from jit.broker.asked_bars import AskedBars
     from jit.broker.azure_changes import Actions
+    from jit.broker.barring.bar_changes import BarChanges
     from jit.broker.configure.configure import Configurator
     from jit.broker.health import HealthCheck
     from jit.broker.locks import Locks
@@ -40,6 +42,7 @@ if TYPE_CHECKING:
     from jit.storage.callers.idempotency_keys import Idempotency
     from jit.storage.inventory_store import InventoryStore
     from jit.storage.outbox import Outbox
+    from jit.storage.people.bar_rows import BarRows
     from jit.storage.request_store import RequestStore
     from jit.storage.subscription_rows import SubscriptionRows
     from jit.storage.table import Table
@@ -183,6 +186,22 @@ def subscription_rows() -> SubscriptionRows:
 
 
 @cache
+def bar_rows() -> BarRows:
+    """Return the rows of bars."""
+    from jit.storage.people.bar_rows import BarRows
+
+    return BarRows(table(STATE))
+
+
+@cache
+def asked_bars() -> AskedBars:
+    """Return the bars, as they are asked before access is given."""
+    from jit.broker.asked_bars import AskedBars
+
+    return AskedBars(bar_rows())
+
+
+@cache
 def managers() -> NetworkManagers:
     """Return the knowledge of security admin rules."""
     from jit.broker.network_managers import NetworkManagers
@@ -242,6 +261,7 @@ def acceptance() -> Acceptance:
         idempotency=idempotency(),
         looks=shared_looks(),
         limits=settings().limits,
+        bars=asked_bars(),
         pause=time.sleep,
     )
 
@@ -257,8 +277,25 @@ def request_changes() -> RecordedChanges:
         inventory=inventory(),
         idempotency=idempotency(),
         limits=settings().limits,
+        bars=asked_bars(),
     )
     return RecordedChanges(changes, trail())
+
+
+@cache
+def bar_changes() -> BarChanges:
+    """Return the use case of ``barred``."""
+    from jit.broker.barring.bar_changes import BarChanges
+    from jit.broker.barring.bar_revocation import BarRevocation
+
+    revocation = BarRevocation(
+        requests=requests(),
+        changes=request_changes().changes,
+        subscriptions=due_work().list_subscriptions,
+    )
+    return BarChanges(
+        rows=bar_rows(), asked=asked_bars(), revocation=revocation, limits=settings().limits
+    )
 
 
 @cache
@@ -288,6 +325,7 @@ def fresh_looks() -> FreshLooks:
 def worker() -> Worker:
     """Return the worker of the queue ``jit-policy``."""
     from jit.broker.policy_worker.archive import Archive
+    from jit.broker.policy_worker.barred_requests import BarredRequests
     from jit.broker.policy_worker.look import Look
     from jit.broker.policy_worker.remove_rules import RuleRemover
     from jit.broker.policy_worker.send_initiate import InitiateSender
@@ -308,6 +346,7 @@ def worker() -> Worker:
         initiates=InitiateSender(requests(), locks(), actions()),
         remover=RuleRemover(outbox(), actions()),
         archive=Archive(requests(), locks()),
+        barred=BarredRequests(asked_bars(), requests()),
         limits=settings().limits,
     )
 
@@ -335,7 +374,11 @@ def due_work() -> DueWork:
     from jit.broker.reconcile.due_work import DueWork
 
     return DueWork(
-        requests=requests(), rows=subscription_rows(), queues=queues, named=settings().subscriptions
+        requests=requests(),
+        rows=subscription_rows(),
+        bars=bar_rows(),
+        queues=queues,
+        named=settings().subscriptions,
     )
 
 

@@ -26,7 +26,7 @@ from jit.domain.errors import Unavailable
 from jit.settings import Settings
 from local.host.web import front_end, platform_auth
 from tests import api_page
-from tests.broker.inprocess import ELSEWHERE, InProcess, farm, wish
+from tests.broker.inprocess import ALICE, BOB, ELSEWHERE, InProcess, farm, wish
 from tests.broker.reconciling import Reconciling
 from tests.local.azure.sim import DB01, DEVELOPMENT, HUB01, PRODUCTION
 from tests.triggers.app_functions import FUNCTIONS, ROUTES, call_and_listen
@@ -125,6 +125,7 @@ class Api:
             "settings": lambda: settings,
             "clock": lambda: self.broker.now,
             "acceptance": lambda: self.broker.acceptance,
+            "bar_changes": lambda: self.broker.bar_changes,
             "configurator": use_cases.configurator,
             "due_work": use_cases.due_work,
             "fresh_looks": lambda: self.broker.fresh_looks,
@@ -217,6 +218,7 @@ def make_other_calls(api: Api) -> None:
     """Make calls that bring the answers and the fields that the calls of the page do not bring."""
     _ask_and_change(api)
     _look_at_machines(api)
+    _bar_somebody(api)
     _call_in_vain(api)
     api.tick()
     api.call("GET", "health")
@@ -259,6 +261,14 @@ def _look_at_machines(api: Api) -> None:
     unwanted = {"virtualMachines": [{"id": HUB01}]}
     api.call("DELETE", "virtual-machines/jit-policy", unwanted, user="olga")
     api.call("POST", "reconcile", user="olga")
+
+
+def _bar_somebody(api: Api) -> None:
+    body = {"reason": "on leave of absence", "until": api.in_an_hour}
+    for user in ("olga", "audra"):
+        api.call("PUT", f"barred/{BOB.id}", body, user=user)
+    for path in ("barred", f"barred/{BOB.id}", f"barred/{ALICE.id}", "barred/alice"):
+        api.call("GET", path, user="audra")
 
 
 def _call_in_vain(api: Api) -> None:

@@ -131,13 +131,17 @@ MAY = {  # a package -> the packages that it may import; `d` stands for `jit.dom
     "broker.shared_looks": "broker.look_pace broker.single_flight d.errors d.model d.values"
     " observer storage",
     "broker.health": "broker.single_flight d.errors storage",
+    "broker.asked_bars": "d.decision d.errors d.model storage",
     "broker.trail": "d.audit d.limits d.model storage telemetry",
-    "broker.requests": "broker.look_pace broker.shared_looks broker.trail d.audit d.decision"
-    " d.errors d.grants d.limits d.model d.requests d.values interfaces messages storage telemetry",
-    "broker.policy_worker": "broker.azure_changes broker.busy_resources broker.firewall_turns"
-    " broker.initiate_parts broker.locks broker.look_pace"
-    " broker.network_managers d.audit d.azure d.errors d.grants d.inventory d.limits d.model"
-    " d.paths d.values interfaces messages observer storage telemetry",
+    "broker.requests": "broker.asked_bars broker.look_pace broker.shared_looks broker.trail d.audit"
+    " d.decision d.errors d.grants d.limits d.model d.requests d.values interfaces messages storage"
+    " telemetry",
+    "broker.barring": "broker.asked_bars broker.requests d.audit d.errors d.limits d.model"
+    " d.requests d.values storage telemetry",
+    "broker.policy_worker": "broker.asked_bars broker.azure_changes broker.busy_resources"
+    " broker.firewall_turns broker.initiate_parts broker.locks broker.look_pace"
+    " broker.network_managers d.audit d.azure d.decision d.errors d.grants d.inventory d.limits"
+    " d.model d.paths d.values interfaces messages observer storage telemetry",
     "broker.reconcile": "broker.azure_changes broker.locks broker.look_pace"
     " broker.network_managers d.audit d.errors"
     " d.grants d.model d.network_manager d.paths d.reconcile d.values interfaces messages observer"
@@ -147,10 +151,10 @@ MAY = {  # a package -> the packages that it may import; `d` stands for `jit.dom
     "api": "broker.configure broker.health broker.requests d.errors d.limits d.model d.reconcile"
     " d.requests d.values settings storage telemetry",
     "triggers": "api d.model messages telemetry wiring",
-    "wiring": "broker.azure_changes broker.configure broker.health broker.locks broker.look_pace"
-    " broker.network_managers broker.policy_worker broker.reconcile broker.requests"
-    " broker.shared_looks broker.trail"
-    " gateways interfaces observer settings storage",
+    "wiring": "broker.asked_bars broker.azure_changes broker.barring broker.configure"
+    " broker.health broker.locks broker.look_pace broker.network_managers broker.policy_worker"
+    " broker.reconcile broker.requests broker.shared_looks broker.trail gateways interfaces"
+    " observer settings storage",
 }
 
 

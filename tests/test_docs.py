@@ -38,12 +38,14 @@ LEVELS = {"event": "INFO", "warning": "WARNING", "alert": "ERROR"}
 NOT_CODES = {
     "audit",
     "d",
+    "bars",
     "bastion",
     "jit-policy",
     "jit-reconcile",
     "broker",
     "default",
     "ok",
+    "people",
     "tick",
     "unreadable",
 }

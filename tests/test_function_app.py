@@ -20,6 +20,7 @@ SENDS = {
     "revoke_access_request": "jit-policy",
     "extend_access_request": "jit-policy",
     "start_reconcile": "jit-reconcile",
+    "put_bar": "jit-policy",
 }
 SLOW = ("azure.mgmt", "azure.identity", "azure.data", "azure.storage", "azure.core", "msal")
 

@@ -52,3 +52,12 @@ def test_a_message_may_want_the_audit_outbox_alone():
         False,
         False,
     ]
+
+
+def test_a_message_may_want_the_access_of_barred_people_revoked():
+    """To an older version it names a subscription to compare: that does no harm."""
+    wanted = messages.revoke_barred("s").encode()
+
+    assert messages.read(wanted, "subscription") == "s"
+    assert messages.has_part(wanted, messages.BARS)
+    assert not messages.has_part(messages.drain("s").encode(), messages.BARS)

@@ -211,7 +211,7 @@ def test_the_widest_source_is_a_prefix_length(text, bits):
 
 
 def test_the_horizon_of_starts_is_a_duration():
-    """A week unless an operator says otherwise: what is decided today may be wrong in a month."""
+    """A week unless an operator says otherwise: a decision of today may be wrong in a month."""
     assert read().limits.start_horizon == timedelta(days=7)
     assert read(JIT_START_HORIZON="P30D").limits.start_horizon == timedelta(days=30)
 

@@ -23,6 +23,7 @@ ENVIRONMENT = {
 USE_CASES = (
     "acceptance",
     "request_changes",
+    "bar_changes",
     "trail",
     "queries",
     "worker",

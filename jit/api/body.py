@@ -10,11 +10,12 @@ import azure.functions as func
 
 from jit.api.cross_origin import SAFE_METHODS
 from jit.api.json_bytes import read_bytes, read_optional_bytes
-from jit.domain.errors import InvalidRequest, UnsupportedMediaType, Violation
+from jit.domain.errors import InvalidRequest, Malformed, UnsupportedMediaType, Violation
 from jit.domain.limits import Limits
-from jit.domain.model import machine
+from jit.domain.model import bar, machine
 from jit.domain.model.people import Person
-from jit.domain.requests import bodies, idempotency_key, revocation, submission
+from jit.domain.requests import bar_body, bodies, idempotency_key, revocation, submission
+from jit.domain.values import object_ids
 from jit.domain.values.json_pointer import ROOT
 
 UNSUPPORTED_MEDIA_TYPE = "unsupported-media-type"
@@ -82,6 +83,28 @@ def read_policy_delete(req: func.HttpRequest, limits: Limits) -> tuple[machine.M
     machines, faults = bodies.read_policy_delete(read_bytes(req.get_body()), limits=limits)
     _refuse_faults(faults)
     return machines
+
+
+def read_bar(req: func.HttpRequest, *, now: datetime, limits: Limits) -> bar.WantedBar:
+    """Return the bar in *req*; raise as `read_submission`."""
+    wanted, faults = bar_body.read_bar(read_bytes(req.get_body()), now=now, limits=limits)
+    if wanted is None:
+        raise InvalidRequest("the body has faults", faults)
+    return wanted
+
+
+def read_person_id(req: func.HttpRequest) -> str:
+    """
+    Return the object id in the path of *req*, in lower case.
+
+    Raises:
+        InvalidRequest: It is no object id.
+    """
+    try:
+        return object_ids.parse_object_id(req.route_params["oid"])
+    except Malformed as fault:
+        violation = Violation(ROOT, fault.code, str(fault))
+        raise InvalidRequest("the path names no person", (violation,)) from fault
 
 
 def _read_key(req: func.HttpRequest) -> str | None:

@@ -13,6 +13,7 @@ from jit.api.cross_origin import SAFE_METHODS
 from jit.api.raw_path import read_path
 from jit.domain.errors import (
     BrokerError,
+    CannotTell,
     PermissionLost,
     Refused,
     Rejected,
@@ -37,10 +38,10 @@ def write_problem(
         "instance": _path(req),
     }
     headers: dict[str, str] = {}
-    if isinstance(error, Rejected):
+    if isinstance(error, Rejected | CannotTell):
         doc["errors"] = [violation.doc() for violation in error.violations]
-        if error.request_id:
-            doc["requestId"] = error.request_id
+    if isinstance(error, Rejected) and error.request_id:
+        doc["requestId"] = error.request_id
     if isinstance(error, Unavailable):
         seconds = error.retry_after_seconds
         doc["detail"] = f"{error}; wait {seconds} s, then repeat the same call"

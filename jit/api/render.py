@@ -6,6 +6,7 @@ from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
 from jit.domain.limits import bound_violations
+from jit.domain.model.bar import Bar
 from jit.domain.model.bastion import BY_BASTION, Bastion
 from jit.domain.model.grant import Grant, Status, list_denials
 from jit.domain.model.machine import OtherAccess, PortRule, VirtualMachine
@@ -180,6 +181,17 @@ def render_address(address: str | None, proxies: Proxies) -> dict[str, Any]:
     """
     is_behind = address is None and proxies.has_gateway
     return {"address": address, "addressReason": "behind-gateway" if is_behind else None}
+
+
+def render_bar(bar: Bar) -> dict[str, Any]:
+    """Return a bar as operators and auditors see it."""
+    return {
+        "id": bar.person_id,
+        "reason": bar.wanted.reason,
+        "until": _render_instant(bar.wanted.until),
+        "by": {"id": bar.by.id, "name": bar.by.name},
+        "at": format_instant(bar.at),
+    }
 
 
 def render_status(health: Health) -> dict[str, Any]:

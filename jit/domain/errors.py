@@ -14,6 +14,7 @@ Every error the broker raises on purpose.
   x Unavailable            waiting may repair it             503   retried by the host
     - Throttled            a service asked us to slow down   503
     - Unknown              the answer to a call was lost     503
+    - CannotTell           a fact for a decision is missing  503
   x Refused                Azure refused a well-formed call  500   never retried as it is
     - PermissionLost       Azure: the broker may not         500
     - Gone                 Azure: there is no such resource  500
@@ -32,6 +33,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from typing import Any, ClassVar
+
+CANNOT_TELL = "cannot-tell"
 
 
 @dataclass(frozen=True, slots=True)
@@ -145,6 +148,20 @@ class Unavailable(BrokerError):
         """*retry_after_seconds* comes from the failing service, or is our own guess."""
         super().__init__(detail)
         self.retry_after_seconds = retry_after_seconds
+
+
+class CannotTell(Unavailable):
+    """
+    A fact that the decision needs could not be read.
+
+    Attributes:
+        violations: One reason, which names the fact.
+    """
+
+    def __init__(self, detail: str, *, retry_after_seconds: int = 10) -> None:
+        """*detail* names the fact."""
+        super().__init__(detail, retry_after_seconds=retry_after_seconds)
+        self.violations = (Violation("#", CANNOT_TELL, detail),)
 
 
 class Throttled(Unavailable):

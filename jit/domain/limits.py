@@ -33,6 +33,8 @@ class Limits:
         start_grace: How far a start may lie in the past: the caller's clock is not ours.
         justification: Characters, at least and at most.
         reason: Characters of a decision's reason, at least and at most.
+        bar_reason: Characters of the reason of a bar, at least and at most.
+        bars: People who are barred at a time: one query of storage returns all bars.
         ticket_system: Characters, at least and at most.
         ticket_id: Characters, at least and at most.
         violations: How many are named; a hostile body of 64 KiB can break rules 10,000 times.
@@ -54,6 +56,8 @@ class Limits:
     start_grace: timedelta = timedelta(seconds=60)
     justification: tuple[int, int] = (5, 500)
     reason: tuple[int, int] = (1, 500)
+    bar_reason: tuple[int, int] = (5, 500)
+    bars: int = 1000
     ticket_system: tuple[int, int] = (1, 64)
     ticket_id: tuple[int, int] = (1, 128)
     violations: int = 1000

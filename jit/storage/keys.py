@@ -13,7 +13,7 @@ from datetime import UTC, datetime
 from jit.domain.values import arm_ids
 
 REQUESTS, GRANTS, TOMBSTONES, MACHINES, OUTBOX, ADMIN_RULES = "r", "g", "t", "v", "a", "n"
-REPEATED, KEYS, ENDINGS = "d", "i", "x"
+REPEATED, KEYS, ENDINGS, BARS = "d", "i", "x", "b"
 """Prefixes of the row keys in ``JitState``: all rows of one kind in a partition."""
 
 COMPARISON = "s|comparison"
@@ -27,6 +27,13 @@ LOOK, PLAN = "s|look", "s|plan"
 
 SUBSCRIPTIONS = "Subscriptions"
 """Partition with one row for each subscription, and one for the timer ``tick``."""
+
+PEOPLE = "people"
+"""
+Partition with the rows about people, of no subscription, and with the audit rows of these.
+
+In lower case, as the ids of subscriptions: their chain is drained in the same way.
+"""
 
 TICK = "s|tick"
 """Row key of the last tick, in the partition ``SUBSCRIPTIONS``."""
@@ -62,6 +69,11 @@ def keys_after(prefix: str) -> str:
 def subscription_key(subscription: str) -> str:
     """Return the row key of a subscription, in the partition ``SUBSCRIPTIONS``."""
     return f"s|{subscription}"
+
+
+def bar_key(person_id: str) -> str:
+    """Return the row key of the bar of a person, in the partition ``PEOPLE``."""
+    return f"{BARS}|{person_id}"
 
 
 def request_key(request_id: str) -> str:

@@ -23,9 +23,12 @@ def alert_policy_poison(msg: func.QueueMessage) -> None:
 
 @bp.queue_trigger(arg_name="msg", queue_name=messages.RECONCILE, connection=messages.CONNECTION)
 def reconcile_subscription(msg: func.QueueMessage) -> None:
-    """Compare a subscription's rules with its grants; or drain its audit outbox alone."""
+    """Compare a subscription's rules with its grants; or do the one part that is named."""
     body = msg.get_body()
     subscription = messages.read(body, "subscription")
+    if messages.has_part(body, messages.BARS):
+        wiring.due_work().wake(wiring.bar_changes().revoke_rest(wiring.clock()))
+        return
     reconciler = wiring.reconciler()
     act = reconciler.drain if messages.has_part(body, messages.AUDIT) else reconciler.run
     act(subscription, now=wiring.clock())

@@ -8,6 +8,7 @@ import pytest
 from jit.api.problem import answer_or_problem, write_problem
 from jit.domain.errors import (
     AccessDenied,
+    CannotTell,
     Conflict,
     Defect,
     Forbidden,
@@ -163,3 +164,11 @@ def test_only_a_change_may_have_happened(method, told):
     document = json.loads(answer.get_body())
     assert (answer.status_code, answer.headers["Retry-After"]) == (503, "7")
     assert ("happened" in f"{document['title']} {document['detail']}") is told
+
+
+def test_a_problem_names_the_fact_that_could_not_be_read():
+    """503 with a code: a program can tell it from other outages."""
+    document = json.loads(write_problem(CannotTell("no"), make_request(), SETTINGS).get_body())
+
+    assert document["type"].endswith("/unavailable")
+    assert document["errors"] == [{"pointer": "#", "code": "cannot-tell", "detail": "no"}]

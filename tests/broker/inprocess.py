@@ -14,10 +14,12 @@ from typing import Any
 
 from jit import messages
 from jit.api.query import read_filters, read_token, write_token
+from jit.broker.barring.bar_changes import BarChange
 from jit.broker.look_pace import LOOK_PAUSE
 from jit.broker.requests.change import ChangeResult
 from jit.domain.errors import Unavailable
 from jit.domain.limits import LIMITS
+from jit.domain.model.bar import WantedBar
 from jit.domain.model.grant import Grant
 from jit.domain.model.people import Person
 from jit.domain.model.request import Decision
@@ -149,6 +151,7 @@ class InProcess:
         )
         self.use_cases = UseCases(self.stores, around)
         self.acceptance = self.use_cases.acceptance(self.idempotency)
+        self.bar_changes = self.use_cases.bar_changes(self.idempotency)
         self.request_changes = self.use_cases.request_changes(self.idempotency)
         self.queries = self.use_cases.queries()
         self.fresh_looks = self.use_cases.fresh_looks()
@@ -205,6 +208,14 @@ class InProcess:
         changed = self.request_changes.extend(request_id, caller, extension, self.now)
         self._send(changed.stored)
         return changed
+
+    def bar(self, who: Person = ALICE, caller: Person | None = None, **changes: Any) -> BarChange:
+        """Play ``PUT barred/{oid}``; an operator calls unless *caller* is named."""
+        wanted = WantedBar(**{"reason": "left the company", **changes})
+        done = self.bar_changes.put(who.id, wanted, caller or OLGA, self.now)
+        for policy_id in done.policies:
+            self.queues.send(messages.POLICY, messages.policy(policy_id))
+        return done
 
     def list_requests(
         self, caller: Person = ALICE, token: str | None = None, **query: str

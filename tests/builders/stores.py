@@ -6,13 +6,17 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
 
+from jit.broker.asked_bars import AskedBars
 from jit.broker.azure_changes import Actions
+from jit.broker.barring.bar_changes import BarChanges
+from jit.broker.barring.bar_revocation import BarRevocation
 from jit.broker.configure.configure import Configurator
 from jit.broker.configure.policy_writer import PolicyWriter
 from jit.broker.locks import Locks
 from jit.broker.look_pace import LookPace
 from jit.broker.network_managers import NetworkManagers
 from jit.broker.policy_worker.archive import Archive
+from jit.broker.policy_worker.barred_requests import BarredRequests
 from jit.broker.policy_worker.look import Look
 from jit.broker.policy_worker.remove_rules import RuleRemover
 from jit.broker.policy_worker.send_initiate import InitiateSender
@@ -39,6 +43,7 @@ from jit.storage.history import History
 from jit.storage.inventory_store import InventoryStore
 from jit.storage.networks.admin_rule_rows import AdminRuleRows
 from jit.storage.outbox import Outbox
+from jit.storage.people.bar_rows import BarRows
 from jit.storage.request_store import RequestStore
 from jit.storage.subscription_rows import SubscriptionRows
 from jit.storage.table import Table
@@ -55,6 +60,7 @@ class Stores:
     control: ControlRows
     subscriptions: SubscriptionRows
     admin_rules: AdminRuleRows
+    bars: BarRows
 
 
 def _no_pause(_seconds: float) -> None:
@@ -71,6 +77,7 @@ def stores_over(state: Table, history: Table) -> Stores:
         control=ControlRows(state),
         subscriptions=SubscriptionRows(state),
         admin_rules=AdminRuleRows(state),
+        bars=BarRows(state),
     )
 
 
@@ -99,6 +106,11 @@ class UseCases:
 
     stores: Stores
     around: Surroundings
+
+    @cached_property
+    def asked_bars(self) -> AskedBars:
+        """The bars of this process."""
+        return AskedBars(self.stores.bars)
 
     @property
     def actions(self) -> Actions:
@@ -138,6 +150,7 @@ class UseCases:
             idempotency=idempotency,
             looks=self.looks,
             limits=around.limits,
+            bars=self.asked_bars,
             pause=_no_pause,
         )
 
@@ -149,8 +162,23 @@ class UseCases:
             inventory=stores.inventory,
             idempotency=idempotency,
             limits=around.limits,
+            bars=self.asked_bars,
         )
         return RecordedChanges(changes, self.trail)
+
+    def bar_changes(self, idempotency: Idempotency) -> BarChanges:
+        """Return the use case of ``barred``."""
+        revocation = BarRevocation(
+            requests=self.stores.requests,
+            changes=self.request_changes(idempotency).changes,
+            subscriptions=self.due_work().list_subscriptions,
+        )
+        return BarChanges(
+            rows=self.stores.bars,
+            asked=self.asked_bars,
+            revocation=revocation,
+            limits=self.around.limits,
+        )
 
     def queries(self) -> Queries:
         """Return the reads of callers."""
@@ -185,6 +213,7 @@ class UseCases:
             initiates=InitiateSender(stores.requests, stores.locks, self.actions),
             remover=RuleRemover(stores.outbox, self.actions),
             archive=Archive(stores.requests, stores.locks),
+            barred=BarredRequests(self.asked_bars, stores.requests),
             limits=around.limits,
         )
 
@@ -221,6 +250,7 @@ class UseCases:
         return DueWork(
             requests=stores.requests,
             rows=stores.subscriptions,
+            bars=stores.bars,
             queues=lambda: around.queues,
             named=around.limits.subscriptions,
         )

@@ -37,6 +37,58 @@ def law(path: str, name: str) -> str:
 
 MUTANTS = (
     Mutant(
+        name="a bar is not asked at acceptance",
+        promise="P1",
+        path="jit/broker/requests/accept.py",
+        was="barred = () if has_faults else self.bars.find_recent(people, now)\n",
+        becomes="barred = ()\n",
+        caught_by=(
+            law(
+                "tests/broker/test_bars.py",
+                "test_a_barred_person_is_denied_before_any_policy_is_asked",
+            ),
+        ),
+    ),
+    Mutant(
+        name="a bar is not asked at opening",
+        promise="P1",
+        path="jit/broker/policy_worker/worker.py",
+        was="            return self.barred.ask(grants, view, state.now)\n",
+        becomes="            return view\n",
+        caught_by=(
+            law(
+                "tests/broker/policy_worker/test_barred_requests.py",
+                "test_a_bar_after_acceptance_keeps_the_request_closed",
+            ),
+        ),
+    ),
+    Mutant(
+        name="bars that cannot be read bar nobody",
+        promise="P1",
+        path="jit/broker/policy_worker/barred_requests.py",
+        was="            return replace(view, unasked=frozenset(waiting), asks_from=later)\n",
+        becomes="            return view\n",
+        caught_by=(
+            law(
+                "tests/broker/policy_worker/test_barred_requests.py",
+                "test_without_bars_nothing_opens_and_closing_goes_on",
+            ),
+        ),
+    ),
+    Mutant(
+        name="the revocation of a bar dies with its process",
+        promise="P3",
+        path="jit/broker/reconcile/due_work.py",
+        was="        if any(bar.revoking for bar in self.bars.read().known):\n",
+        becomes="        if not self.bars:\n",
+        caught_by=(
+            law(
+                "tests/broker/barring/test_bar_revocation.py",
+                "test_the_timer_finishes_an_order_that_died_half_way",
+            ),
+        ),
+    ),
+    Mutant(
         name="the call before the write",
         promise="P2",
         path="jit/broker/policy_worker/worker.py",

@@ -15,6 +15,7 @@ from jit.domain.audit.refusal import Repeated
 from jit.domain.errors import Violation
 from jit.domain.model.absence import Absence
 from jit.domain.model.admin_reading import AdminReading
+from jit.domain.model.bar import Bar, WantedBar
 from jit.domain.model.bastion import Bastion
 from jit.domain.model.grant import CloseReason, Footprint, Grant, Initiate, Status
 from jit.domain.model.machine import (
@@ -51,6 +52,7 @@ from jit.storage.callers.key_rows import KeyEnding, StoredKey
 from jit.storage.control_rows import ComparisonRow, FirewallRow, LooksRow, PolicyRow
 from jit.storage.documents import FORMAT, ColumnMap, read_document
 from jit.storage.networks import admin_rule_rows
+from jit.storage.people import bar_rows
 from jit.storage.stored import StoredRequest
 from jit.storage.subscription_rows import SubscriptionRow, TickRow
 from jit.storage.table import Row
@@ -320,6 +322,14 @@ def control(kind, name, **fields):
     return kind(version=row_of(name), **fields)
 
 
+BAR = Bar(
+    person_id=ALICE,
+    wanted=WantedBar(reason="the laptop was stolen", until=NOON + timedelta(days=7), revoke=True),
+    by=Person(id="01ca0000-0000-4000-8000-000000000005", name="Olga"),
+    at=NOON,
+    revoking=True,
+    revoked=2,
+)
 MANAGER = f"{NETWORK}/networkManagers/nm"
 READING = AdminReading(
     network_id=f"{NETWORK}/virtualNetworks/vnet-prod",
@@ -484,6 +494,11 @@ CASES = {
         subscription_rows.read_tick,
         control(TickRow, "tick", first_at=NOON, last_at=NOON + MINUTE),
     ),
+    "bar": (bar_rows.read_bar, BAR),
+    "bar-for-ever": (
+        bar_rows.read_bar,
+        replace(BAR, wanted=WantedBar(reason="left the company"), revoking=False, revoked=0),
+    ),
     "idempotency-key": (
         key_rows.read_key,
         StoredKey(
@@ -610,6 +625,8 @@ WRITTEN = {
         "subscription-unseen", subscription_rows.SUBSCRIPTION_KIND, subscription_rows.SUBSCRIPTION
     ),
     "tick": row_with("tick", subscription_rows.TICK_KIND, subscription_rows.TICK),
+    "bar": row_with("bar", bar_rows.BAR_KIND, bar_rows.BAR),
+    "bar-for-ever": row_with("bar-for-ever", bar_rows.BAR_KIND, bar_rows.BAR),
     "audit-record": audit_chain.write_record_row(CASES["audit-record"][1]),
 }
 LEFT_OUT = {"firewall": {"Operation"}, "firewall-returned": {"Operation"}}
@@ -670,6 +687,7 @@ MAPS: dict[str, tuple[ColumnMap[Any], list[str]]] = {
     "tick": (subscription_rows.TICK, ["tick"]),
     "idempotency key": (key_rows.KEY, ["idempotency-key-in-state"]),
     "end of an idempotency key": (key_rows.ENDING, ["idempotency-key-ending"]),
+    "bar": (bar_rows.BAR, ["bar"]),
     "audit head": (audit_chain.HEAD, ["audit-head"]),
     "audit record": (audit_chain.RECORD, ["audit-record"]),
 }

@@ -21,6 +21,7 @@ CHANGING = sorted(
     if set(FUNCTIONS[name].trigger.fields["methods"]) - {"GET", "HEAD", "OPTIONS"}
 )
 TENANT = "7e4a4700-0000-4000-8000-000000000000"
+PERSON = "a11ce000-0000-4000-8000-000000000001"
 SETTINGS = Settings.from_env(
     {
         "AzureWebJobsStorage": "x",
@@ -58,7 +59,7 @@ def make_request(name: str, *, body: object = None, **changes: Any) -> func.Http
             "Content-Type": "application/json",
         },
         "params": {},
-        "route_params": {"id": "x", "slug": "x"},
+        "route_params": {"id": "x", "slug": "x", "oid": PERSON},
         "body": b"" if body is None else json.dumps(body).encode(),
     }
     return func.HttpRequest(**(how | changes))

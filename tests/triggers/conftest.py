@@ -16,6 +16,7 @@ def refuse_call():
 NOON = datetime(2026, 11, 22, 12, tzinfo=UTC)
 USE_CASES = (
     "acceptance",
+    "bar_changes",
     "configurator",
     "dry_runs",
     "due_work",

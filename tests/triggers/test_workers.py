@@ -46,6 +46,18 @@ def test_a_message_may_want_the_audit_outbox_alone(use_case):
     assert calls == [("drain", ("s1",), {"now": NOON})]
 
 
+def test_a_message_may_want_the_access_of_barred_people_revoked(use_case):
+    """Their policies are woken then; no subscription is compared."""
+    finished = use_case("bar_changes", revoke_rest=("p1",))
+    woken = use_case("due_work", wake=None)
+
+    body = messages.revoke_barred("s1").encode()
+    find_call("reconcile_subscription")(msg=func.QueueMessage(body=body))
+
+    assert finished == [("revoke_rest", (NOON,), {})]
+    assert woken == [("wake", (("p1",),), {})]
+
+
 @pytest.mark.parametrize("function", ["work_policy", "reconcile_subscription"])
 @pytest.mark.parametrize("body", [b"", b"{}", b'{"policy": 1, "subscription": 1}'])
 def test_a_message_that_is_not_ours_is_a_defect(function, body):

@@ -20,6 +20,7 @@ from jit import messages, telemetry
 from jit.broker.azure_changes import Actions
 from jit.broker.locks import Locks, PolicyLease, find_gathering_time, is_message_expected
 from jit.broker.policy_worker.archive import Archive
+from jit.broker.policy_worker.barred_requests import BarredRequests
 from jit.broker.policy_worker.due_grants import choose_closing, choose_due, list_held_back
 from jit.broker.policy_worker.look import Look, build_blind_view
 from jit.broker.policy_worker.neighbours import find_neighbours, find_remaining_rules
@@ -69,6 +70,7 @@ class Worker:
     initiates: InitiateSender
     remover: RuleRemover
     archive: Archive
+    barred: BarredRequests
     limits: Limits
 
     def work(self, policy_id: str, *, now: datetime, look: str | None = None) -> None:
@@ -175,7 +177,8 @@ class Worker:
             Unavailable: Azure did not answer. The ends that come with time are stored first.
         """
         try:
-            return self.look.observe(grants, state, complete=complete)
+            view = self.look.observe(grants, state, complete=complete)
+            return self.barred.ask(grants, view, state.now)
         except Refused as error:  # repeating it would not help
             telemetry.alert("permission.lost", policy_id=state.policy_id, code=error.code)
             return build_blind_view(grants, "the broker may not read its JIT policy")

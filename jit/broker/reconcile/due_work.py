@@ -13,6 +13,8 @@ from datetime import datetime, timedelta
 from jit import messages
 from jit.domain.values import arm_ids
 from jit.interfaces import Queues
+from jit.storage import keys
+from jit.storage.people.bar_rows import BarRows
 from jit.storage.request_store import RequestStore
 from jit.storage.subscription_rows import SubscriptionRow, SubscriptionRows
 
@@ -29,6 +31,7 @@ class DueWork:
 
     requests: RequestStore
     rows: SubscriptionRows
+    bars: BarRows
     queues: Callable[[], Queues]
     named: tuple[str, ...]
 
@@ -63,9 +66,17 @@ class DueWork:
             self.wake_due(subscription, now)
             if self.requests.has_events(subscription):
                 self.enqueue_drain(subscription)
+        self._wake_bars()
         for subscription in {*self.named}.difference(known):
             self.rows.ensure(subscription, now)
         self.rows.note_tick(state.tick, now)
+
+    def _wake_bars(self) -> None:
+        """Have the audit rows of bars drained, and revocations finished that died half-way."""
+        if self.requests.has_events(keys.PEOPLE):
+            self.enqueue_drain(keys.PEOPLE)
+        if any(bar.revoking for bar in self.bars.read().known):
+            self.queues().send(messages.RECONCILE, messages.revoke_barred(self.named[0]))
 
     def wake_due(self, subscription: str, now: datetime) -> None:
         """Wake the worker of each policy of a subscription with due work."""

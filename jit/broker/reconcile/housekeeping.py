@@ -10,6 +10,7 @@ from functools import partial
 from jit.broker.reconcile.draining import Draining
 from jit.broker.reconcile.due_work import DueWork
 from jit.domain.errors import BrokerError
+from jit.storage import keys
 from jit.storage.callers.idempotency_keys import Idempotency
 from jit.storage.subscription_rows import SubscriptionRow
 
@@ -49,6 +50,7 @@ class Housekeeping:
         yield partial(self.idempotency.sweep, subscription, now=now)
         if subscription == self.due_work.named[0]:
             yield partial(self.idempotency.sweep_earlier, now=now)
+            yield partial(self.draining.drain, keys.PEOPLE, now=now)
             for row in self.due_work.list_dropped():
                 yield partial(self._forget_dropped, row, now)
 

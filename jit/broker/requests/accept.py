@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from jit import telemetry
+from jit.broker.asked_bars import AskedBars
 from jit.broker.requests.acceptance.judgement import Judge, Judgement
 from jit.broker.requests.acceptance.repetitions import Repetition, Repetitions
 from jit.broker.requests.new_grants import (
@@ -62,11 +63,13 @@ _PAUSE = 0.025  # seconds; the pause before attempt n takes up to 2**n of them
 
 _REFUSALS: Mapping[FindingKind, type[Rejected]] = {
     FindingKind.BODY: InvalidRequest,
+    FindingKind.BARRED: AccessDenied,
     FindingKind.POLICY: AccessDenied,
     FindingKind.OCCUPIED: Conflict,
 }
 _DETAILS = {
     FindingKind.BODY: "the request breaks the contract",
+    FindingKind.BARRED: "this person may get no access",
     FindingKind.POLICY: "the JIT policy does not allow this access",
     FindingKind.OCCUPIED: "somebody else holds this port for now",
 }
@@ -78,6 +81,7 @@ class Acceptance:
     Accepts or denies access requests.
 
     Attributes:
+        bars: A request of a barred person is denied before any policy is asked.
         pause: Waits some seconds before another attempt.
     """
 
@@ -88,12 +92,13 @@ class Acceptance:
     idempotency: Idempotency
     looks: SharedLooks
     limits: Limits
+    bars: AskedBars
     pause: Callable[[float], None]
 
     @property
     def judge(self) -> Judge:
         """The one who decides by inventory and policy."""
-        return Judge(self.inventory, self.looks, self.limits)
+        return Judge(self.inventory, self.looks, self.bars, self.limits)
 
     @property
     def repetitions(self) -> Repetitions:
@@ -112,7 +117,7 @@ class Acceptance:
         if submission.draft.request is None:
             raise _refuse_body(submission, self.limits)
         try:
-            judgement = self.judge.judge(submission.draft, now)
+            judgement = self.judge.judge(submission, now)
         except Unknown as error:  # only the inventory was written
             raise Unavailable("storage did not answer") from error
         access, caller = submission.draft.request, submission.caller
@@ -173,12 +178,12 @@ class Acceptance:
             over: The row of the key, if it does not answer any more.
             now: Aware, UTC.
         """
-        judgement = self.judge.judge_kept(submission.draft, now)
+        judgement = self.judge.judge_kept(submission, now)
         if not judgement.is_final:
             known = self.repetitions.find(call, now).request
             if known is not None:
                 return known
-            judgement = self.judge.judge_anew(submission.draft, now)
+            judgement = self.judge.judge_anew(submission, now)
         new_id = request_ids.make_request_id(call.subscription, now, secrets.token_bytes(10))
         findings, grants = self._plan_grants(new_id, access, judgement, submission.caller, now)
         if findings:

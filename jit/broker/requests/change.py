@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
 from jit import telemetry
+from jit.broker.asked_bars import AskedBars
 from jit.broker.requests.lookup import find_visible
 from jit.broker.requests.new_grants import Machines, OtherGrants, list_other_grants
 from jit.broker.requests.no_change import explain_not_open, explain_revoked
@@ -75,12 +76,14 @@ class RequestChanges:
     Attributes:
         idempotency: An extension that is repeated is done once.
         limits: An extension is decided again by them.
+        bars: An extension of a barred person is refused.
     """
 
     requests: RequestStore
     inventory: InventoryStore
     idempotency: Idempotency
     limits: Limits
+    bars: AskedBars
 
     def revoke(
         self, request_id: str, caller: Person, revocation: Revocation, now: datetime
@@ -102,7 +105,8 @@ class RequestChanges:
         outside = tuple(find_outside(revocation, stored.grants))
         if outside:
             raise InvalidRequest("a part of this is not in the request", outside)
-        may_give_up = Role.OPERATOR in caller.roles and bool(revocation.reason)
+        by_operator = Role.OPERATOR in caller.roles and bool(revocation.reason)
+        may_give_up = by_operator and revocation.may_give_up
 
         def change(grant: Grant) -> Grant:
             if not revocation.covers(grant):
@@ -134,7 +138,7 @@ class RequestChanges:
             Conflict: No grant of it is open, no end would move, or the key was used otherwise.
             AccessDenied: The policy does not allow it, or access would last too long.
             Unavailable: The request kept changing, storage did not answer, or the last lists of
-                Azure lacked a VM or its JIT policy.
+                Azure lacked a VM or its JIT policy. `CannotTell` if bars could not be read.
         """
         stored = find_visible(self.requests, request_id, caller)
         if stored.request.requester.id != caller.id:
@@ -176,7 +180,8 @@ class RequestChanges:
             raise Conflict(self._explain_not_open(stored, caller, now))
         machines = self._find_machines(left)
         others = list_other_grants(left, self.requests) if left else {}
-        denials = {grant.id: tuple(self._find_denials(grant, machines, move)) for grant in left}
+        bars = [f.violation for f in self.bars.find_fresh((caller, stored.request.requester), now)]
+        denials = {grant.id: (*bars, *self._find_denials(grant, machines, move)) for grant in left}
         faults = [each for found in denials.values() for each in found]
         if faults and not is_done:
             violations = bound_violations(list(dict.fromkeys(faults)), self.limits)

@@ -12,6 +12,7 @@ class FindingKind(StrEnum):
     """The answer that a finding calls for; if there are several, the first of these decides."""
 
     BODY = "body"  # 400: no policy could ever allow it
+    BARRED = "barred"  # 403: an operator has barred the person
     POLICY = "policy"  # 403: this policy does not allow it
     OCCUPIED = "occupied"  # 409: someone else holds the port for now
 

@@ -13,6 +13,7 @@ from datetime import datetime, timedelta
 from operator import itemgetter
 
 from jit.domain.azure.defender_requests import DefenderRequest
+from jit.domain.decision import barred_people
 from jit.domain.decision.bastion_access import NO_BASTION, VIA
 from jit.domain.decision.jit_policy import NO_JIT_POLICY, OCCUPIED, decide
 from jit.domain.decision.standing_access import find_denials, find_earlier_end
@@ -37,6 +38,9 @@ from jit.domain.values.times import format_instant
 
 TRUSTED_UNREAD = timedelta(minutes=10)
 """So long a Bastion that cannot be read is taken to be there, if an open grant came by it."""
+
+
+_UNASKED = "it could not be read if this person is barred from access"
 
 
 def decide_standing(
@@ -65,6 +69,26 @@ def _decide_standing(grant: Grant, entry: PolicyEntry | None, now: datetime) -> 
         )
     end = find_earlier_end(grant, entry, now=now)
     return grant if end is None else replace(grant, expires_at=end)
+
+
+def is_to_open(grant: Grant, now: datetime) -> bool:
+    """Return True if *grant* is due by *now* and was never open."""
+    grant = lifetime.advance_by_clock(grant, now=now)
+    is_opening = grant.status is Status.OPENING and grant.opened_at is None
+    return grant.status is Status.PENDING or is_opening
+
+
+def refuse_barred(grant: Grant, context: StepContext) -> Grant:
+    """
+    Return *grant* as denied if its person is barred and it was never open.
+
+    If Azure was asked for it already, it must be observed gone.
+    """
+    if grant.request_id not in context.policy.barred or not is_to_open(grant, context.now):
+        return grant
+    why = barred_people.build_violation()
+    denied = lifetime.begin_closing(grant, CloseReason.DENIED, context.now, why.detail)
+    return replace(denied, denials=(why,))
 
 
 def admit_due(
@@ -152,6 +176,8 @@ class _Port:
 
 def _admit(grant: Grant, port: _Port, context: StepContext) -> Grant:
     now, view = context.now, port.view
+    if grant.request_id in context.policy.unasked:
+        return replace(grant, note=_UNASKED, next_check_at=now + LOOK_WHILE_OPENING)
     if grant.bastion is not None and _is_unread(grant.bastion, view):
         note = f"Bastion {grant.bastion.name} could not be read"
         return replace(grant, note=note, next_check_at=now + LOOK_WHILE_OPENING)

@@ -44,6 +44,8 @@ class PolicyView:
         neighbours: Grants of other VMs, also of other policies, whose path may rest on a rule that
             this step would remove, or by which a grant that it closes still comes in. They are read
             only if there is such a rule.
+        barred: Ids of requests whose person is barred: a grant that was not open never opens.
+        unasked: Ids of requests for which it could not be read if their person is barred.
     """
 
     found: bool
@@ -61,6 +63,8 @@ class PolicyView:
     asks_from: datetime | None = None
     admin_readings: tuple[AdminReading, ...] = ()
     neighbours: tuple[Grant, ...] = ()
+    barred: frozenset[str] = frozenset()
+    unasked: frozenset[str] = frozenset()
 
 
 RuleUsers = Mapping[str, Mapping[VmPort, Sequence[Grant]]]

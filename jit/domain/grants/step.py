@@ -209,10 +209,10 @@ def _advance(
 
 
 def pass_time(group: Group) -> Group:
-    """Let grants become due, fail in time, or come to their end."""
-    return group.replace_grants(
-        lifetime.advance_by_clock(grant, now=group.context.now) for grant in group.grants
-    )
+    """Let grants become due, fail in time, or come to their end; deny barred people."""
+    context = group.context
+    timely = (lifetime.advance_by_clock(grant, now=context.now) for grant in group.grants)
+    return group.replace_grants(admission.refuse_barred(grant, context) for grant in timely)
 
 
 def hear_defender(group: Group) -> Group:

@@ -25,10 +25,12 @@ class Revocation:
         reason: For the audit trail.
         machines: The VMs to give back; one without ports means all of its ports. Without machines,
             the whole request is meant.
+        may_give_up: True if an operator's reason also ends a grant that cannot be observed.
     """
 
     reason: str | None = None
     machines: tuple[WantedMachine, ...] = ()
+    may_give_up: bool = True
 
     def covers(self, grant: Grant) -> bool:
         """Return True if *grant* shall end."""

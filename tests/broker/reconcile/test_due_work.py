@@ -2,7 +2,10 @@
 
 from datetime import timedelta
 
-from tests.broker.inprocess import DAVE, THERE, farm, policy_of, wish
+from jit import messages
+from jit.domain.audit.event import Event
+from jit.domain.model.bar import Bar, WantedBar
+from tests.broker.inprocess import DAVE, OLGA, THERE, farm, policy_of, wish
 from tests.broker.reconciling import FARM_POLICY
 from tests.local.azure.sim import DEVELOPMENT, PRODUCTION
 
@@ -42,3 +45,16 @@ def test_a_tick_has_an_outbox_drained_if_something_waits_there(it):
     it.due_work.tick(now=it.broker.now)
 
     assert it.drain_messages() == [DEVELOPMENT]
+
+
+def test_a_tick_sends_a_message_for_an_unfinished_revocation_of_a_barred_person(it):
+    """The row of the bar says that it is unfinished."""
+    wanted = WantedBar(reason="left the company", revoke=True)
+    event = Event(at=it.broker.now, what="person.barred", actor="o", request_id="")
+    for revoking, sent in ((False, []), (True, [messages.revoke_barred(PRODUCTION)])):
+        bar = Bar(person_id=DAVE.id, wanted=wanted, by=OLGA, at=it.broker.now, revoking=revoking)
+        it.broker.stores.bars.write(it.broker.stores.bars.find(DAVE.id), bar, event)
+        it.due_work.tick(now=it.broker.now)
+
+        waiting = it.broker.queues.waiting(messages.RECONCILE)
+        assert [each.text for each in waiting if '"bars"' in each.text] == sent

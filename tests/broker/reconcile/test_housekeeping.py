@@ -7,6 +7,7 @@ import pytest
 from jit.broker.reconcile.due_work import DueWork
 from jit.domain.audit import chain
 from jit.domain.errors import AccessDenied, Unavailable
+from jit.storage import keys
 from jit.storage.table import Op, Row, Verb
 from tests.broker.inprocess import DAVE, farm, wish
 from tests.broker.reconciling import Reconciling
@@ -163,3 +164,15 @@ def test_a_chain_grows_and_keys_are_swept_although_the_dropped_subscriptions_can
 
     assert [record.event["what"] for record in it.drainer.list_records(PRODUCTION)]
     assert broker.state.rows("i|") == ()
+
+
+def test_the_chain_of_bars_grows_with_the_comparison_of_the_first_subscription(it):
+    """They are of no subscription."""
+    it.broker.bar(DAVE)
+
+    it.run(DEVELOPMENT)
+    assert list(it.drainer.list_records(keys.PEOPLE)) == []
+    it.run(PRODUCTION)
+
+    (record,) = it.drainer.list_records(keys.PEOPLE)
+    assert record.event["what"] == "person.barred"

@@ -377,3 +377,58 @@ def test_a_standing_grant_ends_as_early_as_its_policy_gives_access_now():
     (after,) = done.grants
     assert (after.status, after.expires_at) == (Status.OPEN, NOW + HOUR + MINUTE)
     assert [ask.until for ask in done.asks] == [NOW + HOUR + MINUTE]
+
+
+# ---- barred people -------------------------------------------------------------------------------
+
+
+def barred_world(**changes):
+    """The world while the person of the grants of these tests is barred."""
+    return a_world(OURS, barred=frozenset({a_grant().request_id}), **changes)
+
+
+@pytest.mark.parametrize("attempts", [0, 1])
+def test_a_grant_of_a_barred_person_never_opens(attempts):
+    """If Azure was asked for it already, its path is observed gone first."""
+    asked = an_opening() if attempts else a_grant()
+
+    (after,) = stepped(asked, world=barred_world()).grants
+
+    assert after.status is (Status.CLOSING if attempts else Status.CLOSED)
+    assert after.close_reason is CloseReason.DENIED
+    assert [each.code for each in after.denials] == ["barred"]
+    assert "barred" in after.note
+
+
+def test_nothing_is_asked_of_azure_for_a_barred_person():
+    """Its end was stored, and then the process died before the call."""
+    admitted = an_opening(initiates=(), initiated_at=None, answered=False, attempts=0)
+
+    done = stepped(admitted, world=barred_world())
+
+    assert (done.grants[0].status, done.asks) == (Status.CLOSED, ())
+
+
+def test_a_path_that_was_open_before_a_bar_stays_wanted():
+    """Also while it opens again: its person loses it by a revocation only."""
+    again = an_opening(opened_at=NOW - MINUTE)
+
+    assert alone(again, barred_world()).wants_path
+
+
+def test_a_start_that_lies_ahead_is_not_denied_yet():
+    """The bar may have ended by then."""
+    later = a_grant(status=Status.SCHEDULED, starts_at=NOW + HOUR, latest_end=NOW + 4 * HOUR)
+
+    assert alone(later, barred_world()).status is Status.SCHEDULED
+
+
+def test_a_grant_waits_while_bars_cannot_be_read():
+    """Its end is not fixed before."""
+    unasked = frozenset({a_grant().request_id})
+
+    done = stepped(a_grant(), world=a_world(unasked=unasked))
+
+    (grant,) = done.grants
+    assert (grant.status, grant.expires_at, done.asks) == (Status.PENDING, None, ())
+    assert grant.next_check_at > NOW

@@ -7,13 +7,14 @@ from dataclasses import dataclass
 from datetime import datetime
 from functools import partial
 
+from jit.broker.asked_bars import AskedBars
 from jit.broker.requests.new_grants import Machines
 from jit.broker.shared_looks import SharedLooks
 from jit.domain.decision.jit_policy import decide
 from jit.domain.decision.verdict import Finding, FindingKind
 from jit.domain.limits import Limits
 from jit.domain.model.machine import VirtualMachine
-from jit.domain.requests.submission import Draft
+from jit.domain.requests.submission import Draft, Submission
 from jit.domain.values import arm_ids
 from jit.storage.inventory_store import InventoryStore
 
@@ -26,45 +27,59 @@ class Judgement:
     Attributes:
         findings: Empty if the request is allowed.
         machines: The VMs that the findings are about.
+        is_barred: True if the person is barred: then the policy was not asked.
     """
 
     findings: tuple[Finding, ...]
     machines: Machines
+    is_barred: bool = False
 
     @property
     def is_final(self) -> bool:
         """True if fresh data cannot lead to a better answer."""
-        return all(finding.kind is FindingKind.BODY for finding in self.findings)
+        return self.is_barred or all(finding.kind is FindingKind.BODY for finding in self.findings)
 
 
 @dataclass(frozen=True, slots=True)
 class Judge:
-    """Decides about drafts."""
+    """Decides about the bodies of access requests."""
 
     inventory: InventoryStore
     looks: SharedLooks
+    bars: AskedBars
     limits: Limits
 
-    def judge(self, draft: Draft, now: datetime) -> Judgement:
+    def judge(self, submission: Submission, now: datetime) -> Judgement:
         """Decide by the inventory; if that denies, decide again by a look that is fresh enough."""
-        judgement = self.judge_kept(draft, now)
-        return judgement if judgement.is_final else self.judge_anew(draft, now)
+        judgement = self.judge_kept(submission, now)
+        return judgement if judgement.is_final else self.judge_anew(submission, now)
 
-    def judge_kept(self, draft: Draft, now: datetime) -> Judgement:
-        """Decide by the inventory, a minute old at most; if that denies, by the stored one."""
+    def judge_kept(self, submission: Submission, now: datetime) -> Judgement:
+        """
+        Decide by bars and the inventory, both a minute old at most; if that denies, by the rows.
+
+        Raises:
+            Unavailable: It cannot be told if the person is barred, or storage did not answer.
+        """
+        draft = submission.draft
         find = partial(self.inventory.find_kept_machine, now=now)
         kept = self._judge_by(_find_machines(draft, find), draft, now)
+        has_faults = any(finding.kind is FindingKind.BODY for finding in kept.findings)
+        barred = () if has_faults else self.bars.find_recent((submission.caller,), now)
+        if barred:  # no policy is asked for them, and not Azure
+            return Judgement(barred, kept.machines, is_barred=True)
         if kept.is_final:
             return kept
         return self._judge_by(_find_machines(draft, self.inventory.find_machine), draft, now)
 
-    def judge_anew(self, draft: Draft, now: datetime) -> Judgement:
+    def judge_anew(self, submission: Submission, now: datetime) -> Judgement:
         """
         Decide by a look at Azure that is at most 30 seconds old.
 
         Raises:
             Unavailable: Azure or storage did not answer.
         """
+        draft = submission.draft
         return self._judge_by(self._read_machines(draft, now), draft, now)
 
     def _judge_by(self, machines: Machines, draft: Draft, now: datetime) -> Judgement:

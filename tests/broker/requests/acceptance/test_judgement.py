@@ -18,11 +18,11 @@ def judge(broker):
     """A judge who knows the VMs, and has none in memory."""
     found = broker.observer.read_machines(DEVELOPMENT, now=broker.now)
     broker.inventory.write_machines(DEVELOPMENT, found, complete=True)
-    return Judge(broker.inventory, broker.use_cases.looks, LIMITS)
+    return Judge(broker.inventory, broker.use_cases.looks, broker.use_cases.asked_bars, LIMITS)
 
 
 def read(broker, body):
-    return broker.submission(body).draft
+    return broker.submission(body)
 
 
 def test_what_the_inventory_allows_is_final_and_costs_no_call_of_azure(broker, judge):

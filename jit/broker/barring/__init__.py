@@ -1,0 +1,1 @@
+"""Barring people from access."""

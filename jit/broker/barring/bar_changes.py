@@ -1,0 +1,227 @@
+"""Changes of bars: an operator bars a person, or lifts the bar."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime
+from typing import Any
+
+from jit import telemetry
+from jit.broker.asked_bars import AskedBars
+from jit.broker.barring.bar_revocation import BarRevocation
+from jit.domain.audit.event import Event
+from jit.domain.errors import Conflict, NotFound, StateConflict, Unavailable, Unknown, Violation
+from jit.domain.limits import Limits
+from jit.domain.model.bar import Bar, WantedBar
+from jit.domain.model.people import Person
+from jit.domain.values.json_pointer import ROOT
+from jit.domain.values.times import format_instant
+from jit.storage.people.bar_rows import MOST_FORGOTTEN, BarRows, StoredBar
+
+CHANGED_MEANWHILE = "changed-meanwhile"
+TOO_MANY_BARS = "too-many-bars"
+
+_ATTEMPTS = 3
+
+
+@dataclass(frozen=True, slots=True)
+class BarChange:
+    """A bar as it is now, and the JIT policies that have work because of it."""
+
+    bar: Bar
+    policies: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BarChanges:
+    """
+    Bars people, and lifts bars.
+
+    Each change stands in the audit trail in its own transaction. The row of a bar says if access of
+    the person is still to be revoked, so a process that dies loses nothing: `revoke_rest` goes on.
+    """
+
+    rows: BarRows
+    asked: AskedBars
+    revocation: BarRevocation
+    limits: Limits
+
+    # ---- reads -----------------------------------------------------------------------------------
+
+    def list_in_force(self, now: datetime) -> list[Bar]:
+        """Return the bars in force, by object id."""
+        return [bar for bar in self.rows.read().known if bar.is_in_force(now)]
+
+    def get(self, person_id: str, now: datetime) -> Bar:
+        """
+        Return the bar of a person.
+
+        Raises:
+            NotFound: The person is not barred.
+        """
+        stored = self.rows.find(person_id)
+        if stored is None or not stored.bar.is_in_force(now):
+            raise NotFound("this person is not barred")
+        return stored.bar
+
+    # ---- changes ---------------------------------------------------------------------------------
+
+    def put(self, person_id: str, wanted: WantedBar, caller: Person, now: datetime) -> BarChange:
+        """
+        Bar a person; the same bar again changes nothing.
+
+        Raises:
+            Conflict: Another operator changed the bar at the same moment, or there are too many.
+            Unavailable: Storage did not answer. The bar may stand, and may still revoke access.
+        """
+        stored = self._put(person_id, wanted, caller, now)
+        self.asked.forget()
+        return self._finish(stored, now)
+
+    def lift(self, person_id: str, caller: Person, now: datetime) -> None:
+        """
+        Lift a bar; without one nothing changes. Access that it shall revoke is revoked first.
+
+        Raises:
+            Conflict: Another operator changed the bar at the same moment.
+            Unavailable: Storage did not answer.
+        """
+        seen = self.rows.find(person_id)
+        if seen is None or seen.bar.is_over(now):
+            return
+        self._finish(seen, now)
+        before = self.rows.find(person_id)
+        if before is None:
+            return
+        if before.bar.wanted != seen.bar.wanted or before.bar.at != seen.bar.at:
+            raise _tell_change()
+        try:
+            self.rows.remove(before, _build_event("person.unbarred", before.bar, caller, now))
+        except (StateConflict, Unknown):
+            if self.rows.find(person_id) is not None:
+                raise _tell_change() from None
+        self.asked.forget()
+        telemetry.event("person.unbarred", person_id=person_id)
+
+    def revoke_rest(self, now: datetime) -> tuple[str, ...]:
+        """
+        Go on with each unfinished revocation; return the JIT policies with work.
+
+        If one cannot go on, the others do.
+
+        Raises:
+            Unavailable: The error of the first one that cannot go on.
+        """
+        policies: list[str] = []
+        errors: list[Unavailable] = []
+        for stored in self.rows.list_stored():
+            try:
+                policies += self._finish(stored, now).policies
+            except Unavailable as error:
+                errors.append(error)
+        if errors:
+            raise errors[0]
+        return tuple(dict.fromkeys(policies))
+
+    # ---- steps -----------------------------------------------------------------------------------
+
+    def _put(self, person_id: str, wanted: WantedBar, caller: Person, now: datetime) -> StoredBar:
+        """Return the bar as it is stored: written now, or found as it is wanted."""
+        seen = before = self.rows.find(person_id)
+        for _ in range(_ATTEMPTS):
+            if before is not None and before.bar.wanted == wanted:
+                return before
+            if _is_other(seen, before):
+                raise _tell_change()
+            bar = _make_bar(person_id, wanted, before, caller, now)
+            over = self._find_over(now) if before is None else ()
+            event = _build_event(
+                "person.barred", bar, caller, now, forgotten=[each.bar.person_id for each in over]
+            )
+            try:
+                stored = self.rows.write(before, bar, event, over)
+            except (StateConflict, Unknown):  # somebody wrote, or our answer was lost
+                before = self.rows.find(person_id)
+                continue
+            telemetry.event("person.barred", person_id=person_id, revoke=wanted.revoke)
+            return stored
+        raise _tell_change()
+
+    def _find_over(self, now: datetime) -> Sequence[StoredBar]:
+        """
+        Return bars that are over and may be deleted for a new one.
+
+        Raises:
+            Conflict: There are as many as one query reads.
+        """
+        stored = self.rows.list_stored()
+        over = [each for each in stored if each.bar.is_over(now)][:MOST_FORGOTTEN]
+        if len(stored) - len(over) >= self.limits.bars:
+            detail = f"{self.limits.bars} people are barred: lift a bar first"
+            raise Conflict(detail, (Violation(ROOT, TOO_MANY_BARS, detail),))
+        return over
+
+    def _finish(self, stored: StoredBar, now: datetime) -> BarChange:
+        """Revoke the person's access if that is still to be done, and write that it is done."""
+        if not stored.bar.revoking:
+            return BarChange(stored.bar)
+        done = self.revocation.revoke_all(stored.bar, now)
+        revoked = stored.bar.revoked + done.requests
+        bar = replace(stored.bar, revoked=revoked, revoking=not done.is_complete)
+        if bar != stored.bar:
+            self._note_revoked(stored, bar, now)
+        return BarChange(bar, done.policies)
+
+    def _note_revoked(self, stored: StoredBar, bar: Bar, now: datetime) -> None:
+        """Write how far the revocation came; if somebody wrote first, that version counts."""
+        event = _build_event("person.access_revoked", bar, bar.by, now, requests=bar.revoked)
+        try:
+            self.rows.write(stored, bar, event)
+        except StateConflict:  # another instance finished it, or an operator changed the bar
+            return
+        telemetry.event("person.access_revoked", person_id=bar.person_id, requests=bar.revoked)
+
+
+def _is_other(seen: StoredBar | None, found: StoredBar | None) -> bool:
+    """Return True if *found* is not the version that was *seen* at first."""
+    etags = [each.row.etag if each is not None else "" for each in (seen, found)]
+    return etags[0] != etags[1]
+
+
+def _make_bar(
+    person_id: str, wanted: WantedBar, before: StoredBar | None, caller: Person, now: datetime
+) -> Bar:
+    """Return a new bar; a revocation that an earlier one began goes on."""
+    is_begun = before is not None and before.bar.revoking
+    return Bar(
+        person_id=person_id,
+        wanted=wanted,
+        by=Person(id=caller.id, name=caller.name),
+        at=now,
+        revoking=wanted.revoke or is_begun,
+        revoked=before.bar.revoked if before is not None and is_begun else 0,
+    )
+
+
+def _build_event(what: str, bar: Bar, actor: Person, now: datetime, **facts: Any) -> Event:
+    until = bar.wanted.until
+    return Event(
+        at=now,
+        what=what,
+        actor=actor.id,
+        actor_name=actor.name,
+        request_id="",
+        facts={
+            "person": bar.person_id,
+            "reason": bar.wanted.reason,
+            "until": format_instant(until) if until is not None else None,
+            "revoke": bar.wanted.revoke,
+            **facts,
+        },
+    )
+
+
+def _tell_change() -> Conflict:
+    detail = "another operator changed this bar at the same moment: look at it and try again"
+    return Conflict(detail, (Violation(ROOT, CHANGED_MEANWHILE, detail),))

@@ -1,0 +1,59 @@
+"""Requests of barred people: asked in each pass that would open something."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
+
+from jit import telemetry
+from jit.broker.asked_bars import AskedBars
+from jit.domain.decision.barred_people import find_barred
+from jit.domain.errors import Unavailable
+from jit.domain.grants.admission import is_to_open
+from jit.domain.grants.policy_view import PolicyView
+from jit.domain.model.bar import Bars
+from jit.domain.model.grant import Grant
+from jit.storage.request_store import RequestStore
+
+_UNTIL_READ = timedelta(minutes=1)
+
+
+@dataclass(frozen=True, slots=True)
+class BarredRequests:
+    """Asks if the people of the requests that a pass may open are barred."""
+
+    bars: AskedBars
+    requests: RequestStore
+
+    def ask(self, grants: Sequence[Grant], view: PolicyView, now: datetime) -> PolicyView:
+        """
+        Return *view* with the requests of barred people, read anew.
+
+        If storage does not answer, nothing is asked of Azure in this pass, and closing goes on. A
+        request whose person cannot be read waits.
+        """
+        waiting = tuple(dict.fromkeys(g.request_id for g in grants if is_to_open(g, now)))
+        if not waiting:
+            return view
+        try:
+            barred, unknown = self._judge(waiting, self.bars.read(now), now)
+        except Unavailable:
+            telemetry.warning("bars.unread", requests=len(waiting))
+            later = max(filter(None, (view.asks_from, now + _UNTIL_READ)))
+            return replace(view, unasked=frozenset(waiting), asks_from=later)
+        return replace(view, barred=barred, unasked=unknown)
+
+    def _judge(
+        self, request_ids: Iterable[str], bars: Bars, now: datetime
+    ) -> tuple[frozenset[str], frozenset[str]]:
+        """Return the requests of barred people, and the requests without a known person."""
+        if not bars.list_barred(now):
+            return frozenset(), frozenset()
+        found = {each: self.requests.find_request(each) for each in request_ids}
+        barred = (
+            each
+            for each, request in found.items()
+            if request is not None and find_barred([request.requester], bars, now)
+        )
+        return frozenset(barred), frozenset(each for each in found if found[each] is None)

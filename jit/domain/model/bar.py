@@ -1,0 +1,73 @@
+"""Bars: people who may get no access, until when, and by whose word."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+
+from jit.domain.model.people import Person
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WantedBar:
+    """
+    A bar as an operator wants it.
+
+    Attributes:
+        reason: For operators and auditors; the barred person does not get it.
+        until: When it ends by itself; None means never.
+        revoke: True if the access that the person has, or waits for, shall end as well.
+    """
+
+    reason: str
+    until: datetime | None = None
+    revoke: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Bar:
+    """
+    A stored bar.
+
+    Attributes:
+        person_id: Entra object id in lower case.
+        wanted: The bar as the operator wants it.
+        by: The operator, without roles.
+        at: When the operator asked.
+        revoking: True until all access that the person had is closing.
+        revoked: Requests that were ended so far because of it.
+    """
+
+    person_id: str
+    wanted: WantedBar
+    by: Person
+    at: datetime
+    revoking: bool = False
+    revoked: int = 0
+
+    def is_in_force(self, now: datetime) -> bool:
+        """Return True if the person may get no access *now*."""
+        return self.wanted.until is None or now < self.wanted.until
+
+    def is_over(self, now: datetime) -> bool:
+        """Return True if nothing is left to do because of it."""
+        return not self.revoking and not self.is_in_force(now)
+
+
+@dataclass(frozen=True, slots=True)
+class Bars:
+    """
+    All bars that are stored.
+
+    Attributes:
+        known: In the order of the object ids.
+        unreadable: Object ids with a bar that this version cannot read: it counts as in force.
+    """
+
+    known: tuple[Bar, ...] = ()
+    unreadable: frozenset[str] = frozenset()
+
+    def list_barred(self, now: datetime) -> frozenset[str]:
+        """Return the object ids of the people who may get no access *now*."""
+        in_force = (bar.person_id for bar in self.known if bar.is_in_force(now))
+        return self.unreadable.union(in_force)

@@ -1,0 +1,1 @@
+"""Rows about people, of no subscription."""

@@ -1,0 +1,115 @@
+"""Rows of bars: one query, one transaction with the audit row, no overwriting."""
+
+from dataclasses import replace
+
+import pytest
+
+from jit.domain.audit.event import Event
+from jit.domain.errors import Defect, StateConflict
+from jit.storage import keys
+from jit.storage.documents import FORMAT
+from jit.storage.people.bar_rows import MOST_FORGOTTEN, BarRows
+from jit.storage.table import Op, Verb
+from tests.builders.bars import BARRED_ID, a_bar
+from tests.builders.values import HOUR, NOW
+from tests.fakes.calls import Calls
+from tests.fakes.clock import FakeClock
+from tests.fakes.tables import FakeTable
+
+EVENT = Event(at=NOW, what="person.barred", actor="o", request_id="")
+
+
+@pytest.fixture
+def calls():
+    return Calls()
+
+
+@pytest.fixture
+def table(calls):
+    return FakeTable(FakeClock(), calls=calls, name="state")
+
+
+@pytest.fixture
+def rows(table):
+    return BarRows(table)
+
+
+def people(number):
+    return [f"a11ce000-0000-4000-8000-{each:012d}" for each in range(number)]
+
+
+def put_newer_row(table, rows):
+    """Write a bar in a format that only a newer version reads."""
+    stored = rows.write(None, a_bar(), EVENT)
+    row = replace(stored.row, values={**stored.row.values, FORMAT: 2})
+    table.write([Op(Verb.REPLACE, row)])
+
+
+def test_a_bar_is_read_as_it_was_written(rows):
+    """With an end and without."""
+    rows.write(None, a_bar(), EVENT)
+    rows.write(None, other := a_bar("b" + BARRED_ID[1:], until=NOW + HOUR, revoking=True), EVENT)
+
+    assert rows.read().known == (a_bar(), other)
+    assert rows.find(BARRED_ID).bar == a_bar()
+    assert rows.find("nobody") is None
+
+
+def test_a_thousand_bars_are_one_query(rows, calls):
+    """A request and a pass ask for all of them."""
+    for person in people(1000):
+        rows.write(None, a_bar(person), EVENT)
+    before = calls.count()
+
+    assert len(rows.read().known) == 1000
+    assert calls.count() == before + 1
+
+
+def test_a_bar_and_its_audit_row_are_one_transaction(rows, table, calls):
+    """No change without a trace."""
+    before = calls.count()
+
+    rows.write(None, a_bar(), EVENT)
+
+    assert calls.count() == before + 1
+    assert {row.partition for row in table.rows()} == {keys.PEOPLE}
+    assert [row.key[:2] for row in table.rows()] == ["a|", "b|"]
+
+
+def test_a_bar_that_somebody_wrote_is_not_overwritten(rows, table):
+    """Neither as a new one nor as the one that was read, and there is no audit row of it."""
+    first = rows.write(None, a_bar(), EVENT)
+    rows.write(first, a_bar(revoked=1), EVENT)
+
+    for before in (None, first):
+        with pytest.raises(StateConflict):
+            rows.write(before, a_bar(revoked=2), EVENT)
+    with pytest.raises(StateConflict):
+        rows.remove(first, EVENT)
+
+    assert (rows.find(BARRED_ID).bar.revoked, len(table.rows("a|"))) == (1, 2)
+
+
+def test_a_bar_is_removed_with_an_audit_row(rows, table):
+    rows.remove(rows.write(None, a_bar(), EVENT), EVENT)
+
+    assert (rows.find(BARRED_ID), len(table.rows("a|"))) == (None, 2)
+
+
+def test_a_new_bar_forgets_as_many_as_one_transaction_takes(rows):
+    """Bars that are over make room."""
+    over = [rows.write(None, a_bar(each, until=NOW), EVENT) for each in people(MOST_FORGOTTEN)]
+
+    rows.write(None, a_bar("b" + BARRED_ID[1:]), EVENT, over)
+
+    assert [bar.person_id for bar in rows.read().known] == ["b" + BARRED_ID[1:]]
+
+
+def test_a_bar_of_a_newer_version_counts_and_stays(rows, table):
+    """Its key names the person: a doubt denies."""
+    put_newer_row(table, rows)
+
+    assert (rows.read().known, rows.read().unreadable) == ((), {BARRED_ID})
+    assert rows.list_stored() == []
+    with pytest.raises(Defect):
+        rows.find(BARRED_ID)
