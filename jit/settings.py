@@ -21,11 +21,13 @@ NAMES = (
     "AzureWebJobsStorage__accountName",
     "JIT_ARM_ENDPOINT",
     "JIT_ARM_SCOPE",
+    "JIT_CHANGES_PER_MINUTE",
     "JIT_FORWARDED_HEADER",
     "JIT_LONGEST_ACCESS",
     "JIT_NETWORK_MANAGER",
     "JIT_PROBLEMS_URL",
     "JIT_PUBLIC_BASE_URL",
+    "JIT_READS_PER_MINUTE",
     "JIT_REMOVE_ORPHANS",
     "JIT_START_HORIZON",
     "JIT_SUBSCRIPTIONS",
@@ -38,6 +40,7 @@ NAMES = (
 """Every setting that ``from_env`` reads; a test compares them with sample, template and docs."""
 
 _COUNTS = ("0", "1", "2", "3", "4", "5")
+_MOST_CALLS = 100_000  # a larger number is a slip of the pen
 _HEADER_NAME = re.compile(r"[A-Za-z0-9-]{1,64}")
 _LOOPBACK = {"127.0.0.1", "::1", "localhost"}
 
@@ -237,7 +240,24 @@ def _limits(env: Mapping[str, str], faults: list[str]) -> Limits:
     longest = env.get("JIT_LONGEST_ACCESS", "")
     if longest:
         limits = replace(limits, longest_access=_longest_access(longest, faults))
-    return limits
+    return replace(
+        limits,
+        reads_per_minute=_read_rate(env, "JIT_READS_PER_MINUTE", limits.reads_per_minute, faults),
+        changes_per_minute=_read_rate(
+            env, "JIT_CHANGES_PER_MINUTE", limits.changes_per_minute, faults
+        ),
+    )
+
+
+def _read_rate(env: Mapping[str, str], name: str, default: int, faults: list[str]) -> int:
+    """Return the number of a setting, at least 1: no calls at all would shut every caller out."""
+    text = env.get(name, "")
+    if not text:
+        return default
+    if text.isascii() and text.isdigit() and 1 <= int(text[:9]) <= _MOST_CALLS:
+        return int(text)
+    faults.append(f"{name} must be a number from 1 to {_MOST_CALLS}")
+    return default
 
 
 def _horizon(text: str, faults: list[str]) -> timedelta:

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from jit.broker.asked_bars import AskedBars
     from jit.broker.azure_changes import Actions
     from jit.broker.barring.bar_changes import BarChanges
+    from jit.broker.call_counts import CallCounts
     from jit.broker.configure.configure import Configurator
     from jit.broker.health import HealthCheck
     from jit.broker.locks import Locks
@@ -60,6 +61,14 @@ clock: Callable[[], datetime] = partial(datetime.now, UTC)
 def settings() -> Settings:
     """Return the settings of this process."""
     return Settings.from_env(os.environ)
+
+
+@cache
+def call_counts() -> CallCounts:
+    """Return the counts of the callers' calls at this instance."""
+    from jit.broker.call_counts import CallCounts
+
+    return CallCounts(settings().limits)
 
 
 @cache

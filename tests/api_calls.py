@@ -20,6 +20,7 @@ import azure.functions as func
 import pytest
 
 from jit import wiring
+from jit.broker.call_counts import CallCounts
 from jit.broker.health import HealthCheck
 from jit.broker.reconcile.dry_run import DryRuns
 from jit.domain.errors import Unavailable
@@ -44,6 +45,8 @@ _MINUTES = {
 """After these calls of the page, time passes: the path opens, then it closes."""
 _SETTINGS = {
     "AzureWebJobsStorage": "x",
+    "JIT_CHANGES_PER_MINUTE": "100000",  # the clock stands still between two calls
+    "JIT_READS_PER_MINUTE": "100000",
     "JIT_PUBLIC_BASE_URL": SERVER,
     "JIT_SUBSCRIPTIONS": f"{PRODUCTION},{DEVELOPMENT}",
     "JIT_TENANT_ID": AUTHENTICATION.tenant,
@@ -121,9 +124,11 @@ class Api:
         self.reconciling = Reconciling(self.broker)
         self.answers: list[Answer] = []
         settings, use_cases = Settings.from_env(_SETTINGS), self.broker.use_cases
+        counts = CallCounts(settings.limits)
         parts: dict[str, Any] = {
             "settings": lambda: settings,
             "clock": lambda: self.broker.now,
+            "call_counts": lambda: counts,
             "acceptance": lambda: self.broker.acceptance,
             "bar_changes": lambda: self.broker.bar_changes,
             "configurator": use_cases.configurator,

@@ -323,3 +323,19 @@ def test_a_gateway_may_name_the_caller_in_a_header_of_its_own():
     found = read(JIT_TRUSTED_PROXIES="1", JIT_FORWARDED_HEADER="X-Azure-ClientIP")
 
     assert found.proxies == Proxies(count=1, header="X-Azure-ClientIP")
+
+
+@pytest.mark.parametrize(
+    ("name", "field"),
+    [
+        ("JIT_READS_PER_MINUTE", "reads_per_minute"),
+        ("JIT_CHANGES_PER_MINUTE", "changes_per_minute"),
+    ],
+)
+def test_a_rate_is_a_number_of_calls(name, field):
+    """One at least: an app that answers nobody would keep access open for the impatient."""
+    assert getattr(read().limits, field) == getattr(LIMITS, field)
+    assert [getattr(read(**{name: text}).limits, field) for text in ("1", "100000")] == [1, 100_000]
+    for text in ("0", "-1", "1.5", "100001", "many", "\u0661", "9" * 20):
+        with pytest.raises(BadSettings, match=name):
+            read(**{name: text})

@@ -14,6 +14,9 @@ from bench.stack.simulator import Simulator
 from bench.traffic import access_requests
 from local.stack import Options, Stack
 
+_MANY_CALLS = {"JIT_CHANGES_PER_MINUTE": "100000", "JIT_READS_PER_MINUTE": "100000"}
+"""One caller of a benchmark makes the calls of many people."""
+
 _APP_SETTINGS = ("AzureWebJobsStorage", "IDENTITY_", "JIT_")
 
 
@@ -77,7 +80,7 @@ def start_stack(
                 file, farms=farms, machines=machines, subscriptions=subscriptions
             ),
             hosts=(0,) * hosts,
-            env=env or {},
+            env=_MANY_CALLS | (env or {}),
         )
         with Stack(folder / "stack", options) as stack:
             yield RunningStack(stack, folder)

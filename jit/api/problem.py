@@ -14,6 +14,7 @@ from jit.api.raw_path import read_path
 from jit.domain.errors import (
     BrokerError,
     CannotTell,
+    LimitReached,
     PermissionLost,
     Refused,
     Rejected,
@@ -42,6 +43,8 @@ def write_problem(
         doc["errors"] = [violation.doc() for violation in error.violations]
     if isinstance(error, Rejected) and error.request_id:
         doc["requestId"] = error.request_id
+    if isinstance(error, LimitReached):
+        headers["Retry-After"] = str(error.retry_after_seconds)
     if isinstance(error, Unavailable):
         seconds = error.retry_after_seconds
         doc["detail"] = f"{error}; wait {seconds} s, then repeat the same call"

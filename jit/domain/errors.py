@@ -11,6 +11,7 @@ Every error the broker raises on purpose.
     - Conflict             the state does not allow it       409
     - TooLarge             the body is over the limit        413
     - UnsupportedMediaType the body is not called JSON       415
+    - LimitReached         the caller has had enough for now 429   waiting repairs it
   x Unavailable            waiting may repair it             503   retried by the host
     - Throttled            a service asked us to slow down   503
     - Unknown              the answer to a call was lost     503
@@ -136,6 +137,20 @@ class UnsupportedMediaType(Rejected):
 
     status = 415
     slug = "unsupported-media-type"
+
+
+class LimitReached(Rejected):
+    """The caller has reached a limit."""
+
+    status = 429
+    slug = "limit-reached"
+
+    def __init__(
+        self, detail: str, violations: tuple[Violation, ...] = (), *, retry_after_seconds: int
+    ) -> None:
+        """*retry_after_seconds* is the time until the limit lets one more call pass."""
+        super().__init__(detail, violations)
+        self.retry_after_seconds = retry_after_seconds
 
 
 class Unavailable(BrokerError):

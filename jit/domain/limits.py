@@ -37,6 +37,10 @@ class Limits:
         bars: People who are barred at a time: one query of storage returns all bars.
         ticket_system: Characters, at least and at most.
         ticket_id: Characters, at least and at most.
+        reads_per_minute: Calls of one caller that change nothing, at one instance
+            (``JIT_READS_PER_MINUTE``).
+        changes_per_minute: All other calls of one caller, dry runs too, at one instance
+            (``JIT_CHANGES_PER_MINUTE``).
         violations: How many are named; a hostile body of 64 KiB can break rules 10,000 times.
         subscriptions: The ids that ``JIT_SUBSCRIPTIONS`` names, in lower case. Nothing opens in
             another one. Empty means any: the settings name at least one.
@@ -60,6 +64,8 @@ class Limits:
     bars: int = 1000
     ticket_system: tuple[int, int] = (1, 64)
     ticket_id: tuple[int, int] = (1, 128)
+    reads_per_minute: int = 300
+    changes_per_minute: int = 60
     violations: int = 1000
     subscriptions: tuple[str, ...] = ()
 

@@ -16,7 +16,7 @@ from jit import wiring
 from jit.api.answer import add_headers
 from jit.api.body import check_media_type
 from jit.api.caller import read_caller
-from jit.api.cross_origin import check_origin
+from jit.api.cross_origin import SAFE_METHODS, check_origin
 from jit.api.problem import answer_or_problem
 from jit.api.query import refuse_unknown
 from jit.api.raw_path import check_path
@@ -35,8 +35,9 @@ def answers(
     Return a decorator for a function that answers callers with one of *roles*.
 
     Before the function runs, it refuses, in this order: a path that is not plain, a change from
-    another origin, a caller without such a role, unknown query parameters, a body that is not
-    called JSON. Each refusal and each error of the broker becomes a problem.
+    another origin, a caller without such a role, a caller who calls too often, unknown query
+    parameters, a body that is not called JSON. Each refusal and each error of the broker becomes
+    a problem.
 
     Args:
         roles: At least one.
@@ -51,7 +52,7 @@ def answers(
         raise TypeError("name the roles that the function answers")
 
     def check(req: func.HttpRequest) -> Mapping[str, Person]:
-        caller = read_caller(req, wiring.settings(), *roles, besides=besides)
+        caller = _admit_caller(req, *roles, besides=besides)
         if query is not None:
             refuse_unknown(req, *query)
         check_media_type(req)
@@ -64,7 +65,7 @@ def answers_signed_in(function: Function) -> Function:
     """Make *function* answer every caller who is signed in, also one without any role."""
 
     def check(req: func.HttpRequest) -> Mapping[str, Person]:
-        caller = read_caller(req, wiring.settings())
+        caller = _admit_caller(req)
         refuse_unknown(req)
         return {_CALLER: caller}
 
@@ -84,6 +85,14 @@ def answers_anybody(function: Function) -> Function:
         return {}
 
     return _wrap(function, check)
+
+
+def _admit_caller(req: func.HttpRequest, *roles: Role, besides: str = "") -> Person:
+    """Return the caller, whose call is counted here: every route with a principal comes by."""
+    caller = read_caller(req, wiring.settings(), *roles, besides=besides)
+    is_change = req.method.upper() not in SAFE_METHODS
+    wiring.call_counts().count(caller.id, is_change=is_change, now=wiring.clock())
+    return caller
 
 
 def _wrap(function: Function, check: Check) -> Function:

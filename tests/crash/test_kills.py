@@ -7,7 +7,7 @@ import pytest
 
 from local.stack import Options, Stack
 from tests.crash.killed_host import KilledHostRun
-from tests.e2e.stack_client import StackClient
+from tests.e2e.stack_client import MANY_CALLS, StackClient
 from tests.sizes import LONG
 
 CALLS = 1000
@@ -41,7 +41,7 @@ def _every(step: int) -> tuple[str, ...]:
 
 @pytest.fixture(scope="module")
 def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
-    with Stack(tmp_path_factory.mktemp("killed"), Options()) as stack:
+    with Stack(tmp_path_factory.mktemp("killed"), Options(env=MANY_CALLS)) as stack:
         yield stack
 
 

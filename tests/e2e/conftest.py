@@ -5,7 +5,7 @@ from collections.abc import Iterator
 import pytest
 
 from local.stack import Options, Stack
-from tests.e2e.stack_client import StackClient
+from tests.e2e.stack_client import MANY_CALLS, StackClient
 
 TWO = (0, 0)
 """The ports of the hosts; 0 is any free port. A module can ask for ``HOSTS = (0,)``."""
@@ -15,7 +15,7 @@ TWO = (0, 0)
 def _stack(
     request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[Stack]:
-    options = Options(hosts=getattr(request.module, "HOSTS", TWO))
+    options = Options(hosts=getattr(request.module, "HOSTS", TWO), env=MANY_CALLS)
     with Stack(tmp_path_factory.mktemp("stack"), options) as stack:
         yield stack
 

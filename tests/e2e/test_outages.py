@@ -5,7 +5,7 @@ from collections.abc import Iterator
 import pytest
 
 from local.stack import Options, Stack
-from tests.e2e.stack_client import StackClient, farm, wish
+from tests.e2e.stack_client import MANY_CALLS, StackClient, farm, wish
 
 pytestmark = pytest.mark.e2e
 
@@ -15,7 +15,7 @@ DOWN = {"status": 503, "code": "ServerUnavailable"}
 @pytest.fixture(scope="module")
 def without_storage(tmp_path_factory: pytest.TempPathFactory) -> Iterator[StackClient]:
     """A stack whose storage has died after it came up."""
-    with Stack(tmp_path_factory.mktemp("outage"), Options()) as stack:
+    with Stack(tmp_path_factory.mktemp("outage"), Options(env=MANY_CALLS)) as stack:
         client = StackClient(stack)
         client.reset()
         client.ask(wish(farm(1)))

@@ -1366,4 +1366,30 @@ MUTANTS = (
             ),
         ),
     ),
+    Mutant(
+        name="calls a minute are not counted",
+        promise="P2",
+        path="jit/triggers/answers.py",
+        was="    wiring.call_counts().count(caller.id, is_change=is_change, now=wiring.clock())\n",
+        becomes="",
+        caught_by=(
+            law(
+                "tests/triggers/test_answers.py",
+                "test_a_call_too_many_is_429_before_the_query_is_read_and_says_when_to_come_back",
+            ),
+        ),
+    ),
+    Mutant(
+        name="a call that was refused makes the caller wait longer",
+        promise="P2",
+        path="jit/broker/call_counts.py",
+        was="        if minute.count <= most:\n            self._minutes[key] = minute\n",
+        becomes="        self._minutes[key] = RateWindow(begin=now, count=minute.count)\n",
+        caught_by=(
+            law(
+                "tests/broker/test_call_counts.py",
+                "test_after_the_wait_the_next_call_passes_however_many_came_meanwhile",
+            ),
+        ),
+    ),
 )

@@ -6,6 +6,7 @@ from types import SimpleNamespace
 import pytest
 
 from jit import wiring
+from jit.broker.call_counts import CallCounts
 from tests.triggers.app_functions import SETTINGS
 
 
@@ -31,9 +32,11 @@ USE_CASES = (
 
 @pytest.fixture(autouse=True)
 def surroundings(monkeypatch):
-    """Settings and a clock; no use case can be had."""
+    """Settings, a clock, no calls yet; no use case can be had."""
+    counts = CallCounts(SETTINGS.limits)
     monkeypatch.setattr(wiring, "settings", lambda: SETTINGS)
     monkeypatch.setattr(wiring, "clock", lambda: NOON)
+    monkeypatch.setattr(wiring, "call_counts", lambda: counts)
     for name in USE_CASES:
         monkeypatch.setattr(wiring, name, refuse_call)
 

@@ -3,16 +3,20 @@
 import inspect
 import json
 import typing
+from dataclasses import replace
 from typing import Any, List  # noqa: UP035 # as the triggers write it
 
 import azure.functions as func
 import pytest
 
+from jit import wiring
 from jit.api.answer import write_json
+from jit.broker.call_counts import CallCounts
 from jit.domain.errors import Conflict, Defect
+from jit.domain.limits import LIMITS
 from jit.domain.model.people import Person, Role
 from jit.triggers.answers import answers, answers_anybody
-from tests.triggers.app_functions import make_principal
+from tests.triggers.app_functions import FUNCTIONS, ROUTES, call, make_principal, make_request
 
 
 @answers(Role.OPERATOR, query=("dryRun",))
@@ -157,6 +161,51 @@ def test_a_function_that_reads_its_query_itself_gets_all_of_it():
         return write_json(dict(req.params))
 
     assert json.loads(send(search, params={"x": "1"}).get_body()) == {"x": "1"}
+
+
+# ---- calls a minute ------------------------------------------------------------------------------
+
+
+def allow(monkeypatch, **limits):
+    """Let each caller call so often."""
+    counts = CallCounts(replace(LIMITS, **limits))
+    monkeypatch.setattr(wiring, "call_counts", lambda: counts)
+
+
+def test_a_call_too_many_is_429_before_the_query_is_read_and_says_when_to_come_back(monkeypatch):
+    """With the headers of every answer."""
+    allow(monkeypatch, changes_per_minute=2)
+    first = [send().status_code for _ in range(2)]
+
+    answer = send(params={"dryrun": "true"})
+
+    assert first == [200, 200]
+    assert code_of(answer) == (429, "limit-reached")
+    assert [each["code"] for each in json.loads(answer.get_body())["errors"]] == ["limit-calls"]
+    assert answer.headers["Retry-After"] == "60"
+    assert answer.headers["Cache-Control"] == "no-store"
+
+
+def test_a_caller_without_the_role_takes_no_call_away(monkeypatch):
+    """The role is checked first."""
+    allow(monkeypatch, changes_per_minute=1)
+    headers = {"X-MS-CLIENT-PRINCIPAL": make_principal([Role.REQUESTER])}
+    for _ in range(3):
+        send(headers=headers)
+
+    assert send().status_code == 200
+
+
+@pytest.mark.parametrize("name", sorted({*ROUTES} - {"get_health"}))
+def test_every_route_with_a_principal_counts_its_calls_before_it_reads_anything(monkeypatch, name):
+    """No use case can be had here: a call of storage would be an error."""
+    allow(monkeypatch, reads_per_minute=1, changes_per_minute=1)
+    methods = set(FUNCTIONS[name].trigger.fields["methods"])
+    wiring.call_counts().count("o", is_change=methods != {"GET"}, now=wiring.clock())
+
+    answer = call(name, make_request(name))
+
+    assert code_of(answer) == (429, "limit-reached")
 
 
 # ---- errors --------------------------------------------------------------------------------------
