@@ -22,6 +22,7 @@ NAMES = (
     "JIT_ARM_ENDPOINT",
     "JIT_ARM_SCOPE",
     "JIT_CHANGES_PER_MINUTE",
+    "JIT_DENIALS_PER_HOUR",
     "JIT_FORWARDED_HEADER",
     "JIT_LONGEST_ACCESS",
     "JIT_NETWORK_MANAGER",
@@ -246,6 +247,7 @@ def _limits(env: Mapping[str, str], faults: list[str]) -> Limits:
         changes_per_minute=_read_rate(
             env, "JIT_CHANGES_PER_MINUTE", limits.changes_per_minute, faults
         ),
+        denials_per_hour=_read_rate(env, "JIT_DENIALS_PER_HOUR", limits.denials_per_hour, faults),
     )
 
 

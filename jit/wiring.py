@@ -164,9 +164,13 @@ def outbox() -> Outbox:
 @cache
 def trail() -> Trail:
     """Return the records of calls that change no row."""
+    from jit.broker.denial_limit import DenialLimit
     from jit.broker.trail import Trail
+    from jit.storage.callers.denial_counts import DenialCounts
 
-    return Trail(outbox(), subscription_rows(), settings().limits)
+    limits = settings().limits
+    denials = DenialLimit(DenialCounts(table(STATE)), outbox(), limits)
+    return Trail(outbox(), subscription_rows(), limits, denials)
 
 
 @cache

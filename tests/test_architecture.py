@@ -133,7 +133,8 @@ MAY = {  # a package -> the packages that it may import; `d` stands for `jit.dom
     "broker.health": "broker.single_flight d.errors storage",
     "broker.asked_bars": "d.decision d.errors d.model storage",
     "broker.call_counts": "d.errors d.limits d.values",
-    "broker.trail": "d.audit d.limits d.model storage telemetry",
+    "broker.denial_limit": "d.audit d.errors d.limits d.model d.values storage telemetry",
+    "broker.trail": "broker.denial_limit d.audit d.limits d.model storage telemetry",
     "broker.requests": "broker.asked_bars broker.look_pace broker.shared_looks broker.trail d.audit"
     " d.decision d.errors d.grants d.limits d.model d.requests d.values interfaces messages storage"
     " telemetry",
@@ -153,7 +154,7 @@ MAY = {  # a package -> the packages that it may import; `d` stands for `jit.dom
     " d.requests d.values settings storage telemetry",
     "triggers": "api d.model messages telemetry wiring",
     "wiring": "broker.asked_bars broker.azure_changes broker.barring broker.call_counts"
-    " broker.configure broker.health broker.locks broker.look_pace broker.network_managers"
+    " broker.configure broker.denial_limit broker.health broker.locks broker.look_pace broker.network_managers"
     " broker.policy_worker broker.reconcile broker.requests broker.shared_looks broker.trail"
     " gateways interfaces observer settings storage",
 }

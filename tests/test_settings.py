@@ -330,6 +330,7 @@ def test_a_gateway_may_name_the_caller_in_a_header_of_its_own():
     [
         ("JIT_READS_PER_MINUTE", "reads_per_minute"),
         ("JIT_CHANGES_PER_MINUTE", "changes_per_minute"),
+        ("JIT_DENIALS_PER_HOUR", "denials_per_hour"),
     ],
 )
 def test_a_rate_is_a_number_of_calls(name, field):

@@ -14,7 +14,11 @@ from bench.stack.simulator import Simulator
 from bench.traffic import access_requests
 from local.stack import Options, Stack
 
-_MANY_CALLS = {"JIT_CHANGES_PER_MINUTE": "100000", "JIT_READS_PER_MINUTE": "100000"}
+_MANY_CALLS = {
+    "JIT_CHANGES_PER_MINUTE": "100000",
+    "JIT_DENIALS_PER_HOUR": "100000",
+    "JIT_READS_PER_MINUTE": "100000",
+}
 """One caller of a benchmark makes the calls of many people."""
 
 _APP_SETTINGS = ("AzureWebJobsStorage", "IDENTITY_", "JIT_")

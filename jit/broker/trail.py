@@ -5,8 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from functools import partial
 
 from jit import telemetry
+from jit.broker.denial_limit import DenialLimit
 from jit.domain.audit.event import Event
 from jit.domain.audit.refusal import Refusal, build_refusal_event
 from jit.domain.limits import Limits
@@ -22,6 +24,7 @@ class Trail:
     outbox: Outbox
     subscriptions: SubscriptionRows
     limits: Limits
+    denials: DenialLimit
 
     def record_refusal(self, subscription: str, refusal: Refusal, *, now: datetime) -> str:
         """
@@ -31,12 +34,18 @@ class Trail:
             The request id under which it stands: a repetition has that of the first call.
 
         Raises:
-            Unavailable: Storage did not take the record.
+            LimitReached: The caller was denied too often in this hour; nothing is recorded.
+            Unavailable: Storage did not take the record, or the count of denials.
         """
         chain = self._choose_chain(subscription)
         self.subscriptions.ensure(chain, now)  # its outbox is found, even if it is dropped later
         event = build_refusal_event(refusal, now=now)
-        request_id = self.outbox.add_once(chain, event, refusal.digest)
+        if refusal.is_denial:
+            before = self.denials.check(refusal.caller, chain, now=now)
+            admit = partial(self.denials.count, before, refusal.caller, now=now)
+            request_id = self.outbox.add_once(chain, event, refusal.digest, admit)
+        else:
+            request_id = self.outbox.add_once(chain, event, refusal.digest)
         telemetry.event(refusal.what, request_id=request_id, reasons=len(refusal.violations))
         return request_id
 

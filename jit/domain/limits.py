@@ -41,6 +41,7 @@ class Limits:
             (``JIT_READS_PER_MINUTE``).
         changes_per_minute: All other calls of one caller, dry runs too, at one instance
             (``JIT_CHANGES_PER_MINUTE``).
+        denials_per_hour: Denials of one caller that are recorded (``JIT_DENIALS_PER_HOUR``).
         violations: How many are named; a hostile body of 64 KiB can break rules 10,000 times.
         subscriptions: The ids that ``JIT_SUBSCRIPTIONS`` names, in lower case. Nothing opens in
             another one. Empty means any: the settings name at least one.
@@ -66,6 +67,7 @@ class Limits:
     ticket_id: tuple[int, int] = (1, 128)
     reads_per_minute: int = 300
     changes_per_minute: int = 60
+    denials_per_hour: int = 30
     violations: int = 1000
     subscriptions: tuple[str, ...] = ()
 

@@ -35,6 +35,9 @@ Partition with the rows about people, of no subscription, and with the audit row
 In lower case, as the ids of subscriptions: their chain is drained in the same way.
 """
 
+CALLERS = "Callers"
+"""Partition with one row for each caller who was denied."""
+
 TICK = "s|tick"
 """Row key of the last tick, in the partition ``SUBSCRIPTIONS``."""
 
@@ -74,6 +77,11 @@ def subscription_key(subscription: str) -> str:
 def bar_key(person_id: str) -> str:
     """Return the row key of the bar of a person, in the partition ``PEOPLE``."""
     return f"{BARS}|{person_id}"
+
+
+def denials_key(caller: str) -> str:
+    """Return the row key of a caller's denials, in the partition ``CALLERS``."""
+    return f"c|{arm_ids.row_hash(caller)}"
 
 
 def request_key(request_id: str) -> str:

@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import itertools
 import secrets
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import replace
 from datetime import UTC, datetime
@@ -90,7 +90,9 @@ class Outbox:
         rows = [write_refusal_row(partition, event) for event in events]
         self._state.write([Op(Verb.INSERT, row) for row in rows])
 
-    def add_once(self, partition: str, event: Event, digest: str) -> str:
+    def add_once(
+        self, partition: str, event: Event, digest: str, admit: Callable[[], None] = lambda: None
+    ) -> str:
         """
         Write a refusal, or count it if the same one was written less than ten minutes ago.
 
@@ -101,6 +103,8 @@ class Outbox:
             partition: The subscription whose chain gets it.
             event: Its record.
             digest: As in `Refusal`: equal for the same refusal only.
+            admit: Called once before a new record is written, and not before a repetition is
+                counted; if it raises, nothing is written.
 
         Returns:
             The request id under which the refusal stands in the trail.
@@ -108,11 +112,14 @@ class Outbox:
         Raises:
             Unavailable: Storage did not answer. If the answer was lost, it may count.
         """
-        call = secrets.token_hex(8)
+        call, is_admitted = secrets.token_hex(8), False
         for _ in range(_ATTEMPTS):
             try:
                 found = self._find_repeated(partition, digest, event.at)
                 if found is None:
+                    if not is_admitted:
+                        admit()
+                        is_admitted = True
                     self._begin_repeated(partition, event, digest, call)
                     return event.request_id
                 row, known = found

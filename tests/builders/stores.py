@@ -12,6 +12,7 @@ from jit.broker.barring.bar_changes import BarChanges
 from jit.broker.barring.bar_revocation import BarRevocation
 from jit.broker.configure.configure import Configurator
 from jit.broker.configure.policy_writer import PolicyWriter
+from jit.broker.denial_limit import DenialLimit
 from jit.broker.locks import Locks
 from jit.broker.look_pace import LookPace
 from jit.broker.network_managers import NetworkManagers
@@ -37,6 +38,7 @@ from jit.domain.limits import Limits
 from jit.interfaces import JitPolicies, Network, Queues
 from jit.observer.subscription import Observer
 from jit.storage.audit_chain import Drainer
+from jit.storage.callers.denial_counts import DenialCounts
 from jit.storage.callers.idempotency_keys import Idempotency
 from jit.storage.control_rows import ControlRows
 from jit.storage.history import History
@@ -61,6 +63,7 @@ class Stores:
     subscriptions: SubscriptionRows
     admin_rules: AdminRuleRows
     bars: BarRows
+    denial_counts: DenialCounts
 
 
 def _no_pause(_seconds: float) -> None:
@@ -78,6 +81,7 @@ def stores_over(state: Table, history: Table) -> Stores:
         subscriptions=SubscriptionRows(state),
         admin_rules=AdminRuleRows(state),
         bars=BarRows(state),
+        denial_counts=DenialCounts(state),
     )
 
 
@@ -127,7 +131,9 @@ class UseCases:
     @property
     def trail(self) -> Trail:
         """The records of calls that change no row."""
-        return Trail(self.stores.outbox, self.stores.subscriptions, self.around.limits)
+        stores, limits = self.stores, self.around.limits
+        denials = DenialLimit(stores.denial_counts, stores.outbox, limits)
+        return Trail(stores.outbox, stores.subscriptions, limits, denials)
 
     @property
     def pace(self) -> LookPace:

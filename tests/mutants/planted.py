@@ -1380,6 +1380,23 @@ MUTANTS = (
         ),
     ),
     Mutant(
+        name="denials are recorded without being counted",
+        promise="P9",
+        path="jit/storage/outbox.py",
+        was="                        admit()\n                        is_admitted = True\n",
+        becomes="                        is_admitted = True\n",
+        caught_by=(
+            law(
+                "tests/broker/test_denial_limit.py",
+                "test_two_instances_that_deny_at_once_record_no_more_than_one_would",
+            ),
+            law(
+                "tests/broker/test_denial_limit.py",
+                "test_a_caller_is_denied_so_often_an_hour_and_then_429",
+            ),
+        ),
+    ),
+    Mutant(
         name="a call that was refused makes the caller wait longer",
         promise="P2",
         path="jit/broker/call_counts.py",

@@ -37,6 +37,7 @@ from jit.domain.model.request import Decision, Request, Ticket
 from jit.domain.model.trouble import Trouble
 from jit.domain.model.waiting_line import Wait
 from jit.domain.values import arm_ids
+from jit.domain.values.rate_window import RateWindow
 from jit.domain.values.request_ids import make_request_id
 from jit.storage import (
     audit_chain,
@@ -47,7 +48,7 @@ from jit.storage import (
     request_rows,
     subscription_rows,
 )
-from jit.storage.callers import key_rows
+from jit.storage.callers import denial_counts, key_rows
 from jit.storage.callers.key_rows import KeyEnding, StoredKey
 from jit.storage.control_rows import ComparisonRow, FirewallRow, LooksRow, PolicyRow
 from jit.storage.documents import FORMAT, ColumnMap, read_document
@@ -531,6 +532,7 @@ CASES = {
     ),
     "audit-outbox": (outbox.read_event, EVENT.doc()),
     "refusal-counted": (outbox.read_repeated, COUNTED),
+    "denials-of-a-caller": (denial_counts.read_denials, RateWindow(begin=NOON, count=7)),
     "audit-head": (
         lambda row: audit_chain.read_head(SUBSCRIPTION, row),
         Head(chain=SUBSCRIPTION, sequence=1, hash=HASH),
@@ -624,6 +626,9 @@ WRITTEN = {
     "subscription-unseen": row_with(
         "subscription-unseen", subscription_rows.SUBSCRIPTION_KIND, subscription_rows.SUBSCRIPTION
     ),
+    "denials-of-a-caller": denial_counts.write_denials(
+        row_of("denials-of-a-caller"), CASES["denials-of-a-caller"][1]
+    ),
     "tick": row_with("tick", subscription_rows.TICK_KIND, subscription_rows.TICK),
     "bar": row_with("bar", bar_rows.BAR_KIND, bar_rows.BAR),
     "bar-for-ever": row_with("bar-for-ever", bar_rows.BAR_KIND, bar_rows.BAR),
@@ -688,6 +693,8 @@ MAPS: dict[str, tuple[ColumnMap[Any], list[str]]] = {
     "idempotency key": (key_rows.KEY, ["idempotency-key-in-state"]),
     "end of an idempotency key": (key_rows.ENDING, ["idempotency-key-ending"]),
     "bar": (bar_rows.BAR, ["bar"]),
+    "denials": (denial_counts.DENIALS, ["denials-of-a-caller"]),
+    "idempotency key": (idempotency_keys.KEY, ["idempotency-key-with-beginning"]),
     "audit head": (audit_chain.HEAD, ["audit-head"]),
     "audit record": (audit_chain.RECORD, ["audit-record"]),
 }

@@ -14,6 +14,9 @@ from jit.domain.errors import Violation
 from jit.domain.model.people import Person
 from jit.domain.values.times import format_instant
 
+PREVIEWED = "request.previewed"
+"""Name of the event of a dry run that other people's access stands in the way of."""
+
 NAMED = 10
 """VMs that a record names; it has the number of all."""
 
@@ -51,6 +54,11 @@ class Refusal:
     facts: Mapping[str, object] = field(default_factory=dict)
     why: str
     violations: Sequence[Violation] = ()
+
+    @property
+    def is_denial(self) -> bool:
+        """True if it counts as a denial of its caller; a dry run was not refused, only recorded."""
+        return self.what != PREVIEWED
 
     @property
     def wish_digest(self) -> str:

@@ -1,0 +1,119 @@
+"""
+Denials an hour: how many refusals of one caller the trail takes.
+
+The count stands in a row of the caller, so that all instances share it. It is written before the
+record, under the ETag that was read: however many calls come at once, the trail never takes more.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from jit import telemetry
+from jit.domain.audit.event import Event
+from jit.domain.errors import LimitReached, StateConflict, Unavailable, Violation
+from jit.domain.limits import Limits
+from jit.domain.model.people import Person
+from jit.domain.values.json_pointer import ROOT
+from jit.domain.values.rate_window import RateWindow, count_call, find_wait
+from jit.domain.values.times import format_instant
+from jit.storage.callers.denial_counts import CountedDenials, DenialCounts
+from jit.storage.outbox import Outbox
+
+LIMIT_DENIALS = "limit-denials"
+
+_HOUR = timedelta(hours=1)
+_ATTEMPTS = 10  # each one is lost to another call of the same caller
+
+
+@dataclass(frozen=True, slots=True)
+class DenialLimit:
+    """
+    Counts denials, and refuses those beyond the limit.
+
+    A row that this version cannot read does not limit: the denial is recorded and answered as ever.
+    """
+
+    counts: DenialCounts
+    outbox: Outbox
+    limits: Limits
+
+    def check(self, caller: Person, chain: str, *, now: datetime) -> CountedDenials:
+        """
+        Return the count of *caller*, if the trail takes one more denial.
+
+        The first call beyond the limit leaves a record in *chain*: it says until when there are no
+        others. Later ones leave nothing.
+
+        Raises:
+            LimitReached: The hour is full. It ends an hour after its first denial.
+            Unavailable: Storage did not answer.
+        """
+        before = self.counts.read(caller.id)
+        window = self._add(before, now)
+        if window.count > self.limits.denials_per_hour:
+            self._tell_once(before, window, caller, chain, now)
+            raise self._refuse(window, now)
+        return before
+
+    def count(self, before: CountedDenials, caller: Person, *, now: datetime) -> None:
+        """
+        Count a denial of *caller* that is about to be recorded; *before* is what `check` returned.
+
+        Raises:
+            LimitReached: Other calls have filled the hour meanwhile.
+            Unavailable: Storage did not answer, or the count kept changing.
+        """
+        if before.unreadable:
+            return
+        for _ in range(_ATTEMPTS):
+            window = self._add(before, now)
+            if window.count > self.limits.denials_per_hour:
+                raise self._refuse(window, now)
+            try:
+                self.counts.put(before, window)
+            except StateConflict:
+                before = self.counts.read(caller.id)
+                continue
+            return
+        raise Unavailable("the count of denials kept changing")
+
+    def _add(self, before: CountedDenials, now: datetime) -> RateWindow:
+        return count_call(before.window, now=now, span=_HOUR)
+
+    def _tell_once(
+        self,
+        before: CountedDenials,
+        window: RateWindow,
+        caller: Person,
+        chain: str,
+        now: datetime,
+    ) -> None:
+        """Record that the hour is full, unless another call has done so."""
+        if window.count > self.limits.denials_per_hour + 1:
+            return
+        try:
+            self.counts.put(before, window)
+        except StateConflict:
+            return
+        most, until = self.limits.denials_per_hour, format_instant(window.begin + _HOUR)
+        event = Event(
+            at=now,
+            what="denials.limited",
+            actor=caller.id,
+            actor_name=caller.name,
+            request_id="",
+            facts={"limit": most, "since": format_instant(window.begin), "until": until},
+        )
+        self.outbox.add_refusals(chain, [event])
+        telemetry.warning(event.what, caller=caller.id, limit=most, until=until)
+
+    def _refuse(self, window: RateWindow, now: datetime) -> LimitReached:
+        wait = find_wait(window, now=now, span=_HOUR)
+        most = self.limits.denials_per_hour
+        detail = (
+            f"one caller may be denied {most} times an hour; the next call may come in {wait} s"
+        )
+        violations = (Violation(ROOT, LIMIT_DENIALS, detail),)
+        return LimitReached("these are too many denials", violations, retry_after_seconds=wait)
