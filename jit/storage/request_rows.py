@@ -137,6 +137,7 @@ GRANT = ColumnMap(
     Column("close_text", "close_reason_text", default=None),
     Column("denied", "denials", several(_VIOLATION), default=()),
     Column("extensions", "extensions", TEXTS, default=()),
+    Column("extended_at", "extended_at", _INSTANT, default=None, is_sparse=True),
     Column("hindrance", "hindrance", default=None, is_sparse=True),
     Column("note", "note", default=None),
     bastion_documents.GRANT_COLUMN,

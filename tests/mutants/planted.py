@@ -1409,4 +1409,34 @@ MUTANTS = (
             ),
         ),
     ),
+    Mutant(
+        name="an extension may move an end by a second",
+        promise="P6",
+        path="jit/domain/decision/extension.py",
+        was="    return any(new_end >= end + LEAST_STEP for end in ends)\n",
+        becomes="    return any(new_end > end for end in ends)\n",
+        caught_by=(
+            law(
+                "tests/broker/requests/test_change.py",
+                "test_an_extension_moves_an_end_by_five_minutes_at_least",
+            ),
+        ),
+    ),
+    Mutant(
+        name="extensions do not wait for each other",
+        promise="P6",
+        path="jit/broker/requests/no_change.py",
+        was="    return None if is_done or now >= until else until\n",
+        becomes="    return None\n",
+        caught_by=(
+            law(
+                "tests/broker/requests/test_change.py",
+                "test_no_extension_comes_while_one_is_on_its_way",
+            ),
+            law(
+                "tests/broker/requests/test_change.py",
+                "test_an_extension_behind_a_firewall_is_on_its_way_for_its_update",
+            ),
+        ),
+    ),
 )

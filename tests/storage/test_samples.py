@@ -175,6 +175,7 @@ CLOSED_BY_OLGA = replace(
     close_reason_text="shift over",
 )
 EXTENDED = replace(OPEN, extensions=("0123456789abcdef",))
+EXTENDED_WHEN = replace(EXTENDED, extended_at=NOON + 45 * MINUTE)
 EXTENDED_LATE = replace(EXTENDED, gap_at=NOON + 65 * MINUTE)
 WAITING = replace(
     OPEN,
@@ -370,6 +371,7 @@ CASES = {
     "grants-closed-by-a-person": (request_rows.read_grants, (CLOSED_BY_OLGA,)),
     "grants-denied": (request_rows.read_grants, (DENIED,)),
     "grants-extended": (request_rows.read_grants, (EXTENDED,)),
+    "grants-extended-when": (request_rows.read_grants, (EXTENDED_WHEN,)),
     "grants-extended-late": (request_rows.read_grants, (EXTENDED_LATE,)),
     "grants-waiting": (request_rows.read_grants, (WAITING,)),
     "grants-by-bastion": (request_rows.read_grants, (BY_BASTION, BESIDE)),
@@ -591,6 +593,7 @@ WRITTEN = {
     "grants-closed-by-a-person": GRANTS([CLOSED_BY_OLGA]),
     "grants-denied": GRANTS([DENIED]),
     "grants-extended": GRANTS([EXTENDED]),
+    "grants-extended-when": GRANTS([EXTENDED_WHEN]),
     "grants-extended-late": GRANTS([EXTENDED_LATE]),
     "grants-waiting": GRANTS([WAITING]),
     "grants-by-bastion": GRANTS([BY_BASTION, BESIDE]),

@@ -10,15 +10,10 @@ from jit import telemetry
 from jit.broker.asked_bars import AskedBars
 from jit.broker.requests.lookup import find_visible
 from jit.broker.requests.new_grants import Machines, OtherGrants, list_other_grants
-from jit.broker.requests.no_change import explain_not_open, explain_revoked
+from jit.broker.requests.no_change import check_step, explain_not_open, explain_revoked
 from jit.broker.requests.own_requests import OwnRequests
 from jit.domain.audit.event import Event, list_transitions
-from jit.domain.decision.extension import (
-    check_extension,
-    explain_no_change,
-    explain_unlisted,
-    find_new_end,
-)
+from jit.domain.decision.extension import check_extension, explain_unlisted, find_new_end
 from jit.domain.decision.jit_policy import VM_NOT_FOUND, decide
 from jit.domain.decision.verdict import FindingKind
 from jit.domain.errors import (
@@ -135,7 +130,8 @@ class RequestChanges:
         Raises:
             NotFound: There is no such request, or the caller may not see it.
             Forbidden: It is another person's: only its requester may keep it open.
-            Conflict: No grant of it is open, no end would move, or the key was used otherwise.
+            Conflict: No grant of it is open, no end would move by a step, the extension before is
+                on its way, or the key was used otherwise.
             AccessDenied: The policy does not allow it, or access would last too long.
             Unavailable: The request kept changing, storage did not answer, or the last lists of
                 Azure lacked a VM or its JIT policy. `CannotTell` if bars could not be read.
@@ -186,6 +182,8 @@ class RequestChanges:
         if faults and not is_done:
             violations = bound_violations(list(dict.fromkeys(faults)), self.limits)
             raise AccessDenied("this access may not stay open for that long", violations)
+        if not is_done:
+            check_step(left, others, move.duration, since=move.since, now=now)
         wanted = {grant_id for grant_id, found in denials.items() if not found}
 
         def change(grant: Grant) -> Grant:
@@ -194,11 +192,8 @@ class RequestChanges:
         done = self._change_once(stored, caller, change, now, extension.reason)
         if done.changed:
             return done
-        if is_done:
-            is_answered = move.repeated and extension.key is None
-            return ChangeResult(stored, changed=not is_answered)
-        why = explain_no_change(left, move.duration, now=move.since)
-        raise Conflict("no end would move", why)
+        is_answered = move.repeated and extension.key is None
+        return ChangeResult(stored, changed=not is_answered)
 
     def _explain_not_open(self, stored: StoredRequest, caller: Person, now: datetime) -> str:
         """Return why nothing can be extended, and which request of the caller has the port."""
@@ -316,6 +311,7 @@ def _move_end(grant: Grant, move: _Move, others: OtherGrants, now: datetime) -> 
         latest_end=max(end, grant.latest_end),
         next_check_at=now,
         extensions=(*grant.extensions, move.mark)[-_KEPT_MARKS:],
+        extended_at=now,
     )
     if shared_port.find_other_family(extended, others.get(grant.vm_port, ())) is not None:
         raise Conflict(f"port {grant.port} is promised to addresses of the other IP version")

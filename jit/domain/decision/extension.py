@@ -7,7 +7,7 @@ allowed: a caller who asked for more must learn it.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from datetime import datetime, timedelta
 
 from jit.domain.errors import Violation
@@ -21,6 +21,10 @@ from jit.domain.values.times import format_duration, format_instant
 OVER_MAXIMUM = "over-maximum"
 LONGEST_ACCESS = "longest-access"
 NO_CHANGE = "no-change"
+CHANGE_ON_ITS_WAY = "change-on-its-way"
+
+LEAST_STEP = timedelta(minutes=5)
+"""The least by which an extension moves an end: each one is a request to Defender."""
 
 _DURATION = at(ROOT, "duration")
 
@@ -80,15 +84,23 @@ def check_extension(
         yield Violation(_DURATION, LONGEST_ACCESS, detail)
 
 
+def is_step(grants: Iterable[Grant], duration: timedelta, *, now: datetime) -> bool:
+    """Return True if *duration* from *now* moves an end of *grants* by the least step or more."""
+    new_end = find_new_end(duration, now=now)
+    ends = (grant.expires_at for grant in grants if grant.expires_at is not None)
+    return any(new_end >= end + LEAST_STEP for end in ends)
+
+
 def explain_no_change(
     grants: Sequence[Grant], duration: timedelta, *, now: datetime
 ) -> tuple[Violation, ...]:
-    """Return why *duration* from *now* moves no end of *grants*, which all have one."""
+    """Return why *duration* from *now* is no step for any of *grants*, which all have an end."""
     ends = sorted(grant.expires_at for grant in grants if grant.expires_at is not None)
     until = " and ".join(dict.fromkeys(map(format_instant, (ends[0], ends[-1]))))
     new_end = format_instant(find_new_end(duration, now=now))
     detail = (
         f"access is open until {until} already; the duration counts from now, so"
-        f" {format_duration(duration)} would end at {new_end}"
+        f" {format_duration(duration)} would end at {new_end}; an extension moves an end by"
+        f" {format_duration(LEAST_STEP)} at least"
     )
     return (Violation(_DURATION, NO_CHANGE, detail),)

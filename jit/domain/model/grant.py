@@ -158,6 +158,7 @@ class Grant:
         close_reason_text: The reason that this person gave, if any.
         denials: Why it was denied at opening or later, with pointers into the body of its request.
         extensions: Marks of the last calls that moved its end, so that a repetition is known.
+        extended_at: When the last of these moves was stored; None in a row of an older version.
         hindrance: The last reason that held it back until somebody acts; None while there is none.
         note: Why it waits or failed, for people.
     """
@@ -191,6 +192,7 @@ class Grant:
     close_reason_text: str | None = None
     denials: tuple[Violation, ...] = ()
     extensions: tuple[str, ...] = ()
+    extended_at: datetime | None = None
     connection: Connection | None = None
     initiate: Initiate = Initiate()
     footprint: Footprint = Footprint()

@@ -316,12 +316,13 @@ def test_a_worker_that_wrote_first_is_read_again(broker, opened):
 
 def test_a_request_that_keeps_changing_is_503(broker, opened):
     """Three times is enough: repeat later."""
-    spans = iter(range(61, 100))
+    notes = map(str, range(100))
 
     def overtake(name: str, _: int) -> None:
         if name == "state.write":
             broker.calls.before = lambda *_: None
-            broker.extend(opened, timedelta(minutes=next(spans)))
+            row, note = broker.whole(opened).rows[0], next(notes)
+            broker.requests.save([(row, tuple(replace(g, note=note) for g in row.grants))], [])
             broker.calls.before = overtake
 
     broker.calls.before = overtake
@@ -545,6 +546,116 @@ def test_a_repetition_finishes_an_extension_that_broke_off(broker, opened):
     assert broker.grant(opened).expires_at == (begun + 2 * HOUR).replace(microsecond=0)
 
 
+# ---- the least step, and one at a time -----------------------------------------------------------
+
+
+@pytest.mark.parametrize(("seconds", "is_moved"), [(299, False), (300, True)])
+def test_an_extension_moves_an_end_by_five_minutes_at_least(broker, opened, seconds, is_moved):
+    """Each one is a request to Defender, and disturbs everybody on the VM port."""
+    left = broker.grant(opened).expires_at - broker.now.replace(microsecond=0)
+    calls = broker.initiates()
+
+    if is_moved:
+        assert broker.extend(opened, left + seconds * SECOND).changed
+        return
+    with pytest.raises(Conflict) as caught:
+        broker.extend(opened, left + seconds * SECOND)
+
+    ((_, code, detail),) = _told(caught)
+    assert code == "no-change"
+    assert "moves an end by PT5M at least" in detail
+    assert broker.initiates() == calls
+
+
+def test_a_request_takes_a_step_if_one_of_its_ends_does(broker):
+    """The other end goes along: the answer holds for the whole request."""
+    request_id = broker.ask(wish((farm(1), farm(2))))
+    broker.live(5)
+    row = broker.whole(request_id).rows[0]
+    later = replace(row.grants[0], expires_at=row.grants[0].expires_at + 4 * MINUTE)
+    broker.requests.save([(row, (later,))], [])
+
+    broker.extend(request_id, HOUR)
+
+    ends = {grant.expires_at for grant in broker.whole(request_id).grants}
+    assert ends == {(broker.now + HOUR).replace(microsecond=0)}
+
+
+def _code(broker, request_id, span):
+    """The code with which an extension is refused; empty if it is not."""
+    try:
+        broker.extend(request_id, span)
+    except Conflict as error:
+        (violation,) = error.violations
+        return violation.code
+    return ""
+
+
+@pytest.mark.parametrize("minutes", [0, 1])
+def test_no_extension_comes_while_one_is_on_its_way(broker, opened, minutes):
+    """Before Defender was asked, and while Azure exchanges the rules."""
+    broker.extend(opened, HOUR + 10 * MINUTE)
+    if minutes:
+        broker.live(minutes)
+    before = broker.grant(opened)
+
+    with pytest.raises(Conflict) as caught:
+        broker.extend(opened, HOUR + 20 * MINUTE)
+
+    ((pointer, code, detail),) = _told(caught)
+    assert (pointer, code) == ("#", "change-on-its-way")
+    assert "the extension of port 22 of farm01 before this one is on its way" in detail
+    assert broker.grant(opened) == before
+    assert broker.revoke(opened).changed
+
+
+def test_the_next_extension_may_come_when_the_one_before_has_arrived(broker, opened):
+    """Azure has exchanged the rules within two minutes."""
+    broker.extend(opened, HOUR + 10 * MINUTE)
+    broker.live(2.1)
+
+    assert broker.extend(opened, HOUR + 20 * MINUTE).changed
+
+
+def test_an_extension_behind_a_firewall_is_on_its_way_for_its_update(broker):
+    """It takes minutes, and nobody else on the firewall can change anything meanwhile."""
+    request_id = broker.ask(wish(WEB01, 3389))
+    broker.live(10)
+    broker.extend(request_id, HOUR + 10 * MINUTE)
+
+    codes = []
+    for _ in range(7):
+        broker.live(1)
+        codes.append(_code(broker, request_id, HOUR + 30 * MINUTE))
+
+    assert codes[:3] == ["change-on-its-way"] * 3
+    assert "" in codes
+
+
+def test_an_extension_that_needs_nothing_of_defender_is_not_on_its_way(broker, opened):
+    """The request in Defender ends with the other person's access, before the own end."""
+    broker.live(5)
+    other = broker.ask(wish(farm(1), source=THERE, duration="PT20M"), BOB)
+    broker.live(3)
+    broker.extend(opened, HOUR + 10 * MINUTE)
+
+    assert broker.status(other) == "open"
+    assert _code(broker, opened, HOUR + 20 * MINUTE) == ""
+
+
+def test_a_neighbour_who_changes_the_shared_port_keeps_nobody_from_extending_for_long(broker):
+    """The own extension counts as arrived after fifteen minutes, whatever others ask for."""
+    request_id = broker.ask(wish(farm(1), duration="PT2H"))
+    broker.live(5)
+    broker.extend(request_id, 2 * HOUR + 10 * MINUTE)
+    for number in range(8):
+        other = broker.ask(wish(farm(1), source=f"198.51.100.{number}"), BOB)
+        broker.live(2)
+        broker.revoke(other, BOB)
+
+    assert _code(broker, request_id, 2 * HOUR + 30 * MINUTE) == ""
+
+
 # ---- who may extend, and when --------------------------------------------------------------------
 
 
@@ -692,7 +803,7 @@ def test_a_request_past_its_end_cannot_be_extended(broker, opened, late):
 def test_an_extension_leaves_grants_past_their_end_alone(broker):
     """Each has an end of its own; the others go on."""
     request_id = broker.ask(wish((farm(1), farm(2))))
-    broker.live(1)
+    broker.live(5)
     held = broker.whole(request_id).rows[0]
     over = replace(held.grants[0], expires_at=broker.now)
     broker.requests.save([(held, (over,))], [])

@@ -11,6 +11,7 @@ from jit.domain.decision.extension import (
     explain_unlisted,
     find_latest_end,
     find_new_end,
+    is_step,
 )
 from jit.domain.limits import LIMITS
 from jit.domain.model.absence import Absence
@@ -119,6 +120,17 @@ def test_an_extension_without_effect_names_the_ends(others, words):
     assert (violation.pointer, violation.code) == ("#/duration", "no-change")
     assert words in violation.detail
     assert "PT10M would end at 2026-11-22T19:10:00Z" in violation.detail
+
+
+@pytest.mark.parametrize(
+    ("duration", "is_taken"),
+    [(HOUR, False), (HOUR + 5 * MINUTE - timedelta(seconds=1), False), (HOUR + 5 * MINUTE, True)],
+)
+def test_a_step_is_five_minutes_for_one_end_at_least(duration, is_taken):
+    """The earliest end decides; a grant without an end was not admitted yet."""
+    grants = [opened(), opened(expires_at=NOW + 9 * HOUR), opened(expires_at=None)]
+
+    assert is_step(grants, duration, now=NOW + HOUR) == is_taken
 
 
 @pytest.mark.parametrize(
