@@ -154,7 +154,8 @@ MAY = {  # a package -> the packages that it may import; `d` stands for `jit.dom
     " d.requests d.values settings storage telemetry",
     "triggers": "api d.model messages telemetry wiring",
     "wiring": "broker.asked_bars broker.azure_changes broker.barring broker.call_counts"
-    " broker.configure broker.denial_limit broker.health broker.locks broker.look_pace broker.network_managers"
+    " broker.configure broker.denial_limit broker.health broker.locks broker.look_pace"
+    " broker.network_managers"
     " broker.policy_worker broker.reconcile broker.requests broker.shared_looks broker.trail"
     " gateways interfaces observer settings storage",
 }

@@ -228,12 +228,16 @@ def test_the_documents_list_exactly_the_codes_of_the_code():
     assert set(told) == codes()
 
 
+OF_THE_WORKER = {"PYTHON_THREADPOOL_THREAD_COUNT"}
+"""Settings that the worker of Functions reads."""
+
+
 def test_the_documents_list_exactly_the_settings_of_the_code():
     """The settings of the broker, and the schedules that its timers name."""
     schedules = set(re.findall(r'schedule="%(\w+)%"', read("jit/triggers/timers.py")))
     told = first_column(section("docs/operations.md", "## Settings"))
 
-    assert sorted(told) == sorted({*settings.NAMES, *schedules})
+    assert sorted(told) == sorted({*settings.NAMES, *schedules, *OF_THE_WORKER})
 
 
 def test_the_sample_holds_known_settings_only():

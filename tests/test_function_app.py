@@ -129,6 +129,17 @@ def test_the_app_has_no_fault_that_a_host_would_find():
     assert checks.find_faults(function_app.app, sample, host_json) == []
 
 
+def test_http_leaves_each_queue_as_many_threads_as_it_works_on():
+    """However many callers wait, a whole batch of the worker and the next one run beside them."""
+    sample = json.loads((PROJECT / "local.settings.sample.json").read_text())["Values"]
+    options = host_options.options(json.loads((PROJECT / "host.json").read_text()))
+    threads = int(sample["PYTHON_THREADPOOL_THREAD_COUNT"])
+
+    assert (options.http.max_concurrent_requests, threads) == (16, 48)
+    queue = options.queues.batch_size + options.queues.new_batch_threshold
+    assert threads - options.http.max_concurrent_requests >= queue
+
+
 def test_module_has_one_function_register():
     """The worker looks for it in the module, and refuses a second name of one."""
     found = [

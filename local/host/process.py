@@ -30,6 +30,7 @@ from local.host.web.admin import Admin
 from local.host.web.dispatcher import Dispatcher
 from local.host.web.platform_auth import Authentication
 from local.host.web.server import Request, Server
+from local.host.web.throttle import Throttle
 
 if TYPE_CHECKING:  # imported when the first queue or timer needs them: half a second
     from local.host.triggers.queues import QueueListener
@@ -84,6 +85,7 @@ class Host:
             plan.authentication,
             self.invoker,
         )
+        self._throttle = Throttle(self._site.answer, plan.options.http)
         self.server = Server(plan.port, self._answer)
 
     def start(self) -> None:
@@ -115,7 +117,7 @@ class Host:
 
     def _answer(self, request: Request) -> Response:
         is_admin = request.path.lower().startswith("/admin/")
-        return (self._admin if is_admin else self._site).answer(request)
+        return self._admin.answer(request) if is_admin else self._throttle.answer(request)
 
     def _make_queue_listener(self, function: Function) -> QueueListener:
         from local.host.triggers.queues import POISON, Pace, QueueListener

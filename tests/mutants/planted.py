@@ -1439,4 +1439,17 @@ MUTANTS = (
             ),
         ),
     ),
+    Mutant(
+        name="HTTP may take every thread of the worker",
+        promise="P2",
+        path="host.json",
+        was='      "maxConcurrentRequests": 16,\n',
+        becomes='      "maxConcurrentRequests": 48,\n',
+        caught_by=(
+            law(
+                "tests/test_function_app.py",
+                "test_http_leaves_each_queue_as_many_threads_as_it_works_on",
+            ),
+        ),
+    ),
 )

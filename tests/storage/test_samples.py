@@ -697,7 +697,6 @@ MAPS: dict[str, tuple[ColumnMap[Any], list[str]]] = {
     "end of an idempotency key": (key_rows.ENDING, ["idempotency-key-ending"]),
     "bar": (bar_rows.BAR, ["bar"]),
     "denials": (denial_counts.DENIALS, ["denials-of-a-caller"]),
-    "idempotency key": (idempotency_keys.KEY, ["idempotency-key-with-beginning"]),
     "audit head": (audit_chain.HEAD, ["audit-head"]),
     "audit record": (audit_chain.RECORD, ["audit-record"]),
 }

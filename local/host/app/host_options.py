@@ -44,19 +44,43 @@ class QueueOptions:
     message_encoding: str = "base64"
 
 
+UNBOUNDED = -1
+"""The real host's word for no limit."""
+
+
+@dataclass(frozen=True, slots=True)
+class HttpOptions:
+    """
+    How many HTTP requests the host takes; the defaults are those of a plan other than Consumption.
+
+    Attributes:
+        max_concurrent_requests: Requests that run at once; the others wait.
+        max_outstanding_requests: Requests that run or wait; the others are refused with 429.
+    """
+
+    max_concurrent_requests: int = UNBOUNDED
+    max_outstanding_requests: int = UNBOUNDED
+
+
 @dataclass(frozen=True, slots=True)
 class HostOptions:
     """The values of ``host.json`` that the development host follows."""
 
     route_prefix: str = "api"
     queues: QueueOptions = QueueOptions()
+    http: HttpOptions = HttpOptions()
 
 
 def options(document: Mapping[str, Any]) -> HostOptions:
     """Return the options of a *document* that has no faults."""
     queues = _find_value(document, "extensions.queues") or {}
     default = QueueOptions()
+    http = _find_value(document, "extensions.http") or {}
     return HostOptions(
+        http=HttpOptions(
+            max_concurrent_requests=http.get("maxConcurrentRequests", UNBOUNDED),
+            max_outstanding_requests=http.get("maxOutstandingRequests", UNBOUNDED),
+        ),
         route_prefix=route_prefix(document),
         queues=QueueOptions(
             batch_size=queues.get("batchSize", default.batch_size),
@@ -148,6 +172,11 @@ def _is_match(pattern: re.Pattern[str]) -> Callable[[object], bool]:
     return lambda value: isinstance(value, str) and pattern.fullmatch(value) is not None
 
 
+def _is_bound(value: object) -> bool:
+    return type(value) is int and (value >= 1 or value == UNBOUNDED)
+
+
+_BOUND = f"a whole number from 1 on, or {UNBOUNDED} for no limit"
 _RULES: tuple[tuple[str, Callable[[object], bool], str], ...] = (
     (
         "functionTimeout",
@@ -155,6 +184,8 @@ _RULES: tuple[tuple[str, Callable[[object], bool], str], ...] = (
         "a span from 00:00:01 to 1.00:00:00",
     ),
     ("extensions.http.routePrefix", _is_match(_ROUTE_PREFIX), "a path without parameters"),
+    ("extensions.http.maxConcurrentRequests", _is_bound, _BOUND),
+    ("extensions.http.maxOutstandingRequests", _is_bound, _BOUND),
     ("extensions.queues.batchSize", _is_whole_number(1, 32), "a whole number from 1 to 32"),
     (
         "extensions.queues.newBatchThreshold",

@@ -6,7 +6,7 @@ from datetime import timedelta
 import pytest
 
 from local.host.app import host_options
-from local.host.app.host_options import HostOptions, QueueOptions
+from local.host.app.host_options import HostOptions, HttpOptions, QueueOptions
 
 
 def queues(**values):
@@ -47,6 +47,26 @@ def test_the_route_prefix_may_be_empty():
     document = {"version": "2.0", "extensions": {"http": {"routePrefix": ""}}}
 
     assert host_options.options(document).route_prefix == ""
+
+
+def test_the_bounds_of_http_requests_are_read():
+    """The real host has none on most plans."""
+    section = {"maxConcurrentRequests": 16, "maxOutstandingRequests": 200}
+    document = {"version": "2.0", "extensions": {"http": section}}
+
+    assert host_options.options(document).http == HttpOptions(16, 200)
+    assert host_options.options({"version": "2.0"}).http == HttpOptions(-1, -1)
+
+
+@pytest.mark.parametrize("name", ["maxConcurrentRequests", "maxOutstandingRequests"])
+@pytest.mark.parametrize(
+    ("value", "is_fault"), [(1, False), (-1, False), (0, True), (-2, True), ("16", True)]
+)
+def test_a_bound_of_http_requests_is_a_number_or_no_limit(name, value, is_fault):
+    """The real host fails at its start on the others."""
+    document = {"version": "2.0", "extensions": {"http": {name: value}}}
+
+    assert (name in "".join(host_options.find_faults(document))) == is_fault
 
 
 @pytest.mark.parametrize(
