@@ -65,9 +65,9 @@ class DenialLimit:
             LimitReached: Other calls have filled the hour meanwhile.
             Unavailable: Storage did not answer, or the count kept changing.
         """
-        if before.unreadable:
-            return
         for _ in range(_ATTEMPTS):
+            if before.unreadable:  # a newer version counts; its row stays as it is
+                return
             window = self._add(before, now)
             if window.count > self.limits.denials_per_hour:
                 raise self._refuse(window, now)

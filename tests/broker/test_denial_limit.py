@@ -162,6 +162,22 @@ def test_a_count_that_this_version_cannot_read_hides_no_denial(broker, trail):
     assert names(broker) == ["request.denied"] * 9
 
 
+def test_a_row_that_a_newer_version_writes_meanwhile_is_left_as_it_is(broker, trail):
+    """During an update of the app, both versions run."""
+    newer = Row(partition=CALLERS, key=denials_key(ALICE.id), values={"Format": 99})
+
+    def overtake(name, _number):
+        if name == "state.write":
+            broker.calls.before = lambda *_: None
+            broker.state.write([Op(Verb.INSERT, newer)])
+
+    deny(broker, trail, [0], BOB)  # the row of the subscription is there
+    broker.calls.before = overtake
+
+    assert deny(broker, trail, [1]) == [1]
+    assert [row.values for row in broker.state.rows("c|") if row.key == newer.key] == [newer.values]
+
+
 # ---- the calls of people -------------------------------------------------------------------------
 
 
