@@ -429,7 +429,7 @@ def test_a_refused_grant_that_wrote_down_a_companion_closes_by_observation():
 
 def test_a_request_that_is_in_force_is_never_forgotten_however_often_azure_puts_off(broker):
     """Azure throttles an extension for hours. The path is the broker's own, and it closes."""
-    request_id = broker.ask(wish(farm(1), duration="PT3H"))
+    request_id = broker.ask(wish(farm(1), duration="PT2H"))
     broker.live(OPENED)
     (in_force,) = broker.grant(request_id).initiate.ids
     slow = {"status": 429, "code": "TooManyRequests", "headers": {"Retry-After": "10"}}
