@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
+from hashlib import sha256
 from typing import TYPE_CHECKING
 
 import azure.functions as func
@@ -23,6 +24,8 @@ if TYPE_CHECKING:  # loaded before an answer is written; not needed at a cold st
     from jit.storage.stored import StoredRequest
 
 _JSON, _TEXT = "application/json", "text/plain"
+_NOT_MODIFIED = 304
+_TAG = 32  # characters of a digest
 _LONGEST_WAIT = timedelta(minutes=10)
 _SHORTEST_WAIT = timedelta(seconds=5)
 
@@ -48,6 +51,26 @@ def write_json(
     return func.HttpResponse(
         json.dumps(doc), status_code=status, mimetype=_JSON, headers=dict(headers or {})
     )
+
+
+def write_page(value: Sequence[object], token: str | None) -> func.HttpResponse:
+    """Return a page of a list, with the token of the next one."""
+    return write_json({"value": value, "continuationToken": token})
+
+
+def write_revalidated(response: func.HttpResponse, req: func.HttpRequest) -> func.HttpResponse:
+    """
+    Return *response* with a weak ETag of its body; 304 without a body if the caller has it already.
+
+    The caller may keep the answer, and asks each time whether it is still true.
+    """
+    digest = sha256(response.get_body()).hexdigest()[:_TAG]
+    headers = {"ETag": f'W/"{digest}"', "Cache-Control": "private, no-cache"}
+    tags = str(req.headers.get("If-None-Match", ""))
+    if f'"{digest}"' in tags or tags.strip() == "*":
+        return func.HttpResponse(status_code=_NOT_MODIFIED, mimetype=_JSON, headers=headers)
+    response.headers.update(headers)
+    return response
 
 
 def write_text(text: str) -> func.HttpResponse:

@@ -2,23 +2,20 @@
 
 from __future__ import annotations
 
-import base64
-import json
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
 
 import azure.functions as func
 
+from jit.api.continuation import OF_THE_HOST, TOKEN, read_token
 from jit.broker.requests.filters import BEGINNING, DEFAULT_SPAN, Filters, Place
 from jit.domain.errors import InvalidRequest, Malformed, Violation
 from jit.domain.model.grant import Status
-from jit.domain.values import request_ids
+from jit.domain.model.people import Person
 from jit.domain.values.json_pointer import ROOT, at
 from jit.domain.values.times import parse_instant
 
-_OF_THE_HOST = {"code", "clientId"}  # a function key, and its name
-_FILTERS = ("status", "vm", "requester", "person", "ticket", "from", "to", "continuationToken")
-_TOKEN = 512  # characters; ours are shorter, and a long one could nest too deep to be read
+_FILTERS = ("status", "vm", "requester", "person", "ticket", "from", "to", TOKEN)
 
 
 def refuse_unknown(req: func.HttpRequest, *known: str) -> None:
@@ -30,7 +27,7 @@ def refuse_unknown(req: func.HttpRequest, *known: str) -> None:
     Raises:
         InvalidRequest: It names each of them.
     """
-    faults = _list_unknown(set(req.params) - _OF_THE_HOST, known)
+    faults = _list_unknown(set(req.params) - OF_THE_HOST, known)
     if faults:
         raise InvalidRequest("the query has faults", tuple(faults))
 
@@ -53,9 +50,9 @@ def read_flag(req: func.HttpRequest, name: str) -> bool:
 # ---- a list of requests --------------------------------------------------------------------------
 
 
-def read_filters(query: Mapping[str, str], *, now: datetime) -> Filters:
+def read_list(query: Mapping[str, str], caller: Person, *, now: datetime) -> tuple[Filters, Place]:
     """
-    Read the query of ``GET access-requests``; ``read_token`` reads the place in its list.
+    Read the query of ``GET access-requests``: the filters, and the place at which a page begins.
 
     Raises:
         InvalidRequest: It names every fault, that of the token included.
@@ -64,10 +61,10 @@ def read_filters(query: Mapping[str, str], *, now: datetime) -> Filters:
     end = min(_read_instant(query, "to", faults) or now, now)
     since = _read_instant(query, "from", faults)
     status = _read_status(query.get("status"), faults)
-    _check_token(query.get("continuationToken"), faults)
+    begin = _read_place(query, caller, faults)
     if faults:
         raise InvalidRequest("the query has faults", tuple(faults))
-    return Filters(
+    filters = Filters(
         status=status,
         vm=query.get("vm"),
         requester=query.get("requester"),
@@ -77,6 +74,15 @@ def read_filters(query: Mapping[str, str], *, now: datetime) -> Filters:
         start=since or end - DEFAULT_SPAN,
         end=end,
     )
+    return filters, begin
+
+
+def _read_place(query: Mapping[str, str], caller: Person, faults: list[Violation]) -> Place:
+    try:
+        return read_token(query, caller)
+    except InvalidRequest as error:
+        faults.extend(error.violations)
+        return BEGINNING
 
 
 def _read_instant(query: Mapping[str, str], name: str, faults: list[Violation]) -> datetime | None:
@@ -99,44 +105,3 @@ def _read_status(text: str | None, faults: list[Violation]) -> Status | None:
         detail = f"a status is one of {', '.join(Status)}"
         faults.append(Violation("#/status", "status-unknown", detail))
         return None
-
-
-def write_token(place: Place | None) -> str | None:
-    """Return the continuation token for *place*; None if there is no next page."""
-    if place is None:
-        return None
-    document = [place.section[0], place.section[1], place.after]
-    return base64.urlsafe_b64encode(json.dumps(document).encode()).decode()
-
-
-def read_token(token: str | None) -> Place:
-    """
-    Return the place of a continuation token; the beginning of the list if there is none.
-
-    Raises:
-        InvalidRequest: ``write_token`` did not write it.
-    """
-    if token is None:
-        return BEGINNING
-    try:
-        part, subscription, after = json.loads(base64.urlsafe_b64decode(token[:_TOKEN]))
-    except (ValueError, TypeError) as error:
-        raise _refuse_token() from error
-    if not (isinstance(part, int) and isinstance(subscription, str) and isinstance(after, str)):
-        raise _refuse_token()
-    if request_ids.parse_request_id(after) is None:
-        raise _refuse_token()
-    return Place((part, subscription), after)
-
-
-def _check_token(token: str | None, faults: list[Violation]) -> None:
-    try:
-        read_token(token)
-    except InvalidRequest as error:
-        faults.extend(error.violations)
-
-
-def _refuse_token() -> InvalidRequest:
-    detail = "the continuation token is not one of ours: begin the list without it"
-    fault = Violation("#/continuationToken", "token-malformed", detail)
-    return InvalidRequest(detail, (fault,))

@@ -26,7 +26,7 @@ from azure.core.exceptions import (
 from azure.data.tables import TableClient, UpdateMode
 
 from jit.domain.errors import Defect, StateConflict, Unavailable, Unknown
-from jit.storage.table import Op, Page, Row, Verb, Where
+from jit.storage.table import COMPARISONS, Op, Page, Row, Verb, Where
 
 if TYPE_CHECKING:
     from azure.core.pipeline import PipelineResponse
@@ -250,21 +250,29 @@ def _make_aware(value: datetime) -> datetime:
 
 
 def _filter(where: Where) -> tuple[str, dict[str, str]]:
-    clauses: list[str] = []
     values: dict[str, str] = {}
 
-    def add(name: str, operator: str, value: str) -> None:
+    def build(name: str, operator: str, value: str) -> str:
         values[f"v{len(values)}"] = value
-        clauses.append(f"{name} {operator} @v{len(values) - 1}")
+        return f"{name} {operator} @v{len(values) - 1}"
 
-    if where.partition is not None:
-        add("PartitionKey", "eq", where.partition)
-    if where.first:
-        add("RowKey", "ge", where.first)
-    if where.last:
-        add("RowKey", "lt", where.last)
-    for name, value in where.equal.items():
-        add(name, "eq", value)
-    for name, value in where.at_most.items():
-        add(name, "le", value)
+    clauses = [build(*comparison) for comparison in _list_comparisons(where)]
+    for name, choice in where.any_of.items():
+        equals = " or ".join(build(name, "eq", value) for value in choice)
+        clauses.append(f"( {equals} )")  # the SDK finds a parameter between two spaces only
+    if len(values) > COMPARISONS:
+        raise Defect(f"a query has {COMPARISONS} comparisons at most")
     return " and ".join(clauses), values
+
+
+def _list_comparisons(where: Where) -> Iterator[tuple[str, str, str]]:
+    if where.partition is not None:
+        yield "PartitionKey", "eq", where.partition
+    if where.first:
+        yield "RowKey", "ge", where.first
+    if where.last:
+        yield "RowKey", "lt", where.last
+    for name, value in where.equal.items():
+        yield name, "eq", value
+    for name, value in where.at_most.items():
+        yield name, "le", value

@@ -9,7 +9,16 @@ from jit.domain.errors import Defect, StateConflict, Unknown
 from jit.domain.values import request_ids
 from jit.storage import keys
 from jit.storage.documents import alert_unreadable
-from jit.storage.request_rows import read_grants, read_request, write_grants, write_request
+from jit.storage.lists.row_scan import FINISHED, RowScan
+from jit.storage.lists.search import Search, Stretch, name_machines
+from jit.storage.request_rows import (
+    REQUESTER,
+    TICKET,
+    read_grants,
+    read_request,
+    write_grants,
+    write_request,
+)
 from jit.storage.stored import StoredRequest, group_by_machine, sort_grants
 from jit.storage.table import Op, Row, Table, Verb, Where, pack_ops, read_all
 
@@ -55,32 +64,35 @@ class History:
             if missing:
                 self._table.write(missing)
 
-    def list_month(
-        self, partition: str, month: datetime, *, after: str = ""
-    ) -> Iterator[StoredRequest]:
-        """Yield the finished requests of a subscription that were created in one month."""
-        first = keys.keys_after(after) if after else ""
-        where = Where(partition=build_month_partition(partition, month), first=first)
-        for rows in _group_by_request(read_all(self._table, where)):
-            try:
-                found = read_history_rows(rows)
-            except Defect as error:
-                alert_unreadable(rows[0], error)
-                continue
-            if found is not None:
-                yield found
+    def list_month(self, partition: str, month: datetime, search: Search) -> Stretch:
+        """Return the finished requests of a subscription, created in one month, that are wanted."""
+        sought = search.sought
+        after = keys.keys_after(search.after) if search.after else ""
+        where = Where(
+            partition=build_month_partition(partition, month),
+            first=max(after, sought.find_first_id(partition)),
+            last=sought.find_last_id(partition),
+        )
+        span = RowScan(table=self._table, where=where, layout=FINISHED, search=search).run()
+        found: list[StoredRequest] = []
+        for rows in span.groups:
+            found += _read_wanted(rows, search)
+            if len(found) == search.room:
+                return Stretch(tuple(found), FINISHED.read_id(rows[0]))
+        return Stretch(tuple(found), span.reached)
 
 
-def _group_by_request(rows: Iterator[Row]) -> Iterator[list[Row]]:
-    """Yield rows that follow each other and belong to one request."""
-    group: list[Row] = []
-    for row in rows:
-        if group and _request_key(row) != _request_key(group[0]):
-            yield group
-            group = []
-        group.append(row)
-    if group:
-        yield group
+def _read_wanted(rows: Sequence[Row], search: Search) -> Iterator[StoredRequest]:
+    """Yield the request of *rows* if it is wanted, is wholly there, and can be read."""
+    if not _has_own_row(rows):
+        return
+    try:
+        found = read_history_rows(rows) if search.fits_request(read_request(rows[0])) else None
+    except Defect as error:
+        alert_unreadable(rows[0], error)
+        return
+    if found is not None and search.fits(found):
+        yield found
 
 
 def build_month_partition(subscription: str, moment: datetime) -> str:
@@ -92,15 +104,18 @@ def write_history_rows(stored: StoredRequest) -> list[Row]:
     """
     Return the rows of a finished request: its own first, then its grants, a row a VM.
 
-    Their month is that of the id, because a look-up knows nothing else.
+    Their month is that of the id, because a look-up knows nothing else. All have the columns by
+    which a list chooses, so that one query returns a request with its grants.
     """
     request = stored.request
     created = request_ids.parse_request_id(request.id) or ("", request.created_at)
     home = build_month_partition(*created)
-    rows = [Row(partition=home, key=f"{request.id}|", values=write_request(request))]
+    own = Row(partition=home, key=f"{request.id}|", values=write_request(request))
+    rows = [name_machines(own, (grant.vm_id for grant in stored.grants))]
+    same = {name: own.values[name] for name in (REQUESTER, TICKET)}
     for number, group in enumerate(group_by_machine(stored.grants)):
         key = f"{request.id}|{number:03d}"
-        rows.append(Row(partition=home, key=key, values=write_grants(group)))
+        rows.append(Row(partition=home, key=key, values={**same, **write_grants(group)}))
     return rows
 
 
@@ -111,11 +126,12 @@ def read_history_rows(rows: Sequence[Row]) -> StoredRequest | None:
     Raises:
         Defect: This version cannot read one of them.
     """
-    if not rows or rows[0].key != _request_key(rows[0]):  # its own row is written last
+    if not _has_own_row(rows):
         return None
     grants = tuple(grant for row in rows[1:] for grant in read_grants(row))
     return StoredRequest(read_request(rows[0]), sort_grants(grants))
 
 
-def _request_key(row: Row) -> str:
-    return f"{row.key.split('|', 1)[0]}|"
+def _has_own_row(rows: Sequence[Row]) -> bool:
+    """Return False if the request is not in history yet: its own row is written last."""
+    return bool(rows) and rows[0].key == f"{FINISHED.read_id(rows[0])}|"

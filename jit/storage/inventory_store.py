@@ -11,6 +11,7 @@ from jit.domain.model.machine import VirtualMachine
 from jit.domain.values import arm_ids
 from jit.storage import keys
 from jit.storage.documents import read_text
+from jit.storage.lists.query_budget import QueryBudget
 from jit.storage.machine_rows import (
     MACHINE_KIND,
     VM_ID,
@@ -18,7 +19,7 @@ from jit.storage.machine_rows import (
     parse_machine,
     write_machine_row,
 )
-from jit.storage.table import Op, Row, Table, Verb, Where, read_all, write_replaceable
+from jit.storage.table import PAGE, Op, Row, Table, Verb, Where, read_all, write_replaceable
 
 _NAMED = 5
 
@@ -65,6 +66,37 @@ class InventoryStore:
     def list_machines(self, partition: str) -> tuple[VirtualMachine, ...]:
         """Return the whole inventory of a subscription."""
         return tuple(MACHINE_KIND.read_all(self._rows(partition), parse_machine))
+
+    def read_page(
+        self, partition: str, *, after: str, most: int, budget: QueryBudget, reserve: int
+    ) -> tuple[tuple[VirtualMachine, ...], str | None]:
+        """
+        Return the next machines of the inventory, in the order of their row keys.
+
+        Args:
+            partition: The subscription.
+            after: The hash in the row key behind which they begin; empty at the beginning.
+            most: How many, at most.
+            budget: At least one query is made.
+            reserve: Storage calls that are left for the caller if there are more machines.
+
+        Returns:
+            The machines, and the hash behind which the next ones begin; None at the end.
+        """
+        first, last = keys.key_range(keys.MACHINES)
+        begin = f"{first}{after}!" if after else first  # "!" is below each character of a hash
+        where = Where(partition=partition, first=begin, last=last)
+        rows: list[Row] = []
+        token: str | None = None
+        while True:
+            page = budget.query(self._state, where, token, limit=min(PAGE, most - len(rows)))
+            rows += page.rows
+            token = page.token
+            is_full = len(rows) == most or budget.left <= reserve
+            if token is None or (rows and is_full):
+                break
+        found = tuple(MACHINE_KIND.read_all(rows, parse_machine))
+        return found, None if token is None else rows[-1].key.removeprefix(first)
 
     def _rows(self, partition: str) -> Iterable[Row]:
         first, last = keys.key_range(keys.MACHINES)

@@ -49,8 +49,8 @@ NEW = frozenset({Status.SCHEDULED, Status.PENDING})
 LAST_BEGUN = Status.OPENING.value
 """As text, the statuses that are not new are at most this one. A query can select them."""
 
-REQUESTER = "Requester"
-"""Column of a request that queries name: the object id of its person."""
+REQUESTER, TICKET = "Requester", "Ticket"
+"""Columns of a request that queries name: the object id of its person, the id of its ticket."""
 
 R = TypeVar("R")
 
@@ -93,7 +93,7 @@ def write_request(request: Request) -> dict[str, Any]:
     return REQUEST_KIND.add_format(
         {
             REQUESTER: request.requester.id,
-            "Ticket": request.ticket.id if request.ticket else "",
+            TICKET: request.ticket.id if request.ticket else "",
             "CreatedAt": write_stamp(request.created_at),
             **write_document(REQUEST.write(request)),
         }

@@ -12,13 +12,16 @@ from dataclasses import replace
 from datetime import datetime, timedelta
 
 from jit.domain.audit.event import Event
-from jit.domain.errors import Defect, StateConflict, TooLarge, Unknown
+from jit.domain.errors import StateConflict, TooLarge, Unknown
 from jit.domain.model.grant import Grant, Status
 from jit.domain.model.request import Request
 from jit.domain.values import arm_ids, request_ids
 from jit.storage import keys
-from jit.storage.documents import alert_unreadable
 from jit.storage.history import History
+from jit.storage.lists.live_access import LiveAccess, read_live_access
+from jit.storage.lists.live_rows import list_live
+from jit.storage.lists.query_budget import QueryBudget
+from jit.storage.lists.search import Search, Stretch, name_machines
 from jit.storage.outbox import write_event_row
 from jit.storage.request_rows import (
     DUE_AT,
@@ -96,7 +99,7 @@ class RequestStore:
             StateConflict: Somebody else wrote a row of *claims* first. Nothing was stored.
             TooLarge: One transaction cannot hold it. Letters beyond ASCII take six times the room.
         """
-        rows = [write_request_row(request)]
+        rows = [name_machines(write_request_row(request), (grant.vm_id for grant in grants))]
         rows += [write_grants_row(group) for group in group_by_machine(grants)]
         rows += [write_event_row(rows[0].partition, event) for event in events]
         ops = [*claims, *(Op(Verb.INSERT, row) for row in rows)]
@@ -153,30 +156,21 @@ class RequestStore:
         """Return True if the request's own row still is among the live ones."""
         return self._state.get(partition, keys.request_key(request_id)) is not None
 
-    def list_requests(self, partition: str) -> Iterator[Request]:
-        """Yield the live requests of a subscription without their grants, oldest first."""
-        first, last = keys.key_range(keys.REQUESTS)
-        yield from REQUEST_KIND.read_all(self._read(partition, first, last), parse_request)
-
     def list_ids_of(self, partition: str, person_id: str) -> frozenset[str]:
         """Return the ids of the live requests of one person in a subscription: one query."""
         first, last = keys.key_range(keys.REQUESTS)
         rows = self._read(partition, first, last, equal={REQUESTER: person_id})
         return frozenset(row.key.removeprefix(first) for row in rows)
 
-    def list_live(self, partition: str, *, after: str = "") -> Iterator[StoredRequest]:
-        """Yield the live requests of a subscription, oldest first, those behind *after*."""
-        first, last = keys.key_range(keys.REQUESTS)
-        if after:
-            first = f"{keys.request_key(after)}!"  # "!" sorts before each character of an id
-        for row in self._read(partition, first, last):
-            try:
-                found = self._load_live(row, read_request(row))
-            except Defect as error:
-                alert_unreadable(row, error)
-                continue
-            if found is not None:  # otherwise it is in history, and listed with its month
-                yield found
+    def list_live(self, partition: str, search: Search) -> Stretch:
+        """Return the live requests of a subscription that are wanted, oldest first."""
+        return list_live(self._state, partition, search)
+
+    def read_live_access(
+        self, partition: str, requester: str | None, budget: QueryBudget
+    ) -> LiveAccess:
+        """Return the live grants of a subscription, and the requests of one person or of all."""
+        return read_live_access(self._state, partition, requester, budget)
 
     # ---- grants ----------------------------------------------------------------------------------
 

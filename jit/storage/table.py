@@ -13,6 +13,9 @@ from jit.domain.errors import Defect, StateConflict
 PAGE = 1000
 """Rows a query returns at most (Learn, "Query timeout and pagination")."""
 
+COMPARISONS = 15
+"""Comparisons that the filter of a query has at most (Learn, "Querying tables and entities")."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Row:
@@ -72,6 +75,9 @@ class Where:
         last: Largest RowKey, exclusive.
         equal: Properties that must have these values.
         at_most: Text properties that must be at most these values.
+        any_of: Properties that must have one of these values.
+
+    All together are at most `COMPARISONS`; a partition, a first and a last key are one each.
     """
 
     partition: str | None = None
@@ -79,6 +85,7 @@ class Where:
     last: str = ""
     equal: Mapping[str, str] = field(default_factory=dict)
     at_most: Mapping[str, str] = field(default_factory=dict)
+    any_of: Mapping[str, Sequence[str]] = field(default_factory=dict)
 
 
 class Table(Protocol):

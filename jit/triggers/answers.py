@@ -16,6 +16,7 @@ from jit import wiring
 from jit.api.answer import add_headers
 from jit.api.body import check_media_type
 from jit.api.caller import read_caller
+from jit.api.compression import pack_json
 from jit.api.cross_origin import SAFE_METHODS, check_origin
 from jit.api.problem import answer_or_problem
 from jit.api.query import refuse_unknown
@@ -109,7 +110,8 @@ def _wrap(function: Function, check: Check) -> Function:
             known = {name: value for name, value in found if name in signature.parameters}
             return function(**bindings, **known)
 
-        return add_headers(answer_or_problem(req, settings, act), wiring.clock())
+        answer = pack_json(answer_or_problem(req, settings, act), req)
+        return add_headers(answer, wiring.clock())
 
     _hide_caller(answer_request, signature)
     return answer_request

@@ -3,7 +3,7 @@
 import azure.functions as func
 
 from jit import wiring
-from jit.api import answer, body, render
+from jit.api import answer, body, continuation, render
 from jit.api.caller import READERS
 from jit.domain.model.people import Person, Role
 from jit.triggers.answers import answers
@@ -12,14 +12,18 @@ bp = func.Blueprint()  # type: ignore[no-untyped-call] # as the package has it
 
 
 @bp.route(route="api/virtual-machines", methods=["GET"])
-@answers(*READERS, query=("subscription", "name"))
+@answers(*READERS, query=("subscription", "name", continuation.TOKEN))
 def list_virtual_machines(req: func.HttpRequest, caller: Person) -> func.HttpResponse:
     """List virtual machines, their JIT support, and the people with access."""
     subscription, name = req.params.get("subscription"), req.params.get("name")
     now = wiring.clock()
-    found = wiring.queries().list_machines(subscription, caller, now=now, name=name)
+    begin = continuation.read_token(req.params, caller)
+    found, end = wiring.queries().list_machines(
+        subscription, caller, now=now, name=name, begin=begin
+    )
     shown = [render.render_machine(vm, access, now) for vm, access in found]
-    return answer.write_json({"value": shown, "continuationToken": None})
+    token = continuation.write_token(end, req.params, caller)
+    return answer.write_revalidated(answer.write_page(shown, token), req)
 
 
 @bp.route(route="api/virtual-machines/jit-policy", methods=["PUT"])

@@ -13,7 +13,8 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from jit import messages
-from jit.api.query import read_filters, read_token, write_token
+from jit.api.continuation import TOKEN, write_token
+from jit.api.query import read_list
 from jit.broker.barring.bar_changes import BarChange
 from jit.broker.look_pace import LOOK_PAUSE
 from jit.broker.requests.change import ChangeResult
@@ -221,10 +222,10 @@ class InProcess:
         self, caller: Person = ALICE, token: str | None = None, **query: str
     ) -> tuple[list[StoredRequest], str | None]:
         """Play ``GET access-requests``; return a page and the token of the next one."""
-        filters = read_filters(query, now=self.now)
-        begin = read_token(token)
+        params = query | ({} if token is None else {TOKEN: token})
+        filters, begin = read_list(params, caller, now=self.now)
         found, end = self.queries.list_requests(filters, caller, begin=begin)
-        return found, write_token(end)
+        return found, write_token(end, params, caller)
 
     def _send(self, whole: StoredRequest) -> None:
         for policy_id in whole.request.policies:

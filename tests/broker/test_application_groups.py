@@ -26,7 +26,7 @@ def it(broker):
 
 def warnings_of(it):
     it.run(PRODUCTION)
-    found = it.broker.queries.list_machines(PRODUCTION, OLGA, now=it.broker.now)
+    found, _ = it.broker.queries.list_machines(PRODUCTION, OLGA, now=it.broker.now)
     return [warning.code for vm, _ in found if vm.name == "web1" for warning in vm.warnings]
 
 

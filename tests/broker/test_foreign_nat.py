@@ -232,7 +232,7 @@ def _refusal(it: Reconciling, **changes: Any) -> AccessDenied:
 
 
 def _warnings(it: Reconciling) -> list[str]:
-    found = it.broker.queries.list_machines(PRODUCTION, OLGA, now=it.broker.now)
+    found, _ = it.broker.queries.list_machines(PRODUCTION, OLGA, now=it.broker.now)
     return [each.code for vm, _ in found if vm.name == "nat1" for each in vm.warnings]
 
 

@@ -27,7 +27,7 @@ def exported(it):
 
 
 def warnings_of(it, vm):
-    found = it.broker.queries.list_machines(PRODUCTION, OLGA, now=it.broker.now)
+    found, _ = it.broker.queries.list_machines(PRODUCTION, OLGA, now=it.broker.now)
     mine = (each for each, _ in found if each.id.lower() == vm.lower())
     return [
         warning.detail

@@ -189,7 +189,7 @@ def test_with_reading_alone_the_broker_can_be_tried_and_changes_nothing():
     broker.sim.control("PUT", "state", {"deniedActions": writing})
     it = Reconciling(broker)
     it.run(PRODUCTION)
-    listed = broker.queries.list_machines(None, OLGA, now=broker.now)
+    listed, _ = broker.queries.list_machines(None, OLGA, now=broker.now)
 
     decision = broker.preview(wish(WEB01, 3389))
     planned = it.planned(PRODUCTION)

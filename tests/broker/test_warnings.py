@@ -26,7 +26,7 @@ FAILURES = [REFUSED, {"status": 404, "code": "NotFound"}, {"status": 429}, {"sta
 def shown(it, subscription=PRODUCTION):
     """Compare, then ask as an operator: the warnings by VM, each a pair of code and detail."""
     it.run(subscription)
-    found = it.broker.queries.list_machines(subscription, OLGA, now=it.broker.now)
+    found, _ = it.broker.queries.list_machines(subscription, OLGA, now=it.broker.now)
     return {vm.name: [(each.code, each.detail) for each in vm.warnings] for vm, _ in found}
 
 
@@ -297,7 +297,7 @@ def test_warnings_are_the_inventorys_and_cost_the_caller_no_call_to_azure(it):
     it.run(PRODUCTION)
     before = it.broker.calls.count("arm")
 
-    found = it.broker.queries.list_machines(PRODUCTION, OLGA, now=it.broker.now)
+    found, _ = it.broker.queries.list_machines(PRODUCTION, OLGA, now=it.broker.now)
 
     assert it.broker.calls.count("arm") == before
     assert {vm.id.lower() for vm, _ in found if vm.warnings} == {

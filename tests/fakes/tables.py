@@ -1,8 +1,9 @@
 """
 A table in memory, with the answers and limits of Azure Table Storage.
 
-Limits: https://learn.microsoft.com/rest/api/storageservices/understanding-the-table-service-data-model
-and https://learn.microsoft.com/rest/api/storageservices/performing-entity-group-transactions.
+Limits: https://learn.microsoft.com/rest/api/storageservices/understanding-the-table-service-data-model,
+https://learn.microsoft.com/rest/api/storageservices/querying-tables-and-entities and
+https://learn.microsoft.com/rest/api/storageservices/performing-entity-group-transactions.
 """
 
 from __future__ import annotations
@@ -21,6 +22,7 @@ from tests.fakes.calls import Calls
 
 PAGE = 1000
 OPERATIONS = 100
+COMPARISONS = 15
 TEXT_BYTES = 64 * 1024  # UTF-16
 ENTITY_BYTES = 1024 * 1024
 TRANSACTION_BYTES = 4 * 1024 * 1024
@@ -78,6 +80,7 @@ class FakeTable:
     def query(self, where: Where, *, limit: int = PAGE, token: str | None = None) -> Page:
         """Return one page."""
         with self._calls.call(f"{self._name}.query"):
+            _require(_count_comparisons(where) <= COMPARISONS, "a query has 15 comparisons at most")
             begin: _Keys = tuple(json.loads(token)) if token else ("", "")
             with self._lock:
                 keys = sorted(keys for keys in self._rows if keys >= begin)
@@ -139,7 +142,15 @@ def _in_range(row: Row, where: Where) -> bool:
     return row.key >= where.first and not (where.last and row.key >= where.last)
 
 
+def _count_comparisons(where: Where) -> int:
+    bounds = (where.partition is not None) + bool(where.first) + bool(where.last)
+    choices = sum(map(len, where.any_of.values()))
+    return bounds + len(where.equal) + len(where.at_most) + choices
+
+
 def _matches(row: Row, where: Where) -> bool:
+    if any(row.values.get(name) not in choice for name, choice in where.any_of.items()):
+        return False
     if any(row.values.get(name) != value for name, value in where.equal.items()):
         return False
     found = ((row.values.get(name), limit) for name, limit in where.at_most.items())

@@ -334,6 +334,28 @@ def test_properties_narrow_a_query(table):
     assert keys(table.query(Where(equal={"Who": "it's me"}, at_most=due))) == ["1"]
 
 
+def test_a_query_takes_one_of_several_values(table):
+    """Inside its partition and its range; a value may hold quotes, and several words."""
+    inserted(table, *(a_row(str(n), Who=f"it's {n}") for n in range(5)), a_row("9"))
+    choice = {"Who": ["it's 1", "it's 3", "it's 4"]}
+
+    found = keys(table.query(Where(partition="p", first="1", last="4", any_of=choice)))
+
+    assert found == ["1", "3"]
+
+
+def test_a_query_has_fifteen_comparisons_at_most(table):
+    """Azure refuses more, and Azurite does not. A partition and a range are three of them."""
+    inserted(table, a_row("5", Who="5"))
+    names = [str(n) for n in range(13)]
+
+    most = table.query(Where(partition="p", first="1", last="9", any_of={"Who": names[:12]}))
+
+    assert keys(most) == ["5"]
+    with pytest.raises(Defect, match="15 comparisons"):
+        table.query(Where(partition="p", first="1", last="9", any_of={"Who": names}))
+
+
 def test_a_value_that_looks_like_a_filter_is_only_a_value(table):
     """Text of callers goes into filters: it must not become a part of them."""
     inserted(table, a_row("1", Who="x' or '1' eq '1"), a_row("2", Who="y"))

@@ -1452,4 +1452,47 @@ MUTANTS = (
             ),
         ),
     ),
+    Mutant(
+        name="a token names the request of somebody else",
+        promise="P9",
+        path="jit/storage/lists/row_scan.py",
+        was="        if self.search.sought.requester is None:\n",
+        becomes="        if last:\n",
+        caught_by=(
+            law(
+                "tests/storage/lists/test_row_scan.py",
+                "test_a_scan_among_others_ends_at_the_last_full_hour",
+            ),
+            law(
+                "tests/broker/requests/pages/test_request_pages.py",
+                "test_a_token_between_others_requests_is_a_round_time",
+            ),
+        ),
+    ),
+    Mutant(
+        name="a page of a list goes on until it is full",
+        promise="P9",
+        path="jit/broker/requests/pages/request_pages.py",
+        was="if len(found) == _PAGE or budget.left < least:",
+        becomes="if len(found) == _PAGE:",
+        caught_by=(
+            law(
+                "tests/broker/requests/pages/test_request_pages.py",
+                "test_a_list_of_twenty_subscriptions_goes_on_page_by_page",
+            ),
+        ),
+    ),
+    Mutant(
+        name="a list misses the history that the version before wrote",
+        promise="P9",
+        path="jit/storage/lists/row_scan.py",
+        was="        return count_machines(group[0]) == len(group) - 1\n",
+        becomes="        return True\n",
+        caught_by=(
+            law(
+                "tests/storage/lists/test_row_scan.py",
+                "test_grants_without_the_columns_of_their_request_are_read_with_all_rows",
+            ),
+        ),
+    ),
 )

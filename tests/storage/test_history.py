@@ -11,6 +11,7 @@ from jit.storage.history import History, build_month_partition, write_history_ro
 from jit.storage.stored import StoredRequest
 from jit.storage.table import Op, Verb
 from tests.builders.grants import a_grant_of, a_request
+from tests.builders.searches import a_search
 from tests.fakes.calls import Calls
 from tests.fakes.clock import FakeClock
 from tests.fakes.tables import FakeTable
@@ -54,6 +55,10 @@ def load(history, stored, at=NOON):
     return history.load(SUBSCRIPTION, at, stored.request.id)
 
 
+def list_month(history, month=NOON, **search):
+    return list(history.list_month(SUBSCRIPTION, month, a_search(**search)).requests)
+
+
 def test_a_finished_request_is_read_as_it_was_written(history):
     """With all its grants, in order."""
     stored = finished(vms=12)
@@ -88,7 +93,7 @@ def test_a_request_without_its_own_row_is_not_there(history, table):
     table.write([Op(Verb.INSERT, row) for row in write_history_rows(finished())[1:]])
 
     assert load(history, finished()) is None
-    assert list(history.list_month(SUBSCRIPTION, NOON)) == []
+    assert list_month(history) == []
 
 
 def test_a_write_whose_answer_was_lost_is_resolved_by_reading(history, calls):
@@ -114,8 +119,8 @@ def test_a_month_lists_its_own_requests_alone(history):
     for stored in (first, second, later):
         history.write(stored)
 
-    assert list(history.list_month(SUBSCRIPTION, NOON)) == [first, second]
-    assert list(history.list_month(SUBSCRIPTION, december)) == [later]
+    assert list_month(history) == [first, second]
+    assert list_month(history, december) == [later]
     assert build_month_partition(SUBSCRIPTION, december) == f"{SUBSCRIPTION}|2026-12"
 
 
@@ -125,4 +130,4 @@ def test_a_month_goes_on_behind_a_request(history):
     history.write(first)
     history.write(second)
 
-    assert list(history.list_month(SUBSCRIPTION, NOON, after=first.request.id)) == [second]
+    assert list_month(history, after=first.request.id) == [second]

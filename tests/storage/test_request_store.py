@@ -9,8 +9,10 @@ import pytest
 from jit.domain.errors import Defect, StateConflict
 from jit.domain.model.grant import CloseReason, Status
 from jit.storage import keys
+from jit.storage.lists.query_budget import QueryBudget
 from jit.storage.table import Op, Verb
 from tests.builders.grants import a_grant_of, a_request
+from tests.builders.searches import a_search, find_ids
 from tests.builders.stores import stores_over
 from tests.fakes.clock import FakeClock
 from tests.fakes.tables import FakeTable
@@ -129,7 +131,7 @@ def test_a_list_goes_on_behind_a_request(shelf):
     """A page of a list begins where the one before ended."""
     asked = [shelf.insert(a_vm(number), number=number) for number in range(1, 4)]
 
-    rest = shelf.requests.list_live(SUBSCRIPTION, after=asked[0].id)
+    rest = shelf.requests.list_live(SUBSCRIPTION, a_search(after=asked[0].id)).requests
 
     assert [stored.request.id for stored in rest] == [each.id for each in asked[1:]]
 
@@ -187,10 +189,10 @@ def test_a_request_in_a_newer_format_keeps_no_other_out_of_a_list(shelf, caplog)
     shelf.age("r|")
     second = shelf.insert(a_vm(2), number=2)
 
-    listed = [stored.request.id for stored in shelf.requests.list_live(SUBSCRIPTION)]
-    requests = [each.id for each in shelf.requests.list_requests(SUBSCRIPTION)]
+    listed = find_ids(shelf.requests.list_live(SUBSCRIPTION, a_search()))
+    access = shelf.requests.read_live_access(SUBSCRIPTION, None, QueryBudget())
 
-    assert listed == requests == [second.id]
+    assert listed == list(access.requests) == [second.id]
     assert shelf.requests.find_request(first.id) is None
     assert alerts(caplog) == [keys.request_key(first.id)] * 3
 
@@ -238,7 +240,7 @@ def test_a_finished_request_in_a_newer_format_keeps_no_other_out_of_its_month(sh
     shelf.history.write([Op(Verb.REPLACE, row) for row in rows])
     shelf.close(second)
 
-    listed = [stored.request.id for stored in shelf.requests.history.list_month(SUBSCRIPTION, NOON)]
+    listed = find_ids(shelf.requests.history.list_month(SUBSCRIPTION, NOON, a_search()))
 
     assert listed == [second.id]
     assert alerts(caplog) == [f"{first.id}|"]

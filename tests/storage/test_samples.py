@@ -52,6 +52,7 @@ from jit.storage.callers import denial_counts, key_rows
 from jit.storage.callers.key_rows import KeyEnding, StoredKey
 from jit.storage.control_rows import ComparisonRow, FirewallRow, LooksRow, PolicyRow
 from jit.storage.documents import FORMAT, ColumnMap, read_document
+from jit.storage.lists.search import name_machines
 from jit.storage.networks import admin_rule_rows
 from jit.storage.people import bar_rows
 from jit.storage.stored import StoredRequest
@@ -360,6 +361,7 @@ CLOSER = Wait(holder="a" * 26, closing=True, since=NOON - timedelta(minutes=2), 
 OPENER = Wait(holder="b" * 26, closing=False, since=NOON - timedelta(minutes=1), renewed_at=NOON)
 CASES = {
     "request": (request_rows.read_request, REQUEST),
+    "request-with-machines": (request_rows.read_request, REQUEST),
     "request-without-ticket": (request_rows.read_request, replace(REQUEST, ticket=None)),
     "request-with-display-name": (request_rows.read_request, NAMED),
     "grants-scheduled": (request_rows.read_grants, (SCHEDULED, PENDING)),
@@ -379,6 +381,8 @@ CASES = {
     "tombstone": (lambda row: request_rows.read_tombstone_row(row).grants, (CLOSED,)),
     "history-request": (request_rows.read_request, REQUEST),
     "history-grants": (request_rows.read_grants, (CLOSED,)),
+    "history-request-with-machines": (request_rows.read_request, REQUEST),
+    "history-grants-with-person": (request_rows.read_grants, (CLOSED,)),
     "machine": (machine_rows.read_machine, MACHINE),
     "machine-in-doubt": (machine_rows.read_machine, IN_DOUBT),
     "machine-others": (machine_rows.read_machine, OCCUPIED_MACHINE),
@@ -598,8 +602,11 @@ WRITTEN = {
     "grants-waiting": GRANTS([WAITING]),
     "grants-by-bastion": GRANTS([BY_BASTION, BESIDE]),
     "tombstone": request_rows.write_tombstone_row(GRANTS([CLOSED]), [CLOSED], until=LATER),
-    "history-request": history.write_history_rows(StoredRequest(REQUEST, (CLOSED,)))[0],
-    "history-grants": history.write_history_rows(StoredRequest(REQUEST, (CLOSED,)))[1],
+    "request-with-machines": name_machines(request_rows.write_request_row(REQUEST), [VM]),
+    "history-request-with-machines": history.write_history_rows(StoredRequest(REQUEST, (CLOSED,)))[
+        0
+    ],
+    "history-grants-with-person": history.write_history_rows(StoredRequest(REQUEST, (CLOSED,)))[1],
     "machine": machine_rows.write_machine_row(MACHINE, SUBSCRIPTION),
     "machine-in-doubt": machine_rows.write_machine_row(IN_DOUBT, SUBSCRIPTION),
     "machine-others": machine_rows.write_machine_row(OCCUPIED_MACHINE, SUBSCRIPTION),

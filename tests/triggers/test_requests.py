@@ -5,14 +5,17 @@ from dataclasses import replace
 
 import pytest
 
-from jit.api.query import write_token
+from jit.api.continuation import write_token
 from jit.broker.requests.change import ChangeResult
 from jit.broker.requests.filters import Place
 from jit.domain.errors import Conflict
+from jit.domain.model.people import Person
 from jit.domain.model.request import Decision
 from tests.broker.inprocess import InProcess, farm, wish
+from tests.local.azure.sim import PRODUCTION
 from tests.triggers.app_functions import call, call_and_listen, make_request
 
+CALLER = Person(id="o", name="o")
 WAKE = ['{"policy": "p1"}', '{"policy": "p2"}']
 
 
@@ -69,16 +72,17 @@ def test_a_dry_run_sends_no_message(use_case):
 
 def test_a_list_has_its_requests_and_its_token(use_case, pending):
     """The use case gets the query as filters and a place, and returns the place of its end."""
-    begin, end = Place((0, "s1"), pending.request.id), Place((1, "s1"), pending.request.id)
+    begin, end = Place((0, PRODUCTION), pending.request.id), Place((1, PRODUCTION), "")
     calls = use_case("queries", list_requests=([pending], end))
-    params = {"vm": "x", "continuationToken": write_token(begin)}
+    params = {"vm": "x"}
+    params["continuationToken"] = str(write_token(begin, params, CALLER))
 
     answer = call("list_access_requests", make_request("list_access_requests", params=params))
 
     doc = json.loads(answer.get_body())
     assert ([each["id"] for each in doc["value"]], doc["continuationToken"]) == (
         [pending.request.id],
-        write_token(end),
+        write_token(end, {"vm": "x"}, CALLER),
     )
     ((_, (filters, caller), named),) = calls
     assert (filters.vm, caller.id, named) == ("x", "o", {"begin": begin})

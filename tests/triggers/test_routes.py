@@ -119,10 +119,10 @@ def test_every_problem_has_the_headers_of_every_answer(name):
 
 def test_an_answer_and_an_outage_have_the_headers_of_every_answer(use_case):
     """200 and 503."""
-    use_case("queries", list_machines=[])
-    well = call("list_virtual_machines", make_request("list_virtual_machines"))
-    use_case("queries", list_machines=Unavailable("no"))
-    ill = call("list_virtual_machines", make_request("list_virtual_machines"))
+    use_case("queries", list_requests=([], None))
+    well = call("list_access_requests", make_request("list_access_requests"))
+    use_case("queries", list_requests=Unavailable("no"))
+    ill = call("list_access_requests", make_request("list_access_requests"))
 
     assert [(each.status_code, is_marked(each)) for each in (well, ill)] == [
         (200, True),

@@ -43,9 +43,9 @@ class Place:
     The place at which a page ended.
 
     Attributes:
-        section: A part of the list: 0 for live requests or the number of a month, and a
-            subscription.
-        after: Id of the last request of that section that was looked at; empty at its beginning.
+        section: A part of the list: 0 for live requests or the age of a month, and a subscription.
+        after: The id behind which the next page begins in that section; empty at its beginning. It
+            is the id of a request that the caller may see, or a round time in the form of an id.
     """
 
     section: tuple[int, str] = (0, "")

@@ -2,31 +2,31 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import datetime
 
 from jit.broker.requests.filters import BEGINNING, Filters, Place
 from jit.broker.requests.last_look import add_last_looks, has_open_grant
 from jit.broker.requests.lookup import find_visible
 from jit.broker.requests.machine_access import group_shown, may_see_all
+from jit.broker.requests.pages.request_pages import RequestPages
 from jit.broker.shared_looks import SharedLooks
 from jit.domain.errors import InvalidRequest, Violation
-from jit.domain.model.grant import Grant
 from jit.domain.model.machine import VirtualMachine
 from jit.domain.model.people import Person
-from jit.domain.model.shown_access import MachineAccess, ShownGrant
+from jit.domain.model.shown_access import MachineAccess
 from jit.domain.values import arm_ids, request_ids
 from jit.domain.values.listing import list_few
 from jit.storage.inventory_store import InventoryStore
-from jit.storage.keys import GRANTS
+from jit.storage.lists.query_budget import QueryBudget
 from jit.storage.request_store import RequestStore
 from jit.storage.stored import StoredRequest
-from jit.storage.subscription_rows import SubscriptionRow, SubscriptionRows
+from jit.storage.subscription_rows import SubscriptionRows
 
-_PAGE = 100
-_SCAN = 500  # requests that are looked at for one page
-_MONTHS = 25  # two years of history in one list, at most
+_MACHINES = 1000  # on one page
+_LEAST = 6  # storage calls for the machines of one subscription and their access, at least
+_FOR_ACCESS = 3  # of these, for the access
 
 ListedMachine = tuple[VirtualMachine, MachineAccess]
 """A virtual machine with the people who have access to it, as a caller may see them."""
@@ -69,47 +69,12 @@ class Queries:
         """
         Return a page of requests, live ones first, and the place at which the next page begins.
 
-        A page looks at a bounded number of requests: it may be empty and still have a next page. A
-        request that moves to history meanwhile may be seen on two pages, and is never missed.
-
-        Returns:
-            The requests; None instead of a place if there is no next page.
+        See `RequestPages.list_page`.
         """
-        found: dict[str, StoredRequest] = {}  # by id: an unfinished move to history leaves two
-        rows = {row.subscription: row for row in self.subscriptions.read().subscriptions}
-        for looked, (place, stored) in enumerate(self._scan(filters, begin, rows), 1):
-            if _is_wanted(stored, filters, caller):
-                seen = add_last_looks(stored, rows.get(place.section[1]))
-                found.setdefault(stored.request.id, seen)
-            if len(found) == _PAGE or looked == _SCAN:
-                return list(found.values()), place
-        return list(found.values()), None
-
-    def _scan(
-        self, filters: Filters, begin: Place, kept: Iterable[str]
-    ) -> Iterator[tuple[Place, StoredRequest]]:
-        """Yield the requests behind *begin* with their places, one section after the other."""
-        months = _list_months(filters.start, filters.end)
-        for section in self._list_sections(len(months), kept):
-            if section < begin.section:
-                continue
-            after = begin.after if section == begin.section else ""
-            for stored in self._read_section(section, months, after):
-                yield Place(section, stored.request.id), stored
-
-    def _list_sections(self, months: int, kept: Iterable[str]) -> list[tuple[int, str]]:
-        """Return the sections of a list in order: live requests, then one month after another."""
-        names = sorted({*self.named, *kept})
-        return [(part, name) for part in range(months + 1) for name in names]
-
-    def _read_section(
-        self, section: tuple[int, str], months: Sequence[datetime], after: str
-    ) -> Iterator[StoredRequest]:
-        part, subscription = section
-        if part:
-            history = self.requests.history
-            return history.list_month(subscription, months[part - 1], after=after)
-        return self.requests.list_live(subscription, after=after)
+        pages = RequestPages(
+            requests=self.requests, subscriptions=self.subscriptions, named=self.named
+        )
+        return pages.list_page(filters, caller, begin=begin)
 
     # ---- virtual machines ----------------------------------------------------------------------
 
@@ -120,9 +85,13 @@ class Queries:
         *,
         now: datetime,
         name: str | None = None,
-    ) -> list[ListedMachine]:
+        begin: Place = BEGINNING,
+    ) -> tuple[list[ListedMachine], Place | None]:
         """
-        Return the virtual machines of one subscription, or of all that the settings name.
+        Return a page of the virtual machines of one subscription, or of all in the settings.
+
+        A page has machines of as many subscriptions as its storage calls suffice for. Inside a
+        subscription, machines go from page to page in the order of their row keys.
 
         Args:
             subscription: None means all.
@@ -130,93 +99,90 @@ class Queries:
                 caller may not see them.
             now: Aware, UTC.
             name: Only machines of this name, in any letter case.
+            begin: The place at which the page begins.
+
+        Returns:
+            At most 1,000 machines, by subscription, then by name; None instead of a place if there
+            is no next page.
 
         Raises:
             InvalidRequest: The settings do not name *subscription*.
         """
+        budget = QueryBudget()
+        found: list[ListedMachine] = []
+        for each in self._choose_subscriptions(subscription):
+            section = (0, each)
+            if section < begin.section:
+                continue
+            after: str | None = begin.after if section == begin.section else ""
+            while after is not None:
+                if len(found) == _MACHINES or budget.left < _LEAST:
+                    return found, Place(section, after)
+                most = _MACHINES - len(found)
+                machines, read_at, after = self._find_machines(each, now, after, most, budget)
+                wanted = [vm for vm in machines if _has_name(vm, name)]
+                found += self._add_access(each, wanted, read_at, caller, budget)
+        return found, None
+
+    def _choose_subscriptions(self, subscription: str | None) -> list[str]:
         if subscription is not None and subscription.lower() not in self.named:
             theirs = list_few(self.named)
             detail = f"the broker does not look after this subscription, but after {theirs}"
             raise InvalidRequest(detail, (Violation("#/subscription", "not-watched", detail),))
-        chosen = [subscription.lower()] if subscription else self.named
-        return [
-            (vm, access)
-            for each in chosen
-            for vm, access in self._list_subscription(each, caller, now)
-            if name is None or arm_ids.key(vm.name) == arm_ids.key(name)
-        ]
+        return [subscription.lower()] if subscription else sorted(self.named)
 
-    def _list_subscription(
-        self, subscription: str, caller: Person, now: datetime
-    ) -> Iterator[ListedMachine]:
+    def _find_machines(
+        self, subscription: str, now: datetime, after: str, most: int, budget: QueryBudget
+    ) -> tuple[Sequence[VirtualMachine], datetime | None, str | None]:
+        """
+        Return the next machines, the time at which Azure was read for them, and where others begin.
+
+        A new system has none before its first comparison, and reads them from Azure. After that
+        comparison no list reads Azure: a subscription may have no VMs.
+        """
+        known, reached = self._read_inventory(subscription, after, most, budget)
+        if known or after or reached is not None:
+            return known, None, reached
         row = self.subscriptions.get(subscription)
+        budget.left -= 1
+        if row is not None and row.compared_at is not None:
+            return (), None, None
+        looked_at = self.looks.renew(subscription, now=now)
+        known, reached = self._read_inventory(subscription, after, most, budget)
+        return known, looked_at, reached
+
+    def _read_inventory(
+        self, subscription: str, after: str, most: int, budget: QueryBudget
+    ) -> tuple[Sequence[VirtualMachine], str | None]:
+        return self.inventory.read_page(
+            subscription, after=after, most=most, budget=budget, reserve=_FOR_ACCESS
+        )
+
+    def _add_access(
+        self,
+        subscription: str,
+        machines: Sequence[VirtualMachine],
+        read_at: datetime | None,
+        caller: Person,
+        budget: QueryBudget,
+    ) -> Iterator[ListedMachine]:
+        """Yield *machines* by name, with their live grants as *caller* may see them."""
+        if not machines:
+            return
+        row = self.subscriptions.get(subscription)
+        budget.left -= 1
+        requester = None if may_see_all(caller) else caller.id
+        live = self.requests.read_live_access(subscription, requester, budget)
+        grants = group_shown(live.grants, live.requests, caller, row)
         compared_at = row.compared_at if row is not None else None
-        machines, observed_at = self._find_machines(subscription, compared_at, now)
-        grants = self._find_live_grants(subscription, caller, row)
         for vm in sorted(machines, key=lambda vm: vm.name):
             access = MachineAccess(
                 grants=tuple(grants.get(arm_ids.key(vm.id), ())),
-                observed_at=observed_at,
+                observed_at=read_at or compared_at,
                 names_others=may_see_all(caller),
             )
             yield vm, access
 
-    def _find_machines(
-        self, subscription: str, compared_at: datetime | None, now: datetime
-    ) -> tuple[Sequence[VirtualMachine], datetime | None]:
-        """
-        Return the inventory and its age.
 
-        A new system has none before its first comparison, and reads it from Azure. After that
-        comparison no list reads Azure: a subscription may have no VMs.
-        """
-        known = self.inventory.list_machines(subscription)
-        if known or compared_at is not None:
-            return known, compared_at
-        looked_at = self.looks.renew(subscription, now=now)
-        return self.inventory.list_machines(subscription), looked_at
-
-    def _find_live_grants(
-        self, subscription: str, caller: Person, row: SubscriptionRow | None
-    ) -> Mapping[str, list[ShownGrant]]:
-        """Return the live grants as *caller* may see them, by the key of their VM."""
-        rows = self.requests.list_readable_grants(subscription, GRANTS).by_machine
-        requests = {item.id: item for item in self.requests.list_requests(subscription)}
-        grants = (grant for _, each in rows for grant in each.grants)
-        return group_shown(grants, requests, caller, row)
-
-
-def _is_wanted(stored: StoredRequest, filters: Filters, caller: Person) -> bool:
-    request = stored.request
-    ticket = request.ticket.id if request.ticket else None
-    return (
-        request.is_visible_to(caller)
-        and _find_earliest_creation(stored, filters) <= request.created_at <= filters.end
-        and filters.status in {None, stored.status}
-        and (filters.requester is None or request.requester.matches(filters.requester))
-        and (filters.person is None or request.requester.matches(filters.person))
-        and filters.ticket in {None, ticket}
-        and (filters.vm is None or any(_is_of_machine(each, filters.vm) for each in stored.grants))
-    )
-
-
-def _find_earliest_creation(stored: StoredRequest, filters: Filters) -> datetime:
-    """Return the bound for a request: only the caller can set one for live requests."""
-    is_live = stored.row is not None
-    return filters.since or stored.request.created_at if is_live else filters.start
-
-
-def _is_of_machine(grant: Grant, vm: str) -> bool:
-    return arm_ids.key(vm) in {
-        arm_ids.key(each) for each in (grant.vm_id, arm_ids.name(grant.vm_id))
-    }
-
-
-def _list_months(start: datetime, end: datetime) -> list[datetime]:
-    """Return the first days of the months from *end* back to *start*."""
-    months: list[datetime] = []
-    month = end.astimezone(UTC).replace(day=1, hour=0, minute=0, second=0, microsecond=0)
-    while month > start - timedelta(days=31) and len(months) < _MONTHS:
-        months.append(month)
-        month = (month - timedelta(days=1)).replace(day=1)
-    return months
+def _has_name(vm: VirtualMachine, name: str | None) -> bool:
+    return name is None or arm_ids.key(vm.name) == arm_ids.key(name)

@@ -1,8 +1,11 @@
 """Benchmarks that call the running broker, in small: what a caller sends is still accepted."""
 
+import json
+
 import pytest
 
 from bench.benchmarks.audit_flood import audit_flood
+from bench.benchmarks.list_pages import list_page_queries
 from bench.benchmarks.load import accept_per_second
 from bench.benchmarks.warm_accept import accept_cpu_ratio
 
@@ -30,3 +33,12 @@ def test_a_flood_of_audit_events_is_drained_into_one_chain():
 
     assert drained.details["events"] == 42
     assert waited.value > 0
+
+
+def test_the_storage_calls_of_a_page_are_counted():
+    """Each caller sees what is theirs: nothing, five requests, all that are not closed."""
+    (figure,) = list_page_queries(others=20)
+
+    callers = json.loads(json.dumps(figure.details["callers"]))
+    assert [callers[name]["found"] for name in ("dave", "alice")] == [0, 5]
+    assert 2 <= figure.value <= 12

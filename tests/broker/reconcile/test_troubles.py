@@ -38,7 +38,7 @@ def troubles(it):
 
 def warnings_of(it, vm):
     """Return code and detail of each warning of a VM, as it is listed."""
-    found = it.broker.queries.list_machines(None, ALICE, now=it.broker.now)
+    found, _ = it.broker.queries.list_machines(None, ALICE, now=it.broker.now)
     (machine,) = [each for each, _ in found if each.id.lower() == vm.lower()]
     return [(warning.code, warning.detail) for warning in machine.warnings]
 

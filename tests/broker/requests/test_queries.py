@@ -2,17 +2,19 @@
 
 from dataclasses import replace
 from datetime import timedelta
+from functools import partial
 from types import SimpleNamespace
 
 import pytest
 
 from jit.api import render
+from jit.broker.requests import queries
+from jit.broker.requests.filters import BEGINNING, Place
 from jit.domain.errors import InvalidRequest, NotFound, Unavailable
 from jit.domain.limits import Limits
 from jit.domain.model.request import Ticket
 from jit.domain.requests.bodies import read_access_request
 from jit.domain.requests.submission import Submission
-from jit.storage.table import Op, Verb
 from tests.broker.inprocess import (
     ALICE,
     AUDRA,
@@ -26,6 +28,7 @@ from tests.broker.inprocess import (
     policy_of,
     wish,
 )
+from tests.builders.crowds import insert_rows
 from tests.fakes.calls import Crash
 from tests.local.azure.sim import DB01, DEVELOPMENT, PRODUCTION, WEB01
 
@@ -318,26 +321,6 @@ def test_a_list_goes_on_through_history(broker):
     assert (set(first + second), end) == (set(asked), None)
 
 
-def _many(broker, caller, count):
-    """Store *count* requests of one caller without the trouble of accepting each."""
-    broker.accept(wish(farm(1)), caller)
-    (row,) = broker.state.rows("r|")
-    ops = [Op(Verb.INSERT, replace(row, key=f"{row.key[:-4]}{n:04}")) for n in range(1, count)]
-    for start in range(0, len(ops), 100):
-        broker.state.write(ops[start : start + 100])
-
-
-def test_a_page_may_be_empty_and_still_go_on(broker):
-    """The scan of one call is bounded, also over the requests of others."""
-    _many(broker, DAVE, 501)
-
-    first, token = _page(broker, ALICE)
-    second, end = _page(broker, ALICE, token=token)
-
-    assert (first, second, end) == ([], [], None)
-    assert token is not None
-
-
 def test_a_move_to_history_that_stopped_half_way_is_listed_once(broker):
     """It is in both places for a moment."""
     request_id = broker.ask(wish(farm(1)))
@@ -361,7 +344,7 @@ def test_a_move_to_history_that_stopped_half_way_is_listed_once(broker):
 
 
 def _machines(broker, caller=ALICE, subscription=PRODUCTION):
-    found = broker.queries.list_machines(subscription, caller, now=broker.now)
+    found, _ = broker.queries.list_machines(subscription, caller, now=broker.now)
     return {vm.name: render.render_machine(vm, access, broker.now) for vm, access in found}
 
 
@@ -450,7 +433,7 @@ def test_a_finished_grant_is_not_shown_with_its_vm(broker):
 
 def test_the_vms_of_all_subscriptions_are_listed_unless_one_is_named(broker_of_fifty):
     """Both of the landscape: five VMs, and fifty."""
-    everything = broker_of_fifty.queries.list_machines(None, ALICE, now=broker_of_fifty.now)
+    everything, _ = broker_of_fifty.queries.list_machines(None, ALICE, now=broker_of_fifty.now)
 
     assert len(everything) == 55
     assert len(_machines(broker_of_fifty, subscription=DEVELOPMENT)) == 50
@@ -461,9 +444,57 @@ def test_the_vms_of_all_subscriptions_are_listed_unless_one_is_named(broker_of_f
 )
 def test_machines_are_narrowed_by_their_name(broker, name, found):
     """In any letter case, as Azure does."""
-    listed = broker.queries.list_machines(None, ALICE, now=broker.now, name=name)
+    listed, _ = broker.queries.list_machines(None, ALICE, now=broker.now, name=name)
 
     assert [vm.name for vm, _ in listed] == found
+
+
+def test_machines_come_in_pages(broker_of_fifty, monkeypatch):
+    """Each once; a page also ends when its storage calls are used up."""
+    monkeypatch.setattr(queries, "_MACHINES", 20)
+    list_page = partial(broker_of_fifty.queries.list_machines, None, ALICE, now=broker_of_fifty.now)
+    _machines(broker_of_fifty, subscription=DEVELOPMENT)  # the inventory is read from Azure first
+    first, place = list_page(begin=BEGINNING)
+    second, place = list_page(begin=place)
+    third, end = list_page(begin=place)
+
+    assert ([len(page) for page in (first, second, third)], end) == ([20, 20, 15], None)
+    assert len({vm.id for page in (first, second, third) for vm, _ in page}) == 55
+
+
+def test_a_new_system_is_listed_in_the_same_pages(broker_of_fifty, monkeypatch):
+    """The first page reads Azure, and the next ones the inventory."""
+    monkeypatch.setattr(queries, "_MACHINES", 20)
+    list_page = partial(
+        broker_of_fifty.queries.list_machines, DEVELOPMENT, ALICE, now=broker_of_fifty.now
+    )
+    first, place = list_page()
+    second, place = list_page(begin=place)
+    third, end = list_page(begin=place)
+
+    names = [vm.name for vm, _ in (*first, *second, *third)]
+    assert (len(names), len(set(names)), end) == (50, 50, None)
+
+
+def test_a_page_of_machines_ends_before_its_storage_calls_do(broker):
+    """Four calls a subscription: the fourth of them begins the next page."""
+    empty = [f"5c0ffee0-0000-4000-8000-00000000aaa{n}" for n in range(4)]
+    copies = [
+        replace(row, partition=each) for each in empty for row in _list_inventory_rows(broker)
+    ]
+    insert_rows(broker.state, copies)
+    many = replace(broker.queries, named=tuple(empty))
+    before = broker.calls.count("state.")
+
+    found, place = many.list_machines(None, ALICE, now=broker.now)
+
+    assert broker.calls.count("state.") - before == 12
+    assert (len(found), place) == (15, Place((0, empty[3]), ""))
+
+
+def _list_inventory_rows(broker):
+    _machines(broker)
+    return [row for row in broker.state.rows("v|") if row.partition == PRODUCTION]
 
 
 def test_a_subscription_that_is_not_looked_after_is_refused(broker):

@@ -124,7 +124,7 @@ def test_everybody_learns_that_somebody_is_in(it):
     it.run()
 
     for caller in (ALICE, DAVE, OLGA):
-        listed = it.broker.queries.list_machines(DEVELOPMENT, caller, now=it.broker.now)
+        listed, _ = it.broker.queries.list_machines(DEVELOPMENT, caller, now=it.broker.now)
         (found,) = ((vm, access) for vm, access in listed if vm.name == "farm01")
         assert len(list_others(found[0], now=it.broker.now)) == 1
         assert found[1].names_others is (caller is OLGA)

@@ -1,0 +1,132 @@
+"""
+Searches of a list: the requests that are wanted, as far as the rows of requests tell.
+
+A row of a request names its person, its ticket and its machines in columns. So most requests are
+passed over before the rows of their grants are read. The time of a request is in its key.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime, timedelta
+
+from jit.domain.model.request import Request
+from jit.domain.values import arm_ids, request_ids
+from jit.storage.lists.query_budget import QueryBudget
+from jit.storage.request_rows import REQUESTER, TICKET
+from jit.storage.stored import StoredRequest
+from jit.storage.table import Row
+
+MACHINES = "Machines"
+"""Column of a request: a word for each of its machines. Rows of older versions lack it."""
+
+_HALF = 10  # characters of base32: 50 bits of the hash of an id, then 50 bits of a name's
+_BEGINNING = datetime(1970, 1, 1, tzinfo=UTC)
+_MILLISECOND = timedelta(milliseconds=1)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Sought:
+    """
+    The columns and keys of the requests that are wanted; None means any.
+
+    Attributes:
+        requester: Object id of the caller who may see the own requests only.
+        ticket: Id of the ticket.
+        machine: Id or name of a virtual machine, in any letter case.
+        first: The earliest creation.
+        last: The latest creation.
+    """
+
+    requester: str | None = None
+    ticket: str | None = None
+    machine: str | None = None
+    first: datetime | None = None
+    last: datetime
+
+    @property
+    def columns(self) -> Mapping[str, str]:
+        """The values of columns, by which the service itself passes rows over."""
+        named = {REQUESTER: self.requester, TICKET: self.ticket}
+        return {name: value for name, value in named.items() if value is not None}
+
+    def matches(self, row: Row) -> bool:
+        """Return True if the row of a request may be wanted; its key is not looked at."""
+        if any(row.values.get(name) != value for name, value in self.columns.items()):
+            return False
+        names = row.values.get(MACHINES)
+        if self.machine is None or names is None:
+            return True
+        short = arm_ids.row_hash(self.machine)[:_HALF]
+        return any(short in {word[:_HALF], word[_HALF:]} for word in str(names).split())
+
+    def find_first_id(self, subscription: str) -> str:
+        """Return a text that no wanted id of a subscription is below."""
+        return make_bound(subscription, self.first) if self.first is not None else ""
+
+    def find_last_id(self, subscription: str) -> str:
+        """Return a text that each wanted id of a subscription is below."""
+        return make_bound(subscription, self.last + _MILLISECOND)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Search:
+    """
+    A search for the requests of one page, in one part of a list.
+
+    Attributes:
+        fits_request: Called before the grants of a request are read.
+        fits: Called with them.
+        budget: The storage calls that are left for the page.
+        room: How many requests the page still holds.
+        after: Id behind which the search begins; empty at the beginning.
+    """
+
+    sought: Sought
+    fits_request: Callable[[Request], bool]
+    fits: Callable[[StoredRequest], bool]
+    budget: QueryBudget
+    room: int
+    after: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Stretch:
+    """
+    The requests that a search found.
+
+    Attributes:
+        requests: In the order of their ids.
+        reached: The id behind which the search goes on; None if it is at its end. It is the id of a
+            request that the caller may see, or a round time in the form of an id.
+    """
+
+    requests: tuple[StoredRequest, ...]
+    reached: str | None
+
+
+def make_bound(subscription: str, moment: datetime) -> str:
+    """Return the smallest id that a request of *moment* can have, cut to the millisecond."""
+    nothing = bytes(request_ids.RANDOM_BYTES)
+    return request_ids.make_request_id(subscription, max(moment, _BEGINNING), nothing)
+
+
+def name_machines(row: Row, vm_ids: Iterable[str]) -> Row:
+    """Return the row of a request with its machines, each once."""
+    words = {
+        arm_ids.row_hash(each)[:_HALF] + arm_ids.row_hash(each.rsplit("/", 1)[-1])[:_HALF]: None
+        for each in vm_ids
+    }
+    return replace(row, values={**row.values, MACHINES: " ".join(words)})
+
+
+def list_machine_hashes(row: Row) -> list[str]:
+    """Return how the hashes of a request's machines begin; none if its row does not tell."""
+    return [word[:_HALF] for word in str(row.values.get(MACHINES, "")).split()]
+
+
+def count_machines(row: Row) -> int | None:
+    """Return the number of machines of a request; None if its row does not tell."""
+    names = row.values.get(MACHINES)
+    return None if names is None else len(str(names).split())
