@@ -20,7 +20,7 @@ CODE = [APP, *JIT, *OTHERS]
 TESTS = sorted((PROJECT / "tests").rglob("*.py"))
 NAMELESS = {"utils", "util", "helpers", "helper", "common", "manager", "misc", "base"}
 LARGEST_PACKAGE, LONGEST_MODULE = 14, 350
-LONGEST_ROOT = 450  # the composition root is a list: it grows by one part at a time
+LONGEST_ROOT = 600  # the composition root is a list: it grows by one part at a time
 _PACKAGES = {
     str(path.parent.relative_to(PROJECT)).replace("/", ".")
     for path in JIT

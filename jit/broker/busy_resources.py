@@ -28,7 +28,7 @@ class BusyResources:
             self._errors[_find_holder(resource_id)] = error
 
     def find(self, resource_id: str) -> BrokerError | None:
-        """Return why a resource, or the resource of a rule, takes no write; None if it may."""
+        """Return the error if a resource, or that of a rule, takes no write; None if it may."""
         return self._errors.get(_find_holder(resource_id))
 
 

@@ -59,7 +59,7 @@ class DenialLimit:
 
     def count(self, before: CountedDenials, caller: Person, *, now: datetime) -> None:
         """
-        Count a denial of *caller* that is about to be recorded; *before* is what `check` returned.
+        Count a denial of *caller* that is about to be recorded; *before* is the result of `check`.
 
         Raises:
             LimitReached: Other calls have filled the hour meanwhile.

@@ -77,7 +77,7 @@ class SingleFlight(Generic[T]):
         return _wait(running, patience)
 
     def _fly(self, running: Future[Kept[T]], call: Callable[[], T]) -> T:
-        """Make the call; whatever comes of it, nobody waits for it afterwards."""
+        """Make the call; nobody waits for it afterwards, also if it failed."""
         kept: Kept[T] = None
         try:
             result = call()

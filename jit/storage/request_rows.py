@@ -55,8 +55,6 @@ REQUESTER, TICKET = "Requester", "Ticket"
 R = TypeVar("R")
 
 
-# ---- requests ------------------------------------------------------------------------------------
-
 _NAMED = (Column("id", "id"), Column("name", "name"))
 _PERSON = ColumnMap(Person, *_NAMED)
 _REQUESTER = ColumnMap(Person, *_NAMED, Column("display", "display_name", default=None))

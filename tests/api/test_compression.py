@@ -44,7 +44,7 @@ def test_long_json_is_compressed_for_a_caller_who_may_gzip(mimetype):
     ids=["no header", "no gzip", "short", "text", "no body"],
 )
 def test_other_answers_stay_as_they_are(plain, accepted):
-    """They say all the same that they depend on the header: a cache must not mix the forms."""
+    """They also say that they depend on the header: a cache must not mix the forms."""
     body = plain.get_body()
 
     found = pack_json(plain, make_request(Accept_Encoding=accepted))
@@ -71,5 +71,5 @@ def test_other_answers_stay_as_they_are(plain, accepted):
     ],
 )
 def test_gzip_is_taken_by_name_or_by_the_star(accepted, takes):
-    """RFC 9110, section 12.5.3; what cannot be read takes nothing."""
+    """RFC 9110, section 12.5.3; an unreadable header takes nothing."""
     assert may_gzip(accepted) is takes

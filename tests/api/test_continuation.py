@@ -41,7 +41,7 @@ def encode(value):
 
 @pytest.mark.parametrize("after", ["", ID, arm_ids.row_hash("/vm/1")])
 def test_a_place_is_read_from_its_own_token(after):
-    """The next page begins where this one ended, at any instance: no process keeps anything."""
+    """The next page begins at the end of this one, at any instance: no process keeps anything."""
     place = Place((3, PRODUCTION), after)
     token = make_token(place, QUERY, ALICE)
 

@@ -18,7 +18,7 @@ FEW = replace(LIMITS, reads_per_minute=3, changes_per_minute=2)
 
 
 def count(counts, calls, *, caller="alice", is_change=False, now=NOW):
-    """Count calls; return the number of those that passed."""
+    """Count calls; return the number of calls that passed."""
     passed = 0
     for _ in range(calls):
         try:

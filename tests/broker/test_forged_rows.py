@@ -61,7 +61,7 @@ def test_a_forged_end_is_cut_to_the_longest_access_of_the_jit_policy(broker):
 
 
 def test_a_forged_record_makes_the_broker_remove_no_rule_of_a_customer(broker):
-    """A rule without a name of Defender's belongs to no grant, whatever a row says."""
+    """A rule without a name of Defender's belongs to no grant, also if a row says so."""
     rule = f"{NSG_DB}/securityRules/allow-postgres"
     request_id = forge(
         broker,

@@ -297,7 +297,7 @@ def check_at_once(it, azure, **how):
 
 
 def test_twenty_checks_at_once_are_one_probe(it):
-    """Of storage and of Azure; all of them get its answer."""
+    """It asks storage and Azure; all callers get its answer."""
     tick(it)
     compare_all(it)
     azure, before = Azure(), it.broker.calls.count("state.query")

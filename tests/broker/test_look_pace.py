@@ -33,7 +33,7 @@ def pace(table):
 
 
 def begin(pace, subscription=DEVELOPMENT, key=keys.LOOK):
-    """What a look that wants to begin is told."""
+    """The answer to a look that wants to begin."""
     start = pace.begin(subscription, key)
     return "runs" if start.runs else "recent" if start.row is None else "begun"
 

@@ -289,15 +289,15 @@ def test_the_row_of_a_subscription_is_written_before_its_first_grant(it):
     assert rows(it) == [DEVELOPMENT]
 
 
-def test_a_tick_costs_two_queries_a_subscription_and_one_more(it):
-    """Due grants, waiting audit rows. The number of grants and the history do not matter."""
+def test_a_tick_costs_two_queries_a_subscription_and_three_more(it):
+    """Due grants, waiting audit rows; and bars. The number of grants and history do not matter."""
     it.closed()
     it.run(PRODUCTION)
     before = it.broker.calls.count("state.query")
 
     it.due_work.tick(now=it.broker.now)
 
-    assert it.broker.calls.count("state.query") - before == 1 + 2 * 2
+    assert it.broker.calls.count("state.query") - before == 3 + 2 * 2
 
 
 def test_a_dropped_subscription_without_grants_is_no_alert(it, caplog):

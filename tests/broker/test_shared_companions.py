@@ -65,7 +65,7 @@ def test_a_grant_that_ends_leaves_the_companion_to_the_others(it):
 
 
 def test_the_last_of_them_removes_the_companion_though_another_had_it_written(it):
-    """Who found it standing rests on it, too."""
+    """A grant that found it standing rests on it, too."""
     first = ask(it)
     it.broker.live(OPENED)
     last = ask(it, THERE, 1)

@@ -64,7 +64,7 @@ def test_an_accepted_request_never_waits_for_the_pace(broker):
 
 
 def test_within_the_pause_the_inventory_of_the_last_look_decides(broker):
-    """A look of one person serves another one: here she is allowed by what it found."""
+    """A look of one person serves another one: here its result allows hers."""
     broker.use_cases.looks.renew(DEVELOPMENT, now=broker.now)
     before = lists(broker)
 
@@ -110,7 +110,7 @@ def test_each_subscription_has_its_own_pace(broker):
 
 
 def test_callers_of_one_host_at_the_same_time_share_one_look(broker):
-    """They wait for it, and none of them is sent away."""
+    """They wait for it, and get its result."""
     begun, others = threading.Event(), threading.Event()
 
     def hold(name, _):

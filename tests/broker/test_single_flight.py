@@ -60,7 +60,7 @@ def start(pool, flight, call):
 
 
 def test_twenty_callers_at_once_make_one_call_and_get_its_result(pool):
-    """Whoever comes first makes it."""
+    """The first caller makes it."""
     call = Slow()
     callers = start(pool, SingleFlight[Any](pause=60, oldest=60), call)
 

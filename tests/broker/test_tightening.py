@@ -304,7 +304,7 @@ def test_a_pass_that_holds_the_policy_makes_the_operator_come_back(broker):
 
 
 def test_two_operators_at_once_narrow_both(broker):
-    """The second reads what the first has written: there is no ETag, and nothing is lost."""
+    """The second reads the change of the first: there is no ETag, and nothing is lost."""
     put(broker, DB01, only(22))
     put(broker, APP01, {3389: {**ALLOWED[22], "maxDuration": "PT1H"}})
     machines = broker.sim.get(policy(DB))["properties"]["virtualMachines"]
@@ -410,7 +410,7 @@ def test_access_ends_after_an_outage_too(broker):
 
 
 def test_a_policy_that_is_not_understood_ends_no_live_access(broker):
-    """Nobody can tell what it allows; new access is refused."""
+    """Nobody knows its limits; new access is refused."""
     request_id = opened(broker)
     there = broker.sim.get(policy(DB))
     entries = there["properties"]["virtualMachines"]
@@ -455,7 +455,7 @@ def test_a_portal_users_request_for_a_port_that_left_is_not_the_brokers_to_end(b
 
 
 def test_the_denial_is_in_the_trail_and_in_the_answer(broker):
-    """Who asked for the change stands beside it, with the ports before and after."""
+    """The person who asked for the change stands beside it, with the ports before and after."""
     request_id = opened(broker)
 
     put(broker, DB01, only(3389))

@@ -39,8 +39,8 @@ MUTANTS = (
     Mutant(
         name="a bar is not asked at acceptance",
         promise="P1",
-        path="jit/broker/requests/accept.py",
-        was="barred = () if has_faults else self.bars.find_recent(people, now)\n",
+        path="jit/broker/requests/acceptance/judgement.py",
+        was="barred = () if has_faults else self.bars.find_recent((submission.caller,), now)\n",
         becomes="barred = ()\n",
         caught_by=(
             law(
@@ -1162,7 +1162,7 @@ MUTANTS = (
         name="a list of an empty subscription reads Azure for ever",
         promise="P2",
         path="jit/broker/requests/queries.py",
-        was="if known or compared_at is not None:",
+        was="if row is not None and row.compared_at is not None:",
         becomes="if known:",
         caught_by=(
             law(

@@ -146,7 +146,7 @@ def test_a_vm_that_is_not_decided_about_stays_as_predicted():
 
 @pytest.mark.parametrize(("missed", "entries"), [((), None), ((arm_ids.row_hash(POLICY_ID),), {})])
 def test_a_policy_that_two_looks_did_not_find_has_no_entries(missed, entries):
-    """One 404 may be a fault: until the second one nobody can tell what it allows."""
+    """One 404 may be a fault: until the second one nobody knows its limits."""
     view = build_policy_view(None, {VM_KEY: VM}, frozenset(), frozenset(), Read(), NOW)
 
     after = judge_absence(view, POLICY_ID, missed)
@@ -156,7 +156,7 @@ def test_a_policy_that_two_looks_did_not_find_has_no_entries(missed, entries):
 
 
 def test_a_policy_that_was_found_shows_its_entries_for_the_vms_of_its_grants():
-    """Also for VMs that are not read anew: the policy alone says what it allows."""
+    """Also for VMs that are not read anew: the policy alone decides."""
     ports = [{"number": 22, "protocol": "TCP", "allowedSourceAddressPrefix": "*"}]
     entries = [{"id": vm_id().upper(), "ports": ports}, {"id": vm_id("web09"), "ports": ports}]
     policy = {"id": POLICY_ID, "properties": {"virtualMachines": entries}}

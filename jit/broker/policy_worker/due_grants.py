@@ -11,10 +11,10 @@ from jit.domain.values import arm_ids
 
 def choose_closing(state: Pass) -> list[Grant]:
     """
-    Return the begun grants of each VM with a grant that is due to close: what ends comes first.
+    Return the begun grants of each VM with a grant that is due to close: ends come first.
 
-    Those that stay on the VM are among them, because they tell which rules must stay. New grants
-    are not: however many there are, no end waits for a decision about them.
+    The grants that stay on the VM are among them: they tell which rules must stay. New grants are
+    not: however many there are, no end waits for a decision about them.
     """
     begun = [grant for grant in state.grants if grant.live and not _is_new(grant)]
     closing = {grant.vm_key for grant in begun if _is_due_to_close(grant, state)}

@@ -33,7 +33,7 @@ def find_remaining_rules(
 
     Args:
         closed: Grants that a step closes, each with its VM as just read.
-        grants: All grants after the step. Those that want a path may let the same sources in.
+        grants: All grants after the step. Grants that want a path may let the same sources in.
     """
     pairs = list(closed)
     entitled = _read_entitled({grant.vm_port for grant, _ in pairs}, grants)

@@ -68,7 +68,7 @@ def check_step(
     everybody on the VM port.
 
     Args:
-        grants: Those that the extension is for: opening or open.
+        grants: Grants that the extension is for: opening or open.
         others: All live grants on their VM ports.
         duration: From *since* to the new end.
         since: When the first call of the extension began.
@@ -95,8 +95,8 @@ def _find_arrival(grant: Grant, others: OtherGrants, now: datetime) -> datetime 
     Return until when the last extension of *grant* counts as on its way; None if it does not.
 
     It is on its way until Defender was asked, and then until the new rules were observed or Azure
-    has had the time to exchange them. What other people on the VM port let the broker ask for can
-    delay that, but not for longer than rules take to appear.
+    has had the time to exchange them. Requests of other people on
+    the VM port can delay that, but not for longer than rules take to appear.
     """
     stored_at, asked = grant.extended_at, grant.initiate
     if stored_at is None:

@@ -25,7 +25,7 @@ from jit.storage.stored import StoredRequest
 from jit.storage.subscription_rows import SubscriptionRows
 
 _MACHINES = 1000  # on one page
-_LEAST = 6  # storage calls for the machines of one subscription and their access, at least
+_LEAST = 4  # storage calls for the machines of one subscription and their access, at least
 _FOR_ACCESS = 3  # of these, for the access
 
 ListedMachine = tuple[VirtualMachine, MachineAccess]
@@ -135,7 +135,7 @@ class Queries:
         self, subscription: str, now: datetime, after: str, most: int, budget: QueryBudget
     ) -> tuple[Sequence[VirtualMachine], datetime | None, str | None]:
         """
-        Return the next machines, the time at which Azure was read for them, and where others begin.
+        Return the next machines, the time of the look at Azure for them, and the place of the others.
 
         A new system has none before its first comparison, and reads them from Azure. After that
         comparison no list reads Azure: a subscription may have no VMs.
@@ -147,6 +147,8 @@ class Queries:
         budget.left -= 1
         if row is not None and row.compared_at is not None:
             return (), None, None
+        if budget.left < _LEAST:
+            return (), None, after  # the next page begins with this subscription
         looked_at = self.looks.renew(subscription, now=now)
         known, reached = self._read_inventory(subscription, after, most, budget)
         return known, looked_at, reached

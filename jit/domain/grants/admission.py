@@ -153,7 +153,7 @@ class _Port:
         return port
 
     def note(self, index: int, grant: Grant) -> None:
-        """Note what became of the grant at a place."""
+        """Note the grant at a place, after its decision."""
         self.company.join(grant)
         self._enter(index, grant)
 

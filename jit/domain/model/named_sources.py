@@ -41,7 +41,7 @@ def fill_sources(grants: Sequence[Grant], others: Iterable[Grant] = ()) -> list[
 
     Args:
         grants: As read from their rows.
-        others: More grants that may have been carried, for example those that are closed.
+        others: More grants that may have been carried, for example closed ones.
     """
     wanted = {each.initiate.newest: set[Prefix]() for each in grants if _is_unfilled(each)}
     if not wanted:

@@ -36,7 +36,7 @@ def test_a_flood_of_audit_events_is_drained_into_one_chain():
 
 
 def test_the_storage_calls_of_a_page_are_counted():
-    """Each caller sees what is theirs: nothing, five requests, all that are not closed."""
+    """Each caller sees the own ones: nothing, five requests, all that are not closed."""
     (figure,) = list_page_queries(others=20)
 
     callers = json.loads(json.dumps(figure.details["callers"]))

@@ -88,7 +88,7 @@ def test_what_must_close_is_removed_although_the_storage_fails_what_is_new(broke
 
 
 def test_nothing_new_is_stored_before_what_must_close_is_removed(broker):
-    """Four hundred new grants take many writes: an end waits for none of them."""
+    """Four hundred new grants take many writes: an end does not wait for them."""
     ended = broker.ask(wish(farm(1)))
     broker.live(2)
     broker.revoke(ended)

@@ -24,7 +24,7 @@ def make(it, dry_runs):
 
 
 def test_a_second_dry_run_within_30_seconds_is_409_and_calls_nothing(it, dry_runs):
-    """Of whichever instance: an operator cannot use up the quota of reads either."""
+    """At all instances together: an operator cannot use up the quota of reads either."""
     plan = dry_runs.make(now=it.broker.now)
     before = calls(it)
 

@@ -644,7 +644,7 @@ def test_an_extension_that_needs_nothing_of_defender_is_not_on_its_way(broker, o
 
 
 def test_a_neighbour_who_changes_the_shared_port_keeps_nobody_from_extending_for_long(broker):
-    """The own extension counts as arrived after fifteen minutes, whatever others ask for."""
+    """The own extension counts as arrived after fifteen minutes, also if others ask for more."""
     request_id = broker.ask(wish(farm(1), duration="PT2H"))
     broker.live(5)
     broker.extend(request_id, 2 * HOUR + 10 * MINUTE)

@@ -72,7 +72,7 @@ def test_a_list_in_the_row_stays_as_it_is():
 
 
 def test_only_a_list_with_a_digest_is_left_out_of_the_row():
-    """The digest is what stands for it."""
+    """The digest stands for it."""
     marked, plain = carried(0, asked=tuple(PEOPLE), asked_mark=MARK), carried(1, asked=(PEOPLE[1],))
 
     assert drop_marked(marked) == changed(marked, asked=())

@@ -17,7 +17,7 @@ GRANT = through_firewall(an_open())
 
 
 def test_all_grants_of_a_vm_port_share_an_owner():
-    """Whoever asked, from wherever."""
+    """For all people and sources."""
     other = through_firewall(an_open("g2", sources=(THERE,)))
 
     assert find_shared_owner(other) == find_shared_owner(GRANT)

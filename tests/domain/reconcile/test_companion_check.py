@@ -180,7 +180,7 @@ SHARED_ID = f"{NSG_ID}/securityRules/{SHARED_NAME}"
 
 
 def shared_items(*grants, tombstones=(), **changes):
-    """The items about a shared companion; nobody but *grants* comes through the firewall."""
+    """The items about a shared companion; only *grants* come through the firewall."""
     texts = [str(source) for grant in grants for source in grant.sources]
     observed = an_observation(
         an_allow(HERE, THERE, number=1),

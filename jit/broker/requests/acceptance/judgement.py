@@ -59,7 +59,7 @@ class Judge:
         Decide by bars and the inventory, both a minute old at most; if that denies, by the rows.
 
         Raises:
-            Unavailable: It cannot be told if the person is barred, or storage did not answer.
+            Unavailable: Nobody knows if the person is barred, or storage did not answer.
         """
         draft = submission.draft
         find = partial(self.inventory.find_kept_machine, now=now)

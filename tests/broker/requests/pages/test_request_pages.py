@@ -68,7 +68,7 @@ class Shelf:
         insert_rows(self.history if finished else self.state, rows)
 
     def page(self, caller, token=None, **query):
-        """Return the ids of a page and the token of the next one; note what it cost."""
+        """Return the ids of a page and the token of the next one; note its cost."""
         before = self.calls.count()
         params = query | ({} if token is None else {TOKEN: token})
         filters, begin = read_list(params, caller, now=NOON)
@@ -172,7 +172,7 @@ def test_the_own_requests_among_ten_thousand_are_found(caller):
 @pytest.mark.parametrize("query", [{}, {"status": "open"}, {"vm": "web03"}, {"vm": "no"}])
 @pytest.mark.parametrize("live", [90, 300, 1100])
 def test_no_page_costs_more_than_twelve_calls(live, query):
-    """Of many people, with filters that fit all, some or none."""
+    """Requests of many people, with filters that fit all, some or none."""
     shelf = Shelf()
     shelf.put_strangers(live, every=timedelta(minutes=5))
     shelf.put_live(*make_crowd(10, MINE, number=5000, vms=3))

@@ -167,7 +167,7 @@ def test_put_may_replace_the_history(sim: Sim):
 
 
 def test_a_port_that_leaves_its_policy_may_leave_its_rule_behind(sim: Sim):
-    """Nobody has documented what becomes of it: the worse case can be played."""
+    """Nobody has documented its fate: the worse case can be played."""
     sim.options(putForgetsRules=True)
     sim.initiate(DB01, 22)
     sim.initiate(DB01, 3389)
