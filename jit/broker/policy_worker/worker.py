@@ -134,7 +134,7 @@ class Worker:
         return state
 
     def _do_due_work(self, state: Pass) -> None:
-        """Close grants that must close, store and send that; then judge all the rest that is due."""
+        """Close grants that must close, store and send that; then judge all others that are due."""
         if closing := choose_closing(state):
             self._advance(closing, state)
         self.archive.move_closed(state)

@@ -135,7 +135,7 @@ class Queries:
         self, subscription: str, now: datetime, after: str, most: int, budget: QueryBudget
     ) -> tuple[Sequence[VirtualMachine], datetime | None, str | None]:
         """
-        Return the next machines, the time of the look at Azure for them, and the place of the others.
+        Return the next machines, the time of a look at Azure for them, and the place of the others.
 
         A new system has none before its first comparison, and reads them from Azure. After that
         comparison no list reads Azure: a subscription may have no VMs.
