@@ -11,10 +11,11 @@ import azure.functions as func
 from jit.api.cross_origin import SAFE_METHODS
 from jit.api.json_bytes import read_bytes, read_optional_bytes
 from jit.domain.errors import InvalidRequest, Malformed, UnsupportedMediaType, Violation
-from jit.domain.limits import Limits
+from jit.domain.limits import Limits, bound_violations
 from jit.domain.model import bar, machine
 from jit.domain.model.people import Person
 from jit.domain.requests import bar_body, bodies, idempotency_key, revocation, submission
+from jit.domain.requests.json_node import Node
 from jit.domain.values import object_ids
 from jit.domain.values.json_pointer import ROOT
 
@@ -91,6 +92,18 @@ def read_bar(req: func.HttpRequest, *, now: datetime, limits: Limits) -> bar.Wan
     if wanted is None:
         raise InvalidRequest("the body has faults", faults)
     return wanted
+
+
+def refuse_fields(req: func.HttpRequest, limits: Limits) -> None:
+    """
+    Refuse a body with fields: the route reads none, and somebody meant something by them.
+
+    Raises:
+        InvalidRequest: The body has a field, or is not a JSON object.
+    """
+    root = Node(read_optional_bytes(req.get_body()) or {}, ROOT, [])
+    root.read_fields(())
+    _refuse_faults(bound_violations(root.faults, limits))
 
 
 def read_person_id(req: func.HttpRequest) -> str:

@@ -47,5 +47,6 @@ def put_bar(req: func.HttpRequest, work: func.Out[List[str]], caller: Person) ->
 def delete_bar(req: func.HttpRequest, caller: Person) -> func.HttpResponse:
     """Lift the bar of a person; without a bar nothing changes."""
     person_id = body.read_person_id(req)
+    body.refuse_fields(req, wiring.settings().limits)
     wiring.bar_changes().lift(person_id, caller, wiring.clock())
     return answer.write_json({"id": person_id})

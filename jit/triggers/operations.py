@@ -5,7 +5,7 @@ from typing import List
 import azure.functions as func
 
 from jit import messages, wiring
-from jit.api import answer, render
+from jit.api import answer, body, render
 from jit.api.caller import READERS, read_address
 from jit.api.problem_docs import find_problem
 from jit.api.query import read_flag
@@ -31,6 +31,7 @@ def start_reconcile(
 ) -> func.HttpResponse:
     """Compare all rules with all grants: now, or as a plan without acting."""
     now, dry_run = wiring.clock(), read_flag(req, "dryRun")
+    body.refuse_fields(req, wiring.settings().limits)
     subscriptions = wiring.due_work().list_subscriptions()
     wiring.trail().record_comparison(caller, subscriptions, dry_run=dry_run, now=now)
     if dry_run:

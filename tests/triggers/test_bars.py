@@ -78,3 +78,12 @@ def test_a_path_that_names_nobody_is_refused(name):
 
 def test_a_faulty_bar_never_reaches_the_use_case():
     assert call("put_bar", make_request("put_bar", method="PUT", body={})).status_code == 400
+
+
+def test_a_bar_is_not_lifted_by_a_call_with_fields():
+    """400: the route reads no body, and somebody meant something by it."""
+    request = make_request("delete_bar", method="DELETE", body={"until": "2026-12-01T00:00:00Z"})
+
+    answer = call("delete_bar", request)
+
+    assert answer.status_code == 400

@@ -61,6 +61,17 @@ def test_a_misspelt_dry_run_never_acts(text):
     assert call_and_listen("start_reconcile", request)[0].status_code == 400
 
 
+def test_a_dry_run_that_is_meant_in_the_body_never_acts():
+    """400: other routes have it in the body, and this one reads the query only."""
+    request = make_request("start_reconcile", body={"dryRun": True})
+
+    answer, sent = call_and_listen("start_reconcile", request)
+
+    (fault,) = json.loads(answer.get_body())["errors"]
+    assert (answer.status_code, sent) == (400, None)
+    assert (fault["pointer"], fault["code"]) == ("#/dryRun", "unknown-field")
+
+
 WELL = Health(
     storage="ok", azure="ok", tick=NOON, comparisons={"one": NOON, "two": None}, problems=()
 )

@@ -77,7 +77,7 @@ class Node:
             if name in refused:
                 self.read_member(name).add_fault(NOT_SUPPORTED, f"{name} is not supported yet")
             elif name not in known:
-                detail = f"unknown; known are {', '.join(known)}"
+                detail = f"unknown; known are {', '.join(known) or 'none'}"
                 self.read_member(name).add_fault(UNKNOWN_FIELD, detail)
         return {name: self.read_member(name) for name in known if name in self.value}
 
