@@ -22,7 +22,8 @@ class AskedBars:
     def __init__(self, rows: BarRows) -> None:
         """Read the bars from *rows*."""
         self._rows = rows
-        self._last: tuple[datetime, Bars] | None = None
+        self._generation = 0
+        self._last: tuple[int, datetime, Bars] | None = None
 
     def read(self, now: datetime) -> Bars:
         """
@@ -31,24 +32,36 @@ class AskedBars:
         Raises:
             CannotTell: Storage did not answer.
         """
+        generation = self._generation
         try:
             bars = self._rows.read()
         except Unavailable as error:
             why = "the bars could not be read"
             raise CannotTell(why, retry_after_seconds=error.retry_after_seconds) from error
-        self._last = (now, bars)
+        self._last = (generation, now, bars)
         return bars
 
     def find_recent(self, people: Iterable[Person], now: datetime) -> tuple[Finding, ...]:
         """Return the bar on *people*, by the bars of the last minute; raise as `read`."""
-        last = self._last
-        is_recent = last is not None and timedelta(0) <= now - last[0] < KEPT
-        return find_barred(people, last[1] if last and is_recent else self.read(now), now)
+        return find_barred(people, self._find_last(now) or self.read(now), now)
 
     def find_fresh(self, people: Iterable[Person], now: datetime) -> tuple[Finding, ...]:
         """Return the bar on *people*, by the bars of now; raise as `read`."""
         return find_barred(people, self.read(now), now)
 
     def forget(self) -> None:
-        """Read the bars anew when they are next asked: this process has changed one."""
-        self._last = None
+        """
+        Read the bars anew when they are next asked: this process has changed one.
+
+        A reading that is under way counts for its own caller alone: it may have begun before the
+        change.
+        """
+        self._generation += 1
+
+    def _find_last(self, now: datetime) -> Bars | None:
+        """Return the last reading; None if it is too old, or began before the last change."""
+        if self._last is None:
+            return None
+        generation, read_at, bars = self._last
+        is_recent = timedelta(0) <= now - read_at < KEPT
+        return bars if is_recent and generation == self._generation else None

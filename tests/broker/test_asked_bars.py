@@ -95,3 +95,18 @@ def test_a_fresh_answer_needs_storage(asked, rows):
 
     with pytest.raises(CannotTell):
         asked.find_fresh([ALICE], NOW)
+
+
+def test_a_reading_that_began_before_a_change_is_not_kept(asked, rows):
+    """The bar is stored, and forgotten bars are read anew, while an older reading is under way."""
+    read, old = rows.read, Bars()
+
+    def read_slowly():
+        rows.read, rows.bars = read, Bars((a_bar(),))
+        asked.forget()
+        return old
+
+    rows.read = read_slowly
+    assert asked.read(NOW) == old
+
+    assert asked.find_recent([ALICE], NOW)
