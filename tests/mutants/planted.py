@@ -89,6 +89,32 @@ MUTANTS = (
         ),
     ),
     Mutant(
+        name="the order of a bar is done while calls may be under way",
+        promise="P3",
+        path="jit/broker/barring/bar_changes.py",
+        was="is_done = done.is_complete and now >= stored.bar.at + KEPT + LONGEST_CALL\n",
+        becomes="is_done = done.is_complete\n",
+        caught_by=(
+            law(
+                "tests/broker/barring/test_bar_revocation.py",
+                "test_a_booking_by_old_bars_is_revoked_by_the_timer",
+            ),
+        ),
+    ),
+    Mutant(
+        name="a lifted bar forgets its order",
+        promise="P3",
+        path="jit/broker/barring/bar_changes.py",
+        was="        if stored.bar.revoking:\n            ended",
+        becomes="        if not stored.bar:\n            ended",
+        caught_by=(
+            law(
+                "tests/broker/barring/test_bar_revocation.py",
+                "test_a_lifted_bar_keeps_an_order_that_is_not_done",
+            ),
+        ),
+    ),
+    Mutant(
         name="the call before the write",
         promise="P2",
         path="jit/broker/policy_worker/worker.py",

@@ -40,7 +40,7 @@ def test_a_person_is_barred_by_the_object_id_in_the_path(use_case):
 
 def test_bars_are_listed(use_case):
     """Without the number of revoked requests."""
-    use_case("bar_changes", list_in_force=[a_bar()])
+    use_case("bar_changes", list_known=[a_bar()])
 
     answer = call("list_bars", make_request("list_bars"))
 

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 
 from jit import telemetry
-from jit.broker.asked_bars import AskedBars
+from jit.broker.asked_bars import KEPT, AskedBars
 from jit.broker.barring.bar_revocation import BarRevocation
 from jit.domain.audit.event import Event
 from jit.domain.errors import Conflict, NotFound, StateConflict, Unavailable, Unknown, Violation
@@ -21,6 +21,9 @@ from jit.storage.people.bar_rows import MOST_FORGOTTEN, BarRows, StoredBar
 
 CHANGED_MEANWHILE = "changed-meanwhile"
 TOO_MANY_BARS = "too-many-bars"
+
+LONGEST_CALL = timedelta(minutes=5)
+"""So long an HTTP call may run: ``functionTimeout`` in ``host.json``."""
 
 _ATTEMPTS = 3
 
@@ -49,19 +52,19 @@ class BarChanges:
 
     # ---- reads -----------------------------------------------------------------------------------
 
-    def list_in_force(self, now: datetime) -> list[Bar]:
-        """Return the bars in force, by object id."""
-        return [bar for bar in self.rows.read().known if bar.is_in_force(now)]
+    def list_known(self, now: datetime) -> list[Bar]:
+        """Return the bars in force, and those that still revoke access, by object id."""
+        return [bar for bar in self.rows.read().known if not bar.is_over(now)]
 
     def get(self, person_id: str, now: datetime) -> Bar:
         """
-        Return the bar of a person.
+        Return the bar of a person; also one that has ended and still revokes access.
 
         Raises:
             NotFound: The person is not barred.
         """
         stored = self.rows.find(person_id)
-        if stored is None or not stored.bar.is_in_force(now):
+        if stored is None or stored.bar.is_over(now):
             raise NotFound("this person is not barred")
         return stored.bar
 
@@ -81,7 +84,10 @@ class BarChanges:
 
     def lift(self, person_id: str, caller: Person, now: datetime) -> None:
         """
-        Lift a bar; without one nothing changes. Access that it shall revoke is revoked first.
+        Lift a bar; without one nothing changes.
+
+        Access that it shall revoke is revoked first. If more may come, the bar ends now and its row
+        stays, so that `revoke_rest` goes on.
 
         Raises:
             Conflict: Another operator changed the bar at the same moment.
@@ -92,14 +98,15 @@ class BarChanges:
             return
         self._finish(seen, now)
         before = self.rows.find(person_id)
-        if before is None:
+        if before is None or not before.bar.is_in_force(now):
             return
         if before.bar.wanted != seen.bar.wanted or before.bar.at != seen.bar.at:
             raise _tell_change()
         try:
-            self.rows.remove(before, _build_event("person.unbarred", before.bar, caller, now))
+            self._end(before, caller, now)
         except (StateConflict, Unknown):
-            if self.rows.find(person_id) is not None:
+            found = self.rows.find(person_id)
+            if found is not None and found.bar.is_in_force(now):
                 raise _tell_change() from None
         self.asked.forget()
         telemetry.event("person.unbarred", person_id=person_id)
@@ -162,13 +169,28 @@ class BarChanges:
             raise Conflict(detail, (Violation(ROOT, TOO_MANY_BARS, detail),))
         return over
 
+    def _end(self, stored: StoredBar, caller: Person, now: datetime) -> None:
+        """Delete a bar that is lifted; keep its row as one that has ended while it revokes."""
+        event = _build_event("person.unbarred", stored.bar, caller, now)
+        if stored.bar.revoking:
+            ended = replace(stored.bar, wanted=replace(stored.bar.wanted, until=now))
+            self.rows.write(stored, ended, event)
+        else:
+            self.rows.remove(stored, event)
+
     def _finish(self, stored: StoredBar, now: datetime) -> BarChange:
-        """Revoke the person's access if that is still to be done, and write that it is done."""
+        """
+        Revoke the person's access if that is still to be done, and write how far it came.
+
+        It is done when no call may be under way that knows the bars from before this one: such a
+        call may store a request after the list of requests was read.
+        """
         if not stored.bar.revoking:
             return BarChange(stored.bar)
         done = self.revocation.revoke_all(stored.bar, now)
+        is_done = done.is_complete and now >= stored.bar.at + KEPT + LONGEST_CALL
         revoked = stored.bar.revoked + done.requests
-        bar = replace(stored.bar, revoked=revoked, revoking=not done.is_complete)
+        bar = replace(stored.bar, revoked=revoked, revoking=not is_done)
         if bar != stored.bar:
             self._note_revoked(stored, bar, now)
         return BarChange(bar, done.policies)
@@ -177,8 +199,10 @@ class BarChanges:
         """Write how far the revocation came; if somebody wrote first, that version counts."""
         event = _build_event("person.access_revoked", bar, bar.by, now, requests=bar.revoked)
         try:
-            self.rows.write(stored, bar, event)
+            self.rows.write(stored, bar, event if not bar.revoking else None)
         except StateConflict:  # another instance finished it, or an operator changed the bar
+            return
+        if bar.revoking:
             return
         telemetry.event("person.access_revoked", person_id=bar.person_id, requests=bar.revoked)
 

@@ -13,6 +13,7 @@ from jit.domain.errors import Defect, NotFound
 from jit.domain.model.bar import Bar
 from jit.domain.model.people import Person, Role
 from jit.domain.requests.revocation import Revocation
+from jit.domain.values.request_ids import parse_request_id
 from jit.storage.request_store import RequestStore
 
 TOLD = "barred"
@@ -52,7 +53,7 @@ class BarRevocation:
 
     def revoke_all(self, bar: Bar, now: datetime) -> Revoked:
         """
-        End all live and waiting requests of the barred person.
+        End all live and waiting requests of the barred person from before the end of the bar.
 
         A grant that cannot be observed is not given up: an operator does that for one request.
 
@@ -62,7 +63,7 @@ class BarRevocation:
         operator = Person(id=bar.by.id, name=bar.by.name, roles=frozenset({Role.OPERATOR}))
         revocation = Revocation(reason=TOLD, may_give_up=False)
         count, policies, is_complete = 0, dict[str, None](), True
-        for request_id in self._list_requests(bar.person_id):
+        for request_id in self._list_requests(bar):
             with suppress(NotFound):  # it is history by now
                 try:
                     done = self.changes.revoke(request_id, operator, revocation, now)
@@ -75,6 +76,14 @@ class BarRevocation:
                     policies |= dict.fromkeys(done.stored.request.policies)
         return Revoked(count, tuple(policies), is_complete)
 
-    def _list_requests(self, person_id: str) -> Iterable[str]:
+    def _list_requests(self, bar: Bar) -> Iterable[str]:
         for subscription in self.subscriptions():
-            yield from sorted(self.requests.list_ids_of(subscription, person_id))
+            for request_id in sorted(self.requests.list_ids_of(subscription, bar.person_id)):
+                if not _is_later(request_id, bar.wanted.until):
+                    yield request_id
+
+
+def _is_later(request_id: str, until: datetime | None) -> bool:
+    """Return True if the request was made after the end of the bar: it was allowed again."""
+    parsed = parse_request_id(request_id)
+    return until is not None and parsed is not None and parsed[1] > until

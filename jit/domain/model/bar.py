@@ -34,7 +34,7 @@ class Bar:
         wanted: The bar as the operator wants it.
         by: The operator, without roles.
         at: When the operator asked.
-        revoking: True until all access that the person had is closing.
+        revoking: True until all access from before its end is closing, also of calls under way.
         revoked: Requests that were ended so far because of it.
     """
 

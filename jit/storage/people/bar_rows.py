@@ -95,7 +95,7 @@ class BarRows:
         self,
         before: StoredBar | None,
         bar: Bar,
-        event: Event,
+        event: Event | None,
         forgotten: Sequence[StoredBar] = (),
     ) -> StoredBar:
         """
@@ -104,7 +104,7 @@ class BarRows:
         Args:
             before: The bar of that person as it was read; None if there was none.
             bar: As it shall be.
-            event: Its audit record.
+            event: Its audit record; None if only the number of revoked requests changed.
             forgotten: Bars of other people, at most `MOST_FORGOTTEN`.
 
         Returns:
@@ -116,7 +116,8 @@ class BarRows:
         row = write_bar(before.row if before is not None else _make_place(bar.person_id), bar)
         change = Op(Verb.REPLACE if row.etag else Verb.INSERT, row)
         deleted = (Op(Verb.DELETE, each.row) for each in forgotten)
-        etag, *_ = self._state.write([change, _insert(event), *deleted])
+        events = [_insert(event)] if event is not None else []
+        etag, *_ = self._state.write([change, *events, *deleted])
         return StoredBar(bar, replace(row, etag=etag))
 
     def remove(self, stored: StoredBar, event: Event) -> None:

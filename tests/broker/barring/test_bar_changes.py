@@ -50,7 +50,7 @@ def test_another_bar_of_the_person_replaces_the_first(broker):
     broker.bar(ALICE)
     broker.bar(ALICE, reason="on leave of absence")
 
-    (found,) = broker.bar_changes.list_in_force(broker.now)
+    (found,) = broker.bar_changes.list_known(broker.now)
     assert (found.wanted.reason, len(trail(broker))) == ("on leave of absence", 2)
 
 
@@ -59,7 +59,7 @@ def test_a_bar_that_has_ended_is_none(broker):
     broker.bar(ALICE, until=broker.now + HOUR)
     broker.advance(HOUR)
 
-    assert broker.bar_changes.list_in_force(broker.now) == []
+    assert broker.bar_changes.list_known(broker.now) == []
     with pytest.raises(NotFound):
         broker.bar_changes.get(ALICE.id, broker.now)
 
@@ -70,7 +70,7 @@ def test_a_bar_is_lifted_once(broker):
     for _ in range(2):
         broker.bar_changes.lift(ALICE.id, OLGA, broker.now)
 
-    assert broker.bar_changes.list_in_force(broker.now) == []
+    assert broker.bar_changes.list_known(broker.now) == []
     assert [what for what, _, _ in trail(broker)] == ["person.barred", "person.unbarred"]
 
 
@@ -183,3 +183,22 @@ def test_records_of_bars_are_drained_into_a_chain_of_their_own(it):
     assert any(keys.PEOPLE in text for text in texts)
     it.reconciler.drain(keys.PEOPLE, now=it.broker.now)
     assert [row.partition for row in it.audit.rows("c|")] == [keys.PEOPLE]
+
+
+def test_an_operator_can_bar_other_operators(broker):
+    """Nobody is spared: not the caller either."""
+    broker.bar(DAVE, OLGA)
+    broker.bar(OLGA, OLGA)
+
+    barred = {bar.person_id for bar in broker.bar_changes.list_known(broker.now)}
+    assert barred == {DAVE.id, OLGA.id}
+
+
+def test_an_operator_can_lift_the_own_bar(broker):
+    """A bar ends no other right. The record tells of it."""
+    broker.bar(OLGA, DAVE)
+
+    broker.bar_changes.lift(OLGA.id, OLGA, broker.now)
+
+    assert broker.bar_changes.list_known(broker.now) == []
+    assert [(what, actor) for what, actor, _ in trail(broker)][-1] == ("person.unbarred", OLGA.id)

@@ -9,8 +9,10 @@ from types import SimpleNamespace
 import pytest
 
 from jit import messages
+from jit.broker.asked_bars import KEPT, AskedBars
+from jit.broker.barring.bar_changes import LONGEST_CALL
 from jit.domain.audit.event import Event
-from jit.domain.errors import Unavailable
+from jit.domain.errors import Unavailable, Unknown
 from jit.domain.model.bar import Bar, WantedBar
 from jit.domain.model.grant import CloseReason, Status
 from jit.storage import keys
@@ -20,8 +22,10 @@ from tests.broker.inprocess import ALICE, BOB, OLGA, InProcess, farm, wish
 from tests.fakes.calls import Crash
 from tests.local.azure.sim import DB01
 from tests.sizes import sample
+from tests.test_docs import PROJECT
 
 HOUR = timedelta(hours=1)
+WINDOW = KEPT + LONGEST_CALL
 
 
 def ask_for_all(broker):
@@ -51,6 +55,16 @@ def finish(broker):
     while (text := broker.queues.receive(messages.RECONCILE)) is not None:
         if messages.has_part(text.encode(), messages.BARS):
             broker.use_cases.due_work().wake(broker.bar_changes.revoke_rest(broker.now))
+
+
+def list_records(broker):
+    """Return the records about people."""
+    rows = [row for row in broker.state.rows("a|") if row.partition == keys.PEOPLE]
+    return [json.loads(str(row.values["Doc"])) for row in rows]
+
+
+def list_events(broker):
+    return [each["what"] for each in list_records(broker)]
 
 
 def store_unfinished(broker, who=ALICE):
@@ -90,14 +104,15 @@ def test_the_same_order_again_tells_the_same_number(broker):
 
 
 def test_the_end_of_access_is_recorded_with_its_number(broker):
-    """In one transaction with the row that says so."""
+    """Once, in one transaction with the row that says that it is done."""
     ask_for_all(broker)
     broker.bar(ALICE, revoke=True)
+    broker.advance(WINDOW)
+    finish(broker)
+    finish(broker)
 
-    rows = [row for row in broker.state.rows("a|") if row.partition == keys.PEOPLE]
-    events = [json.loads(str(row.values["Doc"])) for row in rows]
-    assert [each["what"] for each in events] == ["person.barred", "person.access_revoked"]
-    assert events[1]["facts"]["requests"] == 3
+    assert list_events(broker) == ["person.barred", "person.access_revoked"]
+    assert list_records(broker)[1]["facts"]["requests"] == 3
 
 
 def count_calls():
@@ -128,6 +143,7 @@ def test_the_timer_finishes_an_order_that_died_half_way(when):
         setattr(broker.calls, when, lambda *_: None)
         finish(broker)
         broker.live(10)
+        finish(broker)
         stored = broker.stores.bars.find(ALICE.id)
         if stored is not None and (stored.bar.revoking or find_ended(broker, own) != own):
             left.append(number)
@@ -145,15 +161,29 @@ def test_an_order_outlives_the_end_and_the_change_of_its_bar(broker):
     assert find_ended(broker, own) == own
 
 
-def test_a_bar_is_lifted_after_its_order_is_done(broker):
-    """Nothing of the order is lost."""
+def test_before_a_bar_is_lifted_its_access_is_revoked(broker):
+    """Nothing of the order is lost. Its row is over when nothing can be under way."""
     own, _ = ask_for_all(broker)
     store_unfinished(broker)
 
     broker.bar_changes.lift(ALICE.id, BOB, broker.now)
 
     assert find_ended(broker, own) == own
+    assert not broker.stores.bars.find(ALICE.id).bar.is_in_force(broker.now)
+    broker.advance(WINDOW)
+    finish(broker)
+    assert broker.stores.bars.find(ALICE.id).bar.is_over(broker.now)
+
+
+def test_a_bar_whose_order_is_done_is_lifted_without_a_trace_in_its_row(broker):
+    """The records have it."""
+    broker.bar(ALICE, revoke=True)
+    broker.advance(WINDOW)
+
+    broker.bar_changes.lift(ALICE.id, OLGA, broker.now)
+
     assert broker.stores.bars.find(ALICE.id) is None
+    assert list_events(broker) == ["person.barred", "person.access_revoked", "person.unbarred"]
 
 
 def test_a_request_that_cannot_be_read_keeps_the_order_alive(broker):
@@ -162,8 +192,10 @@ def test_a_request_that_cannot_be_read_keeps_the_order_alive(broker):
     row = next(row for row in broker.state.rows("r|") if own[0] in row.key)
     (etag,) = broker.state.write([Op(Verb.REPLACE, replace(row, values={**row.values, FORMAT: 9}))])
 
-    done = broker.bar(ALICE, revoke=True)
-    assert (done.bar.revoked, done.bar.revoking) == (2, True)
+    assert broker.bar(ALICE, revoke=True).bar.revoked == 2
+    broker.advance(WINDOW)
+    finish(broker)
+    assert broker.stores.bars.find(ALICE.id).bar.revoking
 
     broker.state.write([Op(Verb.REPLACE, replace(row, etag=etag))])
     finish(broker)
@@ -190,3 +222,153 @@ def test_one_order_that_cannot_go_on_stops_no_other(broker):
 
     assert [broker.status(each) for each in (theirs, own)] == ["pending", "closed"]
     assert broker.stores.bars.find(BOB.id).bar.revoking
+
+
+# ---- bookings that a call accepts which does not know the bar ------------------------------------
+
+
+def make_booking(broker):
+    """Return a wish whose path opens in three days."""
+    return wish(farm(1), startTime=(broker.now + 72 * HOUR).isoformat())
+
+
+def book_late(broker):
+    """Bar Alice; half a minute later another instance, with older bars, accepts her booking."""
+    here, there = broker.acceptance.bars, AskedBars(broker.stores.bars)
+    there.read(broker.now)
+    broker.bar(ALICE, revoke=True)
+    broker.advance(timedelta(seconds=30))
+    broker.acceptance = replace(broker.acceptance, bars=there)
+    booking = broker.ask(make_booking(broker))
+    broker.acceptance = replace(broker.acceptance, bars=here)
+    return booking
+
+
+def test_a_booking_by_old_bars_is_revoked_by_the_timer(broker):
+    """It would open when the bar is lifted. The number tells of it, and the record comes once."""
+    booking = book_late(broker)
+    assert broker.status(booking) == "scheduled"
+
+    finish(broker)
+    assert broker.status(booking) == "closed"
+    broker.advance(WINDOW)
+    finish(broker)
+
+    assert list_events(broker) == ["person.barred", "person.access_revoked"]
+    assert list_records(broker)[1]["facts"]["requests"] == 1
+    assert not broker.stores.bars.find(ALICE.id).bar.revoking
+
+
+def test_the_same_order_again_revokes_a_booking_by_old_bars(broker):
+    booking = book_late(broker)
+
+    assert broker.bar(ALICE, revoke=True).bar.revoked == 1
+    assert broker.status(booking) == "closed"
+
+
+def test_before_a_bar_is_lifted_a_booking_by_old_bars_is_revoked(broker):
+    booking = book_late(broker)
+
+    broker.bar_changes.lift(ALICE.id, OLGA, broker.now)
+
+    assert broker.status(booking) == "closed"
+
+
+def test_a_booking_is_revoked_if_the_bar_came_between_its_judgement_and_its_row(broker):
+    """On the same instance. The bar is lifted before the timer comes."""
+
+    def strike(name, _):
+        if name == "state.write":
+            broker.calls.before = lambda *_: None
+            broker.bar(ALICE, revoke=True)
+            broker.bar_changes.lift(ALICE.id, OLGA, broker.now)
+
+    broker.calls.before = strike
+    booking = broker.ask(make_booking(broker))
+    finish(broker)
+
+    assert broker.status(booking) == "closed"
+
+
+def test_the_host_ends_a_call_before_an_order_counts_as_done():
+    """A call that is under way knows the bars of its beginning."""
+    host = json.loads((PROJECT / "host.json").read_text())
+
+    assert host["functionTimeout"] == f"00:0{LONGEST_CALL // timedelta(minutes=1)}:00"
+
+
+# ---- orders that cannot be done ------------------------------------------------------------------
+
+
+def hide(broker, request_id):
+    """Write the grants of a request as a newer version would; return the rows to put back."""
+    rows = [row for row in broker.state.rows("g|") if request_id in row.key]
+    newer = [replace(row, values={**row.values, FORMAT: 99}) for row in rows]
+    etags = [broker.state.write([Op(Verb.REPLACE, row)])[0] for row in newer]
+    return [replace(row, etag=etag) for row, etag in zip(rows, etags, strict=True)]
+
+
+def show(broker, rows):
+    """Write the rows of grants back."""
+    for row in rows:
+        broker.state.write([Op(Verb.REPLACE, row)])
+
+
+def test_after_the_end_of_a_bar_its_order_leaves_new_access_alone(broker):
+    """One request of before cannot be read, so the order goes on for that one."""
+    hidden = broker.ask(wish(farm(1)))
+    broker.live(5)
+    hide(broker, hidden)
+    broker.bar(ALICE, until=broker.now + HOUR, revoke=True)
+    broker.advance(2 * HOUR)
+    later = broker.ask(wish(farm(11)))
+
+    finish(broker)
+    broker.live(5)
+
+    assert broker.status(later) == "open"
+    assert broker.stores.bars.find(ALICE.id).bar.revoking
+
+
+def test_an_order_that_is_not_done_is_shown_after_the_end_of_its_bar(broker):
+    """An operator sees why access ends."""
+    store_unfinished(broker)
+    broker.advance(2 * HOUR)
+
+    assert [bar.person_id for bar in broker.bar_changes.list_known(broker.now)] == [ALICE.id]
+    assert broker.bar_changes.get(ALICE.id, broker.now).revoking
+
+
+def test_a_lifted_bar_keeps_an_order_that_is_not_done(broker):
+    """The person is let in again, and the request of before ends when it can be read."""
+    hidden = broker.ask(wish(farm(1)))
+    broker.live(5)
+    rows = hide(broker, hidden)
+    broker.bar(ALICE, revoke=True)
+    for _ in range(2):
+        broker.bar_changes.lift(ALICE.id, OLGA, broker.now)
+    assert list_events(broker) == ["person.barred", "person.unbarred"]
+    broker.advance(timedelta(seconds=1))
+    later = broker.ask(wish(farm(11)))
+
+    show(broker, rows)
+    finish(broker)
+    broker.live(10)
+
+    assert broker.status(hidden) == "closed"
+    assert broker.status(later) == "open"
+    assert not broker.reachable(farm(1))
+
+
+def test_a_lift_whose_answer_was_lost_keeps_its_order(broker):
+    broker.bar(ALICE, revoke=True)
+
+    def lose_answer(name, _):
+        if name == "state.write":
+            raise Unknown("its answer was lost")
+
+    broker.calls.after = lose_answer
+    broker.bar_changes.lift(ALICE.id, OLGA, broker.now)
+
+    stored = broker.stores.bars.find(ALICE.id)
+    assert (stored.bar.is_in_force(broker.now), stored.bar.revoking) == (False, True)
