@@ -669,8 +669,8 @@ MUTANTS = (
         name="a key that was used anew is swept",
         promise="P8",
         path="jit/storage/callers/idempotency_keys.py",
-        was="        if row is not None and read_key(row).has_run_out(now):\n",
-        becomes="        if row is not None:\n",
+        was="            if found.has_run_out(now):\n",
+        becomes="            if True:\n",
         caught_by=(
             law(
                 "tests/storage/callers/test_idempotency_keys.py",

@@ -18,11 +18,13 @@ from jit.storage import keys
 from jit.storage.callers.earlier_keys import EarlierKeys
 from jit.storage.callers.key_rows import (
     ENDING_KIND,
+    KEY_KIND,
     RepeatableCall,
     StoredKey,
     make_digest,
     make_key,
     parse_ending,
+    parse_key,
     read_key,
     write_ending,
     write_key,
@@ -187,11 +189,19 @@ class Idempotency:
     def _list_deletions(
         self, partition: str, row_key: str, ends: list[Row], now: datetime
     ) -> Iterator[list[Op]]:
-        """Yield the deletions of the *ends* of one key, the first one with that of the key."""
+        """
+        Yield the deletions of the *ends* of one key, the first one with that of the key.
+
+        A key that this version cannot read stays with its ends: a newer version finds it by them.
+        """
         deletions = [[Op(Verb.DELETE, row)] for row in ends]
         row = self._state.get(partition, row_key)
-        if row is not None and read_key(row).has_run_out(now):
-            deletions[0].append(Op(Verb.DELETE, row))
+        if row is not None:
+            found = next(KEY_KIND.read_all([row], parse_key), None)
+            if found is None:
+                return
+            if found.has_run_out(now):
+                deletions[0].append(Op(Verb.DELETE, row))
         yield from deletions
 
     def _delete(self, pack: list[Sequence[Op]]) -> None:

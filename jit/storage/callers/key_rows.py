@@ -161,7 +161,12 @@ def read_key(row: Row) -> StoredKey:
     Raises:
         Defect: This version cannot read the row.
     """
-    return KEY_KIND.read(row, lambda stored: KEY.read(stored.values))
+    return KEY_KIND.read(row, parse_key)
+
+
+def parse_key(row: Row) -> StoredKey:
+    """Return the key from a row of a known format."""
+    return KEY.read(row.values)
 
 
 def write_key(place: Row, key: StoredKey) -> Row:

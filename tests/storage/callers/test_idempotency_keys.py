@@ -466,6 +466,20 @@ def test_a_sweep_reads_no_key_that_is_in_use(broker):
     assert len(_keys(broker)) == 8
 
 
+def test_a_key_that_this_version_cannot_read_stays_with_its_end_and_the_others_are_swept(broker):
+    """A newer version wrote it, and will sweep it: an update was taken back."""
+    for number in (1, 11, 21):
+        broker.accept(wish(farm(number)))
+    newer = replace(_keys(broker)[0], values={**_keys(broker)[0].values, "Format": 99})
+    broker.state.write([Op(Verb.REPLACE, newer)])
+    broker.advance(KEPT_WITHOUT_KEY + SECOND)
+
+    broker.idempotency.sweep(DEVELOPMENT, now=broker.now)
+
+    assert [row.key for row in _keys(broker)] == [newer.key]
+    assert [row.values["Key"] for row in _ends(broker)] == [newer.key]
+
+
 def test_a_sweep_is_bounded(broker):
     """The next one goes on."""
     row = Row(partition=DEVELOPMENT, key="", values={"Key": "i|none", "Format": 1})
