@@ -43,11 +43,13 @@ class Slot:
     Attributes:
         repeated: True if an earlier call began the extension.
         is_earlier: True if an older version wrote the row.
+        ending: The end of the key, if this call wrote both; else the sweep finds it.
     """
 
     row: Row
     repeated: bool
     is_earlier: bool = False
+    ending: Row | None = None
 
     @property
     def begun_at(self) -> datetime | None:
@@ -129,8 +131,11 @@ class Idempotency:
         for _ in range(_ATTEMPTS):
             ops = self.claim(call, request_id, now, over)
             with suppress(StateConflict, Unknown):
-                etag, _ = self._state.write(ops)
-                return Slot(replace(ops[0].row, etag=etag), repeated=False)
+                row, ending = (
+                    replace(op.row, etag=etag)
+                    for op, etag in zip(ops, self._state.write(ops), strict=True)
+                )
+                return Slot(row, repeated=False, ending=ending)
             found = self.find(call)
             if found is not None and not found[1].has_run_out(now):
                 found[1].check_body(call)
@@ -139,12 +144,16 @@ class Idempotency:
         raise Unavailable("the idempotency key kept changing")
 
     def forget(self, slot: Slot) -> None:
-        """Free the key of a call that was refused: the caller may mend the body."""
+        """
+        Free the key of a call that was refused: the caller may mend the body.
+
+        Its end goes with it: refused calls may be many, and a sweep takes a bounded number.
+        """
         if slot.is_earlier:
             self._earlier.forget(slot.row)
             return
-        with suppress(StateConflict):
-            self._state.write([Op(Verb.DELETE, slot.row)])
+        rows = [slot.row] if slot.ending is None else [slot.row, slot.ending]
+        self._delete([[Op(Verb.DELETE, row)] for row in rows])
 
     # ---- keys that have run out ------------------------------------------------------------------
 

@@ -521,6 +521,16 @@ def test_the_key_of_a_request_may_be_the_key_of_its_extension(broker):
     assert broker.extend(request_id, 2 * HOUR, key="CHG0030001").changed
 
 
+def test_refused_extensions_leave_neither_keys_nor_their_ends(broker, opened):
+    """One caller may make more of them than a sweep takes."""
+    before = broker.state.rows("i|"), broker.state.rows("x|")
+    for _ in range(3):
+        with pytest.raises(AccessDenied):
+            broker.extend(opened, timedelta(hours=23))
+
+    assert (broker.state.rows("i|"), broker.state.rows("x|")) == before
+
+
 def test_a_refused_extension_leaves_its_key_free(broker, opened):
     """The caller may mend the body."""
     with pytest.raises(AccessDenied):
