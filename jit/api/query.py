@@ -10,12 +10,24 @@ import azure.functions as func
 from jit.api.continuation import OF_THE_HOST, TOKEN, read_token
 from jit.broker.requests.filters import BEGINNING, DEFAULT_SPAN, Filters, Place
 from jit.domain.errors import InvalidRequest, Malformed, Violation
+from jit.domain.limits import LIMITS
 from jit.domain.model.grant import Status
 from jit.domain.model.people import Person
+from jit.domain.requests.fields import TEXT_TOO_LONG
 from jit.domain.values.json_pointer import ROOT, at
 from jit.domain.values.times import parse_instant
 
 _FILTERS = ("status", "vm", "requester", "person", "ticket", "from", "to", TOKEN)
+
+_LONGEST = 1024
+"""Characters of a filter: an ARM id, the name of a person, and their like are shorter."""
+
+_LONGEST_TEXTS = {
+    "vm": _LONGEST,
+    "requester": _LONGEST,
+    "person": _LONGEST,
+    "ticket": LIMITS.ticket_id[1],  # table storage gets it, and refuses a long one
+}
 
 
 def refuse_unknown(req: func.HttpRequest, *known: str) -> None:
@@ -57,7 +69,7 @@ def read_list(query: Mapping[str, str], caller: Person, *, now: datetime) -> tup
     Raises:
         InvalidRequest: It names every fault, that of the token included.
     """
-    faults = _list_unknown(query, _FILTERS)
+    faults = [*_list_unknown(query, _FILTERS), *_list_too_long(query)]
     end = min(_read_instant(query, "to", faults) or now, now)
     since = _read_instant(query, "from", faults)
     status = _read_status(query.get("status"), faults)
@@ -75,6 +87,15 @@ def read_list(query: Mapping[str, str], caller: Person, *, now: datetime) -> tup
         end=end,
     )
     return filters, begin
+
+
+def _list_too_long(query: Mapping[str, str]) -> list[Violation]:
+    """Return the faults of texts that nothing stored can be equal to."""
+    return [
+        Violation(at(ROOT, name), TEXT_TOO_LONG, f"characters: {length}; write at most {most}")
+        for name, most in _LONGEST_TEXTS.items()
+        if (length := len(query.get(name, ""))) > most
+    ]
 
 
 def _read_place(query: Mapping[str, str], caller: Person, faults: list[Violation]) -> Place:

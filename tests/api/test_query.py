@@ -134,6 +134,21 @@ def test_a_faulty_query_is_refused_with_its_place(filters, pointer, code):
     assert [(each.pointer, each.code) for each in caught.value.violations] == [(pointer, code)]
 
 
+@pytest.mark.parametrize(
+    ("name", "most"), [("ticket", 128), ("vm", 1024), ("requester", 1024), ("person", 1024)]
+)
+def test_a_text_longer_than_any_stored_one_is_refused_with_its_place(name, most):
+    """Table storage refuses a long filter, and the caller would get 500."""
+    assert getattr(read_filters({name: "'" * most}), name) == "'" * most
+
+    with pytest.raises(InvalidRequest) as caught:
+        read_filters({name: "'" * (most + 1)})
+
+    (violation,) = caught.value.violations
+    assert (violation.pointer, violation.code) == (f"#/{name}", "text-too-long")
+    assert violation.detail == f"characters: {most + 1}; write at most {most}"
+
+
 def test_all_faults_of_a_query_come_at_once():
     """As the faults of a body do."""
     with pytest.raises(InvalidRequest) as caught:
