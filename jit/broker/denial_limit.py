@@ -7,6 +7,7 @@ record, under the ETag that was read: however many calls come at once, the trail
 
 from __future__ import annotations
 
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
@@ -39,44 +40,28 @@ class DenialLimit:
     outbox: Outbox
     limits: Limits
 
-    def check(self, caller: Person, chain: str, *, now: datetime) -> CountedDenials:
+    def admit(self, caller: Person, chain: str, *, now: datetime) -> None:
         """
-        Return the count of *caller*, if the trail takes one more denial.
+        Count a denial of *caller* that is about to be recorded.
 
         The first call beyond the limit leaves a record in *chain*: it says until when there are no
         others. Later ones leave nothing.
 
         Raises:
             LimitReached: The hour is full. It ends an hour after its first denial.
-            Unavailable: Storage did not answer.
-        """
-        before = self.counts.read(caller.id)
-        window = self._add(before, now)
-        if window.count > self.limits.denials_per_hour:
-            self._tell_once(before, window, caller, chain, now)
-            raise self._refuse(window, now)
-        return before
-
-    def count(self, before: CountedDenials, caller: Person, *, now: datetime) -> None:
-        """
-        Count a denial of *caller* that is about to be recorded; *before* is the result of `check`.
-
-        Raises:
-            LimitReached: Other calls have filled the hour meanwhile.
             Unavailable: Storage did not answer, or the count kept changing.
         """
         for _ in range(_ATTEMPTS):
+            before = self.counts.read(caller.id)
             if before.unreadable:  # a newer version counts; its row stays as it is
                 return
             window = self._add(before, now)
             if window.count > self.limits.denials_per_hour:
+                self._tell_once(before, window, caller, chain, now)
                 raise self._refuse(window, now)
-            try:
+            with suppress(StateConflict):
                 self.counts.put(before, window)
-            except StateConflict:
-                before = self.counts.read(caller.id)
-                continue
-            return
+                return
         raise Unavailable("the count of denials kept changing")
 
     def _add(self, before: CountedDenials, now: datetime) -> RateWindow:

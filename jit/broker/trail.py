@@ -34,15 +34,15 @@ class Trail:
             The request id under which it stands: a repetition has that of the first call.
 
         Raises:
-            LimitReached: The caller was denied too often in this hour; nothing is recorded.
+            LimitReached: The caller was denied too often in this hour, and this is no repetition;
+                nothing is recorded.
             Unavailable: Storage did not take the record, or the count of denials.
         """
         chain = self._choose_chain(subscription)
         self.subscriptions.ensure(chain, now)  # its outbox is found, even if it is dropped later
         event = build_refusal_event(refusal, now=now)
         if refusal.is_denial:
-            before = self.denials.check(refusal.caller, chain, now=now)
-            admit = partial(self.denials.count, before, refusal.caller, now=now)
+            admit = partial(self.denials.admit, refusal.caller, chain, now=now)
             request_id = self.outbox.add_once(chain, event, refusal.digest, admit)
         else:
             request_id = self.outbox.add_once(chain, event, refusal.digest)

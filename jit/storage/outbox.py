@@ -132,6 +132,8 @@ class Outbox:
             except Defect:  # a row of a newer version counts it
                 break
             return known.request_id
+        if not is_admitted:
+            admit()
         self.add_refusals(partition, [event])
         return event.request_id
 

@@ -95,9 +95,28 @@ def test_a_limit_is_the_callers_own_and_the_same_in_each_subscription(broker, tr
 
 
 def test_a_repeated_denial_is_one_denial(broker, trail):
-    """It is one record with a number, as long as the caller may be denied at all."""
+    """It is one record with a number."""
     assert deny(broker, trail, [0] * 9) == [0] * 9
-    assert deny(broker, trail, [1, 2, 0, 3]) == [1, 2]
+    assert deny(broker, trail, [1, 2, 3]) == [1, 2]
+
+
+def test_a_denial_that_is_recorded_is_answered_again_beyond_the_limit(broker, trail):
+    """A caller whose answer was lost gets it; it takes no new record, until it would be one."""
+    assert deny(broker, trail, [0, 1, 2, 2, 3, 2, 0]) == [0, 1, 2, 2, 2, 0]
+
+    broker.advance(timedelta(minutes=10))
+
+    assert deny(broker, trail, [2]) == []
+
+
+def test_a_denial_that_a_newer_version_counts_is_limited_too(broker, trail):
+    """It becomes a record of its own each time."""
+    deny(broker, trail, [0])
+    (row,) = broker.state.rows("d|")
+    broker.state.write([Op(Verb.REPLACE, replace(row, values={**row.values, "Format": 99}))])
+
+    assert deny(broker, trail, [0] * 9) == [0, 0]
+    assert names(broker).count("request.denied") == MOST
 
 
 def test_a_dry_run_is_no_denial(broker, trail):
