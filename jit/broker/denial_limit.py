@@ -10,6 +10,7 @@ from __future__ import annotations
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from hashlib import sha256
 
 from jit import telemetry
 from jit.domain.audit.event import Event
@@ -24,6 +25,7 @@ from jit.storage.outbox import Outbox
 
 LIMIT_DENIALS = "limit-denials"
 
+_LIMITED = "denials.limited"
 _HOUR = timedelta(hours=1)
 _ATTEMPTS = 10  # each one is lost to another call of the same caller
 
@@ -75,24 +77,29 @@ class DenialLimit:
         chain: str,
         now: datetime,
     ) -> None:
-        """Record that the hour is full, unless another call has done so."""
+        """
+        Record that the hour is full, unless another call has done so.
+
+        The record comes before the count that says so. If the count is lost, the next call records
+        it again, and that is a repetition.
+        """
         if window.count > self.limits.denials_per_hour + 1:
             return
-        try:
-            self.counts.put(before, window)
-        except StateConflict:
-            return
-        most, until = self.limits.denials_per_hour, format_instant(window.begin + _HOUR)
+        most, since = self.limits.denials_per_hour, format_instant(window.begin)
+        until = format_instant(window.begin + _HOUR)
+        digest = sha256(f"{_LIMITED} {caller.id} {since}".encode()).hexdigest()
         event = Event(
             at=now,
-            what="denials.limited",
+            what=_LIMITED,
             actor=caller.id,
             actor_name=caller.name,
             request_id="",
-            facts={"limit": most, "since": format_instant(window.begin), "until": until},
+            facts={"limit": most, "since": since, "until": until, "digest": digest},
         )
-        self.outbox.add_refusals(chain, [event])
-        telemetry.warning(event.what, caller=caller.id, limit=most, until=until)
+        self.outbox.add_once(chain, event, digest)
+        telemetry.warning("denials.limited", caller=caller.id, limit=most, until=until)
+        with suppress(StateConflict):
+            self.counts.put(before, window)
 
     def _refuse(self, window: RateWindow, now: datetime) -> LimitReached:
         wait = find_wait(window, now=now, span=_HOUR)

@@ -7,7 +7,7 @@ from datetime import timedelta
 import pytest
 
 from jit.domain.audit.refusal import PREVIEWED, Refusal
-from jit.domain.errors import AccessDenied, LimitReached, StateConflict, Unavailable
+from jit.domain.errors import AccessDenied, LimitReached, StateConflict, Unavailable, Unknown
 from jit.storage.keys import CALLERS, denials_key
 from jit.storage.table import Op, Row, Verb
 from tests.broker.inprocess import ALICE, BOB, farm, wish
@@ -73,6 +73,28 @@ def test_the_record_of_the_limit_says_until_when_denials_leave_no_trace(broker, 
     assert (told["actor"], told["actorName"]) == (ALICE.id, ALICE.name)
     assert told["facts"]["limit"] == MOST
     assert told["facts"]["since"] < told["facts"]["until"]
+
+
+@pytest.mark.parametrize("when", ["before", "after"])
+@pytest.mark.parametrize("lost", [1, 2])
+def test_the_record_of_the_limit_is_never_lost(broker, trail, lost, when):
+    """Whichever write of the first call beyond the limit fails, or loses its answer."""
+    deny(broker, trail, range(MOST))
+    writes = []
+
+    def lose(name, _number):
+        if name == "state.write":
+            writes.append(name)
+            if len(writes) == lost:
+                raise Unknown("no answer")
+
+    setattr(broker.calls, when, lose)
+    with pytest.raises(Unavailable):
+        trail.record_refusal(DEVELOPMENT, refusal(10), now=broker.now)
+    setattr(broker.calls, when, lambda *_: None)
+
+    assert deny(broker, trail, range(11, 15)) == []
+    assert names(broker).count("denials.limited") == 1
 
 
 def test_the_next_hour_begins_an_hour_after_the_first_denial(broker, trail):
