@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from datetime import datetime
+from time import monotonic
 from typing import TYPE_CHECKING
 
 from jit.broker.look_pace import LOOK_PAUSE, LookPace
@@ -26,6 +27,9 @@ Machines = Mapping[str, VirtualMachine]
 """By the key of the VM's id."""
 
 _LOOK_SECONDS = 5  # a look takes about a second
+_PATIENCE_SECONDS = 5.0
+"""Nobody waits longer for the look of another call: each one that waits holds a thread of HTTP."""
+
 _RUNNING = "another call has just begun to look at the subscription"
 
 
@@ -33,12 +37,25 @@ class SharedLooks:
     """Brings the inventory of a subscription up to date, at a rate that no caller chooses."""
 
     def __init__(
-        self, inventory: InventoryStore, pace: LookPace, observer: Callable[[], Observer]
+        self,
+        inventory: InventoryStore,
+        pace: LookPace,
+        observer: Callable[[], Observer],
+        clock: Callable[[], float] = monotonic,
     ) -> None:
-        """*observer* is called when a look is made: most callers never need one."""
+        """
+        Begin without a look.
+
+        Args:
+            inventory: Gets what a look finds.
+            pace: That of all instances.
+            observer: Called when a look is made: most callers never need one.
+            clock: Seconds; never goes back.
+        """
         self._inventory = inventory
         self._pace = pace
         self._observer = observer
+        self._clock = clock
         self._flights: dict[str, SingleFlight[datetime | None]] = {}
         self._left_out: dict[str, tuple[datetime, Machines]] = {}
 
@@ -55,11 +72,13 @@ class SharedLooks:
             the last 30 seconds: the inventory has its result.
 
         Raises:
-            Unavailable: Azure or storage did not answer, or another instance looks just now.
+            Unavailable: Azure or storage did not answer, another instance looks just now, or the
+                look of another call takes longer than 5 seconds.
             Refused: Azure does not show the subscription. A caller who shares the look gets
                 ``Unavailable`` instead.
         """
-        flight = self._flights.setdefault(subscription, SingleFlight())
+        new = SingleFlight[datetime | None](patience=_PATIENCE_SECONDS, clock=self._clock)
+        flight = self._flights.setdefault(subscription, new)
         return flight.get(lambda: self._look(subscription, now))
 
     def _look(self, subscription: str, now: datetime) -> datetime | None:

@@ -5,6 +5,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
+from jit.broker.shared_looks import SharedLooks
 from jit.domain.errors import AccessDenied, Unavailable
 from jit.storage import inventory_store
 from tests.broker.inprocess import ALICE, DAVE, NEXT_LOOK, InProcess, farm, wish
@@ -107,6 +108,33 @@ def test_each_subscription_has_its_own_pace(broker):
 
     assert found == [broker.now, broker.now]
     assert looks.renew(DEVELOPMENT, now=broker.now) is None
+
+
+def test_nobody_waits_longer_than_five_seconds_for_the_look_of_another_call(broker):
+    """503: while Azure hangs, the denials of one caller must not hold the threads of HTTP."""
+    begun, others, seconds = threading.Event(), threading.Event(), [0.0]
+
+    def hold(name, _):
+        if name == "arm.list" and not begun.is_set():
+            begun.set()
+            others.wait(5)
+
+    broker.calls.before = hold
+    cases = broker.use_cases
+    looks = SharedLooks(
+        broker.stores.inventory, cases.pace, cases.around.observer, lambda: seconds[0]
+    )
+    with ThreadPoolExecutor(1) as pool:
+        first = pool.submit(looks.renew, DEVELOPMENT, now=broker.now)
+        begun.wait(5)
+        seconds[0] = 5.0
+        with pytest.raises(Unavailable, match="longer than expected"):
+            looks.renew(DEVELOPMENT, now=broker.now)
+        is_running = not first.done()
+        others.set()
+
+        assert is_running
+        assert first.result(timeout=5) == broker.now
 
 
 def test_callers_of_one_host_at_the_same_time_share_one_look(broker):
