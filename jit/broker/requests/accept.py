@@ -29,12 +29,12 @@ from jit.broker.requests.new_request import (
     RULE,
     build_acceptance_event,
     build_request,
+    describe_preview,
     describe_refusal,
 )
 from jit.broker.requests.own_requests import OwnRequests, name_own_requests
 from jit.broker.shared_looks import SharedLooks
 from jit.broker.trail import Trail
-from jit.domain.audit.refusal import PREVIEWED
 from jit.domain.decision.verdict import Finding, FindingKind, find_worst_kind
 from jit.domain.errors import (
     AccessDenied,
@@ -126,7 +126,7 @@ class Acceptance:
         violations = bound_violations([finding.violation for finding in findings], self.limits)
         if any(finding.kind is FindingKind.OCCUPIED for finding in findings):
             why = _DETAILS[FindingKind.OCCUPIED]
-            refusal = describe_refusal(PREVIEWED, submission, "", why, violations)
+            refusal = describe_preview(submission, why, violations)
             subscription = arm_ids.subscription(access.machines[0].id)
             self.trail.record_refusal(subscription, refusal, now=now)
         return Decision(allowed=not violations, rule=RULE, errors=violations)

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from datetime import datetime
 from typing import Any
 
 from jit.domain.audit.event import Event
-from jit.domain.audit.refusal import Refusal
+from jit.domain.audit.refusal import PREVIEWED, Refusal
 from jit.domain.errors import Violation
 from jit.domain.model.grant import Grant
 from jit.domain.model.people import Person
@@ -85,6 +86,17 @@ def describe_refusal(
         why=why,
         violations=violations,
     )
+
+
+def describe_preview(submission: Submission, why: str, violations: Sequence[Violation]) -> Refusal:
+    """Return the record of a dry run of a body without faults that other access stops."""
+    ports = {
+        f"{arm_ids.key(machine.id)} {port.number}"
+        for machine in submission.draft.machines
+        for port in machine.ports
+    }
+    refusal = describe_refusal(PREVIEWED, submission, "", why, violations)
+    return replace(refusal, vm_ports=sorted(ports))
 
 
 def _describe_bastion(grant: Grant) -> dict[str, Any]:

@@ -40,6 +40,7 @@ class Refusal:
         target: The request that the call would change; empty if it would make one.
         wish: The body as JSON.
         machines: Ids of the VMs that it names.
+        vm_ports: Those of a dry run, in one spelling and in one order; empty for other calls.
         facts: More of the body that the record names as it is; short.
         why: The sentence of the answer.
         violations: All reasons.
@@ -51,6 +52,7 @@ class Refusal:
     target: str = ""
     wish: Mapping[str, object]
     machines: Sequence[str] = ()
+    vm_ports: Sequence[str] = ()
     facts: Mapping[str, object] = field(default_factory=dict)
     why: str
     violations: Sequence[Violation] = ()
@@ -73,9 +75,15 @@ class Refusal:
         Another person, body, target, reason or sentence is another refusal. All reasons count, also
         those that the record leaves out. The id of a denied request does not count: each call
         has another one.
+
+        Of a dry run, the VM ports and the reasons count alone: it has no effect, and a caller can
+        make up any number of bodies.
         """
-        same = [self.what, self.caller.id, self.target, self.wish, self.why]
-        reasons = [violation.doc() for violation in self.violations]
+        wish: object = self.vm_ports or self.wish
+        same = [self.what, self.caller.id, self.target, wish, self.why]
+        reasons: Sequence[object] = [violation.doc() for violation in self.violations]
+        if self.vm_ports:  # whose order in the body, and spelling, the caller chooses
+            reasons = sorted({f"{each.code} {each.detail.lower()}" for each in self.violations})
         return sha256(write_canonical_json([*same, reasons]).encode()).hexdigest()
 
 

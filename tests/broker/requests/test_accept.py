@@ -429,6 +429,29 @@ def test_a_preview_of_a_faulty_body_is_refused_as_post_would(broker):
     assert _codes(caught.value) == ["text-too-short"]
 
 
+def test_dry_runs_about_the_same_vm_ports_are_one_record_whatever_else_they_say(broker):
+    """They have no limit of their own, and nobody may delete a record."""
+    both, shouted = (
+        [{"id": vm, "ports": [{"number": 22}]} for vm in names]
+        for names in ((farm(1), farm(2)), (farm(1).upper(), farm(2).upper()))
+    )
+    bodies = [
+        wish(farm(1), virtualMachines=both, justification="CHG0030001 patch"),
+        wish(farm(1), virtualMachines=both, justification="another text", duration="PT2H"),
+        wish(farm(1), virtualMachines=both[::-1], source="203.0.113.9"),
+        wish(farm(1), virtualMachines=shouted),
+    ]
+    broker.occupy(farm(1), 22, ELSEWHERE)
+    before = len(broker.state.rows("a|"))
+
+    decisions = [broker.preview(each, DAVE) for each in bodies]
+
+    assert [decision.allowed for decision in decisions] == [False] * len(bodies)
+    assert len(broker.state.rows("a|")) == before + 1
+    broker.preview(wish(farm(1)), DAVE)
+    assert len(broker.state.rows("a|")) == before + 2
+
+
 def test_a_preview_that_other_peoples_access_stops_is_recorded(broker):
     """Its answer tells of their access. A preview that the policy denies tells nothing of it."""
     broker.occupy(DB01, 22, ELSEWHERE)

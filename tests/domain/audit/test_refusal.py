@@ -90,6 +90,20 @@ def test_a_refusal_that_differs_in_anything_else_is_another_one(change):
     assert a_refusal().digest != a_refusal(**change).digest
 
 
+def test_two_dry_runs_are_the_same_if_person_vm_ports_and_reasons_are():
+    """A caller can make up any number of bodies; the answers tell of the same access."""
+    first = a_refusal(2, vm_ports=["vm0 22", "vm1 22"])
+    turned = first.violations[::-1]
+
+    assert a_refusal(2, vm_ports=first.vm_ports, wish={}, violations=turned).digest == first.digest
+    for change in (
+        {"caller": Person(id="bob-id", name=ALICE.name)},
+        {"vm_ports": ["vm0 22"]},
+        {"violations": turned[:1]},
+    ):
+        assert a_refusal(**{"count": 2, "vm_ports": first.vm_ports} | change).digest != first.digest
+
+
 def test_a_reason_beyond_the_named_ones_makes_another_refusal():
     last = Violation("#/vm89", "occupied", "somebody else has it")
     first = a_refusal(90)
