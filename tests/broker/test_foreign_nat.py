@@ -11,7 +11,7 @@ import pytest
 
 from jit.domain.errors import AccessDenied
 from jit.domain.model.grant import CloseReason
-from tests.broker.inprocess import HERE, OLGA, InProcess, policy_of, wish
+from tests.broker.inprocess import BOB, HERE, OLGA, THERE, InProcess, policy_of, wish
 from tests.broker.reconciling import Reconciling, told
 from tests.local.azure.sim import PRODUCTION, group, machine, network
 
@@ -220,6 +220,33 @@ def test_a_companion_that_cannot_be_removed_is_tried_again_and_told_again(it, ca
 
     assert len(told(caplog, "companion.withdrawn")) > 1
     assert companions(it) == []
+
+
+@pytest.mark.parametrize(
+    ("reason", "status", "code"),
+    [(CloseReason.REVOKED, 409, "ScopeLocked"), (CloseReason.EXPIRED, 403, "AuthorizationFailed")],
+)
+def test_a_grant_is_not_closed_while_its_sources_come_in_by_the_companion(it, reason, status, code):
+    """The companion stays for another grant, is withdrawn, and cannot be removed for a while."""
+    first = it.broker.ask(wish(NAT1, 3389, duration="PT40M"))
+    it.broker.ask(wish(NAT1, 3389, source=THERE, duration="PT3H"), BOB)
+    it.broker.live(OPENED)
+    publish(it)
+    match = {"method": "DELETE", "path": "jit-broker-"}
+    refused = {"status": status, "code": code}
+    it.broker.sim.faults({"match": match, "answer": refused, "times": None})
+    if reason is CloseReason.REVOKED:
+        it.broker.revoke(first)
+    compare(it, 45)
+
+    grant = it.broker.grant(first)
+    assert (grant.status, grant.close_reason) == ("closing", reason)
+    assert it.broker.reachable(NAT1, 3389, HERE)
+    assert f"still there: {companions(it)[0]}" in (grant.note or "")
+    it.broker.sim.control("DELETE", "faults")
+    compare(it, 45)
+    assert (it.broker.status(first), companions(it)) == ("closed", [])
+    assert not it.broker.reachable(NAT1, 3389, HERE)
 
 
 # ---- before a grant ------------------------------------------------------------------------------

@@ -980,6 +980,23 @@ MUTANTS = (
         ),
     ),
     Mutant(
+        name="a grant is closed while a withdrawn companion lets its sources in",
+        promise="P2",
+        path="jit/domain/paths/companion_owners.py",
+        was="    return frozenset(wanted - going)\n",
+        becomes="    return frozenset(wanted)\n",
+        caught_by=(
+            law(
+                "tests/domain/grants/test_companions.py",
+                "test_a_grant_is_not_closed_while_others_come_in_by_the_companion_of_its_port",
+            ),
+            law(
+                "tests/broker/test_foreign_nat.py",
+                "test_a_grant_is_not_closed_while_its_sources_come_in_by_the_companion",
+            ),
+        ),
+    ),
+    Mutant(
         name="the last grant leaves a companion that another had written",
         promise="P2",
         path="jit/domain/paths/companion_owners.py",

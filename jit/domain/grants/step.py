@@ -314,7 +314,7 @@ def close(group: Group) -> Group:
         requests=group.requests,
         foreign=context.list_foreign_requests(group.requests),
         users=context.rule_users,
-        companions=companion_owners.list_wanted_owners(group.grants),
+        companions=companion_owners.list_wanted_owners(group.grants, group.companion_removals),
     )
     results = [
         closing.close_grant(grant, port, now=context.now)

@@ -9,10 +9,11 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from jit.domain.azure.companion_rule import build_shared_owner
+from jit.domain.azure.companion_rule import build_shared_owner, parse_companion_name
 from jit.domain.model.grant import Grant
 from jit.domain.model.machine import Via
 from jit.domain.paths.rules import find_packet_protocol
+from jit.domain.values import arm_ids
 
 
 def find_shared_owner(grant: Grant) -> str:
@@ -34,6 +35,15 @@ def list_owners(grant: Grant) -> tuple[str, ...]:
     return (grant.id, find_shared_owner(grant)) if may_share(grant) else (grant.id,)
 
 
-def list_wanted_owners(grants: Iterable[Grant]) -> frozenset[str]:
-    """Return the owners whose companions must stay: one of *grants* wants its path by them."""
-    return frozenset(owner for grant in grants if grant.wants_path for owner in list_owners(grant))
+def list_wanted_owners(grants: Iterable[Grant], withdrawn: Iterable[str] = ()) -> frozenset[str]:
+    """
+    Return the owners whose companions must stay: one of *grants* wants its path by them.
+
+    Args:
+        grants: All grants of a VM port.
+        withdrawn: Ids of companions that must go at once. Until they are gone, others come in by
+            them, and the sources of the grants that close, too.
+    """
+    going = {parse_companion_name(arm_ids.name(rule_id)) for rule_id in withdrawn}
+    wanted = {owner for grant in grants if grant.wants_path for owner in list_owners(grant)}
+    return frozenset(wanted - going)

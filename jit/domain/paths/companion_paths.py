@@ -95,7 +95,8 @@ def list_abandoned(grant: Grant, wanted: Collection[str], view: MachineView) -> 
     Return the ids of the companions of *grant* that nobody needs any more.
 
     A shared companion that stays for others keeps nothing open for a grant that closes: without a
-    NAT rule, no packet of its sources gets so far.
+    NAT rule, no packet of its sources gets so far. One by which others would come in is withdrawn,
+    so it is not wanted.
 
     Args:
         grant: One that closes.

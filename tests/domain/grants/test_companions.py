@@ -376,3 +376,21 @@ def test_a_leftover_of_defender_for_others_is_a_stranger_too():
     done = stepped(through_firewall(an_open()), world=world)
 
     assert len(done.withdrawals) == 1
+
+
+def test_a_grant_is_not_closed_while_others_come_in_by_the_companion_of_its_port():
+    """Its own sources do, too. It is closed as soon as the companion is gone."""
+    ending = through_firewall(an_open(status=Status.CLOSING, close_reason=CloseReason.REVOKED))
+    left = through_firewall(an_open("g2"))
+    front = a_firewall(a_nat(), others=[JUMP])
+    there, gone = an_nsg(an_allow(), SHARED), an_nsg(an_allow())
+
+    early, late = (
+        stepped(ending, left, world=a_world(behind(front, nsg), an_entry()))
+        for nsg in (there, gone)
+    )
+
+    assert early.companion_removals == (SHARED_ID,)
+    assert [grant.status for grant in early.grants] == [Status.CLOSING, Status.OPENING]
+    assert f"still there: {SHARED['name']}" in (early.grants[0].note or "")
+    assert late.grants[0].status is Status.CLOSED

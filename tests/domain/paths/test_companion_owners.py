@@ -2,6 +2,7 @@
 
 import pytest
 
+from jit.domain.azure.companion_rule import build_companion_name
 from jit.domain.model.grant import Status
 from jit.domain.model.machine import Via
 from jit.domain.paths.companion_owners import (
@@ -11,7 +12,7 @@ from jit.domain.paths.companion_owners import (
 )
 from tests.builders.bastions import a_bastion
 from tests.builders.grants import an_open, changed, through_firewall
-from tests.builders.values import HOME, THERE
+from tests.builders.values import HOME, NSG_ID, THERE
 
 GRANT = through_firewall(an_open())
 
@@ -55,3 +56,11 @@ def test_only_grants_that_want_their_path_keep_a_companion(status):
 
     assert list_wanted_owners([idle]) == frozenset()
     assert list_wanted_owners([idle, GRANT]) == frozenset(list_owners(GRANT))
+
+
+def test_a_withdrawn_companion_is_kept_for_nobody():
+    """Others come in by it until it is gone. The other companions of the grants stay."""
+    shared = find_shared_owner(GRANT)
+    withdrawn = f"{NSG_ID}/securityRules/{build_companion_name(shared)}"
+
+    assert list_wanted_owners([GRANT], [withdrawn]) == frozenset({"g1"})
