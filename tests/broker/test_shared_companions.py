@@ -191,3 +191,68 @@ def test_a_pass_writes_no_more_to_an_nsg_that_is_busy(it):
     assert tried == 1
     assert it.broker.status(request_id) == "open"
     assert len(companions(it)) == 2
+
+
+# ---- a VM that gets another private address ------------------------------------------------------
+
+NEW_ADDRESS, NOBODY = "10.1.1.44", "198.51.100.99"
+
+
+def renumber(it: Reconciling, *, guarded: bool) -> None:
+    """Give the VM another private address; if *guarded*, Defender's deny rule follows it."""
+    nic_id = it.broker.sim.get(WEB01)["properties"]["networkProfile"]["networkInterfaces"][0]["id"]
+    nic = it.broker.sim.get(nic_id)
+    nic["properties"]["ipConfigurations"][0]["properties"]["privateIPAddress"] = NEW_ADDRESS
+    it.edit(**{nic_id: nic})
+    if guarded:
+        ((name, deny),) = [
+            each for each in it.broker.sim.rules(NSG_WEB).items() if "JITRule_-" in each[0]
+        ]
+        moved = {**deny, "destinationAddressPrefix": NEW_ADDRESS}
+        it.edit(**{f"{NSG_WEB}/securityRules/{name}": {"properties": moved}})
+
+
+@pytest.mark.parametrize("guarded", [False, True])
+def test_a_newcomer_comes_in_after_the_vm_got_another_address(it, guarded):
+    """The companion was written for the address before. If that stops packets, it is rewritten."""
+    first = ask(it, duration="PT2H")
+    it.broker.live(OPENED)
+    renumber(it, guarded=guarded)
+    it.run(PRODUCTION)
+    it.broker.live(OPENED)
+
+    newcomer = ask(it, THERE, 1, duration="PT2H")
+    it.broker.live(OPENED)
+    planned = it.planned(PRODUCTION)
+    it.run(PRODUCTION)
+    it.broker.live(1)
+
+    assert (planned, statuses(it, [first, newcomer])) == ([], {"open"})
+    (name,) = companions(it)
+    rule = it.broker.sim.rules(NSG_WEB)[name]
+    assert rule["destinationAddressPrefix"] == (NEW_ADDRESS if guarded else WEB_ADDRESS)
+    reached = [it.broker.reachable(WEB01, 3389, each) for each in (HERE, THERE, NOBODY)]
+    assert reached == [True, True, False]
+
+
+@pytest.mark.parametrize("guarded", [False, True])
+def test_a_newcomer_outlives_the_grant_that_knew_the_former_address(it, guarded):
+    """The companion for that address may still stand. The newcomer takes it away."""
+    first = ask(it, duration="PT2H")
+    it.broker.live(OPENED)
+    renumber(it, guarded=guarded)
+    it.run(PRODUCTION)
+    it.broker.live(OPENED)
+    newcomer = ask(it, THERE, 1, duration="PT2H")
+    it.broker.live(OPENED)
+    it.broker.revoke(first)
+    it.broker.live(UPDATED)
+    it.run(PRODUCTION)
+    it.broker.live(1)
+
+    assert (it.broker.status(first), it.broker.status(newcomer)) == ("closed", "open")
+    reached = [it.broker.reachable(WEB01, 3389, each) for each in (HERE, THERE, NOBODY)]
+    assert reached == [False, True, False]
+    it.broker.revoke(newcomer, BOB)
+    it.broker.live(UPDATED)
+    assert (it.broker.status(newcomer), companions(it)) == ("closed", [])

@@ -997,6 +997,23 @@ MUTANTS = (
         ),
     ),
     Mutant(
+        name="a newcomer forgets where the companion led before it came",
+        promise="P6",
+        path="jit/domain/grants/companions.py",
+        was="    former = set(known).difference(list_addresses(port.view.vm))\n",
+        becomes="    former: set[str] = set()\n",
+        caught_by=(
+            law(
+                "tests/domain/grants/test_companions.py",
+                "test_a_newcomer_is_not_closed_by_a_companion_for_a_former_address",
+            ),
+            law(
+                "tests/broker/test_shared_companions.py",
+                "test_a_newcomer_outlives_the_grant_that_knew_the_former_address",
+            ),
+        ),
+    ),
+    Mutant(
         name="the last grant leaves a companion that another had written",
         promise="P2",
         path="jit/domain/paths/companion_owners.py",

@@ -18,7 +18,7 @@ from jit.domain.grants import lifetime
 from jit.domain.grants.timing import COMPANION_WRITE, LOOK_WHILE_OPENING
 from jit.domain.model.grant import Grant, Status
 from jit.domain.paths import companion_paths
-from jit.domain.paths.companion_owners import find_shared_owner, may_share
+from jit.domain.paths.companion_owners import find_shared_owner, group_addresses, may_share
 from jit.domain.paths.effective import PathView
 from jit.domain.paths.foreign_nat import find_foreign_way
 from jit.domain.paths.machine_view import MachineView, NsgView
@@ -68,10 +68,12 @@ def plan_companions(
         now: Aware, UTC.
     """
     done = {grant.id: grant for grant in grants}
+    known = group_addresses(done.values())
     made: list[Companion] = []
     for owner, sharers in _group_by_owner(done.values()).items():
         changed, found = _plan_shared(owner, sharers, port, taken=(*taken, *made), now=now)
-        done |= {grant.id: grant for grant in changed}
+        former = _list_former(owner, port, known[owner])
+        done |= {grant.id: _record_former(grant, former) for grant in changed}
         made.extend(found)
     return tuple(done.values()), tuple(made)
 
@@ -179,6 +181,27 @@ def _make_companion(
 
 
 # ---- the grants ----------------------------------------------------------------------------------
+
+
+def _list_former(owner: str, port: PortPaths, known: Collection[str]) -> list[str]:
+    """Return the *known* addresses that the VM has no more and a companion of *owner* leads to."""
+    former = set(known).difference(list_addresses(port.view.vm))
+    return sorted(former & companion_paths.list_targets_of((owner,), port.view))
+
+
+def _record_former(grant: Grant, former: Sequence[str]) -> Grant:
+    """
+    Return *grant* with those addresses in its footprint.
+
+    The grants that knew them may end before it, and leave it a companion that leads there.
+    """
+    left = grant.footprint
+    ips = tuple(dict.fromkeys((*left.private_ips, *former)))
+    return (
+        grant
+        if ips == left.private_ips
+        else replace(grant, footprint=replace(left, private_ips=ips))
+    )
 
 
 def _record(grant: Grant, ids: Iterable[str]) -> Grant:

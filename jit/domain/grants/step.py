@@ -225,13 +225,14 @@ def hear_defender(group: Group) -> Group:
 def close_widened(group: Group) -> Group:
     """Close every grant whose path opens more than was asked for."""
     asked, views, memo = group.asked, GrantViews(group.view), Memo()
+    known = companion_owners.group_addresses(group.grants)
     done: list[Grant] = []
     widenings: list[Widening] = []
     for grant in group.grants:
         there = grant.footprint
         rules = find_port_rules(group.view, grant.port, there.private_ips, known=there.rules)
         found = widened.find_widening(grant, asked, group.requests, rules, memo)
-        found = found or widened.find_altered_companion(grant, views.narrow_view(grant))
+        found = found or widened.find_altered_companion(grant, views.narrow_view(grant), known)
         done.append(widened.close_grant(grant, found, group.context.now) if found else grant)
         widenings += [found] if found else []
     return replace(group, grants=tuple(done), widenings=tuple(widenings))

@@ -8,7 +8,7 @@ that is wider than asked is closed, not mended.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -103,9 +103,18 @@ def find_widening(
     return None
 
 
-def find_altered_companion(grant: Grant, view: MachineView) -> Widening | None:
-    """Return the companion of *grant* that opens more than the broker wrote, if one does."""
-    rule_id = companion_paths.find_altered(grant, view) if grant.wants_path else None
+def find_altered_companion(
+    grant: Grant, view: MachineView, known: Mapping[str, Collection[str]]
+) -> Widening | None:
+    """
+    Return the companion of *grant* that opens more than the broker wrote, if one does.
+
+    Args:
+        grant: Any grant on the VM of *view*.
+        view: The VM as just read.
+        known: As for ``companion_paths.find_altered``.
+    """
+    rule_id = companion_paths.find_altered(grant, view, known) if grant.wants_path else None
     if rule_id is None:
         return None
     reason = describe(arm_ids.name(rule_id))

@@ -122,7 +122,8 @@ class Footprint:
     Attributes:
         rules: Resource ids of its rules, as first seen.
         companions: Resource ids of companion NSG rules, stored before they are created.
-        private_ips: The VM's addresses when its rules were seen.
+        private_ips: The VM's addresses when its rules were seen, and those that the companion of
+            its VM port led to.
     """
 
     rules: tuple[str, ...] = ()

@@ -47,3 +47,12 @@ def list_wanted_owners(grants: Iterable[Grant], withdrawn: Iterable[str] = ()) -
     going = {parse_companion_name(arm_ids.name(rule_id)) for rule_id in withdrawn}
     wanted = {owner for grant in grants if grant.wants_path for owner in list_owners(grant)}
     return frozenset(wanted - going)
+
+
+def group_addresses(grants: Iterable[Grant]) -> dict[str, frozenset[str]]:
+    """Return the private addresses that *grants* recorded of their VM, by the owners they share."""
+    found: dict[str, set[str]] = {}
+    for grant in grants:
+        for owner in list_owners(grant):
+            found.setdefault(owner, set()).update(grant.footprint.private_ips)
+    return {owner: frozenset(addresses) for owner, addresses in found.items()}

@@ -8,7 +8,7 @@ worker and every comparison asks here.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 
 from jit.domain.azure.companion_rule import parse_companion_name
@@ -133,15 +133,29 @@ def _drop_companions(view: MachineView, grant: Grant) -> MachineView:
     return replace(view, nsgs=nsgs) if gone else view
 
 
-def find_altered(grant: Grant, view: MachineView) -> str | None:
+def list_targets_of(owners: Collection[str], view: MachineView) -> frozenset[str]:
+    """Return the addresses that the companions of *owners* lead to."""
+    return name_addresses(text for _, rule in _list_own(owners, view) for text in rule.destinations)
+
+
+def find_altered(
+    grant: Grant, view: MachineView, known: Mapping[str, Collection[str]]
+) -> str | None:
     """
     Return the id of a companion of *grant* that opens more than the broker wrote, if any does.
 
     Somebody who may write the NSG can let anybody in by it. Nobody asked for that.
+
+    Args:
+        grant: One that wants its path.
+        view: The VM as just read.
+        known: The VM's addresses as the grants of the VM port recorded them, from
+            ``companion_owners``: a shared companion may be older than *grant*.
     """
-    addresses = frozenset((*list_addresses(view.vm), *grant.footprint.private_ips))
+    there = list_addresses(view.vm)
     for nsg, rule in _list_own(list_owners(grant), view):
-        if opens_more(rule, grant, view, addresses):
+        recorded = known.get(parse_companion_name(rule.name) or "", ())
+        if opens_more(rule, grant, view, (*there, *recorded)):
             return rule.id or f"{nsg.id}/securityRules/{rule.name}"
     return None
 
@@ -158,7 +172,8 @@ def opens_more(
         rule: A companion that *grant* recorded, as an NSG lists it.
         grant: Behind a firewall.
         view: Its VM.
-        addresses: Private addresses of the VM, now and when the rules were seen.
+        addresses: Private addresses of the VM, now and when the grants that share *rule* saw
+            their rules.
     """
     own = {read_prefix(text) for text in view.vm.firewall_sources}
     if not own or Access.DENY is rule.access or Direction.OUTBOUND is rule.direction:

@@ -84,8 +84,10 @@ def _check(found: _Found, observed: Observation, owners: RuleOwners) -> Iterator
         reason = "the grants that it accompanied are over"
         last = _find_last(own)
         yield _item(PlanAction.REMOVE_RULE, PlanClass.COMPANION, rule, nsg, last, reason)
+    addresses = {address for grant in named for address in owners.list_addresses(grant)}
     for grant in filter(owners.wants_path, own):
-        if _opens_more(rule, grant, observed, owners):
+        view = observed.machines.get(grant.vm_key)
+        if view is not None and companion_paths.opens_more(rule, grant, view, addresses):
             reason = "the companion rule opens more than the firewall's own addresses need"
             yield _item(PlanAction.CLOSE, PlanClass.ALTERED, rule, nsg, grant, reason)
 
@@ -131,15 +133,6 @@ def _find_way(
     if view is None:
         return None  # the grant closes, because its VM is gone
     return foreign_nat.find_foreign_way(grant, view, owners.list_asked(grant))
-
-
-def _opens_more(
-    rule: SecurityRule, grant: Grant, observed: Observation, owners: RuleOwners
-) -> bool:
-    view = observed.machines.get(grant.vm_key)
-    if view is None:
-        return False
-    return companion_paths.opens_more(rule, grant, view, owners.list_addresses(grant))
 
 
 def _addresses(rule: SecurityRule) -> set[str]:

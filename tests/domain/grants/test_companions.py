@@ -394,3 +394,48 @@ def test_a_grant_is_not_closed_while_others_come_in_by_the_companion_of_its_port
     assert [grant.status for grant in early.grants] == [Status.CLOSING, Status.OPENING]
     assert f"still there: {SHARED['name']}" in (early.grants[0].note or "")
     assert late.grants[0].status is Status.CLOSED
+
+
+# ---- after the VM got another address ------------------------------------------------------------
+
+FORMER = "10.1.1.9"
+STALE = arm_companion(find_shared_owner(GRANT), priority=300, destinationAddressPrefix=FORMER)
+OLDER = through_firewall(an_open(private_ips=(FORMER, VM), companions=(SHARED_ID,)))
+TO_FIREWALL = arm_rule(200, name="from-firewall", source=BEHIND, port="22")
+
+
+@pytest.mark.parametrize("status", [Status.OPEN, Status.CLOSING])
+def test_a_newcomer_is_not_closed_by_a_companion_for_a_former_address(status):
+    """It remembers that address: the grant that knew it may end first."""
+    older = changed(OLDER, status=status)
+    world = a_world(behind(a_firewall(a_nat()), an_nsg(an_allow(), STALE, TO_FIREWALL)), an_entry())
+
+    together = stepped(older, OTHER, world=world)
+    newcomer = together.grants[1]
+    alone = stepped(newcomer, world=world)
+
+    assert together.widenings == alone.widenings == ()
+    assert FORMER in newcomer.footprint.private_ips
+    assert (newcomer.status, alone.grants[0].status) == (Status.OPEN, Status.OPEN)
+
+
+def test_an_address_that_no_grant_of_the_port_recorded_is_not_remembered():
+    """Somebody wrote it into the rule: it closes every grant."""
+    world = a_world(behind(a_firewall(a_nat()), an_nsg(an_allow(), STALE)), an_entry())
+
+    done = stepped(through_firewall(an_open()), OTHER, world=world)
+
+    assert {grant.status for grant in done.grants} == {Status.CLOSING}
+    assert [grant.footprint.private_ips for grant in done.grants] == [(VM,), (VM,)]
+
+
+def test_a_companion_is_written_again_for_the_address_that_a_newcomer_needs():
+    """It leads to the former address, so the firewall's packets are stopped."""
+    world = a_world(behind(a_firewall(a_nat()), an_nsg(an_allow(), STALE)), an_entry())
+
+    done = stepped(OLDER, OTHER, world=world)
+
+    (companion,) = done.companions
+    assert companion.rule_id == SHARED_ID
+    assert companion.body["properties"]["destinationAddressPrefix"] == VM
+    assert done.grants[1].status is Status.OPENING

@@ -7,6 +7,7 @@ from jit.domain.model.grant import Status
 from jit.domain.model.machine import Via
 from jit.domain.paths.companion_owners import (
     find_shared_owner,
+    group_addresses,
     list_owners,
     list_wanted_owners,
 )
@@ -64,3 +65,15 @@ def test_a_withdrawn_companion_is_kept_for_nobody():
     withdrawn = f"{NSG_ID}/securityRules/{build_companion_name(shared)}"
 
     assert list_wanted_owners([GRANT], [withdrawn]) == frozenset({"g1"})
+
+
+def test_the_grants_of_a_vm_port_know_together_where_its_companion_leads():
+    """What one of them recorded of its own companion is its own knowledge."""
+    first = changed(GRANT, private_ips=("10.1.1.4",))
+    second = changed(through_firewall(an_open("g2")), private_ips=("10.1.1.44",))
+
+    assert group_addresses([first, second]) == {
+        "g1": {"10.1.1.4"},
+        "g2": {"10.1.1.44"},
+        find_shared_owner(GRANT): {"10.1.1.4", "10.1.1.44"},
+    }

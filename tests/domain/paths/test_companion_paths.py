@@ -4,6 +4,7 @@ import pytest
 
 from jit.domain.model.grant import Status
 from jit.domain.paths import companion_paths
+from jit.domain.paths.companion_owners import find_shared_owner
 from jit.domain.paths.effective import PathState
 from tests.builders.firewalls import a_customers, a_firewall, a_nat
 from tests.builders.grants import an_open, changed, through_firewall
@@ -14,6 +15,7 @@ from tests.builders.values import BEHIND, HOME, NSG_ID, OTHER_NSG_ID
 COMPANION = "jit-broker-g1"
 COMPANION_ID = f"{NSG_ID}/securityRules/{COMPANION}"
 GRANT = through_firewall(an_open(companions=(COMPANION_ID,)))
+SHARED = find_shared_owner(GRANT)
 JUMP = a_customers(a_nat("*", name="ssh"))
 ACCOMPANIED = (an_allow(), arm_companion("g1"))
 
@@ -136,7 +138,7 @@ def test_a_companion_that_opens_more_than_the_broker_wrote_is_found(changes):
     """Somebody changed it, to let others in."""
     view = view_of(an_allow(), arm_companion("g1", **changes))
 
-    assert companion_paths.find_altered(GRANT, view) == COMPANION_ID
+    assert companion_paths.find_altered(GRANT, view, {}) == COMPANION_ID
 
 
 @pytest.mark.parametrize(
@@ -146,7 +148,22 @@ def test_a_companion_that_opens_no_more_is_not_altered(changes):
     """A rule that lets nobody in is no danger; the path will show it."""
     view = view_of(an_allow(), arm_companion("g1", **changes))
 
-    assert companion_paths.find_altered(GRANT, view) is None
+    assert companion_paths.find_altered(GRANT, view, {}) is None
+
+
+@pytest.mark.parametrize(
+    ("known", "found"),
+    [
+        ({SHARED: ["10.1.1.9"]}, None),
+        ({SHARED: ["10.1.1.8"]}, f"{NSG_ID}/securityRules/jit-broker-{SHARED}"),
+        ({"g1": ["10.1.1.9"]}, f"{NSG_ID}/securityRules/jit-broker-{SHARED}"),
+    ],
+)
+def test_a_companion_may_lead_where_a_grant_that_shares_it_led(known, found):
+    """The VM had that address when the broker wrote the rule, for a grant before this one."""
+    view = view_of(an_allow(), arm_companion(SHARED, destinationAddressPrefix="10.1.1.9"))
+
+    assert companion_paths.find_altered(GRANT, view, known) == found
 
 
 def test_a_companion_for_any_protocol_fits_a_grant_for_any():
@@ -154,14 +171,14 @@ def test_a_companion_for_any_protocol_fits_a_grant_for_any():
     grant = changed(GRANT, port=8443, protocol="*")
     rule = arm_companion("g1", protocol="*", destinationPortRange="8443")
 
-    assert companion_paths.find_altered(grant, view_of(rule)) is None
+    assert companion_paths.find_altered(grant, view_of(rule), {}) is None
 
 
 def test_without_the_firewalls_subnet_nothing_is_said_about_a_companions_form():
     """The right sources are unknown."""
     view = view_of(arm_companion("g1", sourceAddressPrefix="*"), firewall_sources=())
 
-    assert companion_paths.find_altered(GRANT, view) is None
+    assert companion_paths.find_altered(GRANT, view, {}) is None
 
 
 def test_standing_companions_are_those_of_the_grant_alone():

@@ -258,3 +258,19 @@ def test_history_is_not_asked_about_a_vm_port():
 
     assert find_unknown_companions(observed, []) == ()
     assert list_companion_owners(observed) == {SHARED}
+
+
+@pytest.mark.parametrize("is_over", [False, True])
+def test_a_shared_companion_for_a_former_address_closes_nobody(is_over):
+    """The first grant knew that address of the VM; the second one came later."""
+    known = {"companions": (SHARED_ID,), "private_ips": ("10.1.1.9",), **BEHIND}
+    later = an_older(2, sources=(THERE,), companions=(SHARED_ID,), **BEHIND)
+    first = an_ended(ago=timedelta(0), **known) if is_over else an_older(**known)
+    grants = [later] if is_over else [first, later]
+    stones = [first] if is_over else []
+
+    def found(address):
+        return shared_items(*grants, tombstones=stones, destinationAddressPrefix=address)
+
+    assert found("10.1.1.9") == []
+    assert {item[:2] for item in found("10.1.1.8")} == {("close", "altered")}
