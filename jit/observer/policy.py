@@ -13,6 +13,7 @@ from jit.domain.grants.policy_view import PolicyView
 from jit.domain.inventory import topology
 from jit.domain.inventory.bastions import list_network_ids
 from jit.domain.model.machine import PolicyFault, PolicyField, VirtualMachine
+from jit.domain.model.policy_entry import PolicyEntry
 from jit.domain.paths.machine_view import (
     FirewallView,
     NsgView,
@@ -24,6 +25,7 @@ from jit.domain.values import arm_ids
 from jit.observer.reads import Read, kind_of
 
 _SETTLED = {"provisioningState": "Succeeded"}
+_UNREAD_LIST = "the list of VMs in its JIT policy cannot be read"
 
 
 def predict_reads(vm: VirtualMachine, deciding: bool) -> Iterable[str]:
@@ -103,12 +105,16 @@ def build_policy_view(
     unreadable = {key: why for key in known if (why := _explain_unread(key, predicted[key], read))}
     unreadable |= _find_unread_nsgs({key: fresh.get(key) for key in known}, unreadable, read)
     unreadable |= _find_doubts(fresh, {key: predicted[key] for key in known}, unreadable)
+    entries = _read_entries(policy, predicted)
+    if policy is not None and entries is None:
+        unreadable = dict.fromkeys(known, _UNREAD_LIST) | unreadable
     decidable = deciding - unreadable.keys()
     machines = {key: fresh[key] if key in decidable else vm for key, vm in predicted.items()}
     nsgs, firewalls = view_nsgs(read), view_firewalls(read)
     return PolicyView(
         found=policy is not None,
-        entries=policy_json.read_entries(policy, predicted) if policy is not None else None,
+        entries=entries,
+        doubted=_find_doubted(policy, predicted.keys() - (entries or {}).keys()),
         requests=defender_requests.parse_requests(policy) if policy is not None else (),
         machines={
             key: replace(
@@ -122,6 +128,21 @@ def build_policy_view(
         unreadable=unreadable,
         missing=frozenset(key for key in read.gone if kind_of(key) in HOLDERS),
     )
+
+
+def _read_entries(
+    policy: Resource | None, wanted: Container[str]
+) -> Mapping[str, PolicyEntry] | None:
+    """Return the entries of *policy*; None if nobody can tell which VMs it names."""
+    if policy is None or not policy_json.has_readable_entries(policy):
+        return None
+    return policy_json.read_entries(policy, wanted)
+
+
+def _find_doubted(policy: Resource | None, unlisted: Iterable[str]) -> frozenset[str]:
+    """Return the VMs that *policy* lacks although it may name them: Azure is changing it."""
+    state = arm_json.read_provisioning_state(policy or {})
+    return frozenset(unlisted if state not in ("", "Succeeded") else ())
 
 
 def _find_unread_bastions(vm: VirtualMachine, read: Read) -> frozenset[str]:

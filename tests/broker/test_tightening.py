@@ -1,5 +1,7 @@
 """JIT policies that are narrowed while access under them is live or booked."""
 
+from collections.abc import Callable
+from copy import deepcopy
 from datetime import timedelta
 from typing import Any
 
@@ -407,6 +409,77 @@ def test_access_ends_after_an_outage_too(broker):
         ["port-not-in-policy"],
     )
     assert not broker.reachable(DB01)
+
+
+def answer_once(broker: InProcess, change: Callable[[Any], Any]) -> None:
+    """Let the next read of a policy bring the policy as *change* makes it."""
+    real = broker.azure.policies.get
+    changes = [change]
+
+    def get(policy_id: str) -> Any:
+        found = real(policy_id)
+        return changes.pop()(found) if changes else found
+
+    object.__setattr__(broker.azure.policies, "get", get)
+
+
+def with_properties(**changes: Any) -> Callable[[Any], Any]:
+    """A change of some properties."""
+    return lambda found: {**found, "properties": {**found["properties"], **changes}}
+
+
+ODD = {
+    "empty": lambda _found: {},
+    "no properties": lambda found: {"id": found["id"]},
+    "no list": lambda found: {**found, "properties": {"provisioningState": "Succeeded"}},
+    "null": with_properties(virtualMachines=None),
+    "text": with_properties(virtualMachines="x"),
+    "no ids": with_properties(virtualMachines=[{"id": None, "ports": []}]),
+    "updating": with_properties(virtualMachines=[], provisioningState="Updating"),
+}
+"""Answers that do not say which VMs a policy names."""
+
+
+@pytest.mark.parametrize("name", ODD)
+def test_one_odd_answer_about_a_policy_ends_no_live_access(broker, name):
+    """It does not say that the VM was taken out."""
+    request_id = opened(broker)
+
+    answer_once(broker, ODD[name])
+    broker.poll(request_id)
+    broker.live(2)
+
+    assert (broker.status(request_id), broker.reachable(DB01)) == ("open", True)
+
+
+@pytest.mark.parametrize("name", sorted(ODD.keys() - {"updating"}))
+def test_one_odd_answer_about_a_policy_denies_no_accepted_request(broker, name):
+    """It waits for the next answer."""
+    request_id = broker.ask(wish(DB01))
+
+    answer_once(broker, ODD[name])
+    broker.live(5)
+
+    assert broker.status(request_id) == "open"
+
+
+def test_a_vm_that_its_policy_names_twice_keeps_its_end(broker):
+    """Nobody knows which of the two entries counts."""
+    it, request_id = Reconciling(broker), opened(broker, duration="PT3H")
+    end = broker.grant(request_id).expires_at
+    there = broker.sim.get(policy(DB))
+    entries = there["properties"]["virtualMachines"]
+    second = deepcopy(next(each for each in entries if each["id"].endswith("/db01")))
+    for port in second["ports"]:
+        port["maxRequestAccessDuration"] = "PT5M"
+    entries.append(second)
+    broker.sim.control("PUT", "state", {"resources": {policy(DB): there}})
+
+    it.run(PRODUCTION)
+    broker.poll(request_id)
+    broker.live(2)
+
+    assert (broker.status(request_id), broker.grant(request_id).expires_at) == ("open", end)
 
 
 def test_a_policy_that_is_not_understood_ends_no_live_access(broker):

@@ -166,3 +166,30 @@ def test_a_policy_that_was_found_shows_its_entries_for_the_vms_of_its_grants():
     assert view.entries is not None
     assert list(view.entries) == [VM_KEY]
     assert [rule.number for rule in view.entries[VM_KEY].ports] == [22]
+
+
+@pytest.mark.parametrize(
+    "properties", [{}, {"virtualMachines": None}, {"virtualMachines": [{"ports": []}]}]
+)
+def test_a_policy_with_an_unreadable_list_of_vms_has_no_known_entries(properties):
+    """No VM looks as if it had been taken out, and new grants on its VMs wait."""
+    policy = {"id": POLICY_ID, "properties": properties}
+    deciding = frozenset({VM_KEY})
+
+    view = build_policy_view(policy, {VM_KEY: VM}, deciding, frozenset(), a_read(ARM_VM), NOW)
+
+    assert (view.found, view.entries) == (True, None)
+    assert view.unreadable.keys() == {VM_KEY}
+
+
+@pytest.mark.parametrize(
+    ("state", "doubted"), [("Updating", {VM_KEY}), ("Failed", {VM_KEY}), ("Succeeded", set())]
+)
+def test_a_vm_that_is_missing_from_a_policy_in_a_change_may_be_in_it(state, doubted):
+    """The list counts once Azure has settled."""
+    properties = {"virtualMachines": [{"id": vm_id("web09")}], "provisioningState": state}
+    policy = {"id": POLICY_ID, "properties": properties}
+
+    view = build_policy_view(policy, {VM_KEY: VM}, frozenset(), frozenset(), Read(), NOW)
+
+    assert (view.entries, view.doubted) == ({}, doubted)

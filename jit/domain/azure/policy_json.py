@@ -60,6 +60,12 @@ def group_entries(policy: Resource | None) -> dict[str, Resource]:
     return {_key(item): item for item in _items(policy) if isinstance(item, Mapping)}
 
 
+def has_readable_entries(policy: Resource) -> bool:
+    """Return True if *policy* has a list of VMs, and each item of it names its VM."""
+    items = arm_json.array(arm_json.properties(policy), "virtualMachines")
+    return items is not None and all(map(_key, items))
+
+
 def read_entries(policy: Resource | None, wanted: Container[str]) -> dict[str, PolicyEntry]:
     """
     Return the entries of *policy* for the VMs *wanted*, by the key of the VM.

@@ -54,6 +54,8 @@ def find_earlier_end(grant: Grant, entry: PolicyEntry | None, *, now: datetime) 
     rule = entry.find_rule(grant.port) if entry is not None else None
     if entry is None or rule is None or grant.expires_at is None:
         return None
+    if entry.has_fault(None, PolicyField.ENTRIES):
+        return None
     if entry.has_fault(grant.port, PolicyField.NUMBER, PolicyField.DURATION):
         return None
     latest = (now + rule.max_duration).replace(microsecond=0)

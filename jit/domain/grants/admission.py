@@ -55,7 +55,12 @@ def decide_standing(
     entries = policy.entries
     if entries is None:
         return tuple(grants)
-    return tuple(_decide_standing(grant, entries.get(grant.vm_key), now) for grant in grants)
+    return tuple(
+        grant
+        if grant.vm_key in policy.doubted
+        else _decide_standing(grant, entries.get(grant.vm_key), now)
+        for grant in grants
+    )
 
 
 def _decide_standing(grant: Grant, entry: PolicyEntry | None, now: datetime) -> Grant:

@@ -27,7 +27,9 @@ class PolicyView:
         found: False if Azure says that the policy does not exist.
         requests: Defender's requests of the policy, oldest first.
         entries: VM key -> the policy's entry for the VM; a VM without one is missing. None if
-            nobody can tell: the policy was not read, or it was not found for the first time.
+            nobody can tell: the policy was not read, its list of VMs cannot be read, or it was not
+            found for the first time.
+        doubted: Keys of the VMs without an entry that may have one: no access to them ends by that.
         machines: By VM key. A VM about which nothing is known is missing.
         unreadable: VM key -> why the VM could not be read completely, or is in doubt. New grants on
             it wait, and no path on it becomes ``open``, even if *machines* has a part of it.
@@ -52,6 +54,7 @@ class PolicyView:
     requests: tuple[DefenderRequest, ...]
     machines: Mapping[str, MachineView]
     entries: Mapping[str, PolicyEntry] | None = None
+    doubted: frozenset[str] = frozenset()
     unreadable: Mapping[str, str] = field(default_factory=dict)
     read_completely: frozenset[str] = frozenset()
     missing: frozenset[str] = frozenset()

@@ -239,3 +239,28 @@ def test_the_entries_of_vms_are_read_with_their_faults():
 def test_no_policy_has_no_entries():
     """None stands for a policy that does not exist."""
     assert policy_json.read_entries(None, {vm_id()}) == {}
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        {},
+        {"properties": None},
+        {"properties": {}},
+        {"properties": {"virtualMachines": None}},
+        {"properties": {"virtualMachines": "x"}},
+        {"properties": {"virtualMachines": {}}},
+        {"properties": {"virtualMachines": ["x"]}},
+        {"properties": {"virtualMachines": [{}]}},
+        {"properties": {"virtualMachines": [{"id": None}]}},
+    ],
+)
+def test_a_policy_without_a_readable_list_of_vms_does_not_say_which_vms_it_names(body):
+    """Azure always sends the list, and each item of it names a VM."""
+    assert not policy_json.has_readable_entries(body)
+
+
+@pytest.mark.parametrize("entries", [[], [an_entry()], [an_entry(), an_entry("db01")]])
+def test_a_policy_with_a_list_of_vms_names_all_its_vms(entries):
+    """An empty list names none."""
+    assert policy_json.has_readable_entries(a_policy(*entries))

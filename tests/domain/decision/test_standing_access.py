@@ -121,6 +121,7 @@ def test_nobody_keeps_access_for_longer_than_the_policy_gives_from_now_on(most, 
             an_entry(a_rule(max_duration=0 * HOUR), faults=[(22, PolicyField.DURATION)]),
         ),
         (a_standing(), an_entry(a_rule(max_duration=HOUR), faults=[(22, PolicyField.NUMBER)])),
+        (a_standing(), an_entry(a_rule(max_duration=HOUR), faults=[(None, PolicyField.ENTRIES)])),
     ],
 )
 def test_an_end_stays_if_the_policy_says_nothing_clear_about_it(grant, entry):

@@ -337,6 +337,13 @@ def test_a_vm_without_an_entry_in_a_policy_that_was_read_has_no_access():
     assert alone(an_open(), held_to(there=False), LATER).close_reason is CloseReason.DENIED
 
 
+def test_a_vm_that_its_policy_lacks_maybe_not_for_good_keeps_its_access():
+    """Azure is changing the policy, for example."""
+    world = held_to(there=False, doubted=frozenset({VM_KEY}))
+
+    assert alone(an_open(), world, LATER).status is Status.OPEN
+
+
 def test_a_standing_grant_ends_even_if_its_vm_cannot_be_read():
     """Doubt about the VM delays the removal of its rules only."""
     world = held_to(a_rule(3389), machines={}, unreadable={VM_KEY: "no answer"})
