@@ -53,7 +53,7 @@ MUTANTS = (
         name="a bar is not asked at opening",
         promise="P1",
         path="jit/broker/policy_worker/worker.py",
-        was="            return self.barred.ask(grants, view, state.now)\n",
+        was="            return self.barred.ask(grants, view, state)\n",
         becomes="            return view\n",
         caught_by=(
             law(
@@ -66,12 +66,25 @@ MUTANTS = (
         name="bars that cannot be read bar nobody",
         promise="P1",
         path="jit/broker/policy_worker/barred_requests.py",
-        was="            return replace(view, unasked=frozenset(waiting), asks_from=later)\n",
+        was="            return replace(view, unasked=frozenset(waiting))\n",
         becomes="            return view\n",
         caught_by=(
             law(
                 "tests/broker/policy_worker/test_barred_requests.py",
                 "test_without_bars_nothing_opens_and_closing_goes_on",
+            ),
+        ),
+    ),
+    Mutant(
+        name="a path that opens is asked for although the bar of its person is not known",
+        promise="P1",
+        path="jit/domain/grants/admission.py",
+        was="    return context.now + LOOK_WHILE_OPENING if is_held else None\n",
+        becomes="    return None\n",
+        caught_by=(
+            law(
+                "tests/domain/grants/test_initiate.py",
+                "test_a_vm_port_waits_while_nobody_knows_if_a_person_of_an_opening_path_is_barred",
             ),
         ),
     ),

@@ -4,19 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
-from datetime import datetime, timedelta
 
 from jit import telemetry
 from jit.broker.asked_bars import AskedBars
+from jit.broker.policy_worker.pass_state import Pass
 from jit.domain.decision.barred_people import find_barred
 from jit.domain.errors import Unavailable
 from jit.domain.grants.admission import is_to_open
 from jit.domain.grants.policy_view import PolicyView
 from jit.domain.model.bar import Bars
 from jit.domain.model.grant import Grant
+from jit.domain.model.people import Person
 from jit.storage.request_store import RequestStore
-
-_UNTIL_READ = timedelta(minutes=1)
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,34 +25,41 @@ class BarredRequests:
     bars: AskedBars
     requests: RequestStore
 
-    def ask(self, grants: Sequence[Grant], view: PolicyView, now: datetime) -> PolicyView:
+    def ask(self, grants: Sequence[Grant], view: PolicyView, state: Pass) -> PolicyView:
         """
         Return *view* with the requests of barred people, read anew.
 
-        If storage does not answer, nothing is asked of Azure in this pass, and closing goes on. A
-        request whose person cannot be read waits.
+        If storage does not answer, the requests that may open wait, and all else goes on. A request
+        whose person cannot be read waits, too.
         """
+        now = state.now
         waiting = tuple(dict.fromkeys(g.request_id for g in grants if is_to_open(g, now)))
         if not waiting:
             return view
         try:
-            barred, unknown = self._judge(waiting, self.bars.read(now), now)
+            barred, unknown = self._judge(waiting, self.bars.read(now), state)
         except Unavailable:
             telemetry.warning("bars.unread", requests=len(waiting))
-            later = max(filter(None, (view.asks_from, now + _UNTIL_READ)))
-            return replace(view, unasked=frozenset(waiting), asks_from=later)
+            return replace(view, unasked=frozenset(waiting))
         return replace(view, barred=barred, unasked=unknown)
 
     def _judge(
-        self, request_ids: Iterable[str], bars: Bars, now: datetime
+        self, request_ids: Iterable[str], bars: Bars, state: Pass
     ) -> tuple[frozenset[str], frozenset[str]]:
         """Return the requests of barred people, and the requests without a known person."""
-        if not bars.list_barred(now):
+        if not bars.list_barred(state.now):
             return frozenset(), frozenset()
-        found = {each: self.requests.find_request(each) for each in request_ids}
+        found = {each: self._find_person(each, state) for each in request_ids}
         barred = (
             each
-            for each, request in found.items()
-            if request is not None and find_barred([request.requester], bars, now)
+            for each, person in found.items()
+            if person is not None and find_barred([person], bars, state.now)
         )
         return frozenset(barred), frozenset(each for each in found if found[each] is None)
+
+    def _find_person(self, request_id: str, state: Pass) -> Person | None:
+        """Return the person of a request, read once a pass; None if that cannot be read."""
+        if request_id not in state.people:
+            request = self.requests.find_request(request_id)
+            state.people[request_id] = request.requester if request is not None else None
+        return state.people[request_id]

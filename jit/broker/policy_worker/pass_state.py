@@ -17,6 +17,7 @@ from jit.domain.grants.policy_view import PolicyView
 from jit.domain.model.absence import ABSENT_AFTER
 from jit.domain.model.grant import CloseReason, Grant
 from jit.domain.model.named_sources import fill_sources
+from jit.domain.model.people import Person
 from jit.domain.paths.effective import FAILED_UPDATE
 from jit.domain.values import arm_ids
 from jit.storage.request_store import RequestStore
@@ -47,6 +48,7 @@ class Pass:
         missing: By hash of the id, since when Azure does not find an NSG, firewall or the policy.
         outage: The error by which storage did not move a request; raised when all else is done.
         busy: NSGs and firewalls that took no change.
+        people: Request id -> its person, as read in this pass; None if that could not be read.
     """
 
     policy_id: str
@@ -64,6 +66,7 @@ class Pass:
     missing: Mapping[str, datetime] = field(default_factory=dict)
     outage: Unavailable | None = None
     busy: BusyResources = field(default_factory=BusyResources)
+    people: dict[str, Person | None] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         """Remember the resources that earlier passes missed, and the sources of initiates."""

@@ -178,7 +178,7 @@ class Worker:
         """
         try:
             view = self.look.observe(grants, state, complete=complete)
-            return self.barred.ask(grants, view, state.now)
+            return self.barred.ask(grants, view, state)
         except Refused as error:  # repeating it would not help
             telemetry.alert("permission.lost", policy_id=state.policy_id, code=error.code)
             return build_blind_view(grants, "the broker may not read its JIT policy")

@@ -96,6 +96,18 @@ def refuse_barred(grant: Grant, context: StepContext) -> Grant:
     return replace(denied, denials=(why,))
 
 
+def find_bar_wait(grants: Iterable[Grant], context: StepContext) -> datetime | None:
+    """
+    Return when to try again while nobody knows if the person of a grant that opens is barred.
+
+    The request would open its path. Without its sources, the request would revoke its path if Azure
+    opens that already. So the VM port waits.
+    """
+    unasked = (g for g in grants if g.wants_path and g.request_id in context.policy.unasked)
+    is_held = any(is_to_open(grant, context.now) for grant in unasked)
+    return context.now + LOOK_WHILE_OPENING if is_held else None
+
+
 def admit_due(
     grants: Sequence[Grant],
     view: MachineView,

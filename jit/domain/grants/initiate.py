@@ -9,6 +9,7 @@ from datetime import datetime
 from jit.domain.azure.defender_requests import DefenderRequest
 from jit.domain.azure.initiate_body import PortToOpen
 from jit.domain.grants import lifetime, rule_evidence, shared_port, timing
+from jit.domain.grants.admission import find_bar_wait
 from jit.domain.grants.policy_view import StepContext
 from jit.domain.grants.shared_port import WantedRequest
 from jit.domain.grants.timing import (
@@ -102,8 +103,14 @@ def _find_waiting_end(
     if not is_last_chance and not context.may_change(first, view):
         return context.now + FIREWALL_WAIT
     ending = _find_own_end(target, current, context)
-    exchanged_by = _find_exchange_end(grants, context)
-    return context.waits_until or _find_pause_end(grants, context) or exchanged_by or ending
+    waits = (
+        context.waits_until,
+        find_bar_wait(grants, context),
+        _find_pause_end(grants, context),
+        _find_exchange_end(grants, context),
+        ending,
+    )
+    return next(filter(None, waits), None)
 
 
 def _find_pause_end(grants: Iterable[Grant], context: StepContext) -> datetime | None:

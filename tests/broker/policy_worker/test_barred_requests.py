@@ -5,13 +5,19 @@ from datetime import timedelta
 
 import pytest
 
+from jit.broker.asked_bars import AskedBars
+from jit.broker.policy_worker.barred_requests import BarredRequests
+from jit.broker.policy_worker.pass_state import Pass
 from jit.domain.audit.event import Event
 from jit.domain.errors import Unavailable
+from jit.domain.grants.policy_view import PolicyView
 from jit.domain.model.bar import Bar, WantedBar
 from jit.domain.model.grant import CloseReason
 from jit.storage.documents import FORMAT
+from jit.storage.request_store import RequestStore
 from jit.storage.table import Op, Verb
 from tests.broker.inprocess import ALICE, BOB, OLGA, THERE, farm, wish
+from tests.local.azure.sim import APP01, DB01
 
 HOUR = timedelta(hours=1)
 
@@ -118,6 +124,61 @@ def test_without_bars_nothing_opens_and_closing_goes_on(broker, monkeypatch):
     monkeypatch.undo()
     broker.live(5)
     assert broker.status(waiting) == "open"
+
+
+def test_an_extension_is_asked_for_while_somebody_else_waits_for_bars(broker, monkeypatch):
+    """On another VM of the same JIT policy; the extension was accepted by bars that were read."""
+    extended = broker.ask(wish(DB01, duration="PT20M"))
+    broker.live(10)
+    waiting = broker.ask(wish(APP01, port=3389), BOB)
+    broker.extend(extended, HOUR)
+    lose_bars(broker, monkeypatch)
+
+    broker.live(30)
+
+    assert (broker.status(extended), broker.reachable(DB01)) == ("open", True)
+    assert broker.grant(waiting).opened_at is None
+
+
+def test_a_path_that_opens_is_not_asked_for_again_without_bars(broker, monkeypatch):
+    """Its answer was lost; nobody knows if its person was barred meanwhile."""
+    request_id = broker.ask(wish(farm(1)))
+    broker.sim.faults({"match": {"method": "POST"}, "times": 1, "answer": {"status": 503}})
+    broker.work(farm(1))
+    sent = len(broker.initiates())
+    lose_bars(broker, monkeypatch)
+
+    broker.live(10)
+
+    assert (broker.status(request_id), len(broker.initiates())) == ("opening", sent)
+    assert not broker.reachable(farm(1))
+    monkeypatch.undo()
+    broker.live(8)
+    assert broker.status(request_id) == "open"
+
+
+def test_a_pass_reads_the_person_of_a_request_once(broker, monkeypatch):
+    """However often it looks while it decides."""
+    request_id = broker.ask(wish(farm(1)))
+    policy_id = broker_policy(broker)
+    lease = broker.locks.claim(policy_id)
+    rows = broker.requests.list_policy_grants(policy_id).rows
+    state = Pass(policy_id=policy_id, now=broker.now, lease=lease, rows=rows, tombstones=())
+    read: list[str] = []
+    find = RequestStore.find_request
+
+    def count(store, each):
+        read.append(each)
+        return find(store, each)
+
+    monkeypatch.setattr(RequestStore, "find_request", count)
+    broker.bar(ALICE)
+    asked = BarredRequests(AskedBars(broker.stores.bars), broker.requests)
+    view = PolicyView(found=True, requests=(), machines={})
+    views = [asked.ask(state.grants, view, state) for _ in range(3)]
+
+    assert [each.barred for each in views] == [{request_id}] * 3
+    assert read == [request_id]
 
 
 def test_a_request_whose_person_cannot_be_read_waits(broker):

@@ -355,6 +355,32 @@ def test_while_azure_wants_no_calls_nothing_is_repeated():
     assert done.grants[0].next_check_at <= LATER
 
 
+UNASKED = frozenset({"request-g1"})
+
+
+@pytest.mark.parametrize("others", [(), (an_open("g2", sources=(OFFICE,)),)])
+def test_a_vm_port_waits_while_nobody_knows_if_a_person_of_an_opening_path_is_barred(others):
+    """Nothing opens for that person; the others of the VM port keep the path that they have."""
+    done = stepped(an_opening(answered=False), *others, world=a_world(unasked=UNASKED))
+
+    assert done.asks == ()
+    assert all(grant.next_check_at <= NOW + MINUTE for grant in done.grants)
+
+
+@pytest.mark.parametrize(
+    "unasked",
+    [
+        a_grant(request_id="request-g1", sources=(OFFICE,)),
+        an_opening(request_id="request-g1", port=3389, answered=False),
+    ],
+)
+def test_others_are_asked_for_beside_a_person_who_waits_for_bars(unasked):
+    """A grant that is pending asks for nothing, and another VM port is not concerned."""
+    done = stepped(unasked, an_opening("g2", answered=False), world=a_world(unasked=UNASKED))
+
+    assert [(ask.port, ask.sources) for ask in done.asks] == [(22, (HOME,))]
+
+
 @pytest.mark.parametrize("asks_from", [None, NOW, NOW - MINUTE])
 def test_once_the_wait_is_over_grants_are_asked_for(asks_from):
     """At the very moment."""
