@@ -9,7 +9,7 @@ from datetime import datetime
 from jit.domain.azure import arm_json, defender_requests, policy_json
 from jit.domain.azure.arm_json import Resource
 from jit.domain.azure.port_rules import explain_entries
-from jit.domain.grants.policy_view import PolicyView
+from jit.domain.grants.policy_view import PolicyView, name_entry
 from jit.domain.inventory import topology
 from jit.domain.inventory.bastions import list_network_ids
 from jit.domain.model.machine import PolicyFault, PolicyField, VirtualMachine
@@ -25,6 +25,8 @@ from jit.domain.values import arm_ids
 from jit.observer.reads import Read, kind_of
 
 _SETTLED = {"provisioningState": "Succeeded"}
+_MOST_NOTED = 200
+"""So many entries that a policy lacks are noted at once: one column of a row has all notes."""
 _UNREAD_LIST = "the list of VMs in its JIT policy cannot be read"
 
 
@@ -177,13 +179,28 @@ def judge_absence(view: PolicyView, policy_id: str, missed: Container[str]) -> P
     """
     Return *view* with the absence of its policy, if Azure did not find that.
 
-    The policy counts as deleted, so that it has no entries, if a look of *missed* lacked it too.
+    The policy counts as deleted, so that it has no entries, if a look of *missed* lacked it too. So
+    does the entry of a VM that a policy lacks.
     """
     if view.found:
-        return view
+        return _judge_unlisted(view, policy_id, missed)
     is_deleted = arm_ids.row_hash(policy_id) in missed
     missing = view.missing | {arm_ids.key(policy_id)}
     return replace(view, missing=missing, entries={} if is_deleted else None)
+
+
+def _judge_unlisted(view: PolicyView, policy_id: str, missed: Container[str]) -> PolicyView:
+    """Return *view* with doubt about the VMs that its settled policy lacks for the first time."""
+    if view.entries is None:
+        return view
+    unlisted = view.machines.keys() - view.entries.keys()
+    noted = {
+        key: name_entry(policy_id, key) for key in sorted(unlisted - view.doubted)[:_MOST_NOTED]
+    }
+    proved = {key for key, name in noted.items() if arm_ids.row_hash(name) in missed}
+    return replace(
+        view, doubted=frozenset(unlisted - proved), missing=view.missing.union(noted.values())
+    )
 
 
 def _explain_unread(key: str, predicted: VirtualMachine, read: Read) -> str:

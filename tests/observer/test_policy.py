@@ -2,6 +2,7 @@
 
 import pytest
 
+from jit.domain.grants.policy_view import name_entry
 from jit.domain.values import arm_ids
 from jit.observer.policy import (
     build_policy_view,
@@ -162,7 +163,7 @@ def test_a_policy_that_was_found_shows_its_entries_for_the_vms_of_its_grants():
     policy = {"id": POLICY_ID, "properties": {"virtualMachines": entries}}
     view = build_policy_view(policy, {VM_KEY: VM}, frozenset(), frozenset(), Read(), NOW)
 
-    assert judge_absence(view, POLICY_ID, ()) is view
+    assert judge_absence(view, POLICY_ID, ()) == view
     assert view.entries is not None
     assert list(view.entries) == [VM_KEY]
     assert [rule.number for rule in view.entries[VM_KEY].ports] == [22]
@@ -193,3 +194,27 @@ def test_a_vm_that_is_missing_from_a_policy_in_a_change_may_be_in_it(state, doub
     view = build_policy_view(policy, {VM_KEY: VM}, frozenset(), frozenset(), Read(), NOW)
 
     assert (view.entries, view.doubted) == ({}, doubted)
+
+
+def test_a_vm_that_two_looks_did_not_find_in_its_policy_was_taken_out():
+    """One list without it may be a fault, as one 404 may."""
+    policy = {"id": POLICY_ID, "properties": {"virtualMachines": []}}
+    view = build_policy_view(policy, {VM_KEY: VM}, frozenset(), frozenset(), Read(), NOW)
+
+    first = judge_absence(view, POLICY_ID, ())
+    second = judge_absence(view, POLICY_ID, set(map(arm_ids.row_hash, first.missing)))
+
+    assert (first.doubted, second.doubted) == ({VM_KEY}, set())
+    assert first.missing == {name_entry(POLICY_ID, VM_KEY)}
+
+
+def test_a_policy_that_loses_very_many_vms_loses_them_by_and_by():
+    """The row of the policy has no place for all of them."""
+    vms = {arm_ids.key(vm_id(f"vm{n}")): VM for n in range(201)}
+    policy = {"id": POLICY_ID, "properties": {"virtualMachines": []}}
+    view = build_policy_view(policy, vms, frozenset(), frozenset(), Read(), NOW)
+
+    first = judge_absence(view, POLICY_ID, ())
+    second = judge_absence(view, POLICY_ID, set(map(arm_ids.row_hash, first.missing)))
+
+    assert (len(first.doubted), len(second.doubted), len(first.missing)) == (201, 1, 200)

@@ -13,7 +13,7 @@ from jit.broker.look_pace import ALL_PATHS
 from jit.domain.audit.event import list_transitions
 from jit.domain.errors import Unavailable
 from jit.domain.grants.lifetime import needs_look
-from jit.domain.grants.policy_view import PolicyView
+from jit.domain.grants.policy_view import PolicyView, name_entry
 from jit.domain.model.absence import ABSENT_AFTER
 from jit.domain.model.grant import CloseReason, Grant
 from jit.domain.model.named_sources import fill_sources
@@ -45,7 +45,7 @@ class Pass:
         initiated: True if an initiate was sent to Defender.
         asks_from: The instant before which Azure takes no initiate, if it said so in this pass.
         closed_first: Keys of firewalls from which this pass removed rules: it opens nothing there.
-        missing: By hash of the id, since when Azure does not find an NSG, firewall or the policy.
+        missing: By hash of the id, since when Azure lacks an NSG, firewall, entry or the policy.
         outage: The error by which storage did not move a request; raised when all else is done.
         busy: NSGs and firewalls that took no change.
         people: Request id -> its person, as read in this pass; None if that could not be read.
@@ -95,6 +95,7 @@ class Pass:
         ids = [nsg.id for machine in views for nsg in machine.nsgs.values()]
         ids += [firewall.id for machine in views for firewall in machine.firewalls]
         ids += [self.policy_id] if view.found else []
+        ids += [name_entry(self.policy_id, key) for key in view.entries or ()]
         seen = set(map(arm_ids.row_hash, ids))
         kept = {
             name: since

@@ -21,6 +21,7 @@ from jit.domain.errors import Violation
 from jit.domain.grants import lifetime, shared_port
 from jit.domain.grants.policy_view import PolicyView, StepContext
 from jit.domain.grants.timing import FIREWALL_WAIT, LOOK_WHILE_OPENING
+from jit.domain.model.absence import ABSENT_AFTER
 from jit.domain.model.bastion import Bastion
 from jit.domain.model.grant import CloseReason, Grant, Status
 from jit.domain.model.machine import Occupation, VirtualMachine
@@ -74,6 +75,19 @@ def _decide_standing(grant: Grant, entry: PolicyEntry | None, now: datetime) -> 
         )
     end = find_earlier_end(grant, entry, now=now)
     return grant if end is None else replace(grant, expires_at=end)
+
+
+def hurry_doubted(
+    grants: Iterable[Grant], policy: PolicyView, *, now: datetime
+) -> tuple[Grant, ...]:
+    """Return *grants*, each due soon if it ends should the next look lack its VM's entry, too."""
+    soon = now + ABSENT_AFTER
+    return tuple(
+        replace(grant, next_check_at=min(grant.next_check_at, soon))
+        if grant.wants_path and grant.vm_key in policy.doubted
+        else grant
+        for grant in grants
+    )
 
 
 def is_to_open(grant: Grant, now: datetime) -> bool:

@@ -35,7 +35,8 @@ class PolicyView:
             it wait, and no path on it becomes ``open``, even if *machines* has a part of it.
         read_completely: Keys of the VMs that were to be read with interfaces, networks and
             security admin rules. Only to them a path may become ``open``.
-        missing: Keys of the NSGs and firewalls, and of the policy, for which Azure answered 404.
+        missing: Keys of the NSGs and firewalls, and of the policy, for which Azure answered 404,
+            and names of the entries that the policy lacks.
         known_initiates: Initiate ids that this broker stored, on live grants and on tombstones.
         free_firewalls: Keys of the firewalls that this step may have changed.
         closing_first: Keys of those in which a rule is to be removed before anything is opened.
@@ -72,6 +73,11 @@ class PolicyView:
 
 RuleUsers = Mapping[str, Mapping[VmPort, Sequence[Grant]]]
 """Key of a rule -> VM port -> the grants there with an open path that rests on the rule."""
+
+
+def name_entry(policy_id: str, vm_key: str) -> str:
+    """Return a name for the entry of a VM in a JIT policy, among ids of resources."""
+    return f"{arm_ids.key(policy_id)}/virtualmachines{vm_key}"
 
 
 def find_rule_users(grants: Iterable[Grant]) -> RuleUsers:

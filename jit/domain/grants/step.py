@@ -101,7 +101,8 @@ def run_step(
     for group in _group_by_vm_port(every):
         taken = [companion for part in parts for companion in part.companions]
         parts.append(_advance_apart(group, context, taken))
-    return _join(parts)
+    step = _join(parts)
+    return replace(step, grants=admission.hurry_doubted(step.grants, policy, now=now))
 
 
 def _group_by_vm_port(grants: Iterable[Grant]) -> list[list[Grant]]:
