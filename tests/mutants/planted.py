@@ -89,6 +89,19 @@ MUTANTS = (
         ),
     ),
     Mutant(
+        name="one list of a policy without a VM ends the access to it",
+        promise="P6",
+        path="jit/observer/policy.py",
+        was="        view, doubted=frozenset(unlisted - proved), missing=",
+        becomes="        view, doubted=view.doubted, missing=",
+        caught_by=(
+            law(
+                "tests/observer/test_policy.py",
+                "test_a_vm_that_two_looks_did_not_find_in_its_policy_was_taken_out",
+            ),
+        ),
+    ),
+    Mutant(
         name="the revocation of a bar dies with its process",
         promise="P3",
         path="jit/broker/reconcile/due_work.py",
