@@ -204,7 +204,7 @@ def test_a_vm_that_two_looks_did_not_find_in_its_policy_was_taken_out():
     first = judge_absence(view, POLICY_ID, ())
     second = judge_absence(view, POLICY_ID, set(map(arm_ids.row_hash, first.missing)))
 
-    assert (first.doubted, second.doubted) == ({VM_KEY}, frozenset())
+    assert (first.doubted, second.doubted) == (frozenset({VM_KEY}), frozenset())
     assert first.missing == {name_entry(POLICY_ID, VM_KEY)}
 
 
