@@ -108,15 +108,16 @@ def build_policy_view(
     unreadable |= _find_unread_nsgs({key: fresh.get(key) for key in known}, unreadable, read)
     unreadable |= _find_doubts(fresh, {key: predicted[key] for key in known}, unreadable)
     entries = _read_entries(policy, predicted)
-    if policy is not None and entries is None:
-        unreadable = dict.fromkeys(known, _UNREAD_LIST) | unreadable
+    unlisted = predicted.keys() - (entries or {}).keys()
+    if policy is not None and (entries is None or policy_json.has_nameless_entry(policy)):
+        unreadable = dict.fromkeys(unlisted.intersection(known), _UNREAD_LIST) | unreadable
     decidable = deciding - unreadable.keys()
     machines = {key: fresh[key] if key in decidable else vm for key, vm in predicted.items()}
     nsgs, firewalls = view_nsgs(read), view_firewalls(read)
     return PolicyView(
         found=policy is not None,
         entries=entries,
-        doubted=_find_doubted(policy, predicted.keys() - (entries or {}).keys()),
+        doubted=_find_doubted(policy, unlisted),
         requests=defender_requests.parse_requests(policy) if policy is not None else (),
         machines={
             key: replace(
@@ -136,15 +137,20 @@ def _read_entries(
     policy: Resource | None, wanted: Container[str]
 ) -> Mapping[str, PolicyEntry] | None:
     """Return the entries of *policy*; None if nobody can tell which VMs it names."""
-    if policy is None or not policy_json.has_readable_entries(policy):
+    if policy is None or not policy_json.has_list(policy):
         return None
     return policy_json.read_entries(policy, wanted)
 
 
 def _find_doubted(policy: Resource | None, unlisted: Iterable[str]) -> frozenset[str]:
-    """Return the VMs that *policy* lacks although it may name them: Azure is changing it."""
+    """
+    Return the VMs that *policy* lacks although it may name them.
+
+    Azure is changing it, or an item of its list does not say which VM it is about.
+    """
     state = arm_json.read_provisioning_state(policy or {})
-    return frozenset(unlisted if state not in ("", "Succeeded") else ())
+    is_unclear = state not in ("", "Succeeded") or policy_json.has_nameless_entry(policy or {})
+    return frozenset(unlisted if is_unclear else ())
 
 
 def _find_unread_bastions(vm: VirtualMachine, read: Read) -> frozenset[str]:

@@ -5,10 +5,12 @@ from datetime import timedelta
 import pytest
 
 from jit import wiring
+from jit.broker.call_counts import CallCounts
 from jit.broker.health import HealthCheck
+from jit.domain.limits import Limits
 from tests.broker.inprocess import ALICE, farm, wish
 from tests.local.azure.sim import DEVELOPMENT
-from tests.triggers.app_functions import FUNCTIONS, ROUTES, SETTINGS, call, make_request
+from tests.triggers.app_functions import FUNCTIONS, PERSON, ROUTES, SETTINGS, call, make_request
 
 CALLERS, EACH = 10, 10
 GETS = [name for name in ROUTES if "GET" in FUNCTIONS[name].trigger.fields["methods"]]
@@ -33,6 +35,8 @@ def app(broker, monkeypatch):
         "health": health,
         "queries": broker.queries,
         "fresh_looks": broker.fresh_looks,
+        "bar_changes": broker.bar_changes,
+        "call_counts": CallCounts(Limits(reads_per_minute=CALLERS * EACH)),
     }
     for name, part in found.items():
         monkeypatch.setattr(wiring, name, lambda part=part: part)
@@ -49,10 +53,9 @@ def test_a_hundred_calls_of_ten_people_cost_azure_no_more_than_one(app, name):
     app.advance(timedelta(minutes=2))
     before = count_calls(app)
 
+    params = {"id": request_id, "slug": "conflict", "oid": PERSON}
     statuses = {
-        call(
-            name, make_request(name, route_params={"id": request_id, "slug": "conflict"})
-        ).status_code
+        call(name, make_request(name, route_params=params)).status_code
         for _ in range(CALLERS * EACH)
     }
 

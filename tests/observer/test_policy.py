@@ -169,9 +169,20 @@ def test_a_policy_that_was_found_shows_its_entries_for_the_vms_of_its_grants():
     assert [rule.number for rule in view.entries[VM_KEY].ports] == [22]
 
 
-@pytest.mark.parametrize(
-    "properties", [{}, {"virtualMachines": None}, {"virtualMachines": [{"ports": []}]}]
-)
+def test_a_vm_that_is_missing_beside_an_item_without_an_id_may_be_that_item():
+    """Access to it goes on, no second look ends it, and new grants wait."""
+    policy = {"id": POLICY_ID, "properties": {"virtualMachines": [{"ports": []}]}}
+    deciding = frozenset({VM_KEY})
+
+    view = build_policy_view(policy, {VM_KEY: VM}, deciding, frozenset(), a_read(ARM_VM), NOW)
+
+    assert view.entries == {}
+    assert view.doubted == {VM_KEY}
+    assert view.unreadable.keys() == {VM_KEY}
+    assert judge_absence(view, POLICY_ID, ()).doubted == {VM_KEY}
+
+
+@pytest.mark.parametrize("properties", [{}, {"virtualMachines": None}])
 def test_a_policy_with_an_unreadable_list_of_vms_has_no_known_entries(properties):
     """No VM looks as if it had been taken out, and new grants on its VMs wait."""
     policy = {"id": POLICY_ID, "properties": properties}

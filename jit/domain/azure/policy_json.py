@@ -60,10 +60,14 @@ def group_entries(policy: Resource | None) -> dict[str, Resource]:
     return {_key(item): item for item in _items(policy) if isinstance(item, Mapping)}
 
 
-def has_readable_entries(policy: Resource) -> bool:
-    """Return True if *policy* has a list of VMs, and each item of it names its VM."""
-    items = arm_json.array(arm_json.properties(policy), "virtualMachines")
-    return items is not None and all(map(_key, items))
+def has_list(policy: Resource) -> bool:
+    """Return True if *policy* has a list of VMs."""
+    return arm_json.array(arm_json.properties(policy), "virtualMachines") is not None
+
+
+def has_nameless_entry(policy: Resource) -> bool:
+    """Return True if an item in the list of *policy* does not name its VM."""
+    return not all(map(_key, _items(policy)))
 
 
 def read_entries(policy: Resource | None, wanted: Container[str]) -> dict[str, PolicyEntry]:
