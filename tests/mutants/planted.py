@@ -1033,10 +1033,6 @@ MUTANTS = (
                 "tests/domain/grants/test_companions.py",
                 "test_a_newcomer_is_not_closed_by_a_companion_for_a_former_address",
             ),
-            law(
-                "tests/broker/test_shared_companions.py",
-                "test_a_newcomer_outlives_the_grant_that_knew_the_former_address",
-            ),
         ),
     ),
     Mutant(
