@@ -41,6 +41,7 @@ if TYPE_CHECKING:
     from jit.interfaces import Arm, JitPolicies, Network, Queues
     from jit.observer.subscription import Observer
     from jit.storage.callers.idempotency_keys import Idempotency
+    from jit.storage.control_rows import ControlRows
     from jit.storage.inventory_store import InventoryStore
     from jit.storage.outbox import Outbox
     from jit.storage.people.bar_rows import BarRows
@@ -174,12 +175,19 @@ def trail() -> Trail:
 
 
 @cache
+def control_rows() -> ControlRows:
+    """Return the rows that control who works on what."""
+    from jit.storage.control_rows import ControlRows
+
+    return ControlRows(table(STATE))
+
+
+@cache
 def locks() -> Locks:
     """Return the locks on policies, firewalls and comparisons."""
     from jit.broker.locks import Locks
-    from jit.storage.control_rows import ControlRows
 
-    return Locks(ControlRows(table(STATE)))
+    return Locks(control_rows())
 
 
 @cache
@@ -248,9 +256,8 @@ def idempotency() -> Idempotency:
 def look_pace() -> LookPace:
     """Return the pace of looks that callers cause."""
     from jit.broker.look_pace import LookPace
-    from jit.storage.control_rows import ControlRows
 
-    return LookPace(ControlRows(table(STATE)))
+    return LookPace(control_rows)
 
 
 @cache
@@ -315,9 +322,11 @@ def bar_changes() -> BarChanges:
 def queries() -> Queries:
     """Return the reads of callers."""
     from jit.broker.requests.queries import Queries
+    from jit.storage.lists.request_lists import RequestLists
 
     return Queries(
         requests=requests(),
+        lists=RequestLists(table(STATE), table(HISTORY)),
         inventory=inventory(),
         subscriptions=subscription_rows(),
         looks=shared_looks(),
@@ -329,9 +338,8 @@ def queries() -> Queries:
 def fresh_looks() -> FreshLooks:
     """Return the use case of a caller who asks for the state of an open path."""
     from jit.broker.requests.fresh_look import FreshLooks
-    from jit.storage.control_rows import ControlRows
 
-    return FreshLooks(rows=lambda: ControlRows(table(STATE)), queues=quick_queues)
+    return FreshLooks(rows=control_rows, queues=quick_queues)
 
 
 @cache

@@ -13,7 +13,13 @@ from jit.domain.model.machine import Support, Via
 from jit.domain.model.people import Role
 from jit.domain.policy_setup.changes import PolicyAction
 from jit.domain.reconcile.plan_item import PlanAction, PlanClass
-from jit.domain.requests import bar_body, bodies
+from jit.domain.requests import (
+    access_body,
+    bar_body,
+    extension_body,
+    policy_bodies,
+    revocation_body,
+)
 from jit.domain.requests.schema import schema_of
 from jit.domain.values.times import parse_instant
 from local.host.web import platform_auth
@@ -27,11 +33,11 @@ from tests.triggers.app_functions import CHANGING, call, make_principal, make_re
 
 ASK = "POST /api/access-requests"
 BODIES = {
-    ASK: bodies.AccessRequestBody,
-    "POST /api/access-requests/{id}/extend": bodies.ExtendBody,
-    "POST /api/access-requests/{id}/revoke": bodies.RevokeBody,
-    "PUT /api/virtual-machines/jit-policy": bodies.PolicyPutBody,
-    "DELETE /api/virtual-machines/jit-policy": bodies.PolicyDeleteBody,
+    ASK: access_body.AccessRequestBody,
+    "POST /api/access-requests/{id}/extend": extension_body.ExtendBody,
+    "POST /api/access-requests/{id}/revoke": revocation_body.RevokeBody,
+    "PUT /api/virtual-machines/jit-policy": policy_bodies.PolicyPutBody,
+    "DELETE /api/virtual-machines/jit-policy": policy_bodies.PolicyDeleteBody,
     "PUT /api/barred/{oid}": bar_body.BarBody,
 }
 BODILESS = {"POST /api/reconcile", "DELETE /api/barred/{oid}"}
@@ -185,7 +191,7 @@ def test_the_body_with_all_fields_has_all_fields_and_is_accepted():
     body = json.loads(text)
     now = parse_instant(body["startTime"]) - timedelta(days=7)
 
-    draft = bodies.read_access_request(body, now=now, limits=LIMITS)
+    draft = access_body.read_access_request(body, now=now, limits=LIMITS)
 
     assert (draft.violations, draft.request is not None) == ((), True)
     assert set(paths_of(body)) == set(ROUTES[ASK].names(BODY))

@@ -149,10 +149,11 @@ def test_module_has_one_function_register():
     assert found == ["app"]
 
 
-def _imported_in_a_fresh_process():
-    """The modules that importing and indexing the app loads, with nothing in the environment."""
+def _imported_in_a_fresh_process(*more):
+    """The modules that importing and indexing the app loads, and *more*, without environment."""
     program = (
         "import sys, json, function_app; function_app.app.get_functions();"
+        f"{''.join(f'import {name};' for name in more)}"
         "print(json.dumps(sorted(sys.modules)))"
     )
     done = subprocess.run(
@@ -173,3 +174,18 @@ def test_importing_the_app_needs_no_settings_and_no_azure_sdk():
     assert "jit.wiring" in loaded
     assert [name for name in loaded if name.startswith(SLOW)] == []
     assert [name for name in loaded if name.split(".")[0] in {"local", "tests"}] == []
+    assert [name for name in loaded if name.startswith(("jit.broker", "jit.storage"))] == []
+    assert {"jit.domain.model.grant", "jit.domain.requests.body_reader"} & set(loaded) == set()
+
+
+def test_accepting_a_request_loads_nothing_of_lists_and_locks():
+    """The first caller waits for each module: a dataclass takes about a millisecond."""
+    loaded = set(_imported_in_a_fresh_process("jit.broker.requests.accept"))
+
+    assert "jit.storage.request_store" in loaded
+    assert {
+        "jit.api.continuation",
+        "jit.domain.requests.policy_bodies",
+        "jit.storage.control_rows",
+        "jit.storage.lists.search",
+    } & loaded == set()

@@ -32,7 +32,7 @@ from jit.domain.model.grant import CloseReason, Status
 from jit.domain.values import request_ids
 from jit.gateways.table_storage import StorageTable
 from jit.storage.history import write_history_rows
-from jit.storage.lists.search import name_machines
+from jit.storage.lists.machine_names import name_machines
 from jit.storage.request_rows import write_grants_row, write_request_row
 from jit.storage.stored import StoredRequest
 from jit.storage.table import Op, Row, Table, Verb

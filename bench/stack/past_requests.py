@@ -17,7 +17,7 @@ from bench.traffic import access_requests
 from jit import wiring
 from jit.domain.model.grant import CloseReason, Grant, Status
 from jit.domain.model.people import Person
-from jit.domain.requests import bodies
+from jit.domain.requests.access_body import read_access_request
 from jit.domain.requests.submission import Submission
 from jit.domain.values import arm_ids, request_ids
 from jit.storage.history import write_history_rows
@@ -60,7 +60,7 @@ def ask(machines: Sequence[str], ports: Sequence[int] = landscapes.PORTS) -> Sto
     """Ask for *ports* of each of *machines*, as one request."""
     body = access_requests.make_body(machines, ports)
     limits, now = wiring.settings().limits, wiring.clock()
-    draft = bodies.read_access_request(body, now=now, limits=limits)
+    draft = read_access_request(body, now=now, limits=limits)
     submission = Submission(draft=draft, body=body, key=secrets.token_hex(8), caller=PERSON)
     return wiring.acceptance().accept(submission, now=now)
 

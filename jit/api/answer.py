@@ -11,15 +11,13 @@ from typing import TYPE_CHECKING
 import azure.functions as func
 
 from jit.api import render
-from jit.domain.model.grant import ADVANCE, Status, is_settled
-from jit.domain.model.request import Decision
-from jit.domain.model.shown_access import MachineAccess
 from jit.domain.values.times import format_instant
 from jit.settings import Settings
 
 if TYPE_CHECKING:  # loaded before an answer is written; not needed at a cold start
     from jit.broker.configure.configure import Configured
     from jit.broker.requests.change import ChangeResult
+    from jit.domain.model.request import Decision
     from jit.domain.reconcile.plan_item import PlanItem
     from jit.storage.stored import StoredRequest
 
@@ -91,6 +89,8 @@ def write_accepted(whole: StoredRequest, settings: Settings, now: datetime) -> f
 
 def write_outcome(whole: StoredRequest, settings: Settings, now: datetime) -> func.HttpResponse:
     """Return 202 until the request is settled, then 200."""
+    from jit.domain.model.grant import is_settled
+
     if is_settled(whole.grants):
         return write_json(render.render_request(whole))
     return write_accepted(whole, settings, now)
@@ -106,6 +106,8 @@ def write_change(done: ChangeResult, settings: Settings, now: datetime) -> func.
 
 def write_configured(done: Sequence[Configured], now: datetime) -> func.HttpResponse:
     """Return the virtual machines as they are now, and the action on each of their policies."""
+    from jit.domain.model.shown_access import MachineAccess
+
     access = MachineAccess(observed_at=now)
     machines = [render.render_machine(vm, access, now) for item in done for vm in item.machines]
     policies = [{"id": item.policy_id, "action": item.action.value} for item in done]
@@ -125,6 +127,8 @@ def write_preview(decision: Decision) -> func.HttpResponse:
 
 def _retry_after(whole: StoredRequest, now: datetime) -> int:
     """Return seconds: a few while the request opens, up to ten minutes before its start."""
+    from jit.domain.model.grant import ADVANCE, Status
+
     if ADVANCE.index(whole.status) >= ADVANCE.index(Status.PENDING):
         return int(_SHORTEST_WAIT.total_seconds())
     ahead = max(whole.request.starts_at - now, _SHORTEST_WAIT)

@@ -15,14 +15,11 @@ from collections.abc import Mapping
 from hashlib import sha256
 from typing import Any
 
+from jit.api.query import OF_THE_HOST, TOKEN
 from jit.broker.requests.filters import BEGINNING, Place
 from jit.domain.errors import InvalidRequest, Violation
 from jit.domain.model.people import Person
 from jit.domain.values.arm_ids import UUID
-
-TOKEN = "continuationToken"  # noqa: S105 - the name of a query parameter
-OF_THE_HOST = frozenset({"code", "clientId"})
-"""Query parameters of the host: a function key, and its name."""
 
 _LONGEST = 256  # characters; ours are shorter, and a long one could nest too deep to be read
 _MARK = 12  # characters

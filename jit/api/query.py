@@ -2,32 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
-from datetime import datetime
+from collections.abc import Iterable, Sequence
 
 import azure.functions as func
 
-from jit.api.continuation import OF_THE_HOST, TOKEN, read_token
-from jit.broker.requests.filters import BEGINNING, DEFAULT_SPAN, Filters, Place
-from jit.domain.errors import InvalidRequest, Malformed, Violation
-from jit.domain.limits import LIMITS
-from jit.domain.model.grant import Status
-from jit.domain.model.people import Person
-from jit.domain.requests.fields import TEXT_TOO_LONG
+from jit.domain.errors import InvalidRequest, Violation
 from jit.domain.values.json_pointer import ROOT, at
-from jit.domain.values.times import parse_instant
 
-_FILTERS = ("status", "vm", "requester", "person", "ticket", "from", "to", TOKEN)
-
-_LONGEST = 1024
-"""Characters of a filter: an ARM id, the name of a person, and their like are shorter."""
-
-_LONGEST_TEXTS = {
-    "vm": _LONGEST,
-    "requester": _LONGEST,
-    "person": _LONGEST,
-    "ticket": LIMITS.ticket_id[1],  # table storage gets it, and refuses a long one
-}
+TOKEN = "continuationToken"  # noqa: S105 - the name of a query parameter
+OF_THE_HOST = frozenset({"code", "clientId"})
+"""Query parameters of the host: a function key, and its name."""
 
 
 def refuse_unknown(req: func.HttpRequest, *known: str) -> None:
@@ -39,12 +23,13 @@ def refuse_unknown(req: func.HttpRequest, *known: str) -> None:
     Raises:
         InvalidRequest: It names each of them.
     """
-    faults = _list_unknown(set(req.params) - OF_THE_HOST, known)
+    faults = list_unknown(set(req.params) - OF_THE_HOST, known)
     if faults:
         raise InvalidRequest("the query has faults", tuple(faults))
 
 
-def _list_unknown(names: Iterable[str], known: Sequence[str]) -> list[Violation]:
+def list_unknown(names: Iterable[str], known: Sequence[str]) -> list[Violation]:
+    """Return a fault for each of *names* that is not *known*."""
     detail = f"no such parameter; known are {', '.join(known)}" if known else "no such parameter"
     unknown = sorted(set(names) - set(known))
     return [Violation(at(ROOT, name), "unknown-field", detail) for name in unknown]
@@ -57,72 +42,3 @@ def read_flag(req: func.HttpRequest, name: str) -> bool:
         detail = f"{name} is true or false"
         raise InvalidRequest(detail, (Violation(f"#/{name}", "wrong-type", detail),))
     return text == "true"
-
-
-# ---- a list of requests --------------------------------------------------------------------------
-
-
-def read_list(query: Mapping[str, str], caller: Person, *, now: datetime) -> tuple[Filters, Place]:
-    """
-    Read the query of ``GET access-requests``: the filters, and the place at which a page begins.
-
-    Raises:
-        InvalidRequest: It names every fault, that of the token included.
-    """
-    faults = [*_list_unknown(query, _FILTERS), *_list_too_long(query)]
-    end = min(_read_instant(query, "to", faults) or now, now)
-    since = _read_instant(query, "from", faults)
-    status = _read_status(query.get("status"), faults)
-    begin = _read_place(query, caller, faults)
-    if faults:
-        raise InvalidRequest("the query has faults", tuple(faults))
-    filters = Filters(
-        status=status,
-        vm=query.get("vm"),
-        requester=query.get("requester"),
-        person=query.get("person"),
-        ticket=query.get("ticket"),
-        since=since,
-        start=since or end - DEFAULT_SPAN,
-        end=end,
-    )
-    return filters, begin
-
-
-def _list_too_long(query: Mapping[str, str]) -> list[Violation]:
-    """Return the faults of texts that nothing stored can be equal to."""
-    return [
-        Violation(at(ROOT, name), TEXT_TOO_LONG, f"characters: {length}; write at most {most}")
-        for name, most in _LONGEST_TEXTS.items()
-        if (length := len(query.get(name, ""))) > most
-    ]
-
-
-def _read_place(query: Mapping[str, str], caller: Person, faults: list[Violation]) -> Place:
-    try:
-        return read_token(query, caller)
-    except InvalidRequest as error:
-        faults.extend(error.violations)
-        return BEGINNING
-
-
-def _read_instant(query: Mapping[str, str], name: str, faults: list[Violation]) -> datetime | None:
-    text = query.get(name)
-    if text is None:
-        return None
-    try:
-        return parse_instant(text)
-    except Malformed as error:
-        faults.append(Violation(at(ROOT, name), error.code, str(error)))
-        return None
-
-
-def _read_status(text: str | None, faults: list[Violation]) -> Status | None:
-    if text is None:
-        return None
-    try:
-        return Status(text)
-    except ValueError:
-        detail = f"a status is one of {', '.join(Status)}"
-        faults.append(Violation("#/status", "status-unknown", detail))
-        return None

@@ -6,20 +6,19 @@ from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
 from jit.domain.limits import bound_violations
-from jit.domain.model.bar import Bar
-from jit.domain.model.bastion import BY_BASTION, Bastion
-from jit.domain.model.grant import Grant, Status, list_denials
-from jit.domain.model.machine import OtherAccess, PortRule, VirtualMachine
-from jit.domain.model.occupied_ports import list_occupied, list_others
-from jit.domain.model.people import Person
-from jit.domain.model.request import Decision
-from jit.domain.model.shown_access import MachineAccess, ShownGrant
 from jit.domain.values import arm_ids
-from jit.domain.values.proxies import Proxies
 from jit.domain.values.times import format_duration, format_instant
 
 if TYPE_CHECKING:  # loaded before a request is rendered; not needed at a cold start
     from jit.broker.health import Health
+    from jit.domain.model.bar import Bar
+    from jit.domain.model.bastion import Bastion
+    from jit.domain.model.grant import Grant
+    from jit.domain.model.machine import OtherAccess, PortRule, VirtualMachine
+    from jit.domain.model.people import Person
+    from jit.domain.model.request import Decision
+    from jit.domain.model.shown_access import MachineAccess, ShownGrant
+    from jit.domain.values.proxies import Proxies
     from jit.storage.stored import StoredRequest
 
 
@@ -47,6 +46,9 @@ def render_request(whole: StoredRequest) -> dict[str, Any]:
 
 def _find_decision(whole: StoredRequest) -> Decision:
     """Return the decision at acceptance, or a denial if a grant was denied after it."""
+    from jit.domain.model.grant import list_denials
+    from jit.domain.model.request import Decision
+
     accepted, denials = whole.request.decision, list_denials(whole.grants)
     if not denials:
         return accepted
@@ -55,6 +57,9 @@ def _find_decision(whole: StoredRequest) -> Decision:
 
 def render_grant(item: Grant) -> dict[str, Any]:
     """Return a grant as the contract shows it."""
+    from jit.domain.model.bastion import BY_BASTION
+    from jit.domain.model.grant import Status
+
     link = item.connection if item.status in {Status.OPEN, Status.CLOSING} else None
     return {
         "id": item.id,
@@ -125,6 +130,8 @@ def render_machine(vm: VirtualMachine, access: MachineAccess, now: datetime) -> 
         access: The people with access.
         now: Aware, UTC. Access that has ended is left out.
     """
+    from jit.domain.model.occupied_ports import list_occupied, list_others
+
     return {
         "id": vm.id,
         "name": vm.name,

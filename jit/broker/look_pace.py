@@ -8,12 +8,16 @@ nobody ends, because it failed or its process died, holds up the next one no lon
 from __future__ import annotations
 
 import secrets
+from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from datetime import timedelta
+from typing import TYPE_CHECKING, NamedTuple
 
 from jit.domain.errors import StateConflict
-from jit.storage.control_rows import ComparisonRow, ControlRows
+
+if TYPE_CHECKING:  # most requests need no look, and their first one need not wait for its rows
+    from jit.storage.control_rows import ComparisonRow, ControlRows
 
 LOOK_PAUSE = timedelta(seconds=30)
 """From the end of a look to the begin of the next one; from the begin of a look that failed."""
@@ -22,8 +26,7 @@ ALL_PATHS = "*"
 """In place of the hash of a request: all open paths of a policy are to be looked at."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class LookStart:
+class LookStart(NamedTuple):
     """
     The answer to a look that wants to begin.
 
@@ -38,9 +41,14 @@ class LookStart:
 
 @dataclass(frozen=True, slots=True)
 class LookPace:
-    """Lets a look begin if there was none in the last 30 seconds."""
+    """
+    Lets a look begin if there was none in the last 30 seconds.
 
-    rows: ControlRows
+    Attributes:
+        rows: Built when a look is wanted.
+    """
+
+    rows: Callable[[], ControlRows]
 
     def begin(self, subscription: str, key: str) -> LookStart:
         """
@@ -50,19 +58,20 @@ class LookPace:
             subscription: Lower-case id.
             key: The row of this kind of look: one of `jit.storage.keys`.
         """
-        row = self.rows.find_comparison(subscription, key)
+        rows = self.rows()
+        row = rows.find_comparison(subscription, key)
         if row is not None and _is_recent(row):
             return LookStart(runs=bool(row.owner))
-        row = row or self.rows.make_comparison(subscription, key)
+        row = row or rows.make_comparison(subscription, key)
         try:
-            return LookStart(row=self.rows.put(replace(row, owner=secrets.token_hex(8))))
+            return LookStart(row=rows.put(replace(row, owner=secrets.token_hex(8))))
         except StateConflict:
             return LookStart(runs=True)
 
     def end(self, begun: ComparisonRow) -> None:
         """End a look that succeeded: for 30 seconds its result is good enough."""
         with suppress(StateConflict):  # it took so long that another one has begun
-            self.rows.put(replace(begun, owner=""))
+            self.rows().put(replace(begun, owner=""))
 
 
 def _is_recent(row: ComparisonRow) -> bool:

@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from datetime import datetime
 
-from jit.domain.errors import Defect, StateConflict, Unknown
+from jit.domain.errors import StateConflict, Unknown
 from jit.domain.values import request_ids
 from jit.storage import keys
-from jit.storage.documents import alert_unreadable
-from jit.storage.lists.row_scan import FINISHED, RowScan
-from jit.storage.lists.search import Search, Stretch, name_machines
+from jit.storage.lists.machine_names import name_machines
 from jit.storage.request_rows import (
     REQUESTER,
     TICKET,
@@ -64,36 +62,6 @@ class History:
             if missing:
                 self._table.write(missing)
 
-    def list_month(self, partition: str, month: datetime, search: Search) -> Stretch:
-        """Return the finished requests of a subscription, created in one month, that are wanted."""
-        sought = search.sought
-        after = keys.keys_after(search.after) if search.after else ""
-        where = Where(
-            partition=build_month_partition(partition, month),
-            first=max(after, sought.find_first_id(partition)),
-            last=sought.find_last_id(partition),
-        )
-        span = RowScan(table=self._table, where=where, layout=FINISHED, search=search).run()
-        found: list[StoredRequest] = []
-        for rows in span.groups:
-            found += _read_wanted(rows, search)
-            if len(found) == search.room:
-                return Stretch(tuple(found), FINISHED.read_id(rows[0]))
-        return Stretch(tuple(found), span.reached)
-
-
-def _read_wanted(rows: Sequence[Row], search: Search) -> Iterator[StoredRequest]:
-    """Yield the request of *rows* if it is wanted, is wholly there, and can be read."""
-    if not _has_own_row(rows):
-        return
-    try:
-        found = read_history_rows(rows) if search.fits_request(read_request(rows[0])) else None
-    except Defect as error:
-        alert_unreadable(rows[0], error)
-        return
-    if found is not None and search.fits(found):
-        yield found
-
 
 def build_month_partition(subscription: str, moment: datetime) -> str:
     """Return the partition of requests whose ids were made in the month of *moment*."""
@@ -126,12 +94,12 @@ def read_history_rows(rows: Sequence[Row]) -> StoredRequest | None:
     Raises:
         Defect: This version cannot read one of them.
     """
-    if not _has_own_row(rows):
+    if not has_own_row(rows):
         return None
     grants = tuple(grant for row in rows[1:] for grant in read_grants(row))
     return StoredRequest(read_request(rows[0]), sort_grants(grants))
 
 
-def _has_own_row(rows: Sequence[Row]) -> bool:
+def has_own_row(rows: Sequence[Row]) -> bool:
     """Return False if the request is not in history yet: its own row is written last."""
-    return bool(rows) and rows[0].key == f"{FINISHED.read_id(rows[0])}|"
+    return bool(rows) and rows[0].key.endswith("|")

@@ -18,10 +18,7 @@ from jit.domain.model.request import Request
 from jit.domain.values import arm_ids, request_ids
 from jit.storage import keys
 from jit.storage.history import History
-from jit.storage.lists.live_access import LiveAccess, read_live_access
-from jit.storage.lists.live_rows import list_live
-from jit.storage.lists.query_budget import QueryBudget
-from jit.storage.lists.search import Search, Stretch, name_machines
+from jit.storage.lists.machine_names import name_machines
 from jit.storage.outbox import write_event_row
 from jit.storage.request_rows import (
     DUE_AT,
@@ -161,16 +158,6 @@ class RequestStore:
         first, last = keys.key_range(keys.REQUESTS)
         rows = self._read(partition, first, last, equal={REQUESTER: person_id})
         return frozenset(row.key.removeprefix(first) for row in rows)
-
-    def list_live(self, partition: str, search: Search) -> Stretch:
-        """Return the live requests of a subscription that are wanted, oldest first."""
-        return list_live(self._state, partition, search)
-
-    def read_live_access(
-        self, partition: str, requester: str | None, budget: QueryBudget
-    ) -> LiveAccess:
-        """Return the live grants of a subscription, and the requests of one person or of all."""
-        return read_live_access(self._state, partition, requester, budget)
 
     # ---- grants ----------------------------------------------------------------------------------
 

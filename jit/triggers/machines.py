@@ -3,7 +3,7 @@
 import azure.functions as func
 
 from jit import wiring
-from jit.api import answer, body, continuation, render
+from jit.api import answer, body, query, render
 from jit.api.caller import READERS
 from jit.domain.model.people import Person, Role
 from jit.triggers.answers import answers
@@ -12,9 +12,11 @@ bp = func.Blueprint()  # type: ignore[no-untyped-call] # as the package has it
 
 
 @bp.route(route="api/virtual-machines", methods=["GET"])
-@answers(*READERS, query=("subscription", "name", continuation.TOKEN))
+@answers(*READERS, query=("subscription", "name", query.TOKEN))
 def list_virtual_machines(req: func.HttpRequest, caller: Person) -> func.HttpResponse:
     """List virtual machines, their JIT support, and the people with access."""
+    from jit.api import continuation
+
     subscription, name = req.params.get("subscription"), req.params.get("name")
     now = wiring.clock()
     begin = continuation.read_token(req.params, caller)

@@ -5,7 +5,7 @@ from typing import List
 import azure.functions as func
 
 from jit import messages, wiring
-from jit.api import answer, body, continuation, query, render
+from jit.api import answer, body, render
 from jit.api.caller import READERS
 from jit.domain.model.people import Person, Role
 from jit.triggers.answers import answers
@@ -33,7 +33,9 @@ def create_access_request(
 @answers(*READERS, query=None)
 def list_access_requests(req: func.HttpRequest, caller: Person) -> func.HttpResponse:
     """List requests, live and finished."""
-    filters, begin = query.read_list(req.params, caller, now=wiring.clock())
+    from jit.api import continuation, list_query
+
+    filters, begin = list_query.read_list(req.params, caller, now=wiring.clock())
     found, end = wiring.queries().list_requests(filters, caller, begin=begin)
     shown = [render.render_request(item) for item in found]
     return answer.write_page(shown, continuation.write_token(end, req.params, caller))

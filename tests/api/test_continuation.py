@@ -6,7 +6,8 @@ from datetime import UTC, datetime
 
 import pytest
 
-from jit.api.continuation import TOKEN, read_token, write_token
+from jit.api.continuation import read_token, write_token
+from jit.api.query import TOKEN
 from jit.broker.requests.filters import BEGINNING, Place
 from jit.domain.errors import InvalidRequest
 from jit.domain.model.people import Person, Role

@@ -5,7 +5,7 @@ from dataclasses import replace
 
 from jit.domain.limits import LIMITS
 from jit.domain.model.people import Person
-from jit.domain.requests.bodies import read_policy_delete, read_policy_put
+from jit.domain.requests.policy_bodies import read_policy_delete, read_policy_put
 from tests.builders.grants import a_grant_of, a_request
 from tests.builders.stores import Surroundings, UseCases, stores_over
 from tests.fakes.azure import SimulatedAzure

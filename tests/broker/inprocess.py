@@ -13,8 +13,9 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from jit import messages
-from jit.api.continuation import TOKEN, write_token
-from jit.api.query import read_list
+from jit.api.continuation import write_token
+from jit.api.list_query import read_list
+from jit.api.query import TOKEN
 from jit.broker.barring.bar_changes import BarChange
 from jit.broker.look_pace import LOOK_PAUSE
 from jit.broker.requests.change import ChangeResult
@@ -25,7 +26,9 @@ from jit.domain.model.grant import Grant
 from jit.domain.model.people import Person
 from jit.domain.model.request import Decision
 from jit.domain.network_manager.security_admin_rules import KnownAdminRules
-from jit.domain.requests import bodies
+from jit.domain.requests.access_body import read_access_request
+from jit.domain.requests.extension_body import read_extend
+from jit.domain.requests.revocation_body import read_revoke
 from jit.domain.requests.submission import Submission
 from jit.domain.values.times import format_duration
 from jit.storage.callers.earlier_keys import EarlierKeys
@@ -173,7 +176,7 @@ class InProcess:
 
     def submission(self, body: Any, caller: Person = ALICE, key: str | None = None) -> Submission:
         """Return a submission as the trigger builds it."""
-        draft = bodies.read_access_request(body, now=self.now, limits=LIMITS)
+        draft = read_access_request(body, now=self.now, limits=LIMITS)
         return Submission(draft=draft, body=body, key=key, caller=caller)
 
     def accept(self, body: Any, caller: Person = ALICE, *, key: str | None = None) -> StoredRequest:
@@ -194,7 +197,7 @@ class InProcess:
         self, request_id: str, caller: Person = ALICE, reason: str | None = None, **body: Any
     ) -> ChangeResult:
         """Play ``POST …/revoke``."""
-        revocation, _ = bodies.read_revoke(body | ({"reason": reason} if reason else {}))
+        revocation, _ = read_revoke(body | ({"reason": reason} if reason else {}))
         changed = self.request_changes.revoke(request_id, caller, revocation, self.now)
         self._send(changed.stored)
         return changed
@@ -203,7 +206,7 @@ class InProcess:
         self, request_id: str, span: timedelta, caller: Person = ALICE, *, key: str | None = None
     ) -> ChangeResult:
         """Play ``POST …/extend``."""
-        extension, _ = bodies.read_extend({"duration": format_duration(span)}, key=key)
+        extension, _ = read_extend({"duration": format_duration(span)}, key=key)
         if extension is None:
             raise ValueError(span)
         changed = self.request_changes.extend(request_id, caller, extension, self.now)

@@ -29,7 +29,7 @@ def table(clock):
 @pytest.fixture
 def pace(table):
     """The pace as one instance sees it."""
-    return LookPace(ControlRows(table))
+    return LookPace(lambda: ControlRows(table))
 
 
 def begin(pace, subscription=DEVELOPMENT, key=keys.LOOK):
@@ -55,7 +55,7 @@ def test_no_look_begins_while_another_instance_looks(pace, table):
     """Its result is not known yet."""
     pace.begin(DEVELOPMENT, keys.LOOK)
 
-    assert begin(LookPace(ControlRows(table))) == "runs"
+    assert begin(LookPace(lambda: ControlRows(table))) == "runs"
 
 
 def test_a_look_that_nobody_ends_holds_up_the_next_one_for_30_seconds(pace, clock):
@@ -71,7 +71,7 @@ def test_a_look_that_nobody_ends_holds_up_the_next_one_for_30_seconds(pace, cloc
 
 def test_of_two_looks_at_once_one_begins(pace, table):
     """The row is won under its ETag."""
-    assert begin(LookPace(Overtaken(table, pace))) == "runs"
+    assert begin(LookPace(lambda: Overtaken(table, pace))) == "runs"
 
 
 class Overtaken(ControlRows):

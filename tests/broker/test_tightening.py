@@ -10,7 +10,7 @@ import pytest
 from jit import messages
 from jit.domain.errors import Conflict, Unavailable
 from jit.domain.model.grant import CloseReason, Grant, Status
-from jit.domain.requests.bodies import read_policy_delete, read_policy_put
+from jit.domain.requests.policy_bodies import read_policy_delete, read_policy_put
 from tests.broker.inprocess import BOB, HERE, OLGA, THERE, InProcess, policy_of, wish
 from tests.broker.reconciling import Reconciling
 from tests.fakes.calls import Crash

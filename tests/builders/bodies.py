@@ -1,6 +1,6 @@
 """Builders of request bodies as callers send them."""
 
-from jit.domain.requests.bodies import read_access_request
+from jit.domain.requests.access_body import read_access_request
 from tests.builders.values import NOW, vm_id
 
 

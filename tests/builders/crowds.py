@@ -10,7 +10,7 @@ from jit.domain.model.people import Person
 from jit.domain.model.request import Ticket
 from jit.domain.values import request_ids
 from jit.storage.history import write_history_rows
-from jit.storage.lists.search import MACHINES, name_machines
+from jit.storage.lists.machine_names import MACHINES, name_machines
 from jit.storage.request_rows import write_grants_row, write_request_row
 from jit.storage.stored import StoredRequest
 from jit.storage.table import Op, Row, Table, Verb

@@ -43,6 +43,7 @@ from jit.storage.callers.idempotency_keys import Idempotency
 from jit.storage.control_rows import ControlRows
 from jit.storage.history import History
 from jit.storage.inventory_store import InventoryStore
+from jit.storage.lists.request_lists import RequestLists
 from jit.storage.networks.admin_rule_rows import AdminRuleRows
 from jit.storage.outbox import Outbox
 from jit.storage.people.bar_rows import BarRows
@@ -56,6 +57,7 @@ class Stores:
     """Every store of the broker."""
 
     requests: RequestStore
+    lists: RequestLists
     inventory: InventoryStore
     outbox: Outbox
     locks: Locks
@@ -74,6 +76,7 @@ def stores_over(state: Table, history: Table) -> Stores:
     """Return the stores over ``JitState`` and ``JitHistory``."""
     return Stores(
         requests=RequestStore(state, History(history)),
+        lists=RequestLists(state, history),
         inventory=InventoryStore(state),
         outbox=Outbox(state),
         locks=Locks(ControlRows(state)),
@@ -138,7 +141,7 @@ class UseCases:
     @property
     def pace(self) -> LookPace:
         """The pace of looks that callers cause."""
-        return LookPace(self.stores.control)
+        return LookPace(lambda: self.stores.control)
 
     @cached_property
     def looks(self) -> SharedLooks:
@@ -191,6 +194,7 @@ class UseCases:
         stores, around = self.stores, self.around
         return Queries(
             requests=stores.requests,
+            lists=stores.lists,
             inventory=stores.inventory,
             subscriptions=stores.subscriptions,
             looks=self.looks,

@@ -21,7 +21,10 @@ from jit import messages
 from jit.domain.errors import Refused, Rejected, Unavailable
 from jit.domain.limits import LIMITS
 from jit.domain.model.people import Person
-from jit.domain.requests import bodies
+from jit.domain.requests.access_body import read_access_request
+from jit.domain.requests.extension_body import Extension
+from jit.domain.requests.policy_bodies import read_policy_put
+from jit.domain.requests.revocation_body import read_revoke
 from jit.domain.requests.submission import Submission
 from jit.domain.values.times import format_duration
 from jit.storage.stored import StoredRequest
@@ -123,7 +126,7 @@ class ScenarioRun:
 
         def act(broker: BrokerProcess, now: datetime) -> list[str]:
             if not submissions:
-                draft = bodies.read_access_request(body, now=now, limits=LIMITS)
+                draft = read_access_request(body, now=now, limits=LIMITS)
                 submissions.append(Submission(draft=draft, body=body, key=name, caller=caller))
             whole = broker.acceptance.accept(submissions[0], now=now)
             self._answer(name, whole)
@@ -144,7 +147,7 @@ class ScenarioRun:
 
         def act(broker: BrokerProcess, now: datetime) -> list[str]:
             body = {"virtualMachines": list(machines)} if machines else None
-            part, _ = bodies.read_revoke(body)
+            part, _ = read_revoke(body)
             changed = broker.request_changes.revoke(self._answered(name), caller, part, now)
             return list(changed.stored.request.policies)
 
@@ -153,7 +156,7 @@ class ScenarioRun:
     def extend(self, name: str, span: timedelta, caller: Person) -> Act:
         """Return the act that extends the request that *name* was answered with."""
         body = {"duration": format_duration(span)}
-        extension = bodies.Extension(duration=span, reason=None, body=body)
+        extension = Extension(duration=span, reason=None, body=body)
 
         def act(broker: BrokerProcess, now: datetime) -> list[str]:
             changed = broker.request_changes.extend(self._answered(name), caller, extension, now)
@@ -167,7 +170,7 @@ class ScenarioRun:
         self.promises.configured.add(ids.key(vm))
 
         def act(broker: BrokerProcess, now: datetime) -> list[str]:
-            wanted, _ = bodies.read_policy_put(body)
+            wanted, _ = read_policy_put(body)
             broker.configurator.put(wanted, caller, now=now)
             self.answers[name] = name
             return []

@@ -21,7 +21,7 @@ from hypothesis.stateful import (
 
 from jit.domain.errors import Rejected
 from jit.domain.limits import LIMITS
-from jit.domain.requests import bodies
+from jit.domain.requests.access_body import read_access_request
 from jit.domain.requests.submission import Submission
 from tests.broker.inprocess import ALICE, BOB, CAROL, DAVE, ELSEWHERE, HERE, OLGA, THERE, wish
 from tests.builders.admin_rules import ALLOW, ALWAYS, DENY, GROUP, arm_admin
@@ -121,7 +121,7 @@ class WithoutFaults(RuleBasedStateMachine):
         accepted = isinstance(self.run.answers.get(name), str)
 
         def act(broker: BrokerProcess, now: Any) -> list[str]:
-            draft = bodies.read_access_request(other, now=now, limits=LIMITS)
+            draft = read_access_request(other, now=now, limits=LIMITS)
             submission = Submission(draft=draft, body=other, key=name, caller=PEOPLE[who])
             broker.acceptance.accept(submission, now=now)
             self.watch.add_violation("P8", f"{name} was accepted with another body")

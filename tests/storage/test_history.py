@@ -1,17 +1,16 @@
 """Finished requests: found by id and by month, complete or not at all."""
 
 from dataclasses import replace
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 
 import pytest
 
 from jit.domain.errors import Unknown
 from jit.domain.model.grant import CloseReason, Status
-from jit.storage.history import History, build_month_partition, write_history_rows
+from jit.storage.history import History, write_history_rows
 from jit.storage.stored import StoredRequest
 from jit.storage.table import Op, Verb
 from tests.builders.grants import a_grant_of, a_request
-from tests.builders.searches import a_search
 from tests.fakes.calls import Calls
 from tests.fakes.clock import FakeClock
 from tests.fakes.tables import FakeTable
@@ -55,10 +54,6 @@ def load(history, stored, at=NOON):
     return history.load(SUBSCRIPTION, at, stored.request.id)
 
 
-def list_month(history, month=NOON, **search):
-    return list(history.list_month(SUBSCRIPTION, month, a_search(**search)).requests)
-
-
 def test_a_finished_request_is_read_as_it_was_written(history):
     """With all its grants, in order."""
     stored = finished(vms=12)
@@ -93,7 +88,6 @@ def test_a_request_without_its_own_row_is_not_there(history, table):
     table.write([Op(Verb.INSERT, row) for row in write_history_rows(finished())[1:]])
 
     assert load(history, finished()) is None
-    assert list_month(history) == []
 
 
 def test_a_write_whose_answer_was_lost_is_resolved_by_reading(history, calls):
@@ -109,25 +103,3 @@ def test_a_write_whose_answer_was_lost_is_resolved_by_reading(history, calls):
 
     calls.after = lambda *_: None
     assert load(history, finished()) == finished()
-
-
-def test_a_month_lists_its_own_requests_alone(history):
-    """Requests lie in the month of their creation, as their ids say."""
-    december = NOON + timedelta(days=30)
-    first, second = finished(1), finished(2)
-    later = finished(3, at=december)
-    for stored in (first, second, later):
-        history.write(stored)
-
-    assert list_month(history) == [first, second]
-    assert list_month(history, december) == [later]
-    assert build_month_partition(SUBSCRIPTION, december) == f"{SUBSCRIPTION}|2026-12"
-
-
-def test_a_month_goes_on_behind_a_request(history):
-    """A page of a list begins where the one before ended."""
-    first, second = finished(1), finished(2)
-    history.write(first)
-    history.write(second)
-
-    assert list_month(history, after=first.request.id) == [second]

@@ -33,7 +33,8 @@ class Shelf:
     def __init__(self):
         clock = FakeClock(NOON)
         self.state, self.history = FakeTable(clock), FakeTable(clock)
-        self.requests = stores_over(self.state, self.history).requests
+        stores = stores_over(self.state, self.history)
+        self.requests, self.lists = stores.requests, stores.lists
 
     def insert(self, *vms, number=1, **changes):
         """Store a request with a grant on each VM."""
@@ -127,15 +128,6 @@ def test_a_finished_request_is_loaded_from_history(shelf):
     assert len(shelf.requests.list_tombstones(SUBSCRIPTION, keys.TOMBSTONES).rows) == 2
 
 
-def test_a_list_goes_on_behind_a_request(shelf):
-    """A page of a list begins where the one before ended."""
-    asked = [shelf.insert(a_vm(number), number=number) for number in range(1, 4)]
-
-    rest = shelf.requests.list_live(SUBSCRIPTION, a_search(after=asked[0].id)).requests
-
-    assert [stored.request.id for stored in rest] == [each.id for each in asked[1:]]
-
-
 def test_a_save_over_another_version_is_a_conflict(shelf):
     """Nothing of the transaction is written."""
     request = shelf.insert(a_vm(1))
@@ -189,8 +181,8 @@ def test_a_request_in_a_newer_format_keeps_no_other_out_of_a_list(shelf, caplog)
     shelf.age("r|")
     second = shelf.insert(a_vm(2), number=2)
 
-    listed = find_ids(shelf.requests.list_live(SUBSCRIPTION, a_search()))
-    access = shelf.requests.read_live_access(SUBSCRIPTION, None, QueryBudget())
+    listed = find_ids(shelf.lists.list_live(SUBSCRIPTION, a_search()))
+    access = shelf.lists.read_live_access(SUBSCRIPTION, None, QueryBudget())
 
     assert listed == list(access.requests) == [second.id]
     assert shelf.requests.find_request(first.id) is None
@@ -240,7 +232,7 @@ def test_a_finished_request_in_a_newer_format_keeps_no_other_out_of_its_month(sh
     shelf.history.write([Op(Verb.REPLACE, row) for row in rows])
     shelf.close(second)
 
-    listed = find_ids(shelf.requests.history.list_month(SUBSCRIPTION, NOON, a_search()))
+    listed = find_ids(shelf.lists.list_month(SUBSCRIPTION, NOON, a_search()))
 
     assert listed == [second.id]
     assert alerts(caplog) == [f"{first.id}|"]

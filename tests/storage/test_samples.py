@@ -52,7 +52,7 @@ from jit.storage.callers import denial_counts, key_rows
 from jit.storage.callers.key_rows import KeyEnding, StoredKey
 from jit.storage.control_rows import ComparisonRow, FirewallRow, LooksRow, PolicyRow
 from jit.storage.documents import FORMAT, ColumnMap, read_document
-from jit.storage.lists.search import name_machines
+from jit.storage.lists.machine_names import name_machines
 from jit.storage.networks import admin_rule_rows
 from jit.storage.people import bar_rows
 from jit.storage.stored import StoredRequest

@@ -30,7 +30,7 @@ from jit.domain.grants import admission, lifetime, shared_port
 from jit.domain.limits import Limits, bound_violations
 from jit.domain.model.grant import CloseReason, Grant, Status
 from jit.domain.model.people import Person, Role
-from jit.domain.requests.bodies import Extension
+from jit.domain.requests.extension_body import Extension
 from jit.domain.requests.revocation import Revocation, find_outside
 from jit.domain.values import arm_ids
 from jit.domain.values.json_pointer import ROOT

@@ -20,6 +20,7 @@ from jit.domain.values import arm_ids, request_ids
 from jit.domain.values.listing import list_few
 from jit.storage.inventory_store import InventoryStore
 from jit.storage.lists.query_budget import QueryBudget
+from jit.storage.lists.request_lists import RequestLists
 from jit.storage.request_store import RequestStore
 from jit.storage.stored import StoredRequest
 from jit.storage.subscription_rows import SubscriptionRows
@@ -43,6 +44,7 @@ class Queries:
     """
 
     requests: RequestStore
+    lists: RequestLists
     inventory: InventoryStore
     subscriptions: SubscriptionRows
     looks: SharedLooks
@@ -71,9 +73,7 @@ class Queries:
 
         See `RequestPages.list_page`.
         """
-        pages = RequestPages(
-            requests=self.requests, subscriptions=self.subscriptions, named=self.named
-        )
+        pages = RequestPages(lists=self.lists, subscriptions=self.subscriptions, named=self.named)
         return pages.list_page(filters, caller, begin=begin)
 
     # ---- virtual machines ----------------------------------------------------------------------
@@ -174,7 +174,7 @@ class Queries:
         row = self.subscriptions.get(subscription)
         budget.left -= 1
         requester = None if may_see_all(caller) else caller.id
-        live = self.requests.read_live_access(subscription, requester, budget)
+        live = self.lists.read_live_access(subscription, requester, budget)
         grants = group_shown(live.grants, live.requests, caller, row)
         compared_at = row.compared_at if row is not None else None
         for vm in sorted(machines, key=lambda vm: vm.name):

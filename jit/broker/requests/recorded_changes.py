@@ -10,7 +10,7 @@ from jit.broker.trail import Trail
 from jit.domain.audit.refusal import Refusal
 from jit.domain.errors import Rejected
 from jit.domain.model.people import Person
-from jit.domain.requests.bodies import Extension
+from jit.domain.requests.extension_body import Extension
 from jit.domain.requests.revocation import Revocation
 from jit.domain.values import request_ids
 from jit.domain.values.times import format_duration

@@ -13,8 +13,8 @@ from dataclasses import dataclass
 
 from jit.domain.model.request import Request
 from jit.storage import keys
+from jit.storage.lists.machine_names import list_machine_hashes
 from jit.storage.lists.query_budget import QueryBudget
-from jit.storage.lists.search import list_machine_hashes
 from jit.storage.request_rows import REQUEST_ID
 from jit.storage.table import COMPARISONS, Row, Table, Where
 

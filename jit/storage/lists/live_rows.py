@@ -9,9 +9,10 @@ from jit.domain.model.grant import Status
 from jit.storage import keys
 from jit.storage.documents import alert_unreadable
 from jit.storage.lists.live_grants import RESERVE, Candidate, LiveGrants
+from jit.storage.lists.machine_names import count_machines
 from jit.storage.lists.query_budget import QueryBudget
 from jit.storage.lists.row_scan import LIVE, RowScan
-from jit.storage.lists.search import Search, Stretch, count_machines, make_bound
+from jit.storage.lists.search import Search, Stretch, make_bound
 from jit.storage.request_rows import (
     REQUEST_KIND,
     parse_request,

@@ -14,7 +14,8 @@ from datetime import UTC, datetime, timedelta
 from itertools import groupby
 
 from jit.domain.values import request_ids
-from jit.storage.lists.search import Search, count_machines, make_bound
+from jit.storage.lists.machine_names import count_machines
+from jit.storage.lists.search import Search, make_bound
 from jit.storage.table import Row, Table, Where
 
 _TRIES = 2  # queries for the caller's own rows, before all rows are read

@@ -7,21 +7,18 @@ passed over before the rows of their grants are read. The time of a request is i
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
 from jit.domain.model.request import Request
 from jit.domain.values import arm_ids, request_ids
+from jit.storage.lists.machine_names import HALF, MACHINES
 from jit.storage.lists.query_budget import QueryBudget
 from jit.storage.request_rows import REQUESTER, TICKET
 from jit.storage.stored import StoredRequest
 from jit.storage.table import Row
 
-MACHINES = "Machines"
-"""Column of a request: a word for each of its machines. Rows of older versions lack it."""
-
-_HALF = 10  # characters of base32: 50 bits of the hash of an id, then 50 bits of a name's
 _BEGINNING = datetime(1970, 1, 1, tzinfo=UTC)
 _MILLISECOND = timedelta(milliseconds=1)
 
@@ -58,8 +55,8 @@ class Sought:
         names = row.values.get(MACHINES)
         if self.machine is None or names is None:
             return True
-        short = arm_ids.row_hash(self.machine)[:_HALF]
-        return any(short in {word[:_HALF], word[_HALF:]} for word in str(names).split())
+        short = arm_ids.row_hash(self.machine)[:HALF]
+        return any(short in {word[:HALF], word[HALF:]} for word in str(names).split())
 
     def find_first_id(self, subscription: str) -> str:
         """Return a text that no wanted id of a subscription is below."""
@@ -110,23 +107,3 @@ def make_bound(subscription: str, moment: datetime) -> str:
     """Return the smallest id that a request of *moment* can have, cut to the millisecond."""
     nothing = bytes(request_ids.RANDOM_BYTES)
     return request_ids.make_request_id(subscription, max(moment, _BEGINNING), nothing)
-
-
-def name_machines(row: Row, vm_ids: Iterable[str]) -> Row:
-    """Return the row of a request with its machines, each once."""
-    words = {
-        arm_ids.row_hash(each)[:_HALF] + arm_ids.row_hash(each.rsplit("/", 1)[-1])[:_HALF]: None
-        for each in vm_ids
-    }
-    return replace(row, values={**row.values, MACHINES: " ".join(words)})
-
-
-def list_machine_hashes(row: Row) -> list[str]:
-    """Return how the hashes of a request's machines begin; none if its row does not tell."""
-    return [word[:_HALF] for word in str(row.values.get(MACHINES, "")).split()]
-
-
-def count_machines(row: Row) -> int | None:
-    """Return the number of machines of a request; None if its row does not tell."""
-    names = row.values.get(MACHINES)
-    return None if names is None else len(str(names).split())

@@ -13,7 +13,7 @@ from jit.broker.requests.filters import BEGINNING, Place
 from jit.domain.errors import InvalidRequest, NotFound, Unavailable
 from jit.domain.limits import Limits
 from jit.domain.model.request import Ticket
-from jit.domain.requests.bodies import read_access_request
+from jit.domain.requests.access_body import read_access_request
 from jit.domain.requests.submission import Submission
 from tests.broker.inprocess import (
     ALICE,

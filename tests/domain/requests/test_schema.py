@@ -8,9 +8,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from jit.domain.limits import LIMITS, Limits
-from jit.domain.requests import bodies
+from jit.domain.requests.access_body import AccessRequestBody
 from jit.domain.requests.body_reader import read_body
+from jit.domain.requests.extension_body import ExtendBody
 from jit.domain.requests.fields import ReadContext
+from jit.domain.requests.policy_bodies import PolicyDeleteBody, PolicyPutBody
+from jit.domain.requests.revocation_body import RevokeBody
 from jit.domain.requests.schema import schema_of
 from tests.builders.bodies import a_body, a_machine, a_port
 from tests.builders.values import NOW, vm_id
@@ -20,27 +23,27 @@ from tests.domain.requests.schema_checker import break_each, find_breaches
 RULE = {"number": 22, "protocol": "TCP", "allowedSources": ["*"], "maxDuration": "PT3H"}
 WIDE = {**RULE, "number": 1, "allowedSources": ["10.0.0.0/8", "2a02::/32"]}
 KINDS = (
-    bodies.AccessRequestBody,
-    bodies.RevokeBody,
-    bodies.ExtendBody,
-    bodies.PolicyPutBody,
-    bodies.PolicyDeleteBody,
+    AccessRequestBody,
+    RevokeBody,
+    ExtendBody,
+    PolicyPutBody,
+    PolicyDeleteBody,
 )
 FULL = {
-    bodies.AccessRequestBody: a_body(
+    AccessRequestBody: a_body(
         virtualMachines=[a_machine(ports=[a_port(protocol="TCP"), a_port(65_535)])],
         startTime="2026-11-22T19:00:00.25+01:00",
         ticket={"system": "servicenow", "id": "CHG0030001"},
         dryRun=True,
         via="bastion",
     ),
-    bodies.RevokeBody: {
+    RevokeBody: {
         "reason": "done",
         "virtualMachines": [{"id": vm_id(), "ports": [{"number": 22}]}, {"id": vm_id("b")}],
     },
-    bodies.ExtendBody: {"duration": "PT1H", "reason": "not done yet"},
-    bodies.PolicyPutBody: {"virtualMachines": [{"id": vm_id(), "ports": [RULE, WIDE]}]},
-    bodies.PolicyDeleteBody: {"virtualMachines": [{"id": vm_id()}, {"id": vm_id("b").upper()}]},
+    ExtendBody: {"duration": "PT1H", "reason": "not done yet"},
+    PolicyPutBody: {"virtualMachines": [{"id": vm_id(), "ports": [RULE, WIDE]}]},
+    PolicyDeleteBody: {"virtualMachines": [{"id": vm_id()}, {"id": vm_id("b").upper()}]},
 }
 BREACHES = [
     (kind, keyword, pointer, value)
@@ -62,25 +65,25 @@ def read(kind, value, limits=LIMITS):
     ("kind", "value"),
     [
         *FULL.items(),
-        (bodies.AccessRequestBody, a_body()),
-        (bodies.AccessRequestBody, a_body(sources=None, via="bastion")),
-        (bodies.AccessRequestBody, a_body(duration="P1D", justification="12345", dryRun=False)),
-        (bodies.AccessRequestBody, a_body(duration="PT5M", justification="x" * 500)),
-        (bodies.AccessRequestBody, a_body(duration="PT1H0.5S", justification="Größe, 日本語")),
-        (bodies.AccessRequestBody, a_body(sources=["203.0.113.0/24", "10.0.0.1"])),
-        (bodies.AccessRequestBody, a_body(sources=["2a02::/64"])),
-        (bodies.AccessRequestBody, a_body(sources=[f"203.0.113.{n}" for n in range(10)])),
-        (bodies.AccessRequestBody, a_body(startTime="2026-11-22t18:00:00z")),
+        (AccessRequestBody, a_body()),
+        (AccessRequestBody, a_body(sources=None, via="bastion")),
+        (AccessRequestBody, a_body(duration="P1D", justification="12345", dryRun=False)),
+        (AccessRequestBody, a_body(duration="PT5M", justification="x" * 500)),
+        (AccessRequestBody, a_body(duration="PT1H0.5S", justification="Größe, 日本語")),
+        (AccessRequestBody, a_body(sources=["203.0.113.0/24", "10.0.0.1"])),
+        (AccessRequestBody, a_body(sources=["2a02::/64"])),
+        (AccessRequestBody, a_body(sources=[f"203.0.113.{n}" for n in range(10)])),
+        (AccessRequestBody, a_body(startTime="2026-11-22t18:00:00z")),
         (
-            bodies.AccessRequestBody,
+            AccessRequestBody,
             a_body(virtualMachines=[a_machine(f"farm{number}") for number in range(90)]),
         ),
         (
-            bodies.AccessRequestBody,
+            AccessRequestBody,
             a_body(virtualMachines=[a_machine(ports=[a_port(n) for n in range(1, 11)])]),
         ),
-        (bodies.RevokeBody, {}),
-        (bodies.ExtendBody, {"duration": "PT24H"}),
+        (RevokeBody, {}),
+        (ExtendBody, {"duration": "PT24H"}),
     ],
 )
 def test_an_accepted_body_satisfies_its_schema(kind, value):
@@ -130,9 +133,9 @@ def test_spaces_at_the_ends_of_a_line_are_the_only_exception():
     """The reader drops them before it counts; a schema has no word for that."""
     value = {"reason": f" {'x' * 500} "}
 
-    assert read(bodies.RevokeBody, value) == ()
-    assert find_breaches(schema_of(bodies.RevokeBody), value) == [("#/reason", "maxLength")]
-    assert find_breaches(schema_of(bodies.RevokeBody), stripped(value)) == []
+    assert read(RevokeBody, value) == ()
+    assert find_breaches(schema_of(RevokeBody), value) == [("#/reason", "maxLength")]
+    assert find_breaches(schema_of(RevokeBody), stripped(value)) == []
 
 
 # ---- constraints -----------------------------------------------------------------------------
@@ -272,7 +275,7 @@ def test_a_schema_has_the_form_of_draft_2020_12():
 def test_settings_move_the_schema():
     """The limits that the reader was given."""
     limits = Limits(machines=3, widest_source_v4=28, start_horizon=timedelta(hours=2))
-    fields = schema_of(bodies.AccessRequestBody, limits)["properties"]
+    fields = schema_of(AccessRequestBody, limits)["properties"]
 
     assert fields["virtualMachines"]["maxItems"] == 3
     assert "/28" in fields["sources"]["items"]["description"]
@@ -281,6 +284,6 @@ def test_settings_move_the_schema():
 
 def test_a_schema_is_the_callers_own():
     """A caller who changes it changes no other."""
-    schema_of(bodies.RevokeBody)["properties"].clear()
+    schema_of(RevokeBody)["properties"].clear()
 
-    assert "reason" in schema_of(bodies.RevokeBody)["properties"]
+    assert "reason" in schema_of(RevokeBody)["properties"]

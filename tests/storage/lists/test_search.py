@@ -4,14 +4,8 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from jit.storage.lists.search import (
-    MACHINES,
-    Sought,
-    count_machines,
-    list_machine_hashes,
-    make_bound,
-    name_machines,
-)
+from jit.storage.lists.machine_names import count_machines, list_machine_hashes, name_machines
+from jit.storage.lists.search import Sought, make_bound
 from jit.storage.request_rows import write_request_row
 from tests.builders.crowds import MINE, OTHER, SUBSCRIPTION, a_vm_of, a_whole_request
 
@@ -45,18 +39,6 @@ def test_a_row_of_an_older_version_may_be_of_any_machine():
     """Its grants tell."""
     assert Sought(last=NOON, machine="web03").matches(OLD)
     assert (count_machines(OLD), list_machine_hashes(OLD)) == (None, [])
-
-
-def test_a_row_counts_its_machines_once_each():
-    """As many rows of grants as it has."""
-    assert count_machines(ROW) == len(list_machine_hashes(ROW)) == 2
-
-
-def test_ninety_machines_need_little_room():
-    """The transaction that stores a request must hold 90 rows of grants beside it."""
-    row = name_machines(OLD, map(a_vm_of, range(90)))
-
-    assert len(str(row.values[MACHINES])) < 2000
 
 
 @pytest.mark.parametrize(

@@ -20,8 +20,8 @@ from jit.domain.model.people import Person
 from jit.domain.model.request import Request
 from jit.domain.values import arm_ids
 from jit.storage.lists.query_budget import QueryBudget
+from jit.storage.lists.request_lists import RequestLists
 from jit.storage.lists.search import Search, Sought, Stretch
-from jit.storage.request_store import RequestStore
 from jit.storage.stored import StoredRequest
 from jit.storage.subscription_rows import SubscriptionRows
 
@@ -44,7 +44,7 @@ class RequestPages:
         named: The subscriptions of the settings.
     """
 
-    requests: RequestStore
+    lists: RequestLists
     subscriptions: SubscriptionRows
     named: Sequence[str]
 
@@ -84,8 +84,8 @@ class RequestPages:
     def _read_section(self, section: Section, search: Search) -> Stretch:
         age, subscription = section
         if age:
-            return self.requests.history.list_month(subscription, _find_month(age), search)
-        return self.requests.list_live(subscription, search)
+            return self.lists.list_month(subscription, _find_month(age), search)
+        return self.lists.list_live(subscription, search)
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,8 +9,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from jit.api.continuation import TOKEN, write_token
-from jit.api.query import read_list
+from jit.api.continuation import write_token
+from jit.api.list_query import read_list
+from jit.api.query import TOKEN
 from jit.broker.requests.pages.request_pages import RequestPages
 from jit.domain.model.grant import Status
 from jit.storage.history import write_history_rows
@@ -49,7 +50,7 @@ class Shelf:
         stores = stores_over(self.state, self.history)
         self.requests = stores.requests
         self.pages = RequestPages(
-            requests=stores.requests,
+            lists=stores.lists,
             subscriptions=stores.subscriptions,
             named=(SUBSCRIPTION, *others),
         )
@@ -270,7 +271,7 @@ def test_a_request_that_is_in_history_by_now_is_listed_once():
     shelf.put_finished(whole)
 
     ids, _ = shelf.page(MINE)
-    listed = shelf.requests.history.list_month(SUBSCRIPTION, NOON, a_search()).requests
+    listed = shelf.pages.lists.list_month(SUBSCRIPTION, NOON, a_search()).requests
 
     assert ids == [whole.request.id]
     assert [len(each.grants) for each in listed] == [2]

@@ -1,4 +1,4 @@
-"""Bodies of the contract: good parts, and every fault."""
+"""The body of an access request: its good parts, and every fault."""
 
 import re
 from datetime import timedelta
@@ -10,11 +10,9 @@ from hypothesis import strategies as st
 
 from jit.domain import limits
 from jit.domain.limits import Limits
-from jit.domain.model import machine
-from jit.domain.model.machine import PortRule
 from jit.domain.model.request import AccessRequest, Ticket, WantedMachine, WantedPort
-from jit.domain.requests import bodies, fields, idempotency_key, json_node, network_fields
-from jit.domain.requests.revocation import Revocation
+from jit.domain.requests import access_body, fields, idempotency_key, json_node, network_fields
+from jit.domain.requests.access_body import read_access_request
 from jit.domain.values import arm_ids, prefixes, times
 from jit.domain.values.times import format_instant
 from tests.builders.bodies import a_body, a_draft, a_machine, a_port, faults
@@ -28,9 +26,6 @@ FIRST_PORT = f"{FIRST_VM}/ports/0"
 def ports(*items):
     """The VMs of a body that wants these ports of one VM."""
     return [a_machine(ports=list(items))]
-
-
-# ---- the access request
 
 
 def test_the_whole_body_of_the_contract_is_read():
@@ -285,7 +280,7 @@ def test_a_faulty_body_is_refused_and_the_fault_named(change, found):
 )
 def test_null_is_not_the_same_as_absent(name):
     """An expression of the caller that came out empty must not mean "now" or "no ticket"."""
-    draft = bodies.read_access_request(a_body() | {name: None}, now=NOW)
+    draft = read_access_request(a_body() | {name: None}, now=NOW)
 
     assert faults(draft.violations) == [(f"#/{name}", "wrong-type")]
 
@@ -293,7 +288,7 @@ def test_null_is_not_the_same_as_absent(name):
 @pytest.mark.parametrize("value", [None, True, 1, "", []])
 def test_a_body_is_an_object(value):
     """One fault, not one for each missing field."""
-    draft = bodies.read_access_request(value, now=NOW)
+    draft = read_access_request(value, now=NOW)
 
     assert faults(draft.violations) == [("#", "wrong-type")]
 
@@ -393,7 +388,7 @@ def test_settings_move_the_limits():
     """`JIT_WIDEST_SOURCE` and `JIT_START_HORIZON` are an operator's to choose."""
     moved = Limits(widest_source_v4=28, start_horizon=timedelta(days=1))
     body = a_body(sources=["203.0.113.0/27"], startTime="2026-11-23T18:00:01Z")
-    draft = bodies.read_access_request(body, now=NOW, limits=moved)
+    draft = read_access_request(body, now=NOW, limits=moved)
 
     assert faults(draft.violations) == [
         ("#/sources/0", "source-too-wide"),
@@ -432,7 +427,7 @@ broken_bodies = st.builds(
 @given(json_values | broken_bodies)
 def test_any_json_value_is_a_request_or_has_faults(value):
     """One of the two, never both, never an error of another kind."""
-    draft = bodies.read_access_request(value, now=NOW)
+    draft = read_access_request(value, now=NOW)
 
     assert (draft.request is None) == bool(draft.violations)
 
@@ -446,256 +441,6 @@ def test_a_vm_of_another_subscription_is_sent_as_a_second_request():
     assert violation.detail.endswith(": send farm01 as a second request")
 
 
-# ---- the bodies of decisions
-
-
-@pytest.mark.parametrize(
-    ("value", "reason"),
-    [
-        (None, None),
-        ({}, None),
-        ({"reason": "x"}, "x"),
-        ({"reason": " done "}, "done"),
-        ({"reason": "x" * 500}, "x" * 500),
-    ],
-)
-def test_a_reason_is_read_if_the_body_has_one(value, reason):
-    """To revoke takes no reason, and no body to say so."""
-    assert bodies.read_revoke(value) == (Revocation(reason=reason), ())
-
-
-@pytest.mark.parametrize(
-    ("value", "found"),
-    [
-        ([], [("#", "wrong-type")]),
-        ({"reason": None}, [("#/reason", "wrong-type")]),
-        ({"reason": ""}, [("#/reason", "text-too-short")]),
-        ({"reason": "x" * 501}, [("#/reason", "text-too-long")]),
-        ({"reason": "a\nb"}, [("#/reason", "text-not-one-line")]),
-        ({"why": "x"}, [("#/why", "unknown-field")]),
-    ],
-)
-def test_a_faulty_reason_is_refused(value, found):
-    """It goes into the same audit trail as a justification."""
-    revocation, violations = bodies.read_revoke(value)
-
-    assert (revocation.reason, faults(violations)) == (None, found)
-
-
-def test_a_part_of_a_request_is_read():
-    """VMs with some of their ports, or with all."""
-    machines = [{"id": vm_id(), "ports": [{"number": 22}]}, {"id": vm_id("b")}]
-
-    revocation, violations = bodies.read_revoke({"virtualMachines": machines})
-
-    assert violations == ()
-    assert [
-        (machine.id, machine.pointer, [(port.number, port.pointer) for port in machine.ports])
-        for machine in revocation.machines
-    ] == [(vm_id(), FIRST_VM, [(22, FIRST_PORT)]), (vm_id("b"), "#/virtualMachines/1", [])]
-
-
-@pytest.mark.parametrize(
-    ("machines", "found"),
-    [
-        ([], [("#/virtualMachines", "too-few")]),
-        ([{"id": vm_id(), "ports": []}], [(f"{FIRST_VM}/ports", "too-few")]),
-        ([{"ports": [{"number": 22}]}], [(f"{FIRST_VM}/id", "missing-field")]),
-        ([{"id": vm_id()}, {"id": vm_id()}], [("#/virtualMachines/1/id", "duplicate-vm")]),
-        (
-            [{"id": vm_id(), "ports": [{"number": 22, "protocol": "TCP"}]}],
-            [(f"{FIRST_PORT}/protocol", "unknown-field")],
-        ),
-    ],
-)
-def test_a_faulty_part_of_a_request_is_refused(machines, found):
-    """An empty list must not mean everything."""
-    _, violations = bodies.read_revoke({"virtualMachines": machines})
-
-    assert faults(violations) == found
-
-
-@pytest.mark.parametrize(
-    ("value", "extension"),
-    [
-        ({"duration": "PT1H"}, (timedelta(hours=1), None)),
-        (
-            {"duration": "PT5M", "reason": "not done yet"},
-            (timedelta(minutes=5), "not done yet"),
-        ),
-    ],
-)
-def test_an_extension_is_read(value, extension):
-    """How long from now, and maybe why; the body and the key tell a repetition."""
-    duration, reason = extension
-    expected = bodies.Extension(duration=duration, reason=reason, body=value, key="k")
-
-    assert bodies.read_extend(value, key="k") == (expected, ())
-
-
-@pytest.mark.parametrize(
-    ("value", "found"),
-    [
-        ({}, [("#/duration", "missing-field")]),
-        ({"duration": "PT1M"}, [("#/duration", "duration-too-short")]),
-        ({"duration": "P2D"}, [("#/duration", "duration-too-long")]),
-        ({"duration": "PT1H", "reason": ""}, [("#/reason", "text-too-short")]),
-        (
-            {"duration": 1, "reason": 1, "until": 1},
-            [
-                ("#/until", "unknown-field"),
-                ("#/duration", "wrong-type"),
-                ("#/reason", "wrong-type"),
-            ],
-        ),
-    ],
-)
-def test_a_faulty_extension_is_refused(value, found):
-    """Nothing is extended by half a body."""
-    extension, violations = bodies.read_extend(value)
-
-    assert (extension, faults(violations)) == (None, found)
-
-
-# ---- the bodies of JIT policies
-
-
-def a_port_rule(**changes):
-    """One port rule, as an operator writes it; a change to None removes the field."""
-    rule = {
-        "number": 22,
-        "protocol": "TCP",
-        "allowedSources": ["10.0.0.0/8"],
-        "maxDuration": "PT3H",
-        **changes,
-    }
-    return {name: value for name, value in rule.items() if value is not None}
-
-
-def a_policy(*rules):
-    """A policy body for one VM."""
-    return {"virtualMachines": [{"id": vm_id(), "ports": list(rules)}]}
-
-
-def test_a_policy_is_read():
-    """As the contract shows it, wide prefixes and ``*`` included."""
-    machines, violations = bodies.read_policy_put(
-        a_policy(a_port_rule(), a_port_rule(number=3389, protocol="*", allowedSources=["*"]))
-    )
-
-    assert (machines, violations) == (
-        (
-            machine.MachinePolicy(
-                id=vm_id(),
-                ports=(
-                    PortRule(
-                        number=22,
-                        protocol="TCP",
-                        allowed_sources=("10.0.0.0/8",),
-                        max_duration=timedelta(hours=3),
-                    ),
-                    PortRule(
-                        number=3389,
-                        protocol="*",
-                        allowed_sources=("*",),
-                        max_duration=timedelta(hours=3),
-                    ),
-                ),
-                pointer=FIRST_VM,
-            ),
-        ),
-        (),
-    )
-
-
-ALLOWED = f"{FIRST_PORT}/allowedSources"
-
-
-@pytest.mark.parametrize(
-    ("rule", "found"),
-    [
-        ({"number": None}, [(f"{FIRST_PORT}/number", "missing-field")]),
-        ({"protocol": None}, [(f"{FIRST_PORT}/protocol", "missing-field")]),
-        ({"allowedSources": None}, [(ALLOWED, "missing-field")]),
-        ({"maxDuration": None}, [(f"{FIRST_PORT}/maxDuration", "missing-field")]),
-        ({"maxDuration": "PT4M"}, [(f"{FIRST_PORT}/maxDuration", "duration-too-short")]),
-        ({"maxDuration": "PT25H"}, [(f"{FIRST_PORT}/maxDuration", "duration-too-long")]),
-        ({"number": 0}, [(f"{FIRST_PORT}/number", "port-out-of-range")]),
-        ({"protocol": "Any"}, [(f"{FIRST_PORT}/protocol", "protocol-unknown")]),
-        ({"allowedSources": "*"}, [(ALLOWED, "wrong-type")]),
-        ({"allowedSources": []}, [(ALLOWED, "too-few")]),
-        ({"allowedSources": [1]}, [(f"{ALLOWED}/0", "wrong-type")]),
-        ({"allowedSources": ["*", "10.0.0.0/8"]}, [(f"{ALLOWED}/0", "source-any")]),
-        ({"allowedSources": ["0.0.0.0/0"]}, [(f"{ALLOWED}/0", "source-any")]),
-        ({"allowedSources": ["VirtualNetwork"]}, [(f"{ALLOWED}/0", "source-malformed")]),
-        ({"allowedSources": ["10.0.0.1/8"]}, [(f"{ALLOWED}/0", "source-host-bits")]),
-        ({"allowedSources": ["127.0.0.0/8"]}, [(f"{ALLOWED}/0", "source-reserved")]),
-        ({"allowedSources": ["10.0.0.0/8"] * 2}, [(f"{ALLOWED}/1", "duplicate-source")]),
-        (
-            {"allowedSources": ["10.0.0.0/8", "10.1.0.0/16"]},
-            [(f"{ALLOWED}/1", "source-overlap")],
-        ),
-        (
-            {"allowedSources": [f"10.{index}.0.0/16" for index in range(11)]},
-            [(ALLOWED, "too-many")],
-        ),
-        (
-            {"maxRequestAccessDuration": "PT1H"},
-            [
-                (f"{FIRST_PORT}/maxRequestAccessDuration", "unknown-field"),
-            ],
-        ),
-    ],
-)
-def test_a_faulty_port_rule_is_refused(rule, found):
-    """A policy limits the requests of others: it is read as strictly as their bodies."""
-    _, violations = bodies.read_policy_put(a_policy(a_port_rule(**rule)))
-
-    assert faults(violations) == found
-
-
-@pytest.mark.parametrize("read", [bodies.read_policy_put, bodies.read_policy_delete])
-@pytest.mark.parametrize(
-    ("value", "found"),
-    [
-        ({}, [("#/virtualMachines", "missing-field")]),
-        ({"virtualMachines": []}, [("#/virtualMachines", "too-few")]),
-        ({"virtualMachines": ["web01"]}, [(FIRST_VM, "wrong-type")]),
-        ([], [("#", "wrong-type")]),
-    ],
-)
-def test_a_policy_body_without_vms_is_refused(read, value, found):
-    """Neither of them ever means "all VMs"."""
-    machines, violations = read(value)
-
-    assert (machines, faults(violations)) == ((), found)
-
-
-def test_a_policy_names_a_port_of_a_vm_once():
-    """Two rules for one port would leave open which of them holds."""
-    _, violations = bodies.read_policy_put(a_policy(a_port_rule(), a_port_rule(protocol="UDP")))
-
-    assert faults(violations) == [(f"{FIRST_VM}/ports/1/number", "duplicate-port")]
-
-
-def test_a_policy_names_a_vm_once():
-    """Upper and lower case of its id do not matter."""
-    body = {"virtualMachines": [{"id": vm_id()}, {"id": vm_id().upper()}, {"id": "web01"}]}
-    machines, violations = bodies.read_policy_delete(body)
-
-    assert (machines, faults(violations)) == (
-        (machine.MachinePolicy(id=vm_id(), ports=(), pointer=FIRST_VM),),
-        [("#/virtualMachines/1/id", "duplicate-vm"), ("#/virtualMachines/2/id", "vm-id-malformed")],
-    )
-
-
-def test_a_policy_is_deleted_without_ports():
-    """A port in the body would suggest that only this port goes."""
-    _, violations = bodies.read_policy_delete(a_policy(a_port_rule()))
-
-    assert faults(violations) == [(f"{FIRST_VM}/ports", "unknown-field")]
-
-
 # ---- the table of codes
 
 
@@ -703,7 +448,7 @@ def test_the_table_of_codes_is_complete():
     """Programs act on codes: the module that gives them out lists them all."""
     modules = (
         arm_ids,
-        bodies,
+        access_body,
         fields,
         idempotency_key,
         json_node,
@@ -718,6 +463,6 @@ def test_the_table_of_codes_is_complete():
         for name, value in vars(module).items()
         if name.isupper() and isinstance(value, str) and re.fullmatch("[a-z]+(-[a-z0-9]+)+", value)
     }
-    rows = re.findall(r"^(?:\* .{15}|  {17}) (.*)$", bodies.__doc__ or "", re.MULTILINE)
+    rows = re.findall(r"^(?:\* .{15}|  {17}) (.*)$", access_body.__doc__ or "", re.MULTILINE)
 
     assert set(re.findall("[a-z]+(?:-[a-z0-9]+)+", " ".join(rows))) == codes
