@@ -11,7 +11,7 @@ import json
 import re
 import shlex
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -27,6 +27,9 @@ from jit.broker.health import HealthCheck
 from jit.broker.reconcile.dry_run import DryRuns
 from jit.domain.errors import Unavailable
 from jit.settings import Settings
+from jit.storage import keys
+from jit.storage.documents import FORMAT
+from jit.storage.table import Op, Verb
 from local.host.web import front_end, platform_auth
 from tests import api_page
 from tests.broker.inprocess import ALICE, BOB, ELSEWHERE, InProcess, farm, wish
@@ -287,6 +290,17 @@ def _bar_somebody(api: Api) -> None:
         api.call("PUT", f"barred/{BOB.id}", body, user=user)
     for path in ("barred", f"barred/{BOB.id}", f"barred/{ALICE.id}", "barred/alice"):
         api.call("GET", path, user="audra")
+    _spoil_bar(api, BOB.id)
+    for path in ("barred", f"barred/{BOB.id}"):
+        api.call("GET", path, user="audra")
+    api.call("DELETE", f"barred/{BOB.id}", user="olga")
+
+
+def _spoil_bar(api: Api, person_id: str) -> None:
+    """Make the row of a bar one that only a newer version reads."""
+    (row,) = api.broker.state.rows(keys.bar_key(person_id))
+    values = {**row.values, FORMAT: 99}
+    api.broker.state.write([Op(Verb.REPLACE, replace(row, values=values))])
 
 
 def _call_in_vain(api: Api) -> None:

@@ -11,7 +11,7 @@ from jit.domain.values.times import format_duration, format_instant
 
 if TYPE_CHECKING:  # loaded before a request is rendered; not needed at a cold start
     from jit.broker.health import Health
-    from jit.domain.model.bar import Bar
+    from jit.domain.model.bar import Bar, UnreadableBar
     from jit.domain.model.bastion import Bastion
     from jit.domain.model.grant import Grant
     from jit.domain.model.machine import OtherAccess, PortRule, VirtualMachine
@@ -190,8 +190,20 @@ def render_address(address: str | None, proxies: Proxies) -> dict[str, Any]:
     return {"address": address, "addressReason": "behind-gateway" if is_behind else None}
 
 
-def render_bar(bar: Bar) -> dict[str, Any]:
-    """Return a bar as operators and auditors see it."""
+def render_bar(bar: Bar | UnreadableBar) -> dict[str, Any]:
+    """Return a bar as operators and auditors see it; an unreadable one has id and time alone."""
+    from jit.domain.model.bar import UnreadableBar
+
+    if isinstance(bar, UnreadableBar):
+        at = _render_instant(bar.at)
+        return {
+            "id": bar.person_id,
+            "reason": None,
+            "until": None,
+            "by": None,
+            "at": at,
+            "unreadable": True,
+        }
     return {
         "id": bar.person_id,
         "reason": bar.wanted.reason,

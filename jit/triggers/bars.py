@@ -15,8 +15,8 @@ bp = func.Blueprint()  # type: ignore[no-untyped-call] # as the package has it
 @bp.route(route="api/barred", methods=["GET"])
 @answers(Role.OPERATOR, Role.AUDITOR)
 def list_bars(req: func.HttpRequest) -> func.HttpResponse:
-    """List the bars in force, and those that still revoke access."""
-    found = wiring.bar_changes().list_known(wiring.clock())
+    """List the bars in force, the ended ones with access to revoke, and the unreadable ones."""
+    found = wiring.bar_changes().list_all(wiring.clock())
     return answer.write_json({"value": [render.render_bar(bar) for bar in found]})
 
 

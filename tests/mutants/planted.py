@@ -131,12 +131,38 @@ MUTANTS = (
         name="a lifted bar forgets its order",
         promise="P3",
         path="jit/broker/barring/bar_changes.py",
-        was="        if stored.bar.revoking:\n            ended",
-        becomes="        if not stored.bar:\n            ended",
+        was="        if found.bar.revoking:\n",
+        becomes="        if not found.bar:\n",
         caught_by=(
             law(
                 "tests/broker/barring/test_bar_revocation.py",
                 "test_a_lifted_bar_keeps_an_order_that_is_not_done",
+            ),
+        ),
+    ),
+    Mutant(
+        name="the order of a bar that cannot be read is lost when it is lifted",
+        promise="P3",
+        path="jit/storage/people/bar_rows.py",
+        was='row.values.get("Revoking") is not False\n',
+        becomes='row.values.get("Revoking") is True\n',
+        caught_by=(
+            law(
+                "tests/broker/barring/test_newer_bars.py",
+                "test_a_lifted_bar_that_cannot_be_read_ends_access_if_that_may_be_its_order",
+            ),
+        ),
+    ),
+    Mutant(
+        name="a bar that cannot be read is not in the list of bars",
+        promise="P1",
+        path="jit/broker/barring/bar_changes.py",
+        was="return sorted([*known, *bars.unreadable], ",
+        becomes="return sorted(known, ",
+        caught_by=(
+            law(
+                "tests/broker/barring/test_newer_bars.py",
+                "test_a_bar_that_cannot_be_read_bars_and_is_shown",
             ),
         ),
     ),

@@ -6,7 +6,7 @@ import pytest
 
 from jit import messages
 from jit.broker.barring.bar_changes import BarChange
-from jit.domain.model.bar import WantedBar
+from jit.domain.model.bar import UnreadableBar, WantedBar
 from tests.builders.bars import BARRED_ID, a_bar
 from tests.builders.values import NOW
 from tests.triggers.app_functions import PERSON, call, call_and_listen, make_request
@@ -40,11 +40,27 @@ def test_a_person_is_barred_by_the_object_id_in_the_path(use_case):
 
 def test_bars_are_listed(use_case):
     """Without the number of revoked requests."""
-    use_case("bar_changes", list_known=[a_bar()])
+    use_case("bar_changes", list_all=[a_bar()])
 
     answer = call("list_bars", make_request("list_bars"))
 
     assert json.loads(answer.get_body()) == {"value": [SHOWN]}
+
+
+@pytest.mark.parametrize(("at", "told"), [(NOW, SHOWN["at"]), (None, None)])
+def test_a_bar_that_this_version_cannot_read_is_shown_as_such(use_case, at, told):
+    """Its person, since when if that is known, and nothing that nobody knows."""
+    use_case("bar_changes", get=UnreadableBar(person_id=BARRED_ID, at=at))
+
+    answer = call("get_bar", make_request("get_bar"))
+
+    nothing = {"reason": None, "until": None, "by": None}
+    assert json.loads(answer.get_body()) == {
+        "id": BARRED_ID,
+        **nothing,
+        "at": told,
+        "unreadable": True,
+    }
 
 
 def test_one_bar_is_returned(use_case):

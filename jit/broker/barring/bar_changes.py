@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
-from typing import Any
+from typing import Any, TypeAlias
 
 from jit import telemetry
 from jit.broker.asked_bars import KEPT, AskedBars
@@ -13,19 +13,29 @@ from jit.broker.barring.bar_revocation import BarRevocation
 from jit.domain.audit.event import Event
 from jit.domain.errors import Conflict, NotFound, StateConflict, Unavailable, Unknown, Violation
 from jit.domain.limits import Limits
-from jit.domain.model.bar import Bar, WantedBar
+from jit.domain.model.bar import Bar, UnreadableBar, WantedBar
 from jit.domain.model.people import Person
 from jit.domain.values.json_pointer import ROOT
 from jit.domain.values.times import format_instant
-from jit.storage.people.bar_rows import MOST_FORGOTTEN, BarRows, StoredBar
+from jit.storage.people.bar_rows import (
+    MOST_FORGOTTEN,
+    BarRows,
+    StoredBar,
+    StoredUnreadable,
+)
 
 CHANGED_MEANWHILE = "changed-meanwhile"
 TOO_MANY_BARS = "too-many-bars"
+
+UNREAD = "this version could not read the bar that was lifted"
+"""The reason of a bar that only revokes, if nobody knows the reason of the bar before it."""
 
 LONGEST_CALL = timedelta(minutes=5)
 """So long an HTTP call may run: ``functionTimeout`` in ``host.json``."""
 
 _ATTEMPTS = 3
+
+Found: TypeAlias = StoredBar | StoredUnreadable
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,21 +62,29 @@ class BarChanges:
 
     # ---- reads -----------------------------------------------------------------------------------
 
-    def list_known(self, now: datetime) -> list[Bar]:
-        """Return the bars in force, and those that still revoke access, by object id."""
-        return [bar for bar in self.rows.read().known if not bar.is_over(now)]
+    def list_all(self, now: datetime) -> list[Bar | UnreadableBar]:
+        """
+        Return the bars in force, and the ended ones with access to revoke, by object id.
 
-    def get(self, person_id: str, now: datetime) -> Bar:
+        A bar that this version cannot read is one of them.
+        """
+        bars = self.rows.read()
+        known = (bar for bar in bars.known if not bar.is_over(now))
+        return sorted([*known, *bars.unreadable], key=lambda bar: bar.person_id)
+
+    def get(self, person_id: str, now: datetime) -> Bar | UnreadableBar:
         """
         Return the bar of a person; also one that has ended and still revokes access.
 
         Raises:
             NotFound: The person is not barred.
         """
-        stored = self.rows.find(person_id)
-        if stored is None or stored.bar.is_over(now):
+        found = self.rows.find(person_id)
+        if isinstance(found, StoredUnreadable):
+            return found.bar
+        if found is None or found.bar.is_over(now):
             raise NotFound("this person is not barred")
-        return stored.bar
+        return found.bar
 
     # ---- changes ---------------------------------------------------------------------------------
 
@@ -87,26 +105,22 @@ class BarChanges:
         Lift a bar; without one nothing changes.
 
         Access that it shall revoke is revoked first. If more may come, the bar ends now and its row
-        stays, so that `revoke_rest` goes on.
+        stays, so that `revoke_rest` goes on. So it does for a bar that this version cannot read, if
+        its row does not say that nothing is left to revoke.
 
         Raises:
             Conflict: Another operator changed the bar at the same moment.
             Unavailable: Storage did not answer.
         """
         seen = self.rows.find(person_id)
-        if seen is None or seen.bar.is_over(now):
+        before = seen if isinstance(seen, StoredUnreadable) else self._revoke_first(seen, now)
+        if before is None:
             return
-        self._finish(seen, now)
-        before = self.rows.find(person_id)
-        if before is None or not before.bar.is_in_force(now):
-            return
-        if before.bar.wanted != seen.bar.wanted or before.bar.at != seen.bar.at:
-            raise _tell_change()
         try:
             self._end(before, caller, now)
         except (StateConflict, Unknown):
             found = self.rows.find(person_id)
-            if found is not None and found.bar.is_in_force(now):
+            if found is not None and _is_in_force(found, now):
                 raise _tell_change() from None
         self.asked.forget()
         telemetry.event("person.unbarred", person_id=person_id)
@@ -137,15 +151,16 @@ class BarChanges:
         """Return the bar as it is stored: written now, or found as it is wanted."""
         seen = before = self.rows.find(person_id)
         for _ in range(_ATTEMPTS):
-            if before is not None and before.bar.wanted == wanted:
+            if isinstance(before, StoredBar) and before.bar.wanted == wanted:
                 return before
             if _is_other(seen, before):
                 raise _tell_change()
             bar = _make_bar(person_id, wanted, before, caller, now)
             over = self._find_over(now) if before is None else ()
-            event = _build_event(
-                "person.barred", bar, caller, now, forgotten=[each.bar.person_id for each in over]
-            )
+            facts: dict[str, Any] = {"forgotten": [each.bar.person_id for each in over]}
+            if isinstance(before, StoredUnreadable):
+                facts["overUnreadable"] = True
+            event = _build_event("person.barred", bar, caller, now, **facts)
             try:
                 stored = self.rows.write(before, bar, event, over)
             except (StateConflict, Unknown):  # somebody wrote, or our answer was lost
@@ -162,21 +177,38 @@ class BarChanges:
         Raises:
             Conflict: There are as many as one query reads.
         """
-        stored = self.rows.list_stored()
+        found = self.rows.list_found()
+        stored = [each for each in found if isinstance(each, StoredBar)]
         over = [each for each in stored if each.bar.is_over(now)][:MOST_FORGOTTEN]
-        if len(stored) - len(over) >= self.limits.bars:
+        if len(found) - len(over) >= self.limits.bars:
             detail = f"{self.limits.bars} people are barred: lift a bar first"
             raise Conflict(detail, (Violation(ROOT, TOO_MANY_BARS, detail),))
         return over
 
-    def _end(self, stored: StoredBar, caller: Person, now: datetime) -> None:
+    def _revoke_first(self, seen: StoredBar | None, now: datetime) -> Found | None:
+        """
+        Revoke what *seen* shall revoke; return the bar as it is then, None if it is not in force.
+
+        Raises:
+            Conflict: Another operator changed it meanwhile.
+        """
+        if seen is None or seen.bar.is_over(now):
+            return None
+        self._finish(seen, now)
+        found = self.rows.find(seen.bar.person_id)
+        if found is None or not _is_in_force(found, now):
+            return None
+        if not _is_same(seen.bar, found.bar):
+            raise _tell_change()
+        return found
+
+    def _end(self, found: Found, caller: Person, now: datetime) -> None:
         """Delete a bar that is lifted; keep its row as one that has ended while it revokes."""
-        event = _build_event("person.unbarred", stored.bar, caller, now)
-        if stored.bar.revoking:
-            ended = replace(stored.bar, wanted=replace(stored.bar.wanted, until=now))
-            self.rows.write(stored, ended, event)
+        event = _build_event("person.unbarred", found.bar, caller, now)
+        if found.bar.revoking:
+            self.rows.write(found, _make_ended(found.bar, caller, now), event)
         else:
-            self.rows.remove(stored, event)
+            self.rows.remove(found, event)
 
     def _finish(self, stored: StoredBar, now: datetime) -> BarChange:
         """
@@ -207,43 +239,74 @@ class BarChanges:
         telemetry.event("person.access_revoked", person_id=bar.person_id, requests=bar.revoked)
 
 
-def _is_other(seen: StoredBar | None, found: StoredBar | None) -> bool:
+def _is_in_force(found: Found, now: datetime) -> bool:
+    """Return True if the person may get no access *now*; a doubt denies."""
+    return isinstance(found, StoredUnreadable) or found.bar.is_in_force(now)
+
+
+def _is_same(seen: Bar, found: Bar | UnreadableBar) -> bool:
+    """Return True if *found* is the bar that was *seen*, however far its revocation came."""
+    return isinstance(found, Bar) and (found.wanted, found.at) == (seen.wanted, seen.at)
+
+
+def _is_other(seen: Found | None, found: Found | None) -> bool:
     """Return True if *found* is not the version that was *seen* at first."""
     etags = [each.row.etag if each is not None else "" for each in (seen, found)]
     return etags[0] != etags[1]
 
 
 def _make_bar(
-    person_id: str, wanted: WantedBar, before: StoredBar | None, caller: Person, now: datetime
+    person_id: str, wanted: WantedBar, before: Found | None, caller: Person, now: datetime
 ) -> Bar:
     """Return a new bar; a revocation that an earlier one began goes on."""
     is_begun = before is not None and before.bar.revoking
+    revoked = before.bar.revoked if isinstance(before, StoredBar) and is_begun else 0
     return Bar(
         person_id=person_id,
         wanted=wanted,
         by=Person(id=caller.id, name=caller.name),
         at=now,
         revoking=wanted.revoke or is_begun,
-        revoked=before.bar.revoked if before is not None and is_begun else 0,
+        revoked=revoked,
     )
 
 
-def _build_event(what: str, bar: Bar, actor: Person, now: datetime, **facts: Any) -> Event:
-    until = bar.wanted.until
+def _make_ended(bar: Bar | UnreadableBar, caller: Person, now: datetime) -> Bar:
+    """Return a bar that ends now and still revokes; one that cannot be read begins anew."""
+    if isinstance(bar, Bar):
+        return replace(bar, wanted=replace(bar.wanted, until=now))
+    wanted = WantedBar(reason=UNREAD, until=now, revoke=True)
+    return Bar(
+        person_id=bar.person_id,
+        wanted=wanted,
+        by=Person(id=caller.id, name=caller.name),
+        at=now,
+        revoking=True,
+    )
+
+
+def _build_event(
+    what: str, bar: Bar | UnreadableBar, actor: Person, now: datetime, **facts: Any
+) -> Event:
     return Event(
         at=now,
         what=what,
         actor=actor.id,
         actor_name=actor.name,
         request_id="",
-        facts={
-            "person": bar.person_id,
-            "reason": bar.wanted.reason,
-            "until": format_instant(until) if until is not None else None,
-            "revoke": bar.wanted.revoke,
-            **facts,
-        },
+        facts={"person": bar.person_id, **_list_facts(bar), **facts},
     )
+
+
+def _list_facts(bar: Bar | UnreadableBar) -> dict[str, Any]:
+    if isinstance(bar, UnreadableBar):
+        return {"unreadable": True}
+    until = bar.wanted.until
+    return {
+        "reason": bar.wanted.reason,
+        "until": format_instant(until) if until is not None else None,
+        "revoke": bar.wanted.revoke,
+    }
 
 
 def _tell_change() -> Conflict:

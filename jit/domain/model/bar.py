@@ -54,6 +54,24 @@ class Bar:
         return not self.revoking and not self.is_in_force(now)
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class UnreadableBar:
+    """
+    A stored bar that this version cannot read: a newer version wrote it, or its row is broken.
+
+    It counts as in force.
+
+    Attributes:
+        person_id: Entra object id in lower case: the key of the row has it.
+        at: When the operator asked, if this version can read so much.
+        revoking: False only if the row says that no access is left to revoke: a doubt closes.
+    """
+
+    person_id: str
+    at: datetime | None = None
+    revoking: bool = True
+
+
 @dataclass(frozen=True, slots=True)
 class Bars:
     """
@@ -61,13 +79,13 @@ class Bars:
 
     Attributes:
         known: In the order of the object ids.
-        unreadable: Object ids with a bar that this version cannot read: it counts as in force.
+        unreadable: The other bars, in the order of the object ids.
     """
 
     known: tuple[Bar, ...] = ()
-    unreadable: frozenset[str] = frozenset()
+    unreadable: tuple[UnreadableBar, ...] = ()
 
     def list_barred(self, now: datetime) -> frozenset[str]:
         """Return the object ids of the people who may get no access *now*."""
         in_force = (bar.person_id for bar in self.known if bar.is_in_force(now))
-        return self.unreadable.union(in_force)
+        return frozenset(in_force).union(bar.person_id for bar in self.unreadable)

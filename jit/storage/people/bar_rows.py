@@ -13,7 +13,7 @@ from dataclasses import dataclass, replace
 
 from jit.domain.audit.event import Event
 from jit.domain.errors import Defect
-from jit.domain.model.bar import Bar, Bars, WantedBar
+from jit.domain.model.bar import Bar, Bars, UnreadableBar, WantedBar
 from jit.domain.model.people import Person
 from jit.storage import keys
 from jit.storage.documents import (
@@ -58,6 +58,14 @@ class StoredBar:
     row: Row
 
 
+@dataclass(frozen=True, slots=True)
+class StoredUnreadable:
+    """A bar that this version cannot read, and the row that holds it."""
+
+    bar: UnreadableBar
+    row: Row
+
+
 class BarRows:
     """Reads and writes bars in ``JitState``."""
 
@@ -67,33 +75,28 @@ class BarRows:
 
     def read(self) -> Bars:
         """Return all bars: one query. A row that this version cannot read is an alert."""
-        unreadable: set[str] = set()
+        bars = [found.bar for found in self.list_found()]
+        return Bars(
+            tuple(bar for bar in bars if isinstance(bar, Bar)),
+            tuple(bar for bar in bars if isinstance(bar, UnreadableBar)),
+        )
 
-        def note(row: Row, error: Defect) -> None:
-            alert_unreadable(row, error)
-            unreadable.add(row.key.removeprefix(keys.bar_key("")))
-
-        known = tuple(BAR_KIND.read_all(self._list_rows(), read_bar, note))
-        return Bars(known, frozenset(unreadable))
+    def list_found(self) -> list[StoredBar | StoredUnreadable]:
+        """Return all bars, each with its row: one query."""
+        return [_read_found(row) for row in self._list_rows()]
 
     def list_stored(self) -> list[StoredBar]:
         """Return all bars that this version can read, each with its row: one query."""
-        rows = self._list_rows()
-        return list(BAR_KIND.read_all(rows, lambda row: StoredBar(read_bar(row), row)))
+        return [found for found in self.list_found() if isinstance(found, StoredBar)]
 
-    def find(self, person_id: str) -> StoredBar | None:
-        """
-        Return the bar of a person; None if there is none.
-
-        Raises:
-            Defect: This version cannot read it.
-        """
+    def find(self, person_id: str) -> StoredBar | StoredUnreadable | None:
+        """Return the bar of a person, None without one; an unreadable one is an alert."""
         row = self._state.get(keys.PEOPLE, keys.bar_key(person_id))
-        return StoredBar(BAR_KIND.read(row, read_bar), row) if row is not None else None
+        return _read_found(row) if row is not None else None
 
     def write(
         self,
-        before: StoredBar | None,
+        before: StoredBar | StoredUnreadable | None,
         bar: Bar,
         event: Event | None,
         forgotten: Sequence[StoredBar] = (),
@@ -102,7 +105,7 @@ class BarRows:
         Write *bar* with the *event* of its change, and delete bars that are over.
 
         Args:
-            before: The bar of that person as it was read; None if there was none.
+            before: The bar of that person as it was found; None if there was none.
             bar: As it shall be.
             event: Its audit record; None if only the number of revoked requests changed.
             forgotten: Bars of other people, at most `MOST_FORGOTTEN`.
@@ -120,7 +123,7 @@ class BarRows:
         etag, *_ = self._state.write([change, *events, *deleted])
         return StoredBar(bar, replace(row, etag=etag))
 
-    def remove(self, stored: StoredBar, event: Event) -> None:
+    def remove(self, stored: StoredBar | StoredUnreadable, event: Event) -> None:
         """
         Delete a bar with the *event* of that.
 
@@ -139,9 +142,29 @@ def read_bar(row: Row) -> Bar:
     return BAR.read(row.values)
 
 
+def read_known_columns(row: Row) -> UnreadableBar:
+    """Return the bar of a row that this version cannot read: the key, and columns that it knows."""
+    try:
+        at = INSTANT.read(row.values["At"])
+    except (LookupError, TypeError, ValueError):
+        at = None
+    person_id = row.key.removeprefix(keys.bar_key(""))
+    is_revoking = row.values.get("Revoking") is not False
+    return UnreadableBar(person_id=person_id, at=at, revoking=is_revoking)
+
+
 def write_bar(place: Row, bar: Bar) -> Row:
     """Return the row of a bar, over the version *place*."""
     return replace(place, values=BAR_KIND.add_format(BAR.write(bar)))
+
+
+def _read_found(row: Row) -> StoredBar | StoredUnreadable:
+    """Return the bar of a row; if this version cannot read it, raise an alert."""
+    try:
+        return StoredBar(BAR_KIND.read(row, read_bar), row)
+    except Defect as error:
+        alert_unreadable(row, error)
+        return StoredUnreadable(read_known_columns(row), row)
 
 
 def _make_place(person_id: str) -> Row:

@@ -50,7 +50,7 @@ def test_another_bar_of_the_person_replaces_the_first(broker):
     broker.bar(ALICE)
     broker.bar(ALICE, reason="on leave of absence")
 
-    (found,) = broker.bar_changes.list_known(broker.now)
+    (found,) = broker.bar_changes.list_all(broker.now)
     assert (found.wanted.reason, len(trail(broker))) == ("on leave of absence", 2)
 
 
@@ -59,7 +59,7 @@ def test_a_bar_that_has_ended_is_none(broker):
     broker.bar(ALICE, until=broker.now + HOUR)
     broker.advance(HOUR)
 
-    assert broker.bar_changes.list_known(broker.now) == []
+    assert broker.bar_changes.list_all(broker.now) == []
     with pytest.raises(NotFound):
         broker.bar_changes.get(ALICE.id, broker.now)
 
@@ -70,7 +70,7 @@ def test_a_bar_is_lifted_once(broker):
     for _ in range(2):
         broker.bar_changes.lift(ALICE.id, OLGA, broker.now)
 
-    assert broker.bar_changes.list_known(broker.now) == []
+    assert broker.bar_changes.list_all(broker.now) == []
     assert [what for what, _, _ in trail(broker)] == ["person.barred", "person.unbarred"]
 
 
@@ -190,7 +190,7 @@ def test_an_operator_can_bar_other_operators(broker):
     broker.bar(DAVE, OLGA)
     broker.bar(OLGA, OLGA)
 
-    barred = {bar.person_id for bar in broker.bar_changes.list_known(broker.now)}
+    barred = {bar.person_id for bar in broker.bar_changes.list_all(broker.now)}
     assert barred == {DAVE.id, OLGA.id}
 
 
@@ -200,5 +200,5 @@ def test_an_operator_can_lift_the_own_bar(broker):
 
     broker.bar_changes.lift(OLGA.id, OLGA, broker.now)
 
-    assert broker.bar_changes.list_known(broker.now) == []
+    assert broker.bar_changes.list_all(broker.now) == []
     assert [(what, actor) for what, actor, _ in trail(broker)][-1] == ("person.unbarred", OLGA.id)

@@ -335,7 +335,7 @@ def test_an_order_that_is_not_done_is_shown_after_the_end_of_its_bar(broker):
     store_unfinished(broker)
     broker.advance(2 * HOUR)
 
-    assert [bar.person_id for bar in broker.bar_changes.list_known(broker.now)] == [ALICE.id]
+    assert [bar.person_id for bar in broker.bar_changes.list_all(broker.now)] == [ALICE.id]
     assert broker.bar_changes.get(ALICE.id, broker.now).revoking
 
 

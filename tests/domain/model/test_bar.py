@@ -2,7 +2,7 @@
 
 import pytest
 
-from jit.domain.model.bar import Bars
+from jit.domain.model.bar import Bars, UnreadableBar
 from tests.builders.bars import BARRED_ID, a_bar
 from tests.builders.values import HOUR, NOW
 
@@ -23,7 +23,7 @@ def test_a_bar_is_over_if_it_has_ended_and_revokes_nothing_more(until, revoking,
 
 def test_a_bar_that_cannot_be_read_is_in_force():
     """A newer version wrote it: a doubt denies."""
-    bars = Bars((a_bar(until=NOW),), frozenset({"b0b"}))
+    bars = Bars((a_bar(until=NOW),), (UnreadableBar(person_id="b0b"),))
 
     assert bars.list_barred(NOW) == {"b0b"}
 

@@ -5,11 +5,12 @@ from dataclasses import replace
 import pytest
 
 from jit.domain.audit.event import Event
-from jit.domain.errors import Defect, StateConflict
+from jit.domain.errors import StateConflict
+from jit.domain.model.bar import UnreadableBar
 from jit.storage import keys
 from jit.storage.documents import FORMAT
-from jit.storage.people.bar_rows import MOST_FORGOTTEN, BarRows
-from jit.storage.table import Op, Verb
+from jit.storage.people.bar_rows import MOST_FORGOTTEN, BarRows, read_known_columns
+from jit.storage.table import Op, Row, Verb
 from tests.builders.bars import BARRED_ID, a_bar
 from tests.builders.values import HOUR, NOW
 from tests.fakes.calls import Calls
@@ -108,8 +109,29 @@ def test_a_new_bar_forgets_as_many_as_one_transaction_takes(rows):
 def test_a_bar_of_a_newer_version_counts_and_stays(rows, table):
     """Its key names the person: a doubt denies."""
     put_newer_row(table, rows)
+    bar = UnreadableBar(person_id=BARRED_ID, at=NOW, revoking=False)
 
-    assert (rows.read().known, rows.read().unreadable) == ((), {BARRED_ID})
+    assert (rows.read().known, rows.read().unreadable) == ((), (bar,))
     assert rows.list_stored() == []
-    with pytest.raises(Defect):
-        rows.find(BARRED_ID)
+    assert [found.bar for found in rows.list_found()] == [bar]
+    assert rows.find(BARRED_ID).bar == bar
+
+
+@pytest.mark.parametrize("values", [{}, {"At": "soon", "Revoking": "no"}, {"At": 1, "Revoking": 0}])
+def test_a_broken_row_of_a_bar_tells_its_person_alone(values):
+    """The key names the person. Access may still be to revoke."""
+    row = Row(partition=keys.PEOPLE, key=keys.bar_key(BARRED_ID), values=values)
+
+    assert read_known_columns(row) == UnreadableBar(person_id=BARRED_ID)
+
+
+def test_a_bar_that_cannot_be_read_is_replaced_under_the_version_that_was_seen(rows, table):
+    """An operator's word replaces it, and two operators at once do not both."""
+    put_newer_row(table, rows)
+    found = rows.find(BARRED_ID)
+
+    rows.write(found, a_bar(), EVENT)
+
+    assert rows.find(BARRED_ID).bar == a_bar()
+    with pytest.raises(StateConflict):
+        rows.remove(found, EVENT)
