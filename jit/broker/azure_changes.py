@@ -222,6 +222,7 @@ def _try_each(
             errors.append(error)
             busy.note(resource_id, error)
         else:
+            busy.took_change = True
             telemetry.event(done, resource_id=resource_id)
     if lost:
         resource_id, code = lost[0]

@@ -21,6 +21,8 @@ class BusyResources:
     def __init__(self) -> None:
         """Begin with resources that are all free."""
         self._errors: dict[str, BrokerError] = {}
+        self.took_change = False
+        """True if Azure took a write of this pass: work goes on, if only step by step."""
 
     def note(self, resource_id: str, error: BrokerError) -> None:
         """Note the outcome of a write to a resource, or to a rule in it."""

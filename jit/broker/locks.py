@@ -34,6 +34,10 @@ class PolicyLease:
 
     row: PolicyRow
 
+    def note_change(self, at: datetime | None) -> PolicyLease:
+        """Return the lease with *at* as the last change of a rule, which is written at its end."""
+        return self if at is None else PolicyLease(replace(self.row, changed_at=at))
+
 
 @dataclass(slots=True)
 class ComparisonLease:

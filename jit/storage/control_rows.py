@@ -106,8 +106,8 @@ class PolicyRow(LeasedRow):
         initiated_at: When the last initiate was sent; the storage service's clock.
         burst: Initiates that followed each other closely.
         wake_at: When a message arrives that will look at new grants; the storage service's clock.
-        missing: By hash of the id, since when Azure does not find an NSG or firewall; the broker's
-            clock.
+        missing: By hash of the id, since when Azure lacks an NSG or firewall; the broker's clock.
+        changed_at: When Azure last took a change of a rule; the broker's clock.
     """
 
     policy_id: str
@@ -118,6 +118,7 @@ class PolicyRow(LeasedRow):
     burst: int = 0
     wake_at: datetime | None = None
     missing: Mapping[str, datetime] = field(default_factory=dict)
+    changed_at: datetime | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -182,6 +183,7 @@ POLICY = ColumnMap(
     Column("Burst", "burst", default=0),
     Column("WakeAt", "wake_at", _INSTANT, default=None),
     Column("Missing", "missing", _SINCE, default=MappingProxyType({})),
+    Column("ChangedAt", "changed_at", _INSTANT, default=None, is_sparse=True),
 )
 
 LOOKS_KIND = RowKind("looks")

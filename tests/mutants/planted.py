@@ -128,6 +128,32 @@ MUTANTS = (
         ),
     ),
     Mutant(
+        name="each removal in a busy NSG waits longer than the one before",
+        promise="P2",
+        path="jit/broker/policy_worker/worker.py",
+        was="step.grants, state.lease.row.changed_at, now",
+        becomes="step.grants, None, now",
+        caught_by=(
+            law(
+                "tests/broker/test_slow_settling.py",
+                "test_revoked_rules_of_one_nsg_go_one_after_the_other_without_a_growing_wait",
+            ),
+        ),
+    ),
+    Mutant(
+        name="leftovers in an NSG that is being updated wait for the schedule",
+        promise="P2",
+        path="jit/domain/reconcile/plan.py",
+        was="    holders += observed.nsgs.values()\n",
+        becomes="",
+        caught_by=(
+            law(
+                "tests/broker/test_slow_settling.py",
+                "test_leftovers_of_one_nsg_need_no_schedule_of_comparisons",
+            ),
+        ),
+    ),
+    Mutant(
         name="a lifted bar forgets its order",
         promise="P3",
         path="jit/broker/barring/bar_changes.py",

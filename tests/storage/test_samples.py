@@ -395,6 +395,10 @@ CASES = {
         lambda row: control_rows.read_control_row(PolicyRow, row),
         control(PolicyRow, "policy", **WORKED),
     ),
+    "policy-changed": (
+        lambda row: control_rows.read_control_row(PolicyRow, row),
+        control(PolicyRow, "policy-changed", **WORKED, changed_at=NOON),
+    ),
     "policy-claimed": (
         lambda row: control_rows.read_control_row(PolicyRow, row),
         control(PolicyRow, "policy-claimed", **WORKED, owner="0123456789abcdef", missing=MISSING),
@@ -617,6 +621,7 @@ WRITTEN = {
     "admin-rules": admin_rule_rows.write_admin_row(READING, SUBSCRIPTION),
     "admin-rules-unread": admin_rule_rows.write_admin_row(UNREAD, SUBSCRIPTION),
     "policy": control_rows.write_control_row(CASES["policy"][1]),
+    "policy-changed": control_rows.write_control_row(CASES["policy-changed"][1]),
     "policy-claimed": control_rows.write_control_row(CASES["policy-claimed"][1]),
     "looks": control_rows.write_control_row(CASES["looks"][1]),
     "looks-planned": control_rows.write_control_row(CASES["looks-planned"][1]),
@@ -694,7 +699,7 @@ MAPS: dict[str, tuple[ColumnMap[Any], list[str]]] = {
         ["machine", "machine-in-doubt", "machine-others", "machine-with-bastion"],
     ),
     "admin rules": (admin_rule_rows.ADMIN, ["admin-rules", "admin-rules-unread"]),
-    "policy": (control_rows.POLICY, ["policy", "policy-claimed"]),
+    "policy": (control_rows.POLICY, ["policy", "policy-changed", "policy-claimed"]),
     "looks": (control_rows.LOOKS, ["looks-planned"]),
     "firewall": (control_rows.FIREWALL, ["firewall", "firewall-waited-for"]),
     "comparison": (control_rows.COMPARISON, ["comparison", "comparison-running"]),

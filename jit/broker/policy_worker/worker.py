@@ -124,7 +124,7 @@ class Worker:
             failed = False
         finally:
             self.locks.release(
-                lease,
+                lease.note_change(now if state.busy.took_change else None),
                 not_before=now + _rest_after_failure(lease) if failed else None,
                 asks_from=state.asks_from,
                 attempts=lease.row.attempts + 1 if state.asks_from or failed else 0,
@@ -160,6 +160,8 @@ class Worker:
             complete |= incomplete
             step, view = self._decide(chosen, self._observe(chosen, state, complete), state)
         step = self._wait_for_turns(chosen, step, view, state)
+        paced = lifetime.pace_removals(step.grants, state.lease.row.changed_at, now=state.now)
+        step = replace(step, grants=paced)
         _report(step, state)
         _report_left_open(chosen, step, view)
         state.save(self.requests, {grant.id: grant for grant in step.grants}, chosen)

@@ -118,7 +118,7 @@ class Comparison:
         return replace(plan, items=self._drop_hidden(plan.items))
 
     def plan_waiting_removals(self) -> tuple[PlanItem, ...]:
-        """Return the removals that wait only for the end of a firewall's update."""
+        """Return the removals that wait only for the end of an update of their holder."""
         items = plan_waiting_removals(
             self.observed,
             self.grants,

@@ -2,9 +2,10 @@
 Leftovers of closed grants: removed under the lease of their policy, after another look.
 
 Single rules of NSGs are removed one by one. While an NSG is busy with one of them, the others wait
-for another run (Azure answers 429 ``RetryableErrorDueToAnotherOperation``). Rules of a firewall
-are removed in one update of it, and only if the turn on it is free. The first run that sees the
-update finished gives the turn back.
+for another run (Azure answers 429 ``RetryableErrorDueToAnotherOperation``). It comes soon, also if
+the NSG is still being updated then: for as long as Azure may take for a change that it took. Rules
+of a firewall are removed in one update of it, and only if the turn on it is free. The first run
+that sees the update finished gives the turn back.
 """
 
 from __future__ import annotations
@@ -19,6 +20,8 @@ from jit.broker.locks import Locks
 from jit.broker.reconcile.comparison import Comparison
 from jit.domain.audit.event import Event, build_removal_event
 from jit.domain.errors import Refused, Unavailable, Unknown
+from jit.domain.grants.timing import TIMES
+from jit.domain.model.machine import Via
 from jit.domain.paths.rules import PathRule
 from jit.domain.reconcile.plan_item import PlanAction, PlanItem
 from jit.domain.values import arm_ids
@@ -35,6 +38,7 @@ MOST_TOGETHER = 20
 
 _MORE = timedelta(minutes=1)
 _SOON = timedelta(seconds=10)  # a change of one rule takes Azure a few seconds
+_WRITTEN = 2 * TIMES[Via.PRIVATE].update  # the longest write of an NSG, and a run before it
 _UPDATED = timedelta(minutes=4)  # an update of a firewall takes three to five minutes
 
 
@@ -47,11 +51,13 @@ class RemovalRest:
         policies: Policies whose workers may have come while the lease was taken.
         again: The time until the next comparison, if there is a reason for one.
         busy: Keys of NSGs that took no further removal.
+        done: Keys of the policies that lost a rule.
     """
 
     policies: list[str] = field(default_factory=list)
     again: timedelta | None = None
     busy: set[str] = field(default_factory=set)
+    done: set[str] = field(default_factory=set)
 
     def compare_again(self, after: timedelta) -> None:
         """Have the subscription compared again after that time, or earlier."""
@@ -98,12 +104,22 @@ class Leftovers:
                 )
 
     def _wait_for_updates(self, comparison: Comparison, rest: RemovalRest) -> None:
-        """Stand in line for the firewalls that are being updated and have rules to remove."""
-        for firewall_id in {item.resource for item in comparison.plan_waiting_removals()}:
+        """Come again for rules in holders that are being updated; stand in line for a firewall."""
+        waiting = comparison.plan_waiting_removals()
+        policies = {item.policy_id for item in waiting if not _is_nat(item) and item.policy_id}
+        if any(self._has_just_changed(policy_id, comparison) for policy_id in policies):
+            rest.compare_again(_SOON)
+        for firewall_id in {item.resource for item in waiting if _is_nat(item)}:
             turn = self.locks.firewalls.check(firewall_id, comparison.holder, comparison.now)
             self._wait(firewall_id, comparison)
             if not turn.may_close:  # it must not lie unused when the others have had it
                 rest.compare_again(_MORE)
+
+    def _has_just_changed(self, policy_id: str, comparison: Comparison) -> bool:
+        """Return True if Azure took a change of a rule a short time ago: its update ends soon."""
+        row = self.locks.read_policy(policy_id)
+        changed_at = row.changed_at if row is not None else None
+        return changed_at is not None and comparison.now - changed_at < _WRITTEN
 
     def _wait(self, firewall_id: str, comparison: Comparison) -> None:
         self.locks.firewalls.wait(firewall_id, comparison.holder, comparison.now, closing=True)
@@ -122,7 +138,7 @@ class Leftovers:
                 self._remove_claimed(mine, [ids[key] for key in leases], comparison, rest)
         finally:
             for key, lease in leases.items():
-                self.locks.keep(lease)
+                self.locks.keep(lease.note_change(comparison.now if key in rest.done else None))
                 rest.policies.append(ids[key])
 
     def _remove_claimed(
@@ -144,6 +160,8 @@ class Leftovers:
         """Remove one NSG rule; leave an NSG alone that is busy or does not answer."""
         self._record([item], comparison)
         errors = self.actions.remove_rules(rule.id for rule in _rules_of([item]))
+        if not errors:
+            rest.done.add(arm_ids.key(item.policy_id or ""))
         if errors:  # a refusal holds for the whole NSG: a call for each rule would say no more
             rest.busy.add(arm_ids.key(item.resource))
         waits = [error for error in errors if isinstance(error, Unavailable)]

@@ -6,7 +6,7 @@ Every grant that is given up or ends passes through ``begin_closing`` or ``close
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime, timedelta
 
@@ -166,6 +166,32 @@ def pace_closing(elapsed: timedelta) -> timedelta:
     most. A lock that nobody lifts costs four tries an hour.
     """
     return max(pace_opening(elapsed), min(timing.LOOK_WHILE_CLOSING, elapsed / 8))
+
+
+def pace_removals(
+    grants: Sequence[Grant], changed_at: datetime | None, *, now: datetime
+) -> tuple[Grant, ...]:
+    """
+    Return *grants*; each closing one is looked at soon after the last change of a rule.
+
+    Azure changes one rule of an NSG at a time, so many removals take as many passes. Each of them
+    begins the pace of the next try anew. After `OVERDUE` it is the usual pace: an alert names the
+    rules then, and a removal that Azure takes but never makes costs no more.
+
+    Args:
+        grants: After a step.
+        changed_at: When Azure last took a change of a rule; None if it took none.
+        now: Aware, UTC.
+    """
+    if changed_at is None:
+        return tuple(grants)
+    soon = now + pace_closing(now - changed_at)
+    return tuple(
+        replace(grant, next_check_at=min(grant.next_check_at, soon))
+        if grant.status is Status.CLOSING and now - (grant.closing_at or now) < timing.OVERDUE
+        else grant
+        for grant in grants
+    )
 
 
 def pace_retries(attempts: int) -> timedelta:

@@ -19,7 +19,7 @@ from jit.domain.model.grant import Grant, Status
 from jit.domain.model.machine import OtherAccess, VmPort
 from jit.domain.paths import bastion_paths
 from jit.domain.paths.effective import PathState, PathView
-from jit.domain.paths.machine_view import MachineView
+from jit.domain.paths.machine_view import FirewallView, MachineView, NsgView
 from jit.domain.paths.port_views import PortViews
 from jit.domain.paths.rules import may_let_in
 from jit.domain.reconcile.companion_check import list_cut, plan_companions
@@ -108,17 +108,15 @@ def plan_waiting_removals(
     remove_orphans: bool = False,
 ) -> tuple[PlanItem, ...]:
     """
-    Return the removals from firewalls that wait only for the end of a running update.
+    Return the removals that wait only for the end of a running update of their NSG or firewall.
 
     The arguments are those of ``compare``. A rule may look different after the update, so nothing
     is removed by this plan.
     """
     owners = RuleOwners(observed, grants, tombstones, now=now)
-    updating = {
-        firewall.id
-        for firewall in observed.firewalls.values()
-        if not firewall.settled and not firewall.failed
-    }
+    holders: list[FirewallView | NsgView] = [*observed.firewalls.values()]
+    holders += observed.nsgs.values()
+    updating = {holder.id for holder in holders if not holder.settled and not holder.failed}
     rules = (rule for rule in list_jit_rules(observed) if rule.path.holder_id in updating)
     planned = (
         _plan_rule(

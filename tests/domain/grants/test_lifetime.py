@@ -13,8 +13,9 @@ from jit.domain.grants.lifetime import (
     find_gap,
     note_refusals,
     pace_opening,
+    pace_removals,
 )
-from jit.domain.grants.timing import LAST_CHANCE
+from jit.domain.grants.timing import LAST_CHANCE, OVERDUE, SOONEST_LOOK
 from jit.domain.model.grant import CloseReason, Status
 from tests.builders.grants import a_grant, an_open, an_opening, changed, through_firewall
 from tests.builders.values import FIREWALL_ID, HOUR, MINUTE, NOW, NSG_ID
@@ -219,3 +220,35 @@ def test_an_extension_in_time_takes_an_announced_gap_back():
     after = announce_gap(grant, None, now=NOW)
 
     assert (after.gap_at, after.note) == (None, None)
+
+
+def a_waiting(**changes):
+    """A grant that closes since ten minutes, with its next look in five."""
+    began, later = NOW - 10 * MINUTE, NOW + 5 * MINUTE
+    values = {"status": Status.CLOSING, "closing_at": began, "next_check_at": later, **changes}
+    return changed(an_open(), **values)
+
+
+@pytest.mark.parametrize(
+    ("since", "wait"), [(0 * SECOND, SOONEST_LOOK), (20 * SECOND, 10 * SECOND)]
+)
+def test_a_change_of_a_rule_begins_the_pace_of_closing_anew(since, wait):
+    """Azure changes one rule of an NSG at a time: the next one waits for the last one alone."""
+    (found,) = pace_removals([a_waiting()], NOW - since, now=NOW)
+
+    assert found.next_check_at <= NOW + wait
+
+
+@pytest.mark.parametrize(
+    ("grant", "changed_at"),
+    [
+        (a_waiting(), None),
+        (a_waiting(closing_at=NOW - OVERDUE), NOW),
+        (a_waiting(next_check_at=NOW), NOW),
+        (an_open(), NOW),
+    ],
+    ids=["no change", "overdue", "sooner by itself", "not closing"],
+)
+def test_no_other_look_is_hastened(grant, changed_at):
+    """A removal that Azure takes and never makes is tried for half an hour at that pace."""
+    assert pace_removals([grant], changed_at, now=NOW) == (grant,)
