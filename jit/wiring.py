@@ -411,6 +411,7 @@ def reconciler() -> Reconciler:
     from jit.broker.reconcile.leftovers import Leftovers
     from jit.broker.reconcile.run import Reconciler
     from jit.storage.audit_chain import Drainer
+    from jit.storage.callers.idle_rows import IdleRows
 
     return Reconciler(
         requests=requests(),
@@ -430,6 +431,7 @@ def reconciler() -> Reconciler:
             due_work=due_work(),
             draining=Draining(Drainer(outbox(), table(AUDIT)), locks(), due_work()),
             idempotency=idempotency(),
+            idle=IdleRows(table(STATE)),
         ),
         remove_orphans=settings().remove_orphans,
     )

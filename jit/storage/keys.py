@@ -14,6 +14,7 @@ from jit.domain.values import arm_ids
 
 REQUESTS, GRANTS, TOMBSTONES, MACHINES, OUTBOX, ADMIN_RULES = "r", "g", "t", "v", "a", "n"
 REPEATED, KEYS, ENDINGS, BARS = "d", "i", "x", "b"
+POLICIES, LOOKS, FIREWALLS, DENIALS = "p", "l", "f", "c"
 """Prefixes of the row keys in ``JitState``: all rows of one kind in a partition."""
 
 COMPARISON = "s|comparison"
@@ -81,7 +82,7 @@ def bar_key(person_id: str) -> str:
 
 def denials_key(caller: str) -> str:
     """Return the row key of a caller's denials, in the partition ``CALLERS``."""
-    return f"c|{arm_ids.row_hash(caller)}"
+    return f"{DENIALS}|{arm_ids.row_hash(caller)}"
 
 
 def request_key(request_id: str) -> str:
@@ -127,14 +128,14 @@ def idempotency_key(digest: str) -> str:
 
 def policy_key(policy_id: str) -> str:
     """Return the row key of the control row of a JIT policy."""
-    return f"p|{arm_ids.row_hash(policy_id)}"
+    return f"{POLICIES}|{arm_ids.row_hash(policy_id)}"
 
 
 def looks_key(policy_id: str) -> str:
     """Return the row key of the looks that were asked for under a JIT policy."""
-    return f"l|{arm_ids.row_hash(policy_id)}"
+    return f"{LOOKS}|{arm_ids.row_hash(policy_id)}"
 
 
 def firewall_key(firewall_id: str) -> str:
     """Return the row key of the control row of a firewall."""
-    return f"f|{arm_ids.row_hash(firewall_id)}"
+    return f"{FIREWALLS}|{arm_ids.row_hash(firewall_id)}"

@@ -40,6 +40,7 @@ from jit.observer.subscription import Observer
 from jit.storage.audit_chain import Drainer
 from jit.storage.callers.denial_counts import DenialCounts
 from jit.storage.callers.idempotency_keys import Idempotency
+from jit.storage.callers.idle_rows import IdleRows
 from jit.storage.control_rows import ControlRows
 from jit.storage.history import History
 from jit.storage.inventory_store import InventoryStore
@@ -66,6 +67,7 @@ class Stores:
     admin_rules: AdminRuleRows
     bars: BarRows
     denial_counts: DenialCounts
+    idle: IdleRows
 
 
 def _no_pause(_seconds: float) -> None:
@@ -85,6 +87,7 @@ def stores_over(state: Table, history: Table) -> Stores:
         admin_rules=AdminRuleRows(state),
         bars=BarRows(state),
         denial_counts=DenialCounts(state),
+        idle=IdleRows(state),
     )
 
 
@@ -250,6 +253,7 @@ class UseCases:
                 due_work=self.due_work(),
                 draining=Draining(Drainer(stores.outbox, audit), stores.locks, self.due_work()),
                 idempotency=idempotency,
+                idle=stores.idle,
             ),
             remove_orphans=remove_orphans,
         )

@@ -154,6 +154,32 @@ MUTANTS = (
         ),
     ),
     Mutant(
+        name="rows of callers are never removed",
+        promise="P3",
+        path="jit/broker/reconcile/housekeeping.py",
+        was="            yield partial(self.idle.sweep_callers, now=now)\n",
+        becomes="",
+        caught_by=(
+            law(
+                "tests/broker/reconcile/test_housekeeping.py",
+                "test_each_row_that_a_caller_makes_has_an_end",
+            ),
+        ),
+    ),
+    Mutant(
+        name="a turn on a firewall is swept away with its holder",
+        promise="P2",
+        path="jit/storage/callers/idle_rows.py",
+        was="    return not isinstance(found, FirewallRow) or not (found.holder or found.waiting)\n",
+        becomes="    return found is not None\n",
+        caught_by=(
+            law(
+                "tests/storage/callers/test_idle_rows.py",
+                "test_a_firewall_that_somebody_holds_and_a_row_of_a_newer_version_stay",
+            ),
+        ),
+    ),
+    Mutant(
         name="a lifted bar forgets its order",
         promise="P3",
         path="jit/broker/barring/bar_changes.py",

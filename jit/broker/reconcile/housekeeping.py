@@ -1,4 +1,4 @@
-"""Housekeeping after a comparison: audit chains, rows of dropped subscriptions, old keys."""
+"""Housekeeping after a comparison: audit chains, rows of dropped subscriptions, old rows."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ from jit.broker.reconcile.due_work import DueWork
 from jit.domain.errors import BrokerError
 from jit.storage import keys
 from jit.storage.callers.idempotency_keys import Idempotency
+from jit.storage.callers.idle_rows import IdleRows
 from jit.storage.subscription_rows import SubscriptionRow
 
 ROW_KEPT = timedelta(hours=1)
@@ -29,6 +30,7 @@ class Housekeeping:
     due_work: DueWork
     draining: Draining
     idempotency: Idempotency
+    idle: IdleRows
 
     def tidy(self, subscription: str, *, now: datetime) -> None:
         """
@@ -48,8 +50,10 @@ class Housekeeping:
     def _list_parts(self, subscription: str, now: datetime) -> Iterator[Callable[[], object]]:
         yield partial(self.draining.drain, subscription, now=now)
         yield partial(self.idempotency.sweep, subscription, now=now)
+        yield partial(self.idle.sweep, subscription, now=now)
         if subscription == self.due_work.named[0]:
             yield partial(self.idempotency.sweep_earlier, now=now)
+            yield partial(self.idle.sweep_callers, now=now)
             yield partial(self.draining.drain, keys.PEOPLE, now=now)
             for row in self.due_work.list_dropped():
                 yield partial(self._forget_dropped, row, now)

@@ -2,8 +2,7 @@
 The number of denials of each caller, within an hour.
 
 There is one row for each caller who was ever denied, all in one partition: a caller is the same
-person in each subscription. So their number is bounded by the people of the tenant, and nobody
-sweeps them.
+person in each subscription. `idle_rows` sweeps them when their hour is over.
 """
 
 from __future__ import annotations

@@ -176,3 +176,22 @@ def test_the_chain_of_bars_grows_with_the_comparison_of_the_first_subscription(i
 
     (record,) = it.drainer.list_records(keys.PEOPLE)
     assert record.event["what"] == "person.barred"
+
+
+def test_each_row_that_a_caller_makes_has_an_end(it, broker):
+    """A request, a look at it, a denial: a fortnight later only history and its chain remember."""
+    request_id = it.closed()
+    broker.poll(request_id)
+    with pytest.raises(AccessDenied):
+        broker.accept(wish(farm(1), 443))
+    kinds = ("c|", "p|", "r|", "g|", "i|", "x|", "a|", "d|")
+    assert any(broker.state.rows(prefix) for prefix in kinds)
+
+    broker.advance(timedelta(days=14))
+    it.run()
+    for _ in range(32):
+        for subscription in (PRODUCTION, DEVELOPMENT):
+            it.reconciler.housekeeping.tidy(subscription, now=broker.now)
+        broker.advance(timedelta(minutes=5))
+
+    assert [row.key for prefix in (*kinds, "l|", "t|") for row in broker.state.rows(prefix)] == []

@@ -1,0 +1,108 @@
+"""
+Idle rows: small rows that a caller made and that count no longer.
+
+A request makes a row for its JIT policy, a look makes another one, a change of a firewall makes a
+third, and a denial makes one for its caller. All their times are over after an hour at most; only
+the turn on a firewall has a holder. Without a sweep they stay for each policy, firewall and person
+that there ever was. If somebody needs such a row again, it is inserted anew.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
+from datetime import datetime, timedelta
+from itertools import islice
+
+from jit.domain.errors import Defect, StateConflict
+from jit.storage import keys
+from jit.storage.callers.denial_counts import read_denials
+from jit.storage.control_rows import (
+    ControlRow,
+    FirewallRow,
+    LooksRow,
+    PolicyRow,
+    read_control_row,
+)
+from jit.storage.table import OPERATIONS, Op, Row, Table, Verb, Where, read_all
+
+KEPT = timedelta(days=7)
+"""A control row that nobody wrote for so long says nothing; by the storage service's clock."""
+
+DENIALS_KEPT = timedelta(hours=2)
+"""A count of denials is over an hour after its begin; by the broker's clock."""
+
+MOST_SWEPT = 200
+"""Rows of one kind that one sweep reads."""
+
+PERIOD = timedelta(minutes=5)
+"""A sweep reads one of 32 parts of the rows; in the next period it is the next part."""
+
+_LETTERS = "abcdefghijklmnopqrstuvwxyz234567"  # of base32: the first letter of the hash in a key
+_KINDS: Mapping[str, type[ControlRow]] = {
+    keys.POLICIES: PolicyRow,
+    keys.LOOKS: LooksRow,
+    keys.FIREWALLS: FirewallRow,
+}
+
+
+class IdleRows:
+    """Sweeps idle rows of ``JitState``."""
+
+    def __init__(self, state: Table) -> None:
+        """Sweep the rows of *state*."""
+        self._state = state
+
+    def sweep(self, subscription: str, *, now: datetime) -> int:
+        """
+        Delete control rows of a subscription that are idle; return how many were found.
+
+        A row of a newer version stays, and so does a firewall that somebody holds or waits for.
+        Somebody who has read a row meanwhile, and writes it, gets a conflict and reads again.
+        """
+        found = 0
+        for prefix in _KINDS:
+            idle = [row for row in self._list_part(subscription, prefix, now) if _is_idle(row)]
+            self._delete(idle)
+            found += len(idle)
+        return found
+
+    def sweep_callers(self, *, now: datetime) -> int:
+        """Delete counts of denials that are over; return how many were found."""
+        part = self._list_part(keys.CALLERS, keys.DENIALS, now)
+        over = [row for row in part if _is_over(row, now)]
+        self._delete(over)
+        return len(over)
+
+    def _list_part(self, partition: str, prefix: str, now: datetime) -> Iterator[Row]:
+        """Return the rows of one part, which changes with each period: one query."""
+        periods = int(now.timestamp() // PERIOD.total_seconds())
+        first = f"{prefix}|{_LETTERS[periods % len(_LETTERS)]}"
+        last = f"{first}~"  # above every letter of a hash
+        where = Where(partition=partition, first=first, last=last)
+        return islice(read_all(self._state, where, MOST_SWEPT), MOST_SWEPT)
+
+    def _delete(self, rows: Sequence[Row]) -> None:
+        """Delete rows as they were read; after a conflict a later sweep reads them again."""
+        for start in range(0, len(rows), OPERATIONS):
+            with suppress(StateConflict):
+                some = rows[start : start + OPERATIONS]
+                self._state.write([Op(Verb.DELETE, row) for row in some])
+
+
+def _is_idle(row: Row) -> bool:
+    """Return True if nobody wrote a control row for `KEPT`, and nobody has it or waits for it."""
+    if row.read_at is None or row.written_at is None or row.read_at - row.written_at < KEPT:
+        return False
+    try:
+        found = read_control_row(_KINDS[row.key.partition("|")[0]], row)
+    except Defect:  # each reader of the row raises the alert
+        return False
+    return not isinstance(found, FirewallRow) or not (found.holder or found.waiting)
+
+
+def _is_over(row: Row, now: datetime) -> bool:
+    try:
+        return now - read_denials(row).begin >= DENIALS_KEPT
+    except Defect:
+        return False
