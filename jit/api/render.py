@@ -61,6 +61,7 @@ def render_grant(item: Grant) -> dict[str, Any]:
     from jit.domain.model.grant import Status
 
     link = item.connection if item.status in {Status.OPEN, Status.CLOSING} else None
+    handover_at = item.handover_at if item.status is not Status.SCHEDULED else None
     return {
         "id": item.id,
         "virtualMachineId": item.vm_id,
@@ -71,7 +72,7 @@ def render_grant(item: Grant) -> dict[str, Any]:
         "status": item.status.value,
         "startsAt": format_instant(item.starts_at),
         "expiresAt": _render_instant(item.expires_at),
-        "handoverAt": _render_instant(item.handover_at),
+        "handoverAt": _render_instant(handover_at),
         "openedAt": _render_instant(item.opened_at),
         "observedAt": _render_instant(item.observed_at),
         "closedAt": _render_instant(item.closed_at),

@@ -167,6 +167,14 @@ def test_a_grant_that_is_not_open_has_no_connection(status):
     assert render_grant(an_open(status=status, connection=LINK))["connection"] is None
 
 
+@pytest.mark.parametrize(
+    ("status", "told"), [(Status.SCHEDULED, None), (Status.PENDING, format_instant(NOW))]
+)
+def test_a_scheduled_grant_shows_no_hand_over(status, told):
+    """An older version stored one: the grants that it depends on may be gone by the start."""
+    assert render_grant(a_grant(status=status, handover_at=NOW))["handoverAt"] == told
+
+
 def test_a_grant_shows_prefixes_instants_and_the_reason_of_its_end():
     """As JSON has them."""
     doc = render_grant(

@@ -154,6 +154,19 @@ MUTANTS = (
         ),
     ),
     Mutant(
+        name="a scheduled grant promises a hand-over by those who are there today",
+        promise="P6",
+        path="jit/broker/requests/new_grants.py",
+        was="        if grant.status is Status.SCHEDULED:\n",
+        becomes="        if grant.status is None:\n",
+        caught_by=(
+            law(
+                "tests/broker/requests/test_new_grants.py",
+                "test_a_scheduled_grant_promises_no_hand_over",
+            ),
+        ),
+    ),
+    Mutant(
         name="rows of callers are never removed",
         promise="P3",
         path="jit/broker/reconcile/housekeeping.py",

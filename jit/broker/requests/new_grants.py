@@ -130,9 +130,17 @@ def find_crowded_ports(grants: Sequence[Grant], others: OtherGrants) -> tuple[Fi
 def announce_handovers(
     grants: Sequence[Grant], machines: Machines, others: OtherGrants, *, now: datetime
 ) -> list[Grant]:
-    """Return *grants* with the instants at which the shared paths of their ports change hands."""
+    """
+    Return *grants* with the instants at which the shared paths of their ports change hands.
+
+    A scheduled grant has none: nobody knows who will be on the port at its start. It hears of its
+    hand-over when it opens.
+    """
     done: list[Grant] = []
     for grant in grants:
+        if grant.status is Status.SCHEDULED:
+            done.append(grant)
+            continue
         occupations = machines[arm_ids.key(grant.vm_id)].occupations
         ends = (each.ends_at for each in reversed(occupations) if each.port == grant.port)
         handover_at = shared_port.find_handover(

@@ -51,6 +51,21 @@ def test_a_later_comer_gets_the_hand_over_at_acceptance(broker):
     assert whole.grants[0].handover_at == first.expires_at
 
 
+def test_a_scheduled_grant_promises_no_hand_over(broker):
+    """The first one may be gone by then, or another one may be there."""
+    request_id = broker.ask(wish(farm(1), duration="PT2H"))
+    broker.live(1)
+    start = broker.now + timedelta(minutes=30)
+    booked = wish(farm(1), source=THERE, duration="PT3H", startTime=start.isoformat())
+
+    later = broker.ask(booked, DAVE)
+
+    assert (broker.status(later), broker.grant(later).handover_at) == ("scheduled", None)
+    broker.live(35)
+    first, second = broker.grant(request_id), broker.grant(later)
+    assert (second.status, second.handover_at) == ("open", first.expires_at)
+
+
 def test_a_newcomer_who_joins_a_stranger_gets_the_end_of_that_path_at_acceptance(broker):
     """Nobody puts it off: the path is interrupted then."""
     broker.occupy(farm(1), 22, HERE, minutes=40)

@@ -33,6 +33,13 @@ def test_a_scheduled_grant_becomes_due_at_its_start(starts, status):
     assert after.status is status
 
 
+def test_a_hand_over_that_an_older_version_promised_for_later_is_forgotten_at_the_start():
+    """The grants that it depends on may be gone."""
+    grant = a_grant(status=Status.SCHEDULED, starts_at=NOW, handover_at=NOW + HOUR)
+
+    assert advance_by_clock(grant, now=NOW).handover_at is None
+
+
 @pytest.mark.parametrize("status", [Status.SCHEDULED, Status.PENDING])
 def test_a_grant_that_could_not_be_opened_in_time_fails(status):
     """Its whole duration no longer fits before its latest end."""
