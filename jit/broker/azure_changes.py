@@ -34,6 +34,14 @@ from jit.domain.paths.rules import PathRule
 from jit.domain.values import arm_ids
 from jit.interfaces import JitPolicies, Network
 
+TIME_TO_ASK = timedelta(seconds=20)
+"""
+After this time a pass begins no further part of an initiate: an end may wait for the next pass.
+
+It is a third of the lease, so a pass that asks in parts stores their answers before another one
+takes over.
+"""
+
 
 @dataclass(slots=True)
 class Outcome:
@@ -43,7 +51,8 @@ class Outcome:
     Attributes:
         answered: VM ports that Azure accepted (202).
         refused: VM ports that Azure refused for good, with its code.
-        untaken: VM ports that Azure put off by its answer: nothing of them is on its way.
+        untaken: VM ports that Azure put off by its answer, or that it was not asked for: nothing of
+            them is on its way.
         wait: How long to stay away, if Azure asked for it or did not answer.
         note: Why, for people.
         forbidden: Azure's code where the broker's identity may not open something.
@@ -55,6 +64,16 @@ class Outcome:
     wait: timedelta | None = None
     note: str = ""
     forbidden: str = ""
+
+    @property
+    def is_begun(self) -> bool:
+        """True if Azure has answered about some port: the next pass has fewer to ask for."""
+        return bool(self.answered or self.refused or self.wait is not None)
+
+    def put_off(self, asks: Iterable[PortToOpen]) -> None:
+        """Note *asks* for which Azure was not asked in this pass."""
+        self.untaken |= {ask.vm_port for ask in asks}
+        self.note = self.note or "other access of its JIT policy is asked for first"
 
 
 class Actions:
@@ -76,21 +95,33 @@ class Actions:
         policy_id: str,
         asks: Sequence[PortToOpen],
         reasons: Reasons,
-        holds: Callable[[], bool],
+        find_age: Callable[[], timedelta | None],
     ) -> Outcome:
         """
         Ask Defender for all of *asks* in one call; in parts if it refuses them together.
 
-        Parts take time: before each, *holds* tells whether the policy is still this pass's.
+        Parts take time, and an end that came meanwhile waits for this pass. After `TIME_TO_ASK`
+        the rest is left for the next pass, if Azure has decided about some port by then.
+
+        Args:
+            policy_id: The JIT policy.
+            asks: At least one.
+            reasons: The reasons behind them.
+            find_age: Called before each part: how long ago the pass claimed the policy, or None if
+                another pass has taken it over.
 
         Raises:
-            StateConflict: It is not.
+            StateConflict: Another pass has taken the policy over.
         """
         outcome, parts = Outcome(), Parts(reasons)
         parts.add(asks)
         while (part := parts.take()) is not None:
-            if not holds():
+            age = find_age()
+            if age is None:
                 raise StateConflict("the pass took too long: another one has taken over")
+            if age >= TIME_TO_ASK and outcome.is_begun:
+                outcome.put_off((*part.asks, *parts.list_rest()))
+                break
             self._initiate(policy_id, part, parts, outcome)
         if outcome.forbidden:
             telemetry.alert("permission.lost", policy_id=policy_id, code=outcome.forbidden)

@@ -86,6 +86,10 @@ class Parts:
         code = self._refused.get(part.reasons) if part else None
         return replace(part, reasons=(), code=code) if part and code is not None else part
 
+    def list_rest(self) -> list[PortToOpen]:
+        """Return the VM ports of the parts that nobody has taken yet."""
+        return [ask for part in self._waiting for ask in part.asks]
+
     def accept(self, part: Part) -> None:
         """Remember what Azure's 202 for *part* says about its text."""
         ids = self.reasons.list_requests(part.asks)

@@ -118,6 +118,15 @@ class Locks:
         """Return True if nobody has taken the policy over since it was claimed."""
         return self._rows.is_current(lease.row)
 
+    def find_age(self, lease: PolicyLease) -> timedelta | None:
+        """Return how long ago *lease* was won, by the service's clock; None if it is lost."""
+        row, mine = self._rows.find_policy(lease.row.policy_id), lease.row
+        if row is None or row.version.etag != mine.version.etag:
+            return None
+        if row.read_at is None or mine.read_at is None:
+            return timedelta(0)
+        return row.read_at - mine.read_at
+
     def read_policy(self, policy_id: str) -> PolicyRow | None:
         """Return the control row of a policy without a claim; None if there is none."""
         return self._rows.find_policy(policy_id)

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from jit.broker.azure_changes import Actions
+from jit.broker.azure_changes import TIME_TO_ASK, Actions
 from jit.broker.initiate_parts import Reasons
 from jit.domain.azure.initiate_body import PortToOpen
 from jit.domain.errors import PermissionLost, Refused, StateConflict, Throttled, Unknown
@@ -59,7 +59,8 @@ ASKS = [
 ]
 
 
-ALWAYS = repeat(True)
+AT_ONCE = timedelta(0)
+ALWAYS = repeat(AT_ONCE)
 
 
 class Defender:
@@ -77,11 +78,11 @@ class Defender:
             raise self.error
 
 
-def outcome(defender, holds=ALWAYS):
+def outcome(defender, ages=ALWAYS):
     """The outcome of the four asks."""
     unused: Any = None
     actions = Actions(lambda: defender, lambda: unused, unused)
-    left = iter(holds)
+    left = iter(ages)
     reasons = Reasons(
         requests={ask.vm_port: ("why",) for ask in ASKS},
         write=lambda ids: " ".join(("[mark]", *ids)),
@@ -107,9 +108,30 @@ def test_a_pass_that_has_lost_its_policy_asks_for_no_more_halves():
     defender = Defender(error, 0, 1, 2, 3)
 
     with pytest.raises(StateConflict):
-        outcome(defender, chain([True, True], repeat(False)))
+        outcome(defender, chain([AT_ONCE, AT_ONCE], repeat(None)))
 
     assert defender.sizes == [4, 2]
+
+
+def test_a_pass_that_has_asked_for_long_leaves_the_rest_to_the_next_one():
+    """An end may wait. Nothing of the rest is on its way, and the answers so far count."""
+    defender = Defender(Refused("no", code="VmNotFound"), 2)
+
+    found = outcome(defender, chain([AT_ONCE] * 3, repeat(TIME_TO_ASK)))
+
+    assert defender.sizes == [4, 4, 2]
+    assert (len(found.answered), len(found.untaken), found.refused) == (2, 2, {})
+    assert found.note != ""
+
+
+def test_a_pass_goes_on_until_azure_has_decided_about_some_port():
+    """However late it is: else each pass would begin with the same parts, and end before a port."""
+    defender = Defender(Refused("no", code="VmNotFound"), 0, 1, 2, 3)
+
+    found = outcome(defender, repeat(2 * TIME_TO_ASK))
+
+    assert defender.sizes == [4, 4, 2, 1, 1]
+    assert (len(found.refused), len(found.untaken)) == (1, 3)
 
 
 def test_a_text_that_azure_refuses_is_told_with_its_code(caplog):

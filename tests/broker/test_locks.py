@@ -78,6 +78,18 @@ def test_a_claim_that_was_taken_over_is_not_given_back_by_its_first_holder(broke
     assert locks.claim(POLICY) is None
 
 
+def test_a_claim_has_an_age_until_it_is_taken_over(broker, locks):
+    """By the clock of the storage service, in whole seconds."""
+    lease = locks.claim(POLICY)
+    assert locks.find_age(lease) < 2 * SECOND
+    broker.advance(LEASE + 2 * SECOND)
+    assert LEASE <= locks.find_age(lease) <= LEASE + 4 * SECOND
+
+    locks.claim(POLICY)
+
+    assert locks.find_age(lease) is None
+
+
 def test_one_of_many_at_the_same_moment_wins(locks):
     """The row's ETag decides."""
     together = Barrier(8)

@@ -167,6 +167,32 @@ MUTANTS = (
         ),
     ),
     Mutant(
+        name="an end waits until all parts of an initiate are asked for",
+        promise="P2",
+        path="jit/broker/azure_changes.py",
+        was="            if age >= TIME_TO_ASK and outcome.is_begun:\n",
+        becomes="            if age >= 100 * TIME_TO_ASK:\n",
+        caught_by=(
+            law(
+                "tests/broker/test_long_openings.py",
+                "test_a_revocation_waits_for_no_more_than_the_time_that_a_pass_has_to_ask",
+            ),
+        ),
+    ),
+    Mutant(
+        name="a pass ends before Azure decides about any part",
+        promise="P3",
+        path="jit/broker/azure_changes.py",
+        was="            if age >= TIME_TO_ASK and outcome.is_begun:\n",
+        becomes="            if age >= TIME_TO_ASK:\n",
+        caught_by=(
+            law(
+                "tests/broker/test_azure_changes.py",
+                "test_a_pass_goes_on_until_azure_has_decided_about_some_port",
+            ),
+        ),
+    ),
+    Mutant(
         name="rows of callers are never removed",
         promise="P3",
         path="jit/broker/reconcile/housekeeping.py",

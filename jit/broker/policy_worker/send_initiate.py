@@ -54,8 +54,8 @@ class InitiateSender:
             requests=_list_requests(asking),
             write=partial(self._write_justification, initiate_id, {}),
         )
-        is_held = partial(self.locks.is_held, state.lease)
-        outcome = self.actions.initiate(state.policy_id, asks, reasons, is_held)
+        find_age = partial(self.locks.find_age, state.lease)
+        outcome = self.actions.initiate(state.policy_id, asks, reasons, find_age)
         telemetry.event(
             "initiate.sent",
             policy_id=state.policy_id,
