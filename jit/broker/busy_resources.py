@@ -8,7 +8,7 @@ from jit.domain.values import arm_ids
 
 class BusyResources:
     """
-    Remembers which resources Azure was busy with, or asked the broker to write to later.
+    Remembers resources that Azure was busy with, or where it asked the broker to wait.
 
     Azure answers 429 or 409 to every further write until the running one has ended. Each such try
     costs a call of the subscription's quota, and in some cases cancels the running write.

@@ -91,7 +91,7 @@ class Parts:
         return [ask for part in self._waiting for ask in part.asks]
 
     def accept(self, part: Part) -> None:
-        """Remember what Azure's 202 for *part* says about its text."""
+        """Remember that Azure took *part*, with its text or without it."""
         ids = self.reasons.list_requests(part.asks)
         if part.code is None:
             self._taken.add(ids)

@@ -1,7 +1,7 @@
 """A pass that opens for long: an end that comes meanwhile waits for a bounded time."""
 
 from contextlib import suppress
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 import pytest
 
@@ -50,7 +50,8 @@ def test_a_revocation_waits_for_no_more_than_the_time_that_a_pass_has_to_ask(bro
     mine = broker.ask(wish(farm(1), duration="PT3H"))
     broker.live(5)
     refuse_initiates(broker)
-    revoked, gone = [], []
+    revoked: list[datetime] = []
+    gone: list[datetime] = []
 
     def note():
         if revoked and not gone and not broker.reachable(farm(1)):

@@ -187,7 +187,7 @@ class BarChanges:
 
     def _revoke_first(self, seen: StoredBar | None, now: datetime) -> Found | None:
         """
-        Revoke what *seen* shall revoke; return the bar as it is then, None if it is not in force.
+        Carry out the order of *seen*; return the bar as it is then, None if it is not in force.
 
         Raises:
             Conflict: Another operator changed it meanwhile.

@@ -95,7 +95,7 @@ class Leftovers:
         return rest
 
     def return_firewalls(self, comparison: Comparison) -> None:
-        """End the turns of earlier runs, and those that ran out, on firewalls that are settled."""
+        """End the turns of earlier runs, and lapsed ones, on firewalls that are settled."""
         now = comparison.now
         for firewall in comparison.observed.firewalls.values():
             if firewall.settled:

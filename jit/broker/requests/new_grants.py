@@ -133,7 +133,7 @@ def announce_handovers(
     """
     Return *grants* with the instants at which the shared paths of their ports change hands.
 
-    A scheduled grant has none: nobody knows who will be on the port at its start. It hears of its
+    A scheduled grant has none: other grants may be on the port at its start. It hears of its
     hand-over when it opens.
     """
     done: list[Grant] = []

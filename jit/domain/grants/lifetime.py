@@ -49,7 +49,7 @@ _DOUBLINGS = 5  # 10 s, doubled five times, is longer than the last wait
 def advance_by_clock(grant: Grant, *, now: datetime) -> Grant:
     """Return *grant* as the clock alone makes it: due, too late, or at its end."""
     if grant.status is Status.SCHEDULED and grant.starts_at <= now:
-        grant = replace(grant.advance(Status.PENDING), handover_at=None)  # of an older version
+        grant = replace(grant.advance(Status.PENDING), handover_at=None)  # an older version set it
     if grant.status is Status.PENDING and now >= grant.latest_end - grant.duration:
         return close(grant, CloseReason.FAILED, now, explain_late(grant, grant.note))
     if grant.wants_path and grant.expires_at is not None and grant.expires_at <= now:

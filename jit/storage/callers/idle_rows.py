@@ -38,7 +38,7 @@ MOST_SWEPT = 200
 PERIOD = timedelta(minutes=5)
 """A sweep reads one of 32 parts of the rows; in the next period it is the next part."""
 
-_LETTERS = "abcdefghijklmnopqrstuvwxyz234567"  # of base32: the first letter of the hash in a key
+_LETTERS = "abcdefghijklmnopqrstuvwxyz234567"  # the first letter of the hash in a key: base32
 _KINDS: Mapping[str, type[ControlRow]] = {
     keys.POLICIES: PolicyRow,
     keys.LOOKS: LooksRow,
@@ -57,7 +57,7 @@ class IdleRows:
         """
         Delete control rows of a subscription that are idle; return how many were found.
 
-        A row of a newer version stays, and so does a firewall that somebody holds or waits for.
+        A row of a newer version stays. A firewall with a holder or a line stays, too.
         Somebody who has read a row meanwhile, and writes it, gets a conflict and reads again.
         """
         found = 0
