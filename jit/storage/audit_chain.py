@@ -10,10 +10,11 @@ next one finds the keys and appends nothing twice.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
 from datetime import datetime
 from hashlib import sha256
+from itertools import islice
 from typing import Any
 
 from jit import telemetry
@@ -22,13 +23,23 @@ from jit.domain.audit.chain import Head, Record
 from jit.domain.errors import StateConflict, Unknown
 from jit.storage.documents import Column, ColumnMap, RowKind, read_document, write_text
 from jit.storage.keys import key_range, write_stamp
-from jit.storage.outbox import Outbox, read_event
-from jit.storage.table import Op, Row, Table, Verb, Where, pack_ops, read_all
+from jit.storage.outbox import Outbox, read_events
+from jit.storage.table import (
+    BYTES,
+    OPERATIONS,
+    Op,
+    Row,
+    Table,
+    Verb,
+    Where,
+    measure_op,
+    read_all,
+)
 
 BATCH = 49
 """
-Records in one transaction, fewer if they are large: each takes a key beside it, and the head is the
-hundredth operation.
+Rows that are read at once. If each holds one event, one transaction appends them, unless they are
+large: each takes a record and a key, and the head is one more operation of the hundred.
 """
 
 BATCHES = 20
@@ -69,19 +80,19 @@ class Drainer:
             now: Aware, UTC; written into the records.
 
         Returns:
-            The number of rows that left the outbox, at most ``BATCH * BATCHES``.
+            The number of events that left the outbox. Each of at most ``BATCHES`` transactions
+            holds ``BATCH`` rows of one event, or about twice as many events that share rows.
 
         Raises:
             Unavailable: Storage did not answer, or another drainer kept winning.
         """
-        done = 0
-        for _ in range(BATCHES):
-            rows = _first_transaction(self._outbox.list_oldest(subscription, limit=BATCH))
-            if not rows:
-                break
-            self._append(subscription, rows, now)
-            self._outbox.delete(rows)
-            done += len(rows)
+        done, left = 0, BATCHES
+        while left > 0 and (rows := self._outbox.list_oldest(subscription, limit=BATCH)):
+            for pack in islice(_pack_rows(rows), left):
+                self._append(subscription, pack, now)
+                self._outbox.delete(pack)
+                done += sum(len(read_events(row)) for row in pack)
+                left -= 1
         if done:
             telemetry.event("audit.appended", subscription=subscription, records=done)
         return done
@@ -133,18 +144,33 @@ class Drainer:
         head = read_head(subscription, before)
         ops: list[Op] = []
         for row in rows:
-            record = chain.append(head, read_event(row), recorded_at=write_stamp(now))
-            head = chain.head_of(record)
-            ops += [Op(Verb.INSERT, write_record_row(record)), Op(Verb.INSERT, _key_row(row, head))]
+            for event in read_events(row):
+                record = chain.append(head, event, recorded_at=write_stamp(now))
+                head = chain.head_of(record)
+                ops.append(Op(Verb.INSERT, write_record_row(record)))
+            ops.append(Op(Verb.INSERT, _key_row(row, head)))
         self._table.write([_head_op(head, before), *ops])
 
     def _has(self, row: Row) -> bool:
         return self._table.get(row.partition, _key(row)) is not None
 
 
-def _first_transaction(rows: Sequence[Row]) -> Sequence[Row]:
-    """Return as many of *rows*, from the first, as one transaction can hold."""
-    return [op.row for op in next(pack_ops(Op(Verb.INSERT, row) for row in rows), [])]
+def _pack_rows(rows: Iterable[Row]) -> Iterator[list[Row]]:
+    """
+    Yield *rows*, in order, in groups that one transaction can append.
+
+    It holds the head, a record for each event, and the key of each row.
+    """
+    pack, count, size = list[Row](), 1, 0
+    for row in rows:
+        more, characters = 1 + len(read_events(row)), measure_op(Op(Verb.INSERT, row))
+        if pack and (count + more > OPERATIONS or size + characters > BYTES):
+            yield pack
+            pack, count, size = [], 1, 0
+        pack.append(row)
+        count, size = count + more, size + characters
+    if pack:
+        yield pack
 
 
 def write_record_row(record: Record) -> Row:
@@ -194,7 +220,7 @@ def _key(row: Row) -> str:
 
 
 def _key_row(row: Row, head: Head) -> Row:
-    """Return the row that says: this outbox row is the record at the *head* of the chain."""
+    """Return the row that says: the records of this outbox row end at the *head* of the chain."""
     return Row(
         partition=row.partition,
         key=_key(row),

@@ -19,7 +19,7 @@ from jit.domain.values import arm_ids, request_ids
 from jit.storage import keys
 from jit.storage.history import History
 from jit.storage.lists.machine_names import name_machines
-from jit.storage.outbox import write_event_row
+from jit.storage.outbox import pack_changes, write_event_row
 from jit.storage.request_rows import (
     DUE_AT,
     GRANTS_KIND,
@@ -221,7 +221,7 @@ class RequestStore:
         """
         Write changed grants of one partition over the rows they were read from.
 
-        Each row goes in one transaction with the audit rows of its request.
+        Each row goes in one transaction with its audit rows. Several events share an audit row.
 
         Returns:
             The rows as written.
@@ -231,9 +231,9 @@ class RequestStore:
         """
         written: list[GrantRow] = []
         waiting = iter(changes)
-        for pack in pack_bundles(_replace(row, grants, events) for row, grants in changes):
-            ops = [bundle[0] for bundle in pack]
-            etags = self._state.write([*ops, *(op for bundle in pack for op in bundle[1:])])
+        partition = changes[0][0].row.partition if changes else ""
+        for ops, audit in pack_changes(_replace_rows(changes, events), partition):
+            etags = self._state.write([*ops, *(Op(Verb.INSERT, row) for row in audit)])
             written += [
                 GrantRow(replace(op.row, etag=etag), tuple(grants))
                 for op, etag, (_, grants) in zip(ops, etags, waiting, strict=False)
@@ -314,12 +314,16 @@ class RequestStore:
         return read_all(self._state, where, limit)
 
 
-def _replace(before: GrantRow, grants: Sequence[Grant], events: Iterable[Event]) -> list[Op]:
-    """Return the write of one row of grants, then the inserts of its audit rows."""
-    row = write_grants_row(grants, before.row)
-    ids = {grant.id for grant in grants}
-    audit = [write_event_row(row.partition, each) for each in events if each.grant_id in ids]
-    return [Op(Verb.REPLACE, row), *(Op(Verb.INSERT, each) for each in audit)]
+def _replace_rows(
+    changes: Iterable[tuple[GrantRow, Sequence[Grant]]], events: Iterable[Event]
+) -> Iterator[tuple[Op, list[Event]]]:
+    """Yield the write of each row of grants, with the events that are about these grants."""
+    told: dict[str | None, list[Event]] = {}
+    for event in events:
+        told.setdefault(event.grant_id, []).append(event)
+    for before, grants in changes:
+        own = [event for grant in grants for event in told.get(grant.id, ())]
+        yield Op(Verb.REPLACE, write_grants_row(grants, before.row)), own
 
 
 def _exchange(row: Row, stone: Row) -> list[Op]:

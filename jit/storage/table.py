@@ -149,7 +149,7 @@ def pack_bundles(bundles: Iterable[Bundle]) -> Iterator[list[Bundle]]:
     group: list[Bundle] = []
     count = size = 0
     for bundle in bundles:
-        more = sum(map(_size, bundle))
+        more = sum(map(measure_op, bundle))
         if group and (count + len(bundle) > OPERATIONS or size + more > BYTES):
             yield group
             group, count, size = [], 0, 0
@@ -167,7 +167,7 @@ def pack_ops(ops: Iterable[Op]) -> Iterator[list[Op]]:
 
 def is_one_transaction(ops: Sequence[Op]) -> bool:
     """Return True if one transaction can hold operations that cannot be split."""
-    return len(ops) <= OPERATIONS and sum(map(_size, ops)) <= _MOST_BYTES
+    return len(ops) <= OPERATIONS and sum(map(measure_op, ops)) <= _MOST_BYTES
 
 
 def write_replaceable(table: Table, ops: Iterable[Op]) -> list[Row]:
@@ -208,7 +208,7 @@ def delete_rows(table: Table, rows: Iterable[Row]) -> None:
         raise Defect("the table refuses to delete rows")
 
 
-def _size(op: Op) -> int:
+def measure_op(op: Op) -> int:
     """Return the bytes of an operation's texts as the service stores them, UTF-16."""
     texts = [op.row.partition, op.row.key]
     if op.verb is not Verb.DELETE:

@@ -1579,6 +1579,45 @@ MUTANTS = (
         ),
     ),
     Mutant(
+        name="of events that share a row, only the first is recorded",
+        promise="P9",
+        path="jit/storage/audit_chain.py",
+        was="            for event in read_events(row):\n",
+        becomes="            for event in read_events(row)[:1]:\n",
+        caught_by=(
+            law(
+                "tests/storage/test_audit_chain.py",
+                "test_events_that_share_a_row_are_records_of_their_own",
+            ),
+        ),
+    ),
+    Mutant(
+        name="rows of events do not count in a transaction",
+        promise="P9",
+        path="jit/storage/outbox.py",
+        was="len(ops) + 1 + after.rows > OPERATIONS",
+        becomes="len(ops) + 1 > OPERATIONS",
+        caught_by=(
+            law(
+                "tests/storage/test_outbox.py",
+                "test_the_events_of_a_crowd_take_few_rows_and_keep_their_order",
+            ),
+        ),
+    ),
+    Mutant(
+        name="a refused grant takes another one's answer for its own",
+        promise="P3",
+        path="jit/broker/policy_worker/shared_answers.py",
+        was="    return bool(asked.ids) and not asked.answered and asked.refused_at is None\n",
+        becomes="    return bool(asked.ids) and not asked.answered\n",
+        caught_by=(
+            law(
+                "tests/broker/policy_worker/test_shared_answers.py",
+                "test_a_refused_grant_does_not_learn_of_an_answer",
+            ),
+        ),
+    ),
+    Mutant(
         name="denials are recorded without being counted",
         promise="P9",
         path="jit/storage/outbox.py",

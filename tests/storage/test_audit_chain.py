@@ -15,8 +15,8 @@ from jit.domain.audit.event import Event
 from jit.domain.errors import StateConflict, Unavailable, Unknown
 from jit.gateways.table_storage import StorageTable
 from jit.storage.audit_chain import BATCH, BATCHES, Drainer
-from jit.storage.outbox import Outbox
-from jit.storage.table import Op, Verb
+from jit.storage.outbox import Outbox, pack_changes
+from jit.storage.table import Op, Row, Verb
 from tests.fakes.calls import Calls, Crash
 from tests.fakes.clock import FakeClock
 from tests.fakes.tables import FakeTable
@@ -47,6 +47,14 @@ class Trail:
                 facts={"text": text},
             )
             self.outbox.add(subscription, [event])
+
+    def happen_together(self, count):
+        """Write so many events to the outbox in one transaction, in rows that they share."""
+        event = Event(at=self.clock.now, what="", actor="alice", request_id="r1")
+        events = [replace(event, what=f"thing.happened{number}") for number in range(count)]
+        claim = Op(Verb.INSERT, Row(partition=HERE, key="g|1", values={}))
+        ((_, rows),) = pack_changes([(claim, events)], HERE)
+        self.state.write([Op(Verb.INSERT, row) for row in rows])
 
     def drain(self, subscription=HERE):
         return Drainer(self.outbox, self.audit).drain(subscription, now=self.clock.now)
@@ -158,6 +166,18 @@ def test_more_than_a_transaction_holds_takes_several(trail):
     assert len(trail.records()) == 2 * BATCH + 1
     assert trail.calls.count("audit.write") == 3
     assert trail.broken() is None
+
+
+def test_events_that_share_a_row_are_records_of_their_own(trail):
+    """Rows of several events take less keys, so that a transaction holds more records."""
+    trail.happen_together(2 * BATCH + 1)
+
+    drained = trail.drain()
+
+    assert drained == 2 * BATCH + 1
+    assert trail.told() == [f"thing.happened{number}" for number in range(2 * BATCH + 1)]
+    assert trail.broken() is None
+    assert trail.state.rows("a|") == ()
 
 
 def test_a_call_is_bounded_and_the_next_one_goes_on(trail):
@@ -331,9 +351,12 @@ def _conflict():
 
 @pytest.mark.parametrize("call", range(1, 10))
 @pytest.mark.parametrize("side", ["before", "after"])
-def test_dying_at_any_call_loses_nothing_and_repeats_nothing(trail, call, side):
+@pytest.mark.parametrize(
+    ("happen", "count"), [(Trail.happen, BATCH + 1), (Trail.happen_together, 2 * BATCH + 1)]
+)
+def test_dying_at_any_call_loses_nothing_and_repeats_nothing(trail, call, side, happen, count):
     """Every crash point of a drain of two batches, followed by another drain."""
-    trail.happen(BATCH + 1)
+    happen(trail, count)
     begun = len(trail.calls.names)
 
     def die(_name, number):
@@ -346,7 +369,7 @@ def test_dying_at_any_call_loses_nothing_and_repeats_nothing(trail, call, side):
 
     trail.drain()
 
-    assert len(trail.records()) == BATCH + 1
+    assert len(trail.records()) == count
     assert trail.state.rows("a|") == ()
     assert trail.broken() is None
 

@@ -540,7 +540,8 @@ CASES = {
         key_rows.parse_ending,
         KeyEnding(row_key=SAMPLES["idempotency-key-in-state"]["key"]),
     ),
-    "audit-outbox": (outbox.read_event, EVENT.doc()),
+    "audit-outbox": (outbox.read_events, (EVENT.doc(),)),
+    "audit-outbox-of-several": (outbox.read_events, (EVENT.doc(), EVENT.doc())),
     "refusal-counted": (outbox.read_repeated, COUNTED),
     "denials-of-a-caller": (denial_counts.read_denials, RateWindow(begin=NOON, count=7)),
     "audit-head": (

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
 from jit import telemetry
 from jit.broker.busy_resources import BusyResources
 from jit.broker.locks import PolicyLease
 from jit.broker.look_pace import ALL_PATHS
+from jit.broker.policy_worker.shared_answers import fill_answers
 from jit.domain.audit.event import list_transitions
 from jit.domain.errors import Unavailable
 from jit.domain.grants.lifetime import needs_look
@@ -71,12 +72,22 @@ class Pass:
     def __post_init__(self) -> None:
         """Remember the resources that earlier passes missed, and the sources of initiates."""
         self.missing = self.lease.row.missing
-        closed = [grant for row in self.tombstones for grant in row.grants]
-        filled = {grant.id: grant for grant in fill_sources(self.grants, closed)}
+        self._replace_grants(fill_sources(self.grants, self._closed))
+        self.fill_answers()
+
+    def fill_answers(self) -> None:
+        """Give each grant the answer that another row holds."""
+        self._replace_grants(fill_answers(self.grants, self._closed))
+
+    def _replace_grants(self, grants: Iterable[Grant]) -> None:
+        found = {grant.id: grant for grant in grants}
         self.rows = tuple(
-            replace(row, grants=tuple(filled[grant.id] for grant in row.grants))
-            for row in self.rows
+            GrantRow(row.row, tuple(found[grant.id] for grant in row.grants)) for row in self.rows
         )
+
+    @property
+    def _closed(self) -> list[Grant]:
+        return [grant for row in self.tombstones for grant in row.grants]
 
     @property
     def waits_until(self) -> datetime | None:
@@ -127,8 +138,8 @@ class Pass:
     @property
     def initiate_ids(self) -> frozenset[str]:
         """Ids of the broker's own initiates."""
-        closed = (grant for row in self.tombstones for grant in row.grants)
-        return frozenset(id_ for grant in (*self.grants, *closed) for id_ in grant.initiate.ids)
+        every = (*self.grants, *self._closed)
+        return frozenset(id_ for grant in every for id_ in grant.initiate.ids)
 
     def make_tombstones(self, requests: Collection[str]) -> None:
         """Let the rows of *requests* be tombstones: Defender still lists their initiates."""
