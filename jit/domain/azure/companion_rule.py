@@ -64,6 +64,7 @@ def build_companion_name(owner: str) -> str:
     return name
 
 
+@lru_cache(maxsize=4096)  # each grant of a VM port reads the same names
 def parse_companion_name(name: str) -> str | None:
     """
     Return the owner in *name*: a VM port or, in an older companion, a grant; None if there is none.

@@ -17,6 +17,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
+from functools import lru_cache
 from ipaddress import IPv4Address, IPv6Address
 
 from jit.domain.azure.nsg_rules import (
@@ -173,11 +174,9 @@ def _verdicts(
 ) -> list[Verdict]:
     if flow.source.version != flow.destination.version:
         return [CannotTell(None, f"{flow.source} cannot send to {flow.destination}")]
-    prefixes = tuple(vnet_prefixes)
-    return [
-        _combine([part.verdict for (part,) in split_flow([rules], flow, prefixes)])
-        for rules in nsgs
-    ]
+    anyone, vnet = replace(flow, source=flow.source.supernet(new_prefix=0)), tuple(vnet_prefixes)
+    found = [_recall_candidates(tuple(rules), anyone, vnet) for rules in nsgs]
+    return [_combine([part.verdict for (part,) in _split([each], flow)]) for each in found]
 
 
 def _combine(verdicts: Sequence[Verdict]) -> Verdict:
@@ -228,8 +227,11 @@ def split_flow(
     Raises:
         ValueError: One of *vnet_prefixes* is no prefix.
     """
-    vnet = read_addresses(vnet_prefixes, flow.source.version)
-    groups = [tuple(_candidates(rules, flow, vnet)) for rules in nsgs]
+    prefixes = tuple(vnet_prefixes)
+    return _split([_list_candidates(rules, flow, prefixes) for rules in nsgs], flow)
+
+
+def _split(groups: Sequence[Sequence[_Candidate]], flow: Flow) -> Iterator[tuple[Part, ...]]:
     addresses = _first_addresses(flow.source, [item for group in groups for item in group])
     for protocol in _protocols(flow):
         for address in addresses:
@@ -247,7 +249,7 @@ def _first_addresses(source: Prefix, candidates: Iterable[_Candidate]) -> list[i
     ((first, last),) = expand_prefix(source).ranges
     edges = {
         edge
-        for candidate in candidates
+        for candidate in (candidates if first < last else ())
         for addresses in (candidate.sources.sure, candidate.sources.possible)
         for edge in addresses.list_edges(first, last)
     }
@@ -265,17 +267,22 @@ def _part(candidates: Iterable[_Candidate], address: int, protocol: RuleProtocol
     return Part(address, protocol, tuple(doubts), None)
 
 
-def _candidates(
-    rules: Iterable[SecurityRule], flow: Flow, vnet: AddressSet
-) -> Iterator[_Candidate]:
-    """Yield the rules that may take packets to the flow's destination, first to last."""
-    for rule in sorted(rules, key=lambda item: item.priority):
-        if rule.direction is Direction.OUTBOUND:
-            continue
+def _list_candidates(
+    rules: Iterable[SecurityRule], flow: Flow, vnet_prefixes: Iterable[str]
+) -> tuple[_Candidate, ...]:
+    """Return the rules that may take packets to the flow's destination, first to last."""
+    vnet = read_addresses(vnet_prefixes, flow.source.version)
+    found: list[_Candidate] = []
+    inbound = [rule for rule in rules if rule.direction is not Direction.OUTBOUND]
+    for rule in sorted(inbound, key=lambda item: item.priority):
         if rule.faults or not rule.in_force:
-            yield _Candidate(rule, build_unknown_reach(flow.source.version), sure=False)
+            found.append(_Candidate(rule, build_unknown_reach(flow.source.version), sure=False))
         elif any(flow.port in ports for ports in rule.destination_ports):
-            yield from _candidates_at(rule, flow, vnet)
+            found += _candidates_at(rule, flow, vnet)
+    return tuple(found)
+
+
+_recall_candidates = lru_cache(maxsize=64)(_list_candidates)  # each person meets the same rules
 
 
 def _candidates_at(rule: SecurityRule, flow: Flow, vnet: AddressSet) -> Iterator[_Candidate]:
@@ -297,9 +304,8 @@ def may_concern(rule: SecurityRule, flow: Flow, vnet_prefixes: Iterable[str]) ->
     Raises:
         ValueError: One of *vnet_prefixes* is no prefix.
     """
-    vnet = read_addresses(vnet_prefixes, flow.source.version)
     written = replace(rule, state="Succeeded")
-    return any(True for _ in _candidates([written], flow, vnet))
+    return bool(_list_candidates([written], flow, vnet_prefixes))
 
 
 def _reach_sources(rule: SecurityRule, vnet: AddressSet, version: int) -> Reach:

@@ -75,7 +75,9 @@ def _advance(grant: Grant, path: PathView, port: PortSeen, context: StepContext)
         return grant
     now = context.now
     doubt = _find_doubt(grant, port, context)
-    grant = replace(grant, hindrance=_find_hindrance(grant, path, doubt, port))
+    hindrance = _find_hindrance(grant, path, doubt, port)
+    if hindrance != grant.hindrance:
+        grant = replace(grant, hindrance=hindrance)
     if path.state is PathState.OPEN and doubt:
         path = replace(path, state=PathState.BLOCKED, why=doubt)
     if path.state is not PathState.OPEN:
@@ -145,13 +147,15 @@ def record_rules(grant: Grant, path: PathView, port: PortSeen, context: StepCont
     left = grant.footprint
     rules = tuple(dict.fromkeys((*left.rules, *(rule.id for rule in own))))[-_KEPT_RULES:]
     ips = tuple(dict.fromkeys((*left.private_ips, *there)))[-_KEPT_ADDRESSES:]
-    grant = replace(grant, footprint=replace(left, rules=rules, private_ips=ips))
+    if (rules, ips) != (left.rules, left.private_ips):
+        grant = replace(grant, footprint=replace(left, rules=rules, private_ips=ips))
     if path.state not in {PathState.OPEN, PathState.BLOCKED}:  # some rules are still on their way
         return grant
     grant = rule_evidence.note_written(grant, own, port.view)
     own_path = grant.status is Status.OPEN or not _is_borrowed(grant, context.now)
-    seen = grant.initiate.seen or own_path
-    return replace(grant, initiate=replace(grant.initiate, seen=seen))
+    if grant.initiate.seen or not own_path:
+        return grant
+    return replace(grant, initiate=replace(grant.initiate, seen=True))
 
 
 def _opens_only(rule: PathRule, asked: frozenset[Prefix]) -> bool:

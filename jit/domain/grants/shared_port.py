@@ -189,9 +189,9 @@ def announce_handovers(
     grants: Sequence[Grant], *, now: datetime, held: datetime | None = None
 ) -> list[Grant]:
     """Return the *grants* of a VM port, each with its hand-over; see `find_next_handover`."""
-    ends = _find_interrupting_ends(_list_needing(grants, now))
-    ends = [min(ends)] if ends else []  # a grant hears of the first one only, if it is still there
-    return [replace(g, handover_at=_follow_ends(g, ends, now, held)) for g in grants]
+    ends = sorted(_find_interrupting_ends(_list_needing(grants, now)))[:1]  # nobody hears of more
+    found = ((grant, _follow_ends(grant, ends, now, held)) for grant in grants)
+    return [g if g.handover_at == at else replace(g, handover_at=at) for g, at in found]
 
 
 def _follow_ends(

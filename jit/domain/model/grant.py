@@ -273,7 +273,7 @@ class Grant:
         """
         if to is not self.status and to not in _NEXT[self.status]:
             raise IllegalTransition(f"{self.status} -> {to}")
-        return replace(self, status=to)
+        return self if to is self.status else replace(self, status=to)
 
 
 def status_of(grants: tuple[Grant, ...]) -> Status:
