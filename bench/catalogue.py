@@ -40,6 +40,7 @@ BENCHMARKS: dict[str, Benchmark] = {
     "audit_wait_seconds": audit_flood.audit_flood,
     "pass_cpu_seconds": crowd.pass_cpu_seconds,
     "pass_cpu_growth": crowd.pass_cpu_seconds,
+    "pass_floor_seconds": crowd.pass_cpu_seconds,
     "revoke_answer_seconds": crowd.revoked_under_load,
     "revoke_gone_seconds": crowd.revoked_under_load,
     "peak_rss_mb": alike_subscriptions.peak_rss_mb,

@@ -1,10 +1,12 @@
 """
-A process that makes passes over a JIT policy, one of whose VM ports more and more people share.
+A process that makes passes over JIT policies, in each of which people share one VM port.
 
 Usage: ``python -m bench.programs.crowd_passes <machines a farm> <people ...>``. It prints a JSON
-object for each crowd: ``people``, and ``cpu``, the CPU seconds of its dearest passes: the first
-one, while it opens, when it is looked at, and when half of it is revoked. Each crowd has its own
-VM, and each person a source. The SDK of the tables is included.
+object for each crowd: ``people``; ``cpu``, the CPU seconds of its dearest passes: the first one,
+while it opens, when it is looked at, when half of it is revoked, and when that half closes; and
+``floor``, the CPU seconds of writing each of its rows once more, unchanged. Each crowd has its own
+JIT policy, and each person a source. The SDK of the tables is included. A pass over one person
+comes before: the first pass of a process imports the SDKs.
 """
 
 from __future__ import annotations
@@ -15,7 +17,7 @@ import secrets
 import sys
 import time
 from collections.abc import Callable
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from ipaddress import IPv4Address, IPv4Network
 
 from bench.measures.processes import MeasurementFailed
@@ -27,9 +29,9 @@ from jit.domain.model.grant import CloseReason, Grant, Status
 from jit.domain.values import request_ids
 from jit.storage import keys
 from jit.storage.stored import GrantRow
+from jit.storage.table import Op, Verb, pack_ops
 from local.clock import FileClock
 
-_FARM = 0
 _FIRST = IPv4Address("203.0.0.1")  # public; every second address from here
 _MOST_PASSES = 20
 _STEP = "PT20S"
@@ -41,21 +43,33 @@ def main(machines: int, *crowds: int) -> None:
     simulator = Simulator(wiring.settings().arm_endpoint)
     simulator.set_options(throttling=False)  # passes follow each other within seconds here
     simulator.freeze()
-    for number, people in enumerate(crowds):
-        vm = landscapes.machine(_FARM, number, machines)
-        print(json.dumps({"people": people, "cpu": _measure(simulator, vm, people)}), flush=True)
+    for farm, people in enumerate((1, *crowds)):
+        crowd = _Crowd(landscapes.policy(farm), landscapes.machine(farm, 0, machines))
+        cpu, floor = _measure(simulator, crowd, people), _measure_writes(crowd)
+        if farm:
+            print(json.dumps({"people": people, "cpu": cpu, "floor": floor}), flush=True)
 
 
-def _measure(simulator: Simulator, vm: str, people: int) -> dict[str, float]:
+@dataclass(frozen=True, slots=True)
+class _Crowd:
+    """People who share port 22 of a VM, the only one of its JIT policy with grants."""
+
+    policy: str
+    vm: str
+
+
+def _measure(simulator: Simulator, crowd: _Crowd, people: int) -> dict[str, float]:
     """Return the CPU seconds of the dearest pass in each part of a crowd's life."""
-    _store_crowd(vm, people)
-    spent = {"first": _measure_pass()}
-    spent["opening"] = _pass_until(simulator, vm, Status.OPEN)
+    _store_crowd(crowd.vm, people)
+    spent = {"first": _measure_pass(crowd)}
+    spent["opening"] = _pass_until(simulator, crowd, Status.OPEN)
     simulator.advance("PT2M")
-    _change(vm, _make_due)
-    spent["look"] = _measure_pass()
-    _change(vm, _revoke_odd)
-    spent["revoked"] = _measure_pass()
+    _change(crowd, _make_due)
+    spent["look"] = _measure_pass(crowd)
+    _change(crowd, _revoke_odd)
+    spent["revoked"] = _measure_pass(crowd)
+    simulator.advance("PT2M")
+    spent["closed"] = _measure_pass(crowd)
     return spent
 
 
@@ -78,31 +92,40 @@ def _move(grant: Grant, request_id: str, source: IPv4Network) -> Grant:
     return replace(grant, id=new_id, request_id=request_id, sources=(source,))
 
 
-def _pass_until(simulator: Simulator, vm: str, status: Status) -> float:
+def _pass_until(simulator: Simulator, crowd: _Crowd, status: Status) -> float:
     """Make passes until each grant has *status*; return the CPU seconds of the dearest one."""
     spent: list[float] = []
     for _ in range(_MOST_PASSES):
         simulator.advance(_STEP)
-        spent.append(_measure_pass())
-        if all(grant.status is status for row in _read_crowd(vm) for grant in row.grants):
+        spent.append(_measure_pass(crowd))
+        if all(grant.status is status for row in _read_crowd(crowd) for grant in row.grants):
             return max(spent)
-    raise MeasurementFailed(f"the crowd on {vm} is not {status} after {_MOST_PASSES} passes")
+    raise MeasurementFailed(f"the crowd on {crowd.vm} is not {status} after {_MOST_PASSES} passes")
 
 
-def _measure_pass() -> float:
+def _measure_pass(crowd: _Crowd) -> float:
     began = time.process_time()
-    wiring.worker().work(landscapes.policy(_FARM), now=wiring.clock())
+    wiring.worker().work(crowd.policy, now=wiring.clock())
     return time.process_time() - began
 
 
-def _read_crowd(vm: str) -> tuple[GrantRow, ...]:
-    prefix = keys.grants_prefix(landscapes.policy(_FARM), vm)
+def _measure_writes(crowd: _Crowd) -> float:
+    """Return the CPU seconds of the fewest writes of a pass that changes each grant: one a row."""
+    packs = list(pack_ops(Op(Verb.REPLACE, each.row) for each in _read_crowd(crowd)))
+    began = time.process_time()
+    for ops in packs:
+        wiring.table(wiring.STATE).write(ops)
+    return time.process_time() - began
+
+
+def _read_crowd(crowd: _Crowd) -> tuple[GrantRow, ...]:
+    prefix = keys.grants_prefix(crowd.policy, crowd.vm)
     return wiring.requests().list_grants(landscapes.SUBSCRIPTION, prefix)
 
 
-def _change(vm: str, change: Callable[[int, Grant], Grant]) -> None:
+def _change(crowd: _Crowd, change: Callable[[int, Grant], Grant]) -> None:
     """Write each grant of the crowd as *change* makes it."""
-    rows = _read_crowd(vm)
+    rows = _read_crowd(crowd)
     changes = [
         (row, tuple(change(number, grant) for grant in row.grants))
         for number, row in enumerate(rows)

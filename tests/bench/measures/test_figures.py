@@ -88,6 +88,7 @@ def test_every_figure_of_the_contract_can_be_asked_for():
         "list_page_queries",
         "pass_cpu_growth",
         "pass_cpu_seconds",
+        "pass_floor_seconds",
         "revoke_answer_seconds",
         "revoke_gone_seconds",
         "nsg_writes_for_crowd",
