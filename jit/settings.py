@@ -24,12 +24,15 @@ NAMES = (
     "JIT_CHANGES_PER_MINUTE",
     "JIT_DENIALS_PER_HOUR",
     "JIT_FORWARDED_HEADER",
+    "JIT_LIVE_ON_ONE_PORT",
+    "JIT_LIVE_REQUESTS",
     "JIT_LONGEST_ACCESS",
     "JIT_NETWORK_MANAGER",
     "JIT_PROBLEMS_URL",
     "JIT_PUBLIC_BASE_URL",
     "JIT_READS_PER_MINUTE",
     "JIT_REMOVE_ORPHANS",
+    "JIT_REQUESTS_PER_DAY",
     "JIT_START_HORIZON",
     "JIT_SUBSCRIPTIONS",
     "JIT_TENANT_ID",
@@ -42,6 +45,7 @@ NAMES = (
 
 _COUNTS = ("0", "1", "2", "3", "4", "5")
 _MOST_CALLS = 100_000  # a larger number is a slip of the pen
+_MOST_REQUESTS = 2_000  # of one person: times of acceptance that fit a row
 _HEADER_NAME = re.compile(r"[A-Za-z0-9-]{1,64}")
 _LOOPBACK = {"127.0.0.1", "::1", "localhost"}
 
@@ -241,24 +245,36 @@ def _limits(env: Mapping[str, str], faults: list[str]) -> Limits:
     longest = env.get("JIT_LONGEST_ACCESS", "")
     if longest:
         limits = replace(limits, longest_access=_longest_access(longest, faults))
+    return _read_counts(env, limits, faults)
+
+
+def _read_counts(env: Mapping[str, str], limits: Limits, faults: list[str]) -> Limits:
+    """Return *limits* with the numbers that one caller, or one person, may reach."""
+
+    def read(name: str, default: int, most: int = _MOST_CALLS) -> int:
+        return _read_count(env, name, default, most, faults)
+
     return replace(
         limits,
-        reads_per_minute=_read_rate(env, "JIT_READS_PER_MINUTE", limits.reads_per_minute, faults),
-        changes_per_minute=_read_rate(
-            env, "JIT_CHANGES_PER_MINUTE", limits.changes_per_minute, faults
-        ),
-        denials_per_hour=_read_rate(env, "JIT_DENIALS_PER_HOUR", limits.denials_per_hour, faults),
+        reads_per_minute=read("JIT_READS_PER_MINUTE", limits.reads_per_minute),
+        changes_per_minute=read("JIT_CHANGES_PER_MINUTE", limits.changes_per_minute),
+        denials_per_hour=read("JIT_DENIALS_PER_HOUR", limits.denials_per_hour),
+        live_requests=read("JIT_LIVE_REQUESTS", limits.live_requests, _MOST_REQUESTS),
+        live_on_one_port=read("JIT_LIVE_ON_ONE_PORT", limits.live_on_one_port, _MOST_REQUESTS),
+        requests_per_day=read("JIT_REQUESTS_PER_DAY", limits.requests_per_day, _MOST_REQUESTS),
     )
 
 
-def _read_rate(env: Mapping[str, str], name: str, default: int, faults: list[str]) -> int:
-    """Return the number of a setting, at least 1: no calls at all would shut every caller out."""
+def _read_count(
+    env: Mapping[str, str], name: str, default: int, most: int, faults: list[str]
+) -> int:
+    """Return the number of a setting, at least 1: none at all would shut everybody out."""
     text = env.get(name, "")
     if not text:
         return default
-    if text.isascii() and text.isdigit() and 1 <= int(text[:9]) <= _MOST_CALLS:
+    if text.isascii() and text.isdigit() and len(text) <= len(str(most)) and 1 <= int(text) <= most:
         return int(text)
-    faults.append(f"{name} must be a number from 1 to {_MOST_CALLS}")
+    faults.append(f"{name} must be a number from 1 to {most}")
     return default
 
 

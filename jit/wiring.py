@@ -41,6 +41,7 @@ if TYPE_CHECKING:
     from jit.interfaces import Arm, JitPolicies, Network, Queues
     from jit.observer.subscription import Observer
     from jit.storage.callers.idempotency_keys import Idempotency
+    from jit.storage.callers.person_rows import PersonRows
     from jit.storage.control_rows import ControlRows
     from jit.storage.inventory_store import InventoryStore
     from jit.storage.outbox import Outbox
@@ -223,6 +224,14 @@ def asked_bars() -> AskedBars:
 
 
 @cache
+def person_rows() -> PersonRows:
+    """Return the rows that count the requests of each person."""
+    from jit.storage.callers.person_rows import PersonRows
+
+    return PersonRows(table(STATE))
+
+
+@cache
 def managers() -> NetworkManagers:
     """Return the knowledge of security admin rules."""
     from jit.broker.network_managers import NetworkManagers
@@ -279,6 +288,7 @@ def acceptance() -> Acceptance:
         trail=trail(),
         subscriptions=subscription_rows(),
         idempotency=idempotency(),
+        people=person_rows(),
         looks=shared_looks(),
         limits=settings().limits,
         bars=asked_bars(),
@@ -366,7 +376,7 @@ def worker() -> Worker:
         actions=actions(),
         initiates=InitiateSender(requests(), locks(), actions()),
         remover=RuleRemover(outbox(), actions()),
-        archive=Archive(requests(), locks()),
+        archive=Archive(requests(), person_rows(), locks()),
         barred=BarredRequests(asked_bars(), requests()),
         limits=settings().limits,
     )

@@ -216,6 +216,23 @@ def test_the_horizon_of_starts_is_a_duration():
     assert read(JIT_START_HORIZON="P30D").limits.start_horizon == timedelta(days=30)
 
 
+@pytest.mark.parametrize(
+    ("name", "field", "default"),
+    [
+        ("JIT_LIVE_REQUESTS", "live_requests", 20),
+        ("JIT_LIVE_ON_ONE_PORT", "live_on_one_port", 2),
+        ("JIT_REQUESTS_PER_DAY", "requests_per_day", 50),
+    ],
+)
+def test_a_limit_of_a_person_is_a_number(name, field, default):
+    """One at least: with none nobody could ask for anything."""
+    assert getattr(read().limits, field) == default
+    assert [getattr(read(**{name: text}).limits, field) for text in ("1", "2000")] == [1, 2000]
+    for text in ("0", "-1", "1.5", "2001", "many", "\u0661", "9" * 20):
+        with pytest.raises(BadSettings, match=name):
+            read(**{name: text})
+
+
 def test_the_longest_access_with_extensions_is_a_duration():
     """Eight hours unless an operator says otherwise."""
     assert read().limits.longest_access == timedelta(hours=8)

@@ -1,4 +1,4 @@
-"""Landscapes for the benchmarks: the local stack's own people and roles, as many VMs as wanted."""
+"""Landscapes for the benchmarks: the local stack's people and some more, as many VMs as wanted."""
 
 from __future__ import annotations
 
@@ -15,6 +15,9 @@ FIREWALL = (
     "/azureFirewalls/fw-prod"
 )
 PORTS = (22, 3389)
+PEOPLE = tuple(f"person-{number}" for number in range(1, 9))
+"""Requesters beside those of the local stack."""
+
 _OWN = ROOT / "local" / "landscape.json"
 
 
@@ -75,8 +78,20 @@ def _read_one_subscription(subscription: str) -> tuple[dict[str, Any], dict[str,
     document = json.loads(_OWN.read_text())
     (own,) = (item for item in document["subscriptions"] if item["id"] == subscription)
     document["subscriptions"] = [own]
+    document["people"] += [_make_person(number, name) for number, name in enumerate(PEOPLE, 1)]
     document["roleFiles"] = [str((_OWN.parent / each).resolve()) for each in document["roleFiles"]]
     return document, own
+
+
+def _make_person(number: int, name: str) -> dict[str, Any]:
+    oid = f"be4c0000-0000-4000-8000-{number:012d}"
+    return {
+        "name": name,
+        "id": oid,
+        "displayName": name,
+        "kind": "User",
+        "roles": ["Jit.Requester"],
+    }
 
 
 def _make_walled_machine(number: int) -> dict[str, Any]:

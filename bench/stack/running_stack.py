@@ -14,12 +14,16 @@ from bench.stack.simulator import Simulator
 from bench.traffic import access_requests
 from local.stack import Options, Stack
 
-_MANY_CALLS = {
+_MANY = {
     "JIT_CHANGES_PER_MINUTE": "100000",
     "JIT_DENIALS_PER_HOUR": "100000",
+    "JIT_LIVE_ON_ONE_PORT": "2000",
+    "JIT_LIVE_REQUESTS": "2000",
     "JIT_READS_PER_MINUTE": "100000",
+    "JIT_REQUESTS_PER_DAY": "2000",
+    "JIT_WIDEST_SOURCE": "16",
 }
-"""One caller of a benchmark makes the calls of many people."""
+"""One caller of a benchmark asks as many people do."""
 
 _APP_SETTINGS = ("AzureWebJobsStorage", "IDENTITY_", "JIT_")
 
@@ -84,7 +88,7 @@ def start_stack(
                 file, farms=farms, machines=machines, subscriptions=subscriptions
             ),
             hosts=(0,) * hosts,
-            env=_MANY_CALLS | (env or {}),
+            env=_MANY | (env or {}),
         )
         with Stack(folder / "stack", options) as stack:
             yield RunningStack(stack, folder)

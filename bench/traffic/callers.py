@@ -9,11 +9,13 @@ from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from http.client import HTTPConnection
+from itertools import cycle
 from typing import Any
 from urllib.parse import urlsplit
 
 from bench.measures.processes import MeasurementFailed
 from bench.traffic import access_requests
+from local.host.web.platform_auth import DEFAULT_USER
 
 _TIMEOUT_SECONDS = 60
 _WARM_SECONDS = 120
@@ -44,23 +46,34 @@ class Callers:
         for connection in self._opened:
             connection.close()
 
-    def ask(self, key: str, body: Mapping[str, Any]) -> Answer:
+    def ask(self, key: str, body: Mapping[str, Any], person: str = DEFAULT_USER) -> Answer:
         """
-        Ask for access.
+        Ask for access, as somebody of the landscape.
 
         Raises:
             MeasurementFailed: The answer is not 202.
         """
-        answer = self._call("POST", _PATH, json.dumps(body), {"Idempotency-Key": key})
+        headers = {"Idempotency-Key": key, "X-Local-User": person}
+        answer = self._call("POST", _PATH, json.dumps(body), headers)
         if answer.status != _ACCEPTED:
             raise MeasurementFailed(f"POST {_PATH}: {answer.status} {answer.document}")
         return answer
 
-    def ask_all(self, bodies: Sequence[Mapping[str, Any]], *, at_once: int) -> list[Answer]:
-        """Ask for all of *bodies*, *at_once* of them at a time; return the answers in order."""
+    def ask_all(
+        self,
+        bodies: Sequence[Mapping[str, Any]],
+        *,
+        at_once: int,
+        people: Sequence[str] = (DEFAULT_USER,),
+    ) -> list[Answer]:
+        """
+        Ask for all of *bodies*, *at_once* of them at a time; return the answers in order.
+
+        *people* ask in turn. The requests of one person are stored one after the other.
+        """
         with ThreadPoolExecutor(at_once) as pool:
             keys = [f"{time.monotonic_ns()}-{number}" for number in range(len(bodies))]
-            return list(pool.map(self.ask, keys, bodies))
+            return list(pool.map(self.ask, keys, bodies, cycle(people)))
 
     def revoke(self, request_id: str) -> Answer:
         """

@@ -146,10 +146,15 @@ class LimitReached(Rejected):
     slug = "limit-reached"
 
     def __init__(
-        self, detail: str, violations: tuple[Violation, ...] = (), *, retry_after_seconds: int
+        self,
+        detail: str,
+        violations: tuple[Violation, ...] = (),
+        *,
+        request_id: str | None = None,
+        retry_after_seconds: int,
     ) -> None:
         """*retry_after_seconds* is the time until the limit lets one more call pass."""
-        super().__init__(detail, violations)
+        super().__init__(detail, violations, request_id=request_id)
         self.retry_after_seconds = retry_after_seconds
 
 

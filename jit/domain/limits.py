@@ -21,7 +21,9 @@ class Limits:
         machines: VMs a request; a table transaction of 100 rows must hold one row each.
         ports: Ports a VM.
         sources: Sources a request, allowed sources a port.
-        widest_source_v4: Shortest IPv4 prefix a caller may name (``JIT_WIDEST_SOURCE``).
+        widest_source_v4: Shortest IPv4 prefix a caller may name (``JIT_WIDEST_SOURCE``). All
+            sources of a request, and all live ones of a person on one VM port, cover together no
+            more addresses than one such prefix.
         widest_source_v6: The same for IPv6: /64 is one link, the prefix of one household.
         shortest: Shortest access, through an NSG.
         shortest_behind_firewall: An update of a firewall takes three to five minutes.
@@ -42,6 +44,11 @@ class Limits:
         changes_per_minute: All other calls of one caller, dry runs too, at one instance
             (``JIT_CHANGES_PER_MINUTE``).
         denials_per_hour: Denials of one caller that are recorded (``JIT_DENIALS_PER_HOUR``).
+        live_requests: Requests of one person in one subscription that are not closed
+            (``JIT_LIVE_REQUESTS``).
+        live_on_one_port: Live grants of one person on one VM port (``JIT_LIVE_ON_ONE_PORT``).
+        requests_per_day: Accepted requests of one person in one subscription in the last 24 hours
+            (``JIT_REQUESTS_PER_DAY``).
         violations: How many are named; a hostile body of 64 KiB can break rules 10,000 times.
         subscriptions: The ids that ``JIT_SUBSCRIPTIONS`` names, in lower case. Nothing opens in
             another one. Empty means any: the settings name at least one.
@@ -68,6 +75,9 @@ class Limits:
     reads_per_minute: int = 300
     changes_per_minute: int = 60
     denials_per_hour: int = 30
+    live_requests: int = 20
+    live_on_one_port: int = 2
+    requests_per_day: int = 50
     violations: int = 1000
     subscriptions: tuple[str, ...] = ()
 

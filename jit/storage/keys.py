@@ -13,7 +13,7 @@ from datetime import UTC, datetime
 from jit.domain.values import arm_ids
 
 REQUESTS, GRANTS, TOMBSTONES, MACHINES, OUTBOX, ADMIN_RULES = "r", "g", "t", "v", "a", "n"
-REPEATED, KEYS, ENDINGS, BARS = "d", "i", "x", "b"
+REPEATED, KEYS, ENDINGS, BARS, OWN = "d", "i", "x", "b", "q"
 POLICIES, LOOKS, FIREWALLS, DENIALS = "p", "l", "f", "c"
 """Prefixes of the row keys in ``JitState``: all rows of one kind in a partition."""
 
@@ -124,6 +124,16 @@ def admin_rules_key(network_id: str) -> str:
 def idempotency_key(digest: str) -> str:
     """Return the row key of an idempotency key; *digest* names the caller and the key."""
     return f"{KEYS}|{digest}"
+
+
+def person_key(person_id: str) -> str:
+    """Return the row key of the accepted requests of a person."""
+    return f"{OWN}|{arm_ids.row_hash(person_id)}"
+
+
+def own_request_key(person_id: str, request_id: str) -> str:
+    """Return the row key by which a live request of a person is found."""
+    return f"{person_key(person_id)}|{request_id}"
 
 
 def policy_key(policy_id: str) -> str:

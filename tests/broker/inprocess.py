@@ -35,7 +35,7 @@ from jit.storage.callers.earlier_keys import EarlierKeys
 from jit.storage.callers.idempotency_keys import Idempotency
 from jit.storage.stored import StoredRequest
 from local.azure.landscape.file import Landscape
-from tests.builders.stores import Surroundings, UseCases, stores_over
+from tests.builders.stores import MANY, Surroundings, UseCases, stores_over
 from tests.fakes.azure import SimulatedAzure
 from tests.fakes.calls import Calls
 from tests.fakes.queues import FakeQueues
@@ -121,6 +121,7 @@ class InProcess:
     Attributes:
         sim: The simulated Azure. Its clock is the clock of the whole broker.
         calls: Counts every call to storage, queues or Azure; its hooks may fail them.
+        person_limits: The limits of one person; `name` makes a change of them count.
     """
 
     def __init__(self, landscape: Landscape = FEW_VMS) -> None:
@@ -140,6 +141,7 @@ class InProcess:
         self.observer = self.azure.observer(
             self._list_known_admin_rules, self.inventory.list_machines
         )
+        self.person_limits = MANY
         self.name(PRODUCTION, DEVELOPMENT)
 
     def name(self, *subscriptions: str, reads_network_manager: bool = True) -> None:
@@ -150,7 +152,7 @@ class InProcess:
             queues=self.queues,
             policies=lambda: self.azure.policies,
             network=lambda: self.azure.network,
-            limits=replace(LIMITS, subscriptions=subscriptions),
+            limits=replace(LIMITS, subscriptions=subscriptions, **self.person_limits),
             reads_network_manager=reads_network_manager,
         )
         self.use_cases = UseCases(self.stores, around)

@@ -68,7 +68,7 @@ def body(broker, **changes):
     start = broker.now + timedelta(days=6)
     return {
         "virtualMachines": [{"id": name, "ports": ports} for name in VMS],
-        "sources": [f"203.0.{number}.0/24" for number in range(100, 100 + LIMITS.sources)],
+        "sources": [f"203.0.{number}.0/28" for number in range(100, 100 + LIMITS.sources)],
         "duration": "PT24H",
         "startTime": start.isoformat(),
         "justification": FACE * LIMITS.justification[1],
@@ -246,7 +246,7 @@ def test_a_request_that_is_too_large_leaves_its_key_free_after_a_look_at_azure_t
     broker, monkeypatch
 ):
     """Nothing of it was stored."""
-    monkeypatch.setattr(request_store, "is_one_transaction", lambda ops: len(ops) <= 5)
+    monkeypatch.setattr(request_store, "is_one_transaction", lambda ops: len(ops) <= 7)
 
     with pytest.raises(TooLarge):
         broker.accept(wish((farm(1), farm(2))), key="k")

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import cached_property
+from typing import Any
 
 from jit.broker.asked_bars import AskedBars
 from jit.broker.azure_changes import Actions
@@ -41,6 +42,7 @@ from jit.storage.audit_chain import Drainer
 from jit.storage.callers.denial_counts import DenialCounts
 from jit.storage.callers.idempotency_keys import Idempotency
 from jit.storage.callers.idle_rows import IdleRows
+from jit.storage.callers.person_rows import PersonRows
 from jit.storage.control_rows import ControlRows
 from jit.storage.history import History
 from jit.storage.inventory_store import InventoryStore
@@ -68,6 +70,15 @@ class Stores:
     bars: BarRows
     denial_counts: DenialCounts
     idle: IdleRows
+    people: PersonRows
+
+
+MANY: Mapping[str, Any] = {
+    "live_requests": 2_000,
+    "live_on_one_port": 2_000,
+    "requests_per_day": 2_000,
+}
+"""Limits of tests in which one person plays many people."""
 
 
 def _no_pause(_seconds: float) -> None:
@@ -88,6 +99,7 @@ def stores_over(state: Table, history: Table) -> Stores:
         bars=BarRows(state),
         denial_counts=DenialCounts(state),
         idle=IdleRows(state),
+        people=PersonRows(state),
     )
 
 
@@ -161,6 +173,7 @@ class UseCases:
             subscriptions=stores.subscriptions,
             idempotency=idempotency,
             looks=self.looks,
+            people=stores.people,
             limits=around.limits,
             bars=self.asked_bars,
             pause=_no_pause,
@@ -225,7 +238,7 @@ class UseCases:
             actions=self.actions,
             initiates=InitiateSender(stores.requests, stores.locks, self.actions),
             remover=RuleRemover(stores.outbox, self.actions),
-            archive=Archive(stores.requests, stores.locks),
+            archive=Archive(stores.requests, stores.people, stores.locks),
             barred=BarredRequests(self.asked_bars, stores.requests),
             limits=around.limits,
         )

@@ -20,7 +20,7 @@ from local.azure.landscape.file import Landscape
 from local.azure.simulator import Azure
 from local.azure.timeline import Timeline
 from local.azure.transport import SimulatorTransport
-from tests.builders.stores import Surroundings, UseCases, stores_over
+from tests.builders.stores import MANY, Surroundings, UseCases, stores_over
 from tests.crash.call_hooks import CallHooks, Hooked
 from tests.crash.queue_model import QueueModel
 from tests.fakes.azure import SCOPE, SimulatedIdentity
@@ -114,7 +114,7 @@ class BrokerProcess:
             queues=parts.queues,
             policies=lambda: parts.policies,
             network=lambda: parts.network,
-            limits=replace(LIMITS, subscriptions=(PRODUCTION,)),
+            limits=replace(LIMITS, subscriptions=(PRODUCTION,), **MANY),
         )
         use_cases = UseCases(stores, around)
         idempotency = Idempotency(parts.hooked_state, EarlierKeys(parts.keys))

@@ -27,8 +27,18 @@ HERE, THERE, ELSEWHERE = "203.0.113.7", "203.0.113.8", "198.51.100.20"
 _TABLES = ("JitState", "JitIdempotency", "JitHistory")
 _OK, _UNAVAILABLE = 200, 503
 _STEPS = 30  # looks on the way to the end of the wait, a few seconds apart at least
-MANY_CALLS = {"JIT_READS_PER_MINUTE": "100000", "JIT_CHANGES_PER_MINUTE": "100000"}
-"""Settings of a stack whose clock stands still: all calls of a test come in one minute of it."""
+MANY_CALLS = {
+    "JIT_READS_PER_MINUTE": "100000",
+    "JIT_CHANGES_PER_MINUTE": "100000",
+    "JIT_LIVE_ON_ONE_PORT": "2000",
+    "JIT_LIVE_REQUESTS": "2000",
+    "JIT_REQUESTS_PER_DAY": "2000",
+}
+"""
+Settings of a stack in which one person plays many people.
+
+Its clock stands still: all calls of a test come in one minute of it.
+"""
 
 _PATIENCE_SECONDS = 60  # real time, for the hosts to catch up with a clock that was moved
 

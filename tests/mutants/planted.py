@@ -757,6 +757,68 @@ MUTANTS = (
         ),
     ),
     Mutant(
+        name="sources are judged one by one",
+        promise="P7",
+        path="jit/domain/requests/access_body.py",
+        was="        violations=(*faults, *_find_wide_sum(body.sources, limits)),\n",
+        becomes="        violations=faults,\n",
+        caught_by=(
+            law("tests/domain/requests/test_access_body.py", "test_ten_wide_sources_are_not_one"),
+        ),
+    ),
+    Mutant(
+        name="the live sources of a person are not counted",
+        promise="P7",
+        path="jit/domain/decision/person_limits.py",
+        was="    sources = [*access.sources, *(each for grant in held for each in grant.own_sources)]\n",
+        becomes="    sources = [*access.sources]\n",
+        caught_by=(
+            law(
+                "tests/domain/decision/test_person_limits.py",
+                "test_the_live_sources_of_a_person_on_a_port_count_together",
+            ),
+        ),
+    ),
+    Mutant(
+        name="sum not counted",
+        promise="P6",
+        path="jit/broker/requests/accept.py",
+        was="            *claim_request(person, new_id, now),\n",
+        becomes="            *claim_request(person, new_id, now)[1:],\n",
+        caught_by=(
+            law(
+                "tests/broker/requests/acceptance/test_own_limits.py",
+                "test_only_one_of_two_hosts_at_once_gets_the_last_place",
+            ),
+        ),
+    ),
+    Mutant(
+        name="a place is never freed",
+        promise="P6",
+        path="jit/broker/policy_worker/archive.py",
+        was="            self.people.delete_place(first.row.partition, person_id, first.request_id)\n",
+        becomes="",
+        caught_by=(
+            law(
+                "tests/broker/requests/acceptance/test_own_limits.py",
+                "test_a_request_that_ends_frees_its_place",
+            ),
+        ),
+    ),
+    Mutant(
+        name="requests that cannot be counted are none",
+        promise="P6",
+        path="jit/storage/callers/person_rows.py",
+        was='            raise CannotTell("the requests of this person could not be counted") from error\n',
+        becomes="            return PersonState(place, AcceptedRequests(person_id), {})\n",
+        caught_by=(
+            law(
+                "tests/broker/requests/acceptance/test_own_limits.py",
+                "test_requests_that_cannot_be_counted_are_not_none",
+            ),
+        ),
+    ),
+    Mutant(
         name="the same key makes a second request",
         promise="P8",
         path="jit/broker/requests/acceptance/repetitions.py",

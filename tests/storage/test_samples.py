@@ -34,6 +34,7 @@ from jit.domain.model.machine import (
 )
 from jit.domain.model.people import Person
 from jit.domain.model.request import Decision, Request, Ticket
+from jit.domain.model.sums.accepted_requests import AcceptedRequests
 from jit.domain.model.trouble import Trouble
 from jit.domain.model.waiting_line import Wait
 from jit.domain.values import arm_ids
@@ -48,7 +49,7 @@ from jit.storage import (
     request_rows,
     subscription_rows,
 )
-from jit.storage.callers import denial_counts, key_rows
+from jit.storage.callers import denial_counts, key_rows, person_rows
 from jit.storage.callers.key_rows import KeyEnding, StoredKey
 from jit.storage.control_rows import ComparisonRow, FirewallRow, LooksRow, PolicyRow
 from jit.storage.documents import FORMAT, ColumnMap, read_document
@@ -540,6 +541,10 @@ CASES = {
         key_rows.parse_ending,
         KeyEnding(row_key=SAMPLES["idempotency-key-in-state"]["key"]),
     ),
+    "accepted-requests": (
+        person_rows.read_accepted,
+        AcceptedRequests(person=ALICE, times=(NOON, NOON + MINUTE)),
+    ),
     "audit-outbox": (outbox.read_events, (EVENT.doc(),)),
     "audit-outbox-of-several": (outbox.read_events, (EVENT.doc(), EVENT.doc())),
     "refusal-counted": (outbox.read_repeated, COUNTED),
@@ -560,7 +565,7 @@ CASES = {
         ),
     ),
 }
-NO_READER = {"audit-key"}  # only its presence is read
+NO_READER = {"audit-key", "own-request"}  # only its presence is read
 
 
 @pytest.mark.parametrize("name", sorted(SAMPLES))
@@ -639,6 +644,9 @@ WRITTEN = {
     "idempotency-key-ending": row_with(
         "idempotency-key-ending", key_rows.ENDING_KIND, key_rows.ENDING
     ),
+    "accepted-requests": row_with(
+        "accepted-requests", person_rows.PERSON_KIND, person_rows.ACCEPTED
+    ),
     "subscription-unseen": row_with(
         "subscription-unseen", subscription_rows.SUBSCRIPTION_KIND, subscription_rows.SUBSCRIPTION
     ),
@@ -707,6 +715,7 @@ MAPS: dict[str, tuple[ColumnMap[Any], list[str]]] = {
     "subscription": (subscription_rows.SUBSCRIPTION, ["subscription-unseen"]),
     "tick": (subscription_rows.TICK, ["tick"]),
     "idempotency key": (key_rows.KEY, ["idempotency-key-in-state"]),
+    "accepted requests": (person_rows.ACCEPTED, ["accepted-requests"]),
     "end of an idempotency key": (key_rows.ENDING, ["idempotency-key-ending"]),
     "bar": (bar_rows.BAR, ["bar"]),
     "denials": (denial_counts.DENIALS, ["denials-of-a-caller"]),

@@ -11,6 +11,7 @@ from jit.broker.locks import Locks
 from jit.broker.policy_worker.pass_state import Pass
 from jit.domain.errors import BrokerError, StateConflict, Unavailable
 from jit.domain.model.grant import Status
+from jit.storage.callers.person_rows import PersonRows
 from jit.storage.request_store import RequestStore
 from jit.storage.stored import GrantRow
 
@@ -26,6 +27,7 @@ class Archive:
     """Moves requests to history."""
 
     requests: RequestStore
+    people: PersonRows
     locks: Locks
 
     def move_closed(self, state: Pass) -> None:
@@ -83,6 +85,8 @@ class Archive:
         if stored is None or stored.row is None:
             return True  # another instance has just moved it
         if stored.status is Status.CLOSED:
+            person_id = stored.request.requester.id  # free first: history may refuse a request
+            self.people.delete_place(first.row.partition, person_id, first.request_id)
             self.requests.archive(stored, now=state.now)
             telemetry.event("request.finished", request_id=first.request_id)
             return True

@@ -9,15 +9,18 @@ from __future__ import annotations
 
 import random
 import secrets
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 
 from jit import telemetry
 from jit.broker.asked_bars import AskedBars
+from jit.broker.requests.acceptance.denials import Denials, refuse_body
 from jit.broker.requests.acceptance.judgement import Judge, Judgement
+from jit.broker.requests.acceptance.own_limits import OwnLimits
 from jit.broker.requests.acceptance.repetitions import Repetition, Repetitions
+from jit.broker.requests.acceptance.turns import Turns
 from jit.broker.requests.new_grants import (
     announce_handovers,
     build_grants,
@@ -29,18 +32,13 @@ from jit.broker.requests.new_request import (
     RULE,
     build_acceptance_event,
     build_request,
-    describe_preview,
-    describe_refusal,
 )
 from jit.broker.requests.own_requests import OwnRequests, name_own_requests
 from jit.broker.shared_looks import SharedLooks
 from jit.broker.trail import Trail
-from jit.domain.decision.verdict import Finding, FindingKind, find_worst_kind
+from jit.domain.decision.verdict import Finding, FindingKind, sort_findings
 from jit.domain.errors import (
-    AccessDenied,
     Conflict,
-    InvalidRequest,
-    Rejected,
     StateConflict,
     Unavailable,
     Unknown,
@@ -53,6 +51,7 @@ from jit.domain.requests.submission import Submission
 from jit.domain.values import arm_ids, request_ids
 from jit.storage.callers.idempotency_keys import Idempotency
 from jit.storage.callers.key_rows import RepeatableCall
+from jit.storage.callers.person_rows import PersonRows, PersonState, claim_request
 from jit.storage.inventory_store import InventoryStore
 from jit.storage.request_store import RequestStore
 from jit.storage.stored import StoredRequest, sort_grants
@@ -62,19 +61,6 @@ from jit.storage.table import Op, Row
 _ATTEMPTS = 6  # each one is lost to another call of the same person that was stored first
 _PAUSE = 0.025  # seconds; the pause before attempt n takes up to 2**n of them
 
-_REFUSALS: Mapping[FindingKind, type[Rejected]] = {
-    FindingKind.BODY: InvalidRequest,
-    FindingKind.BARRED: AccessDenied,
-    FindingKind.POLICY: AccessDenied,
-    FindingKind.OCCUPIED: Conflict,
-}
-_DETAILS = {
-    FindingKind.BODY: "the request breaks the contract",
-    FindingKind.BARRED: "this person may get no access",
-    FindingKind.POLICY: "the JIT policy does not allow this access",
-    FindingKind.OCCUPIED: "somebody else holds this port for now",
-}
-
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Acceptance:
@@ -82,7 +68,9 @@ class Acceptance:
     Accepts or denies access requests.
 
     Attributes:
+        people: They count the requests of each person.
         bars: A request of a barred person is denied before any policy is asked.
+        turns: Calls of one person are counted and stored one after the other in this process.
         pause: Waits some seconds before another attempt.
     """
 
@@ -91,10 +79,12 @@ class Acceptance:
     trail: Trail
     subscriptions: SubscriptionRows
     idempotency: Idempotency
+    people: PersonRows
     looks: SharedLooks
     limits: Limits
     bars: AskedBars
     pause: Callable[[float], None]
+    turns: Turns = field(default_factory=Turns)
 
     @property
     def judge(self) -> Judge:
@@ -106,6 +96,16 @@ class Acceptance:
         """The stored requests that calls ask for again."""
         return Repetitions(self.requests, self.idempotency)
 
+    @property
+    def denials(self) -> Denials:
+        """The answers to calls that are denied."""
+        return Denials(self.trail, self.limits)
+
+    @property
+    def own_limits(self) -> OwnLimits:
+        """The limits of the person who asks."""
+        return OwnLimits(self.people, self.requests, self.limits)
+
     def preview(self, submission: Submission, *, now: datetime) -> Decision:
         """
         Decide without storing a request.
@@ -115,21 +115,27 @@ class Acceptance:
         Raises:
             InvalidRequest: The body is faulty, so there is no request to decide about.
         """
-        if submission.draft.request is None:
-            raise _refuse_body(submission, self.limits)
+        access = submission.draft.request
+        if access is None:
+            raise refuse_body(submission, self.limits)
         try:
-            judgement = self.judge.judge(submission, now)
-        except Unknown as error:  # only the inventory was written
+            findings = self._find_findings(submission, access, now)
+        except Unknown as error:  # nothing of this call was written
             raise Unavailable("storage did not answer") from error
-        access, caller = submission.draft.request, submission.caller
-        findings, _ = self._plan_grants("preview", access, judgement, caller, now)
         violations = bound_violations([finding.violation for finding in findings], self.limits)
         if any(finding.kind is FindingKind.OCCUPIED for finding in findings):
-            why = _DETAILS[FindingKind.OCCUPIED]
-            refusal = describe_preview(submission, why, violations)
-            subscription = arm_ids.subscription(access.machines[0].id)
-            self.trail.record_refusal(subscription, refusal, now=now)
+            self.denials.record_preview(violations, submission, now)
         return Decision(allowed=not violations, rule=RULE, errors=violations)
+
+    def _find_findings(
+        self, submission: Submission, access: AccessRequest, now: datetime
+    ) -> tuple[Finding, ...]:
+        """Return the reasons for which the request would be refused *now*."""
+        judgement, caller = self.judge.judge(submission, now), submission.caller
+        if judgement.is_barred:
+            return judgement.findings
+        person = self.people.read(arm_ids.subscription(access.machines[0].id), caller.id)
+        return self._plan_grants("preview", access, judgement, caller, person, now)[0]
 
     def accept(self, submission: Submission, *, now: datetime) -> StoredRequest:
         """
@@ -185,14 +191,37 @@ class Acceptance:
             if known is not None:
                 return known
             judgement = self.judge.judge_anew(submission, now)
+        if judgement.is_barred:
+            return self._repeat_or_deny(judgement.findings, submission, call, now)
+        with self.turns.take(call.caller):
+            return self._count_and_store(submission, access, call, judgement, over, now)
+
+    def _count_and_store(
+        self,
+        submission: Submission,
+        access: AccessRequest,
+        call: RepeatableCall,
+        judgement: Judgement,
+        over: Row | None,
+        now: datetime,
+    ) -> StoredRequest | None:
+        """
+        Compare with other requests, then store; return None if another call stored first.
+
+        Calls of one person take turns here: storage is asked, and never Azure. The rows of the
+        person are read first and written last, so the limits hold between processes, too.
+        """
+        person = self.people.read(call.subscription, call.caller)
         new_id = request_ids.make_request_id(call.subscription, now, secrets.token_bytes(10))
-        findings, grants = self._plan_grants(new_id, access, judgement, submission.caller, now)
+        findings, grants = self._plan_grants(
+            new_id, access, judgement, submission.caller, person, now
+        )
         if findings:
-            known = self.repetitions.find(call, now).request
-            if known is None:
-                raise self._deny(findings, submission, new_id, now)
-            return known
-        claims = self.idempotency.claim(call, new_id, now, over)
+            return self._repeat_or_deny(findings, submission, call, now)
+        claims = (
+            *self.idempotency.claim(call, new_id, now, over),
+            *claim_request(person, new_id, now),
+        )
         return self._store(access, grants, submission.caller, claims, now)
 
     def _plan_grants(
@@ -201,18 +230,22 @@ class Acceptance:
         access: AccessRequest,
         judgement: Judgement,
         caller: Person,
+        person: PersonState,
         now: datetime,
     ) -> tuple[tuple[Finding, ...], list[Grant]]:
         """Return the reasons to refuse; or the grants, given the others on their VM ports."""
-        findings, own = judgement.findings, OwnRequests(self.requests, caller)
+        full = self.own_limits.find_full_counts(person, now)
+        findings, own = (*full, *judgement.findings), OwnRequests(self.requests, caller)
         if any(finding.kind is not FindingKind.OCCUPIED for finding in findings):
-            return findings, []
+            return sort_findings(findings), []
         machines, starts_at = judgement.machines, max(access.starts_at or now, now)
         grants = build_grants(request_id, access, machines, starts_at=starts_at, now=now)
-        others = list_other_grants(grants, self.requests)
+        others = list_other_grants(grants, self.requests, counted=bool(person.places))
+        full = sort_findings(self.own_limits.find_full_ports(access, person, others, now))
         if findings:
-            return name_own_requests(findings, access, others, own), []
+            return (*full, *name_own_requests(findings, access, others, own)), []
         findings = (
+            *full,
             *find_other_families(grants, others, own),
             *find_crowded_ports(grants, others),
         )
@@ -230,19 +263,21 @@ class Acceptance:
             )
             if known is not None:
                 return known
-        raise _refuse_body(submission, self.limits)
+        raise refuse_body(submission, self.limits)
 
-    def _deny(
-        self, findings: Sequence[Finding], submission: Submission, request_id: str, now: datetime
-    ) -> Rejected:
-        """Return the problem of a denial, recorded in the trail."""
-        kind = find_worst_kind(tuple(findings)) or FindingKind.BODY
-        violations = bound_violations([finding.violation for finding in findings], self.limits)
-        why = _DETAILS[kind]
-        refusal = describe_refusal("request.denied", submission, request_id, why, violations)
-        subscription, _ = request_ids.parse_request_id(request_id) or ("", None)
-        recorded = self.trail.record_refusal(subscription, refusal, now=now)
-        return _REFUSALS[kind](why, violations, request_id=recorded)
+    def _repeat_or_deny(
+        self,
+        findings: Sequence[Finding],
+        submission: Submission,
+        call: RepeatableCall,
+        now: datetime,
+    ) -> StoredRequest:
+        """Return the request that *call* repeats; if there is none, deny it for *findings*."""
+        known = self.repetitions.find(call, now).request
+        if known is not None:
+            return known
+        new_id = request_ids.make_request_id(call.subscription, now, secrets.token_bytes(10))
+        raise self.denials.record_denial(findings, submission, new_id, now)
 
     # ---- storage -------------------------------------------------------------------------------
 
@@ -282,9 +317,3 @@ def _name_call(submission: Submission, vm_id: str) -> RepeatableCall:
         key=submission.key,
         body=submission.body,
     )
-
-
-def _refuse_body(submission: Submission, limits: Limits) -> Rejected:
-    """Return the problem of a faulty body: its faults alone, for no policy was asked."""
-    violations = bound_violations(submission.draft.violations, limits)
-    return InvalidRequest(_DETAILS[FindingKind.BODY], violations)

@@ -10,7 +10,7 @@ from jit.broker.requests.own_requests import OwnRequests
 from jit.domain.decision.bastion_access import find_bastion, join_sources
 from jit.domain.decision.jit_policy import OCCUPIED, find_effective_protocol
 from jit.domain.decision.verdict import Finding, FindingKind
-from jit.domain.errors import Violation
+from jit.domain.errors import CannotTell, Violation
 from jit.domain.grants import shared_port
 from jit.domain.model.grant import Grant, Status
 from jit.domain.model.machine import Via, VirtualMachine, VmPort
@@ -154,8 +154,20 @@ def announce_handovers(
     return done
 
 
-def list_other_grants(grants: Sequence[Grant], requests: RequestStore) -> OtherGrants:
-    """Return the live grants on the same VM ports: one query for each VM, or for each policy."""
+def list_other_grants(
+    grants: Sequence[Grant], requests: RequestStore, *, counted: bool = False
+) -> OtherGrants:
+    """
+    Return the live grants on the same VM ports: one query for each VM, or for each policy.
+
+    Args:
+        grants: New ones of one request.
+        requests: The store of the others.
+        counted: The person may have some of the others, so each of them must be known.
+
+    Raises:
+        CannotTell: A grant on one of the VMs must be known, and this version cannot read it.
+    """
     by_machine = {arm_ids.key(grant.vm_id): grant for grant in grants}
     is_few = len(by_machine) <= _FEW
     prefixes = {
@@ -163,9 +175,13 @@ def list_other_grants(grants: Sequence[Grant], requests: RequestStore) -> OtherG
         for grant in by_machine.values()
     }
     partition = arm_ids.subscription(grants[0].vm_id)
+    wanted = {arm_ids.row_hash(grant.vm_id) for grant in grants}
     found: dict[VmPort, list[Grant]] = {}
     for prefix in sorted(prefixes):
-        for row in requests.list_readable_grants(partition, prefix).rows:
+        there = requests.list_readable_grants(partition, prefix)
+        if counted and not wanted.isdisjoint(there.unreadable):
+            raise CannotTell("the grants on a virtual machine could not be counted")
+        for row in there.rows:
             for grant in filter(_is_live, row.grants):
                 found.setdefault(grant.vm_port, []).append(grant)
     return found

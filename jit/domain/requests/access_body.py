@@ -10,7 +10,7 @@ The codes of a faulty body:
 * VMs              vm-id-malformed vm-id-not-a-vm duplicate-vm subscriptions-differ
 * ports            port-out-of-range protocol-unknown duplicate-port
 * sources          source-malformed source-any source-host-bits source-reserved source-too-wide
-                   duplicate-source source-overlap source-families
+                   duplicate-source source-overlap source-families sources-too-many-addresses
 * via              via-unknown
 * duration         duration-malformed duration-ambiguous duration-negative duration-overflow
                    duration-too-short duration-too-long
@@ -21,13 +21,15 @@ The codes of a faulty body:
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Annotated, ClassVar
 
+from jit.domain.errors import Violation
 from jit.domain.limits import LIMITS, Limits
 from jit.domain.model.request import Ticket, WantedMachine, WantedPort
+from jit.domain.model.sums.address_sums import TOO_MANY_ADDRESSES, find_exceeded_sum
 from jit.domain.requests.body_reader import read_body
 from jit.domain.requests.fields import (
     DURATION,
@@ -52,6 +54,7 @@ from jit.domain.requests.network_fields import (
 )
 from jit.domain.requests.submission import Draft
 from jit.domain.values.arm_ids import VmId
+from jit.domain.values.json_pointer import ROOT, at
 from jit.domain.values.prefixes import Prefix
 
 SUBSCRIPTIONS_DIFFER = "subscriptions-differ"
@@ -138,7 +141,7 @@ def read_access_request(value: object, *, now: datetime, limits: Limits = LIMITS
         now: Aware. A start may lie `Limits.start_grace` before it.
         limits: The contract's numbers.
     """
-    body, violations = read_body(AccessRequestBody, value, ReadContext(limits, now))
+    body, faults = read_body(AccessRequestBody, value, ReadContext(limits, now))
     return Draft(
         machines=tuple(
             WantedMachine(id=vm.id.id, ports=_list_wanted_ports(vm), pointer=vm.pointer)
@@ -152,8 +155,17 @@ def read_access_request(value: object, *, now: datetime, limits: Limits = LIMITS
         ticket=_ticket(body.ticket),
         dry_run=body.dry_run,
         by_bastion=body.via is not None,
-        violations=violations,
+        violations=(*faults, *_find_wide_sum(body.sources, limits)),
     )
+
+
+def _find_wide_sum(sources: Sequence[Prefix | None], limits: Limits) -> Iterator[Violation]:
+    """Yield a violation if the good ones of *sources* cover too many addresses together."""
+    v4, v6 = limits.widest_source_v4, limits.widest_source_v6
+    most = find_exceeded_sum([each for each in sources if each], widest_v4=v4, widest_v6=v6)
+    if most is not None:
+        detail = f"all sources together may cover {most} addresses, as many as one prefix may"
+        yield Violation(at(ROOT, "sources"), TOO_MANY_ADDRESSES, detail)
 
 
 def _list_wanted_ports(machine: MachineBody) -> tuple[WantedPort, ...]:

@@ -75,14 +75,14 @@ def test_a_request_its_grants_and_its_trail_are_stored_in_one_transaction(broker
 
 
 def test_accepting_a_known_vm_takes_at_most_three_storage_calls(broker):
-    """The neighbours of the VM port, and the transaction; the VM is kept for a minute."""
+    """The person's rows, the neighbours of the VM port, the transaction; the VM is in memory."""
     for key in ("first", "second"):
         broker.accept(wish(farm(1)), key=key)
     before = broker.calls.count()
 
     broker.accept(wish(farm(1)), DAVE, key="third")
 
-    assert broker.calls.names[before:] == ["state.query", "state.write"]
+    assert broker.calls.names[before:] == ["state.query", "state.query", "state.write"]
 
 
 def test_a_kept_vm_never_denies_what_the_inventory_allows(broker):

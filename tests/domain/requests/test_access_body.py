@@ -32,7 +32,7 @@ def test_the_whole_body_of_the_contract_is_read():
     """Every field that the contract has today, in the domain's nouns."""
     draft = a_draft(
         virtualMachines=[a_machine(ports=[a_port(3389, protocol="TCP"), a_port(22)])],
-        sources=["203.0.113.7", "198.51.100.0/24"],
+        sources=["203.0.113.7", "198.51.100.0/25"],
         startTime="2026-11-22T19:00:00+01:00",
         ticket={"system": "servicenow", "id": "CHG0030001"},
         dryRun=True,
@@ -52,7 +52,7 @@ def test_the_whole_body_of_the_contract_is_read():
                     pointer=FIRST_VM,
                 ),
             ),
-            sources=(ip_network("203.0.113.7/32"), ip_network("198.51.100.0/24")),
+            sources=(ip_network("203.0.113.7/32"), ip_network("198.51.100.0/25")),
             duration=timedelta(hours=2),
             starts_at=NOW,
             justification="CHG0030001 monthly patch",
@@ -352,7 +352,7 @@ def test_the_good_parts_of_a_faulty_body_are_kept():
         {"virtualMachines": ports(a_port(protocol="*"))},
         {"sources": [f"203.0.113.{index}" for index in range(10)]},
         {"sources": ["203.0.113.0/25", "203.0.113.128/25"]},
-        {"sources": ["2a02::/64", "2a02:0:0:1::/64"]},
+        {"sources": ["2a02::/65", "2a02:0:0:1::/65"]},
         {"duration": "PT5M"},
         {"duration": "PT24H"},
         {"duration": "P1D"},
@@ -466,3 +466,24 @@ def test_the_table_of_codes_is_complete():
     rows = re.findall(r"^(?:\* .{15}|  {17}) (.*)$", access_body.__doc__ or "", re.MULTILINE)
 
     assert set(re.findall("[a-z]+(?:-[a-z0-9]+)+", " ".join(rows))) == codes
+
+
+@pytest.mark.parametrize(
+    ("sources", "widest", "codes"),
+    [
+        (["198.51.100.0/25", "203.0.113.0/25"], 24, []),
+        (["198.51.100.0/24", "203.0.113.7"], 24, ["sources-too-many-addresses"]),
+        (["198.51.100.1", "203.0.113.7"], 32, ["sources-too-many-addresses"]),
+        (["198.51.100.1", "203.0.113.7"], 31, []),
+        (["198.51.100.0/24", "none"], 24, ["source-malformed"]),
+    ],
+)
+def test_ten_wide_sources_are_not_one(sources, widest, codes):
+    """Each of them is allowed alone."""
+    draft = read_access_request(
+        a_body(sources=sources), now=NOW, limits=Limits(widest_source_v4=widest)
+    )
+
+    assert [each.code for each in draft.violations] == codes
+    assert (draft.request is None) is bool(codes)
+    assert all(str(2 ** (32 - widest)) in v.detail for v in draft.violations if "sum" in v.code)

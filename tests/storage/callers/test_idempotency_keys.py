@@ -142,7 +142,7 @@ def test_a_key_stands_in_the_transaction_of_its_request_as_its_first_row(broker)
     broker.accept(wish(farm(1)), key="k")
 
     kinds = [key.partition("|")[0] for key in broker.state.transactions[-1]]
-    assert kinds == ["i", "x", "r", "g", "a"]
+    assert kinds == ["i", "x", "q", "q", "r", "g", "a"]
 
 
 def test_a_key_of_another_subscription_is_another_key(broker):
@@ -274,13 +274,15 @@ def test_many_at_the_same_moment_are_one_request(broker):
 def test_a_call_that_was_overtaken_answers_with_the_stored_request(broker):
     """Two answers to one request never differ."""
     _others(broker)
+    elsewhere = broker.use_cases.acceptance(broker.idempotency)
     answers = []
 
     def overtake(name: str, _: int) -> None:
         if name == "state.write":
             broker.calls.before = lambda *_: None
             broker.advance(SECOND)
-            answers.append(broker.accept(wish(farm(1)), key="k"))
+            again = broker.submission(wish(farm(1)), key="k")
+            answers.append(elsewhere.accept(again, now=broker.now))
 
     broker.calls.before = overtake
     slow = broker.accept(wish(farm(1)), key="k")

@@ -1,0 +1,1 @@
+"""Sums by which one person is limited."""
