@@ -131,6 +131,11 @@ def person_key(person_id: str) -> str:
     return f"{OWN}|{arm_ids.row_hash(person_id)}"
 
 
+def is_place(key: str) -> bool:
+    """Return True if *key* is that of a live request of a person, and not of their times."""
+    return key.count("|") > 1
+
+
 def own_request_key(person_id: str, request_id: str) -> str:
     """Return the row key by which a live request of a person is found."""
     return f"{person_key(person_id)}|{request_id}"

@@ -2,8 +2,9 @@
 Idle rows: small rows that a caller made and that count no longer.
 
 A request makes a row for its JIT policy, a look makes another one, a change of a firewall makes a
-third, and a denial makes one for its caller. All their times are over after an hour at most; only
-the turn on a firewall has a holder. Without a sweep they stay for each policy, firewall and person
+third, a denial makes one for its caller, and the first request in a subscription makes one for its
+person. All their times are over after a day at most; only the turn on a firewall has a holder.
+Without a sweep they stay for each policy, firewall and person
 that there ever was. If somebody needs such a row again, it is inserted anew.
 """
 
@@ -17,6 +18,7 @@ from itertools import islice
 from jit.domain.errors import Defect, StateConflict
 from jit.storage import keys
 from jit.storage.callers.denial_counts import read_denials
+from jit.storage.callers.person_rows import read_accepted
 from jit.storage.control_rows import (
     ControlRow,
     FirewallRow,
@@ -55,7 +57,7 @@ class IdleRows:
 
     def sweep(self, subscription: str, *, now: datetime) -> int:
         """
-        Delete control rows of a subscription that are idle; return how many were found.
+        Delete control rows and times of requests that are idle; return how many were found.
 
         A row of a newer version stays. A firewall with a holder or a line stays, too.
         Somebody who has read a row meanwhile, and writes it, gets a conflict and reads again.
@@ -65,7 +67,13 @@ class IdleRows:
             idle = [row for row in self._list_part(subscription, prefix, now) if _is_idle(row)]
             self._delete(idle)
             found += len(idle)
-        return found
+        uncounted = [
+            row
+            for row in self._list_part(subscription, keys.OWN, now)
+            if not keys.is_place(row.key) and _counts_nothing(row, now)
+        ]
+        self._delete(uncounted)
+        return found + len(uncounted)
 
     def sweep_callers(self, *, now: datetime) -> int:
         """Delete counts of denials that are over; return how many were found."""
@@ -99,6 +107,14 @@ def _is_idle(row: Row) -> bool:
     except Defect:  # each reader of the row raises the alert
         return False
     return not isinstance(found, FirewallRow) or not (found.holder or found.waiting)
+
+
+def _counts_nothing(row: Row, now: datetime) -> bool:
+    """Return True if a person's row has no request of the last day."""
+    try:
+        return not read_accepted(row).list_recent(now)
+    except Defect:
+        return False
 
 
 def _is_over(row: Row, now: datetime) -> bool:

@@ -5,10 +5,12 @@ from datetime import timedelta
 
 import pytest
 
+from jit.domain.model.sums.accepted_requests import DAY
 from jit.domain.values.rate_window import RateWindow
 from jit.storage import keys
 from jit.storage.callers.denial_counts import DenialCounts
 from jit.storage.callers.idle_rows import DENIALS_KEPT, KEPT, MOST_SWEPT, PERIOD, IdleRows
+from jit.storage.callers.person_rows import PersonRows, claim_request
 from jit.storage.control_rows import ControlRows
 from jit.storage.documents import FORMAT
 from jit.storage.table import Op, Row, Verb
@@ -111,6 +113,26 @@ def test_counts_of_denials_end_when_their_hour_is_over(idle, clock, table):
 
     assert sweep_all(idle, clock) == 50
     assert {row.key for row in table.rows()} == {newer.key, keys.denials_key("late")}
+
+
+def test_the_times_of_a_persons_requests_end_when_none_counts(idle, clock, table):
+    """A day after the last one; the place of a live request, and a newer row, stay."""
+    people = PersonRows(table)
+    for number in range(20):
+        person = people.read(PRODUCTION, f"person {number}")
+        table.write(claim_request(person, f"request {number}", NOW))
+    newer = Row(partition=PRODUCTION, key=keys.person_key("newer"), values={FORMAT: 99})
+    table.write([Op(Verb.INSERT, newer)])
+    clock.advance(DAY - ROUND * PERIOD)
+    assert sweep_all(idle, clock) == 0
+    clock.advance(ROUND * PERIOD)
+
+    assert sweep_all(idle, clock) == 20
+
+    left = {row.key for row in table.rows()}
+    assert left == {newer.key, *(row.key for row in table.rows() if keys.is_place(row.key))}
+    assert len(left) == 21
+    assert len(people.read(PRODUCTION, "person 7").places) == 1
 
 
 def test_a_sweep_reads_a_bounded_number_of_rows(idle, clock, table, calls):
