@@ -11,6 +11,7 @@ from __future__ import annotations
 import json
 import re
 import threading
+from bisect import bisect_left
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime
@@ -65,6 +66,8 @@ class FakeTable:
         self._name = name
         self._scanned = scanned
         self._rows: _Rows = {}
+        self._order: list[_Keys] = []
+        self._is_ordered = True
         self._versions = 0
         self._lock = threading.Lock()
         self.transactions: list[tuple[str, ...]] = []
@@ -83,8 +86,7 @@ class FakeTable:
             _require(_count_comparisons(where) <= COMPARISONS, "a query has 15 comparisons at most")
             begin: _Keys = tuple(json.loads(token)) if token else ("", "")
             with self._lock:
-                keys = sorted(keys for keys in self._rows if keys >= begin)
-                rows = [self._rows[keys] for keys in keys]
+                rows = [self._rows[keys] for keys in self._cut(where, begin)]
             return self._page([row for row in rows if _in_range(row, where)], where, limit)
 
     def write(self, ops: Sequence[Op]) -> tuple[str, ...]:
@@ -94,6 +96,7 @@ class FakeTable:
             with self._lock:
                 draft = dict(self._rows)
                 etags = tuple(self._apply(op, draft) for op in ops)
+                self._is_ordered &= self._rows.keys() == draft.keys()
                 self._rows = draft
                 self.transactions.append(tuple(op.row.key for op in ops))
             return etags
@@ -101,8 +104,23 @@ class FakeTable:
     def rows(self, prefix: str = "") -> tuple[Row, ...]:
         """Return every row whose key begins with *prefix*; the call is not counted."""
         with self._lock:
-            found = sorted(self._rows.items())
-        return tuple(row for (_, key), row in found if key.startswith(prefix))
+            found = [self._rows[keys] for keys in self._list_keys()]
+        return tuple(row for row in found if row.key.startswith(prefix))
+
+    def _list_keys(self) -> list[_Keys]:
+        """Return the keys of all rows in order; they are sorted once after a row came or went."""
+        if not self._is_ordered:
+            self._order, self._is_ordered = sorted(self._rows), True
+        return self._order
+
+    def _cut(self, where: Where, begin: _Keys) -> Sequence[_Keys]:
+        """Return the keys of the partition of *where* from *begin* on; all partitions if none."""
+        keys = self._list_keys()
+        if where.partition is None:
+            return keys[bisect_left(keys, begin) :]
+        first = max(begin, (where.partition, where.first))
+        last = (where.partition, where.last) if where.last else (f"{where.partition}\0", "")
+        return keys[bisect_left(keys, first) : bisect_left(keys, last)]
 
     def _page(self, rows: Sequence[Row], where: Where, limit: int) -> Page:
         scanned = rows[: self._scanned]
