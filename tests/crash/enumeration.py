@@ -11,7 +11,6 @@ import zlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import timedelta
-from functools import cache
 from typing import NamedTuple
 
 from tests.crash.faults import FAULTS, Fault, InjectedFault
@@ -87,13 +86,23 @@ class QuietRun(NamedTuple):
     violations: tuple[str, ...]
 
 
-@cache
+_quiet_runs: dict[tuple[str, Delivery], QuietRun] = {}
+"""The runs without a fault so far: each is made once, for its result or for children of it."""
+
+
 def run_without_fault(scenario: str, delivery: Delivery) -> QuietRun:
-    """Run *scenario* without a fault."""
-    run = ScenarioRun(delivery=delivery)
-    SCENARIOS[scenario](run)
-    run.run_to_rest()
-    return QuietRun(tuple(run.parts.calls.names), tuple(run.promises.violations))
+    """Run *scenario* without a fault, unless such a run is known."""
+    if (scenario, delivery) not in _quiet_runs:
+        run = ScenarioRun(delivery=delivery)
+        SCENARIOS[scenario](run)
+        run.run_to_rest()
+        _keep_quiet_run(scenario, run)
+    return _quiet_runs[scenario, delivery]
+
+
+def _keep_quiet_run(scenario: str, run: ScenarioRun) -> None:
+    found = QuietRun(tuple(run.parts.calls.names), tuple(run.promises.violations))
+    _quiet_runs[scenario, run.delivery] = found
 
 
 def choose_points(scenario: str, fault: Fault) -> list[int]:
@@ -130,7 +139,11 @@ def _spread(numbers: list[int], wanted: int, *, offset: int) -> list[int]:
 
 
 def run_all_points(scenario: str) -> list[PointResult]:
-    """Run *scenario* once for each fault and each call that the fault hits; return the results."""
+    """
+    Run *scenario* once for each fault and each call that the fault hits; return the results.
+
+    The children of one delivery share their beginning. Their parent is a run without a fault.
+    """
     points = [Point(FAULTS[n], k) for n in FAULTS for k in choose_points(scenario, FAULTS[n])]
     found: list[PointResult] = []
     missed: list[Point] = []
@@ -151,6 +164,7 @@ def _run_points(scenario: str, points: Sequence[Point], delivery: Delivery) -> l
     SCENARIOS[scenario](run)
     faults = [InjectedFault(point.fault, point.number, run) for point in points]
     results = ForkedRun(run, _tolerate).run_to_rest(faults)
+    _keep_quiet_run(scenario, run)
     return [
         PointResult(
             at=f"{scenario}, {point.number} {result.hit}, {point.fault.name}, {delivery.value}",
