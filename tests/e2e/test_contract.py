@@ -9,6 +9,7 @@ import pytest
 from jit.domain.model.people import Role
 from tests.e2e.stack_client import ELSEWHERE, HERE, farm, wish
 from tests.local.azure.sim import DB01, DEVELOPMENT, HUB01, NEW01, PRODUCTION, WEB01, group, machine
+from tests.sizes import sample
 from tests.triggers.app_functions import make_principal
 
 pytestmark = pytest.mark.e2e
@@ -205,7 +206,12 @@ BAD_BODIES = {
 }
 
 
-@pytest.mark.parametrize(("body", "status", "code"), BAD_BODIES.values(), ids=BAD_BODIES)
+SENT = dict(sample(BAD_BODIES.items(), 4))
+"""Tests of the readers and of the decision have all of these faults, in process."""
+
+
+@pytest.mark.scaled
+@pytest.mark.parametrize(("body", "status", "code"), SENT.values(), ids=SENT)
 def test_a_bad_request_is_a_problem_that_names_the_fault(client_without_reset, body, status, code):
     """Status, code, and a place; nothing is stored."""
     answer = client_without_reset.api("POST", "access-requests", body)
