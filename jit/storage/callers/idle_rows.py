@@ -70,7 +70,7 @@ class IdleRows:
         uncounted = [
             row
             for row in self._list_part(subscription, keys.OWN, now)
-            if not keys.is_place(row.key) and _counts_nothing(row, now)
+            if not keys.is_place(row.key) and _is_uncounted(row, now)
         ]
         self._delete(uncounted)
         return found + len(uncounted)
@@ -109,7 +109,7 @@ def _is_idle(row: Row) -> bool:
     return not isinstance(found, FirewallRow) or not (found.holder or found.waiting)
 
 
-def _counts_nothing(row: Row, now: datetime) -> bool:
+def _is_uncounted(row: Row, now: datetime) -> bool:
     """Return True if a person's row has no request of the last day."""
     try:
         return not read_accepted(row).list_recent(now)
