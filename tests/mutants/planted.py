@@ -89,6 +89,32 @@ MUTANTS = (
         ),
     ),
     Mutant(
+        name="a path is called open although the bar of its person is not known",
+        promise="P1",
+        path="jit/domain/grants/opening.py",
+        was="(admission.UNASKED if admission.is_unasked(grant, context) else ",
+        becomes="(admission.UNASKED if not grant else ",
+        caught_by=(
+            law(
+                "tests/broker/policy_worker/test_barred_requests.py",
+                "test_a_path_that_azure_opens_while_bars_cannot_be_read_is_not_open",
+            ),
+        ),
+    ),
+    Mutant(
+        name="a companion is written although the bar of its person is not known",
+        promise="P1",
+        path="jit/domain/grants/companions.py",
+        was="        stopped = frozenset() if held else ",
+        becomes="        stopped = ",
+        caught_by=(
+            law(
+                "tests/domain/grants/test_companions.py",
+                "test_a_vm_port_gets_no_companion_while_it_may_open_the_path_of_a_barred_person",
+            ),
+        ),
+    ),
+    Mutant(
         name="one list of a policy without a VM ends the access to it",
         promise="P6",
         path="jit/observer/policy.py",

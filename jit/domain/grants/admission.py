@@ -41,7 +41,8 @@ TRUSTED_UNREAD = timedelta(minutes=10)
 """So long a Bastion that cannot be read is taken to be there, if an open grant came by it."""
 
 
-_UNASKED = "it could not be read if this person is barred from access"
+UNASKED = "it could not be read if this person is barred from access"
+"""The note of a grant that waits for the bars, for people."""
 
 
 def decide_standing(
@@ -110,15 +111,19 @@ def refuse_barred(grant: Grant, context: StepContext) -> Grant:
     return replace(denied, denials=(why,))
 
 
+def is_unasked(grant: Grant, context: StepContext) -> bool:
+    """Return True if *grant* was never open and nobody knows if its person is barred."""
+    return grant.request_id in context.policy.unasked and is_to_open(grant, context.now)
+
+
 def find_bar_wait(grants: Iterable[Grant], context: StepContext) -> datetime | None:
     """
     Return when to try again while nobody knows if the person of a grant that opens is barred.
 
-    The request would open its path. Without its sources, the request would revoke its path if Azure
-    opens that already. So the VM port waits.
+    A request or a companion rule would open its path. Without its sources, the request would revoke
+    its path if Azure opens that already. So the VM port waits.
     """
-    unasked = (g for g in grants if g.wants_path and g.request_id in context.policy.unasked)
-    is_held = any(is_to_open(grant, context.now) for grant in unasked)
+    is_held = any(grant.wants_path and is_unasked(grant, context) for grant in grants)
     return context.now + LOOK_WHILE_OPENING if is_held else None
 
 
@@ -208,7 +213,7 @@ class _Port:
 def _admit(grant: Grant, port: _Port, context: StepContext) -> Grant:
     now, view = context.now, port.view
     if grant.request_id in context.policy.unasked:
-        return replace(grant, note=_UNASKED, next_check_at=now + LOOK_WHILE_OPENING)
+        return replace(grant, note=UNASKED, next_check_at=now + LOOK_WHILE_OPENING)
     if grant.bastion is not None and _is_unread(grant.bastion, view):
         note = f"Bastion {grant.bastion.name} could not be read"
         return replace(grant, note=note, next_check_at=now + LOOK_WHILE_OPENING)

@@ -56,7 +56,12 @@ class PortPaths:
 
 
 def plan_companions(
-    grants: Iterable[Grant], port: PortPaths, *, taken: Sequence[Companion], now: datetime
+    grants: Iterable[Grant],
+    port: PortPaths,
+    *,
+    taken: Sequence[Companion],
+    held: bool = False,
+    now: datetime,
 ) -> tuple[tuple[Grant, ...], tuple[Companion, ...]]:
     """
     Return the grants with the companions that they rest on written down, and those to create.
@@ -65,13 +70,15 @@ def plan_companions(
         grants: All grants of the VM port.
         port: Their paths.
         taken: Companions already decided in this step: their priorities are not free.
+        held: True if none may be created now, because it may let a barred person in.
         now: Aware, UTC.
     """
     done = {grant.id: grant for grant in grants}
     known = group_addresses(done.values())
     made: list[Companion] = []
     for owner, sharers in _group_by_owner(done.values()).items():
-        changed, found = _plan_shared(owner, sharers, port, taken=(*taken, *made), now=now)
+        stopped = frozenset() if held else {each.id for each in sharers if _is_stopped(each, port)}
+        changed, found = _plan_shared(owner, sharers, stopped, port, taken=(*taken, *made), now=now)
         former = _list_former(owner, port, known[owner])
         done |= {grant.id: _record_former(grant, former) for grant in changed}
         made.extend(found)
@@ -90,6 +97,7 @@ def _group_by_owner(grants: Iterable[Grant]) -> dict[str, list[Grant]]:
 def _plan_shared(
     owner: str,
     grants: Sequence[Grant],
+    stopped: Collection[str],
     port: PortPaths,
     *,
     taken: Sequence[Companion],
@@ -98,11 +106,11 @@ def _plan_shared(
     """
     Return the *grants* that share *owner* after a look, and its companions to create.
 
+    *stopped* has the ids of the grants that need one.
     A companion that stands already is written down as well: the last grant that rests on it
     removes it.
     """
     standing = companion_paths.list_standing_of((owner,), port.view)
-    stopped = {grant.id for grant in grants if _is_stopped(grant, port)}
     made, why = _make_companions(owner, grants, stopped, port, taken) if stopped else ((), "")
     ids = (*standing, *(each.rule_id for each in made))
     is_withdrawn = not set(standing).isdisjoint(port.withdrawn)

@@ -10,7 +10,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from datetime import datetime
 
-from jit.domain.grants import initiate, lifetime, rule_evidence, shared_port
+from jit.domain.grants import admission, initiate, lifetime, rule_evidence, shared_port
 from jit.domain.grants.lifetime import begin_closing, explain_late, pace_opening
 from jit.domain.grants.policy_view import StepContext, is_used_elsewhere
 from jit.domain.grants.timing import LOOK_NOTED, LOOK_WHILE_OPENING, TIMES
@@ -170,12 +170,14 @@ def _find_doubt(grant: Grant, port: PortSeen, context: StepContext) -> str:
     """
     Return the reason not to call *grant* open although its path lets it in, or an empty text.
 
-    A grant that joined a stranger's request has that path for as long as the request lasts.
+    A grant that joined a stranger's request has that path for as long as the request lasts. One
+    whose person may be barred waits until that is known, however its path came to be.
     """
     if grant.status is not Status.OPENING:
         return ""
     unread = context.policy.unreadable.get(grant.vm_key, "")
     unread = unread or admin_check.explain_unread(grant, port.view)
+    unread = unread or (admission.UNASKED if admission.is_unasked(grant, context) else "")
     newcomer = grant.opened_at is None and not port.joined
     return unread or (_BORROWED if newcomer and _is_borrowed(grant, context.now) else "")
 
@@ -243,7 +245,7 @@ def _find_hindrance(grant: Grant, path: PathView, doubt: str, port: PortSeen) ->
 def _keep_hindrance(grant: Grant, doubt: str, port: PortSeen) -> str | None:
     """Return the reason that still holds back a grant whose path is open but for *doubt*."""
     known = grant.hindrance
-    if doubt == _BORROWED:
+    if doubt in {_BORROWED, admission.UNASKED}:
         return None
     if doubt != admin_check.explain_unread(grant, port.view):
         return known  # the VM was read in part: its interface may have another NSG by now

@@ -195,10 +195,7 @@ class Group(Step):
 
 
 def _advance(
-    grants: Sequence[Grant],
-    view: MachineView,
-    context: StepContext,
-    taken: Sequence[Companion],
+    grants: Sequence[Grant], view: MachineView, context: StepContext, taken: Sequence[Companion]
 ) -> Step:
     """Lead the grants of one VM port through the phases. Their order matters."""
     first = grants[0]
@@ -301,8 +298,9 @@ def withdraw(group: Group) -> Group:
 def accompany(group: Group) -> Group:
     """Let the firewall's own addresses through if an NSG would stop them, once for all grants."""
     port = companions.PortPaths(group.view, group.paths, group.asked, group.companion_removals)
+    held = admission.find_bar_wait(group.grants, group.context) is not None
     done, wanted = companions.plan_companions(
-        group.grants, port, taken=group.taken, now=group.context.now
+        group.grants, port, taken=group.taken, held=held, now=group.context.now
     )
     return replace(group, grants=done, companions=wanted)
 

@@ -17,7 +17,7 @@ from jit.storage.documents import FORMAT
 from jit.storage.request_store import RequestStore
 from jit.storage.table import Op, Verb
 from tests.broker.inprocess import ALICE, BOB, OLGA, THERE, farm, wish
-from tests.local.azure.sim import APP01, DB01
+from tests.local.azure.sim import APP01, DB01, NSG_WEB, WEB01
 
 HOUR = timedelta(hours=1)
 
@@ -155,6 +155,67 @@ def test_a_path_that_opens_is_not_asked_for_again_without_bars(broker, monkeypat
     monkeypatch.undo()
     broker.live(8)
     assert broker.status(request_id) == "open"
+
+
+def test_a_path_that_azure_opens_while_bars_cannot_be_read_is_not_open(broker, monkeypatch):
+    """The person was barred after the initiate: its rules are removed when that is known."""
+    request_id = broker.ask(wish(farm(1)))
+    broker.work(farm(1))
+    bar_elsewhere(broker)
+    lose_bars(broker, monkeypatch)
+    broker.live(6)
+    assert (broker.status(request_id), broker.grant(request_id).opened_at) == ("opening", None)
+
+    monkeypatch.undo()
+    broker.live(15)
+
+    assert (broker.status(request_id), end_of(broker, request_id)) == ("closed", DENIED)
+    assert not broker.reachable(farm(1))
+
+
+def test_a_path_that_opens_while_bars_cannot_be_read_is_open_afterwards(broker, monkeypatch):
+    """Nobody barred its person."""
+    request_id = broker.ask(wish(farm(1)))
+    broker.work(farm(1))
+    lose_bars(broker, monkeypatch)
+    broker.live(6)
+    monkeypatch.undo()
+    broker.live(2)
+
+    assert broker.status(request_id) == "open"
+
+
+def test_a_path_whose_person_cannot_be_read_is_not_open(broker):
+    """A newer version wrote the request while Azure opened the path, and the person is barred."""
+    request_id = broker.ask(wish(farm(1)))
+    broker.work(farm(1))
+    (row,) = broker.state.rows("r|")
+    (etag,) = broker.state.write([Op(Verb.REPLACE, replace(row, values={**row.values, FORMAT: 9}))])
+    bar_elsewhere(broker)
+    broker.live(5)
+
+    broker.state.write([Op(Verb.REPLACE, replace(row, etag=etag))])
+    broker.live(15)
+
+    assert end_of(broker, request_id) == DENIED
+    assert not broker.reachable(farm(1))
+
+
+def test_behind_a_firewall_no_companion_is_written_while_bars_cannot_be_read(broker, monkeypatch):
+    """Azure put off the first call that would have written it."""
+    put = {"method": "PUT", "path": "jit-broker-"}
+    busy = {"status": 429, "code": "RetryableErrorDueToAnotherOperation"}
+    broker.sim.faults({"match": put, "times": 1, "answer": busy})
+    request_id = broker.ask(wish(WEB01, 3389))
+    broker.deliver()
+    bar_elsewhere(broker)
+    lose_bars(broker, monkeypatch)
+
+    broker.live(9)
+
+    written = [name for name in broker.sim.rules(NSG_WEB) if name.startswith("jit-broker-")]
+    assert (broker.status(request_id), written) == ("opening", [])
+    assert not broker.reachable(WEB01, 3389)
 
 
 def test_a_pass_reads_the_person_of_a_request_once(broker, monkeypatch):

@@ -297,6 +297,23 @@ def test_a_blocked_path_behind_a_firewall_gets_its_companion():
     assert done.grants[0].footprint.companions == (wish.rule_id,)
 
 
+UNASKED = frozenset({GRANT.request_id})
+
+
+@pytest.mark.parametrize(
+    ("grant", "count"), [(GRANT, 0), (changed(GRANT, opened_at=NOW, lost_at=NOW), 1)]
+)
+def test_a_vm_port_gets_no_companion_while_it_may_open_the_path_of_a_barred_person(grant, count):
+    """One companion serves all grants of the VM port. A bar closes no grant that was open once."""
+    other = through_firewall(an_opening("g2", request_id="request-g2"))
+    blocked = behind(a_firewall(a_nat()), an_nsg(an_allow()))
+
+    done = stepped(grant, other, world=a_world(blocked, an_entry(), unasked=UNASKED))
+
+    assert len(done.companions) == count
+    assert [bool(each.footprint.companions) for each in done.grants] == [bool(count)] * 2
+
+
 def test_an_effective_path_gets_no_companion():
     """It is there already."""
     world = a_world(behind(a_firewall(a_nat()), LET_IN), an_entry())

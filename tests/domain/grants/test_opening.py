@@ -498,3 +498,27 @@ def test_a_grant_that_ends_between_two_refusals_says_so():
     after = alone(grant, now=NOW + 2 * HOUR)
 
     assert after.note == "not open in time: Azure refused to open it (NotFound)"
+
+
+# ---- people who may be barred --------------------------------------------------------------------
+
+UNASKED = frozenset({a_grant().request_id})
+
+
+def test_a_path_is_not_called_open_while_nobody_knows_if_its_person_is_barred():
+    """Its own rule lets it in. The reason of the look before is gone."""
+    world = a_world(OURS, an_entry(), unasked=UNASKED)
+
+    after = alone(an_opening(hindrance=BEFORE), world, now=NOW + MINUTE)
+
+    assert (after.status, after.opened_at, after.hindrance) == (Status.OPENING, None, None)
+    assert "barred" in (after.note or "")
+
+
+def test_a_path_that_was_open_opens_again_although_its_person_may_be_barred():
+    """A bar closes no grant that was open once."""
+    lost = an_opening(opened_at=NOW, lost_at=NOW)
+
+    after = alone(lost, a_world(OURS, an_entry(), unasked=UNASKED), now=NOW + MINUTE)
+
+    assert after.status is Status.OPEN
