@@ -511,6 +511,10 @@ CASES = {
         bar_rows.read_bar,
         replace(BAR, wanted=WantedBar(reason="left the company"), revoking=False, revoked=0),
     ),
+    "bar-again": (
+        bar_rows.read_bar,
+        replace(BAR, wanted=WantedBar(reason="on leave"), revoke_until=BAR.at - MINUTE),
+    ),
     "idempotency-key": (
         key_rows.read_key,
         StoredKey(
@@ -656,6 +660,7 @@ WRITTEN = {
     "tick": row_with("tick", subscription_rows.TICK_KIND, subscription_rows.TICK),
     "bar": row_with("bar", bar_rows.BAR_KIND, bar_rows.BAR),
     "bar-for-ever": row_with("bar-for-ever", bar_rows.BAR_KIND, bar_rows.BAR),
+    "bar-again": row_with("bar-again", bar_rows.BAR_KIND, bar_rows.BAR),
     "audit-record": audit_chain.write_record_row(CASES["audit-record"][1]),
 }
 LEFT_OUT = {"firewall": {"Operation"}, "firewall-returned": {"Operation"}}
@@ -717,7 +722,7 @@ MAPS: dict[str, tuple[ColumnMap[Any], list[str]]] = {
     "idempotency key": (key_rows.KEY, ["idempotency-key-in-state"]),
     "accepted requests": (person_rows.ACCEPTED, ["accepted-requests"]),
     "end of an idempotency key": (key_rows.ENDING, ["idempotency-key-ending"]),
-    "bar": (bar_rows.BAR, ["bar"]),
+    "bar": (bar_rows.BAR, ["bar", "bar-again"]),
     "denials": (denial_counts.DENIALS, ["denials-of-a-caller"]),
     "audit head": (audit_chain.HEAD, ["audit-head"]),
     "audit record": (audit_chain.RECORD, ["audit-record"]),

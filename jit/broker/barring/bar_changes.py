@@ -258,7 +258,11 @@ def _is_other(seen: Found | None, found: Found | None) -> bool:
 def _make_bar(
     person_id: str, wanted: WantedBar, before: Found | None, caller: Person, now: datetime
 ) -> Bar:
-    """Return a new bar; a revocation that an earlier one began goes on."""
+    """
+    Return a new bar; a revocation that an earlier one began goes on.
+
+    If the person was let in between the two bars, that access ends by an order of its own only.
+    """
     is_begun = before is not None and before.bar.revoking
     revoked = before.bar.revoked if isinstance(before, StoredBar) and is_begun else 0
     return Bar(
@@ -268,7 +272,15 @@ def _make_bar(
         at=now,
         revoking=wanted.revoke or is_begun,
         revoked=revoked,
+        revoke_until=None if wanted.revoke else _find_order_end(before, now),
     )
+
+
+def _find_order_end(before: Found | None, now: datetime) -> datetime | None:
+    """Return when the order of an earlier bar ended, if it goes on; None if it has not ended."""
+    is_begun = isinstance(before, StoredBar) and before.bar.revoking
+    end = before.bar.order_end if isinstance(before, StoredBar) and is_begun else None
+    return end if end is not None and end <= now else None
 
 
 def _make_ended(bar: Bar | UnreadableBar, caller: Person, now: datetime) -> Bar:

@@ -53,9 +53,11 @@ class BarRevocation:
 
     def revoke_all(self, bar: Bar, now: datetime) -> Revoked:
         """
-        End all live and waiting requests of the barred person from before the end of the bar.
+        End all live and waiting requests of the barred person from before the end of the order.
 
-        A grant that cannot be observed is not given up: an operator does that for one request.
+        The bar may be lifted meanwhile, and the person let in: a request from after *now* is left
+        to the next call, which reads the bar anew. A grant that cannot be observed is not given up:
+        an operator does that for one request.
 
         Raises:
             Unavailable: Storage did not answer, or a request kept changing.
@@ -63,7 +65,7 @@ class BarRevocation:
         operator = Person(id=bar.by.id, name=bar.by.name, roles=frozenset({Role.OPERATOR}))
         revocation = Revocation(reason=TOLD, may_give_up=False)
         count, policies, is_complete = 0, dict[str, None](), True
-        for request_id in self._list_requests(bar):
+        for request_id in self._list_requests(bar, now):
             with suppress(NotFound):  # it is history by now
                 try:
                     done = self.changes.revoke(request_id, operator, revocation, now)
@@ -76,14 +78,15 @@ class BarRevocation:
                     policies |= dict.fromkeys(done.stored.request.policies)
         return Revoked(count, tuple(policies), is_complete)
 
-    def _list_requests(self, bar: Bar) -> Iterable[str]:
+    def _list_requests(self, bar: Bar, now: datetime) -> Iterable[str]:
+        end = min(bar.order_end or now, now)
         for subscription in self.subscriptions():
             for request_id in sorted(self.requests.list_ids_of(subscription, bar.person_id)):
-                if not _is_later(request_id, bar.wanted.until):
+                if not _is_later(request_id, end):
                     yield request_id
 
 
-def _is_later(request_id: str, until: datetime | None) -> bool:
-    """Return True if the request was made after the end of the bar: it was allowed again."""
+def _is_later(request_id: str, end: datetime) -> bool:
+    """Return True if the request was made after *end*."""
     parsed = parse_request_id(request_id)
-    return until is not None and parsed is not None and parsed[1] > until
+    return parsed is not None and parsed[1] > end

@@ -36,6 +36,7 @@ class Bar:
         at: When the operator asked.
         revoking: True until all access from before its end is closing, also of calls under way.
         revoked: Requests that were ended so far because of it.
+        revoke_until: End of an earlier bar of the person, if only its order goes on; else None.
     """
 
     person_id: str
@@ -44,6 +45,12 @@ class Bar:
     at: datetime
     revoking: bool = False
     revoked: int = 0
+    revoke_until: datetime | None = None
+
+    @property
+    def order_end(self) -> datetime | None:
+        """The end of the order to revoke: it leaves later requests alone. None means never."""
+        return self.revoke_until or self.wanted.until
 
     def is_in_force(self, now: datetime) -> bool:
         """Return True if the person may get no access *now*."""

@@ -38,6 +38,7 @@ BAR = ColumnMap(
     Column("At", "at", INSTANT),
     Column("Revoking", "revoking"),
     Column("Revoked", "revoked"),
+    Column("RevokeUntil", "revoke_until", blank(INSTANT), default=None, is_sparse=True),
     *group_columns(
         "wanted",
         Column("Reason", "reason"),

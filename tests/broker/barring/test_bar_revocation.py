@@ -224,6 +224,61 @@ def test_one_order_that_cannot_go_on_stops_no_other(broker):
     assert broker.stores.bars.find(BOB.id).bar.revoking
 
 
+# ---- access that is allowed again ----------------------------------------------------------------
+
+
+def test_the_order_of_an_earlier_bar_leaves_access_from_between_two_bars_alone(broker):
+    """It was allowed after the lift, and the second bar has no order. Older access still ends."""
+    hidden = broker.ask(wish(farm(11)))
+    broker.live(5)
+    rows = hide(broker, hidden)
+    broker.bar(ALICE, revoke=True)
+    broker.bar_changes.lift(ALICE.id, OLGA, broker.now)
+    broker.advance(timedelta(seconds=5))
+    later = broker.ask(wish(farm(1)))
+    broker.live(3)
+
+    for reason in ("on leave of absence", "left the company"):
+        broker.bar(ALICE, reason=reason)
+    show(broker, rows)
+    finish(broker)
+    broker.live(10)
+
+    assert [broker.status(each) for each in (hidden, later)] == ["closed", "open"]
+
+
+def test_a_second_order_ends_access_from_between_two_bars(broker):
+    broker.bar(ALICE, revoke=True)
+    broker.bar_changes.lift(ALICE.id, OLGA, broker.now)
+    broker.advance(timedelta(seconds=5))
+    later = broker.ask(wish(farm(1)))
+
+    broker.bar(ALICE, revoke=True)
+
+    assert find_ended(broker, [later]) == [later]
+
+
+def test_an_order_under_way_leaves_access_alone_that_is_allowed_meanwhile(broker):
+    """The timer has read the bar; then an operator lifts it, and the person asks anew."""
+    broker.ask(wish(farm(3)))
+    broker.bar(ALICE, revoke=True)
+    broker.advance(timedelta(seconds=30))
+    revocation, later = broker.bar_changes.revocation, list[str]()
+
+    def let_in_first():
+        if not later:
+            broker.bar_changes.lift(ALICE.id, OLGA, broker.now)
+            broker.advance(timedelta(seconds=2))
+            later.append(broker.ask(wish(farm(1))))
+        return revocation.subscriptions()
+
+    slow = replace(revocation, subscriptions=let_in_first)
+    replace(broker.bar_changes, revocation=slow).revoke_rest(broker.now)
+    broker.live(3)
+
+    assert [broker.status(each) for each in later] == ["open"]
+
+
 # ---- bookings that a call accepts which does not know the bar ------------------------------------
 
 
