@@ -144,7 +144,7 @@ MUTANTS = (
         name="the order of a bar is done while calls may be under way",
         promise="P3",
         path="jit/broker/barring/bar_changes.py",
-        was="is_done = done.is_complete and now >= stored.bar.at + KEPT + LONGEST_CALL\n",
+        was="is_done = done.is_complete and now >= stored.bar.at + ORDER_LASTS\n",
         becomes="is_done = done.is_complete\n",
         caught_by=(
             law(

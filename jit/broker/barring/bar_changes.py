@@ -33,6 +33,14 @@ UNREAD = "this version could not read the bar that was lifted"
 LONGEST_CALL = timedelta(minutes=5)
 """So long an HTTP call may run: ``functionTimeout`` in ``host.json``."""
 
+ORDER_LASTS = LONGEST_CALL + KEPT + LONGEST_CALL
+"""
+So long after the begin of its call an order is carried out at least.
+
+The call may write the row at its own end. Another instance keeps the bars from before for `KEPT`,
+and the last call that knows them may run as long as any.
+"""
+
 _ATTEMPTS = 3
 
 Found: TypeAlias = StoredBar | StoredUnreadable
@@ -156,7 +164,8 @@ class BarChanges:
             if _is_other(seen, before):
                 raise _tell_change()
             bar = _make_bar(person_id, wanted, before, caller, now)
-            over = self._find_over(now) if before is None else ()
+            is_new = before is None or not _is_in_force(before, now)
+            over = self._find_over(person_id, now) if is_new else ()
             facts: dict[str, Any] = {"forgotten": [each.bar.person_id for each in over]}
             if isinstance(before, StoredUnreadable):
                 facts["overUnreadable"] = True
@@ -170,19 +179,25 @@ class BarChanges:
             return stored
         raise _tell_change()
 
-    def _find_over(self, now: datetime) -> Sequence[StoredBar]:
+    def _find_over(self, person_id: str, now: datetime) -> Sequence[StoredBar]:
         """
-        Return bars that are over and may be deleted for a new one.
+        Return bars of others that are over and may be deleted for a new one.
+
+        A bar that is lifted while it revokes keeps its row for minutes. It takes no other's place,
+        up to as many as may be in force.
 
         Raises:
-            Conflict: There are as many as one query reads.
+            Conflict: There are too many in force, or too many that have ended and still revoke.
         """
         found = self.rows.list_found()
-        stored = [each for each in found if isinstance(each, StoredBar)]
-        over = [each for each in stored if each.bar.is_over(now)][:MOST_FORGOTTEN]
-        if len(found) - len(over) >= self.limits.bars:
-            detail = f"{self.limits.bars} people are barred: lift a bar first"
-            raise Conflict(detail, (Violation(ROOT, TOO_MANY_BARS, detail),))
+        stored = (each for each in found if isinstance(each, StoredBar))
+        others = (each for each in stored if each.bar.person_id != person_id)
+        over = [each for each in others if each.bar.is_over(now)][:MOST_FORGOTTEN]
+        most = self.limits.bars
+        if sum(_is_in_force(each, now) for each in found) >= most:
+            raise _refuse_more(f"{most} people are barred: lift a bar first")
+        if len(found) - len(over) >= 2 * most:
+            raise _refuse_more("too many lifted bars still revoke access: try again later")
         return over
 
     def _revoke_first(self, seen: StoredBar | None, now: datetime) -> Found | None:
@@ -220,7 +235,7 @@ class BarChanges:
         if not stored.bar.revoking:
             return BarChange(stored.bar)
         done = self.revocation.revoke_all(stored.bar, now)
-        is_done = done.is_complete and now >= stored.bar.at + KEPT + LONGEST_CALL
+        is_done = done.is_complete and now >= stored.bar.at + ORDER_LASTS
         revoked = stored.bar.revoked + done.requests
         bar = replace(stored.bar, revoked=revoked, revoking=not is_done)
         if bar != stored.bar:
@@ -319,6 +334,10 @@ def _list_facts(bar: Bar | UnreadableBar) -> dict[str, Any]:
         "until": format_instant(until) if until is not None else None,
         "revoke": bar.wanted.revoke,
     }
+
+
+def _refuse_more(detail: str) -> Conflict:
+    return Conflict(detail, (Violation(ROOT, TOO_MANY_BARS, detail),))
 
 
 def _tell_change() -> Conflict:

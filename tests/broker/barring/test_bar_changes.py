@@ -10,7 +10,7 @@ from jit.domain.audit.event import Event
 from jit.domain.errors import Conflict, NotFound, Unknown
 from jit.storage import keys
 from jit.storage.people.bar_rows import MOST_FORGOTTEN
-from tests.broker.inprocess import ALICE, BOB, DAVE, OLGA
+from tests.broker.inprocess import ALICE, BOB, CAROL, DAVE, OLGA
 from tests.builders.bars import a_bar
 
 HOUR = timedelta(hours=1)
@@ -160,6 +160,35 @@ def test_bars_that_are_over_make_room(broker):
 
     assert {bar.person_id for bar in broker.stores.bars.read().known} == {BOB.id, DAVE.id}
     assert trail(broker)[-1][2]["forgotten"] == [ALICE.id]
+
+
+def lift_while_it_revokes(broker, who):
+    """Bar somebody with an order, and lift that bar: its row stays."""
+    broker.bar(who, revoke=True)
+    broker.bar_changes.lift(who.id, OLGA, broker.now)
+
+
+def test_lifted_bars_that_still_revoke_leave_room(broker):
+    """Nobody is barred any more. But the number of rows is bounded, too."""
+    make_few(broker)
+    for who in (ALICE, BOB, CAROL):
+        lift_while_it_revokes(broker, who)
+
+    broker.bar(DAVE)
+    with pytest.raises(Conflict, match="still revoke"):
+        broker.bar(OLGA)
+    assert len(broker.stores.bars.read().known) == 4
+
+
+def test_a_lifted_bar_takes_no_place_back_beside_as_many_as_may_be_in_force(broker):
+    """Its row is there, but it would be one more in force."""
+    make_few(broker)
+    lift_while_it_revokes(broker, ALICE)
+    broker.bar(BOB)
+    broker.bar(DAVE)
+
+    with pytest.raises(Conflict, match="lift a bar first"):
+        broker.bar(ALICE)
 
 
 def test_a_change_forgets_no_more_bars_than_a_transaction_takes(broker):

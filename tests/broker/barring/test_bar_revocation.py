@@ -9,8 +9,8 @@ from types import SimpleNamespace
 import pytest
 
 from jit import messages
-from jit.broker.asked_bars import KEPT, AskedBars
-from jit.broker.barring.bar_changes import LONGEST_CALL
+from jit.broker.asked_bars import AskedBars
+from jit.broker.barring.bar_changes import LONGEST_CALL, ORDER_LASTS
 from jit.domain.audit.event import Event
 from jit.domain.errors import Unavailable, Unknown
 from jit.domain.model.bar import Bar, WantedBar
@@ -25,7 +25,7 @@ from tests.sizes import sample
 from tests.test_docs import PROJECT
 
 HOUR = timedelta(hours=1)
-WINDOW = KEPT + LONGEST_CALL
+WINDOW = ORDER_LASTS
 
 
 def ask_for_all(broker):
@@ -143,6 +143,7 @@ def test_the_timer_finishes_an_order_that_died_half_way(when):
         setattr(broker.calls, when, lambda *_: None)
         finish(broker)
         broker.live(10)
+        broker.advance(WINDOW)
         finish(broker)
         stored = broker.stores.bars.find(ALICE.id)
         if stored is not None and (stored.bar.revoking or find_ended(broker, own) != own):
@@ -312,6 +313,30 @@ def test_a_booking_by_old_bars_is_revoked_by_the_timer(broker):
     assert list_events(broker) == ["person.barred", "person.access_revoked"]
     assert list_records(broker)[1]["facts"]["requests"] == 1
     assert not broker.stores.bars.find(ALICE.id).bar.revoking
+
+
+def test_an_order_that_was_stored_late_still_revokes_a_booking_by_old_bars(broker):
+    """Storage was slow. Bars of before count for a minute from then on, and a call is long."""
+    begin, there = broker.now, AskedBars(broker.stores.bars)
+
+    def wait(name, _):
+        if name == "state.write":
+            broker.calls.before = lambda *_: None
+            broker.advance(timedelta(minutes=4))
+            there.read(broker.now)
+
+    broker.calls.before = wait
+    broker.bar(ALICE, revoke=True)
+    broker.advance(timedelta(seconds=50))
+    began, submission = broker.now, broker.submission(make_booking(broker))
+    broker.advance(begin + timedelta(minutes=7) - broker.now)
+    finish(broker)
+    broker.advance(timedelta(minutes=2))
+    booking = replace(broker.acceptance, bars=there).accept(submission, now=began).request.id
+    broker.advance(begin + WINDOW - broker.now)
+    finish(broker)
+
+    assert broker.status(booking) == "closed"
 
 
 def test_the_same_order_again_revokes_a_booking_by_old_bars(broker):
