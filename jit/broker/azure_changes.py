@@ -16,7 +16,7 @@ from jit import telemetry
 from jit.broker.busy_resources import BusyResources
 from jit.broker.firewall_turns import FirewallTurns
 from jit.broker.initiate_parts import Part, Parts, Reasons
-from jit.domain.azure import arm_json, defender_requests, firewall, read_only
+from jit.domain.azure import arm_json, defender_requests, firewall, policy_json, read_only
 from jit.domain.azure.initiate_body import PortToOpen, build_initiate_body
 from jit.domain.errors import (
     BrokerError,
@@ -217,10 +217,18 @@ class Actions:
     def keep_removable(
         self, policy_id: str, rules: Sequence[PathRule], known: frozenset[str], *, now: datetime
     ) -> list[PathRule]:
-        """Read Defender's requests once more and keep the rules that no stranger needs."""
+        """
+        Read Defender's requests once more and keep the rules that no stranger needs.
+
+        Raises:
+            Unavailable: The answer has no list of VMs, so nobody knows if its requests are all.
+        """
         if not rules:
             return []
-        requests = defender_requests.parse_requests(self._policies().get(policy_id))
+        policy = self._policies().get(policy_id)
+        if not policy_json.is_readable(policy):
+            raise Unavailable("Azure's answer about a JIT policy cannot be read")
+        requests = defender_requests.parse_requests(policy)
         return removal.keep_free_rules(rules, requests, known, now=now)
 
 

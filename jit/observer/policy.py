@@ -27,7 +27,7 @@ from jit.observer.reads import Read, kind_of
 _SETTLED = {"provisioningState": "Succeeded"}
 _MOST_NOTED = 200
 """So many entries that a policy lacks are noted at once: one column of a row has all notes."""
-_UNREAD_LIST = "the list of VMs in its JIT policy cannot be read"
+_UNREAD_LIST = "the list of VMs in its JIT policy cannot be read, or Azure is changing it"
 
 
 def predict_reads(vm: VirtualMachine, deciding: bool) -> Iterable[str]:
@@ -109,7 +109,8 @@ def build_policy_view(
     unreadable |= _find_doubts(fresh, {key: predicted[key] for key in known}, unreadable)
     entries = _read_entries(policy, predicted)
     unlisted = predicted.keys() - (entries or {}).keys()
-    if policy is not None and (entries is None or policy_json.has_nameless_entry(policy)):
+    is_unclear = policy is not None and policy_json.may_name_more(policy)
+    if is_unclear:
         unreadable = dict.fromkeys(unlisted.intersection(known), _UNREAD_LIST) | unreadable
     decidable = deciding - unreadable.keys()
     machines = {key: fresh[key] if key in decidable else vm for key, vm in predicted.items()}
@@ -117,7 +118,7 @@ def build_policy_view(
     return PolicyView(
         found=policy is not None,
         entries=entries,
-        doubted=_find_doubted(policy, unlisted),
+        doubted=frozenset(unlisted if is_unclear else ()),
         requests=defender_requests.parse_requests(policy) if policy is not None else (),
         machines={
             key: replace(
@@ -140,17 +141,6 @@ def _read_entries(
     if policy is None or not policy_json.has_list(policy):
         return None
     return policy_json.read_entries(policy, wanted)
-
-
-def _find_doubted(policy: Resource | None, unlisted: Iterable[str]) -> frozenset[str]:
-    """
-    Return the VMs that *policy* lacks although it may name them.
-
-    Azure is changing it, or an item of its list does not say which VM it is about.
-    """
-    state = arm_json.read_provisioning_state(policy or {})
-    is_unclear = state not in ("", "Succeeded") or policy_json.has_nameless_entry(policy or {})
-    return frozenset(unlisted if is_unclear else ())
 
 
 def _find_unread_bastions(vm: VirtualMachine, read: Read) -> frozenset[str]:

@@ -16,7 +16,7 @@ from typing import TypeVar
 from jit import telemetry
 from jit.api_versions import COMPUTE, JIT_POLICIES, NETWORK, PRICINGS, SUBSCRIPTIONS
 from jit.domain.advice import advise
-from jit.domain.azure import arm_json, defender_requests
+from jit.domain.azure import arm_json, defender_requests, policy_json
 from jit.domain.azure.arm_json import Resource
 from jit.domain.errors import Gone, Refused, Unavailable, VersionRefused
 from jit.domain.grants.policy_view import PolicyView
@@ -295,16 +295,20 @@ class Observer:
         Return a JIT policy; None if Azure neither finds nor lists it.
 
         Raises:
-            Unavailable: Azure lists it, so one answer of 404 does not say that it is gone. Without
-                its requests, other people's access would look like nobody's.
+            Unavailable: Azure lists it, so one answer of 404 does not say that it is gone. Or the
+                answer has no list of VMs, and nobody knows if its requests are all. Without its
+                requests, other people's access would look like nobody's.
         """
         try:
-            return self._policies().get(policy_id)
+            found = self._policies().get(policy_id)
         except Gone:
             listed = self._list(arm_ids.subscription(policy_id), _LISTS["policies"])
             if arm_ids.key(policy_id) in map(arm_json.key, listed):
                 raise Unavailable("Azure lists a JIT policy that it did not find") from None
             return None
+        if not policy_json.is_readable(found):
+            raise Unavailable("Azure's answer about a JIT policy cannot be read")
+        return found
 
 
 def _list_networks(predicted: Mapping[str, VirtualMachine], confirming: Iterable[str]) -> list[str]:

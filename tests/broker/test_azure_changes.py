@@ -11,7 +11,14 @@ import pytest
 from jit.broker.azure_changes import TIME_TO_ASK, Actions
 from jit.broker.initiate_parts import Reasons
 from jit.domain.azure.initiate_body import PortToOpen
-from jit.domain.errors import PermissionLost, Refused, StateConflict, Throttled, Unknown
+from jit.domain.errors import (
+    PermissionLost,
+    Refused,
+    StateConflict,
+    Throttled,
+    Unavailable,
+    Unknown,
+)
 from jit.domain.paths import rules
 from tests.broker.inprocess import HERE, THERE, InProcess, policy_of
 from tests.builders.values import HOME, NOW, POLICY_ID, vm_id
@@ -22,6 +29,19 @@ from tests.local.azure.sim import DB01
 def broker():
     """A broker, its storage, its Azure."""
     return InProcess()
+
+
+A_RULE = rules.PathRule(
+    id=f"{DB01}/rule",
+    holder_id=DB01,
+    name="rule",
+    collection=None,
+    sources=(HERE,),
+    target="10.1.2.4",
+    exact=True,
+    vm_id=DB01,
+    port=22,
+)
 
 
 @pytest.mark.parametrize(
@@ -35,20 +55,9 @@ def test_a_rule_that_a_new_foreign_request_may_need_is_not_removed(broker, sourc
     actions = Actions(
         lambda: broker.azure.policies, lambda: broker.azure.network, broker.locks.firewalls
     )
-    rule = rules.PathRule(
-        id=f"{DB01}/rule",
-        holder_id=DB01,
-        name="rule",
-        collection=None,
-        sources=(HERE,),
-        target="10.1.2.4",
-        exact=True,
-        vm_id=DB01,
-        port=22,
-    )
     broker.sim.initiate(DB01, 22, sources if len(sources) > 1 else sources[0], 60, as_="petra")
 
-    found = actions.keep_removable(policy_of(DB01), [rule], frozenset(), now=broker.now)
+    found = actions.keep_removable(policy_of(DB01), [A_RULE], frozenset(), now=broker.now)
 
     assert [each.vm_id for each in found] == kept
 
@@ -159,3 +168,15 @@ def test_only_a_put_off_initiate_is_known_to_have_no_effect(error, untaken):
     found = outcome(Defender(error, 0))
 
     assert (len(found.untaken), len(found.answered), found.wait is not None) == (untaken, 0, True)
+
+
+@pytest.mark.parametrize("odd", [{}, {"properties": {"virtualMachines": [], "requests": "x"}}])
+def test_no_rule_counts_as_free_by_an_answer_that_cannot_be_read(broker, odd):
+    """A person whose request it lacks may need the rule."""
+    object.__setattr__(broker.azure.policies, "get", lambda _: odd)
+    actions = Actions(
+        lambda: broker.azure.policies, lambda: broker.azure.network, broker.locks.firewalls
+    )
+
+    with pytest.raises(Unavailable, match="cannot be read"):
+        actions.keep_removable(policy_of(DB01), [A_RULE], frozenset(), now=broker.now)

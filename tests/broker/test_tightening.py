@@ -455,7 +455,7 @@ def test_one_odd_answer_about_a_policy_ends_no_live_access(broker, name):
     assert (broker.status(request_id), broker.reachable(DB01)) == ("open", True)
 
 
-@pytest.mark.parametrize("name", sorted(ODD.keys() - {"no VM", "updating"}))
+@pytest.mark.parametrize("name", sorted(ODD.keys() - {"no VM"}))
 def test_one_odd_answer_about_a_policy_denies_no_accepted_request(broker, name):
     """It waits for the next answer."""
     request_id = broker.ask(wish(DB01))

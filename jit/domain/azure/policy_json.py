@@ -65,9 +65,26 @@ def has_list(policy: Resource) -> bool:
     return arm_json.array(arm_json.properties(policy), "virtualMachines") is not None
 
 
+def is_readable(policy: Resource) -> bool:
+    """Return True if *policy* has a list of VMs, and no member ``requests`` that is not a list."""
+    body = arm_json.properties(policy)
+    has_requests = body.get("requests") is None or arm_json.array(body, "requests") is not None
+    return has_list(policy) and has_requests
+
+
 def has_nameless_entry(policy: Resource) -> bool:
     """Return True if an item in the list of *policy* does not name its VM."""
     return not all(map(_key, _items(policy)))
+
+
+def may_name_more(policy: Resource) -> bool:
+    """
+    Return True if *policy* may name VMs that its list lacks.
+
+    Azure is changing it, its list cannot be read, or an item does not say which VM it is about.
+    """
+    is_settled = arm_json.read_provisioning_state(policy) in ("", "Succeeded")
+    return not is_settled or not has_list(policy) or has_nameless_entry(policy)
 
 
 def read_entries(policy: Resource | None, wanted: Container[str]) -> dict[str, PolicyEntry]:

@@ -11,6 +11,7 @@ from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import replace
 from datetime import datetime
 
+from jit.domain.azure import policy_json
 from jit.domain.azure.arm_json import Resource, key
 from jit.domain.inventory.last_bastions import keep_last_bastions
 from jit.domain.inventory.topology import Snapshot, find_references, judge_support
@@ -61,9 +62,14 @@ def keep_last_known(
 
 
 def _find_listed(snapshot: Snapshot) -> frozenset[str]:
-    """Return the keys of all resources of a snapshot, except for NSGs."""
+    """
+    Return the keys of all resources of a snapshot, except for NSGs.
+
+    A JIT policy that may name more VMs than its list has is no proof about the VMs that it lacks.
+    """
     lists = (snapshot.interfaces, snapshot.networks, snapshot.public_ips)
-    owners = (snapshot.firewalls, snapshot.policies)
+    policies = [each for each in snapshot.policies if not policy_json.may_name_more(each)]
+    owners = (snapshot.firewalls, policies)
     return frozenset(key(item) for items in (*lists, *owners) for item in items)
 
 
@@ -104,7 +110,7 @@ def _list_owners(vm: VirtualMachine, last: VirtualMachine) -> Iterator[str]:
     """Yield the keys of the firewall and the JIT policy of *last* that the lists should have."""
     if last.firewall_id and vm.firewall_id is None:  # another firewall is no gap in a list
         yield arm_ids.key(last.firewall_id)
-    if last.policy_id:
+    if last.policy_id and arm_ids.key(last.policy_id) != arm_ids.key(vm.policy_id or ""):
         yield arm_ids.key(last.policy_id)
 
 

@@ -271,3 +271,42 @@ def test_a_policy_with_a_list_of_vms_names_all_its_vms(entries):
     """An empty list names none."""
     assert policy_json.has_list(a_policy(*entries))
     assert not policy_json.has_nameless_entry(a_policy(*entries))
+
+
+def with_state(state, *entries):
+    """A policy with a provisioning state."""
+    policy = a_policy(*entries)
+    return {**policy, "properties": {**policy["properties"], "provisioningState": state}}
+
+
+@pytest.mark.parametrize(
+    ("policy", "may"),
+    [
+        (a_policy(an_entry()), False),
+        (a_policy(), False),
+        (with_state("", an_entry()), False),
+        (with_state("Updating", an_entry()), True),
+        (a_policy(an_entry(), {"ports": []}), True),
+        ({"id": "the id"}, True),
+    ],
+)
+def test_an_unsettled_or_unreadable_policy_may_name_more_vms(policy, may):
+    """A VM that it lacks may be in it."""
+    assert policy_json.may_name_more(policy) is may
+
+
+@pytest.mark.parametrize(
+    ("changes", "can"),
+    [
+        ({}, True),
+        ({"requests": None}, True),
+        ({"requests": "x"}, False),
+        ({"virtualMachines": None}, False),
+        ({"virtualMachines": "x"}, False),
+    ],
+)
+def test_the_requests_of_a_policy_are_all_if_both_lists_can_be_read(changes, can):
+    """Azure may leave out requests, but not the list of VMs."""
+    policy = a_policy(an_entry())
+
+    assert policy_json.is_readable({**policy, "properties": policy["properties"] | changes}) is can

@@ -193,3 +193,43 @@ def test_an_interface_that_was_taken_off_its_vm_is_not_missed():
     (vm,) = merge(changed, [known()])
 
     assert ([nic.id for nic in vm.interfaces], vm.absences) == ([other], ())
+
+
+@pytest.mark.parametrize(
+    "odd",
+    [
+        {"id": POLICY_ID},
+        {"id": POLICY_ID, "properties": {"virtualMachines": [{"ports": []}]}},
+        {
+            "id": POLICY_ID,
+            "properties": {"virtualMachines": [], "provisioningState": "Updating"},
+        },
+    ],
+)
+def test_a_policy_that_may_name_more_vms_is_missed_like_one_that_the_list_lacks(odd):
+    """A second list, a minute later, is believed."""
+    vm, lists = known(), replace(WHOLE, policies=[odd])
+
+    (kept,) = merge(lists, [vm])
+    (later,) = merge(lists, [stored(kept)], LATER)
+
+    absence = Absence(key=key(POLICY_ID), since=NOW)
+    assert kept == replace(vm, absences=(absence,), is_in_doubt=True)
+    assert (later.policy_id, later.support) == (None, Support.NOT_CONFIGURED)
+
+
+def test_a_vm_that_an_unsettled_policy_names_is_as_the_policy_has_it():
+    """Only the VMs that it lacks are in doubt."""
+    policy = arm_policy(arm_port(2222))
+    policy["properties"]["provisioningState"] = "Updating"
+
+    (vm,) = merge(replace(WHOLE, policies=[policy]), [known()])
+
+    assert ([rule.number for rule in vm.ports], vm.is_in_doubt) == ([2222], False)
+
+
+def test_a_settled_policy_without_the_vm_is_believed_at_once():
+    """Its owner took the VM out; access outside it ends."""
+    (vm,) = merge(replace(WHOLE, policies=[arm_policy(vm=vm_id("other"))]), [known()])
+
+    assert (vm.policy_id, vm.is_in_doubt) == (None, False)
