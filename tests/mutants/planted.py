@@ -1598,6 +1598,36 @@ MUTANTS = (
         ),
     ),
     Mutant(
+        name="an operator's change is written over an answer that lacks VMs",
+        promise="P5",
+        path="jit/broker/configure/configure.py",
+        was="        if why:\n",
+        becomes="        if why and before is None:\n",
+        caught_by=(
+            law(
+                "tests/broker/test_odd_policies.py",
+                "test_a_put_writes_nothing_over_an_answer_that_may_lack_vms",
+            ),
+            law(
+                "tests/broker/test_odd_policies.py",
+                "test_a_vm_that_only_the_inventory_has_in_the_policy_stops_a_change",
+            ),
+        ),
+    ),
+    Mutant(
+        name="the requests of an answer without a list of VMs count as all",
+        promise="P6",
+        path="jit/observer/subscription.py",
+        was="        if not policy_json.is_readable(found):\n",
+        becomes="        if False:\n",
+        caught_by=(
+            law(
+                "tests/broker/test_odd_policies.py",
+                "test_one_answer_without_a_list_replaces_nobody_elses_request",
+            ),
+        ),
+    ),
+    Mutant(
         name="tightening: a wider source counts as narrower",
         promise="P6",
         path="jit/domain/policy_setup/narrowing.py",

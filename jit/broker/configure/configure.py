@@ -3,7 +3,8 @@ Changes of JIT policies for the VMs that a caller names.
 
 A PUT replaces all VMs of a policy, and there is no ETag. So each policy is read, merged and written
 under its own lease, which keeps the worker and other instances away. Then it is read back and
-compared. The whole request is checked before anything is written; repeating it is harmless.
+compared. Nothing is written over an answer that may lack VMs. The whole request is checked before
+anything is written; repeating it is harmless.
 
 A change that only narrows a policy is made at any time. Live grants that it leaves outside end by
 the worker of the policy. Any other change waits until no grant has a path.
@@ -11,7 +12,7 @@ the worker of the policy. Any other change waits until no grant has a path.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 
@@ -25,9 +26,9 @@ from jit.domain.errors import Conflict, InvalidRequest, Rejected, Unavailable, V
 from jit.domain.inventory import topology
 from jit.domain.inventory.last_known import keep_last_known
 from jit.domain.limits import bound_violations
-from jit.domain.model.machine import MachinePolicy, VirtualMachine
+from jit.domain.model.machine import MachinePolicy, Support, VirtualMachine
 from jit.domain.model.people import Person
-from jit.domain.policy_setup import changes, narrowing
+from jit.domain.policy_setup import changes, doubts, narrowing
 from jit.domain.policy_setup.changes import (
     PolicyAction,
     PolicyPlan,
@@ -42,6 +43,7 @@ from jit.storage.inventory_store import InventoryStore
 from jit.storage.request_store import RequestStore
 
 _BUSY_SECONDS = 10
+_DOUBT_SECONDS = 30
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -92,12 +94,17 @@ class Configurator:
             Conflict: Access under one of the policies is live, and the change does more than narrow
                 that policy. Or the policy in Azure differs from the written one afterwards.
             AccessDenied: Azure does not let the broker make the change.
-            Unavailable: Somebody works on the policy, or an answer is missing. Repeat the call.
+            Unavailable: Somebody works on the policy, an answer is missing, or an answer leaves it
+                open which VMs a policy names. Repeat the call.
         """
         _refuse_faults(changes.find_subscription_faults(wanted))
         looks = self._look(wanted, now)
         _refuse_faults([fault for item in wanted for fault in changes.find_put_faults(item, looks)])
-        return self._carry_out(changes.plan_put(wanted, looks), caller, now)
+        plans = changes.plan_put(wanted, looks)
+        self._refuse_hidden(
+            looks, {item.id: plan.policy_id for plan in plans for item in plan.wanted}
+        )
+        return self._carry_out(plans, caller, now)
 
     def delete(
         self, unwanted: Sequence[MachinePolicy], caller: Person, *, now: datetime
@@ -115,6 +122,7 @@ class Configurator:
         _refuse_faults(
             [fault for item in unwanted for fault in changes.find_delete_faults(item, looks)]
         )
+        self._refuse_hidden(looks, {item.id: "" for item in unwanted})
         done = self._carry_out(changes.plan_delete(unwanted, looks), caller, now)
         free = tuple(_list_free(unwanted, looks))
         rest = Configured(policy_id=None, action=PolicyAction.UNCHANGED, machines=free)
@@ -129,6 +137,22 @@ class Configurator:
             name: SubscriptionLook(s, topology.build_machines(s, now=now))
             for name, s in found.items()
         }
+
+    def _refuse_hidden(self, looks: SubscriptionLooks, homes: Mapping[str, str]) -> None:
+        """Refuse VMs that may be in a policy where the list does not show them."""
+        for vm_id, home in homes.items():
+            look = looks[arm_ids.subscription(vm_id)]
+            if look.policy_ids_of(vm_id):
+                continue
+            vm = self.inventory.find_machine(vm_id)
+            for policy_id in doubts.find_hidden_homes(vm_id, look, vm.policy_id if vm else None):
+                if arm_ids.key(policy_id) != arm_ids.key(home):
+                    detail = (
+                        f"nothing was changed: {arm_ids.name(vm_id)} may be in JIT policy"
+                        f" {arm_ids.name(policy_id)}, although Azure does not list it there now;"
+                        " the next comparison, within five minutes, looks again"
+                    )
+                    raise Unavailable(detail, retry_after_seconds=_DOUBT_SECONDS)
 
     def _carry_out(
         self, plans: Sequence[PolicyPlan], caller: Person, now: datetime
@@ -184,6 +208,10 @@ class Configurator:
         if before is None and plan.find_listed() is not None:
             # The list had it. If it exists, a new policy would replace the VMs of others.
             raise Unavailable(f"{plan.label} has just vanished", retry_after_seconds=_BUSY_SECONDS)
+        why = doubts.explain_doubt(plan, before, self._list_known(plan))
+        if why:
+            detail = f"{plan.label} was not changed: {why}"
+            raise Unavailable(detail, retry_after_seconds=_DOUBT_SECONDS)
         after = plan.apply_to(before)
         if not narrowing.is_narrowing(before, after):
             self._refuse_live([plan])  # again: from here on, no pass opens anything under it
@@ -197,6 +225,9 @@ class Configurator:
             found = self.writer.write(change)
         machines = self._update_inventory(plan, found, now)
         return Configured(policy_id=plan.policy_id, action=action, machines=machines)
+
+    def _list_known(self, plan: PolicyPlan) -> tuple[VirtualMachine, ...]:
+        return self.inventory.list_machines(arm_ids.subscription(plan.policy_id))
 
     def _update_inventory(
         self, plan: PolicyPlan, found: Resource | None, now: datetime
@@ -217,9 +248,20 @@ class Configurator:
         last = [replace(vm, policy_id=None) for vm in known]
         found = keep_last_known(fresh, now_there, last, now=now)
         machines = tuple(_keep_warnings(vm, known) for vm in found.values())
+        deleted = [
+            vm for each in wanted - fresh.keys() if (vm := self.inventory.find_machine(each))
+        ]
+        left = [_take_out(vm) for vm in deleted]
         partition = arm_ids.subscription(plan.policy_id)
-        self.inventory.write_machines(partition, machines, complete=False)
+        self.inventory.write_machines(partition, [*machines, *left], complete=False)
         return machines
+
+
+def _take_out(vm: VirtualMachine) -> VirtualMachine:
+    """Return a VM that is in no list any more, and that its JIT policy does not name either."""
+    faults = vm.reasons if vm.support is Support.UNSUPPORTED else ()
+    support, reasons = topology.judge_support(None, faults)
+    return replace(vm, policy_id=None, ports=(), policy_faults=(), support=support, reasons=reasons)
 
 
 def _keep_warnings(vm: VirtualMachine, known: Iterable[VirtualMachine]) -> VirtualMachine:

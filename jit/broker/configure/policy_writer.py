@@ -40,6 +40,7 @@ from jit.storage.outbox import Outbox
 REFUSED = "refused-by-azure"
 DIFFERS = "policy-differs"
 
+_AGAIN = 10  # seconds
 _LONGEST = 8_000  # characters of an entry that go into the trail; a table's text holds 32,768
 
 
@@ -115,6 +116,8 @@ class PolicyWriter:
 
     def _compare(self, change: Change, found: Resource | None, *, answered: bool) -> None:
         plan, unlike = change.plan, policy_json.find_differences(change.after, found)
+        if found is not None and not policy_json.has_list(found):
+            raise Unavailable(f"{plan.label} could not be read back", retry_after_seconds=_AGAIN)
         if not unlike:
             return
         if not answered:

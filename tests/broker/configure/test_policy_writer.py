@@ -163,7 +163,7 @@ def test_an_entry_too_long_for_a_row_is_on_record_by_its_digest(site):
     assert site.trail()[0][2]["before"].keys() == {"sha256", "characters"}
 
 
-CALLS = 24
+CALLS = 26
 """How many calls a change of one policy makes to the outside."""
 
 
