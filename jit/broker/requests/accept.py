@@ -123,8 +123,9 @@ class Acceptance:
         except Unknown as error:  # nothing of this call was written
             raise Unavailable("storage did not answer") from error
         violations = bound_violations([finding.violation for finding in findings], self.limits)
-        if any(finding.kind is FindingKind.OCCUPIED for finding in findings):
-            self.denials.record_preview(violations, submission, now)
+        held = [each.violation for each in findings if each.kind is FindingKind.OCCUPIED]
+        if held:
+            self.denials.record_preview(violations, held, submission, now)
         return Decision(allowed=not violations, rule=RULE, errors=violations)
 
     def _find_findings(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from datetime import datetime
 from typing import Any
@@ -15,6 +15,7 @@ from jit.domain.model.people import Person
 from jit.domain.model.request import AccessRequest, Decision, Request
 from jit.domain.requests.submission import Submission
 from jit.domain.values import arm_ids
+from jit.domain.values.json_pointer import at
 from jit.storage.stored import group_by_machine
 
 RULE = "jit-policy"
@@ -88,15 +89,22 @@ def describe_refusal(
     )
 
 
-def describe_preview(submission: Submission, why: str, violations: Sequence[Violation]) -> Refusal:
-    """Return the record of a dry run of a body without faults that other access stops."""
+def describe_preview(
+    submission: Submission, why: str, violations: Sequence[Violation], held: Iterable[Violation]
+) -> Refusal:
+    """
+    Return the record of a dry run of a body without faults that other access stops.
+
+    *held* are all reasons that are other people's access.
+    """
     ports = {
-        f"{arm_ids.key(machine.id)} {port.number}"
+        at(port.pointer, "number"): f"{arm_ids.key(machine.id)} {port.number}"
         for machine in submission.draft.machines
         for port in machine.ports
     }
     refusal = describe_refusal(PREVIEWED, submission, "", why, violations)
-    return replace(refusal, vm_ports=sorted(ports))
+    held_ports = {ports.get(violation.pointer, "") for violation in held}
+    return replace(refusal, vm_ports=sorted(set(ports.values())), held_ports=sorted(held_ports))
 
 
 def _describe_bastion(grant: Grant) -> dict[str, Any]:

@@ -41,6 +41,8 @@ class Refusal:
         wish: The body as JSON.
         machines: Ids of the VMs that it names.
         vm_ports: Those of a dry run, in one spelling and in one order; empty for other calls.
+        held_ports: Those among them that other people's access stops. Empty text stands for
+            a reason that names no VM port.
         facts: More of the body that the record names as it is; short.
         why: The sentence of the answer.
         violations: All reasons.
@@ -53,6 +55,7 @@ class Refusal:
     wish: Mapping[str, object]
     machines: Sequence[str] = ()
     vm_ports: Sequence[str] = ()
+    held_ports: Sequence[str] = ()
     facts: Mapping[str, object] = field(default_factory=dict)
     why: str
     violations: Sequence[Violation] = ()
@@ -76,14 +79,14 @@ class Refusal:
         those that the record leaves out. The id of a denied request does not count: each call
         has another one.
 
-        Of a dry run, the VM ports and the reasons count alone: it has no effect, and a caller can
-        make up any number of bodies.
+        Of a dry run, its VM ports and the held ones count alone: it has no effect, and a caller can
+        make up any number of bodies. The reasons repeat sources and times that the caller chose.
         """
         wish: object = self.vm_ports or self.wish
         same = [self.what, self.caller.id, self.target, wish, self.why]
         reasons: Sequence[object] = [violation.doc() for violation in self.violations]
-        if self.vm_ports:  # whose order in the body, and spelling, the caller chooses
-            reasons = sorted({f"{each.code} {each.detail.lower()}" for each in self.violations})
+        if self.vm_ports:
+            reasons = self.held_ports
         return sha256(write_canonical_json([*same, reasons]).encode()).hexdigest()
 
 

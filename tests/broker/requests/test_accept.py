@@ -452,6 +452,46 @@ def test_dry_runs_about_the_same_vm_ports_are_one_record_whatever_else_they_say(
     assert len(broker.state.rows("a|")) == before + 2
 
 
+@pytest.mark.parametrize(
+    "chosen",
+    [
+        {"source": "198.51.100.{}"},
+        {"duration": "PT3H{}M"},
+        {"duration": "PT2H{}M"},
+        {"justification": "CHG {} patching of it"},
+    ],
+)
+def test_no_text_that_a_caller_chooses_makes_another_record_of_a_dry_run(broker, chosen):
+    """A reason repeats the source and the duration of its body."""
+    ((field, text),) = chosen.items()
+    broker.occupy(DB01, 3389, "203.0.113.99")
+    broker.preview(wish(DB01, 3389), DAVE)
+    before = len(broker.state.rows("a|"))
+
+    decisions = [
+        broker.preview(wish(DB01, 3389, **{field: text.format(number)}), DAVE)
+        for number in range(1, 6)
+    ]
+
+    assert all("occupied" in [error.code for error in each.errors] for each in decisions)
+    assert len(broker.state.rows("a|")) == before
+
+
+def test_a_dry_run_that_other_access_stops_at_one_more_vm_port_is_another_record(broker):
+    """Its answer tells of more."""
+    both = (farm(1), farm(2))
+    broker.occupy(farm(1), 22, ELSEWHERE)
+    broker.preview(wish(both), DAVE)
+    before = len(broker.state.rows("a|"))
+
+    broker.occupy(farm(2), 22, ELSEWHERE)
+    broker.advance(timedelta(minutes=1))
+    decision = broker.preview(wish(both), DAVE)
+
+    assert [error.code for error in decision.errors] == ["occupied"] * 2
+    assert len(broker.state.rows("a|")) == before + 1
+
+
 def test_a_preview_that_other_peoples_access_stops_is_recorded(broker):
     """Its answer tells of their access. A preview that the policy denies tells nothing of it."""
     broker.occupy(DB01, 22, ELSEWHERE)

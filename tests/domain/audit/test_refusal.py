@@ -90,18 +90,19 @@ def test_a_refusal_that_differs_in_anything_else_is_another_one(change):
     assert a_refusal().digest != a_refusal(**change).digest
 
 
-def test_two_dry_runs_are_the_same_if_person_vm_ports_and_reasons_are():
+def test_two_dry_runs_are_the_same_if_person_vm_ports_and_held_ports_are():
     """A caller can make up any number of bodies; the answers tell of the same access."""
-    first = a_refusal(2, vm_ports=["vm0 22", "vm1 22"])
-    turned = first.violations[::-1]
+    ports: dict[str, Any] = {"vm_ports": ["vm0 22", "vm1 22"], "held_ports": ["vm0 22"]}
+    first = a_refusal(2, **ports)
+    other = Violation("#/sources/0", "source-not-allowed", "a source that the caller made up")
 
-    assert a_refusal(2, vm_ports=first.vm_ports, wish={}, violations=turned).digest == first.digest
+    assert a_refusal(2, **ports, wish={}, violations=[other]).digest == first.digest
     for change in (
         {"caller": Person(id="bob-id", name=ALICE.name)},
         {"vm_ports": ["vm0 22"]},
-        {"violations": turned[:1]},
+        {"held_ports": ["vm0 22", "vm1 22"]},
     ):
-        assert a_refusal(**{"count": 2, "vm_ports": first.vm_ports} | change).digest != first.digest
+        assert a_refusal(**{"count": 2, **ports} | change).digest != first.digest
 
 
 def test_a_reason_beyond_the_named_ones_makes_another_refusal():

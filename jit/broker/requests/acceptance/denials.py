@@ -63,10 +63,18 @@ class Denials(NamedTuple):
         return LimitReached(why, violations, request_id=recorded, retry_after_seconds=wait)
 
     def record_preview(
-        self, violations: Sequence[Violation], submission: Submission, now: datetime
+        self,
+        violations: Sequence[Violation],
+        held: Sequence[Violation],
+        submission: Submission,
+        now: datetime,
     ) -> None:
-        """Record a dry run that other people's access stops: its answer tells of that access."""
-        refusal = describe_preview(submission, _DETAILS[FindingKind.OCCUPIED], violations)
+        """
+        Record a dry run that other people's access stops: its answer tells of that access.
+
+        *held* are the reasons that are other people's access; *violations* are all, as answered.
+        """
+        refusal = describe_preview(submission, _DETAILS[FindingKind.OCCUPIED], violations, held)
         subscription = arm_ids.subscription(submission.draft.machines[0].id)
         self.trail.record_refusal(subscription, refusal, now=now)
 
