@@ -23,7 +23,7 @@ from jit.domain.audit.chain import Head, Record
 from jit.domain.errors import StateConflict, Unknown
 from jit.storage.documents import Column, ColumnMap, RowKind, read_document, write_text
 from jit.storage.keys import key_range, write_stamp
-from jit.storage.outbox import Outbox, read_events
+from jit.storage.outbox import Outbox
 from jit.storage.table import (
     BYTES,
     OPERATIONS,
@@ -35,6 +35,7 @@ from jit.storage.table import (
     measure_op,
     read_all,
 )
+from jit.storage.trail.event_rows import read_events
 
 BATCH = 49
 """

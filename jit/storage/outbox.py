@@ -6,23 +6,16 @@ repetitions. Both are inserted in one transaction. Each repetition is a write un
 row. Refusals sort behind all other events, so that a flood of them keeps no other record waiting.
 Once no call can repeat the refusal any more, one transaction deletes the row and inserts one
 event with the number.
-
-One row may hold several events, if they belong to one transaction. A pass over a crowd tells one
-event of each grant, and a row costs more than an event.
 """
 
 from __future__ import annotations
 
-import itertools
-import json
 import secrets
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import UTC, datetime
-from functools import reduce
 from itertools import islice
-from typing import Any
 
 from jit.domain.audit.event import Event
 from jit.domain.audit.refusal import (
@@ -38,29 +31,19 @@ from jit.storage.documents import (
     Column,
     ColumnMap,
     RowKind,
-    read_document,
-    write_document,
-    write_text,
 )
 from jit.storage.table import (
-    BYTES,
-    OPERATIONS,
     Op,
     Row,
     Table,
     Verb,
     Where,
     delete_rows,
-    measure_op,
     pack_bundles,
+    pack_ops,
     read_all,
 )
-
-ONE_KIND, OUTBOX_KIND = RowKind("an audit event"), RowKind("audit events", newest=2)
-"""A row with one event has format 1, as ever; a row with several has format 2."""
-
-MOST_TOGETHER = 40
-"""Events of one row: the drainer appends them in one transaction, each as a record of its own."""
+from jit.storage.trail.event_rows import OUTBOX_KIND, check_events, write_event_row
 
 MOST_SWEPT = 1000
 """Rows of counted refusals that one call of `Outbox.sweep` takes."""
@@ -82,10 +65,7 @@ REPEATED = ColumnMap(
 _ATTEMPTS = 5  # each one is lost to another instance that counted the same refusal
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _BEHIND = "~"  # sorts after each digit of a time
-_CHARACTERS = 120_000  # in a row of several events; a longer event has its own row
 _DIGITS = 32  # of the digest in a key: 128 bits
-
-_numbers = itertools.count()  # one for each event of this process
 
 
 class Outbox:
@@ -96,8 +76,14 @@ class Outbox:
         self._state = state
 
     def add(self, partition: str, events: Iterable[Event]) -> None:
-        """Write 1 to 100 events that belong to no other change: all of them or none."""
-        self._state.write([Op(Verb.INSERT, write_event_row(partition, event)) for event in events])
+        """
+        Write events that belong to no other change.
+
+        If one transaction cannot hold them, they are written in several.
+        """
+        rows = [write_event_row(partition, event) for event in events]
+        for ops in pack_ops(Op(Verb.INSERT, row) for row in rows):
+            self._state.write(ops)
 
     def add_refusals(self, partition: str, events: Iterable[Event]) -> None:
         """Write 1 to 100 refusals without counting them: all of them or none."""
@@ -195,7 +181,7 @@ class Outbox:
         """Return the oldest rows of a subscription that this version can read."""
         first, last = keys.key_range(keys.OUTBOX)
         rows = read_all(self._state, Where(partition=partition, first=first, last=last), limit)
-        return tuple(islice(OUTBOX_KIND.read_all(rows, _check_document), limit))
+        return tuple(islice(OUTBOX_KIND.read_all(rows, check_events), limit))
 
     def is_empty(self, partition: str) -> bool:
         """Return True if no event waits and none is counted, not even one that is unreadable."""
@@ -209,12 +195,6 @@ class Outbox:
     def delete(self, rows: Sequence[Row]) -> None:
         """Delete rows of one partition; rows that are gone already are fine."""
         delete_rows(self._state, rows)
-
-
-def _check_document(row: Row) -> Row:
-    """Return *row*, if its document can be read."""
-    _parse_events(row)
-    return row
 
 
 def write_repeated_row(place: Row, repeated: Repeated) -> Row:
@@ -253,93 +233,3 @@ def write_refusal_row(partition: str, event: Event) -> Row:
     row = write_event_row(partition, event)
     first, _ = keys.key_range(keys.OUTBOX)
     return replace(row, key=f"{first}{_BEHIND}{row.key.removeprefix(first)}")
-
-
-def write_event_row(partition: str, event: Event) -> Row:
-    """
-    Return the outbox row of an event.
-
-    Its key sorts by time, then by the order in which this process wrote events, and never repeats.
-    So a cause comes before its effect, although both may have the same instant.
-    """
-    values = ONE_KIND.add_format(write_document(event.doc()))
-    return Row(partition=partition, key=_make_event_key(event.at), values=values)
-
-
-def _make_event_key(at: datetime) -> str:
-    order = f"{next(_numbers):012d}"
-    return f"{keys.OUTBOX}|{keys.write_stamp(at)}|{order}|{secrets.token_hex(8)}"
-
-
-@dataclass(frozen=True, slots=True)
-class _Fill:
-    """The number of rows of events, with the events and characters in the last one."""
-
-    rows: int = 0
-    events: int = 0
-    characters: int = 0
-
-    def add(self, text: str) -> _Fill:
-        """Return the fill with one more event: in the last row, or in a new one."""
-        characters = self.characters + len(text)
-        if not self.rows or self.events == MOST_TOGETHER or characters > _CHARACTERS:
-            return _Fill(self.rows + 1, 1, len(text))
-        return _Fill(self.rows, self.events + 1, characters)
-
-
-def pack_changes(
-    changes: Iterable[tuple[Op, Sequence[Event]]], partition: str
-) -> Iterator[tuple[list[Op], list[Row]]]:
-    """
-    Yield operations in order, with the outbox rows of their events: each group fits a transaction.
-
-    An operation that is too large by itself, with its events, is a group of its own.
-    """
-    ops, told, fill, size = list[Op](), list[tuple[Event, str]](), _Fill(), 0
-    for op, events in changes:
-        texts = [json.dumps(event.doc()) for event in events]
-        more = measure_op(op) + 2 * sum(map(len, texts))
-        after = reduce(_Fill.add, texts, fill)
-        if ops and (len(ops) + 1 + after.rows > OPERATIONS or size + more > BYTES):
-            yield ops, _write_rows(partition, told)
-            ops, told, size = [], [], 0
-            after = reduce(_Fill.add, texts, _Fill())
-        ops.append(op)
-        told += zip(events, texts, strict=True)
-        fill, size = after, size + more
-    if ops:
-        yield ops, _write_rows(partition, told)
-
-
-def _write_rows(partition: str, told: Iterable[tuple[Event, str]]) -> list[Row]:
-    """Return the outbox rows of events, each given with its JSON, in their order."""
-    groups: list[list[tuple[Event, str]]] = []
-    fill = _Fill()
-    for event, text in told:
-        fill = fill.add(text)
-        if fill.rows > len(groups):
-            groups.append([])
-        groups[-1].append((event, text))
-    return [_write_row(partition, group) for group in groups]
-
-
-def _write_row(partition: str, told: Sequence[tuple[Event, str]]) -> Row:
-    texts = [text for _, text in told]
-    kind, text = (ONE_KIND, texts[0]) if len(told) == 1 else (OUTBOX_KIND, f"[{', '.join(texts)}]")
-    key = _make_event_key(told[0][0].at)
-    return Row(partition=partition, key=key, values=kind.add_format(write_text(text)))
-
-
-def read_events(row: Row) -> tuple[Mapping[str, Any], ...]:
-    """
-    Return the events of a row, as JSON, in their order.
-
-    Raises:
-        Defect: This version cannot read the row.
-    """
-    return OUTBOX_KIND.read(row, _parse_events)
-
-
-def _parse_events(row: Row) -> tuple[Mapping[str, Any], ...]:
-    document = read_document(row)
-    return tuple(document) if isinstance(document, list) else (document,)

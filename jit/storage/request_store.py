@@ -19,7 +19,6 @@ from jit.domain.values import arm_ids, request_ids
 from jit.storage import keys
 from jit.storage.history import History
 from jit.storage.lists.machine_names import name_machines
-from jit.storage.outbox import pack_changes, write_event_row
 from jit.storage.request_rows import (
     DUE_AT,
     GRANTS_KIND,
@@ -63,6 +62,7 @@ from jit.storage.table import (
     pack_bundles,
     read_all,
 )
+from jit.storage.trail.event_rows import pack_changes, write_event_row
 
 TOMBSTONE_KEPT = timedelta(days=7)
 

@@ -1712,12 +1712,12 @@ MUTANTS = (
     Mutant(
         name="rows of events do not count in a transaction",
         promise="P9",
-        path="jit/storage/outbox.py",
+        path="jit/storage/trail/event_rows.py",
         was="len(ops) + 1 + after.rows > OPERATIONS",
         becomes="len(ops) + 1 > OPERATIONS",
         caught_by=(
             law(
-                "tests/storage/test_outbox.py",
+                "tests/storage/trail/test_event_rows.py",
                 "test_the_events_of_a_crowd_take_few_rows_and_keep_their_order",
             ),
         ),

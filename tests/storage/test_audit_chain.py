@@ -15,8 +15,9 @@ from jit.domain.audit.event import Event
 from jit.domain.errors import StateConflict, Unavailable, Unknown
 from jit.gateways.table_storage import StorageTable
 from jit.storage.audit_chain import BATCH, BATCHES, Drainer
-from jit.storage.outbox import Outbox, pack_changes
+from jit.storage.outbox import Outbox
 from jit.storage.table import Op, Row, Verb
+from jit.storage.trail.event_rows import pack_changes
 from tests.fakes.calls import Calls, Crash
 from tests.fakes.clock import FakeClock
 from tests.fakes.tables import FakeTable

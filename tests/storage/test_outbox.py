@@ -11,14 +11,9 @@ from jit.domain.audit.event import Event
 from jit.domain.audit.refusal import SAME_WITHIN
 from jit.domain.errors import StateConflict, Unavailable
 from jit.storage.documents import FORMAT
-from jit.storage.outbox import (
-    MOST_TOGETHER,
-    Outbox,
-    pack_changes,
-    read_events,
-    write_event_row,
-)
-from jit.storage.table import OPERATIONS, Op, Row, Verb, is_one_transaction, measure_op
+from jit.storage.outbox import Outbox
+from jit.storage.table import Op, Verb
+from jit.storage.trail.event_rows import read_events, write_event_row
 from tests.fakes.calls import Calls
 from tests.fakes.clock import FakeClock
 from tests.fakes.tables import FakeTable
@@ -39,58 +34,28 @@ def test_events_of_one_instant_stand_as_they_were_made(times):
     assert [row.key for row in rows] == sorted({row.key for row in rows})
 
 
-# ---- events that share a row ---------------------------------------------------------------------
+def test_events_that_no_single_transaction_holds_are_written_in_several():
+    """A record that is made before an act must not stop it: 90 rules, each of many sources."""
+    state = FakeTable(FakeClock())
+    facts = {"sources": [f"203.0.113.{n % 256}/32" for n in range(2000)]}
+
+    Outbox(state).add("p", [replace(an_event(NOW), facts=facts) for _ in range(150)])
+
+    found = [event["facts"] for row in state.rows("a|") for event in read_events(row)]
+    assert found == [facts] * 150
 
 
-def an_operation(number):
-    return Op(Verb.REPLACE, Row(partition="p", key=f"g|{number:04d}", values={}, etag="x"))
+def test_an_event_that_no_row_holds_has_the_digest_of_its_facts():
+    """The sources of somebody's rule may be any number."""
+    state = FakeTable(FakeClock())
+    facts = {"sources": ["203.0.113.0/24"] * 50_000}
 
+    Outbox(state).add("p", [replace(an_event(NOW), facts=facts)])
 
-def an_event_of(number, text=""):
-    facts = {"text": text}
-    return Event(at=NOW, what="w", actor="a", request_id="r", grant_id=f"{number:04d}", facts=facts)
-
-
-def read_grant_ids(rows):
-    return [event["grantId"] for row in rows for event in read_events(row)]
-
-
-def test_the_events_of_a_crowd_take_few_rows_and_keep_their_order():
-    changes = [(an_operation(number), [an_event_of(number)]) for number in range(1000)]
-
-    packs = list(pack_changes(changes, "p"))
-
-    rows = [row for _, audit in packs for row in audit]
-    assert all(len(ops) + len(audit) <= OPERATIONS for ops, audit in packs)
-    assert len(rows) <= 1000 / MOST_TOGETHER * 1.3
-    assert read_grant_ids(sorted(rows, key=lambda row: row.key)) == [
-        f"{number:04d}" for number in range(1000)
-    ]
-
-
-@given(st.lists(st.lists(st.sampled_from([1, 100, 30_000, 119_000, 200_000]), max_size=5)))
-def test_each_event_is_in_the_transaction_of_its_change(lengths):
-    changes = [
-        (an_operation(number), [an_event_of(number, "x" * length) for length in each])
-        for number, each in enumerate(lengths)
-    ]
-
-    packs = list(pack_changes(changes, "p"))
-
-    assert [op for ops, _ in packs for op in ops] == [op for op, _ in changes]
-    for ops, audit in packs:
-        told = [e.grant_id for op, events in changes if op in ops for e in events]
-        assert read_grant_ids(audit) == told
-        writes = [*ops, *(Op(Verb.INSERT, row) for row in audit)]
-        assert len(ops) == 1 or is_one_transaction(writes)
-        assert all(measure_op(op) < 1_000_000 for op in writes)  # a row takes 1 MiB
-
-
-def test_a_row_with_one_event_is_read_by_older_versions():
-    ((_, (row,)),) = pack_changes([(an_operation(1), [an_event_of(1)])], "p")
-
-    assert row.values[FORMAT] == 1
-    assert read_events(row) == (an_event_of(1).doc(),)
+    (row,) = state.rows("a|")
+    (event,) = read_events(row)
+    assert event["what"] == "grant.opened"
+    assert event["facts"].keys() == {"sha256", "characters"}
 
 
 # ---- refusals that are counted -------------------------------------------------------------------

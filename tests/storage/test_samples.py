@@ -59,6 +59,7 @@ from jit.storage.people import bar_rows
 from jit.storage.stored import StoredRequest
 from jit.storage.subscription_rows import SubscriptionRow, TickRow
 from jit.storage.table import Row
+from jit.storage.trail.event_rows import read_events
 
 FOLDER = Path(__file__).parent / "samples"
 SAMPLES = {path.stem: json.loads(path.read_text()) for path in sorted(FOLDER.glob("*.json"))}
@@ -549,8 +550,8 @@ CASES = {
         person_rows.read_accepted,
         AcceptedRequests(person=ALICE, times=(NOON, NOON + MINUTE)),
     ),
-    "audit-outbox": (outbox.read_events, (EVENT.doc(),)),
-    "audit-outbox-of-several": (outbox.read_events, (EVENT.doc(), EVENT.doc())),
+    "audit-outbox": (read_events, (EVENT.doc(),)),
+    "audit-outbox-of-several": (read_events, (EVENT.doc(), EVENT.doc())),
     "refusal-counted": (outbox.read_repeated, COUNTED),
     "denials-of-a-caller": (denial_counts.read_denials, RateWindow(begin=NOON, count=7)),
     "audit-head": (

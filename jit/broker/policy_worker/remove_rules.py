@@ -15,8 +15,6 @@ from jit.domain.paths.rules import PathRule
 from jit.domain.values import arm_ids
 from jit.storage.outbox import Outbox
 
-_MOST_EVENTS = 100  # that one transaction takes
-
 
 @dataclass(frozen=True, slots=True)
 class RuleRemover:
@@ -53,9 +51,7 @@ class RuleRemover:
         """Write the rules that are about to be removed into the trail, with their grants."""
         closing = [grant for grant in state.grants if grant.status is Status.CLOSING]
         events = [_removal_event(rule, closing, state) for rule in rules]
-        for start in range(0, len(events), _MOST_EVENTS):
-            partition = arm_ids.subscription(state.policy_id)
-            self.outbox.add(partition, events[start : start + _MOST_EVENTS])
+        self.outbox.add(arm_ids.subscription(state.policy_id), events)
 
 
 def _removal_event(rule: PathRule, closing: Sequence[Grant], state: Pass) -> Event:

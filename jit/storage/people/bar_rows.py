@@ -25,8 +25,8 @@ from jit.storage.documents import (
     blank,
     group_columns,
 )
-from jit.storage.outbox import write_event_row
 from jit.storage.table import OPERATIONS, Op, Row, Table, Verb, Where, read_all
+from jit.storage.trail.event_rows import write_event_row
 
 MOST_FORGOTTEN = OPERATIONS - 2
 """Bars that one change deletes, beside its own row and its audit row."""

@@ -1,0 +1,1 @@
+"""Rows of audit events that are not in the chain yet."""
