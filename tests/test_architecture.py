@@ -120,7 +120,7 @@ MAY = {  # a package -> the packages that it may import; `d` stands for `jit.dom
     "observer": "api_versions d.advice d.azure d.errors d.grants d.inventory d.model"
     " d.network_manager d.paths d.values interfaces telemetry",
     "broker.firewall_turns": "d.errors d.model d.values storage telemetry",
-    "broker.locks": "broker.firewall_turns d.errors storage",
+    "broker.locks": "broker.firewall_turns d.errors storage telemetry",
     "broker.initiate_parts": "d.azure d.errors d.model",
     "broker.busy_resources": "d.errors d.values",
     "broker.azure_changes": "broker.busy_resources broker.firewall_turns broker.initiate_parts"

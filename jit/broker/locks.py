@@ -12,7 +12,9 @@ from collections.abc import Iterable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
+from typing import TypeVar
 
+from jit import telemetry
 from jit.broker.firewall_turns import FirewallTurns
 from jit.domain.errors import Defect, StateConflict, Unavailable
 from jit.storage import keys
@@ -26,6 +28,8 @@ QUIET = (timedelta(seconds=3), timedelta(seconds=10))
 
 _BURST = timedelta(seconds=45)
 _CLAIM_ATTEMPTS = 2  # the row may have changed because somebody noted something, without a claim
+
+R = TypeVar("R", bound=LeasedRow)
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,7 +112,18 @@ class Locks:
         if initiated and row.read_at is not None:
             row = replace(row, initiated_at=row.read_at, burst=_count_burst(row))
         with suppress(StateConflict):  # the lease ran out; its new holder decides
-            self._rows.put(row)
+            self._give_back(row, replace(row, missing=lease.row.missing))
+
+    def _give_back(self, row: R, bare: R) -> R:
+        """Write *row*, or *bare* if the table refuses it: no value may keep a lease for good."""
+        try:
+            return self._rows.put(row)
+        except Defect as error:
+            place = row.version
+            telemetry.alert(
+                "row.refused", partition=place.partition, key=place.key, reason=str(error)
+            )
+            return self._rows.put(bare)
 
     def keep(self, lease: PolicyLease) -> None:
         """Give a policy back with the same waiting times as before."""
@@ -178,7 +193,8 @@ class Locks:
         """End a comparison; *reported* replaces the names in the row, unless it is None."""
         names = lease.row.reported if reported is None else frozenset(reported)
         with suppress(StateConflict):  # another comparison has taken over
-            lease.row = self._rows.put(replace(lease.row, owner="", reported=names))
+            free = replace(lease.row, owner="")
+            lease.row = self._give_back(replace(free, reported=names), free)
 
 
 def find_gathering_time(row: PolicyRow) -> int:

@@ -16,7 +16,16 @@ from jit.domain.errors import Defect, StateConflict
 from jit.domain.model.waiting_line import Line, Wait
 from jit.domain.values import arm_ids
 from jit.storage import keys
-from jit.storage.documents import INSTANT, Column, ColumnMap, Form, RowKind, alert_unreadable, blank
+from jit.storage.documents import (
+    INSTANT,
+    NOTED,
+    Column,
+    ColumnMap,
+    Form,
+    RowKind,
+    alert_unreadable,
+    blank,
+)
 from jit.storage.table import Op, Row, Table, Verb
 
 MOST_REPORTED = 2_700
@@ -31,16 +40,6 @@ _NAMES = Form(
     lambda stored: frozenset(stored.split()),
     lambda names: " ".join(sorted(names)[:MOST_REPORTED]),
 )
-
-_SINCE = Form(
-    lambda stored: {name: INSTANT.read(at) for name, at in _split_pairs(stored)},
-    lambda known: " ".join(f"{name}={INSTANT.write(at)}" for name, at in known.items()),
-)
-
-
-def _split_pairs(stored: str) -> list[tuple[str, str]]:
-    pairs = (item.partition("=") for item in stored.split())
-    return [(name, value) for name, _, value in pairs]
 
 
 def _read_line(stored: str) -> Line:
@@ -106,7 +105,8 @@ class PolicyRow(LeasedRow):
         initiated_at: When the last initiate was sent; the storage service's clock.
         burst: Initiates that followed each other closely.
         wake_at: When a message arrives that will look at new grants; the storage service's clock.
-        missing: By hash of the id, since when Azure lacks an NSG or firewall; the broker's clock.
+        missing: By hash of the id, since when Azure does not find an NSG or firewall; the broker's
+            clock. Of too many, the first are kept.
         changed_at: When Azure last took a change of a rule; the broker's clock.
     """
 
@@ -182,7 +182,7 @@ POLICY = ColumnMap(
     Column("InitiatedAt", "initiated_at", _INSTANT, default=None),
     Column("Burst", "burst", default=0),
     Column("WakeAt", "wake_at", _INSTANT, default=None),
-    Column("Missing", "missing", _SINCE, default=MappingProxyType({})),
+    Column("Missing", "missing", NOTED, default=MappingProxyType({})),
     Column("ChangedAt", "changed_at", _INSTANT, default=None, is_sparse=True),
 )
 
@@ -190,7 +190,7 @@ LOOKS_KIND = RowKind("looks")
 LOOKS = ColumnMap(
     LooksRow,
     Column("Policy", "policy_id"),
-    Column("Asked", "asked", _SINCE, default=MappingProxyType({})),
+    Column("Asked", "asked", NOTED, default=MappingProxyType({})),
     Column("MessageAt", "message_at", _INSTANT, default=None, is_sparse=True),
 )
 

@@ -12,7 +12,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from datetime import timedelta
+from datetime import datetime, timedelta
 from enum import StrEnum
 from ipaddress import ip_network
 from operator import attrgetter
@@ -103,6 +103,21 @@ def by_position(kind: type[Any], **forms: Form) -> Form:
 
 
 TEXTS = Form(tuple, list)
+
+
+def _read_noted(stored: str) -> dict[str, datetime]:
+    pairs = (item.partition("=") for item in stored.split())
+    return {name: INSTANT.read(at) for name, _, at in pairs}
+
+
+def _write_noted(noted: Mapping[str, datetime]) -> str:
+    text = " ".join(f"{name}={INSTANT.write(at)}" for name, at in noted.items())
+    return text if len(text) <= PART else text[:PART].rpartition(" ")[0]
+
+
+NOTED = Form(_read_noted, _write_noted)
+"""Instants by names without spaces, as one property: the first ones, as many as it takes."""
+
 PREFIXES = several(PREFIX)
 
 

@@ -7,8 +7,9 @@ from threading import Barrier
 import pytest
 
 from jit.broker.locks import LEASE, find_gathering_time
+from jit.domain.errors import Defect
 from tests.broker.inprocess import farm, policy_of
-from tests.local.azure.sim import DB01, WEB01
+from tests.local.azure.sim import DB01, DEVELOPMENT, WEB01
 
 POLICY, OTHER = policy_of(WEB01), policy_of(DB01)
 SECOND = timedelta(seconds=1)
@@ -18,6 +19,18 @@ SECOND = timedelta(seconds=1)
 def locks(broker):
     """Claims in an empty table."""
     return broker.locks
+
+
+def refuse_large_rows(broker, monkeypatch):
+    """Let the table refuse each control row with notes or names."""
+    write = broker.state.write
+
+    def refuse(ops):
+        if any(op.row.values.get(name) for op in ops for name in ("Missing", "Told")):
+            raise Defect("a text has 64 KiB of UTF-16 at most")
+        return write(ops)
+
+    monkeypatch.setattr(broker.state, "write", refuse)
 
 
 # ---- policies ------------------------------------------------------------------------------------
@@ -49,6 +62,44 @@ def test_a_policy_that_was_given_back_is_free(locks):
     locks.release(locks.claim(POLICY))
 
     assert locks.claim(POLICY) is not None
+
+
+def test_a_policy_with_too_many_notes_is_given_back_with_the_first_of_them(broker, locks):
+    """One column of a row has all notes, and a row that is too large is not written."""
+    notes = {f"{number:026d}": broker.now for number in range(1000)}
+
+    locks.release(locks.claim(POLICY), missing=notes)
+
+    kept = locks.read_policy(POLICY).missing
+    assert locks.claim(POLICY) is not None
+    assert list(kept) == list(notes)[: len(kept)]
+    assert len(kept) == 545
+
+
+def test_a_policy_whose_notes_the_table_refuses_is_given_back_without_them(
+    broker, locks, monkeypatch, caplog
+):
+    """No value may keep a lease, whatever the reason."""
+    claim = locks.claim(POLICY)
+    refuse_large_rows(broker, monkeypatch)
+
+    locks.release(claim, missing={"a": broker.now}, attempts=3)
+
+    row = locks.read_policy(POLICY)
+    assert (row.owner, row.missing, row.attempts) == ("", {}, 3)
+    assert "row.refused" in caplog.text
+
+
+def test_a_comparison_whose_names_the_table_refuses_is_given_back_without_them(
+    broker, locks, monkeypatch
+):
+    """The next comparison begins at once, and reports them again."""
+    lease = locks.claim_comparison(DEVELOPMENT)
+    refuse_large_rows(broker, monkeypatch)
+
+    locks.release_comparison(lease, ["a"])
+
+    assert locks.claim_comparison(DEVELOPMENT) is not None
 
 
 def test_a_lease_holds_to_its_end(broker, locks):

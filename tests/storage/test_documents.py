@@ -3,6 +3,7 @@
 import json
 import logging
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 
 import pytest
 from hypothesis import given
@@ -34,6 +35,7 @@ MAP = ColumnMap(
     inner=Inner,
 )
 KIND = RowKind("things", newest=2)
+NOON = datetime(2026, 11, 22, 12, tzinfo=UTC)
 
 
 def a_row(**values):
@@ -89,6 +91,17 @@ def test_a_document_of_any_length_is_read_as_it_was_written(length):
 
     assert documents.read_document(a_row(**values)) == "é" * (length // 6)
     assert max(map(len, values.values())) <= documents.PART
+
+
+@pytest.mark.parametrize("count", [0, 1, 545, 546, 5000])
+def test_notes_fit_one_property_and_the_first_ones_are_kept(count):
+    """A row that the table refuses would keep its lease."""
+    noted = {f"{number:026d}": NOON for number in range(count)}
+
+    text = documents.NOTED.write(noted)
+
+    assert len(text) <= documents.PART
+    assert documents.NOTED.read(text) == dict(list(noted.items())[:545])
 
 
 # ---- formats -------------------------------------------------------------------------------------

@@ -101,12 +101,18 @@ class Pass:
         return frozenset(name for name, since in found if since + ABSENT_AFTER <= self.now)
 
     def note_missing(self, view: PolicyView) -> None:
-        """Note the resources that Azure did not find; forget the ones that it found."""
+        """
+        Note the resources that Azure did not find; forget the ones that it found.
+
+        A row takes the first notes alone: those of this look first, the oldest before the others.
+        Notes of resources that this look did not need follow, the newest first, because the oldest
+        may belong to grants that are closed.
+        """
         views = [machine.add_former() for machine in view.machines.values()]
         ids = [nsg.id for machine in views for nsg in machine.nsgs.values()]
         ids += [firewall.id for machine in views for firewall in machine.firewalls]
         ids += [self.policy_id] if view.found else []
-        ids += [name_entry(self.policy_id, key) for key in view.entries or ()]
+        ids += [name_entry(self.policy_id, key) for key in (*(view.entries or ()), *self._ended)]
         seen = set(map(arm_ids.row_hash, ids))
         kept = {
             name: since
@@ -116,7 +122,16 @@ class Pass:
         new = {
             name: self.missing.get(name, self.now) for name in map(arm_ids.row_hash, view.missing)
         }
-        self.missing = {**kept, **new}
+        first = sorted(new.items(), key=lambda note: (note[1], note[0]))
+        rest = sorted(kept.items(), key=lambda note: note[1], reverse=True)
+        self.missing = {**dict(first), **{name: at for name, at in rest if name not in new}}
+
+    @property
+    def _ended(self) -> set[str]:
+        """Keys of VMs whose grants under the policy are all closed."""
+        closed = [grant for row in self.tombstones for grant in row.grants]
+        live = {grant.vm_key for grant in self.grants if grant.live}
+        return {grant.vm_key for grant in (*closed, *self.grants)} - live
 
     @property
     def grants(self) -> list[Grant]:

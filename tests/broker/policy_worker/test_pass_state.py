@@ -1,7 +1,9 @@
 """One pass over a JIT policy: its writes."""
 
 from dataclasses import replace
+from datetime import timedelta
 
+from jit.broker.locks import PolicyLease
 from jit.broker.policy_worker.pass_state import Pass
 from jit.domain.grants.policy_view import PolicyView, name_entry
 from jit.domain.model.grant import Status
@@ -71,3 +73,69 @@ def test_an_entry_that_is_found_again_was_never_missing():
     state.note_missing(replace(lacking, entries={grant.vm_key: PolicyEntry()}, missing=frozenset()))
 
     assert (missed, state.missing) == ({arm_ids.row_hash(name): broker.now}, {})
+
+
+def a_full_pass(broker, count):
+    """A pass whose row has *count* notes of other resources, the newest last."""
+    whole = broker.accept(wish(DB01))
+    (grant,) = whole.grants
+    claim = broker.locks.claim(grant.policy_id)
+    assert claim is not None
+    notes = {f"{n:026d}": broker.now - timedelta(seconds=count - n) for n in range(count)}
+    lease = PolicyLease(replace(claim.row, missing=notes))
+    rows = broker.requests.list_policy_grants(grant.policy_id).rows
+    return Pass(policy_id=grant.policy_id, now=broker.now, lease=lease, rows=rows, tombstones=())
+
+
+def test_notes_of_this_look_are_kept_before_those_of_others():
+    """Each grant that waits for a second look gets it, however many notes are left over."""
+    broker = InProcess()
+    state = a_full_pass(broker, 1000)
+    (grant,) = state.grants
+    name = name_entry(state.policy_id, grant.vm_key)
+
+    state.note_missing(
+        PolicyView(found=True, requests=(), machines={}, entries={}, missing=frozenset({name}))
+    )
+    broker.locks.release(state.lease, missing=state.missing)
+
+    row = broker.locks.read_policy(state.policy_id)
+    assert row is not None
+    assert row.owner == ""
+    kept = list(row.missing)
+    assert kept[0] == arm_ids.row_hash(name)
+    assert kept[1:] == [f"{n:026d}" for n in range(999, 999 - len(kept) + 1, -1)]
+
+
+def test_of_too_many_notes_of_one_look_the_oldest_are_kept():
+    """They are proved first, and make room for the others."""
+    broker = InProcess()
+    state = a_full_pass(broker, 0)
+    first, second = ({f"/nsg{n}{n % 2}" for n in range(size)} for size in (400, 800))
+
+    for ids in (first, second):
+        view = PolicyView(found=True, requests=(), machines={}, entries={}, missing=frozenset(ids))
+        state.note_missing(view)
+        state.now += timedelta(seconds=60)
+
+    assert set(list(state.missing)[:400]) == set(map(arm_ids.row_hash, first))
+
+
+def test_the_entry_of_a_vm_whose_grants_are_closed_is_not_noted_any_more():
+    """Else the notes of a day stand in one column."""
+    broker = InProcess()
+    state = a_full_pass(broker, 0)
+    (row,) = state.rows
+    (grant,) = row.grants
+    name = name_entry(state.policy_id, grant.vm_key)
+    lacking = PolicyView(
+        found=True, requests=(), machines={}, entries={}, missing=frozenset({name})
+    )
+    state.note_missing(lacking)
+    live = dict(state.missing)
+    closed = replace(grant, status=Status.CLOSED)
+    state.rows = (replace(row, grants=(closed,)),)
+
+    state.note_missing(replace(lacking, missing=frozenset()))
+
+    assert (list(live), state.missing) == ([arm_ids.row_hash(name)], {})

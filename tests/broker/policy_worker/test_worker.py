@@ -1,5 +1,6 @@
 """The worker of a JIT policy: one pass for all due work, with or without messages."""
 
+from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 
@@ -7,6 +8,8 @@ import pytest
 
 from jit import messages
 from jit.domain.errors import Unavailable
+from jit.storage.keys import write_stamp
+from jit.storage.table import Op, Verb
 from tests.broker.inprocess import (
     ALICE,
     BOB,
@@ -444,6 +447,27 @@ def test_the_claim_of_a_dead_instance_runs_out(broker):
     broker.live(4)
 
     assert broker.status(request_id) == "open"
+
+
+def test_a_row_full_of_notes_keeps_no_pass_from_giving_the_policy_back(broker):
+    """An earlier version left as many as a property takes; the pass adds one, and goes on."""
+    request_id = broker.ask(wish(farm(1), duration="PT3H"))
+    broker.live(OPENED)
+    policy_id = policy_of(farm(1))
+    row = broker.locks.read_policy(policy_id)
+    notes = " ".join(f"{n:026d}={write_stamp(broker.now)}" for n in range(595))
+    full = replace(row.version, values={**row.version.values, "Missing": notes})
+    broker.state.write([Op(Verb.REPLACE, full)])
+    policy = broker.sim.get(policy_id)
+    policy["properties"]["virtualMachines"] = []
+    broker.sim.control("PUT", "state", {"resources": {policy_id: policy}})
+    Reconciling(broker).run()
+
+    broker.live(6)
+
+    assert broker.status(request_id) == "closed"
+    assert not broker.reachable(farm(1))
+    assert broker.locks.claim(policy_id) is not None
 
 
 def test_messages_end_when_there_is_nothing_left_to_wait_for(broker):

@@ -7,9 +7,11 @@ from datetime import timedelta
 import pytest
 
 from jit import messages
-from jit.broker.look_pace import LOOK_PAUSE
+from jit.broker.look_pace import ALL_PATHS, LOOK_PAUSE
 from jit.broker.requests import fresh_look
 from jit.domain.errors import Unavailable
+from jit.domain.values import arm_ids
+from jit.storage.documents import NOTED
 from jit.storage.table import Op, Verb
 from tests.broker.inprocess import ALICE, DAVE, HERE, THERE, farm, policy_of, wish
 from tests.broker.reconciling import NSG_FARM, Reconciling, told
@@ -273,3 +275,10 @@ def test_an_ask_disturbs_no_pass(broker, opened):
 
     assert broker.status(opened) == "closed"
     assert not broker.reachable(farm(1), 22, HERE)
+
+
+def test_all_wishes_of_a_minute_fit_one_property(broker):
+    """Also the one that stands for all paths, which comes last."""
+    names = [*(arm_ids.row_hash(str(n)) for n in range(fresh_look.MOST_ASKED)), ALL_PATHS]
+
+    assert list(NOTED.read(NOTED.write(dict.fromkeys(names, broker.now)))) == names
