@@ -67,8 +67,8 @@ class Outcome:
 
     @property
     def is_begun(self) -> bool:
-        """True if Azure has answered about some port: the next pass has fewer to ask for."""
-        return bool(self.answered or self.refused or self.wait is not None)
+        """True if Azure has decided about some port: the next pass has fewer to ask for."""
+        return bool(self.answered or self.refused)
 
     def put_off(self, asks: Iterable[PortToOpen]) -> None:
         """Note *asks* for which Azure was not asked in this pass."""

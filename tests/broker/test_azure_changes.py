@@ -87,6 +87,15 @@ class Defender:
             raise self.error
 
 
+class HangingDefender(Defender):
+    """Answers 503 to the other initiates that name the first VM."""
+
+    def initiate(self, policy_id, body):
+        super().initiate(policy_id, body)
+        if vm_id(0) in [machine["id"] for machine in body["virtualMachines"]]:
+            raise Unavailable("no answer")
+
+
 def outcome(defender, ages=ALWAYS):
     """The outcome of the four asks."""
     unused: Any = None
@@ -141,6 +150,16 @@ def test_a_pass_goes_on_until_azure_has_decided_about_some_port():
 
     assert defender.sizes == [4, 4, 2, 1, 1]
     assert (len(found.refused), len(found.untaken)) == (1, 3)
+
+
+def test_a_part_that_hangs_keeps_no_other_part_from_being_asked_for():
+    """A 503 decides nothing: the next pass would stop at the same part, and the next one, too."""
+    defender = HangingDefender(Refused("no", code="VmNotFound"), 3)
+
+    found = outcome(defender, repeat(2 * TIME_TO_ASK))
+
+    assert defender.sizes == [4, 4, 2, 2, 1]
+    assert (len(found.answered), len(found.untaken)) == (1, 1)
 
 
 def test_a_text_that_azure_refuses_is_told_with_its_code(caplog):

@@ -1723,19 +1723,6 @@ MUTANTS = (
         ),
     ),
     Mutant(
-        name="a refused grant takes another one's answer for its own",
-        promise="P3",
-        path="jit/broker/policy_worker/shared_answers.py",
-        was="    return bool(asked.ids) and not asked.answered and asked.refused_at is None\n",
-        becomes="    return bool(asked.ids) and not asked.answered\n",
-        caught_by=(
-            law(
-                "tests/broker/policy_worker/test_shared_answers.py",
-                "test_a_refused_grant_does_not_learn_of_an_answer",
-            ),
-        ),
-    ),
-    Mutant(
         name="denials are recorded without being counted",
         promise="P9",
         path="jit/storage/outbox.py",

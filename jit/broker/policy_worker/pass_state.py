@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
@@ -10,7 +10,6 @@ from jit import telemetry
 from jit.broker.busy_resources import BusyResources
 from jit.broker.locks import PolicyLease
 from jit.broker.look_pace import ALL_PATHS
-from jit.broker.policy_worker.shared_answers import fill_answers
 from jit.domain.audit.event import list_transitions
 from jit.domain.errors import Unavailable
 from jit.domain.grants.lifetime import needs_look
@@ -72,15 +71,7 @@ class Pass:
     def __post_init__(self) -> None:
         """Remember the resources that earlier passes missed, and the sources of initiates."""
         self.missing = self.lease.row.missing
-        self._replace_grants(fill_sources(self.grants, self._closed))
-        self.fill_answers()
-
-    def fill_answers(self) -> None:
-        """Give each grant the answer that another row holds."""
-        self._replace_grants(fill_answers(self.grants, self._closed))
-
-    def _replace_grants(self, grants: Iterable[Grant]) -> None:
-        found = {grant.id: grant for grant in grants}
+        found = {grant.id: grant for grant in fill_sources(self.grants, self._closed)}
         self.rows = tuple(
             GrantRow(row.row, tuple(found[grant.id] for grant in row.grants)) for row in self.rows
         )

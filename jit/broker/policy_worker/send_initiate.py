@@ -13,7 +13,6 @@ from jit.broker.azure_changes import Actions, Outcome
 from jit.broker.initiate_parts import Ids, Reasons
 from jit.broker.locks import Locks
 from jit.broker.policy_worker.pass_state import Pass
-from jit.broker.policy_worker.shared_answers import drop_shared_answers
 from jit.domain.azure import defender_requests
 from jit.domain.azure.initiate_body import PortToOpen
 from jit.domain.errors import StateConflict
@@ -104,8 +103,7 @@ class InitiateSender:
             else _apply_outcome(grant, outcome, state.now)
             for grant in asking
         }
-        state.save(self.requests, drop_shared_answers(asking, changed), state.grants)
-        state.fill_answers()
+        state.save(self.requests, changed, state.grants)
 
     def _make_due(self, asks: Sequence[PortToOpen], state: Pass) -> None:
         """Make each grant due whose path the initiate may have changed unseen."""

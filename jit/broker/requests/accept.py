@@ -38,7 +38,9 @@ from jit.broker.shared_looks import SharedLooks
 from jit.broker.trail import Trail
 from jit.domain.decision.verdict import Finding, FindingKind, sort_findings
 from jit.domain.errors import (
+    CannotTell,
     Conflict,
+    Defect,
     StateConflict,
     Unavailable,
     Unknown,
@@ -212,11 +214,14 @@ class Acceptance:
         Calls of one person take turns here: storage is asked, and never Azure. The rows of the
         person are read first and written last, so the limits hold between processes, too.
         """
-        person = self.people.read(call.subscription, call.caller)
         new_id = request_ids.make_request_id(call.subscription, now, secrets.token_bytes(10))
-        findings, grants = self._plan_grants(
-            new_id, access, judgement, submission.caller, person, now
-        )
+        try:
+            person = self.people.read(call.subscription, call.caller)
+            findings, grants = self._plan_grants(
+                new_id, access, judgement, submission.caller, person, now
+            )
+        except CannotTell as error:
+            return self._repeat_uncounted(call, error, now)
         if findings:
             return self._repeat_or_deny(findings, submission, call, now)
         claims = (
@@ -224,6 +229,16 @@ class Acceptance:
             *claim_request(person, new_id, now),
         )
         return self._store(access, grants, submission.caller, claims, now)
+
+    def _repeat_uncounted(
+        self, call: RepeatableCall, error: CannotTell, now: datetime
+    ) -> StoredRequest:
+        """Return the request that *call* repeats: it needs no count. Else raise *error*."""
+        with suppress(Defect):  # the rows that cannot be read may be its own
+            known = self.repetitions.find(call, now).request
+            if known is not None:
+                return known
+        raise error
 
     def _plan_grants(
         self,

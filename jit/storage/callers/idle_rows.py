@@ -38,7 +38,12 @@ MOST_SWEPT = 200
 """Rows of one kind that one sweep reads."""
 
 PERIOD = timedelta(minutes=5)
-"""A sweep reads one of 32 parts of the rows; in the next period it is the next part."""
+"""
+A sweep reads one of 32 parts of the rows; in the next period it is the next part.
+
+After 32 periods one part is left out. So sweeps that come only in each second, or each twelfth,
+period read all parts, too.
+"""
 
 _LETTERS = "abcdefghijklmnopqrstuvwxyz234567"  # the first letter of the hash in a key: base32
 _KINDS: Mapping[str, type[ControlRow]] = {
@@ -85,7 +90,8 @@ class IdleRows:
     def _list_part(self, partition: str, prefix: str, now: datetime) -> Iterator[Row]:
         """Return the rows of one part, which changes with each period: one query."""
         periods = int(now.timestamp() // PERIOD.total_seconds())
-        first = f"{prefix}|{_LETTERS[periods % len(_LETTERS)]}"
+        part = (periods + periods // len(_LETTERS)) % len(_LETTERS)
+        first = f"{prefix}|{_LETTERS[part]}"
         last = f"{first}~"  # above every letter of a hash
         where = Where(partition=partition, first=first, last=last)
         return islice(read_all(self._state, where, MOST_SWEPT), MOST_SWEPT)

@@ -20,7 +20,7 @@ from tests.fakes.clock import FakeClock
 from tests.fakes.tables import FakeTable
 from tests.local.azure.sim import PRODUCTION
 
-ROUND = 32
+ROUND = 64
 
 
 @pytest.fixture
@@ -135,19 +135,32 @@ def test_the_times_of_a_persons_requests_end_when_none_counts(idle, clock, table
     assert len(people.read(PRODUCTION, "person 7").places) == 1
 
 
+@pytest.mark.parametrize("every", [1, 2, 3, 4, 6, 12, 288])
+def test_each_part_is_read_however_often_comparisons_run(idle, table, every):
+    """In periods of five minutes: each one, each hour, each day."""
+    counts, over = DenialCounts(table), RateWindow(begin=NOW - DENIALS_KEPT, count=1)
+    for number in range(200):
+        counts.put(counts.read(f"person {number}"), over)
+
+    for number in range(32 * ROUND):
+        idle.sweep_callers(now=NOW + number * every * PERIOD)
+
+    assert table.rows() == ()
+
+
 def test_a_sweep_reads_a_bounded_number_of_rows(idle, clock, table, calls):
     """However many people were denied: one query of one part, and the next sweep goes on."""
-    over = RateWindow(begin=NOW - DENIALS_KEPT, count=1)
+    first_part = NOW - timedelta(seconds=NOW.timestamp() % (32 * 32 * PERIOD).total_seconds())
+    over = RateWindow(begin=first_part - DENIALS_KEPT, count=1)
     counts, prefix = DenialCounts(table), "c|a"
     version = counts.read("somebody").version
     for number in range(MOST_SWEPT + 1):
         counts.put(
             replace(counts.read(""), version=replace(version, key=f"{prefix}{number}")), over
         )
-    now = NOW - timedelta(seconds=NOW.timestamp() % (ROUND * PERIOD).total_seconds())
     before = calls.count("state.query")
 
-    assert idle.sweep_callers(now=now + ROUND * PERIOD) == MOST_SWEPT
+    assert idle.sweep_callers(now=first_part) == MOST_SWEPT
     assert calls.count("state.query") == before + 1
     assert len(table.rows()) == 1
 
@@ -157,13 +170,14 @@ def test_a_row_that_somebody_writes_meanwhile_stays(idle, clock, table, calls):
     counts = DenialCounts(table)
     counts.put(counts.read("alice"), RateWindow(begin=NOW, count=1))
     clock.advance(DENIALS_KEPT)
+    new = RateWindow(begin=clock() + ROUND * PERIOD, count=1)
 
     def strike(name, _):
         if name == "state.write":
             calls.before = lambda *_: None
-            counts.put(counts.read("alice"), RateWindow(begin=clock(), count=1))
+            counts.put(counts.read("alice"), new)
 
     calls.before = strike
     sweep_all(idle, clock)
 
-    assert counts.read("alice").window == RateWindow(begin=clock(), count=1)
+    assert counts.read("alice").window == new

@@ -259,9 +259,23 @@ def test_grants_that_cannot_be_counted_are_not_none(limited):
 
     for act in (broker.accept, broker.preview):
         with pytest.raises(CannotTell):
-            act(wish(farm(1)))
+            act(wish(farm(1), duration="PT1H"))
     assert broker.accept(wish(farm(2))).status == "pending"
     assert broker.accept(wish(farm(1)), DAVE).status == "pending"
+
+
+@pytest.mark.parametrize("kind", ["q|", "g|"])
+def test_a_repetition_needs_no_count(limited, kind):
+    """A caller whose first answer was lost learns the request, whatever cannot be read."""
+    broker = limited(live_requests=5)
+    asked = broker.ask(wish(farm(1)), key="k")
+    broker.ask(wish(farm(1)), DAVE)
+    for row in broker.state.rows(kind):
+        if kind == "q|" or asked not in f"{row.key} {row.values}":
+            newer = replace(row, values={**row.values, FORMAT: 99})
+            broker.state.write([Op(Verb.REPLACE, newer)])
+
+    assert broker.accept(wish(farm(1)), key="k").request.id == asked
 
 
 def test_a_storage_that_does_not_answer_lets_nobody_through(limited):
