@@ -65,10 +65,17 @@ class Outcome:
     note: str = ""
     forbidden: str = ""
 
-    @property
-    def is_begun(self) -> bool:
-        """True if Azure has decided about some port: the next pass has fewer to ask for."""
-        return bool(self.answered or self.refused)
+    def is_enough(self, age: timedelta) -> bool:
+        """
+        Return True if a pass that is *age* old leaves the rest for the next one.
+
+        If Azure has decided about some port, the next pass has fewer to ask for. If Azure only put
+        off or did not answer, the other parts get as long again. Then the pass must end before its
+        lease does: else its outcome is forgotten.
+        """
+        if self.answered or self.refused:
+            return age >= TIME_TO_ASK
+        return self.wait is not None and age >= 2 * TIME_TO_ASK
 
     def put_off(self, asks: Iterable[PortToOpen]) -> None:
         """Note *asks* for which Azure was not asked in this pass."""
@@ -101,7 +108,8 @@ class Actions:
         Ask Defender for all of *asks* in one call; in parts if it refuses them together.
 
         Parts take time, and an end that came meanwhile waits for this pass. After `TIME_TO_ASK`
-        the rest is left for the next pass, if Azure has decided about some port by then.
+        the rest is left for the next pass, if Azure has decided about some port by then; after
+        twice that time also if it has not answered about some.
 
         Args:
             policy_id: The JIT policy.
@@ -119,7 +127,7 @@ class Actions:
             age = find_age()
             if age is None:
                 raise StateConflict("the pass took too long: another one has taken over")
-            if age >= TIME_TO_ASK and outcome.is_begun:
+            if outcome.is_enough(age):
                 outcome.put_off((*part.asks, *parts.list_rest()))
                 break
             self._initiate(policy_id, part, parts, outcome)
@@ -134,7 +142,8 @@ class Actions:
         try:
             self._policies().initiate(policy_id, body)
         except Unavailable as error:
-            outcome.wait = timedelta(seconds=error.retry_after_seconds)
+            wait = timedelta(seconds=error.retry_after_seconds)
+            outcome.wait = max(wait, outcome.wait or wait)
             outcome.note = str(error)
             if isinstance(error, Throttled | Busy):
                 outcome.untaken |= ports

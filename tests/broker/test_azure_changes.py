@@ -10,6 +10,7 @@ import pytest
 
 from jit.broker.azure_changes import TIME_TO_ASK, Actions
 from jit.broker.initiate_parts import Reasons
+from jit.broker.locks import LEASE
 from jit.domain.azure.initiate_body import PortToOpen
 from jit.domain.errors import (
     PermissionLost,
@@ -96,6 +97,16 @@ class HangingDefender(Defender):
             raise Unavailable("no answer")
 
 
+class AnsweringDefender:
+    """Gives one answer after the other."""
+
+    def __init__(self, *answers):
+        self.answers = iter(answers)
+
+    def initiate(self, _policy_id, _body):
+        raise next(self.answers)
+
+
 def outcome(defender, ages=ALWAYS):
     """The outcome of the four asks."""
     unused: Any = None
@@ -156,10 +167,29 @@ def test_a_part_that_hangs_keeps_no_other_part_from_being_asked_for():
     """A 503 decides nothing: the next pass would stop at the same part, and the next one, too."""
     defender = HangingDefender(Refused("no", code="VmNotFound"), 3)
 
-    found = outcome(defender, repeat(2 * TIME_TO_ASK))
+    found = outcome(defender, repeat(1.5 * TIME_TO_ASK))
 
     assert defender.sizes == [4, 4, 2, 2, 1]
     assert (len(found.answered), len(found.untaken)) == (1, 1)
+
+
+def test_a_pass_ends_before_its_lease_if_azure_answers_about_no_part():
+    """Its outcome, and the pause that Azure wants, must be stored."""
+    defender = HangingDefender(Refused("no", code="VmNotFound"), 3)
+
+    found = outcome(defender, chain([AT_ONCE] * 3, repeat(2 * TIME_TO_ASK)))
+
+    assert defender.sizes == [4, 4, 2]
+    assert (found.answered, found.refused, len(found.untaken)) == (set(), {}, 2)
+    assert 2 * TIME_TO_ASK < LEASE
+
+
+def test_the_longest_pause_of_all_parts_counts():
+    """A later part that hangs does not shorten the pause that Azure wants."""
+    refused, later = Refused("no", code="VmNotFound"), Throttled("later", retry_after_seconds=300)
+    defender = AnsweringDefender(refused, refused, later, Unavailable("down"))
+
+    assert outcome(defender).wait == timedelta(seconds=300)
 
 
 def test_a_text_that_azure_refuses_is_told_with_its_code(caplog):

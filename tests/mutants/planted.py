@@ -196,8 +196,8 @@ MUTANTS = (
         name="an end waits until all parts of an initiate are asked for",
         promise="P2",
         path="jit/broker/azure_changes.py",
-        was="            if age >= TIME_TO_ASK and outcome.is_begun:\n",
-        becomes="            if age >= 100 * TIME_TO_ASK:\n",
+        was="            if outcome.is_enough(age):\n",
+        becomes="            if outcome.is_enough(age / 100):\n",
         caught_by=(
             law(
                 "tests/broker/test_long_openings.py",
@@ -209,7 +209,7 @@ MUTANTS = (
         name="a pass ends before Azure decides about any part",
         promise="P3",
         path="jit/broker/azure_changes.py",
-        was="            if age >= TIME_TO_ASK and outcome.is_begun:\n",
+        was="            if outcome.is_enough(age):\n",
         becomes="            if age >= TIME_TO_ASK:\n",
         caught_by=(
             law(

@@ -659,9 +659,8 @@ WRITTEN = {
         row_of("denials-of-a-caller"), CASES["denials-of-a-caller"][1]
     ),
     "tick": row_with("tick", subscription_rows.TICK_KIND, subscription_rows.TICK),
-    "bar": row_with("bar", bar_rows.BAR_KIND, bar_rows.BAR),
-    "bar-for-ever": row_with("bar-for-ever", bar_rows.BAR_KIND, bar_rows.BAR),
-    "bar-again": row_with("bar-again", bar_rows.BAR_KIND, bar_rows.BAR),
+    "bar": row_with("bar", bar_rows.PLAIN_KIND, bar_rows.BAR),
+    "bar-for-ever": row_with("bar-for-ever", bar_rows.PLAIN_KIND, bar_rows.BAR),
     "audit-record": audit_chain.write_record_row(CASES["audit-record"][1]),
 }
 LEFT_OUT = {"firewall": {"Operation"}, "firewall-returned": {"Operation"}}

@@ -149,7 +149,7 @@ class Configurator:
                 if arm_ids.key(policy_id) != arm_ids.key(home):
                     detail = (
                         f"nothing was changed: {arm_ids.name(vm_id)} may be in JIT policy"
-                        f" {arm_ids.name(policy_id)}, although Azure does not list it there now;"
+                        f" {policy_id}, although Azure does not list it there now;"
                         " the next comparison, within five minutes, looks again"
                     )
                     raise Unavailable(detail, retry_after_seconds=_DOUBT_SECONDS)

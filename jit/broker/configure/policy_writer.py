@@ -116,7 +116,7 @@ class PolicyWriter:
 
     def _compare(self, change: Change, found: Resource | None, *, answered: bool) -> None:
         plan, unlike = change.plan, policy_json.find_differences(change.after, found)
-        if found is not None and not policy_json.has_list(found):
+        if found is not None and not policy_json.is_readable(found):
             raise Unavailable(f"{plan.label} could not be read back", retry_after_seconds=_AGAIN)
         if not unlike:
             return

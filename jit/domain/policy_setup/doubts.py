@@ -63,17 +63,19 @@ def find_hidden_homes(vm_id: str, look: SubscriptionLook, known: str | None) -> 
         return
     if known is not None:
         yield known
-    group = arm_ids.key(vm_id).partition("/providers/")[0] + "/"
+    group, vm = arm_ids.key(vm_id).partition("/providers/")[0] + "/", look.find_machine(vm_id)
+    location = f"/locations/{arm_ids.key(vm.location)}/" if vm is not None else "/"
     for policy in look.snapshot.policies:
         policy_id = arm_json.text(policy, "id")
-        if arm_ids.key(policy_id).startswith(group) and _explain_unclear(policy):
+        key = arm_ids.key(policy_id)
+        if key.startswith(group) and location in key and _explain_unclear(policy):
             yield policy_id
 
 
 def _explain_unclear(policy: Resource) -> str:
     """Return the doubt about the list of VMs of *policy*; empty if there is none."""
-    if not policy_json.has_list(policy):
-        return "its list of VMs cannot be read"
+    if not policy_json.is_readable(policy):
+        return "its list of VMs or of requests cannot be read"
     if policy_json.has_nameless_entry(policy):
         return "an item in its list of VMs has no id; if it stays so, correct the policy in Azure"
     is_ended = arm_json.read_provisioning_state(policy) in _ENDED

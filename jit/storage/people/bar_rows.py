@@ -31,7 +31,12 @@ from jit.storage.trail.event_rows import write_event_row
 MOST_FORGOTTEN = OPERATIONS - 2
 """Bars that one change deletes, beside its own row and its audit row."""
 
-BAR_KIND = RowKind("bars")
+BAR_KIND, PLAIN_KIND = RowKind("bars", newest=2), RowKind("bars")
+"""
+The kinds of a bar with the end of an earlier order, and of one without.
+
+A version that knows format 1 alone would revoke too much by the first, and bars the person.
+"""
 BAR = ColumnMap(
     Bar,
     Column("Person", "person_id"),
@@ -156,7 +161,8 @@ def read_known_columns(row: Row) -> UnreadableBar:
 
 def write_bar(place: Row, bar: Bar) -> Row:
     """Return the row of a bar, over the version *place*."""
-    return replace(place, values=BAR_KIND.add_format(BAR.write(bar)))
+    kind = PLAIN_KIND if bar.revoke_until is None else BAR_KIND
+    return replace(place, values=kind.add_format(BAR.write(bar)))
 
 
 def _read_found(row: Row) -> StoredBar | StoredUnreadable:

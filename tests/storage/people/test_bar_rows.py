@@ -42,7 +42,7 @@ def people(number):
 def put_newer_row(table, rows):
     """Write a bar in a format that only a newer version reads."""
     stored = rows.write(None, a_bar(), EVENT)
-    row = replace(stored.row, values={**stored.row.values, FORMAT: 2})
+    row = replace(stored.row, values={**stored.row.values, FORMAT: 99})
     table.write([Op(Verb.REPLACE, row)])
 
 
@@ -135,3 +135,12 @@ def test_a_bar_that_cannot_be_read_is_replaced_under_the_version_that_was_seen(r
     assert rows.find(BARRED_ID).bar == a_bar()
     with pytest.raises(StateConflict):
         rows.remove(found, EVENT)
+
+
+@pytest.mark.parametrize(("until", "written"), [(None, 1), (NOW, 2)])
+def test_a_bar_with_the_end_of_an_earlier_order_has_a_format_of_its_own(rows, until, written):
+    """A version that does not know that end would revoke access that was allowed after it."""
+    stored = rows.write(None, replace(a_bar(), revoke_until=until), None)
+
+    assert stored.row.values[FORMAT] == written
+    assert rows.find(stored.bar.person_id).bar == stored.bar
