@@ -51,6 +51,16 @@ class Calls:
         yield
         self.after(name, number)
 
+    def strike_before(self, name: str, act: Callable[[], object]) -> None:
+        """Let *act* run once, before the next call of that name: as another instance would."""
+
+        def strike(called: str, _: int) -> None:
+            if called == name:
+                self.before = _nothing
+                act()
+
+        self.before = strike
+
     def count(self, prefix: str = "") -> int:
         """Return the number of calls whose names begin with *prefix*."""
         if not prefix:

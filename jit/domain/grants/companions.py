@@ -80,7 +80,7 @@ def plan_companions(
         stopped = frozenset() if held else {each.id for each in sharers if _is_stopped(each, port)}
         changed, found = _plan_shared(owner, sharers, stopped, port, taken=(*taken, *made), now=now)
         former = _list_former(owner, port, known[owner])
-        done |= {grant.id: _record_former(grant, former) for grant in changed}
+        done |= {grant.id: _record(grant, private_ips=former) for grant in changed}
         made.extend(found)
     return tuple(done.values()), tuple(made)
 
@@ -114,7 +114,7 @@ def _plan_shared(
     made, why = _make_companions(owner, grants, stopped, port, taken) if stopped else ((), "")
     ids = (*standing, *(each.rule_id for each in made))
     is_withdrawn = not set(standing).isdisjoint(port.withdrawn)
-    done = [_record(grant, ids) for grant in grants]
+    done = [_record(grant, companions=ids) for grant in grants]
     if is_withdrawn:
         done = [_look_soon(grant, now) for grant in done]
     return [_note(each, made, why, now) if each.id in stopped else each for each in done], made
@@ -197,30 +197,20 @@ def _list_former(owner: str, port: PortPaths, known: Collection[str]) -> list[st
     return sorted(former & companion_paths.list_targets_of((owner,), port.view))
 
 
-def _record_former(grant: Grant, former: Sequence[str]) -> Grant:
+def _record(
+    grant: Grant, *, companions: Iterable[str] = (), private_ips: Iterable[str] = ()
+) -> Grant:
     """
-    Return *grant* with those addresses in its footprint.
+    Return *grant* with more companions and addresses in its footprint.
 
-    The grants that knew them may end before it, and leave it a companion that leads there.
+    The grants that knew an address may end before it, and leave it a companion that leads there.
     """
     left = grant.footprint
-    ips = tuple(dict.fromkeys((*left.private_ips, *former)))
-    return (
-        grant
-        if ips == left.private_ips
-        else replace(grant, footprint=replace(left, private_ips=ips))
-    )
-
-
-def _record(grant: Grant, ids: Iterable[str]) -> Grant:
-    """Return *grant* with those companions in its footprint."""
-    left = grant.footprint
-    known = tuple(dict.fromkeys((*left.companions, *ids)))
-    return (
-        grant
-        if known == left.companions
-        else replace(grant, footprint=replace(left, companions=known))
-    )
+    known = tuple(dict.fromkeys((*left.companions, *companions)))
+    ips = tuple(dict.fromkeys((*left.private_ips, *private_ips)))
+    if (known, ips) == (left.companions, left.private_ips):
+        return grant
+    return replace(grant, footprint=replace(left, companions=known, private_ips=ips))
 
 
 def _note(grant: Grant, made: Sequence[Companion], why: str, now: datetime) -> Grant:

@@ -76,13 +76,7 @@ def test_a_bar_is_lifted_once(broker):
 
 def between(broker, act):
     """Let *act* run between the read and the write of the next change."""
-
-    def strike(name, _):
-        if name == "state.write":
-            broker.calls.before = lambda *_: None
-            act()
-
-    broker.calls.before = strike
+    broker.calls.strike_before("state.write", act)
 
 
 def test_the_second_of_two_operators_at_once_gets_a_conflict(broker):

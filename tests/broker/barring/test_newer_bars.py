@@ -102,13 +102,7 @@ def test_a_new_bar_goes_on_with_the_order_of_one_that_cannot_be_read(broker, new
 
 def between(broker, act):
     """Let *act* run between the read and the write of the next change."""
-
-    def strike(name, _):
-        if name == "state.write":
-            broker.calls.before = lambda *_: None
-            act()
-
-    broker.calls.before = strike
+    broker.calls.strike_before("state.write", act)
 
 
 @pytest.mark.parametrize("change", ["lift", "bar"])
