@@ -44,6 +44,7 @@ if TYPE_CHECKING:
     from jit.storage.callers.person_rows import PersonRows
     from jit.storage.control_rows import ControlRows
     from jit.storage.inventory_store import InventoryStore
+    from jit.storage.moves.closed_requests import ClosedRequests
     from jit.storage.outbox import Outbox
     from jit.storage.people.bar_rows import BarRows
     from jit.storage.request_store import RequestStore
@@ -224,6 +225,14 @@ def asked_bars() -> AskedBars:
 
 
 @cache
+def closed_requests() -> ClosedRequests:
+    """Return the move of closed requests to history."""
+    from jit.storage.moves.closed_requests import ClosedRequests
+
+    return ClosedRequests(table(STATE), table(HISTORY))
+
+
+@cache
 def person_rows() -> PersonRows:
     """Return the rows that count the requests of each person."""
     from jit.storage.callers.person_rows import PersonRows
@@ -376,7 +385,7 @@ def worker() -> Worker:
         actions=actions(),
         initiates=InitiateSender(requests(), locks(), actions()),
         remover=RuleRemover(outbox(), actions()),
-        archive=Archive(requests(), person_rows(), locks()),
+        archive=Archive(requests(), closed_requests(), person_rows(), locks()),
         barred=BarredRequests(asked_bars(), requests()),
         limits=settings().limits,
     )

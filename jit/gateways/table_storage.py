@@ -26,7 +26,7 @@ from azure.core.exceptions import (
 from azure.data.tables import TableClient, UpdateMode
 
 from jit.domain.errors import Defect, StateConflict, Unavailable, Unknown
-from jit.storage.table import COMPARISONS, Op, Page, Row, Verb, Where
+from jit.storage.table import COMPARISONS, ROW_KEY, Op, Page, Row, Verb, Where
 
 if TYPE_CHECKING:
     from azure.core.pipeline import PipelineResponse
@@ -228,16 +228,16 @@ def _require_version(row: Row) -> dict[str, Any]:
 
 
 def _entity(row: Row) -> dict[str, Any]:
-    return {"PartitionKey": row.partition, "RowKey": row.key, **row.values}
+    return {"PartitionKey": row.partition, ROW_KEY: row.key, **row.values}
 
 
 def _row(entity: Mapping[str, Any], read_at: datetime | None) -> Row:
     metadata = getattr(entity, "metadata", {})
-    values = {k: v for k, v in entity.items() if k not in {"PartitionKey", "RowKey"}}
+    values = {k: v for k, v in entity.items() if k not in {"PartitionKey", ROW_KEY}}
     written = metadata.get("timestamp")
     return Row(
         partition=entity["PartitionKey"],
-        key=entity["RowKey"],
+        key=entity[ROW_KEY],
         values=values,
         etag=metadata.get("etag", ""),
         written_at=_make_aware(written) if written is not None else None,
@@ -269,9 +269,9 @@ def _list_comparisons(where: Where) -> Iterator[tuple[str, str, str]]:
     if where.partition is not None:
         yield "PartitionKey", "eq", where.partition
     if where.first:
-        yield "RowKey", "ge", where.first
+        yield ROW_KEY, "ge", where.first
     if where.last:
-        yield "RowKey", "lt", where.last
+        yield ROW_KEY, "lt", where.last
     for name, value in where.equal.items():
         yield name, "eq", value
     for name, value in where.at_most.items():

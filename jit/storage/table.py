@@ -16,6 +16,9 @@ PAGE = 1000
 COMPARISONS = 15
 """Comparisons that the filter of a query has at most (Learn, "Querying tables and entities")."""
 
+ROW_KEY = "RowKey"
+"""The name of the key where a query chooses rows by it, as if it were a property."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Row:
@@ -75,7 +78,7 @@ class Where:
         last: Largest RowKey, exclusive.
         equal: Properties that must have these values.
         at_most: Text properties that must be at most these values.
-        any_of: Properties that must have one of these values.
+        any_of: Properties, or `ROW_KEY`, that must have one of these values.
 
     All together are at most `COMPARISONS`; a partition, a first and a last key are one each.
     """

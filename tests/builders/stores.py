@@ -47,6 +47,7 @@ from jit.storage.control_rows import ControlRows
 from jit.storage.history import History
 from jit.storage.inventory_store import InventoryStore
 from jit.storage.lists.request_lists import RequestLists
+from jit.storage.moves.closed_requests import ClosedRequests
 from jit.storage.networks.admin_rule_rows import AdminRuleRows
 from jit.storage.outbox import Outbox
 from jit.storage.people.bar_rows import BarRows
@@ -60,6 +61,7 @@ class Stores:
     """Every store of the broker."""
 
     requests: RequestStore
+    closed: ClosedRequests
     lists: RequestLists
     inventory: InventoryStore
     outbox: Outbox
@@ -89,6 +91,7 @@ def stores_over(state: Table, history: Table) -> Stores:
     """Return the stores over ``JitState`` and ``JitHistory``."""
     return Stores(
         requests=RequestStore(state, History(history)),
+        closed=ClosedRequests(state, history),
         lists=RequestLists(state, history),
         inventory=InventoryStore(state),
         outbox=Outbox(state),
@@ -238,7 +241,7 @@ class UseCases:
             actions=self.actions,
             initiates=InitiateSender(stores.requests, stores.locks, self.actions),
             remover=RuleRemover(stores.outbox, self.actions),
-            archive=Archive(stores.requests, stores.people, stores.locks),
+            archive=Archive(stores.requests, stores.closed, stores.people, stores.locks),
             barred=BarredRequests(self.asked_bars, stores.requests),
             limits=around.limits,
         )

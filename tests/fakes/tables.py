@@ -18,7 +18,7 @@ from datetime import datetime
 from itertools import islice
 
 from jit.domain.errors import Defect, StateConflict
-from jit.storage.table import Op, Page, Row, Verb, Where
+from jit.storage.table import ROW_KEY, Op, Page, Row, Verb, Where
 from tests.fakes.calls import Calls
 
 PAGE = 1000
@@ -31,7 +31,7 @@ KEY_BYTES = 1024
 PROPERTIES = 252
 _FORBIDDEN = re.compile(r"[/\\#?\x00-\x1f\x7f-\x9f]")
 _NAME = re.compile(r"[^\W\d]\w{0,254}")
-_RESERVED = {"PartitionKey", "RowKey", "Timestamp"}
+_RESERVED = {"PartitionKey", ROW_KEY, "Timestamp"}
 
 _Keys = tuple[str, str]
 _Rows = dict[_Keys, Row]
@@ -167,7 +167,8 @@ def _count_comparisons(where: Where) -> int:
 
 
 def _matches(row: Row, where: Where) -> bool:
-    if any(row.values.get(name) not in choice for name, choice in where.any_of.items()):
+    named = {ROW_KEY: row.key, **row.values}
+    if any(named.get(name) not in choice for name, choice in where.any_of.items()):
         return False
     if any(row.values.get(name) != value for name, value in where.equal.items()):
         return False

@@ -15,7 +15,7 @@ from azure.data.tables import TableClient
 
 from jit.domain.errors import Defect, StateConflict
 from jit.gateways.table_storage import StorageTable
-from jit.storage.table import Op, Row, Verb, Where
+from jit.storage.table import ROW_KEY, Op, Row, Verb, Where
 from tests.fakes.clock import FakeClock
 from tests.fakes.tables import FakeTable
 
@@ -342,6 +342,16 @@ def test_a_query_takes_one_of_several_values(table):
     found = keys(table.query(Where(partition="p", first="1", last="4", any_of=choice)))
 
     assert found == ["1", "3"]
+
+
+def test_a_query_takes_one_of_several_keys(table):
+    """The key is no property of a row, and a query chooses by it all the same."""
+    inserted(table, *(a_row(f"r|{n}") for n in range(5)))
+    choice = {ROW_KEY: ["r|1", "r|3", "r|9"]}
+
+    found = keys(table.query(Where(partition="p", first="r|1", last="r|9", any_of=choice)))
+
+    assert found == ["r|1", "r|3"]
 
 
 def test_a_query_has_fifteen_comparisons_at_most(table):

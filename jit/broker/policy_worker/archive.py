@@ -12,12 +12,14 @@ from jit.broker.policy_worker.pass_state import Pass
 from jit.domain.errors import BrokerError, StateConflict, Unavailable
 from jit.domain.model.grant import Status
 from jit.storage.callers.person_rows import PersonRows
+from jit.storage.moves.closed_requests import ClosedRequests
 from jit.storage.request_store import RequestStore
 from jit.storage.stored import GrantRow
 
 MOST_MOVED = 30
 """Requests that one call moves to history: the lease of a minute must outlast the writes."""
 
+_SEVERAL = 2
 _OTHER_GRANTS = timedelta(minutes=10)  # until the next look at a request with open grants
 _SOON, _SELDOM = timedelta(minutes=1), timedelta(minutes=10)  # after failures
 
@@ -27,6 +29,7 @@ class Archive:
     """Moves requests to history."""
 
     requests: RequestStore
+    closed: ClosedRequests
     people: PersonRows
     locks: Locks
 
@@ -45,7 +48,29 @@ class Archive:
                 groups.setdefault(row.request_id, []).append(row)
         due = [rows for rows in groups.values() if _find_due(rows) <= state.now]
         ordered = sorted(due, key=_find_due)[:MOST_MOVED]
-        state.make_tombstones({rows[0].request_id for rows in ordered if self._try(rows, state)})
+        moved = self._move_together(ordered, state)
+        alone = [rows for rows in ordered if rows[0].request_id not in moved]
+        moved |= {rows[0].request_id for rows in alone if self._try(rows, state)}
+        state.make_tombstones(moved)
+
+    def _move_together(self, groups: Sequence[Sequence[GrantRow]], state: Pass) -> frozenset[str]:
+        """
+        Move the requests of which this pass has read all rows; return their ids.
+
+        Each other one is tried alone. One that is alone here is so too.
+        """
+        live = {grant.request_id for grant in state.grants if grant.live}
+        whole = [rows for rows in groups if rows[0].request_id not in live]
+        if len(whole) < _SEVERAL or state.unreadable or state.outage is not None:
+            return frozenset()
+        try:
+            moved = self.closed.move(whole, now=state.now)
+        except Unavailable as error:
+            self._set_aside(whole[0], error, state)
+            return frozenset()
+        for request_id in sorted(moved):
+            telemetry.event("request.finished", request_id=request_id)
+        return moved
 
     def _try(self, rows: Sequence[GrantRow], state: Pass) -> bool:
         """Try to move a request; return False if it has to wait, or if storage failed before."""

@@ -286,7 +286,7 @@ def test_an_outage_of_history_costs_one_try_a_pass(broker, caplog):
 
 def test_a_pass_that_lost_its_claim_ends_there(broker):
     """The new holder of the lease moves the request."""
-    cancelled(broker, 2)
+    cancelled(broker, 4)
     broker.advance(timedelta(hours=2))
     tries = []
 
@@ -302,4 +302,89 @@ def test_a_pass_that_lost_its_claim_ends_there(broker):
     with pytest.raises(StateConflict):
         broker.work(farm(1))
 
-    assert len(tries) == 1
+    assert len(tries) == 2  # all together, then the first one alone
+
+
+# ---- several together ----------------------------------------------------------------------------
+
+
+def moves(broker):
+    """Return the calls of storage in which a pass moves four requests: its last ones."""
+    cancelled(broker, 4)
+    broker.advance(timedelta(hours=2))
+    return broker
+
+
+def is_whole(broker):
+    """Return True if each of four requests is in history, and nothing of it is live."""
+    requests = {row.key.split("|")[0] for row in broker.history.rows()}
+    left = [row.key for prefix in ("r|", "g|") for row in broker.state.rows(prefix)]
+    places = [row for row in broker.state.rows("q|") if row.key.count("|") > 1]
+    return (len(requests), left, places, len(broker.state.rows("t|"))) == (4, [], [], 4)
+
+
+def test_requests_that_end_together_move_in_one_transaction_of_each_table(broker):
+    """Alone, each of them costs nine calls."""
+    moves(broker)
+    begun = broker.calls.count("history.write"), len(broker.state.transactions)
+
+    broker.work(farm(1))
+
+    written = [keys for keys in broker.state.transactions[begun[1] :] if keys[0].startswith("r|")]
+    assert broker.calls.count("history.write") == begun[0] + 1
+    assert len(written) == 1
+    assert is_whole(broker)
+
+
+@pytest.mark.parametrize("late", [False, True], ids=["before", "after"])
+@pytest.mark.parametrize("table", ["history.write", "state.write"])
+def test_a_pass_that_dies_while_it_moves_several_leaves_nothing_behind(broker, table, late):
+    """The next pass finds them in history, and moves each of them alone."""
+    moves(broker)
+
+    def die(name: str, _: int) -> None:
+        if name == table and (table == "history.write" or broker.history.rows()):
+            raise Crash
+
+    setattr(broker.calls, "after" if late else "before", die)
+    with pytest.raises(Crash):
+        broker.work(farm(1))
+    broker.calls.before = broker.calls.after = lambda *_: None
+    broker.advance(timedelta(minutes=3))
+
+    broker.live(3)
+
+    assert is_whole(broker)
+
+
+def test_a_request_that_somebody_writes_meanwhile_keeps_no_other_from_moving(broker):
+    """What does not move together moves alone."""
+    moves(broker)
+
+    def touch(name: str, _: int) -> None:
+        if name == "history.write":
+            broker.calls.before = lambda *_: None
+            row = broker.state.rows("g|")[0]
+            broker.state.write([Op(Verb.REPLACE, row)])
+
+    broker.calls.before = touch
+
+    broker.work(farm(1))
+    broker.live(12)
+
+    assert is_whole(broker)
+
+
+def test_a_request_with_grants_under_another_policy_moves_alone(broker):
+    """The rows of the other policy were not read by this pass."""
+    cancelled(broker, 2)
+    start = (broker.now + timedelta(hours=1)).isoformat()
+    both = broker.ask(wish((farm(1), farm(11)), startTime=start, justification="CHG0000009"))
+    broker.revoke(both)
+    broker.advance(timedelta(hours=2))
+
+    broker.live(12)
+
+    assert broker.whole(both).row is None
+    assert len(broker.whole(both).grants) == 2
+    assert broker.state.rows("g|") == ()

@@ -1,0 +1,1 @@
+"""How closed requests leave the live rows."""
