@@ -101,6 +101,11 @@ def grants_key(policy_id: str, vm_id: str, request_id: str) -> str:
     return f"{grants_prefix(policy_id, vm_id)}|{request_id}"
 
 
+def read_machine(key: str) -> str:
+    """Return the hash of the VM's id in the row key of grants or of their tombstone."""
+    return key.split("|")[2]
+
+
 def tombstones_prefix(policy_id: str) -> str:
     """Return the prefix of the row keys of a policy's tombstones."""
     return f"{TOMBSTONES}|{arm_ids.row_hash(policy_id)}"

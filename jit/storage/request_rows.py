@@ -308,7 +308,7 @@ def read_by_machine(
     found: list[tuple[str, R]] = []
     unreadable: set[str] = set()
     for row in rows:
-        machine = row.key.split("|")[2]  # the hash of the VM's id
+        machine = keys.read_machine(row.key)
         try:
             found.append((machine, kind.read(row, parse)))
         except Defect as error:

@@ -194,10 +194,11 @@ class RequestStore:
         first, last = keys.key_range(keys.OUTBOX)
         return next(self._read(partition, first, last, limit=1), None) is not None
 
-    def summarize_policy(self, policy_id: str) -> ReadableRows[GrantSummary]:
-        """Return the columns of the rows of grants under a JIT policy, without their documents."""
+    def summarize_due(self, policy_id: str, now: datetime) -> ReadableRows[GrantSummary]:
+        """Return the columns of the rows of a policy's grants that are due by *now*."""
         first, last = keys.key_range(keys.grants_prefix(policy_id))
-        rows = self._read(arm_ids.subscription(policy_id), first, last)
+        at_most = {DUE_AT: keys.write_stamp(now)}
+        rows = self._read(arm_ids.subscription(policy_id), first, last, at_most=at_most)
         return read_by_machine(GRANTS_KIND, rows, parse_summary)
 
     def find_due(

@@ -97,7 +97,7 @@ def test_the_columns_of_a_policys_rows_tell_status_and_when_due(shelf):
     """The worker decides by them whether a pass is needed."""
     shelf.insert(a_vm(1))
 
-    (row,) = shelf.requests.summarize_policy(POLICY).rows
+    (row,) = shelf.requests.summarize_due(POLICY, NOON).rows
 
     assert (row.policy_id, row.status, row.due_at) == (POLICY, Status.PENDING, NOON)
     assert row.is_new
@@ -199,7 +199,7 @@ def test_grants_in_a_newer_format_keep_only_their_own_vm_out(shelf, caplog):
     found = shelf.requests.list_readable_grants(SUBSCRIPTION, keys.GRANTS)
 
     assert [row.grants[0].vm_id for row in rows] == [a_vm(2)]
-    assert [row.vm_id for row in shelf.requests.summarize_policy(POLICY).rows] == [a_vm(2)]
+    assert [row.vm_id for row in shelf.requests.summarize_due(POLICY, NOON).rows] == [a_vm(2)]
     assert found.rows == rows
     assert found.unreadable == {keys.machine_key(a_vm(1)).removeprefix("v|")}
     assert len(alerts(caplog)) == 3

@@ -2,11 +2,17 @@
 
 from __future__ import annotations
 
+from datetime import datetime
+from typing import NamedTuple
+
 from jit.broker.locks import find_gathering_time
 from jit.broker.policy_worker.pass_state import Pass
 from jit.domain.grants import lifetime
-from jit.domain.model.grant import Grant, Status
+from jit.domain.model.grant import Grant, Status, status_of
 from jit.domain.values import arm_ids
+from jit.storage import keys
+from jit.storage.request_rows import NEW, GrantSummary
+from jit.storage.stored import ReadableRows
 
 
 def choose_closing(state: Pass) -> list[Grant]:
@@ -52,4 +58,37 @@ def list_held_back(state: Pass) -> list[Grant]:
 
 
 def _is_new(grant: Grant) -> bool:
-    return grant.status in {Status.SCHEDULED, Status.PENDING}
+    return grant.status in NEW
+
+
+class NextWork(NamedTuple):
+    """
+    A row of grants that needs work again.
+
+    Attributes:
+        due_at: When it does.
+        is_new: True if Azure was not asked for its grants yet.
+    """
+
+    due_at: datetime
+    is_new: bool
+
+
+def list_next_work(state: Pass, found: ReadableRows[GrantSummary]) -> list[NextWork]:
+    """
+    Return the work that a pass leaves, and the rows that others made due meanwhile.
+
+    Args:
+        state: The pass, after its last write.
+        found: The rows of the policy that are due by now.
+    """
+    known = (
+        (keys.read_machine(row.row.key), NextWork(row.due_at, status_of(row.grants) in NEW))
+        for row in state.rows
+    )
+    others = ((machine, NextWork(row.due_at, row.is_new)) for machine, row in found.by_machine)
+    return [
+        work
+        for machine, work in (*known, *others)
+        if machine not in found.unreadable and not state.is_held_back(machine, is_new=work.is_new)
+    ]

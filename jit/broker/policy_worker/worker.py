@@ -21,7 +21,12 @@ from jit.broker.azure_changes import Actions
 from jit.broker.locks import Locks, PolicyLease, find_gathering_time, is_message_expected
 from jit.broker.policy_worker.archive import Archive
 from jit.broker.policy_worker.barred_requests import BarredRequests
-from jit.broker.policy_worker.due_grants import choose_closing, choose_due, list_held_back
+from jit.broker.policy_worker.due_grants import (
+    choose_closing,
+    choose_due,
+    list_held_back,
+    list_next_work,
+)
 from jit.broker.policy_worker.look import Look, build_blind_view
 from jit.broker.policy_worker.neighbours import find_neighbours, find_remaining_rules
 from jit.broker.policy_worker.pass_state import Pass
@@ -258,16 +263,12 @@ class Worker:
         """
         After giving the policy back, look once more: a request may have come in meanwhile.
 
-        Grants that are held back do not count: the next pass would come at once, again and again.
+        Of the rows that this pass knows, it knows when they are due. Grants that are held back do
+        not count: the next pass would come at once, again and again.
         """
         policy_id, now = state.policy_id, state.now
-        found = self.requests.summarize_policy(policy_id)
-        rows = [
-            row
-            for machine, row in found.by_machine
-            if machine not in found.unreadable
-            and not state.is_held_back(machine, is_new=row.is_new)
-        ]
+        found = self.requests.summarize_due(policy_id, now)
+        rows = list_next_work(state, found)
         control = self.locks.read_policy(policy_id)
         if not rows or control is None:
             return
