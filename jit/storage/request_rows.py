@@ -233,14 +233,15 @@ SUMMARY = ColumnMap(
 
 def write_grants_row(grants: Sequence[Grant], before: Row | None = None) -> Row:
     """Return the row of one request's grants on one VM, over the version *before*."""
-    first = grants[0]
-    partition, _ = request_ids.parse_request_id(first.request_id) or ("", None)
-    return Row(
-        partition=partition,
-        key=keys.grants_key(first.policy_id, first.vm_id, first.request_id),
-        values={**SUMMARY.write(_summarize(grants)), **write_grants(grants)},
-        etag=before.etag if before else "",
-    )
+    place = before or _find_place(grants[0])
+    values = {**SUMMARY.write(_summarize(grants)), **write_grants(grants)}
+    return Row(partition=place.partition, key=place.key, values=values, etag=place.etag)
+
+
+def _find_place(grant: Grant) -> Row:
+    partition, _ = request_ids.parse_request_id(grant.request_id) or ("", None)
+    key = keys.grants_key(grant.policy_id, grant.vm_id, grant.request_id)
+    return Row(partition=partition, key=key, values={})
 
 
 def _summarize(grants: Sequence[Grant]) -> GrantSummary:

@@ -80,7 +80,7 @@ def list_next_work(state: Pass, found: ReadableRows[GrantSummary]) -> list[NextW
 
     Args:
         state: The pass, after its last write.
-        found: The rows of the policy that are due by now.
+        found: The rows of the policy that are due soon.
     """
     known = (
         (keys.read_machine(row.row.key), NextWork(row.due_at, status_of(row.grants) in NEW))

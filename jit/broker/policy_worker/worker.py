@@ -21,6 +21,7 @@ from jit.broker.azure_changes import Actions
 from jit.broker.locks import Locks, PolicyLease, find_gathering_time, is_message_expected
 from jit.broker.policy_worker.archive import Archive
 from jit.broker.policy_worker.barred_requests import BarredRequests
+from jit.broker.policy_worker.complete_looks import find_opened_machines, find_opening_machines
 from jit.broker.policy_worker.due_grants import (
     choose_closing,
     choose_due,
@@ -44,7 +45,7 @@ from jit.domain.grants.lifetime import has_asked_azure
 from jit.domain.grants.policy_view import PolicyView
 from jit.domain.grants.step import Step, run_step
 from jit.domain.limits import Limits
-from jit.domain.model.grant import Grant, Status
+from jit.domain.model.grant import Grant
 from jit.domain.paths.admin_check import find_bypass
 from jit.domain.paths.machine_view import MachineView
 from jit.domain.values import arm_ids
@@ -55,6 +56,7 @@ from jit.storage.request_store import RequestStore
 
 _LONGEST_DELAY = timedelta(minutes=10)
 _LONGEST_REST = timedelta(minutes=1)
+_LONGEST_PASS = timedelta(minutes=1)  # as its lease; after that, the timer finds what is due
 _SOONEST = timedelta(seconds=1)
 
 
@@ -159,9 +161,11 @@ class Worker:
         Some alerts need facts that are gone once the outcome is stored: nobody looks at a closed
         grant again. If the pass dies in between, the next one tells it once more.
         """
-        step, view = self._decide(chosen, self._observe(chosen, state), state)
-        complete = frozenset[str]()
-        while incomplete := _find_newly_open_machines(chosen, step) - view.read_completely:
+        view = self._observe(chosen, state)
+        if complete := find_opening_machines(chosen, view):  # it saves a decision about each grant
+            view = self._observe(chosen, state, complete)
+        step, view = self._decide(chosen, view, state)
+        while incomplete := find_opened_machines(chosen, step.grants) - view.read_completely:
             complete |= incomplete
             step, view = self._decide(chosen, self._observe(chosen, state, complete), state)
         step = self._wait_for_turns(chosen, step, view, state)
@@ -263,11 +267,12 @@ class Worker:
         """
         After giving the policy back, look once more: a request may have come in meanwhile.
 
-        Of the rows that this pass knows, it knows when they are due. Grants that are held back do
-        not count: the next pass would come at once, again and again.
+        Of the rows that this pass knows, it knows when they are due. Others became due since it
+        began. Grants that are held back do not count: the next pass would come at once, again and
+        again.
         """
         policy_id, now = state.policy_id, state.now
-        found = self.requests.summarize_due(policy_id, now)
+        found = self.requests.summarize_due(policy_id, now + _LONGEST_PASS)
         rows = list_next_work(state, found)
         control = self.locks.read_policy(policy_id)
         if not rows or control is None:
@@ -324,13 +329,6 @@ def _list_closed(
     closed = (grant for grant in step.grants if not grant.live and grant.id in live)
     seen = ((grant, view.machines.get(grant.vm_key)) for grant in closed)
     return [(grant, machine) for grant, machine in seen if machine is not None]
-
-
-def _find_newly_open_machines(grants: Iterable[Grant], step: Step) -> frozenset[str]:
-    """Return the keys of VMs to which a path is about to be called open."""
-    before = {grant.id for grant in grants if grant.status is Status.OPEN}
-    opened = (g for g in step.grants if g.status is Status.OPEN and g.id not in before)
-    return frozenset(arm_ids.key(grant.vm_id) for grant in opened)
 
 
 def _rest_after_failure(lease: PolicyLease) -> timedelta:

@@ -15,6 +15,7 @@ import unicodedata
 from base64 import b32encode
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import lru_cache
 from hashlib import sha256
 
 from jit.domain.errors import Malformed
@@ -172,6 +173,7 @@ def lower_ascii(text: str) -> str:
     return text.lower() if text.isascii() else text.translate(_LOWER)
 
 
+@lru_cache(maxsize=4096)  # each grant of a crowd names the same policy and VM
 def row_hash(resource_id: str) -> str:
     """
     Return 26 characters of [a-z2-7] that represent *resource_id* in a row key.

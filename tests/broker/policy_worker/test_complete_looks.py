@@ -1,0 +1,42 @@
+"""VMs that are read completely, because a path to them is about to be called open."""
+
+from datetime import timedelta
+from types import SimpleNamespace
+
+from jit.broker.policy_worker import complete_looks, worker
+from tests.broker.inprocess import HERE, farm, wish
+
+
+def passes_while_opening(broker, monkeypatch):
+    """Count the decisions of the pass that calls two paths open; return them with the statuses."""
+    ids = [broker.ask(wish(farm(1), source=source)) for source in (HERE, "203.0.113.99")]
+    broker.work(farm(1))
+    broker.advance(timedelta(seconds=30))
+    decided = []
+    real = worker.run_step
+    monkeypatch.setattr(worker, "run_step", lambda *a, **k: decided.append(1) or real(*a, **k))
+    broker.work(farm(1))
+    return len(decided), {broker.status(request_id) for request_id in ids}
+
+
+def test_a_path_that_opens_is_decided_about_once(broker, monkeypatch):
+    """The complete look comes before the decision: a crowd would be decided about twice."""
+    assert passes_while_opening(broker, monkeypatch) == (1, {"open"})
+
+
+def test_the_decision_itself_asks_for_a_complete_look_that_was_not_foreseen(broker, monkeypatch):
+    """Nothing is called open before its VM was read completely."""
+    monkeypatch.setattr(complete_looks, "_is_observed_open", lambda *_: False)
+
+    assert passes_while_opening(broker, monkeypatch) == (2, {"open"})
+
+
+def test_a_path_that_cannot_be_observed_is_left_to_the_decision(broker, monkeypatch):
+    """The decision fails as well, for this VM alone, and reports it."""
+
+    def fail(*_):
+        raise ValueError("odd")
+
+    monkeypatch.setattr(complete_looks, "bastion_paths", SimpleNamespace(observe_path=fail))
+
+    assert passes_while_opening(broker, monkeypatch) == (2, {"open"})
