@@ -42,6 +42,10 @@ class PolicyLease:
         """Return the lease with *at* as the last change of a rule, which is written at its end."""
         return self if at is None else PolicyLease(replace(self.row, changed_at=at))
 
+    def note_answered(self, initiates: frozenset[str]) -> PolicyLease:
+        """Return the lease with the ids of *initiates*, which are written at its end."""
+        return PolicyLease(replace(self.row, answered=initiates))
+
 
 @dataclass(slots=True)
 class ComparisonLease:

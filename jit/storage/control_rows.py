@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from types import MappingProxyType
-from typing import Any, TypeVar
+from typing import Any, TypeVar, cast
 
 from jit.domain.errors import Defect, StateConflict
 from jit.domain.model.waiting_line import Line, Wait
@@ -32,18 +32,12 @@ MOST_REPORTED = 2_700
 """Names of reported rules that fit one property of a row (64 KiB of UTF-16)."""
 
 _UNREADABLE = "unreadable"  # holds a row that cannot be read; no id has this hash
-
 _CLOSES, _OPENS = "c", "o"
-
 _INSTANT = blank(INSTANT)
 _NAMES = Form(
     lambda stored: frozenset(stored.split()),
     lambda names: " ".join(sorted(names)[:MOST_REPORTED]),
 )
-
-
-def _read_line(stored: str) -> Line:
-    return tuple(_read_wait(*item.split("=")) for item in stored.split())
 
 
 def _read_wait(holder: str, act: str, since: str, renewed_at: str) -> Wait:
@@ -61,6 +55,11 @@ def _write_line(line: Line) -> str:
         f"={INSTANT.write(each.since)}={INSTANT.write(each.renewed_at)}"
         for each in line
     )
+
+
+_LINE = Form(
+    lambda stored: tuple(_read_wait(*item.split("=")) for item in stored.split()), _write_line
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -108,6 +107,7 @@ class PolicyRow(LeasedRow):
         missing: By hash of the id, since when Azure does not find an NSG or firewall; the broker's
             clock. Of too many, the first are kept.
         changed_at: When Azure last took a change of a rule; the broker's clock.
+        answered: Ids of initiates that Azure took, if rows of their grants do not say so yet.
     """
 
     policy_id: str
@@ -119,6 +119,7 @@ class PolicyRow(LeasedRow):
     wake_at: datetime | None = None
     missing: Mapping[str, datetime] = field(default_factory=dict)
     changed_at: datetime | None = None
+    answered: frozenset[str] = frozenset()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -184,6 +185,7 @@ POLICY = ColumnMap(
     Column("WakeAt", "wake_at", _INSTANT, default=None),
     Column("Missing", "missing", NOTED, default=MappingProxyType({})),
     Column("ChangedAt", "changed_at", _INSTANT, default=None, is_sparse=True),
+    Column("Answered", "answered", _NAMES, default=frozenset(), is_sparse=True),
 )
 
 LOOKS_KIND = RowKind("looks")
@@ -201,7 +203,7 @@ FIREWALL = ColumnMap(
     Column("Holder", "holder", default=""),
     Column("Since", "since", _INSTANT, default=None),
     Column("Foreign", "foreign", default=""),
-    Column("Waiting", "waiting", Form(_read_line, _write_line), default=(), is_sparse=True),
+    Column("Waiting", "waiting", _LINE, default=(), is_sparse=True),
 )
 
 COMPARISON_KIND = RowKind("comparisons")
@@ -231,8 +233,7 @@ def read_control_row(kind: type[R], row: Row) -> R:
         Defect: This version cannot read the row.
     """
     formats, columns = _MAPS[kind]
-    found: R = formats.read(row, lambda stored: columns.read(stored.values, version=stored))
-    return found
+    return cast("R", formats.read(row, lambda stored: columns.read(stored.values, version=stored)))
 
 
 def write_control_row(value: ControlRow) -> Row:
@@ -291,10 +292,8 @@ class ControlRows:
         row = self._state.get(*place)
         if row is None:
             return None
-        held = FirewallRow(
-            version=row, firewall_id=firewall_id, holder=_UNREADABLE, unreadable=True
-        )
-        return _read_or_else(held, row)
+        held = FirewallRow(version=row, firewall_id=firewall_id, holder=_UNREADABLE)
+        return _read_or_else(replace(held, unreadable=True), row)
 
     def make_firewall(self, firewall_id: str) -> FirewallRow:
         """Return a control row of a firewall, to be inserted."""

@@ -357,6 +357,7 @@ WORKED = {
     "burst": 2,
     "wake_at": NOON + timedelta(seconds=5),
 }
+ANSWERED = frozenset({"k2jxw4t5q6r7s2u3v4w5x6y7za", "k2jxw4t5q6r7s2u3v4w5x6y7zb"})
 MISSING = {"6iheuuryiz6el3djmzf74l7rzi": NOON - timedelta(minutes=1)}
 TURN = {"holder": row_of("policy").key.removeprefix("p|"), "since": NOON, "foreign": "0" * 64}
 CLOSER = Wait(holder="a" * 26, closing=True, since=NOON - timedelta(minutes=2), renewed_at=NOON)
@@ -400,6 +401,10 @@ CASES = {
     "policy-changed": (
         lambda row: control_rows.read_control_row(PolicyRow, row),
         control(PolicyRow, "policy-changed", **WORKED, changed_at=NOON),
+    ),
+    "policy-answered": (
+        lambda row: control_rows.read_control_row(PolicyRow, row),
+        control(PolicyRow, "policy-answered", **WORKED, answered=ANSWERED),
     ),
     "policy-claimed": (
         lambda row: control_rows.read_control_row(PolicyRow, row),
@@ -633,6 +638,7 @@ WRITTEN = {
     "admin-rules-unread": admin_rule_rows.write_admin_row(UNREAD, SUBSCRIPTION),
     "policy": control_rows.write_control_row(CASES["policy"][1]),
     "policy-changed": control_rows.write_control_row(CASES["policy-changed"][1]),
+    "policy-answered": control_rows.write_control_row(CASES["policy-answered"][1]),
     "policy-claimed": control_rows.write_control_row(CASES["policy-claimed"][1]),
     "looks": control_rows.write_control_row(CASES["looks"][1]),
     "looks-planned": control_rows.write_control_row(CASES["looks-planned"][1]),
@@ -713,7 +719,10 @@ MAPS: dict[str, tuple[ColumnMap[Any], list[str]]] = {
         ["machine", "machine-in-doubt", "machine-others", "machine-with-bastion"],
     ),
     "admin rules": (admin_rule_rows.ADMIN, ["admin-rules", "admin-rules-unread"]),
-    "policy": (control_rows.POLICY, ["policy", "policy-changed", "policy-claimed"]),
+    "policy": (
+        control_rows.POLICY,
+        ["policy", "policy-changed", "policy-answered", "policy-claimed"],
+    ),
     "looks": (control_rows.LOOKS, ["looks-planned"]),
     "firewall": (control_rows.FIREWALL, ["firewall", "firewall-waited-for"]),
     "comparison": (control_rows.COMPARISON, ["comparison", "comparison-running"]),

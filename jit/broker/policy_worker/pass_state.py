@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 
 from jit import telemetry
@@ -49,6 +49,7 @@ class Pass:
         outage: The error by which storage did not move a request; raised when all else is done.
         busy: NSGs and firewalls that took no change.
         people: Request id -> its person, as read in this pass; None if that could not be read.
+        unwritten: Ids of grants whose initiate Azure took, while their rows do not say so yet.
     """
 
     policy_id: str
@@ -67,13 +68,36 @@ class Pass:
     outage: Unavailable | None = None
     busy: BusyResources = field(default_factory=BusyResources)
     people: dict[str, Person | None] = field(default_factory=dict)
+    unwritten: set[str] = field(default_factory=set)
 
     def __post_init__(self) -> None:
-        """Remember the resources that earlier passes missed, and the sources of initiates."""
+        """Remember what earlier passes missed and heard, and the sources of initiates."""
         self.missing = self.lease.row.missing
         found = {grant.id: grant for grant in fill_sources(self.grants, self._closed)}
         self.rows = tuple(
             GrantRow(row.row, tuple(found[grant.id] for grant in row.grants)) for row in self.rows
+        )
+        heard = self.lease.row.answered
+        self.note_answered(grant.id for grant in self.grants if grant.initiate.newest in heard)
+
+    @property
+    def answered(self) -> frozenset[str]:
+        """Ids of initiates that Azure took, as long as the row of a grant does not say so."""
+        newest = (g.initiate.newest for g in self.grants if g.live and g.id in self.unwritten)
+        return frozenset(filter(None, newest))
+
+    def note_answered(self, grants: Iterable[str]) -> None:
+        """
+        Note that Azure took the newest initiate of *grants*, by their ids.
+
+        Their rows say so with the next change. Until then the row of the policy does: a crowd
+        would be written once more. If both are lost, the answer is, and the broker looks again.
+        """
+        taken = {*grants}
+        self.unwritten |= {g.id for g in self.grants if g.id in taken and not g.initiate.answered}
+        self.rows = tuple(
+            replace(row, grants=tuple(_mark_answered(g, self.unwritten) for g in row.grants))
+            for row in self.rows
         )
 
     @property
@@ -182,6 +206,7 @@ class Pass:
         after = [changed[grant.id] for grant in before if grant.id in changed]
         events = list_transitions(before, after, now=self.now)
         self.replace_rows(requests.save(changes, events))
+        self.unwritten -= {grant.id for _, grants in changes for grant in grants}
         for event in events:
             telemetry.event(event.what, grant_id=event.grant_id, request_id=event.request_id)
         not_closing = {grant.id for grant in before if grant.close_reason is None}
@@ -192,6 +217,12 @@ class Pass:
         if outside := [grant for grant in denied if grant.admitted_at is not None]:
             _warn_outside(self.policy_id, outside)
         _alert_stuck(before, after)
+
+
+def _mark_answered(grant: Grant, answered: Collection[str]) -> Grant:
+    if grant.id not in answered or grant.initiate.answered:
+        return grant
+    return replace(grant, initiate=replace(grant.initiate, answered=True))
 
 
 def _alert_stuck(before: Sequence[Grant], after: Sequence[Grant]) -> None:

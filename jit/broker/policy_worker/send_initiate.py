@@ -97,12 +97,15 @@ class InitiateSender:
             outcome.wait = max(outcome.wait, lifetime.pace_retries(tries))
             state.asks_from = state.now + outcome.wait
         alone = _choose_to_ask_alone(asking, outcome)
+        taken = {grant.id for grant in asking if _is_just_taken(grant, outcome)}
         changed = {
             grant.id: _ask_again(grant, state.now)
             if grant.id in alone
             else _apply_outcome(grant, outcome, state.now)
             for grant in asking
+            if grant.id not in taken
         }
+        state.note_answered(taken)
         state.save(self.requests, changed, state.grants)
 
     def _make_due(self, asks: Sequence[PortToOpen], state: Pass) -> None:
@@ -130,6 +133,11 @@ def _make_grant_due(grant: Grant, ports: Collection[VmPort], now: datetime) -> G
     if not grant.wants_path or grant.vm_port not in ports:
         return grant
     return replace(grant, next_check_at=min(grant.next_check_at, now))
+
+
+def _is_just_taken(grant: Grant, outcome: Outcome) -> bool:
+    """Return True if Azure took an initiate, and that says nothing else about the grant."""
+    return grant.vm_port in outcome.answered and grant.initiate.refused_at is None
 
 
 def _apply_outcome(grant: Grant, outcome: Outcome, now: datetime) -> Grant:

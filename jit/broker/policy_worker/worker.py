@@ -131,7 +131,9 @@ class Worker:
             failed = False
         finally:
             self.locks.release(
-                lease.note_change(now if state.busy.took_change else None),
+                lease.note_change(now if state.busy.took_change else None).note_answered(
+                    state.answered
+                ),
                 not_before=now + _rest_after_failure(lease) if failed else None,
                 asks_from=state.asks_from,
                 attempts=lease.row.attempts + 1 if state.asks_from or failed else 0,

@@ -1,11 +1,13 @@
 """Initiates: one for all that a pass asks, and the meaning of each answer."""
 
+from dataclasses import replace
 from datetime import datetime, timedelta
 
 import pytest
 
 from jit.broker.policy_worker.send_initiate import _apply_refusal
 from jit.domain.grants.timing import REFUSAL_PAUSE
+from jit.storage.table import Op, Verb
 from tests.broker.inprocess import (
     ALICE,
     BOB,
@@ -13,6 +15,7 @@ from tests.broker.inprocess import (
     HERE,
     THERE,
     farm,
+    policy_of,
     wish,
 )
 from tests.builders.grants import an_opening
@@ -441,4 +444,82 @@ def test_a_request_that_is_in_force_is_never_forgotten_however_often_azure_puts_
     broker.revoke(request_id)
     broker.live(3)
 
+    assert not broker.reachable(farm(1))
+
+
+# ---- an initiate that Azure took -----------------------------------------------------------------
+
+
+def answered(broker):
+    """Return what the row of the policy says that Azure took, and what the row of grants says."""
+    (row,) = broker.requests.list_policy_grants(policy_of(farm(1))).rows
+    policy = broker.locks.read_policy(policy_of(farm(1)))
+    (grant,) = row.grants
+    return policy.answered == {grant.initiate.newest}, grant.initiate.answered
+
+
+def count_writes_of_grants(broker, before):
+    """Return how many transactions since *before* wrote a row of grants."""
+    since = broker.state.transactions[before:]
+    return sum(any(key.startswith("g|") for key in keys) for keys in since)
+
+
+def test_that_azure_took_an_initiate_stands_once_with_the_policy(broker):
+    """A crowd would be written once more. The rows say it with their next change."""
+    broker.ask(wish(farm(1)))
+    before = len(broker.state.transactions)
+    broker.work(farm(1))
+    written, first = count_writes_of_grants(broker, before), answered(broker)
+
+    broker.live(1)
+
+    assert (written, first) == (1, (True, False))
+    assert answered(broker) == (False, True)
+    assert broker.locks.read_policy(policy_of(farm(1))).answered == frozenset()
+
+
+def test_an_answer_that_stands_with_the_policy_counts_in_the_next_pass(broker):
+    """Azure is not asked again, although the row of the grant does not know of the answer."""
+    broker.sim.options(initiateSeconds=60)
+    request_id = broker.ask(wish(farm(1)))
+    broker.live(1.5)
+
+    assert broker.answers() == [ACCEPTED]
+    broker.live(1)
+    assert broker.status(request_id) == "open"
+
+
+def test_an_answer_that_is_lost_with_the_row_of_the_policy_is_an_answer_that_was_lost(broker):
+    """An older version drops the column: the broker looks, and finds the path open."""
+    request_id = broker.ask(wish(farm(1)))
+    broker.work(farm(1))
+    (row,) = broker.state.rows("p|")
+    old = {name: value for name, value in row.values.items() if name != "Answered"}
+    broker.state.write([Op(Verb.REPLACE, replace(row, values=old))])
+
+    broker.live(1)
+
+    assert broker.status(request_id) == "open"
+    assert broker.answers() == [ACCEPTED]
+
+
+def revoke_at_initiate(broker, request_id):
+    """Let somebody end the request as soon as Azure is asked for it."""
+
+    def strike(name: str, _: int) -> None:
+        if name.endswith("initiate"):
+            broker.calls.after = lambda *_: None
+            broker.revoke(request_id)
+
+    broker.calls.after = strike
+
+
+def test_a_grant_that_somebody_ends_while_azure_answers_is_closed(broker):
+    """Nothing is written over the revocation."""
+    request_id = broker.ask(wish(farm(1)))
+    revoke_at_initiate(broker, request_id)
+
+    broker.live(20)
+
+    assert broker.status(request_id) == "closed"
     assert not broker.reachable(farm(1))
