@@ -3,13 +3,16 @@
 from dataclasses import replace
 from datetime import timedelta
 
+import pytest
+
 from jit.broker.locks import PolicyLease
 from jit.broker.policy_worker.pass_state import Pass
+from jit.domain.errors import StateConflict
 from jit.domain.grants.policy_view import PolicyView, name_entry
 from jit.domain.model.grant import Status
 from jit.domain.model.policy_entry import PolicyEntry
 from jit.domain.values import arm_ids
-from tests.broker.inprocess import InProcess, wish
+from tests.broker.inprocess import InProcess, farm, wish
 from tests.local.azure.sim import DB01
 
 
@@ -139,3 +142,44 @@ def test_the_entry_of_a_vm_whose_grants_are_closed_is_not_noted_any_more():
     state.note_missing(replace(lacking, missing=frozenset()))
 
     assert (list(live), state.missing) == ([arm_ids.row_hash(name)], {})
+
+
+def test_an_answer_stands_with_the_policy_until_all_rows_say_so():
+    """Also if a pass can write a part of the rows only, or none."""
+    broker = InProcess()
+    policy_id = broker.accept(wish((farm(1), farm(2)))).grants[0].policy_id
+    broker.requests.save([(row, ask(row)) for row in read_rows(broker, policy_id)], [])
+    state = begin_pass(broker, policy_id)
+    state.note_answered(grant.id for grant in state.grants)
+    first, second = state.grants
+    both = state.answered
+
+    state.save(broker.requests, {first.id: replace(first, note="changed")}, state.grants)
+    one = state.answered
+    (row,) = (each for each in read_rows(broker, policy_id) if second in ask(each, answered=True))
+    broker.requests.save([(row, row.grants)], [])
+    with pytest.raises(StateConflict):
+        state.save(broker.requests, {second.id: replace(second, note="changed")}, state.grants)
+
+    assert both == one == state.answered == {"one"}
+    told = {g.id: g.initiate.answered for row in read_rows(broker, policy_id) for g in row.grants}
+    assert told == {first.id: True, second.id: False}
+
+
+def begin_pass(broker, policy_id):
+    claim = broker.locks.claim(policy_id)
+    assert claim is not None
+    rows = read_rows(broker, policy_id)
+    return Pass(policy_id=policy_id, now=broker.now, lease=claim, rows=rows, tombstones=())
+
+
+def read_rows(broker, policy_id):
+    return broker.requests.list_policy_grants(policy_id).rows
+
+
+def ask(row, *, answered=False):
+    """Return the grants of a row as an initiate leaves them, with Azure's answer or without."""
+    return [
+        replace(g, initiate=replace(g.initiate, ids=("one",), answered=answered))
+        for g in row.grants
+    ]
