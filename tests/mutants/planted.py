@@ -1838,4 +1838,30 @@ MUTANTS = (
             ),
         ),
     ),
+    Mutant(
+        name="the policy forgets what Azure took before the rows of the grants say so",
+        promise="P4",
+        path="jit/broker/policy_worker/pass_state.py",
+        was="        return frozenset(filter(None, newest))\n",
+        becomes="        return frozenset(filter(None, newest)) - self.lease.row.answered\n",
+        caught_by=(
+            law(
+                "tests/broker/policy_worker/test_pass_state.py",
+                "test_an_answer_of_an_earlier_pass_stands_until_the_rows_say_so",
+            ),
+        ),
+    ),
+    Mutant(
+        name="a request moves while it has grants under another policy",
+        promise="P2",
+        path="jit/storage/moves/closed_requests.py",
+        was="            if policies == {arm_ids.key(rows[0].policy_id)}:\n",
+        becomes="            if policies:\n",
+        caught_by=(
+            law(
+                "tests/storage/moves/test_closed_requests.py",
+                "test_a_request_with_grants_under_another_policy_stays",
+            ),
+        ),
+    ),
 )

@@ -166,6 +166,21 @@ def test_an_answer_stands_with_the_policy_until_all_rows_say_so():
     assert told == {first.id: True, second.id: False}
 
 
+def test_an_answer_of_an_earlier_pass_stands_until_the_rows_say_so():
+    """A pass that changes nothing hands it on."""
+    broker = InProcess()
+    policy_id = broker.accept(wish(farm(1))).grants[0].policy_id
+    broker.requests.save([(row, ask(row)) for row in read_rows(broker, policy_id)], [])
+    earlier = begin_pass(broker, policy_id)
+    earlier.note_answered(grant.id for grant in earlier.grants)
+    broker.locks.release(earlier.lease.note_answered(earlier.answered))
+
+    later = begin_pass(broker, policy_id)
+
+    assert later.answered == {"one"}
+    assert all(grant.initiate.answered for grant in later.grants)
+
+
 def begin_pass(broker, policy_id):
     claim = broker.locks.claim(policy_id)
     assert claim is not None

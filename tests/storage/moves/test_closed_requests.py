@@ -30,9 +30,9 @@ class Shelf:
         self.requests = stores_over(self.state, self.history).requests
         self.closed = ClosedRequests(self.state, self.history)
 
-    def insert(self, number, now=NOON, *, place=True):
+    def insert(self, number, now=NOON, *, place=True, policies=(POLICY,)):
         """Store a closed request; return its rows of grants."""
-        request = a_request(now, POLICY, number=number)
+        request = replace(a_request(now, POLICY, number=number), policies=policies)
         over = {"status": Status.CLOSED, "close_reason": CloseReason.REVOKED}
         assert self.requests.insert(request, [replace(a_grant_of(request, VM), **over)], [])
         if place:
@@ -120,3 +120,12 @@ def test_what_history_holds_already_moves_alone(shelf):
 
     assert shelf.move(again, second) == frozenset()
     assert shelf.left() == ["g|", "q|", "r|"]
+
+
+def test_a_request_with_grants_under_another_policy_stays(shelf):
+    """Nobody has read the rows of the other policy: they may be open."""
+    first = shelf.insert(1, policies=(POLICY, POLICY.replace("rg-web", "rg-data")))
+    second = shelf.insert(2, policies=(POLICY.upper(),))
+
+    assert shelf.move(first, second) == ids(second)
+    assert len(shelf.state.rows("r|")) == 1
