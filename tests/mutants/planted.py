@@ -1864,4 +1864,17 @@ MUTANTS = (
             ),
         ),
     ),
+    Mutant(
+        name="an answer to a part of an initiate counts for all parts",
+        promise="P4",
+        path="jit/broker/policy_worker/send_initiate.py",
+        was="        if all(_is_just_taken(grant, outcome) for grant in asking):\n",
+        becomes="        if any(_is_just_taken(grant, outcome) for grant in asking):\n",
+        caught_by=(
+            law(
+                "tests/broker/policy_worker/test_send_initiate.py",
+                "test_an_answer_to_a_part_of_an_initiate_stands_with_its_grants",
+            ),
+        ),
+    ),
 )

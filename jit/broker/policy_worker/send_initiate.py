@@ -97,15 +97,15 @@ class InitiateSender:
             outcome.wait = max(outcome.wait, lifetime.pace_retries(tries))
             state.asks_from = state.now + outcome.wait
         alone = _choose_to_ask_alone(asking, outcome)
-        taken = {grant.id for grant in asking if _is_just_taken(grant, outcome)}
+        if all(_is_just_taken(grant, outcome) for grant in asking):
+            state.note_answered(grant.id for grant in asking)
+            return
         changed = {
             grant.id: _ask_again(grant, state.now)
             if grant.id in alone
             else _apply_outcome(grant, outcome, state.now)
             for grant in asking
-            if grant.id not in taken
         }
-        state.note_answered(taken)
         state.save(self.requests, changed, state.grants)
 
     def _make_due(self, asks: Sequence[PortToOpen], state: Pass) -> None:

@@ -478,6 +478,23 @@ def test_that_azure_took_an_initiate_stands_once_with_the_policy(broker):
     assert broker.locks.read_policy(policy_of(farm(1))).answered == frozenset()
 
 
+def test_an_answer_to_a_part_of_an_initiate_stands_with_its_grants(broker):
+    """All parts have the id of the initiate: it does not tell which of them Azure took."""
+    refuse_text(broker, "/farm02")
+    broker.ask(wish((farm(1), farm(2))))
+
+    broker.work(farm(1))
+
+    grants = [
+        g for row in broker.requests.list_policy_grants(policy_of(farm(1))).rows for g in row.grants
+    ]
+    assert {g.vm_id[-6:]: (g.initiate.answered, g.status) for g in grants} == {
+        "farm01": (True, "opening"),
+        "farm02": (False, "closed"),
+    }
+    assert broker.locks.read_policy(policy_of(farm(1))).answered == frozenset()
+
+
 def test_an_answer_that_stands_with_the_policy_counts_in_the_next_pass(broker):
     """Azure is not asked again, although the row of the grant does not know of the answer."""
     broker.sim.options(initiateSeconds=60)
