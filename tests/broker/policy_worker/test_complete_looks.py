@@ -4,6 +4,7 @@ from datetime import timedelta
 from types import SimpleNamespace
 
 from jit.broker.policy_worker import complete_looks, worker
+from jit.domain.grants.step import run_step
 from tests.broker.inprocess import HERE, farm, wish
 
 
@@ -13,8 +14,12 @@ def passes_while_opening(broker, monkeypatch):
     broker.work(farm(1))
     broker.advance(timedelta(seconds=30))
     decided = []
-    real = worker.run_step
-    monkeypatch.setattr(worker, "run_step", lambda *a, **k: decided.append(1) or real(*a, **k))
+
+    def count(*args, **named):
+        decided.append(1)
+        return run_step(*args, **named)
+
+    monkeypatch.setattr(worker, "run_step", count)
     broker.work(farm(1))
     return len(decided), {broker.status(request_id) for request_id in ids}
 
