@@ -96,8 +96,19 @@ class Arm(Protocol):
             PermissionLost: The broker's identity may not read it.
         """
 
-    def list(self, path: str, api_version: str) -> list[Resource]:
-        """Return every item of a list, all pages."""
+    def list(self, path: str, api_version: str, chosen: str = "") -> list[Resource]:
+        """
+        Return every item of a list, all pages.
+
+        Args:
+            path: The list: ``/subscriptions/{id}/providers/{type}``.
+            api_version: The version of its type.
+            chosen: An OData filter, as ``atScope()``; all items if empty.
+
+        Raises:
+            Refused: Azure does not know the filter.
+            PermissionLost: The broker's identity may not read the list.
+        """
 
 
 class Clock(Protocol):

@@ -121,9 +121,10 @@ class ThinArm:
                 self._read(f"{self._endpoint}{_quote(resource_id)}", {"api-version": api_version})
             )
 
-    def list(self, path: str, api_version: str) -> list[Resource]:
-        """Return every item of a list, all pages."""
-        page = self._read(f"{self._endpoint}{_quote(path)}", {"api-version": api_version})
+    def list(self, path: str, api_version: str, chosen: str = "") -> list[Resource]:
+        """Return every item of a list, all pages; *chosen* is an OData filter of the first page."""
+        params = {"api-version": api_version, **({"$filter": chosen} if chosen else {})}
+        page = self._read(f"{self._endpoint}{_quote(path)}", params)
         found: list[Resource] = []
         for _ in range(PAGES):
             with translate_errors():
@@ -136,8 +137,9 @@ class ThinArm:
 
     def _read(self, url: str, params: Mapping[str, str]) -> Resource:
         self._check(url)
+        quoted = {name: quote(value, safe="") for name, value in params.items()}
         with translate_errors():
-            response = self._client.send_request(HttpRequest("GET", url, params=dict(params)))
+            response = self._client.send_request(HttpRequest("GET", url, params=quoted))
             response.raise_for_status()
             return require_object(response.json())
 

@@ -26,9 +26,9 @@ class WithoutRights:
         self._check(resource_id)
         return self._arm.get(resource_id, api_version)
 
-    def list(self, path, api_version):
+    def list(self, path, api_version, chosen=""):
         self._check(path)
-        return self._arm.list(path, api_version)
+        return self._arm.list(path, api_version, chosen)
 
     def _check(self, path):
         if any(name in path for name in self.lost):

@@ -153,6 +153,24 @@ def test_a_list_of_the_subscriptions_needs_no_scope(azure):
     assert [item["subscriptionId"] for item in found] == [PRODUCTION, DEVELOPMENT]
 
 
+def test_a_filter_reaches_azure_as_it_was_written_and_each_link_carries_it_on(azure, sim):
+    """Spaces, quotes and signs with a meaning in URLs arrive; nothing is added to a link."""
+    sim.options(pageSize=20)
+    found = azure.arm.list(FARM, COMPUTE, "atScope() and assignedTo('a+b&c=%20é')")
+
+    queries = [each["query"] for each in sim.control("GET", "log")]
+    assert [query["$filter"] for query in queries] == ["atScope() and assignedTo('a+b&c=%20é')"] * 3
+    assert {query["api-version"] for query in queries} == {COMPUTE}
+    assert len(found) == 50
+
+
+def test_a_list_without_a_filter_sends_none(azure, sim):
+    """An empty filter is none: Azure refuses an empty one."""
+    azure.arm.list(FARM, COMPUTE, "")
+
+    assert [each["query"].keys() for each in sim.control("GET", "log")] == [{"api-version"}]
+
+
 def test_an_empty_list_has_no_items(azure, sim):
     """So Azure says that there is nothing, and only so."""
     sim.faults(body({"value": []}))

@@ -35,6 +35,8 @@ def test_a_direct_read_gives_the_result_of_the_real_reader():
 
     assert raw.get(NSG_DB, VERSION) == real.get(NSG_DB, VERSION)
     assert raw.list(LIST, VERSION) == real.list(LIST, VERSION)
+    chosen = "principalId eq 'a+b'"
+    assert raw.list(LIST, VERSION, chosen) == real.list(LIST, VERSION, chosen)
     absent = [outcome(lambda arm=arm: arm.get(f"{NSG_DB}-x", VERSION)) for arm in (real, raw)]
     assert absent[0] == absent[1]
     assert isinstance(absent[0], tuple)
