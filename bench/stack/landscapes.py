@@ -79,6 +79,9 @@ def _read_one_subscription(subscription: str) -> tuple[dict[str, Any], dict[str,
     (own,) = (item for item in document["subscriptions"] if item["id"] == subscription)
     document["subscriptions"] = [own]
     document["people"] += [_make_person(number, name) for number, name in enumerate(PEOPLE, 1)]
+    document["azureRoles"] += [
+        {"person": name, "role": "JIT requester", "scope": "*"} for name in PEOPLE
+    ]
     document["roleFiles"] = [str((_OWN.parent / each).resolve()) for each in document["roleFiles"]]
     return document, own
 

@@ -6,7 +6,7 @@ import threading
 from collections.abc import Callable
 from itertools import chain
 
-from local.azure.arm import compute, subscriptions
+from local.azure.arm import authorization, compute, subscriptions
 from local.azure.arm.directory import Principal
 from local.azure.arm.operations import Effects
 from local.azure.arm.routing import Call, Handler, Router, forbidden_error
@@ -24,6 +24,7 @@ from local.azure.world import World, create_world
 
 _PROVIDERS = (
     subscriptions,
+    authorization,
     compute,
     reads,
     security_groups,

@@ -6,6 +6,8 @@ A test may say which versions a type has: other clouds, and Azure Stack, have fe
 Source:
     https://learn.microsoft.com/azure/templates/ lists the versions of each type;
     https://github.com/Azure/azure-cli/issues/28496 shows the refusal of a version;
+    https://learn.microsoft.com/azure/role-based-access-control/role-assignments-list-rest names
+    the version that shows conditions;
     Microsoft.Network 2024-05-01 (azureFirewall.json) and azure-mgmt-network 33.1.0, whose version
     is 2026-03-01, differ in the members of a firewall. The version that brought each member is an
     assumption, and so is it that a write by an older version leaves the member as it was.
@@ -34,6 +36,9 @@ _VERSIONS: Mapping[str, tuple[str, ...]] = {
     "microsoft.compute": tuple(_COMPUTE.split()),
     "microsoft.security/locations/jitnetworkaccesspolicies": ("2015-06-01-preview", "2020-01-01"),
     "microsoft.security/pricings": ("2018-06-01", "2022-03-01", "2023-01-01", "2024-01-01"),
+    "microsoft.authorization/roleassignments": ("2015-07-01", "2022-04-01"),
+    "microsoft.authorization/roledefinitions": ("2015-07-01", "2022-04-01"),
+    "microsoft.authorization/denyassignments": ("2018-07-01-preview", "2022-04-01"),
     "subscriptions": ("2016-06-01", "2019-06-01", "2020-01-01", "2021-01-01", "2022-12-01"),
 }
 """The versions by namespace or type, in lower case. Versions before 2020 are left out."""
@@ -43,7 +48,11 @@ _SINCE: Mapping[str, Mapping[str, str]] = {
         "extendedLocation": "2025-07-01",
         "properties.afcConfiguration": "2026-03-01",
         "properties.aiSecurityAddOn": "2026-03-01",
-    }
+    },
+    ids.ROLE_ASSIGNMENTS: {
+        "properties.condition": "2022-04-01",
+        "properties.conditionVersion": "2022-04-01",
+    },
 }
 """The members of a type that a version shows only from its own date on."""
 

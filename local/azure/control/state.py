@@ -8,6 +8,7 @@ from functools import partial
 from typing import Any
 
 from local.azure.arm.versions import read_versions
+from local.azure.control.rights_state import find_right_faults, patch_rights, show_rights
 from local.azure.control.state_check import ResourceCheck
 from local.azure.landscape.arm_forms import group_properties
 from local.azure.network.admin_rules import parse_rules
@@ -18,7 +19,6 @@ from local.azure.values.shapes import find_faults
 from local.azure.values.times import format_rfc3339
 from local.azure.world import World
 
-_PARTS = {"resources", "options", "deniedActions", "plans", "adminRules", "apiVersions"}
 _RULE = f"{ids.SECURITY_GROUPS}/securityRules"
 _DOCUMENT = {
     "resources": {},
@@ -27,7 +27,9 @@ _DOCUMENT = {
     "plans": {},
     "adminRules": {},
     "apiVersions": {},
+    "authorization": {},
 }
+_PARTS = _DOCUMENT.keys()
 _DENIAL = {"person!": str, "action!": str}
 _MOST_FAULTS = 20
 
@@ -45,6 +47,7 @@ def show_state(world: World) -> Json:
         "plans": {each["id"]: each["defenderPlan"] for each in world.subscriptions.values()},
         "adminRules": world.admin_rules,
         "apiVersions": world.api_versions,
+        "authorization": show_rights(world.directory.rights),
     }
 
 
@@ -58,6 +61,7 @@ def patch_state(world: World, document: Json) -> None:
     replace Defender's plans by subscription: ``{"pricingTier", "subPlan"?}``. ``adminRules``
     replace the effective security admin rules of the virtual networks that they name.
     ``apiVersions`` replace the versions that types take; other types take the usual ones.
+    ``authorization`` replaces roles, assignments, groups one by one; null deletes.
 
     A null deletes a resource even if others still lead to it: a list may lack it for a moment.
 
@@ -69,6 +73,7 @@ def patch_state(world: World, document: Json) -> None:
     if faults:
         more = f"; and {len(faults) - _MOST_FAULTS} more" if len(faults) > _MOST_FAULTS else ""
         raise ValueError("; ".join(faults[:_MOST_FAULTS]) + more)
+    patch_rights(world.directory.rights, document.get("authorization", {}))
     if "apiVersions" in document:
         world.api_versions = read_versions(document["apiVersions"])
     world.options.change(document.get("options", {}))
@@ -95,6 +100,8 @@ def _find_faults(world: World, document: Json) -> Iterator[str]:
     for network_id, rules in document.get("adminRules", {}).items():
         yield from _tell_fault("", partial(parse_rules, network_id, rules))
     yield from _find_version_faults(document.get("apiVersions", {}))
+    given = document.get("authorization", {})
+    yield from find_right_faults(world.directory.rights, given, "authorization")
     for index, denial in enumerate(document.get("deniedActions", ())):
         place = f"deniedActions[{index}]"
         yield from _tell_fault(place, partial(_check_denial, world, denial, place))

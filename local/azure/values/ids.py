@@ -21,6 +21,9 @@ IP_GROUPS = "Microsoft.Network/ipGroups"
 ROUTE_TABLES = "Microsoft.Network/routeTables"
 MACHINES = "Microsoft.Compute/virtualMachines"
 JIT_POLICIES = "Microsoft.Security/locations/jitNetworkAccessPolicies"
+ROLE_ASSIGNMENTS = "Microsoft.Authorization/roleAssignments"
+ROLE_DEFINITIONS = "Microsoft.Authorization/roleDefinitions"
+DENY_ASSIGNMENTS = "Microsoft.Authorization/denyAssignments"
 
 _RESOURCE = re.compile(
     r"/subscriptions/(?P<subscription>[^/]+)/resourceGroups/(?P<group>[^/]+)"

@@ -19,6 +19,7 @@ API = "2020-01-01"
 
 COMPUTE = "2024-07-01"
 PRICINGS = "2024-01-01"
+AUTHORIZATION = "2022-04-01"
 HOST = "http://127.0.0.1:7072"
 ROLE: Landscape = load(
     Path(__file__).resolve().parent.parent.parent.parent / "local" / "landscape.json"
@@ -34,9 +35,12 @@ def _reading_more(landscape: Landscape) -> Landscape:
             "Microsoft.Network/locations/operations/read",
             "Microsoft.Network/networkSecurityGroups/securityRules/read",
             "Microsoft.Network/virtualNetworks/subnets/read",
+            "Microsoft.Authorization/denyAssignments/read",
+            "Microsoft.Authorization/roleAssignments/read",
+            "Microsoft.Authorization/roleDefinitions/read",
         ],
     }
-    given = {"person": "broker", "role": extra["Name"]}
+    given = {"person": "broker", "role": extra["Name"], "scope": "*"}
     document = {**landscape.document, "azureRoles": [*landscape.document["azureRoles"], given]}
     return Landscape(document, (*landscape.roles, extra))
 
@@ -174,7 +178,11 @@ class Sim:
 def version_of(path: str) -> str:
     """Return a version that the type at the end of *path* has."""
     last = path.lower().rpartition("/providers/")[2]
-    newer = {"microsoft.compute/": COMPUTE, "microsoft.security/pricings": PRICINGS}
+    newer = {
+        "microsoft.authorization/": AUTHORIZATION,
+        "microsoft.compute/": COMPUTE,
+        "microsoft.security/pricings": PRICINGS,
+    }
     return next((found for name, found in newer.items() if last.startswith(name)), API)
 
 
