@@ -13,6 +13,9 @@ from __future__ import annotations
 
 from typing import Final
 
+AUTHORIZATION: Final = "2022-04-01"
+"""Role assignments, role definitions, deny assignments. Older versions show no conditions."""
+
 COMPUTE: Final = "2024-07-01"
 NETWORK: Final = "2024-05-01"
 SUBSCRIPTIONS: Final = "2022-12-01"
