@@ -91,6 +91,15 @@ def test_the_role_of_requesters_has_exactly_these_actions():
     assert role["permissions"][0]["actions"] == list(NEEDED)
 
 
+def test_a_pattern_of_that_role_does_not_cover_the_read_without_a_part_between():
+    """As text: a check that asks for ``networkInterfaces/read`` would refuse everybody."""
+    alice = DIRECTORY.principals["alice"]
+    reads = ("Microsoft.Network/networkInterfaces", NEEDED[1].removesuffix("/*/read"))
+
+    assert [DIRECTORY.may(alice, f"{each}/read", WEB01) for each in reads] == [False, False]
+    assert [DIRECTORY.may(alice, f"{each}/*/read", WEB01) for each in reads] == [True, True]
+
+
 def test_everybody_who_may_ask_the_broker_has_a_known_answer():
     """A new requester must be given rights, or be one of those without."""
     requesters = {
