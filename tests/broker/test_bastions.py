@@ -540,7 +540,7 @@ def test_a_dry_run_decides_about_the_bastion(monkeypatch):
 
 
 def test_an_unknown_way_is_a_fault(monkeypatch):
-    """So is null, which is never an absence."""
+    """Null is refused too: it is never an absence."""
     api = api_calls.Api(monkeypatch)
     codes = [
         api.call("POST", "access-requests", {**by_bastion(), "via": way}).doc["errors"][0]["code"]

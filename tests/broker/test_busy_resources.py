@@ -37,7 +37,7 @@ ELSEWHERE = f"{OTHER_NSG_ID}/securityRules/r"
 
 @pytest.mark.parametrize("error", [BUSY, Throttled("slower")])
 def test_writes_to_one_resource_end_at_the_first_busy(error):
-    """The others are told as postponed; another NSG is not concerned."""
+    """The others are postponed; another NSG is not concerned."""
     seen, errors = removed(error, *RULES, ELSEWHERE)
 
     assert seen == [RULES[0], ELSEWHERE]

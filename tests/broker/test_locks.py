@@ -79,7 +79,7 @@ def test_a_policy_with_too_many_notes_is_given_back_with_the_first_of_them(broke
 def test_a_policy_whose_notes_the_table_refuses_is_given_back_without_them(
     broker, locks, monkeypatch, caplog
 ):
-    """No value may keep a lease, whatever the reason."""
+    """No value may keep a lease."""
     claim = locks.claim(POLICY)
     refuse_large_rows(broker, monkeypatch)
 

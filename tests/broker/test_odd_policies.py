@@ -100,7 +100,7 @@ def test_a_put_writes_nothing_over_an_answer_that_may_lack_vms(known, name):
 
 @pytest.mark.parametrize("name", UNCERTAIN)
 def test_a_delete_writes_nothing_over_an_answer_that_may_lack_vms(known, name):
-    """Nor does it say that the VM is out."""
+    """It does not say that the VM is out."""
     answer_once(known, UNCERTAIN[name])
 
     with pytest.raises(Unavailable, match="was not changed"):
@@ -195,7 +195,7 @@ def test_a_vm_is_put_into_no_second_policy_while_the_list_hides_its_first(broker
 
 @pytest.mark.parametrize("name", UNREAD)
 def test_a_policy_that_cannot_be_read_back_is_not_called_deleted(known, name):
-    """The answer to the write was lost, and so is the proof."""
+    """The answer to the write was lost, and the proof with it."""
     answers = iter([lambda found: found, lambda _: ODD[name]({"id": policy(DB), "properties": {}})])
     real = known.azure.policies.get
     object.__setattr__(known.azure.policies, "get", lambda each: next(answers)(real(each)))

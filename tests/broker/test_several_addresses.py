@@ -205,7 +205,7 @@ def test_a_dynamic_address_that_appears_is_told(two):
 
 
 def test_a_dry_run_tells_of_a_changed_address(two):
-    """The plan is what the run does."""
+    """The run does the plan."""
     two.opened(VM)
     renumbered(two, "203.0.113.209")
 

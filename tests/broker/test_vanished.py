@@ -208,7 +208,7 @@ def test_a_forgotten_subnet_does_not_make_its_path_closed(it):
 
 
 def test_a_forgotten_firewall_does_not_make_its_path_closed(it):
-    """The list of firewalls was empty twice: its NAT rule is removed all the same."""
+    """The list of firewalls was empty twice, and its NAT rule is removed."""
     request_id = it.opened(WEB01, port=3389, minutes=10)
     path = f"/subscriptions/{PRODUCTION}/providers/Microsoft.Network/azureFirewalls"
     answer = {"status": 200, "body": {"value": []}}

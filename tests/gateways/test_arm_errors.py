@@ -199,7 +199,7 @@ def test_a_refused_version_names_the_type_the_version_and_the_supported_ones(sta
     ],
 )
 def test_a_refused_version_names_its_type_on_every_path(path, kind):
-    """Of a resource, a list, and a call without a provider. Azure may name no other version."""
+    """A resource, a list, or no provider. Azure may name no other version."""
     error = translated(refusal(400, "InvalidApiVersionParameter", "Bad.", path))
 
     assert str(error) == (

@@ -358,7 +358,7 @@ def test_a_pass_that_dies_while_it_moves_several_leaves_nothing_behind(broker, t
 
 
 def test_a_request_that_somebody_writes_meanwhile_keeps_no_other_from_moving(broker):
-    """What does not move together moves alone."""
+    """The request that somebody wrote moves alone."""
     moves(broker)
 
     def touch(name: str, _: int) -> None:

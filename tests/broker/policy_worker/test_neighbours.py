@@ -44,7 +44,7 @@ def others(it, vm):
 
 
 def watch(it, vm, minutes):
-    """Whether HERE reaches the VM, every ten seconds."""
+    """Return if HERE reaches the VM, every ten seconds."""
     seen = set()
     for _ in range(6 * minutes):
         it.broker.live(1 / 6)

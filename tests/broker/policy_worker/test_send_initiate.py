@@ -451,7 +451,7 @@ def test_a_request_that_is_in_force_is_never_forgotten_however_often_azure_puts_
 
 
 def answered(broker):
-    """Return what the row of the policy says that Azure took, and what the row of grants says."""
+    """Return if the row of the policy, and if the row of the grant, says that Azure took it."""
     (row,) = broker.requests.list_policy_grants(policy_of(farm(1))).rows
     policy = broker.locks.read_policy(policy_of(farm(1)))
     (grant,) = row.grants

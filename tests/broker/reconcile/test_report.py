@@ -154,7 +154,7 @@ MANY = 300
 
 
 def test_many_vanished_vms_are_a_bounded_number_of_alerts(it, caplog):
-    """One more alert counts the others; the next run repeats none of them."""
+    """One more alert counts the others; the next run repeats no alert."""
     items = [
         PlanItem(
             action=PlanAction.CLOSE,

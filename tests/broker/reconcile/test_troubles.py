@@ -1,4 +1,4 @@
-"""Troubles in Azure: told in the log, in the status and on the VMs, until they are mended."""
+"""Troubles in Azure stand in the log, in the status and on the VMs, until they are mended."""
 
 import logging
 from datetime import timedelta

@@ -229,7 +229,7 @@ def test_one_port_of_several_is_given_back(broker, several):
 
 
 def test_the_rest_of_a_request_can_be_given_back_later(broker, several):
-    """What is closed stays as it is."""
+    """A closed grant stays as it is."""
     broker.revoke(several, reason="first", virtualMachines=[{"id": DB01}])
     broker.live(5)
 

@@ -36,7 +36,7 @@ def asked(broker):
 
 
 def test_a_path_that_somebody_broke_is_told_to_the_caller_who_asks_again(broker, opened):
-    """Long before the next comparison. The first answer is what was seen, with its time."""
+    """Long before the next comparison. The first answer has the look, with its time."""
     Reconciling(broker).wipe(NSG_FARM)
 
     first = broker.poll(opened)
@@ -67,7 +67,7 @@ def test_another_nsg_is_told_to_the_caller_who_asks_again(broker, opened):
 
 
 def test_a_public_address_that_was_taken_off_is_told_to_the_caller_who_asks_again(broker, opened):
-    """Else the connection that the caller is told leads nowhere."""
+    """Else the connection in the answer leads nowhere."""
     it = Reconciling(broker)
     nic = copy.deepcopy(nic_of(it, farm(1)))
     del nic["properties"]["ipConfigurations"][0]["properties"]["publicIPAddress"]

@@ -14,7 +14,7 @@ def test_approvers_operators_and_auditors_see_all(caller, sees):
 
 
 def test_a_grant_whose_request_cannot_be_read_is_shown_without_a_person(broker):
-    """Somebody has access all the same: to a requester it is hidden."""
+    """Somebody has access, and a requester does not see it."""
     request_id = broker.ask(wish(farm(1)))
     broker.live(1)
     grants = broker.whole(request_id).grants

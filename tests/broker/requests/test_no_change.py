@@ -1,4 +1,4 @@
-"""Why a change of a request changes nothing, and what its caller can do instead."""
+"""The reason that a change of a request changes nothing, and the next step of its caller."""
 
 from datetime import timedelta
 

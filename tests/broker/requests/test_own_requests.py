@@ -5,7 +5,7 @@ from tests.broker.inprocess import ALICE, DAVE, farm, wish
 
 
 def test_the_own_request_among_grants_is_found(broker):
-    """Whoever else uses the port is not named."""
+    """Other people on the port are not named."""
     theirs, own = broker.accept(wish(farm(1)), DAVE), broker.accept(wish(farm(1)), ALICE)
     found = OwnRequests(broker.requests, ALICE)
 

@@ -167,7 +167,7 @@ def judged(*rules, vm=None, **lists):
 
 @pytest.mark.parametrize("state", ["Updating", "Deleting", "Failed"])
 def test_an_nsg_that_is_not_settled_gives_no_warning_about_its_rules(state):
-    """What it lists is not what packets meet. If its last update failed, that is the warning."""
+    """Its list is not the one that packets meet. If its last update failed, that is the warning."""
     nsg = in_state(arm_nsg(OPEN_DOOR), state)
 
     known, unknown = (UPDATE, set()) if state == "Failed" else (set(), UPDATE)

@@ -253,7 +253,7 @@ def test_a_rule_for_another_vm_or_port_is_never_named(foreign, state):
 
 @pytest.mark.parametrize("fault", [{"port": ["22", "?"]}, {"protocol": "Gre"}])
 def test_a_deny_rule_of_defenders_that_cannot_be_read_is_never_named(fault):
-    """It denies, whatever else it says."""
+    """It denies, and the rest of it does not matter."""
     strange = jit_deny(3000, **{**OTHER_DENY, **fault})
 
     found = warned([jit_deny(), strange, arm_rule(3500, name="office", source="192.0.2.0/24")])

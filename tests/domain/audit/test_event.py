@@ -102,7 +102,7 @@ def test_a_refused_request_has_an_event_without_a_grant():
 
 
 def test_a_person_is_named_beside_the_object_id():
-    """The broker has no name but *broker*."""
+    """The only name of the broker is *broker*."""
     event = Event(at=NOW, what="request.denied", actor="o", actor_name="Olga", request_id="r1")
 
     assert (event.doc()["actor"], event.doc()["actorName"]) == ("o", "Olga")

@@ -60,7 +60,7 @@ def test_every_instance_builds_the_same_name_for_a_vm_port(port, protocol):
     ],
 )
 def test_another_vm_port_has_another_name(other):
-    """So has another policy, whose worker does not know these grants."""
+    """Another policy has one too, and its worker does not know these grants."""
     assert build_shared_owner(*other) != build_shared_owner(POLICY_ID, vm_id(), 22, "TCP")
 
 

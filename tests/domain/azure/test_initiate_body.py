@@ -1,4 +1,4 @@
-"""What is sent to Defender: exactly the sources that were granted."""
+"""The body for Defender has exactly the sources that were granted."""
 
 from datetime import timedelta
 from ipaddress import ip_network

@@ -319,7 +319,7 @@ WEB, DB = asg_id("web"), asg_id("db")
     ],
 )
 def test_the_memberships_of_the_interface_decide_about_a_rule_for_groups(groups, memberships, kind):
-    """Not known is a doubt; so is a second group, which may have no member."""
+    """Not known is a doubt. A second group is one too: it may have no member."""
     deny = arm_rule(90, "Deny", **to_groups(*groups))
     rules = rules_of(deny, JIT_ALLOW, JIT_DENY)
 

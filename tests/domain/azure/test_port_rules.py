@@ -1,4 +1,4 @@
-"""The port rules of a JIT policy: what is clear is understood, and the rest is named."""
+"""The port rules of a JIT policy: clear values are understood, and the rest is named."""
 
 from datetime import timedelta
 from ipaddress import ip_network

@@ -39,7 +39,7 @@ def test_a_part_that_cannot_be_read_is_none(prefix, hop):
     ],
 )
 def test_a_table_that_is_not_settled_says_nothing(table):
-    """What it lists may not be in force."""
+    """Its routes may not be in force."""
     assert routes_of(table) is None
 
 

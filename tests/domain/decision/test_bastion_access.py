@@ -83,7 +83,7 @@ def test_the_pointer_of_a_bastions_source_is_the_field_that_asks_for_it():
 @pytest.mark.parametrize("via", list(Via))
 @pytest.mark.parametrize("wish", [ONLY, a_draft()])
 def test_a_bastion_is_allowed_whichever_way_others_take(via, wish):
-    """Its subnet is neither public nor the caller's, and is a source all the same."""
+    """Its subnet is neither public nor the caller's, and it is a source."""
     machine = reached(via=via)
     own = [] if wish is ONLY or via is not Via.PRIVATE else [("policy", "source-not-private")]
 

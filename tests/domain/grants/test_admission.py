@@ -268,7 +268,7 @@ def test_while_azure_wants_no_calls_nothing_is_admitted():
 
 
 def test_a_grant_of_the_other_ip_version_is_denied_while_the_port_is_used():
-    """Azure takes no rule that has both. Of two that are due at once, the first one opens."""
+    """Azure takes no rule that has both. If two are due at once, the first one opens."""
     allowed = ("203.0.113.0/24", "2a02::/16")
     world = a_world(a_view(ports=(a_rule(allowed_sources=allowed),)))
     first = a_grant("g1", sources=(HOME,))

@@ -183,7 +183,7 @@ def test_a_firewall_that_may_not_be_changed_is_named_by_the_grants_behind_it():
 
 @pytest.mark.parametrize("grant", [an_open(note="x"), closing("waiting"), closing(None)])
 def test_a_refusal_of_another_rule_changes_no_note(grant):
-    """Nor does it of an open grant."""
+    """It does not of an open grant either."""
     assert note_refusals(grant, {RULE: "ScopeLocked"}) == grant
 
 

@@ -71,7 +71,7 @@ def test_an_end_that_is_not_known_is_none():
 
 
 def test_a_long_list_of_sources_is_cut():
-    """The page shows who is in, and not four thousand prefixes."""
+    """The page shows the people, and not four thousand prefixes."""
     vm = a_vm(occupations=(replace(PETRA, sources=tuple(map(str, range(4000)))),))
 
     (other,) = list_others(vm, now=NOW)

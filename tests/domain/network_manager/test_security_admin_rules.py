@@ -94,7 +94,7 @@ def test_an_address_that_is_not_known_stays_unknown(sources):
 
 
 def test_kept_rules_read_as_the_listed_ones():
-    """What is stored loses nothing that decides."""
+    """The stored form loses nothing that decides."""
     items = [arm_admin(), arm_admin(ALWAYS, GROUP), arm_admin(direction="Outbound")]
     kept = keep_inbound(items)
 

@@ -48,7 +48,7 @@ def test_a_doubt_is_no_obstacle(items):
 
 
 def test_rules_that_were_not_read_are_no_obstacle():
-    """Nobody is refused for what nobody knows."""
+    """A doubt refuses nobody."""
     assert stopped(arm_admin(DENY), read_at=None) == []
 
 

@@ -57,7 +57,7 @@ def test_a_rule_with_a_free_priority_before_it_or_for_others_stops_nobody(rules)
 
 
 def test_a_deny_rule_behind_a_row_of_taken_priorities_is_in_front_too():
-    """What another rule before it allows is let in."""
+    """A source that an earlier rule allows is let in."""
     row = [arm_rule(100, source="198.51.100.128/25"), arm_rule(101, "Deny", source=OFFICE)]
 
     assert stopped(an_nsg(*row)) == [["198.51.100.0/25"]]

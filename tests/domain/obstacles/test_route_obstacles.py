@@ -67,7 +67,7 @@ def test_a_second_interface_in_another_subnet_is_another_way():
 
 
 def test_a_table_that_was_not_read_is_no_obstacle():
-    """Nobody is refused for what nobody knows."""
+    """A doubt refuses nobody."""
     vm = a_configured_vm(ports=PORTS)
 
     assert find_route_obstacles(vm, {arm_ids.key(SUBNET): None}) == ()

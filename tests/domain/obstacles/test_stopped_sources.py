@@ -60,7 +60,7 @@ def obstacles(*texts, answer=None, **changes):
 
 
 def test_each_reason_is_an_obstacle_with_its_own_sources():
-    """A person learns what stops him, and nothing else."""
+    """A person learns the rule that stops him, and nothing else."""
     found = obstacles("198.51.100.0/24", "203.0.113.0/24")
 
     assert [(each.detail, str(each.sources[0])) for each in found] == [

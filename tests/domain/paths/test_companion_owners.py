@@ -68,7 +68,7 @@ def test_a_withdrawn_companion_is_kept_for_nobody():
 
 
 def test_the_grants_of_a_vm_port_know_together_where_its_companion_leads():
-    """What one of them recorded of its own companion is its own knowledge."""
+    """The record of one of them about its own companion is its own knowledge."""
     first = changed(GRANT, private_ips=("10.1.1.4",))
     second = changed(through_firewall(an_open("g2")), private_ips=("10.1.1.44",))
 

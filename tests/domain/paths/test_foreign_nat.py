@@ -87,7 +87,7 @@ def test_every_collection_is_looked_at():
 
 
 def test_defenders_rule_for_the_grants_is_their_own():
-    """It is what the companion is for."""
+    """The companion is made for it."""
     assert way(behind(a_firewall(a_nat()))) is None
     assert way(behind(a_firewall(a_nat())), asked=None) is None
 

@@ -30,7 +30,7 @@ def test_a_prefix_is_contained_if_one_prefix_contains_it(found, prefix):
 
 @given(st.lists(networks, max_size=6), networks)
 def test_a_prefix_overlaps_if_one_prefix_shares_an_address_with_it(found, prefix):
-    """Whichever of the two is the wider one."""
+    """Either of the two may be the wider one."""
     assert PrefixIndex(found).overlaps(prefix) is any(each.overlaps(prefix) for each in found)
 
 

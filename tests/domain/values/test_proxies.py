@@ -55,7 +55,7 @@ def test_a_hop_is_an_address_with_or_without_a_port(text, address):
     ],
 )
 def test_the_caller_is_the_last_hop_that_is_no_trusted_proxy(hops, proxies, address):
-    """What stands further to the left can be made up by the caller."""
+    """The caller can make up the values further to the left."""
     assert find_caller(hops, proxies) == address
 
 

@@ -266,7 +266,7 @@ def test_grants_that_cannot_be_counted_are_not_none(limited):
 
 @pytest.mark.parametrize("kind", ["q|", "g|"])
 def test_a_repetition_needs_no_count(limited, kind):
-    """A caller whose first answer was lost learns the request, whatever cannot be read."""
+    """A caller whose first answer was lost learns the request, although a row cannot be read."""
     broker = limited(live_requests=5)
     asked = broker.ask(wish(farm(1)), key="k")
     broker.ask(wish(farm(1)), DAVE)
