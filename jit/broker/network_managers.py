@@ -101,7 +101,7 @@ def _choose_due(
 
 
 def _find_time(network_id: str, old: Mapping[str, AdminReading]) -> datetime:
-    """Return when the rules of a network were last read."""
+    """Return the time when the rules of a network were last read."""
     found = old.get(arm_ids.key(network_id))
     return found.read_at if found is not None else _NEVER
 

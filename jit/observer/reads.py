@@ -168,7 +168,7 @@ class Reader:
 
 
 def _explain_failure(resource_id: str, error: BrokerError) -> str:
-    """Return why a resource is not known: for people who wait for it."""
+    """Return the reason that a resource is not known: for people who wait for it."""
     why = f": {error}" if isinstance(error, VersionRefused) else ""
     return f"{arm_ids.name(resource_id)} could not be read{why}"
 

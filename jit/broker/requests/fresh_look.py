@@ -89,7 +89,7 @@ def _add_wish(row: LooksRow, name: str, now: datetime) -> LooksRow | None:
 
 
 def _plan_message(last: datetime | None, now: datetime) -> datetime:
-    """Return when the message arrives that serves a new wish; *last* itself if it does."""
+    """Return the time when the message arrives that serves a new wish; *last* itself if it does."""
     if last is None or last > now + 2 * LOOK_PAUSE:  # so far ahead only by a clock that was wrong
         return now
     return last if last > now + _ON_THE_WAY else max(now, last + LOOK_PAUSE)

@@ -21,7 +21,7 @@ from jit.domain.values.times import format_instant
 
 def explain_revoked(grants: Iterable[Grant], caller: Person) -> str:
     """
-    Return why *caller* cannot revoke *grants*, which are closing or closed already.
+    Return the reason that *caller* cannot revoke *grants*, which are closing or closed already.
 
     An operator also learns from when on a grant may end without an observation.
     """

@@ -277,7 +277,7 @@ def refuse_source(source: Prefix, rule: PortRule, via: Via) -> str | None:
 
 
 def _explain_refusal(code: str, rule: PortRule, via: Via, next_step: str) -> str:
-    """Return why a source is refused with *code*, and the sources that are allowed."""
+    """Return the reason that a source is refused with *code*, and the sources that are allowed."""
     if code == SOURCE_NOT_ALLOWED:
         return f"its JIT policy allows {list_few(rule.allowed_sources)}; {next_step}"
     if via is Via.FIREWALL:

@@ -266,7 +266,7 @@ def _is_unread(bastion: Bastion, view: MachineView) -> bool:
 
 
 def find_lost_bastion(grant: Grant, vm: VirtualMachine) -> tuple[Violation, ...]:
-    """Return why *grant* is denied if its Bastion does not reach *vm* as it did."""
+    """Return the reason that *grant* is denied if its Bastion does not reach *vm* as it did."""
     if grant.bastion is None or _keep_bastion(grant.bastion, vm.bastions):
         return ()
     subnet = list_few(grant.bastion.prefixes)
@@ -309,7 +309,7 @@ def _point_into_body(violation: Violation) -> Violation:
 
 
 def _find_other_family(grant: Grant, port: _Port) -> tuple[Violation, ...]:
-    """Return why an earlier grant of the port denies *grant*; empty if none does."""
+    """Return the reason that an earlier grant of the port denies *grant*; empty if none does."""
     other = shared_port.find_other_family(grant, port.list_other_families(grant))
     if other is None:
         return ()

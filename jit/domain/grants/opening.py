@@ -212,7 +212,7 @@ def _find_waiting_end(grant: Grant) -> datetime:
 
 
 def _find_next_news(grant: Grant, now: datetime) -> datetime | None:
-    """Return when *grant* can hear of its next hand-over, or that its gap is over."""
+    """Return the time when *grant* can hear of its next hand-over, or that its gap is over."""
     known = grant.handover_at
     changed = shared_port.add_change_time(known, grant) if known is not None else now
     ends = (changed, lifetime.find_gap_end(grant) or now)
@@ -268,7 +268,7 @@ def _keep_waiting(grant: Grant, path: PathView, now: datetime) -> Grant:
 
 
 def _find_last_news(grant: Grant, now: datetime) -> datetime:
-    """Return when Azure was last asked for *grant*, or last refused it; *now* if never."""
+    """Return the time when Azure was last asked for *grant*, or last refused it; *now* if never."""
     return max(filter(None, (grant.initiate.at, grant.initiate.refused_at)), default=now)
 
 

@@ -283,7 +283,7 @@ def status_of(grants: tuple[Grant, ...]) -> Status:
 
 
 def list_denials(grants: Iterable[Grant]) -> tuple[Violation, ...]:
-    """Return why *grants* were denied at their opening or later, each reason once."""
+    """Return the reason that *grants* were denied at their opening or later, each reason once."""
     found: dict[Violation, None] = {}
     for grant in grants:
         if grant.close_reason is CloseReason.DENIED:

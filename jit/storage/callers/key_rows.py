@@ -144,7 +144,7 @@ class RepeatableCall:
         return make_digest(f"{self.use.name}{key}")
 
     def find_end(self, now: datetime) -> datetime:
-        """Return when the key runs out that is first used *now*."""
+        """Return the time when the key runs out that is first used *now*."""
         return now + (self.use.kept_without_key if self.key is None else KEPT)
 
 
