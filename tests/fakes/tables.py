@@ -13,7 +13,6 @@ import re
 import threading
 from bisect import bisect_left
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import replace
 from datetime import datetime
 from itertools import islice
 
@@ -132,7 +131,14 @@ class FakeTable:
         return Page(rows=tuple(self._read(rows[index]) for index in taken), token=token)
 
     def _read(self, row: Row) -> Row:
-        return replace(row, read_at=self._clock().replace(microsecond=0))  # a Date header
+        return Row(
+            partition=row.partition,
+            key=row.key,
+            values=row.values,
+            etag=row.etag,
+            written_at=row.written_at,
+            read_at=self._clock().replace(microsecond=0),  # a Date header
+        )
 
     def _apply(self, op: Op, draft: _Rows) -> str:
         keys = (op.row.partition, op.row.key)
@@ -147,9 +153,9 @@ class FakeTable:
             return ""
         self._versions += 1
         etag = f"W/\"datetime'{self._versions}'\""
-        values = dict(op.row.values)
-        draft[keys] = replace(
-            op.row, values=values, etag=etag, written_at=self._clock(), read_at=None
+        partition, key, values = *keys, dict(op.row.values)
+        draft[keys] = Row(
+            partition=partition, key=key, values=values, etag=etag, written_at=self._clock()
         )
         return etag
 

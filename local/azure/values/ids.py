@@ -69,7 +69,7 @@ def key(resource_id: str) -> str:
 
 def lower(text: str) -> str:
     """Return *text* with A to Z in lower case."""
-    return text.translate(_LOWER)
+    return text.lower() if text.isascii() else text.translate(_LOWER)
 
 
 def parse(resource_id: object) -> ResourceId | None:
