@@ -24,7 +24,7 @@ WIDER_SECOND, WIDER_FIRST = (0, 4), (4, 0)
 STEP_OF_TWO = {Via.PUBLIC_IP: 5, Via.FIREWALL: 11}
 """A run behind a firewall takes three times as long. 5 and 11 divide no number of choices."""
 
-STEP_OF_THREE, STEP_OF_THREE_ALONE = 193, 23
+STEP_OF_THREE, STEP_OF_THREE_ALONE = 389, 47
 THREE = pytest.mark.parametrize(
     "sources", [(0, 0, 0), (0, 0, 1), (0, 1, 0), (0, 1, 1), (0, 1, 2)], ids=str
 )
