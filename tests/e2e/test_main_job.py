@@ -34,12 +34,12 @@ def test_a_path_through_an_nsg_opens_for_its_source_alone(client):
 
 def test_a_path_is_closed_by_defender_at_its_end(client):
     """Azure's own expiry goes first; the broker watches, and removes nothing."""
-    request_id = client.ask(wish(farm(2)))
+    request_id = client.ask(wish(farm(2), duration="PT5M"))
     client.until_status(request_id, "open")
     rules = client.resource(NSG_FARM)["properties"]["securityRules"]
     names = [rule["name"] for rule in rules if rule["properties"]["access"] == "Allow"]
 
-    closed = client.until_status(request_id, "closed", 70)
+    closed = client.until_status(request_id, "closed", 15)
 
     assert closed["grants"][0]["closeReason"] == "expired"
     assert not client.reachable(farm(2))
