@@ -130,8 +130,13 @@ def test_a_path_that_is_given_back_is_gone(client):
     assert not client.reachable(farm(5))
 
 
+@pytest.mark.long
 def test_a_path_through_the_firewall_that_is_given_back_is_gone(client):
-    """In one update of the firewall, with the customer's rules untouched."""
+    """
+    In one update of the firewall, with the customer's rules untouched.
+
+    In process, the scenario ``revoke-firewall`` proves it in each run.
+    """
     before = _rules(client)
     request_id = client.ask(wish(WEB01, 3389))
     client.until_status(request_id, "open", 8)
@@ -206,8 +211,13 @@ def test_a_path_that_a_portal_user_took_over_is_superseded(client):
 # ---- forgotten by Azure --------------------------------------------------------------------------
 
 
+@pytest.mark.long
 def test_a_rule_that_azure_forgot_is_found_and_removed(client):
-    """``closed`` is what was observed gone."""
+    """
+    ``closed`` is what was observed gone.
+
+    In process, the scenario ``leftover-nsg`` proves it in each run.
+    """
     client.faults({"match": {"path": "rg-farm-1"}, "times": None, "leaveRules": True})
     request_id = client.ask(wish(farm(9), duration="PT5M"))
     client.until_status(request_id, "open")

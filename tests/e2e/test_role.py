@@ -10,6 +10,7 @@ from tests.local.azure.sim import NEW01, WEB01
 
 pytestmark = pytest.mark.e2e
 
+HOSTS = (0,)
 ROLE = Path(__file__).resolve().parent.parent.parent / "infra" / "role.json"
 PORT = {"number": 22, "protocol": "TCP", "allowedSources": ["*"], "maxDuration": "PT3H"}
 
