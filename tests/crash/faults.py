@@ -34,6 +34,7 @@ class Fault:
         delays: How much longer a path may outlive its end because of this fault.
         gap: How long an open path may be missing because of this fault.
         counts: How the summary counts it: ``crash points`` or ``faults``.
+        acts: True if the call acts, although the fault is prepared before it.
     """
 
     name: str
@@ -43,6 +44,12 @@ class Fault:
     delays: timedelta = timedelta(minutes=2)
     gap: timedelta = timedelta(0)
     counts: str = "faults"
+    acts: bool = False
+
+    @property
+    def lets_act(self) -> bool:
+        """True if the call acts before the fault shows."""
+        return self.acts or self.after is not None
 
     def can_hit(self, call: str) -> bool:
         """Return True if it can hit *call*."""
@@ -51,11 +58,19 @@ class Fault:
 
 @dataclass
 class InjectedFault:
-    """A fault in one run; ``hit`` is the name of the call that it hit."""
+    """
+    A fault in one run.
+
+    Attributes:
+        number: The number of the call from which on it hits.
+        call: The name of the call that it hits; if empty, any name that it can hit.
+        hit: The name of the call that it hit.
+    """
 
     fault: Fault
     number: int
     run: ScenarioRun
+    call: str = ""
     hit: str = ""
     _at: int = field(default=0)
 
@@ -66,7 +81,9 @@ class InjectedFault:
 
     def is_due(self, name: str, number: int) -> bool:
         """Return True if the fault hits that call."""
-        return not self.hit and number >= self.number and self.fault.can_hit(name)
+        if self.hit or number < self.number:
+            return False
+        return name == self.call if self.call else self.fault.can_hit(name)
 
     def _before(self, name: str, number: int) -> None:
         if not self.is_due(name, number):
@@ -269,11 +286,12 @@ FAULTS: Mapping[str, Fault] = {
         Fault(name="404", calls=_MAYBE_ABSENT, before=_answers(404, "NotFound")),
         Fault(name="400", calls=_AZURE_WRITES, before=_answers(400, "BadRequest")),
         Fault(name="reset", calls=_AZURE, before=_azure_fault(drop="before")),
-        Fault(name="azure answer lost", calls=_AZURE, before=_azure_fault(drop="after")),
+        Fault(name="azure answer lost", calls=_AZURE, before=_azure_fault(drop="after"), acts=True),
         Fault(
             name="accepted, never done",
             calls=("policies.initiate",),
             before=_azure_fault(neverRule=True),
+            acts=True,
             delays=timedelta(minutes=20),
             gap=timedelta(minutes=7),  # Defender lists it as open; the comparison finds it
         ),
@@ -282,12 +300,14 @@ FAULTS: Mapping[str, Fault] = {
             name="our operation fails",
             calls=_NETWORK_WRITES,
             before=_azure_fault(operation={"status": "Failed", "code": "InternalServerError"}),
+            acts=True,
             delays=timedelta(minutes=20),
         ),
         Fault(
             name="our operation is cancelled",
             calls=_NETWORK_WRITES,
             before=_azure_fault(operation={"status": "Canceled", "code": "Canceled"}),
+            acts=True,
             delays=timedelta(minutes=20),
         ),
         Fault(
@@ -299,6 +319,7 @@ FAULTS: Mapping[str, Fault] = {
             name="defender's operation fails",
             calls=("policies.initiate",),
             before=_defender_fault(operation={"status": "Failed"}),
+            acts=True,
             delays=timedelta(minutes=20),
         ),
         Fault(
@@ -324,3 +345,9 @@ FAULTS: Mapping[str, Fault] = {
         ),
     )
 }
+
+DEATHS: Mapping[bool, Fault] = {
+    False: FAULTS["dies before the call"],
+    True: FAULTS["dies after the call"],
+}
+"""The death of the process, by whether the call has acted."""

@@ -70,12 +70,14 @@ class ScenarioRun:
         answers: The last answer to each caller, by the name of the act: a request's id, a
             ``Rejected``, or the name itself.
         promises: Checks the promises during the run.
+        calls: The names of its outside calls, when it is at rest.
     """
 
     delivery: Delivery = Delivery.ONCE
     downtime: timedelta = timedelta(0)
     answers: dict[str, Any] = field(default_factory=dict)
     promises: PromiseChecker = field(default_factory=PromiseChecker)
+    calls: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         """Install the broker."""
@@ -299,6 +301,7 @@ class ScenarioRun:
             self._step(self._next())
         rested = self._is_at_rest()
         self.pass_time(RECONCILE + TICK)
+        self.calls = tuple(self.parts.calls.names)
         self.parts.stop_faults()
         self.promises.check_end(self.broker, at_rest=rested and self.promises.is_at_rest())
 

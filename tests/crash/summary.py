@@ -13,8 +13,11 @@ from typing import Any
 
 COUNTED = ("crash points", "faults", "violations")
 
-FEWEST = 1000
+FEWEST = 750
 """Crash points and faults, taken together, of a run of all scenarios."""
+
+ALL = "all "
+"""Begins the property that says how many there are: ``all faults`` of a scenario."""
 
 SCENARIOS = "scenarios"
 """The property by which each test of a scenario says how many scenarios there are."""
@@ -23,11 +26,22 @@ _WITH_A_FAULT = "::test_a_run_with_a_fault_keeps_every_promise["
 
 
 def summary_line(reports: Iterable[Any]) -> str:
-    """Return the line for the *reports* of a run; empty if no test injected a fault."""
+    """
+    Return the line for the *reports* of a run; empty if no test injected a fault.
+
+    ``crash points: 12 of 400, faults: 30 of 900, violations: 0``: the second numbers are those of
+    all calls that the faults could hit in the scenarios.
+    """
     found = _count(reports)
     if not found:
         return ""
-    return ", ".join(f"{name}: {found[name]}" for name in COUNTED)
+    return ", ".join(_describe(name, found) for name in COUNTED)
+
+
+def _describe(name: str, found: Counter[str]) -> str:
+    """Return ``faults: 12 of 400``; without the second number if no test told it."""
+    total = found[ALL + name]
+    return f"{name}: {found[name]} of {total:,}" if total else f"{name}: {found[name]}"
 
 
 def shortfall_line(reports: Iterable[Any]) -> str:
@@ -48,9 +62,10 @@ def shortfall_line(reports: Iterable[Any]) -> str:
 
 def _count(reports: Iterable[Any]) -> Counter[str]:
     found: Counter[str] = Counter()
+    known = {*COUNTED, *(ALL + name for name in COUNTED)}
     for report in reports:
         if getattr(report, "when", "") == "call":  # set-up and tear-down repeat its properties
-            found.update({k: v for k, v in report.user_properties if k in COUNTED})
+            found.update({k: v for k, v in report.user_properties if k in known})
     return found
 
 

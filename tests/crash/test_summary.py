@@ -40,6 +40,14 @@ def test_each_crash_point_and_each_fault_counts_once():
     assert summary_line(whole_run()) == f"crash points: 1, faults: {FEWEST - 1}, violations: 0"
 
 
+def test_the_line_says_of_how_many_the_run_took_a_sample():
+    properties = {"crash points": 2, "all crash points": 1200, "faults": 3, "all faults": 400}
+
+    found = summary_line([ran("opens", **properties), ran("closes", **properties)])
+
+    assert found == "crash points: 4 of 2,400, faults: 6 of 800, violations: 0"
+
+
 def test_a_run_of_all_scenarios_with_enough_of_them_passes():
     assert shortfall_line(whole_run()) == ""
 
