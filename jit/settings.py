@@ -10,6 +10,8 @@ from ipaddress import ip_network
 from urllib.parse import urlsplit
 from uuid import UUID
 
+from jit.domain.authorization.audiences import build_audiences
+from jit.domain.authorization.platform_authentication import CONFIGURATION, find_fault
 from jit.domain.limits import LIMITS, Limits
 from jit.domain.values.proxies import HEADER, Proxies
 from jit.domain.values.times import format_duration, parse_duration
@@ -19,6 +21,8 @@ NAMES = (
     "AZURE_CLIENT_ID",
     "AzureWebJobsStorage",
     "AzureWebJobsStorage__accountName",
+    "JIT_APP_AUDIENCES",
+    "JIT_APP_CLIENT_ID",
     "JIT_ARM_ENDPOINT",
     "JIT_ARM_SCOPE",
     "JIT_CHANGES_PER_MINUTE",
@@ -39,6 +43,7 @@ NAMES = (
     "JIT_TRUSTED_PROXIES",
     "JIT_WIDEST_SOURCE",
     "WEBSITE_AUTH_ENABLED",
+    "WEBSITE_AUTH_V2_CONFIG_JSON",
     "WEBSITE_HOSTNAME",
 )
 """Every setting that ``from_env`` reads; a test compares them with sample, template and docs."""
@@ -70,6 +75,9 @@ class Settings:
         problems_url: The beginning of the ``type`` of a problem; the slug of the error follows.
         auth_enabled: App Service authentication is on; principals are believed only then.
         tenant_id: Lower-case id of the Entra tenant of all callers; empty if it is not known.
+        app_audiences: Audiences of callers' tokens; empty if the platform alone compares them.
+        application_fault: The fault of the application's settings or of the platform's
+            configuration, in words; empty if there is none.
         proxies: The proxies between callers and the platform.
         remove_orphans: Remove JIT-looking rules that nobody asked for.
         reads_network_manager: False if the operator says that no Virtual Network Manager is in use.
@@ -86,6 +94,8 @@ class Settings:
     problems_url: str
     auth_enabled: bool
     tenant_id: str
+    app_audiences: frozenset[str]
+    application_fault: str
     proxies: Proxies
     remove_orphans: bool
     reads_network_manager: bool
@@ -102,7 +112,7 @@ class Settings:
             return "WEBSITE_AUTH_ENABLED is not true: all routes are 401"
         if not self.tenant_id:
             return "JIT_TENANT_ID is not the id of an Entra tenant: all routes are 401"
-        return ""
+        return self.application_fault and f"{self.application_fault}: all routes are 401"
 
     @staticmethod
     def from_env(env: Mapping[str, str]) -> Settings:
@@ -116,6 +126,7 @@ class Settings:
         endpoint = _url(env, "JIT_ARM_ENDPOINT", faults) or ARM_ENDPOINT
         subscriptions = _subscriptions(env.get("JIT_SUBSCRIPTIONS", ""), faults)
         base_url = _public_base_url(env, faults)
+        audiences, application_fault = _read_application(env)
         settings = Settings(
             storage_connection=env.get("AzureWebJobsStorage") or None,
             storage_account=env.get("AzureWebJobsStorage__accountName") or None,
@@ -127,6 +138,8 @@ class Settings:
             problems_url=_problems_url(env, base_url, faults),
             auth_enabled=_read_flag(env, "WEBSITE_AUTH_ENABLED", faults),
             tenant_id=_read_tenant(env),
+            app_audiences=audiences,
+            application_fault=application_fault,
             proxies=_proxies(env, base_url, faults),
             remove_orphans=_read_flag(env, "JIT_REMOVE_ORPHANS", faults),
             reads_network_manager=_read_network_manager(env, faults),
@@ -209,6 +222,16 @@ def _read_tenant(env: Mapping[str, str]) -> str:
         return str(UUID(env.get("JIT_TENANT_ID", "").strip()))
     except ValueError:
         return ""
+
+
+def _read_application(env: Mapping[str, str]) -> tuple[frozenset[str], str]:
+    """Return the audiences of the broker's application, and the fault of its settings."""
+    client_id = env.get("JIT_APP_CLIENT_ID", "").strip().lower()
+    fault = find_fault(env.get(CONFIGURATION), client_id=client_id)
+    try:
+        return build_audiences(env.get("JIT_APP_AUDIENCES", ""), client_id), fault
+    except ValueError as error:
+        return frozenset(), fault or str(error)
 
 
 def _read_network_manager(env: Mapping[str, str], faults: list[str]) -> bool:

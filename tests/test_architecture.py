@@ -101,6 +101,7 @@ MAY = {  # a package -> the packages that it may import; `d` stands for `jit.dom
     "d.requests": "d.errors d.limits d.model d.values",
     "d.audit": "d.errors d.model d.values",
     "d.decision": "d.errors d.limits d.model d.values",
+    "d.authorization": "d.errors d.values",
     "d.inventory": "d.azure d.model d.values",
     "d.network_manager": "d.azure d.model d.values",
     "d.paths": "d.azure d.model d.network_manager d.values",
@@ -114,7 +115,7 @@ MAY = {  # a package -> the packages that it may import; `d` stands for `jit.dom
     "interfaces": "d.azure",
     "telemetry": "",
     "messages": "d.errors",
-    "settings": "d.limits d.values",
+    "settings": "d.authorization d.limits d.values",
     "storage": "d.audit d.errors d.model d.values telemetry",
     "gateways": "api_versions d.azure d.errors d.values storage",
     "observer": "api_versions d.advice d.azure d.errors d.grants d.inventory d.model"

@@ -113,6 +113,44 @@ def test_a_fault_of_the_authentication_names_its_setting_and_stops_callers_only(
     assert settings.authentication_fault.partition(" ")[0] == named
 
 
+CLIENT = "C11E0000-0000-4000-8000-000000000001"
+CONFIGURATION = json.dumps(
+    {
+        "globalValidation": {"requireAuthentication": True},
+        "identityProviders": {"azureActiveDirectory": {"registration": {"clientId": CLIENT}}},
+    }
+)
+
+
+@pytest.mark.parametrize(
+    ("values", "named"),
+    [
+        ({"JIT_APP_CLIENT_ID": f" {CLIENT} "}, ""),
+        ({"JIT_APP_CLIENT_ID": "jit"}, "JIT_APP_CLIENT_ID"),
+        ({"JIT_APP_AUDIENCES": "https://management.azure.com"}, "JIT_APP_AUDIENCES"),
+        ({"JIT_APP_CLIENT_ID": CLIENT, "WEBSITE_AUTH_V2_CONFIG_JSON": CONFIGURATION}, ""),
+        ({"WEBSITE_AUTH_V2_CONFIG_JSON": CONFIGURATION}, "JIT_APP_CLIENT_ID"),
+        (
+            {"JIT_APP_CLIENT_ID": CLIENT, "WEBSITE_AUTH_V2_CONFIG_JSON": ""},
+            "WEBSITE_AUTH_V2_CONFIG_JSON",
+        ),
+    ],
+)
+def test_a_fault_of_the_application_names_its_setting_and_stops_callers_only(values, named):
+    """As above: closing goes on."""
+    settings = read(WEBSITE_AUTH_ENABLED="True", JIT_TENANT_ID=TENANT, **values)
+
+    assert settings.authentication_fault.partition(" ")[0] == named
+    assert settings.authentication_fault.endswith(": all routes are 401" if named else "")
+
+
+def test_the_audiences_of_callers_follow_from_the_client_id():
+    """An operator names others only if the application has another URI."""
+    settings = read(JIT_APP_CLIENT_ID=CLIENT)
+
+    assert settings.app_audiences == {CLIENT.lower(), f"api://{CLIENT.lower()}"}
+
+
 def test_a_tenant_is_kept_in_lower_case():
     """Claims are compared in lower case."""
     assert read(JIT_TENANT_ID=TENANT).tenant_id == TENANT.lower()
