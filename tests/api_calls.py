@@ -50,12 +50,14 @@ _MINUTES = {
 """After these calls of the page, time passes: the path opens, then it closes."""
 _SETTINGS = {
     "AzureWebJobsStorage": "x",
+    "JIT_APP_CLIENT_ID": AUTHENTICATION.client_id,
     "JIT_CHANGES_PER_MINUTE": "100000",  # the clock stands still between two calls
     "JIT_READS_PER_MINUTE": "100000",
     "JIT_PUBLIC_BASE_URL": SERVER,
     "JIT_SUBSCRIPTIONS": f"{PRODUCTION},{DEVELOPMENT}",
     "JIT_TENANT_ID": AUTHENTICATION.tenant,
     "WEBSITE_AUTH_ENABLED": "True",
+    "WEBSITE_AUTH_V2_CONFIG_JSON": AUTHENTICATION.write_configuration(),
 }
 
 

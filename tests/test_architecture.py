@@ -101,7 +101,7 @@ MAY = {  # a package -> the packages that it may import; `d` stands for `jit.dom
     "d.requests": "d.errors d.limits d.model d.values",
     "d.audit": "d.errors d.model d.values",
     "d.decision": "d.errors d.limits d.model d.values",
-    "d.authorization": "d.errors d.values",
+    "d.authorization": "d.errors d.model d.values",
     "d.inventory": "d.azure d.model d.values",
     "d.network_manager": "d.azure d.model d.values",
     "d.paths": "d.azure d.model d.network_manager d.values",
@@ -151,8 +151,8 @@ MAY = {  # a package -> the packages that it may import; `d` stands for `jit.dom
     " storage telemetry",
     "broker.configure": "broker.locks d.audit d.azure d.decision d.errors d.inventory d.limits"
     " d.model d.policy_setup d.values interfaces messages observer storage telemetry",
-    "api": "broker.configure broker.health broker.requests d.errors d.limits d.model d.reconcile"
-    " d.requests d.values settings storage telemetry",
+    "api": "broker.configure broker.health broker.requests d.authorization d.errors d.limits"
+    " d.model d.reconcile d.requests d.values settings storage telemetry",
     "triggers": "api d.model messages telemetry wiring",
     "wiring": "broker.asked_bars broker.azure_changes broker.barring broker.call_counts"
     " broker.configure broker.denial_limit broker.health broker.locks broker.look_pace"

@@ -50,7 +50,8 @@ def _find_person(req: func.HttpRequest, settings: Settings) -> Person | None:
     if settings.authentication_fault:
         return None
     header, provider = (req.headers.get(name, "") for name in (PRINCIPAL, PROVIDER))
-    return read_principal(header, provider=provider, tenant=settings.tenant_id)
+    tenant, audiences = settings.tenant_id, settings.app_audiences
+    return read_principal(header, provider=provider, tenant=tenant, audiences=audiences)
 
 
 def read_address(req: func.HttpRequest, proxies: Proxies) -> str | None:

@@ -10,8 +10,9 @@ from __future__ import annotations
 
 import base64
 import json
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
+from jit.domain.authorization.token_claims import Claim, read_claims
 from jit.domain.model.people import Person
 
 PRINCIPAL = "X-MS-CLIENT-PRINCIPAL"
@@ -20,39 +21,29 @@ PROVIDER = "X-MS-CLIENT-PRINCIPAL-IDP"
 
 _PRINCIPAL_LIMIT = 32_768
 _ENTRA, _ENTRA_V2 = "aad", "aadv2"
-_CLAIM = "http://schemas.microsoft.com/identity/claims/"
-_OBJECT_ID = {"oid", f"{_CLAIM}objectidentifier"}
-_TENANT = {"tid", f"{_CLAIM}tenantid"}
-_ROLES = {"roles", "http://schemas.microsoft.com/ws/2008/06/identity/claims/role"}
-_DISPLAY_NAME = "name"
-_NAMES = ("preferred_username", "upn", _DISPLAY_NAME, "appid", "azp")
-
-_Claim = tuple[str, str]
 
 
-def read_principal(header: str, *, provider: str, tenant: str) -> Person | None:
+def read_principal(
+    header: str, *, provider: str, tenant: str, audiences: Iterable[str] = ()
+) -> Person | None:
     """
     Return the person or application of *header*, or None if the header names nobody for certain.
 
-    Believed is only Entra ID, exactly one object id, and exactly one tenant, which is *tenant*.
-    Claims may have their short or their long types; if both are there, they must agree.
+    Believed is only Entra ID, and only claims that `token_claims.read_claims` believes.
 
     Args:
         header: ``X-MS-CLIENT-PRINCIPAL``: strict base64 of a JSON object. Two headers that a
             server joined with a comma are no base64.
         provider: ``X-MS-CLIENT-PRINCIPAL-IDP``; ``aadv2`` is believed only if it stands here too.
         tenant: Lower-case id of the Entra tenant.
+        audiences: The broker's audiences; empty if the platform alone compares them.
     """
     document = _decode(header)
     kinds = (_ENTRA, _ENTRA_V2) if provider == _ENTRA_V2 else (_ENTRA,)
     if document.get("auth_typ") not in kinds:
         return None
     claims = list(_list_claims(document.get("claims")))
-    ids = {value.lower() for kind, value in claims if kind in _OBJECT_ID}
-    tenants = {value.lower() for kind, value in claims if kind in _TENANT}
-    if len(ids) != 1 or tenants != {tenant} or "" in ids | tenants:
-        return None
-    return _read_person(ids.pop(), claims)
+    return read_claims(claims, tenant=tenant, audiences=audiences)
 
 
 def _decode(header: str) -> dict[str, object]:
@@ -60,24 +51,23 @@ def _decode(header: str) -> dict[str, object]:
     if len(header) > _PRINCIPAL_LIMIT:
         return {}
     try:
-        document = json.loads(base64.b64decode(header, validate=True).decode())
+        text = base64.b64decode(header, validate=True).decode()
+        document = json.loads(text, object_pairs_hook=_read_members)
     except (ValueError, RecursionError):
         return {}
     return document if isinstance(document, dict) else {}
 
 
-def _list_claims(claims: object) -> Iterator[_Claim]:
-    """Yield type and value of each claim; one that is not two texts says nothing."""
+def _read_members(pairs: list[tuple[str, object]]) -> dict[str, object]:
+    """Return the members of an object; a name that is there twice has two readings."""
+    found = dict(pairs)
+    if len(found) < len(pairs):
+        raise ValueError("a name appears twice")
+    return found
+
+
+def _list_claims(claims: object) -> Iterator[Claim]:
+    """Yield type and value of each claim; one whose type is no text says nothing."""
     for claim in claims if isinstance(claims, list) else ():
-        if isinstance(claim, dict):
-            kind, value = claim.get("typ"), claim.get("val")
-            if isinstance(kind, str) and isinstance(value, str):
-                yield kind, value
-
-
-def _read_person(object_id: str, claims: list[_Claim]) -> Person:
-    names = [value for wanted in _NAMES for kind, value in claims if kind == wanted]
-    roles = frozenset(value for kind, value in claims if kind in _ROLES)
-    display_name = next((value for kind, value in claims if kind == _DISPLAY_NAME), None)
-    name = next(iter(names), object_id)
-    return Person(id=object_id, name=name, roles=roles, display_name=display_name)
+        if isinstance(claim, dict) and isinstance(kind := claim.get("typ"), str):
+            yield kind, claim.get("val")

@@ -63,7 +63,8 @@ def plan(folder: Path, port: int, landscape: Path) -> Plan:
     Load the app in *folder*, check it, and return how to host it.
 
     Sets the process's environment as the platform would: settings files,
-    ``WEBSITE_AUTH_ENABLED``, ``WEBSITE_HOSTNAME``; and ``JIT_TENANT_ID``, that of the landscape.
+    ``WEBSITE_AUTH_ENABLED``, ``WEBSITE_AUTH_V2_CONFIG_JSON``, ``WEBSITE_HOSTNAME``; and
+    ``JIT_TENANT_ID`` and ``JIT_APP_CLIENT_ID``, those of the landscape.
 
     Raises:
         Unusable: With every fault that was found.
@@ -76,8 +77,7 @@ def plan(folder: Path, port: int, landscape: Path) -> Plan:
     if faults:
         raise Unusable(_list_faults(f"{folder} cannot be hosted", faults))
     options = host_options.options(host_json)
-    authentication = platform_auth.read(landscape, _EXCLUDED)
-    os.environ.setdefault("JIT_TENANT_ID", authentication.tenant)
+    authentication = _read_authentication(landscape)
     _install_crash_point()
     return Plan(
         folder=folder,
@@ -88,6 +88,16 @@ def plan(folder: Path, port: int, landscape: Path) -> Plan:
         clock=_share_clock(folder),
         port=port,
     )
+
+
+def _read_authentication(landscape: Path) -> platform_auth.Authentication:
+    """Return the stand-in for the platform's authentication, after telling the broker of it."""
+    client_id = os.environ.setdefault("JIT_APP_CLIENT_ID", platform_auth.CLIENT_ID)
+    authentication = platform_auth.read(landscape, _EXCLUDED, client_id)
+    os.environ.setdefault("JIT_TENANT_ID", authentication.tenant)
+    configuration = authentication.write_configuration()
+    os.environ.setdefault("WEBSITE_AUTH_V2_CONFIG_JSON", configuration)
+    return authentication
 
 
 def _build_environment(folder: Path, port: int) -> dict[str, str]:

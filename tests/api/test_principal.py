@@ -1,8 +1,11 @@
 """The principal of App Service authentication: which headers are believed."""
 
 import base64
+import json
 
 import pytest
+from hypothesis import assume, given
+from hypothesis import strategies as st
 
 from jit.api.principal import read_principal
 from tests.api.http_requests import OID, REQUESTER, TENANT, encode, make_principal
@@ -130,3 +133,93 @@ def test_a_claim_of_another_type_is_ignored(other):
     person = read(with_claims(other, *claims))
 
     assert (person.id, person.roles) == (OID.lower(), {"Jit.Requester"})
+
+
+# ---- any header ----------------------------------------------------------------------------------
+
+CLIENT = "c11e0000-0000-4000-8000-000000000001"
+AUDIENCES = frozenset({CLIENT, f"api://{CLIENT}"})
+GOOD = [
+    claim(*OBJECT),
+    claim("tid", TENANT),
+    claim("aud", CLIENT),
+    claim("iss", f"https://login.microsoftonline.com/{OURS}/v2.0"),
+    claim("ver", "2.0"),
+    claim("scp", "user_impersonation"),
+    claim(*REQUESTER),
+]
+MUST_BE_SINGLE = ["oid", "tid", "aud", "iss", "ver", "idtyp", "azp", f"{LONG}objectidentifier"]
+SCALARS = st.none() | st.booleans() | st.integers() | st.text(max_size=12)
+JSON = st.recursive(
+    SCALARS,
+    lambda inner: (
+        st.lists(inner, max_size=4)
+        | st.dictionaries(st.sampled_from(["typ", "val", "claims", "auth_typ", "x"]), inner)
+    ),
+    max_leaves=12,
+)
+
+
+def believe(header):
+    return read_principal(header, provider="aad", tenant=OURS, audiences=AUDIENCES)
+
+
+@given(st.text(max_size=400) | st.binary(max_size=400).map(lambda b: base64.b64encode(b).decode()))
+def test_no_text_is_a_principal_by_chance(header):
+    """Neither base64 nor anything else."""
+    assert believe(header) is None
+
+
+@given(JSON)
+def test_no_json_makes_reading_fail(document):
+    """It may have any shape."""
+    assert believe(encode(document)) is None
+
+
+@given(st.permutations(GOOD), st.lists(JSON, max_size=4))
+def test_claims_that_say_nothing_change_nothing(claims, others):
+    """In any order, between the others."""
+    assume(not any(isinstance(each, dict) and "typ" in each for each in others))
+
+    assert believe(with_claims(*others, *claims)) == believe(with_claims(*GOOD))
+
+
+@given(st.sampled_from(MUST_BE_SINGLE), JSON, st.integers(0, len(GOOD)))
+def test_one_more_claim_that_must_be_single_is_never_a_way_in(kind, value, place):
+    """It repeats, contradicts or agrees; the caller is the same one, or nobody."""
+    claims = [*GOOD[:place], claim(kind, value), *GOOD[place:]]
+
+    found = believe(with_claims(*claims))
+
+    assert found is None or (found.id, found.roles) == (OID.lower(), {"Jit.Requester"})
+
+
+@given(st.sampled_from(range(len(GOOD) - 2)), JSON)
+def test_a_faulty_value_of_a_needed_claim_is_nobodys(place, value):
+    """Object id, tenant, audience, issuer, version."""
+    good = GOOD[place]["val"]
+    assume(not isinstance(value, str) or value.lower() != good.lower())
+    claims = [*GOOD[:place], claim(GOOD[place]["typ"], value), *GOOD[place + 1 :]]
+    assume(value != "1.0")
+
+    assert believe(with_claims(*claims)) is None
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        json.dumps({"auth_typ": "aad", "claims": GOOD})[:-1] + ', "claims": []}',
+        '{"auth_typ": "github", ' + json.dumps({"auth_typ": "aad", "claims": GOOD})[1:],
+        json.dumps({"auth_typ": "aad", "claims": GOOD}).replace(
+            '{"typ": "oid",', '{"typ": "x", "typ": "oid",'
+        ),
+    ],
+)
+def test_a_member_that_is_there_twice_makes_a_header_nobodys(text):
+    """One reader takes the first, another one the last."""
+    assert believe(base64.b64encode(text.encode()).decode()) is None
+
+
+def test_the_good_claims_of_these_tests_name_a_requester():
+    """Else they would prove nothing."""
+    assert believe(with_claims(*GOOD)).roles == {"Jit.Requester"}

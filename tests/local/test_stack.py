@@ -82,6 +82,7 @@ def test_hosts_find_the_simulator_the_storage_and_the_tenant(stack):
     assert seen["JIT_ARM_ENDPOINT"] == stack.simulator_url
     assert seen["IDENTITY_ENDPOINT"] == f"{stack.simulator_url}/msi/token"
     assert seen["JIT_TENANT_ID"] == "7e4a4700-0000-4000-8000-000000000000"
+    assert seen["JIT_APP_CLIENT_ID"] == "a991c000-0000-4000-8000-00000000000a"
     assert seen["JIT_LOCAL_CLOCK"] == str(stack.clock_file)
     assert len(seen["JIT_SUBSCRIPTIONS"].split(",")) == 2
 

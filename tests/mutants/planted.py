@@ -977,13 +977,52 @@ MUTANTS = (
     Mutant(
         name="a caller of another tenant is believed",
         promise="P1",
-        path="jit/api/principal.py",
-        was='    if len(ids) != 1 or tenants != {tenant} or "" in ids | tenants:\n',
-        becomes='    if len(ids) != 1 or tenant not in tenants or "" in ids | tenants:\n',
+        path="jit/domain/authorization/token_claims.py",
+        was='        single.get(_TENANT, "").lower() == tenant\n',
+        becomes="        _TENANT in single\n",
         caught_by=(
             law(
                 "tests/api/test_principal.py",
-                "test_a_caller_has_exactly_one_object_id_and_one_tenant",
+                "test_only_callers_of_the_own_tenant_are_believed",
+            ),
+        ),
+    ),
+    Mutant(
+        name="a claim that must be single may be there twice",
+        promise="P1",
+        path="jit/domain/authorization/token_claims.py",
+        was="            if not isinstance(value, str) or not value or kind in texts:\n",
+        becomes="            if not isinstance(value, str) or not value:\n",
+        caught_by=(
+            law(
+                "tests/domain/authorization/test_token_claims.py",
+                "test_a_claim_that_must_be_single_is_there_once_and_is_a_text",
+            ),
+        ),
+    ),
+    Mutant(
+        name="an application may show an ID token",
+        promise="P1",
+        path="jit/domain/authorization/token_claims.py",
+        was="    return Kind.APPLICATION if has_client and _is_access_token(claims) else None\n",
+        becomes="    return Kind.APPLICATION\n",
+        caught_by=(
+            law(
+                "tests/domain/authorization/test_token_claims.py",
+                "test_an_application_without_an_access_token_of_its_own_is_nobody",
+            ),
+        ),
+    ),
+    Mutant(
+        name="the platform may exclude any path",
+        promise="P1",
+        path="jit/domain/authorization/platform_authentication.py",
+        was="        if path not in EXCLUDED_PATHS:\n",
+        becomes='        if path == "/*":\n',
+        caught_by=(
+            law(
+                "tests/domain/authorization/test_platform_authentication.py",
+                "test_any_other_excluded_path_is_a_fault",
             ),
         ),
     ),

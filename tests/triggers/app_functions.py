@@ -12,6 +12,7 @@ import function_app
 from jit.domain.model.people import Role
 from jit.settings import Settings
 from local.host.app import functions
+from local.host.web import platform_auth
 
 FUNCTIONS = {each.name: each for each in functions.index(function_app.app)}
 ROUTES = sorted(name for name, each in FUNCTIONS.items() if each.trigger.type == functions.HTTP)
@@ -21,6 +22,8 @@ CHANGING = sorted(
     if set(FUNCTIONS[name].trigger.fields["methods"]) - {"GET", "HEAD", "OPTIONS"}
 )
 TENANT = "7e4a4700-0000-4000-8000-000000000000"
+CLIENT_ID = platform_auth.CLIENT_ID
+CALLER_ID = "ca11e400-0000-4000-8000-000000000001"
 PERSON = "a11ce000-0000-4000-8000-000000000001"
 SETTINGS = Settings.from_env(
     {
@@ -29,6 +32,7 @@ SETTINGS = Settings.from_env(
         "WEBSITE_HOSTNAME": "jit.example",
         "JIT_SUBSCRIPTIONS": "5c0ffee0-0000-4000-8000-000000000001",
         "WEBSITE_AUTH_ENABLED": "True",
+        "JIT_APP_CLIENT_ID": CLIENT_ID,
         "JIT_TENANT_ID": TENANT,
     }
 )
@@ -41,7 +45,8 @@ def find_call(name: str) -> Callable[..., Any]:
 
 def make_principal(roles: Iterable[str] = tuple(Role)) -> str:
     """Return the value of ``X-MS-CLIENT-PRINCIPAL`` for a person with *roles*."""
-    pairs = [("oid", "o"), ("tid", TENANT), *(("roles", role) for role in roles)]
+    own = [("oid", CALLER_ID), ("tid", TENANT), ("aud", CLIENT_ID)]
+    pairs = [*own, *(("roles", role) for role in roles)]
     claims = [{"typ": kind, "val": value} for kind, value in pairs]
     document = {"auth_typ": "aad", "claims": claims}
     return base64.b64encode(json.dumps(document).encode()).decode()

@@ -16,7 +16,14 @@ from jit.domain.errors import Conflict, Defect
 from jit.domain.limits import LIMITS
 from jit.domain.model.people import Person, Role
 from jit.triggers.answers import answers, answers_anybody
-from tests.triggers.app_functions import FUNCTIONS, ROUTES, call, make_principal, make_request
+from tests.triggers.app_functions import (
+    CALLER_ID,
+    FUNCTIONS,
+    ROUTES,
+    call,
+    make_principal,
+    make_request,
+)
 
 
 @answers(Role.OPERATOR, query=("dryRun",))
@@ -88,7 +95,7 @@ def test_the_function_gets_its_bindings_and_its_caller():
 
     answer = send(out=out)
 
-    assert (answer.status_code, out.value) == (200, ["o"])
+    assert (answer.status_code, out.value) == (200, [CALLER_ID])
 
 
 def test_a_function_that_does_not_name_its_caller_gets_none():
@@ -201,7 +208,7 @@ def test_every_route_with_a_principal_counts_its_calls_before_it_reads_anything(
     """No use case can be had here: a call of storage would be an error."""
     allow(monkeypatch, reads_per_minute=1, changes_per_minute=1)
     methods = set(FUNCTIONS[name].trigger.fields["methods"])
-    wiring.call_counts().count("o", is_change=methods != {"GET"}, now=wiring.clock())
+    wiring.call_counts().count(CALLER_ID, is_change=methods != {"GET"}, now=wiring.clock())
 
     answer = call(name, make_request(name))
 

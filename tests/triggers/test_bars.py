@@ -9,7 +9,7 @@ from jit.broker.barring.bar_changes import BarChange
 from jit.domain.model.bar import UnreadableBar, WantedBar
 from tests.builders.bars import BARRED_ID, a_bar
 from tests.builders.values import NOW
-from tests.triggers.app_functions import PERSON, call, call_and_listen, make_request
+from tests.triggers.app_functions import CALLER_ID, PERSON, call, call_and_listen, make_request
 from tests.triggers.conftest import NOON
 
 REASON = "left the company"
@@ -32,7 +32,7 @@ def test_a_person_is_barred_by_the_object_id_in_the_path(use_case):
     answer, sent = call_and_listen("put_bar", req)
 
     ((_, (person, wanted, caller, now), _),) = calls
-    assert (person, caller.id, now) == (PERSON, "o", NOON)
+    assert (person, caller.id, now) == (PERSON, CALLER_ID, NOON)
     assert wanted == WantedBar(reason=REASON, revoke=True)
     assert json.loads(answer.get_body()) == {**SHOWN, "revoked": 2}
     assert sent == [messages.policy("/policy")]
@@ -78,7 +78,7 @@ def test_a_bar_is_lifted(use_case):
 
     ((_, (person, caller, _), _),) = calls
     assert (answer.status_code, json.loads(answer.get_body())) == (200, {"id": PERSON})
-    assert (person, caller.id) == (PERSON, "o")
+    assert (person, caller.id) == (PERSON, CALLER_ID)
 
 
 @pytest.mark.parametrize("name", ["put_bar", "get_bar", "delete_bar"])

@@ -12,10 +12,10 @@ from jit.domain.model.shown_access import MachineAccess
 from tests.builders.machines import a_vm
 from tests.builders.values import vm_id
 from tests.local.azure.sim import PRODUCTION
-from tests.triggers.app_functions import call, make_request
+from tests.triggers.app_functions import CALLER_ID, call, make_request
 from tests.triggers.conftest import NOON
 
-CALLER = Person(id="o", name="o")
+CALLER = Person(id=CALLER_ID, name=CALLER_ID)
 PORT = {"number": 22, "protocol": "TCP", "allowedSources": ["*"], "maxDuration": "PT3H"}
 
 
@@ -34,7 +34,7 @@ def test_machines_are_listed_for_the_caller_and_the_subscription(use_case, param
         "value": [render_machine(a_vm(), MachineAccess(), NOON)],
         "continuationToken": write_token(end, params, CALLER),
     }
-    assert (subscription, caller.id) == (params.get("subscription"), "o")
+    assert (subscription, caller.id) == (params.get("subscription"), CALLER_ID)
     assert (named["name"], named["begin"]) == (params.get("name"), begin)
 
 
@@ -87,7 +87,7 @@ def test_a_policy_is_changed_for_the_machines_of_the_body(use_case, name, verb, 
     answer = call(name, make_request(name, body={"virtualMachines": [machine]}))
 
     ((called, (machines, caller), _),) = calls
-    assert (answer.status_code, called, caller.id) == (200, verb, "o")
+    assert (answer.status_code, called, caller.id) == (200, verb, CALLER_ID)
     assert [each.id for each in machines] == [vm_id()]
 
 

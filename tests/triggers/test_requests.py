@@ -13,9 +13,9 @@ from jit.domain.model.people import Person
 from jit.domain.model.request import Decision
 from tests.broker.inprocess import InProcess, farm, wish
 from tests.local.azure.sim import PRODUCTION
-from tests.triggers.app_functions import call, call_and_listen, make_request
+from tests.triggers.app_functions import CALLER_ID, call, call_and_listen, make_request
 
-CALLER = Person(id="o", name="o")
+CALLER = Person(id=CALLER_ID, name=CALLER_ID)
 WAKE = ['{"policy": "p1"}', '{"policy": "p2"}']
 
 
@@ -36,7 +36,7 @@ def test_an_accepted_request_wakes_each_of_its_policies(use_case, pending):
 
     ((_, (submission,), _),) = calls
     assert (answer.status_code, sent) == (202, WAKE)
-    assert (submission.caller.id, submission.body) == ("o", wish(farm(1)))
+    assert (submission.caller.id, submission.body) == (CALLER_ID, wish(farm(1)))
     assert answer.headers["Location"] == (
         f"https://jit.example/api/access-requests/{pending.request.id}/outcome"
     )
@@ -85,7 +85,7 @@ def test_a_list_has_its_requests_and_its_token(use_case, pending):
         write_token(end, {"vm": "x"}, CALLER),
     )
     ((_, (filters, caller), named),) = calls
-    assert (filters.vm, caller.id, named) == ("x", "o", {"begin": begin})
+    assert (filters.vm, caller.id, named) == ("x", CALLER_ID, {"begin": begin})
 
 
 @pytest.mark.parametrize(("name", "status"), [("get_access_request", 200), ("get_outcome", 202)])
@@ -96,7 +96,7 @@ def test_one_request_is_looked_up_by_the_id_of_the_route(use_case, pending, name
     answer = call(name, make_request(name))
 
     ((_, (request_id, caller), _),) = calls
-    assert (answer.status_code, request_id, caller.id) == (status, "x", "o")
+    assert (answer.status_code, request_id, caller.id) == (status, "x", CALLER_ID)
 
 
 @pytest.mark.parametrize(
@@ -114,7 +114,7 @@ def test_a_changed_request_wakes_each_of_its_policies(use_case, pending, name, v
     answer, sent = call_and_listen(name, make_request(name, body=body))
 
     assert (answer.status_code, sent) == (202, WAKE)
-    assert (calls[0][0], calls[0][1][0], calls[0][1][1].id) == (verb, "x", "o")
+    assert (calls[0][0], calls[0][1][0], calls[0][1][1].id) == (verb, "x", CALLER_ID)
 
 
 @pytest.mark.parametrize(

@@ -21,22 +21,33 @@ SEES_ALL = frozenset({Role.OPERATOR, Role.AUDITOR, Role.APPROVER})
 """Roles that see the requests of everybody."""
 
 
+class Kind(StrEnum):
+    """The kind of a caller."""
+
+    PERSON = "person"
+    APPLICATION = "application"
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Person:
     """
-    A person who asks or decides.
+    A person, or an application, that asks or decides.
 
     Attributes:
         id: Entra object id.
         name: The name shown to people: the e-mail address if the token has one.
         roles: App roles.
         display_name: The name in the directory, if the token has it beside *name*.
+        kind: A person, or an application that acts for itself.
+        groups: Lower-case object ids of the Entra groups; None if the token does not tell them.
     """
 
     id: str
     name: str
     roles: frozenset[str] = frozenset()
     display_name: str | None = None
+    kind: Kind = Kind.PERSON
+    groups: frozenset[str] | None = None
 
     def matches(self, text: str) -> bool:
         """Return True if *text* is the object id or one of the names, in any letter case."""

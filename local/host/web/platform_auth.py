@@ -26,6 +26,9 @@ from pathlib import Path
 USER = "x-local-user"
 DEFAULT_USER = "alice"
 ANONYMOUS = "-"
+CLIENT_ID = "a991c000-0000-4000-8000-00000000000a"
+"""The application of the broker in the landscape's tenant."""
+
 _PLATFORMS = ("x-ms-client-principal", "x-ms-token-")
 _LONG = "http://schemas.microsoft.com/identity/claims/"
 
@@ -55,11 +58,13 @@ class Authentication:
         people: By name.
         excluded: Paths that the platform does not authenticate, each with all paths below
             it; a trailing ``/*`` changes nothing.
+        client_id: Client id of the broker's application: the audience of all tokens.
     """
 
     tenant: str
     people: Mapping[str, Person]
     excluded: tuple[str, ...] = ()
+    client_id: str = CLIENT_ID
 
     def headers(self, path: str, headers: Iterable[tuple[str, str]]) -> list[tuple[str, str]]:
         """
@@ -89,12 +94,14 @@ class Authentication:
         return bool(prefixes) and bool(re.match(rf"(?:{prefixes})(?![\w.~-])", path, re.IGNORECASE))
 
     def _principal_headers(self, person: Person) -> list[tuple[str, str]]:
-        name_claim = "preferred_username" if person.is_user else "azp"
         claims = [
+            ("aud", self.client_id),
+            ("iss", f"https://login.microsoftonline.com/{self.tenant}/v2.0"),
+            ("ver", "2.0"),
             (f"{_LONG}objectidentifier", person.id),
             (f"{_LONG}tenantid", self.tenant),
             ("name", person.display_name),
-            (name_claim, f"{person.name}@example.com" if person.is_user else person.id),
+            *_list_claims_of_kind(person),
             *(("roles", role) for role in person.roles),
         ]
         document = {
@@ -111,10 +118,33 @@ class Authentication:
             ("X-MS-CLIENT-PRINCIPAL-IDP", "aad"),
         ]
 
+    def write_configuration(self) -> str:
+        """Return the JSON that the platform passes in ``WEBSITE_AUTH_V2_CONFIG_JSON``."""
+        registration = {"clientId": self.client_id}
+        document = {
+            "platform": {"enabled": True},
+            "globalValidation": {
+                "requireAuthentication": True,
+                "unauthenticatedClientAction": "Return401",
+                "excludedPaths": list(self.excluded),
+            },
+            "identityProviders": {
+                "azureActiveDirectory": {"enabled": True, "registration": registration}
+            },
+        }
+        return json.dumps(document)
 
-def read(landscape: Path, excluded: Iterable[str] = ()) -> Authentication:
+
+def read(
+    landscape: Path, excluded: Iterable[str] = (), client_id: str = CLIENT_ID
+) -> Authentication:
     """
     Return the stand-in for the people of the *landscape* file.
+
+    Args:
+        landscape: The file.
+        excluded: Paths that the platform does not authenticate.
+        client_id: Client id of the broker's application.
 
     Raises:
         OSError: The file cannot be read.
@@ -126,7 +156,18 @@ def read(landscape: Path, excluded: Iterable[str] = ()) -> Authentication:
         document["tenant"],
         {person.name: person for person in people},
         tuple(excluded),
+        client_id,
     )
+
+
+def _list_claims_of_kind(person: Person) -> list[tuple[str, str]]:
+    """Return the claims by which access tokens of people and of applications differ."""
+    if person.is_user:
+        return [
+            ("preferred_username", f"{person.name}@example.com"),
+            (f"{_LONG}scope", "user_impersonation"),
+        ]
+    return [("azp", person.id), ("azpacr", "1"), ("idtyp", "app")]
 
 
 def _is_platform_header(name: str) -> bool:

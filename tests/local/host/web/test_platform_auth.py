@@ -5,6 +5,11 @@ import json
 
 import pytest
 
+from jit.api.principal import read_principal
+from jit.domain.authorization.audiences import build_audiences
+from jit.domain.authorization.platform_authentication import EXCLUDED_PATHS, find_fault
+from jit.domain.model.people import Kind
+from local.host import __main__ as host
 from local.host.web import platform_auth
 from local.host.web.platform_auth import UnknownPerson
 
@@ -42,6 +47,41 @@ def test_an_application_is_known_by_its_client_id(authentication):
 
     assert "azp" in kinds
     assert "preferred_username" not in kinds
+
+
+@pytest.mark.parametrize(
+    ("name", "kind", "roles"),
+    [
+        ("alice", Kind.PERSON, {"Jit.Requester"}),
+        ("snow", Kind.APPLICATION, {"Jit.Requester", "Jit.System"}),
+    ],
+)
+def test_the_broker_believes_the_principal_in_full(authentication, name, kind, roles):
+    """With tenant and audience compared, as in the deployed app."""
+    headers = dict(authentication.headers("/api/x", [("X-Local-User", name)]))
+    ours = build_audiences("", authentication.client_id)
+
+    found = read_principal(
+        headers["X-MS-CLIENT-PRINCIPAL"],
+        provider=headers["X-MS-CLIENT-PRINCIPAL-IDP"],
+        tenant=authentication.tenant,
+        audiences=ours,
+    )
+
+    assert found is not None
+    assert (found.kind, found.roles) == (kind, roles)
+
+
+def test_the_configuration_that_the_platform_passes_has_no_fault(authentication):
+    """It excludes what the host excludes, and names the application of the principals."""
+    configuration = authentication.write_configuration()
+
+    assert find_fault(configuration, client_id=authentication.client_id) == ""
+
+
+def test_the_host_excludes_the_paths_that_the_broker_knows():
+    """Each of them, in its spelling."""
+    assert host._EXCLUDED == EXCLUDED_PATHS
 
 
 @pytest.mark.parametrize(
