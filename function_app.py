@@ -15,6 +15,7 @@ POST    api/access-requests/{id}/extend       extend_access_request    Requester
 GET     api/virtual-machines                  list_virtual_machines    READERS
 PUT     api/virtual-machines/jit-policy       put_jit_policy           Operator
 DELETE  api/virtual-machines/jit-policy       delete_jit_policy        Operator
+GET     api/me                                get_me                   signed in
 GET     api/my-address                        get_my_address           READERS
 POST    api/reconcile                         start_reconcile          Operator
 GET     api/barred                            list_bars                Operator, Auditor

@@ -176,6 +176,7 @@ _IS_OF: dict[str, Callable[[Any], bool]] = {
     "object": lambda value: isinstance(value, dict),
     "list": _is_list_of(dict),
     "list of objects": _is_list_of(dict),
+    "list of integers": _is_list_of(int),
     "list of strings": _is_list_of(str),
     "null": lambda value: value is None,
 }

@@ -114,6 +114,7 @@ MAY = {  # a package -> the packages that it may import; `d` stands for `jit.dom
     "api_versions": "",
     "interfaces": "d.azure",
     "telemetry": "",
+    "version": "",
     "messages": "d.errors",
     "settings": "d.authorization d.limits d.values",
     "storage": "d.audit d.errors d.model d.values telemetry",
@@ -131,7 +132,7 @@ MAY = {  # a package -> the packages that it may import; `d` stands for `jit.dom
     "broker.look_pace": "d.errors storage",
     "broker.shared_looks": "broker.look_pace broker.single_flight d.errors d.model d.values"
     " observer storage",
-    "broker.health": "broker.single_flight d.errors storage",
+    "broker.health": "broker.single_flight d.errors storage version",
     "broker.asked_bars": "d.decision d.errors d.model storage",
     "broker.call_counts": "d.errors d.limits d.values",
     "broker.denial_limit": "d.audit d.errors d.limits d.model d.values storage telemetry",
@@ -152,7 +153,7 @@ MAY = {  # a package -> the packages that it may import; `d` stands for `jit.dom
     "broker.configure": "broker.locks d.audit d.azure d.decision d.errors d.inventory d.limits"
     " d.model d.policy_setup d.values interfaces messages observer storage telemetry",
     "api": "broker.configure broker.health broker.requests d.authorization d.errors d.limits"
-    " d.model d.reconcile d.requests d.values settings storage telemetry",
+    " d.model d.reconcile d.requests d.values settings storage telemetry version",
     "triggers": "api d.model messages telemetry wiring",
     "wiring": "broker.asked_bars broker.azure_changes broker.barring broker.call_counts"
     " broker.configure broker.denial_limit broker.health broker.locks broker.look_pace"

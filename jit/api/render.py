@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
-from jit.domain.limits import bound_violations
+from jit.domain.limits import Limits, bound_violations
 from jit.domain.values import arm_ids
 from jit.domain.values.times import format_duration, format_instant
 
@@ -19,6 +19,7 @@ if TYPE_CHECKING:  # loaded before a request is rendered; not needed at a cold s
     from jit.domain.model.request import Decision
     from jit.domain.model.shown_access import MachineAccess, ShownGrant
     from jit.domain.values.proxies import Proxies
+    from jit.settings import Settings
     from jit.storage.stored import StoredRequest
 
 
@@ -189,6 +190,48 @@ def render_address(address: str | None, proxies: Proxies) -> dict[str, Any]:
     """
     is_behind = address is None and proxies.has_gateway
     return {"address": address, "addressReason": "behind-gateway" if is_behind else None}
+
+
+def render_me(
+    caller: Person, address: str | None, settings: Settings, now: datetime
+) -> dict[str, Any]:
+    """Return the caller with the broker's roles, and the numbers that a body must keep to."""
+    from jit.domain.model.people import Role
+    from jit.version import VERSION
+
+    return {
+        "id": caller.id,
+        "name": caller.name,
+        "kind": caller.kind.value,
+        "roles": sorted(role.value for role in Role if role in caller.roles),
+        "now": format_instant(now),
+        **render_address(address, settings.proxies),
+        "features": [],  # none of those that a page could offer is built
+        "version": VERSION,
+        "limits": _render_limits(settings.limits),
+    }
+
+
+def _render_limits(limits: Limits) -> dict[str, Any]:
+    return {
+        "virtualMachines": limits.machines,
+        "ports": limits.ports,
+        "sources": limits.sources,
+        "widestSource": limits.widest_source_v4,
+        "widestSourceV6": limits.widest_source_v6,
+        "shortest": format_duration(limits.shortest),
+        "shortestBehindFirewall": format_duration(limits.shortest_behind_firewall),
+        "longest": format_duration(limits.longest),
+        "longestWithExtensions": format_duration(limits.longest_access),
+        "startHorizon": _render_days(limits.start_horizon),
+        "justification": list(limits.justification),
+    }
+
+
+def _render_days(span: timedelta) -> str:
+    """Return whole days as the settings write them, ``P7D``; else hours, minutes and seconds."""
+    days, rest = divmod(span, timedelta(days=1))
+    return format_duration(span) if rest else f"P{days}D"
 
 
 def render_bar(bar: Bar | UnreadableBar) -> dict[str, Any]:

@@ -19,8 +19,8 @@ from jit.broker.single_flight import SingleFlight
 from jit.domain.errors import BrokerError, Defect, Unavailable
 from jit.storage.subscription_rows import SubscriptionRow, SubscriptionRows, TickRow, TimerState
 from jit.storage.table import Row
+from jit.version import VERSION
 
-VERSION = "0.1.0"
 _OK = "ok"
 
 STORAGE_FAILING = "storage-failing"

@@ -1,4 +1,4 @@
-"""Functions of operations: health, status, comparisons, addresses, types of problems."""
+"""Functions of operations: callers, addresses, health, status, comparisons, types of problems."""
 
 from typing import List
 
@@ -13,6 +13,14 @@ from jit.domain.model.people import Person, Role
 from jit.triggers.answers import answers, answers_anybody, answers_signed_in
 
 bp = func.Blueprint()  # type: ignore[no-untyped-call] # as the package has it
+
+
+@bp.route(route="api/me", methods=["GET"])
+@answers_signed_in
+def get_me(req: func.HttpRequest, caller: Person) -> func.HttpResponse:
+    """Return the caller as the broker sees it, also one without any role, and its limits."""
+    address = read_address(req, (settings := wiring.settings()).proxies)
+    return answer.write_json(render.render_me(caller, address, settings, wiring.clock()))
 
 
 @bp.route(route="api/my-address", methods=["GET"])

@@ -2,13 +2,23 @@
 
 import json
 from dataclasses import replace
+from datetime import timedelta
 from types import SimpleNamespace
 
 import pytest
 
+from jit import wiring
 from jit.broker.health import Health, Problem
 from jit.domain.errors import Unavailable
-from tests.triggers.app_functions import call, call_and_listen, make_principal, make_request
+from jit.version import VERSION
+from tests.triggers.app_functions import (
+    CALLER_ID,
+    SETTINGS,
+    call,
+    call_and_listen,
+    make_principal,
+    make_request,
+)
 from tests.triggers.conftest import NOON
 
 
@@ -51,6 +61,67 @@ def test_a_comparison_that_cannot_be_recorded_is_not_made(use_case):
     answer, sent = call_and_listen("start_reconcile", make_request("start_reconcile"))
 
     assert (answer.status_code, sent) == (503, None)
+
+
+@pytest.mark.parametrize(
+    ("roles", "told"),
+    [
+        ([], []),
+        (["Jit.Requester", "Jit.Approver"], ["Jit.Approver", "Jit.Requester"]),
+        (["Contoso.Admin", "Jit.Auditor", "Jit.Unknown"], ["Jit.Auditor"]),
+    ],
+)
+def test_every_signed_in_caller_learns_who_the_broker_sees(roles, told):
+    """Also without any role of the broker: the answer shows what is missing."""
+    headers = {
+        "X-MS-CLIENT-PRINCIPAL": make_principal(roles),
+        "X-Forwarded-For": "203.0.113.7:50123",
+    }
+
+    answer = call("get_me", make_request("get_me", headers=headers))
+
+    assert answer.status_code == 200
+    assert json.loads(answer.get_body()) == {
+        "id": CALLER_ID,
+        "name": CALLER_ID,
+        "kind": "person",
+        "roles": told,
+        "now": "2026-11-22T12:00:00Z",
+        "address": "203.0.113.7",
+        "addressReason": None,
+        "features": [],
+        "version": VERSION,
+        "limits": {
+            "virtualMachines": 90,
+            "ports": 10,
+            "sources": 10,
+            "widestSource": 24,
+            "widestSourceV6": 64,
+            "shortest": "PT5M",
+            "shortestBehindFirewall": "PT15M",
+            "longest": "PT24H",
+            "longestWithExtensions": "PT8H",
+            "startHorizon": "P7D",
+            "justification": [5, 500],
+        },
+    }
+
+
+@pytest.mark.parametrize(
+    ("horizon", "told"),
+    [(timedelta(days=1), "P1D"), (timedelta(hours=36), "PT36H"), (timedelta(0), "P0D")],
+)
+def test_the_limits_of_a_caller_are_those_of_the_settings(horizon, told, monkeypatch):
+    """A form that offers more would be refused."""
+    limits = replace(SETTINGS.limits, widest_source_v4=28, start_horizon=horizon)
+    behind = replace(SETTINGS.proxies, unknown=True)
+    moved = replace(SETTINGS, limits=limits, proxies=behind)
+    monkeypatch.setattr(wiring, "settings", lambda: moved)
+
+    me = json.loads(call("get_me", make_request("get_me")).get_body())
+
+    assert (me["limits"]["widestSource"], me["limits"]["startHorizon"]) == (28, told)
+    assert (me["address"], me["addressReason"]) == (None, "behind-gateway")
 
 
 @pytest.mark.parametrize("text", ["", "1", "yes"])

@@ -1,0 +1,3 @@
+"""The version of the code, as callers and operators see it."""
+
+VERSION = "0.1.0"
