@@ -6,11 +6,11 @@ is anonymous. ``READERS`` are Requester, Operator, Auditor and Approver.
 
 on      route, queue or schedule              function                 caller
 ------  ------------------------------------  -----------------------  -------------------
-POST    api/access-requests                   create_access_request    Requester
-GET     api/access-requests                   list_access_requests     READERS
-GET     api/access-requests/{id}              get_access_request       READERS
-GET     api/access-requests/{id}/outcome      get_outcome              READERS
-POST    api/access-requests/{id}/revoke       revoke_access_request    Requester, Operator
+POST    api/access-requests                   create_access_request    Requester, System
+GET     api/access-requests                   list_access_requests     READERS, System
+GET     api/access-requests/{id}              get_access_request       READERS, System
+GET     api/access-requests/{id}/outcome      get_outcome              READERS, System
+POST    api/access-requests/{id}/revoke       revoke_access_request    Requester, System, Operator
 POST    api/access-requests/{id}/extend       extend_access_request    Requester
 GET     api/virtual-machines                  list_virtual_machines    READERS
 PUT     api/virtual-machines/jit-policy       put_jit_policy           Operator

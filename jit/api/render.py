@@ -32,6 +32,7 @@ def render_request(whole: StoredRequest) -> dict[str, Any]:
         "id": asked.id,
         "status": whole.status.value,
         "requester": _render_person(asked.requester),
+        "caller": {**_render_person(asked.asked_by), "kind": asked.asked_by.kind.value},
         "justification": asked.justification,
         "createdAt": format_instant(asked.created_at),
         "startsAt": format_instant(asked.starts_at),

@@ -260,6 +260,9 @@ def _filter(where: Where) -> tuple[str, dict[str, str]]:
     for name, choice in where.any_of.items():
         equals = " or ".join(build(name, "eq", value) for value in choice)
         clauses.append(f"( {equals} )")  # the SDK finds a parameter between two spaces only
+    if where.either:
+        equals = " or ".join(build(name, "eq", value) for name, value in where.either.items())
+        clauses.append(f"( {equals} )")
     if len(values) > COMPARISONS:
         raise Defect(f"a query has {COMPARISONS} comparisons at most")
     return " and ".join(clauses), values

@@ -10,6 +10,7 @@ from jit.domain.values import request_ids
 from jit.storage import keys
 from jit.storage.lists.machine_names import name_machines
 from jit.storage.request_rows import (
+    CALLER,
     REQUESTER,
     TICKET,
     read_grants,
@@ -80,7 +81,8 @@ def write_history_rows(stored: StoredRequest) -> list[Row]:
     home = build_month_partition(*created)
     own = Row(partition=home, key=f"{request.id}|", values=write_request(request))
     rows = [name_machines(own, (grant.vm_id for grant in stored.grants))]
-    same = {name: own.values[name] for name in (REQUESTER, TICKET)}
+    names = (REQUESTER, CALLER, TICKET)
+    same = {name: own.values[name] for name in names if name in own.values}
     for number, group in enumerate(group_by_machine(stored.grants)):
         key = f"{request.id}|{number:03d}"
         rows.append(Row(partition=home, key=key, values={**same, **write_grants(group)}))

@@ -11,7 +11,6 @@ from jit.domain.errors import Defect, Violation
 from jit.domain.model.grant import CloseReason, Footprint, Grant, Initiate, Status, status_of
 from jit.domain.model.machine import Connection, Via
 from jit.domain.model.named_sources import drop_marked
-from jit.domain.model.people import Person
 from jit.domain.model.request import Decision, Request, Ticket
 from jit.domain.values import arm_ids, request_ids
 from jit.storage import keys
@@ -36,6 +35,7 @@ from jit.storage.documents import (
 )
 from jit.storage.keys import write_stamp
 from jit.storage.networks import bastion_documents
+from jit.storage.people import person_columns
 from jit.storage.stored import GrantRow, ReadableRows, TombstoneRow, find_earliest_check
 from jit.storage.table import Row
 
@@ -49,22 +49,19 @@ NEW = frozenset({Status.SCHEDULED, Status.PENDING})
 LAST_BEGUN = Status.OPENING.value
 """As text, the statuses that are not new are at most this one. A query can select them."""
 
-REQUESTER, TICKET = "Requester", "Ticket"
-"""Columns of a request that queries name: the object id of its person, the id of its ticket."""
+REQUESTER, CALLER, TICKET = "Requester", "Caller", "Ticket"
+"""Columns that queries name: object ids of the person and of its caller, the id of the ticket."""
 
 R = TypeVar("R")
 
 
-_NAMED = (Column("id", "id"), Column("name", "name"))
-_PERSON = ColumnMap(Person, *_NAMED)
-_REQUESTER = ColumnMap(Person, *_NAMED, Column("display", "display_name", default=None))
 _TICKET = ColumnMap(Ticket, Column("system", "system"), Column("id", "id"))
 _RULE = Form(lambda rule: Decision(allowed=True, rule=rule), lambda decision: decision.rule)
 
 REQUEST = ColumnMap(
     Request,
     Column("id", "id"),
-    Column("requester", "requester", _REQUESTER.form),
+    Column("requester", "requester", person_columns.REQUESTER.form),
     Column("justification", "justification"),
     Column("createdAt", "created_at", INSTANT),
     Column("startsAt", "starts_at", INSTANT),
@@ -73,6 +70,7 @@ REQUEST = ColumnMap(
     Column("policies", "policies", TEXTS),
     Column("rule", "decision", _RULE),
     Column("ticket", "ticket", optional(_TICKET.form), default=None),
+    Column("caller", "caller", optional(person_columns.CALLER.form), default=None, is_sparse=True),
 )
 """The document of a request, live or finished."""
 
@@ -91,6 +89,7 @@ def write_request(request: Request) -> dict[str, Any]:
     return REQUEST_KIND.add_format(
         {
             REQUESTER: request.requester.id,
+            **({CALLER: request.caller.id} if request.caller else {}),
             TICKET: request.ticket.id if request.ticket else "",
             "CreatedAt": write_stamp(request.created_at),
             **write_document(REQUEST.write(request)),
@@ -131,7 +130,7 @@ GRANT = ColumnMap(
     Column("firewall_id", "firewall_id", default=None),
     Column("status", "status", enum(Status)),
     Column("close_reason", "close_reason", optional(enum(CloseReason)), default=None),
-    Column("closed_by", "closed_by", optional(_PERSON.form), default=None),
+    Column("closed_by", "closed_by", optional(person_columns.PERSON.form), default=None),
     Column("close_text", "close_reason_text", default=None),
     Column("denied", "denials", several(_VIOLATION), default=()),
     Column("extensions", "extensions", TEXTS, default=()),

@@ -20,6 +20,7 @@ from jit.storage import keys
 from jit.storage.history import History
 from jit.storage.lists.machine_names import name_machines
 from jit.storage.request_rows import (
+    CALLER,
     DUE_AT,
     GRANTS_KIND,
     LAST_BEGUN,
@@ -157,6 +158,15 @@ class RequestStore:
         """Return the ids of the live requests of one person in a subscription: one query."""
         first, last = keys.key_range(keys.REQUESTS)
         rows = self._read(partition, first, last, equal={REQUESTER: person_id})
+        return frozenset(row.key.removeprefix(first) for row in rows)
+
+    def list_ids_by(self, partition: str, person_id: str) -> frozenset[str]:
+        """Return the ids of the live requests that a person has or has made: one query."""
+        first, last = keys.key_range(keys.REQUESTS)
+        either = {REQUESTER: person_id, CALLER: person_id}
+        rows = read_all(
+            self._state, Where(partition=partition, first=first, last=last, either=either)
+        )
         return frozenset(row.key.removeprefix(first) for row in rows)
 
     # ---- grants ----------------------------------------------------------------------------------

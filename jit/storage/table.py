@@ -79,6 +79,7 @@ class Where:
         equal: Properties that must have these values.
         at_most: Text properties that must be at most these values.
         any_of: Properties, or `ROW_KEY`, that must have one of these values.
+        either: Properties of which one at least must have its value.
 
     All together are at most `COMPARISONS`; a partition, a first and a last key are one each.
     """
@@ -89,6 +90,7 @@ class Where:
     equal: Mapping[str, str] = field(default_factory=dict)
     at_most: Mapping[str, str] = field(default_factory=dict)
     any_of: Mapping[str, Sequence[str]] = field(default_factory=dict)
+    either: Mapping[str, str] = field(default_factory=dict)
 
 
 class Table(Protocol):

@@ -15,7 +15,7 @@ bp = func.Blueprint()  # type: ignore[no-untyped-call] # as the package has it
 
 @bp.route(route="api/access-requests", methods=["POST"])
 @bp.queue_output(arg_name="work", queue_name=messages.POLICY, connection=messages.CONNECTION)
-@answers(Role.REQUESTER)
+@answers(Role.REQUESTER, Role.SYSTEM)
 def create_access_request(
     req: func.HttpRequest, work: func.Out[List[str]], caller: Person
 ) -> func.HttpResponse:
@@ -30,7 +30,7 @@ def create_access_request(
 
 
 @bp.route(route="api/access-requests", methods=["GET"])
-@answers(*READERS, query=None)
+@answers(*READERS, Role.SYSTEM, query=None)
 def list_access_requests(req: func.HttpRequest, caller: Person) -> func.HttpResponse:
     """List requests, live and finished."""
     from jit.api import continuation, list_query
@@ -42,7 +42,7 @@ def list_access_requests(req: func.HttpRequest, caller: Person) -> func.HttpResp
 
 
 @bp.route(route="api/access-requests/{id}", methods=["GET"])
-@answers(*READERS)
+@answers(*READERS, Role.SYSTEM)
 def get_access_request(req: func.HttpRequest, caller: Person) -> func.HttpResponse:
     """Return one request, live or finished. If the last look is old, a worker looks again."""
     stored = wiring.queries().find_request(req.route_params["id"], caller)
@@ -51,7 +51,7 @@ def get_access_request(req: func.HttpRequest, caller: Person) -> func.HttpRespon
 
 
 @bp.route(route="api/access-requests/{id}/outcome", methods=["GET"])
-@answers(*READERS)
+@answers(*READERS, Role.SYSTEM)
 def get_outcome(req: func.HttpRequest, caller: Person) -> func.HttpResponse:
     """Answer 202 until the request is settled, then 200: the async pattern of Logic Apps."""
     stored = wiring.queries().find_request(req.route_params["id"], caller)
@@ -61,11 +61,11 @@ def get_outcome(req: func.HttpRequest, caller: Person) -> func.HttpResponse:
 
 @bp.route(route="api/access-requests/{id}/revoke", methods=["POST"])
 @bp.queue_output(arg_name="work", queue_name=messages.POLICY, connection=messages.CONNECTION)
-@answers(Role.REQUESTER, Role.OPERATOR)
+@answers(Role.REQUESTER, Role.SYSTEM, Role.OPERATOR)
 def revoke_access_request(
     req: func.HttpRequest, work: func.Out[List[str]], caller: Person
 ) -> func.HttpResponse:
-    """End access early, all or a part of it: a requester the own access, an operator any."""
+    """End access early, all or a part of it: a requester or caller the own, an operator any."""
     now, settings = wiring.clock(), wiring.settings()
     revocation = body.read_revocation(req, settings.limits)
     changed = wiring.request_changes().revoke(req.route_params["id"], caller, revocation, now)

@@ -68,6 +68,7 @@ def test_a_request_has_the_members_of_the_contract():
         "id",
         "status",
         "requester",
+        "caller",
         "justification",
         "createdAt",
         "startsAt",

@@ -116,8 +116,8 @@ BAD_BODIES = {
     "later-field": (_with(callbackUrl="https://x.example"), 400, "not-supported"),
     "on-behalf-of": (
         _with(onBehalfOf="a11ce000-0000-4000-8000-000000000001"),
-        400,
-        "not-supported",
+        403,
+        "on-behalf-role",
     ),
     "no-machines": (_with(virtualMachines=[]), 400, "too-few"),
     "many-machines": (

@@ -169,7 +169,7 @@ def _in_range(row: Row, where: Where) -> bool:
 def _count_comparisons(where: Where) -> int:
     bounds = (where.partition is not None) + bool(where.first) + bool(where.last)
     choices = sum(map(len, where.any_of.values()))
-    return bounds + len(where.equal) + len(where.at_most) + choices
+    return bounds + len(where.equal) + len(where.at_most) + choices + len(where.either)
 
 
 def _matches(row: Row, where: Where) -> bool:
@@ -177,6 +177,9 @@ def _matches(row: Row, where: Where) -> bool:
     if any(named.get(name) not in choice for name, choice in where.any_of.items()):
         return False
     if any(row.values.get(name) != value for name, value in where.equal.items()):
+        return False
+    either = where.either.items()
+    if either and all(row.values.get(name) != value for name, value in either):
         return False
     found = ((row.values.get(name), limit) for name, limit in where.at_most.items())
     return all(isinstance(value, str) and value <= limit for value, limit in found)

@@ -354,6 +354,22 @@ def test_a_query_takes_one_of_several_keys(table):
     assert found == ["r|1", "r|3"]
 
 
+def test_a_query_takes_one_of_two_properties(table):
+    """A row may lack one of them; the value may hold quotes."""
+    inserted(
+        table,
+        a_row("1", Who="it's me"),
+        a_row("2", Who="you", By="it's me"),
+        a_row("3", By="it's me"),
+        a_row("4", Who="you", By="you"),
+        a_row("5"),
+    )
+    mine = {"Who": "it's me", "By": "it's me"}
+
+    assert keys(table.query(Where(partition="p", either=mine))) == ["1", "2", "3"]
+    assert keys(table.query(Where(partition="p", either=mine, equal={"Who": "you"}))) == ["2"]
+
+
 def test_a_query_has_fifteen_comparisons_at_most(table):
     """Azure refuses more, and Azurite does not. A partition and a range are three of them."""
     inserted(table, a_row("5", Who="5"))

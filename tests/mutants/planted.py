@@ -40,12 +40,38 @@ MUTANTS = (
         name="a bar is not asked at acceptance",
         promise="P1",
         path="jit/broker/requests/acceptance/judgement.py",
-        was="barred = () if has_faults else self.bars.find_recent((submission.caller,), now)\n",
+        was="barred = () if has_faults else self.bars.find_recent(people, now)\n",
         becomes="barred = ()\n",
         caught_by=(
             law(
                 "tests/broker/test_bars.py",
                 "test_a_barred_person_is_denied_before_any_policy_is_asked",
+            ),
+        ),
+    ),
+    Mutant(
+        name="a bar is asked for the caller alone",
+        promise="P1",
+        path="jit/broker/requests/acceptance/judgement.py",
+        was="        people = (caller, submission.requester)\n",
+        becomes="        people = (caller,)\n",
+        caught_by=(
+            law(
+                "tests/broker/requests/test_on_behalf.py",
+                "test_a_bar_on_the_person_or_on_the_caller_denies_the_request",
+            ),
+        ),
+    ),
+    Mutant(
+        name="anybody may ask for others",
+        promise="P1",
+        path="jit/domain/decision/on_behalf.py",
+        was="    if Role.SYSTEM not in caller.roles:\n",
+        becomes="    if not caller.roles:\n",
+        caught_by=(
+            law(
+                "tests/domain/decision/test_on_behalf.py",
+                "test_any_other_request_is_refused_and_the_role_named",
             ),
         ),
     ),
@@ -809,7 +835,7 @@ MUTANTS = (
         name="sum not counted",
         promise="P6",
         path="jit/broker/requests/accept.py",
-        was="            *claim_request(person, new_id, now),\n",
+        was="            *claim_request(person, new_id, now, counts_today=not submission.is_on_behalf),\n",
         becomes="            *claim_request(person, new_id, now)[1:],\n",
         caught_by=(
             law(
@@ -874,8 +900,8 @@ MUTANTS = (
         name="a request is stored without its key",
         promise="P8",
         path="jit/broker/requests/accept.py",
-        was="        return self._store(access, grants, submission.caller, claims, now)\n",
-        becomes="        return self._store(access, grants, submission.caller, claims[1:], now)\n",
+        was="        return self._store(access, grants, submission, claims, now)\n",
+        becomes="        return self._store(access, grants, submission, claims[1:], now)\n",
         caught_by=(
             law(
                 "tests/storage/callers/test_idempotency_keys.py",

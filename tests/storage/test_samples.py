@@ -32,7 +32,7 @@ from jit.domain.model.machine import (
     Via,
     VirtualMachine,
 )
-from jit.domain.model.people import Person
+from jit.domain.model.people import Kind, Person
 from jit.domain.model.request import Decision, Request, Ticket
 from jit.domain.model.sums.accepted_requests import AcceptedRequests
 from jit.domain.model.trouble import Trouble
@@ -90,6 +90,10 @@ REQUEST = Request(
     ticket=Ticket(system="servicenow", id="CHG0030001"),
 )
 NAMED = replace(REQUEST, requester=replace(REQUEST.requester, display_name="Alice Ashdown"))
+SNOW = Person(
+    id="50000000-0000-4000-8000-000000000007", name="Ticketing system", kind=Kind.APPLICATION
+)
+ON_BEHALF = replace(REQUEST, caller=SNOW)
 SCHEDULED = Grant(
     id=f"{REQUEST_ID}-0-3389",
     request_id=REQUEST_ID,
@@ -367,6 +371,7 @@ CASES = {
     "request-with-machines": (request_rows.read_request, REQUEST),
     "request-without-ticket": (request_rows.read_request, replace(REQUEST, ticket=None)),
     "request-with-display-name": (request_rows.read_request, NAMED),
+    "request-on-behalf": (request_rows.read_request, ON_BEHALF),
     "grants-scheduled": (request_rows.read_grants, (SCHEDULED, PENDING)),
     "grants-open": (request_rows.read_grants, (OPEN,)),
     "grants-observed": (request_rows.read_grants, (OBSERVED,)),
@@ -608,6 +613,7 @@ WRITTEN = {
     "request": request_rows.write_request_row(REQUEST),
     "request-without-ticket": request_rows.write_request_row(replace(REQUEST, ticket=None)),
     "request-with-display-name": request_rows.write_request_row(NAMED),
+    "request-on-behalf": request_rows.write_request_row(ON_BEHALF),
     "grants-scheduled": GRANTS([SCHEDULED, PENDING]),
     "grants-open": GRANTS([OPEN]),
     "grants-observed": GRANTS([OBSERVED]),
@@ -711,7 +717,7 @@ def test_a_row_is_written_as_the_sample_shows(name):
 # ---- every column has a sample -------------------------------------------------------------------
 
 MAPS: dict[str, tuple[ColumnMap[Any], list[str]]] = {
-    "request": (request_rows.REQUEST, ["request", "history-request"]),
+    "request": (request_rows.REQUEST, ["request", "request-on-behalf", "history-request"]),
     "grant": (request_rows.GRANT, [name for name in SAMPLES if name.startswith("grants-")]),
     "columns of grants": (request_rows.SUMMARY, ["grants-open"]),
     "machine": (

@@ -71,8 +71,8 @@ def test_a_comparison_that_cannot_be_recorded_is_not_made(use_case):
         (["Contoso.Admin", "Jit.Auditor", "Jit.Unknown"], ["Jit.Auditor"]),
     ],
 )
-def test_every_signed_in_caller_learns_who_the_broker_sees(roles, told):
-    """Also without any role of the broker: the answer shows what is missing."""
+def test_every_signed_in_caller_gets_the_own_name_and_roles(roles, told):
+    """Also without any role of the broker: the answer shows that they are missing."""
     headers = {
         "X-MS-CLIENT-PRINCIPAL": make_principal(roles),
         "X-Forwarded-For": "203.0.113.7:50123",

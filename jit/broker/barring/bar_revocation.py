@@ -55,6 +55,8 @@ class BarRevocation:
         """
         End all live and waiting requests of the barred person from before the end of the order.
 
+        They are those that the person has, and those that the person made in the name of others.
+
         The bar may be lifted meanwhile, and the person let in: a request from after *now* is left
         to the next call, which reads the bar anew. A grant that cannot be observed is not given up:
         an operator does that for one request.
@@ -81,7 +83,7 @@ class BarRevocation:
     def _list_requests(self, bar: Bar, now: datetime) -> Iterable[str]:
         end = min(bar.order_end or now, now)
         for subscription in self.subscriptions():
-            for request_id in sorted(self.requests.list_ids_of(subscription, bar.person_id)):
+            for request_id in sorted(self.requests.list_ids_by(subscription, bar.person_id)):
                 if not _is_later(request_id, end):
                     yield request_id
 

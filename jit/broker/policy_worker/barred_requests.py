@@ -49,17 +49,22 @@ class BarredRequests:
         """Return the requests of barred people, and the requests without a known person."""
         if not bars.list_barred(state.now):
             return frozenset(), frozenset()
-        found = {each: self._find_person(each, state) for each in request_ids}
+        found = {each: self._find_people(each, state) for each in request_ids}
         barred = (
             each
-            for each, person in found.items()
-            if person is not None and find_barred([person], bars, state.now)
+            for each, people in found.items()
+            if people and find_barred(people, bars, state.now)
         )
-        return frozenset(barred), frozenset(each for each in found if found[each] is None)
+        return frozenset(barred), frozenset(each for each in found if not found[each])
 
-    def _find_person(self, request_id: str, state: Pass) -> Person | None:
-        """Return the person of a request, read once a pass; None if that cannot be read."""
+    def _find_people(self, request_id: str, state: Pass) -> tuple[Person, ...]:
+        """
+        Return requester and caller of a request, read once a pass; nobody if it cannot be read.
+
+        A barred ticketing system opens nothing more in the name of others.
+        """
         if request_id not in state.people:
             request = self.requests.find_request(request_id)
-            state.people[request_id] = request.requester if request is not None else None
+            people = (request.requester, request.asked_by) if request is not None else ()
+            state.people[request_id] = people
         return state.people[request_id]

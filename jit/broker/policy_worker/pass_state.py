@@ -48,7 +48,8 @@ class Pass:
         missing: By hash of the id, since when Azure lacks an NSG, firewall, entry or the policy.
         outage: The error by which storage did not move a request; raised when all else is done.
         busy: NSGs and firewalls that took no change.
-        people: Request id -> its person, as read in this pass; None if that could not be read.
+        people: Request id -> its requester and its caller, as read in this pass; nobody if they
+            could not be read.
         unwritten: Ids of grants whose initiate Azure took, while their rows do not say so yet.
     """
 
@@ -67,7 +68,7 @@ class Pass:
     missing: Mapping[str, datetime] = field(default_factory=dict)
     outage: Unavailable | None = None
     busy: BusyResources = field(default_factory=BusyResources)
-    people: dict[str, Person | None] = field(default_factory=dict)
+    people: dict[str, tuple[Person, ...]] = field(default_factory=dict)
     unwritten: set[str] = field(default_factory=set)
 
     def __post_init__(self) -> None:

@@ -47,7 +47,6 @@ from jit.domain.errors import (
 )
 from jit.domain.limits import Limits, bound_violations
 from jit.domain.model.grant import Grant
-from jit.domain.model.people import Person
 from jit.domain.model.request import AccessRequest, Decision
 from jit.domain.requests.submission import Submission
 from jit.domain.values import arm_ids, request_ids
@@ -134,11 +133,11 @@ class Acceptance:
         self, submission: Submission, access: AccessRequest, now: datetime
     ) -> tuple[Finding, ...]:
         """Return the reasons for which the request would be refused *now*."""
-        judgement, caller = self.judge.judge(submission, now), submission.caller
-        if judgement.is_barred:
+        judgement, requester = self.judge.judge(submission, now), submission.requester
+        if judgement.is_about_caller:
             return judgement.findings
-        person = self.people.read(arm_ids.subscription(access.machines[0].id), caller.id)
-        return self._plan_grants("preview", access, judgement, caller, person, now)[0]
+        person = self.people.read(arm_ids.subscription(access.machines[0].id), requester.id)
+        return self._plan_grants("preview", access, judgement, submission, person, now)[0]
 
     def accept(self, submission: Submission, *, now: datetime) -> StoredRequest:
         """
@@ -194,9 +193,9 @@ class Acceptance:
             if known is not None:
                 return known
             judgement = self.judge.judge_anew(submission, now)
-        if judgement.is_barred:
+        if judgement.is_about_caller:
             return self._repeat_or_deny(judgement.findings, submission, call, now)
-        with self.turns.take(call.caller):
+        with self.turns.take(submission.requester.id):
             return self._count_and_store(submission, access, call, judgement, over, now)
 
     def _count_and_store(
@@ -216,19 +215,17 @@ class Acceptance:
         """
         new_id = request_ids.make_request_id(call.subscription, now, secrets.token_bytes(10))
         try:
-            person = self.people.read(call.subscription, call.caller)
-            findings, grants = self._plan_grants(
-                new_id, access, judgement, submission.caller, person, now
-            )
+            person = self.people.read(call.subscription, submission.requester.id)
+            findings, grants = self._plan_grants(new_id, access, judgement, submission, person, now)
         except CannotTell as error:
             return self._repeat_uncounted(call, error, now)
         if findings:
             return self._repeat_or_deny(findings, submission, call, now)
         claims = (
             *self.idempotency.claim(call, new_id, now, over),
-            *claim_request(person, new_id, now),
+            *claim_request(person, new_id, now, counts_today=not submission.is_on_behalf),
         )
-        return self._store(access, grants, submission.caller, claims, now)
+        return self._store(access, grants, submission, claims, now)
 
     def _repeat_uncounted(
         self, call: RepeatableCall, error: CannotTell, now: datetime
@@ -245,13 +242,15 @@ class Acceptance:
         request_id: str,
         access: AccessRequest,
         judgement: Judgement,
-        caller: Person,
+        submission: Submission,
         person: PersonState,
         now: datetime,
     ) -> tuple[tuple[Finding, ...], list[Grant]]:
         """Return the reasons to refuse; or the grants, given the others on their VM ports."""
-        full = self.own_limits.find_full_counts(person, now)
-        findings, own = (*full, *judgement.findings), OwnRequests(self.requests, caller)
+        counts_today = not submission.is_on_behalf
+        full = self.own_limits.find_full_counts(person, now, counts_today=counts_today)
+        findings = (*full, *judgement.findings)
+        own = OwnRequests(self.requests, submission.caller)
         if any(finding.kind is not FindingKind.OCCUPIED for finding in findings):
             return sort_findings(findings), []
         machines, starts_at = judgement.machines, max(access.starts_at or now, now)
@@ -301,7 +300,7 @@ class Acceptance:
         self,
         access: AccessRequest,
         grants: Sequence[Grant],
-        caller: Person,
+        submission: Submission,
         claims: Sequence[Op],
         now: datetime,
     ) -> StoredRequest | None:
@@ -311,7 +310,7 @@ class Acceptance:
         Returns:
             None if another call has changed a row of *claims* meanwhile.
         """
-        request = build_request(access, grants, caller, now)
+        request = build_request(access, grants, submission, now)
         self.subscriptions.ensure(arm_ids.subscription(grants[0].vm_id), now)
         event = build_acceptance_event(request, grants, now)
         try:

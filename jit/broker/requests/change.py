@@ -84,7 +84,7 @@ class RequestChanges:
         self, request_id: str, caller: Person, revocation: Revocation, now: datetime
     ) -> ChangeResult:
         """
-        End a request, or a part of it, early: a requester the own request, an operator any.
+        End a request, or a part of it, early: its requester, its caller, or an operator any.
 
         If a grant could not be observed gone for an hour or more, an operator may close it with a
         reason as ``unverified``. Once its rules can be read again, reconcile removes the rest.
@@ -95,8 +95,8 @@ class RequestChanges:
             InvalidRequest: It names a VM or a port that is not in the request.
         """
         stored = find_visible(self.requests, request_id, caller)
-        if stored.request.requester.id != caller.id and Role.OPERATOR not in caller.roles:
-            raise Forbidden("only its requester or an operator may revoke a request")
+        if not stored.request.is_own_of(caller) and Role.OPERATOR not in caller.roles:
+            raise Forbidden("only its requester, its caller or an operator may revoke a request")
         outside = tuple(find_outside(revocation, stored.grants))
         if outside:
             raise InvalidRequest("a part of this is not in the request", outside)

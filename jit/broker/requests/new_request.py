@@ -11,7 +11,7 @@ from jit.domain.audit.event import Event
 from jit.domain.audit.refusal import PREVIEWED, Refusal
 from jit.domain.errors import Violation
 from jit.domain.model.grant import Grant
-from jit.domain.model.people import Person
+from jit.domain.model.people import Kind, Person
 from jit.domain.model.request import AccessRequest, Decision, Request
 from jit.domain.requests.submission import Submission
 from jit.domain.values import arm_ids
@@ -23,12 +23,15 @@ RULE = "jit-policy"
 
 
 def build_request(
-    access: AccessRequest, grants: Sequence[Grant], caller: Person, now: datetime
+    access: AccessRequest, grants: Sequence[Grant], submission: Submission, now: datetime
 ) -> Request:
-    """Return the request of allowed *access*; *grants* are all of its grants."""
+    """Return the request of allowed *access*, asked by *submission*, with all of its *grants*."""
+    caller, requester = submission.caller, submission.requester
+    is_plain = caller.id == requester.id and caller.kind is Kind.PERSON
     return Request(
         id=grants[0].request_id,
-        requester=caller,
+        requester=requester,
+        caller=None if is_plain else caller,
         justification=access.justification,
         created_at=now,
         starts_at=grants[0].starts_at,
@@ -52,6 +55,7 @@ def build_acceptance_event(request: Request, grants: Sequence[Grant], now: datet
             "justification": request.justification,
             "ticket": f"{request.ticket.system} {request.ticket.id}" if request.ticket else None,
             "rule": request.decision.rule,
+            **_describe_caller(request.caller),
             "sources": [str(source) for source in request.sources],
             "grants": [
                 {
@@ -83,6 +87,7 @@ def describe_refusal(
         facts={
             "justification": draft.justification,
             "sources": [str(source) for source in draft.sources],
+            **({"onBehalfOf": draft.on_behalf_of} if draft.on_behalf_of else {}),
         },
         why=why,
         violations=violations,
@@ -105,6 +110,13 @@ def describe_preview(
     refusal = describe_refusal(PREVIEWED, submission, "", why, violations)
     held_ports = {ports.get(violation.pointer, "") for violation in held}
     return replace(refusal, vm_ports=sorted(set(ports.values())), held_ports=sorted(held_ports))
+
+
+def _describe_caller(caller: Person | None) -> dict[str, Any]:
+    """Return the caller of a request if it is not plainly its requester."""
+    if caller is None:
+        return {}
+    return {"caller": {"id": caller.id, "name": caller.name, "kind": caller.kind.value}}
 
 
 def _describe_bastion(grant: Grant) -> dict[str, Any]:

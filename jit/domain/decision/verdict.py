@@ -14,6 +14,7 @@ class FindingKind(StrEnum):
 
     BODY = "body"  # 400: no policy could ever allow it
     BARRED = "barred"  # 403: an operator has barred the person
+    ROLE = "role"  # 403: the caller's app roles do not allow it
     LIMIT = "limit"  # 429: the person has had enough for now
     POLICY = "policy"  # 403: this policy does not allow it
     OCCUPIED = "occupied"  # 409: someone else holds the port for now

@@ -92,7 +92,10 @@ class Request:
     An access request that was accepted, without its grants.
 
     Attributes:
+        requester: The person who gets the access.
         policies: JIT policies that its grants lie under: its grants are found by them.
+        caller: The person or application that asked, if that is not the requester, or if it is an
+            application; else None.
     """
 
     id: str
@@ -105,7 +108,17 @@ class Request:
     policies: tuple[str, ...]
     decision: Decision
     ticket: Ticket | None = None
+    caller: Person | None = None
+
+    @property
+    def asked_by(self) -> Person:
+        """The person or application that asked."""
+        return self.caller or self.requester
+
+    def is_own_of(self, person: Person) -> bool:
+        """Return True if *person* is its requester or its caller."""
+        return person.id in {self.requester.id, self.asked_by.id}
 
     def is_visible_to(self, person: Person) -> bool:
-        """Return True if *person* asked for it, or has a role that sees all requests."""
-        return person.id == self.requester.id or bool(person.roles & SEES_ALL)
+        """Return True if it is an own one of *person*, or *person* has a role that sees all."""
+        return self.is_own_of(person) or bool(person.roles & SEES_ALL)

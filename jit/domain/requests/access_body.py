@@ -14,6 +14,7 @@ The codes of a faulty body:
 * via              via-unknown
 * duration         duration-malformed duration-ambiguous duration-negative duration-overflow
                    duration-too-short duration-too-long
+* onBehalfOf       object-id-malformed
 * startTime        time-malformed time-without-zone time-out-of-range start-in-past start-too-far
 * Idempotency-Key  idempotency-key-malformed
 * any of them      too-many-violations (the list was cut)
@@ -35,6 +36,7 @@ from jit.domain.requests.fields import (
     DURATION,
     FLAG,
     JUSTIFICATION,
+    OBJECT_ID,
     POINTER,
     START_TIME,
     TICKET_ID,
@@ -108,7 +110,7 @@ class TicketBody:
 class AccessRequestBody:
     """A request for access: ``POST /api/access-requests``."""
 
-    REFUSED: ClassVar = ("onBehalfOf", "callbackUrl")
+    REFUSED: ClassVar = ("callbackUrl",)
     ANY_OF: ClassVar = ("sources", "via")
 
     virtual_machines: Annotated[
@@ -126,6 +128,7 @@ class AccessRequestBody:
     start_time: Annotated[datetime | None, START_TIME, "If missing, now."] = None
     justification: Annotated[str | None, JUSTIFICATION, "Why; for the audit trail."]
     ticket: TicketBody | None = None
+    on_behalf_of: Annotated[str | None, OBJECT_ID, "The person who gets the access."] = None
     dry_run: Annotated[bool, FLAG, "Decide only, and store nothing."] = False
 
 
@@ -155,6 +158,7 @@ def read_access_request(value: object, *, now: datetime, limits: Limits = LIMITS
         ticket=_ticket(body.ticket),
         dry_run=body.dry_run,
         by_bastion=body.via is not None,
+        on_behalf_of=body.on_behalf_of,
         violations=(*faults, *_find_wide_sum(body.sources, limits)),
     )
 

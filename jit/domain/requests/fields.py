@@ -17,7 +17,8 @@ from typing import Any, NamedTuple, Protocol, TypeVar
 from jit.domain.errors import Malformed
 from jit.domain.limits import Limits
 from jit.domain.requests.json_node import Node
-from jit.domain.values import visible_text
+from jit.domain.values import arm_ids, visible_text
+from jit.domain.values.object_ids import parse_object_id
 from jit.domain.values.times import format_duration, format_instant, parse_duration, parse_instant
 
 TEXT_TOO_SHORT = "text-too-short"
@@ -170,6 +171,18 @@ class Choice(NamedTuple):
         return {"type": "string", "enum": list(self.options)}
 
 
+class ObjectId:
+    """The object id of a person in Entra ID."""
+
+    def read(self, node: Node, _context: ReadContext) -> str | None:
+        """Return the id in lower case."""
+        return parse_text(node, parse_object_id)
+
+    def describe(self, _limits: Limits) -> Schema:
+        """Return the form."""
+        return {"type": "string", "pattern": f"^{arm_ids.UUID}$"}
+
+
 class Flag:
     """``true`` or ``false``."""
 
@@ -252,6 +265,7 @@ def parse_text(node: Node, parse: Callable[[str], T]) -> T | None:
 
 
 POINTER = Pointer()
+OBJECT_ID = ObjectId()
 FLAG = Flag()
 DURATION = Duration("shortest", "longest")
 START_TIME = StartTime()

@@ -25,6 +25,7 @@ class Draft:
         sources: One for each in the body, up to the limit; None if it is faulty.
         dry_run: Decide only; False unless the caller wrote ``true``.
         by_bastion: As in `AccessRequest`.
+        on_behalf_of: Lower-case object id of the person named; None if it is the caller.
         violations: All faults; if there is none, `request` is there.
     """
 
@@ -37,6 +38,7 @@ class Draft:
     dry_run: bool
     violations: tuple[Violation, ...]
     by_bastion: bool = False
+    on_behalf_of: str | None = None
 
     @property
     def request(self) -> AccessRequest | None:
@@ -63,10 +65,21 @@ class Submission:
         draft: The body, read.
         body: The body as JSON, to tell a repetition from another use of the same key.
         key: The caller's ``Idempotency-Key``, if sent.
-        caller: The person who asks.
+        caller: The person or application that asks.
     """
 
     draft: Draft
     body: Mapping[str, object]
     key: str | None
     caller: Person
+
+    @property
+    def is_on_behalf(self) -> bool:
+        """True if the caller asks for another person."""
+        return self.draft.on_behalf_of not in {None, self.caller.id}
+
+    @property
+    def requester(self) -> Person:
+        """The person who gets the access; of a person named, only the id is known."""
+        named = self.draft.on_behalf_of
+        return Person(id=named, name=named) if named and self.is_on_behalf else self.caller

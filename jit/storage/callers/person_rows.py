@@ -87,9 +87,16 @@ class PersonRows:
         delete_rows(self._state, [person.places[each] for each in sorted(request_ids)])
 
 
-def claim_request(person: PersonState, request_id: str, now: datetime) -> tuple[Op, ...]:
-    """Return the operations that count a request of *person* which is accepted *now*."""
-    accepted = person.accepted.add(now)
+def claim_request(
+    person: PersonState, request_id: str, now: datetime, *, counts_today: bool = True
+) -> tuple[Op, ...]:
+    """
+    Return the operations that count a request of *person* which is accepted *now*.
+
+    *counts_today* is False for a request in the person's name: it takes a place, and no turn of
+    the day. The row of the times gets a new ETag all the same: it is the lock of the places.
+    """
+    accepted = person.accepted.add(now) if counts_today else person.accepted
     verb = Verb.REPLACE if person.version.etag else Verb.INSERT
     key = keys.own_request_key(accepted.person, request_id)
     own = Row(partition=person.version.partition, key=key, values={"Person": accepted.person})

@@ -9,10 +9,10 @@ from jit.domain.model.grant import Grant
 from jit.domain.model.request import Request
 from jit.storage import keys
 from jit.storage.lists.query_budget import QueryBudget
+from jit.storage.lists.search import name_own_columns
 from jit.storage.request_rows import (
     GRANTS_KIND,
     REQUEST_KIND,
-    REQUESTER,
     parse_grant_row,
     parse_request,
     read_by_machine,
@@ -43,15 +43,16 @@ def read_live_access(
     Args:
         state: The table ``JitState``.
         partition: The subscription.
-        requester: Object id of the person whose requests are read; None means all requests.
+        requester: Object id of the person whose requests are read, those that the person made for
+            others as well; None means all requests.
         budget: It may be below zero in the end: a part of the access would be a wrong answer.
     """
     first, last = keys.key_range(keys.GRANTS)
     where = Where(partition=partition, first=first, last=last)
     rows = read_by_machine(GRANTS_KIND, _read(state, where, budget), parse_grant_row)
     first, last = keys.key_range(keys.REQUESTS)
-    equal = {} if requester is None else {REQUESTER: requester}
-    where = Where(partition=partition, first=first, last=last, equal=equal)
+    either = name_own_columns(requester)
+    where = Where(partition=partition, first=first, last=last, either=either)
     requests = REQUEST_KIND.read_all(_read(state, where, budget), parse_request)
     return LiveAccess(
         grants=tuple(grant for _, each in rows.by_machine for grant in each.grants),

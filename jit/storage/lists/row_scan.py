@@ -97,12 +97,14 @@ class RowScan:
 
     def run(self) -> Span:
         """Return the next requests, at least one query further."""
-        found = self._read_own() if self.search.sought.columns else None
+        sought = self.search.sought
+        found = self._read_own() if sought.columns or sought.either else None
         return found if found is not None else self._read_all()
 
     def _read_own(self) -> Span | None:
         """Return the requests that the service selects; None if that does not get anywhere."""
-        where = replace(self.where, equal=self.search.sought.columns)
+        sought = self.search.sought
+        where = replace(self.where, equal=sought.columns, either=sought.either)
         rows: list[Row] = []
         token: str | None = None
         for _ in range(_TRIES):

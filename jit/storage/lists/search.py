@@ -15,7 +15,7 @@ from jit.domain.model.request import Request
 from jit.domain.values import arm_ids, request_ids
 from jit.storage.lists.machine_names import HALF, MACHINES
 from jit.storage.lists.query_budget import QueryBudget
-from jit.storage.request_rows import REQUESTER, TICKET
+from jit.storage.request_rows import CALLER, REQUESTER, TICKET
 from jit.storage.stored import StoredRequest
 from jit.storage.table import Row
 
@@ -29,7 +29,8 @@ class Sought:
     The columns and keys of the requests that are wanted; None means any.
 
     Attributes:
-        requester: Object id of the caller who may see the own requests only.
+        requester: Object id of a person who may see the own requests only: as requester or as
+            caller.
         ticket: Id of the ticket.
         machine: Id or name of a virtual machine, in any letter case.
         first: The earliest creation.
@@ -45,12 +46,19 @@ class Sought:
     @property
     def columns(self) -> Mapping[str, str]:
         """The values of columns, by which the service itself passes rows over."""
-        named = {REQUESTER: self.requester, TICKET: self.ticket}
-        return {name: value for name, value in named.items() if value is not None}
+        return {} if self.ticket is None else {TICKET: self.ticket}
+
+    @property
+    def either(self) -> Mapping[str, str]:
+        """Columns of which one must have its value: the person asked, or got access."""
+        return name_own_columns(self.requester)
 
     def matches(self, row: Row) -> bool:
         """Return True if the row of a request may be wanted; its key is not looked at."""
         if any(row.values.get(name) != value for name, value in self.columns.items()):
+            return False
+        either = self.either.items()
+        if either and all(row.values.get(name) != value for name, value in either):
             return False
         names = row.values.get(MACHINES)
         if self.machine is None or names is None:
@@ -101,6 +109,11 @@ class Stretch:
 
     requests: tuple[StoredRequest, ...]
     reached: str | None
+
+
+def name_own_columns(person_id: str | None) -> Mapping[str, str]:
+    """Return the columns by which the own requests of a person are found; none for None."""
+    return {} if person_id is None else {REQUESTER: person_id, CALLER: person_id}
 
 
 def make_bound(subscription: str, moment: datetime) -> str:

@@ -1,4 +1,4 @@
-"""The configuration of App Service authentication: what keeps every caller out."""
+"""The configuration of App Service authentication: its faults keep every caller out."""
 
 import copy
 import json

@@ -13,10 +13,12 @@ from jit.domain.limits import Limits
 from jit.domain.model.request import AccessRequest, Ticket, WantedMachine, WantedPort
 from jit.domain.requests import access_body, fields, idempotency_key, json_node, network_fields
 from jit.domain.requests.access_body import read_access_request
-from jit.domain.values import arm_ids, prefixes, times
+from jit.domain.values import arm_ids, object_ids, prefixes, times
 from jit.domain.values.times import format_instant
 from tests.builders.bodies import a_body, a_draft, a_machine, a_port, faults
 from tests.builders.values import NOW, OTHER_SUBSCRIPTION, vm_id
+
+ALICE = "a11ce000-0000-4000-8000-000000000001"
 
 SECOND = timedelta(seconds=1)
 FIRST_VM = "#/virtualMachines/0"
@@ -79,7 +81,16 @@ def test_the_optional_fields_are_optional():
         ({"justification": None}, [("#/justification", "missing-field")]),
         ({"source": "203.0.113.7"}, [("#/source", "unknown-field")]),
         ({"Duration": "PT1H"}, [("#/Duration", "unknown-field")]),
-        ({"onBehalfOf": "someone"}, [("#/onBehalfOf", "not-supported")]),
+        ({"onBehalfOf": "someone"}, [("#/onBehalfOf", "object-id-malformed")]),
+        ({"onBehalfOf": ""}, [("#/onBehalfOf", "object-id-malformed")]),
+        ({"onBehalfOf": f"{ALICE} "}, [("#/onBehalfOf", "object-id-malformed")]),
+        ({"onBehalfOf": "0" * 32}, [("#/onBehalfOf", "object-id-malformed")]),
+        (
+            {"onBehalfOf": "00000000-0000-0000-0000-000000000000"},
+            [("#/onBehalfOf", "object-id-malformed")],
+        ),
+        ({"onBehalfOf": [ALICE]}, [("#/onBehalfOf", "wrong-type")]),
+        ({"onBehalfOf": 7}, [("#/onBehalfOf", "wrong-type")]),
         ({"callbackUrl": "https://example.com"}, [("#/callbackUrl", "not-supported")]),
         ({"dryRun": "true"}, [("#/dryRun", "wrong-type")]),
         ({"dryRun": 1}, [("#/dryRun", "wrong-type")]),
@@ -444,6 +455,14 @@ def test_a_vm_of_another_subscription_is_sent_as_a_second_request():
 # ---- the table of codes
 
 
+def test_the_person_named_is_an_object_id_in_lower_case():
+    """A body that names nobody asks for its caller."""
+    named = read_access_request(a_body(onBehalfOf=ALICE.upper()), now=NOW)
+
+    assert (named.violations, named.on_behalf_of) == ((), ALICE)
+    assert read_access_request(a_body(), now=NOW).on_behalf_of is None
+
+
 def test_the_table_of_codes_is_complete():
     """Programs act on codes: the module that gives them out lists them all."""
     modules = (
@@ -454,6 +473,7 @@ def test_the_table_of_codes_is_complete():
         json_node,
         limits,
         network_fields,
+        object_ids,
         prefixes,
         times,
     )

@@ -35,6 +35,7 @@ FULL = {
         startTime="2026-11-22T19:00:00.25+01:00",
         ticket={"system": "servicenow", "id": "CHG0030001"},
         dryRun=True,
+        onBehalfOf="a11ce000-0000-4000-8000-000000000001",
         via="bastion",
     ),
     RevokeBody: {

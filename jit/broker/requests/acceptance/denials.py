@@ -12,6 +12,7 @@ from jit.domain.decision.verdict import Finding, FindingKind, find_worst_kind
 from jit.domain.errors import (
     AccessDenied,
     Conflict,
+    Forbidden,
     InvalidRequest,
     LimitReached,
     Rejected,
@@ -24,12 +25,14 @@ from jit.domain.values import arm_ids, request_ids
 _REFUSALS: Mapping[FindingKind, type[Rejected]] = {
     FindingKind.BODY: InvalidRequest,
     FindingKind.BARRED: AccessDenied,
+    FindingKind.ROLE: Forbidden,
     FindingKind.POLICY: AccessDenied,
     FindingKind.OCCUPIED: Conflict,
 }
 _DETAILS = {
     FindingKind.BODY: "the request breaks the contract",
     FindingKind.BARRED: "this person may get no access",
+    FindingKind.ROLE: "the app roles of the caller do not allow this request",
     FindingKind.LIMIT: "this person has reached a limit",
     FindingKind.POLICY: "the JIT policy does not allow this access",
     FindingKind.OCCUPIED: "somebody else holds this port for now",

@@ -11,6 +11,7 @@ from jit.broker.asked_bars import AskedBars
 from jit.broker.requests.new_grants import Machines
 from jit.broker.shared_looks import SharedLooks
 from jit.domain.decision.jit_policy import decide
+from jit.domain.decision.on_behalf import find_missing_role
 from jit.domain.decision.verdict import Finding, FindingKind
 from jit.domain.limits import Limits
 from jit.domain.model.machine import VirtualMachine
@@ -27,17 +28,19 @@ class Judgement:
     Attributes:
         findings: Empty if the request is allowed.
         machines: The VMs that the findings are about.
-        is_barred: True if the person is barred: then the policy was not asked.
+        is_about_caller: True if caller or person may ask for nothing: the policy was not asked.
     """
 
     findings: tuple[Finding, ...]
     machines: Machines
-    is_barred: bool = False
+    is_about_caller: bool = False
 
     @property
     def is_final(self) -> bool:
         """True if fresh data cannot lead to a better answer."""
-        return self.is_barred or all(finding.kind is FindingKind.BODY for finding in self.findings)
+        return self.is_about_caller or all(
+            finding.kind is FindingKind.BODY for finding in self.findings
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,13 +64,16 @@ class Judge:
         Raises:
             Unavailable: Nobody knows if the person is barred, or storage did not answer.
         """
-        draft = submission.draft
+        draft, caller = submission.draft, submission.caller
         find = partial(self.inventory.find_kept_machine, now=now)
         kept = self._judge_by(_find_machines(draft, find), draft, now)
         has_faults = any(finding.kind is FindingKind.BODY for finding in kept.findings)
-        barred = () if has_faults else self.bars.find_recent((submission.caller,), now)
-        if barred:  # no policy is asked for them, and not Azure
-            return Judgement(barred, kept.machines, is_barred=True)
+        people = (caller, submission.requester)
+        barred = () if has_faults else self.bars.find_recent(people, now)
+        refused = (*barred, *find_missing_role(caller, draft.on_behalf_of))
+        if refused:  # no policy is asked for them, and not Azure
+            faults = (each for each in kept.findings if each.kind is FindingKind.BODY)
+            return Judgement((*faults, *refused), kept.machines, is_about_caller=True)
         if kept.is_final:
             return kept
         return self._judge_by(_find_machines(draft, self.inventory.find_machine), draft, now)

@@ -26,12 +26,19 @@ class OwnLimits(NamedTuple):
     requests: RequestStore
     limits: Limits
 
-    def find_full_counts(self, person: PersonState, now: datetime) -> tuple[Finding, ...]:
-        """Return a finding for each number of requests that is reached."""
+    def find_full_counts(
+        self, person: PersonState, now: datetime, *, counts_today: bool = True
+    ) -> tuple[Finding, ...]:
+        """
+        Return a finding for each number of requests that is reached.
+
+        *counts_today* is False for a request in the person's name: others may ask however often.
+        """
         live = len(person.places)
         if live >= self.limits.live_requests:
             live -= self._forget_left_behind(person)
-        return tuple(find_full_counts(live, person.accepted, now=now, limits=self.limits))
+        accepted = person.accepted if counts_today else person.accepted._replace(times=())
+        return tuple(find_full_counts(live, accepted, now=now, limits=self.limits))
 
     def _forget_left_behind(self, person: PersonState) -> int:
         """

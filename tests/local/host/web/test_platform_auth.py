@@ -73,7 +73,7 @@ def test_the_broker_believes_the_principal_in_full(authentication, name, kind, r
 
 
 def test_the_configuration_that_the_platform_passes_has_no_fault(authentication):
-    """It excludes what the host excludes, and names the application of the principals."""
+    """It has the excluded paths of the host, and the application of the principals."""
     configuration = authentication.write_configuration()
 
     assert find_fault(configuration, client_id=authentication.client_id) == ""
