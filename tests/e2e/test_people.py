@@ -25,6 +25,7 @@ MAY = {
     ("GET", "virtual-machines"): (200, 200, 200, 200, 200, 403, 401),
     ("PUT", "virtual-machines/jit-policy"): (403, 403, 400, 403, 403, 403, 401),
     ("DELETE", "virtual-machines/jit-policy"): (403, 403, 400, 403, 403, 403, 401),
+    ("GET", "me"): (200, 200, 200, 200, 200, 200, 401),
     ("GET", "my-address"): (200, 200, 200, 200, 200, 403, 401),
     ("POST", "reconcile?dryRun=true"): (403, 403, 200, 403, 403, 403, 401),
     ("GET", "status"): (403, 403, 200, 200, 403, 403, 401),
@@ -80,6 +81,32 @@ def test_the_rights_of_each_person_over_an_open_path(client, person, see, revoke
     revoked = client.post(request_id, "revoke", as_=person)
 
     assert (seen.status, revoked.status, extended.status) == (see, revoke, extend)
+
+
+def test_a_ticketing_system_asks_for_a_person_and_both_see_and_end_it(client):
+    """Alice has the access; the system stands beside her, and dave sees nothing."""
+    alice = "a11ce000-0000-4000-8000-000000000001"
+    request_id = client.ask(wish(farm(5), onBehalfOf=alice), as_="snow")
+    client.until_status(request_id, "open")
+
+    seen = client.api("GET", f"access-requests/{request_id}", as_="alice").json
+    lists = {who: [each["id"] for each in client.listed(who)] for who in ("alice", "snow", "dave")}
+    ended = client.post(request_id, "revoke", as_="snow")
+
+    assert (seen["requester"]["id"], seen["caller"]["kind"]) == (alice, "application")
+    assert lists == {"alice": [request_id], "snow": [request_id], "dave": []}
+    assert ended.status == 202
+
+
+def test_the_host_tells_each_caller_who_it_is(client_without_reset):
+    """The roles of the landscape; a person without any is told so."""
+    told = {who: client_without_reset.api("GET", "me", as_=who).json for who in ("snow", "petra")}
+
+    assert (told["snow"]["kind"], told["snow"]["roles"]) == (
+        "application",
+        ["Jit.Requester", "Jit.System"],
+    )
+    assert (told["petra"]["kind"], told["petra"]["roles"]) == ("person", [])
 
 
 def test_a_requester_lists_no_strangers_requests(client):

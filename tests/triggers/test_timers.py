@@ -3,8 +3,11 @@
 import json
 from dataclasses import replace
 
+import pytest
+
 from jit import wiring
-from tests.triggers.app_functions import SETTINGS, find_call
+from jit.domain.authorization.platform_authentication import find_fault
+from tests.triggers.app_functions import CLIENT_ID, SETTINGS, find_call
 from tests.triggers.conftest import NOON
 
 
@@ -17,19 +20,30 @@ def test_a_tick_looks_at_the_brokers_clock(use_case):
     assert calls == [("tick", (), {"now": NOON})]
 
 
+@pytest.mark.parametrize(
+    ("fault", "setting"),
+    [
+        ({"tenant_id": ""}, "JIT_TENANT_ID"),
+        ({"auth_enabled": False}, "WEBSITE_AUTH_ENABLED"),
+        (
+            {"application_fault": find_fault("{}", client_id=CLIENT_ID)},
+            "WEBSITE_AUTH_V2_CONFIG_JSON",
+        ),
+    ],
+)
 def test_a_tick_alerts_while_authentication_is_misconfigured_and_still_works(
-    use_case, monkeypatch, caplog
+    fault, setting, use_case, monkeypatch, caplog
 ):
     """Every caller gets 401, so the log must name the setting; paths are closed as before."""
     calls = use_case("due_work", tick=None)
-    monkeypatch.setattr(wiring, "settings", lambda: replace(SETTINGS, tenant_id=""))
+    monkeypatch.setattr(wiring, "settings", lambda: replace(SETTINGS, **fault))
 
     find_call("tick")(timer=None)
 
     (told,) = [json.loads(record.getMessage()) for record in caplog.records]
     assert (told["event"], told["detail"].partition(" ")[0]) == (
         "authentication.misconfigured",
-        "JIT_TENANT_ID",
+        setting,
     )
     assert len(calls) == 1
 

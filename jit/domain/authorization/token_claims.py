@@ -15,10 +15,9 @@ The claims themselves:
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
 from itertools import chain
 from types import MappingProxyType
-from typing import Final
+from typing import Final, NamedTuple
 
 from jit.domain.authorization.audiences import is_ours
 from jit.domain.errors import Malformed
@@ -69,8 +68,7 @@ Claim = tuple[str, object]
 """Type and value of a claim as JSON has them."""
 
 
-@dataclass(frozen=True, slots=True)
-class ClaimSet:
+class ClaimSet(NamedTuple):
     """
     The claims of one caller.
 
