@@ -16,7 +16,7 @@ from bench.stack.simulator import Simulator
 from bench.traffic import access_requests
 from jit import wiring
 from jit.domain.model.grant import CloseReason, Grant, Status
-from jit.domain.model.people import Person
+from jit.domain.model.people import Person, Role
 from jit.domain.requests.access_body import read_access_request
 from jit.domain.requests.submission import Submission
 from jit.domain.values import arm_ids, request_ids
@@ -24,7 +24,9 @@ from jit.storage.history import write_history_rows
 from jit.storage.stored import StoredRequest
 from jit.storage.table import Op, Verb
 
-PERSON = Person(id="a11ce000-0000-4000-8000-000000000001", name="alice")
+PERSON = Person(
+    id="a11ce000-0000-4000-8000-000000000001", name="alice", roles=frozenset({Role.REQUESTER})
+)
 _MONTHS = 12
 _TRANSACTION = 100
 _OPENS_SECONDS = 120

@@ -7,11 +7,13 @@ import pytest
 
 from jit.domain.audit import chain
 from jit.domain.audit.event import list_transitions
+from jit.domain.authorization.token_claims import LONGEST_NAME
 from jit.domain.errors import AccessDenied, TooLarge
 from jit.domain.limits import LIMITS
 from jit.domain.model.bastion import Bastion
 from jit.domain.model.grant import CloseReason, Status
 from jit.domain.model.machine import PortRule, Via
+from jit.domain.model.people import Kind
 from jit.storage import request_store
 from jit.storage.audit_chain import Drainer
 from jit.storage.table import Op, Verb
@@ -22,7 +24,8 @@ from tests.local.azure.sim import DEVELOPMENT
 
 PORTS = range(65_000, 65_000 + LIMITS.ports)
 FACE = "\N{GRINNING FACE}"  # twelve characters of JSON
-CALLER = replace(ALICE, name="é" * 12_000, roles=frozenset())  # as much as a principal can say
+CALLER = replace(ALICE, name=FACE * LONGEST_NAME, kind=Kind.APPLICATION)
+"""The longest name that is read from a principal; that of an application is stored twice."""
 ROOM = 4  # operations that later parts of a request may take: a callback, notices
 RULE = f"/rules/{'x' * 300}"
 

@@ -25,13 +25,17 @@ RULE = "jit-policy"
 def build_request(
     access: AccessRequest, grants: Sequence[Grant], submission: Submission, now: datetime
 ) -> Request:
-    """Return the request of allowed *access*, asked by *submission*, with all of its *grants*."""
+    """
+    Return the request of allowed *access*, asked by *submission*, with all of its *grants*.
+
+    Roles and groups are those of a token, and not of a request: they are left out.
+    """
     caller, requester = submission.caller, submission.requester
     is_plain = caller.id == requester.id and caller.kind is Kind.PERSON
     return Request(
         id=grants[0].request_id,
-        requester=requester,
-        caller=None if is_plain else caller,
+        requester=Person(id=requester.id, name=requester.name, display_name=requester.display_name),
+        caller=None if is_plain else Person(id=caller.id, name=caller.name, kind=caller.kind),
         justification=access.justification,
         created_at=now,
         starts_at=grants[0].starts_at,

@@ -27,8 +27,10 @@ from jit.domain.values.object_ids import parse_object_id
 MOST_CLAIMS: Final = 512
 """Claims of one caller; App Service's header has room for about as many."""
 
+LONGEST_NAME: Final = 256
+"""Characters of a name that are read; Entra ID takes no longer display name."""
+
 _MOST_GROUPS = 200  # Entra ID lists no more in a JWT
-_LONGEST_NAME = 256  # characters; Entra ID takes no longer display name
 
 _MICROSOFT = "http://schemas.microsoft.com/identity/claims/"
 _FEDERATION = "http://schemas.microsoft.com/ws/2008/06/identity/claims/"
@@ -113,9 +115,9 @@ def read_claims(
     names, display_names = found.list_values(_NAMES), found.list_values(_DISPLAY_NAMES)
     return Person(
         id=object_id,
-        name=next(filter(None, names), object_id)[:_LONGEST_NAME],
+        name=next(filter(None, names), object_id)[:LONGEST_NAME],
         roles=frozenset(found.list_values(_ROLES)),
-        display_name=display_names[0][:_LONGEST_NAME] if display_names else None,
+        display_name=display_names[0][:LONGEST_NAME] if display_names else None,
         kind=kind,
         groups=_find_groups(found),
     )
