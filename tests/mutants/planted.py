@@ -1030,7 +1030,7 @@ MUTANTS = (
         name="an application may show an ID token",
         promise="P1",
         path="jit/domain/authorization/token_claims.py",
-        was="    return Kind.APPLICATION if has_client and _is_access_token(claims) else None\n",
+        was="    return Kind.APPLICATION if has_client and _may_be_own(claims) else None\n",
         becomes="    return Kind.APPLICATION\n",
         caught_by=(
             law(

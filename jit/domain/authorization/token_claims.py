@@ -60,8 +60,12 @@ _SINGLE: Mapping[str, str] = MappingProxyType(
 _ROLES = {"roles", f"{_FEDERATION}role"}
 _SCOPES = {"scp", f"{_MICROSOFT}scope"}
 _GROUPS = {"groups", f"{_FEDERATION}groups"}
-_MORE_GROUPS = {"hasgroups", "groups:src1", "http://schemas.microsoft.com/claims/groups.link"}
-_ELSEWHERE = "_claim_names"
+_MORE_GROUPS = {
+    "_claim_names",
+    "hasgroups",
+    "groups:src1",
+    "http://schemas.microsoft.com/claims/groups.link",
+}
 _OF_ID_TOKENS = {"nonce", "at_hash", "c_hash"}
 _DISPLAY_NAMES = ("name", f"{_XMLSOAP}name", "app_displayname")
 _NAMES = ("preferred_username", "upn", f"{_XMLSOAP}upn", *_DISPLAY_NAMES, "appid", "azp")
@@ -76,14 +80,14 @@ class ClaimSet(NamedTuple):
 
     Attributes:
         single: Claim → its one value.
-        texts: Type → its values that are texts, in their order.
+        texts: Type of each claim → its values that are texts, in their order.
     """
 
     single: Mapping[str, str]
     texts: Mapping[str, Sequence[str]]
 
     def has(self, kinds: Iterable[str]) -> bool:
-        """Return True if there is a claim of one of the types."""
+        """Return True if there is a claim of one of the types, with any value."""
         return any(kind in self.texts for kind in kinds)
 
     def list_values(self, kinds: Iterable[str]) -> list[str]:
@@ -134,8 +138,9 @@ def _sort_claims(claims: Sequence[Claim]) -> ClaimSet | None:
                 return None
             if single.setdefault(claim, value).lower() != value.lower():
                 return None
+        found = texts.setdefault(kind, [])
         if isinstance(value, str):
-            texts.setdefault(kind, []).append(value)
+            found.append(value)
     return ClaimSet(single, texts)
 
 
@@ -157,16 +162,17 @@ def _find_kind(claims: ClaimSet) -> Kind | None:
     ``idtyp`` says it, if the application asks for that claim. Else only a token of a person has a
     scope, and only an access token names its client; an ID token is that of a person.
     """
-    idtyp, has_scope = claims.single.get(_IDTYP), claims.has(_SCOPES)
+    idtyp, has_scope = claims.single.get(_IDTYP), any(claims.list_values(_SCOPES))
     has_client = _CLIENT in claims.single
+    is_access_token = has_client or _CLIENT_PROOF in claims.single
     if idtyp not in {None, "user", "app"}:
         return None
-    if idtyp == "user" or has_scope or not (idtyp or has_client):
+    if idtyp == "user" or has_scope or not (idtyp or is_access_token):
         return None if idtyp == "app" else Kind.PERSON
-    return Kind.APPLICATION if has_client and _is_access_token(claims) else None
+    return Kind.APPLICATION if has_client and _may_be_own(claims) else None
 
 
-def _is_access_token(claims: ClaimSet) -> bool:
+def _may_be_own(claims: ClaimSet) -> bool:
     """Return True if an application can have got these claims with credentials of its own."""
     is_public_client = claims.single.get(_CLIENT_PROOF) == "0"
     return not claims.has(_OF_ID_TOKENS) and not is_public_client
@@ -180,9 +186,8 @@ def _find_groups(claims: ClaimSet) -> frozenset[str] | None:
     (https://learn.microsoft.com/security/zero-trust/develop/configure-tokens-group-claims-app-roles).
     A token without the claim says nothing: the application may not ask for groups.
     """
-    elsewhere = any("groups" in text for text in claims.texts.get(_ELSEWHERE, ()))
     values = claims.list_values(_GROUPS)
-    if not values or elsewhere or claims.has(_MORE_GROUPS) or len(values) > _MOST_GROUPS:
+    if not values or claims.has(_MORE_GROUPS) or len(values) > _MOST_GROUPS:
         return None
     try:
         return frozenset(map(parse_object_id, values))
