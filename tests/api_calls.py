@@ -253,6 +253,7 @@ def _ask_and_change(api: Api) -> None:
     later = api.call("POST", "access-requests", body).doc["id"]
     api.call("POST", f"access-requests/{later}/extend", {"duration": "PT1H"})
     api.call("POST", "access-requests", {**wish(DB01, 5985), "via": "bastion"})
+    api.call("POST", "access-requests", wish(farm(6), onBehalfOf=BOB.id), user="snow")
     now = api.call("POST", "access-requests", wish(farm(2))).doc["id"]
     api.wait(2)
     api.call("GET", f"access-requests/{now}/outcome")

@@ -10,7 +10,7 @@ import pytest
 from jit.domain.limits import LIMITS
 from jit.domain.model.bastion import BY_BASTION
 from jit.domain.model.machine import Support, Via
-from jit.domain.model.people import Role
+from jit.domain.model.people import Kind, Role
 from jit.domain.policy_setup.changes import PolicyAction
 from jit.domain.reconcile.plan_item import PlanAction, PlanClass
 from jit.domain.requests import (
@@ -43,6 +43,8 @@ BODIES = {
 BODILESS = {"POST /api/reconcile", "DELETE /api/barred/{oid}"}
 WORDS = [
     ("Grant", "connection.via", (*Via, BY_BASTION)),
+    ("Request", "caller.kind", Kind),
+    ("GET /api/me", "kind", Kind),
     ("Virtual machine", "via", Via),
     ("Virtual machine", "status", Support),
     ("Plan", "plan[].action", PlanAction),
