@@ -116,7 +116,8 @@ class Locks:
         if initiated and row.read_at is not None:
             row = replace(row, initiated_at=row.read_at, burst=_count_burst(row))
         with suppress(StateConflict):  # the lease ran out; its new holder decides
-            self._give_back(row, replace(row, missing=lease.row.missing))
+            bare = replace(row, missing=lease.row.missing, answered=frozenset())
+            self._give_back(row, bare)
 
     def _give_back(self, row: R, bare: R) -> R:
         """Write *row*, or *bare* if the table refuses it: no value may keep a lease for good."""

@@ -13,7 +13,7 @@ from types import MappingProxyType
 from typing import Any, TypeVar, cast
 
 from jit.domain.errors import Defect, StateConflict
-from jit.domain.model.waiting_line import Line, Wait
+from jit.domain.model.waiting_line import Line
 from jit.domain.values import arm_ids
 from jit.storage import keys
 from jit.storage.documents import (
@@ -26,40 +26,22 @@ from jit.storage.documents import (
     alert_unreadable,
     blank,
 )
+from jit.storage.forms.waiting_lines import LINE
 from jit.storage.table import Op, Row, Table, Verb
 
 MOST_REPORTED = 2_700
 """Names of reported rules that fit one property of a row (64 KiB of UTF-16)."""
 
+_MOST_INITIATES = 1_200  # ids that fit one property
 _UNREADABLE = "unreadable"  # holds a row that cannot be read; no id has this hash
-_CLOSES, _OPENS = "c", "o"
 _INSTANT = blank(INSTANT)
-_NAMES = Form(
-    lambda stored: frozenset(stored.split()),
-    lambda names: " ".join(sorted(names)[:MOST_REPORTED]),
-)
 
 
-def _read_wait(holder: str, act: str, since: str, renewed_at: str) -> Wait:
-    return Wait(
-        holder=holder,
-        closing=act == _CLOSES,
-        since=INSTANT.read(since),
-        renewed_at=INSTANT.read(renewed_at),
+def _form_names(most: int) -> Form:
+    """Return the form of a set of names, of which *most* fit a property."""
+    return Form(
+        lambda stored: frozenset(stored.split()), lambda names: " ".join(sorted(names)[:most])
     )
-
-
-def _write_line(line: Line) -> str:
-    return " ".join(
-        f"{each.holder}={_CLOSES if each.closing else _OPENS}"
-        f"={INSTANT.write(each.since)}={INSTANT.write(each.renewed_at)}"
-        for each in line
-    )
-
-
-_LINE = Form(
-    lambda stored: tuple(_read_wait(*item.split("=")) for item in stored.split()), _write_line
-)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -185,7 +167,9 @@ POLICY = ColumnMap(
     Column("WakeAt", "wake_at", _INSTANT, default=None),
     Column("Missing", "missing", NOTED, default=MappingProxyType({})),
     Column("ChangedAt", "changed_at", _INSTANT, default=None, is_sparse=True),
-    Column("Answered", "answered", _NAMES, default=frozenset(), is_sparse=True),
+    Column(
+        "Answered", "answered", _form_names(_MOST_INITIATES), default=frozenset(), is_sparse=True
+    ),
 )
 
 LOOKS_KIND = RowKind("looks")
@@ -203,14 +187,14 @@ FIREWALL = ColumnMap(
     Column("Holder", "holder", default=""),
     Column("Since", "since", _INSTANT, default=None),
     Column("Foreign", "foreign", default=""),
-    Column("Waiting", "waiting", _LINE, default=(), is_sparse=True),
+    Column("Waiting", "waiting", LINE, default=(), is_sparse=True),
 )
 
 COMPARISON_KIND = RowKind("comparisons")
 COMPARISON = ColumnMap(
     ComparisonRow,
     Column("Owner", "owner", default=""),
-    Column("Told", "reported", _NAMES, default=frozenset()),
+    Column("Told", "reported", _form_names(MOST_REPORTED), default=frozenset()),
 )
 
 _MAPS: Mapping[type[ControlRow], tuple[RowKind, ColumnMap[Any]]] = MappingProxyType(

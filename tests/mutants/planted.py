@@ -1907,7 +1907,7 @@ MUTANTS = (
         name="the policy forgets what Azure took before the rows of the grants say so",
         promise="P4",
         path="jit/broker/policy_worker/pass_state.py",
-        was="        return frozenset(filter(None, newest))\n",
+        was="        return earlier.union(filter(None, newest))\n",
         becomes="        return frozenset(filter(None, newest)) - self.lease.row.answered\n",
         caught_by=(
             law(
@@ -1939,6 +1939,19 @@ MUTANTS = (
             law(
                 "tests/broker/policy_worker/test_send_initiate.py",
                 "test_an_answer_to_a_part_of_an_initiate_stands_with_its_grants",
+            ),
+        ),
+    ),
+    Mutant(
+        name="an initiate that outlasts its lease is noted as taken",
+        promise="P2",
+        path="jit/broker/policy_worker/send_initiate.py",
+        was="        if not self.locks.is_held(state.lease):\n",
+        becomes="        if False:\n",
+        caught_by=(
+            law(
+                "tests/broker/policy_worker/test_send_initiate.py",
+                "test_an_initiate_that_outlasts_its_lease_opens_nothing_for_a_closed_grant",
             ),
         ),
     ),

@@ -20,6 +20,7 @@ MOST_MOVED = 30
 """Requests that one call moves to history: the lease of a minute must outlast the writes."""
 
 _SEVERAL = 2
+_FAILURES = (BrokerError, LookupError, TypeError, ValueError)  # the last three: a broken row
 _OTHER_GRANTS = timedelta(minutes=10)  # until the next look at a request with open grants
 _SOON, _SELDOM = timedelta(minutes=1), timedelta(minutes=10)  # after failures
 
@@ -53,7 +54,7 @@ class Archive:
         moved |= {rows[0].request_id for rows in alone if self._try(rows, state)}
         state.make_tombstones(moved)
 
-    def _move_together(self, groups: Sequence[Sequence[GrantRow]], state: Pass) -> frozenset[str]:
+    def _move_together(self, groups: Sequence[Sequence[GrantRow]], state: Pass) -> set[str]:
         """
         Move the requests of which this pass has read all rows; return their ids.
 
@@ -62,14 +63,16 @@ class Archive:
         live = {grant.request_id for grant in state.grants if grant.live}
         whole = [rows for rows in groups if rows[0].request_id not in live]
         if len(whole) < _SEVERAL or state.unreadable or state.outage is not None:
-            return frozenset()
+            return set()
+        moved: set[str] = set()
         try:
-            moved = self.closed.move(whole, now=state.now)
-        except Unavailable as error:
-            self._set_aside(whole[0], error, state)
-            return frozenset()
-        for request_id in sorted(moved):
-            telemetry.event("request.finished", request_id=request_id)
+            for request_id in self.closed.move(whole, now=state.now):
+                moved.add(request_id)
+                telemetry.event("request.finished", request_id=request_id)
+        except _FAILURES as error:  # any but an outage is that of one request: it moves alone
+            left = [rows for rows in whole if rows[0].request_id not in moved]
+            if isinstance(error, Unavailable) and left:
+                self._set_aside(left[0], error, state)
         return moved
 
     def _try(self, rows: Sequence[GrantRow], state: Pass) -> bool:
@@ -78,7 +81,7 @@ class Archive:
             return False
         try:
             return self._move(rows, state)
-        except (BrokerError, LookupError, TypeError, ValueError) as error:  # or an unreadable row
+        except _FAILURES as error:
             if isinstance(error, StateConflict) and not self.locks.is_held(state.lease):
                 raise
             self._set_aside(rows, error, state)

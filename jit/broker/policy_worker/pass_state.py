@@ -83,9 +83,14 @@ class Pass:
 
     @property
     def answered(self) -> frozenset[str]:
-        """Ids of initiates that Azure took, as long as the row of a grant does not say so."""
+        """
+        Ids of initiates that Azure took, as long as the row of a grant does not say so.
+
+        Rows that this pass cannot read may have grants with the earlier ones.
+        """
         newest = (g.initiate.newest for g in self.grants if g.live and g.id in self.unwritten)
-        return frozenset(filter(None, newest))
+        earlier = self.lease.row.answered if self.unreadable else frozenset()
+        return earlier.union(filter(None, newest))
 
     def note_answered(self, grants: Iterable[str]) -> None:
         """

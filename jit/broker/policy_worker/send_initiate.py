@@ -98,7 +98,7 @@ class InitiateSender:
             state.asks_from = state.now + outcome.wait
         alone = _choose_to_ask_alone(asking, outcome)
         if all(_is_just_taken(grant, outcome) for grant in asking):
-            state.note_answered(grant.id for grant in asking)
+            self._note_answered(asking, state)
             return
         changed = {
             grant.id: _ask_again(grant, state.now)
@@ -107,6 +107,17 @@ class InitiateSender:
             for grant in asking
         }
         state.save(self.requests, changed, state.grants)
+
+    def _note_answered(self, asking: Iterable[Grant], state: Pass) -> None:
+        """
+        Note that Azure took all of the initiate, if the policy is still this pass's.
+
+        No row of a grant is written, so no conflict would tell that another pass took over, and
+        that this initiate came after its one.
+        """
+        if not self.locks.is_held(state.lease):
+            raise StateConflict("the initiate took too long: another pass has taken over")
+        state.note_answered(grant.id for grant in asking)
 
     def _make_due(self, asks: Sequence[PortToOpen], state: Pass) -> None:
         """Make each grant due whose path the initiate may have changed unseen."""

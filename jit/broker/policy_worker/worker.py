@@ -164,7 +164,9 @@ class Worker:
         grant again. If the pass dies in between, the next one tells it once more.
         """
         view = self._observe(chosen, state)
-        if complete := find_opening_machines(chosen, view):  # it saves a decision about each grant
+        if complete := find_opening_machines(
+            chosen, view, state.now
+        ):  # it saves a decision about each grant
             view = self._observe(chosen, state, complete)
         step, view = self._decide(chosen, view, state)
         while incomplete := find_opened_machines(chosen, step.grants) - view.read_completely:

@@ -152,7 +152,7 @@ def record_rules(grant: Grant, path: PathView, port: PortSeen, context: StepCont
     if path.state not in {PathState.OPEN, PathState.BLOCKED}:  # some rules are still on their way
         return grant
     grant = rule_evidence.note_written(grant, own, port.view)
-    own_path = grant.status is Status.OPEN or not _is_borrowed(grant, context.now)
+    own_path = grant.status is Status.OPEN or not is_borrowed(grant, context.now)
     if grant.initiate.seen or not own_path:
         return grant
     return replace(grant, initiate=replace(grant.initiate, seen=True))
@@ -179,10 +179,10 @@ def _find_doubt(grant: Grant, port: PortSeen, context: StepContext) -> str:
     unread = unread or admin_check.explain_unread(grant, port.view)
     unread = unread or (admission.UNASKED if admission.is_unasked(grant, context) else "")
     newcomer = grant.opened_at is None and not port.joined
-    return unread or (_BORROWED if newcomer and _is_borrowed(grant, context.now) else "")
+    return unread or (_BORROWED if newcomer and is_borrowed(grant, context.now) else "")
 
 
-def _is_borrowed(grant: Grant, now: datetime) -> bool:
+def is_borrowed(grant: Grant, now: datetime) -> bool:
     """
     Return True if the rules that let *grant* in may vanish, because its own are on their way.
 

@@ -7,10 +7,10 @@ together. So they move together: two queries for each dozen, and a few transacti
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from datetime import datetime
 
-from jit.domain.errors import Defect, StateConflict
+from jit.domain.errors import Defect, StateConflict, Unknown
 from jit.domain.values import arm_ids
 from jit.storage import keys
 from jit.storage.history import write_history_rows
@@ -26,6 +26,8 @@ from jit.storage.table import (
     Table,
     Verb,
     Where,
+    delete_rows,
+    is_one_transaction,
     pack_bundles,
     read_all,
 )
@@ -41,31 +43,31 @@ class ClosedRequests:
         self._state = state
         self._history = history
 
-    def move(self, groups: Sequence[Sequence[GrantRow]], *, now: datetime) -> frozenset[str]:
+    def move(self, groups: Sequence[Sequence[GrantRow]], *, now: datetime) -> Iterator[str]:
         """
-        Move requests: insert them into history, then exchange their rows for tombstones.
+        Move requests; yield the id of each one that moved, as soon as it has.
 
-        The place of a request among its person's live ones goes in the same transaction.
+        First the places among their persons' live requests are deleted: history may be away. Then
+        the requests are inserted into history, and their rows are exchanged for tombstones.
+
+        Each request whose id does not come must move alone: it has grants under another policy, or
+        cannot be read, or is too large for one transaction, or somebody wrote a row of it, or the
+        answer of the table was lost.
 
         Args:
             groups: For each request, all its rows of grants under a policy. All are closed.
             now: Aware, UTC.
 
-        Returns:
-            The ids of the requests that moved. Each other one must move alone: it has grants under
-            another policy, or cannot be read, or somebody wrote a row of it.
-
         Raises:
             Unavailable: Storage did not answer. Each request is live, or in history, or both.
         """
         partition = groups[0][0].row.partition
-        whole = list(self._read(partition, groups))
-        kept = _write_apart(self._history, map(_insert_in_history, whole))
-        there = [stored for stored in whole if stored.request.id in kept]
-        places = self._find_rows(partition, map(_name_place, there))
-        return _write_apart(
-            self._state, (_exchange_rows(stored, places, now=now) for stored in there)
-        )
+        whole = [each for each in self._read(partition, groups) if _has_one_exchange(each, now)]
+        places = self._find_rows(partition, map(_name_place, whole))
+        delete_rows(self._state, places.values())
+        kept = set(_write_apart(self._history, map(_insert_in_history, whole)))
+        there = (stored for stored in whole if stored.request.id in kept)
+        yield from _write_apart(self._state, (_exchange_rows(each, now) for each in there))
 
     def _read(
         self, partition: str, groups: Sequence[Sequence[GrantRow]]
@@ -106,11 +108,15 @@ def _name_place(stored: StoredRequest) -> str:
     return keys.own_request_key(stored.request.requester.id, stored.request.id)
 
 
-def _exchange_rows(
-    stored: StoredRequest, places: Mapping[str, Row], *, now: datetime
-) -> tuple[str, Bundle]:
+def _has_one_exchange(stored: StoredRequest, now: datetime) -> bool:
+    """Return True if one transaction can exchange the rows of a request."""
+    _, exchange = _exchange_rows(stored, now)
+    return is_one_transaction(exchange)
+
+
+def _exchange_rows(stored: StoredRequest, now: datetime) -> tuple[str, Bundle]:
     """Return a request's id with the operations that put tombstones in place of its rows."""
-    gone = (stored.row, places.get(_name_place(stored)), *(each.row for each in stored.rows))
+    gone = (stored.row, *(each.row for each in stored.rows))
     stones = (
         write_tombstone_row(each.row, each.grants, until=now + TOMBSTONE_KEPT)
         for each in stored.rows
@@ -119,25 +125,22 @@ def _exchange_rows(
     return stored.request.id, [*deletes, *(Op(Verb.INSERT, stone) for stone in stones)]
 
 
-def _write_apart(table: Table, bundles: Iterable[tuple[str, Bundle]]) -> frozenset[str]:
+def _write_apart(table: Table, bundles: Iterable[tuple[str, Bundle]]) -> Iterator[str]:
     """
     Write *bundles*, by the ids of their requests, as many in a transaction as fit.
 
-    Returns:
-        The ids of the bundles that were written. If somebody wrote a row of a bundle, or the table
-        refuses one, nothing of its transaction is.
+    Yields the ids of the bundles that were written. If somebody wrote a row of a bundle, or the
+    table refuses one, nothing of its transaction is. If the answer was lost, it may be.
     """
     by_partition: dict[str, list[tuple[str, Bundle]]] = {}
     for item in bundles:
         by_partition.setdefault(item[1][0].row.partition, []).append(item)
-    done: set[str] = set()
     for items in by_partition.values():
         ids = iter([request_id for request_id, _ in items])
         for pack in pack_bundles(bundle for _, bundle in items):
-            some = {next(ids) for _ in pack}
+            some = [next(ids) for _ in pack]
             try:
                 table.write([op for bundle in pack for op in bundle])
-            except (StateConflict, Defect):
+            except (StateConflict, Unknown, Defect):
                 continue
-            done |= some
-    return frozenset(done)
+            yield from some

@@ -6,15 +6,16 @@ from datetime import timedelta
 
 import pytest
 
+from jit import messages
 from jit.broker.policy_worker.archive import MOST_MOVED
-from jit.domain.errors import Defect, StateConflict, Unavailable
+from jit.domain.errors import Defect, StateConflict, Unavailable, Unknown
 from jit.domain.grants import lifetime
-from jit.domain.model.grant import CloseReason
+from jit.domain.model.grant import CloseReason, Status
 from jit.storage.keys import write_stamp
 from jit.storage.request_rows import read_grants, write_tombstone_row
 from jit.storage.table import Op, Verb
 from tests.broker.inprocess import DAVE, THERE, farm, policy_of, wish
-from tests.builders.grants import changed
+from tests.builders.grants import a_grant_of, a_request, changed
 from tests.fakes.calls import Crash
 
 
@@ -388,3 +389,101 @@ def test_a_request_with_grants_under_another_policy_moves_alone(broker):
     assert broker.whole(both).row is None
     assert len(broker.whole(both).grants) == 2
     assert broker.state.rows("g|") == ()
+
+
+# ---- several together, and storage fails ---------------------------------------------------------
+
+
+def due(broker, number):
+    """Let so many requests wait to be moved, by the next pass."""
+    cancelled(broker, number)
+    broker.advance(timedelta(hours=2))
+
+
+def closed(broker, number, machines=1, **over):
+    """Store a closed request for *machines* VMs that waits to be moved."""
+    request = a_request(broker.now, policy_of(farm(1)), number=number)
+    over = {"status": Status.CLOSED, "close_reason": CloseReason.EXPIRED, **over}
+    vms = [farm(1).replace("farm01", f"many{n:03d}") for n in range(machines)]
+    grants = [a_grant_of(request, vm, index=n) for n, vm in enumerate(vms)]
+    broker.requests.insert(request, [replace(grant, **over) for grant in grants], [])
+
+
+def test_places_come_free_while_history_does_not_answer(broker):
+    """A person may ask for other access although history is away."""
+    due(broker, 4)
+
+    def away(name, _):
+        if name == "history.write":
+            raise Unavailable("away")
+
+    broker.calls.before = away
+    broker.live(10)
+
+    assert [row.key for row in broker.state.rows("q|") if row.key.count("|") > 1] == []
+
+
+def test_a_lost_answer_of_history_keeps_no_revocation_waiting(broker):
+    """It is resolved by reading; the pass does not fail, and the policy does not rest."""
+    open_one = broker.ask(wish(farm(2), source=THERE), DAVE)
+    broker.live(5)
+    cancelled(broker, 3)
+
+    def lose(name, _):
+        if name == "history.write":
+            broker.calls.after = lambda *_: None
+            broker.revoke(open_one, DAVE)
+            broker.deliver()
+            raise Unknown("lost")
+
+    broker.calls.after = lose
+    broker.queues.send(messages.POLICY, messages.policy(policy_of(farm(1))))
+    broker.deliver()
+    broker.live(10 / 60)
+
+    assert not broker.reachable(farm(2), 22, THERE)
+
+
+def test_requests_that_moved_before_storage_failed_are_told(broker, caplog):
+    """Each that moved is told, and moved once."""
+    caplog.set_level("INFO")
+    for number in range(30):
+        closed(broker, number, machines=4)
+    struck: list[str] = []
+
+    def strike(name, _):
+        if name == "state.write" and not struck and 0 < len(broker.state.rows("r|")) < 30:
+            struck.append(name)  # after the first of several transactions
+            raise Unavailable("away")
+
+    broker.calls.before = strike
+    with pytest.raises(Unavailable):
+        broker.work(farm(1))
+    broker.live(20)
+
+    events = [json.loads(record.getMessage())["event"] for record in caplog.records]
+    assert broker.state.rows("r|") == ()
+    assert events.count("request.finished") == 30
+
+
+def test_large_requests_that_end_together_cost_no_read_for_each_vm(broker):
+    """The lease of a minute must outlast the writes."""
+    for number in range(30):
+        closed(broker, number, machines=90)
+    before = broker.calls.count()
+
+    broker.work(farm(1))
+
+    assert broker.calls.count() - before < 400
+    assert broker.state.rows("r|") == ()
+
+
+def test_a_request_that_cannot_be_ordered_keeps_no_other_from_opening(broker):
+    """One request that is stuck is one request that is stuck."""
+    closed(broker, 1)
+    closed(broker, 2, id="forged")
+    second = broker.ask(wish(farm(2), source=THERE), DAVE)
+
+    broker.live(5)
+
+    assert broker.status(second) == "open"

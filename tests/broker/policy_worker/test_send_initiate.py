@@ -5,8 +5,10 @@ from datetime import datetime, timedelta
 
 import pytest
 
+from jit import messages
 from jit.broker.policy_worker.send_initiate import _apply_refusal
 from jit.domain.grants.timing import REFUSAL_PAUSE
+from jit.domain.values import arm_ids
 from jit.storage.table import Op, Verb
 from tests.broker.inprocess import (
     ALICE,
@@ -540,3 +542,63 @@ def test_a_grant_that_somebody_ends_while_azure_answers_is_closed(broker):
 
     assert broker.status(request_id) == "closed"
     assert not broker.reachable(farm(1))
+
+
+def test_an_initiate_that_outlasts_its_lease_leaves_nobody_without_a_path(broker):
+    """Another pass took over. The late initiate revokes its path: a look follows at once."""
+    broker.ask(wish(farm(1), duration="PT2H"))
+
+    def hang(name, _):
+        if name == "policies.initiate":
+            broker.calls.before = lambda *_: None
+            broker.advance(timedelta(seconds=61))
+            broker.ask(wish(farm(1), source=THERE, duration="PT2H"), DAVE)
+            broker.live(4)
+            assert broker.reachable(farm(1), 22, THERE)
+
+    broker.calls.before = hang
+    broker.queues.send(messages.POLICY, messages.policy(policy_of(farm(1))))
+    broker.deliver()
+    broker.live(3)
+
+    assert broker.reachable(farm(1), 22, THERE)
+
+
+def test_an_initiate_that_outlasts_its_lease_opens_nothing_for_a_closed_grant(broker):
+    """Another pass closed it. The late initiate lets its person in: a look follows at once."""
+    revoked = broker.ask(wish(farm(1), duration="PT2H"))
+
+    def hang(name, _):
+        if name == "policies.initiate":
+            broker.calls.before = lambda *_: None
+            broker.advance(timedelta(seconds=61))
+            broker.ask(wish(farm(1), source=THERE, duration="PT2H"), DAVE)
+            broker.live(2)
+            broker.revoke(revoked)
+            broker.live(2)
+
+    broker.calls.before = hang
+    broker.queues.send(messages.POLICY, messages.policy(policy_of(farm(1))))
+    broker.deliver()
+    broker.live(4)
+
+    assert broker.status(revoked) == "closed"
+    assert not broker.reachable(farm(1))
+
+
+def test_an_answer_outlasts_a_pass_that_cannot_read_its_vm(broker):
+    """The rows that cannot be read may be those that do not say so yet."""
+    broker.sim.options(entryDelaySeconds=90, initiateSeconds=100)
+    broker.ask(wish((farm(1), farm(2)), duration="PT2H"))
+    broker.work(farm(1))
+    row = next(r for r in broker.state.rows("g|") if arm_ids.row_hash(farm(2)) in r.key)
+    key = row.key.rpartition("|")[0] + "|newer"
+    values = {**row.values, "Format": 99}
+    broker.state.write([Op(Verb.INSERT, replace(row, key=key, values=values, etag=""))])
+    broker.live(0.3)
+    newer = broker.state.get(row.partition, key)
+    broker.state.write([Op(Verb.DELETE, newer)])
+
+    broker.live(5)
+
+    assert broker.answers() == [202]
