@@ -23,9 +23,10 @@ from jit import wiring
 from jit.domain.audit import chain
 from jit.domain.audit.chain import Record
 from jit.domain.audit.event import Event
-from jit.storage.audit_chain import Drainer, read_record
+from jit.storage.audit_chain import Drainer
 from jit.storage.keys import key_range, read_stamp, write_stamp
 from jit.storage.table import Row, Where, read_all
+from jit.storage.trail.record_rows import read_record
 
 _AT_ONCE = 20
 _FLOOD, _OTHER = "flood", "other"

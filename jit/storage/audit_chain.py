@@ -15,13 +15,13 @@ from dataclasses import replace
 from datetime import datetime
 from hashlib import sha256
 from itertools import islice
-from typing import Any
 
 from jit import telemetry
 from jit.domain.audit import chain
 from jit.domain.audit.chain import Head, Record
+from jit.domain.audit.texts import split_texts
 from jit.domain.errors import StateConflict, Unknown
-from jit.storage.documents import Column, ColumnMap, RowKind, read_document, write_text
+from jit.storage.documents import RowKind
 from jit.storage.keys import key_range, write_stamp
 from jit.storage.outbox import Outbox
 from jit.storage.table import (
@@ -36,6 +36,14 @@ from jit.storage.table import (
     read_all,
 )
 from jit.storage.trail.event_rows import read_events
+from jit.storage.trail.record_rows import (
+    HEAD_KEY,
+    RECORDS,
+    read_head,
+    read_record,
+    write_head_row,
+    write_record_row,
+)
 
 BATCH = 49
 """
@@ -47,21 +55,8 @@ BATCHES = 20
 """Transactions in one call: about a thousand records. The next call goes on."""
 
 KEY_KIND = RowKind("keys of the audit outbox")
-HEAD_KIND = RowKind("heads of audit chains")
-HEAD = ColumnMap(Head, Column("Sequence", "sequence"), Column("Hash", "hash"))
-
-RECORD_KIND = RowKind("audit records")
-RECORD = ColumnMap(
-    Record,
-    Column("Sequence", "sequence"),
-    Column("Previous", "previous"),
-    Column("Hash", "hash"),
-    Column("RecordedAt", "recorded_at"),
-)
 
 _ATTEMPTS = 3
-_HEAD = "h"
-_RECORDS = "c"
 
 
 class Drainer:
@@ -112,7 +107,7 @@ class Drainer:
 
     def find_head(self, subscription: str) -> Head:
         """Return the end of a subscription's chain."""
-        return read_head(subscription, self._table.get(subscription, _HEAD))
+        return read_head(subscription, self._table.get(subscription, HEAD_KEY))
 
     def list_records(self, subscription: str) -> Iterator[Record]:
         """
@@ -121,7 +116,7 @@ class Drainer:
         Raises:
             Defect: This version cannot read a record.
         """
-        first, last = key_range(_RECORDS)
+        first, last = key_range(RECORDS)
         where = Where(partition=subscription, first=first, last=last)
         yield from map(read_record, read_all(self._table, where))
 
@@ -141,14 +136,15 @@ class Drainer:
         raise conflict
 
     def _write(self, subscription: str, rows: Sequence[Row], now: datetime) -> None:
-        before = self._table.get(subscription, _HEAD)
+        before = self._table.get(subscription, HEAD_KEY)
         head = read_head(subscription, before)
         ops: list[Op] = []
         for row in rows:
             for event in read_events(row):
-                record = chain.append(head, event, recorded_at=write_stamp(now))
+                sealed, texts = split_texts(event)
+                record = chain.append(head, sealed, recorded_at=write_stamp(now))
                 head = chain.head_of(record)
-                ops.append(Op(Verb.INSERT, write_record_row(record)))
+                ops.append(Op(Verb.INSERT, write_record_row(replace(record, texts=texts))))
             ops.append(Op(Verb.INSERT, _key_row(row, head)))
         self._table.write([_head_op(head, before), *ops])
 
@@ -174,48 +170,6 @@ def _pack_rows(rows: Iterable[Row]) -> Iterator[list[Row]]:
         yield pack
 
 
-def write_record_row(record: Record) -> Row:
-    """Return the row of a record; operators select by the columns beside the document."""
-    event = record.event
-    values: dict[str, Any] = RECORD.write(record) | {
-        "What": str(event.get("what") or ""),
-        "Actor": str(event.get("actor") or ""),
-        "RequestId": str(event.get("requestId") or ""),
-        **write_text(chain.write_canonical_json(event)),
-    }
-    return Row(
-        partition=record.chain,
-        key=f"{_RECORDS}|{record.sequence:012d}",
-        values=RECORD_KIND.add_format(values),
-    )
-
-
-def read_record(row: Row) -> Record:
-    """
-    Return the record of a row.
-
-    Raises:
-        Defect: This version cannot read the row.
-    """
-    return RECORD_KIND.read(row, _parse_record)
-
-
-def _parse_record(row: Row) -> Record:
-    return RECORD.read(row.values, chain=row.partition, event=read_document(row))
-
-
-def read_head(subscription: str, row: Row | None) -> Head:
-    """
-    Return the head of a row; without a row, that of an empty chain.
-
-    Raises:
-        Defect: This version cannot read the row.
-    """
-    if row is None:
-        return Head(chain=subscription)
-    return HEAD_KIND.read(row, lambda stored: HEAD.read(stored.values, chain=subscription))
-
-
 def _key(row: Row) -> str:
     return f"k|{sha256(row.key.encode()).hexdigest()}"
 
@@ -230,7 +184,7 @@ def _key_row(row: Row, head: Head) -> Row:
 
 
 def _head_op(head: Head, before: Row | None) -> Op:
-    row = Row(partition=head.chain, key=_HEAD, values=HEAD_KIND.add_format(HEAD.write(head)))
+    row = write_head_row(head)
     if before is None:
         return Op(Verb.INSERT, row)
     return Op(Verb.REPLACE, replace(row, etag=before.etag))

@@ -225,10 +225,10 @@ def write_document(document: Any, **options: Any) -> dict[str, str]:
     return write_text(json.dumps(document, **options))
 
 
-def write_text(text: str) -> dict[str, str]:
-    """Return JSON, ASCII only, in the properties ``Doc``, ``Doc1``, … of a row."""
+def write_text(text: str, name: str = DOCUMENT) -> dict[str, str]:
+    """Return JSON, ASCII only, in the properties ``Doc``, ``Doc1``, … of a row, or under *name*."""
     parts = [text[start : start + PART] for start in range(0, len(text), PART)]
-    return {f"{DOCUMENT}{number or ''}": part for number, part in enumerate(parts)}
+    return {f"{name}{number or ''}": part for number, part in enumerate(parts)}
 
 
 def read_document(row: Row) -> Any:
@@ -236,14 +236,10 @@ def read_document(row: Row) -> Any:
     return json.loads(read_text(row))
 
 
-def read_text(row: Row) -> str:
-    """Return the text of a row's document: all its parts as one."""
-    names = sorted((name for name in row.values if name.startswith(DOCUMENT)), key=_part_number)
-    return "".join(str(row.values[name]) for name in names)
-
-
-def _part_number(name: str) -> int:
-    return int(name.removeprefix(DOCUMENT) or 0)
+def read_text(row: Row, name: str = DOCUMENT) -> str:
+    """Return the text of a row's document, or of the one under *name*: all its parts as one."""
+    numbers = (int(each.removeprefix(name) or 0) for each in row.values if each.startswith(name))
+    return "".join(str(row.values[f"{name}{number or ''}"]) for number in sorted(numbers))
 
 
 # ---- formats -------------------------------------------------------------------------------------

@@ -70,7 +70,7 @@ def test_the_record_of_the_limit_says_until_when_denials_leave_no_trace(broker, 
 
     docs = [json.loads(str(row.values["Doc"])) for row in broker.state.rows("a|")]
     (told,) = [doc for doc in docs if doc["what"] == "denials.limited"]
-    assert (told["actor"], told["actorName"]) == (ALICE.id, ALICE.name)
+    assert (told["actor"], told["texts"]["actorName"]["text"]) == (ALICE.id, ALICE.name)
     assert told["facts"]["limit"] == MOST
     assert told["facts"]["since"] < told["facts"]["until"]
 

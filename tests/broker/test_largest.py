@@ -112,7 +112,7 @@ def trail(broker):
     start = chain.Head(chain=DEVELOPMENT)
     assert drained[-1] == 0
     assert chain.verify(found, start=start, end=drainer.find_head(DEVELOPMENT)) is None
-    return [record.event for record in found]
+    return [{**record.event, "texts": record.texts} for record in found]
 
 
 def test_the_largest_body_is_accepted_and_stored_whole(large):
@@ -154,7 +154,7 @@ def test_the_trail_names_every_vm_and_port_of_the_largest_body(large):
     (event,) = trail(large)
     ports = list(PORTS)
     assert event["facts"]["grants"] == [{"virtualMachineId": vm, "ports": ports} for vm in VMS]
-    assert event["facts"]["justification"] == FACE * LIMITS.justification[1]
+    assert event["texts"]["justification"]["text"] == FACE * LIMITS.justification[1]
 
 
 def test_the_largest_denial_names_ten_vms_and_the_number_of_all(large):

@@ -42,7 +42,7 @@ def test_a_comparison_that_a_person_asked_for_is_in_the_chain_of_each_subscripti
     found = dict(events(broker))
     assert sorted(found) == sorted([PRODUCTION, DEVELOPMENT])
     assert {event["what"] for event in found.values()} == {"reconcile.requested"}
-    assert {event["actorName"] for event in found.values()} == {OLGA.name}
+    assert {event["texts"]["actorName"]["text"] for event in found.values()} == {OLGA.name}
     assert found[DEVELOPMENT]["facts"] == {"subscription": DEVELOPMENT, "dryRun": dry_run}
 
 

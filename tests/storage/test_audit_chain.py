@@ -1,5 +1,6 @@
 """The drainer: every audit row reaches the chain once, even if drainers die or overlap."""
 
+import json
 import re
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
@@ -12,6 +13,7 @@ from azure.data.tables import TableClient, UpdateMode
 from jit.domain.audit import chain
 from jit.domain.audit.chain import Head
 from jit.domain.audit.event import Event
+from jit.domain.audit.texts import hash_text
 from jit.domain.errors import StateConflict, Unavailable, Unknown
 from jit.gateways.table_storage import StorageTable
 from jit.storage.audit_chain import BATCH, BATCHES, Drainer
@@ -124,6 +126,62 @@ def test_earlier_events_come_first(trail):
     trail.drain()
 
     assert [record.event["facts"]["text"] for record in trail.records()] == ["early", "late"]
+
+
+def test_texts_stand_beside_the_chain_and_their_hashes_in_it(trail):
+    """So they can be erased, and the chain is still whole."""
+    event = Event(
+        at=NOON,
+        what="request.accepted",
+        actor="alice",
+        actor_name="alice@example.com",
+        request_id="r1",
+        texts={"justification": "monthly patch", "ticket": None},
+    )
+    trail.outbox.add(HERE, [event])
+
+    trail.drain()
+
+    (record,) = trail.records()
+    hashed, beside = chain.write_hashed(record), record.texts
+    assert "monthly" not in hashed
+    assert "alice@example.com" not in hashed
+    assert record.event["texts"] == {
+        name: hash_text(each["salt"], each["text"]) for name, each in beside.items()
+    }
+    assert beside["justification"]["text"] == "monthly patch"
+    assert sorted(beside) == ["actorName", "justification"]
+    assert trail.broken() is None
+
+
+def test_a_record_is_the_same_if_its_row_is_drained_again_after_a_crash(trail):
+    """The salts stand in the row."""
+    event = Event(at=NOON, what="x.done", actor="a", request_id="r", texts={"reason": "why"})
+    trail.outbox.add(HERE, [event])
+    trail.after("audit.write", _die)
+    with pytest.raises(Crash):
+        trail.drain()
+    (before,) = trail.records()
+
+    trail.drain()
+
+    (after,) = trail.records()
+    assert (after, after.texts) == (before, before.texts)
+    assert trail.state.rows("a|") == ()
+
+
+def test_an_event_of_an_earlier_version_is_appended_as_it_is(trail):
+    """Its name and its justification are hashed in clear, as that version did."""
+    doc = {"what": "request.accepted", "actorName": "Alice", "facts": {"justification": "patch"}}
+    values = {"Doc": json.dumps(doc)}
+    key = "a|2026-11-22T18:00:00.000000Z|000000000000|c0d33dfff83006e2"
+    trail.state.write([Op(Verb.INSERT, Row(partition=HERE, key=key, values=values))])
+
+    trail.drain()
+
+    (record,) = trail.records()
+    assert (record.event, record.texts) == (doc, {})
+    assert trail.broken() is None
 
 
 def test_an_empty_outbox_writes_nothing(trail):

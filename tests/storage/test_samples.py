@@ -9,9 +9,10 @@ from typing import Any
 
 import pytest
 
-from jit.domain.audit.chain import Head, Record
+from jit.domain.audit.chain import Head, Record, append
 from jit.domain.audit.event import Event
 from jit.domain.audit.refusal import Repeated
+from jit.domain.audit.texts import split_texts
 from jit.domain.errors import Violation
 from jit.domain.model.absence import Absence
 from jit.domain.model.admin_reading import AdminReading
@@ -41,7 +42,6 @@ from jit.domain.values import arm_ids
 from jit.domain.values.rate_window import RateWindow
 from jit.domain.values.request_ids import make_request_id
 from jit.storage import (
-    audit_chain,
     control_rows,
     history,
     machine_rows,
@@ -59,6 +59,7 @@ from jit.storage.people import bar_rows
 from jit.storage.stored import StoredRequest
 from jit.storage.subscription_rows import SubscriptionRow, TickRow
 from jit.storage.table import Row
+from jit.storage.trail import record_rows
 from jit.storage.trail.event_rows import read_events
 
 FOLDER = Path(__file__).parent / "samples"
@@ -318,6 +319,27 @@ COUNTED = Repeated(
     call="c0ffee00c0ffee00",
 )
 HASH = SAMPLES["audit-record"]["values"]["Hash"]
+TOLD = {
+    "at": "2026-11-22T18:00:00Z",
+    "what": "request.accepted",
+    "actor": ALICE,
+    "requestId": REQUEST_ID,
+    "grantId": None,
+    "facts": {"rule": "jit-policy"},
+    "texts": {
+        "actorName": {"salt": "00112233445566778899aabbccddeeff", "text": "alice@example.com"},
+        "justification": {"salt": "ffeeddccbbaa99887766554433221100", "text": "monthly patch"},
+    },
+}
+_RECORDED = append(
+    Head(chain=SUBSCRIPTION), split_texts(TOLD)[0], recorded_at="2026-11-22T18:01:00.000000Z"
+)
+
+
+def _read_with_texts(row):
+    """Return a record, its texts, and True if they were erased."""
+    record = record_rows.read_record(row)
+    return record, record.texts, record.erased
 
 
 def row_of(name):
@@ -562,14 +584,15 @@ CASES = {
     ),
     "audit-outbox": (read_events, (EVENT.doc(),)),
     "audit-outbox-of-several": (read_events, (EVENT.doc(), EVENT.doc())),
+    "audit-outbox-with-texts": (read_events, (TOLD,)),
     "refusal-counted": (outbox.read_repeated, COUNTED),
     "denials-of-a-caller": (denial_counts.read_denials, RateWindow(begin=NOON, count=7)),
     "audit-head": (
-        lambda row: audit_chain.read_head(SUBSCRIPTION, row),
+        lambda row: record_rows.read_head(SUBSCRIPTION, row),
         Head(chain=SUBSCRIPTION, sequence=1, hash=HASH),
     ),
     "audit-record": (
-        audit_chain.read_record,
+        record_rows.read_record,
         Record(
             chain=SUBSCRIPTION,
             sequence=1,
@@ -579,6 +602,8 @@ CASES = {
             hash=HASH,
         ),
     ),
+    "audit-record-with-texts": (_read_with_texts, (_RECORDED, TOLD["texts"], False)),
+    "audit-record-erased": (_read_with_texts, (_RECORDED, {}, True)),
 }
 NO_READER = {"audit-key", "own-request"}  # only its presence is read
 
@@ -673,7 +698,7 @@ WRITTEN = {
     "tick": row_with("tick", subscription_rows.TICK_KIND, subscription_rows.TICK),
     "bar": row_with("bar", bar_rows.PLAIN_KIND, bar_rows.BAR),
     "bar-for-ever": row_with("bar-for-ever", bar_rows.PLAIN_KIND, bar_rows.BAR),
-    "audit-record": audit_chain.write_record_row(CASES["audit-record"][1]),
+    "audit-record": record_rows.write_record_row(CASES["audit-record"][1]),
 }
 LEFT_OUT = {"firewall": {"Operation"}, "firewall-returned": {"Operation"}}
 """Columns that this version does not write any more."""
@@ -739,8 +764,8 @@ MAPS: dict[str, tuple[ColumnMap[Any], list[str]]] = {
     "end of an idempotency key": (key_rows.ENDING, ["idempotency-key-ending"]),
     "bar": (bar_rows.BAR, ["bar", "bar-again"]),
     "denials": (denial_counts.DENIALS, ["denials-of-a-caller"]),
-    "audit head": (audit_chain.HEAD, ["audit-head"]),
-    "audit record": (audit_chain.RECORD, ["audit-record"]),
+    "audit head": (record_rows.HEAD, ["audit-head"]),
+    "audit record": (record_rows.RECORD, ["audit-record-erased"]),
 }
 
 

@@ -322,6 +322,7 @@ def _build_event(
         actor_name=actor.name,
         request_id="",
         facts={"person": bar.person_id, **_list_facts(bar), **facts},
+        texts={"reason": bar.wanted.reason if isinstance(bar, Bar) else None},
     )
 
 
@@ -330,7 +331,6 @@ def _list_facts(bar: Bar | UnreadableBar) -> dict[str, Any]:
         return {"unreadable": True}
     until = bar.wanted.until
     return {
-        "reason": bar.wanted.reason,
         "until": format_instant(until) if until is not None else None,
         "revoke": bar.wanted.revoke,
     }

@@ -342,7 +342,4 @@ def _change_events(
     before = [grant for row, _ in changes for grant in row.grants]
     after = [grant for _, grants in changes for grant in grants]
     events = list_transitions(before, after, actor=caller.id, now=now)
-    return [
-        replace(event, actor_name=caller.name, facts={**event.facts, "reason": reason})
-        for event in events
-    ]
+    return [replace(event, actor_name=caller.name, texts={"reason": reason}) for event in events]

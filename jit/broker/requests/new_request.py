@@ -55,9 +55,11 @@ def build_acceptance_event(request: Request, grants: Sequence[Grant], now: datet
         actor=request.requester.id,
         actor_name=request.requester.name,
         request_id=request.id,
-        facts={
+        texts={
             "justification": request.justification,
             "ticket": f"{request.ticket.system} {request.ticket.id}" if request.ticket else None,
+        },
+        facts={
             "rule": request.decision.rule,
             **_describe_caller(request.caller),
             "sources": [str(source) for source in request.sources],
@@ -89,10 +91,10 @@ def describe_refusal(
         wish=submission.body,
         machines=[machine.id for machine in draft.machines],
         facts={
-            "justification": draft.justification,
             "sources": [str(source) for source in draft.sources],
             **({"onBehalfOf": draft.on_behalf_of} if draft.on_behalf_of else {}),
         },
+        texts={"justification": draft.justification},
         why=why,
         violations=violations,
     )

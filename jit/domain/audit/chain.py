@@ -7,16 +7,19 @@ bytes of one JSON object with the members ``chain``, ``event``, ``previous``, ``
 every character outside ASCII as ``\uXXXX`` (lower-case digits, surrogate pairs), control
 characters too unless JSON has a short form for them (``\n``), numbers as they stand. In Python:
 ``json.dumps(value, sort_keys=True, separators=(",", ":"))``. ``chain`` is the subscription id,
-lower-case; sequences count from 1 without a gap; the first ``previous`` is 64 zeros.
+lower-case; sequences count from 1 without a gap; the first ``previous`` is 64 zeros. ``event`` has
+salted hashes in place of texts (`jit.domain.audit.texts`).
 """
 
 from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from hashlib import sha256
 from typing import Any
+
+from jit.domain.audit.texts import Texts
 
 Json = Mapping[str, Any]
 
@@ -47,8 +50,10 @@ class Record:
         sequence: 1, 2, 3, …
         previous: Hash of the record before.
         recorded_at: Time of the append, RFC 3339, UTC; the event has its own time.
-        event: JSON of the event, as ``Event.doc`` returns it.
-        hash: `digest` of the other attributes.
+        event: JSON of the event, as `split_texts` returns it. It has hashes in place of texts.
+        hash: `digest` of the attributes above.
+        texts: The texts beside the chain, by name; no hash of the chain depends on their presence.
+        erased: True if they were erased.
     """
 
     chain: str
@@ -57,6 +62,8 @@ class Record:
     recorded_at: str
     event: Json
     hash: str
+    texts: Texts = field(default_factory=dict, compare=False)
+    erased: bool = field(default=False, compare=False)
 
 
 def append(head: Head, event: Json, *, recorded_at: str) -> Record:
@@ -79,6 +86,11 @@ def head_of(record: Record) -> Head:
 
 def digest(record: Record) -> str:
     """Return the hash that *record* should have."""
+    return sha256(write_hashed(record).encode()).hexdigest()
+
+
+def write_hashed(record: Record) -> str:
+    """Return the canonical JSON of *record* that is hashed."""
     value = {
         "chain": record.chain,
         "event": record.event,
@@ -86,7 +98,7 @@ def digest(record: Record) -> str:
         "recordedAt": record.recorded_at,
         "sequence": record.sequence,
     }
-    return sha256(write_canonical_json(value).encode()).hexdigest()
+    return write_canonical_json(value)
 
 
 def write_canonical_json(value: object) -> str:

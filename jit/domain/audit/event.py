@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
@@ -26,7 +26,8 @@ class Event:
         actor_name: The person's name; None for the broker.
         request_id: Its request; a refused request has no row of its own.
         grant_id: Its grant, if it is about one.
-        facts: Further facts: sources, ends, reasons, rules.
+        facts: Further facts: sources, ends, rules. No text that a person wrote.
+        texts: What the actor wrote, by name: justification, reason, ticket. None is left out.
     """
 
     at: datetime
@@ -36,19 +37,23 @@ class Event:
     grant_id: str | None = None
     facts: dict[str, Any] = field(default_factory=dict)
     actor_name: str | None = None
+    texts: Mapping[str, str | None] = field(default_factory=dict)
 
     def doc(self) -> dict[str, Any]:
-        """Return the event as JSON."""
-        named = {} if self.actor_name is None else {"actorName": self.actor_name}
+        """Return the event as JSON, without its texts."""
         return {
             "at": format_instant(self.at),
             "what": self.what,
             "actor": self.actor,
-            **named,
             "requestId": self.request_id,
             "grantId": self.grant_id,
             "facts": self.facts,
         }
+
+    def list_texts(self) -> dict[str, str]:
+        """Return the texts that stand beside the chain: the name of the actor is one of them."""
+        named = {"actorName": self.actor_name, **self.texts}
+        return {name: text for name, text in named.items() if text is not None}
 
 
 def build_removal_event(

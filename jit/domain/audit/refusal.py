@@ -44,6 +44,7 @@ class Refusal:
         held_ports: Those among them that other people's access stops. Empty text stands for
             a reason that names no VM port.
         facts: More of the body that the record names as it is; short.
+        texts: What the caller wrote, by name: justification, reason.
         why: The sentence of the answer.
         violations: All reasons.
     """
@@ -57,6 +58,7 @@ class Refusal:
     vm_ports: Sequence[str] = ()
     held_ports: Sequence[str] = ()
     facts: Mapping[str, object] = field(default_factory=dict)
+    texts: Mapping[str, str | None] = field(default_factory=dict)
     why: str
     violations: Sequence[Violation] = ()
 
@@ -140,8 +142,8 @@ def build_repetition_event(repeated: Repeated) -> Event:
         actor=repeated.actor,
         actor_name=repeated.actor_name or None,
         request_id=repeated.request_id,
+        texts={"digest": repeated.digest},
         facts={
-            "digest": repeated.digest,
             "repetitions": repeated.count - 1,
             "firstAt": format_instant(repeated.first_at),
             "lastAt": format_instant(repeated.last_at),
@@ -154,7 +156,8 @@ def build_refusal_event(refusal: Refusal, *, now: datetime) -> Event:
     Return the event of a refusal.
 
     It names a few VMs and reasons, and the number of all: a body of 64 KiB must not be a record of
-    64 KiB. The digest proves which body it was.
+    64 KiB. The digest proves which body it was. Both digests stand among the texts: the caller's
+    texts are in them without a salt, and a short one could be guessed.
     """
     violations = refusal.violations
     facts: dict[str, Any] = {
@@ -164,9 +167,8 @@ def build_refusal_event(refusal: Refusal, *, now: datetime) -> Event:
         "why": refusal.why,
         "errors": [violation.doc() for violation in violations[:REASONS]],
         "errorCount": len(violations),
-        "bodySha256": refusal.wish_digest,
-        "digest": refusal.digest,
     }
+    digests = {"bodySha256": refusal.wish_digest, "digest": refusal.digest}
     return Event(
         at=now,
         what=refusal.what,
@@ -174,4 +176,5 @@ def build_refusal_event(refusal: Refusal, *, now: datetime) -> Event:
         actor_name=refusal.caller.name,
         request_id=refusal.request_id,
         facts=facts,
+        texts={**refusal.texts, **digests},
     )

@@ -1,1 +1,1 @@
-"""Rows of audit events that are not in the chain yet."""
+"""Rows of the audit trail: events that are not in the chain yet, and records."""

@@ -20,12 +20,18 @@ from hashlib import sha256
 from typing import Any, NamedTuple
 
 from jit.domain.audit.event import Event
+from jit.domain.audit.texts import SALT_BYTES, split_texts
 from jit.storage import keys
 from jit.storage.documents import LARGEST, RowKind, read_document, write_text
 from jit.storage.table import BYTES, OPERATIONS, Op, Row, measure_op
 
-ONE_KIND, OUTBOX_KIND = RowKind("an audit event"), RowKind("audit events", newest=2)
-"""A row with one event has format 1, as ever; a row with several has format 2."""
+ONE_KIND, SEVERAL_KIND = RowKind("an audit event"), RowKind("audit events", newest=2)
+OUTBOX_KIND = RowKind("audit events with texts", newest=3)
+"""
+A row with one event has format 1, as ever; a row with several has format 2.
+
+A row with texts has format 3: an older version would write the texts into the chain.
+"""
 
 MOST_TOGETHER = 40
 """Events of one row: the drainer appends them in one transaction, each as a record of its own."""
@@ -45,18 +51,26 @@ def write_event_row(partition: str, event: Event) -> Row:
     If its facts are too long for a row, their digest stands in their place: an act that is recorded
     before it is made must not wait for ever.
     """
-    values = ONE_KIND.add_format(write_text(_write_event(event)))
-    return Row(partition=partition, key=_make_event_key(event.at), values=values)
+    return _write_row(partition, [(event, _write_event(event))])
 
 
 def _write_event(event: Event) -> str:
-    """Return *event* as JSON that a row can hold."""
-    text = json.dumps(event.doc())
+    """
+    Return *event* as JSON that a row can hold, each text with a salt.
+
+    The salts are chosen here, once: if the row is appended twice, both records are the same.
+    """
+    texts = {
+        name: {"salt": secrets.token_hex(SALT_BYTES), "text": text}
+        for name, text in event.list_texts().items()
+    }
+    beside = {"texts": texts} if texts else {}
+    text = json.dumps(event.doc() | beside)
     if len(text) <= LARGEST:
         return text
     facts = json.dumps(event.facts, sort_keys=True)
     digest = {"sha256": sha256(facts.encode()).hexdigest(), "characters": len(facts)}
-    return json.dumps(replace(event, facts=digest).doc())
+    return json.dumps(replace(event, facts=digest).doc() | beside)
 
 
 def _make_event_key(at: datetime) -> str:
@@ -117,14 +131,16 @@ def _write_rows(partition: str, told: Iterable[tuple[Event, str]]) -> list[Row]:
 
 def _write_row(partition: str, told: Sequence[tuple[Event, str]]) -> Row:
     texts = [text for _, text in told]
-    kind, text = (ONE_KIND, texts[0]) if len(told) == 1 else (OUTBOX_KIND, f"[{', '.join(texts)}]")
+    kind, text = (ONE_KIND, texts[0]) if len(told) == 1 else (SEVERAL_KIND, f"[{', '.join(texts)}]")
+    if any(event.list_texts() for event, _ in told):
+        kind = OUTBOX_KIND
     key = _make_event_key(told[0][0].at)
     return Row(partition=partition, key=key, values=kind.add_format(write_text(text)))
 
 
 def read_events(row: Row) -> tuple[Mapping[str, Any], ...]:
     """
-    Return the events of a row, as JSON, in their order.
+    Return the events of a row, as JSON, in their order; ``texts`` has texts with their salts.
 
     Raises:
         Defect: This version cannot read the row.
@@ -133,8 +149,9 @@ def read_events(row: Row) -> tuple[Mapping[str, Any], ...]:
 
 
 def check_events(row: Row) -> Row:
-    """Return *row*, if its events can be read."""
-    _parse_events(row)
+    """Return *row*, if its events can be read, and their texts can be hashed."""
+    for event in _parse_events(row):
+        split_texts(event)
     return row
 
 

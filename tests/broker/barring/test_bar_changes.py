@@ -17,9 +17,13 @@ HOUR = timedelta(hours=1)
 
 
 def trail(broker):
-    """Return event, actor and facts of each record about people."""
+    """Return event, actor, and facts with texts, of each record about people."""
     events = [json.loads(str(row.values["Doc"])) for row in broker.state.rows("a|")]
-    return [(each["what"], each["actor"], each["facts"]) for each in events]
+    return [(each["what"], each["actor"], each["facts"] | read_texts(each)) for each in events]
+
+
+def read_texts(event):
+    return {name: each["text"] for name, each in event["texts"].items()}
 
 
 def shape(bar):

@@ -140,7 +140,7 @@ def test_the_person_and_the_reason_of_a_revocation_are_in_the_trail(broker, open
     broker.revoke(opened, OLGA, "shift over")
 
     (event,) = _events(broker, "grant.closing_began")
-    assert (event["actor"], event["facts"]["reason"]) == (OLGA.id, "shift over")
+    assert (event["actor"], event["texts"]["reason"]["text"]) == (OLGA.id, "shift over")
 
 
 def test_the_answer_names_the_person_and_the_reason_of_a_revocation(broker, opened):
@@ -149,7 +149,7 @@ def test_the_answer_names_the_person_and_the_reason_of_a_revocation(broker, open
     broker.live(5)
 
     (event,) = _events(broker, "grant.closing_began")
-    assert (event["actor"], event["actorName"]) == (OLGA.id, OLGA.name)
+    assert (event["actor"], event["texts"]["actorName"]["text"]) == (OLGA.id, OLGA.name)
     told = [
         (grant.closed_by, grant.close_reason_text)
         for grant in (*decided.stored.grants, *broker.whole(opened).grants)
@@ -175,8 +175,9 @@ def test_every_act_of_a_person_has_their_name_in_the_trail(broker, opened):
     (extended,) = _events(broker, "grant.end_changed")
     (denied,) = _events(broker, "request.denied")
     (began,) = _events(broker, "grant.opening_began")
-    assert {each["actorName"] for each in (accepted, extended, denied)} == {ALICE.name}
-    assert "actorName" not in began
+    named = [each["texts"]["actorName"]["text"] for each in (accepted, extended, denied)]
+    assert named == [ALICE.name] * 3
+    assert "texts" not in began
 
 
 # ---- a part of a request -------------------------------------------------------------------------

@@ -75,7 +75,7 @@ def test_a_revocation_of_a_vm_outside_the_request_is_recorded(broker, request_id
     event = json.loads(str(broker.state.rows("a|")[-1].values["Doc"]))
     assert event["what"] == "revocation.refused"
     assert event["facts"]["virtualMachines"] == [DB01]
-    assert event["facts"]["reason"] == "shift over"
+    assert event["texts"]["reason"]["text"] == "shift over"
     assert event["facts"]["errors"][0]["code"] == "not-in-request"
 
 

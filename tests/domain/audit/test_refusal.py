@@ -22,7 +22,7 @@ def a_refusal(count=1, **changes):
         "request_id": "r1",
         "wish": {"virtualMachines": names, "duration": "PT1H"},
         "machines": names,
-        "facts": {"justification": "patch"},
+        "texts": {"justification": "patch"},
         "why": "the JIT policy does not allow this access",
         "violations": [Violation(f"#/{name}", "vm-not-found", f"no {name}") for name in names],
     }
@@ -37,7 +37,7 @@ def test_a_refusal_has_the_person_the_wish_and_the_reasons():
         ALICE.id,
         ALICE.name,
     )
-    assert event.facts["justification"] == "patch"
+    assert event.texts["justification"] == "patch"
     assert event.facts["why"] == "the JIT policy does not allow this access"
     assert event.facts["errors"] == [
         {"pointer": "#/vm0", "code": "vm-not-found", "detail": "no vm0"}
@@ -61,7 +61,7 @@ def test_the_digest_proves_which_body_was_refused():
     other = {**wish, "virtualMachines": [*wish["virtualMachines"][:-1], "vm90"]}
 
     first, same, changed = (
-        build_refusal_event(a_refusal(90, wish=each), now=NOON).facts["bodySha256"]
+        build_refusal_event(a_refusal(90, wish=each), now=NOON).texts["bodySha256"]
         for each in (wish, turned, other)
     )
 

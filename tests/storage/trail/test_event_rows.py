@@ -1,14 +1,23 @@
 """Rows of audit events: in order, in the transaction of their change, few for a crowd."""
 
+from dataclasses import replace
 from datetime import UTC, datetime
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from jit.domain.audit.event import Event
+from jit.domain.audit.texts import SALT_BYTES
 from jit.storage.documents import FORMAT
 from jit.storage.table import OPERATIONS, Op, Row, Verb, is_one_transaction, measure_op
-from jit.storage.trail.event_rows import MOST_TOGETHER, pack_changes, read_events
+from jit.storage.trail.event_rows import (
+    MOST_TOGETHER,
+    check_events,
+    pack_changes,
+    read_events,
+    write_event_row,
+)
 
 NOW = datetime(2026, 11, 22, 12, tzinfo=UTC)
 
@@ -62,3 +71,41 @@ def test_a_row_with_one_event_is_read_by_older_versions():
 
     assert row.values[FORMAT] == 1
     assert read_events(row) == (an_event_of(1).doc(),)
+
+
+def a_told_event():
+    return Event(
+        at=NOW, what="w", actor="a", actor_name="Alice", request_id="r", texts={"reason": "why"}
+    )
+
+
+def test_each_text_waits_with_a_salt_of_its_own():
+    """The drainer hashes with it: a repeated append makes the same record."""
+    row = write_event_row("p", a_told_event())
+
+    ((first,), (again,)) = (read_events(row), read_events(row))
+    texts = first["texts"]
+    assert {name: each["text"] for name, each in texts.items()} == {
+        "actorName": "Alice",
+        "reason": "why",
+    }
+    assert len({each["salt"] for each in texts.values()}) == len(texts)
+    assert all(len(bytes.fromhex(each["salt"])) == SALT_BYTES for each in texts.values())
+    assert first == again
+
+
+def test_a_row_with_texts_is_left_alone_by_older_versions():
+    """They would write the texts into the chain, where nobody can erase them."""
+    events = [an_event_of(1), a_told_event()]
+    ((_, (row,)),) = pack_changes([(an_operation(1), events)], "p")
+
+    assert row.values[FORMAT] == 3
+
+
+def test_a_row_whose_texts_cannot_be_hashed_is_unreadable():
+    """It stays in the outbox, with an alert, and stops no other row."""
+    row = write_event_row("p", a_told_event())
+    broken = replace(row, values={**row.values, "Doc": '{"texts": {"reason": {"text": "x"}}}'})
+
+    with pytest.raises(LookupError):
+        check_events(broken)
