@@ -22,6 +22,9 @@ GET     api/barred                            list_bars                Operator,
 GET     api/barred/{oid}                      get_bar                  Operator, Auditor
 PUT     api/barred/{oid}                      put_bar                  Operator
 DELETE  api/barred/{oid}                      delete_bar               Operator
+GET     api/audit                             list_audit_records       Auditor
+GET     api/audit/chains                      list_audit_chains        Auditor
+GET     api/audit/chains/{chain}              get_audit_chain          Auditor
 GET     api/problems/{slug}                   get_problem              signed in
 GET     api/health                            get_health               anybody
 GET     api/status                            get_status               Operator, Auditor
@@ -35,8 +38,8 @@ timer   %JIT_RECONCILE_SCHEDULE%              reconcile                the host
 
 import azure.functions as func
 
-from jit.triggers import bars, machines, operations, requests, timers, workers
+from jit.triggers import audits, bars, machines, operations, requests, timers, workers
 
 app = func.FunctionApp(http_auth_level=func.AuthLevel.ANONYMOUS)
-for part in (requests, machines, operations, bars, workers, timers):
+for part in (requests, machines, operations, bars, audits, workers, timers):
     app.register_functions(part.bp)

@@ -20,6 +20,8 @@ if TYPE_CHECKING:
     from azure.core.credentials import TokenCredential
 
     from jit.broker.asked_bars import AskedBars
+    from jit.broker.auditing.chains import Chains
+    from jit.broker.auditing.record_pages import RecordPages
     from jit.broker.azure_changes import Actions
     from jit.broker.barring.bar_changes import BarChanges
     from jit.broker.call_counts import CallCounts
@@ -351,6 +353,27 @@ def queries() -> Queries:
         looks=shared_looks(),
         named=settings().subscriptions,
     )
+
+
+@cache
+def chains() -> Chains:
+    """Return the chains of the audit trail."""
+    from jit.broker.auditing.chains import Chains
+    from jit.storage.trail.chain_reads import ChainReads
+
+    return Chains(
+        reads=ChainReads(table(AUDIT)),
+        subscriptions=subscription_rows(),
+        named=settings().subscriptions,
+    )
+
+
+@cache
+def record_pages() -> RecordPages:
+    """Return the list of audit records."""
+    from jit.broker.auditing.record_pages import RecordPages
+
+    return RecordPages(chains())
 
 
 @cache

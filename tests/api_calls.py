@@ -22,6 +22,9 @@ import pytest
 
 from jit import wiring
 from jit.api import compression
+from jit.broker.auditing import record_pages
+from jit.broker.auditing.chains import Chains
+from jit.broker.auditing.record_pages import RecordPages
 from jit.broker.call_counts import CallCounts
 from jit.broker.health import HealthCheck
 from jit.broker.reconcile.dry_run import DryRuns
@@ -30,6 +33,8 @@ from jit.settings import Settings
 from jit.storage import keys
 from jit.storage.documents import FORMAT
 from jit.storage.table import Op, Verb
+from jit.storage.trail.chain_reads import ChainReads
+from jit.storage.trail.record_rows import erase_texts
 from local.host.web import front_end, platform_auth
 from tests import api_page
 from tests.broker.inprocess import ALICE, BOB, ELSEWHERE, InProcess, farm, wish
@@ -96,6 +101,7 @@ class Answer:
     status: int
     headers: Mapping[str, str]
     doc: Any
+    body: bytes = b""
 
 
 def read_curl(text: str, **variables: str) -> Call:
@@ -116,6 +122,7 @@ def read_curl(text: str, **variables: str) -> Call:
 
 
 _LONG = 2048  # bytes
+_FEW = 20  # records of a page
 
 
 class Api:
@@ -135,11 +142,18 @@ class Api:
         self.answers: list[Answer] = []
         settings, use_cases = Settings.from_env(_SETTINGS), self.broker.use_cases
         counts = CallCounts(settings.limits)
+        chains = Chains(
+            reads=ChainReads(self.reconciling.audit),
+            subscriptions=self.broker.subscription_rows,
+            named=settings.subscriptions,
+        )
         parts: dict[str, Any] = {
             "settings": lambda: settings,
             "clock": lambda: self.broker.now,
             "call_counts": lambda: counts,
             "acceptance": lambda: self.broker.acceptance,
+            "chains": lambda: chains,
+            "record_pages": lambda: RecordPages(chains),
             "bar_changes": lambda: self.broker.bar_changes,
             "configurator": use_cases.configurator,
             "due_work": use_cases.due_work,
@@ -154,6 +168,7 @@ class Api:
         for name, part in parts.items():
             patch.setattr(wiring, name, part)
         patch.setattr(compression, "LONGEST_PLAIN", _LONG)  # the landscape is small
+        patch.setattr(record_pages, "PAGE", _FEW)
 
     def _health(self, settings: Settings) -> HealthCheck:
         rows, azure = self.broker.subscription_rows, self.broker.observer.list_readable
@@ -186,7 +201,9 @@ class Api:
         for text in sent if isinstance(sent, list) else []:
             self.broker.queues.send(queue, text)
         doc = _read_document(response)
-        answer = Answer(route, response.status_code, dict(response.headers), doc)
+        answer = Answer(
+            route, response.status_code, dict(response.headers), doc, response.get_body()
+        )
         self.answers.append(answer)
         return answer
 
@@ -242,6 +259,7 @@ def make_other_calls(api: Api) -> None:
     _look_at_machines(api)
     _bar_somebody(api)
     _call_in_vain(api)
+    _read_trail(api)
     api.tick()
     api.call("GET", "health")
     api.call("GET", "status", user="olga")
@@ -297,6 +315,18 @@ def _bar_somebody(api: Api) -> None:
     for path in ("barred", f"barred/{BOB.id}"):
         api.call("GET", path, user="audra")
     api.call("DELETE", f"barred/{BOB.id}", user="olga")
+
+
+def _read_trail(api: Api) -> None:
+    for chain in (PRODUCTION, DEVELOPMENT, keys.PEOPLE):
+        api.reconciling.drainer.drain(chain, now=api.broker.now)
+    (row, *_) = [row for row in api.reconciling.audit.rows("c|") if "Texts" in row.values]
+    api.reconciling.audit.write([Op(Verb.REPLACE, erase_texts(row))])
+    for query in ("", "?format=jsonl", "?format=csv", "?what=request.accepted"):
+        api.call("GET", f"audit{query}", user="audra")
+    api.call("GET", "audit/chains", user="audra")
+    for path in (f"audit/chains/{DEVELOPMENT}", "audit/chains/x"):
+        api.call("GET", path, user="audra")
 
 
 def _spoil_bar(api: Api, person_id: str) -> None:

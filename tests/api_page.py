@@ -18,6 +18,7 @@ from jit.domain.errors import Malformed
 from jit.domain.values.times import parse_duration, parse_instant
 
 PAGE = Path(__file__).resolve().parent.parent / "docs" / "api.md"
+ANY = "object with any fields"
 BODY, QUERY, STATUS, ANSWER = "body field", "query parameter", "status", "answer field"
 
 _HEADING = re.compile(r"^### (.+)$", re.MULTILINE)
@@ -135,8 +136,11 @@ def meet(title: str, value: Any, path: str = "") -> Iterator[Met]:
     if isinstance(value, dict):
         met = Met(title, path, value)
         yield met
+        types = sections()[title].types()
         for below, item in met.fields().items():
-            linked = link_of(sections()[title].types().get(below, ""))
+            if types.get(below, "").removesuffix(", optional") == ANY:
+                continue
+            linked = link_of(types.get(below, ""))
             for each in item if linked and isinstance(item, list) else [item]:
                 yield from meet(linked or title, each, "" if linked else below)
 
@@ -174,6 +178,7 @@ _IS_OF: dict[str, Callable[[Any], bool]] = {
     "instant": _is_text(parse_instant),
     "duration": _is_text(parse_duration),
     "object": lambda value: isinstance(value, dict),
+    ANY: lambda value: isinstance(value, dict),
     "list": _is_list_of(dict),
     "list of objects": _is_list_of(dict),
     "list of integers": _is_list_of(int),

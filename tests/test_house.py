@@ -19,12 +19,12 @@ LARGEST_SHARE = 0.02
 _VERBS = """
 accept accompany act add admit advance alert announce answer append apply archive ask begin bound
 build change check choose claim close compare count create decide delete describe digest drain drop
-end enqueue ensure erase evaluate expand explain extend fill find fix forget format get group hash
-hear hurry initiate insert invert join judge keep leave lift list load look make mark measure merge
-move name narrow note observe pace pack parse pass plan predict preview put query read reassign
-rebuild recall reconcile record refuse release remember remove render renew replace report require
-resolve return revoke run save send set sort split start summarize sweep take tick tidy translate
-try verify view wait wake withdraw work write
+end enqueue ensure erase evaluate expand export explain extend fill find fix forget format get group
+hash hear hurry initiate insert invert join judge keep leave lift list load look make mark measure
+merge move name narrow note observe pace pack parse pass plan predict preview put query read
+reassign rebuild recall reconcile record refuse release remember remove render renew replace report
+require resolve return revoke run save send set sort split start summarize sweep take tick tidy
+translate try verify view wait wake withdraw work write
 """
 VERBS = frozenset(_VERBS.split())
 # The first words of functions that answer yes or no.

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import replace
+from datetime import UTC, datetime
+from itertools import repeat
 from typing import Any
 
 from jit.domain.audit import chain
@@ -11,6 +13,7 @@ from jit.domain.audit.chain import Head, Record
 from jit.domain.audit.export_line import write_line
 from jit.domain.audit.texts import split_texts
 from jit.domain.audit.verification import ERASURE
+from jit.storage.keys import write_stamp
 
 CHAIN = "5c0ffee0-0000-4000-8000-000000000001"
 ALICE, OLGA = "a11ce000-0000-4000-8000-000000000001", "01ga0000-0000-4000-8000-000000000001"
@@ -37,12 +40,15 @@ def an_erasure(number: int, person: str) -> dict[str, Any]:
     return event | {"what": ERASURE, "facts": {"person": person}}
 
 
-def make_records(events: Iterable[dict[str, Any]], *, name: str = CHAIN) -> list[Record]:
-    """Return the records of a chain of these events."""
+def make_records(
+    events: Iterable[dict[str, Any]], *, name: str = CHAIN, times: Sequence[datetime] = ()
+) -> list[Record]:
+    """Return the records of a chain of these events, each recorded at its time, else at noon."""
     records, head = list[Record](), Head(chain=name)
-    for event in events:
+    noon = datetime(2026, 11, 22, 12, tzinfo=UTC)
+    for event, at in zip(events, times or repeat(noon), strict=False):
         hashed, texts = split_texts(event)
-        record = chain.append(head, hashed, recorded_at="2026-11-22T12:00:00.000000Z")
+        record = chain.append(head, hashed, recorded_at=write_stamp(at))
         records.append(replace(record, texts=texts))
         head = chain.head_of(record)
     return records

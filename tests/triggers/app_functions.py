@@ -64,7 +64,7 @@ def make_request(name: str, *, body: object = None, **changes: Any) -> func.Http
             "Content-Type": "application/json",
         },
         "params": {},
-        "route_params": {"id": "x", "slug": "x", "oid": PERSON},
+        "route_params": {"id": "x", "slug": "x", "oid": PERSON, "chain": "people"},
         "body": b"" if body is None else json.dumps(body).encode(),
     }
     return func.HttpRequest(**(how | changes))

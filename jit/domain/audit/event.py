@@ -27,7 +27,7 @@ class Event:
         request_id: Its request; a refused request has no row of its own.
         grant_id: Its grant, if it is about one.
         facts: Further facts: sources, ends, rules. No text that a person wrote.
-        texts: What the actor wrote, by name: justification, reason, ticket. None is left out.
+        texts: Texts of the actor, by name: justification, reason, ticket. None is left out.
     """
 
     at: datetime

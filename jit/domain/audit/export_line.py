@@ -2,8 +2,8 @@
 Lines of an exported chain: the bytes that were hashed, a tab, their hash, a tab, the texts.
 
 A line ends with one newline and is ASCII. The texts are canonical JSON: ``{}`` if the record has
-none, ``{"erased":true}`` if they were erased, else each text with its salt. None of the three parts
-can hold a tab: JSON escapes it.
+none, ``{"erased":true}`` if they were erased, else each text with its salt. A part can hold
+no tab: JSON escapes it.
 """
 
 from __future__ import annotations

@@ -44,7 +44,7 @@ class Refusal:
         held_ports: Those among them that other people's access stops. Empty text stands for
             a reason that names no VM port.
         facts: More of the body that the record names as it is; short.
-        texts: What the caller wrote, by name: justification, reason.
+        texts: Texts of the caller, by name: justification, reason.
         why: The sentence of the answer.
         violations: All reasons.
     """

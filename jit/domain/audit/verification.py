@@ -50,7 +50,7 @@ class Break:
     The first break of a chain.
 
     Attributes:
-        kind: What was done.
+        kind: The change, as far as the lines show it.
         sequence: The first record that is not as it was written.
         line: The line of the export at which it shows, from 1 on.
         detail: A sentence for people.
@@ -65,7 +65,7 @@ class Break:
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Verdict:
     """
-    What a verification found.
+    The result of a verification.
 
     Attributes:
         chain: The name in the first line; empty for an export without a line.

@@ -74,10 +74,11 @@ def read_record(row: Row) -> Record:
     Raises:
         Defect: This version cannot read the row.
     """
-    return RECORD_KIND.read(row, _parse_record)
+    return RECORD_KIND.read(row, parse_record)
 
 
-def _parse_record(row: Row) -> Record:
+def parse_record(row: Row) -> Record:
+    """Return the record of a row; raise whatever its columns give rise to."""
     texts = json.loads(read_text(row, TEXTS) or "{}")
     return RECORD.read(row.values, chain=row.partition, event=read_document(row), texts=texts)
 

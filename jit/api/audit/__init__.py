@@ -1,0 +1,1 @@
+"""The HTTP contract of the audit trail: queries in, pages and exports out."""

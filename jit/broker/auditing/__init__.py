@@ -1,0 +1,1 @@
+"""Reading the audit trail: pages of records, heads and exports of chains."""
