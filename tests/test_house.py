@@ -36,9 +36,18 @@ PREDICATES = frozenset(_PREDICATES.split())
 # Modules whose functions have the noun of their result: conversions, parts of the broker, events.
 _NOUNS = "arm_ids arm_json documents json_pointer keys messages telemetry wiring"
 NOUNS = frozenset(_NOUNS.split())
-# Constructors, a conversion, two decorators, and a hook that the SDK names.
+# Constructors, a conversion, two decorators, and hooks that libraries name.
 OTHERS = frozenset(
-    {"of", "from_env", "doc", "answers", "answers_anybody", "answers_signed_in", "on_request"}
+    {
+        "of",
+        "from_env",
+        "doc",
+        "answers",
+        "answers_anybody",
+        "answers_signed_in",
+        "on_request",
+        "redirect_request",
+    }
 )
 _PARTICIPLES = "found gone held kept known lost made seen sent taken written"
 PARTICIPLES = frozenset(_PARTICIPLES.split())

@@ -65,7 +65,7 @@ def write_lines(records: Iterable[Record]) -> list[bytes]:
 
 
 def a_trail(count: int = 5) -> list[Record]:
-    """Return records of which some have texts, one has two, and the last but one has none."""
+    """Return records: the last but one has no text, the last has two, the others have one."""
     events = [an_event(number, reason=f"because of {number}") for number in range(1, count - 1)]
     return make_records(
         [*events, an_event(count - 1), an_event(count, reason="é", justification="a\tb\n")]

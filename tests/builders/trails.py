@@ -1,4 +1,4 @@
-"""Chains in a table, as the drainer writes them, for the tests of those who read them."""
+"""Chains in a table, as the drainer writes them."""
 
 from __future__ import annotations
 

@@ -34,7 +34,7 @@ def test_a_page_goes_on_by_its_token(api, monkeypatch):
     assert [each["event"]["what"] for each in second.doc["value"]] == ["request.accepted"]
 
 
-def test_records_are_found_by_what_they_are_about(api):
+def test_records_are_found_by_name_person_and_vm(api):
     found = api.call("GET", "audit?what=request.accepted&person=alice@example.com", user="audra")
     other = api.call("GET", "audit?vm=web99", user="audra")
 

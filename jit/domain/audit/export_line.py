@@ -19,6 +19,7 @@ ERASED = '{"erased":true}'
 _NO_TEXTS, _ERASED = b"{}", ERASED.encode()
 _decode = json.JSONDecoder().raw_decode
 _quote = json.encoder.encode_basestring_ascii
+_PARTS = 3
 _MEMBERS = {"chain", "event", "previous", "recordedAt", "sequence"}
 
 
@@ -63,7 +64,10 @@ def parse_line(line: bytes) -> ExportLine:
 
 
 def _parse_line(line: bytes) -> ExportLine:
-    hashed, digest, texts = line.split(b"\t")
+    parts = line.split(b"\t")
+    if len(parts) != _PARTS:
+        raise ValueError("the line has more or fewer than three parts")
+    hashed, digest, texts = parts
     expected = sha256(hashed).hexdigest()
     if digest.decode("ascii") != expected:
         raise ValueError("the hash is not that of the record")

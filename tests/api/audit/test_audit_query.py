@@ -87,7 +87,7 @@ def test_all_faults_are_named_at_once():
     ]
 
 
-def test_parameters_of_the_host_are_none_of_ours():
+def test_parameters_of_the_host_are_no_filters():
     assert read_records_query({"code": "x", "clientId": "y"}, AUDRA)[2] == BEGINNING
 
 

@@ -41,7 +41,7 @@ def at(second):
         ({"until": at(1)}, {"until": at(0)}),
     ],
 )
-def test_a_filter_lets_through_what_fits(wanted, other):
+def test_a_filter_lets_a_fitting_record_through(wanted, other):
     assert RecordFilter(**wanted).matches(RECORD)
     assert not RecordFilter(**other).matches(RECORD)
 
@@ -82,7 +82,7 @@ def test_erased_texts_are_not_found():
     "event", [{"facts": None}, {"at": "yesterday"}, {"facts": {"grants": ["x"]}}]
 )
 def test_a_record_that_somebody_changed_stops_no_search(event):
-    """It is not found by what it does not say."""
+    """It is not found by a fact that it lacks."""
     found = RecordFilter(vm="web01", since=at(0)).matches(a_record(**event))
 
     assert not found

@@ -95,7 +95,7 @@ def test_each_text_waits_with_a_salt_of_its_own():
 
 
 def test_a_row_with_texts_is_left_alone_by_older_versions():
-    """They would write the texts into the chain, where nobody can erase them."""
+    """They would write the texts into the chain, and no one can erase them there."""
     events = [an_event_of(1), a_told_event()]
     ((_, (row,)),) = pack_changes([(an_operation(1), events)], "p")
 
