@@ -25,6 +25,7 @@ DELETE  api/barred/{oid}                      delete_bar               Operator
 GET     api/audit                             list_audit_records       Auditor
 GET     api/audit/chains                      list_audit_chains        Auditor
 GET     api/audit/chains/{chain}              get_audit_chain          Auditor
+POST    api/audit/erasures                    begin_erasure            Operator
 GET     api/problems/{slug}                   get_problem              signed in
 GET     api/health                            get_health               anybody
 GET     api/status                            get_status               Operator, Auditor

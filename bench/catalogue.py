@@ -7,6 +7,8 @@ from collections.abc import Callable, Iterator
 from bench.benchmarks import (
     alike_subscriptions,
     audit_flood,
+    audit_pages,
+    audit_verify,
     cold_start,
     crowd,
     fifty_vms,
@@ -38,6 +40,8 @@ BENCHMARKS: dict[str, Benchmark] = {
     "list_page_queries": list_pages.list_page_queries,
     "audit_drain_ratio": audit_flood.audit_flood,
     "audit_wait_seconds": audit_flood.audit_flood,
+    "audit_verify_ratio": audit_verify.audit_verify_ratio,
+    "audit_page_memory_ratio": audit_pages.audit_page_memory_ratio,
     "pass_cpu_seconds": crowd.pass_cpu_seconds,
     "pass_cpu_growth": crowd.pass_cpu_seconds,
     "pass_floor_seconds": crowd.pass_cpu_seconds,

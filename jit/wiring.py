@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 
     from jit.broker.asked_bars import AskedBars
     from jit.broker.auditing.chains import Chains
+    from jit.broker.auditing.erasures import Erasures
     from jit.broker.auditing.record_pages import RecordPages
     from jit.broker.azure_changes import Actions
     from jit.broker.barring.bar_changes import BarChanges
@@ -52,6 +53,7 @@ if TYPE_CHECKING:
     from jit.storage.request_store import RequestStore
     from jit.storage.subscription_rows import SubscriptionRows
     from jit.storage.table import Table
+    from jit.storage.trail.erasure_rows import ErasureRows
 
 _FIRST_USE = Lock()  # `cache` alone may build twice if two threads come at once
 
@@ -369,6 +371,22 @@ def chains() -> Chains:
 
 
 @cache
+def erasure_rows() -> ErasureRows:
+    """Return the orders to erase texts."""
+    from jit.storage.trail.erasure_rows import ErasureRows
+
+    return ErasureRows(table(STATE))
+
+
+@cache
+def erasures() -> Erasures:
+    """Return the use case of ``audit/erasures``."""
+    from jit.broker.auditing.erasures import Erasures
+
+    return Erasures(erasure_rows(), chains())
+
+
+@cache
 def record_pages() -> RecordPages:
     """Return the list of audit records."""
     from jit.broker.auditing.record_pages import RecordPages
@@ -448,6 +466,7 @@ def due_work() -> DueWork:
 @cache
 def reconciler() -> Reconciler:
     """Return the use case of the queue ``jit-reconcile``."""
+    from jit.broker.auditing.erasures import ErasureWork
     from jit.broker.reconcile.draining import Draining
     from jit.broker.reconcile.housekeeping import Housekeeping
     from jit.broker.reconcile.leftovers import Leftovers
@@ -471,7 +490,12 @@ def reconciler() -> Reconciler:
         due_work=due_work(),
         housekeeping=Housekeeping(
             due_work=due_work(),
-            draining=Draining(Drainer(outbox(), table(AUDIT)), locks(), due_work()),
+            draining=Draining(
+                drainer=Drainer(outbox(), table(AUDIT)),
+                erasures=ErasureWork(erasure_rows(), chains().reads, outbox()),
+                locks=locks(),
+                due_work=due_work(),
+            ),
             idempotency=idempotency(),
             idle=IdleRows(table(STATE)),
         ),

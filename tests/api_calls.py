@@ -24,6 +24,7 @@ from jit import wiring
 from jit.api import compression
 from jit.broker.auditing import record_pages
 from jit.broker.auditing.chains import Chains
+from jit.broker.auditing.erasures import Erasures
 from jit.broker.auditing.record_pages import RecordPages
 from jit.broker.call_counts import CallCounts
 from jit.broker.health import HealthCheck
@@ -34,7 +35,6 @@ from jit.storage import keys
 from jit.storage.documents import FORMAT
 from jit.storage.table import Op, Verb
 from jit.storage.trail.chain_reads import ChainReads
-from jit.storage.trail.record_rows import erase_texts
 from local.host.web import front_end, platform_auth
 from tests import api_page
 from tests.broker.inprocess import ALICE, BOB, ELSEWHERE, InProcess, farm, wish
@@ -147,12 +147,14 @@ class Api:
             subscriptions=self.broker.subscription_rows,
             named=settings.subscriptions,
         )
+        orders = Erasures(use_cases.stores.erasures, chains)
         parts: dict[str, Any] = {
             "settings": lambda: settings,
             "clock": lambda: self.broker.now,
             "call_counts": lambda: counts,
             "acceptance": lambda: self.broker.acceptance,
             "chains": lambda: chains,
+            "erasures": lambda: orders,
             "record_pages": lambda: RecordPages(chains),
             "bar_changes": lambda: self.broker.bar_changes,
             "configurator": use_cases.configurator,
@@ -318,10 +320,11 @@ def _bar_somebody(api: Api) -> None:
 
 
 def _read_trail(api: Api) -> None:
-    for chain in (PRODUCTION, DEVELOPMENT, keys.PEOPLE):
-        api.reconciling.drainer.drain(chain, now=api.broker.now)
-    (row, *_) = [row for row in api.reconciling.audit.rows("c|") if "Texts" in row.values]
-    api.reconciling.audit.write([Op(Verb.REPLACE, erase_texts(row))])
+    chains = (PRODUCTION, DEVELOPMENT, keys.PEOPLE)
+    body = {"person": ALICE.id, "reason": "left the company"}
+    api.call("POST", "audit/erasures", body, user="olga")
+    for chain in chains:
+        api.reconciling.reconciler.drain(chain, now=api.broker.now)
     for query in ("", "?format=jsonl", "?format=csv", "?what=request.accepted"):
         api.call("GET", f"audit{query}", user="audra")
     api.call("GET", "audit/chains", user="audra")

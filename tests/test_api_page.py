@@ -20,6 +20,7 @@ from jit.domain.requests import (
     policy_bodies,
     revocation_body,
 )
+from jit.domain.requests.operators import erasure_body
 from jit.domain.requests.schema import schema_of
 from jit.domain.values.times import parse_instant
 from local.host.web import platform_auth
@@ -39,6 +40,7 @@ BODIES = {
     "PUT /api/virtual-machines/jit-policy": policy_bodies.PolicyPutBody,
     "DELETE /api/virtual-machines/jit-policy": policy_bodies.PolicyDeleteBody,
     "PUT /api/barred/{oid}": bar_body.BarBody,
+    "POST /api/audit/erasures": erasure_body.ErasureBody,
 }
 BODILESS = {"POST /api/reconcile", "DELETE /api/barred/{oid}"}
 WORDS = [

@@ -139,7 +139,7 @@ MAY = {  # a package -> the packages that it may import; `d` stands for `jit.dom
     "broker.call_counts": "d.errors d.limits d.values",
     "broker.denial_limit": "d.audit d.errors d.limits d.model d.values storage telemetry",
     "broker.trail": "broker.denial_limit d.audit d.limits d.model storage telemetry",
-    "broker.auditing": "d.audit storage",
+    "broker.auditing": "d.audit d.errors d.model storage telemetry",
     "broker.requests": "broker.asked_bars broker.look_pace broker.shared_looks broker.trail d.audit"
     " d.decision d.errors d.grants d.limits d.model d.requests d.values interfaces messages storage"
     " telemetry",
@@ -149,7 +149,7 @@ MAY = {  # a package -> the packages that it may import; `d` stands for `jit.dom
     " broker.firewall_turns broker.initiate_parts broker.locks broker.look_pace"
     " broker.network_managers d.audit d.azure d.decision d.errors d.grants d.inventory d.limits"
     " d.model d.paths d.values interfaces messages observer storage telemetry",
-    "broker.reconcile": "broker.azure_changes broker.locks broker.look_pace"
+    "broker.reconcile": "broker.auditing broker.azure_changes broker.locks broker.look_pace"
     " broker.network_managers d.audit d.errors"
     " d.grants d.model d.network_manager d.paths d.reconcile d.values interfaces messages observer"
     " storage telemetry",
@@ -157,7 +157,7 @@ MAY = {  # a package -> the packages that it may import; `d` stands for `jit.dom
     " d.model d.policy_setup d.values interfaces messages observer storage telemetry",
     "api": "broker.auditing broker.configure broker.health broker.requests d.audit d.authorization"
     " d.errors d.limits d.model d.reconcile d.requests d.values settings storage telemetry version",
-    "triggers": "api d.model messages telemetry wiring",
+    "triggers": "api d.model d.values messages telemetry wiring",
     "wiring": "broker.asked_bars broker.auditing broker.azure_changes broker.barring"
     " broker.call_counts"
     " broker.configure broker.denial_limit broker.health broker.locks broker.look_pace"

@@ -21,6 +21,7 @@ SENDS = {
     "extend_access_request": "jit-policy",
     "start_reconcile": "jit-reconcile",
     "put_bar": "jit-policy",
+    "begin_erasure": "jit-reconcile",
 }
 SLOW = ("azure.mgmt", "azure.identity", "azure.data", "azure.storage", "azure.core", "msal")
 

@@ -18,6 +18,7 @@ from jit.domain.requests.json_node import Node
 from jit.domain.values.json_pointer import ROOT
 
 if TYPE_CHECKING:  # each body is loaded when the first of its kind comes
+    from jit.domain.audit.erasure import WantedErasure
     from jit.domain.model.bar import WantedBar
     from jit.domain.model.machine import MachinePolicy
     from jit.domain.requests.extension_body import Extension
@@ -110,6 +111,17 @@ def read_bar(req: func.HttpRequest, *, now: datetime, limits: Limits) -> WantedB
     if wanted is None:
         raise InvalidRequest("the body has faults", faults)
     return wanted
+
+
+def read_erasure(req: func.HttpRequest, limits: Limits) -> WantedErasure:
+    """Return the erasure in *req*; raise as `read_submission`."""
+    from jit.domain.audit.erasure import WantedErasure
+    from jit.domain.requests.operators import erasure_body
+
+    found, faults = erasure_body.read_erasure(read_bytes(req.get_body()), limits=limits)
+    if found is None:
+        raise InvalidRequest("the body has faults", faults)
+    return WantedErasure(person_id=found[0], reason=found[1])
 
 
 def refuse_fields(req: func.HttpRequest, limits: Limits) -> None:

@@ -13,7 +13,7 @@ from datetime import UTC, datetime
 from jit.domain.values import arm_ids
 
 REQUESTS, GRANTS, TOMBSTONES, MACHINES, OUTBOX, ADMIN_RULES = "r", "g", "t", "v", "a", "n"
-REPEATED, KEYS, ENDINGS, BARS, OWN = "d", "i", "x", "b", "q"
+REPEATED, KEYS, ENDINGS, BARS, OWN, ERASURES = "d", "i", "x", "b", "q", "e"
 POLICIES, LOOKS, FIREWALLS, DENIALS = "p", "l", "f", "c"
 """Prefixes of the row keys in ``JitState``: all rows of one kind in a partition."""
 
@@ -78,6 +78,11 @@ def subscription_key(subscription: str) -> str:
 def bar_key(person_id: str) -> str:
     """Return the row key of the bar of a person, in the partition ``PEOPLE``."""
     return f"{BARS}|{person_id}"
+
+
+def erasure_key(person_id: str) -> str:
+    """Return the row key of the erasure order about a person, in the partition of a chain."""
+    return f"{ERASURES}|{person_id}"
 
 
 def denials_key(caller: str) -> str:

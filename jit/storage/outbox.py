@@ -187,6 +187,20 @@ class Outbox:
         """Return True if no event waits and none is counted, not even one that is unreadable."""
         return not any(self._has_rows(partition, kind) for kind in (keys.OUTBOX, keys.REPEATED))
 
+    def has_changes_until(self, partition: str, moment: datetime) -> bool:
+        """Return True if an event of a change waits that happened at *moment* or before."""
+        return self._has_until(partition, f"{keys.OUTBOX}|", moment)
+
+    def has_refusals_until(self, partition: str, moment: datetime) -> bool:
+        """Return True if a refusal waits, or is counted, that began at *moment* or before."""
+        kinds = (f"{keys.OUTBOX}|{_BEHIND}", f"{keys.REPEATED}|")
+        return any(self._has_until(partition, kind, moment) for kind in kinds)
+
+    def _has_until(self, partition: str, first: str, moment: datetime) -> bool:
+        last = keys.keys_after(f"{first}{keys.write_stamp(moment)}")
+        rows = read_all(self._state, Where(partition=partition, first=first, last=last), 1)
+        return next(iter(rows), None) is not None
+
     def _has_rows(self, partition: str, kind: str) -> bool:
         first, last = keys.key_range(kind)
         rows = read_all(self._state, Where(partition=partition, first=first, last=last), 1)

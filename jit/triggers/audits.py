@@ -1,9 +1,13 @@
-"""Functions of the audit trail: records, chains, their export."""
+"""Functions of the audit trail: records, chains, their export, erasure of texts."""
+
+from typing import List
 
 import azure.functions as func
 
-from jit import wiring
+from jit import messages, wiring
+from jit.api import answer, body
 from jit.domain.model.people import Person, Role
+from jit.domain.values.times import format_instant
 from jit.triggers.answers import answers
 
 bp = func.Blueprint()  # type: ignore[no-untyped-call] # as the package has it
@@ -39,3 +43,17 @@ def get_audit_chain(req: func.HttpRequest) -> func.HttpResponse:
     after = audit_query.read_after(req.params)
     name = audit_query.read_chain_name(req.route_params["chain"])
     return audit_answer.write_part(wiring.chains().export(name, after))
+
+
+@bp.route(route="api/audit/erasures", methods=["POST"])
+@bp.queue_output(arg_name="work", queue_name=messages.RECONCILE, connection=messages.CONNECTION)
+@answers(Role.OPERATOR)
+def begin_erasure(
+    req: func.HttpRequest, work: func.Out[List[str]], caller: Person
+) -> func.HttpResponse:
+    """Order the erasure of a person's texts beside the chains; workers do it."""
+    now, wanted = wiring.clock(), body.read_erasure(req, wiring.settings().limits)
+    chains = wiring.erasures().write_orders(wanted, caller, now)
+    work.set([messages.drain(chain) for chain in chains])
+    doc = {"person": wanted.person_id, "at": format_instant(now), "chains": chains}
+    return answer.write_json(doc, 202)

@@ -8,6 +8,7 @@ from functools import cached_property
 from typing import Any
 
 from jit.broker.asked_bars import AskedBars
+from jit.broker.auditing.erasures import ErasureWork
 from jit.broker.azure_changes import Actions
 from jit.broker.barring.bar_changes import BarChanges
 from jit.broker.barring.bar_revocation import BarRevocation
@@ -54,6 +55,8 @@ from jit.storage.people.bar_rows import BarRows
 from jit.storage.request_store import RequestStore
 from jit.storage.subscription_rows import SubscriptionRows
 from jit.storage.table import Table
+from jit.storage.trail.chain_reads import ChainReads
+from jit.storage.trail.erasure_rows import ErasureRows
 
 
 @dataclass(frozen=True)
@@ -73,6 +76,7 @@ class Stores:
     denial_counts: DenialCounts
     idle: IdleRows
     people: PersonRows
+    erasures: ErasureRows
 
 
 MANY: Mapping[str, Any] = {
@@ -103,6 +107,7 @@ def stores_over(state: Table, history: Table) -> Stores:
         denial_counts=DenialCounts(state),
         idle=IdleRows(state),
         people=PersonRows(state),
+        erasures=ErasureRows(state),
     )
 
 
@@ -267,7 +272,12 @@ class UseCases:
             due_work=self.due_work(),
             housekeeping=Housekeeping(
                 due_work=self.due_work(),
-                draining=Draining(Drainer(stores.outbox, audit), stores.locks, self.due_work()),
+                draining=Draining(
+                    drainer=Drainer(stores.outbox, audit),
+                    erasures=ErasureWork(stores.erasures, ChainReads(audit), stores.outbox),
+                    locks=stores.locks,
+                    due_work=self.due_work(),
+                ),
                 idempotency=idempotency,
                 idle=stores.idle,
             ),

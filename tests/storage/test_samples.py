@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from jit.domain.audit.chain import Head, Record, append
+from jit.domain.audit.erasure import ErasureOrder
 from jit.domain.audit.event import Event
 from jit.domain.audit.refusal import Repeated
 from jit.domain.audit.texts import split_texts
@@ -59,7 +60,7 @@ from jit.storage.people import bar_rows
 from jit.storage.stored import StoredRequest
 from jit.storage.subscription_rows import SubscriptionRow, TickRow
 from jit.storage.table import Row
-from jit.storage.trail import record_rows
+from jit.storage.trail import erasure_rows, record_rows
 from jit.storage.trail.event_rows import read_events
 
 FOLDER = Path(__file__).parent / "samples"
@@ -585,6 +586,10 @@ CASES = {
     "audit-outbox": (read_events, (EVENT.doc(),)),
     "audit-outbox-of-several": (read_events, (EVENT.doc(), EVENT.doc())),
     "audit-outbox-with-texts": (read_events, (TOLD,)),
+    "erasure-order": (
+        erasure_rows.parse_order,
+        ErasureOrder(person_id=ALICE, at=NOON, reached=1000),
+    ),
     "refusal-counted": (outbox.read_repeated, COUNTED),
     "denials-of-a-caller": (denial_counts.read_denials, RateWindow(begin=NOON, count=7)),
     "audit-head": (
@@ -698,6 +703,7 @@ WRITTEN = {
     "tick": row_with("tick", subscription_rows.TICK_KIND, subscription_rows.TICK),
     "bar": row_with("bar", bar_rows.PLAIN_KIND, bar_rows.BAR),
     "bar-for-ever": row_with("bar-for-ever", bar_rows.PLAIN_KIND, bar_rows.BAR),
+    "erasure-order": erasure_rows.write_order(SUBSCRIPTION, CASES["erasure-order"][1]),
     "audit-record": record_rows.write_record_row(CASES["audit-record"][1]),
 }
 LEFT_OUT = {"firewall": {"Operation"}, "firewall-returned": {"Operation"}}
@@ -764,6 +770,7 @@ MAPS: dict[str, tuple[ColumnMap[Any], list[str]]] = {
     "end of an idempotency key": (key_rows.ENDING, ["idempotency-key-ending"]),
     "bar": (bar_rows.BAR, ["bar", "bar-again"]),
     "denials": (denial_counts.DENIALS, ["denials-of-a-caller"]),
+    "erasure order": (erasure_rows.ORDER, ["erasure-order"]),
     "audit head": (record_rows.HEAD, ["audit-head"]),
     "audit record": (record_rows.RECORD, ["audit-record-erased"]),
 }

@@ -75,7 +75,7 @@ class Housekeeping:
 
     def _is_complete(self, row: SubscriptionRow) -> bool:
         has_keys = self.idempotency.has_keys(row.subscription)
-        return not has_keys and self.draining.drainer.is_complete(row.subscription)
+        return not has_keys and self.draining.is_complete(row.subscription)
 
 
 def _try(part: Callable[[], object]) -> BrokerError | None:

@@ -75,7 +75,7 @@ def _parse_line(line: bytes) -> ExportLine:
     if record.keys() != _MEMBERS or type(record["sequence"]) is not int:
         raise ValueError("the record has other members")
     event = record["event"]
-    is_erased = _check_texts(dict(event.get("texts") or {}), texts)
+    is_erased = _check_texts(event.get("texts") or {}, texts)
     return ExportLine(
         record["chain"], record["sequence"], record["previous"], expected, event, is_erased
     )
@@ -108,9 +108,9 @@ def _check_texts(hashes: dict[str, str], texts: bytes) -> bool:
     for name in sorted(told):
         salt, text = told[name]["salt"], told[name]["text"]
         raw = bytes.fromhex(salt)
-        if sha256(raw + text.encode("utf-8", "surrogatepass")).hexdigest() != hashes.pop(name):
+        if sha256(raw + text.encode("utf-8", "surrogatepass")).hexdigest() != hashes[name]:
             raise ValueError(f"the text {name} is not the one that was hashed")
         parts.append(f'{_quote(name)}:{{"salt":"{raw.hex()}","text":{_quote(text)}}}')
-    if hashes or f"{{{','.join(parts)}}}".encode() != found:
+    if len(parts) != len(hashes) or f"{{{','.join(parts)}}}".encode() != found:
         raise ValueError("the texts are not those of the record")
     return False

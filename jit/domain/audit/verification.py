@@ -170,7 +170,8 @@ class _Walk:
         """Note an erasure, and a record whose texts are gone."""
         event, facts = found.event, found.event.get("facts")
         if event.get("what") == ERASURE and isinstance(facts, dict):
-            self.erasures[str(facts.get("person"))] = _make_comparable(event)
+            person = str(facts.get("person"))
+            self.erasures[person] = max(_make_comparable(event), self.erasures.get(person, ""))
         if found.is_erased:
             self.erased += 1
             actor, at = str(event.get("actor")), _make_comparable(event)

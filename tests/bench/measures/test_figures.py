@@ -98,6 +98,8 @@ def test_every_figure_of_the_contract_can_be_asked_for():
         "reconcile_seconds",
         "audit_drain_ratio",
         "audit_wait_seconds",
+        "audit_verify_ratio",
+        "audit_page_memory_ratio",
         "peak_rss_mb",
     }
 

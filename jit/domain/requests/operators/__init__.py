@@ -1,0 +1,1 @@
+"""Bodies of operators that are about no access request."""
