@@ -1762,6 +1762,45 @@ MUTANTS = (
         ),
     ),
     Mutant(
+        name="a text is not compared with its salted hash",
+        promise="P9",
+        path="jit/domain/audit/export_line.py",
+        was='        if sha256(raw + text.encode("utf-8", "surrogatepass")).hexdigest() != hashes[name]:\n',
+        becomes="        if name not in hashes:\n",
+        caught_by=(
+            law(
+                "tests/domain/audit/test_verification.py",
+                "test_an_erased_text_cannot_be_replaced_by_another_one",
+            ),
+        ),
+    ),
+    Mutant(
+        name="texts go before the record of their erasure is in the chain",
+        promise="P9",
+        path="jit/broker/auditing/erasures.py",
+        was="            if self.outbox.has_changes_until(chain, stored.order.at):\n",
+        becomes="            if self.outbox.has_refusals_until(chain, stored.order.at):\n",
+        caught_by=(
+            law(
+                "tests/broker/auditing/test_erasures.py",
+                "test_no_text_goes_before_the_record_of_the_order_is_in_the_chain",
+            ),
+        ),
+    ),
+    Mutant(
+        name="a justification is a formula in a table of records",
+        promise="P9",
+        path="jit/api/audit/audit_answer.py",
+        was='    return f"\'{cell}" if cell.startswith(_FORMULA) else cell\n',
+        becomes="    return cell\n",
+        caught_by=(
+            law(
+                "tests/api/audit/test_audit_answer.py",
+                "test_a_cell_that_a_spreadsheet_would_compute_gets_an_apostrophe",
+            ),
+        ),
+    ),
+    Mutant(
         name="of events that share a row, only the first is recorded",
         promise="P9",
         path="jit/storage/audit_chain.py",
