@@ -473,6 +473,7 @@ def reconciler() -> Reconciler:
     from jit.broker.reconcile.run import Reconciler
     from jit.storage.audit_chain import Drainer
     from jit.storage.callers.idle_rows import IdleRows
+    from jit.storage.trail.history_texts import HistoryTexts
 
     return Reconciler(
         requests=requests(),
@@ -492,7 +493,9 @@ def reconciler() -> Reconciler:
             due_work=due_work(),
             draining=Draining(
                 drainer=Drainer(outbox(), table(AUDIT)),
-                erasures=ErasureWork(erasure_rows(), chains().reads, outbox()),
+                erasures=ErasureWork(
+                    erasure_rows(), chains().reads, outbox(), HistoryTexts(table(HISTORY))
+                ),
                 locks=locks(),
                 due_work=due_work(),
             ),

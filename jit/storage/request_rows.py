@@ -274,10 +274,11 @@ def read_grants(row: Row) -> tuple[Grant, ...]:
     Raises:
         Defect: This version cannot read the row.
     """
-    return GRANTS_KIND.read(row, _parse_grants)
+    return GRANTS_KIND.read(row, parse_grants)
 
 
-def _parse_grants(row: Row) -> tuple[Grant, ...]:
+def parse_grants(row: Row) -> tuple[Grant, ...]:
+    """Return the grants of a row of a known format."""
     return tuple(map(GRANT.read, bastion_documents.add_repeated_bastion(read_document(row))))
 
 
@@ -293,7 +294,7 @@ def read_grant_row(row: Row) -> GrantRow:
 
 def parse_grant_row(row: Row) -> GrantRow:
     """Return a row of grants of a known format with its grants."""
-    return GrantRow(row, _parse_grants(row))
+    return GrantRow(row, parse_grants(row))
 
 
 def parse_summary(row: Row) -> GrantSummary:
@@ -346,4 +347,4 @@ def read_tombstone_row(row: Row) -> TombstoneRow:
 
 def parse_tombstone_row(row: Row) -> TombstoneRow:
     """Return a tombstone of a known format with its grants."""
-    return TombstoneRow(row, _parse_grants(row), keys.read_stamp(str(row.values["Until"])))
+    return TombstoneRow(row, parse_grants(row), keys.read_stamp(str(row.values["Until"])))

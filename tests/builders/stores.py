@@ -57,6 +57,7 @@ from jit.storage.subscription_rows import SubscriptionRows
 from jit.storage.table import Table
 from jit.storage.trail.chain_reads import ChainReads
 from jit.storage.trail.erasure_rows import ErasureRows
+from jit.storage.trail.history_texts import HistoryTexts
 
 
 @dataclass(frozen=True)
@@ -77,6 +78,7 @@ class Stores:
     idle: IdleRows
     people: PersonRows
     erasures: ErasureRows
+    history_texts: HistoryTexts
 
 
 MANY: Mapping[str, Any] = {
@@ -108,6 +110,7 @@ def stores_over(state: Table, history: Table) -> Stores:
         idle=IdleRows(state),
         people=PersonRows(state),
         erasures=ErasureRows(state),
+        history_texts=HistoryTexts(history),
     )
 
 
@@ -274,7 +277,9 @@ class UseCases:
                 due_work=self.due_work(),
                 draining=Draining(
                     drainer=Drainer(stores.outbox, audit),
-                    erasures=ErasureWork(stores.erasures, ChainReads(audit), stores.outbox),
+                    erasures=ErasureWork(
+                        stores.erasures, ChainReads(audit), stores.outbox, stores.history_texts
+                    ),
                     locks=stores.locks,
                     due_work=self.due_work(),
                 ),

@@ -588,7 +588,7 @@ CASES = {
     "audit-outbox-with-texts": (read_events, (TOLD,)),
     "erasure-order": (
         erasure_rows.parse_order,
-        ErasureOrder(person_id=ALICE, at=NOON, reached=1000),
+        ErasureOrder(person_id=ALICE, at=NOON, reached=1000, months=3),
     ),
     "refusal-counted": (outbox.read_repeated, COUNTED),
     "denials-of-a-caller": (denial_counts.read_denials, RateWindow(begin=NOON, count=7)),

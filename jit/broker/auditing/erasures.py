@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from functools import partial
 
 from jit import telemetry
@@ -19,16 +19,21 @@ from jit.broker.auditing.chains import Chains
 from jit.domain.audit.erasure import ErasureOrder, WantedErasure, build_erasure_event
 from jit.domain.errors import StateConflict
 from jit.domain.model.people import Person
+from jit.storage import keys
 from jit.storage.lists.query_budget import QueryBudget
 from jit.storage.outbox import Outbox
 from jit.storage.trail.chain_reads import ChainReads
 from jit.storage.trail.erasure_rows import ErasureRows, StoredOrder
+from jit.storage.trail.history_texts import HistoryTexts
 
 WINDOW = 1000
 """Records that are looked through at once."""
 
 WINDOWS = 10
-"""Windows in one call. The next call goes on."""
+"""Windows and months in one call. The next call goes on."""
+
+MONTHS = 36
+"""Months of history that are looked through, back from that of the order."""
 
 ORDER_LASTS = timedelta(minutes=11)
 """So much later a call from before an order may write its event: a function has ten minutes."""
@@ -66,6 +71,7 @@ class ErasureWork:
     rows: ErasureRows
     reads: ChainReads
     outbox: Outbox
+    history: HistoryTexts
 
     def has_orders(self, chain: str) -> bool:
         """Return True if an order of a chain is not done."""
@@ -90,6 +96,11 @@ class ErasureWork:
                     return True
                 left -= 1
                 stored = self._erase_window(chain, stored, head)  # noqa: PLW2901 - one order
+            while stored.order.months < MONTHS and chain != keys.PEOPLE:
+                if left == 0:
+                    return True
+                left -= 1
+                stored = self._erase_month(chain, stored)  # noqa: PLW2901 - one order
             is_over = now >= stored.order.at + ORDER_LASTS
             if is_over and not self.outbox.has_refusals_until(chain, stored.order.at):
                 self.rows.delete(stored)
@@ -102,7 +113,14 @@ class ErasureWork:
         order = stored.order
         end = min(order.reached + WINDOW, head) + 1
         self.reads.erase_window(chain, order.reached + 1, end, order)
-        return self.rows.note(stored, end - 1)
+        return self.rows.note(stored, reached=end - 1)
+
+    def _erase_month(self, chain: str, stored: StoredOrder) -> StoredOrder:
+        """Erase the texts of one month of history, then write the progress."""
+        order = stored.order
+        year, month = divmod(order.at.year * 12 + order.at.month - 1 - order.months, 12)
+        self.history.erase_month(chain, datetime(year, month + 1, 1, tzinfo=UTC), order)
+        return self.rows.note(stored, months=order.months + 1)
 
 
 def _try_again(act: Callable[[], None]) -> None:

@@ -37,11 +37,13 @@ class ErasureOrder:
         person_id: Entra object id, lower-case.
         at: Time of the order. Texts of acts up to it are erased.
         reached: All records up to this sequence are done.
+        months: So many months of history are done, back from the month of *at*.
     """
 
     person_id: str
     at: datetime
     reached: int = 0
+    months: int = 0
 
     def covers(self, event: Mapping[str, Any]) -> bool:
         """

@@ -22,6 +22,7 @@ ORDER = ColumnMap(
     Column("Person", "person_id"),
     Column("At", "at", INSTANT),
     Column("Reached", "reached", default=0),
+    Column("Months", "months", default=0),
 )
 
 _FEW = 20  # orders that one call works on
@@ -69,9 +70,11 @@ class ErasureRows:
         where = Where(partition=chain, first=first, last=last)
         return next(iter(read_all(self.state, where, 1)), None) is not None
 
-    def note(self, stored: StoredOrder, reached: int) -> StoredOrder:
+    def note(self, stored: StoredOrder, *, reached: int = 0, months: int = 0) -> StoredOrder:
         """Write the progress of an order, over the version that was read."""
-        order = replace(stored.order, reached=reached)
+        order = stored.order
+        reached, months = max(order.reached, reached), max(order.months, months)
+        order = replace(order, reached=reached, months=months)
         row = replace(write_order(stored.version.partition, order), etag=stored.version.etag)
         (etag,) = self.state.write([Op(Verb.REPLACE, row)])
         return StoredOrder(order, replace(row, etag=etag))

@@ -50,7 +50,7 @@ def test_a_later_order_begins_anew(rows):
     """The person has acted since the first one."""
     store(rows)
     (stored,) = rows.list_few(HERE)
-    rows.note(stored, 7)
+    rows.note(stored, reached=7, months=2)
 
     store(rows, at=NOON + timedelta(hours=1))
 
@@ -62,12 +62,14 @@ def test_a_later_order_begins_anew(rows):
 def test_progress_is_written_over_the_version_that_was_read(rows):
     store(rows)
     (stored,) = rows.list_few(HERE)
-    after = rows.note(stored, 7)
+    after = rows.note(stored, reached=7)
 
     assert [each.order.reached for each in rows.list_few(HERE)] == [7]
-    assert rows.note(after, 8).order.reached == 8
+    assert rows.note(after, months=8).order == ErasureOrder(
+        person_id=ALICE, at=NOON, reached=7, months=8
+    )
     with pytest.raises(StateConflict):
-        rows.note(stored, 9)
+        rows.note(stored, reached=9)
 
 
 def test_a_newer_order_outlives_the_end_of_the_one_before(rows):
