@@ -58,6 +58,7 @@ def build_acceptance_event(request: Request, grants: Sequence[Grant], now: datet
         texts={
             "justification": request.justification,
             "ticket": f"{request.ticket.system} {request.ticket.id}" if request.ticket else None,
+            "callerName": request.caller.name if request.caller else None,
         },
         facts={
             "rule": request.decision.rule,
@@ -122,7 +123,7 @@ def _describe_caller(caller: Person | None) -> dict[str, Any]:
     """Return the caller of a request if it is not plainly its requester."""
     if caller is None:
         return {}
-    return {"caller": {"id": caller.id, "name": caller.name, "kind": caller.kind.value}}
+    return {"caller": {"id": caller.id, "kind": caller.kind.value}}
 
 
 def _describe_bastion(grant: Grant) -> dict[str, Any]:

@@ -111,15 +111,12 @@ def test_a_search_for_a_person_finds_the_person_who_has_the_access(broker, asked
 
 
 def test_the_trail_has_the_person_and_the_caller(broker, asked):
-    """The caller stands in the facts."""
+    """The caller stands in the facts, and the name beside them: it can be erased."""
     (event,) = events(broker, "request.accepted")
 
     assert (event["actor"], event["requestId"]) == (ALICE.id, asked)
-    assert event["facts"]["caller"] == {
-        "id": SNOW.id,
-        "name": "Ticketing system",
-        "kind": "application",
-    }
+    assert event["facts"]["caller"] == {"id": SNOW.id, "kind": "application"}
+    assert event["texts"]["callerName"]["text"] == "Ticketing system"
 
 
 def test_defender_gets_the_person_who_has_the_access(broker, asked):
