@@ -27,6 +27,8 @@ QUIET = (timedelta(seconds=3), timedelta(seconds=10))
 """Time between initiates of one policy: after the first of a burst, and after each later one."""
 
 _BURST = timedelta(seconds=45)
+_LONGEST_PASS = timedelta(minutes=1)  # as its lease; after that, the timer finds due rows
+_BETWEEN_CLOCKS = timedelta(seconds=3)  # of instances, and for the whole seconds of the service
 _CLAIM_ATTEMPTS = 2  # the row may have changed because somebody noted something, without a claim
 
 R = TypeVar("R", bound=LeasedRow)
@@ -45,6 +47,12 @@ class PolicyLease:
     def note_answered(self, initiates: frozenset[str]) -> PolicyLease:
         """Return the lease with the ids of *initiates*, which are written at its end."""
         return PolicyLease(replace(self.row, answered=initiates))
+
+    def find_length(self, later: PolicyRow) -> timedelta:
+        """Return how long ago the lease was won, at most: as *later* was read."""
+        if later.read_at is None or self.row.read_at is None:
+            return _LONGEST_PASS
+        return min(_LONGEST_PASS, later.read_at - self.row.read_at + _BETWEEN_CLOCKS)
 
 
 @dataclass(slots=True)

@@ -1,6 +1,7 @@
 """Claims: one worker at a time for a policy."""
 
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from datetime import timedelta
 from threading import Barrier
 
@@ -8,11 +9,11 @@ import pytest
 
 from jit.broker.locks import LEASE, find_gathering_time
 from jit.domain.errors import Defect
-from tests.broker.inprocess import farm, policy_of
+from tests.broker.inprocess import farm, policy_of, wish
 from tests.local.azure.sim import DB01, DEVELOPMENT, WEB01
 
 POLICY, OTHER = policy_of(WEB01), policy_of(DB01)
-SECOND = timedelta(seconds=1)
+SECOND, MINUTE = timedelta(seconds=1), timedelta(minutes=1)
 
 
 @pytest.fixture
@@ -207,3 +208,16 @@ def test_a_claim_on_a_policy_says_nothing_about_others_in_its_subscription(locks
     claims = [locks.claim(policy_of(farm(number))) for number in (1, 11, 21, 31, 41)]
 
     assert None not in claims
+
+
+def test_a_lease_tells_how_long_it_lasted_at_most(broker):
+    """By the service's clock, which has whole seconds; three seconds are left for other clocks."""
+    broker.ask(wish(farm(1)))
+    lease = broker.locks.claim(policy_of(farm(1)))
+    broker.advance(timedelta(seconds=10))
+    later = broker.locks.read_policy(policy_of(farm(1)))
+
+    assert timedelta(seconds=13) <= lease.find_length(later) <= timedelta(seconds=14)
+    assert lease.find_length(replace(later, version=replace(later.version, read_at=None))) == MINUTE
+    broker.advance(timedelta(minutes=5))
+    assert lease.find_length(broker.locks.read_policy(policy_of(farm(1)))) == MINUTE

@@ -56,7 +56,6 @@ from jit.storage.request_store import RequestStore
 
 _LONGEST_DELAY = timedelta(minutes=10)
 _LONGEST_REST = timedelta(minutes=1)
-_LONGEST_PASS = timedelta(minutes=1)  # as its lease; after that, the timer finds what is due
 _SOONEST = timedelta(seconds=1)
 
 
@@ -276,10 +275,12 @@ class Worker:
         again.
         """
         policy_id, now = state.policy_id, state.now
-        found = self.requests.summarize_due(policy_id, now + _LONGEST_PASS)
-        rows = list_next_work(state, found)
         control = self.locks.read_policy(policy_id)
-        if not rows or control is None:
+        if control is None:
+            return
+        found = self.requests.summarize_due(policy_id, now + state.lease.find_length(control))
+        rows = list_next_work(state, found)
+        if not rows:
             return
         has_new = any(row.is_new for row in rows if row.due_at <= now)
         first = min(row.due_at for row in rows)
