@@ -9,7 +9,7 @@ from jit import api_versions
 from tests.broker.inprocess import InProcess, wish
 from tests.broker.reconciling import Reconciling
 from tests.fakes.azure import SimulatedAzure
-from tests.local.azure.sim import LANDSCAPE, PRODUCTION, WEB01
+from tests.local.azure.sim import PRODUCTION, WEB01
 
 VERSIONS = {value for name, value in vars(api_versions).items() if name.isupper()}
 RIGHTS = ("roleAssignments", "roleDefinitions", "denyAssignments")
@@ -29,7 +29,7 @@ def list_versions(broker):
 
 def test_lists_reads_and_writes_of_one_type_have_one_version():
     """Over the real clients: a firewall that is read in one version is written in the same."""
-    broker = InProcess(LANDSCAPE)
+    broker = InProcess()
     broker.azure = SimulatedAzure(broker.sim, broker.calls)
     broker.observer = broker.azure.observer()
     broker.name(PRODUCTION)

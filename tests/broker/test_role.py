@@ -8,11 +8,12 @@ from pathlib import Path
 
 import pytest
 
+from jit.api_versions import AUTHORIZATION
 from jit.broker.configure.configure import Configurator
 from jit.domain.errors import BrokerError
 from jit.domain.model.machine import MachinePolicy, PortRule
 from jit.domain.values import arm_ids
-from tests.broker.inprocess import OLGA, InProcess, farm, wish
+from tests.broker.inprocess import ALICE, OLGA, InProcess, farm, wish
 from tests.broker.reconciling import Reconciling
 from tests.builders.admin_rules import DENY, arm_admin
 from tests.local.azure.sim import (
@@ -38,6 +39,9 @@ READING = {
     "tell of a route",
 }
 BREAKS = {
+    "Microsoft.Authorization/denyAssignments/read": {"read the rights of a requester"},
+    "Microsoft.Authorization/roleAssignments/read": {"read the rights of a requester"},
+    "Microsoft.Authorization/roleDefinitions/read": {"read the rights of a requester"},
     "Microsoft.Resources/subscriptions/read": {"find subscriptions"},
     "Microsoft.Compute/virtualMachines/read": READING,
     "Microsoft.Compute/virtualMachines/write": {"configure"},
@@ -137,8 +141,24 @@ def _tells_of_a_route(broker: InProcess) -> bool:
     return told
 
 
+def _reads_rights(broker: InProcess) -> bool:
+    """Read the three lists, through the broker's gateway, that tell the rights of a person."""
+    where = f"/subscriptions/{PRODUCTION}/providers/Microsoft.Authorization"
+    chosen = {
+        "roleAssignments": f"assignedTo('{ALICE.id}')",
+        "roleDefinitions": "atScopeAndBelow()",
+        "denyAssignments": "",
+    }
+    found = [
+        broker.azure.arm.list(f"{where}/{kind}", AUTHORIZATION, each)
+        for kind, each in chosen.items()
+    ]
+    return all(found)
+
+
 JOBS: dict[str, Callable[[InProcess], object]] = {
     "find subscriptions": lambda broker: broker.azure.observer().list_readable(),
+    "read the rights of a requester": _reads_rights,
     "inventory": lambda broker: broker.queries.list_machines(None, OLGA, now=broker.now),
     "tell that a Bastion is gone": _tells_that_a_bastion_is_gone,
     "tell that the plan is missing": _tells_that_the_plan_is_missing,

@@ -35,9 +35,6 @@ def _reading_more(landscape: Landscape) -> Landscape:
             "Microsoft.Network/locations/operations/read",
             "Microsoft.Network/networkSecurityGroups/securityRules/read",
             "Microsoft.Network/virtualNetworks/subnets/read",
-            "Microsoft.Authorization/denyAssignments/read",
-            "Microsoft.Authorization/roleAssignments/read",
-            "Microsoft.Authorization/roleDefinitions/read",
         ],
     }
     given = {"person": "broker", "role": extra["Name"], "scope": "*"}
