@@ -101,7 +101,7 @@ MAY = {  # a package -> the packages that it may import; `d` stands for `jit.dom
     "d.requests": "d.errors d.limits d.model d.values",
     "d.audit": "d.errors d.model d.values",
     "d.decision": "d.errors d.limits d.model d.values",
-    "d.authorization": "d.errors d.model d.values",
+    "d.authorization": "d.azure d.errors d.model d.values",
     "d.inventory": "d.azure d.model d.values",
     "d.network_manager": "d.azure d.model d.values",
     "d.paths": "d.azure d.model d.network_manager d.values",
