@@ -6,6 +6,7 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from datetime import timedelta
+from enum import StrEnum
 from ipaddress import ip_network
 from urllib.parse import urlsplit
 from uuid import UUID
@@ -36,6 +37,7 @@ NAMES = (
     "JIT_PUBLIC_BASE_URL",
     "JIT_READS_PER_MINUTE",
     "JIT_REMOVE_ORPHANS",
+    "JIT_REQUESTER_RBAC",
     "JIT_REQUESTS_PER_DAY",
     "JIT_START_HORIZON",
     "JIT_SUBSCRIPTIONS",
@@ -53,6 +55,14 @@ _MOST_CALLS = 100_000  # a larger number is a slip of the pen
 _MOST_REQUESTS = 2_000  # of one person: times of acceptance that fit a row
 _HEADER_NAME = re.compile(r"[A-Za-z0-9-]{1,64}")
 _LOOPBACK = {"127.0.0.1", "::1", "localhost"}
+
+
+class RequesterRbac(StrEnum):
+    """The weight of the roles that a person has in Azure (``JIT_REQUESTER_RBAC``)."""
+
+    ENFORCE = "enforce"  # without them there is no access
+    REPORT = "report"  # they are recorded with an acceptance, and decide nothing
+    OFF = "off"  # they are not read
 
 
 class BadSettings(Exception):
@@ -80,6 +90,7 @@ class Settings:
             configuration, in words; empty if there is none.
         proxies: The proxies between callers and the platform.
         remove_orphans: Remove JIT-looking rules that nobody asked for.
+        requester_rbac: The weight of the roles that a person has in Azure.
         reads_network_manager: False if the operator says that no Virtual Network Manager is in use.
         limits: The contract's numbers, as moved by settings.
     """
@@ -99,6 +110,7 @@ class Settings:
     proxies: Proxies
     remove_orphans: bool
     reads_network_manager: bool
+    requester_rbac: RequesterRbac
     limits: Limits
 
     @property
@@ -143,6 +155,7 @@ class Settings:
             proxies=_proxies(env, base_url, faults),
             remove_orphans=_read_flag(env, "JIT_REMOVE_ORPHANS", faults),
             reads_network_manager=_read_network_manager(env, faults),
+            requester_rbac=_read_requester_rbac(env, faults),
             limits=replace(_limits(env, faults), subscriptions=subscriptions),
         )
         if not settings.storage_connection and not settings.storage_account:
@@ -239,6 +252,14 @@ def _read_network_manager(env: Mapping[str, str], faults: list[str]) -> bool:
     if value not in {"read", "none"}:
         faults.append("JIT_NETWORK_MANAGER must be read or none")
     return value != "none"
+
+
+def _read_requester_rbac(env: Mapping[str, str], faults: list[str]) -> RequesterRbac:
+    value = env.get("JIT_REQUESTER_RBAC", "").lower() or RequesterRbac.ENFORCE
+    if value in set(RequesterRbac):
+        return RequesterRbac(value)
+    faults.append("JIT_REQUESTER_RBAC must be enforce, report or off")
+    return RequesterRbac.ENFORCE
 
 
 def _subscriptions(text: str, faults: list[str]) -> tuple[str, ...]:

@@ -14,7 +14,7 @@ from functools import cache, partial
 from threading import Lock
 from typing import TYPE_CHECKING
 
-from jit.settings import Settings
+from jit.settings import RequesterRbac, Settings
 
 if TYPE_CHECKING:
     from azure.core.credentials import TokenCredential
@@ -39,6 +39,8 @@ if TYPE_CHECKING:
     from jit.broker.requests.fresh_look import FreshLooks
     from jit.broker.requests.queries import Queries
     from jit.broker.requests.recorded_changes import RecordedChanges
+    from jit.broker.rights.asked_rights import AskedRights
+    from jit.broker.rights.kept_rights import KeptRights
     from jit.broker.shared_looks import SharedLooks
     from jit.broker.trail import Trail
     from jit.interfaces import Arm, JitPolicies, Network, Queues
@@ -237,6 +239,33 @@ def closed_requests() -> ClosedRequests:
 
 
 @cache
+def kept_rights() -> KeptRights:
+    """Return the rights of people in Azure, as this process has read them."""
+    from jit.broker.rights.kept_rights import KeptRights
+    from jit.broker.rights.reading_pace import ReadingPace
+    from jit.broker.rights.rights_reader import RightsReader
+
+    return KeptRights(RightsReader(arm, ReadingPace()))
+
+
+@cache
+def asked_rights() -> AskedRights:
+    """Return the rights of people in Azure, as they are asked before access is given."""
+    from jit.broker.rights.asked_rights import AskedRights
+
+    return AskedRights(kept_rights(), is_enforced=_are_rights_enforced())
+
+
+def _are_rights_enforced() -> bool:
+    return settings().requester_rbac is RequesterRbac.ENFORCE
+
+
+def _rights_if_they_count() -> Callable[[], AskedRights] | None:
+    """Return a function for the rights of people; nothing of it is loaded before it is called."""
+    return None if settings().requester_rbac is RequesterRbac.OFF else asked_rights
+
+
+@cache
 def person_rows() -> PersonRows:
     """Return the rows that count the requests of each person."""
     from jit.storage.callers.person_rows import PersonRows
@@ -306,6 +335,7 @@ def acceptance() -> Acceptance:
         limits=settings().limits,
         bars=asked_bars(),
         pause=time.sleep,
+        rights=_rights_if_they_count(),
     )
 
 
@@ -313,6 +343,7 @@ def acceptance() -> Acceptance:
 def request_changes() -> RecordedChanges:
     """Return the use cases of revoke and extend."""
     from jit.broker.requests.change import RequestChanges
+    from jit.broker.requests.person_checks import PersonChecks
     from jit.broker.requests.recorded_changes import RecordedChanges
 
     changes = RequestChanges(
@@ -320,7 +351,7 @@ def request_changes() -> RecordedChanges:
         inventory=inventory(),
         idempotency=idempotency(),
         limits=settings().limits,
-        bars=asked_bars(),
+        people=PersonChecks(asked_bars(), _rights_if_they_count()),
     )
     return RecordedChanges(changes, trail())
 
@@ -354,6 +385,7 @@ def queries() -> Queries:
         subscriptions=subscription_rows(),
         looks=shared_looks(),
         named=settings().subscriptions,
+        rights=_rights_if_they_count(),
     )
 
 
@@ -410,6 +442,7 @@ def worker() -> Worker:
     from jit.broker.policy_worker.look import Look
     from jit.broker.policy_worker.remove_rules import RuleRemover
     from jit.broker.policy_worker.send_initiate import InitiateSender
+    from jit.broker.policy_worker.unentitled_requests import UnentitledRequests
     from jit.broker.policy_worker.worker import Worker
 
     return Worker(
@@ -428,6 +461,9 @@ def worker() -> Worker:
         remover=RuleRemover(outbox(), actions()),
         archive=Archive(requests(), closed_requests(), person_rows(), locks()),
         barred=BarredRequests(asked_bars(), requests()),
+        unentitled=UnentitledRequests(
+            kept_rights() if _are_rights_enforced() else None, requests()
+        ),
         limits=settings().limits,
     )
 

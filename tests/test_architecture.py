@@ -140,15 +140,19 @@ MAY = {  # a package -> the packages that it may import; `d` stands for `jit.dom
     "broker.denial_limit": "d.audit d.errors d.limits d.model d.values storage telemetry",
     "broker.trail": "broker.denial_limit d.audit d.limits d.model storage telemetry",
     "broker.auditing": "d.audit d.errors d.model storage telemetry",
-    "broker.requests": "broker.asked_bars broker.look_pace broker.shared_looks broker.trail d.audit"
+    "broker.rights": "api_versions broker.single_flight d.authorization d.azure d.decision"
+    " d.errors d.model d.values interfaces telemetry",
+    "broker.requests": "broker.asked_bars broker.look_pace broker.rights broker.shared_looks"
+    " broker.trail d.audit"
     " d.decision d.errors d.grants d.limits d.model d.requests d.values interfaces messages storage"
     " telemetry",
     "broker.barring": "broker.asked_bars broker.requests d.audit d.errors d.limits d.model"
     " d.requests d.values storage telemetry",
     "broker.policy_worker": "broker.asked_bars broker.azure_changes broker.busy_resources"
     " broker.firewall_turns broker.initiate_parts broker.locks broker.look_pace"
-    " broker.network_managers d.audit d.azure d.decision d.errors d.grants d.inventory d.limits"
-    " d.model d.paths d.values interfaces messages observer storage telemetry",
+    " broker.network_managers broker.rights d.audit d.authorization d.azure d.decision d.errors"
+    " d.grants d.inventory d.limits d.model d.paths d.values interfaces messages observer storage"
+    " telemetry",
     "broker.reconcile": "broker.auditing broker.azure_changes broker.locks broker.look_pace"
     " broker.network_managers d.audit d.errors"
     " d.grants d.model d.network_manager d.paths d.reconcile d.values interfaces messages observer"
@@ -162,7 +166,8 @@ MAY = {  # a package -> the packages that it may import; `d` stands for `jit.dom
     " broker.call_counts"
     " broker.configure broker.denial_limit broker.health broker.locks broker.look_pace"
     " broker.network_managers"
-    " broker.policy_worker broker.reconcile broker.requests broker.shared_looks broker.trail"
+    " broker.policy_worker broker.reconcile broker.requests broker.rights broker.shared_looks"
+    " broker.trail"
     " gateways interfaces observer settings storage",
 }
 

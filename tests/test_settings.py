@@ -156,6 +156,20 @@ def test_a_tenant_is_kept_in_lower_case():
     assert read(JIT_TENANT_ID=TENANT).tenant_id == TENANT.lower()
 
 
+@pytest.mark.parametrize(
+    ("text", "weight"),
+    [("", "enforce"), ("Enforce", "enforce"), ("report", "report"), ("OFF", "off")],
+)
+def test_roles_in_azure_decide_unless_an_operator_says_otherwise(text, weight):
+    assert read(JIT_REQUESTER_RBAC=text).requester_rbac == weight
+
+
+def test_another_weight_of_roles_is_a_fault():
+    """A slip of the pen must not switch them off."""
+    with pytest.raises(BadSettings, match="JIT_REQUESTER_RBAC must be enforce, report or off"):
+        read(JIT_REQUESTER_RBAC="of")
+
+
 def test_orphans_are_kept_unless_an_operator_says_otherwise():
     """Absent means: report, do not remove."""
     assert read().remove_orphans is False

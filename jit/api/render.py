@@ -153,6 +153,8 @@ def render_machine(vm: VirtualMachine, access: MachineAccess, now: datetime) -> 
             for port, until in list_occupied(vm, now=now).items()
         ],
         "observedAt": _render_instant(access.observed_at),
+        "mayRequest": access.may_request.may,
+        "mayRequestReason": access.may_request.reason,
         "warnings": [{"code": w.code, "detail": w.detail} for w in vm.warnings],
     }
 

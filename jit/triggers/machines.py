@@ -12,7 +12,7 @@ bp = func.Blueprint()  # type: ignore[no-untyped-call] # as the package has it
 
 
 @bp.route(route="api/virtual-machines", methods=["GET"])
-@answers(*READERS, query=("subscription", "name", query.TOKEN))
+@answers(*READERS, query=("subscription", "name", "mine", query.TOKEN))
 def list_virtual_machines(req: func.HttpRequest, caller: Person) -> func.HttpResponse:
     """List virtual machines, their JIT support, and the people with access."""
     from jit.api import continuation
@@ -20,8 +20,9 @@ def list_virtual_machines(req: func.HttpRequest, caller: Person) -> func.HttpRes
     subscription, name = req.params.get("subscription"), req.params.get("name")
     now = wiring.clock()
     begin = continuation.read_token(req.params, caller)
+    mine = query.read_flag(req, "mine")
     found, end = wiring.queries().list_machines(
-        subscription, caller, now=now, name=name, begin=begin
+        subscription, caller, now=now, name=name, mine=mine, begin=begin
     )
     shown = [render.render_machine(vm, access, now) for vm, access in found]
     token = continuation.write_token(end, req.params, caller)

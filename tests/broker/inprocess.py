@@ -31,13 +31,15 @@ from jit.domain.requests.extension_body import read_extend
 from jit.domain.requests.revocation_body import read_revoke
 from jit.domain.requests.submission import Submission
 from jit.domain.values.times import format_duration
+from jit.settings import RequesterRbac
 from jit.storage.callers.earlier_keys import EarlierKeys
 from jit.storage.callers.idempotency_keys import Idempotency
 from jit.storage.stored import StoredRequest
 from local.azure.landscape.file import Landscape
 from tests.builders.stores import MANY, Surroundings, UseCases, stores_over
+from tests.fakes.authorization import FakeAuthorization
 from tests.fakes.azure import SimulatedAzure
-from tests.fakes.calls import Calls
+from tests.fakes.calls import Calls, Counted
 from tests.fakes.queues import FakeQueues
 from tests.fakes.tables import FakeTable
 from tests.local.azure.sim import (
@@ -120,6 +122,7 @@ class InProcess:
 
     Attributes:
         sim: The simulated Azure. Its clock is the clock of the whole broker.
+        authorization: Azure's lists of roles; everybody is an owner at first.
         calls: Counts every call to storage, queues or Azure; its hooks may fail them.
         person_limits: The limits of one person; `name` makes a change of them count.
     """
@@ -133,6 +136,7 @@ class InProcess:
         self.history = FakeTable(self._clock, calls=self.calls, name="history")
         self.keys = FakeTable(self._clock, calls=self.calls, name="keys")
         self.queues = FakeQueues(self._clock, calls=self.calls)
+        self.authorization = FakeAuthorization()
         self.stores = stores_over(self.state, self.history)
         self.requests, self.inventory = self.stores.requests, self.stores.inventory
         self.outbox, self.locks = self.stores.outbox, self.stores.locks
@@ -144,7 +148,12 @@ class InProcess:
         self.person_limits = MANY
         self.name(PRODUCTION, DEVELOPMENT)
 
-    def name(self, *subscriptions: str, reads_network_manager: bool = True) -> None:
+    def name(
+        self,
+        *subscriptions: str,
+        reads_network_manager: bool = True,
+        requester_rbac: RequesterRbac = RequesterRbac.ENFORCE,
+    ) -> None:
         """Build the use cases anew, as a process whose settings name these *subscriptions*."""
         self.subscriptions = subscriptions
         around = Surroundings(
@@ -154,6 +163,8 @@ class InProcess:
             network=lambda: self.azure.network,
             limits=replace(LIMITS, subscriptions=subscriptions, **self.person_limits),
             reads_network_manager=reads_network_manager,
+            authorization=Counted(self.authorization, self.calls, "rights"),
+            requester_rbac=requester_rbac,
         )
         self.use_cases = UseCases(self.stores, around)
         self.acceptance = self.use_cases.acceptance(self.idempotency)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
 
@@ -23,6 +23,7 @@ from jit.broker.policy_worker.barred_requests import BarredRequests
 from jit.broker.policy_worker.look import Look
 from jit.broker.policy_worker.remove_rules import RuleRemover
 from jit.broker.policy_worker.send_initiate import InitiateSender
+from jit.broker.policy_worker.unentitled_requests import UnentitledRequests
 from jit.broker.policy_worker.worker import Worker
 from jit.broker.reconcile.draining import Draining
 from jit.broker.reconcile.due_work import DueWork
@@ -32,13 +33,19 @@ from jit.broker.reconcile.run import Reconciler
 from jit.broker.requests.accept import Acceptance
 from jit.broker.requests.change import RequestChanges
 from jit.broker.requests.fresh_look import FreshLooks
+from jit.broker.requests.person_checks import PersonChecks
 from jit.broker.requests.queries import Queries
 from jit.broker.requests.recorded_changes import RecordedChanges
+from jit.broker.rights.asked_rights import AskedRights
+from jit.broker.rights.kept_rights import KeptRights
+from jit.broker.rights.reading_pace import ReadingPace
+from jit.broker.rights.rights_reader import RightsReader
 from jit.broker.shared_looks import SharedLooks
 from jit.broker.trail import Trail
 from jit.domain.limits import Limits
-from jit.interfaces import JitPolicies, Network, Queues
+from jit.interfaces import Arm, JitPolicies, Network, Queues
 from jit.observer.subscription import Observer
+from jit.settings import RequesterRbac
 from jit.storage.audit_chain import Drainer
 from jit.storage.callers.denial_counts import DenialCounts
 from jit.storage.callers.idempotency_keys import Idempotency
@@ -58,6 +65,7 @@ from jit.storage.table import Table
 from jit.storage.trail.chain_reads import ChainReads
 from jit.storage.trail.erasure_rows import ErasureRows
 from jit.storage.trail.history_texts import HistoryTexts
+from tests.fakes.authorization import FakeAuthorization
 
 
 @dataclass(frozen=True)
@@ -122,7 +130,8 @@ class Surroundings:
     Attributes:
         observer: Called when a use case is built, or at each use; a test may exchange it.
         limits: They name the subscriptions of the settings.
-        reads_network_manager: As in the settings.
+        reads_network_manager, requester_rbac: As in the settings.
+        authorization: The lists of Azure that tell the rights of people.
     """
 
     observer: Callable[[], Observer]
@@ -131,6 +140,8 @@ class Surroundings:
     network: Callable[[], Network]
     limits: Limits
     reads_network_manager: bool = True
+    authorization: Arm = field(default_factory=FakeAuthorization)
+    requester_rbac: RequesterRbac = RequesterRbac.ENFORCE
 
 
 @dataclass(frozen=True)
@@ -144,6 +155,19 @@ class UseCases:
     def asked_bars(self) -> AskedBars:
         """The bars of this process."""
         return AskedBars(self.stores.bars)
+
+    @cached_property
+    def kept_rights(self) -> KeptRights:
+        """The rights of people that this process has read."""
+        return KeptRights(RightsReader(lambda: self.around.authorization, ReadingPace()))
+
+    @property
+    def asked_rights(self) -> Callable[[], AskedRights] | None:
+        """The rights of people, if they count."""
+        mode = self.around.requester_rbac
+        if mode is RequesterRbac.OFF:
+            return None
+        return lambda: AskedRights(self.kept_rights, is_enforced=mode is RequesterRbac.ENFORCE)
 
     @property
     def actions(self) -> Actions:
@@ -188,6 +212,7 @@ class UseCases:
             limits=around.limits,
             bars=self.asked_bars,
             pause=_no_pause,
+            rights=self.asked_rights,
         )
 
     def request_changes(self, idempotency: Idempotency) -> RecordedChanges:
@@ -198,7 +223,7 @@ class UseCases:
             inventory=stores.inventory,
             idempotency=idempotency,
             limits=around.limits,
-            bars=self.asked_bars,
+            people=PersonChecks(self.asked_bars, self.asked_rights),
         )
         return RecordedChanges(changes, self.trail)
 
@@ -226,6 +251,7 @@ class UseCases:
             subscriptions=stores.subscriptions,
             looks=self.looks,
             named=around.limits.subscriptions,
+            rights=self.asked_rights,
         )
 
     def fresh_looks(self) -> FreshLooks:
@@ -251,6 +277,10 @@ class UseCases:
             remover=RuleRemover(stores.outbox, self.actions),
             archive=Archive(stores.requests, stores.closed, stores.people, stores.locks),
             barred=BarredRequests(self.asked_bars, stores.requests),
+            unentitled=UnentitledRequests(
+                self.kept_rights if around.requester_rbac is RequesterRbac.ENFORCE else None,
+                stores.requests,
+            ),
             limits=around.limits,
         )
 

@@ -23,6 +23,7 @@ from local.azure.transport import SimulatorTransport
 from tests.builders.stores import MANY, Surroundings, UseCases, stores_over
 from tests.crash.call_hooks import CallHooks, Hooked
 from tests.crash.queue_model import QueueModel
+from tests.fakes.authorization import FakeAuthorization
 from tests.fakes.azure import SCOPE, SimulatedIdentity
 from tests.fakes.calls import Calls, Counted
 from tests.fakes.pools import InlinePool
@@ -87,6 +88,7 @@ class DurableParts:
         self.policies: JitPolicies = Counted(
             Hooked(policies, "policies", hooks), self.calls, "policies"
         )
+        self.authorization: Arm = Counted(FakeAuthorization(), self.calls, "rights")
         self.network: Network = Counted(Hooked(network, "network", hooks), self.calls, "network")
 
     def clock(self) -> datetime:
@@ -115,6 +117,7 @@ class BrokerProcess:
             policies=lambda: parts.policies,
             network=lambda: parts.network,
             limits=replace(LIMITS, subscriptions=(PRODUCTION,), **MANY),
+            authorization=parts.authorization,
         )
         use_cases = UseCases(stores, around)
         idempotency = Idempotency(parts.hooked_state, EarlierKeys(parts.keys))

@@ -19,7 +19,7 @@ from tests.local.azure.sim import NSG_DB, NSG_WEB
 
 Effect = Callable[[ScenarioRun, str], None]
 _STORAGE = ("state.", "history.", "keys.", "audit.")
-_AZURE = ("arm.", "policies.", "network.")
+_AZURE = ("arm.", "policies.", "network.", "rights.")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

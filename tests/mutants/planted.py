@@ -40,7 +40,7 @@ MUTANTS = (
         name="a bar is not asked at acceptance",
         promise="P1",
         path="jit/broker/requests/acceptance/judgement.py",
-        was="barred = () if has_faults else self.bars.find_recent(people, now)\n",
+        was="barred = () if kept.has_faults else self.bars.find_recent(people, now)\n",
         becomes="barred = ()\n",
         caught_by=(
             law(
@@ -79,12 +79,74 @@ MUTANTS = (
         name="a bar is not asked at opening",
         promise="P1",
         path="jit/broker/policy_worker/worker.py",
-        was="            return self.barred.ask(grants, view, state)\n",
-        becomes="            return view\n",
+        was="            view = self.barred.ask(grants, view, state)\n",
+        becomes="",
         caught_by=(
             law(
                 "tests/broker/policy_worker/test_barred_requests.py",
                 "test_a_bar_after_acceptance_keeps_the_request_closed",
+            ),
+        ),
+    ),
+    Mutant(
+        name="rights in Azure are not asked at acceptance",
+        promise="P1",
+        path="jit/broker/requests/acceptance/judgement.py",
+        was="        return replace(judgement, findings=findings, rights=found.record)\n",
+        becomes="        return replace(judgement, rights=found.record)\n",
+        caught_by=(
+            law("tests/broker/test_requester_rbac.py", "test_a_person_without_roles_is_denied"),
+        ),
+    ),
+    Mutant(
+        name="rights in Azure are not asked at opening",
+        promise="P1",
+        path="jit/broker/policy_worker/worker.py",
+        was="            return self.unentitled.ask(grants, view, state)\n",
+        becomes="            return view\n",
+        caught_by=(
+            law(
+                "tests/broker/policy_worker/test_unentitled_requests.py",
+                "test_a_role_that_is_lost_after_acceptance_keeps_the_request_closed",
+            ),
+        ),
+    ),
+    Mutant(
+        name="rights that were read before the acceptance count at opening",
+        promise="P1",
+        path="jit/broker/policy_worker/unentitled_requests.py",
+        was="        since = max(request.created_at, now - OPENED_BY)\n",
+        becomes="        since = now - OPENED_BY\n",
+        caught_by=(
+            law(
+                "tests/broker/policy_worker/test_unentitled_requests.py",
+                "test_a_role_that_is_lost_after_acceptance_keeps_the_request_closed",
+            ),
+        ),
+    ),
+    Mutant(
+        name="rights that cannot be read are rights",
+        promise="P1",
+        path="jit/broker/policy_worker/unentitled_requests.py",
+        was="        except Unavailable:\n            return (), UNPROVED\n",
+        becomes="        except Unavailable:\n            return (), ''\n",
+        caught_by=(
+            law(
+                "tests/broker/policy_worker/test_unentitled_requests.py",
+                "test_without_an_answer_nothing_opens_and_closing_goes_on",
+            ),
+        ),
+    ),
+    Mutant(
+        name="a deny assignment that cannot be read denies nothing",
+        promise="P1",
+        path="jit/domain/authorization/deny_assignments.py",
+        was="        if not self.is_readable:\n            return None\n",
+        becomes="        if not self.is_readable:\n            return False\n",
+        caught_by=(
+            law(
+                "tests/domain/authorization/test_rights.py",
+                "test_a_deny_assignment_that_cannot_be_read_leaves_nothing_allowed",
             ),
         ),
     ),
@@ -118,8 +180,8 @@ MUTANTS = (
         name="a path is called open although the bar of its person is not known",
         promise="P1",
         path="jit/domain/grants/opening.py",
-        was="(admission.UNASKED if admission.is_unasked(grant, context) else ",
-        becomes="(admission.UNASKED if not grant else ",
+        was="unread = unread or admission.explain_unknown_person(grant, context)\n",
+        becomes="unread = unread or ''\n",
         caught_by=(
             law(
                 "tests/broker/policy_worker/test_barred_requests.py",
@@ -900,8 +962,8 @@ MUTANTS = (
         name="a request is stored without its key",
         promise="P8",
         path="jit/broker/requests/accept.py",
-        was="        return self._store(access, grants, submission, claims, now)\n",
-        becomes="        return self._store(access, grants, submission, claims[1:], now)\n",
+        was="        return self._store(request, grants, event, claims, now)\n",
+        becomes="        return self._store(request, grants, event, claims[1:], now)\n",
         caught_by=(
             law(
                 "tests/storage/callers/test_idempotency_keys.py",

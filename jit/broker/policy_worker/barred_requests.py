@@ -14,7 +14,6 @@ from jit.domain.grants.admission import is_to_open
 from jit.domain.grants.policy_view import PolicyView
 from jit.domain.model.bar import Bars
 from jit.domain.model.grant import Grant
-from jit.domain.model.people import Person
 from jit.storage.request_store import RequestStore
 
 
@@ -49,22 +48,11 @@ class BarredRequests:
         """Return the requests of barred people, and the requests without a known person."""
         if not bars.list_barred(state.now):
             return frozenset(), frozenset()
-        found = {each: self._find_people(each, state) for each in request_ids}
+        found = {each: state.read_request(each, self.requests) for each in request_ids}
         barred = (
             each
-            for each, people in found.items()
-            if people and find_barred(people, bars, state.now)
+            for each, request in found.items()
+            if request is not None
+            and find_barred((request.requester, request.asked_by), bars, state.now)
         )
-        return frozenset(barred), frozenset(each for each in found if not found[each])
-
-    def _find_people(self, request_id: str, state: Pass) -> tuple[Person, ...]:
-        """
-        Return requester and caller of a request, read once a pass; nobody if it cannot be read.
-
-        A barred ticketing system opens nothing more in the name of others.
-        """
-        if request_id not in state.people:
-            request = self.requests.find_request(request_id)
-            people = (request.requester, request.asked_by) if request is not None else ()
-            state.people[request_id] = people
-        return state.people[request_id]
+        return frozenset(barred), frozenset(each for each in found if found[each] is None)

@@ -10,21 +10,50 @@ from jit import telemetry
 from jit.broker.busy_resources import BusyResources
 from jit.broker.locks import PolicyLease
 from jit.broker.look_pace import ALL_PATHS
+from jit.broker.rights.recent_readings import Dated
 from jit.domain.audit.event import list_transitions
+from jit.domain.authorization.rights import RightsRules
+from jit.domain.authorization.role_assignments import RoleAssignment
 from jit.domain.errors import Unavailable
 from jit.domain.grants.lifetime import needs_look
 from jit.domain.grants.policy_view import PolicyView, name_entry
 from jit.domain.model.absence import ABSENT_AFTER
 from jit.domain.model.grant import CloseReason, Grant
 from jit.domain.model.named_sources import fill_sources
-from jit.domain.model.people import Person
+from jit.domain.model.request import Request
 from jit.domain.paths.effective import FAILED_UPDATE
 from jit.domain.values import arm_ids
 from jit.storage.request_store import RequestStore
 from jit.storage.stored import GrantRow
 
+RULES = "*"
+"""In place of a person: the rules that hold for everybody."""
+
 _NAMED = 5
 _FORGOTTEN_AFTER = timedelta(days=1)
+
+
+@dataclass(slots=True)
+class PassReadings:
+    """
+    The readings of people's rights in Azure that one pass knows.
+
+    Attributes:
+        rules: Those of the subscription; None before.
+        own: Object id -> the role assignments of that person.
+        lost: Object ids of people whose rights could not be read, and `RULES`. They are not read
+            again in this pass.
+        people: The people whose role assignments this pass asked Azure for.
+    """
+
+    rules: Dated[RightsRules] | None = None
+    own: dict[str, Dated[tuple[RoleAssignment, ...]]] = field(default_factory=dict)
+    lost: set[str] = field(default_factory=set)
+    people: int = 0
+
+    def is_lost(self, person_id: str) -> bool:
+        """Return True if the rights of a person could not be read in this pass."""
+        return RULES in self.lost or person_id in self.lost
 
 
 @dataclass(slots=True)
@@ -48,8 +77,8 @@ class Pass:
         missing: By hash of the id, since when Azure lacks an NSG, firewall, entry or the policy.
         outage: The error by which storage did not move a request; raised when all else is done.
         busy: NSGs and firewalls that took no change.
-        people: Request id -> its requester and its caller, as read in this pass; nobody if they
-            could not be read.
+        requests: Request id -> the request, as read in this pass; None if that could not be read.
+        readings: The readings of people's rights in Azure.
         unwritten: Ids of grants whose initiate Azure took, while their rows do not say so yet.
     """
 
@@ -68,7 +97,8 @@ class Pass:
     missing: Mapping[str, datetime] = field(default_factory=dict)
     outage: Unavailable | None = None
     busy: BusyResources = field(default_factory=BusyResources)
-    people: dict[str, tuple[Person, ...]] = field(default_factory=dict)
+    requests: dict[str, Request | None] = field(default_factory=dict)
+    readings: PassReadings = field(default_factory=PassReadings)
     unwritten: set[str] = field(default_factory=set)
 
     def __post_init__(self) -> None:
@@ -105,6 +135,12 @@ class Pass:
             replace(row, grants=tuple(_mark_answered(g, self.unwritten) for g in row.grants))
             for row in self.rows
         )
+
+    def read_request(self, request_id: str, store: RequestStore) -> Request | None:
+        """Return a live request, read once a pass; None if this version cannot read it."""
+        if request_id not in self.requests:
+            self.requests[request_id] = store.find_request(request_id)
+        return self.requests[request_id]
 
     @property
     def _closed(self) -> list[Grant]:

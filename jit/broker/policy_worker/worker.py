@@ -39,6 +39,7 @@ from jit.broker.policy_worker.take_turns import (
     take_turns,
     wait_for_turns,
 )
+from jit.broker.policy_worker.unentitled_requests import UnentitledRequests
 from jit.domain.errors import BrokerError, Refused, Unavailable
 from jit.domain.grants import lifetime
 from jit.domain.grants.lifetime import has_asked_azure
@@ -77,6 +78,7 @@ class Worker:
     remover: RuleRemover
     archive: Archive
     barred: BarredRequests
+    unentitled: UnentitledRequests
     limits: Limits
 
     def work(self, policy_id: str, *, now: datetime, look: str | None = None) -> None:
@@ -192,7 +194,8 @@ class Worker:
         """
         try:
             view = self.look.observe(grants, state, complete=complete)
-            return self.barred.ask(grants, view, state)
+            view = self.barred.ask(grants, view, state)
+            return self.unentitled.ask(grants, view, state)
         except Refused as error:  # repeating it would not help
             telemetry.alert("permission.lost", policy_id=state.policy_id, code=error.code)
             return build_blind_view(grants, "the broker may not read its JIT policy")

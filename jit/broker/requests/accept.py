@@ -13,6 +13,7 @@ from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import datetime
+from typing import TYPE_CHECKING
 
 from jit import telemetry
 from jit.broker.asked_bars import AskedBars
@@ -36,6 +37,7 @@ from jit.broker.requests.new_request import (
 from jit.broker.requests.own_requests import OwnRequests, name_own_requests
 from jit.broker.shared_looks import SharedLooks
 from jit.broker.trail import Trail
+from jit.domain.audit.event import Event
 from jit.domain.decision.verdict import Finding, FindingKind, sort_findings
 from jit.domain.errors import (
     CannotTell,
@@ -47,7 +49,7 @@ from jit.domain.errors import (
 )
 from jit.domain.limits import Limits, bound_violations
 from jit.domain.model.grant import Grant
-from jit.domain.model.request import AccessRequest, Decision
+from jit.domain.model.request import AccessRequest, Decision, Request
 from jit.domain.requests.submission import Submission
 from jit.domain.values import arm_ids, request_ids
 from jit.storage.callers.idempotency_keys import Idempotency
@@ -58,6 +60,9 @@ from jit.storage.request_store import RequestStore
 from jit.storage.stored import StoredRequest, sort_grants
 from jit.storage.subscription_rows import SubscriptionRows
 from jit.storage.table import Op, Row
+
+if TYPE_CHECKING:  # loaded only if the rights of people in Azure count
+    from jit.broker.rights.asked_rights import AskedRights
 
 _ATTEMPTS = 6  # each one is lost to another call of the same person that was stored first
 _PAUSE = 0.025  # seconds; the pause before attempt n takes up to 2**n of them
@@ -73,6 +78,7 @@ class Acceptance:
         bars: A request of a barred person is denied before any policy is asked.
         turns: Calls of one person are counted and stored one after the other in this process.
         pause: Waits some seconds before another attempt.
+        rights: None if the rights of people in Azure do not count.
     """
 
     requests: RequestStore
@@ -86,11 +92,12 @@ class Acceptance:
     bars: AskedBars
     pause: Callable[[float], None]
     turns: Turns = field(default_factory=Turns)
+    rights: Callable[[], AskedRights] | None = None
 
     @property
     def judge(self) -> Judge:
         """The one who decides by inventory and policy."""
-        return Judge(self.inventory, self.looks, self.bars, self.limits)
+        return Judge(self.inventory, self.looks, self.bars, self.limits, self.rights)
 
     @property
     def repetitions(self) -> Repetitions:
@@ -195,6 +202,10 @@ class Acceptance:
             judgement = self.judge.judge_anew(submission, now)
         if judgement.is_about_caller:
             return self._repeat_or_deny(judgement.findings, submission, call, now)
+        try:
+            judgement = self.judge.add_rights(judgement, submission, now)
+        except CannotTell as error:
+            return self._repeat_uncounted(call, error, now)
         with self.turns.take(submission.requester.id):
             return self._count_and_store(submission, access, call, judgement, over, now)
 
@@ -225,7 +236,9 @@ class Acceptance:
             *self.idempotency.claim(call, new_id, now, over),
             *claim_request(person, new_id, now, counts_today=not submission.is_on_behalf),
         )
-        return self._store(access, grants, submission, claims, now)
+        request = build_request(access, grants, submission, now)
+        event = build_acceptance_event(request, grants, now, judgement.rights)
+        return self._store(request, grants, event, claims, now)
 
     def _repeat_uncounted(
         self, call: RepeatableCall, error: CannotTell, now: datetime
@@ -298,9 +311,9 @@ class Acceptance:
 
     def _store(
         self,
-        access: AccessRequest,
+        request: Request,
         grants: Sequence[Grant],
-        submission: Submission,
+        event: Event,
         claims: Sequence[Op],
         now: datetime,
     ) -> StoredRequest | None:
@@ -310,9 +323,7 @@ class Acceptance:
         Returns:
             None if another call has changed a row of *claims* meanwhile.
         """
-        request = build_request(access, grants, submission, now)
         self.subscriptions.ensure(arm_ids.subscription(grants[0].vm_id), now)
-        event = build_acceptance_event(request, grants, now)
         try:
             is_new = self.requests.insert(request, grants, [event], claims)
         except StateConflict:

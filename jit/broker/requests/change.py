@@ -7,11 +7,11 @@ from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
 from jit import telemetry
-from jit.broker.asked_bars import AskedBars
 from jit.broker.requests.lookup import find_visible
 from jit.broker.requests.new_grants import Machines, OtherGrants, list_other_grants
 from jit.broker.requests.no_change import check_step, explain_not_open, explain_revoked
 from jit.broker.requests.own_requests import OwnRequests
+from jit.broker.requests.person_checks import PersonChecks
 from jit.domain.audit.event import Event, list_transitions
 from jit.domain.decision.extension import check_extension, explain_unlisted, find_new_end
 from jit.domain.decision.jit_policy import VM_NOT_FOUND, decide
@@ -71,14 +71,14 @@ class RequestChanges:
     Attributes:
         idempotency: An extension that is repeated is done once.
         limits: An extension is decided again by them.
-        bars: An extension of a barred person is refused.
+        people: An extension is refused if its person may get no access any more.
     """
 
     requests: RequestStore
     inventory: InventoryStore
     idempotency: Idempotency
     limits: Limits
-    bars: AskedBars
+    people: PersonChecks
 
     def revoke(
         self, request_id: str, caller: Person, revocation: Revocation, now: datetime
@@ -134,7 +134,8 @@ class RequestChanges:
                 on its way, or the key was used otherwise.
             AccessDenied: The policy does not allow it, or access would last too long.
             Unavailable: The request kept changing, storage did not answer, or the last lists of
-                Azure lacked a VM or its JIT policy. `CannotTell` if bars could not be read.
+                Azure lacked a VM or its JIT policy. `CannotTell` if bars or
+                rights could not be read.
         """
         stored = find_visible(self.requests, request_id, caller)
         if stored.request.requester.id != caller.id:
@@ -176,8 +177,8 @@ class RequestChanges:
             raise Conflict(self._explain_not_open(stored, caller, now))
         machines = self._find_machines(left)
         others = list_other_grants(left, self.requests) if left else {}
-        bars = [f.violation for f in self.bars.find_fresh((caller, stored.request.requester), now)]
-        denials = {grant.id: (*bars, *self._find_denials(grant, machines, move)) for grant in left}
+        lost = self.people.find_denials(stored.request, caller, machines, now)
+        denials = {each.id: (*lost, *self._find_denials(each, machines, move)) for each in left}
         faults = [each for found in denials.values() for each in found]
         if faults and not is_done:
             violations = bound_violations(list(dict.fromkeys(faults)), self.limits)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime
 from typing import Any
@@ -47,8 +47,17 @@ def build_request(
     )
 
 
-def build_acceptance_event(request: Request, grants: Sequence[Grant], now: datetime) -> Event:
-    """Return the event of the acceptance of *request* with its *grants*."""
+def build_acceptance_event(
+    request: Request,
+    grants: Sequence[Grant],
+    now: datetime,
+    rights: Mapping[str, Any] | None = None,
+) -> Event:
+    """
+    Return the event of the acceptance of *request* with its *grants*.
+
+    *rights* are the facts about the rights of its person in Azure, if somebody asked for them.
+    """
     return Event(
         at=now,
         what="request.accepted",
@@ -72,6 +81,7 @@ def build_acceptance_event(request: Request, grants: Sequence[Grant], now: datet
                 }
                 for group in group_by_machine(grants)
             ],
+            **({} if rights is None else {"rbac": dict(rights)}),
         },
     )
 

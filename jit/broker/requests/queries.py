@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass, replace
 from datetime import datetime
+from typing import TYPE_CHECKING
 
 from jit.broker.requests.filters import BEGINNING, Filters, Place
 from jit.broker.requests.last_look import add_last_looks, has_open_grant
@@ -14,8 +15,8 @@ from jit.broker.requests.pages.request_pages import RequestPages
 from jit.broker.shared_looks import SharedLooks
 from jit.domain.errors import InvalidRequest, Violation
 from jit.domain.model.machine import VirtualMachine
-from jit.domain.model.people import Person
-from jit.domain.model.shown_access import MachineAccess
+from jit.domain.model.people import Person, Role
+from jit.domain.model.shown_access import YES, MachineAccess, MayRequest
 from jit.domain.values import arm_ids, request_ids
 from jit.domain.values.listing import list_few
 from jit.storage.inventory_store import InventoryStore
@@ -25,9 +26,14 @@ from jit.storage.request_store import RequestStore
 from jit.storage.stored import StoredRequest
 from jit.storage.subscription_rows import SubscriptionRows
 
+if TYPE_CHECKING:  # loaded only if the rights of people in Azure count
+    from jit.broker.rights.asked_rights import AskedRights
+
 _MACHINES = 1000  # on one page
 _LEAST = 4  # storage calls for the machines of one subscription and their access, at least
 _FOR_ACCESS = 3  # of these, for the access
+
+_NO_REQUESTER = MayRequest(False, f"this needs the app role {Role.REQUESTER}")
 
 ListedMachine = tuple[VirtualMachine, MachineAccess]
 """A virtual machine with the people who have access to it, as a caller may see them."""
@@ -41,6 +47,7 @@ class Queries:
     Attributes:
         looks: Only an inventory that was never filled needs one.
         named: The subscriptions of the settings.
+        rights: None if the rights of people in Azure do not count.
     """
 
     requests: RequestStore
@@ -49,6 +56,7 @@ class Queries:
     subscriptions: SubscriptionRows
     looks: SharedLooks
     named: Sequence[str]
+    rights: Callable[[], AskedRights] | None = None
 
     def find_request(self, request_id: str, caller: Person) -> StoredRequest:
         """
@@ -85,6 +93,7 @@ class Queries:
         *,
         now: datetime,
         name: str | None = None,
+        mine: bool = False,
         begin: Place = BEGINNING,
     ) -> tuple[list[ListedMachine], Place | None]:
         """
@@ -99,6 +108,7 @@ class Queries:
                 caller may not see them.
             now: Aware, UTC.
             name: Only machines of this name, in any letter case.
+            mine: Without the machines that *caller* may not ask for.
             begin: The place at which the page begins.
 
         Returns:
@@ -121,7 +131,8 @@ class Queries:
                 most = _MACHINES - len(found)
                 machines, read_at, after = self._find_machines(each, now, after, most, budget)
                 wanted = [vm for vm in machines if _has_name(vm, name)]
-                found += self._add_access(each, wanted, read_at, caller, budget)
+                listed = self._add_access(each, wanted, read_at, caller, budget)
+                found += self._add_own(listed, caller, now, mine=mine)
         return found, None
 
     def _choose_subscriptions(self, subscription: str | None) -> list[str]:
@@ -184,6 +195,25 @@ class Queries:
                 names_others=may_see_all(caller),
             )
             yield vm, access
+
+    def _add_own(
+        self, listed: Iterable[ListedMachine], caller: Person, now: datetime, *, mine: bool
+    ) -> Iterator[ListedMachine]:
+        """Yield *listed* with the answer to the own wish of *caller*."""
+        machines = list(listed)
+        answers = self._judge_own([vm for vm, _ in machines], caller, now)
+        for (vm, access), answer in zip(machines, answers, strict=True):
+            if not mine or answer.may is not False:
+                yield vm, replace(access, may_request=answer)
+
+    def _judge_own(
+        self, machines: Sequence[VirtualMachine], caller: Person, now: datetime
+    ) -> list[MayRequest]:
+        if Role.REQUESTER not in caller.roles:
+            return [_NO_REQUESTER] * len(machines)
+        if self.rights is None:
+            return [YES] * len(machines)
+        return self.rights().describe_machines(caller.id, machines, now)
 
 
 def _has_name(vm: VirtualMachine, name: str | None) -> bool:

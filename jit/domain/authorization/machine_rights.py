@@ -2,8 +2,8 @@
 The rights of a person about one VM: may the person ask for access to it?
 
 Each action is judged at the resource that it is about: the VM, its JIT policy, its network
-interfaces, its public addresses. If the inventory knows none of a kind, the VM's resource group
-stands for them.
+interfaces, its public addresses. If the inventory knows no resource of a kind, the VM's
+resource group counts.
 """
 
 from __future__ import annotations
@@ -47,7 +47,7 @@ class RightsAnswer(NamedTuple):
 
     Attributes:
         violations: The reasons to refuse; each names an action and a scope.
-        untold: An action of which nobody can tell, in words; empty if there is none.
+        untold: A sentence about an action that the person may have or lack; empty without one.
     """
 
     violations: tuple[Violation, ...] = ()
@@ -66,7 +66,7 @@ def judge_machine(rights: Rights, vm: VirtualMachine, pointer: str) -> RightsAns
     Return the answer about *vm*.
 
     Args:
-        rights: Of the person, in the subscription of the VM.
+        rights: Those of the person in the subscription of the VM.
         vm: As the inventory or a look knows it.
         pointer: The place of the VM in the body.
     """

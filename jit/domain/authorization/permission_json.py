@@ -1,8 +1,7 @@
 """
 JSON of Microsoft.Authorization: members that roles and deny assignments have in common.
 
-An item that is read wrongly could grant something. So a member of another shape is an error, and
-its reader decides what it means that the item is not understood.
+An item that is read wrongly could grant something. So a member of another shape is an error.
 """
 
 from __future__ import annotations

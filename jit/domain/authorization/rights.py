@@ -2,7 +2,7 @@
 Rights: the actions that Azure RBAC gives one person in one subscription.
 
 `Rights` is built once of the lists of Azure, and asked for many VMs. A deny assignment wins over
-each role. What cannot be read gives nothing: nobody can tell then.
+each role. An item that cannot be read gives nothing: nobody can tell then.
 """
 
 from __future__ import annotations
@@ -55,7 +55,7 @@ class ActionBits(NamedTuple):
 
     @property
     def untold(self) -> int:
-        """The actions of which nobody can tell if the person has them."""
+        """The actions that the person may have or lack: nobody can tell."""
         return (self.granted | self.unclear) & ~self.denied & ~self.allowed
 
 

@@ -39,9 +39,9 @@ def list_scopes_of(key: str, *, below: str = "") -> list[str]:
     Return the keys of all scopes that cover a resource or a group, the widest first.
 
     Args:
-        key: Of the resource or the group; it is the last one.
-        below: Of a scope that covers it: only scopes below that one are listed. By default the
-            root is the first one.
+        key: The key of the resource or the group; it is the last one.
+        below: The key of a scope that covers it: only scopes below that one are listed. By
+            default the root is the first one.
     """
     found = [] if below else [ROOT_SCOPE]
     end = key.find("/", len(below) + 1)

@@ -16,6 +16,7 @@ class FindingKind(StrEnum):
     BARRED = "barred"  # 403: an operator has barred the person
     ROLE = "role"  # 403: the caller's app roles do not allow it
     LIMIT = "limit"  # 429: the person has had enough for now
+    RIGHTS = "rights"  # 403: the person's roles in Azure do not give it
     POLICY = "policy"  # 403: this policy does not allow it
     OCCUPIED = "occupied"  # 409: someone else holds the port for now
 

@@ -19,8 +19,8 @@ from jit.domain.decision.jit_policy import NO_JIT_POLICY, OCCUPIED, decide
 from jit.domain.decision.standing_access import find_denials, find_earlier_end
 from jit.domain.errors import Violation
 from jit.domain.grants import lifetime, shared_port
-from jit.domain.grants.policy_view import PolicyView, StepContext
-from jit.domain.grants.timing import FIREWALL_WAIT, LOOK_WHILE_OPENING
+from jit.domain.grants.policy_view import OTHERS_FIRST, UNPROVED, PolicyView, StepContext
+from jit.domain.grants.timing import FIREWALL_WAIT, LOOK_WHILE_OPENING, NEXT_PEOPLE
 from jit.domain.model.absence import ABSENT_AFTER
 from jit.domain.model.bastion import Bastion
 from jit.domain.model.grant import CloseReason, Grant, Status
@@ -40,9 +40,9 @@ from jit.domain.values.times import format_instant
 TRUSTED_UNREAD = timedelta(minutes=10)
 """So long a Bastion that cannot be read is taken to be there, if an open grant came by it."""
 
-
 UNASKED = "it could not be read if this person is barred from access"
-"""The note of a grant that waits for the bars, for people."""
+PERSON_NOTES = frozenset({UNASKED, UNPROVED, OTHERS_FIRST})
+"""The notes of grants that wait for a fact about their person."""
 
 
 def decide_standing(
@@ -98,32 +98,38 @@ def is_to_open(grant: Grant, now: datetime) -> bool:
     return grant.status is Status.PENDING or is_opening
 
 
-def refuse_barred(grant: Grant, context: StepContext) -> Grant:
+def refuse_person(grant: Grant, context: StepContext) -> Grant:
     """
-    Return *grant* as denied if its person is barred and it was never open.
+    Return *grant* as denied if its person may not have it and it was never open.
 
-    If Azure was asked for it already, it must be observed gone.
+    The person is barred, or lacks a right in Azure. If Azure was asked for the grant already, it
+    must be observed gone.
     """
-    if grant.request_id not in context.policy.barred or not is_to_open(grant, context.now):
+    policy = context.policy
+    barred = (barred_people.build_violation(),) if grant.request_id in policy.barred else ()
+    why = barred or policy.refused.get(grant.id, ())
+    if not why or not is_to_open(grant, context.now):
         return grant
-    why = barred_people.build_violation()
-    denied = lifetime.begin_closing(grant, CloseReason.DENIED, context.now, why.detail)
-    return replace(denied, denials=(why,))
+    note = "; ".join(violation.detail for violation in why)
+    denied = lifetime.begin_closing(grant, CloseReason.DENIED, context.now, note)
+    return replace(denied, denials=why)
 
 
-def is_unasked(grant: Grant, context: StepContext) -> bool:
-    """Return True if *grant* was never open and nobody knows if its person is barred."""
-    return grant.request_id in context.policy.unasked and is_to_open(grant, context.now)
+def explain_unknown_person(grant: Grant, context: StepContext) -> str:
+    """Return the fact about its person for which a grant that was never open waits, or nothing."""
+    policy = context.policy
+    why = UNASKED if grant.request_id in policy.unasked else policy.unproved.get(grant.id, "")
+    return why if why and is_to_open(grant, context.now) else ""
 
 
-def find_bar_wait(grants: Iterable[Grant], context: StepContext) -> datetime | None:
+def find_person_wait(grants: Iterable[Grant], context: StepContext) -> datetime | None:
     """
-    Return when to try again while nobody knows if the person of a grant that opens is barred.
+    Return when to try again while nobody knows if the person of a grant that opens may have it.
 
     A request or a companion rule would open its path. Without its sources, the request would revoke
     its path if Azure opens that already. So the VM port waits.
     """
-    is_held = any(grant.wants_path and is_unasked(grant, context) for grant in grants)
+    is_held = any(grant.wants_path and explain_unknown_person(grant, context) for grant in grants)
     return context.now + LOOK_WHILE_OPENING if is_held else None
 
 
@@ -212,8 +218,9 @@ class _Port:
 
 def _admit(grant: Grant, port: _Port, context: StepContext) -> Grant:
     now, view = context.now, port.view
-    if grant.request_id in context.policy.unasked:
-        return replace(grant, note=UNASKED, next_check_at=now + LOOK_WHILE_OPENING)
+    if unknown := explain_unknown_person(grant, context):
+        pause = NEXT_PEOPLE if unknown == OTHERS_FIRST else LOOK_WHILE_OPENING
+        return replace(grant, note=unknown, next_check_at=now + pause)
     if grant.bastion is not None and _is_unread(grant.bastion, view):
         note = f"Bastion {grant.bastion.name} could not be read"
         return replace(grant, note=note, next_check_at=now + LOOK_WHILE_OPENING)

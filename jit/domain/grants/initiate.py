@@ -9,7 +9,7 @@ from datetime import datetime
 from jit.domain.azure.defender_requests import DefenderRequest
 from jit.domain.azure.initiate_body import PortToOpen
 from jit.domain.grants import lifetime, rule_evidence, shared_port, timing
-from jit.domain.grants.admission import find_bar_wait
+from jit.domain.grants.admission import find_person_wait
 from jit.domain.grants.policy_view import StepContext
 from jit.domain.grants.shared_port import WantedRequest
 from jit.domain.grants.timing import (
@@ -105,7 +105,7 @@ def _find_waiting_end(
     ending = _find_own_end(target, current, context)
     waits = (
         context.waits_until,
-        find_bar_wait(grants, context),
+        find_person_wait(grants, context),
         _find_pause_end(grants, context),
         _find_exchange_end(grants, context),
         ending,

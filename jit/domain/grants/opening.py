@@ -171,13 +171,13 @@ def _find_doubt(grant: Grant, port: PortSeen, context: StepContext) -> str:
     Return the reason not to call *grant* open although its path lets it in, or an empty text.
 
     A grant that joined a stranger's request has that path for as long as the request lasts. One
-    whose person may be barred waits until that is known, however its path came to be.
+    of whose person a fact is not known waits for it, however its path came to be.
     """
     if grant.status is not Status.OPENING:
         return ""
     unread = context.policy.unreadable.get(grant.vm_key, "")
     unread = unread or admin_check.explain_unread(grant, port.view)
-    unread = unread or (admission.UNASKED if admission.is_unasked(grant, context) else "")
+    unread = unread or admission.explain_unknown_person(grant, context)
     newcomer = grant.opened_at is None and not port.joined
     return unread or (_BORROWED if newcomer and is_borrowed(grant, context.now) else "")
 
@@ -245,7 +245,7 @@ def _find_hindrance(grant: Grant, path: PathView, doubt: str, port: PortSeen) ->
 def _keep_hindrance(grant: Grant, doubt: str, port: PortSeen) -> str | None:
     """Return the reason that still holds back a grant whose path is open but for *doubt*."""
     known = grant.hindrance
-    if doubt in {_BORROWED, admission.UNASKED}:
+    if doubt in {_BORROWED, *admission.PERSON_NOTES}:
         return None
     if doubt != admin_check.explain_unread(grant, port.view):
         return known  # the VM was read in part: its interface may have another NSG by now

@@ -8,6 +8,7 @@ from datetime import datetime
 from ipaddress import ip_address, ip_network
 
 from jit.domain.azure.defender_requests import DefenderRequest
+from jit.domain.errors import Violation
 from jit.domain.limits import Limits
 from jit.domain.model.admin_reading import AdminReading
 from jit.domain.model.grant import Grant
@@ -16,6 +17,10 @@ from jit.domain.model.policy_entry import PolicyEntry
 from jit.domain.paths.machine_view import MachineView
 from jit.domain.paths.rules import PathRule
 from jit.domain.values import arm_ids
+
+UNPROVED = "it could not be read if this person's roles in Azure allow this access"
+OTHERS_FIRST = "the roles of other people in Azure are read first"
+"""Notes of grants whose person may lack a right in Azure, for people."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -49,6 +54,8 @@ class PolicyView:
             only if there is such a rule.
         barred: Ids of requests whose person is barred: a grant that was not open never opens.
         unasked: Ids of requests for which it could not be read if their person is barred.
+        refused: Id of a grant that was not open -> why Azure RBAC does not give it to its person.
+        unproved: Id of a grant -> `UNPROVED` or `OTHERS_FIRST`: nobody knows if RBAC gives it.
     """
 
     found: bool
@@ -69,6 +76,8 @@ class PolicyView:
     neighbours: tuple[Grant, ...] = ()
     barred: frozenset[str] = frozenset()
     unasked: frozenset[str] = frozenset()
+    refused: Mapping[str, tuple[Violation, ...]] = field(default_factory=dict)
+    unproved: Mapping[str, str] = field(default_factory=dict)
 
 
 RuleUsers = Mapping[str, Mapping[VmPort, Sequence[Grant]]]

@@ -207,10 +207,10 @@ def _advance(
 
 
 def pass_time(group: Group) -> Group:
-    """Let grants become due, fail in time, or come to their end; deny barred people."""
+    """Let grants become due, fail in time, or end; deny people who may not have them."""
     context = group.context
     timely = (lifetime.advance_by_clock(grant, now=context.now) for grant in group.grants)
-    return group.replace_grants(admission.refuse_barred(grant, context) for grant in timely)
+    return group.replace_grants(admission.refuse_person(grant, context) for grant in timely)
 
 
 def hear_defender(group: Group) -> Group:
@@ -298,7 +298,7 @@ def withdraw(group: Group) -> Group:
 def accompany(group: Group) -> Group:
     """Let the firewall's own addresses through if an NSG would stop them, once for all grants."""
     port = companions.PortPaths(group.view, group.paths, group.asked, group.companion_removals)
-    held = admission.find_bar_wait(group.grants, group.context) is not None
+    held = admission.find_person_wait(group.grants, group.context) is not None
     done, wanted = companions.plan_companions(
         group.grants, port, taken=group.taken, held=held, now=group.context.now
     )

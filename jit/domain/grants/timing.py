@@ -146,6 +146,9 @@ SOONEST_LOOK = timedelta(seconds=3)
 LOOK_WHILE_OPENING = timedelta(minutes=1)
 """The longest time between two looks at a path that opens."""
 
+NEXT_PEOPLE = timedelta(seconds=5)
+"""How long a new grant waits while a pass reads the roles of other people first."""
+
 LOOK_NOTED = timedelta(minutes=1)
 """
 A look that changes nothing is stored if the last stored one is so old: one write a minute at most.

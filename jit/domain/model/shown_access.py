@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import datetime
+from typing import NamedTuple
 
 from jit.domain.model.grant import Grant
 from jit.domain.model.people import Person
@@ -24,6 +25,22 @@ class ShownGrant:
     is_hidden: bool
 
 
+class MayRequest(NamedTuple):
+    """
+    The answer to a caller who may want to ask for access to a virtual machine.
+
+    Attributes:
+        may: None if nobody can tell.
+        reason: The reason against it, in words; None if the caller may ask.
+    """
+
+    may: bool | None
+    reason: str | None = None
+
+
+YES, NOT_ASKED = MayRequest(may=True), MayRequest(may=None)
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class MachineAccess:
     """
@@ -33,8 +50,10 @@ class MachineAccess:
         grants: The live grants. Of hidden ones, only those that may have a path.
         observed_at: The age of the inventory: when its last complete comparison began.
         names_others: True if the caller may know who the other people are.
+        may_request: The answer to the caller's own wish.
     """
 
     grants: tuple[ShownGrant, ...] = ()
     observed_at: datetime | None = None
     names_others: bool = True
+    may_request: MayRequest = NOT_ASKED

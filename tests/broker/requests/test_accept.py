@@ -78,6 +78,7 @@ def test_accepting_a_known_vm_takes_at_most_three_storage_calls(broker):
     """The person's rows, the neighbours of the VM port, the transaction; the VM is in memory."""
     for key in ("first", "second"):
         broker.accept(wish(farm(1)), key=key)
+    broker.preview(wish(farm(1)), DAVE)
     before = broker.calls.count()
 
     broker.accept(wish(farm(1)), DAVE, key="third")

@@ -26,6 +26,7 @@ _REFUSALS: Mapping[FindingKind, type[Rejected]] = {
     FindingKind.BODY: InvalidRequest,
     FindingKind.BARRED: AccessDenied,
     FindingKind.ROLE: Forbidden,
+    FindingKind.RIGHTS: AccessDenied,
     FindingKind.POLICY: AccessDenied,
     FindingKind.OCCUPIED: Conflict,
 }
@@ -34,6 +35,7 @@ _DETAILS = {
     FindingKind.BARRED: "this person may get no access",
     FindingKind.ROLE: "the app roles of the caller do not allow this request",
     FindingKind.LIMIT: "this person has reached a limit",
+    FindingKind.RIGHTS: "this person's roles in Azure do not give this access",
     FindingKind.POLICY: "the JIT policy does not allow this access",
     FindingKind.OCCUPIED: "somebody else holds this port for now",
 }

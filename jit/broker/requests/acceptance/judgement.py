@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
 from datetime import datetime
 from functools import partial
+from typing import TYPE_CHECKING, Any
 
 from jit.broker.asked_bars import AskedBars
 from jit.broker.requests.new_grants import Machines
@@ -17,7 +18,11 @@ from jit.domain.limits import Limits
 from jit.domain.model.machine import VirtualMachine
 from jit.domain.requests.submission import Draft, Submission
 from jit.domain.values import arm_ids
+from jit.domain.values.json_pointer import at
 from jit.storage.inventory_store import InventoryStore
+
+if TYPE_CHECKING:  # loaded only if the rights of people in Azure count
+    from jit.broker.rights.asked_rights import AskedRights
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,11 +34,18 @@ class Judgement:
         findings: Empty if the request is allowed.
         machines: The VMs that the findings are about.
         is_about_caller: True if caller or person may ask for nothing: the policy was not asked.
+        rights: The rights of the person in Azure, for the audit trail; None if nobody asked.
     """
 
     findings: tuple[Finding, ...]
     machines: Machines
     is_about_caller: bool = False
+    rights: Mapping[str, Any] | None = None
+
+    @property
+    def has_faults(self) -> bool:
+        """True if the request breaks the contract."""
+        return any(finding.kind is FindingKind.BODY for finding in self.findings)
 
     @property
     def is_final(self) -> bool:
@@ -45,17 +57,24 @@ class Judgement:
 
 @dataclass(frozen=True, slots=True)
 class Judge:
-    """Decides about the bodies of access requests."""
+    """
+    Decides about the bodies of access requests.
+
+    Attributes:
+        rights: None if the rights of people in Azure do not count.
+    """
 
     inventory: InventoryStore
     looks: SharedLooks
     bars: AskedBars
     limits: Limits
+    rights: Callable[[], AskedRights] | None = None
 
     def judge(self, submission: Submission, now: datetime) -> Judgement:
         """Decide by the inventory; if that denies, decide again by a look that is fresh enough."""
-        judgement = self.judge_kept(submission, now)
-        return judgement if judgement.is_final else self.judge_anew(submission, now)
+        kept = self.judge_kept(submission, now)
+        judgement = kept if kept.is_final else self.judge_anew(submission, now)
+        return self.add_rights(judgement, submission, now)
 
     def judge_kept(self, submission: Submission, now: datetime) -> Judgement:
         """
@@ -67,9 +86,8 @@ class Judge:
         draft, caller = submission.draft, submission.caller
         find = partial(self.inventory.find_kept_machine, now=now)
         kept = self._judge_by(_find_machines(draft, find), draft, now)
-        has_faults = any(finding.kind is FindingKind.BODY for finding in kept.findings)
         people = (caller, submission.requester)
-        barred = () if has_faults else self.bars.find_recent(people, now)
+        barred = () if kept.has_faults else self.bars.find_recent(people, now)
         refused = (*barred, *find_missing_role(caller, draft.on_behalf_of))
         if refused:  # no policy is asked for them, and not Azure
             faults = (each for each in kept.findings if each.kind is FindingKind.BODY)
@@ -87,6 +105,29 @@ class Judge:
         """
         draft = submission.draft
         return self._judge_by(self._read_machines(draft, now), draft, now)
+
+    def add_rights(self, judgement: Judgement, submission: Submission, now: datetime) -> Judgement:
+        """
+        Return *judgement* with the findings of the person's rights in Azure.
+
+        They are not asked for a barred person, for a request that breaks the contract, or about a
+        VM that is not known or that the broker does not look after.
+
+        Raises:
+            CannotTell: Nobody knows if the person has them.
+        """
+        known = judgement.machines
+        machines = [
+            (known[key], at(wanted.pointer, "id"))
+            for wanted in submission.draft.machines
+            if (key := arm_ids.key(wanted.id)) in known
+            and self.limits.allows_subscription(arm_ids.subscription(wanted.id))
+        ]
+        if self.rights is None or not machines or judgement.is_about_caller or judgement.has_faults:
+            return judgement
+        found = self.rights().judge_request(submission.requester.id, machines, now)
+        findings = (*found.findings, *judgement.findings)
+        return replace(judgement, findings=findings, rights=found.record)
 
     def _judge_by(self, machines: Machines, draft: Draft, now: datetime) -> Judgement:
         return Judgement(decide(draft, machines, now=now, limits=self.limits), machines)

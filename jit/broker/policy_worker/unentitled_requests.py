@@ -1,0 +1,140 @@
+"""
+Requests of people without rights in Azure: asked in each pass that would open something.
+
+The rights count that were read after the acceptance, and in the last minute. They are asked until
+Azure has taken the initiate. A path that is open stays open if its person loses a role.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime
+from typing import Any
+
+from jit import telemetry
+from jit.broker.policy_worker.pass_state import RULES, Pass
+from jit.broker.rights.asked_rights import OPENED_BY
+from jit.broker.rights.kept_rights import KeptRights
+from jit.broker.rights.recent_readings import Dated
+from jit.domain.authorization.machine_rights import judge_machine
+from jit.domain.authorization.rights import Rights, build_rights
+from jit.domain.authorization.role_assignments import RoleAssignment
+from jit.domain.errors import Unavailable, Violation
+from jit.domain.grants.admission import is_to_open
+from jit.domain.grants.policy_view import OTHERS_FIRST, UNPROVED, PolicyView
+from jit.domain.model.grant import Grant
+from jit.domain.model.request import Request
+from jit.domain.values import arm_ids
+from jit.domain.values.json_pointer import at
+from jit.storage.request_store import RequestStore
+
+MOST_PEOPLE = 20
+"""People whose roles one pass reads. The others wait for the next pass."""
+
+_MOST_NAMED = 5
+
+
+@dataclass(frozen=True, slots=True)
+class UnentitledRequests:
+    """
+    Asks if the people of the requests that a pass may open have the rights in Azure.
+
+    Attributes:
+        rights: None if they do not decide.
+    """
+
+    rights: KeptRights | None
+    requests: RequestStore
+
+    def ask(self, grants: Sequence[Grant], view: PolicyView, state: Pass) -> PolicyView:
+        """
+        Return *view* with the grants whose people lack a right, or may lack one.
+
+        If Azure or storage does not answer, these grants wait, and all else goes on.
+        """
+        if self.rights is None:
+            return view
+        waiting = [grant for grant in grants if _needs_rights(grant, view, state.now)]
+        asked = _Asked(self.rights, self.requests, state)
+        refused: dict[str, tuple[Violation, ...]] = {}
+        unproved: dict[str, str] = {}
+        for grant in sorted(waiting, key=lambda each: (each.starts_at, each.id)):
+            why_not, unknown = asked.judge(grant, view)
+            if why_not:
+                refused[grant.id] = why_not
+            elif unknown:
+                unproved[grant.id] = unknown
+        if unproved:
+            telemetry.warning("rights.unproved", policy_id=state.policy_id, grants=len(unproved))
+        return replace(view, refused=refused, unproved=unproved)
+
+
+def _needs_rights(grant: Grant, view: PolicyView, now: datetime) -> bool:
+    """Return True if *grant* may be admitted or asked for, and its VM was read."""
+    is_held = grant.request_id in view.barred or grant.request_id in view.unasked
+    is_next = is_to_open(grant, now) and not grant.initiate.answered
+    return is_next and not is_held and grant.vm_key in view.machines
+
+
+@dataclass(frozen=True, slots=True)
+class _Asked:
+    """The rights of one pass, read as far as they are needed."""
+
+    kept: KeptRights
+    requests: RequestStore
+    state: Pass
+
+    def judge(self, grant: Grant, view: PolicyView) -> tuple[tuple[Violation, ...], str]:
+        """Return the reasons against *grant* by the rights of its person, or a note to wait."""
+        readings = self.state.readings
+        if grant.request_id not in self.state.requests and readings.people >= MOST_PEOPLE:
+            return (), OTHERS_FIRST
+        try:
+            request = self.state.read_request(grant.request_id, self.requests)
+            known = self._find_rights(request) if request is not None else None
+        except Unavailable:
+            return (), UNPROVED
+        if known is None:
+            return (), UNPROVED
+        vm = replace(view.machines[grant.vm_key].vm, policy_id=grant.policy_id)
+        answer = judge_machine(known, vm, at(grant.machine_pointer, "id"))
+        return answer.violations[:_MOST_NAMED], UNPROVED if answer.untold else ""
+
+    def _find_rights(self, request: Request) -> Rights | None:
+        """
+        Return the rights of the person of *request*; None if a reading of this pass failed.
+
+        Raises:
+            CannotTell: They could not be read.
+        """
+        readings, person, now = self.state.readings, request.requester.id, self.state.now
+        since = max(request.created_at, now - OPENED_BY)
+        rules, own = readings.rules, readings.own.get(person)
+        if readings.is_lost(person):
+            return None
+        readings.lost.add(person)  # unless all of it succeeds
+        if rules is None or not _is_good(rules, since, now):
+            readings.lost.add(RULES)
+            rules = readings.rules = self.kept.find_rules(self._subscription, since=since, now=now)
+            readings.lost.discard(RULES)
+        if own is None or not _is_good(own, since, now):
+            own = readings.own[person] = self._read_own(person, since)
+        readings.lost.discard(person)
+        return build_rights(rules.value, own.value, person.lower())
+
+    def _read_own(self, person: str, since: datetime) -> Dated[tuple[RoleAssignment, ...]]:
+        """Return the role assignments of a person; count the person if Azure is asked."""
+        where, now = self._subscription, self.state.now
+        is_kept = self.kept.has_assignments(person, where, since=since, now=now)
+        self.state.readings.people += not is_kept
+        return self.kept.find_assignments(person, where, since=since, now=now)
+
+    @property
+    def _subscription(self) -> str:
+        return arm_ids.subscription(self.state.policy_id)
+
+
+def _is_good(reading: Dated[Any], since: datetime, now: datetime) -> bool:
+    """Return True if a reading is young enough; one of this pass is, on any clock."""
+    return reading.read_at > since or reading.read_at == now

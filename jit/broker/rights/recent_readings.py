@@ -1,0 +1,111 @@
+"""
+Readings of Azure that are kept in memory for a while, and shared by callers who come at once.
+
+They may be lost at any time. Each caller says since when a reading must have begun.
+"""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from threading import Lock
+from time import monotonic
+from typing import Generic, TypeVar
+
+from jit.broker.single_flight import SingleFlight
+from jit.domain.errors import Unavailable
+
+T = TypeVar("T")
+
+_AHEAD = timedelta(seconds=10)
+"""A reading of another thread may be so much younger than the caller's instant."""
+
+_PATIENCE_SECONDS = 20.0
+_ATTEMPTS = 3  # each one gets a reading of another caller that began too early
+
+
+@dataclass(frozen=True, slots=True)
+class Dated(Generic[T]):
+    """
+    The result of a reading.
+
+    Attributes:
+        read_at: When it began.
+    """
+
+    read_at: datetime
+    value: T
+
+
+class RecentReadings(Generic[T]):
+    """Keeps the last reading of each key; any thread may call it."""
+
+    def __init__(self, most: int, clock: Callable[[], float] = monotonic) -> None:
+        """
+        Begin without a reading.
+
+        Args:
+            most: Keys that are kept; beyond it, the one that was asked for least lately goes.
+            clock: Seconds; never goes back. It bounds the wait for another caller's reading.
+        """
+        self._most = most
+        self._clock = clock
+        self._lock = Lock()
+        self._kept: OrderedDict[str, Dated[T]] = OrderedDict()
+        self._flights: dict[str, SingleFlight[Dated[T]]] = {}
+
+    def find_kept(self, key: str, *, since: datetime, now: datetime) -> Dated[T] | None:
+        """Return the kept reading of *key* if it began later than *since*."""
+        with self._lock:
+            found = self._kept.get(key)
+            if found is None or not since < found.read_at < now + _AHEAD:
+                return None
+            self._kept.move_to_end(key)
+            return found
+
+    def get(self, key: str, read: Callable[[], T], *, since: datetime, now: datetime) -> Dated[T]:
+        """
+        Return a reading of *key* that began later than *since*, or that this call makes.
+
+        Raises:
+            Unavailable: The reading of another caller failed, or takes too long. The caller who
+                reads gets its own error instead.
+        """
+        made: list[Dated[T]] = []
+
+        def read_once() -> Dated[T]:
+            made.append(Dated(now, read()))
+            return made[0]
+
+        for _ in range(_ATTEMPTS):
+            kept = self.find_kept(key, since=since, now=now)
+            if kept is not None:
+                return kept
+            found = self._fly(key, read_once)
+            if made or since < found.read_at:
+                return found
+        raise Unavailable("the readings of others began too early")
+
+    def _fly(self, key: str, read: Callable[[], Dated[T]]) -> Dated[T]:
+        with self._lock:
+            new = SingleFlight[Dated[T]](patience=_PATIENCE_SECONDS, clock=self._clock)
+            flight = self._flights.setdefault(key, new)
+        try:
+            found = flight.get(read)
+            self._keep(key, found)
+            return found
+        finally:
+            with self._lock:
+                if self._flights.get(key) is flight:
+                    del self._flights[key]
+
+    def _keep(self, key: str, reading: Dated[T]) -> None:
+        with self._lock:
+            kept = self._kept.get(key)
+            if kept is None or kept.read_at <= reading.read_at:
+                self._kept[key] = reading
+            self._kept.move_to_end(key)
+            if len(self._kept) > self._most:
+                self._kept.popitem(last=False)

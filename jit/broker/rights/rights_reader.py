@@ -1,0 +1,101 @@
+"""
+The lists of Azure that tell the rights of people, one call each.
+
+If they cannot be read, nobody is refused for it, and nothing opens by it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from datetime import datetime
+from typing import TYPE_CHECKING
+
+from jit import telemetry
+from jit.api_versions import AUTHORIZATION
+from jit.broker.rights.reading_pace import ReadingPace
+from jit.domain.authorization.deny_assignments import read_deny_assignments
+from jit.domain.authorization.permission_json import Unreadable
+from jit.domain.authorization.rights import RightsRules
+from jit.domain.authorization.role_assignments import RoleAssignment, read_assignments
+from jit.domain.authorization.role_definitions import read_roles
+from jit.domain.errors import BrokerError, CannotTell, Malformed, Unavailable
+from jit.domain.values.object_ids import parse_object_id
+
+if TYPE_CHECKING:
+    from jit.domain.azure.arm_json import Resource
+    from jit.interfaces import Arm
+
+_LATER = 60  # seconds: a person must change something first
+
+
+class RightsReader:
+    """Reads role assignments, role definitions and deny assignments, at a pace."""
+
+    def __init__(self, arm: Callable[[], Arm], pace: ReadingPace) -> None:
+        """*arm* is built when something is read: most calls need no reading."""
+        self._arm = arm
+        self._pace = pace
+
+    def read_rules(self, subscription: str, now: datetime) -> RightsRules:
+        """
+        Return the roles and the deny assignments of a subscription: two calls.
+
+        Raises:
+            CannotTell: Azure did not answer, did not let the broker read them, or was asked too
+                often.
+        """
+        with self._begin("roles and deny assignments", subscription, now):
+            roles = read_roles(self._list(subscription, "roleDefinitions"))
+            denials = read_deny_assignments(self._list(subscription, "denyAssignments"))
+            return RightsRules(roles, denials)
+
+    def read_assignments(
+        self, subscription: str, person_id: str, now: datetime
+    ) -> tuple[RoleAssignment, ...]:
+        """
+        Return the role assignments of a person, those of the person's groups included: one call.
+
+        Args:
+            subscription: Lower-case id.
+            person_id: Object id; it becomes a part of a filter, so it is checked here.
+            now: Aware, UTC.
+
+        Raises:
+            CannotTell: As `read_rules`, or the answer of Azure is not about this person.
+        """
+        try:
+            oid = parse_object_id(person_id)
+        except Malformed as error:
+            detail = "the person has no object id, so roles in Azure could not be read"
+            raise CannotTell(detail) from error
+        with self._begin("role assignments", subscription, now):
+            chosen = f"assignedTo('{oid}')"
+            return read_assignments(self._list(subscription, "roleAssignments", chosen), oid)
+
+    def _list(self, subscription: str, kind: str, chosen: str = "") -> list[Resource]:
+        path = f"/subscriptions/{subscription}/providers/Microsoft.Authorization/{kind}"
+        return self._arm().list(path, AUTHORIZATION, chosen=chosen)
+
+    @contextmanager
+    def _begin(self, what: str, subscription: str, now: datetime) -> Iterator[None]:
+        """Begin a reading, and turn each failure of it into `CannotTell`."""
+        self._pace.begin(subscription, now)
+        try:
+            yield
+        except (BrokerError, Unreadable) as error:
+            wait = error.retry_after_seconds if isinstance(error, Unavailable) else _LATER
+            if isinstance(error, BrokerError):
+                self._pace.wait(subscription, wait, now)
+            _report(error, subscription)
+            detail = f"{what} in Azure could not be read"
+            raise CannotTell(detail, retry_after_seconds=wait) from error
+
+
+def _report(error: Exception, subscription: str) -> None:
+    """Tell of a failure; one that waiting does not repair is an alert."""
+    name, code = type(error).__name__, getattr(error, "code", "")
+    if isinstance(error, Unavailable):
+        telemetry.warning("rights.unread", subscription=subscription, error=name)
+    else:
+        telemetry.alert("rights.refused", subscription=subscription, error=name, code=code)

@@ -1,0 +1,235 @@
+"""Requests of people without rights in Azure: each pass that would open something asks."""
+
+from datetime import timedelta
+
+import pytest
+
+from jit.broker.policy_worker.unentitled_requests import MOST_PEOPLE
+from jit.domain.errors import Unavailable
+from jit.domain.model.grant import CloseReason
+from jit.domain.model.people import Person, Role
+from jit.settings import RequesterRbac
+from tests.broker.inprocess import ALICE, BOB, THERE, farm, policy_of, wish
+
+SECOND = timedelta(seconds=1)
+DENIED = (CloseReason.DENIED, {"rbac-missing-action"})
+
+
+def end_of(broker, request_id):
+    """The reason and the codes with which the only grant of a request was closed."""
+    grant = broker.grant(request_id)
+    return grant.close_reason, {each.code for each in grant.denials}
+
+
+def lose_lists(broker, monkeypatch):
+    """Let Azure not tell anybody's rights from now on."""
+
+    def fail(path, api_version, chosen=""):
+        raise Unavailable("no answer")
+
+    monkeypatch.setattr(broker.authorization, "list", fail)
+
+
+def count_lists(broker, act):
+    """How many lists are read."""
+    before = broker.calls.count("rights.")
+    act()
+    return broker.calls.count("rights.") - before
+
+
+def test_a_role_that_is_lost_after_acceptance_keeps_the_request_closed(broker):
+    """It was accepted by rights of five minutes ago; at its opening they are read anew."""
+    broker.preview(wish(farm(1)))
+    broker.authorization.people[ALICE.id] = []
+    request_id = broker.ask(wish(farm(1)))
+
+    broker.live(5)
+
+    assert (broker.status(request_id), end_of(broker, request_id)) == ("closed", DENIED)
+    assert "lacks the action" in broker.grant(request_id).note
+    assert broker.initiates() == []
+
+
+def test_rights_that_were_read_before_the_acceptance_do_not_count(broker):
+    """At the same instant either: nobody knows which of both came first."""
+    request_id = broker.ask(wish(farm(1)))
+    broker.authorization.people[ALICE.id] = []
+
+    broker.work(farm(1))
+
+    assert end_of(broker, request_id) == DENIED
+
+
+def test_other_people_open_beside_a_person_without_rights(broker):
+    """On the same VM port, in the same pass."""
+    own = broker.ask(wish(farm(1)))
+    theirs = broker.ask(wish(farm(1), source=THERE), BOB)
+    broker.authorization.people[ALICE.id] = []
+
+    broker.live(5)
+
+    assert [broker.status(each) for each in (own, theirs)] == ["closed", "open"]
+    assert not broker.reachable(farm(1))
+
+
+def test_a_scheduled_request_is_asked_about_at_its_start(broker):
+    start = (broker.now + timedelta(hours=1)).isoformat()
+    request_id = broker.ask(wish(farm(1), startTime=start))
+    broker.authorization.people[ALICE.id] = []
+
+    broker.live(30)
+    assert broker.status(request_id) == "scheduled"
+    broker.live(35)
+    assert end_of(broker, request_id) == DENIED
+
+
+def test_an_open_path_stays_open_without_rights(broker):
+    """Its end comes with time: a lost role ends nothing."""
+    request_id = broker.ask(wish(farm(1)))
+    broker.live(5)
+    broker.authorization.people[ALICE.id] = []
+
+    broker.live(20)
+
+    assert broker.status(request_id) == "open"
+
+
+def test_without_an_answer_nothing_opens_and_closing_goes_on(broker, monkeypatch):
+    """An accepted request waits until the rights can be read."""
+    ending = broker.ask(wish(farm(1), duration="PT10M"))
+    broker.live(5)
+    waiting = broker.ask(wish(farm(1), source=THERE), BOB)
+    lose_lists(broker, monkeypatch)
+    broker.live(15)
+
+    assert broker.status(ending) == "closed"
+    assert (broker.status(waiting), len(broker.initiates())) == ("pending", 1)
+    assert "roles in Azure" in broker.grant(waiting).note
+
+    monkeypatch.undo()
+    broker.live(5)
+    assert broker.status(waiting) == "open"
+
+
+def test_without_an_answer_a_request_fails_at_its_deadline(broker, monkeypatch):
+    """It waits no longer than any request that cannot open."""
+    request_id = broker.ask(wish(farm(1)))
+    lose_lists(broker, monkeypatch)
+
+    broker.live(90)
+
+    assert (broker.status(request_id), broker.initiates()) == ("closed", [])
+    assert broker.grant(request_id).close_reason is CloseReason.FAILED
+
+
+def test_an_initiate_whose_answer_was_lost_is_repeated_with_rights_only(broker):
+    """Azure has not taken the path yet, so it is not open."""
+    request_id = broker.ask(wish(farm(1)))
+    broker.sim.faults({"match": {"method": "POST"}, "times": 1, "answer": {"status": 503}})
+    broker.work(farm(1))
+    sent = len(broker.initiates())
+    broker.authorization.people[ALICE.id] = []
+
+    broker.live(20)
+
+    assert (len(broker.initiates()), end_of(broker, request_id)) == (sent, DENIED)
+    assert not broker.reachable(farm(1))
+
+
+def test_a_path_that_azure_has_taken_is_asked_about_no_more(broker):
+    """It was decided at the moment of opening; only its arrival is awaited."""
+    request_id = broker.ask(wish(farm(1)))
+    broker.work(farm(1))
+    broker.authorization.people[ALICE.id] = []
+
+    assert count_lists(broker, lambda: broker.live(5)) == 0
+    assert broker.status(request_id) == "open"
+
+
+def test_a_pass_reads_three_lists_for_one_person(broker):
+    """However many VMs the person asks for under this JIT policy, and however often it looks."""
+    broker.ask(wish((farm(1), farm(2), farm(3))))
+
+    assert count_lists(broker, lambda: broker.work(farm(1))) == 3
+
+
+def test_passes_within_a_minute_share_their_readings(broker):
+    """For requests that were accepted before the first of them."""
+    broker.ask(wish(farm(1)))
+    broker.ask(wish(farm(11)))
+    broker.advance(SECOND)
+    broker.work(farm(1))
+    broker.advance(30 * SECOND)
+
+    assert policy_of(farm(1)) != policy_of(farm(11))
+    assert count_lists(broker, lambda: broker.work(farm(11))) == 0
+
+
+def test_a_reading_that_is_a_minute_old_is_made_anew(broker):
+    broker.ask(wish(farm(1)))
+    broker.ask(wish(farm(11)))
+    broker.advance(SECOND)
+    broker.work(farm(1))
+    broker.advance(60 * SECOND)
+
+    assert count_lists(broker, lambda: broker.work(farm(11))) == 3
+
+
+def a_person(number):
+    return Person(
+        id=f"c40d0000-0000-4000-8000-{number + 1:012d}",
+        name=f"person{number}",
+        roles=frozenset({Role.REQUESTER}),
+    )
+
+
+def test_a_pass_reads_the_roles_of_twenty_people(broker):
+    """The others wait for the next pass, with a note; the first who asked come first."""
+    people = [a_person(number) for number in range(MOST_PEOPLE + 5)]
+    asked = [broker.ask(wish(farm(1)), person) for person in people]
+    broker.advance(SECOND)
+
+    assert count_lists(broker, lambda: broker.work(farm(1))) == MOST_PEOPLE + 2
+    waiting = [each for each in asked if broker.status(each) == "pending"]
+    assert len(waiting) == 5
+    assert {broker.grant(each).note for each in waiting} == {
+        "the roles of other people in Azure are read first"
+    }
+
+    broker.live(3)
+    assert {broker.status(each) for each in asked} == {"open"}
+
+
+def test_a_refused_grant_closes_although_others_wait(broker, monkeypatch):
+    """One person's list cannot be read, another person has no rights, a third one has them."""
+    waits, refused, opens = (
+        broker.ask(wish(farm(1)), person) for person in map(a_person, range(3))
+    )
+    broker.authorization.people[a_person(0).id] = [{"properties": None}]
+    broker.authorization.people[a_person(1).id] = []
+
+    broker.live(3)
+
+    assert [broker.status(each) for each in (waits, refused, opens)] == [
+        "pending",
+        "closed",
+        "open",
+    ]
+
+
+@pytest.mark.parametrize("mode", [RequesterRbac.REPORT, RequesterRbac.OFF])
+def test_rights_that_do_not_decide_are_not_read_at_opening(broker, mode):
+    broker.name(*broker.subscriptions, requester_rbac=mode)
+    broker.authorization.people[ALICE.id] = []
+    request_id = broker.ask(wish(farm(1)))
+
+    assert count_lists(broker, lambda: broker.live(5)) == 0
+    assert broker.status(request_id) == "open"
+
+
+def test_a_pass_that_opens_nothing_reads_no_rights(broker):
+    """Most passes only look."""
+    broker.ask(wish(farm(1)))
+    broker.live(5)
+
+    assert count_lists(broker, lambda: broker.live(10)) == 0
