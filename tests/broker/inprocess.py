@@ -31,6 +31,7 @@ from jit.domain.requests.extension_body import read_extend
 from jit.domain.requests.revocation_body import read_revoke
 from jit.domain.requests.submission import Submission
 from jit.domain.values.times import format_duration
+from jit.interfaces import Arm
 from jit.settings import RequesterRbac
 from jit.storage.callers.earlier_keys import EarlierKeys
 from jit.storage.callers.idempotency_keys import Idempotency
@@ -123,6 +124,7 @@ class InProcess:
     Attributes:
         sim: The simulated Azure. Its clock is the clock of the whole broker.
         authorization: Azure's lists of roles; everybody is an owner at first.
+        roles: The lists in place of these; `name` makes a change of them count.
         calls: Counts every call to storage, queues or Azure; its hooks may fail them.
         person_limits: The limits of one person; `name` makes a change of them count.
     """
@@ -137,6 +139,7 @@ class InProcess:
         self.keys = FakeTable(self._clock, calls=self.calls, name="keys")
         self.queues = FakeQueues(self._clock, calls=self.calls)
         self.authorization = FakeAuthorization()
+        self.roles: Arm | None = None
         self.stores = stores_over(self.state, self.history)
         self.requests, self.inventory = self.stores.requests, self.stores.inventory
         self.outbox, self.locks = self.stores.outbox, self.stores.locks
@@ -163,7 +166,7 @@ class InProcess:
             network=lambda: self.azure.network,
             limits=replace(LIMITS, subscriptions=subscriptions, **self.person_limits),
             reads_network_manager=reads_network_manager,
-            authorization=Counted(self.authorization, self.calls, "rights"),
+            authorization=self.roles or Counted(self.authorization, self.calls, "rights"),
             requester_rbac=requester_rbac,
         )
         self.use_cases = UseCases(self.stores, around)

@@ -9,9 +9,9 @@ from jit.broker.look_pace import LOOK_PAUSE
 from jit.domain.errors import AccessDenied, CannotTell, InvalidRequest, Unavailable
 from jit.domain.values.times import format_instant
 from jit.settings import RequesterRbac
-from tests.broker.inprocess import ALICE, AUDRA, BOB, farm, policy_of, wish
+from tests.broker.inprocess import ALICE, AUDRA, BOB, farm, person, policy_of, wish
 from tests.builders.authorization import an_assignment
-from tests.local.azure.sim import DB01, DEVELOPMENT, HUB01
+from tests.local.azure.sim import DB01, DEVELOPMENT, HUB01, WEB01
 
 MINUTE = timedelta(minutes=1)
 
@@ -69,7 +69,7 @@ def test_each_vm_is_judged_on_its_own(broker):
 
 
 def test_rights_are_named_before_the_jit_policy(poor):
-    """All faults at once, those that decide first."""
+    """All faults at once, the deciding ones first."""
     with pytest.raises(AccessDenied) as error:
         poor.accept(wish(farm(1), 4711))
 
@@ -91,8 +91,8 @@ def test_a_barred_person_is_not_asked_about(poor):
     assert (codes(error), poor.calls.count("rights.")) == (["barred"], 0)
 
 
-def test_nobody_is_asked_about_a_vm_that_is_not_known(poor):
-    """Nor about a subscription that the broker does not look after."""
+def test_rights_are_not_read_for_a_vm_that_is_not_known(poor):
+    """A subscription that the broker does not look after is one of these cases."""
     elsewhere = DB01.replace("5c0ffee0", "0badcafe")
 
     for vm in (f"{DB01}x", elsewhere):
@@ -137,7 +137,7 @@ def test_the_record_of_an_acceptance_has_the_time_of_the_reading(broker):
     }
 
 
-def test_a_report_accepts_and_records_what_it_would_have_said(poor):
+def test_a_report_accepts_and_records_its_reasons(poor):
     """The dry run has no fault either."""
     poor.name(*poor.subscriptions, requester_rbac=RequesterRbac.REPORT)
 
@@ -267,3 +267,66 @@ def test_every_requester_may_ask_if_rights_do_not_count(poor):
     poor.name(*poor.subscriptions, requester_rbac=RequesterRbac.OFF)
 
     assert {each.may for each in list_own(poor).values()} == {True}
+
+
+# ---- people of the landscape, by the lists of Azure ----------------------------------------------
+
+
+@pytest.fixture
+def real(broker):
+    """A broker that reads the lists of the simulated Azure."""
+    broker.roles = broker.azure.arm
+    broker.name(*broker.subscriptions)
+    return broker
+
+
+@pytest.mark.parametrize("name", ["alice", "bob", "carol", "dave"])
+def test_the_requesters_of_the_landscape_may_ask_everywhere(real, name):
+    for vm in (farm(1), DB01, WEB01):
+        assert real.preview(wish(vm, 3389 if vm == WEB01 else 22), person(name)).errors == ()
+
+
+def test_erin_has_rights_by_a_group_at_one_group_of_resources(real):
+    """The group is a member of another group."""
+    erin = person("erin")
+
+    assert real.preview(wish(WEB01, 3389), erin).errors == ()
+    assert {each.code for each in real.preview(wish(DB01), erin).errors} == {"rbac-missing-action"}
+
+
+@pytest.mark.parametrize(
+    ("name", "code", "words"),
+    [
+        ("frank", "rbac-missing-action", "lacks the action"),
+        ("grace", "rbac-missing-action", "a deny assignment takes the action"),
+        ("heidi", "rbac-condition", "only under a condition"),
+    ],
+)
+def test_each_refusal_of_the_landscape_has_its_words(real, name, code, words):
+    """No role, a deny assignment, a condition."""
+    errors = real.preview(wish(DB01), person(name)).errors
+
+    assert (errors[0].code, words in errors[0].detail) == (code, True)
+
+
+def test_a_request_opens_by_the_lists_of_azure(real):
+    request_id = real.ask(wish(DB01))
+    real.live(5)
+
+    assert real.status(request_id) == "open"
+
+
+def test_a_throttled_list_is_tried_again_later(real):
+    """503, then the request is accepted."""
+    real.sim.faults(
+        {
+            "match": {"path": "roleAssignments"},
+            "times": 1,
+            "answer": {"status": 429, "retryAfter": 7},
+        }
+    )
+
+    with pytest.raises(CannotTell):
+        real.accept(wish(DB01))
+    real.advance(MINUTE)
+    assert real.accept(wish(DB01))

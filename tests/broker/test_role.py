@@ -8,8 +8,11 @@ from pathlib import Path
 
 import pytest
 
-from jit.api_versions import AUTHORIZATION
 from jit.broker.configure.configure import Configurator
+from jit.broker.rights.kept_rights import KeptRights
+from jit.broker.rights.reading_pace import ReadingPace
+from jit.broker.rights.rights_reader import RightsReader
+from jit.domain.authorization.needed_actions import ALL
 from jit.domain.errors import BrokerError
 from jit.domain.model.machine import MachinePolicy, PortRule
 from jit.domain.values import arm_ids
@@ -142,18 +145,10 @@ def _tells_of_a_route(broker: InProcess) -> bool:
 
 
 def _reads_rights(broker: InProcess) -> bool:
-    """Read the three lists, through the broker's gateway, that tell the rights of a person."""
-    where = f"/subscriptions/{PRODUCTION}/providers/Microsoft.Authorization"
-    chosen = {
-        "roleAssignments": f"assignedTo('{ALICE.id}')",
-        "roleDefinitions": "atScopeAndBelow()",
-        "denyAssignments": "",
-    }
-    found = [
-        broker.azure.arm.list(f"{where}/{kind}", AUTHORIZATION, each)
-        for kind, each in chosen.items()
-    ]
-    return all(found)
+    """Find the rights of a person by the lists of Azure."""
+    kept = KeptRights(RightsReader(lambda: broker.azure.arm, ReadingPace()))
+    known = kept.find(ALICE.id, PRODUCTION, since=broker.now, now=broker.now)
+    return known.rights.find_at(DB01).allowed == ALL
 
 
 JOBS: dict[str, Callable[[InProcess], object]] = {

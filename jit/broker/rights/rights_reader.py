@@ -26,6 +26,9 @@ if TYPE_CHECKING:
     from jit.domain.azure.arm_json import Resource
     from jit.interfaces import Arm
 
+_AT_GROUPS_TOO = "atScopeAndBelow()"
+"""Without it, roles that can be assigned at a resource group only would be missing."""
+
 _LATER = 60  # seconds: a person must change something first
 
 
@@ -46,7 +49,7 @@ class RightsReader:
                 often.
         """
         with self._begin("roles and deny assignments", subscription, now):
-            roles = read_roles(self._list(subscription, "roleDefinitions"))
+            roles = read_roles(self._list(subscription, "roleDefinitions", _AT_GROUPS_TOO))
             denials = read_deny_assignments(self._list(subscription, "denyAssignments"))
             return RightsRules(roles, denials)
 

@@ -98,7 +98,7 @@ def test_a_refusal_stands_if_it_cannot_be_read_anew(arm, kept, monkeypatch):
 
 
 @pytest.mark.parametrize("break_it", [break_lists, lambda arm, _: arm.denials.append(GROUP_DENY)])
-def test_what_cannot_be_told_refuses_nobody_and_allows_nobody(arm, kept, monkeypatch, break_it):
+def test_an_unknown_right_refuses_nobody_and_allows_nobody(arm, kept, monkeypatch, break_it):
     """Azure does not answer, or a deny assignment names a group whose members are not known."""
     break_it(arm, monkeypatch)
 
@@ -107,7 +107,7 @@ def test_what_cannot_be_told_refuses_nobody_and_allows_nobody(arm, kept, monkeyp
 
 
 def test_a_report_decides_nothing(arm, kept):
-    """Its record tells what the decision would have been."""
+    """Its record has the decision that it would have made."""
     lose_rights(arm)
 
     found = judge(kept, is_enforced=False)

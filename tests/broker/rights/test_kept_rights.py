@@ -80,7 +80,7 @@ def test_a_kept_reading_is_known_beforehand(kept):
 
 
 def test_many_people_are_kept_and_no_more(arm, kept):
-    """Memory is bounded, whoever comes."""
+    """Memory is bounded."""
 
     def person(number):
         return f"a11ce000-0000-4000-8000-{number:012d}"
@@ -94,7 +94,7 @@ def test_many_people_are_kept_and_no_more(arm, kept):
 
 
 def test_beyond_the_pace_nobody_can_tell(arm, kept):
-    """And Azure is not asked. Those whose rights are kept are not concerned."""
+    """And Azure is not asked. People with kept rights are not concerned."""
     for number in range(MOST_READINGS - 1):
         find(kept, f"a11ce000-0000-4000-8000-{number + 1:012d}")
     before = len(arm.paths)

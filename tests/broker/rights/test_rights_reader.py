@@ -45,7 +45,7 @@ def test_rules_are_two_lists_and_a_person_is_one():
     assert rules.roles[OWNER].granted == ALL
     assert (len(rules.denials), [each.role for each in own]) == (1, [OWNER])
     assert arm.paths == [
-        (f"{PREFIX}/roleDefinitions", ""),
+        (f"{PREFIX}/roleDefinitions", "atScopeAndBelow()"),
         (f"{PREFIX}/denyAssignments", ""),
         (f"{PREFIX}/roleAssignments", f"assignedTo('{PERSON}')"),
     ]

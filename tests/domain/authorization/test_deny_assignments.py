@@ -1,4 +1,4 @@
-"""Deny assignments: what they take away, and from whom."""
+"""Deny assignments: the actions that they take away, and the people whom they concern."""
 
 import pytest
 

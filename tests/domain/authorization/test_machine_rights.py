@@ -108,7 +108,7 @@ def test_a_deny_assignment_is_named():
     )
 
 
-def test_an_action_of_which_nobody_can_tell_is_no_reason_to_refuse():
+def test_an_unknown_action_is_no_reason_to_refuse():
     answer = judge(build(an_assignment(role="of-nobody")))
 
     assert (answer.is_allowed, answer.violations) == (None, ())

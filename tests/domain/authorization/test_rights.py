@@ -33,7 +33,7 @@ def build(*assignments, roles=None, denials=(), groups=None):
 
 
 def answer(rights, scope=VM_ID):
-    """The actions that are allowed, and those of which nobody can tell."""
+    """The actions that are allowed, and the unknown ones."""
     found = rights.find_at(scope)
     return list_actions(found.allowed), list_actions(found.untold)
 
@@ -87,7 +87,7 @@ def test_a_deny_assignment_may_leave_out_the_scopes_below():
 
 
 def test_a_role_that_is_not_listed_grants_nothing_for_sure():
-    """Nobody can tell what it would grant. Another role may grant it for sure."""
+    """It may grant anything. Another role may grant it for sure."""
     lost = an_assignment(role="of-nobody")
 
     assert answer(build(lost)) == UNTOLD
