@@ -186,6 +186,8 @@ def test_accepting_a_request_loads_nothing_of_lists_and_locks():
     assert "jit.storage.request_store" in loaded
     assert {
         "jit.api.continuation",
+        "jit.broker.rights.asked_rights",
+        "jit.domain.authorization.rights",
         "jit.domain.requests.policy_bodies",
         "jit.storage.control_rows",
         "jit.storage.lists.search",

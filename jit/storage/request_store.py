@@ -7,7 +7,7 @@ rows of the change. If the answer to a write was lost, a read tells whether it h
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime, timedelta
 
@@ -19,19 +19,18 @@ from jit.domain.values import arm_ids, request_ids
 from jit.storage import keys
 from jit.storage.history import History
 from jit.storage.lists.machine_names import name_machines
+from jit.storage.lists.request_batches import read_requests
 from jit.storage.request_rows import (
     CALLER,
     DUE_AT,
     GRANTS_KIND,
     LAST_BEGUN,
     REQUEST_ID,
-    REQUEST_KIND,
     REQUESTER,
     STATUS,
     TOMBSTONE_KIND,
     GrantSummary,
     parse_grant_row,
-    parse_request,
     parse_summary,
     parse_tombstone_row,
     read_by_machine,
@@ -146,9 +145,11 @@ class RequestStore:
 
     def find_request(self, request_id: str) -> Request | None:
         """Return a live request without its grants; None if this version cannot read it."""
-        partition, _ = request_ids.parse_request_id(request_id) or ("", None)
-        row = self._state.get(partition, keys.request_key(request_id))
-        return next(REQUEST_KIND.read_all([row] if row else [], parse_request), None)
+        return self.find_requests([request_id])[request_id]
+
+    def find_requests(self, ids: Collection[str]) -> Mapping[str, Request | None]:
+        """Return such requests of one subscription by id, with few storage calls."""
+        return read_requests(self._state, ids)
 
     def is_live(self, partition: str, request_id: str) -> bool:
         """Return True if the request's own row still is among the live ones."""

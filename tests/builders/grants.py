@@ -24,7 +24,7 @@ from tests.builders.values import (
     vm_id,
 )
 
-ALICE = Person(id="a11ce", name="Alice")
+ALICE = Person(id="a11ce000-0000-4000-8000-000000000001", name="Alice")
 
 _INITIATE = {
     "initiates": "ids",

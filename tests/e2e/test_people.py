@@ -3,7 +3,7 @@
 import pytest
 
 from tests.e2e.stack_client import farm, wish
-from tests.local.azure.sim import NEW01
+from tests.local.azure.sim import DB01, NEW01, WEB01
 from tests.sizes import sample
 from tests.triggers.app_functions import make_principal
 
@@ -144,3 +144,32 @@ def test_two_repetitions_by_two_people_are_two_requests(client):
     second = client.ask(wish(farm(4)), as_="dave", headers=key)
 
     assert first != second
+
+
+@pytest.mark.parametrize(
+    ("person", "code"),
+    [
+        ("erin", "rbac-missing-action"),
+        ("frank", "rbac-missing-action"),
+        ("grace", "rbac-missing-action"),
+        ("heidi", "rbac-condition"),
+    ],
+)
+def test_a_person_without_rights_in_azure_is_denied(client, person, code):
+    """Rights at another group only, no role, a deny assignment, a condition."""
+    answer = client.api("POST", "access-requests", wish(DB01), as_=person)
+
+    assert (answer.status, answer.json["errors"][0]["code"]) == (403, code)
+    assert "initiate/action at /subscriptions/" in answer.json["errors"][0]["detail"]
+    assert answer.json["requestId"]
+
+
+def test_a_person_asks_for_the_vms_of_the_own_list(client):
+    """Erin has rights by a group in a group, at one group of resources."""
+    listed = client.api("GET", "virtual-machines?mine=true", as_="erin").json["value"]
+
+    own = {vm["id"].partition("/providers/")[0] for vm in listed}
+    assert {name.rpartition("/")[2].lower() for name in own} == {"rg-web"}
+    assert {vm["mayRequest"] for vm in listed} == {True}
+    body = wish(WEB01, 3389)
+    assert client.api("POST", "access-requests", body, as_="erin").status == 202

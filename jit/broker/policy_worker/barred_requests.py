@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, replace
 
 from jit import telemetry
@@ -43,12 +43,13 @@ class BarredRequests:
         return replace(view, barred=barred, unasked=unknown)
 
     def _judge(
-        self, request_ids: Iterable[str], bars: Bars, state: Pass
+        self, request_ids: Collection[str], bars: Bars, state: Pass
     ) -> tuple[frozenset[str], frozenset[str]]:
         """Return the requests of barred people, and the requests without a known person."""
         if not bars.list_barred(state.now):
             return frozenset(), frozenset()
-        found = {each: state.read_request(each, self.requests) for each in request_ids}
+        known = state.read_requests(request_ids, self.requests)
+        found = {each: known[each] for each in request_ids}
         barred = (
             each
             for each, request in found.items()

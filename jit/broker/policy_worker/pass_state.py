@@ -12,7 +12,7 @@ from jit.broker.locks import PolicyLease
 from jit.broker.look_pace import ALL_PATHS
 from jit.broker.rights.recent_readings import Dated
 from jit.domain.audit.event import list_transitions
-from jit.domain.authorization.rights import RightsRules
+from jit.domain.authorization.rights import Rights, RightsRules
 from jit.domain.authorization.role_assignments import RoleAssignment
 from jit.domain.errors import Unavailable
 from jit.domain.grants.lifetime import needs_look
@@ -25,6 +25,8 @@ from jit.domain.paths.effective import FAILED_UPDATE
 from jit.domain.values import arm_ids
 from jit.storage.request_store import RequestStore
 from jit.storage.stored import GrantRow
+
+BuiltRights = tuple[Dated[RightsRules], Dated[tuple[RoleAssignment, ...]], Rights]
 
 RULES = "*"
 """In place of a person: the rules that hold for everybody."""
@@ -41,6 +43,7 @@ class PassReadings:
     Attributes:
         rules: Those of the subscription; None before.
         own: Object id -> the role assignments of that person.
+        built: Object id -> the rights of that person, after the two readings that gave them.
         lost: Object ids of people whose rights could not be read, and `RULES`. They are not read
             again in this pass.
         people: The people whose role assignments this pass asked Azure for.
@@ -48,6 +51,7 @@ class PassReadings:
 
     rules: Dated[RightsRules] | None = None
     own: dict[str, Dated[tuple[RoleAssignment, ...]]] = field(default_factory=dict)
+    built: dict[str, BuiltRights] = field(default_factory=dict)
     lost: set[str] = field(default_factory=set)
     people: int = 0
 
@@ -136,11 +140,13 @@ class Pass:
             for row in self.rows
         )
 
-    def read_request(self, request_id: str, store: RequestStore) -> Request | None:
-        """Return a live request, read once a pass; None if this version cannot read it."""
-        if request_id not in self.requests:
-            self.requests[request_id] = store.find_request(request_id)
-        return self.requests[request_id]
+    def read_requests(
+        self, ids: Collection[str], store: RequestStore
+    ) -> Mapping[str, Request | None]:
+        """Return live requests by id, each read once a pass; None for an unreadable one."""
+        if new := [each for each in dict.fromkeys(ids) if each not in self.requests]:
+            self.requests |= store.find_requests(new)
+        return self.requests
 
     @property
     def _closed(self) -> list[Grant]:

@@ -7,7 +7,7 @@ Azure has taken the initiate. A path that is open stays open if its person loses
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
@@ -56,7 +56,14 @@ class UnentitledRequests:
         if self.rights is None:
             return view
         waiting = [grant for grant in grants if _needs_rights(grant, view, state.now)]
-        asked = _Asked(self.rights, self.requests, state)
+        if not waiting:
+            return view
+        ids = {grant.request_id for grant in waiting}
+        try:
+            known = state.read_requests(ids, self.requests)
+        except Unavailable:
+            known = {}
+        asked = _Asked(self.rights, known, state)
         refused: dict[str, tuple[Violation, ...]] = {}
         unproved: dict[str, str] = {}
         for grant in sorted(waiting, key=lambda each: (each.starts_at, each.id)):
@@ -82,16 +89,15 @@ class _Asked:
     """The rights of one pass, read as far as they are needed."""
 
     kept: KeptRights
-    requests: RequestStore
+    requests: Mapping[str, Request | None]
     state: Pass
 
     def judge(self, grant: Grant, view: PolicyView) -> tuple[tuple[Violation, ...], str]:
         """Return the reasons against *grant* by the rights of its person, or a note to wait."""
-        readings = self.state.readings
-        if grant.request_id not in self.state.requests and readings.people >= MOST_PEOPLE:
+        request = self.requests.get(grant.request_id)
+        if request is not None and self._must_wait(request):
             return (), OTHERS_FIRST
         try:
-            request = self.state.read_request(grant.request_id, self.requests)
             known = self._find_rights(request) if request is not None else None
         except Unavailable:
             return (), UNPROVED
@@ -100,6 +106,11 @@ class _Asked:
         vm = replace(view.machines[grant.vm_key].vm, policy_id=grant.policy_id)
         answer = judge_machine(known, vm, at(grant.machine_pointer, "id"))
         return answer.violations[:_MOST_NAMED], UNPROVED if answer.untold else ""
+
+    def _must_wait(self, request: Request) -> bool:
+        """Return True if this pass has read the roles of enough people, and not of this one."""
+        readings, person = self.state.readings, request.requester.id
+        return readings.people >= MOST_PEOPLE and person not in readings.own
 
     def _find_rights(self, request: Request) -> Rights | None:
         """
@@ -121,7 +132,11 @@ class _Asked:
         if own is None or not _is_good(own, since, now):
             own = readings.own[person] = self._read_own(person, since)
         readings.lost.discard(person)
-        return build_rights(rules.value, own.value, person.lower())
+        built = readings.built.get(person)
+        if built is None or built[0] is not rules or built[1] is not own:
+            built = rules, own, build_rights(rules.value, own.value, person.lower())
+            readings.built[person] = built
+        return built[2]
 
     def _read_own(self, person: str, since: datetime) -> Dated[tuple[RoleAssignment, ...]]:
         """Return the role assignments of a person; count the person if Azure is asked."""

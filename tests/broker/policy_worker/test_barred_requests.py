@@ -226,13 +226,13 @@ def test_a_pass_reads_the_person_of_a_request_once(broker, monkeypatch):
     rows = broker.requests.list_policy_grants(policy_id).rows
     state = Pass(policy_id=policy_id, now=broker.now, lease=lease, rows=rows, tombstones=())
     read: list[str] = []
-    find = RequestStore.find_request
+    find = RequestStore.find_requests
 
-    def count(store, each):
-        read.append(each)
-        return find(store, each)
+    def count(store, ids):
+        read.extend(ids)
+        return find(store, ids)
 
-    monkeypatch.setattr(RequestStore, "find_request", count)
+    monkeypatch.setattr(RequestStore, "find_requests", count)
     broker.bar(ALICE)
     asked = BarredRequests(AskedBars(broker.stores.bars), broker.requests)
     view = PolicyView(found=True, requests=(), machines={})
