@@ -1,6 +1,7 @@
 """A person without rights in Azure gets nothing, and learns the action, scope and next step."""
 
 import json
+from dataclasses import replace
 from datetime import timedelta
 
 import pytest
@@ -253,6 +254,17 @@ def test_a_caller_who_is_no_requester_may_not_ask(broker):
     assert {each.may for each in list_own(broker, AUDRA).values()} == {False}
     assert list_own(broker, AUDRA, mine=True) == {}
     assert broker.calls.count("rights.") == 0
+
+
+def test_many_people_cost_azure_one_list_each(broker):
+    """However often each of them asks within five minutes, and two for all of them together."""
+    people = [replace(ALICE, id=f"c40d0000-0000-4000-8000-{n:012d}") for n in range(1, 11)]
+
+    for _ in range(10):
+        for caller in people:
+            list_own(broker, caller)
+            broker.preview(wish(farm(1)), caller)
+    assert broker.calls.count("rights.") == 2 + len(people)
 
 
 def test_a_list_costs_azure_three_lists_at_most(broker):

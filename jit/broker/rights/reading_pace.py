@@ -12,8 +12,10 @@ Source:
 from __future__ import annotations
 
 import math
+from collections.abc import Iterator
+from contextlib import contextmanager
 from datetime import datetime, timedelta
-from threading import Lock
+from threading import BoundedSemaphore, Lock
 
 from jit.domain.errors import CannotTell
 from jit.domain.values.rate_window import RateWindow, count_call, find_wait
@@ -22,25 +24,47 @@ MOST_READINGS = 100
 SPAN = timedelta(seconds=20)
 """So many readings of people begin in such a span, in one subscription, at one instance."""
 
+_TOO_MANY = "too many people ask at once"
+
 LONGEST_REST = timedelta(minutes=1)
+
+MOST_AT_ONCE = 6
+"""
+Readings that run at once, at one instance. If Azure hangs, each of them holds a thread; an instance
+has 16 for HTTP.
+"""
+
+PATIENCE_SECONDS = 5.0
 
 
 class ReadingPace:
     """Lets readings begin; any thread may call it."""
 
-    def __init__(self) -> None:
-        """Begin without readings."""
+    def __init__(self, patience: float = PATIENCE_SECONDS) -> None:
+        """Begin without readings; nobody waits longer than *patience* seconds for one to end."""
+        self._patience = patience
+        self._slots = BoundedSemaphore(MOST_AT_ONCE)
         self._lock = Lock()
         self._windows: dict[str, RateWindow] = {}
         self._rests: dict[str, datetime] = {}
 
-    def begin(self, subscription: str, now: datetime) -> None:
+    @contextmanager
+    def take(self, subscription: str, now: datetime) -> Iterator[None]:
         """
-        Count a reading.
+        Count a reading, which ends with the context.
 
         Raises:
-            CannotTell: There were too many, or the last one failed a moment ago.
+            CannotTell: There were too many, too many run, or the last one failed a moment ago.
         """
+        self._count(subscription, now)
+        if not self._slots.acquire(timeout=self._patience):
+            raise CannotTell(_TOO_MANY, retry_after_seconds=math.ceil(PATIENCE_SECONDS))
+        try:
+            yield
+        finally:
+            self._slots.release()
+
+    def _count(self, subscription: str, now: datetime) -> None:
         with self._lock:
             rest = self._rests.get(subscription, now) - now
             if timedelta(0) < rest <= LONGEST_REST:
@@ -49,7 +73,7 @@ class ReadingPace:
             window = count_call(self._windows.get(subscription), now=now, span=SPAN)
             if window.count > MOST_READINGS:
                 wait = find_wait(window, now=now, span=SPAN)
-                raise CannotTell("too many people ask at once", retry_after_seconds=wait)
+                raise CannotTell(_TOO_MANY, retry_after_seconds=wait)
             self._windows[subscription] = window
 
     def wait(self, subscription: str, seconds: int, now: datetime) -> None:

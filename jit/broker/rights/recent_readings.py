@@ -22,7 +22,8 @@ T = TypeVar("T")
 _AHEAD = timedelta(seconds=10)
 """A reading of another thread may be so much younger than the caller's instant."""
 
-_PATIENCE_SECONDS = 20.0
+_PATIENCE_SECONDS = 5.0
+"""Each caller who waits holds a thread of HTTP."""
 _ATTEMPTS = 3  # each one gets a reading of another caller that began too early
 
 

@@ -83,7 +83,11 @@ class RightsReader:
     @contextmanager
     def _begin(self, what: str, subscription: str, now: datetime) -> Iterator[None]:
         """Begin a reading, and turn each failure of it into `CannotTell`."""
-        self._pace.begin(subscription, now)
+        with self._pace.take(subscription, now), self._explain(what, subscription, now):
+            yield
+
+    @contextmanager
+    def _explain(self, what: str, subscription: str, now: datetime) -> Iterator[None]:
         try:
             yield
         except (BrokerError, Unreadable) as error:
