@@ -47,6 +47,7 @@ class PassReadings:
         lost: Object ids of people whose rights could not be read, and `RULES`. They are not read
             again in this pass.
         people: The people whose role assignments this pass asked Azure for.
+        deadline: Seconds of a clock that never goes back: nobody is read later in this pass.
     """
 
     rules: Dated[RightsRules] | None = None
@@ -54,6 +55,7 @@ class PassReadings:
     built: dict[str, BuiltRights] = field(default_factory=dict)
     lost: set[str] = field(default_factory=set)
     people: int = 0
+    deadline: float | None = None
 
     def is_lost(self, person_id: str) -> bool:
         """Return True if the rights of a person could not be read in this pass."""

@@ -7,9 +7,10 @@ Azure has taken the initiate. A path that is open stays open if its person loses
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
+from time import monotonic
 from typing import Any
 
 from jit import telemetry
@@ -32,6 +33,9 @@ from jit.storage.request_store import RequestStore
 MOST_PEOPLE = 20
 """People whose roles one pass reads. The others wait for the next pass."""
 
+TIME_TO_READ = 15.0
+"""Seconds of a pass in which a reading may begin: the pass must end before its lease does."""
+
 _MOST_NAMED = 5
 
 
@@ -42,10 +46,12 @@ class UnentitledRequests:
 
     Attributes:
         rights: None if they do not decide.
+        clock: Seconds; never goes back.
     """
 
     rights: KeptRights | None
     requests: RequestStore
+    clock: Callable[[], float] = monotonic
 
     def ask(self, grants: Sequence[Grant], view: PolicyView, state: Pass) -> PolicyView:
         """
@@ -53,17 +59,10 @@ class UnentitledRequests:
 
         If Azure or storage does not answer, these grants wait, and all else goes on.
         """
-        if self.rights is None:
-            return view
         waiting = [grant for grant in grants if _needs_rights(grant, view, state.now)]
-        if not waiting:
+        if self.rights is None or not waiting:
             return view
-        ids = {grant.request_id for grant in waiting}
-        try:
-            known = state.read_requests(ids, self.requests)
-        except Unavailable:
-            known = {}
-        asked = _Asked(self.rights, known, state)
+        asked = self._begin(self.rights, {grant.request_id for grant in waiting}, state)
         refused: dict[str, tuple[Violation, ...]] = {}
         unproved: dict[str, str] = {}
         for grant in sorted(waiting, key=lambda each: (each.starts_at, each.id)):
@@ -75,6 +74,16 @@ class UnentitledRequests:
         if unproved:
             telemetry.warning("rights.unproved", policy_id=state.policy_id, grants=len(unproved))
         return replace(view, refused=refused, unproved=unproved)
+
+    def _begin(self, rights: KeptRights, request_ids: Collection[str], state: Pass) -> _Asked:
+        """Read the rows of the requests; without an answer nobody's rights are known."""
+        try:
+            known = state.read_requests(request_ids, self.requests)
+        except Unavailable:
+            known = {}
+        if state.readings.deadline is None:
+            state.readings.deadline = self.clock() + TIME_TO_READ
+        return _Asked(rights, known, state, self.clock)
 
 
 def _needs_rights(grant: Grant, view: PolicyView, now: datetime) -> bool:
@@ -91,6 +100,7 @@ class _Asked:
     kept: KeptRights
     requests: Mapping[str, Request | None]
     state: Pass
+    clock: Callable[[], float]
 
     def judge(self, grant: Grant, view: PolicyView) -> tuple[tuple[Violation, ...], str]:
         """Return the reasons against *grant* by the rights of its person, or a note to wait."""
@@ -108,9 +118,11 @@ class _Asked:
         return answer.violations[:_MOST_NAMED], UNPROVED if answer.untold else ""
 
     def _must_wait(self, request: Request) -> bool:
-        """Return True if this pass has read the roles of enough people, and not of this one."""
-        readings, person = self.state.readings, request.requester.id
-        return readings.people >= MOST_PEOPLE and person not in readings.own
+        """Return True if this pass has read enough, and not the roles of this person."""
+        readings = self.state.readings
+        is_late = readings.deadline is not None and self.clock() >= readings.deadline
+        is_enough = is_late or readings.people >= MOST_PEOPLE
+        return is_enough and request.requester.id not in readings.own
 
     def _find_rights(self, request: Request) -> Rights | None:
         """

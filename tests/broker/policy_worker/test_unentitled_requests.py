@@ -1,6 +1,8 @@
 """Requests of people without rights in Azure: each pass that would open something asks."""
 
+from dataclasses import replace
 from datetime import timedelta
+from itertools import count
 
 import pytest
 
@@ -198,6 +200,18 @@ def test_a_pass_reads_the_roles_of_twenty_people(broker):
 
     broker.live(3)
     assert {broker.status(each) for each in asked} == {"open"}
+
+
+def test_a_pass_begins_no_reading_after_fifteen_seconds(broker):
+    """Azure answers slowly, and the pass must end before its lease."""
+    seconds = count(step=10)
+    slow = replace(broker.worker.unentitled, clock=lambda: float(next(seconds)))
+    broker.worker = replace(broker.worker, unentitled=slow)
+    asked = [broker.ask(wish(farm(1)), a_person(number)) for number in range(3)]
+    broker.advance(SECOND)
+
+    assert count_lists(broker, lambda: broker.work(farm(1))) == 3
+    assert sorted(map(broker.status, asked)) == ["opening", "pending", "pending"]
 
 
 def test_a_refused_grant_closes_although_others_wait(broker, monkeypatch):
