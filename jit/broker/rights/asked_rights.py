@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from datetime import datetime, timedelta
+from functools import partial
 from typing import Any, NamedTuple
 
 from jit.broker.rights.kept_rights import KeptRights, KnownRights
@@ -28,6 +29,9 @@ OPENED_BY = timedelta(seconds=60)
 """The age of a reading at most: for an acceptance, a refusal, and before access opens."""
 
 _RECORDED = 5
+
+Groups = frozenset[str] | None
+"""Lower-case object ids of a person's groups; None if they are not known."""
 
 AskedMachine = tuple[VirtualMachine, str]
 """A VM, and the place in the body that asks for it."""
@@ -61,16 +65,22 @@ class AskedRights:
         self._is_enforced = is_enforced
 
     def judge_request(
-        self, person_id: str, machines: Sequence[AskedMachine], now: datetime
+        self,
+        person_id: str,
+        machines: Sequence[AskedMachine],
+        now: datetime,
+        groups: Groups = None,
     ) -> RightsJudgement:
         """
         Return the judgement about a request for *machines*, all of one subscription.
+
+        *groups* are the groups of the person, as a token tells them.
 
         Raises:
             CannotTell: They could not be read, and they decide.
         """
         try:
-            known, violations = self._judge(person_id, machines, now, ACCEPTED_BY)
+            known, violations = self._judge(person_id, machines, now, ACCEPTED_BY, groups)
         except CannotTell as error:
             if self._is_enforced:
                 raise
@@ -81,7 +91,11 @@ class AskedRights:
         )
 
     def find_denials(
-        self, person_id: str, machines: Sequence[AskedMachine], now: datetime
+        self,
+        person_id: str,
+        machines: Sequence[AskedMachine],
+        now: datetime,
+        groups: Groups = None,
     ) -> tuple[Violation, ...]:
         """
         Return the reasons against longer access of a person, by readings of the last minute.
@@ -91,10 +105,14 @@ class AskedRights:
         """
         if not self._is_enforced:
             return ()
-        return self._judge(person_id, machines, now, OPENED_BY)[1]
+        return self._judge(person_id, machines, now, OPENED_BY, groups)[1]
 
     def describe_machines(
-        self, person_id: str, machines: Sequence[VirtualMachine], now: datetime
+        self,
+        person_id: str,
+        machines: Sequence[VirtualMachine],
+        now: datetime,
+        groups: Groups = None,
     ) -> list[MayRequest]:
         """Return the answer about each of *machines*, which are of one subscription."""
         if not machines or not self._is_enforced:
@@ -102,21 +120,29 @@ class AskedRights:
         try:
             subscription = arm_ids.subscription(machines[0].id)
             since = now - ACCEPTED_BY
-            rights = self._kept.find(person_id, subscription, since=since, now=now).rights
+            rights = self._kept.find(
+                person_id, subscription, since=since, now=now, groups=groups
+            ).rights
         except CannotTell as error:
             return [MayRequest(None, str(error))] * len(machines)
         return [_describe_answer(judge_machine(rights, vm, ROOT)) for vm in machines]
 
     def _judge(
-        self, person_id: str, machines: Sequence[AskedMachine], now: datetime, oldest: timedelta
+        self,
+        person_id: str,
+        machines: Sequence[AskedMachine],
+        now: datetime,
+        oldest: timedelta,
+        groups: Groups,
     ) -> tuple[KnownRights, tuple[Violation, ...]]:
         """Judge by readings that are not older than *oldest*, and refuse by newer ones only."""
         subscription = arm_ids.subscription(machines[0][0].id)
-        known = self._kept.find(person_id, subscription, since=now - oldest, now=now)
+        find = partial(self._kept.find, person_id, subscription, now=now, groups=groups)
+        known = find(since=now - oldest)
         answers = _answer(known, machines)
         if _list_violations(answers) and known.read_at <= now - REFUSED_BY:
             with suppress(CannotTell):  # the refusal is young enough to stand
-                known = self._kept.find(person_id, subscription, since=now - REFUSED_BY, now=now)
+                known = find(since=now - REFUSED_BY)
                 answers = _answer(known, machines)
         violations = _list_violations(answers)
         untold = next((each.untold for each in answers if each.untold), "")

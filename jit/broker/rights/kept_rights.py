@@ -41,7 +41,13 @@ class KeptRights:
         self._own: RecentReadings[tuple[RoleAssignment, ...]] = RecentReadings(MOST_PEOPLE)
 
     def find(
-        self, person_id: str, subscription: str, *, since: datetime, now: datetime
+        self,
+        person_id: str,
+        subscription: str,
+        *,
+        since: datetime,
+        now: datetime,
+        groups: frozenset[str] | None = None,
     ) -> KnownRights:
         """
         Return the rights of a person: three calls of Azure if nothing is kept, else fewer or none.
@@ -51,13 +57,14 @@ class KeptRights:
             subscription: Lower-case id of a subscription that the settings name.
             since: The readings begin later than this, or are made by this call.
             now: Aware, UTC.
+            groups: Lower-case object ids of the person's groups; None if they are not known.
 
         Raises:
             CannotTell: They could not be read.
         """
         rules = self.find_rules(subscription, since=since, now=now)
         own = self.find_assignments(person_id, subscription, since=since, now=now)
-        rights = build_rights(rules.value, own.value, person_id.lower())
+        rights = build_rights(rules.value, own.value, person_id.lower(), groups)
         return KnownRights(rights, min(rules.read_at, own.read_at))
 
     def find_rules(

@@ -106,6 +106,18 @@ def test_an_unknown_right_refuses_nobody_and_allows_nobody(arm, kept, monkeypatc
         judge(kept)
 
 
+def test_known_groups_tell_if_a_deny_assignment_of_a_group_applies(arm, kept):
+    """Only then: else nobody can tell."""
+    asked = AskedRights(kept, is_enforced=True)
+    arm.denials.append(GROUP_DENY)
+    member = frozenset({"7ea30000-0000-4000-8000-0000000000aa"})
+
+    assert asked.judge_request(PERSON, ASKED, NOW, frozenset()).findings == ()
+    assert len(asked.judge_request(PERSON, ASKED, NOW, member).findings) == 5
+    assert len(asked.find_denials(PERSON, ASKED, NOW, member)) == 5
+    assert asked.describe_machines(PERSON, [VM], NOW, frozenset()) == [YES]
+
+
 def test_a_report_decides_nothing(arm, kept):
     """Its record has the decision that it would have made."""
     lose_rights(arm)
