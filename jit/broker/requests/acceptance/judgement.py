@@ -125,7 +125,9 @@ class Judge:
         ]
         if self.rights is None or not machines or judgement.is_about_caller or judgement.has_faults:
             return judgement
-        found = self.rights().judge_request(submission.requester.id, machines, now)
+        found = self.rights().judge_request(
+            submission.requester.id, machines, now, groups=submission.requester.groups
+        )
         findings = (*found.findings, *judgement.findings)
         return replace(judgement, findings=findings, rights=found.record)
 
