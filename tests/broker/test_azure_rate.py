@@ -5,10 +5,14 @@ from datetime import timedelta
 import pytest
 
 from jit import wiring
+from jit.broker.auditing.chains import Chains
+from jit.broker.auditing.record_pages import RecordPages
 from jit.broker.call_counts import CallCounts
 from jit.broker.health import HealthCheck
 from jit.domain.limits import Limits
+from jit.storage.trail.chain_reads import ChainReads
 from tests.broker.inprocess import ALICE, farm, wish
+from tests.fakes.tables import FakeTable
 from tests.local.azure.sim import DEVELOPMENT
 from tests.triggers.app_functions import FUNCTIONS, PERSON, ROUTES, SETTINGS, call, make_request
 
@@ -30,7 +34,12 @@ def app(broker, monkeypatch):
     health = HealthCheck(
         lambda: broker.subscription_rows, broker.observer.list_readable, broker.subscriptions
     )
+    chains = Chains(
+        ChainReads(FakeTable(lambda: broker.now)), broker.subscription_rows, broker.subscriptions
+    )
     found = {
+        "chains": chains,
+        "record_pages": RecordPages(chains),
         "settings": SETTINGS,
         "health": health,
         "queries": broker.queries,
@@ -53,7 +62,7 @@ def test_a_hundred_calls_of_ten_people_cost_azure_no_more_than_one(app, name):
     app.advance(timedelta(minutes=2))
     before = count_calls(app)
 
-    params = {"id": request_id, "slug": "conflict", "oid": PERSON}
+    params = {"id": request_id, "slug": "conflict", "oid": PERSON, "chain": DEVELOPMENT}
     statuses = {
         call(name, make_request(name, route_params=params)).status_code
         for _ in range(CALLERS * EACH)

@@ -8,7 +8,7 @@ import pytest
 
 from jit.domain.paths.companion_owners import find_shared_owner
 from jit.storage.table import Op, Verb
-from tests.broker.inprocess import ALICE, BOB, DAVE, HERE, OLGA, THERE, wish
+from tests.broker.inprocess import ALICE, BOB, CAROL, DAVE, HERE, THERE, wish
 from tests.broker.reconciling import Reconciling
 from tests.local.azure.sim import NSG_WEB, PRODUCTION, WEB01
 from tests.sizes import examples
@@ -16,7 +16,7 @@ from tests.sizes import examples
 OPENED, UPDATED = 8, 15  # minutes: to open behind the firewall, to close there
 CROWD = examples(6, 100)
 WEB_ADDRESS = "10.1.1.4"
-PEOPLE = (ALICE, BOB, DAVE, OLGA)
+PEOPLE = (ALICE, BOB, CAROL, DAVE)
 BUSY = {"status": 429, "code": "RetryableErrorDueToAnotherOperation"}
 
 
