@@ -35,7 +35,9 @@ def app(broker, monkeypatch):
         lambda: broker.subscription_rows, broker.observer.list_readable, broker.subscriptions
     )
     chains = Chains(
-        ChainReads(FakeTable(lambda: broker.now)), broker.subscription_rows, broker.subscriptions
+        reads=ChainReads(FakeTable(lambda: broker.now)),
+        subscriptions=broker.subscription_rows,
+        named=broker.subscriptions,
     )
     found = {
         "chains": chains,
