@@ -24,7 +24,8 @@ from jit.domain.values.arm_ids import UUID
 _LONGEST = 256  # characters; ours are shorter, and a long one could nest too deep to be read
 _MARK = 12  # characters
 _OLDEST = 12 * 9999  # the age of a month in months, at most
-_AFTER = re.compile(r"|[0-9a-z]{26}|[0-9a-z]{52}")  # nothing, a hash in a row key, an id
+_AFTER = re.compile(r"|[0-9a-z]{26}|(?:[0-9a-z]{26}\|){2}[0-9a-z]{52}|[0-9a-z]{52}")
+"""Nothing, a hash in a row key, the hashes and the id in the key of grants, an id."""
 _SUBSCRIPTION = re.compile(UUID)
 
 

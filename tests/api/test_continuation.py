@@ -19,6 +19,7 @@ NOON = datetime(2026, 11, 22, 12, tzinfo=UTC)
 ALICE, DAVE = Person(id="a11ce", name="Alice"), Person(id="da7e", name="Dave")
 QUERY = {"vm": "web01", "status": "open"}
 ID = make_request_id(PRODUCTION, NOON, bytes(range(10)))
+HASH = arm_ids.row_hash("/vm/1")
 PLACE = Place((3, PRODUCTION), ID)
 
 
@@ -40,7 +41,7 @@ def encode(value):
     return base64.urlsafe_b64encode(json.dumps(value).encode()).decode()
 
 
-@pytest.mark.parametrize("after", ["", ID, arm_ids.row_hash("/vm/1")])
+@pytest.mark.parametrize("after", ["", ID, HASH, f"{HASH}|{HASH}|{ID}"])
 def test_a_place_is_read_from_its_own_token(after):
     """The next page begins at the end of this one, at any instance: no process keeps anything."""
     place = Place((3, PRODUCTION), after)

@@ -13,6 +13,7 @@ from jit.domain.errors import Defect
 from jit.storage import keys
 from jit.storage.documents import alert_unreadable
 from jit.storage.history import build_month_partition, has_own_row, read_history_rows
+from jit.storage.lists.grant_pages import ListedGrants, read_grant_page
 from jit.storage.lists.live_access import LiveAccess, read_live_access
 from jit.storage.lists.live_rows import list_live
 from jit.storage.lists.query_budget import QueryBudget
@@ -40,6 +41,12 @@ class RequestLists:
     ) -> LiveAccess:
         """Return the live grants of a subscription, and the requests of one person or of all."""
         return read_live_access(self._state, partition, requester, budget)
+
+    def read_grant_page(
+        self, partition: str, after: str, budget: QueryBudget
+    ) -> tuple[list[ListedGrants], str | None]:
+        """Return the next live grants of a subscription with their requests, and the next place."""
+        return read_grant_page(self._state, partition, after, budget)
 
     def list_month(self, partition: str, month: datetime, search: Search) -> Stretch:
         """Return the finished requests of a subscription, created in one month, that are wanted."""
