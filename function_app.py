@@ -12,6 +12,7 @@ GET     api/access-requests/{id}              get_access_request       READERS, 
 GET     api/access-requests/{id}/outcome      get_outcome              READERS, System
 POST    api/access-requests/{id}/revoke       revoke_access_request    Requester, System, Operator
 POST    api/access-requests/{id}/extend       extend_access_request    Requester
+GET     api/access                            list_access              READERS
 GET     api/virtual-machines                  list_virtual_machines    READERS
 PUT     api/virtual-machines/jit-policy       put_jit_policy           Operator
 DELETE  api/virtual-machines/jit-policy       delete_jit_policy        Operator
@@ -39,8 +40,8 @@ timer   %JIT_RECONCILE_SCHEDULE%              reconcile                the host
 
 import azure.functions as func
 
-from jit.triggers import audits, bars, machines, operations, requests, timers, workers
+from jit.triggers import access, audits, bars, machines, operations, requests, timers, workers
 
 app = func.FunctionApp(http_auth_level=func.AuthLevel.ANONYMOUS)
-for part in (requests, machines, operations, bars, audits, workers, timers):
+for part in (requests, access, machines, operations, bars, audits, workers, timers):
     app.register_functions(part.bp)

@@ -299,6 +299,7 @@ def _look_at_machines(api: Api) -> None:
         api.call("POST", "reconcile?dryRun=true", user="olga")
     for subscription in (PRODUCTION, DEVELOPMENT):
         api.reconciling.run(subscription)
+    api.call("GET", "access", user="olga")
     page = api.call("GET", "virtual-machines", user="olga", Accept_Encoding="gzip")
     api.call("GET", "virtual-machines", user="olga", If_None_Match=page.headers["ETag"])
     api.call("GET", "virtual-machines", user="dave")
@@ -350,6 +351,15 @@ def _call_in_vain(api: Api) -> None:
     usual, api.broker.calls.before = api.broker.calls.before, _refuse
     api.call("GET", "access-requests")
     api.broker.calls.before = usual
+    _spoil_requests(api)
+    api.call("GET", "access", user="olga")
+
+
+def _spoil_requests(api: Api) -> None:
+    """Make the rows of live requests ones that only a newer version reads."""
+    for row in api.broker.state.rows("r|"):
+        values = {**row.values, FORMAT: 99}
+        api.broker.state.write([Op(Verb.REPLACE, replace(row, values=values))])
 
 
 def _refuse(_name: str, _number: int) -> None:

@@ -47,6 +47,7 @@ WORDS = [
     ("Grant", "connection.via", (*Via, BY_BASTION)),
     ("Request", "caller.kind", Kind),
     ("GET /api/me", "kind", Kind),
+    ("Access entry", "caller.kind", Kind),
     ("Virtual machine", "via", Via),
     ("Virtual machine", "status", Support),
     ("Plan", "plan[].action", PlanAction),

@@ -1,22 +1,25 @@
-"""The query of a list of requests: its filters, and the place at which a page begins."""
+"""The queries of lists: their filters, and the place at which a page begins."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from datetime import datetime
 
 from jit.api.continuation import read_token
-from jit.api.query import TOKEN, list_unknown
-from jit.broker.requests.filters import BEGINNING, DEFAULT_SPAN, Filters, Place
+from jit.api.query import OF_THE_HOST, TOKEN, list_unknown
+from jit.broker.requests.filters import BEGINNING, DEFAULT_SPAN, AccessFilters, Filters, Place
 from jit.domain.errors import InvalidRequest, Malformed, Violation
 from jit.domain.limits import LIMITS
 from jit.domain.model.grant import Status
 from jit.domain.model.people import Person
 from jit.domain.requests.fields import TEXT_TOO_LONG
+from jit.domain.values import arm_ids
 from jit.domain.values.json_pointer import ROOT, at
 from jit.domain.values.times import parse_instant
 
 _FILTERS = ("status", "vm", "requester", "person", "ticket", "from", "to", TOKEN)
+
+_ACCESS_FILTERS = ("vm", "person", "subscription", TOKEN)
 
 _LONGEST = 1024
 """Characters of a filter: an ARM id, the name of a person, and their like are shorter."""
@@ -36,7 +39,7 @@ def read_list(query: Mapping[str, str], caller: Person, *, now: datetime) -> tup
     Raises:
         InvalidRequest: It names every fault, that of the token included.
     """
-    faults = [*list_unknown(query, _FILTERS), *_list_too_long(query)]
+    faults = [*list_unknown(query, _FILTERS), *_list_too_long(query, _LONGEST_TEXTS)]
     end = min(_read_instant(query, "to", faults) or now, now)
     since = _read_instant(query, "from", faults)
     status = _read_status(query.get("status"), faults)
@@ -56,11 +59,39 @@ def read_list(query: Mapping[str, str], caller: Person, *, now: datetime) -> tup
     return filters, begin
 
 
-def _list_too_long(query: Mapping[str, str]) -> list[Violation]:
+def read_access_list(query: Mapping[str, str], caller: Person) -> tuple[AccessFilters, Place]:
+    """
+    Read the query of ``GET access``: the filters, and the place at which a page begins.
+
+    Raises:
+        InvalidRequest: It names every fault, that of the token included.
+    """
+    faults = list_unknown(set(query) - OF_THE_HOST, _ACCESS_FILTERS)
+    faults += _list_too_long(query, ("vm", "person"))
+    vm = query.get("vm")
+    if vm is not None and "/" in vm and not faults:
+        faults += _list_faults_of_id(vm)
+    begin = _read_place(query, caller, faults)
+    if faults:
+        raise InvalidRequest("the query has faults", tuple(faults))
+    person, subscription = query.get("person"), query.get("subscription")
+    return AccessFilters(vm=vm, person=person, subscription=subscription), begin
+
+
+def _list_faults_of_id(vm: str) -> list[Violation]:
+    """Return the fault of an ARM id: an empty list would say that nobody is in."""
+    try:
+        arm_ids.parse_vm_id(vm)
+    except Malformed as error:
+        return [Violation("#/vm", error.code, str(error))]
+    return []
+
+
+def _list_too_long(query: Mapping[str, str], names: Iterable[str]) -> list[Violation]:
     """Return the faults of texts that nothing stored can be equal to."""
     return [
         Violation(at(ROOT, name), TEXT_TOO_LONG, f"characters: {length}; write at most {most}")
-        for name, most in _LONGEST_TEXTS.items()
+        for name, most in ((each, _LONGEST_TEXTS[each]) for each in names)
         if (length := len(query.get(name, ""))) > most
     ]
 

@@ -17,7 +17,7 @@ if TYPE_CHECKING:  # loaded before a request is rendered; not needed at a cold s
     from jit.domain.model.machine import OtherAccess, PortRule, VirtualMachine
     from jit.domain.model.people import Person
     from jit.domain.model.request import Decision
-    from jit.domain.model.shown_access import MachineAccess, ShownGrant
+    from jit.domain.model.shown_access import AccessEntry, MachineAccess, ShownGrant
     from jit.domain.values.proxies import Proxies
     from jit.settings import Settings
     from jit.storage.stored import StoredRequest
@@ -32,7 +32,7 @@ def render_request(whole: StoredRequest) -> dict[str, Any]:
         "id": asked.id,
         "status": whole.status.value,
         "requester": _render_person(asked.requester),
-        "caller": {**_render_person(asked.asked_by), "kind": asked.asked_by.kind.value},
+        "caller": _render_caller(asked.asked_by),
         "justification": asked.justification,
         "createdAt": format_instant(asked.created_at),
         "startsAt": format_instant(asked.starts_at),
@@ -98,6 +98,10 @@ def render_grant(item: Grant) -> dict[str, Any]:
 
 def _render_person(person: Person) -> dict[str, Any]:
     return {"id": person.id, "name": person.name}
+
+
+def _render_caller(caller: Person) -> dict[str, Any]:
+    return {**_render_person(caller), "kind": caller.kind.value}
 
 
 def _render_bastion(bastion: Bastion) -> dict[str, Any]:
@@ -167,6 +171,28 @@ def _render_other(item: OtherAccess, *, is_named: bool) -> dict[str, Any]:
         "requestor": item.requestor if is_named else None,
         "origin": item.origin.value,
     }
+
+
+def render_access(item: AccessEntry) -> dict[str, Any]:
+    """Return somebody's access to a VM port; only an unreadable entry has ``unreadable``."""
+    is_known = item.person_id is not None or item.person_name is not None
+    doc: dict[str, Any] = {
+        "person": {"id": item.person_id, "name": item.person_name} if is_known else None,
+        "caller": _render_caller(item.caller) if item.caller is not None else None,
+        "requestId": item.request_id,
+        "grantId": item.grant_id,
+        "virtualMachineId": item.vm_id,
+        "port": item.port,
+        "sources": list(item.sources) if item.sources is not None else None,
+        "via": item.via,
+        "openedAt": _render_instant(item.opened_at),
+        "expiresAt": _render_instant(item.expires_at),
+        "status": item.status.value if item.status is not None else None,
+        "observedAt": _render_instant(item.observed_at),
+        "breakGlass": False,  # nobody can ask for it yet
+        "origin": item.origin,
+    }
+    return doc if item.is_readable else {**doc, "unreadable": True}
 
 
 def _render_port(rule: PortRule) -> dict[str, Any]:

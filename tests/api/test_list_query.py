@@ -1,17 +1,17 @@
-"""The query of a list: filters, and the place of a page."""
+"""The queries of lists: filters, and the place of a page."""
 
 from datetime import UTC, datetime, timedelta
 
 import pytest
 
 from jit.api.continuation import write_token
-from jit.api.list_query import read_list
+from jit.api.list_query import read_access_list, read_list
 from jit.api.query import TOKEN
-from jit.broker.requests.filters import BEGINNING, Place
+from jit.broker.requests.filters import BEGINNING, AccessFilters, Place
 from jit.domain.errors import InvalidRequest
 from jit.domain.model.grant import Status
 from jit.domain.model.people import Person
-from tests.local.azure.sim import PRODUCTION
+from tests.local.azure.sim import DB01, PRODUCTION
 
 NOON = datetime(2026, 11, 22, 12, tzinfo=UTC)
 CALLER = Person(id="a11ce", name="Alice")
@@ -109,3 +109,48 @@ def test_a_list_begins_at_the_place_of_its_token():
 
     assert read_list({**params, TOKEN: str(token)}, CALLER, now=NOON)[1] == place
     assert read_list(params, CALLER, now=NOON)[1] == BEGINNING
+
+
+# ---- access --------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("vm", ["db01", DB01, DB01.upper()])
+def test_the_filters_of_access_are_read_as_they_were_written(vm):
+    """Without a token the list begins at its beginning."""
+    params = {"vm": vm, "person": "Alice", "subscription": PRODUCTION}
+
+    found = read_access_list(params, CALLER)
+
+    assert found == (AccessFilters(**params), BEGINNING)
+    assert read_access_list({}, CALLER) == (AccessFilters(), BEGINNING)
+
+
+def test_the_parameters_of_the_host_are_no_filters_of_access():
+    """A function key in the query is none of ours."""
+    assert read_access_list({"code": "x", "clientId": "y"}, CALLER)[0] == AccessFilters()
+
+
+@pytest.mark.parametrize(
+    ("params", "faults"),
+    [
+        ({"status": "open"}, [("#/status", "unknown-field")]),
+        ({"vm": "x" * 1025}, [("#/vm", "text-too-long")]),
+        ({"person": "x" * 1025}, [("#/person", "text-too-long")]),
+        ({"vm": f"{DB01}/"}, [("#/vm", "vm-id-malformed")]),
+        ({"vm": "/subscriptions/5c0f/web01"}, [("#/vm", "vm-id-malformed")]),
+        (
+            {"vm": DB01.replace("Compute/virtualMachines", "Network/publicIPAddresses")},
+            [("#/vm", "vm-id-not-a-vm")],
+        ),
+        (
+            {"continuationToken": "zz", "vm": "/x"},
+            [("#/vm", "vm-id-malformed"), ("#/continuationToken", "token-malformed")],
+        ),
+    ],
+)
+def test_a_query_of_access_is_refused_with_its_faults(params, faults):
+    """A slip in an id must not look like a machine that nobody reaches."""
+    with pytest.raises(InvalidRequest) as caught:
+        read_access_list(params, CALLER)
+
+    assert [(each.pointer, each.code) for each in caught.value.violations] == faults

@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from jit.api.render import (
+    render_access,
     render_address,
     render_decision,
     render_grant,
@@ -27,7 +28,7 @@ from jit.domain.model.machine import (
 )
 from jit.domain.model.people import Person
 from jit.domain.model.request import Decision, Request, Ticket
-from jit.domain.model.shown_access import MachineAccess, ShownGrant
+from jit.domain.model.shown_access import BROKER, AccessEntry, MachineAccess, ShownGrant
 from jit.domain.values.proxies import Proxies
 from jit.domain.values.times import format_instant
 from jit.storage.stored import StoredRequest
@@ -313,3 +314,56 @@ def test_a_decision_shows_its_rule_and_every_reason():
 def test_an_address_that_a_gateway_hides_has_its_reason(address, proxies, reason):
     """The gateway's own address would open a port for everybody behind it."""
     assert render_address(address, proxies) == {"address": address, "addressReason": reason}
+
+
+# ---- access --------------------------------------------------------------------------------------
+
+
+def test_an_entry_of_access_has_the_fields_of_the_contract():
+    """Times in UTC, words of the model."""
+    entry = AccessEntry(
+        origin=BROKER,
+        person_id="a",
+        person_name="Alice",
+        caller=ALICE,
+        request_id="r1",
+        grant_id="r1-0-22",
+        vm_id=vm_id(),
+        port=22,
+        sources=("203.0.113.7/32",),
+        via="firewall",
+        opened_at=NOW,
+        expires_at=NOW + HOUR,
+        status=Status.OPEN,
+        observed_at=NOW,
+    )
+
+    assert render_access(entry) == {
+        "person": {"id": "a", "name": "Alice"},
+        "caller": {"id": "a", "name": "Alice", "kind": "person"},
+        "requestId": "r1",
+        "grantId": "r1-0-22",
+        "virtualMachineId": vm_id(),
+        "port": 22,
+        "sources": ["203.0.113.7/32"],
+        "via": "firewall",
+        "openedAt": format_instant(NOW),
+        "expiresAt": format_instant(NOW + HOUR),
+        "status": "open",
+        "observedAt": format_instant(NOW),
+        "breakGlass": False,
+        "origin": "broker",
+    }
+
+
+def test_an_entry_that_cannot_be_read_says_so():
+    """Everything that is not known is null."""
+    doc = render_access(AccessEntry(origin=BROKER, request_id="r1", is_readable=False))
+
+    assert {name for name, value in doc.items() if value is not None} == {
+        "requestId",
+        "breakGlass",
+        "origin",
+        "unreadable",
+    }
+    assert doc["unreadable"] is True

@@ -22,6 +22,7 @@ MAY = {
     ("GET", "access-requests/x/outcome"): (404, 404, 404, 404, 404, 403, 401),
     ("POST", "access-requests/x/revoke"): (404, 404, 404, 403, 404, 403, 401),
     ("POST", "access-requests/x/extend"): (404, 404, 403, 403, 404, 403, 401),
+    ("GET", "access"): (200, 200, 200, 200, 200, 403, 401),
     ("GET", "virtual-machines"): (200, 200, 200, 200, 200, 403, 401),
     ("PUT", "virtual-machines/jit-policy"): (403, 403, 400, 403, 403, 403, 401),
     ("DELETE", "virtual-machines/jit-policy"): (403, 403, 400, 403, 403, 403, 401),
@@ -100,6 +101,27 @@ def test_a_ticketing_system_asks_for_a_person_and_both_see_and_end_it(client):
     assert (seen["requester"]["id"], seen["caller"]["kind"]) == (alice, "application")
     assert lists == {"alice": [request_id], "snow": [request_id], "dave": []}
     assert ended.status == 202
+
+
+def test_the_access_of_everybody_is_listed_and_a_requester_sees_the_own(client):
+    """Two people of the broker, and one of the portal."""
+    client.open_in_portal(farm(2), 22, "198.51.100.20")
+    for who, number in (("alice", 5), ("dave", 6)):
+        client.until_status(client.ask(wish(farm(number)), as_=who), "open")
+
+    seen = {
+        who: client.api("GET", "access", as_=who).json["value"]
+        for who in ("alice", "dave", "audra", "bob", "olga")
+    }
+
+    lists = {who: sorted(each["person"]["name"] for each in seen[who]) for who in seen}
+    everybody = ["alice@example.com", "dave@example.com", "petra@contoso.example"]
+    assert lists == {
+        "alice": everybody[:1],
+        "dave": everybody[1:2],
+        **dict.fromkeys(("audra", "bob", "olga"), everybody),
+    }
+    assert [each["status"] for each in seen["audra"] if each["origin"] == "broker"] == ["open"] * 2
 
 
 def test_the_host_tells_each_caller_who_it_is(client_without_reset):

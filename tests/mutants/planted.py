@@ -1575,7 +1575,7 @@ MUTANTS = (
     Mutant(
         name="a list of an empty subscription reads Azure for ever",
         promise="P2",
-        path="jit/broker/requests/queries.py",
+        path="jit/broker/requests/pages/inventory_pages.py",
         was="if row is not None and row.compared_at is not None:",
         becomes="if known:",
         caught_by=(
@@ -2053,6 +2053,75 @@ MUTANTS = (
             law(
                 "tests/broker/policy_worker/test_send_initiate.py",
                 "test_an_initiate_that_outlasts_its_lease_opens_nothing_for_a_closed_grant",
+            ),
+        ),
+    ),
+    Mutant(
+        name="access without a grant is shown to a requester",
+        promise="P9",
+        path="jit/broker/requests/pages/access_pages.py",
+        was="    kinds = (_GRANTS, _OTHERS) if may_see_all(caller) else (_OWN,)\n",
+        becomes="    kinds = (_GRANTS, _OTHERS)\n",
+        caught_by=(
+            law(
+                "tests/broker/requests/pages/test_access_pages.py",
+                "test_a_requester_sees_no_access_without_a_grant",
+            ),
+            law(
+                "tests/broker/requests/pages/test_access_pages.py",
+                "test_a_forged_token_shows_a_requester_nothing_of_others",
+            ),
+        ),
+    ),
+    Mutant(
+        name="a list of access in a strange subscription is empty",
+        promise="P9",
+        path="jit/broker/requests/pages/access_pages.py",
+        was="        if text not in wanted:\n",
+        becomes="        if text == field:\n",
+        caught_by=(
+            law(
+                "tests/broker/requests/pages/test_access_pages.py",
+                "test_a_subscription_that_is_not_looked_after_is_refused",
+            ),
+        ),
+    ),
+    Mutant(
+        name="a path that must close is no access",
+        promise="P9",
+        path="jit/broker/requests/pages/access_pages.py",
+        was="            if grant.may_have_path and ",
+        becomes="            if grant.wants_path and ",
+        caught_by=(
+            law(
+                "tests/broker/requests/pages/test_access_pages.py",
+                "test_access_is_listed_from_the_call_of_azure_until_it_is_observed_gone",
+            ),
+        ),
+    ),
+    Mutant(
+        name="access by a request that cannot be read is left out",
+        promise="P9",
+        path="jit/broker/requests/pages/access_pages.py",
+        was="        return person is None or request is None or request.requester.matches(person)\n",
+        becomes="        return request is not None and request.requester.matches(person or request.requester.id)\n",
+        caught_by=(
+            law(
+                "tests/broker/requests/pages/test_access_pages.py",
+                "test_a_grant_whose_request_cannot_be_read_is_listed_without_its_person",
+            ),
+        ),
+    ),
+    Mutant(
+        name="access in a dropped subscription is left out",
+        promise="P9",
+        path="jit/broker/requests/pages/access_pages.py",
+        was="caller, {*self.named, *rows}, self.named)",
+        becomes="caller, self.named, self.named)",
+        caught_by=(
+            law(
+                "tests/broker/requests/pages/test_access_pages.py",
+                "test_access_in_a_dropped_subscription_is_listed_until_it_is_closed",
             ),
         ),
     ),

@@ -37,6 +37,7 @@ ROWS = {
     "get_outcome": {REQUESTER, SYSTEM} | SEE_ALL,
     "revoke_access_request": {REQUESTER, SYSTEM, OPERATOR},
     "extend_access_request": {REQUESTER},
+    "list_access": {REQUESTER} | SEE_ALL,
     "list_virtual_machines": {REQUESTER} | SEE_ALL,
     "put_jit_policy": {OPERATOR},
     "delete_jit_policy": {OPERATOR},

@@ -1,4 +1,4 @@
-"""Filters of a list of requests, and the place at which a page of it ends."""
+"""Filters of lists, and the place at which a page of a list ends."""
 
 from __future__ import annotations
 
@@ -37,15 +37,32 @@ class Filters:
     end: datetime
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AccessFilters:
+    """
+    The access that a caller wants to see; None means any. Upper and lower case are equal.
+
+    Attributes:
+        vm: Id or name of a virtual machine.
+        person: Object id or a name of the person who gets in.
+        subscription: Id of a subscription.
+    """
+
+    vm: str | None = None
+    person: str | None = None
+    subscription: str | None = None
+
+
 @dataclass(frozen=True, slots=True)
 class Place:
     """
     The place at which a page ended.
 
     Attributes:
-        section: A part of the list: 0 for live requests or the age of a month, and a subscription.
+        section: A part of the list: a number, such as 0 for live requests, and a subscription.
         after: The id behind which the next page begins in that section; empty at its beginning. It
-            is the id of a request that the caller may see, or a round time in the form of an id.
+            is the id of a request that the caller may see, a round time in the form of an id, the
+            hash of a machine's id, or a part of the key of grants that the caller may see.
     """
 
     section: tuple[int, str] = (0, "")

@@ -1,4 +1,4 @@
-"""Queries of callers: one request, a page of requests, virtual machines with their grants."""
+"""Queries of callers: requests, the access that people have now, virtual machines."""
 
 from __future__ import annotations
 
@@ -7,16 +7,18 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import TYPE_CHECKING
 
-from jit.broker.requests.filters import BEGINNING, Filters, Place
+from jit.broker.requests.filters import BEGINNING, AccessFilters, Filters, Place
 from jit.broker.requests.last_look import add_last_looks, has_open_grant
 from jit.broker.requests.lookup import find_visible
 from jit.broker.requests.machine_access import group_shown, may_see_all
+from jit.broker.requests.pages.access_pages import AccessPages
+from jit.broker.requests.pages.inventory_pages import InventoryPages
 from jit.broker.requests.pages.request_pages import RequestPages
 from jit.broker.shared_looks import SharedLooks
 from jit.domain.errors import InvalidRequest, Violation
 from jit.domain.model.machine import VirtualMachine
 from jit.domain.model.people import Person, Role
-from jit.domain.model.shown_access import YES, MachineAccess, MayRequest
+from jit.domain.model.shown_access import YES, AccessEntry, MachineAccess, MayRequest
 from jit.domain.values import arm_ids, request_ids
 from jit.domain.values.listing import list_few
 from jit.storage.inventory_store import InventoryStore
@@ -84,6 +86,22 @@ class Queries:
         pages = RequestPages(lists=self.lists, subscriptions=self.subscriptions, named=self.named)
         return pages.list_page(filters, caller, begin=begin)
 
+    def list_access(
+        self, filters: AccessFilters, caller: Person, *, now: datetime, begin: Place = BEGINNING
+    ) -> tuple[list[AccessEntry], Place | None]:
+        """
+        Return a page of the access that people have now, and the place of the next page.
+
+        See `AccessPages.list_page`.
+        """
+        pages = AccessPages(
+            lists=self.lists,
+            subscriptions=self.subscriptions,
+            machines=self._open_inventory(reserve=0),
+            named=self.named,
+        )
+        return pages.list_page(filters, caller, now=now, begin=begin)
+
     # ---- virtual machines ----------------------------------------------------------------------
 
     def list_machines(
@@ -120,6 +138,7 @@ class Queries:
         """
         budget = QueryBudget()
         found: list[ListedMachine] = []
+        inventory = self._open_inventory(reserve=_FOR_ACCESS)
         for each in self._choose_subscriptions(subscription):
             section = (0, each)
             if section < begin.section:
@@ -129,7 +148,7 @@ class Queries:
                 if len(found) == _MACHINES or budget.left < _LEAST:
                     return found, Place(section, after)
                 most = _MACHINES - len(found)
-                machines, read_at, after = self._find_machines(each, now, after, most, budget)
+                machines, read_at, after = inventory.read(each, now, after, most, budget)
                 wanted = [vm for vm in machines if _has_name(vm, name)]
                 listed = self._add_access(each, wanted, read_at, caller, budget)
                 found += self._add_own(listed, caller, now, mine=mine)
@@ -142,33 +161,12 @@ class Queries:
             raise InvalidRequest(detail, (Violation("#/subscription", "not-watched", detail),))
         return [subscription.lower()] if subscription else sorted(self.named)
 
-    def _find_machines(
-        self, subscription: str, now: datetime, after: str, most: int, budget: QueryBudget
-    ) -> tuple[Sequence[VirtualMachine], datetime | None, str | None]:
-        """
-        Return the next machines, the time of a look at Azure for them, and the place of the others.
-
-        A new system has none before its first comparison, and reads them from Azure. After that
-        comparison no list reads Azure: a subscription may have no VMs.
-        """
-        known, reached = self._read_inventory(subscription, after, most, budget)
-        if known or after or reached is not None:
-            return known, None, reached
-        row = self.subscriptions.get(subscription)
-        budget.left -= 1
-        if row is not None and row.compared_at is not None:
-            return (), None, None
-        if budget.left < _LEAST:
-            return (), None, after  # the next page begins with this subscription
-        looked_at = self.looks.renew(subscription, now=now)
-        known, reached = self._read_inventory(subscription, after, most, budget)
-        return known, looked_at, reached
-
-    def _read_inventory(
-        self, subscription: str, after: str, most: int, budget: QueryBudget
-    ) -> tuple[Sequence[VirtualMachine], str | None]:
-        return self.inventory.read_page(
-            subscription, after=after, most=most, budget=budget, reserve=_FOR_ACCESS
+    def _open_inventory(self, *, reserve: int) -> InventoryPages:
+        return InventoryPages(
+            inventory=self.inventory,
+            subscriptions=self.subscriptions,
+            looks=self.looks,
+            reserve=reserve,
         )
 
     def _add_access(
