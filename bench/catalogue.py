@@ -18,6 +18,7 @@ from bench.benchmarks import (
     load,
     one_port_crowd,
     reconcile_run,
+    requester_rights,
     warm_accept,
 )
 from bench.measures.figures import Figure
@@ -27,6 +28,8 @@ Benchmark = Callable[[], Iterator[Figure]]
 BENCHMARKS: dict[str, Benchmark] = {
     "cold_start_cpu_ratio": cold_start.cold_start_cpu_ratio,
     "cold_first_accept_ratio": cold_start.cold_first_accept_ratio,
+    "rbac_arm_calls_per_request": requester_rights.rbac_arm_calls_per_request,
+    "rbac_evaluations_per_second": requester_rights.rbac_evaluations_per_second,
     "accept_cpu_ratio": warm_accept.accept_cpu_ratio,
     "accept_per_second": load.accept_per_second,
     "initiate_calls_for_burst": load.initiate_calls_for_burst,

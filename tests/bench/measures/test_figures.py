@@ -86,6 +86,8 @@ def test_every_figure_of_the_contract_can_be_asked_for():
         "firewall_updates_for_burst",
         "firewall_updates_until_closed",
         "list_page_queries",
+        "rbac_arm_calls_per_request",
+        "rbac_evaluations_per_second",
         "pass_cpu_growth",
         "pass_cpu_seconds",
         "pass_floor_seconds",
