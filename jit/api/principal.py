@@ -34,10 +34,13 @@ def read_principal(
     Args:
         header: ``X-MS-CLIENT-PRINCIPAL``: strict base64 of a JSON object. Two headers that a
             server joined with a comma are no base64.
-        provider: ``X-MS-CLIENT-PRINCIPAL-IDP``; ``aadv2`` is believed only if it stands here too.
+        provider: ``X-MS-CLIENT-PRINCIPAL-IDP``, empty if it is missing. Nobody is believed if
+            another provider stands here, and ``aadv2`` only if it stands here too.
         tenant: Lower-case id of the Entra tenant.
         audiences: The broker's audiences; empty if the platform alone compares them.
     """
+    if provider not in {"", _ENTRA, _ENTRA_V2}:
+        return None
     document = _decode(header)
     kinds = (_ENTRA, _ENTRA_V2) if provider == _ENTRA_V2 else (_ENTRA,)
     if document.get("auth_typ") not in kinds:

@@ -51,6 +51,13 @@ def test_only_entra_id_is_believed(auth_typ, provider, is_believed):
     assert (read(header, provider) is not None) is is_believed
 
 
+@pytest.mark.parametrize("provider", ["github", "google", "aad,github", "aad,aad", "AAD", "x", " "])
+@pytest.mark.parametrize("auth_typ", ["aad", "aadv2"])
+def test_a_principal_of_another_provider_is_nobodys(auth_typ, provider):
+    """The platform's header of the provider and the principal must agree."""
+    assert read(make_principal(OBJECT, auth_typ=auth_typ), provider) is None
+
+
 @pytest.mark.parametrize(
     ("tenant", "is_believed"),
     [

@@ -20,6 +20,7 @@ from jit.domain.grants import lifetime
 from jit.domain.grants.timing import REFUSAL_PAUSE
 from jit.domain.model.grant import CloseReason, Grant
 from jit.domain.model.machine import VmPort
+from jit.domain.values.visible_text import make_line
 from jit.storage.request_store import RequestStore
 
 _ATTEMPTS = 3
@@ -87,7 +88,8 @@ class InitiateSender:
         if request is None:
             return ""
         ticket = f"{request.ticket.id} " if request.ticket else ""
-        return f"{ticket}{request.requester.name}: {request.justification}"
+        name = make_line(request.requester.name)  # an older version stored names as they came
+        return f"{ticket}{name or request.requester.id}: {request.justification}"
 
     def _store_outcome(self, outcome: Outcome, initiate_id: str, state: Pass) -> None:
         """Store the meaning of the answer; each time that Azure takes nothing, wait longer."""

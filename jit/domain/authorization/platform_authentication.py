@@ -8,6 +8,9 @@ Its members are those of ``Microsoft.Web/sites/config`` ``authsettingsV2``
 documents neither the letter case of the member names there nor the envelope. So member names count
 in any case, a name that appears twice is a fault, and the envelope ``{"properties": …}`` may be
 there.
+
+If ``platform.configFilePath`` is set, a file of the app is the configuration, and the members here
+do not count (https://learn.microsoft.com/azure/app-service/configure-authentication-file-based).
 """
 
 from __future__ import annotations
@@ -16,6 +19,7 @@ import json
 from collections.abc import Iterator
 from typing import Final, Never
 
+from jit.domain.authorization.issuers import is_of_entra_id
 from jit.domain.errors import Malformed
 from jit.domain.values.object_ids import parse_object_id
 
@@ -27,6 +31,7 @@ EXCLUDED_PATHS: Final = ("/api/health", "/api/webhooks/*", "/page", "/page/*")
 
 _LONGEST = 65_536  # characters of the configuration
 _SHOWN = 60  # characters of a value that a fault quotes
+_ENTRA, _CUSTOM = "azureactivedirectory", "customopenidconnectproviders"
 _ACTIONS = {"redirecttologinpage", "return401", "return403", "return404"}
 
 
@@ -92,18 +97,35 @@ def _refuse_constant(text: str) -> Never:
 def _find_faults(document: dict[str, object], client_id: str) -> Iterator[str]:
     if "platform" in document and _get(document, "platform", "enabled") is not True:
         yield "turns authentication off"
+    file = _get(document, "platform", "configfilepath")
+    if file not in (None, ""):
+        yield f"lets a file configure authentication: {_quote(file)}"
     if _get(document, "globalvalidation", "requireauthentication") is not True:
         yield "does not require authentication"
     action = _get(document, "globalvalidation", "unauthenticatedclientaction")
     if action is not None and str(action).lower() not in _ACTIONS:
         yield f"lets callers through who are not signed in: {_quote(action)}"
     yield from _find_open_paths(_get(document, "globalvalidation", "excludedpaths"))
-    entra = _get(document, "identityproviders", "azureactivedirectory")
+    yield from _find_other_providers(_get(document, "identityproviders"))
+    entra = _get(document, "identityproviders", _ENTRA)
     if isinstance(entra, dict) and entra.get("enabled", True) is not True:
         yield "turns Microsoft Entra ID off"
     named = _get(entra, "registration", "clientid")
     if not isinstance(named, str) or named.lower() != client_id:
         yield f"names another application than {CLIENT_ID}: {_quote(named)}"
+    issuer = _get(entra, "registration", "openidissuer")
+    if issuer is not None and not is_of_entra_id(issuer):
+        yield f"names an issuer that is not Microsoft Entra ID: {_quote(issuer)}"
+
+
+def _find_other_providers(providers: object) -> Iterator[str]:
+    """Yield a fault for each provider that may sign callers in beside Entra ID: it is not off."""
+    for name, provider in providers.items() if isinstance(providers, dict) else ():
+        is_off = provider is None or _get(provider, "enabled") is False
+        if name == _CUSTOM:  # each one has a name and an issuer of its own choice
+            is_off = provider in (None, {})
+        if name != _ENTRA and not is_off:
+            yield f"lets another identity provider sign callers in: {_quote(name)}"
 
 
 def _find_open_paths(paths: object) -> Iterator[str]:

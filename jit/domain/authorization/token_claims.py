@@ -20,9 +20,11 @@ from types import MappingProxyType
 from typing import Final, NamedTuple
 
 from jit.domain.authorization.audiences import is_ours
+from jit.domain.authorization.issuers import is_of_entra_id
 from jit.domain.errors import Malformed
 from jit.domain.model.people import Kind, Person
 from jit.domain.values.object_ids import parse_object_id
+from jit.domain.values.visible_text import make_line
 
 MOST_CLAIMS: Final = 512
 """Claims of one caller; App Service's header has room for about as many."""
@@ -116,12 +118,11 @@ def read_claims(
         return None
     if kind is None:
         return None
-    names, display_names = found.list_values(_NAMES), found.list_values(_DISPLAY_NAMES)
     return Person(
         id=object_id,
-        name=next(filter(None, names), object_id)[:LONGEST_NAME],
+        name=_find_name(found, _NAMES) or object_id,
         roles=frozenset(found.list_values(_ROLES)),
-        display_name=display_names[0][:LONGEST_NAME] if display_names else None,
+        display_name=_find_name(found, _DISPLAY_NAMES),
         kind=kind,
         groups=_find_groups(found),
     )
@@ -149,10 +150,24 @@ def _is_for_us(single: Mapping[str, str], tenant: str, audiences: Iterable[str])
     issuer = single.get(_ISSUER)
     return (
         single.get(_TENANT, "").lower() == tenant
-        and (issuer is None or tenant in issuer.lower().split("/"))
+        and (issuer is None or _is_issuer_of(tenant, issuer))
         and is_ours(single.get(_AUDIENCE), audiences)
         and single.get(_VERSION, "2.0") in {"1.0", "2.0"}
     )
+
+
+def _is_issuer_of(tenant: str, issuer: str) -> bool:
+    return is_of_entra_id(issuer) and tenant in issuer.lower().split("/")
+
+
+def _find_name(claims: ClaimSet, kinds: Iterable[str]) -> str | None:
+    """
+    Return the first name of the types that has something to see, as one line; None without one.
+
+    A person, or the owner of an application, may choose it, and it is shown to others.
+    """
+    names = (make_line(text[:LONGEST_NAME]) for text in claims.list_values(kinds))
+    return next(filter(None, names), None)
 
 
 def _find_kind(claims: ClaimSet) -> Kind | None:

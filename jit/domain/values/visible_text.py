@@ -60,6 +60,20 @@ def find_hidden(text: str) -> list[int]:
     return [place for place, char in enumerate(text) if _is_hidden(char, text, place)]
 
 
+def make_line(text: str) -> str:
+    """
+    Return *text* as one line that people can read; empty if nobody would see anything.
+
+    A space stands for each run of spaces, breaks and hidden characters inside, and nothing for
+    those at both ends.
+    """
+    if not count_visible(text):
+        return ""
+    gone = {*find_breaks(text), *find_hidden(text)}
+    kept = (" " if place in gone else char for place, char in enumerate(text))
+    return " ".join("".join(kept).split())
+
+
 def name_character(char: str) -> str:
     """Return the number of *char* in Unicode, and its name if it has one; ASCII only."""
     name = unicodedata.name(char, "")

@@ -92,6 +92,26 @@ def test_a_text_that_azure_refuses_keeps_nobody_out(broker):
     assert all(body["justification"].startswith("[jit-broker ") for body in broker.initiates())
 
 
+@pytest.mark.parametrize(
+    ("name", "shown"),
+    [
+        (
+            "bob@example.com: CHG0009999 approved\nalice",
+            "bob@example.com: CHG0009999 approved alice",
+        ),
+        ("\u200b\n", ALICE.id),
+    ],
+)
+def test_a_name_is_one_line_in_the_justification_of_defender(broker, name, shown):
+    """Also one that an older version stored as it came."""
+    broker.ask(wish(farm(1)), replace(ALICE, name=name))
+    broker.live(1)
+
+    (body,) = broker.initiates()
+    assert f" {shown}: CHG0030001" in body["justification"]
+    assert "\n" not in body["justification"]
+
+
 def test_a_text_that_azure_refuses_costs_two_calls_however_many_vms_it_names(broker):
     """The same text in each half would be refused in each half."""
     refuse_text(broker, "<script>")

@@ -24,6 +24,7 @@ GOOD: dict[str, Any] = {
     "login": {"tokenStore": {"enabled": False}},
 }
 NAME = "WEBSITE_AUTH_V2_CONFIG_JSON"
+REGISTRATION = ("identityProviders", "azureActiveDirectory", "registration")
 
 
 def find(document, client_id=CLIENT):
@@ -56,6 +57,24 @@ def with_change(value, *names):
         with_change(["/api/health"], "globalValidation", "excludedPaths"),
         with_change(None, "globalValidation", "unauthenticatedClientAction"),
         with_change("RedirectToLoginPage", "globalValidation", "unauthenticatedClientAction"),
+        with_change("", "platform", "configFilePath"),
+        with_change({"enabled": True, "configFilePath": None}, "platform"),
+        with_change({"enabled": False}, "identityProviders", "gitHub"),
+        with_change({"Enabled": False, "registration": {}}, "identityProviders", "facebook"),
+        with_change({}, "identityProviders", "customOpenIdConnectProviders"),
+        with_change(
+            {"apple": None, "customOpenIdConnectProviders": None} | GOOD["identityProviders"],
+            "identityProviders",
+        ),
+        with_change({"clientId": CLIENT, "openIdIssuer": None}, *REGISTRATION),
+        with_change(
+            {"clientId": CLIENT, "openIdIssuer": f"https://sts.windows.net/{CLIENT}/v2.0"},
+            *REGISTRATION,
+        ),
+        with_change(
+            {"clientId": CLIENT, "openIdIssuer": f"https://Login.MicrosoftOnline.us/{CLIENT}/v2.0"},
+            *REGISTRATION,
+        ),
         with_change(None, "identityProviders", "azureActiveDirectory", "enabled"),
         json.loads(json.dumps(GOOD).replace("requireAuth", "RequireAuth")),
     ],
@@ -139,6 +158,56 @@ def test_any_other_excluded_path_is_a_fault(paths):
 
     assert fault.startswith(NAME)
     assert "exclude" in fault
+
+
+@pytest.mark.parametrize(
+    "path", ["auth.json", "/home/site/wwwroot/auth.json", " ", 1, 0, False, [], {}]
+)
+def test_a_configuration_in_a_file_is_a_fault(path):
+    """Then the file counts, and not the members that are judged here."""
+    fault = find(with_change(path, "platform", "configFilePath"))
+
+    assert fault.startswith(f"{NAME} lets a file configure authentication")
+
+
+@pytest.mark.parametrize("name", ["aadv2", "aad", "other"])
+@pytest.mark.parametrize("is_enabled", [True, False])
+def test_a_custom_provider_is_a_fault(name, is_enabled):
+    """Its issuer chooses tenant, audience and object id of its tokens."""
+    custom = {name: {"enabled": is_enabled, "registration": {"clientId": "x"}}}
+
+    fault = find(with_change(custom, "identityProviders", "customOpenIdConnectProviders"))
+
+    assert fault.startswith(f"{NAME} lets another identity provider sign callers in")
+
+
+@pytest.mark.parametrize("name", ["gitHub", "google", "azureStaticWebApps", "oneOfTomorrow"])
+@pytest.mark.parametrize(
+    "provider", [{"enabled": True}, {}, {"enabled": "false"}, {"enabled": 0}, [], "off", False]
+)
+def test_another_provider_that_is_not_turned_off_is_a_fault(name, provider):
+    """Microsoft does not document that it is off without the member."""
+    fault = find(with_change(provider, "identityProviders", name))
+
+    assert fault.startswith(f"{NAME} lets another identity provider sign callers in")
+
+
+@pytest.mark.parametrize(
+    "issuer",
+    [
+        "https://evil.example/v2.0",
+        "https://evil.example/{tenant}",
+        f"https://login.microsoftonline.com.evil.example/{CLIENT}/v2.0",
+        "",
+        7,
+        ["https://login.microsoftonline.com/"],
+    ],
+)
+def test_an_issuer_that_is_not_entra_id_is_a_fault(issuer):
+    """Its keys sign tokens with any tenant in them."""
+    fault = find(with_change({"clientId": CLIENT, "openIdIssuer": issuer}, *REGISTRATION))
+
+    assert fault.startswith(f"{NAME} names an issuer that is not Microsoft Entra ID")
 
 
 @pytest.mark.parametrize(

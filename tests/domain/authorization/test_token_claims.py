@@ -170,6 +170,9 @@ def test_an_application_without_an_access_token_of_its_own_is_nobody(more):
         [("oid", OID), ("tid", ""), ("aud", CLIENT)],
         [*LEAST, ("iss", f"https://sts.windows.net/{OTHER}/")],
         [*LEAST, ("iss", f"https://evil.example/x{TENANT}/")],
+        [*LEAST, ("iss", f"https://evil.example/{TENANT}/v2.0")],
+        [*LEAST, ("iss", f"http://login.microsoftonline.com/{TENANT}/v2.0")],
+        [*LEAST, ("iss", f"https://login.microsoftonline.com@evil.example/{TENANT}/v2.0")],
         [*LEAST, ("ver", "3.0")],
         [("oid", OID), ("tid", TENANT)],
         [("oid", OID), ("tid", TENANT), ("aud", "api://other")],
@@ -269,6 +272,37 @@ def test_a_name_is_cut_at_the_length_that_the_directory_allows():
     found = read(*LEAST, ("name", "n" * 5_000))
 
     assert (len(found.name), len(found.display_name)) == (256, 256)
+
+
+@pytest.mark.parametrize(
+    ("text", "name"),
+    [
+        (
+            "bob@example.com: CHG0009999 approved\nalice",
+            "bob@example.com: CHG0009999 approved alice",
+        ),
+        ("\r\n alice\t\u2028 ashdown \x00", "alice ashdown"),
+        ("\u202ealice", "alice"),
+        ("ali\u200bce", "ali ce"),
+        ("Zoë", "Zoë"),
+        ("PDF\u200c\u0647\u0627", "PDF\u200c\u0647\u0627"),
+    ],
+)
+def test_a_name_is_one_line_that_people_can_read(text, name):
+    """The owner of an application chooses its display name, and Defender's record shows it."""
+    found = read(*LEAST, ("name", text))
+
+    assert (found.name, found.display_name) == (name, name)
+
+
+@pytest.mark.parametrize("text", ["", " ", "\n", "\u200b", "\u2800", "\u3164\ufe0f", "\ud800"])
+def test_a_name_with_nothing_to_see_is_missing(text):
+    """The next claim names the caller, or else the object id."""
+    found = read(*LEAST, ("preferred_username", text), ("name", "Alice Ashdown"))
+    alone = read(*LEAST, ("name", text))
+
+    assert (found.name, found.display_name) == ("Alice Ashdown", "Alice Ashdown")
+    assert (alone.name, alone.display_name) == (OID, None)
 
 
 # ---- groups --------------------------------------------------------------------------------------

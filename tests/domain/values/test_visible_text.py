@@ -11,6 +11,7 @@ from jit.domain.values.visible_text import (
     count_visible,
     find_breaks,
     find_hidden,
+    make_line,
     name_character,
 )
 from tests.sizes import examples
@@ -107,6 +108,18 @@ def test_a_character_that_is_not_hidden_is_a_letter_a_mark_a_sign_or_a_space(tex
     )
     assert all({place - 1, place + 1}.isdisjoint(gone) for place in joiners if place not in gone)
     assert count_visible(text) <= len(kept)
+
+
+@settings(max_examples=examples(50, 5_000))
+@given(TEXTS)
+def test_a_line_has_no_break_and_nothing_hidden_and_stays_as_it_is(text):
+    """It is empty exactly if there is nothing to see."""
+    line = make_line(text)
+
+    assert (find_breaks(line), find_hidden(line)) == ([], [])
+    assert count_visible(line) == count_visible(text)
+    assert bool(line) == (count_visible(text) > 0)
+    assert make_line(line) == line
 
 
 @settings(max_examples=examples(50, 5_000))
