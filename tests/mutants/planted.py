@@ -53,12 +53,77 @@ MUTANTS = (
         name="a bar is asked for the caller alone",
         promise="P1",
         path="jit/broker/requests/acceptance/judgement.py",
-        was="        people = (caller, submission.requester)\n",
-        becomes="        people = (caller,)\n",
+        was="people = (caller,) if missing else (caller, submission.requester)\n",
+        becomes="people = (caller,)\n",
         caught_by=(
             law(
                 "tests/broker/requests/test_on_behalf.py",
                 "test_a_bar_on_the_person_or_on_the_caller_denies_the_request",
+            ),
+        ),
+    ),
+    Mutant(
+        name="a caller learns of a bar on somebody for whom it may not ask",
+        promise="P1",
+        path="jit/broker/requests/acceptance/judgement.py",
+        was="people = (caller,) if missing else (caller, submission.requester)\n",
+        becomes="people = (caller, submission.requester)\n",
+        caught_by=(
+            law(
+                "tests/broker/requests/test_on_behalf.py",
+                "test_a_caller_who_may_not_ask_for_others_does_not_learn_who_is_barred",
+            ),
+        ),
+    ),
+    Mutant(
+        name="the request of a barred caller is extended",
+        promise="P1",
+        path="jit/broker/requests/person_checks.py",
+        was="        people = (caller, requester, request.asked_by)\n",
+        becomes="        people = (caller, requester)\n",
+        caught_by=(
+            law(
+                "tests/broker/requests/test_on_behalf.py",
+                "test_nobody_extends_a_request_of_a_barred_person_or_caller",
+            ),
+        ),
+    ),
+    Mutant(
+        name="another identity provider signs callers in",
+        promise="P1",
+        path="jit/domain/authorization/platform_authentication.py",
+        was="        if name != _ENTRA and not is_off:\n",
+        becomes="        if name == _CUSTOM and not is_off:\n",
+        caught_by=(
+            law(
+                "tests/domain/authorization/test_platform_authentication.py",
+                "test_another_provider_that_is_not_turned_off_is_a_fault",
+            ),
+        ),
+    ),
+    Mutant(
+        name="a custom provider signs callers in",
+        promise="P1",
+        path="jit/domain/authorization/platform_authentication.py",
+        was="            is_off = provider in (None, {})\n",
+        becomes="            is_off = True\n",
+        caught_by=(
+            law(
+                "tests/domain/authorization/test_platform_authentication.py",
+                "test_a_custom_provider_is_a_fault",
+            ),
+        ),
+    ),
+    Mutant(
+        name="a token of any issuer that writes the tenant is believed",
+        promise="P1",
+        path="jit/domain/authorization/token_claims.py",
+        was='    return is_of_entra_id(issuer) and tenant in issuer.lower().split("/")\n',
+        becomes='    return tenant in issuer.lower().split("/")\n',
+        caught_by=(
+            law(
+                "tests/domain/authorization/test_token_claims.py",
+                "test_a_token_of_another_tenant_or_for_another_audience_names_nobody",
             ),
         ),
     ),

@@ -117,7 +117,8 @@ def describe_preview(
     """
     Return the record of a dry run of a body without faults that other access stops.
 
-    *held* are all reasons that are other people's access.
+    *held* are all reasons that are other people's access. It does not name the person of
+    ``onBehalfOf``: dry runs for several people are one record, and a caller can make up any number.
     """
     ports = {
         at(port.pointer, "number"): f"{arm_ids.key(machine.id)} {port.number}"
@@ -126,7 +127,12 @@ def describe_preview(
     }
     refusal = describe_refusal(PREVIEWED, submission, "", why, violations)
     held_ports = {ports.get(violation.pointer, "") for violation in held}
-    return replace(refusal, vm_ports=sorted(set(ports.values())), held_ports=sorted(held_ports))
+    return replace(
+        refusal,
+        vm_ports=sorted(set(ports.values())),
+        held_ports=sorted(held_ports),
+        facts={name: fact for name, fact in refusal.facts.items() if name != "onBehalfOf"},
+    )
 
 
 def _describe_caller(caller: Person | None) -> dict[str, Any]:

@@ -46,7 +46,8 @@ class PersonChecks:
             CannotTell: Bars or rights could not be read.
         """
         requester = request.requester
-        barred = [each.violation for each in self.bars.find_fresh((caller, requester), now)]
+        people = (caller, requester, request.asked_by)
+        barred = [each.violation for each in self.bars.find_fresh(people, now)]
         asked = [(vm, ROOT) for vm in machines.values()]
         if self.rights is None or not asked:
             return tuple(barred)

@@ -6,7 +6,7 @@ from datetime import timedelta
 import pytest
 
 from jit.api.render import render_request
-from jit.domain.errors import AccessDenied, Forbidden, LimitReached, NotFound
+from jit.domain.errors import AccessDenied, Forbidden, InvalidRequest, LimitReached, NotFound
 from jit.domain.model.people import Kind, Person, Role
 from tests.broker.inprocess import ALICE, AUDRA, BOB, DAVE, HERE, OLGA, THERE, farm, wish
 from tests.local.azure.sim import DEVELOPMENT, PRODUCTION
@@ -37,6 +37,15 @@ def events(broker, what):
 
 def codes(caught):
     return [each.code for each in caught.value.violations]
+
+
+def find_codes(broker, body, *, dry_run):
+    """Return the reasons for which Alice does not get what *body* wants."""
+    if dry_run:
+        return [each.code for each in broker.preview(body, ALICE).errors]
+    with pytest.raises(Forbidden) as caught:
+        broker.accept(body, ALICE)
+    return codes(caught)
 
 
 def ids_of(broker, caller, **query):
@@ -128,6 +137,18 @@ def test_defender_gets_the_person_who_has_the_access(broker, asked):
     assert broker.reachable(farm(1), 22, HERE)
 
 
+def test_dry_runs_for_several_people_are_one_record_that_names_none_of_them(broker):
+    """It tells what the system learned; a system can make up any number of people."""
+    broker.occupy(farm(1), 22, "198.51.100.99/32")
+    broker.live(5)
+
+    for named in (ALICE, BOB):
+        broker.preview(wish(farm(1), onBehalfOf=named.id), SNOW)
+
+    (event,) = events(broker, "request.previewed")
+    assert (event["actor"], "onBehalfOf" in event["facts"]) == (SNOW.id, False)
+
+
 # ---- changes -------------------------------------------------------------------------------------
 
 
@@ -153,6 +174,29 @@ def test_only_its_requester_extends_it(broker, asked):
 
     with pytest.raises(Forbidden):
         broker.extend(asked, 90 * MINUTE, SNOW)
+    assert broker.extend(asked, 90 * MINUTE, ALICE).changed
+
+
+@pytest.mark.parametrize("barred", [ALICE, SNOW], ids=lambda each: each.name)
+def test_nobody_extends_a_request_of_a_barred_person_or_caller(broker, asked, barred):
+    """The path stays until its end, and no longer."""
+    broker.live(1)
+    end = broker.grant(asked).expires_at
+    broker.bar(barred)
+
+    with pytest.raises(AccessDenied) as caught:
+        broker.extend(asked, 90 * MINUTE, ALICE)
+
+    assert codes(caught) == ["barred"]
+    assert broker.grant(asked).expires_at == end
+
+
+def test_a_request_is_extended_once_the_bar_of_its_caller_is_lifted(broker, asked):
+    """The bars of now decide."""
+    broker.live(1)
+    broker.bar(SNOW)
+    broker.bar_changes.lift(SNOW.id, OLGA, broker.now)
+
     assert broker.extend(asked, 90 * MINUTE, ALICE).changed
 
 
@@ -211,6 +255,19 @@ def test_the_live_limits_count_for_the_person_named(broker):
     assert broker.accept(wish(farm(3), onBehalfOf=DAVE.id), SNOW).status == "pending"
 
 
+def test_the_sum_of_addresses_on_a_port_counts_for_each_person_that_a_system_names(broker):
+    """So a system that makes up people has no limit of addresses but the JIT policy."""
+    broker.person_limits = {}
+    broker.name(PRODUCTION, DEVELOPMENT)
+    broker.accept(wish(farm(1), source="198.51.0.0/24", onBehalfOf=ALICE.id), SNOW)
+
+    other = broker.accept(wish(farm(1), source="198.51.1.0/24", onBehalfOf=BOB.id), SNOW)
+    with pytest.raises(InvalidRequest):
+        broker.accept(wish(farm(1), source="198.51.2.0/24", onBehalfOf=ALICE.id), SNOW)
+
+    assert other.status == "pending"
+
+
 def test_a_request_that_ended_gives_its_place_back_to_the_person(broker, asked):
     """The place is kept under the person, and not under the caller."""
     broker.person_limits = {"live_requests": 1}
@@ -247,6 +304,27 @@ def test_a_bar_on_the_person_or_on_the_caller_denies_the_request(broker, barred)
         broker.accept(for_alice(farm(1)), SNOW)
 
     assert codes(caught) == ["barred"]
+
+
+@pytest.mark.parametrize("dry_run", [True, False], ids=["dry run", "request"])
+def test_a_caller_who_may_not_ask_for_others_does_not_learn_who_is_barred(broker, dry_run):
+    """Bars are for operators and auditors."""
+    broker.bar(BOB)
+    body = wish(farm(1), onBehalfOf=BOB.id)
+
+    if_barred = find_codes(broker, body, dry_run=dry_run)
+
+    assert if_barred == find_codes(broker, wish(farm(1), onBehalfOf=DAVE.id), dry_run=dry_run)
+    assert if_barred == ["on-behalf-role"]
+
+
+def test_a_barred_caller_without_the_role_learns_of_the_own_bar(broker):
+    """And of no other one."""
+    broker.bar(ALICE)
+
+    decision = broker.preview(wish(farm(1), onBehalfOf=BOB.id), ALICE)
+
+    assert [each.code for each in decision.errors] == ["barred", "on-behalf-role"]
 
 
 @pytest.mark.parametrize("barred", [ALICE, SNOW], ids=lambda each: each.name)

@@ -80,15 +80,18 @@ class Judge:
         """
         Decide by bars and the inventory, both a minute old at most; if that denies, by the rows.
 
+        A caller who may not ask for the person named does not learn if that person is barred.
+
         Raises:
             Unavailable: Nobody knows if the person is barred, or storage did not answer.
         """
         draft, caller = submission.draft, submission.caller
         find = partial(self.inventory.find_kept_machine, now=now)
         kept = self._judge_by(_find_machines(draft, find), draft, now)
-        people = (caller, submission.requester)
+        missing = find_missing_role(caller, draft.on_behalf_of)
+        people = (caller,) if missing else (caller, submission.requester)
         barred = () if kept.has_faults else self.bars.find_recent(people, now)
-        refused = (*barred, *find_missing_role(caller, draft.on_behalf_of))
+        refused = (*barred, *missing)
         if refused:  # no policy is asked for them, and not Azure
             faults = (each for each in kept.findings if each.kind is FindingKind.BODY)
             return Judgement((*faults, *refused), kept.machines, is_about_caller=True)
