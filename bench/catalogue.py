@@ -6,9 +6,6 @@ from collections.abc import Callable, Iterator
 
 from bench.benchmarks import (
     alike_subscriptions,
-    audit_flood,
-    audit_pages,
-    audit_verify,
     cold_start,
     crowd,
     fifty_vms,
@@ -21,6 +18,7 @@ from bench.benchmarks import (
     requester_rights,
     warm_accept,
 )
+from bench.benchmarks.trail import audit_flood, audit_pages, audit_verify
 from bench.measures.figures import Figure
 
 Benchmark = Callable[[], Iterator[Figure]]

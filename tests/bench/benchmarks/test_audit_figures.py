@@ -2,9 +2,9 @@
 
 import pytest
 
-from bench.benchmarks import audit_verify
-from bench.benchmarks.audit_pages import audit_page_memory_ratio
-from bench.benchmarks.audit_verify import audit_verify_ratio
+from bench.benchmarks.trail import audit_verify
+from bench.benchmarks.trail.audit_pages import audit_page_memory_ratio
+from bench.benchmarks.trail.audit_verify import audit_verify_ratio
 from bench.measures.processes import MeasurementFailed
 
 

@@ -4,9 +4,9 @@ import json
 
 import pytest
 
-from bench.benchmarks.audit_flood import audit_flood
 from bench.benchmarks.list_pages import list_page_queries
 from bench.benchmarks.load import accept_per_second
+from bench.benchmarks.trail.audit_flood import audit_flood
 from bench.benchmarks.warm_accept import accept_cpu_ratio
 
 pytestmark = pytest.mark.e2e

@@ -11,7 +11,7 @@ import tracemalloc
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 
-from bench.benchmarks.audit_verify import CHAIN, make_trail
+from bench.benchmarks.trail.audit_verify import CHAIN, make_trail
 from bench.measures.figures import Figure, Goal, round_value
 from jit.broker.auditing.chains import Chains
 from jit.broker.auditing.record_pages import RecordPages
