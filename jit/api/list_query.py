@@ -39,7 +39,8 @@ def read_list(query: Mapping[str, str], caller: Person, *, now: datetime) -> tup
     Raises:
         InvalidRequest: It names every fault, that of the token included.
     """
-    faults = [*list_unknown(query, _FILTERS), *_list_too_long(query, _LONGEST_TEXTS)]
+    unknown = list_unknown(set(query) - OF_THE_HOST, _FILTERS)
+    faults = [*unknown, *_list_too_long(query, _LONGEST_TEXTS)]
     end = min(_read_instant(query, "to", faults) or now, now)
     since = _read_instant(query, "from", faults)
     status = _read_status(query.get("status"), faults)
