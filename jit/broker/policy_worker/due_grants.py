@@ -36,7 +36,8 @@ def choose_due(state: Pass) -> list[Grant]:
     """
     Return the live grants of each VM with due work; while gathering, new grants wait.
 
-    A VM is due too if somebody asked for a look at it, and its last look is old.
+    A VM is due too if somebody asked for a look at it, and its last look is old, or if the closing
+    part of the pass left its new grants for later.
     """
     live = [grant for grant in state.grants if grant.live]
     if find_gathering_time(state.lease.row) > 0:
@@ -48,7 +49,8 @@ def choose_due(state: Pass) -> list[Grant]:
 
 
 def _is_due(grant: Grant, state: Pass) -> bool:
-    return state.is_asked_for(grant) or grant.next_check_at <= state.now
+    is_left = grant.vm_key in state.readings.put_off
+    return is_left or state.is_asked_for(grant) or grant.next_check_at <= state.now
 
 
 def list_held_back(state: Pass) -> list[Grant]:

@@ -48,6 +48,8 @@ class PassReadings:
             again in this pass.
         people: The people whose role assignments this pass asked Azure for.
         deadline: Seconds of a clock that never goes back: nobody is read later in this pass.
+        may_begin: False while the pass closes what must close: nobody is read.
+        put_off: Keys of the VMs with grants whose people were therefore not read.
     """
 
     rules: Dated[RightsRules] | None = None
@@ -56,6 +58,8 @@ class PassReadings:
     lost: set[str] = field(default_factory=set)
     people: int = 0
     deadline: float | None = None
+    may_begin: bool = True
+    put_off: set[str] = field(default_factory=set)
 
     def is_lost(self, person_id: str) -> bool:
         """Return True if the rights of a person could not be read in this pass."""

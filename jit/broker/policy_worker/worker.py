@@ -146,7 +146,9 @@ class Worker:
     def _do_due_work(self, state: Pass) -> None:
         """Close grants that must close, store and send that; then judge all others that are due."""
         if closing := choose_closing(state):
+            state.readings.may_begin = False  # no end waits for them
             self._advance(closing, state)
+            state.readings.may_begin = True
         self.archive.move_closed(state)
         if held := list_held_back(state):
             self._let_time_pass(held, state)
@@ -165,9 +167,7 @@ class Worker:
         grant again. If the pass dies in between, the next one tells it once more.
         """
         view = self._observe(chosen, state)
-        if complete := find_opening_machines(
-            chosen, view, state.now
-        ):  # it saves a decision about each grant
+        if complete := find_opening_machines(chosen, view, state.now):
             view = self._observe(chosen, state, complete)
         step, view = self._decide(chosen, view, state)
         while incomplete := find_opened_machines(chosen, step.grants) - view.read_completely:
@@ -221,6 +221,8 @@ class Worker:
         if neighbours := find_neighbours(self.requests, (*step.removals, *remaining), grants):
             view = replace(view, neighbours=neighbours)
             step = decide(view)
+        if (sure := self.unentitled.ask_again(step.asks, grants, view, state)) is not view:
+            view, step = sure, decide(sure)
         return take_turns(self.locks.firewalls, step, view, state, decide)
 
     def _wait_for_turns(
@@ -273,9 +275,8 @@ class Worker:
         """
         After giving the policy back, look once more: a request may have come in meanwhile.
 
-        Of the rows that this pass knows, it knows when they are due. Others became due since it
-        began. Grants that are held back do not count: the next pass would come at once, again and
-        again.
+        It knows when its own rows are due. Grants that are held back do not count: the next pass
+        would come at once, again and again.
         """
         policy_id, now = state.policy_id, state.now
         control = self.locks.read_policy(policy_id)

@@ -29,7 +29,7 @@ from jit.domain.values import arm_ids
 EVERYBODY = "00000000-0000-0000-0000-000000000000"
 """The id that stands for all principals."""
 
-_NO_GROUPS = frozenset({"user", "serviceprincipal", "everyone", "systemdefined"})
+_NO_GROUPS = frozenset({"user", "serviceprincipal"})
 
 
 class Principal(NamedTuple):
@@ -107,7 +107,7 @@ def _read_deny(item: Resource) -> DenyAssignment:
             scope=scope,
             denied=denied,
             is_exact=there.get("doNotApplyToChildScopes") is True,
-            principals=_read_principals(there, "principals"),
+            principals=_read_named(there),
             excluded=_read_principals(there, "excludePrincipals"),
         )
     except Unreadable:
@@ -119,6 +119,14 @@ def _read_denied(there: Resource) -> int:
     found = 0
     for each in read_permissions(there):
         found |= find_denied(each.actions, each.not_actions)
+    return found
+
+
+def _read_named(there: Resource) -> tuple[Principal, ...]:
+    """Return the principals; without one nobody can tell to whom it applies."""
+    found = _read_principals(there, "principals")
+    if not found:
+        raise Unreadable("a deny assignment without principals")
     return found
 
 

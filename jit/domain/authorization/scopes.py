@@ -29,7 +29,9 @@ def read_scope(text: object) -> str:
     """
     if not isinstance(text, str) or not text.startswith("/") or len(text) > _LONGEST:
         raise Unreadable("a scope is a path that begins with a slash")
-    key = arm_ids.key(text).rstrip("/")
+    key = arm_ids.key(text).removesuffix("/")
+    if "//" in text:
+        raise Unreadable("a scope with an empty part")
     is_group = key.startswith(_GROUPS) and "/" not in key[len(_GROUPS) :]
     return ROOT_SCOPE if is_group else key
 

@@ -2,16 +2,18 @@
 
 from dataclasses import replace
 from datetime import timedelta
-from itertools import count
 
 import pytest
 
+from jit.broker.locks import LEASE
 from jit.broker.policy_worker.unentitled_requests import MOST_PEOPLE
-from jit.domain.errors import Unavailable
+from jit.domain.errors import AccessDenied, Unavailable
 from jit.domain.model.grant import CloseReason
 from jit.domain.model.people import Person, Role
 from jit.settings import RequesterRbac
-from tests.broker.inprocess import ALICE, BOB, THERE, farm, policy_of, wish
+from tests.broker.inprocess import ALICE, BOB, CAROL, DAVE, THERE, farm, policy_of, wish
+from tests.builders.values import MINUTE
+from tests.local.azure.sim import WEB01
 
 SECOND = timedelta(seconds=1)
 DENIED = (CloseReason.DENIED, {"rbac-missing-action"})
@@ -202,13 +204,21 @@ def test_a_pass_reads_the_roles_of_twenty_people(broker):
     assert {broker.status(each) for each in asked} == {"open"}
 
 
-def test_a_pass_begins_no_reading_after_fifteen_seconds(broker):
+def test_a_pass_begins_no_reading_after_fifteen_seconds(broker, monkeypatch):
     """Azure answers slowly, and the pass must end before its lease."""
-    seconds = count(step=10)
-    slow = replace(broker.worker.unentitled, clock=lambda: float(next(seconds)))
+    seconds = [0.0]
+    known = broker.authorization.list
+
+    def answer_slowly(path, api_version, chosen=""):
+        seconds[0] += 5
+        return known(path, api_version, chosen)
+
+    monkeypatch.setattr(broker.authorization, "list", answer_slowly)
+    slow = replace(broker.worker.unentitled, clock=lambda: seconds[0])
     broker.worker = replace(broker.worker, unentitled=slow)
     asked = [broker.ask(wish(farm(1)), a_person(number)) for number in range(3)]
     broker.advance(SECOND)
+    seconds[0] = 0.0
 
     assert count_lists(broker, lambda: broker.work(farm(1))) == 3
     assert sorted(map(broker.status, asked)) == ["opening", "pending", "pending"]
@@ -247,3 +257,93 @@ def test_a_pass_that_opens_nothing_reads_no_rights(broker):
     broker.live(5)
 
     assert count_lists(broker, lambda: broker.live(10)) == 0
+
+
+def test_a_path_that_never_came_is_not_opened_later_without_rights(broker):
+    """Azure took the initiate and wrote no rule; twelve minutes later another person asks."""
+    own = broker.ask(wish(farm(1)))
+    broker.sim.faults({"match": {"method": "POST"}, "times": 1, "neverRule": True})
+    broker.work(farm(1))
+    broker.authorization.people[ALICE.id] = []
+    broker.live(12)
+    assert broker.grant(own).opened_at is None
+    assert not broker.reachable(farm(1))
+
+    broker.ask(wish(farm(1), source=THERE), BOB)
+    broker.live(5)
+
+    assert not broker.reachable(farm(1))
+    assert broker.status(own) == "closed"
+
+
+def test_a_removal_does_not_wait_for_readings_of_rights(broker, monkeypatch):
+    """A grant that opens on the same VM needs them; the one that ends needs none."""
+    ending = broker.ask(wish(farm(1)))
+    broker.live(5)
+    broker.ask(wish(farm(1), source=THERE), BOB)
+    broker.sim.faults({"match": {"method": "POST"}, "times": 1, "answer": {"status": 503}})
+    broker.work(farm(1))
+    broker.advance(MINUTE)
+    broker.revoke(ending)
+
+    def count_removals():
+        return sum(each["method"] == "DELETE" for each in broker.sim.control("GET", "log"))
+
+    before, read_first = count_removals(), []
+    known = broker.authorization.list
+
+    def watch(path, api_version, chosen=""):
+        read_first.append(count_removals() == before)
+        return known(path, api_version, chosen)
+
+    monkeypatch.setattr(broker.authorization, "list", watch)
+    broker.work(farm(1))
+
+    assert count_removals() > before
+    assert not any(read_first)
+
+
+def test_readings_of_one_pass_end_before_its_lease(broker, monkeypatch):
+    """A list of Azure may take thirty seconds before the client gives up."""
+    seconds = [0.0]
+    known = broker.authorization.list
+
+    def read_slowly(path, api_version, chosen=""):
+        seconds[0] += 29
+        return known(path, api_version, chosen)
+
+    broker.ask(wish(farm(1)))
+    monkeypatch.setattr(broker.authorization, "list", read_slowly)
+    slow = replace(broker.worker.unentitled, clock=lambda: seconds[0])
+    broker.worker = replace(broker.worker, unentitled=slow)
+    seconds[0] = 0.0
+    broker.advance(SECOND)
+    broker.work(farm(1))
+
+    assert seconds[0] < LEASE.total_seconds()
+
+
+def test_a_policy_denial_needs_no_rights(broker, monkeypatch):
+    """It is denied although nobody can tell the rights of the person."""
+
+    def fail(path, api_version, chosen=""):
+        raise Unavailable("no answer")
+
+    monkeypatch.setattr(broker.authorization, "list", fail)
+    with pytest.raises(AccessDenied):
+        broker.accept(wish(farm(1), 4711))
+
+
+def test_an_end_on_a_port_waits_for_nobodys_rights(broker):
+    """Azure took the initiate of the other person, whose rights cannot be read any more."""
+    broker.ask(wish(WEB01, 3389, duration="PT30M"))
+    ending = broker.ask(wish(WEB01, 3389, source=THERE, duration="PT3H"), CAROL)
+    broker.live(12)
+    broker.ask(wish(WEB01, 3389, duration="PT3H"), DAVE)
+    broker.live(0.4)
+    broker.authorization.people[DAVE.id] = [{"properties": None}]
+
+    broker.revoke(ending, CAROL)
+    broker.live(5)
+
+    assert not broker.reachable(WEB01, 3389, THERE)

@@ -1,5 +1,6 @@
 """Rights of one person, compared with a naive model of Azure RBAC."""
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -119,6 +120,25 @@ def test_a_deny_assignment_of_a_group_elsewhere_does_not_matter():
     harmless = a_deny(HERE, "*/write", principals=group)
 
     assert answer(build(an_assignment(), denials=[elsewhere, harmless])) == EVERYTHING
+
+
+@pytest.mark.parametrize("principals", [None, []])
+def test_a_denial_of_which_nobody_knows_whom_it_concerns_allows_nobody(principals):
+    denial = a_deny()
+    denial["properties"]["principals"] = principals
+
+    assert answer(build(an_assignment(), denials=[denial])) != EVERYTHING
+
+
+@pytest.mark.parametrize("kind", ["Everyone", "SystemDefined"])
+def test_a_denial_of_a_principal_that_azure_defines_may_concern_everybody(kind):
+    denial = a_deny(principals=[a_principal("11111111-0000-4000-8000-000000000000", kind)])
+
+    assert answer(build(an_assignment(), denials=[denial])) != EVERYTHING
+
+
+def test_a_scope_of_two_slashes_is_not_the_root():
+    assert answer(build(an_assignment("//"))) != EVERYTHING
 
 
 # ---- all together --------------------------------------------------------------------------------

@@ -14,6 +14,7 @@ from jit.broker.shared_looks import SharedLooks
 from jit.domain.decision.jit_policy import decide
 from jit.domain.decision.on_behalf import find_missing_role
 from jit.domain.decision.verdict import Finding, FindingKind
+from jit.domain.errors import CannotTell
 from jit.domain.limits import Limits
 from jit.domain.model.machine import VirtualMachine
 from jit.domain.requests.submission import Draft, Submission
@@ -128,9 +129,12 @@ class Judge:
         ]
         if self.rights is None or not machines or judgement.is_about_caller or judgement.has_faults:
             return judgement
-        found = self.rights().judge_request(
-            submission.requester.id, machines, now, groups=submission.requester.groups
-        )
+        try:
+            found = self.rights().judge_request(submission.requester.id, machines, now)
+        except CannotTell:
+            if judgement.findings:  # it is denied in any case
+                return judgement
+            raise
         findings = (*found.findings, *judgement.findings)
         return replace(judgement, findings=findings, rights=found.record)
 
