@@ -8,13 +8,14 @@ from __future__ import annotations
 
 from collections import OrderedDict
 from collections.abc import Callable
+from concurrent.futures import Future
+from concurrent.futures import TimeoutError as TimedOut
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from threading import Lock
 from time import monotonic
-from typing import Generic, TypeVar
+from typing import Generic, NamedTuple, TypeVar
 
-from jit.broker.single_flight import SingleFlight
 from jit.domain.errors import Unavailable
 
 T = TypeVar("T")
@@ -23,7 +24,7 @@ _AHEAD = timedelta(seconds=10)
 """A reading of another thread may be so much younger than the caller's instant."""
 
 _PATIENCE_SECONDS = 5.0
-"""Each caller who waits holds a thread of HTTP."""
+"""From the begin of a reading until nobody waits for it: who waits holds a thread of HTTP."""
 _ATTEMPTS = 3  # each one gets a reading of another caller that began too early
 
 
@@ -38,6 +39,19 @@ class Dated(Generic[T]):
 
     read_at: datetime
     value: T
+
+
+class _Flight(NamedTuple, Generic[T]):
+    """
+    A reading that runs.
+
+    Attributes:
+        begun_at: Seconds of the clock.
+        found: Its result; None if it failed.
+    """
+
+    begun_at: float
+    found: Future[Dated[T] | None]
 
 
 class RecentReadings(Generic[T]):
@@ -55,7 +69,7 @@ class RecentReadings(Generic[T]):
         self._clock = clock
         self._lock = Lock()
         self._kept: OrderedDict[str, Dated[T]] = OrderedDict()
-        self._flights: dict[str, SingleFlight[Dated[T]]] = {}
+        self._flights: dict[str, _Flight[T]] = {}
 
     def find_kept(self, key: str, *, since: datetime, now: datetime) -> Dated[T] | None:
         """Return the kept reading of *key* if it began later than *since*."""
@@ -90,17 +104,26 @@ class RecentReadings(Generic[T]):
         raise Unavailable("the readings of others began too early")
 
     def _fly(self, key: str, read: Callable[[], Dated[T]]) -> Dated[T]:
+        """Read, or wait for the reading of *key* that runs: a key that hangs holds one reading."""
         with self._lock:
-            new = SingleFlight[Dated[T]](patience=_PATIENCE_SECONDS, clock=self._clock)
-            flight = self._flights.setdefault(key, new)
+            running = self._flights.get(key)
+            if running is None:
+                mine = self._flights[key] = _Flight(self._clock(), Future())
+        if running is None:
+            return self._read(key, mine, read)
+        return _wait(running, _PATIENCE_SECONDS - (self._clock() - running.begun_at))
+
+    def _read(self, key: str, flight: _Flight[T], read: Callable[[], Dated[T]]) -> Dated[T]:
+        """Make the reading. Only its caller ends the flight, not those who wait no longer."""
+        found: Dated[T] | None = None
         try:
-            found = flight.get(read)
+            found = read()
             self._keep(key, found)
-            return found
         finally:
             with self._lock:
-                if self._flights.get(key) is flight:
-                    del self._flights[key]
+                del self._flights[key]
+            flight.found.set_result(found)
+        return found
 
     def _keep(self, key: str, reading: Dated[T]) -> None:
         with self._lock:
@@ -110,3 +133,14 @@ class RecentReadings(Generic[T]):
             self._kept.move_to_end(key)
             if len(self._kept) > self._most:
                 self._kept.popitem(last=False)
+
+
+def _wait(flight: _Flight[T], seconds: float) -> Dated[T]:
+    """Return the result of another caller's reading."""
+    try:
+        found = flight.found.result(timeout=max(0.0, seconds))
+    except TimedOut as error:
+        raise Unavailable("a reading takes longer than expected") from error
+    if found is None:
+        raise Unavailable("a reading failed just now")
+    return found

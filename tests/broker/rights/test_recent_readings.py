@@ -127,3 +127,50 @@ def test_the_failure_of_another_caller_is_unavailable():
         errors = [each.exception(5) for each in (first, second)]
 
     assert all(isinstance(error, Unavailable) for error in errors)
+
+
+def test_a_key_that_hangs_holds_one_thread():
+    """Callers whose patience ends begin no other reading of it beside the one that runs."""
+    seconds, begun, go, made = [0.0], Event(), Event(), []
+    readings = RecentReadings[int](9, clock=lambda: seconds[0])
+
+    def hang():
+        made.append(1)
+        begun.set()
+        go.wait(5)
+        return len(made)
+
+    with ThreadPoolExecutor(1) as pool:
+        first = pool.submit(readings.get, "k", hang, since=LONG_AGO, now=NOW)
+        begun.wait(5)
+        seconds[0] += 6
+        for _ in range(3):
+            with pytest.raises(Unavailable):
+                readings.get("k", hang, since=LONG_AGO, now=NOW)
+        other = get(readings, 7, key="other")
+        go.set()
+        found = first.result(5).value
+
+    assert (found, other, made) == (1, 7, [1])
+
+
+def test_a_key_is_read_again_after_a_reading_that_hung_and_failed():
+    seconds, begun, go = [0.0], Event(), Event()
+    readings = RecentReadings[int](9, clock=lambda: seconds[0])
+
+    def hang():
+        begun.set()
+        go.wait(5)
+        raise CannotTell("no answer")
+
+    with ThreadPoolExecutor(1) as pool:
+        first = pool.submit(readings.get, "k", hang, since=LONG_AGO, now=NOW)
+        begun.wait(5)
+        seconds[0] += 6
+        with pytest.raises(Unavailable):
+            get(readings, 2)
+        go.set()
+        with pytest.raises(CannotTell):
+            first.result(5)
+
+    assert get(readings, 2) == 2
