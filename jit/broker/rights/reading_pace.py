@@ -2,7 +2,8 @@
 The pace of readings of rights: no caller chooses how often this instance asks Azure.
 
 Azure lets one identity make 25 reads a second in one subscription, for all that it does there. The
-rights of people get a fifth of that. After a failure the subscription rests.
+rights of people get a fifth of that. After a failure the subscription rests, or the key alone that
+failed: a person, or the rules.
 
 Source:
     "Understand how Azure Resource Manager throttles requests"
@@ -12,6 +13,7 @@ Source:
 from __future__ import annotations
 
 import math
+from collections import OrderedDict
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import datetime, timedelta
@@ -27,6 +29,9 @@ SPAN = timedelta(seconds=20)
 _TOO_MANY = "too many people ask at once"
 
 LONGEST_REST = timedelta(minutes=1)
+
+MOST_FAILED = 500
+"""Keys whose last reading failed; beyond it, the one that failed least lately is forgotten."""
 
 MOST_AT_ONCE = 6
 """
@@ -47,29 +52,30 @@ class ReadingPace:
         self._lock = Lock()
         self._windows: dict[str, RateWindow] = {}
         self._rests: dict[str, datetime] = {}
+        self._failed: OrderedDict[str, datetime] = OrderedDict()
 
     @contextmanager
-    def take(self, subscription: str, now: datetime) -> Iterator[None]:
+    def take(self, subscription: str, now: datetime, key: str = "") -> Iterator[None]:
         """
-        Count a reading, which ends with the context.
+        Count a reading of *key*, which ends with the context.
 
         Raises:
             CannotTell: There were too many, too many run, or the last one failed a moment ago.
         """
-        self._count(subscription, now)
+        self._count(subscription, key, now)
         if not self._slots.acquire(timeout=self._patience):
             raise CannotTell(_TOO_MANY, retry_after_seconds=math.ceil(PATIENCE_SECONDS))
         try:
             yield
         finally:
             self._slots.release()
-
-    def _count(self, subscription: str, now: datetime) -> None:
         with self._lock:
-            rest = self._rests.get(subscription, now) - now
-            if timedelta(0) < rest <= LONGEST_REST:
-                wait = math.ceil(rest.total_seconds())
-                raise CannotTell("Azure did not answer a moment ago", retry_after_seconds=wait)
+            self._failed.pop(_join(subscription, key), None)
+
+    def _count(self, subscription: str, key: str, now: datetime) -> None:
+        with self._lock:
+            _check_rest(self._rests.get(subscription), now)
+            _check_rest(self._failed.get(_join(subscription, key)), now)
             window = count_call(self._windows.get(subscription), now=now, span=SPAN)
             if window.count > MOST_READINGS:
                 wait = find_wait(window, now=now, span=SPAN)
@@ -78,6 +84,30 @@ class ReadingPace:
 
     def wait(self, subscription: str, seconds: int, now: datetime) -> None:
         """Let no reading begin for some *seconds*, a minute at most: the last one failed."""
-        until = now + min(timedelta(seconds=seconds), LONGEST_REST)
         with self._lock:
-            self._rests[subscription] = until
+            self._rests[subscription] = _end_rest(seconds, now)
+
+    def wait_for_key(self, subscription: str, key: str, seconds: int, now: datetime) -> None:
+        """Let no reading of *key* begin for some *seconds*, as `wait`; others are not concerned."""
+        joined = _join(subscription, key)
+        with self._lock:
+            self._failed[joined] = _end_rest(seconds, now)
+            self._failed.move_to_end(joined)
+            if len(self._failed) > MOST_FAILED:
+                self._failed.popitem(last=False)
+
+
+def _join(subscription: str, key: str) -> str:
+    return f"{subscription} {key}"
+
+
+def _end_rest(seconds: int, now: datetime) -> datetime:
+    return now + min(timedelta(seconds=seconds), LONGEST_REST)
+
+
+def _check_rest(until: datetime | None, now: datetime) -> None:
+    """Raise `CannotTell` during a rest; one that is too long is of a clock that was set back."""
+    rest = (until or now) - now
+    if timedelta(0) < rest <= LONGEST_REST:
+        wait = math.ceil(rest.total_seconds())
+        raise CannotTell("Azure did not answer a moment ago", retry_after_seconds=wait)

@@ -19,7 +19,14 @@ from jit.domain.authorization.permission_json import Unreadable
 from jit.domain.authorization.rights import RightsRules
 from jit.domain.authorization.role_assignments import RoleAssignment, read_assignments
 from jit.domain.authorization.role_definitions import read_roles
-from jit.domain.errors import BrokerError, CannotTell, Malformed, Unavailable
+from jit.domain.errors import (
+    BrokerError,
+    CannotTell,
+    Malformed,
+    PermissionLost,
+    Throttled,
+    Unavailable,
+)
 from jit.domain.values.object_ids import parse_object_id
 
 if TYPE_CHECKING:
@@ -30,6 +37,12 @@ _AT_GROUPS_TOO = "atScopeAndBelow()"
 """Without it, roles that can be assigned at a resource group only would be missing."""
 
 _LATER = 60  # seconds: a person must change something first
+
+_RULES = "rules"
+"""The key of the roles and deny assignments; the key of role assignments is an object id."""
+
+_OF_ALL = (Throttled, PermissionLost)
+"""They concern each list of a subscription."""
 
 
 class RightsReader:
@@ -48,7 +61,7 @@ class RightsReader:
             CannotTell: Azure did not answer, did not let the broker read them, or was asked too
                 often.
         """
-        with self._begin("roles and deny assignments", subscription, now):
+        with self._begin("roles and deny assignments", subscription, _RULES, now):
             roles = read_roles(self._list(subscription, "roleDefinitions", _AT_GROUPS_TOO))
             denials = read_deny_assignments(self._list(subscription, "denyAssignments"))
             return RightsRules(roles, denials)
@@ -72,7 +85,7 @@ class RightsReader:
         except Malformed as error:
             detail = "the person has no object id, so roles in Azure could not be read"
             raise CannotTell(detail) from error
-        with self._begin("role assignments", subscription, now):
+        with self._begin("role assignments", subscription, oid, now):
             chosen = f"assignedTo('{oid}')"
             return read_assignments(self._list(subscription, "roleAssignments", chosen), oid)
 
@@ -81,22 +94,29 @@ class RightsReader:
         return self._arm().list(path, AUTHORIZATION, chosen=chosen)
 
     @contextmanager
-    def _begin(self, what: str, subscription: str, now: datetime) -> Iterator[None]:
+    def _begin(self, what: str, subscription: str, key: str, now: datetime) -> Iterator[None]:
         """Begin a reading, and turn each failure of it into `CannotTell`."""
-        with self._pace.take(subscription, now), self._explain(what, subscription, now):
-            yield
+        with self._pace.take(subscription, now, key):
+            try:
+                yield
+            except (BrokerError, Unreadable) as error:
+                wait = error.retry_after_seconds if isinstance(error, Unavailable) else _LATER
+                self._rest(error, subscription, key, wait, now)
+                _report(error, subscription)
+                detail = f"{what} in Azure could not be read"
+                raise CannotTell(detail, retry_after_seconds=wait) from error
 
-    @contextmanager
-    def _explain(self, what: str, subscription: str, now: datetime) -> Iterator[None]:
-        try:
-            yield
-        except (BrokerError, Unreadable) as error:
-            wait = error.retry_after_seconds if isinstance(error, Unavailable) else _LATER
-            if isinstance(error, BrokerError):
-                self._pace.wait(subscription, wait, now)
-            _report(error, subscription)
-            detail = f"{what} in Azure could not be read"
-            raise CannotTell(detail, retry_after_seconds=wait) from error
+    def _rest(
+        self, error: Exception, subscription: str, key: str, wait: int, now: datetime
+    ) -> None:
+        """Let the subscription rest if the failure concerns everybody, else one person alone."""
+        is_of_all = isinstance(error, _OF_ALL) or key == _RULES
+        if isinstance(error, Unreadable):
+            return
+        if is_of_all:
+            self._pace.wait(subscription, wait, now)
+        else:
+            self._pace.wait_for_key(subscription, key, wait, now)
 
 
 def _report(error: Exception, subscription: str) -> None:

@@ -8,6 +8,7 @@ import pytest
 from jit.broker.rights.reading_pace import (
     LONGEST_REST,
     MOST_AT_ONCE,
+    MOST_FAILED,
     MOST_READINGS,
     SPAN,
     ReadingPace,
@@ -18,8 +19,8 @@ from tests.builders.values import NOW, OTHER_SUBSCRIPTION, SUBSCRIPTION
 SECOND = timedelta(seconds=1)
 
 
-def read(pace, subscription, now):
-    with pace.take(subscription, now):
+def read(pace, subscription, now, key=""):
+    with pace.take(subscription, now, key):
         pass
 
 
@@ -66,6 +67,32 @@ def test_a_rest_is_a_minute_at_most():
 
     read(pace, SUBSCRIPTION, NOW + LONGEST_REST)
     read(pace, SUBSCRIPTION, NOW - SECOND)
+
+
+def test_after_a_failure_of_its_own_a_key_rests_alone():
+    """A minute at most."""
+    pace = ReadingPace()
+    pace.wait_for_key(SUBSCRIPTION, "alice", 7, NOW)
+    pace.wait_for_key(SUBSCRIPTION, "carol", 3600, NOW)
+
+    with pytest.raises(CannotTell) as error:
+        read(pace, SUBSCRIPTION, NOW + 2 * SECOND, "alice")
+    assert error.value.retry_after_seconds == 5
+    read(pace, SUBSCRIPTION, NOW, "bob")
+    read(pace, OTHER_SUBSCRIPTION, NOW, "alice")
+    read(pace, SUBSCRIPTION, NOW + 7 * SECOND, "alice")
+    read(pace, SUBSCRIPTION, NOW + LONGEST_REST, "carol")
+
+
+def test_so_many_failures_are_remembered():
+    """Memory is bounded: the oldest one is forgotten first."""
+    pace = ReadingPace()
+    for number in range(MOST_FAILED + 1):
+        pace.wait_for_key(SUBSCRIPTION, str(number), 60, NOW)
+
+    read(pace, SUBSCRIPTION, NOW, "0")
+    with pytest.raises(CannotTell):
+        read(pace, SUBSCRIPTION, NOW, "1")
 
 
 def test_so_many_readings_run_at_once():

@@ -9,7 +9,7 @@ import pytest
 from jit.broker.rights.reading_pace import ReadingPace
 from jit.broker.rights.rights_reader import RightsReader
 from jit.domain.authorization.needed_actions import ALL
-from jit.domain.errors import CannotTell, Defect, PermissionLost, Throttled
+from jit.domain.errors import CannotTell, Defect, PermissionLost, Refused, Throttled, Unavailable
 from tests.builders.authorization import OWNER, PERSON, STRANGER, a_deny, an_assignment
 from tests.builders.values import NOW, SUBSCRIPTION
 from tests.fakes.authorization import FakeAuthorization
@@ -78,6 +78,35 @@ def test_a_failure_of_azure_is_not_known(error, wait):
         with pytest.raises(CannotTell) as found:
             reader.read_rules(SUBSCRIPTION, NOW + timedelta(seconds=later))
         assert found.value.retry_after_seconds == wait - later
+    assert len(arm.paths) == 1
+
+
+@pytest.mark.parametrize(
+    ("error", "wait"),
+    [(Unavailable("500", retry_after_seconds=17), 17), (Refused("no such principal"), 60)],
+)
+def test_a_failure_of_a_persons_list_lets_that_person_rest_alone(error, wait):
+    arm = FailingArm(error)
+    reader = a_reader(arm)
+
+    def ask(person, later):
+        with pytest.raises(CannotTell):
+            reader.read_assignments(SUBSCRIPTION, person, NOW + timedelta(seconds=later))
+        return len(arm.paths)
+
+    assert [ask(PERSON, 0), ask(PERSON, wait - 1), ask(PERSON.upper(), wait - 1)] == [1, 1, 1]
+    assert [ask(STRANGER, 0), ask(PERSON, wait)] == [2, 3]
+
+
+@pytest.mark.parametrize("error", [Throttled("slow down"), PermissionLost("no")])
+def test_a_failure_that_concerns_everybody_lets_the_subscription_rest(error):
+    """Also if the list of one person tells it."""
+    arm = FailingArm(error)
+    reader = a_reader(arm)
+
+    for person in (PERSON, STRANGER):
+        with pytest.raises(CannotTell):
+            reader.read_assignments(SUBSCRIPTION, person, NOW)
     assert len(arm.paths) == 1
 
 

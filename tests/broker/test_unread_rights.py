@@ -1,0 +1,55 @@
+"""A person whose roles cannot be read keeps nobody else waiting."""
+
+from datetime import timedelta
+
+import pytest
+
+from jit.domain.errors import CannotTell, Refused, Unavailable
+from jit.domain.model.people import Person, Role
+from tests.broker.inprocess import ALICE, BOB, CAROL, THERE, farm, wish
+
+SECOND = timedelta(seconds=1)
+ERRORS = [Refused("no such principal", azure_status=400), Unavailable("500")]
+
+
+def fail_for(broker, monkeypatch, oid, error):
+    """Let the list of one person alone fail."""
+    known = broker.authorization.list
+
+    def answer(path, api_version, chosen=""):
+        if oid in chosen:
+            raise error
+        return known(path, api_version, chosen)
+
+    monkeypatch.setattr(broker.authorization, "list", answer)
+
+
+@pytest.mark.parametrize("error", ERRORS)
+def test_a_person_whose_list_fails_keeps_nobody_else_waiting(broker, monkeypatch, error):
+    broker.ask(wish(farm(1)))
+    broker.advance(SECOND)
+    theirs = broker.ask(wish(farm(2), source=THERE), BOB)
+    fail_for(broker, monkeypatch, ALICE.id, error)
+
+    broker.live(50)
+
+    assert broker.status(theirs) == "open"
+
+
+@pytest.mark.parametrize("error", ERRORS)
+def test_a_person_whose_list_fails_stops_nobody_elses_acceptance(broker, monkeypatch, error):
+    fail_for(broker, monkeypatch, ALICE.id, error)
+    with pytest.raises(CannotTell):
+        broker.accept(wish(farm(1)))
+
+    assert broker.accept(wish(farm(2)), BOB)
+
+
+def test_a_wrong_id_of_a_ticketing_system_stops_nobody(broker, monkeypatch):
+    ghost = "dead0000-0000-4000-8000-000000000001"
+    fail_for(broker, monkeypatch, ghost, ERRORS[0])
+    system = Person(id=CAROL.id, name="desk", roles=frozenset({Role.SYSTEM}))
+    with pytest.raises(CannotTell):
+        broker.preview(wish(farm(1), onBehalfOf=ghost), system)
+
+    assert broker.accept(wish(farm(2)), BOB)
