@@ -140,7 +140,7 @@ MAY = {  # a package -> the packages that it may import; `d` stands for `jit.dom
     "broker.denial_limit": "d.audit d.errors d.limits d.model d.values storage telemetry",
     "broker.trail": "broker.denial_limit d.audit d.limits d.model storage telemetry",
     "broker.auditing": "d.audit d.errors d.model storage telemetry",
-    "broker.rights": "api_versions broker.single_flight d.authorization d.azure d.decision"
+    "broker.rights": "api_versions d.authorization d.azure d.decision"
     " d.errors d.model d.values interfaces telemetry",
     "broker.requests": "broker.asked_bars broker.look_pace broker.rights broker.shared_looks"
     " broker.trail d.audit"

@@ -4,11 +4,14 @@ from datetime import timedelta
 
 import pytest
 
+from jit.broker.rights.reading_pace import MOST_READINGS
 from jit.domain.errors import CannotTell, Refused, Unavailable
 from jit.domain.model.people import Person, Role
 from tests.broker.inprocess import ALICE, BOB, CAROL, THERE, farm, wish
+from tests.local.azure.sim import DEVELOPMENT
 
 SECOND = timedelta(seconds=1)
+UNREADABLE = [{"properties": None}]
 ERRORS = [Refused("no such principal", azure_status=400), Unavailable("500")]
 
 
@@ -51,5 +54,14 @@ def test_a_wrong_id_of_a_ticketing_system_stops_nobody(broker, monkeypatch):
     system = Person(id=CAROL.id, name="desk", roles=frozenset({Role.SYSTEM}))
     with pytest.raises(CannotTell):
         broker.preview(wish(farm(1), onBehalfOf=ghost), system)
+
+    assert broker.accept(wish(farm(2)), BOB)
+
+
+def test_one_callers_lists_do_not_use_up_the_pace_of_all(broker):
+    """Roles of this person cannot be understood: they are read once in half a minute."""
+    broker.authorization.people[ALICE.id] = UNREADABLE
+    for _ in range(MOST_READINGS):
+        broker.queries.list_machines(DEVELOPMENT, ALICE, now=broker.now)
 
     assert broker.accept(wish(farm(2)), BOB)

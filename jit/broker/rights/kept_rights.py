@@ -7,6 +7,7 @@ from contextlib import contextmanager
 from datetime import datetime
 from typing import NamedTuple
 
+from jit.broker.rights.reading_pace import Purpose
 from jit.broker.rights.recent_readings import Dated, RecentReadings
 from jit.broker.rights.rights_reader import RightsReader
 from jit.domain.authorization.rights import Rights, RightsRules, build_rights
@@ -48,6 +49,7 @@ class KeptRights:
         since: datetime,
         now: datetime,
         groups: frozenset[str] | None = None,
+        purpose: Purpose = Purpose.OPENING,
     ) -> KnownRights:
         """
         Return the rights of a person: three calls of Azure if nothing is kept, else fewer or none.
@@ -58,33 +60,45 @@ class KeptRights:
             since: The readings begin later than this, or are made by this call.
             now: Aware, UTC.
             groups: Lower-case object ids of the person's groups; None if they are not known.
+            purpose: It decides which share of the pace the readings may use.
 
         Raises:
             CannotTell: They could not be read.
         """
-        rules = self.find_rules(subscription, since=since, now=now)
-        own = self.find_assignments(person_id, subscription, since=since, now=now)
+        rules = self.find_rules(subscription, since=since, now=now, purpose=purpose)
+        own = self.find_assignments(person_id, subscription, since=since, now=now, purpose=purpose)
         rights = build_rights(rules.value, own.value, person_id.lower(), groups)
         return KnownRights(rights, min(rules.read_at, own.read_at))
 
     def find_rules(
-        self, subscription: str, *, since: datetime, now: datetime
+        self,
+        subscription: str,
+        *,
+        since: datetime,
+        now: datetime,
+        purpose: Purpose = Purpose.OPENING,
     ) -> Dated[RightsRules]:
         """Return the roles and deny assignments of a subscription; for the rest see `find`."""
 
         def read() -> RightsRules:
-            return self._reader.read_rules(subscription, now)
+            return self._reader.read_rules(subscription, now, purpose)
 
         with _explain_waiting():
             return self._rules.get(subscription, read, since=since, now=now)
 
     def find_assignments(
-        self, person_id: str, subscription: str, *, since: datetime, now: datetime
+        self,
+        person_id: str,
+        subscription: str,
+        *,
+        since: datetime,
+        now: datetime,
+        purpose: Purpose = Purpose.OPENING,
     ) -> Dated[tuple[RoleAssignment, ...]]:
         """Return the role assignments of a person; for the rest see `find`."""
 
         def read() -> tuple[RoleAssignment, ...]:
-            return self._reader.read_assignments(subscription, person_id, now)
+            return self._reader.read_assignments(subscription, person_id, now, purpose)
 
         with _explain_waiting():
             return self._own.get(_make_key(person_id, subscription), read, since=since, now=now)

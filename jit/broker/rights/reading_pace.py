@@ -3,7 +3,8 @@ The pace of readings of rights: no caller chooses how often this instance asks A
 
 Azure lets one identity make 25 reads a second in one subscription, for all that it does there. The
 rights of people get a fifth of that. After a failure the subscription rests, or the key alone that
-failed: a person, or the rules.
+failed: a person, or the rules. A list of VMs leaves a share to acceptances, and both leave one to
+openings.
 
 Source:
     "Understand how Azure Resource Manager throttles requests"
@@ -17,7 +18,9 @@ from collections import OrderedDict
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import datetime, timedelta
-from threading import BoundedSemaphore, Lock
+from enum import Enum
+from threading import Condition
+from typing import NamedTuple
 
 from jit.domain.errors import CannotTell
 from jit.domain.values.rate_window import RateWindow, count_call, find_wait
@@ -42,45 +45,79 @@ has 16 for HTTP.
 PATIENCE_SECONDS = 5.0
 
 
+class Share(NamedTuple):
+    """
+    The part of the pace that one purpose may use.
+
+    Attributes:
+        readings: No reading begins if so many began in the span, for any purpose.
+        at_once: No reading begins while so many run, for any purpose.
+    """
+
+    readings: int
+    at_once: int
+
+
+class Purpose(Enum):
+    """The use of a reading, with its share. HTTP cannot take what an opening needs."""
+
+    LIST = Share(MOST_READINGS // 2, MOST_AT_ONCE // 2)
+    ACCEPTANCE = Share(MOST_READINGS * 3 // 4, MOST_AT_ONCE - 2)
+    OPENING = Share(MOST_READINGS, MOST_AT_ONCE)
+
+
 class ReadingPace:
     """Lets readings begin; any thread may call it."""
 
     def __init__(self, patience: float = PATIENCE_SECONDS) -> None:
         """Begin without readings; nobody waits longer than *patience* seconds for one to end."""
         self._patience = patience
-        self._slots = BoundedSemaphore(MOST_AT_ONCE)
-        self._lock = Lock()
+        self._lock = Condition()
+        self._running = 0
         self._windows: dict[str, RateWindow] = {}
         self._rests: dict[str, datetime] = {}
         self._failed: OrderedDict[str, datetime] = OrderedDict()
 
     @contextmanager
-    def take(self, subscription: str, now: datetime, key: str = "") -> Iterator[None]:
+    def take(
+        self, subscription: str, now: datetime, key: str = "", purpose: Purpose = Purpose.OPENING
+    ) -> Iterator[None]:
         """
         Count a reading of *key*, which ends with the context.
 
         Raises:
             CannotTell: There were too many, too many run, or the last one failed a moment ago.
         """
-        self._count(subscription, key, now)
-        if not self._slots.acquire(timeout=self._patience):
-            raise CannotTell(_TOO_MANY, retry_after_seconds=math.ceil(PATIENCE_SECONDS))
+        self._count(subscription, key, now, purpose.value.readings)
+        self._begin(purpose.value.at_once)
         try:
             yield
         finally:
-            self._slots.release()
+            self._end()
         with self._lock:
             self._failed.pop(_join(subscription, key), None)
 
-    def _count(self, subscription: str, key: str, now: datetime) -> None:
+    def _count(self, subscription: str, key: str, now: datetime, most: int) -> None:
         with self._lock:
             _check_rest(self._rests.get(subscription), now)
             _check_rest(self._failed.get(_join(subscription, key)), now)
             window = count_call(self._windows.get(subscription), now=now, span=SPAN)
-            if window.count > MOST_READINGS:
+            if window.count > most:
                 wait = find_wait(window, now=now, span=SPAN)
                 raise CannotTell(_TOO_MANY, retry_after_seconds=wait)
             self._windows[subscription] = window
+
+    def _begin(self, most: int) -> None:
+        """Wait until less than *most* readings run, and count one more."""
+        with self._lock:
+            if not self._lock.wait_for(lambda: self._running < most, timeout=self._patience):
+                raise CannotTell(_TOO_MANY, retry_after_seconds=math.ceil(PATIENCE_SECONDS))
+            self._running += 1
+
+    def _end(self) -> None:
+        with self._lock:
+            self._running -= 1
+            self._lock.notify_all()
 
     def wait(self, subscription: str, seconds: int, now: datetime) -> None:
         """Let no reading begin for some *seconds*, a minute at most: the last one failed."""

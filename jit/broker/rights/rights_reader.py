@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 from jit import telemetry
 from jit.api_versions import AUTHORIZATION
-from jit.broker.rights.reading_pace import ReadingPace
+from jit.broker.rights.reading_pace import Purpose, ReadingPace
 from jit.domain.authorization.deny_assignments import read_deny_assignments
 from jit.domain.authorization.permission_json import Unreadable
 from jit.domain.authorization.rights import RightsRules
@@ -38,6 +38,8 @@ _AT_GROUPS_TOO = "atScopeAndBelow()"
 
 _LATER = 60  # seconds: a person must change something first
 
+_UNREADABLE = 30  # seconds: Azure answers, but the next answer is most likely the same
+
 _RULES = "rules"
 """The key of the roles and deny assignments; the key of role assignments is an object id."""
 
@@ -53,7 +55,9 @@ class RightsReader:
         self._arm = arm
         self._pace = pace
 
-    def read_rules(self, subscription: str, now: datetime) -> RightsRules:
+    def read_rules(
+        self, subscription: str, now: datetime, purpose: Purpose = Purpose.OPENING
+    ) -> RightsRules:
         """
         Return the roles and the deny assignments of a subscription: two calls.
 
@@ -61,13 +65,17 @@ class RightsReader:
             CannotTell: Azure did not answer, did not let the broker read them, or was asked too
                 often.
         """
-        with self._begin("roles and deny assignments", subscription, _RULES, now):
+        with self._begin("roles and deny assignments", subscription, _RULES, now, purpose):
             roles = read_roles(self._list(subscription, "roleDefinitions", _AT_GROUPS_TOO))
             denials = read_deny_assignments(self._list(subscription, "denyAssignments"))
             return RightsRules(roles, denials)
 
     def read_assignments(
-        self, subscription: str, person_id: str, now: datetime
+        self,
+        subscription: str,
+        person_id: str,
+        now: datetime,
+        purpose: Purpose = Purpose.OPENING,
     ) -> tuple[RoleAssignment, ...]:
         """
         Return the role assignments of a person, those of the person's groups included: one call.
@@ -76,6 +84,7 @@ class RightsReader:
             subscription: Lower-case id.
             person_id: Object id; it becomes a part of a filter, so it is checked here.
             now: Aware, UTC.
+            purpose: It decides which share of the pace the reading may use.
 
         Raises:
             CannotTell: As `read_rules`, or the answer of Azure is not about this person.
@@ -85,7 +94,7 @@ class RightsReader:
         except Malformed as error:
             detail = "the person has no object id, so roles in Azure could not be read"
             raise CannotTell(detail) from error
-        with self._begin("role assignments", subscription, oid, now):
+        with self._begin("role assignments", subscription, oid, now, purpose):
             chosen = f"assignedTo('{oid}')"
             return read_assignments(self._list(subscription, "roleAssignments", chosen), oid)
 
@@ -94,13 +103,15 @@ class RightsReader:
         return self._arm().list(path, AUTHORIZATION, chosen=chosen)
 
     @contextmanager
-    def _begin(self, what: str, subscription: str, key: str, now: datetime) -> Iterator[None]:
+    def _begin(
+        self, what: str, subscription: str, key: str, now: datetime, purpose: Purpose
+    ) -> Iterator[None]:
         """Begin a reading, and turn each failure of it into `CannotTell`."""
-        with self._pace.take(subscription, now, key):
+        with self._pace.take(subscription, now, key, purpose):
             try:
                 yield
             except (BrokerError, Unreadable) as error:
-                wait = error.retry_after_seconds if isinstance(error, Unavailable) else _LATER
+                wait = _find_wait(error)
                 self._rest(error, subscription, key, wait, now)
                 _report(error, subscription)
                 detail = f"{what} in Azure could not be read"
@@ -109,14 +120,19 @@ class RightsReader:
     def _rest(
         self, error: Exception, subscription: str, key: str, wait: int, now: datetime
     ) -> None:
-        """Let the subscription rest if the failure concerns everybody, else one person alone."""
-        is_of_all = isinstance(error, _OF_ALL) or key == _RULES
-        if isinstance(error, Unreadable):
-            return
-        if is_of_all:
+        """Let the subscription rest if the failure concerns everybody, else its key alone."""
+        is_of_rules = key == _RULES and isinstance(error, BrokerError)
+        if is_of_rules or isinstance(error, _OF_ALL):
             self._pace.wait(subscription, wait, now)
         else:
             self._pace.wait_for_key(subscription, key, wait, now)
+
+
+def _find_wait(error: BrokerError | Unreadable) -> int:
+    """Return the seconds after which another reading is worth its call."""
+    if isinstance(error, Unreadable):
+        return _UNREADABLE
+    return error.retry_after_seconds if isinstance(error, Unavailable) else _LATER
 
 
 def _report(error: Exception, subscription: str) -> None:

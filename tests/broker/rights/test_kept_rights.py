@@ -5,7 +5,7 @@ from datetime import timedelta
 import pytest
 
 from jit.broker.rights.kept_rights import MOST_PEOPLE, KeptRights
-from jit.broker.rights.reading_pace import MOST_READINGS, ReadingPace
+from jit.broker.rights.reading_pace import MOST_READINGS, Purpose, ReadingPace
 from jit.broker.rights.rights_reader import RightsReader
 from jit.domain.errors import CannotTell
 from tests.builders.authorization import PERSON, STRANGER, a_deny
@@ -103,3 +103,19 @@ def test_beyond_the_pace_nobody_can_tell(arm, kept):
         find(kept, STRANGER)
     assert find(kept, "a11ce000-0000-4000-8000-000000000007")
     assert len(arm.paths) == before
+
+
+def test_readings_for_lists_leave_some_for_openings(kept):
+    """The reading of the rules counts, too."""
+
+    def read_list(number):
+        person = f"a11ce000-0000-4000-8000-{number:012d}"
+        since = NOW - FIVE
+        return kept.find(person, SUBSCRIPTION, since=since, now=NOW, purpose=Purpose.LIST)
+
+    for number in range(1, MOST_READINGS // 2):
+        read_list(number)
+    with pytest.raises(CannotTell):
+        read_list(MOST_READINGS)
+
+    assert find(kept, STRANGER)

@@ -1,7 +1,9 @@
 """The pace of readings of rights: no caller chooses it."""
 
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from datetime import timedelta
+from threading import Event
 
 import pytest
 
@@ -11,6 +13,7 @@ from jit.broker.rights.reading_pace import (
     MOST_FAILED,
     MOST_READINGS,
     SPAN,
+    Purpose,
     ReadingPace,
 )
 from jit.domain.errors import CannotTell
@@ -19,8 +22,8 @@ from tests.builders.values import NOW, OTHER_SUBSCRIPTION, SUBSCRIPTION
 SECOND = timedelta(seconds=1)
 
 
-def read(pace, subscription, now, key=""):
-    with pace.take(subscription, now, key):
+def read(pace, subscription, now, key="", purpose=Purpose.OPENING):
+    with pace.take(subscription, now, key, purpose):
         pass
 
 
@@ -112,3 +115,58 @@ def test_a_reading_that_fails_makes_room_for_the_next_one():
     for _ in range(MOST_AT_ONCE + 1):
         with pytest.raises(ZeroDivisionError), pace.take(SUBSCRIPTION, NOW):
             raise ZeroDivisionError
+
+
+@pytest.mark.parametrize(
+    ("purpose", "most"), [(Purpose.LIST, 50), (Purpose.ACCEPTANCE, 75), (Purpose.OPENING, 100)]
+)
+def test_a_purpose_has_a_share_of_the_readings(purpose, most):
+    """Whatever the readings before were for."""
+    pace = ReadingPace()
+    for _ in range(most - 1):
+        read(pace, SUBSCRIPTION, NOW)
+    read(pace, SUBSCRIPTION, NOW, purpose=purpose)
+
+    with pytest.raises(CannotTell):
+        read(pace, SUBSCRIPTION, NOW, purpose=purpose)
+
+
+def test_lists_leave_readings_for_acceptances_and_both_for_openings():
+    pace = ReadingPace()
+    for purpose, left in ((Purpose.LIST, 50), (Purpose.ACCEPTANCE, 25), (Purpose.OPENING, 25)):
+        for _ in range(left):
+            read(pace, SUBSCRIPTION, NOW, purpose=purpose)
+        with pytest.raises(CannotTell):
+            read(pace, SUBSCRIPTION, NOW, purpose=purpose)
+
+
+def test_readings_of_http_that_hang_leave_threads_for_openings():
+    """Lists take three, acceptances one more, and two are left."""
+    pace = ReadingPace(patience=0)
+    with ExitStack() as running:
+        for purpose, left in ((Purpose.LIST, 3), (Purpose.ACCEPTANCE, 1), (Purpose.OPENING, 2)):
+            for _ in range(left):
+                running.enter_context(pace.take(SUBSCRIPTION, NOW, purpose=purpose))
+            with pytest.raises(CannotTell):
+                read(pace, OTHER_SUBSCRIPTION, NOW, purpose=purpose)
+
+    read(pace, SUBSCRIPTION, NOW, purpose=Purpose.LIST)
+
+
+def test_a_reading_that_ends_lets_one_begin_that_waits():
+    pace, begun, go = ReadingPace(patience=5), Event(), Event()
+
+    def hold():
+        with pace.take(SUBSCRIPTION, NOW, purpose=Purpose.LIST):
+            begun.set()
+            go.wait(5)
+
+    with ExitStack() as running, ThreadPoolExecutor(2) as pool:
+        for _ in range(2):
+            running.enter_context(pace.take(SUBSCRIPTION, NOW))
+        first = pool.submit(hold)
+        begun.wait(5)
+        second = pool.submit(read, pace, SUBSCRIPTION, NOW, purpose=Purpose.LIST)
+        go.set()
+
+        assert [first.result(5), second.result(5)] == [None, None]

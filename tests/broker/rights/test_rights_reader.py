@@ -9,6 +9,7 @@ import pytest
 from jit.broker.rights.reading_pace import ReadingPace
 from jit.broker.rights.rights_reader import RightsReader
 from jit.domain.authorization.needed_actions import ALL
+from jit.domain.authorization.permission_json import MOST_ITEMS
 from jit.domain.errors import CannotTell, Defect, PermissionLost, Refused, Throttled, Unavailable
 from tests.builders.authorization import OWNER, PERSON, STRANGER, a_deny, an_assignment
 from tests.builders.values import NOW, SUBSCRIPTION
@@ -137,3 +138,32 @@ def test_an_answer_about_somebody_else_is_not_known_and_stops_nobody_else(caplog
         reader.read_assignments(SUBSCRIPTION, PERSON, NOW)
     assert "rights.refused" in caplog.text
     assert reader.read_assignments(SUBSCRIPTION, STRANGER, NOW)
+
+
+def test_a_list_that_cannot_be_understood_is_not_read_again_for_half_a_minute():
+    """Neither the one of a person, nor the rules."""
+    arm = FakeAuthorization()
+    arm.people[PERSON] = [{"properties": None}]
+    arm.denials = [a_deny()] * (MOST_ITEMS + 1)
+    reader = a_reader(arm)
+
+    def ask(seconds):
+        now = NOW + timedelta(seconds=seconds)
+        with pytest.raises(CannotTell):
+            reader.read_assignments(SUBSCRIPTION, PERSON, now)
+        with pytest.raises(CannotTell):
+            reader.read_rules(SUBSCRIPTION, now)
+        return len(arm.paths)
+
+    assert [ask(0), ask(29), ask(30)] == [3, 3, 6]
+
+
+def test_a_list_that_is_understood_again_counts_at_once_after_the_rest():
+    arm = FakeAuthorization()
+    arm.people[PERSON] = [{"properties": None}]
+    reader = a_reader(arm)
+    with pytest.raises(CannotTell):
+        reader.read_assignments(SUBSCRIPTION, PERSON, NOW)
+    del arm.people[PERSON]
+
+    assert reader.read_assignments(SUBSCRIPTION, PERSON, NOW + timedelta(seconds=30))
