@@ -4,6 +4,7 @@ from datetime import timedelta
 
 import pytest
 
+from jit.broker.policy_worker.unentitled_requests import MOST_PEOPLE
 from jit.broker.rights.reading_pace import MOST_READINGS
 from jit.domain.errors import CannotTell, Refused, Unavailable
 from jit.domain.model.people import Person, Role
@@ -13,6 +14,11 @@ from tests.local.azure.sim import DEVELOPMENT
 SECOND = timedelta(seconds=1)
 UNREADABLE = [{"properties": None}]
 ERRORS = [Refused("no such principal", azure_status=400), Unavailable("500")]
+
+
+def a_person(number):
+    oid = f"c40d0000-0000-4000-8000-{number + 1:012d}"
+    return Person(id=oid, name=f"person{number}", roles=frozenset({Role.REQUESTER}))
 
 
 def fail_for(broker, monkeypatch, oid, error):
@@ -65,3 +71,16 @@ def test_one_callers_lists_do_not_use_up_the_pace_of_all(broker):
         broker.queries.list_machines(DEVELOPMENT, ALICE, now=broker.now)
 
     assert broker.accept(wish(farm(2)), BOB)
+
+
+def test_people_whose_lists_cannot_be_understood_starve_nobody(broker):
+    """As many as one pass reads; they asked first, and come last in the next pass."""
+    for person in map(a_person, range(MOST_PEOPLE)):
+        broker.ask(wish(farm(1)), person)
+        broker.authorization.people[person.id] = UNREADABLE
+    broker.advance(SECOND)
+    last = broker.ask(wish(farm(1), source=THERE), BOB)
+
+    broker.live(50)
+
+    assert broker.status(last) == "open"

@@ -92,7 +92,7 @@ class UnentitledRequests:
         asked = self._begin(self.rights, {grant.request_id for grant in waiting}, state)
         refused: dict[str, tuple[Violation, ...]] = {}
         unproved: dict[str, str] = {}
-        for grant in sorted(waiting, key=lambda each: (each.starts_at, each.id)):
+        for grant in sorted(waiting, key=asked.find_place):
             why_not, unknown = asked.judge(grant, view)
             if why_not:
                 refused[grant.id] = why_not
@@ -150,6 +150,14 @@ class _Asked:
         vm = replace(view.machines[grant.vm_key].vm, policy_id=grant.policy_id)
         answer = judge_machine(known, vm, at(grant.machine_pointer, "id"))
         return answer.violations[:_MOST_NAMED], UNPROVED if answer.untold else ""
+
+    def find_place(self, grant: Grant) -> tuple[bool, datetime, str]:
+        """Return the place of *grant*: people who could not be read last time come last."""
+        request = self.requests.get(grant.request_id)
+        is_last = request is not None and self.kept.has_failed(
+            request.requester.id, self._subscription
+        )
+        return is_last, grant.starts_at, grant.id
 
     def _must_wait(self, request: Request) -> bool:
         """Return True if this pass has read enough, and not the roles of this person."""

@@ -110,6 +110,10 @@ class KeptRights:
         key = _make_key(person_id, subscription)
         return self._own.find_kept(key, since=since, now=now) is not None
 
+    def has_failed(self, person_id: str, subscription: str) -> bool:
+        """Return True if the last reading of a person failed, for a reason of that person alone."""
+        return self._reader.has_failed(subscription, person_id)
+
 
 def _make_key(person_id: str, subscription: str) -> str:
     return f"{subscription} {person_id.lower()}"

@@ -133,6 +133,11 @@ class ReadingPace:
             if len(self._failed) > MOST_FAILED:
                 self._failed.popitem(last=False)
 
+    def has_failed(self, subscription: str, key: str) -> bool:
+        """Return True if the last reading of *key* failed, for a reason of its own."""
+        with self._lock:
+            return _join(subscription, key) in self._failed
+
 
 def _join(subscription: str, key: str) -> str:
     return f"{subscription} {key}"

@@ -98,6 +98,10 @@ class RightsReader:
             chosen = f"assignedTo('{oid}')"
             return read_assignments(self._list(subscription, "roleAssignments", chosen), oid)
 
+    def has_failed(self, subscription: str, person_id: str) -> bool:
+        """Return True if the last reading of a person failed, for a reason of that person alone."""
+        return self._pace.has_failed(subscription, person_id.lower())
+
     def _list(self, subscription: str, kind: str, chosen: str = "") -> list[Resource]:
         path = f"/subscriptions/{subscription}/providers/Microsoft.Authorization/{kind}"
         return self._arm().list(path, AUTHORIZATION, chosen=chosen)

@@ -79,6 +79,20 @@ def test_a_kept_reading_is_known_beforehand(kept):
     assert not has(PERSON, NOW + timedelta(minutes=2))
 
 
+def test_a_failure_of_a_person_is_known_until_a_reading_succeeds(arm, kept):
+    """In any letter case; also after the rest."""
+    arm.people[PERSON] = [{"properties": None}]
+    with pytest.raises(CannotTell):
+        find(kept)
+
+    assert kept.has_failed(PERSON.upper(), SUBSCRIPTION)
+    assert not kept.has_failed(STRANGER, SUBSCRIPTION)
+    assert not kept.has_failed(PERSON, OTHER_SUBSCRIPTION)
+    del arm.people[PERSON]
+    find(kept, now=NOW + 10 * MINUTE)
+    assert not kept.has_failed(PERSON, SUBSCRIPTION)
+
+
 def test_many_people_are_kept_and_no_more(arm, kept):
     """Memory is bounded."""
 
