@@ -11,7 +11,7 @@ from jit.domain.errors import AccessDenied, CannotTell, InvalidRequest, Unavaila
 from jit.domain.values.times import format_instant
 from jit.settings import RequesterRbac
 from tests.broker.inprocess import ALICE, AUDRA, BOB, farm, person, policy_of, wish
-from tests.builders.authorization import an_assignment
+from tests.builders.authorization import a_deny, a_principal, an_assignment
 from tests.local.azure.sim import DB01, DEVELOPMENT, HUB01, WEB01
 
 MINUTE = timedelta(minutes=1)
@@ -342,3 +342,13 @@ def test_a_throttled_list_is_tried_again_later(real):
         real.accept(wish(DB01))
     real.advance(MINUTE)
     assert real.accept(wish(DB01))
+
+
+def test_the_groups_of_a_token_decide_nothing(broker):
+    """They may not be all groups, and nobody knows them when the path opens."""
+    everywhere = f"/subscriptions/{DEVELOPMENT}"
+    team = a_principal("7ea30000-0000-4000-8000-0000000000aa", "Group")
+    broker.authorization.denials.append(a_deny(everywhere, principals=[team]))
+
+    with pytest.raises(CannotTell):
+        broker.accept(wish(farm(1)), replace(ALICE, groups=frozenset()))

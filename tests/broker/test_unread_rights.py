@@ -84,3 +84,14 @@ def test_people_whose_lists_cannot_be_understood_starve_nobody(broker):
     broker.live(50)
 
     assert broker.status(last) == "open"
+
+
+def test_lists_of_vms_leave_readings_for_openings(broker):
+    waiting = broker.ask(wish(farm(2)), BOB)
+    broker.advance(SECOND)
+    for number in range(MOST_READINGS):
+        broker.queries.list_machines(DEVELOPMENT, a_person(number), now=broker.now)
+
+    broker.work(farm(2))
+
+    assert broker.status(waiting) == "opening"

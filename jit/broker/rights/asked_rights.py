@@ -14,6 +14,7 @@ from functools import partial
 from typing import Any, NamedTuple
 
 from jit.broker.rights.kept_rights import KeptRights, KnownRights
+from jit.broker.rights.reading_pace import Purpose
 from jit.domain.authorization.machine_rights import RightsAnswer, judge_machine
 from jit.domain.decision.verdict import Finding, FindingKind
 from jit.domain.errors import CannotTell, Violation
@@ -120,9 +121,8 @@ class AskedRights:
         try:
             subscription = arm_ids.subscription(machines[0].id)
             since = now - ACCEPTED_BY
-            rights = self._kept.find(
-                person_id, subscription, since=since, now=now, groups=groups
-            ).rights
+            find = partial(self._kept.find, person_id, subscription, purpose=Purpose.LIST)
+            rights = find(since=since, now=now, groups=groups).rights
         except CannotTell as error:
             return [MayRequest(None, str(error))] * len(machines)
         return [_describe_answer(judge_machine(rights, vm, ROOT)) for vm in machines]
@@ -137,7 +137,8 @@ class AskedRights:
     ) -> tuple[KnownRights, tuple[Violation, ...]]:
         """Judge by readings that are not older than *oldest*, and refuse by newer ones only."""
         subscription = arm_ids.subscription(machines[0][0].id)
-        find = partial(self._kept.find, person_id, subscription, now=now, groups=groups)
+        read = partial(self._kept.find, purpose=Purpose.ACCEPTANCE)
+        find = partial(read, person_id, subscription, now=now, groups=groups)
         known = find(since=now - oldest)
         answers = _answer(known, machines)
         if _list_violations(answers) and known.read_at <= now - REFUSED_BY:
