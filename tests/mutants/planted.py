@@ -180,7 +180,7 @@ MUTANTS = (
         name="rights that were read before the acceptance count at opening",
         promise="P1",
         path="jit/broker/policy_worker/unentitled_requests.py",
-        was="        since = max(request.created_at, now - OPENED_BY)\n",
+        was="        since = max(request.created_at, now + self._elapsed - OPENED_BY)\n",
         becomes="        since = now - OPENED_BY\n",
         caught_by=(
             law(
@@ -2187,6 +2187,32 @@ MUTANTS = (
             law(
                 "tests/broker/requests/pages/test_access_pages.py",
                 "test_access_in_a_dropped_subscription_is_listed_until_it_is_closed",
+            ),
+        ),
+    ),
+    Mutant(
+        name="an initiate for another person opens a path without rights",
+        promise="P1",
+        path="jit/broker/policy_worker/unentitled_requests.py",
+        was="        sure = self.ask(grants, view, state, frozenset(ask.vm_port for ask in asks))\n",
+        becomes="        sure = self.ask(grants, view, state)\n",
+        caught_by=(
+            law(
+                "tests/broker/policy_worker/test_unentitled_requests.py",
+                "test_an_initiate_of_others_asks_for_the_rights_behind_its_sources",
+            ),
+        ),
+    ),
+    Mutant(
+        name="an end waits for readings of rights",
+        promise="P2",
+        path="jit/broker/policy_worker/worker.py",
+        was="            state.readings.may_begin = False  # no end waits for them\n",
+        becomes="            state.readings.may_begin = True\n",
+        caught_by=(
+            law(
+                "tests/broker/policy_worker/test_unentitled_requests.py",
+                "test_a_removal_does_not_wait_for_readings_of_rights",
             ),
         ),
     ),

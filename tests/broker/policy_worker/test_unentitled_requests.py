@@ -2,6 +2,7 @@
 
 from dataclasses import replace
 from datetime import timedelta
+from types import SimpleNamespace
 
 import pytest
 
@@ -12,6 +13,7 @@ from jit.domain.model.grant import CloseReason
 from jit.domain.model.people import Person, Role
 from jit.settings import RequesterRbac
 from tests.broker.inprocess import ALICE, BOB, CAROL, DAVE, THERE, farm, policy_of, wish
+from tests.broker.policy_worker.test_pass_state import begin_pass
 from tests.builders.values import MINUTE
 from tests.local.azure.sim import WEB01
 
@@ -347,3 +349,38 @@ def test_an_end_on_a_port_waits_for_nobodys_rights(broker):
     broker.live(5)
 
     assert not broker.reachable(WEB01, 3389, THERE)
+
+
+def test_a_path_that_never_came_is_not_opened_when_another_one_is_mended(broker):
+    """The initiate that mends an open path has the sources of all grants on the VM port."""
+    theirs = broker.ask(wish(farm(1), source=THERE), BOB)
+    broker.live(5)
+    broker.sim.faults({"match": {"method": "POST"}, "times": 1, "neverRule": True})
+    own = broker.ask(wish(farm(1)))
+    broker.work(farm(1))
+    broker.authorization.people[ALICE.id] = []
+
+    broker.live(25)
+
+    assert not broker.reachable(farm(1))
+    assert broker.grant(own).opened_at is None
+    assert broker.status(theirs) == "open"
+
+
+@pytest.mark.parametrize("closes", [False, True])
+def test_an_initiate_of_others_asks_for_the_rights_behind_its_sources(broker, closes):
+    """Azure took the initiate of a grant that is not open. An end on the port waits for none."""
+    request_id = broker.ask(wish(farm(1)))
+    broker.work(farm(1))
+    broker.authorization.people[ALICE.id] = []
+    broker.advance(2 * MINUTE)
+    state = begin_pass(broker, policy_of(farm(1)))
+    state.readings.may_begin = not closes
+    grant = broker.grant(request_id)
+    view = broker.worker.look.observe(state.grants, state)
+    ask = SimpleNamespace(vm_port=grant.vm_port)
+
+    sure = broker.worker.unentitled.ask_again([ask], state.grants, view, state)
+
+    assert set(broker.worker.unentitled.ask(state.grants, view, state).refused) == set()
+    assert set(sure.refused) == (set() if closes else {grant.id})
