@@ -327,7 +327,7 @@ def acceptance() -> Acceptance:
     return Acceptance(
         requests=requests(),
         inventory=inventory(),
-        trail=trail(),
+        trail=trail,
         subscriptions=subscription_rows(),
         idempotency=idempotency(),
         people=person_rows(),

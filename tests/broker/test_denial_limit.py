@@ -225,7 +225,7 @@ def test_a_row_that_a_newer_version_writes_meanwhile_is_left_as_it_is(broker, tr
 def limited(broker):
     """The same broker, with that trail."""
     trail = make_trail(broker)
-    broker.acceptance = replace(broker.acceptance, trail=trail)
+    broker.acceptance = replace(broker.acceptance, trail=lambda: trail)
     broker.request_changes = replace(broker.request_changes, trail=trail)
     return broker
 

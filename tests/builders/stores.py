@@ -204,7 +204,7 @@ class UseCases:
         return Acceptance(
             requests=stores.requests,
             inventory=stores.inventory,
-            trail=self.trail,
+            trail=lambda: self.trail,
             subscriptions=stores.subscriptions,
             idempotency=idempotency,
             looks=self.looks,

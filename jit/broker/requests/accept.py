@@ -17,7 +17,6 @@ from typing import TYPE_CHECKING
 
 from jit import telemetry
 from jit.broker.asked_bars import AskedBars
-from jit.broker.requests.acceptance.denials import Denials, refuse_body
 from jit.broker.requests.acceptance.judgement import Judge, Judgement
 from jit.broker.requests.acceptance.own_limits import OwnLimits
 from jit.broker.requests.acceptance.repetitions import Repetition, Repetitions
@@ -36,7 +35,6 @@ from jit.broker.requests.new_request import (
 )
 from jit.broker.requests.own_requests import OwnRequests, name_own_requests
 from jit.broker.shared_looks import SharedLooks
-from jit.broker.trail import Trail
 from jit.domain.audit.event import Event
 from jit.domain.decision.verdict import Finding, FindingKind, sort_findings
 from jit.domain.errors import (
@@ -61,8 +59,10 @@ from jit.storage.stored import StoredRequest, sort_grants
 from jit.storage.subscription_rows import SubscriptionRows
 from jit.storage.table import Op, Row
 
-if TYPE_CHECKING:  # loaded only if the rights of people in Azure count
+if TYPE_CHECKING:  # loaded if a call is denied, or if the rights of people in Azure count
+    from jit.broker.requests.acceptance.denials import Denials
     from jit.broker.rights.asked_rights import AskedRights
+    from jit.broker.trail import Trail
 
 _ATTEMPTS = 6  # each one is lost to another call of the same person that was stored first
 _PAUSE = 0.025  # seconds; the pause before attempt n takes up to 2**n of them
@@ -83,7 +83,7 @@ class Acceptance:
 
     requests: RequestStore
     inventory: InventoryStore
-    trail: Trail
+    trail: Callable[[], Trail]
     subscriptions: SubscriptionRows
     idempotency: Idempotency
     people: PersonRows
@@ -106,8 +106,10 @@ class Acceptance:
 
     @property
     def denials(self) -> Denials:
-        """The answers to calls that are denied."""
-        return Denials(self.trail, self.limits)
+        """The answers to calls that are denied: they are loaded for such a call."""
+        from jit.broker.requests.acceptance.denials import Denials
+
+        return Denials(self.trail(), self.limits)
 
     @property
     def own_limits(self) -> OwnLimits:
@@ -125,7 +127,7 @@ class Acceptance:
         """
         access = submission.draft.request
         if access is None:
-            raise refuse_body(submission, self.limits)
+            raise self.denials.refuse_body(submission)
         try:
             findings = self._find_findings(submission, access, now)
         except Unknown as error:  # nothing of this call was written
@@ -291,7 +293,7 @@ class Acceptance:
             )
             if known is not None:
                 return known
-        raise refuse_body(submission, self.limits)
+        raise self.denials.refuse_body(submission)
 
     def _repeat_or_deny(
         self,

@@ -5,10 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from jit.domain.audit.event import Event
-from jit.domain.audit.refusal import PREVIEWED, Refusal
 from jit.domain.errors import Violation
 from jit.domain.model.grant import Grant
 from jit.domain.model.people import Kind, Person
@@ -17,6 +16,9 @@ from jit.domain.requests.submission import Submission
 from jit.domain.values import arm_ids
 from jit.domain.values.json_pointer import at
 from jit.storage.stored import group_by_machine
+
+if TYPE_CHECKING:  # loaded when a call is refused; most are not
+    from jit.domain.audit.refusal import Refusal
 
 RULE = "jit-policy"
 """The rule that allows a request: the caller is a requester, and the JIT policy allows it."""
@@ -95,6 +97,8 @@ def describe_refusal(
 ) -> Refusal:
     """Return the refusal of a body without faults; *request_id* is the id that it would have."""
     draft = submission.draft
+    from jit.domain.audit.refusal import Refusal
+
     return Refusal(
         what=what,
         caller=submission.caller,
@@ -125,6 +129,8 @@ def describe_preview(
         for machine in submission.draft.machines
         for port in machine.ports
     }
+    from jit.domain.audit.refusal import PREVIEWED
+
     refusal = describe_refusal(PREVIEWED, submission, "", why, violations)
     held_ports = {ports.get(violation.pointer, "") for violation in held}
     return replace(

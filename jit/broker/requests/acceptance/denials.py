@@ -47,6 +47,11 @@ class Denials(NamedTuple):
     trail: Trail
     limits: Limits
 
+    def refuse_body(self, submission: Submission) -> InvalidRequest:
+        """Return the problem of a faulty body: its faults alone, for no policy was asked."""
+        violations = bound_violations(submission.draft.violations, self.limits)
+        return InvalidRequest(_DETAILS[FindingKind.BODY], violations)
+
     def record_denial(
         self, findings: Sequence[Finding], submission: Submission, request_id: str, now: datetime
     ) -> Rejected:
@@ -82,9 +87,3 @@ class Denials(NamedTuple):
         refusal = describe_preview(submission, _DETAILS[FindingKind.OCCUPIED], violations, held)
         subscription = arm_ids.subscription(submission.draft.machines[0].id)
         self.trail.record_refusal(subscription, refusal, now=now)
-
-
-def refuse_body(submission: Submission, limits: Limits) -> Rejected:
-    """Return the problem of a faulty body: its faults alone, for no policy was asked."""
-    violations = bound_violations(submission.draft.violations, limits)
-    return InvalidRequest(_DETAILS[FindingKind.BODY], violations)
