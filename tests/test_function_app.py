@@ -179,16 +179,19 @@ def test_importing_the_app_needs_no_settings_and_no_azure_sdk():
     assert {"jit.domain.model.grant", "jit.domain.requests.body_reader"} & set(loaded) == set()
 
 
-def test_accepting_a_request_loads_nothing_of_lists_and_locks():
+def test_accepting_a_request_loads_nothing_of_lists_denials_and_locks():
     """The first caller waits for each module: a dataclass takes about a millisecond."""
     loaded = set(_imported_in_a_fresh_process("jit.broker.requests.accept"))
 
     assert "jit.storage.request_store" in loaded
     assert {
         "jit.api.continuation",
+        "jit.broker.requests.acceptance.denials",
         "jit.broker.rights.asked_rights",
+        "jit.broker.trail",
         "jit.domain.authorization.rights",
         "jit.domain.requests.policy_bodies",
+        "jit.storage.callers.denial_counts",
         "jit.storage.control_rows",
         "jit.storage.lists.search",
     } & loaded == set()
