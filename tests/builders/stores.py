@@ -66,6 +66,7 @@ from jit.storage.trail.chain_reads import ChainReads
 from jit.storage.trail.erasure_rows import ErasureRows
 from jit.storage.trail.history_texts import HistoryTexts
 from tests.fakes.authorization import FakeAuthorization
+from tests.fakes.pools import InlinePool
 
 
 @dataclass(frozen=True)
@@ -159,7 +160,9 @@ class UseCases:
     @cached_property
     def kept_rights(self) -> KeptRights:
         """The rights of people that this process has read."""
-        return KeptRights(RightsReader(lambda: self.around.authorization, ReadingPace()))
+        return KeptRights(
+            RightsReader(lambda: self.around.authorization, ReadingPace(), InlinePool)
+        )
 
     @property
     def asked_rights(self) -> Callable[[], AskedRights] | None:

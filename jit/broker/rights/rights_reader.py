@@ -7,6 +7,7 @@ If they cannot be read, nobody is refused for it, and nothing opens by it.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from concurrent.futures import Executor, ThreadPoolExecutor
 from contextlib import contextmanager
 from datetime import datetime
 from typing import TYPE_CHECKING
@@ -50,25 +51,32 @@ _OF_ALL = (Throttled, PermissionLost)
 class RightsReader:
     """Reads role assignments, role definitions and deny assignments, at a pace."""
 
-    def __init__(self, arm: Callable[[], Arm], pace: ReadingPace) -> None:
+    def __init__(
+        self,
+        arm: Callable[[], Arm],
+        pace: ReadingPace,
+        open_pool: Callable[[int], Executor] = ThreadPoolExecutor,
+    ) -> None:
         """*arm* is built when something is read: most calls need no reading."""
         self._arm = arm
         self._pace = pace
+        self._open_pool = open_pool
 
     def read_rules(
         self, subscription: str, now: datetime, purpose: Purpose = Purpose.OPENING
     ) -> RightsRules:
         """
-        Return the roles and the deny assignments of a subscription: two calls.
+        Return the roles and the deny assignments of a subscription: two calls, at once.
 
         Raises:
             CannotTell: Azure did not answer, did not let the broker read them, or was asked too
                 often.
         """
         with self._begin("roles and deny assignments", subscription, _RULES, now, purpose):
-            roles = read_roles(self._list(subscription, "roleDefinitions", _AT_GROUPS_TOO))
-            denials = read_deny_assignments(self._list(subscription, "denyAssignments"))
-            return RightsRules(roles, denials)
+            with self._open_pool(2) as pool:
+                roles = pool.submit(self._list, subscription, "roleDefinitions", _AT_GROUPS_TOO)
+                denials = pool.submit(self._list, subscription, "denyAssignments")
+            return RightsRules(read_roles(roles.result()), read_deny_assignments(denials.result()))
 
     def read_assignments(
         self,

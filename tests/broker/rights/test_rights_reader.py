@@ -71,7 +71,7 @@ def test_no_text_of_a_caller_gets_into_a_filter(oid):
     ],
 )
 def test_a_failure_of_azure_is_not_known(error, wait):
-    """The next reading waits as long; nobody asks Azure meanwhile."""
+    """Of both lists, asked at once. The next reading waits as long; nobody asks Azure meanwhile."""
     arm = FailingArm(error)
     reader = a_reader(arm)
 
@@ -79,7 +79,7 @@ def test_a_failure_of_azure_is_not_known(error, wait):
         with pytest.raises(CannotTell) as found:
             reader.read_rules(SUBSCRIPTION, NOW + timedelta(seconds=later))
         assert found.value.retry_after_seconds == wait - later
-    assert len(arm.paths) == 1
+    assert len(arm.paths) == 2
 
 
 @pytest.mark.parametrize(
