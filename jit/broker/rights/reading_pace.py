@@ -38,8 +38,8 @@ MOST_FAILED = 500
 
 MOST_AT_ONCE = 6
 """
-Readings that run at once, at one instance. If Azure hangs, each of them holds a thread; an instance
-has 16 for HTTP.
+Readings that run at once, at one instance. If Azure hangs, each of them holds the thread of its
+caller, of which HTTP has 16, and a reading of the rules two threads more.
 """
 
 PATIENCE_SECONDS = 5.0

@@ -159,24 +159,25 @@ def test_a_pass_reads_three_lists_for_one_person(broker):
     assert count_lists(broker, lambda: broker.work(farm(1))) == 3
 
 
-def test_passes_within_a_minute_share_their_readings(broker):
-    """For requests that were accepted before the first of them."""
+def read_for_another_policy(broker, seconds):
+    """Let a pass read rights, and so many seconds pass before that of another policy."""
     broker.ask(wish(farm(1)))
     broker.ask(wish(farm(11)))
     broker.advance(SECOND)
     broker.work(farm(1))
-    broker.advance(30 * SECOND)
+    broker.advance(seconds * SECOND)
+
+
+def test_passes_within_a_minute_share_their_readings(broker):
+    """For requests that were accepted before the first of them."""
+    read_for_another_policy(broker, 30)
 
     assert policy_of(farm(1)) != policy_of(farm(11))
     assert count_lists(broker, lambda: broker.work(farm(11))) == 0
 
 
 def test_a_reading_that_is_a_minute_old_is_made_anew(broker):
-    broker.ask(wish(farm(1)))
-    broker.ask(wish(farm(11)))
-    broker.advance(SECOND)
-    broker.work(farm(1))
-    broker.advance(60 * SECOND)
+    read_for_another_policy(broker, 60)
 
     assert count_lists(broker, lambda: broker.work(farm(11))) == 3
 
