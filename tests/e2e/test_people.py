@@ -108,6 +108,8 @@ def test_the_access_of_everybody_is_listed_and_a_requester_sees_the_own(client):
     client.open_in_portal(farm(2), 22, "198.51.100.20")
     for who, number in (("alice", 5), ("dave", 6)):
         client.until_status(client.ask(wish(farm(number)), as_=who), "open")
+    # A comparison that ran before the portal was used shows that person to nobody.
+    client.until(lambda: len(client.api("GET", "access", as_="audra").json["value"]) > 2, 12)
 
     seen = {
         who: client.api("GET", "access", as_=who).json["value"]
